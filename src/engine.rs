@@ -1,0 +1,40 @@
+//! What the product exists for: from the bytes of an `AdmissionReview` to a decision and a patch.
+//!
+//! Everything here is a pure function of its arguments: no I/O, no clock, nothing asynchronous. A request walks through
+//! the modules in this order:
+//!
+//! ```text
+//! bytes -> review -> workload, pod -> claim  ->  owner  -> decision -> patch, warning -> bytes
+//!          parse     locate           what is    whose     the rules   what is changed
+//!                                     mounted    it is                 and said
+//! ```
+//!
+//! Only the owners of claims come from elsewhere: [`examine`] goes as far as it can without them, and
+//! [`Pending::decide`] goes on from there.
+
+mod annotation;
+mod claim;
+mod decision;
+mod driver;
+mod json;
+mod owner;
+mod patch;
+mod pod;
+mod policy;
+mod reason;
+mod review;
+mod warning;
+mod workload;
+
+pub use annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
+pub use claim::ClaimRef;
+pub use decision::{Decision, Pending, Step, examine};
+pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
+pub use json::Text;
+pub use owner::{Claim, Class, Inventory, Owner, Unknown, Volume};
+pub use patch::set_scheduler;
+pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OwnerKind, Policy, ReplaceableSchedulers, Templates};
+pub use reason::Reason;
+pub use review::{Kind, Malformed, Operation, Request, Response, Review};
+pub use warning::Warning;
+pub use workload::{Object, Update, Workload, Workloads};

@@ -1,0 +1,67 @@
+//! What a pod, or a workload's pods, will ask of storage.
+
+use std::fmt;
+
+use super::driver::PORTWORX_IN_TREE;
+use super::owner::Claim;
+use super::pod::{ClaimTemplate, PodSpec, VolumeSource};
+use super::workload::Object;
+
+/// A volume whose data may be a storage driver's.
+#[derive(Debug)]
+pub enum ClaimRef<'r> {
+    /// A claim by its name, in the namespace of the request.
+    Named(&'r str),
+    /// A claim that does not exist yet and needs not to: `name` is the volume's or the claim template's.
+    Template {
+        /// The name of the volume, or of the claim template.
+        name: &'r str,
+        /// The claim that will be made.
+        claim: Claim,
+    },
+    /// A volume without a claim, made by `provisioner` on the node.
+    Inline {
+        /// The name of the volume.
+        name: &'r str,
+        /// The CSI driver, or the in-tree provisioner.
+        provisioner: &'r str,
+    },
+}
+
+/// The claims of pods with this spec; `object` is what they come from.
+///
+/// A workload's pods get a volume for each of its claim templates (the claim of such a volume is called
+/// `<template>-<pod name>`), which takes the place of a volume of the same name.
+pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<ClaimRef<'r>> {
+    let templates = object.claim_templates();
+    let volumes = spec.volumes().iter().filter(|volume| {
+        let replaced = templates.iter().any(|template| template.name() == Some(&volume.name));
+        !replaced
+    });
+    let volumes = volumes.map(|volume| match &volume.source {
+        VolumeSource::Claim(name) => ClaimRef::Named(name),
+        VolumeSource::Ephemeral(template) => ClaimRef::template(&volume.name, template),
+        VolumeSource::Csi(driver) => ClaimRef::Inline { name: &volume.name, provisioner: driver },
+        VolumeSource::PortworxVolume => ClaimRef::Inline { name: &volume.name, provisioner: PORTWORX_IN_TREE },
+    });
+    volumes
+        .chain(templates.iter().map(|template| ClaimRef::template(template.name().unwrap_or_default(), template)))
+        .collect()
+}
+
+impl<'r> ClaimRef<'r> {
+    fn template(name: &'r str, template: &ClaimTemplate<'_>) -> Self {
+        let annotation = |key: &str| template.annotations().and_then(|annotations| annotations.get(key));
+        Self::Template { name, claim: Claim::new(annotation, template.storage_class_name(), template.volume_name()) }
+    }
+}
+
+impl fmt::Display for ClaimRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "claim `{name}`"),
+            Self::Template { name, .. } => write!(f, "claim template `{name}`"),
+            Self::Inline { name, .. } => write!(f, "volume `{name}`"),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! From a request to a decision: the rules, in the order in which they hold.
+//!
+//! Pods are decided when they are created, whoever owns them. Templates are changed too, so that a person who reads the
+//! workload sees what its pods will do, but never where that would roll pods that nobody asked to roll, fail an update, or
+//! fight with another writer: each rule below was a rollout, an error or a fight on a real cluster before it was a rule.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use json_patch::Patch;
+
+use super::annotation::{LAST_APPLIED, MIRROR_POD};
+use super::claim::{self, ClaimRef};
+use super::driver::Driver;
+use super::json;
+use super::owner::Owner;
+use super::patch;
+use super::pod::{Metadata, Template};
+use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutAnnotation, Policy, Templates};
+use super::reason::Reason;
+use super::review::{Request, Subject};
+use super::warning::Warning;
+use super::workload::{Object, Update, Workload};
+
+/// What is done about a request, and why.
+#[derive(Debug)]
+pub struct Decision {
+    /// Why.
+    pub reason: Reason,
+    /// The scheduler that is set, or would be in `mode: audit`.
+    pub scheduler: Option<Arc<str>>,
+    /// The change; `None` leaves the object as it is.
+    pub patch: Option<Patch>,
+    /// What the person who sent the request should know.
+    pub warnings: Vec<Warning>,
+    /// What was found of each claim, in one line; empty where none was looked at.
+    pub found: String,
+}
+
+/// How far a request can be decided without knowing any claim.
+#[derive(Debug)]
+pub enum Step<'r> {
+    /// To the end.
+    Decided(Decision),
+    /// As far as the owners of these claims.
+    Resolve(Pending<'r>),
+}
+
+/// A decision that waits for the owners of claims.
+#[derive(Debug)]
+pub struct Pending<'r> {
+    case: Case<'r>,
+    claims: Vec<ClaimRef<'r>>,
+}
+
+impl Decision {
+    fn leave(reason: Reason) -> Self {
+        Self { reason, scheduler: None, patch: None, warnings: Vec::new(), found: String::new() }
+    }
+}
+
+impl From<Decision> for Step<'_> {
+    fn from(decision: Decision) -> Self {
+        Self::Decided(decision)
+    }
+}
+
+/// Decides a request as far as its claims.
+pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Step<'r> {
+    if policy.mode == Mode::Off {
+        return Decision::leave(Reason::Off).into();
+    }
+    let step = match &request.subject {
+        Subject::Other => Decision::leave(unsupported(policy, request)).into(),
+        Subject::Unreadable(error) => unreadable(error).into(),
+        Subject::Unchanged => Decision::leave(Reason::TemplateUnchanged).into(),
+        Subject::Created(workload, object) => match Case::new(policy, workload, object) {
+            Ok(case) => case.created(),
+            Err(reason) => Decision::leave(reason).into(),
+        },
+        Subject::Updated { workload, new, old } => match Case::new(policy, workload, new) {
+            Ok(case) => case.updated(old),
+            Err(reason) => Decision::leave(reason).into(),
+        },
+    };
+    match step {
+        Step::Decided(decision) => policy.carry_out(decision).into(),
+        pending => pending,
+    }
+}
+
+fn unsupported(policy: &Policy, request: &Request<'_>) -> Reason {
+    let kind = &request.kind;
+    match policy.workloads.find(&kind.group, &kind.version, &kind.kind) {
+        Some(_) => Reason::UnsupportedOperation,
+        None => Reason::UnsupportedKind,
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Decision {
+    let text = format_args!("the object is left as it is, since it is not built as customWorkloads says: {error}");
+    let warnings = vec![Warning::new(Reason::Unreadable.as_str(), text)];
+    Decision { warnings, ..Decision::leave(Reason::Unreadable) }
+}
+
+/// One object with a pod template, and what the rules ask about it.
+#[derive(Debug)]
+struct Case<'r> {
+    policy: &'r Policy,
+    workload: &'r Workload,
+    object: &'r Object<'r>,
+    template: &'r Template<'r>,
+    opt_out: OptOutAnnotation<'r>,
+    /// The scheduler that the update took away, where it is to be put back.
+    taken_away: Option<&'r str>,
+}
+
+impl<'r> Case<'r> {
+    fn new(policy: &'r Policy, workload: &'r Workload, object: &'r Object<'r>) -> Result<Self, Reason> {
+        if policy.templates == Templates::Leave && !workload.is_pod() {
+            return Err(Reason::TemplatesLeft);
+        }
+        let template = object.template.as_ref().filter(|template| template.spec().is_some());
+        let template = template.ok_or(Reason::NoTemplate)?;
+        let opt_out = policy.opt_out.read(template.annotations());
+        Ok(Self { policy, workload, object, template, opt_out, taken_away: None })
+    }
+
+    fn created(self) -> Step<'r> {
+        match self.left_alone().or_else(|| self.names_scheduler()) {
+            Some(reason) => self.leave(reason).into(),
+            None => self.claims(),
+        }
+    }
+
+    fn updated(mut self, old: &'r Object<'r>) -> Step<'r> {
+        let old_scheduler = old.template.as_ref().and_then(Template::scheduler);
+        self.taken_away = old_scheduler
+            .filter(|old| self.policy.drivers.schedule_with(old))
+            .filter(|_| self.policy.replaceable.allow(self.template.scheduler()));
+        if self.workload.update() == Update::Refused {
+            // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
+            // refuse. There is nothing else that could still be decided: not even a driver's own opt-out changes a pod.
+            return match self.taken_away {
+                Some(scheduler) => self.keep(scheduler, String::new()).into(),
+                None => Decision::leave(Reason::Immutable).into(),
+            };
+        }
+        self.created()
+    }
+
+    /// Objects that no scheduler places, or that another writer owns.
+    fn left_alone(&self) -> Option<Reason> {
+        let metadata = self.object.metadata();
+        let spec = self.template.spec()?;
+        let controller = metadata.and_then(Metadata::controller);
+        if self.workload.is_pod() {
+            if self.template.annotations().is_some_and(|annotations| annotations.contains(MIRROR_POD)) {
+                return Some(Reason::MirrorPod);
+            }
+        } else if controller.is_some() {
+            return Some(Reason::ControllerOwned);
+        }
+        if spec.node_name().is_some() {
+            return Some(Reason::NodeNameSet);
+        }
+        if spec.scheduling_group {
+            return Some(Reason::SchedulingGroup);
+        }
+        None
+    }
+
+    /// What the object says about its scheduler, in its own words.
+    fn names_scheduler(&self) -> Option<Reason> {
+        let scheduler = self.template.scheduler();
+        if scheduler.is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler)) {
+            return Some(match self.opt_out.set {
+                Some(_) => Reason::OptOutWithoutEffect,
+                None => Reason::AlreadySet,
+            });
+        }
+        if !self.policy.replaceable.allow(scheduler) {
+            return Some(Reason::OtherScheduler);
+        }
+        if self.opt_out.set.is_some() {
+            return Some(Reason::OptedOut);
+        }
+        if self.workload.is_pod() {
+            let controller = self.object.metadata().and_then(Metadata::controller);
+            return controller.filter(|owner| self.policy.opt_out.covers(owner)).map(|_| Reason::OwnerOptedOut);
+        }
+        self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
+    }
+
+    /// Whether the manifest that the template comes from names `schedulerName`: what Git says must stay what the cluster
+    /// says, or the two differ for ever.
+    fn source_names_scheduler(&self) -> bool {
+        let Some(metadata) = self.object.metadata() else { return false };
+        let field = [Cow::Borrowed("spec"), Cow::Borrowed("schedulerName")];
+        let path: Vec<_> = self.workload.path().iter().chain(&field).map(|key| Cow::Borrowed(&**key)).collect();
+        let last_applied = || {
+            let annotations = metadata.annotations.as_ref()?;
+            // Letters are never escaped by the encoders that write this annotation, so that most need not be decoded.
+            annotations.raw(LAST_APPLIED).filter(|raw| raw.get().contains("schedulerName"))?;
+            annotations.get(LAST_APPLIED)
+        };
+        if last_applied().is_some_and(|manifest| json::names(&manifest, &path)) {
+            return true;
+        }
+        let owned: Vec<_> = path.iter().map(|key| Cow::Owned(format!("f:{key}"))).collect();
+        metadata.applied_fields().any(|fields| json::names(fields, &owned))
+    }
+
+    fn claims(self) -> Step<'r> {
+        let claims = self.template.spec().map(|spec| claim::of(self.object, spec)).unwrap_or_default();
+        if claims.is_empty() {
+            return self.leave(Reason::NoClaims).into();
+        }
+        Step::Resolve(Pending { case: self, claims })
+    }
+
+    fn leave(&self, reason: Reason) -> Decision {
+        let mut warnings = self.opt_out_warnings();
+        if reason == Reason::OptOutWithoutEffect {
+            let key = self.opt_out.set.unwrap_or_default();
+            let scheduler = self.template.scheduler().unwrap_or_default();
+            let text = format_args!(
+                "{key} opts out, but schedulerName is {scheduler}, which still schedules the pods; to leave it, write schedulerName: {DEFAULT_SCHEDULER}"
+            );
+            warnings.push(Warning::new(reason.as_str(), text));
+        }
+        Decision { warnings, ..Decision::leave(reason) }
+    }
+
+    fn opt_out_warnings(&self) -> Vec<Warning> {
+        let Some((key, value)) = &self.opt_out.invalid else { return Vec::new() };
+        let text =
+            format_args!("{key} is {value}, which is no boolean: it opts nothing out; write \"true\" to opt out");
+        vec![Warning::new("opt-out-invalid", text)]
+    }
+
+    fn inject(&self, reason: Reason, scheduler: &Arc<str>, found: String) -> Decision {
+        Decision {
+            reason,
+            scheduler: Some(scheduler.clone()),
+            patch: Some(patch::set_scheduler(self.workload.path(), scheduler)),
+            warnings: self.opt_out_warnings(),
+            found,
+        }
+    }
+
+    fn keep(&self, scheduler: &str, found: String) -> Decision {
+        self.inject(Reason::Kept, &scheduler.into(), found)
+    }
+}
+
+impl<'r> Pending<'r> {
+    /// The claims whose owners are asked for.
+    pub fn claims(&self) -> &[ClaimRef<'r>] {
+        &self.claims
+    }
+
+    /// Whether it is worth waiting for a claim that does not exist yet. A template's pods will be asked about again, and
+    /// an audit must not cost anyone time.
+    pub fn may_wait(&self) -> bool {
+        self.case.workload.is_pod() && self.case.policy.mode == Mode::Inject
+    }
+
+    /// Whether one of these owners is a driver, so that no other claim needs to be waited for.
+    pub fn has_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
+        owners.into_iter().any(|owner| self.case.policy.driver_of(owner).is_some())
+    }
+
+    /// Decides, with the owner of each of [`claims`](Self::claims) in their order.
+    pub fn decide(self, owners: &[Owner]) -> Decision {
+        let policy = self.case.policy;
+        let found = self.found(owners);
+        let decision = match self.case.taken_away {
+            Some(scheduler) => self.put_back(scheduler, owners, found),
+            None => self.choose(owners, found),
+        };
+        policy.carry_out(decision)
+    }
+
+    /// An update took the driver's scheduler away: `kubectl replace` of the original file does so, and must not roll the
+    /// pods. Only claims that are all known, and none of them a driver's, let it go.
+    fn put_back(&self, scheduler: &str, owners: &[Owner], found: String) -> Decision {
+        let known = owners.iter().all(|owner| !matches!(owner, Owner::Missing | Owner::Unknown(_)));
+        if known && !self.has_driver(owners) {
+            return Decision { found, ..self.case.leave(Reason::NoDriver) };
+        }
+        self.case.keep(scheduler, found)
+    }
+
+    fn choose(&self, owners: &[Owner], found: String) -> Decision {
+        let policy = self.case.policy;
+        let drivers = owners.iter().filter_map(|owner| policy.driver_of(owner));
+        if let Some((rank, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
+            let mut decision = self.case.inject(Reason::Injected, &driver.scheduler, found);
+            if let Some((_, other)) = drivers.clone().find(|(other, _)| *other != rank) {
+                decision.warnings.push(two_drivers(driver, other));
+            }
+            return decision;
+        }
+        let mut reason = Reason::NoDriver;
+        let mut warnings = self.case.opt_out_warnings();
+        if let Some(claim) = self.first(owners, |owner| matches!(owner, Owner::Missing)) {
+            let fallback = policy.drivers.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
+            if let Some(driver) = fallback.filter(|_| self.case.workload.is_pod()) {
+                return self.case.inject(Reason::InjectedMissing, &driver.scheduler, found);
+            }
+            reason = Reason::ClaimMissing;
+            warnings.extend(self.pod_warning(reason, format_args!("{claim} does not exist")));
+        } else if let Some((claim, why)) = self.claims.iter().zip(owners).find_map(|(claim, owner)| match owner {
+            Owner::Unknown(why) => Some((claim, why)),
+            _ => None,
+        }) {
+            reason = Reason::ClaimUnknown;
+            warnings.extend(self.pod_warning(reason, format_args!("{claim}: {why}")));
+        }
+        Decision { warnings, found, ..Decision::leave(reason) }
+    }
+
+    fn first(&self, owners: &[Owner], which: impl Fn(&Owner) -> bool) -> Option<&ClaimRef<'r>> {
+        self.claims.iter().zip(owners).find(|(_, owner)| which(owner)).map(|(claim, _)| claim)
+    }
+
+    /// A template earns none: its claims may come before its pods do.
+    fn pod_warning(&self, reason: Reason, what: std::fmt::Arguments<'_>) -> Option<Warning> {
+        let scheduler = self.case.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
+        let text = format_args!(
+            "{what}; the pod keeps scheduler {scheduler}, which cannot be changed later: mend this, then create the pod again"
+        );
+        self.case.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
+    }
+
+    fn found(&self, owners: &[Owner]) -> String {
+        let mut line = String::new();
+        for (claim, owner) in self.claims.iter().zip(owners) {
+            if !line.is_empty() {
+                line.push_str("; ");
+            }
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{claim}: ");
+            let _ = match owner {
+                Owner::Provisioner { class, provisioner } => {
+                    if let Some(class) = class {
+                        let _ = write!(line, "class {class}, ");
+                    }
+                    let driver = self.case.policy.drivers.owning(provisioner);
+                    let driver = driver.map_or("none", |(_, driver)| &driver.name);
+                    write!(line, "provisioner {provisioner}, driver {driver}")
+                }
+                Owner::Nobody => write!(line, "bound to a volume of no driver"),
+                Owner::Missing => write!(line, "missing"),
+                Owner::Unknown(why) => write!(line, "unknown: {why}"),
+            };
+        }
+        line
+    }
+}
+
+fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
+    let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);
+    let text = format_args!(
+        "claims of {name} and {other} in one pod: {scheduler} schedules it, and knows nothing of {other}'s data; use one driver a pod"
+    );
+    Warning::new("two-drivers", text)
+}
+
+impl Policy {
+    fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
+        match owner {
+            Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),
+            Owner::Nobody | Owner::Missing | Owner::Unknown(_) => None,
+        }
+    }
+
+    /// In `mode: audit` nothing is changed, and nobody is told.
+    fn carry_out(&self, decision: Decision) -> Decision {
+        if self.mode != Mode::Audit {
+            return decision;
+        }
+        let reason = match decision.reason {
+            Reason::Injected | Reason::InjectedMissing => Reason::WouldInject,
+            Reason::Kept => Reason::WouldKeep,
+            other => other,
+        };
+        Decision { reason, patch: None, warnings: Vec::new(), ..decision }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Storage drivers that have a scheduler of their own.
+
+use std::sync::Arc;
+
+/// The provisioner that an in-tree `portworxVolume` stands for.
+pub const PORTWORX_IN_TREE: &str = "kubernetes.io/portworx-volume";
+
+/// A storage driver and the scheduler that places pods next to its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Driver {
+    /// What people call it; a word in warnings and explanations.
+    pub name: Arc<str>,
+    /// The provisioners (and CSI drivers) whose volumes are its own.
+    pub provisioners: Vec<Arc<str>>,
+    /// The `schedulerName` that its pods are given.
+    pub scheduler: Arc<str>,
+}
+
+impl Driver {
+    /// Portworx with its scheduler Stork. The provisioners are those that Stork itself counts as Portworx's: the in-tree
+    /// one, the CSI driver, its deprecated predecessor, and the one of claims restored from a snapshot.
+    pub fn portworx() -> Self {
+        let provisioners = [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
+        Self { name: "portworx".into(), provisioners: provisioners.map(Arc::from).to_vec(), scheduler: "stork".into() }
+    }
+}
+
+/// The configured drivers. Their order is their rank: of two drivers in one pod, the first wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drivers(Vec<Driver>);
+
+impl Drivers {
+    /// The drivers in the order of their rank.
+    pub fn new(drivers: Vec<Driver>) -> Self {
+        Self(drivers)
+    }
+
+    /// The drivers in the order of their rank.
+    pub fn iter(&self) -> std::slice::Iter<'_, Driver> {
+        self.0.iter()
+    }
+
+    /// The driver of the highest rank.
+    pub(crate) fn first(&self) -> Option<&Driver> {
+        self.0.first()
+    }
+
+    /// The rank of the driver that owns volumes of `provisioner`, and the driver.
+    pub(crate) fn owning(&self, provisioner: &str) -> Option<(usize, &Driver)> {
+        self.0.iter().enumerate().find(|(_, driver)| driver.provisioners.iter().any(|own| **own == *provisioner))
+    }
+
+    /// Whether `scheduler` is the scheduler of a driver.
+    pub(crate) fn schedule_with(&self, scheduler: &str) -> bool {
+        self.0.iter().any(|driver| *driver.scheduler == *scheduler)
+    }
+}
+
+impl Default for Drivers {
+    fn default() -> Self {
+        Self(vec![Driver::portworx()])
+    }
+}

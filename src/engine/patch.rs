@@ -1,0 +1,35 @@
+//! The one change that the engine ever makes.
+
+use std::borrow::Cow;
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+
+/// Sets `schedulerName` in the pod spec of the template at `path` (object keys from the root).
+///
+/// It is one `add` of one field, which takes the place of a value that is there: it applies to every object whose template
+/// has a `spec` that is an object, and applied again it changes nothing. Anything more (a `test`, a `replace`, a second
+/// operation) can fail, and a patch that fails is an error to the API server even under `failurePolicy: Ignore`.
+pub fn set_scheduler(path: &[Cow<'_, str>], scheduler: &str) -> Patch {
+    let tokens = path.iter().map(AsRef::as_ref).chain(["spec", "schedulerName"]);
+    Patch(vec![PatchOperation::Add(AddOperation {
+        path: PointerBuf::from_tokens(tokens),
+        value: serde_json::Value::from(scheduler),
+    })])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_is_one_add_and_escapes_its_path() {
+        let patch = set_scheduler(&["spec".into(), "a/b~c".into()], "stork");
+        assert_eq!(
+            serde_json::to_value(&patch).unwrap(),
+            json!([{"op": "add", "path": "/spec/a~1b~0c/spec/schedulerName", "value": "stork"}])
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! The parts of a pod, or of a pod template, that a decision depends on.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::annotation::Annotations;
+use super::json::{Nullable, Text, object, present};
+
+/// A Pod or a `PodTemplateSpec`: what Kubernetes makes a pod from.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Template<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    spec: Option<PodSpec<'a>>,
+}
+
+impl<'a> Template<'a> {
+    pub(crate) fn annotations(&self) -> Option<&Annotations<'a>> {
+        self.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref())
+    }
+
+    pub(crate) fn metadata(&self) -> Option<&Metadata<'a>> {
+        self.metadata.as_ref()
+    }
+
+    pub(crate) fn spec(&self) -> Option<&PodSpec<'a>> {
+        self.spec.as_ref()
+    }
+
+    /// The scheduler that it names; `None` for absent, null and empty alike.
+    pub(crate) fn scheduler(&self) -> Option<&str> {
+        self.spec.as_ref().and_then(|spec| Text::non_empty(spec.scheduler_name.as_ref()))
+    }
+}
+
+/// The parts of `metadata` that the engine reads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Metadata<'a> {
+    #[serde(borrow, default)]
+    pub(crate) name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) generate_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) annotations: Option<Annotations<'a>>,
+    #[serde(borrow, default)]
+    owner_references: Option<Vec<Nullable<OwnerReference<'a>>>>,
+    #[serde(borrow, default)]
+    managed_fields: Option<Vec<Nullable<ManagedFieldsEntry<'a>>>>,
+}
+
+impl<'a> Metadata<'a> {
+    /// The owner that controls the object, of which there is at most one.
+    pub(crate) fn controller(&self) -> Option<&OwnerReference<'a>> {
+        let owners = self.owner_references.iter().flatten();
+        owners.filter_map(|owner| owner.0.as_ref()).find(|owner| owner.controller == Some(true))
+    }
+
+    /// The fields that each server-side applier owns, as `FieldsV1` documents.
+    pub(crate) fn applied_fields(&self) -> impl Iterator<Item = &'a str> {
+        let entries = self.managed_fields.iter().flatten().filter_map(|entry| entry.0.as_ref());
+        entries
+            .filter(|entry| entry.operation.as_deref() == Some("Apply"))
+            .filter_map(|entry| entry.fields_v1.map(RawValue::get))
+    }
+}
+
+/// An entry of `metadata.ownerReferences`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OwnerReference<'a> {
+    #[serde(borrow, default)]
+    api_version: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    kind: Option<Text<'a>>,
+    #[serde(default)]
+    controller: Option<bool>,
+}
+
+impl OwnerReference<'_> {
+    /// The API group of the owner; empty for the core group.
+    pub(crate) fn group(&self) -> &str {
+        self.api_version.as_deref().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or_default()
+    }
+}
+
+/// An entry of `metadata.managedFields`. The fields stay as they were sent: they are read for an `Apply` entry only, and
+/// only when a template is about to be changed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ManagedFieldsEntry<'a> {
+    #[serde(borrow, default)]
+    operation: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    fields_v1: Option<&'a RawValue>,
+}
+
+/// The parts of a pod's `spec` that the engine reads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PodSpec<'a> {
+    #[serde(borrow, default)]
+    scheduler_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    node_name: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) scheduling_group: bool,
+    #[serde(borrow, default)]
+    volumes: Option<Volumes<'a>>,
+}
+
+impl<'a> PodSpec<'a> {
+    /// The node that the pod is bound to already.
+    pub(crate) fn node_name(&self) -> Option<&str> {
+        Text::non_empty(self.node_name.as_ref())
+    }
+
+    /// The volumes whose data may be a storage driver's.
+    pub(crate) fn volumes(&self) -> &[Volume<'a>] {
+        self.volumes.as_ref().map_or(&[], |volumes| &volumes.0)
+    }
+}
+
+/// The volumes of a pod that may belong to a storage driver, without the others: a pod may have 40,000 of those.
+#[derive(Debug)]
+struct Volumes<'a>(Vec<Volume<'a>>);
+
+/// A volume of a pod whose data may be a storage driver's.
+#[derive(Debug)]
+pub(crate) struct Volume<'a> {
+    pub(crate) name: Text<'a>,
+    pub(crate) source: VolumeSource<'a>,
+}
+
+/// Where the data of a volume comes from.
+#[derive(Debug)]
+pub(crate) enum VolumeSource<'a> {
+    /// `persistentVolumeClaim`: a claim that exists, or will, by its name.
+    Claim(Text<'a>),
+    /// `ephemeral`: a claim that Kubernetes makes for this pod and volume.
+    Ephemeral(ClaimTemplate<'a>),
+    /// `csi`: a volume that the driver makes on the node, with no claim at all.
+    Csi(Text<'a>),
+    /// `portworxVolume`: a Portworx volume mounted by its id, with no claim at all.
+    PortworxVolume,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Volumes<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct VolumesVisitor;
+
+        impl<'de> Visitor<'de> for VolumesVisitor {
+            type Value = Volumes<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of volumes")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+                let mut volumes = Vec::new();
+                while let Some(Nullable(entry)) = seq.next_element::<Nullable<VolumeEntry<'de>>>()? {
+                    volumes.extend(entry.and_then(VolumeEntry::into_volume));
+                }
+                Ok(Volumes(volumes))
+            }
+        }
+
+        deserializer.deserialize_seq(VolumesVisitor)
+    }
+}
+
+/// A volume as it is written: a name, and one field for each kind of source.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VolumeEntry<'a> {
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    persistent_volume_claim: Option<ClaimSource<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    ephemeral: Option<EphemeralSource<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    csi: Option<CsiSource<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    portworx_volume: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource<'a> {
+    #[serde(borrow, default)]
+    claim_name: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EphemeralSource<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    volume_claim_template: Option<ClaimTemplate<'a>>,
+}
+
+#[derive(Deserialize)]
+struct CsiSource<'a> {
+    #[serde(borrow, default)]
+    driver: Option<Text<'a>>,
+}
+
+impl<'a> VolumeEntry<'a> {
+    fn into_volume(self) -> Option<Volume<'a>> {
+        let source = if let Some(claim) = self.persistent_volume_claim {
+            VolumeSource::Claim(claim.claim_name?)
+        } else if let Some(ephemeral) = self.ephemeral {
+            VolumeSource::Ephemeral(ephemeral.volume_claim_template?)
+        } else if let Some(csi) = self.csi {
+            VolumeSource::Csi(csi.driver?)
+        } else if self.portworx_volume {
+            VolumeSource::PortworxVolume
+        } else {
+            return None;
+        };
+        Some(Volume { name: self.name.unwrap_or_default(), source })
+    }
+}
+
+/// A claim that will be made: of a generic ephemeral volume, or an entry of a `StatefulSet`'s `volumeClaimTemplates`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ClaimTemplate<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    spec: Option<ClaimSpec<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSpec<'a> {
+    #[serde(borrow, default)]
+    storage_class_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    volume_name: Option<Text<'a>>,
+}
+
+impl<'a> ClaimTemplate<'a> {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.metadata.as_ref().and_then(|metadata| Text::non_empty(metadata.name.as_ref()))
+    }
+
+    pub(crate) fn annotations(&self) -> Option<&Annotations<'a>> {
+        self.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref())
+    }
+
+    /// `spec.storageClassName`: absent (the default class) and empty (no class) are not the same.
+    pub(crate) fn storage_class_name(&self) -> Option<&str> {
+        self.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref())
+    }
+
+    /// `spec.volumeName`: the volume that the claim asks for by name.
+    pub(crate) fn volume_name(&self) -> Option<&str> {
+        self.spec.as_ref().and_then(|spec| Text::non_empty(spec.volume_name.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> PodSpec<'_> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn only_volumes_that_a_driver_may_own_are_kept() {
+        let spec = spec(
+            r#"{"volumes":[
+                {"name":"a","persistentVolumeClaim":{"claimName":"data","readOnly":true}},
+                {"name":"b","emptyDir":{}},
+                {"name":"c","ephemeral":{"volumeClaimTemplate":{"spec":{"storageClassName":"px"}}}},
+                {"name":"d","csi":{"driver":"pxd.portworx.com"}},
+                {"name":"e","portworxVolume":{"volumeID":"1"}},
+                {"name":"f","configMap":{"name":"x"}},
+                {"name":"g","persistentVolumeClaim":null,"emptyDir":{}}]}"#,
+        );
+        let names: Vec<_> = spec.volumes().iter().map(|volume| volume.name.to_string()).collect();
+        assert_eq!(names, ["a", "c", "d", "e"]);
+        let [a, c, d, e] = spec.volumes() else { panic!("four volumes") };
+        assert!(matches!(&a.source, VolumeSource::Claim(name) if **name == *"data"));
+        assert!(matches!(&c.source, VolumeSource::Ephemeral(template) if template.storage_class_name() == Some("px")));
+        assert!(matches!(&d.source, VolumeSource::Csi(driver) if **driver == *"pxd.portworx.com"));
+        assert!(matches!(&e.source, VolumeSource::PortworxVolume));
+    }
+
+    #[test]
+    fn an_absent_class_and_an_empty_one_differ() {
+        let template = |text| serde_json::from_str::<ClaimTemplate<'_>>(text).unwrap();
+        assert_eq!(template(r#"{"spec":{}}"#).storage_class_name(), None);
+        assert_eq!(template(r#"{"spec":{"storageClassName":null}}"#).storage_class_name(), None);
+        assert_eq!(template(r#"{"spec":{"storageClassName":""}}"#).storage_class_name(), Some(""));
+    }
+
+    #[test]
+    fn nulls_are_absent_and_wrong_types_are_errors() {
+        let nulls = spec(r#"{"schedulerName":null,"nodeName":null,"schedulingGroup":null,"volumes":null}"#);
+        assert!(nulls.volumes().is_empty() && nulls.node_name().is_none() && !nulls.scheduling_group);
+        for wrong in [r#"{"volumes":{}}"#, r#"{"volumes":[[]]}"#, r#"{"schedulerName":1}"#, r#"{"nodeName":{}}"#] {
+            assert!(serde_json::from_str::<PodSpec<'_>>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_controller_is_the_owner_that_says_so() {
+        let metadata: Metadata<'_> = serde_json::from_str(
+            r#"{"ownerReferences":[{"apiVersion":"v1","kind":"Node"},{"apiVersion":"apps/v1","kind":"ReplicaSet","controller":true}]}"#,
+        )
+        .unwrap();
+        let controller = metadata.controller().unwrap();
+        assert_eq!((controller.group(), controller.kind()), ("apps", "ReplicaSet"));
+    }
+
+    #[test]
+    fn only_appliers_own_fields() {
+        let metadata: Metadata<'_> = serde_json::from_str(
+            r#"{"managedFields":[{"operation":"Update","fieldsV1":{"f:a":{}}},{"operation":"Apply","fieldsV1":{"f:b":{}}}]}"#,
+        )
+        .unwrap();
+        assert_eq!(metadata.applied_fields().collect::<Vec<_>>(), [r#"{"f:b":{}}"#]);
+    }
+}

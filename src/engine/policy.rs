@@ -1,0 +1,143 @@
+//! What an operator decides: the configuration, in the engine's own types.
+
+use std::sync::Arc;
+
+use super::annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
+use super::driver::Drivers;
+use super::pod::OwnerReference;
+use super::workload::Workloads;
+
+/// The scheduler that Kubernetes fills in where a pod names none.
+pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
+/// Everything that a decision depends on beside the request and the claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// What is done to pod templates.
+    pub templates: Templates,
+    /// The drivers, in the order of their rank.
+    pub drivers: Drivers,
+    /// The schedulers that may be replaced.
+    pub replaceable: ReplaceableSchedulers,
+    /// Who is left alone.
+    pub opt_out: OptOut,
+    /// The kinds that are decided about.
+    pub workloads: Workloads,
+    /// What is done to a pod whose claim is not there.
+    pub missing_claim: MissingClaim,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Inject,
+    /// They are made, counted and annotated, and nothing is changed or waited for.
+    Audit,
+    /// None are made.
+    Off,
+}
+
+/// What is done to pod templates. Pods are decided about when they are created either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Templates {
+    /// They name the scheduler too, so that a person who reads the workload sees it.
+    #[default]
+    Inject,
+    /// They stay as they are.
+    Leave,
+}
+
+/// What is done to a pod whose claim is not there when the time to wait for it is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingClaim {
+    /// The pod keeps its scheduler.
+    #[default]
+    Skip,
+    /// The pod gets the scheduler of the first driver.
+    Inject,
+}
+
+/// The schedulers that may be replaced; an absent or empty one always may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplaceableSchedulers(Vec<String>);
+
+impl ReplaceableSchedulers {
+    /// The names of the schedulers.
+    pub fn new(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// Whether `scheduler` may be replaced.
+    pub(crate) fn allow(&self, scheduler: Option<&str>) -> bool {
+        scheduler.is_none_or(|scheduler| self.0.iter().any(|name| name == scheduler))
+    }
+}
+
+impl Default for ReplaceableSchedulers {
+    fn default() -> Self {
+        Self(vec![DEFAULT_SCHEDULER.to_owned()])
+    }
+}
+
+/// Who is left alone. The label of a Namespace is not among these: the API server reads it, in the `namespaceSelector` of
+/// the webhook's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptOut {
+    /// Annotations of a pod that opt it out with a value that parses as true.
+    pub annotations: Vec<Arc<str>>,
+    /// Kinds of controller whose pods are left alone, for operators that fight over the field.
+    pub owners: Vec<OwnerKind>,
+}
+
+impl Default for OptOut {
+    fn default() -> Self {
+        Self {
+            annotations: vec![DISABLE_HYPERCONVERGENCE.into(), DISABLE_ADMISSION_CONTROLLER.into()],
+            owners: Vec::new(),
+        }
+    }
+}
+
+/// A kind of controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerKind {
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The kind's name.
+    pub kind: String,
+}
+
+impl OptOut {
+    /// Whether pods of this controller are left alone.
+    pub(crate) fn covers(&self, owner: &OwnerReference<'_>) -> bool {
+        self.owners.iter().any(|kind| kind.group == owner.group() && kind.kind == owner.kind())
+    }
+
+    /// What the opt-out annotations of a pod or template say together: one that says so is enough.
+    pub(crate) fn read(&self, annotations: Option<&Annotations<'_>>) -> OptOutAnnotation<'_> {
+        let mut read = OptOutAnnotation::default();
+        let Some(annotations) = annotations else { return read };
+        for key in &self.annotations {
+            let Some(raw) = annotations.raw(key) else { continue };
+            match annotations.get(key).as_deref().and_then(parse_bool) {
+                Some(true) => return OptOutAnnotation { set: Some(key), invalid: None },
+                Some(false) => {}
+                None => read.invalid = read.invalid.or_else(|| Some((key, raw.get().to_owned()))),
+            }
+        }
+        read
+    }
+}
+
+/// What the opt-out annotations of a pod or template say.
+#[derive(Debug, Default)]
+pub(crate) struct OptOutAnnotation<'p> {
+    /// The key that opts out.
+    pub(crate) set: Option<&'p str>,
+    /// A key whose value is no boolean, and that value as it was sent.
+    pub(crate) invalid: Option<(&'p str, String)>,
+}

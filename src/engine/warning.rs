@@ -1,0 +1,50 @@
+//! Admission warnings: what a person sees below the output of `kubectl`.
+
+use std::fmt;
+
+/// The API server cuts a longer one when all warnings of a request pass 4,096 characters together.
+const MAX_CHARS: usize = 256;
+
+/// One line for the person who sent the request: what is, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(String);
+
+impl Warning {
+    /// A warning that begins with `word`: a [`Reason`](super::Reason)'s, or one of its own kind.
+    pub(crate) fn new(word: &str, text: impl fmt::Display) -> Self {
+        // A control character would make the API server drop the whole warning.
+        let line: String = format!("colocate: {word}: {text}")
+            .chars()
+            .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+            .collect();
+        match line.char_indices().nth(MAX_CHARS) {
+            None => Self(line),
+            Some(_) => Self(line.chars().take(MAX_CHARS - 1).chain(['…']).collect()),
+        }
+    }
+
+    /// The line.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl AsRef<str> for Warning {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_one_line_of_at_most_256_characters() {
+        let warning = Warning::new("claim-missing", "a\nb\u{7}").into_string();
+        assert_eq!(warning, "colocate: claim-missing: a\u{fffd}b\u{fffd}");
+        let long = Warning::new("x", "ä".repeat(400)).into_string();
+        assert_eq!(long.chars().count(), 256);
+        assert!(long.ends_with('…'));
+    }
+}

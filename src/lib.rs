@@ -1,0 +1,2 @@
+//! colocate
+pub mod engine;

@@ -1,0 +1,3 @@
+//! The program `colocate`.
+
+fn main() {}
