@@ -1,3 +1,13 @@
-//! The program `colocate`.
+//! The program `colocate`: crypto provider, arguments, runtime, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use colocate::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // For kube's client; what this crate builds itself names its provider. Only a second call can fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Cli::parse().run().await
+}

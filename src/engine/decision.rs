@@ -79,14 +79,14 @@ pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Step<'r> {
             Ok(case) => case.created(),
             Err(reason) => Decision::leave(reason).into(),
         },
-        Subject::Updated { workload, new, old } => match Case::new(policy, workload, new) {
-            Ok(case) => case.updated(old),
+        Subject::Updated { workload, new, old_scheduler } => match Case::new(policy, workload, new) {
+            Ok(case) => case.updated(old_scheduler.as_deref()),
             Err(reason) => Decision::leave(reason).into(),
         },
     };
     match step {
         Step::Decided(decision) => policy.carry_out(decision).into(),
-        pending => pending,
+        pending @ Step::Resolve(_) => pending,
     }
 }
 
@@ -134,8 +134,7 @@ impl<'r> Case<'r> {
         }
     }
 
-    fn updated(mut self, old: &'r Object<'r>) -> Step<'r> {
-        let old_scheduler = old.template.as_ref().and_then(Template::scheduler);
+    fn updated(mut self, old_scheduler: Option<&'r str>) -> Step<'r> {
         self.taken_away = old_scheduler
             .filter(|old| self.policy.drivers.schedule_with(old))
             .filter(|_| self.policy.replaceable.allow(self.template.scheduler()));

@@ -35,11 +35,6 @@ impl Drivers {
         Self(drivers)
     }
 
-    /// The drivers in the order of their rank.
-    pub fn iter(&self) -> std::slice::Iter<'_, Driver> {
-        self.0.iter()
-    }
-
     /// The driver of the highest rank.
     pub(crate) fn first(&self) -> Option<&Driver> {
         self.0.first()

@@ -29,7 +29,7 @@ impl<'a> Text<'a> {
 impl Text<'_> {
     /// The string, if there is one that says something: absent, null and empty are the same to Kubernetes wherever the
     /// engine reads a name.
-    pub fn non_empty<'t>(text: Option<&'t Self>) -> Option<&'t str> {
+    pub fn non_empty(text: Option<&Self>) -> Option<&str> {
         text.map(|text| &**text).filter(|text| !text.is_empty())
     }
 }

@@ -31,6 +31,11 @@ impl<'a> Template<'a> {
         self.spec.as_ref()
     }
 
+    /// The scheduler that it names, to be kept.
+    pub(crate) fn into_scheduler(self) -> Option<Text<'a>> {
+        self.spec.and_then(|spec| spec.scheduler_name)
+    }
+
     /// The scheduler that it names; `None` for absent, null and empty alike.
     pub(crate) fn scheduler(&self) -> Option<&str> {
         self.spec.as_ref().and_then(|spec| Text::non_empty(spec.scheduler_name.as_ref()))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::json::{Nullable, Text};
+use super::pod::Template;
 use super::workload::{Keep, Located, Object, ObjectSeed, Update, Workload, Workloads};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -105,10 +106,11 @@ pub(crate) enum Subject<'a> {
     /// A custom resource that is not built as its configuration says.
     Unreadable(serde_json::Error),
     Created(&'a Workload, Object<'a>),
+    /// Of the object as it was, only the scheduler that it named matters.
     Updated {
         workload: &'a Workload,
         new: Object<'a>,
-        old: Object<'a>,
+        old_scheduler: Option<Text<'a>>,
     },
     /// An update that leaves the pod template as it was.
     Unchanged,
@@ -318,12 +320,14 @@ impl<'a> Plan<'a> {
         if new.same_template(&old) {
             return Ok(Subject::Unchanged);
         }
-        Ok(Subject::Updated { workload, new: new.into_object()?, old: old.into_object()? })
+        let old_scheduler = old.into_object()?.template.and_then(Template::into_scheduler);
+        Ok(Subject::Updated { workload, new: new.into_object()?, old_scheduler })
     }
 }
 
 /// `object` or `oldObject`, read as far as was possible when it was reached.
 #[derive(Default)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would cost each review an allocation")]
 enum Payload<'a> {
     #[default]
     Absent,

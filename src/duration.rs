@@ -1,0 +1,76 @@
+//! Durations as people write them in Kubernetes: `2s`, `1m30s`, `500ms`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::fmt::friendly::{Spacing, SpanPrinter};
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
+
+/// A duration, not negative, that is written as Go's `time.Duration`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoDuration(pub Duration);
+
+/// Text that is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no duration; write one as in Go, such as 2s or 500ms")]
+pub struct NotADuration(String);
+
+impl FromStr for GoDuration {
+    type Err = NotADuration;
+
+    fn from_str(text: &str) -> Result<Self, NotADuration> {
+        let wrong = || NotADuration(text.to_owned());
+        // jiff reads more than Go does: spaces, whole words, ISO 8601.
+        if text.contains([' ', ',', ':', 'P', 'p']) {
+            return Err(wrong());
+        }
+        if text == "0" {
+            return Ok(Self(Duration::ZERO));
+        }
+        let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+        Duration::try_from(duration).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl fmt::Display for GoDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PRINTER: SpanPrinter = SpanPrinter::new().spacing(Spacing::None);
+        f.write_str(&PRINTER.unsigned_duration_to_string(&self.0))
+    }
+}
+
+impl Serialize for GoDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GoDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_writes_is_read_and_written_again() {
+        for text in ["2s", "1m30s", "500ms", "1h", "0s", "1h2m3s"] {
+            assert_eq!(text.parse::<GoDuration>().unwrap().to_string(), text);
+        }
+        assert_eq!("1.5s".parse(), Ok(GoDuration(Duration::from_millis(1500))));
+        assert_eq!("0".parse(), Ok(GoDuration(Duration::ZERO)));
+    }
+
+    #[test]
+    fn what_go_does_not_read_is_refused() {
+        for text in ["", "2", "two seconds", "2 s", "PT2S", "-2s", "1:30", "2x"] {
+            assert_eq!(text.parse::<GoDuration>(), Err(NotADuration(text.to_owned())));
+        }
+    }
+}

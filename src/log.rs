@@ -1,0 +1,57 @@
+//! Logging to standard error: one line an event, for people or for machines. Nothing of an object is logged but its name.
+
+use std::io::{IsTerminal, stderr};
+
+use clap::ValueEnum;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// From which level on lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// What ended something.
+    Error,
+    /// What an operator should mend.
+    Warn,
+    /// What happens to the process.
+    Info,
+    /// Every decision.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+/// Begins to log. Of the libraries, only warnings are written.
+pub fn init(format: Format, level: Level) {
+    let level = match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target(env!("CARGO_PKG_NAME"), level)
+        // Says again what is logged here with the name of the resource.
+        .with_target("kube_runtime::watcher", LevelFilter::OFF)
+        .with_target("kube_client", level.min(LevelFilter::ERROR));
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let layer = match format {
+        Format::Text => layer.with_ansi(stderr().is_terminal()).with_target(false).boxed(),
+        Format::Json => layer.json().flatten_event(true).with_target(false).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(targets)).init();
+}

@@ -1,0 +1,90 @@
+//! What is counted, for Prometheus.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Every metric of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    decisions: Family<DecisionLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    duration: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    reason: &'static str,
+    operation: &'static str,
+    /// The kind, where it is one that is decided about; a request cannot make a new label.
+    kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    code: u16,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("colocate");
+        let decisions = Family::default();
+        registry.register("decisions", "Admission requests decided, by reason, operation and kind", decisions.clone());
+        let requests = Family::default();
+        registry.register("http_requests", "HTTP requests answered, by status code", requests.clone());
+        // From 50 us, the usual answer, to 3 s, the longest wait for a claim.
+        let duration = Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.0, 3.0]);
+        let help = "Time from the whole request to the whole answer of a review, waits for claims included";
+        registry.register_with_unit("review_duration", help, Unit::Seconds, duration.clone());
+        Self { registry, decisions, requests, duration }
+    }
+}
+
+impl Metrics {
+    /// A request was decided.
+    pub fn decided(&self, reason: &'static str, operation: &'static str, kind: &str, took: Duration) {
+        self.decisions.get_or_create(&DecisionLabels { reason, operation, kind: kind.to_owned() }).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// An HTTP request was answered.
+    pub fn answered(&self, code: u16) {
+        self.requests.get_or_create(&RequestLabels { code }).inc();
+    }
+
+    /// All metrics as text, in the `OpenMetrics` format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// The media type of [`Metrics::encode`]'s text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_and_requests_are_counted_under_their_labels() {
+        let metrics = Metrics::default();
+        metrics.decided("injected", "CREATE", "Pod", Duration::from_micros(60));
+        metrics.answered(200);
+        let text = metrics.encode();
+        for line in [
+            r#"colocate_decisions_total{reason="injected",operation="CREATE",kind="Pod"} 1"#,
+            r#"colocate_http_requests_total{code="200"} 1"#,
+            r#"colocate_review_duration_seconds_bucket{le="0.0002"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

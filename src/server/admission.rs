@@ -1,0 +1,108 @@
+//! One admission review, from the bytes of the question to the bytes of the answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::claims::Claims;
+use crate::engine::Warning;
+use crate::engine::{ClaimRef, Decision, Malformed, Owner, Pending, Policy, Request, Response, Review, Step, examine};
+use crate::metrics::Metrics;
+
+/// Decides requests by a policy and what is known of claims.
+pub struct Admission {
+    policy: Policy,
+    claims: Claims,
+    /// How long a pod may be made to wait for a claim.
+    patience: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admission").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    /// `patience` is how long a pod may be made to wait for a claim that does not exist yet.
+    pub fn new(policy: Policy, claims: Claims, patience: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { policy, claims, patience, metrics }
+    }
+
+    /// Answers a review; `timeout` is how long its sender waits for the answer.
+    ///
+    /// # Errors
+    /// A body that is no review. Every review has an answer.
+    pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
+        let begun = Instant::now();
+        let review = Review::parse(body, &self.policy.workloads)?;
+        let request = &review.request;
+        let decision = match examine(&self.policy, request) {
+            Step::Decided(decision) => decision,
+            Step::Resolve(pending) => {
+                let owners = self.owners(request, &pending, timeout).await;
+                pending.decide(&owners)
+            }
+        };
+        self.report(request, &decision, begun.elapsed());
+        Ok(response(decision).encode(&request.uid))
+    }
+
+    async fn owners(&self, request: &Request<'_>, pending: &Pending<'_>, timeout: Duration) -> Vec<Owner> {
+        let (namespace, claims) = (request.namespace(), pending.claims());
+        let mut owners: Vec<_> = claims.iter().map(|claim| self.claims.owner(namespace, claim)).collect();
+        if request.dry_run || !pending.may_wait() {
+            return owners;
+        }
+        let end = Instant::now() + self.patience.min(share(timeout));
+        for (claim, owner) in claims.iter().zip(0..) {
+            let ClaimRef::Named(name) = claim else { continue };
+            if owners[owner] == Owner::Missing && !pending.has_driver(&owners) {
+                let patience = end.saturating_duration_since(Instant::now());
+                owners[owner] = self.claims.await_owner(namespace, name, patience).await;
+            }
+        }
+        owners
+    }
+
+    fn report(&self, request: &Request<'_>, decision: &Decision, took: Duration) {
+        let (reason, operation, kind) = (decision.reason.as_str(), request.operation.as_str(), &request.kind);
+        let known = self.policy.workloads.find(&kind.group, &kind.version, &kind.kind).is_some();
+        self.metrics.decided(reason, operation, if known { &kind.kind } else { "other" }, took);
+        tracing::debug!(
+            reason,
+            operation,
+            kind = %kind.kind,
+            namespace = request.namespace(),
+            name = %request.display_name(),
+            dry_run = request.dry_run,
+            scheduler = decision.scheduler.as_deref(),
+            claims = decision.found,
+            micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "decided"
+        );
+    }
+}
+
+/// The part of the sender's timeout that may be spent: the API server rounds it up to whole seconds, and the answer has
+/// to travel too.
+fn share(timeout: Duration) -> Duration {
+    timeout.saturating_sub(Duration::from_secs(1)).mul_f64(0.8)
+}
+
+fn response(decision: Decision) -> Response {
+    let mut audit_annotations = BTreeMap::from([("reason", decision.reason.as_str().to_owned())]);
+    if let Some(scheduler) = decision.scheduler {
+        audit_annotations.insert("scheduler", scheduler.to_string());
+    }
+    if !decision.found.is_empty() {
+        audit_annotations.insert("claims", decision.found);
+    }
+    Response {
+        // Two strings: nothing here can fail to serialise.
+        patch: decision.patch.and_then(|patch| serde_json::to_vec(&patch).ok()),
+        warnings: decision.warnings.into_iter().map(Warning::into_string).collect(),
+        audit_annotations,
+    }
+}

@@ -1,0 +1,5 @@
+//! Certificates.
+
+mod files;
+
+pub use files::{Error as FilesError, server_config};
