@@ -1,0 +1,100 @@
+// Command controlplane is a whole Kubernetes control plane in one binary: etcd,
+// kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, helm, and `up`,
+// which starts a cluster of them.
+//
+// One binary rather than six, because nearly all of the time of a warm build goes
+// into linking. The name it is called by chooses what it is, as with busybox: a
+// symlink `kubectl` to it is kubectl, and `controlplane kubectl` is too.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	helm "helm.sh/helm/v4/pkg/cmd"
+	helmkube "helm.sh/helm/v4/pkg/kube"
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	"k8s.io/component-base/cli"
+	"k8s.io/component-base/logs"
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	kubectlcmd "k8s.io/kubectl/pkg/cmd"
+	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+
+	"colocate/tests/controlplane/internal/supervisor"
+)
+
+// words maps what the binary can be to its main function, which returns the exit
+// code and finds its arguments in os.Args as if it were alone in the binary.
+var words = map[string]func() int{
+	"etcd":                    runEtcd,
+	"helm":                    runHelm,
+	"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
+	"kube-controller-manager": func() int { return cli.Run(controllermanager.NewControllerManagerCommand()) },
+	"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
+	"kubectl":                 runKubectl,
+	"up":                      func() int { return supervisor.Main(os.Args[1:]) },
+}
+
+func main() {
+	if run, ok := words[filepath.Base(os.Args[0])]; ok {
+		os.Exit(run())
+	}
+	if len(os.Args) > 1 {
+		if run, ok := words[os.Args[1]]; ok {
+			os.Args = os.Args[1:]
+			os.Exit(run())
+		}
+	}
+	var known []string
+	for word := range words {
+		known = append(known, word)
+	}
+	slices.Sort(known)
+	fmt.Fprintf(os.Stderr, "usage: controlplane WORD [ARGUMENT...]\nWORD is one of %s\n", strings.Join(known, ", "))
+	os.Exit(2)
+}
+
+func runEtcd() int {
+	etcdmain.Main(os.Args)
+	return 0
+}
+
+func runKubectl() int {
+	// Building the command already logs; the flags are only parsed later.
+	_, _ = logs.GlogSetter(kubectlcmd.GetLogVerbosity(os.Args))
+
+	if err := cli.RunNoErrOutput(kubectlcmd.NewDefaultKubectlCommand()); err != nil {
+		kubectlutil.CheckErr(err)
+	}
+	return 0
+}
+
+func runHelm() int {
+	// Otherwise the field manager is this binary's name.
+	helmkube.ManagedFieldsManager = "helm"
+
+	command, err := helm.NewRootCmd(os.Stdout, os.Args[1:], helm.SetupLogging)
+	if err != nil {
+		slog.Warn("command failed", slog.Any("error", err))
+		return 1
+	}
+	if err := command.Execute(); err != nil {
+		var failed helm.CommandError
+		if errors.As(err, &failed) {
+			return failed.ExitCode
+		}
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,36 @@
+// Command kwok is KWOK, which plays the kubelets of all nodes: it makes Node
+// objects Ready and moves pods to Running without running anything.
+//
+// It follows KWOK's own main. It cannot be one more word of the multi-call
+// binary: KWOK and Kubernetes both register a global flag named "version".
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/kwok/pkg/config"
+	"sigs.k8s.io/kwok/pkg/kwok/cmd"
+	"sigs.k8s.io/kwok/pkg/log"
+	"sigs.k8s.io/kwok/pkg/utils/signals"
+)
+
+func main() {
+	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	flags.Usage = func() {}
+
+	ctx, logger := log.InitFlags(signals.SetupSignalContext(), flags)
+	ctx, err := config.InitFlags(ctx, flags)
+	if err != nil {
+		logger.Error("Init config flags", "err", err)
+		os.Exit(1)
+	}
+
+	command := cmd.NewCommand(ctx)
+	command.PersistentFlags().AddFlagSet(flags)
+	if err := command.ExecuteContext(ctx); err != nil {
+		logger.Error("Execute exit", "err", err)
+		os.Exit(1)
+	}
+}

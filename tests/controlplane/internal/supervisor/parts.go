@@ -1,0 +1,252 @@
+package supervisor
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	nodefast "sigs.k8s.io/kwok/kustomize/stage/node/fast"
+	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
+
+	_ "embed"
+)
+
+const (
+	loopback     = "127.0.0.1"
+	serviceRange = "10.96.0.0/16"
+	// serviceIP is the first of serviceRange, which the Service `kubernetes` gets.
+	serviceIP = "10.96.0.1"
+	// advertiseAddress is what the API server would tell pods to call. It may not
+	// be a loopback address; this one (RFC 5737) is nobody's.
+	advertiseAddress = "192.0.2.10"
+	frontProxyUser   = "front-proxy-client"
+
+	// Components must never be what a test waits for.
+	clientQPS   = 1000
+	clientBurst = 2000
+)
+
+//go:embed audit-policy.yaml
+var auditPolicy []byte
+
+// parts are the components of one cluster.
+type parts struct {
+	etcd, apiserver, controllerManager, scheduler, kwok *part
+}
+
+// all lists them in the order of start.
+func (p *parts) all() []*part {
+	return []*part{p.etcd, p.apiserver, p.controllerManager, p.scheduler, p.kwok}
+}
+
+// named finds a part by its name.
+func (p *parts) named(name string) (*part, error) {
+	var known []string
+	for _, part := range p.all() {
+		if part.name == name {
+			return part, nil
+		}
+		known = append(known, part.name)
+	}
+	return nil, fmt.Errorf("no part is called %q: there are %s", name, strings.Join(known, ", "))
+}
+
+// newParts writes what each part reads at its start. Nothing runs yet.
+func (c *cluster) newParts(o *options) (*parts, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{
+		etcd:              c.newPart("etcd", self, "http", c.ports.etcd, "/readyz"),
+		apiserver:         c.newPart("kube-apiserver", self, "https", c.ports.apiserver, "/readyz"),
+		controllerManager: c.newPart("kube-controller-manager", self, "https", c.ports.controllerManager, "/healthz"),
+		scheduler:         c.newPart("kube-scheduler", self, "https", c.ports.scheduler, "/healthz"),
+		kwok:              c.newPart("kwok", filepath.Join(filepath.Dir(self), "kwok"), "http", c.ports.kwok, "/healthz"),
+	}
+
+	p.etcd.args = c.etcdArgs()
+	if p.apiserver.args, err = c.apiserverArgs(); err != nil {
+		return nil, err
+	}
+	if p.controllerManager.args, err = c.controllerManagerArgs(); err != nil {
+		return nil, err
+	}
+	if p.scheduler.args, err = c.schedulerArgs(); err != nil {
+		return nil, err
+	}
+	if p.kwok.args, err = c.kwokArgs(); err != nil {
+		return nil, err
+	}
+	// Last, because the last of several equal flags counts.
+	p.apiserver.args = append(p.apiserver.args, o.apiserverArgs...)
+	p.controllerManager.args = append(p.controllerManager.args, o.controllerManagerArgs...)
+	p.scheduler.args = append(p.scheduler.args, o.schedulerArgs...)
+	return p, nil
+}
+
+func (c *cluster) newPart(name, program, scheme string, port *port, health string) *part {
+	return &part{
+		name:    name,
+		program: program,
+		// Nothing of the caller's environment: ETCD_*, KWOK_* and proxy variables
+		// would change what runs, and files would land outside of the folder.
+		env:      []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.folder.path, "TMPDIR=" + c.folder.path},
+		dir:      c.folder.path,
+		health:   scheme + "://" + port.address() + health,
+		client:   &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls, DisableKeepAlives: true}},
+		log:      c.folder.join(name + ".log"),
+		launcher: c.launcher,
+		died:     c.end,
+	}
+}
+
+func (c *cluster) etcdArgs() []string {
+	client, peer := "http://"+c.ports.etcd.address(), "http://"+c.ports.etcdPeer.address()
+	return []string{
+		"--name=etcd",
+		"--data-dir=" + c.folder.join("etcd"),
+		"--listen-client-urls=" + client,
+		"--advertise-client-urls=" + client,
+		"--listen-peer-urls=" + peer,
+		"--initial-advertise-peer-urls=" + peer,
+		"--initial-cluster=etcd=" + peer,
+		// Survives a killed etcd, though not a power cut: nor does the folder.
+		"--unsafe-no-fsync",
+	}
+}
+
+func (c *cluster) apiserverArgs() ([]string, error) {
+	if err := c.folder.write("audit-policy.yaml", auditPolicy); err != nil {
+		return nil, err
+	}
+	return []string{
+		"--etcd-servers=http://" + c.ports.etcd.address(),
+		"--bind-address=" + loopback,
+		"--secure-port=" + strconv.Itoa(c.ports.apiserver.number),
+		"--advertise-address=" + advertiseAddress,
+		"--endpoint-reconciler-type=none",
+		"--service-cluster-ip-range=" + serviceRange,
+		"--tls-cert-file=" + c.pki.serving.certificateFile,
+		"--tls-private-key-file=" + c.pki.serving.keyFile,
+		"--client-ca-file=" + c.pki.ca.certificateFile,
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + c.pki.serviceAccountPublicKey,
+		"--service-account-signing-key-file=" + c.pki.serviceAccountKey,
+		"--authorization-mode=Node,RBAC",
+		"--allow-privileged=true",
+		"--requestheader-client-ca-file=" + c.pki.frontProxyCA.certificateFile,
+		"--requestheader-allowed-names=" + frontProxyUser,
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file=" + c.pki.frontProxy.certificateFile,
+		"--proxy-client-key-file=" + c.pki.frontProxy.keyFile,
+		"--audit-policy-file=" + c.folder.join("audit-policy.yaml"),
+		"--audit-log-path=" + c.auditLog(),
+		// Otherwise an orderly end waits a minute for the watches of the components.
+		"--shutdown-watch-termination-grace-period=2s",
+		// A rotated log would hide lines from the test that reads it (in MB).
+		"--audit-log-maxsize=100000",
+	}, nil
+}
+
+func (c *cluster) controllerManagerArgs() ([]string, error) {
+	kubeconfig, err := c.newKubeconfig("kube-controller-manager", "system:kube-controller-manager")
+	if err != nil {
+		return nil, err
+	}
+	return append(c.servingArgs(c.ports.controllerManager),
+		"--kubeconfig="+kubeconfig,
+		fmt.Sprintf("--kube-api-qps=%d", clientQPS),
+		fmt.Sprintf("--kube-api-burst=%d", clientBurst),
+		"--leader-elect=false",
+		"--use-service-account-credentials=true",
+		"--service-account-private-key-file="+c.pki.serviceAccountKey,
+		"--root-ca-file="+c.pki.ca.certificateFile,
+		"--cluster-signing-cert-file="+c.pki.ca.certificateFile,
+		"--cluster-signing-key-file="+c.pki.ca.keyFile,
+		// Nodes send no heartbeats, and tests may stop KWOK or the API server for as
+		// long as they like: their nodes stay Ready and their pods where they are.
+		"--node-monitor-grace-period=8760h",
+		// Binds a claim soon after its volume appears, whichever came first; the
+		// default is 15 s.
+		"--pvclaimbinder-sync-period=1s",
+		"--concurrent-deployment-syncs=20",
+		"--concurrent-replicaset-syncs=20",
+		"--concurrent-statefulset-syncs=20",
+		"--concurrent-daemonset-syncs=20",
+		"--concurrent-job-syncs=20",
+		"--concurrent-namespace-syncs=20",
+		"--concurrent-gc-syncs=40",
+	), nil
+}
+
+func (c *cluster) schedulerArgs() ([]string, error) {
+	kubeconfig, err := c.newKubeconfig("kube-scheduler", "system:kube-scheduler")
+	if err != nil {
+		return nil, err
+	}
+	// The profile `stork` stands in for Stork: a second scheduler by that name,
+	// and one whose name is on the Events of the pods that it binds.
+	config := fmt.Sprintf(`apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+clientConnection:
+  kubeconfig: %q
+  qps: %d
+  burst: %d
+leaderElection:
+  leaderElect: false
+podInitialBackoffSeconds: 1
+podMaxBackoffSeconds: 1
+profiles:
+  - schedulerName: default-scheduler
+  - schedulerName: stork
+`, kubeconfig, clientQPS, clientBurst)
+	if err := c.folder.write("kube-scheduler.yaml", []byte(config)); err != nil {
+		return nil, err
+	}
+	return append(c.servingArgs(c.ports.scheduler), "--config="+c.folder.join("kube-scheduler.yaml")), nil
+}
+
+// servingArgs let an administrator's certificate read the metrics of a component
+// without that component asking the API server, which may be stopped.
+func (c *cluster) servingArgs(port *port) []string {
+	return []string{
+		"--bind-address=" + loopback,
+		"--secure-port=" + strconv.Itoa(port.number),
+		"--tls-cert-file=" + c.pki.serving.certificateFile,
+		"--tls-private-key-file=" + c.pki.serving.keyFile,
+		"--client-ca-file=" + c.pki.ca.certificateFile,
+	}
+}
+
+func (c *cluster) kwokArgs() ([]string, error) {
+	kubeconfig, err := c.newKubeconfig("kwok", "kwok", administrators)
+	if err != nil {
+		return nil, err
+	}
+	// KWOK does nothing without stages; these make nodes Ready, pods Running, pods
+	// of a Job Succeeded, and deleted pods gone.
+	stages := strings.Join([]string{
+		nodefast.DefaultNodeInit,
+		podfast.DefaultPodReady,
+		podfast.DefaultPodComplete,
+		podfast.DefaultPodDelete,
+	}, "\n---\n")
+	if err := c.folder.write("kwok-stages.yaml", []byte(stages)); err != nil {
+		return nil, err
+	}
+	return []string{
+		"--kubeconfig=" + kubeconfig,
+		"--config=" + c.folder.join("kwok-stages.yaml"),
+		"--manage-all-nodes=true",
+		// No Leases for nodes. A KWOK that is started again has another identity, and
+		// would leave all pods alone until the Leases of the one before run out.
+		"--node-lease-duration-seconds=0",
+		"--server-address=" + c.ports.kwok.address(),
+	}, nil
+}
