@@ -1,2 +1,4 @@
 //! colocate
+pub mod cli;
 pub mod engine;
+pub mod tls;
