@@ -1,1 +1,3 @@
 //! A file a command.
+
+pub mod certs;

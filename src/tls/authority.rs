@@ -254,10 +254,10 @@ mod tests {
         let leaf = authority.issue(&all, year()).unwrap();
         let client = testing::client(&authority.certificate_pem(), now());
         for name in ["colocate.default.svc", "a.default.example", "localhost", "127.0.0.1", "::1"] {
-            testing::handshake(&client, &leaf, name).await.unwrap();
+            testing::handshake(&client, &testing::server(&leaf), name).await.unwrap();
         }
         for other in ["colocate.other.svc", "b.a.default.example", "example.com", "127.0.0.2"] {
-            let error = testing::handshake(&client, &leaf, other).await.unwrap_err();
+            let error = testing::handshake(&client, &testing::server(&leaf), other).await.unwrap_err();
             assert!(matches!(error, CertificateError::NotValidForNameContext { .. }), "{other}: {error:?}");
         }
     }
@@ -268,7 +268,7 @@ mod tests {
         let leaf = authority.issue(&names(&["localhost"]), year()).unwrap();
         let other = Authority::new("another authority", year()).unwrap();
         let client = testing::client(&other.certificate_pem(), now());
-        let error = testing::handshake(&client, &leaf, "localhost").await.unwrap_err();
+        let error = testing::handshake(&client, &testing::server(&leaf), "localhost").await.unwrap_err();
         assert_eq!(error, CertificateError::UnknownIssuer);
     }
 
@@ -280,11 +280,15 @@ mod tests {
         let second = Duration::from_secs(1);
         let validity = leaf.validity();
         for good in [validity.not_before(), now(), validity.not_after()] {
-            testing::handshake(&at(good), &leaf, "localhost").await.unwrap();
+            testing::handshake(&at(good), &testing::server(&leaf), "localhost").await.unwrap();
         }
-        let error = testing::handshake(&at(validity.not_before() - second), &leaf, "localhost").await.unwrap_err();
+        let error = testing::handshake(&at(validity.not_before() - second), &testing::server(&leaf), "localhost")
+            .await
+            .unwrap_err();
         assert!(matches!(error, CertificateError::NotValidYetContext { .. }), "{error:?}");
-        let error = testing::handshake(&at(validity.not_after() + second), &leaf, "localhost").await.unwrap_err();
+        let error = testing::handshake(&at(validity.not_after() + second), &testing::server(&leaf), "localhost")
+            .await
+            .unwrap_err();
         assert!(matches!(error, CertificateError::ExpiredContext { .. }), "{error:?}");
     }
 }

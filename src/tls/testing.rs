@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::Leaf;
@@ -26,10 +26,19 @@ pub(crate) fn client(authority: &str, now: Timestamp) -> TlsConnector {
     Arc::new(config).into()
 }
 
-/// A server with this certificate, over the protocol versions given.
-pub(crate) fn server(leaf: &Leaf, versions: &[&'static rustls::SupportedProtocolVersion]) -> TlsAcceptor {
+/// A server with this certificate.
+pub(crate) fn server(leaf: &Leaf) -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(leaf.certificate_pem().as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(leaf.key_pem().as_bytes()).unwrap();
+    acceptor(certificate, key, rustls::ALL_VERSIONS)
+}
+
+/// A server with this certificate that speaks one version of the protocol.
+pub(crate) fn acceptor(
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsAcceptor {
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(versions)
         .unwrap()
@@ -40,9 +49,8 @@ pub(crate) fn server(leaf: &Leaf, versions: &[&'static rustls::SupportedProtocol
 }
 
 /// What the client says about the server's certificate when it connects to `name`.
-pub(crate) async fn handshake(client: &TlsConnector, leaf: &Leaf, name: &str) -> Result<(), CertificateError> {
+pub(crate) async fn handshake(client: &TlsConnector, server: &TlsAcceptor, name: &str) -> Result<(), CertificateError> {
     let (near, far) = tokio::io::duplex(16 * 1024);
-    let server = server(leaf, rustls::ALL_VERSIONS);
     let connect = client.connect(ServerName::try_from(name.to_owned()).unwrap(), near);
     let (connected, _) = tokio::join!(connect, server.accept(far));
     let Err(error) = connected else { return Ok(()) };
