@@ -1,3 +1,4 @@
 //! A file a command.
 
 pub mod certs;
+pub mod probe;
