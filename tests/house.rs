@@ -1,5 +1,7 @@
 //! The house keeps its order: what may know what.
 
+#![allow(clippy::expect_used, reason = "a test that panics has failed, as it should")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The README says what the program does.
 
+#![allow(clippy::expect_used, reason = "a test that panics has failed, as it should")]
+
 use std::fs;
 use std::path::Path;
 

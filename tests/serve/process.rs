@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -45,7 +45,8 @@ impl Server {
     /// One with whatever source of claims `prepare` adds to its command.
     pub(crate) fn start_with(config: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let issued = program().args(["certs", "--name", "colocate.test.svc", "--dir"]).arg(folder.path()).output().unwrap();
+        let issued =
+            program().args(["certs", "--name", "colocate.test.svc", "--dir"]).arg(folder.path()).output().unwrap();
         assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
         std::fs::write(folder.path().join("config.yaml"), config).unwrap();
 
@@ -153,7 +154,11 @@ pub(crate) struct Connection(BufReader<StreamOwned<ClientConnection, TcpStream>>
 impl Connection {
     /// Sends one request: its method and path, and a JSON body.
     pub(crate) fn send(&mut self, head: &str, body: &[u8]) -> Answer {
-        exchange(&mut self.0, &format!("{head} HTTP/1.1\r\nContent-Type: application/json\r\nHost: colocate.test.svc"), body)
+        exchange(
+            &mut self.0,
+            &format!("{head} HTTP/1.1\r\nContent-Type: application/json\r\nHost: colocate.test.svc"),
+            body,
+        )
     }
 
     /// Sends one request with these header lines, whatever they are.

@@ -21,7 +21,10 @@ fn the_mysql_deployment_gets_stork_over_both_versions_of_tls() {
         let answer = connection.send("POST /mutate?timeout=5s", MYSQL.as_bytes());
         assert_eq!(connection.tls_version().and_then(|version| version.as_str()), Some(name));
         let answer: Value = serde_json::from_str(&answer.body).unwrap();
-        assert_eq!((&answer["apiVersion"], &answer["kind"]), (&json!("admission.k8s.io/v1"), &json!("AdmissionReview")));
+        assert_eq!(
+            (&answer["apiVersion"], &answer["kind"]),
+            (&json!("admission.k8s.io/v1"), &json!("AdmissionReview"))
+        );
         let response = &answer["response"];
         assert_eq!((&response["uid"], &response["allowed"]), (&uid(), &json!(true)));
         let patch = BASE64_STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
@@ -42,7 +45,10 @@ fn a_decision_is_logged_and_counted_and_nothing_else_of_the_object() {
     let server = Server::start("");
     server.review(MYSQL.as_bytes());
     let line = server.logged("decided");
-    assert_eq!((&line["reason"], &line["kind"], &line["name"]), (&json!("injected"), &json!("Deployment"), &json!("mysql")));
+    assert_eq!(
+        (&line["reason"], &line["kind"], &line["name"]),
+        (&json!("injected"), &json!("Deployment"), &json!("mysql"))
+    );
     assert!(!line.to_string().contains("MYSQL_ROOT_PASSWORD"), "{line}");
     let metrics = server.admin("/metrics");
     assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));

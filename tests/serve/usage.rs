@@ -21,8 +21,8 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn run_with_certificate(arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let issued = program().args(["certs", "--name", "colocate.test.svc", "--dir"]).arg(folder.path()).status().unwrap();
-    assert!(issued.success());
+    let issued = program().args(["certs", "--name", "colocate.test.svc", "--dir"]).arg(folder.path()).output().unwrap();
+    assert!(issued.status.success());
     let (certificate, key) = (path("tls.crt"), path("tls.key"));
     run(&[&["serve", "--tls-cert", &certificate, "--tls-key", &key], arguments].concat())
 }
@@ -65,7 +65,10 @@ fn input_that_cannot_be_read_is_exit_code_1_with_the_file() {
     let manifests = manifests();
     let manifests = manifests.to_str().unwrap();
     for (arguments, part) in [
-        (&["--config", &config, "--manifests", manifests][..], "config.yaml:2:1: unknown key `missingClaims`; did you mean `missingClaim`?"),
+        (
+            &["--config", &config, "--manifests", manifests][..],
+            "config.yaml:2:1: unknown key `missingClaims`; did you mean `missingClaim`?",
+        ),
         (&["--config", "/absent.yaml", "--manifests", manifests], "/absent.yaml"),
         (&["--manifests", "/absent"], "/absent"),
         (&["--manifests", &broken], "broken.yaml"),
@@ -75,7 +78,8 @@ fn input_that_cannot_be_read_is_exit_code_1_with_the_file() {
         assert_eq!(code, Some(1), "{arguments:?}: {stderr}");
         assert!(stderr.contains(part), "{arguments:?}: {stderr}");
     }
-    let (code, _, stderr) = run(&["serve", "--tls-cert", "/absent.crt", "--tls-key", "/absent.key", "--manifests", manifests]);
+    let (code, _, stderr) =
+        run(&["serve", "--tls-cert", "/absent.crt", "--tls-key", "/absent.key", "--manifests", manifests]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("/absent.crt"), "{stderr}");
 }
