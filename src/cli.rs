@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod certs;
+mod probe;
 mod serve;
 
-/// Keeps stateful pods next to their data: an admission server that sets the storage driver's scheduler.
+/// Keeps stateful pods next to their data: an admission server that sets the storage driver's scheduler
 #[derive(Debug, Parser)]
-#[command(name = "colocate", version, propagate_version = true)]
+#[command(name = "colocate", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -17,6 +19,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Probe(probe::Probe),
+    Certs(certs::Certs),
 }
 
 impl Cli {
@@ -25,13 +29,39 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Serve(serve) => serve.run().await,
+            Command::Probe(probe) => probe.run().await,
+            Command::Certs(certs) => certs.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("colocate: {error:#}");
+                eprintln!("colocate: {}", one_line(&error));
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// An error and its causes; a cause that the text before it holds already is not said again.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("no such file").context("cannot read a: no such file").context("it failed");
+        assert_eq!(one_line(&error), "it failed: cannot read a: no such file");
     }
 }

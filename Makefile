@@ -1,0 +1,48 @@
+# The commands of the project. What they build is kept outside of the clone, each thing in a folder named for its inputs,
+# so that a fresh clone finds it again.
+
+SHELL := /bin/bash
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/colocate
+ifeq ($(origin CARGO_TARGET_DIR), undefined)
+CARGO_TARGET_DIR := $(CACHE)/target-$(shell (rustc -vV; cat Cargo.lock) | sha256sum | cut -c1-16)
+endif
+export CARGO_TARGET_DIR
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
+
+.PHONY: help demo test cluster format lint doc deny
+
+help: ## Say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: ## Show the main job, with no cluster (Rust and a C compiler)
+	@examples/demo
+
+test: ## Run every test, unit to end to end, on a real control plane (and Go)
+	@echo '==> the control plane (etcd, kube-apiserver, ...), built once for all clones'
+	@tests/controlplane/build >/dev/null
+	@echo '==> tests'
+	@cargo test --locked
+
+cluster: ## Start a playground: a real control plane with colocate in it
+	@tests/controlplane/build >/dev/null
+	@cargo build --locked --bin colocate
+	@cargo run --locked --quiet --example cluster
+
+format: ## Check that all code is formatted
+	@cargo fmt --check
+	@files=$$(gofmt -l tests/controlplane) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
+
+lint: ## Check with clippy, warnings as errors
+	@cargo clippy --locked --all-targets -- -D warnings
+
+doc: ## Check that the documentation builds without a warning
+	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+deny: ## Check licences, banned crates and sources of the dependencies
+	@[ -x $(CARGO_DENY)/bin/cargo-deny ] || \
+	  { echo '==> cargo-deny, built once for all clones (5 minutes)'; \
+	    cargo install --locked --quiet --version $(CARGO_DENY_VERSION) --root $(CARGO_DENY) \
+	      --target-dir $(CACHE)/cargo-deny-build cargo-deny && rm -rf $(CACHE)/cargo-deny-build; }
+	@$(CARGO_DENY)/bin/cargo-deny --all-features check bans licenses sources

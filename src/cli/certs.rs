@@ -1,0 +1,287 @@
+//! `colocate certs`: certificates for development.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::tls::{Authority, Leaf, Name, Validity};
+
+const AUTHORITY: &str = "colocate development CA";
+const LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+const CA_CERTIFICATE: &str = "ca.crt";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// Issue a certificate for development: ca.crt, tls.crt and tls.key
+///
+/// The certificate is a server's, for the names given and for localhost and its two addresses, valid for a year. It comes
+/// with the certificate of an authority made for it alone. The authority's key is not written: nobody can issue another
+/// certificate that a client of this ca.crt would trust.
+#[derive(Debug, clap::Args)]
+pub(super) struct Certs {
+    /// The folder to write to; it is created if need be
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+
+    /// A DNS name, a wildcard (*.example.com) or an IP address that the server is reached by; may be repeated
+    ///
+    /// An API server reaches it as SERVICE.NAMESPACE.svc.
+    #[arg(long = "name", value_name = "NAME", required = true)]
+    names: Vec<Name>,
+
+    /// Replace ca.crt, tls.crt and tls.key if they exist
+    #[arg(long)]
+    force: bool,
+}
+
+impl Certs {
+    /// Issues the certificates and says where they are.
+    ///
+    /// # Errors
+    /// One of the files exists and `--force` was not given, or the folder cannot be written to. In either case none of
+    /// the files is new.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let report = self.issue(Timestamp::now())?;
+        io::stdout().write_all(report.as_bytes())?;
+        Ok(())
+    }
+
+    fn issue(self, now: Timestamp) -> anyhow::Result<String> {
+        let names = with_loopback(self.names);
+        let validity = Validity::new(now, LIFE)?;
+        let authority = Authority::new(AUTHORITY, validity)?;
+        let leaf = authority.issue(&names, validity)?;
+        let targets = write(&self.dir, self.force, &authority, &leaf)?;
+        let [ca_certificate, certificate, key] = targets.map(|target| target.display().to_string());
+        let width = certificate.chars().count();
+        Ok(format!(
+            "{ca_certificate:width$}  the authority that clients are to trust; its key is not kept\n\
+             {certificate:width$}  for {}\n\
+             {key:width$}  its private key\n\
+             valid until {}\n",
+            names.iter().map(Name::to_string).collect::<Vec<_>>().join(", "),
+            leaf.validity().not_after(),
+        ))
+    }
+}
+
+fn with_loopback(mut names: Vec<Name>) -> Vec<Name> {
+    names.push(Name::Dns("localhost".into()));
+    names.push(Name::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    names.push(Name::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+    let mut distinct = Vec::with_capacity(names.len());
+    for name in names {
+        if !distinct.contains(&name) {
+            distinct.push(name);
+        }
+    }
+    distinct
+}
+
+/// Writes all three files or none, and says where they are.
+fn write(dir: &Path, force: bool, authority: &Authority, leaf: &Leaf) -> anyhow::Result<[PathBuf; 3]> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
+    let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.join(name));
+    refuse_to_overwrite(&targets, force)?;
+    let [ca_certificate, certificate, key] = &targets;
+    // Complete under other names first: what is left to fail is giving the names.
+    let staged = [
+        Staged::write(ca_certificate, 0o644, &authority.certificate_pem())?,
+        Staged::write(certificate, 0o644, &leaf.certificate_pem())?,
+        Staged::write(key, 0o600, &leaf.key_pem())?,
+    ];
+    place(&staged, &targets, force)?;
+    Ok(targets)
+}
+
+fn place(staged: &[Staged; 3], targets: &[PathBuf; 3], force: bool) -> anyhow::Result<()> {
+    for (placed, (staged, target)) in staged.iter().zip(targets).enumerate() {
+        if let Err(error) = staged.place(target, force) {
+            for file in &targets[..placed] {
+                // No pair is better than one that does not match. What it replaced is gone, which `--force` allowed.
+                let _ = fs::remove_file(file);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn refuse_to_overwrite(targets: &[PathBuf], force: bool) -> anyhow::Result<()> {
+    let existing: Vec<_> = targets.iter().filter(|target| target.symlink_metadata().is_ok()).collect();
+    if let Some(folder) = existing.iter().find(|target| target.is_dir()) {
+        bail!("{} is a folder: remove it, or choose another --dir", folder.display());
+    }
+    if force || existing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = existing.iter().map(|target| target.display().to_string()).collect();
+    bail!("{}: exists already; --force replaces all of {CA_CERTIFICATE}, {CERTIFICATE} and {KEY}", names.join(", "))
+}
+
+/// A file that is complete, under a name that is gone when this value is.
+struct Staged {
+    path: PathBuf,
+}
+
+impl Staged {
+    fn write(target: &Path, mode: u32, contents: &str) -> anyhow::Result<Self> {
+        let path = target.with_added_extension(format!("{}.tmp", std::process::id()));
+        let write = || {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+            let staged = Self { path: path.clone() };
+            file.write_all(contents.as_bytes())?;
+            file.sync_all()?;
+            io::Result::Ok(staged)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Gives the file its name. Without `force` a file of that name that came in the meantime stays: `link` never
+    /// replaces one, as `rename` does.
+    fn place(&self, target: &Path, force: bool) -> anyhow::Result<()> {
+        let named = if force { fs::rename(&self.path, target) } else { fs::hard_link(&self.path, target) };
+        named.with_context(|| format!("cannot write {}", target.display()))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Renamed, it is gone already.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use clap::{Args as _, FromArgMatches as _};
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    use super::*;
+    use crate::tls::testing;
+
+    fn parse(arguments: &[&str]) -> Result<Certs, clap::Error> {
+        let command = Certs::augment_args(clap::Command::new("certs").no_binary_name(true));
+        Certs::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    }
+
+    fn issue(dir: &Path, more: &[&str]) -> anyhow::Result<String> {
+        let arguments = [&["--dir", dir.to_str().unwrap(), "--name", "colocate.default.svc"], more].concat();
+        parse(&arguments).unwrap().issue(Timestamp::now())
+    }
+
+    fn files(dir: &Path) -> BTreeSet<String> {
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    fn mode(file: &Path) -> u32 {
+        fs::metadata(file).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn the_three_files_serve_the_names_and_the_loopback() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("made/by/it");
+        let report = issue(&dir, &["--name", "10.0.0.7"]).unwrap();
+        assert!(report.contains("for colocate.default.svc, 10.0.0.7, localhost, 127.0.0.1, ::1\n"), "{report}");
+        assert_eq!(files(&dir), [CA_CERTIFICATE, CERTIFICATE, KEY].map(String::from).into());
+
+        let client = testing::client(&fs::read_to_string(dir.join(CA_CERTIFICATE)).unwrap(), Timestamp::now());
+        let server = testing::acceptor(
+            CertificateDer::from_pem_file(dir.join(CERTIFICATE)).unwrap(),
+            PrivateKeyDer::from_pem_file(dir.join(KEY)).unwrap(),
+            rustls::ALL_VERSIONS,
+        );
+        for name in ["colocate.default.svc", "10.0.0.7", "localhost", "127.0.0.1", "::1"] {
+            testing::handshake(&client, &server, name).await.unwrap();
+        }
+        assert!(testing::handshake(&client, &server, "colocate").await.is_err());
+    }
+
+    #[test]
+    fn only_the_owner_reads_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        issue(dir.path(), &[]).unwrap();
+        assert_eq!(mode(&dir.path().join(KEY)), 0o600);
+        fs::set_permissions(dir.path().join(KEY), fs::Permissions::from_mode(0o666)).unwrap();
+        issue(dir.path(), &["--force"]).unwrap();
+        assert_eq!(mode(&dir.path().join(KEY)), 0o600);
+    }
+
+    #[test]
+    fn a_staged_key_is_the_owners_before_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let staged = Staged::write(&dir.path().join(KEY), 0o600, "a key").unwrap();
+        assert_eq!(mode(&staged.path), 0o600);
+        drop(staged);
+        assert!(files(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_written_where_one_of_the_files_exists() {
+        for existing in [CA_CERTIFICATE, CERTIFICATE, KEY] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(existing), "mine").unwrap();
+            let error = issue(dir.path(), &[]).unwrap_err().to_string();
+            assert!(error.contains(existing) && error.contains("--force"), "{error}");
+            assert_eq!(files(dir.path()), [existing.to_owned()].into());
+            assert_eq!(fs::read_to_string(dir.path().join(existing)).unwrap(), "mine");
+            issue(dir.path(), &["--force"]).unwrap();
+            assert_ne!(fs::read_to_string(dir.path().join(existing)).unwrap(), "mine");
+            assert_eq!(files(dir.path()).len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_dangling_link_exists_too() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join(KEY)).unwrap();
+        assert!(issue(dir.path(), &[]).is_err());
+        assert_eq!(files(dir.path()).len(), 1);
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_not_replaced_by_force_either() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(KEY)).unwrap();
+        let error = issue(dir.path(), &["--force"]).unwrap_err().to_string();
+        assert!(error.contains("tls.key is a folder"), "{error}");
+        assert_eq!(files(dir.path()), [KEY.to_owned()].into());
+    }
+
+    #[test]
+    fn where_one_cannot_be_placed_none_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.path().join(name));
+        let staged = targets.each_ref().map(|target| Staged::write(target, 0o600, "ours").unwrap());
+        fs::write(&targets[2], "theirs").unwrap();
+        place(&staged, &targets, false).unwrap_err();
+        drop(staged);
+        assert_eq!(files(dir.path()), [KEY.to_owned()].into());
+        assert_eq!(fs::read_to_string(&targets[2]).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_a_usage_error_that_says_why() {
+        let error = parse(&["--dir", "certs", "--name", "localhost:8443"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("it has a port"), "{error}");
+        assert_eq!(parse(&["--dir", "certs"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_name_is_certified_once() {
+        let names = with_loopback(vec!["localhost".parse().unwrap(), "a".parse().unwrap(), "a".parse().unwrap()]);
+        assert_eq!(names.iter().map(Name::to_string).collect::<Vec<_>>(), ["localhost", "a", "127.0.0.1", "::1"]);
+    }
+}

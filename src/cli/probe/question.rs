@@ -1,0 +1,184 @@
+//! The `AdmissionReview` that is sent: byte for byte as it was given.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use serde_json::Value;
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
+
+/// What an API server sends for `kubectl apply` of the Deployment `mysql` that mounts the claim `mysql-data`.
+const MYSQL: &str = include_str!("mysql-deployment.json");
+
+/// An `AdmissionReview` with what is shown of it.
+#[derive(Debug)]
+pub(super) struct Question {
+    body: Bytes,
+    request: Value,
+    uid: String,
+}
+
+impl Question {
+    /// The built-in one.
+    pub(super) fn mysql() -> anyhow::Result<Self> {
+        Self::parse("the built-in review", MYSQL.trim_end().into())
+    }
+
+    /// One from a file, or from standard input for `-`.
+    pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
+        if file == "-" {
+            let mut text = Vec::new();
+            io::stdin().read_to_end(&mut text).context("cannot read standard input")?;
+            return Self::parse("standard input", text.into());
+        }
+        let name = file.display().to_string();
+        let text = fs::read(file).with_context(|| format!("cannot read {name}"))?;
+        Self::parse(&name, text.into())
+    }
+
+    fn parse(name: &str, body: Bytes) -> anyhow::Result<Self> {
+        let mut review: Value = match serde_json::from_slice(&body) {
+            Ok(review) => review,
+            Err(error) => {
+                let (line, column) = (error.line(), error.column());
+                let text = error.to_string();
+                let what = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+                bail!("{name}:{line}:{column}: not JSON: {what}");
+            }
+        };
+        let word = |field| review.get(field).and_then(Value::as_str).unwrap_or("none");
+        let (kind, api_version) = (word("kind"), word("apiVersion"));
+        if kind != KIND || api_version != API_VERSION {
+            bail!("{name}: no {KIND} of {API_VERSION}: its kind is {kind}, its apiVersion {api_version}");
+        }
+        let request = review.get_mut("request").map(Value::take).unwrap_or_default();
+        let Some(uid) = request.get("uid").and_then(Value::as_str).map(ToOwned::to_owned) else {
+            bail!("{name}: the {KIND} has no request.uid: is it an answer?");
+        };
+        Ok(Self { body, request, uid })
+    }
+
+    /// What is sent.
+    pub(super) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// What the answer has to repeat.
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// What a patch applies to; null where the request has none, as at DELETE.
+    pub(super) fn object(&self) -> &Value {
+        self.request.get("object").unwrap_or(&Value::Null)
+    }
+
+    /// What is done, such as `CREATE`.
+    pub(super) fn operation(&self) -> &str {
+        self.word("/operation").unwrap_or("no operation")
+    }
+
+    /// The kind, with the subresource if there is one.
+    pub(super) fn kind(&self) -> String {
+        let kind = self.word("/kind/kind").unwrap_or("object of no kind");
+        match self.word("/subResource") {
+            Some(sub_resource) => format!("{kind}/{sub_resource}"),
+            None => kind.into(),
+        }
+    }
+
+    /// Group and version, as in a manifest.
+    pub(super) fn api_version(&self) -> String {
+        let version = self.word("/kind/version").unwrap_or("no version");
+        match self.word("/kind/group") {
+            Some(group) => format!("{group}/{version}"),
+            None => version.into(),
+        }
+    }
+
+    /// Namespace and name; a name that the API server is still to make ends with an asterisk.
+    pub(super) fn name(&self) -> String {
+        let name = self.word("/name").or_else(|| self.word("/object/metadata/name")).map(ToOwned::to_owned);
+        let generated = || self.word("/object/metadata/generateName").map(|prefix| format!("{prefix}*"));
+        let name = name.or_else(generated).unwrap_or_else(|| "without a name".into());
+        match self.word("/namespace") {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name,
+        }
+    }
+
+    /// Whether nothing would be kept.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.request.get("dryRun") == Some(&Value::Bool(true))
+    }
+
+    fn word(&self, pointer: &str) -> Option<&str> {
+        self.request.pointer(pointer).and_then(Value::as_str).filter(|word| !word.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Question::parse("review.json", text.to_owned().into()).unwrap_err().to_string()
+    }
+
+    fn question(request: &Value) -> Question {
+        let review = json!({"kind": KIND, "apiVersion": API_VERSION, "request": request});
+        Question::parse("review.json", review.to_string().into()).unwrap()
+    }
+
+    #[test]
+    fn the_built_in_one_is_the_mysql_deployment() {
+        let mysql = Question::mysql().unwrap();
+        assert_eq!((mysql.operation(), mysql.kind().as_str()), ("CREATE", "Deployment"));
+        assert_eq!((mysql.api_version().as_str(), mysql.name().as_str()), ("apps/v1", "default/mysql"));
+        let claim = "/spec/template/spec/volumes/0/persistentVolumeClaim/claimName";
+        assert_eq!(mysql.object().pointer(claim), Some(&json!("mysql-data")));
+        let scheduler = "/spec/template/spec/schedulerName";
+        assert_eq!(mysql.object().pointer(scheduler), Some(&json!("default-scheduler")));
+        assert_eq!(mysql.body(), MYSQL.trim_end());
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_with_its_place() {
+        assert_eq!(error("{\n  \"kind\" \"x\"}"), "review.json:2:10: not JSON: expected `:`");
+        assert_eq!(error(""), "review.json:1:0: not JSON: EOF while parsing a value");
+        assert!(error("apiVersion: apps/v1").starts_with("review.json:1:1: not JSON"));
+        assert!(error("{} {}").starts_with("review.json:1:4: not JSON: trailing characters"));
+    }
+
+    #[test]
+    fn what_is_no_review_is_told() {
+        let deployment = error(r#"{"kind":"Deployment","apiVersion":"apps/v1"}"#);
+        assert!(deployment.ends_with("its kind is Deployment, its apiVersion apps/v1"), "{deployment}");
+        let beta = error(r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}"#);
+        assert!(beta.ends_with("its apiVersion admission.k8s.io/v1beta1"), "{beta}");
+        assert!(error("[1]").contains("its kind is none"));
+        for request in ["null", "{}", r#"{"uid":1}"#] {
+            let text = format!(r#"{{"kind":"{KIND}","apiVersion":"{API_VERSION}","request":{request}}}"#);
+            assert!(error(&text).contains("no request.uid"), "{request}");
+        }
+    }
+
+    #[test]
+    fn names_and_kinds_are_shown_as_they_are_known() {
+        let pod = question(&json!({
+            "uid": "1", "namespace": "default", "operation": "CREATE", "name": "",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"}, "object": {"metadata": {"generateName": "web-"}},
+        }));
+        assert_eq!((pod.name().as_str(), pod.api_version().as_str()), ("default/web-*", "v1"));
+        let scale = question(&json!({"uid": "1", "subResource": "scale", "kind": {"kind": "Scale"}, "dryRun": true}));
+        assert_eq!(scale.kind(), "Scale/scale");
+        assert!(scale.is_dry_run() && !pod.is_dry_run());
+        assert_eq!(scale.object(), &Value::Null);
+    }
+}

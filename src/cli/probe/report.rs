@@ -1,0 +1,315 @@
+//! What is shown: for one screen, 80 columns wide.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::paint::Paint;
+use super::question::Question;
+use crate::engine::Reason;
+use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
+
+const WIDTH: usize = 80;
+/// The column at which what is said begins, behind what it is about.
+const INDENT: usize = 11;
+const CONTEXT_LINES: usize = 3;
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Writes the parts of a report, in the order in which they become known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    paint: Paint,
+}
+
+impl Report {
+    pub(super) fn new(paint: Paint) -> Self {
+        Self { paint }
+    }
+
+    /// What is asked.
+    pub(super) fn request(self, question: &Question, target: &Target) -> String {
+        let dry_run = if question.is_dry_run() { ", a dry run" } else { "" };
+        let what = format!(
+            "{} {} {} ({}), {}{dry_run}",
+            question.operation(),
+            question.kind(),
+            question.name(),
+            question.api_version(),
+            size(question.body().len()),
+        );
+        self.lines("request", &[&what, &target.to_string()], Paint::bold)
+    }
+
+    /// That something was answered.
+    pub(super) fn answer(self, answer: &Answer) -> String {
+        let text = format!("HTTP {} after {}, over {}", answer.status, time(answer.took), tls(answer.tls));
+        self.lines("answer", &[&text], if answer.status.is_success() { plain } else { Paint::red })
+    }
+
+    /// What was answered.
+    pub(super) fn verdict(self, verdict: &Verdict) -> anyhow::Result<String> {
+        let mut text = if verdict.allowed {
+            let changes = match verdict.changes() {
+                0 => "allowed, as it is".into(),
+                1 => "allowed, with one change".into(),
+                many => format!("allowed, with {many} changes"),
+            };
+            self.lines("", &[&changes], Paint::green)
+        } else {
+            let code = verdict.code.map(|code| format!(" ({code})")).unwrap_or_default();
+            self.lines("", &[&format!("refused{code}")], Paint::red)
+        };
+        if let Some(message) = &verdict.message {
+            text += &self.lines("message", &[message], plain);
+        }
+        text += &self.annotations(&verdict.audit_annotations);
+        for warning in &verdict.warnings {
+            text += &self.lines("warning", &[warning], Paint::yellow);
+        }
+        if let Some(patch) = verdict.patch.as_ref().filter(|patch| !patch.is_empty()) {
+            let whole = serde_json::to_string(patch)?;
+            let operations = patch.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+            let shown = if whole.chars().count() <= WIDTH { whole } else { format!("[{}]", operations.join(",\n ")) };
+            let shown: Vec<_> = shown.lines().map(printable).collect();
+            write!(text, "\n{}\n{}\n", self.paint.bold("patch"), shown.join("\n"))?;
+        }
+        Ok(text)
+    }
+
+    fn annotations(self, annotations: &BTreeMap<String, String>) -> String {
+        const OURS: [&str; 3] = ["reason", "scheduler", "claims"];
+        let mut text = String::new();
+        for (key, value) in OURS.iter().filter_map(|key| annotations.get_key_value(*key)) {
+            let known = Reason::ALL.iter().find(|reason| key == "reason" && reason.as_str() == value);
+            match known {
+                Some(reason) => text += &self.lines(key, &[value, reason.explanation()], Paint::bold),
+                None => text += &self.lines(key, &[value], Paint::bold),
+            }
+        }
+        for (key, value) in annotations.iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {
+            text += &self.lines("audit", &[&format!("{key}: {value}")], plain);
+        }
+        text
+    }
+
+    /// What the object was and is: as YAML, where it differs.
+    pub(super) fn change(self, before: &Value, after: &Value) -> anyhow::Result<String> {
+        if before == after {
+            return Ok(format!("\n{}\n", self.paint.bold("the object is the same before and after")));
+        }
+        let (before, after) = without_bookkeeping(before, after);
+        let before = serde_saphyr::to_string(&before).context("the object cannot be written as YAML")?;
+        let after = serde_saphyr::to_string(&after).context("the object cannot be written as YAML")?;
+        let mut text = format!("\n{}\n", self.paint.bold("the object, before and after"));
+        let diff = TextDiff::from_lines(&before, &after);
+        for hunk in diff.unified_diff().context_radius(CONTEXT_LINES).iter_hunks() {
+            writeln!(text, "{}", self.paint.cyan(&hunk.header().to_string()))?;
+            for change in hunk.iter_changes() {
+                let line = printable(change.value().trim_end_matches('\n'));
+                let line = match change.tag() {
+                    ChangeTag::Equal => format!(" {line}"),
+                    ChangeTag::Delete => self.paint.red(&format!("-{line}")),
+                    ChangeTag::Insert => self.paint.green(&format!("+{line}")),
+                };
+                writeln!(text, "{line}")?;
+            }
+        }
+        Ok(text)
+    }
+
+    /// Paragraphs behind a label, the first of them painted.
+    fn lines(self, label: &str, paragraphs: &[&str], paint: fn(Paint, &str) -> String) -> String {
+        let mut text = String::new();
+        let mut label = format!("{label:INDENT$}");
+        for (rank, paragraph) in paragraphs.iter().enumerate() {
+            for line in wrap(paragraph) {
+                let line = printable(&line);
+                let line = if rank == 0 { paint(self.paint, &line) } else { line };
+                text += &label;
+                text += &line;
+                text.push('\n');
+                label = " ".repeat(INDENT);
+            }
+        }
+        text
+    }
+}
+
+fn plain(_: Paint, text: &str) -> String {
+    text.to_owned()
+}
+
+/// Breaks a paragraph at its blanks.
+fn wrap(paragraph: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut room = WIDTH - INDENT;
+    for word in paragraph.split_whitespace() {
+        let length = word.chars().count();
+        let line = match lines.last_mut() {
+            Some(line) if line.is_empty() || length < room => line,
+            _ => {
+                room = WIDTH - INDENT;
+                lines.push_mut(String::new())
+            }
+        };
+        if !line.is_empty() {
+            line.push(' ');
+            room -= 1;
+        }
+        line.push_str(word);
+        room = room.saturating_sub(length);
+    }
+    lines
+}
+
+/// Both objects without what the API server and kubectl write about them, where that is the same in both.
+fn without_bookkeeping(before: &Value, after: &Value) -> (Value, Value) {
+    let (mut before, mut after) = (before.clone(), after.clone());
+    for (parent, key) in [("/metadata", "managedFields"), ("/metadata/annotations", LAST_APPLIED)] {
+        let (Some(old), Some(new)) = (members(&mut before, parent), members(&mut after, parent)) else { continue };
+        if old.get(key) == new.get(key) {
+            old.remove(key);
+            new.remove(key);
+        }
+    }
+    (before, after)
+}
+
+fn members<'a>(object: &'a mut Value, pointer: &str) -> Option<&'a mut serde_json::Map<String, Value>> {
+    object.pointer_mut(pointer).and_then(Value::as_object_mut)
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes / 100 % 10),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+    }
+}
+
+fn time(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+fn tls(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_3 => "TLS 1.3",
+        ProtocolVersion::TLSv1_2 => "TLS 1.2",
+        _ => "TLS",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+
+    const REPORT: Report = Report { paint: Paint::PLAIN };
+
+    fn verdict() -> Verdict {
+        Verdict {
+            allowed: true,
+            message: None,
+            code: None,
+            patch: None,
+            warnings: Vec::new(),
+            audit_annotations: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_blanks_behind_their_label() {
+        let warnings = vec!["word ".repeat(30), "x".repeat(100)];
+        let text = REPORT.verdict(&Verdict { warnings, ..verdict() }).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 5);
+        assert_eq!(lines[1], format!("warning    {}", ["word"; 14].join(" ")));
+        assert_eq!(lines[2], format!("           {}", ["word"; 14].join(" ")));
+        assert_eq!(lines[3], "           word word");
+        assert_eq!(lines[4], format!("warning    {}", "x".repeat(100)));
+        assert_eq!(wrap(&format!("{} 1 2", "x".repeat(67))), [format!("{} 1", "x".repeat(67)), "2".into()]);
+    }
+
+    #[test]
+    fn our_annotations_come_first_and_others_follow() {
+        let audit_annotations = [("reason", "no-claims"), ("a", "1"), ("scheduler", "s")];
+        let audit_annotations = audit_annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let text = REPORT.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
+        let expected = "           allowed, as it is\n\
+                        reason     no-claims\n           No volume of the pod could be a storage driver's.\n\
+                        scheduler  s\naudit      a: 1\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn another_webhooks_reason_is_shown_without_our_explanation() {
+        let audit_annotations = BTreeMap::from([("reason".to_owned(), "tuesday".to_owned())]);
+        let text = REPORT.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
+        assert!(text.ends_with("\nreason     tuesday\n"), "{text}");
+    }
+
+    #[test]
+    fn many_operations_are_shown_one_a_line() {
+        let operation = json!({"op": "add", "path": "/metadata/labels/a", "value": "b"});
+        let patch = Some(serde_json::from_value(json!([operation, operation])).unwrap());
+        let text = REPORT.verdict(&Verdict { patch, ..verdict() }).unwrap();
+        assert!(text.contains("allowed, with 2 changes\n"), "{text}");
+        let line = "{\"op\":\"add\",\"path\":\"/metadata/labels/a\",\"value\":\"b\"}";
+        assert!(text.ends_with(&format!("\npatch\n[{line},\n {line}]\n")), "{text}");
+    }
+
+    #[test]
+    fn bookkeeping_is_left_out_only_where_it_is_the_same() {
+        let object = json!({"metadata": {"annotations": {LAST_APPLIED: "{}"}, "managedFields": [1]}, "spec": 1});
+        let mut after = object.clone();
+        after["spec"] = json!(2);
+        let text = REPORT.change(&object, &after).unwrap();
+        assert!(text.contains("-spec: 1\n+spec: 2\n") && !text.contains("managedFields"), "{text}");
+        assert!(!text.contains(LAST_APPLIED), "{text}");
+        after["metadata"]["managedFields"] = json!([]);
+        let text = REPORT.change(&object, &after).unwrap();
+        assert!(text.contains("+  managedFields: []\n"), "{text}");
+        assert_eq!(REPORT.change(&object, &object).unwrap(), "\nthe object is the same before and after\n");
+    }
+
+    #[test]
+    fn colour_is_around_the_text_and_never_around_its_label() {
+        let report = Report::new(Paint::COLOUR);
+        assert_eq!(report.lines("warning", &["careful"], Paint::yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
+        let text = report.change(&json!({"a": 1}), &json!({"a": 2})).unwrap();
+        assert!(text.contains("\u{1b}[31m-a: 1\u{1b}[0m\n\u{1b}[32m+a: 2\u{1b}[0m\n"), "{text:?}");
+    }
+
+    #[test]
+    fn an_answer_is_shown_with_its_time_and_its_tls() {
+        let answer = Answer {
+            status: StatusCode::OK,
+            retry_after: None,
+            body: "".into(),
+            took: Duration::from_micros(1234),
+            tls: ProtocolVersion::TLSv1_2,
+        };
+        assert_eq!(REPORT.answer(&answer), "answer     HTTP 200 OK after 1.2 ms, over TLS 1.2\n");
+        assert_eq!(time(Duration::from_millis(2340)), "2.3 s");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in
+            [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1.0 kB"), (3_456, "3.4 kB"), (17_400_000, "17.4 MB")]
+        {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

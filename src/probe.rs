@@ -1,0 +1,435 @@
+//! The other end of the line: a client that asks an admission webhook as the API server does.
+//!
+//! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`]; a
+//! [`Connection`] asks as often as it lives; a [`Verdict`] is what an [`Answer`] says, or why the API server would not
+//! accept it.
+
+mod connection;
+mod target;
+mod verdict;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+pub use connection::Connection;
+pub use rustls::ProtocolVersion;
+pub use target::{InvalidTarget, Target};
+pub use verdict::{InvalidAnswer, Verdict, printable};
+
+/// What a webhook answered, whatever it is.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The header `Retry-After`: with it, the API server asks again after a 429 or a 5xx.
+    pub retry_after: Option<String>,
+    /// The body, whole.
+    pub body: Bytes,
+    /// From the request's first byte to the answer's last, on an open connection.
+    pub took: Duration,
+    /// The version of TLS that the connection speaks.
+    pub tls: ProtocolVersion,
+}
+
+/// Opens connections to one webhook.
+#[derive(Clone)]
+pub struct Client {
+    target: Target,
+    connector: TlsConnector,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A client that trusts the certificates in `authorities` (PEM, one or more) and no others, and that waits for
+    /// `timeout` for each thing that it is asked to do. It tells the webhook so, as `?timeout=`.
+    ///
+    /// # Errors
+    /// [`Error::NoAuthority`], [`Error::Pem`] and [`Error::Authority`], where `authorities` cannot be trusted.
+    pub fn new(target: Target, authorities: &[u8], timeout: Duration) -> Result<Self, Error> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(Error::Setup)?
+            .with_root_certificates(roots(authorities)?)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { target: target.with_timeout(timeout), connector: Arc::new(config).into(), timeout })
+    }
+
+    /// The webhook that is asked, with the query that it is asked with.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Opens a connection, to ask over it more than once.
+    ///
+    /// # Errors
+    /// No connection within the timeout.
+    pub async fn connect(&self) -> Result<Connection, Error> {
+        self.open(Instant::now()).await
+    }
+
+    /// Asks once, over a connection of its own: all of it, from the first packet to the last, within the timeout.
+    ///
+    /// # Errors
+    /// No connection, or no answer over it. An answer that is no good is an answer.
+    pub async fn ask(&self, review: Bytes) -> Result<Answer, Error> {
+        let since = Instant::now();
+        let mut connection = self.open(since).await?;
+        let answer = connection.exchange(review, since).await?;
+        connection.close(since).await;
+        Ok(answer)
+    }
+
+    async fn open(&self, since: Instant) -> Result<Connection, Error> {
+        let failed = |source| Error::Connect { to: self.target.host_and_port(), source };
+        let address = (self.target.host(), self.target.port());
+        let tcp = self.hold(Stage::Connect, since, TcpStream::connect(address)).await?.map_err(failed)?;
+        // A review is a few packets; to wait until the last one is full would cost 40 ms.
+        tcp.set_nodelay(true).map_err(failed)?;
+        let handshake = self.connector.connect(self.target.server_name().clone(), tcp);
+        let tls = self.hold(Stage::Handshake, since, handshake).await?;
+        let tls = tls.map_err(|source| Error::handshake(self.target.host_and_port(), source))?;
+        Connection::new(self.clone(), tls).await
+    }
+
+    /// Waits for one stage of what began at `since`.
+    async fn hold<T>(&self, stage: Stage, since: Instant, future: impl Future<Output = T>) -> Result<T, Error> {
+        let left = self.timeout.saturating_sub(since.elapsed());
+        tokio::time::timeout(left, future).await.map_err(|_| Error::TimedOut {
+            stage,
+            to: self.target.host_and_port(),
+            after: self.timeout,
+        })
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(Error::Pem)?).map_err(Error::Authority)?;
+    }
+    if roots.is_empty() { Err(Error::NoAuthority) } else { Ok(roots) }
+}
+
+/// Why a webhook gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was given as the authority's certificate holds none.
+    #[error("there is no certificate in PEM form (BEGIN CERTIFICATE)")]
+    NoAuthority,
+    /// What was given as the authority's certificate begins as PEM and does not go on so.
+    #[error("the PEM form is broken")]
+    Pem(#[source] pem::Error),
+    /// A certificate that was to be trusted is no X.509 certificate.
+    #[error("a certificate cannot be read")]
+    Authority(#[source] rustls::Error),
+    /// The cryptographic library offers no TLS.
+    #[error("TLS cannot be set up")]
+    Setup(#[source] rustls::Error),
+    /// No TCP connection.
+    #[error("cannot connect to {to}")]
+    Connect {
+        /// Host and port.
+        to: String,
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The other end does not begin as TLS does.
+    #[error("{to} does not speak TLS")]
+    NoTls {
+        /// Host and port.
+        to: String,
+        /// What came instead.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate is not issued by any authority that is trusted here.
+    #[error("the certificate of {to} was not issued by the authority that is trusted here")]
+    Untrusted {
+        /// Host and port.
+        to: String,
+    },
+    /// No TLS connection, for another reason.
+    #[error("no TLS connection to {to}")]
+    Handshake {
+        /// Host and port.
+        to: String,
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection ended, or what came over it is not HTTP/1.1.
+    #[error("no answer from {to}")]
+    Http {
+        /// Host and port.
+        to: String,
+        /// What failed.
+        #[source]
+        source: hyper::Error,
+    },
+    /// An answer that is too long to read.
+    #[error("the answer is longer than {} MiB", connection::MAX_ANSWER >> 20)]
+    TooLong,
+    /// The time is over.
+    #[error("{stage} from {to} within {after:?}")]
+    TimedOut {
+        /// What was being waited for.
+        stage: Stage,
+        /// Host and port.
+        to: String,
+        /// How long all of it was to take at most.
+        after: Duration,
+    },
+}
+
+impl Error {
+    fn handshake(to: String, source: io::Error) -> Self {
+        let tls = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        match tls {
+            // Of two authorities with one name, the wrong one shows as a bad signature.
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            )) => Self::Untrusted { to },
+            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls { to, source },
+            _ => Self::Handshake { to, source },
+        }
+    }
+}
+
+/// What a client waits for, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A TCP connection.
+    Connect,
+    /// A TLS connection over it.
+    Handshake,
+    /// An answer over that.
+    Answer,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "no connection",
+            Self::Handshake => "no TLS handshake",
+            Self::Answer => "no answer",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper::{Method, Request, Response};
+    use hyper_util::rt::TokioIo;
+    use jiff::{SignedDuration, Timestamp};
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::tls::{Authority, Leaf, Validity, testing};
+
+    const PATIENT: Duration = Duration::from_mins(1);
+
+    struct Certificates {
+        authority: Authority,
+        leaf: Leaf,
+    }
+
+    impl Certificates {
+        fn new() -> Self {
+            let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
+            let authority = Authority::new("an authority", validity).unwrap();
+            let leaf = authority.issue(&["localhost".parse().unwrap()], validity).unwrap();
+            Self { authority, leaf }
+        }
+
+        fn client(&self, url: &str, timeout: Duration) -> Client {
+            Client::new(url.parse().unwrap(), self.authority.certificate_pem().as_bytes(), timeout).unwrap()
+        }
+    }
+
+    async fn listen() -> (TcpListener, String) {
+        let listener = TcpListener::bind("localhost:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        (listener, url)
+    }
+
+    async fn respond(request: Request<hyper::body::Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+        let (head, body) = request.into_parts();
+        assert_eq!(head.method, Method::POST);
+        assert_eq!(head.headers["content-type"], "application/json");
+        assert!(head.headers["host"].to_str().unwrap().starts_with("localhost:"));
+        let body = body.collect().await?.to_bytes();
+        assert_eq!(head.headers["content-length"], body.len().to_string().as_str());
+        let response = Response::builder().status(StatusCode::TOO_MANY_REQUESTS).header("retry-after", "1");
+        Ok(response.body(Full::new([head.uri.to_string().as_bytes(), b" ", &body].concat().into())).unwrap())
+    }
+
+    #[tokio::test]
+    async fn it_asks_again_over_one_connection() {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let acceptor = testing::server(&certificates.leaf);
+        let server = async {
+            let tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            http1::Builder::new().serve_connection(TokioIo::new(tls), service_fn(respond)).await.unwrap();
+        };
+        let client = async {
+            let mut connection = certificates.client(&url, PATIENT).connect().await.unwrap();
+            for body in ["one", "two"] {
+                let answer = connection.ask(body.into()).await.unwrap();
+                assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+                assert_eq!(answer.retry_after.as_deref(), Some("1"));
+                assert_eq!(answer.body, format!("/mutate?timeout=60s {body}"));
+                assert_eq!(answer.tls, ProtocolVersion::TLSv1_3);
+            }
+            assert!(!connection.is_closed());
+        };
+        tokio::join!(server, client);
+    }
+
+    #[tokio::test]
+    async fn it_speaks_tls_1_2_and_takes_leave() {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let certificate = CertificateDer::from_pem_slice(certificates.leaf.certificate_pem().as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(certificates.leaf.key_pem().as_bytes()).unwrap();
+        let acceptor = testing::acceptor(certificate, key, &[&rustls::version::TLS12]);
+        let server = async {
+            let tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            // An end without `close_notify` would be an error here.
+            http1::Builder::new().serve_connection(TokioIo::new(tls), service_fn(respond)).await.unwrap();
+        };
+        let client = async {
+            let answer = certificates.client(&url, PATIENT).ask("review".into()).await.unwrap();
+            assert_eq!(answer.tls, ProtocolVersion::TLSv1_2);
+        };
+        tokio::join!(server, client);
+    }
+
+    /// The client's error against a server that does `serve` to the first TCP connection.
+    async fn error_of<F: Future>(serve: impl FnOnce(TcpStream) -> F, timeout: Duration) -> Error {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let client = certificates.client(&url, timeout);
+        let server = async { serve(listener.accept().await.unwrap().0).await };
+        let (_, error) = tokio::join!(server, client.ask("review".into()));
+        error.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_speak_tls_is_told() {
+        let error = error_of(
+            async |mut tcp| tcp.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.unwrap(),
+            PATIENT,
+        );
+        let error = error.await;
+        assert!(matches!(error, Error::NoTls { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn another_authority_is_told_whether_of_the_same_name_or_not() {
+        for name in ["an authority", "another authority"] {
+            let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
+            let other = Authority::new(name, validity).unwrap();
+            let leaf = other.issue(&["localhost".parse().unwrap()], validity).unwrap();
+            let error = error_of(async |tcp| testing::server(&leaf).accept(tcp).await.map(drop), PATIENT).await;
+            assert!(matches!(error, Error::Untrusted { .. }), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_another_name_is_told_with_both_names() {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let url = url.replace("localhost", &listener.local_addr().unwrap().ip().to_string());
+        let client = certificates.client(&url, PATIENT);
+        let acceptor = testing::server(&certificates.leaf);
+        let server = async { acceptor.accept(listener.accept().await.unwrap().0).await };
+        let (_, answer) = tokio::join!(server, client.ask("review".into()));
+        let Err(Error::Handshake { source, .. }) = answer else { panic!("{answer:?}") };
+        let text = source.to_string();
+        assert!(text.contains("localhost") && text.contains("not valid for name"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_or_is_no_http_is_told() {
+        for text in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "SSH-2.0-OpenSSH\r\n"] {
+            let certificates = Certificates::new();
+            let (listener, url) = listen().await;
+            let client = certificates.client(&url, PATIENT);
+            let acceptor = testing::server(&certificates.leaf);
+            let server = async {
+                let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+                let _ = tls.read(&mut [0; 4096]).await.unwrap();
+                tls.write_all(text.as_bytes()).await.unwrap();
+                tls.shutdown().await.unwrap();
+            };
+            let ((), answer) = tokio::join!(server, client.ask("review".into()));
+            assert!(matches!(answer, Err(Error::Http { .. })), "{text}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_end_is_not_read_to_the_end() {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let client = certificates.client(&url, PATIENT);
+        let acceptor = testing::server(&certificates.leaf);
+        let server = async {
+            let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let _ = tls.read(&mut [0; 4096]).await.unwrap();
+            tls.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let blank = vec![b' '; 1 << 16];
+            while tls.write_all(&blank).await.is_ok() {}
+        };
+        let ((), answer) = tokio::join!(server, client.ask("review".into()));
+        assert!(matches!(answer, Err(Error::TooLong)), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn it_waits_no_longer_than_it_was_told_to() {
+        let short = Duration::from_millis(50);
+        let silent = async |tcp: TcpStream| {
+            let mut tcp = tcp;
+            tcp.read_to_end(&mut Vec::new()).await
+        };
+        let error = error_of(silent, short).await;
+        assert!(matches!(error, Error::TimedOut { after, .. } if after == short), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_is_told() {
+        let (listener, url) = listen().await;
+        drop(listener);
+        let error = Certificates::new().client(&url, PATIENT).ask("review".into()).await.unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_trusted_is_told_apart() {
+        let error =
+            |pem: &str| Client::new("https://localhost".parse().unwrap(), pem.as_bytes(), PATIENT).err().unwrap();
+        assert!(matches!(error(""), Error::NoAuthority));
+        assert!(matches!(error(&Certificates::new().leaf.key_pem()), Error::NoAuthority));
+        assert!(matches!(error("-----BEGIN CERTIFICATE-----\n"), Error::Pem(_)));
+        let no_x509 = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(error(no_x509), Error::Authority(_)));
+    }
+}

@@ -1,0 +1,143 @@
+//! An open connection to a webhook.
+
+use std::pin::pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::{Answer, Client, Error, ProtocolVersion, Stage};
+
+/// The longest answer that is read. A patch that replaces the largest object that an API server takes (3 MiB) has 4 MiB as
+/// base64.
+pub(super) const MAX_ANSWER: usize = 16 << 20;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("colocate-probe/", env!("CARGO_PKG_VERSION")));
+
+type Driver = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
+
+/// An open connection to a webhook. Nothing of it runs in the background: it moves while someone asks over it.
+pub struct Connection {
+    client: Client,
+    tls: ProtocolVersion,
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// `None` once the connection has ended.
+    driver: Option<Driver>,
+}
+
+impl Connection {
+    pub(super) async fn new(client: Client, stream: TlsStream<TcpStream>) -> Result<Self, Error> {
+        let tls = stream.get_ref().1.protocol_version().unwrap_or(ProtocolVersion::Unknown(0));
+        let (sender, driver) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|source| Error::Http { to: client.target.host_and_port(), source })?;
+        Ok(Self { client, tls, sender, driver: Some(driver) })
+    }
+
+    /// Whether the webhook has ended the connection, as far as the last answer told.
+    pub fn is_closed(&self) -> bool {
+        self.driver.is_none() || self.sender.is_closed()
+    }
+
+    /// Asks once, within the client's timeout. After an error the connection is of no more use.
+    ///
+    /// # Errors
+    /// No answer. An answer that is no good is an answer.
+    pub async fn ask(&mut self, review: Bytes) -> Result<Answer, Error> {
+        self.exchange(review, Instant::now()).await
+    }
+
+    pub(super) async fn exchange(&mut self, review: Bytes, since: Instant) -> Result<Answer, Error> {
+        let started = Instant::now();
+        let request = self.request(review);
+        let response = self.sender.send_request(request);
+        let exchange = drive(&mut self.driver, async { read(response.await?).await });
+        let received = self.client.hold(Stage::Answer, since, exchange).await?;
+        let (response, body) = received.map_err(|broken| match broken {
+            Broken::Http(source) => Error::Http { to: self.client.target.host_and_port(), source },
+            Broken::TooLong => Error::TooLong,
+        })?;
+        let retry_after = response.headers().get(RETRY_AFTER);
+        Ok(Answer {
+            status: response.status(),
+            retry_after: retry_after.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            body,
+            took: started.elapsed(),
+            tls: self.tls,
+        })
+    }
+
+    fn request(&self, review: Bytes) -> Request<Full<Bytes>> {
+        let target = &self.client.target;
+        let mut request = Request::new(Full::new(review));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = target.path().clone().into();
+        let headers = request.headers_mut();
+        headers.insert(HOST, target.host_header().clone());
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(USER_AGENT, AGENT);
+        request
+    }
+
+    /// Takes leave as TLS wants it, so that the other end does not see a connection that just broke.
+    pub(super) async fn close(self, since: Instant) {
+        let Self { client, sender, driver, .. } = self;
+        drop(sender);
+        if let Some(driver) = driver {
+            // The answer is there: how the connection ends changes nothing.
+            let _ = client.hold(Stage::Answer, since, driver).await;
+        }
+    }
+}
+
+/// Why an exchange came to nothing.
+enum Broken {
+    Http(hyper::Error),
+    TooLong,
+}
+
+impl From<hyper::Error> for Broken {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<(Response<()>, Bytes), Broken> {
+    let (head, body) = response.into_parts();
+    let body =
+        Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
+            Ok(error) => Broken::Http(*error),
+            Err(_) => Broken::TooLong,
+        })?;
+    Ok((Response::from_parts(head, ()), body.to_bytes()))
+}
+
+/// Waits for what depends on the connection, while moving the connection along.
+async fn drive<T>(
+    connection: &mut Option<Driver>,
+    exchange: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Broken> {
+    let mut exchange = pin!(exchange);
+    let Some(driver) = connection else { return exchange.await };
+    let ended = match select(exchange.as_mut(), driver).await {
+        Either::Left((answer, _)) => return answer,
+        Either::Right((ended, _)) => ended,
+    };
+    // Dropped, the connection lets go of what still waits for it.
+    *connection = None;
+    // The whole answer may have come before the end. If not, the connection knows better why than who waited.
+    exchange.await.map_err(|broken| match ended {
+        Err(cause) => Broken::Http(cause),
+        Ok(()) => broken,
+    })
+}

@@ -1,0 +1,294 @@
+//! A certificate authority of our own, and the certificates that it issues.
+//!
+//! Nothing here reads a clock: whoever issues says what time it is.
+
+use std::time::SystemTime;
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+};
+
+use super::name::Name;
+
+/// How long before now a certificate begins to be valid: the clocks of two machines are never equal, and one that is an
+/// hour behind must not refuse a server that has just started.
+const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
+
+/// The common name of a leaf. No client reads it; people who look at a certificate do.
+const LEAF: &str = "colocate";
+
+/// Why no certificate could be issued.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The end of the validity cannot be written into a certificate, or a beginning an hour before now cannot.
+    #[error("a certificate cannot be valid for {life:#} from {now}")]
+    Validity {
+        /// When it was to be issued.
+        now: Timestamp,
+        /// How long it was to be valid.
+        life: SignedDuration,
+        /// What is wrong with the two.
+        #[source]
+        source: jiff::Error,
+    },
+    /// The cryptographic library made no key.
+    #[error("no key could be made")]
+    Key(#[source] rcgen::Error),
+    /// The certificate could not be encoded or signed.
+    #[error("no certificate could be issued for {subject}")]
+    Issue {
+        /// Whom it was for: the common name.
+        subject: String,
+        /// What failed.
+        #[source]
+        source: rcgen::Error,
+    },
+}
+
+/// From when till when a certificate is valid. There is no default: a library's own would be 1975 to 4096.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+impl Validity {
+    /// From an hour before `now` until `life` after it, in whole seconds, as a certificate counts.
+    ///
+    /// # Errors
+    /// [`Error::Validity`] where either end lies outside of the years that a timestamp can have.
+    pub fn new(now: Timestamp, life: SignedDuration) -> Result<Self, Error> {
+        let shift = |by| {
+            let shifted = now.checked_add(by).map_err(|source| Error::Validity { now, life, source })?;
+            Ok(Timestamp::from_second(shifted.as_second()).unwrap_or(shifted))
+        };
+        Ok(Self { not_before: shift(-BACKDATED)?, not_after: shift(life)? })
+    }
+
+    /// The first second at which the certificate is valid.
+    pub fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
+    /// The last second at which the certificate is valid.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+}
+
+/// A certificate authority: a self-signed certificate and its ECDSA P-256 key. It issues leaves only, no further
+/// authorities.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Makes a new key and signs its certificate with it.
+    ///
+    /// # Errors
+    /// [`Error::Key`] and [`Error::Issue`], where the cryptographic library fails.
+    pub fn new(common_name: &str, validity: Validity) -> Result<Self, Error> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
+        let mut params = params(common_name, validity);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let issuer = CertifiedIssuer::self_signed(params, key).map_err(|source| issue(common_name, source))?;
+        Ok(Self { issuer })
+    }
+
+    /// The certificate, as PEM: what a client is to trust, and what goes into a `caBundle`.
+    pub fn certificate_pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Makes a new ECDSA P-256 key and a server's certificate for it, which is good for all of `names`.
+    ///
+    /// # Errors
+    /// [`Error::Key`] and [`Error::Issue`], where the cryptographic library fails.
+    pub fn issue(&self, names: &[Name], validity: Validity) -> Result<Leaf, Error> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
+        let mut params = params(LEAF, validity);
+        params.subject_alt_names =
+            names.iter().map(alternative).collect::<Result<_, _>>().map_err(|source| issue(LEAF, source))?;
+        // `ExplicitNoCa` says `CA:FALSE` and adds the key's own identifier; `NoCa` would leave both out.
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(|source| issue(LEAF, source))?;
+        Ok(Leaf { certificate, key, validity })
+    }
+}
+
+/// A server's certificate and its key.
+#[derive(Debug)]
+pub struct Leaf {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+    validity: Validity,
+}
+
+impl Leaf {
+    /// The certificate, as PEM. It is the whole chain that a server sends: the authority is what clients have already.
+    pub fn certificate_pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// The private key, as PEM (PKCS #8). A secret.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// From when till when it is valid.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+}
+
+fn params(common_name: &str, validity: Validity) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.not_before = SystemTime::from(validity.not_before).into();
+    params.not_after = SystemTime::from(validity.not_after).into();
+    params
+}
+
+fn alternative(name: &Name) -> Result<SanType, rcgen::Error> {
+    Ok(match name {
+        Name::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
+        Name::Ip(address) => SanType::IpAddress(*address),
+    })
+}
+
+fn issue(subject: &str, source: rcgen::Error) -> Error {
+    Error::Issue { subject: subject.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::CertificateError;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+    use crate::tls::testing;
+
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00.25Z".parse().unwrap()
+    }
+
+    fn year() -> Validity {
+        Validity::new(now(), DAY * 365).unwrap()
+    }
+
+    fn names(names: &[&str]) -> Vec<Name> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn contains(certificate: &str, bytes: &[u8]) -> bool {
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        der.windows(bytes.len()).any(|window| window == bytes)
+    }
+
+    #[test]
+    fn a_validity_begins_an_hour_ago_and_ends_when_the_caller_says() {
+        assert_eq!(year().not_before().to_string(), "2026-11-23T11:00:00Z");
+        assert_eq!(year().not_after().to_string(), "2027-11-23T12:00:00Z");
+    }
+
+    #[test]
+    fn a_validity_without_end_is_refused() {
+        let error = Validity::new(now(), SignedDuration::MAX).unwrap_err();
+        assert!(matches!(error, Error::Validity { .. }), "{error}");
+        assert!(Validity::new(Timestamp::MIN, DAY).is_err());
+    }
+
+    #[test]
+    fn the_authority_signs_leaves_and_nothing_else() {
+        let authority = Authority::new("an authority", year()).unwrap().certificate_pem();
+        // Each is a whole extension: identifier, critical, value.
+        let basic_constraints = b"\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x08\x30\x06\x01\x01\xff\x02\x01\x00";
+        let cert_and_crl_sign = b"\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x01\x06";
+        let key_identifier = b"\x06\x03\x55\x1d\x0e\x04\x16\x04\x14";
+        assert!(contains(&authority, basic_constraints));
+        assert!(contains(&authority, cert_and_crl_sign));
+        assert!(contains(&authority, key_identifier));
+        assert!(contains(&authority, b"an authority"));
+        assert!(contains(&authority, b"261123110000Z"));
+        assert!(contains(&authority, b"271123120000Z"));
+    }
+
+    #[test]
+    fn the_leaf_is_a_servers_and_names_its_authoritys_key() {
+        let authority = Authority::new("an authority", year()).unwrap();
+        let leaf = authority.issue(&names(&["localhost"]), Validity::new(now(), DAY * 7).unwrap()).unwrap();
+        let certificate = leaf.certificate_pem();
+        let digital_signature = b"\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x07\x80";
+        let server_auth = b"\x06\x03\x55\x1d\x25\x04\x0c\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
+        let no_authority = b"\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00";
+        assert!(contains(&certificate, digital_signature));
+        assert!(contains(&certificate, server_auth));
+        assert!(contains(&certificate, no_authority));
+        assert!(contains(&certificate, b"261130120000Z"));
+        assert_eq!(leaf.validity().not_after().to_string(), "2026-11-30T12:00:00Z");
+
+        let identifier = b"\x06\x03\x55\x1d\x0e\x04\x16\x04\x14";
+        let der = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap();
+        let at = der.windows(identifier.len()).position(|window| window == identifier).unwrap() + identifier.len();
+        let authority_key = [b"\x06\x03\x55\x1d\x23\x04\x18\x30\x16\x80\x14", &der[at..at + 20]].concat();
+        assert!(contains(&certificate, &authority_key));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_trusts_the_authority_accepts_the_leafs_names_and_no_other() {
+        let authority = Authority::new("an authority", year()).unwrap();
+        let all = names(&["colocate.default.svc", "*.default.example", "localhost", "127.0.0.1", "::1"]);
+        let leaf = authority.issue(&all, year()).unwrap();
+        let client = testing::client(&authority.certificate_pem(), now());
+        for name in ["colocate.default.svc", "a.default.example", "localhost", "127.0.0.1", "::1"] {
+            testing::handshake(&client, &testing::server(&leaf), name).await.unwrap();
+        }
+        for other in ["colocate.other.svc", "b.a.default.example", "example.com", "127.0.0.2"] {
+            let error = testing::handshake(&client, &testing::server(&leaf), other).await.unwrap_err();
+            assert!(matches!(error, CertificateError::NotValidForNameContext { .. }), "{other}: {error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_trusts_another_authority_refuses_the_leaf() {
+        let authority = Authority::new("an authority", year()).unwrap();
+        let leaf = authority.issue(&names(&["localhost"]), year()).unwrap();
+        let other = Authority::new("another authority", year()).unwrap();
+        let client = testing::client(&other.certificate_pem(), now());
+        let error = testing::handshake(&client, &testing::server(&leaf), "localhost").await.unwrap_err();
+        assert_eq!(error, CertificateError::UnknownIssuer);
+    }
+
+    #[tokio::test]
+    async fn the_leaf_is_accepted_from_an_hour_before_its_issue_till_its_end() {
+        let authority = Authority::new("an authority", year()).unwrap();
+        let leaf = authority.issue(&names(&["localhost"]), Validity::new(now(), DAY * 7).unwrap()).unwrap();
+        let at = |time| testing::client(&authority.certificate_pem(), time);
+        let second = Duration::from_secs(1);
+        let validity = leaf.validity();
+        for good in [validity.not_before(), now(), validity.not_after()] {
+            testing::handshake(&at(good), &testing::server(&leaf), "localhost").await.unwrap();
+        }
+        let error = testing::handshake(&at(validity.not_before() - second), &testing::server(&leaf), "localhost")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CertificateError::NotValidYetContext { .. }), "{error:?}");
+        let error = testing::handshake(&at(validity.not_after() + second), &testing::server(&leaf), "localhost")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CertificateError::ExpiredContext { .. }), "{error:?}");
+    }
+}

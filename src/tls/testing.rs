@@ -1,0 +1,70 @@
+//! Both ends of a TLS connection, for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::Leaf;
+
+/// A client that trusts one authority, at one moment.
+pub(crate) fn client(authority: &str, now: Timestamp) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_details(provider, Arc::new(Clock(now)))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config).into()
+}
+
+/// A server with this certificate.
+pub(crate) fn server(leaf: &Leaf) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(leaf.certificate_pem().as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(leaf.key_pem().as_bytes()).unwrap();
+    acceptor(certificate, key, rustls::ALL_VERSIONS)
+}
+
+/// A server with this certificate that speaks one version of the protocol.
+pub(crate) fn acceptor(
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsAcceptor {
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config).into()
+}
+
+/// What the client says about the server's certificate when it connects to `name`.
+pub(crate) async fn handshake(client: &TlsConnector, server: &TlsAcceptor, name: &str) -> Result<(), CertificateError> {
+    let (near, far) = tokio::io::duplex(16 * 1024);
+    let connect = client.connect(ServerName::try_from(name.to_owned()).unwrap(), near);
+    let (connected, _) = tokio::join!(connect, server.accept(far));
+    let Err(error) = connected else { return Ok(()) };
+    match error.downcast::<rustls::Error>() {
+        Ok(rustls::Error::InvalidCertificate(error)) => Err(error),
+        other => panic!("no answer about the certificate: {other:?}"),
+    }
+}
+
+#[derive(Debug)]
+struct Clock(Timestamp);
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.as_second().try_into().unwrap())))
+    }
+}

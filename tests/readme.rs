@@ -1,0 +1,35 @@
+//! The README says what the program does.
+
+#![allow(clippy::expect_used, reason = "a test that panics has failed, as it should")]
+
+use std::fs;
+use std::path::Path;
+
+use colocate::config::Config;
+use colocate::engine::Reason;
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    fs::read_to_string(path).expect("there is a README")
+}
+
+#[test]
+fn the_table_of_reasons_is_the_enum() {
+    let readme = readme();
+    let table = readme.lines().skip_while(|line| !line.starts_with("| reason |")).skip(2);
+    let rows: Vec<_> = table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
+    let wanted: Vec<_> =
+        Reason::ALL.iter().map(|reason| format!("| `{reason}` | {} |", reason.explanation())).collect();
+    assert_eq!(rows, wanted);
+}
+
+#[test]
+fn the_configuration_in_the_readme_is_the_default_and_every_example_is_valid() {
+    let readme = readme();
+    let examples: Vec<_> =
+        readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or("")).collect();
+    assert!(examples.len() >= 3, "the examples are gone");
+    let configs: Vec<Config> =
+        examples.iter().map(|text| Config::parse(text, "README.md").expect("an example is valid")).collect();
+    assert_eq!(configs[0], Config::default());
+}

@@ -1,0 +1,74 @@
+//! What is answered to everything that is no review: an HTTP error with one clear line, and never a denial.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::process::{Answer, Server};
+
+fn assert_refused(answer: &Answer, status: u16, part: &str) {
+    assert_eq!(answer.status, status, "{}", answer.body);
+    assert!(answer.body.contains(part), "{}", answer.body);
+    assert_eq!(answer.body.lines().count(), 1, "{}", answer.body);
+    assert!(!answer.body.contains("allowed\""), "{}", answer.body);
+}
+
+#[test]
+fn another_path_method_or_type_is_refused_by_its_own_code() {
+    let server = Server::start("");
+    assert_refused(&server.send("POST /", b"{}"), 404, "admission reviews go to /mutate");
+    let answer = server.send("GET /mutate", b"");
+    assert_refused(&answer, 405, "sent with POST");
+    assert_eq!(answer.header("allow"), Some("POST"));
+    for header in ["Content-Type: text/plain", "Content-Type: application/jsonp", "X-Nothing: 1"] {
+        let head = format!("POST /mutate HTTP/1.1\r\nHost: x\r\n{header}");
+        assert_refused(&server.connect().send_raw(&head, b"{}"), 415, "application/json");
+    }
+    let head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/JSON; charset=utf-8";
+    assert_refused(&server.connect().send_raw(head, b"{}"), 400, "kind is missing");
+}
+
+#[test]
+fn a_body_that_is_no_review_is_a_bad_request_and_the_connection_goes_on() {
+    let server = Server::start("");
+    let mut connection = server.connect();
+    for (body, part) in [
+        (&b""[..], "EOF"),
+        (b"not json", "line 1 column"),
+        (b"{}", "kind is missing"),
+        (br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}"#, "v1beta1"),
+        (br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}"#, "request"),
+        (b"\xff\xfe", "line 1 column"),
+    ] {
+        assert_refused(&connection.send("POST /mutate", body), 400, part);
+    }
+}
+
+#[test]
+fn a_body_of_more_than_20_mib_is_refused() {
+    let server = Server::start("");
+    let body = vec![b' '; 21 * 1024 * 1024];
+    assert_refused(&server.send("POST /mutate", &body), 413, "20 MiB");
+    let body = vec![b' '; 19 * 1024 * 1024];
+    assert_refused(&server.send("POST /mutate", &body), 400, "EOF");
+}
+
+#[test]
+fn what_is_not_tls_is_hung_up_on_and_hurts_nobody() {
+    let server = Server::start("");
+    let mut plain = TcpStream::connect(server.listen).unwrap();
+    plain.write_all(b"POST /mutate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut rest = Vec::new();
+    // An alert or nothing, and then the end, which some systems report as a reset.
+    let _ = plain.read_to_end(&mut rest);
+    assert!(!rest.starts_with(b"HTTP"));
+    assert_eq!(server.send("POST /mutate", b"{}").status, 400);
+}
+
+#[test]
+fn the_admin_port_has_three_paths() {
+    let server = Server::start("");
+    assert_eq!(server.admin("/livez").status, 200);
+    assert_eq!(server.admin("/readyz").body, "ok\n");
+    assert_eq!(server.admin("/metrics").status, 200);
+    assert_eq!(server.admin("/").status, 404);
+}

@@ -1,0 +1,107 @@
+//! The command line: exit codes, and what is said.
+
+use std::process::Output;
+
+use super::process::{manifests, program};
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let Output { status, stdout, stderr } = program()
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_remove("KUBECONFIG")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .env("HOME", folder.path())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn run_with_certificate(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let issued = program().args(["certs", "--name", "colocate.test.svc", "--dir"]).arg(folder.path()).output().unwrap();
+    assert!(issued.status.success());
+    let (certificate, key) = (path("tls.crt"), path("tls.key"));
+    run(&[&["serve", "--tls-cert", &certificate, "--tls-key", &key], arguments].concat())
+}
+
+#[test]
+fn with_no_source_of_claims_it_fails_and_names_both() {
+    let (code, _, stderr) = run_with_certificate(&[]);
+    assert_eq!(code, Some(1));
+    let line = stderr.lines().last().unwrap();
+    assert!(line.contains("KUBECONFIG") && line.contains("--manifests"), "{stderr}");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for (arguments, part) in [
+        (&["serve"][..], "--tls-cert"),
+        (&["serve", "--listen", "8443"], "--listen"),
+        (&["serve", "--tls-certt", "x"], "--tls-cert"),
+        (&["serv"], "serve"),
+        (&["certs", "--dir", "x", "--name", "not a name"], "not a name"),
+        (&["probe", "--url", "http://localhost", "--ca", "x"], "https"),
+        (&[], "Usage"),
+    ] {
+        let (code, _, stderr) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn input_that_cannot_be_read_is_exit_code_1_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let config = file("config.yaml", "mode: inject\nmissingClaims: {}\n");
+    let broken = file("broken.yaml", "a: [\n");
+    let manifests = manifests();
+    let manifests = manifests.to_str().unwrap();
+    for (arguments, part) in [
+        (
+            &["--config", &config, "--manifests", manifests][..],
+            "config.yaml:2:1: unknown key `missingClaims`; did you mean `missingClaim`?",
+        ),
+        (&["--config", "/absent.yaml", "--manifests", manifests], "/absent.yaml"),
+        (&["--manifests", "/absent"], "/absent"),
+        (&["--manifests", &broken], "broken.yaml"),
+        (&["--manifests", manifests, "--listen", "192.0.2.1:1"], "192.0.2.1:1"),
+    ] {
+        let (code, _, stderr) = run_with_certificate(arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
+    }
+    let (code, _, stderr) =
+        run(&["serve", "--tls-cert", "/absent.crt", "--tls-key", "/absent.key", "--manifests", manifests]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("/absent.crt"), "{stderr}");
+}
+
+#[test]
+fn the_printed_configuration_is_a_valid_file() {
+    let (code, printed, _) = run(&["serve", "--print-config"]);
+    assert_eq!(code, Some(0));
+    assert!(printed.starts_with("mode: inject\n"), "{printed}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, &printed).unwrap();
+    let (code, again, _) = run(&["serve", "--print-config", "--config", path.to_str().unwrap()]);
+    assert_eq!((code, again), (Some(0), printed));
+}
+
+#[test]
+fn the_version_and_help_are_done() {
+    assert_eq!(run(&["--version"]).0, Some(0));
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    for command in ["serve", "probe", "certs"] {
+        assert!(help.contains(command), "{help}");
+    }
+}
