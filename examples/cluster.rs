@@ -9,7 +9,7 @@ use tokio::runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::harness::{Colocate, ControlPlane, Decided, Namespaces, PORTWORX_CLASS, fixture, volume};
+use crate::harness::{Colocate, ControlPlane, Decided, Namespaces, PORTWORX_CLASS, example, volume};
 
 #[path = "../tests/harness/harness.rs"]
 mod harness;
@@ -22,8 +22,8 @@ fn main() -> io::Result<()> {
     let kubectl = control_plane.kubectl();
     kubectl.run(&format!("create namespace {HOME}"));
     let storage = [
-        fixture("mysql/storageclass.yaml"),
-        fixture("mysql/claim.yaml"),
+        example("mysql/storageclass.yaml"),
+        example("mysql/claim.yaml"),
         volume("default", "mysql-data", PORTWORX_CLASS),
     ];
     kubectl.feed("apply -f -", &storage.join("---\n"));
@@ -53,14 +53,14 @@ A control plane with colocate in it is ready. In another terminal, in this folde
 
 Make the pods of the claim `mysql-data`, and see where `stork` has come from:
 
-  kubectl apply -f tests/fixtures/mysql/deployment.yaml
+  kubectl apply -f examples/mysql/deployment.yaml
   kubectl get deployment mysql -o yaml | grep schedulerName
   kubectl get pods -o custom-columns=POD:.metadata.name,SCHEDULER:.spec.schedulerName,NODE:.spec.nodeName
   kubectl get events --field-selector=reason=Scheduled -o custom-columns=BY:.reportingComponent,WHAT:.message
 
 What is no change stays none: no new pod comes from
 
-  kubectl replace -f tests/fixtures/mysql/deployment.yaml
+  kubectl replace -f examples/mysql/deployment.yaml
 
 And what opts out is left alone:
 

@@ -1,12 +1,12 @@
 //! Workloads that were there before colocate: they change when their owner changes them, and not before.
 
-use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
+use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, example};
 
 #[test]
 fn a_deployment_from_before_is_rolled_once_by_its_next_image_and_by_nothing_else() {
     let namespace = Namespace::new("existing");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
-    namespace.apply(&fixture("mysql/deployment.yaml"));
+    namespace.apply(&example("mysql/deployment.yaml"));
     let old_pod = namespace.running_pod("-l app=mysql");
     assert_eq!(namespace.bound_by(&old_pod), "default-scheduler");
     let colocate = Colocate::register(&namespace, "");
@@ -45,7 +45,7 @@ fn a_dry_run_shows_what_would_be_and_changes_nothing() {
     let namespace = Namespace::new("dry-run");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
     let _colocate = Colocate::register(&namespace, "");
-    let deployment = fixture("mysql/deployment.yaml");
+    let deployment = example("mysql/deployment.yaml");
     let template = "-o jsonpath={.spec.template.spec.schedulerName}";
 
     let shown = namespace.kubectl().feed(&format!("apply --dry-run=server -f - {template}"), &deployment);

@@ -51,9 +51,9 @@ spec:
       containers: [{name: main, image: example.test/main:1}]
   volumeClaimTemplates:
   - metadata: {name: data}
-    spec: {storageClassName: portworx, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+    spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
   - metadata: {name: log}
-    spec: {storageClassName: portworx, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+    spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
 ",
     );
 
@@ -88,7 +88,7 @@ spec:
       containers: [{name: main, image: example.test/main:1}]
   volumeClaimTemplates:
   - metadata: {name: data}
-    spec: {storageClassName: portworx, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+    spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
 ",
     );
 
@@ -116,7 +116,7 @@ spec:
   - name: scratch
     ephemeral:
       volumeClaimTemplate:
-        spec: {storageClassName: portworx, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+        spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
 ",
     );
 

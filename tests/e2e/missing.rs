@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::harness::{AuditLog, Colocate, Namespace, PORTWORX_CLASS, fixture};
+use crate::harness::{AuditLog, Colocate, Namespace, PORTWORX_CLASS, example};
 
 const POD: &str = "
 apiVersion: v1
@@ -63,7 +63,7 @@ fn a_deployment_made_before_its_claim_is_left_and_its_later_pods_run_on_stork() 
     let namespace = Namespace::new("missing-at-first");
     let colocate = Colocate::register(&namespace, "missingClaim: {wait: 0s}\n");
 
-    let output = namespace.apply(&fixture("mysql/deployment.yaml"));
+    let output = namespace.apply(&example("mysql/deployment.yaml"));
     assert_eq!(output.stderr, "", "a template's claims may come before its pods do");
     assert_eq!(colocate.reason_at_create("Deployment", "mysql"), "claim-missing");
     assert_eq!(colocate.reason_at_create("Pod", "mysql-"), "claim-missing");

@@ -1,6 +1,6 @@
 //! The example that colocate is made for: a database whose user knows nothing of schedulers.
 
-use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
+use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, example};
 
 #[test]
 fn a_deployment_of_mysql_with_a_portworx_claim_runs_on_stork() {
@@ -8,9 +8,9 @@ fn a_deployment_of_mysql_with_a_portworx_claim_runs_on_stork() {
     let colocate = Colocate::register(&namespace, "");
     // The claim of the fixture, and the volume that Portworx would make for it.
     namespace.add_volumes(&["mysql-data"], PORTWORX_CLASS);
-    namespace.apply(&fixture("mysql/claim.yaml"));
+    namespace.apply(&example("mysql/claim.yaml"));
 
-    let deployment = fixture("mysql/deployment.yaml");
+    let deployment = example("mysql/deployment.yaml");
     assert!(!deployment.contains("schedulerName"));
     namespace.apply(&deployment);
     namespace.run("rollout status deployment/mysql --timeout=60s");

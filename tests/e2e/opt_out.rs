@@ -1,6 +1,6 @@
 //! Who does not want to be placed by the storage driver's scheduler says so with an annotation of the pod.
 
-use crate::harness::{Colocate, Namespace, Object, PORTWORX_CLASS, fixture};
+use crate::harness::{Colocate, Namespace, Object, PORTWORX_CLASS, example};
 
 const DISABLE_HYPERCONVERGENCE: &str = "stork.libopenstorage.org/disableHyperconvergence";
 const DISABLE_ADMISSION_CONTROLLER: &str = "stork.libopenstorage.org/disable-admission-controller";
@@ -37,7 +37,7 @@ fn an_opt_out_on_the_deployment_itself_is_none() {
     let _colocate = Colocate::register(&namespace, "");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
 
-    let mut annotated = fixture("mysql/deployment.yaml");
+    let mut annotated = example("mysql/deployment.yaml");
     for key in [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER] {
         annotated = namespace.kubectl().feed(&format!("annotate --local -f - {key}=true -o yaml"), &annotated).stdout;
     }
@@ -68,7 +68,7 @@ fn an_opt_out_that_comes_after_the_scheduler_changes_nothing_and_the_client_is_t
     let namespace = Namespace::new("opt-out-late");
     let colocate = Colocate::register(&namespace, "");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
-    namespace.apply(&fixture("mysql/deployment.yaml"));
+    namespace.apply(&example("mysql/deployment.yaml"));
     rolled_out(&namespace);
 
     let output = namespace.apply(&with_template_annotation(DISABLE_HYPERCONVERGENCE, "true"));
@@ -91,7 +91,7 @@ fn with_template_annotation(key: &str, value: &str) -> String {
     let labels = "metadata: {labels: {app: mysql, version: \"1\"}}";
     let annotated =
         format!("metadata: {{annotations: {{{key}: \"{value}\"}}, labels: {{app: mysql, version: \"1\"}}}}");
-    let deployment = fixture("mysql/deployment.yaml");
+    let deployment = example("mysql/deployment.yaml");
     assert!(deployment.contains(labels));
     deployment.replace(labels, &annotated)
 }

@@ -30,8 +30,17 @@ use std::time::Duration;
 /// How long anything may take that must come. Everything comes within seconds; a busy machine may need longer.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The text of a file under `examples`: what users are shown, word for word.
+pub(crate) fn example(name: &str) -> String {
+    read(&format!("examples/{name}"))
+}
+
 /// The text of a file under `tests/fixtures`.
 pub(crate) fn fixture(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    read(&format!("tests/fixtures/{name}"))
+}
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

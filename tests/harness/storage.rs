@@ -1,16 +1,16 @@
 //! Classes, claims and the volumes that they are bound to. No provisioner runs: a volume names its claim.
 
-use super::fixture;
+use super::example;
 
-/// The class of `tests/fixtures/mysql/storageclass.yaml`, which Portworx provisions.
-pub(crate) const PORTWORX_CLASS: &str = "portworx";
+/// The class of `examples/mysql/storageclass.yaml`, which Portworx provisions.
+pub(crate) const PORTWORX_CLASS: &str = "px-db";
 
 /// A class that no configured driver provisions.
 pub(crate) const OTHER_CLASS: &str = "other";
 
 /// Both classes.
 pub(super) fn classes() -> String {
-    let portworx = fixture("mysql/storageclass.yaml");
+    let portworx = example("mysql/storageclass.yaml");
     format!(
         "{portworx}---
 apiVersion: storage.k8s.io/v1
