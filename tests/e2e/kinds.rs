@@ -26,6 +26,14 @@ fn objects_of_all_nine_kinds_and_their_pods_come_out_on_stork() {
     assert_stork(&namespace, &namespace.running_pod("-l app=cronjob"));
 }
 
+/// The workloads of `kinds.yaml`, and the `ReplicaSet` that its Deployment makes.
+pub(crate) fn workloads(namespace: &Namespace) -> Vec<Object> {
+    let workloads = namespace
+        .list("deployments,replicasets,statefulsets,daemonsets,replicationcontrollers,podtemplates,jobs,cronjobs");
+    assert!(workloads.len() >= 8, "one of each kind: {workloads:?}");
+    workloads
+}
+
 /// How many pods run on two nodes for `kinds.yaml`: two of the `DaemonSet`, none of the two that only wait.
 pub(crate) const PODS_OF_KINDS: usize = 8;
 

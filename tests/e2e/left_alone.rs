@@ -1,7 +1,7 @@
 //! Pods that are none of our business, or that another scheduler has to place.
 
 use crate::harness::{Colocate, Namespace, OTHER_CLASS, PORTWORX_CLASS, fixture};
-use crate::kinds::PODS_OF_KINDS;
+use crate::kinds::{PODS_OF_KINDS, workloads};
 use crate::no_harm::naming_scheduler;
 
 #[test]
@@ -16,7 +16,7 @@ fn a_claim_of_another_provisioner_leaves_all_kinds_on_the_default_scheduler() {
     for pod in namespace.running_pods("", PODS_OF_KINDS) {
         assert_eq!(namespace.bound_by(&pod), "default-scheduler", "{}", pod.name());
     }
-    for workload in namespace.list("deployments,replicasets,statefulsets,daemonsets,rc,podtemplates,jobs,cronjobs") {
+    for workload in workloads(&namespace) {
         assert_eq!(workload.scheduler(), "default-scheduler", "{}", workload.kind());
     }
     assert_eq!(colocate.reason_at_create("Pod", "example"), "no-driver");
@@ -31,8 +31,7 @@ fn another_scheduler_that_the_user_chose_stays() {
 
     namespace.apply(&naming_scheduler(&fixture("kinds.yaml"), "chosen.by.the-user"));
 
-    let workloads = namespace.list("deployments,replicasets,statefulsets,daemonsets,rc,podtemplates,jobs,cronjobs");
-    for workload in workloads {
+    for workload in workloads(&namespace) {
         assert_eq!(workload.scheduler(), "chosen.by.the-user", "{}", workload.kind());
     }
     assert_eq!(namespace.get("pod/example").scheduler(), "chosen.by.the-user");

@@ -1,7 +1,7 @@
 //! What an operator decides for the whole cluster: whether anything is changed, and whether templates are.
 
 use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
-use crate::kinds::PODS_OF_KINDS;
+use crate::kinds::{PODS_OF_KINDS, workloads};
 
 #[test]
 fn audit_says_what_it_would_do_and_changes_nothing() {
@@ -51,7 +51,7 @@ fn assert_on(namespace: &Namespace, templates: &str, pods: &str) {
         assert_eq!(pod.scheduler(), pods, "{}", pod.name());
         assert_eq!(namespace.bound_by(&pod), pods, "{}", pod.name());
     }
-    for workload in namespace.list("deployments,replicasets,statefulsets,daemonsets,rc,podtemplates,jobs,cronjobs") {
+    for workload in workloads(namespace) {
         assert_eq!(workload.scheduler(), templates, "{}", workload.kind());
         assert_eq!(workload.generation(), 1, "{}", workload.kind());
     }

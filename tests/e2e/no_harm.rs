@@ -3,15 +3,11 @@
 use std::time::Instant;
 
 use crate::harness::{Colocate, Namespace, PATIENCE, PORTWORX_CLASS, fixture};
-use crate::kinds::PODS_OF_KINDS;
+use crate::kinds::{PODS_OF_KINDS, workloads};
 use crate::picture::Picture;
 
 const CLIENT_SIDE: &str = "apply -f -";
 const SERVER_SIDE: &str = "apply --server-side -f -";
-
-/// The workloads of `kinds.yaml`, whose templates are not pods themselves.
-const WORKLOADS: [&str; 8] =
-    ["deployment", "replicaset", "statefulset", "daemonset", "replicationcontroller", "podtemplate", "job", "cronjob"];
 
 #[test]
 fn a_second_client_side_apply_changes_nothing() {
@@ -156,8 +152,9 @@ fn a_label_on_an_object_of_any_kind_passes_and_rolls_nothing() {
 
     namespace.kubectl().feed("label -f - touched=yes", &kinds_yaml);
 
-    for what in WORKLOADS.iter().chain(&["pod"]) {
-        assert_eq!(namespace.get(&format!("{what}/example")).label("touched"), "yes", "{what}");
+    let labelled = workloads(&namespace).into_iter().chain([namespace.get("pod/example")]);
+    for object in labelled.filter(|object| object.name() == "example") {
+        assert_eq!(object.label("touched"), "yes", "{}", object.kind());
     }
     assert_eq!(Picture::of(&namespace), before);
     colocate.wait_for_update("CronJob", "example", "template-unchanged");
@@ -176,7 +173,7 @@ fn kinds(name: &str, apply: &str, manifest: &str) -> (Namespace, Colocate) {
 
 /// Templates name `scheduler`, and pods `stork`.
 fn assert_schedulers(namespace: &Namespace, scheduler: &str) {
-    for object in namespace.list(&WORKLOADS.join(",")) {
+    for object in workloads(namespace) {
         assert_eq!(object.scheduler(), scheduler, "{} {}", object.kind(), object.name());
     }
     for pod in namespace.list("pods") {
