@@ -235,6 +235,8 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                 map.next_value::<IgnoredAny>()?;
             }
         }
+        // Without metadata of its own it must not be taken for a Pod, whose metadata is its template's.
+        located.metadata.get_or_insert_default();
         Ok(located)
     }
 }
