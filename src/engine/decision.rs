@@ -138,7 +138,7 @@ impl<'r> Case<'r> {
         let old_scheduler = old.template.as_ref().and_then(Template::scheduler);
         self.taken_away = old_scheduler
             .filter(|old| self.policy.drivers.schedule_with(old))
-            .filter(|_| self.policy.replaceable.allow(self.template.scheduler()));
+            .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update() == Update::Refused {
             // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
             // refuse. There is nothing else that could still be decided: not even a driver's own opt-out changes a pod.
@@ -173,14 +173,13 @@ impl<'r> Case<'r> {
 
     /// What the object says about its scheduler, in its own words.
     fn names_scheduler(&self) -> Option<Reason> {
-        let scheduler = self.template.scheduler();
-        if scheduler.is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler)) {
+        if self.names_driver() {
             return Some(match self.opt_out.set {
                 Some(_) => Reason::OptOutWithoutEffect,
                 None => Reason::AlreadySet,
             });
         }
-        if !self.policy.replaceable.allow(scheduler) {
+        if !self.policy.replaceable.allow(self.template.scheduler()) {
             return Some(Reason::OtherScheduler);
         }
         if self.opt_out.set.is_some() {
@@ -191,6 +190,11 @@ impl<'r> Case<'r> {
             return controller.filter(|owner| self.policy.opt_out.covers(owner)).map(|_| Reason::OwnerOptedOut);
         }
         self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
+    }
+
+    /// Whether it names a driver's scheduler.
+    fn names_driver(&self) -> bool {
+        self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler))
     }
 
     /// Whether the manifest that the template comes from names `schedulerName`: what Git says must stay what the cluster
