@@ -300,9 +300,10 @@ impl<'r> Pending<'r> {
     fn choose(&self, owners: &[Owner], found: String) -> Decision {
         let policy = self.case.policy;
         let drivers = owners.iter().filter_map(|owner| policy.driver_of(owner));
-        if let Some((rank, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
+        if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
             let mut decision = self.case.inject(Reason::Injected, &driver.scheduler, found);
-            if let Some((_, other)) = drivers.clone().find(|(other, _)| *other != rank) {
+            // Two drivers may share one scheduler, which then knows the data of both.
+            if let Some((_, other)) = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler) {
                 decision.warnings.push(two_drivers(driver, other));
             }
             return decision;
