@@ -80,6 +80,8 @@ fn volumes() -> Vec<Row> {
         row("an ephemeral volume's annotation", volume(json!({"ephemeral": by_annotation})), Reason::Injected)
             .sets("stork"),
         row("an inline volume of Portworx", csi("pxd.portworx.com"), Reason::Injected).sets("stork"),
+        row("an inline volume of one that begins alike", csi("pxd.portworx.com.example.test"), Reason::NoDriver),
+        row("an inline volume of one that Portworx begins like", csi("pxd"), Reason::NoDriver),
         row("an inline volume of another driver", csi("secrets-store.csi.k8s.io"), Reason::NoDriver),
         row("a volume by its id", volume(json!({"portworxVolume": {"volumeID": "1"}})), Reason::Injected).sets("stork"),
         row("a volume by its id where Portworx is no driver", volume(json!({"portworxVolume": {}})), Reason::NoDriver)

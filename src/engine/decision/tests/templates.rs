@@ -129,6 +129,12 @@ fn claim_templates() -> Vec<Row> {
             Reason::Injected,
         )
         .sets("stork"),
+        row(
+            "above the place where they stand",
+            Ask::create(CRON_JOB, mounts(&[]))
+                .with("/spec/volumeClaimTemplates", json!([claim("a", px_class.clone())])),
+            Reason::NoClaims,
+        ),
         row("null", set(&[], Value::Null), Reason::NoClaims),
         row(
             "not where they stand",
