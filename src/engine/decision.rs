@@ -137,7 +137,7 @@ impl<'r> Case<'r> {
     fn updated(mut self, old_scheduler: Option<&'r str>) -> Step<'r> {
         self.taken_away = old_scheduler
             .filter(|old| self.policy.drivers.schedule_with(old))
-            .filter(|_| self.policy.replaceable.allow(self.template.scheduler()));
+            .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update() == Update::Refused {
             // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
             // refuse. There is nothing else that could still be decided: not even a driver's own opt-out changes a pod.
@@ -172,14 +172,13 @@ impl<'r> Case<'r> {
 
     /// What the object says about its scheduler, in its own words.
     fn names_scheduler(&self) -> Option<Reason> {
-        let scheduler = self.template.scheduler();
-        if scheduler.is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler)) {
+        if self.names_driver() {
             return Some(match self.opt_out.set {
                 Some(_) => Reason::OptOutWithoutEffect,
                 None => Reason::AlreadySet,
             });
         }
-        if !self.policy.replaceable.allow(scheduler) {
+        if !self.policy.replaceable.allow(self.template.scheduler()) {
             return Some(Reason::OtherScheduler);
         }
         if self.opt_out.set.is_some() {
@@ -190,6 +189,11 @@ impl<'r> Case<'r> {
             return controller.filter(|owner| self.policy.opt_out.covers(owner)).map(|_| Reason::OwnerOptedOut);
         }
         self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
+    }
+
+    /// Whether it names a driver's scheduler.
+    fn names_driver(&self) -> bool {
+        self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler))
     }
 
     /// Whether the manifest that the template comes from names `schedulerName`: what Git says must stay what the cluster
@@ -295,9 +299,10 @@ impl<'r> Pending<'r> {
     fn choose(&self, owners: &[Owner], found: String) -> Decision {
         let policy = self.case.policy;
         let drivers = owners.iter().filter_map(|owner| policy.driver_of(owner));
-        if let Some((rank, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
+        if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
             let mut decision = self.case.inject(Reason::Injected, &driver.scheduler, found);
-            if let Some((_, other)) = drivers.clone().find(|(other, _)| *other != rank) {
+            // Two drivers may share one scheduler, which then knows the data of both.
+            if let Some((_, other)) = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler) {
                 decision.warnings.push(two_drivers(driver, other));
             }
             return decision;
