@@ -1,6 +1,6 @@
 // Command controlplane is a whole Kubernetes control plane in one binary: etcd,
-// kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, helm, and `up`,
-// which starts a cluster of them.
+// kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, helm, `up`, which
+// starts a cluster of them, and `exec`, which starts any other program like one.
 //
 // One binary rather than six, because nearly all of the time of a warm build goes
 // into linking. The name it is called by chooses what it is, as with busybox: a
@@ -38,6 +38,7 @@ import (
 // code and finds its arguments in os.Args as if it were alone in the binary.
 var words = map[string]func() int{
 	"etcd":                    runEtcd,
+	"exec":                    func() int { return supervisor.Exec(os.Args[1:]) },
 	"helm":                    runHelm,
 	"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
 	"kube-controller-manager": func() int { return cli.Run(controllermanager.NewControllerManagerCommand()) },

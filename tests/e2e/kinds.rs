@@ -1,0 +1,130 @@
+//! Every kind that pods are made from, and every way in which a pod comes by a claim.
+
+use crate::harness::{Colocate, Namespace, Object, PORTWORX_CLASS, fixture};
+
+#[test]
+fn objects_of_all_nine_kinds_and_their_pods_come_out_on_stork() {
+    let namespace = Namespace::new("kinds");
+    let _colocate = Colocate::register(&namespace, "");
+    namespace.add_claim("data", PORTWORX_CLASS);
+
+    let kinds = fixture("kinds.yaml");
+    namespace.apply(&kinds);
+    let objects = namespace.kubectl().feed("get -f - -o json", &kinds).stdout;
+    let objects: serde_json::Value = serde_json::from_str(&objects).expect("kubectl prints JSON");
+    let objects: Vec<_> = objects["items"].as_array().expect("a List").iter().cloned().map(Object).collect();
+    assert_eq!(objects.len(), 9);
+    for object in objects {
+        assert_eq!(object.scheduler(), "stork", "{}", object.kind());
+    }
+
+    for pod in namespace.running_pods("-l app!=cronjob", PODS_OF_KINDS) {
+        assert_stork(&namespace, &pod);
+    }
+
+    namespace.run("create job --from=cronjob/example by-hand");
+    assert_stork(&namespace, &namespace.running_pod("-l app=cronjob"));
+}
+
+/// How many pods run on two nodes for `kinds.yaml`: two of the `DaemonSet`, none of the two that only wait.
+pub(crate) const PODS_OF_KINDS: usize = 8;
+
+#[test]
+fn a_stateful_set_with_two_claim_templates_runs_on_stork() {
+    let namespace = Namespace::new("claim-templates");
+    let colocate = Colocate::register(&namespace, "");
+    namespace.add_volumes(&["data-db-0", "log-db-0", "data-db-1", "log-db-1"], PORTWORX_CLASS);
+
+    // No claim exists: the template is decided by the classes, the pods by claims that are moments old.
+    namespace.apply(
+        "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  replicas: 2
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      containers: [{name: main, image: example.test/main:1}]
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+  - metadata: {name: log}
+    spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+",
+    );
+
+    assert_eq!(namespace.get("statefulset/db").scheduler(), "stork");
+    assert_eq!(colocate.reason_at_create("StatefulSet", "db"), "injected");
+    for pod in namespace.running_pods("-l app=db", 2) {
+        assert_stork(&namespace, &pod);
+    }
+}
+
+#[test]
+fn the_pods_of_a_stateful_set_find_claims_that_are_moments_old() {
+    let namespace = Namespace::new("claims-moments-old");
+    // The pods come to us with no scheduler of the driver's, each right after its claim.
+    let colocate = Colocate::register(&namespace, "templates: leave\n");
+    let names: Vec<_> = (0..10).map(|number| format!("data-db-{number}")).collect();
+    namespace.add_volumes(&names.iter().map(String::as_str).collect::<Vec<_>>(), PORTWORX_CLASS);
+
+    namespace.apply(
+        "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  replicas: 10
+  podManagementPolicy: Parallel
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      containers: [{name: main, image: example.test/main:1}]
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+",
+    );
+
+    for pod in namespace.running_pods("-l app=db", 10) {
+        assert_eq!(pod.scheduler(), "stork", "{}", pod.name());
+    }
+    let reasons = colocate.decisions().into_iter().filter(|decided| decided.name.starts_with("db-"));
+    assert!(reasons.clone().all(|decided| decided.reason == "injected"), "{:?}", reasons.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_pod_with_a_generic_ephemeral_volume_runs_on_stork() {
+    let namespace = Namespace::new("ephemeral");
+    let colocate = Colocate::register(&namespace, "");
+    namespace.add_volumes(&["example-scratch"], PORTWORX_CLASS);
+
+    namespace.apply(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {name: example, labels: {app: example}}
+spec:
+  containers: [{name: main, image: example.test/main:1}]
+  volumes:
+  - name: scratch
+    ephemeral:
+      volumeClaimTemplate:
+        spec: {storageClassName: px-db, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+",
+    );
+
+    assert_eq!(colocate.reason_at_create("Pod", "example"), "injected");
+    assert_stork(&namespace, &namespace.running_pod("-l app=example"));
+}
+
+fn assert_stork(namespace: &Namespace, pod: &Object) {
+    assert_eq!(pod.scheduler(), "stork", "{}", pod.name());
+    assert_eq!(namespace.bound_by(pod), "stork", "{}", pod.name());
+}

@@ -1,0 +1,21 @@
+//! colocate on a real control plane: kubectl, an API server that calls it over TLS, and two schedulers.
+//!
+//! One control plane for all, and a namespace and a colocate for each test. What a test makes stays until the control
+//! plane goes, which is when this process ends.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+#[path = "../harness/harness.rs"]
+mod harness;
+
+mod argo;
+mod contract;
+mod existing;
+mod kinds;
+mod left_alone;
+mod missing;
+mod modes;
+mod mysql;
+mod no_harm;
+mod opt_out;
+mod picture;

@@ -1,0 +1,79 @@
+//! Claims that are not there: yet, or at all.
+
+use std::thread;
+
+use crate::harness::{AuditLog, Colocate, Namespace, PORTWORX_CLASS, example};
+
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: example, labels: {app: example}}
+spec:
+  containers: [{name: main, image: example.test/main:1}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+";
+
+#[test]
+fn a_pod_whose_claim_is_missing_is_admitted_and_the_client_is_told() {
+    let namespace = Namespace::new("missing");
+    let colocate = Colocate::register(&namespace, "");
+
+    let output = namespace.apply(POD);
+
+    assert!(
+        output.stderr.contains("Warning: colocate: claim-missing: claim `data` does not exist"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(namespace.get("pod/example").scheduler(), "default-scheduler");
+    assert_eq!(colocate.reason_at_create("Pod", "example"), "claim-missing");
+}
+
+#[test]
+fn a_claim_that_comes_while_its_pod_waits_is_in_time() {
+    let namespace = Namespace::new("missing-for-a-moment");
+    let colocate = Colocate::register(&namespace, "");
+
+    let output = thread::scope(|scope| {
+        let pod = scope.spawn(|| namespace.apply(POD));
+        // colocate has asked for the claim in vain: the pod waits.
+        AuditLog::follow().event("get", "persistentvolumeclaims", namespace.name(), "data", 404);
+        namespace.add_claim("data", PORTWORX_CLASS);
+        pod.join().expect("kubectl was started")
+    });
+
+    assert_eq!(output.stderr, "");
+    assert_eq!(colocate.reason_at_create("Pod", "example"), "injected");
+    assert_eq!(namespace.bound_by(&namespace.running_pod("-l app=example")), "stork");
+}
+
+#[test]
+fn the_policy_for_missing_claims_may_be_to_inject() {
+    let namespace = Namespace::new("missing-inject");
+    let colocate = Colocate::register(&namespace, "missingClaim: {wait: 0s, then: inject}\n");
+
+    namespace.apply(POD);
+
+    assert_eq!(namespace.get("pod/example").scheduler(), "stork");
+    assert_eq!(colocate.reason_at_create("Pod", "example"), "injected-missing");
+}
+
+#[test]
+fn a_deployment_made_before_its_claim_is_left_and_its_later_pods_run_on_stork() {
+    let namespace = Namespace::new("missing-at-first");
+    let colocate = Colocate::register(&namespace, "missingClaim: {wait: 0s}\n");
+
+    let output = namespace.apply(&example("mysql/deployment.yaml"));
+    assert_eq!(output.stderr, "", "a template's claims may come before its pods do");
+    assert_eq!(colocate.reason_at_create("Deployment", "mysql"), "claim-missing");
+    assert_eq!(colocate.reason_at_create("Pod", "mysql-"), "claim-missing");
+
+    namespace.add_claim("mysql-data", PORTWORX_CLASS);
+    let first = namespace.running_pod("-l app=mysql");
+    assert_eq!(namespace.bound_by(&first), "default-scheduler", "it was made before the claim");
+    namespace.run(&format!("delete pod {}", first.name()));
+
+    assert_eq!(namespace.get("deployment/mysql").scheduler(), "default-scheduler");
+    assert_eq!(namespace.bound_by(&namespace.running_pod("-l app=mysql")), "stork");
+    assert_eq!(namespace.list("replicasets").len(), 1);
+}

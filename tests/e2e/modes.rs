@@ -1,0 +1,58 @@
+//! What an operator decides for the whole cluster: whether anything is changed, and whether templates are.
+
+use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
+use crate::kinds::PODS_OF_KINDS;
+
+#[test]
+fn audit_says_what_it_would_do_and_changes_nothing() {
+    let (namespace, colocate) = kinds("mode-audit", "mode: audit\n");
+
+    assert_on(&namespace, "default-scheduler", "default-scheduler");
+    for kind in
+        ["Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "PodTemplate", "Job", "CronJob"]
+    {
+        assert_eq!(colocate.reason_at_create(kind, "example"), "would-inject", "{kind}");
+    }
+    let asked = colocate.decisions().into_iter().filter(|decided| decided.reason == "injected");
+    assert_eq!(asked.count(), 0);
+}
+
+#[test]
+fn off_decides_nothing() {
+    let (namespace, colocate) = kinds("mode-off", "mode: off\n");
+
+    assert_on(&namespace, "default-scheduler", "default-scheduler");
+    assert!(colocate.decisions().iter().all(|decided| decided.reason == "off"), "{:?}", colocate.decisions());
+}
+
+#[test]
+fn templates_may_be_left_while_every_pod_is_changed() {
+    let (namespace, colocate) = kinds("templates-leave", "templates: leave\n");
+
+    assert_on(&namespace, "default-scheduler", "stork");
+    assert_eq!(colocate.reason_at_create("Deployment", "example"), "templates-left");
+    assert_eq!(colocate.reason_at_create("Pod", "example-"), "injected");
+}
+
+/// A namespace with an object of each kind, the file of which is applied twice: a mode is no reason to differ.
+fn kinds(name: &str, config: &str) -> (Namespace, Colocate) {
+    let namespace = Namespace::new(name);
+    let colocate = Colocate::register(&namespace, config);
+    namespace.add_claim("data", PORTWORX_CLASS);
+    for _ in 0..2 {
+        let output = namespace.apply(&fixture("kinds.yaml"));
+        assert_eq!(output.stderr, "");
+    }
+    (namespace, colocate)
+}
+
+fn assert_on(namespace: &Namespace, templates: &str, pods: &str) {
+    for pod in namespace.running_pods("", PODS_OF_KINDS) {
+        assert_eq!(pod.scheduler(), pods, "{}", pod.name());
+        assert_eq!(namespace.bound_by(&pod), pods, "{}", pod.name());
+    }
+    for workload in namespace.list("deployments,replicasets,statefulsets,daemonsets,rc,podtemplates,jobs,cronjobs") {
+        assert_eq!(workload.scheduler(), templates, "{}", workload.kind());
+        assert_eq!(workload.generation(), 1, "{}", workload.kind());
+    }
+}

@@ -1,0 +1,193 @@
+//! What was not meant as a change is none: no rollout, no error, no difference that comes back with every apply.
+
+use std::time::Instant;
+
+use crate::harness::{Colocate, Namespace, PATIENCE, PORTWORX_CLASS, fixture};
+use crate::kinds::PODS_OF_KINDS;
+use crate::picture::Picture;
+
+const CLIENT_SIDE: &str = "apply -f -";
+const SERVER_SIDE: &str = "apply --server-side -f -";
+
+/// The workloads of `kinds.yaml`, whose templates are not pods themselves.
+const WORKLOADS: [&str; 8] =
+    ["deployment", "replicaset", "statefulset", "daemonset", "replicationcontroller", "podtemplate", "job", "cronjob"];
+
+#[test]
+fn a_second_client_side_apply_changes_nothing() {
+    second_apply("second-apply-client", CLIENT_SIDE);
+}
+
+#[test]
+fn a_second_server_side_apply_changes_nothing() {
+    second_apply("second-apply-server", SERVER_SIDE);
+}
+
+fn second_apply(name: &str, apply: &str) {
+    let (namespace, _colocate) = kinds(name, apply, &fixture("kinds.yaml"));
+    let before = Picture::of(&namespace);
+    assert_schedulers(&namespace, "stork");
+
+    let output = namespace.kubectl().feed(apply, &fixture("kinds.yaml"));
+
+    assert_eq!(output.stderr, "");
+    assert_eq!(Picture::of(&namespace), before);
+}
+
+#[test]
+fn a_file_that_names_the_default_scheduler_stays_as_written_client_side_while_its_pods_run_on_stork() {
+    explicit("explicit-client", CLIENT_SIDE);
+}
+
+#[test]
+fn a_file_that_names_the_default_scheduler_stays_as_written_server_side_while_its_pods_run_on_stork() {
+    explicit("explicit-server", SERVER_SIDE);
+}
+
+fn explicit(name: &str, apply: &str) {
+    let manifest = naming_scheduler(&fixture("kinds.yaml"), "default-scheduler");
+    let (namespace, colocate) = kinds(name, apply, &manifest);
+    let before = Picture::of(&namespace);
+    assert_schedulers(&namespace, "default-scheduler");
+    for pod in namespace.running_pods("", PODS_OF_KINDS) {
+        assert_eq!(namespace.bound_by(&pod), "stork", "{}", pod.name());
+    }
+    assert_eq!(colocate.reason_at_create("CronJob", "example"), "source-names-scheduler");
+
+    let output = namespace.kubectl().feed(apply, &manifest);
+    assert_eq!(output.stderr, "");
+    assert_eq!(Picture::of(&namespace), before, "after the second apply");
+
+    replace(&namespace, &manifest);
+    assert_eq!(Picture::of(&namespace).without_generations(), before.without_generations(), "after the replace");
+}
+
+#[test]
+fn a_replace_after_a_client_side_apply_rolls_nothing_not_even_when_the_claim_is_gone() {
+    replaced("replace-client", CLIENT_SIDE);
+}
+
+#[test]
+fn a_replace_after_a_server_side_apply_rolls_nothing_not_even_when_the_claim_is_gone() {
+    replaced("replace-server", SERVER_SIDE);
+}
+
+fn replaced(name: &str, apply: &str) {
+    let original = fixture("kinds.yaml");
+    let (namespace, colocate) = kinds(name, apply, &original);
+    let before = Picture::of(&namespace).without_generations();
+    assert_schedulers(&namespace, "stork");
+
+    replace(&namespace, &original);
+    assert_eq!(Picture::of(&namespace).without_generations(), before);
+    for kind in
+        ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "PodTemplate", "CronJob"]
+    {
+        colocate.wait_for_update(kind, "example", "kept");
+    }
+
+    namespace.remove_claim("data");
+    wait_until_missed(&namespace);
+    replace(&namespace, &original);
+    assert_eq!(Picture::of(&namespace).without_generations(), before, "without the claim");
+}
+
+/// Replaces what the API server lets be replaced. It refuses the file of a Pod or a Job with or without us, since it lacks
+/// what was filled in when they were made; then it must not be the scheduler that it objects to.
+fn replace(namespace: &Namespace, manifest: &str) {
+    let output = namespace.kubectl().attempt("replace -f -", manifest);
+    let refusals: Vec<_> = output.stderr.lines().filter(|line| line.starts_with("Error from server")).collect();
+    let [pod, job] = refusals[..] else { panic!("refused are a Pod and a Job, and not: {}", output.stderr) };
+    assert!(pod.contains(r#"Pod "example" is invalid: spec: Forbidden: pod updates may not change fields"#), "{pod}");
+    assert!(job.contains(r#"Job.batch "example" is invalid: [spec.selector: Required value"#), "{job}");
+    let mut differences = output.stderr.lines().filter(|line| line.starts_with(['+', '-']));
+    assert!(!differences.any(|line| line.contains("SchedulerName")), "{}", output.stderr);
+
+    // A rollout would begin when the Deployment's controller has seen the new generation.
+    namespace.kubectl().watch("deployment/example", |deployment| {
+        let seen = deployment.number("/status/observedGeneration") == deployment.generation();
+        (seen && !deployment.annotation("deployment.kubernetes.io/revision").is_empty()).then_some(())
+    });
+}
+
+/// Returns when colocate has heard that the claim is gone. It hears of that in its own time.
+fn wait_until_missed(namespace: &Namespace) {
+    let pod = "
+apiVersion: v1
+kind: Pod
+metadata: {name: asks}
+spec:
+  containers: [{name: main, image: example.test/main:1}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+";
+    let began = Instant::now();
+    while !namespace.kubectl().feed("create --dry-run=server -f -", pod).stderr.contains("claim-missing") {
+        assert!(began.elapsed() < PATIENCE, "colocate still has the claim");
+    }
+}
+
+#[test]
+fn a_pod_or_a_job_that_is_replaced_by_itself_on_the_default_scheduler_stays_as_it_is() {
+    let (namespace, colocate) = kinds("replace-immutable", CLIENT_SIDE, &fixture("kinds.yaml"));
+    let before = Picture::of(&namespace);
+
+    for what in ["pod/example", "job/example"] {
+        let mut object = namespace.get(what).0;
+        let pod_spec = match what {
+            "pod/example" => &mut object["spec"],
+            _ => &mut object["spec"]["template"]["spec"],
+        };
+        pod_spec["schedulerName"] = "default-scheduler".into();
+        namespace.kubectl().feed("replace -f -", &object.to_string());
+    }
+
+    assert_eq!(Picture::of(&namespace), before);
+    colocate.wait_for_update("Pod", "example", "kept");
+    colocate.wait_for_update("Job", "example", "kept");
+}
+
+#[test]
+fn a_label_on_an_object_of_any_kind_passes_and_rolls_nothing() {
+    let kinds_yaml = fixture("kinds.yaml");
+    let (namespace, colocate) = kinds("label", CLIENT_SIDE, &kinds_yaml);
+    let before = Picture::of(&namespace);
+
+    namespace.kubectl().feed("label -f - touched=yes", &kinds_yaml);
+
+    for what in WORKLOADS.iter().chain(&["pod"]) {
+        assert_eq!(namespace.get(&format!("{what}/example")).label("touched"), "yes", "{what}");
+    }
+    assert_eq!(Picture::of(&namespace), before);
+    colocate.wait_for_update("CronJob", "example", "template-unchanged");
+    colocate.wait_for_update("PodTemplate", "example", "template-unchanged");
+}
+
+/// A namespace with an object of each kind, and their pods running.
+fn kinds(name: &str, apply: &str, manifest: &str) -> (Namespace, Colocate) {
+    let namespace = Namespace::new(name);
+    let colocate = Colocate::register(&namespace, "");
+    namespace.add_claim("data", PORTWORX_CLASS);
+    namespace.kubectl().feed(apply, manifest);
+    namespace.running_pods("", PODS_OF_KINDS);
+    (namespace, colocate)
+}
+
+/// Templates name `scheduler`, and pods `stork`.
+fn assert_schedulers(namespace: &Namespace, scheduler: &str) {
+    for object in namespace.list(&WORKLOADS.join(",")) {
+        assert_eq!(object.scheduler(), scheduler, "{} {}", object.kind(), object.name());
+    }
+    for pod in namespace.list("pods") {
+        assert_eq!(pod.scheduler(), "stork", "{}", pod.name());
+    }
+}
+
+/// The manifest with a `schedulerName` in each pod spec, which all begin their containers on a line of its own.
+pub(crate) fn naming_scheduler(manifest: &str, scheduler: &str) -> String {
+    let named = manifest.lines().flat_map(|line| {
+        let indent = line.strip_suffix("containers:");
+        let field = indent.map(|indent| format!("{indent}schedulerName: {scheduler}"));
+        field.into_iter().chain([line.to_owned()])
+    });
+    named.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,53 @@
+//! A picture of a namespace: what must be the same afterwards when nobody asked for a change.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::harness::{Namespace, Object};
+
+const KINDS: &str = "pods,deployments,replicasets,statefulsets,daemonsets,replicationcontrollers,podtemplates,jobs,\
+                     cronjobs,controllerrevisions";
+
+/// Every pod and workload, by kind, name and uid: one that was made anew is another one.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Picture(BTreeMap<String, Entry>);
+
+/// What a rollout would change.
+#[derive(Debug, PartialEq)]
+struct Entry {
+    generation: u64,
+    revisions: Vec<Value>,
+    pod_spec: Value,
+}
+
+impl Picture {
+    pub(crate) fn of(namespace: &Namespace) -> Self {
+        let entries = namespace.list(KINDS).into_iter().map(|object| {
+            let key = format!("{} {} {}", object.kind(), object.name(), object.uid());
+            (key, Entry::of(&object))
+        });
+        Self(entries.collect())
+    }
+
+    /// The same without generations, for a change that raises them by itself: `kubectl replace` takes away what the
+    /// controllers wrote into annotations, which counts for Deployments.
+    pub(crate) fn without_generations(mut self) -> Self {
+        for entry in self.0.values_mut() {
+            entry.generation = 0;
+        }
+        self
+    }
+}
+
+impl Entry {
+    fn of(object: &Object) -> Self {
+        let fields =
+            ["/metadata/annotations/deployment.kubernetes.io~1revision", "/status/updateRevision", "/revision"];
+        Self {
+            generation: object.generation(),
+            revisions: fields.iter().filter_map(|pointer| object.0.pointer(pointer)).cloned().collect(),
+            pod_spec: object.template()["spec"].clone(),
+        }
+    }
+}

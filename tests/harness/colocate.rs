@@ -1,0 +1,193 @@
+//! A colocate process, with its certificate, its configuration and its log.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde::Deserialize;
+
+use super::control_plane::ControlPlane;
+use super::kubectl::Kubectl;
+use super::lines::Lines;
+use super::webhook::{Namespaces, SERVICE, Webhook};
+use super::{Namespace, PATIENCE};
+
+/// A colocate that runs for as long as this value lives.
+pub(crate) struct Colocate {
+    /// The namespace of the Service that its certificate is for.
+    home: String,
+    port: u16,
+    authority: String,
+    log: Lines,
+    process: Child,
+}
+
+/// The line of its log that tells of a decision.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) reason: String,
+    pub(crate) operation: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// What was set, or would have been.
+    #[serde(default)]
+    pub(crate) scheduler: Option<String>,
+    /// What was found of each claim.
+    #[serde(default)]
+    pub(crate) claims: String,
+}
+
+/// The line of its log that tells where it listens.
+#[derive(Deserialize)]
+struct Serving {
+    listen: std::net::SocketAddr,
+}
+
+impl Colocate {
+    /// One that decides, with this configuration, about all that comes into `namespace`.
+    pub(crate) fn register(namespace: &Namespace, config: &str) -> Self {
+        let colocate = Self::start(ControlPlane::shared(), namespace.name(), config);
+        colocate.admit(namespace.kubectl(), Namespaces::Only(namespace.name()));
+        colocate
+    }
+
+    /// One whose certificate is for the Service in the namespace `home`, and that nobody calls yet.
+    pub(crate) fn start(control_plane: &ControlPlane, home: &str, config: &str) -> Self {
+        let dir = control_plane.dir().join("colocate").join(home);
+        issue_certificate(&dir, home);
+        let config_file = dir.join("config.yaml");
+        fs::write(&config_file, config).expect("the folder is there");
+
+        let mut process = control_plane
+            .command(&program())
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--log-format", "json", "--log-level", "debug"])
+            .arg("--config")
+            .arg(config_file)
+            .arg("--tls-cert")
+            .arg(dir.join("tls.crt"))
+            .arg("--tls-key")
+            .arg(dir.join("tls.key"))
+            .env("KUBECONFIG", control_plane.kubeconfig())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the control plane was built");
+        let log = Lines::of(process.stderr.take().expect("it is piped"));
+        let serving: Serving = log.wait_for("colocate's address", |line| message(line, "serving"));
+        let authority = fs::read_to_string(dir.join("ca.crt")).expect("it was issued");
+        Self { home: home.to_owned(), port: serving.listen.port(), authority, log, process }
+    }
+
+    /// Registers it for these namespaces, that of `kubectl` among them, and returns when the API server asks it and it
+    /// has an answer.
+    pub(crate) fn admit(&self, kubectl: &Kubectl, namespaces: Namespaces<'_>) {
+        let webhook = Webhook { home: &self.home, namespaces, port: self.port, authority: &self.authority };
+        kubectl.feed("create -f -", &webhook.manifest());
+        let began = Instant::now();
+        while !self.decisions().iter().any(Decided::is_probe) {
+            // The API server hears of a new configuration some time after it is made, and colocate of the claims.
+            let output = kubectl.attempt("create --dry-run=server -f -", &probe());
+            assert!(began.elapsed() < PATIENCE, "the API server does not call colocate:\n{}", output.stderr);
+        }
+    }
+
+    /// The decisions so far.
+    pub(crate) fn decisions(&self) -> Vec<Decided> {
+        self.log.so_far().iter().filter_map(|line| Decided::parse(line)).collect()
+    }
+
+    /// The reason for which the first object of that kind whose name begins with `name` was made as it was, once that is
+    /// decided.
+    pub(crate) fn reason_at_create(&self, kind: &str, name: &str) -> String {
+        let what = format!("a decision about a new {kind} {name}");
+        self.log.wait_for(&what, |line| {
+            let decided = Decided::parse(line).filter(|decided| decided.is_about("CREATE", kind, name))?;
+            Some(decided.reason)
+        })
+    }
+
+    /// Returns when an update of such an object was decided for this reason. There are other updates than a test's own:
+    /// controllers write annotations and finalizers.
+    pub(crate) fn wait_for_update(&self, kind: &str, name: &str, reason: &str) {
+        let what = format!("an update of {kind} {name} that is {reason}");
+        self.log.wait_for(&what, |line| {
+            let decided = Decided::parse(line).filter(|decided| decided.is_about("UPDATE", kind, name))?;
+            (decided.reason == reason).then_some(())
+        });
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> &Lines {
+        &self.log
+    }
+}
+
+impl Drop for Colocate {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            // The test runner shows it with the test that failed.
+            eprintln!("colocate's log:\n{}", self.log.so_far().join("\n"));
+        }
+    }
+}
+
+impl Decided {
+    /// The decision that a line of the log tells of, if it does.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        message(line, "decided")
+    }
+
+    /// Whether it is of the probe by which [`Colocate::admit`] finds out whether it is called.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.name == PROBE
+    }
+
+    fn is_about(&self, operation: &str, kind: &str, name: &str) -> bool {
+        self.operation == operation && self.kind == kind && self.name.starts_with(name) && !self.is_probe()
+    }
+}
+
+/// The fields of a line of the log with that message.
+fn message<T: for<'de> Deserialize<'de>>(line: &str, message: &str) -> Option<T> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    (line["message"] == message).then(|| serde_json::from_value(line)).and_then(Result::ok)
+}
+
+const PROBE: &str = "probe";
+
+/// A pod about which there is something to decide, whatever claims there are.
+fn probe() -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {PROBE}}}
+spec:
+  containers: [{{name: main, image: example.test/main:1}}]
+  volumes: [{{name: data, csi: {{driver: pxd.portworx.com}}}}]
+"
+    )
+}
+
+fn issue_certificate(dir: &Path, home: &str) {
+    fs::create_dir_all(dir).expect("the control plane's folder is ours");
+    let output = Command::new(program())
+        .args(["certs", "--name", &format!("{SERVICE}.{home}.svc"), "--dir"])
+        .arg(dir)
+        .output()
+        .expect("colocate was built");
+    assert!(output.status.success(), "colocate certs: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The program under test. Cargo tells tests where it is; an example lies in a folder beside it.
+fn program() -> PathBuf {
+    if let Some(path) = option_env!("CARGO_BIN_EXE_colocate") {
+        return path.into();
+    }
+    let example = std::env::current_exe().expect("Linux tells where a program is");
+    let profile = example.ancestors().nth(2).expect("an example is in the folder `examples`");
+    profile.join("colocate")
+}

@@ -1,0 +1,46 @@
+//! What whole-program tests and the playground stand on: a real Kubernetes control plane, and colocate in front of it.
+//!
+//! Everything here panics when it fails, with what was asked and what came back: a test has no better use for an error.
+//! Nothing sleeps: whatever takes time is watched until it is there.
+
+#![allow(dead_code, unused_imports, reason = "the tests and the playground each use their part of it")]
+#![allow(clippy::expect_used, reason = "it fails by panicking")]
+
+mod audit_log;
+mod colocate;
+mod control_plane;
+mod kubectl;
+mod lines;
+mod namespace;
+mod object;
+mod storage;
+mod webhook;
+
+pub(crate) use audit_log::AuditLog;
+pub(crate) use colocate::{Colocate, Decided};
+pub(crate) use control_plane::ControlPlane;
+pub(crate) use namespace::Namespace;
+pub(crate) use object::Object;
+pub(crate) use storage::{OTHER_CLASS, PORTWORX_CLASS, volume};
+pub(crate) use webhook::{Namespaces, WEBHOOK};
+
+use std::path::Path;
+use std::time::Duration;
+
+/// How long anything may take that must come. Everything comes within seconds; a busy machine may need longer.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The text of a file under `examples`: what users are shown, word for word.
+pub(crate) fn example(name: &str) -> String {
+    read(&format!("examples/{name}"))
+}
+
+/// The text of a file under `tests/fixtures`.
+pub(crate) fn fixture(name: &str) -> String {
+    read(&format!("tests/fixtures/{name}"))
+}
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

@@ -1,0 +1,76 @@
+//! The lines that a program writes, collected as they come.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::PATIENCE;
+
+/// The lines so far, for any number of readers.
+#[derive(Clone)]
+pub(crate) struct Lines(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    so_far: Mutex<SoFar>,
+    grew: Condvar,
+}
+
+#[derive(Default)]
+struct SoFar {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Lines {
+    /// Collects the lines of `source`, to its end.
+    pub(crate) fn of(source: impl Read + Send + 'static) -> Self {
+        let lines = Self(Arc::default());
+        let collector = lines.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(source).lines().map_while(Result::ok) {
+                collector.lock().lines.push(line);
+                collector.0.grew.notify_all();
+            }
+            collector.lock().ended = true;
+            collector.0.grew.notify_all();
+        });
+        lines
+    }
+
+    /// All lines so far.
+    pub(crate) fn so_far(&self) -> Vec<String> {
+        self.lock().lines.clone()
+    }
+
+    /// What `pick` makes of the first line that it takes, once that line is there. `what` is for the message of the panic if
+    /// it never comes.
+    pub(crate) fn wait_for<T>(&self, what: &str, mut pick: impl FnMut(&str) -> Option<T>) -> T {
+        let mut seen = 0;
+        let mut picked = None;
+        let more = |so_far: &mut SoFar| {
+            picked = so_far.lines[seen..].iter().find_map(|line| pick(line));
+            seen = so_far.lines.len();
+            picked.is_none() && !so_far.ended
+        };
+        let waited = self.0.grew.wait_timeout_while(self.lock(), PATIENCE, more);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        picked.unwrap_or_else(|| panic!("{what} did not come; what came:\n{}", self.so_far().join("\n")))
+    }
+
+    /// Gives each line to `take` as it comes, until there will be no more.
+    pub(crate) fn follow(&self, mut take: impl FnMut(&str)) {
+        for index in 0.. {
+            let so_far = self.lock();
+            let waiting = |so_far: &mut SoFar| so_far.lines.len() <= index && !so_far.ended;
+            let so_far = self.0.grew.wait_while(so_far, waiting).unwrap_or_else(PoisonError::into_inner);
+            let Some(line) = so_far.lines.get(index).cloned() else { return };
+            drop(so_far);
+            take(&line);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SoFar> {
+        self.0.so_far.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
