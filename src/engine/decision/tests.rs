@@ -1,5 +1,5 @@
-//! The rules, one row each: what is asked, and what is answered. The rows are in the modules below, a test for each group
-//! of them, and in `laws` is what holds for all; here is how they are asked.
+//! The rules, one row each: what is asked, and what is answered. The rows are in the modules below, a test for each
+//! group of them, and in `laws` is what holds for all; here is how they are asked.
 
 use serde_json::{Value, json};
 

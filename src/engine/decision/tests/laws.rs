@@ -127,15 +127,16 @@ fn the_warnings_say_what_is_and_what_to_write() {
     assert_eq!(
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "yes")),
         [concat!(
-            "colocate: opt-out-invalid: stork.libopenstorage.org/disableHyperconvergence is \"yes\", which is no boolean: ",
-            "it opts nothing out; write \"true\" to opt out"
+            "colocate: opt-out-invalid: stork.libopenstorage.org/disableHyperconvergence is \"yes\", which is no ",
+            "boolean: it opts nothing out; write \"true\" to opt out"
         )]
     );
     assert_eq!(
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "true").scheduler("stork")),
         [concat!(
             "colocate: opt-out-without-effect: stork.libopenstorage.org/disableHyperconvergence opts out, but ",
-            "schedulerName is stork, which still schedules the pods; to leave it, write schedulerName: default-scheduler"
+            "schedulerName is stork, which still schedules the pods; to leave it, write schedulerName: ",
+            "default-scheduler"
         )]
     );
     assert_eq!(
