@@ -55,6 +55,11 @@ impl Workload {
         }
     }
 
+    /// The API group; empty for the core group.
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
     /// The kind's name.
     pub fn kind(&self) -> &str {
         &self.kind

@@ -78,7 +78,7 @@ fn pending<T>(ask: &Ask, policy: &Policy, of: impl FnOnce(Pending<'_>) -> T) -> 
 }
 
 #[test]
-fn only_a_pod_is_worth_waiting_for_and_only_to_inject() {
+fn only_a_pod_that_will_be_kept_is_worth_waiting_for_and_only_to_inject() {
     let may_wait = |kind, mode| {
         let policy = Policy { mode, ..policy() };
         pending(&Ask::create(kind, mounts(&["missing-data"])), &policy, |pending| pending.may_wait())
@@ -87,6 +87,8 @@ fn only_a_pod_is_worth_waiting_for_and_only_to_inject() {
     assert!(!may_wait(POD, Mode::Audit));
     assert!(!may_wait(DEPLOYMENT, Mode::Inject));
     assert!(!may_wait(JOB, Mode::Inject));
+    let dry_run = Ask::create(POD, mounts(&["missing-data"])).with_request("/dryRun", json!(true));
+    assert!(!pending(&dry_run, &policy(), |pending| pending.may_wait()));
 }
 
 #[test]

@@ -46,7 +46,15 @@ fn opt_outs() -> Vec<Row> {
             "an invalid one beside a valid one",
             Ask::create(POD, px().annotated(one, "x").annotated(other, "true")),
             Reason::OptedOut,
-        ),
+        )
+        .warns("which is no boolean"),
+        row(
+            "a long invalid one leaves room for what to write",
+            Ask::create(POD, px().annotated(one, &"x".repeat(1_000))),
+            Reason::Injected,
+        )
+        .sets("stork")
+        .warns("write \"true\" to opt out"),
         row(
             "an invalid one where nothing is found",
             Ask::create(POD, mounts(&["local-data"]).annotated(one, "x")),
@@ -94,15 +102,17 @@ fn opt_outs() -> Vec<Row> {
     ]
 }
 
-fn owners_left() -> Policy {
-    let kind = OwnerKind { group: "kafka.example.test".to_owned(), kind: "PodSet".to_owned() };
+fn leaving(group: &str, kind: &str) -> Policy {
+    let kind = OwnerKind { group: group.to_owned(), kind: kind.to_owned() };
     Policy { opt_out: OptOut { owners: vec![kind], ..OptOut::default() }, ..policy() }
+}
+
+fn owners_left() -> Policy {
+    leaving("kafka.example.test", "PodSet")
 }
 
 fn owners_opted_out() -> Vec<Row> {
     let controlled = |group: &str, kind: &str| Ask::create(POD, px()).controlled_by(group, kind);
-    let cluster_kind = OwnerKind { group: String::new(), kind: "PodSet".to_owned() };
-    let core = Policy { opt_out: OptOut { owners: vec![cluster_kind], ..OptOut::default() }, ..policy() };
     let not_controlling = json!([{"apiVersion": "kafka.example.test/v1", "kind": "PodSet", "controller": false}]);
     vec![
         row(
@@ -119,7 +129,15 @@ fn owners_opted_out() -> Vec<Row> {
         row("an owner of another kind", controlled("kafka.example.test/v1", "Pods"), Reason::Injected)
             .under(owners_left())
             .sets("stork"),
-        row("an owner of the core group", controlled("v1", "PodSet"), Reason::OwnerOptedOut).under(core),
+        row("an owner of the core group", controlled("v1", "PodSet"), Reason::OwnerOptedOut)
+            .under(leaving("", "PodSet")),
+        row("a template that is of such a kind itself", Ask::create(STATEFUL_SET, px()), Reason::OwnerOptedOut)
+            .under(leaving("apps", "StatefulSet")),
+        row("an update of one", Ask::update(STATEFUL_SET, px().scheduler("stork"), px()), Reason::OwnerOptedOut)
+            .under(leaving("apps", "StatefulSet")),
+        row("a template of that kind in another group", Ask::create(STATEFUL_SET, px()), Reason::Injected)
+            .under(leaving("example.test", "StatefulSet"))
+            .sets("stork"),
         row(
             "an owner that does not control",
             Ask::create(POD, px()).with("/metadata/ownerReferences", not_controlling),
