@@ -138,6 +138,8 @@ fn a_pod_or_a_job_that_is_replaced_by_itself_on_the_default_scheduler_stays_as_i
             _ => &mut object["spec"]["template"]["spec"],
         };
         pod_spec["schedulerName"] = "default-scheduler".into();
+        // Whoever else writes to it in the meantime is no matter.
+        object["metadata"]["resourceVersion"].take();
         namespace.kubectl().feed("replace -f -", &object.to_string());
     }
 
