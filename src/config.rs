@@ -123,6 +123,13 @@ impl TryFrom<DriverFields> for Driver {
         if driver.scheduler.is_empty() || driver.provisioners.iter().any(String::is_empty) {
             return Err(Invalid(format!("driver `{}` has an empty scheduler or provisioner", driver.name)));
         }
+        if driver.scheduler == engine::DEFAULT_SCHEDULER {
+            let text = format!(
+                "driver `{}` has the scheduler `{}`, which every pod gets anyway; name the driver's own scheduler",
+                driver.name, driver.scheduler
+            );
+            return Err(Invalid(text));
+        }
         Ok(driver)
     }
 }
@@ -513,6 +520,8 @@ mod tests {
                 "drivers: [{name: a, provisioners: [x], scheduler: a}, {name: b, provisioners: [x], scheduler: b}]\n",
                 "provisioner `x` stands in two places",
             ),
+            ("drivers: [{name: portworx, scheduler: default-scheduler}]\n", "name the driver's own scheduler"),
+            ("drivers: [{name: portworx, scheduler: ''}]\n", "empty scheduler"),
             ("replaceableSchedulers: [stork]\n", "take it out there"),
             (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: spec.template}]\n",

@@ -5,11 +5,10 @@
 //! accept it.
 
 mod connection;
+mod error;
 mod target;
 mod verdict;
 
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,12 +16,13 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use connection::Connection;
+pub use error::{Error, Stage};
 pub use rustls::ProtocolVersion;
 pub use target::{InvalidTarget, Target};
 pub use verdict::{InvalidAnswer, Verdict, printable};
@@ -122,113 +122,6 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
     if roots.is_empty() { Err(Error::NoAuthority) } else { Ok(roots) }
 }
 
-/// Why a webhook gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// What was given as the authority's certificate holds none.
-    #[error("there is no certificate in PEM form (BEGIN CERTIFICATE)")]
-    NoAuthority,
-    /// What was given as the authority's certificate begins as PEM and does not go on so.
-    #[error("the PEM form is broken")]
-    Pem(#[source] pem::Error),
-    /// A certificate that was to be trusted is no X.509 certificate.
-    #[error("a certificate cannot be read")]
-    Authority(#[source] rustls::Error),
-    /// The cryptographic library offers no TLS.
-    #[error("TLS cannot be set up")]
-    Setup(#[source] rustls::Error),
-    /// No TCP connection.
-    #[error("cannot connect to {to}")]
-    Connect {
-        /// Host and port.
-        to: String,
-        /// What failed.
-        #[source]
-        source: io::Error,
-    },
-    /// The other end does not begin as TLS does.
-    #[error("{to} does not speak TLS")]
-    NoTls {
-        /// Host and port.
-        to: String,
-        /// What came instead.
-        #[source]
-        source: io::Error,
-    },
-    /// The certificate is not issued by any authority that is trusted here.
-    #[error("the certificate of {to} was not issued by the authority that is trusted here")]
-    Untrusted {
-        /// Host and port.
-        to: String,
-    },
-    /// No TLS connection, for another reason.
-    #[error("no TLS connection to {to}")]
-    Handshake {
-        /// Host and port.
-        to: String,
-        /// What failed.
-        #[source]
-        source: io::Error,
-    },
-    /// The connection ended, or what came over it is not HTTP/1.1.
-    #[error("no answer from {to}")]
-    Http {
-        /// Host and port.
-        to: String,
-        /// What failed.
-        #[source]
-        source: hyper::Error,
-    },
-    /// An answer that is too long to read.
-    #[error("the answer is longer than {} MiB", connection::MAX_ANSWER >> 20)]
-    TooLong,
-    /// The time is over.
-    #[error("{stage} from {to} within {after:?}")]
-    TimedOut {
-        /// What was being waited for.
-        stage: Stage,
-        /// Host and port.
-        to: String,
-        /// How long all of it was to take at most.
-        after: Duration,
-    },
-}
-
-impl Error {
-    fn handshake(to: String, source: io::Error) -> Self {
-        let tls = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-        match tls {
-            // Of two authorities with one name, the wrong one shows as a bad signature.
-            Some(rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::BadSignature,
-            )) => Self::Untrusted { to },
-            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls { to, source },
-            _ => Self::Handshake { to, source },
-        }
-    }
-}
-
-/// What a client waits for, one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// A TCP connection.
-    Connect,
-    /// A TLS connection over it.
-    Handshake,
-    /// An answer over that.
-    Answer,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "no connection",
-            Self::Handshake => "no TLS handshake",
-            Self::Answer => "no answer",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::{BodyExt as _, Full};
@@ -237,9 +130,13 @@ mod tests {
     use hyper::{Method, Request, Response};
     use hyper_util::rt::TokioIo;
     use jiff::{SignedDuration, Timestamp};
+    use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::WebPkiClientVerifier;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::server::TlsStream;
 
     use super::*;
     use crate::tls::{Authority, Leaf, Validity, testing};
@@ -305,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_speaks_tls_1_2_and_takes_leave() {
+    async fn it_speaks_tls_1_2() {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let certificate = CertificateDer::from_pem_slice(certificates.leaf.certificate_pem().as_bytes()).unwrap();
@@ -313,14 +210,87 @@ mod tests {
         let acceptor = testing::acceptor(certificate, key, &[&rustls::version::TLS12]);
         let server = async {
             let tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
-            // An end without `close_notify` would be an error here.
             http1::Builder::new().serve_connection(TokioIo::new(tls), service_fn(respond)).await.unwrap();
         };
-        let client = async {
-            let answer = certificates.client(&url, PATIENT).ask("review".into()).await.unwrap();
-            assert_eq!(answer.tls, ProtocolVersion::TLSv1_2);
+        let client = certificates.client(&url, PATIENT);
+        let ((), answer) = tokio::join!(server, client.ask("review".into()));
+        assert_eq!(answer.unwrap().tls, ProtocolVersion::TLSv1_2);
+    }
+
+    /// What a client gets from a server that reads the request, sends `text`, and does `then`.
+    async fn answer_to<F: Future<Output = ()>>(
+        text: &[u8],
+        then: impl FnOnce(TlsStream<TcpStream>) -> F,
+    ) -> Result<Answer, Error> {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let client = certificates.client(&url, PATIENT);
+        let acceptor = testing::server(&certificates.leaf);
+        let server = async {
+            let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let _ = tls.read(&mut [0; 4096]).await.unwrap();
+            // A client that has read enough ends the connection.
+            let _ = tls.write_all(text).await;
+            let _ = tls.flush().await;
+            then(tls).await;
         };
-        tokio::join!(server, client);
+        tokio::join!(server, client.ask("review".into())).1
+    }
+
+    #[tokio::test]
+    async fn it_takes_leave() {
+        let answer = answer_to(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", async |mut tls| {
+            // An end without `close_notify` is an error.
+            tls.read_to_end(&mut Vec::new()).await.unwrap();
+        });
+        assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_connection_ends_an_answer_of_no_stated_length() {
+        let answer = answer_to(b"HTTP/1.1 200 OK\r\n\r\nall of it", async |mut tls| tls.shutdown().await.unwrap());
+        assert_eq!(answer.await.unwrap().body, "all of it");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_or_is_no_http_is_told() {
+        for text in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "SSH-2.0-OpenSSH\r\n"] {
+            let answer = answer_to(text.as_bytes(), async |mut tls| tls.shutdown().await.unwrap()).await;
+            assert!(matches!(answer, Err(Error::Http { .. })), "{text}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_answer_is_read_and_no_longer_one() {
+        let answer = async |length: usize| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            answer_to(&[head.into_bytes(), vec![b' '; length]].concat(), async |_| ()).await
+        };
+        assert_eq!(answer(connection::MAX_ANSWER).await.unwrap().body.len(), connection::MAX_ANSWER);
+        let longer = answer(connection::MAX_ANSWER + 1).await;
+        assert!(matches!(longer, Err(Error::TooLong)), "{longer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_is_closed_and_says_so() {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let client = certificates.client(&url, PATIENT);
+        let acceptor = testing::server(&certificates.leaf);
+        let server = async {
+            let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let _ = tls.read(&mut [0; 4096]).await.unwrap();
+            tls.shutdown().await.unwrap();
+        };
+        let ((), connection) = tokio::join!(server, async {
+            let mut connection = client.connect().await.unwrap();
+            connection.ask("review".into()).await.unwrap_err();
+            connection
+        });
+        let mut connection = connection;
+        assert!(connection.is_closed());
+        let again = connection.ask("review".into()).await;
+        assert!(matches!(again, Err(Error::Http { .. })), "{again:?}");
     }
 
     /// The client's error against a server that does `serve` to the first TCP connection.
@@ -369,41 +339,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_breaks_off_or_is_no_http_is_told() {
-        for text in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "SSH-2.0-OpenSSH\r\n"] {
-            let certificates = Certificates::new();
-            let (listener, url) = listen().await;
-            let client = certificates.client(&url, PATIENT);
-            let acceptor = testing::server(&certificates.leaf);
-            let server = async {
-                let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
-                let _ = tls.read(&mut [0; 4096]).await.unwrap();
-                tls.write_all(text.as_bytes()).await.unwrap();
-                tls.shutdown().await.unwrap();
-            };
-            let ((), answer) = tokio::join!(server, client.ask("review".into()));
-            assert!(matches!(answer, Err(Error::Http { .. })), "{text}: {answer:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_does_not_end_is_not_read_to_the_end() {
-        let certificates = Certificates::new();
-        let (listener, url) = listen().await;
-        let client = certificates.client(&url, PATIENT);
-        let acceptor = testing::server(&certificates.leaf);
-        let server = async {
-            let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
-            let _ = tls.read(&mut [0; 4096]).await.unwrap();
-            tls.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-            let blank = vec![b' '; 1 << 16];
-            while tls.write_all(&blank).await.is_ok() {}
-        };
-        let ((), answer) = tokio::join!(server, client.ask("review".into()));
-        assert!(matches!(answer, Err(Error::TooLong)), "{answer:?}");
-    }
-
-    #[tokio::test]
     async fn it_waits_no_longer_than_it_was_told_to() {
         let short = Duration::from_millis(50);
         let silent = async |tcp: TcpStream| {
@@ -412,6 +347,30 @@ mod tests {
         };
         let error = error_of(silent, short).await;
         assert!(matches!(error, Error::TimedOut { after, .. } if after == short), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_the_clients_certificate_is_told() {
+        let certificates = Certificates::new();
+        let (listener, url) = listen().await;
+        let client = certificates.client(&url, PATIENT);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let authorities = roots(certificates.authority.certificate_pem().as_bytes()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider.clone());
+        let certificate = CertificateDer::from_pem_slice(certificates.leaf.certificate_pem().as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(certificates.leaf.key_pem().as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let server = async { acceptor.accept(listener.accept().await.unwrap().0).await.map(drop) };
+        let (_, answer) = tokio::join!(server, client.ask("review".into()));
+        let Err(Error::Http { source, .. }) = answer else { panic!("{answer:?}") };
+        let cause = std::error::Error::source(&source).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("received fatal alert: CertificateRequired"), "{source:?}");
     }
 
     #[tokio::test]

@@ -122,7 +122,8 @@ fn refuse_to_overwrite(targets: &[PathBuf], force: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let names: Vec<_> = existing.iter().map(|target| target.display().to_string()).collect();
-    bail!("{}: exists already; --force replaces all of {CA_CERTIFICATE}, {CERTIFICATE} and {KEY}", names.join(", "))
+    let exist = if names.len() == 1 { "exists" } else { "exist" };
+    bail!("{} {exist} already; --force replaces all of {CA_CERTIFICATE}, {CERTIFICATE} and {KEY}", names.join(", "))
 }
 
 /// A file that is complete, under a name that is gone when this value is.
@@ -246,7 +247,8 @@ mod tests {
     fn a_dangling_link_exists_too() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join(KEY)).unwrap();
-        assert!(issue(dir.path(), &[]).is_err());
+        let error = issue(dir.path(), &[]).unwrap_err().to_string();
+        assert!(error.contains("exists already"), "{error}");
         assert_eq!(files(dir.path()).len(), 1);
     }
 

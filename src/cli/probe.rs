@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::SignedDuration;
 
 use self::paint::Paint;
 use self::question::Question;
 use self::report::Report;
+use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
 
 /// No API server waits for a webhook as long: 30 seconds is its limit.
@@ -78,7 +78,7 @@ impl Probe {
 
 fn timeout(text: &str) -> Result<Duration, String> {
     let wrong = || format!("write a duration from 1ms to {}m, such as 10s", MAX_TIMEOUT.as_secs() / 60);
-    let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    let duration = text.parse().ok().map(|GoDuration(duration)| duration);
     duration.filter(|duration| (Duration::from_millis(1)..=MAX_TIMEOUT).contains(duration)).ok_or_else(wrong)
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use hyper::service::service_fn;
     use hyper::{Request, Response};
     use hyper_util::rt::TokioIo;
-    use jiff::Timestamp;
+    use jiff::{SignedDuration, Timestamp};
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
 

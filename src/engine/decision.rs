@@ -75,11 +75,11 @@ pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Step<'r> {
         Subject::Other => Decision::leave(unsupported(policy, request)).into(),
         Subject::Unreadable(error) => unreadable(error).into(),
         Subject::Unchanged => Decision::leave(Reason::TemplateUnchanged).into(),
-        Subject::Created(workload, object) => match Case::new(policy, workload, object) {
+        Subject::Created(workload, object) => match Case::new(policy, request, workload, object) {
             Ok(case) => case.created(),
             Err(reason) => Decision::leave(reason).into(),
         },
-        Subject::Updated { workload, new, old_scheduler } => match Case::new(policy, workload, new) {
+        Subject::Updated { workload, new, old_scheduler } => match Case::new(policy, request, workload, new) {
             Ok(case) => case.updated(old_scheduler.as_deref()),
             Err(reason) => Decision::leave(reason).into(),
         },
@@ -112,19 +112,25 @@ struct Case<'r> {
     object: &'r Object<'r>,
     template: &'r Template<'r>,
     opt_out: OptOutAnnotation<'r>,
+    dry_run: bool,
     /// The scheduler that the update took away, where it is to be put back.
     taken_away: Option<&'r str>,
 }
 
 impl<'r> Case<'r> {
-    fn new(policy: &'r Policy, workload: &'r Workload, object: &'r Object<'r>) -> Result<Self, Reason> {
+    fn new(
+        policy: &'r Policy,
+        request: &'r Request<'r>,
+        workload: &'r Workload,
+        object: &'r Object<'r>,
+    ) -> Result<Self, Reason> {
         if policy.templates == Templates::Leave && !workload.is_pod() {
             return Err(Reason::TemplatesLeft);
         }
         let template = object.template.as_ref().filter(|template| template.spec().is_some());
         let template = template.ok_or(Reason::NoTemplate)?;
         let opt_out = policy.opt_out.read(template.annotations());
-        Ok(Self { policy, workload, object, template, opt_out, taken_away: None })
+        Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run, taken_away: None })
     }
 
     fn created(self) -> Step<'r> {
@@ -137,7 +143,7 @@ impl<'r> Case<'r> {
     fn updated(mut self, old_scheduler: Option<&'r str>) -> Step<'r> {
         self.taken_away = old_scheduler
             .filter(|old| self.policy.drivers.schedule_with(old))
-            .filter(|_| self.policy.replaceable.allow(self.template.scheduler()));
+            .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update() == Update::Refused {
             // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
             // refuse. There is nothing else that could still be decided: not even a driver's own opt-out changes a pod.
@@ -172,24 +178,40 @@ impl<'r> Case<'r> {
 
     /// What the object says about its scheduler, in its own words.
     fn names_scheduler(&self) -> Option<Reason> {
-        let scheduler = self.template.scheduler();
-        if scheduler.is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler)) {
+        if self.names_driver() {
             return Some(match self.opt_out.set {
                 Some(_) => Reason::OptOutWithoutEffect,
                 None => Reason::AlreadySet,
             });
         }
-        if !self.policy.replaceable.allow(scheduler) {
+        if !self.policy.replaceable.allow(self.template.scheduler()) {
             return Some(Reason::OtherScheduler);
         }
         if self.opt_out.set.is_some() {
             return Some(Reason::OptedOut);
         }
+        if self.owner_opted_out() {
+            return Some(Reason::OwnerOptedOut);
+        }
         if self.workload.is_pod() {
-            let controller = self.object.metadata().and_then(Metadata::controller);
-            return controller.filter(|owner| self.policy.opt_out.covers(owner)).map(|_| Reason::OwnerOptedOut);
+            return None;
         }
         self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
+    }
+
+    /// Whether the pod's controller, or the workload itself, is of a kind that is left alone.
+    fn owner_opted_out(&self) -> bool {
+        let opt_out = &self.policy.opt_out;
+        if !self.workload.is_pod() {
+            return opt_out.covers(self.workload.group(), self.workload.kind());
+        }
+        let controller = self.object.metadata().and_then(Metadata::controller);
+        controller.is_some_and(|owner| opt_out.covers(owner.group(), owner.kind()))
+    }
+
+    /// Whether it names a driver's scheduler.
+    fn names_driver(&self) -> bool {
+        self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler))
     }
 
     /// Whether the manifest that the template comes from names `schedulerName`: what Git says must stay what the cluster
@@ -261,9 +283,9 @@ impl<'r> Pending<'r> {
     }
 
     /// Whether it is worth waiting for a claim that does not exist yet. A template's pods will be asked about again, and
-    /// an audit must not cost anyone time.
+    /// neither a dry run nor an audit must cost anyone time.
     pub fn may_wait(&self) -> bool {
-        self.case.workload.is_pod() && self.case.policy.mode == Mode::Inject
+        self.case.workload.is_pod() && !self.case.dry_run && self.case.policy.mode == Mode::Inject
     }
 
     /// Whether one of these owners is a driver, so that no other claim needs to be waited for.
@@ -295,9 +317,10 @@ impl<'r> Pending<'r> {
     fn choose(&self, owners: &[Owner], found: String) -> Decision {
         let policy = self.case.policy;
         let drivers = owners.iter().filter_map(|owner| policy.driver_of(owner));
-        if let Some((rank, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
+        if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
             let mut decision = self.case.inject(Reason::Injected, &driver.scheduler, found);
-            if let Some((_, other)) = drivers.clone().find(|(other, _)| *other != rank) {
+            // Two drivers may share one scheduler, which then knows the data of both.
+            if let Some((_, other)) = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler) {
                 decision.warnings.push(two_drivers(driver, other));
             }
             return decision;

@@ -209,9 +209,10 @@ impl Inventory {
             },
             ClassName::Default | ClassName::None => (None, Err(Unknown::Unbound)),
         };
-        let provisioner = match &claim.provisioner {
-            Some(name) => Ok(name.clone()),
-            None => by_class,
+        let (class, provisioner) = match &claim.provisioner {
+            // Kubernetes writes the annotation too, with the class' own provisioner.
+            Some(name) => (class.filter(|_| by_class.as_ref() == Ok(name)), Ok(name.clone())),
+            None => (class, by_class),
         };
         match provisioner {
             Ok(provisioner) if !provisioner.is_empty() => Owner::Provisioner { class, provisioner },
@@ -294,6 +295,12 @@ mod tests {
         let both = [(PROVISIONER, "ga.example.test"), (BETA_PROVISIONER, "beta.example.test")];
         assert_eq!(provisioner(&claim(&both, Some("px"), None)), "beta.example.test");
         assert_eq!(provisioner(&claim(&both[..1], Some("px"), None)), "ga.example.test");
+        let class = |annotated| match inventory().owner_of(&claim(&[(BETA_PROVISIONER, annotated)], Some("px"), None)) {
+            Owner::Provisioner { class, .. } => class,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(class("pxd.portworx.com").as_deref(), Some("px"));
+        assert_eq!(class("other.example.test"), None, "it is not the class that says so");
     }
 
     #[test]

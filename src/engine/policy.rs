@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
 use super::driver::Drivers;
-use super::pod::OwnerReference;
 use super::workload::Workloads;
 
 /// The scheduler that Kubernetes fills in where a pod names none.
@@ -89,7 +88,7 @@ impl Default for ReplaceableSchedulers {
 pub struct OptOut {
     /// Annotations of a pod that opt it out with a value that parses as true.
     pub annotations: Vec<Arc<str>>,
-    /// Kinds of controller whose pods are left alone, for operators that fight over the field.
+    /// Kinds of controller that are left alone with the pods they control, for operators that fight over the field.
     pub owners: Vec<OwnerKind>,
 }
 
@@ -112,9 +111,9 @@ pub struct OwnerKind {
 }
 
 impl OptOut {
-    /// Whether pods of this controller are left alone.
-    pub(crate) fn covers(&self, owner: &OwnerReference<'_>) -> bool {
-        self.owners.iter().any(|kind| kind.group == owner.group() && kind.kind == owner.kind())
+    /// Whether controllers of this kind are left alone, and the pods that they control.
+    pub(crate) fn covers(&self, group: &str, kind: &str) -> bool {
+        self.owners.iter().any(|owner| owner.group == group && owner.kind == kind)
     }
 
     /// What the opt-out annotations of a pod or template say together: one that says so is enough.
@@ -124,12 +123,21 @@ impl OptOut {
         for key in &self.annotations {
             let Some(raw) = annotations.raw(key) else { continue };
             match annotations.get(key).as_deref().and_then(parse_bool) {
-                Some(true) => return OptOutAnnotation { set: Some(key), invalid: None },
+                Some(true) => read.set = read.set.or(Some(key)),
                 Some(false) => {}
-                None => read.invalid = read.invalid.or_else(|| Some((key, raw.get().to_owned()))),
+                None => read.invalid = read.invalid.or_else(|| Some((key, shortened(raw.get())))),
             }
         }
         read
+    }
+}
+
+/// Enough of a value to know it by, so that a warning has room for what to write instead.
+fn shortened(value: &str) -> String {
+    const ENOUGH: usize = 40;
+    match value.char_indices().nth(ENOUGH) {
+        None => value.to_owned(),
+        Some((end, _)) => format!("{}…", &value[..end]),
     }
 }
 

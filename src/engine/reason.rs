@@ -46,7 +46,7 @@ reasons! {
     OptedOut = "opted-out",
     /// It opts out, but names a driver's scheduler all the same, which therefore still schedules it.
     OptOutWithoutEffect = "opt-out-without-effect",
-    /// The pod's controller is of a kind in `optOut.owners`.
+    /// The pod's controller, or the workload itself, is of a kind in `optOut.owners`.
     OwnerOptedOut = "owner-opted-out",
     /// No volume of the pod could be a storage driver's.
     NoClaims = "no-claims",

@@ -55,6 +55,11 @@ impl Workload {
         }
     }
 
+    /// The API group; empty for the core group.
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
     /// The kind's name.
     pub fn kind(&self) -> &str {
         &self.kind
@@ -157,7 +162,7 @@ impl<'a> Object<'a> {
 pub(crate) struct Located<'a> {
     metadata: Option<Metadata<'a>>,
     template: Slot<'a>,
-    claim_templates: Option<Vec<ClaimTemplate<'a>>>,
+    claim_templates: Vec<ClaimTemplate<'a>>,
 }
 
 #[derive(Debug, Default)]
@@ -185,7 +190,7 @@ impl<'a> Located<'a> {
             Slot::Sent(text) => serde_json::from_str::<Nullable<_>>(text.get())?.0,
             Slot::Read(template) => Some(template),
         };
-        Ok(Object { metadata: self.metadata, template, claim_templates: self.claim_templates.unwrap_or_default() })
+        Ok(Object { metadata: self.metadata, template, claim_templates: self.claim_templates })
     }
 }
 
@@ -224,17 +229,21 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         let mut located = Located::default();
+        let (mut metadata_seen, mut first_seen) = (false, false);
         let (first, rest) = self.workload.path.split_first().ok_or_else(|| M::Error::custom("a kind with no path"))?;
         while let Some(key) = map.next_key::<Text<'de>>()? {
             if *key == *"metadata" {
-                once(located.metadata.is_none(), "metadata")?;
+                once(&mut metadata_seen, &key)?;
                 located.metadata = map.next_value::<Nullable<_>>()?.0;
             } else if *key == **first {
+                once(&mut first_seen, &key)?;
                 map.next_value_seed(Descend { path: rest, keep: self.keep, located: &mut located })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
+        // Without metadata of its own it must not be taken for a Pod, whose metadata is its template's.
+        located.metadata.get_or_insert_default();
         Ok(located)
     }
 }
@@ -249,8 +258,12 @@ fn slot<'de, D: Deserializer<'de>>(deserializer: D, keep: Keep) -> Result<Slot<'
     })
 }
 
-fn once<E: Error>(first: bool, field: &'static str) -> Result<(), E> {
-    if first { Ok(()) } else { Err(E::duplicate_field(field)) }
+/// A second value of a key, null or not, could hide the one that a patch applies to.
+fn once<E: Error>(seen: &mut bool, field: &str) -> Result<(), E> {
+    if std::mem::replace(seen, true) {
+        return Err(E::custom(format_args!("duplicate field `{field}`")));
+    }
+    Ok(())
 }
 
 /// Goes down the path to the template, and picks up the claim templates that stand beside it.
@@ -267,7 +280,6 @@ impl<'de> DeserializeSeed<'de> for Descend<'_, '_, 'de> {
         if !self.path.is_empty() {
             return deserializer.deserialize_any(self);
         }
-        once(matches!(self.located.template, Slot::Absent), "template")?;
         self.located.template = slot(deserializer, self.keep)?;
         Ok(())
     }
@@ -288,14 +300,16 @@ impl<'de> Visitor<'de> for Descend<'_, '_, 'de> {
         let Some((first, rest)) = self.path.split_first() else {
             return Ok(());
         };
+        let (mut first_seen, mut claims_seen) = (false, false);
         while let Some(key) = map.next_key::<Text<'de>>()? {
             if *key == **first {
+                once(&mut first_seen, &key)?;
                 map.next_value_seed(Descend { path: rest, keep: self.keep, located: self.located })?;
             } else if rest.is_empty() && *key == *"volumeClaimTemplates" {
-                once(self.located.claim_templates.is_none(), "volumeClaimTemplates")?;
+                once(&mut claims_seen, &key)?;
                 let templates: Option<Vec<Nullable<ClaimTemplate<'de>>>> = map.next_value()?;
                 let templates = templates.into_iter().flatten().filter_map(|template| template.0);
-                self.located.claim_templates = Some(templates.collect());
+                self.located.claim_templates = templates.collect();
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

@@ -129,15 +129,11 @@ async fn drive<T>(
 ) -> Result<T, Broken> {
     let mut exchange = pin!(exchange);
     let Some(driver) = connection else { return exchange.await };
-    let ended = match select(exchange.as_mut(), driver).await {
-        Either::Left((answer, _)) => return answer,
-        Either::Right((ended, _)) => ended,
-    };
-    // Dropped, the connection lets go of what still waits for it.
+    if let Either::Left((answer, _)) = select(exchange.as_mut(), driver).await {
+        return answer;
+    }
+    // Dropped, the connection lets go of what still waits for it. The whole answer may have come before its end; if not,
+    // whoever waits has been told why it ended.
     *connection = None;
-    // The whole answer may have come before the end. If not, the connection knows better why than who waited.
-    exchange.await.map_err(|broken| match ended {
-        Err(cause) => Broken::Http(cause),
-        Ok(()) => broken,
-    })
+    exchange.await
 }

@@ -52,7 +52,7 @@ impl Admission {
     async fn owners(&self, request: &Request<'_>, pending: &Pending<'_>, timeout: Duration) -> Vec<Owner> {
         let (namespace, claims) = (request.namespace(), pending.claims());
         let mut owners: Vec<_> = claims.iter().map(|claim| self.claims.owner(namespace, claim)).collect();
-        if request.dry_run || !pending.may_wait() {
+        if !pending.may_wait() {
             return owners;
         }
         let end = Instant::now() + self.patience.min(share(timeout));

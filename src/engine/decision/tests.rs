@@ -1,1 +1,419 @@
+//! The rules, one row each: what is asked, and what is answered. The rows are in the modules below, a test for each
+//! group of them, and in `laws` is what holds for all; here is how they are asked.
 
+use serde_json::{Value, json};
+
+use super::*;
+use crate::engine::{
+    Claim, Class, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Inventory, OptOut, OwnerKind,
+    ReplaceableSchedulers, Review, Unknown, Volume, Workloads,
+};
+
+mod laws;
+mod opt_outs;
+mod pods;
+mod samples;
+mod templates;
+mod updates;
+
+/// A kind, and where its pod template stands.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    group: &'static str,
+    version: &'static str,
+    name: &'static str,
+    /// A JSON pointer; empty for a Pod, which is its own template.
+    template: &'static str,
+}
+
+const fn kind(group: &'static str, name: &'static str, template: &'static str) -> Kind {
+    Kind { group, version: "v1", name, template }
+}
+
+const POD: Kind = kind("", "Pod", "");
+const DEPLOYMENT: Kind = kind("apps", "Deployment", "/spec/template");
+const STATEFUL_SET: Kind = kind("apps", "StatefulSet", "/spec/template");
+const REPLICA_SET: Kind = kind("apps", "ReplicaSet", "/spec/template");
+const JOB: Kind = kind("batch", "Job", "/spec/template");
+const CRON_JOB: Kind = kind("batch", "CronJob", "/spec/jobTemplate/spec/template");
+const POD_TEMPLATE: Kind = kind("", "PodTemplate", "/template");
+const ROLLOUT: Kind = Kind { group: "argoproj.io", version: "v1alpha1", name: "Rollout", template: "/spec/template" };
+
+/// The built-in kinds whose template may change, so that an UPDATE may set their scheduler.
+const CHANGEABLE: [Kind; 7] = [
+    DEPLOYMENT,
+    STATEFUL_SET,
+    REPLICA_SET,
+    kind("apps", "DaemonSet", "/spec/template"),
+    CRON_JOB,
+    kind("", "ReplicationController", "/spec/template"),
+    POD_TEMPLATE,
+];
+
+/// The built-in kinds whose template cannot change.
+const FIXED: [Kind; 2] = [POD, JOB];
+
+/// All kinds that hold a template of pods.
+fn templates_of_all() -> impl Iterator<Item = Kind> {
+    CHANGEABLE.into_iter().chain([JOB, ROLLOUT])
+}
+
+/// A request in the making.
+#[derive(Clone, Debug)]
+struct Ask {
+    kind: Kind,
+    review: Value,
+}
+
+impl Ask {
+    fn create(kind: Kind, template: Value) -> Self {
+        Self::new(kind, "CREATE", &object(kind, template), &Value::Null)
+    }
+
+    fn update(kind: Kind, old: Value, new: Value) -> Self {
+        Self::new(kind, "UPDATE", &object(kind, new), &object(kind, old))
+    }
+
+    fn new(kind: Kind, operation: &str, object: &Value, old: &Value) -> Self {
+        let review = json!({
+            "kind": "AdmissionReview",
+            "apiVersion": "admission.k8s.io/v1",
+            "request": {
+                "uid": "1",
+                "kind": {"group": kind.group, "version": kind.version, "kind": kind.name},
+                "name": "x",
+                "namespace": NAMESPACE,
+                "operation": operation,
+                "object": object,
+                "oldObject": old,
+                "dryRun": false,
+                "userInfo": {"username": "someone"},
+            },
+        });
+        Self { kind, review }
+    }
+
+    /// Changes the new object at a JSON pointer.
+    fn with(mut self, pointer: &str, value: Value) -> Self {
+        put(&mut self.review["request"]["object"], pointer, value);
+        self
+    }
+
+    /// The same of the request itself.
+    fn with_request(mut self, pointer: &str, value: Value) -> Self {
+        put(&mut self.review["request"], pointer, value);
+        self
+    }
+
+    /// Writes the manifest that `kubectl apply` leaves behind into the new object's annotations.
+    fn last_applied(self, manifest: &str) -> Self {
+        self.with("/metadata/annotations", json!({LAST_APPLIED: manifest}))
+    }
+
+    /// Says which fields of the new object a manager owns.
+    fn managed(self, operation: &str, fields: &Value) -> Self {
+        let others = json!({"manager": "other", "operation": "Apply", "fieldsV1": {"f:metadata": {}}});
+        let entry = json!({"manager": "m", "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields});
+        self.with("/metadata/managedFields", json!([others, entry]))
+    }
+
+    fn controlled_by(self, api_version: &str, kind: &str) -> Self {
+        let node = json!({"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "0"});
+        let owner = json!({"apiVersion": api_version, "kind": kind, "name": "o", "uid": "1", "controller": true});
+        self.with("/metadata/ownerReferences", json!([node, owner]))
+    }
+}
+
+fn object(kind: Kind, template: Value) -> Value {
+    let mut object = json!({"metadata": {"name": "x"}});
+    if kind.template.is_empty() {
+        object = template;
+    } else {
+        put(&mut object, kind.template, template);
+    }
+    object
+}
+
+/// Changes a document at a JSON pointer, and makes the objects on the way there.
+fn put(document: &mut Value, pointer: &str, value: Value) {
+    let mut place = document;
+    for token in pointer.split('/').skip(1) {
+        let key = token.replace("~1", "/").replace("~0", "~");
+        if !place.is_object() {
+            *place = json!({});
+        }
+        place = &mut place[&key];
+    }
+    *place = value;
+}
+
+/// A pod template whose pods mount these claims, as the API server sends it: with the defaults filled in.
+fn mounts(claims: &[&str]) -> Value {
+    let volume = |claim| json!({"name": format!("v-{claim}"), "persistentVolumeClaim": {"claimName": claim}});
+    with_volumes(&claims.iter().map(volume).collect())
+}
+
+fn with_volumes(volumes: &Value) -> Value {
+    json!({
+        "metadata": {"labels": {"app": "x"}},
+        "spec": {
+            "volumes": volumes,
+            "containers": [{"name": "c", "image": "example.test/c:1"}],
+            "schedulerName": DEFAULT_SCHEDULER,
+        },
+    })
+}
+
+trait Edit {
+    fn with(self, pointer: &str, value: Value) -> Self;
+    fn scheduler(self, name: &str) -> Self;
+    fn annotated(self, key: &str, value: &str) -> Self;
+}
+
+impl Edit for Value {
+    fn with(mut self, pointer: &str, value: Value) -> Self {
+        put(&mut self, pointer, value);
+        self
+    }
+
+    fn scheduler(self, name: &str) -> Self {
+        self.with("/spec/schedulerName", json!(name))
+    }
+
+    fn annotated(self, key: &str, value: &str) -> Self {
+        self.with(&format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1")), json!(value))
+    }
+}
+
+const NAMESPACE: &str = "demo";
+
+/// What there is in the cluster: claims in [`NAMESPACE`], classes and volumes.
+fn cluster() -> Inventory {
+    let mut cluster = Inventory::default();
+    let none = |_: &str| None::<&str>;
+    let is_default = |key: &str| (key == "storageclass.kubernetes.io/is-default-class").then_some("true");
+    cluster.classes().insert("px".into(), Class::new(none, "pxd.portworx.com", 1));
+    cluster.classes().insert("linstor".into(), Class::new(none, "linstor.csi.linbit.com", 1));
+    cluster.classes().insert("local".into(), Class::new(none, "local.example.test", 1));
+    cluster.classes().insert("standard".into(), Class::new(is_default, "pxd.portworx.com", 1));
+    cluster.volumes().insert("by-hand".into(), Volume::new(none, false, None));
+    for (name, class, volume) in [
+        ("px-data", Some("px"), None),
+        ("px-logs", Some("px"), None),
+        ("linstor-data", Some("linstor"), None),
+        ("local-data", Some("local"), None),
+        ("by-hand-data", Some(""), Some("by-hand")),
+        ("unknown-data", Some("deleted"), None),
+    ] {
+        cluster.insert_claim(NAMESPACE, name, Claim::new(none, class, volume));
+    }
+    // A claim of the same name elsewhere must not be taken for one here.
+    cluster.insert_claim("elsewhere", "missing-data", Claim::new(none, Some("px"), None));
+    cluster
+}
+
+fn linstor() -> Driver {
+    Driver {
+        name: "linstor".into(),
+        provisioners: vec!["linstor.csi.linbit.com".into()],
+        scheduler: "linstor-scheduler".into(),
+    }
+}
+
+/// The defaults, and a custom workload: Argo's Rollout, whose template carries no defaults.
+fn policy() -> Policy {
+    rollouts_with(Update::Allowed)
+}
+
+fn rollouts_with(update: Update) -> Policy {
+    let path = ["spec", "template"].map(str::to_owned).to_vec();
+    let rollout =
+        Workload::custom(ROLLOUT.group.to_owned(), ROLLOUT.version.to_owned(), ROLLOUT.name.to_owned(), path, update);
+    Policy { workloads: Workloads::new([rollout]), ..Policy::default() }
+}
+
+fn px() -> Value {
+    mounts(&["px-data"])
+}
+
+/// The same template after somebody changed its image.
+fn new_image(template: Value) -> Value {
+    template.with("/spec/containers", json!([{"name": "c", "image": "example.test/c:2"}]))
+}
+
+/// A manifest of that kind whose template names the default scheduler.
+fn manifest(kind: Kind) -> String {
+    object(kind, json!({"spec": {"schedulerName": DEFAULT_SCHEDULER}})).to_string()
+}
+
+/// `fieldsV1` that own the scheduler of that kind.
+fn owned_fields(kind: Kind) -> Value {
+    let mut fields = json!({"f:metadata": {}});
+    put(&mut fields, &format!("{}/spec/schedulerName", kind.template).replace('/', "/f:"), json!({}));
+    fields
+}
+
+fn two_drivers() -> Policy {
+    Policy { drivers: Drivers::new(vec![Driver::portworx(), linstor()]), ..policy() }
+}
+
+fn replaceable(names: &[&str]) -> Policy {
+    Policy { replaceable: ReplaceableSchedulers::new(names.iter().map(ToString::to_string).collect()), ..policy() }
+}
+
+fn templates_left() -> Policy {
+    Policy { templates: Templates::Leave, ..policy() }
+}
+
+fn inject_missing() -> Policy {
+    Policy { missing_claim: MissingClaim::Inject, ..policy() }
+}
+
+/// A rule: what is asked, and what is answered.
+struct Row {
+    says: String,
+    policy: Policy,
+    ask: Ask,
+    reason: Reason,
+    scheduler: Option<&'static str>,
+    /// A part of each warning.
+    warnings: Vec<&'static str>,
+}
+
+fn row(says: impl Into<String>, ask: Ask, reason: Reason) -> Row {
+    Row { says: says.into(), policy: policy(), ask, reason, scheduler: None, warnings: Vec::new() }
+}
+
+impl Row {
+    fn under(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    fn sets(mut self, scheduler: &'static str) -> Self {
+        self.scheduler = Some(scheduler);
+        self
+    }
+
+    fn warns(mut self, part: &'static str) -> Self {
+        self.warnings.push(part);
+        self
+    }
+
+    /// What differs between what is expected and what is answered, in words; empty where nothing does.
+    fn check(&self) -> String {
+        let answer = Answer::to(&self.ask.review, &self.policy, Order::ApiServer);
+        let patch = self.scheduler.map(|scheduler| {
+            let path = format!("{}/spec/schedulerName", self.ask.kind.template);
+            json!([{"op": "add", "path": path, "value": scheduler}])
+        });
+        let warned = answer.warnings.len() == self.warnings.len()
+            && answer.warnings.iter().zip(&self.warnings).all(|(warning, part)| warning.contains(part));
+        let same = (answer.reason, answer.scheduler.as_deref(), &answer.patch) == (self.reason, self.scheduler, &patch);
+        if same && warned {
+            return String::new();
+        }
+        let Self { says, ask, reason, scheduler, warnings, .. } = self;
+        let kind = ask.kind.name;
+        format!("\n{kind}: {says}\n  expected {reason:?}, {scheduler:?}, {warnings:?}\n  answered {answer:?}")
+    }
+}
+
+macro_rules! tests {
+    ($($name:ident: $rows:ident;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                hold(&$rows());
+            }
+        )+
+    };
+}
+use tests;
+
+/// Every row of every group.
+fn table() -> Vec<Row> {
+    [pods::all(), opt_outs::all(), templates::all(), updates::all()].into_iter().flatten().collect()
+}
+
+fn hold(rows: &[Row]) {
+    let failures: String = rows.iter().map(Row::check).collect();
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// A decision in the types that a test compares.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    reason: Reason,
+    scheduler: Option<String>,
+    patch: Option<Value>,
+    warnings: Vec<String>,
+    found: String,
+}
+
+impl Answer {
+    fn to(review: &Value, policy: &Policy, order: Order) -> Self {
+        let body = encode(review, order);
+        let review = Review::parse(body.as_bytes(), &policy.workloads).unwrap();
+        Self::from(match examine(policy, &review.request) {
+            Step::Decided(decision) => decision,
+            Step::Resolve(pending) => {
+                let owners = owners(&pending);
+                pending.decide(&owners)
+            }
+        })
+    }
+}
+
+impl From<Decision> for Answer {
+    fn from(decision: Decision) -> Self {
+        Self {
+            reason: decision.reason,
+            scheduler: decision.scheduler.map(|scheduler| scheduler.to_string()),
+            patch: decision.patch.map(|patch| serde_json::to_value(patch).unwrap()),
+            warnings: decision.warnings.into_iter().map(Warning::into_string).collect(),
+            found: decision.found,
+        }
+    }
+}
+
+fn owners(pending: &Pending<'_>) -> Vec<Owner> {
+    let cluster = cluster();
+    let owner = |claim: &ClaimRef<'_>| match claim {
+        ClaimRef::Named(name) => cluster.owner(NAMESPACE, name),
+        ClaimRef::Template { claim, .. } => cluster.owner_of(claim),
+        ClaimRef::Inline { provisioner, .. } => {
+            Owner::Provisioner { class: None, provisioner: Arc::from(*provisioner) }
+        }
+    };
+    pending.claims().iter().map(owner).collect()
+}
+
+/// The order in which the fields of a request are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// What a request is about comes before its objects.
+    ApiServer,
+    /// The other way round, at every level.
+    Reversed,
+}
+
+fn encode(value: &Value, order: Order) -> String {
+    const FIRST: [&str; 7] = ["uid", "kind", "apiVersion", "subResource", "name", "namespace", "operation"];
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            let rank = |key: &str| FIRST.iter().position(|first| *first == key).unwrap_or(FIRST.len());
+            entries.sort_by_key(|(key, _)| (rank(key), key.as_str()));
+            if order == Order::Reversed {
+                entries.reverse();
+            }
+            let entry = |(key, value): &(&String, &Value)| format!("{}:{}", json!(key), encode(value, order));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(","))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(|item| encode(item, order)).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
+}

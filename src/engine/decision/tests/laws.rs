@@ -1,0 +1,178 @@
+//! What holds for every row, and what is said around a decision.
+
+use std::collections::HashSet;
+
+use super::*;
+
+#[test]
+fn every_reason_is_reached_by_a_row() {
+    let rows = table();
+    let mut missing: HashSet<_> = Reason::ALL.iter().copied().collect();
+    for row in &rows {
+        missing.remove(&row.reason);
+        for mode in [Mode::Audit, Mode::Off] {
+            let policy = Policy { mode, ..row.policy.clone() };
+            missing.remove(&Answer::to(&row.ask.review, &policy, Order::ApiServer).reason);
+        }
+    }
+    assert!(missing.is_empty(), "no row ends in {missing:?}");
+}
+
+#[test]
+fn the_order_of_the_fields_of_a_request_changes_nothing() {
+    for row in table() {
+        let answer = |order| {
+            let mut answer = Answer::to(&row.ask.review, &row.policy, order);
+            // Where an error is in the text does change.
+            for warning in &mut answer.warnings {
+                *warning = warning.split(" at line ").next().unwrap().to_owned();
+            }
+            answer
+        };
+        assert_eq!(answer(Order::ApiServer), answer(Order::Reversed), "{}: {}", row.ask.kind.name, row.says);
+    }
+}
+
+#[test]
+fn audit_decides_the_same_and_changes_nothing_and_tells_nobody() {
+    for row in table() {
+        let policy = Policy { mode: Mode::Audit, ..row.policy.clone() };
+        let inject = Answer::to(&row.ask.review, &row.policy, Order::ApiServer);
+        let audit = Answer::to(&row.ask.review, &policy, Order::ApiServer);
+        let reason = match inject.reason {
+            Reason::Injected | Reason::InjectedMissing => Reason::WouldInject,
+            Reason::Kept => Reason::WouldKeep,
+            other => other,
+        };
+        assert_eq!(audit, Answer { reason, patch: None, warnings: Vec::new(), ..inject }, "{}", row.says);
+    }
+}
+
+#[test]
+fn off_decides_nothing() {
+    for row in table() {
+        let policy = Policy { mode: Mode::Off, ..row.policy.clone() };
+        let answer = Answer::to(&row.ask.review, &policy, Order::ApiServer);
+        assert_eq!(answer, Answer::from(Decision::leave(Reason::Off)), "{}", row.says);
+    }
+}
+
+#[test]
+fn no_warning_of_the_table_is_cut_off() {
+    let warnings = |row: &Row| Answer::to(&row.ask.review, &row.policy, Order::ApiServer).warnings;
+    let warnings: Vec<_> = table().iter().flat_map(warnings).collect();
+    assert!(warnings.len() > 10, "{warnings:#?}");
+    for warning in warnings {
+        assert!(warning.starts_with("colocate: ") && !warning.ends_with('…'), "{warning}");
+    }
+}
+
+/// Asks as far as the claims.
+fn pending<T>(ask: &Ask, policy: &Policy, of: impl FnOnce(Pending<'_>) -> T) -> T {
+    let body = encode(&ask.review, Order::ApiServer);
+    let review = Review::parse(body.as_bytes(), &policy.workloads).unwrap();
+    match examine(policy, &review.request) {
+        Step::Resolve(pending) => of(pending),
+        Step::Decided(decision) => panic!("decided before its claims were asked for: {decision:?}"),
+    }
+}
+
+#[test]
+fn only_a_pod_that_will_be_kept_is_worth_waiting_for_and_only_to_inject() {
+    let may_wait = |kind, mode| {
+        let policy = Policy { mode, ..policy() };
+        pending(&Ask::create(kind, mounts(&["missing-data"])), &policy, |pending| pending.may_wait())
+    };
+    assert!(may_wait(POD, Mode::Inject));
+    assert!(!may_wait(POD, Mode::Audit));
+    assert!(!may_wait(DEPLOYMENT, Mode::Inject));
+    assert!(!may_wait(JOB, Mode::Inject));
+    let dry_run = Ask::create(POD, mounts(&["missing-data"])).with_request("/dryRun", json!(true));
+    assert!(!pending(&dry_run, &policy(), |pending| pending.may_wait()));
+}
+
+#[test]
+fn a_driver_among_the_owners_ends_the_wait_for_the_others() {
+    let owner = |provisioner: &str| Owner::Provisioner { class: None, provisioner: provisioner.into() };
+    pending(&Ask::create(POD, mounts(&["px-data"])), &policy(), |pending| {
+        assert!(pending.has_driver(&[Owner::Missing, owner("pxd.portworx.com")]));
+        assert!(!pending.has_driver(&[Owner::Missing, Owner::Nobody, owner("local.example.test")]));
+        assert!(!pending.has_driver(&[Owner::Unknown(Unknown::Unbound)]));
+    });
+}
+
+#[test]
+fn what_was_found_of_each_claim_is_told_in_one_line() {
+    let claims = ["px-data", "local-data", "by-hand-data", "missing-data", "unknown-data"];
+    let volumes = mounts(&claims)["spec"]["volumes"].as_array().unwrap().clone();
+    let inline = json!({"name": "id", "portworxVolume": {"volumeID": "1"}});
+    let ephemeral = json!({"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}});
+    let template = with_volumes(&volumes.into_iter().chain([inline, ephemeral]).collect());
+    let answer = Answer::to(&Ask::create(POD, template).review, &policy(), Order::ApiServer);
+    assert_eq!(
+        answer.found.split("; ").collect::<Vec<_>>(),
+        [
+            "claim `px-data`: class px, provisioner pxd.portworx.com, driver portworx",
+            "claim `local-data`: class local, provisioner local.example.test, driver none",
+            "claim `by-hand-data`: bound to a volume of no driver",
+            "claim `missing-data`: missing",
+            "claim `unknown-data`: unknown: its StorageClass `deleted` does not exist",
+            "volume `id`: provisioner kubernetes.io/portworx-volume, driver portworx",
+            "claim template `tmp`: class standard, provisioner pxd.portworx.com, driver portworx",
+        ]
+    );
+}
+
+#[test]
+fn the_warnings_say_what_is_and_what_to_write() {
+    let warning = |template| Answer::to(&Ask::create(POD, template).review, &policy(), Order::ApiServer).warnings;
+    assert_eq!(
+        warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "yes")),
+        [concat!(
+            "colocate: opt-out-invalid: stork.libopenstorage.org/disableHyperconvergence is \"yes\", which is no ",
+            "boolean: it opts nothing out; write \"true\" to opt out"
+        )]
+    );
+    assert_eq!(
+        warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "true").scheduler("stork")),
+        [concat!(
+            "colocate: opt-out-without-effect: stork.libopenstorage.org/disableHyperconvergence opts out, but ",
+            "schedulerName is stork, which still schedules the pods; to leave it, write schedulerName: ",
+            "default-scheduler"
+        )]
+    );
+    assert_eq!(
+        warning(mounts(&["missing-data"]).with("/spec/schedulerName", Value::Null)),
+        [concat!(
+            "colocate: claim-missing: claim `missing-data` does not exist; the pod keeps scheduler default-scheduler, ",
+            "which cannot be changed later: mend this, then create the pod again"
+        )]
+    );
+}
+
+#[test]
+fn the_default_policy_knows_the_nine_built_in_kinds_and_no_other() {
+    let workloads = Workloads::default();
+    for kind in [&CHANGEABLE[..], &FIXED].concat() {
+        let workload = workloads.find(kind.group, kind.version, kind.name).unwrap();
+        let keys: Vec<_> = kind.template.split('/').skip(1).collect();
+        assert!(workload.path().iter().map(|key| &**key).eq(keys), "{kind:?}");
+        assert!(workloads.find("other.example.test", kind.version, kind.name).is_none());
+        assert!(workloads.find(kind.group, "v1beta1", kind.name).is_none());
+    }
+    assert!(workloads.find(ROLLOUT.group, ROLLOUT.version, ROLLOUT.name).is_none());
+}
+
+#[test]
+fn a_custom_workload_takes_the_place_of_a_built_in_one() {
+    let path = vec!["elsewhere".to_owned()];
+    let custom = Workload::custom("apps".into(), "v1".into(), "Deployment".into(), path, Update::Allowed);
+    let policy = Policy { workloads: Workloads::new([custom]), ..Policy::default() };
+    let moved = Kind { template: "/elsewhere", ..DEPLOYMENT };
+    hold(&[
+        row("its template is read where it is", Ask::create(moved, mounts(&["px-data"])), Reason::Injected)
+            .under(policy.clone())
+            .sets("stork"),
+        row("and nowhere else", Ask::create(DEPLOYMENT, mounts(&["px-data"])), Reason::NoTemplate).under(policy),
+    ]);
+}

@@ -1,0 +1,175 @@
+//! Who is left alone for the asking.
+
+use super::*;
+
+/// What is to be written by whoever opts out too late.
+const EFFECTIVE: &str = "to leave it, write schedulerName: default-scheduler";
+
+pub(super) fn all() -> Vec<Row> {
+    [spellings(), opt_outs(), owners_opted_out(), opted_out_templates()].into_iter().flatten().collect()
+}
+
+fn spellings() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for key in [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER] {
+        let mut says = |value: &str, reason, scheduler, warning| {
+            for kind in [POD, DEPLOYMENT] {
+                let ask = Ask::create(kind, px().annotated(key, value));
+                let row = row(format!("{key}: {value:?}"), ask, reason);
+                rows.push(Row { scheduler, warnings: Vec::from_iter(warning), ..row });
+            }
+        };
+        for value in ["1", "t", "T", "TRUE", "true", "True"] {
+            says(value, Reason::OptedOut, None, None);
+        }
+        for value in ["0", "f", "F", "FALSE", "false", "False"] {
+            says(value, Reason::Injected, Some("stork"), None);
+        }
+        for value in ["", "yes", "on", "tRUE", " true", "2", "\n"] {
+            says(value, Reason::Injected, Some("stork"), Some("which is no boolean"));
+        }
+    }
+    rows
+}
+
+fn opt_outs() -> Vec<Row> {
+    let [one, other] = [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER];
+    let own_key =
+        Policy { opt_out: OptOut { annotations: vec!["example.test/off".into()], ..OptOut::default() }, ..policy() };
+    vec![
+        row(
+            "one of two is enough",
+            Ask::create(POD, px().annotated(one, "false").annotated(other, "true")),
+            Reason::OptedOut,
+        ),
+        row(
+            "an invalid one beside a valid one",
+            Ask::create(POD, px().annotated(one, "x").annotated(other, "true")),
+            Reason::OptedOut,
+        )
+        .warns("which is no boolean"),
+        row(
+            "a long invalid one leaves room for what to write",
+            Ask::create(POD, px().annotated(one, &"x".repeat(1_000))),
+            Reason::Injected,
+        )
+        .sets("stork")
+        .warns("write \"true\" to opt out"),
+        row(
+            "an invalid one where nothing is found",
+            Ask::create(POD, mounts(&["local-data"]).annotated(one, "x")),
+            Reason::NoDriver,
+        )
+        .warns("which is no boolean"),
+        row("an invalid one with no claim", Ask::create(POD, mounts(&[]).annotated(one, "x")), Reason::NoClaims)
+            .warns("which is no boolean"),
+        row(
+            "an invalid one and a missing claim",
+            Ask::create(POD, mounts(&["missing-data"]).annotated(one, "x")),
+            Reason::ClaimMissing,
+        )
+        .warns("which is no boolean")
+        .warns("does not exist"),
+        row(
+            "a value that is no string",
+            Ask::create(ROLLOUT, px().with("/metadata/annotations", json!({one: true}))),
+            Reason::Injected,
+        )
+        .sets("stork")
+        .warns("is true, which is no boolean"),
+        row("keys are case-sensitive", Ask::create(POD, px().annotated(&one.to_lowercase(), "true")), Reason::Injected)
+            .sets("stork"),
+        row(
+            "a key of the configuration",
+            Ask::create(POD, px().annotated("example.test/off", "true")),
+            Reason::OptedOut,
+        )
+        .under(own_key.clone()),
+        row("a key that the configuration took out", Ask::create(POD, px().annotated(one, "true")), Reason::Injected)
+            .under(own_key)
+            .sets("stork"),
+        row(
+            "and another scheduler",
+            Ask::create(POD, px().annotated(one, "true").scheduler("mine")),
+            Reason::OtherScheduler,
+        ),
+        row(
+            "and the driver's scheduler",
+            Ask::create(POD, px().annotated(one, "true").scheduler("stork")),
+            Reason::OptOutWithoutEffect,
+        )
+        .warns(EFFECTIVE),
+    ]
+}
+
+fn leaving(group: &str, kind: &str) -> Policy {
+    let kind = OwnerKind { group: group.to_owned(), kind: kind.to_owned() };
+    Policy { opt_out: OptOut { owners: vec![kind], ..OptOut::default() }, ..policy() }
+}
+
+fn owners_left() -> Policy {
+    leaving("kafka.example.test", "PodSet")
+}
+
+fn owners_opted_out() -> Vec<Row> {
+    let controlled = |group: &str, kind: &str| Ask::create(POD, px()).controlled_by(group, kind);
+    let not_controlling = json!([{"apiVersion": "kafka.example.test/v1", "kind": "PodSet", "controller": false}]);
+    vec![
+        row(
+            "an owner that a template leaves alone anyway",
+            Ask::create(STATEFUL_SET, px()).controlled_by("kafka.example.test/v1", "PodSet"),
+            Reason::ControllerOwned,
+        )
+        .under(owners_left()),
+        row("the owner", controlled("kafka.example.test/v1beta2", "PodSet"), Reason::OwnerOptedOut)
+            .under(owners_left()),
+        row("an owner of another group", controlled("other.example.test/v1", "PodSet"), Reason::Injected)
+            .under(owners_left())
+            .sets("stork"),
+        row("an owner of another kind", controlled("kafka.example.test/v1", "Pods"), Reason::Injected)
+            .under(owners_left())
+            .sets("stork"),
+        row("an owner of the core group", controlled("v1", "PodSet"), Reason::OwnerOptedOut)
+            .under(leaving("", "PodSet")),
+        row("a template that is of such a kind itself", Ask::create(STATEFUL_SET, px()), Reason::OwnerOptedOut)
+            .under(leaving("apps", "StatefulSet")),
+        row("an update of one", Ask::update(STATEFUL_SET, px().scheduler("stork"), px()), Reason::OwnerOptedOut)
+            .under(leaving("apps", "StatefulSet")),
+        row("a template of that kind in another group", Ask::create(STATEFUL_SET, px()), Reason::Injected)
+            .under(leaving("example.test", "StatefulSet"))
+            .sets("stork"),
+        row(
+            "an owner that does not control",
+            Ask::create(POD, px()).with("/metadata/ownerReferences", not_controlling),
+            Reason::Injected,
+        )
+        .under(owners_left())
+        .sets("stork"),
+    ]
+}
+
+fn opted_out_templates() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let [one, other] = [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER];
+    for kind in templates_of_all() {
+        let ask = Ask::create(kind, px());
+        let metadata = json!({one: "true", other: "true"});
+        rows.push(
+            row("on the workload's own metadata", ask.with("/metadata/annotations", metadata), Reason::Injected)
+                .sets("stork"),
+        );
+        let injected = px().annotated(other, "true").scheduler("stork");
+        rows.push(
+            row("injected before it opted out", Ask::create(kind, injected), Reason::OptOutWithoutEffect)
+                .warns(EFFECTIVE),
+        );
+    }
+    rows
+}
+
+tests! {
+    a_boolean_is_what_go_parses_and_anything_else_earns_a_warning: spellings;
+    one_annotation_that_says_so_opts_out: opt_outs;
+    the_controller_of_a_pod_may_opt_it_out_by_its_kind: owners_opted_out;
+    opt_outs_of_a_workload_stand_in_its_template: opted_out_templates;
+}

@@ -1,0 +1,185 @@
+//! Decisions about updates: clauses (a) to (d), and what cannot change.
+
+use super::*;
+
+pub(super) fn all() -> Vec<Row> {
+    [updates(), put_back(), fixed()].into_iter().flatten().collect()
+}
+
+fn updates() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kind in CHANGEABLE.into_iter().chain([ROLLOUT]) {
+        let update = |old, new| Ask::update(kind, old, new);
+        let relabelled = update(px(), px()).with("/metadata/labels", json!({"team": "x"}));
+        let opted_out = px().annotated(DISABLE_HYPERCONVERGENCE, "true");
+        rows.extend([
+            row("(a) it names another scheduler", update(px(), px().scheduler("mine")), Reason::OtherScheduler),
+            row(
+                "(a) in the place of the driver's",
+                update(px().scheduler("stork"), px().scheduler("mine")),
+                Reason::OtherScheduler,
+            ),
+            row("(b) another label of its own", relabelled, Reason::TemplateUnchanged),
+            row(
+                "(b) nothing, with another scheduler",
+                update(px().scheduler("mine"), px().scheduler("mine")),
+                Reason::TemplateUnchanged,
+            ),
+            row(
+                "(b) nothing, with the driver's",
+                update(px().scheduler("stork"), px().scheduler("stork")),
+                Reason::TemplateUnchanged,
+            ),
+            row("(b) no template in both", update(Value::Null, Value::Null), Reason::TemplateUnchanged),
+            row("(d) a new image", update(px(), new_image(px())), Reason::Injected).sets("stork"),
+            row(
+                "(d) a new label of its pods",
+                update(px(), px().with("/metadata/labels", json!({"app": "y"}))),
+                Reason::Injected,
+            )
+            .sets("stork"),
+            row("(d) a new claim", update(mounts(&[]), px()), Reason::Injected).sets("stork"),
+            row("(d) no template before", update(Value::Null, px()), Reason::Injected).sets("stork"),
+            row("(d) no template now", update(px(), Value::Null), Reason::NoTemplate),
+            row(
+                "(d) a new image with the driver's",
+                update(px().scheduler("stork"), new_image(px().scheduler("stork"))),
+                Reason::AlreadySet,
+            ),
+            row("(d) it opts out", update(px(), opted_out.clone()), Reason::OptedOut),
+            row(
+                "(d) it opts out, and keeps the driver's",
+                update(px().scheduler("stork"), opted_out.scheduler("stork")),
+                Reason::OptOutWithoutEffect,
+            )
+            .warns("still schedules the pods"),
+            row(
+                "(d) its manifest names the field",
+                update(px(), new_image(px())).last_applied(&manifest(kind)),
+                Reason::SourceNamesScheduler,
+            ),
+            row("(d) a missing claim", update(px(), mounts(&["missing-data"])), Reason::ClaimMissing),
+            row("(d) of another provisioner", update(px(), mounts(&["local-data"])), Reason::NoDriver),
+            row("(d) another scheduler before", update(px().scheduler("mine"), px()), Reason::Injected).sets("stork"),
+            row(
+                "a controller",
+                update(px(), new_image(px())).controlled_by("apps/v1", "Deployment"),
+                Reason::ControllerOwned,
+            ),
+            row("a node", update(px(), px().with("/spec/nodeName", json!("n1"))), Reason::NodeNameSet),
+            row("a group", update(px(), px().with("/spec/schedulingGroup", json!({}))), Reason::SchedulingGroup),
+            row("templates: leave", update(px(), new_image(px())), Reason::TemplatesLeft).under(templates_left()),
+            row(
+                "templates: leave, and the driver's is taken away",
+                update(px().scheduler("stork"), px()),
+                Reason::TemplatesLeft,
+            )
+            .under(templates_left()),
+        ]);
+    }
+    rows
+}
+
+/// Clause (c): the update takes the driver's scheduler away.
+fn put_back() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kind in CHANGEABLE.into_iter().chain([ROLLOUT]) {
+        let replaced = |new| Ask::update(kind, px().scheduler("stork"), new);
+        let deleted = Ask::update(kind, mounts(&["missing-data"]).scheduler("stork"), mounts(&["missing-data"]));
+        let data = mounts(&["linstor-data"]);
+        let keeps = |says, ask| row(says, ask, Reason::Kept).sets("stork");
+        rows.extend([
+            keeps("the default", replaced(px())),
+            keeps("none", replaced(px().with("/spec/schedulerName", Value::Null))),
+            keeps("an empty one", replaced(px().scheduler(""))),
+            keeps("with a new image", replaced(new_image(px()))),
+            keeps("its claim was deleted", deleted),
+            keeps("a claim is missing", replaced(mounts(&["local-data", "missing-data"]))),
+            keeps("a claim is unknown", replaced(mounts(&["unknown-data"]))),
+            keeps("a claim of a driver beside one of none", replaced(mounts(&["local-data", "px-data"]))),
+            keeps("an opt-out that is no boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "yes")))
+                .warns("which is no boolean"),
+            row(
+                "the scheduler of the second driver",
+                Ask::update(kind, data.clone().scheduler("linstor-scheduler"), data),
+                Reason::Kept,
+            )
+            .under(two_drivers())
+            .sets("linstor-scheduler"),
+            row("it opts out", replaced(px().annotated(DISABLE_ADMISSION_CONTROLLER, "true")), Reason::OptedOut),
+            row(
+                "its manifest names the field",
+                replaced(px()).last_applied(&manifest(kind)),
+                Reason::SourceNamesScheduler,
+            ),
+            row(
+                "its applier owns the field",
+                replaced(px()).managed("Apply", &owned_fields(kind)),
+                Reason::SourceNamesScheduler,
+            ),
+            row("its claims are all of no driver", replaced(mounts(&["local-data", "by-hand-data"])), Reason::NoDriver),
+            row("it has no claim any more", replaced(mounts(&[])), Reason::NoClaims),
+            row("another driver's in its place", replaced(px().scheduler("linstor-scheduler")), Reason::AlreadySet)
+                .under(two_drivers()),
+            row("a controller", replaced(px()).controlled_by("example.test/v1", "Database"), Reason::ControllerOwned),
+            row("a scheduler of no driver any more", replaced(mounts(&["linstor-data"])), Reason::Injected)
+                .under(Policy { drivers: Drivers::new(vec![linstor()]), ..policy() })
+                .sets("linstor-scheduler"),
+        ]);
+    }
+    rows
+}
+
+/// Pods and Jobs, and custom resources of their kind, cannot change: only clause (c), and always.
+fn fixed() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kind in FIXED.into_iter().chain([ROLLOUT]) {
+        let policy = rollouts_with(Update::Refused);
+        let replaced = |new| Ask::update(kind, px().scheduler("stork"), new);
+        let opted_out = px().annotated(DISABLE_HYPERCONVERGENCE, "true");
+        let both = Policy { replaceable: ReplaceableSchedulers::new(vec!["stork".into()]), ..policy.clone() };
+        let own = [
+            row("the default", replaced(px()), Reason::Kept).sets("stork"),
+            row("none", replaced(px().with("/spec/schedulerName", Value::Null)), Reason::Kept).sets("stork"),
+            row("its claim is missing", replaced(mounts(&["missing-data"])), Reason::Kept).sets("stork"),
+            row("its claim is of no driver", replaced(mounts(&["local-data"])), Reason::Kept).sets("stork"),
+            row("it has no claim", replaced(mounts(&[])), Reason::Kept).sets("stork"),
+            row("it opts out", replaced(opted_out), Reason::Kept).sets("stork"),
+            row("its opt-out is no boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "x")), Reason::Kept)
+                .sets("stork")
+                .warns("which is no boolean"),
+            row("its manifest names the field", replaced(px()).last_applied(&manifest(kind)), Reason::Kept)
+                .sets("stork"),
+            row("its applier owns the field", replaced(px()).managed("Apply", &owned_fields(kind)), Reason::Kept)
+                .sets("stork"),
+            row("it has a controller", replaced(px()).controlled_by("batch/v1", "CronJob"), Reason::Kept).sets("stork"),
+            row("it is on its node", replaced(px().with("/spec/nodeName", json!("n1"))), Reason::Kept).sets("stork"),
+            row("another scheduler", replaced(px().scheduler("mine")), Reason::Immutable),
+            row("the driver's in both", replaced(new_image(px().scheduler("stork"))), Reason::Immutable),
+            row("nothing", Ask::update(kind, px(), px()), Reason::Immutable),
+            row("a new image", Ask::update(kind, px(), new_image(px())), Reason::Immutable),
+            row("the default in another's place", Ask::update(kind, px().scheduler("mine"), px()), Reason::Immutable),
+        ];
+        rows.extend(own.map(|row| row.under(policy.clone())));
+        rows.push(
+            row(
+                "the driver's, which is replaceable, in both",
+                replaced(new_image(px().scheduler("stork"))),
+                Reason::Immutable,
+            )
+            .under(both),
+        );
+    }
+    let replaced = |kind| Ask::update(kind, px().scheduler("stork"), px());
+    rows.extend([
+        row("a Pod under templates: leave", replaced(POD), Reason::Kept).under(templates_left()).sets("stork"),
+        row("a Job under templates: leave", replaced(JOB), Reason::TemplatesLeft).under(templates_left()),
+    ]);
+    rows
+}
+
+tests! {
+    an_update_changes_what_rolls_anyway_and_nothing_else: updates;
+    what_an_update_takes_away_is_put_back: put_back;
+    what_cannot_change_is_put_back_always: fixed;
+}
