@@ -65,6 +65,33 @@ spec:
 }
 
 #[test]
+fn workloads_of_a_kind_that_opted_out_are_left_alone_with_their_pods() {
+    let namespace = Namespace::new("kind-opted-out");
+    let config = "optOut: {owners: [{group: apps, kind: StatefulSet}, {group: batch, kind: Job}]}\n";
+    let colocate = Colocate::register(&namespace, config);
+    namespace.add_claim("data", PORTWORX_CLASS);
+
+    namespace.apply(&fixture("kinds.yaml"));
+
+    for pod in namespace.running_pods("", PODS_OF_KINDS) {
+        let expected = match pod.label("app") {
+            "statefulset" | "job" => "default-scheduler",
+            _ => "stork",
+        };
+        assert_eq!(namespace.bound_by(&pod), expected, "{}", pod.name());
+    }
+    for workload in workloads(&namespace) {
+        let expected = match workload.kind() {
+            "StatefulSet" | "Job" => "default-scheduler",
+            _ => "stork",
+        };
+        assert_eq!(workload.scheduler(), expected, "{}", workload.kind());
+    }
+    assert_eq!(colocate.reason_at_create("StatefulSet", "example"), "owner-opted-out");
+    assert_eq!(colocate.reason_at_create("Job", "example"), "owner-opted-out");
+}
+
+#[test]
 fn pods_of_an_owner_that_opted_out_are_left_alone() {
     let namespace = Namespace::new("owner");
     let colocate = Colocate::register(&namespace, "optOut: {owners: [{group: argoproj.io, kind: Rollout}]}\n");
