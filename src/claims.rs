@@ -24,11 +24,18 @@ impl Claims {
         }
     }
 
-    /// The owner of a claim that was missing a moment ago, once it is there; [`Owner::Missing`] when `patience` is over.
-    pub async fn await_owner(&self, namespace: &str, name: &str, patience: Duration) -> Owner {
+    /// The owners of claims that were missing a moment ago, in the order of their names: as soon as `enough` says that
+    /// these owners are, or none is missing; else when `patience` is over.
+    pub async fn await_owners(
+        &self,
+        namespace: &str,
+        names: &[&str],
+        patience: Duration,
+        enough: impl Fn(&[Owner]) -> bool,
+    ) -> Vec<Owner> {
         match self {
-            Self::Cluster(cluster) => cluster.await_owner(namespace, name, patience).await,
-            Self::Manifests(_) => Owner::Missing,
+            Self::Cluster(cluster) => cluster.await_owners(namespace, names, patience, enough).await,
+            Self::Manifests(_) => vec![Owner::Missing; names.len()],
         }
     }
 }

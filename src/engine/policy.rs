@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
 use super::driver::Drivers;
+use super::line::one_line;
 use super::workload::Workloads;
 
 /// The scheduler that Kubernetes fills in where a pod names none.
@@ -125,21 +126,15 @@ impl OptOut {
             match annotations.get(key).as_deref().and_then(parse_bool) {
                 Some(true) => read.set = read.set.or(Some(key)),
                 Some(false) => {}
-                None => read.invalid = read.invalid.or_else(|| Some((key, shortened(raw.get())))),
+                None => read.invalid = read.invalid.or_else(|| Some((key, one_line(raw.get(), ENOUGH)))),
             }
         }
         read
     }
 }
 
-/// Enough of a value to know it by, so that a warning has room for what to write instead.
-fn shortened(value: &str) -> String {
-    const ENOUGH: usize = 40;
-    match value.char_indices().nth(ENOUGH) {
-        None => value.to_owned(),
-        Some((end, _)) => format!("{}…", &value[..end]),
-    }
-}
+/// Enough characters of a value to know it by, so that a warning has room for what to write instead.
+const ENOUGH: usize = 40;
 
 /// What the opt-out annotations of a pod or template say.
 #[derive(Debug, Default)]

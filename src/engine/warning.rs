@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::line::one_line;
+
 /// The API server cuts a longer one when all warnings of a request pass 4,096 characters together.
 const MAX_CHARS: usize = 256;
 
@@ -12,15 +14,7 @@ pub struct Warning(String);
 impl Warning {
     /// A warning that begins with `word`: a [`Reason`](super::Reason)'s, or one of its own kind.
     pub(crate) fn new(word: &str, text: impl fmt::Display) -> Self {
-        // A control character would make the API server drop the whole warning.
-        let line: String = format!("colocate: {word}: {text}")
-            .chars()
-            .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
-            .collect();
-        match line.char_indices().nth(MAX_CHARS) {
-            None => Self(line),
-            Some(_) => Self(line.chars().take(MAX_CHARS - 1).chain(['…']).collect()),
-        }
+        Self(one_line(&format!("colocate: {word}: {text}"), MAX_CHARS))
     }
 
     /// The line.

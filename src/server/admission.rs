@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::claims::Claims;
-use crate::engine::{ClaimRef, Decision, Malformed, Owner, Pending, Policy, Request, Response, Review, Step, examine};
+use crate::engine::{
+    ClaimRef, Decision, Malformed, Owner, Pending, Policy, Request, Response, Review, Step, examine, one_line,
+};
 use crate::metrics::Metrics;
 
 /// Decides requests by a policy and what is known of claims.
@@ -50,16 +52,21 @@ impl Admission {
     async fn owners(&self, request: &Request<'_>, pending: &Pending<'_>, timeout: Duration) -> Vec<Owner> {
         let (namespace, claims) = (request.namespace(), pending.claims());
         let mut owners: Vec<_> = claims.iter().map(|claim| self.claims.owner(namespace, claim)).collect();
-        if !pending.may_wait() {
+        if !pending.may_wait() || pending.has_driver(&owners) {
             return owners;
         }
-        let end = Instant::now() + self.patience.min(share(timeout));
-        for (claim, owner) in claims.iter().zip(0..) {
-            let ClaimRef::Named(name) = claim else { continue };
-            if owners[owner] == Owner::Missing && !pending.has_driver(&owners) {
-                let patience = end.saturating_duration_since(Instant::now());
-                owners[owner] = self.claims.await_owner(namespace, name, patience).await;
-            }
+        let missing = claims.iter().zip(&mut owners).filter(|(_, owner)| **owner == Owner::Missing);
+        let (names, places): (Vec<_>, Vec<_>) = missing
+            .filter_map(|(claim, owner)| match claim {
+                ClaimRef::Named(name) => Some((*name, owner)),
+                ClaimRef::Template { .. } | ClaimRef::Inline { .. } => None,
+            })
+            .unzip();
+        if !names.is_empty() {
+            let patience = self.patience.min(share(timeout));
+            let arrived =
+                self.claims.await_owners(namespace, &names, patience, |owners| pending.has_driver(owners)).await;
+            places.into_iter().zip(arrived).for_each(|(place, owner)| *place = owner);
         }
         owners
     }
@@ -71,9 +78,10 @@ impl Admission {
         tracing::debug!(
             reason,
             operation,
-            kind = %kind.kind,
-            namespace = request.namespace(),
-            name = %request.display_name(),
+            // The sender's words as strings, which each format escapes in its own way.
+            kind = one_line(&kind.kind, MAX_NAME),
+            namespace = one_line(request.namespace(), MAX_NAME),
+            name = one_line(&request.display_name(), MAX_NAME),
             dry_run = request.dry_run,
             scheduler = decision.scheduler.as_deref(),
             claims = decision.found,
@@ -82,6 +90,9 @@ impl Admission {
         );
     }
 }
+
+/// No name in Kubernetes has more characters.
+const MAX_NAME: usize = 253;
 
 /// The part of the sender's timeout that may be spent: the API server rounds it up to whole seconds, and the answer has
 /// to travel too.

@@ -11,11 +11,15 @@ use hyper::{Method, Request, StatusCode};
 
 use super::{Admission, Response, Service};
 use crate::duration::GoDuration;
+use crate::engine::one_line;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 
 /// The API server sends up to 17.4 MB (measured: an object of 3 MiB with managed fields, its characters escaped).
 const MAX_BODY: usize = 20 * 1024 * 1024;
+
+/// As much as the API server shows of an answer that is an error, more or less, in characters.
+const MAX_LINE: usize = 512;
 
 /// The API server's own timeout for a webhook that names none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,7 +66,7 @@ impl Routes {
 impl Service for Routes {
     async fn answer(&self, request: Request<Incoming>) -> Response {
         let response = self.route(request).await.unwrap_or_else(|refusal| {
-            tracing::debug!(%refusal, "refused a request");
+            tracing::debug!(refusal = refusal.line(), "refused a request");
             refusal.into_response()
         });
         self.metrics.answered(response.status().as_u16());
@@ -94,6 +98,11 @@ impl Refusal {
         if error.is::<LengthLimitError>() { Self::TooLarge } else { Self::Truncated(error.to_string()) }
     }
 
+    /// The one line that is answered and logged. Some of it is the sender's own text.
+    fn line(&self) -> String {
+        one_line(&self.to_string(), MAX_LINE)
+    }
+
     fn into_response(self) -> Response {
         let (status, header) = match self {
             Self::Path(_) => (StatusCode::NOT_FOUND, None),
@@ -104,7 +113,7 @@ impl Refusal {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Self::Truncated(_) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
         };
-        let mut response = text(status, &self.to_string());
+        let mut response = text(status, &self.line());
         if let Some((name, value)) = header {
             insert(&mut response, name, value);
         }

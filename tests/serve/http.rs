@@ -38,6 +38,11 @@ fn a_body_that_is_no_review_is_a_bad_request_and_the_connection_goes_on() {
         (br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}"#, "v1beta1"),
         (br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}"#, "request"),
         (b"\xff\xfe", "line 1 column"),
+        (
+            br#"{"kind":"AdmissionReview","apiVersion":"a\n2026-11-23 INFO forged\r\nb"}"#,
+            "a\u{fffd}2026-11-23 INFO forged",
+        ),
+        (br#"{"kind":"AdmissionReview","request":{"operation":"x\ny"}}"#, "x\u{fffd}y"),
     ] {
         assert_refused(&connection.send("POST /mutate", body), 400, part);
     }
@@ -71,4 +76,13 @@ fn the_admin_port_has_three_paths() {
     assert_eq!(server.admin("/readyz").body, "ok\n");
     assert_eq!(server.admin("/metrics").status, 200);
     assert_eq!(server.admin("/").status, 404);
+}
+
+#[test]
+fn what_the_sender_wrote_is_not_answered_at_length() {
+    let server = Server::start("");
+    let body = format!(r#"{{"kind":"{}"}}"#, "k".repeat(100_000));
+    let answer = server.send("POST /mutate", body.as_bytes());
+    assert_refused(&answer, 400, "kkk");
+    assert!(answer.body.len() < 1_000, "{} bytes", answer.body.len());
 }
