@@ -27,8 +27,8 @@ test: ## Run every test, unit to end to end, on a real control plane (and Go)
 
 cluster: ## Start a playground: a real control plane with colocate in it
 	@tests/controlplane/build >/dev/null
-	@cargo build --locked --bin colocate
-	@cargo run --locked --quiet --example cluster
+	@cargo build --locked --bin colocate --example cluster
+	@$(CARGO_TARGET_DIR)/debug/examples/cluster
 
 format: ## Check that all code is formatted
 	@cargo fmt --check

@@ -1,5 +1,6 @@
 //! The command line: what a person can ask for. Each command is a file; here is only what they share.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -34,12 +35,18 @@ impl Cli {
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("colocate: {}", one_line(&error));
                 ExitCode::FAILURE
             }
         }
     }
+}
+
+/// Whether whoever read our output has had enough of it, as `head` has.
+fn reader_left(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// An error and its causes; a cause that the text before it holds already is not said again.

@@ -2,164 +2,131 @@
 //!
 //! One YAML file, all of it optional. What differs by process (addresses, files, logging) is a flag and not here.
 
-use std::collections::HashSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod driver;
+mod error;
+mod workload;
+
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::duration::GoDuration;
 use crate::engine;
 
+pub use error::{Error, Location};
+
+use driver::{Driver, Drivers};
+use error::Invalid;
+use workload::CustomWorkloads;
+
 /// The configuration as it is written. `Config::default()` is what an empty file means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
+    #[serde(deserialize_with = "or_default")]
     mode: Mode,
+    #[serde(deserialize_with = "or_default")]
     templates: Templates,
+    #[serde(deserialize_with = "or_default")]
     drivers: Drivers,
-    replaceable_schedulers: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    replaceable_schedulers: ReplaceableSchedulers,
+    #[serde(deserialize_with = "or_default")]
     opt_out: OptOut,
-    custom_workloads: Vec<CustomWorkload>,
+    #[serde(deserialize_with = "or_default")]
+    custom_workloads: CustomWorkloads,
+    #[serde(deserialize_with = "or_default")]
     missing_claim: MissingClaim,
+    #[serde(deserialize_with = "or_default")]
     drain: Drain,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Inject,
-            templates: Templates::Inject,
-            drivers: Drivers::default(),
-            replaceable_schedulers: vec![engine::DEFAULT_SCHEDULER.to_owned()],
-            opt_out: OptOut::default(),
-            custom_workloads: Vec::new(),
-            missing_claim: MissingClaim::default(),
-            drain: Drain::default(),
-        }
-    }
+/// A key with nothing behind it, as where all that stood there was commented out, is as good as no key.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Mode {
+    #[default]
     Inject,
     Audit,
     Off,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Templates {
+    #[default]
     Inject,
     Leave,
 }
 
-/// The drivers by rank, with no name and no provisioner twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Driver>")]
-struct Drivers(Vec<Driver>);
+#[serde(transparent)]
+struct ReplaceableSchedulers(Vec<String>);
 
-impl Default for Drivers {
+impl Default for ReplaceableSchedulers {
     fn default() -> Self {
-        Self(vec![Driver::from(engine::Driver::portworx())])
-    }
-}
-
-impl TryFrom<Vec<Driver>> for Drivers {
-    type Error = Invalid;
-
-    fn try_from(drivers: Vec<Driver>) -> Result<Self, Invalid> {
-        let (mut names, mut provisioners) = (HashSet::new(), HashSet::new());
-        for driver in &drivers {
-            if !names.insert(&driver.name) {
-                return Err(Invalid(format!("two drivers are called `{}`: give each its own name", driver.name)));
-            }
-            if let Some(twice) = driver.provisioners.iter().find(|name| !provisioners.insert(*name)) {
-                let text = format!("provisioner `{twice}` stands in two places: a volume belongs to one driver");
-                return Err(Invalid(text));
-            }
-        }
-        Ok(Self(drivers))
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "DriverFields")]
-struct Driver {
-    name: String,
-    provisioners: Vec<String>,
-    scheduler: String,
-}
-
-/// A driver as it is written; only a built-in one may leave fields out.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DriverFields {
-    name: String,
-    provisioners: Option<Vec<String>>,
-    scheduler: Option<String>,
-}
-
-impl TryFrom<DriverFields> for Driver {
-    type Error = Invalid;
-
-    fn try_from(fields: DriverFields) -> Result<Self, Invalid> {
-        let DriverFields { name, provisioners, scheduler } = fields;
-        let built_in = (name == "portworx").then(|| Self::from(engine::Driver::portworx()));
-        let missing = |field: &str| {
-            Invalid(format!("driver `{name}` has no `{field}`; only the built-in driver `portworx` may leave it out"))
-        };
-        let provisioners = provisioners
-            .or_else(|| built_in.as_ref().map(|driver| driver.provisioners.clone()))
-            .filter(|p| !p.is_empty());
-        let driver = Self {
-            provisioners: provisioners.ok_or_else(|| missing("provisioners"))?,
-            scheduler: scheduler.or(built_in.map(|driver| driver.scheduler)).ok_or_else(|| missing("scheduler"))?,
-            name,
-        };
-        if driver.scheduler.is_empty() || driver.provisioners.iter().any(String::is_empty) {
-            return Err(Invalid(format!("driver `{}` has an empty scheduler or provisioner", driver.name)));
-        }
-        if driver.scheduler == engine::DEFAULT_SCHEDULER {
-            let text = format!(
-                "driver `{}` has the scheduler `{}`, which every pod gets anyway; name the driver's own scheduler",
-                driver.name, driver.scheduler
-            );
-            return Err(Invalid(text));
-        }
-        Ok(driver)
-    }
-}
-
-impl From<engine::Driver> for Driver {
-    fn from(driver: engine::Driver) -> Self {
-        Self {
-            name: driver.name.to_string(),
-            provisioners: driver.provisioners.iter().map(ToString::to_string).collect(),
-            scheduler: driver.scheduler.to_string(),
-        }
+        Self(vec![engine::DEFAULT_SCHEDULER.to_owned()])
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct OptOut {
-    annotations: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    annotations: Annotations,
+    #[serde(deserialize_with = "or_default")]
     owners: Vec<OwnerKind>,
     /// Read by whoever writes the webhook's `namespaceSelector`; the server sees no Namespace.
-    namespace_label: String,
+    namespace_label: Key,
 }
 
 impl Default for OptOut {
     fn default() -> Self {
         Self {
-            annotations: engine::OptOut::default().annotations.iter().map(ToString::to_string).collect(),
+            annotations: Annotations::default(),
             owners: Vec::new(),
-            namespace_label: engine::DISABLE_ADMISSION_CONTROLLER.to_owned(),
+            namespace_label: Key(engine::DISABLE_ADMISSION_CONTROLLER.to_owned()),
         }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Annotations(Vec<Key>);
+
+impl Default for Annotations {
+    fn default() -> Self {
+        Self(engine::OptOut::default().annotations.iter().map(|key| Key(key.to_string())).collect())
+    }
+}
+
+/// The key of an annotation or a label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Key(String);
+
+impl TryFrom<String> for Key {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        if text.is_empty() || text.contains(char::is_whitespace) {
+            return Err(Invalid(format!(
+                "`{text}` is no key of an annotation or a label; write one such as example.com/opt-out"
+            )));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.0
     }
 }
 
@@ -169,52 +136,6 @@ struct OwnerKind {
     #[serde(default)]
     group: String,
     kind: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CustomWorkload {
-    group: String,
-    version: String,
-    /// The plural, as in a webhook's rules; the server itself goes by the kind.
-    resource: String,
-    kind: String,
-    path: TemplatePath,
-    #[serde(default = "yes")]
-    update: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// Where a pod template stands in an object: a JSON pointer (RFC 6901) of object keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct TemplatePath(Vec<String>);
-
-impl TryFrom<String> for TemplatePath {
-    type Error = Invalid;
-
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        let wrong = |what: &str| Invalid(format!("path `{text}` {what}; write a JSON pointer such as /spec/template"));
-        let pointer =
-            json_patch::jsonptr::Pointer::parse(&text).map_err(|error| wrong(&format!("is wrong: {error}")))?;
-        let keys: Vec<_> = pointer.tokens().map(|token| token.decoded().into_owned()).collect();
-        if keys.is_empty() {
-            return Err(wrong("is the whole object"));
-        }
-        if keys[0] == "metadata" {
-            return Err(wrong("leads into metadata, which holds no pod template"));
-        }
-        Ok(Self(keys))
-    }
-}
-
-impl From<TemplatePath> for String {
-    fn from(path: TemplatePath) -> Self {
-        json_patch::jsonptr::PointerBuf::from_tokens(path.0).to_string()
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,71 +173,6 @@ impl Default for Drain {
     }
 }
 
-/// A value that has the right type and makes no sense.
-#[derive(Debug)]
-struct Invalid(String);
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A key that does not exist.
-    #[error("{location}: unknown key `{key}`{}", nearest(.key, .known))]
-    UnknownKey {
-        /// Where.
-        location: Location,
-        /// The key.
-        key: String,
-        /// The keys that exist there.
-        known: Vec<&'static str>,
-    },
-    /// Text that is no configuration.
-    #[error("{location}: {message}")]
-    Invalid {
-        /// Where.
-        location: Location,
-        /// What is wrong.
-        message: String,
-    },
-}
-
-/// A place in a file.
-#[derive(Debug)]
-pub struct Location {
-    file: String,
-    line_and_column: Option<(u64, u64)>,
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line_and_column {
-            Some((line, column)) => write!(f, "{}:{line}:{column}", self.file),
-            None => f.write_str(&self.file),
-        }
-    }
-}
-
-fn nearest(key: &str, known: &[&str]) -> String {
-    let distance = |name: &&&str| strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase());
-    match known.iter().min_by_key(distance).filter(|name| distance(name) * 2 <= name.len()) {
-        Some(name) => format!("; did you mean `{name}`?"),
-        None => format!("; the keys here are {}", known.join(", ")),
-    }
-}
-
 impl Config {
     /// Reads a file.
     ///
@@ -333,26 +189,25 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: &str, file: &str) -> Result<Self, Error> {
-        // serde-saphyr reads an empty document as null, which is no mapping.
-        let empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-        let config = if empty {
-            Self::default()
-        } else {
-            serde_saphyr::from_str(text).map_err(|error| located(&error, file))?
-        };
-        config.check(file)
+        // An empty file, or one of comments alone, is null to YAML.
+        let config: Option<Self> = serde_saphyr::from_str(text).map_err(|error| Error::found(&error, file))?;
+        config.unwrap_or_default().check(file)
     }
 
+    /// What no part of the configuration can see for itself.
     fn check(self, file: &str) -> Result<Self, Error> {
-        let replaceable = |driver: &&Driver| self.replaceable_schedulers.contains(&driver.scheduler);
-        if let Some(driver) = self.drivers.0.iter().find(replaceable) {
-            return Err(Error::Invalid {
-                location: Location { file: file.to_owned(), line_and_column: None },
-                message: format!(
-                    "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: take it out there, or each driver would undo the other",
-                    driver.scheduler, driver.name
-                ),
-            });
+        let replaceable = |driver: &&Driver| self.replaceable_schedulers.0.contains(&driver.scheduler);
+        if let Some(Driver { name, scheduler, .. }) = self.drivers.iter().find(replaceable) {
+            let message = format!(
+                "`{scheduler}` is the scheduler of driver `{name}` and also in replaceableSchedulers: take it out there, or each driver would undo the other"
+            );
+            return Err(Error::contradiction(file, message));
+        }
+        let Drain { grace, timeout } = self.drain;
+        if timeout.0 < grace.0 {
+            let message =
+                format!("drain.timeout ({timeout}) is shorter than drain.grace ({grace}), which is a part of it");
+            return Err(Error::contradiction(file, message));
         }
         Ok(self)
     }
@@ -367,10 +222,6 @@ impl Config {
 
     /// The rules of the engine.
     pub fn policy(&self) -> engine::Policy {
-        let custom = self.custom_workloads.iter().cloned().map(|custom| {
-            let update = if custom.update { engine::Update::Allowed } else { engine::Update::Refused };
-            engine::Workload::custom(custom.group, custom.version, custom.kind, custom.path.0, update)
-        });
         engine::Policy {
             mode: match self.mode {
                 Mode::Inject => engine::Mode::Inject,
@@ -381,13 +232,13 @@ impl Config {
                 Templates::Inject => engine::Templates::Inject,
                 Templates::Leave => engine::Templates::Leave,
             },
-            drivers: engine::Drivers::new(self.drivers.0.iter().map(Driver::to_engine).collect()),
-            replaceable: engine::ReplaceableSchedulers::new(self.replaceable_schedulers.clone()),
+            drivers: engine::Drivers::new(self.drivers.iter().map(Driver::to_engine).collect()),
+            replaceable: engine::ReplaceableSchedulers::new(self.replaceable_schedulers.0.clone()),
             opt_out: engine::OptOut {
-                annotations: self.opt_out.annotations.iter().map(|key| key.as_str().into()).collect(),
+                annotations: self.opt_out.annotations.0.iter().map(|key| key.0.as_str().into()).collect(),
                 owners: self.opt_out.owners.iter().cloned().map(OwnerKind::into_engine).collect(),
             },
-            workloads: engine::Workloads::new(custom),
+            workloads: self.custom_workloads.to_engine(),
             missing_claim: match self.missing_claim.then {
                 Then::Skip => engine::MissingClaim::Skip,
                 Then::Inject => engine::MissingClaim::Inject,
@@ -411,16 +262,6 @@ impl Config {
     }
 }
 
-impl Driver {
-    fn to_engine(&self) -> engine::Driver {
-        engine::Driver {
-            name: self.name.as_str().into(),
-            provisioners: self.provisioners.iter().map(|name| name.as_str().into()).collect(),
-            scheduler: self.scheduler.as_str().into(),
-        }
-    }
-}
-
 impl OwnerKind {
     fn into_engine(self) -> engine::OwnerKind {
         engine::OwnerKind { group: self.group, kind: self.kind }
@@ -435,32 +276,6 @@ impl FromStr for Config {
     }
 }
 
-fn located(error: &serde_saphyr::Error, file: &str) -> Error {
-    let error = error.without_snippet();
-    let location = Location {
-        file: file.to_owned(),
-        line_and_column: error.location().map(|location| (location.line(), location.column())),
-    };
-    match error {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            Error::UnknownKey { location, key: field.clone(), known: expected.clone() }
-        }
-        serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => {
-            Error::Invalid { location, message: format!("`{variant}` is not one of {}", expected.join(", ")) }
-        }
-        error => Error::Invalid { location, message: message(error) },
-    }
-}
-
-/// The text of an error without the place, which stands before it already.
-fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(place) => text[..place].to_owned(),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,7 +286,14 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_the_default_and_the_default_is_the_engines() {
-        for text in ["", "\n", "# nothing\n", "{}"] {
+        for text in [
+            "",
+            "\n",
+            "# nothing\n",
+            "---\n# nothing\n",
+            "{}",
+            "mode:\ndrivers: null\noptOut:\n  # annotations: []\nmissingClaim: ~\n",
+        ] {
             assert_eq!(Config::parse(text, "config.yaml").unwrap(), Config::default(), "{text:?}");
         }
         assert_eq!(Config::default().policy(), engine::Policy::default());
@@ -500,7 +322,7 @@ mod tests {
         );
         assert_eq!(
             error("missingClaim:\n  timeout: 2s\n"),
-            "config.yaml:2:3: unknown key `timeout`; the keys here are wait, then"
+            "config.yaml:2:3: unknown key `timeout`; the nearest key here is `then`, of wait, then"
         );
         assert!(error("drivers:\n- name: portworx\n  schedular: x\n").contains("did you mean `scheduler`?"));
     }
@@ -527,6 +349,22 @@ mod tests {
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: spec.template}]\n",
                 "write a JSON pointer such as /spec/template",
             ),
+            (
+                "customWorkloads: [{group: apps, version: v1, resource: deployments, kind: Deployment, path: /spec/template}]\n",
+                "Deployment of apps/v1 is built in",
+            ),
+            (
+                "customWorkloads: [{group: g/v1, version: v1, resource: rs, kind: R, path: /spec}]\n",
+                "`g/v1` is no API group",
+            ),
+            ("customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /}]\n", "has an empty step"),
+            ("drivers: [{name: portworx, provisioners: []}]\n", "an empty list of provisioners"),
+            ("optOut: {annotations: ['']}\n", "is no key of an annotation"),
+            ("drain: {grace: 5s, timeout: 1s}\n", "drain.timeout (1s) is shorter than drain.grace (5s)"),
+            ("drivers: portworx\n", "config.yaml:1:10: a list is expected here"),
+            ("optOut: true\n", "config.yaml:1:9: a mapping of keys and values is expected here"),
+            ("mode: inject\nmode: audit\n", "each key stands once"),
+            ("mode: inject\n---\nmode: audit\n", "the file holds one"),
             ("mode: [\n", "config.yaml:"),
         ] {
             let error = error(text);

@@ -24,7 +24,8 @@ impl FromStr for GoDuration {
     fn from_str(text: &str) -> Result<Self, NotADuration> {
         let wrong = || NotADuration(text.to_owned());
         // jiff reads more than Go does: spaces, whole words, ISO 8601.
-        if text.contains([' ', ',', ':', 'P', 'p']) {
+        let mut units = text.split(|c: char| c.is_ascii_digit() || c == '.').filter(|unit| !unit.is_empty());
+        if !units.all(|unit| ["h", "m", "s", "ms", "us", "µs", "ns"].contains(&unit)) {
             return Err(wrong());
         }
         if text == "0" {
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_go_does_not_read_is_refused() {
-        for text in ["", "2", "two seconds", "2 s", "PT2S", "-2s", "1:30", "2x"] {
+        for text in ["", "2", "two seconds", "2 s", "PT2S", "-2s", "1:30", "2x", "2sec", "1d"] {
             assert_eq!(text.parse::<GoDuration>(), Err(NotADuration(text.to_owned())));
         }
     }

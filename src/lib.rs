@@ -13,20 +13,20 @@
 //!
 //! | room | what it is for | may use |
 //! |---|---|---|
-//! | [`engine`] | what the product exists for: decide about an object, and change it | nothing of ours; no I/O, no clock, nothing asynchronous |
-//! | [`config`], [`duration`] | the configuration file, and the only home of defaults | `engine` |
-//! | [`cluster`] | claims, classes and volumes as a cluster has them, and the wait for a claim on its way | `engine` |
-//! | [`manifest`] | the same, from files | `engine` |
-//! | [`claims`] | the one or the other, behind one question | `cluster`, `manifest` |
-//! | [`server`] | HTTP over TLS: listener, routes, one review from bytes to bytes | `claims`, `engine` |
-//! | [`admin`] | probes and metrics, on a plain port | `server`'s connections |
-//! | [`tls`] | certificates: read from files, or issued | |
-//! | [`probe`] | the other end of the wire: sends one review | |
-//! | [`readiness`], [`shutdown`], [`metrics`], [`log`] | what a process needs beside | |
 //! | [`cli`] | a file a command: wiring and printing only | all of it |
+//! | [`admin`] | probes and metrics, on a plain port | `server`'s connections, `readiness`, `metrics` |
+//! | [`server`] | HTTP over TLS: listener, routes, one review from bytes to bytes | `claims`, `engine`, `duration`, and what a process needs |
+//! | [`probe`] | the other end of the wire: sends one review | `engine`, `duration` |
+//! | [`claims`] | the cluster's or the files', behind one question | `cluster`, `manifest`, `engine` |
+//! | [`cluster`] | claims, classes and volumes as a cluster has them, and the wait for a claim on its way | `engine`, `storage`, `readiness` |
+//! | [`manifest`] | the same, from files | `engine`, `storage` |
+//! | `storage` | Kubernetes' storage objects, reduced to what ownership depends on | `engine` |
+//! | [`config`] | the configuration file, and the only home of defaults | `engine`, `duration` |
+//! | [`tls`] | certificates: read from files, or issued | |
+//! | [`readiness`], [`shutdown`], [`metrics`], [`log`], [`duration`] | what a process needs beside | |
+//! | [`engine`] | what the product exists for: decide about an object, and change it | nothing of ours; no I/O, no clock, nothing asynchronous |
 //!
-//! Arrows point down this table's order of dependence only: `cli` knows everything, and `engine` knows nothing of ours. A
-//! test holds `engine` free of kube, hyper and tokio.
+//! A room uses what the table says and nothing else: `tests/house.rs` holds it to that.
 
 pub mod admin;
 pub mod claims;

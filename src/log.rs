@@ -47,7 +47,7 @@ pub fn init(format: Format, level: Level) {
         .with_target(env!("CARGO_PKG_NAME"), level)
         // Says again what is logged here with the name of the resource.
         .with_target("kube_runtime::watcher", LevelFilter::OFF)
-        .with_target("kube_client", level.min(LevelFilter::ERROR));
+        .with_target("kube_client", LevelFilter::OFF);
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     let layer = match format {
         Format::Text => layer.with_ansi(stderr().is_terminal()).with_target(false).boxed(),

@@ -98,10 +98,12 @@ async fn connection<S: Service>(stream: TcpStream, tls: Option<TlsAcceptor>, ser
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let Some(tls) = tls else { return converse(stream, service, shutdown).await };
-    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => converse(stream, service, shutdown).await,
-        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream));
+    match shutdown.closing.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => converse(stream, service, shutdown).await,
+        Some(Ok(Err(error))) => tracing::debug!(%error, "a TLS handshake failed"),
+        Some(Err(_)) => tracing::debug!("a TLS handshake took too long"),
+        None => {}
     }
 }
 

@@ -14,7 +14,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::Union;
-use proptest::test_runner::{Config, TestError, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use serde_json::{Map, Value, json};
 
 /// A kind, the keys that lead to its pod template, and the JSON pointer to its pod spec.
@@ -322,8 +322,11 @@ fn apply(patch: &Patch, object: &Value) -> Result<(Value, String), TestCaseError
     Ok((patched, spec))
 }
 
+/// The same cases in every run: a test that fails on one machine fails on all.
+const SEED: RngSeed = RngSeed::Fixed(20_261_123);
+
 fn for_all<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, rng_seed: SEED, ..Config::default() };
     match TestRunner::new(config).run(strategy, test) {
         Ok(()) => {}
         Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:#?}"),
@@ -342,8 +345,11 @@ fn a_patch_applies_changes_one_field_and_never_twice() {
         prop_assert_eq!(spec, case.kind.spec);
         patched.set(patched.get() + 1);
         kept.set(kept.get() + u32::from(!case.old.is_null()));
-        let again = Case { object, old: Value::Null, ..case };
-        prop_assert_eq!(again.patch(), None, "it was patched again: {}", again.object);
+        // At an update the API server asks again with the same old object; either way nothing is left to do.
+        for old in [case.old.clone(), Value::Null] {
+            let again = Case { object: object.clone(), old, ..case.clone() };
+            prop_assert_eq!(again.patch(), None, "it was patched again: {}", again.object);
+        }
         Ok(())
     });
     // Objects that are malformed on purpose must leave enough of those that are not.

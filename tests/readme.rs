@@ -33,3 +33,8 @@ fn the_configuration_in_the_readme_is_the_default_and_every_example_is_valid() {
         examples.iter().map(|text| Config::parse(text, "README.md").expect("an example is valid")).collect();
     assert_eq!(configs[0], Config::default());
 }
+
+#[test]
+fn nothing_is_left_to_fill_in() {
+    assert!(!readme().contains("@TIMES"));
+}

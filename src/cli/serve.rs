@@ -1,5 +1,6 @@
 //! `colocate serve`: the admission server.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
     config: Option<PathBuf>,
 
-    /// Where admission reviews are answered.
+    /// Where admission reviews are answered: an IP address and a port, [::]:8443 for both families.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
 
@@ -67,7 +68,7 @@ impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
         let (false, Some(certificate), Some(key)) = (self.print_config, &self.tls_cert, &self.tls_key) else {
-            print!("{}", config.to_yaml()?);
+            std::io::stdout().write_all(config.to_yaml()?.as_bytes())?;
             return Ok(());
         };
         log::init(self.log_format, self.log_level);
@@ -108,10 +109,13 @@ impl Serve {
     async fn claims(&self, readiness: &Readiness, tasks: &mut JoinSet<()>) -> anyhow::Result<Claims> {
         if !self.manifests.is_empty() {
             let inventory = manifest::load(&self.manifests)?;
-            tracing::info!(
-                claims = inventory.claim_count(),
-                "claims are those of --manifests; no cluster is contacted"
-            );
+            let claims = inventory.claim_count();
+            tracing::info!(claims, "claims are those of --manifests; no cluster is contacted");
+            if claims == 0 {
+                tracing::warn!(
+                    "--manifests holds no claim: directories are read for *.yaml, *.yml and *.json, without hidden ones and links"
+                );
+            }
             return Ok(Claims::Manifests(inventory));
         }
         let cluster = Cluster::infer().await?;

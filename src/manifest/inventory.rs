@@ -38,7 +38,7 @@ pub enum Error {
         message: String,
     },
     /// A document names a kind that it is not built as.
-    #[error("{}: document {document} is no {kind}", .path.display())]
+    #[error("{}: document {document} is no {kind}: {what}", .path.display())]
     WrongShape {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum Error {
         /// The kind that it names.
         kind: String,
         /// What is wrong.
-        source: serde_json::Error,
+        what: String,
     },
 }
 
@@ -67,47 +67,69 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, Error> {
 
 fn load_file(path: &Path, inventory: &mut Inventory) -> Result<(), Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+    // The limits of the library are for text from strangers; these are the operator's own files.
+    let options = serde_saphyr::options! { budget: None };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
         .map_err(|error| Error::NotYaml { path: path.to_owned(), message: error.render() })?;
     for (index, document) in documents.into_iter().enumerate() {
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
-        add(document, inventory).map_err(|source| Error::WrongShape {
+        add(document, inventory).map_err(|what| Error::WrongShape {
             path: path.to_owned(),
             document: index + 1,
             kind,
-            source,
+            what,
         })?;
     }
     Ok(())
 }
 
-fn add(mut document: Value, inventory: &mut Inventory) -> Result<(), serde_json::Error> {
-    match (document["apiVersion"].as_str(), document["kind"].as_str()) {
-        (Some("v1"), Some("PersistentVolumeClaim")) => {
-            let claim: PersistentVolumeClaim = decode(document)?;
+/// Adds what a document describes; of two that describe the same object, the last counts, as with `kubectl apply`.
+fn add(mut document: Value, inventory: &mut Inventory) -> Result<(), String> {
+    let (version, kind) =
+        (document["apiVersion"].as_str().unwrap_or_default(), document["kind"].as_str().unwrap_or_default());
+    match (version, kind) {
+        ("v1", "PersistentVolumeClaim") => {
+            let (name, claim): (_, PersistentVolumeClaim) = decode(document)?;
             let namespace = claim.namespace().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-            inventory.insert_claim(&namespace, &claim.name_any(), Claim::from(&claim));
+            inventory.insert_claim(&namespace, &name, Claim::from(&claim));
         }
-        (Some("v1"), Some("PersistentVolume")) => {
-            let volume: PersistentVolume = decode(document)?;
-            inventory.volumes().insert(volume.name_any(), Volume::from(&volume));
+        ("v1", "PersistentVolume") => {
+            let (name, volume): (_, PersistentVolume) = decode(document)?;
+            inventory.volumes().insert(name, Volume::from(&volume));
         }
-        (Some("storage.k8s.io/v1"), Some("StorageClass")) => {
-            let class: StorageClass = decode(document)?;
-            inventory.classes().insert(class.name_any(), Class::from(&class));
+        ("storage.k8s.io/v1", "StorageClass") => {
+            let (name, class): (_, StorageClass) = decode(document)?;
+            if class.provisioner.is_empty() {
+                return Err("it names no provisioner".to_owned());
+            }
+            inventory.classes().insert(name, Class::from(&class));
         }
-        (_, Some(kind)) if kind.ends_with("List") => {
+        (version, list) => {
+            let Some(item) = list.strip_suffix("List").map(str::to_owned) else { return Ok(()) };
+            let version = version.to_owned();
             if let Value::Array(items) = document["items"].take() {
-                return items.into_iter().try_for_each(|item| add(item, inventory));
+                return items.into_iter().try_for_each(|document| add(typed(document, &version, &item), inventory));
             }
         }
-        _ => {}
     }
     Ok(())
 }
 
-fn decode<T: DeserializeOwned>(document: Value) -> Result<T, serde_json::Error> {
-    serde_json::from_value(document)
+/// The item of a list: in a `PersistentVolumeClaimList`, as the API server writes it, it does not name its own kind.
+fn typed(mut item: Value, version: &str, kind: &str) -> Value {
+    if let (Value::Object(fields), false) = (&mut item, kind.is_empty()) {
+        fields.entry("apiVersion").or_insert_with(|| version.into());
+        fields.entry("kind").or_insert_with(|| kind.into());
+    }
+    item
+}
+
+fn decode<T: DeserializeOwned + ResourceExt>(document: Value) -> Result<(String, T), String> {
+    let object: T = serde_json::from_value(document).map_err(|error| error.to_string())?;
+    match object.meta().name.as_deref() {
+        Some(name) if !name.is_empty() => Ok((name.to_owned(), object)),
+        _ => Err("it has no metadata.name".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -155,5 +177,32 @@ mod tests {
         let text = format!("{CLASS}---\n{}", CLAIM.replace("{storageClassName: px}", "[]"));
         let error = load_text(&text).unwrap_err().to_string();
         assert!(error.contains("document 2 is no PersistentVolumeClaim"), "{error}");
+    }
+
+    #[test]
+    fn a_claim_without_a_name_and_a_class_without_a_provisioner_are_refused() {
+        let nameless = CLAIM.replace("{name: data}", "{}");
+        assert!(load_text(&nameless).unwrap_err().to_string().contains("it has no metadata.name"));
+        let empty = CLASS.replace("pxd.portworx.com", "''");
+        assert!(load_text(&empty).unwrap_err().to_string().contains("it names no provisioner"));
+    }
+
+    #[test]
+    fn the_items_of_a_typed_list_are_of_its_kind() {
+        let item = "{metadata: {name: data, namespace: demo}, spec: {storageClassName: px}}";
+        let text = format!("{CLASS}---\napiVersion: v1\nkind: PersistentVolumeClaimList\nitems: [{item}]\n");
+        assert!(matches!(load_text(&text).unwrap().owner("demo", "data"), Owner::Provisioner { .. }));
+    }
+
+    #[test]
+    fn files_may_be_large() {
+        let claims = (0..3_000).map(|n| CLAIM.replace("name: data", &format!("name: data-{n}")));
+        let text: Vec<_> = claims.chain([CLASS.to_owned()]).collect();
+        assert_eq!(load_text(&text.join("---\n")).unwrap().claim_count(), 3_000);
+        let item =
+            |n| format!("- {{metadata: {{name: data-{n}}}, spec: {{storageClassName: px, volumeMode: Filesystem}}}}\n");
+        let list: String = (0..20_000).map(item).collect();
+        let text = format!("apiVersion: v1\nkind: PersistentVolumeClaimList\nitems:\n{list}");
+        assert_eq!(load_text(&text).unwrap().claim_count(), 20_000);
     }
 }

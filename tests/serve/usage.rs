@@ -36,6 +36,50 @@ fn with_no_source_of_claims_it_fails_and_names_both() {
 }
 
 #[test]
+fn a_kubeconfig_counts_only_where_it_is_named_and_must_be_one() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".kube")).unwrap();
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n";
+    std::fs::write(home.path().join(".kube/config"), kubeconfig).unwrap();
+    let broken = home.path().join("broken");
+    std::fs::write(&broken, "a: [\n").unwrap();
+    let certificates = tempfile::tempdir().unwrap();
+    let issued = program().args(["certs", "--name", "x.test", "--dir"]).arg(certificates.path()).output().unwrap();
+    assert!(issued.status.success());
+    for (kubeconfig, part) in [
+        ("", "no cluster is configured"),
+        ("/absent/kubeconfig", "/absent/kubeconfig"),
+        (broken.to_str().unwrap(), "the kubeconfig that KUBECONFIG names cannot be used"),
+    ] {
+        let output = program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--tls-cert"])
+            .arg(certificates.path().join("tls.crt"))
+            .arg("--tls-key")
+            .arg(certificates.path().join("tls.key"))
+            .env("HOME", home.path())
+            .env("KUBECONFIG", kubeconfig)
+            .env_remove("KUBERNETES_SERVICE_HOST")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(part), "{kubeconfig}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure_and_a_full_disk_is() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = program().args(["serve", "--print-config"]).stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = program().args(["serve", "--print-config"]).stdout(full).stderr(std::process::Stdio::null()).status();
+    assert_eq!(status.unwrap().code(), Some(1));
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     for (arguments, part) in [
         (&["serve"][..], "--tls-cert"),

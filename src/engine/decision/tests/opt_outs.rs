@@ -135,6 +135,13 @@ fn owners_opted_out() -> Vec<Row> {
             .under(leaving("apps", "StatefulSet")),
         row("an update of one", Ask::update(STATEFUL_SET, px().scheduler("stork"), px()), Reason::OwnerOptedOut)
             .under(leaving("apps", "StatefulSet")),
+        row(
+            "a Deployment's pods have a ReplicaSet for a controller",
+            controlled("apps/v1", "ReplicaSet"),
+            Reason::Injected,
+        )
+        .under(leaving("apps", "Deployment"))
+        .sets("stork"),
         row("a template of that kind in another group", Ask::create(STATEFUL_SET, px()), Reason::Injected)
             .under(leaving("example.test", "StatefulSet"))
             .sets("stork"),
