@@ -31,7 +31,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
     config: Option<PathBuf>,
 
-    /// Where admission reviews are answered: an IP address and a port, [::]:8443 for both families.
+    /// Where admission reviews are answered: an IP address and a port, `[::]:8443` for both families.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
 
