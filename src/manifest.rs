@@ -1,7 +1,18 @@
 //! Kubernetes objects in files.
 
+mod document;
+mod edit;
 mod files;
 mod inventory;
+mod json;
+mod meaning;
+mod position;
+mod scalar;
+mod tree;
+mod yaml;
 
+pub use document::{Document, Format, Manifest, Object, Step};
+pub use edit::{Applied, Edit, Refusal};
 pub use files::{Error as FilesError, expand};
 pub use inventory::{Error, load};
+pub use position::{ParseError, Position};

@@ -1,0 +1,146 @@
+//! Places in a text, as editors count them, and what is wrong there.
+
+use std::fmt;
+
+/// A place in a text: line and column from 1; a column is a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line, from 1. `\n`, `\r\n` and `\r` end a line.
+    pub line: usize,
+    /// The character in its line, from 1. A byte-order mark is none.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        let bytes = text.as_bytes();
+        let ends = bytes.iter().enumerate().filter(|&(at, byte)| match byte {
+            b'\n' => true,
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        Self { text, starts: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
+    }
+
+    /// The place of a byte.
+    pub(super) fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|&start| start <= offset);
+        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or_default();
+        let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
+        Position { line, column: before.chars().count() + 1 }
+    }
+
+    /// The text of a line, without its end.
+    fn line(&self, line: usize) -> &'t str {
+        let end = self.starts.get(line).copied().unwrap_or(self.text.len());
+        let line = self.text[self.starts[line - 1]..end].trim_end_matches(['\n', '\r']);
+        line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+    }
+}
+
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Something wrong at a byte of a text.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) offset: usize,
+    pub(super) message: String,
+}
+
+/// A text that is neither YAML nor JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {}, column {}: {message}\n{excerpt}", .position.line, .position.column)]
+pub struct ParseError {
+    position: Position,
+    message: String,
+    excerpt: String,
+}
+
+impl ParseError {
+    pub(super) fn new(problem: Problem, lines: &Lines<'_>) -> Self {
+        let position = lines.position(problem.offset.min(lines.text.len()));
+        Self { position, message: problem.message, excerpt: excerpt(lines.line(position.line), position) }
+    }
+
+    /// Where it is wrong.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What is wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The line that is wrong with a caret below, in two lines: `  2 | b: [` and `    |    ^`.
+    pub fn excerpt(&self) -> &str {
+        &self.excerpt
+    }
+}
+
+/// How many characters of a long line are shown before and after what is wrong: both fit a terminal of 80 columns.
+const SHOWN_BEFORE: usize = 40;
+const SHOWN_AFTER: usize = 30;
+
+fn excerpt(line: &str, Position { line: number, column }: Position) -> String {
+    let skipped = column.saturating_sub(SHOWN_BEFORE + 1);
+    let rest = || line.chars().skip(skipped);
+    let start = if skipped > 0 { "..." } else { "" };
+    let length = column - skipped + SHOWN_AFTER;
+    let shown: String = rest().take(length).map(visible).collect();
+    let end = if rest().nth(length).is_some() { "..." } else { "" };
+    // A tab is as wide below as above.
+    let indent: String = rest().take(column - skipped - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let margin = " ".repeat(number.to_string().len());
+    let before = " ".repeat(start.len());
+    format!("  {number} | {start}{shown}{end}\n  {margin} | {before}{indent}^")
+}
+
+/// What a terminal would act on is shown as what it is not.
+fn visible(c: char) -> char {
+    if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_characters_and_a_byte_order_mark_is_none() {
+        let text = "\u{feff}é: 1\r\nb: ü x\rc\n\nd";
+        let lines = Lines::new(text);
+        let at = |needle: &str| lines.position(text.find(needle).unwrap()).to_string();
+        assert_eq!(lines.position(0), Position { line: 1, column: 1 });
+        assert_eq!((at("é"), at("1")), ("1:1".to_owned(), "1:4".to_owned()));
+        assert_eq!((at("b"), at("x")), ("2:1".to_owned(), "2:6".to_owned()));
+        assert_eq!((at("c"), at("d")), ("3:1".to_owned(), "5:1".to_owned()));
+        assert_eq!(lines.position(text.len()).to_string(), "5:2");
+        assert_eq!(["é: 1", "b: ü x", "c", "", "d"], [1, 2, 3, 4, 5].map(|line| lines.line(line)));
+    }
+
+    #[test]
+    fn an_excerpt_has_its_caret_below_what_is_wrong() {
+        let said = |text: &str, offset| {
+            ParseError::new(Problem { offset, message: "wrong".to_owned() }, &Lines::new(text)).to_string()
+        };
+        assert_eq!(said("a: 1\nb: [\n", 8), "line 2, column 4: wrong\n  2 | b: [\n    |    ^");
+        assert_eq!(said("\tü\u{1b}x", 4), "line 1, column 4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
+        assert_eq!(said("", 99), "line 1, column 1: wrong\n  1 | \n    | ^");
+        let long = format!("{}X{}", "a".repeat(500), "b".repeat(500));
+        let shown = format!("  1 | ...{}X{}...", "a".repeat(40), "b".repeat(30));
+        assert_eq!(said(&long, 500), format!("line 1, column 501: wrong\n{shown}\n    | {}^", " ".repeat(43)));
+    }
+}
