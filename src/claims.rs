@@ -19,8 +19,8 @@ impl Claims {
     /// The owner of a claim, as far as it is known at this moment.
     pub fn owner(&self, namespace: &str, claim: &ClaimRef<'_>) -> Owner {
         match self {
-            Self::Cluster(cluster) => owner(&cluster.inventory(), namespace, claim),
-            Self::Manifests(inventory) => owner(inventory, namespace, claim),
+            Self::Cluster(cluster) => claim.owner_in(&cluster.inventory(), namespace),
+            Self::Manifests(inventory) => claim.owner_in(inventory, namespace),
         }
     }
 
@@ -37,13 +37,5 @@ impl Claims {
             Self::Cluster(cluster) => cluster.await_owners(namespace, names, patience, enough).await,
             Self::Manifests(_) => vec![Owner::Missing; names.len()],
         }
-    }
-}
-
-fn owner(inventory: &Inventory, namespace: &str, claim: &ClaimRef<'_>) -> Owner {
-    match claim {
-        ClaimRef::Named(name) => inventory.owner(namespace, name),
-        ClaimRef::Template { claim, .. } => inventory.owner_of(claim),
-        ClaimRef::Inline { provisioner, .. } => Owner::Provisioner { class: None, provisioner: (*provisioner).into() },
     }
 }

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod certs;
+mod generate;
+mod mutate;
+mod paint;
 mod probe;
 mod serve;
 
@@ -20,25 +23,48 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Mutate(mutate::Mutate),
     Probe(probe::Probe),
     Certs(certs::Certs),
+    Completions(generate::Completions),
+    Man(generate::Man),
 }
 
+/// How a command ended that did what was asked for, where that is not all there is to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Done,
+    /// With `--strict`: something could not be resolved.
+    Unresolved,
+    /// With `--check`: something would change.
+    WouldChange,
+}
+
+/// Arguments that do not go together, which the parser cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(&'static str);
+
 impl Cli {
-    /// Does what was asked for, and says with the exit code how it went: 0 done, 1 failed. Wrong usage (2) is found by
-    /// the parser before.
+    /// Does what was asked for, and says with the exit code how it went: 0 done, 1 failed, 2 wrong usage (most of which
+    /// the parser finds before), 3 unresolved, 4 something would change.
     pub async fn run(self) -> ExitCode {
-        let done = match self.command {
-            Command::Serve(serve) => serve.run().await,
-            Command::Probe(probe) => probe.run().await,
-            Command::Certs(certs) => certs.run(),
+        let exit = match self.command {
+            Command::Serve(serve) => serve.run().await.map(|()| Exit::Done),
+            Command::Mutate(mutate) => mutate.run().await,
+            Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),
+            Command::Certs(certs) => certs.run().map(|()| Exit::Done),
+            Command::Completions(completions) => completions.run().map(|()| Exit::Done),
+            Command::Man(man) => man.run().map(|()| Exit::Done),
         };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
+        match exit {
+            Ok(Exit::Done) => ExitCode::SUCCESS,
+            Ok(Exit::Unresolved) => ExitCode::from(3),
+            Ok(Exit::WouldChange) => ExitCode::from(4),
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("colocate: {}", one_line(&error));
-                ExitCode::FAILURE
+                ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
             }
         }
     }

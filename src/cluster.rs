@@ -1,5 +1,6 @@
 //! Claims, classes and volumes as a cluster has them: three watches that feed one [`Inventory`].
 
+mod snapshot;
 mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -16,6 +17,8 @@ use tokio::task::JoinSet;
 
 use crate::engine::{Claim, Inventory, Owner, one_line};
 use crate::readiness::Readiness;
+
+pub use snapshot::{Snapshot, SnapshotError};
 
 /// How many pods may wait for a claim at once. Each holds a seat of the API server's priority level: 500 starve it, 100
 /// delay other requests by 0.16 s (measured).

@@ -237,6 +237,7 @@ impl Config {
             opt_out: engine::OptOut {
                 annotations: self.opt_out.annotations.0.iter().map(|key| key.0.as_str().into()).collect(),
                 owners: self.opt_out.owners.iter().cloned().map(OwnerKind::into_engine).collect(),
+                namespace_label: self.opt_out.namespace_label.0.as_str().into(),
             },
             workloads: self.custom_workloads.to_engine(),
             missing_claim: match self.missing_claim.then {

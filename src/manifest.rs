@@ -6,6 +6,7 @@ mod files;
 mod inventory;
 mod json;
 mod meaning;
+mod mutation;
 mod position;
 mod scalar;
 mod tree;
@@ -13,6 +14,7 @@ mod yaml;
 
 pub use document::{Document, Format, Manifest, Object, Step};
 pub use edit::{Applied, Edit, Refusal};
-pub use files::{Error as FilesError, expand};
-pub use inventory::{Error, load};
+pub use files::{Error as FilesError, Source, expand, read};
+pub use inventory::{Error, Known, load};
+pub use mutation::{Mutated, Mutation, Mutator};
 pub use position::{ParseError, Position};

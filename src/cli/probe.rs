@@ -1,6 +1,5 @@
 //! `colocate probe`: ask a webhook as the API server does, and show all of it.
 
-mod paint;
 mod question;
 mod report;
 
@@ -11,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use self::paint::Paint;
 use self::question::Question;
 use self::report::Report;
+use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
 

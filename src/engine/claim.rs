@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::driver::PORTWORX_IN_TREE;
-use super::owner::Claim;
+use super::owner::{Claim, Inventory, Owner};
 use super::pod::{ClaimTemplate, PodSpec, VolumeSource};
 use super::workload::Object;
 
@@ -50,6 +50,15 @@ pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<Claim
 }
 
 impl<'r> ClaimRef<'r> {
+    /// Who owns it, as far as `inventory` knows; `namespace` is that of the pod.
+    pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
+        match self {
+            Self::Named(name) => inventory.owner(namespace, name),
+            Self::Template { claim, .. } => inventory.owner_of(claim),
+            Self::Inline { provisioner, .. } => Owner::Provisioner { class: None, provisioner: (*provisioner).into() },
+        }
+    }
+
     fn template(name: &'r str, template: &ClaimTemplate<'_>) -> Self {
         let annotation = |key: &str| template.annotations().and_then(|annotations| annotations.get(key));
         Self::Template { name, claim: Claim::new(annotation, template.storage_class_name(), template.volume_name()) }

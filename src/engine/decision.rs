@@ -71,6 +71,9 @@ pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Step<'r> {
     if policy.mode == Mode::Off {
         return Decision::leave(Reason::Off).into();
     }
+    if request.namespace_opted_out {
+        return Decision::leave(Reason::NamespaceOptedOut).into();
+    }
     let step = match &request.subject {
         Subject::Other => Decision::leave(unsupported(policy, request)).into(),
         Subject::Unreadable(error) => unreadable(error).into(),
@@ -99,7 +102,7 @@ fn unsupported(policy: &Policy, request: &Request<'_>) -> Reason {
 }
 
 fn unreadable(error: &serde_json::Error) -> Decision {
-    let text = format_args!("the object is left as it is, since it is not built as customWorkloads says: {error}");
+    let text = format_args!("the object is left as it is, since its pod template cannot be read: {error}");
     let warnings = vec![Warning::new(Reason::Unreadable.as_str(), text)];
     Decision { warnings, ..Decision::leave(Reason::Unreadable) }
 }

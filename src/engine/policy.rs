@@ -83,14 +83,16 @@ impl Default for ReplaceableSchedulers {
     }
 }
 
-/// Who is left alone. The label of a Namespace is not among these: the API server reads it, in the `namespaceSelector` of
-/// the webhook's configuration.
+/// Who is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptOut {
     /// Annotations of a pod that opt it out with a value that parses as true.
     pub annotations: Vec<Arc<str>>,
     /// Kinds of controller that are left alone with the pods they control, for operators that fight over the field.
     pub owners: Vec<OwnerKind>,
+    /// The label that opts a Namespace out with a value that parses as true. In a cluster the API server reads it, in the
+    /// `namespaceSelector` of the webhook's configuration; in files it is read here.
+    pub namespace_label: Arc<str>,
 }
 
 impl Default for OptOut {
@@ -98,6 +100,7 @@ impl Default for OptOut {
         Self {
             annotations: vec![DISABLE_HYPERCONVERGENCE.into(), DISABLE_ADMISSION_CONTROLLER.into()],
             owners: Vec::new(),
+            namespace_label: DISABLE_ADMISSION_CONTROLLER.into(),
         }
     }
 }

@@ -48,6 +48,8 @@ reasons! {
     OptOutWithoutEffect = "opt-out-without-effect",
     /// The pod's controller, or the workload itself, is of a kind in `optOut.owners`.
     OwnerOptedOut = "owner-opted-out",
+    /// The object's Namespace opts out by its label (in files; in a cluster, the API server does not ask about such objects).
+    NamespaceOptedOut = "namespace-opted-out",
     /// No volume of the pod could be a storage driver's.
     NoClaims = "no-claims",
     /// Every claim was found, and none belongs to a configured driver.

@@ -40,7 +40,39 @@ pub struct Request<'a> {
     pub operation: Operation,
     /// Whether nothing will be kept: no side effect, no wait.
     pub dry_run: bool,
+    pub(crate) namespace_opted_out: bool,
     pub(crate) subject: Subject<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// The request by which an API server would ask about an object that is about to be created from a file: `object` is
+    /// its JSON. It is a dry run, for which nobody waits.
+    pub fn from_manifest(
+        workload: &'a Workload,
+        namespace: &'a str,
+        namespace_opted_out: bool,
+        object: &'a str,
+    ) -> Self {
+        let subject = match Object::parse(object, workload) {
+            Ok(object) => Subject::Created(workload, object),
+            Err(error) => Subject::Unreadable(error),
+        };
+        let name = match &subject {
+            Subject::Created(_, object) => object.metadata().and_then(|metadata| metadata.name.clone()),
+            _ => None,
+        };
+        Self {
+            uid: Text::default(),
+            kind: workload.group_version_kind(),
+            sub_resource: None,
+            name,
+            namespace: Some(namespace.into()),
+            operation: Operation::Create,
+            dry_run: true,
+            namespace_opted_out,
+            subject,
+        }
+    }
 }
 
 impl Request<'_> {
@@ -261,6 +293,7 @@ impl<'a> Visitor<'a> for RequestSeed<'a> {
             namespace: namespace.flatten(),
             operation,
             dry_run: dry_run.flatten().unwrap_or(false),
+            namespace_opted_out: false,
             subject,
         }))
     }

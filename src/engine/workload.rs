@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::json::{Nullable, Text};
 use super::pod::{ClaimTemplate, Metadata, Template};
+use super::review::Kind;
 
 /// A kind of object that the engine decides about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +61,18 @@ impl Workload {
         &self.group
     }
 
+    /// The group, version and kind, as a request names them.
+    pub(crate) fn group_version_kind(&self) -> Kind<'_> {
+        Kind { group: (&*self.group).into(), version: (&*self.version).into(), kind: (&*self.kind).into() }
+    }
+
     /// The kind's name.
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
     /// The keys that lead from the object to its pod template.
-    pub(crate) fn path(&self) -> &[Cow<'static, str>] {
+    pub fn path(&self) -> &[Cow<'static, str>] {
         &self.path
     }
 
@@ -95,6 +101,12 @@ impl Workloads {
         let mut kinds: Vec<_> = custom.into_iter().collect();
         kinds.extend(built_in());
         Self(kinds)
+    }
+
+    /// The kind of an object that says so of itself: `apps/v1` and `Deployment`.
+    pub fn find_object(&self, api_version: &str, kind: &str) -> Option<&Workload> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.find(group, version, kind)
     }
 
     /// The kind of that group, version and name.

@@ -1,6 +1,6 @@
-//! Which files a person means who names a file or a directory.
+//! Which files a person means who names a file or a directory, and what they hold.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// A file or directory that cannot be read.
@@ -9,6 +9,39 @@ use std::path::{Path, PathBuf};
 pub struct Error {
     path: PathBuf,
     source: io::Error,
+}
+
+/// The text of a file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file as it was named, or found below a directory that was; `standard input`.
+    pub name: String,
+    /// Where it can be written again; nowhere, for standard input.
+    pub path: Option<PathBuf>,
+    /// What it holds.
+    pub text: String,
+}
+
+/// Reads files and directories in their order; `-` is standard input.
+///
+/// # Errors
+/// A path that cannot be read, or a file that is no text.
+pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, Error> {
+    let mut sources = Vec::new();
+    for path in paths.iter().map(AsRef::as_ref) {
+        let failed = |path: &Path, source| Error { path: path.to_owned(), source };
+        if path == Path::new("-") {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map_err(|error| failed(Path::new("standard input"), error))?;
+            sources.push(Source { name: "standard input".to_owned(), path: None, text });
+            continue;
+        }
+        for file in expand(path)? {
+            let text = std::fs::read_to_string(&file).map_err(|error| failed(&file, error))?;
+            sources.push(Source { name: file.display().to_string(), path: Some(file), text });
+        }
+    }
+    Ok(sources)
 }
 
 /// A file stands for itself; a directory for all `*.yaml`, `*.yml` and `*.json` below it, in order of their names, without

@@ -1,7 +1,7 @@
-//! Claims, classes and volumes from manifests: the same questions that a cluster answers, answered from documents.
+//! What manifests say of the cluster that they are for: its claims, classes and volumes, and which Namespaces opt out.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -9,10 +9,12 @@ use kube::ResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::files;
-use crate::engine::{Claim, Class, Inventory, Volume};
+use super::document::{Manifest, Object};
+use super::files::{self, Source};
+use super::position::{ParseError, Position};
+use crate::engine::{Claim, Class, Inventory, Volume, parse_bool};
 
-/// The namespace of a claim that names none, as `kubectl apply` has it.
+/// The namespace of an object that names none, as `kubectl apply` has it.
 const DEFAULT_NAMESPACE: &str = "default";
 
 /// Manifests that cannot be used.
@@ -20,30 +22,22 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub enum Error {
     /// A path cannot be read.
     #[error(transparent)]
-    Path(#[from] files::Error),
-    /// A file cannot be read.
-    #[error("cannot read {}", .path.display())]
-    Unreadable {
+    Files(#[from] files::Error),
+    /// A file is neither YAML nor JSON.
+    #[error("{file}:{error}")]
+    Unparsable {
         /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        file: String,
+        /// What is wrong, where, and an excerpt.
+        error: ParseError,
     },
-    /// A file is no YAML; the text holds place and excerpt.
-    #[error("{}: {message}", .path.display())]
-    NotYaml {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        message: String,
-    },
-    /// A document names a kind that it is not built as.
-    #[error("{}: document {document} is no {kind}: {what}", .path.display())]
+    /// An object names a kind that it is not built as.
+    #[error("{file}:{position}: no {kind}: {what}")]
     WrongShape {
         /// The file.
-        path: PathBuf,
-        /// The document in the file, from 1.
-        document: usize,
+        file: String,
+        /// Where the object begins.
+        position: Position,
         /// The kind that it names.
         kind: String,
         /// What is wrong.
@@ -51,81 +45,97 @@ pub enum Error {
     },
 }
 
-/// Reads the claims, classes and volumes in files and directories; documents of other kinds are passed over.
+/// What is known from manifests. Of two objects with one name the last counts, as with `kubectl apply`.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Claims, classes and volumes.
+    pub inventory: Inventory,
+    /// Namespaces, and whether each opts out.
+    namespaces: HashMap<String, bool>,
+}
+
+/// Reads the claims, classes and volumes in files and directories; objects of other kinds are passed over.
 ///
 /// # Errors
-/// A path that cannot be read, a file that is no YAML, or a claim, class or volume that is not built as one.
+/// A path that cannot be read, a file that is neither YAML nor JSON, or an object that is not built as its kind.
 pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, Error> {
-    let mut inventory = Inventory::default();
-    for path in paths {
-        for file in files::expand(path.as_ref())? {
-            load_file(&file, &mut inventory)?;
-        }
+    let mut known = Known::default();
+    for source in files::read(paths)? {
+        known.add_source(&source, DEFAULT_NAMESPACE, "")?;
     }
-    Ok(inventory)
+    Ok(known.inventory)
 }
 
-fn load_file(path: &Path, inventory: &mut Inventory) -> Result<(), Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-    // The limits of the library are for text from strangers; these are the operator's own files.
-    let options = serde_saphyr::options! { budget: None };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
-        .map_err(|error| Error::NotYaml { path: path.to_owned(), message: error.render() })?;
-    for (index, document) in documents.into_iter().enumerate() {
-        let kind = document["kind"].as_str().unwrap_or_default().to_owned();
-        add(document, inventory).map_err(|what| Error::WrongShape {
-            path: path.to_owned(),
-            document: index + 1,
-            kind,
-            what,
-        })?;
+impl Known {
+    /// What is known from elsewhere, to begin with.
+    pub fn new(inventory: Inventory, opted_out: Vec<String>) -> Self {
+        Self { inventory, namespaces: opted_out.into_iter().map(|name| (name, true)).collect() }
     }
-    Ok(())
-}
 
-/// Adds what a document describes; of two that describe the same object, the last counts, as with `kubectl apply`.
-fn add(mut document: Value, inventory: &mut Inventory) -> Result<(), String> {
-    let (version, kind) =
-        (document["apiVersion"].as_str().unwrap_or_default(), document["kind"].as_str().unwrap_or_default());
-    match (version, kind) {
-        ("v1", "PersistentVolumeClaim") => {
-            let (name, claim): (_, PersistentVolumeClaim) = decode(document)?;
-            let namespace = claim.namespace().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-            inventory.insert_claim(&namespace, &name, Claim::from(&claim));
+    /// Reads a file. `namespace` is that of objects that name none, `opt_out` the label by which a Namespace opts out.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn add_source(&mut self, source: &Source, namespace: &str, opt_out: &str) -> Result<(), Error> {
+        let unparsable = |error| Error::Unparsable { file: source.name.clone(), error };
+        let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
+        self.add(&source.name, &manifest, namespace, opt_out)
+    }
+
+    /// Takes in the objects of a manifest that was read from `file`.
+    ///
+    /// # Errors
+    /// A claim, class or volume that is not built as its kind.
+    pub fn add(&mut self, file: &str, manifest: &Manifest<'_>, namespace: &str, opt_out: &str) -> Result<(), Error> {
+        for object in manifest.objects() {
+            self.add_object(&object, namespace, opt_out).map_err(|what| Error::WrongShape {
+                file: file.to_owned(),
+                position: object.position(),
+                kind: object.kind().to_owned(),
+                what,
+            })?;
         }
-        ("v1", "PersistentVolume") => {
-            let (name, volume): (_, PersistentVolume) = decode(document)?;
-            inventory.volumes().insert(name, Volume::from(&volume));
-        }
-        ("storage.k8s.io/v1", "StorageClass") => {
-            let (name, class): (_, StorageClass) = decode(document)?;
-            if class.provisioner.is_empty() {
-                return Err("it names no provisioner".to_owned());
+        Ok(())
+    }
+
+    fn add_object(&mut self, object: &Object<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
+        match (object.api_version(), object.kind()) {
+            ("v1", "PersistentVolumeClaim") => {
+                let (name, claim): (_, PersistentVolumeClaim) = decode(object.value())?;
+                let namespace = claim.namespace().unwrap_or_else(|| namespace.to_owned());
+                self.inventory.insert_claim(&namespace, &name, Claim::from(&claim));
             }
-            inventory.classes().insert(name, Class::from(&class));
-        }
-        (version, list) => {
-            let Some(item) = list.strip_suffix("List").map(str::to_owned) else { return Ok(()) };
-            let version = version.to_owned();
-            if let Value::Array(items) = document["items"].take() {
-                return items.into_iter().try_for_each(|document| add(typed(document, &version, &item), inventory));
+            ("v1", "PersistentVolume") => {
+                let (name, volume): (_, PersistentVolume) = decode(object.value())?;
+                self.inventory.volumes().insert(name, Volume::from(&volume));
             }
+            ("storage.k8s.io/v1", "StorageClass") => {
+                let (name, class): (_, StorageClass) = decode(object.value())?;
+                if class.provisioner.is_empty() {
+                    return Err("it names no provisioner".to_owned());
+                }
+                self.inventory.classes().insert(name, Class::from(&class));
+            }
+            ("v1", "Namespace") => {
+                let metadata = &object.value()["metadata"];
+                let label = metadata["labels"][opt_out].as_str().and_then(parse_bool);
+                if let Some(name) = metadata["name"].as_str() {
+                    self.namespaces.insert(name.to_owned(), label == Some(true));
+                }
+            }
+            _ => {}
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether the Namespace is known to opt out.
+    pub fn opted_out(&self, namespace: &str) -> bool {
+        self.namespaces.get(namespace).copied().unwrap_or(false)
+    }
 }
 
-/// The item of a list: in a `PersistentVolumeClaimList`, as the API server writes it, it does not name its own kind.
-fn typed(mut item: Value, version: &str, kind: &str) -> Value {
-    if let (Value::Object(fields), false) = (&mut item, kind.is_empty()) {
-        fields.entry("apiVersion").or_insert_with(|| version.into());
-        fields.entry("kind").or_insert_with(|| kind.into());
-    }
-    item
-}
-
-fn decode<T: DeserializeOwned + ResourceExt>(document: Value) -> Result<(String, T), String> {
-    let object: T = serde_json::from_value(document).map_err(|error| error.to_string())?;
+fn decode<T: DeserializeOwned + ResourceExt>(value: &Value) -> Result<(String, T), String> {
+    let object: T = T::deserialize(value).map_err(|error| error.to_string())?;
     match object.meta().name.as_deref() {
         Some(name) if !name.is_empty() => Ok((name.to_owned(), object)),
         _ => Err("it has no metadata.name".to_owned()),
@@ -134,6 +144,8 @@ fn decode<T: DeserializeOwned + ResourceExt>(document: Value) -> Result<(String,
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::engine::Owner;
 
@@ -176,7 +188,7 @@ mod tests {
     fn a_claim_that_is_none_is_named_with_its_document() {
         let text = format!("{CLASS}---\n{}", CLAIM.replace("{storageClassName: px}", "[]"));
         let error = load_text(&text).unwrap_err().to_string();
-        assert!(error.contains("document 2 is no PersistentVolumeClaim"), "{error}");
+        assert!(error.contains(".yaml:6:1: no PersistentVolumeClaim"), "{error}");
     }
 
     #[test]

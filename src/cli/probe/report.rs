@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::paint::Paint;
 use super::question::Question;
+use crate::cli::paint::Paint;
 use crate::engine::Reason;
 use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
 

@@ -15,7 +15,25 @@ fn every_reason_is_reached_by_a_row() {
             missing.remove(&Answer::to(&row.ask.review, &policy, Order::ApiServer).reason);
         }
     }
+    // No review says so: the API server does not send one.
+    missing.remove(&Reason::NamespaceOptedOut);
     assert!(missing.is_empty(), "no row ends in {missing:?}");
+}
+
+#[test]
+fn an_object_in_a_namespace_that_opted_out_is_left_alone() {
+    let policy = policy();
+    let workload = policy.workloads.find_object("apps/v1", "Deployment").unwrap();
+    let object = object(DEPLOYMENT, mounts(&["px-data"])).to_string();
+    let reason = |opted_out| match examine(&policy, &Request::from_manifest(workload, "demo", opted_out, &object)) {
+        Step::Decided(decision) => Some(decision.reason),
+        Step::Resolve(pending) => {
+            assert!(!pending.may_wait());
+            None
+        }
+    };
+    assert_eq!(reason(true), Some(Reason::NamespaceOptedOut));
+    assert_eq!(reason(false), None);
 }
 
 #[test]

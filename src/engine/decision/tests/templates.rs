@@ -161,7 +161,7 @@ fn rollouts() -> Vec<Row> {
         row("a reference in the template's place", by_reference, Reason::NoTemplate),
         row("no spec", Ask::create(ROLLOUT, px()).with("/spec", Value::Null), Reason::NoTemplate),
     ];
-    let unreadable = |says, ask| row(says, ask, Reason::Unreadable).warns("customWorkloads");
+    let unreadable = |says, ask| row(says, ask, Reason::Unreadable).warns("its pod template cannot be read");
     for (says, pointer, wrong) in [
         ("spec", "/spec", json!([])),
         ("template", "/spec/template", json!("a name")),

@@ -1,0 +1,169 @@
+//! The engine on manifests: what the server would answer about each object, and the edit that says the same in the file.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::document::{Manifest, Object, Step};
+use super::edit::{Edit, Refusal};
+use super::inventory::Known;
+use crate::engine::{ClaimRef, Decision, Owner, Policy, Reason, Request, Step as Examined, Workload, examine};
+
+/// Decides about manifests, by a policy and what is known.
+#[derive(Debug)]
+pub struct Mutator<'a> {
+    /// The rules.
+    pub policy: &'a Policy,
+    /// The claims, classes and volumes, and the Namespaces that opt out.
+    pub known: &'a Known,
+    /// The namespace of objects that name none.
+    pub namespace: &'a str,
+}
+
+/// A manifest and what becomes of it.
+#[derive(Debug)]
+pub struct Mutated<'t, 'm> {
+    /// The text with all changes made; every byte that none of them is about is as it was.
+    pub text: Cow<'t, str>,
+    /// The objects that the engine decides about, in their order.
+    pub objects: Vec<Mutation<'m>>,
+}
+
+/// What becomes of an object.
+#[derive(Debug)]
+pub struct Mutation<'m> {
+    /// The object.
+    pub object: Object<'m>,
+    /// The namespace it is in.
+    pub namespace: String,
+    /// Its name, or what it will begin with.
+    pub name: String,
+    /// What the engine decided.
+    pub decision: Decision,
+    /// Why the decision could not be written into the file.
+    pub refusal: Option<Refusal>,
+}
+
+impl<'a> Mutator<'a> {
+    /// Decides about every object of the manifest, and writes the decisions into its text.
+    pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> Mutated<'t, 'm> {
+        let (mut objects, mut edits, mut edited) = (Vec::new(), Vec::new(), Vec::new());
+        for (object, workload) in self.objects(manifest) {
+            let (namespace, json) = (self.namespace_of(&object).to_owned(), object.value().to_string());
+            let request = Request::from_manifest(workload, &namespace, self.known.opted_out(&namespace), &json);
+            let decision = match examine(self.policy, &request) {
+                Examined::Decided(decision) => decision,
+                Examined::Resolve(pending) => {
+                    let owner = |claim: &ClaimRef<'_>| claim.owner_in(&self.known.inventory, &namespace);
+                    let owners: Vec<Owner> = pending.claims().iter().map(owner).collect();
+                    pending.decide(&owners)
+                }
+            };
+            let name = request.display_name().into_owned();
+            let mut refusal = None;
+            if let (Some(_), Some(scheduler)) = (&decision.patch, &decision.scheduler) {
+                match manifest.set_scheduler(&object, workload.path(), scheduler) {
+                    Ok(edit) => {
+                        edits.push(edit);
+                        edited.push(objects.len());
+                    }
+                    Err(why) => refusal = Some(why),
+                }
+            }
+            objects.push(Mutation { object, namespace, name, decision, refusal });
+        }
+        let text = apply(manifest, &edits, &edited, &mut objects);
+        Mutated { text, objects }
+    }
+
+    /// The namespaces and names of the claims that decisions about the manifest depend on.
+    pub fn claims(&self, manifest: &Manifest<'_>) -> Vec<(String, String)> {
+        let mut claims = Vec::new();
+        for (object, workload) in self.objects(manifest) {
+            let (namespace, json) = (self.namespace_of(&object), object.value().to_string());
+            let request = Request::from_manifest(workload, namespace, false, &json);
+            if let Examined::Resolve(pending) = examine(self.policy, &request) {
+                let named = pending.claims().iter().filter_map(|claim| match claim {
+                    ClaimRef::Named(name) => Some((namespace.to_owned(), (*name).to_owned())),
+                    ClaimRef::Template { .. } | ClaimRef::Inline { .. } => None,
+                });
+                claims.extend(named);
+            }
+        }
+        claims
+    }
+
+    /// The namespaces of the objects that are decided about.
+    pub fn namespaces(&self, manifest: &Manifest<'_>) -> Vec<String> {
+        self.objects(manifest).map(|(object, _)| self.namespace_of(&object).to_owned()).collect()
+    }
+
+    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> impl Iterator<Item = (Object<'m>, &'a Workload)> {
+        let workloads = &self.policy.workloads;
+        let objects = manifest.objects().into_iter();
+        objects.filter_map(|object| {
+            let workload = workloads.find_object(object.api_version(), object.kind())?;
+            Some((object, workload))
+        })
+    }
+
+    fn namespace_of<'m>(&'m self, object: &Object<'m>) -> &'m str {
+        object.value()["metadata"]["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(self.namespace)
+    }
+}
+
+fn apply<'t>(manifest: &Manifest<'t>, edits: &[Edit], edited: &[usize], objects: &mut [Mutation<'_>]) -> Cow<'t, str> {
+    if edits.is_empty() {
+        return Cow::Borrowed(manifest.text());
+    }
+    let applied = manifest.apply(edits);
+    for (edit, refusal) in applied.refused {
+        objects[edited[edit]].refusal = Some(refusal);
+    }
+    applied.text
+}
+
+impl Mutation<'_> {
+    /// Whether the object is changed.
+    pub fn is_changed(&self) -> bool {
+        self.decision.patch.is_some() && self.refusal.is_none()
+    }
+
+    /// Whether something is left open: what a claim is, what the object is, or how its file could be changed.
+    pub fn is_unresolved(&self) -> bool {
+        self.refusal.is_some()
+            || matches!(self.decision.reason, Reason::ClaimMissing | Reason::ClaimUnknown | Reason::Unreadable)
+    }
+
+    /// The patch as it applies to the object's document; null where there is none.
+    pub fn patch(&self) -> Value {
+        let mut patch = serde_json::to_value(&self.decision.patch).unwrap_or_default();
+        let prefix = pointer(self.object.path());
+        for operation in patch.as_array_mut().into_iter().flatten() {
+            if let Some(Value::String(path)) = operation.get_mut("path") {
+                path.insert_str(0, &prefix);
+            }
+        }
+        patch
+    }
+
+    /// The object with its change made.
+    pub fn changed(&self) -> Value {
+        let mut value = self.object.value().clone();
+        if let Some(patch) = self.decision.patch.as_ref().filter(|_| self.is_changed()) {
+            // The edit of the text was held to the same change before.
+            let _ = json_patch::patch(&mut value, patch);
+        }
+        value
+    }
+}
+
+/// A JSON pointer (RFC 6901) of the steps; the steps to an object are `items` and numbers, which need no escape.
+fn pointer(path: &[Step<'_>]) -> String {
+    path.iter()
+        .map(|step| match step {
+            Step::Key(key) => format!("/{key}"),
+            Step::Index(index) => format!("/{index}"),
+        })
+        .collect()
+}

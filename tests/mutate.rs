@@ -1,0 +1,289 @@
+//! `colocate mutate` as a process, on files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const CLASS: &str = include_str!("../examples/mysql/storageclass.yaml");
+const CLAIM: &str = include_str!("../examples/mysql/claim.yaml");
+const DEPLOYMENT: &str = include_str!("../examples/mysql/deployment.yaml");
+
+/// The line that is inserted, and the one that it stands before.
+const INSERTED: &str = "      schedulerName: stork\n      containers:\n";
+
+fn mutated(text: &str) -> String {
+    text.replacen("      containers:\n", INSERTED, 1)
+}
+
+/// A folder with files, in which the command runs.
+struct Folder(TempDir);
+
+struct Run {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            let path = folder.path(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn mysql() -> Self {
+        Self::new(&[("class.yaml", CLASS), ("claim.yaml", CLAIM), ("deployment.yaml", DEPLOYMENT)])
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn run(&self, arguments: &str) -> Run {
+        self.run_with(arguments, "")
+    }
+
+    fn run_with(&self, arguments: &str, stdin: &str) -> Run {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_colocate"))
+            .arg("mutate")
+            .args(arguments.split(' '))
+            .current_dir(self.0.path())
+            .env_remove("KUBECONFIG")
+            .env("HOME", self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that fails before it reads closes the pipe.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+#[test]
+fn one_line_is_inserted_and_all_else_is_the_inputs_own_bytes() {
+    let folder = Folder::mysql();
+    let run = folder.run("-f deployment.yaml --manifests class.yaml claim.yaml");
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), mutated(DEPLOYMENT).as_str(), ""));
+    // A second run changes nothing.
+    let again = folder.run_with("-f - --manifests class.yaml claim.yaml", &run.out);
+    assert_eq!((again.code, again.out), (Some(0), run.out));
+}
+
+#[test]
+fn several_files_come_in_order_with_a_line_between_where_one_is_missing() {
+    let folder = Folder::new(&[
+        ("a.yaml", CLASS.trim_end()),
+        ("b.yaml", &format!("# the claim\n---\n{CLAIM}")),
+        ("d/deployment.yaml", DEPLOYMENT),
+        ("d/.hidden.yaml", "["),
+        ("d/notes.txt", "["),
+    ]);
+    let run = folder.run("-f a.yaml -f b.yaml d");
+    let expected = format!("{CLASS}# the claim\n---\n{CLAIM}---\n{}", mutated(DEPLOYMENT));
+    assert_eq!((run.code, run.out), (Some(0), expected));
+}
+
+#[test]
+fn json_stays_json() {
+    let deployment: Value = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": {
+        "spec": {"containers": [], "volumes": [{"name": "v", "csi": {"driver": "pxd.portworx.com"}}]}}}});
+    for text in [deployment.to_string(), serde_json::to_string_pretty(&deployment).unwrap()] {
+        let run = Folder::new(&[("d.json", &text)]).run("-f d.json");
+        let mut expected = deployment.clone();
+        expected["spec"]["template"]["spec"]["schedulerName"] = json!("stork");
+        assert_eq!(serde_json::from_str::<Value>(&run.out).unwrap(), expected);
+        assert!(run.out.lines().count() <= text.lines().count() + 1, "{}", run.out);
+    }
+}
+
+#[test]
+fn the_formats_say_the_same() {
+    let folder = Folder::mysql();
+    let diff = folder.run("-f . -o diff");
+    let hunk = "+      schedulerName: stork";
+    assert!(diff.out.starts_with("--- a/deployment.yaml\n+++ b/deployment.yaml\n@@ "), "{}", diff.out);
+    assert_eq!(diff.out.lines().filter(|line| line.starts_with(['+', '-'])).skip(2).collect::<Vec<_>>(), [hunk]);
+
+    let patch: Value = serde_json::from_str(&folder.run("-f . -o patch").out).unwrap();
+    let operation = json!({"op": "add", "path": "/spec/template/spec/schedulerName", "value": "stork"});
+    let name = json!({"file": "./deployment.yaml", "document": 1, "kind": "Deployment", "namespace": "default", "name": "mysql", "patch": [operation]});
+    assert_eq!(patch, name);
+
+    let list: Value = serde_json::from_str(&folder.run("-f . -o json").out).unwrap();
+    assert_eq!((&list["kind"], list["items"].as_array().unwrap().len()), (&json!("List"), 1));
+    assert_eq!(list["items"][0]["spec"]["template"]["spec"]["schedulerName"], "stork");
+}
+
+#[test]
+fn the_patch_of_an_object_in_a_list_applies_to_the_list() {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"volumes": [{"name": "v", "portworxVolume": {}}]}});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [{"kind": "Other"}, pod]});
+    let folder = Folder::new(&[("list.json", &list.to_string())]);
+    let line: Value = serde_json::from_str(&folder.run("-f list.json -o patch").out).unwrap();
+    let mut patched = list.clone();
+    let patch: json_patch::Patch = serde_json::from_value(line["patch"].clone()).unwrap();
+    json_patch::patch(&mut patched, &patch).unwrap();
+    assert_eq!(patched["items"][1]["spec"]["schedulerName"], "stork");
+    assert_eq!(serde_json::from_str::<Value>(&folder.run("-f list.json").out).unwrap(), patched);
+}
+
+#[test]
+fn in_place_rewrites_changed_files_only_and_keeps_their_mode() {
+    let folder = Folder::mysql();
+    fs::set_permissions(folder.path("deployment.yaml"), fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("deployment.yaml", folder.path("link.yaml")).unwrap();
+    let untouched = |name: &str| fs::metadata(folder.path(name)).unwrap().ino();
+    let (class, deployment) = (untouched("class.yaml"), untouched("deployment.yaml"));
+    let run = folder.run("-f class.yaml claim.yaml link.yaml --in-place");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+    assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
+    assert_eq!(fs::metadata(folder.path("deployment.yaml")).unwrap().mode() & 0o777, 0o640);
+    assert!(folder.path("link.yaml").is_symlink());
+    assert_eq!(untouched("class.yaml"), class);
+    assert_ne!(untouched("deployment.yaml"), deployment, "it was not replaced whole");
+    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 4, "something was left behind");
+    // Nothing is left to do.
+    assert_eq!(folder.run("-f . --check").code, Some(0));
+}
+
+#[test]
+fn check_writes_nothing_and_says_by_its_exit_code() {
+    let folder = Folder::mysql();
+    let run = folder.run("-f . --check");
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(4), "", ""));
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+}
+
+#[test]
+fn a_file_that_does_not_parse_is_named_with_its_place_and_nothing_is_written() {
+    let folder = Folder::mysql();
+    fs::write(folder.path("z.yaml"), "a: 1\nb: [\n").unwrap();
+    let run = folder.run("-f . --in-place");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("z.yaml") && run.err.contains("line 2") && run.err.contains("b: ["), "{}", run.err);
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+}
+
+#[test]
+fn what_cannot_be_resolved_is_said_and_strict_makes_it_exit_3() {
+    let folder = Folder::mysql();
+    let run = folder.run("-f deployment.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), DEPLOYMENT));
+    assert!(run.err.starts_with("deployment.yaml:1: Deployment default/mysql: claim-missing: "), "{}", run.err);
+    assert_eq!(folder.run("-f deployment.yaml --strict").code, Some(3));
+    assert_eq!(folder.run("-f . --strict").code, Some(0));
+    // Of several, the first of 2, 1, 3, 4.
+    fs::write(folder.path("other.yaml"), DEPLOYMENT.replace("mysql-data", "absent")).unwrap();
+    assert_eq!(folder.run("-f . --strict --check").code, Some(3));
+    assert_eq!(folder.run("-f absent.yaml --strict --check").code, Some(1));
+    assert_eq!(folder.run("-f - --in-place --strict").code, Some(2));
+}
+
+#[test]
+fn a_spec_that_cannot_be_changed_alone_stays_and_is_unresolved() {
+    let pod = |name: &str, spec: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {spec}\n");
+    let list = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {}- {}",
+        pod("a", "&spec\n    volumes: [{name: v, portworxVolume: {}}]")
+            .replace("\nkind", "\n  kind")
+            .replace("\nmeta", "\n  meta")
+            .replace("\nspec", "\n  spec"),
+        pod("b", "*spec").replace("\nkind", "\n  kind").replace("\nmeta", "\n  meta").replace("\nspec", "\n  spec"),
+    );
+    let run = Folder::new(&[("list.yaml", &list)]).run("-f list.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), list.as_str()), "{}", run.err);
+    assert!(run.err.contains("Pod default/a: left as it is: ") && run.err.contains("anchor"), "{}", run.err);
+    assert!(run.err.contains("Pod default/b: left as it is: ") && run.err.contains("alias"), "{}", run.err);
+}
+
+#[test]
+fn every_workload_is_explained_on_one_line() {
+    let folder = Folder::mysql();
+    let run = folder.run("-f . --explain --check");
+    for part in [
+        "deployment.yaml:1: Deployment default/mysql: injected -> stork; ",
+        "mysql-data",
+        "px-db",
+        "pxd.portworx.com",
+        "portworx",
+    ] {
+        assert!(run.err.contains(part), "{part}: {}", run.err);
+    }
+    assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+}
+
+#[test]
+fn a_namespace_is_the_objects_or_the_one_that_is_named_and_may_opt_out() {
+    let folder = Folder::mysql();
+    let claim = CLAIM.replace("{name: mysql-data}", "{name: mysql-data, namespace: shop}");
+    fs::write(folder.path("claim.yaml"), &claim).unwrap();
+    assert_eq!(folder.run("-f . --check").code, Some(0));
+    assert_eq!(folder.run("-f . --check -n shop").code, Some(4));
+    for (value, code) in [("true", 0), ("1", 0), ("false", 4), ("yes", 4)] {
+        let label = format!("stork.libopenstorage.org/disable-admission-controller: \"{value}\"");
+        let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{{label}}}}}\n");
+        fs::write(folder.path("namespace.yaml"), namespace).unwrap();
+        assert_eq!(folder.run("-f . --check -n shop").code, Some(code), "{value}");
+    }
+}
+
+#[test]
+fn the_configuration_counts() {
+    let folder = Folder::mysql();
+    fs::write(folder.path("config.txt"), "templates: leave\n").unwrap();
+    assert_eq!(folder.run("-f . --check --config config.txt").code, Some(0));
+    fs::write(
+        folder.path("config.txt"),
+        "drivers: [{name: other, provisioners: [pxd.portworx.com], scheduler: other}]\n",
+    )
+    .unwrap();
+    let run = folder.run("-f deployment.yaml --manifests class.yaml claim.yaml --config config.txt");
+    assert_eq!(run.out, mutated(DEPLOYMENT).replace("schedulerName: stork", "schedulerName: other"));
+    fs::write(folder.path("config.txt"), "template: leave\n").unwrap();
+    let run = folder.run("-f . --config config.txt");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("config.txt:1:1: unknown key `template`; did you mean `templates`?"), "{}", run.err);
+}
+
+#[test]
+fn what_is_no_kubernetes_object_passes_through() {
+    let text = "# nothing\n---\n- a list\n---\nplain text\n--- # empty\n...\n---\nkind: Deployment\n";
+    let run = Folder::new(&[("a.yaml", text)]).run("-f a.yaml --strict");
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), text, ""));
+}
+
+#[test]
+fn completions_and_the_man_page_know_every_command() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_colocate")).args(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = run(&["completions", shell]);
+        assert!(text.contains("mutate") && text.contains("in-place"), "{shell}");
+    }
+    let page = run(&["man"]);
+    for word in ["colocate\\-serve", "colocate\\-mutate", "in\\-place", "tls\\-cert"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
