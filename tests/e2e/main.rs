@@ -17,5 +17,6 @@ mod missing;
 mod modes;
 mod mysql;
 mod no_harm;
+mod offline;
 mod opt_out;
 mod picture;

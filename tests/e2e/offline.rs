@@ -1,0 +1,65 @@
+//! `colocate mutate --cluster`: the files of a person, and the claims of a cluster.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::harness::{ControlPlane, Namespace, PORTWORX_CLASS, example};
+
+/// Runs the command on a text; returns its exit code, what it printed, and what it said.
+fn mutate(arguments: &str, text: &str) -> (Option<i32>, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_colocate"))
+        .args(["mutate", "-f", "-", "--cluster"])
+        .args(arguments.split_whitespace())
+        .env("KUBECONFIG", ControlPlane::shared().kubeconfig())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it was built");
+    child.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_manifest_is_changed_by_the_claims_of_the_cluster_and_runs_on_stork_with_no_webhook() {
+    let namespace = Namespace::new("offline");
+    let deployment = example("mysql/deployment.yaml");
+    let (code, unchanged, said) = mutate("-n offline --strict", &deployment);
+    assert_eq!((code, unchanged), (Some(3), deployment.clone()));
+    assert!(said.contains("claim-missing: claim `mysql-data`: missing"), "{said}");
+
+    namespace.add_claim("mysql-data", PORTWORX_CLASS);
+    let (code, changed, said) = mutate("-n offline --strict", &deployment);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    assert_eq!(changed.replace("      schedulerName: stork\n", ""), deployment);
+
+    namespace.apply(&changed);
+    let pod = namespace.running_pod("-l app=mysql");
+    assert_eq!(namespace.bound_by(&pod), "stork");
+
+    // The namespace of the kubeconfig's context is `default`, where there is no such claim.
+    assert_eq!(mutate("--strict", &deployment).0, Some(3));
+    let label = "stork.libopenstorage.org/disable-admission-controller";
+    namespace.run(&format!("label namespace offline {label}=true"));
+    let (code, unchanged, said) = mutate("-n offline --explain", &deployment);
+    assert_eq!((code, unchanged), (Some(0), deployment.clone()));
+    assert!(said.contains("namespace-opted-out"), "{said}");
+    // What the file says of the Namespace counts more.
+    let manifest = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: offline}}\n---\n{deployment}");
+    assert_eq!(mutate("-n offline --check", &manifest).0, Some(4));
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_a_failure() {
+    let output = Command::new(env!("CARGO_BIN_EXE_colocate"))
+        .args(["mutate", "-f", "examples/mysql", "--cluster"])
+        .env("KUBECONFIG", "/absent/kubeconfig")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("it was built");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{said}");
+    assert!(said.contains("/absent/kubeconfig"), "{said}");
+}
