@@ -18,8 +18,8 @@
 //! | [`server`] | HTTP over TLS: listener, routes, one review from bytes to bytes | `claims`, `engine`, `duration`, and what a process needs |
 //! | [`probe`] | the other end of the wire: sends one review | `engine`, `duration` |
 //! | [`claims`] | the cluster's or the files', behind one question | `cluster`, `manifest`, `engine` |
-//! | [`cluster`] | claims, classes and volumes as a cluster has them, and the wait for a claim on its way | `engine`, `storage`, `readiness` |
-//! | [`manifest`] | the same, from files | `engine`, `storage` |
+//! | [`cluster`] | claims, classes and volumes as a cluster has them: watched, with the wait for a claim on its way, or asked for once | `engine`, `storage`, `readiness` |
+//! | [`manifest`] | files: documents with the place of every byte, the one edit, and what they say of claims | `engine`, `storage` |
 //! | `storage` | Kubernetes' storage objects, reduced to what ownership depends on | `engine` |
 //! | [`config`] | the configuration file, and the only home of defaults | `engine`, `duration` |
 //! | [`tls`] | certificates: read from files, or issued | |
