@@ -97,8 +97,8 @@ impl Reader<'_, '_> {
             let value = self.value(entry.value, depth + 1)?;
             let Some(key) = self.tree.key(entry.key) else {
                 self.foreign = true;
-                let key = self.value(entry.key, depth + 1)?.to_string();
-                map.insert(key, value);
+                let key = self.value(entry.key, depth + 1)?;
+                map.insert(format!("? {key}"), value);
                 continue;
             };
             let twice = match &mut own {
