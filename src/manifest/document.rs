@@ -164,8 +164,8 @@ impl Document<'_> {
 
     /// What the document means, as kubectl reads it: aliases and merge keys resolved, `yes` true. Null, if it is empty.
     ///
-    /// What JSON cannot say is put as text: `.inf`, and a key that is a collection or null; a document with such a key
-    /// holds no Kubernetes object.
+    /// What JSON cannot say is put as text: `.inf`, and, behind a `? `, a key that is a collection or null; a document
+    /// with such a key holds no Kubernetes object.
     pub fn value(&self) -> &Value {
         &self.meaning.value
     }
@@ -216,3 +216,6 @@ impl<'m> Object<'m> {
         self.position
     }
 }
+
+#[cfg(test)]
+mod tests;

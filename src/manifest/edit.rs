@@ -141,6 +141,9 @@ impl<'t> Manifest<'t> {
     /// The new text is read again: every document means what it meant, but for the one field of each edit. An edit for
     /// which that does not hold is refused.
     pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
+        if edits.is_empty() {
+            return Applied { text: Cow::Borrowed(self.text()), refused: Vec::new() };
+        }
         let all: Vec<_> = (0..edits.len()).collect();
         if let Some(text) = self.changed(edits, &all) {
             return Applied { text: Cow::Owned(text), refused: Vec::new() };

@@ -148,7 +148,7 @@ impl<'t> Parser<'t> {
     }
 
     fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem { offset: self.at, message: message.into() }
+        Problem::new(self.at, message)
     }
 }
 

@@ -48,12 +48,12 @@ impl Reader<'_, '_> {
         let node = self.tree.node(id);
         if depth > MAX_DEPTH {
             let message = format!("more than {MAX_DEPTH} collections are nested here");
-            return Err(Problem { offset: node.span.start, message });
+            return Err(Problem::new(node.span.start, message));
         }
         match &node.kind {
             NodeKind::Scalar(scalar) => {
                 self.spend(id, scalar.text.len())?;
-                scalar.value().map_err(|message| Problem { offset: node.span.start, message })
+                scalar.value().map_err(|message| Problem::new(node.span.start, message))
             }
             NodeKind::Sequence(items) => {
                 self.spend(id, 0)?;
@@ -77,9 +77,9 @@ impl Reader<'_, '_> {
             return Ok(());
         }
         let left = self.budget.checked_sub(NODE_COST + length);
-        self.budget = left.ok_or_else(|| Problem {
-            offset: self.tree.node(id).span.start,
-            message: format!("aliases repeat this and other nodes to more than {} MB", ALIAS_BUDGET >> 20),
+        self.budget = left.ok_or_else(|| {
+            let message = format!("aliases repeat this and other nodes to more than {} MB", ALIAS_BUDGET >> 20);
+            Problem::new(self.tree.node(id).span.start, message)
         })?;
         Ok(())
     }
@@ -97,8 +97,8 @@ impl Reader<'_, '_> {
             let value = self.value(entry.value, depth + 1)?;
             let Some(key) = self.tree.key(entry.key) else {
                 self.foreign = true;
-                let key = self.value(entry.key, depth + 1)?.to_string();
-                map.insert(key, value);
+                let key = self.value(entry.key, depth + 1)?;
+                map.insert(format!("? {key}"), value);
                 continue;
             };
             let twice = match &mut own {
@@ -127,7 +127,7 @@ impl Reader<'_, '_> {
             }
             _ => {
                 let message = "a merge key (`<<`) takes a mapping or a list of mappings: write one, or quote the key";
-                return Err(Problem { offset: self.tree.node(id).span.start, message: message.to_owned() });
+                return Err(Problem::new(self.tree.node(id).span.start, message));
             }
         }
         Ok(())
@@ -136,9 +136,8 @@ impl Reader<'_, '_> {
     /// The last of `entries` has a key that one before it has.
     fn duplicate(&self, key: &str, entries: &[Entry]) -> Problem {
         let offset = |entry: &Entry| self.tree.node(entry.key).span.start;
-        Problem {
-            offset: entries.last().map(offset).unwrap_or_default(),
-            message: format!("the key `{key}` stands in this mapping before: which one is meant? Leave one"),
-        }
+        let first = entries.iter().find(|entry| self.tree.key(entry.key).as_deref() == Some(key));
+        let message = format!("the key `{key}` is in this mapping twice: keep this one, or the one in");
+        Problem { see: first.map(offset), ..Problem::new(entries.last().map(offset).unwrap_or_default(), message) }
     }
 }

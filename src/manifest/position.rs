@@ -58,6 +58,14 @@ pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 pub(super) struct Problem {
     pub(super) offset: usize,
     pub(super) message: String,
+    /// A byte in the line that the message ends with, if it ends with one.
+    pub(super) see: Option<usize>,
+}
+
+impl Problem {
+    pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), see: None }
+    }
 }
 
 /// A text that is neither YAML nor JSON.
@@ -72,7 +80,11 @@ pub struct ParseError {
 impl ParseError {
     pub(super) fn new(problem: Problem, lines: &Lines<'_>) -> Self {
         let position = lines.position(problem.offset.min(lines.text.len()));
-        Self { position, message: problem.message, excerpt: excerpt(lines.line(position.line), position) }
+        let mut message = problem.message;
+        if let Some(see) = problem.see {
+            message = format!("{message} line {}", lines.position(see).line);
+        }
+        Self { position, message, excerpt: excerpt(lines.line(position.line), position) }
     }
 
     /// Where it is wrong.
@@ -133,9 +145,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_has_its_caret_below_what_is_wrong() {
-        let said = |text: &str, offset| {
-            ParseError::new(Problem { offset, message: "wrong".to_owned() }, &Lines::new(text)).to_string()
-        };
+        let said = |text: &str, offset| ParseError::new(Problem::new(offset, "wrong"), &Lines::new(text)).to_string();
         assert_eq!(said("a: 1\nb: [\n", 8), "line 2, column 4: wrong\n  2 | b: [\n    |    ^");
         assert_eq!(said("\tü\u{1b}x", 4), "line 1, column 4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
         assert_eq!(said("", 99), "line 1, column 1: wrong\n  1 | \n    | ^");

@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
 }
 
 fn problem(error: &ScanError) -> Problem {
-    Problem { offset: error.marker().byte_offset().unwrap_or_default(), message: error.info() }
+    Problem::new(error.marker().byte_offset().unwrap_or_default(), error.info())
 }
 
 #[derive(Default)]
@@ -120,7 +120,7 @@ impl<'t> Builder<'t> {
         let Some(&target) = self.anchors.get(&anchor) else { return Ok(()) };
         if self.open.iter().any(|open| open.id == target) {
             let message = "an alias stands inside of what it stands for, which would never end: write the value out";
-            return Err(Problem { offset: span.start, message: message.to_owned() });
+            return Err(Problem::new(span.start, message));
         }
         self.nodes[target].aliased = true;
         let id = self.node(span, 0, NodeKind::Alias(target));

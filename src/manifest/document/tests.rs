@@ -1,0 +1,280 @@
+use serde_json::json;
+
+use super::*;
+
+#[track_caller]
+fn manifest(text: &str) -> Manifest<'_> {
+    Manifest::parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn values(text: &str) -> Vec<Value> {
+    let manifest = manifest(text);
+    let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
+    assert!(manifest.documents().is_empty() || ranges == text, "{ranges}");
+    manifest.documents().iter().map(|document| document.value().clone()).collect()
+}
+
+#[track_caller]
+fn refusal(text: &str) -> String {
+    Manifest::parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn documents_are_what_stands_between_their_markers() {
+    assert_eq!(values(""), [] as [Value; 0]);
+    assert_eq!(values("# only\n\n"), [] as [Value; 0]);
+    assert_eq!(values("a: 1"), [json!({"a": 1})]);
+    assert_eq!(values("---\n---\n# c\n---\n"), [Value::Null, Value::Null, Value::Null]);
+    assert_eq!(
+        values("a: 1\n...\n# c\n%YAML 1.2\n---\nb: 2\n...\n...\nc: 3"),
+        [json!({"a": 1}), json!({"b": 2}), json!({"c": 3})]
+    );
+    let text = "# a\n--- x\n--- # c\n- y\n... # d\r\n# e\nz";
+    let ranges: Vec<_> = manifest(text).documents().iter().map(|document| &text[document.range()]).collect();
+    assert_eq!(ranges, ["# a\n--- x\n", "--- # c\n- y\n... # d\r\n", "# e\nz"]);
+}
+
+#[test]
+fn a_text_that_is_json_is_read_as_json() {
+    let format = |text| manifest(text).format();
+    for text in ["{}", " \n[1]", "\u{feff}{\"a\": 1}", "{}{}\n[]"] {
+        assert_eq!(format(text), Format::Json, "{text}");
+    }
+    for text in ["{a: 1}", "--- {}", "# c\n{}", "{\"a\": 1,}", "{}\n---\n{}", "[a]", "'x'", "1"] {
+        assert_eq!(format(text), Format::Yaml, "{text}");
+    }
+    assert_eq!(
+        values("{\"a\": 1}{\"b\": [2.5, -3e2, true, null]}\n\"x\" "),
+        [json!({"a": 1}), json!({"b": [2.5, -300.0, true, null]}), json!("x")]
+    );
+    // What YAML reads otherwise, or not at all.
+    let key = "k".repeat(2_000);
+    let text = format!("{{\n\t\"<<\": {{\"y\": \"\\ud83d\\ude00\\/\"}}, \"{key}\"\t:\t\"é\", \"\": 1E400}}");
+    assert!(refusal(&text).contains("number out of range"));
+    let text = text.replace("1E400", "017".trim_start_matches('0'));
+    assert_eq!(values(&text), [json!({"<<": {"y": "😀/"}, key: "é", "": 17})]);
+}
+
+#[test]
+fn a_text_that_is_neither_is_refused_with_its_place() {
+    assert_eq!(refusal("a: 1\nb: [\n"), "line 2, column 4: unclosed bracket '['\n  2 | b: [\n    |    ^");
+    for (text, place) in [
+        ("a: b: c\n", "line 1, column 5: mapping values are not allowed in this context"),
+        ("é: ü\r\n\u{a0}: *x\r\n", "line 2, column 4: while parsing node, found unknown anchor"),
+        ("a: 1\n b: 2\n", "line 2, column 3: mapping values are not allowed in this context"),
+        ("a: !!int x", "line 1, column 10: `x` is no whole number, which its tag says"),
+        // JSON, as it gets further than YAML.
+        ("{\"a\": \"\\x\"}", "line 1, column 7: invalid escape"),
+        ("{\"a\": 01, \"b\" \"c\"}", "line 1, column 15: invalid trailing content"),
+        ("{\"a\" 1}", "line 1, column 6: `:` is expected here"),
+        ("{\"a\": 1", "line 1, column 8: `,` or `}` is expected here"),
+        ("[1 2", "line 1, column 4: `,` or `]` is expected here"),
+        ("{\"a\": ", "line 1, column 7: a value is expected here"),
+        ("{\"a", "line 1, column 2: a string begins here and never ends"),
+        ("[\"a\\\"", "line 1, column 2: a string begins here and never ends"),
+        ("{\"a\": 1}\n{b: 2}", "line 2, column 2: a key in double quotes is expected here"),
+        ("{} x", "line 1, column 4:"),
+    ] {
+        let said = refusal(text);
+        assert!(said.starts_with(place), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused_with_both_places() {
+    for (text, place) in [
+        (
+            "a: 1\nb: 2\na: 3\n",
+            "line 3, column 1: the key `a` is in this mapping twice: keep this one, or the one in line 1",
+        ),
+        (
+            "{\"a\": {\"b\": 1,\n\"\\u0062\": 2}}",
+            "line 2, column 1: the key `b` is in this mapping twice: keep this one, or the one in line 1",
+        ),
+        (
+            "x: &x {b: 1}\ny:\n  a: 1\n  <<: *x\n  b: 2\n  'a': 3\n",
+            "line 6, column 3: the key `a` is in this mapping twice: keep this one, or the one in line 3",
+        ),
+        (
+            "1: a\n0x1: b\n",
+            "line 2, column 1: the key `1` is in this mapping twice: keep this one, or the one in line 1",
+        ),
+        ("true: a\n'true': b\n", "line 2, column 1: the key `true` is in this mapping twice"),
+    ] {
+        let said = refusal(text);
+        assert!(said.starts_with(place), "{text}: {said}");
+    }
+    assert_eq!(values("~: 1\nnull: 2\n'null': 3\n").len(), 1);
+}
+
+#[test]
+fn aliases_and_merge_keys_mean_what_kubectl_reads() {
+    assert_eq!(values("a: &x [1, &y {b: 2}]\nc: *x\nd: *y\n*y : e\n").len(), 1);
+    assert_eq!(values("a: &x 1\nb: &x 2\nc: *x\n")[0]["c"], 2);
+    let text = "x: &x {a: 1, b: 1, c: 1}\ny: &y {b: 2, d: 2}\nz:\n  a: 3\n  <<: [*x, *y, {e: 4}]\n  c: 3\n";
+    assert_eq!(values(text)[0]["z"], json!({"a": 1, "b": 1, "c": 3, "d": 2, "e": 4}));
+    assert_eq!(values("x: {'<<': {a: 1}, !!merge <<: {b: 2}}")[0]["x"], json!({"<<": {"a": 1}, "b": 2}));
+    assert_eq!(values("x: {<<: {<<: {a: 1}, b: 2}, c: 3}")[0]["x"], json!({"a": 1, "b": 2, "c": 3}));
+    for value in ["1", "[1]", "~", "[[{}]]"] {
+        assert!(refusal(&format!("<<: {value}")).starts_with("line 1, column 5: a merge key (`<<`) takes a mapping"));
+    }
+    let said = refusal("a: &x\n  b: [*x]\n");
+    assert!(said.starts_with("line 2, column 7: an alias stands inside of what it stands for"), "{said}");
+    let said = refusal("a: &x 1\n---\nb: *x\n");
+    assert!(said.starts_with("line 3, column 4: while parsing node, found unknown anchor"), "{said}");
+}
+
+#[test]
+fn aliases_that_would_fill_the_memory_are_refused() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let last = format!("*a{}, ", level - 1).repeat(9);
+        text = format!("{text}a{level}: &a{level} [{last}]\n");
+    }
+    assert!(refusal(&text).contains("aliases repeat this and other nodes to more than 16 MB"));
+    // A merge key is no way around it, and long text counts.
+    let long = "x".repeat(1 << 20);
+    let text = format!("a: &a {{b: {long}}}\nc:\n{}", "- <<: *a\n".repeat(20));
+    assert!(refusal(&text).contains("aliases repeat this"));
+    assert_eq!(values(&text.replace(&long, "x"))[0]["c"].as_array().unwrap().len(), 20);
+}
+
+#[test]
+fn collections_are_nested_as_deep_as_a_stack_can_bear() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(manifest(&nested(255)).format(), Format::Json);
+    assert!(refusal(&nested(300)).contains("nested"));
+    assert!(refusal(&nested(100_000)).contains("nested"));
+    values(&format!("--- {}", nested(250)));
+    refusal(&format!("--- {}", nested(300)));
+    let aliases = |depth| format!("a: &a {}\nb: &b {}\n", nested(depth), nested(depth).replacen("[]", "[*a]", 1));
+    values(&aliases(100));
+    assert!(refusal(&aliases(200)).contains("more than 255 collections are nested here"));
+}
+
+#[test]
+fn comments_may_be_as_many_as_one_likes() {
+    let comments = "# c\n".repeat(1_000);
+    assert_eq!(values(&format!("{comments}a:\n{comments}  b: 1\n{comments}")), [json!({"a": {"b": 1}})]);
+}
+
+#[test]
+fn scalars_are_what_kubectl_reads() {
+    let text = "a: yes\nb: 'yes'\nc: !!str yes\nd: !other 1\ne: 0x10\nf:\ng: !!str\nh: 2001-12-14\ni: .inf\nj: |\n  x\nk: >-\n  y\n  z\n";
+    let expected = json!({
+        "a": true, "b": "yes", "c": "yes", "d": "1", "e": 16, "f": null, "g": "", "h": "2001-12-14", "i": ".inf",
+        "j": "x\n", "k": "y z",
+    });
+    assert_eq!(values(text), [expected]);
+    // As libyaml has it, and so kubectl: no line feed that is not there.
+    assert_eq!(values("a: |\n  x"), [json!({"a": "x"})]);
+    let text = "1: a\n0x10: b\nyes: c\n1.10: d\n? e\n: f\n";
+    assert_eq!(values(text), [json!({"1": "a", "16": "b", "true": "c", "1.10": "d", "e": "f"})]);
+}
+
+/// The kind, path and place of every object.
+fn objects(text: &str) -> Vec<String> {
+    let manifest = manifest(text);
+    let object = |object: &Object<'_>| {
+        let path: Vec<_> = object
+            .path()
+            .iter()
+            .map(|step| match step {
+                Step::Key(key) => (*key).to_owned(),
+                Step::Index(index) => index.to_string(),
+            })
+            .collect();
+        let value = object.value()["metadata"]["name"].as_str().unwrap_or_default();
+        format!(
+            "{} {} {value} {}/{} {}",
+            object.api_version(),
+            object.kind(),
+            object.document(),
+            path.join("/"),
+            object.position()
+        )
+    };
+    manifest.objects().iter().map(object).collect()
+}
+
+#[test]
+fn objects_are_documents_and_the_items_of_lists() {
+    let text = "\
+# first
+kind: A
+apiVersion: v1
+---
+- kind: A
+---
+apiVersion: v1
+kind: List
+metadata: {name: no}
+items:
+- {apiVersion: v1, kind: B, metadata: {name: b}}
+- apiVersion: g/v2
+  kind: CList
+  items:
+  - metadata:
+      name: c
+  - kind: C
+  - apiVersion: v1
+    kind: D
+  - 1
+- {kind: B}
+- {}
+- apiVersion: v1
+  kind: ListOfThings
+  items: [{apiVersion: v1, kind: E}]
+- {apiVersion: v1, kind: FList}
+- {apiVersion: v1, kind: '', items: []}
+";
+    assert_eq!(
+        objects(text),
+        [
+            "v1 A  0/ 2:1",
+            "v1 B b 2/items/0 11:3",
+            "g/v2 C c 2/items/1/items/0 15:5",
+            "v1 D  2/items/1/items/2 18:5",
+            "v1 ListOfThings  2/items/4 23:3",
+            "v1 FList  2/items/5 26:3",
+        ]
+    );
+    assert_eq!(
+        objects("{\"apiVersion\": \"v1\", \"kind\": \"A\"}\n{\"apiVersion\": \"v1\", \"kind\": \"B\"}"),
+        ["v1 A  0/ 1:1", "v1 B  1/ 2:1"]
+    );
+    // Kubernetes has no such keys: it is somebody else's.
+    for key in ["? [a]\n: b", "~: b", "? {a: b}\n: c", "metadata: {? ~ : b}"] {
+        assert_eq!(objects(&format!("apiVersion: v1\nkind: A\n{key}\n")), [""; 0], "{key}");
+    }
+    assert_eq!(objects("apiVersion: v1\nkind: A\n1: b\n").len(), 1);
+}
+
+#[test]
+fn every_field_has_its_place() {
+    let text = "\u{feff}a: &x\n  'b': [1, {c: \"é\"}]\nd: *x\ne:\n  <<: *x\n  f: |\n    text\ng:\n";
+    let manifest = manifest(text);
+    let document = &manifest.documents()[0];
+    let at = |path: &[Step<'_>]| {
+        let shown =
+            |range: Option<Range<usize>>| range.map(|range| (manifest.position(range.start).to_string(), &text[range]));
+        (shown(document.key_span(path)), shown(document.value_span(path)))
+    };
+    let found = |place: &str, text| Some((place.to_owned(), text));
+    let (a, b, c) = (Step::Key("a"), Step::Key("b"), Step::Key("c"));
+    assert_eq!(at(&[a]), (found("1:1", "a"), found("2:3", "'b': [1, {c: \"é\"}]")));
+    assert_eq!(at(&[a, b]), (found("2:3", "'b'"), found("2:8", "[1, {c: \"é\"}]")));
+    assert_eq!(at(&[a, b, Step::Index(1), c]), (found("2:13", "c"), found("2:16", "\"é\"")));
+    assert_eq!(at(&[a, b, Step::Index(0)]), (None, found("2:9", "1")));
+    // Below an alias or a merge key, it is where it is written.
+    assert_eq!(at(&[Step::Key("d")]), (found("3:1", "d"), found("3:4", "*x")));
+    assert_eq!(at(&[Step::Key("d"), b]), at(&[a, b]));
+    assert_eq!(at(&[Step::Key("e"), b]), at(&[a, b]));
+    assert_eq!(at(&[Step::Key("g")]), (found("8:1", "g"), found("8:2", "")));
+    assert_eq!(at(&[]).0, None);
+    for path in [&[Step::Key("x")][..], &[a, Step::Index(0)], &[a, b, Step::Index(2)], &[a, b, c], &[Step::Key("g"), a]]
+    {
+        assert_eq!(at(path), (None, None), "{path:?}");
+    }
+}

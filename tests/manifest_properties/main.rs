@@ -1,0 +1,162 @@
+//! What holds for every manifest, however it is written: an edit changes one field and nothing else, and never twice.
+//!
+//! Documents are generated as values, and written in styles that a tape of random bytes chooses: block and flow, any
+//! indentation, quotes, block scalars, comments, anchors, tags, markers, line endings.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
+mod documents;
+mod pen;
+
+use colocate::manifest::{Edit, Format, Manifest};
+use documents::{Document, KINDS, document};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const SCHEDULER: &str = "stork";
+
+/// A text with what it means.
+#[derive(Debug)]
+struct Written {
+    text: String,
+    documents: Vec<Value>,
+    /// The pod specs that get a scheduler: the document, and a JSON pointer.
+    specs: Vec<(usize, String)>,
+}
+
+impl Written {
+    fn new(documents: &[Document], text: String) -> Self {
+        let specs = documents
+            .iter()
+            .enumerate()
+            .flat_map(|(index, document)| document.specs.iter().map(move |spec| (index, spec.clone())));
+        Self {
+            text,
+            documents: documents.iter().map(|document| document.value.clone()).collect(),
+            specs: specs.collect(),
+        }
+    }
+}
+
+/// 5 seconds of one core; `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(400), failure_persistence: None, ..default }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_edit_changes_one_field_and_nothing_else(
+        documents in vec(document(), 1..4),
+        tape in vec(any::<u8>(), 0..600),
+    ) {
+        check(&Written::new(&documents, pen::write(&documents, &tape)));
+    }
+
+    #[test]
+    fn so_it_does_in_json(documents in vec(document(), 1..3), pretty: bool) {
+        let write = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };
+        let text = documents.iter().map(|document| write(&document.value).unwrap() + "\n").collect();
+        let written = Written::new(&documents, text);
+        check(&written);
+        let after = changed(&written);
+        for (document, value) in serde_json::Deserializer::from_str(&after).into_iter::<Value>().enumerate() {
+            prop_assert_eq!(value.unwrap(), intended(&written)[document].clone());
+        }
+    }
+
+    #[test]
+    fn whatever_is_read_has_documents_that_are_the_whole_text(text in "[a-c:\\-?{}\\[\\],&*!|>%#'\" \n\r\t~.<]{0,40}") {
+        if let Ok(manifest) = Manifest::parse(&text) {
+            let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
+            prop_assert!(manifest.documents().is_empty() || ranges == text);
+            prop_assert_eq!(&*manifest.apply(&[]).text, &text);
+        }
+    }
+}
+
+fn check(written: &Written) {
+    let Written { text, documents, .. } = written;
+    let manifest = Manifest::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let read: Vec<_> = manifest.documents().iter().map(|document| document.value().clone()).collect();
+    assert_eq!(&without_empty(read), documents, "{text}");
+    assert_eq!(&others_reading(text, manifest.format()), documents, "{text}");
+
+    let after = changed(written);
+    assert_eq!(without_empty(values(&after)), intended(written), "{text}\n{after}");
+    assert_eq!(others_reading(&after, manifest.format()), intended(written), "{text}\n{after}");
+    assert_eq!(changed(&Written { text: after.clone(), documents: Vec::new(), specs: written.specs.clone() }), after);
+}
+
+/// The text with all edits made, which are looked at one by one.
+fn changed(written: &Written) -> String {
+    let text = &written.text;
+    let manifest = Manifest::parse(text).unwrap();
+    let edits = edits(&manifest);
+    assert_eq!(edits.len(), written.specs.len(), "{text}");
+    let applied = manifest.apply(&edits);
+    assert_eq!(applied.refused, [], "{text}");
+    let mut by_hand = text.clone();
+    for edit in edits.iter().rev() {
+        let (old, new) = (&text[edit.range()], edit.replacement());
+        assert!(old.lines().count() <= 1 && new.matches(['\n', '\r']).count() <= 2, "{old:?} {new:?}");
+        let inserted = new.contains("schedulerName") && new.contains(SCHEDULER);
+        let replaced = new.trim_matches(['\'', '"', ' ', ':']) == SCHEDULER;
+        let nothing = old.is_empty() && new.is_empty();
+        assert!(if old.is_empty() { inserted || replaced || nothing } else { replaced }, "{old:?} {new:?}");
+        assert!(OLD.contains(&old) || old.starts_with('*'), "{old:?}");
+        by_hand.replace_range(edit.range(), new);
+    }
+    assert_eq!(by_hand, applied.text);
+    by_hand
+}
+
+/// What an edit may take the place of.
+const OLD: [&str; 10] = [
+    "",
+    "~",
+    "null",
+    "''",
+    "\"\"",
+    "default-scheduler",
+    "'default-scheduler'",
+    "\"default-scheduler\"",
+    "\"default\\u002dscheduler\"",
+    "Null",
+];
+
+fn edits(manifest: &Manifest<'_>) -> Vec<Edit> {
+    let edit = |object: &colocate::manifest::Object<'_>| {
+        let kind = KINDS.iter().find(|kind| kind.0 == object.api_version() && kind.1 == object.kind())?;
+        let edit = manifest.set_scheduler(object, kind.2, SCHEDULER);
+        Some(edit.unwrap_or_else(|refusal| panic!("{refusal}\n{}", manifest.text())))
+    };
+    manifest.objects().iter().filter_map(edit).collect()
+}
+
+fn values(text: &str) -> Vec<Value> {
+    Manifest::parse(text).unwrap().documents().iter().map(|document| document.value().clone()).collect()
+}
+
+/// The documents as serde-saphyr, and for JSON `serde_json`, read them.
+fn others_reading(text: &str, format: Format) -> Vec<Value> {
+    without_empty(match format {
+        Format::Json => serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().unwrap(),
+        Format::Yaml => serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}\n{text}")),
+    })
+}
+
+fn without_empty(documents: Vec<Value>) -> Vec<Value> {
+    documents.into_iter().filter(|document| !document.is_null()).collect()
+}
+
+fn intended(written: &Written) -> Vec<Value> {
+    let mut documents = written.documents.clone();
+    for (document, spec) in &written.specs {
+        documents[*document].pointer_mut(spec).unwrap()["schedulerName"] = json!(SCHEDULER);
+    }
+    documents
+}
