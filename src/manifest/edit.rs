@@ -242,8 +242,6 @@ struct Site<'a, 't> {
     id: NodeId,
     entries: &'a [Entry],
     flow: bool,
-    /// Where the key of the pod spec ends: what is between it and the spec are comments, a tag or an anchor.
-    floor: usize,
 }
 
 impl<'a, 't> Site<'a, 't> {
@@ -256,26 +254,26 @@ impl<'a, 't> Site<'a, 't> {
         };
         let document = manifest.documents().get(document).ok_or_else(|| absent(None, path.len()))?;
         let tree = &document.tree;
-        let (mut id, mut floor) = (tree.root, document.range().start);
+        let mut id = tree.root;
         for (steps, step) in path.iter().enumerate() {
             let node = unshared(tree, id).map_err(|shared| shared.refusal(line, dotted(&path[..steps])))?;
-            (id, floor) = match (step, &node.kind) {
+            id = match (step, &node.kind) {
                 (Step::Key(key), _) => match tree.lookup(id, key) {
-                    Some(Found::Own(entry)) => (entry.value, tree.node(entry.key).span.end),
+                    Some(Found::Own(entry)) => entry.value,
                     Some(Found::Merged { by, .. }) => {
                         let field = dotted(&path[..=steps]);
                         return Err(Refusal::Merge { line: line(tree.node(by).span.start), field });
                     }
                     None => return Err(absent(Some(node), steps + 1)),
                 },
-                (Step::Index(index), NodeKind::Sequence(items)) if *index < items.len() => (items[*index], floor),
+                (Step::Index(index), NodeKind::Sequence(items)) if *index < items.len() => items[*index],
                 _ => return Err(absent(Some(node), steps + 1)),
             };
         }
         let spec = unshared(tree, id).map_err(|shared| shared.refusal(line, dotted(path)))?;
         match &spec.kind {
             NodeKind::Mapping { flow, entries } if !entries.is_empty() => {
-                Ok(Self { manifest, document, path, spec, id, entries, flow: *flow, floor })
+                Ok(Self { manifest, document, path, spec, id, entries, flow: *flow })
             }
             _ => Err(absent(Some(spec), path.len())),
         }
@@ -311,8 +309,8 @@ impl<'a, 't> Site<'a, 't> {
         let line_start = line_start(text, start);
         let indent = text[line_start..start].trim_start_matches(BYTE_ORDER_MARK);
         let line_ending = line_ending(text, line_start);
-        let own_line =
-            indent.chars().all(|c| c == ' ' || c == '\t') && (!self.flow || line_start > self.spec.span.start);
+        // What begins in the line of its `{` has that before it.
+        let own_line = indent.chars().all(|c| c == ' ' || c == '\t');
         let separator = if self.flow { "," } else { "" };
         let (at, inserted) = if own_line {
             let at = self.above_comments(line_start);
@@ -350,7 +348,6 @@ impl<'a, 't> Site<'a, 't> {
         let text = self.manifest.text();
         let is_comment = |line: &str| line.trim_start().starts_with('#');
         while let Some(above) = line_above(text, line)
-            && above >= self.floor
             && is_comment(&text[above..line])
         {
             line = above;

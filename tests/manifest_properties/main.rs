@@ -8,10 +8,11 @@
 mod documents;
 mod pen;
 
-use colocate::manifest::{Edit, Format, Manifest};
+use colocate::manifest::{Edit, Format, Manifest, Object, Refusal, Step};
 use documents::{Document, KINDS, document};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 const SCHEDULER: &str = "stork";
@@ -69,6 +70,30 @@ proptest! {
     }
 
     #[test]
+    fn a_text_that_is_spoilt_is_refused_or_changed_in_one_field(
+        documents in vec(document(), 1..3),
+        tape in vec(any::<u8>(), 0..300),
+        blots in vec((any::<Index>(), select(BLOTS.to_vec()), 0..3_usize), 1..4),
+    ) {
+        let mut text = pen::write(&documents, &tape);
+        for (at, blot, removed) in blots {
+            let starts: Vec<_> = text.char_indices().map(|(start, _)| start).chain([text.len()]).collect();
+            let first = at.index(starts.len());
+            let last = (first + removed).min(starts.len() - 1);
+            text.replace_range(starts[first]..starts[last], blot);
+        }
+        if let Ok(manifest) = Manifest::parse(&text) {
+            let edits: Vec<_> = edits(&manifest).into_iter().flatten().collect();
+            let applied = manifest.apply(&edits);
+            let made = (0..edits.len()).filter(|index| applied.refused.iter().all(|(refused, _)| refused != index));
+            prop_assert_eq!(without_the_field(&text), without_the_field(&applied.text), "{}\n{}", text, applied.text);
+            let manifest = Manifest::parse(&applied.text).unwrap();
+            let set = manifest.objects().iter().filter(|object| scheduler(object) == Some(SCHEDULER)).count();
+            prop_assert_eq!(set, made.count());
+        }
+    }
+
+    #[test]
     fn whatever_is_read_has_documents_that_are_the_whole_text(text in "[a-c:\\-?{}\\[\\],&*!|>%#'\" \n\r\t~.<]{0,40}") {
         if let Ok(manifest) = Manifest::parse(&text) {
             let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
@@ -95,7 +120,8 @@ fn check(written: &Written) {
 fn changed(written: &Written) -> String {
     let text = &written.text;
     let manifest = Manifest::parse(text).unwrap();
-    let edits = edits(&manifest);
+    let edits = edits(&manifest).into_iter().collect::<Result<Vec<_>, _>>();
+    let edits = edits.unwrap_or_else(|refusal| panic!("{refusal}\n{text}"));
     assert_eq!(edits.len(), written.specs.len(), "{text}");
     let applied = manifest.apply(&edits);
     assert_eq!(applied.refused, [], "{text}");
@@ -128,13 +154,41 @@ const OLD: [&str; 10] = [
     "Null",
 ];
 
-fn edits(manifest: &Manifest<'_>) -> Vec<Edit> {
-    let edit = |object: &colocate::manifest::Object<'_>| {
-        let kind = KINDS.iter().find(|kind| kind.0 == object.api_version() && kind.1 == object.kind())?;
-        let edit = manifest.set_scheduler(object, kind.2, SCHEDULER);
-        Some(edit.unwrap_or_else(|refusal| panic!("{refusal}\n{}", manifest.text())))
-    };
+/// What a text is spoilt with.
+const BLOTS: [&str; 16] =
+    ["", " ", "\n", "\t", ":", "- ", "{", "}", ",", "'", "\"", "&a ", "*a ", "# ", "é", "<<: {schedulerName: x}\n"];
+
+fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, Refusal>> {
+    let edit = |object: &Object<'_>| Some(manifest.set_scheduler(object, template(object)?, SCHEDULER));
     manifest.objects().iter().filter_map(edit).collect()
+}
+
+fn template(object: &Object<'_>) -> Option<&'static [&'static str]> {
+    let kind = KINDS.iter().find(|kind| kind.0 == object.api_version() && kind.1 == object.kind())?;
+    Some(kind.2)
+}
+
+fn scheduler<'a>(object: &Object<'a>) -> Option<&'a str> {
+    let spec = template(object)?.iter().chain(&["spec"]).fold(object.value(), |value, key| &value[key]);
+    spec["schedulerName"].as_str()
+}
+
+/// What a text means, less the scheduler of each pod spec.
+fn without_the_field(text: &str) -> Vec<Value> {
+    let manifest = Manifest::parse(text).unwrap();
+    let mut documents = values(text);
+    for object in manifest.objects() {
+        let Some(template) = template(&object) else { continue };
+        let mut path = object.path().iter().copied().chain(template.iter().chain(&["spec"]).map(|key| Step::Key(key)));
+        let spec = path.try_fold(&mut documents[object.document()], |value, step| match step {
+            Step::Key(key) => value.get_mut(key),
+            Step::Index(index) => value.get_mut(index),
+        });
+        if let Some(Value::Object(spec)) = spec {
+            spec.remove("schedulerName");
+        }
+    }
+    documents
 }
 
 fn values(text: &str) -> Vec<Value> {

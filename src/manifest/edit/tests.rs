@@ -466,3 +466,41 @@ fn a_name_that_is_no_plain_text_is_quoted() {
     assert_eq!(set("{schedulerName: 'x'}", "it's"), "{schedulerName: 'it''s'}");
     assert_eq!(set("{schedulerName: 'x'}", "a\tb"), "{schedulerName: \"a\\tb\"}");
 }
+
+/// Edits that nothing here makes: whatever they would change besides their field, they are refused.
+#[test]
+fn an_edit_that_changes_anything_else_is_not_made() {
+    let applied = |text: &str, old: &str, replacement: &str| {
+        let manifest = Manifest::parse(text).unwrap();
+        let start = text.find(old).unwrap();
+        let edit = Edit {
+            range: start..start + old.len(),
+            replacement: replacement.to_owned(),
+            document: 0,
+            spec: "/spec".to_owned(),
+            field: "spec.schedulerName".to_owned(),
+            scheduler: "stork".to_owned(),
+        };
+        manifest.apply(&[edit]).text.into_owned()
+    };
+    let text = "spec: {a: 1, b: 2}\n---\nc: 3\n";
+    for (old, new) in [("a", "schedulerName: stork, a"), ("a: 1", "schedulerName: stork, a: 0x1")] {
+        assert_eq!(applied(text, old, new), text.replacen(old, new, 1), "{new}");
+    }
+    for (old, new) in [
+        ("a: 1", "schedulerName: stork"),
+        ("a", "schedulerName: other, a"),
+        ("a", "schedulerName: stork, d: 1, a"),
+        ("a", "a"),
+        ("a: 1, b: 2}\n---\nc: 3", "schedulerName: stork, a: 1, b: 2}\n---\nc: 4"),
+        ("a: 1, b: 2}\n---\nc: 3", "schedulerName: stork, a: 1, b: 2}\n---\nc: 3\n---\n"),
+        ("a: 1, b: 2}\n---\nc: 3", "schedulerName: stork, a: 1, b: 2}"),
+        ("a", "schedulerName: stork, {"),
+    ] {
+        assert_eq!(applied(text, old, new), text, "{new}");
+    }
+    // JSON that is only YAML afterwards.
+    let text = "{\"spec\": {\"a\": 1}}\n";
+    assert_eq!(applied(text, "\"a\"", "schedulerName: stork, \"a\""), text);
+    assert_ne!(applied(text, "\"a\"", "\"schedulerName\": \"stork\", \"a\""), text);
+}
