@@ -1,4 +1,10 @@
 //! Kubernetes objects in files.
+//!
+//! ```text
+//! text -> yaml, json -> tree -> meaning -> document -> edit -> text
+//!         one of them   where   what it    objects     one line or one value,
+//!                       it is   means      in it       checked by reading it again
+//! ```
 
 mod document;
 mod edit;
