@@ -1,6 +1,6 @@
 //! The command line: what a person can ask for. Each command is a file; here is only what they share.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -63,7 +63,8 @@ impl Cli {
             Ok(Exit::WouldChange) => ExitCode::from(4),
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("colocate: {}", one_line(&error));
+                // Where nobody listens, the exit code has to do.
+                let _ = writeln!(io::stderr(), "colocate: {}", one_line(&error));
                 ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
             }
         }

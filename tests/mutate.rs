@@ -169,7 +169,8 @@ fn in_place_rewrites_changed_files_only_and_keeps_their_mode() {
 fn check_writes_nothing_and_says_by_its_exit_code() {
     let folder = Folder::mysql();
     let run = folder.run("-f . --check");
-    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(4), "", ""));
+    let said = "./deployment.yaml:1: Deployment default/mysql: would be set to stork\n";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(4), "", said));
     assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
 }
 
@@ -286,4 +287,111 @@ fn completions_and_the_man_page_know_every_command() {
     for word in ["colocate\\-serve", "colocate\\-mutate", "in\\-place", "tls\\-cert"] {
         assert!(page.contains(word), "{word}");
     }
+}
+
+#[test]
+fn files_that_cannot_stand_behind_each_other_are_not_put_there() {
+    let folder = Folder::new(&[
+        ("a.yaml", "a: 1"),
+        ("b.yaml", "%YAML 1.2\n---\nb: 1\n"),
+        ("c.yaml", "\u{feff}c: 1\n"),
+        ("d.json", "{\"d\": 1}\n{\"d\": 2}\n"),
+    ]);
+    assert_eq!(folder.run("-f a.yaml b.yaml").out, "a: 1\n...\n%YAML 1.2\n---\nb: 1\n");
+    assert_eq!(folder.run("-f a.yaml c.yaml").out, "a: 1\n---\nc: 1\n");
+    let run = folder.run("-f a.yaml d.json");
+    assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
+    assert!(run.err.contains("cannot stand behind each other"), "{}", run.err);
+}
+
+#[test]
+fn input_with_no_document_is_a_failure() {
+    let folder = Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n")]);
+    for (arguments, named) in [("-f -", "standard input"), ("-f empty", "empty"), ("-f comment.yaml", "comment.yaml")] {
+        let run = folder.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");
+        assert!(run.err.contains("there is no document in") && run.err.contains(named), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_name_in_a_diff_is_the_files_own_and_stays_on_its_line() {
+    let folder = Folder::mysql();
+    for (name, header) in [
+        (".argo.yaml", "--- a/.argo.yaml\n"),
+        ("with space.yaml", "--- a/with space.yaml\t\n"),
+        ("line\nbreak.yaml", "--- \"a/line\\nbreak.yaml\"\n"),
+    ] {
+        fs::write(folder.path(name), DEPLOYMENT).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_colocate"))
+            .args(["mutate", "-o", "diff", "--manifests", "claim.yaml", "class.yaml", "-f", &format!("./{name}")])
+            .current_dir(folder.0.path())
+            .output()
+            .unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(out.starts_with(header), "{out}");
+    }
+}
+
+#[test]
+fn nobody_listening_changes_nothing_but_what_is_heard() {
+    let folder = Folder::mysql();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_colocate"));
+        command.arg("mutate").args(arguments).current_dir(folder.0.path()).stderr(closed.try_clone().unwrap());
+        command
+    };
+    assert_eq!(command(&["-f", ".", "--check", "--explain"]).status().unwrap().code(), Some(4));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(command(&["-f", "absent.yaml"]).stderr(full).status().unwrap().code(), Some(1));
+    let status = command(&["-f", "deployment.yaml", "--strict"]).stdout(closed.try_clone().unwrap()).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+    assert_eq!(command(&["-f", ".", "--in-place", "--explain"]).status().unwrap().code(), Some(0));
+    assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
+}
+
+#[test]
+fn what_is_not_built_as_its_kind_is_said_with_its_name_and_why() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {schedulerName: 3, volumes: []}\n";
+    let run = Folder::new(&[("pod.yaml", pod)]).run("-f pod.yaml --strict");
+    assert_eq!(run.code, Some(3));
+    assert!(
+        run.err.starts_with("pod.yaml:1: Pod default/odd: unreadable: ") && run.err.contains("expected a string"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn more_files_than_may_be_open_at_once_are_written() {
+    let names: Vec<_> = (0..40).map(|n| format!("d/{n}.yaml")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), DEPLOYMENT)).collect();
+    let folder = Folder::new(&files);
+    fs::write(folder.path("class.yaml"), CLASS).unwrap();
+    fs::write(folder.path("claim.yaml"), CLAIM).unwrap();
+    let line = format!("ulimit -n 24; exec {} mutate -f . --in-place", env!("CARGO_BIN_EXE_colocate"));
+    let output = Command::new("sh").args(["-c", &line]).current_dir(folder.0.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(names.iter().all(|name| folder.text(name) == mutated(DEPLOYMENT)));
+}
+
+#[test]
+fn what_readers_of_yaml_see_differently_is_left_as_it_is() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  # see\u{2028}  schedulerName: mine\n  volumes: [{name: v, portworxVolume: {}}]\n";
+    let run = Folder::new(&[("pod.yaml", pod)]).run("-f pod.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), pod));
+    assert!(run.err.contains("line 5") && run.err.contains("U+2028"), "{}", run.err);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named_with_its_line_and_what_to_do() {
+    let folder = Folder::mysql();
+    fs::write(folder.path("z.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
+    let run = folder.run("-f .");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("z.yaml: line 2 is no UTF-8 (byte 10 of the file); save it as UTF-8"), "{}", run.err);
+    fs::write(folder.path("z.yaml"), b"\xff\xfea\0").unwrap();
+    assert!(folder.run("-f .").err.contains("it looks like UTF-16"));
 }

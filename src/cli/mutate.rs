@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use self::output::File;
 use super::paint::Paint;
-use super::{Exit, Usage};
+use super::{Exit, Usage, reader_left};
 use crate::cluster::Snapshot;
 use crate::config::Config;
 use crate::manifest::{Known, Manifest, Mutator, Source, read};
@@ -96,6 +96,10 @@ impl Mutate {
 
         let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
         let manifests = sources.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+        if manifests.iter().all(|manifest| manifest.documents().iter().all(|document| document.value().is_null())) {
+            // A pipe whose first half failed, or a folder with another name: an empty answer would be taken for a good one.
+            bail!("there is no document in {}", named(&self.filename));
+        }
         let snapshot = if self.cluster { Some(Snapshot::infer().await?) } else { None };
         let of_context = snapshot.as_ref().map(Snapshot::namespace);
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
@@ -121,13 +125,17 @@ impl Mutate {
             .zip(&manifests)
             .map(|(source, manifest)| File { source, mutated: mutator.mutate(manifest) })
             .collect();
-        self.tell(&files)?;
-        self.give(&files)?;
+        self.tell(&files);
+        match self.give(&files) {
+            // Whoever read the output has had enough; the exit code still says how it went.
+            Err(error) if reader_left(&error) => {}
+            given => given?,
+        }
         Ok(self.exit(&files))
     }
 
-    /// Says on standard error what a person should know.
-    fn tell(&self, files: &[File<'_>]) -> io::Result<()> {
+    /// Says on standard error what a person should know. That nobody listens there changes nothing.
+    fn tell(&self, files: &[File<'_>]) {
         let mut lines = String::new();
         for file in files {
             for object in &file.mutated.objects {
@@ -136,10 +144,13 @@ impl Mutate {
                 } else if object.is_unresolved() {
                     lines += &output::unresolved(file.source, object);
                 }
+                if self.check && object.is_changed() && !self.explain {
+                    lines += &output::would_change(file.source, object);
+                }
                 lines.extend(output::warnings(file.source, object));
             }
         }
-        io::stderr().write_all(lines.as_bytes())
+        let _ = io::stderr().write_all(lines.as_bytes());
     }
 
     /// Prints or writes what changed.
@@ -154,7 +165,7 @@ impl Mutate {
             return write::all(&texts);
         }
         let text = match self.output {
-            Format::Yaml => output::yaml(files),
+            Format::Yaml => output::yaml(files)?,
             Format::Json => output::json(files)?,
             Format::Diff => output::diff(files, Paint::for_stdout()),
             Format::Patch => output::patches(files)?,
@@ -176,4 +187,11 @@ impl Mutate {
 
 fn parse(source: &Source) -> anyhow::Result<Manifest<'_>> {
     Manifest::parse(&source.text).with_context(|| source.name.clone())
+}
+
+fn named(paths: &[PathBuf]) -> String {
+    let names = paths
+        .iter()
+        .map(|path| if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() });
+    names.collect::<Vec<_>>().join(", ")
 }

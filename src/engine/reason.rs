@@ -76,7 +76,7 @@ reasons! {
     Immutable = "immutable",
     /// The object holds no pod spec where its kind keeps it.
     NoTemplate = "no-template",
-    /// The custom resource is not built as `customWorkloads` says.
+    /// The object is not built as its kind, or as `customWorkloads` says.
     Unreadable = "unreadable",
     /// The kind is none of those that are decided about.
     UnsupportedKind = "unsupported-kind",

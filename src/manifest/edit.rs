@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::document::{Document, Manifest, Object, Step};
+use super::document::{Document, Format, Manifest, Object, Step};
 use super::position::BYTE_ORDER_MARK;
 use super::scalar;
-use super::tree::{Entry, Found, Node, NodeId, NodeKind, Scalar, Style, Tree};
+use super::tree::{Entry, Found, Node, NodeId, NodeKind, Reading, Scalar, Style, Tree};
 
 const FIELD: &str = "schedulerName";
 
@@ -95,6 +95,17 @@ pub enum Refusal {
         /// The path of the field.
         field: String,
     },
+    /// The document holds a character that only some readers of YAML take for the end of a line.
+    #[error(
+        "line {line}: a character stands here (U+{code:04X}) that kubectl takes for the end of a line and newer readers of \
+         YAML do not: take it out, or write the text in double quotes with an escape"
+    )]
+    LineBreak {
+        /// Where the character is.
+        line: usize,
+        /// The character.
+        code: u32,
+    },
     /// The changed text would mean something else than the old one with the one field set.
     #[error("line {line}: `{field}` cannot be set without a change to something else: set it by hand")]
     Unsafe {
@@ -130,10 +141,25 @@ impl<'t> Manifest<'t> {
     ) -> Result<Edit, Refusal> {
         let keys = template.iter().map(|key| Step::Key(key.as_ref())).chain([Step::Key("spec")]);
         let path: Vec<_> = object.path().iter().copied().chain(keys).collect();
+        self.read_alike(object.document())?;
         let site = Site::find(self, object.document(), &path)?;
         let (range, replacement) = site.edit(scheduler)?;
         let (document, spec) = (object.document(), pointer(&path));
         Ok(Edit { range, replacement, document, spec, field: site.field(), scheduler: scheduler.to_owned() })
+    }
+
+    /// Whether all readers of YAML see the same lines in a document: 1.1, which is kubectl's, ends a line at three
+    /// characters that 1.2 does not, so that a comment may end and a key begin there.
+    fn read_alike(&self, document: usize) -> Result<(), Refusal> {
+        let range = self.documents()[document].range();
+        let found =
+            self.text()[range.clone()].char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
+        match found {
+            Some((at, c)) if self.format() == Format::Yaml => {
+                Err(Refusal::LineBreak { line: self.position(range.start + at).line, code: u32::from(c) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes edits of this manifest, each wholly or not at all.
@@ -383,6 +409,10 @@ impl<'a, 't> Site<'a, 't> {
         let value = scalar.value().unwrap_or(Value::Bool(false));
         if value == scheduler {
             return Ok((node.span.start..node.span.start, String::new()));
+        }
+        if value.is_null() && matches!(scalar.reading, Reading::Tagged(_)) {
+            // A tag that says null would say it of what takes its place.
+            return Err(Refusal::Unsafe { line, field });
         }
         let style = match (&value, &node.kind) {
             (Value::String(_), NodeKind::Scalar(scalar)) => scalar.style,

@@ -37,11 +37,25 @@ pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, Error> {
             continue;
         }
         for file in expand(path)? {
-            let text = std::fs::read_to_string(&file).map_err(|error| failed(&file, error))?;
+            let bytes = std::fs::read(&file).map_err(|error| failed(&file, error))?;
+            let text = String::from_utf8(bytes).map_err(|error| failed(&file, not_text(&error)))?;
             sources.push(Source { name: file.display().to_string(), path: Some(file), text });
         }
     }
     Ok(sources)
+}
+
+/// Where a file stops being text, and what to do about it.
+fn not_text(error: &std::string::FromUtf8Error) -> io::Error {
+    let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
+    let line = 1 + bytes[..good].iter().filter(|byte| **byte == b'\n').count();
+    let guess = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        "it looks like UTF-16: "
+    } else {
+        ""
+    };
+    let text = format!("line {line} is no UTF-8 (byte {good} of the file); {guess}save it as UTF-8");
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// A file stands for itself; a directory for all `*.yaml`, `*.yml` and `*.json` below it, in order of their names, without
@@ -72,7 +86,9 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
         }
         if kind.is_dir() {
             walk(&path, files)?;
-        } else if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json") {
+        } else if kind.is_file()
+            && path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json")
+        {
             files.push(path);
         }
     }

@@ -101,8 +101,13 @@ impl Known {
     fn add_object(&mut self, object: &Object<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
         match (object.api_version(), object.kind()) {
             ("v1", "PersistentVolumeClaim") => {
+                if object.value()["metadata"]["generateName"].is_string() {
+                    // Nobody can name it before it has a name.
+                    return Ok(());
+                }
                 let (name, claim): (_, PersistentVolumeClaim) = decode(object.value())?;
-                let namespace = claim.namespace().unwrap_or_else(|| namespace.to_owned());
+                let own = claim.namespace().filter(|name| !name.is_empty());
+                let namespace = own.unwrap_or_else(|| namespace.to_owned());
                 self.inventory.insert_claim(&namespace, &name, Claim::from(&claim));
             }
             ("v1", "PersistentVolume") => {

@@ -59,7 +59,12 @@ impl<'a> Mutator<'a> {
                     pending.decide(&owners)
                 }
             };
-            let name = request.display_name().into_owned();
+            let metadata = &object.value()["metadata"];
+            let name = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
+                (Some(name), _) => name.to_owned(),
+                (None, Some(prefix)) => format!("{prefix}*"),
+                (None, None) => String::new(),
+            };
             let mut refusal = None;
             if let (Some(_), Some(scheduler)) = (&decision.patch, &decision.scheduler) {
                 match manifest.set_scheduler(&object, workload.path(), scheduler) {

@@ -1,11 +1,12 @@
 //! What `colocate mutate` prints: the text of each format, and the lines for people.
 
+use anyhow::bail;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
 use crate::cli::paint::Paint;
 use crate::engine::one_line;
-use crate::manifest::{Mutated, Mutation, Source};
+use crate::manifest::{Document, Manifest, Mutated, Mutation, Source};
 
 /// A file and what becomes of it.
 pub(super) struct File<'t> {
@@ -20,31 +21,52 @@ impl File<'_> {
 }
 
 /// The files behind each other, with a `---` between two where the second does not begin with one.
-pub(super) fn yaml(files: &[File<'_>]) -> String {
+///
+/// # Errors
+/// Files that cannot stand behind each other: what came out would not be the documents that went in.
+pub(super) fn yaml(files: &[File<'_>]) -> anyhow::Result<String> {
+    if let [file] = files {
+        return Ok(file.mutated.text.to_string());
+    }
     let mut text = String::new();
-    for file in files {
-        let next = &*file.mutated.text;
-        if !text.is_empty() && !next.is_empty() {
-            if !text.ends_with('\n') {
-                text.push('\n');
-            }
-            if !begins_a_document(next) {
-                text.push_str("---\n");
-            }
+    for file in files.iter().filter(|file| !file.mutated.text.is_empty()) {
+        let next = file.mutated.text.trim_start_matches(BYTE_ORDER_MARK);
+        if text.is_empty() {
+            text.push_str(&file.mutated.text);
+            continue;
+        }
+        if !text.ends_with(['\n', '\r']) {
+            text.push('\n');
+        }
+        match first_line(next) {
+            // A directive is one only behind the end of a document.
+            Some(line) if line.starts_with('%') => text.push_str("...\n"),
+            Some(line) if is_marker(line) => {}
+            _ => text.push_str("---\n"),
         }
         text.push_str(next);
     }
-    text
+    let read = Manifest::parse(&text).ok();
+    let read =
+        read.as_ref().map(|manifest| manifest.documents().iter().map(Document::value).filter(|value| !value.is_null()));
+    let each = files.iter().map(|file| Manifest::parse(&file.mutated.text)).collect::<Result<Vec<_>, _>>()?;
+    let each = each.iter().flat_map(Manifest::documents).map(Document::value).filter(|value| !value.is_null());
+    if !read.is_some_and(|read| read.eq(each)) {
+        bail!("these files cannot stand behind each other in one text: mutate each on its own, or use -o json");
+    }
+    Ok(text)
 }
 
-/// Whether a text begins with a `---`, comments and directives before it aside.
-fn begins_a_document(text: &str) -> bool {
-    let text = text.trim_start_matches('\u{feff}');
-    let first = text.lines().find(|line| {
-        let line = line.trim();
-        !(line.is_empty() || line.starts_with('#') || line.starts_with('%'))
-    });
-    first.is_some_and(|line| line == "---" || line.starts_with("--- ") || line.starts_with("---\t"))
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The first line that says something, which a comment does not.
+fn first_line(text: &str) -> Option<&str> {
+    text.split(['\n', '\r']).find(|line| !line.trim().is_empty() && !line.starts_with('#'))
+}
+
+/// Whether a line begins a document.
+fn is_marker(line: &str) -> bool {
+    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
 }
 
 /// The changed objects as one List.
@@ -75,13 +97,18 @@ pub(super) fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
 pub(super) fn diff(files: &[File<'_>], paint: Paint) -> String {
     let mut text = String::new();
     for File { source, mutated } in files {
-        let name = source.path.as_ref().map_or("stdin", |_| source.name.trim_start_matches(['/', '.']));
-        let differences = TextDiff::from_lines(&source.text, &mutated.text);
-        let differences = differences.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string();
+        let (old, new) = (header("a/", source), header("b/", source));
+        // At line feeds only: that is what `patch` takes for a line.
+        let lines = |text| -> Vec<&str> { str::split_inclusive(text, '\n').collect() };
+        let (before, after) = (lines(&source.text), lines(&mutated.text));
+        let differences = TextDiff::from_slices(&before, &after);
+        let differences = differences.unified_diff().header(&old, &new).to_string();
         for line in differences.split_inclusive('\n') {
             let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
             let painted = match body.as_bytes().first() {
-                _ if body.starts_with("--- a/") || body.starts_with("+++ b/") => paint.bold(body),
+                _ if body.strip_prefix("--- ") == Some(&*old) || body.strip_prefix("+++ ") == Some(&*new) => {
+                    paint.bold(body)
+                }
                 Some(b'+') => paint.green(body),
                 Some(b'-') => paint.red(body),
                 Some(b'@') => paint.cyan(body),
@@ -91,6 +118,21 @@ pub(super) fn diff(files: &[File<'_>], paint: Paint) -> String {
         }
     }
     text
+}
+
+/// A file's name as `patch -p1` reads it: relative, and quoted where it would not be one word on one line.
+fn header(side: &str, source: &Source) -> String {
+    let name = source.path.as_ref().map_or("stdin", |_| source.name.as_str());
+    let mut name = name.trim_start_matches('/');
+    while let Some(rest) = name.strip_prefix("./").or_else(|| name.strip_prefix("../")) {
+        name = rest.trim_start_matches('/');
+    }
+    if name.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
+        return format!("{:?}", format!("{side}{name}"));
+    }
+    // Behind a tab a date may stand: without it, a name ends at its first space.
+    let end = if name.contains(' ') { "\t" } else { "" };
+    format!("{side}{name}{end}")
 }
 
 fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f Mutation<'f>)> {
@@ -108,11 +150,18 @@ pub(super) fn explanation(source: &Source, mutation: &Mutation<'_>) -> String {
     line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", decision.reason))
 }
 
+/// What `--check` found.
+pub(super) fn would_change(source: &Source, mutation: &Mutation<'_>) -> String {
+    let scheduler = mutation.decision.scheduler.as_deref().unwrap_or_default();
+    line(source, mutation, &format!("would be set to {scheduler}"))
+}
+
 /// What is left open about a workload.
 pub(super) fn unresolved(source: &Source, mutation: &Mutation<'_>) -> String {
     let decision = &mutation.decision;
     match &mutation.refusal {
         Some(why) => line(source, mutation, &format!("left as it is: {why}")),
+        None if decision.found.is_empty() => warnings_of(source, mutation).collect(),
         None => line(source, mutation, &format!("{}: {}", decision.reason, decision.found)),
     }
 }
@@ -123,6 +172,11 @@ pub(super) fn warnings<'m>(source: &'m Source, mutation: &'m Mutation<'_>) -> im
     let warnings = mutation.decision.warnings.iter().map(AsRef::as_ref);
     let shown = warnings.filter(move |warning: &&str| !(mutation.is_unresolved() && warning.starts_with(&own)));
     shown.map(|warning| line(source, mutation, warning.trim_start_matches("colocate: ")))
+}
+
+fn warnings_of<'m>(source: &'m Source, mutation: &'m Mutation<'_>) -> impl Iterator<Item = String> + 'm {
+    let warnings = mutation.decision.warnings.iter().map(AsRef::as_ref);
+    warnings.map(|warning: &str| line(source, mutation, warning.trim_start_matches("colocate: ")))
 }
 
 /// No name is longer, and few explanations are.
