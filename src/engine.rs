@@ -4,8 +4,8 @@
 //! the modules in this order:
 //!
 //! ```text
-//! bytes -> review -> workload, pod -> claim  ->  owner  -> decision -> patch, warning -> bytes
-//!          parse     locate           what is    whose     the rules   what is changed
+//! bytes -> review -> workload, pod -> claim  ->  owner  -> decision -> patch, warning -> response -> bytes
+//!          parse     locate           what is    whose     the rules   what is changed   answer
 //!                                     mounted    it is                 and said
 //! ```
 //!
@@ -22,6 +22,7 @@ mod patch;
 mod pod;
 mod policy;
 mod reason;
+mod response;
 mod review;
 mod warning;
 mod workload;
@@ -35,6 +36,7 @@ pub use owner::{Claim, Class, Inventory, Owner, Unknown, Volume};
 pub use patch::set_scheduler;
 pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OwnerKind, Policy, ReplaceableSchedulers, Templates};
 pub use reason::Reason;
-pub use review::{Kind, Malformed, Operation, Request, Response, Review};
+pub use response::Response;
+pub use review::{Kind, Malformed, Operation, Request, Review};
 pub use warning::Warning;
 pub use workload::{Object, Update, Workload, Workloads};

@@ -1,19 +1,21 @@
-//! An `AdmissionReview` (`admission.k8s.io/v1`): the question as the API server sends it, and the answer's envelope.
+//! An `AdmissionReview` (`admission.k8s.io/v1`): the question as the API server sends it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::json::{Nullable, Text};
 use super::pod::Template;
 use super::workload::{Keep, Located, Object, ObjectSeed, Update, Workload, Workloads};
 
-const API_VERSION: &str = "admission.k8s.io/v1";
-const KIND: &str = "AdmissionReview";
+/// The version in which questions are read and answered.
+pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
+
+/// The kind of a question, and of its answer.
+pub(super) const KIND: &str = "AdmissionReview";
 
 /// A body that is no `AdmissionReview` of `admission.k8s.io/v1`, and why. To be answered with HTTP 400: an answer of
 /// `allowed: false` would deny the request under every `failurePolicy`.
@@ -398,65 +400,8 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for NullableSeed<S> {
     }
 }
 
-/// The answer: always `allowed`, with at most one patch.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Response {
-    /// The patch as JSON text (RFC 6902).
-    pub patch: Option<Vec<u8>>,
-    /// Lines that the API server shows to the client.
-    pub warnings: Vec<String>,
-    /// What the API server writes to its audit log, as `<webhook>/<key>`.
-    pub audit_annotations: BTreeMap<&'static str, String>,
-}
-
-impl Response {
-    /// Encodes the whole `AdmissionReview` that answers the request `uid`.
-    pub fn encode(&self, uid: &str) -> Vec<u8> {
-        use base64::prelude::{BASE64_STANDARD, Engine as _};
-
-        let envelope = Envelope {
-            api_version: API_VERSION,
-            kind: KIND,
-            response: ResponseFields {
-                uid,
-                allowed: true,
-                patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
-                patch: self.patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch)),
-                warnings: &self.warnings,
-                audit_annotations: &self.audit_annotations,
-            },
-        };
-        // Strings and maps of strings: nothing here can fail to serialise.
-        serde_json::to_vec(&envelope).unwrap_or_default()
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    api_version: &'a str,
-    kind: &'a str,
-    response: ResponseFields<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseFields<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    warnings: &'a [String],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: &'a BTreeMap<&'static str, String>,
-}
-
 #[cfg(test)]
 mod tests {
-    use base64::prelude::{BASE64_STANDARD, Engine as _};
     use serde_json::{Value, json};
 
     use super::*;
@@ -682,38 +627,5 @@ mod tests {
         assert_eq!(shown(json!("web-1"), json!({"generateName": "web-"})), "web-1");
         assert_eq!(shown(json!(""), json!({"generateName": "web-"})), "web-*");
         assert_eq!(shown(Value::Null, json!({})), "");
-    }
-
-    fn encoded(response: &Response) -> Value {
-        serde_json::from_slice(&response.encode("uid-1")).unwrap()
-    }
-
-    #[test]
-    fn an_answer_without_a_patch_says_nothing_of_one() {
-        assert_eq!(
-            encoded(&Response::default()),
-            json!({
-                "apiVersion": "admission.k8s.io/v1",
-                "kind": "AdmissionReview",
-                "response": {"uid": "uid-1", "allowed": true},
-            })
-        );
-    }
-
-    #[test]
-    fn an_answer_holds_its_patch_in_base64_with_its_type() {
-        let patch = br#"[{"op":"add","path":"/spec/schedulerName","value":"stork"}]"#;
-        let answer = Response {
-            patch: Some(patch.to_vec()),
-            warnings: vec!["a \"quoted\" line".to_owned()],
-            audit_annotations: [("reason", "injected".to_owned())].into(),
-        };
-        let answer = encoded(&answer)["response"].take();
-        let decoded = BASE64_STANDARD.decode(answer["patch"].as_str().unwrap()).unwrap();
-        assert_eq!(decoded, patch);
-        assert_eq!(answer["patchType"], "JSONPatch");
-        assert_eq!((&answer["uid"], &answer["allowed"]), (&json!("uid-1"), &json!(true)));
-        assert_eq!(answer["warnings"], json!(["a \"quoted\" line"]));
-        assert_eq!(answer["auditAnnotations"], json!({"reason": "injected"}));
     }
 }

@@ -1,11 +1,9 @@
 //! One admission review, from the bytes of the question to the bytes of the answer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::claims::Claims;
-use crate::engine::Warning;
 use crate::engine::{ClaimRef, Decision, Malformed, Owner, Pending, Policy, Request, Response, Review, Step, examine};
 use crate::metrics::Metrics;
 
@@ -46,7 +44,7 @@ impl Admission {
             }
         };
         self.report(request, &decision, begun.elapsed());
-        Ok(response(decision).encode(&request.uid))
+        Ok(Response::from(decision).encode(&request.uid))
     }
 
     async fn owners(&self, request: &Request<'_>, pending: &Pending<'_>, timeout: Duration) -> Vec<Owner> {
@@ -89,20 +87,4 @@ impl Admission {
 /// to travel too.
 fn share(timeout: Duration) -> Duration {
     timeout.saturating_sub(Duration::from_secs(1)).mul_f64(0.8)
-}
-
-fn response(decision: Decision) -> Response {
-    let mut audit_annotations = BTreeMap::from([("reason", decision.reason.as_str().to_owned())]);
-    if let Some(scheduler) = decision.scheduler {
-        audit_annotations.insert("scheduler", scheduler.to_string());
-    }
-    if !decision.found.is_empty() {
-        audit_annotations.insert("claims", decision.found);
-    }
-    Response {
-        // Two strings: nothing here can fail to serialise.
-        patch: decision.patch.and_then(|patch| serde_json::to_vec(&patch).ok()),
-        warnings: decision.warnings.into_iter().map(Warning::into_string).collect(),
-        audit_annotations,
-    }
 }
