@@ -21,7 +21,7 @@
 //! | [`server`] | HTTP over TLS: listener, routes, one review from bytes to bytes | `claims`, `engine` |
 //! | [`admin`] | probes and metrics, on a plain port | `server`'s connections |
 //! | [`tls`] | certificates: read from files, or issued | |
-//! | [`probe`] | the other end of the wire: sends one review | |
+//! | [`probe`] | the other end of the wire: sends one review, or as many as are answered | |
 //! | [`readiness`], [`shutdown`], [`metrics`], [`log`] | what a process needs beside | |
 //! | [`cli`] | a file a command: wiring and printing only | all of it |
 //!
