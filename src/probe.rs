@@ -2,7 +2,7 @@
 //!
 //! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`]; a
 //! [`Connection`] asks as often as it lives; a [`Verdict`] is what an [`Answer`] says, or why the API server would not
-//! accept it. [`Load`] asks as fast as the answers come.
+//! accept it. A [`Load`] asks as fast as the answers come.
 
 mod connection;
 mod error;
@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 
 pub use connection::Connection;
 pub use error::{Error, Stage};
-pub use load::{Load, LoadError};
+pub use load::{Load, LoadError, Timings};
 pub use rustls::ProtocolVersion;
 pub use target::{InvalidTarget, Target};
 pub use verdict::{InvalidAnswer, Verdict, printable};

@@ -8,11 +8,21 @@ use hyper::StatusCode;
 
 use super::{Answer, Client, Connection, Error};
 
-/// What came of asking for a while.
-#[derive(Debug)]
+/// Open connections over which one review is asked. Over each, the next question is asked when the last one is answered:
+/// a webhook that is slow is asked less.
 pub struct Load {
+    review: Bytes,
+    /// What every question has to be answered.
+    expected: Bytes,
+    connections: Vec<Connection>,
+}
+
+/// How long each of many things took.
+#[derive(Debug)]
+pub struct Timings {
+    /// From the first one's begin to the last one's end.
     elapsed: Duration,
-    /// How long each answer took, the shortest first.
+    /// The shortest first.
     took: Vec<Duration>,
 }
 
@@ -31,35 +41,36 @@ pub enum LoadError {
 }
 
 impl Load {
-    /// Asks `review` over `connections` connections for `duration`, and over each at least once. The next question is asked
-    /// when the last one is answered: a webhook that is slow is asked less.
-    ///
-    /// All of it runs in the caller's task, and so on one core.
+    /// Opens `connections` connections, and asks the review once, over another.
     ///
     /// # Errors
-    /// The first question that gets no answer, an error, or another answer than the first one got.
-    pub async fn run(
-        client: &Client,
-        review: &Bytes,
-        connections: usize,
-        duration: Duration,
-    ) -> Result<Self, LoadError> {
-        let expected = client.ask(review.clone()).await?;
-        if !expected.status.is_success() {
-            return Err(LoadError::Refused(expected.status));
-        }
-        let mut open = try_join_all((0..connections).map(|_| client.connect())).await?;
-        let begun = Instant::now();
-        let askers = open.iter_mut().map(|connection| ask(connection, review, &expected, begun + duration));
-        Ok(Self::new(try_join_all(askers).await?, begun.elapsed()))
+    /// A connection that cannot be opened; no answer, or an error for one.
+    pub async fn open(client: &Client, review: Bytes, connections: usize) -> Result<Self, LoadError> {
+        let expected = body(client.ask(review.clone()).await?)?;
+        let connections = try_join_all((0..connections).map(|_| client.connect())).await?;
+        Ok(Self { review, expected, connections })
     }
 
-    /// Opens and closes connections for `duration`, `concurrent` at a time, and asks nothing over them. What is timed is
-    /// the TCP connection and the TLS handshake.
+    /// Asks for `duration`, and over each connection at least once. All of it runs in the caller's task, and so on one
+    /// core.
+    ///
+    /// # Errors
+    /// The first question that gets no answer, an error, or another answer than it got before.
+    pub async fn run(&mut self, duration: Duration) -> Result<Timings, LoadError> {
+        let begun = Instant::now();
+        let (review, expected, end) = (&self.review, &self.expected, begun + duration);
+        let askers = self.connections.iter_mut().map(|connection| ask(connection, review, expected, end));
+        Ok(Timings::new(try_join_all(askers).await?, begun.elapsed()))
+    }
+}
+
+impl Timings {
+    /// Opens and closes connections for `duration`, `concurrent` at a time and at least once each, and asks nothing over
+    /// them. What is timed is the TCP connection and the TLS handshake.
     ///
     /// # Errors
     /// The first connection that cannot be opened.
-    pub async fn handshakes(client: &Client, concurrent: usize, duration: Duration) -> Result<Self, LoadError> {
+    pub async fn of_handshakes(client: &Client, concurrent: usize, duration: Duration) -> Result<Self, Error> {
         let begun = Instant::now();
         let openers = (0..concurrent).map(|_| open(client, begun + duration));
         Ok(Self::new(try_join_all(openers).await?, begun.elapsed()))
@@ -71,18 +82,18 @@ impl Load {
         Self { elapsed, took }
     }
 
-    /// How many answers there were.
+    /// How many there were.
     pub fn count(&self) -> usize {
         self.took.len()
     }
 
-    /// How many answers there were in a second.
-    #[expect(clippy::cast_precision_loss, reason = "2^52 answers take centuries")]
+    /// How many there were in a second.
+    #[expect(clippy::cast_precision_loss, reason = "2^52 of anything take centuries")]
     pub fn per_second(&self) -> f64 {
         self.count() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The time within which `percent` of all answers came; zero where there were none.
+    /// The time within which `percent` of them ended; zero where there were none.
     pub fn percentile(&self, percent: usize) -> Duration {
         // The nearest rank: a time that was measured, and never one between two.
         let rank = (self.count() * percent).div_ceil(100);
@@ -90,29 +101,30 @@ impl Load {
     }
 }
 
+fn body(answer: Answer) -> Result<Bytes, LoadError> {
+    if answer.status.is_success() { Ok(answer.body) } else { Err(LoadError::Refused(answer.status)) }
+}
+
 async fn ask(
     connection: &mut Connection,
     review: &Bytes,
-    expected: &Answer,
+    expected: &Bytes,
     end: Instant,
 ) -> Result<Vec<Duration>, LoadError> {
     let mut took = Vec::new();
     loop {
         let answer = connection.ask(review.clone()).await?;
-        if !answer.status.is_success() {
-            return Err(LoadError::Refused(answer.status));
-        }
-        if answer.body != expected.body {
+        took.push(answer.took);
+        if body(answer)? != *expected {
             return Err(LoadError::OtherAnswer);
         }
-        took.push(answer.took);
         if Instant::now() >= end {
             return Ok(took);
         }
     }
 }
 
-async fn open(client: &Client, end: Instant) -> Result<Vec<Duration>, LoadError> {
+async fn open(client: &Client, end: Instant) -> Result<Vec<Duration>, Error> {
     let mut took = Vec::new();
     loop {
         let begun = Instant::now();
@@ -143,10 +155,10 @@ mod tests {
     use crate::tls::testing;
 
     /// What comes of `load` against a webhook that gives its nth answer with `answer`; and how many it gave.
-    async fn loaded<F: Future<Output = Result<Load, LoadError>>>(
+    async fn loaded<F: Future<Output = Result<Timings, LoadError>>>(
         answer: fn(usize) -> (u16, &'static str),
         load: impl FnOnce(Client) -> F,
-    ) -> (Result<Load, LoadError>, usize) {
+    ) -> (Result<Timings, LoadError>, usize) {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let acceptor = testing::server(certificates.leaf());
@@ -176,17 +188,17 @@ mod tests {
         (result, answers.load(Ordering::Relaxed))
     }
 
-    async fn run(client: Client) -> Result<Load, LoadError> {
-        Load::run(&client, &Bytes::from_static(b"review"), 3, Duration::from_millis(20)).await
+    async fn run(client: Client) -> Result<Timings, LoadError> {
+        Load::open(&client, Bytes::from_static(b"review"), 3).await?.run(Duration::from_millis(20)).await
     }
 
     #[tokio::test]
     async fn every_answer_is_counted_but_the_one_that_the_others_are_held_against() {
-        let (load, answers) = loaded(|_| (200, "an answer"), run).await;
-        let load = load.unwrap();
-        assert!(load.count() >= 3, "{load:?}");
-        assert_eq!(load.count() + 1, answers);
-        assert!(load.took.is_sorted() && load.per_second() > 0.0);
+        let (timings, answers) = loaded(|_| (200, "an answer"), run).await;
+        let timings = timings.unwrap();
+        assert!(timings.count() >= 3, "{timings:?}");
+        assert_eq!(timings.count() + 1, answers);
+        assert!(timings.took.is_sorted() && timings.per_second() > 0.0);
     }
 
     #[tokio::test]
@@ -201,23 +213,23 @@ mod tests {
 
     #[tokio::test]
     async fn handshakes_ask_nothing() {
-        let handshakes = async |client: Client| Load::handshakes(&client, 2, Duration::ZERO).await;
-        let (load, answers) = loaded(|_| (200, "an answer"), handshakes).await;
-        assert_eq!((load.unwrap().count(), answers), (2, 0));
+        let handshakes = async |client: Client| Ok(Timings::of_handshakes(&client, 2, Duration::ZERO).await?);
+        let (timings, answers) = loaded(|_| (200, "an answer"), handshakes).await;
+        assert_eq!((timings.unwrap().count(), answers), (2, 0));
     }
 
     #[test]
     fn a_percentile_is_the_nearest_rank() {
-        let millis = |took: &[u64]| Load {
+        let millis = |took: &[u64]| Timings {
             elapsed: Duration::from_secs(2),
             took: took.iter().copied().map(Duration::from_millis).collect(),
         };
         let hundred: Vec<_> = (1..=100).collect();
-        let load = millis(&hundred);
-        assert_eq!([50, 99, 100].map(|percent| load.percentile(percent).as_millis()), [50, 99, 100]);
+        let many = millis(&hundred);
+        assert_eq!([50, 99, 100].map(|percent| many.percentile(percent).as_millis()), [50, 99, 100]);
         let few = millis(&[1, 2, 9]);
         assert_eq!([0, 50, 67, 99].map(|percent| few.percentile(percent).as_millis()), [1, 2, 9, 9]);
         assert_eq!(millis(&[]).percentile(99), Duration::ZERO);
-        assert!((load.per_second() - 50.0).abs() < f64::EPSILON);
+        assert!((many.per_second() - 50.0).abs() < f64::EPSILON);
     }
 }
