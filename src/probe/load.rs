@@ -60,7 +60,7 @@ impl Load {
         let begun = Instant::now();
         let (review, expected, end) = (&self.review, &self.expected, begun + duration);
         let askers = self.connections.iter_mut().map(|connection| ask(connection, review, expected, end));
-        Ok(Timings::new(try_join_all(askers).await?, begun.elapsed()))
+        Ok(Timings::new(&try_join_all(askers).await?, begun.elapsed()))
     }
 }
 
@@ -73,10 +73,10 @@ impl Timings {
     pub async fn of_handshakes(client: &Client, concurrent: usize, duration: Duration) -> Result<Self, Error> {
         let begun = Instant::now();
         let openers = (0..concurrent).map(|_| open(client, begun + duration));
-        Ok(Self::new(try_join_all(openers).await?, begun.elapsed()))
+        Ok(Self::new(&try_join_all(openers).await?, begun.elapsed()))
     }
 
-    fn new(took: Vec<Vec<Duration>>, elapsed: Duration) -> Self {
+    fn new(took: &[Vec<Duration>], elapsed: Duration) -> Self {
         let mut took = took.concat();
         took.sort_unstable();
         Self { elapsed, took }
