@@ -87,6 +87,11 @@ impl Timings {
         self.took.len()
     }
 
+    /// How long all of them took together.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
     /// How many there were in a second.
     #[expect(clippy::cast_precision_loss, reason = "2^52 of anything take centuries")]
     pub fn per_second(&self) -> f64 {
