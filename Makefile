@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help demo test cluster format lint doc deny
+.PHONY: help demo test bench cluster format lint doc deny
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -24,6 +24,12 @@ test: ## Run every test, unit to end to end, on a real control plane (and Go)
 	@tests/controlplane/build >/dev/null
 	@echo '==> tests'
 	@cargo test --locked
+
+bench: ## Measure how fast it is, beside what it should be (5 minutes to build, 2 to run)
+	@cargo build --locked --quiet --release --bin colocate --example report
+	@cargo bench --locked --quiet --no-run --bench engine
+	@set -o pipefail; cargo bench --locked --quiet --bench engine | \
+	  cargo run --locked --quiet --release --example report
 
 cluster: ## Start a playground: a real control plane with colocate in it
 	@tests/controlplane/build >/dev/null

@@ -16,7 +16,7 @@
 //! | [`cli`] | a file a command: wiring and printing only | all of it |
 //! | [`admin`] | probes and metrics, on a plain port | `server`'s connections, `readiness`, `metrics` |
 //! | [`server`] | HTTP over TLS: listener, routes, one review from bytes to bytes | `claims`, `engine`, `duration`, and what a process needs |
-//! | [`probe`] | the other end of the wire: sends one review | `engine`, `duration` |
+//! | [`probe`] | the other end of the wire: sends one review, or as many as are answered | `engine`, `duration` |
 //! | [`claims`] | the cluster's or the files', behind one question | `cluster`, `manifest`, `engine` |
 //! | [`cluster`] | claims, classes and volumes as a cluster has them: watched, with the wait for a claim on its way, or asked for once | `engine`, `storage`, `readiness` |
 //! | [`manifest`] | files: documents with the place of every byte, the one edit, and what they say of claims | `engine`, `storage` |

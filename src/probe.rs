@@ -2,10 +2,11 @@
 //!
 //! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`]; a
 //! [`Connection`] asks as often as it lives; a [`Verdict`] is what an [`Answer`] says, or why the API server would not
-//! accept it.
+//! accept it. A [`Load`] asks as fast as the answers come.
 
 mod connection;
 mod error;
+mod load;
 mod target;
 mod verdict;
 
@@ -23,6 +24,7 @@ use tokio_rustls::TlsConnector;
 
 pub use connection::Connection;
 pub use error::{Error, Stage};
+pub use load::{Load, LoadError, Timings};
 pub use rustls::ProtocolVersion;
 pub use target::{InvalidTarget, Target};
 pub use verdict::{InvalidAnswer, Verdict, printable};
@@ -141,27 +143,31 @@ mod tests {
     use super::*;
     use crate::tls::{Authority, Leaf, Validity, testing};
 
-    const PATIENT: Duration = Duration::from_mins(1);
+    pub(super) const PATIENT: Duration = Duration::from_mins(1);
 
-    struct Certificates {
+    pub(super) struct Certificates {
         authority: Authority,
         leaf: Leaf,
     }
 
     impl Certificates {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
             let authority = Authority::new("an authority", validity).unwrap();
             let leaf = authority.issue(&["localhost".parse().unwrap()], validity).unwrap();
             Self { authority, leaf }
         }
 
-        fn client(&self, url: &str, timeout: Duration) -> Client {
+        pub(super) fn leaf(&self) -> &Leaf {
+            &self.leaf
+        }
+
+        pub(super) fn client(&self, url: &str, timeout: Duration) -> Client {
             Client::new(url.parse().unwrap(), self.authority.certificate_pem().as_bytes(), timeout).unwrap()
         }
     }
 
-    async fn listen() -> (TcpListener, String) {
+    pub(super) async fn listen() -> (TcpListener, String) {
         let listener = TcpListener::bind("localhost:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         (listener, url)

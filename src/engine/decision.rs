@@ -221,19 +221,28 @@ impl<'r> Case<'r> {
     /// says, or the two differ for ever.
     fn source_names_scheduler(&self) -> bool {
         let Some(metadata) = self.object.metadata() else { return false };
-        let field = [Cow::Borrowed("spec"), Cow::Borrowed("schedulerName")];
-        let path: Vec<_> = self.workload.path().iter().chain(&field).map(|key| Cow::Borrowed(&**key)).collect();
         let last_applied = || {
             let annotations = metadata.annotations.as_ref()?;
             // Letters are never escaped by the encoders that write this annotation, so that most need not be decoded.
             annotations.raw(LAST_APPLIED).filter(|raw| raw.get().contains("schedulerName"))?;
             annotations.get(LAST_APPLIED)
         };
-        if last_applied().is_some_and(|manifest| json::names(&manifest, &path)) {
+        if last_applied().is_some_and(|manifest| json::names(&manifest, &self.scheduler_path(""))) {
             return true;
         }
-        let owned: Vec<_> = path.iter().map(|key| Cow::Owned(format!("f:{key}"))).collect();
-        metadata.applied_fields().any(|fields| json::names(fields, &owned))
+        let mut applied = metadata.applied_fields().peekable();
+        // Few objects have an applier: the others need no path.
+        applied.peek().is_some() && {
+            let path = self.scheduler_path("f:");
+            applied.any(|fields| json::names(fields, &path))
+        }
+    }
+
+    /// The keys that lead from the object to `schedulerName`, each behind `prefix`.
+    fn scheduler_path(&self, prefix: &str) -> Vec<Cow<'r, str>> {
+        let keys = self.workload.path().iter().map(AsRef::as_ref).chain(["spec", "schedulerName"]);
+        keys.map(|key| if prefix.is_empty() { Cow::Borrowed(key) } else { Cow::Owned(format!("{prefix}{key}")) })
+            .collect()
     }
 
     fn claims(self) -> Step<'r> {
@@ -361,7 +370,8 @@ impl<'r> Pending<'r> {
     }
 
     fn found(&self, owners: &[Owner]) -> String {
-        let mut line = String::new();
+        // What is said of a claim by class is seldom longer.
+        let mut line = String::with_capacity(128 * self.claims.len());
         for (claim, owner) in self.claims.iter().zip(owners) {
             if !line.is_empty() {
                 line.push_str("; ");

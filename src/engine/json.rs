@@ -147,6 +147,14 @@ pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool
     Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
 }
 
+/// Fills a field's slot, which a second field of the same name would fill again.
+pub(crate) fn set<T, E: serde::de::Error>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), E> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(field)),
+    }
+}
+
 /// Whether `text` is a JSON document that holds a value other than null at `path` (object keys from the root).
 ///
 /// A document that does not parse holds nothing.

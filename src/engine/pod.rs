@@ -3,11 +3,11 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::annotation::Annotations;
-use super::json::{Nullable, Text, object, present};
+use super::json::{Nullable, Text, object, present, set};
 
 /// A Pod or a `PodTemplateSpec`: what Kubernetes makes a pod from.
 #[derive(Debug, Default, Deserialize)]
@@ -55,7 +55,7 @@ pub(crate) struct Metadata<'a> {
     #[serde(borrow, default)]
     owner_references: Option<Vec<Nullable<OwnerReference<'a>>>>,
     #[serde(borrow, default)]
-    managed_fields: Option<Vec<Nullable<ManagedFieldsEntry<'a>>>>,
+    managed_fields: Option<AppliedFields<'a>>,
 }
 
 impl<'a> Metadata<'a> {
@@ -67,10 +67,7 @@ impl<'a> Metadata<'a> {
 
     /// The fields that each server-side applier owns, as `FieldsV1` documents.
     pub(crate) fn applied_fields(&self) -> impl Iterator<Item = &'a str> {
-        let entries = self.managed_fields.iter().flatten().filter_map(|entry| entry.0.as_ref());
-        entries
-            .filter(|entry| entry.operation.as_deref() == Some("Apply"))
-            .filter_map(|entry| entry.fields_v1.map(RawValue::get))
+        self.managed_fields.iter().flat_map(|applied| &applied.0).map(|fields| fields.get())
     }
 }
 
@@ -97,15 +94,75 @@ impl OwnerReference<'_> {
     }
 }
 
-/// An entry of `metadata.managedFields`. The fields stay as they were sent: they are read for an `Apply` entry only, and
-/// only when a template is about to be changed.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// What the entries of `metadata.managedFields` say that someone applied: a third of an object is about fields that were
+/// updated, which nobody asks for. The fields stay as they were sent: they are read only when a template is about to be
+/// changed.
+#[derive(Debug)]
+struct AppliedFields<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for AppliedFields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = AppliedFields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of managed fields")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+                let mut applied = Vec::new();
+                while let Some(Nullable(entry)) = seq.next_element::<Nullable<ManagedFieldsEntry<'de>>>()? {
+                    applied.extend(entry.and_then(|entry| entry.applied));
+                }
+                Ok(AppliedFields(applied))
+            }
+        }
+
+        deserializer.deserialize_seq(EntriesVisitor)
+    }
+}
+
+/// The operation of an entry of `managedFields` that a server-side applier wrote.
+const APPLY: &str = "Apply";
+
 struct ManagedFieldsEntry<'a> {
-    #[serde(borrow, default)]
-    operation: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    fields_v1: Option<&'a RawValue>,
+    applied: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ManagedFieldsEntry<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntryVisitor;
+
+        impl<'de> Visitor<'de> for EntryVisitor {
+            type Value = ManagedFieldsEntry<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an entry of managedFields")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let (mut operation, mut fields) = (None::<Option<Text<'de>>>, None);
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    let updated = operation.as_ref().is_some_and(|operation| operation.as_deref() != Some(APPLY));
+                    match &*key {
+                        "operation" => set(&mut operation, "operation", map.next_value::<Option<Text<'de>>>()?)?,
+                        "fieldsV1" if !updated => {
+                            set(&mut fields, "fieldsV1", map.next_value::<Option<&'de RawValue>>()?)?;
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                let applied = operation.flatten().as_deref() == Some(APPLY);
+                Ok(ManagedFieldsEntry { applied: fields.flatten().filter(|_| applied) })
+            }
+        }
+
+        deserializer.deserialize_map(EntryVisitor)
+    }
 }
 
 /// The parts of a pod's `spec` that the engine reads.

@@ -1,5 +1,6 @@
 //! The answer to a review, as the API server reads it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -9,6 +10,9 @@ use super::decision::Decision;
 use super::review::{API_VERSION, KIND};
 use super::warning::Warning;
 
+/// Room for an answer with a patch and what was found of two claims.
+const USUAL_LENGTH: usize = 512;
+
 /// The answer: always `allowed`, with at most one patch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Response {
@@ -17,7 +21,7 @@ pub struct Response {
     /// Lines that the API server shows to the client.
     pub warnings: Vec<String>,
     /// What the API server writes to its audit log, as `<webhook>/<key>`.
-    pub audit_annotations: BTreeMap<&'static str, String>,
+    pub audit_annotations: BTreeMap<&'static str, Cow<'static, str>>,
 }
 
 impl Response {
@@ -35,19 +39,23 @@ impl Response {
                 audit_annotations: &self.audit_annotations,
             },
         };
-        // Strings and maps of strings: nothing here can fail to serialise.
-        serde_json::to_vec(&envelope).unwrap_or_default()
+        let mut text = Vec::with_capacity(USUAL_LENGTH);
+        match serde_json::to_writer(&mut text, &envelope) {
+            Ok(()) => text,
+            // Strings and maps of strings: nothing here can fail to serialise.
+            Err(_) => Vec::new(),
+        }
     }
 }
 
 impl From<Decision> for Response {
     fn from(decision: Decision) -> Self {
-        let mut audit_annotations = BTreeMap::from([("reason", decision.reason.as_str().to_owned())]);
+        let mut audit_annotations = BTreeMap::from([("reason", decision.reason.as_str().into())]);
         if let Some(scheduler) = decision.scheduler {
-            audit_annotations.insert("scheduler", scheduler.to_string());
+            audit_annotations.insert("scheduler", scheduler.to_string().into());
         }
         if !decision.found.is_empty() {
-            audit_annotations.insert("claims", decision.found);
+            audit_annotations.insert("claims", decision.found.into());
         }
         Self {
             // Two strings: nothing here can fail to serialise.
@@ -78,7 +86,7 @@ struct ResponseFields<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: &'a BTreeMap<&'static str, String>,
+    audit_annotations: &'a BTreeMap<&'static str, Cow<'static, str>>,
 }
 
 #[cfg(test)]
@@ -109,7 +117,7 @@ mod tests {
         let answer = Response {
             patch: Some(patch.to_vec()),
             warnings: vec!["a \"quoted\" line".to_owned()],
-            audit_annotations: [("reason", "injected".to_owned())].into(),
+            audit_annotations: [("reason", "injected".into())].into(),
         };
         let answer = encoded(&answer)["response"].take();
         let decoded = BASE64_STANDARD.decode(answer["patch"].as_str().unwrap()).unwrap();

@@ -1,0 +1,151 @@
+//! What one review costs, step by step, beside what it costs to skip the same bytes, and beside the usual ways to answer.
+//!
+//! `skip` is S, the unit of every target: the time in which `serde_json` reads the same bytes and keeps nothing.
+
+#![allow(clippy::expect_used, reason = "a bench that panics has failed, as it should")]
+#![allow(missing_docs, reason = "a program's functions are nobody's interface")]
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use colocate::engine::{Decision, Owner, Policy, Request, Response, Review, Step, examine};
+use divan::counter::BytesCount;
+use divan::{AllocProfiler, Bencher};
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::core::DynamicObject;
+use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+/// A review as an API server sent it.
+struct Sample {
+    path: &'static str,
+    body: &'static str,
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        f.write_str(name.trim_end_matches(".json"))
+    }
+}
+
+macro_rules! samples {
+    ($($path:literal)+) => {
+        &[$(Sample { path: $path, body: include_str!(concat!("../", $path)) }),+]
+    };
+}
+
+const SAMPLES: &[Sample] = samples![
+    "src/cli/probe/mysql-deployment.json"
+    "tests/fixtures/reviews/cronjob-create.json"
+    "tests/fixtures/reviews/deployment-create.json"
+    "tests/fixtures/reviews/deployment-update.json"
+    "tests/fixtures/reviews/pod-dryrun.json"
+    "tests/fixtures/reviews/pod-ephemeral-volume.json"
+    "tests/fixtures/reviews/pod-from-replicaset.json"
+    "tests/fixtures/reviews/pod-from-statefulset.json"
+    "tests/fixtures/reviews/statefulset-create.json"
+];
+
+/// The one that the usual ways are tried on.
+const DEPLOYMENT: &[Sample] = samples!["tests/fixtures/reviews/deployment-create.json"];
+
+static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
+
+/// The owner of every claim: the costliest there is, since it ends in a patch.
+static PORTWORX: LazyLock<[Owner; 8]> = LazyLock::new(|| {
+    let owner = || Owner::Provisioner { class: Some(Arc::from("px-db")), provisioner: Arc::from("pxd.portworx.com") };
+    std::array::from_fn(|_| owner())
+});
+
+fn parsed(sample: &'static Sample) -> Review<'static> {
+    Review::parse(sample.body.as_bytes(), &POLICY.workloads).expect("the samples are reviews")
+}
+
+fn decided(request: &Request<'_>) -> Decision {
+    match examine(&POLICY, request) {
+        Step::Decided(decision) => decision,
+        Step::Resolve(pending) => {
+            let claims = pending.claims().len();
+            pending.decide(&PORTWORX[..claims])
+        }
+    }
+}
+
+#[divan::bench(args = SAMPLES)]
+fn skip(bencher: Bencher<'_, '_>, sample: &Sample) {
+    bencher
+        .counter(BytesCount::of_str(sample.body))
+        .bench(|| serde_json::from_slice::<IgnoredAny>(divan::black_box(sample.body.as_bytes())));
+}
+
+#[divan::bench(args = SAMPLES)]
+fn parse(bencher: Bencher<'_, '_>, sample: &'static Sample) {
+    bencher.bench(|| parsed(divan::black_box(sample)));
+}
+
+#[divan::bench(args = SAMPLES)]
+fn decide(bencher: Bencher<'_, '_>, sample: &'static Sample) {
+    let review = parsed(sample);
+    bencher.bench(|| decided(divan::black_box(&review.request)));
+}
+
+#[divan::bench(args = SAMPLES)]
+fn answer(bencher: Bencher<'_, '_>, sample: &'static Sample) {
+    let review = parsed(sample);
+    bencher
+        .with_inputs(|| decided(&review.request))
+        .bench_values(|decision| Response::from(decision).encode(&review.request.uid));
+}
+
+#[divan::bench(args = SAMPLES)]
+fn together(bencher: Bencher<'_, '_>, sample: &'static Sample) {
+    bencher.bench(|| {
+        let review = parsed(divan::black_box(sample));
+        let decision = decided(&review.request);
+        Response::from(decision).encode(&review.request.uid)
+    });
+}
+
+/// The webhooks of kube's examples: the object as a tree of values, and a patch on it.
+#[divan::bench(args = DEPLOYMENT)]
+fn kube_dynamic_object(bencher: Bencher<'_, '_>, sample: &Sample) {
+    bencher.bench(|| {
+        let review: AdmissionReview<DynamicObject> =
+            serde_json::from_str(divan::black_box(sample.body)).expect("the samples are reviews");
+        let request: AdmissionRequest<_> = review.try_into().expect("a review has a request");
+        let object = request.object.as_ref().expect("a CREATE has an object");
+        let volumes = &object.data["spec"]["template"]["spec"]["volumes"];
+        assert!(volumes[0].get("persistentVolumeClaim").is_some());
+        let add = PatchOperation::Add(AddOperation {
+            path: PointerBuf::from_tokens(["spec", "template", "spec", "schedulerName"]),
+            value: "stork".into(),
+        });
+        let response = AdmissionResponse::from(&request).with_patch(Patch(vec![add])).expect("a patch is JSON");
+        serde_json::to_vec(&response.into_review()).expect("an answer is JSON")
+    });
+}
+
+/// The typed round trip: the object decoded, changed, and encoded again; what differs would still have to be found.
+#[divan::bench(args = DEPLOYMENT)]
+fn typed_deployment(bencher: Bencher<'_, '_>, sample: &Sample) {
+    let review: serde_json::Value = serde_json::from_str(sample.body).expect("the samples are reviews");
+    let object: Box<RawValue> = serde_json::value::to_raw_value(&review["request"]["object"]).expect("a value is JSON");
+    bencher.bench(|| {
+        let mut deployment: Deployment =
+            serde_json::from_str(divan::black_box(object.get())).expect("the object is a Deployment");
+        let pod = deployment.spec.as_mut().and_then(|spec| spec.template.spec.as_mut());
+        pod.expect("it has a template").scheduler_name = Some("stork".to_owned());
+        serde_json::to_vec(&deployment).expect("a Deployment is JSON")
+    });
+}

@@ -1,0 +1,295 @@
+//! What `make bench` prints: targets and figures side by side, as tables for the README.
+//!
+//! It reads what the bench `engine` prints from its standard input, then starts the whole server on one core and asks it
+//! from another. A target that is missed is said, and is no failure: another machine is another measure.
+
+mod divan;
+mod machine;
+mod server;
+mod table;
+
+use std::fs;
+use std::io::{BufRead, IsTerminal, stdin};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use colocate::probe::{Client, Load, Timings, Verdict as Answer};
+
+use self::divan::{Cost, Costs};
+use self::server::Server;
+use self::table::{Table, Verdict, thousands};
+
+/// The review that the targets are about: a new Deployment of 9 kB, which gets a patch.
+const SAMPLE: &str = "deployment-create";
+const REVIEW: &str = include_str!("../../tests/fixtures/reviews/deployment-create.json");
+const UID: &str = "fb928068-e370-47a4-9e6a-34d1f29ebf1e";
+
+/// Targets, as multiples of S where they are times.
+const TOGETHER: f64 = 1.5;
+const ALLOCATIONS: u64 = 16;
+const SERVER_CPU: f64 = 4.5;
+/// The part of the core that the server may leave idle, because the other end is no faster.
+const BUSY: f64 = 0.9;
+const RESIDENT: u64 = 10_000_000;
+
+/// How many connections ask at once. An API server opens one or two for each webhook, and more when it is busy.
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
+/// The number of connections that the targets are about.
+const USUAL: usize = 16;
+
+/// Each load is tried so often, and the try in which the server needed least is shown: on a machine that does other
+/// things too, it is the one that comes again.
+const TRIES: usize = 4;
+const TRY: Duration = Duration::from_secs(2);
+
+/// Longer than any answer takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() -> anyhow::Result<()> {
+    if stdin().is_terminal() {
+        println!("This reads what the bench `engine` prints: run `make bench`.");
+        return Ok(());
+    }
+    let mut text = String::new();
+    for line in stdin().lock().lines() {
+        let line = line?;
+        // It takes its time: whoever waits sees it go on.
+        eprintln!("{line}");
+        text += &line;
+        text.push('\n');
+    }
+    let engine = Engine::new(Costs::parse(text.lines()))?;
+    let server = Measured::new()?;
+
+    println!("\n{}", introduction(engine.s()));
+    println!("{}", targets(&engine, &server));
+    println!("{}", server.loads());
+    println!("{}", engine.samples());
+    Ok(())
+}
+
+fn introduction(s: Duration) -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = machine::cpu_name(&info).unwrap_or("a processor without a name");
+    format!(
+        "Measured on one core of {cpu} by `make bench`. **S = {}** is the time in which `serde_json` skips the {} of a new\n\
+         Deployment: no webhook that reads JSON can be faster.\n",
+        micros(s),
+        kilobytes(REVIEW.trim_end().len()),
+    )
+}
+
+fn targets(engine: &Engine, server: &Measured) -> Table {
+    let mut table = Table::new(["what", "target", "here", ""]);
+    let s = engine.s();
+    let mut time = |what: &str, target: Option<f64>, time: Duration| {
+        let (goal, verdict) = match target {
+            Some(target) => (format!("at most {target} S"), Verdict::of(time <= s.mul_f64(target)).to_string()),
+            None => (String::new(), String::new()),
+        };
+        table.row([what.to_owned(), goal, format!("{:.2} S, {}", ratio(time, s), micros(time)), verdict]);
+    };
+    let together = engine.cost("together");
+    time("parse the review, decide, answer with a patch", Some(TOGETHER), together.fastest);
+    time("the whole server, TLS and HTTP included: its CPU time for a review", Some(SERVER_CPU), server.usual().cpu());
+    let allocated = together.allocations;
+    table.row([
+        "allocations for parse, decide, answer".into(),
+        format!("at most {ALLOCATIONS}"),
+        allocated.to_string(),
+        Verdict::of(allocated <= ALLOCATIONS).to_string(),
+    ]);
+    let (goal, rate) = (BUSY / (SERVER_CPU * s.as_secs_f64()), server.usual().timings.per_second());
+    table.row([
+        format!("reviews in a second, one core, {USUAL} connections"),
+        format!("at least {BUSY} / ({SERVER_CPU} S) = {}", whole(goal)),
+        whole(rate),
+        Verdict::of(rate >= goal).to_string(),
+    ]);
+    table.row([
+        "resident memory, 64 connections open".into(),
+        format!("under {} MB", RESIDENT / 1_000_000),
+        megabytes(server.resident),
+        Verdict::of(server.resident < RESIDENT).to_string(),
+    ]);
+    let handshakes = &server.handshakes;
+    table.row([
+        "TLS handshakes in a second, one core".into(),
+        String::new(),
+        format!("{}, {} of CPU time each", whole(handshakes.timings.per_second()), micros(handshakes.cpu())),
+        String::new(),
+    ]);
+    for (bench, what) in [
+        ("kube_dynamic_object", "for comparison: kube's `AdmissionReview<DynamicObject>`, patched and answered"),
+        ("typed_deployment", "for comparison: the object alone as a typed `Deployment`, decoded and encoded again"),
+    ] {
+        let Cost { fastest, allocations } = engine.cost(bench);
+        let here = format!("{:.2} S, {}, {allocations} allocations", ratio(fastest, s), micros(fastest));
+        table.row([what.into(), String::new(), here, String::new()]);
+    }
+    table
+}
+
+/// What the bench `engine` found out.
+struct Engine(Costs);
+
+impl Engine {
+    fn new(costs: Costs) -> anyhow::Result<Self> {
+        for bench in ["skip", "parse", "decide", "answer", "together", "kube_dynamic_object", "typed_deployment"] {
+            ensure!(costs.cost(bench, SAMPLE).is_some(), "the bench `engine` printed nothing of {bench}/{SAMPLE}");
+        }
+        Ok(Self(costs))
+    }
+
+    fn s(&self) -> Duration {
+        self.cost("skip").fastest
+    }
+
+    fn cost(&self, bench: &str) -> Cost {
+        self.0.cost(bench, SAMPLE).unwrap_or_default()
+    }
+
+    /// Every sample by itself.
+    fn samples(&self) -> Table {
+        let mut table = Table::new(["review", "S", "parse", "decide", "answer", "together", "allocations"]);
+        for sample in self.0.arguments("skip") {
+            let cost = |bench| self.0.cost(bench, sample).unwrap_or_default();
+            let s = cost("skip").fastest;
+            let multiple = |bench| format!("{:.2} S", ratio(cost(bench).fastest, s));
+            table.row([
+                format!("`{sample}`"),
+                micros(s),
+                multiple("parse"),
+                multiple("decide"),
+                multiple("answer"),
+                multiple("together"),
+                cost("together").allocations.to_string(),
+            ]);
+        }
+        table
+    }
+}
+
+/// What the whole server did and used.
+struct Measured {
+    by_connections: Vec<(usize, Use)>,
+    handshakes: Use,
+    resident: u64,
+}
+
+/// What was done over a while, and the CPU time that the server used for it.
+struct Use {
+    timings: Timings,
+    cpu: Duration,
+}
+
+impl Use {
+    fn cpu(&self) -> Duration {
+        self.cpu.div_f64(self.timings.per_second() * self.timings.elapsed().as_secs_f64())
+    }
+}
+
+impl Measured {
+    fn new() -> anyhow::Result<Self> {
+        let status = fs::read_to_string("/proc/self/status")?;
+        let cores = machine::allowed_cores(&status);
+        let (first, last) = (cores.first().context("no core")?, cores.last().context("no core")?);
+        if first == last {
+            println!("\nThere is but one core: the server shares it with whoever asks.");
+        }
+        let server = Server::start(*first)?;
+        pin(*last)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(Self::measure(&server))
+    }
+
+    async fn measure(server: &Server) -> anyhow::Result<Self> {
+        let client = Client::new(server.url().parse()?, &server.authority()?, PATIENCE)?;
+        let review = Bytes::from_static(REVIEW.as_bytes());
+        let answer = Answer::read(&client.ask(review.clone()).await?, UID)?;
+        ensure!(answer.changes() == 1, "the server does not know the sample's claim: {answer:?}");
+
+        let mut by_connections = Vec::new();
+        let mut resident = 0;
+        for connections in CONNECTIONS {
+            eprintln!("asking over {connections} connections");
+            let mut load = Load::open(&client, review.clone(), connections).await?;
+            let used = best(server, async || Ok(load.run(TRY).await?)).await?;
+            // While the connections are open: each has its buffers.
+            resident = resident.max(server.resident()?);
+            by_connections.push((connections, used));
+        }
+        eprintln!("opening connections");
+        let handshakes = best(server, async || Ok(Timings::of_handshakes(&client, 4, TRY).await?)).await?;
+        Ok(Self { by_connections, handshakes, resident })
+    }
+
+    fn usual(&self) -> &Use {
+        let usual = self.by_connections.iter().find(|(connections, _)| *connections == USUAL);
+        usual.map_or(&self.handshakes, |(_, used)| used)
+    }
+
+    fn loads(&self) -> Table {
+        let mut table =
+            Table::new(["connections", "reviews in a second", "CPU time for a review", "core busy", "p50", "p99"]);
+        for (connections, used) in &self.by_connections {
+            let Use { timings, cpu } = used;
+            table.row([
+                connections.to_string(),
+                whole(timings.per_second()),
+                micros(used.cpu()),
+                format!("{:.0}%", ratio(*cpu, timings.elapsed()) * 100.0),
+                micros(timings.percentile(50)),
+                micros(timings.percentile(99)),
+            ]);
+        }
+        table
+    }
+}
+
+/// The try in which the server needed least for each.
+async fn best(server: &Server, mut attempt: impl AsyncFnMut() -> anyhow::Result<Timings>) -> anyhow::Result<Use> {
+    let mut best: Option<Use> = None;
+    for _ in 0..TRIES {
+        let before = server.cpu_time()?;
+        let timings = attempt().await?;
+        let used = Use { timings, cpu: server.cpu_time()?.saturating_sub(before) };
+        if best.as_ref().is_none_or(|best| used.cpu() < best.cpu()) {
+            best = Some(used);
+        }
+    }
+    best.context("no try")
+}
+
+/// Keeps this process on one core, from here on.
+fn pin(core: usize) -> anyhow::Result<()> {
+    let (core, id) = (core.to_string(), std::process::id().to_string());
+    let status = Command::new("taskset").args(["--cpu-list", "--pid", &core, &id]).stdout(Stdio::null()).status()?;
+    ensure!(status.success(), "taskset: {status}");
+    Ok(())
+}
+
+fn ratio(time: Duration, unit: Duration) -> f64 {
+    time.as_secs_f64() / unit.as_secs_f64()
+}
+
+fn micros(time: Duration) -> String {
+    format!("{:.1} µs", time.as_secs_f64() * 1e6)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is no larger, and never negative")]
+fn whole(number: f64) -> String {
+    thousands(number.round() as u64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+fn kilobytes(bytes: usize) -> String {
+    format!("{:.1} kB", bytes as f64 / 1e3)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

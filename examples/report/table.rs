@@ -1,0 +1,88 @@
+//! A Markdown table of what was to be reached and what was.
+
+use std::fmt::{self, Write as _};
+
+/// Columns of text, under a header.
+#[derive(Debug)]
+pub(crate) struct Table {
+    columns: usize,
+    text: String,
+}
+
+impl Table {
+    pub(crate) fn new<const N: usize>(header: [&str; N]) -> Self {
+        let text = format!("| {} |\n|{}\n", header.join(" | "), "---|".repeat(N));
+        Self { columns: N, text }
+    }
+
+    /// Adds a row, with as many cells as the header has.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<_> = cells.into_iter().collect();
+        assert_eq!(cells.len(), self.columns, "{cells:?}");
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "| {} |", cells.join(" | "));
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether a target was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Pass,
+    Missed,
+}
+
+impl Verdict {
+    pub(crate) fn of(reached: bool) -> Self {
+        if reached { Self::Pass } else { Self::Missed }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "PASS",
+            Self::Missed => "**MISSED**",
+        })
+    }
+}
+
+/// A number with a comma before each three digits.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_markdown() {
+        let mut table = Table::new(["what", "target", ""]);
+        table.row(["memory".into(), "10 MB".into(), Verdict::of(true).to_string()]);
+        table.row(["time".into(), "1 s".into(), Verdict::of(false).to_string()]);
+        assert_eq!(
+            table.to_string(),
+            "| what | target |  |\n|---|---|---|\n| memory | 10 MB | PASS |\n| time | 1 s | **MISSED** |\n"
+        );
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let shown = [0, 999, 1_000, 28_123, 1_234_567].map(thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "28,123", "1,234,567"]);
+    }
+}
