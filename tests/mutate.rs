@@ -391,7 +391,7 @@ fn a_file_that_is_no_text_is_named_with_its_line_and_what_to_do() {
     fs::write(folder.path("z.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
     let run = folder.run("-f .");
     assert_eq!(run.code, Some(1));
-    assert!(run.err.contains("z.yaml: line 2 is no UTF-8 (byte 10 of the file); save it as UTF-8"), "{}", run.err);
+    assert!(run.err.contains("z.yaml: line 2 is no UTF-8 (byte 11 of the file); save it as UTF-8"), "{}", run.err);
     fs::write(folder.path("z.yaml"), b"\xff\xfea\0").unwrap();
     assert!(folder.run("-f .").err.contains("it looks like UTF-16"));
 }
