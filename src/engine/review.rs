@@ -64,7 +64,7 @@ impl<'a> Request<'a> {
         };
         Self {
             uid: Text::default(),
-            kind: workload.group_version_kind(),
+            kind: workload.into(),
             sub_resource: None,
             name,
             namespace: Some(namespace.into()),
@@ -108,6 +108,12 @@ pub struct Kind<'a> {
     /// The kind's name.
     #[serde(borrow)]
     pub kind: Text<'a>,
+}
+
+impl<'a> From<&'a Workload> for Kind<'a> {
+    fn from(workload: &'a Workload) -> Self {
+        Self { group: workload.group().into(), version: workload.version().into(), kind: workload.kind().into() }
+    }
 }
 
 /// What is done to an object.

@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 
 use super::json::{Nullable, Text};
 use super::pod::{ClaimTemplate, Metadata, Template};
-use super::review::Kind;
 
 /// A kind of object that the engine decides about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +60,9 @@ impl Workload {
         &self.group
     }
 
-    /// The group, version and kind, as a request names them.
-    pub(crate) fn group_version_kind(&self) -> Kind<'_> {
-        Kind { group: (&*self.group).into(), version: (&*self.version).into(), kind: (&*self.kind).into() }
+    /// The version within the group.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
     }
 
     /// The kind's name.

@@ -48,7 +48,7 @@ pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, Error> {
 /// Where a file stops being text, and what to do about it.
 fn not_text(error: &std::string::FromUtf8Error) -> io::Error {
     let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
-    let line = 1 + bytes[..good].iter().filter(|byte| **byte == b'\n').count();
+    let line = bytes[..good].split(|byte| *byte == b'\n').count();
     let guess = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         "it looks like UTF-16: "
     } else {
