@@ -38,7 +38,7 @@ pub use owner::{Claim, Class, Inventory, Owner, Unknown, Volume};
 pub use patch::set_scheduler;
 pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OwnerKind, Policy, ReplaceableSchedulers, Templates};
 pub use reason::Reason;
-pub use response::Response;
+pub use response::{AuditAnnotations, Response};
 pub use review::{Kind, Malformed, Operation, Request, Review};
 pub use warning::Warning;
 pub use workload::{Object, Update, Workload, Workloads};

@@ -159,13 +159,12 @@ mod tests {
         let scheduler = "/spec/template/spec/schedulerName";
         let answer = engine::Response {
             patch: Some(json!([{"op": "add", "path": scheduler, "value": "stork"}]).to_string().into()),
-            warnings: Vec::new(),
-            audit_annotations: [
-                ("reason", "injected".into()),
-                ("scheduler", "stork".into()),
-                ("claims", "claim mysql-data: portworx".into()),
-            ]
-            .into(),
+            warnings: &[],
+            audit_annotations: Some(engine::AuditAnnotations {
+                reason: "injected",
+                scheduler: Some("stork"),
+                claims: "claim mysql-data: portworx",
+            }),
         };
         let shown = shown(&[], |uid| body(answer.encode(uid))).await;
         assert_eq!(shown.error, None);

@@ -1,8 +1,5 @@
 //! The answer to a review, as the API server reads it.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Serialize;
 
@@ -13,18 +10,31 @@ use super::warning::Warning;
 /// Room for an answer with a patch and what was found of two claims.
 const USUAL_LENGTH: usize = 512;
 
-/// The answer: always `allowed`, with at most one patch.
+/// The answer: always `allowed`, with at most one patch. It borrows from the decision that it tells of.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Response {
+pub struct Response<'a> {
     /// The patch as JSON text (RFC 6902).
     pub patch: Option<Vec<u8>>,
     /// Lines that the API server shows to the client.
-    pub warnings: Vec<String>,
-    /// What the API server writes to its audit log, as `<webhook>/<key>`.
-    pub audit_annotations: BTreeMap<&'static str, Cow<'static, str>>,
+    pub warnings: &'a [Warning],
+    /// What the API server writes to its audit log.
+    pub audit_annotations: Option<AuditAnnotations<'a>>,
 }
 
-impl Response {
+/// What the API server writes to its audit log, as `<webhook>/<field>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AuditAnnotations<'a> {
+    /// The word of the [`Reason`](super::Reason).
+    pub reason: &'a str,
+    /// The scheduler that is set, or would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<&'a str>,
+    /// What was found of each claim.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub claims: &'a str,
+}
+
+impl Response<'_> {
     /// Encodes the whole `AdmissionReview` that answers the request `uid`.
     pub fn encode(&self, uid: &str) -> Vec<u8> {
         let envelope = Envelope {
@@ -35,33 +45,30 @@ impl Response {
                 allowed: true,
                 patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
                 patch: self.patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch)),
-                warnings: &self.warnings,
-                audit_annotations: &self.audit_annotations,
+                warnings: self.warnings,
+                audit_annotations: self.audit_annotations.as_ref(),
             },
         };
         let mut text = Vec::with_capacity(USUAL_LENGTH);
         match serde_json::to_writer(&mut text, &envelope) {
             Ok(()) => text,
-            // Strings and maps of strings: nothing here can fail to serialise.
+            // Strings under fixed names: nothing here can fail to serialise.
             Err(_) => Vec::new(),
         }
     }
 }
 
-impl From<Decision> for Response {
-    fn from(decision: Decision) -> Self {
-        let mut audit_annotations = BTreeMap::from([("reason", decision.reason.as_str().into())]);
-        if let Some(scheduler) = decision.scheduler {
-            audit_annotations.insert("scheduler", scheduler.to_string().into());
-        }
-        if !decision.found.is_empty() {
-            audit_annotations.insert("claims", decision.found.into());
-        }
+impl<'a> From<&'a Decision> for Response<'a> {
+    fn from(decision: &'a Decision) -> Self {
         Self {
             // Two strings: nothing here can fail to serialise.
-            patch: decision.patch.and_then(|patch| serde_json::to_vec(&patch).ok()),
-            warnings: decision.warnings.into_iter().map(Warning::into_string).collect(),
-            audit_annotations,
+            patch: decision.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok()),
+            warnings: &decision.warnings,
+            audit_annotations: Some(AuditAnnotations {
+                reason: decision.reason.as_str(),
+                scheduler: decision.scheduler.as_deref(),
+                claims: &decision.found,
+            }),
         }
     }
 }
@@ -84,9 +91,9 @@ struct ResponseFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    warnings: &'a [String],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: &'a BTreeMap<&'static str, Cow<'static, str>>,
+    warnings: &'a [Warning],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<&'a AuditAnnotations<'a>>,
 }
 
 #[cfg(test)]
@@ -95,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn encoded(response: &Response) -> Value {
+    fn encoded(response: &Response<'_>) -> Value {
         serde_json::from_slice(&response.encode("uid-1")).unwrap()
     }
 
@@ -116,15 +123,15 @@ mod tests {
         let patch = br#"[{"op":"add","path":"/spec/schedulerName","value":"stork"}]"#;
         let answer = Response {
             patch: Some(patch.to_vec()),
-            warnings: vec!["a \"quoted\" line".to_owned()],
-            audit_annotations: [("reason", "injected".into())].into(),
+            warnings: &[Warning::new("word", "a \"quoted\" line")],
+            audit_annotations: Some(AuditAnnotations { reason: "injected", ..AuditAnnotations::default() }),
         };
         let answer = encoded(&answer)["response"].take();
         let decoded = BASE64_STANDARD.decode(answer["patch"].as_str().unwrap()).unwrap();
         assert_eq!(decoded, patch);
         assert_eq!(answer["patchType"], "JSONPatch");
         assert_eq!((&answer["uid"], &answer["allowed"]), (&json!("uid-1"), &json!(true)));
-        assert_eq!(answer["warnings"], json!(["a \"quoted\" line"]));
+        assert_eq!(answer["warnings"], json!(["colocate: word: a \"quoted\" line"]));
         assert_eq!(answer["auditAnnotations"], json!({"reason": "injected"}));
     }
 }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::line::one_line;
 
 /// The API server cuts a longer one when all warnings of a request pass 4,096 characters together.
 const MAX_CHARS: usize = 256;
 
 /// One line for the person who sent the request: what is, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning(String);
 
 impl Warning {

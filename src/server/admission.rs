@@ -46,7 +46,7 @@ impl Admission {
             }
         };
         self.report(request, &decision, begun.elapsed());
-        Ok(Response::from(decision).encode(&request.uid))
+        Ok(Response::from(&decision).encode(&request.uid))
     }
 
     async fn owners(&self, request: &Request<'_>, pending: &Pending<'_>, timeout: Duration) -> Vec<Owner> {
