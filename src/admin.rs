@@ -23,13 +23,12 @@ impl Admin {
     }
 
     fn ready(&self) -> Response {
-        match self.readiness.obstacles()[..] {
-            [] => text(StatusCode::OK, "ok"),
-            ref obstacles => {
-                let line = format!("not ready: waiting for {}", obstacles.join(", "));
-                text(StatusCode::SERVICE_UNAVAILABLE, &line)
-            }
-        }
+        let (status, first) = match &self.readiness.obstacles()[..] {
+            [] => (StatusCode::OK, "ok".to_owned()),
+            obstacles => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}", obstacles.join(", "))),
+        };
+        let lines: Vec<_> = std::iter::once(first).chain(self.readiness.details()).collect();
+        text(status, &lines.join("\n"))
     }
 }
 
@@ -44,5 +43,31 @@ impl Service for Admin {
             "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics.encode()),
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics here"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn ready(readiness: &Readiness) -> (u16, String) {
+        let response = Admin::new(readiness.clone(), Arc::default()).ready();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn details_stand_a_line_each_below_the_answer_and_do_not_change_it() {
+        let readiness = Readiness::default();
+        let detail = readiness.detail("scheduler stork");
+        assert_eq!(ready(&readiness).await, (200, "ok\n".to_owned()));
+        detail.set(Some("absent".to_owned()));
+        assert_eq!(ready(&readiness).await, (200, "ok\nscheduler stork: absent\n".to_owned()));
+        let _unmet = readiness.condition("claims");
+        let text = "not ready: waiting for claims\nscheduler stork: absent\n".to_owned();
+        assert_eq!(ready(&readiness).await, (503, text));
     }
 }

@@ -4,6 +4,8 @@
 
 mod driver;
 mod error;
+mod missing_claim;
+mod namespaces;
 mod workload;
 
 use std::path::Path;
@@ -16,9 +18,12 @@ use crate::duration::GoDuration;
 use crate::engine;
 
 pub use error::{Error, Location};
+pub use missing_claim::ClaimLimits;
 
 use driver::{Driver, Drivers};
 use error::Invalid;
+use missing_claim::{MissingClaim, Then};
+use namespaces::Namespaces;
 use workload::CustomWorkloads;
 
 /// The configuration as it is written. `Config::default()` is what an empty file means.
@@ -37,6 +42,8 @@ pub struct Config {
     opt_out: OptOut,
     #[serde(deserialize_with = "or_default")]
     custom_workloads: CustomWorkloads,
+    #[serde(deserialize_with = "or_default")]
+    namespaces: Namespaces,
     #[serde(deserialize_with = "or_default")]
     missing_claim: MissingClaim,
     #[serde(deserialize_with = "or_default")]
@@ -138,26 +145,6 @@ struct OwnerKind {
     kind: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct MissingClaim {
-    wait: GoDuration,
-    then: Then,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Then {
-    Skip,
-    Inject,
-}
-
-impl Default for MissingClaim {
-    fn default() -> Self {
-        Self { wait: GoDuration(Duration::from_secs(2)), then: Then::Skip }
-    }
-}
-
 /// How the server ends, from the signal on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -247,9 +234,14 @@ impl Config {
         }
     }
 
-    /// How long a pod may be made to wait for a claim that does not exist yet.
-    pub fn missing_claim_wait(&self) -> Duration {
-        self.missing_claim.wait.0
+    /// How much is done about claims that are not there.
+    pub fn claim_limits(&self) -> ClaimLimits {
+        self.missing_claim.limits()
+    }
+
+    /// The namespaces whose claims are watched; empty means all.
+    pub fn namespaces(&self) -> &[String] {
+        self.namespaces.names()
     }
 
     /// How long requests are still answered after the signal to end.
@@ -310,6 +302,28 @@ mod tests {
     }
 
     #[test]
+    fn the_limits_on_missing_claims_are_defaults_and_what_is_written() {
+        let limits = |text: &str| text.parse::<Config>().unwrap().claim_limits();
+        let default =
+            ClaimLimits { wait: Duration::from_secs(2), max_waiters: 64, max_waiters_per_namespace: 16, max_gets: 64 };
+        assert_eq!(limits(""), default);
+        assert_eq!(limits("missingClaim: {maxWaiters:, maxGets: 1}"), ClaimLimits { max_gets: 1, ..default });
+        let lowered = ClaimLimits { max_waiters: 8, max_waiters_per_namespace: 8, ..default };
+        assert_eq!(limits("missingClaim: {maxWaiters: 8}"), lowered);
+        let never = ClaimLimits { max_waiters: 0, max_waiters_per_namespace: 0, ..default };
+        assert_eq!(limits("missingClaim: {maxWaiters: 0}"), never);
+        let printed = "missingClaim: {maxWaiters: 0}".parse::<Config>().unwrap().to_yaml().unwrap();
+        assert_eq!(limits(&printed), never);
+    }
+
+    #[test]
+    fn namespaces_are_all_where_none_is_named() {
+        assert!(Config::default().namespaces().is_empty());
+        let config: Config = "namespaces: [team-a, 7]".parse().unwrap();
+        assert_eq!(config.namespaces(), ["team-a", "7"]);
+    }
+
+    #[test]
     fn a_driver_that_is_only_named_takes_the_built_in_values() {
         let config: Config = "drivers: [{name: portworx}]".parse().unwrap();
         assert_eq!(config, Config::default());
@@ -323,7 +337,7 @@ mod tests {
         );
         assert_eq!(
             error("missingClaim:\n  timeout: 2s\n"),
-            "config.yaml:2:3: unknown key `timeout`; the nearest key here is `then`, of wait, then"
+            "config.yaml:2:3: unknown key `timeout`; the nearest key here is `then`, of wait, then, maxWaiters, maxWaitersPerNamespace, maxGets"
         );
         assert!(error("drivers:\n- name: portworx\n  schedular: x\n").contains("did you mean `scheduler`?"));
     }
@@ -337,6 +351,17 @@ mod tests {
                 "config.yaml:1:22: `2` is no duration; write one as in Go, such as 2s or 500ms",
             ),
             ("missingClaim: {wait: -2s}\n", "`-2s` is no duration"),
+            ("missingClaim: {maxGets: 0}\n", "maxGets is 0: no claim could be asked for; write at least 1"),
+            ("missingClaim: {maxWaitersPerNamespace: 0}\n", "or maxWaiters: 0 where no pod should wait"),
+            (
+                "missingClaim: {maxWaiters: 8, maxWaitersPerNamespace: 9}\n",
+                "config.yaml:1:15: maxWaitersPerNamespace (9) is larger than maxWaiters (8)",
+            ),
+            ("missingClaim: {maxWaiters: -1}\n", "config.yaml:1:28: a whole number is expected here"),
+            ("namespaces: [Team A]\n", "`Team A` is no name of a namespace; write one such as team-a"),
+            ("namespaces: ['']\n", "is no name of a namespace"),
+            ("namespaces: [-a]\n", "`-a` is no name of a namespace"),
+            ("namespaces: [a, b, a]\n", "config.yaml:1:13: namespace `a` stands here twice"),
             ("drivers: [{name: linstor}]\n", "driver `linstor` has no `provisioners`"),
             ("drivers: [{name: portworx}, {name: portworx}]\n", "two drivers are called `portworx`"),
             (

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     missing: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+    details: Arc<Mutex<Vec<String>>>,
     draining: CancellationToken,
 }
 
@@ -23,16 +24,38 @@ pub struct Condition {
     readiness: Readiness,
 }
 
+/// Something to know about a process that is ready all the same. The line goes when this value is dropped.
+#[derive(Debug)]
+#[must_use = "a detail that is dropped says nothing any more"]
+pub struct Detail {
+    name: String,
+    /// Its place among the lines.
+    place: usize,
+    readiness: Readiness,
+}
+
 impl Readiness {
     /// Readiness that ends when `draining` is cancelled.
     pub fn new(draining: CancellationToken) -> Self {
-        Self { missing: Arc::default(), draining }
+        Self { draining, ..Self::default() }
     }
 
     /// Adds something to wait for.
     pub fn condition(&self, name: &'static str) -> Condition {
         *self.missing().entry(name).or_default() += 1;
         Condition { name, readiness: self.clone() }
+    }
+
+    /// A line of its own in the text for people, which says nothing until it is set and never makes the process unready.
+    pub fn detail(&self, name: impl Into<String>) -> Detail {
+        let mut lines = self.lines();
+        lines.push(String::new());
+        Detail { name: name.into(), place: lines.len() - 1, readiness: self.clone() }
+    }
+
+    /// What there is to know beside, a line each, in the order in which they were added.
+    pub fn details(&self) -> Vec<String> {
+        self.lines().iter().filter(|line| !line.is_empty()).cloned().collect()
     }
 
     /// Whether requests can be answered; also while the process drains.
@@ -52,6 +75,10 @@ impl Readiness {
     fn missing(&self) -> MutexGuard<'_, BTreeMap<&'static str, usize>> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.details.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Condition {
@@ -64,6 +91,21 @@ impl Condition {
                 missing.remove(self.name);
             }
         }
+    }
+}
+
+impl Detail {
+    /// Says `<name>: <text>` from now on; with no text, nothing.
+    pub fn set(&self, text: Option<String>) {
+        // What an API server said may have several lines; here it has one.
+        let line = text.map(|text| format!("{}: {text}", self.name).replace(char::is_control, " "));
+        self.readiness.lines()[self.place] = line.unwrap_or_default();
+    }
+}
+
+impl Drop for Detail {
+    fn drop(&mut self) {
+        self.set(None);
     }
 }
 
@@ -98,5 +140,20 @@ mod tests {
         draining.cancel();
         assert_eq!(readiness.obstacles(), ["draining"]);
         assert!(readiness.can_answer());
+    }
+
+    #[test]
+    fn details_are_lines_and_no_obstacles() {
+        let readiness = Readiness::default();
+        let (first, second) = (readiness.detail("scheduler stork"), readiness.detail("claims"));
+        assert_eq!(readiness.details(), [""; 0]);
+        second.set(Some("stale:\nnothing came".to_owned()));
+        first.set(Some("absent".to_owned()));
+        assert_eq!(readiness.clone().details(), ["scheduler stork: absent", "claims: stale: nothing came"]);
+        assert!(readiness.obstacles().is_empty() && readiness.can_answer());
+        first.set(None);
+        assert_eq!(readiness.details(), ["claims: stale: nothing came"]);
+        drop(second);
+        assert_eq!(readiness.details(), [""; 0]);
     }
 }

@@ -80,7 +80,7 @@ impl Serve {
         let mut tasks = JoinSet::new();
         let claims = self.claims(&readiness, &mut tasks).await?;
 
-        let admission = Admission::new(config.policy(), claims, config.missing_claim_wait(), metrics.clone());
+        let admission = Admission::new(config.policy(), claims, config.claim_limits().wait, metrics.clone());
         let routes = Routes::new(admission, readiness.clone(), metrics.clone());
         let server = bind(self.listen, Some(tls), routes).await?;
         let admin = bind(self.admin, None, Admin::new(readiness, metrics)).await?;

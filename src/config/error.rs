@@ -92,6 +92,7 @@ fn message(error: &serde_saphyr::Error) -> String {
     match text {
         text if text.contains("expected sequence start") => "a list is expected here".to_owned(),
         text if text.contains("expected mapping start") => "a mapping of keys and values is expected here".to_owned(),
+        text if text.contains("invalid u32") => "a whole number is expected here, such as 64".to_owned(),
         text if text.contains("null into string") => "a text is expected here, and there is none".to_owned(),
         text if text.contains("multiple YAML documents") => {
             "a second document begins here; the file holds one".to_owned()

@@ -121,7 +121,7 @@ impl Refusal {
     }
 }
 
-/// An answer of one line.
+/// An answer of one line, or of lines with `\n` between them.
 pub(crate) fn text(status: StatusCode, line: &str) -> Response {
     response(status, "text/plain; charset=utf-8", format!("{line}\n"))
 }
