@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cluster::Cluster;
-use crate::engine::{ClaimRef, Inventory, Owner};
+use crate::cluster::{Cluster, Found, Question};
+use crate::engine::{ClaimRef, Inventory, Owner, Pending, Unknown};
+use crate::metrics::Metrics;
 
 /// Claims, classes and volumes, to be asked for the owner of a claim.
 ///
@@ -16,26 +17,51 @@ pub enum Claims {
 }
 
 impl Claims {
-    /// The owner of a claim, as far as it is known at this moment.
-    pub fn owner(&self, namespace: &str, claim: &ClaimRef<'_>) -> Owner {
+    /// The owner of each claim that a decision waits for, in their order. `patience` is how long the answer may take where
+    /// a claim, or what tells its owner, is not known.
+    pub async fn owners(
+        &self,
+        namespace: &str,
+        pending: &Pending<'_>,
+        patience: Duration,
+        metrics: &Metrics,
+    ) -> Vec<Owner> {
+        let mut owners: Vec<_> = pending.claims().iter().map(|claim| self.known(namespace, claim)).collect();
+        let (mut names, mut places) = (Vec::new(), Vec::new());
+        let enough = pending.has_driver(&owners);
+        for (claim, owner) in pending.claims().iter().zip(&mut owners) {
+            match claim {
+                ClaimRef::Named(name) if is_incomplete(owner) => {
+                    names.push(*name);
+                    places.push(owner);
+                }
+                ClaimRef::Named(_) => metrics.looked_up(Found::Cached.as_str()),
+                ClaimRef::Template { .. } | ClaimRef::Inline { .. } => {}
+            }
+        }
+        match self {
+            Self::Cluster(cluster) if !names.is_empty() && !enough => {
+                let question = Question { namespace, patience, may_wait: pending.may_wait() };
+                let found = cluster.owners(question, &names, |owners| pending.has_driver(owners)).await;
+                for (place, (owner, found)) in places.into_iter().zip(found) {
+                    *place = owner;
+                    metrics.looked_up(found.as_str());
+                }
+            }
+            _ => places.iter().for_each(|owner| metrics.looked_up(Found::of(owner).as_str())),
+        }
+        owners
+    }
+
+    fn known(&self, namespace: &str, claim: &ClaimRef<'_>) -> Owner {
         match self {
             Self::Cluster(cluster) => claim.owner_in(&cluster.inventory(), namespace),
             Self::Manifests(inventory) => claim.owner_in(inventory, namespace),
         }
     }
+}
 
-    /// The owners of claims that were missing a moment ago, in the order of their names: as soon as `enough` says that
-    /// these owners are, or none is missing; else when `patience` is over.
-    pub async fn await_owners(
-        &self,
-        namespace: &str,
-        names: &[&str],
-        patience: Duration,
-        enough: impl Fn(&[Owner]) -> bool,
-    ) -> Vec<Owner> {
-        match self {
-            Self::Cluster(cluster) => cluster.await_owners(namespace, names, patience, enough).await,
-            Self::Manifests(_) => vec![Owner::Missing; names.len()],
-        }
-    }
+/// Whether a cluster may know more than it has told so far.
+fn is_incomplete(owner: &Owner) -> bool {
+    matches!(owner, Owner::Missing | Owner::Unknown(Unknown::ClassMissing(_) | Unknown::VolumeMissing(_)))
 }

@@ -1,7 +1,9 @@
 //! What is counted, for Prometheus.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -11,10 +13,12 @@ use prometheus_client::registry::{Registry, Unit};
 /// Every metric of the process.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    /// Locked while a text is made, and when a part of the process adds what it counts itself.
+    registry: Mutex<Registry>,
     decisions: Family<DecisionLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     duration: Histogram,
+    claim_lookups: Family<LookupLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -23,6 +27,11 @@ struct DecisionLabels {
     operation: &'static str,
     /// The kind, where it is one that is decided about; a request cannot make a new label.
     kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabels {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,7 +50,10 @@ impl Default for Metrics {
         let duration = Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.0, 3.0]);
         let help = "Time from the whole request to the whole answer of a review, waits for claims included";
         registry.register_with_unit("review_duration", help, Unit::Seconds, duration.clone());
-        Self { registry, decisions, requests, duration }
+        let claim_lookups = Family::default();
+        let help = "Claims of reviews, by how they were found: in the cache, by a GET, by waiting for the watch, or not at all";
+        registry.register("claim_lookups", help, claim_lookups.clone());
+        Self { registry: Mutex::new(registry), decisions, requests, duration, claim_lookups }
     }
 }
 
@@ -57,12 +69,27 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { code }).inc();
     }
 
+    /// A claim was looked for.
+    pub fn looked_up(&self, result: &'static str) {
+        self.claim_lookups.get_or_create(&LookupLabels { result }).inc();
+    }
+
+    /// Adds metrics that `collector` counts when they are asked for.
+    pub fn collect(&self, collector: Box<dyn Collector>) {
+        self.registry().register_collector(collector);
+    }
+
     /// All metrics as text, in the `OpenMetrics` format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode(&mut text, &self.registry());
         text
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // What is registered stays registered, whoever panicked.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -78,7 +78,7 @@ impl Serve {
         let readiness = Readiness::new(shutdown.draining.clone());
         let metrics = Arc::new(Metrics::default());
         let mut tasks = JoinSet::new();
-        let claims = self.claims(&readiness, &mut tasks).await?;
+        let claims = self.claims(&config, &metrics, &readiness, &mut tasks).await?;
 
         let admission = Admission::new(config.policy(), claims, config.claim_limits().wait, metrics.clone());
         let routes = Routes::new(admission, readiness.clone(), metrics.clone());
@@ -106,7 +106,13 @@ impl Serve {
         Ok(())
     }
 
-    async fn claims(&self, readiness: &Readiness, tasks: &mut JoinSet<()>) -> anyhow::Result<Claims> {
+    async fn claims(
+        &self,
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        readiness: &Readiness,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<Claims> {
         if !self.manifests.is_empty() {
             let inventory = manifest::load(&self.manifests)?;
             let claims = inventory.claim_count();
@@ -118,8 +124,8 @@ impl Serve {
             }
             return Ok(Claims::Manifests(inventory));
         }
-        let cluster = Cluster::infer().await?;
-        cluster.watch(readiness, tasks);
+        let cluster = Cluster::infer(config.claim_limits(), metrics.clone()).await?;
+        cluster.watch(config.namespaces(), readiness, tasks);
         Ok(Claims::Cluster(cluster))
     }
 }

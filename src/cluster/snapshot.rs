@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
+use serde::Deserialize;
 
-use crate::engine::{Claim, Class, Inventory, Volume, one_line, parse_bool};
+use super::kind::{Claims, Classes, Kind as _};
+use super::request::{self, Cause, Unanswered};
+use crate::engine::{Inventory, one_line, parse_bool};
+use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 
 /// How many objects are asked for at once.
 const AT_ONCE: usize = 8;
@@ -26,15 +28,18 @@ pub enum SnapshotError {
     #[error("no cluster can be asked: {0}")]
     NotConfigured(String),
     /// A question that was not answered.
-    #[error("cannot {verb} {resource}: {}", one_line(&.source.to_string(), 512))]
-    Unanswered {
-        /// What was asked for.
-        verb: &'static str,
-        /// Of which objects.
-        resource: &'static str,
-        /// What came back.
-        source: kube::Error,
-    },
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+}
+
+#[derive(Deserialize)]
+struct ClassList<'a> {
+    #[serde(borrow)]
+    items: Vec<StorageClass<'a>>,
+}
+
+fn odd(verb: &'static str, resource: &str, error: &serde_json::Error) -> SnapshotError {
+    Unanswered::new(verb, resource, "", Cause::Undecodable(error.to_string())).into()
 }
 
 impl Snapshot {
@@ -60,37 +65,62 @@ impl Snapshot {
     /// Where the cluster does not answer, or refuses to.
     pub async fn inventory(&self, claims: BTreeSet<(String, String)>) -> Result<Inventory, SnapshotError> {
         let mut inventory = Inventory::default();
-        let failed = |verb, resource| move |source| SnapshotError::Unanswered { verb, resource, source };
-        let classes = Api::<StorageClass>::all(self.client.clone());
-        let classes = classes.list(&ListParams::default()).await.map_err(failed("list", "storageclasses"))?;
-        for class in classes {
-            inventory.classes().insert(class.name_any(), Class::from(&class));
+        let mut list = Vec::new();
+        self.read("list", "storageclasses", &Classes::path(None), &mut list).await?;
+        let list: ClassList<'_> =
+            serde_json::from_slice(&list).map_err(|error| odd("list", "storageclasses", &error))?;
+        for class in &list.items {
+            inventory.insert_class(class.name().unwrap_or_default(), class.facts());
         }
-        let found = stream::iter(claims).map(|(namespace, name)| async move {
-            let api = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &namespace);
-            let claim = api.get_opt(&name).await.map_err(failed("get", "persistentvolumeclaims"))?;
-            Ok::<_, SnapshotError>(claim.map(|claim| (namespace, name, claim)))
+        let claims = stream::iter(claims).map(|(namespace, name)| async move {
+            let json = self.get("persistentvolumeclaims", &Claims::object_path(&namespace, &name)).await?;
+            Ok::<_, SnapshotError>(json.map(|json| (namespace, name, json)))
         });
-        let found: Vec<_> =
-            found.buffer_unordered(AT_ONCE).try_filter_map(|found| async { Ok(found) }).try_collect().await?;
+        let claims: Vec<_> = claims.buffer_unordered(AT_ONCE).try_collect().await?;
         let mut volumes = BTreeSet::new();
-        for (namespace, name, claim) in found {
-            volumes.extend(claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()));
-            inventory.insert_claim(&namespace, &name, Claim::from(&claim));
+        for (namespace, name, json) in claims.into_iter().flatten() {
+            let claim: PersistentVolumeClaim<'_> =
+                serde_json::from_slice(&json).map_err(|error| odd("get", "persistentvolumeclaims", &error))?;
+            volumes.extend(claim.volume_name().map(str::to_owned));
+            inventory.insert_claim(&namespace, &name, &claim.facts());
         }
-        let found = stream::iter(volumes)
-            .map(|name| async move { Api::<PersistentVolume>::all(self.client.clone()).get_opt(&name).await });
-        let found: Result<Vec<_>, _> = found.buffer_unordered(AT_ONCE).try_collect().await;
+        let volumes = stream::iter(volumes).map(|name| async move {
+            let path = format!("/api/v1/persistentvolumes/{name}");
+            Ok((name, self.get("persistentvolumes", &path).await?))
+        });
+        let found: Result<Vec<_>, _> = volumes.buffer_unordered(AT_ONCE).try_collect().await;
         match found {
             Ok(found) => {
-                let found = found.into_iter().flatten().map(|volume| (volume.name_any(), Volume::from(&volume)));
-                inventory.volumes().extend(found);
+                for (name, json) in found.into_iter().filter_map(|(name, json)| Some((name, json?))) {
+                    let volume: PersistentVolume<'_> =
+                        serde_json::from_slice(&json).map_err(|error| odd("get", "persistentvolumes", &error))?;
+                    inventory.insert_volume(&name, volume.facts());
+                }
             }
             // Volumes belong to the cluster and not to its users; few claims need them to be known.
-            Err(kube::Error::Api(status)) if status.code == 403 => {}
-            Err(error) => return Err(failed("get", "persistentvolumes")(error)),
+            Err(SnapshotError::Unanswered(unanswered)) if unanswered.code() == Some(403) => {}
+            Err(error) => return Err(error),
         }
         Ok(inventory)
+    }
+
+    async fn read(
+        &self,
+        verb: &'static str,
+        resource: &'static str,
+        path: &str,
+        body: &mut Vec<u8>,
+    ) -> Result<(), SnapshotError> {
+        request::read(&self.client, path, body).await.map_err(|cause| Unanswered::new(verb, resource, "", cause).into())
+    }
+
+    async fn get(&self, resource: &'static str, path: &str) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let mut body = Vec::new();
+        match self.read("get", resource, path, &mut body).await {
+            Ok(()) => Ok(Some(body)),
+            Err(SnapshotError::Unanswered(unanswered)) if unanswered.code() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Which of these Namespaces opt out by the label `label`.
@@ -98,7 +128,7 @@ impl Snapshot {
     /// # Errors
     /// Where the cluster does not answer, or refuses to.
     pub async fn opted_out(&self, names: BTreeSet<String>, label: &str) -> Result<Vec<String>, SnapshotError> {
-        let failed = |source| SnapshotError::Unanswered { verb: "get", resource: "namespaces", source };
+        let failed = |error| Unanswered::new("get", "namespaces", "", error);
         let namespaces = Api::<Namespace>::all(self.client.clone());
         let mut opted_out = Vec::new();
         for name in names {

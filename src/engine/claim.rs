@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::driver::PORTWORX_IN_TREE;
-use super::owner::{Claim, Inventory, Owner};
+use super::facts::Claim;
+use super::inventory::Inventory;
+use super::owner::Owner;
 use super::pod::{ClaimTemplate, PodSpec, VolumeSource};
 use super::workload::Object;
 
@@ -17,7 +19,7 @@ pub enum ClaimRef<'r> {
         /// The name of the volume, or of the claim template.
         name: &'r str,
         /// The claim that will be made.
-        claim: Claim,
+        claim: Claim<'r>,
     },
     /// A volume without a claim, made by `provisioner` on the node.
     Inline {
@@ -59,7 +61,7 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    fn template(name: &'r str, template: &ClaimTemplate<'_>) -> Self {
+    fn template(name: &'r str, template: &'r ClaimTemplate<'r>) -> Self {
         let annotation = |key: &str| template.annotations().and_then(|annotations| annotations.get(key));
         Self::Template { name, claim: Claim::new(annotation, template.storage_class_name(), template.volume_name()) }
     }

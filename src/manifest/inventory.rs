@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::api::storage::v1::StorageClass;
-use kube::ResourceExt;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::document::{Manifest, Object};
 use super::files::{self, Source};
 use super::position::{ParseError, Position};
-use crate::engine::{Claim, Class, Inventory, Volume, parse_bool};
+use crate::engine::{Inventory, parse_bool};
+use crate::storage::{self, Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 
 /// The namespace of an object that names none, as `kubectl apply` has it.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -105,21 +102,23 @@ impl Known {
                     // Nobody can name it before it has a name.
                     return Ok(());
                 }
-                let (name, claim): (_, PersistentVolumeClaim) = decode(object.value())?;
-                let own = claim.namespace().filter(|name| !name.is_empty());
-                let namespace = own.unwrap_or_else(|| namespace.to_owned());
-                self.inventory.insert_claim(&namespace, &name, Claim::from(&claim));
+                let text = object.value().to_string();
+                let claim: PersistentVolumeClaim<'_> = decode(&text)?;
+                let namespace = claim.namespace().unwrap_or(namespace);
+                self.inventory.insert_claim(namespace, named(&claim)?, &claim.facts());
             }
             ("v1", "PersistentVolume") => {
-                let (name, volume): (_, PersistentVolume) = decode(object.value())?;
-                self.inventory.volumes().insert(name, Volume::from(&volume));
+                let text = object.value().to_string();
+                let volume: PersistentVolume<'_> = decode(&text)?;
+                self.inventory.insert_volume(named(&volume)?, volume.facts());
             }
             ("storage.k8s.io/v1", "StorageClass") => {
-                let (name, class): (_, StorageClass) = decode(object.value())?;
-                if class.provisioner.is_empty() {
+                let text = object.value().to_string();
+                let class: StorageClass<'_> = decode(&text)?;
+                if class.provisioner().is_empty() {
                     return Err("it names no provisioner".to_owned());
                 }
-                self.inventory.classes().insert(name, Class::from(&class));
+                self.inventory.insert_class(named(&class)?, class.facts());
             }
             ("v1", "Namespace") => {
                 let metadata = &object.value()["metadata"];
@@ -139,12 +138,18 @@ impl Known {
     }
 }
 
-fn decode<T: DeserializeOwned + ResourceExt>(value: &Value) -> Result<(String, T), String> {
-    let object: T = T::deserialize(value).map_err(|error| error.to_string())?;
-    match object.meta().name.as_deref() {
-        Some(name) if !name.is_empty() => Ok((name.to_owned(), object)),
-        _ => Err("it has no metadata.name".to_owned()),
-    }
+fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| without_place(&error))
+}
+
+fn named(object: &impl storage::Object) -> Result<&str, String> {
+    object.name().ok_or_else(|| "it has no metadata.name".to_owned())
+}
+
+/// serde_json's words without its line and column, which are those of a text that nobody wrote.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::claims::Claims;
-use crate::engine::{
-    ClaimRef, Decision, Malformed, Owner, Pending, Policy, Request, Response, Review, Step, examine, one_line,
-};
+use crate::engine::{Decision, Malformed, Policy, Request, Response, Review, Step, examine, one_line};
 use crate::metrics::Metrics;
 
 /// Decides requests by a policy and what is known of claims.
@@ -41,34 +39,13 @@ impl Admission {
         let decision = match examine(&self.policy, request) {
             Step::Decided(decision) => decision,
             Step::Resolve(pending) => {
-                let owners = self.owners(request, &pending, timeout).await;
+                let patience = self.patience.min(share(timeout));
+                let owners = self.claims.owners(request.namespace(), &pending, patience, &self.metrics).await;
                 pending.decide(&owners)
             }
         };
         self.report(request, &decision, begun.elapsed());
         Ok(Response::from(&decision).encode(&request.uid))
-    }
-
-    async fn owners(&self, request: &Request<'_>, pending: &Pending<'_>, timeout: Duration) -> Vec<Owner> {
-        let (namespace, claims) = (request.namespace(), pending.claims());
-        let mut owners: Vec<_> = claims.iter().map(|claim| self.claims.owner(namespace, claim)).collect();
-        if !pending.may_wait() || pending.has_driver(&owners) {
-            return owners;
-        }
-        let missing = claims.iter().zip(&mut owners).filter(|(_, owner)| **owner == Owner::Missing);
-        let (names, places): (Vec<_>, Vec<_>) = missing
-            .filter_map(|(claim, owner)| match claim {
-                ClaimRef::Named(name) => Some((*name, owner)),
-                ClaimRef::Template { .. } | ClaimRef::Inline { .. } => None,
-            })
-            .unzip();
-        if !names.is_empty() {
-            let patience = self.patience.min(share(timeout));
-            let arrived =
-                self.claims.await_owners(namespace, &names, patience, |owners| pending.has_driver(owners)).await;
-            places.into_iter().zip(arrived).for_each(|(place, owner)| *place = owner);
-        }
-        owners
     }
 
     fn report(&self, request: &Request<'_>, decision: &Decision, took: Duration) {

@@ -192,11 +192,11 @@ fn cluster() -> Inventory {
     let mut cluster = Inventory::default();
     let none = |_: &str| None::<&str>;
     let is_default = |key: &str| (key == "storageclass.kubernetes.io/is-default-class").then_some("true");
-    cluster.classes().insert("px".into(), Class::new(none, "pxd.portworx.com", 1));
-    cluster.classes().insert("linstor".into(), Class::new(none, "linstor.csi.linbit.com", 1));
-    cluster.classes().insert("local".into(), Class::new(none, "local.example.test", 1));
-    cluster.classes().insert("standard".into(), Class::new(is_default, "pxd.portworx.com", 1));
-    cluster.volumes().insert("by-hand".into(), Volume::new(none, false, None));
+    cluster.insert_class("px", Class::new(none, "pxd.portworx.com", 1, none));
+    cluster.insert_class("linstor", Class::new(none, "linstor.csi.linbit.com", 1, none));
+    cluster.insert_class("local", Class::new(none, "local.example.test", 1, none));
+    cluster.insert_class("standard", Class::new(is_default, "pxd.portworx.com", 1, none));
+    cluster.insert_volume("by-hand", Volume::new(none, false, None));
     for (name, class, volume) in [
         ("px-data", Some("px"), None),
         ("px-logs", Some("px"), None),
@@ -205,10 +205,10 @@ fn cluster() -> Inventory {
         ("by-hand-data", Some(""), Some("by-hand")),
         ("unknown-data", Some("deleted"), None),
     ] {
-        cluster.insert_claim(NAMESPACE, name, Claim::new(none, class, volume));
+        cluster.insert_claim(NAMESPACE, name, &Claim::new(none, class, volume));
     }
     // A claim of the same name elsewhere must not be taken for one here.
-    cluster.insert_claim("elsewhere", "missing-data", Claim::new(none, Some("px"), None));
+    cluster.insert_claim("elsewhere", "missing-data", &Claim::new(none, Some("px"), None));
     cluster
 }
 

@@ -1,0 +1,65 @@
+//! When each watch last heard from the API server: what is known is as good as that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::readiness::Detail;
+
+/// A watch's last sign of life.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) resource: &'static str,
+    begun: Instant,
+    /// Milliseconds from `begun` on.
+    last: AtomicU64,
+}
+
+/// A watch's side of it, with the line that tells people.
+#[derive(Debug)]
+pub(super) struct Freshness {
+    heard: Arc<Heard>,
+    detail: Detail,
+    lost: bool,
+}
+
+impl Heard {
+    pub(super) fn new(resource: &'static str) -> Self {
+        Self { resource, begun: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    /// How long ago the last sign of life was; since the beginning, where there was none.
+    pub(super) fn ago(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+}
+
+impl Freshness {
+    pub(super) fn new(heard: Arc<Heard>, detail: Detail) -> Self {
+        Self { heard, detail, lost: false }
+    }
+
+    /// Something came.
+    pub(super) fn heard(&mut self) {
+        let last = u64::try_from(self.heard.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard.last.store(last, Ordering::Relaxed);
+        if std::mem::take(&mut self.lost) {
+            self.detail.set(None);
+        }
+    }
+
+    /// The connection is lost, and why.
+    pub(super) fn lost(&mut self, why: &str) {
+        self.lost = true;
+        let ago = self.heard.ago().as_secs();
+        let now = jiff::Timestamp::now().strftime("%FT%TZ");
+        self.detail.set(Some(format!("lost; last heard from {ago} s before {now}; {why}")));
+    }
+
+    /// Whether something came within this time.
+    pub(super) fn heard_within(&self, time: Duration) -> bool {
+        self.heard.ago() <= time
+    }
+}

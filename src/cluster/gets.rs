@@ -1,0 +1,146 @@
+//! Live GETs: of one object, one at a time, however many ask for it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use kube::Client;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::memory::Memory;
+use super::request::{self, Cause, Unanswered};
+
+/// How long a GET may take, the wait for its turn included.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an answer holds: as long as a pod waits, by default. What comes meanwhile, the watch brings.
+const ANSWER_FOR: Duration = Duration::from_secs(2);
+
+/// How many answers are remembered. A claim is 1 or 2 kB.
+const MOST: usize = 1024;
+
+/// What an object's GET said: the object as JSON, or that there is none.
+pub(super) type Answer = Result<Option<Arc<[u8]>>, Failed>;
+
+/// The API server did not answer, or refused to; why is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed;
+
+/// How long a refusal is not told of again.
+const TOLD_FOR: Duration = Duration::from_secs(60);
+
+/// The GETs that are under way.
+#[derive(Debug)]
+pub(super) struct Gets {
+    seats: Semaphore,
+    under_way: Mutex<HashMap<String, UnderWay>>,
+    /// Numbers them.
+    begun: AtomicU64,
+    answers: Memory<String, Option<Arc<[u8]>>>,
+    /// Refusals that the log has told of.
+    told: Memory<String>,
+}
+
+/// A GET that whoever asks drives on, and that ends with the last one: nobody pays for an answer that nobody awaits.
+#[derive(Debug)]
+struct UnderWay {
+    number: u64,
+    answer: WeakShared<BoxFuture<'static, Answer>>,
+}
+
+/// Takes a GET out of the table when it ends, however it ends.
+struct Entry {
+    gets: Arc<Gets>,
+    path: String,
+    number: u64,
+}
+
+impl Gets {
+    /// At most `most` are under way at once; others wait for their turn.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            seats: Semaphore::new(most.min(Semaphore::MAX_PERMITS)),
+            under_way: Mutex::default(),
+            begun: AtomicU64::new(0),
+            answers: Memory::new(ANSWER_FOR, MOST),
+            told: Memory::new(TOLD_FOR, MOST),
+        }
+    }
+
+    /// The object at `path`, of this resource. A GET that is under way is shared, and its answer holds for a while.
+    pub(super) async fn get(self: &Arc<Self>, client: &Client, resource: &'static str, path: String) -> Answer {
+        if let Some(answer) = self.answers.get(&path) {
+            return Ok(answer);
+        }
+        self.join(client, resource, path).await
+    }
+
+    /// The object at `path` came or changed: what was answered holds no more.
+    pub(super) fn came(&self, path: impl FnOnce() -> String) {
+        self.answers.forget(path);
+    }
+
+    fn join(
+        self: &Arc<Self>,
+        client: &Client,
+        resource: &'static str,
+        path: String,
+    ) -> Shared<BoxFuture<'static, Answer>> {
+        let mut under_way = self.under_way();
+        if let Some(answer) = under_way.get(&path).and_then(|entry| entry.answer.upgrade()) {
+            return answer;
+        }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let (client, entry) = (client.clone(), Entry { gets: self.clone(), path: path.clone(), number });
+        let answer = async move { entry.gets.ask(&client, resource, &entry.path).await }.boxed().shared();
+        if let Some(weak) = answer.downgrade() {
+            under_way.insert(path, UnderWay { number, answer: weak });
+        }
+        answer
+    }
+
+    async fn ask(&self, client: &Client, resource: &'static str, path: &str) -> Answer {
+        let asked = timeout(PATIENCE, async {
+            // The semaphore is never closed.
+            let _seat = self.seats.acquire().await;
+            let mut body = Vec::new();
+            request::read(client, path, &mut body).await.map(|()| body)
+        });
+        let refused = match asked.await.unwrap_or(Err(Cause::Silent(PATIENCE.as_secs()))) {
+            Ok(body) => return Ok(self.remember(path, Some(body.into()))),
+            Err(cause) => Unanswered::new("get", resource, "", cause),
+        };
+        if refused.code() == Some(404) {
+            return Ok(self.remember(path, None));
+        }
+        let line = refused.to_string();
+        if self.told.add(line.clone(), ()) {
+            tracing::warn!(path, "{line}");
+        }
+        Err(Failed)
+    }
+
+    fn remember(&self, path: &str, answer: Option<Arc<[u8]>>) -> Option<Arc<[u8]>> {
+        self.answers.add(path.to_owned(), answer.clone());
+        answer
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<String, UnderWay>> {
+        // A panic between two changes leaves a map that is still a map.
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut under_way = self.gets.under_way();
+        // Another may have begun since the last one who awaited this one went away.
+        if under_way.get(&self.path).is_some_and(|entry| entry.number == self.number) {
+            under_way.remove(&self.path);
+        }
+    }
+}

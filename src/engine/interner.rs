@@ -1,0 +1,121 @@
+//! Values that many records share, each kept once and only for as long as a record refers to it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// Values by small handles. What is acquired has to be released, or it stays for ever: a cluster's users can name
+/// as many classes as they like.
+#[derive(Debug)]
+pub(super) struct Interner<T: ?Sized> {
+    /// A value and the number of its users; `None` in a slot that is free.
+    slots: Vec<Option<(Arc<T>, u32)>>,
+    handles: HashMap<Arc<T>, Handle<T>>,
+    free: Vec<Handle<T>>,
+}
+
+/// Stands for a value in 4 bytes, also inside an `Option`.
+#[derive(Debug)]
+pub(super) struct Handle<T: ?Sized>(NonZeroU32, PhantomData<fn(&T)>);
+
+impl<T: ?Sized> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Handle<T> {}
+
+impl<T: ?Sized> PartialEq for Handle<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T: ?Sized> Handle<T> {
+    fn new(index: usize) -> Self {
+        // 2^32 values at once would need more memory than there is.
+        let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        Self(number.unwrap_or(NonZeroU32::MAX), PhantomData)
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+impl<T: ?Sized> Default for Interner<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), handles: HashMap::new(), free: Vec::new() }
+    }
+}
+
+impl<T: ?Sized + Hash + Eq> Interner<T> {
+    /// The handle of `value`, which is shared by `share` if it is new.
+    pub(super) fn acquire(&mut self, value: &T, share: impl FnOnce() -> Arc<T>) -> Handle<T> {
+        if let Some(handle) = self.handles.get(value).copied() {
+            if let Some(Some((_, users))) = self.slots.get_mut(handle.index()) {
+                *users += 1;
+            }
+            return handle;
+        }
+        let shared = share();
+        let handle = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Handle::new(self.slots.len() - 1)
+        });
+        self.slots[handle.index()] = Some((shared.clone(), 1));
+        self.handles.insert(shared, handle);
+        handle
+    }
+
+    /// Ends one use of a value.
+    pub(super) fn release(&mut self, handle: Handle<T>) {
+        let Some(slot) = self.slots.get_mut(handle.index()) else { return };
+        let Some((value, users)) = slot else { return };
+        *users -= 1;
+        if *users == 0 {
+            self.handles.remove(&**value);
+            *slot = None;
+            self.free.push(handle);
+        }
+    }
+
+    /// The value of a handle that is in use.
+    pub(super) fn get(&self, handle: Handle<T>) -> Option<&Arc<T>> {
+        self.slots.get(handle.index())?.as_ref().map(|(value, _)| value)
+    }
+
+    /// How many values are in use.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.handles.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_share_a_handle_and_the_last_user_takes_it_along() {
+        let mut names = Interner::<str>::default();
+        let acquire = |names: &mut Interner<str>, name: &str| names.acquire(name, || Arc::from(name));
+        let (a, also_a, b) = (acquire(&mut names, "a"), acquire(&mut names, "a"), acquire(&mut names, "b"));
+        assert_eq!(a.index(), also_a.index());
+        assert_eq!((&**names.get(a).unwrap(), &**names.get(b).unwrap()), ("a", "b"));
+        names.release(a);
+        assert_eq!(&**names.get(a).unwrap(), "a");
+        names.release(also_a);
+        assert!(names.get(a).is_none());
+        assert_eq!(acquire(&mut names, "c").index(), a.index(), "a free slot is used again");
+        assert_eq!(names.slots.len(), 2);
+    }
+
+    #[test]
+    fn a_handle_is_four_bytes_also_where_it_may_be_absent() {
+        assert_eq!(size_of::<Option<Handle<str>>>(), 4);
+    }
+}

@@ -1,0 +1,192 @@
+//! A claim in 40 bytes and its name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::facts::{AccessModes, Claim};
+use super::super::interner::{Handle, Interner};
+use super::super::setting::Settings;
+use super::{ClaimUse, Name, Names};
+
+/// Claims by namespace, then by name: a look-up borrows both, and a namespace's name is kept once.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    namespaces: HashMap<Box<str>, HashMap<Box<str>, Record>>,
+    names: Interner<str>,
+    settings: Interner<Settings>,
+    len: usize,
+}
+
+/// What is kept of a claim. Strings are shared with other claims.
+#[derive(Debug)]
+pub(super) struct Record {
+    class: Option<Handle<str>>,
+    provisioner: Option<Handle<str>>,
+    /// Only where there is no provisioner: nothing else is asked of a volume.
+    volume: Option<Handle<str>>,
+    /// What the volume told when it was asked; empty if it told nothing.
+    told_by_volume: Option<Handle<str>>,
+    /// None, as most claims have.
+    settings: Option<Handle<Settings>>,
+    /// The listing that brought it.
+    listing: u16,
+    flags: u8,
+}
+
+/// Above the bits of the access modes.
+const BOUND: u8 = 1 << 6;
+const HAS_VOLUME: u8 = 1 << 7;
+
+/// A map that has room for so many more entries than it has gives the room back.
+const ROOM: usize = 4;
+
+impl Records {
+    pub(super) fn insert(&mut self, namespace: &str, name: &str, claim: &Claim<'_>, listing: u16) {
+        let mut record = self.record(claim, listing);
+        if !self.namespaces.contains_key(namespace) {
+            self.namespaces.insert(namespace.into(), HashMap::new());
+        }
+        let Some(claims) = self.namespaces.get_mut(namespace) else { return };
+        let Some(old) = claims.get_mut(name) else {
+            claims.insert(name.into(), record);
+            self.len += 1;
+            return;
+        };
+        std::mem::swap(old, &mut record);
+        // The volume is the same: it need not be asked again.
+        if old.volume.is_some() && old.volume == record.volume {
+            old.told_by_volume = record.told_by_volume.take();
+        }
+        self.release(&record);
+    }
+
+    pub(super) fn remove(&mut self, namespace: &str, name: &str) {
+        let Some(claims) = self.namespaces.get_mut(namespace) else { return };
+        let Some(record) = claims.remove(name) else { return };
+        if claims.is_empty() {
+            self.namespaces.remove(namespace);
+        }
+        self.len -= 1;
+        self.release(&record);
+    }
+
+    pub(super) fn keep(&mut self, namespace: &str, name: &str, listing: u16) {
+        if let Some(record) = self.namespaces.get_mut(namespace).and_then(|claims| claims.get_mut(name)) {
+            record.listing = listing;
+        }
+    }
+
+    pub(super) fn volume_told(&mut self, namespace: &str, name: &str, volume: &str, provisioner: Option<&str>) {
+        let provisioner = provisioner.unwrap_or_default();
+        let told = self.names.acquire(provisioner, || Arc::from(provisioner));
+        let record = self.namespaces.get_mut(namespace).and_then(|claims| claims.get_mut(name));
+        let same = |record: &&mut Record| {
+            record.volume.and_then(|handle| self.names.get(handle)).is_some_and(|own| **own == *volume)
+        };
+        let unused = match record.filter(same) {
+            Some(record) => record.told_by_volume.replace(told),
+            None => Some(told),
+        };
+        if let Some(unused) = unused {
+            self.names.release(unused);
+        }
+    }
+
+    /// Forgets all claims of the namespace, or of all, that this listing did not bring.
+    pub(super) fn retain_listed(&mut self, namespace: Option<&str>, listing: u16) {
+        let mut gone = Vec::new();
+        self.namespaces.retain(|own, claims| {
+            if namespace.is_none_or(|namespace| **own == *namespace) {
+                gone.extend(claims.extract_if(|_, record| record.listing != listing).map(|(_, record)| record));
+                if claims.capacity() / ROOM > claims.len() {
+                    claims.shrink_to_fit();
+                }
+            }
+            !claims.is_empty()
+        });
+        self.len -= gone.len();
+        gone.iter().for_each(|record| self.release(record));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&Record> {
+        self.namespaces.get(namespace)?.get(name)
+    }
+
+    /// What a record says of its owner.
+    pub(super) fn names(&self, record: &Record) -> Names<'_> {
+        let name = |handle: Option<Handle<str>>| handle.and_then(|handle| self.names.get(handle));
+        Names {
+            class: name(record.class).map(Name::Shared),
+            provisioner: name(record.provisioner).map(Name::Shared),
+            volume: name(record.volume).map(Name::Shared),
+            has_volume: record.flags & HAS_VOLUME != 0,
+            told_by_volume: name(record.told_by_volume),
+        }
+    }
+
+    pub(super) fn claim_use(&self, record: &Record) -> ClaimUse<'_> {
+        ClaimUse {
+            access: AccessModes::from_bits(record.flags),
+            bound: record.flags & BOUND != 0,
+            settings: record.settings.and_then(|handle| self.settings.get(handle)).map(AsRef::as_ref),
+        }
+    }
+
+    fn record(&mut self, claim: &Claim<'_>, listing: u16) -> Record {
+        let mut name = |name: &str| self.names.acquire(name, || Arc::from(name));
+        let needs_volume = claim.provisioner.as_deref().is_none_or(str::is_empty);
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        Record {
+            class: claim.class.as_deref().map(&mut name),
+            provisioner: claim.provisioner.as_deref().map(&mut name),
+            volume: claim.volume.as_deref().filter(|_| needs_volume).map(&mut name),
+            told_by_volume: None,
+            settings: (!claim.settings.is_empty())
+                .then(|| self.settings.acquire(&claim.settings, || Arc::new(claim.settings.clone()))),
+            listing,
+            flags: claim.access.bits() | flag(claim.bound, BOUND) | flag(claim.volume.is_some(), HAS_VOLUME),
+        }
+    }
+
+    fn release(&mut self, record: &Record) {
+        let names = [record.class, record.provisioner, record.volume, record.told_by_volume];
+        names.into_iter().flatten().for_each(|name| self.names.release(name));
+        if let Some(settings) = record.settings {
+            self.settings.release(settings);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_and_the_place_of_its_name_are_forty_bytes() {
+        assert_eq!(size_of::<(Box<str>, Record)>(), 40);
+    }
+
+    #[test]
+    fn what_no_claim_names_any_more_is_forgotten() {
+        let mut records = Records::default();
+        fn claim<'a>(class: &'a str, volume: &'a str) -> Claim<'a> {
+            let annotation = |key: &str| (key == "placement_strategy").then_some("spread");
+            Claim::new(annotation, Some(class), Some(volume))
+        }
+        for number in 0..3 {
+            let (class, volume) = (format!("class-{number}"), format!("volume-{number}"));
+            records.insert("a", "data", &claim(&class, &volume), 0);
+            records.volume_told("a", "data", &volume, Some("pxd.portworx.com"));
+            records.volume_told("a", "data", "another", Some("other.example.test"));
+            records.volume_told("a", "data", &volume, None);
+        }
+        assert_eq!((records.names.len(), records.settings.len(), records.len()), (3, 1, 1));
+        records.remove("a", "data");
+        assert_eq!((records.names.len(), records.settings.len(), records.len()), (0, 0, 0));
+        assert!(records.namespaces.is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! What is kept, and whose it is.
+
+use super::super::driver::PORTWORX_IN_TREE;
+use super::super::facts::{
+    AccessModes, BETA_DEFAULT_CLASS, BETA_PROVISIONER, BETA_STORAGE_CLASS, Class, DEFAULT_CLASS, PROVISIONED_BY,
+    PROVISIONER,
+};
+use super::super::setting::Setting;
+use super::*;
+
+type Keys<'a> = &'a [(&'a str, &'a str)];
+
+fn in_keys<'a>(keys: Keys<'a>) -> impl Fn(&str) -> Option<&'a str> {
+    move |key| keys.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+}
+
+fn claim<'a>(keys: Keys<'a>, class: Option<&'a str>, volume: Option<&'a str>) -> Claim<'a> {
+    Claim::new(in_keys(keys), class, volume)
+}
+
+fn class<'a>(keys: Keys<'a>, provisioner: &'a str, created: i64) -> Class<'a> {
+    Class::new(in_keys(keys), provisioner, created, |_| None::<&str>)
+}
+
+fn inventory() -> Inventory {
+    let mut inventory = Inventory::default();
+    for (name, keys, provisioner, created) in [
+        ("px", &[][..], "pxd.portworx.com", 1),
+        ("old-default", &[(DEFAULT_CLASS, "true")], "old.example.test", 1),
+        ("default-b", &[(DEFAULT_CLASS, "true")], "b.example.test", 2),
+        ("default-a", &[(BETA_DEFAULT_CLASS, "true")], "a.example.test", 2),
+        ("not-default", &[(DEFAULT_CLASS, "True")], "c.example.test", 3),
+    ] {
+        inventory.insert_class(name, class(keys, provisioner, created));
+    }
+    for (name, keys, portworx, csi) in [
+        ("annotated", &[(PROVISIONED_BY, "pxd.portworx.com")][..], true, Some("x.example.test")),
+        ("in-tree", &[], true, None),
+        ("csi", &[], false, Some("pxd.portworx.com")),
+        ("by-hand", &[], false, None),
+    ] {
+        inventory.insert_volume(name, Volume::new(in_keys(keys), portworx, csi));
+    }
+    inventory
+}
+
+fn provisioner(claim: &Claim<'_>) -> String {
+    owner(&inventory(), claim)
+}
+
+/// The provisioner that owns it, once by what the claim says and once by what is kept of it.
+fn owner(inventory: &Inventory, claim: &Claim<'_>) -> String {
+    let mut kept = Records::default();
+    kept.insert("a", "data", claim, 0);
+    let kept = kept.get("a", "data").map(|record| inventory.owner_by(&kept.names(record)));
+    let owner = inventory.owner_of(claim);
+    assert_eq!(kept.as_ref(), Some(&owner), "{claim:?}");
+    match owner {
+        Owner::Provisioner { provisioner, .. } => provisioner.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_beta_class_annotation_wins_over_the_field_even_when_empty() {
+    assert_eq!(provisioner(&claim(&[(BETA_STORAGE_CLASS, "px")], Some("default-a"), None)), "pxd.portworx.com");
+    let static_only = claim(&[(BETA_STORAGE_CLASS, "")], Some("px"), None);
+    assert_eq!(inventory().owner_of(&static_only), Owner::Unknown(Unknown::Unbound));
+}
+
+#[test]
+fn the_provisioner_annotation_wins_over_the_class_and_the_beta_key_over_the_other() {
+    let both = [(PROVISIONER, "ga.example.test"), (BETA_PROVISIONER, "beta.example.test")];
+    assert_eq!(provisioner(&claim(&both, Some("px"), None)), "beta.example.test");
+    assert_eq!(provisioner(&claim(&both[..1], Some("px"), None)), "ga.example.test");
+    let class = |annotated| match inventory().owner_of(&claim(&[(BETA_PROVISIONER, annotated)], Some("px"), None)) {
+        Owner::Provisioner { class, .. } => class,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(class("pxd.portworx.com").as_deref(), Some("px"));
+    assert_eq!(class("other.example.test"), None, "it is not the class that says so");
+}
+
+#[test]
+fn a_claim_still_counts_after_its_class_was_deleted() {
+    let gone = Some("deleted");
+    assert_eq!(provisioner(&claim(&[(BETA_PROVISIONER, "pxd.portworx.com")], gone, None)), "pxd.portworx.com");
+    assert_eq!(provisioner(&claim(&[], gone, Some("annotated"))), "pxd.portworx.com");
+    assert_eq!(inventory().owner_of(&claim(&[], gone, None)), Owner::Unknown(Unknown::ClassMissing("deleted".into())));
+}
+
+#[test]
+fn a_bound_volume_tells_by_annotation_then_in_tree_then_csi() {
+    assert_eq!(provisioner(&claim(&[], Some(""), Some("annotated"))), "pxd.portworx.com");
+    assert_eq!(provisioner(&claim(&[], Some(""), Some("in-tree"))), PORTWORX_IN_TREE);
+    assert_eq!(provisioner(&claim(&[], None, Some("csi"))), "pxd.portworx.com");
+    assert_eq!(inventory().owner_of(&claim(&[], Some(""), Some("by-hand"))), Owner::Nobody);
+    assert_eq!(
+        inventory().owner_of(&claim(&[], Some(""), Some("absent"))),
+        Owner::Unknown(Unknown::VolumeMissing("absent".into()))
+    );
+}
+
+#[test]
+fn the_default_class_is_the_newest_then_the_first_by_name() {
+    let unnamed = claim(&[], None, None);
+    assert_eq!(provisioner(&unnamed), "a.example.test");
+    let mut inventory = inventory();
+    inventory.remove_class("default-a");
+    inventory.remove_class("default-b");
+    assert_eq!(owner(&inventory, &unnamed), "old.example.test");
+    inventory.remove_class("old-default");
+    assert_eq!(inventory.owner_of(&unnamed), Owner::Unknown(Unknown::NoDefaultClass));
+}
+
+#[test]
+fn claims_are_found_by_namespace_and_name() {
+    let mut inventory = inventory();
+    inventory.insert_claim("a", "data", &claim(&[], Some("px"), None));
+    assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }));
+    assert_eq!(inventory.owner("b", "data"), Owner::Missing);
+    assert_eq!(inventory.owner("a", "other"), Owner::Missing);
+    inventory.remove_claim("a", "data");
+    assert_eq!(inventory.owner("a", "data"), Owner::Missing);
+    assert_eq!(inventory.claim_count(), 0);
+}
+
+#[test]
+fn what_a_list_does_not_bring_is_forgotten_at_its_end_and_not_before() {
+    let mut inventory = inventory();
+    let px = claim(&[], Some("px"), None);
+    for namespace in ["a", "b"] {
+        for name in ["kept", "gone", "odd"] {
+            inventory.insert_claim(namespace, name, &px);
+        }
+    }
+    let listing = inventory.list(Some("a"));
+    inventory.insert_listed_claim(&listing, "a", "kept", &px);
+    inventory.insert_listed_claim(&listing, "a", "new", &px);
+    inventory.keep_listed_claim(&listing, "a", "odd");
+    assert!(matches!(inventory.owner("a", "gone"), Owner::Provisioner { .. }));
+    inventory.end_claims(&listing);
+    assert_eq!(inventory.owner("a", "gone"), Owner::Missing);
+    assert_eq!(inventory.claim_count(), 6);
+
+    // One that breaks off leaves what it brought, and the next one ends that too.
+    let broken_off = inventory.list(None);
+    inventory.insert_listed_claim(&broken_off, "a", "kept", &px);
+    let listing = inventory.list(None);
+    inventory.insert_listed_claim(&listing, "b", "gone", &px);
+    inventory.end_claims(&listing);
+    assert_eq!(inventory.claim_count(), 1);
+
+    let listing = inventory.list(None);
+    inventory.insert_listed_class(&listing, "px", class(&[], "pxd.portworx.com", 1));
+    inventory.keep_listed_class(&listing, "old-default");
+    inventory.end_classes(&listing);
+    assert_eq!(inventory.class_count(), 2);
+    assert_eq!(owner(&inventory, &claim(&[], None, None)), "old.example.test");
+}
+
+#[test]
+fn what_a_volume_told_is_kept_for_as_long_as_the_claim_is_bound_to_it() {
+    let mut inventory = Inventory::default();
+    let bound = |volume| claim(&[], Some("manual"), Some(volume));
+    inventory.insert_claim("a", "data", &bound("pv-1"));
+    let missing = Owner::Unknown(Unknown::VolumeMissing("pv-1".into()));
+    assert_eq!(inventory.owner("a", "data"), missing);
+    let portworx = Volume::new(in_keys(&[]), false, Some("pxd.portworx.com"));
+    inventory.volume_told("a", "data", "pv-1", &portworx);
+    inventory.volume_told("a", "absent", "pv-1", &portworx);
+    assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }));
+    inventory.insert_claim("a", "data", &bound("pv-1"));
+    assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }), "it was changed in another way");
+    inventory.volume_told("a", "data", "pv-1", &Volume::default());
+    assert_eq!(inventory.owner("a", "data"), Owner::Nobody);
+    inventory.insert_claim("a", "data", &bound("pv-2"));
+    assert_eq!(inventory.owner("a", "data"), Owner::Unknown(Unknown::VolumeMissing("pv-2".into())));
+}
+
+#[test]
+fn how_a_claim_is_used_and_what_stork_reads_of_it_is_kept() {
+    let mut inventory = Inventory::default();
+    let modes: AccessModes = ["ReadWriteMany"].into_iter().collect();
+    let keys = [("placement_strategy", "spread")];
+    inventory.insert_claim("a", "plain", &claim(&[], None, None));
+    inventory.insert_claim("a", "data", &claim(&keys, None, None).with_use(modes, true));
+    let plain = inventory.claim_use("a", "plain").unwrap();
+    assert_eq!(plain, ClaimUse { access: AccessModes::default(), bound: false, settings: None });
+    let data = inventory.claim_use("a", "data").unwrap();
+    assert!(data.bound && data.access == modes);
+    assert_eq!(data.settings.unwrap().get(Setting::PlacementStrategy), Some("spread"));
+    assert_eq!(inventory.claim_use("a", "absent"), None);
+    let shared = Class::new(|_| None::<&str>, "pxd.portworx.com", 1, |key| (key == "sharedv4").then_some("true"));
+    inventory.insert_class("shared", shared);
+    assert_eq!(inventory.class_parameters("shared").unwrap().get(Setting::Sharedv4), Some("true"));
+}

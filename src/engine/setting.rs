@@ -1,0 +1,86 @@
+//! Settings of Stork's scheduling: the annotations of a claim, and the parameters of a class, that it reads.
+
+/// A key that Stork reads from a claim's annotations or a class' parameters when it schedules a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Setting {
+    /// Only nodes without a replica (sharedv4-service volumes).
+    PreferRemoteNodeOnly,
+    /// Whether nodes without a replica score higher (sharedv4-service volumes).
+    PreferRemoteNode,
+    /// The volume is left out of scoring.
+    SkipSchedulerScoring,
+    /// `"true"` while a restore runs, during which the pod is refused (claims only).
+    RestoreInProgress,
+    /// The `VolumePlacementStrategy` by which replicas were placed.
+    PlacementStrategy,
+    /// Whether the volume is shared (classes only).
+    Sharedv4,
+    /// How a shared volume is served (classes only).
+    Sharedv4ServiceType,
+}
+
+impl Setting {
+    /// Every setting.
+    pub const ALL: [Self; 7] = [
+        Self::PreferRemoteNodeOnly,
+        Self::PreferRemoteNode,
+        Self::SkipSchedulerScoring,
+        Self::RestoreInProgress,
+        Self::PlacementStrategy,
+        Self::Sharedv4,
+        Self::Sharedv4ServiceType,
+    ];
+
+    /// The key as it is written.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::PreferRemoteNodeOnly => "stork.libopenstorage.org/preferRemoteNodeOnly",
+            Self::PreferRemoteNode => "stork.libopenstorage.org/preferRemoteNode",
+            Self::SkipSchedulerScoring => "stork.libopenstorage.org/skipSchedulerScoring",
+            Self::RestoreInProgress => "stork.libopenstorage.org/restore-in-progress",
+            Self::PlacementStrategy => "placement_strategy",
+            Self::Sharedv4 => "sharedv4",
+            Self::Sharedv4ServiceType => "sharedv4_svc_type",
+        }
+    }
+}
+
+/// The settings of one claim or class, with their values as written. Nearly every claim has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Settings(Box<[(Setting, Box<str>)]>);
+
+impl Settings {
+    /// Reads all of them through `value`, which answers a key with its value.
+    pub fn read<V: AsRef<str>>(value: impl Fn(&str) -> Option<V>) -> Self {
+        let found = Setting::ALL.into_iter().filter_map(|setting| {
+            let value = value(setting.key())?;
+            Some((setting, value.as_ref().into()))
+        });
+        Self(found.collect())
+    }
+
+    /// The value of one, as written.
+    pub fn get(&self, setting: Setting) -> Option<&str> {
+        self.0.iter().find(|(own, _)| *own == setting).map(|(_, value)| &**value)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_written_is_kept_and_as_it_is_written() {
+        let written = [("placement_strategy", "spread"), (Setting::PreferRemoteNode.key(), "False"), ("other", "x")];
+        let settings = Settings::read(|key| written.iter().find(|(own, _)| *own == key).map(|(_, value)| value));
+        assert_eq!(settings.get(Setting::PlacementStrategy), Some("spread"));
+        assert_eq!(settings.get(Setting::PreferRemoteNode), Some("False"));
+        assert_eq!(settings.get(Setting::PreferRemoteNodeOnly), None);
+        assert!(!settings.is_empty() && Settings::default().is_empty());
+    }
+}
