@@ -1,5 +1,6 @@
 //! Claims, classes and volumes as a cluster has them: three watches that feed one [`Inventory`].
 
+mod presence;
 mod snapshot;
 mod watch;
 

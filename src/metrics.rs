@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -15,6 +16,7 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     duration: Histogram,
+    schedulers: Family<SchedulerLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,6 +32,12 @@ struct RequestLabels {
     code: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SchedulerLabels {
+    driver: String,
+    scheduler: String,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("colocate");
@@ -41,7 +49,10 @@ impl Default for Metrics {
         let duration = Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.0, 3.0]);
         let help = "Time from the whole request to the whole answer of a review, waits for claims included";
         registry.register_with_unit("review_duration", help, Unit::Seconds, duration.clone());
-        Self { registry, decisions, requests, duration }
+        let schedulers = Family::default();
+        let help = "Whether the driver's scheduler renews its Lease; no series where that is unknown";
+        registry.register("scheduler_alive", help, schedulers.clone());
+        Self { registry, decisions, requests, duration, schedulers }
     }
 }
 
@@ -55,6 +66,19 @@ impl Metrics {
     /// An HTTP request was answered.
     pub fn answered(&self, code: u16) {
         self.requests.get_or_create(&RequestLabels { code }).inc();
+    }
+
+    /// A driver's scheduler is there, is not, or nobody knows.
+    pub fn scheduler_alive(&self, driver: &str, scheduler: &str, alive: Option<bool>) {
+        let labels = SchedulerLabels { driver: driver.to_owned(), scheduler: scheduler.to_owned() };
+        match alive {
+            Some(alive) => {
+                self.schedulers.get_or_create(&labels).set(alive.into());
+            }
+            None => {
+                self.schedulers.remove(&labels);
+            }
+        }
     }
 
     /// All metrics as text, in the `OpenMetrics` format.
@@ -86,5 +110,21 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_scheduler_has_a_series_while_something_is_known_of_it() {
+        let metrics = Metrics::default();
+        let series = |alive| {
+            metrics.scheduler_alive("portworx", "stork", alive);
+            let text = metrics.encode();
+            let mut lines = text.lines().filter(|line| line.starts_with("colocate_scheduler_alive"));
+            lines.next().map(str::to_owned)
+        };
+        let line = |value| Some(format!(r#"colocate_scheduler_alive{{driver="portworx",scheduler="stork"}} {value}"#));
+        assert_eq!(series(None), None);
+        assert_eq!(series(Some(true)), line(1));
+        assert_eq!(series(Some(false)), line(0));
+        assert_eq!(series(None), None);
     }
 }

@@ -16,6 +16,7 @@ use crate::claims::Claims;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::presence::Presences;
 use crate::readiness::Readiness;
 use crate::server::{Admission, Routes, Server};
 use crate::shutdown::Shutdown;
@@ -78,9 +79,10 @@ impl Serve {
         let readiness = Readiness::new(shutdown.draining.clone());
         let metrics = Arc::new(Metrics::default());
         let mut tasks = JoinSet::new();
-        let claims = self.claims(&readiness, &mut tasks).await?;
+        let presences = Presences::new(config.schedulers());
+        let claims = self.claims(&presences, &readiness, &metrics, &mut tasks).await?;
 
-        let admission = Admission::new(config.policy(), claims, config.claim_limits().wait, metrics.clone());
+        let admission = Admission::new(config.policy(), claims, presences, config.claim_limits().wait, metrics.clone());
         let routes = Routes::new(admission, readiness.clone(), metrics.clone());
         let server = bind(self.listen, Some(tls), routes).await?;
         let admin = bind(self.admin, None, Admin::new(readiness, metrics)).await?;
@@ -106,7 +108,13 @@ impl Serve {
         Ok(())
     }
 
-    async fn claims(&self, readiness: &Readiness, tasks: &mut JoinSet<()>) -> anyhow::Result<Claims> {
+    async fn claims(
+        &self,
+        presences: &Presences,
+        readiness: &Readiness,
+        metrics: &Arc<Metrics>,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<Claims> {
         if !self.manifests.is_empty() {
             let inventory = manifest::load(&self.manifests)?;
             let claims = inventory.claim_count();
@@ -120,6 +128,7 @@ impl Serve {
         }
         let cluster = Cluster::infer().await?;
         cluster.watch(readiness, tasks);
+        cluster.watch_schedulers(presences, readiness, metrics, tasks);
         Ok(Claims::Cluster(cluster))
     }
 }
