@@ -1,14 +1,14 @@
 //! What is reported of a scheduler by what an API server says of its Leases.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{LazyLock, Mutex};
 
 use kube::client::Body;
 use tokio::task::JoinHandle;
 use tokio::time::{advance, timeout};
 use tower_test::mock;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::engine::Driver;
@@ -40,6 +40,8 @@ struct Scene {
 impl Scene {
     /// With Leases `stork` in these namespaces; our own is `default`.
     fn new(namespaces: &[Option<&str>]) -> Self {
+        LazyLock::force(&LOG);
+        LOGGED.take();
         let lease = |namespace: Option<&str>| crate::presence::Lease {
             namespace: namespace.map(str::to_owned),
             name: "stork".to_owned(),
@@ -226,7 +228,9 @@ async fn our_own_namespace_is_asked_once() {
 async fn an_api_server_that_is_away_changes_nothing_and_its_absence_is_not_the_schedulers() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", Says::Nothing);
+    let begun = Instant::now();
     assert_eq!(scene.look().await, Presence::Unknown);
+    assert_eq!(begun.elapsed(), TIMEOUT);
     assert_eq!(scene.details(), [""; 0]);
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.look().await, Presence::Alive);
@@ -247,8 +251,6 @@ async fn an_api_server_that_is_away_changes_nothing_and_its_absence_is_not_the_s
 
 #[tokio::test(start_paused = true)]
 async fn where_it_may_not_look_it_says_so_once_and_knows_nothing() {
-    let log = Log::default();
-    let _guard = log.install();
     let mut scene = Scene::new(&[Some("portworx"), Some("kube-system")]);
     scene.says("portworx", Says::Status(403));
     let refused = "cannot get leases.coordination.k8s.io \"stork\" in namespace \"portworx\": forbidden";
@@ -256,7 +258,7 @@ async fn where_it_may_not_look_it_says_so_once_and_knows_nothing() {
         assert_eq!(scene.look().await, Presence::Unknown, "the Lease may be where it may not look");
         assert_eq!(scene.details(), [format!("scheduler stork: unknown: {refused}")]);
     }
-    assert_eq!(log.lines(), [format!("WARN {refused}; grant the verb \"get\"")]);
+    assert_eq!(logged(), [format!("WARN {refused}; grant the verb \"get\"")]);
     // Elsewhere is enough.
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.look().await, Presence::Alive);
@@ -264,13 +266,11 @@ async fn where_it_may_not_look_it_says_so_once_and_knows_nothing() {
     assert_eq!(scene.look().await, Presence::Alive);
     scene.says("portworx", Says::Status(403));
     assert_eq!(scene.look().await, Presence::Alive);
-    assert_eq!(log.lines().len(), 3, "the first refusal, that it is alive, and the second: {:?}", log.lines());
+    assert_eq!(logged().len(), 3, "the first refusal, that it is alive, and the second: {:?}", logged());
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_change_is_a_line_of_the_log() {
-    let log = Log::default();
-    let _guard = log.install();
     let mut scene = Scene::new(&[Some("kube-system")]);
     for says in [Says::Status(404), Says::NeverRenewed, renewed(0)] {
         scene.says("kube-system", says);
@@ -279,7 +279,7 @@ async fn each_change_is_a_line_of_the_log() {
     }
     let away = "WARN no scheduler is alive: pods that name it stay Pending driver=\"portworx\" scheduler=\"stork\"";
     assert_eq!(
-        log.lines(),
+        logged(),
         [
             format!("{away} why=\"absent (no Lease kube-system/stork)\""),
             format!("{away} why=\"never renewed (Lease kube-system/stork)\""),
@@ -317,41 +317,32 @@ async fn it_looks_all_the_time() {
     looking.abort();
 }
 
-/// The lines of this thread's log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn install(&self) -> tracing::subscriber::DefaultGuard {
-        let lines = tracing_subscriber::fmt().with_ansi(false).with_target(false).without_time();
-        tracing::subscriber::set_default(lines.with_writer(self.clone()).finish())
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.bytes().clone()).unwrap();
-        text.lines().map(|line| line.trim().to_owned()).collect()
-    }
-
-    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap()
-    }
+thread_local! {
+    /// What this thread, and so this test, has logged.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Has all threads log, each for itself. One for all and for good, before the first line: whether anybody listens to a line
+/// is found out once, by whichever thread comes to it first.
+static LOG: LazyLock<()> = LazyLock::new(|| {
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_target(false).without_time();
+    tracing::subscriber::set_global_default(lines.with_writer(|| Log).finish()).unwrap();
+});
+
+fn logged() -> Vec<String> {
+    let text = LOGGED.with_borrow(|logged| String::from_utf8(logged.clone()).unwrap());
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+struct Log;
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes().extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
