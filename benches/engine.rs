@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use colocate::engine::{Decision, Owner, Policy, Request, Response, Review, Step, examine};
+use colocate::engine::{Decision, Owner, Policy, Presence, Request, Response, Review, Step, examine};
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
 use json_patch::jsonptr::PointerBuf;
@@ -77,7 +77,7 @@ fn decided(request: &Request<'_>) -> Decision {
         Step::Decided(decision) => decision,
         Step::Resolve(pending) => {
             let claims = pending.claims().len();
-            pending.decide(&PORTWORX[..claims])
+            pending.decide(&PORTWORX[..claims], |_| Presence::Alive)
         }
     }
 }

@@ -13,7 +13,7 @@ pub enum Claims {
     /// As a cluster has them.
     Cluster(Cluster),
     /// As files describe them; these never change.
-    Manifests(Inventory),
+    Manifests(Box<Inventory>),
 }
 
 impl Claims {

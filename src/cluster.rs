@@ -6,6 +6,7 @@ mod freshness;
 mod gets;
 mod kind;
 mod memory;
+mod presence;
 mod report;
 mod request;
 mod seats;

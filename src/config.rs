@@ -5,7 +5,9 @@
 mod driver;
 mod error;
 mod missing_claim;
+mod name;
 mod namespaces;
+mod scheduler;
 mod workload;
 
 use std::path::Path;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::duration::GoDuration;
-use crate::engine;
+use crate::{engine, presence};
 
 pub use error::{Error, Location};
 pub use missing_claim::ClaimLimits;
@@ -183,8 +185,9 @@ impl Config {
 
     /// What no part of the configuration can see for itself.
     fn check(self, file: &str) -> Result<Self, Error> {
-        let replaceable = |driver: &&Driver| self.replaceable_schedulers.0.contains(&driver.scheduler);
+        let replaceable = |driver: &&Driver| self.replaceable_schedulers.0.contains(&driver.scheduler.name);
         if let Some(Driver { name, scheduler, .. }) = self.drivers.iter().find(replaceable) {
+            let scheduler = &scheduler.name;
             let message = format!(
                 "`{scheduler}` is the scheduler of driver `{name}` and also in replaceableSchedulers: take it out there, or each driver would undo the other"
             );
@@ -237,6 +240,11 @@ impl Config {
     /// How much is done about claims that are not there.
     pub fn claim_limits(&self) -> ClaimLimits {
         self.missing_claim.limits()
+    }
+
+    /// The drivers' schedulers of which it can be told whether they are there.
+    pub fn schedulers(&self) -> impl Iterator<Item = presence::Scheduler> {
+        self.drivers.iter().filter_map(Driver::to_presence)
     }
 
     /// The namespaces whose claims are watched; empty means all.
@@ -330,6 +338,61 @@ mod tests {
     }
 
     #[test]
+    fn a_scheduler_is_a_name_or_a_mapping_and_printed_as_short_as_it_can_be() {
+        for short in ["stork", "{}", "{name: stork}", "{whenAbsent: inject, staleAfter: 180s}", "{lease: }"] {
+            let config: Config = format!("drivers: [{{name: portworx, scheduler: {short}}}]").parse().unwrap();
+            assert_eq!(config, Config::default(), "{short}");
+        }
+        assert!(Config::default().to_yaml().unwrap().contains("scheduler: stork\n"));
+        let lease = "lease: {namespace: storage, name: linstor}";
+        let text = format!(
+            "drivers: [{{name: linstor, provisioners: [x], scheduler: {{name: linstor-scheduler, {lease}, whenStale: skip}}}}]"
+        );
+        let config: Config = text.parse().unwrap();
+        let printed = config.to_yaml().unwrap();
+        for line in ["name: linstor-scheduler", "whenAbsent: inject", "whenStale: skip", "staleAfter: 3m"] {
+            assert!(printed.contains(line), "{line}\n{printed}");
+        }
+        assert_eq!(Config::parse(&printed, "printed").unwrap(), config);
+        let expected = engine::Driver {
+            name: "linstor".into(),
+            provisioners: vec!["x".into()],
+            scheduler: "linstor-scheduler".into(),
+            when_absent: engine::Away::Inject,
+            when_stale: engine::Away::Skip,
+        };
+        assert_eq!(config.policy().drivers, engine::Drivers::new(vec![expected]));
+    }
+
+    #[test]
+    fn a_scheduler_is_watched_where_its_lease_is_named_or_known() {
+        let leases = |text: &str| {
+            let config: Config = text.parse().unwrap();
+            let lease = |lease: presence::Lease| (lease.namespace.unwrap_or_default(), lease.name);
+            let schedulers = config.schedulers().map(|scheduler| {
+                let leases: Vec<_> = scheduler.leases.into_iter().map(lease).collect();
+                (scheduler.driver.to_string(), scheduler.name.to_string(), leases, scheduler.stale_after)
+            });
+            schedulers.collect::<Vec<_>>()
+        };
+        let three_minutes = Duration::from_mins(3);
+        let own = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
+        let stork = ["portworx", "kube-system", ""].map(|namespace| own(namespace, "stork-scheduler")).to_vec();
+        let portworx = |leases| ("portworx".to_owned(), "stork".to_owned(), leases, three_minutes);
+        assert_eq!(leases(""), [portworx(stork)]);
+        assert_eq!(
+            leases("drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: b}}}]"),
+            [portworx(vec![own("a", "b")])]
+        );
+        for text in [
+            "drivers: [{name: portworx, scheduler: another}]",
+            "drivers: [{name: other, provisioners: [x], scheduler: stork}]",
+        ] {
+            assert_eq!(leases(text), [], "{text}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_place_and_the_nearest_key() {
         assert_eq!(
             error("mode: inject\ntemplate: leave\n"),
@@ -370,6 +433,24 @@ mod tests {
             ),
             ("drivers: [{name: portworx, scheduler: default-scheduler}]\n", "name the driver's own scheduler"),
             ("drivers: [{name: portworx, scheduler: ''}]\n", "empty scheduler"),
+            ("drivers: [{name: portworx, scheduler: {name: ''}}]\n", "empty scheduler"),
+            ("drivers: [{name: portworx, scheduler: [stork]}]\n", "the name of a scheduler, or a mapping"),
+            ("drivers: [{name: linstor, provisioners: [x], scheduler: {}}]\n", "driver `linstor` has no `scheduler`"),
+            (
+                "drivers: [{name: portworx, scheduler: {whenStale: skip}}]\n",
+                "has `whenStale: skip` and no `lease`, by which it would be seen; write the Lease of the scheduler's leader election, such as lease: {namespace: kube-system, name: stork}",
+            ),
+            (
+                "drivers: [{name: portworx, scheduler: {staleAfter: 999ms}}]\n",
+                "has `staleAfter: 999ms`; write at least 1s",
+            ),
+            ("drivers: [{name: portworx, scheduler: {whenGone: skip}}]\n", "did you mean"),
+            ("drivers: [{name: portworx, scheduler: {whenStale: wait}}]\n", "`wait` is not one of inject, skip"),
+            (
+                "drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: ../pods}}}]\n",
+                "which cannot be; write one such as {namespace: kube-system, name: stork-scheduler}",
+            ),
+            ("drivers: [{name: portworx, scheduler: {lease: {name: stork}}}]\n", "missing field `namespace`"),
             ("replaceableSchedulers: [stork]\n", "take it out there"),
             (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: spec.template}]\n",

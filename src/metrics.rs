@@ -7,6 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -19,6 +20,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     duration: Histogram,
     claim_lookups: Family<LookupLabels, Counter>,
+    schedulers: Family<SchedulerLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,6 +41,12 @@ struct RequestLabels {
     code: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SchedulerLabels {
+    driver: String,
+    scheduler: String,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("colocate");
@@ -53,7 +61,10 @@ impl Default for Metrics {
         let claim_lookups = Family::default();
         let help = "Claims of reviews, by how they were found: in the cache, by a GET, by waiting for the watch, or not at all";
         registry.register("claim_lookups", help, claim_lookups.clone());
-        Self { registry: Mutex::new(registry), decisions, requests, duration, claim_lookups }
+        let schedulers = Family::default();
+        let help = "Whether the driver's scheduler renews its Lease; no series where that is unknown";
+        registry.register("scheduler_alive", help, schedulers.clone());
+        Self { registry: Mutex::new(registry), decisions, requests, duration, claim_lookups, schedulers }
     }
 }
 
@@ -77,6 +88,19 @@ impl Metrics {
     /// Adds metrics that `collector` counts when they are asked for.
     pub fn collect(&self, collector: Box<dyn Collector>) {
         self.registry().register_collector(collector);
+    }
+
+    /// A driver's scheduler is there, is not, or nobody knows.
+    pub fn scheduler_alive(&self, driver: &str, scheduler: &str, alive: Option<bool>) {
+        let labels = SchedulerLabels { driver: driver.to_owned(), scheduler: scheduler.to_owned() };
+        match alive {
+            Some(alive) => {
+                self.schedulers.get_or_create(&labels).set(alive.into());
+            }
+            None => {
+                self.schedulers.remove(&labels);
+            }
+        }
     }
 
     /// All metrics as text, in the `OpenMetrics` format.
@@ -113,5 +137,21 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_scheduler_has_a_series_while_something_is_known_of_it() {
+        let metrics = Metrics::default();
+        let series = |alive| {
+            metrics.scheduler_alive("portworx", "stork", alive);
+            let text = metrics.encode();
+            let mut lines = text.lines().filter(|line| line.starts_with("colocate_scheduler_alive"));
+            lines.next().map(str::to_owned)
+        };
+        let line = |value| Some(format!(r#"colocate_scheduler_alive{{driver="portworx",scheduler="stork"}} {value}"#));
+        assert_eq!(series(None), None);
+        assert_eq!(series(Some(true)), line(1));
+        assert_eq!(series(Some(false)), line(0));
+        assert_eq!(series(None), None);
     }
 }

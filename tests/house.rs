@@ -90,15 +90,16 @@ fn the_engine_is_pure() {
 }
 
 /// Each room, and the rooms that it may use: the table in `src/lib.rs`.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("admin", &["server", "readiness", "metrics"]),
-    ("server", &["claims", "engine", "duration", "metrics", "readiness", "shutdown"]),
+    ("server", &["claims", "presence", "engine", "duration", "metrics", "readiness", "shutdown"]),
     ("probe", &["engine", "duration"]),
-    ("claims", &["cluster", "manifest", "engine"]),
-    ("cluster", &["engine", "storage", "readiness"]),
+    ("claims", &["cluster", "manifest", "engine", "metrics"]),
+    ("cluster", &["config", "presence", "engine", "storage", "readiness", "metrics", "duration"]),
     ("manifest", &["engine", "storage"]),
     ("storage", &["engine"]),
-    ("config", &["engine", "duration"]),
+    ("config", &["presence", "engine", "duration"]),
+    ("presence", &["engine"]),
     ("tls", &[]),
     ("readiness", &[]),
     ("shutdown", &[]),

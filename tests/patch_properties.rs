@@ -6,8 +6,8 @@
 use std::cell::Cell;
 
 use colocate::engine::{
-    DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Driver, Drivers, MissingClaim, Owner, Policy, Review, Step,
-    Templates, Unknown, Update, Workload, Workloads, examine,
+    DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Driver, Drivers, MissingClaim, Owner, Policy, Presence,
+    Review, Step, Templates, Unknown, Update, Workload, Workloads, examine,
 };
 use json_patch::{Patch, PatchOperation};
 use proptest::collection::{btree_map, vec};
@@ -71,6 +71,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 name: "linstor".into(),
                 provisioners: vec!["linstor.csi.linbit.com".into()],
                 scheduler: "linstor-scheduler".into(),
+                ..Driver::portworx()
             };
             Policy {
                 drivers: Drivers::new(vec![Driver::portworx(), linstor]),
@@ -295,7 +296,7 @@ fn patch(body: &[u8], policy: &Policy, owners: &[Owner]) -> Option<Patch> {
         Step::Decided(decision) => decision.patch,
         Step::Resolve(pending) => {
             let owners: Vec<_> = owners.iter().cycle().take(pending.claims().len()).cloned().collect();
-            pending.decide(&owners).patch
+            pending.decide(&owners, |_| Presence::Unknown).patch
         }
     }
 }

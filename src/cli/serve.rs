@@ -16,6 +16,7 @@ use crate::claims::Claims;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::presence::Presences;
 use crate::readiness::Readiness;
 use crate::server::{Admission, Routes, Server};
 use crate::shutdown::Shutdown;
@@ -78,9 +79,10 @@ impl Serve {
         let readiness = Readiness::new(shutdown.draining.clone());
         let metrics = Arc::new(Metrics::default());
         let mut tasks = JoinSet::new();
-        let claims = self.claims(&config, &metrics, &readiness, &mut tasks).await?;
+        let presences = Presences::new(config.schedulers());
+        let claims = self.claims(&config, &presences, &metrics, &readiness, &mut tasks).await?;
 
-        let admission = Admission::new(config.policy(), claims, config.claim_limits().wait, metrics.clone());
+        let admission = Admission::new(config.policy(), claims, presences, config.claim_limits().wait, metrics.clone());
         let routes = Routes::new(admission, readiness.clone(), metrics.clone());
         let server = bind(self.listen, Some(tls), routes).await?;
         let admin = bind(self.admin, None, Admin::new(readiness, metrics)).await?;
@@ -109,6 +111,7 @@ impl Serve {
     async fn claims(
         &self,
         config: &Config,
+        presences: &Presences,
         metrics: &Arc<Metrics>,
         readiness: &Readiness,
         tasks: &mut JoinSet<()>,
@@ -122,10 +125,11 @@ impl Serve {
                     "--manifests holds no claim: directories are read for *.yaml, *.yml and *.json, without hidden ones and links"
                 );
             }
-            return Ok(Claims::Manifests(inventory));
+            return Ok(Claims::Manifests(Box::new(inventory)));
         }
         let cluster = Cluster::infer(config.claim_limits(), metrics.clone()).await?;
         cluster.watch(config.namespaces(), readiness, tasks);
+        cluster.watch_schedulers(presences, readiness, metrics, tasks);
         Ok(Claims::Cluster(cluster))
     }
 }

@@ -31,7 +31,7 @@ pub(super) type Answer = Result<Option<Arc<[u8]>>, Failed>;
 pub(super) struct Failed;
 
 /// How long a refusal is not told of again.
-const TOLD_FOR: Duration = Duration::from_secs(60);
+const TOLD_FOR: Duration = Duration::from_mins(1);
 
 /// The GETs that are under way.
 #[derive(Debug)]

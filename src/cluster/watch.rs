@@ -27,7 +27,7 @@ const PAGE: usize = 500;
 const SILENCE: Duration = Duration::from_secs(150);
 
 /// How long a page of a list may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// When the API server ends a watch, in seconds, so that watches spread again over its replicas.
 const WATCH_TIMEOUT: u64 = 290;
@@ -170,7 +170,7 @@ impl<K: Kind> Watch<K> {
                 match decoded {
                     Ok(object) => K::insert(inventory, Some(listing), object),
                     Err(error) => {
-                        if let Some(named) = self.undecodable(item, error) {
+                        if let Some(named) = Self::undecodable(item, error) {
                             K::keep(inventory, listing, &named);
                         }
                     }
@@ -223,7 +223,7 @@ impl<K: Kind> Watch<K> {
                     self.cluster.arrived(named.namespace(), named.name());
                 }
                 Err(error) => {
-                    self.undecodable(event.object, &error);
+                    Self::undecodable(event.object, &error);
                 }
             },
             "DELETED" => self.cluster.update(|inventory| K::remove(inventory, &named)),
@@ -237,7 +237,7 @@ impl<K: Kind> Watch<K> {
     }
 
     /// Warns of an object that cannot be decoded. Its name often can.
-    fn undecodable<'o>(&self, json: &'o RawValue, error: &serde_json::Error) -> Option<Named<'o>> {
+    fn undecodable<'o>(json: &'o RawValue, error: &serde_json::Error) -> Option<Named<'o>> {
         let named = serde_json::from_str::<Named<'o>>(json.get()).ok();
         tracing::warn!(
             resource = K::RESOURCE,

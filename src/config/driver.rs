@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
-use crate::engine;
+use super::scheduler::{Scheduler, Written};
+use crate::{engine, presence};
 
 /// The drivers by rank, with no name and no provisioner twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ impl TryFrom<Vec<Driver>> for Drivers {
 pub(super) struct Driver {
     pub(super) name: String,
     provisioners: Vec<String>,
-    pub(super) scheduler: String,
+    pub(super) scheduler: Scheduler,
 }
 
 /// A driver as it is written; only a built-in one may leave fields out.
@@ -56,7 +57,8 @@ pub(super) struct Driver {
 struct DriverFields {
     name: String,
     provisioners: Option<Vec<String>>,
-    scheduler: Option<String>,
+    #[serde(default, deserialize_with = "Written::short_or_long")]
+    scheduler: Option<Written>,
 }
 
 impl TryFrom<DriverFields> for Driver {
@@ -72,9 +74,10 @@ impl TryFrom<DriverFields> for Driver {
             return Err(Invalid("a driver has an empty name".to_owned()));
         }
         let provisioners = provisioners.or_else(|| built_in.as_ref().map(|driver| driver.provisioners.clone()));
+        let scheduler = scheduler.unwrap_or_default().of(&name, built_in.map(|driver| driver.scheduler.name))?;
         let driver = Self {
             provisioners: provisioners.ok_or_else(|| missing("provisioners"))?,
-            scheduler: scheduler.or(built_in.map(|driver| driver.scheduler)).ok_or_else(|| missing("scheduler"))?,
+            scheduler: scheduler.ok_or_else(|| missing("scheduler"))?,
             name,
         };
         if driver.provisioners.is_empty() {
@@ -83,13 +86,13 @@ impl TryFrom<DriverFields> for Driver {
                 driver.name
             )));
         }
-        if driver.scheduler.is_empty() || driver.provisioners.iter().any(String::is_empty) {
+        if driver.scheduler.name.is_empty() || driver.provisioners.iter().any(String::is_empty) {
             return Err(Invalid(format!("driver `{}` has an empty scheduler or provisioner", driver.name)));
         }
-        if driver.scheduler == engine::DEFAULT_SCHEDULER {
+        if driver.scheduler.name == engine::DEFAULT_SCHEDULER {
             let text = format!(
                 "driver `{}` has the scheduler `{}`, which every pod gets anyway; name the driver's own scheduler",
-                driver.name, driver.scheduler
+                driver.name, driver.scheduler.name
             );
             return Err(Invalid(text));
         }
@@ -102,17 +105,48 @@ impl From<engine::Driver> for Driver {
         Self {
             name: driver.name.to_string(),
             provisioners: driver.provisioners.iter().map(ToString::to_string).collect(),
-            scheduler: driver.scheduler.to_string(),
+            scheduler: Scheduler::new(&*driver.scheduler),
         }
     }
 }
 
 impl Driver {
     pub(super) fn to_engine(&self) -> engine::Driver {
+        let (when_absent, when_stale) = self.scheduler.when_away();
         engine::Driver {
             name: self.name.as_str().into(),
             provisioners: self.provisioners.iter().map(|name| name.as_str().into()).collect(),
-            scheduler: self.scheduler.as_str().into(),
+            scheduler: self.scheduler.name.as_str().into(),
+            when_absent,
+            when_stale,
         }
     }
+
+    /// How to tell that its scheduler is there; `None` where nothing says how.
+    pub(super) fn to_presence(&self) -> Option<presence::Scheduler> {
+        let built_in = engine::Driver::portworx();
+        let is_stork = self.name == *built_in.name && self.scheduler.name == *built_in.scheduler;
+        let leases = match self.scheduler.lease() {
+            Some(lease) => vec![lease],
+            None if is_stork => stork_leases(),
+            None => return None,
+        };
+        Some(presence::Scheduler {
+            driver: self.name.as_str().into(),
+            name: self.scheduler.name.as_str().into(),
+            leases,
+            stale_after: self.scheduler.stale_after(),
+        })
+    }
+}
+
+/// Where Stork's scheduler may have its Lease: Portworx is installed in a namespace of its own, in `kube-system`, or in one
+/// that its administrator chose, to which colocate is likely to go as well.
+fn stork_leases() -> Vec<presence::Lease> {
+    [Some("portworx"), Some("kube-system"), None]
+        .map(|namespace| presence::Lease {
+            namespace: namespace.map(str::to_owned),
+            name: "stork-scheduler".to_owned(),
+        })
+        .to_vec()
 }

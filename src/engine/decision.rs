@@ -18,6 +18,7 @@ use super::owner::Owner;
 use super::patch;
 use super::pod::{Metadata, Template};
 use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutAnnotation, Policy, Templates};
+use super::presence::{Away, Presence};
 use super::reason::Reason;
 use super::review::{Request, Subject};
 use super::warning::Warning;
@@ -283,6 +284,34 @@ impl<'r> Case<'r> {
         }
     }
 
+    /// Sets the scheduler of a driver, as far as the driver's policies allow where it is not there.
+    fn give(&self, reason: Reason, driver: &Driver, presence: Presence, found: String) -> Decision {
+        let (away, skipped) = match presence {
+            Presence::Unknown | Presence::Alive => return self.inject(reason, &driver.scheduler, found),
+            Presence::Absent => (driver.when_absent, Reason::SchedulerAbsent),
+            Presence::Stale => (driver.when_stale, Reason::SchedulerStale),
+        };
+        let (is_pod, scheduler) = (self.workload.is_pod(), &driver.scheduler);
+        if away == Away::Inject {
+            let who = if is_pod { "the pod stays" } else { "its pods stay" };
+            let text = format_args!("no scheduler `{scheduler}` is alive: {who} Pending until it is back");
+            let mut decision = self.inject(reason, scheduler, found);
+            decision.warnings.push(Warning::new("scheduler-away", text));
+            return decision;
+        }
+        let own = self.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
+        let then = if is_pod {
+            "which cannot be changed later: start it, then create the pod again"
+        } else {
+            "and so do pods created before it is back: they cannot be changed later"
+        };
+        let who = if is_pod { "pod" } else { "template" };
+        let text = format_args!("no scheduler `{scheduler}` is alive; the {who} keeps scheduler {own}, {then}");
+        let mut warnings = self.opt_out_warnings();
+        warnings.push(Warning::new(skipped.as_str(), text));
+        Decision { warnings, found, ..Decision::leave(skipped) }
+    }
+
     fn keep(&self, scheduler: &str, found: String) -> Decision {
         self.inject(Reason::Kept, &scheduler.into(), found)
     }
@@ -305,13 +334,15 @@ impl<'r> Pending<'r> {
         owners.into_iter().any(|owner| self.case.policy.driver_of(owner).is_some())
     }
 
-    /// Decides, with the owner of each of [`claims`](Self::claims) in their order.
-    pub fn decide(self, owners: &[Owner]) -> Decision {
+    /// Decides, with the owner of each of [`claims`](Self::claims) in their order, and with what is known of the scheduler
+    /// of a driver.
+    pub fn decide(self, owners: &[Owner], presence: impl Fn(&Driver) -> Presence) -> Decision {
         let policy = self.case.policy;
         let found = self.found(owners);
         let decision = match self.case.taken_away {
+            // Whether the scheduler is there makes no difference: leaving it out would roll the pods.
             Some(scheduler) => self.put_back(scheduler, owners, found),
-            None => self.choose(owners, found),
+            None => self.choose(owners, presence, found),
         };
         policy.carry_out(decision)
     }
@@ -326,13 +357,14 @@ impl<'r> Pending<'r> {
         self.case.keep(scheduler, found)
     }
 
-    fn choose(&self, owners: &[Owner], found: String) -> Decision {
+    fn choose(&self, owners: &[Owner], presence: impl Fn(&Driver) -> Presence, found: String) -> Decision {
         let policy = self.case.policy;
         let drivers = owners.iter().filter_map(|owner| policy.driver_of(owner));
         if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
-            let mut decision = self.case.inject(Reason::Injected, &driver.scheduler, found);
+            let mut decision = self.case.give(Reason::Injected, driver, presence(driver), found);
             // Two drivers may share one scheduler, which then knows the data of both.
-            if let Some((_, other)) = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler) {
+            let other = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler);
+            if let Some((_, other)) = other.filter(|_| decision.scheduler.is_some()) {
                 decision.warnings.push(two_drivers(driver, other));
             }
             return decision;
@@ -342,7 +374,7 @@ impl<'r> Pending<'r> {
         if let Some(claim) = self.first(owners, |owner| matches!(owner, Owner::Missing)) {
             let fallback = policy.drivers.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
             if let Some(driver) = fallback.filter(|_| self.case.workload.is_pod()) {
-                return self.case.inject(Reason::InjectedMissing, &driver.scheduler, found);
+                return self.case.give(Reason::InjectedMissing, driver, presence(driver), found);
             }
             reason = Reason::ClaimMissing;
             warnings.extend(self.pod_warning(reason, format_args!("{claim} does not exist")));

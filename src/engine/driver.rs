@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::presence::Away;
+
 /// The provisioner that an in-tree `portworxVolume` stands for.
 pub const PORTWORX_IN_TREE: &str = "kubernetes.io/portworx-volume";
 
@@ -14,6 +16,10 @@ pub struct Driver {
     pub provisioners: Vec<Arc<str>>,
     /// The `schedulerName` that its pods are given.
     pub scheduler: Arc<str>,
+    /// What is done where the scheduler never was.
+    pub when_absent: Away,
+    /// What is done where the scheduler was and is not any more.
+    pub when_stale: Away,
 }
 
 impl Driver {
@@ -21,7 +27,13 @@ impl Driver {
     /// one, the CSI driver, its deprecated predecessor, and the one of claims restored from a snapshot.
     pub fn portworx() -> Self {
         let provisioners = [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
-        Self { name: "portworx".into(), provisioners: provisioners.map(Arc::from).to_vec(), scheduler: "stork".into() }
+        Self {
+            name: "portworx".into(),
+            provisioners: provisioners.map(Arc::from).to_vec(),
+            scheduler: "stork".into(),
+            when_absent: Away::Inject,
+            when_stale: Away::Inject,
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl Inventory {
 
     /// Adds a volume, or takes the place of one.
     pub fn insert_volume(&mut self, name: &str, volume: Volume<'_>) {
-        self.volumes.insert(name.into(), volume.provisioner.map(|provisioner| provisioner.into()));
+        self.volumes.insert(name.into(), volume.provisioner.map(Into::into));
     }
 
     /// Begins a list of the claims of one namespace, or of all, or of all classes. One that was begun and never ended leaves

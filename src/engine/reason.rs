@@ -58,6 +58,10 @@ reasons! {
     ClaimMissing = "claim-missing",
     /// A claim exists, but not what would tell its driver (its class or its volume), and no other one belongs to a driver.
     ClaimUnknown = "claim-unknown",
+    /// The driver's scheduler has no Lease, and its policy `whenAbsent: skip` left the object as it is.
+    SchedulerAbsent = "scheduler-absent",
+    /// The driver's scheduler does not renew its Lease any more, and its policy `whenStale: skip` left the object as it is.
+    SchedulerStale = "scheduler-stale",
     /// The pod is the API server's picture of a static pod, which no scheduler places.
     MirrorPod = "mirror-pod",
     /// The pod, or the template, names its node: no scheduler places it.

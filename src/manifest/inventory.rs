@@ -146,7 +146,7 @@ fn named(object: &impl storage::Object) -> Result<&str, String> {
     object.name().ok_or_else(|| "it has no metadata.name".to_owned())
 }
 
-/// serde_json's words without its line and column, which are those of a text that nobody wrote.
+/// The words of `serde_json` without its line and column, which are those of a text that nobody wrote.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()

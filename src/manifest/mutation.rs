@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::document::{Manifest, Object, Step};
 use super::edit::{Edit, Refusal};
 use super::inventory::Known;
-use crate::engine::{ClaimRef, Decision, Owner, Policy, Reason, Request, Step as Examined, Workload, examine};
+use crate::engine::{
+    ClaimRef, Decision, Owner, Policy, Presence, Reason, Request, Step as Examined, Workload, examine,
+};
 
 /// Decides about manifests, by a policy and what is known.
 #[derive(Debug)]
@@ -56,7 +58,8 @@ impl<'a> Mutator<'a> {
                 Examined::Resolve(pending) => {
                     let owner = |claim: &ClaimRef<'_>| claim.owner_in(&self.known.inventory, &namespace);
                     let owners: Vec<Owner> = pending.claims().iter().map(owner).collect();
-                    pending.decide(&owners)
+                    // What is written into a file outlives the state of a cluster.
+                    pending.decide(&owners, |_| Presence::Unknown)
                 }
             };
             let metadata = &object.value()["metadata"];

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use crate::claims::Claims;
 use crate::engine::{Decision, Malformed, Policy, Request, Response, Review, Step, examine, one_line};
 use crate::metrics::Metrics;
+use crate::presence::Presences;
 
 /// Decides requests by a policy and what is known of claims.
 pub struct Admission {
     policy: Policy,
     claims: Claims,
+    presences: Presences,
     /// How long a pod may be made to wait for a claim.
     patience: Duration,
     metrics: Arc<Metrics>,
@@ -24,8 +26,14 @@ impl std::fmt::Debug for Admission {
 
 impl Admission {
     /// `patience` is how long a pod may be made to wait for a claim that does not exist yet.
-    pub fn new(policy: Policy, claims: Claims, patience: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { policy, claims, patience, metrics }
+    pub fn new(
+        policy: Policy,
+        claims: Claims,
+        presences: Presences,
+        patience: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { policy, claims, presences, patience, metrics }
     }
 
     /// Answers a review; `timeout` is how long its sender waits for the answer.
@@ -41,7 +49,7 @@ impl Admission {
             Step::Resolve(pending) => {
                 let patience = self.patience.min(share(timeout));
                 let owners = self.claims.owners(request.namespace(), &pending, patience, &self.metrics).await;
-                pending.decide(&owners)
+                pending.decide(&owners, |driver| self.presences.of(driver))
             }
         };
         self.report(request, &decision, begun.elapsed());

@@ -1,6 +1,6 @@
 //! colocate on a real control plane: kubectl, an API server that calls it over TLS, and two schedulers.
 //!
-//! One control plane for all, and a namespace and a colocate for each test. What a test makes stays until the control
+//! One control plane for all but those who stop its parts, and a namespace and a colocate for each test. What a test makes stays until the control
 //! plane goes, which is when this process ends.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
@@ -20,3 +20,4 @@ mod no_harm;
 mod offline;
 mod opt_out;
 mod picture;
+mod scheduler;

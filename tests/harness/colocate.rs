@@ -1,6 +1,8 @@
 //! A colocate process, with its certificate, its configuration and its log.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -18,6 +20,8 @@ pub(crate) struct Colocate {
     /// The namespace of the Service that its certificate is for.
     home: String,
     port: u16,
+    /// Where it answers probes and scrapes.
+    admin: SocketAddr,
     authority: String,
     log: Lines,
     process: Child,
@@ -42,13 +46,19 @@ pub(crate) struct Decided {
 /// The line of its log that tells where it listens.
 #[derive(Deserialize)]
 struct Serving {
-    listen: std::net::SocketAddr,
+    listen: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Colocate {
     /// One that decides, with this configuration, about all that comes into `namespace`.
     pub(crate) fn register(namespace: &Namespace, config: &str) -> Self {
-        let colocate = Self::start(ControlPlane::shared(), namespace.name(), config);
+        Self::register_in(ControlPlane::shared(), namespace, config)
+    }
+
+    /// The same in a control plane of the test's own.
+    pub(crate) fn register_in(control_plane: &ControlPlane, namespace: &Namespace, config: &str) -> Self {
+        let colocate = Self::start(control_plane, namespace.name(), config);
         colocate.admit(namespace.kubectl(), Namespaces::Only(namespace.name()));
         colocate
     }
@@ -77,7 +87,8 @@ impl Colocate {
         let log = Lines::of(process.stderr.take().expect("it is piped"));
         let serving: Serving = log.wait_for("colocate's address", |line| message(line, "serving"));
         let authority = fs::read_to_string(dir.join("ca.crt")).expect("it was issued");
-        Self { home: home.to_owned(), port: serving.listen.port(), authority, log, process }
+        let Serving { listen, admin } = serving;
+        Self { home: home.to_owned(), port: listen.port(), admin, authority, log, process }
     }
 
     /// Registers it for these namespaces, that of `kubectl` among them, and returns when the API server asks it and it
@@ -115,6 +126,25 @@ impl Colocate {
         self.log.wait_for(&what, |line| {
             let decided = Decided::parse(line).filter(|decided| decided.is_about("UPDATE", kind, name))?;
             (decided.reason == reason).then_some(())
+        });
+    }
+
+    /// What its admin port answers to a GET, with the headers.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(self.admin).expect("it listens");
+        socket.set_read_timeout(Some(PATIENCE)).expect("it is a timeout");
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: colocate.test\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    /// Returns when its log has `count` lines with that message.
+    pub(crate) fn wait_for_message(&self, text: &str, count: usize) {
+        let mut seen = 0;
+        self.log.wait_for(&format!("{text:?}, {count} times,"), |line| {
+            seen += usize::from(message::<serde_json::Value>(line, text).is_some());
+            (seen == count).then_some(())
         });
     }
 

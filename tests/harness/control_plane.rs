@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::Deserialize;
 
@@ -18,6 +18,8 @@ pub(crate) struct ControlPlane {
     description: Description,
     /// Ends the control plane when its standard input closes, as it does when this process ends, however it ends.
     supervisor: Child,
+    /// What it answers to requests, a line each.
+    answers: Mutex<BufReader<ChildStdout>>,
 }
 
 #[derive(Deserialize)]
@@ -42,24 +44,53 @@ impl ControlPlane {
         &SHARED
     }
 
+    /// One of a test's own, whose parts it may stop, with the storage classes.
+    pub(crate) fn own(arguments: &[&str]) -> Self {
+        let own = Self::start_with(arguments);
+        own.kubectl().feed("create -f -", &storage::classes());
+        own
+    }
+
     /// Builds a control plane if need be, and starts it.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let programs = build();
         say("starting a control plane: etcd, the API server, its controllers, two schedulers, two nodes");
         let mut supervisor = Command::new(programs.join("controlplane"))
             // Pods may name their scheduling group only with this gate.
             .args(["up", "--nodes", "2", "--apiserver-arg", "--feature-gates=GenericWorkload=true"])
+            // The Lease by which colocate sees that Stork is there.
+            .args(["--scheduler-arg", "--leader-elect=true"])
+            .args(["--scheduler-arg", "--leader-elect-resource-name=stork-scheduler"])
+            // A scheduler that cannot renew its Lease ends itself: not while a test has stopped the API server.
+            .args(["--scheduler-arg", "--leader-elect-lease-duration=10m"])
+            .args(["--scheduler-arg", "--leader-elect-renew-deadline=9m"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the control plane was built");
         let mut line = String::new();
-        let stdout = supervisor.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("the supervisor writes text");
+        let mut answers = BufReader::new(supervisor.stdout.take().expect("it is piped"));
+        answers.read_line(&mut line).expect("the supervisor writes text");
         let description = serde_json::from_str(&line).unwrap_or_else(|_| {
             panic!("the control plane did not start: what it said stands above, if anything; {line}")
         });
-        Self { programs, description, supervisor }
+        Self { programs, description, supervisor, answers: Mutex::new(answers) }
+    }
+
+    /// Asks the supervisor for something, such as `stop kube-scheduler`, and returns when it is done.
+    pub(crate) fn request(&self, request: &str) {
+        // One at a time: the lock is held from the question to its answer.
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stdin = self.supervisor.stdin.as_ref().expect("it is piped");
+        writeln!(stdin, "{request}").expect("the supervisor reads");
+        let mut answer = String::new();
+        answers.read_line(&mut answer).expect("the supervisor writes text");
+        assert!(answer.starts_with("{\"done\""), "{request}: {answer}");
     }
 
     /// kubectl as its administrator.

@@ -6,7 +6,7 @@ use super::control_plane::ControlPlane;
 use super::kubectl::{Kubectl, Output};
 use super::{Object, storage};
 
-/// A namespace in the shared control plane. It goes when the control plane does: nothing else is in it, and nothing that
+/// A namespace in a control plane, as a rule the shared one. It goes when the control plane does: nothing else is in it, and nothing that
 /// is left there costs another test anything.
 pub(crate) struct Namespace {
     name: String,
@@ -16,7 +16,12 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Makes it. The name is that of one test.
     pub(crate) fn new(name: &str) -> Self {
-        let kubectl = ControlPlane::shared().kubectl().within(name);
+        Self::within(ControlPlane::shared(), name)
+    }
+
+    /// The same in a control plane of the test's own.
+    pub(crate) fn within(control_plane: &ControlPlane, name: &str) -> Self {
+        let kubectl = control_plane.kubectl().within(name);
         kubectl.run(&format!("create namespace {name}"));
         Self { name: name.to_owned(), kubectl }
     }

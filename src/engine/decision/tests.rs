@@ -13,6 +13,7 @@ mod laws;
 mod opt_outs;
 mod pods;
 mod samples;
+mod schedulers;
 mod templates;
 mod updates;
 
@@ -63,6 +64,8 @@ fn templates_of_all() -> impl Iterator<Item = Kind> {
 struct Ask {
     kind: Kind,
     review: Value,
+    /// What is known of every driver's scheduler.
+    presence: Presence,
 }
 
 impl Ask {
@@ -90,7 +93,7 @@ impl Ask {
                 "userInfo": {"username": "someone"},
             },
         });
-        Self { kind, review }
+        Self { kind, review, presence: Presence::Unknown }
     }
 
     /// Changes the new object at a JSON pointer.
@@ -103,6 +106,11 @@ impl Ask {
     fn with_request(mut self, pointer: &str, value: Value) -> Self {
         put(&mut self.review["request"], pointer, value);
         self
+    }
+
+    /// Asks while the schedulers are there, or are not.
+    fn while_they_are(self, presence: Presence) -> Self {
+        Self { presence, ..self }
     }
 
     /// Writes the manifest that `kubectl apply` leaves behind into the new object's annotations.
@@ -217,6 +225,7 @@ fn linstor() -> Driver {
         name: "linstor".into(),
         provisioners: vec!["linstor.csi.linbit.com".into()],
         scheduler: "linstor-scheduler".into(),
+        ..Driver::portworx()
     }
 }
 
@@ -265,6 +274,11 @@ fn templates_left() -> Policy {
     Policy { templates: Templates::Leave, ..policy() }
 }
 
+/// A policy for schedulers that are not there.
+fn away(when_absent: Away, when_stale: Away) -> Policy {
+    Policy { drivers: Drivers::new(vec![Driver { when_absent, when_stale, ..Driver::portworx() }]), ..policy() }
+}
+
 fn inject_missing() -> Policy {
     Policy { missing_claim: MissingClaim::Inject, ..policy() }
 }
@@ -302,7 +316,7 @@ impl Row {
 
     /// What differs between what is expected and what is answered, in words; empty where nothing does.
     fn check(&self) -> String {
-        let answer = Answer::to(&self.ask.review, &self.policy, Order::ApiServer);
+        let answer = Answer::to(&self.ask, &self.policy, Order::ApiServer);
         let patch = self.scheduler.map(|scheduler| {
             let path = format!("{}/spec/schedulerName", self.ask.kind.template);
             json!([{"op": "add", "path": path, "value": scheduler}])
@@ -333,7 +347,7 @@ use tests;
 
 /// Every row of every group.
 fn table() -> Vec<Row> {
-    [pods::all(), opt_outs::all(), templates::all(), updates::all()].into_iter().flatten().collect()
+    [pods::all(), opt_outs::all(), templates::all(), updates::all(), schedulers::all()].into_iter().flatten().collect()
 }
 
 fn hold(rows: &[Row]) {
@@ -352,14 +366,14 @@ struct Answer {
 }
 
 impl Answer {
-    fn to(review: &Value, policy: &Policy, order: Order) -> Self {
-        let body = encode(review, order);
+    fn to(ask: &Ask, policy: &Policy, order: Order) -> Self {
+        let body = encode(&ask.review, order);
         let review = Review::parse(body.as_bytes(), &policy.workloads).unwrap();
         Self::from(match examine(policy, &review.request) {
             Step::Decided(decision) => decision,
             Step::Resolve(pending) => {
                 let owners = owners(&pending);
-                pending.decide(&owners)
+                pending.decide(&owners, |_| ask.presence)
             }
         })
     }

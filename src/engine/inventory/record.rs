@@ -105,7 +105,9 @@ impl Records {
             !claims.is_empty()
         });
         self.len -= gone.len();
-        gone.iter().for_each(|record| self.release(record));
+        for record in &gone {
+            self.release(record);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -170,13 +172,14 @@ mod tests {
         assert_eq!(size_of::<(Box<str>, Record)>(), 40);
     }
 
+    fn claim<'a>(class: &'a str, volume: &'a str) -> Claim<'a> {
+        let annotation = |key: &str| (key == "placement_strategy").then_some("spread");
+        Claim::new(annotation, Some(class), Some(volume))
+    }
+
     #[test]
     fn what_no_claim_names_any_more_is_forgotten() {
         let mut records = Records::default();
-        fn claim<'a>(class: &'a str, volume: &'a str) -> Claim<'a> {
-            let annotation = |key: &str| (key == "placement_strategy").then_some("spread");
-            Claim::new(annotation, Some(class), Some(volume))
-        }
         for number in 0..3 {
             let (class, volume) = (format!("class-{number}"), format!("volume-{number}"));
             records.insert("a", "data", &claim(&class, &volume), 0);

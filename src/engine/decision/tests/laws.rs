@@ -12,7 +12,7 @@ fn every_reason_is_reached_by_a_row() {
         missing.remove(&row.reason);
         for mode in [Mode::Audit, Mode::Off] {
             let policy = Policy { mode, ..row.policy.clone() };
-            missing.remove(&Answer::to(&row.ask.review, &policy, Order::ApiServer).reason);
+            missing.remove(&Answer::to(&row.ask, &policy, Order::ApiServer).reason);
         }
     }
     // No review says so: the API server does not send one.
@@ -40,7 +40,7 @@ fn an_object_in_a_namespace_that_opted_out_is_left_alone() {
 fn the_order_of_the_fields_of_a_request_changes_nothing() {
     for row in table() {
         let answer = |order| {
-            let mut answer = Answer::to(&row.ask.review, &row.policy, order);
+            let mut answer = Answer::to(&row.ask, &row.policy, order);
             // Where an error is in the text does change.
             for warning in &mut answer.warnings {
                 *warning = warning.split(" at line ").next().unwrap().to_owned();
@@ -55,8 +55,8 @@ fn the_order_of_the_fields_of_a_request_changes_nothing() {
 fn audit_decides_the_same_and_changes_nothing_and_tells_nobody() {
     for row in table() {
         let policy = Policy { mode: Mode::Audit, ..row.policy.clone() };
-        let inject = Answer::to(&row.ask.review, &row.policy, Order::ApiServer);
-        let audit = Answer::to(&row.ask.review, &policy, Order::ApiServer);
+        let inject = Answer::to(&row.ask, &row.policy, Order::ApiServer);
+        let audit = Answer::to(&row.ask, &policy, Order::ApiServer);
         let reason = match inject.reason {
             Reason::Injected | Reason::InjectedMissing => Reason::WouldInject,
             Reason::Kept => Reason::WouldKeep,
@@ -70,14 +70,14 @@ fn audit_decides_the_same_and_changes_nothing_and_tells_nobody() {
 fn off_decides_nothing() {
     for row in table() {
         let policy = Policy { mode: Mode::Off, ..row.policy.clone() };
-        let answer = Answer::to(&row.ask.review, &policy, Order::ApiServer);
+        let answer = Answer::to(&row.ask, &policy, Order::ApiServer);
         assert_eq!(answer, Answer::from(Decision::leave(Reason::Off)), "{}", row.says);
     }
 }
 
 #[test]
 fn no_warning_of_the_table_is_cut_off() {
-    let warnings = |row: &Row| Answer::to(&row.ask.review, &row.policy, Order::ApiServer).warnings;
+    let warnings = |row: &Row| Answer::to(&row.ask, &row.policy, Order::ApiServer).warnings;
     let warnings: Vec<_> = table().iter().flat_map(warnings).collect();
     assert!(warnings.len() > 10, "{warnings:#?}");
     for warning in warnings {
@@ -126,7 +126,7 @@ fn what_was_found_of_each_claim_is_told_in_one_line() {
     let inline = json!({"name": "id", "portworxVolume": {"volumeID": "1"}});
     let ephemeral = json!({"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}});
     let template = with_volumes(&volumes.into_iter().chain([inline, ephemeral]).collect());
-    let answer = Answer::to(&Ask::create(POD, template).review, &policy(), Order::ApiServer);
+    let answer = Answer::to(&Ask::create(POD, template), &policy(), Order::ApiServer);
     assert_eq!(
         answer.found.split("; ").collect::<Vec<_>>(),
         [
@@ -143,7 +143,7 @@ fn what_was_found_of_each_claim_is_told_in_one_line() {
 
 #[test]
 fn the_warnings_say_what_is_and_what_to_write() {
-    let warning = |template| Answer::to(&Ask::create(POD, template).review, &policy(), Order::ApiServer).warnings;
+    let warning = |template| Answer::to(&Ask::create(POD, template), &policy(), Order::ApiServer).warnings;
     assert_eq!(
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "yes")),
         [concat!(
@@ -164,6 +164,37 @@ fn the_warnings_say_what_is_and_what_to_write() {
         [concat!(
             "colocate: claim-missing: claim `missing-data` does not exist; the pod keeps scheduler default-scheduler, ",
             "which cannot be changed later: mend this, then create the pod again"
+        )]
+    );
+}
+
+#[test]
+fn the_warnings_about_schedulers_say_what_becomes_of_the_pods() {
+    let warning = |kind, policy: &Policy| {
+        let ask = Ask::create(kind, px()).while_they_are(Presence::Stale);
+        Answer::to(&ask, policy, Order::ApiServer).warnings
+    };
+    let (inject, skip) = (away(Away::Skip, Away::Inject), away(Away::Inject, Away::Skip));
+    assert_eq!(
+        warning(POD, &inject),
+        ["colocate: scheduler-away: no scheduler `stork` is alive: the pod stays Pending until it is back"]
+    );
+    assert_eq!(
+        warning(DEPLOYMENT, &inject),
+        ["colocate: scheduler-away: no scheduler `stork` is alive: its pods stay Pending until it is back"]
+    );
+    assert_eq!(
+        warning(POD, &skip),
+        [concat!(
+            "colocate: scheduler-stale: no scheduler `stork` is alive; the pod keeps scheduler default-scheduler, ",
+            "which cannot be changed later: start it, then create the pod again"
+        )]
+    );
+    assert_eq!(
+        warning(DEPLOYMENT, &skip),
+        [concat!(
+            "colocate: scheduler-stale: no scheduler `stork` is alive; the template keeps scheduler default-scheduler, ",
+            "and so do pods created before it is back: they cannot be changed later"
         )]
     );
 }

@@ -33,7 +33,7 @@ fn ask(name: &str) -> (Vec<String>, Answer) {
             let claims: Vec<_> = pending.claims().iter().map(ToString::to_string).collect();
             let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
             let owners = vec![owner; claims.len()];
-            (claims, pending.decide(&owners).into())
+            (claims, pending.decide(&owners, |_| Presence::Unknown).into())
         }
     }
 }
