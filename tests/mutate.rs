@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -122,6 +123,7 @@ fn the_formats_say_the_same() {
     let hunk = "+      schedulerName: stork";
     assert!(diff.out.starts_with("--- a/deployment.yaml\n+++ b/deployment.yaml\n@@ "), "{}", diff.out);
     assert_eq!(diff.out.lines().filter(|line| line.starts_with(['+', '-'])).skip(2).collect::<Vec<_>>(), [hunk]);
+    assert_eq!(diff.out.lines().count(), 2 + 1 + 3 + 1 + 3, "a hunk has three lines around its change: {}", diff.out);
 
     let patch: Value = serde_json::from_str(&folder.run("-f . -o patch").out).unwrap();
     let operation = json!({"op": "add", "path": "/spec/template/spec/schedulerName", "value": "stork"});
@@ -169,9 +171,118 @@ fn in_place_rewrites_changed_files_only_and_keeps_their_mode() {
 fn check_writes_nothing_and_says_by_its_exit_code() {
     let folder = Folder::mysql();
     let run = folder.run("-f . --check");
-    let said = "./deployment.yaml:1: Deployment default/mysql: would be set to stork\n";
+    let said = "./deployment.yaml:1:1: Deployment default/mysql: would be set to stork\n";
     assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(4), "", said));
+    let shown = folder.run("-f . --check -o diff");
+    assert_eq!((shown.code, shown.out, shown.err.as_str()), (Some(4), folder.run("-f . -o diff").out, ""));
+    let run = folder.run("-f . --check -o json");
+    assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
+    assert!(run.err.contains("leave -o out, or write -o diff"), "{}", run.err);
     assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+}
+
+#[test]
+fn a_diff_makes_of_the_old_files_the_new_ones() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: v, portworxVolume: {}}]";
+    let json = r#"{"apiVersion":"v1","kind":"Pod","spec":{"volumes":[{"name":"v","portworxVolume":{}}]}}"#;
+    let texts = [
+        format!("{pod}\n"),
+        pod.to_owned(),
+        format!("\u{feff}{pod}\n").replace('\n', "\r\n"),
+        format!("{pod}\n").replace('\n', "\r"),
+        json.to_owned(),
+        format!("{pod}\n# --- a\n#\n#\n#\n--- # +++ b\n{pod}\n--- {json}\n"),
+        pod.replace("spec:\n", "spec:\n  schedulerName: ''\n"),
+    ];
+    let names: Vec<_> = (0..texts.len()).map(|number| format!("d/{number} of.yaml")).collect();
+    let files: Vec<_> = names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let folder = Folder::new(&files);
+    let difference = folder.run("-f d -o diff").out;
+    fs::write(folder.path("changes.diff"), &difference).unwrap();
+    let applied = Command::new("git")
+        .args(["apply", "--whitespace=nowarn", "changes.diff"])
+        .env("GIT_CEILING_DIRECTORIES", folder.0.path())
+        .current_dir(folder.0.path())
+        .output()
+        .unwrap();
+    assert!(applied.status.success(), "{}\n{difference}", String::from_utf8_lossy(&applied.stderr));
+    let patched: Vec<_> = names.iter().map(|name| folder.text(name)).collect();
+    for (name, text) in &files {
+        fs::write(folder.path(name), text).unwrap();
+    }
+    assert_eq!(folder.run("-f d --in-place").code, Some(0));
+    let written: Vec<_> = names.iter().map(|name| folder.text(name)).collect();
+    assert_eq!(patched, written);
+    assert!(written.iter().zip(&texts).all(|(new, old)| new != old));
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_given_once() {
+    let folder = Folder::mysql();
+    std::os::unix::fs::symlink("deployment.yaml", folder.path("link.yaml")).unwrap();
+    let run = folder.run("-f deployment.yaml -f ./deployment.yaml link.yaml --manifests class.yaml claim.yaml");
+    assert_eq!((run.code, run.out), (Some(0), mutated(DEPLOYMENT)));
+}
+
+#[test]
+fn a_namespace_that_can_be_none_is_wrong_usage() {
+    let folder = Folder::mysql();
+    let long = "a".repeat(64);
+    for name in ["", "Shop", "a_b", "-a", "a-", "a.b", long.as_str()] {
+        let run = folder.run(&format!("-f deployment.yaml --namespace={name}"));
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{name}");
+        assert!(run.err.contains("lower-case letters, digits and `-`"), "{}", run.err);
+    }
+    assert_eq!(folder.run(&format!("-f deployment.yaml -n {}", &long[..63])).code, Some(0));
+}
+
+#[test]
+fn a_helm_template_is_told_from_a_manifest() {
+    let broken = "kind: Deployment\nspec:\n{{- if .Values.db }}\n  replicas: 1\n{{- end }}\n";
+    let run = Folder::new(&[("a.yaml", broken)]).run("-f a.yaml");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.starts_with("colocate: a.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
+    // One that is YAML all the same.
+    let whole = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeName: {{ .Values.node }}\n";
+    let folder = Folder::new(&[("a.yaml", whole)]);
+    let run = folder.run("-f a.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), whole));
+    assert!(run.err.starts_with("a.yaml:5:13: left as it is: ") && run.err.contains("`helm template`"), "{}", run.err);
+    assert_eq!(folder.run("-f a.yaml --strict").code, Some(3));
+}
+
+#[test]
+fn a_file_keeps_its_owner_or_stays_as_it_is() {
+    let folder = Folder::mysql();
+    let deployment = folder.path("deployment.yaml");
+    fs::set_permissions(&deployment, fs::Permissions::from_mode(0o604)).unwrap();
+    if std::os::unix::fs::chown(&deployment, Some(4711), Some(4712)).is_err() {
+        // Only root gives files away, and only to root's runs is this anything.
+        return;
+    }
+    // Somebody who may write in the folder and is not the file's owner.
+    let program = folder.path("colocate");
+    fs::copy(env!("CARGO_BIN_EXE_colocate"), &program).unwrap();
+    fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let arguments = ["mutate", "-f", "claim.yaml", "class.yaml", "deployment.yaml", "--in-place"];
+    let mut stranger = Command::new(&program);
+    let output = stranger.args(arguments).current_dir(folder.0.path()).uid(4713).gid(4713).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("deployment.yaml: its owner (4711:4712) could not be kept: "), "{said}");
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+
+    assert_eq!(folder.run(&arguments[1..].join(" ")).code, Some(0));
+    let metadata = fs::metadata(&deployment).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (4711, 4712, 0o604));
+    assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
+}
+
+#[test]
+fn what_cannot_be_read_as_its_kind_is_explained_too() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {schedulerName: 3, volumes: []}\n";
+    let run = Folder::new(&[("pod.yaml", pod)]).run("-f pod.yaml --explain");
+    assert!(run.err.contains("expected a string"), "{}", run.err);
 }
 
 #[test]
@@ -180,7 +291,7 @@ fn a_file_that_does_not_parse_is_named_with_its_place_and_nothing_is_written() {
     fs::write(folder.path("z.yaml"), "a: 1\nb: [\n").unwrap();
     let run = folder.run("-f . --in-place");
     assert_eq!(run.code, Some(1));
-    assert!(run.err.contains("z.yaml") && run.err.contains("line 2") && run.err.contains("b: ["), "{}", run.err);
+    assert!(run.err.starts_with("colocate: ./z.yaml:2:4: unclosed") && run.err.contains("b: ["), "{}", run.err);
     assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
 }
 
@@ -189,7 +300,7 @@ fn what_cannot_be_resolved_is_said_and_strict_makes_it_exit_3() {
     let folder = Folder::mysql();
     let run = folder.run("-f deployment.yaml");
     assert_eq!((run.code, run.out.as_str()), (Some(0), DEPLOYMENT));
-    assert!(run.err.starts_with("deployment.yaml:1: Deployment default/mysql: claim-missing: "), "{}", run.err);
+    assert!(run.err.starts_with("deployment.yaml:1:1: Deployment default/mysql: claim-missing: "), "{}", run.err);
     assert_eq!(folder.run("-f deployment.yaml --strict").code, Some(3));
     assert_eq!(folder.run("-f . --strict").code, Some(0));
     // Of several, the first of 2, 1, 3, 4.
@@ -221,7 +332,7 @@ fn every_workload_is_explained_on_one_line() {
     let folder = Folder::mysql();
     let run = folder.run("-f . --explain --check");
     for part in [
-        "deployment.yaml:1: Deployment default/mysql: injected -> stork; ",
+        "deployment.yaml:1:1: Deployment default/mysql: injected -> stork; ",
         "mysql-data",
         "px-db",
         "pxd.portworx.com",
@@ -284,7 +395,7 @@ fn completions_and_the_man_page_know_every_command() {
         assert!(text.contains("mutate") && text.contains("in-place"), "{shell}");
     }
     let page = run(&["man"]);
-    for word in ["colocate\\-serve", "colocate\\-mutate", "in\\-place", "tls\\-cert"] {
+    for word in ["colocate\\-serve", "colocate\\-mutate", "in\\-place", "tls\\-cert", "EXIT STATUS", "EXAMPLES"] {
         assert!(page.contains(word), "{word}");
     }
 }
@@ -358,7 +469,7 @@ fn what_is_not_built_as_its_kind_is_said_with_its_name_and_why() {
     let run = Folder::new(&[("pod.yaml", pod)]).run("-f pod.yaml --strict");
     assert_eq!(run.code, Some(3));
     assert!(
-        run.err.starts_with("pod.yaml:1: Pod default/odd: unreadable: ") && run.err.contains("expected a string"),
+        run.err.starts_with("pod.yaml:1:1: Pod default/odd: unreadable: ") && run.err.contains("expected a string"),
         "{}",
         run.err
     );
@@ -382,7 +493,11 @@ fn what_readers_of_yaml_see_differently_is_left_as_it_is() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  # see\u{2028}  schedulerName: mine\n  volumes: [{name: v, portworxVolume: {}}]\n";
     let run = Folder::new(&[("pod.yaml", pod)]).run("-f pod.yaml --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(3), pod));
-    assert!(run.err.contains("line 5") && run.err.contains("U+2028"), "{}", run.err);
+    assert!(
+        run.err.starts_with("pod.yaml:5:8: Pod default/p: left as it is: ") && run.err.contains("U+2028"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
@@ -391,7 +506,7 @@ fn a_file_that_is_no_text_is_named_with_its_line_and_what_to_do() {
     fs::write(folder.path("z.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
     let run = folder.run("-f .");
     assert_eq!(run.code, Some(1));
-    assert!(run.err.contains("z.yaml: line 2 is no UTF-8 (byte 11 of the file); save it as UTF-8"), "{}", run.err);
+    assert!(run.err.contains("z.yaml:2:7: the byte 0xE9 here is no UTF-8; save it as UTF-8"), "{}", run.err);
     fs::write(folder.path("z.yaml"), b"\xff\xfea\0").unwrap();
     assert!(folder.run("-f .").err.contains("it looks like UTF-16"));
 }

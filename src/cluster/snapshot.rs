@@ -8,7 +8,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use crate::engine::{Claim, Class, Inventory, Volume, one_line, parse_bool};
+use crate::engine::{Claim, Class, Volume, one_line, parse_bool};
 
 /// How many objects are asked for at once.
 const AT_ONCE: usize = 8;
@@ -54,60 +54,74 @@ impl Snapshot {
         &self.namespace
     }
 
-    /// These claims (a namespace and a name each), the volumes that they are bound to, and all classes.
+    /// Those of these claims that exist: a namespace and a name each.
     ///
     /// # Errors
     /// Where the cluster does not answer, or refuses to.
-    pub async fn inventory(&self, claims: BTreeSet<(String, String)>) -> Result<Inventory, SnapshotError> {
-        let mut inventory = Inventory::default();
-        let failed = |verb, resource| move |source| SnapshotError::Unanswered { verb, resource, source };
-        let classes = Api::<StorageClass>::all(self.client.clone());
-        let classes = classes.list(&ListParams::default()).await.map_err(failed("list", "storageclasses"))?;
-        for class in classes {
-            inventory.classes().insert(class.name_any(), Class::from(&class));
-        }
-        let found = stream::iter(claims).map(|(namespace, name)| async move {
+    pub async fn claims(
+        &self,
+        names: BTreeSet<(String, String)>,
+    ) -> Result<Vec<(String, String, Claim)>, SnapshotError> {
+        let found = stream::iter(names).map(|(namespace, name)| async move {
             let api = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &namespace);
             let claim = api.get_opt(&name).await.map_err(failed("get", "persistentvolumeclaims"))?;
-            Ok::<_, SnapshotError>(claim.map(|claim| (namespace, name, claim)))
+            Ok::<_, SnapshotError>(claim.map(|claim| (namespace, name, Claim::from(&claim))))
         });
-        let found: Vec<_> =
-            found.buffer_unordered(AT_ONCE).try_filter_map(|found| async { Ok(found) }).try_collect().await?;
-        let mut volumes = BTreeSet::new();
-        for (namespace, name, claim) in found {
-            volumes.extend(claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()));
-            inventory.insert_claim(&namespace, &name, Claim::from(&claim));
-        }
-        let found = stream::iter(volumes)
-            .map(|name| async move { Api::<PersistentVolume>::all(self.client.clone()).get_opt(&name).await });
-        let found: Result<Vec<_>, _> = found.buffer_unordered(AT_ONCE).try_collect().await;
-        match found {
-            Ok(found) => {
-                let found = found.into_iter().flatten().map(|volume| (volume.name_any(), Volume::from(&volume)));
-                inventory.volumes().extend(found);
-            }
-            // Volumes belong to the cluster and not to its users; few claims need them to be known.
-            Err(kube::Error::Api(status)) if status.code == 403 => {}
-            Err(error) => return Err(failed("get", "persistentvolumes")(error)),
-        }
-        Ok(inventory)
+        found.buffer_unordered(AT_ONCE).try_filter_map(|found| async { Ok(found) }).try_collect().await
     }
 
-    /// Which of these Namespaces opt out by the label `label`.
+    /// All classes by their names; none, if there is no right to list them.
     ///
     /// # Errors
-    /// Where the cluster does not answer, or refuses to.
-    pub async fn opted_out(&self, names: BTreeSet<String>, label: &str) -> Result<Vec<String>, SnapshotError> {
-        let failed = |source| SnapshotError::Unanswered { verb: "get", resource: "namespaces", source };
-        let namespaces = Api::<Namespace>::all(self.client.clone());
-        let mut opted_out = Vec::new();
-        for name in names {
-            let namespace = namespaces.get_opt(&name).await.map_err(failed)?;
-            let value = namespace.as_ref().and_then(|namespace| namespace.labels().get(label));
-            if value.is_some_and(|value| parse_bool(value) == Some(true)) {
-                opted_out.push(name);
-            }
-        }
-        Ok(opted_out)
+    /// Where the cluster does not answer.
+    pub async fn classes(&self) -> Result<Option<Vec<(String, Class)>>, SnapshotError> {
+        let classes = Api::<StorageClass>::all(self.client.clone());
+        let classes =
+            permitted(classes.list(&ListParams::default()).await).map_err(failed("list", "storageclasses"))?;
+        Ok(classes.map(|classes| classes.iter().map(|class| (class.name_any(), Class::from(class))).collect()))
+    }
+
+    /// Those of these volumes that exist, by their names; none, if there is no right to get one.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer.
+    pub async fn volumes(&self, names: BTreeSet<String>) -> Result<Option<Vec<(String, Volume)>>, SnapshotError> {
+        let found = stream::iter(names).map(|name| async move {
+            let volume = Api::<PersistentVolume>::all(self.client.clone()).get_opt(&name).await?;
+            Ok(volume.map(|volume| (name, Volume::from(&volume))))
+        });
+        let found = found.buffer_unordered(AT_ONCE).try_filter_map(|found| async { Ok(found) }).try_collect().await;
+        permitted(found).map_err(failed("get", "persistentvolumes"))
+    }
+
+    /// Whether each of these Namespaces opts out by the label `label`; none, if there is no right to get it.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer.
+    pub async fn opted_out(
+        &self,
+        names: BTreeSet<String>,
+        label: &str,
+    ) -> Result<Vec<(String, Option<bool>)>, SnapshotError> {
+        let answers = stream::iter(names).map(|name| async move {
+            let namespace = Api::<Namespace>::all(self.client.clone()).get_opt(&name).await;
+            let namespace = permitted(namespace).map_err(failed("get", "namespaces"))?;
+            let opts_out = |namespace: &Namespace| namespace.labels().get(label).and_then(|value| parse_bool(value));
+            let answer = namespace.map(|found| found.as_ref().and_then(opts_out) == Some(true));
+            Ok((name, answer))
+        });
+        answers.buffer_unordered(AT_ONCE).try_collect().await
+    }
+}
+
+fn failed(verb: &'static str, resource: &'static str) -> impl Fn(kube::Error) -> SnapshotError {
+    move |source| SnapshotError::Unanswered { verb, resource, source }
+}
+
+/// An answer; none, if there is no right to it.
+fn permitted<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
+    match answer {
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        answer => answer.map(Some),
     }
 }

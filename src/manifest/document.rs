@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::meaning::{self, Meaning};
 use super::position::{Lines, ParseError, Position, Problem};
 use super::tree::Tree;
-use super::{json, yaml};
+use super::{helm, json, yaml};
 
 /// A text with Kubernetes objects: documents of YAML, or JSON.
 #[derive(Debug)]
@@ -105,6 +105,13 @@ impl<'t> Manifest<'t> {
         objects
     }
 
+    /// The names of the Namespaces that are described.
+    pub fn namespaces(&self) -> Vec<String> {
+        let objects = self.objects().into_iter();
+        let namespaces = objects.filter(|object| (object.api_version, object.kind) == ("v1", "Namespace"));
+        namespaces.filter_map(|object| Some(object.value["metadata"]["name"].as_str()?.to_owned())).collect()
+    }
+
     /// The place of a byte of the text.
     pub fn position(&self, offset: usize) -> Position {
         self.lines.position(offset)
@@ -156,10 +163,27 @@ fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, P
     Ok(documents)
 }
 
-impl Document<'_> {
+impl<'t> Document<'t> {
+    /// The documents of a text that shall be written so; none, if it is not.
+    pub(super) fn read_again(text: &'t str, format: Format) -> Option<Vec<Self>> {
+        let read = match format {
+            Format::Yaml => documents(text, yaml::parse),
+            Format::Json => documents(text, json::parse),
+        };
+        read.ok()
+    }
+
     /// The bytes of the document: from its `---` (or from the start of the text) to the next document.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
+    }
+
+    /// Where the document, if it has something that Helm takes out of a template, has the first of it.
+    ///
+    /// Some templates are YAML all the same: `{{ x }}` is a mapping whose key is one.
+    pub(super) fn template_mark(&self, text: &str) -> Option<usize> {
+        let mark = self.meaning.foreign.then(|| text[self.range()].find(helm::MARK))??;
+        Some(self.range.start + mark)
     }
 
     /// What the document means, as kubectl reads it: aliases and merge keys resolved, `yes` true. Null, if it is empty.

@@ -42,6 +42,10 @@ fn becomes(marked: &str) {
     assert_eq!(changed(&after), after, "a second time");
 }
 
+fn with_line(refusal: &Refusal) -> String {
+    format!("line {}: {refusal}", refusal.position().line)
+}
+
 /// What is said where nothing is changed.
 #[track_caller]
 fn refusal(text: &str) -> String {
@@ -49,11 +53,11 @@ fn refusal(text: &str) -> String {
     let mut edits = edits(&manifest);
     assert_eq!(edits.len(), 1, "{edits:?}");
     match edits.remove(0) {
-        Err(refusal) => refusal.to_string(),
+        Err(refusal) => with_line(&refusal),
         Ok(edit) => {
             let mut applied = manifest.apply(&[edit]);
             assert_eq!((&*applied.text, applied.refused.len()), (text, 1), "it was changed");
-            applied.refused.remove(0).1.to_string()
+            with_line(&applied.refused.remove(0).1)
         }
     }
 }
@@ -393,7 +397,8 @@ fn what_would_change_something_else_is_refused() {
     );
     assert_eq!(
         said("spec:\n  schedulerName: &s default-scheduler\nx: *s\n"),
-        "line 4: `spec.schedulerName` cannot be set without a change to something else: set it by hand"
+        "line 4: `spec.schedulerName` has an anchor that is used elsewhere: a change here would show there too; write it \
+         out in place of the aliases"
     );
     for rest in [
         "spec:\n  schedulerName: !!null\n",
@@ -417,7 +422,7 @@ fn mappings_on_the_way_that_are_shared_are_refused() {
     let list = "apiVersion: v1\nkind: List\nitems:\n";
     let text = format!("{list}- &p\n  apiVersion: v1\n  kind: Pod\n  spec: {{a: b}}\n- *p\n- {{}}\n");
     let manifest = Manifest::parse(&text).unwrap();
-    let said: Vec<_> = edits(&manifest).into_iter().map(|edit| edit.unwrap_err().to_string()).collect();
+    let said: Vec<_> = edits(&manifest).into_iter().map(|edit| with_line(&edit.unwrap_err())).collect();
     assert!(said[0].starts_with("line 5: `items[0]` has an anchor"), "{said:?}");
     assert!(said[1].starts_with("line 8: `items[1]` is an alias"), "{said:?}");
 }
@@ -431,6 +436,16 @@ fn a_bad_edit_leaves_the_others() {
     let edits: Vec<_> = edits(&manifest).into_iter().map(Result::unwrap).collect();
     let applied = manifest.apply(&edits);
     assert_eq!(applied.refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 4]);
+    assert_eq!(applied.text, text.replace("{a: b}", "{schedulerName: stork, a: b}"));
+    // The same in one document, and behind what belongs to another one.
+    let item = |rest: &str| format!("- {{apiVersion: v1, kind: Pod, spec: {rest}}}\n");
+    let (good, bad) = (item("{a: b}"), item("{schedulerName: &a }"));
+    let items = [&good, &good, &bad, &good].map(String::as_str).concat();
+    let text = format!("a: &a 1\n...\n# c\n%YAML 1.2\n--- # d\nkind: List\napiVersion: v1\nitems:\n{items}");
+    let manifest = Manifest::parse(&text).unwrap();
+    let edits: Vec<_> = self::edits(&manifest).into_iter().map(Result::unwrap).collect();
+    let applied = manifest.apply(&edits);
+    assert_eq!(applied.refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2]);
     assert_eq!(applied.text, text.replace("{a: b}", "{schedulerName: stork, a: b}"));
 }
 
