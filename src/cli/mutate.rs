@@ -1,26 +1,25 @@
 //! `colocate mutate`: the engine on manifests in files.
 
 mod diff;
-mod gaps;
+mod knowledge;
 mod output;
 mod write;
 
-use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use self::gaps::{Gaps, Unseen};
+use self::knowledge::Knowledge;
 use self::output::File;
 use self::write::Change;
 use super::paint::Paint;
 use super::{Exit, Usage, reader_left};
 use crate::cluster::Snapshot;
 use crate::config::Config;
-use crate::engine::{Inventory, Reason};
-use crate::manifest::{Known, Manifest, Mutator, Source, read};
+use crate::engine::Reason;
+use crate::manifest::{Manifest, Mutator, Source, read};
 
 /// Set the scheduler in manifests, as the server would, and change nothing else in them
 ///
@@ -88,17 +87,7 @@ impl Mutate {
     /// # Errors
     /// Input that cannot be read or parsed, a cluster that does not answer: then nothing is printed or written.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let stdin = self.filename.iter().filter(|path| path.as_os_str() == "-").count();
-        if stdin > 0 && self.in_place {
-            return Err(Usage("--in-place cannot write to standard input: name files, or leave --in-place out").into());
-        }
-        if stdin + self.manifests.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-            return Err(Usage("standard input can be read once: name - once").into());
-        }
-        if self.check && !matches!(self.output, None | Some(Format::Diff)) {
-            let text = "--check prints no result: leave -o out, or write -o diff to see what would change";
-            return Err(Usage(text).into());
-        }
+        self.check_usage()?;
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
         let policy = config.policy();
         let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
@@ -111,23 +100,16 @@ impl Mutate {
         let of_context = snapshot.as_ref().map(Snapshot::namespace);
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
 
-        // What the input says counts more than what is beside it, and both more than a cluster: they are what will be.
         let files: Vec<_> = others.iter().zip(&described).chain(sources.iter().zip(&manifests)).collect();
-        let add_files = |mut known: Known| -> anyhow::Result<Known> {
-            for (source, manifest) in &files {
-                known.add(&source.name, manifest, &namespace, &policy.opt_out.namespace_label)?;
-            }
-            Ok(known)
+        let knowledge = Knowledge {
+            files: &files,
+            manifests: &manifests,
+            snapshot: snapshot.as_ref(),
+            policy: &policy,
+            namespace: &namespace,
+            explain: self.explain,
         };
-        let (mut known, mut unseen) = (add_files(Known::default())?, Unseen::default());
-        if let Some(snapshot) = &snapshot {
-            let (policy, namespace, manifests) = (&policy, &*namespace, &*manifests);
-            let gaps = Gaps { snapshot, policy, namespace, manifests, explain: self.explain };
-            let in_files: BTreeSet<_> = files.iter().flat_map(|(_, manifest)| manifest.namespaces()).collect();
-            let opted_out = gaps.opted_out(&known, |name| in_files.contains(name), &mut unseen).await?;
-            known = add_files(Known::new(Inventory::default(), opted_out))?;
-            gaps.fill(&mut known, &mut unseen).await?;
-        }
+        let (known, unseen) = knowledge.gather().await?;
 
         let mutator = Mutator { policy: &policy, known: &known, namespace: &namespace };
         let mut files: Vec<_> = sources
@@ -147,9 +129,25 @@ impl Mutate {
         Ok(self.exit(&files))
     }
 
+    fn check_usage(&self) -> Result<(), Usage> {
+        let stdin = self.filename.iter().filter(|path| path.as_os_str() == "-").count();
+        if stdin > 0 && self.in_place {
+            return Err(Usage("--in-place cannot write to standard input: name files, or leave --in-place out"));
+        }
+        if stdin + self.manifests.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+            return Err(Usage("standard input can be read once: name - once"));
+        }
+        if self.check && !matches!(self.output, None | Some(Format::Diff)) {
+            let text = "--check prints no result: leave -o out, or write -o diff to see what would change";
+            return Err(Usage(text));
+        }
+        Ok(())
+    }
+
     /// Says on standard error what a person should know. That nobody listens there changes nothing.
     fn tell(&self, notes: &[String], files: &[File<'_>]) {
-        let mut lines: String = notes.iter().map(|note| format!("colocate: {note}\n")).collect();
+        let mut lines = String::new();
+        lines.extend(notes.iter().map(|note| format!("colocate: {note}\n")));
         for file in files {
             lines.extend(file.mutated.templates.iter().map(|mark| output::template(file.source, *mark)));
             for object in &file.mutated.objects {
@@ -173,12 +171,11 @@ impl Mutate {
     /// Prints or writes what changed.
     fn give(&self, files: &[File<'_>]) -> anyhow::Result<()> {
         if self.in_place {
-            let changed = files.iter().filter(|file| file.is_changed());
-            let changes = changed.filter_map(|file| {
+            let to_change = files.iter().filter(|file| file.is_changed()).filter_map(|file| {
                 let (path, old) = (file.source.path.as_deref()?, &*file.source.text);
                 Some(Change { path, old, new: &file.mutated.text })
             });
-            return write::all(&changes.collect::<Vec<_>>());
+            return write::all(&to_change.collect::<Vec<_>>());
         }
         let text = match self.output {
             None if self.check => return Ok(()),

@@ -1,6 +1,7 @@
 //! A file's text as documents, and the Kubernetes objects in them, each with its place.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -33,6 +34,8 @@ pub struct Document<'t> {
     range: Range<usize>,
     pub(super) tree: Tree<'t>,
     meaning: Meaning,
+    /// Looked for once, and not for each of the objects of a list.
+    odd_line_break: OnceLock<Option<(usize, char)>>,
 }
 
 /// A step into a document: the key of a mapping, or the place in a sequence.
@@ -158,7 +161,7 @@ fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, P
     while let Some((start, tree)) = trees.next() {
         let end = trees.peek().map_or(text.len(), |(start, _)| *start);
         let meaning = meaning::read(&tree)?;
-        documents.push(Document { range: start..end, tree, meaning });
+        documents.push(Document { range: start..end, tree, meaning, odd_line_break: OnceLock::new() });
     }
     Ok(documents)
 }
@@ -176,6 +179,15 @@ impl<'t> Document<'t> {
     /// The bytes of the document: from its `---` (or from the start of the text) to the next document.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
+    }
+
+    /// The first character, and its place, that ends a line to some readers of YAML and not to others.
+    pub(super) fn odd_line_break(&self, text: &str) -> Option<(usize, char)> {
+        *self.odd_line_break.get_or_init(|| {
+            let mut characters = text[self.range()].char_indices();
+            let (at, c) = characters.find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))?;
+            Some((self.range.start + at, c))
+        })
     }
 
     /// Where the document, if it has something that Helm takes out of a template, has the first of it.

@@ -77,12 +77,9 @@ impl<'t> Manifest<'t> {
     /// Whether all readers of YAML see the same lines in a document: 1.1, which is kubectl's, ends a line at three
     /// characters that 1.2 does not, so that a comment may end and a key begin there.
     fn read_alike(&self, document: usize) -> Result<(), Refusal> {
-        let range = self.documents()[document].range();
-        let found =
-            self.text()[range.clone()].char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
-        match found {
+        match self.documents()[document].odd_line_break(self.text()) {
             Some((at, c)) if self.format() == Format::Yaml => {
-                Err(Refusal::LineBreak { at: self.position(range.start + at), code: u32::from(c) })
+                Err(Refusal::LineBreak { at: self.position(at), code: u32::from(c) })
             }
             _ => Ok(()),
         }

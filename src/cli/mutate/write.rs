@@ -84,7 +84,9 @@ mod tests {
     fn a_file_that_cannot_take_its_place_leaves_all_as_they_were() {
         let root = tempfile::tempdir().unwrap();
         let paths = ["a", "b"].map(|name| root.path().join(name));
-        paths.iter().for_each(|path| fs::write(path, "old").unwrap());
+        for path in &paths {
+            fs::write(path, "old").unwrap();
+        }
         let changes: Vec<_> = paths.iter().map(|path| Change { path, old: "old", new: "new" }).collect();
         let mut prepared: Vec<_> = changes.iter().map(|change| prepare(change.path, change.new).unwrap()).collect();
         prepared[1].1 = root.path().to_owned();
