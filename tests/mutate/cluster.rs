@@ -109,6 +109,11 @@ fn a_cluster_is_asked_for_what_the_files_need_and_do_not_say() {
     assert!(run.err.contains("namespace-opted-out"), "{}", run.err);
     assert_eq!(server.asked(), [""; 0], "all is in the files");
 
+    fs::write(folder.path("namespace.yaml"), namespace("false").to_string()).unwrap();
+    let opted_out = ApiServer::new(&[(CLAIM_PATH, claim(false, &spec)), (NAMESPACE_PATH, namespace("true"))], 404);
+    let run = opted_out.run(&folder, "-f deployment.yaml --manifests class.yaml namespace.yaml");
+    assert_eq!((run.code, run.out, opted_out.asked()), (Some(0), mutated(DEPLOYMENT), vec![CLAIM_PATH.to_owned()]));
+
     let run = server.run(&folder, "-f class.yaml claim.yaml");
     assert_eq!((run.code, server.asked()), (Some(0), Vec::new()), "nothing mentions a claim");
 
