@@ -30,6 +30,19 @@ enum Command {
     Man(generate::Man),
 }
 
+/// The exit codes and what each means, as the README and the man page have them.
+pub const EXIT_STATUS: [(&str, &str); 6] = [
+    ("0", "done"),
+    (
+        "1",
+        "failed: input that cannot be read or parsed, no cluster, no answer; for `validate`: findings of severity error",
+    ),
+    ("2", "wrong usage"),
+    ("3", "with `--strict`: something could not be resolved or checked"),
+    ("4", "with `--check`: something would change"),
+    ("143, 130", "a second SIGTERM or SIGINT ended `serve` before it had drained"),
+];
+
 /// How a command ended that did what was asked for, where that is not all there is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
@@ -46,8 +59,8 @@ enum Exit {
 struct Usage(&'static str);
 
 impl Cli {
-    /// Does what was asked for, and says with the exit code how it went: 0 done, 1 failed, 2 wrong usage (most of which
-    /// the parser finds before), 3 unresolved, 4 something would change.
+    /// Does what was asked for, and says with the exit code ([`EXIT_STATUS`]) how it went. Most wrong usage the parser
+    /// finds before.
     pub async fn run(self) -> ExitCode {
         let exit = match self.command {
             Command::Serve(serve) => serve.run().await.map(|()| Exit::Done),

@@ -9,6 +9,7 @@
 mod document;
 mod edit;
 mod files;
+mod helm;
 mod inventory;
 mod json;
 mod meaning;
@@ -22,5 +23,5 @@ pub use document::{Document, Format, Manifest, Object, Step};
 pub use edit::{Applied, Edit, Refusal};
 pub use files::{Error as FilesError, Source, expand, read};
 pub use inventory::{Error, Known, load};
-pub use mutation::{Mutated, Mutation, Mutator};
+pub use mutation::{Mutated, Mutation, Mutator, Open};
 pub use position::{ParseError, Position};

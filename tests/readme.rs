@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use colocate::cli::EXIT_STATUS;
 use colocate::config::Config;
 use colocate::engine::Reason;
 
@@ -21,6 +22,14 @@ fn the_table_of_reasons_is_the_enum() {
     let wanted: Vec<_> =
         Reason::ALL.iter().map(|reason| format!("| `{reason}` | {} |", reason.explanation())).collect();
     assert_eq!(rows, wanted);
+}
+
+#[test]
+fn the_table_of_exit_codes_is_that_of_the_man_page() {
+    let readme = readme();
+    let table = readme.lines().skip_while(|line| !line.starts_with("| code |")).skip(2);
+    let rows: Vec<_> = table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
+    assert_eq!(rows, EXIT_STATUS.map(|(code, meaning)| format!("| {code} | {meaning} |")));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::io::{self, Write as _};
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
+use clap_mangen::roff::{Roff, bold, roman};
 
-use super::Cli;
+use super::{Cli, EXIT_STATUS};
 
 /// Print the completions of a shell
 ///
@@ -38,9 +39,63 @@ impl Man {
         command.build();
         let mut text = Vec::new();
         clap_mangen::Man::new(command.clone()).render(&mut text)?;
+        exit_status().to_writer(&mut text)?;
+        examples().to_writer(&mut text)?;
         for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
             clap_mangen::Man::new(command.clone()).render(&mut text)?;
         }
         Ok(io::stdout().write_all(&text)?)
+    }
+}
+
+fn exit_status() -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["EXIT STATUS"]);
+    for (code, meaning) in EXIT_STATUS {
+        section.control("TP", []).text([bold(code)]).text([roman(meaning.replace('`', ""))]);
+    }
+    section.control("PP", []).text([roman("If several apply: the first of 2, 1, 3, 4.")]);
+    section
+}
+
+/// What a person may want, and what does it.
+const EXAMPLES: [(&str, &str); 6] = [
+    (
+        "Set the scheduler in all manifests of a folder, where they are:",
+        "colocate mutate -f deploy --manifests storage --in-place",
+    ),
+    ("Show what would change, and exit with 4 if anything would:", "colocate mutate -f deploy --check -o diff"),
+    (
+        "Do the same to what kustomize builds, with the claims of a cluster:",
+        "kustomize build . | colocate mutate -f - --cluster",
+    ),
+    ("Issue a certificate for development:", "colocate certs --dir certs --name colocate.colocate.svc"),
+    (
+        "Serve admission reviews, with claims from files:",
+        "colocate serve --tls-cert certs/tls.crt --tls-key certs/tls.key --manifests storage",
+    ),
+    ("Ask a server what it would do:", "colocate probe --url https://localhost:8443 --ca certs/ca.crt"),
+];
+
+fn examples() -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["EXAMPLES"]);
+    for (what, line) in EXAMPLES {
+        section.control("PP", []).text([roman(what)]).control("PP", []).control("RS", []);
+        section.text([bold(line)]).control("RE", []);
+    }
+    section
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_is_a_line_that_the_program_takes() {
+        for (_, line) in EXAMPLES {
+            let line = line.rsplit("| ").next().unwrap();
+            Cli::command().try_get_matches_from(line.split(' ')).unwrap();
+        }
     }
 }

@@ -1,21 +1,25 @@
 //! `colocate mutate`: the engine on manifests in files.
 
+mod diff;
+mod knowledge;
 mod output;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 
+use self::knowledge::Knowledge;
 use self::output::File;
+use self::write::Change;
 use super::paint::Paint;
 use super::{Exit, Usage, reader_left};
 use crate::cluster::Snapshot;
 use crate::config::Config;
-use crate::manifest::{Known, Manifest, Mutator, Source, read};
+use crate::engine::Reason;
+use crate::manifest::{Manifest, Mutator, Source, read};
 
 /// Set the scheduler in manifests, as the server would, and change nothing else in them
 ///
@@ -37,19 +41,19 @@ pub(super) struct Mutate {
     config: Option<PathBuf>,
 
     /// The namespace of objects that name none [default: default, or the kubeconfig's with --cluster]
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
 
-    /// What is printed
-    #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
-    output: Format,
+    /// What is printed [default: yaml]
+    #[arg(short, long, value_enum)]
+    output: Option<Format>,
 
     /// Write changed files where they are, and print nothing
     #[arg(long, conflicts_with = "output")]
     in_place: bool,
 
-    /// Print and write nothing; exit with 4 if something would change
-    #[arg(long, conflicts_with_all = ["output", "in_place"])]
+    /// Write nothing, and print nothing but with -o diff; exit with 4 if something would change
+    #[arg(long, conflicts_with = "in_place")]
     check: bool,
 
     /// Say on standard error what was found for each workload, what was decided, and why
@@ -83,19 +87,11 @@ impl Mutate {
     /// # Errors
     /// Input that cannot be read or parsed, a cluster that does not answer: then nothing is printed or written.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let stdin = self.filename.iter().filter(|path| path.as_os_str() == "-").count();
-        if stdin > 0 && self.in_place {
-            return Err(Usage("--in-place cannot write to standard input: name files, or leave --in-place out").into());
-        }
-        if stdin + self.manifests.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-            return Err(Usage("standard input can be read once: name - once").into());
-        }
+        self.check_usage()?;
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
         let policy = config.policy();
-        let label = &*policy.opt_out.namespace_label;
-
         let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
-        let manifests = sources.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+        let (manifests, described) = (parse(&sources)?, parse(&others)?);
         if manifests.iter().all(|manifest| manifest.documents().iter().all(|document| document.value().is_null())) {
             // A pipe whose first half failed, or a folder with another name: an empty answer would be taken for a good one.
             bail!("there is no document in {}", named(&self.filename));
@@ -104,28 +100,27 @@ impl Mutate {
         let of_context = snapshot.as_ref().map(Snapshot::namespace);
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
 
-        let mut known = Known::default();
-        if let Some(snapshot) = &snapshot {
-            let mutator = Mutator { policy: &policy, known: &known, namespace: &namespace };
-            let claims: BTreeSet<_> = manifests.iter().flat_map(|manifest| mutator.claims(manifest)).collect();
-            let namespaces: BTreeSet<_> = manifests.iter().flat_map(|manifest| mutator.namespaces(manifest)).collect();
-            known = Known::new(snapshot.inventory(claims).await?, snapshot.opted_out(namespaces, label).await?);
-        }
-        // What the files say counts more than what the cluster has: they are what will be.
-        for source in &others {
-            known.add_source(source, &namespace, label)?;
-        }
-        for (source, manifest) in sources.iter().zip(&manifests) {
-            known.add(&source.name, manifest, &namespace, label)?;
-        }
+        let files: Vec<_> = others.iter().zip(&described).chain(sources.iter().zip(&manifests)).collect();
+        let knowledge = Knowledge {
+            files: &files,
+            manifests: &manifests,
+            snapshot: snapshot.as_ref(),
+            policy: &policy,
+            namespace: &namespace,
+            explain: self.explain,
+        };
+        let (known, unseen) = knowledge.gather().await?;
 
         let mutator = Mutator { policy: &policy, known: &known, namespace: &namespace };
-        let files: Vec<_> = sources
+        let mut files: Vec<_> = sources
             .iter()
             .zip(&manifests)
             .map(|(source, manifest)| File { source, mutated: mutator.mutate(manifest) })
             .collect();
-        self.tell(&files);
+        for object in files.iter_mut().flat_map(|file| &mut file.mutated.objects) {
+            unseen.correct(&mut object.decision.found);
+        }
+        self.tell(&unseen.notes, &files);
         match self.give(&files) {
             // Whoever read the output has had enough; the exit code still says how it went.
             Err(error) if reader_left(&error) => {}
@@ -134,20 +129,40 @@ impl Mutate {
         Ok(self.exit(&files))
     }
 
+    fn check_usage(&self) -> Result<(), Usage> {
+        let stdin = self.filename.iter().filter(|path| path.as_os_str() == "-").count();
+        if stdin > 0 && self.in_place {
+            return Err(Usage("--in-place cannot write to standard input: name files, or leave --in-place out"));
+        }
+        if stdin + self.manifests.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+            return Err(Usage("standard input can be read once: name - once"));
+        }
+        if self.check && !matches!(self.output, None | Some(Format::Diff)) {
+            let text = "--check prints no result: leave -o out, or write -o diff to see what would change";
+            return Err(Usage(text));
+        }
+        Ok(())
+    }
+
     /// Says on standard error what a person should know. That nobody listens there changes nothing.
-    fn tell(&self, files: &[File<'_>]) {
+    fn tell(&self, notes: &[String], files: &[File<'_>]) {
         let mut lines = String::new();
+        lines.extend(notes.iter().map(|note| format!("colocate: {note}\n")));
         for file in files {
+            lines.extend(file.mutated.templates.iter().map(|mark| output::template(file.source, *mark)));
             for object in &file.mutated.objects {
                 if self.explain {
                     lines += &output::explanation(file.source, object);
+                    if object.decision.reason == Reason::Unreadable {
+                        lines += &output::own_warnings(file.source, object);
+                    }
                 } else if object.is_unresolved() {
                     lines += &output::unresolved(file.source, object);
                 }
-                if self.check && object.is_changed() && !self.explain {
+                if self.check && self.output.is_none() && object.is_changed() && !self.explain {
                     lines += &output::would_change(file.source, object);
                 }
-                lines.extend(output::warnings(file.source, object));
+                lines += &output::warnings(file.source, object);
             }
         }
         let _ = io::stderr().write_all(lines.as_bytes());
@@ -155,29 +170,27 @@ impl Mutate {
 
     /// Prints or writes what changed.
     fn give(&self, files: &[File<'_>]) -> anyhow::Result<()> {
-        if self.check {
-            return Ok(());
-        }
         if self.in_place {
-            let changed = files.iter().filter(|file| file.is_changed());
-            let texts: BTreeMap<_, _> =
-                changed.filter_map(|file| Some((file.source.path.as_deref()?, &*file.mutated.text))).collect();
-            return write::all(&texts);
+            let to_change = files.iter().filter(|file| file.is_changed()).filter_map(|file| {
+                let (path, old) = (file.source.path.as_deref()?, &*file.source.text);
+                Some(Change { path, old, new: &file.mutated.text })
+            });
+            return write::all(&to_change.collect::<Vec<_>>());
         }
         let text = match self.output {
-            Format::Yaml => output::yaml(files)?,
-            Format::Json => output::json(files)?,
-            Format::Diff => output::diff(files, Paint::for_stdout()),
-            Format::Patch => output::patches(files)?,
+            None if self.check => return Ok(()),
+            None | Some(Format::Yaml) => output::yaml(files)?,
+            Some(Format::Json) => output::json(files)?,
+            Some(Format::Diff) => diff::of(files, Paint::for_stdout()),
+            Some(Format::Patch) => output::patches(files)?,
         };
         Ok(io::stdout().write_all(text.as_bytes())?)
     }
 
     fn exit(&self, files: &[File<'_>]) -> Exit {
-        let mut objects = files.iter().flat_map(|file| &file.mutated.objects);
-        if self.strict && objects.clone().any(crate::manifest::Mutation::is_unresolved) {
+        if self.strict && files.iter().any(|file| file.mutated.is_unresolved()) {
             Exit::Unresolved
-        } else if self.check && objects.any(crate::manifest::Mutation::is_changed) {
+        } else if self.check && files.iter().any(File::is_changed) {
             Exit::WouldChange
         } else {
             Exit::Done
@@ -185,8 +198,23 @@ impl Mutate {
     }
 }
 
-fn parse(source: &Source) -> anyhow::Result<Manifest<'_>> {
-    Manifest::parse(&source.text).with_context(|| source.name.clone())
+fn parse(sources: &[Source]) -> anyhow::Result<Vec<Manifest<'_>>> {
+    let mut manifests = Vec::with_capacity(sources.len());
+    for Source { name, text, .. } in sources {
+        manifests.push(Manifest::parse(text).map_err(|error| anyhow!("{name}:{error}"))?);
+    }
+    Ok(manifests)
+}
+
+/// The name of a namespace, which is a DNS label (RFC 1123).
+fn namespace(name: &str) -> Result<String, &'static str> {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().last()];
+    let sound = name.len() <= 63 && name.bytes().all(|byte| letter(byte) || byte == b'-');
+    if sound && ends.iter().all(|end| end.is_some_and(letter)) {
+        return Ok(name.to_owned());
+    }
+    Err("the name of a namespace is of 1 to 63 lower-case letters, digits and `-`, and no `-` at either end")
 }
 
 fn named(paths: &[PathBuf]) -> String {

@@ -1,5 +1,6 @@
 //! Colour, where it helps and is wanted.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 
 /// Paints text, or leaves it plain.
@@ -9,10 +10,9 @@ pub(super) struct Paint {
 }
 
 impl Paint {
-    /// Colour on a terminal, unless `NO_COLOR` (no-color.org) says otherwise.
+    /// Colour on a terminal that has it, unless `NO_COLOR` (no-color.org) says otherwise.
     pub(super) fn for_stdout() -> Self {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { on: io::stdout().is_terminal() && !unwanted }
+        Self { on: io::stdout().is_terminal() && is_wanted(|name| std::env::var_os(name)) }
     }
 
     pub(super) fn bold(self, text: &str) -> String {
@@ -40,8 +40,25 @@ impl Paint {
     }
 }
 
+fn is_wanted(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let unwanted = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !unwanted && variable("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
 #[cfg(test)]
 impl Paint {
     pub(super) const PLAIN: Self = Self { on: false };
     pub(super) const COLOUR: Self = Self { on: true };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_may_have_no_colour_and_a_person_may_not_want_it() {
+        let wanted = |name: &str, value: &str| is_wanted(|asked| (asked == name).then(|| value.into()));
+        assert!(wanted("TERM", "xterm") && wanted("NO_COLOR", "") && wanted("OTHER", "1"));
+        assert!(!wanted("TERM", "dumb") && !wanted("NO_COLOR", "1"));
+    }
 }

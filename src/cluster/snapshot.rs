@@ -8,7 +8,7 @@ use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 
 use super::kind::{Claims, Classes, Kind as _};
-use super::request::{self, Cause, Unanswered};
+use super::request::{self, Unanswered};
 use crate::engine::{Inventory, one_line, parse_bool};
 use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 
@@ -32,16 +32,6 @@ pub enum SnapshotError {
     Unanswered(#[from] Unanswered),
 }
 
-#[derive(Deserialize)]
-struct ClassList<'a> {
-    #[serde(borrow)]
-    items: Vec<StorageClass<'a>>,
-}
-
-fn odd(verb: &'static str, resource: &str, error: &serde_json::Error) -> SnapshotError {
-    Unanswered::new(verb, resource, "", Cause::Undecodable(error.to_string())).into()
-}
-
 impl Snapshot {
     /// The cluster that kubectl would talk to.
     ///
@@ -59,85 +49,119 @@ impl Snapshot {
         &self.namespace
     }
 
-    /// These claims (a namespace and a name each), the volumes that they are bound to, and all classes.
+    /// Adds those of these claims (a namespace and a name each) that exist.
     ///
     /// # Errors
     /// Where the cluster does not answer, or refuses to.
-    pub async fn inventory(&self, claims: BTreeSet<(String, String)>) -> Result<Inventory, SnapshotError> {
-        let mut inventory = Inventory::default();
-        let mut list = Vec::new();
-        self.read("list", "storageclasses", &Classes::path(None), &mut list).await?;
-        let list: ClassList<'_> =
-            serde_json::from_slice(&list).map_err(|error| odd("list", "storageclasses", &error))?;
-        for class in &list.items {
-            inventory.insert_class(class.name().unwrap_or_default(), class.facts());
-        }
-        let claims = stream::iter(claims).map(|(namespace, name)| async move {
-            let json = self.get("persistentvolumeclaims", &Claims::object_path(&namespace, &name)).await?;
-            Ok::<_, SnapshotError>(json.map(|json| (namespace, name, json)))
-        });
-        let claims: Vec<_> = claims.buffer_unordered(AT_ONCE).try_collect().await?;
-        let mut volumes = BTreeSet::new();
-        for (namespace, name, json) in claims.into_iter().flatten() {
-            let claim: PersistentVolumeClaim<'_> =
-                serde_json::from_slice(&json).map_err(|error| odd("get", "persistentvolumeclaims", &error))?;
-            volumes.extend(claim.volume_name().map(str::to_owned));
-            inventory.insert_claim(&namespace, &name, &claim.facts());
-        }
-        let volumes = stream::iter(volumes).map(|name| async move {
-            let path = format!("/api/v1/persistentvolumes/{name}");
-            Ok((name, self.get("persistentvolumes", &path).await?))
-        });
-        let found: Result<Vec<_>, _> = volumes.buffer_unordered(AT_ONCE).try_collect().await;
-        match found {
-            Ok(found) => {
-                for (name, json) in found.into_iter().filter_map(|(name, json)| Some((name, json?))) {
-                    let volume: PersistentVolume<'_> =
-                        serde_json::from_slice(&json).map_err(|error| odd("get", "persistentvolumes", &error))?;
-                    inventory.insert_volume(&name, volume.facts());
-                }
-            }
-            // Volumes belong to the cluster and not to its users; few claims need them to be known.
-            Err(SnapshotError::Unanswered(unanswered)) if unanswered.code() == Some(403) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(inventory)
-    }
-
-    async fn read(
+    pub async fn claims(
         &self,
-        verb: &'static str,
-        resource: &'static str,
-        path: &str,
-        body: &mut Vec<u8>,
+        names: BTreeSet<(String, String)>,
+        inventory: &mut Inventory,
     ) -> Result<(), SnapshotError> {
-        request::read(&self.client, path, body).await.map_err(|cause| Unanswered::new(verb, resource, "", cause).into())
-    }
-
-    async fn get(&self, resource: &'static str, path: &str) -> Result<Option<Vec<u8>>, SnapshotError> {
-        let mut body = Vec::new();
-        match self.read("get", resource, path, &mut body).await {
-            Ok(()) => Ok(Some(body)),
-            Err(SnapshotError::Unanswered(unanswered)) if unanswered.code() == Some(404) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Which of these Namespaces opt out by the label `label`.
-    ///
-    /// # Errors
-    /// Where the cluster does not answer, or refuses to.
-    pub async fn opted_out(&self, names: BTreeSet<String>, label: &str) -> Result<Vec<String>, SnapshotError> {
-        let failed = |error| Unanswered::new("get", "namespaces", "", error);
-        let namespaces = Api::<Namespace>::all(self.client.clone());
-        let mut opted_out = Vec::new();
-        for name in names {
-            let namespace = namespaces.get_opt(&name).await.map_err(failed)?;
-            let value = namespace.as_ref().and_then(|namespace| namespace.labels().get(label));
-            if value.is_some_and(|value| parse_bool(value) == Some(true)) {
-                opted_out.push(name);
+        let found = stream::iter(names).map(|(namespace, name)| async move {
+            let path = Claims::object_path(&namespace, &name);
+            self.get(Claims::RESOURCE, &path).await.map(|json| (namespace, name, json))
+        });
+        let found: Vec<_> = found.buffer_unordered(AT_ONCE).try_collect().await?;
+        for (namespace, name, json) in &found {
+            if let Some(json) = json {
+                let claim: PersistentVolumeClaim<'_> = decode("get", Claims::RESOURCE, json)?;
+                inventory.insert_claim(namespace, name, &claim.facts());
             }
         }
-        Ok(opted_out)
+        Ok(())
+    }
+
+    /// Adds all classes that the inventory does not have; `false`, if there is no right to list them.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer.
+    pub async fn classes(&self, inventory: &mut Inventory) -> Result<bool, SnapshotError> {
+        let mut json = Vec::new();
+        let list = request::read(&self.client, &Classes::path(None), &mut json).await;
+        let list = list.map_err(|cause| Unanswered::new("list", Classes::RESOURCE, Classes::GROUP, cause).into());
+        if permitted(list)?.is_none() {
+            return Ok(false);
+        }
+        let list: ClassList<'_> = decode("list", Classes::RESOURCE, &json)?;
+        for class in list.items {
+            let name = class.name().unwrap_or_default();
+            if inventory.class_parameters(name).is_none() {
+                inventory.insert_class(name, class.facts());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds those of these volumes that exist; `false`, if there is no right to get one.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer.
+    pub async fn volumes(&self, names: BTreeSet<String>, inventory: &mut Inventory) -> Result<bool, SnapshotError> {
+        let found = stream::iter(names).map(|name| async move {
+            let json = self.get("persistentvolumes", &format!("/api/v1/persistentvolumes/{name}")).await?;
+            Ok((name, json))
+        });
+        let found = permitted(found.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await)?;
+        for (name, json) in found.iter().flatten() {
+            if let Some(json) = json {
+                let volume: PersistentVolume<'_> = decode("get", "persistentvolumes", json)?;
+                inventory.insert_volume(name, volume.facts());
+            }
+        }
+        Ok(found.is_some())
+    }
+
+    /// Whether each of these Namespaces opts out by the label `label`; none, if there is no right to get it.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer.
+    pub async fn opted_out(
+        &self,
+        names: BTreeSet<String>,
+        label: &str,
+    ) -> Result<Vec<(String, Option<bool>)>, SnapshotError> {
+        let answers = stream::iter(names).map(|name| async move {
+            let namespace = Api::<Namespace>::all(self.client.clone()).get_opt(&name).await;
+            let namespace = namespace.map_err(|error| Unanswered::new("get", "namespaces", "", error).into());
+            let opts_out = |namespace: &Namespace| namespace.labels().get(label).and_then(|value| parse_bool(value));
+            let answer = permitted(namespace)?.map(|found| found.as_ref().and_then(opts_out) == Some(true));
+            Ok((name, answer))
+        });
+        answers.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// An object as JSON, if there is one.
+    async fn get(&self, resource: &'static str, path: &str) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let mut json = Vec::new();
+        match request::read(&self.client, path, &mut json).await {
+            Ok(()) => Ok(Some(json)),
+            Err(cause) => match Unanswered::new("get", resource, "", cause) {
+                absent if absent.code() == Some(404) => Ok(None),
+                failed => Err(failed.into()),
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ClassList<'a> {
+    #[serde(borrow)]
+    items: Vec<StorageClass<'a>>,
+}
+
+fn decode<'j, T: Deserialize<'j>>(
+    verb: &'static str,
+    resource: &'static str,
+    json: &'j [u8],
+) -> Result<T, SnapshotError> {
+    serde_json::from_slice(json).map_err(|error| Unanswered::new(verb, resource, "", error).into())
+}
+
+/// An answer; none, if there is no right to it.
+fn permitted<T>(answer: Result<T, SnapshotError>) -> Result<Option<T>, SnapshotError> {
+    match answer {
+        Err(SnapshotError::Unanswered(unanswered)) if unanswered.code() == Some(403) => Ok(None),
+        answer => answer.map(Some),
     }
 }

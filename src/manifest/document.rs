@@ -1,13 +1,14 @@
 //! A file's text as documents, and the Kubernetes objects in them, each with its place.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use super::meaning::{self, Meaning};
 use super::position::{Lines, ParseError, Position, Problem};
 use super::tree::Tree;
-use super::{json, yaml};
+use super::{helm, json, yaml};
 
 /// A text with Kubernetes objects: documents of YAML, or JSON.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Document<'t> {
     range: Range<usize>,
     pub(super) tree: Tree<'t>,
     meaning: Meaning,
+    /// Looked for once, and not for each of the objects of a list.
+    odd_line_break: OnceLock<Option<(usize, char)>>,
 }
 
 /// A step into a document: the key of a mapping, or the place in a sequence.
@@ -105,6 +108,13 @@ impl<'t> Manifest<'t> {
         objects
     }
 
+    /// The names of the Namespaces that are described.
+    pub fn namespaces(&self) -> Vec<String> {
+        let objects = self.objects().into_iter();
+        let namespaces = objects.filter(|object| (object.api_version, object.kind) == ("v1", "Namespace"));
+        namespaces.filter_map(|object| Some(object.value["metadata"]["name"].as_str()?.to_owned())).collect()
+    }
+
     /// The place of a byte of the text.
     pub fn position(&self, offset: usize) -> Position {
         self.lines.position(offset)
@@ -151,15 +161,41 @@ fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, P
     while let Some((start, tree)) = trees.next() {
         let end = trees.peek().map_or(text.len(), |(start, _)| *start);
         let meaning = meaning::read(&tree)?;
-        documents.push(Document { range: start..end, tree, meaning });
+        documents.push(Document { range: start..end, tree, meaning, odd_line_break: OnceLock::new() });
     }
     Ok(documents)
 }
 
-impl Document<'_> {
+impl<'t> Document<'t> {
+    /// The documents of a text that shall be written so; none, if it is not.
+    pub(super) fn read_again(text: &'t str, format: Format) -> Option<Vec<Self>> {
+        let read = match format {
+            Format::Yaml => documents(text, yaml::parse),
+            Format::Json => documents(text, json::parse),
+        };
+        read.ok()
+    }
+
     /// The bytes of the document: from its `---` (or from the start of the text) to the next document.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
+    }
+
+    /// The first character, and its place, that ends a line to some readers of YAML and not to others.
+    pub(super) fn odd_line_break(&self, text: &str) -> Option<(usize, char)> {
+        *self.odd_line_break.get_or_init(|| {
+            let mut characters = text[self.range()].char_indices();
+            let (at, c) = characters.find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))?;
+            Some((self.range.start + at, c))
+        })
+    }
+
+    /// Where the document, if it has something that Helm takes out of a template, has the first of it.
+    ///
+    /// Some templates are YAML all the same: `{{ x }}` is a mapping whose key is one.
+    pub(super) fn template_mark(&self, text: &str) -> Option<usize> {
+        let mark = self.meaning.foreign.then(|| text[self.range()].find(helm::MARK))??;
+        Some(self.range.start + mark)
     }
 
     /// What the document means, as kubectl reads it: aliases and merge keys resolved, `yes` true. Null, if it is empty.

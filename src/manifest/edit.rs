@@ -3,7 +3,7 @@
 mod refusal;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 pub use refusal::Refusal;
 
 use super::document::{Document, Format, Manifest, Object, Step};
-use super::position::BYTE_ORDER_MARK;
+use super::position::{BYTE_ORDER_MARK, Position};
 use super::scalar;
 use super::tree::{Entry, Found, Node, NodeId, NodeKind, Reading, Scalar, Style, Tree};
 
@@ -77,12 +77,9 @@ impl<'t> Manifest<'t> {
     /// Whether all readers of YAML see the same lines in a document: 1.1, which is kubectl's, ends a line at three
     /// characters that 1.2 does not, so that a comment may end and a key begin there.
     fn read_alike(&self, document: usize) -> Result<(), Refusal> {
-        let range = self.documents()[document].range();
-        let found =
-            self.text()[range.clone()].char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
-        match found {
+        match self.documents()[document].odd_line_break(self.text()) {
             Some((at, c)) if self.format() == Format::Yaml => {
-                Err(Refusal::LineBreak { line: self.position(range.start + at).line, code: u32::from(c) })
+                Err(Refusal::LineBreak { at: self.position(at), code: u32::from(c) })
             }
             _ => Ok(()),
         }
@@ -91,7 +88,8 @@ impl<'t> Manifest<'t> {
     /// Makes edits of this manifest, each wholly or not at all.
     ///
     /// The new text is read again: every document means what it meant, but for the one field of each edit. An edit for
-    /// which that does not hold is refused.
+    /// which that does not hold is refused, and found without reading the whole text again for each: documents do not
+    /// touch each other, so only those in which something is amiss are read again, with fewer and fewer of their edits.
     pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
         if edits.is_empty() {
             return Applied { text: Cow::Borrowed(self.text()), refused: Vec::new() };
@@ -100,44 +98,67 @@ impl<'t> Manifest<'t> {
         if let Some(text) = self.changed(edits, &all) {
             return Applied { text: Cow::Owned(text), refused: Vec::new() };
         }
-        let sound = self.sound(edits, &all);
+        let mut of_document: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (index, edit) in edits.iter().enumerate() {
+            of_document.entry(edit.document).or_default().push(index);
+        }
+        let of_document = of_document.iter();
+        let sound: Vec<_> = of_document.flat_map(|(document, indices)| self.sound(*document, edits, indices)).collect();
         let (text, made) = match self.changed(edits, &sound) {
             Some(text) if !sound.is_empty() => (Cow::Owned(text), sound),
             _ => (Cow::Borrowed(self.text()), Vec::new()),
         };
+        let made: BTreeSet<_> = made.into_iter().collect();
         let refused = all.into_iter().filter(|index| !made.contains(index));
         Applied { text, refused: refused.map(|index| (index, self.unsafe_edit(&edits[index]))).collect() }
     }
 
-    /// Those of the edits that can be made, found by halves: nearly always, all or one.
-    fn sound(&self, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
-        if indices.is_empty() || self.changed(edits, indices).is_some() {
+    /// Those of a document's edits that can be made, found by halves: nearly always, all or one.
+    fn sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
+        if indices.is_empty() || self.is_sound(document, edits, indices) {
             return indices.to_vec();
         }
         if indices.len() == 1 {
             return Vec::new();
         }
         let (left, right) = indices.split_at(indices.len() / 2);
-        [self.sound(edits, left), self.sound(edits, right)].concat()
+        [self.sound(document, edits, left), self.sound(document, edits, right)].concat()
+    }
+
+    /// Whether edits of a document make of it, read on its own, exactly what they ask for.
+    fn is_sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> bool {
+        let Some(old) = self.documents().get(document) else { return false };
+        let edits = in_order(edits, indices);
+        let Some(text) = self.replaced(old.range(), &edits) else { return false };
+        let new = Document::read_again(&text, self.format());
+        match new.as_deref() {
+            Some([new]) => intended(old.value(), &edits).as_ref() == Some(new.value()),
+            _ => false,
+        }
     }
 
     fn unsafe_edit(&self, edit: &Edit) -> Refusal {
-        Refusal::Unsafe { line: self.position(edit.range.start).line, field: edit.field.clone() }
+        Refusal::Unsafe { at: self.position(edit.range.start), field: edit.field.clone() }
     }
 
     /// The text with the edits made; none, if it does not mean exactly what they ask for.
     fn changed(&self, edits: &[Edit], indices: &[usize]) -> Option<String> {
-        let mut edits: Vec<_> = indices.iter().map(|&index| &edits[index]).collect();
-        edits.sort_by_key(|edit| edit.range.start);
-        let mut text = String::with_capacity(self.text().len() + 64 * edits.len());
-        let mut done = 0;
-        for edit in &edits {
+        let edits = in_order(edits, indices);
+        let text = self.replaced(0..self.text().len(), &edits)?;
+        self.means(&text, &edits).then_some(text)
+    }
+
+    /// These bytes of the text with the edits made; none, if an edit reaches out of them, or into another one.
+    fn replaced(&self, range: Range<usize>, edits: &[&Edit]) -> Option<String> {
+        let mut text = String::with_capacity(range.len() + 64 * edits.len());
+        let mut done = range.start;
+        for edit in edits {
             text.push_str(self.text().get(done..edit.range.start)?);
             text.push_str(&edit.replacement);
             done = edit.range.end;
         }
-        text.push_str(self.text().get(done..)?);
-        self.means(&text, &edits).then_some(text)
+        text.push_str(self.text().get(done..range.end)?);
+        Some(text)
     }
 
     /// Whether `text` is this manifest with nothing changed but the fields of `edits`.
@@ -156,6 +177,13 @@ impl<'t> Manifest<'t> {
             Some(edits) => intended(old.value(), edits).as_ref() == Some(new.value()),
         })
     }
+}
+
+/// Some of the edits, in the order of their places.
+fn in_order<'e>(edits: &'e [Edit], indices: &[usize]) -> Vec<&'e Edit> {
+    let mut edits: Vec<_> = indices.iter().map(|&index| &edits[index]).collect();
+    edits.sort_by_key(|edit| edit.range.start);
+    edits
 }
 
 /// What a document shall mean when the edits are made.
@@ -199,22 +227,22 @@ struct Site<'a, 't> {
 impl<'a, 't> Site<'a, 't> {
     /// Walks the path, and refuses where it leaves what is written at this place and at this place only.
     fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a [Step<'a>]) -> Result<Self, Refusal> {
-        let line = |offset| manifest.position(offset).line;
+        let position = |offset| manifest.position(offset);
         let absent = |id: Option<&Node<'_>>, steps| Refusal::NoMapping {
-            line: line(id.map_or(0, |node| node.span.start)),
+            at: position(id.map_or(0, |node| node.span.start)),
             field: dotted(&path[..steps]),
         };
         let document = manifest.documents().get(document).ok_or_else(|| absent(None, path.len()))?;
         let tree = &document.tree;
         let mut id = tree.root;
         for (steps, step) in path.iter().enumerate() {
-            let node = unshared(tree, id).map_err(|shared| shared.refusal(line, dotted(&path[..steps])))?;
+            let node = unshared(tree, id).map_err(|shared| shared.refusal(position, dotted(&path[..steps])))?;
             id = match (step, &node.kind) {
                 (Step::Key(key), _) => match tree.lookup(id, key) {
                     Some(Found::Own(entry)) => entry.value,
                     Some(Found::Merged { by, .. }) => {
                         let field = dotted(&path[..=steps]);
-                        return Err(Refusal::Merge { line: line(tree.node(by).span.start), field });
+                        return Err(Refusal::Merge { at: position(tree.node(by).span.start), field });
                     }
                     None => return Err(absent(Some(node), steps + 1)),
                 },
@@ -222,7 +250,7 @@ impl<'a, 't> Site<'a, 't> {
                 _ => return Err(absent(Some(node), steps + 1)),
             };
         }
-        let spec = unshared(tree, id).map_err(|shared| shared.refusal(line, dotted(path)))?;
+        let spec = unshared(tree, id).map_err(|shared| shared.refusal(position, dotted(path)))?;
         match &spec.kind {
             NodeKind::Mapping { flow, entries } if !entries.is_empty() => {
                 Ok(Self { manifest, document, path, spec, id, entries, flow: *flow })
@@ -240,14 +268,14 @@ impl<'a, 't> Site<'a, 't> {
             None => Ok(self.insertion(scheduler)),
             Some(Found::Own(entry)) => self.replacement(entry, scheduler),
             Some(Found::Merged { by, .. }) => {
-                let line = self.line(self.document.tree.node(by));
-                Err(Refusal::Merge { line, field: self.field() })
+                let at = self.position(self.document.tree.node(by));
+                Err(Refusal::Merge { at, field: self.field() })
             }
         }
     }
 
-    fn line(&self, node: &Node<'_>) -> usize {
-        self.manifest.position(node.span.start).line
+    fn position(&self, node: &Node<'_>) -> Position {
+        self.manifest.position(node.span.start)
     }
 
     /// A new first entry.
@@ -328,26 +356,29 @@ impl<'a, 't> Site<'a, 't> {
     fn replacement(&self, entry: Entry, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
         let tree = &self.document.tree;
         let node = tree.node(entry.value);
-        let (line, field) = (self.line(node), self.field());
+        let (at, field) = (self.position(node), self.field());
         let NodeKind::Scalar(scalar) = &tree.node(tree.target(entry.value)).kind else {
-            return Err(Refusal::NoText { line, field });
+            return Err(Refusal::NoText { at, field });
         };
         let value = scalar.value().unwrap_or(Value::Bool(false));
         if value == scheduler {
             return Ok((node.span.start..node.span.start, String::new()));
         }
+        if node.aliased {
+            return Err(Refusal::Anchor { at, field });
+        }
         if value.is_null() && matches!(scalar.reading, Reading::Tagged(_)) {
             // A tag that says null would say it of what takes its place.
-            return Err(Refusal::Unsafe { line, field });
+            return Err(Refusal::Unsafe { at, field });
         }
         let style = match (&value, &node.kind) {
             (Value::String(_), NodeKind::Scalar(scalar)) => scalar.style,
             (Value::String(_), _) => Style::Plain,
             (Value::Null, _) => self.key_style(entry),
-            _ => return Err(Refusal::NoText { line, field }),
+            _ => return Err(Refusal::NoText { at, field }),
         };
         if style == Style::Block {
-            return Err(Refusal::Block { line, field });
+            return Err(Refusal::Block { at, field });
         }
         let value = quoted(scheduler, style);
         if !node.span.is_empty() {
@@ -358,8 +389,8 @@ impl<'a, 't> Site<'a, 't> {
         let rest = &self.manifest.text()[key_end..];
         let colon = rest.len() - rest.trim_start_matches([' ', '\t']).len();
         if rest[colon..].starts_with(':') {
-            let at = key_end + colon + ':'.len_utf8();
-            return Ok((at..at, format!(" {value}")));
+            let behind = key_end + colon + ':'.len_utf8();
+            return Ok((behind..behind, format!(" {value}")));
         }
         Ok((key_end..key_end, format!(": {value}")))
     }
@@ -372,10 +403,10 @@ enum Shared<'a, 't> {
 }
 
 impl Shared<'_, '_> {
-    fn refusal(&self, line: impl Fn(usize) -> usize, field: String) -> Refusal {
+    fn refusal(&self, position: impl Fn(usize) -> Position, field: String) -> Refusal {
         match self {
-            Self::Alias(node) => Refusal::Alias { line: line(node.span.start), field },
-            Self::Anchor(node) => Refusal::Anchor { line: line(node.span.start), field },
+            Self::Alias(node) => Refusal::Alias { at: position(node.span.start), field },
+            Self::Anchor(node) => Refusal::Anchor { at: position(node.span.start), field },
         }
     }
 }

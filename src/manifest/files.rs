@@ -1,14 +1,32 @@
 //! Which files a person means who names a file or a directory, and what they hold.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A file or directory that cannot be read.
+use super::position::{Lines, Position};
+
+/// Files that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}", .path.display())]
-pub struct Error {
-    path: PathBuf,
-    source: io::Error,
+pub enum Error {
+    /// A file or directory that is not there, or may not be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that is no text.
+    #[error("{}:{position}: {what}; save it as UTF-8", .path.display())]
+    NoText {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being text.
+        position: Position,
+        /// What stands there.
+        what: String,
+    },
 }
 
 /// The text of a file.
@@ -22,40 +40,49 @@ pub struct Source {
     pub text: String,
 }
 
-/// Reads files and directories in their order; `-` is standard input.
+/// Reads files and directories in their order; `-` is standard input. A file that is named twice, also by a link, is read
+/// once: where it comes first.
 ///
 /// # Errors
 /// A path that cannot be read, or a file that is no text.
 pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, Error> {
-    let mut sources = Vec::new();
+    let (mut sources, mut seen) = (Vec::new(), HashSet::new());
     for path in paths.iter().map(AsRef::as_ref) {
-        let failed = |path: &Path, source| Error { path: path.to_owned(), source };
         if path == Path::new("-") {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).map_err(|error| failed(Path::new("standard input"), error))?;
-            sources.push(Source { name: "standard input".to_owned(), path: None, text });
+            let (name, mut bytes) = (Path::new("standard input"), Vec::new());
+            io::stdin().read_to_end(&mut bytes).map_err(|error| unreadable(name, error))?;
+            sources.push(Source { name: name.display().to_string(), path: None, text: text(name, bytes)? });
             continue;
         }
         for file in expand(path)? {
-            let bytes = std::fs::read(&file).map_err(|error| failed(&file, error))?;
-            let text = String::from_utf8(bytes).map_err(|error| failed(&file, not_text(&error)))?;
-            sources.push(Source { name: file.display().to_string(), path: Some(file), text });
+            // A pipe has a name, and no place in a folder.
+            let place = file.canonicalize().unwrap_or_else(|_| file.clone());
+            if seen.insert(place) {
+                let bytes = std::fs::read(&file).map_err(|error| unreadable(&file, error))?;
+                let text = text(&file, bytes)?;
+                sources.push(Source { name: file.display().to_string(), path: Some(file), text });
+            }
         }
     }
     Ok(sources)
 }
 
-/// Where a file stops being text, and what to do about it.
-fn not_text(error: &std::string::FromUtf8Error) -> io::Error {
-    let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
-    let line = bytes[..good].split(|byte| *byte == b'\n').count();
-    let guess = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        "it looks like UTF-16: "
-    } else {
-        ""
-    };
-    let text = format!("line {line} is no UTF-8 (byte {good} of the file); {guess}save it as UTF-8");
-    io::Error::new(io::ErrorKind::InvalidData, text)
+fn unreadable(path: &Path, source: io::Error) -> Error {
+    Error::Unreadable { path: path.to_owned(), source }
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| {
+        let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
+        let before = String::from_utf8_lossy(&bytes[..good]);
+        let guess = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            "; it looks like UTF-16"
+        } else {
+            ""
+        };
+        let what = format!("the byte 0x{:02X} here is no UTF-8{guess}", bytes[good]);
+        Error::NoText { path: path.to_owned(), position: Lines::new(&before).position(good), what }
+    })
 }
 
 /// A file stands for itself; a directory for all `*.yaml`, `*.yml` and `*.json` below it, in order of their names, without
@@ -64,7 +91,7 @@ fn not_text(error: &std::string::FromUtf8Error) -> io::Error {
 /// # Errors
 /// A path that does not exist or a directory that cannot be read.
 pub fn expand(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error { path: path.to_owned(), source };
+    let failed = |source| unreadable(path, source);
     let mut files = Vec::new();
     if path.metadata().map_err(failed)?.is_dir() {
         walk(path, &mut files)?;
@@ -75,7 +102,7 @@ pub fn expand(path: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let failed = |source| Error { path: directory.to_owned(), source };
+    let failed = |source| unreadable(directory, source);
     let mut entries = directory.read_dir().map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
@@ -113,6 +140,19 @@ mod tests {
         let names: Vec<_> =
             files.iter().map(|file| file.strip_prefix(root.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a.yaml", "b/d.yml", "c.json"]);
+    }
+
+    #[test]
+    fn a_file_that_is_named_twice_is_read_once() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, other) = (root.path().join("b.yaml"), root.path().join("a.yaml"));
+        fs::write(&file, "b").unwrap();
+        fs::write(&other, "a").unwrap();
+        std::os::unix::fs::symlink(&file, root.path().join("link")).unwrap();
+        let named =
+            [file.clone(), root.path().join("./b.yaml"), root.path().join("link"), root.path().to_owned(), file];
+        let texts: Vec<_> = read(&named).unwrap().into_iter().map(|source| source.text).collect();
+        assert_eq!(texts, ["b", "a"]);
     }
 
     #[test]

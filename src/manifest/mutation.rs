@@ -1,14 +1,16 @@
 //! The engine on manifests: what the server would answer about each object, and the edit that says the same in the file.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::document::{Manifest, Object, Step};
 use super::edit::{Edit, Refusal};
 use super::inventory::Known;
+use super::position::Position;
 use crate::engine::{
-    ClaimRef, Decision, Owner, Policy, Presence, Reason, Request, Step as Examined, Workload, examine,
+    ClaimRef, Decision, Owner, Policy, Presence, Reason, Request, Step as Examined, Unknown, Workload, examine,
 };
 
 /// Decides about manifests, by a policy and what is known.
@@ -22,6 +24,21 @@ pub struct Mutator<'a> {
     pub namespace: &'a str,
 }
 
+/// What decisions depend on and is not known.
+#[derive(Debug, Default)]
+pub struct Open {
+    /// The Namespaces of all objects that claims are looked at for.
+    pub namespaces: BTreeSet<String>,
+    /// Claims that are missing: a namespace and a name each.
+    pub claims: BTreeSet<(String, String)>,
+    /// Why claims have no owner, where a class would tell it.
+    pub classes: Vec<Unknown>,
+    /// Whether a claim has an owner, but not the class that an explanation would name.
+    pub class_names: bool,
+    /// Volumes that are missing, where one would tell the owner of a claim.
+    pub volumes: BTreeSet<String>,
+}
+
 /// A manifest and what becomes of it.
 #[derive(Debug)]
 pub struct Mutated<'t, 'm> {
@@ -29,6 +46,8 @@ pub struct Mutated<'t, 'm> {
     pub text: Cow<'t, str>,
     /// The objects that the engine decides about, in their order.
     pub objects: Vec<Mutation<'m>>,
+    /// Where documents that look like Helm templates do so: whatever is in them, it is not decided about.
+    pub templates: Vec<Position>,
 }
 
 /// What becomes of an object.
@@ -81,29 +100,35 @@ impl<'a> Mutator<'a> {
             objects.push(Mutation { object, namespace, name, decision, refusal });
         }
         let text = apply(manifest, &edits, &edited, &mut objects);
-        Mutated { text, objects }
+        let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
+        Mutated { text, objects, templates: marks.map(|mark| manifest.position(mark)).collect() }
     }
 
-    /// The namespaces and names of the claims that decisions about the manifest depend on.
-    pub fn claims(&self, manifest: &Manifest<'_>) -> Vec<(String, String)> {
-        let mut claims = Vec::new();
+    /// Adds to `open` what decisions about the manifest depend on and is not known.
+    pub fn open(&self, manifest: &Manifest<'_>, open: &mut Open) {
         for (object, workload) in self.objects(manifest) {
             let (namespace, json) = (self.namespace_of(&object), object.value().to_string());
-            let request = Request::from_manifest(workload, namespace, false, &json);
-            if let Examined::Resolve(pending) = examine(self.policy, &request) {
-                let named = pending.claims().iter().filter_map(|claim| match claim {
-                    ClaimRef::Named(name) => Some((namespace.to_owned(), (*name).to_owned())),
-                    ClaimRef::Template { .. } | ClaimRef::Inline { .. } => None,
-                });
-                claims.extend(named);
+            let request = Request::from_manifest(workload, namespace, self.known.opted_out(namespace), &json);
+            let Examined::Resolve(pending) = examine(self.policy, &request) else { continue };
+            open.namespaces.insert(namespace.to_owned());
+            for claim in pending.claims() {
+                match (claim, claim.owner_in(&self.known.inventory, namespace)) {
+                    (ClaimRef::Named(name), Owner::Missing) => {
+                        open.claims.insert((namespace.to_owned(), (*name).to_owned()));
+                    }
+                    (_, Owner::Unknown(Unknown::VolumeMissing(name))) => {
+                        open.volumes.insert(name.to_string());
+                    }
+                    (_, Owner::Unknown(unknown @ (Unknown::ClassMissing(_) | Unknown::NoDefaultClass))) => {
+                        open.classes.push(unknown);
+                    }
+                    (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class: None, .. }) => {
+                        open.class_names = true;
+                    }
+                    _ => {}
+                }
             }
         }
-        claims
-    }
-
-    /// The namespaces of the objects that are decided about.
-    pub fn namespaces(&self, manifest: &Manifest<'_>) -> Vec<String> {
-        self.objects(manifest).map(|(object, _)| self.namespace_of(&object).to_owned()).collect()
     }
 
     fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> impl Iterator<Item = (Object<'m>, &'a Workload)> {
@@ -129,6 +154,13 @@ fn apply<'t>(manifest: &Manifest<'t>, edits: &[Edit], edited: &[usize], objects:
         objects[edited[edit]].refusal = Some(refusal);
     }
     applied.text
+}
+
+impl Mutated<'_, '_> {
+    /// Whether something is left open.
+    pub fn is_unresolved(&self) -> bool {
+        !self.templates.is_empty() || self.objects.iter().any(Mutation::is_unresolved)
+    }
 }
 
 impl Mutation<'_> {

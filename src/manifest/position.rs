@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::helm;
+
 /// A place in a text: line and column from 1; a column is a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -70,7 +72,7 @@ impl Problem {
 
 /// A text that is neither YAML nor JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {}, column {}: {message}\n{excerpt}", .position.line, .position.column)]
+#[error("{position}: {message}\n{excerpt}")]
 pub struct ParseError {
     position: Position,
     message: String,
@@ -84,7 +86,11 @@ impl ParseError {
         if let Some(see) = problem.see {
             message = format!("{message} line {}", lines.position(see).line);
         }
-        Self { position, message, excerpt: excerpt(lines.line(position.line), position) }
+        let line = lines.line(position.line);
+        if helm::is_likely(lines.text, line) {
+            message = format!("{message}; {}", helm::ADVICE);
+        }
+        Self { position, message, excerpt: excerpt(line, position) }
     }
 
     /// Where it is wrong.
@@ -146,11 +152,11 @@ mod tests {
     #[test]
     fn an_excerpt_has_its_caret_below_what_is_wrong() {
         let said = |text: &str, offset| ParseError::new(Problem::new(offset, "wrong"), &Lines::new(text)).to_string();
-        assert_eq!(said("a: 1\nb: [\n", 8), "line 2, column 4: wrong\n  2 | b: [\n    |    ^");
-        assert_eq!(said("\tü\u{1b}x", 4), "line 1, column 4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
-        assert_eq!(said("", 99), "line 1, column 1: wrong\n  1 | \n    | ^");
+        assert_eq!(said("a: 1\nb: [\n", 8), "2:4: wrong\n  2 | b: [\n    |    ^");
+        assert_eq!(said("\tü\u{1b}x", 4), "1:4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
+        assert_eq!(said("", 99), "1:1: wrong\n  1 | \n    | ^");
         let long = format!("{}X{}", "a".repeat(500), "b".repeat(500));
         let shown = format!("  1 | ...{}X{}...", "a".repeat(40), "b".repeat(30));
-        assert_eq!(said(&long, 500), format!("line 1, column 501: wrong\n{shown}\n    | {}^", " ".repeat(43)));
+        assert_eq!(said(&long, 500), format!("1:501: wrong\n{shown}\n    | {}^", " ".repeat(43)));
     }
 }

@@ -2,11 +2,9 @@
 
 use anyhow::bail;
 use serde_json::{Value, json};
-use similar::TextDiff;
 
-use crate::cli::paint::Paint;
 use crate::engine::one_line;
-use crate::manifest::{Document, Manifest, Mutated, Mutation, Source};
+use crate::manifest::{Document, Manifest, Mutated, Mutation, Position, Source};
 
 /// A file and what becomes of it.
 pub(super) struct File<'t> {
@@ -93,48 +91,6 @@ pub(super) fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
     Ok(lines)
 }
 
-/// The differences of all files, as `patch -p1` reads them.
-pub(super) fn diff(files: &[File<'_>], paint: Paint) -> String {
-    let mut text = String::new();
-    for File { source, mutated } in files {
-        let (old, new) = (header("a/", source), header("b/", source));
-        // At line feeds only: that is what `patch` takes for a line.
-        let lines = |text| -> Vec<&str> { str::split_inclusive(text, '\n').collect() };
-        let (before, after) = (lines(&source.text), lines(&mutated.text));
-        let differences = TextDiff::from_slices(&before, &after);
-        let differences = differences.unified_diff().header(&old, &new).to_string();
-        for line in differences.split_inclusive('\n') {
-            let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
-            let painted = match body.as_bytes().first() {
-                _ if body.strip_prefix("--- ") == Some(&*old) || body.strip_prefix("+++ ") == Some(&*new) => {
-                    paint.bold(body)
-                }
-                Some(b'+') => paint.green(body),
-                Some(b'-') => paint.red(body),
-                Some(b'@') => paint.cyan(body),
-                _ => body.to_owned(),
-            };
-            text = text + &painted + end;
-        }
-    }
-    text
-}
-
-/// A file's name as `patch -p1` reads it: relative, and quoted where it would not be one word on one line.
-fn header(side: &str, source: &Source) -> String {
-    let name = source.path.as_ref().map_or("stdin", |_| source.name.as_str());
-    let mut name = name.trim_start_matches('/');
-    while let Some(rest) = name.strip_prefix("./").or_else(|| name.strip_prefix("../")) {
-        name = rest.trim_start_matches('/');
-    }
-    if name.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
-        return format!("{:?}", format!("{side}{name}"));
-    }
-    // Behind a tab a date may stand: without it, a name ends at its first space.
-    let end = if name.contains(' ') { "\t" } else { "" };
-    format!("{side}{name}{end}")
-}
-
 fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f Mutation<'f>)> {
     let objects = files.iter().flat_map(|file| file.mutated.objects.iter().map(move |object| (file, object)));
     objects.filter(|(_, object)| object.is_changed())
@@ -146,7 +102,8 @@ pub(super) fn explanation(source: &Source, mutation: &Mutation<'_>) -> String {
     let found = if decision.found.is_empty() { String::new() } else { format!("; {}", decision.found) };
     let why = decision.reason.explanation().trim_end_matches('.');
     let scheduler = decision.scheduler.as_deref().map(|name| format!(" -> {name}")).unwrap_or_default();
-    let refusal = mutation.refusal.as_ref().map(|why| format!("; left as it is: {why}")).unwrap_or_default();
+    let refusal = mutation.refusal.as_ref();
+    let refusal = refusal.map(|why| format!("; left as it is: {why}, at {}", why.position())).unwrap_or_default();
     line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", decision.reason))
 }
 
@@ -160,30 +117,44 @@ pub(super) fn would_change(source: &Source, mutation: &Mutation<'_>) -> String {
 pub(super) fn unresolved(source: &Source, mutation: &Mutation<'_>) -> String {
     let decision = &mutation.decision;
     match &mutation.refusal {
-        Some(why) => line(source, mutation, &format!("left as it is: {why}")),
-        None if decision.found.is_empty() => warnings_of(source, mutation).collect(),
+        Some(why) => line_at(source, why.position(), mutation, &format!("left as it is: {why}")),
+        None if decision.found.is_empty() => own_warnings(source, mutation),
         None => line(source, mutation, &format!("{}: {}", decision.reason, decision.found)),
     }
 }
 
-/// The warnings that a person would see below `kubectl apply`; those of what is unresolved are said already.
-pub(super) fn warnings<'m>(source: &'m Source, mutation: &'m Mutation<'_>) -> impl Iterator<Item = String> + 'm {
-    let own = format!("colocate: {}: ", mutation.decision.reason);
-    let warnings = mutation.decision.warnings.iter().map(AsRef::as_ref);
-    let shown = warnings.filter(move |warning: &&str| !(mutation.is_unresolved() && warning.starts_with(&own)));
-    shown.map(|warning| line(source, mutation, warning.trim_start_matches("colocate: ")))
+/// A document that nothing is decided about, though a workload may be in it.
+pub(super) fn template(source: &Source, position: Position) -> String {
+    let text = "left as it is: this looks like a Helm template: render it first, with `helm template`";
+    one_line(&format!("{}:{position}: {text}", source.name), MAX_LINE) + "\n"
 }
 
-fn warnings_of<'m>(source: &'m Source, mutation: &'m Mutation<'_>) -> impl Iterator<Item = String> + 'm {
+/// The warnings that a person would see below `kubectl apply`, but for those of what is unresolved.
+pub(super) fn warnings(source: &Source, mutation: &Mutation<'_>) -> String {
+    warning_lines(source, mutation, |of_reason| !(of_reason && mutation.is_unresolved()))
+}
+
+/// The warnings that say what is unresolved, and why.
+pub(super) fn own_warnings(source: &Source, mutation: &Mutation<'_>) -> String {
+    warning_lines(source, mutation, |of_reason| of_reason)
+}
+
+/// The warnings that are `shown`, which is told whether one is that of the decision's reason.
+fn warning_lines(source: &Source, mutation: &Mutation<'_>, shown: impl Fn(bool) -> bool) -> String {
+    let own = format!("colocate: {}: ", mutation.decision.reason);
     let warnings = mutation.decision.warnings.iter().map(AsRef::as_ref);
-    warnings.map(|warning: &str| line(source, mutation, warning.trim_start_matches("colocate: ")))
+    let shown = warnings.filter(|warning: &&str| shown(warning.starts_with(&own)));
+    shown.map(|warning| line(source, mutation, warning.trim_start_matches("colocate: "))).collect()
 }
 
 /// No name is longer, and few explanations are.
 const MAX_LINE: usize = 2_000;
 
 fn line(source: &Source, mutation: &Mutation<'_>, text: &str) -> String {
+    line_at(source, mutation.object.position(), mutation, text)
+}
+
+fn line_at(source: &Source, position: Position, mutation: &Mutation<'_>, text: &str) -> String {
     let Mutation { object, namespace, name, .. } = mutation;
-    let (kind, line) = (object.kind(), object.position().line);
-    one_line(&format!("{}:{line}: {kind} {namespace}/{name}: {text}", source.name), MAX_LINE) + "\n"
+    one_line(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind()), MAX_LINE) + "\n"
 }

@@ -1,36 +1,98 @@
 //! Changed files, each replaced whole.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tempfile::{NamedTempFile, TempPath};
 
-/// Replaces each file by its new text, keeping its mode. A reader sees the old file or the new one, whole.
+/// A file's text, before and after.
+pub(super) struct Change<'t> {
+    pub(super) path: &'t Path,
+    pub(super) old: &'t str,
+    pub(super) new: &'t str,
+}
+
+/// Replaces each file by its new text, keeping its owner and mode. A reader sees the old file or the new one, whole.
 ///
-/// All new files are complete before the first takes its place, so that a full disk changes nothing.
-pub(super) fn all(texts: &BTreeMap<&Path, &str>) -> anyhow::Result<()> {
-    let prepared = texts
-        .iter()
-        .map(|(path, text)| prepare(path, text).with_context(|| format!("cannot write {}", path.display())))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    for (done, ((path, _), (file, target))) in texts.iter().zip(prepared).enumerate() {
-        file.persist(&target)
-            .with_context(|| format!("cannot write {}, after {done} of {} files", path.display(), texts.len()))?;
+/// All new files are complete before the first takes its place, so that a full disk changes nothing; if one cannot take
+/// its place all the same, those before it get their old text again.
+pub(super) fn all(changes: &[Change<'_>]) -> anyhow::Result<()> {
+    let prepare = |change: &Change<'_>| prepare(change.path, change.new).with_context(|| cannot_write(change.path));
+    let prepared = changes.iter().map(prepare).collect::<anyhow::Result<Vec<_>>>()?;
+    put_in_place(changes, prepared)
+}
+
+fn put_in_place(changes: &[Change<'_>], prepared: Vec<(TempPath, PathBuf)>) -> anyhow::Result<()> {
+    for (done, (change, (file, target))) in changes.iter().zip(prepared).enumerate() {
+        if let Err(error) = file.persist(&target) {
+            let failed = changes[..done].iter().filter(|change| put_back(change).is_err());
+            let failed: Vec<_> = failed.map(|change| change.path.display().to_string()).collect();
+            let error = anyhow!(error.error).context(cannot_write(change.path));
+            return Err(match &*failed.join(", ") {
+                "" => error,
+                files => error.context(format!("these files are changed already, and stay so: {files}")),
+            });
+        }
     }
     Ok(())
 }
 
+fn put_back(change: &Change<'_>) -> io::Result<()> {
+    let (file, target) = prepare(change.path, change.old)?;
+    Ok(file.persist(target)?)
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
 /// Writes a new file beside the old one, and closes it: there may be more files than may be open at once.
-fn prepare(path: &Path, text: &str) -> std::io::Result<(TempPath, PathBuf)> {
+fn prepare(path: &Path, text: &str) -> io::Result<(TempPath, PathBuf)> {
     // A file that was named by a link is replaced where it is, and the link stays.
     let target = fs::canonicalize(path)?;
     let folder = target.parent().unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(fs::metadata(&target)?.permissions())?;
+    let old = fs::metadata(&target)?;
+    keep_owner(&old, file.as_file())?;
+    // Last, since a change of the owner takes bits of the mode away.
+    file.as_file().set_permissions(old.permissions())?;
     file.as_file().sync_all()?;
     Ok((file.into_temp_path(), target))
+}
+
+/// Gives the new file the owner and the group of the old one, which only root may do where they are another's.
+fn keep_owner(old: &fs::Metadata, new: &File) -> io::Result<()> {
+    let (owner, of_new) = ((old.uid(), old.gid()), new.metadata()?);
+    if owner == (of_new.uid(), of_new.gid()) {
+        return Ok(());
+    }
+    fchown(new, Some(owner.0), Some(owner.1)).map_err(|error| {
+        let text = format!("its owner ({}:{}) could not be kept: {error}", owner.0, owner.1);
+        io::Error::new(error.kind(), text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_take_its_place_leaves_all_as_they_were() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| root.path().join(name));
+        for path in &paths {
+            fs::write(path, "old").unwrap();
+        }
+        let changes: Vec<_> = paths.iter().map(|path| Change { path, old: "old", new: "new" }).collect();
+        let mut prepared: Vec<_> = changes.iter().map(|change| prepare(change.path, change.new).unwrap()).collect();
+        prepared[1].1 = root.path().to_owned();
+        let error = put_in_place(&changes, prepared).unwrap_err();
+        assert_eq!(error.to_string(), cannot_write(changes[1].path));
+        assert!(changes.iter().all(|change| fs::read_to_string(change.path).unwrap() == "old"));
+        assert_eq!(root.path().read_dir().unwrap().count(), 2, "something was left behind");
+    }
 }

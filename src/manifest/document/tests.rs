@@ -58,23 +58,23 @@ fn a_text_that_is_json_is_read_as_json() {
 
 #[test]
 fn a_text_that_is_neither_is_refused_with_its_place() {
-    assert_eq!(refusal("a: 1\nb: [\n"), "line 2, column 4: unclosed bracket '['\n  2 | b: [\n    |    ^");
+    assert_eq!(refusal("a: 1\nb: [\n"), "2:4: unclosed bracket '['\n  2 | b: [\n    |    ^");
     for (text, place) in [
-        ("a: b: c\n", "line 1, column 5: mapping values are not allowed in this context"),
-        ("é: ü\r\n\u{a0}: *x\r\n", "line 2, column 4: while parsing node, found unknown anchor"),
-        ("a: 1\n b: 2\n", "line 2, column 3: mapping values are not allowed in this context"),
-        ("a: !!int x", "line 1, column 10: `x` is no whole number, which its tag says"),
+        ("a: b: c\n", "1:5: mapping values are not allowed in this context"),
+        ("é: ü\r\n\u{a0}: *x\r\n", "2:4: while parsing node, found unknown anchor"),
+        ("a: 1\n b: 2\n", "2:3: mapping values are not allowed in this context"),
+        ("a: !!int x", "1:10: `x` is no whole number, which its tag says"),
         // JSON, as it gets further than YAML.
-        ("{\"a\": \"\\x\"}", "line 1, column 7: invalid escape"),
-        ("{\"a\": 01, \"b\" \"c\"}", "line 1, column 15: invalid trailing content"),
-        ("{\"a\" 1}", "line 1, column 6: `:` is expected here"),
-        ("{\"a\": 1", "line 1, column 8: `,` or `}` is expected here"),
-        ("[1 2", "line 1, column 4: `,` or `]` is expected here"),
-        ("{\"a\": ", "line 1, column 7: a value is expected here"),
-        ("{\"a", "line 1, column 2: a string begins here and never ends"),
-        ("[\"a\\\"", "line 1, column 2: a string begins here and never ends"),
-        ("{\"a\": 1}\n{b: 2}", "line 2, column 2: a key in double quotes is expected here"),
-        ("{} x", "line 1, column 4:"),
+        ("{\"a\": \"\\x\"}", "1:7: invalid escape"),
+        ("{\"a\": 01, \"b\" \"c\"}", "1:15: invalid trailing content"),
+        ("{\"a\" 1}", "1:6: `:` is expected here"),
+        ("{\"a\": 1", "1:8: `,` or `}` is expected here"),
+        ("[1 2", "1:4: `,` or `]` is expected here"),
+        ("{\"a\": ", "1:7: a value is expected here"),
+        ("{\"a", "1:2: a string begins here and never ends"),
+        ("[\"a\\\"", "1:2: a string begins here and never ends"),
+        ("{\"a\": 1}\n{b: 2}", "2:2: a key in double quotes is expected here"),
+        ("{} x", "1:4:"),
     ] {
         let said = refusal(text);
         assert!(said.starts_with(place), "{text}: {said}");
@@ -84,23 +84,17 @@ fn a_text_that_is_neither_is_refused_with_its_place() {
 #[test]
 fn a_key_that_is_there_twice_is_refused_with_both_places() {
     for (text, place) in [
-        (
-            "a: 1\nb: 2\na: 3\n",
-            "line 3, column 1: the key `a` is in this mapping twice: keep this one, or the one in line 1",
-        ),
+        ("a: 1\nb: 2\na: 3\n", "3:1: the key `a` is in this mapping twice: keep this one, or the one in line 1"),
         (
             "{\"a\": {\"b\": 1,\n\"\\u0062\": 2}}",
-            "line 2, column 1: the key `b` is in this mapping twice: keep this one, or the one in line 1",
+            "2:1: the key `b` is in this mapping twice: keep this one, or the one in line 1",
         ),
         (
             "x: &x {b: 1}\ny:\n  a: 1\n  <<: *x\n  b: 2\n  'a': 3\n",
-            "line 6, column 3: the key `a` is in this mapping twice: keep this one, or the one in line 3",
+            "6:3: the key `a` is in this mapping twice: keep this one, or the one in line 3",
         ),
-        (
-            "1: a\n0x1: b\n",
-            "line 2, column 1: the key `1` is in this mapping twice: keep this one, or the one in line 1",
-        ),
-        ("true: a\n'true': b\n", "line 2, column 1: the key `true` is in this mapping twice"),
+        ("1: a\n0x1: b\n", "2:1: the key `1` is in this mapping twice: keep this one, or the one in line 1"),
+        ("true: a\n'true': b\n", "2:1: the key `true` is in this mapping twice"),
     ] {
         let said = refusal(text);
         assert!(said.starts_with(place), "{text}: {said}");
@@ -117,12 +111,12 @@ fn aliases_and_merge_keys_mean_what_kubectl_reads() {
     assert_eq!(values("x: {'<<': {a: 1}, !!merge <<: {b: 2}}")[0]["x"], json!({"<<": {"a": 1}, "b": 2}));
     assert_eq!(values("x: {<<: {<<: {a: 1}, b: 2}, c: 3}")[0]["x"], json!({"a": 1, "b": 2, "c": 3}));
     for value in ["1", "[1]", "~", "[[{}]]"] {
-        assert!(refusal(&format!("<<: {value}")).starts_with("line 1, column 5: a merge key (`<<`) takes a mapping"));
+        assert!(refusal(&format!("<<: {value}")).starts_with("1:5: a merge key (`<<`) takes a mapping"));
     }
     let said = refusal("a: &x\n  b: [*x]\n");
-    assert!(said.starts_with("line 2, column 7: an alias stands inside of what it stands for"), "{said}");
+    assert!(said.starts_with("2:7: an alias stands inside of what it stands for"), "{said}");
     let said = refusal("a: &x 1\n---\nb: *x\n");
-    assert!(said.starts_with("line 3, column 4: while parsing node, found unknown anchor"), "{said}");
+    assert!(said.starts_with("3:4: while parsing node, found unknown anchor"), "{said}");
 }
 
 #[test]

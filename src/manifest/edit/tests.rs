@@ -1,5 +1,7 @@
 //! Whole texts, before and after: `«new»` is what an edit inserts, `«old|new»` what it replaces.
 
+mod refusals;
+
 use super::*;
 use crate::engine::Workloads;
 
@@ -42,6 +44,10 @@ fn becomes(marked: &str) {
     assert_eq!(changed(&after), after, "a second time");
 }
 
+fn with_line(refusal: &Refusal) -> String {
+    format!("line {}: {refusal}", refusal.position().line)
+}
+
 /// What is said where nothing is changed.
 #[track_caller]
 fn refusal(text: &str) -> String {
@@ -49,11 +55,11 @@ fn refusal(text: &str) -> String {
     let mut edits = edits(&manifest);
     assert_eq!(edits.len(), 1, "{edits:?}");
     match edits.remove(0) {
-        Err(refusal) => refusal.to_string(),
+        Err(refusal) => with_line(&refusal),
         Ok(edit) => {
             let mut applied = manifest.apply(&[edit]);
             assert_eq!((&*applied.text, applied.refused.len()), (text, 1), "it was changed");
-            applied.refused.remove(0).1.to_string()
+            with_line(&applied.refused.remove(0).1)
         }
     }
 }
@@ -345,93 +351,6 @@ fn odd_blocks_are_changed_too() {
     becomes(&format!(
         "x: |\n  spec:\n    containers: []\n{pod}spec:\n«  schedulerName: stork\n»  a: |+\n    x\n\n\n  containers: >-\n    y\n   # no\n\n"
     ));
-}
-
-#[test]
-fn what_would_change_something_else_is_refused() {
-    let pod = "apiVersion: v1\nkind: Pod\n";
-    let said = |rest: &str| refusal(&format!("{pod}{rest}"));
-    assert_eq!(
-        said("x: &x {a: b}\nspec: *x\n"),
-        "line 4: `spec` is an alias: a change here would show wherever the same anchor is used; write it out in place of \
-         the alias"
-    );
-    assert_eq!(
-        said("spec: &x\n  a: b\nx: *x\n"),
-        "line 4: `spec` has an anchor that is used elsewhere: a change here would show there too; write it out in place \
-         of the aliases"
-    );
-    assert_eq!(
-        said("x: &x {schedulerName: default-scheduler}\nspec:\n  a: b\n  <<: *x\n"),
-        "line 6: a merge key (`<<`) brings `spec.schedulerName`: write it out where it is meant"
-    );
-    // Readers differ about which of the two wins.
-    let both = said("x: &x {schedulerName: other}\nspec:\n  schedulerName: default-scheduler\n  <<: [{}, *x]\n");
-    assert!(both.starts_with("line 6: a merge key (`<<`) brings `spec.schedulerName`"), "{both}");
-    assert_eq!(
-        refusal(&format!("x: &x {{spec: {{a: b}}}}\n<<: *x\n{pod}")),
-        "line 2: a merge key (`<<`) brings `spec`: write it out where it is meant"
-    );
-    for (rest, line) in
-        [("", 1), ("spec:\n", 3), ("spec: {}\n", 3), ("spec: ~\n", 3), ("spec: []\n", 3), ("spec: a\n", 3)]
-    {
-        assert!(
-            said(rest).starts_with(&format!("line {line}: `spec` is no mapping that holds something")),
-            "{}",
-            said(rest)
-        );
-    }
-    for value in ["1", "true", "[]", "{a: b}", "yes"] {
-        assert_eq!(
-            said(&format!("spec:\n  schedulerName: {value}\n")),
-            "line 4: `spec.schedulerName` is no text: write the name of a scheduler"
-        );
-    }
-    assert_eq!(
-        said("spec:\n  schedulerName: |-\n    default-scheduler\n"),
-        "line 5: `spec.schedulerName` is written over several lines (`|` or `>`): write it in one line"
-    );
-    assert_eq!(
-        said("spec:\n  schedulerName: &s default-scheduler\nx: *s\n"),
-        "line 4: `spec.schedulerName` cannot be set without a change to something else: set it by hand"
-    );
-    for rest in [
-        "spec:\n  schedulerName: !!null\n",
-        "spec:\n  schedulerName: !!null ~\n",
-        "spec:\n  schedulerName: &a\n",
-        "spec:\n  ? schedulerName\n",
-    ] {
-        assert!(said(rest).contains("`spec.schedulerName` cannot be set without a change"), "{rest}: {}", said(rest));
-    }
-}
-
-#[test]
-fn mappings_on_the_way_that_are_shared_are_refused() {
-    let deployment = "apiVersion: apps/v1\nkind: Deployment\n";
-    let said = refusal(&format!("{deployment}x: &x {{spec: {{a: b}}}}\nspec:\n  template: *x\n"));
-    assert!(said.starts_with("line 5: `spec.template` is an alias"), "{said}");
-    let said = refusal(&format!("{deployment}spec: &x\n  template: {{spec: {{a: b}}}}\ny: *x\n"));
-    assert!(said.starts_with("line 4: `spec` has an anchor"), "{said}");
-    let said = refusal(&format!("{deployment}x: &x {{template: {{spec: {{a: b}}}}}}\nspec:\n  <<: *x\n  a: b\n"));
-    assert!(said.starts_with("line 5: a merge key (`<<`) brings `spec.template`"), "{said}");
-    let list = "apiVersion: v1\nkind: List\nitems:\n";
-    let text = format!("{list}- &p\n  apiVersion: v1\n  kind: Pod\n  spec: {{a: b}}\n- *p\n- {{}}\n");
-    let manifest = Manifest::parse(&text).unwrap();
-    let said: Vec<_> = edits(&manifest).into_iter().map(|edit| edit.unwrap_err().to_string()).collect();
-    assert!(said[0].starts_with("line 5: `items[0]` has an anchor"), "{said:?}");
-    assert!(said[1].starts_with("line 8: `items[1]` is an alias"), "{said:?}");
-}
-
-#[test]
-fn a_bad_edit_leaves_the_others() {
-    let pod = |rest: &str| format!("---\napiVersion: v1\nkind: Pod\nspec: {rest}\n");
-    let (good, bad) = (pod("{a: b}"), pod("{schedulerName: &a }"));
-    let text = [&good, &bad, &good, &good, &bad].map(String::as_str).concat();
-    let manifest = Manifest::parse(&text).unwrap();
-    let edits: Vec<_> = edits(&manifest).into_iter().map(Result::unwrap).collect();
-    let applied = manifest.apply(&edits);
-    assert_eq!(applied.refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 4]);
-    assert_eq!(applied.text, text.replace("{a: b}", "{schedulerName: stork, a: b}"));
 }
 
 #[test]
