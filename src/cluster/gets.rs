@@ -110,7 +110,7 @@ impl Gets {
             let mut body = Vec::new();
             request::read(client, path, &mut body).await.map(|()| body)
         });
-        let refused = match asked.await.unwrap_or(Err(Cause::Silent(PATIENCE.as_secs()))) {
+        let refused = match asked.await.unwrap_or(Err(Cause::Timeout(PATIENCE.as_secs()))) {
             Ok(body) => return Ok(self.remember(path, Some(body.into()))),
             Err(cause) => Unanswered::new("get", resource, "", cause),
         };

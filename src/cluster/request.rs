@@ -34,6 +34,8 @@ pub(super) enum Cause {
     /// An ERROR event of a watch.
     #[error("{message}")]
     Event { code: u16, message: String },
+    #[error("no answer within {0} s")]
+    Timeout(u64),
     #[error("nothing came for {0} s, not even a bookmark, which comes every minute")]
     Silent(u64),
 }

@@ -26,8 +26,8 @@ const PAGE: usize = 500;
 /// An API server sends a bookmark every minute: two that did not come, and some more, are a connection that is dead.
 const SILENCE: Duration = Duration::from_secs(150);
 
-/// How long a page of a list may take.
-const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a page of a list may take, or the beginning of a watch.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// When the API server ends a watch, in seconds, so that watches spread again over its replicas.
 const WATCH_TIMEOUT: u64 = 290;
@@ -146,8 +146,8 @@ impl<K: Kind> Watch<K> {
         let (mut body, mut rest, mut count) = (Vec::new(), String::new(), 0);
         loop {
             let page = format!("{path}?limit={PAGE}{rest}");
-            let read = timeout(PAGE_TIMEOUT, request::read(&self.cluster.client, &page, &mut body));
-            read.await.unwrap_or(Err(Cause::Silent(PAGE_TIMEOUT.as_secs()))).map_err(failed)?;
+            let read = timeout(TIMEOUT, request::read(&self.cluster.client, &page, &mut body));
+            read.await.unwrap_or(Err(Cause::Timeout(TIMEOUT.as_secs()))).map_err(failed)?;
             let page: Page<'_> = serde_json::from_slice(&body).map_err(|error| failed(error.into()))?;
             self.freshness.heard();
             count += self.take_in(&listing, &page.items.unwrap_or_default());
@@ -184,13 +184,12 @@ impl<K: Kind> Watch<K> {
     /// Follows the changes from version `at` on, which goes along, until the API server ends the watch in order.
     async fn watch(&mut self, at: &mut String) -> Result<(), End> {
         let failed = |cause: Cause| End::Broken(Unanswered::new("watch", K::RESOURCE, K::GROUP, cause));
-        let silent = || Cause::Silent(SILENCE.as_secs());
         let path = format!(
             "{}?watch=true&allowWatchBookmarks=true&resourceVersion={at}&timeoutSeconds={WATCH_TIMEOUT}",
             K::path(self.namespace.as_deref())
         );
-        let opened = timeout(SILENCE, request::stream(&self.cluster.client, &path)).await;
-        let mut stream = match opened.unwrap_or_else(|_| Err(silent())).map_err(failed) {
+        let opened = timeout(TIMEOUT, request::stream(&self.cluster.client, &path)).await;
+        let mut stream = match opened.unwrap_or(Err(Cause::Timeout(TIMEOUT.as_secs()))).map_err(failed) {
             Err(End::Broken(failure)) if failure.code() == Some(410) => return Err(End::Expired),
             opened => opened?,
         };
@@ -198,7 +197,7 @@ impl<K: Kind> Watch<K> {
         let mut line = Vec::new();
         loop {
             let read = timeout(SILENCE, request::line(&mut stream, &mut line)).await;
-            if !read.map_err(|_| failed(silent()))?.map_err(|error| failed(error.into()))? {
+            if !read.map_err(|_| failed(Cause::Silent(SILENCE.as_secs())))?.map_err(|error| failed(error.into()))? {
                 return Ok(());
             }
             self.freshness.heard();
@@ -249,3 +248,6 @@ impl<K: Kind> Watch<K> {
         named
     }
 }
+
+#[cfg(test)]
+mod tests;
