@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -18,6 +18,8 @@ pub(crate) struct ControlPlane {
     description: Description,
     /// Ends the control plane when its standard input closes, as it does when this process ends, however it ends.
     supervisor: Child,
+    /// Its standard output: a line for each request.
+    answers: BufReader<ChildStdout>,
 }
 
 #[derive(Deserialize)]
@@ -54,12 +56,12 @@ impl ControlPlane {
             .spawn()
             .expect("the control plane was built");
         let mut line = String::new();
-        let stdout = supervisor.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("the supervisor writes text");
+        let mut answers = BufReader::new(supervisor.stdout.take().expect("it is piped"));
+        answers.read_line(&mut line).expect("the supervisor writes text");
         let description = serde_json::from_str(&line).unwrap_or_else(|_| {
             panic!("the control plane did not start: what it said stands above, if anything; {line}")
         });
-        Self { programs, description, supervisor }
+        Self { programs, description, supervisor, answers }
     }
 
     /// kubectl as its administrator.
@@ -92,6 +94,15 @@ impl ControlPlane {
         let mut command = Command::new(self.programs.join("controlplane"));
         command.args(["exec", "--"]).arg(program).stdin(Stdio::piped());
         command
+    }
+
+    /// Ends one of its parts, as `kube-scheduler`, in order.
+    pub(crate) fn stop(&mut self, part: &str) {
+        let stdin = self.supervisor.stdin.as_mut().expect("it is piped");
+        writeln!(stdin, "stop {part}").expect("the supervisor reads");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("the supervisor writes text");
+        assert!(answer.contains(r#""done""#), "cannot stop {part}: {answer}");
     }
 
     /// Ends it, and returns when it is gone.
