@@ -35,7 +35,6 @@ bench: ## Measure how fast it is, beside what it should be (10 minutes to build,
 	  cargo run --locked --quiet --profile $(BENCH_PROFILE) --example report
 
 bench-claims: ## Measure the cache of claims, up to a million of them (10 minutes to build, 5 to run, and Go)
-	@tests/controlplane/build >/dev/null
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example claims
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example claims -- $(if $(ROWS),--rows $(ROWS))
 

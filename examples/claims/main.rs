@@ -14,6 +14,7 @@ mod harness;
 mod shared;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -89,9 +90,9 @@ fn main() -> anyhow::Result<()> {
 fn lookups(rows: &[Row]) -> anyhow::Result<BTreeMap<usize, Lookup>> {
     let mut lookups = BTreeMap::new();
     for claims in rows.iter().map(|row| row.claims).chain([FEW]) {
-        if !lookups.contains_key(&claims) {
+        if let Entry::Vacant(entry) = lookups.entry(claims) {
             eprintln!("looking up one of {} claims", thousands(claims as u64));
-            lookups.insert(claims, Lookup::measure(population(claims))?);
+            entry.insert(Lookup::measure(population(claims))?);
         }
     }
     Ok(lookups)

@@ -27,7 +27,7 @@ use tokio::runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::population::{CLASSES, Population};
+use super::population::{CLASSES, NamedClass, Population};
 
 /// How often a watch says that it lives: as real ones do.
 const BOOKMARKS: Duration = Duration::from_mins(1);
@@ -201,11 +201,11 @@ impl Moment {
             ["api", "v1", "persistentvolumes"] => self.list(VOLUME, &[], "", query),
             ["api", "v1", "persistentvolumes", name] => Answer::object(None, VOLUME, name),
             ["apis", "storage.k8s.io", "v1", "storageclasses"] => {
-                self.list(CLASS, &CLASSES.each_ref().map(|class| class.object()), "", query)
+                self.list(CLASS, &CLASSES.each_ref().map(NamedClass::object), "", query)
             }
             ["apis", "storage.k8s.io", "v1", "storageclasses", name] => {
                 let found = CLASSES.iter().find(|class| class.name == name);
-                Answer::object(found.map(|class| class.object()), CLASS, name)
+                Answer::object(found.map(NamedClass::object), CLASS, name)
             }
             _ => Answer::status(StatusCode::NOT_FOUND, "NotFound", "the script has nothing of this"),
         }
