@@ -4,12 +4,12 @@
 //! from another. A target that is missed is said, and is no failure: another machine is another measure.
 
 mod divan;
-mod machine;
-mod server;
-mod table;
+#[path = "../shared/shared.rs"]
+mod shared;
 
 use std::fs;
 use std::io::{BufRead, IsTerminal, stdin};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -18,8 +18,7 @@ use bytes::Bytes;
 use colocate::probe::{Client, Load, Timings, Verdict as Answer};
 
 use self::divan::{Cost, Costs};
-use self::server::Server;
-use self::table::{Table, Verdict, thousands};
+use self::shared::{Server, Table, Verdict, machine, megabytes, thousands};
 
 /// The review that the targets are about: a new Deployment of 9 kB, which gets a patch.
 const SAMPLE: &str = "deployment-create";
@@ -199,7 +198,7 @@ impl Measured {
         if first == last {
             println!("\nThere is but one core: the server shares it with whoever asks.");
         }
-        let server = Server::start(*first)?;
+        let server = start(*first)?;
         pin(*last)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(Self::measure(&server))
@@ -263,6 +262,14 @@ async fn best(server: &Server, mut attempt: impl AsyncFnMut() -> anyhow::Result<
     best.context("no try")
 }
 
+/// A server on one core, which knows the claim of the sample.
+fn start(core: usize) -> anyhow::Result<Server> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    Server::start(&["taskset", "--cpu-list", &core.to_string()], |command| {
+        command.arg("--manifests").arg(examples.join("mysql")).arg(examples.join("report/claim.yaml"));
+    })
+}
+
 /// Keeps this process on one core, from here on.
 fn pin(core: usize) -> anyhow::Result<()> {
     let (core, id) = (core.to_string(), std::process::id().to_string());
@@ -287,9 +294,4 @@ fn whole(number: f64) -> String {
 #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
 fn kilobytes(bytes: usize) -> String {
     format!("{:.1} kB", bytes as f64 / 1e3)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }

@@ -1,9 +1,10 @@
-//! What whole-program tests and the playground stand on: a real Kubernetes control plane, and colocate in front of it.
+//! What whole-program tests, the playground and `make bench-claims` stand on: a real Kubernetes control plane, a scripted API
+//! server, and colocate in front of them.
 //!
 //! Everything here panics when it fails, with what was asked and what came back: a test has no better use for an error.
 //! Nothing sleeps: whatever takes time is watched until it is there.
 
-#![allow(dead_code, unused_imports, reason = "the tests and the playground each use their part of it")]
+#![allow(dead_code, unused_imports, reason = "each of its users uses a part of it")]
 #![allow(clippy::expect_used, reason = "it fails by panicking")]
 
 mod audit_log;
@@ -13,6 +14,8 @@ mod kubectl;
 mod lines;
 mod namespace;
 mod object;
+mod paging_api;
+mod population;
 mod storage;
 mod webhook;
 
@@ -21,6 +24,8 @@ pub(crate) use colocate::{Colocate, Decided};
 pub(crate) use control_plane::ControlPlane;
 pub(crate) use namespace::Namespace;
 pub(crate) use object::Object;
+pub(crate) use paging_api::PagingApi;
+pub(crate) use population::{CLASSES, NamedClass, NumberedClaim, Population, scramble};
 pub(crate) use storage::{OTHER_CLASS, PORTWORX_CLASS, volume};
 pub(crate) use webhook::{Namespaces, WEBHOOK};
 

@@ -90,17 +90,21 @@ impl Kubectl {
         })
     }
 
-    fn spawn(&self, line: &str) -> Child {
-        let spawned = Command::new(&self.program)
+    /// kubectl with the words of `line`, to be run in another way than here.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .args(self.namespace.iter().map(|namespace| format!("--namespace={namespace}")))
             .args(line.split_whitespace())
-            .env("KUBECACHEDIR", &self.cache)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+            .env("KUBECACHEDIR", &self.cache);
+        command
+    }
+
+    fn spawn(&self, line: &str) -> Child {
+        let mut command = self.command(line);
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         spawned.unwrap_or_else(|error| panic!("{}: {error}", self.program.display()))
     }
 }

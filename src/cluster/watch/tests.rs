@@ -73,13 +73,12 @@ async fn answer(
             (true, true) => WatchClasses,
         };
         asked.push(uri);
-        match script.iter().position(|(scripted, _)| *scripted == ask) {
-            Some(place) => send.send_response(script.remove(place).expect("it was found").1),
-            None => {
-                open.push(send);
-                claims_wait |= matches!(ask, ListClaims | WatchClaims);
-                classes_wait |= matches!(ask, ListClasses | WatchClasses);
-            }
+        if let Some(place) = script.iter().position(|(scripted, _)| *scripted == ask) {
+            send.send_response(script.remove(place).expect("it was found").1);
+        } else {
+            open.push(send);
+            claims_wait |= matches!(ask, ListClaims | WatchClaims);
+            classes_wait |= matches!(ask, ListClasses | WatchClasses);
         }
     }
     assert!(script.is_empty(), "nobody asked for {script:?}");
@@ -102,17 +101,19 @@ fn list(version: &str, items: &[Value]) -> Response {
 }
 
 fn watch(events: &[(&str, Value)]) -> Response {
-    ok(events.iter().map(|(kind, object)| format!("{}\n", json!({"type": kind, "object": object}))).collect())
+    let lines: Vec<_> =
+        events.iter().map(|(kind, object)| json!({"type": kind, "object": object}).to_string()).collect();
+    ok(lines.join("\n"))
 }
 
 /// A claim of the namespace `a`.
-fn claim(name: &str, version: &str, annotations: Value, spec: Value) -> Value {
+fn claim(name: &str, version: &str, annotations: &Value, spec: &Value) -> Value {
     let metadata = json!({"name": name, "namespace": "a", "resourceVersion": version, "annotations": annotations});
     json!({"metadata": metadata, "spec": spec})
 }
 
 fn of_class(name: &str, version: &str, class: &str) -> Value {
-    claim(name, version, Value::Null, json!({"storageClassName": class}))
+    claim(name, version, &Value::Null, &json!({"storageClassName": class}))
 }
 
 fn class(name: &str, version: &str, provisioner: &str, default: bool) -> Value {
@@ -162,20 +163,20 @@ async fn classes_come_and_go_and_change_and_claims_follow_them() {
     let annotated = claim(
         "annotated",
         "1",
-        json!({"volume.beta.kubernetes.io/storage-provisioner": "pxd.portworx.com"}),
-        json!({"storageClassName": "gone"}),
+        &json!({"volume.beta.kubernetes.io/storage-provisioner": "pxd.portworx.com"}),
+        &json!({"storageClassName": "gone"}),
     );
     let beta = claim(
         "beta",
         "1",
-        json!({"volume.beta.kubernetes.io/storage-class": "late"}),
-        json!({"storageClassName": "x"}),
+        &json!({"volume.beta.kubernetes.io/storage-class": "late"}),
+        &json!({"storageClassName": "x"}),
     );
     let claims = [
         of_class("plain", "1", "gone"),
         annotated,
         beta,
-        claim("default", "1", Value::Null, json!({})),
+        claim("default", "1", &Value::Null, &json!({})),
         of_class("late", "1", "late"),
     ];
     let followed = follow(vec![
@@ -210,7 +211,7 @@ async fn claims_are_bound_later_and_deleted_and_made_again() {
             ListClaims,
             list(
                 "1",
-                &[of_class("again", "1", "px"), claim("bound", "1", Value::Null, json!({"storageClassName": ""}))],
+                &[of_class("again", "1", "px"), claim("bound", "1", &Value::Null, &json!({"storageClassName": ""}))],
             ),
         ),
         (
@@ -221,7 +222,7 @@ async fn claims_are_bound_later_and_deleted_and_made_again() {
             WatchClaims,
             watch(&[
                 ("DELETED", of_class("again", "2", "px")),
-                ("MODIFIED", claim("bound", "3", provisioned, bound)),
+                ("MODIFIED", claim("bound", "3", &provisioned, &bound)),
                 ("ADDED", of_class("again", "4", "other")),
                 ("ADDED", of_class("gone", "5", "px")),
                 ("DELETED", of_class("gone", "6", "px")),
@@ -251,7 +252,7 @@ async fn a_bookmark_moves_the_place_where_a_watch_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn an_object_that_cannot_be_decoded_ends_nothing_and_what_was_known_of_it_stays() {
-    let odd = || claim("odd", "2", Value::Null, json!({"storageClassName": 1}));
+    let odd = || claim("odd", "2", &Value::Null, &json!({"storageClassName": 1}));
     let followed = follow(vec![
         (ListClaims, list("1", &[of_class("odd", "1", "px"), odd(), of_class("one", "1", "px")])),
         (ListClasses, list("1", &[class("px", "1", "pxd.portworx.com", false)])),

@@ -65,6 +65,12 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
+/// A number of bytes in MB.
+#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+pub(crate) fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

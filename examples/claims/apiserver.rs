@@ -1,0 +1,117 @@
+//! A real API server with many claims, and how long kubectl takes to list them.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use futures_util::{TryStreamExt, stream};
+use hyper::Request;
+use hyper::header::CONTENT_TYPE;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::runtime::{self, Runtime};
+
+use crate::harness::{CLASSES, ControlPlane, NumberedClaim, Population, scramble};
+use crate::median;
+
+/// How many objects are being created at any time: enough for etcd to write several at once.
+const AT_ONCE: usize = 64;
+
+/// After how many claims it is said how many there are.
+const STEP: usize = 5_000;
+
+/// How often kubectl is timed.
+const TIMES: usize = 3;
+
+const LIST: &str = "get pvc -A -o name";
+
+/// It ends with this value, or with this process if that is killed.
+pub(crate) struct ApiServer {
+    control_plane: ControlPlane,
+    client: Client,
+    runtime: Runtime,
+    /// All claims that there may be, in no order, so that the namespaces fill evenly.
+    claims: Vec<NumberedClaim>,
+    created: usize,
+}
+
+impl ApiServer {
+    /// One with the namespaces and the classes of `population`, and none of its claims.
+    pub(crate) fn start(population: Population) -> anyhow::Result<Self> {
+        let control_plane = ControlPlane::start();
+        // Nobody may do anything about a claim that is bound to no volume, least of all while it is measured.
+        for part in ["kwok", "kube-scheduler", "kube-controller-manager"] {
+            control_plane.request(&format!("stop {part}"));
+        }
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = runtime.block_on(client(control_plane.kubeconfig()))?;
+        let mut numbers: Vec<_> = (0..population.size()).collect();
+        numbers.sort_by_key(|number| scramble(*number as u64));
+        let claims = numbers.into_iter().map(|number| population.claim(number)).collect();
+        let server = Self { control_plane, client, runtime, claims, created: 0 };
+
+        let classes = CLASSES.iter().map(|class| ("/apis/storage.k8s.io/v1/storageclasses".to_owned(), class.object()));
+        let namespace = |name| format!(r#"{{"kind":"Namespace","apiVersion":"v1","metadata":{{"name":"{name}"}}}}"#);
+        let namespaces = population.namespaces().map(|name| ("/api/v1/namespaces".to_owned(), namespace(name)));
+        server.create(classes.chain(namespaces))?;
+        Ok(server)
+    }
+
+    /// Creates claims until there are so many.
+    pub(crate) fn fill(&mut self, claims: usize) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while self.created < claims {
+            let next = claims.min(self.created + STEP);
+            self.create(self.claims[self.created..next].iter().map(|claim| {
+                (format!("/api/v1/namespaces/{}/persistentvolumeclaims", claim.namespace), claim.draft())
+            }))?;
+            self.created = next;
+            eprintln!("  {next} of {claims} claims, {:.0} s", began.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    /// A claim of Portworx, as far at the end of the list as there is one.
+    pub(crate) fn witness(&self) -> anyhow::Result<&NumberedClaim> {
+        let created = self.claims[..self.created].iter().filter(|claim| claim.class().is_portworx());
+        created.max_by_key(|claim| (&claim.namespace, &claim.name)).context("there are no claims")
+    }
+
+    /// The administrator's kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        self.control_plane.kubeconfig()
+    }
+
+    /// The time that kubectl needs to list the names of all claims.
+    pub(crate) fn time_kubectl(&self) -> anyhow::Result<Duration> {
+        let kubectl = self.control_plane.kubectl();
+        // It learns what there is in the API, and says how many claims there are.
+        let listed = kubectl.run(LIST).stdout.lines().count();
+        ensure!(listed == self.created, "kubectl lists {listed} claims of {}", self.created);
+        let mut times = Vec::new();
+        for _ in 0..TIMES {
+            let began = Instant::now();
+            let status = kubectl.command(LIST).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+            times.push(began.elapsed());
+            ensure!(status.success(), "kubectl {LIST}: {status}");
+        }
+        Ok(median(times))
+    }
+
+    /// Creates objects: the path of each, and its JSON.
+    fn create(&self, objects: impl Iterator<Item = (String, String)>) -> anyhow::Result<()> {
+        let requests = objects.map(|(path, object)| {
+            let request = Request::post(path).header(CONTENT_TYPE, "application/json").body(object.into_bytes());
+            anyhow::Ok(async { anyhow::Ok(self.client.request_text(request?).await?) })
+        });
+        let created = stream::iter(requests).try_buffer_unordered(AT_ONCE).try_for_each(async |_| Ok(()));
+        self.runtime.block_on(created).context("cannot create an object")
+    }
+}
+
+async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}

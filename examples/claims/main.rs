@@ -1,0 +1,242 @@
+//! What `make bench-claims` prints: what colocate needs to know every claim of a cluster, as a table for the README.
+//!
+//! It starts a real control plane and an API server of a script, fills them with claims, and starts colocate at each. A
+//! target that is missed is said, and is no failure: another machine is another measure.
+
+mod apiserver;
+mod cache;
+mod lookups;
+mod row;
+
+#[path = "../../tests/harness/harness.rs"]
+mod harness;
+#[path = "../shared/shared.rs"]
+mod shared;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Parser;
+
+use self::apiserver::ApiServer;
+use self::cache::Cache;
+use self::harness::PagingApi;
+use self::lookups::Lookup;
+use self::row::{Row, Source, population};
+use self::shared::{Table, Verdict, machine, megabytes, thousands};
+
+/// Targets: bytes in RAM for so many claims, and how often the unit of a ratio.
+const RESIDENT: [(usize, u64); 2] = [(50_000, 32_000_000), (1_000_000, 200_000_000)];
+const KUBECTL: f64 = 1.0;
+const KUBECTL_AT: usize = 50_000;
+const LOOKUP: f64 = 5.0;
+const LOOKUP_AT: usize = 1_000_000;
+
+/// The number of claims whose look-up is the unit of the others.
+const FEW: usize = 1_000;
+
+/// Measure the cache of claims.
+#[derive(Debug, Parser)]
+struct Options {
+    /// What to measure: numbers of claims, and who serves them.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "CLAIMS-real|CLAIMS-scripted",
+        default_value = "1000-real,50000-real,50000-scripted,1000000-scripted"
+    )]
+    rows: Vec<Row>,
+}
+
+/// What a row shows.
+struct Figures {
+    row: Row,
+    sync: Duration,
+    resident: u64,
+    /// After another list, where the server can be made to ask for one.
+    relisted: Option<u64>,
+    /// How long kubectl took for the same claims.
+    kubectl: Option<Duration>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Options { rows } = Options::parse();
+    // For kube's client; only a second call can fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let began = Instant::now();
+
+    let lookups = lookups(&rows)?;
+    let mut figures = Vec::new();
+    for row in &rows {
+        if row.source == Source::Scripted {
+            figures.push(scripted(*row)?);
+        }
+    }
+    figures.extend(real(&rows)?);
+    figures.sort_by_key(|figures| rows.iter().position(|row| *row == figures.row));
+
+    println!("\n{}", introduction());
+    println!("{}", table(&figures, &lookups));
+    println!("{}", notes(&lookups));
+    println!("{}", targets(&figures, &lookups));
+    eprintln!("measured in {}", seconds(began.elapsed()));
+    Ok(())
+}
+
+/// What a look-up costs at each number of claims.
+fn lookups(rows: &[Row]) -> anyhow::Result<BTreeMap<usize, Lookup>> {
+    let mut lookups = BTreeMap::new();
+    for claims in rows.iter().map(|row| row.claims).chain([FEW]) {
+        if let Entry::Vacant(entry) = lookups.entry(claims) {
+            eprintln!("looking up one of {} claims", thousands(claims as u64));
+            entry.insert(Lookup::measure(population(claims))?);
+        }
+    }
+    Ok(lookups)
+}
+
+fn scripted(row: Row) -> anyhow::Result<Figures> {
+    eprintln!("{row}");
+    let population = population(row.claims);
+    let api = PagingApi::start(population)?;
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    fs::write(&kubeconfig, api.kubeconfig())?;
+
+    let portworx =
+        (0..row.claims).rev().map(|number| population.claim(number)).find(|claim| claim.class().is_portworx());
+    let witness = portworx.context("no claim is Portworx's")?;
+    let cache = Cache::measure(&kubeconfig, &witness)?;
+    // The new list ends before the witness, which is how its end is seen.
+    api.expire(witness.number);
+    let relisted = cache.resident_without(&witness)?;
+    eprintln!("  listed again: {}", megabytes(relisted));
+    Ok(Figures { row, sync: cache.sync, resident: cache.resident, relisted: Some(relisted), kubectl: None })
+}
+
+/// All rows of the real API server: there is one, to which more and more claims are added.
+fn real(rows: &[Row]) -> anyhow::Result<Vec<Figures>> {
+    let mut rows: Vec<_> = rows.iter().filter(|row| row.source == Source::Real).copied().collect();
+    rows.sort_by_key(|row| row.claims);
+    let Some(most) = rows.last() else { return Ok(Vec::new()) };
+    let mut server = ApiServer::start(population(most.claims))?;
+    let mut figures = Vec::new();
+    for row in rows {
+        eprintln!("{row}");
+        server.fill(row.claims)?;
+        let kubectl = server.time_kubectl()?;
+        eprintln!("  kubectl: {}", seconds(kubectl));
+        let cache = Cache::measure(server.kubeconfig(), server.witness()?)?;
+        figures.push(Figures {
+            row,
+            sync: cache.sync,
+            resident: cache.resident,
+            relisted: None,
+            kubectl: Some(kubectl),
+        });
+    }
+    Ok(figures)
+}
+
+fn introduction() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = machine::cpu_name(&info).unwrap_or("a processor without a name");
+    format!(
+        "Measured on {} cores of {cpu} by `make bench-claims`. The API server shares them with whoever asks it.\n",
+        machine::allowed_cores(&status).len()
+    )
+}
+
+fn table(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
+    let mut table = Table::new([
+        "claims",
+        "resident memory after the initial sync",
+        "after a relist",
+        "sync time",
+        "its ratio to kubectl's",
+        "a look-up",
+        "its ratio to that at 1,000",
+    ]);
+    for figures in figures {
+        let Figures { row, sync, resident, relisted, .. } = figures;
+        let shown = |ratio: Option<f64>| ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        table.row([
+            row.to_string(),
+            megabytes(*resident),
+            relisted.map(megabytes).unwrap_or_default(),
+            seconds(*sync),
+            shown(figures.ratio()),
+            lookups.get(&row.claims).map(|lookup| format!("{} ns", lookup.time.as_nanos())).unwrap_or_default(),
+            shown(lookup_ratio(lookups, row.claims)),
+        ]);
+    }
+    table
+}
+
+fn notes(lookups: &BTreeMap<usize, Lookup>) -> String {
+    let walks = lookups.values().map(Lookup::walk).fold(0.0, f64::max);
+    format!(
+        "Resident memory is all that the process has in RAM, the pages of its own file included: the most of three fresh starts, at\n\
+         rest. The sync time is that from the start of the process until it is ready, its ratio that to `kubectl get pvc -A -o name`:\n\
+         medians of three. A look-up is a hit, in random order, one of 1,000,000; the walk over the names is at most {walks:.1} ns of it.\n"
+    )
+}
+
+fn targets(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
+    let mut table = Table::new(["what", "target", "here", ""]);
+    for (claims, goal) in RESIDENT {
+        for figures in figures.iter().filter(|figures| figures.row.claims == claims) {
+            let mut memory = |when: &str, resident: u64| {
+                table.row([
+                    format!("{}: resident memory {when}", figures.row),
+                    format!("at most {} MB", goal / 1_000_000),
+                    megabytes(resident),
+                    Verdict::of(resident <= goal).to_string(),
+                ]);
+            };
+            memory("after the initial sync", figures.resident);
+            if let Some(relisted) = figures.relisted {
+                memory("after a relist", relisted);
+            }
+        }
+    }
+    let mut ratio = |what: String, goal: f64, ratio: f64| {
+        let verdict = Verdict::of(ratio <= goal).to_string();
+        table.row([what, format!("at most {goal}"), format!("{ratio:.2}"), verdict]);
+    };
+    for figures in figures.iter().filter(|figures| figures.row.claims == KUBECTL_AT) {
+        if let Some(times) = figures.ratio() {
+            ratio(format!("{}: sync time, as a ratio to kubectl's", figures.row), KUBECTL, times);
+        }
+    }
+    if let Some(times) = lookup_ratio(lookups, LOOKUP_AT) {
+        ratio("a look-up at 1,000,000 claims, as a ratio to that at 1,000".into(), LOOKUP, times);
+    }
+    table
+}
+
+impl Figures {
+    /// The sync time as a multiple of kubectl's time.
+    fn ratio(&self) -> Option<f64> {
+        Some(self.sync.as_secs_f64() / self.kubectl?.as_secs_f64())
+    }
+}
+
+fn lookup_ratio(lookups: &BTreeMap<usize, Lookup>, claims: usize) -> Option<f64> {
+    Some(lookups.get(&claims)?.time.as_secs_f64() / lookups.get(&FEW)?.time.as_secs_f64())
+}
+
+/// The time in the middle.
+fn median(times: impl IntoIterator<Item = Duration>) -> Duration {
+    let mut times: Vec<_> = times.into_iter().collect();
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}

@@ -1,0 +1,81 @@
+//! A row of the table: how many claims, and who serves them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::harness::Population;
+use crate::shared::thousands;
+
+/// So many claims of one API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) claims: usize,
+    pub(crate) source: Source,
+}
+
+/// Who serves them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// kube-apiserver, with etcd behind it.
+    Real,
+    /// One that makes its claims as they are asked for.
+    Scripted,
+}
+
+/// No row.
+#[derive(Debug, thiserror::Error)]
+#[error("a row is a number of claims and who serves them: 50000-real or 1000000-scripted")]
+pub(crate) struct NoRow;
+
+impl FromStr for Row {
+    type Err = NoRow;
+
+    fn from_str(text: &str) -> Result<Self, NoRow> {
+        let (claims, source) = text.split_once('-').ok_or(NoRow)?;
+        let source = match source {
+            "real" => Source::Real,
+            "scripted" => Source::Scripted,
+            _ => return Err(NoRow),
+        };
+        // The fewest of which some are Portworx's.
+        let claims = claims.parse().ok().filter(|claims| *claims >= 10).ok_or(NoRow)?;
+        Ok(Self { claims, source })
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.source {
+            Source::Real => "a real",
+            Source::Scripted => "a scripted",
+        };
+        write!(f, "{} of {source} API server", thousands(self.claims as u64))
+    }
+}
+
+/// So many claims, in as many namespaces as such a cluster has: 200 with 50,000 claims, 2,000 with a million.
+pub(crate) fn population(claims: usize) -> Population {
+    Population::new(claims, (claims / 500).clamp(200, 2_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_numbers_and_sources() {
+        let row = "50000-real".parse::<Row>().unwrap();
+        assert_eq!(row, Row { claims: 50_000, source: Source::Real });
+        assert_eq!(row.to_string(), "50,000 of a real API server");
+        assert_eq!("1000000-scripted".parse::<Row>().unwrap().source, Source::Scripted);
+        for text in ["", "50000", "0-real", "-real", "50000-kind", "many-real"] {
+            assert!(text.parse::<Row>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn namespaces_grow_with_the_claims() {
+        let namespaces = [1_000, 50_000, 1_000_000].map(|claims| population(claims).namespaces().count());
+        assert_eq!(namespaces, [200, 200, 2_000]);
+    }
+}
