@@ -17,13 +17,14 @@ pub enum Claims {
 }
 
 impl Claims {
-    /// The owner of each claim that a decision waits for, in their order. `patience` is how long the answer may take where
-    /// a claim, or what tells its owner, is not known.
+    /// The owner of each claim that a decision waits for, in their order. `patience` is how long the answer may take, and
+    /// `wait` how much of that a claim that is not there may be waited for.
     pub async fn owners(
         &self,
         namespace: &str,
         pending: &Pending<'_>,
         patience: Duration,
+        wait: Duration,
         metrics: &Metrics,
     ) -> Vec<Owner> {
         let mut owners: Vec<_> = pending.claims().iter().map(|claim| self.known(namespace, claim)).collect();
@@ -41,7 +42,8 @@ impl Claims {
         }
         match self {
             Self::Cluster(cluster) if !names.is_empty() && !enough => {
-                let question = Question { namespace, patience, may_wait: pending.may_wait() };
+                let wait = if pending.may_wait() { wait.min(patience) } else { Duration::ZERO };
+                let question = Question { namespace, patience, wait };
                 let found = cluster.owners(question, &names, |owners| pending.has_driver(owners)).await;
                 for (place, (owner, found)) in places.into_iter().zip(found) {
                     *place = owner;

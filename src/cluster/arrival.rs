@@ -22,10 +22,10 @@ const WITHOUT_SEAT: Duration = Duration::from_millis(500);
 pub struct Question<'q> {
     /// The namespace of all of them.
     pub namespace: &'q str,
-    /// How long the answer may take.
+    /// How long the answer to a GET of a volume may take, which is there.
     pub patience: Duration,
-    /// Whether to ask and wait for a claim that is not there.
-    pub may_wait: bool,
+    /// How long a claim that is not there may be asked and waited for.
+    pub wait: Duration,
 }
 
 /// How an owner was found.
@@ -79,11 +79,11 @@ impl Cluster {
         };
         let mut found: Vec<_> = owners.iter().map(Found::of).collect();
         let zip = |owners: Vec<_>, found| owners.into_iter().zip(found).collect();
-        if question.patience.is_zero() || enough(&owners) {
+        if enough(&owners) {
             return zip(owners, found);
         }
         self.ask_volumes(question, names, &mut owners, &mut found).await;
-        if !question.may_wait || enough(&owners) || !owners.iter().any(on_its_way) {
+        if question.wait.is_zero() || enough(&owners) || !owners.iter().any(on_its_way) {
             return zip(owners, found);
         }
         self.await_claims(question, names, &mut owners, &mut found, &enough).await;
@@ -124,7 +124,7 @@ impl Cluster {
         found: &mut [Found],
         enough: &impl Fn(&[Owner]) -> bool,
     ) {
-        let Question { namespace, patience, .. } = question;
+        let Question { namespace, wait, .. } = question;
         let seat = self.seats.take(namespace);
         // From here on every change is seen: what comes while the API server is asked is not missed.
         let mut changed = self.changed.subscribe();
@@ -158,7 +158,8 @@ impl Cluster {
                 tokio::select! {
                     Some((index, fetched)) = asked.next() => {
                         if let Some(owner) = fetched {
-                            open[index] &= on_its_way(&owner);
+                            // Its volume can be asked when the watch has brought it.
+                            open[index] &= on_its_way(&owner) || matches!(owner, Owner::Unknown(Unknown::VolumeMissing(_)));
                             (owners[index], found[index]) = (owner, Found::Fetched);
                         }
                         open[index] &= seat.is_some();
@@ -167,8 +168,8 @@ impl Cluster {
                 }
             }
         };
-        let patience = if seat.is_some() { patience } else { patience.min(WITHOUT_SEAT) };
-        let in_vain = timeout(patience, arrivals).await.is_err() && seat.is_some();
+        let wait = if seat.is_some() { wait } else { wait.min(WITHOUT_SEAT) };
+        let in_vain = timeout(wait, arrivals).await.is_err() && seat.is_some();
         for (owner, name) in owners.iter().zip(names).filter(|(owner, _)| on_its_way(owner)) {
             if in_vain {
                 self.in_vain.add(key(name), ());
@@ -218,7 +219,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(2);
     const LIMITS: ClaimLimits =
         ClaimLimits { wait: PATIENCE, max_waiters: 4, max_waiters_per_namespace: 2, max_gets: 2 };
-    const QUESTION: Question<'_> = Question { namespace: "demo", patience: PATIENCE, may_wait: true };
+    const QUESTION: Question<'_> = Question { namespace: "demo", patience: PATIENCE, wait: PATIENCE };
 
     const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404,"message":"gone"}"#;
     const FOUND: &str = r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":"px"}}"#;
@@ -393,7 +394,7 @@ mod tests {
     async fn who_may_not_wait_asks_for_no_claim() {
         let (cluster, server) = cluster();
         let asked = answer(server, 404, NOT_FOUND);
-        let question = Question { may_wait: false, ..QUESTION };
+        let question = Question { wait: Duration::ZERO, ..QUESTION };
         assert_eq!(ask(&cluster, question, &["one"]).await, [(Owner::Missing, Found::Missing)]);
         drop(cluster);
         assert_eq!(asked.await.unwrap(), HashMap::new());
@@ -405,7 +406,7 @@ mod tests {
         let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
         cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
         let asked = answer(server, 200, VOLUME);
-        let question = Question { may_wait: false, ..QUESTION };
+        let question = Question { wait: Duration::ZERO, ..QUESTION };
         for found in [Found::Fetched, Found::Cached] {
             let answer = ask(&cluster, question, &["one"]).await;
             assert!(is_driver(&answer[0].0) && answer[0].1 == found, "{answer:?}");
@@ -415,11 +416,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_claim_that_comes_bound_by_hand_has_its_volume_asked() {
+        let (cluster, mut server) = cluster();
+        let bound = r#"{"metadata":{"name":"one"},"spec":{"storageClassName":"","volumeName":"pv"}}"#;
+        let script = async {
+            let (_, send) = server.next_request().await.unwrap();
+            send.send_response(respond(200, bound));
+            sleep(Duration::from_millis(10)).await;
+            let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+            cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
+            cluster.arrived(Some("demo"), Some("one"));
+            let (request, send) = server.next_request().await.unwrap();
+            assert_eq!(request.uri().path(), "/api/v1/persistentvolumes/pv");
+            send.send_response(respond(200, VOLUME));
+        };
+        let (answer, ()) = tokio::join!(ask(&cluster, QUESTION, &["one"]), script);
+        assert!(is_driver(&answer[0].0), "{answer:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_get_ends_with_the_last_who_asks_and_the_next_one_begins_anew() {
         let (cluster, mut server) = cluster();
         // Who waits in vain without a seat may ask again.
         let _seats = [cluster.seats.take("demo").unwrap(), cluster.seats.take("demo").unwrap()];
-        let question = Question { patience: Duration::from_millis(100), ..QUESTION };
+        let question = Question { wait: Duration::from_millis(100), ..QUESTION };
         let (first, abandoned) = tokio::join!(ask(&cluster, question, &["one"]), server.next_request());
         assert_eq!((first[0].1, abandoned.is_some()), (Found::Missing, true));
         let answer = async {

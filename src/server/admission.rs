@@ -14,7 +14,7 @@ pub struct Admission {
     claims: Claims,
     presences: Presences,
     /// How long a pod may be made to wait for a claim.
-    patience: Duration,
+    wait: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -25,15 +25,9 @@ impl std::fmt::Debug for Admission {
 }
 
 impl Admission {
-    /// `patience` is how long a pod may be made to wait for a claim that does not exist yet.
-    pub fn new(
-        policy: Policy,
-        claims: Claims,
-        presences: Presences,
-        patience: Duration,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { policy, claims, presences, patience, metrics }
+    /// `wait` is how long a pod may be made to wait for a claim that does not exist yet.
+    pub fn new(policy: Policy, claims: Claims, presences: Presences, wait: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { policy, claims, presences, wait, metrics }
     }
 
     /// Answers a review; `timeout` is how long its sender waits for the answer.
@@ -47,8 +41,8 @@ impl Admission {
         let decision = match examine(&self.policy, request) {
             Step::Decided(decision) => decision,
             Step::Resolve(pending) => {
-                let patience = self.patience.min(share(timeout));
-                let owners = self.claims.owners(request.namespace(), &pending, patience, &self.metrics).await;
+                let (namespace, patience) = (request.namespace(), share(timeout));
+                let owners = self.claims.owners(namespace, &pending, patience, self.wait, &self.metrics).await;
                 pending.decide(&owners, |driver| self.presences.of(driver))
             }
         };
