@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::{Cluster, Found, Question};
+use crate::cluster::{Cluster, Found, Question, Sought};
 use crate::engine::{ClaimRef, Inventory, Owner, Pending, Unknown};
 use crate::metrics::Metrics;
 
@@ -44,10 +44,11 @@ impl Claims {
             Self::Cluster(cluster) if !names.is_empty() && !enough => {
                 let wait = if pending.may_wait() { wait.min(patience) } else { Duration::ZERO };
                 let question = Question { namespace, patience, wait };
-                let found = cluster.owners(question, &names, |owners| pending.has_driver(owners)).await;
-                for (place, (owner, found)) in places.into_iter().zip(found) {
-                    *place = owner;
-                    metrics.looked_up(found.as_str());
+                let enough = |sought: &[Sought<'_>]| pending.has_driver(sought.iter().map(|claim| &claim.owner));
+                let found = cluster.owners(question, &names, enough).await;
+                for (place, claim) in places.into_iter().zip(found) {
+                    *place = claim.owner;
+                    metrics.looked_up(claim.found.as_str());
                 }
             }
             _ => places.iter().for_each(|owner| metrics.looked_up(Found::of(owner).as_str())),

@@ -34,6 +34,7 @@ use report::Report;
 use seats::Seats;
 use watch::Watch;
 
+pub(crate) use arrival::Sought;
 pub use arrival::{Found, Question};
 pub use request::Unanswered;
 pub use snapshot::{Snapshot, SnapshotError};

@@ -58,111 +58,134 @@ impl Found {
     }
 }
 
-/// Whether something is still to come: the claim, or the class that it names.
-fn on_its_way(owner: &Owner) -> bool {
-    matches!(owner, Owner::Missing | Owner::Unknown(Unknown::ClassMissing(_)))
+/// A claim, and what was found out about it so far.
+#[derive(Debug)]
+pub(crate) struct Sought<'n> {
+    name: &'n str,
+    /// Its owner.
+    pub(crate) owner: Owner,
+    /// How that was found.
+    pub(crate) found: Found,
+}
+
+impl Sought<'_> {
+    /// Whether something is still to come: the claim, or the class that it names.
+    fn is_on_its_way(&self) -> bool {
+        matches!(self.owner, Owner::Missing | Owner::Unknown(Unknown::ClassMissing(_)))
+    }
+
+    /// Whether it is known, and only the volume that it is bound to can tell its owner.
+    fn lacks_volume(&self) -> bool {
+        matches!(self.owner, Owner::Unknown(Unknown::VolumeMissing(_)))
+    }
+
+    fn learn(&mut self, owner: Owner, found: Found) {
+        (self.owner, self.found) = (owner, found);
+    }
 }
 
 impl Cluster {
-    /// The owners of the claims of these names, and how each was found. Ends as soon as `enough` says that these owners
-    /// are, or there is nothing more to find out.
-    pub(crate) async fn owners(
+    /// The owners of the claims of these names. Ends as soon as `enough` says that these owners are, or there is nothing
+    /// more to find out.
+    pub(crate) async fn owners<'n>(
         &self,
         question: Question<'_>,
-        names: &[&str],
-        enough: impl Fn(&[Owner]) -> bool,
-    ) -> Vec<(Owner, Found)> {
-        let namespace = question.namespace;
-        let mut owners: Vec<Owner> = {
+        names: &[&'n str],
+        enough: impl Fn(&[Sought<'n>]) -> bool,
+    ) -> Vec<Sought<'n>> {
+        let mut sought: Vec<_> = {
             let inventory = self.inventory();
-            names.iter().map(|name| inventory.owner(namespace, name)).collect()
+            let look_up = |name: &&'n str| {
+                let owner = inventory.owner(question.namespace, name);
+                Sought { name, found: Found::of(&owner), owner }
+            };
+            names.iter().map(look_up).collect()
         };
-        let mut found: Vec<_> = owners.iter().map(Found::of).collect();
-        let zip = |owners: Vec<_>, found| owners.into_iter().zip(found).collect();
-        if enough(&owners) {
-            return zip(owners, found);
+        if enough(&sought) {
+            return sought;
         }
-        self.ask_volumes(question, names, &mut owners, &mut found).await;
-        if question.wait.is_zero() || enough(&owners) || !owners.iter().any(on_its_way) {
-            return zip(owners, found);
+        self.ask_volumes(question, &mut sought).await;
+        if !question.wait.is_zero() && !enough(&sought) && sought.iter().any(Sought::is_on_its_way) {
+            self.await_claims(question, &mut sought, enough).await;
+            // A claim that has only just come may be bound already.
+            self.ask_volumes(question, &mut sought).await;
         }
-        self.await_claims(question, names, &mut owners, &mut found, &enough).await;
-        // A claim that has only just come may be bound already.
-        self.ask_volumes(question, names, &mut owners, &mut found).await;
-        zip(owners, found)
+        sought
     }
 
     /// Asks for the volumes that alone tell the owners of their claims. Volumes are not watched: few claims need one, and
     /// what a volume tells never changes, so that it is asked once and kept with its claim.
-    async fn ask_volumes(&self, question: Question<'_>, names: &[&str], owners: &mut [Owner], found: &mut [Found]) {
+    async fn ask_volumes(&self, question: Question<'_>, sought: &mut [Sought<'_>]) {
         let namespace = question.namespace;
-        let asked = owners.iter_mut().zip(names).zip(found).filter_map(|((owner, name), found)| {
-            let Owner::Unknown(Unknown::VolumeMissing(volume)) = owner else { return None };
-            let volume = volume.clone();
-            Some(async move {
-                let path = format!("/api/v1/persistentvolumes/{volume}");
-                let Ok(Some(json)) = self.gets.get(&self.client, "persistentvolumes", path).await else { return };
-                let Some(read) = decode::<PersistentVolume<'_>>("persistentvolume", &volume, &json) else { return };
-                self.update(|inventory| inventory.volume_told(namespace, name, &volume, &read.facts()));
-                let told = self.inventory().owner(namespace, name);
-                if told != Owner::Missing {
-                    (*owner, *found) = (told, Found::Fetched);
-                }
+        let asked: Vec<_> = sought
+            .iter_mut()
+            .filter_map(|claim| {
+                let Owner::Unknown(Unknown::VolumeMissing(volume)) = &claim.owner else { return None };
+                let volume = volume.clone();
+                Some(async move {
+                    let path = format!("/api/v1/persistentvolumes/{volume}");
+                    let Ok(Some(json)) = self.gets.get(&self.client, "persistentvolumes", path).await else { return };
+                    let Some(read) = decode::<PersistentVolume<'_>>("persistentvolume", &volume, &json) else { return };
+                    self.update(|inventory| inventory.volume_told(namespace, claim.name, &volume, &read.facts()));
+                    match self.inventory().owner(namespace, claim.name) {
+                        Owner::Missing => {}
+                        told => claim.learn(told, Found::Fetched),
+                    }
+                })
             })
-        });
-        let asked: Vec<_> = asked.collect();
+            .collect();
         if !asked.is_empty() {
             let _ = timeout(question.patience, join_all(asked)).await;
         }
     }
 
-    async fn await_claims(
+    async fn await_claims<'n>(
         &self,
         question: Question<'_>,
-        names: &[&str],
-        owners: &mut [Owner],
-        found: &mut [Found],
-        enough: &impl Fn(&[Owner]) -> bool,
+        sought: &mut [Sought<'n>],
+        enough: impl Fn(&[Sought<'n>]) -> bool,
     ) {
         let Question { namespace, wait, .. } = question;
+        let key = |name: &str| (namespace.to_owned(), name.to_owned());
         let seat = self.seats.take(namespace);
         // From here on every change is seen: what comes while the API server is asked is not missed.
         let mut changed = self.changed.subscribe();
-        let key = |name: &str| (namespace.to_owned(), name.to_owned());
-        let mut open: Vec<bool> = owners
+        // Whether there is hope for each.
+        let mut open: Vec<_> = sought
             .iter()
-            .zip(names)
-            .map(|(owner, name)| on_its_way(owner) && self.in_vain.get(&key(name)).is_none())
+            .map(|claim| claim.is_on_its_way() && self.in_vain.get(&key(claim.name)).is_none())
+            .map(|open| open && seat.is_some())
             .collect();
-        let mut asked: FuturesUnordered<_> = (0..names.len())
-            .filter(|index| open[*index] && owners[*index] == Owner::Missing)
-            .map(|index| async move { (index, self.fetch(namespace, names[index]).await) })
-            .collect();
-        if seat.is_none() {
-            owners.iter().zip(&mut open).for_each(|(owner, open)| *open &= *owner == Owner::Missing);
+        let mut asked = FuturesUnordered::new();
+        for (index, claim) in sought.iter().enumerate() {
+            if claim.owner == Owner::Missing && self.in_vain.get(&key(claim.name)).is_none() {
+                let name = claim.name;
+                asked.push(async move { (index, self.fetch(namespace, name).await) });
+            }
         }
         let arrivals = async {
             loop {
-                for index in 0..names.len() {
-                    if open[index] {
-                        let owner = self.inventory().owner(namespace, names[index]);
-                        open[index] = on_its_way(&owner);
-                        if owner != Owner::Missing {
-                            (owners[index], found[index]) = (owner, Found::Waited);
+                for (claim, open) in sought.iter_mut().zip(&mut open) {
+                    if *open || claim.is_on_its_way() {
+                        match self.inventory().owner(namespace, claim.name) {
+                            Owner::Missing => {}
+                            owner => {
+                                claim.learn(owner, Found::Waited);
+                                *open &= claim.is_on_its_way();
+                            }
                         }
                     }
                 }
-                if enough(owners) || !open.contains(&true) {
+                if enough(sought) || (asked.is_empty() && !open.contains(&true)) {
                     return;
                 }
                 tokio::select! {
                     Some((index, fetched)) = asked.next() => {
-                        if let Some(owner) = fetched {
+                        if let Some(owner) = fetched && sought[index].is_on_its_way() {
+                            sought[index].learn(owner, Found::Fetched);
                             // Its volume can be asked when the watch has brought it.
-                            open[index] &= on_its_way(&owner) || matches!(owner, Owner::Unknown(Unknown::VolumeMissing(_)));
-                            (owners[index], found[index]) = (owner, Found::Fetched);
+                            open[index] &= sought[index].is_on_its_way() || sought[index].lacks_volume();
                         }
-                        open[index] &= seat.is_some();
                     }
                     told = changed.changed() => if told.is_err() { return },
                 }
@@ -170,15 +193,15 @@ impl Cluster {
         };
         let wait = if seat.is_some() { wait } else { wait.min(WITHOUT_SEAT) };
         let in_vain = timeout(wait, arrivals).await.is_err() && seat.is_some();
-        for (owner, name) in owners.iter().zip(names).filter(|(owner, _)| on_its_way(owner)) {
+        for claim in sought.iter().filter(|claim| claim.is_on_its_way()) {
             if in_vain {
-                self.in_vain.add(key(name), ());
+                self.in_vain.add(key(claim.name), ());
             }
-            if *owner == Owner::Missing && self.told.add(key(name), ()) {
+            if claim.owner == Owner::Missing && self.told.add(key(claim.name), ()) {
                 // A controller reads no warning: this line is all that an operator sees.
                 tracing::warn!(
                     namespace,
-                    claim = name,
+                    claim = claim.name,
                     "a pod was decided without its claim, which does not exist; its scheduler cannot be changed later"
                 );
             }
@@ -199,254 +222,4 @@ fn decode<'j, T: Deserialize<'j>>(what: &str, name: &str, json: &'j [u8]) -> Opt
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::sync::Arc;
-
-    use kube::Client;
-    use kube::client::Body;
-    use tokio::task::JoinHandle;
-    use tokio::time::{Instant, sleep};
-    use tower_test::mock::{self, Handle};
-
-    use super::*;
-    use crate::config::ClaimLimits;
-    use crate::engine::{Claim, Class};
-    use crate::metrics::Metrics;
-
-    type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
-
-    const PATIENCE: Duration = Duration::from_secs(2);
-    const LIMITS: ClaimLimits =
-        ClaimLimits { wait: PATIENCE, max_waiters: 4, max_waiters_per_namespace: 2, max_gets: 2 };
-    const QUESTION: Question<'_> = Question { namespace: "demo", patience: PATIENCE, wait: PATIENCE };
-
-    const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404,"message":"gone"}"#;
-    const FOUND: &str = r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":"px"}}"#;
-    const VOLUME: &str = r#"{"metadata":{"name":"pv"},"spec":{"csi":{"driver":"pxd.portworx.com"}}}"#;
-
-    fn cluster() -> (Cluster, Server) {
-        let (service, server) = mock::pair();
-        let cluster = Cluster::new(Client::new(service, "default"), LIMITS, Arc::new(Metrics::default()));
-        add_class(&cluster, "px");
-        (cluster, server)
-    }
-
-    fn add_class(cluster: &Cluster, name: &str) {
-        let none = |_: &str| None::<&str>;
-        cluster.update(|inventory| inventory.insert_class(name, Class::new(none, "pxd.portworx.com", 0, none)));
-        cluster.arrived(None, Some(name));
-    }
-
-    fn arrive(cluster: &Cluster, name: &str, class: &str) {
-        let claim = Claim::new(|_| None::<&str>, Some(class), None);
-        cluster.update(|inventory| inventory.insert_claim("demo", name, &claim));
-        cluster.arrived(Some("demo"), Some(name));
-    }
-
-    fn respond(status: u16, body: &str) -> hyper::Response<Body> {
-        hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
-    }
-
-    /// An API server that answers each GET with a status and a body, until the cluster is dropped, and counts them.
-    fn answer(mut server: Server, status: u16, body: &'static str) -> JoinHandle<HashMap<String, usize>> {
-        tokio::spawn(async move {
-            let mut asked = HashMap::new();
-            while let Some((request, send)) = server.next_request().await {
-                *asked.entry(request.uri().path().to_owned()).or_default() += 1;
-                send.send_response(respond(status, body));
-            }
-            asked
-        })
-    }
-
-    fn is_driver(owner: &Owner) -> bool {
-        matches!(owner, Owner::Provisioner { .. })
-    }
-
-    async fn ask(cluster: &Cluster, question: Question<'_>, names: &[&str]) -> Vec<(Owner, Found)> {
-        cluster.owners(question, names, |owners| owners.iter().any(is_driver)).await
-    }
-
-    async fn found(cluster: &Cluster, names: &[&str]) -> Vec<Found> {
-        ask(cluster, QUESTION, names).await.into_iter().map(|(_, found)| found).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_thousand_pods_ask_once_for_one_claim() {
-        let (cluster, mut server) = cluster();
-        let pods = join_all((0..1000).map(|_| ask(&cluster, QUESTION, &["one"])));
-        let answer = async {
-            let (request, send) = server.next_request().await.unwrap();
-            assert_eq!(request.uri().path(), "/api/v1/namespaces/demo/persistentvolumeclaims/one");
-            send.send_response(respond(200, FOUND));
-        };
-        let (answers, ()) = tokio::join!(pods, answer);
-        assert!(answers.iter().flatten().all(|(owner, found)| is_driver(owner) && *found == Found::Fetched));
-        drop(cluster);
-        assert!(server.next_request().await.is_none(), "nobody asked again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn claims_are_waited_for_together_and_one_of_a_driver_is_enough() {
-        let (cluster, server) = cluster();
-        let asked = answer(server, 404, NOT_FOUND);
-        let begun = Instant::now();
-        let arrival = async {
-            sleep(Duration::from_millis(300)).await;
-            arrive(&cluster, "two", "px");
-        };
-        let (found, ()) = tokio::join!(found(&cluster, &["one", "two"]), arrival);
-        assert_eq!(begun.elapsed(), Duration::from_millis(300));
-        assert_eq!(found, [Found::Missing, Found::Waited]);
-        drop(cluster);
-        assert!(asked.await.unwrap().values().all(|count| *count == 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_claim_whose_class_has_not_come_yet_waits_for_that() {
-        let (cluster, server) = cluster();
-        arrive(&cluster, "one", "later");
-        let asked = answer(server, 404, NOT_FOUND);
-        let arrival = async {
-            sleep(Duration::from_millis(300)).await;
-            add_class(&cluster, "later");
-        };
-        let (found, ()) = tokio::join!(found(&cluster, &["one"]), arrival);
-        assert_eq!(found, [Found::Waited]);
-        drop(cluster);
-        assert_eq!(asked.await.unwrap(), HashMap::new(), "the claim is known");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_api_server_that_does_not_answer_keeps_nobody_from_the_watch() {
-        let (cluster, _server) = cluster();
-        let arrival = async {
-            sleep(Duration::from_millis(300)).await;
-            arrive(&cluster, "one", "px");
-        };
-        let (found, ()) = tokio::join!(found(&cluster, &["one"]), arrival);
-        assert_eq!(found, [Found::Waited]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_claim_that_was_waited_for_in_vain_is_not_for_a_while_unless_it_comes() {
-        let (cluster, server) = cluster();
-        let asked = answer(server, 404, NOT_FOUND);
-        for wait in [PATIENCE, Duration::ZERO] {
-            let begun = Instant::now();
-            assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
-            assert_eq!(begun.elapsed(), wait);
-        }
-        // Another claim is.
-        let begun = Instant::now();
-        assert_eq!(found(&cluster, &["one", "two"]).await, [Found::Missing, Found::Missing]);
-        assert_eq!(begun.elapsed(), PATIENCE);
-
-        arrive(&cluster, "one", "px");
-        cluster.update(|inventory| inventory.remove_claim("demo", "one"));
-        let begun = Instant::now();
-        assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
-        assert_eq!(begun.elapsed(), PATIENCE, "it came and went");
-
-        sleep(super::super::IN_VAIN_FOR).await;
-        let begun = Instant::now();
-        assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
-        assert_eq!(begun.elapsed(), PATIENCE, "it is long ago");
-        drop(cluster);
-        let asked = asked.await.unwrap();
-        assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_waits_beside_another_asks_no_more_what_was_answered() {
-        let (cluster, server) = cluster();
-        let asked = answer(server, 404, NOT_FOUND);
-        let second = async {
-            sleep(Duration::from_millis(500)).await;
-            found(&cluster, &["one"]).await
-        };
-        let begun = Instant::now();
-        let (first, second) = tokio::join!(found(&cluster, &["one"]), second);
-        assert_eq!((first, second), (vec![Found::Missing], vec![Found::Missing]));
-        assert_eq!(begun.elapsed(), Duration::from_millis(2500), "the GET is spared, and not the wait");
-        drop(cluster);
-        assert_eq!(asked.await.unwrap().values().sum::<usize>(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_a_seat_the_answer_is_awaited_and_nothing_else() {
-        let (cluster, server) = cluster();
-        let seats = [cluster.seats.take("demo").unwrap(), cluster.seats.take("demo").unwrap()];
-        let begun = Instant::now();
-        assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
-        assert_eq!(begun.elapsed(), WITHOUT_SEAT, "the API server does not answer");
-        let asked = answer(server, 404, NOT_FOUND);
-        let begun = Instant::now();
-        assert_eq!(found(&cluster, &["two"]).await, [Found::Missing]);
-        assert_eq!(begun.elapsed(), Duration::ZERO);
-        drop(seats);
-        drop(cluster);
-        assert!(asked.await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_may_not_wait_asks_for_no_claim() {
-        let (cluster, server) = cluster();
-        let asked = answer(server, 404, NOT_FOUND);
-        let question = Question { wait: Duration::ZERO, ..QUESTION };
-        assert_eq!(ask(&cluster, question, &["one"]).await, [(Owner::Missing, Found::Missing)]);
-        drop(cluster);
-        assert_eq!(asked.await.unwrap(), HashMap::new());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_volume_that_alone_tells_the_owner_is_asked_once_also_by_who_may_not_wait() {
-        let (cluster, server) = cluster();
-        let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
-        cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
-        let asked = answer(server, 200, VOLUME);
-        let question = Question { wait: Duration::ZERO, ..QUESTION };
-        for found in [Found::Fetched, Found::Cached] {
-            let answer = ask(&cluster, question, &["one"]).await;
-            assert!(is_driver(&answer[0].0) && answer[0].1 == found, "{answer:?}");
-        }
-        drop(cluster);
-        assert_eq!(asked.await.unwrap(), HashMap::from([("/api/v1/persistentvolumes/pv".to_owned(), 1)]));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_claim_that_comes_bound_by_hand_has_its_volume_asked() {
-        let (cluster, mut server) = cluster();
-        let bound = r#"{"metadata":{"name":"one"},"spec":{"storageClassName":"","volumeName":"pv"}}"#;
-        let script = async {
-            let (_, send) = server.next_request().await.unwrap();
-            send.send_response(respond(200, bound));
-            sleep(Duration::from_millis(10)).await;
-            let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
-            cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
-            cluster.arrived(Some("demo"), Some("one"));
-            let (request, send) = server.next_request().await.unwrap();
-            assert_eq!(request.uri().path(), "/api/v1/persistentvolumes/pv");
-            send.send_response(respond(200, VOLUME));
-        };
-        let (answer, ()) = tokio::join!(ask(&cluster, QUESTION, &["one"]), script);
-        assert!(is_driver(&answer[0].0), "{answer:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_get_ends_with_the_last_who_asks_and_the_next_one_begins_anew() {
-        let (cluster, mut server) = cluster();
-        // Who waits in vain without a seat may ask again.
-        let _seats = [cluster.seats.take("demo").unwrap(), cluster.seats.take("demo").unwrap()];
-        let question = Question { wait: Duration::from_millis(100), ..QUESTION };
-        let (first, abandoned) = tokio::join!(ask(&cluster, question, &["one"]), server.next_request());
-        assert_eq!((first[0].1, abandoned.is_some()), (Found::Missing, true));
-        let answer = async {
-            let (_, send) = server.next_request().await.unwrap();
-            send.send_response(respond(200, FOUND));
-        };
-        let (second, ()) = tokio::join!(ask(&cluster, question, &["one"]), answer);
-        assert_eq!(second[0].1, Found::Fetched);
-    }
-}
+mod tests;

@@ -1,0 +1,254 @@
+//! Claims on their way, and an API server that is asked for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::Client;
+use kube::client::Body;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tower_test::mock::{self, Handle};
+
+use super::*;
+use crate::config::ClaimLimits;
+use crate::engine::{Claim, Class};
+use crate::metrics::Metrics;
+
+type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+const LIMITS: ClaimLimits = ClaimLimits { wait: PATIENCE, max_waiters: 4, max_waiters_per_namespace: 2, max_gets: 2 };
+const QUESTION: Question<'_> = Question { namespace: "demo", patience: PATIENCE, wait: PATIENCE };
+
+const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404,"message":"gone"}"#;
+const FOUND: &str = r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":"px"}}"#;
+const VOLUME: &str = r#"{"metadata":{"name":"pv"},"spec":{"csi":{"driver":"pxd.portworx.com"}}}"#;
+
+fn cluster() -> (Cluster, Server) {
+    let (service, server) = mock::pair();
+    let cluster = Cluster::new(Client::new(service, "default"), LIMITS, Arc::new(Metrics::default()));
+    add_class(&cluster, "px");
+    (cluster, server)
+}
+
+fn add_class(cluster: &Cluster, name: &str) {
+    let none = |_: &str| None::<&str>;
+    cluster.update(|inventory| inventory.insert_class(name, Class::new(none, "pxd.portworx.com", 0, none)));
+    cluster.arrived(None, Some(name));
+}
+
+fn arrive(cluster: &Cluster, name: &str, class: &str) {
+    let claim = Claim::new(|_| None::<&str>, Some(class), None);
+    cluster.update(|inventory| inventory.insert_claim("demo", name, &claim));
+    cluster.arrived(Some("demo"), Some(name));
+}
+
+fn respond(status: u16, body: &str) -> hyper::Response<Body> {
+    hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
+}
+
+/// An API server that answers each GET with a status and a body, until the cluster is dropped, and counts them.
+fn answer(mut server: Server, status: u16, body: &'static str) -> JoinHandle<HashMap<String, usize>> {
+    tokio::spawn(async move {
+        let mut asked = HashMap::new();
+        while let Some((request, send)) = server.next_request().await {
+            *asked.entry(request.uri().path().to_owned()).or_default() += 1;
+            send.send_response(respond(status, body));
+        }
+        asked
+    })
+}
+
+fn is_driver(owner: &Owner) -> bool {
+    matches!(owner, Owner::Provisioner { .. })
+}
+
+async fn ask(cluster: &Cluster, question: Question<'_>, names: &[&str]) -> Vec<(Owner, Found)> {
+    let enough = |sought: &[Sought<'_>]| sought.iter().any(|claim| is_driver(&claim.owner));
+    let sought = cluster.owners(question, names, enough).await;
+    sought.into_iter().map(|claim| (claim.owner, claim.found)).collect()
+}
+
+async fn found(cluster: &Cluster, names: &[&str]) -> Vec<Found> {
+    ask(cluster, QUESTION, names).await.into_iter().map(|(_, found)| found).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_pods_ask_once_for_one_claim() {
+    let (cluster, mut server) = cluster();
+    let pods = join_all((0..1000).map(|_| ask(&cluster, QUESTION, &["one"])));
+    let answer = async {
+        let (request, send) = server.next_request().await.unwrap();
+        assert_eq!(request.uri().path(), "/api/v1/namespaces/demo/persistentvolumeclaims/one");
+        send.send_response(respond(200, FOUND));
+    };
+    let (answers, ()) = tokio::join!(pods, answer);
+    assert!(answers.iter().flatten().all(|(owner, found)| is_driver(owner) && *found == Found::Fetched));
+    drop(cluster);
+    assert!(server.next_request().await.is_none(), "nobody asked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_are_waited_for_together_and_one_of_a_driver_is_enough() {
+    let (cluster, server) = cluster();
+    let asked = answer(server, 404, NOT_FOUND);
+    let begun = Instant::now();
+    let arrival = async {
+        sleep(Duration::from_millis(300)).await;
+        arrive(&cluster, "two", "px");
+    };
+    let (found, ()) = tokio::join!(found(&cluster, &["one", "two"]), arrival);
+    assert_eq!(begun.elapsed(), Duration::from_millis(300));
+    assert_eq!(found, [Found::Missing, Found::Waited]);
+    drop(cluster);
+    assert!(asked.await.unwrap().values().all(|count| *count == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_class_has_not_come_yet_waits_for_that() {
+    let (cluster, server) = cluster();
+    arrive(&cluster, "one", "later");
+    let asked = answer(server, 404, NOT_FOUND);
+    let arrival = async {
+        sleep(Duration::from_millis(300)).await;
+        add_class(&cluster, "later");
+    };
+    let (found, ()) = tokio::join!(found(&cluster, &["one"]), arrival);
+    assert_eq!(found, [Found::Waited]);
+    drop(cluster);
+    assert_eq!(asked.await.unwrap(), HashMap::new(), "the claim is known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_does_not_answer_keeps_nobody_from_the_watch() {
+    let (cluster, _server) = cluster();
+    let arrival = async {
+        sleep(Duration::from_millis(300)).await;
+        arrive(&cluster, "one", "px");
+    };
+    let (found, ()) = tokio::join!(found(&cluster, &["one"]), arrival);
+    assert_eq!(found, [Found::Waited]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_waited_for_in_vain_is_not_for_a_while_unless_it_comes() {
+    let (cluster, server) = cluster();
+    let asked = answer(server, 404, NOT_FOUND);
+    for wait in [PATIENCE, Duration::ZERO] {
+        let begun = Instant::now();
+        assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
+        assert_eq!(begun.elapsed(), wait);
+    }
+    // Another claim is.
+    let begun = Instant::now();
+    assert_eq!(found(&cluster, &["one", "two"]).await, [Found::Missing, Found::Missing]);
+    assert_eq!(begun.elapsed(), PATIENCE);
+
+    arrive(&cluster, "one", "px");
+    cluster.update(|inventory| inventory.remove_claim("demo", "one"));
+    let begun = Instant::now();
+    assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
+    assert_eq!(begun.elapsed(), PATIENCE, "it came and went");
+
+    sleep(super::super::IN_VAIN_FOR).await;
+    let begun = Instant::now();
+    assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
+    assert_eq!(begun.elapsed(), PATIENCE, "it is long ago");
+    drop(cluster);
+    let asked = asked.await.unwrap();
+    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_beside_another_asks_no_more_what_was_answered() {
+    let (cluster, server) = cluster();
+    let asked = answer(server, 404, NOT_FOUND);
+    let second = async {
+        sleep(Duration::from_millis(500)).await;
+        found(&cluster, &["one"]).await
+    };
+    let begun = Instant::now();
+    let (first, second) = tokio::join!(found(&cluster, &["one"]), second);
+    assert_eq!((first, second), (vec![Found::Missing], vec![Found::Missing]));
+    assert_eq!(begun.elapsed(), Duration::from_millis(2500), "the GET is spared, and not the wait");
+    drop(cluster);
+    assert_eq!(asked.await.unwrap().values().sum::<usize>(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_seat_the_answer_is_awaited_and_nothing_else() {
+    let (cluster, server) = cluster();
+    let seats = [cluster.seats.take("demo").unwrap(), cluster.seats.take("demo").unwrap()];
+    let begun = Instant::now();
+    assert_eq!(found(&cluster, &["one"]).await, [Found::Missing]);
+    assert_eq!(begun.elapsed(), WITHOUT_SEAT, "the API server does not answer");
+    let asked = answer(server, 404, NOT_FOUND);
+    let begun = Instant::now();
+    assert_eq!(found(&cluster, &["two"]).await, [Found::Missing]);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(seats);
+    drop(cluster);
+    assert!(asked.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_wait_asks_for_no_claim() {
+    let (cluster, server) = cluster();
+    let asked = answer(server, 404, NOT_FOUND);
+    let question = Question { wait: Duration::ZERO, ..QUESTION };
+    assert_eq!(ask(&cluster, question, &["one"]).await, [(Owner::Missing, Found::Missing)]);
+    drop(cluster);
+    assert_eq!(asked.await.unwrap(), HashMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_alone_tells_the_owner_is_asked_once_also_by_who_may_not_wait() {
+    let (cluster, server) = cluster();
+    let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+    cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
+    let asked = answer(server, 200, VOLUME);
+    let question = Question { wait: Duration::ZERO, ..QUESTION };
+    for found in [Found::Fetched, Found::Cached] {
+        let answer = ask(&cluster, question, &["one"]).await;
+        assert!(is_driver(&answer[0].0) && answer[0].1 == found, "{answer:?}");
+    }
+    drop(cluster);
+    assert_eq!(asked.await.unwrap(), HashMap::from([("/api/v1/persistentvolumes/pv".to_owned(), 1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_comes_bound_by_hand_has_its_volume_asked() {
+    let (cluster, mut server) = cluster();
+    let bound = r#"{"metadata":{"name":"one"},"spec":{"storageClassName":"","volumeName":"pv"}}"#;
+    let script = async {
+        let (_, send) = server.next_request().await.unwrap();
+        send.send_response(respond(200, bound));
+        sleep(Duration::from_millis(10)).await;
+        let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+        cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
+        cluster.arrived(Some("demo"), Some("one"));
+        let (request, send) = server.next_request().await.unwrap();
+        assert_eq!(request.uri().path(), "/api/v1/persistentvolumes/pv");
+        send.send_response(respond(200, VOLUME));
+    };
+    let begun = Instant::now();
+    let (answer, ()) = tokio::join!(ask(&cluster, QUESTION, &["one"]), script);
+    assert!(is_driver(&answer[0].0), "{answer:?}");
+    assert_eq!(begun.elapsed(), Duration::from_millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_ends_with_the_last_who_asks_and_the_next_one_begins_anew() {
+    let (cluster, mut server) = cluster();
+    // Who waits in vain without a seat may ask again.
+    let _seats = [cluster.seats.take("demo").unwrap(), cluster.seats.take("demo").unwrap()];
+    let question = Question { wait: Duration::from_millis(100), ..QUESTION };
+    let (first, abandoned) = tokio::join!(ask(&cluster, question, &["one"]), server.next_request());
+    assert_eq!((first[0].1, abandoned.is_some()), (Found::Missing, true));
+    let answer = async {
+        let (_, send) = server.next_request().await.unwrap();
+        send.send_response(respond(200, FOUND));
+    };
+    let (second, ()) = tokio::join!(ask(&cluster, question, &["one"]), answer);
+    assert_eq!(second[0].1, Found::Fetched);
+}
