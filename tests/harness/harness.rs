@@ -6,6 +6,8 @@
 #![allow(dead_code, unused_imports, reason = "the tests and the playground each use their part of it")]
 #![allow(clippy::expect_used, reason = "it fails by panicking")]
 
+mod account;
+mod api;
 mod audit_log;
 mod colocate;
 mod control_plane;
@@ -13,9 +15,12 @@ mod kubectl;
 mod lines;
 mod namespace;
 mod object;
+pub(crate) mod pair;
 mod storage;
 mod webhook;
 
+pub(crate) use account::{Account, COLOCATE, Rule};
+pub(crate) use api::{Api, Reply};
 pub(crate) use audit_log::AuditLog;
 pub(crate) use colocate::{Colocate, Decided};
 pub(crate) use control_plane::ControlPlane;
