@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cluster::{Cluster, Found, Question, Sought};
-use crate::engine::{ClaimRef, Inventory, Owner, Pending, Unknown};
+use crate::engine::{ClaimRef, Inventory, Owner, Pending};
 use crate::metrics::Metrics;
 
 /// Claims, classes and volumes, to be asked for the owner of a claim.
@@ -66,5 +66,5 @@ impl Claims {
 
 /// Whether a cluster may know more than it has told so far.
 fn is_incomplete(owner: &Owner) -> bool {
-    matches!(owner, Owner::Missing | Owner::Unknown(Unknown::ClassMissing(_) | Unknown::VolumeMissing(_)))
+    matches!(owner, Owner::Missing | Owner::Unknown(_))
 }

@@ -133,7 +133,7 @@ impl Cluster {
             Some(namespace) => format!("watch of {} in {namespace}", K::RESOURCE),
             None => format!("watch of {}", K::RESOURCE),
         };
-        let freshness = Freshness::new(heard.clone(), readiness.detail(name));
+        let freshness = Freshness::new(heard.clone(), namespace.clone(), readiness.detail(name));
         let watch = Watch::<K>::new(self.clone(), namespace, freshness);
         tasks.spawn(watch.follow(readiness.condition(condition)));
         heard

@@ -69,9 +69,11 @@ pub(crate) struct Sought<'n> {
 }
 
 impl Sought<'_> {
-    /// Whether something is still to come: the claim, or the class that it names.
+    /// Whether something is still to come: the claim, the class that it names, or (where no class tells anything) the
+    /// volume that it will be bound to.
     fn is_on_its_way(&self) -> bool {
-        matches!(self.owner, Owner::Missing | Owner::Unknown(Unknown::ClassMissing(_)))
+        use Unknown::{ClassMissing, NoDefaultClass, Unbound};
+        matches!(self.owner, Owner::Missing | Owner::Unknown(ClassMissing(_) | Unbound | NoDefaultClass))
     }
 
     /// Whether it is known, and only the volume that it is bound to can tell its owner.
@@ -168,9 +170,12 @@ impl Cluster {
                 for (claim, open) in sought.iter_mut().zip(&mut open) {
                     if *open || claim.is_on_its_way() {
                         match self.inventory().owner(namespace, claim.name) {
+                            // The watch may be behind what a GET has told.
                             Owner::Missing => {}
                             owner => {
-                                claim.learn(owner, Found::Waited);
+                                if owner != claim.owner {
+                                    claim.learn(owner, Found::Waited);
+                                }
                                 *open &= claim.is_on_its_way();
                             }
                         }

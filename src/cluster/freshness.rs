@@ -21,6 +21,7 @@ pub(super) struct Heard {
 #[derive(Debug)]
 pub(super) struct Freshness {
     heard: Arc<Heard>,
+    namespace: Option<String>,
     detail: Detail,
     lost: bool,
 }
@@ -37,8 +38,9 @@ impl Heard {
 }
 
 impl Freshness {
-    pub(super) fn new(heard: Arc<Heard>, detail: Detail) -> Self {
-        Self { heard, detail, lost: false }
+    /// Of a watch of one namespace, or of all.
+    pub(super) fn new(heard: Arc<Heard>, namespace: Option<String>, detail: Detail) -> Self {
+        Self { heard, namespace, detail, lost: false }
     }
 
     /// Something came.
@@ -47,6 +49,8 @@ impl Freshness {
         self.heard.last.store(last, Ordering::Relaxed);
         if std::mem::take(&mut self.lost) {
             self.detail.set(None);
+            let (resource, namespace) = (self.heard.resource, self.namespace.as_deref());
+            tracing::info!(resource, namespace, "heard from the API server again");
         }
     }
 
@@ -61,5 +65,27 @@ impl Freshness {
     /// Whether something came within this time.
     pub(super) fn heard_within(&self, time: Duration) -> bool {
         self.heard.ago() <= time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::readiness::Readiness;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loss_is_told_until_something_comes() {
+        let (readiness, heard) = (Readiness::default(), Arc::new(Heard::new("persistentvolumeclaims")));
+        let mut freshness = Freshness::new(heard.clone(), None, readiness.detail("watch of persistentvolumeclaims"));
+        advance(Duration::from_secs(7)).await;
+        freshness.lost("the API server is away");
+        let [line] = &readiness.details()[..] else { panic!("{readiness:?}") };
+        assert!(line.starts_with("watch of persistentvolumeclaims: lost; last heard from 7 s before "), "{line}");
+        assert!(line.ends_with("; the API server is away") && readiness.can_answer(), "{line}");
+        assert_eq!(heard.ago(), Duration::from_secs(7));
+        freshness.heard();
+        assert_eq!((readiness.details().len(), heard.ago()), (0, Duration::ZERO));
     }
 }

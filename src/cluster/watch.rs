@@ -129,8 +129,8 @@ impl<K: Kind> Watch<K> {
                 },
             };
             let pause = backoff.next().unwrap_or(SILENCE);
-            tracing::warn!(namespace = self.namespace, "{failure}; trying again in {pause:.1?}");
             self.freshness.lost(&failure.to_string());
+            tracing::warn!(namespace = self.namespace, "{failure}; trying again in {pause:.1?}");
             tokio::time::sleep(pause).await;
             if self.freshness.heard_within(SILENCE) {
                 backoff.reset();

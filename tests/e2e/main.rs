@@ -9,6 +9,7 @@
 mod harness;
 
 mod argo;
+mod arrival;
 mod contract;
 mod existing;
 mod kinds;
@@ -19,5 +20,9 @@ mod mysql;
 mod no_harm;
 mod offline;
 mod opt_out;
+mod outage;
 mod picture;
+mod rights;
 mod scheduler;
+mod volumes;
+mod waiters;

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::harness::{AuditLog, Colocate, Namespace, PORTWORX_CLASS, example};
+use crate::harness::{AuditLog, Colocate, Namespace, OTHER_CLASS, PORTWORX_CLASS, example};
 
 const POD: &str = "
 apiVersion: v1
@@ -56,6 +56,39 @@ fn the_policy_for_missing_claims_may_be_to_inject() {
 
     assert_eq!(namespace.get("pod/example").scheduler(), "stork");
     assert_eq!(colocate.reason_at_create("Pod", "example"), "injected-missing");
+}
+
+#[test]
+fn a_client_that_makes_the_claim_after_the_answer_to_its_pod_always_loses_unless_missing_claims_are_injected() {
+    let skip = Namespace::new("missing-till-answered");
+    let inject = Namespace::new("missing-till-answered-inject");
+    let skips = Colocate::register(&skip, "");
+    let injects = Colocate::register(&inject, "missingClaim: {then: inject}\n");
+
+    for (namespace, colocate) in [(&skip, &skips), (&inject, &injects)] {
+        let output = namespace.apply(POD);
+        let what = "a pod was decided without its claim, which does not exist; its scheduler cannot be changed later";
+        colocate.wait_for_message(what, 1);
+        assert_eq!((colocate.lookups("missing"), colocate.lookups("waited")), (1, 0));
+        if colocate.reason_at_create("Pod", "example") == "claim-missing" {
+            let warning = "Warning: colocate: claim-missing: claim `data` does not exist; the pod keeps scheduler \
+                default-scheduler, which cannot be changed later: mend this, then create the pod again";
+            assert!(output.stderr.contains(warning), "{}", output.stderr);
+        } else {
+            assert_eq!(output.stderr, "", "nothing is left to mend");
+        }
+        namespace.add_claim("data", PORTWORX_CLASS);
+    }
+
+    let bound_by = |namespace: &Namespace| namespace.bound_by(&namespace.running_pod("-l app=example"));
+    assert_eq!(bound_by(&skip), "default-scheduler", "away from its data, for as long as it lives");
+    assert_eq!(injects.reason_at_create("Pod", "example"), "injected-missing");
+    assert_eq!(bound_by(&inject), "stork");
+    // What it costs: a pod of another storage system goes to the driver's scheduler, too.
+    let output = inject.apply(&POD.replace("example,", "other,").replace("claimName: data", "claimName: other"));
+    assert_eq!(output.stderr, "");
+    inject.add_claim("other", OTHER_CLASS);
+    assert_eq!(inject.get("pod/other").scheduler(), "stork");
 }
 
 #[test]

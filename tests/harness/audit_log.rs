@@ -29,6 +29,21 @@ impl AuditLog {
         Self { lines: Lines::of(tail.stdout.take().expect("it is piped")), _tail: tail }
     }
 
+    /// All events so far, up to the first about `verb` on that object, once it is there.
+    pub(crate) fn events_until(&self, verb: &str, resource: &str, namespace: &str, name: &str) -> Vec<Value> {
+        let what = format!("the audit event of {verb} {resource} {namespace}/{name}");
+        let mut events = Vec::new();
+        self.lines.wait_for(&what, |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            let object = &event["objectRef"];
+            let meant = object["resource"] == resource && object["namespace"] == namespace && object["name"] == name;
+            let last = meant && object["subresource"].is_null() && event["verb"] == verb;
+            events.push(event);
+            last.then_some(())
+        });
+        events
+    }
+
     /// The first event about `verb` on that object with that status code, once it is there.
     pub(crate) fn event(&self, verb: &str, resource: &str, namespace: &str, name: &str, code: u16) -> Value {
         let what = format!("the audit event of {verb} {resource} {namespace}/{name}");

@@ -5,15 +5,16 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use colocate::probe::Client;
 use serde::Deserialize;
 
 use super::control_plane::ControlPlane;
 use super::kubectl::Kubectl;
 use super::lines::Lines;
 use super::webhook::{Namespaces, SERVICE, Webhook};
-use super::{Namespace, PATIENCE};
+use super::{Account, COLOCATE, Namespace, PATIENCE};
 
 /// A colocate that runs for as long as this value lives.
 pub(crate) struct Colocate {
@@ -59,12 +60,19 @@ impl Colocate {
     /// The same in a control plane of the test's own.
     pub(crate) fn register_in(control_plane: &ControlPlane, namespace: &Namespace, config: &str) -> Self {
         let colocate = Self::start(control_plane, namespace.name(), config);
-        colocate.admit(namespace.kubectl(), Namespaces::Only(namespace.name()));
+        colocate.admit(namespace.kubectl(), Namespaces::Only(&[namespace.name()]));
         colocate
     }
 
-    /// One whose certificate is for the Service in the namespace `home`, and that nobody calls yet.
+    /// One whose certificate is for the Service in the namespace `home`, which exists, and that nobody calls yet. It is a
+    /// `ServiceAccount` there, with the rights that it needs.
     pub(crate) fn start(control_plane: &ControlPlane, home: &str, config: &str) -> Self {
+        let account = Account::new(control_plane, home, "colocate", COLOCATE);
+        Self::start_as(&account, control_plane, home, config)
+    }
+
+    /// The same as an account that there is already. The API server may be away.
+    pub(crate) fn start_as(account: &Account, control_plane: &ControlPlane, home: &str, config: &str) -> Self {
         let dir = control_plane.dir().join("colocate").join(home);
         issue_certificate(&dir, home);
         let config_file = dir.join("config.yaml");
@@ -80,7 +88,7 @@ impl Colocate {
             .arg(dir.join("tls.crt"))
             .arg("--tls-key")
             .arg(dir.join("tls.key"))
-            .env("KUBECONFIG", control_plane.kubeconfig())
+            .env("KUBECONFIG", account.kubeconfig())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the control plane was built");
@@ -139,6 +147,26 @@ impl Colocate {
         answer
     }
 
+    /// How often claims were found so (`cached`, `fetched`, `waited`, `missing`).
+    pub(crate) fn lookups(&self, result: &str) -> u64 {
+        let prefix = format!("colocate_claim_lookups_total{{result=\"{result}\"}} ");
+        let metrics = self.admin("/metrics");
+        metrics.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whoever asks it directly, as the API server does.
+    pub(crate) fn client(&self, timeout: Duration) -> Client {
+        let target = format!("https://localhost:{}", self.port).parse().expect("it is a URL");
+        Client::new(target, self.authority.as_bytes(), timeout).expect("it issued the certificate")
+    }
+
+    /// The memory that it has in RAM, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")?.trim().parse().ok());
+        size.map(|kilobytes: u64| kilobytes * 1024).expect("a process that runs has memory")
+    }
+
     /// Returns when its log has `count` lines with that message.
     pub(crate) fn wait_for_message(&self, text: &str, count: usize) {
         let mut seen = 0;
@@ -146,6 +174,23 @@ impl Colocate {
             seen += usize::from(message::<serde_json::Value>(line, text).is_some());
             (seen == count).then_some(())
         });
+    }
+
+    /// The program runs as the one child of a process that ends it in time.
+    fn pid(&self) -> String {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("it runs");
+        let children = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+        children.collect::<String>().trim().to_owned()
+    }
+
+    /// Returns when its log has a line with that text in it.
+    pub(crate) fn wait_for_line(&self, text: &str) -> String {
+        self.log.wait_for(&format!("{text:?}"), |line| line.contains(text).then(|| line.to_owned()))
+    }
+
+    /// Whether its process has not ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
     /// Its log.

@@ -28,6 +28,14 @@ struct Description {
     kubeconfig: PathBuf,
     dir: PathBuf,
     audit_log: PathBuf,
+    ca: PathBuf,
+    apiserver: Address,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    host: String,
+    port: u16,
 }
 
 impl ControlPlane {
@@ -106,6 +114,17 @@ impl ControlPlane {
     /// The administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.description.kubeconfig
+    }
+
+    /// Where its API server is.
+    pub(crate) fn url(&self) -> String {
+        let Address { host, port } = &self.description.apiserver;
+        format!("https://{host}:{port}")
+    }
+
+    /// The certificate authority of its API server.
+    pub(crate) fn authority(&self) -> &Path {
+        &self.description.ca
     }
 
     /// Its folder, which goes when it does, with all that others have put there.

@@ -7,6 +7,8 @@
 #![allow(dead_code, unused_imports, reason = "each of its users uses a part of it")]
 #![allow(clippy::expect_used, reason = "it fails by panicking")]
 
+mod account;
+mod api;
 mod audit_log;
 mod colocate;
 mod control_plane;
@@ -15,10 +17,13 @@ mod lines;
 mod namespace;
 mod object;
 mod paging_api;
+pub(crate) mod pair;
 mod population;
 mod storage;
 mod webhook;
 
+pub(crate) use account::{Account, COLOCATE, Rule};
+pub(crate) use api::{Api, Reply};
 pub(crate) use audit_log::AuditLog;
 pub(crate) use colocate::{Colocate, Decided};
 pub(crate) use control_plane::ControlPlane;

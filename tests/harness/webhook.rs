@@ -24,7 +24,7 @@ pub(super) struct Webhook<'a> {
 /// Namespaces by their names.
 #[derive(Clone, Copy)]
 pub(crate) enum Namespaces<'a> {
-    Only(&'a str),
+    Only(&'a [&'a str]),
     AllBut(&'a [&'a str]),
 }
 
@@ -35,7 +35,7 @@ impl Webhook<'_> {
         let Self { home, port, .. } = self;
         let bundle = STANDARD.encode(self.authority);
         let (operator, names) = match self.namespaces {
-            Namespaces::Only(name) => ("In", name.to_owned()),
+            Namespaces::Only(names) => ("In", names.join(", ")),
             Namespaces::AllBut(names) => ("NotIn", names.join(", ")),
         };
         format!(

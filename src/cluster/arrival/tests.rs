@@ -120,6 +120,45 @@ async fn a_claim_whose_class_has_not_come_yet_waits_for_that() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_nothing_but_its_volume_tells_of_waits_to_be_bound() {
+    for class in [Some(""), None] {
+        let (cluster, server) = cluster();
+        let bind = |volume| {
+            let claim = Claim::new(|_| None::<&str>, class, volume);
+            cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
+            cluster.arrived(Some("demo"), Some("one"));
+        };
+        bind(None);
+        let asked = answer(server, 200, VOLUME);
+        let binding = async {
+            sleep(Duration::from_millis(300)).await;
+            bind(Some("pv"));
+        };
+        let begun = Instant::now();
+        let (answers, ()) = tokio::join!(ask(&cluster, QUESTION, &["one"]), binding);
+        assert!(is_driver(&answers[0].0) && answers[0].1 == Found::Fetched, "{class:?}: {answers:?}");
+        assert_eq!(begun.elapsed(), Duration::from_millis(300));
+        drop(cluster);
+        assert_eq!(asked.await.unwrap(), HashMap::from([("/api/v1/persistentvolumes/pv".to_owned(), 1)]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_get_told_holds_although_the_watch_is_behind() {
+    let (cluster, server) = cluster();
+    answer(server, 200, r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":""}}"#);
+    let unbound = Owner::Unknown(Unknown::Unbound);
+    assert_eq!(ask(&cluster, QUESTION, &["one"]).await, [(unbound, Found::Fetched)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_for_a_class_has_found_its_claim_in_the_cache() {
+    let (cluster, _server) = cluster();
+    arrive(&cluster, "one", "never");
+    assert_eq!(found(&cluster, &["one"]).await, [Found::Cached]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_api_server_that_does_not_answer_keeps_nobody_from_the_watch() {
     let (cluster, _server) = cluster();
     let arrival = async {

@@ -1,0 +1,52 @@
+//! Many pods whose claims never come, and those who ask for something else meanwhile. (How long these take is measured by
+//! `make bench-waiters`.)
+
+use futures_util::future::join_all;
+use hyper::StatusCode;
+
+use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, pair};
+
+const PODS: usize = 500;
+
+/// How many make them: of one alone, the API server's flow control would turn most away.
+const MAKERS: usize = 10;
+
+const NAMESPACES: [&str; 5] = ["waiters-1", "waiters-2", "waiters-3", "waiters-4", "waiters-5"];
+
+#[tokio::test]
+async fn of_500_pods_that_wait_in_vain_all_are_admitted_with_a_warning_and_nobody_else_is_turned_away() {
+    let control_plane = ControlPlane::own(&[]);
+    let namespaces = NAMESPACES.map(|name| Namespace::within(&control_plane, name));
+    let colocate = Colocate::start(&control_plane, NAMESPACES[0], "");
+    colocate.admit(namespaces[0].kubectl(), Namespaces::Only(&NAMESPACES));
+    let account = |name: &str, rules| Account::new(&control_plane, NAMESPACES[0], name, rules);
+    let reader = Api::of(&account("reader", &[("", "configmaps", &["get"])])).await;
+    let mut makers = Vec::new();
+    for number in 0..MAKERS {
+        makers.push(Api::of(&account(&format!("maker-{number}"), &[("", "pods", &["create"])])).await);
+    }
+
+    let pods = join_all((0..PODS).map(|number| {
+        let (maker, path) = (&makers[number % MAKERS], pair::pods(NAMESPACES[number % NAMESPACES.len()]));
+        async move { maker.create(&path, &pair::pod(&format!("pod-{number}"))).await }
+    }));
+    let mut answers = Vec::new();
+    let others = async {
+        let path = format!("/api/v1/namespaces/{}/configmaps/kube-root-ca.crt", NAMESPACES[0]);
+        loop {
+            answers.push(reader.get(&path).await.status);
+        }
+    };
+    let pods = tokio::select! { pods = pods => pods, () = others => unreachable!("it asks for ever") };
+
+    assert!(answers.len() > 10 && answers.iter().all(|status| *status == StatusCode::OK), "{answers:?}");
+    for pod in pods {
+        assert_eq!(pod.status, StatusCode::CREATED, "{pod:?}");
+        assert_eq!(pod.object.scheduler(), "default-scheduler");
+        let [warning] = &pod.warnings[..] else { panic!("{pod:?}") };
+        assert!(warning.contains("colocate: claim-missing: claim `pod-"), "{warning}");
+    }
+    assert_eq!(colocate.lookups("missing"), PODS as u64);
+    drop(colocate);
+    control_plane.end();
+}

@@ -1,0 +1,60 @@
+//! The API server, asked by one account, without the time that kubectl takes to start.
+
+use http_body_util::BodyExt as _;
+use hyper::header::{CONTENT_TYPE, WARNING};
+use hyper::{Request, StatusCode};
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
+
+use super::{Account, Object};
+
+/// Asks as often as it is wanted, at once or one after another. Clones share the connections.
+#[derive(Clone)]
+pub(crate) struct Api(kube::Client);
+
+/// What was answered, whatever it is.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    /// The warnings that webhooks sent.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) object: Object,
+}
+
+impl Api {
+    /// As that account.
+    pub(crate) async fn of(account: &Account) -> Self {
+        // For kube's client; only a second call can fail.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let kubeconfig = Kubeconfig::read_from(account.kubeconfig()).expect("it was written");
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        let mut config = config.expect("it names one cluster and one user");
+        // Whoever counts refusals must see them.
+        config.default_retry = false;
+        Self(kube::Client::try_from(config).expect("the certificate authority is one"))
+    }
+
+    /// Asks for what is at that path.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.ask(Request::get(path).body(Body::empty()).expect("it is a path")).await
+    }
+
+    /// Makes an object in a collection at that path.
+    pub(crate) async fn create(&self, path: &str, object: &Value) -> Reply {
+        let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+        self.ask(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Reply {
+        let (head, body) = self.0.send(request).await.expect("the API server answers").into_parts();
+        let body = body.collect().await.expect("it answers to the end").to_bytes();
+        let warnings = head.headers.get_all(WARNING);
+        Reply {
+            status: head.status,
+            warnings: warnings.iter().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()).collect(),
+            // An answer of the flow control is no JSON.
+            object: Object(serde_json::from_slice(&body).unwrap_or_default()),
+        }
+    }
+}
