@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::cluster::{Cluster, Found, Question, Sought};
 use crate::engine::{ClaimRef, Inventory, Owner, Pending};
 use crate::metrics::Metrics;
@@ -36,14 +38,14 @@ impl Claims {
                     names.push(*name);
                     places.push(owner);
                 }
-                ClaimRef::Named(_) => metrics.looked_up(Found::Cached.as_str()),
+                ClaimRef::Named(_) => metrics.looked_up(Found::of(owner).as_str()),
                 ClaimRef::Template { .. } | ClaimRef::Inline { .. } => {}
             }
         }
         match self {
             Self::Cluster(cluster) if !names.is_empty() && !enough => {
-                let wait = if pending.may_wait() { wait.min(patience) } else { Duration::ZERO };
-                let question = Question { namespace, patience, wait };
+                let wait = if pending.may_wait() { wait } else { Duration::ZERO };
+                let question = Question { namespace, deadline: Instant::now() + patience, wait };
                 let enough = |sought: &[Sought<'_>]| pending.has_driver(sought.iter().map(|claim| &claim.owner));
                 let found = cluster.owners(question, &names, enough).await;
                 for (place, claim) in places.into_iter().zip(found) {

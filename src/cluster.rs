@@ -60,6 +60,7 @@ pub struct Cluster {
     /// Claims that the log has told to be missing.
     told: Arc<Memory<(String, String)>>,
     metrics: Arc<Metrics>,
+    readiness: Readiness,
 }
 
 /// A cluster that cannot even be tried.
@@ -85,39 +86,46 @@ impl Cluster {
     ///
     /// # Errors
     /// Where neither names a cluster, or the kubeconfig cannot be used.
-    pub async fn infer(limits: ClaimLimits, metrics: Arc<Metrics>) -> Result<Self, NotConfigured> {
-        let config = if std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty()) {
+    pub async fn infer(
+        limits: ClaimLimits,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+    ) -> Result<Self, NotConfigured> {
+        let mut config = if std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty()) {
             let options = KubeConfigOptions::default();
             kube::Config::from_kubeconfig(&options).await.map_err(NotConfigured::Kubeconfig)?
         } else {
             kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
         };
-        Ok(Self::new(Client::try_from(config).map_err(NotConfigured::Client)?, limits, metrics))
+        // Whoever asks decides when to ask again, and says so: kube would retry for a minute without a word.
+        config.default_retry = false;
+        Ok(Self::new(Client::try_from(config).map_err(NotConfigured::Client)?, limits, metrics, readiness))
     }
 
-    fn new(client: Client, limits: ClaimLimits, metrics: Arc<Metrics>) -> Self {
+    fn new(client: Client, limits: ClaimLimits, metrics: Arc<Metrics>, readiness: Readiness) -> Self {
         Self {
             client,
             inventory: Arc::default(),
             changed: changes::Sender::new(()),
-            gets: Arc::new(Gets::new(limits.max_gets)),
+            gets: Arc::new(Gets::new(limits.max_gets, readiness.clone())),
             seats: Arc::new(Seats::new(limits.max_waiters, limits.max_waiters_per_namespace)),
             in_vain: Arc::new(Memory::new(IN_VAIN_FOR, MOST_IN_VAIN)),
             told: Arc::new(Memory::new(IN_VAIN_FOR, MOST_IN_VAIN)),
             metrics,
+            readiness,
         }
     }
 
     /// Starts the watches in `tasks`: of the claims of these namespaces, or of all if none is named, and of classes.
-    /// `readiness` waits for the first list of each; a task that ends has failed.
-    pub fn watch(&self, namespaces: &[String], readiness: &Readiness, tasks: &mut JoinSet<()>) {
+    /// Readiness waits for the first list of each; a task that ends has failed.
+    pub fn watch(&self, namespaces: &[String], tasks: &mut JoinSet<()>) {
         let mut heard = Vec::new();
         let everywhere = [None];
         let named: Vec<_> = namespaces.iter().map(|name| Some(name.clone())).collect();
         for namespace in if named.is_empty() { &everywhere[..] } else { &named } {
-            heard.push(self.follow::<Claims>(namespace.clone(), "list of claims", readiness, tasks));
+            heard.push(self.follow::<Claims>(namespace.clone(), "list of claims", tasks));
         }
-        heard.push(self.follow::<Classes>(None, "list of storage classes", readiness, tasks));
+        heard.push(self.follow::<Classes>(None, "list of storage classes", tasks));
         self.metrics.collect(Box::new(Report::new(self.inventory.clone(), heard)));
     }
 
@@ -125,7 +133,6 @@ impl Cluster {
         &self,
         namespace: Option<String>,
         condition: &'static str,
-        readiness: &Readiness,
         tasks: &mut JoinSet<()>,
     ) -> Arc<Heard> {
         let heard = Arc::new(Heard::new(K::RESOURCE));
@@ -133,9 +140,9 @@ impl Cluster {
             Some(namespace) => format!("watch of {} in {namespace}", K::RESOURCE),
             None => format!("watch of {}", K::RESOURCE),
         };
-        let freshness = Freshness::new(heard.clone(), namespace.clone(), readiness.detail(name));
+        let freshness = Freshness::new(heard.clone(), namespace.clone(), self.readiness.detail(name));
         let watch = Watch::<K>::new(self.clone(), namespace, freshness);
-        tasks.spawn(watch.follow(readiness.condition(condition)));
+        tasks.spawn(watch.follow(self.readiness.condition(condition)));
         heard
     }
 

@@ -54,8 +54,8 @@ impl Default for Metrics {
         registry.register("decisions", "Admission requests decided, by reason, operation and kind", decisions.clone());
         let requests = Family::default();
         registry.register("http_requests", "HTTP requests answered, by status code", requests.clone());
-        // From 50 us, the usual answer, to 3 s, the longest wait for a claim.
-        let duration = Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.0, 3.0]);
+        // From 50 us, the usual answer, to 10 s, the longest that an API server waits by default.
+        let duration = Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0]);
         let help = "Time from the whole request to the whole answer of a review, waits for claims included";
         registry.register_with_unit("review_duration", help, Unit::Seconds, duration.clone());
         let claim_lookups = Family::default();

@@ -16,8 +16,6 @@ pub(crate) struct Metadata<'a> {
     #[serde(borrow)]
     namespace: Option<Text<'a>>,
     #[serde(borrow)]
-    resource_version: Option<Text<'a>>,
-    #[serde(borrow)]
     creation_timestamp: Option<Text<'a>>,
     #[serde(borrow, default)]
     annotations: Annotations<'a>,
@@ -93,6 +91,19 @@ struct CsiSource<'a> {
     driver: Option<Text<'a>>,
 }
 
+/// Whether an object can be called so: a DNS subdomain, as Kubernetes has it for claims, volumes and namespaces.
+///
+/// An object that is being admitted has not been validated yet, so that a name in it can be anything: a path, a query, a
+/// megabyte.
+pub(crate) fn is_object_name(name: &str) -> bool {
+    const LONGEST: usize = 253;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().last()];
+    name.len() <= LONGEST
+        && ends.iter().all(|end| end.is_some_and(plain))
+        && name.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'.')
+}
+
 /// An object with a name.
 pub(crate) trait Object {
     /// Its metadata, if it has any.
@@ -106,11 +117,6 @@ pub(crate) trait Object {
     /// `metadata.namespace`; none where it names none.
     fn namespace(&self) -> Option<&str> {
         self.metadata()?.namespace.as_deref().filter(|text| !text.is_empty())
-    }
-
-    /// `metadata.resourceVersion`, which only an object that never was in a cluster can lack.
-    fn resource_version(&self) -> Option<&str> {
-        self.metadata()?.resource_version.as_deref().filter(|text| !text.is_empty())
     }
 
     /// The value of an annotation.
@@ -206,7 +212,7 @@ mod tests {
             "status":{"phase":"Bound","capacity":{"storage":"1Gi"}}}"#,
         );
         assert_eq!((claim.namespace(), claim.name()), (Some("demo"), Some("data")));
-        assert_eq!((claim.resource_version(), claim.volume_name()), (Some("7"), None));
+        assert_eq!(claim.volume_name(), None);
         let class: StorageClass<'_> = read(
             r#"{"metadata":{"name":"px","creationTimestamp":"2026-11-23T04:05:06Z"},"provisioner":"pxd.portworx.com",
             "parameters":{"repl":"2","sharedv4":"true"}}"#,
@@ -243,6 +249,17 @@ mod tests {
         inventory.insert_class("b", read::<StorageClass<'_>>(&new).facts());
         let unnamed = Claim::default();
         assert!(matches!(inventory.owner_of(&unnamed), Owner::Provisioner { class: Some(name), .. } if &*name == "b"));
+    }
+
+    #[test]
+    fn only_what_kubernetes_would_call_an_object_is_a_name() {
+        for name in ["data", "a", "data-mysql-0", "pvc-1.2", &"a".repeat(253)] {
+            assert!(is_object_name(name), "{name}");
+        }
+        let long = "a".repeat(254);
+        for name in ["", "?watch=true", "../x", "a/b", "a b", "A", "-a", "a.", "ä", "a\n", &long] {
+            assert!(!is_object_name(name), "{name:?}");
+        }
     }
 
     #[test]

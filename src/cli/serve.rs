@@ -127,8 +127,8 @@ impl Serve {
             }
             return Ok(Claims::Manifests(Box::new(inventory)));
         }
-        let cluster = Cluster::infer(config.claim_limits(), metrics.clone()).await?;
-        cluster.watch(config.namespaces(), readiness, tasks);
+        let cluster = Cluster::infer(config.claim_limits(), metrics.clone(), readiness.clone()).await?;
+        cluster.watch(config.namespaces(), tasks);
         cluster.watch_schedulers(presences, readiness, metrics, tasks);
         Ok(Claims::Cluster(cluster))
     }

@@ -7,12 +7,12 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::Cluster;
 use super::kind::{Claims, Kind as _};
 use crate::engine::{Owner, Unknown};
-use crate::storage::{PersistentVolume, PersistentVolumeClaim};
+use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, is_object_name};
 
 /// Whoever has no seat may share the GET, and waits no longer than this for its answer.
 const WITHOUT_SEAT: Duration = Duration::from_millis(500);
@@ -22,8 +22,8 @@ const WITHOUT_SEAT: Duration = Duration::from_millis(500);
 pub struct Question<'q> {
     /// The namespace of all of them.
     pub namespace: &'q str,
-    /// How long the answer to a GET of a volume may take, which is there.
-    pub patience: Duration,
+    /// When the answer has to be there.
+    pub deadline: Instant,
     /// How long a claim that is not there may be asked and waited for.
     pub wait: Duration,
 }
@@ -73,7 +73,13 @@ impl Sought<'_> {
     /// volume that it will be bound to.
     fn is_on_its_way(&self) -> bool {
         use Unknown::{ClassMissing, NoDefaultClass, Unbound};
-        matches!(self.owner, Owner::Missing | Owner::Unknown(ClassMissing(_) | Unbound | NoDefaultClass))
+        // What cannot be a name never comes, and must not become a path, or a memory.
+        is_object_name(self.name)
+            && matches!(self.owner, Owner::Missing | Owner::Unknown(ClassMissing(_) | Unbound | NoDefaultClass))
+    }
+
+    fn is_missing(&self) -> bool {
+        self.is_on_its_way() && self.owner == Owner::Missing
     }
 
     /// Whether it is known, and only the volume that it is bound to can tell its owner.
@@ -103,7 +109,7 @@ impl Cluster {
             };
             names.iter().map(look_up).collect()
         };
-        if enough(&sought) {
+        if enough(&sought) || !is_object_name(question.namespace) {
             return sought;
         }
         self.ask_volumes(question, &mut sought).await;
@@ -123,7 +129,7 @@ impl Cluster {
             .iter_mut()
             .filter_map(|claim| {
                 let Owner::Unknown(Unknown::VolumeMissing(volume)) = &claim.owner else { return None };
-                let volume = volume.clone();
+                let volume = Some(volume.clone()).filter(|volume| is_object_name(volume))?;
                 Some(async move {
                     let path = format!("/api/v1/persistentvolumes/{volume}");
                     let Ok(Some(json)) = self.gets.get(&self.client, "persistentvolumes", path).await else { return };
@@ -137,7 +143,7 @@ impl Cluster {
             })
             .collect();
         if !asked.is_empty() {
-            let _ = timeout(question.patience, join_all(asked)).await;
+            let _ = timeout_at(question.deadline, join_all(asked)).await;
         }
     }
 
@@ -147,23 +153,22 @@ impl Cluster {
         sought: &mut [Sought<'n>],
         enough: impl Fn(&[Sought<'n>]) -> bool,
     ) {
-        let Question { namespace, wait, .. } = question;
+        let Question { namespace, deadline, wait } = question;
         let key = |name: &str| (namespace.to_owned(), name.to_owned());
-        let seat = self.seats.take(namespace);
+        // Whether there is hope for each.
+        let mut open: Vec<_> =
+            sought.iter().map(|claim| claim.is_on_its_way() && self.in_vain.get(&key(claim.name)).is_none()).collect();
+        let hope = open.contains(&true);
+        let seat = if hope { self.seats.take(namespace) } else { None };
+        if seat.is_none() {
+            open.fill(false);
+        }
         // From here on every change is seen: what comes while the API server is asked is not missed.
         let mut changed = self.changed.subscribe();
-        // Whether there is hope for each.
-        let mut open: Vec<_> = sought
-            .iter()
-            .map(|claim| claim.is_on_its_way() && self.in_vain.get(&key(claim.name)).is_none())
-            .map(|open| open && seat.is_some())
-            .collect();
         let mut asked = FuturesUnordered::new();
-        for (index, claim) in sought.iter().enumerate() {
-            if claim.owner == Owner::Missing && self.in_vain.get(&key(claim.name)).is_none() {
-                let name = claim.name;
-                asked.push(async move { (index, self.fetch(namespace, name).await) });
-            }
+        for (index, claim) in sought.iter().enumerate().filter(|(_, claim)| claim.is_missing()) {
+            let name = claim.name;
+            asked.push(async move { (index, self.fetch(namespace, name).await) });
         }
         let arrivals = async {
             loop {
@@ -197,16 +202,23 @@ impl Cluster {
             }
         };
         let wait = if seat.is_some() { wait } else { wait.min(WITHOUT_SEAT) };
-        let in_vain = timeout(wait, arrivals).await.is_err() && seat.is_some();
+        let in_vain = timeout_at(deadline.min(Instant::now() + wait), arrivals).await.is_err() && seat.is_some();
+        let why = match (&seat, hope) {
+            (Some(_), _) => "it was waited for in vain",
+            (None, true) => "as many pods wait as may: it was asked for, and not waited for",
+            (None, false) => "it was waited for in vain a short while ago",
+        };
+        let decided = enough(sought);
         for claim in sought.iter().filter(|claim| claim.is_on_its_way()) {
             if in_vain {
                 self.in_vain.add(key(claim.name), ());
             }
-            if claim.owner == Owner::Missing && self.told.add(key(claim.name), ()) {
+            if !decided && claim.is_missing() && self.told.add(key(claim.name), ()) {
                 // A controller reads no warning: this line is all that an operator sees.
                 tracing::warn!(
                     namespace,
                     claim = claim.name,
+                    why,
                     "a pod was decided without its claim, which does not exist; its scheduler cannot be changed later"
                 );
             }
@@ -218,7 +230,7 @@ impl Cluster {
         let path = Claims::object_path(namespace, name);
         let json = self.gets.get(&self.client, Claims::RESOURCE, path).await.ok()??;
         let claim = decode::<PersistentVolumeClaim<'_>>("persistentvolumeclaim", name, &json)?;
-        Some(self.inventory().owner_of(&claim.facts()))
+        (claim.name() == Some(name)).then(|| self.inventory().owner_of(&claim.facts()))
     }
 }
 

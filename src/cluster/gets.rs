@@ -13,14 +13,15 @@ use tokio::time::timeout;
 
 use super::memory::Memory;
 use super::request::{self, Cause, Unanswered};
+use crate::readiness::{Detail, Readiness};
 
 /// How long a GET may take, the wait for its turn included.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long an answer holds: as long as a pod waits, by default. What comes meanwhile, the watch brings.
-const ANSWER_FOR: Duration = Duration::from_secs(2);
+/// How long "there is none" holds: as long as a pod waits, by default. What comes meanwhile, the watch brings.
+const NONE_FOR: Duration = Duration::from_secs(2);
 
-/// How many answers are remembered. A claim is 1 or 2 kB.
+/// How many answers are remembered.
 const MOST: usize = 1024;
 
 /// What an object's GET said: the object as JSON, or that there is none.
@@ -40,9 +41,12 @@ pub(super) struct Gets {
     under_way: Mutex<HashMap<String, UnderWay>>,
     /// Numbers them.
     begun: AtomicU64,
-    answers: Memory<String, Option<Arc<[u8]>>>,
+    none: Memory<String>,
     /// Refusals that the log has told of.
-    told: Memory<String>,
+    told: Memory<(&'static str, Option<u16>)>,
+    readiness: Readiness,
+    /// A line for each resource that could not be got the last time.
+    details: Mutex<HashMap<&'static str, Detail>>,
 }
 
 /// A GET that whoever asks drives on, and that ends with the last one: nobody pays for an answer that nobody awaits.
@@ -61,27 +65,29 @@ struct Entry {
 
 impl Gets {
     /// At most `most` are under way at once; others wait for their turn.
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, readiness: Readiness) -> Self {
         Self {
             seats: Semaphore::new(most.min(Semaphore::MAX_PERMITS)),
             under_way: Mutex::default(),
             begun: AtomicU64::new(0),
-            answers: Memory::new(ANSWER_FOR, MOST),
+            none: Memory::new(NONE_FOR, MOST),
             told: Memory::new(TOLD_FOR, MOST),
+            readiness,
+            details: Mutex::default(),
         }
     }
 
-    /// The object at `path`, of this resource. A GET that is under way is shared, and its answer holds for a while.
+    /// The object at `path`, of this resource. A GET that is under way is shared, and "there is none" holds for a while.
     pub(super) async fn get(self: &Arc<Self>, client: &Client, resource: &'static str, path: String) -> Answer {
-        if let Some(answer) = self.answers.get(&path) {
-            return Ok(answer);
+        if self.none.get(&path).is_some() {
+            return Ok(None);
         }
         self.join(client, resource, path).await
     }
 
     /// The object at `path` came or changed: what was answered holds no more.
     pub(super) fn came(&self, path: impl FnOnce() -> String) {
-        self.answers.forget(path);
+        self.none.forget(path);
     }
 
     fn join(
@@ -111,22 +117,38 @@ impl Gets {
             request::read(client, path, &mut body).await.map(|()| body)
         });
         let refused = match asked.await.unwrap_or(Err(Cause::Timeout(PATIENCE.as_secs()))) {
-            Ok(body) => return Ok(self.remember(path, Some(body.into()))),
+            Ok(body) => {
+                self.answered(resource);
+                return Ok(Some(body.into()));
+            }
             Err(cause) => Unanswered::new("get", resource, "", cause),
         };
         if refused.code() == Some(404) {
-            return Ok(self.remember(path, None));
+            self.answered(resource);
+            self.none.add(path.to_owned(), ());
+            return Ok(None);
         }
-        let line = refused.to_string();
-        if self.told.add(line.clone(), ()) {
-            tracing::warn!(path, "{line}");
-        }
+        self.refused(resource, &refused);
         Err(Failed)
     }
 
-    fn remember(&self, path: &str, answer: Option<Arc<[u8]>>) -> Option<Arc<[u8]>> {
-        self.answers.add(path.to_owned(), answer.clone());
-        answer
+    /// Tells of a refusal: in the log, once in a while for each resource, and below the answer of `/readyz`.
+    fn refused(&self, resource: &'static str, refused: &Unanswered) {
+        let line = refused.to_string();
+        if self.told.add((resource, refused.code()), ()) {
+            tracing::warn!("{line}");
+        }
+        let mut details = self.details();
+        let detail = details.entry(resource).or_insert_with(|| self.readiness.detail(format!("get of {resource}")));
+        detail.set(Some(line));
+    }
+
+    fn answered(&self, resource: &'static str) {
+        self.details().remove(resource);
+    }
+
+    fn details(&self) -> MutexGuard<'_, HashMap<&'static str, Detail>> {
+        self.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashMap<String, UnderWay>> {

@@ -34,6 +34,10 @@ pub(super) enum Cause {
     /// An ERROR event of a watch.
     #[error("{message}")]
     Event { code: u16, message: String },
+    #[error("it was ended at once")]
+    EndedAtOnce,
+    #[error("what came after the last version that is known is not known any more")]
+    Expired,
     #[error("no answer within {0} s")]
     Timeout(u64),
     #[error("nothing came for {0} s, not even a bookmark, which comes every minute")]

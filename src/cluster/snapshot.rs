@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::kind::{Claims, Classes, Kind as _};
 use super::request::{self, Unanswered};
 use crate::engine::{Inventory, one_line, parse_bool};
-use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
+use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass, is_object_name};
 
 /// How many objects are asked for at once.
 const AT_ONCE: usize = 8;
@@ -58,6 +58,8 @@ impl Snapshot {
         names: BTreeSet<(String, String)>,
         inventory: &mut Inventory,
     ) -> Result<(), SnapshotError> {
+        // What cannot be a name is nobody's, and must not become a path.
+        let names = names.into_iter().filter(|(namespace, name)| is_object_name(namespace) && is_object_name(name));
         let found = stream::iter(names).map(|(namespace, name)| async move {
             let path = Claims::object_path(&namespace, &name);
             self.get(Claims::RESOURCE, &path).await.map(|json| (namespace, name, json))
@@ -98,6 +100,7 @@ impl Snapshot {
     /// # Errors
     /// Where the cluster does not answer.
     pub async fn volumes(&self, names: BTreeSet<String>, inventory: &mut Inventory) -> Result<bool, SnapshotError> {
+        let names = names.into_iter().filter(|name| is_object_name(name));
         let found = stream::iter(names).map(|name| async move {
             let json = self.get("persistentvolumes", &format!("/api/v1/persistentvolumes/{name}")).await?;
             Ok((name, json))

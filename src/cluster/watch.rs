@@ -6,11 +6,10 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::DefaultBackoff;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Cluster;
 use super::freshness::Freshness;
@@ -32,6 +31,15 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// When the API server ends a watch, in seconds, so that watches spread again over its replicas.
 const WATCH_TIMEOUT: u64 = 290;
 
+/// A watch that ends earlier, or hears nothing, is no good one: without a pause, it would be begun anew without end.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// So many failures in a row make a new list.
+const MANY: u32 = 3;
+
+/// How often the log tells of a trouble that goes on.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
+
 /// More than nearly all objects have; a buffer that grew beyond it for one is given back.
 const USUAL_LINE: usize = 64 * 1024;
 
@@ -43,12 +51,42 @@ pub(super) struct Watch<K> {
     kind: PhantomData<fn(K)>,
 }
 
-/// Why a watch has to begin anew.
+/// Why a watch ended.
 enum End {
+    /// The API server ends each of them some time.
+    Ordered,
     /// With a list: what came after the version where it was is no longer known.
     Expired,
     /// Where it was.
     Broken(Unanswered),
+}
+
+/// Failures in a row.
+struct Trouble {
+    in_a_row: u32,
+    backoff: DefaultBackoff,
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    fn new() -> Self {
+        Self { in_a_row: 0, backoff: DefaultBackoff::default(), told: None }
+    }
+
+    /// One more: how long to pause.
+    fn more(&mut self) -> Duration {
+        self.in_a_row += 1;
+        self.backoff.next().unwrap_or(SILENCE)
+    }
+
+    /// Whether the log is to tell of it: of the first, and then now and then.
+    fn is_to_be_told(&mut self) -> bool {
+        let due = self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY);
+        if due {
+            self.told = Some(Instant::now());
+        }
+        due
+    }
 }
 
 #[derive(Deserialize)]
@@ -76,6 +114,20 @@ struct Event<'a> {
     object: &'a RawValue,
 }
 
+/// An object of which nothing but its version is read.
+#[derive(Deserialize)]
+struct Versioned<'a> {
+    #[serde(borrow)]
+    metadata: Option<PageMetadata<'a>>,
+}
+
+impl<'a> Versioned<'a> {
+    fn of(object: &'a RawValue) -> Option<Text<'a>> {
+        let read: Self = serde_json::from_str(object.get()).ok()?;
+        read.metadata?.resource_version.filter(|version| !version.is_empty())
+    }
+}
+
 /// The object of an ERROR event.
 #[derive(Deserialize)]
 #[serde(default)]
@@ -98,44 +150,49 @@ impl<K: Kind> Watch<K> {
 
     /// Lists and watches for ever. `listed` is met by the first complete list.
     pub(super) async fn follow(mut self, listed: Condition) {
-        let mut listed = Some(listed);
-        let mut backoff = DefaultBackoff::default();
-        let mut version: Option<String> = None;
+        let (mut listed, mut trouble) = (Some(listed), Trouble::new());
+        let mut version = None;
         loop {
             let failure = match version.take() {
                 None => match self.list().await {
-                    Ok(listed_at) => {
+                    Ok(at) => {
+                        version = Some(at);
                         if let Some(listed) = listed.take() {
                             listed.met();
                         }
-                        version = Some(listed_at);
                         continue;
                     }
                     Err(failure) => failure,
                 },
-                Some(mut at) => match self.watch(&mut at).await {
-                    Ok(()) => {
-                        version = Some(at);
-                        continue;
+                Some(mut at) => {
+                    let begun = Instant::now();
+                    let end = self.watch(&mut at).await;
+                    let good = begun.elapsed() >= LASTING && self.freshness.heard_within(begun.elapsed());
+                    if good {
+                        trouble = Trouble::new();
                     }
-                    Err(End::Expired) => {
-                        tracing::info!(resource = K::RESOURCE, namespace = self.namespace, "listing anew");
-                        continue;
+                    // A version that brings nothing but trouble may be none of this API server's any more.
+                    let expired = matches!(end, End::Expired) || trouble.in_a_row >= MANY;
+                    version = Some(at).filter(|_| !expired);
+                    match end {
+                        End::Ordered | End::Expired if good => continue,
+                        End::Ordered => Self::failed("watch", Cause::EndedAtOnce),
+                        End::Expired => Self::failed("watch", Cause::Expired),
+                        End::Broken(failure) => failure,
                     }
-                    Err(End::Broken(failure)) => {
-                        version = Some(at);
-                        failure
-                    }
-                },
+                }
             };
-            let pause = backoff.next().unwrap_or(SILENCE);
             self.freshness.lost(&failure.to_string());
-            tracing::warn!(namespace = self.namespace, "{failure}; trying again in {pause:.1?}");
-            tokio::time::sleep(pause).await;
-            if self.freshness.heard_within(SILENCE) {
-                backoff.reset();
+            let pause = trouble.more();
+            if trouble.is_to_be_told() {
+                tracing::warn!(namespace = self.namespace, "{failure}; trying again in {pause:.1?}");
             }
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    fn failed(verb: &'static str, cause: impl Into<Cause>) -> Unanswered {
+        Unanswered::new(verb, K::RESOURCE, K::GROUP, cause)
     }
 
     /// Reads all pages of a list, and returns the version at which it holds.
@@ -181,58 +238,62 @@ impl<K: Kind> Watch<K> {
         items.len()
     }
 
-    /// Follows the changes from version `at` on, which goes along, until the API server ends the watch in order.
-    async fn watch(&mut self, at: &mut String) -> Result<(), End> {
-        let failed = |cause: Cause| End::Broken(Unanswered::new("watch", K::RESOURCE, K::GROUP, cause));
+    /// Follows the changes from version `at` on, which goes along.
+    async fn watch(&mut self, at: &mut String) -> End {
+        match self.follow_changes(at).await {
+            Ok(()) => End::Ordered,
+            Err(failure) if failure.code() == Some(410) => End::Expired,
+            Err(failure) => End::Broken(failure),
+        }
+    }
+
+    async fn follow_changes(&mut self, at: &mut String) -> Result<(), Unanswered> {
         let path = format!(
             "{}?watch=true&allowWatchBookmarks=true&resourceVersion={at}&timeoutSeconds={WATCH_TIMEOUT}",
             K::path(self.namespace.as_deref())
         );
         let opened = timeout(TIMEOUT, request::stream(&self.cluster.client, &path)).await;
-        let mut stream = match opened.unwrap_or(Err(Cause::Timeout(TIMEOUT.as_secs()))).map_err(failed) {
-            Err(End::Broken(failure)) if failure.code() == Some(410) => return Err(End::Expired),
-            opened => opened?,
-        };
-        self.freshness.heard();
+        let opened = opened.unwrap_or(Err(Cause::Timeout(TIMEOUT.as_secs())));
+        let mut stream = opened.map_err(|cause| Self::failed("watch", cause))?;
         let mut line = Vec::new();
         loop {
             let read = timeout(SILENCE, request::line(&mut stream, &mut line)).await;
-            if !read.map_err(|_| failed(Cause::Silent(SILENCE.as_secs())))?.map_err(|error| failed(error.into()))? {
+            let read = read.map_err(|_| Self::failed("watch", Cause::Silent(SILENCE.as_secs())))?;
+            if !read.map_err(|error| Self::failed("watch", error))? {
                 return Ok(());
             }
+            let event: Event<'_> = serde_json::from_slice(&line).map_err(|error| Self::failed("watch", error))?;
+            if &*event.kind == "ERROR" {
+                let Status { code, message } = serde_json::from_str(event.object.get()).unwrap_or_default();
+                return Err(Self::failed("watch", Cause::Event { code, message }));
+            }
             self.freshness.heard();
-            let event = serde_json::from_slice(&line).map_err(|error| failed(error.into()))?;
-            self.apply(&event, at)?;
+            self.apply(&event);
+            // Even of an object that cannot be decoded, or it would come again and again.
+            if let Some(version) = Versioned::of(event.object) {
+                (*version).clone_into(at);
+            }
             line.shrink_to(USUAL_LINE);
         }
     }
 
-    fn apply(&self, event: &Event<'_>, at: &mut String) -> Result<(), End> {
+    /// What happened to one object. A bookmark has nothing but its version.
+    fn apply(&self, event: &Event<'_>) {
         let json = event.object.get();
-        let failed = |cause: Cause| End::Broken(Unanswered::new("watch", K::RESOURCE, K::GROUP, cause));
-        if &*event.kind == "ERROR" {
-            let Status { code, message } = serde_json::from_str(json).unwrap_or_default();
-            return Err(if code == 410 { End::Expired } else { failed(Cause::Event { code, message }) });
-        }
-        let named: Named<'_> = serde_json::from_str(json).map_err(|error| failed(error.into()))?;
         match &*event.kind {
             "ADDED" | "MODIFIED" => match serde_json::from_str::<K::Object<'_>>(json) {
                 Ok(object) => {
                     self.cluster.update(|inventory| K::insert(inventory, None, &object));
-                    self.cluster.arrived(named.namespace(), named.name());
+                    self.cluster.arrived(object.namespace(), object.name());
                 }
-                Err(error) => {
-                    Self::undecodable(event.object, &error);
-                }
+                Err(error) => drop(Self::undecodable(event.object, &error)),
             },
-            "DELETED" => self.cluster.update(|inventory| K::remove(inventory, &named)),
-            // A bookmark has nothing but its version.
+            "DELETED" => match serde_json::from_str::<Named<'_>>(json) {
+                Ok(named) => self.cluster.update(|inventory| K::remove(inventory, &named)),
+                Err(error) => drop(Self::undecodable(event.object, &error)),
+            },
             _ => {}
         }
-        if let Some(version) = named.resource_version() {
-            version.clone_into(at);
-        }
-        Ok(())
     }
 
     /// Warns of an object that cannot be decoded. Its name often can.

@@ -49,12 +49,19 @@ impl Setting {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings(Box<[(Setting, Box<str>)]>);
 
+/// As much of a text as any name in Kubernetes can have. A longer one says nothing, and a million of them would be
+/// much memory.
+pub(super) fn short(text: &str) -> &str {
+    const LONGEST: usize = 253;
+    &text[..text.floor_char_boundary(LONGEST)]
+}
+
 impl Settings {
     /// Reads all of them through `value`, which answers a key with its value.
     pub fn read<V: AsRef<str>>(value: impl Fn(&str) -> Option<V>) -> Self {
         let found = Setting::ALL.into_iter().filter_map(|setting| {
             let value = value(setting.key())?;
-            Some((setting, value.as_ref().into()))
+            Some((setting, short(value.as_ref()).into()))
         });
         Self(found.collect())
     }
@@ -73,6 +80,12 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_is_cut() {
+        let settings = Settings::read(|_| Some("ä".repeat(1000)));
+        assert_eq!(settings.get(Setting::PlacementStrategy).map(str::len), Some(252));
+    }
 
     #[test]
     fn only_what_is_written_is_kept_and_as_it_is_written() {

@@ -1,7 +1,9 @@
 //! Claims on their way, and an API server that is asked for them.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use kube::Client;
 use kube::client::Body;
@@ -13,12 +15,18 @@ use super::*;
 use crate::config::ClaimLimits;
 use crate::engine::{Claim, Class};
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 
 type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const LIMITS: ClaimLimits = ClaimLimits { wait: PATIENCE, max_waiters: 4, max_waiters_per_namespace: 2, max_gets: 2 };
-const QUESTION: Question<'_> = Question { namespace: "demo", patience: PATIENCE, wait: PATIENCE };
+/// How long the sender of a review waits.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn question() -> Question<'static> {
+    Question { namespace: "demo", deadline: Instant::now() + TIMEOUT, wait: PATIENCE }
+}
 
 const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404,"message":"gone"}"#;
 const FOUND: &str = r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":"px"}}"#;
@@ -26,7 +34,8 @@ const VOLUME: &str = r#"{"metadata":{"name":"pv"},"spec":{"csi":{"driver":"pxd.p
 
 fn cluster() -> (Cluster, Server) {
     let (service, server) = mock::pair();
-    let cluster = Cluster::new(Client::new(service, "default"), LIMITS, Arc::new(Metrics::default()));
+    let client = Client::new(service, "default");
+    let cluster = Cluster::new(client, LIMITS, Arc::new(Metrics::default()), Readiness::default());
     add_class(&cluster, "px");
     (cluster, server)
 }
@@ -70,19 +79,22 @@ async fn ask(cluster: &Cluster, question: Question<'_>, names: &[&str]) -> Vec<(
 }
 
 async fn found(cluster: &Cluster, names: &[&str]) -> Vec<Found> {
-    ask(cluster, QUESTION, names).await.into_iter().map(|(_, found)| found).collect()
+    ask(cluster, question(), names).await.into_iter().map(|(_, found)| found).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_pods_ask_once_for_one_claim() {
     let (cluster, mut server) = cluster();
-    let pods = join_all((0..1000).map(|_| ask(&cluster, QUESTION, &["one"])));
+    let mut pods: Vec<_> = (0..1000).map(|_| Box::pin(ask(&cluster, question(), &["one"]))).collect();
+    // All of them ask before there is an answer.
+    let mut begin = |context: &mut Context<'_>| pods.iter_mut().all(|pod| pod.as_mut().poll(context).is_pending());
+    assert!(poll_fn(|context| Poll::Ready(begin(context))).await);
     let answer = async {
         let (request, send) = server.next_request().await.unwrap();
         assert_eq!(request.uri().path(), "/api/v1/namespaces/demo/persistentvolumeclaims/one");
         send.send_response(respond(200, FOUND));
     };
-    let (answers, ()) = tokio::join!(pods, answer);
+    let (answers, ()) = tokio::join!(join_all(pods), answer);
     assert!(answers.iter().flatten().all(|(owner, found)| is_driver(owner) && *found == Found::Fetched));
     drop(cluster);
     assert!(server.next_request().await.is_none(), "nobody asked again");
@@ -135,7 +147,7 @@ async fn a_claim_that_nothing_but_its_volume_tells_of_waits_to_be_bound() {
             bind(Some("pv"));
         };
         let begun = Instant::now();
-        let (answers, ()) = tokio::join!(ask(&cluster, QUESTION, &["one"]), binding);
+        let (answers, ()) = tokio::join!(ask(&cluster, question(), &["one"]), binding);
         assert!(is_driver(&answers[0].0) && answers[0].1 == Found::Fetched, "{class:?}: {answers:?}");
         assert_eq!(begun.elapsed(), Duration::from_millis(300));
         drop(cluster);
@@ -148,7 +160,7 @@ async fn what_a_get_told_holds_although_the_watch_is_behind() {
     let (cluster, server) = cluster();
     answer(server, 200, r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":""}}"#);
     let unbound = Owner::Unknown(Unknown::Unbound);
-    assert_eq!(ask(&cluster, QUESTION, &["one"]).await, [(unbound, Found::Fetched)]);
+    assert_eq!(ask(&cluster, question(), &["one"]).await, [(unbound, Found::Fetched)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +207,7 @@ async fn a_claim_that_was_waited_for_in_vain_is_not_for_a_while_unless_it_comes(
     assert_eq!(begun.elapsed(), PATIENCE, "it is long ago");
     drop(cluster);
     let asked = asked.await.unwrap();
-    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 3);
+    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,10 +243,39 @@ async fn without_a_seat_the_answer_is_awaited_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_a_name_becomes_no_path_and_is_not_waited_for() {
+    let (cluster, server) = cluster();
+    let bound = Claim::new(|_| None::<&str>, Some(""), Some("../x?y"));
+    cluster.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
+    let asked = answer(server, 200, FOUND);
+    let begun = Instant::now();
+    let long = "a".repeat(300_000);
+    let names = ["?limit=1000000", "../../other/persistentvolumeclaims/one", &long];
+    assert_eq!(found(&cluster, &names).await, [Found::Missing; 3]);
+    let unknown = Owner::Unknown(Unknown::VolumeMissing("../x?y".into()));
+    assert_eq!(ask(&cluster, question(), &["bound"]).await, [(unknown, Found::Cached)]);
+    let elsewhere = Question { namespace: "demo/../other", ..question() };
+    assert_eq!(ask(&cluster, elsewhere, &["one"]).await, [(Owner::Missing, Found::Missing)]);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(cluster);
+    assert_eq!(asked.await.unwrap(), HashMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_there_when_its_sender_still_waits() {
+    let (cluster, _server) = cluster();
+    let bound = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+    cluster.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
+    let begun = Instant::now();
+    found(&cluster, &["bound", "one"]).await;
+    assert_eq!(begun.elapsed(), TIMEOUT, "the API server answers neither GET");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_may_not_wait_asks_for_no_claim() {
     let (cluster, server) = cluster();
     let asked = answer(server, 404, NOT_FOUND);
-    let question = Question { wait: Duration::ZERO, ..QUESTION };
+    let question = Question { wait: Duration::ZERO, ..question() };
     assert_eq!(ask(&cluster, question, &["one"]).await, [(Owner::Missing, Found::Missing)]);
     drop(cluster);
     assert_eq!(asked.await.unwrap(), HashMap::new());
@@ -246,7 +287,7 @@ async fn a_volume_that_alone_tells_the_owner_is_asked_once_also_by_who_may_not_w
     let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
     cluster.update(|inventory| inventory.insert_claim("demo", "one", &claim));
     let asked = answer(server, 200, VOLUME);
-    let question = Question { wait: Duration::ZERO, ..QUESTION };
+    let question = Question { wait: Duration::ZERO, ..question() };
     for found in [Found::Fetched, Found::Cached] {
         let answer = ask(&cluster, question, &["one"]).await;
         assert!(is_driver(&answer[0].0) && answer[0].1 == found, "{answer:?}");
@@ -271,7 +312,7 @@ async fn a_claim_that_comes_bound_by_hand_has_its_volume_asked() {
         send.send_response(respond(200, VOLUME));
     };
     let begun = Instant::now();
-    let (answer, ()) = tokio::join!(ask(&cluster, QUESTION, &["one"]), script);
+    let (answer, ()) = tokio::join!(ask(&cluster, question(), &["one"]), script);
     assert!(is_driver(&answer[0].0), "{answer:?}");
     assert_eq!(begun.elapsed(), Duration::from_millis(10));
 }
@@ -281,7 +322,7 @@ async fn a_get_ends_with_the_last_who_asks_and_the_next_one_begins_anew() {
     let (cluster, mut server) = cluster();
     // Who waits in vain without a seat may ask again.
     let _seats = [cluster.seats.take("demo").unwrap(), cluster.seats.take("demo").unwrap()];
-    let question = Question { wait: Duration::from_millis(100), ..QUESTION };
+    let question = Question { wait: Duration::from_millis(100), ..question() };
     let (first, abandoned) = tokio::join!(ask(&cluster, question, &["one"]), server.next_request());
     assert_eq!((first[0].1, abandoned.is_some()), (Found::Missing, true));
     let answer = async {

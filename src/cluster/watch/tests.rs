@@ -49,9 +49,10 @@ struct Followed {
 /// kinds wait for an answer that will not come.
 async fn follow(script: Vec<(Ask, Response)>) -> Followed {
     let (service, server) = mock::pair();
-    let cluster = Cluster::new(Client::new(service, "default"), LIMITS, Arc::new(Metrics::default()));
     let (readiness, mut tasks) = (Readiness::default(), JoinSet::new());
-    cluster.watch(&[], &readiness, &mut tasks);
+    let client = Client::new(service, "default");
+    let cluster = Cluster::new(client, LIMITS, Arc::new(Metrics::default()), readiness.clone());
+    cluster.watch(&[], &mut tasks);
     let (asked, open) = answer(server, script.into()).await;
     Followed { cluster, readiness, asked, _tasks: tasks, _open: open }
 }
@@ -252,13 +253,20 @@ async fn a_bookmark_moves_the_place_where_a_watch_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn an_object_that_cannot_be_decoded_ends_nothing_and_what_was_known_of_it_stays() {
+    let nameless = json!({"metadata": {"name": 7, "resourceVersion": "3"}});
     let odd = || claim("odd", "2", &Value::Null, &json!({"storageClassName": 1}));
     let followed = follow(vec![
         (ListClaims, list("1", &[of_class("odd", "1", "px"), odd(), of_class("one", "1", "px")])),
         (ListClasses, list("1", &[class("px", "1", "pxd.portworx.com", false)])),
         (
             WatchClaims,
-            watch(&[("MODIFIED", odd()), ("ADDED", of_class("two", "3", "px")), ("ERROR", json!({"code": 410}))]),
+            watch(&[
+                ("MODIFIED", odd()),
+                ("ADDED", nameless.clone()),
+                ("DELETED", nameless),
+                ("ADDED", of_class("two", "3", "px")),
+                ("ERROR", json!({"code": 410})),
+            ]),
         ),
         (ListClaims, list("4", &[odd(), of_class("two", "3", "px")])),
     ])
@@ -307,7 +315,43 @@ async fn a_watch_that_says_nothing_for_long_is_begun_anew_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_is_missing_is_named_until_it_is_there() {
+async fn a_watch_that_is_ended_at_once_again_and_again_is_begun_more_and_more_seldom_and_then_anew() {
+    let begun = tokio::time::Instant::now();
+    let followed = follow(vec![
+        (ListClaims, list("8", &[])),
+        (ListClasses, list("1", &[])),
+        (WatchClaims, watch(&[])),
+        (WatchClaims, watch(&[])),
+        (WatchClaims, refused(504, "Too large resource version")),
+        (WatchClaims, refused(410, "too old")),
+        (ListClaims, list("9", &[])),
+        (WatchClaims, refused(410, "too old")),
+        (ListClaims, list("10", &[])),
+    ])
+    .await;
+    // 0.8 s, doubled each time, each with as much again by chance: without pauses it would be no time at all.
+    assert!(begun.elapsed() >= Duration::from_millis(800 * (1 + 2 + 4 + 8 + 16)), "{:?}", begun.elapsed());
+    assert!(followed.asked.last().unwrap().contains("resourceVersion=10"), "{:?}", followed.asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_brings_nothing_but_trouble_is_given_up() {
+    let refusal = || (WatchClaims, refused(504, "Too large resource version"));
+    let followed = follow(vec![
+        (ListClaims, list("8", &[])),
+        (ListClasses, list("1", &[])),
+        refusal(),
+        refusal(),
+        refusal(),
+        refusal(),
+        (ListClaims, list("3", &[])),
+    ])
+    .await;
+    assert!(followed.asked.last().unwrap().contains("resourceVersion=3"), "{:?}", followed.asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_missing_is_named() {
     let forbidden = r#"persistentvolumeclaims is forbidden: User "u" cannot list resource"#;
     let followed = follow(vec![(ListClaims, refused(403, forbidden)), (ListClasses, list("1", &[]))]).await;
     let readiness = followed.readiness;

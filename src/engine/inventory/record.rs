@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::facts::{AccessModes, Claim};
 use super::super::interner::{Handle, Interner};
-use super::super::setting::Settings;
+use super::super::setting::{Settings, short};
 use super::{ClaimUse, Name, Names};
 
 /// Claims by namespace, then by name: a look-up borrows both, and a namespace's name is kept once.
@@ -139,7 +139,10 @@ impl Records {
     }
 
     fn record(&mut self, claim: &Claim<'_>, listing: u16) -> Record {
-        let mut name = |name: &str| self.names.acquire(name, || Arc::from(name));
+        let mut name = |name: &str| {
+            let name = short(name);
+            self.names.acquire(name, || Arc::from(name))
+        };
         let needs_volume = claim.provisioner.as_deref().is_none_or(str::is_empty);
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Record {
