@@ -14,10 +14,10 @@ BENCH_PROFILE := dist
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help demo test bench bench-claims cluster format lint doc deny
+.PHONY: help demo test bench bench-claims bench-waiters cluster format lint doc deny
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 21
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: ## Show the main job, with no cluster (Rust and a C compiler)
 	@examples/demo
@@ -37,6 +37,10 @@ bench: ## Measure how fast it is, beside what it should be (10 minutes to build,
 bench-claims: ## Measure the cache of claims, up to a million of them (10 minutes to build, 5 to run, and Go)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example claims
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example claims -- $(if $(ROWS),--rows $(ROWS))
+
+bench-waiters: ## Measure what pods that wait for claims cost others (10 minutes to build, 3 to run, and Go)
+	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example waiters
+	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example waiters
 
 cluster: ## Start a playground: a real control plane with colocate in it
 	@tests/controlplane/build >/dev/null

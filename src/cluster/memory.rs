@@ -10,41 +10,54 @@ use tokio::time::Instant;
 /// Things, and perhaps what is known of them, that are remembered for a time each, up to a number of them.
 #[derive(Debug)]
 pub(super) struct Memory<K, V = ()> {
-    things: Mutex<HashMap<K, (Instant, V)>>,
+    kept: Mutex<Kept<K, V>>,
     lasting: Duration,
     /// A cluster's users can invent as many names as they like.
     most: usize,
 }
 
+#[derive(Debug)]
+struct Kept<K, V> {
+    things: HashMap<K, (Instant, V)>,
+    /// When those were thrown away last whose time is over.
+    tidied: Option<Instant>,
+}
+
+/// A memory that is full is gone through so often in the time that a thing lasts, and not for each thing that comes.
+const TIDIED: u32 = 16;
+
 impl<K: Eq + Hash, V: Clone> Memory<K, V> {
     pub(super) fn new(lasting: Duration, most: usize) -> Self {
-        Self { things: Mutex::default(), lasting, most }
+        Self { kept: Mutex::new(Kept { things: HashMap::new(), tidied: None }), lasting, most }
     }
 
     /// Remembers `thing` from now on. `false` where it is remembered already, or where there is no room for it.
     pub(super) fn add(&self, thing: K, value: V) -> bool {
-        let mut things = self.things();
-        let fresh = |since: &Instant| since.elapsed() < self.lasting;
-        if things.len() >= self.most {
+        let now = Instant::now();
+        let mut kept = self.kept();
+        let Kept { things, tidied } = &mut *kept;
+        let fresh = |since: &Instant| now - *since < self.lasting;
+        if things.len() >= self.most && tidied.is_none_or(|tidied| now - tidied >= self.lasting / TIDIED) {
             things.retain(|_, (since, _)| fresh(since));
+            *tidied = Some(now);
         }
         if things.get(&thing).is_some_and(|(since, _)| fresh(since)) || things.len() >= self.most {
             return false;
         }
-        things.insert(thing, (Instant::now(), value));
+        things.insert(thing, (now, value));
         true
     }
 
     /// What is remembered of it, if it is.
     pub(super) fn get(&self, thing: &K) -> Option<V> {
-        let things = self.things();
-        let (since, value) = things.get(thing)?;
+        let kept = self.kept();
+        let (since, value) = kept.things.get(thing)?;
         (since.elapsed() < self.lasting).then(|| value.clone())
     }
 
     /// Forgets it before its time.
     pub(super) fn forget(&self, thing: impl FnOnce() -> K) {
-        let mut things = self.things();
+        let things = &mut self.kept().things;
         // It is asked at every event of a watch, and nearly always there is nothing to forget.
         if !things.is_empty() {
             things.remove(&thing());
@@ -53,12 +66,12 @@ impl<K: Eq + Hash, V: Clone> Memory<K, V> {
 
     /// Forgets everything.
     pub(super) fn clear(&self) {
-        self.things().clear();
+        self.kept().things.clear();
     }
 
-    fn things(&self) -> MutexGuard<'_, HashMap<K, (Instant, V)>> {
+    fn kept(&self) -> MutexGuard<'_, Kept<K, V>> {
         // A panic between two changes leaves a map that is still a map.
-        self.things.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,5 +92,17 @@ mod tests {
         assert!(memory.add("c", 3));
         memory.forget(|| "c");
         assert!(memory.get(&"c").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_memory_is_not_gone_through_for_each_thing() {
+        let memory = Memory::new(Duration::from_secs(16), 2);
+        assert!(memory.add("a", ()));
+        advance(Duration::from_millis(15_500)).await;
+        assert!(memory.add("b", ()) && !memory.add("c", ()), "it has been gone through");
+        advance(Duration::from_millis(600)).await;
+        assert!(!memory.add("c", ()), "the time of the first is over, and nobody looked again");
+        advance(Duration::from_millis(400)).await;
+        assert!(memory.add("c", ()));
     }
 }

@@ -73,6 +73,16 @@ impl Colocate {
 
     /// The same as an account that there is already. The API server may be away.
     pub(crate) fn start_as(account: &Account, control_plane: &ControlPlane, home: &str, config: &str) -> Self {
+        Self::launch(account, control_plane, home, config, "debug")
+    }
+
+    /// One that logs no decisions, to be measured; nobody calls it.
+    pub(crate) fn start_quietly(control_plane: &ControlPlane, home: &str) -> Self {
+        let account = Account::new(control_plane, home, "colocate", COLOCATE);
+        Self::launch(&account, control_plane, home, "", "info")
+    }
+
+    fn launch(account: &Account, control_plane: &ControlPlane, home: &str, config: &str, log_level: &str) -> Self {
         let dir = control_plane.dir().join("colocate").join(home);
         issue_certificate(&dir, home);
         let config_file = dir.join("config.yaml");
@@ -81,7 +91,7 @@ impl Colocate {
         let mut process = control_plane
             .command(&program())
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--log-format", "json", "--log-level", "debug"])
+            .args(["--log-format", "json", "--log-level", log_level])
             .arg("--config")
             .arg(config_file)
             .arg("--tls-cert")

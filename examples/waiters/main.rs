@@ -1,0 +1,130 @@
+//! What `make bench-waiters` prints: what pods that wait for their claims cost those who ask for something else, at a real
+//! API server and at colocate's own socket, as tables for the README.
+//!
+//! A target that is missed is said, and is no failure: another machine is another measure.
+
+mod crowd;
+mod flood;
+
+#[path = "../../tests/harness/harness.rs"]
+mod harness;
+#[path = "../shared/shared.rs"]
+mod shared;
+
+use std::fs;
+use std::time::Duration;
+
+use self::crowd::Crowd;
+use self::flood::Flood;
+use self::harness::ControlPlane;
+use self::shared::{Table, Verdict, machine, megabytes};
+
+/// Targets: of another user's GETs at the API server, and of other reviews at colocate's socket.
+const OTHERS_GETS: Duration = Duration::from_millis(250);
+const OTHERS_REVIEWS: f64 = 2.0;
+const GROWTH: u64 = 16_000_000;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let control_plane = ControlPlane::own(&[]);
+    let crowds = crowd::measure(&control_plane).await;
+    let flood = flood::measure(&control_plane).await?;
+    control_plane.end();
+
+    println!("\n{}", introduction());
+    println!("{}", crowds_table(&crowds));
+    println!("{}", flood_table(&flood));
+    println!("{}", targets(&crowds, &flood));
+    Ok(())
+}
+
+fn introduction() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = machine::cpu_name(&info).unwrap_or("a processor without a name");
+    format!(
+        "Measured on {} cores of {cpu} by `make bench-waiters`. The API server, etcd, colocate and whoever asks share them.\n",
+        machine::allowed_cores(&status).len()
+    )
+}
+
+fn crowds_table(crowds: &[Crowd]) -> Table {
+    let mut table = Table::new([
+        "pods",
+        "most of them under way",
+        "of them answered 429",
+        "GETs by another user",
+        "p50",
+        "p99",
+        "answered 429",
+    ]);
+    for crowd in crowds {
+        table.row([
+            crowd.what.clone(),
+            crowd.most.to_string(),
+            crowd.pods_refused.to_string(),
+            crowd.gets.len().to_string(),
+            millis(percentile(&crowd.gets, 50)),
+            millis(percentile(&crowd.gets, 99)),
+            crowd.gets_refused.to_string(),
+        ]);
+    }
+    table
+}
+
+fn flood_table(flood: &Flood) -> Table {
+    let mut table = Table::new(["beside them, in a second", "reviews of a claim that is known", "p50", "p99"]);
+    let rows = [
+        ("nothing".to_owned(), &flood.before),
+        (format!("{:.0} of a claim that is known", flood.rate), &flood.beside_known),
+        (format!("{:.0} of claims that never come", flood.rate), &flood.during),
+    ];
+    for (what, timings) in rows {
+        let [p50, p99] = [50, 99].map(|percent| millis(timings.percentile(percent)));
+        table.row([what, timings.count().to_string(), p50, p99]);
+    }
+    table
+}
+
+fn targets(crowds: &[Crowd], flood: &Flood) -> Table {
+    let mut table = Table::new(["what", "target", "here", ""]);
+    for crowd in crowds.iter().filter(|crowd| crowd.is_target) {
+        table.row([
+            format!("answers 429 to another user: {}", crowd.what),
+            "0".to_owned(),
+            crowd.gets_refused.to_string(),
+            Verdict::of(crowd.gets_refused == 0).to_string(),
+        ]);
+        let p99 = percentile(&crowd.gets, 99);
+        table.row([
+            format!("p99 of a GET by another user: {}", crowd.what),
+            format!("under {} ms", OTHERS_GETS.as_millis()),
+            millis(p99),
+            Verdict::of(p99 < OTHERS_GETS).to_string(),
+        ]);
+    }
+    let ratio = flood.during.percentile(99).as_secs_f64() / flood.before.percentile(99).as_secs_f64();
+    table.row([
+        format!("p99 of other reviews, beside {:.0} in a second that name a claim that never comes", flood.rate),
+        format!("within {OTHERS_REVIEWS} times of without"),
+        format!("{ratio:.2} times"),
+        Verdict::of(ratio <= OTHERS_REVIEWS).to_string(),
+    ]);
+    table.row([
+        "resident memory that these cost".to_owned(),
+        format!("at most {} MB", GROWTH / 1_000_000),
+        format!("{}, with {} connections", megabytes(flood.growth), flood.connections),
+        Verdict::of(flood.growth <= GROWTH).to_string(),
+    ]);
+    table
+}
+
+/// The nearest rank: a time that was measured. The shortest is first.
+fn percentile(took: &[Duration], percent: usize) -> Duration {
+    let rank = (took.len() * percent).div_ceil(100);
+    took.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1e3)
+}
