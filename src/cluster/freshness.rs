@@ -57,9 +57,10 @@ impl Freshness {
     /// The connection is lost, and why.
     pub(super) fn lost(&mut self, why: &str) {
         self.lost = true;
-        let ago = self.heard.ago().as_secs();
-        let now = jiff::Timestamp::now().strftime("%FT%TZ");
-        self.detail.set(Some(format!("lost; last heard from {ago} s before {now}; {why}")));
+        // Whole seconds ago, so that there is always a time.
+        let ago = i64::try_from(self.heard.ago().as_secs()).unwrap_or_default();
+        let since = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_secs(ago)).unwrap_or_default();
+        self.detail.set(Some(format!("lost; nothing heard since {}; {why}", since.strftime("%FT%TZ"))));
     }
 
     /// Whether something came within this time.
@@ -82,7 +83,7 @@ mod tests {
         advance(Duration::from_secs(7)).await;
         freshness.lost("the API server is away");
         let [line] = &readiness.details()[..] else { panic!("{readiness:?}") };
-        assert!(line.starts_with("watch of persistentvolumeclaims: lost; last heard from 7 s before "), "{line}");
+        assert!(line.starts_with("watch of persistentvolumeclaims: lost; nothing heard since 2"), "{line}");
         assert!(line.ends_with("; the API server is away") && readiness.can_answer(), "{line}");
         assert_eq!(heard.ago(), Duration::from_secs(7));
         freshness.heard();

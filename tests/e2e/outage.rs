@@ -14,7 +14,8 @@ const BACK: &str = "heard from the API server again";
 
 #[tokio::test]
 async fn an_api_server_that_goes_and_comes_costs_nothing_that_is_known_and_no_restart() {
-    let control_plane = ControlPlane::own(&[]);
+    // Lists are read in pages, also where the API server cannot stream them.
+    let control_plane = ControlPlane::own(&["--apiserver-arg", "--feature-gates=WatchList=false"]);
     let namespace = Namespace::within(&control_plane, "outage");
     namespace.add_claim("before", PORTWORX_CLASS);
     let running = Colocate::register_in(&control_plane, &namespace, "");
