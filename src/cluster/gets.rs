@@ -138,6 +138,10 @@ impl Gets {
         if self.told.add((resource, refused.code()), ()) {
             tracing::warn!("{line}");
         }
+        if refused.code().is_none() {
+            // Nobody answered: the watches tell.
+            return;
+        }
         let mut details = self.details();
         let detail = details.entry(resource).or_insert_with(|| self.readiness.detail(format!("get of {resource}")));
         detail.set(Some(line));

@@ -48,6 +48,8 @@ pub(super) struct Watch<K> {
     cluster: Cluster,
     namespace: Option<String>,
     freshness: Freshness,
+    /// Whether the last watch said nothing for too long: that one is taken anew tells nothing then.
+    silent: bool,
     kind: PhantomData<fn(K)>,
 }
 
@@ -64,13 +66,14 @@ enum End {
 /// Failures in a row.
 struct Trouble {
     in_a_row: u32,
+    expired: bool,
     backoff: DefaultBackoff,
     told: Option<Instant>,
 }
 
 impl Trouble {
     fn new() -> Self {
-        Self { in_a_row: 0, backoff: DefaultBackoff::default(), told: None }
+        Self { in_a_row: 0, expired: false, backoff: DefaultBackoff::default(), told: None }
     }
 
     /// One more: how long to pause.
@@ -145,7 +148,7 @@ impl Default for Status {
 impl<K: Kind> Watch<K> {
     /// Of one namespace, or of all.
     pub(super) fn new(cluster: Cluster, namespace: Option<String>, freshness: Freshness) -> Self {
-        Self { cluster, namespace, freshness, kind: PhantomData }
+        Self { cluster, namespace, freshness, silent: false, kind: PhantomData }
     }
 
     /// Lists and watches for ever. `listed` is met by the first complete list.
@@ -155,11 +158,12 @@ impl<K: Kind> Watch<K> {
         loop {
             let failure = match version.take() {
                 None => match self.list().await {
-                    Ok(at) => {
+                    Ok((at, count)) => {
                         version = Some(at);
                         if let Some(listed) = listed.take() {
                             listed.met();
                         }
+                        tracing::info!(resource = K::RESOURCE, namespace = self.namespace, count, "listed");
                         continue;
                     }
                     Err(failure) => failure,
@@ -175,7 +179,9 @@ impl<K: Kind> Watch<K> {
                     let expired = matches!(end, End::Expired) || trouble.in_a_row >= MANY;
                     version = Some(at).filter(|_| !expired);
                     match end {
-                        End::Ordered | End::Expired if good => continue,
+                        End::Ordered if good => continue,
+                        // As after each restart of an API server; a second one is trouble.
+                        End::Expired if !std::mem::replace(&mut trouble.expired, true) => continue,
                         End::Ordered => Self::failed("watch", Cause::EndedAtOnce),
                         End::Expired => Self::failed("watch", Cause::Expired),
                         End::Broken(failure) => failure,
@@ -195,8 +201,8 @@ impl<K: Kind> Watch<K> {
         Unanswered::new(verb, K::RESOURCE, K::GROUP, cause)
     }
 
-    /// Reads all pages of a list, and returns the version at which it holds.
-    async fn list(&mut self) -> Result<String, Unanswered> {
+    /// Reads all pages of a list, and returns the version at which it holds and the number of its objects.
+    async fn list(&mut self) -> Result<(String, usize), Unanswered> {
         let failed = |cause: Cause| Unanswered::new("list", K::RESOURCE, K::GROUP, cause);
         let path = K::path(self.namespace.as_deref());
         let listing = self.cluster.update(|inventory| inventory.list(self.namespace.as_deref()));
@@ -211,8 +217,7 @@ impl<K: Kind> Watch<K> {
             let metadata = page.metadata.unwrap_or_default();
             let Some(token) = Text::non_empty(metadata.rest.as_ref()) else {
                 self.cluster.update(|inventory| K::end(inventory, &listing));
-                tracing::info!(resource = K::RESOURCE, namespace = self.namespace, count, "listed");
-                return Ok(metadata.resource_version.as_deref().unwrap_or_default().to_owned());
+                return Ok((metadata.resource_version.as_deref().unwrap_or_default().to_owned(), count));
             };
             rest = format!("&continue={token}");
         }
@@ -255,9 +260,13 @@ impl<K: Kind> Watch<K> {
         let opened = timeout(TIMEOUT, request::stream(&self.cluster.client, &path)).await;
         let opened = opened.unwrap_or(Err(Cause::Timeout(TIMEOUT.as_secs())));
         let mut stream = opened.map_err(|cause| Self::failed("watch", cause))?;
+        if !self.silent {
+            self.freshness.heard();
+        }
         let mut line = Vec::new();
         loop {
             let read = timeout(SILENCE, request::line(&mut stream, &mut line)).await;
+            self.silent = read.is_err();
             let read = read.map_err(|_| Self::failed("watch", Cause::Silent(SILENCE.as_secs())))?;
             if !read.map_err(|error| Self::failed("watch", error))? {
                 return Ok(());

@@ -31,7 +31,8 @@ async fn an_api_server_that_goes_and_comes_costs_nothing_that_is_known_and_no_re
     let ready = running.admin("/readyz");
     assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains("\nok\n"), "{ready}");
     for resource in ["persistentvolumeclaims", "storageclasses"] {
-        let line = ready.lines().find(|line| line.starts_with(&format!("watch of {resource}: lost; last heard from ")));
+        let line =
+            ready.lines().find(|line| line.starts_with(&format!("watch of {resource}: lost; nothing heard since ")));
         assert!(line.is_some_and(|line| line.contains("cannot watch ")), "{ready}");
     }
     let client = running.client(TIMEOUT);
