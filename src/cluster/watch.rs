@@ -104,10 +104,12 @@ impl<K: Kind> Watch<K> {
         loop {
             let failure = match version.take() {
                 None => match self.list().await {
-                    Ok(listed_at) => {
+                    Ok((listed_at, count)) => {
                         if let Some(listed) = listed.take() {
                             listed.met();
                         }
+                        // Not before that is so: whoever reads of the last list finds a process that is ready.
+                        tracing::info!(resource = K::RESOURCE, namespace = self.namespace, count, "listed");
                         version = Some(listed_at);
                         continue;
                     }
@@ -138,8 +140,8 @@ impl<K: Kind> Watch<K> {
         }
     }
 
-    /// Reads all pages of a list, and returns the version at which it holds.
-    async fn list(&mut self) -> Result<String, Unanswered> {
+    /// Reads all pages of a list, and returns the version at which it holds, and how many objects there are.
+    async fn list(&mut self) -> Result<(String, usize), Unanswered> {
         let failed = |cause: Cause| Unanswered::new("list", K::RESOURCE, K::GROUP, cause);
         let path = K::path(self.namespace.as_deref());
         let listing = self.cluster.update(|inventory| inventory.list(self.namespace.as_deref()));
@@ -154,8 +156,7 @@ impl<K: Kind> Watch<K> {
             let metadata = page.metadata.unwrap_or_default();
             let Some(token) = Text::non_empty(metadata.rest.as_ref()) else {
                 self.cluster.update(|inventory| K::end(inventory, &listing));
-                tracing::info!(resource = K::RESOURCE, namespace = self.namespace, count, "listed");
-                return Ok(metadata.resource_version.as_deref().unwrap_or_default().to_owned());
+                return Ok((metadata.resource_version.as_deref().unwrap_or_default().to_owned(), count));
             };
             rest = format!("&continue={token}");
         }
