@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
@@ -19,6 +20,10 @@ const AT_ONCE: usize = 32;
 
 /// By how much a pod may be made before its claim.
 const LEAD: u64 = 500;
+
+/// A pod waits for 2 s. On a machine that does other things too, an API server takes longer for some claims: what it had not
+/// made in this time after the pod was sent proves nothing. On an idle one there are none.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// Whoever makes pods and claims in the test.
 const CLIENTS: &[Rule] = &[("", "pods", &["create"]), ("", "persistentvolumeclaims", &["create"])];
@@ -71,39 +76,49 @@ async fn of_2000_pods_made_together_with_their_claims_none_is_lost() {
             lost
         }
     });
-    let lost: Vec<_> = join_all(clients).await.into_iter().flatten().collect();
+    let missed: Vec<_> = join_all(clients).await.into_iter().flatten().collect();
+    let (late, lost): (Vec<_>, Vec<_>) = missed.iter().partition(|missed| missed.claim > missed.times.pod + PROMPT);
     let rate = f64::from(PAIRS) / begun.elapsed().as_secs_f64();
 
     let [cached, fetched, waited, missing] =
         ["cached", "fetched", "waited", "missing"].map(|result| colocate.lookups(result));
-    println!("| pairs | a second | cached | fetched | waited | missing | lost |\n|---|---|---|---|---|---|---|");
-    println!("| {PAIRS} | {rate:.0} | {cached} | {fetched} | {waited} | {missing} | {} |", lost.len());
+    println!(
+        "| pairs | a second | cached | fetched | waited | missing | claim late | lost |\n|---|---|---|---|---|---|---|---|"
+    );
+    println!("| {PAIRS} | {rate:.0} | {cached} | {fetched} | {waited} | {missing} | {} | {} |", late.len(), lost.len());
     assert!(lost.is_empty(), "{} are lost: {lost:#?}", lost.len());
-    assert_eq!((cached + fetched + waited, missing), (PAIRS.into(), 0));
+    assert_eq!((cached + fetched + waited + missing, missing), (PAIRS.into(), late.len() as u64));
     assert!(cached + fetched > 0 && waited > 0, "claims came before their pods, and after them");
     drop(colocate);
     control_plane.end();
 }
 
-/// Makes a pod and its claim at their times; if it is lost, what there is to say of it.
-async fn make(api: &Api, namespace: &str, number: usize, times: Times) -> Option<String> {
+/// A pod that did not get its scheduler.
+#[derive(Debug)]
+#[allow(dead_code, reason = "it is printed")]
+struct Missed {
+    name: String,
+    scheduler: String,
+    times: Times,
+    /// When the claim was there, and when the pod.
+    claim: Duration,
+    pod: Duration,
+}
+
+/// Makes a pod and its claim at their times.
+async fn make(api: &Api, namespace: &str, number: usize, times: Times) -> Option<Missed> {
     let begun = Instant::now();
     let name = format!("pair-{number}");
-    let pod = async {
-        sleep_until(begun + times.pod).await;
-        api.create(&pair::pods(namespace), &pair::pod(&name)).await
-    };
-    let claim = async {
-        sleep_until(begun + times.claim).await;
-        let reply = api.create(&pair::claims(namespace), &pair::claim(&name)).await;
+    let create = async |after: Duration, path: String, object: Value| {
+        sleep_until(begun + after).await;
+        let reply = api.create(&path, &object).await;
         assert_eq!(reply.status, 201, "{reply:?}");
-        begun.elapsed()
+        (reply, begun.elapsed())
     };
-    let (pod, claim) = tokio::join!(pod, claim);
-    assert_eq!(pod.status, 201, "{pod:?}");
-    let scheduler = pod.object.scheduler();
-    (scheduler != "stork").then(|| {
-        let took = begun.elapsed();
-        format!("{name}: {scheduler:?}; {times:?}; the claim was there after {claim:?}, the pod after {took:?}")
-    })
+    let ((pod, pod_made), (_, claim_made)) = tokio::join!(
+        create(times.pod, pair::pods(namespace), pair::pod(&name)),
+        create(times.claim, pair::claims(namespace), pair::claim(&name)),
+    );
+    let scheduler = pod.object.scheduler().to_owned();
+    (scheduler != "stork").then_some(Missed { name, scheduler, times, claim: claim_made, pod: pod_made })
 }
