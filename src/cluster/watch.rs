@@ -163,6 +163,7 @@ impl<K: Kind> Watch<K> {
                         if let Some(listed) = listed.take() {
                             listed.met();
                         }
+                        // Not before that is so: whoever reads of the last list finds a process that is ready.
                         tracing::info!(resource = K::RESOURCE, namespace = self.namespace, count, "listed");
                         continue;
                     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
@@ -13,15 +14,16 @@ const PAIRS: u16 = 2_000;
 const NAMESPACES: [&str; 8] =
     ["arrival-1", "arrival-2", "arrival-3", "arrival-4", "arrival-5", "arrival-6", "arrival-7", "arrival-8"];
 
-/// How many pairs are under way at once: nearly as many as the pods that may wait, 64 in all and 16 of a namespace.
-const AT_ONCE: usize = 56;
+/// How many pairs are under way at once: half as many as the pods that may wait, 64 in all and 16 of a namespace. With more
+/// on a machine that does other things too, the API server may take longer for a claim than a pod waits.
+const AT_ONCE: usize = 32;
 
 /// By how much a pod may be made before its claim.
 const LEAD: u64 = 500;
 
-/// A pod waits for 3 s here, of which the watch needs a part: other tests keep the machine busy. On a machine that is so busy that a claim takes longer than this to
-/// be made, a pod may be lost, and is counted apart.
-const IN_TIME: Duration = Duration::from_millis(1500);
+/// A pod waits for 2 s. On a machine that does other things too, an API server takes longer for some claims: what it had not
+/// made in this time after the pod was sent proves nothing. On an idle one there are none.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// Whoever makes pods and claims in the test.
 const CLIENTS: &[Rule] = &[("", "pods", &["create"]), ("", "persistentvolumeclaims", &["create"])];
@@ -57,7 +59,7 @@ impl Times {
 async fn of_2000_pods_made_together_with_their_claims_none_is_lost() {
     let control_plane = ControlPlane::own(&[]);
     let namespaces = NAMESPACES.map(|name| Namespace::within(&control_plane, name));
-    let colocate = Colocate::start(&control_plane, NAMESPACES[0], "missingClaim: {wait: 3s}\n");
+    let colocate = Colocate::start(&control_plane, NAMESPACES[0], "");
     colocate.admit(namespaces[0].kubectl(), Namespaces::Only(&NAMESPACES));
     let api = Api::of(&Account::new(&control_plane, NAMESPACES[0], "clients", CLIENTS)).await;
 
@@ -75,48 +77,48 @@ async fn of_2000_pods_made_together_with_their_claims_none_is_lost() {
         }
     });
     let missed: Vec<_> = join_all(clients).await.into_iter().flatten().collect();
+    let (late, lost): (Vec<_>, Vec<_>) = missed.iter().partition(|missed| missed.claim > missed.times.pod + PROMPT);
     let rate = f64::from(PAIRS) / begun.elapsed().as_secs_f64();
 
     let [cached, fetched, waited, missing] =
         ["cached", "fetched", "waited", "missing"].map(|result| colocate.lookups(result));
-    let (lost, late): (Vec<_>, Vec<_>) = missed.iter().partition(|missed| missed.late < IN_TIME);
-    println!("| pairs | a second | cached | fetched | waited | lost | claim too late |\n|---|---|---|---|---|---|---|");
-    println!("| {PAIRS} | {rate:.0} | {cached} | {fetched} | {waited} | {} | {} |", lost.len(), late.len());
+    println!(
+        "| pairs | a second | cached | fetched | waited | missing | claim late | lost |\n|---|---|---|---|---|---|---|---|"
+    );
+    println!("| {PAIRS} | {rate:.0} | {cached} | {fetched} | {waited} | {missing} | {} | {} |", late.len(), lost.len());
     assert!(lost.is_empty(), "{} are lost: {lost:#?}", lost.len());
-    assert!(late.len() < usize::from(PAIRS) / 20, "the machine is too busy for this test: {late:#?}");
-    assert_eq!((cached + fetched + waited, missing), (u64::from(PAIRS) - missed.len() as u64, missed.len() as u64));
+    assert_eq!((cached + fetched + waited + missing, missing), (PAIRS.into(), late.len() as u64));
     assert!(cached + fetched > 0 && waited > 0, "claims came before their pods, and after them");
     drop(colocate);
     control_plane.end();
 }
 
-/// A pod that did not get the scheduler.
+/// A pod that did not get its scheduler.
 #[derive(Debug)]
 #[allow(dead_code, reason = "it is printed")]
 struct Missed {
-    number: usize,
+    name: String,
     scheduler: String,
     times: Times,
-    /// How long after the pod was sent the claim was there.
-    late: Duration,
+    /// When the claim was there, and when the pod.
+    claim: Duration,
+    pod: Duration,
 }
 
-/// Makes a pod and its claim at their times; tells of the pod if it did not get the scheduler.
+/// Makes a pod and its claim at their times.
 async fn make(api: &Api, namespace: &str, number: usize, times: Times) -> Option<Missed> {
     let begun = Instant::now();
     let name = format!("pair-{number}");
-    let pod = async {
-        sleep_until(begun + times.pod).await;
-        api.create(&pair::pods(namespace), &pair::pod(&name)).await
-    };
-    let claim = async {
-        sleep_until(begun + times.claim).await;
-        let reply = api.create(&pair::claims(namespace), &pair::claim(&name)).await;
+    let create = async |after: Duration, path: String, object: Value| {
+        sleep_until(begun + after).await;
+        let reply = api.create(&path, &object).await;
         assert_eq!(reply.status, 201, "{reply:?}");
-        begun.elapsed()
+        (reply, begun.elapsed())
     };
-    let (pod, claim) = tokio::join!(pod, claim);
-    assert_eq!(pod.status, 201, "{pod:?}");
-    let (scheduler, late) = (pod.object.scheduler().to_owned(), claim.saturating_sub(times.pod));
-    (scheduler != "stork").then_some(Missed { number, scheduler, times, late })
+    let ((pod, pod_made), (_, claim_made)) = tokio::join!(
+        create(times.pod, pair::pods(namespace), pair::pod(&name)),
+        create(times.claim, pair::claims(namespace), pair::claim(&name)),
+    );
+    let scheduler = pod.object.scheduler().to_owned();
+    (scheduler != "stork").then_some(Missed { name, scheduler, times, claim: claim_made, pod: pod_made })
 }

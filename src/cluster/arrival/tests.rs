@@ -207,7 +207,20 @@ async fn a_claim_that_was_waited_for_in_vain_is_not_for_a_while_unless_it_comes(
     assert_eq!(begun.elapsed(), PATIENCE, "it is long ago");
     drop(cluster);
     let asked = asked.await.unwrap();
-    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 4);
+    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_behind_loses_no_pod() {
+    let (cluster, mut server) = cluster();
+    let script = async {
+        for (status, body) in [(404, NOT_FOUND), (200, FOUND)] {
+            let (_, send) = server.next_request().await.unwrap();
+            send.send_response(respond(status, body));
+        }
+    };
+    let (found, ()) = tokio::join!(found(&cluster, &["one"]), script);
+    assert_eq!(found, [Found::Fetched]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +236,8 @@ async fn who_waits_beside_another_asks_no_more_what_was_answered() {
     assert_eq!((first, second), (vec![Found::Missing], vec![Found::Missing]));
     assert_eq!(begun.elapsed(), Duration::from_millis(2500), "the GET is spared, and not the wait");
     drop(cluster);
-    assert_eq!(asked.await.unwrap().values().sum::<usize>(), 1);
+    // The first question, and for each a last one.
+    assert_eq!(asked.await.unwrap().values().sum::<usize>(), 3);
 }
 
 #[tokio::test(start_paused = true)]
