@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,7 +21,8 @@ use crate::presence::Presences;
 use crate::readiness::Readiness;
 use crate::server::{Admission, Routes, Server};
 use crate::shutdown::Shutdown;
-use crate::{log, manifest, tls};
+use crate::tls::{Files, Resolver};
+use crate::{log, manifest};
 
 /// Answer admission reviews over TLS.
 ///
@@ -73,7 +75,10 @@ impl Serve {
             return Ok(());
         };
         log::init(self.log_format, self.log_level);
-        let tls = TlsAcceptor::from(Arc::new(tls::server_config(certificate, key)?));
+        let files = Files { certificate: certificate.clone(), key: key.clone(), name: None };
+        let resolver = Resolver::default();
+        resolver.serve(files.read(Timestamp::now())?);
+        let tls = TlsAcceptor::from(Arc::new(resolver.server_config()?));
 
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
