@@ -5,6 +5,7 @@ mod certificate;
 mod files;
 mod name;
 mod resolver;
+mod rotation;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -13,3 +14,4 @@ pub use certificate::{Certificate, NotACertificate};
 pub use files::{Error as FilesError, Files, read_authorities};
 pub use name::{InvalidName, Name};
 pub use resolver::{Resolver, Served};
+pub use rotation::{Holding, InUse, Lifetimes, Live, Look, Old, Step};
