@@ -6,6 +6,7 @@ mod files;
 mod name;
 mod resolver;
 mod rotation;
+mod secret;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -15,3 +16,4 @@ pub use files::{Error as FilesError, Files, read_authorities};
 pub use name::{InvalidName, Name};
 pub use resolver::{Resolver, Served};
 pub use rotation::{Holding, InUse, Lifetimes, Live, Look, Old, Step};
+pub use secret::{Corrupt, Data};
