@@ -2,6 +2,9 @@
 //! not there yet.
 
 mod arrival;
+mod bundle;
+mod bundle_watch;
+mod ca_secret;
 mod freshness;
 mod gets;
 mod kind;
@@ -11,6 +14,7 @@ mod report;
 mod request;
 mod seats;
 mod snapshot;
+mod trust;
 mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -37,6 +41,7 @@ use watch::Watch;
 pub use arrival::{Found, Question};
 pub use request::Unanswered;
 pub use snapshot::{Snapshot, SnapshotError};
+pub use trust::{Managed, Mounted, Source as TrustSource};
 
 /// A claim that was waited for in vain is not waited for again for so long: whoever makes its pods again and again must not
 /// keep the seats of those who wait with reason.
@@ -49,6 +54,8 @@ const MOST_IN_VAIN: usize = 4096;
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    /// Whether this process runs in a pod, by whose service account it asks.
+    in_pod: bool,
     inventory: Arc<RwLock<Inventory>>,
     /// Told whenever a claim or a class comes or changes.
     changed: changes::Sender<()>,
@@ -85,18 +92,21 @@ impl Cluster {
     /// # Errors
     /// Where neither names a cluster, or the kubeconfig cannot be used.
     pub async fn infer(limits: ClaimLimits, metrics: Arc<Metrics>) -> Result<Self, NotConfigured> {
-        let config = if std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty()) {
+        let in_pod = std::env::var_os("KUBECONFIG").is_none_or(|path| path.is_empty());
+        let config = if in_pod {
+            kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
+        } else {
             let options = KubeConfigOptions::default();
             kube::Config::from_kubeconfig(&options).await.map_err(NotConfigured::Kubeconfig)?
-        } else {
-            kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
         };
-        Ok(Self::new(Client::try_from(config).map_err(NotConfigured::Client)?, limits, metrics))
+        let client = Client::try_from(config).map_err(NotConfigured::Client)?;
+        Ok(Self { in_pod, ..Self::new(client, limits, metrics) })
     }
 
     fn new(client: Client, limits: ClaimLimits, metrics: Arc<Metrics>) -> Self {
         Self {
             client,
+            in_pod: false,
             inventory: Arc::default(),
             changed: changes::Sender::new(()),
             gets: Arc::new(Gets::new(limits.max_gets)),
@@ -105,6 +115,16 @@ impl Cluster {
             told: Arc::new(Memory::new(IN_VAIN_FOR, MOST_IN_VAIN)),
             metrics,
         }
+    }
+
+    /// The namespace that this process runs in, or that the kubeconfig names.
+    pub fn namespace(&self) -> &str {
+        self.client.default_namespace()
+    }
+
+    /// The namespace of the pod that this process runs in; `None` elsewhere.
+    pub fn pod_namespace(&self) -> Option<&str> {
+        self.in_pod.then(|| self.namespace())
     }
 
     /// Starts the watches in `tasks`: of the claims of these namespaces, or of all if none is named, and of classes.

@@ -24,13 +24,13 @@ use crate::storage::{Named, Object as _};
 const PAGE: usize = 500;
 
 /// An API server sends a bookmark every minute: two that did not come, and some more, are a connection that is dead.
-const SILENCE: Duration = Duration::from_secs(150);
+pub(super) const SILENCE: Duration = Duration::from_secs(150);
 
 /// How long a page of a list may take.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// When the API server ends a watch, in seconds, so that watches spread again over its replicas.
-const WATCH_TIMEOUT: u64 = 290;
+pub(super) const WATCH_TIMEOUT: u64 = 290;
 
 /// More than nearly all objects have; a buffer that grew beyond it for one is given back.
 const USUAL_LINE: usize = 64 * 1024;
@@ -69,19 +69,19 @@ struct PageMetadata<'a> {
 }
 
 #[derive(Deserialize)]
-struct Event<'a> {
+pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
+    pub(super) kind: Text<'a>,
     #[serde(borrow)]
-    object: &'a RawValue,
+    pub(super) object: &'a RawValue,
 }
 
 /// The object of an ERROR event.
 #[derive(Deserialize)]
 #[serde(default)]
-struct Status {
-    code: u16,
-    message: String,
+pub(super) struct Status {
+    pub(super) code: u16,
+    pub(super) message: String,
 }
 
 impl Default for Status {

@@ -93,6 +93,7 @@ impl Validity {
     }
 
     /// The same, but at the latest until `end`, in whole seconds.
+    #[must_use]
     pub fn until(self, end: Timestamp) -> Self {
         let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
         Self { not_after: self.not_after.min(end), ..self }
@@ -135,7 +136,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let signed = params.self_signed(&key).map_err(|source| issue(common_name, source))?;
-        let certificate = Certificate::from_der(signed.der().clone())
+        let certificate = Certificate::from_der(signed.der())
             .map_err(|_| issue(common_name, rcgen::Error::CouldNotParseCertificate))?;
         Ok(Self { issuer: Issuer::new(params, key), certificate })
     }

@@ -62,16 +62,16 @@ impl Certificate {
         if ders.is_empty() {
             return Err(NotACertificate::Pem(pem::Error::NoItemsFound));
         }
-        ders.into_iter().map(Self::from_der).collect()
+        ders.iter().map(Self::from_der).collect()
     }
 
     /// Reads a certificate from its bytes.
     ///
     /// # Errors
     /// [`NotACertificate::Undecodable`].
-    pub fn from_der(der: CertificateDer<'static>) -> Result<Self, NotACertificate> {
+    pub fn from_der(der: &CertificateDer<'_>) -> Result<Self, NotACertificate> {
         let undecodable = |text: String| NotACertificate::Undecodable(text);
-        let (rest, read) = X509Certificate::from_der(&der).map_err(|error| undecodable(error.to_string()))?;
+        let (rest, read) = X509Certificate::from_der(der).map_err(|error| undecodable(error.to_string()))?;
         if !rest.is_empty() {
             return Err(undecodable(format!("{} bytes stand behind it", rest.len())));
         }
@@ -99,7 +99,7 @@ impl Certificate {
             ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
             _ => None,
         });
-        Ok(Self { validity, authority, common_name, key_identifier, der: der.clone() })
+        Ok(Self { validity, authority, common_name, key_identifier, der: der.clone().into_owned() })
     }
 
     /// Its bytes.

@@ -123,10 +123,10 @@ pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, Error> {
     let text = std::fs::read(path).map_err(|error| unreadable("a CA's certificate", path)(pem::Error::Io(error)))?;
     let authorities =
         Certificate::all_from_pem(&text).map_err(|reason| Error::Undecodable { path: path.to_owned(), reason })?;
-    match authorities.iter().all(Certificate::is_authority) {
-        true => Ok(authorities),
-        false => Err(Error::NoAuthority(path.to_owned())),
+    if !authorities.iter().all(Certificate::is_authority) {
+        return Err(Error::NoAuthority(path.to_owned()));
     }
+    Ok(authorities)
 }
 
 fn unreadable(what: &'static str, path: &Path) -> impl FnOnce(pem::Error) -> Error {

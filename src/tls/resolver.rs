@@ -31,7 +31,7 @@ impl Served {
     /// Where the first certificate of the chain cannot be read.
     pub fn new(key: CertifiedKey) -> Result<Self, NotACertificate> {
         let first = key.end_entity_cert().map_err(|error| NotACertificate::Undecodable(error.to_string()))?;
-        let certificate = Certificate::from_der(first.clone().into_owned())?;
+        let certificate = Certificate::from_der(first)?;
         Ok(Self { key: Arc::new(key), certificate })
     }
 
@@ -43,6 +43,13 @@ impl Served {
     /// Whether a client that trusts `authorities` takes it at this time.
     pub fn chains_to<'a>(&self, authorities: impl IntoIterator<Item = &'a Certificate>, now: Timestamp) -> bool {
         self.certificate.chains_to(authorities, self.key.cert.get(1..).unwrap_or_default(), now)
+    }
+}
+
+/// Two are the same if their chains are: the key of a certificate is always the same.
+impl PartialEq for Served {
+    fn eq(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
     }
 }
 

@@ -226,6 +226,9 @@ struct Sight {
     since: Vec<(Certificate, Instant)>,
 }
 
+/// A configuration does not carry it, or nobody has looked.
+struct NotCarried;
+
 /// One look at a configuration.
 #[derive(Clone, Debug)]
 pub struct Look<'a> {
@@ -262,7 +265,7 @@ impl Live {
 
     /// Whether every configuration that exists carries it. `false` until all were looked at.
     pub fn carries(&self, certificate: &Certificate) -> bool {
-        self.since(certificate).is_some()
+        self.since(certificate).is_ok()
     }
 
     /// Whether a configuration exists, with an entry that the API server calls by.
@@ -272,22 +275,22 @@ impl Live {
 
     /// For how long all have carried it; as long as can be where none exists.
     fn carries_for(&self, certificate: &Certificate, at: Instant) -> Option<SignedDuration> {
-        let since = self.since(certificate)?;
+        let since = self.since(certificate).ok()?;
         let time = since.map(|since| at.saturating_duration_since(since));
         Some(time.map_or(SignedDuration::MAX, |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)))
     }
 
-    /// Since when all have carried it: `Some(None)` where none exists, `None` where one does not.
-    fn since(&self, certificate: &Certificate) -> Option<Option<Instant>> {
+    /// Since when all that exist have carried it; `None` where none exists.
+    fn since(&self, certificate: &Certificate) -> Result<Option<Instant>, NotCarried> {
         let mut latest = None;
         for sight in self.configurations.values() {
-            let sight = sight.as_ref()?;
+            let sight = sight.as_ref().ok_or(NotCarried)?;
             if sight.version.is_some() {
-                let (_, since) = sight.since.iter().find(|(carried, _)| carried == certificate)?;
+                let (_, since) = sight.since.iter().find(|(carried, _)| carried == certificate).ok_or(NotCarried)?;
                 latest = latest.max(Some(*since));
             }
         }
-        Some(latest)
+        Ok(latest)
     }
 }
 

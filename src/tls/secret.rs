@@ -122,8 +122,11 @@ fn old(data: &Data) -> Result<Option<Old>, Problem> {
     Ok(Some(Old { certificate, until: until.ok_or(Problem::Time { key: OLD_UNTIL })? }))
 }
 
+/// The values of two keys that go together.
+type Pair<'d> = (&'d [u8], &'d [u8]);
+
 /// Both, or neither.
-fn pair<'d>(data: &'d Data, one: &'static str, other: &'static str) -> Result<Option<(&'d [u8], &'d [u8])>, Problem> {
+fn pair<'d>(data: &'d Data, one: &'static str, other: &'static str) -> Result<Option<Pair<'d>>, Problem> {
     match (data.get(one), data.get(other)) {
         (Some(one), Some(other)) => Ok(Some((one, other))),
         (None, None) => Ok(None),
