@@ -131,3 +131,85 @@ impl Place {
         let _ = sightings.send(Sighting { kind: self.kind, configuration, unbroken }).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc::channel;
+    use tower_test::mock;
+
+    use super::*;
+
+    const LIST: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+
+    fn configuration(version: u64) -> Value {
+        let version = version.to_string();
+        json!({
+            "metadata": { "name": "zz", "resourceVersion": version },
+            "webhooks": [{ "name": "a.example.com", "clientConfig": {} }],
+        })
+    }
+
+    fn event(kind: &str, object: &Value) -> String {
+        format!("{}\n", json!({ "type": kind, "object": object }))
+    }
+
+    /// What is asked and answered, in order.
+    fn script() -> Vec<(String, u16, String)> {
+        let get = format!("{LIST}/zz");
+        let watch = |from: &str| {
+            format!(
+                "{LIST}?watch=true&allowWatchBookmarks=true&fieldSelector=metadata.name%3Dzz&timeoutSeconds=290{from}"
+            )
+        };
+        let failure = |code: u16| json!({ "kind": "Status", "status": "Failure", "code": code, "message": "no" });
+        vec![
+            (get.clone(), 404, failure(404).to_string()),
+            (watch(""), 200, event("ADDED", &configuration(4)) + &event("MODIFIED", &configuration(5))),
+            (watch("&resourceVersion=5"), 200, event("BOOKMARK", &json!({ "metadata": { "resourceVersion": "7" } }))),
+            (watch("&resourceVersion=7"), 200, event("ERROR", &failure(410))),
+            (get.clone(), 200, configuration(9).to_string()),
+            (watch("&resourceVersion=9"), 403, failure(403).to_string()),
+            (get, 200, configuration(10).to_string()),
+            (watch("&resourceVersion=10"), 200, event("DELETED", &configuration(11))),
+        ]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_change_is_told_and_what_was_missed_is_looked_for() {
+        let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
+        let server = tokio::spawn(async move {
+            for (path, status, body) in script() {
+                let (request, send) = handle.next_request().await.unwrap();
+                assert_eq!(request.uri().to_string(), path);
+                let body = Body::from(body.into_bytes());
+                send.send_response(hyper::Response::builder().status(status).body(body).unwrap());
+            }
+            handle
+        });
+        let (sender, mut sightings) = channel(16);
+        let client = Client::new(service, "default");
+        let follow = tokio::spawn(Place { client, kind: Kind::Mutating, name: "zz".to_owned() }.follow(sender));
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            let Sighting { kind, configuration, unbroken } = sightings.recv().await.unwrap();
+            assert_eq!(kind, Kind::Mutating);
+            seen.push((configuration.map(|configuration| configuration.version), unbroken));
+        }
+        let version = |version: &str| Some(version.to_owned());
+        assert_eq!(
+            seen,
+            [
+                (None, false),
+                (version("4"), true),
+                (version("5"), true),
+                (version("9"), false),
+                (version("10"), false),
+                (None, true)
+            ]
+        );
+        drop(server.await.unwrap());
+        follow.abort();
+    }
+}

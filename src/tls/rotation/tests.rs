@@ -245,7 +245,7 @@ proptest! {
     fn no_leaf_is_without_its_ca_whatever_the_order(
         skews in proptest::array::uniform3(-15 * MINUTE..15 * MINUTE),
         acts in proptest::collection::vec(
-            (0..3_usize, 0..100_u8, select(&ACTS[..]), 0..8_u8, 0..100_i64), 5000..7000
+            (0..3_usize, 0..100_u8, select(&ACTS[..]), 0..100_u8, 0..100_i64), 8000..9000
         ),
     ) {
         let mut cluster = Cluster::new(Lifetimes::default());
@@ -254,11 +254,12 @@ proptest! {
             let act = if restart == 0 { Act::Restart } else { act };
             cluster.act(&mut replicas[who], act);
             cluster.check(&replicas);
-            // Bursts of a few seconds, with minutes and days between them.
+            // Bursts of about a hundred acts within a minute, with minutes, hours and days between them.
             cluster.clock.seconds += match unit {
-                0..6 => time / 30,
-                6 => time * 5,
-                _ => time * HOUR / 2,
+                0 => time * 4 * HOUR,
+                1 => time * 10 * MINUTE,
+                2 => time * 5,
+                _ => time / 80,
             };
             cluster.check(&replicas);
         }
