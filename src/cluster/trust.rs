@@ -31,7 +31,7 @@ use crate::tls::{Certificate, Live, Look, Resolver};
 pub use managed::Managed;
 pub use mounted::Mounted;
 
-/// How soon what failed is tried again: an entry is to be without its bundle for a second at the most.
+/// How soon what failed is tried again, which an entry without its bundle waits for; and then half as often each time.
 const SOON: Duration = Duration::from_millis(500);
 
 /// How often a patch is tried at once, when somebody else was faster: Helm and another replica, and once more.
@@ -84,6 +84,7 @@ impl Cluster {
             condition: Some(readiness.condition("certificate")),
             detail: readiness.detail("certificate"),
             complaint: None,
+            failures: 0,
         }
     }
 }
@@ -100,6 +101,8 @@ struct Keeper {
     detail: Detail,
     /// What was said last to be wrong.
     complaint: Option<String>,
+    /// How many rounds have failed, one after the other.
+    failures: u32,
 }
 
 /// What is known of one configuration.
@@ -141,6 +144,7 @@ impl Keeper {
         let reconciled = self.reconcile().await;
         match advanced.and(reconciled) {
             Ok(()) => {
+                self.failures = 0;
                 if self.complaint.take().is_some() {
                     tracing::info!("certificates and their CA are as they should be again");
                     self.detail.set(self.obstacle());
@@ -153,7 +157,9 @@ impl Keeper {
                 }
                 self.detail.set(Some(problem.clone()));
                 self.complaint = Some(problem);
-                SOON.min(interval)
+                let pause = SOON.saturating_mul(2_u32.saturating_pow(self.failures)).min(interval);
+                self.failures += 1;
+                pause
             }
         }
     }

@@ -27,7 +27,7 @@ type Interference = Box<dyn FnOnce(&mut Objects) + Send>;
 /// What the API server has, by path.
 #[derive(Default)]
 struct Objects {
-    objects: BTreeMap<String, Value>,
+    by_path: BTreeMap<String, Value>,
     version: u64,
     /// Each request that changes something, and how it was answered.
     writes: Vec<(Method, String, u16)>,
@@ -39,13 +39,13 @@ impl Objects {
     fn put(&mut self, path: &str, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
-        self.objects.insert(path.to_owned(), object.clone());
+        self.by_path.insert(path.to_owned(), object.clone());
         object
     }
 
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
         if method == Method::GET {
-            let object = self.objects.get(path).cloned();
+            let object = self.by_path.get(path).cloned();
             return object.map_or((404, Value::Null), |object| (200, object));
         }
         if let Some(interference) = self.interference.take() {
@@ -60,12 +60,12 @@ impl Objects {
         if method == Method::POST {
             let object: Value = serde_json::from_slice(body).unwrap();
             let path = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
-            if self.objects.contains_key(&path) {
+            if self.by_path.contains_key(&path) {
                 return (409, Value::Null);
             }
             return (201, self.put(&path, object));
         }
-        let Some(current) = self.objects.get(path).cloned() else { return (404, Value::Null) };
+        let Some(current) = self.by_path.get(path).cloned() else { return (404, Value::Null) };
         if method == Method::PUT {
             let object: Value = serde_json::from_slice(body).unwrap();
             if object["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"] {
@@ -74,20 +74,20 @@ impl Objects {
             return (200, self.put(path, object));
         }
         assert_eq!(method, Method::PATCH);
-        let patch: json_patch::Patch = serde_json::from_slice(body).unwrap();
+        let operations: json_patch::Patch = serde_json::from_slice(body).unwrap();
         let mut patched = current;
-        match json_patch::patch(&mut patched, &patch) {
+        match json_patch::patch(&mut patched, &operations) {
             Ok(()) => (200, self.put(path, patched)),
             Err(_) => (422, Value::Null),
         }
     }
 
     fn bundle(&self, path: &str) -> Vec<Certificate> {
-        Configuration::from_json(&self.objects[path].to_string()).unwrap().carried()
+        Configuration::from_json(&self.by_path[path].to_string()).unwrap().carried()
     }
 
     fn holding(&self) -> Holding {
-        let data = self.objects[SECRET]["data"].as_object().unwrap();
+        let data = self.by_path[SECRET]["data"].as_object().unwrap();
         let decoded = data.iter().map(|(key, value)| (key.clone(), STANDARD.decode(value.as_str().unwrap()).unwrap()));
         Holding::from_data(&decoded.collect(), "x").unwrap().unwrap()
     }
@@ -127,12 +127,12 @@ impl Scene {
     fn new() -> Self {
         let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
         let objects = Arc::<Mutex<Objects>>::default();
-        let served = objects.clone();
+        let played = objects.clone();
         let server = tokio::spawn(async move {
             while let Some((request, send)) = handle.next_request().await {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let (status, object) = served.lock().unwrap().answer(&head.method, head.uri.path(), &body);
+                let (status, object) = played.lock().unwrap().answer(&head.method, head.uri.path(), &body);
                 let object = if status < 400 {
                     object
                 } else {
@@ -226,7 +226,7 @@ async fn an_empty_secret_is_filled_and_the_bundle_written_and_then_it_is_ready()
         assert_eq!(objects.bundle(MUTATING), [ca]);
         assert!(keeper.leaf_chains_to(&objects.bundle(MUTATING)));
         // What others wrote into the Secret is there still.
-        assert_eq!(objects.objects[SECRET]["metadata"]["labels"], json!({ "app": "x" }));
+        assert_eq!(objects.by_path[SECRET]["metadata"]["labels"], json!({ "app": "x" }));
     });
     keeper.look_and_go_round().await;
     assert_eq!(scene.writes(), [], "there is nothing more to do");
@@ -263,7 +263,9 @@ async fn replicas_that_start_at_the_same_moment_end_with_one_ca() {
 async fn a_secret_that_is_absent_is_created_only_where_that_is_configured() {
     let scene = Scene::new();
     let (mut keeper, readiness) = scene.replica();
-    assert_eq!(keeper.look_and_go_round().await, SOON);
+    for pause in [SOON, SOON * 2, SOON * 4, SOON * 8, SOON * 16, SOON * 20, SOON * 20] {
+        assert_eq!(keeper.look_and_go_round().await, pause);
+    }
     let details = readiness.details().join("\n");
     assert!(details.contains("Secret storage/colocate-ca does not exist"), "{details}");
     assert_eq!(scene.writes(), []);
@@ -273,7 +275,7 @@ async fn a_secret_that_is_absent_is_created_only_where_that_is_configured() {
     let details = readiness.details().join("\n");
     assert!(details.contains("there is neither a MutatingWebhookConfiguration zz-colocate"), "{details}");
     scene.change(|objects| {
-        assert_eq!(objects.objects[SECRET]["metadata"].get("labels"), None);
+        assert_eq!(objects.by_path[SECRET]["metadata"].get("labels"), None);
         objects.put(VALIDATING, configuration())
     });
     keeper.look_and_go_round().await;
@@ -287,7 +289,7 @@ async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
     keeper.look_and_go_round().await;
     scene.writes();
     let good = scene.change(|objects| {
-        let good = objects.objects[SECRET].clone();
+        let good = objects.by_path[SECRET].clone();
         objects
             .put(SECRET, secret(Some(json!({ "ca.crt": STANDARD.encode("hello"), "ca.key": good["data"]["ca.key"] }))));
         good
@@ -339,7 +341,7 @@ async fn a_patch_that_somebody_was_faster_than_is_made_anew() {
         known.look(&mut keeper.live).await.unwrap();
     }
     scene.interfere(|objects| {
-        objects.objects.remove(MUTATING);
+        objects.by_path.remove(MUTATING);
     });
     keeper.reconcile().await.unwrap();
     assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 404)], "what is gone is not created");
@@ -384,7 +386,7 @@ async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it(
         configuration["webhooks"][0]["clientConfig"]["caBundle"] =
             STANDARD.encode(foreign.current.certificate_pem()).into();
         objects.put(MUTATING, configuration);
-        objects.objects.remove(SECRET);
+        objects.by_path.remove(SECRET);
     });
     keeper.look_and_go_round().await;
     assert!(scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));

@@ -239,7 +239,7 @@ fn a_rotation_of_seconds_is_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn no_leaf_is_without_its_ca_whatever_the_order(
@@ -255,13 +255,16 @@ proptest! {
             cluster.act(&mut replicas[who], act);
             cluster.check(&replicas);
             // Bursts of about a hundred acts within a minute, with minutes, hours and days between them.
-            cluster.clock.seconds += match unit {
+            let pause = match unit {
                 0 => time * 4 * HOUR,
                 1 => time * 10 * MINUTE,
                 2 => time * 5,
                 _ => time / 80,
             };
-            cluster.check(&replicas);
+            if pause > 0 {
+                cluster.clock.seconds += pause;
+                cluster.check(&replicas);
+            }
         }
         prop_assert!(cluster.clock.seconds < 365 * DAY || cluster.switches > 0);
     }
