@@ -2,6 +2,9 @@
 //! not there yet.
 
 mod arrival;
+mod bundle;
+mod bundle_watch;
+mod ca_secret;
 mod freshness;
 mod gets;
 mod kind;
@@ -11,6 +14,7 @@ mod report;
 mod request;
 mod seats;
 mod snapshot;
+mod trust;
 mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -38,6 +42,7 @@ pub(crate) use arrival::Sought;
 pub use arrival::{Found, Question};
 pub use request::Unanswered;
 pub use snapshot::{Snapshot, SnapshotError};
+pub use trust::{Managed, Mounted, Source as TrustSource};
 
 /// A claim that was waited for in vain is not waited for again for so long: whoever makes its pods again and again must not
 /// keep the seats of those who wait with reason.
@@ -50,6 +55,8 @@ const MOST_IN_VAIN: usize = 4096;
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    /// Whether this process runs in a pod, by whose service account it asks.
+    in_pod: bool,
     inventory: Arc<RwLock<Inventory>>,
     /// Told whenever a claim or a class comes or changes.
     changed: changes::Sender<()>,
@@ -91,20 +98,23 @@ impl Cluster {
         metrics: Arc<Metrics>,
         readiness: Readiness,
     ) -> Result<Self, NotConfigured> {
-        let mut config = if std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty()) {
+        let in_pod = std::env::var_os("KUBECONFIG").is_none_or(|path| path.is_empty());
+        let mut config = if in_pod {
+            kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
+        } else {
             let options = KubeConfigOptions::default();
             kube::Config::from_kubeconfig(&options).await.map_err(NotConfigured::Kubeconfig)?
-        } else {
-            kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
         };
         // Whoever asks decides when to ask again, and says so: kube would retry for a minute without a word.
         config.default_retry = false;
-        Ok(Self::new(Client::try_from(config).map_err(NotConfigured::Client)?, limits, metrics, readiness))
+        let client = Client::try_from(config).map_err(NotConfigured::Client)?;
+        Ok(Self { in_pod, ..Self::new(client, limits, metrics, readiness) })
     }
 
     fn new(client: Client, limits: ClaimLimits, metrics: Arc<Metrics>, readiness: Readiness) -> Self {
         Self {
             client,
+            in_pod: false,
             inventory: Arc::default(),
             changed: changes::Sender::new(()),
             gets: Arc::new(Gets::new(limits.max_gets, readiness.clone())),
@@ -114,6 +124,16 @@ impl Cluster {
             metrics,
             readiness,
         }
+    }
+
+    /// The namespace that this process runs in, or that the kubeconfig names.
+    pub fn namespace(&self) -> &str {
+        self.client.default_namespace()
+    }
+
+    /// The namespace of the pod that this process runs in; `None` elsewhere.
+    pub fn pod_namespace(&self) -> Option<&str> {
+        self.in_pod.then(|| self.namespace())
     }
 
     /// Starts the watches in `tasks`: of the claims of these namespaces, or of all if none is named, and of classes.

@@ -8,6 +8,7 @@ mod missing_claim;
 mod name;
 mod namespaces;
 mod scheduler;
+mod tls;
 mod workload;
 
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::{engine, presence};
 
 pub use error::{Error, Location};
 pub use missing_claim::ClaimLimits;
+pub use tls::{Secret, Service, Tls, Webhooks};
 
 use driver::{Driver, Drivers};
 use error::Invalid;
@@ -48,6 +50,8 @@ pub struct Config {
     namespaces: Namespaces,
     #[serde(deserialize_with = "or_default")]
     missing_claim: MissingClaim,
+    #[serde(deserialize_with = "or_default")]
+    tls: Tls,
     #[serde(deserialize_with = "or_default")]
     drain: Drain,
 }
@@ -250,6 +254,11 @@ impl Config {
     /// The namespaces whose claims are watched; empty means all.
     pub fn namespaces(&self) -> &[String] {
         self.namespaces.names()
+    }
+
+    /// What is served over TLS, and who is told to trust it.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// How long requests are still answered after the signal to end.

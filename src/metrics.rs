@@ -1,13 +1,17 @@
 //! What is counted, for Prometheus.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -21,6 +25,23 @@ pub struct Metrics {
     duration: Histogram,
     claim_lookups: Family<LookupLabels, Counter>,
     schedulers: Family<SchedulerLabels, Gauge>,
+    expiries: Expiries,
+    rotations: Family<CertificateLabels, Counter>,
+    bundles: Family<ConfigurationLabels, Gauge>,
+}
+
+/// Until when the certificates in use are valid, by which one it is; how long that still is, is counted when it is asked for.
+#[derive(Clone, Debug, Default)]
+struct Expiries(Arc<Mutex<BTreeMap<&'static str, Timestamp>>>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    certificate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConfigurationLabels {
+    configuration: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,7 +85,16 @@ impl Default for Metrics {
         let schedulers = Family::default();
         let help = "Whether the driver's scheduler renews its Lease; no series where that is unknown";
         registry.register("scheduler_alive", help, schedulers.clone());
-        Self { registry: Mutex::new(registry), decisions, requests, duration, claim_lookups, schedulers }
+        let expiries = Expiries::default();
+        registry.register_collector(Box::new(expiries.clone()));
+        let rotations = Family::default();
+        let help = "Certificates that took the place of others in this process, or (ca) that it made current for all";
+        registry.register("certificate_rotations", help, rotations.clone());
+        let bundles = Family::default();
+        let help = "Whether the live webhook configuration has the caBundle that it is to have; no series where it does not exist";
+        registry.register("ca_bundle_in_sync", help, bundles.clone());
+        let registry = Mutex::new(registry);
+        Self { registry, decisions, requests, duration, claim_lookups, schedulers, expiries, rotations, bundles }
     }
 }
 
@@ -103,6 +133,33 @@ impl Metrics {
         }
     }
 
+    /// A certificate in use is valid until then; `None` where there is none.
+    pub fn certificate_expires(&self, certificate: &'static str, expiry: Option<Timestamp>) {
+        let mut expiries = self.expiries.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match expiry {
+            Some(expiry) => expiries.insert(certificate, expiry),
+            None => expiries.remove(certificate),
+        };
+    }
+
+    /// A certificate took the place of another.
+    pub fn rotated(&self, certificate: &'static str) {
+        self.rotations.get_or_create(&CertificateLabels { certificate }).inc();
+    }
+
+    /// A webhook configuration has the right `caBundle`, has not, or does not exist.
+    pub fn bundle_in_sync(&self, configuration: &str, in_sync: Option<bool>) {
+        let labels = ConfigurationLabels { configuration: configuration.to_owned() };
+        match in_sync {
+            Some(in_sync) => {
+                self.bundles.get_or_create(&labels).set(in_sync.into());
+            }
+            None => {
+                self.bundles.remove(&labels);
+            }
+        }
+    }
+
     /// All metrics as text, in the `OpenMetrics` format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -114,6 +171,20 @@ impl Metrics {
     fn registry(&self) -> MutexGuard<'_, Registry> {
         // What is registered stays registered, whoever panicked.
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Expiries {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let expiries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let help = "Time until the certificate in use ends; negative since it has";
+        let mut family =
+            encoder.encode_descriptor("certificate_expiry", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for (certificate, expiry) in expiries.iter() {
+            let seconds = ConstGauge::new(expiry.duration_since(Timestamp::now()).as_secs());
+            seconds.encode(family.encode_family(&[("certificate", *certificate)])?)?;
+        }
+        Ok(())
     }
 }
 
@@ -136,6 +207,29 @@ mod tests {
             r#"colocate_review_duration_seconds_bucket{le="0.0002"} 1"#,
         ] {
             assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn certificates_and_bundles_have_a_series_while_they_are_there() {
+        let metrics = Metrics::default();
+        let series = |metrics: &Metrics, start: &str| {
+            metrics.encode().lines().find(|line| line.starts_with(start)).map(str::to_owned)
+        };
+        let expiry = r#"colocate_certificate_expiry_seconds{certificate="leaf"} "#;
+        assert_eq!(series(&metrics, expiry), None);
+        metrics.certificate_expires("leaf", Some(Timestamp::now() - jiff::SignedDuration::from_hours(1)));
+        let seconds: i64 = series(&metrics, expiry).unwrap()[expiry.len()..].parse().unwrap();
+        assert!(seconds <= -3600 && seconds > -4000, "{seconds}");
+        metrics.certificate_expires("leaf", None);
+        assert_eq!(series(&metrics, expiry), None);
+        metrics.rotated("ca");
+        let rotations = r#"colocate_certificate_rotations_total{certificate="ca"}"#;
+        assert_eq!(series(&metrics, rotations), Some(format!("{rotations} 1")));
+        let bundle = r#"colocate_ca_bundle_in_sync{configuration="zz"}"#;
+        for (in_sync, value) in [(Some(true), Some(1)), (Some(false), Some(0)), (None, None)] {
+            metrics.bundle_in_sync("zz", in_sync);
+            assert_eq!(series(&metrics, bundle), value.map(|value| format!("{bundle} {value}")));
         }
     }
 

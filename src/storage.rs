@@ -16,6 +16,8 @@ pub(crate) struct Metadata<'a> {
     #[serde(borrow)]
     namespace: Option<Text<'a>>,
     #[serde(borrow)]
+    resource_version: Option<Text<'a>>,
+    #[serde(borrow)]
     creation_timestamp: Option<Text<'a>>,
     #[serde(borrow, default)]
     annotations: Annotations<'a>,
@@ -117,6 +119,11 @@ pub(crate) trait Object {
     /// `metadata.namespace`; none where it names none.
     fn namespace(&self) -> Option<&str> {
         self.metadata()?.namespace.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// `metadata.resourceVersion`, which only an object that never was in a cluster can lack.
+    fn resource_version(&self) -> Option<&str> {
+        self.metadata()?.resource_version.as_deref().filter(|text| !text.is_empty())
     }
 
     /// The value of an annotation.

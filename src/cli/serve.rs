@@ -11,16 +11,18 @@ use clap::Args;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::Usage;
 use crate::admin::Admin;
 use crate::claims::Claims;
-use crate::cluster::Cluster;
-use crate::config::Config;
+use crate::cluster::{Cluster, Managed, Mounted, TrustSource};
+use crate::config::{Config, Secret};
 use crate::metrics::Metrics;
 use crate::presence::Presences;
 use crate::readiness::Readiness;
 use crate::server::{Admission, Routes, Server};
 use crate::shutdown::Shutdown;
-use crate::{log, manifest, tls};
+use crate::tls::{Files, Renewal, Resolver};
+use crate::{log, manifest};
 
 /// Answer admission reviews over TLS.
 ///
@@ -40,13 +42,18 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     admin: SocketAddr,
 
-    /// The certificate, as PEM, with what chains it to its CA.
-    #[arg(long, value_name = "FILE", required_unless_present = "print_config")]
+    /// The certificate, as PEM, with what chains it to its CA; without it, colocate keeps a CA of its own in a Secret.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
     /// The certificate's private key, as PEM.
-    #[arg(long, value_name = "FILE", required_unless_present = "print_config")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// The certificates of the CAs, as PEM, that the webhook configurations are to trust: their caBundle is written, and
+    /// kept. Without it, with --tls-cert, it is somebody else's business.
+    #[arg(long, value_name = "FILE", requires = "tls_cert", conflicts_with = "manifests")]
+    tls_ca: Option<PathBuf>,
 
     /// Take claims, classes and volumes from these files and directories, and contact no cluster.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
@@ -68,19 +75,25 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
-        let (false, Some(certificate), Some(key)) = (self.print_config, &self.tls_cert, &self.tls_key) else {
+        if self.print_config {
             std::io::stdout().write_all(config.to_yaml()?.as_bytes())?;
             return Ok(());
-        };
+        }
+        if self.tls_cert.is_none() && !self.manifests.is_empty() {
+            return Err(Usage("--manifests contacts no cluster, where the CA would be kept: name a certificate with --tls-cert and --tls-key (colocate certs issues one)").into());
+        }
         log::init(self.log_format, self.log_level);
-        let tls = TlsAcceptor::from(Arc::new(tls::server_config(certificate, key)?));
 
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
         let metrics = Arc::new(Metrics::default());
         let mut tasks = JoinSet::new();
         let presences = Presences::new(config.schedulers());
-        let claims = self.claims(&config, &presences, &metrics, &readiness, &mut tasks).await?;
+        let cluster = self.cluster(&config, &metrics, &readiness).await?;
+        let resolver = Resolver::default();
+        self.certificates(&config, cluster.as_ref(), &resolver, &readiness, &metrics, &mut tasks)?;
+        let tls = TlsAcceptor::from(Arc::new(resolver.server_config()?));
+        let claims = self.claims(cluster, &config, &presences, &metrics, &readiness, &mut tasks)?;
 
         let admission = Admission::new(config.policy(), claims, presences, config.claim_limits().wait, metrics.clone());
         let routes = Routes::new(admission, readiness.clone(), metrics.clone());
@@ -108,15 +121,64 @@ impl Serve {
         Ok(())
     }
 
-    async fn claims(
+    /// The cluster; none with --manifests.
+    async fn cluster(
         &self,
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        readiness: &Readiness,
+    ) -> anyhow::Result<Option<Cluster>> {
+        if !self.manifests.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Cluster::infer(config.claim_limits(), metrics.clone(), readiness.clone()).await?))
+    }
+
+    /// Starts what keeps a certificate in `resolver`, and trust in it.
+    fn certificates(
+        &self,
+        config: &Config,
+        cluster: Option<&Cluster>,
+        resolver: &Resolver,
+        readiness: &Readiness,
+        metrics: &Arc<Metrics>,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<()> {
+        let tls = config.tls();
+        let mut trusted = None;
+        if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            let known = tls.service.namespace.as_deref().or(cluster.and_then(Cluster::pod_namespace));
+            let name = known.map(|namespace| tls.service_name(namespace));
+            let files = Files { certificate: certificate.clone(), key: key.clone(), name };
+            let rotated = metrics.clone();
+            let renewal = Renewal::begin(files, resolver.clone(), move |expiry| {
+                rotated.rotated("leaf");
+                rotated.certificate_expires("leaf", expiry);
+            })?;
+            tasks.spawn(renewal.run());
+            trusted = self.tls_ca.clone().map(|path| TrustSource::Mounted(Mounted::new(path)));
+        } else if let Some(cluster) = cluster {
+            let Secret { namespace, name, create } = &tls.secret;
+            let names = tls.names(cluster.namespace());
+            let managed = Managed::new(cluster, namespace.as_deref(), name, *create, names, tls.lifetimes());
+            trusted = Some(TrustSource::Managed(Box::new(managed)));
+        }
+        if let (Some(source), Some(cluster)) = (trusted, cluster) {
+            cluster.keep_trust(source, tls.webhooks.clone(), resolver, readiness, metrics, tasks);
+        }
+        Ok(())
+    }
+
+    fn claims(
+        &self,
+        cluster: Option<Cluster>,
         config: &Config,
         presences: &Presences,
         metrics: &Arc<Metrics>,
         readiness: &Readiness,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<Claims> {
-        if !self.manifests.is_empty() {
+        let Some(cluster) = cluster else {
             let inventory = manifest::load(&self.manifests)?;
             let claims = inventory.claim_count();
             tracing::info!(claims, "claims are those of --manifests; no cluster is contacted");
@@ -126,8 +188,7 @@ impl Serve {
                 );
             }
             return Ok(Claims::Manifests(Box::new(inventory)));
-        }
-        let cluster = Cluster::infer(config.claim_limits(), metrics.clone(), readiness.clone()).await?;
+        };
         cluster.watch(config.namespaces(), tasks);
         cluster.watch_schedulers(presences, readiness, metrics, tasks);
         Ok(Claims::Cluster(cluster))

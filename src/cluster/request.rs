@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use futures_util::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 use kube::Client;
@@ -97,6 +98,25 @@ pub(super) async fn read(client: &Client, path: &str, body: &mut Vec<u8>) -> Res
     body.clear();
     stream(client, path).await?.read_to_end(body).await?;
     Ok(())
+}
+
+/// How long the API server may take for what is small. One that needs longer is as good as away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks for one small object.
+pub(super) async fn get(client: &Client, path: &str) -> Result<String, Cause> {
+    send(client, hyper::Request::get(path), Vec::new()).await
+}
+
+/// Sends one small object, or a change of one, and returns what the API server made of it.
+pub(super) async fn send(
+    client: &Client,
+    request: hyper::http::request::Builder,
+    body: Vec<u8>,
+) -> Result<String, Cause> {
+    let request = request.body(body).map_err(kube::Error::HttpError)?;
+    let answer = tokio::time::timeout(PATIENCE, client.request_text(request)).await;
+    Ok(answer.map_err(|_| Cause::Timeout(PATIENCE.as_secs()))??)
 }
 
 /// Reads the next line into `line`, in place of what was there; `false` at the end.

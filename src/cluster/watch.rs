@@ -23,13 +23,13 @@ use crate::storage::{Named, Object as _};
 const PAGE: usize = 500;
 
 /// An API server sends a bookmark every minute: two that did not come, and some more, are a connection that is dead.
-const SILENCE: Duration = Duration::from_secs(150);
+pub(super) const SILENCE: Duration = Duration::from_secs(150);
 
 /// How long a page of a list may take, or the beginning of a watch.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// When the API server ends a watch, in seconds, so that watches spread again over its replicas.
-const WATCH_TIMEOUT: u64 = 290;
+pub(super) const WATCH_TIMEOUT: u64 = 290;
 
 /// A watch that ends earlier, or hears nothing, is no good one: without a pause, it would be begun anew without end.
 const LASTING: Duration = Duration::from_secs(5);
@@ -110,11 +110,11 @@ struct PageMetadata<'a> {
 }
 
 #[derive(Deserialize)]
-struct Event<'a> {
+pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
+    pub(super) kind: Text<'a>,
     #[serde(borrow)]
-    object: &'a RawValue,
+    pub(super) object: &'a RawValue,
 }
 
 /// An object of which nothing but its version is read.
@@ -134,9 +134,9 @@ impl<'a> Versioned<'a> {
 /// The object of an ERROR event.
 #[derive(Deserialize)]
 #[serde(default)]
-struct Status {
-    code: u16,
-    message: String,
+pub(super) struct Status {
+    pub(super) code: u16,
+    pub(super) message: String,
 }
 
 impl Default for Status {

@@ -6,10 +6,15 @@ use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::sign::CertifiedKey;
 
+use super::certificate::{Certificate, NotACertificate};
 use super::name::Name;
 
 /// How long before now a certificate begins to be valid: the clocks of two machines are never equal, and one that is an
@@ -47,11 +52,31 @@ pub enum Error {
     },
 }
 
+/// Why a certificate and a key are no authority.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnAuthority {
+    /// The certificate is none.
+    #[error("{0}")]
+    Certificate(NotACertificate),
+    /// It must not sign others.
+    #[error("it is no CA's certificate: its basicConstraints do not say CA:TRUE")]
+    NoAuthority,
+    /// The subject cannot be written as it stands there, and whoever follows the chain compares its bytes.
+    #[error("its subject is not a common name alone, in UTF-8, as colocate writes it")]
+    Subject,
+    /// The key is no private key in PEM.
+    #[error("it holds no private key that can be used, as PEM: {0}")]
+    Key(String),
+    /// The key belongs to another certificate.
+    #[error("it is not the key of the certificate")]
+    Mismatch,
+}
+
 /// From when till when a certificate is valid. There is no default: a library's own would be 1975 to 4096.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    not_before: Timestamp,
-    not_after: Timestamp,
+    pub(super) not_before: Timestamp,
+    pub(super) not_after: Timestamp,
 }
 
 impl Validity {
@@ -65,6 +90,20 @@ impl Validity {
             Ok(Timestamp::from_second(shifted.as_second()).unwrap_or(shifted))
         };
         Ok(Self { not_before: shift(-BACKDATED)?, not_after: shift(life)? })
+    }
+
+    /// The same, but at the latest until `end`, in whole seconds.
+    #[must_use]
+    pub fn until(self, end: Timestamp) -> Self {
+        let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
+        Self { not_after: self.not_after.min(end), ..self }
+    }
+
+    /// When two thirds of it have passed since the issue: a third is left to mend whatever keeps the renewal from happening.
+    pub fn renewal(&self) -> Timestamp {
+        let issued = self.not_before.saturating_add(BACKDATED).unwrap_or(self.not_before);
+        let life = self.not_after.duration_since(issued).max(SignedDuration::ZERO);
+        issued.saturating_add(life / 3 * 2).unwrap_or(self.not_after)
     }
 
     /// The first second at which the certificate is valid.
@@ -82,7 +121,8 @@ impl Validity {
 /// authorities.
 #[derive(Debug)]
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: Issuer<'static, KeyPair>,
+    certificate: Certificate,
 }
 
 impl Authority {
@@ -95,13 +135,51 @@ impl Authority {
         let mut params = params(common_name, validity);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, key).map_err(|source| issue(common_name, source))?;
-        Ok(Self { issuer })
+        let signed = params.self_signed(&key).map_err(|source| issue(common_name, source))?;
+        let certificate = Certificate::from_der(signed.der())
+            .map_err(|_| issue(common_name, rcgen::Error::CouldNotParseCertificate))?;
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// Reads one that was written as PEM.
+    ///
+    /// # Errors
+    /// [`NotAnAuthority`], with what is wrong with `certificate` or with `key`.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, NotAnAuthority> {
+        let certificate = Certificate::from_pem(certificate).map_err(NotAnAuthority::Certificate)?;
+        if !certificate.is_authority() {
+            return Err(NotAnAuthority::NoAuthority);
+        }
+        let subject = certificate.common_name().ok_or(NotAnAuthority::Subject)?;
+        let unusable = |error: &dyn std::fmt::Display| NotAnAuthority::Key(error.to_string());
+        let der = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable(&error))?;
+        let signing = any_supported_type(&der).map_err(|error| unusable(&error))?;
+        CertifiedKey::new(vec![certificate.der().clone()], signing)
+            .keys_match()
+            .map_err(|_| NotAnAuthority::Mismatch)?;
+        let key = KeyPair::try_from(&der).map_err(|error| unusable(&error))?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = common_name(subject);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        if let Some(identifier) = certificate.key_identifier() {
+            params.key_identifier_method = KeyIdMethod::PreSpecified(identifier.to_vec());
+        }
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// The certificate: what a client is to trust.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
 
     /// The certificate, as PEM: what a client is to trust, and what goes into a `caBundle`.
     pub fn certificate_pem(&self) -> String {
-        self.issuer.pem()
+        self.certificate.pem()
+    }
+
+    /// The private key, as PEM (PKCS #8). A secret.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 
     /// Makes a new ECDSA P-256 key and a server's certificate for it, which is good for all of `names`.
@@ -142,6 +220,15 @@ impl Leaf {
         self.key.serialize_pem()
     }
 
+    /// The certificate and the key, as a server serves them.
+    ///
+    /// # Errors
+    /// None that is known of: the key was made for the certificate.
+    pub fn certified_key(&self) -> Result<CertifiedKey, rustls::Error> {
+        let key = PrivateKeyDer::Pkcs8(self.key.serialized_der().to_vec().into());
+        Ok(CertifiedKey::new(vec![self.certificate.der().clone()], any_supported_type(&key)?))
+    }
+
     /// From when till when it is valid.
     pub fn validity(&self) -> Validity {
         self.validity
@@ -150,11 +237,16 @@ impl Leaf {
 
 fn params(common_name: &str, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.distinguished_name = self::common_name(common_name);
     params.not_before = SystemTime::from(validity.not_before).into();
     params.not_after = SystemTime::from(validity.not_after).into();
     params
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, name);
+    subject
 }
 
 fn alternative(name: &Name) -> Result<SanType, rcgen::Error> {
@@ -202,6 +294,16 @@ mod tests {
     fn a_validity_begins_an_hour_ago_and_ends_when_the_caller_says() {
         assert_eq!(year().not_before().to_string(), "2026-11-23T11:00:00Z");
         assert_eq!(year().not_after().to_string(), "2027-11-23T12:00:00Z");
+    }
+
+    #[test]
+    fn it_is_renewed_when_two_thirds_have_passed_and_can_end_earlier() {
+        let validity = Validity::new(now(), SignedDuration::from_hours(9)).unwrap();
+        assert_eq!(validity.renewal().to_string(), "2026-11-23T18:00:00Z");
+        let sooner = validity.until(now() + SignedDuration::from_hours(3));
+        assert_eq!(sooner.not_after().to_string(), "2026-11-23T15:00:00Z");
+        assert_eq!(sooner.renewal().to_string(), "2026-11-23T14:00:00Z");
+        assert_eq!(validity.until(now() + DAY), validity);
     }
 
     #[test]
@@ -259,6 +361,38 @@ mod tests {
         for other in ["colocate.other.svc", "b.a.default.example", "example.com", "127.0.0.2"] {
             let error = testing::handshake(&client, &testing::server(&leaf), other).await.unwrap_err();
             assert!(matches!(error, CertificateError::NotValidForNameContext { .. }), "{other}: {error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_was_written_and_read_signs_for_those_who_trust_the_first() {
+        let written = Authority::new("an authority", year()).unwrap();
+        let read = Authority::from_pem(written.certificate_pem().as_bytes(), written.key_pem().as_bytes()).unwrap();
+        assert_eq!(read.certificate(), written.certificate());
+        let leaf = read.issue(&names(&["localhost"]), year()).unwrap();
+        let client = testing::client(&written.certificate_pem(), now());
+        testing::handshake(&client, &testing::server(&leaf), "localhost").await.unwrap();
+    }
+
+    #[test]
+    fn what_is_no_authority_is_refused_and_says_why() {
+        let one = Authority::new("an authority", year()).unwrap();
+        let other = Authority::new("an authority", year()).unwrap();
+        let leaf = one.issue(&names(&["localhost"]), year()).unwrap();
+        let mut long = params("an authority", year());
+        long.distinguished_name.push(DnType::OrganizationName, "an organization");
+        long.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let long = (long.self_signed(&key).unwrap().pem(), key.serialize_pem());
+        for (certificate, key, part) in [
+            ("", one.key_pem(), "holds no certificate"),
+            (&leaf.certificate_pem(), leaf.key_pem(), "CA:TRUE"),
+            (&one.certificate_pem(), other.key_pem(), "not the key of the certificate"),
+            (&one.certificate_pem(), "hello".to_owned(), "holds no private key"),
+            (&long.0, long.1.clone(), "subject"),
+        ] {
+            let error = Authority::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
         }
     }
 

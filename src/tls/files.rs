@@ -1,13 +1,28 @@
 //! A certificate and its key from files.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustls::ServerConfig;
+use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 
-/// A certificate and key that cannot be served.
+use super::certificate::{Certificate, NotACertificate};
+use super::{Name, Served};
+
+/// Where a certificate and its key are, and what is expected of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The certificate, as PEM, with what chains it to its CA.
+    pub certificate: PathBuf,
+    /// Its private key, as PEM.
+    pub key: PathBuf,
+    /// The name by which the API server calls; `None` where it is not known.
+    pub name: Option<Name>,
+}
+
+/// Files that cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read, or holds no PEM of that kind.
@@ -23,6 +38,14 @@ pub enum Error {
     /// The file holds no certificate.
     #[error("there is no certificate in {}", .0.display())]
     NoCertificate(PathBuf),
+    /// The file holds something else in the place of a certificate.
+    #[error("cannot use {}: {reason}", .path.display())]
+    Undecodable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: NotACertificate,
+    },
     /// The two do not go together.
     #[error("the key in {} does not serve with the certificate in {}", .key.display(), .certificate.display())]
     Unusable {
@@ -33,34 +56,161 @@ pub enum Error {
         /// Why.
         source: rustls::Error,
     },
+    /// No client would take it any more, or yet.
+    #[error("the certificate in {} is valid from {from} until {until}, and now it is {now}: renew it", .path.display())]
+    NotValidNow {
+        /// The file.
+        path: PathBuf,
+        /// The first second.
+        from: Timestamp,
+        /// The last second.
+        until: Timestamp,
+        /// When it was looked at, in whole seconds.
+        now: Timestamp,
+    },
+    /// The API server would not take it.
+    #[error("the certificate in {} is not for {name}, by which the API server calls: issue one that has it among its DNS names, or set tls.service", .path.display())]
+    OtherName {
+        /// The file.
+        path: PathBuf,
+        /// The name that is missing.
+        name: Name,
+    },
+    /// The file of a CA holds a certificate that is none of a CA.
+    #[error("a certificate in {} is no CA's: its basicConstraints do not say CA:TRUE", .0.display())]
+    NoAuthority(PathBuf),
 }
 
-/// Reads a certificate (with what chains it to its CA) and its key, to be served with TLS 1.3 and 1.2.
+impl Files {
+    /// Reads both, as something that can be served at this time.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no PEM, a key that is not the certificate's, and a certificate that is not valid
+    /// now or not for the name.
+    pub fn read(&self, now: Timestamp) -> Result<Served, Error> {
+        let path = &self.certificate;
+        let chain = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(unreadable("a certificate", path))?;
+        if chain.is_empty() {
+            return Err(Error::NoCertificate(path.clone()));
+        }
+        let private = PrivateKeyDer::from_pem_file(&self.key).map_err(unreadable("a private key", &self.key))?;
+        let unusable = |source| Error::Unusable { certificate: path.clone(), key: self.key.clone(), source };
+        let key = CertifiedKey::new(chain, any_supported_type(&private).map_err(unusable)?);
+        key.keys_match().map_err(unusable)?;
+        let served = Served::new(key).map_err(|reason| Error::Undecodable { path: path.clone(), reason })?;
+        let validity = served.certificate().validity();
+        let (from, until) = (validity.not_before(), validity.not_after());
+        if now < from || until < now {
+            let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+            return Err(Error::NotValidNow { path: path.clone(), from, until, now });
+        }
+        match &self.name {
+            Some(name) if !served.certificate().is_for(name) => {
+                Err(Error::OtherName { path: path.clone(), name: name.clone() })
+            }
+            _ => Ok(served),
+        }
+    }
+}
+
+/// Reads the certificates of the CAs in a file.
 ///
 /// # Errors
-/// A file that cannot be read, is no PEM, or a key that is not the certificate's.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
-    let unreadable = |what, path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Unreadable { what, path, source }
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(unreadable("a certificate", certificate))?;
-    if chain.is_empty() {
-        return Err(Error::NoCertificate(certificate.to_owned()));
+/// A file that cannot be read, is no PEM, or holds another certificate than that of a CA.
+pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, Error> {
+    let text = std::fs::read(path).map_err(|error| unreadable("a CA's certificate", path)(pem::Error::Io(error)))?;
+    let authorities =
+        Certificate::all_from_pem(&text).map_err(|reason| Error::Undecodable { path: path.to_owned(), reason })?;
+    if !authorities.iter().all(Certificate::is_authority) {
+        return Err(Error::NoAuthority(path.to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(unreadable("a private key", key))?;
-    let unusable = |source| Error::Unusable { certificate: certificate.to_owned(), key: key.to_owned(), source };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(unusable)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // The API server never resumes a session.
-    config.send_tls13_tickets = 0;
-    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    Ok(config)
+    Ok(authorities)
+}
+
+fn unreadable(what: &'static str, path: &Path) -> impl FnOnce(pem::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Unreadable { what, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::tls::{Authority, Leaf, Validity};
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    fn authority() -> Authority {
+        Authority::new("a", Validity::new(now(), SignedDuration::from_hours(24)).unwrap()).unwrap()
+    }
+
+    fn issue(hours: i64) -> Leaf {
+        let validity = Validity::new(now(), SignedDuration::from_hours(hours)).unwrap();
+        authority().issue(&["colocate.storage.svc".parse().unwrap()], validity).unwrap()
+    }
+
+    fn files(certificate: &str, key: &str) -> (TempDir, Files) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name| folder.path().join(name);
+        std::fs::write(path("tls.crt"), certificate).unwrap();
+        std::fs::write(path("tls.key"), key).unwrap();
+        let name = Some("colocate.storage.svc".parse().unwrap());
+        let files = Files { certificate: path("tls.crt"), key: path("tls.key"), name };
+        (folder, files)
+    }
+
+    #[test]
+    fn a_pair_that_goes_together_is_served() {
+        let leaf = issue(2);
+        let (_folder, files) = files(&leaf.certificate_pem(), &leaf.key_pem());
+        let served = files.read(now()).unwrap();
+        assert_eq!(served.certificate().validity(), leaf.validity());
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_and_says_why() {
+        let (leaf, other) = (issue(2), issue(2));
+        let later = now() + SignedDuration::from_hours(3);
+        let earlier = now() - SignedDuration::from_hours(3);
+        for (certificate, key, at, part) in [
+            ("", leaf.key_pem(), now(), "there is no certificate in"),
+            (&leaf.certificate_pem(), String::new(), now(), "cannot read a private key in"),
+            (&leaf.certificate_pem(), other.key_pem(), now(), "does not serve with the certificate in"),
+            (&leaf.certificate_pem(), leaf.key_pem(), later, "until 2026-11-23T14:00:00Z, and now it is 2026-11-23T15"),
+            (&leaf.certificate_pem(), leaf.key_pem(), earlier, "is valid from 2026-11-23T11:00:00Z"),
+        ] {
+            let (_folder, files) = files(certificate, &key);
+            let error = files.read(at).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let (_folder, mut files) = files(&leaf.certificate_pem(), &leaf.key_pem());
+        files.name = Some("colocate.default.svc".parse().unwrap());
+        let error = files.read(now()).unwrap_err().to_string();
+        assert!(error.contains("is not for colocate.default.svc"), "{error}");
+        files.name = None;
+        files.read(now()).unwrap();
+        files.key = "/absent/tls.key".into();
+        assert!(files.read(now()).unwrap_err().to_string().contains("/absent/tls.key"));
+    }
+
+    #[test]
+    fn authorities_are_read_from_one_file_and_must_be_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.crt");
+        let (one, two, leaf) = (authority(), authority(), issue(2));
+        std::fs::write(&path, one.certificate_pem() + &two.certificate_pem()).unwrap();
+        assert_eq!(read_authorities(&path).unwrap(), [one.certificate().clone(), two.certificate().clone()]);
+        for (text, part) in [(String::new(), "holds no certificate"), (leaf.certificate_pem(), "is no CA's")] {
+            std::fs::write(&path, text).unwrap();
+            let error = read_authorities(&path).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(read_authorities(&folder.path().join("absent")).is_err());
+    }
 }

@@ -82,7 +82,9 @@ fn a_reader_that_has_had_enough_is_no_failure_and_a_full_disk_is() {
 #[test]
 fn wrong_usage_is_exit_code_2() {
     for (arguments, part) in [
-        (&["serve"][..], "--tls-cert"),
+        (&["serve", "--manifests", "x"][..], "--tls-cert and --tls-key (colocate certs issues one)"),
+        (&["serve", "--tls-cert", "x"], "--tls-key"),
+        (&["serve", "--tls-ca", "x"], "--tls-cert"),
         (&["serve", "--listen", "8443"], "--listen"),
         (&["serve", "--tls-certt", "x"], "--tls-cert"),
         (&["serv"], "serve"),

@@ -1,0 +1,257 @@
+//! One certificate, read as far as trust depends on it.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::{Name, Validity};
+
+/// RFC 7468, 2: as many characters as a line of PEM has.
+const PEM_LINE: usize = 64;
+
+/// A certificate. Two are equal if all of their bytes are.
+#[derive(Clone)]
+pub struct Certificate {
+    der: CertificateDer<'static>,
+    validity: Validity,
+    authority: bool,
+    /// The common name, where the subject is nothing else.
+    common_name: Option<String>,
+    key_identifier: Option<Vec<u8>>,
+}
+
+/// Text that is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum NotACertificate {
+    /// It is no PEM, or holds none of a certificate.
+    #[error("it holds no certificate as PEM, which begins with -----BEGIN CERTIFICATE-----")]
+    Pem(#[source] pem::Error),
+    /// There are several, and one is expected.
+    #[error("it holds {0} certificates; one is expected")]
+    Several(usize),
+    /// The bytes are none.
+    #[error("the bytes in the PEM are no X.509 certificate: {0}")]
+    Undecodable(String),
+}
+
+impl Certificate {
+    /// Reads the one certificate in `pem`.
+    ///
+    /// # Errors
+    /// [`NotACertificate`], also where there are several.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, NotACertificate> {
+        let mut all = Self::all_from_pem(pem)?;
+        match (all.len(), all.pop()) {
+            (1, Some(one)) => Ok(one),
+            (count, _) => Err(NotACertificate::Several(count)),
+        }
+    }
+
+    /// Reads the certificates in `pem`, of which there is at least one. Text around them is passed over.
+    ///
+    /// # Errors
+    /// [`NotACertificate`], if one of them is none.
+    pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, NotACertificate> {
+        let ders = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(NotACertificate::Pem)?;
+        if ders.is_empty() {
+            return Err(NotACertificate::Pem(pem::Error::NoItemsFound));
+        }
+        ders.iter().map(Self::from_der).collect()
+    }
+
+    /// Reads a certificate from its bytes.
+    ///
+    /// # Errors
+    /// [`NotACertificate::Undecodable`].
+    pub fn from_der(der: &CertificateDer<'_>) -> Result<Self, NotACertificate> {
+        let undecodable = |text: String| NotACertificate::Undecodable(text);
+        let (rest, read) = X509Certificate::from_der(der).map_err(|error| undecodable(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(undecodable(format!("{} bytes stand behind it", rest.len())));
+        }
+        let time = |time: i64| Timestamp::from_second(time).map_err(|error| undecodable(error.to_string()));
+        let validity = Validity {
+            not_before: time(read.validity().not_before.timestamp())?,
+            not_after: time(read.validity().not_after.timestamp())?,
+        };
+        let authority = read
+            .basic_constraints()
+            .map_err(|error| undecodable(error.to_string()))?
+            .is_some_and(|found| found.value.ca);
+        let mut parts = read.subject().iter_attributes();
+        let common_name = match (parts.next(), parts.next()) {
+            (Some(only), None) => read
+                .subject()
+                .iter_common_name()
+                .next()
+                .filter(|_| only.attr_value().header.tag() == x509_parser::der_parser::asn1_rs::Tag::Utf8String)
+                .and_then(|name| name.as_str().ok())
+                .map(str::to_owned),
+            _ => None,
+        };
+        let key_identifier = read.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+            _ => None,
+        });
+        Ok(Self { validity, authority, common_name, key_identifier, der: der.clone().into_owned() })
+    }
+
+    /// Its bytes.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// It as PEM.
+    pub fn pem(&self) -> String {
+        let base64 = STANDARD.encode(&self.der);
+        let mut pem = String::with_capacity(base64.len() + base64.len() / PEM_LINE + 64);
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        for (place, character) in base64.char_indices() {
+            if place > 0 && place % PEM_LINE == 0 {
+                pem.push('\n');
+            }
+            pem.push(character);
+        }
+        pem.push_str("\n-----END CERTIFICATE-----\n");
+        pem
+    }
+
+    /// From when till when it is valid.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// Whether it may sign others: `basicConstraints` says `CA:TRUE`.
+    pub fn is_authority(&self) -> bool {
+        self.authority
+    }
+
+    /// The common name, where the subject is that and nothing else.
+    pub(super) fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    /// The identifier of its key, where it names one.
+    pub(super) fn key_identifier(&self) -> Option<&[u8]> {
+        self.key_identifier.as_deref()
+    }
+
+    /// Whether it is a server's under this name. A wildcard is asked for by a name below it.
+    pub fn is_for(&self, name: &Name) -> bool {
+        let asked = match name {
+            Name::Ip(address) => Ok(ServerName::from(*address)),
+            Name::Dns(name) => ServerName::try_from(name.replacen('*', "wildcard", 1)),
+        };
+        let certificate = webpki::EndEntityCert::try_from(&self.der);
+        matches!((asked, certificate), (Ok(asked), Ok(certificate)) if certificate.verify_is_valid_for_subject_name(&asked).is_ok())
+    }
+
+    /// Whether a client that trusts `authorities` takes it for a server's at this time, with `intermediates` sent along.
+    pub fn chains_to<'a>(
+        &self,
+        authorities: impl IntoIterator<Item = &'a Certificate>,
+        intermediates: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> bool {
+        let anchors = authorities.into_iter().filter_map(|ca| webpki::anchor_from_trusted_cert(&ca.der).ok());
+        let anchors: Vec<_> = anchors.collect();
+        let Ok(certificate) = webpki::EndEntityCert::try_from(&self.der) else { return false };
+        let Ok(seconds) = u64::try_from(now.as_second()) else { return false };
+        let verified = certificate.verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            &anchors,
+            intermediates,
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
+            webpki::KeyUsage::server_auth(),
+            None,
+            None,
+        );
+        verified.is_ok()
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("common_name", &self.common_name)
+            .field("validity", &self.validity)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::tls::Authority;
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    fn validity() -> Validity {
+        Validity::new(now(), SignedDuration::from_hours(24)).unwrap()
+    }
+
+    #[test]
+    fn what_was_issued_is_read_and_written_again() {
+        let authority = Authority::new("an authority", validity()).unwrap();
+        let names = ["colocate.default.svc".parse().unwrap(), "*.a.example".parse().unwrap(), "::1".parse().unwrap()];
+        let leaf = authority.issue(&names, validity()).unwrap();
+        let (ca, leaf) = (authority.certificate_pem(), leaf.certificate_pem());
+        let ca = Certificate::from_pem(ca.as_bytes()).unwrap();
+        assert_eq!((ca.is_authority(), ca.common_name(), ca.validity()), (true, Some("an authority"), validity()));
+        assert_eq!(ca.key_identifier().unwrap().len(), 20);
+        let leaf = Certificate::from_pem(leaf.as_bytes()).unwrap();
+        assert!(!leaf.is_authority() && leaf != ca);
+        assert_eq!(Certificate::from_pem(leaf.pem().as_bytes()).unwrap(), leaf);
+        assert!(names.iter().all(|name| leaf.is_for(name)));
+        for other in ["colocate.other.svc", "::2"] {
+            assert!(!leaf.is_for(&other.parse().unwrap()), "{other}");
+        }
+    }
+
+    #[test]
+    fn it_chains_to_the_authority_that_signed_it_while_both_are_valid() {
+        let issue = |name| Authority::new(name, validity()).unwrap();
+        let (ours, other) = (issue("an authority"), issue("an authority"));
+        let leaf = ours.issue(&["a.example".parse().unwrap()], validity()).unwrap();
+        let read = |pem: String| Certificate::from_pem(pem.as_bytes()).unwrap();
+        let leaf = read(leaf.certificate_pem());
+        let (ours, other) = (read(ours.certificate_pem()), read(other.certificate_pem()));
+        assert!(leaf.chains_to([&ours], &[], now()) && leaf.chains_to([&other, &ours], &[], now()));
+        assert!(!leaf.chains_to([&other], &[], now()) && !leaf.chains_to([], &[], now()));
+        let after = validity().not_after() + SignedDuration::from_secs(1);
+        assert!(!leaf.chains_to([&ours], &[], after));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let pem = Authority::new("a", validity()).unwrap().certificate_pem();
+        for (text, part) in [
+            (String::new(), "holds no certificate"),
+            ("hello".to_owned(), "holds no certificate"),
+            (pem.replace("END", "STOP"), "holds no certificate"),
+            (format!("{pem}{pem}"), "holds 2 certificates"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(), "no X.509 certificate"),
+        ] {
+            let error = Certificate::from_pem(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

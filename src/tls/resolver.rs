@@ -1,0 +1,145 @@
+//! Which certificate is served: swapped while it is served, and read without a lock.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::certificate::{Certificate, NotACertificate};
+
+/// The certificate in use. Clones share it; before the first one, every handshake fails.
+#[derive(Clone, Debug, Default)]
+pub struct Resolver {
+    served: Arc<ArcSwapOption<Served>>,
+}
+
+/// A certificate that is served, with its key.
+#[derive(Debug)]
+pub struct Served {
+    key: Arc<CertifiedKey>,
+    certificate: Certificate,
+}
+
+impl Served {
+    /// Takes a chain, which begins with the server's own certificate, and its key.
+    ///
+    /// # Errors
+    /// Where the first certificate of the chain cannot be read.
+    pub fn new(key: CertifiedKey) -> Result<Self, NotACertificate> {
+        let first = key.end_entity_cert().map_err(|error| NotACertificate::Undecodable(error.to_string()))?;
+        let certificate = Certificate::from_der(first)?;
+        Ok(Self { key: Arc::new(key), certificate })
+    }
+
+    /// The server's own certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Whether a client that trusts `authorities` takes it at this time.
+    pub fn chains_to<'a>(&self, authorities: impl IntoIterator<Item = &'a Certificate>, now: Timestamp) -> bool {
+        self.certificate.chains_to(authorities, self.key.cert.get(1..).unwrap_or_default(), now)
+    }
+}
+
+/// Two are the same if their chains are: the key of a certificate is always the same.
+impl PartialEq for Served {
+    fn eq(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+}
+
+impl Resolver {
+    /// Serves this one from the next handshake on. Connections that are open stay as they are.
+    pub fn serve(&self, served: Served) {
+        self.served.store(Some(Arc::new(served)));
+    }
+
+    /// What is served now.
+    pub fn served(&self) -> Option<Arc<Served>> {
+        self.served.load_full()
+    }
+
+    /// The last second at which what is served now is valid.
+    pub fn expiry(&self) -> Option<Timestamp> {
+        Some(self.served.load().as_ref()?.certificate.validity().not_after())
+    }
+
+    /// How a server speaks TLS, 1.3 and 1.2, with whatever certificate this resolver has at each handshake.
+    ///
+    /// # Errors
+    /// None that is known of: the protocol versions and the provider are always the same.
+    pub fn server_config(&self) -> Result<ServerConfig, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(self.clone()));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // The API server never resumes a session, and one that was resumed would not see a new certificate.
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(config)
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.served.load().as_ref()?.key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::tls::{Authority, Validity, testing};
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    fn served(authority: &Authority, days: i64) -> Served {
+        let validity = Validity::new(now(), SignedDuration::from_hours(24 * days)).unwrap();
+        let leaf = authority.issue(&["localhost".parse().unwrap()], validity).unwrap();
+        Served::new(leaf.certified_key().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_new_certificate_is_served_from_the_next_handshake_on() {
+        let validity = Validity::new(now(), SignedDuration::from_hours(240)).unwrap();
+        let [first, second] = ["first", "second"].map(|name| Authority::new(name, validity).unwrap());
+        let resolver = Resolver::default();
+        let acceptor = TlsAcceptor::from(Arc::new(resolver.server_config().unwrap()));
+        let clients = [&first, &second].map(|authority| testing::client(&authority.certificate_pem(), now()));
+        resolver.serve(served(&first, 1));
+        testing::handshake(&clients[0], &acceptor, "localhost").await.unwrap();
+        testing::handshake(&clients[1], &acceptor, "localhost").await.unwrap_err();
+        assert_eq!(resolver.expiry().unwrap().to_string(), "2026-11-24T12:00:00Z");
+        resolver.serve(served(&second, 7));
+        testing::handshake(&clients[1], &acceptor, "localhost").await.unwrap();
+        testing::handshake(&clients[0], &acceptor, "localhost").await.unwrap_err();
+        assert_eq!(resolver.expiry().unwrap().to_string(), "2026-11-30T12:00:00Z");
+        assert!(resolver.served().unwrap().chains_to([second.certificate()], now()));
+        assert!(!resolver.served().unwrap().chains_to([first.certificate()], now()));
+    }
+
+    #[test]
+    fn before_the_first_certificate_there_is_none() {
+        assert!(Resolver::default().served().is_none() && Resolver::default().expiry().is_none());
+    }
+
+    #[test]
+    fn no_session_can_be_resumed() {
+        let config = Resolver::default().server_config().unwrap();
+        assert_eq!((config.send_tls13_tickets, config.max_early_data_size), (0, 0));
+        assert!(!config.session_storage.can_cache() && !config.ticketer.enabled());
+        assert_eq!(config.alpn_protocols, [b"http/1.1"]);
+    }
+}
