@@ -19,12 +19,12 @@ use std::time::Duration;
 use kube::Client;
 use kube::config::{KubeConfigOptions, KubeconfigError};
 use tokio::sync::watch as changes;
-use tokio::task::JoinSet;
 
 use crate::config::ClaimLimits;
 use crate::engine::{Inventory, one_line};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::tasks::Tasks;
 
 use freshness::{Freshness, Heard};
 use gets::Gets;
@@ -109,7 +109,7 @@ impl Cluster {
 
     /// Starts the watches in `tasks`: of the claims of these namespaces, or of all if none is named, and of classes.
     /// `readiness` waits for the first list of each; a task that ends has failed.
-    pub fn watch(&self, namespaces: &[String], readiness: &Readiness, tasks: &mut JoinSet<()>) {
+    pub fn watch(&self, namespaces: &[String], readiness: &Readiness, tasks: &mut Tasks) {
         let mut heard = Vec::new();
         let everywhere = [None];
         let named: Vec<_> = namespaces.iter().map(|name| Some(name.clone())).collect();
@@ -125,16 +125,16 @@ impl Cluster {
         namespace: Option<String>,
         condition: &'static str,
         readiness: &Readiness,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut Tasks,
     ) -> Arc<Heard> {
         let heard = Arc::new(Heard::new(K::RESOURCE));
         let name = match &namespace {
             Some(namespace) => format!("watch of {} in {namespace}", K::RESOURCE),
             None => format!("watch of {}", K::RESOURCE),
         };
-        let freshness = Freshness::new(heard.clone(), readiness.detail(name));
+        let freshness = Freshness::new(heard.clone(), readiness.detail(name.clone()));
         let watch = Watch::<K>::new(self.clone(), namespace, freshness);
-        tasks.spawn(watch.follow(readiness.condition(condition)));
+        tasks.spawn(name, watch.follow(readiness.condition(condition)));
         heard
     }
 

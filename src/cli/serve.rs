@@ -1,25 +1,28 @@
 //! `colocate serve`: the admission server.
 
+mod reload;
+mod termination_log;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use crate::admin::Admin;
 use crate::claims::Claims;
 use crate::cluster::Cluster;
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 use crate::metrics::Metrics;
 use crate::presence::Presences;
 use crate::readiness::Readiness;
-use crate::server::{Admission, Routes, Server};
+use crate::server::{Admission, Routes, Rules, Server, Tls};
 use crate::shutdown::Shutdown;
+use crate::tasks::Tasks;
+use crate::tls::Callers;
 use crate::{log, manifest, tls};
 
 /// Answer admission reviews over TLS.
@@ -48,6 +51,14 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", required_unless_present = "print_config")]
     tls_key: Option<PathBuf>,
 
+    /// Let only clients ask that have a certificate of a CA in this file, as PEM; for an API server that sends one.
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+
+    /// Of these clients, let only those ask whose certificate has this DNS name or common name; once for each name.
+    #[arg(long, value_name = "NAME", requires = "client_ca")]
+    client_name: Vec<String>,
+
     /// Take claims, classes and volumes from these files and directories, and contact no cluster.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     manifests: Vec<PathBuf>,
@@ -60,6 +71,10 @@ pub(super) struct Serve {
     #[arg(long, value_enum, default_value_t = log::Level::Info)]
     log_level: log::Level,
 
+    /// If this file is there, it gets a line about why the process failed: Kubernetes shows it in the pod's status.
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    termination_log: PathBuf,
+
     /// Print the configuration with all defaults, and end.
     #[arg(long)]
     print_config: bool,
@@ -67,23 +82,38 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+        let ended = self.serve().await;
+        if let Err(error) = &ended {
+            termination_log::write(&self.termination_log, &super::one_line(error));
+        }
+        ended
+    }
+
+    async fn serve(&self) -> anyhow::Result<()> {
+        let (file, config) = self.config.as_deref().map(ConfigFile::load).transpose()?.unzip();
+        let config: Config = config.unwrap_or_default();
         let (false, Some(certificate), Some(key)) = (self.print_config, &self.tls_cert, &self.tls_key) else {
             std::io::stdout().write_all(config.to_yaml()?.as_bytes())?;
             return Ok(());
         };
         log::init(self.log_format, self.log_level);
-        let tls = TlsAcceptor::from(Arc::new(tls::server_config(certificate, key)?));
+        let callers = self.client_ca.as_deref().map(|path| Callers::load(path, &self.client_name)).transpose()?;
+        let tls = Tls { config: Arc::new(tls::server_config(certificate, key, callers.as_ref())?), callers };
 
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
         let metrics = Arc::new(Metrics::default());
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::default();
         let presences = Presences::new(config.schedulers());
         let claims = self.claims(&config, &presences, &metrics, &readiness, &mut tasks).await?;
 
-        let admission = Admission::new(config.policy(), claims, presences, config.claim_limits().wait, metrics.clone());
-        let routes = Routes::new(admission, readiness.clone(), metrics.clone());
+        let rules = Rules::new(config.policy(), config.claim_limits().wait);
+        if let Some(file) = file {
+            let reload = reload::reload(file, config.clone(), rules.clone(), metrics.clone());
+            tasks.spawn("configuration file", reload);
+        }
+        let admission = Admission::new(rules, claims, presences, metrics.clone());
+        let routes = Routes::new(admission, readiness.clone(), shutdown.closing.clone(), metrics.clone());
         let server = bind(self.listen, Some(tls), routes).await?;
         let admin = bind(self.admin, None, Admin::new(readiness, metrics)).await?;
         shutdown.on_signal(config.drain_grace()).context("cannot listen to signals")?;
@@ -95,14 +125,11 @@ impl Serve {
         );
 
         // The probes are answered for as long as the process lives.
-        tasks.spawn(admin.run(Shutdown::default()));
+        tasks.spawn("probes and metrics", admin.run(Shutdown::default()));
         tokio::select! {
             () = server.run(shutdown.clone()) => {}
             () = overdue(&shutdown, config.drain_timeout()) => tracing::warn!("ending with requests in flight"),
-            Some(ended) = tasks.join_next() => match ended {
-                Ok(()) => bail!("a background task ended"),
-                Err(error) => bail!("a background task failed: {error}"),
-            },
+            ended = tasks.ended() => return Err(ended.into()),
         }
         tracing::info!("ended");
         Ok(())
@@ -114,7 +141,7 @@ impl Serve {
         presences: &Presences,
         metrics: &Arc<Metrics>,
         readiness: &Readiness,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut Tasks,
     ) -> anyhow::Result<Claims> {
         if !self.manifests.is_empty() {
             let inventory = manifest::load(&self.manifests)?;
@@ -134,7 +161,7 @@ impl Serve {
     }
 }
 
-async fn bind<S>(address: SocketAddr, tls: Option<TlsAcceptor>, service: S) -> anyhow::Result<Server<S>> {
+async fn bind<S>(address: SocketAddr, tls: Option<Tls>, service: S) -> anyhow::Result<Server<S>> {
     Server::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
 }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+
+use super::Callers;
 
 /// A certificate and key that cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +38,12 @@ pub enum Error {
     },
 }
 
-/// Reads a certificate (with what chains it to its CA) and its key, to be served with TLS 1.3 and 1.2.
+/// Reads a certificate (with what chains it to its CA) and its key, to be served with TLS 1.3 and 1.2 to anybody, or to
+/// `callers` alone.
 ///
 /// # Errors
 /// A file that cannot be read, is no PEM, or a key that is not the certificate's.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
+pub fn server_config(certificate: &Path, key: &Path, callers: Option<&Callers>) -> Result<ServerConfig, Error> {
     let unreadable = |what, path: &Path| {
         let path = path.to_owned();
         move |source| Error::Unreadable { what, path, source }
@@ -55,11 +59,11 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Err
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(callers.map_or_else(WebPkiClientVerifier::no_client_auth, Callers::verifier))
         .with_single_cert(chain, private)
         .map_err(unusable)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // The API server never resumes a session.
+    // The API server never resumes a session. Without tickets there is no early data either, which could be replayed.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(config)

@@ -10,7 +10,6 @@ use hyper::body::{Bytes, Frame};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 use tower_test::mock::{self, Handle, SendResponse};
 
 use super::super::Cluster;
@@ -18,6 +17,7 @@ use crate::config::ClaimLimits;
 use crate::engine::{Owner, Unknown};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::tasks::Tasks;
 
 type Response = hyper::Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 
@@ -41,7 +41,7 @@ struct Followed {
     readiness: Readiness,
     /// What was asked for, in order; the last ones have got no answer.
     asked: Vec<String>,
-    _tasks: JoinSet<()>,
+    _tasks: Tasks,
     _open: Vec<SendResponse<Response>>,
 }
 
@@ -50,7 +50,7 @@ struct Followed {
 async fn follow(script: Vec<(Ask, Response)>) -> Followed {
     let (service, server) = mock::pair();
     let cluster = Cluster::new(Client::new(service, "default"), LIMITS, Arc::new(Metrics::default()));
-    let (readiness, mut tasks) = (Readiness::default(), JoinSet::new());
+    let (readiness, mut tasks) = (Readiness::default(), Tasks::default());
     cluster.watch(&[], &readiness, &mut tasks);
     let (asked, open) = answer(server, script.into()).await;
     Followed { cluster, readiness, asked, _tasks: tasks, _open: open }
