@@ -142,3 +142,49 @@ impl<S> Shared<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    struct Scripted;
+
+    impl Service for Scripted {
+        async fn answer(&self, _: hyper::Request<Incoming>) -> Response {
+            text(StatusCode::OK, "as it was told")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_limit_waits_until_another_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits { connections: 2, ..Limits::default() };
+        let shared = Arc::new(Shared::new(Scripted, None, limits, CancellationToken::new()));
+        let accepting = shared.clone();
+        let accepting = tokio::spawn(async move { accept(&listener, &accepting).await });
+
+        let (one, two) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        let mut three = TcpStream::connect(address).await.unwrap();
+        three.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        while shared.open.len() < 2 {
+            yield_now().await;
+        }
+        // Often enough for the third to be taken, if it were to be.
+        for _ in 0..1000 {
+            yield_now().await;
+            assert_eq!(shared.open.len(), 2);
+        }
+        drop(one);
+        let mut answer = [0; 15];
+        three.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        accepting.abort();
+        drop(two);
+    }
+}

@@ -12,7 +12,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::bodies::{Bodies, Unread, discard};
+use super::bodies::{Bodies, Unread};
 use super::limits::Limits;
 use super::{Admission, Response, Service};
 use crate::duration::GoDuration;
@@ -78,7 +78,7 @@ impl Service for Routes {
                 tracing::debug!(refusal = refusal.line(), "refused a request");
                 // Who asks before it sends need not send at all.
                 if !head.headers.contains_key(EXPECT) {
-                    discard(&mut body, deadline).await;
+                    self.bodies.discard(&mut body, deadline).await;
                 }
                 refusal.into_response()
             }
