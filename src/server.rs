@@ -171,7 +171,6 @@ mod tests {
 
         let (one, two) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let mut three = TcpStream::connect(address).await.unwrap();
-        three.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         while shared.open.len() < 2 {
             yield_now().await;
         }
@@ -181,6 +180,7 @@ mod tests {
             assert_eq!(shared.open.len(), 2);
         }
         drop(one);
+        three.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut answer = [0; 15];
         three.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");

@@ -32,14 +32,16 @@ impl Tasks {
     pub async fn ended(&mut self) -> Ended {
         let (id, how) = match self.running.join_next_with_id().await {
             Some(Ok((id, ()))) => (id, "ended, and nothing does its work any more".to_owned()),
-            Some(Err(error)) => (error.id(), error.try_into_panic().map_or("was stopped".to_owned(), panicked)),
+            Some(Err(error)) => {
+                (error.id(), error.try_into_panic().map_or("was stopped".to_owned(), |cause| panicked(&*cause)))
+            }
             None => pending().await,
         };
         Ended { name: self.names.remove(&id).unwrap_or_default(), how }
     }
 }
 
-fn panicked(cause: Box<dyn Any + Send>) -> String {
+fn panicked(cause: &(dyn Any + Send)) -> String {
     let words = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     words.map_or("panicked".to_owned(), |words| format!("panicked: {words}"))
 }

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Config, Error};
 
-/// How often the contents are compared. A mounted ConfigMap changes by a link in the path, of which no watch on the file
+/// How often the contents are compared. A mounted `ConfigMap` changes by a link in the path, of which no watch on the file
 /// hears; the kubelet itself needs up to a minute to see a change.
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// A file as in a mounted ConfigMap: the name is a link into a folder that is itself a link.
+    /// A file as in a mounted `ConfigMap`: the name is a link into a folder that is itself a link.
     fn publish(folder: &Path, version: &str, text: &str) {
         let data = folder.join(version);
         std::fs::create_dir(&data).unwrap();

@@ -220,7 +220,7 @@ mod tests {
         let mut client = connect(&shared);
         for _ in 0..3 {
             assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
-            tokio::time::advance(Duration::from_secs(120)).await;
+            tokio::time::advance(Duration::from_secs(100)).await;
         }
         client.stream.write_all(b"GET / HT").await.unwrap();
         let began = Instant::now();
