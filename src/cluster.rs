@@ -23,12 +23,12 @@ use std::time::Duration;
 use kube::Client;
 use kube::config::{KubeConfigOptions, KubeconfigError};
 use tokio::sync::watch as changes;
-use tokio::task::JoinSet;
 
 use crate::config::ClaimLimits;
 use crate::engine::{Inventory, one_line};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::tasks::Tasks;
 
 use freshness::{Freshness, Heard};
 use gets::Gets;
@@ -138,7 +138,7 @@ impl Cluster {
 
     /// Starts the watches in `tasks`: of the claims of these namespaces, or of all if none is named, and of classes.
     /// Readiness waits for the first list of each; a task that ends has failed.
-    pub fn watch(&self, namespaces: &[String], tasks: &mut JoinSet<()>) {
+    pub fn watch(&self, namespaces: &[String], tasks: &mut Tasks) {
         let mut heard = Vec::new();
         let everywhere = [None];
         let named: Vec<_> = namespaces.iter().map(|name| Some(name.clone())).collect();
@@ -149,20 +149,15 @@ impl Cluster {
         self.metrics.collect(Box::new(Report::new(self.inventory.clone(), heard)));
     }
 
-    fn follow<K: Kind>(
-        &self,
-        namespace: Option<String>,
-        condition: &'static str,
-        tasks: &mut JoinSet<()>,
-    ) -> Arc<Heard> {
+    fn follow<K: Kind>(&self, namespace: Option<String>, condition: &'static str, tasks: &mut Tasks) -> Arc<Heard> {
         let heard = Arc::new(Heard::new(K::RESOURCE));
         let name = match &namespace {
             Some(namespace) => format!("watch of {} in {namespace}", K::RESOURCE),
             None => format!("watch of {}", K::RESOURCE),
         };
-        let freshness = Freshness::new(heard.clone(), namespace.clone(), self.readiness.detail(name));
+        let freshness = Freshness::new(heard.clone(), namespace.clone(), self.readiness.detail(name.clone()));
         let watch = Watch::<K>::new(self.clone(), namespace, freshness);
-        tasks.spawn(watch.follow(self.readiness.condition(condition)));
+        tasks.spawn(name, watch.follow(self.readiness.condition(condition)));
         heard
     }
 

@@ -4,9 +4,11 @@
 
 mod driver;
 mod error;
+mod file;
 mod missing_claim;
 mod name;
 mod namespaces;
+mod restart;
 mod scheduler;
 mod tls;
 mod workload;
@@ -21,6 +23,7 @@ use crate::duration::GoDuration;
 use crate::{engine, presence};
 
 pub use error::{Error, Location};
+pub use file::ConfigFile;
 pub use missing_claim::ClaimLimits;
 pub use tls::{Secret, Service, Tls, Webhooks};
 

@@ -25,6 +25,7 @@ pub struct Metrics {
     duration: Histogram,
     claim_lookups: Family<LookupLabels, Counter>,
     schedulers: Family<SchedulerLabels, Gauge>,
+    config_reloads: Family<ReloadLabels, Counter>,
     expiries: Expiries,
     rotations: Family<CertificateLabels, Counter>,
     bundles: Family<ConfigurationLabels, Gauge>,
@@ -54,6 +55,11 @@ struct DecisionLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LookupLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
     result: &'static str,
 }
 
@@ -93,8 +99,24 @@ impl Default for Metrics {
         let bundles = Family::default();
         let help = "Whether the live webhook configuration has the caBundle that it is to have; no series where it does not exist";
         registry.register("ca_bundle_in_sync", help, bundles.clone());
-        let registry = Mutex::new(registry);
-        Self { registry, decisions, requests, duration, claim_lookups, schedulers, expiries, rotations, bundles }
+        let config_reloads = Family::default();
+        for result in [APPLIED, REFUSED] {
+            drop(config_reloads.get_or_create(&ReloadLabels { result }));
+        }
+        let help = "Changes of the configuration file, by whether they took effect";
+        registry.register("config_reloads", help, config_reloads.clone());
+        Self {
+            registry: Mutex::new(registry),
+            decisions,
+            requests,
+            duration,
+            claim_lookups,
+            schedulers,
+            config_reloads,
+            expiries,
+            rotations,
+            bundles,
+        }
     }
 }
 
@@ -113,6 +135,12 @@ impl Metrics {
     /// A claim was looked for.
     pub fn looked_up(&self, result: &'static str) {
         self.claim_lookups.get_or_create(&LookupLabels { result }).inc();
+    }
+
+    /// The configuration file changed, and took effect or was refused.
+    pub fn reloaded(&self, applied: bool) {
+        let result = if applied { APPLIED } else { REFUSED };
+        self.config_reloads.get_or_create(&ReloadLabels { result }).inc();
     }
 
     /// Adds metrics that `collector` counts when they are asked for.
@@ -187,6 +215,9 @@ impl Collector for Expiries {
         Ok(())
     }
 }
+const APPLIED: &str = "applied";
+
+const REFUSED: &str = "refused";
 
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -200,10 +231,13 @@ mod tests {
         let metrics = Metrics::default();
         metrics.decided("injected", "CREATE", "Pod", Duration::from_micros(60));
         metrics.answered(200);
+        metrics.reloaded(false);
         let text = metrics.encode();
         for line in [
             r#"colocate_decisions_total{reason="injected",operation="CREATE",kind="Pod"} 1"#,
             r#"colocate_http_requests_total{code="200"} 1"#,
+            r#"colocate_config_reloads_total{result="applied"} 0"#,
+            r#"colocate_config_reloads_total{result="refused"} 1"#,
             r#"colocate_review_duration_seconds_bucket{le="0.0002"} 1"#,
         ] {
             assert!(text.contains(line), "{line}\n{text}");

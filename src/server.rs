@@ -1,9 +1,14 @@
 //! HTTP/1.1 servers: the one with TLS that the API server calls, and the plain one for probes and metrics.
 
 mod admission;
+mod bodies;
+mod budget;
+mod connection;
+mod limits;
 mod routes;
+mod rules;
+mod stream;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,28 +17,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use admission::Admission;
 pub use routes::Routes;
 pub(crate) use routes::{response, text};
+pub use rules::Rules;
+
+use connection::Shared;
+use limits::Limits;
 
 use crate::shutdown::Shutdown;
-
-/// The API server keeps idle connections for 90 s, and takes one that was closed under it for a failed call.
-const IDLE: Duration = Duration::from_secs(130);
-
-/// How long a client may take for its half of the TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// The largest TLS record: rustls asks for 4 KiB at a time, and a review of 9 kB would be three reads instead of one.
-const TLS_RECORD: usize = 5 + 16_384 + 256;
+use crate::tls::Callers;
 
 /// How long to wait after a failed accept: the usual cause is that no file descriptor is left, which only time mends.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
@@ -47,11 +46,21 @@ pub(crate) trait Service: Send + Sync + 'static {
     fn answer(&self, request: hyper::Request<Incoming>) -> impl Future<Output = Response> + Send;
 }
 
+/// How TLS is spoken, and who may ask.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Certificates, versions, and whether clients must have a certificate.
+    pub config: Arc<ServerConfig>,
+    /// The clients that may ask; `None` where all may who connect.
+    pub callers: Option<Callers>,
+}
+
 /// A listener and what answers on it.
 pub struct Server<S> {
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    service: Arc<S>,
+    tls: Option<Tls>,
+    service: S,
+    limits: Limits,
 }
 
 impl<S> Server<S> {
@@ -59,9 +68,9 @@ impl<S> Server<S> {
     ///
     /// # Errors
     /// Where the address cannot be listened on.
-    pub async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, service: S) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, tls: Option<Tls>, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, service: Arc::new(service) })
+        Ok(Self { listener, tls, service, limits: Limits::default() })
     }
 
     /// The address that it listens on.
@@ -75,73 +84,107 @@ impl<S> Server<S> {
 
 #[allow(private_bounds)]
 impl<S: Service> Server<S> {
-    /// Serves until `shutdown` closes, and then until nothing is in flight.
+    /// Serves until `shutdown` closes, and then until nothing is in flight. Until that moment connections are taken too:
+    /// what to answer on them is the service's business.
     pub async fn run(self, shutdown: Shutdown) {
-        let connections = TaskTracker::new();
-        while let Some(accepted) = shutdown.closing.run_until_cancelled(self.listener.accept()).await {
-            match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, self.tls.clone(), self.service.clone(), shutdown.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_BACK_OFF).await;
-                }
-            }
+        let shared = Arc::new(Shared::new(self.service, self.tls, self.limits, shutdown.draining));
+        let nothing_in_flight = async {
+            shutdown.closing.cancelled().await;
+            shared.busy.close();
+            shared.busy.wait().await;
+        };
+        tokio::select! {
+            () = accept(&self.listener, &shared) => {}
+            () = nothing_in_flight => {}
         }
         drop(self.listener);
-        connections.close();
-        connections.wait().await;
+        shared.ending.cancel();
+        shared.open.close();
+        shared.open.wait().await;
     }
 }
 
-async fn connection<S: Service>(stream: TcpStream, tls: Option<TlsAcceptor>, service: Arc<S>, shutdown: Shutdown) {
-    // Answers are one small write each; waiting to fill a packet would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    let Some(tls) = tls else { return converse(stream, service, shutdown).await };
-    let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(BufReader::with_capacity(TLS_RECORD, stream)));
-    match shutdown.closing.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => converse(stream, service, shutdown).await,
-        Some(Ok(Err(error))) => tracing::debug!(%error, "a TLS handshake failed"),
-        Some(Err(_)) => tracing::debug!("a TLS handshake took too long"),
-        None => {}
-    }
-}
-
-async fn converse<S: Service>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: Arc<S>,
-    shutdown: Shutdown,
-) {
-    let draining = shutdown.draining.clone();
-    let service = service_fn(move |request| {
-        let (service, draining) = (service.clone(), draining.clone());
-        async move {
-            let mut response = service.answer(request).await;
-            if draining.is_cancelled() {
-                let close = hyper::header::HeaderValue::from_static("close");
-                response.headers_mut().insert(hyper::header::CONNECTION, close);
+/// Takes connections, for ever.
+///
+/// Those beyond the limit wait in the kernel's queue: the API server takes a connection that is closed for a failed call and
+/// does not try again, while one that waits is served as soon as another ends, which each answer then sees to.
+async fn accept<S: Service>(listener: &TcpListener, shared: &Arc<Shared<S>>) {
+    let places = Arc::new(Semaphore::new(shared.limits.connections));
+    // The semaphore is never closed.
+    while let Ok(place) = places.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let connection = connection::serve(shared.clone(), stream, shared.busy.token());
+                shared.open.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
             }
-            Ok::<_, Infallible>(response)
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_BACK_OFF).await;
+            }
         }
-    });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            // hyper counts the time between two requests as time for the header.
-            .header_read_timeout(IDLE)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    }
+}
+
+impl<S> Shared<S> {
+    fn new(service: S, tls: Option<Tls>, limits: Limits, draining: CancellationToken) -> Self {
+        Self {
+            service,
+            tls,
+            limits,
+            handshakes: Semaphore::new(limits.handshakes),
+            open: TaskTracker::new(),
+            busy: TaskTracker::new(),
+            draining,
+            ending: CancellationToken::new(),
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    struct Scripted;
+
+    impl Service for Scripted {
+        async fn answer(&self, _: hyper::Request<Incoming>) -> Response {
+            text(StatusCode::OK, "as it was told")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_limit_waits_until_another_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits { connections: 2, ..Limits::default() };
+        let shared = Arc::new(Shared::new(Scripted, None, limits, CancellationToken::new()));
+        let accepting = shared.clone();
+        let accepting = tokio::spawn(async move { accept(&listener, &accepting).await });
+
+        let (one, two) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        let mut three = TcpStream::connect(address).await.unwrap();
+        while shared.open.len() < 2 {
+            yield_now().await;
+        }
+        // Often enough for the third to be taken, if it were to be.
+        for _ in 0..1000 {
+            yield_now().await;
+            assert_eq!(shared.open.len(), 2);
+        }
+        drop(one);
+        three.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        three.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        accepting.abort();
+        drop(two);
     }
 }

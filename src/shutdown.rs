@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Shutdown {
     /// Cancelled at the signal: not ready any more, every answer closes its connection, and new ones are still taken.
     pub draining: CancellationToken,
-    /// Cancelled when the grace is over: no new connection is taken, and open ones end with the request in flight.
+    /// Cancelled when the grace is over: what is in flight is answered, and what comes now is sent elsewhere.
     pub closing: CancellationToken,
 }
 
@@ -37,6 +37,7 @@ impl Shutdown {
             tokio::spawn(async move {
                 tokio::time::sleep(grace).await;
                 shutdown.closing.cancel();
+                tracing::info!("late requests are sent elsewhere");
             });
             let (name, code) = next().await;
             tracing::warn!(signal = name, "ending at once");

@@ -1,6 +1,7 @@
 //! How a caller can trust this server: its names, and certificates for them, issued here or read from files.
 
 mod authority;
+mod callers;
 mod certificate;
 mod files;
 mod name;
@@ -12,6 +13,7 @@ mod secret;
 pub(crate) mod testing;
 
 pub use authority::{Authority, Error, Leaf, NotAnAuthority, Validity};
+pub use callers::{Callers, CallersError, NotAllowed};
 pub use certificate::{Certificate, NotACertificate};
 pub use files::{Error as FilesError, Files, read_authorities};
 pub use name::{InvalidName, Name};

@@ -90,12 +90,12 @@ fn the_engine_is_pure() {
 }
 
 /// Each room, and the rooms that it may use: the table in `src/lib.rs`.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("admin", &["server", "readiness", "metrics"]),
-    ("server", &["claims", "presence", "engine", "duration", "metrics", "readiness", "shutdown"]),
+    ("server", &["claims", "presence", "engine", "duration", "metrics", "readiness", "shutdown", "tls"]),
     ("probe", &["engine", "duration"]),
     ("claims", &["cluster", "manifest", "engine", "metrics"]),
-    ("cluster", &["config", "presence", "engine", "storage", "tls", "readiness", "metrics", "duration"]),
+    ("cluster", &["config", "presence", "engine", "storage", "tls", "readiness", "tasks", "metrics", "duration"]),
     ("manifest", &["engine", "storage"]),
     ("storage", &["engine"]),
     ("config", &["presence", "engine", "tls", "duration"]),
@@ -103,6 +103,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("tls", &[]),
     ("readiness", &[]),
     ("shutdown", &[]),
+    ("tasks", &[]),
     ("metrics", &[]),
     ("log", &[]),
     ("duration", &[]),

@@ -1,27 +1,29 @@
 //! `colocate serve`: the admission server.
 
+mod reload;
+mod termination_log;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use super::Usage;
 use crate::admin::Admin;
 use crate::claims::Claims;
 use crate::cluster::{Cluster, Managed, Mounted, TrustSource};
-use crate::config::{Config, Secret};
+use crate::config::{Config, ConfigFile, Secret};
 use crate::metrics::Metrics;
 use crate::presence::Presences;
 use crate::readiness::Readiness;
-use crate::server::{Admission, Routes, Server};
+use crate::server::{Admission, Routes, Rules, Server, Tls};
 use crate::shutdown::Shutdown;
-use crate::tls::{Files, Renewal, Resolver};
+use crate::tasks::Tasks;
+use crate::tls::{Callers, Files, Renewal, Resolver};
 use crate::{log, manifest};
 
 /// Answer admission reviews over TLS.
@@ -55,6 +57,14 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", requires = "tls_cert", conflicts_with = "manifests")]
     tls_ca: Option<PathBuf>,
 
+    /// Let only clients ask that have a certificate of a CA in this file, as PEM; for an API server that sends one.
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+
+    /// Of these clients, let only those ask whose certificate has this DNS name or common name; once for each name.
+    #[arg(long, value_name = "NAME", requires = "client_ca")]
+    client_name: Vec<String>,
+
     /// Take claims, classes and volumes from these files and directories, and contact no cluster.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     manifests: Vec<PathBuf>,
@@ -67,6 +77,10 @@ pub(super) struct Serve {
     #[arg(long, value_enum, default_value_t = log::Level::Info)]
     log_level: log::Level,
 
+    /// If this file is there, it gets a line about why the process failed: Kubernetes shows it in the pod's status.
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    termination_log: PathBuf,
+
     /// Print the configuration with all defaults, and end.
     #[arg(long)]
     print_config: bool,
@@ -74,7 +88,16 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+        let ended = self.serve().await;
+        if let Err(error) = &ended {
+            termination_log::write(&self.termination_log, &super::one_line(error));
+        }
+        ended
+    }
+
+    async fn serve(&self) -> anyhow::Result<()> {
+        let (file, config) = self.config.as_deref().map(ConfigFile::load).transpose()?.unzip();
+        let config: Config = config.unwrap_or_default();
         if self.print_config {
             std::io::stdout().write_all(config.to_yaml()?.as_bytes())?;
             return Ok(());
@@ -83,20 +106,26 @@ impl Serve {
             return Err(Usage("--manifests contacts no cluster, where the CA would be kept: name a certificate with --tls-cert and --tls-key (colocate certs issues one)").into());
         }
         log::init(self.log_format, self.log_level);
+        let callers = self.client_ca.as_deref().map(|path| Callers::load(path, &self.client_name)).transpose()?;
 
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
         let metrics = Arc::new(Metrics::default());
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::default();
         let presences = Presences::new(config.schedulers());
         let cluster = self.cluster(&config, &metrics, &readiness).await?;
         let resolver = Resolver::default();
         self.certificates(&config, cluster.as_ref(), &resolver, &readiness, &metrics, &mut tasks)?;
-        let tls = TlsAcceptor::from(Arc::new(resolver.server_config()?));
+        let tls = Tls { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
         let claims = self.claims(cluster, &config, &presences, &metrics, &readiness, &mut tasks)?;
 
-        let admission = Admission::new(config.policy(), claims, presences, config.claim_limits().wait, metrics.clone());
-        let routes = Routes::new(admission, readiness.clone(), metrics.clone());
+        let rules = Rules::new(config.policy(), config.claim_limits().wait);
+        if let Some(file) = file {
+            let reload = reload::reload(file, config.clone(), rules.clone(), metrics.clone());
+            tasks.spawn("configuration file", reload);
+        }
+        let admission = Admission::new(rules, claims, presences, metrics.clone());
+        let routes = Routes::new(admission, readiness.clone(), shutdown.closing.clone(), metrics.clone());
         let server = bind(self.listen, Some(tls), routes).await?;
         let admin = bind(self.admin, None, Admin::new(readiness, metrics)).await?;
         shutdown.on_signal(config.drain_grace()).context("cannot listen to signals")?;
@@ -108,14 +137,11 @@ impl Serve {
         );
 
         // The probes are answered for as long as the process lives.
-        tasks.spawn(admin.run(Shutdown::default()));
+        tasks.spawn("probes and metrics", admin.run(Shutdown::default()));
         tokio::select! {
             () = server.run(shutdown.clone()) => {}
             () = overdue(&shutdown, config.drain_timeout()) => tracing::warn!("ending with requests in flight"),
-            Some(ended) = tasks.join_next() => match ended {
-                Ok(()) => bail!("a background task ended"),
-                Err(error) => bail!("a background task failed: {error}"),
-            },
+            ended = tasks.ended() => return Err(ended.into()),
         }
         tracing::info!("ended");
         Ok(())
@@ -142,7 +168,7 @@ impl Serve {
         resolver: &Resolver,
         readiness: &Readiness,
         metrics: &Arc<Metrics>,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut Tasks,
     ) -> anyhow::Result<()> {
         let tls = config.tls();
         let mut trusted = None;
@@ -155,7 +181,7 @@ impl Serve {
                 rotated.rotated("leaf");
                 rotated.certificate_expires("leaf", expiry);
             })?;
-            tasks.spawn(renewal.run());
+            tasks.spawn("certificate files", renewal.run());
             trusted = self.tls_ca.clone().map(|path| TrustSource::Mounted(Mounted::new(path)));
         } else if let Some(cluster) = cluster {
             let Secret { namespace, name, create } = &tls.secret;
@@ -176,7 +202,7 @@ impl Serve {
         presences: &Presences,
         metrics: &Arc<Metrics>,
         readiness: &Readiness,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut Tasks,
     ) -> anyhow::Result<Claims> {
         let Some(cluster) = cluster else {
             let inventory = manifest::load(&self.manifests)?;
@@ -195,7 +221,7 @@ impl Serve {
     }
 }
 
-async fn bind<S>(address: SocketAddr, tls: Option<TlsAcceptor>, service: S) -> anyhow::Result<Server<S>> {
+async fn bind<S>(address: SocketAddr, tls: Option<Tls>, service: S) -> anyhow::Result<Server<S>> {
     Server::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
 }
 

@@ -12,7 +12,6 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use kube::Client;
 use serde::Deserialize;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Cluster;
@@ -21,6 +20,7 @@ use crate::engine::Presence;
 use crate::metrics::Metrics;
 use crate::presence::{Presences, Scheduler};
 use crate::readiness::{Detail, Readiness};
+use crate::tasks::Tasks;
 
 /// The longest time between two looks: no load for an API server, and soon enough for a person who looks at a graph.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -36,11 +36,11 @@ impl Cluster {
         presences: &Presences,
         readiness: &Readiness,
         metrics: &Arc<Metrics>,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut Tasks,
     ) {
         for scheduler in presences.schedulers() {
             let lookout = Lookout::new(self.client.clone(), scheduler, presences, readiness, metrics);
-            tasks.spawn(lookout.run());
+            tasks.spawn(format!("watch of scheduler {}", scheduler.name), lookout.run());
         }
     }
 }

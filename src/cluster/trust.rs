@@ -15,7 +15,6 @@ use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::Cluster;
@@ -26,6 +25,7 @@ use super::request::{self, Unanswered};
 use crate::config::Webhooks;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Detail, Readiness};
+use crate::tasks::Tasks;
 use crate::tls::{Certificate, Live, Look, Resolver};
 
 pub use managed::Managed;
@@ -55,14 +55,14 @@ impl Cluster {
         resolver: &Resolver,
         readiness: &Readiness,
         metrics: &Arc<Metrics>,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut Tasks,
     ) {
         let keeper = self.keeper(source, webhooks, resolver, readiness, metrics);
         let (sender, sightings) = channel(16);
         for known in &keeper.configurations {
-            tasks.spawn(known.place.clone().follow(sender.clone()));
+            tasks.spawn("watch of a webhook configuration", known.place.clone().follow(sender.clone()));
         }
-        tasks.spawn(keeper.run(sightings));
+        tasks.spawn("trust in the certificate", keeper.run(sightings));
     }
 
     fn keeper(

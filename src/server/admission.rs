@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Rules;
 use crate::claims::Claims;
 use crate::engine::{Decision, Malformed, Policy, Request, Response, Review, Step, examine, one_line};
 use crate::metrics::Metrics;
@@ -10,24 +11,22 @@ use crate::presence::Presences;
 
 /// Decides requests by a policy and what is known of claims.
 pub struct Admission {
-    policy: Policy,
+    rules: Rules,
     claims: Claims,
     presences: Presences,
-    /// How long a pod may be made to wait for a claim.
-    wait: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Admission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admission").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Admission").field("rules", &self.rules).finish_non_exhaustive()
     }
 }
 
 impl Admission {
-    /// `wait` is how long a pod may be made to wait for a claim that does not exist yet.
-    pub fn new(policy: Policy, claims: Claims, presences: Presences, wait: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { policy, claims, presences, wait, metrics }
+    /// Requests are decided by `rules` as they are when each comes.
+    pub fn new(rules: Rules, claims: Claims, presences: Presences, metrics: Arc<Metrics>) -> Self {
+        Self { rules, claims, presences, metrics }
     }
 
     /// Answers a review; `timeout` is how long its sender waits for the answer.
@@ -36,23 +35,24 @@ impl Admission {
     /// A body that is no review. Every review has an answer.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
         let begun = Instant::now();
-        let review = Review::parse(body, &self.policy.workloads)?;
+        let rule = self.rules.now();
+        let review = Review::parse(body, &rule.policy.workloads)?;
         let request = &review.request;
-        let decision = match examine(&self.policy, request) {
+        let decision = match examine(&rule.policy, request) {
             Step::Decided(decision) => decision,
             Step::Resolve(pending) => {
                 let (namespace, patience) = (request.namespace(), share(timeout));
-                let owners = self.claims.owners(namespace, &pending, patience, self.wait, &self.metrics).await;
+                let owners = self.claims.owners(namespace, &pending, patience, rule.patience, &self.metrics).await;
                 pending.decide(&owners, |driver| self.presences.of(driver))
             }
         };
-        self.report(request, &decision, begun.elapsed());
+        self.report(&rule.policy, request, &decision, begun.elapsed());
         Ok(Response::from(&decision).encode(&request.uid))
     }
 
-    fn report(&self, request: &Request<'_>, decision: &Decision, took: Duration) {
+    fn report(&self, policy: &Policy, request: &Request<'_>, decision: &Decision, took: Duration) {
         let (reason, operation, kind) = (decision.reason.as_str(), request.operation.as_str(), &request.kind);
-        let known = self.policy.workloads.find(&kind.group, &kind.version, &kind.kind).is_some();
+        let known = policy.workloads.find(&kind.group, &kind.version, &kind.kind).is_some();
         self.metrics.decided(reason, operation, if known { &kind.kind } else { "other" }, took);
         tracing::debug!(
             reason,

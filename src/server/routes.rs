@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::bodies::{Bodies, Unread};
+use super::limits::Limits;
 use super::{Admission, Response, Service};
 use crate::duration::GoDuration;
 use crate::engine::one_line;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-
-/// The API server sends up to 17.4 MB (measured: an object of 3 MiB with managed fields, its characters escaped).
-const MAX_BODY: usize = 20 * 1024 * 1024;
+use crate::tls::NotAllowed;
 
 /// As much as the API server shows of an answer that is an error, more or less, in characters.
 const MAX_LINE: usize = 512;
@@ -28,47 +31,58 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Routes {
     admission: Admission,
+    bodies: Bodies,
     readiness: Readiness,
+    closing: CancellationToken,
     metrics: Arc<Metrics>,
 }
 
 impl Routes {
-    /// `POST /mutate` goes to `admission`, once `readiness` lets it answer.
-    pub fn new(admission: Admission, readiness: Readiness, metrics: Arc<Metrics>) -> Self {
-        Self { admission, readiness, metrics }
+    /// `POST /mutate` goes to `admission`, once `readiness` lets it answer and until `closing` is cancelled.
+    pub fn new(admission: Admission, readiness: Readiness, closing: CancellationToken, metrics: Arc<Metrics>) -> Self {
+        Self { admission, bodies: Bodies::new(Limits::default().body), readiness, closing, metrics }
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
-        if request.uri().path() != "/mutate" {
-            return Err(Refusal::Path(request.uri().path().to_owned()));
+    async fn route(&self, head: &Parts, body: &mut Incoming, deadline: Instant) -> Result<Response, Refusal> {
+        if let Some(reason) = head.extensions.get::<NotAllowed>() {
+            return Err(Refusal::Caller(reason.clone()));
         }
-        if request.method() != Method::POST {
-            return Err(Refusal::Method(request.method().clone()));
+        if head.uri.path() != "/mutate" {
+            return Err(Refusal::Path(head.uri.path().to_owned()));
         }
-        if !is_json(&request) {
+        if head.method != Method::POST {
+            return Err(Refusal::Method(head.method.clone()));
+        }
+        if !is_json(head) {
             return Err(Refusal::Type);
+        }
+        if self.closing.is_cancelled() {
+            return Err(Refusal::Ending);
         }
         if !self.readiness.can_answer() {
             return Err(Refusal::NotReady(self.readiness.obstacles()));
         }
-        let timeout = timeout(request.uri().query());
-        let body = Limited::new(request.into_body(), MAX_BODY)
-            .collect()
-            .await
-            .map_err(|error| Refusal::body(&*error))?
-            .to_bytes();
-        let answer =
-            self.admission.review(&body, timeout).await.map_err(|error| Refusal::Malformed(error.to_string()))?;
-        Ok(response(StatusCode::OK, "application/json", answer))
+        let body = self.bodies.read(body, deadline).await.map_err(Refusal::Body)?;
+        let answer = self.admission.review(&body, timeout(head.uri.query())).await;
+        Ok(response(StatusCode::OK, "application/json", answer.map_err(|error| Refusal::Malformed(error.to_string()))?))
     }
 }
 
 impl Service for Routes {
     async fn answer(&self, request: Request<Incoming>) -> Response {
-        let response = self.route(request).await.unwrap_or_else(|refusal| {
-            tracing::debug!(refusal = refusal.line(), "refused a request");
-            refusal.into_response()
-        });
+        let deadline = self.bodies.deadline();
+        let (head, mut body) = request.into_parts();
+        let response = match self.route(&head, &mut body, deadline).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                tracing::debug!(refusal = refusal.line(), "refused a request");
+                // Who asks before it sends need not send at all.
+                if !head.headers.contains_key(EXPECT) {
+                    self.bodies.discard(&mut body, deadline).await;
+                }
+                refusal.into_response()
+            }
+        };
         self.metrics.answered(response.status().as_u16());
         response
     }
@@ -83,21 +97,19 @@ enum Refusal {
     Method(Method),
     #[error("the body's type is not application/json")]
     Type,
+    #[error("{0}")]
+    Caller(NotAllowed),
+    #[error("ending; another replica answers")]
+    Ending,
     #[error("not ready yet: waiting for {}", .0.join(", "))]
     NotReady(Vec<&'static str>),
-    #[error("the body is larger than {} MiB", MAX_BODY / 1024 / 1024)]
-    TooLarge,
-    #[error("the body ended early: {0}")]
-    Truncated(String),
+    #[error("{0}")]
+    Body(Unread),
     #[error("{0}")]
     Malformed(String),
 }
 
 impl Refusal {
-    fn body(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
-        if error.is::<LengthLimitError>() { Self::TooLarge } else { Self::Truncated(error.to_string()) }
-    }
-
     /// The one line that is answered and logged. Some of it is the sender's own text.
     fn line(&self) -> String {
         one_line(&self.to_string(), MAX_LINE)
@@ -108,10 +120,15 @@ impl Refusal {
             Self::Path(_) => (StatusCode::NOT_FOUND, None),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, "POST"))),
             Self::Type => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
+            Self::Caller(_) => (StatusCode::FORBIDDEN, None),
             // With this header, and only with it, the API server tries again within the webhook's timeout.
-            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1"))),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            Self::Truncated(_) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
+            Self::NotReady(_) | Self::Ending | Self::Body(Unread::NoRoom) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1")))
+            }
+            Self::Body(Unread::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            // What is left of the body is not waited for: nothing else can be read from this connection.
+            Self::Body(Unread::Late(_)) => (StatusCode::REQUEST_TIMEOUT, Some((CONNECTION, "close"))),
+            Self::Body(Unread::Truncated(_)) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
         };
         let mut response = text(status, &self.line());
         if let Some((name, value)) = header {
@@ -137,8 +154,8 @@ fn insert(response: &mut Response, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
 }
 
-fn is_json(request: &Request<Incoming>) -> bool {
-    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+fn is_json(head: &Parts) -> bool {
+    let value = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = value.and_then(|value| value.split(';').next()).map(str::trim);
     media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
 }

@@ -6,9 +6,10 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
+use super::Callers;
 use super::certificate::{Certificate, NotACertificate};
 
 /// The certificate in use. Clones share it; before the first one, every handshake fails.
@@ -69,14 +70,15 @@ impl Resolver {
         Some(self.served.load().as_ref()?.certificate.validity().not_after())
     }
 
-    /// How a server speaks TLS, 1.3 and 1.2, with whatever certificate this resolver has at each handshake.
+    /// How a server speaks TLS, 1.3 and 1.2, with whatever certificate this resolver has at each handshake: to anybody, or to
+    /// `callers` alone.
     ///
     /// # Errors
     /// None that is known of: the protocol versions and the provider are always the same.
-    pub fn server_config(&self) -> Result<ServerConfig, rustls::Error> {
+    pub fn server_config(&self, callers: Option<&Callers>) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
+            .with_client_cert_verifier(callers.map_or_else(WebPkiClientVerifier::no_client_auth, Callers::verifier))
             .with_cert_resolver(Arc::new(self.clone()));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // The API server never resumes a session, and one that was resumed would not see a new certificate.
@@ -116,7 +118,7 @@ mod tests {
         let validity = Validity::new(now(), SignedDuration::from_hours(240)).unwrap();
         let [first, second] = ["first", "second"].map(|name| Authority::new(name, validity).unwrap());
         let resolver = Resolver::default();
-        let acceptor = TlsAcceptor::from(Arc::new(resolver.server_config().unwrap()));
+        let acceptor = TlsAcceptor::from(Arc::new(resolver.server_config(None).unwrap()));
         let clients = [&first, &second].map(|authority| testing::client(&authority.certificate_pem(), now()));
         resolver.serve(served(&first, 1));
         testing::handshake(&clients[0], &acceptor, "localhost").await.unwrap();
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn no_session_can_be_resumed() {
-        let config = Resolver::default().server_config().unwrap();
+        let config = Resolver::default().server_config(None).unwrap();
         assert_eq!((config.send_tls13_tickets, config.max_early_data_size), (0, 0));
         assert!(!config.session_storage.can_cache() && !config.ticketer.enabled());
         assert_eq!(config.alpn_protocols, [b"http/1.1"]);

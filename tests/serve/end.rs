@@ -36,3 +36,23 @@ fn after_the_grace_it_ends_when_nothing_is_in_flight() {
         assert!(idle.is_closed());
     }
 }
+
+#[test]
+fn late_arrivals_are_sent_elsewhere_until_what_is_in_flight_is_answered() {
+    let mut server = Server::start("drain: {grace: 0s, timeout: 1h}\n");
+    let (mut idle, mut begun) = (server.connect(), server.connect());
+    assert_eq!(idle.send("POST /mutate", b"{}").status, 400);
+    begun.begin(2).unwrap();
+    server.signal("TERM");
+    server.logged("late requests are sent elsewhere");
+    for connection in [&mut idle, &mut server.connect()] {
+        let answer = connection.send("POST /mutate", b"{}");
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{}", answer.body);
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(connection.is_closed());
+    }
+    begun.write(b"{}");
+    let answer = begun.answer();
+    assert_eq!((answer.status, answer.header("connection")), (400, Some("close")));
+    assert_eq!(server.wait().code(), Some(0));
+}

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
+mod callers;
 mod cluster;
 mod end;
 mod http;
+mod limits;
 mod process;
+mod reload;
 mod reviews;
 mod usage;

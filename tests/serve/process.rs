@@ -1,7 +1,7 @@
 //! A colocate process and the two ways to talk to it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -86,6 +86,20 @@ impl Server {
         }
     }
 
+    /// Changes its configuration file, in one step.
+    pub(crate) fn configure(&self, config: &str) {
+        let (new, file) = (self.folder.path().join("new.yaml"), self.folder.path().join("config.yaml"));
+        std::fs::write(&new, config).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// The most memory that it ever had resident, in kB.
+    pub(crate) fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub(crate) fn certificate_authority(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_file(self.folder.path().join("ca.crt")).unwrap()
     }
@@ -96,17 +110,31 @@ impl Server {
     }
 
     pub(crate) fn connect_with(&self, versions: &[&'static SupportedProtocolVersion]) -> Connection {
+        self.connect_as(versions, None)
+    }
+
+    /// A TLS connection of a client with a certificate.
+    pub(crate) fn connect_as(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        certificate: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> Connection {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate_authority()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match certificate {
+            Some((certificate, key)) => config.with_client_auth_cert(vec![certificate], key).unwrap(),
+            None => config.with_no_client_auth(),
+        };
         let name = ServerName::try_from("colocate.test.svc").unwrap();
         let session = ClientConnection::new(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect(self.listen).unwrap();
+        // Header and body are two writes; the second would wait for the first to be acknowledged.
+        socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Connection(BufReader::new(StreamOwned::new(session, socket)))
     }
@@ -166,6 +194,46 @@ impl Connection {
         exchange(&mut self.0, head, body)
     }
 
+    /// Sends one request, and returns its answer unless the server is gone first.
+    pub(crate) fn attempt(&mut self, head: &str, body: &[u8]) -> Option<Answer> {
+        let head = format!("{head} HTTP/1.1\r\nContent-Type: application/json\r\nHost: colocate.test.svc");
+        let _ = write!(self.0.get_mut(), "{head}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = self.0.get_mut().write_all(body);
+        self.0.fill_buf().is_ok_and(|answer| !answer.is_empty()).then(|| self.answer())
+    }
+
+    /// Sends these bytes, whatever they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Begins a review of so many bytes, and returns when the server has room for it and asks for them; or else its answer.
+    pub(crate) fn begin(&mut self, length: usize) -> Result<(), Answer> {
+        let head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue";
+        self.write(format!("{head}\r\nContent-Length: {length}\r\n\r\n").as_bytes());
+        match read_head(&mut self.0) {
+            head if head.starts_with("HTTP/1.1 100 ") => Ok(()),
+            head => Err(read_body(&mut self.0, head)),
+        }
+    }
+
+    /// The answer to what was begun.
+    pub(crate) fn answer(&mut self) -> Answer {
+        let head = read_head(&mut self.0);
+        read_body(&mut self.0, head)
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn shut(&mut self) {
+        self.0.get_mut().sock.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Whether a request gets no answer at all.
+    pub(crate) fn is_refused(&mut self) -> bool {
+        let _ = self.0.get_mut().write_all(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        self.is_closed()
+    }
+
     /// Whether the server has closed it.
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0]), Ok(0) | Err(_))
@@ -197,10 +265,19 @@ fn exchange<S: Read + Write>(stream: &mut BufReader<S>, head: &str, body: &[u8])
     stream.get_mut().write_all(format!("{head}{version}\r\n{length}\r\n\r\n").as_bytes()).unwrap();
     // A server that refuses a body may close before it was sent.
     let _ = stream.get_mut().write_all(body);
+    let head = read_head(stream);
+    read_body(stream, head)
+}
+
+fn read_head(stream: &mut impl BufRead) -> String {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         assert!(stream.read_line(&mut head).expect("an answer") > 0, "closed after {head:?}");
     }
+    head
+}
+
+fn read_body(stream: &mut impl BufRead, head: String) -> Answer {
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
     let mut answer = Answer { status, head, body: String::new() };
     let length = answer.header("content-length").unwrap().parse().unwrap();

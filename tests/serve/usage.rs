@@ -131,6 +131,21 @@ fn input_that_cannot_be_read_is_exit_code_1_with_the_file() {
 }
 
 #[test]
+fn why_it_failed_is_written_where_kubernetes_looks_if_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("termination-log");
+    let path = log.to_str().unwrap();
+    let arguments = ["--manifests", "/absent", "--termination-log", path];
+    assert_eq!(run_with_certificate(&arguments).0, Some(1));
+    assert!(!log.exists());
+    std::fs::write(&log, "what was there before, and is longer than what comes now: ".repeat(9)).unwrap();
+    let (_, _, stderr) = run_with_certificate(&arguments);
+    let written = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(stderr.lines().last(), Some(format!("colocate: {}", written.trim_end()).as_str()));
+    assert!(written.contains("/absent"), "{written}");
+}
+
+#[test]
 fn the_printed_configuration_is_a_valid_file() {
     let (code, printed, _) = run(&["serve", "--print-config"]);
     assert_eq!(code, Some(0));

@@ -10,7 +10,6 @@ use hyper::body::{Bytes, Frame};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 use tower_test::mock::{self, Handle, SendResponse};
 
 use super::super::Cluster;
@@ -18,6 +17,7 @@ use crate::config::ClaimLimits;
 use crate::engine::{Owner, Unknown};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::tasks::Tasks;
 
 type Response = hyper::Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 
@@ -41,7 +41,7 @@ struct Followed {
     readiness: Readiness,
     /// What was asked for, in order; the last ones have got no answer.
     asked: Vec<String>,
-    _tasks: JoinSet<()>,
+    _tasks: Tasks,
     _open: Vec<SendResponse<Response>>,
 }
 
@@ -49,7 +49,7 @@ struct Followed {
 /// kinds wait for an answer that will not come.
 async fn follow(script: Vec<(Ask, Response)>) -> Followed {
     let (service, server) = mock::pair();
-    let (readiness, mut tasks) = (Readiness::default(), JoinSet::new());
+    let (readiness, mut tasks) = (Readiness::default(), Tasks::default());
     let client = Client::new(service, "default");
     let cluster = Cluster::new(client, LIMITS, Arc::new(Metrics::default()), readiness.clone());
     cluster.watch(&[], &mut tasks);

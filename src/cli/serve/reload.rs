@@ -1,0 +1,32 @@
+//! The configuration file, read again while the server runs.
+
+use std::sync::Arc;
+
+use crate::config::{Config, ConfigFile};
+use crate::metrics::Metrics;
+use crate::server::Rules;
+
+/// Gives each good configuration to `rules`, and leaves them as they are where it is none; for ever.
+pub(super) async fn reload(mut file: ConfigFile, started: Config, rules: Rules, metrics: Arc<Metrics>) {
+    loop {
+        let changed = file.changed().await;
+        metrics.reloaded(changed.is_ok());
+        match changed {
+            Ok(config) => {
+                rules.replace(config.policy(), config.claim_limits().wait);
+                tracing::info!("the configuration file changed, and is in effect");
+                let parts = config.needs_restart(&started).join(", ");
+                if !parts.is_empty() {
+                    tracing::warn!(parts, "a part of the configuration takes effect only when colocate starts again");
+                }
+            }
+            Err(error) => {
+                let error = super::super::one_line(&error.into());
+                tracing::error!(
+                    error,
+                    "the configuration file changed, and is refused: the one before stays in effect"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The configuration file, as it is now and whenever it changes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Config, Error};
+
+/// How often the contents are compared. A mounted `ConfigMap` changes by a link in the path, of which no watch on the file
+/// hears; the kubelet itself needs up to a minute to see a change.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// A configuration file whose changes are looked for.
+#[derive(Debug)]
+pub struct ConfigFile {
+    path: PathBuf,
+    seen: Seen,
+}
+
+/// What was read last: the text, or why there was none.
+type Seen = Result<String, io::ErrorKind>;
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load(path: &Path) -> Result<(Self, Config), Error> {
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let config = Config::parse(&text, &path.display().to_string())?;
+        Ok((Self { path: path.to_owned(), seen: Ok(text) }, config))
+    }
+
+    /// Returns when the contents are others than before, with what they mean now. Each change is told once.
+    ///
+    /// # Errors
+    /// As [`Config::load`], of what is there now.
+    pub async fn changed(&mut self) -> Result<Config, Error> {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let read = tokio::fs::read_to_string(&self.path).await;
+            let seen = read.as_ref().map(Clone::clone).map_err(io::Error::kind);
+            if seen != self.seen {
+                self.seen = seen;
+                let text = read.map_err(|source| Error::Unreadable { path: self.path.clone(), source })?;
+                return Config::parse(&text, &self.path.display().to_string());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A file as in a mounted `ConfigMap`: the name is a link into a folder that is itself a link.
+    fn publish(folder: &Path, version: &str, text: &str) {
+        let data = folder.join(version);
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("config.yaml"), text).unwrap();
+        symlink(version, folder.join("new")).unwrap();
+        std::fs::rename(folder.join("new"), folder.join("data")).unwrap();
+    }
+
+    async fn unchanged(file: &mut ConfigFile) -> bool {
+        timeout(4 * INTERVAL, file.changed()).await.is_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_change_is_told_once_good_or_bad() {
+        let folder = tempfile::tempdir().unwrap();
+        publish(folder.path(), "1", "mode: audit\n");
+        let path = folder.path().join("config.yaml");
+        symlink("data/config.yaml", &path).unwrap();
+        let (mut file, config) = ConfigFile::load(&path).unwrap();
+        assert_eq!(config, "mode: audit".parse().unwrap());
+        assert!(unchanged(&mut file).await);
+
+        publish(folder.path(), "2", "mode: off\n");
+        assert_eq!(file.changed().await.unwrap(), "mode: off".parse().unwrap());
+        publish(folder.path(), "3", "mode: on\n");
+        let error = file.changed().await.unwrap_err().to_string();
+        assert!(error.contains("config.yaml:1:7: `on` is not one of"), "{error}");
+        assert!(unchanged(&mut file).await);
+        std::fs::remove_file(folder.path().join("data")).unwrap();
+        assert!(matches!(file.changed().await, Err(Error::Unreadable { .. })));
+        assert!(unchanged(&mut file).await);
+        publish(folder.path(), "4", "");
+        assert_eq!(file.changed().await.unwrap(), Config::default());
+    }
+}

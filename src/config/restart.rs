@@ -1,0 +1,48 @@
+//! What of a changed configuration needs a restart.
+
+use std::time::Duration;
+
+use super::{ClaimLimits, Config};
+
+impl Config {
+    /// The parts that are not as in `started`, and of which a process only takes note when it starts.
+    pub fn needs_restart(&self, started: &Self) -> Vec<&'static str> {
+        let schedulers = |config: &Self| config.schedulers().collect::<Vec<_>>();
+        let limits = |config: &Self| ClaimLimits { wait: Duration::ZERO, ..config.claim_limits() };
+        let parts = [
+            ("namespaces", self.namespaces != started.namespaces),
+            ("the Leases of drivers' schedulers", schedulers(self) != schedulers(started)),
+            ("missingClaim.max*", limits(self) != limits(started)),
+            ("tls", self.tls != started.tls),
+            ("drain", self.drain != started.drain),
+        ];
+        parts.into_iter().filter_map(|(part, differs)| differs.then_some(part)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_what_is_not_asked_for_by_each_request() {
+        let changed = |text: &str| text.parse::<Config>().unwrap().needs_restart(&Config::default());
+        for text in [
+            "",
+            "mode: audit",
+            "missingClaim: {wait: 1s, then: inject}",
+            "drivers: [{name: portworx, provisioners: [x]}]",
+        ] {
+            assert!(changed(text).is_empty(), "{text}");
+        }
+        for (text, part) in [
+            ("namespaces: [a]", "namespaces"),
+            ("drivers: [{name: portworx, scheduler: another}]", "the Leases of drivers' schedulers"),
+            ("missingClaim: {maxGets: 1}", "missingClaim.max*"),
+            ("tls: {names: [a.example.test]}", "tls"),
+            ("drain: {grace: 1s}", "drain"),
+        ] {
+            assert_eq!(changed(text), [part], "{text}");
+        }
+    }
+}

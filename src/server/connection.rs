@@ -1,0 +1,289 @@
+//! One connection, from its handshake to its end.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::limits::Limits;
+use super::stream::{Phase, Stream};
+use super::{Response, Service, Tls, text};
+use crate::tls::NotAllowed;
+
+/// The largest TLS record: rustls asks for 4 KiB at a time, and a review of 9 kB would be three reads instead of one.
+const TLS_RECORD: usize = 5 + 16_384 + 256;
+
+/// The most that is kept of a header, and read at once of a body. The API server's header is 300 bytes; hyper's own default
+/// is 400 kB, which a thousand connections must not be able to fill.
+const BUFFER: usize = 64 * 1024;
+
+/// What the connections of a server share.
+#[derive(Debug)]
+pub(super) struct Shared<S> {
+    pub(super) service: S,
+    pub(super) tls: Option<Tls>,
+    pub(super) limits: Limits,
+    /// Turns at TLS handshakes.
+    pub(super) handshakes: Semaphore,
+    /// The connections that are open.
+    pub(super) open: TaskTracker,
+    /// What is in flight: handshakes, requests, and connections that are about to send their first one.
+    pub(super) busy: TaskTracker,
+    /// Cancelled when every answer shall close its connection.
+    pub(super) draining: CancellationToken,
+    /// Cancelled when a connection ends with the request in flight.
+    pub(super) ending: CancellationToken,
+}
+
+/// Something in flight, until it is dropped.
+type InFlight = Arc<Mutex<Option<TaskTrackerToken>>>;
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S: Service>(shared: Arc<Shared<S>>, stream: TcpStream, in_flight: TaskTrackerToken) {
+    // Answers are one small write each; waiting to fill a packet would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let Some(tls) = &shared.tls else { return converse(shared, stream, None, in_flight).await };
+    match timeout(shared.limits.handshake, handshake(tls, &shared.handshakes, stream)).await {
+        Ok(Ok((stream, refused))) => converse(shared, stream, refused, in_flight).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+type TlsStream = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
+
+/// Makes a TLS connection, and says why its client may not ask anything, if so.
+async fn handshake(
+    tls: &Tls,
+    turns: &Semaphore,
+    stream: TcpStream,
+) -> std::io::Result<(TlsStream, Option<NotAllowed>)> {
+    let stream = BufReader::with_capacity(TLS_RECORD, stream);
+    // A turn begins when there is something to compute: who connects and says nothing takes none away.
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let turn = turns.acquire().await;
+    let stream = hello.into_stream(tls.config.clone()).await?;
+    drop(turn);
+    let refused = tls.callers.as_ref().and_then(|callers| callers.check(stream.get_ref().1.peer_certificates()).err());
+    Ok((stream, refused))
+}
+
+/// Answers the requests of a connection; all of them are refused with `refused`, where there is such a reason.
+pub(super) async fn converse<S: Service>(
+    shared: Arc<Shared<S>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    refused: Option<NotAllowed>,
+    in_flight: TaskTrackerToken,
+) {
+    let limits = shared.limits;
+    let phase = Phase::default();
+    let stream = Stream::new(stream, phase.clone(), limits.header, limits.answer);
+    // A connection that was just made is about to send a request. It must not find the process gone.
+    let first: InFlight = Arc::new(Mutex::new(Some(in_flight)));
+    let service = service_fn(|mut request: Request<_>| {
+        phase.step();
+        let in_flight = settle(&first).unwrap_or_else(|| shared.busy.token());
+        if let Some(refused) = &refused {
+            request.extensions_mut().insert(refused.clone());
+        }
+        let (shared, phase) = (shared.clone(), phase.clone());
+        async move {
+            let answered = AssertUnwindSafe(shared.service.answer(request)).catch_unwind().await;
+            let mut response = answered.unwrap_or_else(|_| broken());
+            if shared.closes_connections() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            phase.step();
+            drop(in_flight);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            // hyper counts the time between two requests as time for the header, which `Stream` limits more.
+            .header_read_timeout(limits.idle)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut unused = std::pin::pin!(sleep(limits.header));
+    let (mut ending, mut waiting) = (false, true);
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = shared.ending.cancelled(), if !ending => {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = unused.as_mut(), if waiting => {
+                waiting = false;
+                settle(&first);
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = cause(&error), "a connection ended early");
+    }
+}
+
+impl<S> Shared<S> {
+    /// Where connections are all taken, each answer makes room for one that waits.
+    fn closes_connections(&self) -> bool {
+        self.draining.is_cancelled() || self.open.len() >= self.limits.connections
+    }
+}
+
+fn settle(first: &InFlight) -> Option<TaskTrackerToken> {
+    first.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// The answer of a service that panicked. Without `Retry-After`: what breaks it once breaks it again.
+fn broken() -> Response {
+    tracing::error!("answering a request panicked; please report this, with the lines above");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "answering this request failed; the server's log says where")
+}
+
+fn cause(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hyper::body::Incoming;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Panics where it is told to, answers at once everywhere else.
+    struct Scripted;
+
+    impl Service for Scripted {
+        async fn answer(&self, request: Request<Incoming>) -> Response {
+            assert!(request.uri().path() != "/panic", "as it was told");
+            let refused = request.extensions().get::<NotAllowed>().map(ToString::to_string);
+            text(StatusCode::OK, &refused.unwrap_or_default())
+        }
+    }
+
+    fn shared(limits: Limits) -> Arc<Shared<Scripted>> {
+        Arc::new(Shared::new(Scripted, None, limits, CancellationToken::new()))
+    }
+
+    struct Client {
+        stream: DuplexStream,
+        ended: JoinHandle<()>,
+    }
+
+    fn connect(shared: &Arc<Shared<Scripted>>) -> Client {
+        let (near, far) = duplex(64 * 1024);
+        let ended = shared.open.spawn(converse(shared.clone(), far, None, shared.busy.token()));
+        Client { stream: near, ended }
+    }
+
+    impl Client {
+        async fn ask(&mut self, path: &str) -> String {
+            self.stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+            let mut answer = vec![0; 4096];
+            let count = self.stream.read(&mut answer).await.unwrap();
+            answer.truncate(count);
+            String::from_utf8(answer).unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_header_that_stops_ends_the_connection_and_a_pause_between_requests_does_not() {
+        let shared = shared(Limits::default());
+        let mut client = connect(&shared);
+        for _ in 0..3 {
+            assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
+            tokio::time::advance(Duration::from_secs(100)).await;
+        }
+        client.stream.write_all(b"GET / HT").await.unwrap();
+        let began = Instant::now();
+        client.ended.await.unwrap();
+        assert_eq!(began.elapsed(), shared.limits.header);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_ends_when_it_was_idle_for_too_long() {
+        let shared = shared(Limits::default());
+        let began = Instant::now();
+        let client = connect(&shared);
+        client.ended.await.unwrap();
+        assert_eq!(began.elapsed(), shared.limits.idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_counts_as_in_flight_until_its_first_answer_or_for_the_time_of_a_header() {
+        let shared = shared(Limits::default());
+        shared.busy.close();
+        let mut client = connect(&shared);
+        let _silent = connect(&shared);
+        assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
+        assert_eq!(shared.busy.len(), 1);
+        let began = Instant::now();
+        shared.busy.wait().await;
+        assert_eq!(began.elapsed(), shared.limits.header);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_answer_and_the_connection_goes_on() {
+        let shared = shared(Limits::default());
+        let mut client = connect(&shared);
+        assert!(client.ask("/panic").await.starts_with("HTTP/1.1 500"));
+        assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
+        shared.busy.close();
+        shared.busy.wait().await;
+    }
+
+    #[tokio::test]
+    async fn where_connections_are_all_taken_each_answer_closes_its_own() {
+        let shared = shared(Limits { connections: 2, ..Limits::default() });
+        let (mut one, two) = (connect(&shared), connect(&shared));
+        assert!(one.ask("/").await.contains("connection: close"));
+        one.ended.await.unwrap();
+        let mut three = connect(&shared);
+        drop(two.stream);
+        two.ended.await.unwrap();
+        assert!(!three.ask("/").await.contains("connection: close"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_closes_idle_connections_and_answers_what_is_in_flight() {
+        let shared = shared(Limits::default());
+        let (idle, mut begun) = (connect(&shared), connect(&shared));
+        begun.stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        // The other one ends only after both were looked at.
+        tokio::task::yield_now().await;
+        shared.ending.cancel();
+        idle.ended.await.unwrap();
+        begun.stream.write_all(b"Host: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        begun.stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}

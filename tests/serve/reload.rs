@@ -1,0 +1,34 @@
+//! A configuration file that changes while the server runs.
+
+use super::process::Server;
+
+const MYSQL: &[u8] = include_bytes!("../../src/cli/probe/mysql-deployment.json");
+
+const IN_EFFECT: &str = "the configuration file changed, and is in effect";
+const REFUSED: &str = "the configuration file changed, and is refused: the one before stays in effect";
+
+#[test]
+fn a_good_configuration_takes_effect_and_a_bad_one_leaves_it() {
+    let server = Server::start("");
+    let reason = || server.review(MYSQL)["auditAnnotations"]["reason"].as_str().unwrap().to_owned();
+    assert_eq!(reason(), "injected");
+    server.configure("mode: audit\n");
+    server.logged(IN_EFFECT);
+    assert_eq!(reason(), "would-inject");
+    server.configure("mode: enforce\n");
+    let refused = server.logged(REFUSED);
+    let error = refused["error"].as_str().unwrap();
+    assert!(error.contains("config.yaml:1:7: `enforce` is not one of inject, audit, off"), "{error}");
+    assert_eq!(reason(), "would-inject");
+    server.configure("namespaces: [team-a]\ndrain: {grace: 1s}\n");
+    server.logged(IN_EFFECT);
+    let parts = server.logged("a part of the configuration takes effect only when colocate starts again");
+    assert_eq!(parts["parts"], "namespaces, drain");
+    assert_eq!(reason(), "injected");
+    let metrics = server.admin("/metrics").body;
+    for line in
+        ["colocate_config_reloads_total{result=\"applied\"} 2", "colocate_config_reloads_total{result=\"refused\"} 1"]
+    {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}
