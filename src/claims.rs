@@ -18,6 +18,10 @@ pub enum Claims {
     Manifests(Box<Inventory>),
 }
 
+/// How long the GET of a volume may take for whom nobody must wait: a template, a dry run, an audit. The volume is there, so
+/// that this is an answer on its way and no wait; an API server that needs longer is asked again by the pods.
+const UNHURRIED: Duration = Duration::from_millis(500);
+
 impl Claims {
     /// The owner of each claim that a decision waits for, in their order. `patience` is how long the answer may take, and
     /// `wait` how much of that a claim that is not there may be waited for.
@@ -44,7 +48,8 @@ impl Claims {
         }
         match self {
             Self::Cluster(cluster) if !names.is_empty() && !enough => {
-                let wait = if pending.may_wait() { wait } else { Duration::ZERO };
+                let (patience, wait) =
+                    if pending.may_wait() { (patience, wait) } else { (patience.min(UNHURRIED), Duration::ZERO) };
                 let question = Question { namespace, deadline: Instant::now() + patience, wait };
                 let enough = |sought: &[Sought<'_>]| pending.has_driver(sought.iter().map(|claim| &claim.owner));
                 let found = cluster.owners(question, &names, enough).await;
