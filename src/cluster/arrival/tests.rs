@@ -346,3 +346,23 @@ async fn a_get_ends_with_the_last_who_asks_and_the_next_one_begins_anew() {
     let (second, ()) = tokio::join!(ask(&cluster, question, &["one"]), answer);
     assert_eq!(second[0].1, Found::Fetched);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_right_to_get_that_is_missing_is_named_until_it_is_there() {
+    const FORBIDDEN: &str =
+        r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"not you"}"#;
+    let (cluster, mut server) = cluster();
+    // Without a seat there is one question and no last one.
+    let _seats = [cluster.seats.take("demo").unwrap(), cluster.seats.take("demo").unwrap()];
+    let line = "get of persistentvolumeclaims: cannot get persistentvolumeclaims: not you (grant the verb `get` on `persistentvolumeclaims`)";
+    for (status, body, details) in [(403, FORBIDDEN, vec![line]), (404, NOT_FOUND, vec![])] {
+        let answer = async {
+            let (_, send) = server.next_request().await.unwrap();
+            send.send_response(respond(status, body));
+        };
+        let (found, ()) = tokio::join!(found(&cluster, &["one"]), answer);
+        assert_eq!(found, [Found::Missing]);
+        assert_eq!(cluster.readiness.details(), details);
+    }
+    assert!(cluster.readiness.can_answer());
+}
