@@ -127,7 +127,8 @@ impl Keeper {
             while let Ok(sighting) = timeout_at(next, sightings.recv()).await {
                 let Some(Sighting { kind, configuration, unbroken }) = sighting else { return };
                 self.saw(kind, configuration, unbroken);
-                if self.reconcile().await.is_err() {
+                // With no CA yet, the Secret may have come just before: what waits for it does not wait for the next round.
+                if self.source.ca_expiry().is_none() || self.reconcile().await.is_err() {
                     break;
                 }
             }
@@ -241,11 +242,7 @@ impl Keeper {
 
     fn tell_expiry(&self) {
         self.metrics.certificate_expires("leaf", self.resolver.expiry());
-        let ca = match &self.source {
-            Source::Managed(managed) => managed.ca_expiry(),
-            Source::Mounted(mounted) => mounted.ca_expiry(),
-        };
-        self.metrics.certificate_expires("ca", ca);
+        self.metrics.certificate_expires("ca", self.source.ca_expiry());
     }
 
     /// Why an API server may not trust what is served; `None` if it does.
@@ -271,6 +268,16 @@ impl Keeper {
                 "there is neither a MutatingWebhookConfiguration {mutating} nor a ValidatingWebhookConfiguration {validating} with an entry (tls.webhooks names them)"
             )
         })
+    }
+}
+
+impl Source {
+    /// Until when the CA is valid that certificates come from; `None` where none is known yet.
+    fn ca_expiry(&self) -> Option<Timestamp> {
+        match self {
+            Self::Managed(managed) => managed.ca_expiry(),
+            Self::Mounted(mounted) => mounted.ca_expiry(),
+        }
     }
 }
 

@@ -283,6 +283,29 @@ async fn a_secret_that_is_absent_is_created_only_where_that_is_configured() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_configuration_that_comes_with_the_secret_does_not_wait_for_the_next_look_at_it() {
+    let scene = Scene::new();
+    let (keeper, _) = scene.replica();
+    let place = keeper.configurations[0].place.clone();
+    let (sender, sightings) = channel(16);
+    let keeping = tokio::spawn(keeper.run(sightings));
+    // It has looked in vain so often that it looks every 10 s only.
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(scene.writes(), []);
+    scene.change(|objects| {
+        objects.put(SECRET, secret(None));
+        objects.put(MUTATING, configuration());
+    });
+    let begun = Instant::now();
+    tokio::spawn(place.follow(sender));
+    while scene.change(|objects| objects.bundle(MUTATING)).is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
     let scene = Scene::installed();
     let (mut keeper, readiness) = scene.replica();
