@@ -1,22 +1,44 @@
-//! A colocate that manages its own trust, as the API server has it.
+//! A colocate that keeps the trust in itself, as the API server has it.
 
-use crate::harness::{ControlPlane, Installation, Namespace, Namespaces, PORTWORX_CLASS, pair};
+mod configurations;
+mod files;
+mod requests;
+mod secret;
+mod start;
+mod steps;
 
-#[test]
-fn it_fills_the_secret_that_was_made_for_it_and_is_called_by_the_bundle_that_it_wrote() {
-    let namespace = Namespace::new("trust");
-    let installation = Installation::new(ControlPlane::shared(), &namespace, "");
-    let mut colocate = installation.start("one");
-    assert!(!colocate.is_ready());
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use colocate::tls::{Authority, Validity};
+use jiff::{SignedDuration, Timestamp};
 
-    colocate.admit(namespace.kubectl(), Namespaces::Only(&[namespace.name()]));
+use crate::harness::{Colocate, Namespace, Object};
 
-    colocate.wait_until_ready();
-    assert!(colocate.is_ready());
-    namespace.add_claim("data", PORTWORX_CLASS);
-    namespace.apply(&pair::pod("data").to_string());
-    assert_eq!(namespace.get("pod/data").scheduler(), "stork");
+use requests::Request;
 
-    colocate.signal("KILL");
-    assert_eq!(colocate.wait(), 137);
+/// Both kinds of configuration.
+const KINDS: [&str; 2] = ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
+
+/// A CA that is none of colocate's.
+fn authority() -> Authority {
+    let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).expect("it is soon");
+    Authority::new("another authority", validity).expect("the library makes it")
+}
+
+/// The value of a key of a Secret.
+fn value(secret: &Object, key: &str) -> String {
+    let text = STANDARD.decode(secret.0["data"][key].as_str().unwrap_or_default()).expect("the API server checked it");
+    String::from_utf8(text).expect("it is PEM")
+}
+
+/// The value of a series; `None` if there is none.
+fn metric(colocate: &Colocate, series: &str) -> Option<f64> {
+    let metrics = colocate.admin("/metrics");
+    metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// How often the Secret was written by colocate.
+fn times_written(home: &Namespace) -> usize {
+    let requests = Request::of_colocate(home).into_iter();
+    requests.filter(|request| request.resource == "secrets" && request.writes()).count()
 }

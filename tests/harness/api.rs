@@ -1,5 +1,8 @@
 //! The API server, asked by one account, without the time that kubectl takes to start.
 
+use std::pin::Pin;
+
+use futures_util::{AsyncBufRead, AsyncBufReadExt as _};
 use http_body_util::BodyExt as _;
 use hyper::header::{CONTENT_TYPE, WARNING};
 use hyper::{Request, StatusCode};
@@ -21,6 +24,9 @@ pub(crate) struct Reply {
     pub(crate) warnings: Vec<String>,
     pub(crate) object: Object,
 }
+
+/// What a watch tells, one event after another.
+pub(crate) struct Watch(Pin<Box<dyn AsyncBufRead + Send>>);
 
 impl Api {
     /// As that account.
@@ -46,6 +52,12 @@ impl Api {
         self.ask(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
     }
 
+    /// Begins to watch; the path says `watch=true`.
+    pub(crate) async fn watch(&self, path: &str) -> Watch {
+        let request = Request::get(path).body(Vec::new()).expect("it is a path");
+        Watch(Box::pin(self.0.request_stream(request).await.expect("the API server answers")))
+    }
+
     async fn ask(&self, request: Request<Body>) -> Reply {
         let (head, body) = self.0.send(request).await.expect("the API server answers").into_parts();
         let body = body.collect().await.expect("it answers to the end").to_bytes();
@@ -56,5 +68,16 @@ impl Api {
             // An answer of the flow control is no JSON.
             object: Object(serde_json::from_slice(&body).unwrap_or_default()),
         }
+    }
+}
+
+impl Watch {
+    /// The next object and what became of it: `ADDED`, `MODIFIED`, `DELETED`; `None` when the watch ends.
+    pub(crate) async fn next(&mut self) -> Option<(String, Object)> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+        let mut event: Value = serde_json::from_str(&line).ok()?;
+        let object = Object(event["object"].take());
+        Some((event["type"].as_str()?.to_owned(), object))
     }
 }

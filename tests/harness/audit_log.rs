@@ -44,6 +44,19 @@ impl AuditLog {
         events
     }
 
+    /// All events so far with that text in them, up to the first that is the `last`, once it is there.
+    pub(crate) fn mentioning(&self, text: &str, last: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut events = Vec::new();
+        self.lines.wait_for(&format!("the last audit event about {text}"), |line| {
+            // Most lines are about something else, and long.
+            let event = line.contains(text).then(|| serde_json::from_str(line).ok()).flatten()?;
+            let is_last = last(&event);
+            events.push(event);
+            is_last.then_some(())
+        });
+        events
+    }
+
     /// The first event about `verb` on that object with that status code, once it is there.
     pub(crate) fn event(&self, verb: &str, resource: &str, namespace: &str, name: &str, code: u16) -> Value {
         let what = format!("the audit event of {verb} {resource} {namespace}/{name}");

@@ -170,6 +170,18 @@ impl Colocate {
         self.wait_for_message("ready", 1);
     }
 
+    /// Returns when what it says of its readiness has that text in it.
+    pub(crate) fn wait_for_readiness(&self, text: &str) {
+        let began = Instant::now();
+        loop {
+            let said = self.admin("/readyz");
+            if said.contains(text) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "it never said {text:?}, but {said}");
+        }
+    }
+
     /// Sends a signal to it, by its name: `TERM`, `KILL`.
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args(["-s", signal, &self.pid()]).status().expect("every Linux has it");

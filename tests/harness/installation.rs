@@ -103,6 +103,12 @@ impl<'a> Installation<'a> {
         bundles(&self.configuration())
     }
 
+    /// Returns when its entries have these bundles.
+    pub(crate) fn wait_for_bundles(&self, wanted: &[Option<String>]) {
+        let live = format!("mutatingwebhookconfiguration/{}", self.configuration_name());
+        self.kubectl.watch(&live, |object| (bundles(&object) == wanted).then_some(()));
+    }
+
     /// Whom those trust who ask it through the live configuration.
     pub(crate) fn authority(&self) -> Authority {
         Authority::Live { kubectl: self.kubectl.clone(), configuration: self.configuration_name() }
@@ -118,9 +124,19 @@ impl<'a> Installation<'a> {
         &self.account
     }
 
+    /// The name of its namespace.
+    pub(crate) fn home(&self) -> &str {
+        &self.home
+    }
+
     /// kubectl in its namespace.
     pub(crate) fn kubectl(&self) -> &Kubectl {
         &self.kubectl
+    }
+
+    /// The control plane that it is in.
+    pub(crate) fn control_plane(&self) -> &'a ControlPlane {
+        self.control_plane
     }
 }
 

@@ -55,7 +55,7 @@ impl Lines {
         };
         let waited = self.0.grew.wait_timeout_while(self.lock(), PATIENCE, more);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
-        picked.unwrap_or_else(|| panic!("{what} did not come; what came:\n{}", self.so_far().join("\n")))
+        picked.unwrap_or_else(|| panic!("{what} did not come; what came last:\n{}", self.last()))
     }
 
     /// Returns when there will be no more.
@@ -63,7 +63,7 @@ impl Lines {
         let waited = self.0.grew.wait_timeout_while(self.lock(), PATIENCE, |so_far| !so_far.ended);
         let (so_far, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(so_far);
-        assert!(!waited.timed_out(), "{whose} did not end; what it said:\n{}", self.so_far().join("\n"));
+        assert!(!waited.timed_out(), "{whose} did not end; what it said last:\n{}", self.last());
     }
 
     /// Gives each line to `take` as it comes, until there will be no more.
@@ -76,6 +76,12 @@ impl Lines {
             drop(so_far);
             take(&line);
         }
+    }
+
+    /// For a person: an audit log has megabytes.
+    fn last(&self) -> String {
+        let lines = self.so_far();
+        lines[lines.len().saturating_sub(100)..].join("\n")
     }
 
     fn lock(&self) -> MutexGuard<'_, SoFar> {

@@ -52,7 +52,7 @@ pub(crate) enum Namespaces<'a> {
 impl Webhook<'_> {
     /// The manifest. A Service, although a URL would do: the API server speaks HTTP/1.1 to the one, as it does in
     /// production, and HTTP/2 to a URL on its own machine.
-    pub(super) fn manifest(&self) -> String {
+    pub(crate) fn manifest(&self) -> String {
         let Self { home, port, .. } = self;
         let name = configuration(home);
         let bundle = self.bundle.map(|pem| format!("\n    caBundle: {}", STANDARD.encode(pem))).unwrap_or_default();

@@ -1,0 +1,136 @@
+//! The Secret with the CA: absent, corrupt, emptied.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::requests::Request;
+use super::{authority, times_written, value};
+use crate::harness::{ControlPlane, Installation, Namespace, Namespaces, Object, Rule, SECRET, empty_secret, rights};
+
+/// With it, the Secret is read ten times in a second.
+const OFTEN: &str = "lifetimes: {settle: 400ms}";
+
+#[test]
+fn one_that_is_absent_is_no_ca_and_is_told_with_the_remedy() {
+    let namespace = Namespace::new("trust-absent");
+    let name = namespace.name();
+    let installation = Installation::without_secret(ControlPlane::shared(), &namespace, "", &rights(name));
+    let colocate = installation.start("one");
+    let problem = format!(
+        "Secret {name}/{SECRET} does not exist: create it without data, as the chart does, or set tls.secret.create and grant the verb `create` on `secrets`"
+    );
+
+    colocate.wait_for_line(&problem);
+    colocate.wait_for_readiness(&problem);
+    assert!(!colocate.is_ready());
+
+    // It is looked for again and again.
+    namespace.kubectl().feed("create -f -", &empty_secret());
+    colocate.admit(namespace.kubectl(), Namespaces::Only(&[name]));
+    colocate.wait_until_ready();
+}
+
+#[test]
+fn one_that_is_absent_is_created_where_that_is_configured_with_nothing_of_the_release() {
+    let namespace = Namespace::new("trust-create");
+    let rights = rights(namespace.name());
+    let tls = "secret: {create: true}";
+    let installation = Installation::without_secret(ControlPlane::shared(), &namespace, tls, &rights);
+    let colocate = installation.start("one");
+
+    let line = colocate.wait_for_line("(grant the verb `create` on `secrets`)");
+    assert!(line.contains("cannot create secrets: "), "{line}");
+    let create = Rule::new("", "secrets", &["create"]).at_home();
+    installation.account().grant(&[&rights[..], &[create]].concat());
+    colocate.admit(namespace.kubectl(), Namespaces::Only(&[namespace.name()]));
+    colocate.wait_until_ready();
+
+    let secret = installation.secret();
+    assert_eq!(secret.text("/type"), "Opaque");
+    for part in ["labels", "annotations", "ownerReferences", "finalizers"] {
+        assert_eq!(secret.0["metadata"].get(part), None, "{secret:?}");
+    }
+    assert_eq!(installation.bundles(), [Some(value(&secret, "ca.crt"))]);
+    let made = Request::of_colocate(&namespace).into_iter().filter(|request| request.verb == "create");
+    assert_eq!(made.filter(Request::writes).map(|request| request.resource).collect::<Vec<_>>(), ["secrets"]);
+}
+
+#[test]
+fn one_that_is_corrupt_is_told_with_its_key_and_never_written() {
+    let namespace = Namespace::new("trust-corrupt");
+    let installation = Installation::new(ControlPlane::shared(), &namespace, OFTEN);
+    let (ca, other) = (authority(), authority());
+    let leaf = ca.issue(&["localhost".parse().expect("it is a name")], ca.certificate().validity());
+    let leaf = leaf.expect("the library makes it");
+    let (ca_pem, key) = (ca.certificate_pem(), ca.key_pem());
+    let cases = [
+        (json!({"ca.crt": "hello", "ca.key": key}), "key `ca.crt`: it holds no certificate as PEM"),
+        (json!({"ca.crt": ca_pem, "ca.key": "hello"}), "key `ca.key`: it holds no private key"),
+        (json!({"ca.crt": ca_pem, "ca.key": other.key_pem()}), "key `ca.key`: it is not the key of the certificate"),
+        (
+            json!({"ca.crt": leaf.certificate_pem(), "ca.key": leaf.key_pem()}),
+            "key `ca.crt`: it is no CA's certificate: its basicConstraints do not say CA:TRUE",
+        ),
+        (json!({"password": "hunter2"}), "it has no key `ca.crt`, and has `password`"),
+    ];
+    let running = installation.start("running");
+    // Nobody is called: it is about what is written.
+    let webhook = installation.webhook(running.port(), Namespaces::Only(&["nowhere"]));
+    namespace.kubectl().feed("create -f -", &webhook);
+    running.wait_until_ready();
+    let bundle = installation.bundles();
+    for (data, problem) in &cases {
+        let corrupt = put(&installation, data);
+        let problem = format!("Secret {}/{SECRET}: {problem}", namespace.name());
+
+        running.wait_for_line(&problem);
+        running.wait_for_readiness(&problem);
+        assert!(running.is_ready());
+        // It goes on with what it knows.
+        namespace.kubectl().feed("replace -f -", &webhook);
+        installation.wait_for_bundles(&bundle);
+        // One that starts now knows nothing, and does nothing.
+        let starting = installation.start("starting");
+        starting.wait_for_line(&problem);
+        starting.wait_for_readiness(&problem);
+        assert!(!starting.is_ready());
+
+        assert_eq!(installation.secret(), corrupt);
+    }
+    assert_eq!(times_written(&namespace), 1, "only when it was empty");
+}
+
+#[test]
+fn one_that_somebody_empties_holds_the_same_ca_again() {
+    let namespace = Namespace::new("trust-emptied");
+    let installation = Installation::new(ControlPlane::shared(), &namespace, OFTEN);
+    let replicas = ["one", "two"].map(|replica| installation.start(replica));
+    replicas[0].admit(namespace.kubectl(), Namespaces::Only(&[namespace.name()]));
+    for replica in &replicas {
+        replica.wait_until_ready();
+    }
+    let (before, bundles) = (installation.secret(), installation.bundles());
+
+    put(&installation, &json!({}));
+
+    let is_filled = |secret: Object| secret.0.get("data").is_some().then_some(secret);
+    let after = namespace.kubectl().watch(&format!("secret/{SECRET}"), is_filled);
+    assert_eq!(after.0["data"], before.0["data"]);
+    assert_eq!(installation.bundles(), bundles);
+    assert_eq!(times_written(&namespace), 2, "one for all, at first and again");
+}
+
+/// Puts these values into the Secret in place of what it holds, and returns it as it is then.
+fn put(installation: &Installation<'_>, values: &Value) -> Object {
+    let mut secret = installation.secret();
+    let values = values.as_object().into_iter().flatten();
+    let encoded = values.map(|(key, value)| (key.clone(), STANDARD.encode(value.as_str().unwrap_or_default()).into()));
+    secret.0["data"] = Value::Object(encoded.collect());
+    // Whoever writes at the same moment is overwritten.
+    if let Some(metadata) = secret.0["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
+    installation.kubectl().feed("replace -f -", &secret.0.to_string());
+    installation.secret()
+}

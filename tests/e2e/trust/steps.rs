@@ -1,0 +1,194 @@
+//! Changes of the configurations, one after another, and for how long each left an entry without its bundle.
+//!
+//! The times are the audit log's: from the arrival of the change to the end of colocate's patch. Beside each stands the
+//! time of a witness, who is told of the change by a watch as well, and then asks one question. What is more than that is
+//! colocate's; what is not, is the machine's.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch::{Receiver, Sender, channel};
+use tokio::time::timeout;
+
+use super::requests::{Request, account};
+use crate::harness::{Account, Api, Installation, Object, PATIENCE, Rule, Watch, bundles};
+
+const GROUP: &str = "admissionregistration.k8s.io";
+
+const RESOURCES: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+
+/// For how long an entry may be without its bundle.
+const MOST: SignedDuration = SignedDuration::from_secs(1);
+
+/// The account of the witness, who also writes between two steps that one has ended.
+const WITNESS: &str = "witness";
+
+/// The changes so far.
+pub(super) struct Steps<'a> {
+    installation: &'a Installation<'a>,
+    names: Vec<String>,
+    /// The bundle that all entries have.
+    bundle: Option<String>,
+    api: Api,
+    /// What the witness saw last of each configuration.
+    seen: [Receiver<Option<Object>>; 2],
+    /// Where the witness works.
+    runtime: Runtime,
+}
+
+/// An entry without its bundle, or with another, after one of the steps.
+struct Gap {
+    step: String,
+    resource: &'static str,
+    lasted: SignedDuration,
+    witness: SignedDuration,
+}
+
+impl<'a> Steps<'a> {
+    /// Nothing has been changed yet.
+    pub(super) fn begin(installation: &'a Installation<'a>) -> Self {
+        let name = installation.configuration_name();
+        let look = RESOURCES.map(|resource| Rule::new(GROUP, resource, &["get", "list", "watch"]).named(&name));
+        let mark = Rule::new("", "configmaps", &["create"]).at_home();
+        let rules = [&look[..], &[mark]].concat();
+        let witness_account = Account::new(installation.control_plane(), installation.home(), WITNESS, &rules);
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("it is Linux");
+        let api = runtime.block_on(Api::of(&witness_account));
+        let seen = RESOURCES.map(|resource| {
+            let watch = format!("/apis/{GROUP}/v1/{resource}?watch=true&fieldSelector=metadata.name%3D{name}");
+            let watch = runtime.block_on(api.watch(&watch));
+            let (sender, receiver) = channel(None);
+            runtime.spawn(witness(watch, api.clone(), path(resource, &name), sender));
+            receiver
+        });
+        Self { installation, names: Vec::new(), bundle: None, api, seen, runtime }
+    }
+
+    /// Makes a change, and returns when all entries that there are have the one bundle, the same as after the step before.
+    pub(super) fn step<T>(&mut self, name: &str, change: impl FnOnce() -> T) {
+        self.mark();
+        self.names.push(name.to_owned());
+        drop(change());
+        for place in 0..RESOURCES.len() {
+            self.wait_until_whole(place);
+        }
+    }
+
+    /// The bundle that all entries have.
+    pub(super) fn bundle(&self) -> &str {
+        self.bundle.as_deref().expect("a step was made")
+    }
+
+    /// Tells which steps took a bundle away or brought an entry without it, in which of the configurations (`m`, `v`), and
+    /// that none was missing for longer than it may.
+    pub(super) fn end(self) -> Vec<String> {
+        self.mark();
+        let gaps = self.gaps();
+        println!(
+            "| {} | configuration | without the bundle | the witness |\n|---|---|---|---|",
+            self.installation.home()
+        );
+        for Gap { step, resource, lasted, witness } in &gaps {
+            println!("| {step} | {resource} | {:.0} ms | {:.0} ms |", millis(*lasted), millis(*witness));
+        }
+        for Gap { step, resource, lasted, witness } in &gaps {
+            assert!(*lasted < MOST + *witness, "{step}: {resource} was without its bundle for {lasted:#}");
+        }
+        self.runtime.shutdown_background();
+        gaps.iter().map(|Gap { step, resource, .. }| format!("{step}: {}", &resource[..1])).collect()
+    }
+
+    /// Leaves a mark in the audit log, between two steps.
+    fn mark(&self) {
+        let home = self.installation.home();
+        let mark = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": mark_name(self.names.len())}});
+        let path = format!("/api/v1/namespaces/{home}/configmaps");
+        let reply = self.runtime.block_on(self.api.create(&path, &mark));
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+
+    fn wait_until_whole(&mut self, place: usize) {
+        let name = self.installation.configuration_name();
+        let seen = &mut self.seen[place];
+        let whole = self.runtime.block_on(async {
+            let live = self.api.get(&path(RESOURCES[place], &name)).await;
+            if live.status == 404 {
+                return None;
+            }
+            let is_whole = |object: &Object| {
+                version(object) >= version(&live.object)
+                    && one_bundle(object)
+                        .is_some_and(|bundle| self.bundle.as_ref().is_none_or(|first| *first == bundle))
+            };
+            let waited = seen.wait_for(|object| object.as_ref().is_some_and(is_whole));
+            let object = timeout(PATIENCE, waited).await.map(|seen| seen.expect("the witness works on").clone());
+            Some(object.unwrap_or_else(|_| panic!("{:?}: not whole again: {live:?}", self.names.last())))
+        });
+        if let Some(object) = whole.flatten() {
+            self.bundle = one_bundle(&object);
+        }
+    }
+
+    fn gaps(&self) -> Vec<Gap> {
+        let (home, name) = (self.installation.home(), self.installation.configuration_name());
+        let (colocate, witness) = (account(home, "colocate"), account(home, WITNESS));
+        let mut requests = Request::until(home, &mark_name(self.names.len()));
+        requests.sort_by_key(|request| request.answered);
+        let mut gaps = Vec::new();
+        for (number, step) in self.names.iter().enumerate() {
+            let at = |number| requests.iter().position(|request| request.makes(&mark_name(number)));
+            let between = at(number).zip(at(number + 1)).expect("each step was marked");
+            for resource in RESOURCES {
+                let about = |request: &&Request| request.resource == resource && request.name == name;
+                let in_step: Vec<_> = requests[between.0..between.1].iter().filter(about).collect();
+                let repaired = in_step.iter().rfind(|request| request.user == colocate && request.writes());
+                let Some(repaired) = repaired else { continue };
+                let by_others = |request: &&&Request| request.user != colocate && request.writes();
+                let change = in_step.iter().find(by_others).expect("colocate writes only when others have written");
+                let told = |request: &&&Request| request.user == witness && request.received >= change.received;
+                let told = in_step.iter().filter(|request| request.verb == "get").find(told);
+                let told = told.expect("the witness asks after each change");
+                gaps.push(Gap {
+                    step: step.clone(),
+                    resource,
+                    lasted: repaired.answered.duration_since(change.received),
+                    witness: told.answered.duration_since(change.received),
+                });
+            }
+        }
+        gaps
+    }
+}
+
+/// Asks one question after each change that it is told of.
+async fn witness(mut watch: Watch, api: Api, path: String, seen: Sender<Option<Object>>) {
+    while let Some((kind, object)) = watch.next().await {
+        seen.send_replace((kind != "DELETED").then_some(object));
+        api.get(&path).await;
+    }
+}
+
+fn path(resource: &str, name: &str) -> String {
+    format!("/apis/{GROUP}/v1/{resource}/{name}")
+}
+
+fn mark_name(number: usize) -> String {
+    format!("step-{number}")
+}
+
+fn version(object: &Object) -> u64 {
+    object.text("/metadata/resourceVersion").parse().unwrap_or_default()
+}
+
+/// The bundle, if all entries have the same.
+fn one_bundle(object: &Object) -> Option<String> {
+    let mut bundles = bundles(object);
+    bundles.dedup();
+    (bundles.len() == 1).then(|| bundles.pop().flatten()).flatten()
+}
+
+fn millis(duration: SignedDuration) -> f64 {
+    Duration::try_from(duration).unwrap_or_default().as_secs_f64() * 1000.0
+}
