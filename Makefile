@@ -14,7 +14,10 @@ BENCH_PROFILE := dist
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help demo test bench bench-claims bench-waiters cluster format lint doc deny
+# A scenario of `make torture`, by a part of its name.
+SCENARIO :=
+
+.PHONY: help demo test torture bench bench-claims bench-waiters cluster format lint doc deny
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -27,6 +30,10 @@ test: ## Run every test, unit to end to end, on a real control plane (and Go)
 	@tests/controlplane/build >/dev/null
 	@echo '==> tests'
 	@cargo test --locked
+
+torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (8 minutes, and Go)
+	@tests/controlplane/build >/dev/null
+	@COLOCATE_TORTURE=long cargo test --locked --test torture -- $(SCENARIO)
 
 bench: ## Measure how fast it is, beside what it should be (10 minutes to build, 2 to run)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example report

@@ -60,7 +60,7 @@ impl Load {
         let begun = Instant::now();
         let (review, expected, end) = (&self.review, &self.expected, begun + duration);
         let askers = self.connections.iter_mut().map(|connection| ask(connection, review, expected, end));
-        Ok(Timings::new(&try_join_all(askers).await?, begun.elapsed()))
+        Ok(Timings::new(try_join_all(askers).await?.concat(), begun.elapsed()))
     }
 }
 
@@ -73,11 +73,11 @@ impl Timings {
     pub async fn of_handshakes(client: &Client, concurrent: usize, duration: Duration) -> Result<Self, Error> {
         let begun = Instant::now();
         let openers = (0..concurrent).map(|_| open(client, begun + duration));
-        Ok(Self::new(&try_join_all(openers).await?, begun.elapsed()))
+        Ok(Self::new(try_join_all(openers).await?.concat(), begun.elapsed()))
     }
 
-    fn new(took: &[Vec<Duration>], elapsed: Duration) -> Self {
-        let mut took = took.concat();
+    /// What took so long each, in any order, and `elapsed` from the first one's begin to the last one's end.
+    pub fn new(mut took: Vec<Duration>, elapsed: Duration) -> Self {
         took.sort_unstable();
         Self { elapsed, took }
     }

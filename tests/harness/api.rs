@@ -28,6 +28,24 @@ pub(crate) struct Reply {
 /// What a watch tells, one event after another.
 pub(crate) struct Watch(Pin<Box<dyn AsyncBufRead + Send>>);
 
+/// The API server is away: there was no answer, or not all of one.
+#[derive(Debug)]
+pub(crate) struct NoAnswer(String);
+
+impl NoAnswer {
+    /// With all the causes, of which the last one tells most.
+    fn new(error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        Self(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Api {
     /// As that account.
     pub(crate) async fn of(account: &Account) -> Self {
@@ -48,8 +66,18 @@ impl Api {
 
     /// Makes an object in a collection at that path.
     pub(crate) async fn create(&self, path: &str, object: &Value) -> Reply {
+        self.try_create(path, object).await.expect("the API server answers")
+    }
+
+    /// The same where the API server may be away.
+    pub(crate) async fn try_create(&self, path: &str, object: &Value) -> Result<Reply, NoAnswer> {
         let request = Request::post(path).header(CONTENT_TYPE, "application/json");
-        self.ask(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
+        self.attempt(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
+    }
+
+    /// Deletes the object at that path; the API server may be away.
+    pub(crate) async fn try_delete(&self, path: &str) -> Result<Reply, NoAnswer> {
+        self.attempt(Request::delete(path).body(Body::empty()).expect("it is a path")).await
     }
 
     /// Begins to watch; the path says `watch=true`.
@@ -59,15 +87,20 @@ impl Api {
     }
 
     async fn ask(&self, request: Request<Body>) -> Reply {
-        let (head, body) = self.0.send(request).await.expect("the API server answers").into_parts();
-        let body = body.collect().await.expect("it answers to the end").to_bytes();
+        self.attempt(request).await.expect("the API server answers")
+    }
+
+    async fn attempt(&self, request: Request<Body>) -> Result<Reply, NoAnswer> {
+        let answer = self.0.send(request).await.map_err(|error| NoAnswer::new(&error))?;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.map_err(|error| NoAnswer::new(&error))?.to_bytes();
         let warnings = head.headers.get_all(WARNING);
-        Reply {
+        Ok(Reply {
             status: head.status,
             warnings: warnings.iter().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()).collect(),
             // An answer of the flow control is no JSON.
             object: Object(serde_json::from_slice(&body).unwrap_or_default()),
-        }
+        })
     }
 }
 

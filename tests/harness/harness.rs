@@ -26,7 +26,7 @@ mod storage;
 mod webhook;
 
 pub(crate) use account::{Account, COLOCATE, Rule};
-pub(crate) use api::{Api, Reply, Watch};
+pub(crate) use api::{Api, NoAnswer, Reply, Watch};
 pub(crate) use audit_log::AuditLog;
 pub(crate) use colocate::{Colocate, Decided};
 pub(crate) use control_plane::ControlPlane;

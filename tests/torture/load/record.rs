@@ -1,0 +1,243 @@
+//! What became of the pods: how long each took, and which went wrong.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use colocate::probe::Timings;
+use hyper::StatusCode;
+
+use super::pod::Pod;
+use crate::harness::{NoAnswer, Reply};
+
+/// What became of them.
+pub(crate) struct Record {
+    began: Instant,
+    ended: Option<Instant>,
+    /// How long each took that was created.
+    took: Vec<Duration>,
+    /// How many were created on each scheduler.
+    schedulers: BTreeMap<String, usize>,
+    failures: Vec<Failure>,
+    misplaced: Vec<Misplaced>,
+}
+
+/// A pod that was not created.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+    cause: NotCreated,
+}
+
+/// Why a pod was not created.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotCreated {
+    /// The API server says that colocate failed.
+    #[error("{0}")]
+    Colocate(String),
+    /// The API server says something else.
+    #[error("HTTP {0}: {1}")]
+    ApiServer(StatusCode, String),
+    /// The API server says nothing.
+    #[error("{0}")]
+    NoAnswer(NoAnswer),
+}
+
+/// A pod that was created on the wrong scheduler.
+#[derive(Debug)]
+#[allow(dead_code, reason = "it is printed")]
+struct Misplaced {
+    sort: &'static str,
+    scheduler: String,
+}
+
+impl NotCreated {
+    /// Whether it is colocate's failure.
+    pub(super) fn is_colocates(&self) -> bool {
+        matches!(self, Self::Colocate(_))
+    }
+}
+
+impl From<Reply> for NotCreated {
+    fn from(reply: Reply) -> Self {
+        let message = reply.object.text("/message").to_owned();
+        if message.contains("failed calling webhook") {
+            Self::Colocate(message)
+        } else {
+            Self::ApiServer(reply.status, message)
+        }
+    }
+}
+
+impl From<NoAnswer> for NotCreated {
+    fn from(error: NoAnswer) -> Self {
+        Self::NoAnswer(error)
+    }
+}
+
+impl Failure {
+    /// Whether it is colocate's, and not the API server's.
+    pub(crate) fn is_colocates(&self) -> bool {
+        self.cause.is_colocates()
+    }
+
+    /// Whether it lies in one of these times, or began or ended there.
+    pub(crate) fn is_within(&self, times: &[(Instant, Instant)]) -> bool {
+        times.iter().any(|(begin, end)| *begin <= self.ended && self.began <= *end)
+    }
+}
+
+impl Record {
+    /// Of nothing yet.
+    pub(super) fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            ended: None,
+            took: Vec::new(),
+            schedulers: BTreeMap::new(),
+            failures: Vec::new(),
+            misplaced: Vec::new(),
+        }
+    }
+
+    /// A pod was created, on that scheduler, or not.
+    pub(super) fn enter(&mut self, pod: &Pod, began: Instant, outcome: Result<String, NotCreated>) {
+        let ended = Instant::now();
+        match outcome {
+            Ok(scheduler) => {
+                self.took.push(ended - began);
+                *self.schedulers.entry(scheduler.clone()).or_default() += 1;
+                if scheduler != pod.scheduler {
+                    self.misplaced.push(Misplaced { sort: pod.sort, scheduler });
+                }
+            }
+            Err(cause) => self.failures.push(Failure { began, ended, cause }),
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ended = Some(Instant::now());
+    }
+
+    /// How many were created.
+    pub(super) fn created(&self) -> usize {
+        self.took.len()
+    }
+
+    /// Why the last one failed that did.
+    pub(super) fn last_failure(&self) -> String {
+        self.failures.last().map(|failure| failure.cause.to_string()).unwrap_or_default()
+    }
+
+    /// How many were not created because of colocate.
+    pub(crate) fn lost(&self) -> usize {
+        self.failures.iter().filter(|failure| failure.is_colocates()).count()
+    }
+
+    /// Fails unless every pod was created, on its scheduler.
+    pub(crate) fn assert_nothing_failed(&self) {
+        self.assert_nothing_failed_but(|_| false);
+    }
+
+    /// Fails unless every pod that was created is on its scheduler, and all others are `explained`.
+    pub(crate) fn assert_nothing_failed_but(&self, explained: impl Fn(&Failure) -> bool) {
+        let unexplained: Vec<_> = self.failures.iter().filter(|failure| !explained(failure)).collect();
+        let first: Vec<_> = unexplained.iter().take(5).map(|failure| failure.cause.to_string()).collect();
+        assert!(unexplained.is_empty(), "{} pods were not created: {first:#?}", unexplained.len());
+        assert!(self.misplaced.is_empty(), "{:#?}", self.misplaced);
+        assert!(self.schedulers.contains_key("stork") && self.schedulers.len() == 2, "{:?}", self.schedulers);
+    }
+
+    /// Prints a row of figures about a scenario; `beside` is what else there is to know of it.
+    pub(crate) fn print(&self, scenario: &str, beside: &str) {
+        static HEADER: Once = Once::new();
+        HEADER.call_once(|| {
+            print(
+                "| scenario | pods | on `stork` | failed by colocate | API server away | a second | p50 | p99 | longest | lasted | beside |",
+            );
+            print("|---|---|---|---|---|---|---|---|---|---|---|");
+        });
+        let lasted = self.ended.unwrap_or_else(Instant::now) - self.began;
+        let timings = Timings::new(self.took.clone(), lasted);
+        let [p50, p99, longest] = [50, 99, 100].map(|percent| timings.percentile(percent).as_millis());
+        print(&format!(
+            "| {scenario} | {} | {} | {} | {} | {:.0} | {p50} ms | {p99} ms | {longest} ms | {} s | {beside} |",
+            self.created(),
+            self.schedulers.get("stork").copied().unwrap_or_default(),
+            self.lost(),
+            self.failures.len() - self.lost(),
+            timings.per_second(),
+            lasted.as_secs(),
+        ));
+    }
+}
+
+/// Tells the person at the terminal, also where the test runner catches what tests print.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::harness::Object;
+
+    fn failed(message: &str) -> NotCreated {
+        let object = Object(json!({"message": message}));
+        NotCreated::from(Reply { status: StatusCode::INTERNAL_SERVER_ERROR, warnings: Vec::new(), object })
+    }
+
+    fn record<const N: usize>(outcomes: [Result<&str, NotCreated>; N]) -> Record {
+        let mut record = Record::begin();
+        for outcome in outcomes {
+            record.enter(&Pod::of_portworx(), Instant::now(), outcome.map(str::to_owned));
+        }
+        record.schedulers.entry("default-scheduler".to_owned()).or_default();
+        record
+    }
+
+    #[test]
+    fn a_failure_is_that_of_whom_the_api_server_names() {
+        let message = "Internal error occurred: failed calling webhook \"mutate.colocate.test\": EOF";
+        assert!(failed(message).is_colocates());
+        assert!(!failed("etcdserver: request timed out").is_colocates());
+    }
+
+    #[test]
+    fn a_failure_is_within_the_times_that_it_overlaps() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let failure = Failure { began: at(3), ended: at(5), cause: failed("") };
+        for (begin, end, within) in [(0, 2, false), (0, 3, true), (4, 4, true), (5, 9, true), (6, 9, false)] {
+            assert_eq!(failure.is_within(&[(at(10), at(11)), (at(begin), at(end))]), within, "{begin} to {end}");
+        }
+    }
+
+    #[test]
+    fn pods_on_their_scheduler_are_all_that_passes() {
+        record([Ok("stork"), Ok("stork")]).assert_nothing_failed();
+    }
+
+    #[test]
+    #[should_panic(expected = "default-scheduler")]
+    fn a_pod_on_the_wrong_scheduler_does_not_pass() {
+        record([Ok("stork"), Ok("default-scheduler")]).assert_nothing_failed();
+    }
+
+    #[test]
+    #[should_panic(expected = "1 pods were not created")]
+    fn a_failure_that_nothing_explains_does_not_pass() {
+        let outcomes = [Ok("stork"), Err(failed("failed calling webhook")), Err(failed("etcd"))];
+        record(outcomes).assert_nothing_failed_but(|failure| !failure.is_colocates());
+    }
+
+    #[test]
+    #[should_panic(expected = "{}")]
+    fn nothing_does_not_pass() {
+        Record::begin().assert_nothing_failed();
+    }
+}

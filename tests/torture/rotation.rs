@@ -1,0 +1,95 @@
+//! Rotations of the CA, one every 10 s: of colocate's own, and of one in files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use colocate::tls::{Authority, Leaf, Name, Validity};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::harness::{ControlPlane, Namespace};
+use crate::load::Clients;
+use crate::mount::Mount;
+use crate::observer::{Observer, Sight};
+use crate::replicas::Replicas;
+use crate::size::Size;
+use crate::stage;
+
+/// The next CA is published when two thirds of a life have passed. All else is as long as it may be beside that.
+const LIFETIMES: &str = "lifetimes: {ca: 15s, leaf: 3s, settle: 1800ms}";
+
+/// How long a live configuration has carried a CA before something is served that comes from it.
+const SETTLE: Duration = Duration::from_millis(1800);
+
+/// How late an observer hears of a change: later than any API server here, and sooner than it may.
+const LAG: Duration = Duration::from_millis(900);
+
+#[test]
+fn rotations_of_the_own_ca_lose_nothing() {
+    let (size, control_plane) = (Size::wished(), ControlPlane::shared());
+    let namespace = Namespace::new("torture-rotation");
+    let _stage = stage();
+    let replicas = Replicas::start(control_plane, &namespace, LIFETIMES, None, size.grace);
+    let clients = Arc::new(Clients::new(control_plane, &namespace));
+    clients.wait_until_decided();
+    let observer = Observer::start(&replicas, LAG);
+
+    let load = clients.start();
+    for rotation in 1..=size.rotations {
+        observer.wait_for_rotations(rotation);
+    }
+    load.more(100);
+    let (record, sight) = (load.stop(), observer.stop());
+
+    record.print("own CA rotated", &beside(&sight));
+    record.assert_nothing_failed();
+    assert!(sight.refused.is_empty(), "{:#?}", sight.refused);
+}
+
+#[test]
+fn rotations_of_files_lose_nothing() {
+    let (size, control_plane) = (Size::wished(), ControlPlane::shared());
+    let namespace = Namespace::new("torture-files");
+    let mut mount = Mount::new(control_plane.dir().join("torture-files"));
+    let mut authorities = vec![authority(), authority()];
+    mount.write(&issue(&authorities[0], &namespace), &[&authorities[0], &authorities[1]]);
+    let _stage = stage();
+    let files = Some(mount.folder().to_owned());
+    let replicas = Replicas::start(control_plane, &namespace, "", files, size.grace);
+    let clients = Arc::new(Clients::new(control_plane, &namespace));
+    clients.wait_until_decided();
+    let observer = Observer::start(&replicas, LAG);
+
+    let load = clients.start();
+    for rotation in 1..=size.file_rotations {
+        authorities.push(authority());
+        let [old, current, next] = &authorities[rotation - 1..] else { unreachable!("one is made for each rotation") };
+        observer.wait_until_carried(current.certificate(), SETTLE);
+        mount.write(&issue(current, &namespace), &[old, current, next]);
+        observer.wait_for_rotations(rotation);
+    }
+    load.more(100);
+    let (record, sight) = (load.stop(), observer.stop());
+
+    record.print("CA in files rotated", &beside(&sight));
+    record.assert_nothing_failed();
+    assert!(sight.refused.is_empty(), "{:#?}", sight.refused);
+}
+
+fn beside(sight: &Sight) -> String {
+    let (rotations, leaves) = (sight.rotations(), sight.leaves());
+    format!("{rotations} rotations, {leaves} certificates, seen by {} other connections", sight.handshakes)
+}
+
+fn authority() -> Authority {
+    Authority::new("torture", hours(2)).expect("a key can be made")
+}
+
+fn issue(authority: &Authority, namespace: &Namespace) -> Leaf {
+    let names = [format!("colocate.{}.svc", namespace.name()), "localhost".to_owned()];
+    let names = names.map(|name| name.parse::<Name>().expect("it is a name"));
+    authority.issue(&names, hours(1)).expect("a key can be made")
+}
+
+fn hours(hours: i64) -> Validity {
+    Validity::new(Timestamp::now(), SignedDuration::from_hours(hours)).expect("it is a time of ours")
+}
