@@ -163,9 +163,8 @@ mod tests {
     fn a_dead_one_is_like_one_that_is_not_ready() {
         let (balancer, process) = (Balancer::start(), Process::start(b'1'));
         process.says("200 OK");
-        // Its work is on a port where nobody listens.
-        let nobody = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let backend = balancer.add(nobody, process.admin);
+        // Nobody but root may listen there, and nobody does.
+        let backend = balancer.add((Ipv4Addr::LOCALHOST, 1).into(), process.admin);
         backend.wait_until_ready();
         assert_eq!(connect(&balancer).0, None);
         assert_eq!((backend.books().refused, backend.books().open), (1, 0));
