@@ -128,6 +128,8 @@ fn a_field_of_another_type_is_refused() {
         ("/request/kind", json!("Pod"), "expected an object or null"),
         ("/request/operation", json!("create"), "unknown variant `create`"),
         ("/request/operation", json!(""), "unknown variant ``"),
+        ("/request/operation", json!(null), "expected a string"),
+        ("/request/operation", json!({"CREATE": null}), "expected a string"),
         ("/request/dryRun", json!("true"), "expected a boolean"),
         ("/request/namespace", json!({}), "expected a string"),
         ("/request/object", json!([]), "expected an object or null"),
