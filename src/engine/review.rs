@@ -290,6 +290,7 @@ impl<'a> Visitor<'a> for RequestSeed<'a> {
                     let plan = kind.as_ref().zip(operation).map(|(kind, operation)| {
                         Plan::new(self.workloads, kind, sub_resource.as_ref().and_then(Option::as_ref), operation)
                     });
+                    let plan = if field == "oldObject" { plan.map(Plan::of_old_object) } else { plan };
                     set(slot, field, map.next_value_seed(PayloadSeed { plan })?)?;
                 }
                 _ => {
@@ -333,6 +334,14 @@ impl<'a> Plan<'a> {
             (Some(workload), Operation::Create) => Self::Create(workload),
             (Some(workload), Operation::Update) => Self::Update(workload),
             _ => Self::Skip,
+        }
+    }
+
+    /// What the object as it was is read as: at CREATE there was none, whatever is sent.
+    fn of_old_object(self) -> Self {
+        match self {
+            Self::Create(_) => Self::Skip,
+            plan => plan,
         }
     }
 

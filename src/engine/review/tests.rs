@@ -204,6 +204,22 @@ fn what_no_decision_depends_on_may_hold_anything() {
 }
 
 #[test]
+fn an_old_object_at_a_create_is_not_read_wherever_it_stands() {
+    let body = |old: &str| {
+        let body = review("Deployment", &deployment()).to_string();
+        let behind = body.replacen(r#""operation":"CREATE""#, &format!(r#""operation":"CREATE","oldObject":{old}"#), 1);
+        let before = body.replacen(r#""request":{"#, &format!(r#""request":{{"oldObject":{old},"#), 1);
+        [behind, before]
+    };
+    for old in ["null", "{}", r#""x""#, "[]", r#"{"spec":[]}"#] {
+        for body in body(old) {
+            let read = Review::parse(body.as_bytes(), &Workloads::default()).map(|_| ());
+            assert!(read.is_ok(), "{read:?}: {body}");
+        }
+    }
+}
+
+#[test]
 fn an_object_whose_keys_are_escaped_is_read_all_the_same() {
     let body = review("Pod", &json!({"spec": {"nodeName": "n1"}})).to_string();
     let body = body.replace("nodeName", r"node\u004eame").replace("\"object\"", r#""\u006fbject""#);
