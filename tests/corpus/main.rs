@@ -10,7 +10,6 @@ mod case;
 #[path = "../process/process.rs"]
 mod process;
 mod review;
-mod seeds;
 mod talk;
 mod text;
 
