@@ -17,7 +17,10 @@ CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
 # A scenario of `make torture`, by a part of its name.
 SCENARIO :=
 
-.PHONY: help demo test torture bench bench-claims bench-waiters cluster format lint doc deny
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
+
+.PHONY: help demo test torture bench bench-claims bench-waiters fuzz cluster format lint doc deny
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -49,6 +52,13 @@ bench-waiters: ## Measure what pods that wait for claims cost others (10 minutes
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example waiters
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example waiters
 
+fuzz: ## Fuzz review, manifest or annotation (a nightly Rust): make fuzz TARGET=review SECONDS=1200
+	@[ -x $(CARGO_FUZZ)/bin/cargo-fuzz ] || \
+	  { echo '==> cargo-fuzz, built once for all clones (2 minutes)'; \
+	    cargo install --locked --quiet --version $(CARGO_FUZZ_VERSION) --root $(CARGO_FUZZ) \
+	      --target-dir $(CACHE)/cargo-fuzz-build cargo-fuzz && rm -rf $(CACHE)/cargo-fuzz-build; }
+	@PATH=$(CARGO_FUZZ)/bin:$$PATH fuzz/run '$(TARGET)' $(SECONDS)
+
 cluster: ## Start a playground: a real control plane with colocate in it
 	@tests/controlplane/build >/dev/null
 	@cargo build --locked --bin colocate --example cluster
@@ -56,6 +66,7 @@ cluster: ## Start a playground: a real control plane with colocate in it
 
 format: ## Check that all code is formatted
 	@cargo fmt --check
+	@rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
 	@files=$$(gofmt -l tests/controlplane) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
 
 lint: ## Check with clippy, warnings as errors

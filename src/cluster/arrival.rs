@@ -17,6 +17,10 @@ use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, is_ob
 /// Whoever has no seat may share the GET, and waits no longer than this for its answer.
 const WITHOUT_SEAT: Duration = Duration::from_millis(500);
 
+/// How many claims of one object the API server is asked for: no node can mount as many. Whoever may create one pod can name
+/// 70,000 in it, each of which would cost a request, and memory for as long as the pod waits.
+const MOST_ASKED: usize = 256;
+
 /// Claims whose owners a review asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'q> {
@@ -115,11 +119,13 @@ impl Cluster {
         if enough(&sought) || !is_object_name(question.namespace) {
             return sought;
         }
-        self.ask_volumes(question, &mut sought).await;
-        if !question.wait.is_zero() && !enough(&sought) && sought.iter().any(Sought::is_on_its_way) {
-            self.await_claims(question, &mut sought, enough).await;
+        let most = sought.len().min(MOST_ASKED);
+        let asked = &mut sought[..most];
+        self.ask_volumes(question, asked).await;
+        if !question.wait.is_zero() && !enough(asked) && asked.iter().any(Sought::is_on_its_way) {
+            self.await_claims(question, asked, enough).await;
             // A claim that has only just come may be bound already.
-            self.ask_volumes(question, &mut sought).await;
+            self.ask_volumes(question, asked).await;
         }
         sought
     }

@@ -1,5 +1,6 @@
 //! What a pod, or a workload's pods, will ask of storage.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::driver::PORTWORX_IN_TREE;
@@ -36,10 +37,9 @@ pub enum ClaimRef<'r> {
 /// `<template>-<pod name>`), which takes the place of a volume of the same name.
 pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<ClaimRef<'r>> {
     let templates = object.claim_templates();
-    let volumes = spec.volumes().iter().filter(|volume| {
-        let replaced = templates.iter().any(|template| template.name() == Some(&volume.name));
-        !replaced
-    });
+    // Whoever may create one object may fill it with 100,000 of each: to compare all with all would take minutes.
+    let replaced: HashSet<_> = templates.iter().filter_map(ClaimTemplate::name).collect();
+    let volumes = spec.volumes().iter().filter(|volume| !replaced.contains(&*volume.name));
     let volumes = volumes.map(|volume| match &volume.source {
         VolumeSource::Claim(name) => ClaimRef::Named(name),
         VolumeSource::Ephemeral(template) => ClaimRef::template(&volume.name, template),
@@ -74,5 +74,22 @@ impl fmt::Display for ClaimRef<'_> {
             Self::Template { name, .. } => write!(f, "claim template `{name}`"),
             Self::Inline { name, .. } => write!(f, "volume `{name}`"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Workloads;
+
+    #[test]
+    fn a_claim_template_takes_the_place_of_a_volume_of_its_name() {
+        let text = r#"{"spec":{"volumeClaimTemplates":[{"metadata":{"name":"b"}},{"metadata":{"name":""}}],"template":{"spec":{
+            "volumes":[{"name":"a","csi":{"driver":"x"}},{"name":"b","csi":{"driver":"x"}},{"csi":{"driver":"x"}}]}}}}"#;
+        let workloads = Workloads::default();
+        let object = Object::parse(text, workloads.find("apps", "v1", "StatefulSet").unwrap()).unwrap();
+        let claims = of(&object, object.template.as_ref().unwrap().spec().unwrap());
+        let claims: Vec<_> = claims.iter().map(ToString::to_string).collect();
+        assert_eq!(claims, ["volume `a`", "volume ``", "claim template `b`", "claim template ``"]);
     }
 }

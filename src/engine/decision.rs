@@ -402,31 +402,46 @@ impl<'r> Pending<'r> {
     }
 
     fn found(&self, owners: &[Owner]) -> String {
-        // What is said of a claim by class is seldom longer.
-        let mut line = String::with_capacity(128 * self.claims.len());
-        for (claim, owner) in self.claims.iter().zip(owners) {
-            if !line.is_empty() {
+        let mut line = String::with_capacity((USUAL_FOUND * self.claims.len()).min(MOST_FOUND));
+        for (place, (claim, owner)) in self.claims.iter().zip(owners).enumerate() {
+            if place > 0 {
                 line.push_str("; ");
             }
             // Writing to a String cannot fail.
-            let _ = write!(line, "{claim}: ");
-            let _ = match owner {
-                Owner::Provisioner { class, provisioner } => {
-                    if let Some(class) = class {
-                        let _ = write!(line, "class {class}, ");
-                    }
-                    let driver = self.case.policy.drivers.owning(provisioner);
-                    let driver = driver.map_or("none", |(_, driver)| &driver.name);
-                    write!(line, "provisioner {provisioner}, driver {driver}")
-                }
-                Owner::Nobody => write!(line, "bound to a volume of no driver"),
-                Owner::Missing => write!(line, "missing"),
-                Owner::Unknown(why) => write!(line, "unknown: {why}"),
-            };
+            let _ = self.tell(&mut line, claim, owner);
+            if line.len() > MOST_FOUND {
+                line.truncate(line.floor_char_boundary(MOST_FOUND));
+                let _ = write!(line, "…; and {} more", self.claims.len() - place - 1);
+                break;
+            }
         }
         line
     }
+
+    fn tell(&self, line: &mut String, claim: &ClaimRef<'_>, owner: &Owner) -> std::fmt::Result {
+        write!(line, "{claim}: ")?;
+        match owner {
+            Owner::Provisioner { class, provisioner } => {
+                if let Some(class) = class {
+                    write!(line, "class {class}, ")?;
+                }
+                let driver = self.case.policy.drivers.owning(provisioner);
+                let driver = driver.map_or("none", |(_, driver)| &driver.name);
+                write!(line, "provisioner {provisioner}, driver {driver}")
+            }
+            Owner::Nobody => line.write_str("bound to a volume of no driver"),
+            Owner::Missing => line.write_str("missing"),
+            Owner::Unknown(why) => write!(line, "unknown: {why}"),
+        }
+    }
 }
+
+/// The bytes of what is said of a claim by class: it is seldom longer.
+const USUAL_FOUND: usize = 128;
+
+/// The bytes of what is said of all claims together: no node can mount 256. It goes into the API server's audit log, and
+/// whoever may create one object can name 100,000 in it.
+const MOST_FOUND: usize = 256 * USUAL_FOUND;
 
 fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
     let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);

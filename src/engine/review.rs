@@ -117,8 +117,7 @@ impl<'a> From<&'a Workload> for Kind<'a> {
 }
 
 /// What is done to an object.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Operation {
     Create,
@@ -128,6 +127,8 @@ pub enum Operation {
 }
 
 impl Operation {
+    const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Connect];
+
     /// The word as it stands in a request.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -136,6 +137,15 @@ impl Operation {
             Self::Delete => "DELETE",
             Self::Connect => "CONNECT",
         }
+    }
+}
+
+/// By hand: serde's own would take `{"CREATE": null}` for a word too.
+impl<'de> Deserialize<'de> for Operation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Text::deserialize(deserializer)?;
+        let operation = Self::ALL.into_iter().find(|operation| operation.as_str() == &*word);
+        operation.ok_or_else(|| D::Error::unknown_variant(&word, &["CREATE", "UPDATE", "DELETE", "CONNECT"]))
     }
 }
 
@@ -280,6 +290,7 @@ impl<'a> Visitor<'a> for RequestSeed<'a> {
                     let plan = kind.as_ref().zip(operation).map(|(kind, operation)| {
                         Plan::new(self.workloads, kind, sub_resource.as_ref().and_then(Option::as_ref), operation)
                     });
+                    let plan = if field == "oldObject" { plan.map(Plan::of_old_object) } else { plan };
                     set(slot, field, map.next_value_seed(PayloadSeed { plan })?)?;
                 }
                 _ => {
@@ -323,6 +334,14 @@ impl<'a> Plan<'a> {
             (Some(workload), Operation::Create) => Self::Create(workload),
             (Some(workload), Operation::Update) => Self::Update(workload),
             _ => Self::Skip,
+        }
+    }
+
+    /// What the object as it was is read as: at CREATE there was none, whatever is sent.
+    fn of_old_object(self) -> Self {
+        match self {
+            Self::Create(_) => Self::Skip,
+            plan => plan,
         }
     }
 

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod documents;
+#[path = "../laws/edit.rs"]
+mod edit;
 mod pen;
 
 use colocate::manifest::{Edit, Format, Manifest, Object, Refusal, Step};
@@ -125,34 +127,10 @@ fn changed(written: &Written) -> String {
     assert_eq!(edits.len(), written.specs.len(), "{text}");
     let applied = manifest.apply(&edits);
     assert_eq!(applied.refused, [], "{text}");
-    let mut by_hand = text.clone();
-    for edit in edits.iter().rev() {
-        let (old, new) = (&text[edit.range()], edit.replacement());
-        assert!(old.lines().count() <= 1 && new.matches(['\n', '\r']).count() <= 2, "{old:?} {new:?}");
-        let inserted = new.contains("schedulerName") && new.contains(SCHEDULER);
-        let replaced = new.trim_matches(['\'', '"', ' ', ':']) == SCHEDULER;
-        let nothing = old.is_empty() && new.is_empty();
-        assert!(if old.is_empty() { inserted || replaced || nothing } else { replaced }, "{old:?} {new:?}");
-        assert!(OLD.contains(&old) || old.starts_with('*'), "{old:?}");
-        by_hand.replace_range(edit.range(), new);
-    }
+    let by_hand = edit::by_hand(text, &edits, SCHEDULER);
     assert_eq!(by_hand, applied.text);
     by_hand
 }
-
-/// What an edit may take the place of.
-const OLD: [&str; 10] = [
-    "",
-    "~",
-    "null",
-    "''",
-    "\"\"",
-    "default-scheduler",
-    "'default-scheduler'",
-    "\"default-scheduler\"",
-    "\"default\\u002dscheduler\"",
-    "Null",
-];
 
 /// What a text is spoilt with.
 const BLOTS: [&str; 16] =

@@ -7,6 +7,7 @@ mod cluster;
 mod end;
 mod http;
 mod limits;
+#[path = "../process/process.rs"]
 mod process;
 mod reload;
 mod reviews;

@@ -1,6 +1,6 @@
 //! Claims on their way, and an API server that is asked for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -273,6 +273,19 @@ async fn what_cannot_be_a_name_becomes_no_path_and_is_not_waited_for() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
     drop(cluster);
     assert_eq!(asked.await.unwrap(), HashMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_more_claims_than_a_node_can_mount_the_first_are_asked_for() {
+    let (cluster, server) = cluster();
+    let asked = answer(server, 404, NOT_FOUND);
+    let names: Vec<_> = (0..2_000).map(|number| format!("claim-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(found(&cluster, &names).await, vec![Found::Missing; 2_000]);
+    drop(cluster);
+    let asked = asked.await.unwrap();
+    let of_first = names[..256].iter().map(|name| Claims::object_path("demo", name));
+    assert_eq!(asked.into_keys().collect::<HashSet<_>>(), of_first.collect());
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,6 +128,8 @@ fn a_field_of_another_type_is_refused() {
         ("/request/kind", json!("Pod"), "expected an object or null"),
         ("/request/operation", json!("create"), "unknown variant `create`"),
         ("/request/operation", json!(""), "unknown variant ``"),
+        ("/request/operation", json!(null), "expected a string"),
+        ("/request/operation", json!({"CREATE": null}), "expected a string"),
         ("/request/dryRun", json!("true"), "expected a boolean"),
         ("/request/namespace", json!({}), "expected a string"),
         ("/request/object", json!([]), "expected an object or null"),
@@ -199,6 +201,22 @@ fn what_no_decision_depends_on_may_hold_anything() {
     body["request"]["kind"]["kind"] = json!("Deployment");
     body["request"]["operation"] = json!("DELETE");
     assert!(accepts(&body));
+}
+
+#[test]
+fn an_old_object_at_a_create_is_not_read_wherever_it_stands() {
+    let body = |old: &str| {
+        let body = review("Deployment", &deployment()).to_string();
+        let behind = body.replacen(r#""operation":"CREATE""#, &format!(r#""operation":"CREATE","oldObject":{old}"#), 1);
+        let before = body.replacen(r#""request":{"#, &format!(r#""request":{{"oldObject":{old},"#), 1);
+        [behind, before]
+    };
+    for old in ["null", "{}", r#""x""#, "[]", r#"{"spec":[]}"#] {
+        for body in body(old) {
+            let read = Review::parse(body.as_bytes(), &Workloads::default()).map(|_| ());
+            assert!(read.is_ok(), "{read:?}: {body}");
+        }
+    }
 }
 
 #[test]

@@ -142,6 +142,20 @@ fn what_was_found_of_each_claim_is_told_in_one_line() {
 }
 
 #[test]
+fn what_was_found_of_very_many_claims_is_cut() {
+    let told = |count: usize, name: &str| {
+        let claims: Vec<_> = (0..count).map(|number| format!("{name}{number}")).collect();
+        let claims: Vec<_> = claims.iter().map(String::as_str).collect();
+        Answer::to(&Ask::create(POD, mounts(&claims)), &policy(), Order::ApiServer).found
+    };
+    assert!(told(256, "a").ends_with("claim `a255`: missing"), "as many as a node can mount are told of");
+    let many = told(100_000, "a");
+    assert!(many.len() < 33_000 && many.contains("…; and 98"), "{} bytes: {}", many.len(), &many[many.len() - 80..]);
+    let long = told(2, &"ä".repeat(100_000));
+    assert!(long.len() < 33_000 && long.ends_with("ä…; and 1 more"), "{} bytes", long.len());
+}
+
+#[test]
 fn the_warnings_say_what_is_and_what_to_write() {
     let warning = |template| Answer::to(&Ask::create(POD, template), &policy(), Order::ApiServer).warnings;
     assert_eq!(

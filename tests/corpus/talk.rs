@@ -1,0 +1,59 @@
+//! Connections, byte by byte.
+
+use super::answer::check_refusal;
+use super::case::{Over, Step, Talk};
+use super::process::{Connection, NAME, Server};
+use super::review;
+use super::text::Reader;
+
+/// Does what a case says, and sees that the server does so too.
+pub(crate) fn check(server: &Server, talk: &Talk) {
+    let mut connection = Some(connect(server, &talk.over));
+    for (number, step) in talk.steps.iter().enumerate() {
+        let at = format!("step {}", number + 1);
+        let open = connection.as_mut().expect("nothing happens after the client has gone");
+        match step {
+            // A server that has heard enough may close before all was sent.
+            Step::Send(text) => open.offer(&text.bytes(Reader::Server)),
+            Step::Drip(text) => open.drip(&text.bytes(Reader::Server)),
+            Step::Answer(expected) => {
+                let answer = open.read_answer().unwrap_or_else(|error| panic!("{at}: no answer: {error}"));
+                check_refusal(&answer, expected);
+            }
+            Step::Head(status) => {
+                let answer = open.read_head().unwrap_or_else(|error| panic!("{at}: no answer: {error}"));
+                assert_eq!(answer.status, *status, "{at}");
+            }
+            Step::Bytes(text) => {
+                let expected = text.bytes(Reader::Server);
+                assert_eq!(open.read(expected.len()).expect("bytes"), expected, "{at}");
+            }
+            Step::Shut => open.shut(),
+            Step::Leave => connection = None,
+            Step::Closed => assert!(open.is_closed(), "{at}: the server said something, or left it open"),
+            Step::Open => {
+                let answer = open.send("POST /mutate", review::base("pod").text().as_bytes());
+                assert_eq!(answer.status, 200, "{at}: {}", answer.body);
+            }
+        }
+    }
+}
+
+fn connect(server: &Server, over: &Over) -> Connection {
+    let config = |versions| server.trusting(versions).with_no_client_auth();
+    match over {
+        Over::Plain => Connection::plain(server.listen),
+        Over::Tls => server.connect(),
+        Over::Tls12 => server.connect_with(&[&rustls::version::TLS12]),
+        Over::Alpn(protocols) => {
+            let mut config = config(rustls::DEFAULT_VERSIONS);
+            config.alpn_protocols = protocols.iter().map(|name| name.clone().into_bytes()).collect();
+            Connection::tls(server.listen, config, NAME)
+        }
+        Over::NoName => {
+            let mut config = config(rustls::DEFAULT_VERSIONS);
+            config.enable_sni = false;
+            Connection::tls(server.listen, config, NAME)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What it costs to decide about an object grows as its length does, however it is filled.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
+use std::time::Instant;
+
+use colocate::engine::{Owner, Policy, Presence, Response, Review, Step, examine};
+
+/// Enough for what compares all with all to take a hundred times as long as reading does.
+const COUNT: usize = 10_000;
+
+/// So many copies of a text, in which `#` is the number of each, as the items of a list.
+fn many(text: &str) -> String {
+    (0..COUNT).map(|number| text.replace('#', &number.to_string())).collect::<Vec<_>>().join(",")
+}
+
+fn stateful_set(metadata: &str, pod: &str, volumes: &str, claim_templates: &str) -> String {
+    format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1","operation":"CREATE",
+        "kind":{{"group":"apps","version":"v1","kind":"StatefulSet"}},"object":{{"metadata":{{{metadata}}},"spec":{{
+        "template":{{"metadata":{{{pod}}},"spec":{{"volumes":[{volumes}]}}}},"volumeClaimTemplates":[{claim_templates}]}}}}}}}}"#
+    )
+}
+
+#[test]
+fn nothing_takes_longer_to_decide_than_to_read() {
+    let (csi, claim) =
+        (r#"{"name":"v#","csi":{"driver":"x"}}"#, r#"{"name":"v#","persistentVolumeClaim":{"claimName":"c#"}}"#);
+    let template = r#"{"metadata":{"name":"v#"},"spec":{"storageClassName":"x#"}}"#;
+    let annotations = format!(r#""annotations":{{{}}}"#, many(r#""stork.libopenstorage.org/a#":"true""#));
+    let owners = format!(r#""ownerReferences":[{}]"#, many(r#"{"apiVersion":"a/v#","kind":"K"}"#));
+    let fields = format!(r#""managedFields":[{}]"#, many(r#"{"operation":"Apply","fieldsV1":{"f:spec":{"f:x#":{}}}}"#));
+    let template_with_annotations = format!(r#"{{"metadata":{{"name":"v",{annotations}}}}}"#);
+    for (what, body) in [
+        ("volumes", stateful_set("", "", &many(csi), "")),
+        ("claims", stateful_set("", "", &many(claim), "")),
+        ("volumes and claim templates", stateful_set("", "", &many(csi), &many(template))),
+        ("annotations of the pod", stateful_set("", &annotations, claim, "")),
+        ("annotations of a claim template", stateful_set("", "", "", &template_with_annotations)),
+        ("owners", stateful_set(&owners, "", claim, "")),
+        ("managed fields", stateful_set(&fields, "", claim, "")),
+    ] {
+        decide(what, body.as_bytes());
+    }
+}
+
+fn decide(what: &str, body: &[u8]) {
+    let policy = Policy::default();
+    let begun = Instant::now();
+    let review = Review::parse(body, &policy.workloads).unwrap();
+    let reading = begun.elapsed();
+
+    let begun = Instant::now();
+    let decision = match examine(&policy, &review.request) {
+        Step::Decided(decision) => decision,
+        Step::Resolve(pending) => {
+            let owners = vec![Owner::Nobody; pending.claims().len()];
+            pending.decide(&owners, |_| Presence::Unknown)
+        }
+    };
+    let answer = Response::from(&decision).encode("1");
+    let deciding = begun.elapsed();
+
+    // On any machine: what is in proportion to length is at most as long, and what is not a hundred times.
+    assert!(deciding < 10 * reading, "{what}: read in {reading:?}, decided in {deciding:?}");
+    assert!(answer.len() < 64 * 1024, "{what}: an answer of {} bytes", answer.len());
+}

@@ -1,0 +1,90 @@
+//! What fuzzing begins with: the folders that `fuzz/targets` names, and the corpus of bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::corpus::case::{self, Kind};
+use super::corpus::text::Reader;
+
+/// A fuzzer makes little of more.
+const LARGEST: usize = 16 * 1024;
+
+/// Where the corpus is written to for the fuzzer, in `fuzz`.
+pub(crate) const WRITTEN: &str = "corpus/written";
+
+/// Bytes for a target, under a name.
+pub(crate) struct Seed {
+    pub(crate) target: &'static str,
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The targets with the folders of their seeds, as the fuzzer has them.
+pub(crate) fn targets() -> Vec<(&'static str, Vec<PathBuf>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lines = include_str!("../../fuzz/targets").lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (target, folders) = line.split_once(' ').expect("a target has seeds");
+            (target, folders.split_whitespace().map(|folder| root.join(folder)).collect())
+        })
+        .collect()
+}
+
+/// The files in these folders.
+pub(crate) fn of_folders() -> Vec<Seed> {
+    let of_target = |(target, folders): (_, Vec<PathBuf>)| {
+        let files: Vec<_> = folders.iter().flat_map(|folder| files(folder)).collect();
+        files.into_iter().map(move |file| Seed {
+            target,
+            name: file.display().to_string(),
+            bytes: fs::read(file).unwrap(),
+        })
+    };
+    targets().into_iter().flat_map(of_target).collect()
+}
+
+/// The bodies of the corpus; their objects, which are manifests; and the annotations of these.
+pub(crate) fn of_corpus() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    for case in case::all() {
+        let Kind::Body(body, _) = &case.kind else { continue };
+        let bytes = body.bytes(Reader::Server);
+        if bytes.len() > LARGEST {
+            continue;
+        }
+        let file = file_name(&case.name);
+        let mut add = |target, name: String, bytes: Vec<u8>| seeds.push(Seed { target, name, bytes });
+        add("review", format!("{file}.json"), bytes);
+        // Where others can read it, its object is a manifest, and so are its annotations.
+        let Ok(review) = serde_json::from_slice::<Value>(&body.bytes(Reader::Anyone)) else { continue };
+        let Some(object) = review.pointer("/request/object").filter(|object| object.is_object()) else { continue };
+        add("manifest", format!("{file}.json"), object.to_string().into_bytes());
+        add("manifest", format!("{file}.yaml"), yaml_serde::to_string(object).unwrap().into_bytes());
+        for (place, pointer) in [("", "/metadata/annotations"), ("-template", "/spec/template/metadata/annotations")] {
+            if let Some(annotations) = object.pointer(pointer) {
+                add("annotation", format!("{file}{place}.json"), annotations.to_string().into_bytes());
+            }
+        }
+    }
+    seeds
+}
+
+/// The files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// A name with nothing in it that a file's cannot have.
+fn file_name(name: &str) -> String {
+    let mut file: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    while file.contains("--") {
+        file = file.replace("--", "-");
+    }
+    file.trim_matches('-').to_owned()
+}

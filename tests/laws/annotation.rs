@@ -1,0 +1,118 @@
+//! What holds for annotations, whatever is written in them: how they are read, and whom they opt out.
+
+use std::collections::BTreeMap;
+
+use colocate::engine::{
+    Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Owner, Policy, Presence, Reason,
+    Review, Step, examine, parse_bool,
+};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The annotation that says that a pod is the API server's picture of one.
+const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
+/// Holds what is read from annotations to what another reader makes of them; bytes that are no JSON are a value.
+pub(crate) fn hold(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    assert_eq!(parse_bool(text), go_bool(text), "{text:?}");
+    let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { return };
+    let read = serde_json::from_str::<Annotations<'_>>(text);
+    let Ok(Entries(entries)) = serde_json::from_str(text) else {
+        assert!(read.is_err() && decide(raw).is_none(), "what is no object was read");
+        return;
+    };
+    let annotations = read.unwrap_or_else(|error| panic!("{error}: {text}"));
+    for (key, value) in &entries {
+        assert!(annotations.contains(key));
+        assert_eq!(annotations.raw(key).map(RawValue::get), Some(value.get()));
+        assert_eq!(annotations.get(key).as_deref(), string(value).as_deref());
+    }
+    assert!(!annotations.contains("key that is not there") || entries.contains_key("key that is not there"));
+    opt_out(&entries, &decide(raw).unwrap_or_else(|| panic!("a pod with them is refused: {text}")));
+}
+
+/// Whether the decision about a pod of a driver's claim is what its annotations ask for.
+fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision) {
+    let keys = [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER];
+    let values =
+        || keys.iter().filter_map(|key| entries.get(*key)).map(|value| string(value).and_then(|text| go_bool(&text)));
+    let reason = if entries.contains_key(MIRROR_POD) {
+        Reason::MirrorPod
+    } else if values().any(|value| value == Some(true)) {
+        Reason::OptedOut
+    } else {
+        Reason::Injected
+    };
+    assert_eq!(decision.reason, reason, "{entries:?}");
+    assert_eq!(decision.patch.is_some(), reason == Reason::Injected);
+    let warned = decision.warnings.iter().filter(|warning| warning.as_ref().contains("opt-out-invalid")).count();
+    assert_eq!(warned, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
+}
+
+/// What is decided about a pod with these annotations, whose claim is a driver's; none, if its review is refused.
+fn decide(annotations: &RawValue) -> Option<Decision> {
+    let body = format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",
+        "kind":{{"group":"","version":"v1","kind":"Pod"}},"operation":"CREATE","object":{{"metadata":{{
+        "annotations":{annotations}}},"spec":{{"volumes":[{{"persistentVolumeClaim":{{"claimName":"a"}}}}]}}}}}}}}"#
+    );
+    let policy = Policy::default();
+    let review = Review::parse(body.as_bytes(), &policy.workloads).ok()?;
+    let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
+    Some(match examine(&policy, &review.request) {
+        Step::Decided(decision) => decision,
+        Step::Resolve(pending) => pending.decide(&[owner], |_| Presence::Unknown),
+    })
+}
+
+/// Go's `strconv.ParseBool`, in other words than colocate's: a digit, a letter, or a word in lower case, in upper case, or
+/// with a capital.
+fn go_bool(text: &str) -> Option<bool> {
+    [(true, "1", "true"), (false, "0", "false")].into_iter().find_map(|(value, digit, word)| {
+        let (first, rest) = word.split_at(1);
+        let capital = first.to_uppercase();
+        let forms = [digit, first, &*capital, word, &*word.to_uppercase(), &*(capital.clone() + rest)];
+        forms.contains(&text).then_some(value)
+    })
+}
+
+fn string(value: &RawValue) -> Option<String> {
+    match serde_json::from_str(value.get()) {
+        Ok(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The entries of an object, of two with one key the first; of null, none.
+struct Entries<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Entries(BTreeMap::new()))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    entries.entry(key).or_insert(value);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_any(EntriesVisitor)
+    }
+}

@@ -1,0 +1,35 @@
+//! What an edit of a manifest is held to: it is one line, or one value.
+
+use colocate::manifest::Edit;
+
+/// What an edit may take the place of, apart from an alias.
+const OLD: [&str; 10] = [
+    "",
+    "~",
+    "null",
+    "''",
+    "\"\"",
+    "default-scheduler",
+    "'default-scheduler'",
+    "\"default-scheduler\"",
+    "\"default\\u002dscheduler\"",
+    "Null",
+];
+
+/// The text with the edits made by hand, each of which sets `scheduler`.
+pub(crate) fn by_hand(text: &str, edits: &[Edit], scheduler: &str) -> String {
+    let mut edits: Vec<_> = edits.iter().collect();
+    edits.sort_by_key(|edit| edit.range().start);
+    let mut by_hand = text.to_owned();
+    for edit in edits.iter().rev() {
+        let (old, new) = (&text[edit.range()], edit.replacement());
+        assert!(old.lines().count() <= 1 && new.matches(['\n', '\r']).count() <= 2, "{old:?} {new:?}");
+        let inserted = new.contains("schedulerName") && new.contains(scheduler);
+        let replaced = new.trim_matches(['\'', '"', ' ', ':']) == scheduler;
+        let nothing = old.is_empty() && new.is_empty();
+        assert!(if old.is_empty() { inserted || replaced || nothing } else { replaced }, "{old:?} {new:?}");
+        assert!(OLD.contains(&old) || old.starts_with('*'), "{old:?}");
+        by_hand.replace_range(edit.range(), new);
+    }
+    by_hand
+}

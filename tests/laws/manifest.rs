@@ -1,0 +1,154 @@
+//! What holds for every text that is read as a manifest, whatever is known of its claims.
+
+mod edit;
+
+use std::sync::LazyLock;
+
+use colocate::engine::{Claim, Class, Policy, Reason, Unknown, Volume};
+use colocate::manifest::{Format, Known, Manifest, Mutated, Mutation, Mutator, Open};
+use json_patch::Patch;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+const NAMESPACE: &str = "default";
+const PROVISIONER: &str = "pxd.portworx.com";
+const SCHEDULER: &str = "stork";
+
+static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
+
+/// Holds a text to what is promised of it; bytes that are no text are not read at all.
+pub(crate) fn hold(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let manifest = match Manifest::parse(text) {
+        Ok(manifest) => manifest,
+        Err(error) => return assert!(error.position().line <= text.matches(['\n', '\r']).count() + 1, "{error}"),
+    };
+    let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
+    assert!(manifest.documents().is_empty() || ranges == text, "the documents are not the text");
+
+    let known = whose_claims_are_a_drivers(&manifest);
+    let mutated = mutate(&manifest, &known);
+    let changed: Vec<_> = mutated.objects.iter().filter(|mutation| mutation.is_changed()).collect();
+    if changed.is_empty() {
+        return assert_eq!(mutated.text, text, "nothing is changed, and yet something is");
+    }
+    only_the_edits_are_made(&manifest, &changed, &mutated.text);
+    only_the_fields_are_set(&manifest, &changed, &mutated.text);
+    other_readers_agree(&manifest, &changed, &mutated.text);
+    a_second_run_changes_nothing(&mutated, &known);
+}
+
+fn mutate<'t, 'm>(manifest: &'m Manifest<'t>, known: &Known) -> Mutated<'t, 'm> {
+    Mutator { policy: &POLICY, known, namespace: NAMESPACE }.mutate(manifest)
+}
+
+/// What the text says of the cluster, and that whatever it leaves open is a driver's.
+fn whose_claims_are_a_drivers(manifest: &Manifest<'_>) -> Known {
+    let mut known = Known::default();
+    if let Err(error) = known.add("-", manifest, NAMESPACE, &POLICY.opt_out.namespace_label) {
+        assert!(error.to_string().starts_with("-:"), "{error}");
+    }
+    let mut open = Open::default();
+    Mutator { policy: &POLICY, known: &known, namespace: NAMESPACE }.open(manifest, &mut open);
+    let none = |_: &str| None::<&str>;
+    let inventory = &mut known.inventory;
+    for (namespace, name) in &open.claims {
+        let claim = Claim::new(|key| key.ends_with("storage-provisioner").then_some(PROVISIONER), None, None);
+        inventory.insert_claim(namespace, name, &claim);
+    }
+    let default = |key: &str| key.ends_with("is-default-class").then_some("true");
+    for why in &open.classes {
+        if let Unknown::ClassMissing(name) = why {
+            inventory.insert_class(name, Class::new(none, PROVISIONER, 0, none));
+        } else {
+            inventory.insert_class("the default", Class::new(default, PROVISIONER, 0, none));
+        }
+    }
+    for name in &open.volumes {
+        inventory.insert_volume(name, Volume::new(none, false, Some(PROVISIONER)));
+    }
+    known
+}
+
+/// Every byte that no edit is about is as it was.
+fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
+    let edits = changed.iter().map(|mutation| {
+        let template = POLICY.workloads.find_object(mutation.object.api_version(), mutation.object.kind());
+        let template = template.unwrap_or_else(|| panic!("nobody decides about a {}", mutation.object.kind())).path();
+        manifest.set_scheduler(&mutation.object, template, SCHEDULER).unwrap_or_else(|refusal| panic!("{refusal}"))
+    });
+    assert_eq!(edit::by_hand(manifest.text(), &edits.collect::<Vec<_>>(), SCHEDULER), text);
+}
+
+/// The documents mean what they meant, but for the field of each object that is changed.
+fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
+    let new = Manifest::parse(text).unwrap_or_else(|error| panic!("what was written cannot be read: {error}"));
+    assert_eq!(new.format(), manifest.format());
+    let old = manifest.documents().iter().map(|document| document.value().clone()).collect();
+    let new: Vec<_> = new.documents().iter().map(|document| document.value().clone()).collect();
+    let document = |mutation: &Mutation<'_>| mutation.object.document();
+    assert_eq!(patched(old, changed, document).expect("a patch applies to what was read"), new);
+    for mutation in changed {
+        let mut object = mutation.object.value().clone();
+        json_patch::patch(&mut object, mutation.decision.patch.as_ref().expect("it is changed")).expect("it applies");
+        assert_eq!(mutation.changed(), object);
+    }
+}
+
+/// Whoever sees the pod specs at the same places in the old text sees them with the field in the new one, and nothing else.
+fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
+    type Reader = fn(&str) -> Option<Vec<Value>>;
+    let readers: &[(&str, Reader)] = match manifest.format() {
+        Format::Json => &[("serde_json", json)],
+        Format::Yaml => &[("libyaml", libyaml), ("serde-saphyr", saphyr)],
+    };
+    // Some readers leave out documents without content.
+    let read = |read: &Reader, text| Some(read(text)?.into_iter().filter(|document| !document.is_null()).collect());
+    let document = |mutation: &Mutation<'_>| {
+        let before = &manifest.documents()[..mutation.object.document()];
+        before.iter().filter(|document| !document.value().is_null()).count()
+    };
+    for (name, reader) in readers {
+        let Some(wanted) = read(reader, manifest.text()).and_then(|old| patched(old, changed, document)) else {
+            continue;
+        };
+        let new = read(reader, text).unwrap_or_else(|| panic!("{name} read the old text, and not the new one: {text}"));
+        assert_eq!(new, wanted, "{name}: {text}");
+    }
+}
+
+fn json(text: &str) -> Option<Vec<Value>> {
+    serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().ok()
+}
+
+fn libyaml(text: &str) -> Option<Vec<Value>> {
+    yaml_serde::Deserializer::from_str(text).map(|document| Value::deserialize(document).ok()).collect()
+}
+
+fn saphyr(text: &str) -> Option<Vec<Value>> {
+    serde_saphyr::from_multiple(text).ok()
+}
+
+/// The documents with the patches applied, each to the one that is its own; none, if one does not apply.
+fn patched(
+    mut documents: Vec<Value>,
+    changed: &[&Mutation<'_>],
+    document: impl Fn(&Mutation<'_>) -> usize,
+) -> Option<Vec<Value>> {
+    for mutation in changed {
+        let patch: Patch = serde_json::from_value(mutation.patch()).expect("a patch is one");
+        json_patch::patch(documents.get_mut(document(mutation))?, &patch).ok()?;
+    }
+    Some(documents)
+}
+
+fn a_second_run_changes_nothing(mutated: &Mutated<'_, '_>, known: &Known) {
+    let manifest = Manifest::parse(&mutated.text).expect("it was read before");
+    let again = mutate(&manifest, known);
+    assert_eq!(again.text, mutated.text, "a second run changes something");
+    assert_eq!(again.objects.len(), mutated.objects.len());
+    for (first, second) in mutated.objects.iter().zip(&again.objects) {
+        let wanted = if first.is_changed() { Reason::AlreadySet } else { first.decision.reason };
+        assert_eq!(second.decision.reason, wanted, "{}", mutated.text);
+    }
+}

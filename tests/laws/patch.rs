@@ -1,0 +1,90 @@
+//! What a patch is held to, stated without the engine: which kinds there are, where each keeps its pod spec, and what may
+//! become of it.
+
+use colocate::engine::{Driver, Drivers, Policy, Update, Workload, Workloads};
+use json_patch::{Patch, PatchOperation};
+use serde_json::{Value, json};
+
+/// A kind, the keys that lead to its pod template, and the JSON pointer to its pod spec.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static [&'static str],
+    pub(crate) spec: &'static str,
+    /// Whether an update may change its template.
+    pub(crate) update: Update,
+}
+
+const fn kind(
+    (group, version, name): (&'static str, &'static str, &'static str),
+    path: &'static [&'static str],
+    spec: &'static str,
+    update: Update,
+) -> Kind {
+    Kind { group, version, name, path, spec, update }
+}
+
+const TEMPLATE: &[&str] = &["spec", "template"];
+const CRON_JOB: &[&str] = &["spec", "jobTemplate", "spec", "template"];
+const BUILT_IN: [Kind; 9] = [
+    kind(("", "v1", "Pod"), &[], "/spec", Update::Refused),
+    kind(("apps", "v1", "Deployment"), TEMPLATE, "/spec/template/spec", Update::Allowed),
+    kind(("apps", "v1", "StatefulSet"), TEMPLATE, "/spec/template/spec", Update::Allowed),
+    kind(("apps", "v1", "DaemonSet"), TEMPLATE, "/spec/template/spec", Update::Allowed),
+    kind(("apps", "v1", "ReplicaSet"), TEMPLATE, "/spec/template/spec", Update::Allowed),
+    kind(("batch", "v1", "Job"), TEMPLATE, "/spec/template/spec", Update::Refused),
+    kind(("batch", "v1", "CronJob"), CRON_JOB, "/spec/jobTemplate/spec/template/spec", Update::Allowed),
+    kind(("", "v1", "ReplicationController"), TEMPLATE, "/spec/template/spec", Update::Allowed),
+    kind(("", "v1", "PodTemplate"), &["template"], "/template/spec", Update::Allowed),
+];
+const CUSTOM: [Kind; 3] = [
+    kind(("argoproj.io", "v1alpha1", "Rollout"), TEMPLATE, "/spec/template/spec", Update::Allowed),
+    kind(("x.example.test", "v1", "Slash"), &["a/b", "c~1d", "~"], "/a~1b/c~01d/~0/spec", Update::Allowed),
+    kind(("x.example.test", "v1", "Fixed"), &["spec", "pod.spec", ""], "/spec/pod.spec//spec", Update::Refused),
+];
+
+pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
+    BUILT_IN.into_iter().chain(CUSTOM)
+}
+
+/// What is configured: two drivers, and custom resources with odd paths.
+pub(crate) fn policy() -> Policy {
+    let custom = CUSTOM.map(|Kind { group, version, name, path, update, .. }| {
+        let path = path.iter().map(ToString::to_string).collect();
+        Workload::custom(group.to_owned(), version.to_owned(), name.to_owned(), path, update)
+    });
+    let linstor = Driver {
+        name: "linstor".into(),
+        provisioners: vec!["linstor.csi.linbit.com".into()],
+        scheduler: "linstor-scheduler".into(),
+        ..Driver::portworx()
+    };
+    Policy {
+        drivers: Drivers::new(vec![Driver::portworx(), linstor]),
+        workloads: Workloads::new(custom),
+        ..Policy::default()
+    }
+}
+
+/// Applies a patch as the API server does, and holds it to what the engine promises: it is one `add` of one field. Says
+/// what the object became, and where its pod spec is.
+pub(crate) fn apply(patch: &Patch, object: &Value) -> (Value, String) {
+    let [PatchOperation::Add(add)] = &patch.0[..] else { panic!("more or other than one `add`: {patch:?}") };
+    let spec = add.path.as_str().strip_suffix("/schedulerName");
+    let spec = spec.unwrap_or_else(|| panic!("another field: {}", add.path)).to_owned();
+    assert!(object.pointer(&spec).is_some_and(Value::is_object), "there is no pod spec at {spec}: {object}");
+
+    let mut patched = object.clone();
+    json_patch::patch(&mut patched, patch).unwrap_or_else(|error| panic!("{error}: {object}"));
+    let take = |document: &mut Value| document.pointer_mut(&spec)?.as_object_mut()?.remove("schedulerName");
+    let (mut with, mut without) = (patched.clone(), object.clone());
+    let (now, before) = (take(&mut with), take(&mut without));
+    assert_eq!(with, without, "another field was changed");
+    assert!(now == Some(json!("stork")) || now == Some(json!("linstor-scheduler")), "{now:?}");
+    let before = before.unwrap_or_default();
+    let replaceable = [Value::Null, json!(""), json!("default-scheduler")];
+    assert!(replaceable.contains(&before), "{before} was chosen by somebody");
+    (patched, spec)
+}

@@ -1,0 +1,231 @@
+//! What holds for every body that is sent as a review, whatever is known of its claims.
+
+mod patch;
+
+use std::sync::LazyLock;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use colocate::engine::{
+    Away, Decision, Driver, Drivers, Malformed, MissingClaim, Mode, Operation, Owner, Policy, Presence, Reason,
+    Request, Response, Review, Step, Templates, Unknown, Update, examine, parse_bool,
+};
+use colocate::manifest::{Format, Manifest};
+use json_patch::Patch;
+use patch::{Kind, apply, kinds, policy};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+/// What a decision depends on beside the request.
+struct Circumstance {
+    policy: Policy,
+    /// Who owns the claim of this number.
+    owner: fn(usize) -> Owner,
+    presence: Presence,
+}
+
+static CIRCUMSTANCES: LazyLock<[Circumstance; 7]> = LazyLock::new(|| {
+    let with = |policy, owner, presence| Circumstance { policy, owner, presence };
+    let lenient = Policy { missing_claim: MissingClaim::Inject, templates: Templates::Leave, ..policy() };
+    let cautious = Driver { when_absent: Away::Skip, when_stale: Away::Skip, ..Driver::portworx() };
+    let cautious = Policy { drivers: Drivers::new(vec![cautious]), ..policy() };
+    let audit = Policy { mode: Mode::Audit, ..policy() };
+    [
+        with(policy(), |_| portworx(), Presence::Unknown),
+        with(policy(), |_| Owner::Nobody, Presence::Unknown),
+        with(policy(), |_| Owner::Unknown(Unknown::ClassMissing("px".into())), Presence::Alive),
+        with(policy(), mixed, Presence::Absent),
+        with(lenient, |_| Owner::Missing, Presence::Stale),
+        with(cautious, mixed, Presence::Stale),
+        with(audit, |_| portworx(), Presence::Alive),
+    ]
+});
+
+fn portworx() -> Owner {
+    Owner::Provisioner { class: Some("px".into()), provisioner: "pxd.portworx.com".into() }
+}
+
+fn mixed(claim: usize) -> Owner {
+    match claim % 3 {
+        0 => Owner::Missing,
+        1 => Owner::Provisioner { class: None, provisioner: "linstor.csi.linbit.com".into() },
+        _ => portworx(),
+    }
+}
+
+impl Circumstance {
+    fn decide(&self, request: &Request<'_>) -> Decision {
+        match examine(&self.policy, request) {
+            Step::Decided(decision) => decision,
+            Step::Resolve(pending) => {
+                let owners: Vec<_> = (0..pending.claims().len()).map(self.owner).collect();
+                pending.decide(&owners, |_| self.presence)
+            }
+        }
+    }
+}
+
+/// Holds what is answered to a body to all that is promised of it.
+pub(crate) fn hold(body: &[u8]) {
+    let review = match parse(body) {
+        Ok(review) => review,
+        Err(malformed) => return assert!(malformed.to_string().starts_with("the body is no AdmissionReview")),
+    };
+    assert!(serde_json::from_slice::<IgnoredAny>(body).is_ok(), "what is no JSON was read");
+    for circumstance in CIRCUMSTANCES.iter() {
+        let decision = circumstance.decide(&review.request);
+        is_an_answer(&Response::from(&decision).encode(&review.request.uid), &decision, &review.request.uid);
+        assert!(circumstance.policy.mode != Mode::Audit || decision.patch.is_none(), "an audit changes something");
+    }
+    if let Some(question) = Question::read(body) {
+        question.is_that_of(&review.request);
+        question.is_rightly_decided(&review.request);
+    }
+}
+
+/// The kinds are those of every circumstance.
+fn parse(body: &[u8]) -> Result<Review<'_>, Malformed> {
+    Review::parse(body, &CIRCUMSTANCES[0].policy.workloads)
+}
+
+/// A request as another reader has it, who knows nothing of reviews.
+struct Question {
+    request: Value,
+}
+
+impl Question {
+    /// The request; none, where readers of JSON differ about it: a key that is there twice, a lone surrogate, a number that
+    /// is out of range.
+    fn read(body: &[u8]) -> Option<Self> {
+        let mut review: Value = serde_json::from_slice(body).ok()?;
+        let manifest = Manifest::parse(str::from_utf8(body).ok()?).ok()?;
+        let [document] = manifest.documents() else { return None };
+        (manifest.format() == Format::Json).then(|| assert_eq!(document.value(), &review))?;
+        assert_eq!(
+            (&review["kind"], &review["apiVersion"]),
+            (&json!("AdmissionReview"), &json!("admission.k8s.io/v1"))
+        );
+        Some(Self { request: review["request"].take() })
+    }
+
+    fn is_that_of(&self, request: &Request<'_>) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        assert_eq!(self.request["uid"], json!(&*request.uid));
+        assert!(!request.uid.is_empty() && self.request["operation"] == json!(request.operation.as_str()));
+        let kind = &request.kind;
+        assert_eq!(text(&self.request["kind"]["group"]), &*kind.group);
+        assert_eq!(self.request["kind"]["version"], json!(&*kind.version));
+        assert_eq!(self.request["kind"]["kind"], json!(&*kind.kind));
+        assert_eq!(text(&self.request["namespace"]), request.namespace());
+        assert_eq!(self.request["dryRun"].as_bool().unwrap_or(false), request.dry_run);
+        assert!(request.display_name().starts_with(&text(&self.request["name"])));
+    }
+
+    fn is_rightly_decided(&self, request: &Request<'_>) {
+        let bodies = [self.body_in_the_order_of_the_api_server(), self.body_in_another_order()];
+        let reordered = bodies
+            .each_ref()
+            .map(|body| parse(body.as_bytes()).unwrap_or_else(|error| panic!("in another order: {error}: {body}")));
+        for circumstance in CIRCUMSTANCES.iter() {
+            let decision = circumstance.decide(request);
+            for reordered in &reordered {
+                is_the_same(&decision, &circumstance.decide(&reordered.request), request);
+            }
+            if let Some(patch) = &decision.patch {
+                self.is_rightly_patched(circumstance, &decision, patch);
+            }
+        }
+    }
+
+    fn is_rightly_patched(&self, circumstance: &Circumstance, decision: &Decision, patch: &Patch) {
+        let (patched, spec) = apply(patch, &self.request["object"]);
+        let kind = self.kind().unwrap_or_else(|| panic!("a kind was patched that nobody configured: {}", self.request));
+        assert_eq!(spec, kind.spec);
+        let (create, sub_resource) = (self.request["operation"] == json!("CREATE"), &self.request["subResource"]);
+        assert!(create || self.request["operation"] == json!("UPDATE"), "{}", self.request["operation"]);
+        assert!(matches!(sub_resource.as_str(), None | Some("")), "{sub_resource}");
+        assert!(!create || decision.reason != Reason::Kept, "nothing was there that could be kept");
+        if create || kind.update == Update::Allowed {
+            self.does_not_opt_out(circumstance, kind);
+        }
+        // At an update the API server asks again with the same old object; either way nothing is left to do.
+        let again = Self { request: with(&self.request, "object", patched) };
+        again.is_left(circumstance);
+        let created = with(&with(&again.request, "operation", json!("CREATE")), "oldObject", Value::Null);
+        Self { request: created }.is_left(circumstance);
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        let kind = &self.request["kind"];
+        let group = kind["group"].as_str().unwrap_or_default();
+        kinds().find(|known| group == known.group && kind["version"] == known.version && kind["kind"] == known.name)
+    }
+
+    fn does_not_opt_out(&self, circumstance: &Circumstance, kind: Kind) {
+        let template = kind.spec.strip_suffix("/spec").and_then(|path| self.request["object"].pointer(path));
+        let annotations = template.map_or(&Value::Null, |template| &template["metadata"]["annotations"]);
+        for key in &circumstance.policy.opt_out.annotations {
+            let value = annotations[&**key].as_str().and_then(parse_bool);
+            assert_ne!(value, Some(true), "it opts out: {annotations}");
+        }
+    }
+
+    fn is_left(&self, circumstance: &Circumstance) {
+        let body = self.body_in_the_order_of_the_api_server();
+        let review = parse(body.as_bytes()).unwrap_or_else(|error| panic!("patched, it is refused: {error}: {body}"));
+        let decision = circumstance.decide(&review.request);
+        assert!(decision.patch.is_none(), "it was patched again: {body}");
+    }
+
+    /// The objects come before the operation, by which it is known how to read them.
+    fn body_in_another_order(&self) -> String {
+        json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": self.request}).to_string()
+    }
+
+    fn body_in_the_order_of_the_api_server(&self) -> String {
+        const FIELDS: [&str; 9] =
+            ["uid", "kind", "subResource", "name", "namespace", "operation", "object", "oldObject", "dryRun"];
+        let fields = FIELDS.iter().filter_map(|field| Some(format!("\"{field}\":{}", self.request.get(field)?)));
+        let request = fields.collect::<Vec<_>>().join(",");
+        format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{{request}}}}}"#)
+    }
+}
+
+fn is_the_same(decision: &Decision, other: &Decision, request: &Request<'_>) {
+    // Templates that differ in spaces only may be the same now.
+    if request.operation == Operation::Update && other.reason == Reason::TemplateUnchanged {
+        return;
+    }
+    assert_eq!((other.reason, &other.found), (decision.reason, &decision.found));
+    assert_eq!((&other.patch, &other.scheduler), (&decision.patch, &decision.scheduler));
+}
+
+fn with(request: &Value, field: &str, value: Value) -> Value {
+    let mut request = request.clone();
+    request[field] = value;
+    request
+}
+
+/// Whether the bytes are the `AdmissionReview` that the API server expects, about this request, and tell of this decision.
+fn is_an_answer(bytes: &[u8], decision: &Decision, uid: &str) {
+    let mut answer: Value = serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("no JSON: {error}"));
+    let Value::Object(mut response) = answer["response"].take() else { panic!("no response: {answer}") };
+    assert_eq!(answer, json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": null}));
+
+    let mut take = |field| response.remove(field);
+    assert_eq!((take("uid"), take("allowed")), (Some(json!(uid)), Some(json!(true))));
+    let patch = take("patch").map(|patch| {
+        let patch = BASE64_STANDARD.decode(patch.as_str().expect("a text")).expect("base64");
+        serde_json::from_slice::<Value>(&patch).expect("a patch is JSON")
+    });
+    assert_eq!(take("patchType"), patch.is_some().then(|| json!("JSONPatch")));
+    assert_eq!(patch, decision.patch.as_ref().map(|patch| json!(patch)));
+    for warning in take("warnings").iter().flat_map(|warnings| warnings.as_array().expect("a list")) {
+        let warning = warning.as_str().expect("a text");
+        assert!(!warning.contains(char::is_control) && warning.chars().count() <= 256, "{warning:?}");
+    }
+    let Some(Value::Object(annotations)) = take("auditAnnotations") else { panic!("no reason") };
+    assert!(annotations.values().all(Value::is_string), "{annotations:?}");
+    let reason = Reason::ALL.iter().find(|reason| annotations["reason"] == reason.as_str());
+    assert_eq!(reason, Some(&decision.reason));
+    assert!(response.is_empty(), "{response:?}");
+}

@@ -1,0 +1,25 @@
+//! `colocate serve` as a process of its own, and the ways to talk to it.
+
+#![allow(dead_code, unused_imports, reason = "each of its users uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "it fails by panicking")]
+
+mod connection;
+mod server;
+
+pub(crate) use connection::{Answer, Connection};
+pub(crate) use server::{NAME, Server};
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Longer than anything takes, and shorter than a person waits for a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_colocate"))
+}
+
+pub(crate) fn manifests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/mysql")
+}
