@@ -33,6 +33,7 @@ pub mod admin;
 pub mod claims;
 pub mod cli;
 pub mod cluster;
+pub mod companion;
 pub mod config;
 pub mod duration;
 pub mod engine;
