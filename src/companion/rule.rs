@@ -117,15 +117,15 @@ rules! {
         /// Stork leaves sharedv4 service volumes, which ReadWriteMany claims are by default, out of this rule without a word.
         EXTENDER;
     LocalOnlySeveral "HC015" Warning "preferLocalNodeOnly with several claims that nothing keeps together",
-        /// One node must hold a replica of every volume, which only a VolumePlacementStrategy with volumeAffinity sees to; where
+        /// One node must hold a replica of every volume, which only a VolumePlacementStrategy with `volumeAffinity` sees to; where
         /// there is none, the pod stays Pending for ever.
         STRATEGIES;
     DisabledShared "HC016" Warning "disableHyperconvergence on a pod with a shared volume",
-        /// By the documentation, the class' preferRemoteNode and preferRemoteNodeOnly are ignored then; by Stork's code, the
+        /// By the documentation, the class' `preferRemoteNode` and `preferRemoteNodeOnly` are ignored then; by Stork's code, the
         /// second is still enforced where Stork schedules the pod.
         DOCUMENTATION;
     RemoteOnlyCancelled "HC017" Error "preferRemoteNode: false cancels preferRemoteNodeOnly",
-        /// preferRemoteNode: false turns anti-hyperconvergence off for the volume, and with it the hard rule.
+        /// `preferRemoteNode: "false"` turns anti-hyperconvergence off for the volume, and with it the hard rule.
         REMOTE;
     RemoteNotShared "HC018" Warning "preferRemoteNode and preferRemoteNodeOnly are for shared volumes",
         /// Stork reads both for sharedv4 service volumes and ignores them for all others.

@@ -65,13 +65,10 @@ pub fn denial(report: &Report) -> Option<String> {
     }
     let mut findings: Vec<_> = report.findings.iter().filter(|finding| finding.severity > Severity::Info).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let count = findings.len();
-    let mut text =
-        format!("{count} {} in the hyperconvergence annotations:", if count == 1 { "problem" } else { "problems" });
-    for finding in findings {
-        text += &format!("\n- {}: {finding}", finding.severity);
-    }
-    Some(text)
+    let problems = if findings.len() == 1 { "problem" } else { "problems" };
+    let head = format!("{} {problems} in the hyperconvergence annotations:", findings.len());
+    let lines = findings.iter().map(|finding| format!("- {}: {finding}", finding.severity));
+    Some([head].into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl<'c> Case<'c> {
             self.check_local_only(site, is_set(DISABLE_HYPERCONVERGENCE));
         }
         if is_set(DISABLE_HYPERCONVERGENCE) {
-            self.check_disabled(site.path.key(DISABLE_HYPERCONVERGENCE));
+            self.check_disabled(&site.path.key(DISABLE_HYPERCONVERGENCE));
         }
         self.check_opt_out(site);
     }
@@ -91,13 +91,12 @@ impl<'c> Case<'c> {
         let ours: Vec<_> = self.of_portworx().collect();
         let unknown = self.first_unknown();
         if ours.is_empty() {
-            match &unknown {
-                Some(why) => self.cannot_check(Rule::LocalOnlyWithoutClaim, path.clone(), why.clone()),
-                None => {
-                    let message = "the pod mounts no volume of Portworx, which is all that it is about".to_owned();
-                    let remedy = "take it out, or mount a claim whose class is Portworx'";
-                    self.find(Rule::LocalOnlyWithoutClaim, path.clone(), Part::Key, message, remedy);
-                }
+            if let Some(why) = &unknown {
+                self.cannot_check(Rule::LocalOnlyWithoutClaim, path.clone(), why.clone());
+            } else {
+                let message = "the pod mounts no volume of Portworx, which is all that it is about".to_owned();
+                let remedy = "take it out, or mount a claim whose class is Portworx'";
+                self.find(Rule::LocalOnlyWithoutClaim, path.clone(), Part::Key, message, remedy);
             }
         }
         self.check_shared(Rule::LocalOnlyShared, path, &ours, |names| {
@@ -122,9 +121,9 @@ impl<'c> Case<'c> {
         }
     }
 
-    fn check_disabled(&mut self, path: FieldPath) {
+    fn check_disabled(&mut self, path: &FieldPath) {
         let ours: Vec<_> = self.of_portworx().collect();
-        self.check_shared(Rule::DisabledShared, &path, &ours, |names| {
+        self.check_shared(Rule::DisabledShared, path, &ours, |names| {
             let message = format!("for {names}, a sharedv4 service volume, the class' preferRemoteNode and preferRemoteNodeOnly are ignored with it, says the documentation");
             (message, "to turn anti-hyperconvergence off, write preferRemoteNode: \"false\" on the class or the claim instead".to_owned())
         });
@@ -179,9 +178,6 @@ impl<'c> Case<'c> {
 fn list<'c>(claims: impl Iterator<Item = &'c ClaimRef<'c>>) -> String {
     let names: Vec<_> = claims.map(ToString::to_string).collect();
     let more = names.len().saturating_sub(LISTED);
-    let mut text = names[..names.len() - more].join(", ");
-    if more > 0 {
-        text += &format!(" and {more} more");
-    }
-    text
+    let shown = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
