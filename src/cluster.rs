@@ -14,6 +14,7 @@ mod report;
 mod request;
 mod seats;
 mod snapshot;
+mod strategies;
 mod trust;
 mod watch;
 

@@ -20,12 +20,14 @@ mod rules;
 mod severity;
 mod subject;
 mod telling;
+mod validation;
 
 pub use facts::{Facts, MountedClaim, Strategies};
 pub use finding::{Finding, Part, Report, Unchecked};
 pub use path::{FieldPath, Step};
 pub use review::{Review, Reviewed};
-pub use rule::Rule;
+pub use rule::{NoSuchRule, Rule};
 pub use severity::{Level, Severities, Severity};
 pub use subject::{Kind, Subject};
 pub use telling::{denial, warnings};
+pub use validation::{Enforcement, Validation};

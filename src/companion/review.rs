@@ -4,9 +4,6 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-use super::facts::Facts;
-use super::finding::Report;
-use super::severity::Severities;
 use super::subject::{Kind, Subject};
 use crate::engine::{API_VERSION, KIND, Kind as ReviewKind, Malformed, Operation, Policy, Text, expect, object};
 
@@ -144,22 +141,5 @@ impl<'a> Review<'a> {
     /// What is done to the object.
     pub fn operation(&self) -> Operation {
         self.operation
-    }
-}
-
-impl Subject<'_> {
-    /// What is wrong with it that was not wrong with what it was before: `old`, with what is known of its surroundings.
-    pub fn check_change(
-        &self,
-        old: Option<(&Subject<'_>, &Facts)>,
-        policy: &Policy,
-        severities: &Severities,
-        facts: &Facts,
-    ) -> Report {
-        let report = self.check(policy, severities, facts);
-        match old {
-            Some((old, facts)) => report.since(&old.check(policy, severities, facts)),
-            None => report,
-        }
     }
 }

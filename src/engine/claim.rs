@@ -52,6 +52,14 @@ pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<Claim
 }
 
 impl<'r> ClaimRef<'r> {
+    /// The name of a claim that there is, or that others will make.
+    pub fn name(&self) -> Option<&'r str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Template { .. } | Self::Inline { .. } => None,
+        }
+    }
+
     /// Who owns it, as far as `inventory` knows; `namespace` is that of the pod.
     pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
         match self {
