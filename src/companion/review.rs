@@ -143,3 +143,123 @@ impl<'a> Review<'a> {
         self.operation
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn review(operation: &str, kind: &Value, object: Value) -> Value {
+        json!({
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": "1",
+                "kind": kind,
+                "operation": operation,
+                "namespace": "shop",
+                "userInfo": { "username": "kim" },
+                "object": object,
+            },
+        })
+    }
+
+    fn deployments() -> Value {
+        json!({ "group": "apps", "version": "v1", "kind": "Deployment" })
+    }
+
+    fn created(metadata: &Value) -> Value {
+        review("CREATE", &deployments(), json!({ "metadata": metadata, "spec": {} }))
+    }
+
+    fn with(mut review: Value, pointer: &str, value: Value) -> Value {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        review.pointer_mut(parent).unwrap()[key] = value;
+        review
+    }
+
+    /// Why the object is passed over; `checked`, if it is not.
+    fn outcome(review: &Value) -> Result<&'static str, String> {
+        let (policy, body) = (Policy::default(), review.to_string());
+        let review = Review::parse(body.as_bytes()).map_err(|error| error.to_string())?;
+        match review.examine(&policy) {
+            Ok(Reviewed::Passed(why)) => Ok(why),
+            Ok(Reviewed::Checked { old: None, .. }) => Ok("checked"),
+            Ok(Reviewed::Checked { old: Some(_), .. }) => Ok("checked with what it was"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn what_controllers_make_and_what_is_on_its_way_out_is_passed_over() {
+        let owner = |api_version: &str, kind: &str, controller: bool| {
+            let owner =
+                json!({ "apiVersion": api_version, "kind": kind, "name": "x", "uid": "2", "controller": controller });
+            created(&json!({ "ownerReferences": [owner] }))
+        };
+        let plain = created(&json!({}));
+        let pods = json!({ "group": "", "version": "v1", "kind": "Pod" });
+        let owned = with(owner("apps/v1", "ReplicaSet", true), "/request/kind", pods.clone());
+        for (review, expected) in [
+            (plain.clone(), "checked"),
+            (owned, "controller-owned"),
+            (owner("apps/v1beta9", "Deployment", true), "controller-owned"),
+            (owner("example.com/v1", "Database", true), "checked"),
+            (owner("apps/v1", "ReplicaSet", false), "checked"),
+            (owner("example.com/v1", "ReplicaSet", true), "checked"),
+            (
+                with(
+                    plain.clone(),
+                    "/request/userInfo",
+                    json!({"username": "system:serviceaccount:kube-system:deployment-controller"}),
+                ),
+                "control-plane",
+            ),
+            (
+                with(plain.clone(), "/request/userInfo", json!({"username": "system:serviceaccount:shop:kube-system"})),
+                "checked",
+            ),
+            (with(plain.clone(), "/request/userInfo", Value::Null), "checked"),
+            (created(&json!({ "deletionTimestamp": "2026-11-25T00:00:00Z" })), "terminating"),
+            (created(&json!({ "deletionTimestamp": null })), "checked"),
+            (with(plain.clone(), "/request/subResource", "scale".into()), "unsupported-operation"),
+            (with(plain.clone(), "/request/operation", "DELETE".into()), "unsupported-operation"),
+            (with(plain, "/request/kind", json!({"group": "", "version": "v1", "kind": "Secret"})), "unsupported-kind"),
+        ] {
+            assert_eq!(outcome(&review).as_deref(), Ok(expected), "{review}");
+        }
+    }
+
+    #[test]
+    fn an_update_is_held_against_what_was_there() {
+        let update = with(created(&json!({})), "/request/operation", "UPDATE".into());
+        let old = with(update.clone(), "/request/oldObject", json!({ "metadata": {} }));
+        assert_eq!(outcome(&old).as_deref(), Ok("checked with what it was"));
+        assert_eq!(outcome(&update).as_deref(), Ok("checked"));
+        assert_eq!(outcome(&with(update, "/request/oldObject", json!([]))).as_deref(), Ok("checked"));
+    }
+
+    #[test]
+    fn what_is_no_review_is_refused_and_never_denied() {
+        let plain = created(&json!({}));
+        for (review, part) in [
+            (json!([]), "expected an object or null"),
+            (Value::Null, "kind is missing"),
+            (
+                with(plain.clone(), "/apiVersion", "admission.k8s.io/v1beta1".into()),
+                "apiVersion is `admission.k8s.io/v1beta1`",
+            ),
+            (with(plain.clone(), "/kind", "Pod".into()), "kind is `Pod`"),
+            (with(plain.clone(), "/request", Value::Null), "missing field `request`"),
+            (with(plain.clone(), "/request/uid", "".into()), "missing field `request.uid`"),
+            (with(plain.clone(), "/request/operation", "create".into()), "unknown variant `create`"),
+            (with(plain.clone(), "/request/object", Value::Null), "missing field `request.object`"),
+            (with(plain, "/request/object", json!({ "spec": { "template": [] } })), "invalid type: sequence"),
+        ] {
+            let error = outcome(&review).unwrap_err();
+            assert!(error.starts_with("the body is no AdmissionReview") && error.contains(part), "{part}: {error}");
+        }
+        assert!(Review::parse(b"{} trailing").is_err());
+    }
+}
