@@ -91,6 +91,9 @@ impl Condition {
                 missing.remove(self.name);
             }
         }
+        if missing.is_empty() {
+            tracing::info!("ready");
+        }
     }
 }
 

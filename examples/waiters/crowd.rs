@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
-use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, pair};
+use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 
 /// How many come at once, and how often that is.
 const AT_ONCE: u32 = 500;
@@ -64,11 +64,11 @@ struct Users {
 
 pub(crate) async fn measure(control_plane: &ControlPlane) -> Vec<Crowd> {
     Namespace::within(control_plane, "users");
-    let account = |name: &str, rules| Account::new(control_plane, "users", name, rules);
-    let reader = Api::of(&account("reader", &[("", "configmaps", &["get"])])).await;
+    let account = |name: &str, rule| Account::new(control_plane, "users", name, &[rule]);
+    let reader = Api::of(&account("reader", Rule::new("", "configmaps", &["get"]))).await;
     let mut makers = Vec::new();
     for number in 0..MAKERS {
-        makers.push(Api::of(&account(&format!("maker-{number}"), &[("", "pods", &["create"])])).await);
+        makers.push(Api::of(&account(&format!("maker-{number}"), Rule::new("", "pods", &["create"]))).await);
     }
     let users = Users { makers, reader };
     let bounded = Scene::new(control_plane, "bounded", "");

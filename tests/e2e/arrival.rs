@@ -26,7 +26,7 @@ const LEAD: u64 = 500;
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// Whoever makes pods and claims in the test.
-const CLIENTS: &[Rule] = &[("", "pods", &["create"]), ("", "persistentvolumeclaims", &["create"])];
+const CLIENTS: &[Rule] = &[Rule::new("", "pods", &["create"]), Rule::new("", "persistentvolumeclaims", &["create"])];
 
 /// When the two of a pair are made, from the moment on at which they are to be made.
 #[derive(Clone, Copy, Debug)]

@@ -24,5 +24,6 @@ mod outage;
 mod picture;
 mod rights;
 mod scheduler;
+mod trust;
 mod volumes;
 mod waiters;

@@ -3,8 +3,10 @@
 use crate::harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, Rule, pair};
 
 /// All but what `StorageClasses` need.
-const WITHOUT_CLASSES: &[Rule] =
-    &[("", "persistentvolumeclaims", &["get", "list", "watch"]), ("coordination.k8s.io", "leases", &["get"])];
+const WITHOUT_CLASSES: &[Rule] = &[
+    Rule::new("", "persistentvolumeclaims", &["get", "list", "watch"]),
+    Rule::new("coordination.k8s.io", "leases", &["get"]),
+];
 
 #[test]
 fn a_right_that_is_missing_is_named_and_nothing_else_is_needed_when_it_is_granted() {

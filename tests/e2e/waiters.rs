@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use hyper::StatusCode;
 
-use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, pair};
+use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 
 const PODS: usize = 500;
 
@@ -19,11 +19,11 @@ async fn of_500_pods_that_wait_in_vain_all_are_admitted_with_a_warning_and_nobod
     let namespaces = NAMESPACES.map(|name| Namespace::within(&control_plane, name));
     let colocate = Colocate::start(&control_plane, NAMESPACES[0], "");
     colocate.admit(namespaces[0].kubectl(), Namespaces::Only(&NAMESPACES));
-    let account = |name: &str, rules| Account::new(&control_plane, NAMESPACES[0], name, rules);
-    let reader = Api::of(&account("reader", &[("", "configmaps", &["get"])])).await;
+    let account = |name: &str, rule| Account::new(&control_plane, NAMESPACES[0], name, &[rule]);
+    let reader = Api::of(&account("reader", Rule::new("", "configmaps", &["get"]))).await;
     let mut makers = Vec::new();
     for number in 0..MAKERS {
-        makers.push(Api::of(&account(&format!("maker-{number}"), &[("", "pods", &["create"])])).await);
+        makers.push(Api::of(&account(&format!("maker-{number}"), Rule::new("", "pods", &["create"]))).await);
     }
 
     let pods = join_all((0..PODS).map(|number| {

@@ -1,10 +1,9 @@
-//! A colocate process, with its certificate, its configuration and its log.
+//! A colocate process, with its log and what it answers.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use colocate::probe::Client;
@@ -12,20 +11,22 @@ use serde::Deserialize;
 
 use super::control_plane::ControlPlane;
 use super::kubectl::Kubectl;
+use super::launch::{Certificate, Launch};
 use super::lines::Lines;
-use super::webhook::{Namespaces, SERVICE, Webhook};
+use super::webhook::{Authority, Namespaces, Webhook};
 use super::{Account, COLOCATE, Namespace, PATIENCE};
 
 /// A colocate that runs for as long as this value lives.
 pub(crate) struct Colocate {
     /// The namespace of the Service that its certificate is for.
-    home: String,
-    port: u16,
+    pub(super) home: String,
+    pub(super) port: u16,
     /// Where it answers probes and scrapes.
-    admin: SocketAddr,
-    authority: String,
-    log: Lines,
-    process: Child,
+    pub(super) admin: SocketAddr,
+    /// Whom its clients trust.
+    pub(super) authority: Authority,
+    pub(super) log: Lines,
+    pub(super) process: Child,
 }
 
 /// The line of its log that tells of a decision.
@@ -42,13 +43,6 @@ pub(crate) struct Decided {
     /// What was found of each claim.
     #[serde(default)]
     pub(crate) claims: String,
-}
-
-/// The line of its log that tells where it listens.
-#[derive(Deserialize)]
-struct Serving {
-    listen: SocketAddr,
-    admin: SocketAddr,
 }
 
 impl Colocate {
@@ -83,36 +77,23 @@ impl Colocate {
     }
 
     fn launch(account: &Account, control_plane: &ControlPlane, home: &str, config: &str, log_level: &str) -> Self {
-        let dir = control_plane.dir().join("colocate").join(home);
-        issue_certificate(&dir, home);
-        let config_file = dir.join("config.yaml");
-        fs::write(&config_file, config).expect("the folder is there");
-
-        let mut process = control_plane
-            .command(&program())
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--log-format", "json", "--log-level", log_level])
-            .arg("--config")
-            .arg(config_file)
-            .arg("--tls-cert")
-            .arg(dir.join("tls.crt"))
-            .arg("--tls-key")
-            .arg(dir.join("tls.key"))
-            .env("KUBECONFIG", account.kubeconfig())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the control plane was built");
-        let log = Lines::of(process.stderr.take().expect("it is piped"));
-        let serving: Serving = log.wait_for("colocate's address", |line| message(line, "serving"));
-        let authority = fs::read_to_string(dir.join("ca.crt")).expect("it was issued");
-        let Serving { listen, admin } = serving;
-        Self { home: home.to_owned(), port: listen.port(), admin, authority, log, process }
+        let launch = Launch {
+            control_plane,
+            account,
+            home,
+            replica: "one",
+            config,
+            log_level,
+            certificate: Certificate::Issued,
+        };
+        launch.go()
     }
 
     /// Registers it for these namespaces, that of `kubectl` among them, and returns when the API server asks it and it
-    /// has an answer.
+    /// has an answer. One that keeps the `caBundle` itself is registered without one.
     pub(crate) fn admit(&self, kubectl: &Kubectl, namespaces: Namespaces<'_>) {
-        let webhook = Webhook { home: &self.home, namespaces, port: self.port, authority: &self.authority };
+        let bundle = self.authority.told();
+        let webhook = Webhook { home: &self.home, namespaces, port: self.port, bundle: bundle.as_deref() };
         kubectl.feed("create -f -", &webhook.manifest());
         let began = Instant::now();
         while !self.decisions().iter().any(Decided::is_probe) {
@@ -164,10 +145,42 @@ impl Colocate {
         metrics.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default()
     }
 
-    /// Whoever asks it directly, as the API server does.
+    /// Where it answers reviews, on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it answers probes and scrapes.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Whoever asks it directly, as the API server does: with the trust of this moment.
     pub(crate) fn client(&self, timeout: Duration) -> Client {
-        let target = format!("https://localhost:{}", self.port).parse().expect("it is a URL");
-        Client::new(target, self.authority.as_bytes(), timeout).expect("it issued the certificate")
+        self.authority.client(self.port, timeout)
+    }
+
+    /// Whether it says that it is ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.admin("/readyz").starts_with("HTTP/1.1 200 ")
+    }
+
+    /// Returns when it is ready.
+    pub(crate) fn wait_until_ready(&self) {
+        self.wait_for_message("ready", 1);
+    }
+
+    /// Sends a signal to it, by its name: `TERM`, `KILL`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args(["-s", signal, &self.pid()]).status().expect("every Linux has it");
+        assert!(status.success(), "kill -s {signal}: {status}");
+    }
+
+    /// Its exit code, once it has ended; of one that a signal ended, 128 and the number of the signal.
+    pub(crate) fn wait(&mut self) -> i32 {
+        self.log.wait_for_end("colocate");
+        let status = self.process.wait().expect("it is a child of ours");
+        status.code().expect("who started it tells of signals as exit codes")
     }
 
     /// The memory that it has in RAM, in bytes.
@@ -237,7 +250,7 @@ impl Decided {
 }
 
 /// The fields of a line of the log with that message.
-fn message<T: for<'de> Deserialize<'de>>(line: &str, message: &str) -> Option<T> {
+pub(super) fn message<T: for<'de> Deserialize<'de>>(line: &str, message: &str) -> Option<T> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     (line["message"] == message).then(|| serde_json::from_value(line)).and_then(Result::ok)
 }
@@ -255,24 +268,4 @@ spec:
   volumes: [{{name: data, csi: {{driver: pxd.portworx.com}}}}]
 "
     )
-}
-
-fn issue_certificate(dir: &Path, home: &str) {
-    fs::create_dir_all(dir).expect("the control plane's folder is ours");
-    let output = Command::new(program())
-        .args(["certs", "--name", &format!("{SERVICE}.{home}.svc"), "--dir"])
-        .arg(dir)
-        .output()
-        .expect("colocate was built");
-    assert!(output.status.success(), "colocate certs: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The program under test. Cargo tells tests where it is; an example lies in a folder beside it.
-fn program() -> PathBuf {
-    if let Some(path) = option_env!("CARGO_BIN_EXE_colocate") {
-        return path.into();
-    }
-    let example = std::env::current_exe().expect("Linux tells where a program is");
-    let profile = example.ancestors().nth(2).expect("an example is in the folder `examples`");
-    profile.join("colocate")
 }

@@ -58,6 +58,14 @@ impl Lines {
         picked.unwrap_or_else(|| panic!("{what} did not come; what came:\n{}", self.so_far().join("\n")))
     }
 
+    /// Returns when there will be no more.
+    pub(crate) fn wait_for_end(&self, whose: &str) {
+        let waited = self.0.grew.wait_timeout_while(self.lock(), PATIENCE, |so_far| !so_far.ended);
+        let (so_far, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(so_far);
+        assert!(!waited.timed_out(), "{whose} did not end; what it said:\n{}", self.so_far().join("\n"));
+    }
+
     /// Gives each line to `take` as it comes, until there will be no more.
     pub(crate) fn follow(&self, mut take: impl FnMut(&str)) {
         for index in 0.. {

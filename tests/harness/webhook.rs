@@ -1,7 +1,15 @@
 //! colocate as the API server knows it: a `MutatingWebhookConfiguration` and the Service that it names.
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use colocate::probe::Client;
+
+use super::Object;
+use super::kubectl::Kubectl;
 
 /// The name of the one webhook, which is the prefix of its audit annotations.
 pub(crate) const WEBHOOK: &str = "mutate.colocate.test";
@@ -9,16 +17,29 @@ pub(crate) const WEBHOOK: &str = "mutate.colocate.test";
 /// The name of its Service, and so the first part of the name in its certificate.
 pub(super) const SERVICE: &str = "colocate";
 
+/// The name of the configuration, of either kind, whose Service is in the namespace `home`.
+pub(crate) fn configuration(home: &str) -> String {
+    format!("zz-colocate-{home}")
+}
+
 /// A registration. Nothing but the namespace is filtered by the API server: every call of a test reaches colocate.
-pub(super) struct Webhook<'a> {
+pub(crate) struct Webhook<'a> {
     /// The namespace of the Service.
-    pub(super) home: &'a str,
+    pub(crate) home: &'a str,
     /// Whose objects are sent.
-    pub(super) namespaces: Namespaces<'a>,
+    pub(crate) namespaces: Namespaces<'a>,
     /// The port on this machine.
-    pub(super) port: u16,
-    /// The certificate authority, in PEM.
-    pub(super) authority: &'a str,
+    pub(crate) port: u16,
+    /// Certificate authorities, in PEM; without any, there is no such key.
+    pub(crate) bundle: Option<&'a str>,
+}
+
+/// Whom the clients of a colocate trust.
+pub(crate) enum Authority {
+    /// Those in a file, which a registration is told.
+    Told(PathBuf),
+    /// Those that the live configuration carries, because colocate wrote them there.
+    Live { kubectl: Kubectl, configuration: String },
 }
 
 /// Namespaces by their names.
@@ -33,7 +54,8 @@ impl Webhook<'_> {
     /// production, and HTTP/2 to a URL on its own machine.
     pub(super) fn manifest(&self) -> String {
         let Self { home, port, .. } = self;
-        let bundle = STANDARD.encode(self.authority);
+        let name = configuration(home);
+        let bundle = self.bundle.map(|pem| format!("\n    caBundle: {}", STANDARD.encode(pem))).unwrap_or_default();
         let (operator, names) = match self.namespaces {
             Namespaces::Only(names) => ("In", names.join(", ")),
             Namespaces::AllBut(names) => ("NotIn", names.join(", ")),
@@ -46,12 +68,11 @@ spec: {{type: ExternalName, externalName: localhost}}
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
-metadata: {{name: zz-colocate-{home}}}
+metadata: {{name: {name}}}
 webhooks:
 - name: {WEBHOOK}
   clientConfig:
-    service: {{namespace: {home}, name: {SERVICE}, path: /mutate, port: {port}}}
-    caBundle: {bundle}
+    service: {{namespace: {home}, name: {SERVICE}, path: /mutate, port: {port}}}{bundle}
   namespaceSelector:
     matchExpressions:
     - {{key: kubernetes.io/metadata.name, operator: {operator}, values: [{names}]}}
@@ -80,4 +101,37 @@ webhooks:
 "
         )
     }
+}
+
+impl Authority {
+    /// What a registration is told; `None` where it is none of its business.
+    pub(super) fn told(&self) -> Option<String> {
+        match self {
+            Self::Told(file) => Some(fs::read_to_string(file).expect("it was issued")),
+            Self::Live { .. } => None,
+        }
+    }
+
+    /// Who trusts them as they are now, and asks at that port of this machine.
+    pub(crate) fn client(&self, port: u16, timeout: Duration) -> Client {
+        let pem = match self {
+            Self::Told(_) => self.told().unwrap_or_default(),
+            Self::Live { kubectl, configuration } => {
+                let live = kubectl.object(&format!("get mutatingwebhookconfiguration/{configuration}"));
+                bundles(&live).first().cloned().flatten().unwrap_or_default()
+            }
+        };
+        let target = format!("https://localhost:{port}").parse().expect("it is a URL");
+        Client::new(target, pem.as_bytes(), timeout).expect("there are certificates, and they are read")
+    }
+}
+
+/// The bundle of each entry of a configuration, in PEM; `None` for one that has no such key.
+pub(crate) fn bundles(configuration: &Object) -> Vec<Option<String>> {
+    let entries = configuration.0["webhooks"].as_array().into_iter().flatten();
+    let bundle = |entry: &serde_json::Value| {
+        let pem = STANDARD.decode(entry["clientConfig"]["caBundle"].as_str()?).expect("the API server checked it");
+        Some(String::from_utf8_lossy(&pem).into_owned())
+    };
+    entries.map(bundle).collect()
 }
