@@ -65,7 +65,7 @@ pub struct Cluster {
     seats: Arc<Seats>,
     /// Claims, by namespace and name, that were waited for in vain.
     in_vain: Arc<Memory<(String, String)>>,
-    /// Claims that the log has told to be missing.
+    /// Claims that the log has told to be missing, and (without a namespace) what else it does not tell each time.
     told: Arc<Memory<(String, String)>>,
     metrics: Arc<Metrics>,
     readiness: Readiness,

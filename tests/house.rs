@@ -14,11 +14,12 @@ fn room(name: &str) -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         let Ok(entries) = folder.read_dir() else { continue };
         for path in entries.map(|entry| entry.expect("a folder can be read").path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.file_name().is_none_or(|name| name != "tests.rs") {
-                // Tests may borrow from other rooms.
-                files.push(path);
+            // Tests may borrow from other rooms.
+            let is_tests = path.file_stem().is_some_and(|name| name == "tests");
+            match (is_tests, path.is_dir()) {
+                (true, _) => {}
+                (false, true) => folders.push(path),
+                (false, false) => files.push(path),
             }
         }
     }

@@ -11,15 +11,11 @@ use tokio::time::timeout;
 use super::Cluster;
 use super::request::{self, Unanswered};
 use crate::companion::Strategies;
-use crate::engine::one_line;
 use crate::storage::{Named, Object as _};
 
 const RESOURCE: &str = "volumeplacementstrategies";
 const GROUP: &str = "portworx.io";
 const PATH: &str = "/apis/portworx.io/v1beta2/volumeplacementstrategies";
-
-/// As much of a reason as a warning has room for.
-const ENOUGH: usize = 160;
 
 #[derive(Deserialize)]
 struct List<'a> {
@@ -43,13 +39,18 @@ pub(super) async fn list(client: &Client) -> Result<Strategies, Unanswered> {
 }
 
 impl Cluster {
-    /// Those that there are, as far as is known within `patience`.
+    /// Those that there are, as far as is known within `patience`. Why they are not known is for the log: who makes a class
+    /// or a claim can do nothing about it.
     pub(crate) async fn placement_strategies(&self, patience: Duration) -> Strategies {
         let why = match timeout(patience, list(&self.client)).await {
             Ok(Ok(strategies)) => return strategies,
-            Ok(Err(failure)) => one_line(&failure.to_string(), ENOUGH),
-            Err(_) => format!("the API server did not answer within {} ms", patience.as_millis()),
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => format!("the API server did not list them within {} ms", patience.as_millis()),
         };
-        Strategies::Some { known: BTreeSet::new(), why }
+        // Once in a while, and not for each object.
+        if self.told.add((String::new(), RESOURCE.to_owned()), ()) {
+            tracing::warn!(why, "which VolumePlacementStrategies there are is not known");
+        }
+        Strategies::Some { known: BTreeSet::new(), why: "colocate cannot list them; its log says why".to_owned() }
     }
 }

@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    fn review(operation: &str, kind: &Value, object: Value) -> Value {
+    fn review(operation: &str, kind: &Value, object: &Value) -> Value {
         json!({
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn created(metadata: &Value) -> Value {
-        review("CREATE", &deployments(), json!({ "metadata": metadata, "spec": {} }))
+        review("CREATE", &deployments(), &json!({ "metadata": metadata, "spec": {} }))
     }
 
     fn with(mut review: Value, pointer: &str, value: Value) -> Value {
@@ -200,10 +200,10 @@ mod tests {
         };
         let plain = created(&json!({}));
         let pods = json!({ "group": "", "version": "v1", "kind": "Pod" });
-        let owned = with(owner("apps/v1", "ReplicaSet", true), "/request/kind", pods.clone());
+        let of_replica_set = with(owner("apps/v1", "ReplicaSet", true), "/request/kind", pods);
         for (review, expected) in [
             (plain.clone(), "checked"),
-            (owned, "controller-owned"),
+            (of_replica_set, "controller-owned"),
             (owner("apps/v1beta9", "Deployment", true), "controller-owned"),
             (owner("example.com/v1", "Database", true), "checked"),
             (owner("apps/v1", "ReplicaSet", false), "checked"),

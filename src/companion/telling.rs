@@ -23,7 +23,7 @@ impl fmt::Display for Finding {
 impl fmt::Display for Unchecked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, path, why, .. } = self;
-        write!(f, "{rule}: {path}: {} could not be checked: {why}", rule.title())
+        write!(f, "{rule}: {path}: could not be checked: {why}")
     }
 }
 
@@ -133,10 +133,7 @@ mod tests {
         let report = Report { findings: Vec::new(), unchecked };
         assert_eq!(
             lines(&report),
-            [format!(
-                "colocate: HC014: a: {} could not be checked: claim `data` does not exist (nor could HC015)",
-                Rule::LocalOnlyShared.title()
-            )]
+            ["colocate: HC014: a: could not be checked: claim `data` does not exist (nor could HC015)"]
         );
     }
 
