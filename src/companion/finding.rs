@@ -50,7 +50,12 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What could not be checked.
     pub unchecked: Vec<Unchecked>,
+    /// Whether there is more of the one or the other than is listed here.
+    pub cut: bool,
 }
+
+/// As many findings of one object are listed; a person reads the first few, and an object with more was made to have them.
+pub(super) const MOST: usize = 200;
 
 impl Report {
     /// Without what `before`, an earlier state of the object, had already: a change that does not touch what a rule is about

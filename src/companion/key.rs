@@ -114,7 +114,7 @@ pub(super) enum Recognised<'k> {
     Key(Key<'k>),
     /// Read by nobody, and near a key that is.
     Misspelled { meant: String },
-    /// Read by nobody, behind Stork's prefix. The nearest key that exists may help.
+    /// Read by nobody, behind Stork's prefix or one near it. The nearest key that exists may help.
     Unknown { nearest: String },
     /// Nobody's business here.
     Foreign,
@@ -145,31 +145,22 @@ impl<'p> Keys<'p> {
         if behind.is_some_and(|rest| UNRELATED.contains(&rest)) {
             return Recognised::Foreign;
         }
-        if let Some(meant) = self.meant(name) {
-            return Recognised::Misspelled { meant };
+        let (prefix, own) = name.rsplit_once('/').unwrap_or(("", name));
+        if edits(prefix, PREFIX.trim_end_matches('/'), SMALL_EDIT_OF_PREFIX).is_none() {
+            let same = |key: &&&str| own.eq_ignore_ascii_case(key.trim_start_matches(PREFIX));
+            let meant = UNMISTAKABLE.iter().find(same);
+            return meant.map_or(Recognised::Foreign, |meant| Recognised::Misspelled { meant: (*meant).to_owned() });
         }
-        match behind {
-            Some(rest) => Recognised::Unknown { nearest: self.nearest(rest) },
-            None => Recognised::Foreign,
+        let near = self.candidates().filter_map(|candidate| Some((edits(own, candidate, SMALL_EDIT)?, candidate)));
+        match near.min_by_key(|(edits, _)| *edits) {
+            Some((_, meant)) => Recognised::Misspelled { meant: format!("{PREFIX}{meant}") },
+            None => Recognised::Unknown { nearest: self.nearest(own) },
         }
     }
 
     /// Whether a key is nobody's business here.
     pub(super) fn is_foreign(&self, name: &str) -> bool {
         self.recognise(name) == Recognised::Foreign
-    }
-
-    /// The key that `name` is a misspelling of.
-    fn meant(&self, name: &str) -> Option<String> {
-        let (prefix, own) = name.rsplit_once('/').map_or(("", name), |(prefix, own)| (prefix, own));
-        let stork = PREFIX.trim_end_matches('/');
-        let near_prefix = edits(prefix, stork, SMALL_EDIT_OF_PREFIX).is_some();
-        if !near_prefix {
-            let same = |key: &&&str| own.eq_ignore_ascii_case(key.trim_start_matches(PREFIX));
-            return UNMISTAKABLE.iter().find(same).map(ToString::to_string);
-        }
-        let near = self.candidates().filter_map(|candidate| Some((edits(own, candidate, SMALL_EDIT)?, candidate)));
-        near.min_by_key(|(edits, _)| *edits).map(|(_, candidate)| format!("{PREFIX}{candidate}"))
     }
 
     fn nearest(&self, own: &str) -> String {
@@ -254,7 +245,7 @@ mod tests {
             panic!("it is no key")
         };
         assert!(nearest.starts_with(PREFIX));
-        assert_eq!(recognised("stork.libopenstorage.com/nothing-like-it"), Recognised::Foreign);
+        assert!(matches!(recognised("stork.libopenstorage.com/nothing-like-it"), Recognised::Unknown { .. }));
         assert!(matches!(recognised("stork.libopenstorage.org/kdmpp"), Recognised::Misspelled { .. }));
         assert!(matches!(recognised(PREFIX), Recognised::Unknown { .. }));
     }

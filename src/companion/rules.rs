@@ -5,14 +5,20 @@ mod namespace;
 mod pods;
 mod storage;
 
+use std::collections::HashMap;
+
 use super::facts::{Facts, MountedClaim};
-use super::finding::{Finding, Part, Report, Unchecked};
+use super::finding::{Finding, MOST, Part, Report, Unchecked};
 use super::key::Keys;
 use super::path::FieldPath;
 use super::rule::Rule;
 use super::severity::Severities;
 use super::subject::{Kind, Subject};
 use crate::engine::{ClaimRef, Driver, Owner, Policy, one_line, parse_bool};
+
+/// How many keys of one map are looked at. The API server takes 256 KiB of annotations, which are fewer, unless their keys
+/// are too short to be one of Stork's; whoever sends more to this port, sends them to keep it busy.
+const MOST_KEYS: usize = 20_000;
 
 /// How many characters of a value are shown: enough to know it by.
 const ENOUGH: usize = 60;
@@ -27,6 +33,7 @@ impl Subject<'_> {
             keys: Keys::new(policy),
             portworx: policy.portworx(),
             subject: self,
+            templates: templates(&claims),
             claims: claims.iter().zip(&facts.claims).collect(),
             facts,
             report: Report::default(),
@@ -48,7 +55,7 @@ impl Subject<'_> {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.is_foreign(key) && *key != *policy.opt_out.namespace_label;
         let mut sites = self.sites.iter();
-        !self.names_a_strategy() && sites.all(|site| site.entries.iter().all(|(key, _)| foreign(key)))
+        !self.names_a_strategy() && sites.all(|site| site.entries.iter().take(MOST_KEYS).all(|(key, _)| foreign(key)))
     }
 }
 
@@ -61,20 +68,28 @@ struct Case<'c> {
     portworx: Driver,
     subject: &'c Subject<'c>,
     claims: Vec<(&'c ClaimRef<'c>, &'c MountedClaim)>,
+    /// Where among these the claim is that will be made of a template of that name.
+    templates: HashMap<&'c str, usize>,
     facts: &'c Facts,
     report: Report,
 }
 
 impl<'c> Case<'c> {
     fn find(&mut self, rule: Rule, path: FieldPath, part: Part, message: String, remedy: impl Into<String>) {
-        if let Some(severity) = self.severities.of(rule) {
+        let Some(severity) = self.severities.of(rule) else { return };
+        if self.report.findings.len() == MOST {
+            self.report.cut = true;
+        } else {
             let remedy = remedy.into();
             self.report.findings.push(Finding { rule, severity, message, remedy, path, part });
         }
     }
 
     fn cannot_check(&mut self, rule: Rule, path: FieldPath, why: String) {
-        if let Some(severity) = self.severities.of(rule) {
+        let Some(severity) = self.severities.of(rule) else { return };
+        if self.report.unchecked.len() == MOST {
+            self.report.cut = true;
+        } else {
             self.report.unchecked.push(Unchecked { rule, severity, why, path });
         }
     }
@@ -102,6 +117,14 @@ impl<'c> Case<'c> {
         let claims = self.claims.iter().copied();
         claims.filter(|(_, known)| self.is_portworx(known) == Some(true))
     }
+}
+
+fn templates<'c>(claims: &'c [ClaimRef<'c>]) -> HashMap<&'c str, usize> {
+    let templates = claims.iter().enumerate().filter_map(|(place, claim)| match claim {
+        ClaimRef::Template { name, .. } => Some((*name, place)),
+        ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,
+    });
+    templates.collect()
 }
 
 /// A boolean as it is written; one that does not parse is another rule's business.

@@ -9,6 +9,9 @@ use crate::engine::Warning;
 /// The API server cuts each warning at 256 characters where all of a request pass so many together, and drops those beyond.
 const MOST_TOGETHER: usize = 4_096;
 
+/// Said where an object has more findings than are listed.
+const MORE: &str = "and more: mend these first";
+
 /// Room for the line that says how many there are more.
 const LAST_LINE: usize = 128;
 
@@ -40,6 +43,9 @@ pub fn warnings(report: &Report) -> Vec<Warning> {
         let more = if rules.is_empty() { String::new() } else { format!(" (nor could {})", rules.join(", ")) };
         lines.push(Warning::whole(format_args!("{first}{more}")));
     }
+    if report.cut {
+        lines.push(Warning::whole(MORE));
+    }
     within_limits(lines)
 }
 
@@ -68,7 +74,8 @@ pub fn denial(report: &Report) -> Option<String> {
     let problems = if findings.len() == 1 { "problem" } else { "problems" };
     let head = format!("{} {problems} in the hyperconvergence annotations:", findings.len());
     let lines = findings.iter().map(|finding| format!("- {}: {finding}", finding.severity));
-    Some([head].into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
+    let more = report.cut.then(|| MORE.to_owned());
+    Some([head].into_iter().chain(lines).chain(more).collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
@@ -99,7 +106,7 @@ mod tests {
                 finding(Rule::OptOutHealth, Severity::Info, "two"),
                 finding(Rule::Misspelled, Severity::Error, "three"),
             ],
-            unchecked: Vec::new(),
+            ..Report::default()
         };
         assert_eq!(
             lines(&report),
@@ -130,7 +137,7 @@ mod tests {
             path: FieldPath::of(["a"]),
         };
         let unchecked = vec![open(Rule::LocalOnlyShared), open(Rule::LocalOnlySeveral), open(Rule::OptOutHealth)];
-        let report = Report { findings: Vec::new(), unchecked };
+        let report = Report { unchecked, ..Report::default() };
         assert_eq!(
             lines(&report),
             ["colocate: HC014: a: could not be checked: claim `data` does not exist (nor could HC015)"]
@@ -141,7 +148,7 @@ mod tests {
     fn there_are_no_more_than_the_api_server_passes_on() {
         let findings =
             (0..100).map(|n| finding(Rule::Misspelled, Severity::Error, &format!("{n}\n{}", "ä".repeat(200))));
-        let lines = lines(&Report { findings: findings.collect(), unchecked: Vec::new() });
+        let lines = lines(&Report { findings: findings.collect(), ..Report::default() });
         let length: usize = lines.iter().map(|line| line.chars().count()).sum();
         assert!(length <= 4_096 && lines.len() > 10, "{length} in {}", lines.len());
         let more = 101 - lines.len();

@@ -1,5 +1,6 @@
 //! What a pod, or a workload's pods, will ask of storage.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::driver::PORTWORX_IN_TREE;
@@ -36,10 +37,8 @@ pub enum ClaimRef<'r> {
 /// `<template>-<pod name>`), which takes the place of a volume of the same name.
 pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<ClaimRef<'r>> {
     let templates = object.claim_templates();
-    let volumes = spec.volumes().iter().filter(|volume| {
-        let replaced = templates.iter().any(|template| template.name() == Some(&volume.name));
-        !replaced
-    });
+    let names = Names::of(templates);
+    let volumes = spec.volumes().iter().filter(|volume| !names.contain(&volume.name));
     let volumes = volumes.map(|volume| match &volume.source {
         VolumeSource::Claim(name) => ClaimRef::Named(name),
         VolumeSource::Ephemeral(template) => ClaimRef::template(&volume.name, template),
@@ -49,6 +48,30 @@ pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<Claim
     volumes
         .chain(templates.iter().map(|template| ClaimRef::template(template.name().unwrap_or_default(), template)))
         .collect()
+}
+
+/// The names of claim templates. Of more than a few, a table is made: a StatefulSet could have 100,000, and as many volumes.
+enum Names<'r> {
+    Few(&'r [ClaimTemplate<'r>]),
+    Many(HashSet<&'r str>),
+}
+
+impl<'r> Names<'r> {
+    const FEW: usize = 16;
+
+    fn of(templates: &'r [ClaimTemplate<'r>]) -> Self {
+        if templates.len() <= Self::FEW {
+            return Self::Few(templates);
+        }
+        Self::Many(templates.iter().filter_map(ClaimTemplate::name).collect())
+    }
+
+    fn contain(&self, name: &str) -> bool {
+        match self {
+            Self::Few(templates) => templates.iter().any(|template| template.name() == Some(name)),
+            Self::Many(names) => names.contains(name),
+        }
+    }
 }
 
 impl<'r> ClaimRef<'r> {

@@ -37,10 +37,8 @@ impl<'c> Case<'c> {
 
     /// What is known of the claim, or the template of one, that a site belongs to.
     fn claim_at(&self, template: Option<&str>) -> Option<&'c MountedClaim> {
-        let name = template.unwrap_or_default();
-        let claim =
-            self.claims.iter().find(|(claim, _)| matches!(claim, ClaimRef::Template { name: own, .. } if *own == name));
-        claim.map(|(_, known)| *known)
+        let place = *self.templates.get(template.unwrap_or_default())?;
+        self.claims.get(place).map(|(_, known)| *known)
     }
 
     fn check_class(&mut self, site: &Site<'_>, own: &Settings) {

@@ -204,3 +204,25 @@ fn odd_objects_are_read_or_refused() {
         assert!(Subject::parse(text, kind).is_err(), "{text}");
     }
 }
+
+#[test]
+fn an_object_that_was_made_to_have_many_findings_has_no_more_than_are_read() {
+    let keys: Vec<_> = (0..5_000).map(|n| format!("stork.libopenstorage.org/unknown-{n}")).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
+    let report = check(&deployment(&pairs, &["data"]));
+    assert_eq!((report.findings.len(), report.cut), (200, true));
+    assert!(!check(&deployment(&pairs[..200], &["data"])).cut);
+}
+
+#[test]
+fn as_many_templates_of_claims_as_fit_a_request_are_each_found_by_their_name() {
+    let mut object = deployment(&[], &[]);
+    let claims = (0..20_000)
+        .map(|n| json!({ "metadata": { "name": format!("c{n}"), "annotations": { "placement_strategy": "apart" } } }));
+    object["spec"]["volumeClaimTemplates"] = claims.collect();
+    object["spec"]["template"]["spec"]["volumes"] = (0..20_000)
+        .map(|n| json!({ "name": format!("c{n}"), "persistentVolumeClaim": { "claimName": "x" } }))
+        .collect();
+    object["kind"] = "StatefulSet".into();
+    assert_eq!(check(&object), Report::default());
+}
