@@ -50,7 +50,7 @@ pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<Claim
         .collect()
 }
 
-/// The names of claim templates. Of more than a few, a table is made: a StatefulSet could have 100,000, and as many volumes.
+/// The names of claim templates. Of more than a few, a table is made: a `StatefulSet` could have 100,000, and as many volumes.
 enum Names<'r> {
     Few(&'r [ClaimTemplate<'r>]),
     Many(HashSet<&'r str>),

@@ -5,7 +5,7 @@ use crate::companion::facts::{MountedClaim, Shared, Strategies};
 use crate::companion::finding::Part;
 use crate::companion::rule::Rule;
 use crate::companion::subject::{Holder, Site};
-use crate::engine::{ClaimRef, Owner, Setting, Settings};
+use crate::engine::{Owner, Setting, Settings};
 
 /// The settings that Stork reads for volumes.
 const OF_STORK: [Setting; 3] =
