@@ -120,6 +120,11 @@ impl<'t> Manifest<'t> {
         self.lines.position(offset)
     }
 
+    /// The line in which these bytes begin, with carets below them, in two lines: `  2 | a: [` and `    |    ^`.
+    pub fn excerpt(&self, range: &Range<usize>) -> String {
+        self.lines.excerpt(range)
+    }
+
     /// Adds the object at `path`, or those in it if it is a list. An item of a list of one kind (a `PodList`) that names
     /// neither `apiVersion` nor `kind` is of that kind, as the API server has it.
     fn collect<'m>(
