@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 mod certs;
 mod generate;
+mod input;
+mod knowledge;
 mod mutate;
 mod paint;
 mod probe;

@@ -42,7 +42,7 @@ use watch::Watch;
 pub(crate) use arrival::Sought;
 pub use arrival::{Found, Question};
 pub use request::Unanswered;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Refused, Snapshot, SnapshotError};
 pub use trust::{Managed, Mounted, Source as TrustSource};
 
 /// A claim that was waited for in vain is not waited for again for so long: whoever makes its pods again and again must not

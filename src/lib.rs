@@ -19,7 +19,7 @@
 //! | [`probe`] | the other end of the wire: sends one review, or as many as are answered | `engine`, `duration` |
 //! | [`claims`] | the cluster's or the files', behind one question | `cluster`, `manifest`, `companion`, `engine`, `metrics` |
 //! | [`cluster`] | claims, classes and volumes as a cluster has them: watched or asked for, with the wait for a claim on its way; whether its schedulers are there; and trust, kept in a Secret and in the webhook configurations | `config`, `presence`, `companion`, `engine`, `storage`, `tls`, `readiness`, `tasks`, `metrics`, `duration` |
-//! | [`manifest`] | files: documents with the place of every byte, the one edit, and what they say of claims | `engine`, `storage` |
+//! | [`manifest`] | files: documents with the place of every byte, the one edit, where a finding is, and what they say of claims | `companion`, `engine`, `storage` |
 //! | `storage` | Kubernetes' storage objects, reduced to what ownership depends on | `engine` |
 //! | [`config`] | the configuration file, and the only home of defaults | `presence`, `companion`, `engine`, `tls`, `duration` |
 //! | [`presence`] | which drivers' schedulers are there, between who watches them and who asks | `engine` |

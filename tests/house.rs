@@ -102,7 +102,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "cluster",
         &["config", "presence", "companion", "engine", "storage", "tls", "readiness", "tasks", "metrics", "duration"],
     ),
-    ("manifest", &["engine", "storage"]),
+    ("manifest", &["companion", "engine", "storage"]),
     ("storage", &["engine"]),
     ("config", &["presence", "companion", "engine", "tls", "duration"]),
     ("presence", &["engine"]),

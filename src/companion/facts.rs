@@ -104,6 +104,24 @@ pub enum Strategies {
     },
 }
 
+impl Strategies {
+    /// The names that are known, where the kind is.
+    pub fn names(&self) -> Option<&BTreeSet<String>> {
+        match self {
+            Self::All(names) | Self::Some { known: names, .. } => Some(names),
+            Self::NotInstalled => None,
+        }
+    }
+
+    /// Adds one that is known to exist, or to be about to.
+    pub fn insert(&mut self, name: String) {
+        match self {
+            Self::All(names) | Self::Some { known: names, .. } => drop(names.insert(name)),
+            Self::NotInstalled => {}
+        }
+    }
+}
+
 impl Default for Strategies {
     fn default() -> Self {
         Self::Some { known: BTreeSet::new(), why: "no cluster is asked".to_owned() }
