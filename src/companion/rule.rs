@@ -49,6 +49,11 @@ macro_rules! rules {
                 match self { $(Self::$name => $id,)+ }
             }
 
+            /// A name of one word, as programs show it beside the id.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
             /// How much its findings matter, unless the configuration says otherwise.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity,)+ }
