@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Found, Question, Sought};
+use crate::companion::{MountedClaim, Strategies};
 use crate::engine::{ClaimRef, Inventory, Owner, Pending};
 use crate::metrics::Metrics;
 
@@ -61,6 +62,39 @@ impl Claims {
             _ => places.iter().for_each(|owner| metrics.looked_up(Found::of(owner).as_str())),
         }
         owners
+    }
+
+    /// What is known of claims, for a look at annotations that nobody waits for: from what is known, and from the volumes
+    /// that alone tell the owners of some.
+    pub async fn mounted(&self, namespace: &str, claims: &[ClaimRef<'_>], patience: Duration) -> Vec<MountedClaim> {
+        let known = self.mounted_now(namespace, claims);
+        let Self::Cluster(cluster) = self else { return known };
+        let open = claims.iter().zip(&known).filter(|(_, known)| is_incomplete(&known.owner));
+        let names: Vec<_> = open.filter_map(|(claim, _)| claim.name()).collect();
+        if names.is_empty() {
+            return known;
+        }
+        let question = Question { namespace, deadline: Instant::now() + patience.min(UNHURRIED), wait: Duration::ZERO };
+        cluster.owners(question, &names, |_| false).await;
+        self.mounted_now(namespace, claims)
+    }
+
+    /// The placement strategies that there are, as far as is known within `patience`.
+    pub async fn placement_strategies(&self, patience: Duration) -> Strategies {
+        match self {
+            Self::Cluster(cluster) => cluster.placement_strategies(patience.min(UNHURRIED)).await,
+            Self::Manifests(_) => Strategies::default(),
+        }
+    }
+
+    fn mounted_now(&self, namespace: &str, claims: &[ClaimRef<'_>]) -> Vec<MountedClaim> {
+        let find = |inventory: &Inventory| {
+            claims.iter().map(|claim| MountedClaim::find(claim, inventory, namespace)).collect()
+        };
+        match self {
+            Self::Cluster(cluster) => find(&cluster.inventory()),
+            Self::Manifests(inventory) => find(inventory),
+        }
     }
 
     fn known(&self, namespace: &str, claim: &ClaimRef<'_>) -> Owner {

@@ -14,6 +14,7 @@ mod report;
 mod request;
 mod seats;
 mod snapshot;
+mod strategies;
 mod trust;
 mod watch;
 
@@ -41,7 +42,7 @@ use watch::Watch;
 pub(crate) use arrival::Sought;
 pub use arrival::{Found, Question};
 pub use request::Unanswered;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Refused, Snapshot, SnapshotError};
 pub use trust::{Managed, Mounted, Source as TrustSource};
 
 /// A claim that was waited for in vain is not waited for again for so long: whoever makes its pods again and again must not
@@ -64,7 +65,7 @@ pub struct Cluster {
     seats: Arc<Seats>,
     /// Claims, by namespace and name, that were waited for in vain.
     in_vain: Arc<Memory<(String, String)>>,
-    /// Claims that the log has told to be missing.
+    /// Claims that the log has told to be missing, and (without a namespace) what else it does not tell each time.
     told: Arc<Memory<(String, String)>>,
     metrics: Arc<Metrics>,
     readiness: Readiness,

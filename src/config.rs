@@ -11,6 +11,7 @@ mod namespaces;
 mod restart;
 mod scheduler;
 mod tls;
+mod validation;
 mod workload;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::duration::GoDuration;
-use crate::{engine, presence};
+use crate::{companion, engine, presence};
 
 pub use error::{Error, Location};
 pub use file::ConfigFile;
@@ -31,6 +32,7 @@ use driver::{Driver, Drivers};
 use error::Invalid;
 use missing_claim::{MissingClaim, Then};
 use namespaces::Namespaces;
+use validation::Validation;
 use workload::CustomWorkloads;
 
 /// The configuration as it is written. `Config::default()` is what an empty file means.
@@ -53,6 +55,8 @@ pub struct Config {
     namespaces: Namespaces,
     #[serde(deserialize_with = "or_default")]
     missing_claim: MissingClaim,
+    #[serde(deserialize_with = "or_default")]
+    validation: Validation,
     #[serde(deserialize_with = "or_default")]
     tls: Tls,
     #[serde(deserialize_with = "or_default")]
@@ -242,6 +246,11 @@ impl Config {
                 Then::Inject => engine::MissingClaim::Inject,
             },
         }
+    }
+
+    /// How the companion validates.
+    pub fn validation(&self) -> companion::Validation {
+        self.validation.to_companion()
     }
 
     /// How much is done about claims that are not there.

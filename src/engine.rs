@@ -40,7 +40,7 @@ pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
 pub use facts::{AccessModes, Claim, Class, Volume};
 pub use inventory::{ClaimUse, Inventory, Listing};
 pub use json::Text;
-pub(crate) use json::object;
+pub(crate) use json::{object, present};
 pub use line::one_line;
 pub use owner::{Owner, Unknown};
 pub use patch::set_scheduler;
@@ -48,6 +48,7 @@ pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OwnerKind, Polic
 pub use presence::{Away, Presence};
 pub use reason::Reason;
 pub use response::{AuditAnnotations, Response};
+pub(crate) use review::{API_VERSION, KIND, expect};
 pub use review::{Kind, Malformed, Operation, Request, Review};
 pub use setting::{Setting, Settings};
 pub use warning::Warning;

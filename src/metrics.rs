@@ -25,6 +25,8 @@ pub struct Metrics {
     duration: Histogram,
     claim_lookups: Family<LookupLabels, Counter>,
     schedulers: Family<SchedulerLabels, Gauge>,
+    validations: Family<ValidationLabels, Counter>,
+    findings: Family<FindingLabels, Counter>,
     config_reloads: Family<ReloadLabels, Counter>,
     expiries: Expiries,
     rotations: Family<CertificateLabels, Counter>,
@@ -64,6 +66,17 @@ struct ReloadLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ValidationLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    rule: &'static str,
+    severity: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     code: u16,
 }
@@ -88,6 +101,11 @@ impl Default for Metrics {
         let claim_lookups = Family::default();
         let help = "Claims of reviews, by how they were found: in the cache, by a GET, by waiting for the watch, or not at all";
         registry.register("claim_lookups", help, claim_lookups.clone());
+        let validations = Family::default();
+        let help = "Reviews validated, by what came of it: denied, warned, clean, or why nothing was looked at";
+        registry.register("validations", help, validations.clone());
+        let findings = Family::default();
+        registry.register("findings", "Findings in validated objects, by rule and severity", findings.clone());
         let schedulers = Family::default();
         let help = "Whether the driver's scheduler renews its Lease; no series where that is unknown";
         registry.register("scheduler_alive", help, schedulers.clone());
@@ -111,6 +129,8 @@ impl Default for Metrics {
             requests,
             duration,
             claim_lookups,
+            validations,
+            findings,
             schedulers,
             config_reloads,
             expiries,
@@ -135,6 +155,16 @@ impl Metrics {
     /// A claim was looked for.
     pub fn looked_up(&self, result: &'static str) {
         self.claim_lookups.get_or_create(&LookupLabels { result }).inc();
+    }
+
+    /// A review was validated, or why it was not.
+    pub fn validated(&self, result: &'static str) {
+        self.validations.get_or_create(&ValidationLabels { result }).inc();
+    }
+
+    /// A rule found something.
+    pub fn found(&self, rule: &'static str, severity: &'static str) {
+        self.findings.get_or_create(&FindingLabels { rule, severity }).inc();
     }
 
     /// The configuration file changed, and took effect or was refused.

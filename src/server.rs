@@ -8,6 +8,7 @@ mod limits;
 mod routes;
 mod rules;
 mod stream;
+mod validator;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +27,8 @@ use tokio_util::task::TaskTracker;
 pub use admission::Admission;
 pub use routes::Routes;
 pub(crate) use routes::{response, text};
-pub use rules::Rules;
+pub use rules::{Rule, Rules};
+pub use validator::Validator;
 
 use connection::Shared;
 use limits::Limits;

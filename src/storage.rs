@@ -48,8 +48,8 @@ struct ClaimSpec<'a> {
     storage_class_name: Option<Text<'a>>,
     #[serde(borrow)]
     volume_name: Option<Text<'a>>,
-    #[serde(borrow)]
-    access_modes: Option<Vec<Text<'a>>>,
+    #[serde(default)]
+    access_modes: AccessModes,
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,17 +154,12 @@ impl PersistentVolumeClaim<'_> {
             spec.and_then(|spec| spec.storage_class_name.as_deref()),
             self.volume_name(),
         )
-        .with_use(self.access_modes(), phase == Some("Bound"))
+        .with_use(spec.map(|spec| spec.access_modes).unwrap_or_default(), phase == Some("Bound"))
     }
 
     /// The volume that it is bound to, or asks to be.
     pub(crate) fn volume_name(&self) -> Option<&str> {
         Text::non_empty(self.spec.as_ref()?.volume_name.as_ref())
-    }
-
-    fn access_modes(&self) -> AccessModes {
-        let modes = self.spec.as_ref().and_then(|spec| spec.access_modes.as_deref()).unwrap_or_default();
-        modes.iter().map(|mode| &**mode).collect()
     }
 }
 

@@ -1,25 +1,23 @@
 //! `colocate mutate`: the engine on manifests in files.
 
 mod diff;
-mod knowledge;
 mod output;
 mod write;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use self::knowledge::Knowledge;
 use self::output::File;
 use self::write::Change;
+use super::knowledge::{self, Questions, Unseen};
 use super::paint::Paint;
-use super::{Exit, Usage, reader_left};
+use super::{Exit, Usage, input, reader_left};
 use crate::cluster::Snapshot;
 use crate::config::Config;
-use crate::engine::Reason;
-use crate::manifest::{Manifest, Mutator, Source, read};
+use crate::engine::{Policy, Reason};
+use crate::manifest::{Known, Manifest, Mutator, Open, read};
 
 /// Set the scheduler in manifests, as the server would, and change nothing else in them
 ///
@@ -41,7 +39,7 @@ pub(super) struct Mutate {
     config: Option<PathBuf>,
 
     /// The namespace of objects that name none [default: default, or the kubeconfig's with --cluster]
-    #[arg(short, long, value_parser = namespace)]
+    #[arg(short, long, value_parser = input::namespace)]
     namespace: Option<String>,
 
     /// What is printed [default: yaml]
@@ -91,25 +89,18 @@ impl Mutate {
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
         let policy = config.policy();
         let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
-        let (manifests, described) = (parse(&sources)?, parse(&others)?);
-        if manifests.iter().all(|manifest| manifest.documents().iter().all(|document| document.value().is_null())) {
-            // A pipe whose first half failed, or a folder with another name: an empty answer would be taken for a good one.
-            bail!("there is no document in {}", named(&self.filename));
-        }
+        let (manifests, described) = (input::parse(&sources)?, input::parse(&others)?);
+        input::check_documents(&manifests, &self.filename)?;
         let snapshot = if self.cluster { Some(Snapshot::infer().await?) } else { None };
         let of_context = snapshot.as_ref().map(Snapshot::namespace);
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
 
-        let files: Vec<_> = others.iter().zip(&described).chain(sources.iter().zip(&manifests)).collect();
-        let knowledge = Knowledge {
-            files: &files,
-            manifests: &manifests,
-            snapshot: snapshot.as_ref(),
-            policy: &policy,
-            namespace: &namespace,
-            explain: self.explain,
+        let files = others.iter().zip(&described).chain(sources.iter().zip(&manifests));
+        let mut known = knowledge::of_files(files, &namespace, &policy.opt_out.namespace_label)?;
+        let unseen = match &snapshot {
+            Some(snapshot) => self.ask(snapshot, &policy, &manifests, &namespace, &mut known).await?,
+            None => Unseen::default(),
         };
-        let (known, unseen) = knowledge.gather().await?;
 
         let mutator = Mutator { policy: &policy, known: &known, namespace: &namespace };
         let mut files: Vec<_> = sources
@@ -118,7 +109,7 @@ impl Mutate {
             .map(|(source, manifest)| File { source, mutated: mutator.mutate(manifest) })
             .collect();
         for object in files.iter_mut().flat_map(|file| &mut file.mutated.objects) {
-            unseen.correct(&mut object.decision.found);
+            unseen.correct(&object.namespace, &mut object.decision.found);
         }
         self.tell(&unseen.notes, &files);
         match self.give(&files) {
@@ -129,14 +120,35 @@ impl Mutate {
         Ok(self.exit(&files))
     }
 
+    /// Asks a cluster for what decisions depend on and the files do not say.
+    async fn ask(
+        &self,
+        snapshot: &Snapshot,
+        policy: &Policy,
+        manifests: &[Manifest<'_>],
+        namespace: &str,
+        known: &mut Known,
+    ) -> anyhow::Result<Unseen> {
+        let open = |known: &Known| {
+            let mutator = Mutator { policy, known, namespace };
+            let mut open = Open::default();
+            for manifest in manifests {
+                mutator.open(manifest, &mut open);
+            }
+            // No decision depends on the name of a class.
+            open.class_names &= self.explain;
+            open
+        };
+        let mut unseen = Questions { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
+        // Without any claim, there is nothing to decide.
+        unseen.refusal.take().map_or(Ok(unseen), |refusal| Err(refusal.into()))
+    }
+
     fn check_usage(&self) -> Result<(), Usage> {
-        let stdin = self.filename.iter().filter(|path| path.as_os_str() == "-").count();
-        if stdin > 0 && self.in_place {
+        if self.in_place && self.filename.iter().any(|path| input::is_stdin(path)) {
             return Err(Usage("--in-place cannot write to standard input: name files, or leave --in-place out"));
         }
-        if stdin + self.manifests.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-            return Err(Usage("standard input can be read once: name - once"));
-        }
+        input::check_stdin(self.filename.iter().chain(&self.manifests))?;
         if self.check && !matches!(self.output, None | Some(Format::Diff)) {
             let text = "--check prints no result: leave -o out, or write -o diff to see what would change";
             return Err(Usage(text));
@@ -196,30 +208,4 @@ impl Mutate {
             Exit::Done
         }
     }
-}
-
-fn parse(sources: &[Source]) -> anyhow::Result<Vec<Manifest<'_>>> {
-    let mut manifests = Vec::with_capacity(sources.len());
-    for Source { name, text, .. } in sources {
-        manifests.push(Manifest::parse(text).map_err(|error| anyhow!("{name}:{error}"))?);
-    }
-    Ok(manifests)
-}
-
-/// The name of a namespace, which is a DNS label (RFC 1123).
-fn namespace(name: &str) -> Result<String, &'static str> {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = [name.bytes().next(), name.bytes().last()];
-    let sound = name.len() <= 63 && name.bytes().all(|byte| letter(byte) || byte == b'-');
-    if sound && ends.iter().all(|end| end.is_some_and(letter)) {
-        return Ok(name.to_owned());
-    }
-    Err("the name of a namespace is of 1 to 63 lower-case letters, digits and `-`, and no `-` at either end")
-}
-
-fn named(paths: &[PathBuf]) -> String {
-    let names = paths
-        .iter()
-        .map(|path| if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() });
-    names.collect::<Vec<_>>().join(", ")
 }

@@ -164,7 +164,9 @@ mod tests {
                 reason: "injected",
                 scheduler: Some("stork"),
                 claims: "claim mysql-data: portworx",
+                ..engine::AuditAnnotations::default()
             }),
+            ..engine::Response::default()
         };
         let shown = shown(&[], |uid| body(answer.encode(uid))).await;
         assert_eq!(shown.error, None);

@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigFile, Secret};
 use crate::metrics::Metrics;
 use crate::presence::Presences;
 use crate::readiness::Readiness;
-use crate::server::{Admission, Routes, Rules, Server, Tls};
+use crate::server::{Admission, Routes, Rule, Rules, Server, Tls, Validator};
 use crate::shutdown::Shutdown;
 use crate::tasks::Tasks;
 use crate::tls::{Callers, Files, Renewal, Resolver};
@@ -119,13 +119,15 @@ impl Serve {
         let tls = Tls { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
         let claims = self.claims(cluster, &config, &presences, &metrics, &readiness, &mut tasks)?;
 
-        let rules = Rules::new(config.policy(), config.claim_limits().wait);
+        let rules = Rules::new(rule(&config));
         if let Some(file) = file {
             let reload = reload::reload(file, config.clone(), rules.clone(), metrics.clone());
             tasks.spawn("configuration file", reload);
         }
+        let claims = Arc::new(claims);
+        let validator = Validator::new(rules.clone(), claims.clone(), metrics.clone());
         let admission = Admission::new(rules, claims, presences, metrics.clone());
-        let routes = Routes::new(admission, readiness.clone(), shutdown.closing.clone(), metrics.clone());
+        let routes = Routes::new(admission, validator, readiness.clone(), shutdown.closing.clone(), metrics.clone());
         let server = bind(self.listen, Some(tls), routes).await?;
         let admin = bind(self.admin, None, Admin::new(readiness, metrics)).await?;
         shutdown.on_signal(config.drain_grace()).context("cannot listen to signals")?;
@@ -219,6 +221,11 @@ impl Serve {
         cluster.watch_schedulers(presences, readiness, metrics, tasks);
         Ok(Claims::Cluster(cluster))
     }
+}
+
+/// What of the configuration decides each request.
+fn rule(config: &Config) -> Rule {
+    Rule { policy: config.policy(), patience: config.claim_limits().wait, validation: config.validation() }
 }
 
 async fn bind<S>(address: SocketAddr, tls: Option<Tls>, service: S) -> anyhow::Result<Server<S>> {

@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use super::kind::{Claims, Classes, Kind as _};
 use super::request::{self, Unanswered};
+use super::strategies;
+use crate::companion::Strategies;
 use crate::engine::{Inventory, one_line, parse_bool};
 use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass, is_object_name};
 
@@ -19,6 +21,15 @@ const AT_ONCE: usize = 8;
 pub struct Snapshot {
     client: Client,
     namespace: String,
+}
+
+/// Claims that there is no right to get.
+#[derive(Debug)]
+pub struct Refused {
+    /// Which: a namespace and a name each.
+    pub names: BTreeSet<(String, String)>,
+    /// What was answered to the first of them.
+    pub why: Unanswered,
 }
 
 /// A cluster that cannot be asked.
@@ -49,29 +60,39 @@ impl Snapshot {
         &self.namespace
     }
 
-    /// Adds those of these claims (a namespace and a name each) that exist.
+    /// Adds those of these claims (a namespace and a name each) that exist; says of which there is no right to get them.
     ///
     /// # Errors
-    /// Where the cluster does not answer, or refuses to.
+    /// Where the cluster does not answer.
     pub async fn claims(
         &self,
         names: BTreeSet<(String, String)>,
         inventory: &mut Inventory,
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<Option<Refused>, SnapshotError> {
         // What cannot be a name is nobody's, and must not become a path.
         let names = names.into_iter().filter(|(namespace, name)| is_object_name(namespace) && is_object_name(name));
-        let found = stream::iter(names).map(|(namespace, name)| async move {
+        let answers = stream::iter(names).map(|(namespace, name)| async move {
             let path = Claims::object_path(&namespace, &name);
-            self.get(Claims::RESOURCE, &path).await.map(|json| (namespace, name, json))
+            let answer = self.get(Claims::RESOURCE, &path).await;
+            (namespace, name, answer)
         });
-        let found: Vec<_> = found.buffer_unordered(AT_ONCE).try_collect().await?;
-        for (namespace, name, json) in &found {
-            if let Some(json) = json {
-                let claim: PersistentVolumeClaim<'_> = decode("get", Claims::RESOURCE, json)?;
-                inventory.insert_claim(namespace, name, &claim.facts());
+        let answers: Vec<_> = answers.buffer_unordered(AT_ONCE).collect().await;
+        let mut refused: Option<Refused> = None;
+        for (namespace, name, answer) in answers {
+            match answer {
+                Ok(None) => {}
+                Ok(Some(json)) => {
+                    let claim: PersistentVolumeClaim<'_> = decode("get", Claims::RESOURCE, &json)?;
+                    inventory.insert_claim(&namespace, &name, &claim.facts());
+                }
+                Err(SnapshotError::Unanswered(why)) if why.code() == Some(403) => {
+                    let refused = refused.get_or_insert(Refused { names: BTreeSet::new(), why });
+                    refused.names.insert((namespace, name));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Adds all classes that the inventory does not have; `false`, if there is no right to list them.
@@ -132,6 +153,14 @@ impl Snapshot {
             Ok((name, answer))
         });
         answers.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// The `VolumePlacementStrategies` that there are; none, if there is no right to list them.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer.
+    pub async fn strategies(&self) -> Result<Option<Strategies>, SnapshotError> {
+        permitted(strategies::list(&self.client).await.map_err(Into::into))
     }
 
     /// An object as JSON, if there is one.

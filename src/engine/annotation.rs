@@ -24,7 +24,7 @@ pub const DISABLE_ADMISSION_CONTROLLER: &str = "stork.libopenstorage.org/disable
 
 /// The annotations of one object, borrowed and still encoded: most values are never looked at, and the largest
 /// (`last-applied-configuration`) is mostly escapes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Annotations<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'a> Annotations<'a> {
@@ -37,6 +37,11 @@ impl<'a> Annotations<'a> {
     /// can hold).
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
         serde_json::from_str::<Text<'a>>(self.raw(key)?.get()).ok().map(Text::into_cow)
+    }
+
+    /// Each key with its value as it was sent, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(key, value)| (&**key, *value))
     }
 
     /// The value as it was sent: a JSON string with its quotes and escapes.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::driver::PORTWORX_IN_TREE;
 use super::facts::Claim;
-use super::inventory::Inventory;
+use super::inventory::{ClaimUse, Inventory};
 use super::owner::Owner;
 use super::pod::{ClaimTemplate, PodSpec, VolumeSource};
 use super::workload::Object;
@@ -52,6 +52,14 @@ pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<Claim
 }
 
 impl<'r> ClaimRef<'r> {
+    /// The name of a claim that there is, or that others will make.
+    pub fn name(&self) -> Option<&'r str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Template { .. } | Self::Inline { .. } => None,
+        }
+    }
+
     /// Who owns it, as far as `inventory` knows; `namespace` is that of the pod.
     pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
         match self {
@@ -61,9 +69,21 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
+    /// What else is known of it; `None` of a claim that is not there, and of a volume without one.
+    pub fn use_in<'i>(&'i self, inventory: &'i Inventory, namespace: &str) -> Option<ClaimUse<'i>> {
+        match self {
+            Self::Named(name) => inventory.claim_use(namespace, name),
+            Self::Template { claim, .. } => {
+                Some(ClaimUse { access: claim.access, bound: claim.bound, settings: Some(&claim.settings) })
+            }
+            Self::Inline { .. } => None,
+        }
+    }
+
     fn template(name: &'r str, template: &'r ClaimTemplate<'r>) -> Self {
         let annotation = |key: &str| template.annotations().and_then(|annotations| annotations.get(key));
-        Self::Template { name, claim: Claim::new(annotation, template.storage_class_name(), template.volume_name()) }
+        let claim = Claim::new(annotation, template.storage_class_name(), template.volume_name());
+        Self::Template { name, claim: claim.with_use(template.access_modes(), false) }
     }
 }
 

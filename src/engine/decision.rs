@@ -11,7 +11,7 @@ use std::sync::Arc;
 use json_patch::Patch;
 
 use super::annotation::{LAST_APPLIED, MIRROR_POD};
-use super::claim::{self, ClaimRef};
+use super::claim::ClaimRef;
 use super::driver::Driver;
 use super::json;
 use super::owner::Owner;
@@ -205,12 +205,7 @@ impl<'r> Case<'r> {
 
     /// Whether the pod's controller, or the workload itself, is of a kind that is left alone.
     fn owner_opted_out(&self) -> bool {
-        let opt_out = &self.policy.opt_out;
-        if !self.workload.is_pod() {
-            return opt_out.covers(self.workload.group(), self.workload.kind());
-        }
-        let controller = self.object.metadata().and_then(Metadata::controller);
-        controller.is_some_and(|owner| opt_out.covers(owner.group(), owner.kind()))
+        self.policy.opts_out_by_owner(self.workload, self.object)
     }
 
     /// Whether it names a driver's scheduler.
@@ -247,7 +242,7 @@ impl<'r> Case<'r> {
     }
 
     fn claims(self) -> Step<'r> {
-        let claims = self.template.spec().map(|spec| claim::of(self.object, spec)).unwrap_or_default();
+        let claims = self.object.claims();
         if claims.is_empty() {
             return self.leave(Reason::NoClaims).into();
         }
@@ -452,6 +447,22 @@ fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
 }
 
 impl Policy {
+    /// Whether the pod's controller, or the workload itself, is of a kind that is left alone.
+    pub(crate) fn opts_out_by_owner(&self, workload: &Workload, object: &Object<'_>) -> bool {
+        if !workload.is_pod() {
+            return self.opt_out.covers(workload.group(), workload.kind());
+        }
+        let controller = object.metadata().and_then(Metadata::controller);
+        controller.is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))
+    }
+
+    /// The driver that Stork belongs to: the one that owns Portworx' volumes, or else the built-in one.
+    pub(crate) fn portworx(&self) -> Driver {
+        let built_in = Driver::portworx();
+        let owner = built_in.provisioners.iter().find_map(|provisioner| self.drivers.owning(provisioner));
+        owner.map_or(built_in.clone(), |(_, driver)| driver.clone())
+    }
+
     fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
         match owner {
             Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),

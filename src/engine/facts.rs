@@ -1,8 +1,13 @@
 //! Claims, classes and volumes, reduced to what is asked about them: whose they are, and how Stork treats them.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::driver::PORTWORX_IN_TREE;
+use super::json::Text;
 use super::setting::Settings;
 
 pub(super) const BETA_STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -63,6 +68,13 @@ impl<'a> Claim<'a> {
         }
     }
 
+    /// The same, borrowed from nothing.
+    pub fn into_owned(self) -> Claim<'static> {
+        let owned = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        let (class, provisioner, volume) = (owned(self.class), owned(self.provisioner), owned(self.volume));
+        Claim { class, provisioner, volume, settings: self.settings, access: self.access, bound: self.bound }
+    }
+
     /// The same with its access modes (of `spec`), and whether `status.phase` is `Bound`.
     #[must_use]
     pub fn with_use(self, access: AccessModes, bound: bool) -> Self {
@@ -90,6 +102,35 @@ impl AccessModes {
     /// No bit for a mode that Kubernetes has yet to invent.
     fn bit(name: &str) -> u8 {
         Self::NAMES.iter().position(|own| *own == name).map_or(0, |place| 1 << place)
+    }
+}
+
+impl<'de> Deserialize<'de> for AccessModes {
+    /// Reads an array of their names, or null.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ModesVisitor;
+
+        impl<'de> Visitor<'de> for ModesVisitor {
+            type Value = AccessModes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of access modes")
+            }
+
+            fn visit_unit<E>(self) -> Result<AccessModes, E> {
+                Ok(AccessModes::default())
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<AccessModes, S::Error> {
+                let mut bits = 0;
+                while let Some(name) = seq.next_element::<Text<'de>>()? {
+                    bits |= AccessModes::bit(&name);
+                }
+                Ok(AccessModes(bits))
+            }
+        }
+
+        deserializer.deserialize_any(ModesVisitor)
     }
 }
 
@@ -143,5 +184,9 @@ mod tests {
         assert!(modes.contains("ReadWriteMany") && modes.contains("ReadWriteOnce"));
         assert!(!modes.contains("ReadOnlyMany") && !modes.contains("ReadWriteSometimes"));
         assert_eq!(AccessModes::from_bits(modes.bits()), modes);
+        let read = |text| serde_json::from_str::<AccessModes>(text);
+        assert_eq!(read(r#"["ReadWriteOnce","ReadWriteMany","x"]"#).unwrap(), modes);
+        assert_eq!(read("null").unwrap(), AccessModes::default());
+        assert!(read(r#""ReadWriteOnce""#).is_err() && read("[1]").is_err());
     }
 }

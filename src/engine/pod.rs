@@ -7,6 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::annotation::Annotations;
+use super::facts::AccessModes;
 use super::json::{Nullable, Text, object, present, set};
 
 /// A Pod or a `PodTemplateSpec`: what Kubernetes makes a pod from.
@@ -308,6 +309,8 @@ struct ClaimSpec<'a> {
     storage_class_name: Option<Text<'a>>,
     #[serde(borrow, default)]
     volume_name: Option<Text<'a>>,
+    #[serde(default)]
+    access_modes: AccessModes,
 }
 
 impl<'a> ClaimTemplate<'a> {
@@ -322,6 +325,11 @@ impl<'a> ClaimTemplate<'a> {
     /// `spec.storageClassName`: absent (the default class) and empty (no class) are not the same.
     pub(crate) fn storage_class_name(&self) -> Option<&str> {
         self.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref())
+    }
+
+    /// `spec.accessModes`.
+    pub(crate) fn access_modes(&self) -> AccessModes {
+        self.spec.as_ref().map(|spec| spec.access_modes).unwrap_or_default()
     }
 
     /// `spec.volumeName`: the volume that the claim asks for by name.

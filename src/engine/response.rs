@@ -10,9 +10,11 @@ use super::warning::Warning;
 /// Room for an answer with a patch and what was found of two claims.
 const USUAL_LENGTH: usize = 512;
 
-/// The answer: always `allowed`, with at most one patch. It borrows from the decision that it tells of.
+/// The answer: allowed with at most one patch, or denied. It borrows from what it tells of.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Response<'a> {
+    /// Why the object is denied; only validation ever does.
+    pub denied: Option<&'a str>,
     /// The patch as JSON text (RFC 6902).
     pub patch: Option<Vec<u8>>,
     /// Lines that the API server shows to the client.
@@ -25,6 +27,7 @@ pub struct Response<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AuditAnnotations<'a> {
     /// The word of the [`Reason`](super::Reason).
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub reason: &'a str,
     /// The scheduler that is set, or would be.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +35,12 @@ pub struct AuditAnnotations<'a> {
     /// What was found of each claim.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub claims: &'a str,
+    /// The ids of the companion's rules that found something.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub findings: &'a str,
+    /// The ids of those that could not be checked.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub unchecked: &'a str,
 }
 
 impl Response<'_> {
@@ -42,7 +51,8 @@ impl Response<'_> {
             kind: KIND,
             response: ResponseFields {
                 uid,
-                allowed: true,
+                allowed: self.denied.is_none(),
+                status: self.denied.map(|message| Status { message, code: FORBIDDEN }),
                 patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
                 patch: self.patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch)),
                 warnings: self.warnings,
@@ -68,7 +78,9 @@ impl<'a> From<&'a Decision> for Response<'a> {
                 reason: decision.reason.as_str(),
                 scheduler: decision.scheduler.as_deref(),
                 claims: &decision.found,
+                ..AuditAnnotations::default()
             }),
+            ..Self::default()
         }
     }
 }
@@ -81,11 +93,22 @@ struct Envelope<'a> {
     response: ResponseFields<'a>,
 }
 
+/// The HTTP status that a client of the API server sees for a denial.
+const FORBIDDEN: u16 = 403;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    message: &'a str,
+    code: u16,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ResponseFields<'a> {
     uid: &'a str,
     allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,12 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn a_denial_says_why() {
+        let answer = Response { denied: Some("1 problem:\n- x"), ..Response::default() };
+        assert_eq!(
+            encoded(&answer)["response"],
+            json!({"uid": "uid-1", "allowed": false, "status": {"message": "1 problem:\n- x", "code": 403}})
+        );
+    }
+
+    #[test]
     fn an_answer_holds_its_patch_in_base64_with_its_type() {
         let patch = br#"[{"op":"add","path":"/spec/schedulerName","value":"stork"}]"#;
         let answer = Response {
             patch: Some(patch.to_vec()),
             warnings: &[Warning::new("word", "a \"quoted\" line")],
             audit_annotations: Some(AuditAnnotations { reason: "injected", ..AuditAnnotations::default() }),
+            ..Response::default()
         };
         let answer = encoded(&answer)["response"].take();
         let decoded = BASE64_STANDARD.decode(answer["patch"].as_str().unwrap()).unwrap();

@@ -13,10 +13,10 @@ use super::pod::Template;
 use super::workload::{Keep, Located, Object, ObjectSeed, Update, Workload, Workloads};
 
 /// The version in which questions are read and answered.
-pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
+pub(crate) const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// The kind of a question, and of its answer.
-pub(super) const KIND: &str = "AdmissionReview";
+pub(crate) const KIND: &str = "AdmissionReview";
 
 /// A body that is no `AdmissionReview` of `admission.k8s.io/v1`, and why. To be answered with HTTP 400: an answer of
 /// `allowed: false` would deny the request under every `failurePolicy`.
@@ -237,7 +237,8 @@ impl<'a> Visitor<'a> for ReviewSeed<'a> {
     }
 }
 
-fn expect<E: serde::de::Error>(field: &str, found: Option<&str>, wanted: &str) -> Result<(), E> {
+/// Holds a field of the envelope to the one value that it may have.
+pub(crate) fn expect<E: serde::de::Error>(field: &str, found: Option<&str>, wanted: &str) -> Result<(), E> {
     match found {
         Some(found) if found == wanted => Ok(()),
         Some(found) => Err(E::custom(format_args!("{field} is `{found}` and not `{wanted}`"))),

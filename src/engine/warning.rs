@@ -9,6 +9,9 @@ use super::line::one_line;
 /// The API server cuts a longer one when all warnings of a request pass 4,096 characters together.
 const MAX_CHARS: usize = 256;
 
+/// What all warnings of a request may have together, before any is cut.
+const MAX_TOGETHER: usize = 4_096;
+
 /// One line for the person who sent the request: what is, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning(String);
@@ -17,6 +20,16 @@ impl Warning {
     /// A warning that begins with `word`: a [`Reason`](super::Reason)'s, or one of its own kind.
     pub(crate) fn new(word: &str, text: impl fmt::Display) -> Self {
         Self(one_line(&format!("colocate: {word}: {text}"), MAX_CHARS))
+    }
+
+    /// A line that stays whole. Together, those of a request may have no more than 4,096 characters.
+    pub(crate) fn whole(text: impl fmt::Display) -> Self {
+        Self(one_line(&format!("colocate: {text}"), MAX_TOGETHER))
+    }
+
+    /// How long it is, in characters.
+    pub(crate) fn chars(&self) -> usize {
+        self.0.chars().count()
     }
 
     /// The line.

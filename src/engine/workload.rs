@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::claim::{self, ClaimRef};
 use super::json::{Nullable, Text};
 use super::pod::{ClaimTemplate, Metadata, Template};
 
@@ -108,6 +109,11 @@ impl Workloads {
         self.find(group, version, kind)
     }
 
+    /// Whether there is a kind of that group and name, in whatever version.
+    pub(crate) fn include(&self, group: &str, kind: &str) -> bool {
+        self.0.iter().any(|workload| workload.kind == kind && workload.group == group)
+    }
+
     /// The kind of that group, version and name.
     pub fn find(&self, group: &str, version: &str, kind: &str) -> Option<&Workload> {
         self.0.iter().find(|workload| workload.kind == kind && workload.group == group && workload.version == version)
@@ -154,6 +160,17 @@ impl<'a> Object<'a> {
         let located = ObjectSeed { workload, keep: Keep::Read }.deserialize(&mut deserializer)?;
         deserializer.end()?;
         located.into_object()
+    }
+
+    /// The claims of its pods.
+    pub fn claims(&self) -> Vec<ClaimRef<'_>> {
+        let spec = self.template.as_ref().and_then(Template::spec);
+        spec.map(|spec| claim::of(self, spec)).unwrap_or_default()
+    }
+
+    /// The scheduler that its pods name; `None` for absent, null and empty alike.
+    pub fn scheduler(&self) -> Option<&str> {
+        self.template.as_ref().and_then(Template::scheduler)
     }
 
     /// The object's own metadata; for a Pod, that is its template's.

@@ -108,16 +108,14 @@ impl<'t> Manifest<'t> {
         objects
     }
 
-    /// The names of the Namespaces that are described.
-    pub fn namespaces(&self) -> Vec<String> {
-        let objects = self.objects().into_iter();
-        let namespaces = objects.filter(|object| (object.api_version, object.kind) == ("v1", "Namespace"));
-        namespaces.filter_map(|object| Some(object.value["metadata"]["name"].as_str()?.to_owned())).collect()
-    }
-
     /// The place of a byte of the text.
     pub fn position(&self, offset: usize) -> Position {
         self.lines.position(offset)
+    }
+
+    /// The line in which these bytes begin, with carets below them, in two lines: `  2 | a: [` and `    |    ^`.
+    pub fn excerpt(&self, range: &Range<usize>) -> String {
+        self.lines.excerpt(range)
     }
 
     /// Adds the object at `path`, or those in it if it is a list. An item of a list of one kind (a `PodList`) that names
@@ -250,6 +248,24 @@ impl<'m> Object<'m> {
     /// Where it begins.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Its name; what it will begin with and a `*`, where the API server makes it.
+    pub fn name(&self) -> String {
+        let metadata = &self.value["metadata"];
+        match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(prefix)) => format!("{prefix}*"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Its namespace, or `default` where it names none.
+    pub fn namespace_or<'n>(&self, default: &'n str) -> &'n str
+    where
+        'm: 'n,
+    {
+        self.value["metadata"]["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(default)
     }
 }
 

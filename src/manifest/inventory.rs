@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::document::{Manifest, Object};
 use super::files::{self, Source};
 use super::position::{ParseError, Position};
+use crate::companion::Strategies;
 use crate::engine::{Inventory, parse_bool};
 use crate::storage::{self, Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 
@@ -47,6 +48,8 @@ pub enum Error {
 pub struct Known {
     /// Claims, classes and volumes.
     pub inventory: Inventory,
+    /// The placement strategies that there are, or will be.
+    pub strategies: Strategies,
     /// Namespaces, and whether each opts out.
     namespaces: HashMap<String, bool>,
 }
@@ -64,11 +67,6 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, Error> {
 }
 
 impl Known {
-    /// What is known from elsewhere, to begin with.
-    pub fn new(inventory: Inventory, opted_out: Vec<String>) -> Self {
-        Self { inventory, namespaces: opted_out.into_iter().map(|name| (name, true)).collect() }
-    }
-
     /// Reads a file. `namespace` is that of objects that name none, `opt_out` the label by which a Namespace opts out.
     ///
     /// # Errors
@@ -84,15 +82,29 @@ impl Known {
     /// # Errors
     /// A claim, class or volume that is not built as its kind.
     pub fn add(&mut self, file: &str, manifest: &Manifest<'_>, namespace: &str, opt_out: &str) -> Result<(), Error> {
-        for object in manifest.objects() {
-            self.add_object(&object, namespace, opt_out).map_err(|what| Error::WrongShape {
-                file: file.to_owned(),
-                position: object.position(),
-                kind: object.kind().to_owned(),
-                what,
-            })?;
+        match self.add_readable(manifest, namespace, opt_out).into_iter().next() {
+            None => Ok(()),
+            Some((object, what)) => {
+                let (position, kind) = (object.position(), object.kind().to_owned());
+                Err(Error::WrongShape { file: file.to_owned(), position, kind, what })
+            }
         }
-        Ok(())
+    }
+
+    /// Takes in the objects of a manifest but for those that are not built as their kind: these it gives back, and what is
+    /// wrong with each.
+    pub fn add_readable<'m>(
+        &mut self,
+        manifest: &'m Manifest<'_>,
+        namespace: &str,
+        opt_out: &str,
+    ) -> Vec<(Object<'m>, String)> {
+        let objects = manifest.objects().into_iter();
+        let odd = objects.filter_map(|object| {
+            let what = self.add_object(&object, namespace, opt_out).err()?;
+            Some((object, what))
+        });
+        odd.collect()
     }
 
     fn add_object(&mut self, object: &Object<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
@@ -120,16 +132,31 @@ impl Known {
                 }
                 self.inventory.insert_class(named(&class)?, class.facts());
             }
+            ("portworx.io/v1beta2", "VolumePlacementStrategy") => {
+                if let Some(name) = object.value()["metadata"]["name"].as_str() {
+                    self.strategies.insert(name.to_owned());
+                }
+            }
             ("v1", "Namespace") => {
                 let metadata = &object.value()["metadata"];
                 let label = metadata["labels"][opt_out].as_str().and_then(parse_bool);
                 if let Some(name) = metadata["name"].as_str() {
-                    self.namespaces.insert(name.to_owned(), label == Some(true));
+                    self.insert_namespace(name.to_owned(), label == Some(true));
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether anything is known of the Namespace.
+    pub fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.contains_key(name)
+    }
+
+    /// Adds a Namespace and whether it opts out, or takes the place of one.
+    pub fn insert_namespace(&mut self, name: String, opts_out: bool) {
+        self.namespaces.insert(name, opts_out);
     }
 
     /// Whether the Namespace is known to opt out.
@@ -147,7 +174,7 @@ fn named(object: &impl storage::Object) -> Result<&str, String> {
 }
 
 /// The words of `serde_json` without its line and column, which are those of a text that nobody wrote.
-fn without_place(error: &serde_json::Error) -> String {
+pub(super) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }

@@ -1,16 +1,16 @@
 //! The engine on manifests: what the server would answer about each object, and the edit that says the same in the file.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::document::{Manifest, Object, Step};
 use super::edit::{Edit, Refusal};
 use super::inventory::Known;
+use super::open::Open;
 use super::position::Position;
 use crate::engine::{
-    ClaimRef, Decision, Owner, Policy, Presence, Reason, Request, Step as Examined, Unknown, Workload, examine,
+    ClaimRef, Decision, Owner, Policy, Presence, Reason, Request, Step as Examined, Workload, examine,
 };
 
 /// Decides about manifests, by a policy and what is known.
@@ -22,21 +22,6 @@ pub struct Mutator<'a> {
     pub known: &'a Known,
     /// The namespace of objects that name none.
     pub namespace: &'a str,
-}
-
-/// What decisions depend on and is not known.
-#[derive(Debug, Default)]
-pub struct Open {
-    /// The Namespaces of all objects that claims are looked at for.
-    pub namespaces: BTreeSet<String>,
-    /// Claims that are missing: a namespace and a name each.
-    pub claims: BTreeSet<(String, String)>,
-    /// Why claims have no owner, where a class would tell it.
-    pub classes: Vec<Unknown>,
-    /// Whether a claim has an owner, but not the class that an explanation would name.
-    pub class_names: bool,
-    /// Volumes that are missing, where one would tell the owner of a claim.
-    pub volumes: BTreeSet<String>,
 }
 
 /// A manifest and what becomes of it.
@@ -70,7 +55,7 @@ impl<'a> Mutator<'a> {
     pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> Mutated<'t, 'm> {
         let (mut objects, mut edits, mut edited) = (Vec::new(), Vec::new(), Vec::new());
         for (object, workload) in self.objects(manifest) {
-            let (namespace, json) = (self.namespace_of(&object).to_owned(), object.value().to_string());
+            let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value().to_string());
             let request = Request::from_manifest(workload, &namespace, self.known.opted_out(&namespace), &json);
             let decision = match examine(self.policy, &request) {
                 Examined::Decided(decision) => decision,
@@ -80,12 +65,6 @@ impl<'a> Mutator<'a> {
                     // What is written into a file outlives the state of a cluster.
                     pending.decide(&owners, |_| Presence::Unknown)
                 }
-            };
-            let metadata = &object.value()["metadata"];
-            let name = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
-                (Some(name), _) => name.to_owned(),
-                (None, Some(prefix)) => format!("{prefix}*"),
-                (None, None) => String::new(),
             };
             let mut refusal = None;
             if let (Some(_), Some(scheduler)) = (&decision.patch, &decision.scheduler) {
@@ -97,6 +76,7 @@ impl<'a> Mutator<'a> {
                     Err(why) => refusal = Some(why),
                 }
             }
+            let name = object.name();
             objects.push(Mutation { object, namespace, name, decision, refusal });
         }
         let text = apply(manifest, &edits, &edited, &mut objects);
@@ -107,26 +87,12 @@ impl<'a> Mutator<'a> {
     /// Adds to `open` what decisions about the manifest depend on and is not known.
     pub fn open(&self, manifest: &Manifest<'_>, open: &mut Open) {
         for (object, workload) in self.objects(manifest) {
-            let (namespace, json) = (self.namespace_of(&object), object.value().to_string());
+            let (namespace, json) = (object.namespace_or(self.namespace), object.value().to_string());
             let request = Request::from_manifest(workload, namespace, self.known.opted_out(namespace), &json);
             let Examined::Resolve(pending) = examine(self.policy, &request) else { continue };
             open.namespaces.insert(namespace.to_owned());
             for claim in pending.claims() {
-                match (claim, claim.owner_in(&self.known.inventory, namespace)) {
-                    (ClaimRef::Named(name), Owner::Missing) => {
-                        open.claims.insert((namespace.to_owned(), (*name).to_owned()));
-                    }
-                    (_, Owner::Unknown(Unknown::VolumeMissing(name))) => {
-                        open.volumes.insert(name.to_string());
-                    }
-                    (_, Owner::Unknown(unknown @ (Unknown::ClassMissing(_) | Unknown::NoDefaultClass))) => {
-                        open.classes.push(unknown);
-                    }
-                    (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class: None, .. }) => {
-                        open.class_names = true;
-                    }
-                    _ => {}
-                }
+                open.add(claim, &self.known.inventory, namespace);
             }
         }
     }
@@ -138,10 +104,6 @@ impl<'a> Mutator<'a> {
             let workload = workloads.find_object(object.api_version(), object.kind())?;
             Some((object, workload))
         })
-    }
-
-    fn namespace_of<'m>(&'m self, object: &Object<'m>) -> &'m str {
-        object.value()["metadata"]["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(self.namespace)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Places in a text, as editors count them, and what is wrong there.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::helm;
 
@@ -43,6 +44,15 @@ impl<'t> Lines<'t> {
         let before = self.text.get(self.starts[line - 1]..offset).unwrap_or_default();
         let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
         Position { line, column: before.chars().count() + 1 }
+    }
+
+    /// The line in which these bytes begin, with carets below them.
+    pub(super) fn excerpt(&self, range: &Range<usize>) -> String {
+        let position = self.position(range.start);
+        let line = self.line(position.line);
+        let meant = self.text.get(range.clone()).unwrap_or_default().chars().count();
+        // What goes on in the next lines is not shown.
+        excerpt(line, position, meant.min((line.chars().count() + 1).saturating_sub(position.column)))
     }
 
     /// The text of a line, without its end.
@@ -90,7 +100,7 @@ impl ParseError {
         if helm::is_likely(lines.text, line) {
             message = format!("{message}; {}", helm::ADVICE);
         }
-        Self { position, message, excerpt: excerpt(line, position) }
+        Self { position, message, excerpt: excerpt(line, position, 1) }
     }
 
     /// Where it is wrong.
@@ -109,22 +119,27 @@ impl ParseError {
     }
 }
 
-/// How many characters of a long line are shown before and after what is wrong: both fit a terminal of 80 columns.
-const SHOWN_BEFORE: usize = 40;
-const SHOWN_AFTER: usize = 30;
+/// How many characters of a long line are shown, which fit a terminal of 80 columns, and how many of them at least stand
+/// before what is meant, and from there on.
+const SHOWN: usize = 71;
+const SHOWN_BEFORE: usize = 10;
+const SHOWN_AFTER: usize = 31;
 
-fn excerpt(line: &str, Position { line: number, column }: Position) -> String {
-    let skipped = column.saturating_sub(SHOWN_BEFORE + 1);
+/// A line with carets below the `width` characters from `position` on.
+fn excerpt(line: &str, Position { line: number, column }: Position, width: usize) -> String {
+    let before = SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE);
+    let skipped = (column - 1).saturating_sub(before).min(line.chars().count().saturating_sub(SHOWN));
+    let indent = column - 1 - skipped;
     let rest = || line.chars().skip(skipped);
     let start = if skipped > 0 { "..." } else { "" };
-    let length = column - skipped + SHOWN_AFTER;
-    let shown: String = rest().take(length).map(visible).collect();
-    let end = if rest().nth(length).is_some() { "..." } else { "" };
+    let shown: String = rest().take(SHOWN).map(visible).collect();
+    let end = if rest().nth(SHOWN).is_some() { "..." } else { "" };
+    let carets = "^".repeat(width.clamp(1, SHOWN - indent));
     // A tab is as wide below as above.
-    let indent: String = rest().take(column - skipped - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let indent: String = rest().take(indent).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let margin = " ".repeat(number.to_string().len());
     let before = " ".repeat(start.len());
-    format!("  {number} | {start}{shown}{end}\n  {margin} | {before}{indent}^")
+    format!("  {number} | {start}{shown}{end}\n  {margin} | {before}{indent}{carets}")
 }
 
 /// What a terminal would act on is shown as what it is not.
@@ -158,5 +173,23 @@ mod tests {
         let long = format!("{}X{}", "a".repeat(500), "b".repeat(500));
         let shown = format!("  1 | ...{}X{}...", "a".repeat(40), "b".repeat(30));
         assert_eq!(said(&long, 500), format!("1:501: wrong\n{shown}\n    | {}^", " ".repeat(43)));
+    }
+
+    #[test]
+    fn an_excerpt_has_carets_below_all_that_is_meant_of_its_line() {
+        let shown = |text: &str, range| Lines::new(text).excerpt(&range);
+        assert_eq!(shown("a: 'ü'\nb: c", 3..7), "  1 | a: 'ü'\n    |    ^^^");
+        assert_eq!(shown("a: |\r\n  b\r\nc: 1", 3..11), "  1 | a: |\n    |    ^");
+        assert_eq!(shown("a:\n", 1..1), "  1 | a:\n    |  ^");
+        assert_eq!(shown("", 0..9), "  1 | \n    | ^");
+        // Nothing of a line that fits is left out, and a wide one is shown whole, as long as it fits.
+        let key = format!("{}: X", "k".repeat(60));
+        assert_eq!(shown(&key, 62..63), format!("  1 | {key}\n    | {}^", " ".repeat(62)));
+        let long = format!("{}{}{}", "a".repeat(500), "X".repeat(45), "b".repeat(500));
+        let (line, carets) = (format!("{}{}", "a".repeat(26), "X".repeat(45)), " ".repeat(29) + &"^".repeat(45));
+        assert_eq!(shown(&long, 500..545), format!("  1 | ...{line}...\n    | {carets}"));
+        let wide = "X".repeat(500);
+        assert_eq!(shown(&wide, 0..500), format!("  1 | {0}...\n    | {1}", "X".repeat(71), "^".repeat(71)));
+        assert_eq!(shown(&long, 500..1045).matches('^').count(), 61);
     }
 }

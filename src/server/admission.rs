@@ -12,7 +12,7 @@ use crate::presence::Presences;
 /// Decides requests by a policy and what is known of claims.
 pub struct Admission {
     rules: Rules,
-    claims: Claims,
+    claims: Arc<Claims>,
     presences: Presences,
     metrics: Arc<Metrics>,
 }
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Admission {
 
 impl Admission {
     /// Requests are decided by `rules` as they are when each comes.
-    pub fn new(rules: Rules, claims: Claims, presences: Presences, metrics: Arc<Metrics>) -> Self {
+    pub fn new(rules: Rules, claims: Arc<Claims>, presences: Presences, metrics: Arc<Metrics>) -> Self {
         Self { rules, claims, presences, metrics }
     }
 
@@ -71,10 +71,10 @@ impl Admission {
 }
 
 /// No name in Kubernetes has more characters.
-const MAX_NAME: usize = 253;
+pub(super) const MAX_NAME: usize = 253;
 
 /// The part of the sender's timeout that may be spent: the API server rounds it up to whole seconds, and the answer has
 /// to travel too.
-fn share(timeout: Duration) -> Duration {
+pub(super) fn share(timeout: Duration) -> Duration {
     timeout.saturating_sub(Duration::from_secs(1)).mul_f64(0.8)
 }

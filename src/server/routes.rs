@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bodies::{Bodies, Unread};
 use super::limits::Limits;
-use super::{Admission, Response, Service};
+use super::{Admission, Response, Service, Validator};
 use crate::duration::GoDuration;
 use crate::engine::one_line;
 use crate::metrics::Metrics;
@@ -31,6 +31,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Routes {
     admission: Admission,
+    validator: Validator,
     bodies: Bodies,
     readiness: Readiness,
     closing: CancellationToken,
@@ -38,18 +39,27 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// `POST /mutate` goes to `admission`, once `readiness` lets it answer and until `closing` is cancelled.
-    pub fn new(admission: Admission, readiness: Readiness, closing: CancellationToken, metrics: Arc<Metrics>) -> Self {
-        Self { admission, bodies: Bodies::new(Limits::default().body), readiness, closing, metrics }
+    /// `POST /mutate` goes to `admission` and `POST /validate` to `validator`, once `readiness` lets them answer and until
+    /// `closing` is cancelled.
+    pub fn new(
+        admission: Admission,
+        validator: Validator,
+        readiness: Readiness,
+        closing: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { admission, validator, bodies: Bodies::new(Limits::default().body), readiness, closing, metrics }
     }
 
     async fn route(&self, head: &Parts, body: &mut Incoming, deadline: Instant) -> Result<Response, Refusal> {
         if let Some(reason) = head.extensions.get::<NotAllowed>() {
             return Err(Refusal::Caller(reason.clone()));
         }
-        if head.uri.path() != "/mutate" {
-            return Err(Refusal::Path(head.uri.path().to_owned()));
-        }
+        let path = match head.uri.path() {
+            "/mutate" => Path::Mutate,
+            "/validate" => Path::Validate,
+            other => return Err(Refusal::Path(other.to_owned())),
+        };
         if head.method != Method::POST {
             return Err(Refusal::Method(head.method.clone()));
         }
@@ -63,7 +73,11 @@ impl Routes {
             return Err(Refusal::NotReady(self.readiness.obstacles()));
         }
         let body = self.bodies.read(body, deadline).await.map_err(Refusal::Body)?;
-        let answer = self.admission.review(&body, timeout(head.uri.query())).await;
+        let timeout = timeout(head.uri.query());
+        let answer = match path {
+            Path::Mutate => self.admission.review(&body, timeout).await,
+            Path::Validate => self.validator.review(&body, timeout).await,
+        };
         Ok(response(StatusCode::OK, "application/json", answer.map_err(|error| Refusal::Malformed(error.to_string()))?))
     }
 }
@@ -88,10 +102,17 @@ impl Service for Routes {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Path {
+    Mutate,
+    Validate,
+}
+
 /// Why a request got no answer to its question.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("there is nothing at {0}; admission reviews go to /mutate")]
+    #[error("there is nothing at {0}; admission reviews go to /mutate or /validate")]
     Path(String),
     #[error("{0} is not allowed here; admission reviews are sent with POST")]
     Method(Method),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::companion::Validation;
 use crate::engine::Policy;
 
 /// The rules for the next request. Clones share them.
@@ -13,21 +14,24 @@ pub struct Rules(Arc<ArcSwap<Rule>>);
 
 /// The rules of one request, from its beginning to its end.
 #[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) policy: Policy,
-    /// How long a pod may be made to wait for a claim.
-    pub(super) patience: Duration,
+pub struct Rule {
+    /// How pods and workloads are decided about.
+    pub policy: Policy,
+    /// How long a pod may be made to wait for a claim that does not exist yet.
+    pub patience: Duration,
+    /// How annotations are validated.
+    pub validation: Validation,
 }
 
 impl Rules {
-    /// `patience` is how long a pod may be made to wait for a claim that does not exist yet.
-    pub fn new(policy: Policy, patience: Duration) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(Rule { policy, patience })))
+    /// Rules that hold until they are replaced.
+    pub fn new(rule: Rule) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(rule)))
     }
 
     /// From the next request on, these apply.
-    pub fn replace(&self, policy: Policy, patience: Duration) {
-        self.0.store(Arc::new(Rule { policy, patience }));
+    pub fn replace(&self, rule: Rule) {
+        self.0.store(Arc::new(rule));
     }
 
     pub(super) fn now(&self) -> Arc<Rule> {

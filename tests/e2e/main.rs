@@ -25,5 +25,6 @@ mod picture;
 mod rights;
 mod scheduler;
 mod trust;
+mod validation;
 mod volumes;
 mod waiters;

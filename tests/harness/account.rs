@@ -28,6 +28,11 @@ impl Rule {
         Self { group, resource, verbs, names: Vec::new(), at_home: false }
     }
 
+    /// Whether it is about that resource.
+    pub(crate) fn is_on(&self, resource: &str) -> bool {
+        self.resource == resource
+    }
+
     /// The same on the object of that name alone.
     pub(crate) fn named(self, name: impl Into<String>) -> Self {
         Self { names: vec![name.into()], ..self }
@@ -45,6 +50,7 @@ pub(crate) const COLOCATE: &[Rule] = &[
     Rule::new("storage.k8s.io", "storageclasses", &["list", "watch"]),
     Rule::new("", "persistentvolumes", &["get"]),
     Rule::new("coordination.k8s.io", "leases", &["get"]),
+    Rule::new("portworx.io", "volumeplacementstrategies", &["list"]),
 ];
 
 /// A `ServiceAccount` with rights of its own, and the kubeconfig by which it is used.

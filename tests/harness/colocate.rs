@@ -103,6 +103,27 @@ impl Colocate {
         }
     }
 
+    /// Registers it to validate what is in the namespace of `kubectl`, and objects of no namespace whose names begin with
+    /// that one's; returns when the API server asks it.
+    pub(crate) fn validate(&self, kubectl: &Kubectl, namespace: &str) {
+        let bundle = self.authority.told();
+        let only = Namespaces::Only(&[namespace]);
+        let webhook = Webhook { home: &self.home, namespaces: only, port: self.port, bundle: bundle.as_deref() };
+        kubectl.feed("create -f -", &webhook.validating_manifest(namespace));
+        let began = Instant::now();
+        while self.metric("colocate_validations_total") == 0 {
+            let output = kubectl.attempt("create --dry-run=server -f -", &probe());
+            assert!(began.elapsed() < PATIENCE, "the API server does not call colocate:\n{}", output.stderr);
+        }
+    }
+
+    /// The sum of all series of a counter whose line in a scrape begins so.
+    pub(crate) fn metric(&self, prefix: &str) -> u64 {
+        let metrics = self.admin("/metrics");
+        let series = metrics.lines().filter(|line| line.starts_with(prefix));
+        series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+    }
+
     /// The decisions so far.
     pub(crate) fn decisions(&self) -> Vec<Decided> {
         self.log.so_far().iter().filter_map(|line| Decided::parse(line)).collect()

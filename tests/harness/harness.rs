@@ -39,7 +39,7 @@ pub(crate) use object::Object;
 pub(crate) use paging_api::PagingApi;
 pub(crate) use population::{CLASSES, NamedClass, NumberedClaim, Population, scramble};
 pub(crate) use storage::{OTHER_CLASS, PORTWORX_CLASS, volume};
-pub(crate) use webhook::{Authority, Namespaces, WEBHOOK, Webhook, bundles};
+pub(crate) use webhook::{Authority, Namespaces, VALIDATING_WEBHOOK, WEBHOOK, Webhook, bundles};
 
 use std::path::Path;
 use std::time::Duration;

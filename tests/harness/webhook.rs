@@ -14,6 +14,9 @@ use super::kubectl::Kubectl;
 /// The name of the one webhook, which is the prefix of its audit annotations.
 pub(crate) const WEBHOOK: &str = "mutate.colocate.test";
 
+/// The name of the one that validates.
+pub(crate) const VALIDATING_WEBHOOK: &str = "validate.colocate.test";
+
 /// The name of its Service, and so the first part of the name in its certificate.
 pub(super) const SERVICE: &str = "colocate";
 
@@ -96,6 +99,50 @@ webhooks:
   failurePolicy: Fail
   timeoutSeconds: 5
   reinvocationPolicy: IfNeeded
+  sideEffects: None
+  admissionReviewVersions: [v1]
+"
+        )
+    }
+}
+
+impl Webhook<'_> {
+    /// The manifest of its other half, which validates: what is in its namespaces, and of objects of no namespace those
+    /// whose names begin with `prefix`.
+    pub(super) fn validating_manifest(&self, prefix: &str) -> String {
+        let Self { home, port, .. } = self;
+        let name = configuration(home);
+        let bundle = self.bundle.map(|pem| format!("\n    caBundle: {}", STANDARD.encode(pem))).unwrap_or_default();
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {{name: {name}}}
+webhooks:
+- name: {VALIDATING_WEBHOOK}
+  clientConfig:
+    service: {{namespace: {home}, name: {SERVICE}, path: /validate, port: {port}}}{bundle}
+  matchConditions:
+  - name: of-this-test
+    expression: (has(request.namespace) && request.namespace == '{prefix}') || (has(request.name) && request.name.startsWith('{prefix}'))
+  rules:
+  - apiGroups: ['']
+    apiVersions: [v1]
+    resources: [pods, replicationcontrollers, podtemplates, persistentvolumeclaims, namespaces]
+    operations: [CREATE, UPDATE]
+  - apiGroups: [apps]
+    apiVersions: [v1]
+    resources: [deployments, replicasets, statefulsets, daemonsets]
+    operations: [CREATE, UPDATE]
+  - apiGroups: [batch]
+    apiVersions: [v1]
+    resources: [jobs, cronjobs]
+    operations: [CREATE, UPDATE]
+  - apiGroups: [storage.k8s.io]
+    apiVersions: [v1]
+    resources: [storageclasses]
+    operations: [CREATE, UPDATE]
+  failurePolicy: Fail
+  timeoutSeconds: 5
   sideEffects: None
   admissionReviewVersions: [v1]
 "

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::folder::{CLAIM, DEPLOYMENT, Folder, mutated};
+use crate::folder::{CLAIM, DEPLOYMENT, Folder};
+use crate::mutated;
 
 #[test]
 fn one_line_is_inserted_and_all_else_is_the_inputs_own_bytes() {

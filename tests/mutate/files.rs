@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use crate::folder::{CLAIM, CLASS, DEPLOYMENT, Folder, mutated};
+use crate::folder::{CLAIM, CLASS, DEPLOYMENT, Folder};
+use crate::mutated;
 
 #[test]
 fn several_files_come_in_order_with_a_line_between_where_one_is_missing() {
@@ -35,7 +36,7 @@ fn in_place_rewrites_changed_files_only_and_keeps_their_mode() {
     assert!(folder.path("link.yaml").is_symlink());
     assert_eq!(untouched("class.yaml"), class);
     assert_ne!(untouched("deployment.yaml"), deployment, "it was not replaced whole");
-    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 4, "something was left behind");
+    assert_eq!(fs::read_dir(folder.root()).unwrap().count(), 4, "something was left behind");
     // Nothing is left to do.
     assert_eq!(folder.run("-f . --check").code, Some(0));
 }
@@ -75,10 +76,10 @@ fn a_file_keeps_its_owner_or_stays_as_it_is() {
     let program = folder.path("colocate");
     // By another process: a child that another test starts meanwhile would hold a file open that this one writes.
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_colocate")).arg(&program).status().unwrap().success());
-    fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(folder.root(), fs::Permissions::from_mode(0o777)).unwrap();
     let arguments = ["mutate", "-f", "claim.yaml", "class.yaml", "deployment.yaml", "--in-place"];
     let mut stranger = Command::new(&program);
-    let output = stranger.args(arguments).current_dir(folder.0.path()).uid(4713).gid(4713).output().unwrap();
+    let output = stranger.args(arguments).current_dir(folder.root()).uid(4713).gid(4713).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("deployment.yaml: its owner (4711:4712) could not be kept: "), "{said}");
@@ -132,7 +133,7 @@ fn nobody_listening_changes_nothing_but_what_is_heard() {
     drop(reader);
     let command = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_colocate"));
-        command.arg("mutate").args(arguments).current_dir(folder.0.path()).stderr(closed.try_clone().unwrap());
+        command.arg("mutate").args(arguments).current_dir(folder.root()).stderr(closed.try_clone().unwrap());
         command
     };
     assert_eq!(command(&["-f", ".", "--check", "--explain"]).status().unwrap().code(), Some(4));
@@ -152,7 +153,7 @@ fn more_files_than_may_be_open_at_once_are_written() {
     fs::write(folder.path("class.yaml"), CLASS).unwrap();
     fs::write(folder.path("claim.yaml"), CLAIM).unwrap();
     let line = format!("ulimit -n 24; exec {} mutate -f . --in-place", env!("CARGO_BIN_EXE_colocate"));
-    let output = Command::new("sh").args(["-c", &line]).current_dir(folder.0.path()).output().unwrap();
+    let output = Command::new("sh").args(["-c", &line]).current_dir(folder.root()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(names.iter().all(|name| folder.text(name) == mutated(DEPLOYMENT)));
 }

@@ -5,5 +5,17 @@
 mod cluster;
 mod decisions;
 mod files;
+#[path = "../harness/folder.rs"]
 mod folder;
 mod output;
+#[path = "../harness/scripted_api.rs"]
+mod scripted_api;
+
+const COMMAND: &str = "mutate";
+
+/// The line that is inserted, and the one that it stands before.
+const INSERTED: &str = "      schedulerName: stork\n      containers:\n";
+
+fn mutated(text: &str) -> String {
+    text.replacen("      containers:\n", INSERTED, 1)
+}

@@ -72,8 +72,8 @@ fn a_diff_makes_of_the_old_files_the_new_ones() {
     fs::write(folder.path("changes.diff"), &difference).unwrap();
     let applied = Command::new("git")
         .args(["apply", "--whitespace=nowarn", "changes.diff"])
-        .env("GIT_CEILING_DIRECTORIES", folder.0.path())
-        .current_dir(folder.0.path())
+        .env("GIT_CEILING_DIRECTORIES", folder.root())
+        .current_dir(folder.root())
         .output()
         .unwrap();
     assert!(applied.status.success(), "{}\n{difference}", String::from_utf8_lossy(&applied.stderr));
@@ -99,7 +99,15 @@ fn completions_and_the_man_page_know_every_command() {
         assert!(text.contains("mutate") && text.contains("in-place"), "{shell}");
     }
     let page = run(&["man"]);
-    for word in ["colocate\\-serve", "colocate\\-mutate", "in\\-place", "tls\\-cert", "EXIT STATUS", "EXAMPLES"] {
+    for word in [
+        "colocate\\-serve",
+        "colocate\\-mutate",
+        "colocate\\-validate",
+        "in\\-place",
+        "tls\\-cert",
+        "EXIT STATUS",
+        "EXAMPLES",
+    ] {
         assert!(page.contains(word), "{word}");
     }
 }
@@ -115,7 +123,7 @@ fn a_name_in_a_diff_is_the_files_own_and_stays_on_its_line() {
         fs::write(folder.path(name), DEPLOYMENT).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_colocate"))
             .args(["mutate", "-o", "diff", "--manifests", "claim.yaml", "class.yaml", "-f", &format!("./{name}")])
-            .current_dir(folder.0.path())
+            .current_dir(folder.root())
             .output()
             .unwrap();
         let out = String::from_utf8(output.stdout).unwrap();

@@ -13,7 +13,7 @@ pub(super) async fn reload(mut file: ConfigFile, started: Config, rules: Rules, 
         metrics.reloaded(changed.is_ok());
         match changed {
             Ok(config) => {
-                rules.replace(config.policy(), config.claim_limits().wait);
+                rules.replace(super::rule(&config));
                 tracing::info!("the configuration file changed, and is in effect");
                 let parts = config.needs_restart(&started).join(", ");
                 if !parts.is_empty() {

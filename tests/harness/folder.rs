@@ -1,25 +1,22 @@
-//! A folder with files, in which the command runs.
+//! A folder with files, in which a command of colocate's runs.
+
+#![allow(dead_code, reason = "each of its users uses a part of it")]
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::COMMAND;
 
 pub(crate) const CLASS: &str = include_str!("../../examples/mysql/storageclass.yaml");
 pub(crate) const CLAIM: &str = include_str!("../../examples/mysql/claim.yaml");
 pub(crate) const DEPLOYMENT: &str = include_str!("../../examples/mysql/deployment.yaml");
 
-/// The line that is inserted, and the one that it stands before.
-const INSERTED: &str = "      schedulerName: stork\n      containers:\n";
-
-pub(crate) fn mutated(text: &str) -> String {
-    text.replacen("      containers:\n", INSERTED, 1)
-}
-
-/// A folder with files, in which the command runs.
-pub(crate) struct Folder(pub(crate) TempDir);
+/// A folder with files, in which the command of these tests runs.
+pub(crate) struct Folder(TempDir);
 
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -42,8 +39,12 @@ impl Folder {
         Self::new(&[("class.yaml", CLASS), ("claim.yaml", CLAIM), ("deployment.yaml", DEPLOYMENT)])
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.root().join(name)
     }
 
     pub(crate) fn text(&self, name: &str) -> String {
@@ -56,11 +57,11 @@ impl Folder {
 
     pub(crate) fn run_with(&self, arguments: &str, stdin: &str) -> Run {
         let mut child = Command::new(env!("CARGO_BIN_EXE_colocate"))
-            .arg("mutate")
+            .arg(COMMAND)
             .args(arguments.split(' '))
-            .current_dir(self.0.path())
+            .current_dir(self.root())
             .env("KUBECONFIG", self.path("kubeconfig"))
-            .env("HOME", self.0.path())
+            .env("HOME", self.root())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
