@@ -57,10 +57,10 @@ impl<'a> Steps<'a> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("it is Linux");
         let api = runtime.block_on(Api::of(&witness_account));
         let seen = RESOURCES.map(|resource| {
-            let watch = format!("/apis/{GROUP}/v1/{resource}?watch=true&fieldSelector=metadata.name%3D{name}");
-            let watch = runtime.block_on(api.watch(&watch));
+            let list = format!("/apis/{GROUP}/v1/{resource}?fieldSelector=metadata.name%3D{name}");
+            let watch = runtime.block_on(api.watch(&format!("{list}&watch=true")));
             let (sender, receiver) = channel(None);
-            runtime.spawn(witness(watch, api.clone(), path(resource, &name), sender));
+            runtime.spawn(witness(api.clone(), list, watch, sender));
             receiver
         });
         Self { installation, names: Vec::new(), bundle: None, api, seen, runtime }
@@ -132,41 +132,44 @@ impl<'a> Steps<'a> {
     }
 
     fn gaps(&self) -> Vec<Gap> {
-        let (home, name) = (self.installation.home(), self.installation.configuration_name());
-        let (colocate, witness) = (account(home, "colocate"), account(home, WITNESS));
-        let mut requests = Request::until(home, &mark_name(self.names.len()));
+        let mut requests = Request::until(self.installation.home(), &mark_name(self.names.len()));
         requests.sort_by_key(|request| request.answered);
+        let mark = |number| requests.iter().position(|request| request.makes(&mark_name(number)));
         let mut gaps = Vec::new();
         for (number, step) in self.names.iter().enumerate() {
-            let at = |number| requests.iter().position(|request| request.makes(&mark_name(number)));
-            let between = at(number).zip(at(number + 1)).expect("each step was marked");
+            let (begin, end) = mark(number).zip(mark(number + 1)).expect("each step was marked");
             for resource in RESOURCES {
-                let about = |request: &&Request| request.resource == resource && request.name == name;
-                let in_step: Vec<_> = requests[between.0..between.1].iter().filter(about).collect();
-                let repaired = in_step.iter().rfind(|request| request.user == colocate && request.writes());
-                let Some(repaired) = repaired else { continue };
-                let by_others = |request: &&&Request| request.user != colocate && request.writes();
-                let change = in_step.iter().find(by_others).expect("colocate writes only when others have written");
-                let told = |request: &&&Request| request.user == witness && request.received >= change.received;
-                let told = in_step.iter().filter(|request| request.verb == "get").find(told);
-                let told = told.expect("the witness asks after each change");
-                gaps.push(Gap {
-                    step: step.clone(),
-                    resource,
-                    lasted: repaired.answered.duration_since(change.received),
-                    witness: told.answered.duration_since(change.received),
-                });
+                gaps.extend(self.gap(step, resource, &requests[begin..end]));
             }
         }
         gaps
     }
+
+    /// What was wrong with a configuration in one step; `None` if colocate had nothing to put right.
+    fn gap(&self, step: &str, resource: &'static str, in_step: &[Request]) -> Option<Gap> {
+        let (home, name) = (self.installation.home(), self.installation.configuration_name());
+        let (colocate, witness) = (account(home, "colocate"), account(home, WITNESS));
+        let about = || in_step.iter().filter(|request| request.resource == resource && request.name == name);
+        let repaired = about().rfind(|request| request.user == colocate && request.writes())?;
+        let change = about().find(|request| request.user != colocate && request.writes());
+        let change = change.expect("colocate writes only when others have written");
+        let mut told = about().filter(|request| request.user == witness && request.verb == "list");
+        let told = told.find(|request| request.received >= change.received);
+        let since_change = |request: &Request| request.answered.duration_since(change.received);
+        Some(Gap {
+            step: step.to_owned(),
+            resource,
+            lasted: since_change(repaired),
+            witness: since_change(told.expect("the witness asks after each change")),
+        })
+    }
 }
 
-/// Asks one question after each change that it is told of.
-async fn witness(mut watch: Watch, api: Api, path: String, seen: Sender<Option<Object>>) {
+/// Asks one question after each change that it is told of. It lists, which nobody else does between two steps.
+async fn witness(api: Api, list: String, mut watch: Watch, seen: Sender<Option<Object>>) {
     while let Some((kind, object)) = watch.next().await {
         seen.send_replace((kind != "DELETED").then_some(object));
-        api.get(&path).await;
+        api.get(&list).await;
     }
 }
 
