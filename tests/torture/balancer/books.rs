@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 
 use super::Backend;
 
-/// The longest TLS record that neither asks nor answers: the alert by which an end says goodbye, in TLS 1.3.
-const ALERT: usize = 5 + 2 + 1 + 16;
+/// The TLS record by which an end says goodbye, an alert of TLS 1.3. What is shorter neither asks nor answers either.
+const GOODBYE: usize = 5 + 2 + 1 + 16;
 
 /// As much as is carried at once.
 const BUFFER: usize = 64 * 1024;
@@ -104,7 +104,10 @@ impl<'b> Line<'b> {
     }
 
     fn client_sent(&mut self, bytes: usize) {
-        if bytes <= ALERT {
+        if bytes <= GOODBYE {
+            if bytes == GOODBYE {
+                self.client_ended();
+            }
             return;
         }
         let begins = !std::mem::replace(&mut self.waiting, true);
@@ -123,9 +126,11 @@ impl<'b> Line<'b> {
     }
 
     fn server_sent(&mut self, bytes: usize) {
-        if bytes > ALERT {
+        if bytes > GOODBYE {
             self.waiting = false;
             self.backend.spoke();
+        } else if bytes == GOODBYE {
+            self.server_ended();
         }
     }
 
@@ -134,7 +139,8 @@ impl<'b> Line<'b> {
     }
 
     fn server_ended(&mut self) {
-        if *self.ended.get_or_insert(End::Server) == End::Server {
+        if self.ended.is_none() {
+            self.ended = Some(End::Server);
             let waiting = self.waiting;
             self.backend.record(|books| if waiting { books.broken += 1 } else { books.ended += 1 });
         }
@@ -197,7 +203,7 @@ mod tests {
         send(&mut other.0, &mut other.1, 100).await;
         send(&mut client, &mut server, 100).await;
         send(&mut server, &mut client, 100).await;
-        send(&mut client, &mut server, ALERT).await;
+        send(&mut client, &mut server, GOODBYE).await;
         assert_eq!((backend.books().calls_since_mark, backend.books().made, backend.books().open), (1, 2, 2));
     }
 
@@ -212,10 +218,18 @@ mod tests {
         server.read_to_end(&mut Vec::new()).await.unwrap();
         end(client, server).await;
         assert_eq!(counts(), (0, 0));
+        // The client, who says so, before the server does it.
+        let (mut client, mut server) = line(backend).await;
+        send(&mut client, &mut server, GOODBYE).await;
+        server.shutdown().await.unwrap();
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+        end(client, server).await;
+        assert_eq!(counts(), (0, 0));
         // The server, who was asked nothing, or has answered.
         let (mut client, mut server) = line(backend).await;
         send(&mut client, &mut server, 100).await;
         send(&mut server, &mut client, 100).await;
+        send(&mut server, &mut client, GOODBYE).await;
         server.shutdown().await.unwrap();
         client.read_to_end(&mut Vec::new()).await.unwrap();
         end(client, server).await;
