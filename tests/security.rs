@@ -69,7 +69,7 @@ fn is_value(text: &str, config: &Value) -> bool {
 }
 
 /// The resources of Kubernetes, by the names that they have in paths.
-const RESOURCES: [&str; 40] = [
+const RESOURCES: [&str; 41] = [
     "certificatesigningrequests",
     "clusterrolebindings",
     "clusterroles",
@@ -110,6 +110,7 @@ const RESOURCES: [&str; 40] = [
     "statefulsets",
     "storageclasses",
     "validatingwebhookconfigurations",
+    "volumeplacementstrategies",
 ];
 
 #[test]
