@@ -12,3 +12,4 @@ mod process;
 mod reload;
 mod reviews;
 mod usage;
+mod validation;

@@ -1,0 +1,83 @@
+//! What is answered to reviews that are to be validated.
+
+use serde_json::{Value, json};
+
+use super::process::Server;
+
+/// The MySQL Deployment as an API server sends it.
+const MYSQL: &str = include_str!("../../src/cli/probe/mysql-deployment.json");
+
+const KEY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
+
+/// The same with this value of that annotation on its template.
+fn annotated(value: &Value) -> Value {
+    let mut review: Value = serde_json::from_str(MYSQL).unwrap();
+    review["request"]["object"]["spec"]["template"]["metadata"]["annotations"] = json!({ KEY: value });
+    review
+}
+
+/// The status of the answer, and its `response`; of an error, what it says.
+fn ask(server: &Server, review: &Value) -> (u16, Value) {
+    let answer = server.send("POST /validate?timeout=5s", review.to_string().as_bytes());
+    let response = serde_json::from_str::<Value>(&answer.body).map(|mut answer| answer["response"].take());
+    (answer.status, response.unwrap_or(Value::String(answer.body)))
+}
+
+#[test]
+fn findings_are_warnings_or_a_denial_as_the_configuration_says_at_that_moment() {
+    let server = Server::start("");
+    let bad = annotated(&"yes".into());
+    let uid = &bad["request"]["uid"];
+
+    let (status, response) = ask(&server, &bad);
+    assert_eq!((status, &response["allowed"], &response["uid"]), (200, &json!(true), uid));
+    let warning = response["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with(&format!("colocate: HC001: spec.template.metadata.annotations[{KEY}]: ")), "{warning}");
+    assert_eq!(response["auditAnnotations"], json!({ "findings": "HC001" }));
+
+    server.configure("validation: {mode: enforce}\n");
+    server.logged("the configuration file changed, and is in effect");
+    let (status, response) = ask(&server, &bad);
+    assert_eq!((status, &response["allowed"], &response["status"]["code"]), (200, &json!(false), &json!(403)));
+    assert!(response["status"]["message"].as_str().unwrap().contains("- error: HC001: "), "{response}");
+    assert_eq!(response["warnings"], Value::Null);
+    assert_eq!(ask(&server, &annotated(&"true".into())), (200, json!({ "uid": uid, "allowed": true })));
+
+    server.configure("validation: {mode: enforce, rules: {HC001: off}}\n");
+    server.logged("the configuration file changed, and is in effect");
+    assert_eq!(ask(&server, &bad), (200, json!({ "uid": uid, "allowed": true })));
+
+    server.configure("validation: {mode: off}\n");
+    server.logged("the configuration file changed, and is in effect");
+    assert_eq!(ask(&server, &bad), (200, json!({ "uid": uid, "allowed": true })));
+    let metrics = server.admin("/metrics").body;
+    for line in [
+        r#"colocate_validations_total{result="warned"} 1"#,
+        r#"colocate_validations_total{result="denied"} 1"#,
+        r#"colocate_validations_total{result="clean"} 2"#,
+        r#"colocate_validations_total{result="off"} 1"#,
+        r#"colocate_findings_total{rule="HC001",severity="error"} 2"#,
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+}
+
+#[test]
+fn what_is_no_review_is_refused_and_never_denied() {
+    let server = Server::start("validation: {mode: enforce}\n");
+    let mut beta = annotated(&"yes".into());
+    beta["apiVersion"] = "admission.k8s.io/v1beta1".into();
+    let mut no_object = annotated(&"yes".into());
+    no_object["request"]["object"] = json!({ "spec": { "template": [] } });
+    for (review, part) in [
+        (json!([]), "expected an object or null"),
+        (beta, "apiVersion is `admission.k8s.io/v1beta1`"),
+        (no_object, "invalid type: sequence"),
+    ] {
+        let (status, said) = ask(&server, &review);
+        let said = said.as_str().unwrap();
+        assert!(status == 400 && said.contains("the body is no AdmissionReview") && said.contains(part), "{said}");
+    }
+    // Not even what the API server would never send stops it.
+    assert_eq!(ask(&server, &annotated(&json!({ "a": [null] }))).0, 200);
+}
