@@ -66,7 +66,9 @@ fn a_cluster_is_asked_for_what_the_rules_need_and_the_files_do_not_say() {
 fn strategies_are_listed_where_one_is_named_that_is_in_no_file() {
     let class = CLASS.replace("repl: \"2\"", "placement_strategy: spraed");
     let strategy = "apiVersion: portworx.io/v1beta2\nkind: VolumePlacementStrategy\nmetadata: {name: spraed}\n";
-    let folder = Folder::new(&[("class.yaml", &class), ("plain.yaml", CLASS), ("strategy.yaml", strategy)]);
+    let other = class.replace("spraed", "together");
+    let files = [("class.yaml", &*class), ("other.yaml", &other), ("plain.yaml", CLASS), ("strategy.yaml", strategy)];
+    let folder = Folder::new(&files);
     let names = list(&json!([{"metadata": {"name": "spread"}}, {"metadata": {"name": "together"}}]));
     let server = ApiServer::new(&[(STRATEGIES_PATH, names)], 404);
     let run = server.run(&folder, "-f class.yaml");
@@ -76,6 +78,9 @@ fn strategies_are_listed_where_one_is_named_that_is_in_no_file() {
     assert_eq!(server.run(&folder, "-f class.yaml --manifests strategy.yaml --strict").code, Some(0));
     assert_eq!(server.run(&folder, "-f plain.yaml --strict").code, Some(0));
     assert_eq!(server.asked(), [""; 0]);
+    // One is there already, and the other will be.
+    assert_eq!(server.run(&folder, "-f class.yaml other.yaml --manifests strategy.yaml --strict").code, Some(0));
+    assert_eq!(server.asked(), [STRATEGIES_PATH]);
 
     let not_installed = ApiServer::new(&[], 404);
     let run = not_installed.run(&folder, "-f class.yaml --strict");
@@ -118,6 +123,13 @@ fn a_right_that_is_missing_is_named_with_what_follows() {
     let (code, said, _) = run(&[(CLAIM_PATH, shared()), (NAMESPACE_PATH, namespace(""))], "-o text");
     assert_eq!(code, Some(0));
     assert!(said.starts_with(no_classes) && said.contains("its StorageClass `px` cannot be seen"), "{said}");
+
+    // Its owner is known by its annotation, and not whether it is shared.
+    let mut annotated = claim(&json!({"storageClassName": "px", "accessModes": ["ReadWriteOnce"]}));
+    annotated["metadata"]["annotations"] = json!({"volume.kubernetes.io/storage-provisioner": "pxd.portworx.com"});
+    let (code, said, _) = run(&[(CLAIM_PATH, annotated), (NAMESPACE_PATH, namespace(""))], "--strict");
+    assert_eq!(code, Some(3));
+    assert!(said.starts_with(no_classes) && said.contains("the class of claim `data` is not known"), "{said}");
 
     let (code, said, _) = run(&[(NAMESPACE_PATH, namespace("")), (CLASSES_PATH, classes())], "--strict");
     assert_eq!(code, Some(3));

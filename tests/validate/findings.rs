@@ -22,7 +22,7 @@ deploy/mysql.yaml:9:67: error[HC001] `yes` is no boolean to Stork, which reads 1
 #[test]
 fn all_findings_are_told_in_the_order_of_their_places_with_a_line_between_two() {
     let wrong = "stork.libopenstorage.org/preferlocalnodeonly";
-    let text = deployment(&format!("{wrong}: \"true\", {LOCAL_ONLY}: \"true\", {DISABLE}: \"true\""));
+    let text = deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\", {wrong}: \"true\""));
     let folder = Folder::new(&[
         ("b.yaml", &text),
         ("a.yaml", &text),
@@ -30,7 +30,7 @@ fn all_findings_are_told_in_the_order_of_their_places_with_a_line_between_two() 
         ("class.yaml", CLASS),
     ]);
     let run = folder.run("-f b.yaml a.yaml --manifests claim.yaml class.yaml");
-    let expected = ["9:21: error[HC003]", "9:75: error[HC011]", "9:129: info[HC022]", "9:129: info[HC023]"];
+    let expected = ["9:21: error[HC011]", "9:75: info[HC022]", "9:75: info[HC023]", "9:133: error[HC003]"];
     let expected: Vec<_> = ["b", "a"].iter().flat_map(|file| expected.map(|at| format!("{file}.yaml:{at}"))).collect();
     assert_eq!(run.places(), expected, "{}", run.out);
     assert_eq!(run.out.lines().filter(|line| line.is_empty()).count(), expected.len() - 1);

@@ -94,6 +94,14 @@ fn a_helm_template_is_told_from_a_manifest() {
     let said = "whole.yaml:5:13: unchecked: this looks like a Helm template: render it first, with `helm template`\n";
     assert!(run.err.starts_with(said), "{}", run.err);
     assert_eq!(folder.run("-f whole.yaml --strict").code, Some(3));
+    // Of several things, each stands at its place.
+    let several =
+        format!("{whole}---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: odd}}\nspec: []\n");
+    let run = Folder::new(&[("several.yaml", &several)]).run("-f several.yaml");
+    let lines: Vec<_> = run.err.lines().map(|line| line.split(": ").take(3).collect::<Vec<_>>()).collect();
+    assert_eq!(lines.len(), 3, "{}", run.err);
+    assert_eq!(lines[0][..2], ["several.yaml:5:13", "unchecked"]);
+    assert_eq!(lines[1], ["several.yaml:7:1", "unchecked", "PersistentVolumeClaim odd"]);
 }
 
 #[test]
