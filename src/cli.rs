@@ -13,6 +13,7 @@ mod mutate;
 mod paint;
 mod probe;
 mod serve;
+mod validate;
 
 /// Keeps stateful pods next to their data: an admission server that sets the storage driver's scheduler
 #[derive(Debug, Parser)]
@@ -26,6 +27,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Mutate(mutate::Mutate),
+    Validate(validate::Validate),
     Probe(probe::Probe),
     Certs(certs::Certs),
     Completions(generate::Completions),
@@ -49,7 +51,9 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Done,
-    /// With `--strict`: something could not be resolved.
+    /// Something was found that is an error.
+    Findings,
+    /// With `--strict`: something could not be resolved or checked.
     Unresolved,
     /// With `--check`: something would change.
     WouldChange,
@@ -67,6 +71,7 @@ impl Cli {
         let exit = match self.command {
             Command::Serve(serve) => serve.run().await.map(|()| Exit::Done),
             Command::Mutate(mutate) => mutate.run().await,
+            Command::Validate(validate) => validate.run().await,
             Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),
             Command::Certs(certs) => certs.run().map(|()| Exit::Done),
             Command::Completions(completions) => completions.run().map(|()| Exit::Done),
@@ -74,6 +79,7 @@ impl Cli {
         };
         match exit {
             Ok(Exit::Done) => ExitCode::SUCCESS,
+            Ok(Exit::Findings) => ExitCode::from(1),
             Ok(Exit::Unresolved) => ExitCode::from(3),
             Ok(Exit::WouldChange) => ExitCode::from(4),
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,

@@ -5,6 +5,9 @@
 //!         one of them   where   what it    objects     one line or one value,
 //!                       it is   means      in it       checked by reading it again
 //! ```
+//!
+//! Who asks about them: `mutation` decides what is to be changed, `validation` says what is wrong and where, and `inventory`
+//! is what they tell of claims.
 
 mod document;
 mod edit;
@@ -18,6 +21,7 @@ mod open;
 mod position;
 mod scalar;
 mod tree;
+mod validation;
 mod yaml;
 
 pub use document::{Document, Format, Manifest, Object, Step};
@@ -27,3 +31,4 @@ pub use inventory::{Error, Known, load};
 pub use mutation::{Mutated, Mutation, Mutator};
 pub use open::Open;
 pub use position::{ParseError, Position};
+pub use validation::{Validated, Validation, Validator};

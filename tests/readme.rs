@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use colocate::cli::EXIT_STATUS;
+use colocate::companion::Rule;
 use colocate::config::Config;
 use colocate::engine::Reason;
 
@@ -14,22 +15,33 @@ fn readme() -> String {
     fs::read_to_string(path).expect("there is a README")
 }
 
+/// The rows of the table that begins with that column.
+fn table(column: &str) -> Vec<String> {
+    let readme = readme();
+    let head = format!("| {column} |");
+    let table = readme.lines().skip_while(|line| !line.starts_with(&head)).skip(2);
+    table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect()
+}
+
 #[test]
 fn the_table_of_reasons_is_the_enum() {
-    let readme = readme();
-    let table = readme.lines().skip_while(|line| !line.starts_with("| reason |")).skip(2);
-    let rows: Vec<_> = table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
     let wanted: Vec<_> =
         Reason::ALL.iter().map(|reason| format!("| `{reason}` | {} |", reason.explanation())).collect();
-    assert_eq!(rows, wanted);
+    assert_eq!(table("reason"), wanted);
+}
+
+#[test]
+fn the_table_of_rules_is_the_companions() {
+    let row = |rule: &Rule| {
+        let (id, severity, title, explanation) = (rule.id(), rule.severity(), rule.title(), rule.explanation());
+        format!("| {id} | {severity} | {title} | {explanation} |")
+    };
+    assert_eq!(table("id"), Rule::ALL.iter().map(row).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_table_of_exit_codes_is_that_of_the_man_page() {
-    let readme = readme();
-    let table = readme.lines().skip_while(|line| !line.starts_with("| code |")).skip(2);
-    let rows: Vec<_> = table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
-    assert_eq!(rows, EXIT_STATUS.map(|(code, meaning)| format!("| {code} | {meaning} |")));
+    assert_eq!(table("code"), EXIT_STATUS.map(|(code, meaning)| format!("| {code} | {meaning} |")));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn exit_status() -> Roff {
 }
 
 /// What a person may want, and what does it.
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 8] = [
     (
         "Set the scheduler in all manifests of a folder, where they are:",
         "colocate mutate -f deploy --manifests storage --in-place",
@@ -68,6 +68,14 @@ const EXAMPLES: [(&str, &str); 6] = [
     (
         "Do the same to what kustomize builds, with the claims of a cluster:",
         "kustomize build . | colocate mutate -f - --cluster",
+    ),
+    (
+        "Find annotations that Stork will not read as they were meant, and exit with 3 if something could not be checked:",
+        "colocate validate -f deploy --manifests storage --strict",
+    ),
+    (
+        "Do so in a pull request, for a service that scans code:",
+        "colocate validate -f deploy --manifests storage -o sarif",
     ),
     ("Issue a certificate for development:", "colocate certs --dir certs --name colocate.colocate.svc"),
     (

@@ -116,6 +116,26 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
 }
 
 impl Unseen {
+    /// What is in none of the files, where nobody else is asked.
+    pub(super) fn beyond_files(open: Open) -> Self {
+        let mut unseen = Self::default();
+        for (namespace, name) in open.claims {
+            unseen.say_of_claim(namespace, &name, "is in none of the files");
+        }
+        for unknown in open.classes {
+            let instead = match &unknown {
+                Unknown::ClassMissing(name) => format!("its StorageClass `{name}` is in none of the files"),
+                _ => "it names no StorageClass, and the files have no default one".to_owned(),
+            };
+            unseen.say(unknown.to_string(), instead);
+        }
+        for name in open.volumes {
+            let instead = format!("its PersistentVolume `{name}` is in none of the files");
+            unseen.say(Unknown::VolumeMissing(name.into()).to_string(), instead);
+        }
+        unseen
+    }
+
     fn without_namespaces(&mut self, names: BTreeSet<String>) {
         if !names.is_empty() {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");

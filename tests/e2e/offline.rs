@@ -1,14 +1,18 @@
-//! `colocate mutate --cluster`: the files of a person, and the claims of a cluster.
+//! `colocate mutate --cluster` and `colocate validate --cluster`: the files of a person, and the claims of a cluster.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::harness::{ControlPlane, Namespace, PORTWORX_CLASS, example};
 
-/// Runs the command on a text; returns its exit code, what it printed, and what it said.
 fn mutate(arguments: &str, text: &str) -> (Option<i32>, String, String) {
+    run("mutate", arguments, text)
+}
+
+/// Runs the command on a text; returns its exit code, what it printed, and what it said.
+fn run(command: &str, arguments: &str, text: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_colocate"))
-        .args(["mutate", "-f", "-", "--cluster"])
+        .args([command, "-f", "-", "--cluster"])
         .args(arguments.split_whitespace())
         .env("KUBECONFIG", ControlPlane::shared().kubeconfig())
         .stdin(Stdio::piped())
@@ -49,6 +53,31 @@ fn a_manifest_is_changed_by_the_claims_of_the_cluster_and_runs_on_stork_with_no_
     // What the file says of the Namespace counts more.
     let manifest = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: offline}}\n---\n{deployment}");
     assert_eq!(mutate("-n offline --check", &manifest).0, Some(4));
+}
+
+#[test]
+fn annotations_are_checked_with_the_claims_of_the_cluster() {
+    let namespace = Namespace::new("offline-validate");
+    let validate = |text: &str| run("validate", "-n offline-validate --strict", text);
+    let deployment = example("mysql/deployment.yaml");
+    let local = "annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, labels: {app: mysql, version";
+    let local = deployment.replace("labels: {app: mysql, version", local);
+    assert_eq!(
+        validate(&deployment),
+        (Some(0), String::new(), "colocate: nothing found in 1 object of 1 file\n".to_owned())
+    );
+    let (code, found, said) = validate(&local);
+    assert_eq!((code, found.as_str()), (Some(3), ""));
+    assert!(said.contains("unchecked[HC014]") && said.contains("claim `mysql-data` does not exist"), "{said}");
+
+    namespace.add_claim("mysql-data", PORTWORX_CLASS);
+    let (code, found, said) = validate(&local);
+    assert_eq!((code, found.as_str()), (Some(0), ""), "{said}");
+
+    namespace.run("label namespace offline-validate stork.libopenstorage.org/disable-admission-controller=true");
+    let (code, found, _) = validate(&local);
+    assert_eq!(code, Some(1));
+    assert!(found.contains(": error[HC012] ") && found.contains("its Namespace opts out by its label"), "{found}");
 }
 
 #[test]

@@ -99,7 +99,15 @@ fn completions_and_the_man_page_know_every_command() {
         assert!(text.contains("mutate") && text.contains("in-place"), "{shell}");
     }
     let page = run(&["man"]);
-    for word in ["colocate\\-serve", "colocate\\-mutate", "in\\-place", "tls\\-cert", "EXIT STATUS", "EXAMPLES"] {
+    for word in [
+        "colocate\\-serve",
+        "colocate\\-mutate",
+        "colocate\\-validate",
+        "in\\-place",
+        "tls\\-cert",
+        "EXIT STATUS",
+        "EXAMPLES",
+    ] {
         assert!(page.contains(word), "{word}");
     }
 }

@@ -1,0 +1,67 @@
+//! Workflow commands of GitHub Actions, which make annotations of a pull request.
+//!
+//! The syntax, and what is escaped in it, is that of `actions/toolkit`'s `packages/core/src/command.ts`.
+
+use super::outcome::{Found, Gap, Outcome, Place};
+use crate::companion::Severity;
+
+/// A command a line.
+pub(super) fn annotations(outcome: &Outcome<'_>) -> String {
+    outcome.found.iter().map(finding).chain(outcome.gaps.iter().map(gap)).collect()
+}
+
+fn finding(Found { place, finding, .. }: &Found<'_>) -> String {
+    let command = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "notice",
+    };
+    let title = format!("{}: {}", finding.rule, finding.rule.title());
+    let message = format!("{}; {} ({})", finding.message, finding.remedy, finding.path);
+    line(command, Some(place), &title, &message)
+}
+
+fn gap(Gap { place, rule, what }: &Gap<'_>) -> String {
+    let title = rule.map_or("unchecked".to_owned(), |rule| format!("{rule}: unchecked"));
+    line("notice", place.as_ref(), &title, what)
+}
+
+fn line(command: &str, place: Option<&Place<'_>>, title: &str, message: &str) -> String {
+    let mut properties = place.map(properties).unwrap_or_default();
+    properties.push(("title", title.to_owned()));
+    let properties: Vec<_> = properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
+    format!("::{command} {}::{}\n", properties.join(","), data(message))
+}
+
+/// Where it is; nowhere, in standard input, which no pull request has a line of.
+fn properties(place: &Place<'_>) -> Vec<(&'static str, String)> {
+    let Some(file) = place.file() else { return Vec::new() };
+    let (start, end) = (place.start(), place.end());
+    let mut properties =
+        vec![("file", file.to_owned()), ("line", start.line.to_string()), ("endLine", end.line.to_string())];
+    // Columns are refused of what goes over several lines.
+    if start.line == end.line {
+        properties.extend([("col", start.column.to_string()), ("endColumn", end.column.to_string())]);
+    }
+    properties
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_command_or_a_property_is_escaped() {
+        assert_eq!(data("100%, a: b\r\nc"), "100%25, a: b%0D%0Ac");
+        assert_eq!(property("100%, a: b\r\nc"), "100%25%2C a%3A b%0D%0Ac");
+        assert_eq!(line("notice", None, "a: b", "c\n::d"), "::notice title=a%3A b::c%0A::d\n");
+    }
+}

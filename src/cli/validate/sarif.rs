@@ -1,0 +1,126 @@
+//! A log of SARIF 2.1.0, which GitHub's code scanning and others read.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+use serde_sarif::sarif::{
+    ArtifactLocation, Invocation, Location, LogicalLocation, Message, MultiformatMessageString, Notification,
+    PhysicalLocation, Region, ReportingConfiguration, ReportingDescriptor, ReportingDescriptorReference,
+    Result as SarifResult, ResultLevel, Run, SCHEMA_URL, Sarif, Tool, ToolComponent, Version,
+};
+
+use super::outcome::{Found, Gap, Outcome, Place};
+use crate::companion::{Rule, Severity};
+
+/// What stands in the path of a URI as it is: RFC 3986's unreserved characters, and what is between folders.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// One run: the rules, what they found, and what could not be checked.
+pub(super) fn log(outcome: &Outcome<'_>) -> serde_json::Result<String> {
+    let driver = ToolComponent::builder()
+        .name("colocate")
+        .semantic_version(env!("CARGO_PKG_VERSION"))
+        .rules(Rule::ALL.iter().map(|rule| descriptor(*rule)).collect::<Vec<_>>())
+        .build();
+    let notifications: Vec<_> = outcome.gaps.iter().map(notification).collect();
+    let run = Run::builder()
+        .tool(Tool::builder().driver(driver).build())
+        // A column is a character, and not a unit of UTF-16.
+        .column_kind(json!("unicodeCodePoints"))
+        .invocations([Invocation::builder()
+            .execution_successful(true)
+            .tool_execution_notifications(notifications)
+            .build()])
+        .results(outcome.found.iter().map(result).collect::<Vec<_>>())
+        .build();
+    let log = Sarif::builder().schema(SCHEMA_URL).version(json!(Version::V2_1_0)).runs([run]).build();
+    Ok(serde_json::to_string_pretty(&log)? + "\n")
+}
+
+fn descriptor(rule: Rule) -> ReportingDescriptor {
+    let text = |text: &str| MultiformatMessageString::builder().text(text).build();
+    ReportingDescriptor::builder()
+        .id(rule.id())
+        .name(rule.name())
+        .short_description(text(rule.title()))
+        .full_description(text(rule.explanation()))
+        .help(text(&format!("{} See {}", rule.explanation(), rule.origin())))
+        .help_uri(rule.origin())
+        .default_configuration(ReportingConfiguration::builder().level(json!(level(rule.severity()))).build())
+        .build()
+}
+
+fn result(Found { place, finding, .. }: &Found<'_>) -> SarifResult {
+    let path = LogicalLocation::builder().fully_qualified_name(finding.path.to_string()).kind("member").build();
+    SarifResult::builder()
+        .rule_id(finding.rule.id())
+        .rule_index(index(finding.rule))
+        .level(level(finding.severity))
+        .message(message(&format!("{}; {}", finding.message, finding.remedy)))
+        .locations([Location::builder().physical_location(physical(place)).logical_locations([path]).build()])
+        .build()
+}
+
+fn notification(Gap { place, rule, what }: &Gap<'_>) -> Notification {
+    let locations = place.iter().map(|place| Location::builder().physical_location(physical(place)).build());
+    let mut notification = Notification::builder()
+        .level(json!(ResultLevel::Note))
+        .message(message(&format!("not checked: {what}")))
+        .locations(locations.collect::<Vec<_>>())
+        .build();
+    notification.associated_rule =
+        rule.map(|rule| ReportingDescriptorReference::builder().id(rule.id()).index(index(rule)).build());
+    notification
+}
+
+fn message(text: &str) -> Message {
+    Message::builder().text(text).build()
+}
+
+fn physical(place: &Place<'_>) -> PhysicalLocation {
+    let (start, end) = (place.start(), place.end());
+    let region = Region::builder()
+        .start_line(number(start.line))
+        .start_column(number(start.column))
+        .end_line(number(end.line))
+        .end_column(number(end.column))
+        .build();
+    let file = ArtifactLocation::builder().uri(uri(place.file())).build();
+    PhysicalLocation::builder().artifact_location(file).region(region).build()
+}
+
+/// A file as a URI: relative, if it was named so.
+fn uri(file: Option<&str>) -> String {
+    let Some(file) = file else { return "stdin".to_owned() };
+    let scheme = if file.starts_with('/') { "file://" } else { "" };
+    format!("{scheme}{}", utf8_percent_encode(file, ENCODED))
+}
+
+fn level(severity: Severity) -> ResultLevel {
+    match severity {
+        Severity::Error => ResultLevel::Error,
+        Severity::Warning => ResultLevel::Warning,
+        Severity::Info => ResultLevel::Note,
+    }
+}
+
+/// The rule's place among all rules.
+fn index(rule: Rule) -> i64 {
+    number(Rule::ALL.iter().take_while(|other| **other != rule).count())
+}
+
+fn number(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_a_uri() {
+        assert_eq!(uri(Some("deploy/a b.yaml")), "deploy/a%20b.yaml");
+        assert_eq!(uri(Some("a:b%/ü#?.yaml")), "a%3Ab%25/%C3%BC%23%3F.yaml");
+        assert_eq!(uri(Some("/srv/a.yaml")), "file:///srv/a.yaml");
+        assert_eq!(uri(None), "stdin");
+    }
+}
