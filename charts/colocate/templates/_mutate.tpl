@@ -113,18 +113,20 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
 
 {{/*
 What stands at `keys` in `object`, or `else`. Of the built-in kinds, what they begin with (`metadata`, `spec`) is always there; of custom
-resources nothing is known, not even that a key is a word.
+resources nothing is known: not that a key is there, nor that it is a word, nor of what type its value is.
 */}}
 {{- define "colocate.at" -}}
-{{- $custom := .custom | default false -}}
-{{- $count := len .keys -}}
 {{- $value := .object -}}
 {{- $guards := list -}}
+{{- $last := sub (len .keys) 1 | int -}}
 {{- range $i, $key := .keys -}}
-{{- $in := printf "%s in %s" (toJson $key) $value -}}
-{{- $value = $custom | ternary (printf "%s[%s]" $value (toJson $key)) (printf "%s.%s" $value $key) -}}
-{{- if or $custom $i (eq $count 1) -}}
-{{- $guards = append $guards ($custom | ternary $in (printf "has(%s)" $value)) -}}
+{{- if $.custom -}}
+{{- $guards = append $guards (printf "%s in %s" (toJson $key) $value) -}}
+{{- $value = printf "%s[%s]" $value (toJson $key) -}}
+{{- $guards = append $guards (printf "type(%s) == %s" $value (and (eq $i $last) (eq $.else "[]") | ternary "list" "map")) -}}
+{{- else -}}
+{{- $value = printf "%s.%s" $value $key -}}
+{{- if or $i (eq $last 0) }}{{ $guards = append $guards (printf "has(%s)" $value) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 ({{ join " && " $guards }} ? {{ $value }} : {{ .else }})

@@ -41,7 +41,7 @@ keys, looking at each is the server's. `templates` and `claims` are paths: lists
     ].exists(m, size(m) > 100 || m.exists(k, k.matches({{ $keys }})))
     {{- range .claims }}
     || {{ include "colocate.at" (merge (dict "keys" .) $new $list) }}.exists(t,
-    has(t.metadata) && has(t.metadata.annotations) && t.metadata.annotations.exists(k, k.matches({{ $keys }})))
+    has(t.metadata) && has(t.metadata.annotations) && type(t.metadata.annotations) == map && t.metadata.annotations.exists(k, k.matches({{ $keys }})))
     {{- end }}
 - name: changed
   expression: >-
