@@ -23,7 +23,7 @@ webhooks:
 
 {{/* `config` with those names. YAML as Helm reads it has `off` for false. */}}
 {{- define "colocate.configFile" -}}
-{{- $config := deepCopy .Values.config -}}
+{{- $config := .Values.config | default dict | deepCopy -}}
 {{- $validation := $config.validation | default dict -}}
 {{- range $section := list $config $validation ($validation.rules | default dict) -}}
 {{- range $key, $value := $section -}}
