@@ -138,11 +138,16 @@ fn custom_workloads_are_looked_at_where_their_templates_are() {
         }
     }
     let keys = expression(&rendered, "custom-workloads.validate.colocate", "keys");
-    for path in [
-        r#"["spec"]["a/b"]["~c"]["if"]["metadata"]["annotations"]"#,
-        r#"["spec"]["a/b"]["~c"]["volumeClaimTemplates"]"#,
+    for found in [
+        r#"["spec"]["template"]["metadata"] : {}"#,
+        // Whatever leads to a template may have metadata.
+        r#"["spec"]["metadata"] : {}"#,
+        r#"["spec"]["a/b"]["metadata"] : {}"#,
+        r#"["spec"]["a/b"]["~c"]["if"]["metadata"] : {}"#,
+        r#"["spec"]["a/b"]["~c"]["volumeClaimTemplates"] : []"#,
+        r#"["spec"]["a/b"]["~c"]["if"]["spec"]["volumes"] : []"#,
     ] {
-        assert!(keys.contains(&format!(" ? object{path} : ")), "{keys}");
+        assert!(keys.contains(&format!(" ? object{found}")), "{found}: {keys}");
     }
 }
 
@@ -151,17 +156,34 @@ fn the_keys_that_are_validated_are_storks_and_those_that_were_chosen() {
     let values =
         "config: {validation: {mode: warn}, optOut: {annotations: [example.com/a.b], namespaceLabel: example.com/no}}";
     let rendered = render(values);
-    for webhook in ["objects", "workloads", "cronjobs", "podtemplates"] {
+    for webhook in ["pods", "workloads", "cronjobs", "podtemplates", "storage", "namespaces"] {
         let webhook = format!("{webhook}.validate.colocate");
         for name in ["keys", "changed"] {
             let expression = expression(&rendered, &webhook, name);
-            for part in ["(?i)openstorage|", "|preferRemoteNode|", r"|^example\\.com/a\\.b$", "|^example\\\\.com/no$"] {
+            for part in ["(?i)openstorage|", "|preferRemoteNode|", r"|^example\\.com/a\\.b$", r"|^example\\.com/no$"] {
                 assert!(expression.contains(part), "{part}: {expression}");
             }
-            let beside = expression.contains("placement_strategy|sharedv4|sharedv4_svc_type");
-            assert_eq!(beside, name == "changed", "{expression}");
+            // What is only read beside them.
+            assert_eq!(expression.contains("sharedv4_svc_type"), name == "changed", "{expression}");
         }
     }
+}
+
+/// The seven pieces of the prefix by which a misspelled one is known: together they are the whole of it.
+#[test]
+fn a_misspelled_prefix_is_known_by_its_pieces() {
+    let rendered = render("config: {validation: {mode: warn}}");
+    let keys = expression(&rendered, "pods.validate.colocate", "keys");
+    let (_, pieces) = keys.split_once(r#"k.matches("(?i)(stor|"#).expect("the pieces");
+    let (pieces, _) = pieces.split_once(").*/").expect("the end of the pieces");
+    let prefix = format!("stor|{pieces}").replace(r"\\.", ".");
+    assert_eq!(
+        prefix.split('|').count(),
+        7,
+        "three mistakes, each of which swaps two letters, leave one of seven whole"
+    );
+    assert_eq!(prefix.replace('|', ""), "stork.libopenstorage.org");
+    assert!(keys.contains(r#"k.matches("^.{21,27}/[^/]*$")"#), "as long as it, or three letters off");
 }
 
 #[test]

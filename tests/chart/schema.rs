@@ -95,7 +95,7 @@ fn every_value_is_in_it() {
     }
 }
 
-/// Keys that the program does not have yet.
+/// A section that the program does not have yet.
 const TO_COME: [&str; 1] = ["validation"];
 
 /// The schema of `config`, and the program: what the one knows, the other does, and where null is as good as nothing.

@@ -41,10 +41,12 @@ fn the_names_of_the_entries_do_not_change() {
         "podtemplates.mutate.colocate",
     ];
     let validating = [
-        "objects.validate.colocate",
+        "pods.validate.colocate",
         "workloads.validate.colocate",
         "cronjobs.validate.colocate",
         "podtemplates.validate.colocate",
+        "storage.validate.colocate",
+        "namespaces.validate.colocate",
     ];
     let custom = (["custom-workloads.mutate.colocate"], ["custom-workloads.validate.colocate"]);
     assert_eq!(names(&render("config: {validation: {mode: off}}")), mutating);
@@ -156,7 +158,7 @@ fn a_colocate_elsewhere_is_asked_by_its_url_and_has_a_certificate_for_it() {
         let rendered = render(&values);
         let asked = |name| rendered.webhook(name)["clientConfig"].clone();
         assert_eq!(asked("pods.mutate.colocate"), json!({"url": format!("{prefix}/mutate")}));
-        assert_eq!(asked("objects.validate.colocate"), json!({"url": format!("{prefix}/validate")}));
+        assert_eq!(asked("pods.validate.colocate"), json!({"url": format!("{prefix}/validate")}));
         let config = crate::chart::yaml(rendered.text_at("ConfigMap/colocate", "/data/config.yaml"));
         assert_eq!(config["tls"]["names"], json!(["a", host]));
     }
