@@ -73,7 +73,7 @@ fn an_unknown_key_is_refused_at_every_level() {
     }
     let error = refused(&values.to_string());
     for (path, _) in closed {
-        let place: String = path.iter().map(|key| format!("/{}", key.replace("[]", "0"))).collect();
+        let place = [&[""], &path[..]].concat().join("/").replace("[]", "0");
         let said = format!("at '{place}': additional properties 'unknownKey' not allowed");
         assert!(error.contains(&said), "{said}: {error}");
     }
@@ -88,7 +88,7 @@ fn merge(into: &mut Value, value: Value) {
             }
         }
         (Value::Array(into), Value::Array(value)) => {
-            into.iter_mut().zip(value).for_each(|(into, value)| merge(into, value))
+            into.iter_mut().zip(value).for_each(|(into, value)| merge(into, value));
         }
         (into, value) => *into = value,
     }
