@@ -20,7 +20,7 @@ SCENARIO :=
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
-.PHONY: help demo test torture bench bench-claims bench-waiters fuzz cluster format lint doc deny
+.PHONY: help demo test torture bench bench-claims bench-waiters fuzz cluster chart format lint doc deny
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -63,6 +63,9 @@ cluster: ## Start a playground: a real control plane with colocate in it
 	@tests/controlplane/build >/dev/null
 	@cargo build --locked --bin colocate --example cluster
 	@$(CARGO_TARGET_DIR)/debug/examples/cluster
+
+chart: ## Write what is generated of the chart: its table of values, and the program's defaults
+	@CHART_WRITE=1 cargo test --locked --quiet --test chart -- current >/dev/null
 
 format: ## Check that all code is formatted
 	@cargo fmt --check

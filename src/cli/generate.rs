@@ -59,7 +59,7 @@ fn exit_status() -> Roff {
 }
 
 /// What a person may want, and what does it.
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 9] = [
     (
         "Set the scheduler in all manifests of a folder, where they are:",
         "colocate mutate -f deploy --manifests storage --in-place",
@@ -83,6 +83,7 @@ const EXAMPLES: [(&str, &str); 8] = [
         "colocate serve --tls-cert certs/tls.crt --tls-key certs/tls.key --manifests storage",
     ),
     ("Ask a server what it would do:", "colocate probe --url https://localhost:8443 --ca certs/ca.crt"),
+    ("Ask a cluster's API server whether it asks colocate:", "colocate probe --apiserver --namespace team-a"),
 ];
 
 fn examples() -> Roff {

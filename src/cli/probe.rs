@@ -1,5 +1,6 @@
 //! `colocate probe`: ask a webhook as the API server does, and show all of it.
 
+mod api_server;
 mod question;
 mod report;
 
@@ -10,8 +11,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use self::api_server::ApiServer;
 use self::question::Question;
 use self::report::Report;
+use crate::cli::Usage;
 use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
@@ -22,45 +25,55 @@ const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 /// Ask an admission webhook one thing, as the API server does, and show what it answers
 ///
 /// It sends one AdmissionReview over TLS and HTTP/1.1 and shows the request, the answer and its reason, the patch, and
-/// what the patch does to the object. Nothing in any cluster is changed. Any admission webhook can be asked.
+/// what the patch does to the object. Nothing in any cluster is changed. Any admission webhook can be asked. With
+/// --apiserver, an API server is asked instead, whether it asks colocate.
 #[derive(Debug, clap::Args)]
 #[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
 pub(super) struct Probe {
     /// The https URL of the webhook; the port is 443 and the path /mutate if it names none
-    #[arg(long, value_name = "URL")]
-    url: Target,
+    #[arg(long, value_name = "URL", required_unless_present = "apiserver", conflicts_with = "apiserver")]
+    url: Option<Target>,
 
     /// The certificate of the authority that issued the webhook's (PEM)
-    #[arg(long, value_name = "FILE")]
-    ca: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "apiserver", conflicts_with = "apiserver")]
+    ca: Option<PathBuf>,
 
     /// The AdmissionReview to send (JSON), - for standard input [default: a Deployment of MySQL on the claim mysql-data]
-    #[arg(short = 'f', long = "file", value_name = "REVIEW")]
+    #[arg(short = 'f', long = "file", value_name = "REVIEW", conflicts_with = "apiserver")]
     review: Option<PathBuf>,
 
     /// How long to wait for all of it; the webhook is told, as the API server does, in the query
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
     timeout: Duration,
+
+    #[command(flatten)]
+    api_server: ApiServer,
 }
 
 impl Probe {
     /// Asks, and prints what is sent and what comes back as it comes.
     ///
     /// # Errors
-    /// What was to be sent is no `AdmissionReview`; no answer came; the answer is one that the API server would count as a
+    /// Of an API server: no Deployment came back, or not with the driver's scheduler. Of a webhook: what was to be sent is no `AdmissionReview`; no answer came; the answer is one that the API server would count as a
     /// failure of the webhook, a patch that does not apply among them. A refusal is a good answer.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         self.show(&mut io::stdout(), Report::new(Paint::for_stdout())).await
     }
 
     async fn show(self, out: &mut impl Write, report: Report) -> anyhow::Result<()> {
+        if self.api_server.is_meant() {
+            return self.api_server.show(out, report, self.timeout).await;
+        }
+        let (Some(url), Some(ca)) = (self.url, self.ca) else {
+            return Err(Usage("name a webhook with --url and --ca, or ask an API server with --apiserver").into());
+        };
         let question = match &self.review {
             Some(file) => Question::read(file)?,
             None => Question::mysql()?,
         };
-        let authorities = fs::read(&self.ca).with_context(|| format!("cannot read {}", self.ca.display()))?;
-        let client = Client::new(self.url, &authorities, self.timeout)
-            .with_context(|| format!("cannot trust {}", self.ca.display()))?;
+        let authorities = fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
+        let client =
+            Client::new(url, &authorities, self.timeout).with_context(|| format!("cannot trust {}", ca.display()))?;
 
         out.write_all(report.request(&question, client.target()).as_bytes())?;
         let answer = client.ask(question.body()).await?;
@@ -264,6 +277,19 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(text), "{error}");
         }
+        for (arguments, text) in [
+            (&["--ca", "ca.crt"][..], "--url <URL>"),
+            (&["--url", "https://localhost"], "--ca <FILE>"),
+            (&["--apiserver", "--url", "https://localhost"], "cannot be used with"),
+            (&["--apiserver", "--file", "review.json"], "cannot be used with"),
+            (&["--apiserver", "--namespace", "a/b"], "such as team-a"),
+            (&["--url", "https://localhost", "--ca", "ca.crt", "--namespace", "a"], "cannot be used with"),
+            (&["--url", "https://localhost", "--ca", "ca.crt", "--config", "a"], "cannot be used with"),
+        ] {
+            let error = parse(arguments).unwrap_err().to_string();
+            assert!(error.contains(text), "{arguments:?}: {error}");
+        }
+        assert!(parse(&["--apiserver", "-n", "team-a", "--config", "a"]).is_ok());
         let probe = parse(&["--url", "https://localhost", "--ca", "ca.crt", "--timeout", "1m30s"]).unwrap();
         assert_eq!(probe.timeout, Duration::from_secs(90));
     }

@@ -22,6 +22,7 @@ mod offline;
 mod opt_out;
 mod outage;
 mod picture;
+mod probe;
 mod rights;
 mod scheduler;
 mod trust;

@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use serde::Deserialize;
 
 use super::kubectl::Kubectl;
-use super::{fixture, storage};
+use super::{fixture, programs, storage};
 
 /// A control plane of our own: see `tests/controlplane/README.md`.
 pub(crate) struct ControlPlane {
@@ -65,7 +65,7 @@ impl ControlPlane {
     }
 
     fn start_with(arguments: &[&str]) -> Self {
-        let programs = build();
+        let programs = programs::folder();
         say("starting a control plane: etcd, the API server, its controllers, two schedulers, two nodes");
         let mut supervisor = Command::new(programs.join("controlplane"))
             // Pods may name their scheduling group only with this gate.
@@ -149,17 +149,6 @@ impl ControlPlane {
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
     }
-}
-
-/// Builds the programs if that was not done before: what it says meanwhile is on the terminal at once.
-fn build() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/build");
-    let output = Command::new(&script)
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
-    assert!(output.status.success(), "{} failed: why stands above", script.display());
-    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
 /// Tells the person at the terminal what takes so long: the test runner catches what tests print, and not this.

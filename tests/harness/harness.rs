@@ -22,6 +22,7 @@ mod object;
 mod paging_api;
 pub(crate) mod pair;
 mod population;
+mod programs;
 mod storage;
 mod webhook;
 

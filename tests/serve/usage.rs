@@ -90,6 +90,7 @@ fn wrong_usage_is_exit_code_2() {
         (&["serv"], "serve"),
         (&["certs", "--dir", "x", "--name", "not a name"], "not a name"),
         (&["probe", "--url", "http://localhost", "--ca", "x"], "https"),
+        (&["probe"], "--url"),
         (&[], "Usage"),
     ] {
         let (code, _, stderr) = run(arguments);

@@ -11,7 +11,7 @@ use similar::{ChangeTag, TextDiff};
 use super::question::Question;
 use crate::cli::paint::Paint;
 use crate::engine::Reason;
-use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
+use crate::probe::{Answer, DryRun, Outcome, ProtocolVersion, Target, Verdict, printable};
 
 const WIDTH: usize = 80;
 /// The column at which what is said begins, behind what it is about.
@@ -120,6 +120,34 @@ impl Report {
             }
         }
         Ok(text)
+    }
+
+    /// What an API server is asked to create.
+    pub(super) fn dry_run(self, dry_run: &DryRun, namespace: &str) -> String {
+        let what = format!("CREATE Deployment {namespace}/colocate-probe-* (apps/v1), a dry run");
+        let volume = format!("volume of CSI driver {} (driver {})", dry_run.csi_driver, dry_run.driver);
+        self.lines("request", &[&what, &volume], Paint::bold)
+    }
+
+    /// What it would have created.
+    pub(super) fn outcome(self, dry_run: &DryRun, outcome: &Outcome) -> String {
+        let paint = if *outcome.scheduler == *dry_run.scheduler { Paint::green } else { Paint::red };
+        let mut text = self.lines("answer", &[&format!("created after {}", time(outcome.took))], plain);
+        text += &self.lines("scheduler", &[&outcome.scheduler], paint);
+        for warning in &outcome.warnings {
+            text += &self.lines("warning", &[warning], Paint::yellow);
+        }
+        text
+    }
+
+    /// Why something may be as it is.
+    pub(super) fn causes(self, causes: &[String]) -> String {
+        let label = if causes.len() == 1 { "why" } else { "may be" };
+        causes
+            .iter()
+            .enumerate()
+            .map(|(rank, cause)| self.lines(if rank == 0 { label } else { "or" }, &[cause], plain))
+            .collect()
     }
 
     /// Paragraphs behind a label, the first of them painted.

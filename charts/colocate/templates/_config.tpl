@@ -1,0 +1,88 @@
+{{/* The program's configuration. */}}
+
+{{/* What the objects of this chart are called, as the configuration has it. */}}
+{{- define "colocate.names" -}}
+{{- $name := include "colocate.fullname" . -}}
+secret:
+  namespace: {{ .Release.Namespace }}
+  name: {{ $name }}-ca
+service:
+  namespace: {{ .Release.Namespace }}
+  name: {{ $name }}
+webhooks:
+  mutating: {{ .Values.webhook.name }}
+  validating: {{ .Values.webhook.name }}
+{{- end -}}
+
+{{/* The host of `webhook.url`, if there is one, without brackets and port. */}}
+{{- define "colocate.urlHost" -}}
+{{- with .Values.webhook.url -}}
+{{- get (urlParse .) "host" | regexFind "^(\\[[^]]+\\]|[^:]+)" | trimAll "[]" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `config` with those names. YAML as Helm reads it has `off` for false. */}}
+{{- define "colocate.configFile" -}}
+{{- $config := .Values.config | default dict | deepCopy -}}
+{{- $validation := $config.validation | default dict -}}
+{{- range $section := list $config $validation ($validation.rules | default dict) -}}
+{{- range $key, $value := $section -}}
+{{- if eq (toString $value) "false" }}{{ $_ := set $section $key "off" }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $tls := mergeOverwrite (dict) ($config.tls | default dict) (include "colocate.names" . | fromYaml) -}}
+{{- with include "colocate.urlHost" . -}}
+{{- $_ := set $tls "names" (append ($tls.names | default list) . | uniq) -}}
+{{- end -}}
+{{- toYaml (set $config "tls" $tls) -}}
+{{- end -}}
+
+{{/* The same with the program's defaults: what is written takes the place of a default, in the sections key by key. */}}
+{{- define "colocate.config" -}}
+{{- $config := .Files.Get "files/defaults.yaml" | fromYaml -}}
+{{- range $key, $value := include "colocate.configFile" . | fromYaml -}}
+{{- if kindIs "map" $value -}}
+{{- $section := get $config $key | default dict -}}
+{{- range $inner, $own := $value -}}
+{{- if not (kindIs "invalid" $own) }}{{ $_ := set $section $inner $own }}{{ end -}}
+{{- end -}}
+{{- $_ := set $config $key $section -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $_ := set $config $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end -}}
+
+{{/* The drivers with what the built-in one may leave out: `{provisioners, scheduler, lease}`, the latter two names. */}}
+{{- define "colocate.drivers" -}}
+{{- $builtIn := first (.Files.Get "files/defaults.yaml" | fromYaml).drivers -}}
+{{- $drivers := list -}}
+{{- range (include "colocate.config" . | fromJson).drivers -}}
+{{- $isBuiltIn := eq .name $builtIn.name -}}
+{{- $scheduler := kindIs "map" .scheduler | ternary .scheduler (dict "name" .scheduler) -}}
+{{- $name := $scheduler.name | default $builtIn.scheduler -}}
+{{- $lease := ($scheduler.lease | default dict).name -}}
+{{- if and $isBuiltIn (eq $name $builtIn.scheduler) -}}
+{{- $lease = $lease | default "stork-scheduler" -}}
+{{- end -}}
+{{- $provisioners := .provisioners | default $builtIn.provisioners -}}
+{{- $drivers = append $drivers (dict "provisioners" $provisioners "scheduler" $name "lease" $lease) -}}
+{{- end -}}
+{{- toJson $drivers -}}
+{{- end -}}
+
+{{/* Whether annotations are validated. */}}
+{{- define "colocate.validates" -}}
+{{- if ne ((include "colocate.config" . | fromJson).validation | default (dict "mode" "off")).mode "off" }}true{{ end -}}
+{{- end -}}
+
+{{/* Namespaces by name: those that are left alone, and those that alone are not. */}}
+
+{{- define "colocate.excluded" -}}
+{{- concat (list "kube-system" "kube-node-lease" .Release.Namespace) .Values.webhook.namespaces.exclude | uniq | toJson -}}
+{{- end -}}
+
+{{- define "colocate.included" -}}
+{{- .Values.webhook.namespaces.include | default (include "colocate.config" . | fromJson).namespaces | toJson -}}
+{{- end -}}

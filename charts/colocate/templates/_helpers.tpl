@@ -1,0 +1,90 @@
+{{/* Names. */}}
+
+{{- define "colocate.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "colocate.fullname" -}}
+{{- $name := include "colocate.name" . -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- /* Room for what is put behind it. */ -}}
+{{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "colocate.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (include "colocate.fullname" .) -}}
+{{- end -}}
+
+{{- define "colocate.image" -}}
+{{- $image := .Values.image -}}
+{{- $repository := $image.registry | empty | ternary $image.repository (printf "%s/%s" $image.registry $image.repository) -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Metadata. */}}
+
+{{- define "colocate.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "colocate.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* The labels and annotations of an object: those that all have, and what `labels` and `annotations` of its own `root`'s has. */}}
+{{- define "colocate.metadata" -}}
+{{- $root := .root -}}
+{{- $labels := include "colocate.selectorLabels" $root | fromYaml -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_") -}}
+{{- $_ := set $labels "app.kubernetes.io/version" $root.Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" $root.Release.Service -}}
+labels:
+  {{- merge (dict) (.labels | default dict) $labels $root.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) $root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Where colocate listens: `[::]` is both families. */}}
+{{- define "colocate.host" -}}
+{{- $service := .Values.service -}}
+{{- or (contains "DualStack" $service.ipFamilyPolicy) (has "IPv6" $service.ipFamilies) | ternary "[::]" "0.0.0.0" -}}
+{{- end -}}
+
+{{- define "colocate.port" -}}
+{{- .Values.hostNetwork.enabled | ternary .Values.hostNetwork.port 8443 | int -}}
+{{- end -}}
+
+{{- define "colocate.adminPort" -}}
+{{- .Values.hostNetwork.enabled | ternary .Values.hostNetwork.adminPort 8080 | int -}}
+{{- end -}}
+
+{{/* Whether colocate writes the caBundle. */}}
+{{- define "colocate.keepsTrust" -}}
+{{- $tls := .Values.tls -}}
+{{- if or (eq $tls.source "self") (and (eq $tls.source "existingSecret") $tls.existingSecret.caKey) }}true{{ end -}}
+{{- end -}}
+
+{{/* Where `helm test` creates its Deployment; empty where there is no such namespace. */}}
+{{- define "colocate.testNamespace" -}}
+{{- $namespace := .Values.test.namespace | default (first (include "colocate.included" . | fromJsonArray)) | default "default" -}}
+{{- if not (has $namespace (include "colocate.excluded" . | fromJsonArray)) }}{{ $namespace }}{{ end -}}
+{{- end -}}
+
+{{/* A duration as Go writes it, in seconds: how far it moves a date. */}}
+{{- define "colocate.seconds" -}}
+{{- $date := toDate "2006-01-02" "2000-01-01" -}}
+{{- sub (dateModify . $date | unixEpoch) (unixEpoch $date) -}}
+{{- end -}}
+
+{{/* The Secret with the certificate, unless colocate issues it. */}}
+{{- define "colocate.tlsSecret" -}}
+{{- eq .Values.tls.source "existingSecret" | ternary .Values.tls.existingSecret.name (printf "%s-tls" (include "colocate.fullname" .)) -}}
+{{- end -}}
+
+{{/* Whether a name is an IP address. */}}
+{{- define "colocate.isAddress" -}}
+{{- if or (contains ":" .) (regexMatch "^[0-9.]+$" .) }}true{{ end -}}
+{{- end -}}

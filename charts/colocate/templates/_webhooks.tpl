@@ -1,0 +1,61 @@
+{{/* What all entries of a webhook configuration share; `path`: what is asked. */}}
+{{- define "colocate.webhook" -}}
+{{- $webhook := .root.Values.webhook -}}
+clientConfig:
+  {{- if $webhook.url }}
+  url: {{ trimSuffix "/" $webhook.url }}{{ .path }}
+  {{- else }}
+  service:
+    namespace: {{ .root.Release.Namespace }}
+    name: {{ include "colocate.fullname" .root }}
+    port: {{ .root.Values.service.port }}
+    path: {{ .path }}
+  {{- end }}
+admissionReviewVersions: [v1]
+sideEffects: None
+matchPolicy: Equivalent
+failurePolicy: {{ $webhook.failurePolicy }}
+timeoutSeconds: {{ $webhook.timeoutSeconds }}
+namespaceSelector:
+  matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ include "colocate.excluded" .root }}
+  - key: {{ (include "colocate.config" .root | fromJson).optOut.namespaceLabel }}
+    operator: NotIn
+    values: {{ include "colocate.true" . }}
+  {{- with include "colocate.included" .root | fromJsonArray }}
+  - key: kubernetes.io/metadata.name
+    operator: In
+    values: {{ toJson . }}
+  {{- end }}
+  {{- with $webhook.namespaces.matchExpressions }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "colocate.mutatingWebhook" -}}
+{{ include "colocate.webhook" (dict "root" . "path" "/mutate") }}
+reinvocationPolicy: IfNeeded
+{{- end -}}
+
+{{- define "colocate.validatingWebhook" -}}
+{{ include "colocate.webhook" (dict "root" . "path" "/validate") }}
+{{- end -}}
+
+{{- define "colocate.webhookAnnotations" -}}
+{{- .Values.webhook.annotations | toYaml }}
+{{- if eq .Values.tls.source "cert-manager" }}
+cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "colocate.fullname" . }}
+{{- end }}
+{{- end -}}
+
+{{/* The rules for custom workloads. */}}
+{{- define "colocate.customRules" -}}
+{{- range (include "colocate.config" . | fromJson).customWorkloads }}
+- apiGroups: [{{ .group | quote }}]
+  apiVersions: [{{ .version }}]
+  resources: [{{ .resource }}]
+  operations: [CREATE, UPDATE]
+{{ end -}}
+{{- end -}}

@@ -1,0 +1,221 @@
+//! `colocate probe --apiserver`: whether an API server asks colocate, and what may be wrong where it does not.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use super::report::Report;
+use crate::config::Config;
+use crate::duration::GoDuration;
+use crate::engine::{Mode, Templates};
+use crate::probe::DryRun;
+use crate::storage::is_object_name;
+
+/// What is asked of the API server.
+#[derive(Debug, clap::Args)]
+#[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
+pub(super) struct ApiServer {
+    /// Ask the API server of the cluster instead, whether it asks colocate: create a Deployment with a volume of the first
+    /// driver, as a dry run, and fail unless it comes back with the driver's scheduler
+    #[arg(long)]
+    apiserver: bool,
+
+    /// Where it is created [default: default]
+    #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "url", value_parser = namespace)]
+    namespace: Option<String>,
+
+    /// The configuration file that names the drivers; without one, everything has its default
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    config: Option<PathBuf>,
+}
+
+impl ApiServer {
+    /// Whether it is to be asked.
+    pub(super) fn is_meant(&self) -> bool {
+        self.apiserver
+    }
+
+    /// Asks the API server that kubectl would talk to, or that of the cluster that this pod runs in.
+    pub(super) async fn show(self, out: &mut impl Write, report: Report, timeout: Duration) -> anyhow::Result<()> {
+        let mut config = kube::Config::infer().await.context("no cluster is configured")?;
+        // A person who is told at once can do something about it.
+        config.default_retry = false;
+        let client = kube::Client::try_from(config).context("no client can be made for the cluster")?;
+        self.ask(&client, out, report, timeout).await
+    }
+
+    async fn ask(
+        self,
+        client: &kube::Client,
+        out: &mut impl Write,
+        report: Report,
+        timeout: Duration,
+    ) -> anyhow::Result<()> {
+        let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+        let namespace = self.namespace.as_deref().unwrap_or("default");
+        let dry_run = first_driver(&config)?;
+
+        out.write_all(report.dry_run(&dry_run, namespace).as_bytes())?;
+        let asked = tokio::time::timeout(timeout, dry_run.ask(client, namespace)).await;
+        let late = |_| anyhow!("the API server gave no answer within {}", GoDuration(timeout));
+        let outcome = asked.map_err(late)??;
+        out.write_all(report.outcome(&dry_run, &outcome).as_bytes())?;
+        if *outcome.scheduler == *dry_run.scheduler {
+            return Ok(());
+        }
+        out.write_all(report.causes(&causes(&config, namespace)).as_bytes())?;
+        bail!(
+            "the Deployment came back with schedulerName {} and not {}: what may be wrong stands above",
+            outcome.scheduler,
+            dry_run.scheduler
+        );
+    }
+}
+
+fn first_driver(config: &Config) -> anyhow::Result<DryRun> {
+    let policy = config.policy();
+    let driver = policy.drivers.first().context("the configuration names no driver: there is nothing to ask for")?;
+    let name = &driver.name;
+    DryRun::of(driver).with_context(|| {
+        format!("none of the provisioners of driver `{name}`, the first, is a CSI driver, whose volumes need no claim")
+    })
+}
+
+/// Why a Deployment may have come back as it went.
+fn causes(config: &Config, namespace: &str) -> Vec<String> {
+    let policy = config.policy();
+    let known = match (policy.mode, policy.templates) {
+        (Mode::Audit, _) => Some("the configuration says `mode: audit`, which changes nothing; write `mode: inject`"),
+        (Mode::Off, _) => Some("the configuration says `mode: off`, which changes nothing; write `mode: inject`"),
+        (Mode::Inject, Templates::Leave) => {
+            Some("the configuration says `templates: leave`: only pods are changed, and no Deployment")
+        }
+        (Mode::Inject, Templates::Inject) => None,
+    };
+    if let Some(known) = known {
+        return vec![known.to_owned()];
+    }
+    let webhook = &config.tls().webhooks.mutating;
+    let label = &policy.opt_out.namespace_label;
+    vec![
+        format!(
+            "the namespace `{namespace}` is left alone, by the webhook's namespaceSelector or by its label `{label}`: name another with --namespace"
+        ),
+        format!("nothing tells the API server to ask: `kubectl get mutatingwebhookconfiguration {webhook}` shows whether"),
+        "colocate does not answer, and failurePolicy is Ignore: its pods are not ready, or the API server cannot reach their port or does not trust their certificate; /readyz, and `failed calling webhook` in the API server's log, say why"
+            .to_owned(),
+        "colocate runs with another configuration than --config names: another `mode`, or other drivers; or it warned above that the scheduler is away"
+            .to_owned(),
+        "another webhook changed it back, called later".to_owned(),
+    ]
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if !is_object_name(text) {
+        return Err("write the name of a namespace, such as team-a".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use hyper::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::paint::Paint;
+
+    /// What is shown, and the error, where the API server's Deployment has this scheduler.
+    async fn shown(config: &str, scheduler: &str) -> (String, Option<String>) {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let client = kube::Client::new(service, "default");
+        let created = json!({"spec": {"template": {"spec": {"schedulerName": scheduler}}}});
+        let server = async {
+            let Some((_, respond)) = handle.next_request().await else { return };
+            let response = Response::builder().status(201).header("warning", "299 - \"careful\"");
+            respond.send_response(response.body(Body::from(created.to_string().into_bytes())).unwrap());
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        fs::write(&file, config).unwrap();
+        let asked = ApiServer { apiserver: true, namespace: Some("team-a".to_owned()), config: Some(file) };
+        let mut text = Vec::new();
+        let ask = async {
+            let asked = asked.ask(&client, &mut text, Report::new(Paint::PLAIN), Duration::from_mins(1)).await;
+            // The server waits for no request that never comes.
+            drop(client);
+            asked
+        };
+        let ((), result) = tokio::join!(server, ask);
+        (String::from_utf8(text).unwrap(), result.err().map(|error| format!("{error:#}")))
+    }
+
+    #[tokio::test]
+    async fn the_drivers_scheduler_is_success() {
+        let (text, error) = shown("", "stork").await;
+        assert_eq!(error, None);
+        assert!(
+            text.starts_with("request    CREATE Deployment team-a/colocate-probe-* (apps/v1), a dry run\n"),
+            "{text}"
+        );
+        assert!(text.contains("           volume of CSI driver pxd.portworx.com (driver portworx)\n"), "{text}");
+        assert!(text.contains("\nanswer     created after "), "{text}");
+        assert!(text.contains("\nscheduler  stork\n"), "{text}");
+        assert!(text.ends_with("\nwarning    careful\n"), "{text}");
+        let linstor =
+            "drivers: [{name: linstor, provisioners: [linstor.csi.linbit.com], scheduler: linstor-scheduler}]";
+        assert_eq!(shown(linstor, "linstor-scheduler").await.1, None);
+        assert!(shown(linstor, "stork").await.1.is_some());
+    }
+
+    #[tokio::test]
+    async fn another_scheduler_is_a_failure_with_its_possible_causes() {
+        let (text, error) = shown("tls: {webhooks: {mutating: own}}", "default-scheduler").await;
+        let said = "the Deployment came back with schedulerName default-scheduler and not stork: ";
+        assert!(error.as_ref().is_some_and(|error| error.starts_with(said)), "{error:?}");
+        for part in
+            ["the namespace `team-a` is left alone", "mutatingwebhookconfiguration own`", "failurePolicy is Ignore"]
+        {
+            let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(flat.contains(part), "{part}: {text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_the_configuration_says_is_the_one_cause() {
+        for (config, cause) in [
+            ("mode: audit", "`mode: audit`, which changes nothing"),
+            ("mode: off", "`mode: off`, which changes nothing"),
+            ("templates: leave", "`templates: leave`: only pods"),
+        ] {
+            let (text, error) = shown(config, "default-scheduler").await;
+            assert!(error.is_some() && text.contains(cause) && !text.contains("left alone"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_asked_for_is_not() {
+        for (config, said) in [
+            ("drivers: []", "the configuration names no driver"),
+            ("drivers: [{name: a, provisioners: [a.test/b], scheduler: c}]", "none of the provisioners of driver `a`"),
+            ("mode: on", "config.yaml:1:7: "),
+        ] {
+            let (text, error) = shown(config, "").await;
+            assert!(text.is_empty() && error.as_ref().is_some_and(|error| error.contains(said)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_a_name_and_no_path() {
+        assert_eq!(namespace("team-a").as_deref(), Ok("team-a"));
+        for text in ["", "a/b", "../x", "A"] {
+            assert!(namespace(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The program's configuration and its arguments: what the chart gives it, it takes.
+
+use clap::Parser as _;
+use colocate::cli::Cli;
+use colocate::config::Config;
+use serde_json::json;
+
+use crate::chart::{file, render, texts, yaml};
+
+const WRITTEN: &str = "
+  mode: audit
+  templates: leave
+  drivers:
+  - name: portworx
+  - name: linstor
+    provisioners: [linstor.csi.linbit.com]
+    scheduler:
+      name: linstor-scheduler
+      lease: {namespace: storage, name: linstor}
+      whenAbsent: skip
+      whenStale: skip
+      staleAfter: 1m30s
+  replaceableSchedulers: [default-scheduler, other]
+  optOut:
+    annotations: [example.com/no]
+    owners: [{group: example.com, kind: Database}]
+    namespaceLabel: example.com/no
+  customWorkloads:
+  - {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template, update: false}
+  namespaces: [team-a, '7']
+  missingClaim: {wait: 1.5s, then: inject, maxWaiters: 0, maxWaitersPerNamespace: 0, maxGets: 1}
+  tls: {names: [localhost], lifetimes: {ca: 100h, leaf: 10h, settle: 1m}}
+  drain: {grace: 1s, timeout: 2s}
+";
+
+/// What the chart fills in.
+const NAMES: &str = "
+tls:
+  secret: {namespace: home, name: colocate-ca}
+  service: {namespace: home, name: colocate}
+  webhooks: {mutating: zz-colocate, validating: zz-colocate}
+";
+
+fn mounted(values: &str) -> String {
+    render(values).text_at("ConfigMap/colocate", "/data/config.yaml").to_owned()
+}
+
+#[test]
+fn what_is_written_is_passed_through_with_the_names_filled_in() {
+    let mut expected = yaml(WRITTEN);
+    for (section, names) in yaml(NAMES)["tls"].as_object().unwrap() {
+        expected["tls"][section] = names.clone();
+    }
+    let mounted = mounted(&format!("config: {WRITTEN}"));
+    assert_eq!(yaml(&mounted), expected);
+    Config::parse(&mounted, "config.yaml").unwrap();
+}
+
+#[test]
+fn what_is_left_out_is_left_to_the_program() {
+    for values in ["", "config: {}", "config: null", "config: {drivers: , optOut: {owners: }, tls: {secret: }}"] {
+        let expected: Config = NAMES.parse().unwrap();
+        assert_eq!(Config::parse(&mounted(values), "config.yaml").unwrap(), expected, "{values}");
+    }
+}
+
+/// YAML 1.1, which Helm reads, has `off` for false.
+#[test]
+fn off_stays_off() {
+    for off in ["off", "'off'", "false"] {
+        assert_eq!(mounted(&format!("config: {{mode: {off}}}")), mounted("config: {mode: 'off'}"));
+        Config::parse(&mounted(&format!("config: {{mode: {off}}}")), "config.yaml").unwrap();
+        let validation = yaml(&mounted(&format!("config: {{validation: {{mode: {off}, rules: {{HC003: {off}}}}}}}")));
+        assert_eq!(validation["validation"], json!({"mode": "off", "rules": {"HC003": "off"}}));
+    }
+}
+
+/// Whatever else is configured, without a restart or with one, is found where the arguments say.
+#[test]
+fn the_program_takes_the_arguments_of_every_pod() {
+    for values in [
+        "",
+        "hostNetwork: {enabled: true}\nservice: {ipFamilies: [IPv6]}\nlog: {format: text, level: debug}",
+        "tls: {source: existingSecret, existingSecret: {name: own}}\nextraArgs: [--client-ca=/clients/ca.crt]",
+        "tls: {source: cert-manager, certManager: {issuerRef: {name: ca}}}",
+    ] {
+        let rendered = render(values);
+        for (object, pod) in [("Deployment/colocate", "/spec/template/spec"), ("Pod/colocate-test", "/spec")] {
+            let container = rendered.at(object, &format!("{pod}/containers/0"));
+            let arguments = texts(&container["args"]);
+            let parsed = Cli::try_parse_from([&["colocate"], &arguments[..]].concat());
+            assert!(parsed.is_ok(), "{arguments:?}: {}", parsed.unwrap_err());
+            assert!(arguments.contains(&"--config=/etc/colocate/config.yaml"));
+            let mount = json!({"name": "config", "mountPath": "/etc/colocate", "readOnly": true});
+            assert!(container["volumeMounts"].as_array().unwrap().contains(&mount));
+            let volume = json!({"name": "config", "configMap": {"name": "colocate"}});
+            assert!(rendered.at(object, &format!("{pod}/volumes")).as_array().unwrap().contains(&volume));
+        }
+    }
+}
+
+/// What templates know of the defaults is what the program has.
+#[test]
+fn the_programs_defaults_are_current() {
+    crate::documents::check("files/defaults.yaml", |_| {
+        format!(
+            "# Made from `colocate serve --print-config` by `make chart`.\n{}",
+            Config::default().to_yaml().unwrap()
+        )
+    });
+    assert_eq!(file("files/defaults.yaml").parse::<Config>().unwrap(), Config::default());
+}

@@ -1,0 +1,191 @@
+//! What is installed where nobody says otherwise.
+
+use serde_json::{Value, json};
+
+use crate::chart::{DEFAULTS, HOME, render};
+
+const POD: &str = "/spec/template/spec";
+
+#[test]
+fn these_objects_and_no_others() {
+    let expected = [
+        "ClusterRole/colocate",
+        "ClusterRoleBinding/colocate",
+        "ConfigMap/colocate",
+        "Deployment/colocate",
+        "FlowSchema/colocate",
+        "MutatingWebhookConfiguration/zz-colocate",
+        "Pod/colocate-test",
+        "PodDisruptionBudget/colocate",
+        "Role/colocate-ca",
+        "RoleBinding/colocate-ca",
+        "Secret/colocate-ca",
+        "Service/colocate",
+        "ServiceAccount/colocate",
+        "ServiceAccount/colocate-test",
+        "default:Role/colocate-test",
+        "default:RoleBinding/colocate-test",
+    ];
+    let mut names = DEFAULTS.names();
+    names.retain(|name| !name.starts_with("ValidatingWebhookConfiguration/"));
+    names.sort();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn annotations_are_validated_where_the_program_does_so_by_default() {
+    let defaults: Value = crate::chart::yaml(&crate::chart::file("files/defaults.yaml"));
+    let validates = defaults.pointer("/validation/mode").is_some_and(|mode| mode != "off");
+    assert_eq!(DEFAULTS.find("ValidatingWebhookConfiguration/zz-colocate").is_some(), validates);
+}
+
+#[test]
+fn a_rollout_and_an_eviction_leave_one_that_answers() {
+    let deployment = |pointer| DEFAULTS.at("Deployment/colocate", pointer);
+    assert_eq!(deployment("/spec/replicas"), 2);
+    assert_eq!(deployment("/spec/strategy/rollingUpdate"), &json!({"maxUnavailable": 0, "maxSurge": 1}));
+    let spread = deployment("/spec/template/spec/topologySpreadConstraints");
+    let keys: Vec<_> = spread.as_array().unwrap().iter().map(|one| &one["topologyKey"]).collect();
+    assert_eq!(keys, ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]);
+    for constraint in spread.as_array().unwrap() {
+        assert_eq!(&constraint["labelSelector"], deployment("/spec/selector"));
+    }
+    let budget = |pointer| DEFAULTS.at("PodDisruptionBudget/colocate", pointer);
+    assert_eq!(budget("/spec/maxUnavailable"), 1);
+    assert_eq!(budget("/spec/unhealthyPodEvictionPolicy"), "AlwaysAllow");
+    assert_eq!(budget("/spec/selector"), deployment("/spec/selector"));
+}
+
+#[test]
+fn a_budget_with_a_single_replica_would_keep_nodes_from_being_drained() {
+    for (values, there) in [
+        ("replicaCount: 0", false),
+        ("replicaCount: 1", false),
+        ("replicaCount: 2", true),
+        ("replicaCount: 1\nautoscaling: {enabled: true}", true),
+        ("autoscaling: {enabled: true, minReplicas: 1}", false),
+    ] {
+        assert_eq!(render(values).find("PodDisruptionBudget/colocate").is_some(), there, "{values}");
+    }
+}
+
+#[test]
+fn all_probes_ask_the_admin_port() {
+    let container = DEFAULTS.at("Deployment/colocate", "/spec/template/spec/containers/0");
+    for (probe, path) in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+        assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "admin"}), "{probe}");
+    }
+    assert!(container["ports"].as_array().unwrap().contains(&json!({"name": "admin", "containerPort": 8080})));
+}
+
+#[test]
+fn there_is_time_to_drain() {
+    for (drain, seconds) in [
+        ("", 35),
+        ("{timeout: 1m30s}", 95),
+        ("{timeout: 20s, grace: 1s}", 25),
+        ("{timeout: 1h}", 3605),
+        ("{timeout: 1500ms, grace: 1s}", 6),
+    ] {
+        let rendered = render(&format!("config: {{drain: {drain}}}"));
+        let grace = rendered.at("Deployment/colocate", "/spec/template/spec/terminationGracePeriodSeconds");
+        assert_eq!(grace, seconds, "{drain}");
+    }
+}
+
+#[test]
+fn pods_are_restricted_and_have_no_user_of_their_own() {
+    let pods = [DEFAULTS.at("Deployment/colocate", POD), DEFAULTS.at("Pod/colocate-test", "/spec")];
+    for pod in pods {
+        // What the Pod Security Standard `restricted` asks for.
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        for absent in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert_eq!(pod[absent], Value::Null, "{absent}");
+        }
+        for volume in pod["volumes"].as_array().unwrap() {
+            assert!(volume["configMap"].is_object() || volume["secret"].is_object(), "{volume}");
+        }
+        for container in pod["containers"].as_array().unwrap() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], false);
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+            assert_eq!(context["readOnlyRootFilesystem"], true);
+        }
+        // What OpenShift's `restricted-v2` refuses.
+        let text = pod.to_string();
+        for absent in ["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"] {
+            assert!(!text.contains(absent), "{absent}");
+        }
+    }
+}
+
+#[test]
+fn cpu_is_not_limited_and_memory_is() {
+    let resources = DEFAULTS.at("Deployment/colocate", "/spec/template/spec/containers/0/resources");
+    assert!(resources["limits"]["cpu"].is_null() && resources["limits"]["memory"].is_string(), "{resources}");
+    assert!(resources["requests"]["cpu"].is_string(), "{resources}");
+}
+
+#[test]
+fn a_token_is_mounted_only_in_pods_that_ask_somebody() {
+    for account in ["ServiceAccount/colocate", "ServiceAccount/colocate-test"] {
+        assert_eq!(DEFAULTS.at(account, "/automountServiceAccountToken"), false);
+    }
+    assert_eq!(DEFAULTS.at("Deployment/colocate", "/spec/template/spec/automountServiceAccountToken"), true);
+    assert_eq!(DEFAULTS.at("Pod/colocate-test", "/spec/automountServiceAccountToken"), true);
+}
+
+#[test]
+fn a_changed_configuration_restarts_nothing() {
+    let template = |values: &str| render(values).at("Deployment/colocate", "/spec/template").clone();
+    assert_eq!(template("config: {mode: audit}"), template(""));
+    let with_checksum = |mode: &str| template(&format!("restartOnConfigChange: true\nconfig: {{mode: {mode}}}"));
+    assert_ne!(with_checksum("audit"), with_checksum("inject"));
+}
+
+#[test]
+fn the_pod_of_the_test_is_none_of_the_deployments() {
+    let labels = DEFAULTS.at("Pod/colocate-test", "/metadata/labels");
+    let selector = DEFAULTS.at("Service/colocate", "/spec/selector").as_object().unwrap();
+    assert_eq!(DEFAULTS.at("Deployment/colocate", "/spec/selector/matchLabels").as_object(), Some(selector));
+    assert!(selector.iter().any(|(key, value)| labels[key] != *value), "{labels}");
+}
+
+#[test]
+fn the_test_leaves_nothing_behind_but_a_pod_that_failed() {
+    for object in DEFAULTS.objects().iter().filter(|object| object.to_string().contains("helm.sh/hook")) {
+        let annotations = &object["metadata"]["annotations"];
+        assert_eq!(annotations["helm.sh/hook"], "test");
+        assert_eq!(annotations["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded");
+        // The pod comes when its rights are there.
+        let weight = if object["kind"] == "Pod" { "0" } else { "-1" };
+        assert_eq!(annotations["helm.sh/hook-weight"], weight);
+    }
+}
+
+#[test]
+fn the_test_may_create_deployments_in_its_namespace_and_nothing_else() {
+    let may = json!([{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]}]);
+    assert_eq!(DEFAULTS.at("default:Role/colocate-test", "/rules"), &may);
+    let subjects = json!([{"kind": "ServiceAccount", "name": "colocate-test", "namespace": HOME}]);
+    assert_eq!(DEFAULTS.at("default:RoleBinding/colocate-test", "/subjects"), &subjects);
+}
+
+#[test]
+fn the_test_goes_where_the_api_server_asks_about_it() {
+    let namespace = |values: &str| {
+        let rendered = render(values);
+        let pod = rendered.find("Pod/colocate-test")?;
+        Some(pod.pointer("/spec/containers/0/args/2")?.as_str()?.to_owned())
+    };
+    for (values, expected) in [
+        ("", Some("--namespace=default")),
+        ("test: {namespace: team-a}", Some("--namespace=team-a")),
+        ("webhook: {namespaces: {include: [team-b, team-a]}}", Some("--namespace=team-b")),
+        ("config: {namespaces: [team-c]}", Some("--namespace=team-c")),
+        ("webhook: {namespaces: {exclude: [default]}}", None),
+    ] {
+        assert_eq!(namespace(values).as_deref(), expected, "{values}");
+    }
+}

@@ -1,0 +1,24 @@
+//! The Helm chart: what the real helm makes of it, and that what is said of it is true.
+//!
+//! No cluster is asked. `tests/e2e` has what only an API server can tell.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../harness/programs.rs"]
+mod programs;
+
+mod chart;
+
+mod conditions;
+mod config;
+mod defaults;
+mod documents;
+mod effects;
+mod managed_clusters;
+mod observability;
+mod refusals;
+mod rights;
+mod schema;
+mod tls;
+mod values;
+mod webhooks;

@@ -1,0 +1,135 @@
+//! Metrics, alerts and the dashboard: they speak of what there is.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use colocate::engine::Reason;
+use colocate::metrics::Metrics;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::chart::{DEFAULTS, Rendered, render, text, yaml};
+
+/// Metrics that are counted where a cluster is watched, and those of API servers.
+const ELSEWHERE: [&str; 6] = [
+    "colocate_cached_objects",
+    "colocate_watch_staleness_seconds",
+    "apiserver_admission_match_condition_exclusions_total",
+    "apiserver_admission_webhook_admission_duration_seconds",
+    "apiserver_admission_webhook_fail_open_count",
+    "apiserver_admission_webhook_rejection_count",
+];
+
+const ON: &str = "prometheusRule: {enabled: true}\nserviceMonitor: {enabled: true}\ndashboard: {enabled: true}";
+
+/// The queries of the alerts and of the dashboard.
+fn queries(rendered: &Rendered) -> Vec<String> {
+    let rules = rendered.at("PrometheusRule/colocate", "/spec/groups/0/rules").as_array().unwrap();
+    let alerts = rules.iter().map(|rule| text(rule, "/expr").to_owned());
+    let panels = dashboard(rendered)["panels"].as_array().unwrap().clone();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap().clone());
+    alerts.chain(targets.map(|target| text(&target, "/expr").to_owned())).collect()
+}
+
+fn dashboard(rendered: &Rendered) -> Value {
+    serde_json::from_str(rendered.text_at("ConfigMap/colocate-dashboard", "/data/colocate.json")).unwrap()
+}
+
+/// A text with everything that the program counts: a metric is in it once something was counted.
+fn metrics() -> String {
+    let metrics = Metrics::default();
+    metrics.decided("injected", "CREATE", "Pod", Duration::ZERO);
+    metrics.answered(200);
+    metrics.looked_up("cached");
+    metrics.scheduler_alive("portworx", "stork", Some(true));
+    metrics.certificate_expires("leaf", Some(Timestamp::now()));
+    metrics.rotated("leaf");
+    metrics.bundle_in_sync("MutatingWebhookConfiguration", Some(true));
+    metrics.encode()
+}
+
+#[test]
+fn every_metric_that_is_asked_for_is_there() {
+    let there = metrics();
+    let there: BTreeSet<_> = there.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let mut asked = 0;
+    for query in queries(&render(ON)) {
+        let words = query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for word in words.filter(|word| word.starts_with("colocate_") || word.starts_with("apiserver_")) {
+            let base = ["_total", "_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix));
+            let known = |name: &str| there.contains(name) || ELSEWHERE.contains(&name);
+            assert!(known(word) || base.is_some_and(known), "{word} in {query}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 15, "the queries are somewhere else");
+}
+
+#[test]
+fn every_reason_that_is_asked_for_is_one() {
+    for query in queries(&render(ON)) {
+        let Some((_, rest)) = query.split_once("reason=~\"") else { continue };
+        let (reasons, _) = rest.split_once('"').unwrap();
+        for reason in reasons.split('|') {
+            assert!(Reason::ALL.iter().any(|known| known.as_str() == reason), "{reason}");
+        }
+    }
+}
+
+/// In a string of a query a backslash is written twice.
+#[test]
+fn the_webhooks_are_those_that_are_asked_for() {
+    for query in queries(&render(ON)) {
+        if query.contains("apiserver_") {
+            assert!(query.contains(r#"name=~".+\\.colocate""#), "{query}");
+        }
+    }
+    assert!(DEFAULTS.webhooks().all(|webhook| text(webhook, "/name").ends_with(".colocate")));
+}
+
+#[test]
+fn every_alert_says_what_it_means() {
+    let rendered = render(ON);
+    let rules = rendered.at("PrometheusRule/colocate", "/spec/groups/0/rules").as_array().unwrap();
+    let mut names = BTreeSet::new();
+    for rule in rules {
+        assert!(names.insert(text(rule, "/alert")) && text(rule, "/alert").starts_with("Colocate"), "{rule}");
+        for pointer in ["/labels/severity", "/annotations/summary", "/annotations/description"] {
+            assert!(!text(rule, pointer).is_empty(), "{rule}");
+        }
+    }
+    assert!(names.len() >= 7);
+}
+
+#[test]
+fn the_monitor_reads_from_the_service_and_it_alone() {
+    let rendered = render(ON);
+    let selector = rendered.at("ServiceMonitor/colocate", "/spec/selector/matchLabels").as_object().unwrap();
+    let selected = rendered.objects().iter().filter(|object| {
+        let labels = &object["metadata"]["labels"];
+        object["kind"] == "Service" && selector.iter().all(|(key, value)| labels[key] == *value)
+    });
+    assert_eq!(selected.count(), 1);
+    let port = rendered.at("ServiceMonitor/colocate", "/spec/endpoints/0/port");
+    let ports = rendered.at("Service/colocate", "/spec/ports").as_array().unwrap();
+    let port = ports.iter().find(|one| one["name"] == *port).unwrap();
+    assert_eq!(port, &json!({"name": "metrics", "port": 8080, "targetPort": "admin"}));
+}
+
+#[test]
+fn the_panels_have_ids_and_places_of_their_own() {
+    let dashboard = dashboard(&render(ON));
+    let panels = dashboard["panels"].as_array().unwrap();
+    let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].to_string()).collect();
+    let places: BTreeSet<_> = panels.iter().map(|panel| panel["gridPos"].to_string()).collect();
+    assert_eq!((ids.len(), places.len()), (panels.len(), panels.len()));
+    assert!(panels.iter().all(|panel| !text(panel, "/title").is_empty() && !text(panel, "/description").is_empty()));
+}
+
+#[test]
+fn braces_of_prometheus_are_no_template() {
+    let rendered = render(ON);
+    let alerts = yaml(&crate::chart::file("files/alerts.yaml"));
+    assert_eq!(rendered.at("PrometheusRule/colocate", "/spec"), &alerts);
+    assert!(alerts.to_string().contains("{{ $labels."));
+}

@@ -1,0 +1,109 @@
+//! What does not go together is refused, with what to write instead.
+
+use crate::chart::{refused, render};
+
+#[test]
+fn half_of_something_is_refused() {
+    for (values, said) in [
+        ("tls: {source: cert-manager}", "no issuer is named: set tls.certManager.issuerRef.name"),
+        (
+            "tls: {certManager: {issuerRef: {name: ca}}}",
+            "tls.certManager.issuerRef.name is set, but tls.source is self",
+        ),
+        (
+            "tls: {source: existingSecret, existingSecret: {name: own}, certManager: {issuerRef: {name: ca}}}",
+            "but tls.source is existingSecret",
+        ),
+        ("tls: {source: existingSecret}", "none is named: set tls.existingSecret.name"),
+        ("tls: {existingSecret: {name: own}}", "tls.existingSecret.name is set, but tls.source is self"),
+        ("serviceAccount: {create: false}", "none is named: set serviceAccount.name"),
+    ] {
+        assert_refused(values, said);
+    }
+}
+
+#[test]
+fn names_that_are_not_the_charts_are_refused() {
+    for (written, said) in [
+        ("{secret: {name: a}}", "config.tls.secret.name is a, but the chart's is colocate-ca"),
+        ("{secret: {namespace: a}}", "config.tls.secret.namespace is a, but the chart's is home"),
+        ("{secret: {create: true}}", "the chart creates the Secret, without data: leave it out"),
+        ("{service: {name: a}}", "config.tls.service.name is a, but the chart's is colocate"),
+        ("{service: {namespace: a}}", "config.tls.service.namespace is a, but the chart's is home"),
+        ("{webhooks: {mutating: a}}", "config.tls.webhooks.mutating is a, but the chart's is zz-colocate"),
+        ("{webhooks: {validating: a}}", "config.tls.webhooks.validating is a, but the chart's is zz-colocate"),
+    ] {
+        assert_refused(&format!("config: {{tls: {written}}}"), said);
+    }
+}
+
+#[test]
+fn namespaces_that_contradict_each_other_are_refused() {
+    let own = "webhook.namespaces.include has";
+    for (values, said) in [
+        ("webhook: {namespaces: {include: [kube-system]}}", format!("{own} kube-system, which is left alone")),
+        ("webhook: {namespaces: {include: [home]}}", format!("{own} home, which is left alone")),
+        ("webhook: {namespaces: {include: [a], exclude: [a]}}", format!("{own} a, which is left alone")),
+        (
+            "webhook: {namespaces: {include: [a]}}\nconfig: {namespaces: [b]}",
+            format!("{own} a, whose claims are not watched: add it to config.namespaces"),
+        ),
+        ("test: {namespace: home}", "test.namespace is home, which is left alone".to_owned()),
+        ("test: {namespace: a}\nwebhook: {namespaces: {exclude: [a]}}", "test.namespace is a, which".to_owned()),
+        ("test: {namespace: a}\nwebhook: {namespaces: {include: [b]}}", "test.namespace is a, which".to_owned()),
+        ("test: {namespace: a}\nconfig: {namespaces: [b]}", "test.namespace is a, which".to_owned()),
+    ] {
+        assert_refused(values, &said);
+    }
+    render("webhook: {namespaces: {include: [a, b]}}\nconfig: {namespaces: [b, a]}\ntest: {namespace: b}");
+}
+
+#[test]
+fn numbers_that_contradict_each_other_are_refused() {
+    assert_refused(
+        "autoscaling: {enabled: true, minReplicas: 7}",
+        "autoscaling.minReplicas is 7, more than autoscaling.maxReplicas, which is 6",
+    );
+    assert_refused("hostNetwork: {port: 1, adminPort: 1}", "are the same: give each its own");
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    for (values, place) in [
+        ("webhook: {failurePolicy: Sometimes}", "/webhook/failurePolicy"),
+        ("webhook: {failurePolicy: ignore}", "/webhook/failurePolicy"),
+        ("webhook: {timeoutSeconds: 0}", "/webhook/timeoutSeconds"),
+        ("webhook: {timeoutSeconds: 30}", "/webhook/timeoutSeconds"),
+        ("webhook: {name: A}", "/webhook/name"),
+        ("webhook: {url: 'http://a.test'}", "/webhook/url"),
+        ("webhook: {url: 'https://a.test?b=c'}", "/webhook/url"),
+        ("webhook: {url: 'https://u:p@a.test'}", "/webhook/url"),
+        ("webhook: {namespaces: {exclude: ['kube-*']}}", "/webhook/namespaces/exclude/0"),
+        (
+            "webhook: {namespaces: {matchExpressions: [{key: a, operator: Is}]}}",
+            "/webhook/namespaces/matchExpressions/0",
+        ),
+        ("tls: {source: letsencrypt}", "/tls/source"),
+        ("image: {digest: 0123}", "/image/digest"),
+        ("image: {pullPolicy: Sometimes}", "/image/pullPolicy"),
+        ("replicaCount: two", "/replicaCount"),
+        ("service: {port: 0}", "/service/port"),
+        ("service: {ipFamilies: [IPv5]}", "/service/ipFamilies/0"),
+        ("log: {level: loud}", "/log/level"),
+        ("commonLabels: {a: 1}", "/commonLabels/a"),
+        ("config: {mode: on}", "/config/mode"),
+        ("config: {mode: watch}", "/config/mode"),
+        ("config: {missingClaim: {wait: 2}}", "/config/missingClaim/wait"),
+        ("config: {drivers: [{scheduler: a}]}", "/config/drivers/0"),
+        ("config: {validation: {rules: {HC003: loud}}}", "/config/validation/rules/HC003"),
+        ("networkPolicy: {apiServerPorts: []}", "/networkPolicy/apiServerPorts"),
+        ("test: {namespace: 7}", "/test/namespace"),
+    ] {
+        assert_refused(values, &format!("at '{place}"));
+    }
+}
+
+fn assert_refused(values: &str, said: &str) {
+    let error = refused(values);
+    assert!(error.contains(said), "{values}: {error}");
+}

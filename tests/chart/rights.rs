@@ -1,0 +1,137 @@
+//! What colocate may do: what it needs, and only where it needs it. (`tests/e2e` has that it needs no more.)
+
+use std::collections::BTreeSet;
+
+use colocate::config::Config;
+use serde_json::{Value, json};
+
+use crate::chart::{DEFAULTS, HOME, Rendered, render, texts};
+
+/// A right as one line: `namespace:group/resource:name verb`, with `*` for all namespaces or names.
+fn rights(rendered: &Rendered) -> BTreeSet<String> {
+    let mut rights = BTreeSet::new();
+    let roles =
+        rendered.objects().iter().filter(|object| ["ClusterRole", "Role"].iter().any(|kind| object["kind"] == **kind));
+    for role in roles.filter(|role| role["metadata"]["name"] != "colocate-test") {
+        let namespace = role["metadata"]["namespace"].as_str().unwrap_or("*");
+        for rule in role["rules"].as_array().unwrap() {
+            let names = texts(&rule["resourceNames"]);
+            let names = if names.is_empty() { vec!["*"] } else { names };
+            for (group, resource) in texts(&rule["apiGroups"])
+                .into_iter()
+                .flat_map(|group| texts(&rule["resources"]).into_iter().map(move |resource| (group, resource)))
+            {
+                for name in &names {
+                    for verb in texts(&rule["verbs"]) {
+                        rights.insert(format!("{namespace}:{group}/{resource}:{name} {verb}"));
+                    }
+                }
+            }
+        }
+    }
+    rights
+}
+
+fn more(base: &str, values: &str) -> (Vec<String>, Vec<String>) {
+    let (before, after) = (rights(&render(base)), rights(&render(values)));
+    (after.difference(&before).cloned().collect(), before.difference(&after).cloned().collect())
+}
+
+#[test]
+fn these_by_default_and_no_others() {
+    let rendered = render("config: {validation: {mode: off}}");
+    let expected = [
+        "*:/persistentvolumeclaims:* get",
+        "*:/persistentvolumeclaims:* list",
+        "*:/persistentvolumeclaims:* watch",
+        "*:/persistentvolumes:* get",
+        "*:admissionregistration.k8s.io/mutatingwebhookconfigurations:zz-colocate get",
+        "*:admissionregistration.k8s.io/mutatingwebhookconfigurations:zz-colocate patch",
+        "*:admissionregistration.k8s.io/mutatingwebhookconfigurations:zz-colocate watch",
+        "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate get",
+        "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate patch",
+        "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate watch",
+        "*:coordination.k8s.io/leases:stork-scheduler get",
+        "*:storage.k8s.io/storageclasses:* list",
+        "*:storage.k8s.io/storageclasses:* watch",
+        "home:/secrets:colocate-ca get",
+        "home:/secrets:colocate-ca update",
+    ];
+    assert_eq!(rights(&rendered).iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn each_only_where_its_feature_is_on() {
+    let (added, lost) = more("config: {validation: {mode: off}}", "config: {validation: {mode: warn}}");
+    assert_eq!(added, ["*:portworx.io/volumeplacementstrategies:* list"]);
+    assert_eq!(lost, [""; 0]);
+
+    let (added, lost) = more("", "config: {namespaces: [team-a]}");
+    let claims = ["get", "list", "watch"].map(|verb| format!("team-a:/persistentvolumeclaims:* {verb}"));
+    assert_eq!(added, claims);
+    assert_eq!(lost, claims.map(|right| right.replace("team-a", "*")));
+
+    let (added, lost) = more("", "tls: {source: existingSecret, existingSecret: {name: own}}");
+    assert_eq!(
+        (added.len(), lost),
+        (0, ["get", "update"].map(|verb| format!("home:/secrets:colocate-ca {verb}")).to_vec())
+    );
+    let trust = |right: &String| right.contains("webhookconfigurations");
+    for values in [
+        "tls: {source: existingSecret, existingSecret: {name: own, caKey: ''}}",
+        "tls: {source: cert-manager, certManager: {issuerRef: {name: ca}}}",
+    ] {
+        let (added, lost) = more("", values);
+        assert_eq!((added.len(), lost.iter().filter(|right| trust(right)).count()), (0, 6), "{values}");
+    }
+    let (_, lost) = more("", "rbac: {create: false}");
+    assert_eq!(lost.len(), rights(&DEFAULTS).len());
+}
+
+/// By name, in any namespace: a Role in one that is not there yet could not be installed.
+#[test]
+fn the_leases_are_those_that_the_program_looks_at() {
+    for drivers in [
+        "[{name: portworx}]",
+        "[]",
+        "[{name: portworx, scheduler: {}}]",
+        "[{name: portworx, scheduler: other}]",
+        "[{name: portworx, scheduler: {lease: {namespace: a, name: own}}}]",
+        "[{name: px, provisioners: [a], scheduler: stork}]",
+        "[{name: linstor, provisioners: [a], scheduler: {name: l, lease: {namespace: a, name: l1}}}, {name: b, provisioners: [b], scheduler: b}, {name: portworx}]",
+    ] {
+        let rendered = render(&format!("config: {{drivers: {drivers}}}"));
+        let rules = rendered.at("ClusterRole/colocate", "/rules").as_array().unwrap();
+        let rule = rules.iter().find(|rule| rule["resources"] == json!(["leases"])).unwrap_or(&Value::Null);
+        let granted: BTreeSet<_> = texts(&rule["resourceNames"]).into_iter().map(str::to_owned).collect();
+        let config: Config = format!("drivers: {drivers}").parse().unwrap();
+        let looked_at = config.schedulers().flat_map(|scheduler| scheduler.leases).map(|lease| lease.name).collect();
+        assert_eq!(granted, looked_at, "{drivers}");
+    }
+}
+
+#[test]
+fn they_are_given_to_the_account_of_the_pods() {
+    for (values, account) in [
+        ("", "colocate"),
+        ("config: {namespaces: [team-a]}", "colocate"),
+        ("serviceAccount: {name: other}", "other"),
+        ("serviceAccount: {create: false, name: other}", "other"),
+    ] {
+        let rendered = render(values);
+        let subjects = json!([{"kind": "ServiceAccount", "name": account, "namespace": HOME}]);
+        let bindings = rendered
+            .objects()
+            .iter()
+            .filter(|object| object["kind"].as_str().is_some_and(|kind| kind.ends_with("RoleBinding")));
+        let mut count = 0;
+        for binding in bindings.filter(|binding| binding["metadata"]["name"] != "colocate-test") {
+            assert_eq!(binding["subjects"], subjects, "{values}");
+            count += 1;
+        }
+        assert!(count >= 2);
+        assert_eq!(rendered.at("Deployment/colocate", "/spec/template/spec/serviceAccountName"), account);
+        let flow = rendered.at("FlowSchema/colocate", "/spec/rules/0/subjects/0/serviceAccount");
+        assert_eq!(flow, &json!({"name": account, "namespace": HOME}));
+    }
+}

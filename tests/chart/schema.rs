@@ -1,0 +1,207 @@
+//! The schema of the values: it knows all of them, and nothing else.
+
+use colocate::config::Config;
+use serde_json::{Map, Value, json};
+
+use crate::chart::{file, refused, render, yaml};
+use crate::documents::leaves_of;
+
+/// What is passed on to Kubernetes, which knows what may be in it, and mappings whose keys are the user's.
+const OPEN: [&str; 18] = [
+    "affinity",
+    "commonAnnotations",
+    "commonLabels",
+    "dashboard.annotations",
+    "dashboard.labels",
+    "global",
+    "nodeSelector",
+    "podAnnotations",
+    "podLabels",
+    "podSecurityContext",
+    "prometheusRule.labels",
+    "resources.limits",
+    "resources.requests",
+    "securityContext",
+    "service.annotations",
+    "serviceAccount.annotations",
+    "serviceMonitor.labels",
+    "webhook.annotations",
+];
+
+fn schema() -> Value {
+    serde_json::from_str(&file("values.schema.json")).unwrap()
+}
+
+/// A part of the schema that is a mapping, and the keys that lead to it; `[]` stands for the items of an array.
+fn mappings<'a>(schema: &'a Value, path: &[&'a str], found: &mut Vec<(Vec<&'a str>, &'a Map<String, Value>)>) {
+    let Some(own) = schema.as_object() else { return };
+    let is_mapping = own.get("type").is_some_and(|kind| kind == "object" || kind == &json!(["object", "null"]));
+    if is_mapping {
+        found.push((path.to_vec(), own));
+    }
+    for (key, value) in own.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        mappings(value, &[path, &[key]].concat(), found);
+    }
+    if let Some(items) = own.get("items") {
+        mappings(items, &[path, &["[]"]].concat(), found);
+    }
+    for one in own.get("anyOf").and_then(Value::as_array).into_iter().flatten() {
+        mappings(one, path, found);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_at_every_level() {
+    let schema = schema();
+    let mut all = Vec::new();
+    mappings(&schema, &[], &mut all);
+    let (closed, open): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(_, mapping)| mapping.get("additionalProperties") == Some(&json!(false)));
+    let open: Vec<_> = open.iter().map(|(path, _)| path.join(".")).filter(|path| !path.ends_with("[]")).collect();
+    let mut sorted = open.clone();
+    sorted.sort();
+    assert_eq!(sorted, OPEN, "mappings that take any key");
+    assert!(closed.len() > 40, "{}", closed.len());
+    // All at once: helm names each place.
+    let mut values = json!({});
+    for (path, _) in &closed {
+        let unknown = path.iter().rev().fold(json!({"unknownKey": 1}), |inner, key| match *key {
+            "[]" => json!([inner]),
+            key => json!({ key: inner }),
+        });
+        merge(&mut values, unknown);
+    }
+    let error = refused(&values.to_string());
+    for (path, _) in closed {
+        let place = [&[""], &path[..]].concat().join("/").replace("[]", "0");
+        let said = format!("at '{place}': additional properties 'unknownKey' not allowed");
+        assert!(error.contains(&said), "{said}: {error}");
+    }
+}
+
+/// Adds a value to another, whose arrays have one item each.
+fn merge(into: &mut Value, value: Value) {
+    match (into, value) {
+        (Value::Object(into), Value::Object(value)) => {
+            for (key, value) in value {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(into), Value::Array(value)) => {
+            into.iter_mut().zip(value).for_each(|(into, value)| merge(into, value));
+        }
+        (into, value) => *into = value,
+    }
+}
+
+/// What Helm puts into the values of a chart that another one depends on.
+#[test]
+fn it_may_be_a_part_of_another_chart() {
+    render("global: {anything: 1}\nenabled: true");
+}
+
+#[test]
+fn every_value_is_in_it() {
+    let schema = schema();
+    let mut leaves = Vec::new();
+    leaves_of(&yaml(&file("values.yaml")), "", &mut leaves);
+    for leaf in leaves {
+        let mut at = &schema;
+        for key in leaf.split('.') {
+            let Some(next) = at["properties"].get(key) else {
+                assert!(OPEN.iter().any(|open| leaf.starts_with(open)), "{leaf}");
+                break;
+            };
+            at = next;
+        }
+    }
+}
+
+/// A section that the program does not have yet.
+const TO_COME: [&str; 1] = ["validation"];
+
+/// The schema of `config`, and the program: what the one knows, the other does, and where null is as good as nothing.
+#[test]
+fn of_the_configuration_it_knows_what_the_program_knows() {
+    let schema = schema();
+    let defaults = yaml(&Config::default().to_yaml().unwrap());
+    let known = |key: &str| format!("{key}: ").parse::<Config>().is_ok();
+    let sections = schema["properties"]["config"]["properties"].as_object().unwrap();
+    for key in sections.keys().filter(|key| !TO_COME.contains(&key.as_str()) || known(key)) {
+        compare(&schema, &sections[key], &defaults[key], &[key]);
+    }
+    for key in defaults.as_object().unwrap().keys() {
+        assert!(sections.contains_key(key), "{key} is not in the schema");
+    }
+}
+
+fn compare(schema: &Value, own: &Value, default: &Value, path: &[&str]) {
+    let parse = |value: Value| {
+        let text = path.iter().rev().fold(value, |inner, key| json!({ *key: inner })).to_string();
+        Config::parse(&text, "config.yaml")
+    };
+    if path == ["validation", "rules"] {
+        return;
+    }
+    // What is not printed is a name.
+    let value = if default.is_null() { json!("a") } else { default.clone() };
+    assert!(parse(value).is_ok(), "{path:?} is in the schema, and the program does not take it");
+    assert_eq!(takes_null(schema, own), parse(Value::Null).is_ok(), "{path:?}: null");
+    let Some(properties) = own.get("properties").and_then(Value::as_object) else { return };
+    for (key, value) in properties {
+        compare(schema, value, &default[key], &[path, &[key]].concat());
+    }
+    for key in default.as_object().into_iter().flat_map(Map::keys) {
+        assert!(properties.contains_key(key), "{path:?}: {key} is not in the schema");
+    }
+}
+
+fn takes_null(schema: &Value, own: &Value) -> bool {
+    let null = |list: &str, null: Value| own[list].as_array().is_some_and(|list| list.contains(&null));
+    let resolved = own["$ref"].as_str().and_then(|name| schema.pointer(name.trim_start_matches('#')));
+    null("type", json!("null"))
+        || null("enum", Value::Null)
+        || null("anyOf", json!({"type": "null"}))
+        || resolved.is_some_and(|resolved| takes_null(schema, resolved))
+}
+
+/// The keys of list items, which the defaults do not show: the program takes each, and the schema has no others.
+#[test]
+fn of_the_items_of_lists_it_knows_what_the_program_knows() {
+    let schema = schema();
+    let config = &schema["properties"]["config"]["properties"];
+    for (item, list, full) in [
+        (
+            "/drivers/items",
+            "drivers",
+            json!({"name": "a", "provisioners": ["b"], "scheduler": {
+                "name": "c", "lease": {"namespace": "d", "name": "e"},
+                "whenAbsent": "skip", "whenStale": "skip", "staleAfter": "1m",
+            }}),
+        ),
+        (
+            "/customWorkloads/items",
+            "customWorkloads",
+            json!({"group": "a", "version": "v1", "resource": "bs", "kind": "B", "path": "/spec/template", "update": true}),
+        ),
+    ] {
+        assert_same_keys(config.pointer(item).unwrap(), &full);
+        let text = json!({ list: [full] }).to_string();
+        Config::parse(&text, "config.yaml").unwrap();
+        render(&format!("config: {text}"));
+    }
+    let owners = json!({"group": "a", "kind": "B"});
+    assert_same_keys(config.pointer("/optOut/properties/owners/items").unwrap(), &owners);
+    format!("optOut: {{owners: [{owners}]}}").parse::<Config>().unwrap();
+}
+
+fn assert_same_keys(schema: &Value, full: &Value) {
+    let Some(full) = full.as_object() else { return };
+    let mapping =
+        schema["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] == "object")).unwrap_or(schema);
+    let properties = mapping["properties"].as_object().unwrap();
+    assert!(properties.keys().eq(full.keys()), "{:?} and {:?}", properties.keys(), full.keys());
+    for (key, value) in full {
+        assert_same_keys(&properties[key], value);
+    }
+}

@@ -1,0 +1,180 @@
+//! The webhook configurations: who is asked about what, and what if nobody answers.
+
+use serde_json::{Value, json};
+
+use crate::chart::{DEFAULTS, HOME, Rendered, render, text, texts};
+
+const WITH_ALL: &str = "
+config:
+  validation: {mode: warn}
+  customWorkloads:
+  - {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template}
+  - {group: apps.kruise.io, version: v1beta1, resource: statefulsets, kind: StatefulSet, path: /spec/template}
+";
+
+fn names(rendered: &Rendered) -> Vec<&str> {
+    rendered.webhooks().map(|webhook| text(webhook, "/name")).collect()
+}
+
+/// The group, resource and operation of every rule.
+fn rules(webhook: &Value) -> Vec<(&str, &str, &str)> {
+    let mut all = Vec::new();
+    for rule in webhook["rules"].as_array().unwrap() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                all.extend(texts(&rule["operations"]).into_iter().map(|operation| (group, resource, operation)));
+            }
+        }
+    }
+    all
+}
+
+/// An upgrade by server-side apply merges entries by their names.
+#[test]
+fn the_names_of_the_entries_do_not_change() {
+    let mutating = [
+        "pods.mutate.colocate",
+        "pod-updates.mutate.colocate",
+        "workloads.mutate.colocate",
+        "job-updates.mutate.colocate",
+        "cronjobs.mutate.colocate",
+        "podtemplates.mutate.colocate",
+    ];
+    let validating = [
+        "pods.validate.colocate",
+        "workloads.validate.colocate",
+        "cronjobs.validate.colocate",
+        "podtemplates.validate.colocate",
+        "storage.validate.colocate",
+        "namespaces.validate.colocate",
+    ];
+    let custom = (["custom-workloads.mutate.colocate"], ["custom-workloads.validate.colocate"]);
+    assert_eq!(names(&render("config: {validation: {mode: off}}")), mutating);
+    assert_eq!(names(&render("config: {validation: {mode: warn}}")), [&mutating[..], &validating].concat());
+    let all = [&mutating[..], &custom.0, &validating, &custom.1].concat();
+    assert_eq!(names(&render(WITH_ALL)), all);
+    let left = render("config: {templates: leave, validation: {mode: off}}");
+    assert_eq!(names(&left), &mutating[..2], "workloads are left, and need not be asked about");
+}
+
+#[test]
+fn every_kind_that_is_decided_about_is_asked_about_once() {
+    let rendered = render(WITH_ALL);
+    let of = |path: &str| {
+        let asked = rendered.webhooks().filter(|webhook| text(webhook, "/clientConfig/service/path") == path);
+        let mut all: Vec<_> = asked.flat_map(rules).collect();
+        all.sort_unstable();
+        all
+    };
+    let both = |group, resource| [(group, resource, "CREATE"), (group, resource, "UPDATE")];
+    let workloads = [
+        both("", "podtemplates"),
+        both("", "pods"),
+        both("", "replicationcontrollers"),
+        both("apps", "daemonsets"),
+        both("apps", "deployments"),
+        both("apps", "replicasets"),
+        both("apps", "statefulsets"),
+        both("batch", "cronjobs"),
+        both("batch", "jobs"),
+        both("argoproj.io", "rollouts"),
+        both("apps.kruise.io", "statefulsets"),
+    ];
+    let storage =
+        [both("", "namespaces"), both("", "persistentvolumeclaims"), both("storage.k8s.io", "storageclasses")];
+    let sorted = |kinds: &[[(&'static str, &'static str, &'static str); 2]]| {
+        let mut all = kinds.concat();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(of("/mutate"), sorted(&workloads));
+    assert_eq!(of("/validate"), sorted(&[&workloads[..], &storage].concat()));
+}
+
+#[test]
+fn every_entry_is_asked_alike() {
+    let rendered = render(WITH_ALL);
+    for webhook in rendered.webhooks() {
+        let name = text(webhook, "/name");
+        assert_eq!(webhook["admissionReviewVersions"], json!(["v1"]), "{name}");
+        for (key, value) in [("sideEffects", "None"), ("matchPolicy", "Equivalent"), ("failurePolicy", "Ignore")] {
+            assert_eq!(webhook[key], value, "{name}");
+        }
+        assert_eq!(webhook["timeoutSeconds"], 5, "{name}");
+        let again = if name.ends_with(".mutate.colocate") { json!("IfNeeded") } else { Value::Null };
+        assert_eq!(webhook["reinvocationPolicy"], again, "{name}");
+        let service = &webhook["clientConfig"]["service"];
+        let path = if name.ends_with(".mutate.colocate") { "/mutate" } else { "/validate" };
+        assert_eq!(service, &json!({"namespace": HOME, "name": "colocate", "port": 443, "path": path}), "{name}");
+        assert_eq!(webhook["namespaceSelector"], rendered.webhook("pods.mutate.colocate")["namespaceSelector"]);
+    }
+}
+
+/// It is called after all others whatever the release is called, and is nobody's but the chart's.
+#[test]
+fn the_configurations_sort_last_and_have_no_ca_bundle() {
+    let rendered = render(WITH_ALL);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let configuration = rendered.get(&format!("{kind}/zz-colocate"));
+        assert_eq!(configuration["metadata"]["annotations"], json!({"admissions.enforcer/disabled": "true"}));
+    }
+    assert!(!rendered.text.replace("# No caBundle", "").contains("caBundle:"));
+}
+
+#[test]
+fn namespaces_are_left_alone_by_name_and_by_label() {
+    let expressions = |values: &str| {
+        let selector = render(values).webhook("pods.mutate.colocate")["namespaceSelector"].clone();
+        selector["matchExpressions"].as_array().unwrap().clone()
+    };
+    let by_name = |operator: &str, names: &[&str]| json!({"key": "kubernetes.io/metadata.name", "operator": operator, "values": names});
+    let opted_out =
+        |key: &str| json!({"key": key, "operator": "NotIn", "values": ["1", "t", "T", "TRUE", "true", "True"]});
+    let own = by_name("NotIn", &["kube-system", "kube-node-lease", HOME]);
+    let label = opted_out("stork.libopenstorage.org/disable-admission-controller");
+    assert_eq!(expressions(""), [own.clone(), label.clone()]);
+    let more = by_name("NotIn", &["kube-system", "kube-node-lease", HOME, "a"]);
+    assert_eq!(expressions("webhook: {namespaces: {exclude: [a, kube-system]}}"), [more, label.clone()]);
+    let only = by_name("In", &["a", "b"]);
+    assert_eq!(expressions("webhook: {namespaces: {include: [a, b]}}"), [own.clone(), label.clone(), only.clone()]);
+    assert_eq!(expressions("config: {namespaces: [a, b]}"), [own.clone(), label.clone(), only]);
+    let both = "webhook: {namespaces: {include: [a]}}\nconfig: {namespaces: [a, b]}";
+    assert_eq!(expressions(both), [own.clone(), label.clone(), by_name("In", &["a"])]);
+    let other = expressions("config: {optOut: {namespaceLabel: example.com/no}}");
+    assert_eq!(other, [own.clone(), opted_out("example.com/no")]);
+    let level = json!({"key": "openshift.io/run-level", "operator": "DoesNotExist"});
+    let matching = format!("webhook: {{namespaces: {{matchExpressions: [{level}]}}}}");
+    assert_eq!(expressions(&matching), [own, label, level]);
+}
+
+#[test]
+fn a_colocate_elsewhere_is_asked_by_its_url_and_has_a_certificate_for_it() {
+    for (url, prefix, host) in [
+        ("https://colocate.example.com:8443", "https://colocate.example.com:8443", "colocate.example.com"),
+        ("https://192.0.2.1/base/", "https://192.0.2.1/base", "192.0.2.1"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443", "2001:db8::1"),
+    ] {
+        let values = format!("webhook: {{url: '{url}'}}\nconfig: {{validation: {{mode: warn}}, tls: {{names: [a]}}}}");
+        let rendered = render(&values);
+        let asked = |name| rendered.webhook(name)["clientConfig"].clone();
+        assert_eq!(asked("pods.mutate.colocate"), json!({"url": format!("{prefix}/mutate")}));
+        assert_eq!(asked("pods.validate.colocate"), json!({"url": format!("{prefix}/validate")}));
+        let config = crate::chart::yaml(rendered.text_at("ConfigMap/colocate", "/data/config.yaml"));
+        assert_eq!(config["tls"]["names"], json!(["a", host]));
+    }
+}
+
+#[test]
+fn api_servers_reach_the_service_by_any_family() {
+    let listens = |values: &str| {
+        let rendered = render(values);
+        let arguments = rendered.at("Deployment/colocate", "/spec/template/spec/containers/0/args").clone();
+        let listens = texts(&arguments).contains(&"--listen=[::]:8443");
+        assert_eq!(listens, texts(&arguments).contains(&"--admin=[::]:8080"));
+        listens
+    };
+    assert!(!listens("") && !listens("service: {ipFamilyPolicy: SingleStack, ipFamilies: [IPv4]}"));
+    assert!(listens("service: {ipFamilyPolicy: PreferDualStack}"));
+    assert!(listens("service: {ipFamilies: [IPv6]}"));
+    assert_eq!(DEFAULTS.at("Service/colocate", "/spec/ipFamilyPolicy"), &Value::Null);
+}
