@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::harness::{Account, Colocate, ControlPlane, Namespace, Rule};
 
 /// All that the probe needs.
-const PROBE: &[Rule] = &[("apps", "deployments", &["create"])];
+const PROBE: &[Rule] = &[Rule::new("apps", "deployments", &["create"])];
 
 #[test]
 fn an_api_server_that_asks_colocate_is_told_from_one_that_does_not() {
