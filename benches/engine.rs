@@ -63,9 +63,9 @@ const DEPLOYMENT: &[Sample] = samples!["tests/fixtures/reviews/deployment-create
 static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 
 /// The owner of every claim: the costliest there is, since it ends in a patch.
-static PORTWORX: LazyLock<[Owner; 8]> = LazyLock::new(|| {
-    let owner = || Owner::Provisioner { class: Some(Arc::from("px-db")), provisioner: Arc::from("pxd.portworx.com") };
-    std::array::from_fn(|_| owner())
+static PORTWORX: LazyLock<Owner> = LazyLock::new(|| Owner::Provisioner {
+    class: Some(Arc::from("px-db")),
+    provisioner: Arc::from("pxd.portworx.com"),
 });
 
 fn parsed(sample: &'static Sample) -> Review<'static> {
@@ -76,8 +76,8 @@ fn decided(request: &Request<'_>) -> Decision {
     match examine(&POLICY, request) {
         Step::Decided(decision) => decision,
         Step::Resolve(pending) => {
-            let claims = pending.claims().len();
-            pending.decide(&PORTWORX[..claims], |_| Presence::Alive)
+            let owners = pending.look_up(|_| PORTWORX.clone());
+            pending.decide(&owners, |_| Presence::Alive)
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Found, Question, Sought};
 use crate::companion::{MountedClaim, Strategies};
-use crate::engine::{ClaimRef, Inventory, Owner, Pending};
+use crate::engine::{ClaimRef, Inventory, Owner, Owners, Pending};
 use crate::metrics::Metrics;
 
 /// Claims, classes and volumes, to be asked for the owner of a claim.
@@ -24,23 +24,23 @@ pub enum Claims {
 const UNHURRIED: Duration = Duration::from_millis(500);
 
 impl Claims {
-    /// The owner of each claim that a decision waits for, in their order. `patience` is how long the answer may take, and
-    /// `wait` how much of that a claim that is not there may be waited for.
-    pub async fn owners(
+    /// The owners of the claims that a decision waits for. `patience` is how long the answer may take, and `wait` how much
+    /// of that a claim that is not there may be waited for.
+    pub async fn owners<'r>(
         &self,
         namespace: &str,
-        pending: &Pending<'_>,
+        pending: &Pending<'r>,
         patience: Duration,
         wait: Duration,
         metrics: &Metrics,
-    ) -> Vec<Owner> {
-        let mut owners: Vec<_> = pending.claims().iter().map(|claim| self.known(namespace, claim)).collect();
+    ) -> Owners<'r> {
+        let mut owners = pending.look_up(|claim| self.known(namespace, claim));
+        let enough = pending.has_driver(owners.iter().map(|(_, owner)| owner));
         let (mut names, mut places) = (Vec::new(), Vec::new());
-        let enough = pending.has_driver(&owners);
-        for (claim, owner) in pending.claims().iter().zip(&mut owners) {
+        for (claim, owner) in owners.iter_mut() {
             match claim {
-                ClaimRef::Named(name) if is_incomplete(owner) => {
-                    names.push(*name);
+                ClaimRef::Named(name) if owner.is_incomplete() => {
+                    names.push(&**name);
                     places.push(owner);
                 }
                 ClaimRef::Named(_) => metrics.looked_up(Found::of(owner).as_str()),
@@ -69,7 +69,7 @@ impl Claims {
     pub async fn mounted(&self, namespace: &str, claims: &[ClaimRef<'_>], patience: Duration) -> Vec<MountedClaim> {
         let known = self.mounted_now(namespace, claims);
         let Self::Cluster(cluster) = self else { return known };
-        let open = claims.iter().zip(&known).filter(|(_, known)| is_incomplete(&known.owner));
+        let open = claims.iter().zip(&known).filter(|(_, known)| known.owner.is_incomplete());
         let names: Vec<_> = open.filter_map(|(claim, _)| claim.name()).collect();
         if names.is_empty() {
             return known;
@@ -103,9 +103,4 @@ impl Claims {
             Self::Manifests(inventory) => claim.owner_in(inventory, namespace),
         }
     }
-}
-
-/// Whether a cluster may know more than it has told so far.
-fn is_incomplete(owner: &Owner) -> bool {
-    matches!(owner, Owner::Missing | Owner::Unknown(_))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::engine::{AccessModes, Annotations, Claim, Class, Text, Volume, object};
+use crate::engine::{AccessModes, Claim, Class, Fields, Text, Volume, object};
 
 /// What is read of any object's metadata.
 #[derive(Debug, Default, Deserialize)]
@@ -20,7 +20,7 @@ pub(crate) struct Metadata<'a> {
     #[serde(borrow)]
     creation_timestamp: Option<Text<'a>>,
     #[serde(borrow, default)]
-    annotations: Annotations<'a>,
+    annotations: Fields<'a>,
 }
 
 /// An object of which nothing but its metadata is read.
@@ -67,7 +67,7 @@ pub(crate) struct StorageClass<'a> {
     provisioner: Option<Text<'a>>,
     /// A map of strings to strings, as annotations are.
     #[serde(borrow, default)]
-    parameters: Annotations<'a>,
+    parameters: Fields<'a>,
 }
 
 /// A `PersistentVolume` of `v1`.

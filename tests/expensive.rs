@@ -54,7 +54,7 @@ fn decide(what: &str, body: &[u8]) {
     let decision = match examine(&policy, &review.request) {
         Step::Decided(decision) => decision,
         Step::Resolve(pending) => {
-            let owners = vec![Owner::Nobody; pending.claims().len()];
+            let owners = pending.look_up(|_| Owner::Nobody);
             pending.decide(&owners, |_| Presence::Unknown)
         }
     };

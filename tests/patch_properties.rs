@@ -241,7 +241,8 @@ fn patch_of(body: &[u8], policy: &Policy, owners: &[Owner]) -> Option<Patch> {
     match examine(policy, &review.request) {
         Step::Decided(decision) => decision.patch,
         Step::Resolve(pending) => {
-            let owners: Vec<_> = owners.iter().cycle().take(pending.claims().len()).cloned().collect();
+            let mut owners = owners.iter().cycle().cloned();
+            let owners = pending.look_up(|_| owners.next().unwrap());
             pending.decide(&owners, |_| Presence::Unknown).patch
         }
     }

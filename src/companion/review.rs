@@ -5,7 +5,9 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use super::subject::{Kind, Subject};
-use crate::engine::{API_VERSION, KIND, Kind as ReviewKind, Malformed, Operation, Policy, Text, expect, object};
+use crate::engine::{
+    API_VERSION, KIND, Kind as ReviewKind, Malformed, Operation, Policy, Text, expect, expect_uid, object,
+};
 
 /// Objects that controllers of the control plane make from others, which were looked at before.
 const CONTROL_PLANE: &str = "system:serviceaccount:kube-system:";
@@ -77,9 +79,7 @@ impl<'a> Review<'a> {
         expect::<serde_json::Error>("kind", kind.as_deref(), KIND)?;
         expect::<serde_json::Error>("apiVersion", api_version.as_deref(), API_VERSION)?;
         let request: Review<'a> = request.ok_or_else(|| serde_json::Error::missing_field("request"))?;
-        if request.uid.is_empty() {
-            return Err(serde_json::Error::missing_field("request.uid").into());
-        }
+        expect_uid::<serde_json::Error>(&request.uid)?;
         Ok(request)
     }
 

@@ -121,7 +121,7 @@ impl<'c> Case<'c> {
 
 fn templates<'c>(claims: &'c [ClaimRef<'c>]) -> HashMap<&'c str, usize> {
     let templates = claims.iter().enumerate().filter_map(|(place, claim)| match claim {
-        ClaimRef::Template { name, .. } => Some((*name, place)),
+        ClaimRef::Template { name, .. } => Some((&**name, place)),
         ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,
     });
     templates.collect()

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::path::FieldPath;
-use crate::engine::{Annotations, Claim, ClaimRef, Object, Policy, Setting, Workload, present};
+use crate::engine::{Claim, ClaimRef, Fields, Object, Policy, Setting, Text, Workload, present};
 use crate::storage::{PersistentVolumeClaim, StorageClass};
 
 /// A kind that there are rules for.
@@ -94,7 +94,7 @@ struct OwnerReference {
 pub(super) struct Site<'a> {
     pub(super) place: Place,
     pub(super) path: FieldPath,
-    pub(super) entries: Annotations<'a>,
+    pub(super) entries: Fields<'a>,
 }
 
 /// What a map of keys belongs to.
@@ -183,8 +183,8 @@ impl<'a> Subject<'a> {
     /// The claims whose owners the rules ask for: those that its pods mount, or itself.
     pub fn claims(&self) -> Vec<ClaimRef<'_>> {
         match &self.claim {
-            Some(claim) => vec![ClaimRef::Template { name: "", claim: claim.clone() }],
-            None => self.object.claims(),
+            Some(claim) => vec![ClaimRef::Template { name: Text::default(), claim: claim.clone() }],
+            None => self.object.claims().collect(),
         }
     }
 
@@ -220,7 +220,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Walks from the object to its pod template, past whatever has metadata of its own.
-    fn read_workload(&mut self, root: &Annotations<'a>, workload: &Workload) -> serde_json::Result<()> {
+    fn read_workload(&mut self, root: &Fields<'a>, workload: &Workload) -> serde_json::Result<()> {
         let path = workload.path();
         let (mut level, mut here) = (Some(root.clone()), FieldPath::default());
         for (depth, name) in path.iter().enumerate() {
@@ -240,7 +240,7 @@ impl<'a> Subject<'a> {
     }
 
     /// `volumeClaimTemplates`, beside the pod template.
-    fn read_claim_templates(&mut self, fields: &Annotations<'a>, here: &FieldPath) -> serde_json::Result<()> {
+    fn read_claim_templates(&mut self, fields: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
         const FIELD: &str = "volumeClaimTemplates";
         for (index, template) in items(fields, FIELD)?.into_iter().enumerate() {
             let Some(template) = object(template)? else { continue };
@@ -251,7 +251,7 @@ impl<'a> Subject<'a> {
     }
 
     /// The claim templates of generic ephemeral volumes.
-    fn read_ephemeral(&mut self, spec: &Annotations<'a>, here: &FieldPath) -> serde_json::Result<()> {
+    fn read_ephemeral(&mut self, spec: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
         const FIELD: &str = "volumeClaimTemplate";
         for (index, volume) in items(spec, "volumes")?.into_iter().enumerate() {
             // A pod may have 40,000 volumes, of which few are of this kind.
@@ -268,14 +268,14 @@ impl<'a> Subject<'a> {
         Ok(())
     }
 
-    fn read_metadata(&mut self, fields: &Annotations<'a>, here: &FieldPath, of: &Holder) -> serde_json::Result<()> {
+    fn read_metadata(&mut self, fields: &Fields<'a>, here: &FieldPath, of: &Holder) -> serde_json::Result<()> {
         let Some(metadata) = child(fields, "metadata")? else { return Ok(()) };
         let here = here.field("metadata");
         self.read_map(&metadata, &here, of.clone(), Map::Annotations)?;
         self.read_map(&metadata, &here, of.clone(), Map::Labels)
     }
 
-    fn read_map(&mut self, fields: &Annotations<'a>, here: &FieldPath, of: Holder, map: Map) -> serde_json::Result<()> {
+    fn read_map(&mut self, fields: &Fields<'a>, here: &FieldPath, of: Holder, map: Map) -> serde_json::Result<()> {
         if let Some(entries) = child(fields, map.field())? {
             self.sites.push(Site { place: Place { of, map }, path: here.field(map.field()), entries });
         }
@@ -283,30 +283,30 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The fields of an object or null, still encoded, as annotations are.
-fn fields(json: &str) -> serde_json::Result<Annotations<'_>> {
+/// The fields of an object or null, still encoded.
+fn fields(json: &str) -> serde_json::Result<Fields<'_>> {
     serde_json::from_str(json)
 }
 
 /// The fields of an item of a list; none of null.
-fn object(raw: &RawValue) -> serde_json::Result<Option<Annotations<'_>>> {
+fn object(raw: &RawValue) -> serde_json::Result<Option<Fields<'_>>> {
     if raw.get() == "null" { Ok(None) } else { fields(raw.get()).map(Some) }
 }
 
 /// The fields of a field; none where it is absent or null.
-fn child<'a>(of: &Annotations<'a>, name: &str) -> serde_json::Result<Option<Annotations<'a>>> {
+fn child<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Option<Fields<'a>>> {
     of.raw(name).map_or(Ok(None), object)
 }
 
-fn items<'a>(of: &Annotations<'a>, name: &str) -> serde_json::Result<Vec<&'a RawValue>> {
+fn items<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Vec<&'a RawValue>> {
     let raw = of.raw(name).map(RawValue::get);
     raw.map_or(Ok(None), serde_json::from_str::<Option<Vec<&RawValue>>>).map(Option::unwrap_or_default)
 }
 
-fn name_of(of: &Annotations<'_>) -> serde_json::Result<String> {
+fn name_of(of: &Fields<'_>) -> serde_json::Result<String> {
     Ok(child(of, "metadata")?.map(|metadata| text(&metadata, "name")).unwrap_or_default())
 }
 
-fn text(of: &Annotations<'_>, name: &str) -> String {
+fn text(of: &Fields<'_>, name: &str) -> String {
     of.get(name).unwrap_or_default().into_owned()
 }

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::entries::KEPT;
+use super::fields::{Fields, text};
 use super::json::Text;
 
 /// Written by `kubectl apply`: the manifest as its author wrote it.
@@ -24,10 +26,18 @@ pub const DISABLE_ADMISSION_CONTROLLER: &str = "stork.libopenstorage.org/disable
 
 /// The annotations of one object, borrowed and still encoded: most values are never looked at, and the largest
 /// (`last-applied-configuration`) is mostly escapes.
-#[derive(Clone, Debug, Default)]
-pub struct Annotations<'a>(Vec<(Text<'a>, &'a RawValue)>);
+#[derive(Debug, Default)]
+pub struct Annotations<'a> {
+    first: Fields<'a>,
+    rest: Option<Box<Packed>>,
+}
 
 impl<'a> Annotations<'a> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.first.len() == 0
+    }
+
     /// Whether the key is there, whatever its value.
     pub fn contains(&self, key: &str) -> bool {
         self.raw(key).is_some()
@@ -36,17 +46,82 @@ impl<'a> Annotations<'a> {
     /// The value as a string; `None` where the key is absent or its value is no string (which only a custom resource
     /// can hold).
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
-        serde_json::from_str::<Text<'a>>(self.raw(key)?.get()).ok().map(Text::into_cow)
-    }
-
-    /// Each key with its value as it was sent, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.0.iter().map(|(key, value)| (&**key, *value))
+        match self.first.raw(key) {
+            Some(value) => text(value),
+            None => text(self.find_in_rest(key)?).map(|text| Cow::Owned(text.into_owned())),
+        }
     }
 
     /// The value as it was sent: a JSON string with its quotes and escapes.
-    pub fn raw(&self, key: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(name, _)| **name == *key).map(|(_, value)| *value)
+    pub fn raw(&self, key: &str) -> Option<&RawValue> {
+        self.first.raw(key).or_else(|| self.find_in_rest(key))
+    }
+
+    fn find_in_rest(&self, key: &str) -> Option<&RawValue> {
+        self.rest.as_ref().and_then(|rest| rest.find(key))
+    }
+
+    fn push(&mut self, key: Text<'a>, value: &'a RawValue) {
+        if self.first.len() < KEPT {
+            self.first.push(key, value);
+        } else {
+            self.rest.get_or_insert_default().push(&key, value);
+        }
+    }
+}
+
+/// More annotations than are kept one by one, as the text of a JSON object without its last brace: five bytes can be an
+/// annotation, and it takes forty to keep one like the first ones.
+#[derive(Debug, Default)]
+struct Packed(Vec<u8>);
+
+impl Packed {
+    fn push(&mut self, key: &str, value: &RawValue) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        // A string, into memory: this cannot fail.
+        let _ = serde_json::to_writer(&mut self.0, key);
+        self.0.push(b':');
+        self.0.extend_from_slice(value.get().as_bytes());
+    }
+
+    fn find(&self, key: &str) -> Option<&RawValue> {
+        let mut found = None;
+        // The last brace is missing, of which the reader complains when it has seen all of them.
+        let _ = Seek { key, found: &mut found }.deserialize(&mut serde_json::Deserializer::from_slice(&self.0));
+        found
+    }
+}
+
+/// Finds the first value of a key of an object.
+struct Seek<'k, 'f, 'de> {
+    key: &'k str,
+    found: &'f mut Option<&'de RawValue>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seek<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seek<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if *key == *self.key {
+                *self.found = Some(map.next_value()?);
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
     }
 }
 
@@ -66,11 +141,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+                let mut annotations = Annotations::default();
+                while let Some((key, value)) = map.next_entry()? {
+                    annotations.push(key, value);
                 }
-                Ok(Annotations(entries))
+                Ok(annotations)
             }
         }
 
@@ -104,6 +179,29 @@ mod tests {
         assert_eq!(annotations.get("c"), None);
         assert!(annotations.contains("c"));
         assert!(!annotations.contains("d"));
+    }
+
+    #[test]
+    fn all_are_found_however_many() {
+        for count in [KEPT - 1, KEPT, KEPT + 1, KEPT + 2, 3 * KEPT] {
+            let entry = |n| format!(r#""k\u0065y/{n}" : "v\u0061lue \"{n}\"" "#);
+            let text = format!("{{{}}}", (0..count).map(entry).collect::<Vec<_>>().join(","));
+            let annotations = read(&text);
+            for n in [0, KEPT - 1, KEPT, KEPT + 1, count - 1] {
+                let value = (n < count).then(|| format!("value \"{n}\""));
+                assert_eq!(annotations.get(&format!("key/{n}")).as_deref(), value.as_deref(), "{n} of {count}");
+                assert_eq!(annotations.contains(&format!("key/{n}")), n < count);
+            }
+            assert!(!annotations.contains("key/") && !annotations.is_empty());
+        }
+    }
+
+    #[test]
+    fn of_two_with_one_key_the_first_counts_wherever_they_stand() {
+        for before in [0, KEPT - 1, KEPT, KEPT + 5] {
+            let text = format!(r#"{{{}"a":"first","a":"second"}}"#, r#""x":0,"#.repeat(before));
+            assert_eq!(read(&text).get("a").as_deref(), Some("first"), "{before}");
+        }
     }
 
     #[test]

@@ -1,33 +1,33 @@
 //! What a pod, or a workload's pods, will ask of storage.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use super::driver::PORTWORX_IN_TREE;
 use super::facts::Claim;
 use super::inventory::{ClaimUse, Inventory};
+use super::json::Text;
 use super::owner::Owner;
-use super::pod::{ClaimTemplate, PodSpec, VolumeSource};
+use super::pod::{ClaimTemplate, PodSpec, Volume, VolumeSource};
 use super::workload::Object;
 
 /// A volume whose data may be a storage driver's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ClaimRef<'r> {
     /// A claim by its name, in the namespace of the request.
-    Named(&'r str),
+    Named(Text<'r>),
     /// A claim that does not exist yet and needs not to: `name` is the volume's or the claim template's.
     Template {
         /// The name of the volume, or of the claim template.
-        name: &'r str,
+        name: Text<'r>,
         /// The claim that will be made.
         claim: Claim<'r>,
     },
     /// A volume without a claim, made by `provisioner` on the node.
     Inline {
         /// The name of the volume.
-        name: &'r str,
+        name: Text<'r>,
         /// The CSI driver, or the in-tree provisioner.
-        provisioner: &'r str,
+        provisioner: Text<'r>,
     },
 }
 
@@ -35,25 +35,29 @@ pub enum ClaimRef<'r> {
 ///
 /// A workload's pods get a volume for each of its claim templates (the claim of such a volume is called
 /// `<template>-<pod name>`), which takes the place of a volume of the same name.
-pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> Vec<ClaimRef<'r>> {
+pub(crate) fn of<'r>(object: &'r Object<'r>, spec: &'r PodSpec<'r>) -> impl Iterator<Item = ClaimRef<'r>> {
     let templates = object.claim_templates();
-    // Whoever may create one object may fill it with 100,000 of each: to compare all with all would take minutes.
-    let replaced: HashSet<_> = templates.iter().filter_map(ClaimTemplate::name).collect();
-    let volumes = spec.volumes().iter().filter(|volume| !replaced.contains(&*volume.name));
-    let volumes = volumes.map(|volume| match &volume.source {
-        VolumeSource::Claim(name) => ClaimRef::Named(name),
-        VolumeSource::Ephemeral(template) => ClaimRef::template(&volume.name, template),
-        VolumeSource::Csi(driver) => ClaimRef::Inline { name: &volume.name, provisioner: driver },
-        VolumeSource::PortworxVolume => ClaimRef::Inline { name: &volume.name, provisioner: PORTWORX_IN_TREE },
-    });
+    let mut replaced = Vec::new();
+    if spec.has_volumes() {
+        replaced.extend(templates.iter().filter_map(|template| template.name().map(Text::to_name)));
+        // There may be as many as there are volumes.
+        replaced.sort_unstable();
+    }
+    let is_replaced = move |name: &Text<'r>| !replaced.is_empty() && replaced.binary_search(&name.to_name()).is_ok();
+    let volumes = spec.volumes().filter(move |volume| !is_replaced(&volume.name));
     volumes
-        .chain(templates.iter().map(|template| ClaimRef::template(template.name().unwrap_or_default(), template)))
-        .collect()
+        .map(|volume| ClaimRef::of_volume(&volume))
+        .chain(templates.iter().map(|template| ClaimRef::of_template(template.name(), &template)))
+}
+
+/// Whether there is one: a volume that another one replaces leaves that one.
+pub(crate) fn any(object: &Object<'_>, spec: &PodSpec<'_>) -> bool {
+    spec.has_volumes() || !object.claim_templates().is_empty()
 }
 
 impl<'r> ClaimRef<'r> {
     /// The name of a claim that there is, or that others will make.
-    pub fn name(&self) -> Option<&'r str> {
+    pub fn name(&self) -> Option<&str> {
         match self {
             Self::Named(name) => Some(name),
             Self::Template { .. } | Self::Inline { .. } => None,
@@ -65,7 +69,7 @@ impl<'r> ClaimRef<'r> {
         match self {
             Self::Named(name) => inventory.owner(namespace, name),
             Self::Template { claim, .. } => inventory.owner_of(claim),
-            Self::Inline { provisioner, .. } => Owner::Provisioner { class: None, provisioner: (*provisioner).into() },
+            Self::Inline { provisioner, .. } => Owner::Provisioner { class: None, provisioner: (**provisioner).into() },
         }
     }
 
@@ -80,9 +84,24 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    fn template(name: &'r str, template: &'r ClaimTemplate<'r>) -> Self {
-        let annotation = |key: &str| template.annotations().and_then(|annotations| annotations.get(key));
-        let claim = Claim::new(annotation, template.storage_class_name(), template.volume_name());
+    fn of_volume(volume: &Volume<'r>) -> Self {
+        let inline = |provisioner| Self::Inline { name: volume.name.to_name(), provisioner };
+        match &volume.source {
+            VolumeSource::Claim(name) => Self::Named(name.to_name()),
+            VolumeSource::Ephemeral(template) => Self::of_template(Some(&volume.name), template),
+            VolumeSource::Csi(driver) => inline(driver.to_name()),
+            VolumeSource::PortworxVolume => inline(PORTWORX_IN_TREE.into()),
+        }
+    }
+
+    fn of_template(name: Option<&Text<'r>>, template: &ClaimTemplate<'r>) -> Self {
+        let annotation = |key: &str| {
+            let value = template.annotations()?.get(key)?;
+            Some(Text::from(value).to_name().into_cow())
+        };
+        let name_in = |text: Option<&Text<'r>>| text.map(|text| text.to_name().into_cow());
+        let claim = Claim::named(annotation, name_in(template.storage_class_name()), name_in(template.volume_name()));
+        let name = name.map(Text::to_name).unwrap_or_default();
         Self::Template { name, claim: claim.with_use(template.access_modes(), false) }
     }
 }
@@ -108,8 +127,7 @@ mod tests {
             "volumes":[{"name":"a","csi":{"driver":"x"}},{"name":"b","csi":{"driver":"x"}},{"csi":{"driver":"x"}}]}}}}"#;
         let workloads = Workloads::default();
         let object = Object::parse(text, workloads.find("apps", "v1", "StatefulSet").unwrap()).unwrap();
-        let claims = of(&object, object.template.as_ref().unwrap().spec().unwrap());
-        let claims: Vec<_> = claims.iter().map(ToString::to_string).collect();
+        let claims: Vec<_> = object.claims().map(|claim| claim.to_string()).collect();
         assert_eq!(claims, ["volume `a`", "volume ``", "claim template `b`", "claim template ``"]);
     }
 }

@@ -13,8 +13,10 @@ use json_patch::Patch;
 use super::annotation::{LAST_APPLIED, MIRROR_POD};
 use super::claim::ClaimRef;
 use super::driver::Driver;
+use super::entries::KEPT;
 use super::json;
 use super::owner::Owner;
+use super::owners::Owners;
 use super::patch;
 use super::pod::{Metadata, Template};
 use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutAnnotation, Policy, Templates};
@@ -50,10 +52,7 @@ pub enum Step<'r> {
 
 /// A decision that waits for the owners of claims.
 #[derive(Debug)]
-pub struct Pending<'r> {
-    case: Case<'r>,
-    claims: Vec<ClaimRef<'r>>,
-}
+pub struct Pending<'r>(Case<'r>);
 
 impl Decision {
     fn leave(reason: Reason) -> Self {
@@ -133,14 +132,14 @@ impl<'r> Case<'r> {
         }
         let template = object.template.as_ref().filter(|template| template.spec().is_some());
         let template = template.ok_or(Reason::NoTemplate)?;
-        let opt_out = policy.opt_out.read(template.annotations());
+        let opt_out = policy.opt_out.read(|key| template.annotations()?.raw(key));
         Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run, taken_away: None })
     }
 
     fn created(self) -> Step<'r> {
         match self.left_alone().or_else(|| self.names_scheduler()) {
             Some(reason) => self.leave(reason).into(),
-            None => self.claims(),
+            None => self.resolve(),
         }
     }
 
@@ -241,12 +240,11 @@ impl<'r> Case<'r> {
             .collect()
     }
 
-    fn claims(self) -> Step<'r> {
-        let claims = self.object.claims();
-        if claims.is_empty() {
+    fn resolve(self) -> Step<'r> {
+        if !self.object.has_claims() {
             return self.leave(Reason::NoClaims).into();
         }
-        Step::Resolve(Pending { case: self, claims })
+        Step::Resolve(Pending(self))
     }
 
     fn leave(&self, reason: Reason) -> Decision {
@@ -313,28 +311,33 @@ impl<'r> Case<'r> {
 }
 
 impl<'r> Pending<'r> {
-    /// The claims whose owners are asked for.
-    pub fn claims(&self) -> &[ClaimRef<'r>] {
-        &self.claims
+    /// The claims whose owners are asked for. There may be a million of them.
+    pub fn claims(&self) -> impl Iterator<Item = ClaimRef<'r>> + use<'r> {
+        let object = self.0.object;
+        object.claims()
+    }
+
+    /// Looks up their owners, and keeps those that can make a difference.
+    pub fn look_up(&self, owner: impl FnMut(&ClaimRef<'r>) -> Owner) -> Owners<'r> {
+        Owners::look_up(self.0.policy, self.claims(), owner)
     }
 
     /// Whether it is worth waiting for a claim that does not exist yet. A template's pods will be asked about again, and
     /// neither a dry run nor an audit must cost anyone time.
     pub fn may_wait(&self) -> bool {
-        self.case.workload.is_pod() && !self.case.dry_run && self.case.policy.mode == Mode::Inject
+        self.0.workload.is_pod() && !self.0.dry_run && self.0.policy.mode == Mode::Inject
     }
 
     /// Whether one of these owners is a driver, so that no other claim needs to be waited for.
     pub fn has_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
-        owners.into_iter().any(|owner| self.case.policy.driver_of(owner).is_some())
+        owners.into_iter().any(|owner| self.0.policy.driver_of(owner).is_some())
     }
 
-    /// Decides, with the owner of each of [`claims`](Self::claims) in their order, and with what is known of the scheduler
-    /// of a driver.
-    pub fn decide(self, owners: &[Owner], presence: impl Fn(&Driver) -> Presence) -> Decision {
-        let policy = self.case.policy;
+    /// Decides, with the owners of its [`claims`](Self::claims) and with what is known of the scheduler of a driver.
+    pub fn decide(self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision {
+        let policy = self.0.policy;
         let found = self.found(owners);
-        let decision = match self.case.taken_away {
+        let decision = match self.0.taken_away {
             // Whether the scheduler is there makes no difference: leaving it out would roll the pods.
             Some(scheduler) => self.put_back(scheduler, owners, found),
             None => self.choose(owners, presence, found),
@@ -344,19 +347,19 @@ impl<'r> Pending<'r> {
 
     /// An update took the driver's scheduler away: `kubectl replace` of the original file does so, and must not roll the
     /// pods. Only claims that are all known, and none of them a driver's, let it go.
-    fn put_back(&self, scheduler: &str, owners: &[Owner], found: String) -> Decision {
-        let known = owners.iter().all(|owner| !matches!(owner, Owner::Missing | Owner::Unknown(_)));
-        if known && !self.has_driver(owners) {
-            return Decision { found, ..self.case.leave(Reason::NoDriver) };
+    fn put_back(&self, scheduler: &str, owners: &Owners<'_>, found: String) -> Decision {
+        let known = owners.iter().all(|(_, owner)| !owner.is_incomplete());
+        if known && !self.has_driver(owners.iter().map(|(_, owner)| owner)) {
+            return Decision { found, ..self.0.leave(Reason::NoDriver) };
         }
-        self.case.keep(scheduler, found)
+        self.0.keep(scheduler, found)
     }
 
-    fn choose(&self, owners: &[Owner], presence: impl Fn(&Driver) -> Presence, found: String) -> Decision {
-        let policy = self.case.policy;
-        let drivers = owners.iter().filter_map(|owner| policy.driver_of(owner));
+    fn choose(&self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence, found: String) -> Decision {
+        let policy = self.0.policy;
+        let drivers = owners.iter().filter_map(|(_, owner)| policy.driver_of(owner));
         if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
-            let mut decision = self.case.give(Reason::Injected, driver, presence(driver), found);
+            let mut decision = self.0.give(Reason::Injected, driver, presence(driver), found);
             // Two drivers may share one scheduler, which then knows the data of both.
             let other = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler);
             if let Some((_, other)) = other.filter(|_| decision.scheduler.is_some()) {
@@ -365,15 +368,15 @@ impl<'r> Pending<'r> {
             return decision;
         }
         let mut reason = Reason::NoDriver;
-        let mut warnings = self.case.opt_out_warnings();
-        if let Some(claim) = self.first(owners, |owner| matches!(owner, Owner::Missing)) {
+        let mut warnings = self.0.opt_out_warnings();
+        if let Some((claim, _)) = owners.iter().find(|(_, owner)| matches!(owner, Owner::Missing)) {
             let fallback = policy.drivers.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
-            if let Some(driver) = fallback.filter(|_| self.case.workload.is_pod()) {
-                return self.case.give(Reason::InjectedMissing, driver, presence(driver), found);
+            if let Some(driver) = fallback.filter(|_| self.0.workload.is_pod()) {
+                return self.0.give(Reason::InjectedMissing, driver, presence(driver), found);
             }
             reason = Reason::ClaimMissing;
             warnings.extend(self.pod_warning(reason, format_args!("{claim} does not exist")));
-        } else if let Some((claim, why)) = self.claims.iter().zip(owners).find_map(|(claim, owner)| match owner {
+        } else if let Some((claim, why)) = owners.iter().find_map(|(claim, owner)| match owner {
             Owner::Unknown(why) => Some((claim, why)),
             _ => None,
         }) {
@@ -383,60 +386,57 @@ impl<'r> Pending<'r> {
         Decision { warnings, found, ..Decision::leave(reason) }
     }
 
-    fn first(&self, owners: &[Owner], which: impl Fn(&Owner) -> bool) -> Option<&ClaimRef<'r>> {
-        self.claims.iter().zip(owners).find(|(_, owner)| which(owner)).map(|(claim, _)| claim)
-    }
-
     /// A template earns none: its claims may come before its pods do.
     fn pod_warning(&self, reason: Reason, what: std::fmt::Arguments<'_>) -> Option<Warning> {
-        let scheduler = self.case.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
+        let scheduler = self.0.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
         let text = format_args!(
             "{what}; the pod keeps scheduler {scheduler}, which cannot be changed later: mend this, then create the pod again"
         );
-        self.case.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
+        self.0.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
     }
 
-    fn found(&self, owners: &[Owner]) -> String {
-        let mut line = String::with_capacity((USUAL_FOUND * self.claims.len()).min(MOST_FOUND));
-        for (place, (claim, owner)) in self.claims.iter().zip(owners).enumerate() {
-            if place > 0 {
+    /// What is said of each claim; where there are more of them than anyone would read, of the first ones, and of those
+    /// that decide.
+    fn found(&self, owners: &Owners<'_>) -> String {
+        let mut line = String::with_capacity((USUAL_FOUND * owners.iter().len()).min(MOST_FOUND));
+        let mut more = owners.left_some_out();
+        for (place, (claim, owner)) in owners.iter().enumerate() {
+            let driver = self.0.policy.driver_of(owner).map(|(_, driver)| driver);
+            if line.len() >= MOST_FOUND || (place >= KEPT && driver.is_none()) {
+                more = true;
+                continue;
+            }
+            if !line.is_empty() {
                 line.push_str("; ");
             }
             // Writing to a String cannot fail.
-            let _ = self.tell(&mut line, claim, owner);
-            if line.len() > MOST_FOUND {
-                line.truncate(line.floor_char_boundary(MOST_FOUND));
-                let _ = write!(line, "…; and {} more", self.claims.len() - place - 1);
-                break;
-            }
+            let _ = write!(line, "{claim}: ");
+            let _ = match owner {
+                Owner::Provisioner { class, provisioner } => {
+                    if let Some(class) = class {
+                        let _ = write!(line, "class {class}, ");
+                    }
+                    let driver = driver.map_or("none", |driver| &driver.name);
+                    write!(line, "provisioner {provisioner}, driver {driver}")
+                }
+                Owner::Nobody => write!(line, "bound to a volume of no driver"),
+                Owner::Missing => write!(line, "missing"),
+                Owner::Unknown(why) => write!(line, "unknown: {why}"),
+            };
+        }
+        if more {
+            line.push_str("; and more");
         }
         line
-    }
-
-    fn tell(&self, line: &mut String, claim: &ClaimRef<'_>, owner: &Owner) -> std::fmt::Result {
-        write!(line, "{claim}: ")?;
-        match owner {
-            Owner::Provisioner { class, provisioner } => {
-                if let Some(class) = class {
-                    write!(line, "class {class}, ")?;
-                }
-                let driver = self.case.policy.drivers.owning(provisioner);
-                let driver = driver.map_or("none", |(_, driver)| &driver.name);
-                write!(line, "provisioner {provisioner}, driver {driver}")
-            }
-            Owner::Nobody => line.write_str("bound to a volume of no driver"),
-            Owner::Missing => line.write_str("missing"),
-            Owner::Unknown(why) => write!(line, "unknown: {why}"),
-        }
     }
 }
 
 /// The bytes of what is said of a claim by class: it is seldom longer.
 const USUAL_FOUND: usize = 128;
 
-/// The bytes of what is said of all claims together: no node can mount 256. It goes into the API server's audit log, and
-/// whoever may create one object can name 100,000 in it.
-const MOST_FOUND: usize = 256 * USUAL_FOUND;
+/// Where what is said of all claims together ends, in bytes: it goes into the API server's audit log, and whoever may create
+/// one object can name 100,000 in it.
+const MOST_FOUND: usize = KEPT * USUAL_FOUND;
 
 fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
     let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);
@@ -463,7 +463,7 @@ impl Policy {
         owner.map_or(built_in.clone(), |(_, driver)| driver.clone())
     }
 
-    fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
+    pub(crate) fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
         match owner {
             Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),
             Owner::Nobody | Owner::Missing | Owner::Unknown(_) => None,

@@ -58,10 +58,19 @@ impl<'a> Claim<'a> {
         class: Option<&'a str>,
         volume: Option<&'a str>,
     ) -> Self {
+        Self::named(annotation, class.map(Cow::Borrowed), volume.map(Cow::Borrowed))
+    }
+
+    /// The same with names that may have had to be decoded.
+    pub(super) fn named<V: Into<Cow<'a, str>>>(
+        annotation: impl Fn(&str) -> Option<V>,
+        class: Option<Cow<'a, str>>,
+        volume: Option<Cow<'a, str>>,
+    ) -> Self {
         Self {
-            class: annotation(BETA_STORAGE_CLASS).map(Into::into).or(class.map(Cow::Borrowed)),
+            class: annotation(BETA_STORAGE_CLASS).map(Into::into).or(class),
             provisioner: annotation(BETA_PROVISIONER).or_else(|| annotation(PROVISIONER)).map(Into::into),
-            volume: volume.filter(|name| !name.is_empty()).map(Cow::Borrowed),
+            volume: volume.filter(|name| !name.is_empty()),
             settings: Settings::read(|key| annotation(key).map(Into::into)),
             access: AccessModes::default(),
             bound: false,

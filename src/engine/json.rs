@@ -16,13 +16,27 @@ use serde::{Deserialize, Serialize};
 ///
 /// `Option<Cow<str>>` with `#[serde(borrow)]` always allocates (the attribute does not reach inside the option); a
 /// newtype does not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
     /// The string itself, borrowed for as long as the request.
     pub fn into_cow(self) -> Cow<'a, str> {
         self.0
+    }
+}
+
+/// No name in Kubernetes has more bytes: 253 of a prefix, a slash, and 63 behind it.
+const LONGEST_NAME: usize = 317;
+
+impl Text<'_> {
+    /// The string as a name: what is longer than any is cut to a length that none has, so that it stays nobody's.
+    pub(crate) fn to_name(&self) -> Self {
+        let cut = |text: &str| text.floor_char_boundary(LONGEST_NAME + 4);
+        Self(match &self.0 {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[..cut(text)]),
+            Cow::Owned(text) => Cow::Owned(text[..cut(text)].to_owned()),
+        })
     }
 }
 
@@ -51,6 +65,12 @@ impl fmt::Display for Text<'_> {
 impl<'a> From<&'a str> for Text<'a> {
     fn from(text: &'a str) -> Self {
         Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Text<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self(text)
     }
 }
 
@@ -217,6 +237,18 @@ mod tests {
         assert!(matches!(plain.name, Some(Text(Cow::Borrowed("data")))));
         let escaped: Sample<'_> = serde_json::from_str(r#"{"name":"d\u0061ta"}"#).unwrap();
         assert!(matches!(escaped.name, Some(Text(Cow::Owned(ref text))) if text == "data"));
+    }
+
+    #[test]
+    fn what_is_longer_than_any_name_is_cut_and_stays_longer() {
+        let name = "n".repeat(LONGEST_NAME);
+        assert_eq!(*Text::from(&*name).to_name(), *name);
+        for long in ["n".repeat(5_000), "ä".repeat(5_000), "😀".repeat(5_000)] {
+            for text in [Text::from(&*long), Text::from(long.clone())] {
+                let cut = text.to_name();
+                assert!((LONGEST_NAME + 1..LONGEST_NAME + 5).contains(&cut.len()) && long.starts_with(&*cut), "{cut}");
+            }
+        }
     }
 
     #[test]

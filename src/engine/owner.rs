@@ -20,6 +20,13 @@ pub enum Owner {
     Unknown(Unknown),
 }
 
+impl Owner {
+    /// Whether a cluster may know more than it has told so far.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Missing | Self::Unknown(_))
+    }
+}
+
 /// Why the owner of a claim is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unknown {

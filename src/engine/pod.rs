@@ -7,6 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::annotation::Annotations;
+use super::entries::{Entries, Entry, Item};
 use super::facts::AccessModes;
 use super::json::{Nullable, Text, object, present, set};
 
@@ -53,8 +54,8 @@ pub(crate) struct Metadata<'a> {
     pub(crate) generate_name: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(crate) annotations: Option<Annotations<'a>>,
-    #[serde(borrow, default)]
-    owner_references: Option<Vec<Nullable<OwnerReference<'a>>>>,
+    #[serde(borrow, default, rename = "ownerReferences")]
+    controller: Option<Controller<'a>>,
     #[serde(borrow, default)]
     managed_fields: Option<AppliedFields<'a>>,
 }
@@ -62,8 +63,7 @@ pub(crate) struct Metadata<'a> {
 impl<'a> Metadata<'a> {
     /// The owner that controls the object, of which there is at most one.
     pub(crate) fn controller(&self) -> Option<&OwnerReference<'a>> {
-        let owners = self.owner_references.iter().flatten();
-        owners.filter_map(|owner| owner.0.as_ref()).find(|owner| owner.controller == Some(true))
+        self.controller.as_ref().and_then(|controller| controller.0.as_deref())
     }
 
     /// The fields that each server-side applier owns, as `FieldsV1` documents.
@@ -92,6 +92,36 @@ impl OwnerReference<'_> {
 
     pub(crate) fn kind(&self) -> &str {
         self.kind.as_deref().unwrap_or_default()
+    }
+}
+
+/// The first entry of `metadata.ownerReferences` that says that it controls the object; the others own it, too, and
+/// nobody asks.
+#[derive(Debug)]
+struct Controller<'a>(Option<Box<OwnerReference<'a>>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Controller<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OwnersVisitor;
+
+        impl<'de> Visitor<'de> for OwnersVisitor {
+            type Value = Controller<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of owners")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+                let mut controller = None;
+                while let Some(Nullable(owner)) = seq.next_element::<Nullable<OwnerReference<'de>>>()? {
+                    let owner = owner.filter(|owner| owner.controller == Some(true));
+                    controller = controller.or_else(|| owner.map(Box::new));
+                }
+                Ok(Controller(controller))
+            }
+        }
+
+        deserializer.deserialize_seq(OwnersVisitor)
     }
 }
 
@@ -177,7 +207,7 @@ pub(crate) struct PodSpec<'a> {
     #[serde(default, deserialize_with = "present")]
     pub(crate) scheduling_group: bool,
     #[serde(borrow, default)]
-    volumes: Option<Volumes<'a>>,
+    volumes: Option<Entries<'a, Volume<'a>>>,
 }
 
 impl<'a> PodSpec<'a> {
@@ -186,15 +216,16 @@ impl<'a> PodSpec<'a> {
         Text::non_empty(self.node_name.as_ref())
     }
 
+    /// Whether there are volumes whose data may be a storage driver's.
+    pub(crate) fn has_volumes(&self) -> bool {
+        self.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty())
+    }
+
     /// The volumes whose data may be a storage driver's.
-    pub(crate) fn volumes(&self) -> &[Volume<'a>] {
-        self.volumes.as_ref().map_or(&[], |volumes| &volumes.0)
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = Item<'_, Volume<'a>>> {
+        self.volumes.iter().flat_map(Entries::iter)
     }
 }
-
-/// The volumes of a pod that may belong to a storage driver, without the others: a pod may have 40,000 of those.
-#[derive(Debug)]
-struct Volumes<'a>(Vec<Volume<'a>>);
 
 /// A volume of a pod whose data may be a storage driver's.
 #[derive(Debug)]
@@ -209,41 +240,43 @@ pub(crate) enum VolumeSource<'a> {
     /// `persistentVolumeClaim`: a claim that exists, or will, by its name.
     Claim(Text<'a>),
     /// `ephemeral`: a claim that Kubernetes makes for this pod and volume.
-    Ephemeral(ClaimTemplate<'a>),
+    Ephemeral(Box<ClaimTemplate<'a>>),
     /// `csi`: a volume that the driver makes on the node, with no claim at all.
     Csi(Text<'a>),
     /// `portworxVolume`: a Portworx volume mounted by its id, with no claim at all.
     PortworxVolume,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Volumes<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct VolumesVisitor;
+impl<'a> Entry for Volume<'a> {
+    const LIST: &'static str = "volumes";
+    type Written = Nullable<VolumeEntry<'a>>;
 
-        impl<'de> Visitor<'de> for VolumesVisitor {
-            type Value = Volumes<'de>;
+    /// Most volumes cannot be a storage driver's: a pod may have 40,000 of those.
+    fn read(Nullable(written): Self::Written) -> Option<Self> {
+        let written = written?;
+        let source = if let Some(claim) = written.persistent_volume_claim {
+            VolumeSource::Claim(claim.claim_name?)
+        } else if let Some(ephemeral) = written.ephemeral {
+            VolumeSource::Ephemeral(ephemeral.volume_claim_template?)
+        } else if let Some(csi) = written.csi {
+            VolumeSource::Csi(csi.driver?)
+        } else if written.portworx_volume {
+            VolumeSource::PortworxVolume
+        } else {
+            return None;
+        };
+        Some(Self { name: written.name.unwrap_or_default(), source })
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of volumes")
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let mut volumes = Vec::new();
-                while let Some(Nullable(entry)) = seq.next_element::<Nullable<VolumeEntry<'de>>>()? {
-                    volumes.extend(entry.and_then(VolumeEntry::into_volume));
-                }
-                Ok(Volumes(volumes))
-            }
-        }
-
-        deserializer.deserialize_seq(VolumesVisitor)
+    fn is_blank(&self) -> bool {
+        self.name.is_empty() && matches!(self.source, VolumeSource::PortworxVolume)
     }
 }
 
 /// A volume as it is written: a name, and one field for each kind of source.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct VolumeEntry<'a> {
+pub(crate) struct VolumeEntry<'a> {
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
@@ -267,30 +300,13 @@ struct ClaimSource<'a> {
 #[serde(rename_all = "camelCase")]
 struct EphemeralSource<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    volume_claim_template: Option<ClaimTemplate<'a>>,
+    volume_claim_template: Option<Box<ClaimTemplate<'a>>>,
 }
 
 #[derive(Deserialize)]
 struct CsiSource<'a> {
     #[serde(borrow, default)]
     driver: Option<Text<'a>>,
-}
-
-impl<'a> VolumeEntry<'a> {
-    fn into_volume(self) -> Option<Volume<'a>> {
-        let source = if let Some(claim) = self.persistent_volume_claim {
-            VolumeSource::Claim(claim.claim_name?)
-        } else if let Some(ephemeral) = self.ephemeral {
-            VolumeSource::Ephemeral(ephemeral.volume_claim_template?)
-        } else if let Some(csi) = self.csi {
-            VolumeSource::Csi(csi.driver?)
-        } else if self.portworx_volume {
-            VolumeSource::PortworxVolume
-        } else {
-            return None;
-        };
-        Some(Volume { name: self.name.unwrap_or_default(), source })
-    }
 }
 
 /// A claim that will be made: of a generic ephemeral volume, or an entry of a `StatefulSet`'s `volumeClaimTemplates`.
@@ -313,9 +329,24 @@ struct ClaimSpec<'a> {
     access_modes: AccessModes,
 }
 
+impl Entry for ClaimTemplate<'_> {
+    const LIST: &'static str = "claim templates";
+    type Written = Nullable<Self>;
+
+    fn read(Nullable(written): Self::Written) -> Option<Self> {
+        written
+    }
+
+    fn is_blank(&self) -> bool {
+        let annotated = self.annotations().is_some_and(|annotations| !annotations.is_empty());
+        !annotated && self.name().is_none() && self.storage_class_name().is_none() && self.volume_name().is_none()
+    }
+}
+
 impl<'a> ClaimTemplate<'a> {
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.metadata.as_ref().and_then(|metadata| Text::non_empty(metadata.name.as_ref()))
+    pub(crate) fn name(&self) -> Option<&Text<'a>> {
+        let name = self.metadata.as_ref().and_then(|metadata| metadata.name.as_ref());
+        name.filter(|name| !name.is_empty())
     }
 
     pub(crate) fn annotations(&self) -> Option<&Annotations<'a>> {
@@ -323,8 +354,8 @@ impl<'a> ClaimTemplate<'a> {
     }
 
     /// `spec.storageClassName`: absent (the default class) and empty (no class) are not the same.
-    pub(crate) fn storage_class_name(&self) -> Option<&str> {
-        self.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref())
+    pub(crate) fn storage_class_name(&self) -> Option<&Text<'a>> {
+        self.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref())
     }
 
     /// `spec.accessModes`.
@@ -333,8 +364,8 @@ impl<'a> ClaimTemplate<'a> {
     }
 
     /// `spec.volumeName`: the volume that the claim asks for by name.
-    pub(crate) fn volume_name(&self) -> Option<&str> {
-        self.spec.as_ref().and_then(|spec| Text::non_empty(spec.volume_name.as_ref()))
+    pub(crate) fn volume_name(&self) -> Option<&Text<'a>> {
+        self.spec.as_ref().and_then(|spec| spec.volume_name.as_ref()).filter(|name| !name.is_empty())
     }
 }
 
@@ -358,11 +389,13 @@ mod tests {
                 {"name":"f","configMap":{"name":"x"}},
                 {"name":"g","persistentVolumeClaim":null,"emptyDir":{}}]}"#,
         );
-        let names: Vec<_> = spec.volumes().iter().map(|volume| volume.name.to_string()).collect();
-        assert_eq!(names, ["a", "c", "d", "e"]);
-        let [a, c, d, e] = spec.volumes() else { panic!("four volumes") };
+        let volumes: Vec<_> = spec.volumes().collect();
+        assert!(volumes.iter().map(|volume| &*volume.name).eq(["a", "c", "d", "e"]));
+        let [a, c, d, e] = &volumes[..] else { panic!("four volumes") };
         assert!(matches!(&a.source, VolumeSource::Claim(name) if **name == *"data"));
-        assert!(matches!(&c.source, VolumeSource::Ephemeral(template) if template.storage_class_name() == Some("px")));
+        assert!(
+            matches!(&c.source, VolumeSource::Ephemeral(template) if template.storage_class_name() == Some(&"px".into()))
+        );
         assert!(matches!(&d.source, VolumeSource::Csi(driver) if **driver == *"pxd.portworx.com"));
         assert!(matches!(&e.source, VolumeSource::PortworxVolume));
     }
@@ -372,13 +405,13 @@ mod tests {
         let template = |text| serde_json::from_str::<ClaimTemplate<'_>>(text).unwrap();
         assert_eq!(template(r#"{"spec":{}}"#).storage_class_name(), None);
         assert_eq!(template(r#"{"spec":{"storageClassName":null}}"#).storage_class_name(), None);
-        assert_eq!(template(r#"{"spec":{"storageClassName":""}}"#).storage_class_name(), Some(""));
+        assert_eq!(template(r#"{"spec":{"storageClassName":""}}"#).storage_class_name(), Some(&"".into()));
     }
 
     #[test]
     fn nulls_are_absent_and_wrong_types_are_errors() {
         let nulls = spec(r#"{"schedulerName":null,"nodeName":null,"schedulingGroup":null,"volumes":null}"#);
-        assert!(nulls.volumes().is_empty() && nulls.node_name().is_none() && !nulls.scheduling_group);
+        assert!(nulls.volumes().next().is_none() && nulls.node_name().is_none() && !nulls.scheduling_group);
         for wrong in [r#"{"volumes":{}}"#, r#"{"volumes":[[]]}"#, r#"{"schedulerName":1}"#, r#"{"nodeName":{}}"#] {
             assert!(serde_json::from_str::<PodSpec<'_>>(wrong).is_err(), "{wrong}");
         }

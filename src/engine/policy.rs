@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
+use serde_json::value::RawValue;
+
+use super::annotation::{DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
 use super::driver::Drivers;
+use super::fields::text;
 use super::line::one_line;
 use super::workload::Workloads;
 
@@ -120,13 +123,13 @@ impl OptOut {
         self.owners.iter().any(|owner| owner.group == group && owner.kind == kind)
     }
 
-    /// What the opt-out annotations of a pod or template say together: one that says so is enough.
-    pub(crate) fn read(&self, annotations: Option<&Annotations<'_>>) -> OptOutAnnotation<'_> {
+    /// What the opt-out annotations of a pod or template say together: one that says so is enough. `annotation` answers a
+    /// key with its value as it was sent.
+    pub(crate) fn read<'r>(&self, annotation: impl Fn(&str) -> Option<&'r RawValue>) -> OptOutAnnotation<'_> {
         let mut read = OptOutAnnotation::default();
-        let Some(annotations) = annotations else { return read };
         for key in &self.annotations {
-            let Some(raw) = annotations.raw(key) else { continue };
-            match annotations.get(key).as_deref().and_then(parse_bool) {
+            let Some(raw) = annotation(key) else { continue };
+            match text(raw).as_deref().and_then(parse_bool) {
                 Some(true) => read.set = read.set.or(Some(key)),
                 Some(false) => {}
                 None => read.invalid = read.invalid.or_else(|| Some((key, one_line(raw.get(), ENOUGH)))),

@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use super::claim::{self, ClaimRef};
+use super::entries::Entries;
 use super::json::{Nullable, Text};
 use super::pod::{ClaimTemplate, Metadata, Template};
 
@@ -147,7 +148,7 @@ fn built_in() -> [Workload; 9] {
 pub struct Object<'a> {
     metadata: Option<Metadata<'a>>,
     pub(crate) template: Option<Template<'a>>,
-    claim_templates: Vec<ClaimTemplate<'a>>,
+    claim_templates: Entries<'a, ClaimTemplate<'a>>,
 }
 
 impl<'a> Object<'a> {
@@ -163,9 +164,14 @@ impl<'a> Object<'a> {
     }
 
     /// The claims of its pods.
-    pub fn claims(&self) -> Vec<ClaimRef<'_>> {
+    pub fn claims(&self) -> impl Iterator<Item = ClaimRef<'_>> {
         let spec = self.template.as_ref().and_then(Template::spec);
-        spec.map(|spec| claim::of(self, spec)).unwrap_or_default()
+        spec.into_iter().flat_map(|spec| claim::of(self, spec))
+    }
+
+    /// Whether its pods have claims.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.template.as_ref().and_then(Template::spec).is_some_and(|spec| claim::any(self, spec))
     }
 
     /// The scheduler that its pods name; `None` for absent, null and empty alike.
@@ -179,7 +185,7 @@ impl<'a> Object<'a> {
     }
 
     /// The entries of `volumeClaimTemplates`, which stand beside the template.
-    pub(crate) fn claim_templates(&self) -> &[ClaimTemplate<'a>] {
+    pub(crate) fn claim_templates(&self) -> &Entries<'a, ClaimTemplate<'a>> {
         &self.claim_templates
     }
 }
@@ -190,10 +196,11 @@ impl<'a> Object<'a> {
 pub(crate) struct Located<'a> {
     metadata: Option<Metadata<'a>>,
     template: Slot<'a>,
-    claim_templates: Vec<ClaimTemplate<'a>>,
+    claim_templates: Entries<'a, ClaimTemplate<'a>>,
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would cost each review an allocation")]
 enum Slot<'a> {
     #[default]
     Absent,
@@ -335,9 +342,7 @@ impl<'de> Visitor<'de> for Descend<'_, '_, 'de> {
                 map.next_value_seed(Descend { path: rest, keep: self.keep, located: self.located })?;
             } else if rest.is_empty() && *key == *"volumeClaimTemplates" {
                 once(&mut claims_seen, &key)?;
-                let templates: Option<Vec<Nullable<ClaimTemplate<'de>>>> = map.next_value()?;
-                let templates = templates.into_iter().flatten().filter_map(|template| template.0);
-                self.located.claim_templates = templates.collect();
+                self.located.claim_templates = map.next_value::<Option<_>>()?.unwrap_or_default();
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

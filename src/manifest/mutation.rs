@@ -9,9 +9,7 @@ use super::edit::{Edit, Refusal};
 use super::inventory::Known;
 use super::open::Open;
 use super::position::Position;
-use crate::engine::{
-    ClaimRef, Decision, Owner, Policy, Presence, Reason, Request, Step as Examined, Workload, examine,
-};
+use crate::engine::{Decision, Policy, Presence, Reason, Request, Step as Examined, Workload, examine};
 
 /// Decides about manifests, by a policy and what is known.
 #[derive(Debug)]
@@ -60,8 +58,7 @@ impl<'a> Mutator<'a> {
             let decision = match examine(self.policy, &request) {
                 Examined::Decided(decision) => decision,
                 Examined::Resolve(pending) => {
-                    let owner = |claim: &ClaimRef<'_>| claim.owner_in(&self.known.inventory, &namespace);
-                    let owners: Vec<Owner> = pending.claims().iter().map(owner).collect();
+                    let owners = pending.look_up(|claim| claim.owner_in(&self.known.inventory, &namespace));
                     // What is written into a file outlives the state of a cluster.
                     pending.decide(&owners, |_| Presence::Unknown)
                 }
@@ -92,7 +89,7 @@ impl<'a> Mutator<'a> {
             let Examined::Resolve(pending) = examine(self.policy, &request) else { continue };
             open.namespaces.insert(namespace.to_owned());
             for claim in pending.claims() {
-                open.add(claim, &self.known.inventory, namespace);
+                open.add(&claim, &self.known.inventory, namespace);
             }
         }
     }

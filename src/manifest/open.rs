@@ -28,7 +28,7 @@ impl Open {
     pub fn add(&mut self, claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) {
         match (claim, claim.owner_in(inventory, namespace)) {
             (ClaimRef::Named(name), Owner::Missing) => {
-                self.claims.insert((namespace.to_owned(), (*name).to_owned()));
+                self.claims.insert((namespace.to_owned(), name.to_string()));
             }
             (_, Owner::Unknown(Unknown::VolumeMissing(name))) => {
                 self.volumes.insert(name.to_string());

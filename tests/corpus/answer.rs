@@ -11,8 +11,8 @@ use super::text::Reader;
 
 /// Sends a case's bodies, one behind the other on one connection, and checks what is answered to each.
 pub(crate) fn check(server: &Server, body: &Body, expected: &Expected) {
-    let mut asker = Asker(server.connect());
     let bytes = body.bytes(Reader::Server);
+    let mut asker = Asker(server.connect());
     match &body.every {
         None => asker.check(&bytes, expected, || body.bytes(Reader::Anyone)),
         Some(Every::Beginning) => {
@@ -35,6 +35,7 @@ struct Asker(Connection);
 impl Asker {
     /// `for_anyone` is the body as others read it, of whom a patch has to be understood.
     fn check(&mut self, body: &[u8], expected: &Expected, for_anyone: impl FnOnce() -> Vec<u8>) {
+        self.check_validation(body);
         let answer = self.0.send("POST /mutate?timeout=5s", body);
         match expected {
             Expected::Refusal(refusal) => check_refusal(&answer, refusal),
@@ -44,6 +45,15 @@ impl Asker {
                 Given::read(&answer).check(decision);
                 self.check_response(&answer, &for_anyone());
             }
+        }
+    }
+
+    /// Validation reads the same bodies by itself: it refuses, or answers without a change.
+    fn check_validation(&mut self, body: &[u8]) {
+        let answer = self.0.send("POST /validate?timeout=5s", body);
+        match answer.status {
+            200 => assert_eq!(Given::read(&answer).patch, None),
+            status => check_refusal(&answer, &Refusal::of(if status == 413 { 413 } else { 400 })),
         }
     }
 

@@ -128,6 +128,10 @@ pub(crate) enum Step {
     Leave,
     /// Nothing more comes: the server closes the connection.
     Closed,
+    /// The server closes the connection, whatever it says before.
+    Ends,
+    /// It answers so and closes the connection; a client that still sends may be cut off before it sees the answer.
+    CutOff(Refusal),
     /// A good review is answered on the same connection.
     Open,
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod case;
+mod memory;
 #[path = "../process/process.rs"]
 mod process;
 mod review;

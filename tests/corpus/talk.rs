@@ -31,6 +31,13 @@ pub(crate) fn check(server: &Server, talk: &Talk) {
             Step::Shut => open.shut(),
             Step::Leave => connection = None,
             Step::Closed => assert!(open.is_closed(), "{at}: the server said something, or left it open"),
+            Step::Ends => assert!(open.ends(), "{at}: the server left it open"),
+            Step::CutOff(expected) => {
+                if let Ok(answer) = open.read_answer() {
+                    check_refusal(&answer, expected);
+                }
+                assert!(open.ends(), "{at}: the server left it open");
+            }
             Step::Open => {
                 let answer = open.send("POST /mutate", review::base("pod").text().as_bytes());
                 assert_eq!(answer.status, 200, "{at}: {}", answer.body);

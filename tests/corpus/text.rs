@@ -33,11 +33,12 @@ pub(crate) enum Maker {
     Nest { nest: Text, within: (String, String), times: usize },
     /// A text without its last bytes.
     Short { short: Text, by: usize },
-    /// Bytes that others than the server would refuse; what a patch is tried on has something else in their place.
+    /// Bytes that others than the server would refuse, or take long to read; what a patch is tried on has something else
+    /// in their place.
     Odd { odd: Text, instead: Text },
     /// A `POST /mutate` of JSON with these further headers; `{length}` in one is the body's.
     Post {
-        post: Vec<String>,
+        post: Vec<Text>,
         #[serde(default)]
         body: Text,
     },
@@ -82,10 +83,19 @@ impl Maker {
         match self {
             Self::Hex { hex } => bytes.extend(from_hex(hex)),
             Self::Repeat { repeat, times, between } => {
-                let text = repeat.bytes(reader);
+                let parts = parts(repeat.bytes(reader));
+                if let ([text], "") = (&parts[..], &**between) {
+                    return bytes.extend_from_slice(&text.repeat(*times));
+                }
                 for copy in 0..*times {
-                    bytes.extend(if copy == 0 { &[] } else { between.as_bytes() });
-                    write_numbered(&text, copy, bytes);
+                    if copy > 0 {
+                        bytes.extend_from_slice(between.as_bytes());
+                    }
+                    let number = copy.to_string();
+                    for (place, part) in parts.iter().enumerate() {
+                        bytes.extend_from_slice(if place > 0 { number.as_bytes() } else { &[] });
+                        bytes.extend_from_slice(part);
+                    }
                 }
             }
             Self::Nest { nest, within: (open, close), times } => {
@@ -106,6 +116,7 @@ impl Maker {
                 let body = body.bytes(reader);
                 bytes.extend(b"POST /mutate HTTP/1.1\r\nHost: colocate.test.svc\r\nContent-Type: application/json\r\n");
                 for header in post {
+                    let header = String::from_utf8(header.bytes(reader)).expect("a header is text");
                     bytes.extend(header.replace("{length}", &body.len().to_string()).as_bytes());
                     bytes.extend(b"\r\n");
                 }
@@ -117,16 +128,17 @@ impl Maker {
     }
 }
 
-/// Writes a text in which `{n}` is a number.
-fn write_numbered(text: &[u8], number: usize, bytes: &mut Vec<u8>) {
+/// What is between the places where `{n}` stands.
+fn parts(mut text: Vec<u8>) -> Vec<Vec<u8>> {
     const NUMBER: &[u8] = b"{n}";
-    let mut rest = text;
-    while let Some(place) = rest.windows(NUMBER.len()).position(|part| part == NUMBER) {
-        bytes.extend(&rest[..place]);
-        bytes.extend(number.to_string().as_bytes());
-        rest = &rest[place + NUMBER.len()..];
+    let mut parts = Vec::new();
+    while let Some(place) = text.windows(NUMBER.len()).position(|part| part == NUMBER) {
+        let rest = text.split_off(place + NUMBER.len());
+        text.truncate(place);
+        parts.push(std::mem::replace(&mut text, rest));
     }
-    bytes.extend(rest);
+    parts.push(text);
+    parts
 }
 
 /// The bytes of pairs of digits, with spaces wherever they help.

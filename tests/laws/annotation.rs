@@ -64,7 +64,10 @@ fn decide(annotations: &RawValue) -> Option<Decision> {
     let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
     Some(match examine(&policy, &review.request) {
         Step::Decided(decision) => decision,
-        Step::Resolve(pending) => pending.decide(&[owner], |_| Presence::Unknown),
+        Step::Resolve(pending) => {
+            let owners = pending.look_up(|_| owner.clone());
+            pending.decide(&owners, |_| Presence::Unknown)
+        }
     })
 }
 

@@ -57,7 +57,8 @@ impl Circumstance {
         match examine(&self.policy, request) {
             Step::Decided(decision) => decision,
             Step::Resolve(pending) => {
-                let owners: Vec<_> = (0..pending.claims().len()).map(self.owner).collect();
+                let mut claims = 0..;
+                let owners = pending.look_up(|_| claims.next().map_or(Owner::Missing, self.owner));
                 pending.decide(&owners, |_| self.presence)
             }
         }

@@ -154,6 +154,11 @@ impl Connection {
         self.is_closed()
     }
 
+    /// Whether the server closes it, whatever comes before.
+    pub(crate) fn ends(&mut self) -> bool {
+        !std::io::copy(&mut self.0, &mut std::io::sink()).is_err_and(|error| is_late(&error))
+    }
+
     /// Whether the server has closed it, which it may be about to do.
     pub(crate) fn is_closed(&mut self) -> bool {
         match self.0.read(&mut [0]) {

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Longer than anything takes, and shorter than a person waits for a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything takes on a busy machine, and shorter than a person waits for a test that hangs.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_colocate"))

@@ -8,7 +8,7 @@ use crate::companion::key::{Home, Key, PREFIX, Recognised, Value};
 use crate::companion::path::FieldPath;
 use crate::companion::rule::Rule;
 use crate::companion::subject::{Holder, Kind, Map, POD, Place, Site};
-use crate::engine::{Annotations, one_line, parse_bool};
+use crate::engine::{Fields, one_line, parse_bool};
 
 /// What Go's `strconv.ParseBool` reads.
 const BOOLEANS: &str = "1 t T TRUE true True, 0 f F FALSE false False";
@@ -137,6 +137,6 @@ impl Key<'_> {
 }
 
 /// The value of a boolean key where it is at home.
-pub(super) fn boolean(entries: &Annotations<'_>, key: &str) -> Option<bool> {
+pub(super) fn boolean(entries: &Fields<'_>, key: &str) -> Option<bool> {
     super::flag(entries.get(key))
 }

@@ -69,7 +69,7 @@ impl<'c> Case<'c> {
             let remedy = format!("{name_it}, or take the annotation out");
             return Some((format!("schedulerName is {}", shown(other)), remedy));
         }
-        if let Some(key) = self.policy.opt_out.read(Some(&site.entries)).set {
+        if let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set {
             return Some((format!("{key} opts the pod out"), format!("take the opt-out out, or {name_it}")));
         }
         if let Kind::Workload(workload) = self.subject.kind
@@ -153,7 +153,7 @@ impl<'c> Case<'c> {
 
     /// What a pod with data of Portworx gives up with its opt-out.
     fn check_opt_out(&mut self, site: &Site<'c>) {
-        let Some(key) = self.policy.opt_out.read(Some(&site.entries)).set.map(str::to_owned) else { return };
+        let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set.map(str::to_owned) else { return };
         if self.subject.object.scheduler() == Some(&*self.portworx.scheduler) {
             return;
         }

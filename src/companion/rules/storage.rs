@@ -102,7 +102,7 @@ impl<'c> Case<'c> {
         }
         // One of the two may come from the class: what stands here is what can be changed here.
         let settings = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
-        let Some(own) = settings.into_iter().find(|setting| site.entries.contains(setting.key())) else { return };
+        let Some(own) = settings.into_iter().find(|setting| site.entries.raw(setting.key()).is_some()) else { return };
         let message = "preferRemoteNode is false, which cancels preferRemoteNodeOnly: the hard rule does not hold";
         let remedy =
             "take preferRemoteNode out to keep pods away from the data, or preferRemoteNodeOnly to let them go to it";

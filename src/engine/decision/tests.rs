@@ -391,16 +391,9 @@ impl From<Decision> for Answer {
     }
 }
 
-fn owners(pending: &Pending<'_>) -> Vec<Owner> {
+fn owners<'r>(pending: &Pending<'r>) -> Owners<'r> {
     let cluster = cluster();
-    let owner = |claim: &ClaimRef<'_>| match claim {
-        ClaimRef::Named(name) => cluster.owner(NAMESPACE, name),
-        ClaimRef::Template { claim, .. } => cluster.owner_of(claim),
-        ClaimRef::Inline { provisioner, .. } => {
-            Owner::Provisioner { class: None, provisioner: Arc::from(*provisioner) }
-        }
-    };
-    pending.claims().iter().map(owner).collect()
+    pending.look_up(|claim| claim.owner_in(&cluster, NAMESPACE))
 }
 
 /// The order in which the fields of a request are written.

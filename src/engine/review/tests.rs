@@ -120,6 +120,13 @@ fn an_incomplete_request_is_refused_and_says_what_is_missing() {
 }
 
 #[test]
+fn a_name_of_a_call_that_is_too_long_to_be_repeated_is_refused() {
+    let named = |length| changed("/request/uid", Some(json!("u".repeat(length))));
+    assert!(Review::parse(named(LONGEST_UID).as_bytes(), &Workloads::default()).is_ok());
+    assert!(refusal(named(LONGEST_UID + 1)).contains("request.uid has 1025 bytes, and may have 1024"));
+}
+
+#[test]
 fn a_field_of_another_type_is_refused() {
     for (pointer, wrong, expected) in [
         ("/request", json!([]), "expected an AdmissionRequest"),
@@ -138,7 +145,7 @@ fn a_field_of_another_type_is_refused() {
         ("/request/object/spec", json!("x"), "expected an object or null"),
         ("/request/object/metadata", json!([]), "expected an object or null"),
         ("/request/object/metadata/annotations", json!([]), "expected an object or null"),
-        ("/request/object/metadata/ownerReferences", json!({}), "expected a sequence"),
+        ("/request/object/metadata/ownerReferences", json!({}), "expected an array of owners"),
         ("/request/object/spec/volumes", json!({}), "expected an array of volumes"),
         ("/request/object/spec/volumes", json!([1]), "expected an object or null"),
         ("/request/object/spec/schedulerName", json!(1), "expected a string"),
@@ -157,7 +164,7 @@ fn a_template_of_another_type_is_refused() {
         ("/spec", json!("x"), "expected an object that holds `template`, or null"),
         ("/spec/template", json!([]), "expected an object or null"),
         ("/spec/template/spec", json!(true), "expected an object or null"),
-        ("/spec/volumeClaimTemplates", json!({}), "expected a sequence"),
+        ("/spec/volumeClaimTemplates", json!({}), "expected an array of claim templates"),
     ] {
         let mut object = deployment();
         object["spec"]["volumeClaimTemplates"] = Value::Null;

@@ -51,6 +51,36 @@ fn the_order_of_the_fields_of_a_request_changes_nothing() {
     }
 }
 
+/// Behind so many claims of nobody, a claim is not kept any more unless it decides.
+const MANY: usize = 600;
+
+#[test]
+fn a_claim_counts_however_many_stand_before_it() {
+    let mut tried = 0;
+    for row in table() {
+        let behind = |many: usize| {
+            let mut ask = row.ask.clone();
+            for object in ["object", "oldObject"] {
+                let volumes = format!("/request/{object}{}/spec/volumes", row.ask.kind.template);
+                if let Some(Value::Array(volumes)) = ask.review.pointer_mut(&volumes) {
+                    volumes.splice(0..0, (0..many).map(claim_of_nobody));
+                }
+            }
+            Answer::to(&ask, &row.policy, Order::ApiServer)
+        };
+        let (one, all) = (behind(1), behind(MANY));
+        let says = format!("{}: {}", row.ask.kind.name, row.says);
+        assert_eq!((all.reason, &all.patch, &all.scheduler), (one.reason, &one.patch, &one.scheduler), "{says}");
+        assert_eq!(all.warnings, one.warnings, "{says}");
+        tried += usize::from(all.found.contains("local-data"));
+    }
+    assert!(tried > 20, "{tried} rows have volumes that were looked at");
+}
+
+fn claim_of_nobody(number: usize) -> Value {
+    json!({"name": format!("before-{number}"), "persistentVolumeClaim": {"claimName": "local-data"}})
+}
+
 #[test]
 fn audit_decides_the_same_and_changes_nothing_and_tells_nobody() {
     for row in table() {
@@ -143,16 +173,26 @@ fn what_was_found_of_each_claim_is_told_in_one_line() {
 
 #[test]
 fn what_was_found_of_very_many_claims_is_cut() {
-    let told = |count: usize, name: &str| {
-        let claims: Vec<_> = (0..count).map(|number| format!("{name}{number}")).collect();
-        let claims: Vec<_> = claims.iter().map(String::as_str).collect();
-        Answer::to(&Ask::create(POD, mounts(&claims)), &policy(), Order::ApiServer).found
+    let told = |claim| {
+        let mut volumes: Vec<_> = (0..MANY).map(claim_of_nobody).collect();
+        volumes.push(json!({"name": "last", "persistentVolumeClaim": {"claimName": claim}}));
+        Answer::to(&Ask::create(POD, with_volumes(&volumes.into())), &policy(), Order::ApiServer).found
     };
-    assert!(told(256, "a").ends_with("claim `a255`: missing"), "as many as a node can mount are told of");
-    let many = told(100_000, "a");
-    assert!(many.len() < 33_000 && many.contains("…; and 98"), "{} bytes: {}", many.len(), &many[many.len() - 80..]);
-    let long = told(2, &"ä".repeat(100_000));
-    assert!(long.len() < 33_000 && long.ends_with("ä…; and 1 more"), "{} bytes", long.len());
+    let found = told("px-data");
+    let lines: Vec<_> = found.split("; ").collect();
+    assert_eq!(lines.len(), KEPT + 2);
+    assert_eq!(lines[KEPT - 1], "claim `local-data`: class local, provisioner local.example.test, driver none");
+    assert_eq!(lines[KEPT..], ["claim `px-data`: class px, provisioner pxd.portworx.com, driver portworx", "and more"]);
+    assert!(told("missing-data").ends_with("driver none; and more"));
+}
+
+#[test]
+fn what_is_told_of_claims_is_bounded_whatever_their_names_are() {
+    let volume = |number| json!({"name": "v", "csi": {"driver": format!("{number}{}", "n".repeat(5_000))}});
+    let template = with_volumes(&(0..200).map(volume).collect());
+    let found = Answer::to(&Ask::create(POD, template), &policy(), Order::ApiServer).found;
+    assert!((MOST_FOUND..MOST_FOUND + 1_000).contains(&found.len()), "{} bytes", found.len());
+    assert!(found.ends_with("; and more"));
 }
 
 #[test]

@@ -30,9 +30,9 @@ fn ask(name: &str) -> (Vec<String>, Answer) {
     match examine(&policy, &review.request) {
         Step::Decided(decision) => (Vec::new(), decision.into()),
         Step::Resolve(pending) => {
-            let claims: Vec<_> = pending.claims().iter().map(ToString::to_string).collect();
+            let claims = pending.claims().map(|claim| claim.to_string()).collect();
             let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
-            let owners = vec![owner; claims.len()];
+            let owners = pending.look_up(|_| owner.clone());
             (claims, pending.decide(&owners, |_| Presence::Unknown).into())
         }
     }
