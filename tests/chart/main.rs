@@ -14,6 +14,7 @@ mod config;
 mod defaults;
 mod documents;
 mod effects;
+mod install_page;
 mod managed_clusters;
 mod observability;
 mod refusals;
