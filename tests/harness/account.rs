@@ -82,17 +82,7 @@ impl Account {
         wait_for_rights(&kubectl, namespace, name, rules);
         // Longer than anybody plays with a playground.
         let token = kubectl.run(&format!("create token {name} --namespace {namespace} --duration=48h")).stdout;
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "own",
-            "contexts": [{"name": "own", "context": {"cluster": "own", "user": "own", "namespace": namespace}}],
-            "clusters": [{
-                "name": "own",
-                "cluster": {"server": control_plane.url(), "certificate-authority": control_plane.authority()},
-            }],
-            "users": [{"name": "own", "user": {"token": token.trim()}}],
-        });
+        let config = kubeconfig(&control_plane.url(), control_plane.authority(), namespace, token.trim());
         let folder = control_plane.dir().join("accounts");
         let kubeconfig = folder.join(format!("{}.kubeconfig", granted.name));
         fs::create_dir_all(folder).expect("the control plane's folder is ours");
@@ -109,6 +99,18 @@ impl Account {
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
+}
+
+/// A kubeconfig with a token, for the API server at `url`.
+pub(super) fn kubeconfig(url: &str, authority: &Path, namespace: &str, token: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "own",
+        "contexts": [{"name": "own", "context": {"cluster": "own", "user": "own", "namespace": namespace}}],
+        "clusters": [{"name": "own", "cluster": {"server": url, "certificate-authority": authority}}],
+        "users": [{"name": "own", "user": {"token": token}}],
+    })
 }
 
 impl Granted {

@@ -1,5 +1,6 @@
 //! The API server, asked by one account, without the time that kubectl takes to start.
 
+use std::path::Path;
 use std::pin::Pin;
 
 use futures_util::{AsyncBufRead, AsyncBufReadExt as _};
@@ -10,7 +11,7 @@ use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
-use super::{Account, Object};
+use super::{Account, ControlPlane, Object};
 
 /// Asks as often as it is wanted, at once or one after another. Clones share the connections.
 #[derive(Clone)]
@@ -49,9 +50,18 @@ impl std::fmt::Display for NoAnswer {
 impl Api {
     /// As that account.
     pub(crate) async fn of(account: &Account) -> Self {
+        Self::by(account.kubeconfig()).await
+    }
+
+    /// As the administrator.
+    pub(crate) async fn administrator(control_plane: &ControlPlane) -> Self {
+        Self::by(control_plane.kubeconfig()).await
+    }
+
+    async fn by(kubeconfig: &Path) -> Self {
         // For kube's client; only a second call can fail.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let kubeconfig = Kubeconfig::read_from(account.kubeconfig()).expect("it was written");
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("it was written");
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let mut config = config.expect("it names one cluster and one user");
         // Whoever counts refusals must see them.
@@ -75,6 +85,12 @@ impl Api {
         self.attempt(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
     }
 
+    /// Merges a patch into the object at that path.
+    pub(crate) async fn merge(&self, path: &str, patch: &Value) -> Reply {
+        let request = Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
+        self.ask(request.body(Body::from(patch.to_string().into_bytes())).expect("it is a path")).await
+    }
+
     /// Deletes the object at that path; the API server may be away.
     pub(crate) async fn try_delete(&self, path: &str) -> Result<Reply, NoAnswer> {
         self.attempt(Request::delete(path).body(Body::empty()).expect("it is a path")).await
@@ -84,6 +100,11 @@ impl Api {
     pub(crate) async fn watch(&self, path: &str) -> Watch {
         let request = Request::get(path).body(Vec::new()).expect("it is a path");
         Watch(Box::pin(self.0.request_stream(request).await.expect("the API server answers")))
+    }
+
+    /// kube's client, for what it brings along.
+    pub(super) fn client(&self) -> kube::Client {
+        self.0.clone()
     }
 
     async fn ask(&self, request: Request<Body>) -> Reply {

@@ -139,9 +139,7 @@ impl ControlPlane {
 
     /// A command that ends when this process does, or when its own standard input is closed before that.
     pub(crate) fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(self.programs.join("controlplane"));
-        command.args(["exec", "--"]).arg(program).stdin(Stdio::piped());
-        command
+        ending_with_us(&self.programs, program)
     }
 
     /// Ends it, and returns when it is gone.
@@ -149,6 +147,13 @@ impl ControlPlane {
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
     }
+}
+
+/// A command that ends when this process does. `programs` is the control plane's folder of them.
+pub(super) fn ending_with_us(programs: &Path, program: &Path) -> Command {
+    let mut command = Command::new(programs.join("controlplane"));
+    command.args(["exec", "--"]).arg(program).stdin(Stdio::piped());
+    command
 }
 
 /// Tells the person at the terminal what takes so long: the test runner catches what tests print, and not this.

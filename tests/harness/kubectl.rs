@@ -28,6 +28,18 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
+impl Output {
+    /// Of one that was started, once it has ended.
+    pub(super) fn of(child: Child) -> Self {
+        let output = child.wait_with_output().expect("it was started");
+        Self {
+            succeeded: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 impl Kubectl {
     /// The same in one namespace.
     pub(crate) fn within(&self, namespace: &str) -> Self {
@@ -41,12 +53,7 @@ impl Kubectl {
             // kubectl may end before it has read all; what it says then is what counts.
             let _ = stdin.write_all(manifest.as_bytes());
         }
-        let output = child.wait_with_output().expect("kubectl was started");
-        Output {
-            succeeded: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Output::of(child)
     }
 
     /// As [`attempt`](Self::attempt), where only success will do.

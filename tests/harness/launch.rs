@@ -40,9 +40,9 @@ pub(crate) enum Certificate<'a> {
 
 /// The line of its log that tells where it listens.
 #[derive(Deserialize)]
-struct Serving {
-    listen: SocketAddr,
-    admin: SocketAddr,
+pub(super) struct Addresses {
+    pub(super) listen: SocketAddr,
+    pub(super) admin: SocketAddr,
 }
 
 impl Launch<'_> {
@@ -64,7 +64,7 @@ impl Launch<'_> {
 
         let mut process = command.spawn().expect("the control plane was built");
         let log = Lines::of(process.stderr.take().expect("it is piped"));
-        let Serving { listen, admin } = log.wait_for("colocate's address", |line| message(line, "serving"));
+        let Addresses { listen, admin } = log.wait_for("colocate's address", |line| message(line, "serving"));
         Colocate { home: self.home.to_owned(), port: listen.port(), admin, authority, log, process }
     }
 
@@ -100,7 +100,7 @@ pub(crate) fn issue(folder: &Path, home: &str) {
 }
 
 /// The program under test. Cargo tells tests where it is; an example lies in a folder beside it.
-fn program() -> PathBuf {
+pub(super) fn program() -> PathBuf {
     if let Some(path) = option_env!("CARGO_BIN_EXE_colocate") {
         return path.into();
     }

@@ -15,8 +15,9 @@ pub(crate) use record::Record;
 
 use record::NotCreated;
 
-use super::background;
-use super::harness::{Account, Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Rule, pair};
+use super::harness::{
+    Account, Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Rule, background, pair,
+};
 use pod::Pod;
 
 /// How many pods are under way at once.

@@ -10,10 +10,8 @@
 #[path = "../harness/harness.rs"]
 mod harness;
 
-mod balancer;
 mod crash;
 mod load;
-mod mount;
 mod observer;
 mod outage;
 mod replicas;
@@ -21,18 +19,7 @@ mod rollout;
 mod rotation;
 mod size;
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-
-use tokio::runtime::{Builder, Runtime};
-
-/// Runs what goes on beside a scenario, which is a script and waits for one thing after the other.
-fn background() -> &'static Runtime {
-    static BACKGROUND: LazyLock<Runtime> = LazyLock::new(|| {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a process may have threads")
-    });
-    &BACKGROUND
-}
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The machine, for one scenario at a time: two at once would measure each other.
 fn stage() -> MutexGuard<'static, ()> {

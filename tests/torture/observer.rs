@@ -20,8 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use sight::Sight;
 
-use super::background;
-use super::harness::{Api, PATIENCE, bundles};
+use super::harness::{Api, PATIENCE, background, bundles};
 use super::replicas::Replicas;
 
 /// How often it looks.

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::balancer::{Backend, Balancer};
-use super::harness::{Certificate, Colocate, ControlPlane, Installation, Launch, Namespace, Namespaces};
+use super::harness::{
+    Backend, Balancer, Certificate, Colocate, ControlPlane, Installation, Launch, Namespace, Namespaces,
+};
 
 /// How many there are.
 const COUNT: usize = 2;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use colocate::tls::{Authority, Leaf, Name, Validity};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::harness::{ControlPlane, Namespace};
+use crate::harness::{ControlPlane, Files, Mount, Namespace};
 use crate::load::Clients;
-use crate::mount::Mount;
 use crate::observer::{Observer, Sight};
 use crate::replicas::Replicas;
 use crate::size::Size;
@@ -51,10 +50,10 @@ fn rotations_of_files_lose_nothing() {
     let namespace = Namespace::new("torture-files");
     let mut mount = Mount::new(control_plane.dir().join("torture-files"));
     let mut authorities = vec![authority(), authority()];
-    mount.write(&issue(&authorities[0], &namespace), &[&authorities[0], &authorities[1]]);
+    mount.write(&files(&issue(&authorities[0], &namespace), &[&authorities[0], &authorities[1]]));
     let _stage = stage();
-    let files = Some(mount.folder().to_owned());
-    let replicas = Replicas::start(control_plane, &namespace, "", files, size.grace);
+    let folder = Some(mount.folder().to_owned());
+    let replicas = Replicas::start(control_plane, &namespace, "", folder, size.grace);
     let clients = Arc::new(Clients::new(control_plane, &namespace));
     clients.wait_until_decided();
     let observer = Observer::start(&replicas, LAG);
@@ -64,7 +63,7 @@ fn rotations_of_files_lose_nothing() {
         authorities.push(authority());
         let [old, current, next] = &authorities[rotation - 1..] else { unreachable!("one is made for each rotation") };
         observer.wait_until_carried(current.certificate(), SETTLE);
-        mount.write(&issue(current, &namespace), &[old, current, next]);
+        mount.write(&files(&issue(current, &namespace), &[old, current, next]));
         observer.wait_for_rotations(rotation);
     }
     load.more(100);
@@ -88,6 +87,13 @@ fn issue(authority: &Authority, namespace: &Namespace) -> Leaf {
     let names = [format!("colocate.{}.svc", namespace.name()), "localhost".to_owned()];
     let names = names.map(|name| name.parse::<Name>().expect("it is a name"));
     authority.issue(&names, hours(1)).expect("a key can be made")
+}
+
+/// A certificate, and the CAs that clients are to trust.
+fn files(leaf: &Leaf, trusted: &[&Authority]) -> Files {
+    let trusted: String = trusted.iter().map(|authority| authority.certificate_pem()).collect();
+    let files = [("tls.crt", leaf.certificate_pem()), ("tls.key", leaf.key_pem()), ("ca.crt", trusted)];
+    files.map(|(name, pem)| (name.to_owned(), pem.into())).into()
 }
 
 fn hours(hours: i64) -> Validity {

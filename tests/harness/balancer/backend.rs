@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
 
+use super::super::PATIENCE;
 use super::Books;
-use crate::harness::PATIENCE;
 
 /// For how long a backend still gets connections that is not ready any more.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ impl Backend {
         let mut next = interval(PROBES);
         loop {
             next.tick().await;
-            let ready = timeout(NOTICE, is_ready(admin)).await.unwrap_or_default();
+            let ready = timeout(NOTICE, answers(admin, "/readyz")).await.unwrap_or_default();
             self.change(|state| state.health = state.health.after(ready, Instant::now()));
         }
     }
@@ -157,11 +157,12 @@ impl Backend {
     }
 }
 
-/// Whether `/readyz` answers 200. Who is dead answers nothing.
-async fn is_ready(admin: SocketAddr) -> bool {
+/// Whether it answers 200. Who is dead answers nothing.
+pub(crate) async fn answers(admin: SocketAddr, path: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(admin).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: colocate.test\r\nConnection: close\r\n\r\n").await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: colocate.test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)

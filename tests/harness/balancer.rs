@@ -13,10 +13,10 @@ use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(crate) use backend::Backend;
+pub(crate) use backend::{Backend, answers};
 pub(crate) use books::Books;
 
-use super::background;
+use super::background::background;
 
 /// A balancer that runs for as long as this value lives.
 pub(crate) struct Balancer {
@@ -87,8 +87,8 @@ mod tests {
     use std::net::{TcpListener as StdListener, TcpStream as StdStream};
     use std::thread;
 
+    use super::super::PATIENCE;
     use super::*;
-    use crate::harness::PATIENCE;
 
     /// A process of a test: it says one letter to whoever connects, and answers probes with what it is told to.
     struct Process {

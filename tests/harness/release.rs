@@ -1,0 +1,104 @@
+//! The chart, installed by Helm, with a kubelet that runs its pods and the balancer by which the API server reaches them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::balancer::Balancer;
+use super::control_plane::ControlPlane;
+use super::kubectl::Output;
+use super::kubelet::{KUBELET_VALUES, Kubelet, Replica};
+use super::{Helm, Namespace};
+
+/// The chart under test.
+pub(crate) const CHART: &str = "charts/colocate";
+
+/// A release, which has a namespace of its own.
+pub(crate) struct Release {
+    /// Its name, and that of its namespace.
+    name: String,
+    namespace: Namespace,
+    helm: Helm,
+    /// The values that it has in these tests, whatever else they set.
+    base: PathBuf,
+    balancer: Arc<Balancer>,
+    kubelet: Kubelet,
+}
+
+impl Release {
+    /// Makes its namespace, and all that it takes but the chart. API servers ask at a URL.
+    pub(crate) fn prepare(control_plane: &ControlPlane, name: &str) -> Self {
+        let url = |balancer: &Balancer| format!("url: https://localhost:{}", balancer.port());
+        Self::with(control_plane, name, url)
+    }
+
+    /// The same, with what stands in the section `webhook` of its values.
+    fn with(control_plane: &ControlPlane, name: &str, webhook: impl Fn(&Balancer) -> String) -> Self {
+        let (namespace, balancer) = (Namespace::within(control_plane, name), Arc::new(Balancer::start()));
+        let base = control_plane.dir().join(format!("{name}-values.yaml"));
+        // It lets go a second after the balancer does, and of nothing else.
+        let values = format!(
+            "{KUBELET_VALUES}log: {{level: debug}}\nconfig: {{drain: {{grace: 2s}}}}\nwebhook: {{name: zz-{name}, {}}}\n",
+            webhook(&balancer)
+        );
+        fs::write(&base, values).expect("the control plane's folder is ours");
+        let kubelet = Kubelet::start(control_plane, name, &balancer);
+        let helm = Helm::new(control_plane, &namespace);
+        Self { name: name.to_owned(), namespace, helm, base, balancer, kubelet }
+    }
+
+    /// Runs `helm COMMAND NAME CHART` with these values, of which those of the tests are the base, and returns when Helm says that
+    /// all is ready.
+    pub(crate) fn helm_with(&self, command: &str, chart: &Path, values: &str) -> String {
+        let Self { name, base, .. } = self;
+        let (chart, base) = (chart.display(), base.display());
+        self.helm.feed(&format!("{command} {name} {chart} --values {base} --values - --wait"), values)
+    }
+
+    /// Installs the chart with these values.
+    pub(crate) fn install(&self, values: &str) -> String {
+        self.helm_with("install", Path::new(CHART), values)
+    }
+
+    /// Changes it to these values, and to the chart as it is.
+    pub(crate) fn upgrade(&self, values: &str) -> String {
+        self.helm_with("upgrade", Path::new(CHART), values)
+    }
+
+    /// What `helm test` says.
+    pub(crate) fn test(&self) -> Output {
+        self.helm.attempt(&format!("test {}", self.name), "")
+    }
+
+    pub(crate) fn helm(&self) -> &Helm {
+        &self.helm
+    }
+
+    /// Its name, which is that of its namespace.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the chart calls its objects.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}-colocate", self.name)
+    }
+
+    /// The name of its webhook configurations.
+    pub(crate) fn configuration(&self) -> String {
+        format!("zz-{}", self.name)
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    pub(crate) fn kubelet(&self) -> &Kubelet {
+        &self.kubelet
+    }
+
+    /// Where the API server reaches the replicas that are ready.
+    pub(crate) fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+}

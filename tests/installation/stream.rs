@@ -1,0 +1,74 @@
+//! Pods that are created without pause.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use serde_json::Value;
+
+use crate::harness::{Api, ControlPlane, PATIENCE, background, pair};
+
+/// They are created as dry runs for as long as this value lives.
+pub(crate) struct Stream {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    grew: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The scheduler of each, or why it was refused.
+    created: Vec<String>,
+    stopped: bool,
+}
+
+impl Stream {
+    /// Begins to create pods with that claim in that namespace.
+    pub(crate) fn start(control_plane: &ControlPlane, namespace: &str, claim: &str) -> Self {
+        let api = background().block_on(Api::administrator(control_plane));
+        let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
+        let (shared, pod) = (Arc::<Shared>::default(), pair::pod(claim));
+        let own = shared.clone();
+        let thread = thread::spawn(move || own.create(&api, &path, &pod));
+        Self { shared, thread }
+    }
+
+    /// Returns when so many more were created.
+    pub(crate) fn more(&self, count: usize) {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = state.created.len() + count;
+        while state.created.len() < wanted {
+            let waited = self.shared.grew.wait_timeout(state, PATIENCE);
+            let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            assert!(!waited.timed_out(), "no pod was created for a minute");
+            state = now;
+        }
+    }
+
+    /// The scheduler of each.
+    pub(crate) fn stop(self) -> Vec<String> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
+        self.thread.join().expect("it says why it panicked");
+        std::mem::take(&mut self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).created)
+    }
+}
+
+impl Shared {
+    fn create(&self, api: &Api, path: &str, pod: &Value) {
+        loop {
+            let reply = background().block_on(api.create(path, pod));
+            let created =
+                if reply.status.is_success() { reply.object.scheduler().to_owned() } else { format!("{reply:?}") };
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.created.push(created);
+            self.grew.notify_all();
+            if state.stopped {
+                return;
+            }
+        }
+    }
+}
