@@ -225,11 +225,7 @@ impl Colocate {
 
     /// Returns when its log has `count` lines with that message.
     pub(crate) fn wait_for_message(&self, text: &str, count: usize) {
-        let mut seen = 0;
-        self.log.wait_for(&format!("{text:?}, {count} times,"), |line| {
-            seen += usize::from(message::<serde_json::Value>(line, text).is_some());
-            (seen == count).then_some(())
-        });
+        self.log.wait_for_message(text, count);
     }
 
     /// The program runs as the one child of a process that ends it in time.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::PATIENCE;
+use super::colocate::message;
 
 /// The lines so far, for any number of readers.
 #[derive(Clone)]
@@ -56,6 +57,15 @@ impl Lines {
         let waited = self.0.grew.wait_timeout_while(self.lock(), PATIENCE, more);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         picked.unwrap_or_else(|| panic!("{what} did not come; what came last:\n{}", self.last()))
+    }
+
+    /// Returns when `count` lines are those of a log, in JSON, with that message.
+    pub(crate) fn wait_for_message(&self, text: &str, count: usize) {
+        let mut seen = 0;
+        self.wait_for(&format!("{text:?}, {count} times,"), |line| {
+            seen += usize::from(message::<serde_json::Value>(line, text).is_some());
+            (seen == count).then_some(())
+        });
     }
 
     /// Returns when there will be no more.

@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
 
 use super::balancer::Balancer;
 use super::control_plane::ControlPlane;
 use super::kubectl::Output;
 use super::kubelet::{KUBELET_VALUES, Kubelet, Replica};
-use super::{Helm, Namespace};
+use super::{Api, Helm, Namespace, PATIENCE, background, pair};
 
 /// The chart under test.
 pub(crate) const CHART: &str = "charts/colocate";
@@ -23,6 +26,7 @@ pub(crate) struct Release {
     base: PathBuf,
     balancer: Arc<Balancer>,
     kubelet: Kubelet,
+    api: Api,
 }
 
 impl Release {
@@ -35,6 +39,8 @@ impl Release {
     /// The same, with what stands in the section `webhook` of its values.
     fn with(control_plane: &ControlPlane, name: &str, webhook: impl Fn(&Balancer) -> String) -> Self {
         let (namespace, balancer) = (Namespace::within(control_plane, name), Arc::new(Balancer::start()));
+        // All pods of the chart are as the strictest Pod Security Standard wants them.
+        namespace.run(&format!("label namespace {name} pod-security.kubernetes.io/enforce=restricted"));
         let base = control_plane.dir().join(format!("{name}-values.yaml"));
         // It lets go a second after the balancer does, and of nothing else.
         let values = format!(
@@ -44,7 +50,8 @@ impl Release {
         fs::write(&base, values).expect("the control plane's folder is ours");
         let kubelet = Kubelet::start(control_plane, name, &balancer);
         let helm = Helm::new(control_plane, &namespace);
-        Self { name: name.to_owned(), namespace, helm, base, balancer, kubelet }
+        let api = background().block_on(Api::administrator(control_plane));
+        Self { name: name.to_owned(), namespace, helm, base, balancer, kubelet, api }
     }
 
     /// Runs `helm COMMAND NAME CHART` with these values, of which those of the tests are the base, and returns when Helm says that
@@ -52,7 +59,7 @@ impl Release {
     pub(crate) fn helm_with(&self, command: &str, chart: &Path, values: &str) -> String {
         let Self { name, base, .. } = self;
         let (chart, base) = (chart.display(), base.display());
-        self.helm.feed(&format!("{command} {name} {chart} --values {base} --values - --wait"), values)
+        self.helm.feed(&format!("{command} {name} {chart} --values {base} --values - --wait --timeout 90s"), values)
     }
 
     /// Installs the chart with these values.
@@ -67,7 +74,22 @@ impl Release {
 
     /// What `helm test` says.
     pub(crate) fn test(&self) -> Output {
-        self.helm.attempt(&format!("test {}", self.name), "")
+        self.helm.attempt(&format!("test {} --timeout 60s", self.name), "")
+    }
+
+    /// Returns when the API server asks it about pods in that namespace, and gets an answer.
+    pub(crate) fn wait_until_called(&self, namespace: &str) {
+        let path = format!("{}?dryRun=All", pair::pods(namespace));
+        let mut pod = pair::pod("probe");
+        pod["spec"]["volumes"] = json!([{"name": "data", "csi": {"driver": "pxd.portworx.com"}}]);
+        let began = Instant::now();
+        loop {
+            let reply = background().block_on(self.api.create(&path, &pod));
+            if reply.object.scheduler() == "stork" {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "the API server does not call colocate: {reply:?}");
+        }
     }
 
     pub(crate) fn helm(&self) -> &Helm {

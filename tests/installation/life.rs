@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use crate::harness::{CHART, ControlPlane, Kubectl, Namespace, PATIENCE, PORTWORX_CLASS, Release, bundles};
+use crate::harness::{CHART, ControlPlane, Kubectl, Namespace, PATIENCE, PORTWORX_CLASS, Release, bundles, fixture};
 use crate::stream::Stream;
 
 /// Where pods are created.
@@ -23,15 +24,19 @@ commonLabels: {team: storage}
 log: {level: info}
 ";
 
+const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: before}}";
+
 #[test]
 fn pods_are_changed_all_the_way_from_installation_to_the_end_and_then_nothing_is_left() {
     let control_plane = &ControlPlane::own(&[]);
     let apps = Namespace::within(control_plane, APPS);
     apps.add_claim("data", PORTWORX_CLASS);
+    // So that there is one of each kind that is looked for.
+    let others = format!("{}---\n{SECRET}", fixture("argo/rollouts-crd.yaml"));
+    apps.kubectl().feed("create -f -", &others);
     let release = Release::prepare(control_plane, "life");
     let kubectl = control_plane.kubectl();
-    let before =
-        wait_for_objects(&kubectl, |objects| objects.iter().any(|object| object.starts_with("PersistentVolumeClaim ")));
+    let before = objects(&kubectl);
 
     release.helm_with("install", &older(control_plane), OLD);
     let stream = Stream::start(control_plane, APPS, "data");
@@ -55,7 +60,7 @@ fn pods_are_changed_all_the_way_from_installation_to_the_end_and_then_nothing_is
 
     let codes = release.kubelet().wait_until_all_have_ended();
     assert!(codes.iter().all(|code| *code == 0), "{codes:?}");
-    wait_for_objects(&kubectl, |objects| *objects == before);
+    wait_until_there_are(&kubectl, &before);
 }
 
 /// A copy of the chart as an older version of it may have been: one entry has another name.
@@ -99,24 +104,28 @@ fn entries(release: &Release) -> Vec<String> {
 /// What an object is called.
 const COLUMNS: &str = "KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
 
-/// The names of all objects of all kinds, but Events, once they are as wanted.
-fn wait_for_objects(kubectl: &Kubectl, wanted: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
+/// The names of all objects of all kinds but Events: nothing of those is a release's, and many are made of whatever happens.
+fn objects(kubectl: &Kubectl) -> BTreeSet<String> {
     let kinds = kubectl.run("api-resources --verbs=list -o name").stdout;
-    // Nothing is in Events that nobody made, and many are made of whatever happens.
     let kinds: Vec<_> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
-    assert!(
-        ["leases.", "secrets", "customresourcedefinitions."]
-            .iter()
-            .all(|kind| kinds.iter().any(|own| own.starts_with(kind)))
-    );
-    let began = std::time::Instant::now();
+    let line = format!("get {} -A --no-headers -o custom-columns={COLUMNS}", kinds.join(","));
+    let objects: BTreeSet<_> = kubectl.run(&line).stdout.lines().map(one_space).collect();
+    for kind in ["Secret ", "Lease ", "CustomResourceDefinition ", "ClusterRole ", "FlowSchema "] {
+        assert!(objects.iter().any(|object| object.starts_with(kind)), "there is no {kind}: {objects:#?}");
+    }
+    objects
+}
+
+/// Returns when there are exactly these: what belongs to a release's objects goes a little later than they do.
+fn wait_until_there_are(kubectl: &Kubectl, wanted: &BTreeSet<String>) {
+    let began = Instant::now();
     loop {
-        let line = format!("get {} -A --no-headers -o custom-columns={COLUMNS}", kinds.join(","));
-        let objects: BTreeSet<_> = kubectl.run(&line).stdout.lines().map(one_space).collect();
-        if wanted(&objects) {
-            return objects;
+        let there = objects(kubectl);
+        if there == *wanted {
+            return;
         }
-        assert!(began.elapsed() < PATIENCE, "what is there is not what is wanted: {objects:#?}");
+        let others: Vec<_> = there.symmetric_difference(wanted).collect();
+        assert!(began.elapsed() < PATIENCE, "these are there and were not before, or the other way round: {others:#?}");
     }
 }
 

@@ -8,5 +8,7 @@
 #[path = "../harness/harness.rs"]
 mod harness;
 
+mod hook;
 mod life;
 mod stream;
+mod strict;

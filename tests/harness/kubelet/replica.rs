@@ -63,6 +63,11 @@ impl Replica {
         &self.log
     }
 
+    /// Returns when it has logged that message so often.
+    pub(crate) fn wait_for_message(&self, text: &str, count: usize) {
+        self.log.wait_for_message(text, count);
+    }
+
     /// The decisions so far, which it logs from `debug` on.
     pub(crate) fn decisions(&self) -> Vec<Decided> {
         self.log.so_far().iter().filter_map(|line| Decided::parse(line)).collect()

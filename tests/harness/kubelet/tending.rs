@@ -106,7 +106,7 @@ impl Tended {
         let reply = api.create(&self.host.path(&format!("serviceaccounts/{account}/token")), &request).await;
         let token = reply.object.text("/status/token");
         assert!(!token.is_empty(), "{}: no token for {account}: {reply:?}", self.name());
-        let folder = folder.join(self.name());
+        let folder = folder.join(self.container.pod.uid());
         let file = folder.join("kubeconfig");
         fs::create_dir_all(folder).expect("the control plane's folder is ours");
         fs::write(&file, kubeconfig(url, authority, namespace, token).to_string()).expect("the folder is there");

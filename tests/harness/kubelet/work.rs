@@ -108,7 +108,7 @@ impl Work {
     }
 
     fn start(&mut self, uid: String, container: Container) {
-        let folder = self.host.folder.join(container.pod.name());
+        let folder = self.host.folder.join(&uid);
         let mounts = container.volumes.iter().enumerate().map(|(index, volume)| {
             let mut mount = Mount::new(folder.join(index.to_string()));
             mount.write(&self.files[&volume.source]);

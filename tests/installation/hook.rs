@@ -1,0 +1,54 @@
+//! `helm test`: it passes where API servers ask colocate, and fails where they do not, and says why.
+
+use crate::harness::{ControlPlane, Namespace, Release};
+
+const VALUES: &str = "webhook: {namespaces: {include: [hook-apps]}}\n";
+
+#[test]
+fn helm_test_passes_when_it_works_and_fails_when_it_does_not() {
+    let control_plane = ControlPlane::shared();
+    let release = Release::prepare(control_plane, "hook");
+    let _apps = Namespace::new("hook-apps");
+    release.install(VALUES);
+    assert_passes(&release);
+
+    // A changed configuration takes effect without a restart.
+    for (changes, mode) in (1..).zip(["audit", "off", "inject"]) {
+        release.upgrade(&format!("{VALUES}config: {{mode: {mode}}}"));
+        let running = release.kubelet().running();
+        assert_eq!(running.len(), 2);
+        for replica in running {
+            replica.wait_for_message("the configuration file changed, and is in effect", changes);
+        }
+        match mode {
+            "inject" => assert_passes(&release),
+            _ => assert_fails(&release, &format!("the configuration says `mode: {mode}`")),
+        }
+    }
+
+    // At once, whatever state its pods are in, nobody is asked any more; an upgrade brings it back.
+    let configuration = release.configuration();
+    release.namespace().run(&format!("delete mutatingwebhookconfigurations/{configuration}"));
+    assert_fails(&release, "nothing tells the API server to ask");
+    release.upgrade(VALUES);
+    release.wait_until_called("hook-apps");
+    assert_passes(&release);
+
+    release.upgrade(&format!("{VALUES}replicaCount: 0"));
+    release.kubelet().wait_until_all_have_ended();
+    assert_fails(&release, "colocate does not answer, and failurePolicy is Ignore");
+}
+
+fn assert_passes(release: &Release) {
+    let output = release.test();
+    assert!(output.succeeded && output.stdout.contains("Phase:          Succeeded"), "{output:?}");
+}
+
+fn assert_fails(release: &Release, said: &str) {
+    let output = release.test();
+    let pods = release.kubelet().replicas();
+    let test = pods.iter().rfind(|replica| replica.pod.ends_with("-test")).expect("its pod was run");
+    let log = test.log().so_far().join("\n");
+    assert!(!output.succeeded && output.stderr.contains("failed"), "{output:?}: {log}");
+    assert!(log.contains("came back with schedulerName default-scheduler") && log.contains(said), "{said}: {log}");
+}

@@ -1,0 +1,56 @@
+//! What the chart renders is what a real API server takes, without an unknown field and without a warning.
+
+use std::fs;
+
+use crate::harness::{CHART, ControlPlane, Helm, Namespace, fixture};
+
+/// As Helm does.
+const APPLY: &str = "apply --server-side --dry-run=server --validate=strict -f -";
+
+#[test]
+fn an_api_server_takes_all_of_it_and_has_nothing_to_say() {
+    let control_plane = ControlPlane::shared();
+    let everything = fs::read_to_string("tests/chart/everything.yaml").expect("it is there");
+    let namespace = Namespace::new("strict");
+    let helm = Helm::new(control_plane, &namespace);
+    let kubectl = control_plane.kubectl();
+    kubectl
+        .feed("create -f -", &format!("{}---\n{}", fixture("crds/monitoring.yaml"), fixture("crds/certificates.yaml")));
+    kubectl.run("wait --for=condition=Established crd --all --timeout=60s");
+    // Pods of the chart are as the strictest Pod Security Standard wants them.
+    let levels = ["enforce", "warn"].map(|level| format!("pod-security.kubernetes.io/{level}=restricted"));
+    kubectl.run(&format!("label namespace strict {}", levels.join(" ")));
+
+    // Of a pod, the account must be there, and a dry run makes none.
+    kubectl.run("create serviceaccount strict-colocate-test --namespace strict");
+
+    for (values, privileged) in [
+        ("", false),
+        ("webhook: {url: https://colocate.example.com:8443}\nreplicaCount: 0", false),
+        (
+            "config: {templates: leave, namespaces: [strict], validation: {mode: warn}}\nrestartOnConfigChange: true",
+            false,
+        ),
+        (
+            "tls: {source: cert-manager, certManager: {issuerRef: {name: ca, kind: ClusterIssuer}}}
+config: {tls: {names: [a.example.com, 192.0.2.1]}}
+serviceMonitor: {enabled: true, labels: {release: monitoring}, interval: 30s}
+prometheusRule: {enabled: true, labels: {release: monitoring}}
+dashboard: {enabled: true}
+autoscaling: {enabled: true}
+networkPolicy: {enabled: true, callers: [{namespaceSelector: {}}], scrapers: [{podSelector: {}}]}",
+            false,
+        ),
+        (&everything, true),
+    ] {
+        let rendered = helm.feed(&format!("template strict {CHART} --kube-version 1.37.0 --values -"), values);
+        // The namespaces that the rights of some values are for.
+        let rendered = rendered.replace("namespace: team-a\n", "namespace: strict\n");
+        let output = kubectl.attempt(APPLY, &rendered);
+        let said = output.stderr.lines().filter(|line| !(privileged && line.contains("PodSecurity")));
+        let said: Vec<_> = said.collect();
+        assert!(output.succeeded && said.is_empty(), "with the values\n{values}\n{said:#?}");
+        let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
+        assert_eq!(output.stdout.lines().count(), objects, "{}", output.stdout);
+    }
+}
