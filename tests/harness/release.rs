@@ -36,6 +36,23 @@ impl Release {
         Self::with(control_plane, name, url)
     }
 
+    /// The same, but API servers ask at its Service, whose port is that of the balancer; see
+    /// [`lead_service`](Self::lead_service).
+    pub(crate) fn prepare_with_service(control_plane: &ControlPlane, name: &str) -> Self {
+        let release = Self::with(control_plane, name, |_| String::new());
+        let mut values = fs::read_to_string(&release.base).expect("it was written");
+        values += &format!("service: {{port: {}}}\n", release.balancer.port());
+        fs::write(&release.base, values).expect("the control plane's folder is ours");
+        release
+    }
+
+    /// Makes its Service one that leads to this machine, where in a cluster kube-proxy leads to the pods. For a Service the API server
+    /// speaks HTTP/1.1 and asks for the Service's name; at a URL of its own machine it does neither.
+    pub(crate) fn lead_service(&self) {
+        let spec = r#"{"spec":{"type":"ExternalName","externalName":"localhost","clusterIP":null,"clusterIPs":null}}"#;
+        self.namespace.run(&format!("patch service/{} --type=merge -p {spec}", self.full_name()));
+    }
+
     /// The same, with what stands in the section `webhook` of its values.
     fn with(control_plane: &ControlPlane, name: &str, webhook: impl Fn(&Balancer) -> String) -> Self {
         let (namespace, balancer) = (Namespace::within(control_plane, name), Arc::new(Balancer::start()));

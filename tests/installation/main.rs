@@ -10,5 +10,6 @@ mod harness;
 
 mod hook;
 mod life;
+mod reach;
 mod stream;
 mod strict;
