@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::harness::{CHART, ControlPlane, Kubectl, Namespace, PATIENCE, PORTWORX_CLASS, Release, bundles, fixture};
+use crate::leaving;
 use crate::stream::Stream;
 
 /// Where pods are created.
@@ -36,6 +37,7 @@ fn pods_are_changed_all_the_way_from_installation_to_the_end_and_then_nothing_is
     apps.kubectl().feed("create -f -", &others);
     let release = Release::prepare(control_plane, "life");
     let kubectl = control_plane.kubectl();
+    leaving::prepare(&apps);
     let before = objects(&kubectl);
 
     release.helm_with("install", &older(control_plane), OLD);
@@ -61,6 +63,7 @@ fn pods_are_changed_all_the_way_from_installation_to_the_end_and_then_nothing_is
     let codes = release.kubelet().wait_until_all_have_ended();
     assert!(codes.iter().all(|code| *code == 0), "{codes:?}");
     wait_until_there_are(&kubectl, &before);
+    leaving::leave(control_plane, &apps);
 }
 
 /// A copy of the chart as an older version of it may have been: one entry has another name.

@@ -9,6 +9,7 @@
 mod harness;
 
 mod hook;
+mod leaving;
 mod life;
 mod reach;
 mod stream;
