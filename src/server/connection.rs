@@ -1,8 +1,10 @@
 //! One connection, from its handshake to its end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use futures_util::FutureExt;
 use hyper::header::{CONNECTION, HeaderValue};
@@ -79,8 +81,15 @@ async fn handshake(
     // A turn begins when there is something to compute: who connects and says nothing takes none away.
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     let turn = turns.acquire().await;
-    let stream = hello.into_stream(tls.config.clone()).await?;
-    drop(turn);
+    let mut answered = std::pin::pin!(hello.into_stream(tls.config.clone()));
+    // And it ends when that is computed and sent: who says hello and then nothing keeps none either.
+    let stream = match poll_fn(|context| Poll::Ready(answered.as_mut().poll(context))).await {
+        Poll::Ready(stream) => stream?,
+        Poll::Pending => {
+            drop(turn);
+            answered.await?
+        }
+    };
     let refused = tls.callers.as_ref().and_then(|callers| callers.check(stream.get_ref().1.peer_certificates()).err());
     Ok((stream, refused))
 }

@@ -143,7 +143,7 @@ impl<'a> Installation<'a> {
 /// The rights of the README's tables, for one that is at home there.
 pub(crate) fn rights(home: &str) -> Vec<Rule> {
     let configuration = configuration(home);
-    let verbs = &["get", "list", "watch", "patch"];
+    let verbs = &["get", "watch", "patch"];
     let keep = |resource| Rule::new("admissionregistration.k8s.io", resource, verbs).named(&configuration);
     let trust = [
         Rule::new("", "secrets", &["get", "update"]).named(SECRET).at_home(),

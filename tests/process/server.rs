@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -130,6 +130,15 @@ impl Server {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider);
         config.with_protocol_versions(versions).unwrap().with_root_certificates(roots)
+    }
+
+    /// The first bytes that a client sends, whole.
+    pub(crate) fn hello(&self) -> Vec<u8> {
+        let config = self.trusting(rustls::DEFAULT_VERSIONS).with_no_client_auth();
+        let mut client = ClientConnection::new(Arc::new(config), NAME.try_into().unwrap()).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
     }
 
     /// Sends one request on a connection of its own.

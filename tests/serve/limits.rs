@@ -1,6 +1,6 @@
 //! What clients cannot do to others: take all connections, all handshakes or all memory, or be slow.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Barrier;
@@ -49,6 +49,28 @@ fn clients_that_begin_a_handshake_and_stop_keep_nobody_away() {
         .collect();
     assert_eq!(server.send("POST /mutate", b"{}").status, 400);
     drop(slow);
+}
+
+#[test]
+fn clients_that_say_hello_and_stop_keep_nobody_away() {
+    let server = Server::start("");
+    let hello = server.hello();
+    // More than have a turn at once.
+    let mut slow: Vec<_> = (0..80)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.listen).unwrap();
+            stream.write_all(&hello).unwrap();
+            // Its hello was computed, and nothing follows.
+            stream.read_exact(&mut [0]).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(server.send("POST /mutate", b"{}").status, 400);
+    // Nobody had to be given up for that.
+    slow[0].set_nonblocking(true).unwrap();
+    let mut rest = Vec::new();
+    let end = slow[0].read_to_end(&mut rest).unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

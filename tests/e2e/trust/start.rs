@@ -116,7 +116,7 @@ fn start_together(installation: &Installation<'_>) -> Vec<Colocate> {
 fn it_is_ready_when_the_live_bundle_has_the_ca_of_its_certificate_and_not_before_whoever_writes_it() {
     let namespace = Namespace::new("trust-ready");
     let name = format!("zz-colocate-{}", namespace.name());
-    let look = |resource| Rule::new("admissionregistration.k8s.io", resource, &["get", "list", "watch"]).named(&name);
+    let look = |resource| Rule::new("admissionregistration.k8s.io", resource, &["get", "watch"]).named(&name);
     let without_patch = [
         Rule::new("", "secrets", &["get", "update"]).named(SECRET).at_home(),
         look("mutatingwebhookconfigurations"),
