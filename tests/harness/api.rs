@@ -86,9 +86,9 @@ impl Api {
     }
 
     /// Merges a patch into the object at that path.
-    pub(crate) async fn merge(&self, path: &str, patch: &Value) -> Reply {
+    pub(crate) async fn merge(&self, path: &str, change: &Value) -> Reply {
         let request = Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
-        self.ask(request.body(Body::from(patch.to_string().into_bytes())).expect("it is a path")).await
+        self.ask(request.body(Body::from(change.to_string().into_bytes())).expect("it is a path")).await
     }
 
     /// Deletes the object at that path; the API server may be away.

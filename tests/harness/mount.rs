@@ -1,4 +1,4 @@
-//! A ConfigMap or a Secret that is mounted: a folder whose files all change at once, as the kubelet swaps a symbolic link.
+//! A `ConfigMap` or a Secret that is mounted: a folder whose files all change at once, as the kubelet swaps a symbolic link.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -40,9 +40,9 @@ impl Release {
     /// [`lead_service`](Self::lead_service).
     pub(crate) fn prepare_with_service(control_plane: &ControlPlane, name: &str) -> Self {
         let release = Self::with(control_plane, name, |_| String::new());
-        let mut values = fs::read_to_string(&release.base).expect("it was written");
-        values += &format!("service: {{port: {}}}\n", release.balancer.port());
-        fs::write(&release.base, values).expect("the control plane's folder is ours");
+        let values = fs::read_to_string(&release.base).expect("it was written");
+        let port = format!("service: {{port: {}}}\n", release.balancer.port());
+        fs::write(&release.base, values + &port).expect("the control plane's folder is ours");
         release
     }
 

@@ -42,9 +42,9 @@ impl Stream {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = state.created.len() + count;
         while state.created.len() < wanted {
-            let waited = self.shared.grew.wait_timeout(state, PATIENCE);
-            let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-            assert!(!waited.timed_out(), "no pod was created for a minute");
+            let grown = self.shared.grew.wait_timeout(state, PATIENCE);
+            let (now, time) = grown.unwrap_or_else(PoisonError::into_inner);
+            assert!(!time.timed_out(), "no pod was created for a minute");
             state = now;
         }
     }
