@@ -13,6 +13,7 @@
 mod facts;
 mod finding;
 mod key;
+mod list;
 mod path;
 mod review;
 mod rule;

@@ -16,10 +16,6 @@ use super::severity::Severities;
 use super::subject::{Kind, Subject};
 use crate::engine::{ClaimRef, Driver, Owner, Policy, one_line, parse_bool};
 
-/// How many keys of one map are looked at. The API server takes 256 KiB of annotations, which are fewer, unless their keys
-/// are too short to be one of Stork's; whoever sends more to this port, sends them to keep it busy.
-const MOST_KEYS: usize = 20_000;
-
 /// How many characters of a value are shown: enough to know it by.
 const ENOUGH: usize = 60;
 
@@ -55,7 +51,7 @@ impl Subject<'_> {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.is_foreign(key) && *key != *policy.opt_out.namespace_label;
         let mut sites = self.sites.iter();
-        !self.names_a_strategy() && sites.all(|site| site.entries.iter().take(MOST_KEYS).all(|(key, _)| foreign(key)))
+        !self.names_a_strategy() && sites.all(|site| site.entries.iter().all(|(key, _)| foreign(key)))
     }
 }
 

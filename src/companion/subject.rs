@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::list::some_of;
 use super::path::FieldPath;
 use crate::engine::{Claim, ClaimRef, Fields, Object, Policy, Setting, Text, Workload, present};
 use crate::storage::{PersistentVolumeClaim, StorageClass};
@@ -71,12 +72,19 @@ pub struct Subject<'a> {
     standing: Standing,
 }
 
+/// How many keys of one object are looked at, in whichever of its maps.
+const MOST_KEYS: usize = Fields::MOST;
+
+/// How many claims of one object are looked at, and how many templates of claims: more than any node can mount.
+const MOST_CLAIMS: usize = 1024;
+
 /// Whose the object is, and whether it is on its way out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Standing {
-    #[serde(default)]
-    owner_references: Option<Vec<OwnerReference>>,
+    /// An API server allows one.
+    #[serde(default, rename = "ownerReferences", deserialize_with = "controller")]
+    controller: Option<OwnerReference>,
     #[serde(default, deserialize_with = "present")]
     deletion_timestamp: bool,
 }
@@ -87,6 +95,11 @@ struct OwnerReference {
     api_version: String,
     kind: String,
     controller: Option<bool>,
+}
+
+fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OwnerReference>, D::Error> {
+    let controllers = some_of(deserializer, 1, |owner: &OwnerReference| owner.controller == Some(true))?;
+    Ok(controllers.into_iter().next().map(|(_, owner)| owner))
 }
 
 /// A map of keys in an object.
@@ -184,7 +197,7 @@ impl<'a> Subject<'a> {
     pub fn claims(&self) -> Vec<ClaimRef<'_>> {
         match &self.claim {
             Some(claim) => vec![ClaimRef::Template { name: Text::default(), claim: claim.clone() }],
-            None => self.object.claims().collect(),
+            None => self.object.claims().take(MOST_CLAIMS).collect(),
         }
     }
 
@@ -195,10 +208,9 @@ impl<'a> Subject<'a> {
 
     /// Whether its controller is of a kind that is looked at itself.
     pub fn has_controller_among(&self, policy: &Policy) -> bool {
-        let mut owners = self.standing.owner_references.iter().flatten();
-        owners.any(|owner| {
+        self.standing.controller.as_ref().is_some_and(|owner| {
             let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-            owner.controller == Some(true) && policy.workloads.include(group, &owner.kind)
+            policy.workloads.include(group, &owner.kind)
         })
     }
 
@@ -242,7 +254,7 @@ impl<'a> Subject<'a> {
     /// `volumeClaimTemplates`, beside the pod template.
     fn read_claim_templates(&mut self, fields: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
         const FIELD: &str = "volumeClaimTemplates";
-        for (index, template) in items(fields, FIELD)?.into_iter().enumerate() {
+        for (index, template) in items(fields, FIELD, |_| true)? {
             let Some(template) = object(template)? else { continue };
             let name = name_of(&template)?;
             self.read_metadata(&template, &here.field(FIELD).index(index), &Holder::Claim(Some(name)))?;
@@ -253,11 +265,8 @@ impl<'a> Subject<'a> {
     /// The claim templates of generic ephemeral volumes.
     fn read_ephemeral(&mut self, spec: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
         const FIELD: &str = "volumeClaimTemplate";
-        for (index, volume) in items(spec, "volumes")?.into_iter().enumerate() {
-            // A pod may have 40,000 volumes, of which few are of this kind.
-            if !volume.get().contains(FIELD) {
-                continue;
-            }
+        // A pod may have 40,000 volumes, of which few are of this kind.
+        for (index, volume) in items(spec, "volumes", |volume| volume.get().contains(FIELD))? {
             let Some(volume) = object(volume)? else { continue };
             let Some(ephemeral) = child(&volume, "ephemeral")? else { continue };
             let Some(template) = child(&ephemeral, FIELD)? else { continue };
@@ -276,7 +285,9 @@ impl<'a> Subject<'a> {
     }
 
     fn read_map(&mut self, fields: &Fields<'a>, here: &FieldPath, of: Holder, map: Map) -> serde_json::Result<()> {
-        if let Some(entries) = child(fields, map.field())? {
+        if let Some(mut entries) = child(fields, map.field())? {
+            let before: usize = self.sites.iter().map(|site| site.entries.len()).sum();
+            entries.truncate(MOST_KEYS - before);
             self.sites.push(Site { place: Place { of, map }, path: here.field(map.field()), entries });
         }
         Ok(())
@@ -298,9 +309,14 @@ fn child<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Option<Fields<'a
     of.raw(name).map_or(Ok(None), object)
 }
 
-fn items<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Vec<&'a RawValue>> {
-    let raw = of.raw(name).map(RawValue::get);
-    raw.map_or(Ok(None), serde_json::from_str::<Option<Vec<&RawValue>>>).map(Option::unwrap_or_default)
+/// Items of a list that are of use, with their places.
+fn items<'a>(
+    of: &Fields<'a>,
+    name: &str,
+    is_one: impl Fn(&&'a RawValue) -> bool,
+) -> serde_json::Result<Vec<(usize, &'a RawValue)>> {
+    let Some(raw) = of.raw(name) else { return Ok(Vec::new()) };
+    some_of(&mut serde_json::Deserializer::from_str(raw.get()), MOST_CLAIMS, is_one)
 }
 
 fn name_of(of: &Fields<'_>) -> serde_json::Result<String> {

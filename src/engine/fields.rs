@@ -10,10 +10,16 @@ use serde_json::value::RawValue;
 use super::json::Text;
 
 /// The fields of an object, borrowed and still encoded: most values are never looked at. Null has none.
+///
+/// There are [`MOST`](Self::MOST) of them at the most; others are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Fields<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
+    /// The API server takes 256 KiB of annotations, which are fewer, unless their keys are too short to be one of Stork's;
+    /// whoever sends more to this port, sends them to keep it busy.
+    pub const MOST: usize = 20_000;
+
     /// The value as a string; `None` where there is none, or it is something else.
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
         self.raw(key).and_then(text)
@@ -29,8 +35,15 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(name, _)| **name == *key).map(|(_, value)| *value)
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Leaves out all but the first ones.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.0.truncate(count);
+        self.0.shrink_to_fit();
     }
 
     pub(super) fn push(&mut self, key: Text<'a>, value: &'a RawValue) {
@@ -61,7 +74,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut fields = Fields::default();
                 while let Some((key, value)) = map.next_entry()? {
-                    fields.push(key, value);
+                    if fields.len() < Fields::MOST {
+                        fields.push(key, value);
+                    }
                 }
                 Ok(fields)
             }
@@ -83,5 +98,12 @@ mod tests {
         assert!(fields.iter().map(|(key, _)| key).eq(["a", "b", "a"]));
         assert!(serde_json::from_str::<Fields<'_>>("null").unwrap().iter().next().is_none());
         assert!(serde_json::from_str::<Fields<'_>>("[]").is_err());
+    }
+
+    #[test]
+    fn very_many_are_left_out() {
+        let text = format!("{{{}\"last\":1}}", r#""a":1,"#.repeat(Fields::MOST));
+        let fields: Fields<'_> = serde_json::from_str(&text).unwrap();
+        assert_eq!((fields.len(), fields.raw("last").is_some()), (Fields::MOST, false));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Case, ENOUGH, MOST_KEYS, shown};
+use super::{Case, ENOUGH, shown};
 use crate::companion::finding::Part;
 use crate::companion::key::{Home, Key, PREFIX, Recognised, Value};
 use crate::companion::path::FieldPath;
@@ -16,7 +16,7 @@ const BOOLEANS: &str = "1 t T TRUE true True, 0 f F FALSE false False";
 impl Case<'_> {
     pub(super) fn check_keys(&mut self) {
         for site in &self.subject.sites {
-            for (key, raw) in site.entries.iter().take(MOST_KEYS) {
+            for (key, raw) in site.entries.iter() {
                 if self.report.cut {
                     return;
                 }
