@@ -80,7 +80,9 @@ impl Shared {
         if parameters.get(Setting::Sharedv4ServiceType).is_some_and(str::is_empty) {
             return Self::No;
         }
+        let service = parameters.get(Setting::Sharedv4ServiceType).is_some();
         match parameters.get(Setting::Sharedv4).map(parse_bool) {
+            None if service => Self::Yes,
             Some(Some(true)) => Self::Yes,
             Some(Some(false)) => Self::No,
             Some(None) | None => Self::AsMounted,

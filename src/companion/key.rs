@@ -151,7 +151,11 @@ impl<'p> Keys<'p> {
             let meant = UNMISTAKABLE.iter().find(same);
             return meant.map_or(Recognised::Foreign, |meant| Recognised::Misspelled { meant: (*meant).to_owned() });
         }
-        let near = self.candidates().filter_map(|candidate| Some((edits(own, candidate, SMALL_EDIT)?, candidate)));
+        // Of the keys that decide nothing here there may be newer ones: only another case is a misspelling.
+        if let Some(meant) = UNRELATED.iter().find(|unrelated| own.eq_ignore_ascii_case(unrelated)) {
+            return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
+        }
+        let near = self.names().filter_map(|name| Some((edits(own, name, SMALL_EDIT)?, name)));
         match near.min_by_key(|(edits, _)| *edits) {
             Some((_, meant)) => Recognised::Misspelled { meant: format!("{PREFIX}{meant}") },
             None => Recognised::Unknown { nearest: self.nearest(own) },
@@ -164,13 +168,13 @@ impl<'p> Keys<'p> {
     }
 
     fn nearest(&self, own: &str) -> String {
-        let nearest = self.candidates().min_by_key(|candidate| distance(own, candidate));
+        let nearest = self.names().min_by_key(|name| distance(own, name));
         format!("{PREFIX}{}", nearest.unwrap_or_default())
     }
 
-    /// The names behind the prefix, those that decide something first.
-    fn candidates(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|key| key.name.strip_prefix(PREFIX)).chain(UNRELATED)
+    /// The names behind the prefix of the keys that decide something.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|key| key.name.strip_prefix(PREFIX))
     }
 }
 
@@ -246,7 +250,10 @@ mod tests {
         };
         assert!(nearest.starts_with(PREFIX));
         assert!(matches!(recognised("stork.libopenstorage.com/nothing-like-it"), Recognised::Unknown { .. }));
-        assert!(matches!(recognised("stork.libopenstorage.org/kdmpp"), Recognised::Misspelled { .. }));
+        for name in ["kdmpp", "created-at", "migrationType", "skip-resources", "replica"] {
+            let name = format!("{PREFIX}{name}");
+            assert!(matches!(recognised(&name), Recognised::Unknown { .. }), "{name}");
+        }
         assert!(matches!(recognised(PREFIX), Recognised::Unknown { .. }));
     }
 

@@ -41,6 +41,13 @@ impl FieldPath {
         self.with(Step::Index(index))
     }
 
+    /// Whether it is the same way, whatever the places in lists are.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let fields =
+            |path: &Self| path.0.iter().filter(|step| !matches!(step, Step::Index(_))).cloned().collect::<Vec<_>>();
+        fields(self) == fields(other)
+    }
+
     /// The steps, from the object on.
     pub fn steps(&self) -> &[Step] {
         &self.0

@@ -5,7 +5,9 @@ mod namespace;
 mod pods;
 mod storage;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use serde_json::value::RawValue;
 
 use super::facts::{Facts, MountedClaim};
 use super::finding::{Finding, MOST, Part, Report, Unchecked};
@@ -13,8 +15,8 @@ use super::key::Keys;
 use super::path::FieldPath;
 use super::rule::Rule;
 use super::severity::Severities;
-use super::subject::{Kind, Subject};
-use crate::engine::{ClaimRef, Driver, Owner, Policy, one_line, parse_bool};
+use super::subject::{Kind, Site, Subject};
+use crate::engine::{ClaimRef, Driver, Owner, Policy, Setting, one_line, parse_bool};
 
 /// How many characters of a value are shown: enough to know it by.
 const ENOUGH: usize = 60;
@@ -23,14 +25,15 @@ impl Subject<'_> {
     /// Checks the object, by what is known of its surroundings.
     pub fn check(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> Report {
         let claims = self.claims();
+        let known = each_once(claims.iter().zip(&facts.claims));
         let mut case = Case {
             policy,
             severities,
             keys: Keys::new(policy),
             portworx: policy.portworx(),
             subject: self,
-            templates: templates(&claims),
-            claims: claims.iter().zip(&facts.claims).collect(),
+            templates: templates(&known),
+            claims: known,
             facts,
             report: Report::default(),
         };
@@ -50,8 +53,12 @@ impl Subject<'_> {
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.is_foreign(key) && *key != *policy.opt_out.namespace_label;
-        let mut sites = self.sites.iter();
-        !self.names_a_strategy() && sites.all(|site| site.entries.iter().all(|(key, _)| foreign(key)))
+        // A setting without the prefix matters beside one that has it, or if it is no text.
+        let odd = |site: &Site<'_>, key: &str, raw: &RawValue| {
+            site.place.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')
+        };
+        let silent = |site: &Site<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !odd(site, key, raw));
+        !self.names_a_strategy() && self.sites.iter().all(silent)
     }
 }
 
@@ -115,12 +122,25 @@ impl<'c> Case<'c> {
     }
 }
 
-fn templates<'c>(claims: &'c [ClaimRef<'c>]) -> HashMap<&'c str, usize> {
-    let templates = claims.iter().enumerate().filter_map(|(place, claim)| match claim {
+/// A pod may mount one claim as two volumes, which is one place for its data.
+fn each_once<'c>(
+    claims: impl Iterator<Item = (&'c ClaimRef<'c>, &'c MountedClaim)>,
+) -> Vec<(&'c ClaimRef<'c>, &'c MountedClaim)> {
+    let mut seen = HashSet::new();
+    claims.filter(|(claim, _)| claim.name().is_none_or(|name| seen.insert(name))).collect()
+}
+
+fn templates<'c>(claims: &[(&'c ClaimRef<'c>, &'c MountedClaim)]) -> HashMap<&'c str, usize> {
+    let templates = claims.iter().enumerate().filter_map(|(place, (claim, _))| match claim {
         ClaimRef::Template { name, .. } => Some((&**name, place)),
         ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,
     });
     templates.collect()
+}
+
+/// Whether Stork reads this key of a class or a claim.
+fn is_setting(key: &str) -> bool {
+    Setting::ALL.iter().any(|setting| setting.key() == key)
 }
 
 /// A boolean as it is written; one that does not parse is another rule's business.

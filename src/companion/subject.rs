@@ -133,6 +133,16 @@ pub(super) enum Holder {
     Namespace,
 }
 
+impl Place {
+    /// Whether Stork reads the settings of volumes there.
+    pub(super) fn is_of_storage(&self) -> bool {
+        matches!(
+            self,
+            Self { of: Holder::Claim(_), map: Map::Annotations } | Self { of: Holder::Class, map: Map::Parameters }
+        )
+    }
+}
+
 /// Which of the maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Map {
@@ -222,13 +232,7 @@ impl<'a> Subject<'a> {
 
     /// The maps that Stork reads the settings of volumes from.
     pub(super) fn storage_sites(&self) -> impl Iterator<Item = &Site<'a>> {
-        self.sites.iter().filter(|site| {
-            matches!(
-                site.place,
-                Place { of: Holder::Claim(_), map: Map::Annotations }
-                    | Place { of: Holder::Class, map: Map::Parameters }
-            )
-        })
+        self.sites.iter().filter(|site| site.place.is_of_storage())
     }
 
     /// Walks from the object to its pod template, past whatever has metadata of its own.

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Case, ENOUGH, shown};
+use super::{Case, ENOUGH, is_setting, shown};
 use crate::companion::finding::Part;
 use crate::companion::key::{Home, Key, PREFIX, Recognised, Value};
 use crate::companion::path::FieldPath;
@@ -33,6 +33,9 @@ impl Case<'_> {
     fn check_key(&mut self, site: &Site<'_>, name: &str, raw: &RawValue) {
         let path = site.path.key(name);
         match self.keys.recognise(name) {
+            Recognised::Foreign if site.place.is_of_storage() && is_setting(name) => {
+                self.check_string(&path, raw);
+            }
             Recognised::Foreign => {}
             Recognised::Key(key) if key.is_at_home(&site.place) => self.check_value(site, &key, path, raw),
             Recognised::Key(key) => self.check_place(site, &key, path),
@@ -75,7 +78,10 @@ impl Case<'_> {
         if !is_string {
             let value = one_line(raw.get(), ENOUGH);
             let message = format!("`{value}` is no string, and the API server refuses it");
-            let remedy = format!("write it in quotes: \"{}\"", value.trim_matches('"'));
+            let remedy = match parse_bool(&value) {
+                Some(_) => format!("write it in quotes: \"{value}\""),
+                None => "write a text in quotes; of a key that is yes or no, \"true\" or \"false\"".to_owned(),
+            };
             self.find(Rule::NoString, path.clone(), Part::Value, message, remedy);
         }
         is_string

@@ -42,15 +42,22 @@ impl<'c> Case<'c> {
             self.find(Rule::LocalOnlyUnenforced, path.clone(), Part::Key, message, remedy);
         }
         self.check_claims_of_local_only(&path);
-        if let Kind::Workload(workload) = self.subject.kind
-            && workload.kind() == "DaemonSet"
-        {
+        let is_daemon_set = matches!(self.subject.kind, Kind::Workload(workload) if workload.kind() == "DaemonSet");
+        let mut keys = site.entries.iter().map(|(key, _)| key);
+        let autoscaler = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix)));
+        if !self.of_portworx().any(|(_, known)| known.is_shared() != Some(true)) {
+            // There is nothing that would keep the pod from any node; or nobody knows.
+            if let Some(why) = self.first_unknown().filter(|_| is_daemon_set) {
+                self.cannot_check(Rule::LocalOnlyDaemonSet, path, why);
+            }
+            return;
+        }
+        if is_daemon_set {
             let message = "a DaemonSet has a pod for each node, and those of nodes without a replica stay Pending";
             let remedy = "take it out: each pod then prefers nothing and runs where it must";
             self.find(Rule::LocalOnlyDaemonSet, path.clone(), Part::Key, message.to_owned(), remedy);
         }
-        let mut keys = site.entries.iter().map(|(key, _)| key);
-        if let Some(key) = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix))) {
+        if let Some(key) = autoscaler {
             let message = format!("a cluster autoscaler is at work ({}), and does not know this rule", shown(key));
             let remedy = "keep nodes with the data from being scaled away, and do not expect a new node to help";
             self.find(Rule::LocalOnlyAutoscaler, path, Part::Key, message, remedy);

@@ -48,13 +48,16 @@ impl<'c> Case<'c> {
         let provisioner = self.subject.provisioner.as_deref().unwrap_or_default();
         if !self.portworx.provisioners.iter().any(|ours| **ours == *provisioner) {
             self.not_portworx(site, own, &format!("the provisioner is {}", shown(provisioner)));
-        } else if own.get(Setting::Sharedv4).is_none() && Shared::of(own) == Shared::AsMounted
-            || Shared::of(own) == Shared::No
-        {
-            let message = "volumes of this class are no sharedv4 service volumes, for which alone it is read";
-            let remedy = "write sharedv4: \"true\" beside it, or take it out";
-            self.not_shared(site, own, message, remedy);
+            return;
         }
+        let message = match Shared::of(own) {
+            Shared::Yes => return,
+            Shared::No => "volumes of this class are no sharedv4 service volumes, for which alone it is read",
+            Shared::AsMounted => {
+                "without sharedv4, only the ReadWriteMany claims of this class are sharedv4 service volumes, for which alone it is read"
+            }
+        };
+        self.not_shared(site, own, message, "write sharedv4: \"true\" beside it, or take it out");
     }
 
     fn check_claim(&mut self, site: &Site<'_>, own: &Settings, known: &MountedClaim) {
@@ -110,7 +113,7 @@ impl<'c> Case<'c> {
     }
 
     fn not_portworx(&mut self, site: &Site<'_>, own: &Settings, why: &str) {
-        for setting in OF_STORK.into_iter().filter(|setting| own.get(*setting).is_some()) {
+        for setting in OF_STORK.into_iter().filter(|setting| says_something(own, *setting)) {
             let message = format!("Stork looks at volumes of Portworx only, and {why}");
             let path = site.path.key(setting.key());
             self.find(Rule::NotPortworx, path, Part::Key, message, "take it out, or use a class of Portworx");
@@ -118,7 +121,7 @@ impl<'c> Case<'c> {
     }
 
     fn not_shared(&mut self, site: &Site<'_>, own: &Settings, message: &str, remedy: &str) {
-        for setting in OF_SHARED.into_iter().filter(|setting| own.get(*setting).is_some()) {
+        for setting in OF_SHARED.into_iter().filter(|setting| says_something(own, *setting)) {
             self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message.to_owned(), remedy);
         }
     }
@@ -156,6 +159,12 @@ impl<'c> Case<'c> {
             Strategies::All(_) | Strategies::Some { .. } | Strategies::NotInstalled => {}
         }
     }
+}
+
+/// Whether a setting is written, and is not what holds without it.
+fn says_something(own: &Settings, setting: Setting) -> bool {
+    let default = setting == Setting::PreferRemoteNode;
+    flag(own.get(setting)).is_some_and(|value| value != default)
 }
 
 /// Which names there are instead, the nearest first.

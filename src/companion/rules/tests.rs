@@ -226,3 +226,16 @@ fn as_many_templates_of_claims_as_fit_a_request_are_each_found_by_their_name() {
     object["kind"] = "StatefulSet".into();
     assert_eq!(check(&object), Report::default());
 }
+
+#[test]
+fn a_volume_that_moves_in_its_list_brings_nothing_new() {
+    let with = |volumes: Value| {
+        let mut object = deployment(&[], &[]);
+        object["spec"]["template"]["spec"]["volumes"] = volumes;
+        check(&object)
+    };
+    let bad = json!({ "name": "scratch", "ephemeral": { "volumeClaimTemplate": claim("px", MANY, &[(REMOTE_ONLY, "maybe")]) } });
+    let before = with(json!([bad]));
+    assert_eq!(before.findings.len(), 1);
+    assert_eq!(with(json!([{ "name": "cache", "emptyDir": {} }, bad])).since(&before), Report::default());
+}

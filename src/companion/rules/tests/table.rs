@@ -166,6 +166,7 @@ pub(super) fn table() -> Vec<Row> {
                     ON_TEMPLATE,
                 ),
                 (with(portworx(&[]), "/parameters", map(&[(REMOTE_ONLY, 1)])), ON_CLASS),
+                (with(portworx(&[]), "/parameters", map(&[("sharedv4", true)])), "parameters[sharedv4]"),
                 (
                     with(namespace(&[]), "/metadata/labels", map(&[(OPT_OUT, true)])),
                     "metadata.labels[stork.libopenstorage.org/disable-admission-controller]",
@@ -330,7 +331,13 @@ pub(super) fn table() -> Vec<Row> {
         row(
             Rule::LocalOnlySeveral,
             &[(local(&["data", "logs"]), ON_TEMPLATE), (local(&["data", "kept"]), ON_TEMPLATE)],
-            &[local(&["data"]), local(&["kept", "kept"]), local(&["data", "shared"]), local(&["data", "other"])],
+            &[
+                local(&["data"]),
+                local(&["data", "data"]),
+                local(&["kept", "shared"]),
+                local(&["data", "shared"]),
+                local(&["data", "other"]),
+            ],
         ),
         row(
             Rule::DisabledShared,
@@ -366,6 +373,9 @@ pub(super) fn table() -> Vec<Row> {
                 portworx(&[("sharedv4", "true"), ("sharedv4_svc_type", "ClusterIP"), (REMOTE_ONLY, "true")]),
                 claim("px", MANY, &[(REMOTE_ONLY, "true")]),
                 claim("px", ONCE, &[(SKIP, "true")]),
+                claim("px", ONCE, &[(REMOTE_ONLY, "false"), (REMOTE, "true")]),
+                portworx(&[(REMOTE, "true")]),
+                portworx(&[("sharedv4_svc_type", "ClusterIP"), (REMOTE_ONLY, "true")]),
                 claim("px", ONCE, &[]),
             ],
         ),
@@ -425,7 +435,11 @@ pub(super) fn table() -> Vec<Row> {
         row(
             Rule::LocalOnlyDaemonSet,
             &[(workload("DaemonSet", &[(LOCAL_ONLY, "true")], &["data"]), ON_TEMPLATE)],
-            &[local(&["data"]), workload("DaemonSet", &[(LOCAL_ONLY, "false")], &["data"])],
+            &[
+                local(&["data"]),
+                workload("DaemonSet", &[(LOCAL_ONLY, "false")], &["data"]),
+                workload("DaemonSet", &[(LOCAL_ONLY, "true")], &["shared"]),
+            ],
         ),
         row(
             Rule::LocalOnlyAutoscaler,
