@@ -13,14 +13,22 @@ BENCH_PROFILE := dist
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
-
-# A scenario of `make torture`, by a part of its name.
-SCENARIO :=
+CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_CYCLONEDX := $(CACHE)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)
 
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
-.PHONY: help demo test torture bench bench-claims bench-waiters fuzz cluster chart format lint doc deny
+# $(call install,NAME,VERSION,TIME): a program of crates.io, in a folder of its own.
+install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
+  { echo '==> $(1), built once for all clones ($(3))' >&2; \
+    cargo install --locked --quiet --version $(2) --root $(CACHE)/$(1)-$(2) --target-dir $(CACHE)/$(1)-build $(1) && \
+    rm -rf $(CACHE)/$(1)-build; }
+
+# A scenario of `make torture`, by a part of its name.
+SCENARIO :=
+
+.PHONY: help demo test torture bench bench-claims bench-waiters fuzz cluster chart image image-check sbom format lint doc deny
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -53,10 +61,7 @@ bench-waiters: ## Measure what pods that wait for claims cost others (10 minutes
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example waiters
 
 fuzz: ## Fuzz review, manifest or annotation (a nightly Rust): make fuzz TARGET=review SECONDS=1200
-	@[ -x $(CARGO_FUZZ)/bin/cargo-fuzz ] || \
-	  { echo '==> cargo-fuzz, built once for all clones (2 minutes)'; \
-	    cargo install --locked --quiet --version $(CARGO_FUZZ_VERSION) --root $(CARGO_FUZZ) \
-	      --target-dir $(CACHE)/cargo-fuzz-build cargo-fuzz && rm -rf $(CACHE)/cargo-fuzz-build; }
+	@$(call install,cargo-fuzz,$(CARGO_FUZZ_VERSION),2 minutes)
 	@PATH=$(CARGO_FUZZ)/bin:$$PATH fuzz/run '$(TARGET)' $(SECONDS)
 
 cluster: ## Start a playground: a real control plane with colocate in it
@@ -67,20 +72,29 @@ cluster: ## Start a playground: a real control plane with colocate in it
 chart: ## Write what is generated of the chart: its table of values, and the program's defaults
 	@CHART_WRITE=1 cargo test --locked --quiet --test chart -- current >/dev/null
 
+image: ## Build the image, with buildah or docker (10 minutes; ARCH='amd64 arm64', REGISTRY=, IMAGE=, BUILDER=)
+	@image/build
+
+image-check: ## Build the image, and run what is in it in an empty root
+	@archive=$$(image/build) && image/check "$$archive"
+
+sbom: ## Write what the image is made of, as CycloneDX (ARCH=)
+	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
+	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH image/sbom
+
 format: ## Check that all code is formatted
 	@cargo fmt --check
 	@rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
 	@files=$$(gofmt -l tests/controlplane) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
 
-lint: ## Check with clippy, warnings as errors
+lint: ## Check with clippy, warnings as errors, and scripts with shellcheck where it is
 	@cargo clippy --locked --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then git grep -lE '^#!.*bash$$' | xargs shellcheck --severity=warning -x; \
+	  else echo 'shellcheck is not there: the scripts were not checked'; fi
 
 doc: ## Check that the documentation builds without a warning
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 
 deny: ## Check licences, banned crates and sources of the dependencies
-	@[ -x $(CARGO_DENY)/bin/cargo-deny ] || \
-	  { echo '==> cargo-deny, built once for all clones (5 minutes)'; \
-	    cargo install --locked --quiet --version $(CARGO_DENY_VERSION) --root $(CARGO_DENY) \
-	      --target-dir $(CACHE)/cargo-deny-build cargo-deny && rm -rf $(CACHE)/cargo-deny-build; }
+	@$(call install,cargo-deny,$(CARGO_DENY_VERSION),5 minutes)
 	@$(CARGO_DENY)/bin/cargo-deny --all-features check bans licenses sources

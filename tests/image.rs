@@ -1,0 +1,266 @@
+//! The image: what its Dockerfile says of it, and that `image/build` asks the right things of cargo and of who builds images. Both are
+//! played here: no image is built.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What `image/build` needs of any machine.
+const TOOLS: [&str; 13] =
+    ["basename", "bash", "dirname", "env", "git", "install", "mkdir", "realpath", "rm", "sed", "stat", "touch", "tr"];
+
+/// A machine of architecture amd64, where these programs do as they should and note how they were called.
+const UNAME: &str = "echo x86_64";
+const RUSTC: &str = r#"echo "$MACHINE""#;
+const CARGO: &str = r#"
+echo "cargo $* flags:${CARGO_ENCODED_RUSTFLAGS//$'\x1f'/ } linker:${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER:-}" >>"$MACHINE/calls"
+for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do
+  install -D -m 0755 "$MACHINE/program" "$CARGO_TARGET_DIR/$target/dist/colocate"
+done"#;
+const BUILDAH: &str = r#"
+echo "buildah $*" >>"$MACHINE/calls"
+case $1 in
+push) archive=${4#docker-archive:} ;;
+manifest) [[ $2 == push ]] && archive=${6#oci-archive:} ;;
+esac
+[[ -z ${archive:-} ]] || echo image >"${archive%%:*}""#;
+const DOCKER: &str = r#"
+echo "docker $*" >>"$MACHINE/calls"
+[[ $1 != save ]] || echo image >"$3""#;
+const GCC: &str = "exit 1";
+const READELF: &str = "echo LOAD";
+
+struct Machine {
+    folder: TempDir,
+}
+
+impl Machine {
+    /// One that can build for amd64, with buildah.
+    fn new() -> Self {
+        let machine = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(machine.path("bin")).unwrap();
+        for tool in TOOLS {
+            let found =
+                ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool)).into_iter().find(|path| path.exists());
+            symlink(found.unwrap_or_else(|| panic!("{tool} is not there")), machine.path("bin").join(tool)).unwrap();
+        }
+        machine
+            .with("uname", UNAME)
+            .with("rustc", RUSTC)
+            .with("cargo", CARGO)
+            .with("buildah", BUILDAH)
+            .with("readelf", READELF)
+            .program(&format!("echo colocate {VERSION}"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn with(self, name: &str, script: &str) -> Self {
+        let path = self.path("bin").join(name);
+        let _ = fs::remove_file(&path);
+        write_script(&path, script);
+        self
+    }
+
+    fn without(self, name: &str) -> Self {
+        fs::remove_file(self.path("bin").join(name)).unwrap();
+        self
+    }
+
+    /// With this script as what cargo compiles.
+    fn program(self, script: &str) -> Self {
+        write_script(&self.path("program"), script);
+        self
+    }
+
+    /// Runs `image/build`; the archive and the calls, or what is said if it fails.
+    fn build(&self, variables: &[(&str, &str)]) -> Result<(String, String), String> {
+        let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("image/build"))
+            .env_clear()
+            .env("PATH", self.path("bin"))
+            .env("MACHINE", self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("CARGO_TARGET_DIR", self.path("target"))
+            .env("SOURCE_DATE_EPOCH", "1700000000")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if !output.status.success() {
+            return Err(text(output.stderr));
+        }
+        let archive = text(output.stdout).trim_end().to_owned();
+        assert!(Path::new(&archive).is_file(), "there is no archive `{archive}`");
+        Ok((archive, fs::read_to_string(self.path("calls")).unwrap()))
+    }
+}
+
+fn write_script(path: &Path, script: &str) {
+    fs::write(path, format!("#!/usr/bin/env bash\n{script}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn dockerfile() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap()
+}
+
+/// What follows each of this instruction in the Dockerfile.
+fn instructions<'a>(dockerfile: &'a str, name: &str) -> Vec<&'a str> {
+    dockerfile.lines().filter_map(|line| line.strip_prefix(name)).map(str::trim).collect()
+}
+
+#[test]
+fn the_dockerfile_is_of_one_program_and_a_user_that_is_a_number() {
+    let dockerfile = dockerfile();
+    assert_eq!(instructions(&dockerfile, "FROM "), ["scratch"]);
+    assert_eq!(instructions(&dockerfile, "COPY "), ["${TARGETARCH}/colocate /colocate"]);
+    assert_eq!(instructions(&dockerfile, "ENTRYPOINT "), [r#"["/colocate"]"#]);
+    for instruction in ["ADD ", "RUN ", "ENV "] {
+        assert!(instructions(&dockerfile, instruction).is_empty(), "{instruction}");
+    }
+    let [user] = instructions(&dockerfile, "USER ")[..] else { panic!("there is not one user") };
+    let ids: Vec<u32> = user.split(':').map(|id| id.parse().unwrap()).collect();
+    assert!(ids.len() == 2 && ids.iter().all(|id| *id >= 1000), "{user}");
+}
+
+#[test]
+fn the_labels_are_what_cargo_toml_says() {
+    let dockerfile = dockerfile();
+    let label = |name: &str| {
+        let found = dockerfile.split(&format!("org.opencontainers.image.{name}=\"")).nth(1);
+        found.unwrap_or_else(|| panic!("there is no label {name}")).split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(label("title"), env!("CARGO_PKG_NAME"));
+    assert_eq!(label("description"), env!("CARGO_PKG_DESCRIPTION"));
+    assert_eq!(label("licenses"), env!("CARGO_PKG_LICENSE"));
+    assert_eq!((label("version"), label("revision")), ("${VERSION}".to_owned(), "${REVISION}".to_owned()));
+}
+
+#[test]
+fn the_ports_are_those_of_serve() {
+    let output = Command::new(env!("CARGO_BIN_EXE_colocate")).args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let ports: Vec<_> = help.split("[default: 0.0.0.0:").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
+    assert_eq!(instructions(&dockerfile(), "EXPOSE "), [ports.join(" ")]);
+}
+
+#[test]
+fn it_is_compiled_static_with_no_path_of_the_machine_and_named_for_the_version() {
+    let machine = Machine::new();
+    let (archive, calls) = machine.build(&[]).unwrap();
+    assert!(archive.ends_with(&format!("/target/image/colocate-{VERSION}-amd64.tar")), "{archive}");
+
+    // What had the name before goes first.
+    let [cargo, _, build, push] = calls.lines().collect::<Vec<_>>()[..] else { panic!("{calls}") };
+    assert!(
+        cargo.starts_with("cargo build --locked --profile dist --target x86_64-unknown-linux-gnu --bin colocate "),
+        "{cargo}"
+    );
+    assert!(cargo.contains("-C target-feature=+crt-static "), "{cargo}");
+    for (path, name) in [(".cargo", "/cargo"), ("target", "/target")] {
+        let flag = format!("--remap-path-prefix {}={name}", machine.path(path).display());
+        assert!(cargo.contains(&flag), "no {flag} in {cargo}");
+    }
+    assert!(cargo.contains(&format!("{}=/colocate", env!("CARGO_MANIFEST_DIR"))), "{cargo}");
+
+    for part in [
+        " --timestamp 1700000000 ",
+        " --platform linux/amd64 ",
+        " --identity-label=false ",
+        &format!(" --build-arg VERSION={VERSION} "),
+        &format!(" --tag colocate:{VERSION} "),
+    ] {
+        assert!(build.contains(part), "no{part}in {build}");
+    }
+    assert_eq!(push, format!("buildah push --quiet colocate:{VERSION} docker-archive:{archive}:colocate:{VERSION}"));
+
+    let program = machine.path("target/image/context/amd64/colocate");
+    let changed = fs::metadata(program).unwrap().modified().unwrap();
+    assert_eq!(changed.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), 1_700_000_000);
+}
+
+#[test]
+fn a_registry_comes_before_the_name_and_a_name_is_taken_as_it_is() {
+    for (variable, value, name) in [
+        ("REGISTRY", "registry.example.com/team", format!("registry.example.com/team/colocate:{VERSION}")),
+        ("IMAGE", "other:1", "other:1".to_owned()),
+    ] {
+        let (_, calls) = Machine::new().build(&[(variable, value)]).unwrap();
+        assert!(calls.contains(&format!("--tag {name} ")), "{calls}");
+    }
+}
+
+#[test]
+fn two_architectures_make_one_list() {
+    let machine = Machine::new().with("aarch64-linux-gnu-gcc", GCC);
+    let (archive, calls) = machine.build(&[("ARCH", "amd64 arm64")]).unwrap();
+    assert!(archive.ends_with(&format!("/colocate-{VERSION}-amd64-arm64.tar")), "{archive}");
+    for part in [
+        "--target aarch64-unknown-linux-gnu --bin colocate ",
+        "linker:aarch64-linux-gnu-gcc",
+        "--platform linux/amd64,linux/arm64 ",
+        &format!("--manifest colocate:{VERSION} "),
+        &format!("oci-archive:{archive}:colocate:{VERSION}"),
+    ] {
+        assert!(calls.contains(part), "no `{part}` in {calls}");
+    }
+    for arch in ["amd64", "arm64"] {
+        assert!(machine.path("target/image/context").join(arch).join("colocate").exists());
+    }
+}
+
+#[test]
+fn docker_builds_it_where_buildah_is_not() {
+    let machine = Machine::new().without("buildah").with("docker", DOCKER);
+    let (archive, calls) = machine.build(&[]).unwrap();
+    assert!(calls.contains(&format!("--tag colocate:{VERSION} --load ")), "{calls}");
+    assert!(calls.contains(&format!("docker save --output {archive} colocate:{VERSION}")), "{calls}");
+}
+
+#[test]
+fn what_is_missing_is_named_with_how_to_get_it() {
+    for (machine, arch, said) in [
+        (Machine::new().without("buildah"), "amd64", "apt-get install buildah"),
+        (Machine::new().without("cargo"), "amd64", "https://rustup.rs"),
+        (Machine::new().with("rustc", "echo /none"), "arm64", "rustup target add aarch64-unknown-linux-gnu"),
+        (Machine::new(), "arm64", "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
+        (
+            Machine::new().with("uname", "echo aarch64"),
+            "amd64",
+            "apt-get install gcc-x86-64-linux-gnu libc6-dev-amd64-cross",
+        ),
+        (Machine::new().without("buildah").with("docker", "exit 1"), "amd64", "apt-get install docker-buildx"),
+        (Machine::new(), "riscv64", "ARCH is amd64, arm64 or both ('amd64 arm64'), and not `riscv64`"),
+    ] {
+        let error = machine.build(&[("ARCH", arch)]).unwrap_err();
+        assert!(error.contains(said), "{said} was not said, but: {error}");
+        assert!(!machine.path("target").exists(), "it went on, after: {error}");
+    }
+}
+
+#[test]
+fn no_image_is_made_of_a_program_that_does_not_fit() {
+    for (machine, said) in [
+        (Machine::new().with("readelf", "echo INTERP"), "is not static"),
+        (Machine::new().program("echo colocate 0.0.0"), &*format!("is not version {VERSION}")),
+        (
+            Machine::new().program(&format!("echo colocate {VERSION}; exit\n{}", " ".repeat(12_000_000))),
+            "more than 12000000",
+        ),
+        (Machine::new().with("cargo", "exit 1"), ""),
+    ] {
+        let error = machine.build(&[]).unwrap_err();
+        assert!(error.contains(said), "{said} was not said, but: {error}");
+        let calls = fs::read_to_string(machine.path("calls")).unwrap_or_default();
+        assert!(!calls.contains("buildah"), "{calls}");
+    }
+}
