@@ -26,6 +26,9 @@ const CLIENTS: usize = 16;
 /// For how long a client leaves an API server alone that created nothing: it needs the machine to start.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether the machine leaves this process any time.
+const TICK: Duration = Duration::from_millis(20);
+
 /// Who creates pods in a namespace.
 pub(crate) struct Clients {
     namespace: String,
@@ -77,7 +80,8 @@ impl Clients {
         let sheet = Sheet { record: Mutex::new(Record::begin()), grew: Condvar::new() };
         let (sheet, end) = (Arc::new(sheet), CancellationToken::new());
         let create = |_| background().spawn(self.clone().create(sheet.clone(), end.clone()));
-        let clients = (0..CLIENTS).map(create).collect();
+        let mut clients: Vec<_> = (0..CLIENTS).map(create).collect();
+        clients.push(background().spawn(tick(sheet.clone(), end.clone())));
         Load { sheet, end, clients }
     }
 
@@ -112,6 +116,15 @@ impl Clients {
             // One that is not there was not created, and one that stays for that the API server is away costs nothing.
             let _ = self.api.try_delete(&format!("{}/{name}", pair::pods(&self.namespace))).await;
         }
+    }
+}
+
+/// Notes how late a timer is.
+async fn tick(sheet: Arc<Sheet>, end: CancellationToken) {
+    while !end.is_cancelled() {
+        let begun = Instant::now();
+        tokio::time::sleep(TICK).await;
+        sheet.enter(|record| record.was_late(begun.elapsed().saturating_sub(TICK)));
     }
 }
 

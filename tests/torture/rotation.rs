@@ -1,9 +1,10 @@
-//! Rotations of the CA, one every 10 s: of colocate's own, and of one in files.
+//! Rotations of the CA, one after the other: of colocate's own, and of one in files.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use colocate::tls::{Authority, Leaf, Name, Validity};
+use colocate::duration::GoDuration;
+use colocate::tls::{Authority, Leaf, Lifetimes, Name, Validity};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::harness::{ControlPlane, Files, Mount, Namespace};
@@ -13,24 +14,25 @@ use crate::replicas::Replicas;
 use crate::size::Size;
 use crate::stage;
 
-/// The next CA is published when two thirds of a life have passed. All else is as long as it may be beside that.
-const LIFETIMES: &str = "lifetimes: {ca: 15s, leaf: 3s, settle: 1800ms}";
+/// How late the observer hears of a change, as a part of the time for which a configuration has carried a CA before something
+/// comes from it: later than any API server here, and sooner than it may.
+const LAG: u32 = 2;
 
-/// How long a live configuration has carried a CA before something is served that comes from it.
+/// How long the files' CA is in the live configuration before something is served that comes from it.
 const SETTLE: Duration = Duration::from_millis(1800);
-
-/// How late an observer hears of a change: later than any API server here, and sooner than it may.
-const LAG: Duration = Duration::from_millis(900);
 
 #[test]
 fn rotations_of_the_own_ca_lose_nothing() {
     let (size, control_plane) = (Size::wished(), ControlPlane::shared());
     let namespace = Namespace::new("torture-rotation");
     let _stage = stage();
-    let replicas = Replicas::start(control_plane, &namespace, LIFETIMES, None, size.grace);
+    let Lifetimes { ca, leaf, settle } = size.lifetimes;
+    let [ca, leaf, settle] = [ca, leaf, settle].map(|life| GoDuration(life.unsigned_abs()));
+    let lifetimes = format!("lifetimes: {{ca: {ca}, leaf: {leaf}, settle: {settle}}}");
+    let replicas = Replicas::start(control_plane, &namespace, &lifetimes, None, size.grace);
     let clients = Arc::new(Clients::new(control_plane, &namespace));
     clients.wait_until_decided();
-    let observer = Observer::start(&replicas, LAG);
+    let observer = Observer::start(&replicas, settle.0 / LAG);
 
     let load = clients.start();
     for rotation in 1..=size.rotations {
@@ -56,7 +58,7 @@ fn rotations_of_files_lose_nothing() {
     let replicas = Replicas::start(control_plane, &namespace, "", folder, size.grace);
     let clients = Arc::new(Clients::new(control_plane, &namespace));
     clients.wait_until_decided();
-    let observer = Observer::start(&replicas, LAG);
+    let observer = Observer::start(&replicas, SETTLE / LAG);
 
     let load = clients.start();
     for rotation in 1..=size.file_rotations {

@@ -21,6 +21,8 @@ pub(crate) struct Record {
     schedulers: BTreeMap<String, usize>,
     failures: Vec<Failure>,
     misplaced: Vec<Misplaced>,
+    /// How late a timer of this process was, at the most.
+    late: Duration,
 }
 
 /// A pod that was not created.
@@ -99,6 +101,7 @@ impl Record {
             schedulers: BTreeMap::new(),
             failures: Vec::new(),
             misplaced: Vec::new(),
+            late: Duration::ZERO,
         }
     }
 
@@ -115,6 +118,11 @@ impl Record {
             }
             Err(cause) => self.failures.push(Failure { began, ended, cause }),
         }
+    }
+
+    /// A timer was late.
+    pub(super) fn was_late(&mut self, late: Duration) {
+        self.late = self.late.max(late);
     }
 
     pub(super) fn end(&mut self) {
@@ -145,7 +153,12 @@ impl Record {
     pub(crate) fn assert_nothing_failed_but(&self, explained: impl Fn(&Failure) -> bool) {
         let unexplained: Vec<_> = self.failures.iter().filter(|failure| !explained(failure)).collect();
         let first: Vec<_> = unexplained.iter().take(5).map(|failure| failure.cause.to_string()).collect();
-        assert!(unexplained.is_empty(), "{} pods were not created: {first:#?}", unexplained.len());
+        assert!(
+            unexplained.is_empty(),
+            "{} pods were not created: {first:#?}\n(on a machine that left this process alone for up to {} ms)",
+            unexplained.len(),
+            self.late.as_millis()
+        );
         assert!(self.misplaced.is_empty(), "{:#?}", self.misplaced);
         assert!(self.schedulers.contains_key("stork") && self.schedulers.len() == 2, "{:?}", self.schedulers);
     }
