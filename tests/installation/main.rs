@@ -8,6 +8,7 @@
 #[path = "../harness/harness.rs"]
 mod harness;
 
+mod conditions;
 mod hook;
 mod leaving;
 mod life;
