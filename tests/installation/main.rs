@@ -13,5 +13,6 @@ mod hook;
 mod leaving;
 mod life;
 mod reach;
+mod rights;
 mod stream;
 mod strict;
