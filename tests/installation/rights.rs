@@ -2,10 +2,13 @@
 //! them.
 
 use std::collections::BTreeSet;
+use std::sync::Once;
+use std::time::Instant;
 
-use serde_json::Value;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 
-use crate::harness::{AuditLog, ControlPlane, Namespace, PORTWORX_CLASS, Release, pair, volume};
+use crate::harness::{AuditLog, ControlPlane, Namespace, PATIENCE, PORTWORX_CLASS, Release, fixture, pair, volume};
 
 /// One verb on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +46,11 @@ fn check(name: &str, config: &str) {
     let control_plane = ControlPlane::shared();
     let release = Release::prepare(control_plane, name);
     let apps = Namespace::new(&format!("{name}-apps"));
+    static STRATEGIES: Once = Once::new();
+    STRATEGIES.call_once(|| {
+        apps.kubectl().feed("create -f -", &fixture("portworx/volumeplacementstrategies-crd.yaml"));
+        apps.run("wait --for=condition=Established crd/volumeplacementstrategies.portworx.io --timeout=60s");
+    });
     release.install(&format!("config: {{{config}}}\nwebhook: {{namespaces: {{include: [{name}-apps]}}}}"));
     release.wait_until_called(apps.name());
 
@@ -56,6 +64,23 @@ fn check(name: &str, config: &str) {
     apps.run("wait --for=jsonpath={.status.phase}=Bound pvc/bound --timeout=60s");
     apps.apply(&pair::pod("bound").to_string());
     assert_eq!(apps.get("pod/bound").scheduler(), "stork");
+    // What a class names is looked for.
+    let class = json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name},
+        "provisioner": "pxd.portworx.com",
+        "parameters": {"placement_strategy": "togther"},
+    });
+    let began = Instant::now();
+    loop {
+        let told = apps.kubectl().feed("create --dry-run=server -f -", &class.to_string()).stderr;
+        if told.contains("there is no VolumePlacementStrategy `togther`") {
+            break;
+        }
+        // An API server is not done with a new kind when it says so: "storage is (re)initializing".
+        assert!(began.elapsed() < PATIENCE, "{told}");
+    }
     assert!(release.test().succeeded);
 
     for (account, part) in [(release.full_name(), "colocate"), (format!("{}-test", release.full_name()), "the test")] {
@@ -117,7 +142,6 @@ fn texts(array: &Value) -> Vec<String> {
 }
 
 fn documents(manifest: &str) -> Vec<Value> {
-    use serde::Deserialize as _;
     let documents = yaml_serde::Deserializer::from_str(manifest).map(Value::deserialize);
     documents.map(|document| document.expect("Helm writes YAML")).collect()
 }
