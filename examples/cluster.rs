@@ -77,7 +77,7 @@ Ctrl-C ends everything. Until then, this is what colocate decides:
 /// Prints what a line of colocate's log tells of a decision, if it does.
 fn show(line: &str) {
     let Some(decided) = Decided::parse(line).filter(|decided| !decided.is_probe()) else { return };
-    let Decided { reason, operation, kind, namespace, name, scheduler, claims } = decided;
+    let Decided { reason, operation, kind, namespace, name, scheduler, claims, .. } = decided;
     let scheduler = scheduler.map(|scheduler| format!(" ({scheduler})")).unwrap_or_default();
     let claims = if claims.is_empty() { claims } else { format!("; {claims}") };
     println!("{operation} {kind} {namespace}/{name}: {reason}{scheduler}{claims}");

@@ -49,7 +49,6 @@ fn these_by_default_and_no_others() {
         "*:admissionregistration.k8s.io/mutatingwebhookconfigurations:zz-colocate patch",
         "*:admissionregistration.k8s.io/mutatingwebhookconfigurations:zz-colocate watch",
         "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate get",
-        "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate patch",
         "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate watch",
         "*:coordination.k8s.io/leases:stork-scheduler get",
         "*:storage.k8s.io/storageclasses:* list",
@@ -63,7 +62,8 @@ fn these_by_default_and_no_others() {
 #[test]
 fn each_only_where_its_feature_is_on() {
     let (added, lost) = more("config: {validation: {mode: off}}", "config: {validation: {mode: warn}}");
-    assert_eq!(added, ["*:portworx.io/volumeplacementstrategies:* list"]);
+    let patch = "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate patch";
+    assert_eq!(added, [patch, "*:portworx.io/volumeplacementstrategies:* list"]);
     assert_eq!(lost, [""; 0]);
 
     let (added, lost) = more("", "config: {namespaces: [team-a]}");

@@ -85,6 +85,12 @@ impl Api {
         self.attempt(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
     }
 
+    /// Replaces the object at that path.
+    pub(crate) async fn replace(&self, path: &str, object: &Value) -> Reply {
+        let request = Request::put(path).header(CONTENT_TYPE, "application/json");
+        self.ask(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
+    }
+
     /// Merges a patch into the object at that path.
     pub(crate) async fn merge(&self, path: &str, change: &Value) -> Reply {
         let request = Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");

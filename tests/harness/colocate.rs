@@ -37,6 +37,9 @@ pub(crate) struct Decided {
     pub(crate) kind: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
+    /// Whether nothing is kept.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
     /// What was set, or would have been.
     #[serde(default)]
     pub(crate) scheduler: Option<String>,

@@ -8,9 +8,11 @@
 #[path = "../harness/harness.rs"]
 mod harness;
 
+mod conditions;
 mod hook;
 mod leaving;
 mod life;
 mod reach;
+mod rights;
 mod stream;
 mod strict;
