@@ -104,7 +104,7 @@ impl Change {
     }
 
     /// The object as it is to be.
-    pub(crate) fn new(&self, kind: Kind, stored: &Value) -> Value {
+    pub(crate) fn changed(&self, kind: Kind, stored: &Value) -> Value {
         let mut new = stored.clone();
         (self.object)(&mut new);
         (self.template)(new.pointer_mut(kind.pointer()).expect("it has a template"));

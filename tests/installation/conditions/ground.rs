@@ -78,9 +78,10 @@ impl Ground {
         let all = self.changes.iter().cloned().chain(self.shapes()).chain(self.odd());
         let send = async |asked: Asked| {
             let path = format!("{}?dryRun=All", asked.path);
-            let reply = match asked.is_update {
-                true => self.api.replace(&path, &asked.object).await,
-                false => self.api.create(&path, &asked.object).await,
+            let reply = if asked.is_update {
+                self.api.replace(&path, &asked.object).await
+            } else {
+                self.api.create(&path, &asked.object).await
             };
             (asked, reply)
         };
@@ -177,7 +178,7 @@ impl Ground {
         assert!(reply.status.is_success(), "{}: {reply:?}", old.name);
         let stored = reply.object.0;
         let object = match next {
-            Next::Change(change, kind) => change.new(kind, &stored),
+            Next::Change(change, kind) => change.changed(kind, &stored),
             Next::Content(mut content) => {
                 for key in ["apiVersion", "kind", "metadata"] {
                     content[key] = stored[key].clone();
