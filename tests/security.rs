@@ -53,19 +53,23 @@ fn every_flag_and_value_that_is_named_exists() {
     let flags: BTreeSet<_> = flags.collect();
     assert!(flags.len() > 5 && flags.is_subset(&known), "there is no {:?}", flags.difference(&known));
 
+    // A key that both have is the configuration's.
     let config = Config::default().to_yaml().expect("it can be printed");
-    let config: Value = serde_saphyr::from_str(&config).expect("what is printed can be read");
-    let values: Vec<_> = quoted().filter(|text| is_value(text, &config)).collect();
-    assert!(values.len() > 5, "only {values:?} are named");
-    for value in values {
-        assert!(config.pointer(&format!("/{}", value.replace('.', "/"))).is_some(), "there is no {value}");
+    let chart = fs::read_to_string(root().join("charts/colocate/values.yaml")).expect("there is a chart");
+    let [config, chart] = [config, chart].map(|text| serde_saphyr::from_str::<Value>(&text).expect("it is YAML"));
+    let mut named = [0, 0];
+    for text in quoted() {
+        let path = text.split(':').next().unwrap_or_default();
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        let is_path = rest.chars().all(|c| c.is_ascii_alphabetic() || c == '.');
+        let Some(place) = [&config, &chart].iter().position(|values| is_path && values.get(first).is_some()) else {
+            continue;
+        };
+        let pointer = format!("/{}", path.replace('.', "/"));
+        assert!([&config, &chart][place].pointer(&pointer).is_some(), "there is no {path}");
+        named[place] += 1;
     }
-}
-
-/// Whether it is a key of the configuration, or one below it.
-fn is_value(text: &str, config: &Value) -> bool {
-    let (first, rest) = text.split_once('.').unwrap_or((text, ""));
-    config.get(first).is_some() && rest.chars().all(|c| c.is_ascii_alphabetic() || c == '.')
+    assert!(named[0] > 8 && named[1] > 5, "values of the configuration and of the chart: {named:?}");
 }
 
 /// The resources of Kubernetes, by the names that they have in paths.
