@@ -5,6 +5,7 @@ mod arrival;
 mod bundle;
 mod bundle_watch;
 mod ca_secret;
+mod dry_run;
 mod freshness;
 mod gets;
 mod kind;
@@ -41,6 +42,7 @@ use watch::Watch;
 
 pub(crate) use arrival::Sought;
 pub use arrival::{Found, Question};
+pub use dry_run::{ApiServer, DryRun, DryRunError, Outcome};
 pub use request::Unanswered;
 pub use snapshot::{Refused, Snapshot, SnapshotError};
 pub use trust::{Managed, Mounted, Source as TrustSource};

@@ -16,9 +16,9 @@
 //! | [`cli`] | a file a command: wiring and printing only | all of it |
 //! | [`admin`] | probes and metrics, on a plain port | `server`'s connections, `readiness`, `metrics` |
 //! | [`server`] | HTTP over TLS: listener, routes, one review from bytes to bytes | `claims`, `presence`, `companion`, `engine`, `duration`, `tls` (whose certificate may ask), and what a process needs |
-//! | [`probe`] | the other end of the wire: sends one review, or as many as are answered; or asks an API server whether it asks colocate | `engine`, `duration` |
+//! | [`probe`] | the other end of the wire: sends one review, or as many as are answered | `engine`, `duration` |
 //! | [`claims`] | the cluster's or the files', behind one question | `cluster`, `manifest`, `companion`, `engine`, `metrics` |
-//! | [`cluster`] | claims, classes and volumes as a cluster has them: watched or asked for, with the wait for a claim on its way; whether its schedulers are there; and trust, kept in a Secret and in the webhook configurations | `config`, `presence`, `companion`, `engine`, `storage`, `tls`, `readiness`, `tasks`, `metrics`, `duration` |
+//! | [`cluster`] | claims, classes and volumes as a cluster has them: watched or asked for, with the wait for a claim on its way; whether its schedulers are there; trust, kept in a Secret and in the webhook configurations; and whether an API server asks colocate at all | `config`, `presence`, `companion`, `engine`, `storage`, `tls`, `readiness`, `tasks`, `metrics`, `duration` |
 //! | [`manifest`] | files: documents with the place of every byte, the one edit, where a finding is, and what they say of claims | `companion`, `engine`, `storage` |
 //! | `storage` | Kubernetes' storage objects, reduced to what ownership depends on | `engine` |
 //! | [`config`] | the configuration file, and the only home of defaults | `presence`, `companion`, `engine`, `tls`, `duration` |

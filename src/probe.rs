@@ -2,10 +2,9 @@
 //!
 //! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`]; a
 //! [`Connection`] asks as often as it lives; a [`Verdict`] is what an [`Answer`] says, or why the API server would not
-//! accept it. A [`Load`] asks as fast as the answers come. A [`DryRun`] asks an API server instead, whether it asks colocate.
+//! accept it. A [`Load`] asks as fast as the answers come.
 
 mod connection;
-mod dry_run;
 mod error;
 mod load;
 mod target;
@@ -24,7 +23,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use connection::Connection;
-pub use dry_run::{DryRun, DryRunError, Outcome};
 pub use error::{Error, Stage};
 pub use load::{Load, LoadError, Timings};
 pub use rustls::ProtocolVersion;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use self::api_server::ApiServer;
+use self::api_server::Asked;
 use self::question::Question;
 use self::report::Report;
 use crate::cli::Usage;
@@ -47,7 +47,7 @@ pub(super) struct Probe {
     timeout: Duration,
 
     #[command(flatten)]
-    api_server: ApiServer,
+    api_server: Asked,
 }
 
 impl Probe {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::report::Report;
+use crate::cluster::{ApiServer, DryRun};
 use crate::config::Config;
 use crate::duration::GoDuration;
 use crate::engine::{Mode, Templates};
-use crate::probe::DryRun;
 use crate::storage::is_object_name;
 
 /// What is asked of the API server.
 #[derive(Debug, clap::Args)]
 #[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
-pub(super) struct ApiServer {
+pub(super) struct Asked {
     /// Ask the API server of the cluster instead, whether it asks colocate: create a Deployment with a volume of the first
     /// driver, as a dry run, and fail unless it comes back with the driver's scheduler
     #[arg(long)]
@@ -31,7 +31,7 @@ pub(super) struct ApiServer {
     config: Option<PathBuf>,
 }
 
-impl ApiServer {
+impl Asked {
     /// Whether it is to be asked.
     pub(super) fn is_meant(&self) -> bool {
         self.apiserver
@@ -39,16 +39,13 @@ impl ApiServer {
 
     /// Asks the API server that kubectl would talk to, or that of the cluster that this pod runs in.
     pub(super) async fn show(self, out: &mut impl Write, report: Report, timeout: Duration) -> anyhow::Result<()> {
-        let mut config = kube::Config::infer().await.context("no cluster is configured")?;
-        // A person who is told at once can do something about it.
-        config.default_retry = false;
-        let client = kube::Client::try_from(config).context("no client can be made for the cluster")?;
-        self.ask(&client, out, report, timeout).await
+        let api_server = ApiServer::infer().await?;
+        self.ask(&api_server, out, report, timeout).await
     }
 
     async fn ask(
         self,
-        client: &kube::Client,
+        api_server: &ApiServer,
         out: &mut impl Write,
         report: Report,
         timeout: Duration,
@@ -58,7 +55,7 @@ impl ApiServer {
         let dry_run = first_driver(&config)?;
 
         out.write_all(report.dry_run(&dry_run, namespace).as_bytes())?;
-        let asked = tokio::time::timeout(timeout, dry_run.ask(client, namespace)).await;
+        let asked = tokio::time::timeout(timeout, dry_run.ask(api_server, namespace)).await;
         let late = |_| anyhow!("the API server gave no answer within {}", GoDuration(timeout));
         let outcome = asked.map_err(late)??;
         out.write_all(report.outcome(&dry_run, &outcome).as_bytes())?;
@@ -133,7 +130,7 @@ mod tests {
     /// What is shown, and the error, where the API server's Deployment has this scheduler.
     async fn shown(config: &str, scheduler: &str) -> (String, Option<String>) {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        let client = kube::Client::new(service, "default");
+        let api_server = ApiServer::new(kube::Client::new(service, "default"));
         let created = json!({"spec": {"template": {"spec": {"schedulerName": scheduler}}}});
         let server = async {
             let Some((_, respond)) = handle.next_request().await else { return };
@@ -143,12 +140,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
         fs::write(&file, config).unwrap();
-        let asked = ApiServer { apiserver: true, namespace: Some("team-a".to_owned()), config: Some(file) };
+        let asked = Asked { apiserver: true, namespace: Some("team-a".to_owned()), config: Some(file) };
         let mut text = Vec::new();
         let ask = async {
-            let asked = asked.ask(&client, &mut text, Report::new(Paint::PLAIN), Duration::from_mins(1)).await;
+            let asked = asked.ask(&api_server, &mut text, Report::new(Paint::PLAIN), Duration::from_mins(1)).await;
             // The server waits for no request that never comes.
-            drop(client);
+            drop(api_server);
             asked
         };
         let ((), result) = tokio::join!(server, ask);

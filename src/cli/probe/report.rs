@@ -10,8 +10,9 @@ use similar::{ChangeTag, TextDiff};
 
 use super::question::Question;
 use crate::cli::paint::Paint;
+use crate::cluster::{DryRun, Outcome};
 use crate::engine::Reason;
-use crate::probe::{Answer, DryRun, Outcome, ProtocolVersion, Target, Verdict, printable};
+use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
 
 const WIDTH: usize = 80;
 /// The column at which what is said begins, behind what it is about.

@@ -6,13 +6,36 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt as _;
 use hyper::header::{CONTENT_TYPE, HeaderMap, WARNING};
 use hyper::{Request, StatusCode};
+use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::engine::Driver;
+use crate::engine::{Driver, one_line};
 
 /// The longest name of a CSI driver that an API server takes.
 const LONGEST_CSI_NAME: usize = 63;
+
+/// The API server that a person asks, or a pod.
+pub struct ApiServer(Client);
+
+impl ApiServer {
+    /// That of the cluster that kubectl would talk to, or else of the one that this pod runs in.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn infer() -> Result<Self, DryRunError> {
+        let refused = |error: &dyn std::error::Error| DryRunError::NotConfigured(one_line(&error.to_string(), 512));
+        let mut config = kube::Config::infer().await.map_err(|error| refused(&error))?;
+        // Whoever is told at once can do something about it.
+        config.default_retry = false;
+        Ok(Self(Client::try_from(config).map_err(|error| refused(&error))?))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(client: Client) -> Self {
+        Self(client)
+    }
+}
 
 /// A Deployment whose pods mount a volume of one driver, so that they are given its scheduler. Nothing of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +62,9 @@ pub struct Outcome {
 /// Why no Deployment came back.
 #[derive(Debug, thiserror::Error)]
 pub enum DryRunError {
+    /// No kubeconfig, or one that cannot be used.
+    #[error("no cluster can be asked: {0}")]
+    NotConfigured(String),
     /// No answer.
     #[error("the API server does not answer")]
     Unanswered(#[source] kube::Error),
@@ -70,13 +96,13 @@ impl DryRun {
     ///
     /// # Errors
     /// No answer, or none with a Deployment.
-    pub async fn ask(&self, client: &kube::Client, namespace: &str) -> Result<Outcome, DryRunError> {
+    pub async fn ask(&self, api_server: &ApiServer, namespace: &str) -> Result<Outcome, DryRunError> {
         let begun = Instant::now();
         let request = Request::post(format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All"))
             .header(CONTENT_TYPE, "application/json")
             .body(self.deployment().to_string().into_bytes().into())
             .map_err(|error| DryRunError::Unanswered(kube::Error::HttpError(error)))?;
-        let (head, body) = client.send(request).await.map_err(DryRunError::Unanswered)?.into_parts();
+        let (head, body) = api_server.0.send(request).await.map_err(DryRunError::Unanswered)?.into_parts();
         let body = body.collect().await.map_err(DryRunError::Broken)?.to_bytes();
         if !head.status.is_success() {
             return Err(DryRunError::Refused { code: head.status, message: message(&body) });
@@ -188,7 +214,7 @@ mod tests {
     /// What comes of an API server's answer; what it was asked goes to `asked`.
     async fn outcome(answer: Response<Vec<u8>>, asked: impl FnOnce(&str, Value)) -> Result<Outcome, DryRunError> {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        let client = kube::Client::new(service, "default");
+        let api_server = ApiServer::new(Client::new(service, "default"));
         let dry_run = DryRun::of(&Driver::portworx()).unwrap();
         let server = async {
             let (request, respond) = handle.next_request().await.unwrap();
@@ -197,7 +223,7 @@ mod tests {
             asked(&format!("{} {}", head.method, head.uri), serde_json::from_slice(&body).unwrap());
             respond.send_response(answer.map(Body::from));
         };
-        tokio::join!(server, dry_run.ask(&client, "team-a")).1
+        tokio::join!(server, dry_run.ask(&api_server, "team-a")).1
     }
 
     fn answer(code: u16, body: &Value) -> Response<Vec<u8>> {
