@@ -1,7 +1,6 @@
 //! The process of a pod.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,9 +72,9 @@ impl Replica {
         self.log.so_far().iter().filter_map(|line| Decided::parse(line)).collect()
     }
 
-    /// Where it answers probes and scrapes.
-    pub(crate) fn admin(&self) -> SocketAddr {
-        self.addresses.as_ref().expect("it is one that serves").admin
+    /// The sum of all series of a counter whose line in a scrape begins so.
+    pub(crate) fn metric(&self, prefix: &str) -> u64 {
+        colocate::metric(self.addresses.as_ref().expect("it is one that serves").admin, prefix)
     }
 
     /// Its exit code; `None` while it runs.
