@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::change::Change;
 use self::key::{KEYS, VALUES, mistyped};
-use self::place::{Class, PLACES};
+use self::place::{Holder, PLACES};
 use crate::conditions::kind::Kind;
 use crate::dry_run::{DryRun, ask_all, store_all};
 use crate::harness::{
@@ -57,7 +57,7 @@ fn with_conditions_and_without_everybody_is_told_the_same() {
     let running = release.kubelet().running();
     let [replica] = &running[..] else { panic!("there is not one replica") };
 
-    let silent = Class::ALL.map(|class| class.create(&format!("silent-{}", class.word()), |_| {}));
+    let silent = Holder::ALL.map(|holder| holder.create(&format!("silent-{}", holder.word()), |_| {}));
     ask_all(&api, silent.iter());
     assert_eq!(validations(replica), 0, "what has nothing in it came to colocate");
     let with = ask_all(&api, all.iter());
@@ -76,15 +76,15 @@ fn with_conditions_and_without_everybody_is_told_the_same() {
 /// New objects: some keys at each place of each kind, and mistyped ones.
 fn creations() -> impl Iterator<Item = DryRun> {
     let at_places = PLACES.iter().enumerate().flat_map(|(which, place)| {
-        let count = if matches!(place.class, Class::Workload(_)) { KEYS_AT_EACH } else { KEYS.len() };
+        let count = if matches!(place.holder, Holder::Workload(_)) { KEYS_AT_EACH } else { KEYS.len() };
         (0..count).map(move |number| {
             let key = KEYS[(which * KEYS_AT_EACH + number) % KEYS.len()];
             let value = VALUES[(which + number) % VALUES.len()];
-            place.class.create(&format!("at-{which}-{number}"), |object| place.write(object, key, value))
+            place.holder.create(&format!("at-{which}-{number}"), |object| place.write(object, key, value))
         })
     });
     let mistyped = PLACES.iter().cycle().zip(0..MISTYPED).map(|(place, number)| {
-        place.class.create(&format!("mistyped-{number}"), |object| place.write(object, &mistyped(number), "true"))
+        place.holder.create(&format!("mistyped-{number}"), |object| place.write(object, &mistyped(number), "true"))
     });
     at_places.chain(mistyped)
 }
@@ -94,14 +94,14 @@ fn updates(api: &Api) -> impl Iterator<Item = DryRun> {
     let mut all = Vec::new();
     for (which, place) in PLACES.iter().enumerate() {
         for change in Change::ALL {
-            let old = place.class.create(&format!("{}-{which}", change.name), |object| (change.before)(place, object));
+            let old = place.holder.create(&format!("{}-{which}", change.name), |object| (change.before)(place, object));
             all.push((place, change, old));
         }
     }
-    let stored = store_all(api, all.iter().map(|(place, _, old)| (place.class.collection(), old.object.clone())));
+    let stored = store_all(api, all.iter().map(|(place, _, old)| (place.holder.collection(), old.object.clone())));
     all.into_iter().zip(stored).map(|((place, change, _), mut object)| {
         (change.after)(place, &mut object);
-        DryRun::update(&place.class.collection(), object)
+        DryRun::update(&place.holder.collection(), object)
     })
 }
 
@@ -118,7 +118,7 @@ fn remove_conditions(release: &Release, api: &Api, replica: &Replica) {
     let patch: Value = (0..entries).map(remove).collect();
     release.namespace().run(&format!("patch {configuration} --type=json -p {patch}"));
     let (before, began) = (validations(replica), Instant::now());
-    let silent = Class::Workload(Kind::Pod).create("silent", |_| {});
+    let silent = Holder::Workload(Kind::Pod).create("silent", |_| {});
     while validations(replica) == before {
         ask_all(api, std::iter::once(&silent));
         assert!(began.elapsed() < PATIENCE, "the API server still has the conditions");

@@ -38,8 +38,8 @@ impl Change {
             place.write(object, "cluster-autoscaler.kubernetes.io/safe-to-evict", "false");
         }),
         Self::new("shared", REMOTE, |place, object| place.write(object, "sharedv4", "false")),
-        Self::new("scheduler", LOCAL_ONLY, |place, object| place.class.set_scheduler(object, "another")),
-        Self::new("claim", LOCAL_ONLY, |place, object| place.class.set_claim(object, "plain")),
+        Self::new("scheduler", LOCAL_ONLY, |place, object| place.holder.set_scheduler(object, "another")),
+        Self::new("claim", LOCAL_ONLY, |place, object| place.holder.set_claim(object, "plain")),
         Self::new("owner", LOCAL_ONLY, |_, object| {
             object["metadata"]["ownerReferences"] = json!([{
                 "apiVersion": "example.test/v1", "kind": "Database", "name": "one", "uid": "1", "controller": true,

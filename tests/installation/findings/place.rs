@@ -8,9 +8,9 @@ use crate::conditions::shape::{Shape, volume};
 use crate::dry_run::DryRun;
 use crate::harness::PORTWORX_CLASS;
 
-/// What is validated.
+/// What holds keys that are validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub(crate) enum Holder {
     Workload(Kind),
     Claim,
     StorageClass,
@@ -19,54 +19,54 @@ pub(crate) enum Class {
 
 /// A map in an object: a JSON pointer.
 pub(crate) struct Place {
-    pub(crate) class: Class,
+    pub(crate) holder: Holder,
     pointer: &'static str,
 }
 
 macro_rules! places {
-    ($($class:expr => [$($pointer:literal),+];)+) => {
+    ($($holder:expr => [$($pointer:literal),+];)+) => {
         /// All of them.
-        pub(crate) const PLACES: &[Place] = &[$($(Place { class: $class, pointer: $pointer }),+),+];
+        pub(crate) const PLACES: &[Place] = &[$($(Place { holder: $holder, pointer: $pointer }),+),+];
     };
 }
 
 places! {
-    Class::Workload(Kind::Pod) => [
+    Holder::Workload(Kind::Pod) => [
         "/metadata/annotations",
         "/metadata/labels",
         "/spec/volumes/1/ephemeral/volumeClaimTemplate/metadata/annotations",
         "/spec/volumes/1/ephemeral/volumeClaimTemplate/metadata/labels"
     ];
-    Class::Workload(Kind::Deployment) => [
+    Holder::Workload(Kind::Deployment) => [
         "/metadata/annotations",
         "/metadata/labels",
         "/spec/template/metadata/annotations",
         "/spec/template/metadata/labels",
         "/spec/template/spec/volumes/1/ephemeral/volumeClaimTemplate/metadata/annotations"
     ];
-    Class::Workload(Kind::StatefulSet) => [
+    Holder::Workload(Kind::StatefulSet) => [
         "/metadata/annotations",
         "/spec/template/metadata/annotations",
         "/spec/volumeClaimTemplates/0/metadata/annotations",
         "/spec/volumeClaimTemplates/0/metadata/labels"
     ];
-    Class::Workload(Kind::DaemonSet) => ["/metadata/annotations", "/spec/template/metadata/annotations"];
-    Class::Workload(Kind::ReplicaSet) => ["/metadata/labels", "/spec/template/metadata/annotations"];
-    Class::Workload(Kind::ReplicationController) => ["/metadata/annotations", "/spec/template/metadata/annotations"];
-    Class::Workload(Kind::PodTemplate) => [
+    Holder::Workload(Kind::DaemonSet) => ["/metadata/annotations", "/spec/template/metadata/annotations"];
+    Holder::Workload(Kind::ReplicaSet) => ["/metadata/labels", "/spec/template/metadata/annotations"];
+    Holder::Workload(Kind::ReplicationController) => ["/metadata/annotations", "/spec/template/metadata/annotations"];
+    Holder::Workload(Kind::PodTemplate) => [
         "/metadata/annotations",
         "/template/metadata/annotations",
         "/template/spec/volumes/1/ephemeral/volumeClaimTemplate/metadata/annotations"
     ];
-    Class::Workload(Kind::Job) => ["/metadata/annotations", "/spec/template/metadata/annotations"];
-    Class::Workload(Kind::CronJob) => [
+    Holder::Workload(Kind::Job) => ["/metadata/annotations", "/spec/template/metadata/annotations"];
+    Holder::Workload(Kind::CronJob) => [
         "/metadata/annotations",
         "/spec/jobTemplate/metadata/annotations",
         "/spec/jobTemplate/metadata/labels",
         "/spec/jobTemplate/spec/template/metadata/annotations",
         "/spec/jobTemplate/spec/template/spec/volumes/1/ephemeral/volumeClaimTemplate/metadata/annotations"
     ];
-    Class::Workload(Kind::Rollout) => [
+    Holder::Workload(Kind::Rollout) => [
         "/metadata/annotations",
         "/spec/metadata/annotations",
         "/spec/template/metadata/annotations",
@@ -74,12 +74,12 @@ places! {
         "/spec/volumeClaimTemplates/0/metadata/annotations",
         "/spec/template/spec/volumes/1/ephemeral/volumeClaimTemplate/metadata/annotations"
     ];
-    Class::Claim => ["/metadata/annotations", "/metadata/labels"];
-    Class::StorageClass => ["/metadata/annotations", "/metadata/labels", "/parameters"];
-    Class::Namespace => ["/metadata/annotations", "/metadata/labels"];
+    Holder::Claim => ["/metadata/annotations", "/metadata/labels"];
+    Holder::StorageClass => ["/metadata/annotations", "/metadata/labels", "/parameters"];
+    Holder::Namespace => ["/metadata/annotations", "/metadata/labels"];
 }
 
-impl Class {
+impl Holder {
     pub(crate) const ALL: [Self; 13] = [
         Self::Workload(Kind::Pod),
         Self::Workload(Kind::Deployment),
