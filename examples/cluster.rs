@@ -1,43 +1,40 @@
-//! The playground of `make cluster`: a real control plane with colocate in it, to be tried by hand.
+//! The playground of `make cluster`: a real control plane with colocate in it, installed by its chart, to be tried by hand.
 //!
 //! It shows what colocate decides for as long as it runs. When it ends, however it ends, everything ends with it.
 
 use std::io;
-use std::thread;
 
 use tokio::runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::harness::{Colocate, ControlPlane, Decided, Namespaces, PORTWORX_CLASS, example, volume};
+use crate::harness::{ControlPlane, Decided, PORTWORX_CLASS, Release, example, volume};
 
 #[path = "../tests/harness/harness.rs"]
 mod harness;
 
-/// The namespace of colocate's Service.
-const HOME: &str = "colocate";
+/// The name of the release, and of its namespace.
+const RELEASE: &str = "colocate";
 
 fn main() -> io::Result<()> {
     let control_plane = ControlPlane::start();
-    let kubectl = control_plane.kubectl();
-    kubectl.run(&format!("create namespace {HOME}"));
     let storage = [
         example("mysql/storageclass.yaml"),
         example("mysql/claim.yaml"),
         volume("default", "mysql-data", PORTWORX_CLASS),
     ];
-    kubectl.feed("apply -f -", &storage.join("---\n"));
+    control_plane.kubectl().feed("apply -f -", &storage.join("---\n"));
 
-    let colocate = Colocate::start(&control_plane, HOME, "");
-    colocate.admit(&kubectl, Namespaces::AllBut(&["kube-system", "kube-node-lease", HOME]));
+    let release = Release::prepare(&control_plane, RELEASE);
+    release.install("");
+    release.wait_until_called("default");
 
     greet(&control_plane);
-    let log = colocate.log().clone();
-    thread::spawn(move || log.follow(show));
+    release.kubelet().follow(show);
     wait_for_the_end()?;
 
     println!("\nending everything");
-    drop(colocate);
+    drop(release);
     control_plane.end();
     Ok(())
 }
@@ -45,7 +42,7 @@ fn main() -> io::Result<()> {
 fn greet(control_plane: &ControlPlane) {
     println!(
         "
-A control plane with colocate in it is ready. In another terminal, in this folder:
+A control plane with colocate in it is ready, installed by its chart. In another terminal, in this folder:
 
   export KUBECONFIG={kubeconfig}
   export PATH={programs}:$PATH
@@ -66,6 +63,13 @@ And what opts out is left alone:
 
   kubectl run free --image=free --annotations=stork.libopenstorage.org/disableHyperconvergence=true \\
     --overrides='{{\"spec\":{{\"volumes\":[{{\"name\":\"data\",\"persistentVolumeClaim\":{{\"claimName\":\"mysql-data\"}}}}]}}}}'
+
+The chart's pods run as processes of this machine. See that API servers ask them, and change what they do; --reuse-values keeps what
+leads the API server here:
+
+  helm test {RELEASE} -n {RELEASE}
+  kubectl get pods -n {RELEASE}
+  helm upgrade {RELEASE} charts/colocate -n {RELEASE} --reuse-values --set config.mode=audit
 
 Ctrl-C ends everything. Until then, this is what colocate decides:
 ",

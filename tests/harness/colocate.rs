@@ -122,9 +122,7 @@ impl Colocate {
 
     /// The sum of all series of a counter whose line in a scrape begins so.
     pub(crate) fn metric(&self, prefix: &str) -> u64 {
-        let metrics = self.admin("/metrics");
-        let series = metrics.lines().filter(|line| line.starts_with(prefix));
-        series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+        metric(self.admin, prefix)
     }
 
     /// The decisions so far.
@@ -154,12 +152,7 @@ impl Colocate {
 
     /// What its admin port answers to a GET, with the headers.
     pub(crate) fn admin(&self, path: &str) -> String {
-        let mut socket = TcpStream::connect(self.admin).expect("it listens");
-        socket.set_read_timeout(Some(PATIENCE)).expect("it is a timeout");
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: colocate.test\r\nConnection: close\r\n\r\n").expect("it reads");
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).expect("it answers");
-        answer
+        ask(self.admin, path)
     }
 
     /// How often claims were found so (`cached`, `fetched`, `waited`, `missing`).
@@ -279,6 +272,23 @@ impl Decided {
     fn is_about(&self, operation: &str, kind: &str, name: &str) -> bool {
         self.operation == operation && self.kind == kind && self.name.starts_with(name) && !self.is_probe()
     }
+}
+
+/// What is answered at that address to a GET, with the headers.
+fn ask(admin: SocketAddr, path: &str) -> String {
+    let mut socket = TcpStream::connect(admin).expect("it listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("it is a timeout");
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: colocate.test\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+/// The sum of all series of a counter whose line in a scrape begins so.
+pub(super) fn metric(admin: SocketAddr, prefix: &str) -> u64 {
+    let metrics = ask(admin, "/metrics");
+    let series = metrics.lines().filter(|line| line.starts_with(prefix));
+    series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
 
 /// The fields of a line of the log with that message.

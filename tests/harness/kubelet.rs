@@ -13,6 +13,7 @@ mod work;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -67,6 +68,17 @@ impl Kubelet {
         self.replicas().into_iter().filter(|replica| replica.exit().is_none()).collect()
     }
 
+    /// Gives each line of each process to `take` as it comes, for as long as this program runs.
+    pub(crate) fn follow(&self, take: fn(&str)) {
+        let replicas = self.replicas.clone();
+        thread::spawn(move || {
+            for number in 0.. {
+                let log = replicas.wait_for(number).log().clone();
+                thread::spawn(move || log.follow(take));
+            }
+        });
+    }
+
     /// Returns when no process runs, with their exit codes.
     pub(crate) fn wait_until_all_have_ended(&self) -> Vec<i32> {
         let ended = |replica: Arc<Replica>| background().block_on(async move { replica.ended().await });
@@ -78,7 +90,7 @@ impl Drop for Kubelet {
     fn drop(&mut self) {
         for replica in self.replicas() {
             replica.end();
-            if std::thread::panicking() {
+            if thread::panicking() {
                 // The test runner shows it with the test that failed.
                 let said = replica.log().so_far();
                 let last = &said[said.len().saturating_sub(SHOWN)..];

@@ -120,7 +120,7 @@ impl Release {
 
     /// What the chart calls its objects.
     pub(crate) fn full_name(&self) -> String {
-        format!("{}-colocate", self.name)
+        if self.name.contains("colocate") { self.name.clone() } else { format!("{}-colocate", self.name) }
     }
 
     /// The name of its webhook configurations.

@@ -6,9 +6,9 @@
 
 mod changes;
 mod ground;
-mod kind;
+pub(crate) mod kind;
 mod odd;
-mod shape;
+pub(crate) mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,7 +112,7 @@ impl Outcome {
                 .all(|word| reply.warnings.iter().any(|warning| warning.contains(&format!("colocate: {word}: "))));
             if !changed || !warned || (ASKED.contains(&reason) && !told) || (is_stopped(reason, asked) && told) {
                 let warnings = &reply.warnings;
-                wrong.push(format!("{} is {reason}, told: {told}, {warnings:?}: {}", asked.name, asked.object));
+                wrong.push(format!("{} is {reason}, told: {told}, {warnings:?}: {}", asked.name, asked.object()));
             }
         }
         let audited: usize = counts.values().map(|(all, _)| all).sum();

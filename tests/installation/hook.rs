@@ -27,8 +27,8 @@ fn helm_test_passes_when_it_works_and_fails_when_it_does_not() {
     }
 
     // At once, whatever state its pods are in, nobody is asked any more; an upgrade brings it back.
-    let configuration = release.configuration();
-    release.namespace().run(&format!("delete mutatingwebhookconfigurations/{configuration}"));
+    let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
+    release.namespace().run(&format!("delete {kinds} {}", release.configuration()));
     assert_fails(&release, "nothing tells the API server to ask");
     release.upgrade(VALUES);
     release.wait_until_called("hook-apps");

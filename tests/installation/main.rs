@@ -9,6 +9,8 @@
 mod harness;
 
 mod conditions;
+mod dry_run;
+mod findings;
 mod hook;
 mod leaving;
 mod life;

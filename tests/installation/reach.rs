@@ -22,6 +22,34 @@ fn at_its_service_by_the_services_name() {
 }
 
 #[test]
+fn and_not_about_namespaces_that_opt_out() {
+    const LABEL: &str = "stork.libopenstorage.org/disable-admission-controller";
+    let control_plane = ControlPlane::shared();
+    let release = Release::prepare(control_plane, "opting");
+    let labels = [("opting-no", None), ("opting-false", Some("false")), ("opting-yes", Some("yes"))];
+    let opting_out = [("opting-1", Some("1")), ("opting-true", Some("true")), ("opting-t", Some("T"))];
+    let namespaces = [labels, opting_out].concat().into_iter().map(|(name, value)| {
+        let namespace = Namespace::new(name);
+        if let Some(value) = value {
+            namespace.run(&format!("label namespace {name} {LABEL}={value}"));
+        }
+        (namespace, opting_out.iter().any(|(own, _)| *own == name))
+    });
+    let namespaces: Vec<_> = namespaces.collect();
+    let names: Vec<_> = namespaces.iter().map(|(namespace, _)| namespace.name()).collect();
+    release.install(&format!("webhook: {{failurePolicy: Fail, namespaces: {{include: [{}]}}}}", names.join(", ")));
+    release.wait_until_called("opting-no");
+
+    for (namespace, opts_out) in &namespaces {
+        let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: a}], \
+            volumes: [{name: data, csi: {driver: pxd.portworx.com}}]}}";
+        namespace.apply(pod);
+        let scheduler = if *opts_out { "default-scheduler" } else { "stork" };
+        assert_eq!(namespace.get("pod/a").scheduler(), scheduler, "{}", namespace.name());
+    }
+}
+
+#[test]
 fn with_a_certificate_from_a_secret_which_may_change() {
     let control_plane = ControlPlane::shared();
     let release = Release::prepare(control_plane, "secret");

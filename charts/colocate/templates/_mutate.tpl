@@ -123,7 +123,7 @@ resources nothing is known: not that a key is there, nor that it is a word, nor 
 {{- if $.custom -}}
 {{- $guards = append $guards (printf "%s in %s" (toJson $key) $value) -}}
 {{- $value = printf "%s[%s]" $value (toJson $key) -}}
-{{- $guards = append $guards (printf "type(%s) == %s" $value (and (eq $i $last) (eq $.else "[]") | ternary "list" "map")) -}}
+{{- $guards = append $guards (printf "type(%s) == %s" $value (and (eq $i $last) (get (dict "[]" "list" "''" "string") $.else) | default "map")) -}}
 {{- else -}}
 {{- $value = printf "%s.%s" $value $key -}}
 {{- if or $i (eq $last 0) }}{{ $guards = append $guards (printf "has(%s)" $value) }}{{ end -}}

@@ -27,6 +27,7 @@ the server's.
 {{- $old := dict "object" "oldObject" "custom" .custom -}}
 {{- $map := dict "else" "{}" -}}
 {{- $list := dict "else" "[]" -}}
+{{- $text := dict "else" "''" -}}
 {{- $maps := .parameters | default false | ternary (list (list "parameters")) list -}}
 {{- $metadata := list -}}
 {{- range prepend (.templates | default list) list -}}
@@ -35,6 +36,8 @@ the server's.
 {{- end -}}
 {{- $volumes := list -}}
 {{- range .pods }}{{ $volumes = append $volumes (concat . (list "spec" "volumes")) }}{{ end -}}
+{{- /* Whether a pod is Stork's to schedule hangs on its scheduler, and may hang on its owner. */ -}}
+{{- $owners := (include "colocate.config" .root | fromJson).optOut.owners | empty | ternary list (list (list "metadata" "ownerReferences")) -}}
 {{- $key := include "colocate.isValidated" .root -}}
 - name: keys
   expression: >-
@@ -68,9 +71,14 @@ the server's.
     ].exists(m, size(m[0]) > 100 || size(m[1]) > 100 ||
     [[m[0], m[1]], [m[1], m[0]]].exists(n, n[0].exists(k, !(k in n[1] && n[1][k] == n[0][k]) && ({{ $key }} ||
     k.matches("^(sharedv4|sharedv4_svc_type)$|^(cluster-autoscaler\\.kubernetes\\.io|karpenter\\.sh)/")))))
-    {{- range concat (.claims | default list) $volumes }}
+    {{- range concat (.claims | default list) $volumes $owners }}
     || {{ include "colocate.at" (merge (dict "keys" .) $new $list) }} !=
     {{ include "colocate.at" (merge (dict "keys" .) $old $list) }}
+    {{- end }}
+    {{- range .pods }}
+    {{- $scheduler := concat . (list "spec" "schedulerName") }}
+    || {{ include "colocate.at" (merge (dict "keys" $scheduler) $new $text) }} !=
+    {{ include "colocate.at" (merge (dict "keys" $scheduler) $old $text) }}
     {{- end }}
 - name: author
   # What controllers make of what was validated already.

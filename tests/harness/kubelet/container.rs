@@ -123,6 +123,7 @@ impl Container {
                 "imageID": "",
                 "ready": ready,
                 "restartCount": 0,
+                "state": {"running": {"startedAt": now}},
             }],
         })
     }

@@ -1,10 +1,9 @@
 //! The process of a pod.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::watch;
@@ -73,9 +72,9 @@ impl Replica {
         self.log.so_far().iter().filter_map(|line| Decided::parse(line)).collect()
     }
 
-    /// Where it answers probes and scrapes.
-    pub(crate) fn admin(&self) -> SocketAddr {
-        self.addresses.as_ref().expect("it is one that serves").admin
+    /// The sum of all series of a counter whose line in a scrape begins so.
+    pub(crate) fn metric(&self, prefix: &str) -> u64 {
+        colocate::metric(self.addresses.as_ref().expect("it is one that serves").admin, prefix)
     }
 
     /// Its exit code; `None` while it runs.
@@ -104,14 +103,32 @@ impl Replica {
 
 /// Those of a namespace, for whoever waits for them.
 #[derive(Clone, Default)]
-pub(super) struct Replicas(Arc<Mutex<Vec<Arc<Replica>>>>);
+pub(super) struct Replicas(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    all: Mutex<Vec<Arc<Replica>>>,
+    grew: Condvar,
+}
 
 impl Replicas {
     pub(super) fn add(&self, replica: Arc<Replica>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(replica);
+        self.lock().push(replica);
+        self.0.grew.notify_all();
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Replica>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
+    }
+
+    /// The one of that number, once there is one.
+    pub(super) fn wait_for(&self, number: usize) -> Arc<Replica> {
+        let waiting = |all: &mut Vec<_>| all.len() <= number;
+        let all = self.0.grew.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
+        all[number].clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Replica>>> {
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::changes::{Change, of_claim_templates};
 use super::kind::Kind;
 use super::odd;
 use super::shape::{OPT_OUTS, Shape};
+use crate::dry_run::{DryRun, ask_all, store_all};
 use crate::harness::{Api, ControlPlane, Decided, Namespace, OTHER_CLASS, PORTWORX_CLASS, Reply, background, pair};
-
-/// How many requests are under way at once.
-const AT_ONCE: usize = 16;
 
 /// Mixtures of shapes, for each kind.
 const MIXTURES: usize = 25;
@@ -31,22 +28,21 @@ pub(super) struct Ground {
     changes: Vec<Asked>,
 }
 
-/// A request, which keeps nothing.
+/// A request about an object whose name no other one has.
 #[derive(Clone)]
 pub(super) struct Asked {
-    /// The name of the object, which no other one has.
     pub(super) name: String,
     /// None of one of no particular shape.
     kind: Option<Kind>,
-    /// Where the object is, or is to be.
-    path: String,
-    pub(super) object: Value,
-    is_update: bool,
+    dry_run: DryRun,
 }
 
 /// An object as it is stored, and what it is to become.
 struct Stored {
-    old: Asked,
+    name: String,
+    kind: Option<Kind>,
+    collection: String,
+    old: Value,
     next: Next,
 }
 
@@ -63,9 +59,9 @@ impl Ground {
         namespace.add_claim("plain", OTHER_CLASS);
         let api = background().block_on(Api::administrator(ControlPlane::shared()));
         let mut ground = Self { namespace, api, seed, changes: Vec::new() };
-        let stored = ground.stored();
-        ground.changes =
-            background().block_on(stream::iter(stored).map(|one| ground.store(one)).buffered(AT_ONCE).collect());
+        let all = ground.stored();
+        let stored = store_all(&ground.api, all.iter().map(|one| (one.collection.clone(), one.old.clone())));
+        ground.changes = all.into_iter().zip(stored).map(|(one, stored)| one.changed(&stored)).collect();
         ground
     }
 
@@ -75,22 +71,12 @@ impl Ground {
 
     /// Asks for everything, and then for the last object.
     pub(super) fn ask(&self) -> Vec<(Asked, Reply)> {
-        let all = self.changes.iter().cloned().chain(self.shapes()).chain(self.odd());
-        let send = async |asked: Asked| {
-            let path = format!("{}?dryRun=All", asked.path);
-            let reply = if asked.is_update {
-                self.api.replace(&path, &asked.object).await
-            } else {
-                self.api.create(&path, &asked.object).await
-            };
-            (asked, reply)
-        };
-        let replies = background().block_on(stream::iter(all).map(send).buffered(AT_ONCE).collect());
+        let all: Vec<_> = self.changes.iter().cloned().chain(self.shapes()).chain(self.odd()).collect();
+        let replies = ask_all(&self.api, all.iter().map(|asked| &asked.dry_run));
         let mut last = pair::pod("data");
         last["metadata"]["name"] = LAST.into();
-        let path = format!("{}?dryRun=All", pair::pods(self.name()));
-        background().block_on(self.api.create(&path, &last));
-        replies
+        ask_all(&self.api, std::iter::once(&DryRun::create(pair::pods(self.name()), last)));
+        all.into_iter().zip(replies).collect()
     }
 
     /// Whether it is of the last object.
@@ -106,7 +92,7 @@ impl Ground {
                 move |(number, shape)| {
                     let name = format!("shape-{number}-{}", kind.word());
                     let object = kind.object(&name, &shape.metadata(), shape.template());
-                    Asked { name, kind: Some(kind), path: kind.path(namespace), object, is_update: false }
+                    Asked { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
                 },
             )
         });
@@ -114,8 +100,8 @@ impl Ground {
         let claims = claims.into_iter().map(move |(word, class)| {
             let name = format!("claim-templates-{word}");
             let object = of_claim_templates(&name, class, Shape::default().template());
-            let (kind, path) = (Some(Kind::StatefulSet), Kind::StatefulSet.path(namespace));
-            Asked { name, kind, path, object, is_update: false }
+            let kind = Kind::StatefulSet;
+            Asked { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
         });
         shaped.chain(claims)
     }
@@ -126,24 +112,25 @@ impl Ground {
         let built_in = (0..).zip(odd::built_in("odd")).map(move |(number, (kind, mut object))| {
             let name = format!("odd-{number}-{}", kind.word());
             object["metadata"]["name"] = (&*name).into();
-            Asked { name, kind: Some(kind), path: kind.path(namespace), object, is_update: false }
+            Asked { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
         });
         let custom = CUSTOM.into_iter().flat_map(move |custom| {
-            (0..)
-                .zip(odd::custom())
-                .map(move |(number, content)| self.custom(custom, &format!("odd-{number}"), content))
+            (0..).zip(odd::custom()).map(move |(number, content)| {
+                let (name, collection, object) = self.custom(custom, &format!("odd-{number}"), content);
+                Asked { name, kind: None, dry_run: DryRun::create(collection, object) }
+            })
         });
         built_in.chain(custom)
     }
 
-    /// A new custom resource with that content.
-    fn custom(&self, (version, plural, kind): (&str, &str, &str), name: &str, content: Value) -> Asked {
+    /// A custom resource with that content: its name, its collection, and itself.
+    fn custom(&self, custom: (&str, &str, &str), name: &str, content: Value) -> (String, String, Value) {
+        let (version, plural, kind) = custom;
         let (name, mut object) = (format!("{name}-{plural}"), content);
         object["apiVersion"] = version.into();
         object["kind"] = kind.into();
         object["metadata"] = json!({"name": name});
-        let path = format!("/apis/{version}/namespaces/{}/{plural}", self.name());
-        Asked { name, kind: None, path, object, is_update: false }
+        (name, format!("/apis/{version}/namespaces/{}/{plural}", self.name()), object)
     }
 
     /// What is to be stored.
@@ -152,9 +139,9 @@ impl Ground {
         for kind in Kind::ALL {
             for change in Change::ALL {
                 let name = format!("{}-{}", change.name, kind.word());
-                let object = change.old(kind, &name, Shape::default().template());
-                let old = Asked { name, kind: Some(kind), path: kind.path(self.name()), object, is_update: false };
-                all.push(Stored { old, next: Next::Change(change, kind) });
+                let old = change.old(kind, &name, Shape::default().template());
+                let (collection, next) = (kind.path(self.name()), Next::Change(change, kind));
+                all.push(Stored { name, kind: Some(kind), collection, old, next });
             }
         }
         let contents = odd::custom();
@@ -164,21 +151,23 @@ impl Ground {
                 // To some, and from each to those with a claim.
                 let others = [one + 1, one + 7, count - 4, count - 2].map(|other| other % count);
                 for other in BTreeSet::from(others) {
-                    let old = self.custom(custom, &format!("change-{one}-{other}"), content.clone());
-                    all.push(Stored { old, next: Next::Content(contents[other].clone()) });
+                    let name = format!("change-{one}-{other}");
+                    let (name, collection, old) = self.custom(custom, &name, content.clone());
+                    let next = Next::Content(contents[other].clone());
+                    all.push(Stored { name, kind: None, collection, old, next });
                 }
             }
         }
         all
     }
+}
 
-    /// Stores an object, and says how it is to be changed.
-    async fn store(&self, Stored { old, next }: Stored) -> Asked {
-        let reply = self.api.create(&old.path, &old.object).await;
-        assert!(reply.status.is_success(), "{}: {reply:?}", old.name);
-        let stored = reply.object.0;
+impl Stored {
+    /// How it is to be changed, now that it is stored so.
+    fn changed(self, stored: &Value) -> Asked {
+        let Self { name, kind, collection, next, .. } = self;
         let object = match next {
-            Next::Change(change, kind) => change.changed(kind, &stored),
+            Next::Change(change, kind) => change.changed(kind, stored),
             Next::Content(mut content) => {
                 for key in ["apiVersion", "kind", "metadata"] {
                     content[key] = stored[key].clone();
@@ -186,28 +175,34 @@ impl Ground {
                 content
             }
         };
-        Asked { path: format!("{}/{}", old.path, old.name), object, is_update: true, ..old }
+        Asked { name, kind, dry_run: DryRun::update(&collection, object) }
     }
 }
 
 impl Asked {
+    pub(super) fn object(&self) -> &Value {
+        &self.dry_run.object
+    }
+
     /// Whether somebody fills in defaults, and checks its fields.
     pub(super) fn is_built_in(&self) -> bool {
         self.kind.is_some_and(|kind| !kind.is_custom())
     }
 
+    fn template(&self) -> Option<&Value> {
+        self.object().pointer(self.kind?.pointer())
+    }
+
     /// The values of its annotations by which it might opt out.
     pub(super) fn opt_outs(&self) -> impl Iterator<Item = &str> {
-        let template = self.kind.and_then(|kind| self.object.pointer(kind.pointer()));
-        let annotations = template.and_then(|template| template["metadata"]["annotations"].as_object());
+        let annotations = self.template().and_then(|template| template["metadata"]["annotations"].as_object());
         let opt_outs = annotations.into_iter().flatten().filter(|(key, _)| OPT_OUTS.contains(&key.as_str()));
         opt_outs.filter_map(|(_, value)| value.as_str())
     }
 
     /// Whether it has more volumes than an API server looks at.
     pub(super) fn has_many_volumes(&self) -> bool {
-        let template = self.kind.and_then(|kind| self.object.pointer(kind.pointer()));
-        let volumes = template.and_then(|template| template["spec"]["volumes"].as_array());
+        let volumes = self.template().and_then(|template| template["spec"]["volumes"].as_array());
         volumes.is_some_and(|volumes| volumes.len() > 2_000)
     }
 
@@ -215,7 +210,7 @@ impl Asked {
     pub(super) fn scheduler<'r>(&self, reply: &'r Reply) -> &'r str {
         match self.kind {
             Some(kind) => reply.object.text(&format!("{}/spec/schedulerName", kind.pointer())),
-            None if self.path.contains("/things") => reply.object.text("/spec/a~1b/~0c/if/spec/schedulerName"),
+            None if self.object()["kind"] == "Thing" => reply.object.text("/spec/a~1b/~0c/if/spec/schedulerName"),
             None => reply.object.text("/spec/template/spec/schedulerName"),
         }
     }

@@ -1,0 +1,148 @@
+//! The conditions of the validating webhooks, held to the companion: with them and without, everybody is told the same; and what
+//! has nothing in it that is validated does not reach colocate.
+
+mod change;
+mod key;
+mod place;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use self::change::Change;
+use self::key::{KEYS, VALUES, mistyped};
+use self::place::{Holder, PLACES};
+use crate::conditions::kind::Kind;
+use crate::dry_run::{DryRun, ask_all, store_all};
+use crate::harness::{
+    Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Release, Replica, Reply, background, fixture,
+};
+
+/// Where the objects are that are in a namespace.
+const APPS: &str = "apps";
+
+/// How many keys are tried at each place of a workload; all of them elsewhere.
+const KEYS_AT_EACH: usize = 7;
+
+/// How many prefixes are mistyped.
+const MISTYPED: u64 = 120;
+
+const VALUES_OF_THE_CHART: &str = "
+replicaCount: 1
+log: {level: info}
+webhook: {failurePolicy: Fail}
+config:
+  customWorkloads:
+  - {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template, update: true}
+  optOut:
+    annotations: [example.com/chosen, stork.libopenstorage.org/disableHyperconvergence]
+    owners: [{group: example.test, kind: Database}]
+";
+
+#[test]
+fn with_conditions_and_without_everybody_is_told_the_same() {
+    // Its own: classes and Namespaces are in no namespace, so that all releases are asked about them.
+    let control_plane = &ControlPlane::own(&[]);
+    control_plane.kubectl().feed("create -f -", &fixture("argo/rollouts-crd.yaml"));
+    control_plane.kubectl().run("wait --for=condition=Established crd --all --timeout=60s");
+    let apps = Namespace::within(control_plane, APPS);
+    apps.add_claim("data", PORTWORX_CLASS);
+    apps.add_claim("plain", OTHER_CLASS);
+    let api = background().block_on(Api::administrator(control_plane));
+    let all: Vec<_> = creations().chain(updates(&api)).collect();
+    let release = Release::prepare(control_plane, "findings");
+    release.install(VALUES_OF_THE_CHART);
+    release.wait_until_called(APPS);
+    let running = release.kubelet().running();
+    let [replica] = &running[..] else { panic!("there is not one replica") };
+
+    let silent = Holder::ALL.map(|holder| holder.create(&format!("silent-{}", holder.word()), |_| {}));
+    ask_all(&api, silent.iter());
+    assert_eq!(validations(replica), 0, "what has nothing in it came to colocate");
+    let with = ask_all(&api, all.iter());
+    let came = validations(replica);
+    remove_conditions(&release, &api, replica);
+    let before = validations(replica);
+    let without = ask_all(&api, all.iter());
+    let came_without = validations(replica) - before;
+
+    println!("{} objects: {came} came to colocate, and {came_without} without conditions", all.len());
+    judge(&all, &with, &without);
+    // What is not valid is refused before.
+    assert!(came_without * 10 > all.len() as u64 * 8, "most came to colocate");
+}
+
+/// New objects: some keys at each place of each kind, and mistyped ones.
+fn creations() -> impl Iterator<Item = DryRun> {
+    let at_places = PLACES.iter().enumerate().flat_map(|(which, place)| {
+        let count = if matches!(place.holder, Holder::Workload(_)) { KEYS_AT_EACH } else { KEYS.len() };
+        (0..count).map(move |number| {
+            let key = KEYS[(which * KEYS_AT_EACH + number) % KEYS.len()];
+            let value = VALUES[(which + number) % VALUES.len()];
+            place.holder.create(&format!("at-{which}-{number}"), |object| place.write(object, key, value))
+        })
+    });
+    let mistyped = PLACES.iter().cycle().zip(0..MISTYPED).map(|(place, number)| {
+        place.holder.create(&format!("mistyped-{number}"), |object| place.write(object, &mistyped(number), "true"))
+    });
+    at_places.chain(mistyped)
+}
+
+/// Changes of objects that are stored now.
+fn updates(api: &Api) -> impl Iterator<Item = DryRun> {
+    let mut all = Vec::new();
+    for (which, place) in PLACES.iter().enumerate() {
+        for change in Change::ALL {
+            let old = place.holder.create(&format!("{}-{which}", change.name), |object| (change.before)(place, object));
+            all.push((place, change, old));
+        }
+    }
+    let stored = store_all(api, all.iter().map(|(place, _, old)| (place.holder.collection(), old.object.clone())));
+    all.into_iter().zip(stored).map(|((place, change, _), mut object)| {
+        (change.after)(place, &mut object);
+        DryRun::update(&place.holder.collection(), object)
+    })
+}
+
+/// How many reviews it has validated.
+fn validations(replica: &Replica) -> u64 {
+    replica.metric("colocate_validations_total")
+}
+
+/// Takes the conditions away, and returns when the API server asks about an object that has nothing in it.
+fn remove_conditions(release: &Release, api: &Api, replica: &Replica) {
+    let configuration = format!("validatingwebhookconfiguration/{}", release.configuration());
+    let entries = release.namespace().get(&configuration).0["webhooks"].as_array().map_or(0, Vec::len);
+    let remove = |entry| json!({"op": "remove", "path": format!("/webhooks/{entry}/matchConditions")});
+    let patch: Value = (0..entries).map(remove).collect();
+    release.namespace().run(&format!("patch {configuration} --type=json -p {patch}"));
+    let (before, began) = (validations(replica), Instant::now());
+    let silent = Holder::Workload(Kind::Pod).create("silent", |_| {});
+    while validations(replica) == before {
+        ask_all(api, std::iter::once(&silent));
+        assert!(began.elapsed() < PATIENCE, "the API server still has the conditions");
+    }
+}
+
+fn judge(all: &[DryRun], with: &[Reply], without: &[Reply]) {
+    let mut wrong = Vec::new();
+    let mut rules = BTreeSet::new();
+    for ((dry_run, with), without) in all.iter().zip(with).zip(without) {
+        let [told, meant] = [with, without].map(findings);
+        rules.extend(meant.iter().filter_map(|finding| finding.split(':').next().map(str::to_owned)));
+        if told != meant || with.status != without.status {
+            wrong.push(format!("{meant:?}, but {told:?} {}: {}", with.object.text("/message"), dry_run.object));
+        }
+    }
+    println!("rules: {rules:?}");
+    let shown: Vec<_> = wrong.iter().take(10).map(|text| text.chars().take(500).collect::<String>()).collect();
+    assert!(wrong.is_empty(), "{} of {}: {shown:#?}", wrong.len(), all.len());
+    assert!(rules.len() >= 12, "most rules are spoken of: {rules:?}");
+}
+
+/// What the companion found: the id of a rule, and the rest.
+fn findings(reply: &Reply) -> Vec<String> {
+    let warnings = reply.warnings.iter().filter_map(|warning| warning.split_once("colocate: HC"));
+    warnings.map(|(_, rest)| format!("HC{rest}")).collect()
+}
