@@ -141,3 +141,12 @@ impl Release {
         &self.balancer
     }
 }
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        // All releases are asked about classes, which are in no namespace: none of those whose processes end now may be.
+        let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
+        let line = format!("delete {kinds} {} --ignore-not-found", self.configuration());
+        self.namespace.kubectl().attempt(&line, "");
+    }
+}
