@@ -1,6 +1,7 @@
 //! A Kubernetes control plane that lives as long as this process.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -9,6 +10,9 @@ use serde::Deserialize;
 
 use super::kubectl::Kubectl;
 use super::{fixture, programs, storage};
+
+/// Processes are started in a group of their own: Ctrl-C at the terminal is for who started them, who ends them in order.
+const OF_ITS_OWN: i32 = 0;
 
 /// A control plane of our own: see `tests/controlplane/README.md`.
 pub(crate) struct ControlPlane {
@@ -77,6 +81,7 @@ impl ControlPlane {
             .args(["--scheduler-arg", "--leader-elect-lease-duration=10m"])
             .args(["--scheduler-arg", "--leader-elect-renew-deadline=9m"])
             .args(arguments)
+            .process_group(OF_ITS_OWN)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -152,7 +157,7 @@ impl ControlPlane {
 /// A command that ends when this process does. `programs` is the control plane's folder of them.
 pub(super) fn ending_with_us(programs: &Path, program: &Path) -> Command {
     let mut command = Command::new(programs.join("controlplane"));
-    command.args(["exec", "--"]).arg(program).stdin(Stdio::piped());
+    command.args(["exec", "--"]).arg(program).process_group(OF_ITS_OWN).stdin(Stdio::piped());
     command
 }
 
