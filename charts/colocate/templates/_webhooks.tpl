@@ -57,5 +57,6 @@ cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "colocate.fu
   apiVersions: [{{ .version }}]
   resources: [{{ .resource }}]
   operations: [CREATE, UPDATE]
+  scope: '*'
 {{ end -}}
 {{- end -}}
