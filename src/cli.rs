@@ -34,7 +34,7 @@ enum Command {
     Man(generate::Man),
 }
 
-/// The exit codes and what each means, as the README and the man page have them.
+/// The exit codes and what each means, as docs/running.md and the man page have them.
 pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("0", "done"),
     (

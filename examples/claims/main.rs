@@ -1,4 +1,4 @@
-//! What `make bench-claims` prints: what colocate needs to know every claim of a cluster, as a table for the README.
+//! What `make bench-claims` prints: what colocate needs to know every claim of a cluster, as a table for `docs/measurements.md`.
 //!
 //! It starts a real control plane and an API server of a script, fills them with claims, and starts colocate at each. A
 //! target that is missed is said, and is no failure: another machine is another measure.

@@ -1,4 +1,4 @@
-//! What `make bench` prints: targets and figures side by side, as tables for the README.
+//! What `make bench` prints: targets and figures side by side, as tables for `docs/measurements.md`.
 //!
 //! It reads what the bench `engine` prints from its standard input, then starts the whole server on one core and asks it
 //! from another. A target that is missed is said, and is no failure: another machine is another measure.

@@ -1,5 +1,5 @@
 //! What `make bench-waiters` prints: what pods that wait for their claims cost those who ask for something else, at a real
-//! API server and at colocate's own socket, as tables for the README.
+//! API server and at colocate's own socket, as tables for `docs/measurements.md`.
 //!
 //! A target that is missed is said, and is no failure: another machine is another measure.
 

@@ -1,4 +1,4 @@
-//! The rules, in one table: what the README, `colocate validate --list-rules` and the metric labels say comes from here.
+//! The rules, in one table: what docs/annotations.md, `colocate validate --list-rules` and the metric labels say comes from here.
 
 use std::fmt;
 use std::str::FromStr;

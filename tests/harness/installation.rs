@@ -140,7 +140,7 @@ impl<'a> Installation<'a> {
     }
 }
 
-/// The rights of the README's tables, for one that is at home there.
+/// The rights of the tables in docs, for one that is at home there.
 pub(crate) fn rights(home: &str) -> Vec<Rule> {
     let configuration = configuration(home);
     let verbs = &["get", "watch", "patch"];

@@ -1,0 +1,147 @@
+//! The README and the pages beside it say what the program does, and lead to each other.
+
+#![allow(clippy::expect_used, reason = "a test that panics has failed, as it should")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use colocate::cli::EXIT_STATUS;
+use colocate::companion::Rule;
+use colocate::config::Config;
+use colocate::engine::Reason;
+
+/// The folder that holds all of it.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Every page that people read.
+const PAGES: [&str; 14] = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "certs/README.md",
+    "charts/colocate/README.md",
+    "docs/annotations.md",
+    "docs/configuration.md",
+    "docs/install.md",
+    "docs/manifests.md",
+    "docs/measurements.md",
+    "docs/running.md",
+    "tests/controlplane/README.md",
+    "tests/corpus/README.md",
+];
+
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The rows of the table of a page that begins with that column.
+fn table(name: &str, column: &str) -> Vec<String> {
+    let page = page(name);
+    let head = format!("| {column} |");
+    let table = page.lines().skip_while(|line| !line.starts_with(&head)).skip(2);
+    table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect()
+}
+
+/// The lines of a page that are no code.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    page.lines()
+        .scan(false, |fenced, line| {
+            let is_fence = line.trim_start().starts_with("```");
+            *fenced ^= is_fence;
+            Some((!*fenced && !is_fence).then_some(line))
+        })
+        .flatten()
+}
+
+/// What leads to the headings of a page, as GitHub has it.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = prose(page).filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn the_table_of_reasons_is_the_enum() {
+    let wanted: Vec<_> =
+        Reason::ALL.iter().map(|reason| format!("| `{reason}` | {} |", reason.explanation())).collect();
+    assert_eq!(table("README.md", "reason"), wanted);
+}
+
+#[test]
+fn the_table_of_rules_is_the_companions() {
+    let row = |rule: &Rule| {
+        let (id, severity, title, explanation) = (rule.id(), rule.severity(), rule.title(), rule.explanation());
+        format!("| {id} | {severity} | {title} | {explanation} |")
+    };
+    assert_eq!(table("docs/annotations.md", "id"), Rule::ALL.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_table_of_exit_codes_is_that_of_the_man_page() {
+    let wanted = EXIT_STATUS.map(|(code, meaning)| format!("| {code} | {meaning} |"));
+    assert_eq!(table("docs/running.md", "code"), wanted);
+}
+
+#[test]
+fn the_configuration_in_the_pages_is_the_default_and_every_example_is_valid() {
+    let examples = |name: &str| -> Vec<Config> {
+        let page = page(name);
+        let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(""));
+        blocks.map(|text| Config::parse(text, name).expect("an example is valid")).collect()
+    };
+    let configs = examples("docs/configuration.md");
+    assert!(configs.len() >= 3, "the examples are gone");
+    assert_eq!(configs[0], Config::default());
+    assert!(!examples("docs/running.md").is_empty(), "the example is gone");
+}
+
+#[test]
+fn nothing_is_left_to_fill_in() {
+    assert!(!page("docs/measurements.md").contains("@TIMES"));
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_to_a_heading_that_are_there() {
+    let mut wrong = Vec::new();
+    let mut found = 0;
+    for name in PAGES {
+        let text = page(name);
+        for line in prose(&text) {
+            for rest in line.split("](").skip(1) {
+                let link = rest.split(')').next().unwrap_or_default();
+                if link.contains("://") {
+                    continue;
+                }
+                found += 1;
+                let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+                let file = if path.is_empty() { PathBuf::from(name) } else { beside(name, path) };
+                let there = Path::new(ROOT).join(&file);
+                let leads = if anchor.is_empty() {
+                    there.exists()
+                } else {
+                    fs::read_to_string(there).is_ok_and(|page| anchors(&page).contains(anchor))
+                };
+                if !leads {
+                    wrong.push(format!("{name}: {link}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(found > 60, "{found}");
+    for entry in Path::new(ROOT).join("docs").read_dir().expect("it is a folder") {
+        let name = entry.expect("it can be read").file_name();
+        assert!(PAGES.iter().any(|page| Path::new(page) == Path::new("docs").join(&name)), "{name:?} is not looked at");
+    }
+}
+
+/// What a link of a page means.
+fn beside(page: &str, link: &str) -> PathBuf {
+    Path::new(page).parent().unwrap_or(Path::new("")).join(link)
+}
