@@ -23,3 +23,9 @@ pub(crate) fn program() -> Command {
 pub(crate) fn manifests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/mysql")
 }
+
+/// Lets a process, and what it starts from now on, open so many files.
+pub(crate) fn allow_files(process: u32, count: usize) {
+    let (process, limit) = (process.to_string(), format!("--nofile={count}:"));
+    assert!(Command::new("prlimit").args(["--pid", &process, &limit]).status().unwrap().success());
+}

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, Suppo
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Answer, Connection, PATIENCE, manifests, program};
+use super::{Answer, Connection, PATIENCE, allow_files, manifests, program};
 
 /// The name in its certificate.
 pub(crate) const NAME: &str = "colocate.test.svc";
@@ -77,6 +77,13 @@ impl Server {
                 return line;
             }
         }
+    }
+
+    /// Lets it open so many files more than it has open now.
+    pub(crate) fn allow_files_more(&self, more: usize) {
+        let process = self.process.id();
+        let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+        allow_files(process, open + more);
     }
 
     /// Changes its configuration file, in one step.

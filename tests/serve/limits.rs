@@ -2,19 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::Barrier;
 
-use super::process::{Connection, Server};
+use super::process::{self, Connection, Server};
 
 const MIB: usize = 1024 * 1024;
 
 /// Lets this process, and what it starts, open so many files, which is fewer than any system allows and may be more than
 /// it allows unasked.
 fn allow_files(count: usize) {
-    let this = std::process::id().to_string();
-    let limit = format!("--nofile={count}:");
-    assert!(Command::new("prlimit").args(["--pid", &this, &limit]).status().unwrap().success());
+    process::allow_files(std::process::id(), count);
 }
 
 #[test]
@@ -34,6 +31,17 @@ fn of_1_100_connections_each_is_answered_and_those_beyond_the_limit_are_not_kept
     }
     assert_eq!(kept.len(), 1_023);
     assert!(kept.iter_mut().all(|connection| connection.send("POST /mutate", b"{}").status == 400));
+}
+
+/// As on a machine that has no file descriptor left: what comes meanwhile is not lost, and is answered when one is free.
+#[test]
+fn without_a_file_to_open_it_says_so_and_goes_on_when_there_is_one() {
+    let server = Server::start("");
+    server.allow_files_more(2);
+    let taken = [(); 8].map(|()| TcpStream::connect(server.listen).unwrap());
+    server.logged("cannot accept a connection");
+    drop(taken);
+    assert_eq!(server.send("POST /mutate", b"{}").status, 400);
 }
 
 #[test]
