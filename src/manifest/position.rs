@@ -20,11 +20,17 @@ impl fmt::Display for Position {
     }
 }
 
+/// How many bytes there are from one count of characters to the next. Generated JSON is one line of megabytes, in which a finding
+/// would otherwise cost as much as all that stands before it.
+const STRIDE: usize = 4096;
+
 /// Where the lines of a text begin.
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// How many characters begin before each multiple of [`STRIDE`].
+    counts: Vec<usize>,
 }
 
 impl<'t> Lines<'t> {
@@ -35,32 +41,55 @@ impl<'t> Lines<'t> {
             b'\r' => bytes.get(at + 1) != Some(&b'\n'),
             _ => false,
         });
-        Self { text, starts: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        let mut counts = vec![0];
+        for chunk in bytes.chunks(STRIDE) {
+            counts.push(counts.last().unwrap_or(&0) + beginnings(chunk));
+        }
+        Self { text, starts, counts }
+    }
+
+    /// How many characters begin before a byte.
+    fn characters(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let stride = offset / STRIDE;
+        self.counts[stride] + beginnings(&self.text.as_bytes()[stride * STRIDE..offset])
     }
 
     /// The place of a byte.
     pub(super) fn position(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|&start| start <= offset);
-        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or_default();
-        let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
-        Position { line, column: before.chars().count() + 1 }
+        let start = self.starts[line - 1];
+        let mark = usize::from(offset > start && self.text[start..].starts_with(BYTE_ORDER_MARK));
+        Position { line, column: self.characters(offset) - self.characters(start) - mark + 1 }
     }
 
     /// The line in which these bytes begin, with carets below them.
     pub(super) fn excerpt(&self, range: &Range<usize>) -> String {
-        let position = self.position(range.start);
-        let line = self.line(position.line);
-        let meant = self.text.get(range.clone()).unwrap_or_default().chars().count();
+        let Position { line: number, .. } = self.position(range.start);
+        let (before, after) = self.around(number, range.start);
         // What goes on in the next lines is not shown.
-        excerpt(line, position, meant.min((line.chars().count() + 1).saturating_sub(position.column)))
+        let meant = after.get(..range.len()).unwrap_or(after);
+        excerpt(number, before, after, meant.chars().take(SHOWN).count())
     }
 
     /// The text of a line, without its end.
-    fn line(&self, line: usize) -> &'t str {
-        let end = self.starts.get(line).copied().unwrap_or(self.text.len());
-        let line = self.text[self.starts[line - 1]..end].trim_end_matches(['\n', '\r']);
-        line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+    fn line(&self, number: usize) -> &'t str {
+        self.around(number, self.text.len()).0
     }
+
+    /// The text of a line before a byte, and from there on to its end.
+    fn around(&self, number: usize, offset: usize) -> (&'t str, &'t str) {
+        let (start, next) = (self.starts[number - 1], self.starts.get(number).copied());
+        let line = self.text[start..next.unwrap_or(self.text.len())].trim_end_matches(['\n', '\r']);
+        let (before, after) = line.split_at_checked(offset.saturating_sub(start)).unwrap_or((line, ""));
+        (before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before), after)
+    }
+}
+
+/// How many characters begin in these bytes of a text.
+fn beginnings(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte & 0b1100_0000 != 0b1000_0000).count()
 }
 
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -91,7 +120,8 @@ pub struct ParseError {
 
 impl ParseError {
     pub(super) fn new(problem: Problem, lines: &Lines<'_>) -> Self {
-        let position = lines.position(problem.offset.min(lines.text.len()));
+        let offset = problem.offset.min(lines.text.len());
+        let position = lines.position(offset);
         let mut message = problem.message;
         if let Some(see) = problem.see {
             message = format!("{message} line {}", lines.position(see).line);
@@ -100,7 +130,8 @@ impl ParseError {
         if helm::is_likely(lines.text, line) {
             message = format!("{message}; {}", helm::ADVICE);
         }
-        Self { position, message, excerpt: excerpt(line, position, 1) }
+        let (before, after) = lines.around(position.line, offset);
+        Self { position, message, excerpt: excerpt(position.line, before, after, 1) }
     }
 
     /// Where it is wrong.
@@ -125,21 +156,23 @@ const SHOWN: usize = 71;
 const SHOWN_BEFORE: usize = 10;
 const SHOWN_AFTER: usize = 31;
 
-/// A line with carets below the `width` characters from `position` on.
-fn excerpt(line: &str, Position { line: number, column }: Position, width: usize) -> String {
-    let before = SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE);
-    let skipped = (column - 1).saturating_sub(before).min(line.chars().count().saturating_sub(SHOWN));
-    let indent = column - 1 - skipped;
-    let rest = || line.chars().skip(skipped);
-    let start = if skipped > 0 { "..." } else { "" };
+/// The line of this number with carets below the first `width` characters of `after`. However long it is, no more of it is read than
+/// is shown.
+fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
+    let follow = after.chars().take(SHOWN).count();
+    let most = (SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE)).max(SHOWN - follow);
+    let from = before.char_indices().rev().take(most).last().map_or(before.len(), |(at, _)| at);
+    let (skipped, before) = before.split_at(from);
+    let indent = before.chars().count();
+    let start = if skipped.is_empty() { "" } else { "..." };
+    let rest = || before.chars().chain(after.chars());
     let shown: String = rest().take(SHOWN).map(visible).collect();
     let end = if rest().nth(SHOWN).is_some() { "..." } else { "" };
     let carets = "^".repeat(width.clamp(1, SHOWN - indent));
     // A tab is as wide below as above.
-    let indent: String = rest().take(indent).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    let margin = " ".repeat(number.to_string().len());
-    let before = " ".repeat(start.len());
-    format!("  {number} | {start}{shown}{end}\n  {margin} | {before}{indent}{carets}")
+    let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let (margin, left) = (" ".repeat(number.to_string().len()), " ".repeat(start.len()));
+    format!("  {number} | {start}{shown}{end}\n  {margin} | {left}{indent}{carets}")
 }
 
 /// What a terminal would act on is shown as what it is not.
@@ -162,6 +195,19 @@ mod tests {
         assert_eq!((at("c"), at("d")), ("3:1".to_owned(), "5:1".to_owned()));
         assert_eq!(lines.position(text.len()).to_string(), "5:2");
         assert_eq!(["é: 1", "b: ü x", "c", "", "d"], [1, 2, 3, 4, 5].map(|line| lines.line(line)));
+    }
+
+    #[test]
+    fn far_out_in_a_long_line_columns_are_the_same() {
+        // Of three bytes each, so that a count begins in the middle of one.
+        let text = format!("first\n{}x", "\u{2713}".repeat(STRIDE));
+        let lines = Lines::new(&text);
+        for (count, (at, _)) in text["first\n".len()..].char_indices().enumerate() {
+            assert_eq!(lines.position("first\n".len() + at), Position { line: 2, column: count + 1 });
+        }
+        for end in [STRIDE, 2 * STRIDE] {
+            assert_eq!(Lines::new(&"a".repeat(end)).position(end), Position { line: 1, column: end + 1 });
+        }
     }
 
     #[test]
