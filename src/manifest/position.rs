@@ -160,7 +160,8 @@ const SHOWN_AFTER: usize = 31;
 /// is shown.
 fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
     let follow = after.chars().take(SHOWN).count();
-    let most = (SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE)).max(SHOWN - follow);
+    // Behind the end of a line there is nothing, and yet a place for a caret.
+    let most = (SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE)).max(SHOWN - follow.max(1));
     let from = before.char_indices().rev().take(most).last().map_or(before.len(), |(at, _)| at);
     let (skipped, before) = before.split_at(from);
     let indent = before.chars().count();
@@ -219,6 +220,8 @@ mod tests {
         let long = format!("{}X{}", "a".repeat(500), "b".repeat(500));
         let shown = format!("  1 | ...{}X{}...", "a".repeat(40), "b".repeat(30));
         assert_eq!(said(&long, 500), format!("1:501: wrong\n{shown}\n    | {}^", " ".repeat(43)));
+        let end = format!("1:1002: wrong\n  1 | ...{}\n    | {}^", "b".repeat(70), " ".repeat(73));
+        assert_eq!(said(&long, long.len()), end);
     }
 
     #[test]
