@@ -1,8 +1,9 @@
 //! What is installed where nobody says otherwise.
 
+use colocate::config::Config;
 use serde_json::{Value, json};
 
-use crate::chart::{DEFAULTS, HOME, render};
+use crate::chart::{DEFAULTS, HOME, Rendered, render, yaml};
 
 const POD: &str = "/spec/template/spec";
 
@@ -54,6 +55,23 @@ fn a_rollout_and_an_eviction_leave_one_that_answers() {
     assert_eq!(budget("/spec/maxUnavailable"), 1);
     assert_eq!(budget("/spec/unhealthyPodEvictionPolicy"), "AlwaysAllow");
     assert_eq!(budget("/spec/selector"), deployment("/spec/selector"));
+}
+
+/// With two nodes and two replicas, a third would wait for a port for ever, and the old ones with it.
+#[test]
+fn pods_that_have_their_nodes_ports_are_replaced_one_after_the_other() {
+    let strategy = |values: &str| render(values).at("Deployment/colocate", "/spec/strategy").clone();
+    let one_after_the_other = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}});
+    assert_eq!(strategy("hostNetwork: {enabled: true}"), one_after_the_other);
+    let own = "strategy: {type: Recreate}\nhostNetwork: {enabled: true}";
+    assert_eq!(strategy(own), json!({"type": "Recreate"}));
+}
+
+#[test]
+fn who_says_which_pods_are_spread_is_taken_at_their_word() {
+    let own = "{topologyKey: rack, maxSkew: 1, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {a: b}}}";
+    let rendered = render(&format!("topologySpreadConstraints: [{own}]"));
+    assert_eq!(rendered.at("Deployment/colocate", &format!("{POD}/topologySpreadConstraints/0")), &yaml(own));
 }
 
 #[test]
@@ -140,8 +158,38 @@ fn a_token_is_mounted_only_in_pods_that_ask_somebody() {
 fn a_changed_configuration_restarts_nothing() {
     let template = |values: &str| render(values).at("Deployment/colocate", "/spec/template").clone();
     assert_eq!(template("config: {mode: audit}"), template(""));
+    assert_eq!(template("config: {missingClaim: {wait: 1s, then: inject}}"), template(""));
+    let absent = "config: {drivers: [{name: portworx, scheduler: {whenAbsent: WHAT, lease: {namespace: a, name: b}}}]}";
+    assert_eq!(template(&absent.replace("WHAT", "skip")), template(&absent.replace("WHAT", "inject")));
     let with_checksum = |mode: &str| template(&format!("restartOnConfigChange: true\nconfig: {{mode: {mode}}}"));
     assert_ne!(with_checksum("audit"), with_checksum("inject"));
+}
+
+/// Those that run would go on with the old names, and with rights that are gone.
+#[test]
+fn what_is_only_read_at_the_start_replaces_the_pods() {
+    let template = |values: &str| render(values).at("Deployment/colocate", "/spec/template").clone();
+    for values in [
+        "webhook: {name: zz-other}",
+        "webhook: {url: 'https://colocate.example.com'}",
+        "config: {namespaces: [a]}",
+        "config: {tls: {lifetimes: {leaf: 24h}}}",
+        "config: {drain: {grace: 1s}}",
+        "config: {missingClaim: {maxGets: 1}}",
+        "config: {drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: b}}}]}",
+    ] {
+        assert_ne!(template(values), template(""), "{values}");
+        let needs = |rendered: &Rendered| {
+            let text = rendered.text_at("ConfigMap/colocate", "/data/config.yaml");
+            Config::parse(text, "config.yaml").unwrap().needs_restart(&started())
+        };
+        assert!(!needs(&render(values)).is_empty(), "{values}: the program takes note of it");
+    }
+}
+
+/// What the program has with the chart's default values.
+fn started() -> Config {
+    Config::parse(DEFAULTS.text_at("ConfigMap/colocate", "/data/config.yaml"), "config.yaml").unwrap()
 }
 
 #[test]
@@ -185,6 +233,8 @@ fn the_test_goes_where_the_api_server_asks_about_it() {
         ("webhook: {namespaces: {include: [team-b, team-a]}}", Some("--namespace=team-b")),
         ("config: {namespaces: [team-c]}", Some("--namespace=team-c")),
         ("webhook: {namespaces: {exclude: [default]}}", None),
+        ("rbac: {create: false}", None),
+        ("rbac: {create: false}\ntest: {serviceAccountName: tester}", Some("--namespace=default")),
     ] {
         assert_eq!(namespace(values).as_deref(), expected, "{values}");
     }

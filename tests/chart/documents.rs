@@ -97,11 +97,27 @@ fn the_notes_say_what_to_do_next() {
         ("config: {mode: audit}", &["`mode: audit`", "would-inject", "port-forward deployment/colocate 8080"]),
         ("config: {mode: off}", &["`mode: off`"]),
         ("webhook: {namespaces: {exclude: [default]}}", &["set test.namespace"]),
+        ("config: {templates: leave}", &["`helm test` cannot tell: it creates a Deployment"]),
+        ("config: {drivers: []}", &["`helm test` cannot tell: there is no driver"]),
+        (
+            "rbac: {create: false}",
+            &["set test.serviceAccountName to an account that may create Deployments in default"],
+        ),
+        ("replicaCount: 0", &["No pod of this release runs: set replicaCount.", "nobody answers"]),
+        (
+            "replicaCount: 0\nwebhook: {url: 'https://a.test'}",
+            &["see that the colocate at https://a.test does", "helm test colocate"],
+        ),
         ("fullnameOverride: other\nhostNetwork: {enabled: true}", &["deployment/other", "localhost:18080/readyz"]),
     ] {
         let notes = notes(values);
         assert!(parts.iter().all(|part| notes.contains(part)), "{values}: {notes}");
         assert!(notes.lines().all(|line| line.chars().count() <= 140), "{notes}");
+        assert!(
+            notes.contains("cannot tell") != notes.contains("  helm test") || !notes.contains("See that"),
+            "{notes}"
+        );
+        assert!(notes.contains("No pod") != notes.contains("port-forward"), "{notes}");
     }
 }
 

@@ -204,10 +204,7 @@ fn of_the_deployment() -> Vec<(&'static str, Effect)> {
             "strategy: {rollingUpdate: {maxUnavailable: 1}}",
             Is(DEPLOYMENT, "/spec/strategy/rollingUpdate/maxUnavailable", json!(1)),
         ),
-        (
-            "strategy: {type: Recreate, rollingUpdate: null}",
-            Is(DEPLOYMENT, "/spec/strategy", json!({"type": "Recreate"})),
-        ),
+        ("strategy: {type: Recreate}", Is(DEPLOYMENT, "/spec/strategy", json!({"type": "Recreate"}))),
         ("revisionHistoryLimit: 1", Is(DEPLOYMENT, "/spec/revisionHistoryLimit", json!(1))),
         ("restartOnConfigChange: true", Present(DEPLOYMENT, "/spec/template/metadata/annotations/checksum~1config")),
     ]
@@ -241,7 +238,7 @@ fn of_pods() -> Vec<(&'static str, Effect)> {
 }
 
 fn of_extras() -> Vec<(&'static str, Effect)> {
-    use Effect::{Has, Is, Made};
+    use Effect::{Gone, Has, Is, Made};
     let policy = "NetworkPolicy/colocate";
     let peer = json!([{"podSelector": {}}]);
     vec![
@@ -291,6 +288,8 @@ fn of_extras() -> Vec<(&'static str, Effect)> {
             Is("ConfigMap/colocate-dashboard", "/metadata/annotations/a", json!("b")),
         ),
         ("test: {namespace: a}", Made("a:Role/colocate-test")),
+        ("test: {serviceAccountName: a}", Is("Pod/colocate-test", "/spec/serviceAccountName", json!("a"))),
+        ("test: {serviceAccountName: a}", Gone("ServiceAccount/colocate-test")),
     ]
 }
 

@@ -59,6 +59,53 @@ fn namespaces_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_configuration_that_the_program_would_refuse_is_refused_before() {
+    let workload = |rest: &str| {
+        format!(
+            "config: {{customWorkloads: [{{group: a.test, version: v1, resource: as, kind: A, path: /spec/template, {rest}}}]}}"
+        )
+    };
+    render(&workload("update: false"));
+    for (values, said) in [
+        (
+            "config: {drivers: [{name: a, scheduler: b}]}",
+            "config.drivers has a without provisioners, which only portworx",
+        ),
+        (
+            "config: {drivers: [{name: a, provisioners: [b]}]}",
+            "config.drivers has a without scheduler, which only portworx",
+        ),
+        ("config: {drivers: [{name: a, provisioners: [], scheduler: b}]}", "at '/config/drivers/0/provisioners"),
+        ("config: {drivers: [{name: portworx, scheduler: ''}]}", "at '/config/drivers/0/scheduler"),
+        ("config: {optOut: {namespaceLabel: ''}}", "at '/config/optOut/namespaceLabel"),
+        ("config: {optOut: {annotations: ['']}}", "at '/config/optOut/annotations/0"),
+        ("config: {drain: {timeout: 10s}}", "config.drain.timeout is 10s, shorter than config.drain.grace (15s)"),
+        (&workload("resource: '*'"), "at '/config/customWorkloads/0/resource"),
+        (&workload("resource: as/status"), "at '/config/customWorkloads/0/resource"),
+        (&workload("path: /spec/"), "at '/config/customWorkloads/0/path"),
+        (&workload("group: ''"), "config.customWorkloads has as of the group \"\", which is Kubernetes' own"),
+        (&workload("group: apps"), "which is Kubernetes' own: name a custom resource"),
+        (&workload("group: coordination.k8s.io"), "which is Kubernetes' own: name a custom resource"),
+    ] {
+        assert_refused(values, said);
+    }
+}
+
+/// Only the API server would say so.
+#[test]
+fn what_no_service_can_be_is_refused() {
+    for name in ["123", "a.b", "A"] {
+        let said =
+            format!("the Service would be called {name}, but its name begins with a letter and has no dots: set");
+        assert_refused(&format!("fullnameOverride: '{name}'"), &said);
+    }
+    assert_refused(
+        "service: {ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6]}",
+        "but service.ipFamilies has two",
+    );
+}
+
+#[test]
 fn numbers_that_contradict_each_other_are_refused() {
     assert_refused(
         "autoscaling: {enabled: true, minReplicas: 7}",
@@ -78,6 +125,12 @@ fn values_that_mean_nothing_are_refused() {
         ("webhook: {url: 'http://a.test'}", "/webhook/url"),
         ("webhook: {url: 'https://a.test?b=c'}", "/webhook/url"),
         ("webhook: {url: 'https://u:p@a.test'}", "/webhook/url"),
+        ("webhook: {url: 'https://:8443'}", "/webhook/url"),
+        ("webhook: {url: 'https://a.test:99999'}", "/webhook/url"),
+        ("webhook: {url: 'https://a.test:abc'}", "/webhook/url"),
+        ("webhook: {url: 'https://[2001:db8::1'}", "/webhook/url"),
+        ("webhook: {url: 'https://*.a.test'}", "/webhook/url"),
+        ("tls: {existingSecret: {name: Own_Bad}}", "/tls/existingSecret/name"),
         ("webhook: {namespaces: {exclude: ['kube-*']}}", "/webhook/namespaces/exclude/0"),
         (
             "webhook: {namespaces: {matchExpressions: [{key: a, operator: Is}]}}",

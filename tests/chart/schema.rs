@@ -94,6 +94,70 @@ fn merge(into: &mut Value, value: Value) {
     }
 }
 
+/// Null takes a default away. Where a template needs one, helm says so; where not, nothing is null in what is rendered.
+#[test]
+fn a_value_that_is_taken_away_is_missed_where_it_is_needed() {
+    let (schema, values) = (schema(), yaml(&file("values.yaml")));
+    let (mut needed, mut free) = (Vec::new(), json!({}));
+    for (section, default) in values.as_object().unwrap() {
+        if is_required(&schema, section) {
+            needed.push((String::new(), section));
+        } else {
+            free[section] = Value::Null;
+        }
+        let own = &schema["properties"][section];
+        for key in own["properties"].as_object().and(default.as_object()).into_iter().flat_map(Map::keys) {
+            if is_required(own, key) {
+                needed.push((section.clone(), key));
+            } else {
+                free[section][key] = Value::Null;
+            }
+        }
+    }
+
+    let rendered = render(&free.to_string());
+    for object in rendered.objects() {
+        let mut nulls = Vec::new();
+        nulls_of(object, "", &mut nulls);
+        // Kubernetes takes null for nothing there.
+        nulls.retain(|path| !path.ends_with("/securityContext") && !path.ends_with("/resources"));
+        assert!(nulls.is_empty(), "{}: {nulls:?}", object["kind"]);
+    }
+    assert!(!rendered.text.contains("nil>"), "{}", rendered.text);
+
+    assert!(needed.len() > 40, "{}", needed.len());
+    for inner in [false, true] {
+        let of_level: Vec<_> = needed.iter().filter(|(section, _)| inner != section.is_empty()).collect();
+        let mut nulls = json!({});
+        for (section, key) in &of_level {
+            let at = if inner { &mut nulls[section] } else { &mut nulls };
+            at[key] = Value::Null;
+        }
+        let error = refused(&nulls.to_string());
+        for (section, key) in of_level {
+            let place = if inner { format!("at '/{section}'") } else { "at ''".to_owned() };
+            let line = error.lines().find(|line| line.contains(&format!("{place}: missing propert")));
+            assert!(line.is_some_and(|line| line.contains(&format!("'{key}'"))), "{section}.{key}: {error}");
+        }
+    }
+}
+
+fn is_required(mapping: &Value, key: &str) -> bool {
+    mapping["required"].as_array().is_some_and(|required| required.iter().any(|one| one == key))
+}
+
+/// Where null stands in an object.
+fn nulls_of(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Null => found.push(path.to_owned()),
+        Value::Object(object) => {
+            object.iter().for_each(|(key, value)| nulls_of(value, &format!("{path}/{key}"), found));
+        }
+        Value::Array(array) => array.iter().for_each(|value| nulls_of(value, &format!("{path}/[]"), found)),
+        _ => {}
+    }
+}
+
 /// What Helm puts into the values of a chart that another one depends on.
 #[test]
 fn it_may_be_a_part_of_another_chart() {
@@ -178,7 +242,7 @@ fn of_the_items_of_lists_it_knows_what_the_program_knows() {
         (
             "/customWorkloads/items",
             "customWorkloads",
-            json!({"group": "a", "version": "v1", "resource": "bs", "kind": "B", "path": "/spec/template", "update": true}),
+            json!({"group": "a.test", "version": "v1", "resource": "bs", "kind": "B", "path": "/spec/template", "update": true}),
         ),
     ] {
         assert_same_keys(config.pointer(item).unwrap(), &full);

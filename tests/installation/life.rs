@@ -62,6 +62,10 @@ fn pods_are_changed_all_the_way_from_installation_to_the_end_and_then_nothing_is
     let unchanged: Vec<_> = created.iter().filter(|scheduler| *scheduler != "stork").collect();
     assert!(unchanged.is_empty(), "{} of {} were not changed: {unchanged:?}", unchanged.len(), created.len());
 
+    // Those that run keep the bundles of configurations by their name.
+    release.upgrade("webhook: {name: zz-renamed, namespaces: {include: [apps]}}");
+    release.wait_until_called(APPS);
+
     release.helm().run("uninstall life --wait");
 
     let codes = release.kubelet().wait_until_all_have_ended();

@@ -23,6 +23,8 @@ fn an_api_server_takes_all_of_it_and_has_nothing_to_say() {
 
     // Of a pod, the account must be there, and a dry run makes none.
     kubectl.run("create serviceaccount strict-colocate-test --namespace strict");
+    kubectl.run("create serviceaccount 123 --namespace strict");
+    kubectl.run("create namespace 7");
 
     for (values, privileged) in [
         ("", false),
@@ -41,11 +43,20 @@ autoscaling: {enabled: true}
 networkPolicy: {enabled: true, callers: [{namespaceSelector: {}}], scrapers: [{podSelector: {}}]}",
             false,
         ),
+        // All of these are names, and most of them something else to YAML.
+        (
+            "fullnameOverride: 'yes'\nwebhook: {name: '7'}\nserviceAccount: {create: false, name: '123'}
+flowSchema: {priorityLevel: '1.0'}\npriorityClassName: '1e3'\nruntimeClassName: '0x7'
+tls: {source: existingSecret, existingSecret: {name: '2024'}}
+config: {namespaces: ['7'], optOut: {namespaceLabel: 'on'}, validation: {mode: warn}}
+test: {serviceAccountName: '123'}",
+            false,
+        ),
         (&everything, true),
     ] {
         let rendered = helm.feed(&format!("template strict {CHART} --kube-version 1.37.0 --values -"), values);
         // The namespaces that the rights of some values are for.
-        let rendered = rendered.replace("namespace: team-a\n", "namespace: strict\n");
+        let rendered = rendered.replace("namespace: \"team-a\"\n", "namespace: strict\n");
         let output = kubectl.attempt(APPLY, &rendered);
         let said = output.stderr.lines().filter(|line| !(privileged && line.contains("PodSecurity")));
         let said: Vec<_> = said.collect();

@@ -4,14 +4,14 @@
 {{- define "colocate.names" -}}
 {{- $name := include "colocate.fullname" . -}}
 secret:
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ .Release.Namespace | quote }}
   name: {{ $name }}-ca
 service:
-  namespace: {{ .Release.Namespace }}
-  name: {{ $name }}
+  namespace: {{ .Release.Namespace | quote }}
+  name: {{ $name | quote }}
 webhooks:
-  mutating: {{ .Values.webhook.name }}
-  validating: {{ .Values.webhook.name }}
+  mutating: {{ .Values.webhook.name | quote }}
+  validating: {{ .Values.webhook.name | quote }}
 {{- end -}}
 
 {{/* The host of `webhook.url`, if there is one, without brackets and port. */}}
@@ -52,6 +52,22 @@ webhooks:
 {{- end -}}
 {{- end -}}
 {{- toJson $config -}}
+{{- end -}}
+
+{{/*
+The parts of which a process only takes note when it starts. A change of them replaces the pods: those that run would go on with the old
+names, and the rights that go with them are gone.
+*/}}
+{{- define "colocate.readAtStart" -}}
+{{- $config := include "colocate.config" . | fromJson -}}
+{{- $schedulers := list -}}
+{{- range $config.drivers -}}
+{{- $scheduler := .scheduler -}}
+{{- if kindIs "map" $scheduler }}{{ $scheduler = omit $scheduler "whenAbsent" "whenStale" }}{{ end -}}
+{{- $schedulers = append $schedulers $scheduler -}}
+{{- end -}}
+{{- $limits := omit $config.missingClaim "wait" "then" -}}
+{{- list $config.namespaces $config.tls $config.drain $limits $schedulers | toJson -}}
 {{- end -}}
 
 {{/* The drivers with what the built-in one may leave out: `{provisioners, scheduler, lease}`, the latter two names. */}}

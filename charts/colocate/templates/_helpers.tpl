@@ -28,8 +28,8 @@
 {{/* Metadata. */}}
 
 {{- define "colocate.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "colocate.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "colocate.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* The labels and annotations of an object: those that all have, and what `labels` and `annotations` of its own `root`'s has. */}}
@@ -45,6 +45,16 @@ labels:
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/*
+How pods are replaced. A new one is ready before an old one goes; but where a pod has its node's ports, and nodes are no more than pods,
+a new one would wait for ever.
+*/}}
+{{- define "colocate.strategy" -}}
+{{- $surges := not .Values.hostNetwork.enabled -}}
+{{- $rolling := dict "maxUnavailable" ($surges | ternary 0 1) "maxSurge" ($surges | ternary 1 0) -}}
+{{- .Values.strategy | default (dict "type" "RollingUpdate" "rollingUpdate" $rolling) | toYaml -}}
 {{- end -}}
 
 {{/* Where colocate listens: `[::]` is both families. */}}
@@ -65,6 +75,29 @@ annotations:
 {{- define "colocate.keepsTrust" -}}
 {{- $tls := .Values.tls -}}
 {{- if or (eq $tls.source "self") (and (eq $tls.source "existingSecret") $tls.existingSecret.caKey) }}true{{ end -}}
+{{- end -}}
+
+{{/* Why `helm test` could not pass, and what to set; empty where it can. */}}
+{{- define "colocate.noTest" -}}
+{{- $config := include "colocate.config" . | fromJson -}}
+{{- if ne $config.mode "inject" -}}
+in `mode: {{ $config.mode }}` nothing is changed: set config.mode to `inject`
+{{- else if ne $config.templates "inject" -}}
+it creates a Deployment, and templates are left as they are: set config.templates to `inject`
+{{- else if not $config.drivers -}}
+there is no driver: set config.drivers
+{{- else if not (or .Values.webhook.url .Values.autoscaling.enabled .Values.replicaCount) -}}
+nobody answers: set replicaCount
+{{- else if not (include "colocate.testNamespace" .) -}}
+there is no namespace to test in: set test.namespace to one that is not left alone, as the release's own is
+{{- else if not (include "colocate.hasTest" .) -}}
+its pod has no rights: set test.serviceAccountName to an account that may create Deployments in {{ include "colocate.testNamespace" . }}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether there is a test: it needs a namespace, and an account, which is given its rights or has them. */}}
+{{- define "colocate.hasTest" -}}
+{{- if and (include "colocate.testNamespace" .) (or .Values.rbac.create .Values.test.serviceAccountName) }}true{{ end -}}
 {{- end -}}
 
 {{/* Where `helm test` creates its Deployment; empty where there is no such namespace. */}}

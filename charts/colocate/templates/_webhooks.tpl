@@ -6,8 +6,8 @@ clientConfig:
   url: {{ trimSuffix "/" $webhook.url }}{{ .path }}
   {{- else }}
   service:
-    namespace: {{ .root.Release.Namespace }}
-    name: {{ include "colocate.fullname" .root }}
+    namespace: {{ .root.Release.Namespace | quote }}
+    name: {{ include "colocate.fullname" .root | quote }}
     port: {{ .root.Values.service.port }}
     path: {{ .path }}
   {{- end }}
@@ -21,7 +21,7 @@ namespaceSelector:
   - key: kubernetes.io/metadata.name
     operator: NotIn
     values: {{ include "colocate.excluded" .root }}
-  - key: {{ (include "colocate.config" .root | fromJson).optOut.namespaceLabel }}
+  - key: {{ (include "colocate.config" .root | fromJson).optOut.namespaceLabel | quote }}
     operator: NotIn
     values: {{ include "colocate.true" . }}
   {{- with include "colocate.included" .root | fromJsonArray }}
@@ -54,8 +54,8 @@ cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "colocate.fu
 {{- define "colocate.customRules" -}}
 {{- range (include "colocate.config" . | fromJson).customWorkloads }}
 - apiGroups: [{{ .group | quote }}]
-  apiVersions: [{{ .version }}]
-  resources: [{{ .resource }}]
+  apiVersions: [{{ .version | quote }}]
+  resources: [{{ .resource | quote }}]
   operations: [CREATE, UPDATE]
   scope: '*'
 {{ end -}}
