@@ -1,5 +1,6 @@
 //! The schema of the values: it knows all of them, and nothing else.
 
+use colocate::companion::Rule;
 use colocate::config::Config;
 use serde_json::{Map, Value, json};
 
@@ -223,6 +224,15 @@ fn takes_null(schema: &Value, own: &Value) -> bool {
         || null("enum", Value::Null)
         || null("anyOf", json!({"type": "null"}))
         || resolved.is_some_and(|resolved| takes_null(schema, resolved))
+}
+
+#[test]
+fn the_rules_of_validation_are_the_companions() {
+    let values = |ids: &[&str]| format!("config: {{validation: {{rules: {{{}: off}}}}}}", ids.join(": off, "));
+    render(&values(&Rule::ALL.iter().map(|rule| rule.id()).collect::<Vec<_>>()));
+    for other in ["HC000", &format!("HC{:03}", Rule::ALL.len() + 1), "HC0011", "HC999"] {
+        assert!(refused(&values(&[other])).contains(&format!("'{other}' not allowed")), "{other}");
+    }
 }
 
 /// The keys of list items, which the defaults do not show: the program takes each, and the schema has no others.
