@@ -50,6 +50,24 @@ pub(crate) fn render_for(kubernetes: &str, values: &str) -> Rendered {
     Rendered::read(String::from_utf8(output.stdout).expect("helm writes text"))
 }
 
+/// The same of a release of that name, for a Kubernetes of today.
+pub(crate) fn render_as(release: &str, values: &str) -> Rendered {
+    render_chart(release, &folder(), values)
+}
+
+/// A chart in a file, with its default values.
+pub(crate) fn render_file(chart: &Path) -> Rendered {
+    render_chart("colocate", chart, "")
+}
+
+fn render_chart(release: &str, chart: &Path, values: &str) -> Rendered {
+    let chart = chart.to_str().expect("the path is text");
+    let fixed = ["template", release, chart, "--namespace", HOME, "--kube-version", KUBERNETES, "--values", "-"];
+    let output = helm(&fixed, values);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Rendered::read(String::from_utf8(output.stdout).expect("helm writes text"))
+}
+
 /// What helm says of values that are refused.
 pub(crate) fn refused(values: &str) -> String {
     let output = template(&["--kube-version", KUBERNETES], values);

@@ -1,5 +1,5 @@
 //! The conditions under which API servers ask: that they are there, and speak of what the configuration has.
-//! (`tests/e2e` has what they let through.)
+//! (`tests/installation` has what they let through.)
 
 use std::collections::HashSet;
 

@@ -96,6 +96,20 @@ fn all_probes_ask_the_admin_port() {
     assert!(container["ports"].as_array().unwrap().contains(&json!({"name": "admin", "containerPort": 8080})));
 }
 
+/// In seconds, with Kubernetes' defaults for what is not written: a period of 10, 3 failures, a timeout of 1.
+#[test]
+fn a_start_has_a_minute_and_who_is_not_ready_is_known_in_seconds_and_a_late_answer_kills_nobody() {
+    let container = DEFAULTS.at("Deployment/colocate", "/spec/template/spec/containers/0");
+    let number = |probe: &str, key: &str, default| container[probe][key].as_u64().unwrap_or(default);
+    let [start, live, ready] = ["startupProbe", "livenessProbe", "readinessProbe"].map(|probe| {
+        let failures = number(probe, "failureThreshold", 3);
+        (number(probe, "periodSeconds", 10) * failures, failures, number(probe, "timeoutSeconds", 1))
+    });
+    assert!(start.0 >= 30, "{start:?}");
+    assert!(ready.0 <= 10, "{ready:?}");
+    assert!(live.0 >= 20 && live.1 >= 3 && live.2 >= 2, "{live:?}");
+}
+
 #[test]
 fn there_is_time_to_drain() {
     for (drain, seconds) in [

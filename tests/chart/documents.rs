@@ -2,9 +2,9 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::chart::{self, DEFAULTS, HOME, file, helm, render, yaml};
+use crate::chart::{self, DEFAULTS, HOME, file, helm, render, render_for, yaml};
 use crate::values::Documented;
 
 /// Between these lines the README has the table of values.
@@ -118,6 +118,20 @@ fn the_notes_say_what_to_do_next() {
             "{notes}"
         );
         assert!(notes.contains("No pod") != notes.contains("port-forward"), "{notes}");
+    }
+}
+
+/// helm shows them of the version that it takes for granted only: here they are a part of an object.
+#[test]
+fn the_notes_say_where_a_cluster_asks_about_everything() {
+    let define = format!("{{{{- define \"notes\" -}}}}{}{{{{- end -}}}}\n", file("templates/NOTES.txt"));
+    let object = define + "kind: Notes\nmetadata: {name: notes}\nnotes: {{ include \"notes\" . | toJson }}";
+    let values = json!({"extraObjects": [object]}).to_string();
+    for (kubernetes, old) in [("1.26.3", true), ("1.27.9", true), ("1.28.0", false), ("1.37.0", false)] {
+        let rendered = render_for(kubernetes, &values);
+        let notes = rendered.text_at("Notes/notes", "/notes");
+        assert!(notes.contains("is installed"), "{notes}");
+        assert_eq!(notes.contains("know no matchConditions"), old, "{kubernetes}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What colocate may do: what it needs, and only where it needs it. (`tests/e2e` has that it needs no more.)
+//! What colocate may do: what it needs, and only where it needs it. (`tests/installation` has that it needs no more.)
 
 use std::collections::BTreeSet;
 

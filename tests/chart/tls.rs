@@ -75,6 +75,12 @@ webhook: {url: 'https://other.example.com'}
     let issuer = json!({"name": "ca", "kind": "ClusterIssuer", "group": "cert-manager.io"});
     assert_eq!(certificate("/spec/issuerRef"), &issuer);
     assert_eq!(certificate("/spec/duration"), "24h");
+    assert_eq!(certificate("/spec/usages"), &json!(["server auth"]), "API servers refuse one that is for clients");
+    assert_eq!(
+        certificate("/spec/privateKey/rotationPolicy"),
+        "Always",
+        "a key that leaked is gone with its certificate"
+    );
     let volumes = rendered.at("Deployment/colocate", "/spec/template/spec/volumes").as_array().unwrap();
     assert!(volumes.contains(&json!({"name": "tls", "secret": {"secretName": certificate("/spec/secretName")}})));
     let files = ["--tls-cert=/etc/colocate-tls/tls.crt", "--tls-key=/etc/colocate-tls/tls.key"];

@@ -49,6 +49,27 @@ fn and_not_about_namespaces_that_opt_out() {
     }
 }
 
+/// What controllers of the control plane make was looked at on what it was made from; what others apply was not.
+#[test]
+fn and_about_annotations_of_everybody_but_the_control_planes_controllers() {
+    let release = Release::prepare(ControlPlane::shared(), "authors");
+    let apps = Namespace::new("authors-apps");
+    release.install("webhook: {failurePolicy: Fail, namespaces: {include: [authors-apps]}}");
+    release.wait_until_called("authors-apps");
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {stork.libopenstorage.org/preferLocalNodeOnly: 'yes'}}, \
+        spec: {containers: [{name: a, image: a}]}}";
+    for (author, told) in [
+        ("system:serviceaccount:argocd:application-controller", true),
+        ("system:serviceaccount:flux-system:kustomize-controller", true),
+        ("somebody", true),
+        ("system:serviceaccount:kube-system:replicaset-controller", false),
+    ] {
+        let line = format!("create --dry-run=server --as={author} --as-group=system:masters -f -");
+        let output = apps.kubectl().feed(&line, pod);
+        assert_eq!(output.stderr.contains("HC001"), told, "{author}: {}", output.stderr);
+    }
+}
+
 #[test]
 fn with_a_certificate_from_a_secret_which_may_change() {
     let control_plane = ControlPlane::shared();

@@ -67,6 +67,12 @@ fn check(name: &str, config: &str) {
 
     for (account, part) in [(release.full_name(), "colocate"), (format!("{}-test", release.full_name()), "the test")] {
         let requests = requests(&release, &account);
+        if part == "colocate" {
+            let dispatched = dispatched(&release);
+            let [(level, count)] = &dispatched[..] else { panic!("{dispatched:?}") };
+            assert_eq!(level, "system");
+            assert!(*count >= requests.len(), "{count} of {} requests go before those of others", requests.len());
+        }
         let refused: Vec<_> = requests.iter().filter(|request| request.code == 403).map(Request::text).collect();
         assert!(refused.is_empty(), "{part} may not: {refused:#?}");
         let rights = rights(&release, &account);
@@ -108,6 +114,19 @@ fn requests(release: &Release, account: &str) -> Vec<Request> {
     let is_last = |event: &Value| event["objectRef"]["name"] == *mark && event["verb"] == "create";
     let events = AuditLog::follow().mentioning(home, is_last);
     events.iter().filter(|event| event["user"]["username"] == *user).filter_map(Request::of).collect()
+}
+
+/// The priority levels into which the API server put what came by the release's `FlowSchema`, and how often it did.
+fn dispatched(release: &Release) -> Vec<(String, usize)> {
+    let metrics = release.namespace().kubectl().run("get --raw /metrics").stdout;
+    let own = format!("flow_schema=\"{}\"", release.full_name());
+    let series = metrics.lines().filter(|line| line.starts_with("apiserver_flowcontrol_dispatched_requests_total{"));
+    let read = |line: &str| {
+        let (labels, count) = line.rsplit_once(' ')?;
+        let level = labels.split_once("priority_level=\"")?.1.split('"').next()?;
+        Some((level.to_owned(), count.parse().ok()?))
+    };
+    series.filter(|line| line.contains(&own)).filter_map(read).collect()
 }
 
 /// What the roles of an account allow. Those of the test are gone with it, and stand in the chart.
