@@ -38,11 +38,14 @@ mod tests {
     use super::*;
 
     fn shown(before: &str, after: &str) -> String {
-        let hunk = |hunk: &Hunk<'_>| {
-            let lines: String = hunk.lines.iter().map(|line| format!("{}{}", line.tag(), line.value())).collect();
-            format!("{}\n{lines}", hunk.header)
-        };
-        between(before, after).iter().map(hunk).collect()
+        let mut text = String::new();
+        for hunk in between(before, after) {
+            text += &format!("{}\n", hunk.header);
+            for line in hunk.lines {
+                text += &format!("{}{}", line.tag(), line.value());
+            }
+        }
+        text
     }
 
     #[test]
