@@ -17,10 +17,9 @@ fn room(name: &str) -> Vec<PathBuf> {
             // Tests may borrow from other rooms.
             let is_tests = path.file_stem().is_some_and(|name| name == "tests");
             match (is_tests, path.is_dir()) {
-                (true, _) => {}
                 (false, true) => folders.push(path),
                 (false, false) if path.extension().is_some_and(|extension| extension == "rs") => files.push(path),
-                (false, false) => {}
+                _ => {}
             }
         }
     }

@@ -40,9 +40,9 @@ mod tests {
     fn shown(before: &str, after: &str) -> String {
         let mut text = String::new();
         for hunk in between(before, after) {
-            text += &format!("{}\n", hunk.header);
+            text = text + &hunk.header + "\n";
             for line in hunk.lines {
-                text += &format!("{}{}", line.tag(), line.value());
+                text = text + &line.tag().to_string() + line.value();
             }
         }
         text
