@@ -16,6 +16,10 @@ COPY ${TARGETARCH}/colocate /colocate
 # A number: of a name, the kubelet cannot tell that it is not root's. Any other user will do as well, for OpenShift.
 USER 65532:65532
 
+# glibc gives what is freed back at once from this size on; without it, from the size of the largest that was ever freed, up to 32 MB: after
+# 200 objects of 17 MB at once, 201 MB stay with 32 threads, and 100 MB with it.
+ENV GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072
+
 # Admission reviews, and /livez, /readyz and /metrics. The configuration is a file that is mounted (--config, or COLOCATE_CONFIG), and
 # /dev/termination-log, where a failure is written, is the kubelet's: nothing of this root is ever written to.
 EXPOSE 8443 8080

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod certs;
 mod generate;
+mod hunks;
 mod input;
 mod knowledge;
 mod mutate;

@@ -26,7 +26,7 @@
 //! | [`tls`] | certificates: read from files or issued, rotated, and swapped while they are served | |
 //! | [`readiness`], [`shutdown`], [`tasks`], [`metrics`], [`log`], [`duration`] | what a process needs beside | |
 //! | [`companion`] | the other half of the product: which annotations Stork will not read as they were meant | `engine`, `storage`; no I/O, no clock, nothing asynchronous |
-//! | [`engine`] | what the product exists for: decide about an object, and change it | nothing of ours; no I/O, no clock, nothing asynchronous |
+//! | [`engine`] | what the product exists for: decide about an object, and change it | nothing of ours (it is a package of its own); no I/O, no clock, nothing asynchronous |
 //!
 //! A room uses what the table says and nothing else: `tests/house.rs` holds it to that.
 
@@ -37,7 +37,6 @@ pub mod cluster;
 pub mod companion;
 pub mod config;
 pub mod duration;
-pub mod engine;
 pub mod log;
 pub mod manifest;
 pub mod metrics;
@@ -49,3 +48,5 @@ pub mod shutdown;
 mod storage;
 pub mod tasks;
 pub mod tls;
+
+pub use colocate_engine as engine;

@@ -124,7 +124,8 @@ fn the_dockerfile_is_of_one_program_and_a_user_that_is_a_number() {
     assert_eq!(instructions(&dockerfile, "FROM "), ["scratch"]);
     assert_eq!(instructions(&dockerfile, "COPY "), ["${TARGETARCH}/colocate /colocate"]);
     assert_eq!(instructions(&dockerfile, "ENTRYPOINT "), [r#"["/colocate"]"#]);
-    for instruction in ["ADD ", "RUN ", "ENV "] {
+    assert_eq!(instructions(&dockerfile, "ENV "), ["GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072"]);
+    for instruction in ["ADD ", "RUN "] {
         assert!(instructions(&dockerfile, instruction).is_empty(), "{instruction}");
     }
     let [user] = instructions(&dockerfile, "USER ")[..] else { panic!("there is not one user") };
@@ -165,7 +166,9 @@ fn it_is_compiled_static_with_no_path_of_the_machine_and_named_for_the_version()
         cargo.starts_with("cargo build --locked --profile dist --target x86_64-unknown-linux-gnu --bin colocate "),
         "{cargo}"
     );
-    assert!(cargo.contains("-C target-feature=+crt-static "), "{cargo}");
+    for flag in ["target-feature=+crt-static", "link-arg=-Wl,-z,pack-relative-relocs"] {
+        assert!(cargo.contains(&format!("-C {flag} ")), "no {flag} in {cargo}");
+    }
     for (path, name) in [(".cargo", "/cargo"), ("target", "/target")] {
         let flag = format!("--remap-path-prefix {}={name}", machine.path(path).display());
         assert!(cargo.contains(&flag), "no {flag} in {cargo}");

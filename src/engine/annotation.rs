@@ -35,7 +35,7 @@ pub struct Annotations<'a> {
 impl<'a> Annotations<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.first.len() == 0
+        self.first.is_empty()
     }
 
     /// Whether the key is there, whatever its value.

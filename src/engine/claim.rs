@@ -119,7 +119,7 @@ impl fmt::Display for ClaimRef<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Workloads;
+    use crate::Workloads;
 
     #[test]
     fn a_claim_template_takes_the_place_of_a_volume_of_its_name() {

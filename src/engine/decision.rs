@@ -448,7 +448,7 @@ fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
 
 impl Policy {
     /// Whether the pod's controller, or the workload itself, is of a kind that is left alone.
-    pub(crate) fn opts_out_by_owner(&self, workload: &Workload, object: &Object<'_>) -> bool {
+    pub fn opts_out_by_owner(&self, workload: &Workload, object: &Object<'_>) -> bool {
         if !workload.is_pod() {
             return self.opt_out.covers(workload.group(), workload.kind());
         }
@@ -457,7 +457,7 @@ impl Policy {
     }
 
     /// The driver that Stork belongs to: the one that owns Portworx' volumes, or else the built-in one.
-    pub(crate) fn portworx(&self) -> Driver {
+    pub fn portworx(&self) -> Driver {
         let built_in = Driver::portworx();
         let owner = built_in.provisioners.iter().find_map(|provisioner| self.drivers.owning(provisioner));
         owner.map_or(built_in.clone(), |(_, driver)| driver.clone())

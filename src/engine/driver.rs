@@ -48,7 +48,7 @@ impl Drivers {
     }
 
     /// The driver of the highest rank.
-    pub(crate) fn first(&self) -> Option<&Driver> {
+    pub fn first(&self) -> Option<&Driver> {
         self.0.first()
     }
 

@@ -114,7 +114,7 @@ impl<'de: 'a, 'a, T: Entry<Written: Deserialize<'de>>> Deserialize<'de> for Entr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::json::Nullable;
+    use crate::json::Nullable;
 
     #[derive(Debug, PartialEq)]
     struct Word(String);

@@ -35,13 +35,18 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(name, _)| **name == *key).map(|(_, value)| *value)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Leaves out all but the first ones.
-    pub(crate) fn truncate(&mut self, count: usize) {
+    pub fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
         self.0.shrink_to_fit();
     }

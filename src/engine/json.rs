@@ -118,7 +118,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 ///
 /// serde's derived structs also accept an array (fields by position), which would let `"spec": []` pass for a pod spec
 /// to which no patch of a field applies. For `#[serde(deserialize_with = "object")]`.
-pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+///
+/// # Errors
+///
+/// What is read is neither of them, or not a `T`.
+pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -163,7 +167,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Seed<T> {
 }
 
 /// Whether a field is there and not null, whatever it holds. For `#[serde(deserialize_with = "present")]`.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+///
+/// # Errors
+///
+/// What is read is not JSON.
+pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
 }
 

@@ -70,7 +70,7 @@ impl<'r> Owners<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::driver::{Driver, Drivers};
+    use crate::driver::{Driver, Drivers};
 
     const MANY: usize = 10 * KEPT;
 

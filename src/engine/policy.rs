@@ -75,7 +75,7 @@ impl ReplaceableSchedulers {
     }
 
     /// Whether `scheduler` may be replaced.
-    pub(crate) fn allow(&self, scheduler: Option<&str>) -> bool {
+    pub fn allow(&self, scheduler: Option<&str>) -> bool {
         scheduler.is_none_or(|scheduler| self.0.iter().any(|name| name == scheduler))
     }
 }
@@ -125,7 +125,7 @@ impl OptOut {
 
     /// What the opt-out annotations of a pod or template say together: one that says so is enough. `annotation` answers a
     /// key with its value as it was sent.
-    pub(crate) fn read<'r>(&self, annotation: impl Fn(&str) -> Option<&'r RawValue>) -> OptOutAnnotation<'_> {
+    pub fn read<'r>(&self, annotation: impl Fn(&str) -> Option<&'r RawValue>) -> OptOutAnnotation<'_> {
         let mut read = OptOutAnnotation::default();
         for key in &self.annotations {
             let Some(raw) = annotation(key) else { continue };
@@ -144,9 +144,9 @@ const ENOUGH: usize = 40;
 
 /// What the opt-out annotations of a pod or template say.
 #[derive(Debug, Default)]
-pub(crate) struct OptOutAnnotation<'p> {
+pub struct OptOutAnnotation<'p> {
     /// The key that opts out.
-    pub(crate) set: Option<&'p str>,
+    pub set: Option<&'p str>,
     /// A key whose value is no boolean, and that value as it was sent.
-    pub(crate) invalid: Option<(&'p str, String)>,
+    pub invalid: Option<(&'p str, String)>,
 }

@@ -13,10 +13,10 @@ use super::pod::Template;
 use super::workload::{Keep, Located, Object, ObjectSeed, Update, Workload, Workloads};
 
 /// The version in which questions are read and answered.
-pub(crate) const API_VERSION: &str = "admission.k8s.io/v1";
+pub const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// The kind of a question, and of its answer.
-pub(crate) const KIND: &str = "AdmissionReview";
+pub const KIND: &str = "AdmissionReview";
 
 /// A body that is no `AdmissionReview` of `admission.k8s.io/v1`, and why. To be answered with HTTP 400: an answer of
 /// `allowed: false` would deny the request under every `failurePolicy`.
@@ -242,7 +242,11 @@ impl<'a> Visitor<'a> for ReviewSeed<'a> {
 const LONGEST_UID: usize = 1024;
 
 /// Holds the name of a call to what an API server may call it.
-pub(crate) fn expect_uid<E: serde::de::Error>(uid: &str) -> Result<(), E> {
+///
+/// # Errors
+///
+/// It is empty, or longer than it may be.
+pub fn expect_uid<E: serde::de::Error>(uid: &str) -> Result<(), E> {
     match uid.len() {
         0 => Err(E::missing_field("request.uid")),
         1..=LONGEST_UID => Ok(()),
@@ -251,7 +255,11 @@ pub(crate) fn expect_uid<E: serde::de::Error>(uid: &str) -> Result<(), E> {
 }
 
 /// Holds a field of the envelope to the one value that it may have.
-pub(crate) fn expect<E: serde::de::Error>(field: &str, found: Option<&str>, wanted: &str) -> Result<(), E> {
+///
+/// # Errors
+///
+/// It is missing, or has another value.
+pub fn expect<E: serde::de::Error>(field: &str, found: Option<&str>, wanted: &str) -> Result<(), E> {
     match found {
         Some(found) if found == wanted => Ok(()),
         Some(found) => Err(E::custom(format_args!("{field} is `{found}` and not `{wanted}`"))),

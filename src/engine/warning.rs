@@ -23,12 +23,12 @@ impl Warning {
     }
 
     /// A line that stays whole. Together, those of a request may have no more than 4,096 characters.
-    pub(crate) fn whole(text: impl fmt::Display) -> Self {
+    pub fn whole(text: impl fmt::Display) -> Self {
         Self(one_line(&format!("colocate: {text}"), MAX_TOGETHER))
     }
 
     /// How long it is, in characters.
-    pub(crate) fn chars(&self) -> usize {
+    pub fn chars(&self) -> usize {
         self.0.chars().count()
     }
 

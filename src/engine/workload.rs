@@ -87,7 +87,7 @@ impl Workload {
     }
 
     /// Whether the API server does not know the kind's schema as well as a built-in's: its template may hold anything.
-    pub(crate) fn is_custom(&self) -> bool {
+    pub fn is_custom(&self) -> bool {
         self.custom
     }
 }
@@ -111,7 +111,7 @@ impl Workloads {
     }
 
     /// Whether there is a kind of that group and name, in whatever version.
-    pub(crate) fn include(&self, group: &str, kind: &str) -> bool {
+    pub fn include(&self, group: &str, kind: &str) -> bool {
         self.0.iter().any(|workload| workload.kind == kind && workload.group == group)
     }
 

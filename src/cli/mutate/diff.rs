@@ -1,28 +1,20 @@
 //! A unified diff, as `patch -p1` and `git apply` read it.
 
-use similar::TextDiff;
-
 use super::output::File;
+use crate::cli::hunks;
 use crate::cli::paint::Paint;
 use crate::manifest::Source;
-
-/// How many lines around a change are shown, as `diff -u` has it.
-const CONTEXT: usize = 3;
 
 /// The differences of all files.
 pub(super) fn of(files: &[File<'_>], paint: Paint) -> String {
     let mut text = String::new();
     for file in files.iter().filter(|file| file.is_changed()) {
-        // At line feeds only: that is what `patch` takes for a line.
-        let lines = |text| -> Vec<&str> { str::split_inclusive(text, '\n').collect() };
-        let (before, after) = (lines(&file.source.text), lines(&file.mutated.text));
         for side in ["--- a/", "+++ b/"] {
             text = text + &paint.bold(&header(side, file.source)) + "\n";
         }
-        let difference = TextDiff::from_slices(&before, &after);
-        for hunk in difference.unified_diff().context_radius(CONTEXT).iter_hunks() {
-            text = text + &paint.cyan(&hunk.header().to_string()) + "\n";
-            for change in hunk.iter_changes() {
+        for hunk in hunks::between(&file.source.text, &file.mutated.text) {
+            text = text + &paint.cyan(&hunk.header) + "\n";
+            for change in hunk.lines {
                 text += &line(&format!("{}{}", change.tag(), change.value()), paint);
             }
         }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
+use similar::ChangeTag;
 
 use super::question::Question;
+use crate::cli::hunks;
 use crate::cli::paint::Paint;
 use crate::cluster::{DryRun, Outcome};
 use crate::engine::Reason;
@@ -17,7 +18,6 @@ use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
 const WIDTH: usize = 80;
 /// The column at which what is said begins, behind what it is about.
 const INDENT: usize = 11;
-const CONTEXT_LINES: usize = 3;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -107,10 +107,9 @@ impl Report {
         let before = serde_saphyr::to_string(&before).context("the object cannot be written as YAML")?;
         let after = serde_saphyr::to_string(&after).context("the object cannot be written as YAML")?;
         let mut text = format!("\n{}\n", self.paint.bold("the object, before and after"));
-        let diff = TextDiff::from_lines(&before, &after);
-        for hunk in diff.unified_diff().context_radius(CONTEXT_LINES).iter_hunks() {
-            writeln!(text, "{}", self.paint.cyan(&hunk.header().to_string()))?;
-            for change in hunk.iter_changes() {
+        for hunk in hunks::between(&before, &after) {
+            writeln!(text, "{}", self.paint.cyan(&hunk.header))?;
+            for change in hunk.lines {
                 let line = printable(change.value().trim_end_matches('\n'));
                 let line = match change.tag() {
                     ChangeTag::Equal => format!(" {line}"),

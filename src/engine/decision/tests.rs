@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::{
+use crate::{
     Claim, Class, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Inventory, OptOut, OwnerKind,
     ReplaceableSchedulers, Review, Unknown, Volume, Workloads,
 };

@@ -43,18 +43,19 @@ pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
 pub use facts::{AccessModes, Claim, Class, Volume};
 pub use fields::Fields;
 pub use inventory::{ClaimUse, Inventory, Listing};
-pub use json::Text;
-pub(crate) use json::{object, present};
+pub use json::{Text, object, present};
 pub use line::one_line;
 pub use owner::{Owner, Unknown};
 pub use owners::Owners;
 pub use patch::set_scheduler;
-pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OwnerKind, Policy, ReplaceableSchedulers, Templates};
+pub use policy::{
+    DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OptOutAnnotation, OwnerKind, Policy, ReplaceableSchedulers,
+    Templates,
+};
 pub use presence::{Away, Presence};
 pub use reason::Reason;
 pub use response::{AuditAnnotations, Response};
-pub(crate) use review::{API_VERSION, KIND, expect, expect_uid};
-pub use review::{Kind, Malformed, Operation, Request, Review};
+pub use review::{API_VERSION, KIND, Kind, Malformed, Operation, Request, Review, expect, expect_uid};
 pub use setting::{Setting, Settings};
 pub use warning::Warning;
 pub use workload::{Object, Update, Workload, Workloads};
