@@ -160,11 +160,35 @@ fn the_keys_that_are_validated_are_storks_and_those_that_were_chosen() {
         let webhook = format!("{webhook}.validate.colocate");
         for name in ["keys", "changed"] {
             let expression = expression(&rendered, &webhook, name);
-            for part in ["(?i)openstorage|", "|preferRemoteNode|", r"|^example\\.com/a\\.b$", r"|^example\\.com/no$"] {
+            for part in ["(?i)openstorage|", "|preferRemoteNode|", r#"k in ["example.com/a.b","example.com/no"]"#] {
                 assert!(expression.contains(part), "{part}: {expression}");
             }
             // What is only read beside them.
             assert_eq!(expression.contains("sharedv4_svc_type"), name == "changed", "{expression}");
+        }
+    }
+}
+
+/// Numbers that together stay below an API server's budget, whatever an object has (`_validate.tpl`).
+#[test]
+fn what_is_looked_at_is_bounded() {
+    let rendered = render(WITH_ALL);
+    for webhook in rendered.webhooks() {
+        let name = text(webhook, "/name");
+        for (condition, expression) in conditions(webhook) {
+            let bounds: &[&str] = match condition {
+                "keys" | "changed" => &[".sum() > 400 || ", "(size(k) > 100 || k.matches("],
+                "controller" => &["size(object.metadata.ownerReferences) > 1000 || "],
+                "volumes" => &[".spec.volumes) > 2000 || "],
+                _ => &[],
+            };
+            for bound in bounds {
+                assert!(expression.replace("\n ", "").contains(bound), "{name}: {bound}: {expression}");
+            }
+            let entries = !["storage", "namespaces"].iter().any(|word| name.starts_with(word));
+            if condition == "keys" {
+                assert_eq!(expression.contains(") > 1000 || "), entries, "{name}: {expression}");
+            }
         }
     }
 }

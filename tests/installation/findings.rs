@@ -3,6 +3,7 @@
 
 mod change;
 mod key;
+mod large;
 mod place;
 
 use std::collections::BTreeSet;
@@ -50,7 +51,8 @@ fn with_conditions_and_without_everybody_is_told_the_same() {
     apps.add_claim("data", PORTWORX_CLASS);
     apps.add_claim("plain", OTHER_CLASS);
     let api = background().block_on(Api::administrator(control_plane));
-    let all: Vec<_> = creations().chain(updates(&api)).collect();
+    let large: Vec<_> = large::creations().chain(large::updates(&api)).collect();
+    let all: Vec<_> = creations().chain(updates(&api)).chain(large.iter().cloned()).collect();
     let release = Release::prepare(control_plane, "findings");
     release.install(VALUES_OF_THE_CHART);
     release.wait_until_called(APPS);
@@ -69,6 +71,10 @@ fn with_conditions_and_without_everybody_is_told_the_same() {
 
     println!("{} objects: {came} came to colocate, and {came_without} without conditions", all.len());
     judge(&all, &with, &without);
+    for (dry_run, with) in large.iter().zip(&with[all.len() - large.len()..]) {
+        let name = &dry_run.object["metadata"]["name"];
+        assert!(with.status.is_success(), "{name}: {with:?}");
+    }
     // What is not valid is refused before.
     assert!(came_without * 10 > all.len() as u64 * 8, "most came to colocate");
 }

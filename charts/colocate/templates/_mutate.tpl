@@ -75,7 +75,8 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
 {{- define "colocate.controllerCondition" -}}
 - name: controller
   expression: >-
-    !has(object.metadata.ownerReferences) || !object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller)
+    !has(object.metadata.ownerReferences) || size(object.metadata.ownerReferences) > 1000 ||
+    !object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller)
 {{- end -}}
 
 {{/* Of an update of what is immutable, but for an update that would take the scheduler away. `at`: where the pod's spec stands. */}}

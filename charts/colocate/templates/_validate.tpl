@@ -3,28 +3,35 @@
 {{/*
 Whether a key `k` is validated: one with Stork's prefix; one with a name of Stork's behind another prefix, or behind none; one that the
 configuration chose for opting out; or one whose prefix is Stork's but for three mistakes. Of its 24 letters in seven pieces, three
-mistakes leave one piece whole, since each swaps two letters at most.
+mistakes leave one piece whole, since each swaps two letters at most. One of more than 100 letters is let through: what `matches` costs
+grows with them.
 */}}
 {{- define "colocate.isValidated" -}}
 {{- $names := "preferLocalNodeOnly|preferRemoteNodeOnly|preferRemoteNode|disableHyperconvergence|disable-admission-controller|skipSchedulerScoring" -}}
-{{- $keys := list "openstorage" (printf "(^|/)(%s)$" $names) "^placement_strategy$" -}}
 {{- $optOut := (include "colocate.config" . | fromJson).optOut -}}
+{{- $chosen := list -}}
 {{- range append $optOut.annotations $optOut.namespaceLabel | uniq -}}
-{{- if not (contains "openstorage" .) }}{{ $keys = append $keys (printf "^%s$" (regexQuoteMeta .)) }}{{ end -}}
+{{- if not (contains "openstorage" .) }}{{ $chosen = append $chosen . }}{{ end -}}
 {{- end -}}
-(k.matches({{ printf "(?i)%s" (join "|" $keys) | toJson }}) ||
-    k.matches("^.{21,27}/[^/]*$") && k.matches("(?i)(stor|k\\.li|bope|nst|ora|ge\\.|org).*/"))
+(size(k) > 100 || k.matches({{ printf "(?i)openstorage|(^|/)(%s)$|^placement_strategy$" $names | toJson }}) ||
+    k.matches("^.{21,27}/[^/]*$") && k.matches("(?i)(stor|k\\.li|bope|nst|ora|ge\\.|org).*/")
+    {{- with $chosen }} || k in {{ toJson . }}{{ end }})
 {{- end -}}
 
 {{/*
 Such a key is among the annotations or labels of the object or of its `templates`, among its `parameters`, or in a claim template: of
 its `claims`, or of the generic ephemeral volumes of its `pods`. And at UPDATE one of these, or of what is read beside them, is another
-than before. `templates`, `claims` and `pods` are paths: lists of keys. With more than 100 keys, or 2,000 volumes, looking at each is
-the server's.
+than before. `templates`, `claims` and `pods` are paths: lists of keys.
+
+An API server gives up on an expression that costs more than 1,000,000, and on a webhook's that cost more than 2,500,000 together
+(`PerCallLimit` and `RuntimeCELCostBudgetMatchConditions` in its pkg/apis/cel/config.go); that counts as the failurePolicy. So what is
+large is let through, and looking is the server's. `keys` costs up to 80 for each of 1,000 volumes and claim templates, and 670 for
+each of 400 keys: 350,000. `changed` costs up to 910 for each of 400 keys, of both objects, and a tenth of the letters of the old
+values, which a request's 3 MiB hold: 680,000.
 */}}
 {{- define "colocate.validateConditions" -}}
 {{- $new := dict "object" "object" "custom" .custom -}}
-{{- $old := dict "object" "oldObject" "custom" .custom -}}
+{{- $either := dict "object" "o" "custom" .custom -}}
 {{- $map := dict "else" "{}" -}}
 {{- $list := dict "else" "[]" -}}
 {{- $text := dict "else" "''" -}}
@@ -36,15 +43,18 @@ the server's.
 {{- end -}}
 {{- $volumes := list -}}
 {{- range .pods }}{{ $volumes = append $volumes (concat . (list "spec" "volumes")) }}{{ end -}}
+{{- $claims := .claims | default list -}}
 {{- /* Whether a pod is Stork's to schedule hangs on its scheduler, and may hang on its owner. */ -}}
 {{- $owners := (include "colocate.config" .root | fromJson).optOut.owners | empty | ternary list (list (list "metadata" "ownerReferences")) -}}
 {{- $key := include "colocate.isValidated" .root -}}
 - name: keys
   expression: >-
-    {{- range $volumes }}
-    size({{ include "colocate.at" (merge (dict "keys" .) $new $list) }}) > 2000 ||
+    {{- with concat $claims $volumes }}
+    {{- range $i, $keys := . }}
+    {{ if $i }}+ {{ end }}size({{ include "colocate.at" (merge (dict "keys" $keys) $new $list) }})
+    {{- end }} > 1000 ||
     {{- end }}
-    ([
+    [[
     {{- range $metadata }}
     {{ include "colocate.at" (merge (dict "keys" .) $new $map) }},
     {{- end }}
@@ -52,37 +62,52 @@ the server's.
     dyn({"annotations": {{ include "colocate.at" (merge (dict "keys" (list "parameters")) $new $map) }}}),
     {{- end }}
     ]
-    {{- range .claims }} +
-    {{ include "colocate.at" (merge (dict "keys" .) $new $list) }}.map(c, has(c.metadata), c.metadata)
+    {{- range $claims }} +
+    {{ include "colocate.at" (merge (dict "keys" .) $new $list) }}.map(c, {{ include "colocate.within" (list $ "c" "metadata") }}, c.metadata)
     {{- end }}
     {{- range $volumes }} +
-    {{ include "colocate.at" (merge (dict "keys" .) $new $list) }}.map(v, has(v.ephemeral) &&
-    has(v.ephemeral.volumeClaimTemplate) && has(v.ephemeral.volumeClaimTemplate.metadata), v.ephemeral.volumeClaimTemplate.metadata)
+    {{ include "colocate.at" (merge (dict "keys" .) $new $list) }}.map(v,
+    {{ include "colocate.within" (list $ "v" "ephemeral" "volumeClaimTemplate" "metadata") }}, v.ephemeral.volumeClaimTemplate.metadata)
     {{- end }}
-    ).exists(n, [has(n.annotations) ? n.annotations : {}, has(n.labels) ? n.labels : {}].exists(m,
-    type(m) == map && (size(m) > 100 || m.exists(k, {{ $key }}))))
+    ].exists(all, [
+    all.map(n, {{ include "colocate.within" (list . "n" "annotations") }}, n.annotations) +
+    all.map(n, {{ include "colocate.within" (list . "n" "labels") }}, n.labels)
+    ].exists(maps, maps.map(m, size(m)).sum() > 400 || maps.exists(m, m.exists(k, {{ $key }}))))
 - name: changed
   expression: >-
-    request.operation == 'CREATE' || [
+    request.operation == 'CREATE' || [[
     {{- range $maps }}
-    [{{ include "colocate.at" (merge (dict "keys" .) $new $map) }},
-    {{ include "colocate.at" (merge (dict "keys" .) $old $map) }}],
+    [object, oldObject].map(o, {{ include "colocate.at" (merge (dict "keys" .) $either $map) }}),
     {{- end }}
-    ].exists(m, size(m[0]) > 100 || size(m[1]) > 100 ||
-    [[m[0], m[1]], [m[1], m[0]]].exists(n, n[0].exists(k, !(k in n[1] && n[1][k] == n[0][k]) && ({{ $key }} ||
-    k.matches("^(sharedv4|sharedv4_svc_type)$|^(cluster-autoscaler\\.kubernetes\\.io|karpenter\\.sh)/")))))
-    {{- range concat (.claims | default list) $volumes $owners }}
-    || {{ include "colocate.at" (merge (dict "keys" .) $new $list) }} !=
-    {{ include "colocate.at" (merge (dict "keys" .) $old $list) }}
+    ]].exists(all, all.map(m, size(m[0]) + size(m[1])).sum() > 400 || all.exists(m,
+    (m[0].map(k, !(k in m[1] && m[1][k] == m[0][k]), k) + m[1].map(k, !(k in m[0]), k)).exists(k, {{ $key }} ||
+    k.matches("^(sharedv4|sharedv4_svc_type)$|^(cluster-autoscaler\\.kubernetes\\.io|karpenter\\.sh)/"))))
+    {{- with concat $claims $volumes $owners }} ||
+    [[object, oldObject].map(o, [
+    {{- range . }}
+    {{ include "colocate.at" (merge (dict "keys" .) $either $list) }},
     {{- end }}
-    {{- range .pods }}
-    {{- $scheduler := concat . (list "spec" "schedulerName") }}
-    || {{ include "colocate.at" (merge (dict "keys" $scheduler) $new $text) }} !=
-    {{ include "colocate.at" (merge (dict "keys" $scheduler) $old $text) }}
+    {{- range $.pods }}
+    dyn({{ include "colocate.at" (merge (dict "keys" (concat . (list "spec" "schedulerName"))) $either $text) }}),
+    {{- end }}
+    ])].exists(all, all[0] != all[1])
     {{- end }}
 - name: author
   # What controllers make of what was validated already.
   expression: "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:')"
+{{- end -}}
+
+{{/* That `.name.key...` is there: of the entries `{root, name, keys...}`, the first has `custom`, and then each is to be a map. */}}
+{{- define "colocate.within" -}}
+{{- $custom := (first .).custom -}}
+{{- $at := "" -}}
+{{- $guards := list -}}
+{{- range $i, $key := rest . -}}
+{{- $at = printf "%s.%s" $at $key | trimPrefix "." -}}
+{{- if $i }}{{ $guards = append $guards (printf "has(%s)" $at) }}{{ end -}}
+{{- if $custom }}{{ $guards = append $guards (printf "type(%s) == map" $at) }}{{ end -}}
+{{- end -}}
+{{ join " && " $guards }}
 {{- end -}}
 
 {{/* The same of custom workloads, in which whatever leads to the template may have metadata. */}}
