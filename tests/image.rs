@@ -210,12 +210,22 @@ fn two_architectures_make_one_list() {
     for part in [
         "--target aarch64-unknown-linux-gnu --bin colocate ",
         "linker:aarch64-linux-gnu-gcc",
-        "--platform linux/amd64,linux/arm64 ",
-        &format!("--manifest colocate:{VERSION} "),
+        &format!("--platform linux/amd64 --manifest colocate:{VERSION} "),
+        &format!("--platform linux/arm64 --manifest colocate:{VERSION} "),
         &format!("oci-archive:{archive}:colocate:{VERSION}"),
     ] {
         assert!(calls.contains(part), "no `{part}` in {calls}");
     }
+    let list: Vec<_> = calls.lines().filter(|call| call.starts_with("buildah ")).collect();
+    assert_eq!(
+        list[0],
+        format!("buildah manifest rm colocate:{VERSION}"),
+        "a list that is there already would be added to"
+    );
+    assert!(
+        list[1].contains("linux/amd64") && list[2].contains("linux/arm64"),
+        "not in the order that was asked for: {calls}"
+    );
     for arch in ["amd64", "arm64"] {
         assert!(machine.path("target/image/context").join(arch).join("colocate").exists());
     }
