@@ -246,6 +246,7 @@ fn the_test_goes_where_the_api_server_asks_about_it() {
         ("test: {namespace: team-a}", Some("--namespace=team-a")),
         ("webhook: {namespaces: {include: [team-b, team-a]}}", Some("--namespace=team-b")),
         ("config: {namespaces: [team-c]}", Some("--namespace=team-c")),
+        ("config: {namespaces: [kube-system, team-d]}", Some("--namespace=team-d")),
         ("webhook: {namespaces: {exclude: [default]}}", None),
         ("rbac: {create: false}", None),
         ("rbac: {create: false}\ntest: {serviceAccountName: tester}", Some("--namespace=default")),

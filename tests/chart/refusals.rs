@@ -59,7 +59,7 @@ fn namespaces_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn a_configuration_that_the_program_would_refuse_is_refused_before() {
+fn much_of_what_the_program_would_refuse_is_refused_before() {
     let workload = |rest: &str| {
         format!(
             "config: {{customWorkloads: [{{group: a.test, version: v1, resource: as, kind: A, path: /spec/template, {rest}}}]}}"
@@ -86,6 +86,14 @@ fn a_configuration_that_the_program_would_refuse_is_refused_before() {
         (&workload("group: ''"), "config.customWorkloads has as of the group \"\", which is Kubernetes' own"),
         (&workload("group: apps"), "which is Kubernetes' own: name a custom resource"),
         (&workload("group: coordination.k8s.io"), "which is Kubernetes' own: name a custom resource"),
+        (&workload("group: storage.k8s.io"), "which is Kubernetes' own: name a custom resource"),
+        (&workload("group: certificates.k8s.io"), "which is Kubernetes' own: name a custom resource"),
+        (&workload("group: a."), "at '/config/customWorkloads/0/group"),
+        (
+            "config: {drivers: [{name: a, provisioners: [b], scheduler: {whenAbsent: skip}}]}",
+            "config.drivers has a without scheduler, which only portworx",
+        ),
+        ("config: {drivers: [{name: a, provisioners: [b], scheduler: {name: ''}}]}", "at '/config/drivers/0/scheduler"),
     ] {
         assert_refused(values, said);
     }
@@ -112,6 +120,13 @@ fn numbers_that_contradict_each_other_are_refused() {
         "autoscaling.minReplicas is 7, more than autoscaling.maxReplicas, which is 6",
     );
     assert_refused("hostNetwork: {port: 1, adminPort: 1}", "are the same: give each its own");
+    assert_refused("service: {port: 8080}", "service.port is 8080, which is the Service's port of metrics");
+    for none in ["0", "abc", "0%"] {
+        assert_refused(
+            &format!("podDisruptionBudget: {{maxUnavailable: {none}}}"),
+            "at '/podDisruptionBudget/maxUnavailable",
+        );
+    }
 }
 
 #[test]

@@ -91,6 +91,10 @@ webhook: {url: 'https://other.example.com'}
         assert_eq!(annotations["admissions.enforcer/disabled"], "true");
     }
     assert_eq!(rendered.find("Secret/colocate-ca"), None);
+    let alone = values.replace("webhook: {", "webhook: {annotations: {admissions.enforcer/disabled: null}, ");
+    let alone = render(&alone);
+    let annotations = alone.at("MutatingWebhookConfiguration/zz-colocate", "/metadata/annotations");
+    assert_eq!(annotations, &json!({"cert-manager.io/inject-ca-from": format!("{HOME}/colocate")}));
 }
 
 #[test]

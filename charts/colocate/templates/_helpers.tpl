@@ -102,8 +102,13 @@ its pod has no rights: set test.serviceAccountName to an account that may create
 
 {{/* Where `helm test` creates its Deployment; empty where there is no such namespace. */}}
 {{- define "colocate.testNamespace" -}}
-{{- $namespace := .Values.test.namespace | default (first (include "colocate.included" . | fromJsonArray)) | default "default" -}}
-{{- if not (has $namespace (include "colocate.excluded" . | fromJsonArray)) }}{{ $namespace }}{{ end -}}
+{{- $excluded := include "colocate.excluded" . | fromJsonArray -}}
+{{- $candidates := .Values.test.namespace | empty | ternary (include "colocate.included" . | fromJsonArray) (list .Values.test.namespace) -}}
+{{- $asked := list -}}
+{{- range $candidates | default (list "default") -}}
+{{- if not (has . $excluded) }}{{ $asked = append $asked . }}{{ end -}}
+{{- end -}}
+{{- first $asked | default "" -}}
 {{- end -}}
 
 {{/* A duration as Go writes it, in seconds: how far it moves a date. */}}

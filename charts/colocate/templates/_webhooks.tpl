@@ -44,10 +44,11 @@ reinvocationPolicy: IfNeeded
 {{- end -}}
 
 {{- define "colocate.webhookAnnotations" -}}
-{{- .Values.webhook.annotations | toYaml }}
-{{- if eq .Values.tls.source "cert-manager" }}
-cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "colocate.fullname" . }}
-{{- end }}
+{{- $own := dict -}}
+{{- if eq .Values.tls.source "cert-manager" -}}
+{{- $_ := set $own "cert-manager.io/inject-ca-from" (printf "%s/%s" .Release.Namespace (include "colocate.fullname" .)) -}}
+{{- end -}}
+{{- merge $own .Values.webhook.annotations | toYaml -}}
 {{- end -}}
 
 {{/* The rules for custom workloads. */}}
