@@ -30,7 +30,7 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 # A scenario of `make torture`, by a part of its name.
 SCENARIO :=
 
-.PHONY: help demo test torture bench bench-claims bench-waiters fuzz cluster chart image image-check sbom format lint doc deny
+.PHONY: help demo test fresh torture bench bench-claims bench-waiters fuzz cluster chart image image-check sbom format lint doc deny
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -43,6 +43,9 @@ test: ## Run every test, unit to end to end, on a real control plane (and Go)
 	@tests/controlplane/build >/dev/null
 	@echo '==> tests'
 	@cargo test --locked
+
+fresh: ## Run `make demo` and `make test` as on a fresh machine: a new clone, empty caches (30 minutes, 12 GB)
+	@.ci/fresh
 
 torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (8 minutes, and Go)
 	@tests/controlplane/build >/dev/null
