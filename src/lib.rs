@@ -28,25 +28,23 @@
 //! | [`companion`] | the other half of the product: which annotations Stork will not read as they were meant | `engine`, `storage`; no I/O, no clock, nothing asynchronous |
 //! | [`engine`] | what the product exists for: decide about an object, and change it | nothing of ours (it is a package of its own); no I/O, no clock, nothing asynchronous |
 //!
-//! A room uses what the table says and nothing else: `tests/house.rs` holds it to that.
 
 pub mod admin;
 pub mod claims;
 pub mod cli;
 pub mod cluster;
-pub mod companion;
 pub mod config;
 pub mod duration;
 pub mod log;
-pub mod manifest;
 pub mod metrics;
 pub mod presence;
 pub mod probe;
 pub mod readiness;
 pub mod server;
 pub mod shutdown;
-mod storage;
 pub mod tasks;
 pub mod tls;
 
+pub use colocate_companion as companion;
 pub use colocate_engine as engine;
+pub use colocate_manifest as manifest;

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Cluster;
 use super::kind::{Claims, Kind as _};
+use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, is_object_name};
 use crate::engine::{Owner, Unknown};
-use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, is_object_name};
 
 /// Whoever has no seat may share the GET, and waits no longer than this for its answer.
 const WITHOUT_SEAT: Duration = Duration::from_millis(500);

@@ -11,7 +11,7 @@ use json_patch::{AddOperation, Patch, PatchOperation, TestOperation};
 use serde::Deserialize;
 
 use crate::engine::Text;
-use crate::storage::{Named, Object as _};
+use crate::engine::storage::{Named, Object as _};
 use crate::tls::Certificate;
 
 /// Which of the two a configuration is.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::bundle::{Configuration, Kind};
 use super::request::{self, Cause, Unanswered};
 use super::watch::{Event, SILENCE, Status, WATCH_TIMEOUT};
-use crate::storage::{Named, Object as _};
+use crate::engine::storage::{Named, Object as _};
 
 /// The API group of webhook configurations.
 pub(super) const GROUP: &str = "admissionregistration.k8s.io";

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::engine::storage::{Named, Object, PersistentVolumeClaim, StorageClass};
 use crate::engine::{Inventory, Listing};
-use crate::storage::{Named, Object, PersistentVolumeClaim, StorageClass};
 
 /// A kind of object that is listed, watched, and kept in the inventory.
 pub(super) trait Kind: Send + 'static {

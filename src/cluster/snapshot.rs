@@ -11,8 +11,8 @@ use super::kind::{Claims, Classes, Kind as _};
 use super::request::{self, Unanswered};
 use super::strategies;
 use crate::companion::Strategies;
+use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass, is_object_name};
 use crate::engine::{Inventory, one_line, parse_bool};
-use crate::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass, is_object_name};
 
 /// How many objects are asked for at once.
 const AT_ONCE: usize = 8;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::Cluster;
 use super::request::{self, Unanswered};
 use crate::companion::Strategies;
-use crate::storage::{Named, Object as _};
+use crate::engine::storage::{Named, Object as _};
 
 const RESOURCE: &str = "volumeplacementstrategies";
 const GROUP: &str = "portworx.io";

@@ -15,9 +15,9 @@ use super::Cluster;
 use super::freshness::Freshness;
 use super::kind::Kind;
 use super::request::{self, Cause, Unanswered};
+use crate::engine::storage::{Named, Object as _};
 use crate::engine::{Listing, Text, object};
 use crate::readiness::Condition;
-use crate::storage::{Named, Object as _};
 
 /// As many as kubectl asks for. A page of them is about a megabyte.
 const PAGE: usize = 500;

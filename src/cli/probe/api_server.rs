@@ -10,8 +10,8 @@ use super::report::Report;
 use crate::cluster::{ApiServer, DryRun};
 use crate::config::Config;
 use crate::duration::GoDuration;
+use crate::engine::storage::is_object_name;
 use crate::engine::{Mode, Templates};
-use crate::storage::is_object_name;
 
 /// What is asked of the API server.
 #[derive(Debug, clap::Args)]

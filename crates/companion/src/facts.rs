@@ -1,0 +1,170 @@
+//! What is known of an object's surroundings, whoever found it out.
+
+use std::collections::BTreeSet;
+
+use colocate_engine::{AccessModes, ClaimRef, Inventory, Owner, Setting, Settings, parse_bool};
+
+/// What the rules ask about beside the object itself.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The claims of [`Subject::claims`](super::Subject::claims), in their order.
+    pub claims: Vec<MountedClaim>,
+    /// The placement strategies that exist.
+    pub strategies: Strategies,
+    /// Whether the object's Namespace opts out by its label; the API server does not tell.
+    pub namespace_opted_out: bool,
+}
+
+/// A claim that a pod mounts, or that is itself looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MountedClaim {
+    /// Whose it is.
+    pub owner: Owner,
+    /// How it may be mounted; `None` where that is not known.
+    pub access: Option<AccessModes>,
+    /// Its annotations that Stork reads.
+    pub settings: Settings,
+    /// The parameters of its class that Stork reads; `None` where the class is not known.
+    pub parameters: Option<Settings>,
+}
+
+impl MountedClaim {
+    /// What `inventory` knows of it; `namespace` is that of the pod.
+    pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
+        let owner = claim.owner_in(inventory, namespace);
+        let known = claim.use_in(inventory, namespace);
+        let class = match &owner {
+            Owner::Provisioner { class: Some(class), .. } => Some(&**class),
+            _ => None,
+        };
+        Self {
+            access: known.map(|known| known.access),
+            settings: known.and_then(|known| known.settings).cloned().unwrap_or_default(),
+            parameters: class.and_then(|class| inventory.class_parameters(class)).cloned(),
+            owner,
+        }
+    }
+
+    /// The value that counts: the claim's own, or else its class'.
+    pub(super) fn setting(&self, setting: Setting) -> Option<&str> {
+        self.settings.get(setting).or_else(|| self.parameters.as_ref()?.get(setting))
+    }
+
+    /// Whether its volume is, or will be, a sharedv4 service volume; `None` where that cannot be told.
+    pub(super) fn is_shared(&self) -> Option<bool> {
+        let many = self.access.map(|access| access.contains("ReadWriteMany"));
+        match self.parameters.as_ref().map(Shared::of) {
+            Some(Shared::Yes) => Some(true),
+            Some(Shared::No) => Some(false),
+            // Portworx makes a sharedv4 service of what many nodes write to.
+            Some(Shared::AsMounted) => many,
+            None => many.filter(|many| *many),
+        }
+    }
+}
+
+/// What a class says of its volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shared {
+    /// They are sharedv4 service volumes.
+    Yes,
+    /// They are not.
+    No,
+    /// Those that many nodes write to are.
+    AsMounted,
+}
+
+impl Shared {
+    pub(super) fn of(parameters: &Settings) -> Self {
+        // An empty type asks for no service.
+        if parameters.get(Setting::Sharedv4ServiceType).is_some_and(str::is_empty) {
+            return Self::No;
+        }
+        let service = parameters.get(Setting::Sharedv4ServiceType).is_some();
+        match parameters.get(Setting::Sharedv4).map(parse_bool) {
+            None if service => Self::Yes,
+            Some(Some(true)) => Self::Yes,
+            Some(Some(false)) => Self::No,
+            Some(None) | None => Self::AsMounted,
+        }
+    }
+}
+
+/// The `VolumePlacementStrategies` (`portworx.io/v1beta2`, of no namespace) that exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strategies {
+    /// These, and no others.
+    All(BTreeSet<String>),
+    /// There is no such kind in the cluster: whatever names one is not checked.
+    NotInstalled,
+    /// Of these it is known; why not of others is said.
+    Some {
+        /// The names that are known.
+        known: BTreeSet<String>,
+        /// Why there may be others.
+        why: String,
+    },
+}
+
+impl Strategies {
+    /// The names that are known, where the kind is.
+    pub fn names(&self) -> Option<&BTreeSet<String>> {
+        match self {
+            Self::All(names) | Self::Some { known: names, .. } => Some(names),
+            Self::NotInstalled => None,
+        }
+    }
+
+    /// Adds one that is known to exist, or to be about to.
+    pub fn insert(&mut self, name: String) {
+        match self {
+            Self::All(names) | Self::Some { known: names, .. } => drop(names.insert(name)),
+            Self::NotInstalled => {}
+        }
+    }
+}
+
+impl Default for Strategies {
+    fn default() -> Self {
+        Self::Some { known: BTreeSet::new(), why: "no cluster is asked".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(Setting, &str)]) -> Settings {
+        Settings::read(|key| pairs.iter().find(|(own, _)| own.key() == key).map(|(_, value)| *value))
+    }
+
+    #[test]
+    fn a_volume_is_shared_by_its_class_or_else_by_who_writes_to_it() {
+        let many: AccessModes = ["ReadWriteMany"].into_iter().collect();
+        let once: AccessModes = ["ReadWriteOnce"].into_iter().collect();
+        let shared = |access, parameters: Option<&[(Setting, &str)]>| {
+            let claim = MountedClaim {
+                owner: Owner::Missing,
+                access,
+                settings: Settings::default(),
+                parameters: parameters.map(settings),
+            };
+            claim.is_shared()
+        };
+        let (yes, no) = (&[(Setting::Sharedv4, "true")][..], &[(Setting::Sharedv4, "false")][..]);
+        let no_service = &[(Setting::Sharedv4, "true"), (Setting::Sharedv4ServiceType, "")][..];
+        for (access, parameters, expected) in [
+            (Some(once), Some(yes), Some(true)),
+            (Some(many), Some(no), Some(false)),
+            (Some(many), Some(no_service), Some(false)),
+            (Some(many), Some(&[][..]), Some(true)),
+            (Some(once), Some(&[][..]), Some(false)),
+            (Some(many), None, Some(true)),
+            (Some(once), None, None),
+            (None, None, None),
+            (None, Some(yes), Some(true)),
+        ] {
+            assert_eq!(shared(access, parameters), expected, "{access:?} {parameters:?}");
+        }
+    }
+}

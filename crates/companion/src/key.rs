@@ -1,0 +1,267 @@
+//! The keys that Stork reads, where it reads them, and those that only look like them.
+
+use colocate_engine::{DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Policy, Setting};
+
+/// What all keys of Stork begin with.
+pub(super) const PREFIX: &str = "stork.libopenstorage.org/";
+
+/// Only a node with a replica of each of its ordinary volumes will do for the pod.
+pub(super) const PREFER_LOCAL_NODE_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
+
+/// A key that decides where pods run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key<'k> {
+    pub(super) name: &'k str,
+    pub(super) home: Home,
+    pub(super) value: Value,
+}
+
+/// Where a key is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// In the annotations of a pod, and so of a workload's template.
+    Pod,
+    /// In the parameters of a `StorageClass`, and in the annotations of a claim.
+    Storage,
+    /// In the annotations of a claim.
+    Claim,
+}
+
+/// How a value is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// As Go's `strconv.ParseBool` reads it; what it does not parse counts as `default`.
+    Boolean { default: bool },
+    /// `true`, letter by letter; everything else is no.
+    True,
+}
+
+const fn boolean(name: &'static str, home: Home, default: bool) -> Key<'static> {
+    Key { name, home, value: Value::Boolean { default } }
+}
+
+/// The keys that Stork reads when it schedules a pod, with its defaults.
+const SCHEDULING: [Key<'static>; 7] = [
+    boolean(DISABLE_HYPERCONVERGENCE, Home::Pod, false),
+    boolean(DISABLE_ADMISSION_CONTROLLER, Home::Pod, false),
+    boolean(PREFER_LOCAL_NODE_ONLY, Home::Pod, false),
+    boolean(Setting::PreferRemoteNodeOnly.key(), Home::Storage, false),
+    boolean(Setting::PreferRemoteNode.key(), Home::Storage, true),
+    boolean(Setting::SkipSchedulerScoring.key(), Home::Storage, false),
+    Key { name: Setting::RestoreInProgress.key(), home: Home::Claim, value: Value::True },
+];
+
+/// The names that nobody else uses, so that one behind another prefix, or behind none, was meant for Stork.
+const UNMISTAKABLE: [&str; 5] = [
+    DISABLE_HYPERCONVERGENCE,
+    PREFER_LOCAL_NODE_ONLY,
+    Setting::PreferRemoteNodeOnly.key(),
+    Setting::PreferRemoteNode.key(),
+    Setting::SkipSchedulerScoring.key(),
+];
+
+/// Names behind [`PREFIX`] that Stork uses for migration, backup and snapshots, and that decide nothing here.
+const UNRELATED: [&str; 37] = [
+    "skip-resource",
+    "skipresource",
+    "skip-owner-ref-check",
+    "skip-modify-resource",
+    "include-resource",
+    "resource-hash",
+    "resourcetransformation-name",
+    "current-storage-class-name",
+    "created-by",
+    "created-by-stork",
+    "kdmp",
+    "finalizer-cleanup",
+    "snapshot-restore-namespaces",
+    "snapshot-source-namespace",
+    "snapshotScheduleName",
+    "snapshotSchedulePolicyType",
+    "snapshotName",
+    "snapshot-schedule-created",
+    "static-copy",
+    "migrationNamespace",
+    "migrationName",
+    "migrationTime",
+    "migrationReplicas",
+    "replicas",
+    "migrated",
+    "migration-schedule-name",
+    "lastmile-migration-schedule-name",
+    "migrationCRDActivate",
+    "migrationCRDDeactivate",
+    "reclaimPolicy",
+    "vm-includeresource",
+    "cmdexecutor-image",
+    "cmdexecutor-image-secret",
+    "pods-with-running-cmds",
+    "csi-snapshot-class-name",
+    "applicationBackupScheduleName",
+    "applicationBackupSchedulePolicyType",
+];
+
+/// As many letters may be wrong, missing or swapped for a key to count as a misspelling of another.
+const SMALL_EDIT: usize = 2;
+
+/// And as many of a prefix: `.com` for `.org` is three.
+const SMALL_EDIT_OF_PREFIX: usize = 3;
+
+/// What a key in an object is to the companion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Recognised<'k> {
+    /// A key that decides where pods run.
+    Key(Key<'k>),
+    /// Read by nobody, and near a key that is.
+    Misspelled { meant: String },
+    /// Read by nobody, behind Stork's prefix or one near it. The nearest key that exists may help.
+    Unknown { nearest: String },
+    /// Nobody's business here.
+    Foreign,
+}
+
+/// The keys that count under one policy: Stork's own, and the opt-outs that the configuration names.
+#[derive(Debug)]
+pub(super) struct Keys<'p>(Vec<Key<'p>>);
+
+impl<'p> Keys<'p> {
+    pub(super) fn new(policy: &'p Policy) -> Self {
+        let mut keys: Vec<Key<'p>> = SCHEDULING.to_vec();
+        for name in &policy.opt_out.annotations {
+            if keys.iter().all(|key| key.name != &**name) {
+                let value = Value::Boolean { default: false };
+                keys.push(Key { name, home: Home::Pod, value });
+            }
+        }
+        Self(keys)
+    }
+
+    /// What a key is that stands in an object's annotations, labels or parameters.
+    pub(super) fn recognise(&self, name: &str) -> Recognised<'p> {
+        if let Some(key) = self.0.iter().find(|key| key.name == name) {
+            return Recognised::Key(*key);
+        }
+        let behind = name.strip_prefix(PREFIX);
+        if behind.is_some_and(|rest| UNRELATED.contains(&rest)) {
+            return Recognised::Foreign;
+        }
+        let (prefix, own) = name.rsplit_once('/').unwrap_or(("", name));
+        if edits(prefix, PREFIX.trim_end_matches('/'), SMALL_EDIT_OF_PREFIX).is_none() {
+            let same = |key: &&&str| own.eq_ignore_ascii_case(key.trim_start_matches(PREFIX));
+            let meant = UNMISTAKABLE.iter().find(same);
+            return meant.map_or(Recognised::Foreign, |meant| Recognised::Misspelled { meant: (*meant).to_owned() });
+        }
+        // Of the keys that decide nothing here there may be newer ones: only another case is a misspelling.
+        if let Some(meant) = UNRELATED.iter().find(|unrelated| own.eq_ignore_ascii_case(unrelated)) {
+            return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
+        }
+        let near = self.names().filter_map(|name| Some((edits(own, name, SMALL_EDIT)?, name)));
+        match near.min_by_key(|(edits, _)| *edits) {
+            Some((_, meant)) => Recognised::Misspelled { meant: format!("{PREFIX}{meant}") },
+            None => Recognised::Unknown { nearest: self.nearest(own) },
+        }
+    }
+
+    /// Whether a key is nobody's business here.
+    pub(super) fn is_foreign(&self, name: &str) -> bool {
+        self.recognise(name) == Recognised::Foreign
+    }
+
+    fn nearest(&self, own: &str) -> String {
+        let nearest = self.names().min_by_key(|name| distance(own, name));
+        format!("{PREFIX}{}", nearest.unwrap_or_default())
+    }
+
+    /// The names behind the prefix of the keys that decide something.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|key| key.name.strip_prefix(PREFIX))
+    }
+}
+
+/// How many edits lie between two words, case aside, if they are no more than `most`, and few beside what stays.
+fn edits(word: &str, other: &str, most: usize) -> Option<usize> {
+    if word.len().abs_diff(other.len()) > most {
+        return None;
+    }
+    let edits = distance(word, other);
+    (edits <= most && edits * 3 <= other.len()).then_some(edits)
+}
+
+fn distance(word: &str, other: &str) -> usize {
+    strsim::osa_distance(&word.to_ascii_lowercase(), &other.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recognised(name: &str) -> Recognised<'static> {
+        // Only its opt-outs are borrowed, and the default's are Stork's own keys.
+        let policy: &'static Policy = Box::leak(Box::default());
+        Keys::new(policy).recognise(name)
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_letters_and_no_others() {
+        for name in SCHEDULING.map(|key| key.name) {
+            assert!(matches!(recognised(name), Recognised::Key(key) if key.name == name), "{name}");
+        }
+        for name in UNRELATED {
+            assert_eq!(recognised(&format!("{PREFIX}{name}")), Recognised::Foreign, "{name}");
+        }
+        for name in [
+            "app",
+            "app.kubernetes.io/name",
+            "replicas",
+            "velero.io/restore-in-progress",
+            "linkerd.io/inject",
+            "snapshotschedule.stork.libopenstorage.org/daily",
+            "px/hyperconvergence",
+            "operator.libopenstorage.org/unschedulable",
+            "",
+            "/",
+        ] {
+            assert_eq!(recognised(name), Recognised::Foreign, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_small_edit_and_another_prefix_are_misspellings() {
+        for (name, meant) in [
+            ("stork.libopenstorage.org/preferlocalnodeonly", PREFER_LOCAL_NODE_ONLY),
+            ("stork.libopenstorage.org/preferLocalNodesOnly", PREFER_LOCAL_NODE_ONLY),
+            ("stork.libopenstorage.org/perferLocalNodeOnly", PREFER_LOCAL_NODE_ONLY),
+            ("stork.libopenstorage.com/preferLocalNodeOnly", PREFER_LOCAL_NODE_ONLY),
+            ("stork.libopenstorage.org.preferLocalNodeOnly/preferLocalNodeOnly", PREFER_LOCAL_NODE_ONLY),
+            ("preferLocalNodeOnly", PREFER_LOCAL_NODE_ONLY),
+            ("portworx.io/disableHyperConvergence", DISABLE_HYPERCONVERGENCE),
+            ("Stork.libopenstorage.org/disable-admission-controler", DISABLE_ADMISSION_CONTROLLER),
+            ("stork.libopenstorage.org/preferRemoteNodes", Setting::PreferRemoteNode.key()),
+            ("stork.libopenstorage.org/snapshotname", "stork.libopenstorage.org/snapshotName"),
+        ] {
+            assert_eq!(recognised(name), Recognised::Misspelled { meant: meant.to_owned() }, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_near_nothing_is_unknown_behind_the_prefix_and_foreign_elsewhere() {
+        let Recognised::Unknown { nearest } = recognised("stork.libopenstorage.org/preferLocal") else {
+            panic!("it is no key")
+        };
+        assert!(nearest.starts_with(PREFIX));
+        assert!(matches!(recognised("stork.libopenstorage.com/nothing-like-it"), Recognised::Unknown { .. }));
+        for name in ["kdmpp", "created-at", "migrationType", "skip-resources", "replica"] {
+            let name = format!("{PREFIX}{name}");
+            assert!(matches!(recognised(&name), Recognised::Unknown { .. }), "{name}");
+        }
+        assert!(matches!(recognised(PREFIX), Recognised::Unknown { .. }));
+    }
+
+    #[test]
+    fn an_opt_out_of_the_configuration_is_a_key_of_pods() {
+        let mut policy = Policy::default();
+        policy.opt_out.annotations.push("example.com/opt-out".into());
+        let recognised = Keys::new(&policy).recognise("example.com/opt-out");
+        assert!(matches!(recognised, Recognised::Key(Key { home: Home::Pod, .. })));
+    }
+}

@@ -1,0 +1,157 @@
+//! The rules at work on one object.
+
+mod keys;
+mod namespace;
+mod pods;
+mod storage;
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::value::RawValue;
+
+use super::facts::{Facts, MountedClaim};
+use super::finding::{Finding, MOST, Part, Report, Unchecked};
+use super::key::Keys;
+use super::path::FieldPath;
+use super::rule::Rule;
+use super::subject::{Kind, Site, Subject};
+use super::validation::Severities;
+use colocate_engine::{ClaimRef, Driver, Owner, Policy, Setting, one_line, parse_bool};
+
+/// How many characters of a value are shown: enough to know it by.
+const ENOUGH: usize = 60;
+
+impl Subject<'_> {
+    /// Checks the object, by what is known of its surroundings.
+    pub fn check(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> Report {
+        let claims = self.claims();
+        let known = each_once(claims.iter().zip(&facts.claims));
+        let mut case = Case {
+            policy,
+            severities,
+            keys: Keys::new(policy),
+            portworx: policy.portworx(),
+            subject: self,
+            templates: templates(&known),
+            claims: known,
+            facts,
+            report: Report::default(),
+        };
+        case.check_keys();
+        match self.kind {
+            Kind::Workload(_) => {
+                case.check_pods();
+                case.check_storage();
+            }
+            Kind::Claim | Kind::Class => case.check_storage(),
+            Kind::Namespace => case.check_namespace(),
+        }
+        case.report
+    }
+
+    /// Whether nothing in it is a key of Stork's, or near one, so that there is nothing to ask and nothing to find.
+    pub fn is_silent(&self, policy: &Policy) -> bool {
+        let keys = Keys::new(policy);
+        let foreign = |key: &str| keys.is_foreign(key) && *key != *policy.opt_out.namespace_label;
+        // A setting without the prefix matters beside one that has it, or if it is no text.
+        let odd = |site: &Site<'_>, key: &str, raw: &RawValue| {
+            site.place.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')
+        };
+        let silent = |site: &Site<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !odd(site, key, raw));
+        !self.names_a_strategy() && self.sites.iter().all(silent)
+    }
+}
+
+/// One object, what is known, and what was found so far.
+struct Case<'c> {
+    policy: &'c Policy,
+    severities: &'c Severities,
+    keys: Keys<'c>,
+    /// The driver that Stork belongs to.
+    portworx: Driver,
+    subject: &'c Subject<'c>,
+    claims: Vec<(&'c ClaimRef<'c>, &'c MountedClaim)>,
+    /// Where among these the claim is that will be made of a template of that name.
+    templates: HashMap<&'c str, usize>,
+    facts: &'c Facts,
+    report: Report,
+}
+
+impl<'c> Case<'c> {
+    fn find(&mut self, rule: Rule, path: FieldPath, part: Part, message: String, remedy: impl Into<String>) {
+        let Some(severity) = self.severities.of(rule) else { return };
+        if self.report.findings.len() == MOST {
+            self.report.cut = true;
+        } else {
+            let remedy = remedy.into();
+            self.report.findings.push(Finding { rule, severity, message, remedy, path, part });
+        }
+    }
+
+    fn cannot_check(&mut self, rule: Rule, path: FieldPath, why: String) {
+        let Some(severity) = self.severities.of(rule) else { return };
+        if self.report.unchecked.len() == MOST {
+            self.report.cut = true;
+        } else {
+            self.report.unchecked.push(Unchecked { rule, severity, why, path });
+        }
+    }
+
+    /// Whether a claim is Portworx'; `None` where that cannot be told.
+    fn is_portworx(&self, claim: &MountedClaim) -> Option<bool> {
+        match &claim.owner {
+            Owner::Provisioner { provisioner, .. } => Some(self.portworx.provisioners.contains(provisioner)),
+            Owner::Nobody => Some(false),
+            Owner::Missing | Owner::Unknown(_) => None,
+        }
+    }
+
+    /// Why the owner of a claim is not known, of the first for which it is not.
+    fn first_unknown(&self) -> Option<String> {
+        self.claims.iter().find_map(|(claim, known)| match &known.owner {
+            Owner::Missing => Some(format!("{claim} does not exist")),
+            Owner::Unknown(why) => Some(format!("{claim}: {why}")),
+            Owner::Provisioner { .. } | Owner::Nobody => None,
+        })
+    }
+
+    /// The claims that are known to be Portworx'.
+    fn of_portworx(&self) -> impl Iterator<Item = (&'c ClaimRef<'c>, &'c MountedClaim)> {
+        let claims = self.claims.iter().copied();
+        claims.filter(|(_, known)| self.is_portworx(known) == Some(true))
+    }
+}
+
+/// A pod may mount one claim as two volumes, which is one place for its data.
+fn each_once<'c>(
+    claims: impl Iterator<Item = (&'c ClaimRef<'c>, &'c MountedClaim)>,
+) -> Vec<(&'c ClaimRef<'c>, &'c MountedClaim)> {
+    let mut seen = HashSet::new();
+    claims.filter(|(claim, _)| claim.name().is_none_or(|name| seen.insert(name))).collect()
+}
+
+fn templates<'c>(claims: &[(&'c ClaimRef<'c>, &'c MountedClaim)]) -> HashMap<&'c str, usize> {
+    let templates = claims.iter().enumerate().filter_map(|(place, (claim, _))| match claim {
+        ClaimRef::Template { name, .. } => Some((&**name, place)),
+        ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,
+    });
+    templates.collect()
+}
+
+/// Whether Stork reads this key of a class or a claim.
+fn is_setting(key: &str) -> bool {
+    Setting::ALL.iter().any(|setting| setting.key() == key)
+}
+
+/// A boolean as it is written; one that does not parse is another rule's business.
+fn flag(value: Option<impl AsRef<str>>) -> Option<bool> {
+    value.and_then(|value| parse_bool(value.as_ref()))
+}
+
+/// A value of the object, fit to stand in a message.
+fn shown(value: &str) -> String {
+    format!("`{}`", one_line(value, ENOUGH))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Keys and values: written as they are read, and where they are read?
+
+use serde_json::value::RawValue;
+
+use super::{Case, ENOUGH, is_setting, shown};
+use crate::finding::Part;
+use crate::key::{Home, Key, PREFIX, Recognised, Value};
+use crate::path::FieldPath;
+use crate::rule::Rule;
+use crate::subject::{Holder, Kind, Map, POD, Place, Site};
+use colocate_engine::{Fields, one_line, parse_bool};
+
+/// What Go's `strconv.ParseBool` reads.
+const BOOLEANS: &str = "1 t T TRUE true True, 0 f F FALSE false False";
+
+impl Case<'_> {
+    pub(super) fn check_keys(&mut self) {
+        for site in &self.subject.sites {
+            for (key, raw) in site.entries.iter() {
+                if self.report.cut {
+                    return;
+                }
+                let label = *key == *self.policy.opt_out.namespace_label;
+                if label && site.place == (Place { of: Holder::Namespace, map: Map::Labels }) {
+                    self.check_string(&site.path.key(key), raw);
+                    continue;
+                }
+                self.check_key(site, key, raw);
+            }
+        }
+    }
+
+    fn check_key(&mut self, site: &Site<'_>, name: &str, raw: &RawValue) {
+        let path = site.path.key(name);
+        match self.keys.recognise(name) {
+            Recognised::Foreign if site.place.is_of_storage() && is_setting(name) => {
+                self.check_string(&path, raw);
+            }
+            Recognised::Foreign => {}
+            Recognised::Key(key) if key.is_at_home(&site.place) => self.check_value(site, &key, path, raw),
+            Recognised::Key(key) => self.check_place(site, &key, path),
+            Recognised::Misspelled { meant } => {
+                let message = format!("{} is read by nobody", shown(name));
+                self.find(Rule::Misspelled, path, Part::Key, message, format!("did you mean {meant}?"));
+            }
+            Recognised::Unknown { nearest } => {
+                let message = format!("{} is read by nobody", shown(name));
+                let remedy = format!("take it out, or correct it; the nearest key behind {PREFIX} is {nearest}");
+                self.find(Rule::UnknownKey, path, Part::Key, message, remedy);
+            }
+        }
+    }
+
+    /// A value has to be text, and to be read as it was meant.
+    fn check_value(&mut self, site: &Site<'_>, key: &Key<'_>, path: FieldPath, raw: &RawValue) {
+        if !self.check_string(&path, raw) {
+            return;
+        }
+        let value = site.entries.get(key.name).unwrap_or_default();
+        match key.value {
+            Value::Boolean { default } if parse_bool(&value).is_none() => {
+                let message = format!(
+                    "{} is no boolean to Stork, which reads {BOOLEANS}: it goes by its default, {default}",
+                    shown(&value)
+                );
+                self.find(Rule::NoBoolean, path, Part::Value, message, "write \"true\" or \"false\"");
+            }
+            Value::True if value != "true" && parse_bool(&value) != Some(false) => {
+                let message = format!("{} is not `true`, the one value that Stork compares with", shown(&value));
+                self.find(Rule::NoBoolean, path, Part::Value, message, "write \"true\", or take the key out");
+            }
+            Value::Boolean { .. } | Value::True => {}
+        }
+    }
+
+    fn check_string(&mut self, path: &FieldPath, raw: &RawValue) -> bool {
+        let is_string = raw.get().starts_with('"');
+        if !is_string {
+            let value = one_line(raw.get(), ENOUGH);
+            let message = format!("`{value}` is no string, and the API server refuses it");
+            let remedy = match parse_bool(&value) {
+                Some(_) => format!("write it in quotes: \"{value}\""),
+                None => "write a text in quotes; of a key that is yes or no, \"true\" or \"false\"".to_owned(),
+            };
+            self.find(Rule::NoString, path.clone(), Part::Value, message, remedy);
+        }
+        is_string
+    }
+
+    /// A key where nobody reads it.
+    fn check_place(&mut self, site: &Site<'_>, key: &Key<'_>, path: FieldPath) {
+        let Place { of, map } = &site.place;
+        let rule = match (of, map, key.home) {
+            (Holder::Namespace, _, _) => Rule::OnNamespace,
+            (_, Map::Labels, _) => Rule::InLabels,
+            (Holder::Workload, _, Home::Pod) => Rule::OnWorkload,
+            (Holder::Workload | Holder::Pod, _, _) => Rule::StorageKeyOnPod,
+            (Holder::Claim(_) | Holder::Class, _, Home::Pod) => Rule::PodKeyOnStorage,
+            (Holder::Claim(_) | Holder::Class, _, _) => Rule::OnClassMetadata,
+        };
+        if rule == Rule::OnWorkload && self.pod_has(key.name, site) {
+            // It says twice what counts once.
+            return;
+        }
+        let message = format!("{} is read by nobody in {} of a {}", shown(key.name), site.path, self.subject.kind);
+        let remedy = match key.home {
+            _ if rule == Rule::OnNamespace && key.name == &*self.policy.opt_out.namespace_label => {
+                "write it as a label of the Namespace".to_owned()
+            }
+            Home::Pod => format!("write it in {}", self.pod_annotations()),
+            Home::Storage => "write it as a parameter of the StorageClass, or as an annotation of the claim".to_owned(),
+            Home::Claim => "write it as an annotation of the claim".to_owned(),
+        };
+        self.find(rule, path, Part::Key, message, remedy);
+    }
+
+    /// Whether the pod, too, has that key with that value.
+    fn pod_has(&self, key: &str, site: &Site<'_>) -> bool {
+        let mut pods = self.subject.sites.iter().filter(|site| site.place == POD);
+        pods.any(|pod| pod.entries.get(key).is_some_and(|value| Some(value) == site.entries.get(key)))
+    }
+
+    /// Where a pod's annotations stand, as seen from the object.
+    fn pod_annotations(&self) -> String {
+        match self.subject.kind {
+            Kind::Workload(_) => self.subject.template.field("metadata").field("annotations").to_string(),
+            Kind::Claim | Kind::Class | Kind::Namespace => {
+                "the annotations of the pod (of a workload: spec.template.metadata.annotations)".to_owned()
+            }
+        }
+    }
+}
+
+impl Key<'_> {
+    fn is_at_home(&self, place: &Place) -> bool {
+        matches!(
+            (self.home, &place.of, place.map),
+            (Home::Pod, Holder::Pod, Map::Annotations)
+                | (Home::Storage | Home::Claim, Holder::Claim(_), Map::Annotations)
+                | (Home::Storage, Holder::Class, Map::Parameters)
+        )
+    }
+}
+
+/// The value of a boolean key where it is at home.
+pub(super) fn boolean(entries: &Fields<'_>, key: &str) -> Option<bool> {
+    super::flag(entries.get(key))
+}

@@ -1,0 +1,190 @@
+//! Pods and what they are made from: does what their annotations ask for go together, and does anybody do it?
+
+use super::{Case, keys, shown};
+use crate::facts::MountedClaim;
+use crate::finding::Part;
+use crate::key::PREFER_LOCAL_NODE_ONLY;
+use crate::path::FieldPath;
+use crate::rule::Rule;
+use crate::subject::{Kind, POD, Site};
+use colocate_engine::{ClaimRef, DISABLE_HYPERCONVERGENCE, Mode, Setting};
+
+/// The prefixes of annotations by which people speak to autoscalers of nodes.
+const AUTOSCALERS: [&str; 2] = ["cluster-autoscaler.kubernetes.io/", "karpenter.sh/"];
+
+/// How many names of claims are listed.
+const LISTED: usize = 5;
+
+impl<'c> Case<'c> {
+    pub(super) fn check_pods(&mut self) {
+        // Without annotations there is nothing that could be wrong.
+        let Some(site) = self.subject.sites.iter().find(|site| site.place == POD) else { return };
+        let is_set = |key: &str| keys::boolean(&site.entries, key) == Some(true);
+        if is_set(PREFER_LOCAL_NODE_ONLY) {
+            self.check_local_only(site, is_set(DISABLE_HYPERCONVERGENCE));
+        }
+        if is_set(DISABLE_HYPERCONVERGENCE) {
+            self.check_disabled(&site.path.key(DISABLE_HYPERCONVERGENCE));
+        }
+        self.check_opt_out(site);
+    }
+
+    fn check_local_only(&mut self, site: &Site<'c>, disabled: bool) {
+        let path = site.path.key(PREFER_LOCAL_NODE_ONLY);
+        if disabled {
+            let message =
+                "it asks for nodes with the data only, and disableHyperconvergence for no difference between nodes";
+            let remedy =
+                "take one of the two out: this one, to let the pod run anywhere; the other, to keep it with its data";
+            self.find(Rule::LocalOnlyDisabled, path.clone(), Part::Key, message.to_owned(), remedy);
+        } else if let Some((why, remedy)) = self.unenforced(site) {
+            let message = format!("nothing enforces it: {why}");
+            self.find(Rule::LocalOnlyUnenforced, path.clone(), Part::Key, message, remedy);
+        }
+        self.check_claims_of_local_only(&path);
+        let is_daemon_set = matches!(self.subject.kind, Kind::Workload(workload) if workload.kind() == "DaemonSet");
+        let mut keys = site.entries.iter().map(|(key, _)| key);
+        let autoscaler = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix)));
+        if !self.of_portworx().any(|(_, known)| known.is_shared() != Some(true)) {
+            // There is nothing that would keep the pod from any node; or nobody knows.
+            if let Some(why) = self.first_unknown().filter(|_| is_daemon_set) {
+                self.cannot_check(Rule::LocalOnlyDaemonSet, path, why);
+            }
+            return;
+        }
+        if is_daemon_set {
+            let message = "a DaemonSet has a pod for each node, and those of nodes without a replica stay Pending";
+            let remedy = "take it out: each pod then prefers nothing and runs where it must";
+            self.find(Rule::LocalOnlyDaemonSet, path.clone(), Part::Key, message.to_owned(), remedy);
+        }
+        if let Some(key) = autoscaler {
+            let message = format!("a cluster autoscaler is at work ({}), and does not know this rule", shown(key));
+            let remedy = "keep nodes with the data from being scaled away, and do not expect a new node to help";
+            self.find(Rule::LocalOnlyAutoscaler, path, Part::Key, message, remedy);
+        }
+    }
+
+    /// Why Stork will not schedule the pod, and what would change that.
+    fn unenforced(&self, site: &Site<'_>) -> Option<(String, String)> {
+        let (stork, object) = (&self.portworx.scheduler, &self.subject.object);
+        let scheduler = object.scheduler();
+        if scheduler == Some(&**stork) {
+            return None;
+        }
+        let name_it = format!("write schedulerName: {stork}");
+        if let Some(other) = scheduler.filter(|other| !self.policy.replaceable.allow(Some(other))) {
+            let remedy = format!("{name_it}, or take the annotation out");
+            return Some((format!("schedulerName is {}", shown(other)), remedy));
+        }
+        if let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set {
+            return Some((format!("{key} opts the pod out"), format!("take the opt-out out, or {name_it}")));
+        }
+        if let Kind::Workload(workload) = self.subject.kind
+            && self.policy.opts_out_by_owner(workload, object)
+        {
+            return Some(("its kind of controller opts out (optOut.owners)".to_owned(), name_it));
+        }
+        if self.facts.namespace_opted_out {
+            return Some(("its Namespace opts out by its label".to_owned(), name_it));
+        }
+        match self.policy.mode {
+            Mode::Inject => None,
+            Mode::Audit => Some(("colocate only audits (mode: audit)".to_owned(), name_it)),
+            Mode::Off => Some(("colocate is off (mode: off)".to_owned(), name_it)),
+        }
+    }
+
+    fn check_claims_of_local_only(&mut self, path: &FieldPath) {
+        let ours: Vec<_> = self.of_portworx().collect();
+        let unknown = self.first_unknown();
+        if ours.is_empty() {
+            if let Some(why) = &unknown {
+                self.cannot_check(Rule::LocalOnlyWithoutClaim, path.clone(), why.clone());
+            } else {
+                let message = "the pod mounts no volume of Portworx, which is all that it is about".to_owned();
+                let remedy = "take it out, or mount a claim whose class is Portworx'";
+                self.find(Rule::LocalOnlyWithoutClaim, path.clone(), Part::Key, message, remedy);
+            }
+        }
+        self.check_shared(Rule::LocalOnlyShared, path, &ours, |names| {
+            let message = format!("Stork ignores it for {names}, a sharedv4 service volume, in silence");
+            (message, "take it out, or use a ReadWriteOnce claim of a class that is not sharedv4".to_owned())
+        });
+        let apart: Vec<_> = ours
+            .iter()
+            .filter(|(_, known)| known.is_shared() == Some(false))
+            .filter(|(_, known)| known.setting(Setting::PlacementStrategy).is_none_or(str::is_empty))
+            .collect();
+        let ordinary = ours.iter().filter(|(_, known)| known.is_shared() != Some(true)).count();
+        if ordinary >= 2 && !apart.is_empty() {
+            let names = list(apart.iter().map(|(claim, _)| *claim));
+            let message = format!(
+                "one node must hold replicas of {ordinary} volumes, and nothing keeps {names} with the others: the pod may stay Pending for ever"
+            );
+            let remedy = "name a VolumePlacementStrategy with volumeAffinity as placement_strategy of their classes, or mount one claim";
+            self.find(Rule::LocalOnlySeveral, path.clone(), Part::Key, message, remedy);
+        } else if let Some(why) = unknown.filter(|_| self.claims.len() >= 2) {
+            self.cannot_check(Rule::LocalOnlySeveral, path.clone(), why);
+        }
+    }
+
+    fn check_disabled(&mut self, path: &FieldPath) {
+        let ours: Vec<_> = self.of_portworx().collect();
+        self.check_shared(Rule::DisabledShared, path, &ours, |names| {
+            let message = format!("for {names}, a sharedv4 service volume, the class' preferRemoteNode and preferRemoteNodeOnly are ignored with it, says the documentation");
+            (message, "to turn anti-hyperconvergence off, write preferRemoteNode: \"false\" on the class or the claim instead".to_owned())
+        });
+    }
+
+    /// Finds what some rule says of shared volumes.
+    fn check_shared(
+        &mut self,
+        rule: Rule,
+        path: &FieldPath,
+        ours: &[(&'c ClaimRef<'c>, &'c MountedClaim)],
+        say: impl Fn(&str) -> (String, String),
+    ) {
+        let shared = ours.iter().filter(|(_, known)| known.is_shared() == Some(true)).map(|(claim, _)| *claim);
+        let names = list(shared);
+        let open =
+            ours.iter().find(|(claim, known)| known.is_shared().is_none() && !matches!(claim, ClaimRef::Inline { .. }));
+        if !names.is_empty() {
+            let (message, remedy) = say(&names);
+            self.find(rule, path.clone(), Part::Key, message, remedy);
+        } else if let Some(why) = self.first_unknown() {
+            self.cannot_check(rule, path.clone(), why);
+        } else if let Some((claim, _)) = open {
+            self.cannot_check(rule, path.clone(), format!("the class of {claim} is not known"));
+        }
+    }
+
+    /// What a pod with data of Portworx gives up with its opt-out.
+    fn check_opt_out(&mut self, site: &Site<'c>) {
+        let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set.map(str::to_owned) else { return };
+        if self.subject.object.scheduler() == Some(&*self.portworx.scheduler) {
+            return;
+        }
+        let path = site.path.key(&key);
+        let names = list(self.of_portworx().map(|(claim, _)| claim));
+        if names.is_empty() {
+            if let Some(why) = self.first_unknown() {
+                self.cannot_check(Rule::OptOutRestore, path.clone(), why.clone());
+                self.cannot_check(Rule::OptOutHealth, path, why);
+            }
+            return;
+        }
+        let message = format!("a snapshot of {names} can not be restored in place while the pod is not Stork's");
+        let remedy = "take the opt-out out before such a restore, and create the pod again";
+        self.find(Rule::OptOutRestore, path.clone(), Part::Key, message, remedy);
+        let message = format!("a node whose Portworx is down is not avoided, although the pod mounts {names}");
+        self.find(Rule::OptOutHealth, path, Part::Key, message, "take the opt-out out to have such nodes avoided");
+    }
+}
+
+/// Claims by their names, the first few of many.
+fn list<'c>(claims: impl Iterator<Item = &'c ClaimRef<'c>>) -> String {
+    let names: Vec<_> = claims.map(ToString::to_string).collect();
+    let more = names.len().saturating_sub(LISTED);
+    let shown = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}

@@ -1,0 +1,180 @@
+//! Classes, claims and templates of claims: do their settings mean something for these volumes?
+
+use super::{Case, flag, shown};
+use crate::facts::{MountedClaim, Shared, Strategies};
+use crate::finding::Part;
+use crate::rule::Rule;
+use crate::subject::{Holder, Site};
+use colocate_engine::{Owner, Setting, Settings};
+
+/// The settings that Stork reads for volumes.
+const OF_STORK: [Setting; 3] =
+    [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode, Setting::SkipSchedulerScoring];
+
+/// Those that are for shared volumes only.
+const OF_SHARED: [Setting; 2] = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
+
+impl<'c> Case<'c> {
+    pub(super) fn check_storage(&mut self) {
+        let subject = self.subject;
+        for site in subject.storage_sites() {
+            let own = Settings::read(|key| site.entries.get(key));
+            if own.is_empty() {
+                continue;
+            }
+            match &site.place.of {
+                Holder::Class => self.check_class(site, &own),
+                Holder::Claim(name) => {
+                    if let Some(known) = self.claim_at(name.as_deref()) {
+                        self.check_claim(site, &own, known);
+                    }
+                }
+                Holder::Pod | Holder::Workload | Holder::Namespace => {}
+            }
+            self.check_strategy(site, &own);
+        }
+    }
+
+    /// What is known of the claim, or the template of one, that a site belongs to.
+    fn claim_at(&self, template: Option<&str>) -> Option<&'c MountedClaim> {
+        let place = *self.templates.get(template.unwrap_or_default())?;
+        self.claims.get(place).map(|(_, known)| *known)
+    }
+
+    fn check_class(&mut self, site: &Site<'_>, own: &Settings) {
+        let remote = flag(own.get(Setting::PreferRemoteNode));
+        let only = flag(own.get(Setting::PreferRemoteNodeOnly));
+        self.check_cancelled(site, remote, only);
+        let provisioner = self.subject.provisioner.as_deref().unwrap_or_default();
+        if !self.portworx.provisioners.iter().any(|ours| **ours == *provisioner) {
+            self.not_portworx(site, own, &format!("the provisioner is {}", shown(provisioner)));
+            return;
+        }
+        let message = match Shared::of(own) {
+            Shared::Yes => return,
+            Shared::No => "volumes of this class are no sharedv4 service volumes, for which alone it is read",
+            Shared::AsMounted => {
+                "without sharedv4, only the ReadWriteMany claims of this class are sharedv4 service volumes, for which alone it is read"
+            }
+        };
+        self.not_shared(site, own, message, "write sharedv4: \"true\" beside it, or take it out");
+    }
+
+    fn check_claim(&mut self, site: &Site<'_>, own: &Settings, known: &MountedClaim) {
+        let effective = |setting| flag(own.get(setting).or_else(|| known.setting(setting)));
+        self.check_cancelled(site, effective(Setting::PreferRemoteNode), effective(Setting::PreferRemoteNodeOnly));
+        let used = OF_STORK.into_iter().find(|setting| own.get(*setting).is_some());
+        match (self.is_portworx(known), &known.owner) {
+            (Some(true), _) => self.check_shared_claim(site, own, known),
+            (Some(false), Owner::Provisioner { provisioner, .. }) => {
+                self.not_portworx(site, own, &format!("its provisioner is {}", shown(provisioner)));
+            }
+            (Some(false), _) => self.not_portworx(site, own, "it is bound to a volume of no driver"),
+            (None, owner) => {
+                if let Some(setting) = used {
+                    let why = match owner {
+                        Owner::Unknown(why) => why.to_string(),
+                        _ => "its owner is not known".to_owned(),
+                    };
+                    self.cannot_check(Rule::NotPortworx, site.path.key(setting.key()), why);
+                }
+            }
+        }
+        self.check_against_class(site, own, known);
+    }
+
+    fn check_shared_claim(&mut self, site: &Site<'_>, own: &Settings, known: &MountedClaim) {
+        match known.is_shared() {
+            Some(false) => {
+                let message = "the claim is no sharedv4 service volume, for which alone it is read";
+                self.not_shared(site, own, message, "use a class with sharedv4: \"true\", or take it out");
+            }
+            None => {
+                if let Some(setting) = OF_SHARED.into_iter().find(|setting| own.get(*setting).is_some()) {
+                    let path = site.path.key(setting.key());
+                    self.cannot_check(Rule::RemoteNotShared, path, "its StorageClass is not known".to_owned());
+                }
+            }
+            Some(true) => {}
+        }
+    }
+
+    fn check_cancelled(&mut self, site: &Site<'_>, remote: Option<bool>, only: Option<bool>) {
+        if remote != Some(false) || only != Some(true) {
+            return;
+        }
+        // One of the two may come from the class: what stands here is what can be changed here.
+        let settings = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
+        let Some(own) = settings.into_iter().find(|setting| site.entries.raw(setting.key()).is_some()) else { return };
+        let message = "preferRemoteNode is false, which cancels preferRemoteNodeOnly: the hard rule does not hold";
+        let remedy =
+            "take preferRemoteNode out to keep pods away from the data, or preferRemoteNodeOnly to let them go to it";
+        self.find(Rule::RemoteOnlyCancelled, site.path.key(own.key()), Part::Key, message.to_owned(), remedy);
+    }
+
+    fn not_portworx(&mut self, site: &Site<'_>, own: &Settings, why: &str) {
+        for setting in OF_STORK.into_iter().filter(|setting| says_something(own, *setting)) {
+            let message = format!("Stork looks at volumes of Portworx only, and {why}");
+            let path = site.path.key(setting.key());
+            self.find(Rule::NotPortworx, path, Part::Key, message, "take it out, or use a class of Portworx");
+        }
+    }
+
+    fn not_shared(&mut self, site: &Site<'_>, own: &Settings, message: &str, remedy: &str) {
+        for setting in OF_SHARED.into_iter().filter(|setting| says_something(own, *setting)) {
+            self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message.to_owned(), remedy);
+        }
+    }
+
+    fn check_against_class(&mut self, site: &Site<'_>, own: &Settings, known: &MountedClaim) {
+        let Some(parameters) = &known.parameters else { return };
+        let booleans = OF_STORK.into_iter().filter(|setting| {
+            let (own, of_class) = (flag(own.get(*setting)), flag(parameters.get(*setting)));
+            own.is_some() && of_class.is_some() && own != of_class
+        });
+        let strategy = Some(Setting::PlacementStrategy).filter(|setting| {
+            let (own, of_class) = (own.get(*setting), parameters.get(*setting));
+            own.is_some() && of_class.is_some() && own != of_class
+        });
+        for setting in booleans.chain(strategy).collect::<Vec<_>>() {
+            let (own, of_class) = (own.get(setting).unwrap_or_default(), parameters.get(setting).unwrap_or_default());
+            let message = format!("the class says {}, and the claim {}: the claim wins", shown(of_class), shown(own));
+            let remedy = "take the annotation out to have the class' value";
+            self.find(Rule::ClaimAgainstClass, site.path.key(setting.key()), Part::Value, message, remedy);
+        }
+    }
+
+    fn check_strategy(&mut self, site: &Site<'_>, own: &Settings) {
+        let Some(name) = own.get(Setting::PlacementStrategy).filter(|name| !name.is_empty()) else { return };
+        let path = site.path.key(Setting::PlacementStrategy.key());
+        match &self.facts.strategies {
+            Strategies::All(names) if !names.contains(name) => {
+                let message = format!("there is no VolumePlacementStrategy {}", shown(name));
+                self.find(Rule::NoStrategy, path, Part::Value, message, existing(name, names.iter()));
+            }
+            Strategies::Some { known, why } if !known.contains(name) => {
+                let why = format!("whether VolumePlacementStrategy {} exists is not known: {why}", shown(name));
+                self.cannot_check(Rule::NoStrategy, path, why);
+            }
+            Strategies::All(_) | Strategies::Some { .. } | Strategies::NotInstalled => {}
+        }
+    }
+}
+
+/// Whether a setting is written, and is not what holds without it.
+fn says_something(own: &Settings, setting: Setting) -> bool {
+    let default = setting == Setting::PreferRemoteNode;
+    flag(own.get(setting)).is_some_and(|value| value != default)
+}
+
+/// Which names there are instead, the nearest first.
+fn existing<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> String {
+    const SHOWN: usize = 3;
+    let mut names: Vec<_> = names.map(String::as_str).collect();
+    names.sort_by_key(|other| strsim::osa_distance(name, other));
+    names.truncate(SHOWN);
+    match &names[..] {
+        [] => "create it first; there is none at all".to_owned(),
+        names => format!("create it first, or name one that exists, such as {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,246 @@
+//! The rules, held to their table, and what goes for all of them.
+
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use colocate_engine::{Driver, Drivers, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Templates};
+
+use super::*;
+use crate::{Level, Severity, Strategies};
+use table::{
+    DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, REMOTE_ONLY, Row, claim, class, deployment, inventory,
+    table, with_scheduler,
+};
+
+fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategies: Strategies) -> Report {
+    let text = object.to_string();
+    let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+    let kind = Kind::find_object(policy, api_version, kind).expect("there are rules for it");
+    let subject = Subject::parse(&text, kind).expect("it is built as its kind");
+    let inventory = inventory();
+    let claims = subject.claims().iter().map(|claim| MountedClaim::find(claim, &inventory, "shop")).collect();
+    let report = subject.check(policy, severities, &Facts { claims, strategies, namespace_opted_out: false });
+    if subject.is_silent(policy) {
+        assert_eq!(report, Report::default(), "what is silent has no findings: {object}");
+    }
+    report
+}
+
+fn strategies() -> Strategies {
+    Strategies::All(["together", "apart"].map(str::to_owned).into())
+}
+
+fn check(object: &Value) -> Report {
+    check_with(object, &Policy::default(), &Severities::default(), strategies())
+}
+
+fn found(report: &Report, rule: Rule) -> Vec<&Finding> {
+    report.findings.iter().filter(|finding| finding.rule == rule).collect()
+}
+
+#[test]
+fn each_rule_finds_what_it_is_for_at_its_place_and_nothing_else() {
+    for Row { rule, fires, quiet } in table() {
+        for (object, path) in &fires {
+            let report = check(object);
+            let [finding] = found(&report, rule)[..] else { panic!("{rule}: {report:?}\n{object}") };
+            assert_eq!((finding.path.to_string().as_str(), finding.severity), (*path, rule.severity()), "{object}");
+            let Finding { message, remedy, .. } = finding;
+            assert!(!message.is_empty() && !remedy.is_empty() && !message.ends_with('.'), "{message}; {remedy}");
+        }
+        for object in &quiet {
+            assert_eq!(found(&check(object), rule), [] as [&Finding; 0], "{rule}: {object}");
+        }
+        assert!(!fires.is_empty() && !quiet.is_empty(), "{rule}");
+    }
+}
+
+#[test]
+fn each_rule_can_be_switched_off_and_given_another_severity() {
+    for Row { rule, fires, .. } in table() {
+        for (object, _) in fires {
+            let with = |level| {
+                let severities = Severities::new([(rule, level)]);
+                check_with(&object, &Policy::default(), &severities, strategies())
+            };
+            assert_eq!(found(&with(Level::Off), rule), [] as [&Finding; 0], "{rule}");
+            for severity in Severity::ALL {
+                let report = with(Level::As(severity));
+                assert_eq!(found(&report, rule)[0].severity, severity, "{rule}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_has_a_row_for_each_rule() {
+    let rows: Vec<_> = table().iter().map(|row| row.rule).collect();
+    assert_eq!(rows, Rule::ALL);
+}
+
+/// The rules that could not be checked, with the reason.
+fn unchecked(object: &Value, strategies: Strategies) -> BTreeMap<Rule, String> {
+    let report = check_with(object, &Policy::default(), &Severities::default(), strategies);
+    report.unchecked.into_iter().map(|open| (open.rule, open.why)).collect()
+}
+
+#[test]
+fn what_is_not_known_is_said_and_not_guessed() {
+    let why = "claim `absent` does not exist".to_owned();
+    let local = deployment(&[(LOCAL_ONLY, "true")], &["absent"]);
+    let open = unchecked(&local, strategies());
+    assert_eq!(open, [(Rule::LocalOnlyWithoutClaim, why.clone()), (Rule::LocalOnlyShared, why.clone())].into());
+
+    let two = deployment(&[(LOCAL_ONLY, "true")], &["data", "absent"]);
+    let open = unchecked(&two, strategies());
+    assert_eq!(open.keys().collect::<Vec<_>>(), [&Rule::LocalOnlyShared, &Rule::LocalOnlySeveral]);
+
+    let disabled = deployment(&[(DISABLE, "true")], &["absent"]);
+    let open = unchecked(&disabled, strategies());
+    assert_eq!(open.keys().collect::<Vec<_>>(), [&Rule::DisabledShared, &Rule::OptOutRestore, &Rule::OptOutHealth]);
+
+    let open = unchecked(&claim("absent", MANY, &[(REMOTE_ONLY, "true")]), strategies());
+    assert_eq!(open, [(Rule::NotPortworx, "its StorageClass `absent` does not exist".to_owned())].into());
+
+    for quiet in
+        [deployment(&[], &["absent"]), claim("absent", MANY, &[]), deployment(&[(LOCAL_ONLY, "no")], &["absent"])]
+    {
+        assert!(unchecked(&quiet, strategies()).is_empty(), "{quiet}");
+    }
+}
+
+#[test]
+fn a_strategy_is_looked_for_where_there_can_be_one() {
+    let class = class("pxd.portworx.com", &[("placement_strategy", "spread")]);
+    let missing = |strategies| {
+        let report = check_with(&class, &Policy::default(), &Severities::default(), strategies);
+        (found(&report, Rule::NoStrategy).len(), report.unchecked.len())
+    };
+    let known = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    assert_eq!(missing(Strategies::All(known(&["other"]))), (1, 0));
+    assert_eq!(missing(Strategies::All(known(&["spread"]))), (0, 0));
+    assert_eq!(missing(Strategies::NotInstalled), (0, 0));
+    assert_eq!(missing(Strategies::default()), (0, 1));
+    assert_eq!(missing(Strategies::Some { known: known(&["spread"]), why: "x".to_owned() }), (0, 0));
+}
+
+#[test]
+fn who_schedules_depends_on_the_configuration() {
+    let local = deployment(&[(LOCAL_ONLY, "true")], &["data"]);
+    let default = Policy::default;
+    let owners_of = |kind: &str| OptOut {
+        owners: vec![OwnerKind { group: "apps".to_owned(), kind: kind.to_owned() }],
+        ..OptOut::default()
+    };
+    for (policy, enforced) in [
+        (default(), true),
+        (Policy { mode: Mode::Audit, ..default() }, false),
+        (Policy { mode: Mode::Off, ..default() }, false),
+        (Policy { templates: Templates::Leave, ..default() }, true),
+        (Policy { opt_out: owners_of("Deployment"), ..default() }, false),
+        (Policy { opt_out: owners_of("StatefulSet"), ..default() }, true),
+        (Policy { replaceable: ReplaceableSchedulers::new(vec!["x".to_owned()]), ..default() }, true),
+    ] {
+        let report = check_with(&local, &policy, &Severities::default(), strategies());
+        assert_eq!(found(&report, Rule::LocalOnlyUnenforced).is_empty(), enforced, "{policy:?}");
+    }
+    let driver = Driver { name: "px".into(), scheduler: "own-stork".into(), ..Driver::portworx() };
+    let policy = Policy { drivers: Drivers::new(vec![driver]), ..default() };
+    for (scheduler, enforced) in [("own-stork", true), ("stork", false)] {
+        let report =
+            check_with(&with_scheduler(local.clone(), scheduler), &policy, &Severities::default(), strategies());
+        assert_eq!(found(&report, Rule::LocalOnlyUnenforced).is_empty(), enforced, "{scheduler}");
+    }
+}
+
+#[test]
+fn a_namespace_that_opts_out_has_nobody_who_enforces() {
+    let (policy, text) = (Policy::default(), deployment(&[(LOCAL_ONLY, "true")], &[]).to_string());
+    let subject = Subject::parse(&text, Kind::find(&policy, "apps", "v1", "Deployment").unwrap()).unwrap();
+    for opted_out in [true, false] {
+        let facts = Facts { namespace_opted_out: opted_out, ..Facts::default() };
+        let report = subject.check(&policy, &Severities::default(), &facts);
+        assert_eq!(found(&report, Rule::LocalOnlyUnenforced).len(), usize::from(opted_out));
+    }
+}
+
+#[test]
+fn a_change_is_told_what_it_brings_and_no_more() {
+    let before = check(&deployment(&[(LOCAL_ONLY, "yes")], &["data"]));
+    let after = check(&deployment(&[(LOCAL_ONLY, "yes"), (DISABLE, "no")], &["data"]));
+    let since = after.clone().since(&before);
+    assert_eq!(
+        since.findings.iter().map(|finding| &finding.path).map(ToString::to_string).collect::<Vec<_>>(),
+        [ON_TEMPLATE_DISABLE]
+    );
+    // The value is another, and so is the finding.
+    let other = check(&deployment(&[(LOCAL_ONLY, "ja")], &["data"]));
+    assert_eq!(other.since(&before).findings.len(), 1);
+    assert_eq!(before.clone().since(&before), Report::default());
+}
+
+#[test]
+fn an_ephemeral_volume_s_claim_is_looked_at_too() {
+    let mut object = deployment(&[(LOCAL_ONLY, "true")], &[]);
+    let template = claim("px", MANY, &[(REMOTE_ONLY, "maybe")]);
+    object["spec"]["template"]["spec"]["volumes"] = json!([{ "name": "cache", "emptyDir": {} }, { "name": "scratch", "ephemeral": { "volumeClaimTemplate": template } }]);
+    let report = check(&object);
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.rule, finding.path.to_string())).collect();
+    let path = "spec.template.spec.volumes[1].ephemeral.volumeClaimTemplate.metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
+    assert_eq!(found, [(Rule::NoBoolean, path.to_owned()), (Rule::LocalOnlyShared, ON_TEMPLATE.to_owned())]);
+}
+
+#[test]
+fn odd_objects_are_read_or_refused() {
+    let policy = Policy::default();
+    let kind = Kind::find(&policy, "apps", "v1", "Deployment").unwrap();
+    for text in [
+        "{}",
+        r#"{"metadata":null,"spec":null}"#,
+        r#"{"spec":{"template":{"metadata":{"annotations":null},"spec":{"volumes":[null]}}}}"#,
+    ] {
+        let subject = Subject::parse(text, kind).unwrap();
+        assert!(subject.is_silent(&policy) && subject.claims().is_empty(), "{text}");
+    }
+    for text in ["[]", r#"{"metadata":[]}"#, r#"{"metadata":{"annotations":[]}}"#, r#"{"spec":{"template":1}}"#] {
+        assert!(Subject::parse(text, kind).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_object_that_was_made_to_have_many_findings_has_no_more_than_are_read() {
+    let keys: Vec<_> = (0..5_000).map(|n| format!("stork.libopenstorage.org/unknown-{n}")).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
+    let report = check(&deployment(&pairs, &["data"]));
+    assert_eq!((report.findings.len(), report.cut), (200, true));
+    assert!(!check(&deployment(&pairs[..200], &["data"])).cut);
+}
+
+#[test]
+fn as_many_templates_of_claims_as_fit_a_request_are_each_found_by_their_name() {
+    let mut object = deployment(&[], &[]);
+    let claims = (0..20_000)
+        .map(|n| json!({ "metadata": { "name": format!("c{n}"), "annotations": { "placement_strategy": "apart" } } }));
+    object["spec"]["volumeClaimTemplates"] = claims.collect();
+    object["spec"]["template"]["spec"]["volumes"] = (0..20_000)
+        .map(|n| json!({ "name": format!("c{n}"), "persistentVolumeClaim": { "claimName": "x" } }))
+        .collect();
+    object["kind"] = "StatefulSet".into();
+    assert_eq!(check(&object), Report::default());
+}
+
+#[test]
+fn a_volume_that_moves_in_its_list_brings_nothing_new() {
+    let with = |volumes: Value| {
+        let mut object = deployment(&[], &[]);
+        object["spec"]["template"]["spec"]["volumes"] = volumes;
+        check(&object)
+    };
+    let bad = json!({ "name": "scratch", "ephemeral": { "volumeClaimTemplate": claim("px", MANY, &[(REMOTE_ONLY, "maybe")]) } });
+    let before = with(json!([bad]));
+    assert_eq!(before.findings.len(), 1);
+    assert_eq!(with(json!([{ "name": "cache", "emptyDir": {} }, bad])).since(&before), Report::default());
+}

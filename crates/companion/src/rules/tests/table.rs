@@ -1,0 +1,461 @@
+//! The table of rules: for each, objects in which it finds something, and where, and objects in which it does not.
+
+use serde_json::{Value, json};
+
+use crate::Rule;
+use colocate_engine::{Claim, Class, Inventory};
+
+/// What the objects of the table are looked at beside.
+///
+/// | claim | class | what it is |
+/// |---|---|---|
+/// | `data`, `logs` | `px` | ordinary volumes of Portworx |
+/// | `kept` | `px-kept` | one that a placement strategy keeps with others |
+/// | `shared` | `px-shared` | a sharedv4 service volume |
+/// | `many` | `px` | a volume that many nodes write to |
+/// | `other` | `other` | a volume of somebody else |
+pub(super) fn inventory() -> Inventory {
+    let mut inventory = Inventory::default();
+    let classes: [(&str, &str, Pairs<'_>); 5] = [
+        ("px", "pxd.portworx.com", &[]),
+        ("px-kept", "pxd.portworx.com", &[("placement_strategy", "together")]),
+        (
+            "px-shared",
+            "pxd.portworx.com",
+            &[("sharedv4", "true"), (REMOTE_ONLY, "true"), ("placement_strategy", "apart")],
+        ),
+        ("px-local", "pxd.portworx.com", &[("sharedv4", "true"), (REMOTE, "false")]),
+        ("other", "other.example.test", &[]),
+    ];
+    for (name, provisioner, parameters) in classes {
+        let parameter = |key: &str| parameters.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
+        inventory.insert_class(name, Class::new(|_| None::<&str>, provisioner, 0, parameter));
+    }
+    let claims = [("data", "px", ONCE), ("logs", "px", ONCE), ("kept", "px-kept", ONCE), ("shared", "px-shared", MANY)];
+    for (name, class, access) in claims.into_iter().chain([("many", "px", MANY), ("other", "other", ONCE)]) {
+        let claim = Claim::new(|_| None::<&str>, Some(class), None).with_use([access].into_iter().collect(), true);
+        inventory.insert_claim("shop", name, &claim);
+    }
+    inventory
+}
+
+/// Keys and values.
+type Pairs<'p> = &'p [(&'p str, &'p str)];
+
+pub(super) const ONCE: &str = "ReadWriteOnce";
+pub(super) const MANY: &str = "ReadWriteMany";
+
+pub(super) const LOCAL_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
+pub(super) const DISABLE: &str = "stork.libopenstorage.org/disableHyperconvergence";
+pub(super) const OPT_OUT: &str = "stork.libopenstorage.org/disable-admission-controller";
+pub(super) const REMOTE: &str = "stork.libopenstorage.org/preferRemoteNode";
+pub(super) const REMOTE_ONLY: &str = "stork.libopenstorage.org/preferRemoteNodeOnly";
+pub(super) const SKIP: &str = "stork.libopenstorage.org/skipSchedulerScoring";
+
+pub(super) fn map<V: Into<Value> + Clone>(entries: &[(&str, V)]) -> Value {
+    entries
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone().into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// A workload whose template has these annotations and mounts these claims.
+pub(super) fn workload(kind: &str, annotations: &[(&str, &str)], claims: &[&str]) -> Value {
+    let volume = |name: &&str| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": { "name": "web", "annotations": {} },
+        "spec": { "template": {
+            "metadata": { "annotations": map(annotations) },
+            "spec": { "volumes": claims.iter().map(volume).collect::<Vec<_>>() },
+        } },
+    })
+}
+
+pub(super) fn deployment(annotations: &[(&str, &str)], claims: &[&str]) -> Value {
+    workload("Deployment", annotations, claims)
+}
+
+pub(super) fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+    *object.pointer_mut(pointer).expect("there is something to replace") = value;
+    object
+}
+
+pub(super) fn class(provisioner: &str, parameters: &[(&str, &str)]) -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": { "name": "new", "annotations": {} },
+        "provisioner": provisioner,
+        "parameters": map(parameters),
+    })
+}
+
+pub(super) fn claim(class: &str, access: &str, annotations: &[(&str, &str)]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "new", "annotations": map(annotations) },
+        "spec": { "storageClassName": class, "accessModes": [access] },
+    })
+}
+
+pub(super) fn namespace(labels: &[(&str, &str)]) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "annotations": {}, "labels": map(labels) } })
+}
+
+/// A rule, objects in which it finds something with the place of it, and objects in which it finds nothing.
+pub(super) struct Row {
+    pub(super) rule: Rule,
+    pub(super) fires: Vec<(Value, &'static str)>,
+    pub(super) quiet: Vec<Value>,
+}
+
+pub(super) const ON_TEMPLATE: &str = "spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]";
+pub(super) const ON_TEMPLATE_DISABLE: &str =
+    "spec.template.metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]";
+const ON_CLASS: &str = "parameters[stork.libopenstorage.org/preferRemoteNodeOnly]";
+const ON_CLAIM: &str = "metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
+
+#[expect(clippy::too_many_lines, reason = "it is a table")]
+pub(super) fn table() -> Vec<Row> {
+    let local = |claims: &[&str]| deployment(&[(LOCAL_ONLY, "true")], claims);
+    let portworx = |parameters: &[(&str, &str)]| class("pxd.portworx.com", parameters);
+    let row = |rule, fires: &[(Value, &'static str)], quiet: &[Value]| Row {
+        rule,
+        fires: fires.to_vec(),
+        quiet: quiet.to_vec(),
+    };
+    let stateful = |annotations: &[(&str, &str)], class: &str| {
+        let mut object = workload("StatefulSet", &[], &[]);
+        object["spec"]["volumeClaimTemplates"] = json!([claim(class, ONCE, annotations)]);
+        object
+    };
+    vec![
+        row(
+            Rule::NoBoolean,
+            &[
+                (deployment(&[(LOCAL_ONLY, "yes")], &["data"]), ON_TEMPLATE),
+                (deployment(&[(DISABLE, "")], &[]), ON_TEMPLATE_DISABLE),
+                (portworx(&[("sharedv4", "true"), (REMOTE_ONLY, "tRUE")]), ON_CLASS),
+                (claim("px-shared", MANY, &[(REMOTE_ONLY, " true")]), ON_CLAIM),
+                (
+                    stateful(&[(REMOTE_ONLY, "on")], "px-shared"),
+                    "spec.volumeClaimTemplates[0].metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]",
+                ),
+                (
+                    claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "True")]),
+                    "metadata.annotations[stork.libopenstorage.org/restore-in-progress]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                deployment(&[(LOCAL_ONLY, "F"), (OPT_OUT, "0")], &["data"]),
+                claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "true")]),
+                claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "false")]),
+                deployment(&[("example.com/preferLocal", "yes")], &["data"]),
+            ],
+        ),
+        row(
+            Rule::NoString,
+            &[
+                (
+                    with(local(&["data"]), "/spec/template/metadata/annotations", map(&[(LOCAL_ONLY, true)])),
+                    ON_TEMPLATE,
+                ),
+                (with(portworx(&[]), "/parameters", map(&[(REMOTE_ONLY, 1)])), ON_CLASS),
+                (with(portworx(&[]), "/parameters", map(&[("sharedv4", true)])), "parameters[sharedv4]"),
+                (
+                    with(namespace(&[]), "/metadata/labels", map(&[(OPT_OUT, true)])),
+                    "metadata.labels[stork.libopenstorage.org/disable-admission-controller]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                with(local(&["data"]), "/spec/template/metadata/annotations", map(&[("example.com/a", 1)])),
+            ],
+        ),
+        row(
+            Rule::Misspelled,
+            &[
+                (
+                    deployment(&[("stork.libopenstorage.org/preferLocalnodeOnly", "true")], &["data"]),
+                    "spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalnodeOnly]",
+                ),
+                (
+                    with(
+                        local(&["data"]),
+                        "/metadata/annotations",
+                        map(&[("stork.libopenstorage.org/disableHyperconvergance", "true")]),
+                    ),
+                    "metadata.annotations[stork.libopenstorage.org/disableHyperconvergance]",
+                ),
+                (portworx(&[("preferRemoteNodeOnly", "true")]), "parameters[preferRemoteNodeOnly]"),
+                (
+                    namespace(&[("stork.libopenstorage.org/disable-admission-controler", "true")]),
+                    "metadata.labels[stork.libopenstorage.org/disable-admission-controler]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                deployment(&[("stork.libopenstorage.org/snapshotName", "x"), ("app/replicas", "1")], &[]),
+            ],
+        ),
+        row(
+            Rule::UnknownKey,
+            &[(
+                deployment(&[("stork.libopenstorage.org/scheduling-weight", "3")], &["data"]),
+                "spec.template.metadata.annotations[stork.libopenstorage.org/scheduling-weight]",
+            )],
+            &[
+                local(&["data"]),
+                deployment(&[("stork.libopenstorage.org/created-by", "x"), ("example.com/a", "b")], &[]),
+            ],
+        ),
+        row(
+            Rule::OnWorkload,
+            &[
+                (
+                    with(deployment(&[], &["data"]), "/metadata/annotations", map(&[(LOCAL_ONLY, "true")])),
+                    "metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    json!({
+                        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {},
+                        "spec": { "jobTemplate": { "metadata": { "annotations": map(&[(OPT_OUT, "true")]) }, "spec": { "template": {} } } },
+                    }),
+                    "spec.jobTemplate.metadata.annotations[stork.libopenstorage.org/disable-admission-controller]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                // It is said twice, and read once.
+                with(local(&["data"]), "/metadata/annotations", map(&[(LOCAL_ONLY, "true")])),
+                json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "annotations": map(&[(LOCAL_ONLY, "true")]) }, "spec": {} }),
+            ],
+        ),
+        row(
+            Rule::StorageKeyOnPod,
+            &[
+                (
+                    deployment(&[(SKIP, "true")], &["data"]),
+                    "spec.template.metadata.annotations[stork.libopenstorage.org/skipSchedulerScoring]",
+                ),
+                (
+                    with(deployment(&[], &["data"]), "/metadata/annotations", map(&[(REMOTE, "false")])),
+                    "metadata.annotations[stork.libopenstorage.org/preferRemoteNode]",
+                ),
+            ],
+            &[stateful(&[(REMOTE_ONLY, "true")], "px-shared"), local(&["data"])],
+        ),
+        row(
+            Rule::PodKeyOnStorage,
+            &[
+                (portworx(&[(LOCAL_ONLY, "true")]), "parameters[stork.libopenstorage.org/preferLocalNodeOnly]"),
+                (
+                    claim("px", ONCE, &[(DISABLE, "true")]),
+                    "metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]",
+                ),
+                (
+                    stateful(&[(LOCAL_ONLY, "true")], "px"),
+                    "spec.volumeClaimTemplates[0].metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+            ],
+            &[portworx(&[("sharedv4", "true"), (REMOTE, "false")]), claim("px-shared", MANY, &[(SKIP, "true")])],
+        ),
+        row(
+            Rule::InLabels,
+            &[(
+                {
+                    let mut object = deployment(&[], &["data"]);
+                    object["spec"]["template"]["metadata"]["labels"] = map(&[(LOCAL_ONLY, "true")]);
+                    object
+                },
+                "spec.template.metadata.labels[stork.libopenstorage.org/preferLocalNodeOnly]",
+            )],
+            &[local(&["data"]), namespace(&[(OPT_OUT, "true")])],
+        ),
+        row(
+            Rule::OnClassMetadata,
+            &[(
+                with(portworx(&[("sharedv4", "true")]), "/metadata/annotations", map(&[(REMOTE_ONLY, "true")])),
+                "metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]",
+            )],
+            &[portworx(&[("sharedv4", "true"), (REMOTE_ONLY, "true")])],
+        ),
+        row(
+            Rule::OnNamespace,
+            &[
+                (
+                    with(namespace(&[]), "/metadata/annotations", map(&[(OPT_OUT, "true")])),
+                    "metadata.annotations[stork.libopenstorage.org/disable-admission-controller]",
+                ),
+                (namespace(&[(LOCAL_ONLY, "true")]), "metadata.labels[stork.libopenstorage.org/preferLocalNodeOnly]"),
+            ],
+            &[namespace(&[(OPT_OUT, "true"), ("team", "shop")])],
+        ),
+        row(
+            Rule::LocalOnlyDisabled,
+            &[(deployment(&[(LOCAL_ONLY, "true"), (DISABLE, "true")], &["data"]), ON_TEMPLATE)],
+            &[
+                deployment(&[(LOCAL_ONLY, "true"), (DISABLE, "false")], &["data"]),
+                deployment(&[(LOCAL_ONLY, "false"), (DISABLE, "true")], &["data"]),
+            ],
+        ),
+        row(
+            Rule::LocalOnlyUnenforced,
+            &[
+                (deployment(&[(LOCAL_ONLY, "true"), (OPT_OUT, "true")], &["data"]), ON_TEMPLATE),
+                (with_scheduler(local(&["data"]), "my-scheduler"), ON_TEMPLATE),
+            ],
+            &[
+                local(&["data"]),
+                with_scheduler(local(&["data"]), "stork"),
+                with_scheduler(local(&["data"]), "default-scheduler"),
+                with_scheduler(deployment(&[(LOCAL_ONLY, "true"), (OPT_OUT, "true")], &["data"]), "stork"),
+                with_scheduler(deployment(&[(LOCAL_ONLY, "false")], &["data"]), "my-scheduler"),
+            ],
+        ),
+        row(
+            Rule::LocalOnlyWithoutClaim,
+            &[(local(&[]), ON_TEMPLATE), (local(&["other"]), ON_TEMPLATE)],
+            &[local(&["data"]), local(&["other", "data"]), local(&["absent"]), deployment(&[], &[])],
+        ),
+        row(
+            Rule::LocalOnlyShared,
+            &[(local(&["shared"]), ON_TEMPLATE), (local(&["data", "many"]), ON_TEMPLATE)],
+            &[local(&["data"]), deployment(&[], &["shared"])],
+        ),
+        row(
+            Rule::LocalOnlySeveral,
+            &[(local(&["data", "logs"]), ON_TEMPLATE), (local(&["data", "kept"]), ON_TEMPLATE)],
+            &[
+                local(&["data"]),
+                local(&["data", "data"]),
+                local(&["kept", "shared"]),
+                local(&["data", "shared"]),
+                local(&["data", "other"]),
+            ],
+        ),
+        row(
+            Rule::DisabledShared,
+            &[(deployment(&[(DISABLE, "true")], &["shared"]), ON_TEMPLATE_DISABLE)],
+            &[deployment(&[(DISABLE, "true")], &["data"]), deployment(&[(DISABLE, "false")], &["shared"])],
+        ),
+        row(
+            Rule::RemoteOnlyCancelled,
+            &[
+                (portworx(&[("sharedv4", "true"), (REMOTE, "false"), (REMOTE_ONLY, "true")]), ON_CLASS),
+                // One of the two comes from the class.
+                (claim("px-local", MANY, &[(REMOTE_ONLY, "true")]), ON_CLAIM),
+                (
+                    claim("px-shared", MANY, &[(REMOTE, "false")]),
+                    "metadata.annotations[stork.libopenstorage.org/preferRemoteNode]",
+                ),
+            ],
+            &[
+                portworx(&[("sharedv4", "true"), (REMOTE, "true"), (REMOTE_ONLY, "true")]),
+                portworx(&[("sharedv4", "true"), (REMOTE, "false")]),
+                claim("px-local", MANY, &[(REMOTE_ONLY, "true"), (REMOTE, "true")]),
+            ],
+        ),
+        row(
+            Rule::RemoteNotShared,
+            &[
+                (portworx(&[(REMOTE_ONLY, "true")]), ON_CLASS),
+                (portworx(&[("sharedv4", "false"), (REMOTE_ONLY, "true")]), ON_CLASS),
+                (portworx(&[("sharedv4", "true"), ("sharedv4_svc_type", ""), (REMOTE_ONLY, "true")]), ON_CLASS),
+                (claim("px", ONCE, &[(REMOTE_ONLY, "true")]), ON_CLAIM),
+            ],
+            &[
+                portworx(&[("sharedv4", "true"), ("sharedv4_svc_type", "ClusterIP"), (REMOTE_ONLY, "true")]),
+                claim("px", MANY, &[(REMOTE_ONLY, "true")]),
+                claim("px", ONCE, &[(SKIP, "true")]),
+                claim("px", ONCE, &[(REMOTE_ONLY, "false"), (REMOTE, "true")]),
+                portworx(&[(REMOTE, "true")]),
+                portworx(&[("sharedv4_svc_type", "ClusterIP"), (REMOTE_ONLY, "true")]),
+                claim("px", ONCE, &[]),
+            ],
+        ),
+        row(
+            Rule::NotPortworx,
+            &[
+                (class("ebs.csi.aws.com", &[(REMOTE_ONLY, "true")]), ON_CLASS),
+                (claim("other", MANY, &[(REMOTE_ONLY, "true")]), ON_CLAIM),
+            ],
+            &[
+                portworx(&[("sharedv4", "true"), (REMOTE_ONLY, "true")]),
+                class("ebs.csi.aws.com", &[("type", "gp3")]),
+                claim("absent", MANY, &[(REMOTE_ONLY, "true")]),
+            ],
+        ),
+        row(
+            Rule::NoStrategy,
+            &[
+                (portworx(&[("placement_strategy", "togther")]), "parameters[placement_strategy]"),
+                (claim("px", ONCE, &[("placement_strategy", "x")]), "metadata.annotations[placement_strategy]"),
+            ],
+            &[portworx(&[("placement_strategy", "together")]), portworx(&[("placement_strategy", "")]), portworx(&[])],
+        ),
+        row(
+            Rule::ClaimAgainstClass,
+            &[
+                (claim("px-shared", MANY, &[(REMOTE_ONLY, "false")]), ON_CLAIM),
+                (
+                    claim("px-kept", ONCE, &[("placement_strategy", "apart")]),
+                    "metadata.annotations[placement_strategy]",
+                ),
+            ],
+            &[claim("px-shared", MANY, &[(REMOTE_ONLY, "T")]), claim("px", MANY, &[(REMOTE_ONLY, "true")])],
+        ),
+        row(
+            Rule::OptOutRestore,
+            &[(deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE)],
+            &[
+                deployment(&[(DISABLE, "false")], &["data"]),
+                deployment(&[(DISABLE, "true")], &["other"]),
+                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "stork"),
+            ],
+        ),
+        row(
+            Rule::OptOutHealth,
+            &[(deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE)],
+            &[deployment(&[(DISABLE, "false")], &["data"]), deployment(&[(DISABLE, "true")], &["other"])],
+        ),
+        row(
+            Rule::NamespaceLabel,
+            &[(
+                namespace(&[(OPT_OUT, "yes")]),
+                "metadata.labels[stork.libopenstorage.org/disable-admission-controller]",
+            )],
+            &[namespace(&[(OPT_OUT, "true")]), namespace(&[(OPT_OUT, "0")]), namespace(&[])],
+        ),
+        row(
+            Rule::LocalOnlyDaemonSet,
+            &[(workload("DaemonSet", &[(LOCAL_ONLY, "true")], &["data"]), ON_TEMPLATE)],
+            &[
+                local(&["data"]),
+                workload("DaemonSet", &[(LOCAL_ONLY, "false")], &["data"]),
+                workload("DaemonSet", &[(LOCAL_ONLY, "true")], &["shared"]),
+            ],
+        ),
+        row(
+            Rule::LocalOnlyAutoscaler,
+            &[(
+                deployment(
+                    &[(LOCAL_ONLY, "true"), ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")],
+                    &["data"],
+                ),
+                ON_TEMPLATE,
+            )],
+            &[local(&["data"]), deployment(&[("karpenter.sh/do-not-disrupt", "true")], &["data"])],
+        ),
+    ]
+}
+
+pub(super) fn with_scheduler(mut object: Value, name: &str) -> Value {
+    object["spec"]["template"]["spec"]["schedulerName"] = name.into();
+    object
+}

@@ -1,0 +1,332 @@
+//! An object as the rules look at it: its maps of keys, each with its place, and what its pods mount.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::list::some_of;
+use super::path::FieldPath;
+use colocate_engine::storage::{PersistentVolumeClaim, StorageClass};
+use colocate_engine::{Claim, ClaimRef, Fields, Object, Policy, Setting, Text, Workload, present};
+
+/// A kind that there are rules for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'p> {
+    /// A Pod, or a kind with a pod template.
+    Workload(&'p Workload),
+    /// A `PersistentVolumeClaim`.
+    Claim,
+    /// A `StorageClass`.
+    Class,
+    /// A Namespace.
+    Namespace,
+}
+
+impl<'p> Kind<'p> {
+    /// The kind of this group, version and name, if there are rules for it.
+    pub fn find(policy: &'p Policy, group: &str, version: &str, kind: &str) -> Option<Self> {
+        match (group, version, kind) {
+            ("", "v1", "PersistentVolumeClaim") => Some(Self::Claim),
+            ("storage.k8s.io", "v1", "StorageClass") => Some(Self::Class),
+            ("", "v1", "Namespace") => Some(Self::Namespace),
+            _ => policy.workloads.find(group, version, kind).map(Self::Workload),
+        }
+    }
+
+    /// Whether the API server knows less of it than of a built-in kind.
+    pub(super) fn is_custom(&self) -> bool {
+        matches!(self, Self::Workload(workload) if workload.is_custom())
+    }
+
+    /// The kind of an object that says so of itself: `apps/v1` and `Deployment`.
+    pub fn find_object(policy: &'p Policy, api_version: &str, kind: &str) -> Option<Self> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self::find(policy, group, version, kind)
+    }
+}
+
+impl fmt::Display for Kind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Workload(workload) => workload.kind(),
+            Self::Claim => "PersistentVolumeClaim",
+            Self::Class => "StorageClass",
+            Self::Namespace => "Namespace",
+        })
+    }
+}
+
+/// One object, borrowed from its JSON.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    pub(super) kind: Kind<'a>,
+    pub(super) sites: Vec<Site<'a>>,
+    pub(super) object: Object<'a>,
+    /// Of a claim.
+    pub(super) claim: Option<Claim<'static>>,
+    /// The provisioner of a class.
+    pub(super) provisioner: Option<String>,
+    /// Where the pod is, or the template.
+    pub(super) template: FieldPath,
+    standing: Standing,
+}
+
+/// How many keys of one object are looked at, in whichever of its maps.
+const MOST_KEYS: usize = Fields::MOST;
+
+/// How many claims of one object are looked at, and how many templates of claims: more than any node can mount.
+const MOST_CLAIMS: usize = 1024;
+
+/// Whose the object is, and whether it is on its way out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Standing {
+    /// An API server allows one.
+    #[serde(default, rename = "ownerReferences", deserialize_with = "controller")]
+    controller: Option<OwnerReference>,
+    #[serde(default, deserialize_with = "present")]
+    deletion_timestamp: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OwnerReference {
+    api_version: String,
+    kind: String,
+    controller: Option<bool>,
+}
+
+fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OwnerReference>, D::Error> {
+    let controllers = some_of(deserializer, 1, |owner: &OwnerReference| owner.controller == Some(true))?;
+    Ok(controllers.into_iter().next().map(|(_, owner)| owner))
+}
+
+/// A map of keys in an object.
+#[derive(Debug)]
+pub(super) struct Site<'a> {
+    pub(super) place: Place,
+    pub(super) path: FieldPath,
+    pub(super) entries: Fields<'a>,
+}
+
+/// What a map of keys belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) of: Holder,
+    pub(super) map: Map,
+}
+
+/// The annotations of a pod, which are where its keys are read.
+pub(super) const POD: Place = Place { of: Holder::Pod, map: Map::Annotations };
+
+/// What has metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A pod, or what pods are made from.
+    Pod,
+    /// A workload itself, or a Job template in it.
+    Workload,
+    /// A claim; of a template of one, the name by which it stands in the object.
+    Claim(Option<String>),
+    Class,
+    Namespace,
+}
+
+impl Place {
+    /// Whether Stork reads the settings of volumes there.
+    pub(super) fn is_of_storage(&self) -> bool {
+        matches!(
+            self,
+            Self { of: Holder::Claim(_), map: Map::Annotations } | Self { of: Holder::Class, map: Map::Parameters }
+        )
+    }
+}
+
+/// Which of the maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Map {
+    Annotations,
+    Labels,
+    /// Of a class.
+    Parameters,
+}
+
+impl Map {
+    pub(super) const fn field(self) -> &'static str {
+        match self {
+            Self::Annotations => "annotations",
+            Self::Labels => "labels",
+            Self::Parameters => "parameters",
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// Reads an object of this kind from its JSON.
+    ///
+    /// # Errors
+    /// Where a field that the rules look at has another type than Kubernetes gives it.
+    pub fn parse(json: &'a str, kind: Kind<'a>) -> serde_json::Result<Self> {
+        let mut subject = Self {
+            kind,
+            sites: Vec::new(),
+            object: Object::default(),
+            claim: None,
+            provisioner: None,
+            template: FieldPath::default(),
+            standing: Standing::default(),
+        };
+        let root = fields(json)?;
+        if let Some(metadata) = root.raw("metadata") {
+            subject.standing = serde_json::from_str::<Option<_>>(metadata.get())?.unwrap_or_default();
+        }
+        let here = FieldPath::default();
+        match kind {
+            Kind::Workload(workload) => {
+                subject.object = Object::parse(json, workload)?;
+                subject.read_workload(&root, workload)?;
+            }
+            Kind::Claim => {
+                let claim: PersistentVolumeClaim<'_> = serde_json::from_str(json)?;
+                subject.claim = Some(claim.facts().into_owned());
+                subject.read_metadata(&root, &here, &Holder::Claim(None))?;
+            }
+            Kind::Class => {
+                let class: StorageClass<'_> = serde_json::from_str(json)?;
+                subject.provisioner = Some(class.provisioner().to_owned());
+                subject.read_metadata(&root, &here, &Holder::Class)?;
+                subject.read_map(&root, &here, Holder::Class, Map::Parameters)?;
+            }
+            Kind::Namespace => subject.read_metadata(&root, &here, &Holder::Namespace)?,
+        }
+        Ok(subject)
+    }
+
+    /// The claims whose owners the rules ask for: those that its pods mount, or itself.
+    pub fn claims(&self) -> Vec<ClaimRef<'_>> {
+        match &self.claim {
+            Some(claim) => vec![ClaimRef::Template { name: Text::default(), claim: claim.clone() }],
+            None => self.object.claims().take(MOST_CLAIMS).collect(),
+        }
+    }
+
+    /// Whether it is being deleted: whatever changes now is only to let it go.
+    pub fn is_terminating(&self) -> bool {
+        self.standing.deletion_timestamp
+    }
+
+    /// Whether its controller is of a kind that is looked at itself.
+    pub fn has_controller_among(&self, policy: &Policy) -> bool {
+        self.standing.controller.as_ref().is_some_and(|owner| {
+            let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+            policy.workloads.include(group, &owner.kind)
+        })
+    }
+
+    /// Whether it names a placement strategy, so that somebody should find out which ones there are.
+    pub fn names_a_strategy(&self) -> bool {
+        let key = Setting::PlacementStrategy.key();
+        self.storage_sites().any(|site| site.entries.get(key).is_some_and(|value| !value.is_empty()))
+    }
+
+    /// The maps that Stork reads the settings of volumes from.
+    pub(super) fn storage_sites(&self) -> impl Iterator<Item = &Site<'a>> {
+        self.sites.iter().filter(|site| site.place.is_of_storage())
+    }
+
+    /// Walks from the object to its pod template, past whatever has metadata of its own.
+    fn read_workload(&mut self, root: &Fields<'a>, workload: &Workload) -> serde_json::Result<()> {
+        let path = workload.path();
+        let (mut level, mut here) = (Some(root.clone()), FieldPath::default());
+        for (depth, name) in path.iter().enumerate() {
+            let Some(fields) = &level else { return Ok(()) };
+            self.read_metadata(fields, &here, &Holder::Workload)?;
+            if depth + 1 == path.len() {
+                self.read_claim_templates(fields, &here)?;
+            }
+            level = child(fields, name)?;
+            here = here.field(name);
+        }
+        self.template = here.clone();
+        let Some(template) = level else { return Ok(()) };
+        self.read_metadata(&template, &here, &Holder::Pod)?;
+        let spec = child(&template, "spec")?;
+        spec.map_or(Ok(()), |spec| self.read_ephemeral(&spec, &here.field("spec")))
+    }
+
+    /// `volumeClaimTemplates`, beside the pod template.
+    fn read_claim_templates(&mut self, fields: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
+        const FIELD: &str = "volumeClaimTemplates";
+        for (index, template) in items(fields, FIELD, |_| true)? {
+            let Some(template) = object(template)? else { continue };
+            let name = name_of(&template)?;
+            self.read_metadata(&template, &here.field(FIELD).index(index), &Holder::Claim(Some(name)))?;
+        }
+        Ok(())
+    }
+
+    /// The claim templates of generic ephemeral volumes.
+    fn read_ephemeral(&mut self, spec: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
+        const FIELD: &str = "volumeClaimTemplate";
+        // A pod may have 40,000 volumes, of which few are of this kind.
+        for (index, volume) in items(spec, "volumes", |volume| volume.get().contains(FIELD))? {
+            let Some(volume) = object(volume)? else { continue };
+            let Some(ephemeral) = child(&volume, "ephemeral")? else { continue };
+            let Some(template) = child(&ephemeral, FIELD)? else { continue };
+            let name = text(&volume, "name");
+            let here = here.field("volumes").index(index).field("ephemeral").field(FIELD);
+            self.read_metadata(&template, &here, &Holder::Claim(Some(name)))?;
+        }
+        Ok(())
+    }
+
+    fn read_metadata(&mut self, fields: &Fields<'a>, here: &FieldPath, of: &Holder) -> serde_json::Result<()> {
+        let Some(metadata) = child(fields, "metadata")? else { return Ok(()) };
+        let here = here.field("metadata");
+        self.read_map(&metadata, &here, of.clone(), Map::Annotations)?;
+        self.read_map(&metadata, &here, of.clone(), Map::Labels)
+    }
+
+    fn read_map(&mut self, fields: &Fields<'a>, here: &FieldPath, of: Holder, map: Map) -> serde_json::Result<()> {
+        if let Some(mut entries) = child(fields, map.field())? {
+            let before: usize = self.sites.iter().map(|site| site.entries.len()).sum();
+            entries.truncate(MOST_KEYS - before);
+            self.sites.push(Site { place: Place { of, map }, path: here.field(map.field()), entries });
+        }
+        Ok(())
+    }
+}
+
+/// The fields of an object or null, still encoded.
+fn fields(json: &str) -> serde_json::Result<Fields<'_>> {
+    serde_json::from_str(json)
+}
+
+/// The fields of an item of a list; none of null.
+fn object(raw: &RawValue) -> serde_json::Result<Option<Fields<'_>>> {
+    if raw.get() == "null" { Ok(None) } else { fields(raw.get()).map(Some) }
+}
+
+/// The fields of a field; none where it is absent or null.
+fn child<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Option<Fields<'a>>> {
+    of.raw(name).map_or(Ok(None), object)
+}
+
+/// Items of a list that are of use, with their places.
+fn items<'a>(
+    of: &Fields<'a>,
+    name: &str,
+    is_one: impl Fn(&&'a RawValue) -> bool,
+) -> serde_json::Result<Vec<(usize, &'a RawValue)>> {
+    let Some(raw) = of.raw(name) else { return Ok(Vec::new()) };
+    some_of(&mut serde_json::Deserializer::from_str(raw.get()), MOST_CLAIMS, is_one)
+}
+
+fn name_of(of: &Fields<'_>) -> serde_json::Result<String> {
+    Ok(child(of, "metadata")?.map(|metadata| text(&metadata, "name")).unwrap_or_default())
+}
+
+fn text(of: &Fields<'_>, name: &str) -> String {
+    of.get(name).unwrap_or_default().into_owned()
+}

@@ -1,0 +1,134 @@
+//! What a pod, or a workload's pods, will ask of storage.
+
+use std::fmt;
+
+use super::driver::PORTWORX_IN_TREE;
+use super::entries::Entries;
+use super::facts::Claim;
+use super::inventory::{ClaimUse, Inventory};
+use super::json::Text;
+use super::owner::Owner;
+use super::pod::{ClaimTemplate, PodSpec, Volume, VolumeSource};
+
+/// A volume whose data may be a storage driver's.
+#[derive(Clone, Debug)]
+pub enum ClaimRef<'r> {
+    /// A claim by its name, in the namespace of the request.
+    Named(Text<'r>),
+    /// A claim that does not exist yet and needs not to: `name` is the volume's or the claim template's.
+    Template {
+        /// The name of the volume, or of the claim template.
+        name: Text<'r>,
+        /// The claim that will be made.
+        claim: Claim<'r>,
+    },
+    /// A volume without a claim, made by `provisioner` on the node.
+    Inline {
+        /// The name of the volume.
+        name: Text<'r>,
+        /// The CSI driver, or the in-tree provisioner.
+        provisioner: Text<'r>,
+    },
+}
+
+/// The claims of pods with this spec and these claim templates.
+///
+/// Each claim template gives the pods a volume of its name, with a claim called `<template>-<pod name>`. It replaces a
+/// volume of the same name.
+pub(crate) fn of<'r>(
+    templates: &'r Entries<'r, ClaimTemplate<'r>>,
+    spec: &'r PodSpec<'r>,
+) -> impl Iterator<Item = ClaimRef<'r>> {
+    let mut replaced = Vec::new();
+    if spec.has_volumes() {
+        replaced.extend(templates.iter().filter_map(|template| template.name().map(Text::to_name)));
+        // There may be as many as there are volumes.
+        replaced.sort_unstable();
+    }
+    let is_replaced = move |name: &Text<'r>| !replaced.is_empty() && replaced.binary_search(&name.to_name()).is_ok();
+    let volumes = spec.volumes().filter(move |volume| !is_replaced(&volume.name));
+    volumes
+        .map(|volume| ClaimRef::of_volume(&volume))
+        .chain(templates.iter().map(|template| ClaimRef::of_template(template.name(), &template)))
+}
+
+/// Returns whether [`of`] yields anything. A replaced volume counts, because its claim template counts too.
+pub(crate) fn any(templates: &Entries<'_, ClaimTemplate<'_>>, spec: &PodSpec<'_>) -> bool {
+    spec.has_volumes() || !templates.is_empty()
+}
+
+impl<'r> ClaimRef<'r> {
+    /// The name of a claim that there is, or that others will make.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Template { .. } | Self::Inline { .. } => None,
+        }
+    }
+
+    /// Who owns it, as far as `inventory` knows; `namespace` is that of the pod.
+    pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
+        match self {
+            Self::Named(name) => inventory.owner(namespace, name),
+            Self::Template { claim, .. } => inventory.owner_of(claim),
+            Self::Inline { provisioner, .. } => Owner::Provisioner { class: None, provisioner: (**provisioner).into() },
+        }
+    }
+
+    /// What else is known of it; `None` of a claim that is not there, and of a volume without one.
+    pub fn use_in<'i>(&'i self, inventory: &'i Inventory, namespace: &str) -> Option<ClaimUse<'i>> {
+        match self {
+            Self::Named(name) => inventory.claim_use(namespace, name),
+            Self::Template { claim, .. } => {
+                Some(ClaimUse { access: claim.access, bound: claim.bound, settings: Some(&claim.settings) })
+            }
+            Self::Inline { .. } => None,
+        }
+    }
+
+    fn of_volume(volume: &Volume<'r>) -> Self {
+        let inline = |provisioner| Self::Inline { name: volume.name.to_name(), provisioner };
+        match &volume.source {
+            VolumeSource::Claim(name) => Self::Named(name.to_name()),
+            VolumeSource::Ephemeral(template) => Self::of_template(Some(&volume.name), template),
+            VolumeSource::Csi(driver) => inline(driver.to_name()),
+            VolumeSource::PortworxVolume => inline(PORTWORX_IN_TREE.into()),
+        }
+    }
+
+    fn of_template(name: Option<&Text<'r>>, template: &ClaimTemplate<'r>) -> Self {
+        let annotation = |key: &str| {
+            let value = template.annotations()?.get(key)?;
+            Some(Text::from(value).to_name().into_cow())
+        };
+        let name_in = |text: Option<&Text<'r>>| text.map(|text| text.to_name().into_cow());
+        let claim = Claim::named(annotation, name_in(template.storage_class_name()), name_in(template.volume_name()));
+        let name = name.map(Text::to_name).unwrap_or_default();
+        Self::Template { name, claim: claim.with_use(template.access_modes(), false) }
+    }
+}
+
+impl fmt::Display for ClaimRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "claim `{name}`"),
+            Self::Template { name, .. } => write!(f, "claim template `{name}`"),
+            Self::Inline { name, .. } => write!(f, "volume `{name}`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Object, Workloads};
+
+    #[test]
+    fn a_claim_template_takes_the_place_of_a_volume_of_its_name() {
+        let text = r#"{"spec":{"volumeClaimTemplates":[{"metadata":{"name":"b"}},{"metadata":{"name":""}}],"template":{"spec":{
+            "volumes":[{"name":"a","csi":{"driver":"x"}},{"name":"b","csi":{"driver":"x"}},{"csi":{"driver":"x"}}]}}}}"#;
+        let workloads = Workloads::default();
+        let object = Object::parse(text, workloads.find("apps", "v1", "StatefulSet").unwrap()).unwrap();
+        let claims: Vec<_> = object.claims().map(|claim| claim.to_string()).collect();
+        assert_eq!(claims, ["volume `a`", "volume ``", "claim template `b`", "claim template ``"]);
+    }
+}

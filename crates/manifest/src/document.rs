@@ -1,0 +1,265 @@
+//! A file's text as documents, and the Kubernetes objects in them, each with its place.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::meaning::{self, Meaning};
+use super::path::Step;
+use super::position::{Lines, ParseError, Position, Problem};
+use super::tree::Tree;
+use super::{helm, json, yaml};
+
+/// A text with Kubernetes objects: documents of YAML, or JSON.
+#[derive(Debug)]
+pub struct Manifest<'t> {
+    text: &'t str,
+    format: Format,
+    documents: Vec<Document<'t>>,
+    lines: Lines<'t>,
+}
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Documents of YAML, which may be JSON each.
+    Yaml,
+    /// JSON only: one value, or several behind each other.
+    Json,
+}
+
+/// One document of a text.
+#[derive(Debug)]
+pub struct Document<'t> {
+    range: Range<usize>,
+    pub(super) tree: Tree<'t>,
+    meaning: Meaning,
+    /// Looked for once, and not for each of the objects of a list.
+    odd_line_break: OnceLock<Option<(usize, char)>>,
+}
+
+/// A Kubernetes object in a document.
+#[derive(Clone, Debug)]
+pub struct Object<'m> {
+    document: usize,
+    path: Vec<Step<'static>>,
+    value: &'m Value,
+    api_version: &'m str,
+    kind: &'m str,
+    position: Position,
+}
+
+impl<'t> Manifest<'t> {
+    /// Reads a text: as JSON if it is JSON, and otherwise as YAML.
+    ///
+    /// # Errors
+    /// A text that is neither. So are a mapping with one key twice, more than 255 nested collections, and aliases that
+    /// repeat so much that it was meant to fill the memory.
+    pub fn parse(text: &'t str) -> Result<Self, ParseError> {
+        let lines = Lines::new(text);
+        let parsed = match json::is_likely(text).then(|| documents(text, json::parse)) {
+            Some(Ok(documents)) => Ok((Format::Json, documents)),
+            Some(Err(problem)) => {
+                let yaml = documents(text, yaml::parse).map(|documents| (Format::Yaml, documents));
+                // What got further is what was meant.
+                yaml.map_err(|other| if other.offset > problem.offset { other } else { problem })
+            }
+            None => documents(text, yaml::parse).map(|documents| (Format::Yaml, documents)),
+        };
+        match parsed {
+            Ok((format, documents)) => Ok(Self { text, format, documents, lines }),
+            Err(problem) => Err(ParseError::new(problem, &lines)),
+        }
+    }
+
+    /// The text that was read.
+    pub fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// How the text is written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The documents in their order, those without content included. Their ranges, one behind the other, are the whole
+    /// text; a text of nothing but comments has none.
+    pub fn documents(&self) -> &[Document<'t>] {
+        &self.documents
+    }
+
+    /// The Kubernetes objects of all documents, in their order.
+    pub fn objects(&self) -> Vec<Object<'_>> {
+        let mut objects = Vec::new();
+        for (index, document) in self.documents.iter().enumerate() {
+            if !document.meaning.foreign {
+                self.collect(index, document.value(), &mut Vec::new(), None, &mut objects);
+            }
+        }
+        objects
+    }
+
+    /// The place of a byte of the text.
+    pub fn position(&self, offset: usize) -> Position {
+        self.lines.position(offset)
+    }
+
+    /// The line in which these bytes begin, with carets below them, in two lines: `  2 | a: [` and `    |    ^`.
+    pub fn excerpt(&self, range: &Range<usize>) -> String {
+        self.lines.excerpt(range)
+    }
+
+    /// Adds the object at `path`, or those in it if it is a list. An item of a list of one kind (a `PodList`) that names
+    /// neither `apiVersion` nor `kind` is of that kind, as the API server has it.
+    fn collect<'m>(
+        &'m self,
+        document: usize,
+        value: &'m Value,
+        path: &mut Vec<Step<'static>>,
+        list: Option<(&'m str, &'m str)>,
+        objects: &mut Vec<Object<'m>>,
+    ) {
+        let own = |field: &str| value[field].as_str().filter(|text| !text.is_empty());
+        let (api_version, kind) = match (own("apiVersion"), own("kind"), list) {
+            (Some(api_version), Some(kind), _) => (api_version, kind),
+            (None, None, Some(of_list)) if value.is_object() => of_list,
+            _ => return,
+        };
+        if let (Some(of_items), Some(items)) = (kind.strip_suffix("List"), value["items"].as_array()) {
+            let of_items = (!of_items.is_empty()).then_some((api_version, of_items));
+            path.push(Step::Key("items"));
+            for (index, item) in items.iter().enumerate() {
+                path.push(Step::Index(index));
+                self.collect(document, item, path, of_items, objects);
+                path.pop();
+            }
+            path.pop();
+            return;
+        }
+        let offset = self.documents[document].value_span(path).unwrap_or_default().start;
+        let position = self.position(offset);
+        objects.push(Object { document, path: path.clone(), value, api_version, kind, position });
+    }
+}
+
+type Parse<'t> = fn(&'t str) -> Result<Vec<(usize, Tree<'t>)>, Problem>;
+
+fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, Problem> {
+    let mut trees = parse(text)?.into_iter().peekable();
+    let mut documents = Vec::with_capacity(trees.len());
+    while let Some((start, tree)) = trees.next() {
+        let end = trees.peek().map_or(text.len(), |(start, _)| *start);
+        let meaning = meaning::read(&tree)?;
+        documents.push(Document { range: start..end, tree, meaning, odd_line_break: OnceLock::new() });
+    }
+    Ok(documents)
+}
+
+impl<'t> Document<'t> {
+    /// The documents of a text that shall be written so; none, if it is not.
+    pub(super) fn read_again(text: &'t str, format: Format) -> Option<Vec<Self>> {
+        let read = match format {
+            Format::Yaml => documents(text, yaml::parse),
+            Format::Json => documents(text, json::parse),
+        };
+        read.ok()
+    }
+
+    /// The bytes of the document: from its `---` (or from the start of the text) to the next document.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The first character, and its place, that ends a line to some readers of YAML and not to others.
+    pub(super) fn odd_line_break(&self, text: &str) -> Option<(usize, char)> {
+        *self.odd_line_break.get_or_init(|| {
+            let mut characters = text[self.range()].char_indices();
+            let (at, c) = characters.find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))?;
+            Some((self.range.start + at, c))
+        })
+    }
+
+    /// Where the document, if it has something that Helm takes out of a template, has the first of it.
+    ///
+    /// Some templates are YAML all the same: `{{ x }}` is a mapping whose key is one.
+    pub(super) fn template_mark(&self, text: &str) -> Option<usize> {
+        let mark = self.meaning.foreign.then(|| text[self.range()].find(helm::MARK))??;
+        Some(self.range.start + mark)
+    }
+
+    /// What the document means, as kubectl reads it: aliases and merge keys resolved, `yes` true. Null, if it is empty.
+    ///
+    /// What JSON cannot say is put as text: `.inf`, and, behind a `? `, a key that is a collection or null; a document
+    /// with such a key holds no Kubernetes object.
+    pub fn value(&self) -> &Value {
+        &self.meaning.value
+    }
+
+    /// The bytes of the key at the end of `path`; none where the last step is no key or nothing is there.
+    ///
+    /// What an alias or a merge key brings stands where it is written out.
+    pub fn key_span(&self, path: &[Step<'_>]) -> Option<Range<usize>> {
+        let (key, _) = self.tree.find(path)?;
+        Some(self.tree.node(key?).span.clone())
+    }
+
+    /// The bytes of the value at the end of `path`, without its tag and anchor; an alias is itself.
+    pub fn value_span(&self, path: &[Step<'_>]) -> Option<Range<usize>> {
+        let (_, value) = self.tree.find(path)?;
+        Some(self.tree.node(value).span.clone())
+    }
+}
+
+impl<'m> Object<'m> {
+    /// The number of its document in the text, from 0.
+    pub fn document(&self) -> usize {
+        self.document
+    }
+
+    /// Where it is in its document; empty, if it is the document.
+    pub fn path(&self) -> &[Step<'static>] {
+        &self.path
+    }
+
+    /// What it means.
+    pub fn value(&self) -> &'m Value {
+        self.value
+    }
+
+    /// Its `apiVersion`, or that of its list.
+    pub fn api_version(&self) -> &'m str {
+        self.api_version
+    }
+
+    /// Its `kind`, or that of its list's items.
+    pub fn kind(&self) -> &'m str {
+        self.kind
+    }
+
+    /// Where it begins.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Its name; what it will begin with and a `*`, where the API server makes it.
+    pub fn name(&self) -> String {
+        let metadata = &self.value["metadata"];
+        match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(prefix)) => format!("{prefix}*"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Its namespace, or `default` where it names none.
+    pub fn namespace_or<'n>(&self, default: &'n str) -> &'n str
+    where
+        'm: 'n,
+    {
+        self.value["metadata"]["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(default)
+    }
+}
+
+#[cfg(test)]
+mod tests;

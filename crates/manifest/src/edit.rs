@@ -1,0 +1,467 @@
+//! The one change that is ever made to a manifest: `schedulerName`, as one line or one value.
+
+mod refusal;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use serde_json::Value;
+
+pub use refusal::Refusal;
+
+use super::document::{Document, Format, Manifest, Object};
+use super::path::Step;
+use super::position::{BYTE_ORDER_MARK, Position};
+use super::scalar::{self, Reading, Scalar, Style};
+use super::tree::{Entry, Found, Node, NodeId, NodeKind, Tree};
+
+const FIELD: &str = "schedulerName";
+
+/// A change to a text, which sets one field of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    range: Range<usize>,
+    replacement: String,
+    document: usize,
+    /// A JSON pointer to the pod spec in the document.
+    spec: String,
+    /// The path of `schedulerName` in the document, as a person writes it.
+    field: String,
+    scheduler: String,
+}
+
+impl Edit {
+    /// The bytes that are replaced; empty, where something is inserted.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// What takes their place.
+    pub fn replacement(&self) -> &str {
+        &self.replacement
+    }
+}
+
+/// A text with changes made.
+#[derive(Debug)]
+pub struct Applied<'t> {
+    /// The changed text; the old one, if nothing could be changed.
+    pub text: Cow<'t, str>,
+    /// The edits that were not made, each by its number.
+    pub refused: Vec<(usize, Refusal)>,
+}
+
+impl<'t> Manifest<'t> {
+    /// The edit that sets `schedulerName` in the pod spec of the object's pod template at `template` (keys from the
+    /// object's root; none for a Pod).
+    ///
+    /// It is one line or one entry before the first of the pod spec, or the one value that is there.
+    ///
+    /// # Errors
+    /// What cannot be changed alone and exactly is refused.
+    pub fn set_scheduler<K: AsRef<str>>(
+        &self,
+        object: &Object<'_>,
+        template: &[K],
+        scheduler: &str,
+    ) -> Result<Edit, Refusal> {
+        let keys = template.iter().map(|key| Step::Key(key.as_ref())).chain([Step::Key("spec")]);
+        let path: Vec<_> = object.path().iter().copied().chain(keys).collect();
+        self.read_alike(object.document())?;
+        let site = Site::find(self, object.document(), &path)?;
+        let (range, replacement) = site.edit(scheduler)?;
+        let (document, spec) = (object.document(), pointer(&path));
+        Ok(Edit { range, replacement, document, spec, field: site.field(), scheduler: scheduler.to_owned() })
+    }
+
+    /// Whether all readers of YAML see the same lines in a document: 1.1, which is kubectl's, ends a line at three
+    /// characters that 1.2 does not, so that a comment may end and a key begin there.
+    fn read_alike(&self, document: usize) -> Result<(), Refusal> {
+        match self.documents()[document].odd_line_break(self.text()) {
+            Some((at, c)) if self.format() == Format::Yaml => {
+                Err(Refusal::LineBreak { at: self.position(at), code: u32::from(c) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes edits of this manifest, each wholly or not at all.
+    ///
+    /// The new text is read again: every document means what it meant, but for the one field of each edit. An edit for
+    /// which that does not hold is refused, and found without reading the whole text again for each: documents do not
+    /// touch each other, so only those in which something is amiss are read again, with fewer and fewer of their edits.
+    pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
+        if edits.is_empty() {
+            return Applied { text: Cow::Borrowed(self.text()), refused: Vec::new() };
+        }
+        let all: Vec<_> = (0..edits.len()).collect();
+        if let Some(text) = self.changed(edits, &all) {
+            return Applied { text: Cow::Owned(text), refused: Vec::new() };
+        }
+        let mut of_document: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (index, edit) in edits.iter().enumerate() {
+            of_document.entry(edit.document).or_default().push(index);
+        }
+        let of_document = of_document.iter();
+        let sound: Vec<_> = of_document.flat_map(|(document, indices)| self.sound(*document, edits, indices)).collect();
+        let (text, made) = match self.changed(edits, &sound) {
+            Some(text) if !sound.is_empty() => (Cow::Owned(text), sound),
+            _ => (Cow::Borrowed(self.text()), Vec::new()),
+        };
+        let made: BTreeSet<_> = made.into_iter().collect();
+        let refused = all.into_iter().filter(|index| !made.contains(index));
+        Applied { text, refused: refused.map(|index| (index, self.unsafe_edit(&edits[index]))).collect() }
+    }
+
+    /// Those of a document's edits that can be made, found by halves: nearly always, all or one.
+    fn sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
+        if indices.is_empty() || self.is_sound(document, edits, indices) {
+            return indices.to_vec();
+        }
+        if indices.len() == 1 {
+            return Vec::new();
+        }
+        let (left, right) = indices.split_at(indices.len() / 2);
+        [self.sound(document, edits, left), self.sound(document, edits, right)].concat()
+    }
+
+    /// Whether edits of a document make of it, read on its own, exactly what they ask for.
+    fn is_sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> bool {
+        let Some(old) = self.documents().get(document) else { return false };
+        let edits = in_order(edits, indices);
+        let Some(text) = self.replaced(old.range(), &edits) else { return false };
+        let new = Document::read_again(&text, self.format());
+        match new.as_deref() {
+            Some([new]) => intended(old.value(), &edits).as_ref() == Some(new.value()),
+            _ => false,
+        }
+    }
+
+    fn unsafe_edit(&self, edit: &Edit) -> Refusal {
+        Refusal::Unsafe { at: self.position(edit.range.start), field: edit.field.clone() }
+    }
+
+    /// The text with the edits made; none, if it does not mean exactly what they ask for.
+    fn changed(&self, edits: &[Edit], indices: &[usize]) -> Option<String> {
+        let edits = in_order(edits, indices);
+        let text = self.replaced(0..self.text().len(), &edits)?;
+        self.means(&text, &edits).then_some(text)
+    }
+
+    /// These bytes of the text with the edits made; none, if an edit reaches out of them, or into another one.
+    fn replaced(&self, range: Range<usize>, edits: &[&Edit]) -> Option<String> {
+        let mut text = String::with_capacity(range.len() + 64 * edits.len());
+        let mut done = range.start;
+        for edit in edits {
+            text.push_str(self.text().get(done..edit.range.start)?);
+            text.push_str(&edit.replacement);
+            done = edit.range.end;
+        }
+        text.push_str(self.text().get(done..range.end)?);
+        Some(text)
+    }
+
+    /// Whether `text` is this manifest with nothing changed but the fields of `edits`.
+    fn means(&self, text: &str, edits: &[&Edit]) -> bool {
+        let Ok(new) = Manifest::parse(text) else { return false };
+        if new.format() != self.format() || new.documents().len() != self.documents().len() {
+            return false;
+        }
+        let mut of_document: HashMap<_, Vec<&Edit>> = HashMap::new();
+        for edit in edits {
+            of_document.entry(edit.document).or_default().push(edit);
+        }
+        let documents = self.documents().iter().zip(new.documents()).enumerate();
+        documents.into_iter().all(|(index, (old, new))| match of_document.get(&index) {
+            None => old.value() == new.value(),
+            Some(edits) => intended(old.value(), edits).as_ref() == Some(new.value()),
+        })
+    }
+}
+
+/// Some of the edits, in the order of their places.
+fn in_order<'e>(edits: &'e [Edit], indices: &[usize]) -> Vec<&'e Edit> {
+    let mut edits: Vec<_> = indices.iter().map(|&index| &edits[index]).collect();
+    edits.sort_by_key(|edit| edit.range.start);
+    edits
+}
+
+/// What a document shall mean when the edits are made.
+fn intended(value: &Value, edits: &[&Edit]) -> Option<Value> {
+    let mut value = value.clone();
+    for edit in edits {
+        let spec = value.pointer_mut(&edit.spec)?.as_object_mut()?;
+        spec.insert(FIELD.to_owned(), Value::from(edit.scheduler.as_str()));
+    }
+    Some(value)
+}
+
+/// A path as a JSON pointer (RFC 6901).
+fn pointer(path: &[Step<'_>]) -> String {
+    path.iter().fold(String::new(), |pointer, step| match step {
+        Step::Key(key) => pointer + "/" + &key.replace('~', "~0").replace('/', "~1"),
+        Step::Index(index) => format!("{pointer}/{index}"),
+    })
+}
+
+/// A path as a person writes it: `items[0].spec.template.spec`.
+fn dotted(path: &[Step<'_>]) -> String {
+    path.iter().fold(String::new(), |dotted, step| match step {
+        Step::Key(key) if dotted.is_empty() => (*key).to_owned(),
+        Step::Key(key) => format!("{dotted}.{key}"),
+        Step::Index(index) => format!("{dotted}[{index}]"),
+    })
+}
+
+/// A pod spec that a change may be made in.
+struct Site<'a, 't> {
+    manifest: &'a Manifest<'t>,
+    document: &'a Document<'t>,
+    path: &'a [Step<'a>],
+    spec: &'a Node<'t>,
+    id: NodeId,
+    entries: &'a [Entry],
+    flow: bool,
+}
+
+impl<'a, 't> Site<'a, 't> {
+    /// Walks the path, and refuses where it leaves what is written at this place and at this place only.
+    fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a [Step<'a>]) -> Result<Self, Refusal> {
+        let position = |offset| manifest.position(offset);
+        let absent = |id: Option<&Node<'_>>, steps| Refusal::NoMapping {
+            at: position(id.map_or(0, |node| node.span.start)),
+            field: dotted(&path[..steps]),
+        };
+        let document = manifest.documents().get(document).ok_or_else(|| absent(None, path.len()))?;
+        let tree = &document.tree;
+        let mut id = tree.root;
+        for (steps, step) in path.iter().enumerate() {
+            let node = unshared(tree, id).map_err(|shared| shared.refusal(position, dotted(&path[..steps])))?;
+            id = match (step, &node.kind) {
+                (Step::Key(key), _) => match tree.lookup(id, key) {
+                    Some(Found::Own(entry)) => entry.value,
+                    Some(Found::Merged { by, .. }) => {
+                        let field = dotted(&path[..=steps]);
+                        return Err(Refusal::Merge { at: position(tree.node(by).span.start), field });
+                    }
+                    None => return Err(absent(Some(node), steps + 1)),
+                },
+                (Step::Index(index), NodeKind::Sequence(items)) if *index < items.len() => items[*index],
+                _ => return Err(absent(Some(node), steps + 1)),
+            };
+        }
+        let spec = unshared(tree, id).map_err(|shared| shared.refusal(position, dotted(path)))?;
+        match &spec.kind {
+            NodeKind::Mapping { flow, entries } if !entries.is_empty() => {
+                Ok(Self { manifest, document, path, spec, id, entries, flow: *flow })
+            }
+            _ => Err(absent(Some(spec), path.len())),
+        }
+    }
+
+    fn field(&self) -> String {
+        format!("{}.{FIELD}", dotted(self.path))
+    }
+
+    fn edit(&self, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
+        match self.document.tree.lookup(self.id, FIELD) {
+            None => Ok(self.insertion(scheduler)),
+            Some(Found::Own(entry)) => self.replacement(entry, scheduler),
+            Some(Found::Merged { by, .. }) => {
+                let at = self.position(self.document.tree.node(by));
+                Err(Refusal::Merge { at, field: self.field() })
+            }
+        }
+    }
+
+    fn position(&self, node: &Node<'_>) -> Position {
+        self.manifest.position(node.span.start)
+    }
+
+    /// A new first entry.
+    fn insertion(&self, scheduler: &str) -> (Range<usize>, String) {
+        let text = self.manifest.text();
+        let first = self.entries[0];
+        let quotes = self.key_style(first);
+        let colon = self.colon(first, quotes);
+        let entry = format!("{}{colon}{}", quoted(FIELD, quotes), quoted(scheduler, quotes));
+        let start = self.first_entry();
+        let line_start = line_start(text, start);
+        let indent = text[line_start..start].trim_start_matches(BYTE_ORDER_MARK);
+        let line_ending = line_ending(text, line_start);
+        // What begins in the line of its `{` has that before it.
+        let own_line = indent.chars().all(|c| c == ' ' || c == '\t');
+        let separator = if self.flow { "," } else { "" };
+        let (at, inserted) = if own_line {
+            let at = self.above_comments(line_start);
+            (at, format!("{indent}{entry}{separator}{line_ending}"))
+        } else if self.flow {
+            // JSON without spaces stays so.
+            let space = if colon == ":" { "" } else { " " };
+            (start, format!("{entry},{space}"))
+        } else {
+            let indent = " ".repeat(indent.chars().count());
+            (start, format!("{entry}{line_ending}{indent}"))
+        };
+        (at..at, inserted)
+    }
+
+    /// Where the first entry begins, with whatever belongs to it (an anchor, a tag, a `?`).
+    fn first_entry(&self) -> usize {
+        if !self.flow {
+            return self.spec.span.start;
+        }
+        let text = self.manifest.text();
+        let mut at = self.spec.span.start + '{'.len_utf8();
+        loop {
+            let rest = &text[at..];
+            at += rest.len() - rest.trim_start().len();
+            if !text[at..].starts_with('#') {
+                return at;
+            }
+            at += text[at..].find(['\n', '\r']).unwrap_or(text.len() - at);
+        }
+    }
+
+    /// The start of the lines of comments that stand directly above a line: they speak of what follows them.
+    fn above_comments(&self, mut line: usize) -> usize {
+        let text = self.manifest.text();
+        let is_comment = |line: &str| line.trim_start().starts_with('#');
+        while let Some(above) = line_above(text, line)
+            && is_comment(&text[above..line])
+        {
+            line = above;
+        }
+        line
+    }
+
+    /// How the key of an entry is quoted; what is inserted is quoted alike.
+    fn key_style(&self, entry: Entry) -> Style {
+        match &self.document.tree.node(entry.key).kind {
+            NodeKind::Scalar(Scalar { style: style @ (Style::SingleQuoted | Style::DoubleQuoted), .. }) => *style,
+            _ => Style::Plain,
+        }
+    }
+
+    /// What stands between key and value: as in JSON next to it, `:` with any spaces.
+    fn colon(&self, entry: Entry, quotes: Style) -> &'a str {
+        let tree = &self.document.tree;
+        let between = tree.node(entry.key).span.end..tree.node(entry.value).span.start;
+        let between = self.manifest.text().get(between).unwrap_or_default();
+        let like_json = self.flow && quotes == Style::DoubleQuoted && between.trim_matches(' ') == ":";
+        if like_json { between } else { ": " }
+    }
+
+    /// Another value in the place of the one that is there.
+    fn replacement(&self, entry: Entry, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
+        let tree = &self.document.tree;
+        let node = tree.node(entry.value);
+        let (at, field) = (self.position(node), self.field());
+        let NodeKind::Scalar(scalar) = &tree.node(tree.target(entry.value)).kind else {
+            return Err(Refusal::NoText { at, field });
+        };
+        let value = scalar.value().unwrap_or(Value::Bool(false));
+        if value == scheduler {
+            return Ok((node.span.start..node.span.start, String::new()));
+        }
+        if node.aliased {
+            return Err(Refusal::Anchor { at, field });
+        }
+        if value.is_null() && matches!(scalar.reading, Reading::Tagged(_)) {
+            // A tag that says null would say it of what takes its place.
+            return Err(Refusal::Unsafe { at, field });
+        }
+        let style = match (&value, &node.kind) {
+            (Value::String(_), NodeKind::Scalar(scalar)) => scalar.style,
+            (Value::String(_), _) => Style::Plain,
+            (Value::Null, _) => self.key_style(entry),
+            _ => return Err(Refusal::NoText { at, field }),
+        };
+        if style == Style::Block {
+            return Err(Refusal::Block { at, field });
+        }
+        let value = quoted(scheduler, style);
+        if !node.span.is_empty() {
+            return Ok((node.span.clone(), value));
+        }
+        // Nothing is there: behind the colon, if that is.
+        let key_end = tree.node(entry.key).span.end;
+        let rest = &self.manifest.text()[key_end..];
+        let colon = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        if rest[colon..].starts_with(':') {
+            let behind = key_end + colon + ':'.len_utf8();
+            return Ok((behind..behind, format!(" {value}")));
+        }
+        Ok((key_end..key_end, format!(": {value}")))
+    }
+}
+
+/// Why a node is not this place's alone.
+enum Shared<'a, 't> {
+    Alias(&'a Node<'t>),
+    Anchor(&'a Node<'t>),
+}
+
+impl Shared<'_, '_> {
+    fn refusal(&self, position: impl Fn(usize) -> Position, field: String) -> Refusal {
+        match self {
+            Self::Alias(node) => Refusal::Alias { at: position(node.span.start), field },
+            Self::Anchor(node) => Refusal::Anchor { at: position(node.span.start), field },
+        }
+    }
+}
+
+/// The node, if what is changed in it changes nowhere else.
+fn unshared<'a, 't>(tree: &'a Tree<'t>, id: NodeId) -> Result<&'a Node<'t>, Shared<'a, 't>> {
+    let node = tree.node(id);
+    match node.kind {
+        NodeKind::Alias(_) => Err(Shared::Alias(node)),
+        _ if node.aliased => Err(Shared::Anchor(node)),
+        _ => Ok(node),
+    }
+}
+
+/// Text as a scalar, in quotes if it has to be.
+fn quoted(text: &str, style: Style) -> String {
+    let printable = !text.chars().any(char::is_control);
+    match style {
+        Style::Plain if is_plain(text) => text.to_owned(),
+        Style::SingleQuoted if printable => format!("'{}'", text.replace('\'', "''")),
+        // JSON's strings are YAML's.
+        _ => Value::from(text).to_string(),
+    }
+}
+
+/// Whether text means itself without quotes, wherever it stands and whoever reads it.
+fn is_plain(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/');
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(word) && scalar::plain(text).is_string()
+}
+
+/// Where the line of a byte begins.
+fn line_start(text: &str, offset: usize) -> usize {
+    text[..offset].rfind(['\n', '\r']).map_or(0, |end| end + 1)
+}
+
+/// Where the line before the one that begins at `line_start` begins.
+fn line_above(text: &str, line_start: usize) -> Option<usize> {
+    let above = text[..line_start].strip_suffix(['\n', '\r'])?;
+    let above = if text[..line_start].ends_with("\r\n") { &above[..above.len() - 1] } else { above };
+    Some(self::line_start(text, above.len()))
+}
+
+/// How the line before this one ends; the first line, how any does.
+fn line_ending(text: &str, line_start: usize) -> &'static str {
+    let end_of = |before: &str| match before.as_bytes() {
+        [.., b'\r', b'\n'] => Some("\r\n"),
+        [.., b'\n'] => Some("\n"),
+        [.., b'\r'] => Some("\r"),
+        _ => None,
+    };
+    let first_line = || text.split_inclusive('\n').next().and_then(end_of);
+    end_of(&text[..line_start]).or_else(first_line).unwrap_or("\n")
+}
+
+#[cfg(test)]
+mod tests;

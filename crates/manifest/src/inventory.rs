@@ -1,0 +1,257 @@
+//! What manifests say of the cluster that they are for: its claims, classes and volumes, and which Namespaces opt out.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::document::{Manifest, Object};
+use super::files::{self, Source};
+use super::position::{ParseError, Position};
+use colocate_companion::Strategies;
+use colocate_engine::storage::{self, Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
+use colocate_engine::{Inventory, parse_bool};
+
+/// The namespace of an object that names none, as `kubectl apply` has it.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// Manifests that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A path cannot be read.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// A file is neither YAML nor JSON.
+    #[error("{file}:{error}")]
+    Unparsable {
+        /// The file.
+        file: String,
+        /// What is wrong, where, and an excerpt.
+        error: ParseError,
+    },
+    /// An object names a kind that it is not built as.
+    #[error("{file}:{position}: no {kind}: {what}")]
+    WrongShape {
+        /// The file.
+        file: String,
+        /// Where the object begins.
+        position: Position,
+        /// The kind that it names.
+        kind: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// What is known from manifests. Of two objects with one name the last counts, as with `kubectl apply`.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Claims, classes and volumes.
+    pub inventory: Inventory,
+    /// The placement strategies that there are, or will be.
+    pub strategies: Strategies,
+    /// Namespaces, and whether each opts out.
+    namespaces: HashMap<String, bool>,
+}
+
+/// Reads the claims, classes and volumes in files and directories; objects of other kinds are passed over.
+///
+/// # Errors
+/// A path that cannot be read, a file that is neither YAML nor JSON, or an object that is not built as its kind.
+pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, Error> {
+    let mut known = Known::default();
+    for source in files::read(paths)? {
+        known.add_source(&source, DEFAULT_NAMESPACE, "")?;
+    }
+    Ok(known.inventory)
+}
+
+impl Known {
+    /// Reads a file. `namespace` is that of objects that name none, `opt_out` the label by which a Namespace opts out.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn add_source(&mut self, source: &Source, namespace: &str, opt_out: &str) -> Result<(), Error> {
+        let unparsable = |error| Error::Unparsable { file: source.name.clone(), error };
+        let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
+        self.add(&source.name, &manifest, namespace, opt_out)
+    }
+
+    /// Takes in the objects of a manifest that was read from `file`.
+    ///
+    /// # Errors
+    /// A claim, class or volume that is not built as its kind.
+    pub fn add(&mut self, file: &str, manifest: &Manifest<'_>, namespace: &str, opt_out: &str) -> Result<(), Error> {
+        match self.add_readable(manifest, namespace, opt_out).into_iter().next() {
+            None => Ok(()),
+            Some((object, what)) => {
+                let (position, kind) = (object.position(), object.kind().to_owned());
+                Err(Error::WrongShape { file: file.to_owned(), position, kind, what })
+            }
+        }
+    }
+
+    /// Takes in the objects of a manifest but for those that are not built as their kind: these it gives back, and what is
+    /// wrong with each.
+    pub fn add_readable<'m>(
+        &mut self,
+        manifest: &'m Manifest<'_>,
+        namespace: &str,
+        opt_out: &str,
+    ) -> Vec<(Object<'m>, String)> {
+        let objects = manifest.objects().into_iter();
+        let odd = objects.filter_map(|object| {
+            let what = self.add_object(&object, namespace, opt_out).err()?;
+            Some((object, what))
+        });
+        odd.collect()
+    }
+
+    fn add_object(&mut self, object: &Object<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
+        match (object.api_version(), object.kind()) {
+            ("v1", "PersistentVolumeClaim") => {
+                if object.value()["metadata"]["generateName"].is_string() {
+                    // Nobody can name it before it has a name.
+                    return Ok(());
+                }
+                let text = object.value().to_string();
+                let claim: PersistentVolumeClaim<'_> = decode(&text)?;
+                let namespace = claim.namespace().unwrap_or(namespace);
+                self.inventory.insert_claim(namespace, named(&claim)?, &claim.facts());
+            }
+            ("v1", "PersistentVolume") => {
+                let text = object.value().to_string();
+                let volume: PersistentVolume<'_> = decode(&text)?;
+                self.inventory.insert_volume(named(&volume)?, volume.facts());
+            }
+            ("storage.k8s.io/v1", "StorageClass") => {
+                let text = object.value().to_string();
+                let class: StorageClass<'_> = decode(&text)?;
+                if class.provisioner().is_empty() {
+                    return Err("it names no provisioner".to_owned());
+                }
+                self.inventory.insert_class(named(&class)?, class.facts());
+            }
+            ("portworx.io/v1beta2", "VolumePlacementStrategy") => {
+                if let Some(name) = object.value()["metadata"]["name"].as_str() {
+                    self.strategies.insert(name.to_owned());
+                }
+            }
+            ("v1", "Namespace") => {
+                let metadata = &object.value()["metadata"];
+                let label = metadata["labels"][opt_out].as_str().and_then(parse_bool);
+                if let Some(name) = metadata["name"].as_str() {
+                    self.insert_namespace(name.to_owned(), label == Some(true));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether anything is known of the Namespace.
+    pub fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.contains_key(name)
+    }
+
+    /// Adds a Namespace and whether it opts out, or takes the place of one.
+    pub fn insert_namespace(&mut self, name: String, opts_out: bool) {
+        self.namespaces.insert(name, opts_out);
+    }
+
+    /// Whether the Namespace is known to opt out.
+    pub fn opted_out(&self, namespace: &str) -> bool {
+        self.namespaces.get(namespace).copied().unwrap_or(false)
+    }
+}
+
+fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| without_place(&error))
+}
+
+fn named(object: &impl storage::Object) -> Result<&str, String> {
+    object.name().ok_or_else(|| "it has no metadata.name".to_owned())
+}
+
+/// The words of `serde_json` without its line and column, which are those of a text that nobody wrote.
+pub(super) fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use colocate_engine::Owner;
+
+    fn load_text(text: &str) -> Result<Inventory, Error> {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        fs::write(file.path(), text).unwrap();
+        load(&[file.path()])
+    }
+
+    const CLASS: &str =
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: px}\nprovisioner: pxd.portworx.com\n";
+    const CLAIM: &str =
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {storageClassName: px}\n";
+
+    #[test]
+    fn claims_and_classes_are_found_among_other_documents() {
+        let text = format!("{CLASS}---\n# nothing\n---\nkind: Deployment\n---\n{CLAIM}");
+        let inventory = load_text(&text).unwrap();
+        assert!(matches!(
+            inventory.owner("default", "data"),
+            Owner::Provisioner { provisioner, .. } if *provisioner == *"pxd.portworx.com"
+        ));
+        assert_eq!(inventory.owner("other", "data"), Owner::Missing);
+    }
+
+    #[test]
+    fn a_list_is_its_items() {
+        let items = format!("- {}- {}", CLASS.replace('\n', "\n  "), CLAIM.replace('\n', "\n  "));
+        let text = format!("apiVersion: v1\nkind: List\nitems:\n{}", items.replace("  - ", "- "));
+        assert!(matches!(load_text(&text).unwrap().owner("default", "data"), Owner::Provisioner { .. }));
+    }
+
+    #[test]
+    fn a_file_that_does_not_parse_is_named_with_its_line() {
+        let error = load_text("a: 1\nb: [\n").unwrap_err().to_string();
+        assert!(error.contains(".yaml") && error.contains('2'), "{error}");
+    }
+
+    #[test]
+    fn a_claim_that_is_none_is_named_with_its_document() {
+        let text = format!("{CLASS}---\n{}", CLAIM.replace("{storageClassName: px}", "[]"));
+        let error = load_text(&text).unwrap_err().to_string();
+        assert!(error.contains(".yaml:6:1: no PersistentVolumeClaim"), "{error}");
+    }
+
+    #[test]
+    fn a_claim_without_a_name_and_a_class_without_a_provisioner_are_refused() {
+        let nameless = CLAIM.replace("{name: data}", "{}");
+        assert!(load_text(&nameless).unwrap_err().to_string().contains("it has no metadata.name"));
+        let empty = CLASS.replace("pxd.portworx.com", "''");
+        assert!(load_text(&empty).unwrap_err().to_string().contains("it names no provisioner"));
+    }
+
+    #[test]
+    fn the_items_of_a_typed_list_are_of_its_kind() {
+        let item = "{metadata: {name: data, namespace: demo}, spec: {storageClassName: px}}";
+        let text = format!("{CLASS}---\napiVersion: v1\nkind: PersistentVolumeClaimList\nitems: [{item}]\n");
+        assert!(matches!(load_text(&text).unwrap().owner("demo", "data"), Owner::Provisioner { .. }));
+    }
+
+    #[test]
+    fn files_may_be_large() {
+        let claims = (0..3_000).map(|n| CLAIM.replace("name: data", &format!("name: data-{n}")));
+        let text: Vec<_> = claims.chain([CLASS.to_owned()]).collect();
+        assert_eq!(load_text(&text.join("---\n")).unwrap().claim_count(), 3_000);
+        let item =
+            |n| format!("- {{metadata: {{name: data-{n}}}, spec: {{storageClassName: px, volumeMode: Filesystem}}}}\n");
+        let list: String = (0..20_000).map(item).collect();
+        let text = format!("apiVersion: v1\nkind: PersistentVolumeClaimList\nitems:\n{list}");
+        assert_eq!(load_text(&text).unwrap().claim_count(), 20_000);
+    }
+}

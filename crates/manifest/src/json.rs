@@ -1,0 +1,160 @@
+//! JSON, to trees: one value, or several behind each other, as kubectl takes them.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+
+use super::meaning::MAX_DEPTH;
+use super::position::{BYTE_ORDER_MARK, Problem};
+use super::scalar::{Reading, Scalar, Style};
+use super::tree::{Entry, Node, NodeId, NodeKind, Tree};
+
+/// Whether a text may be JSON, and is read as YAML only if it is none.
+pub(super) fn is_likely(text: &str) -> bool {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start().starts_with(['{', '['])
+}
+
+/// The values of a text: each with where it begins.
+pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
+    let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+    let mut parser = Parser { text, at, nodes: Vec::new() };
+    let mut documents = Vec::new();
+    parser.skip_space();
+    while parser.at < text.len() {
+        let start = if documents.is_empty() { 0 } else { parser.at };
+        let root = parser.value(0)?;
+        documents.push((start, Tree { nodes: std::mem::take(&mut parser.nodes), root }));
+        parser.skip_space();
+    }
+    Ok(documents)
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    at: usize,
+    nodes: Vec<Node<'t>>,
+}
+
+impl<'t> Parser<'t> {
+    fn value(&mut self, depth: usize) -> Result<NodeId, Problem> {
+        if depth > MAX_DEPTH {
+            return Err(self.problem(format!("more than {MAX_DEPTH} collections are nested here")));
+        }
+        match self.peek() {
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => self.string(),
+            _ => self.literal(),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<NodeId, Problem> {
+        let start = self.at;
+        let mut entries = Vec::new();
+        self.at += 1;
+        while self.goes_on(b'}', entries.is_empty())? {
+            if self.peek() != Some(b'"') {
+                return Err(self.problem("a key in double quotes is expected here"));
+            }
+            let key = self.string()?;
+            self.skip_space();
+            if self.peek() != Some(b':') {
+                return Err(self.problem("`:` is expected here"));
+            }
+            self.at += 1;
+            self.skip_space();
+            let value = self.value(depth + 1)?;
+            entries.push(Entry { key, value });
+        }
+        Ok(self.node(start..self.at, NodeKind::Mapping { flow: true, entries }))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<NodeId, Problem> {
+        let start = self.at;
+        let mut items = Vec::new();
+        self.at += 1;
+        while self.goes_on(b']', items.is_empty())? {
+            items.push(self.value(depth + 1)?);
+        }
+        Ok(self.node(start..self.at, NodeKind::Sequence(items)))
+    }
+
+    /// Moves to the next entry of a collection, or behind its end.
+    fn goes_on(&mut self, end: u8, first: bool) -> Result<bool, Problem> {
+        self.skip_space();
+        match self.peek() {
+            Some(byte) if byte == end => {
+                self.at += 1;
+                return Ok(false);
+            }
+            _ if first => {}
+            Some(b',') => {
+                self.at += 1;
+                self.skip_space();
+            }
+            _ => return Err(self.problem(format!("`,` or `{}` is expected here", char::from(end)))),
+        }
+        Ok(true)
+    }
+
+    fn string(&mut self) -> Result<NodeId, Problem> {
+        let (start, bytes) = (self.at, self.text.as_bytes());
+        let mut end = start + 1;
+        while bytes.get(end).is_some_and(|&byte| byte != b'"') {
+            end += if bytes[end] == b'\\' { 2 } else { 1 };
+        }
+        let Some(token) = self.text.get(start..=end) else {
+            return Err(self.problem("a string begins here and never ends"));
+        };
+        let text = match serde_json::from_str::<&str>(token) {
+            Ok(text) => Cow::Borrowed(text),
+            // It has escapes, or is none.
+            Err(_) => Cow::Owned(serde_json::from_str(token).map_err(|error| self.problem(without_place(&error)))?),
+        };
+        self.at = end + 1;
+        let scalar = Scalar { text, style: Style::DoubleQuoted, reading: Reading::Text };
+        Ok(self.node(start..self.at, NodeKind::Scalar(scalar)))
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn literal(&mut self) -> Result<NodeId, Problem> {
+        let rest = &self.text[self.at..];
+        let end =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))).unwrap_or(rest.len());
+        let token = &rest[..end];
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(token) {
+            let what = if token.is_empty() { "a value is expected here".to_owned() } else { without_place(&error) };
+            return Err(self.problem(what));
+        }
+        let start = self.at;
+        self.at += end;
+        let scalar = Scalar { text: Cow::Borrowed(token), style: Style::Plain, reading: Reading::Json };
+        Ok(self.node(start..self.at, NodeKind::Scalar(scalar)))
+    }
+
+    fn node(&mut self, span: Range<usize>, kind: NodeKind<'t>) -> NodeId {
+        self.nodes.push(Node { span, kind, aliased: false });
+        self.nodes.len() - 1
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::new(self.at, message)
+    }
+}
+
+/// What `serde_json` says of a token, without its place in the token.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
+}

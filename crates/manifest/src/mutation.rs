@@ -1,0 +1,169 @@
+//! The engine on manifests: what the server would answer about each object, and the edit that says the same in the file.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::document::{Manifest, Object};
+use super::edit::{Edit, Refusal};
+use super::inventory::Known;
+use super::open::Open;
+use super::path::Step;
+use super::position::Position;
+use colocate_engine::{Decision, Policy, Presence, Reason, Request, Step as Examined, Workload, examine};
+
+/// Decides about manifests, by a policy and what is known.
+#[derive(Debug)]
+pub struct Mutator<'a> {
+    /// The rules.
+    pub policy: &'a Policy,
+    /// The claims, classes and volumes, and the Namespaces that opt out.
+    pub known: &'a Known,
+    /// The namespace of objects that name none.
+    pub namespace: &'a str,
+}
+
+/// A manifest and what becomes of it.
+#[derive(Debug)]
+pub struct Mutated<'t, 'm> {
+    /// The text with all changes made; every byte that none of them is about is as it was.
+    pub text: Cow<'t, str>,
+    /// The objects that the engine decides about, in their order.
+    pub objects: Vec<Mutation<'m>>,
+    /// Where documents that look like Helm templates do so: whatever is in them, it is not decided about.
+    pub templates: Vec<Position>,
+}
+
+/// What becomes of an object.
+#[derive(Debug)]
+pub struct Mutation<'m> {
+    /// The object.
+    pub object: Object<'m>,
+    /// The namespace it is in.
+    pub namespace: String,
+    /// Its name, or what it will begin with.
+    pub name: String,
+    /// What the engine decided.
+    pub decision: Decision,
+    /// Why the decision could not be written into the file.
+    pub refusal: Option<Refusal>,
+}
+
+impl<'a> Mutator<'a> {
+    /// Decides about every object of the manifest, and writes the decisions into its text.
+    pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> Mutated<'t, 'm> {
+        let (mut objects, mut edits, mut edited) = (Vec::new(), Vec::new(), Vec::new());
+        for (object, workload) in self.objects(manifest) {
+            let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value().to_string());
+            let request = Request::from_manifest(workload, &namespace, self.known.opted_out(&namespace), &json);
+            let decision = match examine(self.policy, &request) {
+                Examined::Decided(decision) => decision,
+                Examined::Resolve(pending) => {
+                    let owners = pending.look_up(|claim| claim.owner_in(&self.known.inventory, &namespace));
+                    // What is written into a file outlives the state of a cluster.
+                    pending.decide(&owners, |_| Presence::Unknown)
+                }
+            };
+            let mut refusal = None;
+            if let (Some(_), Some(scheduler)) = (&decision.patch, &decision.scheduler) {
+                match manifest.set_scheduler(&object, workload.path(), scheduler) {
+                    Ok(edit) => {
+                        edits.push(edit);
+                        edited.push(objects.len());
+                    }
+                    Err(why) => refusal = Some(why),
+                }
+            }
+            let name = object.name();
+            objects.push(Mutation { object, namespace, name, decision, refusal });
+        }
+        let text = apply(manifest, &edits, &edited, &mut objects);
+        let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
+        Mutated { text, objects, templates: marks.map(|mark| manifest.position(mark)).collect() }
+    }
+
+    /// Adds to `open` what decisions about the manifest depend on and is not known.
+    pub fn open(&self, manifest: &Manifest<'_>, open: &mut Open) {
+        for (object, workload) in self.objects(manifest) {
+            let (namespace, json) = (object.namespace_or(self.namespace), object.value().to_string());
+            let request = Request::from_manifest(workload, namespace, self.known.opted_out(namespace), &json);
+            let Examined::Resolve(pending) = examine(self.policy, &request) else { continue };
+            open.namespaces.insert(namespace.to_owned());
+            for claim in pending.claims() {
+                open.add(&claim, &self.known.inventory, namespace);
+            }
+        }
+    }
+
+    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> impl Iterator<Item = (Object<'m>, &'a Workload)> {
+        let workloads = &self.policy.workloads;
+        let objects = manifest.objects().into_iter();
+        objects.filter_map(|object| {
+            let workload = workloads.find_object(object.api_version(), object.kind())?;
+            Some((object, workload))
+        })
+    }
+}
+
+fn apply<'t>(manifest: &Manifest<'t>, edits: &[Edit], edited: &[usize], objects: &mut [Mutation<'_>]) -> Cow<'t, str> {
+    if edits.is_empty() {
+        return Cow::Borrowed(manifest.text());
+    }
+    let applied = manifest.apply(edits);
+    for (edit, refusal) in applied.refused {
+        objects[edited[edit]].refusal = Some(refusal);
+    }
+    applied.text
+}
+
+impl Mutated<'_, '_> {
+    /// Whether something is left open.
+    pub fn is_unresolved(&self) -> bool {
+        !self.templates.is_empty() || self.objects.iter().any(Mutation::is_unresolved)
+    }
+}
+
+impl Mutation<'_> {
+    /// Whether the object is changed.
+    pub fn is_changed(&self) -> bool {
+        self.decision.patch.is_some() && self.refusal.is_none()
+    }
+
+    /// Whether something is left open: what a claim is, what the object is, or how its file could be changed.
+    pub fn is_unresolved(&self) -> bool {
+        self.refusal.is_some()
+            || matches!(self.decision.reason, Reason::ClaimMissing | Reason::ClaimUnknown | Reason::Unreadable)
+    }
+
+    /// The patch as it applies to the object's document; null where there is none.
+    pub fn patch(&self) -> Value {
+        let mut patch = serde_json::to_value(&self.decision.patch).unwrap_or_default();
+        let prefix = pointer(self.object.path());
+        for operation in patch.as_array_mut().into_iter().flatten() {
+            if let Some(Value::String(path)) = operation.get_mut("path") {
+                path.insert_str(0, &prefix);
+            }
+        }
+        patch
+    }
+
+    /// The object with its change made.
+    pub fn changed(&self) -> Value {
+        let mut value = self.object.value().clone();
+        if let Some(patch) = self.decision.patch.as_ref().filter(|_| self.is_changed()) {
+            // The edit of the text was held to the same change before.
+            let _ = json_patch::patch(&mut value, patch);
+        }
+        value
+    }
+}
+
+/// A JSON pointer (RFC 6901) of the steps; the steps to an object are `items` and numbers, which need no escape.
+fn pointer(path: &[Step<'_>]) -> String {
+    path.iter()
+        .map(|step| match step {
+            Step::Key(key) => format!("/{key}"),
+            Step::Index(index) => format!("/{index}"),
+        })
+        .collect()
+}

@@ -1,0 +1,250 @@
+//! The companion on manifests: what is wrong with the annotations of each object, and where in the file.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::document::{Manifest, Object};
+use super::helm;
+use super::inventory::{Known, without_place};
+use super::open::Open;
+use super::path::Step;
+use colocate_companion::{self as companion, Facts, FieldPath, Kind, MountedClaim, Part, Report, Severities, Subject};
+use colocate_engine::{Owner, Policy, Settings};
+
+/// Checks manifests, by the rules and what is known.
+#[derive(Debug)]
+pub struct Validator<'a> {
+    /// What counts as an opt-out, and which kinds there are.
+    pub policy: &'a Policy,
+    /// How much each rule matters.
+    pub severities: &'a Severities,
+    /// The claims, classes, volumes and placement strategies, and the Namespaces that opt out.
+    pub known: &'a Known,
+    /// The namespace of objects that name none.
+    pub namespace: &'a str,
+}
+
+/// What was found in a manifest.
+#[derive(Debug)]
+pub struct Validated<'m> {
+    /// The objects that there are rules for, in their order.
+    pub objects: Vec<Validation<'m>>,
+    /// The bytes by which documents look like Helm templates: whatever is in them, it is not checked.
+    pub templates: Vec<Range<usize>>,
+}
+
+/// What was found in an object.
+#[derive(Debug)]
+pub struct Validation<'m> {
+    /// The object.
+    pub object: Object<'m>,
+    /// The namespace it is in; none of a kind that belongs to none.
+    pub namespace: Option<String>,
+    /// Its name, or what it will begin with.
+    pub name: String,
+    /// What was found; or, of an object that is not built as its kind, what is wrong with it.
+    pub report: Result<Report, String>,
+}
+
+/// Who an object is among others: its namespace, kind and name.
+type Identity<'m> = (&'m str, &'m str, &'m str);
+
+impl<'a> Validator<'a> {
+    /// Checks every object of the manifests, but for those whose controller is in them too: what is wrong there is told
+    /// once.
+    pub fn validate<'m>(&self, manifests: &'m [Manifest<'_>]) -> Vec<Validated<'m>>
+    where
+        'a: 'm,
+    {
+        let mut validated = Vec::with_capacity(manifests.len());
+        let objects: Vec<_> = manifests.iter().map(|manifest| self.objects(manifest)).collect();
+        let there: HashSet<_> = objects.iter().flatten().map(|(object, _)| self.identity(object)).collect();
+        for (manifest, objects) in manifests.iter().zip(&objects) {
+            let told_alone = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &there));
+            let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
+            validated.push(Validated {
+                objects: told_alone.map(|(object, kind)| self.validate_object(object, *kind)).collect(),
+                templates: marks.map(|mark| mark..mark + helm::MARK.len()).collect(),
+            });
+        }
+        validated
+    }
+
+    /// Adds to `open` what the rules ask about the manifests and is not known.
+    pub fn open(&self, manifests: &[Manifest<'_>], open: &mut Open) {
+        for (object, kind) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
+            let (json, namespace) = (object.value().to_string(), object.namespace_or(self.namespace));
+            if let Ok(subject) = Subject::parse(&json, kind) {
+                self.open_of(&subject, namespace, open);
+            }
+        }
+    }
+
+    /// What a rule asks shows in what it says: about everything that is not known, and with one thing or its contrary.
+    fn open_of(&self, subject: &Subject<'_>, namespace: &str, open: &mut Open) {
+        if subject.is_silent(self.policy) {
+            return;
+        }
+        let check = |facts: &Facts| subject.check(self.policy, self.severities, facts);
+        let nothing =
+            || MountedClaim { owner: Owner::Missing, access: None, settings: Settings::default(), parameters: None };
+        let claims = subject.claims();
+        let strategies = self.known.strategies.clone();
+        let facts =
+            Facts { claims: claims.iter().map(|_| nothing()).collect(), strategies, namespace_opted_out: false };
+        let report = check(&facts);
+        if report != check(&Facts { namespace_opted_out: true, ..facts }) {
+            open.namespaces.insert(namespace.to_owned());
+        }
+        let of_strategies = |rule| rule == companion::Rule::NoStrategy;
+        open.strategies |= report.unchecked.iter().any(|unchecked| of_strategies(unchecked.rule));
+        if subject.names_a_strategy() || report.unchecked.iter().any(|unchecked| !of_strategies(unchecked.rule)) {
+            for claim in &claims {
+                open.add(claim, &self.known.inventory, namespace);
+            }
+            open.parameters |= open.class_names;
+        }
+    }
+
+    fn validate_object<'m>(&self, object: &Object<'m>, kind: Kind<'_>) -> Validation<'m> {
+        let (json, namespace) = (object.value().to_string(), object.namespace_or(self.namespace));
+        let report = Subject::parse(&json, kind).map(|subject| {
+            let facts = Facts {
+                claims: subject
+                    .claims()
+                    .iter()
+                    .map(|claim| MountedClaim::find(claim, &self.known.inventory, namespace))
+                    .collect(),
+                strategies: self.known.strategies.clone(),
+                namespace_opted_out: self.known.opted_out(namespace),
+            };
+            subject.check(self.policy, self.severities, &facts)
+        });
+        Validation {
+            namespace: (!matches!(kind, Kind::Class | Kind::Namespace)).then(|| namespace.to_owned()),
+            name: object.name(),
+            report: report.map_err(|error| without_place(&error)),
+            object: object.clone(),
+        }
+    }
+
+    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> Vec<(Object<'m>, Kind<'a>)> {
+        let objects = manifest.objects().into_iter();
+        let checked = objects.filter_map(|object| {
+            let kind = Kind::find_object(self.policy, object.api_version(), object.kind())?;
+            Some((object, kind))
+        });
+        checked.collect()
+    }
+
+    fn identity<'m>(&'m self, object: &Object<'m>) -> Identity<'m> {
+        let name = object.value()["metadata"]["name"].as_str().unwrap_or_default();
+        (object.namespace_or(self.namespace), object.kind(), name)
+    }
+
+    fn has_controller_among<'m>(&'m self, object: &Object<'m>, there: &HashSet<Identity<'m>>) -> bool {
+        let namespace = object.namespace_or(self.namespace);
+        let owners = object.value()["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let mut controllers = owners.filter(|owner| owner["controller"] == true);
+        controllers.any(|owner| {
+            let field = |name: &str| owner[name].as_str().unwrap_or_default();
+            there.contains(&(namespace, field("kind"), field("name")))
+        })
+    }
+}
+
+impl Manifest<'_> {
+    /// The bytes of what a finding in an object is about; the nearest thing around it, where it is not written.
+    ///
+    /// What an alias or a merge key brings stands where it is written out.
+    pub fn place(&self, object: &Object<'_>, path: &FieldPath, part: Part) -> Range<usize> {
+        let document = &self.documents()[object.document()];
+        let steps = path.steps().iter().map(|step| match step {
+            companion::Step::Field(name) | companion::Step::Key(name) => Step::Key(name),
+            companion::Step::Index(index) => Step::Index(*index),
+        });
+        let path: Vec<_> = object.path().iter().copied().chain(steps).collect();
+        let key = (part == Part::Key).then(|| document.key_span(&path)).flatten();
+        let around = || (0..=path.len()).rev().find_map(|length| document.value_span(&path[..length]));
+        let place = key.or_else(around).unwrap_or_default();
+        // A block scalar has the end of its last line.
+        let end = self.text()[place.clone()].trim_end_matches(['\n', '\r']).len();
+        place.start..place.start + end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use colocate_companion::Rule;
+
+    const POD_KEY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
+
+    /// Every finding as its rule and the text that it is about.
+    fn found(text: &str) -> Vec<(Rule, String)> {
+        let (manifests, policy) = ([Manifest::parse(text).unwrap()], Policy::default());
+        let (severities, known) = (Severities::default(), Known::default());
+        let validator = Validator { policy: &policy, severities: &severities, known: &known, namespace: "default" };
+        let validated = validator.validate(&manifests);
+        let objects = validated.iter().flat_map(|validated| &validated.objects);
+        let found = objects.flat_map(|validation| {
+            validation.report.as_ref().unwrap().findings.iter().map(|finding| {
+                let place = manifests[0].place(&validation.object, &finding.path, finding.part);
+                (finding.rule, text[place].to_owned())
+            })
+        });
+        found.collect()
+    }
+
+    #[test]
+    fn a_finding_is_placed_at_its_key_or_its_value() {
+        let pod = |annotations: &str| {
+            format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:{annotations}\n")
+        };
+        let of_value =
+            |text: &str, value: &str| assert_eq!(found(text), [(Rule::NoBoolean, value.to_owned())], "{text}");
+        of_value(&pod(&format!("\n    {POD_KEY}: \"yes\" # no")), "\"yes\"");
+        of_value(&pod(&format!(" {{a: b, {POD_KEY}: 'yes'}}")), "'yes'");
+        of_value(&pod(&format!(" {{a: b, '{POD_KEY}': !!str yes}}")), "yes");
+        of_value(&pod(&format!("\n    ? {POD_KEY}\n    : \"yes\"")), "\"yes\"");
+        of_value(&pod(&format!("\n    {POD_KEY}: |-\n      yes")), "yes");
+        of_value(
+            &format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"annotations":{{"{POD_KEY}":"y\u0065s"}}}}}}"#),
+            r#""y\u0065s""#,
+        );
+        let wrong = "stork.libopenstorage.org/preferlocalnodeonly";
+        assert_eq!(found(&pod(&format!("\n    \"{wrong}\": true"))), [(Rule::Misspelled, format!("\"{wrong}\""))]);
+    }
+
+    #[test]
+    fn what_is_brought_from_elsewhere_is_placed_there() {
+        let pod = |annotations: &str| format!("kind: Pod, apiVersion: v1, metadata: {{annotations: {annotations}}}");
+        let list =
+            |first: &str, second: &str| format!("apiVersion: v1\nkind: List\nitems:\n- {{{first}}}\n- {{{second}}}\n");
+        let yes = (Rule::NoBoolean, "\"yes\"".to_owned());
+        let aliased = list(&pod(&format!("&a {{{POD_KEY}: \"yes\"}}")), &pod("*a"));
+        assert_eq!(found(&aliased), [yes.clone(), yes.clone()]);
+        let merged = list(&pod(&format!("&a {{{POD_KEY}: \"yes\"}}")), &pod("{<<: *a, b: c}"));
+        assert_eq!(found(&merged), [yes.clone(), yes.clone()]);
+        let value = list(&pod(&format!("{{{POD_KEY}: &a \"yes\"}}")), &pod(&format!("{{{POD_KEY}: *a}}")));
+        assert_eq!(found(&value), [yes, (Rule::NoBoolean, "*a".to_owned())]);
+    }
+
+    #[test]
+    fn what_has_its_controller_beside_it_is_told_once() {
+        let owner = "{apiVersion: apps/v1, kind: ReplicaSet, name: r, controller: true}";
+        let annotations = format!("annotations: {{{POD_KEY}: \"yes\"}}");
+        let pod =
+            format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p, ownerReferences: [{owner}], {annotations}}}\n");
+        let set = |name: &str| {
+            let template = format!("template: {{metadata: {{{annotations}}}}}");
+            format!("---\napiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {{name: {name}}}\nspec: {{{template}}}\n")
+        };
+        assert_eq!(found(&format!("{pod}{}", set("r"))).len(), 1);
+        assert_eq!(found(&format!("{pod}{}", set("other"))).len(), 2);
+        let not_its_controller = pod.replace("controller: true", "controller: false");
+        assert_eq!(found(&format!("{not_its_controller}{}", set("r"))).len(), 2);
+        let elsewhere = pod.replace("name: p,", "name: p, namespace: elsewhere,");
+        assert_eq!(found(&format!("{elsewhere}{}", set("r"))).len(), 2);
+    }
+}

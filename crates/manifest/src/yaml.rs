@@ -1,0 +1,169 @@
+//! YAML, from its events to trees.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag, options};
+
+use super::position::Problem;
+use super::scalar::{Reading, Scalar, Style, Type};
+use super::tree::{Entry, Node, NodeId, NodeKind, Tree};
+
+/// The documents of a text: each with where it begins, its `---` included.
+pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
+    let options = options! {
+        // The parser refuses more than 96 comments in a row where it has to report them.
+        emit_comments: false,
+        // As libyaml and its ports read it, kubectl's among them.
+        block_scalar_eof_without_line_feed: true,
+    };
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = event.map_err(|error| problem(&error))?;
+        builder.event(text, event, span)?;
+    }
+    Ok(builder.documents)
+}
+
+fn problem(error: &ScanError) -> Problem {
+    Problem::new(error.marker().byte_offset().unwrap_or_default(), error.info())
+}
+
+#[derive(Default)]
+struct Builder<'t> {
+    documents: Vec<(usize, Tree<'t>)>,
+    /// Where the document that is being read begins.
+    start: usize,
+    /// Where the next one begins, if the last one ended with `...`.
+    next_start: Option<usize>,
+    nodes: Vec<Node<'t>>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, NodeId>,
+}
+
+/// A collection whose end is not yet read.
+struct Open {
+    id: NodeId,
+    /// A mapping's key whose value is not yet read.
+    key: Option<NodeId>,
+}
+
+impl<'t> Builder<'t> {
+    fn event(&mut self, text: &'t str, event: Event<'t>, span: Span) -> Result<(), Problem> {
+        // A parser over a `&str` knows the bytes of all that it reads.
+        let span_of = |span: Span| span.byte_range().unwrap_or_default();
+        let range = span_of(span);
+        match event {
+            Event::DocumentStart(..) => {
+                self.start = match (self.documents.is_empty(), self.next_start.take()) {
+                    (true, _) => 0,
+                    (false, Some(start)) => start,
+                    (false, None) => range.start,
+                };
+            }
+            Event::DocumentEnd => {
+                if !range.is_empty() {
+                    self.next_start = Some(line_after(text, range.end));
+                }
+                let nodes = std::mem::take(&mut self.nodes);
+                self.anchors.clear();
+                self.documents.push((self.start, Tree { nodes, root: 0 }));
+            }
+            Event::Scalar(content, style, anchor, tag) => {
+                let reading = reading(style, tag.as_deref());
+                let scalar = Scalar { text: content, style: style_of(style), reading };
+                let id = self.node(range, anchor, NodeKind::Scalar(scalar));
+                self.attach(id);
+            }
+            Event::SequenceStart(_, anchor, _) => self.open(range, anchor, NodeKind::Sequence(Vec::new())),
+            Event::MappingStart(style, anchor, _) => {
+                let flow = style == StructureStyle::Flow;
+                self.open(range, anchor, NodeKind::Mapping { flow, entries: Vec::new() });
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(&range),
+            Event::Alias(anchor) => self.alias(range, anchor)?,
+            // Comments and anchors are not asked for, and the stream has no content of its own.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, span: Range<usize>, anchor: usize, kind: NodeKind<'t>) -> NodeId {
+        let id = self.nodes.len();
+        self.nodes.push(Node { span, kind, aliased: false });
+        if anchor != 0 {
+            self.anchors.insert(anchor, id);
+        }
+        id
+    }
+
+    fn open(&mut self, span: Range<usize>, anchor: usize, kind: NodeKind<'t>) {
+        let id = self.node(span, anchor, kind);
+        self.attach(id);
+        self.open.push(Open { id, key: None });
+    }
+
+    fn close(&mut self, end: &Range<usize>) {
+        let Some(Open { id, .. }) = self.open.pop() else { return };
+        // The end of a block is reported where the next token is: it ends where its last node does.
+        let last = match &self.nodes[id].kind {
+            NodeKind::Sequence(items) => items.last().copied(),
+            NodeKind::Mapping { entries, .. } => entries.last().map(|entry| entry.value),
+            _ => None,
+        };
+        let content_end = last.map_or(end.end, |last| self.nodes[last].span.end);
+        let span = &mut self.nodes[id].span;
+        span.end = if end.is_empty() { content_end.max(span.start) } else { end.end };
+    }
+
+    fn alias(&mut self, span: Range<usize>, anchor: usize) -> Result<(), Problem> {
+        let Some(&target) = self.anchors.get(&anchor) else { return Ok(()) };
+        if self.open.iter().any(|open| open.id == target) {
+            let message = "an alias stands inside of what it stands for, which would never end: write the value out";
+            return Err(Problem::new(span.start, message));
+        }
+        self.nodes[target].aliased = true;
+        let id = self.node(span, 0, NodeKind::Alias(target));
+        self.attach(id);
+        Ok(())
+    }
+
+    /// Gives a node its place in the collection that is open.
+    fn attach(&mut self, id: NodeId) {
+        let Some(parent) = self.open.last_mut() else { return };
+        match (&mut self.nodes[parent.id].kind, parent.key.take()) {
+            (NodeKind::Sequence(items), _) => items.push(id),
+            (NodeKind::Mapping { entries, .. }, Some(key)) => entries.push(Entry { key, value: id }),
+            (NodeKind::Mapping { .. }, None) => parent.key = Some(id),
+            _ => {}
+        }
+    }
+}
+
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted => Style::SingleQuoted,
+        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+        ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+    }
+}
+
+fn reading(style: ScalarStyle, tag: Option<&Tag>) -> Reading {
+    let Some(tag) = tag else {
+        return if style == ScalarStyle::Plain { Reading::Plain } else { Reading::Text };
+    };
+    match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
+        Some("merge") => Reading::Merge,
+        Some(name) => Type::from_tag(name).map_or(Reading::Text, Reading::Tagged),
+        // Kubernetes knows no other tags; to kubectl's reader they are text.
+        None => Reading::Text,
+    }
+}
+
+/// Where the line after the one of `offset` begins.
+fn line_after(text: &str, offset: usize) -> usize {
+    let rest = &text[offset..];
+    let Some(end) = rest.find(['\n', '\r']) else { return text.len() };
+    offset + end + if rest[end..].starts_with("\r\n") { 2 } else { 1 }
+}
