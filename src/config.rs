@@ -20,12 +20,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::claims::ClaimLimits;
 use crate::duration::GoDuration;
-use crate::{companion, engine, presence};
+use crate::{companion, engine, schedulers};
 
 pub use error::{Error, Location};
 pub use file::ConfigFile;
-pub use missing_claim::ClaimLimits;
 pub use tls::{Secret, Service, Tls, Webhooks};
 
 use driver::{Driver, Drivers};
@@ -259,7 +259,7 @@ impl Config {
     }
 
     /// The drivers' schedulers of which it can be told whether they are there.
-    pub fn schedulers(&self) -> impl Iterator<Item = presence::Scheduler> {
+    pub fn schedulers(&self) -> impl Iterator<Item = schedulers::Scheduler> {
         self.drivers.iter().filter_map(Driver::to_presence)
     }
 
@@ -389,7 +389,7 @@ mod tests {
     fn a_scheduler_is_watched_where_its_lease_is_named_or_known() {
         let leases = |text: &str| {
             let config: Config = text.parse().unwrap();
-            let lease = |lease: presence::Lease| (lease.namespace.unwrap_or_default(), lease.name);
+            let lease = |lease: schedulers::LeaseRef| (lease.namespace.unwrap_or_default(), lease.name);
             let schedulers = config.schedulers().map(|scheduler| {
                 let leases: Vec<_> = scheduler.leases.into_iter().map(lease).collect();
                 (scheduler.driver.to_string(), scheduler.name.to_string(), leases, scheduler.stale_after)

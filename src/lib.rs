@@ -11,39 +11,39 @@
 //!
 //! Everything but `resolve` is a pure function, and lives in [`engine`].
 //!
-//! | room | what it is for | may use |
+//! | room | what it is for | uses |
 //! |---|---|---|
-//! | [`cli`] | a file a command: wiring and printing only | all of it |
-//! | [`admin`] | probes and metrics, on a plain port | `server`'s connections, `readiness`, `metrics` |
-//! | [`server`] | HTTP over TLS: listener, routes, one review from bytes to bytes | `claims`, `presence`, `companion`, `engine`, `duration`, `tls` (whose certificate may ask), and what a process needs |
-//! | [`probe`] | the other end of the wire: sends one review, or as many as are answered | `engine`, `duration` |
-//! | [`claims`] | the cluster's or the files', behind one question | `cluster`, `manifest`, `companion`, `engine`, `metrics` |
-//! | [`cluster`] | claims, classes and volumes as a cluster has them: watched or asked for, with the wait for a claim on its way; whether its schedulers are there; trust, kept in a Secret and in the webhook configurations; and whether an API server asks colocate at all | `config`, `presence`, `companion`, `engine`, `storage`, `tls`, `readiness`, `tasks`, `metrics`, `duration` |
-//! | [`manifest`] | files: documents with the place of every byte, the one edit, where a finding is, and what they say of claims | `companion`, `engine`, `storage` |
-//! | `storage` | Kubernetes' storage objects, reduced to what ownership depends on | `engine` |
-//! | [`config`] | the configuration file, and the only home of defaults | `presence`, `companion`, `engine`, `tls`, `duration` |
-//! | [`presence`] | which drivers' schedulers are there, between who watches them and who asks | `engine` |
-//! | [`tls`] | certificates: read from files or issued, rotated, and swapped while they are served | |
-//! | [`readiness`], [`shutdown`], [`tasks`], [`metrics`], [`log`], [`duration`] | what a process needs beside | |
-//! | [`companion`] | the other half of the product: which annotations Stork will not read as they were meant | `engine`, `storage`; no I/O, no clock, nothing asynchronous |
-//! | [`engine`] | what the product exists for: decide about an object, and change it | nothing of ours (it is a package of its own); no I/O, no clock, nothing asynchronous |
+//! | [`cli`] | the commands, a file each: wiring and printing only | all rooms |
+//! | [`config`] | the configuration file, and the only home of defaults | `claims`, `schedulers`, `trust`, `tls`, `duration` |
+//! | [`server`] | HTTP over TLS: listener, connections, routes, one review from bytes to bytes; probes and metrics | `claims`, `schedulers`, `tls`, `process`, `duration` |
+//! | [`claims`] | claims of a cluster or of files: cache, watches, the wait for a claim that does not exist yet, snapshot | `api`, `process` |
+//! | [`schedulers`] | whether the drivers' schedulers are alive, by their Leases | `api`, `process`, `duration` |
+//! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `process` |
+//! | [`api`] | the API server: the only room that names `kube` | |
+//! | [`tls`] | certificates: issued or read from files, renewed and replaced while they are served; who may call | |
+//! | [`probe`] | a client that calls an admission webhook the way the API server does | |
+//! | [`process`] | metrics, readiness, shutdown, background tasks, log: handed on as one value | |
+//! | [`duration`] | durations in Go's syntax | |
 //!
+//! Every room may use the crates. They are pure: no clock, nothing asynchronous, no network.
+//!
+//! | crate | what it is for | uses |
+//! |---|---|---|
+//! | [`manifest`] | files: documents with the place of every byte, the one edit, the places of findings, claims in files | `companion`, `engine` |
+//! | [`companion`] | finds annotations that Stork ignores or misreads | `engine` |
+//! | [`engine`] | decides about an object, and patches it | |
 
-pub mod admin;
+pub mod api;
 pub mod claims;
 pub mod cli;
-pub mod cluster;
 pub mod config;
 pub mod duration;
-pub mod log;
-pub mod metrics;
-pub mod presence;
 pub mod probe;
-pub mod readiness;
+pub mod process;
+pub mod schedulers;
 pub mod server;
-pub mod shutdown;
-pub mod tasks;
 pub mod tls;
+pub mod trust;
 
 pub use colocate_companion as companion;
 pub use colocate_engine as engine;

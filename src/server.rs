@@ -1,14 +1,15 @@
 //! HTTP/1.1 servers: the one with TLS that the API server calls, and the plain one for probes and metrics.
 
-mod admission;
+mod admin;
 mod bodies;
 mod budget;
 mod connection;
 mod limits;
+mod mutate;
 mod routes;
 mod rules;
 mod stream;
-mod validator;
+mod validate;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,16 +25,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use admission::Admission;
+pub use admin::Admin;
+pub use mutate::Admission;
 pub use routes::Routes;
 pub(crate) use routes::{response, text};
 pub use rules::{Rule, Rules};
-pub use validator::Validator;
+pub use validate::Validator;
 
 use connection::Shared;
 use limits::Limits;
 
-use crate::shutdown::Shutdown;
+use crate::process::shutdown::Shutdown;
 use crate::tls::Callers;
 
 /// How long to wait after a failed accept: the usual cause is that no file descriptor is left, which only time mends.

@@ -1,4 +1,4 @@
-//! How a caller can trust this server: its names, and certificates for them, issued here or read from files.
+//! Certificates: issued here or read from files, renewed, and replaced while they are served; and who may call.
 
 mod authority;
 mod callers;
@@ -7,17 +7,13 @@ mod files;
 mod name;
 mod renewal;
 mod resolver;
-mod rotation;
-mod secret;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use authority::{Authority, Error, Leaf, NotAnAuthority, Validity};
+pub use authority::{Authority, Error as TlsError, Leaf, NotAnAuthority, Validity};
 pub use callers::{Callers, CallersError, NotAllowed};
 pub use certificate::{Certificate, NotACertificate};
 pub use files::{Error as FilesError, Files, read_authorities};
 pub use name::{InvalidName, Name};
 pub use renewal::Renewal;
 pub use resolver::{Resolver, Served};
-pub use rotation::{Holding, InUse, Lifetimes, Live, Look, Old, Step};
-pub use secret::{Corrupt, Data};

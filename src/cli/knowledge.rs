@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::{Refused, Snapshot, SnapshotError, Unanswered};
+use crate::api::ApiError;
+use crate::claims::{Forbidden, Snapshot};
 use crate::companion::Strategies;
 use crate::engine::Unknown;
 use crate::manifest::{self, Known, Manifest, Open, Source};
@@ -38,7 +39,7 @@ pub(super) struct Unseen {
     /// What a person has no right to see: a line each.
     pub(super) notes: Vec<String>,
     /// Why there are claims that cannot be seen, if there are.
-    pub(super) refusal: Option<Unanswered>,
+    pub(super) refusal: Option<ApiError>,
     words: Vec<Word>,
 }
 
@@ -55,7 +56,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
     ///
     /// # Errors
     /// A cluster that does not answer.
-    pub(super) async fn complete(&self, known: &mut Known) -> Result<Unseen, SnapshotError> {
+    pub(super) async fn complete(&self, known: &mut Known) -> Result<Unseen, ApiError> {
         let mut unseen = Unseen::default();
         self.add_namespaces(known, &mut unseen).await?;
         if let Some(refused) = self.snapshot.claims((self.open)(known).claims, &mut known.inventory).await? {
@@ -71,7 +72,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
     }
 
     /// Which of the Namespaces that matter, and that the files do not describe, opt out.
-    async fn add_namespaces(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), SnapshotError> {
+    async fn add_namespaces(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), ApiError> {
         let names = (self.open)(known).namespaces.into_iter().filter(|name| !known.has_namespace(name)).collect();
         let mut hidden = BTreeSet::new();
         for (name, opts_out) in self.snapshot.opted_out(names, self.opt_out).await? {
@@ -84,7 +85,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
         Ok(())
     }
 
-    async fn add_classes(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), SnapshotError> {
+    async fn add_classes(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), ApiError> {
         let open = (self.open)(known);
         // A class counts more than a volume.
         let decisive = !open.classes.is_empty() || !open.volumes.is_empty() || open.parameters;
@@ -97,7 +98,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
         Ok(())
     }
 
-    async fn add_strategies(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), SnapshotError> {
+    async fn add_strategies(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), ApiError> {
         if !(self.open)(known).strategies {
             return Ok(());
         }
@@ -143,11 +144,11 @@ impl Unseen {
         }
     }
 
-    fn without_claims(&mut self, Refused { names, why }: Refused) {
+    fn without_claims(&mut self, Forbidden { names, error }: Forbidden) {
         for (namespace, name) in names {
             self.say_of_claim(namespace, &name, "cannot be seen");
         }
-        self.refusal = Some(why);
+        self.refusal = Some(error);
     }
 
     fn without_classes(&mut self, unknown: Vec<Unknown>) {

@@ -13,18 +13,16 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Usage;
-use crate::admin::Admin;
-use crate::claims::Claims;
-use crate::cluster::{Cluster, Managed, Mounted, TrustSource};
+use crate::api::ApiClient;
+use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, Secret};
-use crate::metrics::Metrics;
-use crate::presence::Presences;
-use crate::readiness::Readiness;
-use crate::server::{Admission, Routes, Rule, Rules, Server, Tls, Validator};
-use crate::shutdown::Shutdown;
-use crate::tasks::Tasks;
+use crate::manifest;
+use crate::process::shutdown::Shutdown;
+use crate::process::{Process, log};
+use crate::schedulers::{self, SchedulerRegistry};
+use crate::server::{Admin, Admission, Routes, Rule, Rules, Server, Tls, Validator};
 use crate::tls::{Callers, Files, Renewal, Resolver};
-use crate::{log, manifest};
+use crate::trust::{self, ManagedCa, MountedCa, TrustSource, WebhookNames};
 
 /// Answer admission reviews over TLS.
 ///
@@ -108,29 +106,24 @@ impl Serve {
         log::init(self.log_format, self.log_level);
         let callers = self.client_ca.as_deref().map(|path| Callers::load(path, &self.client_name)).transpose()?;
 
-        let shutdown = Shutdown::default();
-        let readiness = Readiness::new(shutdown.draining.clone());
-        let metrics = Arc::new(Metrics::default());
-        let mut tasks = Tasks::default();
-        let presences = Presences::new(config.schedulers());
-        let cluster = self.cluster(&config, &metrics, &readiness).await?;
+        let (process, mut failures) = Process::new();
+        let registry = SchedulerRegistry::new(config.schedulers());
+        let client = if self.manifests.is_empty() { Some(ApiClient::for_server().await?) } else { None };
         let resolver = Resolver::default();
-        self.certificates(&config, cluster.as_ref(), &resolver, &readiness, &metrics, &mut tasks)?;
+        self.keep_certificate(&config, client.as_ref(), &resolver, &process)?;
         let tls = Tls { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
-        let claims = self.claims(cluster, &config, &presences, &metrics, &readiness, &mut tasks)?;
+        let claims = Arc::new(self.claims(client, &config, &registry, &process)?);
 
         let rules = Rules::new(rule(&config));
         if let Some(file) = file {
-            let reload = reload::reload(file, config.clone(), rules.clone(), metrics.clone());
-            tasks.spawn("configuration file", reload);
+            let reload = reload::reload(file, config.clone(), rules.clone(), process.metrics.clone());
+            process.tasks.spawn("configuration file", reload);
         }
-        let claims = Arc::new(claims);
-        let validator = Validator::new(rules.clone(), claims.clone(), metrics.clone());
-        let admission = Admission::new(rules, claims, presences, metrics.clone());
-        let routes = Routes::new(admission, validator, readiness.clone(), shutdown.closing.clone(), metrics.clone());
-        let server = bind(self.listen, Some(tls), routes).await?;
-        let admin = bind(self.admin, None, Admin::new(readiness, metrics)).await?;
-        shutdown.on_signal(config.drain_grace()).context("cannot listen to signals")?;
+        let validator = Validator::new(rules.clone(), claims.clone(), process.metrics.clone());
+        let admission = Admission::new(rules, claims, registry, process.metrics.clone());
+        let server = bind(self.listen, Some(tls), Routes::new(admission, validator, &process)).await?;
+        let admin = bind(self.admin, None, Admin::new(&process)).await?;
+        process.shutdown.on_signal(config.drain_grace()).context("cannot listen to signals")?;
         tracing::info!(
             listen = %server.address()?,
             admin = %admin.address()?,
@@ -139,74 +132,59 @@ impl Serve {
         );
 
         // The probes are answered for as long as the process lives.
-        tasks.spawn("probes and metrics", admin.run(Shutdown::default()));
+        process.tasks.spawn("probes and metrics", admin.run(Shutdown::default()));
         tokio::select! {
-            () = server.run(shutdown.clone()) => {}
-            () = overdue(&shutdown, config.drain_timeout()) => tracing::warn!("ending with requests in flight"),
-            ended = tasks.ended() => return Err(ended.into()),
+            () = server.run(process.shutdown.clone()) => {}
+            () = overdue(&process.shutdown, config.drain_timeout()) => tracing::warn!("ending with requests in flight"),
+            failure = failures.next() => return Err(failure.into()),
         }
         tracing::info!("ended");
         Ok(())
     }
 
-    /// The cluster; none with --manifests.
-    async fn cluster(
+    /// Starts to keep a certificate in `resolver`, and trust in it.
+    fn keep_certificate(
         &self,
         config: &Config,
-        metrics: &Arc<Metrics>,
-        readiness: &Readiness,
-    ) -> anyhow::Result<Option<Cluster>> {
-        if !self.manifests.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Cluster::infer(config.claim_limits(), metrics.clone(), readiness.clone()).await?))
-    }
-
-    /// Starts what keeps a certificate in `resolver`, and trust in it.
-    fn certificates(
-        &self,
-        config: &Config,
-        cluster: Option<&Cluster>,
+        client: Option<&ApiClient>,
         resolver: &Resolver,
-        readiness: &Readiness,
-        metrics: &Arc<Metrics>,
-        tasks: &mut Tasks,
+        process: &Process,
     ) -> anyhow::Result<()> {
         let tls = config.tls();
-        let mut trusted = None;
+        let mut source = None;
         if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
-            let known = tls.service.namespace.as_deref().or(cluster.and_then(Cluster::pod_namespace));
+            let known = tls.service.namespace.as_deref().or(client.and_then(ApiClient::pod_namespace));
             let name = known.map(|namespace| tls.service_name(namespace));
             let files = Files { certificate: certificate.clone(), key: key.clone(), name };
-            let rotated = metrics.clone();
+            let metrics = process.metrics.clone();
             let renewal = Renewal::begin(files, resolver.clone(), move |expiry| {
-                rotated.rotated("leaf");
-                rotated.certificate_expires("leaf", expiry);
+                metrics.rotated("leaf");
+                metrics.certificate_expires("leaf", expiry);
             })?;
-            tasks.spawn("certificate files", renewal.run());
-            trusted = self.tls_ca.clone().map(|path| TrustSource::Mounted(Mounted::new(path)));
-        } else if let Some(cluster) = cluster {
+            process.tasks.spawn("certificate files", renewal.run());
+            source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));
+        } else if let Some(client) = client {
             let Secret { namespace, name, create } = &tls.secret;
-            let names = tls.names(cluster.namespace());
-            let managed = Managed::new(cluster, namespace.as_deref(), name, *create, names, tls.lifetimes());
-            trusted = Some(TrustSource::Managed(Box::new(managed)));
+            let names = tls.names(client.namespace());
+            let managed = ManagedCa::new(client, namespace.as_deref(), name, *create, names, tls.lifetimes());
+            source = Some(TrustSource::Managed(Box::new(managed)));
         }
-        if let (Some(source), Some(cluster)) = (trusted, cluster) {
-            cluster.keep_trust(source, tls.webhooks.clone(), resolver, readiness, metrics, tasks);
+        if let (Some(source), Some(client)) = (source, client) {
+            let webhooks = tls.webhooks.clone();
+            let webhooks = WebhookNames { mutating: webhooks.mutating, validating: webhooks.validating };
+            trust::keep(client, source, webhooks, resolver, process);
         }
         Ok(())
     }
 
     fn claims(
         &self,
-        cluster: Option<Cluster>,
+        client: Option<ApiClient>,
         config: &Config,
-        presences: &Presences,
-        metrics: &Arc<Metrics>,
-        readiness: &Readiness,
-        tasks: &mut Tasks,
-    ) -> anyhow::Result<Claims> {
-        let Some(cluster) = cluster else {
+        registry: &SchedulerRegistry,
+        process: &Process,
+    ) -> anyhow::Result<ClaimSource> {
+        let Some(client) = client else {
             let inventory = manifest::load(&self.manifests)?;
             let claims = inventory.claim_count();
             tracing::info!(claims, "claims are those of --manifests; no cluster is contacted");
@@ -215,24 +193,25 @@ impl Serve {
                     "--manifests holds no claim: directories are read for *.yaml, *.yml and *.json, without hidden ones and links"
                 );
             }
-            return Ok(Claims::Manifests(Box::new(inventory)));
+            return Ok(ClaimSource::Manifests(Box::new(inventory)));
         };
-        cluster.watch(config.namespaces(), tasks);
-        cluster.watch_schedulers(presences, readiness, metrics, tasks);
-        Ok(Claims::Cluster(cluster))
+        schedulers::monitor(&client, registry, process);
+        let cache = ClaimCache::new(client, config.claim_limits(), process);
+        cache.watch(config.namespaces(), process);
+        Ok(ClaimSource::Cluster(cache))
     }
 }
 
-/// What of the configuration decides each request.
+/// Returns the part of the configuration that every request depends on.
 fn rule(config: &Config) -> Rule {
-    Rule { policy: config.policy(), patience: config.claim_limits().wait, validation: config.validation() }
+    Rule { policy: config.policy(), wait: config.claim_limits().wait, validation: config.validation() }
 }
 
 async fn bind<S>(address: SocketAddr, tls: Option<Tls>, service: S) -> anyhow::Result<Server<S>> {
     Server::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Ends when draining has taken longer than it may.
+/// Waits until draining has taken longer than it may.
 async fn overdue(shutdown: &Shutdown, timeout: Duration) {
     shutdown.draining.cancelled().await;
     tokio::time::sleep(timeout).await;

@@ -16,7 +16,8 @@ use self::outcome::Outcome;
 use super::knowledge::{self, Questions, Unseen};
 use super::paint::Paint;
 use super::{Exit, Usage, input, reader_left};
-use crate::cluster::Snapshot;
+use crate::api::ApiClient;
+use crate::claims::Snapshot;
 use crate::companion::Severities;
 use crate::config::Config;
 use crate::manifest::{Known, Open, Validator, read};
@@ -99,7 +100,7 @@ impl Validate {
         let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
         let (manifests, described) = (input::parse(&sources)?, input::parse(&others)?);
         input::check_documents(&manifests, &self.filename)?;
-        let snapshot = if self.cluster { Some(Snapshot::infer().await?) } else { None };
+        let snapshot = if self.cluster { Some(Snapshot::new(ApiClient::for_command().await?)) } else { None };
         let of_context = snapshot.as_ref().map(Snapshot::namespace);
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
 use super::scheduler::{Scheduler, Written};
-use crate::{engine, presence};
+use crate::{engine, schedulers};
 
 /// The drivers by rank, with no name and no provisioner twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ impl Driver {
     }
 
     /// How to tell that its scheduler is there; `None` where nothing says how.
-    pub(super) fn to_presence(&self) -> Option<presence::Scheduler> {
+    pub(super) fn to_presence(&self) -> Option<schedulers::Scheduler> {
         let built_in = engine::Driver::portworx();
         let is_stork = self.name == *built_in.name && self.scheduler.name == *built_in.scheduler;
         let leases = match self.scheduler.lease() {
@@ -131,7 +131,7 @@ impl Driver {
             None if is_stork => stork_leases(),
             None => return None,
         };
-        Some(presence::Scheduler {
+        Some(schedulers::Scheduler {
             driver: self.name.as_str().into(),
             name: self.scheduler.name.as_str().into(),
             leases,
@@ -142,9 +142,9 @@ impl Driver {
 
 /// Where Stork's scheduler may have its Lease: Portworx is installed in a namespace of its own, in `kube-system`, or in one
 /// that its administrator chose, to which colocate is likely to go as well.
-fn stork_leases() -> Vec<presence::Lease> {
+fn stork_leases() -> Vec<schedulers::LeaseRef> {
     [Some("portworx"), Some("kube-system"), None]
-        .map(|namespace| presence::Lease {
+        .map(|namespace| schedulers::LeaseRef {
             namespace: namespace.map(str::to_owned),
             name: "stork-scheduler".to_owned(),
         })

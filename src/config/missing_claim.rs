@@ -5,20 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
+use crate::claims::ClaimLimits;
 use crate::duration::GoDuration;
-
-/// How long, how often and how much at once a claim that is not there is asked and waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimLimits {
-    /// How long a pod may be made to wait for a claim that does not exist yet.
-    pub wait: Duration,
-    /// How many pods may wait at once; 0 means that none ever waits.
-    pub max_waiters: usize,
-    /// How many pods of one namespace may wait at once; not more than `max_waiters`.
-    pub max_waiters_per_namespace: usize,
-    /// How many claims may be asked for at once; at least 1.
-    pub max_gets: usize,
-}
 
 /// Clients that make a claim and its pod together make them milliseconds apart; a webhook's timeout is 3 to 5 s.
 const WAIT: Duration = Duration::from_secs(2);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{ClaimLimits, Config};
+use super::Config;
+use crate::claims::ClaimLimits;
 
 impl Config {
     /// The parts that are not as in `started`, and of which a process only takes note when it starts.

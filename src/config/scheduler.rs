@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Invalid;
 use super::name;
 use crate::duration::GoDuration;
-use crate::{engine, presence};
+use crate::{engine, schedulers};
 
 /// A leader renews every 2 s (Kubernetes' default): one that has not for three minutes was not merely slow, and its node
 /// was not merely restarted.
@@ -74,9 +74,9 @@ impl Scheduler {
     }
 
     /// The Lease that is named.
-    pub(super) fn lease(&self) -> Option<presence::Lease> {
+    pub(super) fn lease(&self) -> Option<schedulers::LeaseRef> {
         let Lease { namespace, name } = self.watch.lease.clone()?;
-        Some(presence::Lease { namespace: Some(namespace), name })
+        Some(schedulers::LeaseRef { namespace: Some(namespace), name })
     }
 
     /// After how long without a renewal of its Lease it counts as gone.

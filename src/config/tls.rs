@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::error::Invalid;
 use super::{name, or_default};
 use crate::duration::GoDuration;
-use crate::tls::{Lifetimes, Name};
+use crate::tls::Name;
+use crate::trust::Lifetimes;
 
 /// A certificate counts in whole seconds; one that lives for two is renewed every second.
 const SHORTEST_LEAF: Duration = Duration::from_secs(2);

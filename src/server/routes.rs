@@ -17,8 +17,9 @@ use super::limits::Limits;
 use super::{Admission, Response, Service, Validator};
 use crate::duration::GoDuration;
 use crate::engine::one_line;
-use crate::metrics::Metrics;
-use crate::readiness::Readiness;
+use crate::process::Process;
+use crate::process::metrics::Metrics;
+use crate::process::readiness::Readiness;
 use crate::tls::NotAllowed;
 
 /// As much as the API server shows of an answer that is an error, more or less, in characters.
@@ -39,16 +40,16 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// `POST /mutate` goes to `admission` and `POST /validate` to `validator`, once `readiness` lets them answer and until
-    /// `closing` is cancelled.
-    pub fn new(
-        admission: Admission,
-        validator: Validator,
-        readiness: Readiness,
-        closing: CancellationToken,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { admission, validator, bodies: Bodies::new(Limits::default().body), readiness, closing, metrics }
+    /// `POST /mutate` goes to `admission` and `POST /validate` to `validator`, once `process` is ready and until it closes.
+    pub fn new(admission: Admission, validator: Validator, process: &Process) -> Self {
+        Self {
+            admission,
+            validator,
+            bodies: Bodies::new(Limits::default().body),
+            readiness: process.readiness.clone(),
+            closing: process.shutdown.closing.clone(),
+            metrics: process.metrics.clone(),
+        }
     }
 
     async fn route(&self, head: &Parts, body: &mut Incoming, deadline: Instant) -> Result<Response, Refusal> {

@@ -18,7 +18,7 @@ pub struct Rule {
     /// How pods and workloads are decided about.
     pub policy: Policy,
     /// How long a pod may be made to wait for a claim that does not exist yet.
-    pub patience: Duration,
+    pub wait: Duration,
     /// How annotations are validated.
     pub validation: Validation,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use colocate::engine::Reason;
-use colocate::metrics::Metrics;
+use colocate::process::metrics::Metrics;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use colocate::duration::GoDuration;
-use colocate::tls::{Authority, Leaf, Lifetimes, Name, Validity};
+use colocate::tls::{Authority, Leaf, Name, Validity};
+use colocate::trust::Lifetimes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::harness::{ControlPlane, Files, Mount, Namespace};

@@ -3,7 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use colocate::tls::Lifetimes;
+use colocate::trust::Lifetimes;
 use jiff::SignedDuration;
 
 /// What differs between the two.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::report::Report;
-use crate::cluster::{ApiServer, DryRun};
+use crate::api::{ApiClient, DryRun};
 use crate::config::Config;
 use crate::duration::GoDuration;
 use crate::engine::storage::is_object_name;
@@ -39,13 +39,13 @@ impl Asked {
 
     /// Asks the API server that kubectl would talk to, or that of the cluster that this pod runs in.
     pub(super) async fn show(self, out: &mut impl Write, report: Report, timeout: Duration) -> anyhow::Result<()> {
-        let api_server = ApiServer::infer().await?;
+        let api_server = ApiClient::for_command().await?;
         self.ask(&api_server, out, report, timeout).await
     }
 
     async fn ask(
         self,
-        api_server: &ApiServer,
+        api_server: &ApiClient,
         out: &mut impl Write,
         report: Report,
         timeout: Duration,
@@ -130,7 +130,7 @@ mod tests {
     /// What is shown, and the error, where the API server's Deployment has this scheduler.
     async fn shown(config: &str, scheduler: &str) -> (String, Option<String>) {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        let api_server = ApiServer::new(kube::Client::new(service, "default"));
+        let api_server = ApiClient::for_test(kube::Client::new(service, "default"));
         let created = json!({"spec": {"template": {"spec": {"schedulerName": scheduler}}}});
         let server = async {
             let Some((_, respond)) = handle.next_request().await else { return };

@@ -9,9 +9,9 @@ use serde_json::Value;
 use similar::ChangeTag;
 
 use super::question::Question;
+use crate::api::{DryRun, DryRunOutcome};
 use crate::cli::hunks;
 use crate::cli::paint::Paint;
-use crate::cluster::{DryRun, Outcome};
 use crate::engine::Reason;
 use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
 
@@ -130,7 +130,7 @@ impl Report {
     }
 
     /// What it would have created.
-    pub(super) fn outcome(self, dry_run: &DryRun, outcome: &Outcome) -> String {
+    pub(super) fn outcome(self, dry_run: &DryRun, outcome: &DryRunOutcome) -> String {
         let paint = if *outcome.scheduler == *dry_run.scheduler { Paint::green } else { Paint::red };
         let mut text = self.lines("answer", &[&format!("created after {}", time(outcome.took))], plain);
         text += &self.lines("scheduler", &[&outcome.scheduler], paint);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigFile};
-use crate::metrics::Metrics;
+use crate::process::metrics::Metrics;
 use crate::server::Rules;
 
 /// Gives each good configuration to `rules`, and leaves them as they are where it is none; for ever.

@@ -1,0 +1,13 @@
+//! The Kubernetes API: the only room that names `kube`. It has one way to make a client, one function that sends a request,
+//! and one watch loop.
+
+mod client;
+mod dry_run;
+mod request;
+mod watch;
+
+pub use client::{ApiClient, NotConfigured};
+pub use dry_run::{DryRun, DryRunError, DryRunOutcome};
+pub use request::ApiError;
+pub(crate) use request::{FIELD_MANAGER, Resource};
+pub(crate) use watch::{Watch, WatchEvent, follow};

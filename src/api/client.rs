@@ -1,0 +1,84 @@
+//! A client of one cluster's API server.
+
+use kube::Client;
+use kube::config::{InferConfigError, KubeConfigOptions, KubeconfigError};
+
+use crate::engine::one_line;
+
+/// As much of a configuration error as one line of a log has room for.
+const MAX_LINE: usize = 512;
+
+/// A client of one cluster's API server. Clones share its connections.
+#[derive(Clone)]
+pub struct ApiClient {
+    pub(super) kube: Client,
+    /// Whether it uses the service account of the pod that this process runs in.
+    in_pod: bool,
+}
+
+/// No usable configuration names a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum NotConfigured {
+    /// Nothing names a cluster.
+    #[error(
+        "no cluster is configured: set KUBECONFIG, run in a pod with a service account, or name files with --manifests"
+    )]
+    Nowhere,
+    /// The kubeconfig cannot be used.
+    #[error("the kubeconfig that KUBECONFIG names cannot be used: {}", one_line(&.0.to_string(), MAX_LINE))]
+    Kubeconfig(KubeconfigError),
+    /// Neither a kubeconfig nor a pod's service account can be used.
+    #[error("no cluster can be asked: {}", one_line(&.0.to_string(), MAX_LINE))]
+    Infer(InferConfigError),
+    /// The configuration that was found does not make a client.
+    #[error("cannot make a client for the cluster: {}", one_line(&.0.to_string(), MAX_LINE))]
+    Client(kube::Error),
+}
+
+impl ApiClient {
+    /// Finds the cluster for a server: the one that `KUBECONFIG` names, or else the one that this pod runs in.
+    /// `~/.kube/config` is not read, because a server must not serve from whatever cluster someone used last. The cluster
+    /// is not contacted.
+    ///
+    /// # Errors
+    /// If neither names a cluster, or the kubeconfig cannot be used.
+    pub async fn for_server() -> Result<Self, NotConfigured> {
+        let in_pod = std::env::var_os("KUBECONFIG").is_none_or(|path| path.is_empty());
+        let config = if in_pod {
+            kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
+        } else {
+            let options = KubeConfigOptions::default();
+            kube::Config::from_kubeconfig(&options).await.map_err(NotConfigured::Kubeconfig)?
+        };
+        Self::new(config, in_pod)
+    }
+
+    /// Finds the cluster for a command: the one that kubectl would use, or else the one that this pod runs in.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn for_command() -> Result<Self, NotConfigured> {
+        Self::new(kube::Config::infer().await.map_err(NotConfigured::Infer)?, false)
+    }
+
+    fn new(mut config: kube::Config, in_pod: bool) -> Result<Self, NotConfigured> {
+        // Each caller retries by its own rules and logs it: kube would retry for a minute without a word.
+        config.default_retry = false;
+        Ok(Self { kube: Client::try_from(config).map_err(NotConfigured::Client)?, in_pod })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(kube: Client) -> Self {
+        Self { kube, in_pod: false }
+    }
+
+    /// The namespace that this process runs in, or that the kubeconfig's context names.
+    pub fn namespace(&self) -> &str {
+        self.kube.default_namespace()
+    }
+
+    /// The namespace of the pod that this process runs in; `None` elsewhere.
+    pub fn pod_namespace(&self) -> Option<&str> {
+        self.in_pod.then(|| self.namespace())
+    }
+}

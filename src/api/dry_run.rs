@@ -1,0 +1,251 @@
+//! A Deployment that an API server is asked to create, as a dry run: what comes back tells whether it asks colocate.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt as _;
+use hyper::Request;
+use hyper::header::{CONTENT_TYPE, HeaderMap, WARNING};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::ApiClient;
+use super::request::{ApiError, Resource};
+use crate::engine::Driver;
+
+const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
+
+/// The longest name of a CSI driver that an API server takes.
+const LONGEST_CSI_NAME: usize = 63;
+
+/// A Deployment whose pods mount a volume of one driver, so that they are given its scheduler. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DryRun {
+    /// The driver.
+    pub driver: Arc<str>,
+    /// The CSI driver of the volume: one of the driver's provisioners.
+    pub csi_driver: Arc<str>,
+    /// The driver's scheduler.
+    pub scheduler: Arc<str>,
+}
+
+/// A Deployment as it would have been created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DryRunOutcome {
+    /// The scheduler of its pods.
+    pub scheduler: String,
+    /// What the API server, and those that it asked, had to say.
+    pub warnings: Vec<String>,
+    /// From the request to the whole answer.
+    pub took: Duration,
+}
+
+/// The dry run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DryRunError {
+    /// The API server refused the Deployment.
+    #[error("the API server refused the Deployment with HTTP {code}: {message}{}", advice(*.code, .message))]
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// The API server's message.
+        message: String,
+    },
+    /// There was no usable answer.
+    #[error("the API server does not answer: {}", .0.message())]
+    NoAnswer(ApiError),
+    /// The response broke off.
+    #[error("the API server's response broke off")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The response is not a Deployment.
+    #[error("the API server's response is not a Deployment")]
+    NotADeployment(#[source] serde_json::Error),
+}
+
+impl DryRun {
+    /// One for this driver; `None` where none of its provisioners can be a CSI driver, and its volumes need claims.
+    pub fn of(driver: &Driver) -> Option<Self> {
+        let csi_driver = driver.provisioners.iter().find(|provisioner| is_csi_name(provisioner))?;
+        let Driver { name, scheduler, .. } = driver;
+        Some(Self { driver: name.clone(), csi_driver: csi_driver.clone(), scheduler: scheduler.clone() })
+    }
+
+    /// Asks for it in a namespace that exists.
+    ///
+    /// # Errors
+    /// No answer, or none with a Deployment.
+    pub async fn ask(&self, client: &ApiClient, namespace: &str) -> Result<DryRunOutcome, DryRunError> {
+        let begun = Instant::now();
+        let request = Request::post(format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All"))
+            .header(CONTENT_TYPE, "application/json");
+        let body = self.deployment().to_string().into_bytes();
+        let response =
+            client.send(("create", DEPLOYMENTS), request, body).await.map_err(|error| match error.code() {
+                Some(code) => DryRunError::Refused { code, message: error.message() },
+                None => DryRunError::NoAnswer(error),
+            })?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| DryRunError::Broken(error.into()))?.to_bytes();
+        let created: Created = serde_json::from_slice(&body).map_err(DryRunError::NotADeployment)?;
+        let scheduler = created.spec.template.spec.scheduler_name;
+        Ok(DryRunOutcome { scheduler, warnings: warnings(&head.headers), took: begun.elapsed() })
+    }
+
+    /// It has what policies of a cluster may ask of any pod.
+    fn deployment(&self) -> Value {
+        let labels = json!({"app.kubernetes.io/name": "colocate-probe"});
+        let amounts = json!({"cpu": "1m", "memory": "1Mi"});
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"generateName": "colocate-probe-", "labels": labels},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "automountServiceAccountToken": false,
+                        "containers": [{
+                            "name": "none",
+                            "image": "colocate-probe",
+                            "resources": {"requests": amounts, "limits": amounts},
+                            "securityContext": {
+                                "allowPrivilegeEscalation": false,
+                                "capabilities": {"drop": ["ALL"]},
+                                "readOnlyRootFilesystem": true,
+                            },
+                        }],
+                        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                        "volumes": [{"name": "data", "csi": {"driver": &*self.csi_driver}}],
+                    },
+                },
+            },
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Created {
+    spec: CreatedSpec,
+}
+
+#[derive(Deserialize)]
+struct CreatedSpec {
+    template: CreatedTemplate,
+}
+
+#[derive(Deserialize)]
+struct CreatedTemplate {
+    spec: CreatedPodSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CreatedPodSpec {
+    scheduler_name: String,
+}
+
+/// What the API server takes for the name of a CSI driver: a DNS subdomain, and no path as provisioners can be.
+fn is_csi_name(name: &str) -> bool {
+    name.len() <= LONGEST_CSI_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+}
+
+/// Returns what to do about a refusal.
+fn advice(code: u16, message: &str) -> &'static str {
+    match code {
+        401 => " (it does not know who asks)",
+        403 if message.contains("cannot create resource") => " (grant the verb `create` on `deployments.apps` there)",
+        _ if message.contains("failed calling webhook") => " (it got no answer, and failurePolicy is Fail)",
+        _ => "",
+    }
+}
+
+/// The texts of the headers `Warning`, which are written `299 - "text"`.
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(WARNING).into_iter().filter_map(|value| str::from_utf8(value.as_bytes()).ok());
+    let texts = values.filter_map(|value| {
+        let (_, text) = value.split_once('"')?;
+        Some(text.strip_suffix('"')?.replace("\\\"", "\"").replace("\\\\", "\\"))
+    });
+    texts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Response;
+    use hyper::header::HeaderValue;
+    use kube::Client;
+    use kube::client::Body;
+
+    use super::*;
+
+    /// What comes of an API server's answer; what it was asked goes to `asked`.
+    async fn outcome(answer: Response<Vec<u8>>, asked: impl FnOnce(&str, Value)) -> Result<DryRunOutcome, DryRunError> {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let client = ApiClient::for_test(Client::new(service, "default"));
+        let dry_run = DryRun::of(&Driver::portworx()).unwrap();
+        let server = async {
+            let (request, respond) = handle.next_request().await.unwrap();
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            asked(&format!("{} {}", head.method, head.uri), serde_json::from_slice(&body).unwrap());
+            respond.send_response(answer.map(Body::from));
+        };
+        tokio::join!(server, dry_run.ask(&client, "team-a")).1
+    }
+
+    fn answer(code: u16, body: &Value) -> Response<Vec<u8>> {
+        Response::builder().status(code).body(body.to_string().into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_volume_is_of_the_first_provisioner_that_can_be_a_csi_driver() {
+        let driver = |provisioners: &[&str]| {
+            let provisioners = provisioners.iter().map(|name| Arc::from(*name)).collect();
+            DryRun::of(&Driver { provisioners, ..Driver::portworx() }).map(|dry_run| dry_run.csi_driver)
+        };
+        assert_eq!(DryRun::of(&Driver::portworx()).unwrap().csi_driver, "pxd.portworx.com".into());
+        assert_eq!(driver(&["example.com/a", "linstor.csi.linbit.com"]), Some("linstor.csi.linbit.com".into()));
+        assert_eq!(driver(&["example.com/a", &"a".repeat(64), "a b"]), None);
+    }
+
+    #[tokio::test]
+    async fn a_deployment_is_asked_for_and_its_scheduler_and_warnings_come_back() {
+        let created = json!({"spec": {"template": {"spec": {"schedulerName": "stork"}}}});
+        let mut response = answer(201, &created);
+        for warning in [r#"299 - "say \"stork\"""#, "299 - \"two\"", "no warning"] {
+            response.headers_mut().append(WARNING, HeaderValue::from_static(warning));
+        }
+        let outcome = outcome(response, |line, deployment| {
+            assert_eq!(line, "POST /apis/apps/v1/namespaces/team-a/deployments?dryRun=All");
+            let volume = deployment.pointer("/spec/template/spec/volumes/0/csi/driver");
+            assert_eq!(volume, Some(&json!("pxd.portworx.com")));
+            assert_eq!(deployment.pointer("/spec/template/spec/schedulerName"), None);
+        });
+        let DryRunOutcome { scheduler, warnings, .. } = outcome.await.unwrap();
+        assert_eq!((scheduler.as_str(), warnings), ("stork", vec![r#"say "stork""#.to_owned(), "two".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_with_what_to_do() {
+        for (code, said, told) in [
+            (403, "deployments.apps is forbidden: User \"x\" cannot create resource", "(grant the verb `create`"),
+            (404, "namespaces \"team-a\" not found", "HTTP 404: namespaces \"team-a\" not found"),
+            (500, "failed calling webhook \"a\": timeout", "(it got no answer, and failurePolicy is Fail)"),
+        ] {
+            let error =
+                outcome(answer(code, &json!({"kind": "Status", "message": said})), |_, _| ()).await.unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(said) && error.contains(told), "{error}");
+        }
+        let proxy = Response::builder().status(502).body(b"Bad Gateway".to_vec()).unwrap();
+        let error = outcome(proxy, |_, _| ()).await.unwrap_err().to_string();
+        assert_eq!(error, "the API server refused the Deployment with HTTP 502: Bad Gateway");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_deployment_is_told() {
+        let error = outcome(answer(200, &json!({"kind": "Pod"})), |_, _| ()).await.unwrap_err();
+        assert!(matches!(error, DryRunError::NotADeployment(_)), "{error:?}");
+    }
+}

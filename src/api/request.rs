@@ -1,0 +1,226 @@
+//! Requests to the API server: the response's own bytes, and errors that tell an operator which right is missing.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use futures_util::{AsyncBufRead, AsyncReadExt, TryStreamExt};
+use http_body_util::BodyExt;
+use hyper::http::request::Builder;
+use hyper::{Request, Response};
+use kube::client::Body;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::client::ApiClient;
+use crate::engine::one_line;
+
+/// The longest error message that is kept, in bytes: one line of a log or of `colocate probe`'s output.
+const MAX_MESSAGE: usize = 512;
+
+/// How long a small request may take. An API server that needs longer counts as unavailable.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The query by which `managedFields` names colocate as the writer.
+pub(crate) const FIELD_MANAGER: &str = "fieldManager=colocate";
+
+/// A resource of the Kubernetes API, as Roles name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Resource {
+    /// The API group; empty for the core group.
+    pub(crate) group: &'static str,
+    /// The plural name: `storageclasses`.
+    pub(crate) name: &'static str,
+}
+
+/// A request that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {resource}: {}", self.reason())]
+pub struct ApiError {
+    /// The verb, as in a Role.
+    verb: &'static str,
+    /// The resource, as kubectl's messages name it: `storageclasses.storage.k8s.io`.
+    resource: String,
+    cause: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Cause {
+    #[error(transparent)]
+    Client(#[from] kube::Error),
+    #[error(transparent)]
+    Broken(#[from] io::Error),
+    #[error("the response is not what Kubernetes sends: {0}")]
+    Undecodable(#[source] serde_json::Error),
+    /// A `Status` other than success, in a response or in an ERROR event of a watch.
+    #[error("{message}")]
+    Status { code: u16, message: String },
+    #[error("it was ended at once")]
+    EndedAtOnce,
+    #[error("no answer within {0} s")]
+    Timeout(u64),
+    #[error("nothing came for {0} s, not even a bookmark, which comes every minute")]
+    Silent(u64),
+}
+
+impl Resource {
+    /// A resource of this group, which is empty for the core group.
+    pub(crate) const fn new(group: &'static str, name: &'static str) -> Self {
+        Self { group, name }
+    }
+
+    /// A failure of a request with this verb.
+    pub(crate) fn failed(self, verb: &'static str, cause: impl Into<Cause>) -> ApiError {
+        let Self { group, name } = self;
+        let resource = if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") };
+        ApiError { verb, resource, cause: cause.into() }
+    }
+}
+
+impl From<serde_json::Error> for Cause {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Undecodable(error)
+    }
+}
+
+impl ApiError {
+    /// The HTTP status of the response, if there was one.
+    pub(crate) fn code(&self) -> Option<u16> {
+        match &self.cause {
+            Cause::Status { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The API server's own message, or the chain of causes.
+    pub(crate) fn message(&self) -> String {
+        let mut text = self.cause.to_string();
+        let mut source = self.cause.source();
+        while let Some(error) = source {
+            let cause = error.to_string();
+            // Some errors repeat their cause in their own text.
+            if !text.ends_with(&cause) {
+                // Writing to a String cannot fail.
+                let _ = write!(text, ": {cause}");
+            }
+            source = error.source();
+        }
+        one_line(&text, MAX_MESSAGE)
+    }
+
+    fn reason(&self) -> String {
+        let mut reason = self.message();
+        if self.code() == Some(403) {
+            let _ = write!(reason, " (grant the verb `{}` on `{}`)", self.verb, self.resource);
+        }
+        one_line(&reason, MAX_MESSAGE)
+    }
+}
+
+impl ApiClient {
+    /// Sends a request, and returns its response as soon as the head has come and says that it succeeded. Every request
+    /// to the API server goes through here. Its caller limits the time.
+    pub(crate) async fn send(
+        &self,
+        (verb, resource): (&'static str, Resource),
+        request: Builder,
+        body: Vec<u8>,
+    ) -> Result<Response<Body>, ApiError> {
+        let send = async {
+            let request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
+            let response = self.kube.send(request).await?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let code = response.status().as_u16();
+            let body = response.into_body().collect().await?.to_bytes();
+            Err(Cause::Status { code, message: status_message(&body) })
+        };
+        send.await.map_err(|cause: Cause| resource.failed(verb, cause))
+    }
+
+    /// Sends a small request, and returns the whole body of the response.
+    pub(crate) async fn call(
+        &self,
+        access: (&'static str, Resource),
+        request: Builder,
+        body: Vec<u8>,
+    ) -> Result<Vec<u8>, ApiError> {
+        let mut answer = Vec::new();
+        let call = async { read_body(access, self.send(access, request, body).await?, &mut answer).await };
+        limited(access, TIMEOUT, call).await?;
+        Ok(answer)
+    }
+
+    /// Gets one object.
+    pub(crate) async fn get(&self, resource: Resource, path: &str) -> Result<Vec<u8>, ApiError> {
+        self.call(("get", resource), Request::get(path), Vec::new()).await
+    }
+
+    /// Gets one object; `None` if it does not exist.
+    pub(crate) async fn get_opt(&self, resource: Resource, path: &str) -> Result<Option<Vec<u8>>, ApiError> {
+        match self.get(resource, path).await {
+            Ok(body) => Ok(Some(body)),
+            Err(error) if error.code() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads one page of a list into `body`, in place of its contents. `within` limits the time.
+    pub(crate) async fn list(
+        &self,
+        resource: Resource,
+        path: &str,
+        within: Duration,
+        body: &mut Vec<u8>,
+    ) -> Result<(), ApiError> {
+        let access = ("list", resource);
+        let read = async { read_body(access, self.send(access, Request::get(path), Vec::new()).await?, body).await };
+        limited(access, within, read).await
+    }
+
+    /// Opens a watch, and returns where its lines are read from. `within` limits the time until the head has come.
+    pub(super) async fn watch(
+        &self,
+        resource: Resource,
+        path: &str,
+        within: Duration,
+    ) -> Result<impl AsyncBufRead + Unpin + use<>, ApiError> {
+        let access = ("watch", resource);
+        let response = limited(access, within, self.send(access, Request::get(path), Vec::new())).await?;
+        Ok(reader(response))
+    }
+}
+
+async fn limited<T>(
+    (verb, resource): (&'static str, Resource),
+    within: Duration,
+    request: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    timeout(within, request).await.unwrap_or_else(|_| Err(resource.failed(verb, Cause::Timeout(within.as_secs()))))
+}
+
+async fn read_body(
+    (verb, resource): (&'static str, Resource),
+    response: Response<Body>,
+    body: &mut Vec<u8>,
+) -> Result<(), ApiError> {
+    body.clear();
+    reader(response).read_to_end(body).await.map_err(|error| resource.failed(verb, error))?;
+    Ok(())
+}
+
+fn reader(response: Response<Body>) -> impl AsyncBufRead + Unpin {
+    response.into_body().into_data_stream().map_err(io::Error::other).into_async_read()
+}
+
+/// Returns the message of a `Status`, or else the beginning of the body.
+fn status_message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Status {
+        message: String,
+    }
+    let text = || String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned();
+    serde_json::from_slice(body).map_or_else(|_| text(), |Status { message }| message)
+}

@@ -1,0 +1,262 @@
+//! The watch loop: the present state, then its changes, for as long as the process lives.
+//!
+//! kube's own watcher would do, except for three requirements: bookmarks count as signs of life, an object that cannot be
+//! decoded does not end the watch, and each object is reduced before the next one is decoded.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use futures_util::{AsyncBufRead, AsyncBufReadExt as _};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::ApiClient;
+use super::request::{ApiError, Cause, Resource};
+use crate::engine::{Text, object};
+
+/// An API server sends a bookmark every minute. A connection that misses two of them is dead.
+const SILENCE: Duration = Duration::from_secs(150);
+
+/// How long a watch may take to open.
+const OPEN_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// After how many seconds the API server ends a watch, so that watches spread over its replicas again.
+const WATCH_SECONDS: u64 = 290;
+
+/// A watch that ends sooner counts as a failure and is retried with back-off, not in a tight loop.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// After this many failures in a row, the present state is read again: the version may belong to another API server.
+const MAX_FAILURES: u32 = 3;
+
+/// How often a failure that goes on is logged.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The first pause after a failure, and the longest; each is twice as long as the one before, plus a random part of the
+/// same length.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
+
+/// A line buffer that grew beyond this size for one object is shrunk again. Nearly all objects are smaller.
+const LINE_CAPACITY: usize = 64 * 1024;
+
+/// Objects that are followed by [`follow`].
+pub(crate) trait Watch: Send {
+    /// What is watched.
+    fn resource(&self) -> Resource;
+
+    /// The path of the collection, and its selectors as a query that ends with `&`: `/api/v1/pods?labelSelector=x&`.
+    fn query(&self) -> String;
+
+    /// The name of this watch in log lines.
+    fn name(&self) -> String;
+
+    /// Reads the present state, and returns the version from which its changes follow; empty if there is none.
+    fn read(&mut self, client: &ApiClient) -> impl Future<Output = Result<String, ApiError>> + Send;
+
+    /// Applies a change. `Err` ends the watch as failed.
+    fn apply(&mut self, event: &WatchEvent<'_>) -> impl Future<Output = Result<(), ApiError>> + Send;
+
+    /// The API server gave a sign of life.
+    fn heard(&mut self) {}
+
+    /// The connection is lost, for this reason.
+    fn lost(&mut self, _reason: &ApiError) {}
+}
+
+/// A line of a watch.
+#[derive(Deserialize)]
+pub(crate) struct WatchEvent<'a> {
+    /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    #[serde(borrow, rename = "type")]
+    pub(crate) kind: Text<'a>,
+    /// The object.
+    #[serde(borrow)]
+    pub(crate) object: &'a RawValue,
+}
+
+/// An object of which only the version is read.
+#[derive(Deserialize)]
+struct Versioned<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    metadata: Option<VersionedMetadata<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionedMetadata<'a> {
+    #[serde(borrow)]
+    resource_version: Option<Text<'a>>,
+}
+
+/// The object of an ERROR event.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Status {
+    code: u16,
+    message: String,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { code: 500, message: "an error without a message".to_owned() }
+    }
+}
+
+/// How a watch ended.
+enum End {
+    /// The API server ended it in order, as it does with each some time.
+    Ordered,
+    /// The changes since the version are no longer known.
+    Expired(ApiError),
+    /// It broke.
+    Broken(ApiError),
+}
+
+/// Failures in a row.
+struct Failures {
+    count: u32,
+    expired: bool,
+    backoff: ExponentialBackoff,
+    logged: Option<Instant>,
+}
+
+impl Failures {
+    fn none() -> Self {
+        let (first, longest) = BACKOFF;
+        let backoff = ExponentialBuilder::new().with_min_delay(first).with_max_delay(longest);
+        let backoff = backoff.with_factor(2.0).with_jitter().without_max_times().build();
+        Self { count: 0, expired: false, backoff, logged: None }
+    }
+
+    /// Counts one more, and returns the pause that follows it.
+    fn add(&mut self) -> Duration {
+        self.count += 1;
+        self.backoff.next().unwrap_or(BACKOFF.1)
+    }
+
+    /// Whether the log should have a line about the failure: about the first, and then once per [`LOG_INTERVAL`].
+    fn should_log(&mut self) -> bool {
+        let due = self.logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL);
+        if due {
+            self.logged = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// Reads the present state of `watch` and follows its changes. Never returns.
+pub(crate) async fn follow(client: ApiClient, mut watch: impl Watch) {
+    let mut failures = Failures::none();
+    let mut session = Session { last_heard: Instant::now(), silent: false };
+    let mut version = None;
+    loop {
+        let error = match version.take() {
+            None => match watch.read(&client).await {
+                Ok(at) => {
+                    version = Some(at);
+                    continue;
+                }
+                Err(error) => error,
+            },
+            Some(mut at) => {
+                let begun = Instant::now();
+                let end = session.follow_changes(&client, &mut watch, &mut at).await;
+                let good = begun.elapsed() >= LASTING && session.last_heard >= begun;
+                if good {
+                    failures = Failures::none();
+                }
+                let expired = matches!(end, End::Expired(_)) || failures.count >= MAX_FAILURES;
+                version = Some(at).filter(|_| !expired);
+                match end {
+                    End::Ordered if good => continue,
+                    // Happens after each restart of an API server. A second one in a row is a failure.
+                    End::Expired(_) if !std::mem::replace(&mut failures.expired, true) => continue,
+                    End::Ordered => watch.resource().failed("watch", Cause::EndedAtOnce),
+                    End::Expired(error) | End::Broken(error) => error,
+                }
+            }
+        };
+        watch.lost(&error);
+        let pause = failures.add();
+        if failures.should_log() {
+            tracing::warn!(watch = watch.name(), "{error}; retrying in {pause:.1?}");
+        }
+        sleep(pause).await;
+    }
+}
+
+struct Session {
+    last_heard: Instant,
+    /// Whether the last watch fell silent. Then opening the next one is not a sign of life.
+    silent: bool,
+}
+
+impl Session {
+    /// Applies the changes after version `at`, which moves along.
+    async fn follow_changes(&mut self, client: &ApiClient, watch: &mut impl Watch, at: &mut String) -> End {
+        match self.read_events(client, watch, at).await {
+            Ok(()) => End::Ordered,
+            Err(error) if error.code() == Some(410) => End::Expired(error),
+            Err(error) => End::Broken(error),
+        }
+    }
+
+    async fn read_events(
+        &mut self,
+        client: &ApiClient,
+        watch: &mut impl Watch,
+        at: &mut String,
+    ) -> Result<(), ApiError> {
+        let resource = watch.resource();
+        let path = format!(
+            "{}watch=true&allowWatchBookmarks=true&resourceVersion={at}&timeoutSeconds={WATCH_SECONDS}",
+            watch.query()
+        );
+        let mut stream = client.watch(resource, &path, OPEN_TIMEOUT).await?;
+        if !self.silent {
+            self.heard(watch);
+        }
+        let mut line = Vec::new();
+        loop {
+            let read = timeout(SILENCE, read_line(&mut stream, &mut line)).await;
+            self.silent = read.is_err();
+            let read = read.map_err(|_| resource.failed("watch", Cause::Silent(SILENCE.as_secs())))?;
+            if !read.map_err(|error| resource.failed("watch", error))? {
+                return Ok(());
+            }
+            let event: WatchEvent<'_> =
+                serde_json::from_slice(&line).map_err(|error| resource.failed("watch", error))?;
+            if &*event.kind == "ERROR" {
+                let Status { code, message } = serde_json::from_str(event.object.get()).unwrap_or_default();
+                return Err(resource.failed("watch", Cause::Status { code, message }));
+            }
+            self.heard(watch);
+            watch.apply(&event).await?;
+            // Also after an object that cannot be decoded, or it would come again and again.
+            if let Some(version) = version_of(&event) {
+                (*version).clone_into(at);
+            }
+            line.shrink_to(LINE_CAPACITY);
+        }
+    }
+
+    fn heard(&mut self, watch: &mut impl Watch) {
+        self.last_heard = Instant::now();
+        watch.heard();
+    }
+}
+
+fn version_of<'a>(event: &WatchEvent<'a>) -> Option<Text<'a>> {
+    let read: Versioned<'_> = serde_json::from_str(event.object.get()).ok()?;
+    read.metadata?.resource_version.filter(|version| !version.is_empty())
+}
+
+/// Reads the next line into `line`, in place of its contents; `false` at the end.
+async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> std::io::Result<bool> {
+    line.clear();
+    Ok(stream.read_until(b'\n', line).await? > 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! The time budget of one review.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The API server rounds `timeoutSeconds` up before it sends it, and the answer has to travel: 1 s less, and of the rest
+/// 80 %.
+const ROUNDING: Duration = Duration::from_secs(1);
+const SHARE: f64 = 0.8;
+
+/// How long a GET may delay a review that must not wait: of a template, a dry run, or in audit mode. What it gets exists,
+/// so that the answer only has to travel.
+const LOOKUP: Duration = Duration::from_millis(500);
+
+/// How long a pod without a wait slot waits for a GET that others may have begun.
+const WITHOUT_SLOT: Duration = Duration::from_millis(500);
+
+/// How long the last GET may take, after a claim was waited for in vain. On a busy machine, the watch was seen 1.1 s behind.
+const LAST_GET: Duration = Duration::from_millis(500);
+
+/// How long the parts of one review may take.
+///
+/// ```text
+/// 0                                              answer                       timeout
+/// |------------- 0.8 x (timeout - 1 s) -------------|---- the way back, rounding ----|
+/// |- volumes -|--- wait: missingClaim.wait ---|- last GET -|                   a pod with a wait slot
+/// |- volumes -|- GET: 0.5 s -|                                                 a pod without one
+/// |- GET: 0.5 s -|                                                             a template, a dry run, an audit
+/// ```
+///
+/// Each part also ends at `answer`. With the defaults (`timeoutSeconds: 5`, `missingClaim.wait: 2s`), `answer` is at 3.2 s,
+/// and a claim is waited for until 2 s.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    answer: Instant,
+    wait: Duration,
+}
+
+impl Deadlines {
+    /// The deadlines of a review that begins now. Its sender gives up after `timeout`; a claim that does not exist may be
+    /// waited for as long as `wait`.
+    pub fn new(timeout: Duration, wait: Duration) -> Self {
+        Self { answer: Instant::now() + answer_within(timeout), wait }
+    }
+
+    /// The deadlines of a review that only reads what exists, and waits for nothing.
+    #[must_use]
+    pub fn without_wait(self) -> Self {
+        Self { answer: self.answer.min(Instant::now() + LOOKUP), wait: Duration::ZERO }
+    }
+
+    /// When the answer must be ready.
+    pub(super) fn answer(self) -> Instant {
+        self.answer
+    }
+
+    /// Whether claims that do not exist are waited for at all.
+    pub(super) fn allow_wait(self) -> bool {
+        !self.wait.is_zero()
+    }
+
+    /// Until when a wait that begins now may last.
+    pub(super) fn wait_end(self, has_slot: bool) -> Instant {
+        let wait = if has_slot { self.wait } else { self.wait.min(WITHOUT_SLOT) };
+        self.answer.min(Instant::now() + wait)
+    }
+
+    /// Until when the last GET may take, after a wait in vain that has just ended.
+    pub(super) fn last_get_end(self) -> Instant {
+        self.answer.min(Instant::now() + LAST_GET)
+    }
+}
+
+/// How much of the sender's timeout may be spent before the answer is ready.
+fn answer_within(timeout: Duration) -> Duration {
+    timeout.saturating_sub(ROUNDING).mul_f64(SHARE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_part_ends_when_the_answer_must_be_ready() {
+        let now = Instant::now();
+        let after = |millis| now + Duration::from_millis(millis);
+        let deadlines = Deadlines::new(Duration::from_secs(5), Duration::from_secs(2));
+        assert_eq!(deadlines.answer(), after(3200));
+        assert_eq!((deadlines.wait_end(true), deadlines.wait_end(false)), (after(2000), after(500)));
+        assert_eq!(deadlines.last_get_end(), after(500));
+        let lookup = deadlines.without_wait();
+        assert_eq!((lookup.answer(), lookup.allow_wait()), (after(500), false));
+        let short = Deadlines::new(Duration::from_secs(1), Duration::from_secs(2));
+        assert_eq!(
+            [short.answer(), short.wait_end(true), short.last_get_end(), short.without_wait().answer()],
+            [now; 4]
+        );
+    }
+}

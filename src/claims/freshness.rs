@@ -1,0 +1,87 @@
+//! When each watch last heard from the API server: the cache is as fresh as that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::process::readiness::Detail;
+
+/// A watch's last sign of life.
+#[derive(Debug)]
+pub(super) struct LastHeard {
+    pub(super) resource: &'static str,
+    begun: Instant,
+    /// Milliseconds since `begun`.
+    last: AtomicU64,
+}
+
+/// Records a watch's signs of life, and reports a loss below the answer of `/readyz`.
+#[derive(Debug)]
+pub(super) struct Freshness {
+    heard: Arc<LastHeard>,
+    namespace: Option<String>,
+    detail: Detail,
+    lost: bool,
+}
+
+impl LastHeard {
+    pub(super) fn new(resource: &'static str) -> Self {
+        Self { resource, begun: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    /// How long ago the last sign of life was. Without one, the time since the start.
+    pub(super) fn ago(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+}
+
+impl Freshness {
+    /// For a watch of one namespace, or of all.
+    pub(super) fn new(heard: Arc<LastHeard>, namespace: Option<String>, detail: Detail) -> Self {
+        Self { heard, namespace, detail, lost: false }
+    }
+
+    /// The API server gave a sign of life.
+    pub(super) fn heard(&mut self) {
+        let last = u64::try_from(self.heard.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard.last.store(last, Ordering::Relaxed);
+        if std::mem::take(&mut self.lost) {
+            self.detail.set(None);
+            let (resource, namespace) = (self.heard.resource, self.namespace.as_deref());
+            tracing::info!(resource, namespace, "heard from the API server again");
+        }
+    }
+
+    /// The connection is lost, for this reason.
+    pub(super) fn lost(&mut self, why: &str) {
+        self.lost = true;
+        // Whole seconds ago, so that there is always a time.
+        let ago = i64::try_from(self.heard.ago().as_secs()).unwrap_or_default();
+        let since = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_secs(ago)).unwrap_or_default();
+        self.detail.set(Some(format!("lost; nothing heard since {}; {why}", since.strftime("%FT%TZ"))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::process::readiness::Readiness;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loss_is_reported_until_a_sign_of_life() {
+        let (readiness, heard) = (Readiness::default(), Arc::new(LastHeard::new("persistentvolumeclaims")));
+        let mut freshness = Freshness::new(heard.clone(), None, readiness.detail("watch of persistentvolumeclaims"));
+        advance(Duration::from_secs(7)).await;
+        freshness.lost("the API server is away");
+        let [line] = &readiness.details()[..] else { panic!("{readiness:?}") };
+        assert!(line.starts_with("watch of persistentvolumeclaims: lost; nothing heard since 2"), "{line}");
+        assert!(line.ends_with("; the API server is away") && readiness.can_answer(), "{line}");
+        assert_eq!(heard.ago(), Duration::from_secs(7));
+        freshness.heard();
+        assert_eq!((readiness.details().len(), heard.ago()), (0, Duration::ZERO));
+    }
+}

@@ -1,0 +1,179 @@
+//! A cluster that is asked once, for a person who may have no more rights than to get a few objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+
+use super::strategies;
+use super::watched::{Claims, Classes, VOLUMES, WatchedKind as _, volume_path};
+use crate::api::{ApiClient, ApiError, Resource};
+use crate::companion::Strategies;
+use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass, is_object_name};
+use crate::engine::{Inventory, parse_bool};
+
+/// How many objects are asked for at once.
+const CONCURRENCY: usize = 8;
+
+/// How long the list of classes may take.
+const LIST_TIMEOUT: Duration = Duration::from_mins(1);
+
+const NAMESPACES: Resource = Resource::new("", "namespaces");
+
+/// A cluster, to be asked once.
+pub struct Snapshot {
+    client: ApiClient,
+}
+
+/// Claims that there is no right to get.
+#[derive(Debug)]
+pub struct Forbidden {
+    /// The namespace and name of each.
+    pub names: BTreeSet<(String, String)>,
+    /// The answer to the first of them.
+    pub error: ApiError,
+}
+
+#[derive(Deserialize)]
+struct ClassList<'a> {
+    #[serde(borrow)]
+    items: Vec<StorageClass<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    metadata: NamespaceMetadata,
+}
+
+#[derive(Deserialize)]
+struct NamespaceMetadata {
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl Snapshot {
+    /// The cluster of `client`.
+    pub fn new(client: ApiClient) -> Self {
+        Self { client }
+    }
+
+    /// The namespace of the kubeconfig's context.
+    pub fn namespace(&self) -> &str {
+        self.client.namespace()
+    }
+
+    /// Adds those of these claims (a namespace and a name each) that exist. Returns those that there is no right to get.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub async fn claims(
+        &self,
+        names: BTreeSet<(String, String)>,
+        inventory: &mut Inventory,
+    ) -> Result<Option<Forbidden>, ApiError> {
+        // What is not a name does not exist, and must not become part of a path.
+        let names = names.into_iter().filter(|(namespace, name)| is_object_name(namespace) && is_object_name(name));
+        let gets = stream::iter(names).map(|(namespace, name)| async move {
+            let found = self.client.get_opt(Claims::RESOURCE, &Claims::object_path(&namespace, &name)).await;
+            (namespace, name, found)
+        });
+        let found: Vec<_> = gets.buffer_unordered(CONCURRENCY).collect().await;
+        let mut forbidden: Option<Forbidden> = None;
+        for (namespace, name, found) in found {
+            match found {
+                Ok(None) => {}
+                Ok(Some(json)) => {
+                    let claim: PersistentVolumeClaim<'_> = decode("get", Claims::RESOURCE, &json)?;
+                    inventory.insert_claim(&namespace, &name, &claim.facts());
+                }
+                Err(error) if error.code() == Some(403) => {
+                    let forbidden = forbidden.get_or_insert(Forbidden { names: BTreeSet::new(), error });
+                    forbidden.names.insert((namespace, name));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(forbidden)
+    }
+
+    /// Adds all classes that the inventory does not have. Returns `false` if there is no right to list them.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub async fn classes(&self, inventory: &mut Inventory) -> Result<bool, ApiError> {
+        let mut json = Vec::new();
+        let list = self.client.list(Classes::RESOURCE, &Classes::path(None), LIST_TIMEOUT, &mut json).await;
+        if permitted(list)?.is_none() {
+            return Ok(false);
+        }
+        let list: ClassList<'_> = decode("list", Classes::RESOURCE, &json)?;
+        for class in list.items {
+            let name = class.name().unwrap_or_default();
+            if inventory.class_parameters(name).is_none() {
+                inventory.insert_class(name, class.facts());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds those of these volumes that exist. Returns `false` if there is no right to get one.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub async fn volumes(&self, names: BTreeSet<String>, inventory: &mut Inventory) -> Result<bool, ApiError> {
+        let names = names.into_iter().filter(|name| is_object_name(name));
+        let gets = stream::iter(names).map(|name| async move {
+            let json = self.client.get_opt(VOLUMES, &volume_path(&name)).await?;
+            Ok((name, json))
+        });
+        let found = permitted(gets.buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await)?;
+        for (name, json) in found.iter().flatten() {
+            if let Some(json) = json {
+                let volume: PersistentVolume<'_> = decode("get", VOLUMES, json)?;
+                inventory.insert_volume(name, volume.facts());
+            }
+        }
+        Ok(found.is_some())
+    }
+
+    /// Returns whether each of these Namespaces opts out by `label`; `None` if there is no right to get it.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub async fn opted_out(
+        &self,
+        names: BTreeSet<String>,
+        label: &str,
+    ) -> Result<Vec<(String, Option<bool>)>, ApiError> {
+        let gets = stream::iter(names).map(|name| async move {
+            let path = format!("/api/v1/namespaces/{name}");
+            let Some(found) = permitted(self.client.get_opt(NAMESPACES, &path).await)? else { return Ok((name, None)) };
+            let namespace: Option<Namespace> = found.map(|json| decode("get", NAMESPACES, &json)).transpose()?;
+            let labels = namespace.and_then(|namespace| namespace.metadata.labels);
+            let value = labels.as_ref().and_then(|labels| labels.get(label));
+            Ok((name, Some(value.and_then(|value| parse_bool(value)) == Some(true))))
+        });
+        gets.buffer_unordered(CONCURRENCY).try_collect().await
+    }
+
+    /// Returns the `VolumePlacementStrategies`; `None` if there is no right to list them.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub async fn strategies(&self) -> Result<Option<Strategies>, ApiError> {
+        permitted(strategies::list(&self.client).await)
+    }
+}
+
+fn decode<'j, T: Deserialize<'j>>(verb: &'static str, resource: Resource, json: &'j [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(json).map_err(|error| resource.failed(verb, error))
+}
+
+/// Returns an answer; `None` if there is no right to it.
+fn permitted<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Err(error) if error.code() == Some(403) => Ok(None),
+        answer => answer.map(Some),
+    }
+}

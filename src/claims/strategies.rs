@@ -1,0 +1,59 @@
+//! The `VolumePlacementStrategies` of a cluster. They are few, rarely change, and few objects name one: so they are listed
+//! when an object does, and not watched.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::timeout_at;
+
+use super::cache::ClaimCache;
+use super::deadlines::Deadlines;
+use crate::api::{ApiClient, ApiError, Resource};
+use crate::companion::Strategies;
+use crate::engine::storage::{Named, Object as _};
+
+const STRATEGIES: Resource = Resource::new("portworx.io", "volumeplacementstrategies");
+const PATH: &str = "/apis/portworx.io/v1beta2/volumeplacementstrategies";
+
+/// How long a list may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+struct StrategyList<'a> {
+    #[serde(borrow)]
+    items: Vec<Named<'a>>,
+}
+
+/// Lists all of them.
+pub(super) async fn list(client: &ApiClient) -> Result<Strategies, ApiError> {
+    let mut json = Vec::new();
+    match client.list(STRATEGIES, PATH, TIMEOUT, &mut json).await {
+        Ok(()) => {
+            let list: StrategyList<'_> =
+                serde_json::from_slice(&json).map_err(|error| STRATEGIES.failed("list", error))?;
+            let names = list.items.iter().filter_map(|item| item.name().map(str::to_owned));
+            Ok(Strategies::All(names.collect()))
+        }
+        // An empty list is found too: what does not exist is the kind.
+        Err(error) if error.code() == Some(404) => Ok(Strategies::NotInstalled),
+        Err(error) => Err(error),
+    }
+}
+
+impl ClaimCache {
+    /// Returns the strategies, as far as they can be read in time. The log says why they cannot: the creator of a class or
+    /// claim can do nothing about it.
+    pub(super) async fn placement_strategies(&self, deadlines: Deadlines) -> Strategies {
+        let why = match timeout_at(deadlines.answer(), list(&self.client)).await {
+            Ok(Ok(strategies)) => return strategies,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the API server did not list them in time".to_owned(),
+        };
+        // Not for each object.
+        if self.logged.insert((String::new(), STRATEGIES.name.to_owned())) {
+            tracing::warn!(why, "the VolumePlacementStrategies cannot be listed");
+        }
+        Strategies::Some { known: BTreeSet::new(), why: "colocate cannot list them; its log says why".to_owned() }
+    }
+}

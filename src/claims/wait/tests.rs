@@ -1,0 +1,391 @@
+//! Waits for claims, against a scripted API server.
+
+use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::Body;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tower_test::mock::{self, Handle};
+
+use super::*;
+use crate::api::ApiClient;
+use crate::claims::ClaimLimits;
+use crate::engine::{Claim, Class};
+use crate::process::Process;
+
+type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
+
+const WAIT: Duration = Duration::from_secs(2);
+const LIMITS: ClaimLimits = ClaimLimits { wait: WAIT, max_waiters: 4, max_waiters_per_namespace: 2, max_gets: 2 };
+/// How long the sender of a review waits, and when its answer must be ready.
+const TIMEOUT: Duration = Duration::from_millis(7250);
+const ANSWER: Duration = Duration::from_secs(5);
+
+fn deadlines() -> Deadlines {
+    Deadlines::new(TIMEOUT, WAIT)
+}
+
+const NOT_FOUND: &str = r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404,"message":"gone"}"#;
+const FOUND: &str = r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":"px"}}"#;
+const VOLUME: &str = r#"{"metadata":{"name":"pv"},"spec":{"csi":{"driver":"pxd.portworx.com"}}}"#;
+
+fn cache() -> (ClaimCache, Server) {
+    let (service, server) = mock::pair();
+    let client = ApiClient::for_test(Client::new(service, "default"));
+    let cache = ClaimCache::new(client, LIMITS, &Process::default());
+    add_class(&cache, "px");
+    (cache, server)
+}
+
+fn add_class(cache: &ClaimCache, name: &str) {
+    let none = |_: &str| None::<&str>;
+    cache.update(|inventory| inventory.insert_class(name, Class::new(none, "pxd.portworx.com", 0, none)));
+    cache.arrived(None, Some(name));
+}
+
+fn arrive(cache: &ClaimCache, name: &str, class: &str) {
+    let claim = Claim::new(|_| None::<&str>, Some(class), None);
+    cache.update(|inventory| inventory.insert_claim("demo", name, &claim));
+    cache.arrived(Some("demo"), Some(name));
+}
+
+fn respond(status: u16, body: &str) -> hyper::Response<Body> {
+    hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
+}
+
+/// An API server that answers each GET with a status and a body, until the cluster is dropped, and counts them.
+fn answer(mut server: Server, status: u16, body: &'static str) -> JoinHandle<HashMap<String, usize>> {
+    tokio::spawn(async move {
+        let mut asked = HashMap::new();
+        while let Some((request, send)) = server.next_request().await {
+            *asked.entry(request.uri().path().to_owned()).or_default() += 1;
+            send.send_response(respond(status, body));
+        }
+        asked
+    })
+}
+
+fn is_driver(owner: &Owner) -> bool {
+    matches!(owner, Owner::Provisioner { .. })
+}
+
+async fn ask_in(
+    namespace: &str,
+    cache: &ClaimCache,
+    deadlines: Deadlines,
+    names: &[&str],
+) -> Vec<(Owner, LookupResult)> {
+    let enough = |lookups: &[Lookup<'_>]| lookups.iter().any(|lookup| is_driver(&lookup.owner));
+    let lookups = cache.owners(namespace, names, deadlines, enough).await;
+    lookups.into_iter().map(|lookup| (lookup.owner, lookup.result)).collect()
+}
+
+async fn ask(cache: &ClaimCache, deadlines: Deadlines, names: &[&str]) -> Vec<(Owner, LookupResult)> {
+    ask_in("demo", cache, deadlines, names).await
+}
+
+async fn found(cache: &ClaimCache, names: &[&str]) -> Vec<LookupResult> {
+    ask(cache, deadlines(), names).await.into_iter().map(|(_, result)| result).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_pods_ask_once_for_one_claim() {
+    let (cache, mut server) = cache();
+    let mut pods: Vec<_> = (0..1000).map(|_| Box::pin(ask(&cache, deadlines(), &["one"]))).collect();
+    // All of them ask before there is an answer.
+    let mut begin = |context: &mut Context<'_>| pods.iter_mut().all(|pod| pod.as_mut().poll(context).is_pending());
+    assert!(poll_fn(|context| Poll::Ready(begin(context))).await);
+    let answer = async {
+        let (request, send) = server.next_request().await.unwrap();
+        assert_eq!(request.uri().path(), "/api/v1/namespaces/demo/persistentvolumeclaims/one");
+        send.send_response(respond(200, FOUND));
+    };
+    let (answers, ()) = tokio::join!(join_all(pods), answer);
+    assert!(answers.iter().flatten().all(|(owner, found)| is_driver(owner) && *found == LookupResult::Fetched));
+    drop(cache);
+    assert!(server.next_request().await.is_none(), "no one asked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_are_waited_for_together_and_one_of_a_driver_is_enough() {
+    let (cache, server) = cache();
+    let asked = answer(server, 404, NOT_FOUND);
+    let begun = Instant::now();
+    let arrival = async {
+        sleep(Duration::from_millis(300)).await;
+        arrive(&cache, "two", "px");
+    };
+    let (found, ()) = tokio::join!(found(&cache, &["one", "two"]), arrival);
+    assert_eq!(begun.elapsed(), Duration::from_millis(300));
+    assert_eq!(found, [LookupResult::Missing, LookupResult::Waited]);
+    drop(cache);
+    assert!(asked.await.unwrap().values().all(|count| *count == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_class_has_not_come_yet_waits_for_that() {
+    let (cache, server) = cache();
+    arrive(&cache, "one", "later");
+    let asked = answer(server, 404, NOT_FOUND);
+    let arrival = async {
+        sleep(Duration::from_millis(300)).await;
+        add_class(&cache, "later");
+    };
+    let (found, ()) = tokio::join!(found(&cache, &["one"]), arrival);
+    assert_eq!(found, [LookupResult::Waited]);
+    drop(cache);
+    assert_eq!(asked.await.unwrap(), HashMap::new(), "the claim is known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_nothing_but_its_volume_tells_of_waits_to_be_bound() {
+    for class in [Some(""), None] {
+        let (cache, server) = cache();
+        let bind = |volume| {
+            let claim = Claim::new(|_| None::<&str>, class, volume);
+            cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
+            cache.arrived(Some("demo"), Some("one"));
+        };
+        bind(None);
+        let asked = answer(server, 200, VOLUME);
+        let binding = async {
+            sleep(Duration::from_millis(300)).await;
+            bind(Some("pv"));
+        };
+        let begun = Instant::now();
+        let (answers, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), binding);
+        assert!(is_driver(&answers[0].0) && answers[0].1 == LookupResult::Fetched, "{class:?}: {answers:?}");
+        assert_eq!(begun.elapsed(), Duration::from_millis(300));
+        drop(cache);
+        assert_eq!(asked.await.unwrap(), HashMap::from([("/api/v1/persistentvolumes/pv".to_owned(), 1)]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_get_told_holds_although_the_watch_is_behind() {
+    let (cache, server) = cache();
+    answer(server, 200, r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":""}}"#);
+    let unbound = Owner::Unknown(Unknown::Unbound);
+    assert_eq!(ask(&cache, deadlines(), &["one"]).await, [(unbound, LookupResult::Fetched)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vain_wait_for_a_class_still_counts_its_claim_as_cached() {
+    let (cache, _server) = cache();
+    arrive(&cache, "one", "never");
+    assert_eq!(found(&cache, &["one"]).await, [LookupResult::Cached]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_does_not_answer_does_not_hide_the_watch() {
+    let (cache, _server) = cache();
+    let arrival = async {
+        sleep(Duration::from_millis(300)).await;
+        arrive(&cache, "one", "px");
+    };
+    let (found, ()) = tokio::join!(found(&cache, &["one"]), arrival);
+    assert_eq!(found, [LookupResult::Waited]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_waited_for_in_vain_is_not_for_a_while_unless_it_comes() {
+    let (cache, server) = cache();
+    let asked = answer(server, 404, NOT_FOUND);
+    for wait in [WAIT, Duration::ZERO] {
+        let begun = Instant::now();
+        assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
+        assert_eq!(begun.elapsed(), wait);
+    }
+    // Another claim is.
+    let begun = Instant::now();
+    assert_eq!(found(&cache, &["one", "two"]).await, [LookupResult::Missing, LookupResult::Missing]);
+    assert_eq!(begun.elapsed(), WAIT);
+
+    arrive(&cache, "one", "px");
+    cache.update(|inventory| inventory.remove_claim("demo", "one"));
+    let begun = Instant::now();
+    assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
+    assert_eq!(begun.elapsed(), WAIT, "it came and went");
+
+    sleep(Duration::from_secs(30)).await;
+    let begun = Instant::now();
+    assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
+    assert_eq!(begun.elapsed(), WAIT, "it is long ago");
+    drop(cache);
+    let asked = asked.await.unwrap();
+    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_behind_loses_no_pod() {
+    let (cache, mut server) = cache();
+    let script = async {
+        for (status, body) in [(404, NOT_FOUND), (200, FOUND)] {
+            let (_, send) = server.next_request().await.unwrap();
+            send.send_response(respond(status, body));
+        }
+    };
+    let (found, ()) = tokio::join!(found(&cache, &["one"]), script);
+    assert_eq!(found, [LookupResult::Fetched]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_waiter_does_not_repeat_the_get() {
+    let (cache, server) = cache();
+    let asked = answer(server, 404, NOT_FOUND);
+    let second = async {
+        sleep(Duration::from_millis(500)).await;
+        found(&cache, &["one"]).await
+    };
+    let begun = Instant::now();
+    let (first, second) = tokio::join!(found(&cache, &["one"]), second);
+    assert_eq!((first, second), (vec![LookupResult::Missing], vec![LookupResult::Missing]));
+    assert_eq!(begun.elapsed(), Duration::from_millis(2500), "the GET is spared, and not the wait");
+    drop(cache);
+    // The first question, and for each a last one.
+    assert_eq!(asked.await.unwrap().values().sum::<usize>(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_slot_only_the_get_is_waited_for() {
+    let (cache, server) = cache();
+    let slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
+    let begun = Instant::now();
+    assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
+    assert_eq!(begun.elapsed(), Duration::from_millis(500), "the API server does not answer");
+    let asked = answer(server, 404, NOT_FOUND);
+    let begun = Instant::now();
+    assert_eq!(found(&cache, &["two"]).await, [LookupResult::Missing]);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(slots);
+    drop(cache);
+    assert!(asked.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_a_name_becomes_no_path_and_is_not_waited_for() {
+    let (cache, server) = cache();
+    let bound = Claim::new(|_| None::<&str>, Some(""), Some("../x?y"));
+    cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
+    let asked = answer(server, 200, FOUND);
+    let begun = Instant::now();
+    let long = "a".repeat(300_000);
+    let names = ["?limit=1000000", "../../other/persistentvolumeclaims/one", &long];
+    assert_eq!(found(&cache, &names).await, [LookupResult::Missing; 3]);
+    let unknown = Owner::Unknown(Unknown::VolumeMissing("../x?y".into()));
+    assert_eq!(ask(&cache, deadlines(), &["bound"]).await, [(unknown, LookupResult::Cached)]);
+    let elsewhere = ask_in("demo/../other", &cache, deadlines(), &["one"]).await;
+    assert_eq!(elsewhere, [(Owner::Missing, LookupResult::Missing)]);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(cache);
+    assert_eq!(asked.await.unwrap(), HashMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_more_claims_than_a_node_can_mount_the_first_are_asked_for() {
+    let (cache, server) = cache();
+    let asked = answer(server, 404, NOT_FOUND);
+    let names: Vec<_> = (0..2_000).map(|number| format!("claim-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(found(&cache, &names).await, vec![LookupResult::Missing; 2_000]);
+    drop(cache);
+    let asked = asked.await.unwrap();
+    let of_first = names[..256].iter().map(|name| Claims::object_path("demo", name));
+    assert_eq!(asked.into_keys().collect::<HashSet<_>>(), of_first.collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_there_when_its_sender_still_waits() {
+    let (cache, _server) = cache();
+    let bound = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+    cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
+    let begun = Instant::now();
+    found(&cache, &["bound", "one"]).await;
+    assert_eq!(begun.elapsed(), ANSWER, "the API server answers neither GET");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_review_that_must_not_wait_gets_no_claim() {
+    let (cache, server) = cache();
+    let asked = answer(server, 404, NOT_FOUND);
+    assert_eq!(ask(&cache, deadlines().without_wait(), &["one"]).await, [(Owner::Missing, LookupResult::Missing)]);
+    drop(cache);
+    assert_eq!(asked.await.unwrap(), HashMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_alone_tells_the_owner_is_asked_once_also_without_a_wait() {
+    let (cache, server) = cache();
+    let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+    cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
+    let asked = answer(server, 200, VOLUME);
+    for found in [LookupResult::Fetched, LookupResult::Cached] {
+        let answer = ask(&cache, deadlines().without_wait(), &["one"]).await;
+        assert!(is_driver(&answer[0].0) && answer[0].1 == found, "{answer:?}");
+    }
+    drop(cache);
+    assert_eq!(asked.await.unwrap(), HashMap::from([("/api/v1/persistentvolumes/pv".to_owned(), 1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_comes_bound_by_hand_has_its_volume_asked() {
+    let (cache, mut server) = cache();
+    let bound = r#"{"metadata":{"name":"one"},"spec":{"storageClassName":"","volumeName":"pv"}}"#;
+    let script = async {
+        let (_, send) = server.next_request().await.unwrap();
+        send.send_response(respond(200, bound));
+        sleep(Duration::from_millis(10)).await;
+        let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+        cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
+        cache.arrived(Some("demo"), Some("one"));
+        let (request, send) = server.next_request().await.unwrap();
+        assert_eq!(request.uri().path(), "/api/v1/persistentvolumes/pv");
+        send.send_response(respond(200, VOLUME));
+    };
+    let begun = Instant::now();
+    let (answer, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), script);
+    assert!(is_driver(&answer[0].0), "{answer:?}");
+    assert_eq!(begun.elapsed(), Duration::from_millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_is_cancelled_with_its_last_caller_and_the_next_starts_again() {
+    let (cache, mut server) = cache();
+    // Who waits in vain without a slot may ask again.
+    let _slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
+    let deadlines = || Deadlines::new(TIMEOUT, Duration::from_millis(100));
+    let (first, abandoned) = tokio::join!(ask(&cache, deadlines(), &["one"]), server.next_request());
+    assert_eq!((first[0].1, abandoned.is_some()), (LookupResult::Missing, true));
+    let answer = async {
+        let (_, send) = server.next_request().await.unwrap();
+        send.send_response(respond(200, FOUND));
+    };
+    let (second, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), answer);
+    assert_eq!(second[0].1, LookupResult::Fetched);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_to_get_that_is_missing_is_named_until_it_is_there() {
+    const FORBIDDEN: &str =
+        r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"not you"}"#;
+    let (service, mut server) = mock::pair();
+    let process = Process::default();
+    let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), LIMITS, &process);
+    // Without a slot there is one GET and no last one.
+    let _slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
+    let line = "get of persistentvolumeclaims: cannot get persistentvolumeclaims: not you (grant the verb `get` on `persistentvolumeclaims`)";
+    for (status, body, details) in [(403, FORBIDDEN, vec![line]), (404, NOT_FOUND, vec![])] {
+        let answer = async {
+            let (_, send) = server.next_request().await.unwrap();
+            send.send_response(respond(status, body));
+        };
+        let (found, ()) = tokio::join!(found(&cache, &["one"]), answer);
+        assert_eq!(found, [LookupResult::Missing]);
+        assert_eq!(process.readiness.details(), details);
+    }
+    assert!(process.readiness.can_answer());
+}

@@ -1,0 +1,272 @@
+//! Monitors of the drivers' schedulers, by the Leases of their leader elections.
+//!
+//! A pod that names a scheduler which is not running stays Pending without any event. The scheduler's Lease tells. It is
+//! polled and not watched, so that the right to `get` it, by its name, is enough.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::registry::{Scheduler, SchedulerRegistry};
+use crate::api::{ApiClient, ApiError, Resource};
+use crate::duration::GoDuration;
+use crate::engine::Presence;
+use crate::process::Process;
+use crate::process::metrics::Metrics;
+use crate::process::readiness::Detail;
+
+const LEASES: Resource = Resource::new("coordination.k8s.io", "leases");
+
+/// The longest time between two polls: no load for an API server, and short enough for a graph.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// Starts to monitor the schedulers of `registry`. What is observed goes to the registry, readiness, metrics and the log.
+pub fn monitor(client: &ApiClient, registry: &SchedulerRegistry, process: &Process) {
+    for scheduler in registry.schedulers() {
+        let monitor = LeaseMonitor::new(client.clone(), scheduler, registry, process);
+        process.tasks.spawn(format!("monitor of scheduler {}", scheduler.name), monitor.run());
+    }
+}
+
+/// A monitor of one scheduler.
+struct LeaseMonitor {
+    client: ApiClient,
+    scheduler: Scheduler,
+    leases: Vec<MonitoredLease>,
+    /// What was reported last.
+    presence: Presence,
+    registry: SchedulerRegistry,
+    metrics: Arc<Metrics>,
+    detail: Detail,
+}
+
+/// A Lease, and what was observed of it.
+struct MonitoredLease {
+    namespace: String,
+    name: String,
+    observed: Observation,
+}
+
+/// The last observation of a Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Observation {
+    /// Nothing yet.
+    Nothing,
+    /// There is no right to get it.
+    Forbidden,
+    /// It does not exist.
+    Absent,
+    /// It was read.
+    Lease {
+        /// When it was renewed, by its holder's clock; `None` if never.
+        renewed: Option<Timestamp>,
+        /// How long it had not been renewed at the last poll, by our clock.
+        age: Duration,
+        /// When it was polled last, in vain or not.
+        polled: Instant,
+    },
+}
+
+/// A Lease, as far as it is decoded.
+#[derive(Deserialize)]
+struct Lease {
+    #[serde(default)]
+    spec: LeaseSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LeaseSpec {
+    renew_time: Option<Timestamp>,
+}
+
+impl LeaseMonitor {
+    fn new(client: ApiClient, scheduler: &Scheduler, registry: &SchedulerRegistry, process: &Process) -> Self {
+        let mut leases: Vec<MonitoredLease> = Vec::new();
+        for lease in &scheduler.leases {
+            let namespace = lease.namespace.as_deref().unwrap_or(client.namespace());
+            // Our own namespace may be one of the others.
+            if !leases.iter().any(|known| known.namespace == namespace && known.name == lease.name) {
+                let observed = Observation::Nothing;
+                leases.push(MonitoredLease { namespace: namespace.to_owned(), name: lease.name.clone(), observed });
+            }
+        }
+        Self {
+            client,
+            scheduler: scheduler.clone(),
+            leases,
+            presence: Presence::Unknown,
+            registry: registry.clone(),
+            metrics: process.metrics.clone(),
+            detail: process.readiness.detail(format!("scheduler {}", scheduler.name)),
+        }
+    }
+
+    async fn run(mut self) {
+        let interval = interval(self.scheduler.stale_after);
+        loop {
+            self.poll().await;
+            tokio::time::sleep(jittered(interval)).await;
+        }
+    }
+
+    /// Reads the Leases once, and reports.
+    async fn poll(&mut self) {
+        let client = &self.client;
+        join_all(self.leases.iter_mut().map(|lease| lease.poll(client))).await;
+        let (presence, text) = self.judge();
+        self.registry.set(&self.scheduler.driver, presence);
+        let Scheduler { driver, name, .. } = &self.scheduler;
+        let alive = (presence != Presence::Unknown).then_some(presence == Presence::Alive);
+        self.metrics.scheduler_alive(driver, name, alive);
+        self.detail.set(text.clone());
+        if presence != self.presence {
+            let (driver, scheduler) = (&**driver, &**name);
+            match presence {
+                Presence::Alive => tracing::info!(driver, scheduler, "the scheduler is alive"),
+                Presence::Stale | Presence::Absent => {
+                    let why = text.as_deref();
+                    tracing::warn!(driver, scheduler, why, "no scheduler is alive: pods that name it stay Pending");
+                }
+                // The cause was logged for the Lease.
+                Presence::Unknown => {}
+            }
+            self.presence = presence;
+        }
+    }
+
+    /// Returns the best that was observed, with a message. A Lease that was not observed could be a renewed one: only when
+    /// all of them were observed is it known that the scheduler is not there.
+    fn judge(&self) -> (Presence, Option<String>) {
+        let presence = |lease: &MonitoredLease| lease.observed.presence(self.scheduler.stale_after);
+        if self.leases.iter().any(|lease| presence(lease) == Presence::Alive) {
+            return (Presence::Alive, None);
+        }
+        if let Some(lease) = self.leases.iter().find(|lease| lease.observed == Observation::Forbidden) {
+            return (Presence::Unknown, Some(format!("unknown: {}", ForbiddenLease(lease))));
+        }
+        if self.leases.iter().any(|lease| lease.observed == Observation::Nothing) {
+            return (Presence::Unknown, None);
+        }
+        let ages = self.leases.iter().filter_map(|lease| Some((lease.observed.age()?, lease)));
+        if let Some((age, lease)) = ages.min_by_key(|(age, _)| *age) {
+            return (Presence::Stale, Some(format!("{} (Lease {lease})", NotRenewed(age))));
+        }
+        let leases: Vec<_> = self.leases.iter().map(ToString::to_string).collect();
+        (Presence::Absent, Some(format!("absent (no Lease {})", leases.join(", "))))
+    }
+}
+
+impl MonitoredLease {
+    async fn poll(&mut self, client: &ApiClient) {
+        let observed = match self.get(client).await {
+            Ok(lease) => self.observed.renewed(lease.spec.renew_time),
+            Err(error) if error.code() == Some(404) => Observation::Absent,
+            Err(error) if error.code() == Some(403) => Observation::Forbidden,
+            Err(error) => {
+                tracing::debug!(%error, lease = %self, "cannot get a Lease");
+                self.observed.not_observed()
+            }
+        };
+        if observed == Observation::Forbidden && self.observed != Observation::Forbidden {
+            tracing::warn!("{}; grant the verb \"get\"", ForbiddenLease(self));
+        }
+        self.observed = observed;
+    }
+
+    async fn get(&self, client: &ApiClient) -> Result<Lease, ApiError> {
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/{}", self.namespace, self.name);
+        let json = client.get(LEASES, &path).await?;
+        serde_json::from_slice(&json).map_err(|error| LEASES.failed("get", error))
+    }
+}
+
+impl fmt::Display for MonitoredLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Observation {
+    /// The observation after a Lease was read.
+    fn renewed(self, renewed: Option<Timestamp>) -> Self {
+        let now = Instant::now();
+        let age = match self {
+            Self::Lease { renewed: before, age, polled } if before == renewed => age.saturating_add(now - polled),
+            // That it was renewed is a fact, whatever the two clocks say.
+            Self::Lease { .. } => Duration::ZERO,
+            // At first sight there is nothing to go by but the clocks. One that is wrong is set right by the next renewal.
+            Self::Nothing | Self::Forbidden | Self::Absent => renewed.map_or(Duration::MAX, |renewed| {
+                Duration::try_from(Timestamp::now().duration_since(renewed)).unwrap_or_default()
+            }),
+        };
+        Self::Lease { renewed, age, polled: now }
+    }
+
+    /// The observation after nothing could be read. While the API server is away, no one can renew a Lease: that time does
+    /// not count.
+    fn not_observed(self) -> Self {
+        match self {
+            Self::Lease { renewed, age, .. } => Self::Lease { renewed, age, polled: Instant::now() },
+            other => other,
+        }
+    }
+
+    fn presence(self, stale_after: Duration) -> Presence {
+        match self {
+            Self::Nothing | Self::Forbidden => Presence::Unknown,
+            Self::Absent => Presence::Absent,
+            Self::Lease { age, .. } if age < stale_after => Presence::Alive,
+            Self::Lease { .. } => Presence::Stale,
+        }
+    }
+
+    fn age(self) -> Option<Duration> {
+        match self {
+            Self::Lease { age, .. } => Some(age),
+            Self::Nothing | Self::Forbidden | Self::Absent => None,
+        }
+    }
+}
+
+/// There is no right to get a Lease, in the words of the API server.
+struct ForbiddenLease<'l>(&'l MonitoredLease);
+
+impl fmt::Display for ForbiddenLease<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MonitoredLease { namespace, name, .. } = self.0;
+        write!(f, "cannot get leases.coordination.k8s.io \"{name}\" in namespace \"{namespace}\": forbidden")
+    }
+}
+
+/// How long a Lease was not renewed.
+struct NotRenewed(Duration);
+
+impl fmt::Display for NotRenewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Duration::MAX {
+            return f.write_str("never renewed");
+        }
+        write!(f, "not renewed for {}", GoDuration(Duration::from_secs(self.0.as_secs())))
+    }
+}
+
+/// Returns the time between two polls: a Lease is polled four times before it counts as stale.
+fn interval(stale_after: Duration) -> Duration {
+    INTERVAL.min(stale_after / 4)
+}
+
+/// Returns up to 10 % less, at random, so that replicas that were started together do not poll together.
+fn jittered(interval: Duration) -> Duration {
+    let chance = RandomState::new().hash_one(()) % 100;
+    interval.mul_f64(1.0 - f64::from(u8::try_from(chance).unwrap_or_default()) / 1000.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! What is reported of a scheduler by what an API server says of its Leases.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use kube::client::Body;
+use tokio::task::JoinHandle;
+use tokio::time::{advance, timeout};
+use tower_test::mock;
+
+use super::*;
+use crate::engine::Driver;
+
+const MINUTE: Duration = Duration::from_mins(1);
+const STALE_AFTER: Duration = Duration::from_mins(3);
+
+/// What the API server says of a Lease.
+#[derive(Clone, Debug)]
+enum Says {
+    Renewed(Timestamp),
+    NeverRenewed,
+    Status(u16),
+    /// Nothing at all.
+    Nothing,
+}
+
+/// A cluster whose API server says what it is told to, and a monitor that is asked to look.
+struct Scene {
+    /// `None` once it looks by itself.
+    monitor: Option<LeaseMonitor>,
+    leases: Arc<Mutex<HashMap<String, Says>>>,
+    registry: SchedulerRegistry,
+    process: Process,
+    server: JoinHandle<()>,
+}
+
+impl Scene {
+    /// With Leases `stork` in these namespaces; our own is `default`.
+    fn new(namespaces: &[Option<&str>]) -> Self {
+        LazyLock::force(&LOG);
+        LOGGED.take();
+        let lease = |namespace: Option<&str>| crate::schedulers::LeaseRef {
+            namespace: namespace.map(str::to_owned),
+            name: "stork".to_owned(),
+        };
+        let scheduler = Scheduler {
+            driver: "portworx".into(),
+            name: "stork".into(),
+            leases: namespaces.iter().copied().map(lease).collect(),
+            stale_after: STALE_AFTER,
+        };
+        let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
+        let leases = Arc::<Mutex<HashMap<String, Says>>>::default();
+        let told = leases.clone();
+        let server = tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some((request, send)) = handle.next_request().await {
+                let path = request.uri().path();
+                let namespace = path
+                    .strip_prefix("/apis/coordination.k8s.io/v1/namespaces/")
+                    .and_then(|rest| rest.strip_suffix("/leases/stork"));
+                let namespace = namespace.unwrap_or_else(|| panic!("{path} was asked for"));
+                assert_eq!(request.method(), hyper::Method::GET);
+                let says = told.lock().unwrap().get(namespace).cloned();
+                match says.unwrap_or(Says::Status(404)) {
+                    Says::Nothing => unanswered.push(send),
+                    Says::Renewed(time) => {
+                        send.send_response(answer(200, &format!("{{\"spec\":{{\"renewTime\":\"{time:.6}\"}}}}")));
+                    }
+                    Says::NeverRenewed => send.send_response(answer(200, "{\"spec\":{\"holderIdentity\":\"x\"}}")),
+                    Says::Status(code) => {
+                        send.send_response(answer(
+                            code,
+                            &format!("{{\"kind\":\"Status\",\"status\":\"Failure\",\"code\":{code}}}"),
+                        ));
+                    }
+                }
+            }
+        });
+        let (registry, process) = (SchedulerRegistry::new([scheduler]), Process::default());
+        let client = ApiClient::for_test(kube::Client::new(service, "default"));
+        let scheduler = registry.schedulers().next().unwrap();
+        let monitor = Some(LeaseMonitor::new(client, scheduler, &registry, &process));
+        Self { monitor, leases, registry, process, server }
+    }
+
+    fn says(&self, namespace: &str, says: Says) {
+        self.leases.lock().unwrap().insert(namespace.to_owned(), says);
+    }
+
+    /// Looks once; returns what is known then, and checks that all say the same.
+    async fn poll(&mut self) -> Presence {
+        self.monitor.as_mut().unwrap().poll().await;
+        let presence = self.registry.presence(&Driver::portworx());
+        let metrics = self.process.metrics.encode();
+        let series = metrics.lines().find_map(|line| line.strip_prefix("colocate_scheduler_alive{"));
+        let value = series.and_then(|series| series.split(' ').nth(1));
+        let expected = match presence {
+            Presence::Unknown => None,
+            Presence::Alive => Some("1"),
+            Presence::Stale | Presence::Absent => Some("0"),
+        };
+        assert_eq!(value, expected, "{metrics}");
+        assert!(self.process.readiness.can_answer());
+        presence
+    }
+
+    fn details(&self) -> Vec<String> {
+        self.process.readiness.details()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn answer(status: u16, body: &str) -> hyper::Response<Body> {
+    hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
+}
+
+/// What a holder writes whose clock goes wrong by so many seconds.
+fn renewed(wrong_by: i64) -> Says {
+    Says::Renewed(Timestamp::from_second(Timestamp::now().as_second() + wrong_by).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_lease_anywhere_is_absent() {
+    let mut scene = Scene::new(&[Some("portworx"), Some("kube-system"), None]);
+    assert_eq!(scene.poll().await, Presence::Absent);
+    assert_eq!(
+        scene.details(),
+        ["scheduler stork: absent (no Lease portworx/stork, kube-system/stork, default/stork)"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_nobody_renews_is_stale_at_first_sight_and_says_for_how_long() {
+    let mut scene = Scene::new(&[Some("kube-system")]);
+    scene.says("kube-system", renewed(-242));
+    assert_eq!(scene.poll().await, Presence::Stale);
+    // The clock may have gone on by a second since.
+    let details = scene.details();
+    assert!(details[0].starts_with("scheduler stork: not renewed for 4m"), "{details:?}");
+    assert!(details[0].ends_with(" (Lease kube-system/stork)"), "{details:?}");
+    advance(MINUTE).await;
+    assert_eq!(scene.poll().await, Presence::Stale);
+    assert!(scene.details()[0].starts_with("scheduler stork: not renewed for 5m"), "{:?}", scene.details());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_renewed_a_moment_ago_is_alive_at_first_sight() {
+    let mut scene = Scene::new(&[Some("kube-system")]);
+    scene.says("kube-system", renewed(-5));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    assert_eq!(scene.details(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_counts_however_wrong_the_holders_clock_is() {
+    for wrong_by in [-3600, 3600] {
+        let mut scene = Scene::new(&[Some("kube-system")]);
+        scene.says("kube-system", renewed(wrong_by));
+        scene.poll().await;
+        for second in 1..20 {
+            advance(MINUTE).await;
+            scene.says("kube-system", renewed(wrong_by + second));
+            assert_eq!(scene.poll().await, Presence::Alive, "{wrong_by}, {second}");
+        }
+        // And so does the lack of one.
+        advance(STALE_AFTER).await;
+        assert_eq!(scene.poll().await, Presence::Stale, "{wrong_by}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_not_renewed_any_more_becomes_stale_and_alive_by_the_next_renewal() {
+    let mut scene = Scene::new(&[Some("kube-system")]);
+    scene.says("kube-system", renewed(0));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    advance(2 * MINUTE).await;
+    assert_eq!(scene.poll().await, Presence::Alive);
+    advance(MINUTE).await;
+    assert_eq!(scene.poll().await, Presence::Stale);
+    scene.says("kube-system", renewed(1));
+    assert_eq!(scene.poll().await, Presence::Alive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_without_a_renewal_is_stale_and_one_that_goes_is_absent() {
+    let mut scene = Scene::new(&[Some("kube-system")]);
+    scene.says("kube-system", Says::NeverRenewed);
+    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.details(), ["scheduler stork: never renewed (Lease kube-system/stork)"]);
+    advance(MINUTE).await;
+    assert_eq!(scene.poll().await, Presence::Stale);
+    scene.says("kube-system", Says::Status(404));
+    assert_eq!(scene.poll().await, Presence::Absent);
+    // It is seen for the first time again.
+    scene.says("kube-system", renewed(-3600));
+    assert_eq!(scene.poll().await, Presence::Stale);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_best_of_several_counts() {
+    let mut scene = Scene::new(&[Some("portworx"), Some("kube-system"), None]);
+    scene.says("kube-system", renewed(-3600));
+    assert_eq!(scene.poll().await, Presence::Stale);
+    scene.says("default", renewed(-7200));
+    assert_eq!(scene.poll().await, Presence::Stale);
+    assert!(scene.details()[0].contains("kube-system/stork"), "the youngest: {:?}", scene.details());
+    scene.says("default", renewed(0));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    assert_eq!(scene.details(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_own_namespace_is_asked_once() {
+    let scene = Scene::new(&[Some("default"), Some("kube-system"), None]);
+    assert_eq!(scene.monitor.as_ref().unwrap().leases.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_changes_nothing_and_its_absence_is_not_the_schedulers() {
+    let mut scene = Scene::new(&[Some("kube-system")]);
+    scene.says("kube-system", Says::Nothing);
+    let begun = Instant::now();
+    assert_eq!(scene.poll().await, Presence::Unknown);
+    assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    assert_eq!(scene.details(), [""; 0]);
+    scene.says("kube-system", renewed(0));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    for says in [Says::Status(500), Says::Nothing, Says::Status(401)] {
+        scene.says("kube-system", says.clone());
+        advance(STALE_AFTER).await;
+        assert_eq!(scene.poll().await, Presence::Alive, "{says:?}");
+    }
+    // Nobody could renew it meanwhile.
+    scene.says("kube-system", renewed(0));
+    assert_eq!(scene.poll().await, Presence::Alive);
+
+    scene.says("kube-system", Says::Status(404));
+    assert_eq!(scene.poll().await, Presence::Absent);
+    scene.says("kube-system", Says::Nothing);
+    assert_eq!(scene.poll().await, Presence::Absent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_may_not_look_it_says_so_once_and_knows_nothing() {
+    let mut scene = Scene::new(&[Some("portworx"), Some("kube-system")]);
+    scene.says("portworx", Says::Status(403));
+    let refused = "cannot get leases.coordination.k8s.io \"stork\" in namespace \"portworx\": forbidden";
+    for _ in 0..3 {
+        assert_eq!(scene.poll().await, Presence::Unknown, "the Lease may be where it may not look");
+        assert_eq!(scene.details(), [format!("scheduler stork: unknown: {refused}")]);
+    }
+    assert_eq!(logged(), [format!("WARN {refused}; grant the verb \"get\"")]);
+    // Elsewhere is enough.
+    scene.says("kube-system", renewed(0));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    scene.says("portworx", Says::Status(404));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    scene.says("portworx", Says::Status(403));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    assert_eq!(logged().len(), 3, "the first refusal, that it is alive, and the second: {:?}", logged());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_change_is_a_line_of_the_log() {
+    let mut scene = Scene::new(&[Some("kube-system")]);
+    for says in [Says::Status(404), Says::NeverRenewed, renewed(0)] {
+        scene.says("kube-system", says);
+        scene.poll().await;
+        scene.poll().await;
+    }
+    let away = "WARN no scheduler is alive: pods that name it stay Pending driver=\"portworx\" scheduler=\"stork\"";
+    assert_eq!(
+        logged(),
+        [
+            format!("{away} why=\"absent (no Lease kube-system/stork)\""),
+            format!("{away} why=\"never renewed (Lease kube-system/stork)\""),
+            "INFO the scheduler is alive driver=\"portworx\" scheduler=\"stork\"".to_owned(),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_looks_often_enough_to_tell_in_time() {
+    for (stale_after, longest) in [(1, 250), (20, 5_000), (180, 15_000)] {
+        let interval = interval(Duration::from_secs(stale_after));
+        assert_eq!(interval, Duration::from_millis(longest));
+        for _ in 0..1000 {
+            let jittered = jittered(interval);
+            assert!(jittered <= interval && jittered > interval.mul_f64(0.9), "{jittered:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_looks_all_the_time() {
+    let mut scene = Scene::new(&[Some("kube-system")]);
+    let looking = tokio::spawn(scene.monitor.take().unwrap().run());
+    let known = async |presence| {
+        while scene.registry.presence(&Driver::portworx()) != presence {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    for (says, presence) in [(Says::Status(404), Presence::Absent), (renewed(0), Presence::Alive)] {
+        scene.says("kube-system", says);
+        timeout(INTERVAL + INTERVAL, known(presence)).await.unwrap();
+    }
+    timeout(STALE_AFTER + INTERVAL + INTERVAL, known(Presence::Stale)).await.unwrap();
+    looking.abort();
+}
+
+thread_local! {
+    /// What this thread, and so this test, has logged.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Has all threads log, each for itself. One for all and for good, before the first line: whether anybody listens to a line
+/// is found out once, by whichever thread comes to it first.
+static LOG: LazyLock<()> = LazyLock::new(|| {
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_target(false).without_time();
+    tracing::subscriber::set_global_default(lines.with_writer(|| Log).finish()).unwrap();
+});
+
+fn logged() -> Vec<String> {
+    let text = LOGGED.with_borrow(|logged| String::from_utf8(logged.clone()).unwrap());
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! The drivers' schedulers and what is known of each, between the monitors that set it and the requests that read it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use crate::engine::{Driver, Presence};
+
+/// A driver's scheduler, and how to tell that it is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduler {
+    /// The driver's name.
+    pub driver: Arc<str>,
+    /// The scheduler's name, as pods are given it.
+    pub name: Arc<str>,
+    /// The Leases of its leader election. One that is renewed is enough.
+    pub leases: Vec<LeaseRef>,
+    /// How long after the last renewal it counts as stale.
+    pub stale_after: Duration,
+}
+
+/// A reference to a Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseRef {
+    /// Its namespace; `None` for that of this process.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// What is known of the schedulers at this moment. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SchedulerRegistry(Arc<[RegistryEntry]>);
+
+#[derive(Debug)]
+struct RegistryEntry {
+    scheduler: Scheduler,
+    /// A [`Presence`], as its index in [`BY_NUMBER`].
+    presence: AtomicU8,
+}
+
+const BY_NUMBER: [Presence; 4] = [Presence::Unknown, Presence::Alive, Presence::Stale, Presence::Absent];
+
+impl SchedulerRegistry {
+    /// A registry of these schedulers, of which nothing is known yet.
+    pub fn new(schedulers: impl IntoIterator<Item = Scheduler>) -> Self {
+        let unknown = |scheduler| RegistryEntry { scheduler, presence: AtomicU8::default() };
+        Self(schedulers.into_iter().map(unknown).collect())
+    }
+
+    /// The schedulers to monitor.
+    pub fn schedulers(&self) -> impl Iterator<Item = &Scheduler> {
+        self.0.iter().map(|entry| &entry.scheduler)
+    }
+
+    /// Returns what is known of a driver's scheduler: [`Presence::Unknown`] if it is not in the registry.
+    pub fn presence(&self, driver: &Driver) -> Presence {
+        let number = self.find(&driver.name).map_or(0, |entry| entry.presence.load(Ordering::Relaxed));
+        BY_NUMBER.get(usize::from(number)).copied().unwrap_or_default()
+    }
+
+    /// Sets what is known of a driver's scheduler.
+    pub fn set(&self, driver: &str, presence: Presence) {
+        let number = (0..).zip(BY_NUMBER).find_map(|(number, known)| (known == presence).then_some(number));
+        if let (Some(entry), Some(number)) = (self.find(driver), number) {
+            entry.presence.store(number, Ordering::Relaxed);
+        }
+    }
+
+    // A handful: a linear search is the fastest.
+    fn find(&self, driver: &str) -> Option<&RegistryEntry> {
+        self.0.iter().find(|entry| *entry.scheduler.driver == *driver)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_presence_is_known_for_its_driver_only() {
+        let scheduler = |driver: &str| Scheduler {
+            driver: driver.into(),
+            name: "stork".into(),
+            leases: Vec::new(),
+            stale_after: Duration::ZERO,
+        };
+        let registry = SchedulerRegistry::new([scheduler("linstor"), scheduler("portworx")]);
+        let driver = Driver::portworx();
+        assert_eq!(registry.presence(&driver), Presence::Unknown);
+        registry.set("linstor", Presence::Absent);
+        for presence in [Presence::Alive, Presence::Stale, Presence::Absent, Presence::Unknown] {
+            registry.clone().set("portworx", presence);
+            assert_eq!(registry.presence(&driver), presence);
+        }
+        registry.set("another", Presence::Alive);
+        assert_eq!(SchedulerRegistry::default().presence(&driver), Presence::Unknown);
+    }
+}

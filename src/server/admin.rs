@@ -1,0 +1,74 @@
+//! `/livez`, `/readyz` and `/metrics`, on a plain port of their own.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+
+use super::{Response, Service, response, text};
+use crate::process::Process;
+use crate::process::metrics::{self, Metrics};
+use crate::process::readiness::Readiness;
+
+/// The paths of the admin server.
+#[derive(Debug)]
+pub struct Admin {
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+}
+
+impl Admin {
+    /// Answers probes and scrapes for `process`.
+    pub fn new(process: &Process) -> Self {
+        Self { readiness: process.readiness.clone(), metrics: process.metrics.clone() }
+    }
+
+    fn ready(&self) -> Response {
+        let (status, first) = match &self.readiness.obstacles()[..] {
+            [] => (StatusCode::OK, "ok".to_owned()),
+            obstacles => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}", obstacles.join(", "))),
+        };
+        let lines: Vec<_> = std::iter::once(first).chain(self.readiness.details()).collect();
+        text(status, &lines.join("\n"))
+    }
+}
+
+impl Service for Admin {
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
+        }
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok"),
+            "/readyz" => self.ready(),
+            "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics.encode()),
+            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics here"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn ready(process: &Process) -> (u16, String) {
+        let response = Admin::new(process).ready();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn details_stand_a_line_each_below_the_answer_and_do_not_change_it() {
+        let process = Process::default();
+        let detail = process.readiness.detail("scheduler stork");
+        assert_eq!(ready(&process).await, (200, "ok\n".to_owned()));
+        detail.set(Some("absent".to_owned()));
+        assert_eq!(ready(&process).await, (200, "ok\nscheduler stork: absent\n".to_owned()));
+        let _unmet = process.readiness.condition("claims");
+        let text = "not ready: waiting for claims\nscheduler stork: absent\n".to_owned();
+        assert_eq!(ready(&process).await, (503, text));
+    }
+}

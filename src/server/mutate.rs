@@ -1,0 +1,74 @@
+//! One admission review, from the bytes of the question to the bytes of the answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Rules;
+use crate::claims::{ClaimSource, Deadlines};
+use crate::engine::{Decision, Malformed, Policy, Request, Response, Review, Step, examine, one_line};
+use crate::process::metrics::Metrics;
+use crate::schedulers::SchedulerRegistry;
+
+/// Decides requests by a policy and what is known of claims.
+pub struct Admission {
+    rules: Rules,
+    claims: Arc<ClaimSource>,
+    registry: SchedulerRegistry,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admission").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    /// Requests are decided by `rules` as they are when each comes.
+    pub fn new(rules: Rules, claims: Arc<ClaimSource>, registry: SchedulerRegistry, metrics: Arc<Metrics>) -> Self {
+        Self { rules, claims, registry, metrics }
+    }
+
+    /// Answers a review; `timeout` is how long its sender waits for the answer.
+    ///
+    /// # Errors
+    /// A body that is no review. Every review has an answer.
+    pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
+        let begun = Instant::now();
+        let rule = self.rules.now();
+        let review = Review::parse(body, &rule.policy.workloads)?;
+        let request = &review.request;
+        let decision = match examine(&rule.policy, request) {
+            Step::Decided(decision) => decision,
+            Step::Resolve(pending) => {
+                let deadlines = Deadlines::new(timeout, rule.wait);
+                let owners = self.claims.owners(request.namespace(), &pending, deadlines, &self.metrics).await;
+                pending.decide(&owners, |driver| self.registry.presence(driver))
+            }
+        };
+        self.report(&rule.policy, request, &decision, begun.elapsed());
+        Ok(Response::from(&decision).encode(&request.uid))
+    }
+
+    fn report(&self, policy: &Policy, request: &Request<'_>, decision: &Decision, took: Duration) {
+        let (reason, operation, kind) = (decision.reason.as_str(), request.operation.as_str(), &request.kind);
+        let known = policy.workloads.find(&kind.group, &kind.version, &kind.kind).is_some();
+        self.metrics.decided(reason, operation, if known { &kind.kind } else { "other" }, took);
+        tracing::debug!(
+            reason,
+            operation,
+            // The sender's words as strings, which each format escapes in its own way.
+            kind = one_line(&kind.kind, MAX_NAME),
+            namespace = one_line(request.namespace(), MAX_NAME),
+            name = one_line(&request.display_name(), MAX_NAME),
+            dry_run = request.dry_run,
+            scheduler = decision.scheduler.as_deref(),
+            claims = decision.found,
+            micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "decided"
+        );
+    }
+}
+
+/// No name in Kubernetes has more characters.
+pub(super) const MAX_NAME: usize = 253;

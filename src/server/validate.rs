@@ -1,0 +1,159 @@
+//! One validating review, from the bytes of the question to the bytes of the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::mutate::MAX_NAME;
+use super::{Rule, Rules};
+use crate::claims::{ClaimSource, Deadlines};
+use crate::companion::{Enforcement, Facts, Report, Review, Reviewed, Severity, Strategies, Subject, denial, warnings};
+use crate::engine::{AuditAnnotations, Malformed, Response, Warning, one_line};
+use crate::process::metrics::Metrics;
+
+/// Validates the annotations of objects.
+pub struct Validator {
+    rules: Rules,
+    claims: Arc<ClaimSource>,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Validator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Validator").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Default)]
+struct Verdict {
+    denied: Option<String>,
+    warnings: Vec<Warning>,
+    /// The ids of the rules that found something, and of those that could not be checked.
+    findings: String,
+    unchecked: String,
+}
+
+impl Validator {
+    /// Objects are validated by `rules` as they are when each comes.
+    pub fn new(rules: Rules, claims: Arc<ClaimSource>, metrics: Arc<Metrics>) -> Self {
+        Self { rules, claims, metrics }
+    }
+
+    /// Answers a review; `timeout` is how long its sender waits for the answer.
+    ///
+    /// # Errors
+    /// A body that is no review, or whose object cannot be of the kind that it names. Every review has an answer.
+    pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
+        let rule = self.rules.now();
+        let review = Review::parse(body)?;
+        let verdict = if rule.validation.enforcement == Enforcement::Off {
+            self.metrics.validated("off");
+            Verdict::default()
+        } else {
+            match review.examine(&rule.policy)? {
+                Reviewed::Passed(why) => {
+                    self.metrics.validated(why);
+                    Verdict::default()
+                }
+                Reviewed::Checked { new, old } => {
+                    let report = self
+                        .report(
+                            &rule,
+                            review.namespace(),
+                            &new,
+                            old.as_deref(),
+                            Deadlines::new(timeout, Duration::ZERO),
+                        )
+                        .await;
+                    self.judge(rule.validation.enforcement, &review, &report)
+                }
+            }
+        };
+        Ok(verdict.response().encode(&review.uid))
+    }
+
+    /// What is wrong with the object, and was not wrong with what it was before.
+    async fn report(
+        &self,
+        rule: &Rule,
+        namespace: &str,
+        new: &Subject<'_>,
+        old: Option<&Subject<'_>>,
+        deadlines: Deadlines,
+    ) -> Report {
+        let (policy, severities) = (&rule.policy, &rule.validation.severities);
+        if new.is_silent(policy) {
+            return Report::default();
+        }
+        let facts = self.facts(namespace, new, deadlines).await;
+        let report = new.check(policy, severities, &facts);
+        match old {
+            Some(old) if report != Report::default() => {
+                let before = Facts { claims: self.claims.mounted(namespace, &old.claims(), deadlines).await, ..facts };
+                report.since(&old.check(policy, severities, &before))
+            }
+            _ => report,
+        }
+    }
+
+    async fn facts(&self, namespace: &str, subject: &Subject<'_>, deadlines: Deadlines) -> Facts {
+        let strategies = if subject.names_a_strategy() {
+            self.claims.placement_strategies(deadlines).await
+        } else {
+            Strategies::default()
+        };
+        let claims = self.claims.mounted(namespace, &subject.claims(), deadlines).await;
+        // The API server asks about no object of a Namespace that opts out: its webhook configuration says so.
+        Facts { claims, strategies, namespace_opted_out: false }
+    }
+
+    fn judge(&self, enforcement: Enforcement, review: &Review<'_>, report: &Report) -> Verdict {
+        for finding in &report.findings {
+            self.metrics.found(finding.rule.id(), finding.severity.as_str());
+        }
+        let denied = if enforcement == Enforcement::Enforce { denial(report) } else { None };
+        let warnings = if denied.is_some() { Vec::new() } else { warnings(report) };
+        self.metrics.validated(match report.worst() {
+            _ if denied.is_some() => "denied",
+            Some(Severity::Error | Severity::Warning) => "warned",
+            Some(Severity::Info) | None => "clean",
+        });
+        let findings = ids(report.findings.iter().map(|finding| finding.rule.id()));
+        let unchecked = ids(report.unchecked.iter().map(|open| open.rule.id()));
+        if !(findings.is_empty() && unchecked.is_empty()) {
+            tracing::debug!(
+                findings,
+                unchecked,
+                denied = denied.is_some(),
+                operation = review.operation().as_str(),
+                kind = one_line(review.kind(), MAX_NAME),
+                namespace = one_line(review.namespace(), MAX_NAME),
+                name = one_line(review.name(), MAX_NAME),
+                "validated"
+            );
+        }
+        Verdict { denied, warnings, findings, unchecked }
+    }
+}
+
+/// Each once, in their order.
+fn ids(rules: impl Iterator<Item = &'static str>) -> String {
+    let mut ids: Vec<_> = rules.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.join(" ")
+}
+
+impl Verdict {
+    fn response(&self) -> Response<'_> {
+        let annotations =
+            AuditAnnotations { findings: &self.findings, unchecked: &self.unchecked, ..AuditAnnotations::default() };
+        let told = !(self.findings.is_empty() && self.unchecked.is_empty());
+        Response {
+            denied: self.denied.as_deref(),
+            warnings: &self.warnings,
+            audit_annotations: told.then_some(annotations),
+            ..Response::default()
+        }
+    }
+}

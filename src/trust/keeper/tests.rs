@@ -1,0 +1,486 @@
+//! Trust kept against an API server that is played: a Secret, two configurations, and others who write to them.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt as _;
+use hyper::Method;
+use jiff::SignedDuration;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tower_test::mock;
+
+use super::*;
+use crate::process::readiness::Readiness;
+use crate::trust::{Holding, Lifetimes};
+
+const SECRET: &str = "/api/v1/namespaces/storage/secrets/colocate-ca";
+const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/zz-colocate";
+const VALIDATING: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/zz-colocate";
+
+type Interference = Box<dyn FnOnce(&mut Objects) + Send>;
+
+/// What the API server has, by path.
+#[derive(Default)]
+struct Objects {
+    by_path: BTreeMap<String, Value>,
+    version: u64,
+    /// Each request that changes something, and how it was answered.
+    writes: Vec<(Method, String, u16)>,
+    /// What somebody else does just before the next write.
+    interference: Option<Interference>,
+}
+
+impl Objects {
+    fn put(&mut self, path: &str, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        self.by_path.insert(path.to_owned(), object.clone());
+        object
+    }
+
+    fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
+        if method == Method::GET {
+            let object = self.by_path.get(path).cloned();
+            return object.map_or((404, Value::Null), |object| (200, object));
+        }
+        if let Some(interference) = self.interference.take() {
+            interference(self);
+        }
+        let answer = self.write(method, path, body);
+        self.writes.push((method.clone(), path.to_owned(), answer.0));
+        answer
+    }
+
+    fn write(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
+        if method == Method::POST {
+            let object: Value = serde_json::from_slice(body).unwrap();
+            let path = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
+            if self.by_path.contains_key(&path) {
+                return (409, Value::Null);
+            }
+            return (201, self.put(&path, object));
+        }
+        let Some(current) = self.by_path.get(path).cloned() else { return (404, Value::Null) };
+        if method == Method::PUT {
+            let object: Value = serde_json::from_slice(body).unwrap();
+            if object["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"] {
+                return (409, Value::Null);
+            }
+            return (200, self.put(path, object));
+        }
+        assert_eq!(method, Method::PATCH);
+        let operations: json_patch::Patch = serde_json::from_slice(body).unwrap();
+        let mut patched = current;
+        match json_patch::patch(&mut patched, &operations) {
+            Ok(()) => (200, self.put(path, patched)),
+            Err(_) => (422, Value::Null),
+        }
+    }
+
+    fn bundle(&self, path: &str) -> Vec<Certificate> {
+        WebhookConfiguration::from_json(self.by_path[path].to_string().as_bytes()).unwrap().carried()
+    }
+
+    fn holding(&self) -> Holding {
+        let data = self.by_path[SECRET]["data"].as_object().unwrap();
+        let decoded = data.iter().map(|(key, value)| (key.clone(), STANDARD.decode(value.as_str().unwrap()).unwrap()));
+        Holding::from_data(&decoded.collect(), "x").unwrap().unwrap()
+    }
+
+    fn hold(&mut self, holding: &Holding) {
+        let mut data = crate::trust::SecretData::new();
+        holding.write_to(&mut data);
+        let data: BTreeMap<_, _> = data.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
+        self.put(SECRET, secret(Some(json!(data))));
+    }
+}
+
+fn secret(data: Option<Value>) -> Value {
+    let mut secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": { "name": "colocate-ca", "namespace": "storage", "labels": { "app": "x" } },
+    });
+    if let Some(data) = data {
+        secret["data"] = data;
+    }
+    secret
+}
+
+/// With two entries that have no bundle.
+fn configuration() -> Value {
+    let entry = |name| json!({ "name": name, "clientConfig": { "service": { "name": "colocate" } } });
+    json!({ "metadata": { "name": "zz-colocate" }, "webhooks": [entry("a.example.com"), entry("b.example.com")] })
+}
+
+struct Scene {
+    objects: Arc<Mutex<Objects>>,
+    client: ApiClient,
+    server: JoinHandle<()>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
+        let objects = Arc::<Mutex<Objects>>::default();
+        let played = objects.clone();
+        let server = tokio::spawn(async move {
+            while let Some((request, send)) = handle.next_request().await {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let (status, object) = played.lock().unwrap().answer(&head.method, head.uri.path(), &body);
+                let object = if status < 400 {
+                    object
+                } else {
+                    json!({ "kind": "Status", "status": "Failure", "code": status })
+                };
+                let body = Body::from(object.to_string().into_bytes());
+                send.send_response(hyper::Response::builder().status(status).body(body).unwrap());
+            }
+        });
+        let client = ApiClient::for_test(Client::new(service, "storage"));
+        Self { objects, client, server }
+    }
+
+    /// With an empty Secret and a configuration.
+    fn installed() -> Self {
+        let scene = Self::new();
+        scene.change(|objects| {
+            objects.put(SECRET, secret(None));
+            objects.put(MUTATING, configuration());
+        });
+        scene
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Objects) -> T) -> T {
+        change(&mut self.objects.lock().unwrap())
+    }
+
+    fn writes(&self) -> Vec<(Method, String, u16)> {
+        self.change(|objects| std::mem::take(&mut objects.writes))
+    }
+
+    fn interfere(&self, interference: impl FnOnce(&mut Objects) + Send + 'static) {
+        self.change(|objects| objects.interference = Some(Box::new(interference)));
+    }
+
+    fn replica(&self) -> (Keeper, Readiness) {
+        self.replica_with(false, Lifetimes::default())
+    }
+
+    fn replica_with(&self, create: bool, lifetimes: Lifetimes) -> (Keeper, Readiness) {
+        let names = vec!["colocate.storage.svc".parse().unwrap()];
+        let managed = ManagedCa::new(&self.client, None, "colocate-ca", create, names, lifetimes);
+        self.keeper(TrustSource::Managed(Box::new(managed)))
+    }
+
+    fn keeper(&self, source: TrustSource) -> (Keeper, Readiness) {
+        let webhooks = WebhookNames { mutating: "zz-colocate".to_owned(), validating: "zz-colocate".to_owned() };
+        let process = Process::default();
+        let keeper = Keeper::new(&self.client, source, webhooks, &Resolver::default(), &process);
+        let readiness = process.readiness;
+        (keeper, readiness)
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Keeper {
+    /// Does what the watches do, and then a round.
+    async fn look_and_go_round(&mut self) -> Duration {
+        for known in &mut self.configurations {
+            known.look(&mut self.live).await.unwrap();
+        }
+        self.round().await
+    }
+
+    fn leaf_chains_to(&self, certificates: &[Certificate]) -> bool {
+        self.resolver.served().unwrap().chains_to(certificates, Timestamp::now())
+    }
+}
+
+fn wrote(method: &Method, path: &str, status: u16) -> (Method, String, u16) {
+    (method.clone(), path.to_owned(), status)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_secret_is_filled_and_the_bundle_written_and_then_it_is_ready() {
+    let scene = Scene::installed();
+    let (mut keeper, readiness) = scene.replica();
+    assert_eq!(readiness.obstacles(), ["certificate"]);
+    keeper.round().await;
+    assert_eq!(readiness.obstacles(), ["certificate"], "nobody has looked at the configurations");
+    keeper.look_and_go_round().await;
+    assert!(readiness.obstacles().is_empty(), "{:?}", readiness.details());
+    assert_eq!(scene.writes(), [wrote(&Method::PUT, SECRET, 200), wrote(&Method::PATCH, MUTATING, 200)]);
+    scene.change(|objects| {
+        let ca = objects.holding().current.certificate().clone();
+        assert_eq!(objects.bundle(MUTATING), [ca]);
+        assert!(keeper.leaf_chains_to(&objects.bundle(MUTATING)));
+        // What others wrote into the Secret is there still.
+        assert_eq!(objects.by_path[SECRET]["metadata"]["labels"], json!({ "app": "x" }));
+    });
+    keeper.look_and_go_round().await;
+    assert_eq!(scene.writes(), [], "there is nothing more to do");
+    let metrics = keeper.metrics.encode();
+    for line in [
+        r#"colocate_certificate_rotations_total{certificate="ca"} 1"#,
+        r#"colocate_certificate_rotations_total{certificate="leaf"} 1"#,
+        r#"colocate_ca_bundle_in_sync{configuration="MutatingWebhookConfiguration/zz-colocate"} 1"#,
+        r#"colocate_certificate_expiry_seconds{certificate="leaf"} 604"#,
+        r#"colocate_certificate_expiry_seconds{certificate="ca"} 31"#,
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    assert!(!metrics.contains("Validating"), "{metrics}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_that_start_at_the_same_moment_end_with_one_ca() {
+    let scene = Scene::installed();
+    let mut replicas = [scene.replica().0, scene.replica().0, scene.replica().0];
+    let [first, second, third] = &mut replicas;
+    tokio::join!(first.look_and_go_round(), second.look_and_go_round(), third.look_and_go_round());
+    for replica in &mut replicas {
+        replica.look_and_go_round().await;
+    }
+    let bundle = scene.change(|objects| objects.bundle(MUTATING));
+    assert_eq!(bundle.len(), 1);
+    assert!(replicas.iter().all(|replica| replica.leaf_chains_to(&bundle)));
+    let filled = scene.writes().into_iter().filter(|write| *write == wrote(&Method::PUT, SECRET, 200)).count();
+    assert_eq!(filled, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_absent_is_created_only_where_that_is_configured() {
+    let scene = Scene::new();
+    let (mut keeper, readiness) = scene.replica();
+    for pause in [SOON, SOON * 2, SOON * 4, SOON * 8, SOON * 16, SOON * 20, SOON * 20] {
+        assert_eq!(keeper.look_and_go_round().await, pause);
+    }
+    let details = readiness.details().join("\n");
+    assert!(details.contains("Secret storage/colocate-ca does not exist"), "{details}");
+    assert_eq!(scene.writes(), []);
+    let (mut keeper, readiness) = scene.replica_with(true, Lifetimes::default());
+    keeper.look_and_go_round().await;
+    assert_eq!(scene.writes(), [wrote(&Method::POST, "/api/v1/namespaces/storage/secrets", 201)]);
+    let details = readiness.details().join("\n");
+    assert!(details.contains("there is neither a MutatingWebhookConfiguration zz-colocate"), "{details}");
+    scene.change(|objects| {
+        assert_eq!(objects.by_path[SECRET]["metadata"].get("labels"), None);
+        objects.put(VALIDATING, configuration())
+    });
+    keeper.look_and_go_round().await;
+    assert!(readiness.obstacles().is_empty() && readiness.details().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_comes_with_the_secret_does_not_wait_for_the_next_look_at_it() {
+    let scene = Scene::new();
+    let (keeper, _) = scene.replica();
+    let place = keeper.configurations[0].place.clone();
+    let (sender, sightings) = channel(16);
+    let keeping = tokio::spawn(keeper.run(sightings));
+    // It has looked in vain so often that it looks every 10 s only.
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(scene.writes(), []);
+    scene.change(|objects| {
+        objects.put(SECRET, secret(None));
+        objects.put(MUTATING, configuration());
+    });
+    let begun = Instant::now();
+    tokio::spawn(api::follow(place.client.clone(), ConfigurationWatch::new(place, sender)));
+    while scene.change(|objects| objects.bundle(MUTATING)).is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
+    let scene = Scene::installed();
+    let (mut keeper, readiness) = scene.replica();
+    keeper.look_and_go_round().await;
+    scene.writes();
+    let good = scene.change(|objects| {
+        let good = objects.by_path[SECRET].clone();
+        objects
+            .put(SECRET, secret(Some(json!({ "ca.crt": STANDARD.encode("hello"), "ca.key": good["data"]["ca.key"] }))));
+        good
+    });
+    // Even then, entries get their bundle.
+    scene.change(|objects| objects.put(MUTATING, configuration()));
+    keeper.look_and_go_round().await;
+    let details = readiness.details().join("\n");
+    assert!(details.contains("Secret storage/colocate-ca: key `ca.crt`: it holds no certificate"), "{details}");
+    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 200)]);
+    scene.change(|objects| objects.put(SECRET, good));
+    keeper.look_and_go_round().await;
+    assert!(readiness.details().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_somebody_emptied_holds_the_same_ca_again() {
+    let scene = Scene::installed();
+    let (mut keeper, _) = scene.replica();
+    keeper.look_and_go_round().await;
+    let before = scene.change(|objects| {
+        let before = objects.holding();
+        objects.put(SECRET, secret(None));
+        before
+    });
+    keeper.look_and_go_round().await;
+    assert_eq!(scene.change(|objects| objects.holding()).bundle(), before.bundle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patch_that_somebody_was_faster_than_is_made_anew() {
+    let scene = Scene::installed();
+    let (mut keeper, readiness) = scene.replica();
+    keeper.round().await;
+    scene.writes();
+    for known in &mut keeper.configurations {
+        known.look(&mut keeper.live).await.unwrap();
+    }
+    scene.interfere(|objects| {
+        let mut renamed = configuration();
+        renamed["webhooks"][0]["name"] = "c.example.com".into();
+        objects.put(MUTATING, renamed);
+    });
+    keeper.reconcile().await.unwrap();
+    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 422), wrote(&Method::PATCH, MUTATING, 200)]);
+    assert!(readiness.obstacles().is_empty());
+    scene.change(|objects| objects.put(MUTATING, configuration()));
+    for known in &mut keeper.configurations {
+        known.look(&mut keeper.live).await.unwrap();
+    }
+    scene.interfere(|objects| {
+        objects.by_path.remove(MUTATING);
+    });
+    keeper.reconcile().await.unwrap();
+    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 404)], "what is gone is not created");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it() {
+    let scene = Scene::installed();
+    let (mut keeper, _) = scene.replica();
+    keeper.look_and_go_round().await;
+    // Another replica publishes the next CA, and writes it into the bundle of one entry.
+    let both: Vec<_> = scene.change(|objects| {
+        let now = Timestamp::now();
+        let after = objects.holding().after(crate::trust::RotationStep::Publish, now, &Lifetimes::default()).unwrap();
+        objects.hold(&after);
+        let bundle: String = after.bundle().into_iter().map(Certificate::pem).collect();
+        let mut configuration = configuration();
+        configuration["webhooks"][0]["clientConfig"]["caBundle"] = STANDARD.encode(bundle).into();
+        objects.put(MUTATING, configuration);
+        after.bundle().into_iter().cloned().collect()
+    });
+    for known in &mut keeper.configurations {
+        known.look(&mut keeper.live).await.unwrap();
+    }
+    keeper.reconcile().await.unwrap();
+    let bundle = scene.change(|objects| objects.bundle(MUTATING));
+    assert!(bundle.len() == 2 && both.iter().all(|certificate| bundle.contains(certificate)));
+    // What the Secret does not list goes.
+    let foreign = Holding::first(Timestamp::now(), &Lifetimes::default()).unwrap();
+    scene.change(|objects| {
+        let mut configuration = configuration();
+        for entry in configuration["webhooks"].as_array_mut().unwrap() {
+            entry["clientConfig"]["caBundle"] = STANDARD.encode(foreign.current.certificate_pem()).into();
+        }
+        objects.put(MUTATING, configuration);
+    });
+    keeper.look_and_go_round().await;
+    assert!(!scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
+    // But not while nobody can say what it lists.
+    scene.change(|objects| {
+        let mut configuration = configuration();
+        configuration["webhooks"][0]["clientConfig"]["caBundle"] =
+            STANDARD.encode(foreign.current.certificate_pem()).into();
+        objects.put(MUTATING, configuration);
+        objects.by_path.remove(SECRET);
+    });
+    keeper.look_and_go_round().await;
+    assert!(scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_goes_through_its_steps_and_waits_for_the_live_configurations() {
+    let scene = Scene::installed();
+    let (mut keeper, _) = scene.replica();
+    // A CA that is three quarters through its life.
+    let life = Lifetimes::default();
+    let born = Timestamp::now() - life.ca / 4 * 3;
+    let first = Holding::first(born, &life).unwrap();
+    scene.change(|objects| objects.hold(&first));
+    keeper.look_and_go_round().await;
+    let published = scene.change(|objects| objects.holding());
+    let next = published.next.clone().unwrap();
+    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)).len(), 2);
+    assert!(keeper.leaf_chains_to(std::slice::from_ref(first.current.certificate())));
+    tokio::time::advance(Duration::from_secs(59)).await;
+    // Somebody takes the bundle away: the time begins anew.
+    scene.change(|objects| objects.put(MUTATING, configuration()));
+    keeper.look_and_go_round().await;
+    tokio::time::advance(Duration::from_secs(59)).await;
+    keeper.look_and_go_round().await;
+    assert!(scene.change(|objects| objects.holding()).next.is_some());
+    // And now without this replica hearing of it.
+    scene.change(|objects| objects.put(MUTATING, configuration()));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    keeper.round().await;
+    assert!(scene.change(|objects| objects.holding()).next.is_some());
+    tokio::time::advance(Duration::from_mins(1)).await;
+    keeper.look_and_go_round().await;
+    let switched = scene.change(|objects| objects.holding());
+    assert_eq!(switched.current.certificate(), next.certificate());
+    assert_eq!(&switched.old.unwrap().certificate, first.current.certificate());
+    assert!(keeper.leaf_chains_to(std::slice::from_ref(next.certificate())));
+    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_interval_follows_from_the_lifetimes() {
+    let scene = Scene::new();
+    let interval = |ca, leaf, settle| {
+        let seconds = SignedDuration::from_secs;
+        let lifetimes = Lifetimes { ca: seconds(ca), leaf: seconds(leaf), settle: seconds(settle) };
+        match scene.replica_with(false, lifetimes).0.source {
+            TrustSource::Managed(managed) => managed.interval(),
+            TrustSource::Mounted(_) => unreachable!(),
+        }
+    };
+    assert_eq!(interval(31_536_000, 604_800, 60), Duration::from_secs(10));
+    assert_eq!(interval(16, 4, 1), Duration::from_millis(250));
+    assert_eq!(interval(16, 4, 0), Duration::from_millis(100));
+    assert_eq!(interval(1000, 2, 100), Duration::from_millis(250));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cas_from_a_file_are_written_and_what_is_served_must_chain_to_them() {
+    let scene = Scene::new();
+    scene.change(|objects| objects.put(MUTATING, configuration()));
+    let folder = tempfile::tempdir().unwrap();
+    let holding = Holding::first(Timestamp::now(), &Lifetimes::default()).unwrap();
+    std::fs::write(folder.path().join("ca.crt"), holding.current.certificate_pem()).unwrap();
+    let (mut keeper, readiness) = scene.keeper(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))));
+    keeper.look_and_go_round().await;
+    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)), std::slice::from_ref(holding.current.certificate()));
+    assert_eq!(readiness.obstacles(), ["certificate"]);
+    let validity = crate::tls::Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
+    let leaf = holding.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
+    keeper.resolver.serve(crate::tls::Served::new(leaf.certified_key().unwrap()).unwrap());
+    keeper.look_and_go_round().await;
+    assert!(readiness.obstacles().is_empty());
+}
