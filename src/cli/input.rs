@@ -37,7 +37,7 @@ pub(super) fn check_documents(manifests: &[Manifest<'_>], paths: &[PathBuf]) -> 
     Ok(())
 }
 
-/// The name of a namespace, which is a DNS label (RFC 1123).
+/// Parses the name of a namespace, which is a DNS label (RFC 1123).
 pub(super) fn namespace(name: &str) -> Result<String, &'static str> {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = [name.bytes().next(), name.bytes().last()];
@@ -45,5 +45,33 @@ pub(super) fn namespace(name: &str) -> Result<String, &'static str> {
     if sound && ends.iter().all(|end| end.is_some_and(letter)) {
         return Ok(name.to_owned());
     }
-    Err("the name of a namespace is of 1 to 63 lower-case letters, digits and `-`, and no `-` at either end")
+    Err("write the name of a namespace such as team-a, 1 to 63 characters a-z, 0-9 and `-`, with no `-` at either end")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_command_with_a_namespace_refuses_what_is_not_a_label() {
+        let command = Cli::command();
+        let has_namespace = |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_short() == Some('n'));
+        let commands: Vec<_> = command.get_subcommands().filter(has_namespace).map(clap::Command::get_name).collect();
+        assert_eq!(commands, ["mutate", "validate", "probe"]);
+        for name in commands {
+            let error = |namespace: &str| {
+                Cli::command().try_get_matches_from(["colocate", name, &format!("-n={namespace}")]).unwrap_err()
+            };
+            for namespace in ["a.b", "", "a/b", "../x", "A", "-a", &"a".repeat(64)] {
+                let error = error(namespace);
+                assert_eq!(error.kind(), ErrorKind::ValueValidation, "{name} -n {namespace}");
+                assert!(error.to_string().contains("such as team-a"), "{error}");
+            }
+            // What else the command needs is not there.
+            assert_eq!(error("team-a").kind(), ErrorKind::MissingRequiredArgument, "{name}");
+        }
+    }
 }

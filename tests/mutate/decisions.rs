@@ -22,7 +22,7 @@ fn a_namespace_that_can_be_none_is_wrong_usage() {
     for name in ["", "Shop", "a_b", "-a", "a-", "a.b", long.as_str()] {
         let run = folder.run(&format!("-f deployment.yaml --namespace={name}"));
         assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{name}");
-        assert!(run.err.contains("lower-case letters, digits and `-`"), "{}", run.err);
+        assert!(run.err.contains("1 to 63 characters a-z, 0-9 and `-`"), "{}", run.err);
     }
     assert_eq!(folder.run(&format!("-f deployment.yaml -n {}", &long[..63])).code, Some(0));
 }

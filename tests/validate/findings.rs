@@ -83,7 +83,7 @@ fn wrong_usage_says_what_to_write() {
         ("-f - -f -", "standard input can be read once: name - once"),
         ("-o json", "--filename"),
         ("-f a.yaml -o xml", "sarif"),
-        ("-f a.yaml -n Shop", "lower-case letters, digits and `-`"),
+        ("-f a.yaml -n Shop", "1 to 63 characters a-z, 0-9 and `-`"),
         ("--list-rules -f a.yaml", "cannot be used with"),
         ("--list-rules -o sarif", "leave -o out, or write -o json"),
     ] {
