@@ -6,7 +6,6 @@ mod driver;
 mod error;
 mod file;
 mod missing_claim;
-mod name;
 mod namespaces;
 mod restart;
 mod scheduler;
@@ -442,9 +441,9 @@ mod tests {
                 "config.yaml:1:15: maxWaitersPerNamespace (9) is larger than maxWaiters (8)",
             ),
             ("missingClaim: {maxWaiters: -1}\n", "config.yaml:1:28: a whole number is expected here"),
-            ("namespaces: [Team A]\n", "`Team A` is no name of a namespace; write one such as team-a"),
-            ("namespaces: ['']\n", "is no name of a namespace"),
-            ("namespaces: [-a]\n", "`-a` is no name of a namespace"),
+            ("namespaces: [Team A]\n", "`Team A` is not the name of a namespace: write one such as team-a"),
+            ("namespaces: ['']\n", "is not the name of a namespace"),
+            ("namespaces: [-a]\n", "`-a` is not the name of a namespace"),
             ("namespaces: [a, b, a]\n", "config.yaml:1:13: namespace `a` stands here twice"),
             ("drivers: [{name: linstor}]\n", "driver `linstor` has no `provisioners`"),
             ("drivers: [{name: portworx}, {name: portworx}]\n", "two drivers are called `portworx`"),

@@ -10,8 +10,8 @@ use super::strategies;
 use super::watched::{Claims, Classes, VOLUMES, WatchedKind as _, volume_path};
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::companion::Strategies;
-use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass, is_object_name};
-use crate::engine::{Inventory, parse_bool};
+use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
+use crate::engine::{Inventory, dns, parse_bool};
 
 /// How many objects are asked for at once.
 const CONCURRENCY: usize = 8;
@@ -73,7 +73,7 @@ impl Snapshot {
         inventory: &mut Inventory,
     ) -> Result<Option<Forbidden>, ApiError> {
         // What is not a name does not exist, and must not become part of a path.
-        let names = names.into_iter().filter(|(namespace, name)| is_object_name(namespace) && is_object_name(name));
+        let names = names.into_iter().filter(|(namespace, name)| dns::is_label(namespace) && dns::is_subdomain(name));
         let gets = stream::iter(names).map(|(namespace, name)| async move {
             let found = self.client.get_opt(Claims::RESOURCE, &Claims::object_path(&namespace, &name)).await;
             (namespace, name, found)
@@ -122,7 +122,7 @@ impl Snapshot {
     /// # Errors
     /// If the cluster does not answer.
     pub async fn volumes(&self, names: BTreeSet<String>, inventory: &mut Inventory) -> Result<bool, ApiError> {
-        let names = names.into_iter().filter(|name| is_object_name(name));
+        let names = names.into_iter().filter(|name| dns::is_subdomain(name));
         let gets = stream::iter(names).map(|name| async move {
             let json = self.client.get_opt(VOLUMES, &volume_path(&name)).await?;
             Ok((name, json))

@@ -10,8 +10,8 @@ use tokio::time::timeout_at;
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
 use super::watched::{Claims, VOLUMES, WatchedKind as _, volume_path};
-use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, is_object_name};
-use crate::engine::{Owner, Unknown};
+use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim};
+use crate::engine::{Owner, Unknown, dns};
 
 /// How many claims of one object the API server is asked for: no node can mount as many. Anyone who may create a pod can
 /// name 70,000 in it, each of which would cost a request, and memory for as long as the pod waits.
@@ -63,7 +63,7 @@ impl Lookup<'_> {
     fn is_pending(&self) -> bool {
         use Unknown::{ClassMissing, NoDefaultClass, Unbound};
         // What is not a name never comes, and must not become part of a path or be remembered.
-        is_object_name(self.name)
+        dns::is_subdomain(self.name)
             && matches!(self.owner, Owner::Missing | Owner::Unknown(ClassMissing(_) | Unbound | NoDefaultClass))
     }
 
@@ -99,7 +99,7 @@ impl ClaimCache {
             };
             names.iter().map(look_up).collect()
         };
-        if enough(&lookups) || !is_object_name(namespace) {
+        if enough(&lookups) || !dns::is_label(namespace) {
             return lookups;
         }
         let most = lookups.len().min(MAX_GETS_PER_REVIEW);
@@ -120,7 +120,7 @@ impl ClaimCache {
             .iter_mut()
             .filter_map(|lookup| {
                 let Owner::Unknown(Unknown::VolumeMissing(volume)) = &lookup.owner else { return None };
-                let volume = Some(volume.clone()).filter(|volume| is_object_name(volume))?;
+                let volume = Some(volume.clone()).filter(|volume| dns::is_subdomain(volume))?;
                 Some(async move {
                     let Ok(Some(json)) = self.single_flight.get(VOLUMES, volume_path(&volume)).await else { return };
                     let Some(read) = decode::<PersistentVolume<'_>>("persistentvolume", &volume, &json) else { return };

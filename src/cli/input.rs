@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 
 use super::Usage;
+use crate::engine::dns;
 use crate::manifest::{Manifest, Source};
 
 /// Standard input ends when it was read.
@@ -37,15 +38,12 @@ pub(super) fn check_documents(manifests: &[Manifest<'_>], paths: &[PathBuf]) -> 
     Ok(())
 }
 
-/// Parses the name of a namespace, which is a DNS label (RFC 1123).
-pub(super) fn namespace(name: &str) -> Result<String, &'static str> {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = [name.bytes().next(), name.bytes().last()];
-    let sound = name.len() <= 63 && name.bytes().all(|byte| letter(byte) || byte == b'-');
-    if sound && ends.iter().all(|end| end.is_some_and(letter)) {
-        return Ok(name.to_owned());
+/// Parses the name of a namespace.
+pub(super) fn namespace(name: &str) -> Result<String, String> {
+    if !dns::is_label(name) {
+        return Err(format!("write the name of a namespace such as team-a, {}", dns::LABEL_FORM));
     }
-    Err("write the name of a namespace such as team-a, 1 to 63 characters a-z, 0-9 and `-`, with no `-` at either end")
+    Ok(name.to_owned())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
-use super::name;
+use crate::engine::dns;
 
 /// Namespaces by name, none of them twice; empty means all there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +24,10 @@ impl TryFrom<Vec<String>> for Namespaces {
     fn try_from(names: Vec<String>) -> Result<Self, Invalid> {
         let mut seen = HashSet::new();
         for name in &names {
-            if !name::is_label(name) {
+            if !dns::is_label(name) {
                 return Err(Invalid(format!(
-                    "`{name}` is no name of a namespace; write one such as team-a: at most 63 of a-z, 0-9 and `-`, no `-` at an end"
+                    "`{name}` is not the name of a namespace: write one such as team-a, {}",
+                    dns::LABEL_FORM
                 )));
             }
             if !seen.insert(name) {

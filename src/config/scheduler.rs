@@ -9,9 +9,9 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
-use super::name;
 use crate::duration::GoDuration;
-use crate::{engine, schedulers};
+use crate::engine::{self, dns};
+use crate::schedulers;
 
 /// A leader renews every 2 s (Kubernetes' default): one that has not for three minutes was not merely slow, and its node
 /// was not merely restarted.
@@ -174,7 +174,7 @@ impl Written {
 impl Lease {
     fn check(&self, driver: &str) -> Result<(), Invalid> {
         let Self { namespace, name } = self;
-        if name::is_label(namespace) && name::is_subdomain(name) {
+        if dns::is_label(namespace) && dns::is_subdomain(name) {
             return Ok(());
         }
         Err(Invalid(format!(

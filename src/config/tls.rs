@@ -6,8 +6,9 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
-use super::{name, or_default};
+use super::or_default;
 use crate::duration::GoDuration;
+use crate::engine::dns;
 use crate::tls::Name;
 use crate::trust::Lifetimes;
 
@@ -184,7 +185,7 @@ impl TryFrom<ServiceFields> for Service {
 
     fn try_from(ServiceFields { namespace, name }: ServiceFields) -> Result<Self, Invalid> {
         let name = name.unwrap_or(Self::default().name);
-        if !name::is_label(&name) {
+        if !dns::is_label(&name) {
             return Err(Invalid(format!("`{name}` is no name of a Service; write one such as colocate")));
         }
         Ok(Self { namespace: self::namespace(namespace)?, name })
@@ -246,7 +247,7 @@ impl TryFrom<DurationFields> for Durations {
 
 fn namespace(namespace: Option<String>) -> Result<Option<String>, Invalid> {
     match namespace {
-        Some(name) if !name::is_label(&name) => {
+        Some(name) if !dns::is_label(&name) => {
             Err(Invalid(format!("`{name}` is no name of a namespace; write one such as storage")))
         }
         namespace => Ok(namespace),
@@ -254,7 +255,7 @@ fn namespace(namespace: Option<String>) -> Result<Option<String>, Invalid> {
 }
 
 fn subdomain(name: String, what: &str, example: &str) -> Result<String, Invalid> {
-    if !name::is_subdomain(&name) {
+    if !dns::is_subdomain(&name) {
         return Err(Invalid(format!("`{name}` is no name of {what}; write one such as {example}")));
     }
     Ok(name)

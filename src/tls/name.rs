@@ -1,13 +1,13 @@
 //! A name by which a server is reached: what a certificate is issued for.
+//!
+//! Its labels are those of Kubernetes' names ([`dns`]), each of them bounded, and in lower case once they are parsed. In addition,
+//! a certificate can be for a wildcard or an address.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// RFC 1035, 2.3.4: 255 octets on the wire, which are 253 characters of text.
-const MAX_NAME: usize = 253;
-/// RFC 1035, 2.3.4.
-const MAX_LABEL: usize = 63;
+use crate::engine::dns::{self, LABEL_FORM, MAX_SUBDOMAIN};
 
 /// A DNS name, one with a wildcard as its first label, or an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +18,7 @@ pub enum Name {
     Ip(IpAddr),
 }
 
-/// A text that is no [`Name`], and why.
+/// The reason why a text is not a [`Name`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum InvalidName {
@@ -28,23 +28,19 @@ pub enum InvalidName {
     Url,
     #[error("it has a port: write the host alone")]
     Port,
-    #[error("it is longer than {MAX_NAME} characters")]
+    #[error("it is longer than {MAX_SUBDOMAIN} characters")]
     TooLong,
     #[error("it ends with a dot: write it without")]
     TrailingDot,
     #[error("it has an empty part between dots")]
     EmptyLabel,
-    #[error("`{0}` is longer than {MAX_LABEL} characters")]
-    LongLabel(String),
-    #[error("`{0}` begins or ends with a hyphen")]
-    Hyphen(String),
-    #[error("{0:?} is none of the letters a to z, digits and hyphens that a DNS name is made of")]
-    Character(char),
+    #[error("`{0}` is not a DNS label: use {LABEL_FORM}")]
+    Label(String),
     #[error("`*` stands for the whole first part of a name only, as in `*.example.com`")]
     Wildcard,
     #[error("`*` needs two parts or more behind it, as in `*.example.com`: clients accept no other")]
     WideWildcard,
-    #[error("it ends with a number but is no IP address")]
+    #[error("it ends with a number but is not an IP address")]
     Number,
 }
 
@@ -65,42 +61,30 @@ impl FromStr for Name {
         if text.contains(':') {
             return Err(InvalidName::Port);
         }
-        if text.len() > MAX_NAME {
+        if text.len() > MAX_SUBDOMAIN {
             return Err(InvalidName::TooLong);
         }
         if text.ends_with('.') {
             return Err(InvalidName::TrailingDot);
         }
+        let text = text.to_ascii_lowercase();
         let host = match text.strip_prefix("*.") {
             // webpki and Go agree: a certificate for a whole top-level domain is for nothing.
             Some(parent) if !parent.contains('.') => return Err(InvalidName::WideWildcard),
             Some(parent) => parent,
-            None => text,
+            None => &text,
         };
-        host.split('.').try_for_each(label)?;
+        match host.split('.').find(|label| !dns::is_label(label)) {
+            Some("") => return Err(InvalidName::EmptyLabel),
+            Some(label) if label.contains('*') => return Err(InvalidName::Wildcard),
+            Some(label) => return Err(InvalidName::Label(label.to_owned())),
+            None => {}
+        }
         if host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
             return Err(InvalidName::Number);
         }
-        Ok(Self::Dns(text.to_ascii_lowercase()))
+        Ok(Self::Dns(text))
     }
-}
-
-fn label(label: &str) -> Result<(), InvalidName> {
-    if label.is_empty() {
-        return Err(InvalidName::EmptyLabel);
-    }
-    match label.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
-        Some('*') => return Err(InvalidName::Wildcard),
-        Some(other) => return Err(InvalidName::Character(other)),
-        None => {}
-    }
-    if label.len() > MAX_LABEL {
-        return Err(InvalidName::LongLabel(label.into()));
-    }
-    if label.starts_with('-') || label.ends_with('-') {
-        return Err(InvalidName::Hyphen(label.into()));
-    }
-    Ok(())
 }
 
 impl fmt::Display for Name {
@@ -115,6 +99,7 @@ impl fmt::Display for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::dns::MAX_LABEL;
 
     #[test]
     fn names_are_dns_names_wildcards_and_addresses() {
@@ -137,16 +122,16 @@ mod tests {
             ("https://localhost:8443/mutate", InvalidName::Url),
             ("localhost/mutate", InvalidName::Url),
             ("localhost:8443", InvalidName::Port),
-            (&"a.".repeat(MAX_NAME), InvalidName::TooLong),
+            (&"a.".repeat(MAX_SUBDOMAIN), InvalidName::TooLong),
             ("colocate.default.svc.", InvalidName::TrailingDot),
             ("colocate..svc", InvalidName::EmptyLabel),
             (".svc", InvalidName::EmptyLabel),
-            (&long_label, InvalidName::LongLabel(long_label.clone())),
-            ("-a.svc", InvalidName::Hyphen("-a".into())),
-            ("a-.svc", InvalidName::Hyphen("a-".into())),
-            ("colocate_1.svc", InvalidName::Character('_')),
-            ("colo cate", InvalidName::Character(' ')),
-            ("müsli.example", InvalidName::Character('ü')),
+            (&long_label, InvalidName::Label(long_label.clone())),
+            ("-a.svc", InvalidName::Label("-a".into())),
+            ("a-.svc", InvalidName::Label("a-".into())),
+            ("colocate_1.svc", InvalidName::Label("colocate_1".into())),
+            ("colo cate", InvalidName::Label("colo cate".into())),
+            ("müsli.example", InvalidName::Label("müsli".into())),
             ("*", InvalidName::Wildcard),
             ("a*.example.com", InvalidName::Wildcard),
             ("a.*.com", InvalidName::Wildcard),

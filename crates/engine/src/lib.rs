@@ -15,6 +15,7 @@
 mod annotation;
 mod claim;
 mod decision;
+pub mod dns;
 mod driver;
 mod entries;
 mod facts;

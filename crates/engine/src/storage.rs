@@ -95,19 +95,6 @@ struct CsiSource<'a> {
     driver: Option<Text<'a>>,
 }
 
-/// Whether an object can be called so: a DNS subdomain, as Kubernetes has it for claims, volumes and namespaces.
-///
-/// An object that is being admitted has not been validated yet, so that a name in it can be anything: a path, a query, a
-/// megabyte.
-pub fn is_object_name(name: &str) -> bool {
-    const LONGEST: usize = 253;
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = [name.bytes().next(), name.bytes().last()];
-    name.len() <= LONGEST
-        && ends.iter().all(|end| end.is_some_and(plain))
-        && name.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'.')
-}
-
 /// An object with a name.
 pub trait Object {
     /// Its metadata, if it has any.
@@ -253,17 +240,6 @@ mod tests {
         inventory.insert_class("b", read::<StorageClass<'_>>(&new).facts());
         let unnamed = Claim::default();
         assert!(matches!(inventory.owner_of(&unnamed), Owner::Provisioner { class: Some(name), .. } if &*name == "b"));
-    }
-
-    #[test]
-    fn only_what_kubernetes_would_call_an_object_is_a_name() {
-        for name in ["data", "a", "data-mysql-0", "pvc-1.2", &"a".repeat(253)] {
-            assert!(is_object_name(name), "{name}");
-        }
-        let long = "a".repeat(254);
-        for name in ["", "?watch=true", "../x", "a/b", "a b", "A", "-a", "a.", "ä", "a\n", &long] {
-            assert!(!is_object_name(name), "{name:?}");
-        }
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! The names of Kubernetes objects, by RFC 1123 and with the bounds of Kubernetes' own checks.
+//!
+//! A certificate is issued for names of another sort: upper case, wildcards and addresses are allowed there, and each label is
+//! bounded.
+
+/// The length of the longest label.
+pub const MAX_LABEL: usize = 63;
+
+/// What a label is made of, for messages.
+pub const LABEL_FORM: &str = "1 to 63 characters a-z, 0-9 and `-`, with no `-` at either end";
+
+/// The length of the longest subdomain.
+pub const MAX_SUBDOMAIN: usize = 253;
+
+/// Returns true for the name of a namespace or a Service: a DNS label, as Kubernetes' `IsDNS1123Label` has it.
+pub fn is_label(name: &str) -> bool {
+    name.len() <= MAX_LABEL && is_part(name)
+}
+
+/// Returns true for the name of most other objects: a DNS subdomain, as Kubernetes' `IsDNS1123Subdomain` has it, which
+/// bounds the whole and not its labels.
+///
+/// A name in an object that is being admitted has not been validated yet: it can be a path, a query or a megabyte.
+pub fn is_subdomain(name: &str) -> bool {
+    name.len() <= MAX_SUBDOMAIN && name.split('.').all(is_part)
+}
+
+fn is_part(part: &str) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = part.as_bytes();
+    bytes.iter().all(|byte| is_plain(byte) || *byte == b'-')
+        && bytes.first().is_some_and(is_plain)
+        && bytes.last().is_some_and(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_the_api_server_accepts() {
+        let longest = "a".repeat(MAX_LABEL);
+        for name in ["a", "team-a", "7", "data-mysql-0", &longest] {
+            assert!(is_label(name) && is_subdomain(name), "{name}");
+        }
+        for name in ["a.b-c.7", "pvc-1.2", &format!("{longest}a"), &"a".repeat(MAX_SUBDOMAIN)] {
+            assert!(is_subdomain(name) && !is_label(name), "{name}");
+        }
+        let too_long = "a".repeat(MAX_SUBDOMAIN + 1);
+        for name in
+            ["", "?watch=true", "../x", "a/b", "a b", "A", "-a", "a-", "a_b", ".a", "a.", "a..b", "ä", "a\n", &too_long]
+        {
+            assert!(!is_label(name) && !is_subdomain(name), "{name:?}");
+        }
+    }
+}
