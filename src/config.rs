@@ -431,9 +431,9 @@ mod tests {
             ("mode: enforce\n", "config.yaml:1:7: `enforce` is not one of inject, audit, off"),
             (
                 "missingClaim: {wait: 2}\n",
-                "config.yaml:1:22: `2` is no duration; write one as in Go, such as 2s or 500ms",
+                "config.yaml:1:22: invalid duration `2`: use Go syntax, for example `2s` or `1m30s`",
             ),
-            ("missingClaim: {wait: -2s}\n", "`-2s` is no duration"),
+            ("missingClaim: {wait: -2s}\n", "invalid duration `-2s`"),
             ("missingClaim: {maxGets: 0}\n", "maxGets is 0: no claim could be asked for; write at least 1"),
             ("missingClaim: {maxWaitersPerNamespace: 0}\n", "or maxWaiters: 0 where no pod should wait"),
             (

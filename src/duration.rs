@@ -1,4 +1,4 @@
-//! Durations as people write them in Kubernetes: `2s`, `1m30s`, `500ms`.
+//! Durations in Go's syntax, as Kubernetes has them: `2s`, `1m30s`, `500ms`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use jiff::fmt::friendly::{Spacing, SpanPrinter};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, Serializer};
 
-/// A duration, not negative, that is written as Go's `time.Duration`.
+/// A duration that is not negative, in the syntax of Go's `time.Duration`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoDuration(pub Duration);
 
-/// Text that is no duration.
+/// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no duration; write one as in Go, such as 2s or 500ms")]
+#[error("invalid duration `{0}`: use Go syntax, for example `2s` or `1m30s`")]
 pub struct NotADuration(String);
 
 impl FromStr for GoDuration {
@@ -23,7 +23,7 @@ impl FromStr for GoDuration {
 
     fn from_str(text: &str) -> Result<Self, NotADuration> {
         let wrong = || NotADuration(text.to_owned());
-        // jiff reads more than Go does: spaces, whole words, ISO 8601.
+        // jiff accepts more than Go does: spaces, whole words, ISO 8601.
         let mut units = text.split(|c: char| c.is_ascii_digit() || c == '.').filter(|unit| !unit.is_empty());
         if !units.all(|unit| ["h", "m", "s", "ms", "us", "µs", "ns"].contains(&unit)) {
             return Err(wrong());
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_go_writes_is_read_and_written_again() {
+    fn what_go_writes_is_parsed_and_printed_again() {
         for text in ["2s", "1m30s", "500ms", "1h", "0s", "1h2m3s"] {
             assert_eq!(text.parse::<GoDuration>().unwrap().to_string(), text);
         }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_does_not_read_is_refused() {
+    fn what_go_does_not_parse_is_refused() {
         for text in ["", "2", "two seconds", "2 s", "PT2S", "-2s", "1:30", "2x", "2sec", "1d"] {
             assert_eq!(text.parse::<GoDuration>(), Err(NotADuration(text.to_owned())));
         }
