@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
 use super::or_default;
-use crate::companion::{self, Severities, Severity};
+use crate::companion::{self, Severities};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -72,9 +72,9 @@ impl Level {
     fn to_companion(self) -> companion::Level {
         match self {
             Self::Off => companion::Level::Off,
-            Self::Info => companion::Level::As(Severity::Info),
-            Self::Warning => companion::Level::As(Severity::Warning),
-            Self::Error => companion::Level::As(Severity::Error),
+            Self::Info => companion::Level::Info,
+            Self::Warning => companion::Level::Warning,
+            Self::Error => companion::Level::Error,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::severity::Severity;
 
 /// How Portworx' documentation tells users to write the annotations.
@@ -35,9 +37,10 @@ const AUTOSCALER: &str = "https://github.com/kubernetes/autoscaler/blob/master/c
 macro_rules! rules {
     ($($name:ident $id:literal $severity:ident $title:literal, $(#[doc = $doc:literal])+ $origin:ident;)+) => {
         /// Something that can be wrong with the annotations, and that Stork says nothing about.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub enum Rule {
-            $($(#[doc = $doc])+ $name,)+
+            $($(#[doc = $doc])+ #[serde(rename = $id)] $name,)+
         }
 
         impl Rule {
@@ -173,6 +176,14 @@ impl FromStr for Rule {
     fn from_str(id: &str) -> Result<Self, NoSuchRule> {
         let rule = Self::ALL.iter().find(|rule| rule.id() == id).copied();
         rule.ok_or_else(|| NoSuchRule(id.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Rule {
+    type Error = NoSuchRule;
+
+    fn try_from(id: String) -> Result<Self, NoSuchRule> {
+        id.parse()
     }
 }
 

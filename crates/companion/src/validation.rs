@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::rule::Rule;
 use super::severity::Severity;
 
@@ -15,7 +17,8 @@ pub struct Validation {
 }
 
 /// What becomes of findings in a cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Enforcement {
     /// They are told to whoever made the object.
     #[default]
@@ -26,17 +29,20 @@ pub enum Enforcement {
     Off,
 }
 
-/// An operator's setting for one rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The setting of an operator for one rule: it is not checked, or its findings have this severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
 pub enum Level {
-    /// It is not checked.
     Off,
-    /// Its findings are of this severity.
-    As(Severity),
+    Info,
+    Warning,
+    Error,
 }
 
 /// The severity of each rule: its own, or what the operator says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Severities(BTreeMap<Rule, Level>);
 
 impl Severities {
@@ -50,7 +56,9 @@ impl Severities {
         match self.0.get(&rule) {
             None => Some(rule.severity()),
             Some(Level::Off) => None,
-            Some(Level::As(severity)) => Some(*severity),
+            Some(Level::Info) => Some(Severity::Info),
+            Some(Level::Warning) => Some(Severity::Warning),
+            Some(Level::Error) => Some(Severity::Error),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::annotation::{DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
@@ -33,7 +34,8 @@ pub struct Policy {
 }
 
 /// Whether decisions are carried out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// They are.
     #[default]
@@ -45,7 +47,8 @@ pub enum Mode {
 }
 
 /// What is done to pod templates. Pods are decided about when they are created either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Templates {
     /// They name the scheduler too, so that a person who reads the workload sees it.
     #[default]
@@ -55,7 +58,8 @@ pub enum Templates {
 }
 
 /// What is done to a pod whose claim is not there when the time to wait for it is over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum MissingClaim {
     /// The pod keeps its scheduler.
     #[default]
@@ -65,7 +69,8 @@ pub enum MissingClaim {
 }
 
 /// The schedulers that may be replaced; an absent or empty one always may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ReplaceableSchedulers(Vec<String>);
 
 impl ReplaceableSchedulers {
@@ -109,9 +114,11 @@ impl Default for OptOut {
 }
 
 /// A kind of controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OwnerKind {
     /// The API group; empty for the core group.
+    #[serde(default)]
     pub group: String,
     /// The kind's name.
     pub kind: String,

@@ -1,4 +1,6 @@
-//! Whether a driver's scheduler is there, and what is done where it is not.
+//! The presence of a driver's scheduler, and what is done while it is away.
+
+use serde::{Deserialize, Serialize};
 
 /// What is known of a driver's scheduler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,7 +17,8 @@ pub enum Presence {
 }
 
 /// What is done to a pod whose driver's scheduler is not there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Away {
     /// It gets the scheduler all the same, and stays Pending until that is back.
     #[default]
