@@ -1,174 +1,105 @@
 //! The configuration file, and the only home of defaults.
 //!
-//! One YAML file, all of it optional. What differs by process (addresses, files, logging) is a flag and not here.
+//! One YAML file, all of it optional. What differs by process (addresses, files, logging) is a flag instead.
+//!
+//! A `...Section` is what stands in the file behind a key, and a `...Entry` is an item of a list. The types that the other
+//! rooms work with are made of them.
 
-mod driver;
-mod error;
-mod file;
+mod config_error;
+mod config_file;
+mod custom_workloads;
+mod drivers;
 mod missing_claim;
 mod namespaces;
 mod restart;
-mod scheduler;
-mod tls;
-mod validation;
-mod workload;
+mod section;
+mod tls_section;
 
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::claims::ClaimLimits;
+use crate::companion::{self, Enforcement, Severities};
 use crate::duration::GoDuration;
-use crate::{companion, engine, schedulers};
+use crate::claims::ClaimLimits;
+use crate::{engine, schedulers};
 
-pub use error::{Error, Location};
-pub use file::ConfigFile;
-pub use tls::{Secret, Service, Tls, Webhooks};
+pub use config_error::ConfigError;
+pub use config_file::ConfigFile;
+pub use tls_section::{SecretSection, ServiceSection, TlsSection, Webhooks};
 
-use driver::{Driver, Drivers};
-use error::Invalid;
-use missing_claim::{MissingClaim, Then};
-use namespaces::Namespaces;
-use validation::Validation;
-use workload::CustomWorkloads;
+use custom_workloads::CustomWorkloadsSection;
+use drivers::{DriverEntry, DriversSection};
+use missing_claim::MissingClaimSection;
+use namespaces::NamespacesSection;
+use section::{Check, section};
 
-/// The configuration as it is written. `Config::default()` is what an empty file means.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Config {
-    #[serde(deserialize_with = "or_default")]
-    mode: Mode,
-    #[serde(deserialize_with = "or_default")]
-    templates: Templates,
-    #[serde(deserialize_with = "or_default")]
-    drivers: Drivers,
-    #[serde(deserialize_with = "or_default")]
-    replaceable_schedulers: ReplaceableSchedulers,
-    #[serde(deserialize_with = "or_default")]
-    opt_out: OptOut,
-    #[serde(deserialize_with = "or_default")]
-    custom_workloads: CustomWorkloads,
-    #[serde(deserialize_with = "or_default")]
-    namespaces: Namespaces,
-    #[serde(deserialize_with = "or_default")]
-    missing_claim: MissingClaim,
-    #[serde(deserialize_with = "or_default")]
-    validation: Validation,
-    #[serde(deserialize_with = "or_default")]
-    tls: Tls,
-    #[serde(deserialize_with = "or_default")]
-    drain: Drain,
-}
-
-/// A key with nothing behind it, as where all that stood there was commented out, is as good as no key.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Mode {
-    #[default]
-    Inject,
-    Audit,
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Templates {
-    #[default]
-    Inject,
-    Leave,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-struct ReplaceableSchedulers(Vec<String>);
-
-impl Default for ReplaceableSchedulers {
-    fn default() -> Self {
-        Self(vec![engine::DEFAULT_SCHEDULER.to_owned()])
+section! {
+    /// The configuration as it is written. `Config::default()` is what an empty file means.
+    pub struct Config {
+        mode: engine::Mode,
+        templates: engine::Templates,
+        drivers: DriversSection,
+        replaceable_schedulers: engine::ReplaceableSchedulers,
+        opt_out: OptOutSection,
+        custom_workloads: CustomWorkloadsSection,
+        namespaces: NamespacesSection,
+        missing_claim: MissingClaimSection,
+        validation: ValidationSection,
+        tls: TlsSection,
+        drain: DrainSection,
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct OptOut {
-    #[serde(deserialize_with = "or_default")]
-    annotations: Annotations,
-    #[serde(deserialize_with = "or_default")]
-    owners: Vec<OwnerKind>,
-    /// Read by whoever writes the webhook's `namespaceSelector`; the server sees no Namespace.
-    namespace_label: Key,
-}
-
-impl Default for OptOut {
-    fn default() -> Self {
-        Self {
-            annotations: Annotations::default(),
-            owners: Vec::new(),
-            namespace_label: Key(engine::DISABLE_ADMISSION_CONTROLLER.to_owned()),
-        }
+section! {
+    struct OptOutSection {
+        annotations: Vec<MetadataKey> = keys(&engine::OptOut::default().annotations),
+        owners: Vec<engine::OwnerKind>,
+        /// The server sees no Namespace: the `namespaceSelector` of the webhook's configuration is to name this label.
+        namespace_label: MetadataKey = MetadataKey(engine::OptOut::default().namespace_label.to_string()),
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Annotations(Vec<Key>);
+section! {
+    struct ValidationSection {
+        mode: Enforcement,
+        /// The rules whose severity is not their own.
+        rules: Severities,
+    }
+}
 
-impl Default for Annotations {
-    fn default() -> Self {
-        Self(engine::OptOut::default().annotations.iter().map(|key| Key(key.to_string())).collect())
+section! {
+    /// How the server ends, from the signal on.
+    struct DrainSection {
+        /// The API server keeps connections to a pod whose endpoint is gone, and proxies need some seconds to learn of it.
+        grace: GoDuration = GoDuration(Duration::from_secs(15)),
+        timeout: GoDuration = GoDuration(Duration::from_secs(30)),
     }
 }
 
 /// The key of an annotation or a label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-struct Key(String);
+struct MetadataKey(String);
 
-impl TryFrom<String> for Key {
-    type Error = Invalid;
+impl TryFrom<String> for MetadataKey {
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
+    fn try_from(text: String) -> Result<Self, String> {
         if text.is_empty() || text.contains(char::is_whitespace) {
-            return Err(Invalid(format!(
-                "`{text}` is no key of an annotation or a label; write one such as example.com/opt-out"
-            )));
+            return Err(format!(
+                "`{text}` is not the key of an annotation or a label: write one such as example.com/opt-out"
+            ));
         }
         Ok(Self(text))
     }
 }
 
-impl From<Key> for String {
-    fn from(key: Key) -> Self {
+impl From<MetadataKey> for String {
+    fn from(key: MetadataKey) -> Self {
         key.0
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OwnerKind {
-    #[serde(default)]
-    group: String,
-    kind: String,
-}
-
-/// How the server ends, from the signal on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Drain {
-    grace: GoDuration,
-    timeout: GoDuration,
-}
-
-impl Default for Drain {
-    fn default() -> Self {
-        // The API server keeps connections to a pod whose endpoint is gone, and proxies need some seconds to hear of it.
-        Self { grace: GoDuration(Duration::from_secs(15)), timeout: GoDuration(Duration::from_secs(30)) }
     }
 }
 
@@ -176,90 +107,61 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is no YAML, has an unknown key, or a value that makes no sense; with the place.
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, &path.display().to_string())
+    /// A file that cannot be read, is not YAML, or has an unknown key or a value that makes no sense; with the place.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        ConfigFile::load(path).map(|(_, config)| config)
     }
 
-    /// Reads a text; `file` is its name in errors.
+    /// Parses a text; `file` is its name in errors.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn parse(text: &str, file: &str) -> Result<Self, Error> {
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
         // An empty file, or one of comments alone, is null to YAML.
-        let config: Option<Self> = serde_saphyr::from_str(text).map_err(|error| Error::found(&error, file))?;
-        config.unwrap_or_default().check(file)
-    }
-
-    /// What no part of the configuration can see for itself.
-    fn check(self, file: &str) -> Result<Self, Error> {
-        let replaceable = |driver: &&Driver| self.replaceable_schedulers.0.contains(&driver.scheduler.name);
-        if let Some(Driver { name, scheduler, .. }) = self.drivers.iter().find(replaceable) {
-            let scheduler = &scheduler.name;
-            let message = format!(
-                "`{scheduler}` is the scheduler of driver `{name}` and also in replaceableSchedulers: take it out there, or each driver would undo the other"
-            );
-            return Err(Error::contradiction(file, message));
-        }
-        let Drain { grace, timeout } = self.drain;
-        if timeout.0 < grace.0 {
-            let message =
-                format!("drain.timeout ({timeout}) is shorter than drain.grace ({grace}), which is a part of it");
-            return Err(Error::contradiction(file, message));
-        }
-        Ok(self)
+        let config: Option<Self> = serde_saphyr::from_str(text).map_err(|error| ConfigError::found(&error, file))?;
+        Ok(config.unwrap_or_default())
     }
 
     /// The configuration as a file that means the same.
     ///
     /// # Errors
-    /// None that is known of: every value of a configuration can be written.
+    /// None that is known: every value of a configuration can be written.
     pub fn to_yaml(&self) -> Result<String, serde_saphyr::SerializeError> {
         serde_saphyr::to_string(self)
     }
 
     /// The rules of the engine.
     pub fn policy(&self) -> engine::Policy {
+        let OptOutSection { annotations, owners, namespace_label } = &self.opt_out;
         engine::Policy {
-            mode: match self.mode {
-                Mode::Inject => engine::Mode::Inject,
-                Mode::Audit => engine::Mode::Audit,
-                Mode::Off => engine::Mode::Off,
-            },
-            templates: match self.templates {
-                Templates::Inject => engine::Templates::Inject,
-                Templates::Leave => engine::Templates::Leave,
-            },
-            drivers: engine::Drivers::new(self.drivers.iter().map(Driver::to_engine).collect()),
-            replaceable: engine::ReplaceableSchedulers::new(self.replaceable_schedulers.0.clone()),
+            mode: self.mode,
+            templates: self.templates,
+            drivers: engine::Drivers::new(self.drivers.iter().map(DriverEntry::to_engine).collect()),
+            replaceable: self.replaceable_schedulers.clone(),
             opt_out: engine::OptOut {
-                annotations: self.opt_out.annotations.0.iter().map(|key| key.0.as_str().into()).collect(),
-                owners: self.opt_out.owners.iter().cloned().map(OwnerKind::into_engine).collect(),
-                namespace_label: self.opt_out.namespace_label.0.as_str().into(),
+                annotations: annotations.iter().map(|key| key.0.as_str().into()).collect(),
+                owners: owners.clone(),
+                namespace_label: namespace_label.0.as_str().into(),
             },
             workloads: self.custom_workloads.to_engine(),
-            missing_claim: match self.missing_claim.then {
-                Then::Skip => engine::MissingClaim::Skip,
-                Then::Inject => engine::MissingClaim::Inject,
-            },
+            missing_claim: self.missing_claim.then,
         }
     }
 
     /// How the companion validates.
     pub fn validation(&self) -> companion::Validation {
-        self.validation.to_companion()
+        let ValidationSection { mode, rules } = &self.validation;
+        companion::Validation { enforcement: *mode, severities: rules.clone() }
     }
 
-    /// How much is done about claims that are not there.
+    /// How much is done about claims that do not exist.
     pub fn claim_limits(&self) -> ClaimLimits {
         self.missing_claim.limits()
     }
 
-    /// The drivers' schedulers of which it can be told whether they are there.
+    /// The drivers' schedulers of which a Lease is known.
     pub fn schedulers(&self) -> impl Iterator<Item = schedulers::Scheduler> {
-        self.drivers.iter().filter_map(Driver::to_presence)
+        self.drivers.iter().filter_map(DriverEntry::to_presence)
     }
 
     /// The namespaces whose claims are watched; empty means all.
@@ -267,8 +169,8 @@ impl Config {
         self.namespaces.names()
     }
 
-    /// What is served over TLS, and who is told to trust it.
-    pub fn tls(&self) -> &Tls {
+    /// The certificate that is served, and the configurations that carry its CA.
+    pub fn tls(&self) -> &TlsSection {
         &self.tls
     }
 
@@ -283,18 +185,46 @@ impl Config {
     }
 }
 
-impl OwnerKind {
-    fn into_engine(self) -> engine::OwnerKind {
-        engine::OwnerKind { group: self.group, kind: self.kind }
+impl FromStr for Config {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::parse(text, "the configuration")
     }
 }
 
-impl FromStr for Config {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::parse(text, "the configuration")
+impl Check for Config {
+    fn check(&self) -> Result<(), String> {
+        let replaceable = |driver: &&DriverEntry| self.replaceable_schedulers.allow(Some(driver.scheduler()));
+        match self.drivers.iter().find(replaceable) {
+            Some(driver) => Err(format!(
+                "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or each driver would undo the other",
+                driver.scheduler(),
+                driver.name(),
+            )),
+            None => Ok(()),
+        }
     }
+}
+
+impl Check for OptOutSection {}
+
+impl Check for ValidationSection {}
+
+impl Check for DrainSection {
+    fn check(&self) -> Result<(), String> {
+        let Self { grace, timeout } = self;
+        if timeout.0 < grace.0 {
+            return Err(format!(
+                "drain.timeout ({timeout}) is shorter than drain.grace ({grace}), which is a part of it"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn keys(texts: &[std::sync::Arc<str>]) -> Vec<MetadataKey> {
+    texts.iter().map(|text| MetadataKey(text.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -352,67 +282,6 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_is_only_named_takes_the_built_in_values() {
-        let config: Config = "drivers: [{name: portworx}]".parse().unwrap();
-        assert_eq!(config, Config::default());
-    }
-
-    #[test]
-    fn a_scheduler_is_a_name_or_a_mapping_and_printed_as_short_as_it_can_be() {
-        for short in ["stork", "{}", "{name: stork}", "{whenAbsent: inject, staleAfter: 180s}", "{lease: }"] {
-            let config: Config = format!("drivers: [{{name: portworx, scheduler: {short}}}]").parse().unwrap();
-            assert_eq!(config, Config::default(), "{short}");
-        }
-        assert!(Config::default().to_yaml().unwrap().contains("scheduler: stork\n"));
-        let lease = "lease: {namespace: storage, name: linstor}";
-        let text = format!(
-            "drivers: [{{name: linstor, provisioners: [x], scheduler: {{name: linstor-scheduler, {lease}, whenStale: skip}}}}]"
-        );
-        let config: Config = text.parse().unwrap();
-        let printed = config.to_yaml().unwrap();
-        for line in ["name: linstor-scheduler", "whenAbsent: inject", "whenStale: skip", "staleAfter: 3m"] {
-            assert!(printed.contains(line), "{line}\n{printed}");
-        }
-        assert_eq!(Config::parse(&printed, "printed").unwrap(), config);
-        let expected = engine::Driver {
-            name: "linstor".into(),
-            provisioners: vec!["x".into()],
-            scheduler: "linstor-scheduler".into(),
-            when_absent: engine::Away::Inject,
-            when_stale: engine::Away::Skip,
-        };
-        assert_eq!(config.policy().drivers, engine::Drivers::new(vec![expected]));
-    }
-
-    #[test]
-    fn a_scheduler_is_watched_where_its_lease_is_named_or_known() {
-        let leases = |text: &str| {
-            let config: Config = text.parse().unwrap();
-            let lease = |lease: schedulers::LeaseRef| (lease.namespace.unwrap_or_default(), lease.name);
-            let schedulers = config.schedulers().map(|scheduler| {
-                let leases: Vec<_> = scheduler.leases.into_iter().map(lease).collect();
-                (scheduler.driver.to_string(), scheduler.name.to_string(), leases, scheduler.stale_after)
-            });
-            schedulers.collect::<Vec<_>>()
-        };
-        let three_minutes = Duration::from_mins(3);
-        let own = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
-        let stork = ["portworx", "kube-system", ""].map(|namespace| own(namespace, "stork-scheduler")).to_vec();
-        let portworx = |leases| ("portworx".to_owned(), "stork".to_owned(), leases, three_minutes);
-        assert_eq!(leases(""), [portworx(stork)]);
-        assert_eq!(
-            leases("drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: b}}}]"),
-            [portworx(vec![own("a", "b")])]
-        );
-        for text in [
-            "drivers: [{name: portworx, scheduler: another}]",
-            "drivers: [{name: other, provisioners: [x], scheduler: stork}]",
-        ] {
-            assert_eq!(leases(text), [], "{text}");
-        }
-    }
-
-    #[test]
     fn an_unknown_key_is_refused_with_its_place_and_the_nearest_key() {
         assert_eq!(
             error("mode: inject\ntemplate: leave\n"),
@@ -434,7 +303,7 @@ mod tests {
                 "config.yaml:1:22: invalid duration `2`: use Go syntax, for example `2s` or `1m30s`",
             ),
             ("missingClaim: {wait: -2s}\n", "invalid duration `-2s`"),
-            ("missingClaim: {maxGets: 0}\n", "maxGets is 0: no claim could be asked for; write at least 1"),
+            ("missingClaim: {maxGets: 0}\n", "maxGets is 0: no claim could be looked up; write at least 1"),
             ("missingClaim: {maxWaitersPerNamespace: 0}\n", "or maxWaiters: 0 where no pod should wait"),
             (
                 "missingClaim: {maxWaiters: 8, maxWaitersPerNamespace: 9}\n",
@@ -444,12 +313,12 @@ mod tests {
             ("namespaces: [Team A]\n", "`Team A` is not the name of a namespace: write one such as team-a"),
             ("namespaces: ['']\n", "is not the name of a namespace"),
             ("namespaces: [-a]\n", "`-a` is not the name of a namespace"),
-            ("namespaces: [a, b, a]\n", "config.yaml:1:13: namespace `a` stands here twice"),
+            ("namespaces: [a, b, a]\n", "config.yaml:1:13: namespace `a` is listed twice"),
             ("drivers: [{name: linstor}]\n", "driver `linstor` has no `provisioners`"),
-            ("drivers: [{name: portworx}, {name: portworx}]\n", "two drivers are called `portworx`"),
+            ("drivers: [{name: portworx}, {name: portworx}]\n", "two drivers have the name `portworx`"),
             (
                 "drivers: [{name: a, provisioners: [x], scheduler: a}, {name: b, provisioners: [x], scheduler: b}]\n",
-                "provisioner `x` stands in two places",
+                "provisioner `x` is listed twice",
             ),
             ("drivers: [{name: portworx, scheduler: default-scheduler}]\n", "name the driver's own scheduler"),
             ("drivers: [{name: portworx, scheduler: ''}]\n", "empty scheduler"),
@@ -458,20 +327,20 @@ mod tests {
             ("drivers: [{name: linstor, provisioners: [x], scheduler: {}}]\n", "driver `linstor` has no `scheduler`"),
             (
                 "drivers: [{name: portworx, scheduler: {whenStale: skip}}]\n",
-                "has `whenStale: skip` and no `lease`, by which it would be seen; write the Lease of the scheduler's leader election, such as lease: {namespace: kube-system, name: stork}",
+                "config.yaml:1:39: `whenStale: skip` needs a `lease` that shows whether the scheduler is alive: write the Lease of its leader election, such as lease: {namespace: kube-system, name: stork-scheduler}",
             ),
             (
                 "drivers: [{name: portworx, scheduler: {staleAfter: 999ms}}]\n",
-                "has `staleAfter: 999ms`; write at least 1s",
+                "`staleAfter: 999ms` is too short: write at least 1s",
             ),
             ("drivers: [{name: portworx, scheduler: {whenGone: skip}}]\n", "did you mean"),
             ("drivers: [{name: portworx, scheduler: {whenStale: wait}}]\n", "`wait` is not one of inject, skip"),
             (
                 "drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: ../pods}}}]\n",
-                "which cannot be; write one such as {namespace: kube-system, name: stork-scheduler}",
+                "no Lease can have the name `../pods` in a namespace `a`: write one such as {namespace: kube-system, name: stork-scheduler}",
             ),
             ("drivers: [{name: portworx, scheduler: {lease: {name: stork}}}]\n", "missing field `namespace`"),
-            ("replaceableSchedulers: [stork]\n", "take it out there"),
+            ("replaceableSchedulers: [stork]\n", "remove it there"),
             (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: spec.template}]\n",
                 "write a JSON pointer such as /spec/template",
@@ -482,20 +351,46 @@ mod tests {
             ),
             (
                 "customWorkloads: [{group: g/v1, version: v1, resource: rs, kind: R, path: /spec}]\n",
-                "`g/v1` is no API group",
+                "`g/v1` is not an API group",
             ),
             ("customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /}]\n", "has an empty step"),
             ("drivers: [{name: portworx, provisioners: []}]\n", "an empty list of provisioners"),
-            ("optOut: {annotations: ['']}\n", "is no key of an annotation"),
+            ("optOut: {annotations: ['']}\n", "is not the key of an annotation"),
             ("drain: {grace: 5s, timeout: 1s}\n", "drain.timeout (1s) is shorter than drain.grace (5s)"),
             ("drivers: portworx\n", "config.yaml:1:10: a list is expected here"),
             ("optOut: true\n", "config.yaml:1:9: a mapping of keys and values is expected here"),
-            ("mode: inject\nmode: audit\n", "each key stands once"),
-            ("mode: inject\n---\nmode: audit\n", "the file holds one"),
+            ("mode: inject\nmode: audit\n", "write each key once"),
+            ("mode: inject\n---\nmode: audit\n", "a configuration is a single one"),
             ("mode: [\n", "config.yaml:"),
         ] {
             let error = error(text);
             assert!(error.contains(part), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn rules_keep_their_severity_unless_it_is_changed() {
+        let text = "validation: {mode: enforce, rules: {HC003: off, HC004: error, HC022: warning}}";
+        let config: Config = text.parse().unwrap();
+        let validation = config.validation();
+        assert_eq!(validation.enforcement, Enforcement::Enforce);
+        let of = |rule| validation.severities.of(rule);
+        assert_eq!(of(companion::Rule::Misspelled), None);
+        assert_eq!(of(companion::Rule::UnknownKey), Some(companion::Severity::Error));
+        assert_eq!(of(companion::Rule::OptOutRestore), Some(companion::Severity::Warning));
+        assert_eq!(of(companion::Rule::NoBoolean), Some(companion::Severity::Error));
+        assert_eq!(Config::parse(&config.to_yaml().unwrap(), "printed").unwrap(), config);
+        assert_eq!(Config::default().validation(), companion::Validation::default());
+    }
+
+    #[test]
+    fn what_is_no_rule_and_no_severity_is_named_with_its_place() {
+        let error = |text: &str| Config::parse(text, "config.yaml").unwrap_err().to_string();
+        let unknown = error("validation:\n  rules:\n    HC999: off\n");
+        assert!(unknown.starts_with("config.yaml:3:5: `HC999` is no rule"), "{unknown}");
+        let level = error("validation: {rules: {HC001: none}}");
+        assert!(level.contains("`none` is not one of off, info, warning, error"), "{level}");
+        let mode = error("validation: {mode: deny}");
+        assert!(mode.contains("`deny` is not one of warn, enforce, off"), "{mode}");
     }
 }

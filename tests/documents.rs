@@ -102,6 +102,20 @@ fn the_configuration_in_the_pages_is_the_default_and_every_example_is_valid() {
 }
 
 #[test]
+fn the_driver_of_the_page_has_every_key_of_a_scheduler() {
+    let page = page("docs/running.md");
+    let (_, block) = page.split_once("```yaml\ndrivers:\n").expect("the page has a driver");
+    let documented = format!("drivers:\n{}", block.split("```").next().unwrap_or_default());
+    let config: Config = documented.parse().expect("an example is valid");
+    let keys = |text: &str| -> Vec<String> {
+        let value: serde_json::Value = serde_saphyr::from_str(text).expect("it is YAML");
+        let scheduler = value["drivers"][0]["scheduler"].as_object().expect("it is a mapping");
+        scheduler.keys().cloned().collect()
+    };
+    assert_eq!(keys(&documented), keys(&config.to_yaml().expect("it can be printed")));
+}
+
+#[test]
 fn nothing_is_left_to_fill_in() {
     assert!(!page("docs/measurements.md").contains("@TIMES"));
 }

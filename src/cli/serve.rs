@@ -15,7 +15,7 @@ use clap::Args;
 use super::Usage;
 use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
-use crate::config::{Config, ConfigFile, Secret};
+use crate::config::{Config, ConfigFile, SecretSection};
 use crate::manifest;
 use crate::process::shutdown::Shutdown;
 use crate::process::{Process, log};
@@ -164,7 +164,7 @@ impl Serve {
             process.tasks.spawn("certificate files", renewal.run());
             source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));
         } else if let Some(client) = client {
-            let Secret { namespace, name, create } = &tls.secret;
+            let SecretSection { namespace, name, create } = &tls.secret;
             let names = tls.names(client.namespace());
             let managed = ManagedCa::new(client, namespace.as_deref(), name, *create, names, tls.lifetimes());
             source = Some(TrustSource::Managed(Box::new(managed)));

@@ -4,34 +4,33 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Invalid;
 use crate::engine::dns;
 
 /// Namespaces by name, none of them twice; empty means all there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>")]
-pub(super) struct Namespaces(Vec<String>);
+pub(super) struct NamespacesSection(Vec<String>);
 
-impl Namespaces {
+impl NamespacesSection {
     pub(super) fn names(&self) -> &[String] {
         &self.0
     }
 }
 
-impl TryFrom<Vec<String>> for Namespaces {
-    type Error = Invalid;
+impl TryFrom<Vec<String>> for NamespacesSection {
+    type Error = String;
 
-    fn try_from(names: Vec<String>) -> Result<Self, Invalid> {
+    fn try_from(names: Vec<String>) -> Result<Self, String> {
         let mut seen = HashSet::new();
         for name in &names {
             if !dns::is_label(name) {
-                return Err(Invalid(format!(
+                return Err(format!(
                     "`{name}` is not the name of a namespace: write one such as team-a, {}",
                     dns::LABEL_FORM
-                )));
+                ));
             }
             if !seen.insert(name) {
-                return Err(Invalid(format!("namespace `{name}` stands here twice")));
+                return Err(format!("namespace `{name}` is listed twice"));
             }
         }
         Ok(Self(names))

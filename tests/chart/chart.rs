@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::programs;
 
@@ -35,6 +35,15 @@ pub(crate) fn folder() -> PathBuf {
 pub(crate) fn file(name: &str) -> String {
     let path = folder().join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The driver of docs/running.md, which has every key of a driver.
+pub(crate) fn documented_driver() -> Value {
+    let page = include_str!("../../docs/running.md");
+    let (_, block) = page.split_once("```yaml\ndrivers:\n").expect("the page has a driver");
+    let mut drivers = yaml(block.split("```").next().unwrap_or_default());
+    drivers[0]["provisioners"] = json!(["pxd.portworx.com"]);
+    drivers[0].take()
 }
 
 /// The chart with these values, in YAML.

@@ -3,7 +3,7 @@
 use colocate::config::Config;
 use serde_json::{Value, json};
 
-use crate::chart::{DEFAULTS, HOME, Rendered, render, yaml};
+use crate::chart::{DEFAULTS, HOME, Rendered, documented_driver, render, yaml};
 
 const POD: &str = "/spec/template/spec";
 
@@ -198,6 +198,32 @@ fn what_is_only_read_at_the_start_replaces_the_pods() {
             Config::parse(text, "config.yaml").unwrap().needs_restart(&started())
         };
         assert!(!needs(&render(values)).is_empty(), "{values}: the program takes note of it");
+    }
+}
+
+#[test]
+fn a_changed_key_of_a_driver_replaces_the_pods_if_the_program_needs_it() {
+    let driver = documented_driver();
+    let file = |driver: &Value| json!({"drivers": [driver]}).to_string();
+    let config = |driver: &Value| Config::parse(&file(driver), "config.yaml").unwrap();
+    let template = |driver: &Value| {
+        render(&format!("config: {}", file(driver))).at("Deployment/colocate", "/spec/template").clone()
+    };
+    let template_before = template(&driver);
+    for key in driver["scheduler"].as_object().unwrap().keys() {
+        let mut changed = driver.clone();
+        change(&mut changed["scheduler"][key]);
+        let needs_restart = !config(&changed).needs_restart(&config(&driver)).is_empty();
+        assert_eq!(template(&changed) != template_before, needs_restart, "{key}");
+    }
+}
+
+fn change(value: &mut Value) {
+    match value {
+        Value::Object(keys) => keys.values_mut().for_each(change),
+        Value::String(text) if text == "inject" => *value = json!("skip"),
+        Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit()) => *value = json!("7m"),
+        _ => *value = json!("other"),
     }
 }
 

@@ -4,7 +4,7 @@ use colocate::companion::Rule;
 use colocate::config::Config;
 use serde_json::{Map, Value, json};
 
-use crate::chart::{file, refused, render, yaml};
+use crate::chart::{documented_driver, file, refused, render, yaml};
 use crate::documents::leaves_of;
 
 /// What is passed on to Kubernetes, which knows what may be in it, and mappings whose keys are the user's.
@@ -241,14 +241,7 @@ fn of_the_items_of_lists_it_knows_what_the_program_knows() {
     let schema = schema();
     let config = &schema["properties"]["config"]["properties"];
     for (item, list, full) in [
-        (
-            "/drivers/items",
-            "drivers",
-            json!({"name": "a", "provisioners": ["b"], "scheduler": {
-                "name": "c", "lease": {"namespace": "d", "name": "e"},
-                "whenAbsent": "skip", "whenStale": "skip", "staleAfter": "1m",
-            }}),
-        ),
+        ("/drivers/items", "drivers", documented_driver()),
         (
             "/customWorkloads/items",
             "customWorkloads",

@@ -63,7 +63,7 @@ names, and the rights that go with them are gone.
 {{- $schedulers := list -}}
 {{- range $config.drivers -}}
 {{- $scheduler := .scheduler -}}
-{{- if kindIs "map" $scheduler }}{{ $scheduler = omit $scheduler "whenAbsent" "whenStale" }}{{ end -}}
+{{- if kindIs "map" $scheduler }}{{ $scheduler = pick $scheduler "name" "lease" "staleAfter" }}{{ end -}}
 {{- $schedulers = append $schedulers $scheduler -}}
 {{- end -}}
 {{- $limits := omit $config.missingClaim "wait" "then" -}}

@@ -1,4 +1,4 @@
-//! The configuration file, as it is now and whenever it changes.
+//! The configuration file, and its changes while the process runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Config, Error};
+use super::{Config, ConfigError};
 
-/// How often the contents are compared. A mounted `ConfigMap` changes by a link in the path, of which no watch on the file
-/// hears; the kubelet itself needs up to a minute to see a change.
+/// How often the contents are compared. A mounted `ConfigMap` changes by a link in the path, which a watch on the file does not
+/// see; the kubelet itself needs up to a minute to see a change.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// A configuration file whose changes are looked for.
+/// A configuration file that is polled for changes.
 #[derive(Debug)]
 pub struct ConfigFile {
     path: PathBuf,
     seen: Seen,
 }
 
-/// What was read last: the text, or why there was none.
+/// The result of the last read: the text, or the reason why there was none.
 type Seen = Result<String, io::ErrorKind>;
 
 impl ConfigFile {
@@ -27,18 +27,18 @@ impl ConfigFile {
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn load(path: &Path) -> Result<(Self, Config), Error> {
-        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    pub fn load(path: &Path) -> Result<(Self, Config), ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let config = Config::parse(&text, &path.display().to_string())?;
         Ok((Self { path: path.to_owned(), seen: Ok(text) }, config))
     }
 
-    /// Returns when the contents are others than before, with what they mean now. Each change is told once.
+    /// Waits until the contents change, and returns the new configuration. Each change is returned once.
     ///
     /// # Errors
-    /// As [`Config::load`], of what is there now.
-    pub async fn changed(&mut self) -> Result<Config, Error> {
+    /// As [`Config::load`], for the new contents.
+    pub async fn changed(&mut self) -> Result<Config, ConfigError> {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -47,7 +47,7 @@ impl ConfigFile {
             let seen = read.as_ref().map(Clone::clone).map_err(io::Error::kind);
             if seen != self.seen {
                 self.seen = seen;
-                let text = read.map_err(|source| Error::Unreadable { path: self.path.clone(), source })?;
+                let text = read.map_err(|source| ConfigError::Unreadable { path: self.path.clone(), source })?;
                 return Config::parse(&text, &self.path.display().to_string());
             }
         }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_change_is_told_once_good_or_bad() {
+    async fn each_change_is_returned_once_good_or_bad() {
         let folder = tempfile::tempdir().unwrap();
         publish(folder.path(), "1", "mode: audit\n");
         let path = folder.path().join("config.yaml");
@@ -92,7 +92,7 @@ mod tests {
         assert!(error.contains("config.yaml:1:7: `on` is not one of"), "{error}");
         assert!(unchanged(&mut file).await);
         std::fs::remove_file(folder.path().join("data")).unwrap();
-        assert!(matches!(file.changed().await, Err(Error::Unreadable { .. })));
+        assert!(matches!(file.changed().await, Err(ConfigError::Unreadable { .. })));
         assert!(unchanged(&mut file).await);
         publish(folder.path(), "4", "");
         assert_eq!(file.changed().await.unwrap(), Config::default());

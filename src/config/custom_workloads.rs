@@ -4,12 +4,11 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Invalid;
 use crate::engine;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CustomWorkload {
+struct WorkloadEntry {
     group: String,
     version: String,
     /// The plural, as in a webhook's rules; the server itself goes by the kind.
@@ -24,12 +23,12 @@ fn yes() -> bool {
     true
 }
 
-/// Kinds beside the built-in ones, none of them twice.
+/// Kinds in addition to the built-in ones, none of them twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<CustomWorkload>")]
-pub(super) struct CustomWorkloads(Vec<CustomWorkload>);
+#[serde(try_from = "Vec<WorkloadEntry>")]
+pub(super) struct CustomWorkloadsSection(Vec<WorkloadEntry>);
 
-impl CustomWorkloads {
+impl CustomWorkloadsSection {
     pub(super) fn to_engine(&self) -> engine::Workloads {
         engine::Workloads::new(self.0.iter().cloned().map(|custom| {
             let update = if custom.update { engine::Update::Allowed } else { engine::Update::Refused };
@@ -38,40 +37,40 @@ impl CustomWorkloads {
     }
 }
 
-impl TryFrom<Vec<CustomWorkload>> for CustomWorkloads {
-    type Error = Invalid;
+impl TryFrom<Vec<WorkloadEntry>> for CustomWorkloadsSection {
+    type Error = String;
 
-    fn try_from(workloads: Vec<CustomWorkload>) -> Result<Self, Invalid> {
+    fn try_from(workloads: Vec<WorkloadEntry>) -> Result<Self, String> {
         let mut seen = HashSet::new();
-        for CustomWorkload { group, version, resource, kind, .. } in &workloads {
+        for WorkloadEntry { group, version, resource, kind, .. } in &workloads {
             let empty = [("version", version), ("resource", resource), ("kind", kind)];
             if let Some((field, _)) = empty.iter().find(|(_, value)| value.is_empty()) {
-                return Err(Invalid(format!("the {field} of a custom workload is empty")));
+                return Err(format!("the {field} of a custom workload is empty"));
             }
             if group.contains('/') {
-                return Err(Invalid(format!("`{group}` is no API group; the version is a field of its own")));
+                return Err(format!("`{group}` is not an API group: the version is a key of its own"));
             }
             if engine::Workloads::default().find(group, version, kind).is_some() {
-                return Err(Invalid(format!("{kind} of {group}/{version} is built in; take it out here")));
+                return Err(format!("{kind} of {group}/{version} is built in: remove it here"));
             }
             if !seen.insert((group, version, kind)) {
-                return Err(Invalid(format!("{kind} of {group}/{version} stands here twice")));
+                return Err(format!("{kind} of {group}/{version} is listed twice"));
             }
         }
         Ok(Self(workloads))
     }
 }
 
-/// Where a pod template stands in an object: a JSON pointer (RFC 6901) of object keys.
+/// The place of a pod template in an object: a JSON pointer (RFC 6901) of object keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 struct TemplatePath(Vec<String>);
 
 impl TryFrom<String> for TemplatePath {
-    type Error = Invalid;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        let wrong = |what: &str| Invalid(format!("path `{text}` {what}; write a JSON pointer such as /spec/template"));
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = |what: &str| format!("path `{text}` {what}: write a JSON pointer such as /spec/template");
         let pointer =
             json_patch::jsonptr::Pointer::parse(&text).map_err(|error| wrong(&format!("is wrong: {error}")))?;
         let keys: Vec<_> = pointer.tokens().map(|token| token.decoded().into_owned()).collect();
@@ -82,7 +81,7 @@ impl TryFrom<String> for TemplatePath {
             return Err(wrong("has an empty step"));
         }
         if keys[0] == "metadata" {
-            return Err(wrong("leads into metadata, which holds no pod template"));
+            return Err(wrong("leads into metadata, which cannot hold a pod template"));
         }
         Ok(Self(keys))
     }

@@ -1,0 +1,65 @@
+//! Sections of the file: mappings of which each key has a default.
+
+/// What no key of a section can see for itself.
+pub(super) trait Check {
+    /// Checks the keys against each other.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write instead.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Declares a section: each key once, with its type and its default, which may depend on the keys above it. Without one, the
+/// default is that of the type.
+///
+/// A key without a value has its default, too: that is how a key is left when all that stood below it is commented out.
+macro_rules! section {
+    (
+        $(#[$meta:meta])*
+        $visibility:vis struct $name:ident {
+            $($(#[$key_meta:meta])* $key_visibility:vis $key:ident: $type:ty $(= $default:expr)?,)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
+        $visibility struct $name {
+            $($(#[$key_meta])* $key_visibility $key: $type,)+
+        }
+
+        const _: () = {
+            #[derive(Default, serde::Deserialize)]
+            #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+            struct Written {
+                $($key: Option<$type>,)+
+            }
+
+            impl From<Written> for $name {
+                fn from(written: Written) -> Self {
+                    $(let $key = written.$key.unwrap_or_else(|| $crate::config::section::section!(@default $($default)?));)+
+                    Self { $($key,)+ }
+                }
+            }
+
+            impl Default for $name {
+                fn default() -> Self {
+                    Written::default().into()
+                }
+            }
+
+            impl<'de> serde::Deserialize<'de> for $name {
+                fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let section: Self = Written::deserialize(deserializer)?.into();
+                    $crate::config::section::Check::check(&section).map_err(serde::de::Error::custom)?;
+                    Ok(section)
+                }
+            }
+        };
+    };
+    (@default) => { Default::default() };
+    (@default $default:expr) => { $default };
+}
+
+pub(super) use section;

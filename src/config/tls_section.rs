@@ -1,0 +1,232 @@
+//! `tls`: the certificate that is served, and the configurations that carry its CA.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::section::{Check, section};
+use crate::duration::GoDuration;
+use crate::engine::dns;
+use crate::tls::Name;
+use crate::trust::Lifetimes;
+
+/// A certificate counts in whole seconds; one that lives for two is renewed every second.
+const SHORTEST_LEAF: Duration = Duration::from_secs(2);
+
+section! {
+    /// The section as the file has it.
+    pub struct TlsSection {
+        /// Where the self-managed CA is kept.
+        pub secret: SecretSection,
+        /// The Service through which the API server calls.
+        pub service: ServiceSection,
+        /// The configurations that carry the `caBundle`.
+        pub webhooks: Webhooks,
+        names: Vec<NameEntry>,
+        lifetimes: LifetimesSection,
+    }
+}
+
+section! {
+    /// The Secret of the self-managed CA.
+    pub struct SecretSection {
+        /// Its namespace; `None` for that of the process.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub namespace: Option<String>,
+        /// Its name.
+        pub name: String = "colocate-ca".to_owned(),
+        /// Whether one that does not exist is created.
+        pub create: bool,
+    }
+}
+
+section! {
+    /// A Service.
+    pub struct ServiceSection {
+        /// Its namespace; `None` for that of the process.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub namespace: Option<String>,
+        /// Its name.
+        pub name: String = "colocate".to_owned(),
+    }
+}
+
+section! {
+    /// The names of the webhook configurations. One that does not exist is not missed.
+    ///
+    /// The API server calls webhooks in the order of these names. By default, colocate is the last.
+    pub struct Webhooks {
+        /// The name of the `MutatingWebhookConfiguration`.
+        pub mutating: String = "zz-colocate".to_owned(),
+        /// The name of the `ValidatingWebhookConfiguration`.
+        pub validating: String = "zz-colocate".to_owned(),
+    }
+}
+
+section! {
+    /// How long certificates last.
+    struct LifetimesSection {
+        ca: GoDuration = go(Lifetimes::default().ca),
+        leaf: GoDuration = go(Lifetimes::default().leaf),
+        settle: GoDuration = go(Lifetimes::default().settle),
+    }
+}
+
+/// A DNS name or an IP address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct NameEntry(Name);
+
+impl TlsSection {
+    /// How long certificates last.
+    pub fn lifetimes(&self) -> Lifetimes {
+        let signed = |GoDuration(duration)| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        let LifetimesSection { ca, leaf, settle } = self.lifetimes;
+        Lifetimes { ca: signed(ca), leaf: signed(leaf), settle: signed(settle) }
+    }
+
+    /// The name by which the API server calls the Service: `<service>.<namespace>.svc`. `own` is the namespace of the
+    /// process.
+    pub fn service_name(&self, own: &str) -> Name {
+        let ServiceSection { namespace, name } = &self.service;
+        Name::Dns(format!("{name}.{}.svc", namespace.as_deref().unwrap_or(own)))
+    }
+
+    /// All names that a leaf is issued for: the Service in its short and its long form, and what `names` adds.
+    pub fn names(&self, own: &str) -> Vec<Name> {
+        let service = self.service_name(own);
+        let long = Name::Dns(format!("{service}.cluster.local"));
+        let mut names = vec![service, long];
+        for NameEntry(name) in &self.names {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+}
+
+impl Check for TlsSection {}
+
+impl Check for SecretSection {
+    fn check(&self) -> Result<(), String> {
+        check_namespace(self.namespace.as_deref())?;
+        check_subdomain(&self.name, "a Secret", "colocate-ca")
+    }
+}
+
+impl Check for ServiceSection {
+    fn check(&self) -> Result<(), String> {
+        check_namespace(self.namespace.as_deref())?;
+        check_name(dns::is_label(&self.name), &self.name, "a Service", "colocate")
+    }
+}
+
+impl Check for Webhooks {
+    fn check(&self) -> Result<(), String> {
+        check_subdomain(&self.mutating, "a webhook configuration", "zz-colocate")?;
+        check_subdomain(&self.validating, "a webhook configuration", "zz-colocate")
+    }
+}
+
+impl Check for LifetimesSection {
+    fn check(&self) -> Result<(), String> {
+        let Self { ca, leaf, settle } = self;
+        if leaf.0 < SHORTEST_LEAF {
+            return Err(format!("lifetimes.leaf is {leaf}: write at least {}", GoDuration(SHORTEST_LEAF)));
+        }
+        // From two thirds of its life on, a CA is followed by the next one, which takes `settle`, and stays in the bundle for
+        // up to twice the life of a leaf: that must be over before the next one is to be followed, two thirds of a life later.
+        for (key, value, part) in [("leaf", leaf, 4), ("settle", settle, 8)] {
+            if value.0 > ca.0 / part {
+                return Err(format!(
+                    "lifetimes.{key} ({value}) is more than 1/{part} of lifetimes.ca ({ca}): a rotation would not end before the next one begins; write at most {}",
+                    GoDuration(ca.0 / part)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for NameEntry {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| format!("`{text}` is not a DNS name or IP address: {error}"))
+    }
+}
+
+impl From<NameEntry> for String {
+    fn from(NameEntry(name): NameEntry) -> Self {
+        name.to_string()
+    }
+}
+
+fn go(duration: SignedDuration) -> GoDuration {
+    GoDuration(duration.unsigned_abs())
+}
+
+fn check_namespace(namespace: Option<&str>) -> Result<(), String> {
+    let Some(name) = namespace else { return Ok(()) };
+    check_name(dns::is_label(name), name, "a namespace", "storage")
+}
+
+fn check_subdomain(name: &str, what: &str, example: &str) -> Result<(), String> {
+    check_name(dns::is_subdomain(name), name, what, example)
+}
+
+fn check_name(is_name: bool, name: &str, what: &str, example: &str) -> Result<(), String> {
+    if is_name { Ok(()) } else { Err(format!("`{name}` is not the name of {what}: write one such as {example}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_printed_and_read_again() {
+        let config = config(
+            "tls: {secret: {namespace: storage, create: true}, service: {name: a, namespace: b}, webhooks: {mutating: m}, names: [10.0.0.1, webhook.example.com], lifetimes: {ca: 16s, leaf: 4s, settle: 1s}}",
+        );
+        let seconds = SignedDuration::from_secs;
+        assert_eq!(config.tls().lifetimes(), Lifetimes { ca: seconds(16), leaf: seconds(4), settle: seconds(1) });
+        assert_eq!((&*config.tls().secret.name, &*config.tls().webhooks.validating), ("colocate-ca", "zz-colocate"));
+        assert_eq!(Config::parse(&config.to_yaml().unwrap(), "printed").unwrap(), config);
+        assert_eq!(Config::default().tls().lifetimes(), Lifetimes::default());
+        assert_eq!(Config::parse("tls: {secret: , names: }", "x").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_leaf_is_for_the_service_and_the_names_beside() {
+        let names = |text: &str| config(text).tls().names("own").iter().map(Name::to_string).collect::<Vec<_>>();
+        assert_eq!(names(""), ["colocate.own.svc", "colocate.own.svc.cluster.local"]);
+        let text = "tls: {service: {name: a, namespace: b}, names: ['::1', localhost, a.b.svc]}";
+        assert_eq!(names(text), ["a.b.svc", "a.b.svc.cluster.local", "::1", "localhost"]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_what_to_write() {
+        for (text, part) in [
+            ("tls: {secret: {name: A B}}", "`A B` is not the name of a Secret: write one such as colocate-ca"),
+            ("tls: {secret: {namespace: A}}", "`A` is not the name of a namespace"),
+            ("tls: {service: {name: a.b}}", "`a.b` is not the name of a Service"),
+            ("tls: {webhooks: {mutating: ../x}}", "`../x` is not the name of a webhook configuration"),
+            ("tls: {names: ['https://x']}", "`https://x` is not a DNS name or IP address: it is a URL"),
+            ("tls: {lifetimes: {leaf: 1s}}", "lifetimes.leaf is 1s: write at least 2s"),
+            ("tls: {lifetimes: {ca: 24h}}", "lifetimes.leaf (168h) is more than 1/4 of lifetimes.ca (24h)"),
+            ("tls: {lifetimes: {settle: 1h, ca: 4h, leaf: 1h}}", "write at most 30m"),
+            ("tls: {secrets: {}}", "did you mean `secret`?"),
+        ] {
+            let error = Config::parse(text, "config.yaml").unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
