@@ -1,12 +1,12 @@
-//! The other end of the line: a client that asks an admission webhook as the API server does.
+//! A client that calls an admission webhook the way the API server does.
 //!
-//! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`]; a
-//! [`Connection`] asks as often as it lives; a [`Verdict`] is what an [`Answer`] says, or why the API server would not
-//! accept it. A [`Load`] asks as fast as the answers come.
+//! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`], and each
+//! [`Connection`] can be used again and again. A [`Verdict`] is the meaning of an [`Answer`], or the reason why the API server
+//! would not accept it. A [`Load`] sends a review again as soon as its answer is there.
 
 mod connection;
-mod error;
 mod load;
+mod probe_error;
 mod target;
 mod verdict;
 
@@ -23,24 +23,24 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use connection::Connection;
-pub use error::{Error, Stage};
 pub use load::{Load, LoadError, Timings};
+pub use probe_error::{ProbeError, Stage};
 pub use rustls::ProtocolVersion;
 pub use target::{InvalidTarget, Target};
 pub use verdict::{InvalidAnswer, Verdict, printable};
 
-/// What a webhook answered, whatever it is.
+/// The HTTP answer of a webhook, valid or not.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The header `Retry-After`: with it, the API server asks again after a 429 or a 5xx.
+    /// The header `Retry-After`: with it, the API server retries after a 429 or a 5xx.
     pub retry_after: Option<String>,
-    /// The body, whole.
+    /// The whole body.
     pub body: Bytes,
-    /// From the request's first byte to the answer's last, on an open connection.
+    /// The time from the request's first byte to the answer's last, on an open connection.
     pub took: Duration,
-    /// The version of TLS that the connection speaks.
+    /// The TLS version of the connection.
     pub tls: ProtocolVersion,
 }
 
@@ -53,39 +53,39 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that trusts the certificates in `authorities` (PEM, one or more) and no others, and that waits for
-    /// `timeout` for each thing that it is asked to do. It tells the webhook so, as `?timeout=`.
+    /// Creates a client that trusts only the certificates in `authorities` (PEM, one or more). Each of its methods takes
+    /// `timeout` at most, which the webhook finds in the query, as `?timeout=`.
     ///
     /// # Errors
-    /// [`Error::NoAuthority`], [`Error::Pem`] and [`Error::Authority`], where `authorities` cannot be trusted.
-    pub fn new(target: Target, authorities: &[u8], timeout: Duration) -> Result<Self, Error> {
+    /// [`ProbeError::NoAuthority`], [`ProbeError::Pem`] and [`ProbeError::Authority`], where `authorities` cannot be trusted.
+    pub fn new(target: Target, authorities: &[u8], timeout: Duration) -> Result<Self, ProbeError> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(Error::Setup)?
+            .map_err(ProbeError::Setup)?
             .with_root_certificates(roots(authorities)?)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { target: target.with_timeout(timeout), connector: Arc::new(config).into(), timeout })
     }
 
-    /// The webhook that is asked, with the query that it is asked with.
+    /// The webhook, with the query that is sent.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Opens a connection, to ask over it more than once.
+    /// Opens a connection that can be used more than once.
     ///
     /// # Errors
-    /// No connection within the timeout.
-    pub async fn connect(&self) -> Result<Connection, Error> {
+    /// There is no connection within the timeout.
+    pub async fn connect(&self) -> Result<Connection, ProbeError> {
         self.open(Instant::now()).await
     }
 
-    /// Asks once, over a connection of its own: all of it, from the first packet to the last, within the timeout.
+    /// Sends one review over a connection of its own: all of it, from the first packet to the last, within the timeout.
     ///
     /// # Errors
-    /// No connection, or no answer over it. An answer that is no good is an answer.
-    pub async fn ask(&self, review: Bytes) -> Result<Answer, Error> {
+    /// There is no connection, or no answer. An answer that is an error is an answer.
+    pub async fn ask(&self, review: Bytes) -> Result<Answer, ProbeError> {
         let since = Instant::now();
         let mut connection = self.open(since).await?;
         let answer = connection.exchange(review, since).await?;
@@ -93,22 +93,22 @@ impl Client {
         Ok(answer)
     }
 
-    async fn open(&self, since: Instant) -> Result<Connection, Error> {
-        let failed = |source| Error::Connect { to: self.target.host_and_port(), source };
+    async fn open(&self, since: Instant) -> Result<Connection, ProbeError> {
+        let failed = |source| ProbeError::Connect { to: self.target.host_and_port(), source };
         let address = (self.target.host(), self.target.port());
         let tcp = self.hold(Stage::Connect, since, TcpStream::connect(address)).await?.map_err(failed)?;
-        // A review is a few packets; to wait until the last one is full would cost 40 ms.
+        // A review is a few packets. Without this, the last one would wait up to 40 ms for more data.
         tcp.set_nodelay(true).map_err(failed)?;
         let handshake = self.connector.connect(self.target.server_name().clone(), tcp);
         let tls = self.hold(Stage::Handshake, since, handshake).await?;
-        let tls = tls.map_err(|source| Error::handshake(self.target.host_and_port(), source))?;
+        let tls = tls.map_err(|source| ProbeError::handshake(self.target.host_and_port(), source))?;
         Connection::new(self.clone(), tls).await
     }
 
-    /// Waits for one stage of what began at `since`.
-    async fn hold<T>(&self, stage: Stage, since: Instant, future: impl Future<Output = T>) -> Result<T, Error> {
+    /// Waits for one stage of a call that began at `since`.
+    async fn hold<T>(&self, stage: Stage, since: Instant, future: impl Future<Output = T>) -> Result<T, ProbeError> {
         let left = self.timeout.saturating_sub(since.elapsed());
-        tokio::time::timeout(left, future).await.map_err(|_| Error::TimedOut {
+        tokio::time::timeout(left, future).await.map_err(|_| ProbeError::TimedOut {
             stage,
             to: self.target.host_and_port(),
             after: self.timeout,
@@ -116,12 +116,12 @@ impl Client {
     }
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
+fn roots(pem: &[u8]) -> Result<RootCertStore, ProbeError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(Error::Pem)?).map_err(Error::Authority)?;
+        roots.add(certificate.map_err(ProbeError::Pem)?).map_err(ProbeError::Authority)?;
     }
-    if roots.is_empty() { Err(Error::NoAuthority) } else { Ok(roots) }
+    if roots.is_empty() { Err(ProbeError::NoAuthority) } else { Ok(roots) }
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_asks_again_over_one_connection() {
+    async fn a_connection_can_be_used_again() {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let acceptor = testing::server(&certificates.leaf);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_speaks_tls_1_2() {
+    async fn tls_1_2_is_spoken() {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let certificate = CertificateDer::from_pem_slice(certificates.leaf.certificate_pem().as_bytes()).unwrap();
@@ -227,7 +227,7 @@ mod tests {
     async fn answer_to<F: Future<Output = ()>>(
         text: &[u8],
         then: impl FnOnce(TlsStream<TcpStream>) -> F,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer, ProbeError> {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let client = certificates.client(&url, PATIENT);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_takes_leave() {
+    async fn a_connection_is_closed_in_order() {
         let answer = answer_to(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", async |mut tls| {
             // An end without `close_notify` is an error.
             tls.read_to_end(&mut Vec::new()).await.unwrap();
@@ -259,26 +259,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_breaks_off_or_is_no_http_is_told() {
+    async fn an_answer_that_breaks_off_or_is_not_http_is_an_error() {
         for text in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "SSH-2.0-OpenSSH\r\n"] {
             let answer = answer_to(text.as_bytes(), async |mut tls| tls.shutdown().await.unwrap()).await;
-            assert!(matches!(answer, Err(Error::Http { .. })), "{text}: {answer:?}");
+            assert!(matches!(answer, Err(ProbeError::Http { .. })), "{text}: {answer:?}");
         }
     }
 
     #[tokio::test]
-    async fn the_longest_answer_is_read_and_no_longer_one() {
+    async fn an_answer_past_the_limit_is_an_error() {
         let answer = async |length: usize| {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
             answer_to(&[head.into_bytes(), vec![b' '; length]].concat(), async |_| ()).await
         };
         assert_eq!(answer(connection::MAX_ANSWER).await.unwrap().body.len(), connection::MAX_ANSWER);
         let longer = answer(connection::MAX_ANSWER + 1).await;
-        assert!(matches!(longer, Err(Error::TooLong)), "{longer:?}");
+        assert!(matches!(longer, Err(ProbeError::TooLong)), "{longer:?}");
     }
 
     #[tokio::test]
-    async fn a_connection_that_ended_is_closed_and_says_so() {
+    async fn a_connection_that_ended_is_closed() {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let client = certificates.client(&url, PATIENT);
@@ -296,11 +296,11 @@ mod tests {
         let mut connection = connection;
         assert!(connection.is_closed());
         let again = connection.ask("review".into()).await;
-        assert!(matches!(again, Err(Error::Http { .. })), "{again:?}");
+        assert!(matches!(again, Err(ProbeError::Http { .. })), "{again:?}");
     }
 
     /// The client's error against a server that does `serve` to the first TCP connection.
-    async fn error_of<F: Future>(serve: impl FnOnce(TcpStream) -> F, timeout: Duration) -> Error {
+    async fn error_of<F: Future>(serve: impl FnOnce(TcpStream) -> F, timeout: Duration) -> ProbeError {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let client = certificates.client(&url, timeout);
@@ -310,28 +310,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_does_not_speak_tls_is_told() {
+    async fn a_server_that_does_not_speak_tls_is_an_error() {
         let error = error_of(
             async |mut tcp| tcp.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.unwrap(),
             PATIENT,
         );
         let error = error.await;
-        assert!(matches!(error, Error::NoTls { .. }), "{error:?}");
+        assert!(matches!(error, ProbeError::NoTls { .. }), "{error:?}");
     }
 
     #[tokio::test]
-    async fn another_authority_is_told_whether_of_the_same_name_or_not() {
+    async fn another_authority_is_untrusted_even_with_the_same_name() {
         for name in ["an authority", "another authority"] {
             let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
             let other = Authority::new(name, validity).unwrap();
             let leaf = other.issue(&["localhost".parse().unwrap()], validity).unwrap();
             let error = error_of(async |tcp| testing::server(&leaf).accept(tcp).await.map(drop), PATIENT).await;
-            assert!(matches!(error, Error::Untrusted { .. }), "{error:?}");
+            assert!(matches!(error, ProbeError::Untrusted { .. }), "{error:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_certificate_for_another_name_is_told_with_both_names() {
+    async fn a_certificate_for_another_name_is_refused_with_both_names() {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let url = url.replace("localhost", &listener.local_addr().unwrap().ip().to_string());
@@ -339,24 +339,24 @@ mod tests {
         let acceptor = testing::server(&certificates.leaf);
         let server = async { acceptor.accept(listener.accept().await.unwrap().0).await };
         let (_, answer) = tokio::join!(server, client.ask("review".into()));
-        let Err(Error::Handshake { source, .. }) = answer else { panic!("{answer:?}") };
+        let Err(ProbeError::Handshake { source, .. }) = answer else { panic!("{answer:?}") };
         let text = source.to_string();
         assert!(text.contains("localhost") && text.contains("not valid for name"), "{text}");
     }
 
     #[tokio::test]
-    async fn it_waits_no_longer_than_it_was_told_to() {
+    async fn each_stage_ends_at_the_timeout() {
         let short = Duration::from_millis(50);
         let silent = async |tcp: TcpStream| {
             let mut tcp = tcp;
             tcp.read_to_end(&mut Vec::new()).await
         };
         let error = error_of(silent, short).await;
-        assert!(matches!(error, Error::TimedOut { after, .. } if after == short), "{error:?}");
+        assert!(matches!(error, ProbeError::TimedOut { after, .. } if after == short), "{error:?}");
     }
 
     #[tokio::test]
-    async fn a_server_that_asks_for_the_clients_certificate_is_told() {
+    async fn a_server_that_requires_a_client_certificate_is_an_error() {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let client = certificates.client(&url, PATIENT);
@@ -374,27 +374,27 @@ mod tests {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let server = async { acceptor.accept(listener.accept().await.unwrap().0).await.map(drop) };
         let (_, answer) = tokio::join!(server, client.ask("review".into()));
-        let Err(Error::Http { source, .. }) = answer else { panic!("{answer:?}") };
+        let Err(ProbeError::Http { source, .. }) = answer else { panic!("{answer:?}") };
         let cause = std::error::Error::source(&source).map(ToString::to_string);
         assert_eq!(cause.as_deref(), Some("received fatal alert: CertificateRequired"), "{source:?}");
     }
 
     #[tokio::test]
-    async fn a_port_where_nobody_listens_is_told() {
+    async fn a_port_on_which_no_one_listens_is_an_error() {
         let (listener, url) = listen().await;
         drop(listener);
         let error = Certificates::new().client(&url, PATIENT).ask("review".into()).await.unwrap_err();
-        assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+        assert!(matches!(error, ProbeError::Connect { .. }), "{error:?}");
     }
 
     #[test]
-    fn what_cannot_be_trusted_is_told_apart() {
+    fn each_unusable_authority_has_its_error() {
         let error =
             |pem: &str| Client::new("https://localhost".parse().unwrap(), pem.as_bytes(), PATIENT).err().unwrap();
-        assert!(matches!(error(""), Error::NoAuthority));
-        assert!(matches!(error(&Certificates::new().leaf.key_pem()), Error::NoAuthority));
-        assert!(matches!(error("-----BEGIN CERTIFICATE-----\n"), Error::Pem(_)));
+        assert!(matches!(error(""), ProbeError::NoAuthority));
+        assert!(matches!(error(&Certificates::new().leaf.key_pem()), ProbeError::NoAuthority));
+        assert!(matches!(error("-----BEGIN CERTIFICATE-----\n"), ProbeError::Pem(_)));
         let no_x509 = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(matches!(error(no_x509), Error::Authority(_)));
+        assert!(matches!(error(no_x509), ProbeError::Authority(_)));
     }
 }

@@ -14,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::{Answer, Client, Error, ProtocolVersion, Stage};
+use super::{Answer, Client, ProbeError, ProtocolVersion, Stage};
 
-/// The longest answer that is read. A patch that replaces the largest object that an API server takes (3 MiB) has 4 MiB as
-/// base64.
+/// The longest answer that is read. A patch that replaces the largest object that an API server accepts (3 MiB) has 4 MiB
+/// in base64.
 pub(super) const MAX_ANSWER: usize = 16 << 20;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -25,7 +25,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("colocate-probe/", e
 
 type Driver = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
 
-/// An open connection to a webhook. Nothing of it runs in the background: it moves while someone asks over it.
+/// An open connection to a webhook. Nothing runs in the background: it makes progress only during a call.
 pub struct Connection {
     client: Client,
     tls: ProtocolVersion,
@@ -35,36 +35,36 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn new(client: Client, stream: TlsStream<TcpStream>) -> Result<Self, Error> {
+    pub(super) async fn new(client: Client, stream: TlsStream<TcpStream>) -> Result<Self, ProbeError> {
         let tls = stream.get_ref().1.protocol_version().unwrap_or(ProtocolVersion::Unknown(0));
         let (sender, driver) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|source| Error::Http { to: client.target.host_and_port(), source })?;
+            .map_err(|source| ProbeError::Http { to: client.target.host_and_port(), source })?;
         Ok(Self { client, tls, sender, driver: Some(driver) })
     }
 
-    /// Whether the webhook has ended the connection, as far as the last answer told.
+    /// Returns true if the webhook has closed the connection, as far as the last answer shows.
     pub fn is_closed(&self) -> bool {
         self.driver.is_none() || self.sender.is_closed()
     }
 
-    /// Asks once, within the client's timeout. After an error the connection is of no more use.
+    /// Sends one review, within the client's timeout. After an error the connection cannot be used again.
     ///
     /// # Errors
-    /// No answer. An answer that is no good is an answer.
-    pub async fn ask(&mut self, review: Bytes) -> Result<Answer, Error> {
+    /// There is no answer. An answer that is an error is an answer.
+    pub async fn ask(&mut self, review: Bytes) -> Result<Answer, ProbeError> {
         self.exchange(review, Instant::now()).await
     }
 
-    pub(super) async fn exchange(&mut self, review: Bytes, since: Instant) -> Result<Answer, Error> {
+    pub(super) async fn exchange(&mut self, review: Bytes, since: Instant) -> Result<Answer, ProbeError> {
         let started = Instant::now();
         let request = self.request(review);
         let response = self.sender.send_request(request);
         let exchange = drive(&mut self.driver, async { read(response.await?).await });
         let received = self.client.hold(Stage::Answer, since, exchange).await?;
         let (response, body) = received.map_err(|broken| match broken {
-            Broken::Http(source) => Error::Http { to: self.client.target.host_and_port(), source },
-            Broken::TooLong => Error::TooLong,
+            Broken::Http(source) => ProbeError::Http { to: self.client.target.host_and_port(), source },
+            Broken::TooLong => ProbeError::TooLong,
         })?;
         let retry_after = response.headers().get(RETRY_AFTER);
         Ok(Answer {
@@ -89,18 +89,18 @@ impl Connection {
         request
     }
 
-    /// Takes leave as TLS wants it, so that the other end does not see a connection that just broke.
+    /// Closes the TLS session in order, so that the webhook does not see a connection that broke.
     pub(super) async fn close(self, since: Instant) {
         let Self { client, sender, driver, .. } = self;
         drop(sender);
         if let Some(driver) = driver {
-            // The answer is there: how the connection ends changes nothing.
+            // The answer is complete, so that an error can be ignored.
             let _ = client.hold(Stage::Answer, since, driver).await;
         }
     }
 }
 
-/// Why an exchange came to nothing.
+/// The reason why an exchange failed.
 enum Broken {
     Http(hyper::Error),
     TooLong,
@@ -122,7 +122,7 @@ async fn read(response: Response<Incoming>) -> Result<(Response<()>, Bytes), Bro
     Ok((Response::from_parts(head, ()), body.to_bytes()))
 }
 
-/// Waits for what depends on the connection, while moving the connection along.
+/// Drives the connection until the exchange that depends on it is complete.
 async fn drive<T>(
     connection: &mut Option<Driver>,
     exchange: impl Future<Output = Result<T, Broken>>,
@@ -132,8 +132,7 @@ async fn drive<T>(
     if let Either::Left((answer, _)) = select(exchange.as_mut(), driver).await {
         return answer;
     }
-    // Dropped, the connection lets go of what still waits for it. The whole answer may have come before its end; if not,
-    // whoever waits has been told why it ended.
+    // The connection has ended. Dropping it wakes the exchange, which has the whole answer or the reason of the end.
     *connection = None;
     exchange.await
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use hyper::StatusCode;
 
-use super::{Answer, Client, Connection, Error};
+use super::{Answer, Client, Connection, ProbeError};
 
 /// Open connections over which one review is asked. Over each, the next question is asked when the last one is answered:
 /// a webhook that is slow is asked less.
@@ -31,7 +31,7 @@ pub struct Timings {
 pub enum LoadError {
     /// A question got no answer.
     #[error(transparent)]
-    NoAnswer(#[from] Error),
+    NoAnswer(#[from] ProbeError),
     /// A question got an error for an answer.
     #[error("the webhook answered HTTP {0}")]
     Refused(StatusCode),
@@ -70,7 +70,7 @@ impl Timings {
     ///
     /// # Errors
     /// The first connection that cannot be opened.
-    pub async fn of_handshakes(client: &Client, concurrent: usize, duration: Duration) -> Result<Self, Error> {
+    pub async fn of_handshakes(client: &Client, concurrent: usize, duration: Duration) -> Result<Self, ProbeError> {
         let begun = Instant::now();
         let openers = (0..concurrent).map(|_| open(client, begun + duration));
         Ok(Self::new(try_join_all(openers).await?.concat(), begun.elapsed()))
@@ -129,7 +129,7 @@ async fn ask(
     }
 }
 
-async fn open(client: &Client, end: Instant) -> Result<Vec<Duration>, Error> {
+async fn open(client: &Client, end: Instant) -> Result<Vec<Duration>, ProbeError> {
     let mut took = Vec::new();
     loop {
         let begun = Instant::now();

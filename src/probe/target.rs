@@ -1,4 +1,4 @@
-//! The webhook that is asked: a URL, taken apart.
+//! The URL of a webhook, in its parts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ const HTTPS: u16 = 443;
 /// The `https` URL of an admission webhook.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// As in a URL: an IPv6 address has brackets.
+    /// As in a URL, with brackets around an IPv6 address.
     host: String,
     port: u16,
     path: PathAndQuery,
@@ -23,22 +23,22 @@ pub struct Target {
     server_name: ServerName<'static>,
 }
 
-/// A text that is no URL of an admission webhook, and why.
+/// The reason why a text is not the URL of an admission webhook.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTarget {
-    /// No URL at all.
-    #[error("it is no URL such as https://localhost:8443/mutate")]
+    /// It is not a URL.
+    #[error("not a URL: write one such as https://localhost:8443/mutate")]
     Syntax(#[source] InvalidUri),
-    /// Another scheme, or none.
+    /// Its scheme is not https, or is missing.
     #[error("admission webhooks speak https only: write a URL such as https://localhost:8443/mutate")]
     Scheme,
-    /// A user's name before the host.
+    /// It has a user name before the host.
     #[error("a user name is not supported: write a URL such as https://localhost:8443/mutate")]
     User,
-    /// A port that is none.
+    /// Its port is not a port.
     #[error("its port is not a number from 1 to 65535")]
     Port,
-    /// The host cannot be what a certificate is for.
+    /// Its host is not a name that a certificate can be issued for.
     #[error("its host is neither a DNS name nor an IP address")]
     Host,
 }
@@ -54,28 +54,28 @@ impl Target {
         self.port
     }
 
-    /// The name that the server's certificate is to carry.
+    /// The name that the server's certificate must have.
     pub fn server_name(&self) -> &ServerName<'static> {
         &self.server_name
     }
 
-    /// Host and port as a URL has them, without the port that goes without saying.
+    /// Host and port as in a URL, without the default port.
     pub fn host_and_port(&self) -> String {
         host_and_port(&self.host, self.port)
     }
 
-    /// [`host_and_port`](Self::host_and_port), as a header.
+    /// [`host_and_port`](Self::host_and_port) as the value of the header `Host`.
     pub(super) fn host_header(&self) -> &HeaderValue {
         &self.host_header
     }
 
-    /// The path and the query to ask for.
+    /// The path and the query of the request.
     pub fn path(&self) -> &PathAndQuery {
         &self.path
     }
 
-    /// The same webhook, told how long the caller waits, as the API server tells it: `?timeout=10s`, in seconds rounded
-    /// up. A URL that says `timeout` itself stays as it is.
+    /// Adds the timeout to the query, as the API server does: `?timeout=10s`, in seconds rounded up. A URL that has a
+    /// `timeout` of its own stays as it is.
     #[must_use]
     pub fn with_timeout(mut self, timeout: std::time::Duration) -> Self {
         let query = self.path.query().unwrap_or_default();
@@ -85,7 +85,7 @@ impl Target {
         let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
         let separator = if query.is_empty() { "" } else { "&" };
         let path = format!("{}?{query}{separator}timeout={seconds}s", self.path.path());
-        // Only characters that are good in a query were added.
+        // Only characters that are allowed in a query were added.
         if let Ok(path) = path.parse() {
             self.path = path;
         }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn a_url_has_a_host_a_port_and_a_path() {
         let local = target("https://localhost:8443/validate?a=b");
         assert_eq!((local.host(), local.port(), local.path().as_str()), ("localhost", 8443, "/validate?a=b"));
         assert_eq!(local.host_and_port(), "localhost:8443");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_webhook_is_told_how_long_its_caller_waits() {
+    fn the_timeout_is_added_to_the_query() {
         let path = |url: &str, timeout| target(url).with_timeout(timeout).path().to_string();
         assert_eq!(path("https://a.example", Duration::from_secs(10)), "/mutate?timeout=10s");
         assert_eq!(path("https://a.example", Duration::from_millis(1)), "/mutate?timeout=1s");
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn each_invalid_url_has_its_reason() {
         let wrong = |url: &str| url.parse::<Target>().unwrap_err();
         for url in ["localhost:8443", "localhost", "/mutate", "http://localhost:8443", "ftp://a.example/x"] {
             assert!(matches!(wrong(url), InvalidTarget::Scheme), "{url}");

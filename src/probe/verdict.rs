@@ -1,4 +1,4 @@
-//! What a webhook said: an answer, read as strictly as the API server reads it.
+//! The decision of a webhook: an answer, parsed as strictly as the API server parses it.
 
 use std::collections::BTreeMap;
 
@@ -9,58 +9,56 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Answer;
+use crate::engine::{API_VERSION, KIND, one_line};
 
-const API_VERSION: &str = "admission.k8s.io/v1";
-const KIND: &str = "AdmissionReview";
-
-/// How much of an answer that is no JSON is shown.
+/// The length of the excerpt of an answer that is not JSON, in characters.
 const EXCERPT: usize = 300;
 
-/// What a webhook decided.
+/// The decision of a webhook.
 #[derive(Debug)]
 pub struct Verdict {
-    /// Whether the request may go on.
+    /// Whether the request is allowed.
     pub allowed: bool,
-    /// Why not, or whatever else the webhook says in `status.message`.
+    /// The reason of a refusal, or whatever else the webhook says in `status.message`.
     pub message: Option<String>,
-    /// The HTTP status that a refused client is to get.
+    /// The HTTP status for the client that is refused.
     pub code: Option<u16>,
-    /// What is changed; `None` leaves the object as it is.
+    /// The change; `None` leaves the object as it is.
     pub patch: Option<Patch>,
-    /// Lines for the person who sent the request.
+    /// Warnings for the user who sent the request.
     pub warnings: Vec<String>,
-    /// What the API server writes to its audit log.
+    /// Annotations for the API server's audit log.
     pub audit_annotations: BTreeMap<String, String>,
 }
 
-/// An answer that the API server would take for a failure of the webhook, whatever `allowed` says.
+/// An answer that the API server would count as a failure of the webhook, whatever `allowed` says.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum InvalidAnswer {
     #[error("the webhook answered HTTP {status}{}: {}", retry(.retry_after.as_deref()), excerpt(.body))]
     Status { status: StatusCode, retry_after: Option<String>, body: String },
-    #[error("the answer is no JSON: {}", excerpt(.body))]
+    #[error("the answer is not JSON: {}", excerpt(.body))]
     NotJson { body: String, source: serde_json::Error },
-    #[error("the answer is no {KIND} of {API_VERSION}")]
+    #[error("the answer is not an {KIND} of {API_VERSION}")]
     NotAReview(#[source] serde_json::Error),
-    #[error("the answer's {field} is {found}; it has to be `{expected}`")]
+    #[error("the answer's {field} is {found}; it must be `{expected}`")]
     Other { field: &'static str, found: String, expected: &'static str },
     #[error("the answer has no `response`")]
     NoResponse,
-    #[error("the answer's response.uid is {found}; it has to repeat the request's, `{expected}`")]
+    #[error("the answer's response.uid is {found}; it must repeat the request's, `{expected}`")]
     Uid { found: String, expected: String },
     #[error("the answer has a response.patch but no response.patchType; it needs both or neither")]
     PatchWithoutType,
     #[error("the answer has a response.patchType but no response.patch; it needs both or neither")]
     TypeWithoutPatch,
-    #[error("the answer's response.patchType is `{0}`; `JSONPatch` is the only one there is")]
+    #[error("the answer's response.patchType is `{0}`; `JSONPatch` is the only valid one")]
     PatchType(String),
-    #[error("the answer's response.patch is no base64")]
+    #[error("the answer's response.patch is not base64")]
     Base64(#[source] base64::DecodeError),
-    #[error("the answer's response.patch is no JSON patch (RFC 6902)")]
+    #[error("the answer's response.patch is not a JSON patch (RFC 6902)")]
     NotAPatch(#[source] serde_json::Error),
     #[error(
-        "the patch does not apply to the object: every request with such an answer fails, under `failurePolicy: Ignore` too"
+        "the patch does not apply to the object: every request with such an answer fails, even under `failurePolicy: Ignore`"
     )]
     DoesNotApply(#[source] PatchError),
     #[error("the request has no object that the patch could apply to")]
@@ -68,17 +66,17 @@ pub enum InvalidAnswer {
 }
 
 impl Verdict {
-    /// Reads the answer to the request `uid`.
+    /// Parses the answer to the request `uid`.
     ///
     /// # Errors
-    /// The first thing for which the API server would count the call as failed.
+    /// The first reason for which the API server would count the call as failed.
     pub fn read(answer: &Answer, uid: &str) -> Result<Self, InvalidAnswer> {
         let body = || String::from_utf8_lossy(&answer.body).into_owned();
         if !answer.status.is_success() {
             let retry_after = answer.retry_after.clone();
             return Err(InvalidAnswer::Status { status: answer.status, retry_after, body: body() });
         }
-        let review: Value =
+        let mut review: Value =
             serde_json::from_slice(&answer.body).map_err(|source| InvalidAnswer::NotJson { body: body(), source })?;
         for (field, expected) in [("kind", KIND), ("apiVersion", API_VERSION)] {
             let found = review.get(field).and_then(Value::as_str);
@@ -86,15 +84,16 @@ impl Verdict {
                 return Err(InvalidAnswer::Other { field, found: quoted(found), expected });
             }
         }
-        let review: Review = serde_json::from_value(review).map_err(InvalidAnswer::NotAReview)?;
-        let response = review.response.ok_or(InvalidAnswer::NoResponse)?;
+        let response = review.get_mut("response").map(Value::take).unwrap_or_default();
+        let response: Option<WireResponse> = serde_json::from_value(response).map_err(InvalidAnswer::NotAReview)?;
+        let response = response.ok_or(InvalidAnswer::NoResponse)?;
         if response.uid.as_deref() != Some(uid) {
             return Err(InvalidAnswer::Uid { found: quoted(response.uid.as_deref()), expected: uid.into() });
         }
         let patch = response.patch()?;
         let status = response.status.unwrap_or_default();
         Ok(Self {
-            // The API server reads an absent one as `false`.
+            // To the API server, a missing one is `false`.
             allowed: response.allowed.unwrap_or(false),
             message: status.message.or(status.reason),
             code: status.code,
@@ -104,15 +103,15 @@ impl Verdict {
         })
     }
 
-    /// How many operations the patch has; none without a patch.
+    /// The number of operations in the patch; 0 without a patch.
     pub fn changes(&self) -> usize {
         self.patch.as_ref().map_or(0, |patch| patch.len())
     }
 
-    /// The object with the patch applied, and as it is without one.
+    /// Returns the object with the patch applied.
     ///
     /// # Errors
-    /// A patch that does not apply, or that has no object to apply to: the API server then fails the request under every
+    /// A patch that does not apply, or that has no object to apply to. The API server then fails the request under every
     /// `failurePolicy`.
     pub fn apply(&self, object: &Value) -> Result<Value, InvalidAnswer> {
         let mut patched = object.clone();
@@ -126,16 +125,11 @@ impl Verdict {
 }
 
 #[derive(Deserialize)]
-struct Review {
-    response: Option<Response>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Response {
+struct WireResponse {
     uid: Option<String>,
     allowed: Option<bool>,
-    status: Option<Status>,
+    status: Option<WireStatus>,
     patch: Option<String>,
     patch_type: Option<String>,
     warnings: Option<Vec<String>>,
@@ -143,13 +137,13 @@ struct Response {
 }
 
 #[derive(Default, Deserialize)]
-struct Status {
+struct WireStatus {
     message: Option<String>,
     reason: Option<String>,
     code: Option<u16>,
 }
 
-impl Response {
+impl WireResponse {
     fn patch(&self) -> Result<Option<Patch>, InvalidAnswer> {
         let (patch, kind) = match (self.patch.as_deref().filter(|patch| !patch.is_empty()), self.patch_type.as_deref())
         {
@@ -166,9 +160,9 @@ impl Response {
     }
 }
 
-/// A text that came from elsewhere, as it may be shown on a terminal: what would control one is replaced.
+/// Replaces the control characters of a text that came from elsewhere, except tabs, so that it can be shown on a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.split('\t').map(|part| one_line(part, usize::MAX)).collect::<Vec<_>>().join("\t")
 }
 
 fn quoted(found: Option<&str>) -> String {
@@ -226,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_answer_is_read() {
+    fn a_whole_answer_is_parsed() {
         let verdict = Verdict::read(
             &review(&json!({
                 "uid": UID, "allowed": true, "patchType": "JSONPatch",
@@ -265,9 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_text() {
-        let error = wrong(&answer(400, "the body is no AdmissionReview\n"));
-        assert_eq!(error.to_string(), "the webhook answered HTTP 400 Bad Request: the body is no AdmissionReview");
+    fn an_error_is_reported_with_its_text() {
+        let error = wrong(&answer(400, "the body is not an AdmissionReview\n"));
+        assert_eq!(error.to_string(), "the webhook answered HTTP 400 Bad Request: the body is not an AdmissionReview");
         let page = wrong(&answer(500, "<h1>\n\t\x1b[31mno\r\n</h1>")).to_string();
         assert!(page.ends_with(": <h1> \u{fffd}[31mno </h1>"), "{page}");
         let busy = Answer { retry_after: Some("1".into()), ..answer(503, "") };
@@ -278,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_review_is_told() {
+    fn an_answer_that_is_not_a_review_is_refused() {
         assert!(matches!(wrong(&answer(200, "<html>")), InvalidAnswer::NotJson { .. }));
         assert!(matches!(wrong(&answer(200, "")), InvalidAnswer::NotJson { .. }));
         let trailing = [&review(&json!({"uid": UID})).body[..], b"x"].concat();
@@ -291,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uid_has_to_be_the_requests() {
+    fn the_uid_must_be_the_requests() {
         let other = wrong(&review(&json!({"uid": "other", "allowed": true}))).to_string();
         assert!(other.contains("`other`") && other.contains(UID), "{other}");
         assert!(wrong(&review(&json!({"allowed": true}))).to_string().contains("missing"));
@@ -310,7 +304,7 @@ mod tests {
         assert!(matches!(with(json!({"patch": "W10=", "patchType": "Merge"})), InvalidAnswer::PatchType(_)));
         assert!(matches!(with(json!({"patch": "[]", "patchType": "JSONPatch"})), InvalidAnswer::Base64(_)));
         assert!(matches!(wrong(&patched("{}")), InvalidAnswer::NotAPatch(_)));
-        assert!(matches!(wrong(&patched("no json")), InvalidAnswer::NotAPatch(_)));
+        assert!(matches!(wrong(&patched("not json")), InvalidAnswer::NotAPatch(_)));
     }
 
     #[test]

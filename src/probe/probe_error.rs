@@ -1,4 +1,4 @@
-//! Why there is no answer.
+//! Reasons why there is no answer.
 
 use std::fmt;
 use std::io;
@@ -9,83 +9,83 @@ use rustls::pki_types::pem;
 
 use super::connection::MAX_ANSWER;
 
-/// Why a webhook gave no answer.
+/// The reason why a webhook gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// What was given as the authority's certificate holds none.
+pub enum ProbeError {
+    /// The file of the authority holds no certificate.
     #[error("there is no certificate in PEM form (BEGIN CERTIFICATE)")]
     NoAuthority,
-    /// What was given as the authority's certificate begins as PEM and does not go on so.
+    /// The file of the authority is broken PEM.
     #[error("the PEM form is broken")]
     Pem(#[source] pem::Error),
-    /// A certificate that was to be trusted is no X.509 certificate.
+    /// A certificate in the file of the authority is not an X.509 certificate.
     #[error("a certificate cannot be read")]
     Authority(#[source] rustls::Error),
     /// The cryptographic library offers no TLS.
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),
-    /// No TCP connection.
+    /// There is no TCP connection.
     #[error("cannot connect to {to}")]
     Connect {
         /// Host and port.
         to: String,
-        /// What failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The other end does not begin as TLS does.
+    /// The webhook does not begin a TLS handshake.
     #[error("{to} does not speak TLS")]
     NoTls {
         /// Host and port.
         to: String,
-        /// What came instead.
+        /// The data that came instead.
         #[source]
         source: io::Error,
     },
-    /// The certificate is not issued by any authority that is trusted here.
+    /// The certificate was issued by another authority.
     #[error("the certificate of {to} was not issued by the authority that is trusted here")]
     Untrusted {
         /// Host and port.
         to: String,
     },
-    /// No TLS connection, for another reason.
+    /// There is no TLS connection, for another reason.
     #[error("no TLS connection to {to}")]
     Handshake {
         /// Host and port.
         to: String,
-        /// What failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The connection ended, or what came over it is not HTTP/1.1.
+    /// The connection ended, or its data is not HTTP/1.1.
     #[error("no answer from {to}")]
     Http {
         /// Host and port.
         to: String,
-        /// What failed.
+        /// The cause.
         #[source]
         source: hyper::Error,
     },
-    /// An answer that is too long to read.
+    /// The answer is too long.
     #[error("the answer is longer than {} MiB", MAX_ANSWER >> 20)]
     TooLong,
-    /// The time is over.
+    /// The timeout has passed.
     #[error("{stage} from {to} within {after:?}")]
     TimedOut {
-        /// What was being waited for.
+        /// The stage that did not end in time.
         stage: Stage,
         /// Host and port.
         to: String,
-        /// How long all of it was to take at most.
+        /// The timeout, for all stages together.
         after: Duration,
     },
 }
 
-impl Error {
+impl ProbeError {
     pub(super) fn handshake(to: String, source: io::Error) -> Self {
         let tls = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
         match tls {
-            // Of two authorities with one name, the wrong one shows as a bad signature.
+            // An authority with the right name and another key shows as a bad signature.
             Some(rustls::Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::BadSignature,
             )) => Self::Untrusted { to },
@@ -95,14 +95,14 @@ impl Error {
     }
 }
 
-/// What a client waits for, one after the other.
+/// The stages of a call, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// A TCP connection.
+    /// The TCP connection.
     Connect,
-    /// A TLS connection over it.
+    /// The TLS handshake.
     Handshake,
-    /// An answer over that.
+    /// The request and its answer.
     Answer,
 }
 
