@@ -1,8 +1,8 @@
-//! `colocate probe`: ask a webhook as the API server does, and show all of it.
+//! `colocate probe`: calls a webhook as the API server does, and shows all of it.
 
 mod api_server;
-mod question;
-mod report;
+mod screen;
+mod sent_review;
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use self::api_server::Asked;
-use self::question::Question;
-use self::report::Report;
+use self::api_server::ApiServerArgs;
+use self::screen::Screen;
+use self::sent_review::SentReview;
 use crate::cli::Usage;
 use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
 
-/// No API server waits for a webhook as long: 30 seconds is its limit.
+/// More than any API server waits for a webhook, which is at most 30 s.
 const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Ask an admission webhook one thing, as the API server does, and show what it answers
@@ -47,42 +47,44 @@ pub(super) struct Probe {
     timeout: Duration,
 
     #[command(flatten)]
-    api_server: Asked,
+    api_server: ApiServerArgs,
 }
 
 impl Probe {
-    /// Asks, and prints what is sent and what comes back as it comes.
+    /// Sends the review, and prints the request and the answer as they become known.
     ///
     /// # Errors
-    /// Of an API server: no Deployment came back, or not with the driver's scheduler. Of a webhook: what was to be sent is no `AdmissionReview`; no answer came; the answer is one that the API server would count as a
-    /// failure of the webhook, a patch that does not apply among them. A refusal is a good answer.
+    /// - The file is not an `AdmissionReview`.
+    /// - There is no answer, or the API server would count it as a failure of the webhook, such as a patch that does not apply. A
+    ///   refusal is a good answer.
+    /// - With `--apiserver`, no Deployment came back, or not with the driver's scheduler.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        self.show(&mut io::stdout(), Report::new(Paint::for_stdout())).await
+        self.show(&mut io::stdout(), Screen::new(Paint::for_stdout())).await
     }
 
-    async fn show(self, out: &mut impl Write, report: Report) -> anyhow::Result<()> {
+    async fn show(self, out: &mut impl Write, screen: Screen) -> anyhow::Result<()> {
         if self.api_server.is_meant() {
-            return self.api_server.show(out, report, self.timeout).await;
+            return self.api_server.show(out, screen, self.timeout).await;
         }
         let (Some(url), Some(ca)) = (self.url, self.ca) else {
             return Err(Usage("name a webhook with --url and --ca, or ask an API server with --apiserver").into());
         };
-        let question = match &self.review {
-            Some(file) => Question::read(file)?,
-            None => Question::mysql()?,
+        let review = match &self.review {
+            Some(file) => SentReview::read(file)?,
+            None => SentReview::mysql()?,
         };
         let authorities = fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
         let client =
             Client::new(url, &authorities, self.timeout).with_context(|| format!("cannot trust {}", ca.display()))?;
 
-        out.write_all(report.request(&question, client.target()).as_bytes())?;
-        let answer = client.ask(question.body()).await?;
-        out.write_all(report.answer(&answer).as_bytes())?;
-        let verdict = Verdict::read(&answer, question.uid())?;
-        out.write_all(report.verdict(&verdict)?.as_bytes())?;
+        out.write_all(screen.request(&review, client.target()).as_bytes())?;
+        let answer = client.ask(review.body()).await?;
+        out.write_all(screen.answer(&answer).as_bytes())?;
+        let verdict = Verdict::read(&answer, review.uid())?;
+        out.write_all(screen.verdict(&verdict)?.as_bytes())?;
         if verdict.changes() > 0 {
-            let object = verdict.apply(question.object())?;
-            out.write_all(report.change(question.object(), &object)?.as_bytes())?;
+            let object = verdict.apply(review.object())?;
+            out.write_all(screen.change(review.object(), &object)?.as_bytes())?;
         }
         Ok(())
     }
@@ -122,7 +124,7 @@ mod tests {
         error: Option<String>,
     }
 
-    /// Runs the command against a webhook that answers so to the `uid`.
+    /// Runs the command against a webhook with these answers.
     async fn shown(arguments: &[&str], answer: impl Fn(&str) -> Response<Full<bytes::Bytes>>) -> Shown {
         let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
         let authority = Authority::new("an authority", validity).unwrap();
@@ -144,7 +146,7 @@ mod tests {
         };
         let probe = parse(&[&["--url", &url, "--ca", ca.to_str().unwrap()], arguments].concat()).unwrap();
         let mut text = Vec::new();
-        let ((), result) = tokio::join!(server, probe.show(&mut text, Report::new(Paint::PLAIN)));
+        let ((), result) = tokio::join!(server, probe.show(&mut text, Screen::new(Paint::PLAIN)));
         let text = String::from_utf8(text).unwrap().replace(&url, "https://localhost:8443");
         Shown { text, error: result.err().map(|error| format!("{error:#}")) }
     }
@@ -157,7 +159,7 @@ mod tests {
         body(json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response}).to_string())
     }
 
-    /// How long it took differs from run to run.
+    /// Replaces the time that the answer took.
     fn timeless(text: &str) -> String {
         let Some((before, (_, after))) =
             text.split_once(" after ").and_then(|(before, rest)| Some((before, rest.split_once(", over ")?)))
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_no_good_is_explained_after_what_was_asked() {
+    async fn an_error_is_explained_after_the_request() {
         let not_found = |_: &str| Response::builder().status(404).body(Full::new("no such page\n".into())).unwrap();
         let shown = shown(&[], not_found).await;
         assert!(shown.text.starts_with("request    CREATE Deployment default/mysql"), "{}", shown.text);
@@ -251,7 +253,7 @@ mod tests {
             let mut arguments = vec!["--url", "https://localhost", "--ca", ca];
             arguments.extend(file.iter().flat_map(|file| ["-f", file]));
             let mut shown = Vec::new();
-            let result = parse(&arguments).unwrap().show(&mut shown, Report::new(Paint::PLAIN)).await;
+            let result = parse(&arguments).unwrap().show(&mut shown, Screen::new(Paint::PLAIN)).await;
             let error = format!("{:#}", result.unwrap_err());
             assert!(error.contains(text), "{error}");
             assert!(shown.is_empty());
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_no_good_are_usage_errors_that_say_why() {
+    fn invalid_arguments_are_usage_errors_with_a_reason() {
         for (option, value, text) in [
             ("--url", "http://localhost:8443", "speak https only"),
             ("--timeout", "10", "such as 10s"),

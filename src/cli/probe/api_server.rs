@@ -1,4 +1,4 @@
-//! `colocate probe --apiserver`: whether an API server asks colocate, and what may be wrong where it does not.
+//! `colocate probe --apiserver`: asks an API server whether it calls colocate, and names possible causes if it does not.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use super::report::Report;
+use super::screen::Screen;
 use crate::api::{ApiClient, DryRun};
 use crate::cli::input;
 use crate::config::Config;
 use crate::duration::GoDuration;
 use crate::engine::{Mode, Templates};
 
-/// What is asked of the API server.
+/// The arguments of `--apiserver`.
 #[derive(Debug, clap::Args)]
 #[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
-pub(super) struct Asked {
+pub(super) struct ApiServerArgs {
     /// Ask the API server of the cluster instead, whether it asks colocate: create a Deployment with a volume of the first
     /// driver, as a dry run, and fail unless it comes back with the driver's scheduler
     #[arg(long)]
@@ -31,40 +31,40 @@ pub(super) struct Asked {
     config: Option<PathBuf>,
 }
 
-impl Asked {
-    /// Whether it is to be asked.
+impl ApiServerArgs {
+    /// Returns true if the API server is asked instead of a webhook.
     pub(super) fn is_meant(&self) -> bool {
         self.apiserver
     }
 
     /// Asks the API server that kubectl would talk to, or that of the cluster that this pod runs in.
-    pub(super) async fn show(self, out: &mut impl Write, report: Report, timeout: Duration) -> anyhow::Result<()> {
+    pub(super) async fn show(self, out: &mut impl Write, screen: Screen, timeout: Duration) -> anyhow::Result<()> {
         let api_server = ApiClient::for_command().await?;
-        self.ask(&api_server, out, report, timeout).await
+        self.ask(&api_server, out, screen, timeout).await
     }
 
     async fn ask(
         self,
         api_server: &ApiClient,
         out: &mut impl Write,
-        report: Report,
+        screen: Screen,
         timeout: Duration,
     ) -> anyhow::Result<()> {
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
         let namespace = self.namespace.as_deref().unwrap_or("default");
         let dry_run = first_driver(&config)?;
 
-        out.write_all(report.dry_run(&dry_run, namespace).as_bytes())?;
+        out.write_all(screen.dry_run(&dry_run, namespace).as_bytes())?;
         let asked = tokio::time::timeout(timeout, dry_run.ask(api_server, namespace)).await;
-        let late = |_| anyhow!("the API server gave no answer within {}", GoDuration(timeout));
+        let late = |_| anyhow!("the API server did not answer within {}", GoDuration(timeout));
         let outcome = asked.map_err(late)??;
-        out.write_all(report.outcome(&dry_run, &outcome).as_bytes())?;
+        out.write_all(screen.outcome(&dry_run, &outcome).as_bytes())?;
         if *outcome.scheduler == *dry_run.scheduler {
             return Ok(());
         }
-        out.write_all(report.causes(&causes(&config, namespace)).as_bytes())?;
+        out.write_all(screen.causes(&causes(&config, namespace)).as_bytes())?;
         bail!(
-            "the Deployment came back with schedulerName {} and not {}: what may be wrong stands above",
+            "the Deployment came back with schedulerName {} instead of {}: see the possible causes above",
             outcome.scheduler,
             dry_run.scheduler
         );
@@ -73,21 +73,21 @@ impl Asked {
 
 fn first_driver(config: &Config) -> anyhow::Result<DryRun> {
     let policy = config.policy();
-    let driver = policy.drivers.first().context("the configuration names no driver: there is nothing to ask for")?;
+    let driver = policy.drivers.first().context("the configuration has no driver to ask for: add one to `drivers`")?;
     let name = &driver.name;
     DryRun::of(driver).with_context(|| {
-        format!("none of the provisioners of driver `{name}`, the first, is a CSI driver, whose volumes need no claim")
+        format!("driver `{name}`, the first, has no CSI driver among its provisioners: name another first, because only a CSI volume needs no claim")
     })
 }
 
-/// Why a Deployment may have come back as it went.
+/// Possible reasons why a Deployment came back unchanged.
 fn causes(config: &Config, namespace: &str) -> Vec<String> {
     let policy = config.policy();
     let known = match (policy.mode, policy.templates) {
-        (Mode::Audit, _) => Some("the configuration says `mode: audit`, which changes nothing; write `mode: inject`"),
-        (Mode::Off, _) => Some("the configuration says `mode: off`, which changes nothing; write `mode: inject`"),
+        (Mode::Audit, _) => Some("the configuration has `mode: audit`, which changes nothing: write `mode: inject`"),
+        (Mode::Off, _) => Some("the configuration has `mode: off`, which changes nothing: write `mode: inject`"),
         (Mode::Inject, Templates::Leave) => {
-            Some("the configuration says `templates: leave`: only pods are changed, and no Deployment")
+            Some("the configuration has `templates: leave`: only pods are changed, not Deployments")
         }
         (Mode::Inject, Templates::Inject) => None,
     };
@@ -100,10 +100,10 @@ fn causes(config: &Config, namespace: &str) -> Vec<String> {
         format!(
             "the namespace `{namespace}` is left alone, by the webhook's namespaceSelector or by its label `{label}`: name another with --namespace"
         ),
-        format!("nothing tells the API server to ask: `kubectl get mutatingwebhookconfiguration {webhook}` shows whether"),
-        "colocate does not answer, and failurePolicy is Ignore: its pods are not ready, or the API server cannot reach their port or does not trust their certificate; /readyz, and `failed calling webhook` in the API server's log, say why"
+        format!("there may be no webhook configuration: check with `kubectl get mutatingwebhookconfiguration {webhook}`"),
+        "colocate does not answer, and failurePolicy is Ignore: its pods are not ready, or the API server cannot reach their port or does not trust their certificate. See /readyz, and `failed calling webhook` in the API server's log"
             .to_owned(),
-        "colocate runs with another configuration than --config names: another `mode`, or other drivers; or it warned above that the scheduler is away"
+        "colocate runs with another configuration than --config names: another `mode`, or other drivers; or the warning above says that the scheduler is away"
             .to_owned(),
         "another webhook changed it back, called later".to_owned(),
     ]
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::cli::paint::Paint;
 
-    /// What is shown, and the error, where the API server's Deployment has this scheduler.
+    /// Returns the output and the error for an API server whose Deployment has this scheduler.
     async fn shown(config: &str, scheduler: &str) -> (String, Option<String>) {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
         let api_server = ApiClient::for_test(kube::Client::new(service, "default"));
@@ -133,11 +133,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
         fs::write(&file, config).unwrap();
-        let asked = Asked { apiserver: true, namespace: Some("team-a".to_owned()), config: Some(file) };
+        let asked = ApiServerArgs { apiserver: true, namespace: Some("team-a".to_owned()), config: Some(file) };
         let mut text = Vec::new();
         let ask = async {
-            let asked = asked.ask(&api_server, &mut text, Report::new(Paint::PLAIN), Duration::from_mins(1)).await;
-            // The server waits for no request that never comes.
+            let asked = asked.ask(&api_server, &mut text, Screen::new(Paint::PLAIN), Duration::from_mins(1)).await;
+            // So that the server does not wait for another request.
             drop(api_server);
             asked
         };
@@ -166,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn another_scheduler_is_a_failure_with_its_possible_causes() {
         let (text, error) = shown("tls: {webhooks: {mutating: own}}", "default-scheduler").await;
-        let said = "the Deployment came back with schedulerName default-scheduler and not stork: ";
+        let said = "the Deployment came back with schedulerName default-scheduler instead of stork: ";
         assert!(error.as_ref().is_some_and(|error| error.starts_with(said)), "{error:?}");
         for part in
             ["the namespace `team-a` is left alone", "mutatingwebhookconfiguration own`", "failurePolicy is Ignore"]
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_configuration_says_is_the_one_cause() {
+    async fn a_cause_in_the_configuration_is_the_only_one() {
         for (config, cause) in [
             ("mode: audit", "`mode: audit`, which changes nothing"),
             ("mode: off", "`mode: off`, which changes nothing"),
@@ -190,10 +190,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_asked_for_is_not() {
+    async fn no_request_is_sent_without_a_csi_driver() {
         for (config, said) in [
-            ("drivers: []", "the configuration names no driver"),
-            ("drivers: [{name: a, provisioners: [a.test/b], scheduler: c}]", "none of the provisioners of driver `a`"),
+            ("drivers: []", "the configuration has no driver"),
+            (
+                "drivers: [{name: a, provisioners: [a.test/b], scheduler: c}]",
+                "driver `a`, the first, has no CSI driver",
+            ),
             ("mode: on", "config.yaml:1:7: "),
         ] {
             let (text, error) = shown(config, "").await;

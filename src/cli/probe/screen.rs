@@ -1,4 +1,4 @@
-//! What is shown: for one screen, 80 columns wide.
+//! The output, which fits one screen of 80 columns.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use similar::ChangeTag;
 
-use super::question::Question;
+use super::sent_review::SentReview;
 use crate::api::{DryRun, DryRunOutcome};
 use crate::cli::hunks;
 use crate::cli::paint::Paint;
@@ -16,43 +16,43 @@ use crate::engine::Reason;
 use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
 
 const WIDTH: usize = 80;
-/// The column at which what is said begins, behind what it is about.
+/// The column at which text begins, after its label.
 const INDENT: usize = 11;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Writes the parts of a report, in the order in which they become known.
+/// Renders the parts of the output, in the order in which they become known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Report {
+pub(super) struct Screen {
     paint: Paint,
 }
 
-impl Report {
+impl Screen {
     pub(super) fn new(paint: Paint) -> Self {
         Self { paint }
     }
 
-    /// What is asked.
-    pub(super) fn request(self, question: &Question, target: &Target) -> String {
-        let dry_run = if question.is_dry_run() { ", a dry run" } else { "" };
+    /// Renders the request.
+    pub(super) fn request(self, review: &SentReview, target: &Target) -> String {
+        let dry_run = if review.is_dry_run() { ", a dry run" } else { "" };
         let what = format!(
             "{} {} {} ({}), {}{dry_run}",
-            question.operation(),
-            question.kind(),
-            question.name(),
-            question.api_version(),
-            size(question.body().len()),
+            review.operation(),
+            review.kind(),
+            review.name(),
+            review.api_version(),
+            size(review.body().len()),
         );
         self.lines("request", &[&what, &target.to_string()], Paint::bold)
     }
 
-    /// That something was answered.
+    /// Renders the status of the answer.
     pub(super) fn answer(self, answer: &Answer) -> String {
         let text = format!("HTTP {} after {}, over {}", answer.status, time(answer.took), tls(answer.tls));
         self.lines("answer", &[&text], if answer.status.is_success() { plain } else { Paint::red })
     }
 
-    /// What was answered.
+    /// Renders the decision.
     pub(super) fn verdict(self, verdict: &Verdict) -> anyhow::Result<String> {
         let mut text = if verdict.allowed {
             let changes = match verdict.changes() {
@@ -98,7 +98,7 @@ impl Report {
         text
     }
 
-    /// What the object was and is: as YAML, where it differs.
+    /// Renders the difference that a patch makes, as YAML.
     pub(super) fn change(self, before: &Value, after: &Value) -> anyhow::Result<String> {
         if before == after {
             return Ok(format!("\n{}\n", self.paint.bold("the object is the same before and after")));
@@ -122,14 +122,14 @@ impl Report {
         Ok(text)
     }
 
-    /// What an API server is asked to create.
+    /// Renders the request to an API server.
     pub(super) fn dry_run(self, dry_run: &DryRun, namespace: &str) -> String {
         let what = format!("CREATE Deployment {namespace}/colocate-probe-* (apps/v1), a dry run");
         let volume = format!("volume of CSI driver {} (driver {})", dry_run.csi_driver, dry_run.driver);
         self.lines("request", &[&what, &volume], Paint::bold)
     }
 
-    /// What it would have created.
+    /// Renders the Deployment that it would have created.
     pub(super) fn outcome(self, dry_run: &DryRun, outcome: &DryRunOutcome) -> String {
         let paint = if *outcome.scheduler == *dry_run.scheduler { Paint::green } else { Paint::red };
         let mut text = self.lines("answer", &[&format!("created after {}", time(outcome.took))], plain);
@@ -140,7 +140,7 @@ impl Report {
         text
     }
 
-    /// Why something may be as it is.
+    /// Renders the possible causes of a failure.
     pub(super) fn causes(self, causes: &[String]) -> String {
         let label = if causes.len() == 1 { "why" } else { "may be" };
         causes
@@ -150,7 +150,7 @@ impl Report {
             .collect()
     }
 
-    /// Paragraphs behind a label, the first of them painted.
+    /// Renders paragraphs after a label, the first of them painted.
     fn lines(self, label: &str, paragraphs: &[&str], paint: fn(Paint, &str) -> String) -> String {
         let mut text = String::new();
         let mut label = format!("{label:INDENT$}");
@@ -172,7 +172,7 @@ fn plain(_: Paint, text: &str) -> String {
     text.to_owned()
 }
 
-/// Breaks a paragraph at its blanks.
+/// Wraps a paragraph at its spaces.
 fn wrap(paragraph: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut room = WIDTH - INDENT;
@@ -195,7 +195,7 @@ fn wrap(paragraph: &str) -> Vec<String> {
     lines
 }
 
-/// Both objects without what the API server and kubectl write about them, where that is the same in both.
+/// Removes what the API server and kubectl note about the objects, where it is the same in both.
 fn without_bookkeeping(before: &Value, after: &Value) -> (Value, Value) {
     let (mut before, mut after) = (before.clone(), after.clone());
     for (parent, key) in [("/metadata", "managedFields"), ("/metadata/annotations", LAST_APPLIED)] {
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    const REPORT: Report = Report { paint: Paint::PLAIN };
+    const SCREEN: Screen = Screen { paint: Paint::PLAIN };
 
     fn verdict() -> Verdict {
         Verdict {
@@ -257,9 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_are_broken_at_blanks_behind_their_label() {
+    fn long_lines_are_wrapped_after_their_label() {
         let warnings = vec!["word ".repeat(30), "x".repeat(100)];
-        let text = REPORT.verdict(&Verdict { warnings, ..verdict() }).unwrap();
+        let text = SCREEN.verdict(&Verdict { warnings, ..verdict() }).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 5);
         assert_eq!(lines[1], format!("warning    {}", ["word"; 14].join(" ")));
@@ -273,7 +273,7 @@ mod tests {
     fn our_annotations_come_first_and_others_follow() {
         let audit_annotations = [("reason", "no-claims"), ("a", "1"), ("scheduler", "s")];
         let audit_annotations = audit_annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let text = REPORT.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
+        let text = SCREEN.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
         let expected = "           allowed, as it is\n\
                         reason     no-claims\n           No volume of the pod could be a storage driver's.\n\
                         scheduler  s\naudit      a: 1\n";
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn another_webhooks_reason_is_shown_without_our_explanation() {
         let audit_annotations = BTreeMap::from([("reason".to_owned(), "tuesday".to_owned())]);
-        let text = REPORT.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
+        let text = SCREEN.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
         assert!(text.ends_with("\nreason     tuesday\n"), "{text}");
     }
 
@@ -291,7 +291,7 @@ mod tests {
     fn many_operations_are_shown_one_a_line() {
         let operation = json!({"op": "add", "path": "/metadata/labels/a", "value": "b"});
         let patch = Some(serde_json::from_value(json!([operation, operation])).unwrap());
-        let text = REPORT.verdict(&Verdict { patch, ..verdict() }).unwrap();
+        let text = SCREEN.verdict(&Verdict { patch, ..verdict() }).unwrap();
         assert!(text.contains("allowed, with 2 changes\n"), "{text}");
         let line = "{\"op\":\"add\",\"path\":\"/metadata/labels/a\",\"value\":\"b\"}";
         assert!(text.ends_with(&format!("\npatch\n[{line},\n {line}]\n")), "{text}");
@@ -302,20 +302,20 @@ mod tests {
         let object = json!({"metadata": {"annotations": {LAST_APPLIED: "{}"}, "managedFields": [1]}, "spec": 1});
         let mut after = object.clone();
         after["spec"] = json!(2);
-        let text = REPORT.change(&object, &after).unwrap();
+        let text = SCREEN.change(&object, &after).unwrap();
         assert!(text.contains("-spec: 1\n+spec: 2\n") && !text.contains("managedFields"), "{text}");
         assert!(!text.contains(LAST_APPLIED), "{text}");
         after["metadata"]["managedFields"] = json!([]);
-        let text = REPORT.change(&object, &after).unwrap();
+        let text = SCREEN.change(&object, &after).unwrap();
         assert!(text.contains("+  managedFields: []\n"), "{text}");
-        assert_eq!(REPORT.change(&object, &object).unwrap(), "\nthe object is the same before and after\n");
+        assert_eq!(SCREEN.change(&object, &object).unwrap(), "\nthe object is the same before and after\n");
     }
 
     #[test]
-    fn colour_is_around_the_text_and_never_around_its_label() {
-        let report = Report::new(Paint::COLOUR);
-        assert_eq!(report.lines("warning", &["careful"], Paint::yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
-        let text = report.change(&json!({"a": 1}), &json!({"a": 2})).unwrap();
+    fn colour_surrounds_the_text_but_not_its_label() {
+        let screen = Screen::new(Paint::COLOUR);
+        assert_eq!(screen.lines("warning", &["careful"], Paint::yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
+        let text = screen.change(&json!({"a": 1}), &json!({"a": 2})).unwrap();
         assert!(text.contains("\u{1b}[31m-a: 1\u{1b}[0m\n\u{1b}[32m+a: 2\u{1b}[0m\n"), "{text:?}");
     }
 
@@ -328,7 +328,7 @@ mod tests {
             took: Duration::from_micros(1234),
             tls: ProtocolVersion::TLSv1_2,
         };
-        assert_eq!(REPORT.answer(&answer), "answer     HTTP 200 OK after 1.2 ms, over TLS 1.2\n");
+        assert_eq!(SCREEN.answer(&answer), "answer     HTTP 200 OK after 1.2 ms, over TLS 1.2\n");
         assert_eq!(time(Duration::from_millis(2340)), "2.3 s");
     }
 

@@ -1,4 +1,4 @@
-//! The `AdmissionReview` that is sent: byte for byte as it was given.
+//! The `AdmissionReview` that is sent, byte for byte as in its file.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -8,27 +8,26 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use serde_json::Value;
 
-const API_VERSION: &str = "admission.k8s.io/v1";
-const KIND: &str = "AdmissionReview";
+use crate::engine::{API_VERSION, KIND};
 
-/// What an API server sends for `kubectl apply` of the Deployment `mysql` that mounts the claim `mysql-data`.
+/// The review that an API server sends for `kubectl apply` of the Deployment `mysql`, which mounts the claim `mysql-data`.
 const MYSQL: &str = include_str!("mysql-deployment.json");
 
-/// An `AdmissionReview` with what is shown of it.
+/// An `AdmissionReview`, with the parts that are shown.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct SentReview {
     body: Bytes,
     request: Value,
     uid: String,
 }
 
-impl Question {
-    /// The built-in one.
+impl SentReview {
+    /// Returns the built-in review.
     pub(super) fn mysql() -> anyhow::Result<Self> {
         Self::parse("the built-in review", MYSQL.trim_end().into())
     }
 
-    /// One from a file, or from standard input for `-`.
+    /// Reads a review from a file, or from standard input for `-`.
     pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
         if file == "-" {
             let mut text = Vec::new();
@@ -53,7 +52,7 @@ impl Question {
         let word = |field| review.get(field).and_then(Value::as_str).unwrap_or("none");
         let (kind, api_version) = (word("kind"), word("apiVersion"));
         if kind != KIND || api_version != API_VERSION {
-            bail!("{name}: no {KIND} of {API_VERSION}: its kind is {kind}, its apiVersion {api_version}");
+            bail!("{name}: not an {KIND} of {API_VERSION}: its kind is {kind}, its apiVersion {api_version}");
         }
         let request = review.get_mut("request").map(Value::take).unwrap_or_default();
         let Some(uid) = request.get("uid").and_then(Value::as_str).map(ToOwned::to_owned) else {
@@ -62,36 +61,36 @@ impl Question {
         Ok(Self { body, request, uid })
     }
 
-    /// What is sent.
+    /// The bytes that are sent.
     pub(super) fn body(&self) -> Bytes {
         self.body.clone()
     }
 
-    /// What the answer has to repeat.
+    /// The `uid`, which the answer must repeat.
     pub(super) fn uid(&self) -> &str {
         &self.uid
     }
 
-    /// What a patch applies to; null where the request has none, as at DELETE.
+    /// The object that a patch applies to; null where the request has none, as at DELETE.
     pub(super) fn object(&self) -> &Value {
         self.request.get("object").unwrap_or(&Value::Null)
     }
 
-    /// What is done, such as `CREATE`.
+    /// The operation, such as `CREATE`.
     pub(super) fn operation(&self) -> &str {
         self.word("/operation").unwrap_or("no operation")
     }
 
-    /// The kind, with the subresource if there is one.
+    /// The kind, with its subresource.
     pub(super) fn kind(&self) -> String {
-        let kind = self.word("/kind/kind").unwrap_or("object of no kind");
+        let kind = self.word("/kind/kind").unwrap_or("object without a kind");
         match self.word("/subResource") {
             Some(sub_resource) => format!("{kind}/{sub_resource}"),
             None => kind.into(),
         }
     }
 
-    /// Group and version, as in a manifest.
+    /// The `apiVersion`, as in a manifest.
     pub(super) fn api_version(&self) -> String {
         let version = self.word("/kind/version").unwrap_or("no version");
         match self.word("/kind/group") {
@@ -100,7 +99,7 @@ impl Question {
         }
     }
 
-    /// Namespace and name; a name that the API server is still to make ends with an asterisk.
+    /// Namespace and name. A name that the API server will generate ends with an asterisk.
     pub(super) fn name(&self) -> String {
         let name = self.word("/name").or_else(|| self.word("/object/metadata/name")).map(ToOwned::to_owned);
         let generated = || self.word("/object/metadata/generateName").map(|prefix| format!("{prefix}*"));
@@ -111,7 +110,7 @@ impl Question {
         }
     }
 
-    /// Whether nothing would be kept.
+    /// Returns true for a dry run.
     pub(super) fn is_dry_run(&self) -> bool {
         self.request.get("dryRun") == Some(&Value::Bool(true))
     }
@@ -128,17 +127,17 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        Question::parse("review.json", text.to_owned().into()).unwrap_err().to_string()
+        SentReview::parse("review.json", text.to_owned().into()).unwrap_err().to_string()
     }
 
-    fn question(request: &Value) -> Question {
+    fn sent(request: &Value) -> SentReview {
         let review = json!({"kind": KIND, "apiVersion": API_VERSION, "request": request});
-        Question::parse("review.json", review.to_string().into()).unwrap()
+        SentReview::parse("review.json", review.to_string().into()).unwrap()
     }
 
     #[test]
-    fn the_built_in_one_is_the_mysql_deployment() {
-        let mysql = Question::mysql().unwrap();
+    fn the_built_in_review_is_the_mysql_deployment() {
+        let mysql = SentReview::mysql().unwrap();
         assert_eq!((mysql.operation(), mysql.kind().as_str()), ("CREATE", "Deployment"));
         assert_eq!((mysql.api_version().as_str(), mysql.name().as_str()), ("apps/v1", "default/mysql"));
         let claim = "/spec/template/spec/volumes/0/persistentVolumeClaim/claimName";
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_with_its_place() {
+    fn invalid_json_is_refused_with_its_place() {
         assert_eq!(error("{\n  \"kind\" \"x\"}"), "review.json:2:10: not JSON: expected `:`");
         assert_eq!(error(""), "review.json:1:0: not JSON: EOF while parsing a value");
         assert!(error("apiVersion: apps/v1").starts_with("review.json:1:1: not JSON"));
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_review_is_told() {
+    fn what_is_not_a_review_is_refused() {
         let deployment = error(r#"{"kind":"Deployment","apiVersion":"apps/v1"}"#);
         assert!(deployment.ends_with("its kind is Deployment, its apiVersion apps/v1"), "{deployment}");
         let beta = error(r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}"#);
@@ -170,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn names_and_kinds_are_shown_as_they_are_known() {
-        let pod = question(&json!({
+    fn generated_names_and_subresources_are_shown() {
+        let pod = sent(&json!({
             "uid": "1", "namespace": "default", "operation": "CREATE", "name": "",
             "kind": {"group": "", "version": "v1", "kind": "Pod"}, "object": {"metadata": {"generateName": "web-"}},
         }));
         assert_eq!((pod.name().as_str(), pod.api_version().as_str()), ("default/web-*", "v1"));
-        let scale = question(&json!({"uid": "1", "subResource": "scale", "kind": {"kind": "Scale"}, "dryRun": true}));
+        let scale = sent(&json!({"uid": "1", "subResource": "scale", "kind": {"kind": "Scale"}, "dryRun": true}));
         assert_eq!(scale.kind(), "Scale/scale");
         assert!(scale.is_dry_run() && !pod.is_dry_run());
         assert_eq!(scale.object(), &Value::Null);
