@@ -21,7 +21,7 @@ const KEY: &str = "tls.key";
 /// Issue a certificate for development: ca.crt, tls.crt and tls.key
 ///
 /// The certificate is a server's, for the names given and for localhost and its two addresses, valid for a year. It comes
-/// with the certificate of an authority made for it alone. The authority's key is not written: nobody can issue another
+/// with the certificate of an authority made for it alone. The authority's key is not written: no one can issue another
 /// certificate that a client of this ca.crt would trust.
 #[derive(Debug, clap::Args)]
 pub(super) struct Certs {
@@ -41,11 +41,11 @@ pub(super) struct Certs {
 }
 
 impl Certs {
-    /// Issues the certificates and says where they are.
+    /// Issues the certificates and prints where they are.
     ///
     /// # Errors
-    /// One of the files exists and `--force` was not given, or the folder cannot be written to. In either case none of
-    /// the files is new.
+    /// One of the files exists and `--force` is missing, or the folder cannot be written to. In either case, no file is
+    /// written.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let report = self.issue(Timestamp::now())?;
         io::stdout().write_all(report.as_bytes())?;
@@ -61,7 +61,7 @@ impl Certs {
         let [ca_certificate, certificate, key] = targets.map(|target| target.display().to_string());
         let width = certificate.chars().count();
         Ok(format!(
-            "{ca_certificate:width$}  the authority that clients are to trust; its key is not kept\n\
+            "{ca_certificate:width$}  the authority that clients trust; its key is not kept\n\
              {certificate:width$}  for {}\n\
              {key:width$}  its private key\n\
              valid until {}\n",
@@ -84,13 +84,13 @@ fn with_loopback(mut names: Vec<Name>) -> Vec<Name> {
     distinct
 }
 
-/// Writes all three files or none, and says where they are.
+/// Writes all three files or none, and returns their paths.
 fn write(dir: &Path, force: bool, authority: &Authority, leaf: &Leaf) -> anyhow::Result<[PathBuf; 3]> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
     let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.join(name));
     refuse_to_overwrite(&targets, force)?;
     let [ca_certificate, certificate, key] = &targets;
-    // Complete under other names first: what is left to fail is giving the names.
+    // Complete under other names first, so that only the renaming can fail.
     let staged = [
         Staged::write(ca_certificate, 0o644, &authority.certificate_pem())?,
         Staged::write(certificate, 0o644, &leaf.certificate_pem())?,
@@ -104,7 +104,7 @@ fn place(staged: &[Staged; 3], targets: &[PathBuf; 3], force: bool) -> anyhow::R
     for (placed, (staged, target)) in staged.iter().zip(targets).enumerate() {
         if let Err(error) = staged.place(target, force) {
             for file in &targets[..placed] {
-                // No pair is better than one that does not match. What it replaced is gone, which `--force` allowed.
+                // No pair is better than one that does not match. The files that it replaced are lost, as `--force` allows.
                 let _ = fs::remove_file(file);
             }
             return Err(error);
@@ -126,7 +126,7 @@ fn refuse_to_overwrite(targets: &[PathBuf], force: bool) -> anyhow::Result<()> {
     bail!("{} {exist} already; --force replaces all of {CA_CERTIFICATE}, {CERTIFICATE} and {KEY}", names.join(", "))
 }
 
-/// A file that is complete, under a name that is gone when this value is.
+/// A complete file under a temporary name, which is removed on drop.
 struct Staged {
     path: PathBuf,
 }
@@ -144,8 +144,8 @@ impl Staged {
         write().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Gives the file its name. Without `force` a file of that name that came in the meantime stays: `link` never
-    /// replaces one, as `rename` does.
+    /// Gives the file its name. Without `force`, a file of that name that was created in the meantime stays: unlike
+    /// `rename`, `link` does not replace it.
     fn place(&self, target: &Path, force: bool) -> anyhow::Result<()> {
         let named = if force { fs::rename(&self.path, target) } else { fs::hard_link(&self.path, target) };
         named.with_context(|| format!("cannot write {}", target.display()))
@@ -154,7 +154,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // Renamed, it is gone already.
+        // After a rename, it is gone already.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_staged_key_is_the_owners_before_it_has_its_name() {
+    fn a_staged_key_is_readable_only_by_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let staged = Staged::write(&dir.path().join(KEY), 0o600, "a key").unwrap();
         assert_eq!(mode(&staged.path), 0o600);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_where_one_of_the_files_exists() {
+    fn nothing_is_written_if_one_of_the_files_exists() {
         for existing in [CA_CERTIFICATE, CERTIFICATE, KEY] {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join(existing), "mine").unwrap();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_cannot_be_placed_none_is() {
+    fn if_one_file_cannot_be_placed_none_is() {
         let dir = tempfile::tempdir().unwrap();
         let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.path().join(name));
         let staged = targets.each_ref().map(|target| Staged::write(target, 0o600, "ours").unwrap());
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_is_a_usage_error_that_says_why() {
+    fn an_invalid_name_is_a_usage_error_with_a_reason() {
         let error = parse(&["--dir", "certs", "--name", "localhost:8443"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("it has a port"), "{error}");

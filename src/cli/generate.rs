@@ -1,4 +1,4 @@
-//! `colocate completions` and `colocate man`: made from the command line's own definition.
+//! `colocate completions` and `colocate man`, generated from the definition of the command line.
 
 use std::io::{self, Write as _};
 
@@ -33,7 +33,7 @@ impl Completions {
 pub(super) struct Man {}
 
 impl Man {
-    #[expect(clippy::unused_self, reason = "commands are run alike")]
+    #[expect(clippy::unused_self, reason = "all commands are run in the same way")]
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let mut command = Cli::command();
         command.build();
@@ -58,7 +58,7 @@ fn exit_status() -> Roff {
     section
 }
 
-/// What a person may want, and what does it.
+/// Tasks, and the command line for each.
 const EXAMPLES: [(&str, &str); 9] = [
     (
         "Set the scheduler in all manifests of a folder, where they are:",
@@ -66,15 +66,15 @@ const EXAMPLES: [(&str, &str); 9] = [
     ),
     ("Show what would change, and exit with 4 if anything would:", "colocate mutate -f deploy --check -o diff"),
     (
-        "Do the same to what kustomize builds, with the claims of a cluster:",
+        "The same for the output of kustomize, with the claims of a cluster:",
         "kustomize build . | colocate mutate -f - --cluster",
     ),
     (
-        "Find annotations that Stork will not read as they were meant, and exit with 3 if something could not be checked:",
+        "Find annotations that Stork ignores or misreads, and exit with 3 if something could not be checked:",
         "colocate validate -f deploy --manifests storage --strict",
     ),
     (
-        "Do so in a pull request, for a service that scans code:",
+        "The same in a pull request, for a code scanning service:",
         "colocate validate -f deploy --manifests storage -o sarif",
     ),
     ("Issue a certificate for development:", "colocate certs --dir certs --name colocate.colocate.svc"),
@@ -82,8 +82,8 @@ const EXAMPLES: [(&str, &str); 9] = [
         "Serve admission reviews, with claims from files:",
         "colocate serve --tls-cert certs/tls.crt --tls-key certs/tls.key --manifests storage",
     ),
-    ("Ask a server what it would do:", "colocate probe --url https://localhost:8443 --ca certs/ca.crt"),
-    ("Ask a cluster's API server whether it asks colocate:", "colocate probe --apiserver --namespace team-a"),
+    ("Ask a server for its decision:", "colocate probe --url https://localhost:8443 --ca certs/ca.crt"),
+    ("Ask a cluster's API server whether it calls colocate:", "colocate probe --apiserver --namespace team-a"),
 ];
 
 fn examples() -> Roff {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_example_is_a_line_that_the_program_takes() {
+    fn every_example_is_accepted_by_the_program() {
         for (_, line) in EXAMPLES {
             let line = line.rsplit("| ").next().unwrap();
             Cli::command().try_get_matches_from(line.split(' ')).unwrap();

@@ -8,10 +8,10 @@ use super::Usage;
 use crate::engine::dns;
 use crate::manifest::{Manifest, Source};
 
-/// Standard input ends when it was read.
+/// Checks that standard input is named once at most.
 pub(super) fn check_stdin<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<(), Usage> {
     if paths.into_iter().filter(|path| is_stdin(path)).count() > 1 {
-        return Err(Usage("standard input can be read once: name - once"));
+        return Err(Usage("standard input can be read only once: name - once"));
     }
     Ok(())
 }
@@ -28,8 +28,8 @@ pub(super) fn parse(sources: &[Source]) -> anyhow::Result<Vec<Manifest<'_>>> {
     Ok(manifests)
 }
 
-/// That there is something: a pipe whose first half failed, or a folder with another name, would get an empty answer, which
-/// would be taken for a good one.
+/// Checks that there is a document. The empty output for a pipe whose first half failed, or for a folder with another name,
+/// would pass for success.
 pub(super) fn check_documents(manifests: &[Manifest<'_>], paths: &[PathBuf]) -> anyhow::Result<()> {
     if manifests.iter().all(|manifest| manifest.documents().iter().all(|document| document.value().is_null())) {
         let name = |path: &PathBuf| if is_stdin(path) { "standard input".into() } else { path.display().to_string() };

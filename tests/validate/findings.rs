@@ -79,8 +79,8 @@ fn of_several_exit_codes_the_first_of_2_1_3_counts() {
 fn wrong_usage_says_what_to_write() {
     let folder = Folder::new(&[("a.yaml", CLASS)]);
     for (arguments, part) in [
-        ("-f - --manifests -", "standard input can be read once: name - once"),
-        ("-f - -f -", "standard input can be read once: name - once"),
+        ("-f - --manifests -", "standard input can be read only once: name - once"),
+        ("-f - -f -", "standard input can be read only once: name - once"),
         ("-o json", "--filename"),
         ("-f a.yaml -o xml", "sarif"),
         ("-f a.yaml -n Shop", "1 to 63 characters a-z, 0-9 and `-`"),
