@@ -4,9 +4,9 @@ mod authority;
 mod callers;
 mod certificate;
 mod files;
-mod name;
 mod renewal;
 mod resolver;
+mod subject_name;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -14,6 +14,6 @@ pub use authority::{Authority, Error as TlsError, Leaf, NotAnAuthority, Validity
 pub use callers::{Callers, CallersError, NotAllowed};
 pub use certificate::{Certificate, NotACertificate};
 pub use files::{Error as FilesError, Files, read_authorities};
-pub use name::{InvalidName, Name};
 pub use renewal::Renewal;
 pub use resolver::{Resolver, Served};
+pub use subject_name::{InvalidName, SubjectName};

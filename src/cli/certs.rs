@@ -1,15 +1,16 @@
 //! `colocate certs`: certificates for development.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Timestamp};
+use tempfile::NamedTempFile;
 
-use crate::tls::{Authority, Leaf, Name, Validity};
+use crate::tls::{Authority, Leaf, SubjectName, Validity};
 
 const AUTHORITY: &str = "colocate development CA";
 const LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
@@ -33,7 +34,7 @@ pub(super) struct Certs {
     ///
     /// An API server reaches it as SERVICE.NAMESPACE.svc.
     #[arg(long = "name", value_name = "NAME", required = true)]
-    names: Vec<Name>,
+    names: Vec<SubjectName>,
 
     /// Replace ca.crt, tls.crt and tls.key if they exist
     #[arg(long)]
@@ -65,16 +66,16 @@ impl Certs {
              {certificate:width$}  for {}\n\
              {key:width$}  its private key\n\
              valid until {}\n",
-            names.iter().map(Name::to_string).collect::<Vec<_>>().join(", "),
+            names.iter().map(SubjectName::to_string).collect::<Vec<_>>().join(", "),
             leaf.validity().not_after(),
         ))
     }
 }
 
-fn with_loopback(mut names: Vec<Name>) -> Vec<Name> {
-    names.push(Name::Dns("localhost".into()));
-    names.push(Name::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    names.push(Name::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+fn with_loopback(mut names: Vec<SubjectName>) -> Vec<SubjectName> {
+    names.push(SubjectName::Dns("localhost".into()));
+    names.push(SubjectName::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    names.push(SubjectName::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
     let mut distinct = Vec::with_capacity(names.len());
     for name in names {
         if !distinct.contains(&name) {
@@ -89,28 +90,42 @@ fn write(dir: &Path, force: bool, authority: &Authority, leaf: &Leaf) -> anyhow:
     fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
     let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.join(name));
     refuse_to_overwrite(&targets, force)?;
-    let [ca_certificate, certificate, key] = &targets;
+    let stage = |mode, contents: &str| stage(dir, mode, contents).with_context(|| cannot_write(dir));
     // Complete under other names first, so that only the renaming can fail.
     let staged = [
-        Staged::write(ca_certificate, 0o644, &authority.certificate_pem())?,
-        Staged::write(certificate, 0o644, &leaf.certificate_pem())?,
-        Staged::write(key, 0o600, &leaf.key_pem())?,
+        stage(0o644, &authority.certificate_pem())?,
+        stage(0o644, &leaf.certificate_pem())?,
+        stage(0o600, &leaf.key_pem())?,
     ];
-    place(&staged, &targets, force)?;
+    place(staged, &targets, force)?;
     Ok(targets)
 }
 
-fn place(staged: &[Staged; 3], targets: &[PathBuf; 3], force: bool) -> anyhow::Result<()> {
-    for (placed, (staged, target)) in staged.iter().zip(targets).enumerate() {
-        if let Err(error) = staged.place(target, force) {
+/// Writes a complete file under a temporary name.
+fn stage(dir: &Path, mode: u32, contents: &str) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(dir)?;
+    file.write_all(contents.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Gives the files their names. Without `force`, a file that was created in the meantime stays.
+fn place(staged: [NamedTempFile; 3], targets: &[PathBuf; 3], force: bool) -> anyhow::Result<()> {
+    for (placed, (staged, target)) in staged.into_iter().zip(targets).enumerate() {
+        let named = if force { staged.persist(target) } else { staged.persist_noclobber(target) };
+        if let Err(error) = named {
             for file in &targets[..placed] {
                 // No pair is better than one that does not match. The files that it replaced are lost, as `--force` allows.
                 let _ = fs::remove_file(file);
             }
-            return Err(error);
+            return Err(error.error).with_context(|| cannot_write(target));
         }
     }
     Ok(())
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
 }
 
 fn refuse_to_overwrite(targets: &[PathBuf], force: bool) -> anyhow::Result<()> {
@@ -126,43 +141,9 @@ fn refuse_to_overwrite(targets: &[PathBuf], force: bool) -> anyhow::Result<()> {
     bail!("{} {exist} already; --force replaces all of {CA_CERTIFICATE}, {CERTIFICATE} and {KEY}", names.join(", "))
 }
 
-/// A complete file under a temporary name, which is removed on drop.
-struct Staged {
-    path: PathBuf,
-}
-
-impl Staged {
-    fn write(target: &Path, mode: u32, contents: &str) -> anyhow::Result<Self> {
-        let path = target.with_added_extension(format!("{}.tmp", std::process::id()));
-        let write = || {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
-            let staged = Self { path: path.clone() };
-            file.write_all(contents.as_bytes())?;
-            file.sync_all()?;
-            io::Result::Ok(staged)
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// Gives the file its name. Without `force`, a file of that name that was created in the meantime stays: unlike
-    /// `rename`, `link` does not replace it.
-    fn place(&self, target: &Path, force: bool) -> anyhow::Result<()> {
-        let named = if force { fs::rename(&self.path, target) } else { fs::hard_link(&self.path, target) };
-        named.with_context(|| format!("cannot write {}", target.display()))
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // After a rename, it is gone already.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::os::unix::fs::PermissionsExt as _;
 
     use clap::{Args as _, FromArgMatches as _};
     use rustls::pki_types::pem::PemObject as _;
@@ -222,8 +203,8 @@ mod tests {
     #[test]
     fn a_staged_key_is_readable_only_by_its_owner() {
         let dir = tempfile::tempdir().unwrap();
-        let staged = Staged::write(&dir.path().join(KEY), 0o600, "a key").unwrap();
-        assert_eq!(mode(&staged.path), 0o600);
+        let staged = stage(dir.path(), 0o600, "a key").unwrap();
+        assert_eq!(mode(staged.path()), 0o600);
         drop(staged);
         assert!(files(dir.path()).is_empty());
     }
@@ -265,10 +246,9 @@ mod tests {
     fn if_one_file_cannot_be_placed_none_is() {
         let dir = tempfile::tempdir().unwrap();
         let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.path().join(name));
-        let staged = targets.each_ref().map(|target| Staged::write(target, 0o600, "ours").unwrap());
+        let staged = [(); 3].map(|()| stage(dir.path(), 0o600, "ours").unwrap());
         fs::write(&targets[2], "theirs").unwrap();
-        place(&staged, &targets, false).unwrap_err();
-        drop(staged);
+        place(staged, &targets, false).unwrap_err();
         assert_eq!(files(dir.path()), [KEY.to_owned()].into());
         assert_eq!(fs::read_to_string(&targets[2]).unwrap(), "theirs");
     }
@@ -284,6 +264,9 @@ mod tests {
     #[test]
     fn a_name_is_certified_once() {
         let names = with_loopback(vec!["localhost".parse().unwrap(), "a".parse().unwrap(), "a".parse().unwrap()]);
-        assert_eq!(names.iter().map(Name::to_string).collect::<Vec<_>>(), ["localhost", "a", "127.0.0.1", "::1"]);
+        assert_eq!(
+            names.iter().map(SubjectName::to_string).collect::<Vec<_>>(),
+            ["localhost", "a", "127.0.0.1", "::1"]
+        );
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::section::{Check, section};
 use crate::duration::GoDuration;
 use crate::engine::dns;
-use crate::tls::Name;
+use crate::tls::SubjectName;
 use crate::trust::Lifetimes;
 
 /// A certificate counts in whole seconds; one that lives for two is renewed every second.
@@ -76,7 +76,7 @@ section! {
 /// A DNS name or an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-struct NameEntry(Name);
+struct NameEntry(SubjectName);
 
 impl TlsSection {
     /// How long certificates last.
@@ -88,15 +88,15 @@ impl TlsSection {
 
     /// The name by which the API server calls the Service: `<service>.<namespace>.svc`. `own` is the namespace of the
     /// process.
-    pub fn service_name(&self, own: &str) -> Name {
+    pub fn service_name(&self, own: &str) -> SubjectName {
         let ServiceSection { namespace, name } = &self.service;
-        Name::Dns(format!("{name}.{}.svc", namespace.as_deref().unwrap_or(own)))
+        SubjectName::Dns(format!("{name}.{}.svc", namespace.as_deref().unwrap_or(own)))
     }
 
     /// All names that a leaf is issued for: the Service in its short and its long form, and what `names` adds.
-    pub fn names(&self, own: &str) -> Vec<Name> {
+    pub fn names(&self, own: &str) -> Vec<SubjectName> {
         let service = self.service_name(own);
-        let long = Name::Dns(format!("{service}.cluster.local"));
+        let long = SubjectName::Dns(format!("{service}.cluster.local"));
         let mut names = vec![service, long];
         for NameEntry(name) in &self.names {
             if !names.contains(name) {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_printed_and_read_again() {
+    fn a_printed_section_means_the_same() {
         let config = config(
             "tls: {secret: {namespace: storage, create: true}, service: {name: a, namespace: b}, webhooks: {mutating: m}, names: [10.0.0.1, webhook.example.com], lifetimes: {ca: 16s, leaf: 4s, settle: 1s}}",
         );
@@ -205,15 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_is_for_the_service_and_the_names_beside() {
-        let names = |text: &str| config(text).tls().names("own").iter().map(Name::to_string).collect::<Vec<_>>();
+    fn a_leaf_is_for_the_service_and_further_names() {
+        let names = |text: &str| config(text).tls().names("own").iter().map(SubjectName::to_string).collect::<Vec<_>>();
         assert_eq!(names(""), ["colocate.own.svc", "colocate.own.svc.cluster.local"]);
         let text = "tls: {service: {name: a, namespace: b}, names: ['::1', localhost, a.b.svc]}";
         assert_eq!(names(text), ["a.b.svc", "a.b.svc.cluster.local", "::1", "localhost"]);
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_what_to_write() {
+    fn a_value_that_makes_no_sense_is_refused_with_a_remedy() {
         for (text, part) in [
             ("tls: {secret: {name: A B}}", "`A B` is not the name of a Secret: write one such as colocate-ca"),
             ("tls: {secret: {namespace: A}}", "`A` is not the name of a namespace"),

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::CertifiedKey;
 
 use super::certificate::{Certificate, NotACertificate};
-use super::name::Name;
+use super::subject_name::SubjectName;
 
 /// How long before now a certificate begins to be valid: the clocks of two machines are never equal, and one that is an
 /// hour behind must not refuse a server that has just started.
@@ -186,7 +186,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Key`] and [`Error::Issue`], where the cryptographic library fails.
-    pub fn issue(&self, names: &[Name], validity: Validity) -> Result<Leaf, Error> {
+    pub fn issue(&self, names: &[SubjectName], validity: Validity) -> Result<Leaf, Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
         let mut params = params(LEAF, validity);
         params.subject_alt_names =
@@ -249,10 +249,10 @@ fn common_name(name: &str) -> DistinguishedName {
     subject
 }
 
-fn alternative(name: &Name) -> Result<SanType, rcgen::Error> {
+fn alternative(name: &SubjectName) -> Result<SanType, rcgen::Error> {
     Ok(match name {
-        Name::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
-        Name::Ip(address) => SanType::IpAddress(*address),
+        SubjectName::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
+        SubjectName::Ip(address) => SanType::IpAddress(*address),
     })
 }
 
@@ -281,7 +281,7 @@ mod tests {
         Validity::new(now(), DAY * 365).unwrap()
     }
 
-    fn names(names: &[&str]) -> Vec<Name> {
+    fn names(names: &[&str]) -> Vec<SubjectName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
 

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Name, Validity};
+use super::{SubjectName, Validity};
 
 /// RFC 7468, 2: as many characters as a line of PEM has.
 const PEM_LINE: usize = 64;
@@ -143,10 +143,10 @@ impl Certificate {
     }
 
     /// Whether it is a server's under this name. A wildcard is asked for by a name below it.
-    pub fn is_for(&self, name: &Name) -> bool {
+    pub fn is_for(&self, name: &SubjectName) -> bool {
         let asked = match name {
-            Name::Ip(address) => Ok(ServerName::from(*address)),
-            Name::Dns(name) => ServerName::try_from(name.replacen('*', "wildcard", 1)),
+            SubjectName::Ip(address) => Ok(ServerName::from(*address)),
+            SubjectName::Dns(name) => ServerName::try_from(name.replacen('*', "wildcard", 1)),
         };
         let certificate = webpki::EndEntityCert::try_from(&self.der);
         matches!((asked, certificate), (Ok(asked), Ok(certificate)) if certificate.verify_is_valid_for_subject_name(&asked).is_ok())

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::{Certificate, NotACertificate};
-use super::{Name, Served};
+use super::{Served, SubjectName};
 
 /// Where a certificate and its key are, and what is expected of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Files {
     /// Its private key, as PEM.
     pub key: PathBuf,
     /// The name by which the API server calls; `None` where it is not known.
-    pub name: Option<Name>,
+    pub name: Option<SubjectName>,
 }
 
 /// Files that cannot be served.
@@ -74,7 +74,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The name that is missing.
-        name: Name,
+        name: SubjectName,
     },
     /// The file of a CA holds a certificate that is none of a CA.
     #[error("a certificate in {} is no CA's: its basicConstraints do not say CA:TRUE", .0.display())]

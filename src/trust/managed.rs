@@ -10,7 +10,7 @@ use super::rotation::{Holding, InUse, Lifetimes, Live, RotationStep};
 use super::tracked::TrackedConfiguration;
 use crate::api::ApiClient;
 use crate::process::metrics::Metrics;
-use crate::tls::{Certificate, Name, Resolver, Served};
+use crate::tls::{Certificate, Resolver, Served, SubjectName};
 
 /// How often the Secret is read. Between two readings, other replicas may have taken a step.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const STEPS: usize = 8;
 /// The CA and the leaf.
 pub struct ManagedCa {
     secret: CaSecret,
-    names: Vec<Name>,
+    names: Vec<SubjectName>,
     lifetimes: Lifetimes,
     view: Option<View>,
     in_use: Option<InUse>,
@@ -45,7 +45,7 @@ impl ManagedCa {
         namespace: Option<&str>,
         name: &str,
         create: bool,
-        names: Vec<Name>,
+        names: Vec<SubjectName>,
         lifetimes: Lifetimes,
     ) -> Self {
         let namespace = namespace.unwrap_or(client.namespace());

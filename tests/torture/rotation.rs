@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use colocate::duration::GoDuration;
-use colocate::tls::{Authority, Leaf, Name, Validity};
+use colocate::tls::{Authority, Leaf, SubjectName, Validity};
 use colocate::trust::Lifetimes;
 use jiff::{SignedDuration, Timestamp};
 
@@ -88,7 +88,7 @@ fn authority() -> Authority {
 
 fn issue(authority: &Authority, namespace: &Namespace) -> Leaf {
     let names = [format!("colocate.{}.svc", namespace.name()), "localhost".to_owned()];
-    let names = names.map(|name| name.parse::<Name>().expect("it is a name"));
+    let names = names.map(|name| name.parse::<SubjectName>().expect("it is a name"));
     authority.issue(&names, hours(1)).expect("a key can be made")
 }
 

@@ -1,4 +1,4 @@
-//! A name by which a server is reached: what a certificate is issued for.
+//! The name of a server, for which a certificate is issued.
 //!
 //! Its labels are those of Kubernetes' names ([`dns`]), each of them bounded, and in lower case once they are parsed. In addition,
 //! a certificate can be for a wildcard or an address.
@@ -11,14 +11,14 @@ use crate::engine::dns::{self, LABEL_FORM, MAX_SUBDOMAIN};
 
 /// A DNS name, one with a wildcard as its first label, or an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Name {
+pub enum SubjectName {
     /// A DNS name in lower case, such as `colocate.default.svc` or `*.example.com`.
     Dns(String),
-    /// An IP address. A client that connects by address looks for it here, and never among the DNS names.
+    /// An IP address. A client that connects to an address does not look for it among the DNS names.
     Ip(IpAddr),
 }
 
-/// The reason why a text is not a [`Name`].
+/// The reason why a text is not a [`SubjectName`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum InvalidName {
@@ -44,7 +44,7 @@ pub enum InvalidName {
     Number,
 }
 
-impl FromStr for Name {
+impl FromStr for SubjectName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
@@ -69,7 +69,7 @@ impl FromStr for Name {
         }
         let text = text.to_ascii_lowercase();
         let host = match text.strip_prefix("*.") {
-            // webpki and Go agree: a certificate for a whole top-level domain is for nothing.
+            // webpki and Go accept no certificate for a whole top-level domain.
             Some(parent) if !parent.contains('.') => return Err(InvalidName::WideWildcard),
             Some(parent) => parent,
             None => &text,
@@ -87,7 +87,7 @@ impl FromStr for Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for SubjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dns(name) => f.write_str(name),
@@ -104,18 +104,18 @@ mod tests {
     #[test]
     fn names_are_dns_names_wildcards_and_addresses() {
         for name in ["colocate", "colocate.default.svc", "a-b.c1.example", "1a.example", "*.default.svc"] {
-            assert_eq!(name.parse(), Ok(Name::Dns(name.into())));
+            assert_eq!(name.parse(), Ok(SubjectName::Dns(name.into())));
         }
-        assert_eq!("LocalHost".parse(), Ok(Name::Dns("localhost".into())));
+        assert_eq!("LocalHost".parse(), Ok(SubjectName::Dns("localhost".into())));
         for address in ["127.0.0.1", "::1", "fd00::12"] {
-            assert_eq!(address.parse(), Ok(Name::Ip(address.parse().unwrap())));
+            assert_eq!(address.parse(), Ok(SubjectName::Ip(address.parse().unwrap())));
         }
-        assert_eq!("[::1]".parse::<Name>(), "::1".parse());
-        assert!(format!("{}.svc", "a".repeat(MAX_LABEL)).parse::<Name>().is_ok());
+        assert_eq!("[::1]".parse::<SubjectName>(), "::1".parse());
+        assert!(format!("{}.svc", "a".repeat(MAX_LABEL)).parse::<SubjectName>().is_ok());
     }
 
     #[test]
-    fn what_is_wrong_is_told_apart() {
+    fn each_invalid_name_has_its_reason() {
         let long_label = "a".repeat(MAX_LABEL + 1);
         for (text, wrong) in [
             ("", InvalidName::Empty),
@@ -139,7 +139,7 @@ mod tests {
             ("300.1.1.1", InvalidName::Number),
             ("127.1", InvalidName::Number),
         ] {
-            assert_eq!(text.parse::<Name>(), Err(wrong), "{text}");
+            assert_eq!(text.parse::<SubjectName>(), Err(wrong), "{text}");
         }
     }
 }
