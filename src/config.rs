@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_the_default_and_the_default_is_the_engines() {
+    fn an_empty_file_is_the_default_of_the_engine() {
         for text in [
             "",
             "\n",
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_on_missing_claims_are_defaults_and_what_is_written() {
+    fn limits_that_are_not_written_have_their_defaults() {
         let limits = |text: &str| text.parse::<Config>().unwrap().claim_limits();
         let default =
             ClaimLimits { wait: Duration::from_secs(2), max_waiters: 64, max_waiters_per_namespace: 16, max_gets: 64 };
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_are_all_where_none_is_named() {
+    fn no_namespaces_means_all() {
         assert!(Config::default().namespaces().is_empty());
         let config: Config = "namespaces: [team-a, 7]".parse().unwrap();
         assert_eq!(config.namespaces(), ["team-a", "7"]);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_and_no_severity_is_named_with_its_place() {
+    fn an_unknown_rule_or_severity_is_refused_with_its_place() {
         let error = |text: &str| Config::parse(text, "config.yaml").unwrap_err().to_string();
         let unknown = error("validation:\n  rules:\n    HC999: off\n");
         assert!(unknown.starts_with("config.yaml:3:5: `HC999` is no rule"), "{unknown}");

@@ -1,6 +1,6 @@
-//! The README and the pages beside it say what the program does, and lead to each other.
+//! The README and the other pages agree with the program, and their links lead somewhere.
 
-#![allow(clippy::expect_used, reason = "a test that panics has failed, as it should")]
+#![allow(clippy::expect_used, reason = "a test fails by a panic")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,10 +11,10 @@ use colocate::companion::Rule;
 use colocate::config::Config;
 use colocate::engine::Reason;
 
-/// The folder that holds all of it.
+/// The root of the repository.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Every page that people read.
+/// The pages for people.
 const PAGES: [&str; 14] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -36,7 +36,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The rows of the table of a page that begins with that column.
+/// The rows of the table of a page whose first column has this name.
 fn table(name: &str, column: &str) -> Vec<String> {
     let page = page(name);
     let head = format!("| {column} |");
@@ -44,7 +44,7 @@ fn table(name: &str, column: &str) -> Vec<String> {
     table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect()
 }
 
-/// The lines of a page that are no code.
+/// The lines of a page outside of code blocks.
 fn prose(page: &str) -> impl Iterator<Item = &str> {
     page.lines()
         .scan(false, |fenced, line| {
@@ -55,7 +55,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
         .flatten()
 }
 
-/// What leads to the headings of a page, as GitHub has it.
+/// The anchors of a page's headings, as GitHub makes them.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = prose(page).filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {
@@ -96,9 +96,9 @@ fn the_configuration_in_the_pages_is_the_default_and_every_example_is_valid() {
         blocks.map(|text| Config::parse(text, name).expect("an example is valid")).collect()
     };
     let configs = examples("docs/configuration.md");
-    assert!(configs.len() >= 3, "the examples are gone");
+    assert!(configs.len() >= 3, "there are fewer examples than before");
     assert_eq!(configs[0], Config::default());
-    assert!(!examples("docs/running.md").is_empty(), "the example is gone");
+    assert!(!examples("docs/running.md").is_empty(), "there is no example");
 }
 
 #[test]
@@ -116,12 +116,12 @@ fn the_driver_of_the_page_has_every_key_of_a_scheduler() {
 }
 
 #[test]
-fn nothing_is_left_to_fill_in() {
+fn no_placeholder_is_left() {
     assert!(!page("docs/measurements.md").contains("@TIMES"));
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_to_a_heading_that_are_there() {
+fn every_link_leads_to_a_file_and_a_heading() {
     let mut wrong = Vec::new();
     let mut found = 0;
     for name in PAGES {
@@ -134,14 +134,14 @@ fn every_link_leads_to_a_file_and_to_a_heading_that_are_there() {
                 }
                 found += 1;
                 let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-                let file = if path.is_empty() { PathBuf::from(name) } else { beside(name, path) };
+                let file = if path.is_empty() { PathBuf::from(name) } else { linked(name, path) };
                 let there = Path::new(ROOT).join(&file);
-                let leads = if anchor.is_empty() {
+                let is_valid = if anchor.is_empty() {
                     there.exists()
                 } else {
                     fs::read_to_string(there).is_ok_and(|page| anchors(&page).contains(anchor))
                 };
-                if !leads {
+                if !is_valid {
                     wrong.push(format!("{name}: {link}"));
                 }
             }
@@ -149,13 +149,13 @@ fn every_link_leads_to_a_file_and_to_a_heading_that_are_there() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(found > 60, "{found}");
-    for entry in Path::new(ROOT).join("docs").read_dir().expect("it is a folder") {
-        let name = entry.expect("it can be read").file_name();
-        assert!(PAGES.iter().any(|page| Path::new(page) == Path::new("docs").join(&name)), "{name:?} is not looked at");
+    for entry in Path::new(ROOT).join("docs").read_dir().expect("docs is a folder") {
+        let name = entry.expect("an entry can be read").file_name();
+        assert!(PAGES.iter().any(|page| Path::new(page) == Path::new("docs").join(&name)), "{name:?} is not checked");
     }
 }
 
-/// What a link of a page means.
-fn beside(page: &str, link: &str) -> PathBuf {
+/// The file that a link of a page leads to.
+fn linked(page: &str, link: &str) -> PathBuf {
     Path::new(page).parent().unwrap_or(Path::new("")).join(link)
 }

@@ -253,13 +253,13 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn a_driver_that_is_only_named_takes_the_built_in_values() {
+    fn a_driver_with_only_its_name_has_the_built_in_values() {
         let config: Config = "drivers: [{name: portworx}]".parse().unwrap();
         assert_eq!(config, Config::default());
     }
 
     #[test]
-    fn a_scheduler_is_a_name_or_a_mapping_and_printed_as_short_as_it_can_be() {
+    fn a_scheduler_is_a_name_or_a_mapping_and_printed_short() {
         for short in ["stork", "{}", "{name: stork}", "{whenAbsent: inject, staleAfter: 180s}", "{lease: }"] {
             let config: Config = format!("drivers: [{{name: portworx, scheduler: {short}}}]").parse().unwrap();
             assert_eq!(config, Config::default(), "{short}");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheduler_is_watched_where_its_lease_is_named_or_known() {
+    fn a_scheduler_is_watched_if_its_lease_is_known() {
         let leases = |text: &str| {
             let config: Config = text.parse().unwrap();
             let lease = |lease: schedulers::LeaseRef| (lease.namespace.unwrap_or_default(), lease.name);

@@ -1,4 +1,4 @@
-//! What of a changed configuration needs a restart.
+//! The parts of a changed configuration that need a restart.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::Config;
 use crate::claims::ClaimLimits;
 
 impl Config {
-    /// The parts that are not as in `started`, and of which a process only takes note when it starts.
+    /// Returns the parts that differ from `started` and are only read at the start of a process.
     pub fn needs_restart(&self, started: &Self) -> Vec<&'static str> {
         let schedulers = |config: &Self| config.schedulers().collect::<Vec<_>>();
         let limits = |config: &Self| ClaimLimits { wait: Duration::ZERO, ..config.claim_limits() };
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_a_restart_is_what_is_not_asked_for_by_each_request() {
+    fn what_no_request_asks_for_needs_a_restart() {
         let changed = |text: &str| text.parse::<Config>().unwrap().needs_restart(&Config::default());
         for text in [
             "",
