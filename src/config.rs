@@ -200,7 +200,7 @@ impl Check for Config {
             Some(driver) => Err(format!(
                 "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or each driver would undo the other",
                 driver.scheduler(),
-                driver.name(),
+                driver.name,
             )),
             None => Ok(()),
         }
@@ -244,6 +244,7 @@ mod tests {
             "---\n# nothing\n",
             "{}",
             "mode:\ndrivers: null\noptOut:\n  # annotations: []\nmissingClaim: ~\n",
+            "optOut: {namespaceLabel: , owners: }\ndrain: {grace: }\nmissingClaim: {then: , wait: }\nvalidation: {rules: }\n",
         ] {
             assert_eq!(Config::parse(text, "config.yaml").unwrap(), Config::default(), "{text:?}");
         }

@@ -26,7 +26,7 @@ pub(super) struct DriversSection(Vec<DriverEntry>);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenDriver")]
 pub(super) struct DriverEntry {
-    name: String,
+    pub(super) name: String,
     provisioners: Vec<String>,
     #[serde(serialize_with = "short_if_possible")]
     scheduler: SchedulerSection,
@@ -132,10 +132,6 @@ impl DriverEntry {
             provisioners: provisioners.iter().map(ToString::to_string).collect(),
             scheduler: SchedulerSection::named(&scheduler),
         }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     pub(super) fn scheduler(&self) -> &str {

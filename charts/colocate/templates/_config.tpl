@@ -63,7 +63,10 @@ names, and the rights that go with them are gone.
 {{- $schedulers := list -}}
 {{- range $config.drivers -}}
 {{- $scheduler := .scheduler -}}
-{{- if kindIs "map" $scheduler }}{{ $scheduler = pick $scheduler "name" "lease" "staleAfter" }}{{ end -}}
+{{- if kindIs "map" $scheduler -}}
+{{- /* Policies (`whenAbsent`) take effect at once. */ -}}
+{{- range $key := keys $scheduler }}{{ if hasPrefix "when" $key }}{{ $scheduler = omit $scheduler $key }}{{ end }}{{ end -}}
+{{- end -}}
 {{- $schedulers = append $schedulers $scheduler -}}
 {{- end -}}
 {{- $limits := omit $config.missingClaim "wait" "then" -}}
