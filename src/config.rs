@@ -57,7 +57,7 @@ section! {
     struct OptOutSection {
         annotations: Vec<MetadataKey> = keys(&engine::OptOut::default().annotations),
         owners: Vec<engine::OwnerKind>,
-        /// The server sees no Namespace: the `namespaceSelector` of the webhook's configuration is to name this label.
+        /// For the `namespaceSelector` of the webhook's configuration: the server does not see Namespaces.
         namespace_label: MetadataKey = MetadataKey(engine::OptOut::default().namespace_label.to_string()),
     }
 }

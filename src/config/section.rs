@@ -1,20 +1,20 @@
 //! Sections of the file: mappings of which each key has a default.
 
-/// What no key of a section can see for itself.
+/// The checks of a section that none of its keys can make alone.
 pub(super) trait Check {
     /// Checks the keys against each other.
     ///
     /// # Errors
-    /// What is wrong, and what to write instead.
+    /// A message that says what is wrong, and what to write instead.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// Declares a section: each key once, with its type and its default, which may depend on the keys above it. Without one, the
-/// default is that of the type.
+/// Declares a section: each key once, with its type and its default, which is that of the type if none is given. A default can
+/// depend on the keys above it.
 ///
-/// A key without a value has its default, too: that is how a key is left when all that stood below it is commented out.
+/// A key without a value has its default, too: that is what remains when all lines below a key are commented out.
 macro_rules! section {
     (
         $(#[$meta:meta])*
