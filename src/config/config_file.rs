@@ -16,11 +16,11 @@ const INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct ConfigFile {
     path: PathBuf,
-    seen: Seen,
+    seen: LastRead,
 }
 
 /// The result of the last read: the text, or the reason why there was none.
-type Seen = Result<String, io::ErrorKind>;
+type LastRead = Result<String, io::ErrorKind>;
 
 impl ConfigFile {
     /// Reads a file.

@@ -24,7 +24,7 @@ pub(super) struct DriversSection(Vec<DriverEntry>);
 
 /// A driver. All that it says of its scheduler are keys of [`SchedulerSection`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WrittenDriver")]
+#[serde(try_from = "RawDriver")]
 pub(super) struct DriverEntry {
     pub(super) name: String,
     provisioners: Vec<String>,
@@ -57,7 +57,7 @@ struct LeaseEntry {
 /// A driver as the file has it. Only the built-in one may leave keys out.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenDriver {
+struct RawDriver {
     name: String,
     provisioners: Option<Vec<String>>,
     #[serde(default, deserialize_with = "short_or_long")]
@@ -94,10 +94,10 @@ impl TryFrom<Vec<DriverEntry>> for DriversSection {
     }
 }
 
-impl TryFrom<WrittenDriver> for DriverEntry {
+impl TryFrom<RawDriver> for DriverEntry {
     type Error = String;
 
-    fn try_from(WrittenDriver { name, provisioners, scheduler }: WrittenDriver) -> Result<Self, String> {
+    fn try_from(RawDriver { name, provisioners, scheduler }: RawDriver) -> Result<Self, String> {
         let built_in = Some(Self::portworx()).filter(|driver| driver.name == name);
         let missing =
             |key| format!("driver `{name}` has no `{key}`: only the built-in driver `portworx` can leave it out");

@@ -32,26 +32,26 @@ macro_rules! section {
         const _: () = {
             #[derive(Default, serde::Deserialize)]
             #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-            struct Written {
+            struct RawSection {
                 $($key: Option<$type>,)+
             }
 
-            impl From<Written> for $name {
-                fn from(written: Written) -> Self {
-                    $(let $key = written.$key.unwrap_or_else(|| $crate::config::section::section!(@default $($default)?));)+
+            impl From<RawSection> for $name {
+                fn from(raw: RawSection) -> Self {
+                    $(let $key = raw.$key.unwrap_or_else(|| $crate::config::section::section!(@default $($default)?));)+
                     Self { $($key,)+ }
                 }
             }
 
             impl Default for $name {
                 fn default() -> Self {
-                    Written::default().into()
+                    RawSection::default().into()
                 }
             }
 
             impl<'de> serde::Deserialize<'de> for $name {
                 fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    let section: Self = Written::deserialize(deserializer)?.into();
+                    let section: Self = RawSection::deserialize(deserializer)?.into();
                     $crate::config::section::Check::check(&section).map_err(serde::de::Error::custom)?;
                     Ok(section)
                 }

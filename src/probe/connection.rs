@@ -23,7 +23,7 @@ pub(super) const MAX_ANSWER: usize = 16 << 20;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("colocate-probe/", env!("CARGO_PKG_VERSION")));
 
-type Driver = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
+type HttpConnection = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
 
 /// An open connection to a webhook. Nothing runs in the background: it makes progress only during a call.
 pub struct Connection {
@@ -31,7 +31,7 @@ pub struct Connection {
     tls: ProtocolVersion,
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` once the connection has ended.
-    driver: Option<Driver>,
+    driver: Option<HttpConnection>,
 }
 
 impl Connection {
@@ -124,7 +124,7 @@ async fn read(response: Response<Incoming>) -> Result<(Response<()>, Bytes), Bro
 
 /// Drives the connection until the exchange that depends on it is complete.
 async fn drive<T>(
-    connection: &mut Option<Driver>,
+    connection: &mut Option<HttpConnection>,
     exchange: impl Future<Output = Result<T, Broken>>,
 ) -> Result<T, Broken> {
     let mut exchange = pin!(exchange);
