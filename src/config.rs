@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::claims::ClaimLimits;
 use crate::companion::{self, Enforcement, Severities};
 use crate::duration::GoDuration;
-use crate::claims::ClaimLimits;
 use crate::{engine, schedulers};
 
 pub use config_error::ConfigError;

@@ -64,6 +64,20 @@ pub(crate) enum Cause {
     Silent(u64),
 }
 
+/// The object of a failed response, and of an ERROR event.
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    pub(super) code: u16,
+    pub(super) message: String,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { code: 500, message: "an error without a message".to_owned() }
+    }
+}
+
 impl Resource {
     /// A resource of this group, which is empty for the core group.
     pub(crate) const fn new(group: &'static str, name: &'static str) -> Self {
@@ -217,10 +231,6 @@ fn reader(response: Response<Body>) -> impl AsyncBufRead + Unpin {
 
 /// Returns the message of a `Status`, or else the beginning of the body.
 fn status_message(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Status {
-        message: String,
-    }
     let text = || String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned();
-    serde_json::from_slice(body).map_or_else(|_| text(), |Status { message }| message)
+    serde_json::from_slice(body).map_or_else(|_| text(), |Status { message, .. }| message)
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::ApiClient;
-use super::request::{ApiError, Cause, Resource};
+use super::request::{ApiError, Cause, Resource, Status};
 use crate::engine::{Text, object};
 
 /// An API server sends a bookmark every minute. A connection that misses two of them is dead.
@@ -87,20 +87,6 @@ struct Versioned<'a> {
 struct VersionedMetadata<'a> {
     #[serde(borrow)]
     resource_version: Option<Text<'a>>,
-}
-
-/// The object of an ERROR event.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Status {
-    code: u16,
-    message: String,
-}
-
-impl Default for Status {
-    fn default() -> Self {
-        Self { code: 500, message: "an error without a message".to_owned() }
-    }
 }
 
 /// How a watch ended.

@@ -57,7 +57,7 @@ impl Freshness {
     /// The connection is lost, for this reason.
     pub(super) fn lost(&mut self, why: &str) {
         self.lost = true;
-        // Whole seconds ago, so that there is always a time.
+        // Rounded to whole seconds, so that there is always a time.
         let ago = i64::try_from(self.heard.ago().as_secs()).unwrap_or_default();
         let since = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_secs(ago)).unwrap_or_default();
         self.detail.set(Some(format!("lost; nothing heard since {}; {why}", since.strftime("%FT%TZ"))));

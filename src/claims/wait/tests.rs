@@ -57,7 +57,7 @@ fn respond(status: u16, body: &str) -> hyper::Response<Body> {
     hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
 }
 
-/// An API server that answers each GET with a status and a body, until the cluster is dropped, and counts them.
+/// An API server that answers each GET with a status and a body until the cache is dropped. Returns the count of each path.
 fn answer(mut server: Server, status: u16, body: &'static str) -> JoinHandle<HashMap<String, usize>> {
     tokio::spawn(async move {
         let mut asked = HashMap::new();
@@ -93,10 +93,10 @@ async fn found(cache: &ClaimCache, names: &[&str]) -> Vec<LookupResult> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_pods_ask_once_for_one_claim() {
+async fn a_thousand_pods_share_one_get() {
     let (cache, mut server) = cache();
     let mut pods: Vec<_> = (0..1000).map(|_| Box::pin(ask(&cache, deadlines(), &["one"]))).collect();
-    // All of them ask before there is an answer.
+    // All of them ask before the response comes.
     let mut begin = |context: &mut Context<'_>| pods.iter_mut().all(|pod| pod.as_mut().poll(context).is_pending());
     assert!(poll_fn(|context| Poll::Ready(begin(context))).await);
     let answer = async {
@@ -111,7 +111,7 @@ async fn a_thousand_pods_ask_once_for_one_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_are_waited_for_together_and_one_of_a_driver_is_enough() {
+async fn waits_run_together_and_end_with_the_first_driver() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
     let begun = Instant::now();
@@ -127,7 +127,7 @@ async fn claims_are_waited_for_together_and_one_of_a_driver_is_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_whose_class_has_not_come_yet_waits_for_that() {
+async fn a_claim_waits_for_its_class() {
     let (cache, server) = cache();
     arrive(&cache, "one", "later");
     let asked = answer(server, 404, NOT_FOUND);
@@ -142,7 +142,7 @@ async fn a_claim_whose_class_has_not_come_yet_waits_for_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_nothing_but_its_volume_tells_of_waits_to_be_bound() {
+async fn a_claim_without_a_class_waits_to_be_bound() {
     for class in [Some(""), None] {
         let (cache, server) = cache();
         let bind = |volume| {
@@ -166,7 +166,7 @@ async fn a_claim_that_nothing_but_its_volume_tells_of_waits_to_be_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_get_told_holds_although_the_watch_is_behind() {
+async fn a_get_counts_although_the_watch_is_behind() {
     let (cache, server) = cache();
     answer(server, 200, r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":""}}"#);
     let unbound = Owner::Unknown(Unknown::Unbound);
@@ -181,7 +181,7 @@ async fn a_vain_wait_for_a_class_still_counts_its_claim_as_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_does_not_answer_does_not_hide_the_watch() {
+async fn a_get_without_an_answer_does_not_hide_the_watch() {
     let (cache, _server) = cache();
     let arrival = async {
         sleep(Duration::from_millis(300)).await;
@@ -192,7 +192,7 @@ async fn an_api_server_that_does_not_answer_does_not_hide_the_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_was_waited_for_in_vain_is_not_for_a_while_unless_it_comes() {
+async fn a_vain_wait_is_not_repeated_for_a_while() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
     for wait in [WAIT, Duration::ZERO] {
@@ -209,19 +209,19 @@ async fn a_claim_that_was_waited_for_in_vain_is_not_for_a_while_unless_it_comes(
     cache.update(|inventory| inventory.remove_claim("demo", "one"));
     let begun = Instant::now();
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-    assert_eq!(begun.elapsed(), WAIT, "it came and went");
+    assert_eq!(begun.elapsed(), WAIT, "it was added and removed");
 
     sleep(Duration::from_secs(30)).await;
     let begun = Instant::now();
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-    assert_eq!(begun.elapsed(), WAIT, "it is long ago");
+    assert_eq!(begun.elapsed(), WAIT, "the last wait has expired");
     drop(cache);
     let asked = asked.await.unwrap();
     assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 7);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_behind_loses_no_pod() {
+async fn a_last_get_finds_what_the_watch_has_not_brought() {
     let (cache, mut server) = cache();
     let script = async {
         for (status, body) in [(404, NOT_FOUND), (200, FOUND)] {
@@ -267,7 +267,7 @@ async fn without_a_slot_only_the_get_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_a_name_becomes_no_path_and_is_not_waited_for() {
+async fn an_invalid_name_is_neither_requested_nor_waited_for() {
     let (cache, server) = cache();
     let bound = Claim::new(|_| None::<&str>, Some(""), Some("../x?y"));
     cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
@@ -286,7 +286,7 @@ async fn what_cannot_be_a_name_becomes_no_path_and_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_more_claims_than_a_node_can_mount_the_first_are_asked_for() {
+async fn only_as_many_claims_as_a_node_can_mount_are_requested() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
     let names: Vec<_> = (0..2_000).map(|number| format!("claim-{number}")).collect();
@@ -299,7 +299,7 @@ async fn of_more_claims_than_a_node_can_mount_the_first_are_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_there_when_its_sender_still_waits() {
+async fn the_answer_is_ready_before_its_sender_gives_up() {
     let (cache, _server) = cache();
     let bound = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
     cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
@@ -318,7 +318,7 @@ async fn a_review_that_must_not_wait_gets_no_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volume_that_alone_tells_the_owner_is_asked_once_also_without_a_wait() {
+async fn a_volume_is_read_once_also_without_a_wait() {
     let (cache, server) = cache();
     let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
     cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
@@ -332,7 +332,7 @@ async fn a_volume_that_alone_tells_the_owner_is_asked_once_also_without_a_wait()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_comes_bound_by_hand_has_its_volume_asked() {
+async fn the_volume_of_a_new_claim_is_read() {
     let (cache, mut server) = cache();
     let bound = r#"{"metadata":{"name":"one"},"spec":{"storageClassName":"","volumeName":"pv"}}"#;
     let script = async {
@@ -355,7 +355,7 @@ async fn a_claim_that_comes_bound_by_hand_has_its_volume_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_get_is_cancelled_with_its_last_caller_and_the_next_starts_again() {
     let (cache, mut server) = cache();
-    // Who waits in vain without a slot may ask again.
+    // A vain wait without a slot is not remembered.
     let _slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
     let deadlines = || Deadlines::new(TIMEOUT, Duration::from_millis(100));
     let (first, abandoned) = tokio::join!(ask(&cache, deadlines(), &["one"]), server.next_request());
@@ -369,7 +369,7 @@ async fn a_get_is_cancelled_with_its_last_caller_and_the_next_starts_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_to_get_that_is_missing_is_named_until_it_is_there() {
+async fn a_missing_right_is_reported_until_it_is_granted() {
     const FORBIDDEN: &str =
         r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"not you"}"#;
     let (service, mut server) = mock::pair();

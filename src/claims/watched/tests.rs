@@ -21,7 +21,7 @@ type Response = hyper::Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 const LIMITS: ClaimLimits =
     ClaimLimits { wait: Duration::from_secs(2), max_waiters: 1, max_waiters_per_namespace: 1, max_gets: 1 };
 
-/// What is asked for.
+/// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ask {
     ListClaims,
@@ -32,17 +32,16 @@ enum Ask {
 
 use Ask::{ListClaims, ListClasses, WatchClaims, WatchClasses};
 
-/// A cluster that has followed a script to its end, and is still.
+/// A cache that has followed a script to its end.
 struct Followed {
     cache: ClaimCache,
     process: Process,
-    /// What was asked for, in order; the last ones have got no answer.
+    /// The requests, in order; the last ones have no response.
     asked: Vec<String>,
     _open: Vec<SendResponse<Response>>,
 }
 
-/// Follows a script: what is asked for gets its answers in their order, and none when they have run out. Ends when both
-/// kinds wait for an answer that will not come.
+/// Answers each kind of request by the script, in order. Ends when both kinds wait for a response that will not come.
 async fn follow(script: Vec<(Ask, Response)>) -> Followed {
     let (service, server) = mock::pair();
     let process = Process::default();
@@ -77,7 +76,7 @@ async fn answer(
             classes_wait |= matches!(ask, ListClasses | WatchClasses);
         }
     }
-    assert!(script.is_empty(), "nobody asked for {script:?}");
+    assert!(script.is_empty(), "not requested: {script:?}");
     (asked, open)
 }
 
@@ -132,7 +131,7 @@ impl Followed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_of_a_list_are_followed_by_a_watch_from_its_version() {
+async fn a_list_in_pages_is_followed_by_a_watch_from_its_version() {
     let first =
         json!({"metadata": {"resourceVersion": "5", "continue": "tok%3D"}, "items": [of_class("one", "1", "px")]});
     let followed = follow(vec![
@@ -155,7 +154,7 @@ async fn pages_of_a_list_are_followed_by_a_watch_from_its_version() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn classes_come_and_go_and_change_and_claims_follow_them() {
+async fn claims_follow_changes_of_their_classes() {
     let annotated = claim(
         "annotated",
         "1",
@@ -199,7 +198,7 @@ async fn classes_come_and_go_and_change_and_claims_follow_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_are_bound_later_and_deleted_and_made_again() {
+async fn claims_are_bound_deleted_and_created_again() {
     let bound = json!({"storageClassName": "", "volumeName": "pv"});
     let provisioned = json!({"volume.kubernetes.io/storage-provisioner": "pxd.portworx.com"});
     let followed = follow(vec![
@@ -229,13 +228,13 @@ async fn claims_are_bound_later_and_deleted_and_made_again() {
     assert_eq!(followed.owners(["again", "bound", "gone"]), ["other.example.test", "pxd.portworx.com", "missing"]);
     assert!(
         followed.asked.last().unwrap().contains("resourceVersion=6"),
-        "it goes on where it was: {:?}",
+        "it continues from the last version: {:?}",
         followed.asked
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bookmark_moves_the_place_where_a_watch_goes_on() {
+async fn a_watch_continues_from_the_last_bookmark() {
     let bookmark = json!({"kind": "PersistentVolumeClaim", "metadata": {"resourceVersion": "99"}});
     let followed = follow(vec![
         (ListClaims, list("1", &[])),
@@ -247,7 +246,7 @@ async fn a_bookmark_moves_the_place_where_a_watch_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_cannot_be_decoded_ends_nothing_and_what_was_known_of_it_stays() {
+async fn an_undecodable_object_keeps_its_last_state() {
     let nameless = json!({"metadata": {"name": 7, "resourceVersion": "3"}});
     let odd = || claim("odd", "2", &Value::Null, &json!({"storageClassName": 1}));
     let followed = follow(vec![
@@ -270,7 +269,7 @@ async fn an_object_that_cannot_be_decoded_ends_nothing_and_what_was_known_of_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_is_too_old_leads_to_a_new_list() {
+async fn an_expired_version_leads_to_a_new_list() {
     let one = || of_class("one", "1", "px");
     let page = json!({"metadata": {"continue": "token"}, "items": [of_class("stale", "1", "px")]});
     let followed = follow(vec![
@@ -289,7 +288,7 @@ async fn a_version_that_is_too_old_leads_to_a_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_says_nothing_for_long_is_opened_again_where_it_was() {
+async fn a_silent_watch_is_opened_again_from_its_version() {
     let silent = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
     let followed = follow(vec![
         (ListClaims, list("8", &[])),
@@ -299,7 +298,7 @@ async fn a_watch_that_says_nothing_for_long_is_opened_again_where_it_was() {
     .await;
     let again = followed.asked.iter().filter(|uri| uri.contains("resourceVersion=8"));
     assert_eq!(again.count(), 2, "{:?}", followed.asked);
-    assert!(followed.process.readiness.obstacles().is_empty(), "what is known is still good");
+    assert!(followed.process.readiness.obstacles().is_empty(), "the cache is still usable");
     let details = followed.process.readiness.details();
     assert!(
         details
@@ -346,7 +345,7 @@ async fn a_version_that_only_fails_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_is_missing_is_named() {
+async fn a_missing_right_is_reported() {
     let forbidden = r#"persistentvolumeclaims is forbidden: User "u" cannot list resource"#;
     let followed = follow(vec![(ListClaims, refused(403, forbidden)), (ListClasses, list("1", &[]))]).await;
     let readiness = followed.process.readiness;

@@ -1,4 +1,4 @@
-//! What is reported of a scheduler by what an API server says of its Leases.
+//! The monitor of a scheduler, against a scripted API server.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::engine::Driver;
 const MINUTE: Duration = Duration::from_mins(1);
 const STALE_AFTER: Duration = Duration::from_mins(3);
 
-/// What the API server says of a Lease.
+/// The API server's response about a Lease.
 #[derive(Clone, Debug)]
 enum Says {
     Renewed(Timestamp),
@@ -26,9 +26,9 @@ enum Says {
     Nothing,
 }
 
-/// A cluster whose API server says what it is told to, and a monitor that is asked to look.
+/// A scripted API server, and a monitor of its Leases.
 struct Scene {
-    /// `None` once it looks by itself.
+    /// `None` once it runs by itself.
     monitor: Option<LeaseMonitor>,
     leases: Arc<Mutex<HashMap<String, Says>>>,
     registry: SchedulerRegistry,
@@ -90,7 +90,7 @@ impl Scene {
         self.leases.lock().unwrap().insert(namespace.to_owned(), says);
     }
 
-    /// Looks once; returns what is known then, and checks that all say the same.
+    /// Polls once; returns what is known then, and checks that all outputs agree.
     async fn poll(&mut self) -> Presence {
         self.monitor.as_mut().unwrap().poll().await;
         let presence = self.registry.presence(&Driver::portworx());
@@ -122,7 +122,7 @@ fn answer(status: u16, body: &str) -> hyper::Response<Body> {
     hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
 }
 
-/// What a holder writes whose clock goes wrong by so many seconds.
+/// A renewal by a holder whose clock is wrong by this many seconds.
 fn renewed(wrong_by: i64) -> Says {
     Says::Renewed(Timestamp::from_second(Timestamp::now().as_second() + wrong_by).unwrap())
 }
@@ -138,7 +138,7 @@ async fn no_lease_anywhere_is_absent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_nobody_renews_is_stale_at_first_sight_and_says_for_how_long() {
+async fn an_old_lease_is_stale_at_first_and_tells_its_age() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", renewed(-242));
     assert_eq!(scene.poll().await, Presence::Stale);
@@ -152,7 +152,7 @@ async fn a_lease_that_nobody_renews_is_stale_at_first_sight_and_says_for_how_lon
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_was_renewed_a_moment_ago_is_alive_at_first_sight() {
+async fn a_fresh_lease_is_alive_at_first() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", renewed(-5));
     assert_eq!(scene.poll().await, Presence::Alive);
@@ -160,7 +160,7 @@ async fn a_lease_that_was_renewed_a_moment_ago_is_alive_at_first_sight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_counts_however_wrong_the_holders_clock_is() {
+async fn a_renewal_counts_although_the_holders_clock_is_wrong() {
     for wrong_by in [-3600, 3600] {
         let mut scene = Scene::new(&[Some("kube-system")]);
         scene.says("kube-system", renewed(wrong_by));
@@ -170,14 +170,14 @@ async fn a_renewal_counts_however_wrong_the_holders_clock_is() {
             scene.says("kube-system", renewed(wrong_by + second));
             assert_eq!(scene.poll().await, Presence::Alive, "{wrong_by}, {second}");
         }
-        // And so does the lack of one.
+        // So does the lack of one.
         advance(STALE_AFTER).await;
         assert_eq!(scene.poll().await, Presence::Stale, "{wrong_by}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_not_renewed_any_more_becomes_stale_and_alive_by_the_next_renewal() {
+async fn a_lease_turns_stale_and_the_next_renewal_revives_it() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.poll().await, Presence::Alive);
@@ -190,7 +190,7 @@ async fn a_lease_that_is_not_renewed_any_more_becomes_stale_and_alive_by_the_nex
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_without_a_renewal_is_stale_and_one_that_goes_is_absent() {
+async fn a_never_renewed_lease_is_stale_and_a_deleted_one_absent() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", Says::NeverRenewed);
     assert_eq!(scene.poll().await, Presence::Stale);
@@ -205,7 +205,7 @@ async fn a_lease_without_a_renewal_is_stale_and_one_that_goes_is_absent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_best_of_several_counts() {
+async fn the_best_of_several_leases_counts() {
     let mut scene = Scene::new(&[Some("portworx"), Some("kube-system"), None]);
     scene.says("kube-system", renewed(-3600));
     assert_eq!(scene.poll().await, Presence::Stale);
@@ -218,13 +218,13 @@ async fn the_best_of_several_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_namespace_is_asked_once() {
+async fn each_lease_is_polled_once() {
     let scene = Scene::new(&[Some("default"), Some("kube-system"), None]);
     assert_eq!(scene.monitor.as_ref().unwrap().leases.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_changes_nothing_and_its_absence_is_not_the_schedulers() {
+async fn an_unavailable_api_server_changes_nothing() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", Says::Nothing);
     let begun = Instant::now();
@@ -238,7 +238,7 @@ async fn an_api_server_that_is_away_changes_nothing_and_its_absence_is_not_the_s
         advance(STALE_AFTER).await;
         assert_eq!(scene.poll().await, Presence::Alive, "{says:?}");
     }
-    // Nobody could renew it meanwhile.
+    // No one could renew it meanwhile.
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.poll().await, Presence::Alive);
 
@@ -249,7 +249,7 @@ async fn an_api_server_that_is_away_changes_nothing_and_its_absence_is_not_the_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_it_may_not_look_it_says_so_once_and_knows_nothing() {
+async fn a_missing_right_makes_it_unknown_and_is_logged_once() {
     let mut scene = Scene::new(&[Some("portworx"), Some("kube-system")]);
     scene.says("portworx", Says::Status(403));
     let refused = "cannot get leases.coordination.k8s.io \"stork\" in namespace \"portworx\": forbidden";
@@ -269,7 +269,7 @@ async fn where_it_may_not_look_it_says_so_once_and_knows_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_change_is_a_line_of_the_log() {
+async fn each_change_is_logged_once() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     for says in [Says::Status(404), Says::NeverRenewed, renewed(0)] {
         scene.says("kube-system", says);
@@ -288,7 +288,7 @@ async fn each_change_is_a_line_of_the_log() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_looks_often_enough_to_tell_in_time() {
+async fn polls_are_frequent_enough_to_notice_in_time() {
     for (stale_after, longest) in [(1, 250), (20, 5_000), (180, 15_000)] {
         let interval = interval(Duration::from_secs(stale_after));
         assert_eq!(interval, Duration::from_millis(longest));
@@ -300,7 +300,7 @@ async fn it_looks_often_enough_to_tell_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_looks_all_the_time() {
+async fn it_keeps_polling() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     let looking = tokio::spawn(scene.monitor.take().unwrap().run());
     let known = async |presence| {
@@ -317,12 +317,12 @@ async fn it_looks_all_the_time() {
 }
 
 thread_local! {
-    /// What this thread, and so this test, has logged.
+    /// The log of this thread, and so of this test.
     static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Has all threads log, each for itself. One for all and for good, before the first line: whether anybody listens to a line
-/// is found out once, by whichever thread comes to it first.
+/// Makes every thread log for itself. Installed once, before the first line: tracing caches per line whether anyone
+/// listens, for all threads.
 static LOG: LazyLock<()> = LazyLock::new(|| {
     let lines = tracing_subscriber::fmt().with_ansi(false).with_target(false).without_time();
     tracing::subscriber::set_global_default(lines.with_writer(|| Log).finish()).unwrap();
