@@ -19,7 +19,7 @@ fn an_api_server_that_asks_colocate_is_told_from_one_that_does_not() {
 
     let (code, stdout, stderr) = probe(&account, &left_alone);
     assert_eq!(code, Some(1));
-    let said = "colocate: the Deployment came back with schedulerName default-scheduler and not stork: ";
+    let said = "colocate: the Deployment came back with schedulerName default-scheduler instead of stork: ";
     assert!(stderr.starts_with(said), "{stderr}");
     assert!(stdout.contains("the namespace `probe-left-alone` is left alone"), "{stdout}");
     for namespace in [asked, left_alone] {
