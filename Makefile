@@ -8,10 +8,8 @@ CARGO_TARGET_DIR := $(CACHE)/target-$(shell (rustc -vV; cat Cargo.lock) | sha256
 endif
 export CARGO_TARGET_DIR
 
-# The server that is shipped is the one that is measured (and the engine, which is compiled for speed in it, by cargo's profile `bench`);
-# `make bench BENCH_PROFILE=release` builds in half the time.
+# The profile that is shipped is the one that is measured. `make bench BENCH_PROFILE=release` builds in half the time.
 BENCH_PROFILE := dist
-BENCH_ENGINE := $(if $(filter-out dist,$(BENCH_PROFILE)),--profile $(BENCH_PROFILE))
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
@@ -53,8 +51,8 @@ torture: ## Run two replicas through rollouts, rotations, crashes and outages un
 
 bench: ## Measure how fast it is, beside what it should be (15 minutes to build, 2 to run)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example report
-	@cargo bench --locked --quiet $(BENCH_ENGINE) --no-run --bench engine
-	@set -o pipefail; cargo bench --locked --quiet $(BENCH_ENGINE) --bench engine | \
+	@cargo bench --locked --quiet --profile $(BENCH_PROFILE) --no-run --bench engine
+	@set -o pipefail; cargo bench --locked --quiet --profile $(BENCH_PROFILE) --bench engine | \
 	  cargo run --locked --quiet --profile $(BENCH_PROFILE) --example report
 
 bench-claims: ## Measure the cache of claims, up to a million of them (10 minutes to build, 5 to run, and Go)

@@ -266,8 +266,8 @@ fn no_image_is_made_of_a_program_that_does_not_fit() {
         (Machine::new().with("readelf", "echo INTERP"), "is not static"),
         (Machine::new().program("echo colocate 0.0.0"), &*format!("is not version {VERSION}")),
         (
-            Machine::new().program(&format!("echo colocate {VERSION}; exit\n{}", " ".repeat(12_000_000))),
-            "more than 12000000",
+            Machine::new().program(&format!("echo colocate {VERSION}; exit\n{}", " ".repeat(20_000_000))),
+            "more than 20000000",
         ),
         (Machine::new().with("cargo", "exit 1"), ""),
     ] {
