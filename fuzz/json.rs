@@ -1,9 +1,9 @@
-//! Mutations of JSON that leave it JSON: most of what bytes alone can be changed to is refused by the first reader.
+//! Mutates JSON as JSON: the first parser refuses most results of mutating bytes.
 
 use libfuzzer_sys::fuzzer_mutate;
 use serde_json::{Map, Value};
 
-/// What is put in the place of a value, or under a key.
+/// The values that replace another one, or are added.
 const VALUES: [&str; 12] = [
     "null",
     "true",
@@ -19,7 +19,7 @@ const VALUES: [&str; 12] = [
     "{\"driver\":\"pxd.portworx.com\"}",
 ];
 
-/// Changes one value of a document or, where there is none and now and then, a few bytes; says how many bytes there are now.
+/// Changes one value of a document, or sometimes and where it is not JSON a few bytes; returns the new length.
 pub(crate) fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32, keys: &[&str]) -> usize {
     let mut dice = Dice(seed | 1);
     if dice.roll(4) == 0 {
@@ -61,7 +61,7 @@ fn change(value: &mut Value, other: Value, keys: &[&str], dice: &mut Dice) {
     }
 }
 
-/// Takes an entry out, gives it another key, or adds one.
+/// Removes, renames or adds an entry.
 fn entry(map: &mut Map<String, Value>, other: Value, keys: &[&str], dice: &mut Dice) {
     let key = keys[dice.roll(keys.len())].to_owned();
     let old = map.keys().nth(dice.roll(map.len().max(1))).cloned();
@@ -76,7 +76,7 @@ fn entry(map: &mut Map<String, Value>, other: Value, keys: &[&str], dice: &mut D
     }
 }
 
-/// The values of a document, itself included.
+/// Counts the values of a document, including itself.
 fn count_of(value: &Value) -> usize {
     1 + match value {
         Value::Object(map) => map.values().map(count_of).sum(),
@@ -85,7 +85,7 @@ fn count_of(value: &Value) -> usize {
     }
 }
 
-/// The value that is the `n`th of a document, from its root downwards.
+/// The `n`th value of a document in depth-first order.
 fn nth(value: &mut Value, n: usize) -> &mut Value {
     if n == 0 {
         return value;
@@ -106,7 +106,7 @@ fn nth(value: &mut Value, n: usize) -> &mut Value {
     unreachable!("a document has as many values as were counted")
 }
 
-/// Numbers that follow from a seed (xorshift).
+/// A random number generator (xorshift).
 struct Dice(u32);
 
 impl Dice {

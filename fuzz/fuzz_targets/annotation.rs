@@ -1,11 +1,11 @@
-//! What is written in the place of annotations.
+//! Fuzzes the value of `metadata.annotations`.
 
 #![no_main]
 
-#[path = "../../tests/laws/annotation.rs"]
-mod annotation;
 #[path = "../json.rs"]
 mod json;
+
+use colocate_laws::annotation;
 
 const KEYS: [&str; 5] = [
     "",

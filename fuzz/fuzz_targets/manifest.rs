@@ -1,8 +1,7 @@
-//! Texts that are read as manifests.
+//! Fuzzes the text of a manifest.
 
 #![no_main]
 
-#[path = "../../tests/laws/manifest.rs"]
-mod manifest;
+use colocate_laws::manifest;
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| manifest::hold(text));

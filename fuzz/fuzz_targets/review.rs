@@ -1,11 +1,11 @@
-//! Bodies that are sent as reviews.
+//! Fuzzes the body of an AdmissionReview.
 
 #![no_main]
 
 #[path = "../json.rs"]
 mod json;
-#[path = "../../tests/laws/review.rs"]
-mod review;
+
+use colocate_laws::review;
 
 /// The keys that a decision depends on.
 const KEYS: [&str; 36] = [

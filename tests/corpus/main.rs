@@ -7,10 +7,12 @@
 
 mod answer;
 mod case;
+mod laws;
 mod memory;
 #[path = "../process/process.rs"]
 mod process;
 mod review;
+mod seeds;
 mod talk;
 mod text;
 

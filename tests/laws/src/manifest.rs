@@ -1,14 +1,14 @@
-//! What holds for every text that is read as a manifest, whatever is known of its claims.
-
-mod edit;
+//! The law of manifests: it holds for every text, whatever is known about its claims.
 
 use std::sync::LazyLock;
 
-use colocate::engine::{Claim, Class, Policy, Reason, Unknown, Volume};
-use colocate::manifest::{Format, Known, Manifest, Mutated, Mutation, Mutator, Open};
+use colocate_engine::{Claim, Class, Policy, Reason, Unknown, Volume};
+use colocate_manifest::{Format, Known, Manifest, Mutated, Mutation, Mutator, Open};
 use json_patch::Patch;
 use serde::Deserialize as _;
 use serde_json::Value;
+
+use crate::edit::by_hand;
 
 const NAMESPACE: &str = "default";
 const PROVISIONER: &str = "pxd.portworx.com";
@@ -16,8 +16,8 @@ const SCHEDULER: &str = "stork";
 
 static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 
-/// Holds a text to what is promised of it; bytes that are no text are not read at all.
-pub(crate) fn hold(bytes: &[u8]) {
+/// Asserts that a text is edited as promised. Bytes that are not UTF-8 are not read at all.
+pub fn hold(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let manifest = match Manifest::parse(text) {
         Ok(manifest) => manifest,
@@ -26,11 +26,11 @@ pub(crate) fn hold(bytes: &[u8]) {
     let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
     assert!(manifest.documents().is_empty() || ranges == text, "the documents are not the text");
 
-    let known = whose_claims_are_a_drivers(&manifest);
+    let known = with_claims_of_the_driver(&manifest);
     let mutated = mutate(&manifest, &known);
     let changed: Vec<_> = mutated.objects.iter().filter(|mutation| mutation.is_changed()).collect();
     if changed.is_empty() {
-        return assert_eq!(mutated.text, text, "nothing is changed, and yet something is");
+        return assert_eq!(mutated.text, text, "the text differs although no object is changed");
     }
     only_the_edits_are_made(&manifest, &changed, &mutated.text);
     only_the_fields_are_set(&manifest, &changed, &mutated.text);
@@ -42,8 +42,8 @@ fn mutate<'t, 'm>(manifest: &'m Manifest<'t>, known: &Known) -> Mutated<'t, 'm> 
     Mutator { policy: &POLICY, known, namespace: NAMESPACE }.mutate(manifest)
 }
 
-/// What the text says of the cluster, and that whatever it leaves open is a driver's.
-fn whose_claims_are_a_drivers(manifest: &Manifest<'_>) -> Known {
+/// The storage objects in the text, and one of the driver for each object that it refers to and does not contain.
+fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> Known {
     let mut known = Known::default();
     if let Err(error) = known.add("-", manifest, NAMESPACE, &POLICY.opt_out.namespace_label) {
         assert!(error.to_string().starts_with("-:"), "{error}");
@@ -70,39 +70,39 @@ fn whose_claims_are_a_drivers(manifest: &Manifest<'_>) -> Known {
     known
 }
 
-/// Every byte that no edit is about is as it was.
+/// Asserts that no byte outside of the edits differs.
 fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
     let edits = changed.iter().map(|mutation| {
         let template = POLICY.workloads.find_object(mutation.object.api_version(), mutation.object.kind());
-        let template = template.unwrap_or_else(|| panic!("nobody decides about a {}", mutation.object.kind())).path();
+        let template = template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind())).path();
         manifest.set_scheduler(&mutation.object, template, SCHEDULER).unwrap_or_else(|refusal| panic!("{refusal}"))
     });
-    assert_eq!(edit::by_hand(manifest.text(), &edits.collect::<Vec<_>>(), SCHEDULER), text);
+    assert_eq!(by_hand(manifest.text(), &edits.collect::<Vec<_>>(), SCHEDULER), text);
 }
 
-/// The documents mean what they meant, but for the field of each object that is changed.
+/// Asserts that the parsed documents differ only in the field of each changed object.
 fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
-    let new = Manifest::parse(text).unwrap_or_else(|error| panic!("what was written cannot be read: {error}"));
+    let new = Manifest::parse(text).unwrap_or_else(|error| panic!("the result cannot be parsed: {error}"));
     assert_eq!(new.format(), manifest.format());
     let old = manifest.documents().iter().map(|document| document.value().clone()).collect();
     let new: Vec<_> = new.documents().iter().map(|document| document.value().clone()).collect();
     let document = |mutation: &Mutation<'_>| mutation.object.document();
-    assert_eq!(patched(old, changed, document).expect("a patch applies to what was read"), new);
+    assert_eq!(patched(old, changed, document).expect("the patches apply to the parsed documents"), new);
     for mutation in changed {
         let mut object = mutation.object.value().clone();
-        json_patch::patch(&mut object, mutation.decision.patch.as_ref().expect("it is changed")).expect("it applies");
+        json_patch::patch(&mut object, mutation.decision.patch.as_ref().expect("a changed object has a patch")).expect("it applies");
         assert_eq!(mutation.changed(), object);
     }
 }
 
-/// Whoever sees the pod specs at the same places in the old text sees them with the field in the new one, and nothing else.
+/// Asserts that every other parser that finds the pod specs at the same places in the old text sees the field, and no other change, in the new text.
 fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
     type Reader = fn(&str) -> Option<Vec<Value>>;
     let readers: &[(&str, Reader)] = match manifest.format() {
         Format::Json => &[("serde_json", json)],
         Format::Yaml => &[("libyaml", libyaml), ("serde-saphyr", saphyr)],
     };
-    // Some readers leave out documents without content.
+    // Some parsers skip documents without content.
     let read = |read: &Reader, text| Some(read(text)?.into_iter().filter(|document| !document.is_null()).collect());
     let document = |mutation: &Mutation<'_>| {
         let before = &manifest.documents()[..mutation.object.document()];
@@ -112,7 +112,7 @@ fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text:
         let Some(wanted) = read(reader, manifest.text()).and_then(|old| patched(old, changed, document)) else {
             continue;
         };
-        let new = read(reader, text).unwrap_or_else(|| panic!("{name} read the old text, and not the new one: {text}"));
+        let new = read(reader, text).unwrap_or_else(|| panic!("{name} parses the old text but not the new one: {text}"));
         assert_eq!(new, wanted, "{name}: {text}");
     }
 }
@@ -129,21 +129,21 @@ fn saphyr(text: &str) -> Option<Vec<Value>> {
     serde_saphyr::from_multiple(text).ok()
 }
 
-/// The documents with the patches applied, each to the one that is its own; none, if one does not apply.
+/// The documents with each patch applied to its own document; `None` if one does not apply.
 fn patched(
     mut documents: Vec<Value>,
     changed: &[&Mutation<'_>],
     document: impl Fn(&Mutation<'_>) -> usize,
 ) -> Option<Vec<Value>> {
     for mutation in changed {
-        let patch: Patch = serde_json::from_value(mutation.patch()).expect("a patch is one");
+        let patch: Patch = serde_json::from_value(mutation.patch()).expect("a mutation's patch is a JSON patch");
         json_patch::patch(documents.get_mut(document(mutation))?, &patch).ok()?;
     }
     Some(documents)
 }
 
 fn a_second_run_changes_nothing(mutated: &Mutated<'_, '_>, known: &Known) {
-    let manifest = Manifest::parse(&mutated.text).expect("it was read before");
+    let manifest = Manifest::parse(&mutated.text).expect("it was parsed before");
     let again = mutate(&manifest, known);
     assert_eq!(again.text, mutated.text, "a second run changes something");
     assert_eq!(again.objects.len(), mutated.objects.len());

@@ -1,4 +1,4 @@
-//! Documents as values: workloads and lists of them, and what is neither.
+//! Generated documents as values: workloads, lists of them, and others.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -95,7 +95,7 @@ fn key() -> impl Strategy<Value = String> {
         4 => select(vec!["containers", "volumes", "name", "image", "mountPath", "schedulerNames", "a/b.c", "x"]).prop_map(str::to_owned),
         1 => "[ -~é😀]{0,12}",
     ]
-    // Neither where a workload looks for its own, nor a key of ours.
+    // Keys that lead to a template have a meaning.
     .prop_filter("a key with a meaning", |key| !matches!(key.as_str(), "spec" | "template" | "jobTemplate" | "items" | "schedulerName" | "<<"))
 }
 

@@ -1,19 +1,13 @@
-//! What holds for every object that can arrive: a patch applies, changes one field and nothing else, and never twice;
-//! and nothing that arrives makes the engine panic.
-
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
-#[path = "laws/patch.rs"]
-mod patch;
+//! For every object, a patch applies and changes one field, once; and no body makes the engine panic.
 
 use std::cell::Cell;
 
-use colocate::engine::{
+use colocate_engine::{
     DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, MissingClaim, Owner, Policy, Presence, Review, Step,
     Templates, Unknown, examine,
 };
+use colocate_laws::patch::{Kind, apply, kinds, policy};
 use json_patch::Patch;
-use patch::{Kind, apply, kinds, policy};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -145,7 +139,7 @@ fn pod() -> BoxedStrategy<Value> {
     object(vec![("metadata", field(metadata())), ("spec", field(spec))])
 }
 
-/// An object of a kind, with anything that may stand on the way to its template.
+/// An object of a kind, with any fields on the way to its template.
 fn object_of(kind: Kind) -> BoxedStrategy<Value> {
     let mut value = pod();
     for (depth, key) in kind.path.iter().enumerate().rev() {
@@ -174,13 +168,13 @@ fn owner() -> impl Strategy<Value = Owner> {
     ])
 }
 
-/// What is asked, and what is known of the claims.
+/// A request, and what is known about its claims.
 #[derive(Clone, Debug)]
 struct Case {
     policy: Policy,
     kind: Kind,
     object: Value,
-    /// What the object was before; null at CREATE.
+    /// The old object; null at CREATE.
     old: Value,
     owners: Vec<Owner>,
     /// Whether the fields are in the order of the API server.
@@ -188,14 +182,14 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    // Built once a kind, and not once a case: half of the time would go into that.
+    // Built once per kind: building it for each case takes half of the time.
     let objects = Union::new(kinds().map(|kind| objects(kind).prop_map(move |objects| (kind, objects))));
     (policies(), objects, vec(owner(), 1..4), any::<bool>()).prop_map(
         |(policy, (kind, (object, old)), owners, in_order)| Case { policy, kind, object, old, owners, in_order },
     )
 }
 
-/// An object and what it was before: nothing, the same with another scheduler, or anything else.
+/// An object and its old version: none, the same with another scheduler, or any other.
 fn objects(kind: Kind) -> impl Strategy<Value = (Value, Value)> {
     let object = object_of(kind);
     let before = one_of(&["stork", "linstor-scheduler", "mine", "default-scheduler"]);
@@ -230,7 +224,7 @@ impl Case {
         format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{{request}}}}}"#)
     }
 
-    /// The patch that the engine answers with; none where it refuses the body.
+    /// The engine's patch; `None` if it refuses the body.
     fn patch(&self) -> Option<Patch> {
         patch_of(self.body().as_bytes(), &self.policy, &self.owners)
     }
@@ -271,14 +265,14 @@ fn a_patch_applies_changes_one_field_and_never_twice() {
         prop_assert_eq!(spec, case.kind.spec);
         patched.set(patched.get() + 1);
         kept.set(kept.get() + u32::from(!case.old.is_null()));
-        // At an update the API server asks again with the same old object; either way nothing is left to do.
+        // At an update the API server calls again with the same old object. In both cases nothing is left to do.
         for old in [case.old.clone(), Value::Null] {
             let again = Case { object: object.clone(), old, ..case.clone() };
             prop_assert_eq!(again.patch(), None, "it was patched again: {}", again.object);
         }
         Ok(())
     });
-    // Objects that are malformed on purpose must leave enough of those that are not.
+    // Enough objects must be well-formed.
     let (patched, kept) = (patched.get(), kept.get());
     assert!(patched > CASES / 20 && kept > CASES / 60, "of {CASES} only {patched} were patched, {kept} at an update");
 }
@@ -303,14 +297,14 @@ fn no_patch_where_there_is_no_pod_spec() {
 }
 
 const SAMPLES: [&str; 8] = [
-    include_str!("fixtures/reviews/cronjob-create.json"),
-    include_str!("fixtures/reviews/deployment-create.json"),
-    include_str!("fixtures/reviews/deployment-update.json"),
-    include_str!("fixtures/reviews/pod-dryrun.json"),
-    include_str!("fixtures/reviews/pod-ephemeral-volume.json"),
-    include_str!("fixtures/reviews/pod-from-replicaset.json"),
-    include_str!("fixtures/reviews/pod-from-statefulset.json"),
-    include_str!("fixtures/reviews/statefulset-create.json"),
+    include_str!("../../../fixtures/reviews/cronjob-create.json"),
+    include_str!("../../../fixtures/reviews/deployment-create.json"),
+    include_str!("../../../fixtures/reviews/deployment-update.json"),
+    include_str!("../../../fixtures/reviews/pod-dryrun.json"),
+    include_str!("../../../fixtures/reviews/pod-ephemeral-volume.json"),
+    include_str!("../../../fixtures/reviews/pod-from-replicaset.json"),
+    include_str!("../../../fixtures/reviews/pod-from-statefulset.json"),
+    include_str!("../../../fixtures/reviews/statefulset-create.json"),
 ];
 
 fn portworx() -> Owner {
@@ -348,7 +342,7 @@ fn a_sample_with_other_bytes_does_not_make_the_engine_panic() {
             body[at] = byte;
         }
         let Some(patch) = patch_of(&body, &policy, &[portworx()]) else { return Ok(()) };
-        // What is skipped is not held to be UTF-8.
+        // The engine does not check the UTF-8 of what it skips.
         let Ok(review) = serde_json::from_slice::<Value>(&body) else { return Ok(()) };
         apply(&patch, &review["request"]["object"]);
         Ok(())

@@ -1,8 +1,8 @@
-//! What an edit of a manifest is held to: it is one line, or one value.
+//! The law of edits: an edit of a manifest is one line or one value.
 
-use colocate::manifest::Edit;
+use colocate_manifest::Edit;
 
-/// What an edit may take the place of, apart from an alias.
+/// The texts that an edit may replace, besides an alias.
 const OLD: [&str; 10] = [
     "",
     "~",
@@ -16,8 +16,8 @@ const OLD: [&str; 10] = [
     "Null",
 ];
 
-/// The text with the edits made by hand, each of which sets `scheduler`.
-pub(crate) fn by_hand(text: &str, edits: &[Edit], scheduler: &str) -> String {
+/// Applies the edits, each of which sets `scheduler`, without the code under test. Panics if one is more than a line or a value.
+pub fn by_hand(text: &str, edits: &[Edit], scheduler: &str) -> String {
     let mut edits: Vec<_> = edits.iter().collect();
     edits.sort_by_key(|edit| edit.range().start);
     let mut by_hand = text.to_owned();

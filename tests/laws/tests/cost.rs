@@ -1,15 +1,17 @@
-//! What it costs to decide about an object grows as its length does, however it is filled.
+//! The cost of a decision grows linearly with the length of the object, whatever it contains.
+//!
+//! A binary of its own: no other test takes CPU time while this one measures.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Instant;
 
-use colocate::engine::{Owner, Policy, Presence, Response, Review, Step, examine};
+use colocate_engine::{Owner, Policy, Presence, Response, Review, Step, examine};
 
-/// Enough for what compares all with all to take a hundred times as long as reading does.
+/// Enough items for a quadratic algorithm to take a hundred times as long as parsing.
 const COUNT: usize = 10_000;
 
-/// So many copies of a text, in which `#` is the number of each, as the items of a list.
+/// [`COUNT`] copies of a text as the items of a list; `#` is replaced by the number of each.
 fn many(text: &str) -> String {
     (0..COUNT).map(|number| text.replace('#', &number.to_string())).collect::<Vec<_>>().join(",")
 }
@@ -61,7 +63,7 @@ fn decide(what: &str, body: &[u8]) {
     let answer = Response::from(&decision).encode("1");
     let deciding = begun.elapsed();
 
-    // On any machine: what is in proportion to length is at most as long, and what is not a hundred times.
+    // On any machine: a linear decision takes at most as long as parsing, a quadratic one a hundred times as long.
     assert!(deciding < 10 * reading, "{what}: read in {reading:?}, decided in {deciding:?}");
     assert!(answer.len() < 64 * 1024, "{what}: an answer of {} bytes", answer.len());
 }

@@ -1,20 +1,25 @@
-//! What a patch is held to, stated without the engine: which kinds there are, where each keeps its pod spec, and what may
-//! become of it.
+//! The law of patches, stated without the engine's code: the kinds, where each keeps its pod spec, and the one change that is
+//! allowed there.
 
-use colocate::engine::{Driver, Drivers, Policy, Update, Workload, Workloads};
+use colocate_engine::{Driver, Drivers, Policy, Update, Workload, Workloads};
 use json_patch::{Patch, PatchOperation};
 use serde_json::{Value, json};
 
-/// A kind, the keys that lead to its pod template, and the JSON pointer to its pod spec.
+/// A kind of workload.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind {
-    pub(crate) group: &'static str,
-    pub(crate) version: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) path: &'static [&'static str],
-    pub(crate) spec: &'static str,
+pub struct Kind {
+    /// Its API group; empty for the core group.
+    pub group: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Its name, such as `Deployment`.
+    pub name: &'static str,
+    /// The keys that lead to its pod template.
+    pub path: &'static [&'static str],
+    /// The JSON pointer to its pod spec.
+    pub spec: &'static str,
     /// Whether an update may change its template.
-    pub(crate) update: Update,
+    pub update: Update,
 }
 
 const fn kind(
@@ -45,12 +50,13 @@ const CUSTOM: [Kind; 3] = [
     kind(("x.example.test", "v1", "Fixed"), &["spec", "pod.spec", ""], "/spec/pod.spec//spec", Update::Refused),
 ];
 
-pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
+/// All kinds of [`policy`].
+pub fn kinds() -> impl Iterator<Item = Kind> {
     BUILT_IN.into_iter().chain(CUSTOM)
 }
 
-/// What is configured: two drivers, and custom resources with odd paths.
-pub(crate) fn policy() -> Policy {
+/// A policy with two drivers, and custom resources with unusual paths.
+pub fn policy() -> Policy {
     let custom = CUSTOM.map(|Kind { group, version, name, path, update, .. }| {
         let path = path.iter().map(ToString::to_string).collect();
         Workload::custom(group.to_owned(), version.to_owned(), name.to_owned(), path, update)
@@ -68,10 +74,10 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-/// Applies a patch as the API server does, and holds it to what the engine promises: it is one `add` of one field. Says
-/// what the object became, and where its pod spec is.
-pub(crate) fn apply(patch: &Patch, object: &Value) -> (Value, String) {
-    let [PatchOperation::Add(add)] = &patch.0[..] else { panic!("more or other than one `add`: {patch:?}") };
+/// Applies a patch as the API server does, and returns the patched object and the JSON pointer of its pod spec. Panics unless the
+/// patch is one `add` of the scheduler to a pod spec that has none.
+pub fn apply(patch: &Patch, object: &Value) -> (Value, String) {
+    let [PatchOperation::Add(add)] = &patch.0[..] else { panic!("not a single `add`: {patch:?}") };
     let spec = add.path.as_str().strip_suffix("/schedulerName");
     let spec = spec.unwrap_or_else(|| panic!("another field: {}", add.path)).to_owned();
     assert!(object.pointer(&spec).is_some_and(Value::is_object), "there is no pod spec at {spec}: {object}");
@@ -85,6 +91,6 @@ pub(crate) fn apply(patch: &Patch, object: &Value) -> (Value, String) {
     assert!(now == Some(json!("stork")) || now == Some(json!("linstor-scheduler")), "{now:?}");
     let before = before.unwrap_or_default();
     let replaceable = [Value::Null, json!(""), json!("default-scheduler")];
-    assert!(replaceable.contains(&before), "{before} was chosen by somebody");
+    assert!(replaceable.contains(&before), "the scheduler {before} was replaced");
     (patched, spec)
 }

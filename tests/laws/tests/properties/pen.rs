@@ -1,10 +1,10 @@
-//! Documents as text, in any style.
+//! Writes documents as text in any style.
 
 use serde_json::{Map, Value};
 
 use crate::documents::Document;
 
-/// The text of documents in the styles that the tape says; a tape that is at its end says the plainest.
+/// Writes documents in the styles that the tape selects; at its end, in the plainest one.
 pub(crate) fn write(documents: &[Document], tape: &[u8]) -> String {
     let mut pen = Pen {
         tape: tape.iter(),

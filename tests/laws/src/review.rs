@@ -1,24 +1,22 @@
-//! What holds for every body that is sent as a review, whatever is known of its claims.
-
-mod patch;
+//! The law of reviews: it holds for every request body, whatever is known about its claims.
 
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use colocate::engine::{
+use colocate_engine::{
     Away, Decision, Driver, Drivers, Malformed, MissingClaim, Mode, Operation, Owner, Policy, Presence, Reason,
     Request, Response, Review, Step, Templates, Unknown, Update, examine, parse_bool,
 };
-use colocate::manifest::{Format, Manifest};
+use colocate_manifest::{Format, Manifest};
 use json_patch::Patch;
-use patch::{Kind, apply, kinds, policy};
+use crate::patch::{Kind, apply, kinds, policy};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-/// What a decision depends on beside the request.
+/// The inputs of a decision besides the request.
 struct Circumstance {
     policy: Policy,
-    /// Who owns the claim of this number.
+    /// The owner of the claim of this number.
     owner: fn(usize) -> Owner,
     presence: Presence,
 }
@@ -65,13 +63,13 @@ impl Circumstance {
     }
 }
 
-/// Holds what is answered to a body to all that is promised of it.
-pub(crate) fn hold(body: &[u8]) {
+/// Asserts that a body is answered as promised.
+pub fn hold(body: &[u8]) {
     let review = match parse(body) {
         Ok(review) => review,
         Err(malformed) => return assert!(malformed.to_string().starts_with("the body is no AdmissionReview")),
     };
-    assert!(serde_json::from_slice::<IgnoredAny>(body).is_ok(), "what is no JSON was read");
+    assert!(serde_json::from_slice::<IgnoredAny>(body).is_ok(), "a body that is not JSON was accepted");
     for circumstance in CIRCUMSTANCES.iter() {
         let decision = circumstance.decide(&review.request);
         is_an_answer(&Response::from(&decision).encode(&review.request.uid), &decision, &review.request.uid);
@@ -83,19 +81,18 @@ pub(crate) fn hold(body: &[u8]) {
     }
 }
 
-/// The kinds are those of every circumstance.
+/// Parses with the kinds that all circumstances share.
 fn parse(body: &[u8]) -> Result<Review<'_>, Malformed> {
     Review::parse(body, &CIRCUMSTANCES[0].policy.workloads)
 }
 
-/// A request as another reader has it, who knows nothing of reviews.
+/// A request as a generic JSON parser reads it.
 struct Question {
     request: Value,
 }
 
 impl Question {
-    /// The request; none, where readers of JSON differ about it: a key that is there twice, a lone surrogate, a number that
-    /// is out of range.
+    /// Reads the request; `None` where JSON parsers disagree about it: a duplicate key, a lone surrogate, a number out of range.
     fn read(body: &[u8]) -> Option<Self> {
         let mut review: Value = serde_json::from_slice(body).ok()?;
         let manifest = Manifest::parse(str::from_utf8(body).ok()?).ok()?;
@@ -139,16 +136,16 @@ impl Question {
 
     fn is_rightly_patched(&self, circumstance: &Circumstance, decision: &Decision, patch: &Patch) {
         let (patched, spec) = apply(patch, &self.request["object"]);
-        let kind = self.kind().unwrap_or_else(|| panic!("a kind was patched that nobody configured: {}", self.request));
+        let kind = self.kind().unwrap_or_else(|| panic!("a kind was patched that is not configured: {}", self.request));
         assert_eq!(spec, kind.spec);
         let (create, sub_resource) = (self.request["operation"] == json!("CREATE"), &self.request["subResource"]);
         assert!(create || self.request["operation"] == json!("UPDATE"), "{}", self.request["operation"]);
         assert!(matches!(sub_resource.as_str(), None | Some("")), "{sub_resource}");
-        assert!(!create || decision.reason != Reason::Kept, "nothing was there that could be kept");
+        assert!(!create || decision.reason != Reason::Kept, "there was no scheduler to keep");
         if create || kind.update == Update::Allowed {
             self.does_not_opt_out(circumstance, kind);
         }
-        // At an update the API server asks again with the same old object; either way nothing is left to do.
+        // At an update the API server calls again with the same old object. In both cases nothing is left to do.
         let again = Self { request: with(&self.request, "object", patched) };
         again.is_left(circumstance);
         let created = with(&with(&again.request, "operation", json!("CREATE")), "oldObject", Value::Null);
@@ -172,12 +169,12 @@ impl Question {
 
     fn is_left(&self, circumstance: &Circumstance) {
         let body = self.body_in_the_order_of_the_api_server();
-        let review = parse(body.as_bytes()).unwrap_or_else(|error| panic!("patched, it is refused: {error}: {body}"));
+        let review = parse(body.as_bytes()).unwrap_or_else(|error| panic!("the patched object is refused: {error}: {body}"));
         let decision = circumstance.decide(&review.request);
         assert!(decision.patch.is_none(), "it was patched again: {body}");
     }
 
-    /// The objects come before the operation, by which it is known how to read them.
+    /// The objects precede the operation, which says how to read them.
     fn body_in_another_order(&self) -> String {
         json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": self.request}).to_string()
     }
@@ -192,7 +189,7 @@ impl Question {
 }
 
 fn is_the_same(decision: &Decision, other: &Decision, request: &Request<'_>) {
-    // Templates that differ in spaces only may be the same now.
+    // Templates that differed in white space only may be equal now.
     if request.operation == Operation::Update && other.reason == Reason::TemplateUnchanged {
         return;
     }
@@ -206,7 +203,7 @@ fn with(request: &Value, field: &str, value: Value) -> Value {
     request
 }
 
-/// Whether the bytes are the `AdmissionReview` that the API server expects, about this request, and tell of this decision.
+/// Asserts that the bytes are the `AdmissionReview` that the API server expects for this request and decision.
 fn is_an_answer(bytes: &[u8], decision: &Decision, uid: &str) {
     let mut answer: Value = serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("no JSON: {error}"));
     let Value::Object(mut response) = answer["response"].take() else { panic!("no response: {answer}") };

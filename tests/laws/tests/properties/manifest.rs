@@ -1,25 +1,21 @@
-//! What holds for every manifest, however it is written: an edit changes one field and nothing else, and never twice.
+//! In every manifest, however it is written, an edit changes one field and nothing else, and never twice.
 //!
-//! Documents are generated as values, and written in styles that a tape of random bytes chooses: block and flow, any
+//! Documents are generated as values and written in styles that a tape of random bytes selects: block and flow, any
 //! indentation, quotes, block scalars, comments, anchors, tags, markers, line endings.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
-mod documents;
-#[path = "../laws/edit.rs"]
-mod edit;
-mod pen;
-
-use colocate::manifest::{Edit, Format, Manifest, Object, Refusal, Step};
-use documents::{Document, KINDS, document};
+use colocate_laws::edit;
+use colocate_manifest::{Edit, Format, Manifest, Object, Refusal, Step};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
+use crate::documents::{Document, KINDS, document};
+use crate::pen;
+
 const SCHEDULER: &str = "stork";
 
-/// A text with what it means.
+/// A text with its meaning.
 #[derive(Debug)]
 struct Written {
     text: String,
@@ -60,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn so_it_does_in_json(documents in vec(document(), 1..3), pretty: bool) {
+    fn an_edit_of_json_changes_one_field_and_nothing_else(documents in vec(document(), 1..3), pretty: bool) {
         let write = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };
         let text = documents.iter().map(|document| write(&document.value).unwrap() + "\n").collect();
         let written = Written::new(&documents, text);
@@ -72,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_that_is_spoilt_is_refused_or_changed_in_one_field(
+    fn a_damaged_text_is_refused_or_changed_in_one_field(
         documents in vec(document(), 1..3),
         tape in vec(any::<u8>(), 0..300),
         blots in vec((any::<Index>(), select(BLOTS.to_vec()), 0..3_usize), 1..4),
@@ -96,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_read_has_documents_that_are_the_whole_text(text in "[a-c:\\-?{}\\[\\],&*!|>%#'\" \n\r\t~.<]{0,40}") {
+    fn the_documents_of_a_manifest_cover_the_whole_text(text in "[a-c:\\-?{}\\[\\],&*!|>%#'\" \n\r\t~.<]{0,40}") {
         if let Ok(manifest) = Manifest::parse(&text) {
             let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
             prop_assert!(manifest.documents().is_empty() || ranges == text);
@@ -118,7 +114,7 @@ fn check(written: &Written) {
     assert_eq!(changed(&Written { text: after.clone(), documents: Vec::new(), specs: written.specs.clone() }), after);
 }
 
-/// The text with all edits made, which are looked at one by one.
+/// The text with all edits made, each checked by [`edit::by_hand`].
 fn changed(written: &Written) -> String {
     let text = &written.text;
     let manifest = Manifest::parse(text).unwrap();
@@ -132,7 +128,7 @@ fn changed(written: &Written) -> String {
     by_hand
 }
 
-/// What a text is spoilt with.
+/// The pieces that damage a text.
 const BLOTS: [&str; 16] =
     ["", " ", "\n", "\t", ":", "- ", "{", "}", ",", "'", "\"", "&a ", "*a ", "# ", "é", "<<: {schedulerName: x}\n"];
 
@@ -151,7 +147,7 @@ fn scheduler<'a>(object: &Object<'a>) -> Option<&'a str> {
     spec["schedulerName"].as_str()
 }
 
-/// What a text means, less the scheduler of each pod spec.
+/// The documents of a text without the scheduler of each pod spec.
 fn without_the_field(text: &str) -> Vec<Value> {
     let manifest = Manifest::parse(text).unwrap();
     let mut documents = values(text);

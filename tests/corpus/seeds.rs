@@ -1,27 +1,27 @@
-//! What fuzzing begins with: the folders that `fuzz/targets` names, and the corpus of bad input.
+//! The seeds of the fuzz targets: the folders in `fuzz/targets`, and the corpus of bad input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::corpus::case::{self, Kind};
-use super::corpus::text::Reader;
+use super::case::{self, Kind};
+use super::text::Reader;
 
-/// A fuzzer makes little of more.
+/// Fuzzing longer inputs is slow and finds little.
 const LARGEST: usize = 16 * 1024;
 
-/// Where the corpus is written to for the fuzzer, in `fuzz`.
+/// The folder in `fuzz` that the corpus is written to.
 pub(crate) const WRITTEN: &str = "corpus/written";
 
-/// Bytes for a target, under a name.
+/// A named input of a target.
 pub(crate) struct Seed {
     pub(crate) target: &'static str,
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The targets with the folders of their seeds, as the fuzzer has them.
+/// The targets with the folders of their seeds.
 pub(crate) fn targets() -> Vec<(&'static str, Vec<PathBuf>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lines = include_str!("../../fuzz/targets").lines().filter(|line| !line.starts_with('#'));
@@ -46,7 +46,7 @@ pub(crate) fn of_folders() -> Vec<Seed> {
     targets().into_iter().flat_map(of_target).collect()
 }
 
-/// The bodies of the corpus; their objects, which are manifests; and the annotations of these.
+/// The bodies in the corpus, and as further seeds their objects as manifests and the annotations of these.
 pub(crate) fn of_corpus() -> Vec<Seed> {
     let mut seeds = Vec::new();
     for case in case::all() {
@@ -58,7 +58,7 @@ pub(crate) fn of_corpus() -> Vec<Seed> {
         let file = file_name(&case.name);
         let mut add = |target, name: String, bytes: Vec<u8>| seeds.push(Seed { target, name, bytes });
         add("review", format!("{file}.json"), bytes);
-        // Where others can read it, its object is a manifest, and so are its annotations.
+        // Only an object that other parsers read, too, is a manifest.
         let Ok(review) = serde_json::from_slice::<Value>(&body.bytes(Reader::Anyone)) else { continue };
         let Some(object) = review.pointer("/request/object").filter(|object| object.is_object()) else { continue };
         add("manifest", format!("{file}.json"), object.to_string().into_bytes());
@@ -79,7 +79,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// A name with nothing in it that a file's cannot have.
+/// A case's name as a file name.
 fn file_name(name: &str) -> String {
     let mut file: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();

@@ -1,22 +1,20 @@
-//! What people have published: every YAML and JSON file of some large Go modules either goes through unharmed, or is
-//! refused, and then another YAML parser refuses it too.
+//! Published manifests: every YAML and JSON file of some large Go modules is edited without other changes, or refused, and
+//! then libyaml refuses it too.
 //!
-//! The modules are those that the control plane of the tests is built from, so they are there already. The other parser
-//! is libyaml (`yaml_serde`), which shares no code and no ancestor with ours.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects by failing")]
+//! The modules are those that the control plane of the tests is built from, so they are downloaded already. libyaml
+//! (`yaml_serde`) shares no code with our parser.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{env, fs, thread};
 
-use colocate::manifest::{self, Edit, Manifest, Object};
+use colocate_manifest::{self as manifest, Edit, Manifest, Object};
 use serde::Deserialize as _;
 use yaml_serde::Value;
 
-/// Modules, and the folder in each: Kubernetes itself with its test data, one object of each kind with all its fields, the
-/// pods of its security standards, and a tool with hundreds of charts.
+/// Modules, and the folder in each: Kubernetes with its test data, one object of each kind with all its fields, the pods of
+/// its security standards, and Helm with hundreds of charts.
 const MODULES: [(&str, &str); 4] = [
     ("k8s.io/kubernetes", ""),
     ("k8s.io/api", "testdata/HEAD"),
@@ -24,7 +22,7 @@ const MODULES: [(&str, &str); 4] = [
     ("helm.sh/helm/v4", ""),
 ];
 
-/// A scheduler that no published file names.
+/// A scheduler that does not occur in any published file.
 const SCHEDULER: &str = "colocate-test";
 
 #[test]
@@ -32,7 +30,7 @@ fn published_manifests_go_through_unharmed_or_are_refused_by_libyaml_too() {
     let started = Instant::now();
     let files: Vec<_> =
         MODULES.iter().flat_map(|(module, below)| manifest::expand(&folder(module).join(below)).unwrap()).collect();
-    // Two threads, for the two cores that there are at least.
+    // Two threads, because a machine has at least two cores.
     let (left, right): (Vec<_>, Vec<_>) = files.iter().enumerate().partition(|(index, _)| index % 2 == 0);
     let count = |files: Vec<(usize, &PathBuf)>| {
         files.into_iter().fold(Counts::default(), |counts, (_, file)| counts.and(&examine(file)))
@@ -52,9 +50,9 @@ struct Counts {
     objects: usize,
     edits: usize,
     refused_edits: usize,
-    /// Files that are no YAML.
+    /// Files that are not YAML.
     refused_files: usize,
-    /// Of them, those that have a key twice.
+    /// The ones with a duplicate key.
     duplicates: usize,
 }
 
@@ -109,7 +107,7 @@ fn examine(file: &Path) -> Counts {
     }
 }
 
-/// The edit of an object that holds a pod template, whether or not the template holds something.
+/// The edit of an object with a pod template, even an empty one.
 fn edit(manifest: &Manifest<'_>, object: &Object<'_>) -> Option<Result<Edit, manifest::Refusal>> {
     let template: &[&str] = match (object.api_version(), object.kind()) {
         ("v1", "Pod") => &[],
@@ -132,7 +130,7 @@ fn edit(manifest: &Manifest<'_>, object: &Object<'_>) -> Option<Result<Edit, man
     Some(edit)
 }
 
-/// Both texts are the same, line by line, but for lines with the field; and to other readers, but for the field.
+/// Asserts that the texts differ only in lines with the field, and for other parsers only in the field.
 fn only_the_field_differs(file: &Path, before: &str, after: &str, edits: usize) {
     let (mut old, mut changed) = (before.split_inclusive('\n').peekable(), 0);
     let mut new = after.split_inclusive('\n').peekable();
@@ -159,7 +157,7 @@ fn only_the_field_differs(file: &Path, before: &str, after: &str, edits: usize) 
     assert_eq!((set, old), (edits, new), "{}", file.display());
 }
 
-/// Sets the field in `old` wherever `new` has it with our scheduler; says how often.
+/// Sets the field in `old` wherever `new` has it with our scheduler; returns how often.
 fn set_where_new(old: &mut Value, new: &Value) -> usize {
     match (old, new) {
         (Value::Mapping(old), Value::Mapping(new)) => {
@@ -183,27 +181,27 @@ fn second_run_changes_nothing(file: &Path, text: &str) {
     assert_eq!(manifest.apply(&edits).text, text, "{}", file.display());
 }
 
-/// The documents of a text as others read them.
+/// The documents of a text as other parsers read them.
 fn other_reading(text: &str) -> Vec<Value> {
-    // Several values of JSON behind each other are no YAML.
+    // Concatenated JSON values are not YAML.
     let json: Result<_, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
     json.unwrap_or_else(|_| libyaml(text).unwrap())
 }
 
-/// The documents of a text as libyaml reads them, or what it says of it.
+/// The documents of a text as libyaml reads them, or its error.
 fn libyaml(text: &str) -> Result<Vec<Value>, String> {
     yaml_serde::Deserializer::from_str(text)
         .map(|document| Value::deserialize(document).map_err(|error| error.to_string()))
         .collect()
 }
 
-/// The folder of a Go module that the control plane requires; it is downloaded if it is not there.
+/// The folder of a Go module that the control plane requires. Downloads it if it is missing.
 fn folder(module: &str) -> PathBuf {
     let go = |arguments: &[&str]| {
         let output = Command::new("go")
             .args(arguments)
             .arg(module)
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../controlplane"))
             .envs([("GOFLAGS", "-mod=readonly"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")])
             .stderr(Stdio::inherit())
             .output()

@@ -1,8 +1,8 @@
-//! What holds for annotations, whatever is written in them: how they are read, and whom they opt out.
+//! The law of annotations: how they are read, and which pods they opt out, whatever they contain.
 
 use std::collections::BTreeMap;
 
-use colocate::engine::{
+use colocate_engine::{
     Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Owner, Policy, Presence, Reason,
     Review, Step, examine, parse_bool,
 };
@@ -11,17 +11,17 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The annotation that says that a pod is the API server's picture of one.
+/// The annotation of a mirror pod, which stands for a static pod.
 const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
-/// Holds what is read from annotations to what another reader makes of them; bytes that are no JSON are a value.
-pub(crate) fn hold(bytes: &[u8]) {
+/// Asserts that annotations are read as by an independent parser. Bytes that are not JSON are tried as the value of one annotation.
+pub fn hold(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     assert_eq!(parse_bool(text), go_bool(text), "{text:?}");
     let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { return };
     let read = serde_json::from_str::<Annotations<'_>>(text);
     let Ok(Entries(entries)) = serde_json::from_str(text) else {
-        assert!(read.is_err() && decide(raw).is_none(), "what is no object was read");
+        assert!(read.is_err() && decide(raw).is_none(), "annotations that are not an object were accepted");
         return;
     };
     let annotations = read.unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -31,10 +31,10 @@ pub(crate) fn hold(bytes: &[u8]) {
         assert_eq!(annotations.get(key).as_deref(), string(value).as_deref());
     }
     assert!(!annotations.contains("key that is not there") || entries.contains_key("key that is not there"));
-    opt_out(&entries, &decide(raw).unwrap_or_else(|| panic!("a pod with them is refused: {text}")));
+    opt_out(&entries, &decide(raw).unwrap_or_else(|| panic!("a pod with these annotations is refused: {text}")));
 }
 
-/// Whether the decision about a pod of a driver's claim is what its annotations ask for.
+/// Asserts that the decision about a pod with a claim of the driver is the one that its annotations ask for.
 fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision) {
     let keys = [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER];
     let values =
@@ -52,7 +52,7 @@ fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision) {
     assert_eq!(warned, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
 }
 
-/// What is decided about a pod with these annotations, whose claim is a driver's; none, if its review is refused.
+/// The decision about a pod with these annotations and a claim of the driver; `None` if its review is refused.
 fn decide(annotations: &RawValue) -> Option<Decision> {
     let body = format!(
         r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",
@@ -71,8 +71,8 @@ fn decide(annotations: &RawValue) -> Option<Decision> {
     })
 }
 
-/// Go's `strconv.ParseBool`, in other words than colocate's: a digit, a letter, or a word in lower case, in upper case, or
-/// with a capital.
+/// Go's `strconv.ParseBool`, written differently from colocate's: a digit, a letter, or a word in lower case, in upper case or
+/// capitalised.
 fn go_bool(text: &str) -> Option<bool> {
     [(true, "1", "true"), (false, "0", "false")].into_iter().find_map(|(value, digit, word)| {
         let (first, rest) = word.split_at(1);
@@ -89,7 +89,7 @@ fn string(value: &RawValue) -> Option<String> {
     }
 }
 
-/// The entries of an object, of two with one key the first; of null, none.
+/// The entries of an object, the first one of each key; empty for `null`.
 struct Entries<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
