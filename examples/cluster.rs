@@ -8,10 +8,7 @@ use tokio::runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::harness::{ControlPlane, Decided, PORTWORX_CLASS, Release, example, volume};
-
-#[path = "../tests/harness/harness.rs"]
-mod harness;
+use colocate_harness::{ControlPlane, Decided, PORTWORX_CLASS, Release, example, volume};
 
 /// The name of the release, and of its namespace.
 const RELEASE: &str = "colocate";

@@ -2,10 +2,9 @@
 //!
 //! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`], and each
 //! [`Connection`] can be used again and again. A [`Verdict`] is the meaning of an [`Answer`], or the reason why the API server
-//! would not accept it. A [`Load`] sends a review again as soon as its answer is there.
+//! would not accept it.
 
 mod connection;
-mod load;
 mod probe_error;
 mod target;
 mod verdict;
@@ -23,7 +22,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use connection::Connection;
-pub use load::{Load, LoadError, Timings};
 pub use probe_error::{ProbeError, Stage};
 pub use rustls::ProtocolVersion;
 pub use target::{InvalidTarget, Target};
@@ -156,10 +154,6 @@ mod tests {
             let authority = Authority::new("an authority", validity).unwrap();
             let leaf = authority.issue(&["localhost".parse().unwrap()], validity).unwrap();
             Self { authority, leaf }
-        }
-
-        pub(super) fn leaf(&self) -> &Leaf {
-            &self.leaf
         }
 
         pub(super) fn client(&self, url: &str, timeout: Duration) -> Client {

@@ -125,7 +125,10 @@ fn the_dockerfile_is_of_one_program_and_a_user_that_is_a_number() {
     assert_eq!(instructions(&dockerfile, "COPY "), ["${TARGETARCH}/colocate /colocate"]);
     assert_eq!(instructions(&dockerfile, "ENTRYPOINT "), [r#"["/colocate"]"#]);
     let [tunable] = instructions(&dockerfile, "ENV ")[..] else { panic!("there is not one variable") };
-    assert!(include_str!("../docs/running.md").contains(&format!("`{tunable}`")), "docs/running.md has another {tunable}");
+    assert!(
+        include_str!("../docs/running.md").contains(&format!("`{tunable}`")),
+        "docs/running.md has another {tunable}"
+    );
     for instruction in ["ADD ", "RUN "] {
         assert!(instructions(&dockerfile, instruction).is_empty(), "{instruction}");
     }

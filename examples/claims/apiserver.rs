@@ -12,8 +12,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::runtime::{self, Runtime};
 
-use crate::harness::{CLASSES, ControlPlane, NumberedClaim, Population, scramble};
 use crate::median;
+use colocate_harness::{CLASSES, ControlPlane, NumberedClaim, Population, scramble};
 
 /// How many objects are being created at any time: enough for etcd to write several at once.
 const AT_ONCE: usize = 64;

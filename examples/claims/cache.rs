@@ -10,9 +10,9 @@ use colocate::probe::{Client, Verdict};
 use serde_json::json;
 use tokio::runtime;
 
-use crate::harness::NumberedClaim;
 use crate::shared::{Server, megabytes};
 use crate::{median, seconds};
+use colocate_harness::NumberedClaim;
 
 /// How often each is started.
 const STARTS: usize = 3;

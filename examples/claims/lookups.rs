@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use colocate::engine::{Claim, Class, Inventory, Owner};
 
-use crate::harness::{CLASSES, Population, scramble};
 use crate::median;
+use colocate_harness::{CLASSES, Population, scramble};
 
 /// The look-ups of a round.
 const LOOKUPS: usize = 1_000_000;

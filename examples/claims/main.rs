@@ -8,8 +8,6 @@ mod cache;
 mod lookups;
 mod row;
 
-#[path = "../../tests/harness/harness.rs"]
-mod harness;
 #[path = "../shared/shared.rs"]
 mod shared;
 
@@ -23,10 +21,10 @@ use clap::Parser;
 
 use self::apiserver::ApiServer;
 use self::cache::Cache;
-use self::harness::PagingApi;
 use self::lookups::Lookup;
 use self::row::{Row, Source, population};
 use self::shared::{Table, Verdict, machine, megabytes, thousands};
+use colocate_harness::PagingApi;
 
 /// Targets: bytes in RAM for so many claims, and how often the unit of a ratio.
 const RESIDENT: [(usize, u64); 2] = [(50_000, 32_000_000), (1_000_000, 200_000_000)];

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::harness::Population;
 use crate::shared::thousands;
+use colocate_harness::Population;
 
 /// So many claims of one API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use colocate::probe::{Client, Load, Timings, Verdict as Answer};
+use colocate::probe::{Client, Verdict as Answer};
+use colocate_harness::{Load, Timings};
 
 use self::divan::{Cost, Costs};
 use self::shared::{Server, Table, Verdict, machine, megabytes, thousands};

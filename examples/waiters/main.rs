@@ -6,8 +6,6 @@
 mod crowd;
 mod flood;
 
-#[path = "../../tests/harness/harness.rs"]
-mod harness;
 #[path = "../shared/shared.rs"]
 mod shared;
 
@@ -16,8 +14,8 @@ use std::time::Duration;
 
 use self::crowd::Crowd;
 use self::flood::Flood;
-use self::harness::ControlPlane;
 use self::shared::{Table, Verdict, machine, megabytes};
+use colocate_harness::ControlPlane;
 
 /// Targets: of another user's GETs at the API server, and of other reviews at colocate's socket.
 const OTHERS_GETS: Duration = Duration::from_millis(250);

@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// Closes the TLS session in order, so that the webhook does not see a connection that broke.
-    pub(super) async fn close(self, since: Instant) {
+    pub async fn close(self, since: Instant) {
         let Self { client, sender, driver, .. } = self;
         drop(sender);
         if let Some(driver) = driver {

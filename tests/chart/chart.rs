@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use crate::programs;
+use colocate_harness::programs;
 
 /// The namespace of the release, which is called `colocate`.
 pub(crate) const HOME: &str = "home";

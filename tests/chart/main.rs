@@ -4,9 +4,6 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../harness/programs.rs"]
-mod programs;
-
 mod chart;
 
 mod conditions;

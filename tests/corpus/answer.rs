@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use colocate_harness::process::{Answer, Connection, Server};
 use json_patch::Patch;
 use serde_json::{Value, json};
 
 use super::case::{Body, Decision, Every, Expected, Refusal};
-use super::process::{Answer, Connection, Server};
 use super::text::Reader;
 
 /// Sends a case's bodies, one behind the other on one connection, and checks what is answered to each.

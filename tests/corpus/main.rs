@@ -9,8 +9,6 @@ mod answer;
 mod case;
 mod laws;
 mod memory;
-#[path = "../process/process.rs"]
-mod process;
 mod review;
 mod seeds;
 mod talk;
@@ -21,10 +19,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use colocate_harness::process::Server;
 use serde_json::Value;
 
 use case::{Case, Kind};
-use process::Server;
 
 /// What a process may have resident, in kB, whatever is sent to it.
 const MEMORY: u64 = 160_000;

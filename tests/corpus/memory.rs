@@ -1,8 +1,8 @@
 //! How much memory an object takes while it is decided about and validated, whatever is in it.
 
+use colocate_harness::process::Server;
 use serde_json::json;
 
-use super::process::Server;
 use super::review::{self, Document};
 use super::{MEMORY, start};
 

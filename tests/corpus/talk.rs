@@ -1,8 +1,9 @@
 //! Connections, byte by byte.
 
+use colocate_harness::process::{Connection, NAME, Server};
+
 use super::answer::check_refusal;
 use super::case::{Over, Step, Talk};
-use super::process::{Connection, NAME, Server};
 use super::review;
 use super::text::Reader;
 

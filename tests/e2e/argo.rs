@@ -1,6 +1,6 @@
 //! A custom resource with a pod template, which configuration names. Nobody fills in defaults there, nor checks a field.
 
-use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
+use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
 
 const CONFIG: &str = "
 customWorkloads:

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use colocate_harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
-
-use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 
 const PAIRS: u16 = 2_000;
 

@@ -1,8 +1,7 @@
 //! What the API server makes of our answers, as it writes into its audit log.
 
+use colocate_harness::{AuditLog, Colocate, Namespace, PORTWORX_CLASS, WEBHOOK};
 use serde_json::{Value, json};
-
-use crate::harness::{AuditLog, Colocate, Namespace, PORTWORX_CLASS, WEBHOOK};
 
 const POD: &str = "
 apiVersion: v1

@@ -1,6 +1,6 @@
 //! Workloads that were there before colocate: they change when their owner changes them, and not before.
 
-use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, example};
+use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, example};
 
 #[test]
 fn a_deployment_from_before_is_rolled_once_by_its_next_image_and_by_nothing_else() {

@@ -1,6 +1,6 @@
 //! Every kind that pods are made from, and every way in which a pod comes by a claim.
 
-use crate::harness::{Colocate, Namespace, Object, PORTWORX_CLASS, fixture};
+use colocate_harness::{Colocate, Namespace, Object, PORTWORX_CLASS, fixture};
 
 #[test]
 fn objects_of_all_nine_kinds_and_their_pods_come_out_on_stork() {

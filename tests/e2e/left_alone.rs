@@ -1,6 +1,7 @@
 //! Pods that are none of our business, or that another scheduler has to place.
 
-use crate::harness::{Colocate, Namespace, OTHER_CLASS, PORTWORX_CLASS, fixture};
+use colocate_harness::{Colocate, Namespace, OTHER_CLASS, PORTWORX_CLASS, fixture};
+
 use crate::kinds::{PODS_OF_KINDS, workloads};
 use crate::no_harm::naming_scheduler;
 

@@ -5,9 +5,6 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-#[path = "../harness/harness.rs"]
-mod harness;
-
 mod argo;
 mod arrival;
 mod contract;

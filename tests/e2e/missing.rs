@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::harness::{AuditLog, Colocate, Namespace, OTHER_CLASS, PORTWORX_CLASS, example};
+use colocate_harness::{AuditLog, Colocate, Namespace, OTHER_CLASS, PORTWORX_CLASS, example};
 
 const POD: &str = "
 apiVersion: v1

@@ -1,6 +1,7 @@
 //! What an operator decides for the whole cluster: whether anything is changed, and whether templates are.
 
-use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
+use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
+
 use crate::kinds::{PODS_OF_KINDS, workloads};
 
 #[test]

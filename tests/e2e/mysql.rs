@@ -1,6 +1,6 @@
 //! The example that colocate is made for: a database whose user knows nothing of schedulers.
 
-use crate::harness::{Colocate, Namespace, PORTWORX_CLASS, example};
+use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, example};
 
 #[test]
 fn a_deployment_of_mysql_with_a_portworx_claim_runs_on_stork() {

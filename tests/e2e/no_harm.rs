@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::harness::{Colocate, Namespace, PATIENCE, PORTWORX_CLASS, fixture};
+use colocate_harness::{Colocate, Namespace, PATIENCE, PORTWORX_CLASS, fixture};
+
 use crate::kinds::{PODS_OF_KINDS, workloads};
 use crate::picture::Picture;
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::harness::{ControlPlane, Namespace, PORTWORX_CLASS, example};
+use colocate_harness::{ControlPlane, Namespace, PORTWORX_CLASS, example};
 
 fn mutate(arguments: &str, text: &str) -> (Option<i32>, String, String) {
     run("mutate", arguments, text)

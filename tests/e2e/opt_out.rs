@@ -1,6 +1,6 @@
 //! Who does not want to be placed by the storage driver's scheduler says so with an annotation of the pod.
 
-use crate::harness::{Colocate, Namespace, Object, PORTWORX_CLASS, example};
+use colocate_harness::{Colocate, Namespace, Object, PORTWORX_CLASS, example};
 
 const DISABLE_HYPERCONVERGENCE: &str = "stork.libopenstorage.org/disableHyperconvergence";
 const DISABLE_ADMISSION_CONTROLLER: &str = "stork.libopenstorage.org/disable-admission-controller";

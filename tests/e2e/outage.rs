@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use colocate::probe::{Answer, Client, Verdict};
+use colocate_harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, pair};
 use serde_json::{Value, json};
-
-use crate::harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, pair};
 
 /// As long as the configuration of a webhook gives an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use colocate_harness::{Namespace, Object};
 use serde_json::Value;
-
-use crate::harness::{Namespace, Object};
 
 const KINDS: &str = "pods,deployments,replicasets,statefulsets,daemonsets,replicationcontrollers,podtemplates,jobs,\
                      cronjobs,controllerrevisions";

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Account, Colocate, ControlPlane, Namespace, Rule};
+use colocate_harness::{Account, Colocate, ControlPlane, Namespace, Rule};
 
 /// All that the probe needs.
 const PROBE: &[Rule] = &[Rule::new("apps", "deployments", &["create"])];

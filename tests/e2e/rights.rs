@@ -1,6 +1,6 @@
 //! Rights that colocate has, and one that it has not. (All tests prove that it needs no more than those of the harness.)
 
-use crate::harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, Rule, pair};
+use colocate_harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, Rule, pair};
 
 /// All but what `StorageClasses` need.
 const WITHOUT_CLASSES: &[Rule] = &[

@@ -1,6 +1,6 @@
 //! A scheduler that is there, and one that is not, by a real kube-scheduler's Lease.
 
-use crate::harness::{Colocate, ControlPlane, Namespace, PORTWORX_CLASS};
+use colocate_harness::{Colocate, ControlPlane, Namespace, PORTWORX_CLASS};
 
 const ALIVE: &str = "the scheduler is alive";
 const AWAY: &str = "no scheduler is alive: pods that name it stay Pending";

@@ -10,9 +10,8 @@ mod steps;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use colocate::tls::{Authority, Validity};
+use colocate_harness::{Colocate, Namespace, Object};
 use jiff::{SignedDuration, Timestamp};
-
-use crate::harness::{Colocate, Namespace, Object};
 
 use requests::Request;
 

@@ -1,11 +1,10 @@
 //! What a person is told at `kubectl apply` about annotations that Stork would not read as they were meant.
 
-use serde_json::json;
-
-use crate::harness::{
+use colocate_harness::{
     Account, AuditLog, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, OTHER_CLASS, PORTWORX_CLASS, Rule,
     VALIDATING_WEBHOOK,
 };
+use serde_json::json;
 
 const LOCAL_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 

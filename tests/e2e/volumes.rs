@@ -1,6 +1,6 @@
 //! Claims that are bound by hand: only their volumes tell whose they are.
 
-use crate::harness::{AuditLog, Colocate, Namespace, example, pair};
+use colocate_harness::{AuditLog, Colocate, Namespace, example, pair};
 
 /// A claim, and a volume that says nothing but the name of its CSI driver. They are bound to each other without a class, or
 /// with one that does not exist.

@@ -1,10 +1,9 @@
 //! Many pods whose claims never come, and those who ask for something else meanwhile. (How long these take is measured by
 //! `make bench-waiters`.)
 
+use colocate_harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 use futures_util::future::join_all;
 use hyper::StatusCode;
-
-use crate::harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 
 const PODS: usize = 500;
 

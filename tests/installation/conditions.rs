@@ -12,10 +12,10 @@ pub(crate) mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use colocate_harness::{CHART, Colocate, ControlPlane, Decided, Namespace, Namespaces, Release, Reply, fixture};
 use hyper::StatusCode;
 
 use self::ground::{Asked, Ground};
-use crate::harness::{CHART, Colocate, ControlPlane, Decided, Namespace, Namespaces, Release, Reply, fixture};
 
 /// As both are configured.
 const CUSTOM: &str = "customWorkloads: [\

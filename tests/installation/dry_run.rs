@@ -1,9 +1,8 @@
 //! Requests that keep nothing, many at once.
 
+use colocate_harness::{Api, Reply, background};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
-
-use crate::harness::{Api, Reply, background};
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 16;

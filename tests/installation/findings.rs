@@ -9,6 +9,9 @@ mod place;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use colocate_harness::{
+    Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Release, Replica, Reply, background, fixture,
+};
 use serde_json::{Value, json};
 
 use self::change::Change;
@@ -16,9 +19,6 @@ use self::key::{KEYS, VALUES, mistyped};
 use self::place::{Holder, PLACES};
 use crate::conditions::kind::Kind;
 use crate::dry_run::{DryRun, ask_all, store_all};
-use crate::harness::{
-    Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Release, Replica, Reply, background, fixture,
-};
 
 /// Where the objects are that are in a namespace.
 const APPS: &str = "apps";

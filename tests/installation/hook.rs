@@ -1,6 +1,6 @@
 //! `helm test`: it passes where API servers ask colocate, and fails where they do not, and says why.
 
-use crate::harness::{ControlPlane, Namespace, Release};
+use colocate_harness::{ControlPlane, Namespace, Release};
 
 const VALUES: &str = "webhook: {namespaces: {include: [hook-apps]}}\n";
 

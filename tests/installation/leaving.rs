@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{ControlPlane, Namespace, fixture};
+use colocate_harness::{ControlPlane, Namespace, fixture};
 
 /// The page.
 const PAGE: &str = "docs/install.md";

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::harness::{CHART, ControlPlane, Kubectl, Namespace, PATIENCE, PORTWORX_CLASS, Release, bundles, fixture};
+use colocate_harness::{CHART, ControlPlane, Kubectl, Namespace, PATIENCE, PORTWORX_CLASS, Release, bundles, fixture};
+
 use crate::leaving;
 use crate::stream::Stream;
 

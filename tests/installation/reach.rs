@@ -5,9 +5,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use colocate_harness::{ControlPlane, Namespace, Release, bundles, issue};
 use serde_json::json;
-
-use crate::harness::{ControlPlane, Namespace, Release, bundles, issue};
 
 #[test]
 fn at_its_service_by_the_services_name() {

@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use colocate_harness::{AuditLog, ControlPlane, Namespace, PATIENCE, PORTWORX_CLASS, Release, fixture, pair, volume};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-
-use crate::harness::{AuditLog, ControlPlane, Namespace, PATIENCE, PORTWORX_CLASS, Release, fixture, pair, volume};
 
 /// One verb on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

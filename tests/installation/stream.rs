@@ -3,9 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use colocate_harness::{Api, ControlPlane, PATIENCE, background, pair};
 use serde_json::Value;
-
-use crate::harness::{Api, ControlPlane, PATIENCE, background, pair};
 
 /// They are created as dry runs for as long as this value lives.
 pub(crate) struct Stream {

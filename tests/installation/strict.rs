@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{CHART, ControlPlane, Helm, Namespace, fixture};
+use colocate_harness::{CHART, ControlPlane, Helm, Namespace, fixture};
 
 /// As Helm does.
 const APPLY: &str = "apply --server-side --dry-run=server --validate=strict -f -";

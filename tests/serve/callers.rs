@@ -1,10 +1,9 @@
 //! Clients with and without a certificate.
 
+use colocate_harness::process::{Connection, Server, manifests};
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
-
-use super::process::{Connection, Server};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -31,7 +30,7 @@ fn server(authority: &Authority, names: &[&str]) -> (TempDir, Server) {
     let file = folder.path().join("clients.crt");
     std::fs::write(&file, authority.0.pem()).unwrap();
     let server = Server::start_with("", |command| {
-        command.arg("--manifests").arg(super::process::manifests()).arg("--client-ca").arg(&file);
+        command.arg("--manifests").arg(manifests()).arg("--client-ca").arg(&file);
         for name in names {
             command.args(["--client-name", name]);
         }

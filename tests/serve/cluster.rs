@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::process::Server;
+use colocate_harness::process::Server;
 
 #[test]
 fn an_unreachable_cluster_is_waited_for_and_nobody_is_answered_wrongly() {

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use super::process::Server;
+use colocate_harness::process::Server;
 
 #[test]
 fn a_server_that_drains_is_not_ready_and_still_answers_and_closes() {

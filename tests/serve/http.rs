@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::process::{Answer, Server};
+use colocate_harness::process::{Answer, Server};
 
 fn assert_refused(answer: &Answer, status: u16, part: &str) {
     assert_eq!(answer.status, status, "{}", answer.body);

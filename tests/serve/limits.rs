@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Barrier;
 
-use super::process::{self, Connection, Server};
+use colocate_harness::process::{self, Connection, Server};
 
 const MIB: usize = 1024 * 1024;
 

@@ -7,8 +7,6 @@ mod cluster;
 mod end;
 mod http;
 mod limits;
-#[path = "../process/process.rs"]
-mod process;
 mod reload;
 mod reviews;
 mod usage;

@@ -1,6 +1,6 @@
 //! A configuration file that changes while the server runs.
 
-use super::process::Server;
+use colocate_harness::process::Server;
 
 const MYSQL: &[u8] = include_bytes!("../../src/cli/probe/mysql-deployment.json");
 

@@ -2,9 +2,8 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use colocate_harness::process::Server;
 use serde_json::{Value, json};
-
-use super::process::Server;
 
 /// The MySQL Deployment as an API server sends it.
 const MYSQL: &str = include_str!("../../src/cli/probe/mysql-deployment.json");

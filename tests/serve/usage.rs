@@ -2,11 +2,12 @@
 
 use std::process::Output;
 
-use super::process::{manifests, program};
+use colocate_harness::process::manifests;
+use colocate_harness::program;
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
-    let Output { status, stdout, stderr } = program()
+    let Output { status, stdout, stderr } = program::command()
         .args(arguments)
         .current_dir(folder.path())
         .env_remove("KUBECONFIG")
@@ -21,7 +22,8 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn run_with_certificate(arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let issued = program().args(["certs", "--name", "colocate.test.svc", "--dir"]).arg(folder.path()).output().unwrap();
+    let issued =
+        program::command().args(["certs", "--name", "colocate.test.svc", "--dir"]).arg(folder.path()).output().unwrap();
     assert!(issued.status.success());
     let (certificate, key) = (path("tls.crt"), path("tls.key"));
     run(&[&["serve", "--tls-cert", &certificate, "--tls-key", &key], arguments].concat())
@@ -44,14 +46,15 @@ fn a_kubeconfig_counts_only_where_it_is_named_and_must_be_one() {
     let broken = home.path().join("broken");
     std::fs::write(&broken, "a: [\n").unwrap();
     let certificates = tempfile::tempdir().unwrap();
-    let issued = program().args(["certs", "--name", "x.test", "--dir"]).arg(certificates.path()).output().unwrap();
+    let issued =
+        program::command().args(["certs", "--name", "x.test", "--dir"]).arg(certificates.path()).output().unwrap();
     assert!(issued.status.success());
     for (kubeconfig, part) in [
         ("", "no cluster is configured"),
         ("/absent/kubeconfig", "/absent/kubeconfig"),
         (broken.to_str().unwrap(), "the kubeconfig that KUBECONFIG names cannot be used"),
     ] {
-        let output = program()
+        let output = program::command()
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--tls-cert"])
             .arg(certificates.path().join("tls.crt"))
             .arg("--tls-key")
@@ -72,10 +75,11 @@ fn a_kubeconfig_counts_only_where_it_is_named_and_must_be_one() {
 fn a_reader_that_has_had_enough_is_no_failure_and_a_full_disk_is() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let status = program().args(["serve", "--print-config"]).stdout(writer).status().unwrap();
+    let status = program::command().args(["serve", "--print-config"]).stdout(writer).status().unwrap();
     assert_eq!(status.code(), Some(0));
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let status = program().args(["serve", "--print-config"]).stdout(full).stderr(std::process::Stdio::null()).status();
+    let status =
+        program::command().args(["serve", "--print-config"]).stdout(full).stderr(std::process::Stdio::null()).status();
     assert_eq!(status.unwrap().code(), Some(1));
 }
 

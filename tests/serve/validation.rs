@@ -1,8 +1,7 @@
 //! What is answered to reviews that are to be validated.
 
+use colocate_harness::process::Server;
 use serde_json::{Value, json};
-
-use super::process::Server;
 
 /// The MySQL Deployment as an API server sends it.
 const MYSQL: &str = include_str!("../../src/cli/probe/mysql-deployment.json");

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use colocate_harness::{
+    Account, Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Rule, background, pair,
+};
 use hyper::StatusCode;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +18,6 @@ pub(crate) use record::Record;
 
 use record::NotCreated;
 
-use super::harness::{
-    Account, Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Rule, background, pair,
-};
 use pod::Pod;
 
 /// How many pods are under way at once.

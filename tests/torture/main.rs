@@ -7,9 +7,6 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-#[path = "../harness/harness.rs"]
-mod harness;
-
 mod crash;
 mod load;
 mod observer;

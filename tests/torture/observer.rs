@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use colocate::tls::Certificate;
+use colocate_harness::{Api, PATIENCE, background, bundles};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -20,7 +21,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use sight::Sight;
 
-use super::harness::{Api, PATIENCE, background, bundles};
 use super::replicas::Replicas;
 
 /// How often it looks.

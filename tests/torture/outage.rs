@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::harness::{ControlPlane, Namespace};
+use colocate_harness::{ControlPlane, Namespace};
+
 use crate::load::Clients;
 use crate::replicas::Replicas;
 use crate::size::Size;

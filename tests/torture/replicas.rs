@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::harness::{
+use colocate_harness::{
     Backend, Balancer, Certificate, Colocate, ControlPlane, Installation, Launch, Namespace, Namespaces,
 };
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::harness::{ControlPlane, Namespace};
+use colocate_harness::{ControlPlane, Namespace};
+
 use crate::load::Clients;
 use crate::replicas::Replicas;
 use crate::size::Size;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use colocate::duration::GoDuration;
 use colocate::tls::{Authority, Leaf, SubjectName, Validity};
 use colocate::trust::Lifetimes;
+use colocate_harness::{ControlPlane, Files, Mount, Namespace};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::harness::{ControlPlane, Files, Mount, Namespace};
 use crate::load::Clients;
 use crate::observer::{Observer, Sight};
 use crate::replicas::Replicas;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use colocate_harness::{Colocate, ControlPlane, Helm, Installation, Namespace, Object, PORTWORX_CLASS, pair, rights};
 use serde_json::{Value, json};
 
 use super::requests::Request;
 use super::steps::Steps;
 use super::{KINDS, authority, times_written};
-use crate::harness::{Colocate, ControlPlane, Helm, Installation, Namespace, Object, PORTWORX_CLASS, pair, rights};
 
 #[test]
 fn what_helm_does_never_fails_and_leaves_no_entry_without_its_bundle() {

@@ -5,11 +5,13 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use colocate::tls::Certificate;
+use colocate_harness::{
+    COLOCATE, Certificate as From, ControlPlane, Installation, Namespace, Namespaces, issue, rights,
+};
 use serde_json::{Value, json};
 
 use super::requests::Request;
 use super::{KINDS, authority, metric};
-use crate::harness::{COLOCATE, Certificate as From, ControlPlane, Installation, Namespace, Namespaces, issue, rights};
 
 /// Where the bundle of the one entry is.
 const BUNDLE: &str = "/webhooks/0/clientConfig/caBundle";

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use colocate_harness::{AuditLog, Namespace};
 use jiff::Timestamp;
 use serde_json::Value;
-
-use crate::harness::{AuditLog, Namespace};
 
 /// A request that was answered.
 pub(super) struct Request {

@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use colocate_harness::{ControlPlane, Installation, Namespace, Namespaces, Object, Rule, SECRET, empty_secret, rights};
 use serde_json::{Value, json};
 
 use super::requests::Request;
 use super::{authority, times_written, value};
-use crate::harness::{ControlPlane, Installation, Namespace, Namespaces, Object, Rule, SECRET, empty_secret, rights};
 
 /// With it, the Secret is read ten times in a second.
 const OFTEN: &str = "lifetimes: {settle: 400ms}";

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-
-use super::requests::Request;
-use super::{KINDS, authority, metric, value};
-use crate::harness::{
+use colocate_harness::{
     COLOCATE, Colocate, ControlPlane, Helm, Installation, Namespace, Namespaces, PORTWORX_CLASS, Rule, SECRET, Webhook,
     bundles, empty_secret, pair, rights,
 };
+
+use super::requests::Request;
+use super::{KINDS, authority, metric, value};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use colocate_harness::{Account, Api, Installation, Object, PATIENCE, Rule, Watch, bundles};
 use jiff::SignedDuration;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -13,7 +14,6 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
 use super::requests::{Request, account};
-use crate::harness::{Account, Api, Installation, Object, PATIENCE, Rule, Watch, bundles};
 
 const GROUP: &str = "admissionregistration.k8s.io";
 

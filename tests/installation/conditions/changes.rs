@@ -1,9 +1,9 @@
 //! What may become of an object that there is.
 
+use colocate_harness::{OTHER_CLASS, PORTWORX_CLASS};
 use serde_json::{Value, json};
 
 use super::kind::Kind;
-use crate::harness::{OTHER_CLASS, PORTWORX_CLASS};
 
 /// A change of a stored object.
 pub(crate) struct Change {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use colocate_harness::{Api, ControlPlane, Decided, Namespace, OTHER_CLASS, PORTWORX_CLASS, Reply, background, pair};
 use serde_json::{Value, json};
 
 use super::changes::{Change, of_claim_templates};
@@ -9,7 +10,6 @@ use super::kind::Kind;
 use super::odd;
 use super::shape::{OPT_OUTS, Shape};
 use crate::dry_run::{DryRun, ask_all, store_all};
-use crate::harness::{Api, ControlPlane, Decided, Namespace, OTHER_CLASS, PORTWORX_CLASS, Reply, background, pair};
 
 /// Mixtures of shapes, for each kind.
 const MIXTURES: usize = 25;

@@ -1,8 +1,7 @@
 //! What a pod, or a pod template, may look like, as far as anything is decided by it.
 
+use colocate_harness::{OTHER_CLASS, PORTWORX_CLASS, scramble};
 use serde_json::{Value, json};
-
-use crate::harness::{OTHER_CLASS, PORTWORX_CLASS, scramble};
 
 /// A choice of each of the below, by its place. The first of each is that of a pod that is given the scheduler.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Keys that mean something to Stork, keys that nearly do, and others.
 
-use crate::harness::scramble;
+use colocate_harness::scramble;
 
 const PREFIX: &str = "stork.libopenstorage.org";
 

@@ -1,12 +1,12 @@
 //! Objects of which more is to be looked at than an API server's budget for conditions allows.
 
+use colocate_harness::Api;
 use serde_json::{Map, Value, json};
 
 use super::place::Holder;
 use crate::conditions::kind::Kind;
 use crate::conditions::shape::volume;
 use crate::dry_run::{DryRun, store_all};
-use crate::harness::Api;
 
 /// What each of them has, so that something is found: where it is looked for last, so that all the rest is paid for.
 const WRONG: (&str, &str) = ("stork.libopenstorage.org/preferLocalNodeOnly", "yes");

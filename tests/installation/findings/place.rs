@@ -1,12 +1,12 @@
 //! Where keys may stand, in objects of each kind.
 
+use colocate_harness::PORTWORX_CLASS;
 use serde_json::{Value, json};
 
 use super::APPS;
 use crate::conditions::kind::Kind;
 use crate::conditions::shape::{Shape, volume};
 use crate::dry_run::DryRun;
-use crate::harness::PORTWORX_CLASS;
 
 /// What holds keys that are validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -90,7 +90,8 @@ fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], t
     assert_eq!(patched(old, changed, document).expect("the patches apply to the parsed documents"), new);
     for mutation in changed {
         let mut object = mutation.object.value().clone();
-        json_patch::patch(&mut object, mutation.decision.patch.as_ref().expect("a changed object has a patch")).expect("it applies");
+        json_patch::patch(&mut object, mutation.decision.patch.as_ref().expect("a changed object has a patch"))
+            .expect("it applies");
         assert_eq!(mutation.changed(), object);
     }
 }
@@ -112,7 +113,8 @@ fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text:
         let Some(wanted) = read(reader, manifest.text()).and_then(|old| patched(old, changed, document)) else {
             continue;
         };
-        let new = read(reader, text).unwrap_or_else(|| panic!("{name} parses the old text but not the new one: {text}"));
+        let new =
+            read(reader, text).unwrap_or_else(|| panic!("{name} parses the old text but not the new one: {text}"));
         assert_eq!(new, wanted, "{name}: {text}");
     }
 }

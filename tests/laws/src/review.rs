@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use crate::patch::{Kind, apply, kinds, policy};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use colocate_engine::{
     Away, Decision, Driver, Drivers, Malformed, MissingClaim, Mode, Operation, Owner, Policy, Presence, Reason,
@@ -9,7 +10,6 @@ use colocate_engine::{
 };
 use colocate_manifest::{Format, Manifest};
 use json_patch::Patch;
-use crate::patch::{Kind, apply, kinds, policy};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -169,7 +169,8 @@ impl Question {
 
     fn is_left(&self, circumstance: &Circumstance) {
         let body = self.body_in_the_order_of_the_api_server();
-        let review = parse(body.as_bytes()).unwrap_or_else(|error| panic!("the patched object is refused: {error}: {body}"));
+        let review =
+            parse(body.as_bytes()).unwrap_or_else(|error| panic!("the patched object is refused: {error}: {body}"));
         let decision = circumstance.decide(&review.request);
         assert!(decision.patch.is_none(), "it was patched again: {body}");
     }

@@ -5,11 +5,10 @@ use std::io::Write as _;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use colocate::probe::Timings;
+use colocate_harness::{NoAnswer, Reply, Timings};
 use hyper::StatusCode;
 
 use super::pod::Pod;
-use crate::harness::{NoAnswer, Reply};
 
 /// What became of them.
 pub(crate) struct Record {
@@ -197,7 +196,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::harness::Object;
+    use colocate_harness::Object;
 
     fn failed(message: &str) -> NotCreated {
         let object = Object(json!({"message": message}));

@@ -1,0 +1,6 @@
+//! `colocate mutate` and `colocate validate` as processes, on files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod mutate;
+mod validate;

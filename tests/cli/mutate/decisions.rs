@@ -1,0 +1,163 @@
+//! What is decided, and what is said of it.
+
+use std::fs;
+
+use colocate_harness::{CLAIM, DEPLOYMENT, Folder};
+
+use super::mutated;
+
+#[test]
+fn one_line_is_inserted_and_all_else_is_the_inputs_own_bytes() {
+    let folder = Folder::mysql();
+    let run = folder.run("mutate -f deployment.yaml --manifests class.yaml claim.yaml");
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), mutated(DEPLOYMENT).as_str(), ""));
+    // A second run changes nothing.
+    let again = folder.run_with("mutate -f - --manifests class.yaml claim.yaml", &run.out);
+    assert_eq!((again.code, again.out), (Some(0), run.out));
+}
+
+#[test]
+fn a_namespace_that_can_be_none_is_wrong_usage() {
+    let folder = Folder::mysql();
+    let long = "a".repeat(64);
+    for name in ["", "Shop", "a_b", "-a", "a-", "a.b", long.as_str()] {
+        let run = folder.run(&format!("mutate -f deployment.yaml --namespace={name}"));
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{name}");
+        assert!(run.err.contains("1 to 63 characters a-z, 0-9 and `-`"), "{}", run.err);
+    }
+    assert_eq!(folder.run(&format!("mutate -f deployment.yaml -n {}", &long[..63])).code, Some(0));
+}
+
+#[test]
+fn a_helm_template_is_told_from_a_manifest() {
+    let broken = "kind: Deployment\nspec:\n{{- if .Values.db }}\n  replicas: 1\n{{- end }}\n";
+    let run = Folder::new(&[("a.yaml", broken)]).run("mutate -f a.yaml");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.starts_with("colocate: a.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
+    // One that is YAML all the same.
+    let whole = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeName: {{ .Values.node }}\n";
+    let folder = Folder::new(&[("a.yaml", whole)]);
+    let run = folder.run("mutate -f a.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), whole));
+    assert!(run.err.starts_with("a.yaml:5:13: left as it is: ") && run.err.contains("`helm template`"), "{}", run.err);
+    assert_eq!(folder.run("mutate -f a.yaml --strict").code, Some(3));
+}
+
+#[test]
+fn what_cannot_be_read_as_its_kind_is_explained_too() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {schedulerName: 3, volumes: []}\n";
+    let run = Folder::new(&[("pod.yaml", pod)]).run("mutate -f pod.yaml --explain");
+    assert!(run.err.contains("expected a string"), "{}", run.err);
+}
+
+#[test]
+fn what_cannot_be_resolved_is_said_and_strict_makes_it_exit_3() {
+    let folder = Folder::mysql();
+    let run = folder.run("mutate -f deployment.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), DEPLOYMENT));
+    assert!(run.err.starts_with("deployment.yaml:1:1: Deployment default/mysql: claim-missing: "), "{}", run.err);
+    assert_eq!(folder.run("mutate -f deployment.yaml --strict").code, Some(3));
+    assert_eq!(folder.run("mutate -f . --strict").code, Some(0));
+    // Of several, the first of 2, 1, 3, 4.
+    fs::write(folder.path("other.yaml"), DEPLOYMENT.replace("mysql-data", "absent")).unwrap();
+    assert_eq!(folder.run("mutate -f . --strict --check").code, Some(3));
+    assert_eq!(folder.run("mutate -f absent.yaml --strict --check").code, Some(1));
+    assert_eq!(folder.run("mutate -f - --in-place --strict").code, Some(2));
+}
+
+#[test]
+fn a_spec_that_cannot_be_changed_alone_stays_and_is_unresolved() {
+    let pod = |name: &str, spec: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {spec}\n");
+    let list = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {}- {}",
+        pod("a", "&spec\n    volumes: [{name: v, portworxVolume: {}}]")
+            .replace("\nkind", "\n  kind")
+            .replace("\nmeta", "\n  meta")
+            .replace("\nspec", "\n  spec"),
+        pod("b", "*spec").replace("\nkind", "\n  kind").replace("\nmeta", "\n  meta").replace("\nspec", "\n  spec"),
+    );
+    let run = Folder::new(&[("list.yaml", &list)]).run("mutate -f list.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), list.as_str()), "{}", run.err);
+    assert!(run.err.contains("Pod default/a: left as it is: ") && run.err.contains("anchor"), "{}", run.err);
+    assert!(run.err.contains("Pod default/b: left as it is: ") && run.err.contains("alias"), "{}", run.err);
+}
+
+#[test]
+fn every_workload_is_explained_on_one_line() {
+    let folder = Folder::mysql();
+    let run = folder.run("mutate -f . --explain --check");
+    for part in [
+        "deployment.yaml:1:1: Deployment default/mysql: injected -> stork; ",
+        "mysql-data",
+        "px-db",
+        "pxd.portworx.com",
+        "portworx",
+    ] {
+        assert!(run.err.contains(part), "{part}: {}", run.err);
+    }
+    assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+}
+
+#[test]
+fn a_namespace_is_the_objects_or_the_one_that_is_named_and_may_opt_out() {
+    let folder = Folder::mysql();
+    let claim = CLAIM.replace("{name: mysql-data}", "{name: mysql-data, namespace: shop}");
+    fs::write(folder.path("claim.yaml"), &claim).unwrap();
+    assert_eq!(folder.run("mutate -f . --check").code, Some(0));
+    assert_eq!(folder.run("mutate -f . --check -n shop").code, Some(4));
+    for (value, code) in [("true", 0), ("1", 0), ("false", 4), ("yes", 4)] {
+        let label = format!("stork.libopenstorage.org/disable-admission-controller: \"{value}\"");
+        let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{{label}}}}}\n");
+        fs::write(folder.path("namespace.yaml"), namespace).unwrap();
+        assert_eq!(folder.run("mutate -f . --check -n shop").code, Some(code), "{value}");
+    }
+}
+
+#[test]
+fn the_configuration_counts() {
+    let folder = Folder::mysql();
+    fs::write(folder.path("config.txt"), "templates: leave\n").unwrap();
+    assert_eq!(folder.run("mutate -f . --check --config config.txt").code, Some(0));
+    fs::write(
+        folder.path("config.txt"),
+        "drivers: [{name: other, provisioners: [pxd.portworx.com], scheduler: other}]\n",
+    )
+    .unwrap();
+    let run = folder.run("mutate -f deployment.yaml --manifests class.yaml claim.yaml --config config.txt");
+    assert_eq!(run.out, mutated(DEPLOYMENT).replace("schedulerName: stork", "schedulerName: other"));
+    fs::write(folder.path("config.txt"), "template: leave\n").unwrap();
+    let run = folder.run("mutate -f . --config config.txt");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("config.txt:1:1: unknown key `template`; did you mean `templates`?"), "{}", run.err);
+}
+
+#[test]
+fn what_is_no_kubernetes_object_passes_through() {
+    let text = "# nothing\n---\n- a list\n---\nplain text\n--- # empty\n...\n---\nkind: Deployment\n";
+    let run = Folder::new(&[("a.yaml", text)]).run("mutate -f a.yaml --strict");
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), text, ""));
+}
+
+#[test]
+fn what_is_not_built_as_its_kind_is_said_with_its_name_and_why() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {schedulerName: 3, volumes: []}\n";
+    let run = Folder::new(&[("pod.yaml", pod)]).run("mutate -f pod.yaml --strict");
+    assert_eq!(run.code, Some(3));
+    assert!(
+        run.err.starts_with("pod.yaml:1:1: Pod default/odd: unreadable: ") && run.err.contains("expected a string"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn what_readers_of_yaml_see_differently_is_left_as_it_is() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  # see\u{2028}  schedulerName: mine\n  volumes: [{name: v, portworxVolume: {}}]\n";
+    let run = Folder::new(&[("pod.yaml", pod)]).run("mutate -f pod.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), pod));
+    assert!(
+        run.err.starts_with("pod.yaml:5:8: Pod default/p: left as it is: ") && run.err.contains("U+2028"),
+        "{}",
+        run.err
+    );
+}

@@ -1,0 +1,173 @@
+//! Which files are read and written, and what becomes of them.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use colocate_harness::{CLAIM, CLASS, DEPLOYMENT, Folder, program};
+
+use super::mutated;
+
+#[test]
+fn several_files_come_in_order_with_a_line_between_where_one_is_missing() {
+    let folder = Folder::new(&[
+        ("a.yaml", CLASS.trim_end()),
+        ("b.yaml", &format!("# the claim\n---\n{CLAIM}")),
+        ("d/deployment.yaml", DEPLOYMENT),
+        ("d/.hidden.yaml", "["),
+        ("d/notes.txt", "["),
+    ]);
+    let run = folder.run("mutate -f a.yaml -f b.yaml d");
+    let expected = format!("{CLASS}# the claim\n---\n{CLAIM}---\n{}", mutated(DEPLOYMENT));
+    assert_eq!((run.code, run.out), (Some(0), expected));
+}
+
+#[test]
+fn in_place_rewrites_changed_files_only_and_keeps_their_mode() {
+    let folder = Folder::mysql();
+    fs::set_permissions(folder.path("deployment.yaml"), fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("deployment.yaml", folder.path("link.yaml")).unwrap();
+    let untouched = |name: &str| fs::metadata(folder.path(name)).unwrap().ino();
+    let (class, deployment) = (untouched("class.yaml"), untouched("deployment.yaml"));
+    let run = folder.run("mutate -f class.yaml claim.yaml link.yaml --in-place");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+    assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
+    assert_eq!(fs::metadata(folder.path("deployment.yaml")).unwrap().mode() & 0o777, 0o640);
+    assert!(folder.path("link.yaml").is_symlink());
+    assert_eq!(untouched("class.yaml"), class);
+    assert_ne!(untouched("deployment.yaml"), deployment, "it was not replaced whole");
+    assert_eq!(fs::read_dir(folder.root()).unwrap().count(), 4, "something was left behind");
+    // Nothing is left to do.
+    assert_eq!(folder.run("mutate -f . --check").code, Some(0));
+}
+
+#[test]
+fn check_writes_nothing_and_says_by_its_exit_code() {
+    let folder = Folder::mysql();
+    let run = folder.run("mutate -f . --check");
+    let said = "./deployment.yaml:1:1: Deployment default/mysql: would be set to stork\n";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(4), "", said));
+    let shown = folder.run("mutate -f . --check -o diff");
+    assert_eq!((shown.code, shown.out, shown.err.as_str()), (Some(4), folder.run("mutate -f . -o diff").out, ""));
+    let run = folder.run("mutate -f . --check -o json");
+    assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
+    assert!(run.err.contains("leave -o out, or write -o diff"), "{}", run.err);
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_given_once() {
+    let folder = Folder::mysql();
+    std::os::unix::fs::symlink("deployment.yaml", folder.path("link.yaml")).unwrap();
+    let run = folder.run("mutate -f deployment.yaml -f ./deployment.yaml link.yaml --manifests class.yaml claim.yaml");
+    assert_eq!((run.code, run.out), (Some(0), mutated(DEPLOYMENT)));
+}
+
+#[test]
+fn a_file_keeps_its_owner_or_stays_as_it_is() {
+    let folder = Folder::mysql();
+    let deployment = folder.path("deployment.yaml");
+    fs::set_permissions(&deployment, fs::Permissions::from_mode(0o604)).unwrap();
+    if std::os::unix::fs::chown(&deployment, Some(4711), Some(4712)).is_err() {
+        // Only root gives files away, and only to root's runs is this anything.
+        return;
+    }
+    // Somebody who may write in the folder and is not the file's owner.
+    let program = folder.path("colocate");
+    // By another process: a child that another test starts meanwhile would hold a file open that this one writes.
+    assert!(Command::new("cp").arg(program::path()).arg(&program).status().unwrap().success());
+    fs::set_permissions(folder.root(), fs::Permissions::from_mode(0o777)).unwrap();
+    let arguments = ["mutate", "-f", "claim.yaml", "class.yaml", "deployment.yaml", "--in-place"];
+    let mut stranger = Command::new(&program);
+    let output = stranger.args(arguments).current_dir(folder.root()).uid(4713).gid(4713).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("deployment.yaml: its owner (4711:4712) could not be kept: "), "{said}");
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+
+    assert_eq!(folder.run(&arguments.join(" ")).code, Some(0));
+    let metadata = fs::metadata(&deployment).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (4711, 4712, 0o604));
+    assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
+}
+
+#[test]
+fn a_file_that_does_not_parse_is_named_with_its_place_and_nothing_is_written() {
+    let folder = Folder::mysql();
+    fs::write(folder.path("z.yaml"), "a: 1\nb: [\n").unwrap();
+    let run = folder.run("mutate -f . --in-place");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.starts_with("colocate: ./z.yaml:2:4: unclosed") && run.err.contains("b: ["), "{}", run.err);
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+}
+
+#[test]
+fn files_that_cannot_stand_behind_each_other_are_not_put_there() {
+    let folder = Folder::new(&[
+        ("a.yaml", "a: 1"),
+        ("b.yaml", "%YAML 1.2\n---\nb: 1\n"),
+        ("c.yaml", "\u{feff}c: 1\n"),
+        ("d.json", "{\"d\": 1}\n{\"d\": 2}\n"),
+    ]);
+    assert_eq!(folder.run("mutate -f a.yaml b.yaml").out, "a: 1\n...\n%YAML 1.2\n---\nb: 1\n");
+    assert_eq!(folder.run("mutate -f a.yaml c.yaml").out, "a: 1\n---\nc: 1\n");
+    let run = folder.run("mutate -f a.yaml d.json");
+    assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
+    assert!(run.err.contains("cannot stand behind each other"), "{}", run.err);
+}
+
+#[test]
+fn input_with_no_document_is_a_failure() {
+    let folder = Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n")]);
+    for (arguments, named) in
+        [("mutate -f -", "standard input"), ("mutate -f empty", "empty"), ("mutate -f comment.yaml", "comment.yaml")]
+    {
+        let run = folder.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");
+        assert!(run.err.contains("there is no document in") && run.err.contains(named), "{}", run.err);
+    }
+}
+
+#[test]
+fn nobody_listening_changes_nothing_but_what_is_heard() {
+    let folder = Folder::mysql();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let command = |arguments: &[&str]| {
+        let mut command = program::command();
+        command.arg("mutate").args(arguments).current_dir(folder.root()).stderr(closed.try_clone().unwrap());
+        command
+    };
+    assert_eq!(command(&["-f", ".", "--check", "--explain"]).status().unwrap().code(), Some(4));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(command(&["-f", "absent.yaml"]).stderr(full).status().unwrap().code(), Some(1));
+    let status = command(&["-f", "deployment.yaml", "--strict"]).stdout(closed.try_clone().unwrap()).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+    assert_eq!(command(&["-f", ".", "--in-place", "--explain"]).status().unwrap().code(), Some(0));
+    assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
+}
+
+#[test]
+fn more_files_than_may_be_open_at_once_are_written() {
+    let names: Vec<_> = (0..40).map(|n| format!("d/{n}.yaml")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), DEPLOYMENT)).collect();
+    let folder = Folder::new(&files);
+    fs::write(folder.path("class.yaml"), CLASS).unwrap();
+    fs::write(folder.path("claim.yaml"), CLAIM).unwrap();
+    let line = format!("ulimit -n 24; exec {} mutate -f . --in-place", program::path().display());
+    let output = Command::new("sh").args(["-c", &line]).current_dir(folder.root()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(names.iter().all(|name| folder.text(name) == mutated(DEPLOYMENT)));
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named_with_its_line_and_what_to_do() {
+    let folder = Folder::mysql();
+    fs::write(folder.path("z.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
+    let run = folder.run("mutate -f .");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("z.yaml:2:7: the byte 0xE9 here is no UTF-8; save it as UTF-8"), "{}", run.err);
+    fs::write(folder.path("z.yaml"), b"\xff\xfea\0").unwrap();
+    assert!(folder.run("mutate -f .").err.contains("it looks like UTF-16"));
+}

@@ -1,0 +1,163 @@
+//! What a person sees, and the exit codes.
+
+use std::fs;
+
+use colocate_harness::Folder;
+
+use super::{CLASS, DISABLE, LOCAL_ONLY, claim, deployment};
+
+#[test]
+fn a_finding_says_what_and_where_and_what_to_write_instead() {
+    let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
+    let run = Folder::new(&[("deploy/mysql.yaml", &text)]).run("validate -f deploy");
+    let expected = "\
+deploy/mysql.yaml:9:67: error[HC001] `yes` is no boolean to Stork, which reads 1 t T TRUE true True, 0 f F FALSE false False: it goes by its default, false; spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]
+  9 | ...     annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"yes\"}
+    |                                                                     ^^^^^
+    = help: write \"true\" or \"false\"
+";
+    assert_eq!((run.code, run.out.as_str()), (Some(1), expected));
+    assert_eq!(run.err, "colocate: 1 error in 1 object of 1 file\n");
+}
+
+#[test]
+fn all_findings_are_told_in_the_order_of_their_places_with_a_line_between_two() {
+    let wrong = "stork.libopenstorage.org/preferlocalnodeonly";
+    let text = deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\", {wrong}: \"true\""));
+    let folder = Folder::new(&[
+        ("b.yaml", &text),
+        ("a.yaml", &text),
+        ("claim.yaml", &claim("ReadWriteOnce")),
+        ("class.yaml", CLASS),
+    ]);
+    let run = folder.run("validate -f b.yaml a.yaml --manifests claim.yaml class.yaml");
+    let expected = ["9:21: error[HC011]", "9:75: info[HC022]", "9:75: info[HC023]", "9:133: error[HC003]"];
+    let expected: Vec<_> = ["b", "a"].iter().flat_map(|file| expected.map(|at| format!("{file}.yaml:{at}"))).collect();
+    assert_eq!(run.places(), expected, "{}", run.out);
+    assert_eq!(run.out.lines().filter(|line| line.is_empty()).count(), expected.len() - 1);
+    assert_eq!(run.err, "colocate: 4 errors, 4 info in 2 objects of 2 files\n");
+}
+
+#[test]
+fn only_errors_fail() {
+    let folder = Folder::new(&[
+        ("good.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\""))),
+        ("unknown.yaml", &deployment("stork.libopenstorage.org/somethingElse: \"true\"")),
+        ("claim.yaml", &claim("ReadWriteOnce")),
+        ("class.yaml", CLASS),
+        ("config.txt", "validation: {rules: {HC004: error}}"),
+        ("off.txt", "validation: {mode: off, rules: {HC004: off}}"),
+    ]);
+    let run = folder.run("validate -f good.yaml claim.yaml class.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+    assert_eq!(run.err, "colocate: nothing found in 3 objects of 3 files\n");
+
+    let run = folder.run("validate -f unknown.yaml --strict");
+    assert_eq!((run.code, run.places()), (Some(0), vec!["unknown.yaml:9:21: warning[HC004]"]));
+    let run = folder.run("validate -f unknown.yaml --config config.txt");
+    assert_eq!((run.code, run.places()), (Some(1), vec!["unknown.yaml:9:21: error[HC004]"]));
+    let run = folder.run("validate -f unknown.yaml --config off.txt");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn of_several_exit_codes_the_first_of_2_1_3_counts() {
+    let folder = Folder::new(&[
+        ("wrong.yaml", &deployment(&format!("{LOCAL_ONLY}: \"yes\""))),
+        ("open.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\""))),
+        ("bad.yaml", "a: [\n"),
+    ]);
+    assert_eq!(folder.run("validate -f open.yaml").code, Some(0));
+    assert_eq!(folder.run("validate -f open.yaml --strict").code, Some(3));
+    assert_eq!(folder.run("validate -f open.yaml wrong.yaml --strict").code, Some(1));
+    let run = folder.run("validate -f open.yaml bad.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(1), ""));
+    assert!(run.err.starts_with("colocate: bad.yaml:1:4: ") && run.err.contains("a: ["), "{}", run.err);
+    assert_eq!(folder.run("validate -f - --manifests - --strict").code, Some(2));
+}
+
+#[test]
+fn wrong_usage_says_what_to_write() {
+    let folder = Folder::new(&[("a.yaml", CLASS)]);
+    for (arguments, part) in [
+        ("validate -f - --manifests -", "standard input can be read only once: name - once"),
+        ("validate -f - -f -", "standard input can be read only once: name - once"),
+        ("validate -o json", "--filename"),
+        ("validate -f a.yaml -o xml", "sarif"),
+        ("validate -f a.yaml -n Shop", "1 to 63 characters a-z, 0-9 and `-`"),
+        ("validate --list-rules -f a.yaml", "cannot be used with"),
+        ("validate --list-rules -o sarif", "leave -o out, or write -o json"),
+    ] {
+        let run = folder.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments}");
+        assert!(run.err.contains(part), "{arguments}: {}", run.err);
+    }
+}
+
+#[test]
+fn input_with_no_document_is_a_failure() {
+    let folder = Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n")]);
+    for (arguments, name) in [
+        ("validate -f -", "standard input"),
+        ("validate -f empty", "empty"),
+        ("validate -f comment.yaml", "comment.yaml"),
+    ] {
+        let run = folder.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");
+        assert_eq!(run.err, format!("colocate: there is no document in {name}\n"));
+    }
+    let run = folder.run("validate -f absent.yaml");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.starts_with("colocate: cannot read absent.yaml"), "{}", run.err);
+}
+
+#[test]
+fn standard_input_is_checked_too() {
+    let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
+    let run = Folder::new(&[]).run_with("validate -f -", &text);
+    assert_eq!((run.code, run.places()), (Some(1), vec!["standard input:9:67: error[HC001]"]));
+}
+
+#[test]
+fn what_nobody_has_a_rule_for_is_no_finding() {
+    let text = "# nothing\n---\n- a list\n---\nplain text\n---\nkind: Deployment\n---\napiVersion: v1\nkind: Secret\n";
+    let run = Folder::new(&[("a.yaml", text)]).run("validate -f a.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+    assert_eq!(run.err, "colocate: nothing found in 0 objects of 1 file\n");
+}
+
+#[test]
+fn claims_and_strategies_are_those_of_all_files() {
+    let local = deployment(&format!("{LOCAL_ONLY}: \"true\""));
+    let class = format!("{}\n", CLASS.replace("repl: \"2\"", "placement_strategy: together"));
+    let strategy = "apiVersion: portworx.io/v1beta2\nkind: VolumePlacementStrategy\nmetadata: {name: together}\n";
+    let folder =
+        Folder::new(&[("local.yaml", &local), ("claim.yaml", &claim("ReadWriteMany")), ("class.yaml", &class)]);
+    let run = folder.run("validate -f local.yaml --manifests claim.yaml class.yaml --strict");
+    assert_eq!((run.code, run.places()), (Some(0), vec!["local.yaml:9:21: warning[HC014]"]));
+    let run = folder.run("validate -f local.yaml claim.yaml --manifests class.yaml --strict");
+    assert_eq!((run.code, run.places()), (Some(0), vec!["local.yaml:9:21: warning[HC014]"]));
+
+    let run = folder.run("validate -f class.yaml --strict");
+    assert_eq!(run.code, Some(3));
+    assert!(
+        run.err.starts_with("class.yaml:5:14: unchecked[HC020] ") && run.err.contains("no cluster is asked"),
+        "{}",
+        run.err
+    );
+    fs::write(folder.path("strategy.yaml"), strategy).unwrap();
+    assert_eq!(folder.run("validate -f class.yaml --manifests strategy.yaml --strict").code, Some(0));
+}
+
+#[test]
+fn a_namespace_is_the_objects_or_the_one_that_is_named_and_may_opt_out() {
+    let claim = claim("ReadWriteOnce").replace("{name: data}", "{name: data, namespace: shop}");
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {stork.libopenstorage.org/disable-admission-controller: \"true\"}}\n";
+    let local = deployment(&format!("{LOCAL_ONLY}: \"true\""));
+    let folder = Folder::new(&[("a.yaml", &local), ("claim.yaml", &claim), ("class.yaml", CLASS)]);
+    assert_eq!(folder.run("validate -f . --strict").code, Some(3));
+    assert_eq!(folder.run("validate -f . --strict -n shop").code, Some(0));
+    fs::write(folder.path("namespace.yaml"), namespace).unwrap();
+    let run = folder.run("validate -f . --strict -n shop");
+    assert_eq!((run.code, run.places()), (Some(1), vec!["./a.yaml:9:21: error[HC012]"]));
+}

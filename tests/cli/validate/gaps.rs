@@ -1,0 +1,117 @@
+//! What could not be checked.
+
+use colocate_harness::Folder;
+
+use super::{CLASS, DISABLE, LOCAL_ONLY, claim, deployment};
+
+#[test]
+fn a_rule_that_asks_for_an_unknown_claim_is_named_with_its_place_and_why() {
+    let folder = Folder::new(&[
+        ("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\""))),
+        ("claim.yaml", &claim("ReadWriteOnce")),
+        ("class.yaml", CLASS),
+        ("config.txt", "validation: {rules: {HC013: off}}"),
+    ]);
+    let why = |why: &str| {
+        let at = |rule: &str, title: &str| {
+            format!("a.yaml:9:21: unchecked[{rule}] {title}: {why}; spec.template.metadata.annotations[{LOCAL_ONLY}]\n")
+        };
+        [
+            at("HC013", "preferLocalNodeOnly on a pod without a claim of Portworx"),
+            at("HC014", "preferLocalNodeOnly has no effect on a shared volume"),
+        ]
+    };
+    let [first, second] = why("claim `data` is in none of the files");
+    let advice = ": name the files of claims and classes with --manifests, or ask a cluster with --cluster\n";
+    let run = folder.run("validate -f a.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+    assert_eq!(
+        run.err,
+        format!("{first}{second}colocate: nothing found in 1 object of 1 file; 2 things could not be checked{advice}")
+    );
+
+    let run = folder.run("validate -f a.yaml --config config.txt");
+    assert_eq!(
+        run.err,
+        format!("{second}colocate: nothing found in 1 object of 1 file; 1 thing could not be checked{advice}")
+    );
+
+    let [first, second] = why("claim `data`: its StorageClass `px` is in none of the files");
+    let run = folder.run("validate -f a.yaml --manifests claim.yaml");
+    assert!(run.err.starts_with(&format!("{first}{second}")), "{}", run.err);
+}
+
+#[test]
+fn what_lacks_a_default_class_or_a_volume_is_told() {
+    let local = deployment(&format!("{DISABLE}: \"true\""));
+    let unnamed = claim("ReadWriteOnce").replace("storageClassName: px, ", "");
+    let bound = claim("ReadWriteOnce").replace("px,", "\"\", volumeName: pv-1,");
+    for (claim, why) in [
+        (unnamed, "it names no StorageClass, and the files have no default one"),
+        (bound, "its PersistentVolume `pv-1` is in none of the files"),
+    ] {
+        let run =
+            Folder::new(&[("a.yaml", &local), ("claim.yaml", &claim)]).run("validate -f a.yaml --manifests claim.yaml");
+        assert!(run.err.contains("unchecked[HC022] ") && run.err.contains(why), "{}", run.err);
+    }
+}
+
+#[test]
+fn an_object_that_is_not_built_as_its_kind_is_told_and_the_others_are_checked() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: []\n";
+    let class = CLASS.replace("provisioner: pxd.portworx.com\n", "");
+    let claim = claim("ReadWriteOnce").replace("{name: data}", "{}");
+    let good = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
+    let text = format!("{pod}---\n{class}---\n{claim}---\n{good}");
+    let folder = Folder::new(&[("a.yaml", &text), ("pod.yaml", pod), ("class.yaml", &class)]);
+    let run = folder.run("validate -f a.yaml");
+    assert_eq!((run.code, run.places()), (Some(1), vec!["a.yaml:24:67: error[HC001]"]), "{}", run.err);
+    let expected = "\
+a.yaml:1:1: unchecked: Pod odd: not built as its kind: invalid type: sequence, expected an object or null
+a.yaml:6:1: unchecked: StorageClass px: not built as its kind: it names no provisioner
+a.yaml:11:1: unchecked: PersistentVolumeClaim: not built as its kind: it has no metadata.name
+colocate: 1 error in 4 objects of 1 file; 3 things could not be checked
+";
+    assert_eq!(run.err, expected);
+    assert_eq!(folder.run("validate -f pod.yaml").code, Some(0));
+    assert_eq!(folder.run("validate -f pod.yaml --strict").code, Some(3));
+    // What is only to be known has to be right.
+    let run = folder.run("validate -f pod.yaml --manifests class.yaml");
+    assert_eq!(
+        (run.code, run.err.as_str()),
+        (Some(1), "colocate: class.yaml:1:1: no StorageClass: it names no provisioner\n")
+    );
+}
+
+#[test]
+fn a_helm_template_is_told_from_a_manifest() {
+    let broken = "kind: Deployment\nspec:\n{{- if .Values.db }}\n  replicas: 1\n{{- end }}\n";
+    let whole = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeName: {{ .Values.node }}\n";
+    let folder = Folder::new(&[("broken.yaml", broken), ("whole.yaml", whole)]);
+    let run = folder.run("validate -f broken.yaml");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.starts_with("colocate: broken.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
+    let run = folder.run("validate -f whole.yaml");
+    assert_eq!(run.code, Some(0));
+    let said = "whole.yaml:5:13: unchecked: this looks like a Helm template: render it first, with `helm template`\n";
+    assert!(run.err.starts_with(said), "{}", run.err);
+    assert_eq!(folder.run("validate -f whole.yaml --strict").code, Some(3));
+    // Of several things, each stands at its place.
+    let several =
+        format!("{whole}---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: odd}}\nspec: []\n");
+    let run = Folder::new(&[("several.yaml", &several)]).run("validate -f several.yaml");
+    let lines: Vec<_> = run.err.lines().map(|line| line.split(": ").take(3).collect::<Vec<_>>()).collect();
+    assert_eq!(lines.len(), 3, "{}", run.err);
+    assert_eq!(lines[0][..2], ["several.yaml:5:13", "unchecked"]);
+    assert_eq!(lines[1], ["several.yaml:7:1", "unchecked", "PersistentVolumeClaim odd"]);
+}
+
+#[test]
+fn an_object_with_more_findings_than_are_listed_says_so() {
+    let keys: Vec<_> = (0..201).map(|n| format!("stork.libopenstorage.org/unknown-{n}: x")).collect();
+    let run = Folder::new(&[("a.yaml", &deployment(&keys.join(", ")))]).run("validate -f a.yaml --strict");
+    assert_eq!((run.code, run.places().len()), (Some(3), 200));
+    let said =
+        "a.yaml:1:1: unchecked: Deployment mysql: there is more than is listed: mend this first, and validate again\n";
+    assert!(run.err.starts_with(said), "{}", run.err);
+}

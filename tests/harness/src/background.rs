@@ -1,0 +1,14 @@
+//! A runtime for asynchronous work during a test, which is itself blocking.
+
+use std::sync::LazyLock;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// The runtime that all tests of this process share.
+pub fn background() -> &'static Runtime {
+    static BACKGROUND: LazyLock<Runtime> = LazyLock::new(|| {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a process may have threads")
+    });
+    &BACKGROUND
+}

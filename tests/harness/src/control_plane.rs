@@ -1,0 +1,166 @@
+//! A Kubernetes control plane that ends with this process.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use serde::Deserialize;
+
+use super::kubectl::Kubectl;
+use super::{fixture, programs, storage};
+
+/// The process group of children: a new one, so that Ctrl-C reaches only this process, which ends them in order.
+const OWN_GROUP: i32 = 0;
+
+/// A real control plane: see `tests/controlplane/README.md`.
+pub struct ControlPlane {
+    /// The folder of kubectl, helm and the other programs.
+    pub programs: PathBuf,
+    /// Its description, from the supervisor.
+    description: Description,
+    /// Ends the control plane when its standard input closes, which the end of this process does in any case.
+    supervisor: Child,
+    /// Its responses to requests, a line each.
+    answers: Mutex<BufReader<ChildStdout>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Description {
+    kubeconfig: PathBuf,
+    dir: PathBuf,
+    audit_log: PathBuf,
+    ca: PathBuf,
+    apiserver: Address,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    host: String,
+    port: u16,
+}
+
+impl ControlPlane {
+    /// The control plane that all tests of this process share, with their storage classes and custom resource.
+    pub fn shared() -> &'static Self {
+        static SHARED: LazyLock<ControlPlane> = LazyLock::new(|| {
+            let shared = ControlPlane::start();
+            let kubectl = shared.kubectl();
+            let crd = fixture("argo/rollouts-crd.yaml");
+            kubectl.feed("create -f -", &format!("{}---\n{crd}", storage::classes()));
+            kubectl.run("wait --for=condition=Established crd --all --timeout=60s");
+            shared
+        });
+        &SHARED
+    }
+
+    /// A control plane for one test, which may stop its parts, with the storage classes.
+    pub fn own(arguments: &[&str]) -> Self {
+        let own = Self::start_with(arguments);
+        own.kubectl().feed("create -f -", &storage::classes());
+        own
+    }
+
+    /// Builds a control plane if necessary, and starts it.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
+        let programs = programs::folder();
+        say("starting a control plane: etcd, the API server, its controllers, two schedulers, two nodes");
+        let mut supervisor = Command::new(programs.join("controlplane"))
+            // Lets pods have a scheduling group.
+            .args(["up", "--nodes", "2", "--apiserver-arg", "--feature-gates=GenericWorkload=true"])
+            // The Lease by which colocate detects Stork.
+            .args(["--scheduler-arg", "--leader-elect=true"])
+            .args(["--scheduler-arg", "--leader-elect-resource-name=stork-scheduler"])
+            // A scheduler that cannot renew its Lease exits. It must survive tests that stop the API server.
+            .args(["--scheduler-arg", "--leader-elect-lease-duration=10m"])
+            .args(["--scheduler-arg", "--leader-elect-renew-deadline=9m"])
+            .args(arguments)
+            .process_group(OWN_GROUP)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the control plane was built");
+        let mut line = String::new();
+        let mut answers = BufReader::new(supervisor.stdout.take().expect("it is piped"));
+        answers.read_line(&mut line).expect("the supervisor writes text");
+        let description = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("the control plane did not start: see its output above; {line}"));
+        Self { programs, description, supervisor, answers: Mutex::new(answers) }
+    }
+
+    /// Sends a request to the supervisor, such as `stop kube-scheduler`, and waits until it is done.
+    pub fn request(&self, request: &str) {
+        // The lock is held until the response, so that requests do not overlap.
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stdin = self.supervisor.stdin.as_ref().expect("it is piped");
+        writeln!(stdin, "{request}").expect("the supervisor reads");
+        let mut answer = String::new();
+        answers.read_line(&mut answer).expect("the supervisor writes text");
+        assert!(answer.starts_with("{\"done\""), "{request}: {answer}");
+    }
+
+    /// kubectl as the administrator.
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl {
+            program: self.programs.join("kubectl"),
+            kubeconfig: self.description.kubeconfig.clone(),
+            cache: self.dir().join("kubectl-cache"),
+            namespace: None,
+        }
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.description.kubeconfig
+    }
+
+    /// The URL of its API server.
+    pub fn url(&self) -> String {
+        let Address { host, port } = &self.description.apiserver;
+        format!("https://{host}:{port}")
+    }
+
+    /// The certificate authority of its API server.
+    pub fn authority(&self) -> &Path {
+        &self.description.ca
+    }
+
+    /// Its folder, which is removed at its end with everything in it.
+    pub fn dir(&self) -> &Path {
+        &self.description.dir
+    }
+
+    /// The API server's audit log: a JSON object a line.
+    pub fn audit_log(&self) -> &Path {
+        &self.description.audit_log
+    }
+
+    /// A command that ends with this process, or when its standard input is closed.
+    pub fn command(&self, program: &Path) -> Command {
+        ending_with_us(&self.programs, program)
+    }
+
+    /// Ends it, and waits for its end.
+    pub fn end(mut self) {
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+    }
+}
+
+/// A command that ends with this process. `programs` is the folder of the control plane's programs.
+pub(crate) fn ending_with_us(programs: &Path, program: &Path) -> Command {
+    let mut command = Command::new(programs.join("controlplane"));
+    command.args(["exec", "--"]).arg(program).process_group(OWN_GROUP).stdin(Stdio::piped());
+    command
+}
+
+/// Prints progress to the terminal. The test runner captures the output of `eprintln`, but not this.
+fn say(what: &str) {
+    let _ = writeln!(io::stderr(), "{what}");
+}

@@ -1,0 +1,95 @@
+//! A folder with files, and commands that run in it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+use super::program;
+
+/// The MySQL example's `StorageClass`.
+pub const CLASS: &str = include_str!("../../../examples/mysql/storageclass.yaml");
+/// The MySQL example's claim.
+pub const CLAIM: &str = include_str!("../../../examples/mysql/claim.yaml");
+/// The MySQL example's Deployment.
+pub const DEPLOYMENT: &str = include_str!("../../../examples/mysql/deployment.yaml");
+
+/// A folder with files, in which commands of colocate run.
+pub struct Folder(TempDir);
+
+/// The result of a command.
+pub struct Run {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+impl Folder {
+    /// Makes a folder with these files, by their paths.
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            let path = folder.path(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    /// Makes a folder with the MySQL example.
+    pub fn mysql() -> Self {
+        Self::new(&[("class.yaml", CLASS), ("claim.yaml", CLAIM), ("deployment.yaml", DEPLOYMENT)])
+    }
+
+    /// Its path.
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The path of a file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// The text of a file in it.
+    pub fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Runs `colocate` with these arguments, which are separated by spaces.
+    pub fn run(&self, arguments: &str) -> Run {
+        self.run_with(arguments, "")
+    }
+
+    /// Runs `colocate` with these arguments and this standard input.
+    pub fn run_with(&self, arguments: &str, stdin: &str) -> Run {
+        let mut child = program::command()
+            .args(arguments.split(' '))
+            .current_dir(self.root())
+            .env("KUBECONFIG", self.path("kubeconfig"))
+            .env("HOME", self.root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that fails early closes the pipe.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Run {
+    /// The first line of each finding of `colocate validate`, up to and including its rule: `a.yaml:1:2: error[HC001]`.
+    pub fn places(&self) -> Vec<&str> {
+        let heads = self.out.lines().filter(|line| line.contains(": ") && !line.starts_with(' '));
+        heads.filter_map(|line| Some(&line[..=line.find(']')?])).collect()
+    }
+}

@@ -1,0 +1,104 @@
+//! Starts a colocate process: its account, configuration and certificate.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use super::colocate::{Colocate, message};
+use super::control_plane::ControlPlane;
+use super::lines::Lines;
+use super::webhook::{Authority, SERVICE, configuration};
+use super::{Account, program};
+
+/// The parameters of a process.
+pub struct Launch<'a> {
+    /// The control plane that it uses.
+    pub control_plane: &'a ControlPlane,
+    /// Its account.
+    pub account: &'a Account,
+    /// The namespace of the Service that its certificate is for.
+    pub home: &'a str,
+    /// Its name among the replicas in the same namespace.
+    pub replica: &'a str,
+    /// The text of its configuration file.
+    pub config: &'a str,
+    /// The value of `--log-level`.
+    pub log_level: &'a str,
+    /// The source of its certificate.
+    pub certificate: Certificate<'a>,
+}
+
+/// The source of the certificate, and the writer of the `caBundle`.
+#[derive(Clone, Copy)]
+pub enum Certificate<'a> {
+    /// New files from `colocate certs`; the registration contains the bundle.
+    Issued,
+    /// The files in this folder, including `ca.crt`; colocate maintains the bundle.
+    Files(&'a Path),
+    /// Managed: its CA is in a Secret, and colocate maintains the bundle.
+    Managed,
+}
+
+/// The addresses in its log.
+#[derive(Deserialize)]
+pub(crate) struct Addresses {
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Launch<'_> {
+    /// Starts it on free ports, and waits until it listens.
+    pub fn go(&self) -> Colocate {
+        let folder = self.control_plane.dir().join("colocate").join(self.home).join(self.replica);
+        fs::create_dir_all(&folder).expect("the control plane's folder is ours");
+        let config = folder.join("config.yaml");
+        fs::write(&config, self.config).expect("the folder is there");
+        let mut command = self.control_plane.command(&program::path());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--log-format", "json", "--log-level", self.log_level])
+            .arg("--config")
+            .arg(config)
+            .env("KUBECONFIG", self.account.kubeconfig())
+            .stderr(Stdio::piped());
+        let authority = self.certify(&mut command, &folder);
+
+        let mut process = command.spawn().expect("the control plane was built");
+        let log = Lines::of(process.stderr.take().expect("it is piped"));
+        let Addresses { listen, admin } = log.wait_for("colocate's address", |line| message(line, "serving"));
+        Colocate { home: self.home.to_owned(), port: listen.port(), admin, authority, log, process }
+    }
+
+    /// Adds the arguments of its certificate, and returns the CA for its clients.
+    fn certify(&self, command: &mut Command, folder: &Path) -> Authority {
+        let mut files = |folder: &Path| {
+            command.arg("--tls-cert").arg(folder.join("tls.crt")).arg("--tls-key").arg(folder.join("tls.key"));
+        };
+        match self.certificate {
+            Certificate::Issued => {
+                issue(folder, self.home);
+                files(folder);
+                return Authority::Told(folder.join("ca.crt"));
+            }
+            Certificate::Files(folder) => {
+                files(folder);
+                command.arg("--tls-ca").arg(folder.join("ca.crt"));
+            }
+            Certificate::Managed => {}
+        }
+        Authority::Live { kubectl: self.control_plane.kubectl(), configuration: configuration(self.home) }
+    }
+}
+
+/// Writes a new CA and a certificate for the Service in the namespace `home` into a folder.
+pub fn issue(folder: &Path, home: &str) {
+    let output = program::command()
+        .args(["certs", "--name", &format!("{SERVICE}.{home}.svc"), "--dir"])
+        .arg(folder)
+        .output()
+        .expect("colocate was built");
+    assert!(output.status.success(), "colocate certs: {}", String::from_utf8_lossy(&output.stderr));
+}

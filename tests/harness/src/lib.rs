@@ -1,0 +1,88 @@
+//! The harness of whole-program tests, the playground and the benchmarks: a real Kubernetes control plane, scripted API servers,
+//! and colocate in front of them.
+//!
+//! Everything here panics on failure, with the question and the answer: a test has no better use for an error. Nothing
+//! sleeps: a test watches what it waits for.
+
+#![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::missing_errors_doc, clippy::return_self_not_must_use, reason = "only tests use this")]
+
+mod account;
+mod api;
+mod audit_log;
+mod background;
+mod balancer;
+mod colocate;
+mod control_plane;
+mod folder;
+mod helm;
+mod installation;
+mod kubectl;
+mod kubelet;
+mod launch;
+mod lines;
+mod load;
+mod mount;
+mod namespace;
+mod object;
+mod paging_api;
+pub mod pair;
+mod population;
+pub mod process;
+pub mod program;
+pub mod programs;
+mod release;
+mod scripted_api;
+mod storage;
+mod webhook;
+
+pub use self::account::{Account, COLOCATE, Rule};
+pub use self::api::{Api, NoAnswer, Reply, Watch};
+pub use self::audit_log::AuditLog;
+pub use self::background::background;
+pub use self::balancer::{Backend, Balancer, Books};
+pub use self::colocate::{Colocate, Decided};
+pub use self::control_plane::ControlPlane;
+pub use self::folder::{CLAIM, CLASS, DEPLOYMENT, Folder, Run};
+pub use self::helm::Helm;
+pub use self::installation::{Installation, SECRET, empty_secret, rights};
+pub use self::kubectl::{Kubectl, Output};
+pub use self::kubelet::{KUBELET_VALUES, Kubelet, Replica};
+pub use self::launch::{Certificate, Launch, issue};
+pub use self::lines::Lines;
+pub use self::load::{Load, LoadError, Timings};
+pub use self::mount::{Files, Mount};
+pub use self::namespace::Namespace;
+pub use self::object::Object;
+pub use self::paging_api::PagingApi;
+pub use self::population::{CLASSES, NamedClass, NumberedClaim, Population, scramble};
+pub use self::release::{CHART, Release};
+pub use self::scripted_api::ApiServer;
+pub use self::storage::{OTHER_CLASS, PORTWORX_CLASS, volume};
+pub use self::webhook::{Authority, Namespaces, VALIDATING_WEBHOOK, WEBHOOK, Webhook, bundles};
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The timeout of everything that must happen. It takes seconds at most, but a busy machine may need longer.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A path in the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// The text of a file under `examples`: what users are shown, word for word.
+pub fn example(name: &str) -> String {
+    read(&format!("examples/{name}"))
+}
+
+/// The text of a file under `tests/fixtures`.
+pub fn fixture(name: &str) -> String {
+    read(&format!("tests/fixtures/{name}"))
+}
+
+fn read(path: &str) -> String {
+    let path = repository(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

@@ -1,0 +1,49 @@
+//! A mounted `ConfigMap` or Secret: all files change at once, because the kubelet swaps a symbolic link.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Files by name.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// The folder of a mount.
+pub struct Mount {
+    folder: PathBuf,
+    /// The number of writes.
+    versions: usize,
+}
+
+impl Mount {
+    /// Creates that folder, which must not exist, without files.
+    pub fn new(folder: PathBuf) -> Self {
+        fs::create_dir_all(&folder).expect("the control plane's folder is ours");
+        Self { folder, versions: 0 }
+    }
+
+    /// Its path.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Replaces all files.
+    pub fn write(&mut self, files: &Files) {
+        self.versions += 1;
+        let version = self.folder.join(format!("..{}", self.versions));
+        fs::create_dir(&version).expect("each version is new");
+        for (name, content) in files {
+            fs::write(version.join(name), content).expect("the folder is there");
+        }
+        let (new, data) = (self.folder.join("..data_tmp"), self.folder.join("..data"));
+        symlink(version.file_name().expect("the version has a name"), &new).expect("the previous link was renamed");
+        fs::rename(new, data).expect("both are in one folder");
+        // The links of removed files dangle.
+        for name in files.keys() {
+            let link = self.folder.join(name);
+            if link.symlink_metadata().is_err() {
+                symlink(Path::new("..data").join(name), link).expect("the name is free");
+            }
+        }
+    }
+}

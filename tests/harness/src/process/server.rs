@@ -1,0 +1,196 @@
+//! A server process.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+
+use rustls::client::WantsClientCert;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Answer, Connection, PATIENCE, allow_files, manifests, program};
+
+/// The name in the certificate.
+pub const NAME: &str = "colocate.test.svc";
+
+/// A server with its own certificate on free ports. It ends when it is dropped, or with a killed test.
+pub struct Server {
+    /// The address of reviews.
+    pub listen: SocketAddr,
+    /// The address of probes and metrics.
+    pub admin: SocketAddr,
+    folder: TempDir,
+    process: Child,
+    log: Mutex<Receiver<String>>,
+}
+
+impl Server {
+    /// Starts one with this configuration that knows the MySQL example's claim.
+    pub fn start(config: &str) -> Self {
+        Self::start_with(config, |command| {
+            command.arg("--manifests").arg(manifests());
+        })
+    }
+
+    /// Starts one with the arguments that `prepare` adds, such as the source of claims.
+    pub fn start_with(config: &str, prepare: impl FnOnce(&mut Command)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let issued = program::command().args(["certs", "--name", NAME, "--dir"]).arg(folder.path()).output().unwrap();
+        assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
+        std::fs::write(folder.path().join("config.yaml"), config).unwrap();
+
+        // Otherwise the server would outlive a killed test.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program::path());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--log-level", "debug", "--config"])
+            .arg(folder.path().join("config.yaml"))
+            .arg("--tls-cert")
+            .arg(folder.path().join("tls.crt"))
+            .arg("--tls-key")
+            .arg(folder.path().join("tls.key"));
+        prepare(&mut command);
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (lines, log) = channel();
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { listen: unknown, admin: unknown, folder, process, log: Mutex::new(log) };
+        let serving = server.logged("serving");
+        let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
+        (server.listen, server.admin) = (address("listen"), address("admin"));
+        server
+    }
+
+    /// Waits for the next log line with this message.
+    pub fn logged(&self, message: &str) -> Value {
+        let log = self.log.lock().unwrap();
+        loop {
+            let line = log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it did not log {message:?}"));
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    /// Limits its open files to this many more than now.
+    pub fn allow_files_more(&self, more: usize) {
+        let process = self.process.id();
+        let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+        allow_files(process, open + more);
+    }
+
+    /// Replaces its configuration file atomically.
+    pub fn configure(&self, config: &str) {
+        let (new, file) = (self.folder.path().join("new.yaml"), self.folder.path().join("config.yaml"));
+        std::fs::write(&new, config).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// Its peak resident memory in kB.
+    pub fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Its certificate authority.
+    pub fn certificate_authority(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.folder.path().join("ca.crt")).unwrap()
+    }
+
+    /// Opens a TLS connection like the API server.
+    pub fn connect(&self) -> Connection {
+        self.connect_with(rustls::DEFAULT_VERSIONS)
+    }
+
+    /// Opens a connection with one of these TLS versions.
+    pub fn connect_with(&self, versions: &[&'static SupportedProtocolVersion]) -> Connection {
+        self.connect_as(versions, None)
+    }
+
+    /// Opens a connection with an optional client certificate.
+    pub fn connect_as(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        certificate: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> Connection {
+        let config = self.trusting(versions);
+        let config = match certificate {
+            Some((certificate, key)) => config.with_client_auth_cert(vec![certificate], key).unwrap(),
+            None => config.with_no_client_auth(),
+        };
+        Connection::tls(self.listen, config, NAME)
+    }
+
+    /// The TLS configuration of a client that trusts the server.
+    pub fn trusting(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate_authority()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider);
+        config.with_protocol_versions(versions).unwrap().with_root_certificates(roots)
+    }
+
+    /// A complete `ClientHello`.
+    pub fn hello(&self) -> Vec<u8> {
+        let config = self.trusting(rustls::DEFAULT_VERSIONS).with_no_client_auth();
+        let mut client = ClientConnection::new(Arc::new(config), NAME.try_into().unwrap()).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    /// Sends a request over a new connection.
+    pub fn send(&self, head: &str, body: &[u8]) -> Answer {
+        self.connect().send(head, body)
+    }
+
+    /// Sends a review, and returns the `response` in the answer.
+    pub fn review(&self, review: &[u8]) -> Value {
+        let answer = self.send("POST /mutate?timeout=5s", review);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let mut answer: Value = serde_json::from_str(&answer.body).unwrap();
+        answer["response"].take()
+    }
+
+    /// The response of the admin port to a GET.
+    pub fn admin(&self, path: &str) -> Answer {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: colocate.test.svc");
+        Connection::plain(self.admin).send_raw(&head, b"")
+    }
+
+    /// Sends a signal to it.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args(["-s", signal, &self.process.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// The log lines until its end.
+    pub fn rest_of_log(&self) -> Vec<String> {
+        self.log.lock().unwrap().iter().collect()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

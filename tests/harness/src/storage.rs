@@ -1,0 +1,53 @@
+//! Manifests of classes, claims and volumes. No provisioner runs: each volume names its claim.
+
+use super::example;
+
+/// The Portworx class of `examples/mysql/storageclass.yaml`.
+pub const PORTWORX_CLASS: &str = "px-db";
+
+/// A class that is not provisioned by a configured driver.
+pub const OTHER_CLASS: &str = "other";
+
+/// The manifest of both classes.
+pub(crate) fn classes() -> String {
+    let portworx = example("mysql/storageclass.yaml");
+    format!(
+        "{portworx}---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {{name: {OTHER_CLASS}}}
+provisioner: other.example.test
+"
+    )
+}
+
+/// The manifest of a claim.
+pub(crate) fn claim(name: &str, class: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {name}}}
+spec:
+  storageClassName: {class}
+  accessModes: [ReadWriteOnce]
+  resources: {{requests: {{storage: 2Gi}}}}
+"
+    )
+}
+
+/// The manifest of the volume that is bound to a claim. Its name contains the namespace, because volumes have none.
+pub fn volume(namespace: &str, claim: &str, class: &str) -> String {
+    let driver = if class == PORTWORX_CLASS { "pxd.portworx.com" } else { "other.example.test" };
+    format!(
+        "apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {namespace}-{claim}}}
+spec:
+  storageClassName: {class}
+  accessModes: [ReadWriteOnce]
+  capacity: {{storage: 2Gi}}
+  claimRef: {{namespace: {namespace}, name: {claim}}}
+  csi: {{driver: {driver}, volumeHandle: {namespace}-{claim}}}
+"
+    )
+}
