@@ -50,18 +50,18 @@ torture: ## Run two replicas through rollouts, rotations, crashes and outages un
 	@COLOCATE_TORTURE=long cargo test --locked --test torture -- $(SCENARIO)
 
 bench: ## Measure how fast it is, beside what it should be (15 minutes to build, 2 to run)
-	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example report
+	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
 	@cargo bench --locked --quiet --profile $(BENCH_PROFILE) --no-run --bench engine
 	@set -o pipefail; cargo bench --locked --quiet --profile $(BENCH_PROFILE) --bench engine | \
-	  cargo run --locked --quiet --profile $(BENCH_PROFILE) --example report
+	  cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- engine
 
 bench-claims: ## Measure the cache of claims, up to a million of them (10 minutes to build, 5 to run, and Go)
-	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example claims
-	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example claims -- $(if $(ROWS),--rows $(ROWS))
+	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
+	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- claims $(if $(ROWS),--rows $(ROWS))
 
 bench-waiters: ## Measure what pods that wait for claims cost others (10 minutes to build, 3 to run, and Go)
-	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example waiters
-	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example waiters
+	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
+	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- waiters
 
 fuzz: ## Fuzz review, manifest or annotation (a nightly Rust): make fuzz TARGET=review SECONDS=1200
 	@$(call install,cargo-fuzz,$(CARGO_FUZZ_VERSION),2 minutes)

@@ -4,11 +4,10 @@
 
 use std::io;
 
+use colocate_harness::{ControlPlane, Decided, PORTWORX_CLASS, Release, example, volume};
 use tokio::runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
-
-use colocate_harness::{ControlPlane, Decided, PORTWORX_CLASS, Release, example, volume};
 
 /// The name of the release, and of its namespace.
 const RELEASE: &str = "colocate";

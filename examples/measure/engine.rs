@@ -1,11 +1,7 @@
-//! What `make bench` prints: targets and figures side by side, as tables for `docs/measurements.md`.
-//!
-//! It reads what the bench `engine` prints from its standard input, then starts the whole server on one core and asks it
-//! from another. A target that is missed is said, and is no failure: another machine is another measure.
+//! `make bench`: the engine, from the output of the bench `engine`, and the whole server, which runs on one core and gets
+//! requests from another.
 
 mod divan;
-#[path = "../shared/shared.rs"]
-mod shared;
 
 use std::fs;
 use std::io::{BufRead, IsTerminal, stdin};
@@ -19,9 +15,11 @@ use colocate::probe::{Client, Verdict as Answer};
 use colocate_harness::{Load, Timings};
 
 use self::divan::{Cost, Costs};
-use self::shared::{Server, Table, Verdict, machine, megabytes, thousands};
+use crate::machine;
+use crate::server::Server;
+use crate::table::{Table, Verdict, megabytes, thousands};
 
-/// The review that the targets are about: a new Deployment of 9 kB, which gets a patch.
+/// The review of the targets: a new Deployment of 9 kB, which gets a patch.
 const SAMPLE: &str = "deployment-create";
 const REVIEW: &str = include_str!("../../tests/fixtures/reviews/deployment-create.json");
 const UID: &str = "fb928068-e370-47a4-9e6a-34d1f29ebf1e";
@@ -30,32 +28,33 @@ const UID: &str = "fb928068-e370-47a4-9e6a-34d1f29ebf1e";
 const TOGETHER: f64 = 1.5;
 const ALLOCATIONS: u64 = 16;
 const SERVER_CPU: f64 = 4.5;
-/// The part of the core that the server may leave idle, because the other end is no faster.
+/// The minimum load of the core; the client is not faster.
 const BUSY: f64 = 0.9;
 const RESIDENT: u64 = 10_000_000;
 
-/// How many connections ask at once. An API server opens one or two for each webhook, and more when it is busy.
+/// The numbers of connections. An API server opens one or two for each webhook, and more under load.
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
-/// The number of connections that the targets are about.
+/// The number of connections of the targets.
 const USUAL: usize = 16;
 
-/// Each load is tried so often, and the try in which the server needed least is shown: on a machine that does other
-/// things too, it is the one that comes again.
+/// The number of tries of each load. The one with the least CPU time is shown: on a machine with other load, it is the
+/// reproducible one.
 const TRIES: usize = 4;
 const TRY: Duration = Duration::from_secs(2);
 
-/// Longer than any answer takes.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn main() -> anyhow::Result<()> {
+/// Reads the output of the bench from standard input, measures the server, and prints the tables.
+pub(crate) fn run() -> anyhow::Result<()> {
     if stdin().is_terminal() {
-        println!("This reads what the bench `engine` prints: run `make bench`.");
+        println!("This reads the output of the bench `engine`: run `make bench`.");
         return Ok(());
     }
     let mut text = String::new();
     for line in stdin().lock().lines() {
         let line = line?;
-        // It takes its time: whoever waits sees it go on.
+        // Shows progress.
         eprintln!("{line}");
         text += &line;
         text.push('\n');
@@ -172,14 +171,14 @@ impl Engine {
     }
 }
 
-/// What the whole server did and used.
+/// The measurements of the server.
 struct Measured {
     by_connections: Vec<(usize, Use)>,
     handshakes: Use,
     resident: u64,
 }
 
-/// What was done over a while, and the CPU time that the server used for it.
+/// The timings of a try, and the CPU time of the server.
 struct Use {
     timings: Timings,
     cpu: Duration,
@@ -197,7 +196,7 @@ impl Measured {
         let cores = machine::allowed_cores(&status);
         let (first, last) = (cores.first().context("no core")?, cores.last().context("no core")?);
         if first == last {
-            println!("\nThere is but one core: the server shares it with whoever asks.");
+            println!("\nThere is only one core: the server shares it with its client.");
         }
         let server = start(*first)?;
         pin(*last)?;
@@ -217,7 +216,7 @@ impl Measured {
             eprintln!("asking over {connections} connections");
             let mut load = Load::open(&client, review.clone(), connections).await?;
             let used = best(server, async || Ok(load.run(TRY).await?)).await?;
-            // While the connections are open: each has its buffers.
+            // Measured while the connections are open, because each has buffers.
             resident = resident.max(server.resident()?);
             by_connections.push((connections, used));
         }
@@ -249,7 +248,7 @@ impl Measured {
     }
 }
 
-/// The try in which the server needed least for each.
+/// The try with the least CPU time for each request.
 async fn best(server: &Server, mut attempt: impl AsyncFnMut() -> anyhow::Result<Timings>) -> anyhow::Result<Use> {
     let mut best: Option<Use> = None;
     for _ in 0..TRIES {
@@ -263,15 +262,15 @@ async fn best(server: &Server, mut attempt: impl AsyncFnMut() -> anyhow::Result<
     best.context("no try")
 }
 
-/// A server on one core, which knows the claim of the sample.
+/// Starts a server on one core that knows the sample's claim.
 fn start(core: usize) -> anyhow::Result<Server> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     Server::start(&["taskset", "--cpu-list", &core.to_string()], |command| {
-        command.arg("--manifests").arg(examples.join("mysql")).arg(examples.join("report/claim.yaml"));
+        command.arg("--manifests").arg(examples.join("mysql")).arg(examples.join("measure/claim.yaml"));
     })
 }
 
-/// Keeps this process on one core, from here on.
+/// Pins this process to one core.
 fn pin(core: usize) -> anyhow::Result<()> {
     let (core, id) = (core.to_string(), std::process::id().to_string());
     let status = Command::new("taskset").args(["--cpu-list", "--pid", &core, &id]).stdout(Stdio::null()).status()?;

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use colocate_harness::{CLASSES, ControlPlane, NumberedClaim, Population, scramble};
 use futures_util::{TryStreamExt, stream};
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
@@ -12,8 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::runtime::{self, Runtime};
 
-use crate::median;
-use colocate_harness::{CLASSES, ControlPlane, NumberedClaim, Population, scramble};
+use super::median;
 
 /// How many objects are being created at any time: enough for etcd to write several at once.
 const AT_ONCE: usize = 64;

@@ -1,9 +1,9 @@
-//! A colocate process, and what it uses.
+//! A colocate process and its resource use.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,25 +11,28 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use colocate_harness::program;
+
 use super::machine;
 
-/// A server that ends with this value, or with this process if that is killed.
+/// A server that ends when it is dropped, or with this process.
 pub(crate) struct Server {
     folder: TempDir,
     process: Child,
     started: Instant,
-    /// Where it answers reviews, and where probes.
+    /// The addresses of reviews, and of probes.
     listen: String,
     admin: String,
 }
 
 impl Server {
-    /// One on free ports. `wrapper` is a command that becomes the server, or nothing; `prepare` says where its claims come
-    /// from.
+    /// Starts one on free ports. `wrapper` is a command that executes the server, or empty; `prepare` adds arguments, such as
+    /// the source of claims.
     pub(crate) fn start(wrapper: &[&str], prepare: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = |file: &str| folder.path().join(file);
-        let program = program()?;
+        let program = program::path();
+        ensure!(program.exists(), "{} was not built", program.display());
         let mut certs = Command::new(&program);
         let issued = certs.args(["certs", "--name", "127.0.0.1", "--dir"]).arg(folder.path()).output()?;
         ensure!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
@@ -51,22 +54,22 @@ impl Server {
         Ok(server)
     }
 
-    /// Where it answers.
+    /// The URL of reviews.
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.listen)
     }
 
-    /// The certificate of the authority that issued its own, as PEM.
+    /// Its CA as PEM.
     pub(crate) fn authority(&self) -> anyhow::Result<Vec<u8>> {
         Ok(fs::read(self.folder.path().join("ca.crt"))?)
     }
 
-    /// The time since its process was started.
+    /// The time since its start.
     pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Whether it says that it has all that it needs.
+    /// Returns whether it is ready.
     pub(crate) fn is_ready(&self) -> anyhow::Result<bool> {
         let mut connection = TcpStream::connect(&self.admin).context("the server has ended")?;
         connection.write_all(b"GET /readyz HTTP/1.1\r\nHost: colocate\r\nConnection: close\r\n\r\n")?;
@@ -75,12 +78,12 @@ impl Server {
         Ok(answer.split(' ').nth(1) == Some("200"))
     }
 
-    /// The time that it has run so far, on all cores.
+    /// Its CPU time so far, on all cores.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        machine::cpu_time(&self.proc("stat")?).context("/proc/PID/stat is not as it was")
+        machine::cpu_time(&self.proc("stat")?).context("/proc/PID/stat has an unknown format")
     }
 
-    /// The memory that it has in RAM, in bytes.
+    /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         machine::resident(&self.proc("status")?).context("the server has ended")
     }
@@ -97,15 +100,7 @@ impl Drop for Server {
     }
 }
 
-/// The program, which lies beside the folder of this one.
-fn program() -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let program = own.ancestors().nth(2).context("this program is in no folder")?.join("colocate");
-    ensure!(program.exists(), "{} was not built", program.display());
-    Ok(program)
-}
-
-/// The addresses that the log of a server tells of.
+/// Reads the addresses from the log of a server.
 fn serving(mut log: impl BufRead + Send + 'static) -> anyhow::Result<(String, String)> {
     let mut line = String::new();
     while log.read_line(&mut line)? > 0 {
@@ -113,7 +108,7 @@ fn serving(mut log: impl BufRead + Send + 'static) -> anyhow::Result<(String, St
         if let (Some("serving"), Some(listen), Some(admin)) =
             (event["message"].as_str(), event["listen"].as_str(), event["admin"].as_str())
         {
-            // The server would wait for whoever does not read its log.
+            // The server would block if its log were not read.
             std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| pass_on(&line)));
             return Ok((listen.to_owned(), admin.to_owned()));
         }
@@ -123,7 +118,7 @@ fn serving(mut log: impl BufRead + Send + 'static) -> anyhow::Result<(String, St
     bail!("the server ended before it served")
 }
 
-/// Shows a line of the log if it tells of something that is wrong.
+/// Prints warnings and errors from the log.
 fn pass_on(line: &str) {
     if line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#) {
         eprintln!("{}", line.trim_end());

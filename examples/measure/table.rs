@@ -1,8 +1,8 @@
-//! A Markdown table of what was to be reached and what was.
+//! A Markdown table of targets and figures.
 
 use std::fmt::{self, Write as _};
 
-/// Columns of text, under a header.
+/// A table with a header.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: usize,
@@ -30,7 +30,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Whether a target was reached.
+/// The result of a comparison with a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Pass,
@@ -52,7 +52,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A number with a comma before each three digits.
+/// A number with a comma as the thousands separator.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         let shown = [0, 999, 1_000, 28_123, 1_234_567].map(thousands);
         assert_eq!(shown, ["0", "999", "1,000", "28,123", "1,234,567"]);
     }

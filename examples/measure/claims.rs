@@ -1,15 +1,9 @@
-//! What `make bench-claims` prints: what colocate needs to know every claim of a cluster, as a table for `docs/measurements.md`.
-//!
-//! It starts a real control plane and an API server of a script, fills them with claims, and starts colocate at each. A
-//! target that is missed is said, and is no failure: another machine is another measure.
+//! `make bench-claims`: the cache of claims, at a real control plane and at a scripted API server.
 
 mod apiserver;
 mod cache;
 mod lookups;
 mod row;
-
-#[path = "../shared/shared.rs"]
-mod shared;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,29 +11,30 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::Parser;
+use clap::Args;
+use colocate_harness::PagingApi;
 
 use self::apiserver::ApiServer;
 use self::cache::Cache;
 use self::lookups::Lookup;
 use self::row::{Row, Source, population};
-use self::shared::{Table, Verdict, machine, megabytes, thousands};
-use colocate_harness::PagingApi;
+use crate::machine;
+use crate::table::{Table, Verdict, megabytes, thousands};
 
-/// Targets: bytes in RAM for so many claims, and how often the unit of a ratio.
+/// Targets: resident bytes by number of claims, and ratios.
 const RESIDENT: [(usize, u64); 2] = [(50_000, 32_000_000), (1_000_000, 200_000_000)];
 const KUBECTL: f64 = 1.0;
 const KUBECTL_AT: usize = 50_000;
 const LOOKUP: f64 = 5.0;
 const LOOKUP_AT: usize = 1_000_000;
 
-/// The number of claims whose look-up is the unit of the others.
+/// The number of claims whose lookup is the unit of the others.
 const FEW: usize = 1_000;
 
-/// Measure the cache of claims.
-#[derive(Debug, Parser)]
-struct Options {
-    /// What to measure: numbers of claims, and who serves them.
+/// The options of `make bench-claims`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Numbers of claims, each with the API server that serves them
     #[arg(
         long,
         value_delimiter = ',',
@@ -49,20 +44,20 @@ struct Options {
     rows: Vec<Row>,
 }
 
-/// What a row shows.
+/// The figures of a row.
 struct Figures {
     row: Row,
     sync: Duration,
     resident: u64,
-    /// After another list, where the server can be made to ask for one.
+    /// After a relist, which only the scripted API server can force.
     relisted: Option<u64>,
-    /// How long kubectl took for the same claims.
+    /// The time of kubectl for the same claims.
     kubectl: Option<Duration>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let Options { rows } = Options::parse();
-    // For kube's client; only a second call can fail.
+/// Measures the rows, and prints the tables.
+pub(crate) fn run(Options { rows }: Options) -> anyhow::Result<()> {
+    // For kube's client. Only a second call can fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let began = Instant::now();
 
@@ -84,7 +79,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a look-up costs at each number of claims.
+/// The cost of a lookup at each number of claims.
 fn lookups(rows: &[Row]) -> anyhow::Result<BTreeMap<usize, Lookup>> {
     let mut lookups = BTreeMap::new();
     for claims in rows.iter().map(|row| row.claims).chain([FEW]) {
@@ -108,14 +103,14 @@ fn scripted(row: Row) -> anyhow::Result<Figures> {
         (0..row.claims).rev().map(|number| population.claim(number)).find(|claim| claim.class().is_portworx());
     let witness = portworx.context("no claim is Portworx's")?;
     let cache = Cache::measure(&kubeconfig, &witness)?;
-    // The new list ends before the witness, which is how its end is seen.
+    // The new list ends before the witness, whose absence shows the end of the relist.
     api.expire(witness.number);
     let relisted = cache.resident_without(&witness)?;
     eprintln!("  listed again: {}", megabytes(relisted));
     Ok(Figures { row, sync: cache.sync, resident: cache.resident, relisted: Some(relisted), kubectl: None })
 }
 
-/// All rows of the real API server: there is one, to which more and more claims are added.
+/// All rows of the real API server, to which more and more claims are added.
 fn real(rows: &[Row]) -> anyhow::Result<Vec<Figures>> {
     let mut rows: Vec<_> = rows.iter().filter(|row| row.source == Source::Real).copied().collect();
     rows.sort_by_key(|row| row.claims);
@@ -228,7 +223,7 @@ fn lookup_ratio(lookups: &BTreeMap<usize, Lookup>, claims: usize) -> Option<f64>
     Some(lookups.get(&claims)?.time.as_secs_f64() / lookups.get(&FEW)?.time.as_secs_f64())
 }
 
-/// The time in the middle.
+/// The median.
 fn median(times: impl IntoIterator<Item = Duration>) -> Duration {
     let mut times: Vec<_> = times.into_iter().collect();
     times.sort();

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use colocate::engine::{Claim, Class, Inventory, Owner};
-
-use crate::median;
 use colocate_harness::{CLASSES, Population, scramble};
+
+use super::median;
 
 /// The look-ups of a round.
 const LOOKUPS: usize = 1_000_000;

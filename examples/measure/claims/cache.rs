@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use bytes::Bytes;
 use colocate::probe::{Client, Verdict};
+use colocate_harness::NumberedClaim;
 use serde_json::json;
 use tokio::runtime;
 
-use crate::shared::{Server, megabytes};
-use crate::{median, seconds};
-use colocate_harness::NumberedClaim;
+use super::{median, seconds};
+use crate::server::Server;
+use crate::table::megabytes;
 
 /// How often each is started.
 const STARTS: usize = 3;

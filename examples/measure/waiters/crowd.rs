@@ -3,11 +3,10 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use colocate_harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
-
-use colocate_harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 
 /// How many come at once, and how often that is.
 const AT_ONCE: u32 = 500;

@@ -1,29 +1,26 @@
-//! What `make bench-waiters` prints: what pods that wait for their claims cost those who ask for something else, at a real
-//! API server and at colocate's own socket, as tables for `docs/measurements.md`.
-//!
-//! A target that is missed is said, and is no failure: another machine is another measure.
+//! `make bench-waiters`: the cost of pods that wait for their claims for other requests, at a real API server and at
+//! colocate's own socket.
 
 mod crowd;
 mod flood;
 
-#[path = "../shared/shared.rs"]
-mod shared;
-
 use std::fs;
 use std::time::Duration;
 
-use self::crowd::Crowd;
-use self::flood::Flood;
-use self::shared::{Table, Verdict, machine, megabytes};
 use colocate_harness::ControlPlane;
 
-/// Targets: of another user's GETs at the API server, and of other reviews at colocate's socket.
+use self::crowd::Crowd;
+use self::flood::Flood;
+use crate::machine;
+use crate::table::{Table, Verdict, megabytes};
+
+/// Targets for another user's GETs at the API server, and for other reviews at colocate's socket.
 const OTHERS_GETS: Duration = Duration::from_millis(250);
 const OTHERS_REVIEWS: f64 = 2.0;
 const GROWTH: u64 = 16_000_000;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+/// Measures, and prints the tables.
+pub(crate) async fn run() -> anyhow::Result<()> {
     let control_plane = ControlPlane::own(&[]);
     let crowds = crowd::measure(&control_plane).await;
     let flood = flood::measure(&control_plane).await?;
@@ -117,7 +114,7 @@ fn targets(crowds: &[Crowd], flood: &Flood) -> Table {
     table
 }
 
-/// The nearest rank: a time that was measured. The shortest is first.
+/// The nearest rank of sorted durations.
 fn percentile(took: &[Duration], percent: usize) -> Duration {
     let rank = (took.len() * percent).div_ceil(100);
     took.get(rank.saturating_sub(1)).copied().unwrap_or_default()

@@ -1,11 +1,11 @@
-//! What Linux says about this machine and about processes, in /proc.
+//! Facts about this machine and its processes, from `/proc`.
 
 use std::time::Duration;
 
-/// The length of a clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every architecture that Linux still runs on.
+/// The length of a clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on all supported architectures.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The name of the first processor in `/proc/cpuinfo`; not every architecture has one.
+/// The name of the first processor in `/proc/cpuinfo`; some architectures have none.
 pub(crate) fn cpu_name(cpuinfo: &str) -> Option<&str> {
     cpuinfo.lines().find_map(|line| field(line, "model name"))
 }
@@ -20,17 +20,16 @@ pub(crate) fn allowed_cores(status: &str) -> Vec<usize> {
     list.split(',').filter_map(range).flatten().collect()
 }
 
-/// The memory that a process has in RAM, in bytes, from its `/proc/PID/status`.
+/// The resident memory of a process in bytes, from its `/proc/PID/status`.
 pub(crate) fn resident(status: &str) -> Option<u64> {
     let size = status.lines().find_map(|line| field(line, "VmRSS"))?;
     Some(size.strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The time that all threads of a process have run, in their own code and in the kernel for them, from its
-/// `/proc/PID/stat`.
+/// The user and system CPU time of a process, from its `/proc/PID/stat`.
 pub(crate) fn cpu_time(stat: &str) -> Option<Duration> {
-    // The program's name is in brackets, and may hold brackets and spaces. Behind it, the state is the 3rd field of all;
-    // the two times are the 14th and the 15th.
+    // The program's name is in brackets, and may contain brackets and spaces. The state follows as the 3rd field; the two times
+    // are the 14th and 15th.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11).map_while(|field| field.parse::<u32>().ok());
     Some(TICK * (times.next()? + times.next()?))
@@ -48,7 +47,7 @@ mod tests {
         "Name:\tcolocate\nVmHWM:\t    8012 kB\nVmRSS:\t    7540 kB\nCpus_allowed:\t3d\nCpus_allowed_list:\t0,2-5\n";
 
     #[test]
-    fn a_processor_is_named_where_it_has_a_name() {
+    fn a_processor_may_have_a_name() {
         assert_eq!(cpu_name("processor\t: 0\nmodel\t\t: 1\nmodel name\t: A CPU @ 2 GHz\n"), Some("A CPU @ 2 GHz"));
         assert_eq!(cpu_name("processor\t: 0\nBogoMIPS\t: 50.00\n"), None);
     }
@@ -61,13 +60,13 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_what_is_resident_now() {
+    fn memory_is_the_current_resident_set() {
         assert_eq!(resident(STATUS), Some(7540 * 1024));
         assert_eq!(resident("Name:\ta zombie\n"), None);
     }
 
     #[test]
-    fn cpu_time_is_that_of_user_and_system() {
+    fn cpu_time_is_user_and_system_time() {
         let stat =
             "42 (a) program (b) S 1 42 42 0 -1 4194560 1203 0 7 0 150 25 3 4 20 0 2 0 996 11608064 1885 18446744";
         assert_eq!(cpu_time(stat), Some(Duration::from_millis(1750)));

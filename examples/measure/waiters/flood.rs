@@ -6,11 +6,9 @@ use std::time::Duration;
 use anyhow::ensure;
 use bytes::Bytes;
 use colocate::probe::{Client, Connection};
-use colocate_harness::{Load, Timings};
+use colocate_harness::{Colocate, ControlPlane, Load, Namespace, Timings, pair};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-
-use colocate_harness::{Colocate, ControlPlane, Namespace, pair};
 
 /// How many reviews come in a second, and for how long: longer than what is remembered of a claim, 30 s.
 const RATE: u32 = 500;

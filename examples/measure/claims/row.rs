@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::shared::thousands;
 use colocate_harness::Population;
+
+use crate::table::thousands;
 
 /// So many claims of one API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
