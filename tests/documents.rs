@@ -29,7 +29,7 @@ const PAGES: [&str; 14] = [
     "docs/measurements.md",
     "docs/running.md",
     "tests/controlplane/README.md",
-    "tests/corpus/README.md",
+    "tests/serve/corpus/README.md",
 ];
 
 fn page(name: &str) -> String {

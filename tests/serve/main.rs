@@ -1,9 +1,10 @@
-//! `colocate serve` as a process, asked over a real socket; no cluster.
+//! `colocate serve` as a process, called over a real socket, without a cluster.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod callers;
 mod cluster;
+mod corpus;
 mod end;
 mod http;
 mod limits;

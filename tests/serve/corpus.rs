@@ -1,9 +1,7 @@
-//! Bad input, and what is answered to it, over the real socket of a real process.
+//! A corpus of bad input with the expected responses.
 //!
-//! The rule for all: no panic, an answer in time, malformed is 400 and never a denial, a patch always applies and is never
-//! given twice. The cases are in `cases/`, one list a file; README.md tells how to write one.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
+//! For all cases, the server does not panic and responds in time; malformed bodies get 400 and never a denial; a patch applies
+//! and is not repeated. The cases are in `corpus/cases`; `corpus/README.md` explains how to write one.
 
 mod answer;
 mod case;
@@ -22,16 +20,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use colocate_harness::process::Server;
 use serde_json::Value;
 
-use case::{Case, Kind};
+use self::case::{Case, Kind};
 
-/// What a process may have resident, in kB, whatever is sent to it.
+/// The limit of resident memory in kB, whatever is sent.
 const MEMORY: u64 = 160_000;
 
-/// What there has to be, at the least.
+/// The minimum number of cases.
 const CASES: usize = 200;
 
 fn start() -> Server {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve/corpus");
     let config = std::fs::read_to_string(folder.join("config.yaml")).unwrap();
     Server::start_with(&config, |command| {
         command.arg("--manifests").arg(folder.join("known.yaml"));
@@ -39,7 +37,7 @@ fn start() -> Server {
 }
 
 #[test]
-fn there_are_so_many_cases_and_each_has_a_name_of_its_own() {
+fn cases_have_unique_names() {
     let (mut names, mut groups) = (BTreeMap::new(), BTreeMap::<_, usize>::new());
     for case in case::all() {
         let other = names.insert(case.name.clone(), case.group.clone());
@@ -51,7 +49,7 @@ fn there_are_so_many_cases_and_each_has_a_name_of_its_own() {
 }
 
 #[test]
-fn every_body_is_answered_as_its_case_says() {
+fn every_body_gets_the_expected_response() {
     let server = start();
     run(
         |kind| matches!(kind, Kind::Body(..)),
@@ -65,7 +63,7 @@ fn every_body_is_answered_as_its_case_says() {
 }
 
 #[test]
-fn every_connection_goes_as_its_case_says() {
+fn every_connection_goes_as_expected() {
     let server = start();
     run(
         |kind| matches!(kind, Kind::Talk(talk) if !talk.slow),
@@ -79,9 +77,9 @@ fn every_connection_goes_as_its_case_says() {
 }
 
 #[test]
-fn every_slow_client_is_given_up_in_time() {
+fn every_slow_client_times_out() {
     let server = start();
-    // All at the same moment: each takes the 10 s that a client is given.
+    // All at once: each takes the timeout of 10 s.
     run(
         |kind| matches!(kind, Kind::Talk(talk) if talk.slow),
         usize::MAX,
@@ -93,7 +91,7 @@ fn every_slow_client_is_given_up_in_time() {
     end(server);
 }
 
-/// Tries the cases, so many at once, and tells of all that fail. `CASE` chooses those whose name has these words.
+/// Runs the cases, `at_once` in parallel, and reports all failures. `CASE` selects cases by a part of their names.
 fn run(is_one: impl Fn(&Kind) -> bool, at_once: usize, check: impl Fn(&Case) + Sync) {
     let wanted = std::env::var("CASE").unwrap_or_default();
     let cases: Vec<_> =
@@ -117,14 +115,14 @@ fn run(is_one: impl Fn(&Kind) -> bool, at_once: usize, check: impl Fn(&Case) + S
     assert!(failed.is_empty(), "{} of {} cases failed, see above:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
 
-/// Ends the process, and sees that it had never failed.
+/// Ends the process, and asserts that it used little memory and logged no error.
 fn end(mut server: Server) {
     let peak = server.peak();
     assert!(peak < MEMORY, "{peak} kB resident");
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
     for line in server.rest_of_log() {
-        let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no line of a log: {line}"));
+        let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a JSON log line: {line}"));
         assert_ne!(line["level"], "ERROR", "{line}");
     }
 }

@@ -170,13 +170,13 @@ pub(crate) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> T {
         // By way of JSON, in which a variant is a key and no tag.
         yaml_serde::from_value::<Value>(value)
     };
-    let value = read().unwrap_or_else(|error| panic!("tests/corpus/{file}: {error}"));
-    serde_json::from_value(value).unwrap_or_else(|error| panic!("tests/corpus/{file}: {error}"))
+    let value = read().unwrap_or_else(|error| panic!("tests/serve/corpus/{file}: {error}"));
+    serde_json::from_value(value).unwrap_or_else(|error| panic!("tests/serve/corpus/{file}: {error}"))
 }
 
 /// All cases, in the order of their files.
 pub(crate) fn all() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/cases");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve/corpus/cases");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().flat_map(|file| read(file)).collect()
@@ -189,7 +189,7 @@ fn read(file: &Path) -> Vec<Case> {
         let name = entry["name"].as_str().unwrap_or("(no name)").to_owned();
         let entry = serde_json::from_value::<Entry>(entry).map_err(|error| error.to_string());
         let kind = entry.and_then(Kind::try_from);
-        let kind = kind.unwrap_or_else(|error| panic!("tests/corpus/cases/{group}.yaml, `{name}`: {error}"));
+        let kind = kind.unwrap_or_else(|error| panic!("tests/serve/corpus/cases/{group}.yaml, `{name}`: {error}"));
         Case { group: group.clone(), name, kind }
     };
     entries.into_iter().map(case).collect()

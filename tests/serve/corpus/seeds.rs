@@ -24,7 +24,7 @@ pub(crate) struct Seed {
 /// The targets with the folders of their seeds.
 pub(crate) fn targets() -> Vec<(&'static str, Vec<PathBuf>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let lines = include_str!("../../fuzz/targets").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("../../../fuzz/targets").lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
             let (target, folders) = line.split_once(' ').expect("a target has seeds");

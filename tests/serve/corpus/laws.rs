@@ -44,7 +44,7 @@ fn write_the_corpus() {
 
 #[test]
 fn the_fuzz_targets_are_the_tested_laws() {
-    let manifest = include_str!("../../fuzz/Cargo.toml");
+    let manifest = include_str!("../../../fuzz/Cargo.toml");
     let bins: Vec<_> = manifest.lines().filter_map(|line| line.strip_prefix("name = ")).skip(1).collect();
     let names: Vec<_> = targets().iter().map(|(target, _)| format!("\"{target}\"")).collect();
     assert_eq!(bins, names);
@@ -56,5 +56,8 @@ fn the_fuzz_targets_are_the_tested_laws() {
         assert!(root.join(format!("dictionaries/{target}.dict")).is_file());
     }
     let serde_json = manifest.lines().find(|line| line.starts_with("serde_json = ")).unwrap();
-    assert!(include_str!("../../Cargo.toml").lines().any(|line| line == serde_json), "the project has another version");
+    assert!(
+        include_str!("../../../Cargo.toml").lines().any(|line| line == serde_json),
+        "the project has another version"
+    );
 }
