@@ -149,9 +149,9 @@ impl Config {
     }
 
     /// How the companion validates.
-    pub fn validation(&self) -> companion::Validation {
+    pub fn validation(&self) -> companion::ValidationPolicy {
         let ValidationSection { mode, rules } = &self.validation;
-        companion::Validation { enforcement: *mode, severities: rules.clone() }
+        companion::ValidationPolicy { enforcement: *mode, severities: rules.clone() }
     }
 
     /// How much is done about claims that do not exist.
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(of(companion::Rule::OptOutRestore), Some(companion::Severity::Warning));
         assert_eq!(of(companion::Rule::NoBoolean), Some(companion::Severity::Error));
         assert_eq!(Config::parse(&config.to_yaml().unwrap(), "printed").unwrap(), config);
-        assert_eq!(Config::default().validation(), companion::Validation::default());
+        assert_eq!(Config::default().validation(), companion::ValidationPolicy::default());
     }
 
     #[test]

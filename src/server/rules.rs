@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::companion::Validation;
+use crate::companion::ValidationPolicy;
 use crate::engine::Policy;
 
 /// The rules for the next request. Clones share them.
@@ -20,7 +20,7 @@ pub struct Rule {
     /// How long a pod may be made to wait for a claim that does not exist yet.
     pub wait: Duration,
     /// How annotations are validated.
-    pub validation: Validation,
+    pub validation: ValidationPolicy,
 }
 
 impl Rules {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::mutate::MAX_NAME;
 use super::{Rule, Rules};
 use crate::claims::{ClaimSource, Deadlines};
-use crate::companion::{Enforcement, Facts, Report, Review, Reviewed, Severity, Strategies, Subject, denial, warnings};
+use crate::companion::{
+    Enforcement, Facts, Screening, Severity, Strategies, Subject, ValidationReport, ValidationRequest, denial, warnings,
+};
 use crate::engine::{AuditAnnotations, Malformed, Response, Warning, one_line};
 use crate::process::metrics::Metrics;
 
@@ -45,17 +47,17 @@ impl Validator {
     /// A body that is no review, or whose object cannot be of the kind that it names. Every review has an answer.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
         let rule = self.rules.now();
-        let review = Review::parse(body)?;
+        let review = ValidationRequest::parse(body)?;
         let verdict = if rule.validation.enforcement == Enforcement::Off {
             self.metrics.validated("off");
             Verdict::default()
         } else {
-            match review.examine(&rule.policy)? {
-                Reviewed::Passed(why) => {
+            match review.screen(&rule.policy)? {
+                Screening::Skipped(why) => {
                     self.metrics.validated(why);
                     Verdict::default()
                 }
-                Reviewed::Checked { new, old } => {
+                Screening::Checked { new, old } => {
                     let report = self
                         .report(
                             &rule,
@@ -80,15 +82,15 @@ impl Validator {
         new: &Subject<'_>,
         old: Option<&Subject<'_>>,
         deadlines: Deadlines,
-    ) -> Report {
+    ) -> ValidationReport {
         let (policy, severities) = (&rule.policy, &rule.validation.severities);
         if new.is_silent(policy) {
-            return Report::default();
+            return ValidationReport::default();
         }
         let facts = self.facts(namespace, new, deadlines).await;
         let report = new.check(policy, severities, &facts);
         match old {
-            Some(old) if report != Report::default() => {
+            Some(old) if report != ValidationReport::default() => {
                 let before = Facts { claims: self.claims.mounted(namespace, &old.claims(), deadlines).await, ..facts };
                 report.since(&old.check(policy, severities, &before))
             }
@@ -107,7 +109,7 @@ impl Validator {
         Facts { claims, strategies, namespace_opted_out: false }
     }
 
-    fn judge(&self, enforcement: Enforcement, review: &Review<'_>, report: &Report) -> Verdict {
+    fn judge(&self, enforcement: Enforcement, review: &ValidationRequest<'_>, report: &ValidationReport) -> Verdict {
         for finding in &report.findings {
             self.metrics.found(finding.rule.id(), finding.severity.as_str());
         }

@@ -53,11 +53,11 @@ impl MountedClaim {
     /// Whether its volume is, or will be, a sharedv4 service volume; `None` where that cannot be told.
     pub(super) fn is_shared(&self) -> Option<bool> {
         let many = self.access.map(|access| access.contains("ReadWriteMany"));
-        match self.parameters.as_ref().map(Shared::of) {
-            Some(Shared::Yes) => Some(true),
-            Some(Shared::No) => Some(false),
+        match self.parameters.as_ref().map(Sharedv4::of) {
+            Some(Sharedv4::Yes) => Some(true),
+            Some(Sharedv4::No) => Some(false),
             // Portworx makes a sharedv4 service of what many nodes write to.
-            Some(Shared::AsMounted) => many,
+            Some(Sharedv4::AsMounted) => many,
             None => many.filter(|many| *many),
         }
     }
@@ -65,7 +65,7 @@ impl MountedClaim {
 
 /// What a class says of its volumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shared {
+pub(super) enum Sharedv4 {
     /// They are sharedv4 service volumes.
     Yes,
     /// They are not.
@@ -74,7 +74,7 @@ pub(super) enum Shared {
     AsMounted,
 }
 
-impl Shared {
+impl Sharedv4 {
     pub(super) fn of(parameters: &Settings) -> Self {
         // An empty type asks for no service.
         if parameters.get(Setting::Sharedv4ServiceType).is_some_and(str::is_empty) {

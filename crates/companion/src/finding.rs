@@ -1,6 +1,6 @@
 //! What was found in one object.
 
-use super::path::FieldPath;
+use super::field_path::FieldPath;
 use super::rule::Rule;
 use super::severity::Severity;
 
@@ -45,7 +45,7 @@ pub struct Unchecked {
 
 /// All that was found in one object, in the order of its places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ValidationReport {
     /// What was found.
     pub findings: Vec<Finding>,
     /// What could not be checked.
@@ -57,7 +57,7 @@ pub struct Report {
 /// As many findings of one object are listed; a person reads the first few, and an object with more was made to have them.
 pub(super) const MOST: usize = 200;
 
-impl Report {
+impl ValidationReport {
     /// Without what `before`, an earlier state of the object, had already: a change that does not touch what a rule is about
     /// is none of its business.
     #[must_use]

@@ -13,7 +13,7 @@ pub(super) const PREFER_LOCAL_NODE_ONLY: &str = "stork.libopenstorage.org/prefer
 pub(super) struct Key<'k> {
     pub(super) name: &'k str,
     pub(super) home: Home,
-    pub(super) value: Value,
+    pub(super) value: ValueType,
 }
 
 /// Where a key is read.
@@ -29,7 +29,7 @@ pub(super) enum Home {
 
 /// How a value is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum ValueType {
     /// As Go's `strconv.ParseBool` reads it; what it does not parse counts as `default`.
     Boolean { default: bool },
     /// `true`, letter by letter; everything else is no.
@@ -37,7 +37,7 @@ pub(super) enum Value {
 }
 
 const fn boolean(name: &'static str, home: Home, default: bool) -> Key<'static> {
-    Key { name, home, value: Value::Boolean { default } }
+    Key { name, home, value: ValueType::Boolean { default } }
 }
 
 /// The keys that Stork reads when it schedules a pod, with its defaults.
@@ -48,7 +48,7 @@ const SCHEDULING: [Key<'static>; 7] = [
     boolean(Setting::PreferRemoteNodeOnly.key(), Home::Storage, false),
     boolean(Setting::PreferRemoteNode.key(), Home::Storage, true),
     boolean(Setting::SkipSchedulerScoring.key(), Home::Storage, false),
-    Key { name: Setting::RestoreInProgress.key(), home: Home::Claim, value: Value::True },
+    Key { name: Setting::RestoreInProgress.key(), home: Home::Claim, value: ValueType::True },
 ];
 
 /// The names that nobody else uses, so that one behind another prefix, or behind none, was meant for Stork.
@@ -129,7 +129,7 @@ impl<'p> Keys<'p> {
         let mut keys: Vec<Key<'p>> = SCHEDULING.to_vec();
         for name in &policy.opt_out.annotations {
             if keys.iter().all(|key| key.name != &**name) {
-                let value = Value::Boolean { default: false };
+                let value = ValueType::Boolean { default: false };
                 keys.push(Key { name, home: Home::Pod, value });
             }
         }

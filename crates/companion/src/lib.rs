@@ -11,24 +11,24 @@
 //! ```
 
 mod facts;
+mod field_path;
 mod finding;
 mod key;
 mod list;
-mod path;
-mod review;
+mod render;
 mod rule;
 mod rules;
 mod severity;
 mod subject;
-mod telling;
-mod validation;
+mod validation_policy;
+mod validation_request;
 
 pub use facts::{Facts, MountedClaim, Strategies};
-pub use finding::{Finding, Part, Report, Unchecked};
-pub use path::{FieldPath, Step};
-pub use review::{Review, Reviewed};
+pub use field_path::{FieldPath, PathSegment};
+pub use finding::{Finding, Part, Unchecked, ValidationReport};
+pub use render::{denial, warnings};
 pub use rule::{NoSuchRule, Rule};
 pub use severity::Severity;
-pub use subject::{Kind, Subject};
-pub use telling::{denial, warnings};
-pub use validation::{Enforcement, Level, Severities, Validation};
+pub use subject::{Subject, SubjectKind};
+pub use validation_policy::{Enforcement, Level, Severities, ValidationPolicy};
+pub use validation_request::{Screening, ValidationRequest};

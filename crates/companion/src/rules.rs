@@ -10,12 +10,12 @@ use std::collections::{HashMap, HashSet};
 use serde_json::value::RawValue;
 
 use super::facts::{Facts, MountedClaim};
-use super::finding::{Finding, MOST, Part, Report, Unchecked};
+use super::field_path::FieldPath;
+use super::finding::{Finding, MOST, Part, Unchecked, ValidationReport};
 use super::key::Keys;
-use super::path::FieldPath;
 use super::rule::Rule;
-use super::subject::{Kind, Site, Subject};
-use super::validation::Severities;
+use super::subject::{KeyMap, Subject, SubjectKind};
+use super::validation_policy::Severities;
 use colocate_engine::{ClaimRef, Driver, Owner, Policy, Setting, one_line, parse_bool};
 
 /// How many characters of a value are shown: enough to know it by.
@@ -23,10 +23,10 @@ const ENOUGH: usize = 60;
 
 impl Subject<'_> {
     /// Checks the object, by what is known of its surroundings.
-    pub fn check(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> Report {
+    pub fn check(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> ValidationReport {
         let claims = self.claims();
         let known = each_once(claims.iter().zip(&facts.claims));
-        let mut case = Case {
+        let mut check = RuleCheck {
             policy,
             severities,
             keys: Keys::new(policy),
@@ -35,18 +35,18 @@ impl Subject<'_> {
             templates: templates(&known),
             claims: known,
             facts,
-            report: Report::default(),
+            report: ValidationReport::default(),
         };
-        case.check_keys();
+        check.check_keys();
         match self.kind {
-            Kind::Workload(_) => {
-                case.check_pods();
-                case.check_storage();
+            SubjectKind::Workload(_) => {
+                check.check_pods();
+                check.check_storage();
             }
-            Kind::Claim | Kind::Class => case.check_storage(),
-            Kind::Namespace => case.check_namespace(),
+            SubjectKind::Claim | SubjectKind::Class => check.check_storage(),
+            SubjectKind::Namespace => check.check_namespace(),
         }
-        case.report
+        check.report
     }
 
     /// Whether nothing in it is a key of Stork's, or near one, so that there is nothing to ask and nothing to find.
@@ -54,16 +54,16 @@ impl Subject<'_> {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.is_foreign(key) && *key != *policy.opt_out.namespace_label;
         // A setting without the prefix matters beside one that has it, or if it is no text.
-        let odd = |site: &Site<'_>, key: &str, raw: &RawValue| {
-            site.place.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')
+        let odd = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
+            site.location.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')
         };
-        let silent = |site: &Site<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !odd(site, key, raw));
+        let silent = |site: &KeyMap<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !odd(site, key, raw));
         !self.names_a_strategy() && self.sites.iter().all(silent)
     }
 }
 
 /// One object, what is known, and what was found so far.
-struct Case<'c> {
+struct RuleCheck<'c> {
     policy: &'c Policy,
     severities: &'c Severities,
     keys: Keys<'c>,
@@ -74,10 +74,10 @@ struct Case<'c> {
     /// Where among these the claim is that will be made of a template of that name.
     templates: HashMap<&'c str, usize>,
     facts: &'c Facts,
-    report: Report,
+    report: ValidationReport,
 }
 
-impl<'c> Case<'c> {
+impl<'c> RuleCheck<'c> {
     fn find(&mut self, rule: Rule, path: FieldPath, part: Part, message: String, remedy: impl Into<String>) {
         let Some(severity) = self.severities.of(rule) else { return };
         if self.report.findings.len() == MOST {

@@ -5,14 +5,14 @@ use std::fmt;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::field_path::FieldPath;
 use super::list::some_of;
-use super::path::FieldPath;
 use colocate_engine::storage::{PersistentVolumeClaim, StorageClass};
 use colocate_engine::{Claim, ClaimRef, Fields, Object, Policy, Setting, Text, Workload, present};
 
 /// A kind that there are rules for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind<'p> {
+pub enum SubjectKind<'p> {
     /// A Pod, or a kind with a pod template.
     Workload(&'p Workload),
     /// A `PersistentVolumeClaim`.
@@ -23,7 +23,7 @@ pub enum Kind<'p> {
     Namespace,
 }
 
-impl<'p> Kind<'p> {
+impl<'p> SubjectKind<'p> {
     /// The kind of this group, version and name, if there are rules for it.
     pub fn find(policy: &'p Policy, group: &str, version: &str, kind: &str) -> Option<Self> {
         match (group, version, kind) {
@@ -46,7 +46,7 @@ impl<'p> Kind<'p> {
     }
 }
 
-impl fmt::Display for Kind<'_> {
+impl fmt::Display for SubjectKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Workload(workload) => workload.kind(),
@@ -60,8 +60,8 @@ impl fmt::Display for Kind<'_> {
 /// One object, borrowed from its JSON.
 #[derive(Debug)]
 pub struct Subject<'a> {
-    pub(super) kind: Kind<'a>,
-    pub(super) sites: Vec<Site<'a>>,
+    pub(super) kind: SubjectKind<'a>,
+    pub(super) sites: Vec<KeyMap<'a>>,
     pub(super) object: Object<'a>,
     /// Of a claim.
     pub(super) claim: Option<Claim<'static>>,
@@ -84,41 +84,41 @@ const MOST_CLAIMS: usize = 1024;
 struct Standing {
     /// An API server allows one.
     #[serde(default, rename = "ownerReferences", deserialize_with = "controller")]
-    controller: Option<OwnerReference>,
+    controller: Option<ControllerReference>,
     #[serde(default, deserialize_with = "present")]
     deletion_timestamp: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct OwnerReference {
+struct ControllerReference {
     api_version: String,
     kind: String,
     controller: Option<bool>,
 }
 
-fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OwnerReference>, D::Error> {
-    let controllers = some_of(deserializer, 1, |owner: &OwnerReference| owner.controller == Some(true))?;
+fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ControllerReference>, D::Error> {
+    let controllers = some_of(deserializer, 1, |owner: &ControllerReference| owner.controller == Some(true))?;
     Ok(controllers.into_iter().next().map(|(_, owner)| owner))
 }
 
 /// A map of keys in an object.
 #[derive(Debug)]
-pub(super) struct Site<'a> {
-    pub(super) place: Place,
+pub(super) struct KeyMap<'a> {
+    pub(super) location: MapLocation,
     pub(super) path: FieldPath,
     pub(super) entries: Fields<'a>,
 }
 
 /// What a map of keys belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct MapLocation {
     pub(super) of: Holder,
-    pub(super) map: Map,
+    pub(super) map: MapField,
 }
 
 /// The annotations of a pod, which are where its keys are read.
-pub(super) const POD: Place = Place { of: Holder::Pod, map: Map::Annotations };
+pub(super) const POD: MapLocation = MapLocation { of: Holder::Pod, map: MapField::Annotations };
 
 /// What has metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,26 +133,27 @@ pub(super) enum Holder {
     Namespace,
 }
 
-impl Place {
+impl MapLocation {
     /// Whether Stork reads the settings of volumes there.
     pub(super) fn is_of_storage(&self) -> bool {
         matches!(
             self,
-            Self { of: Holder::Claim(_), map: Map::Annotations } | Self { of: Holder::Class, map: Map::Parameters }
+            Self { of: Holder::Claim(_), map: MapField::Annotations }
+                | Self { of: Holder::Class, map: MapField::Parameters }
         )
     }
 }
 
 /// Which of the maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Map {
+pub(super) enum MapField {
     Annotations,
     Labels,
     /// Of a class.
     Parameters,
 }
 
-impl Map {
+impl MapField {
     pub(super) const fn field(self) -> &'static str {
         match self {
             Self::Annotations => "annotations",
@@ -167,7 +168,7 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// Where a field that the rules look at has another type than Kubernetes gives it.
-    pub fn parse(json: &'a str, kind: Kind<'a>) -> serde_json::Result<Self> {
+    pub fn parse(json: &'a str, kind: SubjectKind<'a>) -> serde_json::Result<Self> {
         let mut subject = Self {
             kind,
             sites: Vec::new(),
@@ -183,22 +184,22 @@ impl<'a> Subject<'a> {
         }
         let here = FieldPath::default();
         match kind {
-            Kind::Workload(workload) => {
+            SubjectKind::Workload(workload) => {
                 subject.object = Object::parse(json, workload)?;
                 subject.read_workload(&root, workload)?;
             }
-            Kind::Claim => {
+            SubjectKind::Claim => {
                 let claim: PersistentVolumeClaim<'_> = serde_json::from_str(json)?;
                 subject.claim = Some(claim.facts().into_owned());
                 subject.read_metadata(&root, &here, &Holder::Claim(None))?;
             }
-            Kind::Class => {
+            SubjectKind::Class => {
                 let class: StorageClass<'_> = serde_json::from_str(json)?;
                 subject.provisioner = Some(class.provisioner().to_owned());
                 subject.read_metadata(&root, &here, &Holder::Class)?;
-                subject.read_map(&root, &here, Holder::Class, Map::Parameters)?;
+                subject.read_map(&root, &here, Holder::Class, MapField::Parameters)?;
             }
-            Kind::Namespace => subject.read_metadata(&root, &here, &Holder::Namespace)?,
+            SubjectKind::Namespace => subject.read_metadata(&root, &here, &Holder::Namespace)?,
         }
         Ok(subject)
     }
@@ -231,8 +232,8 @@ impl<'a> Subject<'a> {
     }
 
     /// The maps that Stork reads the settings of volumes from.
-    pub(super) fn storage_sites(&self) -> impl Iterator<Item = &Site<'a>> {
-        self.sites.iter().filter(|site| site.place.is_of_storage())
+    pub(super) fn storage_sites(&self) -> impl Iterator<Item = &KeyMap<'a>> {
+        self.sites.iter().filter(|site| site.location.is_of_storage())
     }
 
     /// Walks from the object to its pod template, past whatever has metadata of its own.
@@ -284,15 +285,15 @@ impl<'a> Subject<'a> {
     fn read_metadata(&mut self, fields: &Fields<'a>, here: &FieldPath, of: &Holder) -> serde_json::Result<()> {
         let Some(metadata) = child(fields, "metadata")? else { return Ok(()) };
         let here = here.field("metadata");
-        self.read_map(&metadata, &here, of.clone(), Map::Annotations)?;
-        self.read_map(&metadata, &here, of.clone(), Map::Labels)
+        self.read_map(&metadata, &here, of.clone(), MapField::Annotations)?;
+        self.read_map(&metadata, &here, of.clone(), MapField::Labels)
     }
 
-    fn read_map(&mut self, fields: &Fields<'a>, here: &FieldPath, of: Holder, map: Map) -> serde_json::Result<()> {
+    fn read_map(&mut self, fields: &Fields<'a>, here: &FieldPath, of: Holder, map: MapField) -> serde_json::Result<()> {
         if let Some(mut entries) = child(fields, map.field())? {
             let before: usize = self.sites.iter().map(|site| site.entries.len()).sum();
             entries.truncate(MOST_KEYS - before);
-            self.sites.push(Site { place: Place { of, map }, path: here.field(map.field()), entries });
+            self.sites.push(KeyMap { location: MapLocation { of, map }, path: here.field(map.field()), entries });
         }
         Ok(())
     }

@@ -8,7 +8,9 @@ use super::helm;
 use super::inventory::{Known, without_place};
 use super::open::Open;
 use super::path::Step;
-use colocate_companion::{self as companion, Facts, FieldPath, Kind, MountedClaim, Part, Report, Severities, Subject};
+use colocate_companion::{
+    self as companion, Facts, FieldPath, MountedClaim, Part, Severities, Subject, SubjectKind, ValidationReport,
+};
 use colocate_engine::{Owner, Policy, Settings};
 
 /// Checks manifests, by the rules and what is known.
@@ -43,7 +45,7 @@ pub struct Validation<'m> {
     /// Its name, or what it will begin with.
     pub name: String,
     /// What was found; or, of an object that is not built as its kind, what is wrong with it.
-    pub report: Result<Report, String>,
+    pub report: Result<ValidationReport, String>,
 }
 
 /// Who an object is among others: its namespace, kind and name.
@@ -106,7 +108,7 @@ impl<'a> Validator<'a> {
         }
     }
 
-    fn validate_object<'m>(&self, object: &Object<'m>, kind: Kind<'_>) -> Validation<'m> {
+    fn validate_object<'m>(&self, object: &Object<'m>, kind: SubjectKind<'_>) -> Validation<'m> {
         let (json, namespace) = (object.value().to_string(), object.namespace_or(self.namespace));
         let report = Subject::parse(&json, kind).map(|subject| {
             let facts = Facts {
@@ -121,17 +123,17 @@ impl<'a> Validator<'a> {
             subject.check(self.policy, self.severities, &facts)
         });
         Validation {
-            namespace: (!matches!(kind, Kind::Class | Kind::Namespace)).then(|| namespace.to_owned()),
+            namespace: (!matches!(kind, SubjectKind::Class | SubjectKind::Namespace)).then(|| namespace.to_owned()),
             name: object.name(),
             report: report.map_err(|error| without_place(&error)),
             object: object.clone(),
         }
     }
 
-    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> Vec<(Object<'m>, Kind<'a>)> {
+    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> Vec<(Object<'m>, SubjectKind<'a>)> {
         let objects = manifest.objects().into_iter();
         let checked = objects.filter_map(|object| {
-            let kind = Kind::find_object(self.policy, object.api_version(), object.kind())?;
+            let kind = SubjectKind::find_object(self.policy, object.api_version(), object.kind())?;
             Some((object, kind))
         });
         checked.collect()
@@ -159,9 +161,9 @@ impl Manifest<'_> {
     /// What an alias or a merge key brings stands where it is written out.
     pub fn place(&self, object: &Object<'_>, path: &FieldPath, part: Part) -> Range<usize> {
         let document = &self.documents()[object.document()];
-        let steps = path.steps().iter().map(|step| match step {
-            companion::Step::Field(name) | companion::Step::Key(name) => Step::Key(name),
-            companion::Step::Index(index) => Step::Index(*index),
+        let steps = path.segments().iter().map(|step| match step {
+            companion::PathSegment::Field(name) | companion::PathSegment::Key(name) => Step::Key(name),
+            companion::PathSegment::Index(index) => Step::Index(*index),
         });
         let path: Vec<_> = object.path().iter().copied().chain(steps).collect();
         let key = (part == Part::Key).then(|| document.key_span(&path)).flatten();

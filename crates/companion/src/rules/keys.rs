@@ -2,18 +2,18 @@
 
 use serde_json::value::RawValue;
 
-use super::{Case, ENOUGH, is_setting, shown};
+use super::{ENOUGH, RuleCheck, is_setting, shown};
+use crate::field_path::FieldPath;
 use crate::finding::Part;
-use crate::key::{Home, Key, PREFIX, Recognised, Value};
-use crate::path::FieldPath;
+use crate::key::{Home, Key, PREFIX, Recognised, ValueType};
 use crate::rule::Rule;
-use crate::subject::{Holder, Kind, Map, POD, Place, Site};
+use crate::subject::{Holder, KeyMap, MapField, MapLocation, POD, SubjectKind};
 use colocate_engine::{Fields, one_line, parse_bool};
 
 /// What Go's `strconv.ParseBool` reads.
 const BOOLEANS: &str = "1 t T TRUE true True, 0 f F FALSE false False";
 
-impl Case<'_> {
+impl RuleCheck<'_> {
     pub(super) fn check_keys(&mut self) {
         for site in &self.subject.sites {
             for (key, raw) in site.entries.iter() {
@@ -21,7 +21,7 @@ impl Case<'_> {
                     return;
                 }
                 let label = *key == *self.policy.opt_out.namespace_label;
-                if label && site.place == (Place { of: Holder::Namespace, map: Map::Labels }) {
+                if label && site.location == (MapLocation { of: Holder::Namespace, map: MapField::Labels }) {
                     self.check_string(&site.path.key(key), raw);
                     continue;
                 }
@@ -30,14 +30,14 @@ impl Case<'_> {
         }
     }
 
-    fn check_key(&mut self, site: &Site<'_>, name: &str, raw: &RawValue) {
+    fn check_key(&mut self, site: &KeyMap<'_>, name: &str, raw: &RawValue) {
         let path = site.path.key(name);
         match self.keys.recognise(name) {
-            Recognised::Foreign if site.place.is_of_storage() && is_setting(name) => {
+            Recognised::Foreign if site.location.is_of_storage() && is_setting(name) => {
                 self.check_string(&path, raw);
             }
             Recognised::Foreign => {}
-            Recognised::Key(key) if key.is_at_home(&site.place) => self.check_value(site, &key, path, raw),
+            Recognised::Key(key) if key.is_at_home(&site.location) => self.check_value(site, &key, path, raw),
             Recognised::Key(key) => self.check_place(site, &key, path),
             Recognised::Misspelled { meant } => {
                 let message = format!("{} is read by nobody", shown(name));
@@ -52,24 +52,24 @@ impl Case<'_> {
     }
 
     /// A value has to be text, and to be read as it was meant.
-    fn check_value(&mut self, site: &Site<'_>, key: &Key<'_>, path: FieldPath, raw: &RawValue) {
+    fn check_value(&mut self, site: &KeyMap<'_>, key: &Key<'_>, path: FieldPath, raw: &RawValue) {
         if !self.check_string(&path, raw) {
             return;
         }
         let value = site.entries.get(key.name).unwrap_or_default();
         match key.value {
-            Value::Boolean { default } if parse_bool(&value).is_none() => {
+            ValueType::Boolean { default } if parse_bool(&value).is_none() => {
                 let message = format!(
                     "{} is no boolean to Stork, which reads {BOOLEANS}: it goes by its default, {default}",
                     shown(&value)
                 );
                 self.find(Rule::NoBoolean, path, Part::Value, message, "write \"true\" or \"false\"");
             }
-            Value::True if value != "true" && parse_bool(&value) != Some(false) => {
+            ValueType::True if value != "true" && parse_bool(&value) != Some(false) => {
                 let message = format!("{} is not `true`, the one value that Stork compares with", shown(&value));
                 self.find(Rule::NoBoolean, path, Part::Value, message, "write \"true\", or take the key out");
             }
-            Value::Boolean { .. } | Value::True => {}
+            ValueType::Boolean { .. } | ValueType::True => {}
         }
     }
 
@@ -88,11 +88,11 @@ impl Case<'_> {
     }
 
     /// A key where nobody reads it.
-    fn check_place(&mut self, site: &Site<'_>, key: &Key<'_>, path: FieldPath) {
-        let Place { of, map } = &site.place;
+    fn check_place(&mut self, site: &KeyMap<'_>, key: &Key<'_>, path: FieldPath) {
+        let MapLocation { of, map } = &site.location;
         let rule = match (of, map, key.home) {
             (Holder::Namespace, _, _) => Rule::OnNamespace,
-            (_, Map::Labels, _) => Rule::InLabels,
+            (_, MapField::Labels, _) => Rule::InLabels,
             (Holder::Workload, _, Home::Pod) => Rule::OnWorkload,
             (Holder::Workload | Holder::Pod, _, _) => Rule::StorageKeyOnPod,
             (Holder::Claim(_) | Holder::Class, _, Home::Pod) => Rule::PodKeyOnStorage,
@@ -115,16 +115,16 @@ impl Case<'_> {
     }
 
     /// Whether the pod, too, has that key with that value.
-    fn pod_has(&self, key: &str, site: &Site<'_>) -> bool {
-        let mut pods = self.subject.sites.iter().filter(|site| site.place == POD);
+    fn pod_has(&self, key: &str, site: &KeyMap<'_>) -> bool {
+        let mut pods = self.subject.sites.iter().filter(|site| site.location == POD);
         pods.any(|pod| pod.entries.get(key).is_some_and(|value| Some(value) == site.entries.get(key)))
     }
 
     /// Where a pod's annotations stand, as seen from the object.
     fn pod_annotations(&self) -> String {
         match self.subject.kind {
-            Kind::Workload(_) => self.subject.template.field("metadata").field("annotations").to_string(),
-            Kind::Claim | Kind::Class | Kind::Namespace => {
+            SubjectKind::Workload(_) => self.subject.template.field("metadata").field("annotations").to_string(),
+            SubjectKind::Claim | SubjectKind::Class | SubjectKind::Namespace => {
                 "the annotations of the pod (of a workload: spec.template.metadata.annotations)".to_owned()
             }
         }
@@ -132,12 +132,12 @@ impl Case<'_> {
 }
 
 impl Key<'_> {
-    fn is_at_home(&self, place: &Place) -> bool {
+    fn is_at_home(&self, place: &MapLocation) -> bool {
         matches!(
             (self.home, &place.of, place.map),
-            (Home::Pod, Holder::Pod, Map::Annotations)
-                | (Home::Storage | Home::Claim, Holder::Claim(_), Map::Annotations)
-                | (Home::Storage, Holder::Class, Map::Parameters)
+            (Home::Pod, Holder::Pod, MapField::Annotations)
+                | (Home::Storage | Home::Claim, Holder::Claim(_), MapField::Annotations)
+                | (Home::Storage, Holder::Class, MapField::Parameters)
         )
     }
 }

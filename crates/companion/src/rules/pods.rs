@@ -1,12 +1,12 @@
 //! Pods and what they are made from: does what their annotations ask for go together, and does anybody do it?
 
-use super::{Case, keys, shown};
+use super::{RuleCheck, keys, shown};
 use crate::facts::MountedClaim;
+use crate::field_path::FieldPath;
 use crate::finding::Part;
 use crate::key::PREFER_LOCAL_NODE_ONLY;
-use crate::path::FieldPath;
 use crate::rule::Rule;
-use crate::subject::{Kind, POD, Site};
+use crate::subject::{KeyMap, POD, SubjectKind};
 use colocate_engine::{ClaimRef, DISABLE_HYPERCONVERGENCE, Mode, Setting};
 
 /// The prefixes of annotations by which people speak to autoscalers of nodes.
@@ -15,10 +15,10 @@ const AUTOSCALERS: [&str; 2] = ["cluster-autoscaler.kubernetes.io/", "karpenter.
 /// How many names of claims are listed.
 const LISTED: usize = 5;
 
-impl<'c> Case<'c> {
+impl<'c> RuleCheck<'c> {
     pub(super) fn check_pods(&mut self) {
         // Without annotations there is nothing that could be wrong.
-        let Some(site) = self.subject.sites.iter().find(|site| site.place == POD) else { return };
+        let Some(site) = self.subject.sites.iter().find(|site| site.location == POD) else { return };
         let is_set = |key: &str| keys::boolean(&site.entries, key) == Some(true);
         if is_set(PREFER_LOCAL_NODE_ONLY) {
             self.check_local_only(site, is_set(DISABLE_HYPERCONVERGENCE));
@@ -29,7 +29,7 @@ impl<'c> Case<'c> {
         self.check_opt_out(site);
     }
 
-    fn check_local_only(&mut self, site: &Site<'c>, disabled: bool) {
+    fn check_local_only(&mut self, site: &KeyMap<'c>, disabled: bool) {
         let path = site.path.key(PREFER_LOCAL_NODE_ONLY);
         if disabled {
             let message =
@@ -42,7 +42,8 @@ impl<'c> Case<'c> {
             self.find(Rule::LocalOnlyUnenforced, path.clone(), Part::Key, message, remedy);
         }
         self.check_claims_of_local_only(&path);
-        let is_daemon_set = matches!(self.subject.kind, Kind::Workload(workload) if workload.kind() == "DaemonSet");
+        let is_daemon_set =
+            matches!(self.subject.kind, SubjectKind::Workload(workload) if workload.kind() == "DaemonSet");
         let mut keys = site.entries.iter().map(|(key, _)| key);
         let autoscaler = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix)));
         if !self.of_portworx().any(|(_, known)| known.is_shared() != Some(true)) {
@@ -65,7 +66,7 @@ impl<'c> Case<'c> {
     }
 
     /// Why Stork will not schedule the pod, and what would change that.
-    fn unenforced(&self, site: &Site<'_>) -> Option<(String, String)> {
+    fn unenforced(&self, site: &KeyMap<'_>) -> Option<(String, String)> {
         let (stork, object) = (&self.portworx.scheduler, &self.subject.object);
         let scheduler = object.scheduler();
         if scheduler == Some(&**stork) {
@@ -79,7 +80,7 @@ impl<'c> Case<'c> {
         if let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set {
             return Some((format!("{key} opts the pod out"), format!("take the opt-out out, or {name_it}")));
         }
-        if let Kind::Workload(workload) = self.subject.kind
+        if let SubjectKind::Workload(workload) = self.subject.kind
             && self.policy.opts_out_by_owner(workload, object)
         {
             return Some(("its kind of controller opts out (optOut.owners)".to_owned(), name_it));
@@ -159,7 +160,7 @@ impl<'c> Case<'c> {
     }
 
     /// What a pod with data of Portworx gives up with its opt-out.
-    fn check_opt_out(&mut self, site: &Site<'c>) {
+    fn check_opt_out(&mut self, site: &KeyMap<'c>) {
         let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set.map(str::to_owned) else { return };
         if self.subject.object.scheduler() == Some(&*self.portworx.scheduler) {
             return;

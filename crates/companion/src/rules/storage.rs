@@ -1,10 +1,10 @@
 //! Classes, claims and templates of claims: do their settings mean something for these volumes?
 
-use super::{Case, flag, shown};
-use crate::facts::{MountedClaim, Shared, Strategies};
+use super::{RuleCheck, flag, shown};
+use crate::facts::{MountedClaim, Sharedv4, Strategies};
 use crate::finding::Part;
 use crate::rule::Rule;
-use crate::subject::{Holder, Site};
+use crate::subject::{Holder, KeyMap};
 use colocate_engine::{Owner, Setting, Settings};
 
 /// The settings that Stork reads for volumes.
@@ -14,7 +14,7 @@ const OF_STORK: [Setting; 3] =
 /// Those that are for shared volumes only.
 const OF_SHARED: [Setting; 2] = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
 
-impl<'c> Case<'c> {
+impl<'c> RuleCheck<'c> {
     pub(super) fn check_storage(&mut self) {
         let subject = self.subject;
         for site in subject.storage_sites() {
@@ -22,7 +22,7 @@ impl<'c> Case<'c> {
             if own.is_empty() {
                 continue;
             }
-            match &site.place.of {
+            match &site.location.of {
                 Holder::Class => self.check_class(site, &own),
                 Holder::Claim(name) => {
                     if let Some(known) = self.claim_at(name.as_deref()) {
@@ -41,7 +41,7 @@ impl<'c> Case<'c> {
         self.claims.get(place).map(|(_, known)| *known)
     }
 
-    fn check_class(&mut self, site: &Site<'_>, own: &Settings) {
+    fn check_class(&mut self, site: &KeyMap<'_>, own: &Settings) {
         let remote = flag(own.get(Setting::PreferRemoteNode));
         let only = flag(own.get(Setting::PreferRemoteNodeOnly));
         self.check_cancelled(site, remote, only);
@@ -50,17 +50,17 @@ impl<'c> Case<'c> {
             self.not_portworx(site, own, &format!("the provisioner is {}", shown(provisioner)));
             return;
         }
-        let message = match Shared::of(own) {
-            Shared::Yes => return,
-            Shared::No => "volumes of this class are no sharedv4 service volumes, for which alone it is read",
-            Shared::AsMounted => {
+        let message = match Sharedv4::of(own) {
+            Sharedv4::Yes => return,
+            Sharedv4::No => "volumes of this class are no sharedv4 service volumes, for which alone it is read",
+            Sharedv4::AsMounted => {
                 "without sharedv4, only the ReadWriteMany claims of this class are sharedv4 service volumes, for which alone it is read"
             }
         };
         self.not_shared(site, own, message, "write sharedv4: \"true\" beside it, or take it out");
     }
 
-    fn check_claim(&mut self, site: &Site<'_>, own: &Settings, known: &MountedClaim) {
+    fn check_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         let effective = |setting| flag(own.get(setting).or_else(|| known.setting(setting)));
         self.check_cancelled(site, effective(Setting::PreferRemoteNode), effective(Setting::PreferRemoteNodeOnly));
         let used = OF_STORK.into_iter().find(|setting| own.get(*setting).is_some());
@@ -83,7 +83,7 @@ impl<'c> Case<'c> {
         self.check_against_class(site, own, known);
     }
 
-    fn check_shared_claim(&mut self, site: &Site<'_>, own: &Settings, known: &MountedClaim) {
+    fn check_shared_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         match known.is_shared() {
             Some(false) => {
                 let message = "the claim is no sharedv4 service volume, for which alone it is read";
@@ -99,7 +99,7 @@ impl<'c> Case<'c> {
         }
     }
 
-    fn check_cancelled(&mut self, site: &Site<'_>, remote: Option<bool>, only: Option<bool>) {
+    fn check_cancelled(&mut self, site: &KeyMap<'_>, remote: Option<bool>, only: Option<bool>) {
         if remote != Some(false) || only != Some(true) {
             return;
         }
@@ -112,7 +112,7 @@ impl<'c> Case<'c> {
         self.find(Rule::RemoteOnlyCancelled, site.path.key(own.key()), Part::Key, message.to_owned(), remedy);
     }
 
-    fn not_portworx(&mut self, site: &Site<'_>, own: &Settings, why: &str) {
+    fn not_portworx(&mut self, site: &KeyMap<'_>, own: &Settings, why: &str) {
         for setting in OF_STORK.into_iter().filter(|setting| says_something(own, *setting)) {
             let message = format!("Stork looks at volumes of Portworx only, and {why}");
             let path = site.path.key(setting.key());
@@ -120,13 +120,13 @@ impl<'c> Case<'c> {
         }
     }
 
-    fn not_shared(&mut self, site: &Site<'_>, own: &Settings, message: &str, remedy: &str) {
+    fn not_shared(&mut self, site: &KeyMap<'_>, own: &Settings, message: &str, remedy: &str) {
         for setting in OF_SHARED.into_iter().filter(|setting| says_something(own, *setting)) {
             self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message.to_owned(), remedy);
         }
     }
 
-    fn check_against_class(&mut self, site: &Site<'_>, own: &Settings, known: &MountedClaim) {
+    fn check_against_class(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         let Some(parameters) = &known.parameters else { return };
         let booleans = OF_STORK.into_iter().filter(|setting| {
             let (own, of_class) = (flag(own.get(*setting)), flag(parameters.get(*setting)));
@@ -144,7 +144,7 @@ impl<'c> Case<'c> {
         }
     }
 
-    fn check_strategy(&mut self, site: &Site<'_>, own: &Settings) {
+    fn check_strategy(&mut self, site: &KeyMap<'_>, own: &Settings) {
         let Some(name) = own.get(Setting::PlacementStrategy).filter(|name| !name.is_empty()) else { return };
         let path = site.path.key(Setting::PlacementStrategy.key());
         match &self.facts.strategies {

@@ -15,16 +15,16 @@ use table::{
     table, with_scheduler,
 };
 
-fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategies: Strategies) -> Report {
+fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategies: Strategies) -> ValidationReport {
     let text = object.to_string();
     let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
-    let kind = Kind::find_object(policy, api_version, kind).expect("there are rules for it");
+    let kind = SubjectKind::find_object(policy, api_version, kind).expect("there are rules for it");
     let subject = Subject::parse(&text, kind).expect("it is built as its kind");
     let inventory = inventory();
     let claims = subject.claims().iter().map(|claim| MountedClaim::find(claim, &inventory, "shop")).collect();
     let report = subject.check(policy, severities, &Facts { claims, strategies, namespace_opted_out: false });
     if subject.is_silent(policy) {
-        assert_eq!(report, Report::default(), "what is silent has no findings: {object}");
+        assert_eq!(report, ValidationReport::default(), "what is silent has no findings: {object}");
     }
     report
 }
@@ -33,11 +33,11 @@ fn strategies() -> Strategies {
     Strategies::All(["together", "apart"].map(str::to_owned).into())
 }
 
-fn check(object: &Value) -> Report {
+fn check(object: &Value) -> ValidationReport {
     check_with(object, &Policy::default(), &Severities::default(), strategies())
 }
 
-fn found(report: &Report, rule: Rule) -> Vec<&Finding> {
+fn found(report: &ValidationReport, rule: Rule) -> Vec<&Finding> {
     report.findings.iter().filter(|finding| finding.rule == rule).collect()
 }
 
@@ -160,7 +160,7 @@ fn who_schedules_depends_on_the_configuration() {
 #[test]
 fn a_namespace_that_opts_out_has_nobody_who_enforces() {
     let (policy, text) = (Policy::default(), deployment(&[(LOCAL_ONLY, "true")], &[]).to_string());
-    let subject = Subject::parse(&text, Kind::find(&policy, "apps", "v1", "Deployment").unwrap()).unwrap();
+    let subject = Subject::parse(&text, SubjectKind::find(&policy, "apps", "v1", "Deployment").unwrap()).unwrap();
     for opted_out in [true, false] {
         let facts = Facts { namespace_opted_out: opted_out, ..Facts::default() };
         let report = subject.check(&policy, &Severities::default(), &facts);
@@ -180,7 +180,7 @@ fn a_change_is_told_what_it_brings_and_no_more() {
     // The value is another, and so is the finding.
     let other = check(&deployment(&[(LOCAL_ONLY, "ja")], &["data"]));
     assert_eq!(other.since(&before).findings.len(), 1);
-    assert_eq!(before.clone().since(&before), Report::default());
+    assert_eq!(before.clone().since(&before), ValidationReport::default());
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn an_ephemeral_volume_s_claim_is_looked_at_too() {
 #[test]
 fn odd_objects_are_read_or_refused() {
     let policy = Policy::default();
-    let kind = Kind::find(&policy, "apps", "v1", "Deployment").unwrap();
+    let kind = SubjectKind::find(&policy, "apps", "v1", "Deployment").unwrap();
     for text in [
         "{}",
         r#"{"metadata":null,"spec":null}"#,
@@ -230,7 +230,7 @@ fn as_many_templates_of_claims_as_fit_a_request_are_each_found_by_their_name() {
         .map(|n| json!({ "name": format!("c{n}"), "persistentVolumeClaim": { "claimName": "x" } }))
         .collect();
     object["kind"] = "StatefulSet".into();
-    assert_eq!(check(&object), Report::default());
+    assert_eq!(check(&object), ValidationReport::default());
 }
 
 #[test]
@@ -243,5 +243,5 @@ fn a_volume_that_moves_in_its_list_brings_nothing_new() {
     let bad = json!({ "name": "scratch", "ephemeral": { "volumeClaimTemplate": claim("px", MANY, &[(REMOTE_ONLY, "maybe")]) } });
     let before = with(json!([bad]));
     assert_eq!(before.findings.len(), 1);
-    assert_eq!(with(json!([{ "name": "cache", "emptyDir": {} }, bad])).since(&before), Report::default());
+    assert_eq!(with(json!([{ "name": "cache", "emptyDir": {} }, bad])).since(&before), ValidationReport::default());
 }

@@ -4,10 +4,8 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-use super::subject::{Kind, Subject};
-use colocate_engine::{
-    API_VERSION, KIND, Kind as ReviewKind, Malformed, Operation, Policy, Text, expect, expect_uid, object,
-};
+use super::subject::{Subject, SubjectKind};
+use colocate_engine::{API_VERSION, KIND, Kind, Malformed, Operation, Policy, Text, expect, expect_uid, object};
 
 /// Objects that controllers of the control plane make from others, which were looked at before.
 const CONTROL_PLANE: &str = "system:serviceaccount:kube-system:";
@@ -15,12 +13,12 @@ const CONTROL_PLANE: &str = "system:serviceaccount:kube-system:";
 /// The question, as far as it matters here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Review<'a> {
+pub struct ValidationRequest<'a> {
     /// Names the call; the answer repeats it.
     #[serde(borrow)]
     pub uid: Text<'a>,
     #[serde(borrow)]
-    kind: ReviewKind<'a>,
+    kind: Kind<'a>,
     operation: Operation,
     #[serde(borrow, default)]
     sub_resource: Option<Text<'a>>,
@@ -44,20 +42,20 @@ struct UserInfo<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+struct ReviewEnvelope<'a> {
     #[serde(borrow, default)]
     api_version: Option<Text<'a>>,
     #[serde(borrow, default)]
     kind: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
-    request: Option<Review<'a>>,
+    request: Option<ValidationRequest<'a>>,
 }
 
 /// What there is to do about a review.
 #[derive(Debug)]
-pub enum Reviewed<'r> {
+pub enum Screening<'r> {
     /// Nothing: why, in one word, which is a metric label.
-    Passed(&'static str),
+    Skipped(&'static str),
     /// The object is checked, and what it was before.
     Checked {
         /// As it is to be.
@@ -67,18 +65,18 @@ pub enum Reviewed<'r> {
     },
 }
 
-impl<'a> Review<'a> {
+impl<'a> ValidationRequest<'a> {
     /// Reads a review.
     ///
     /// # Errors
     /// A body that is no `AdmissionReview` with a complete request.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut body = serde_json::Deserializer::from_slice(body);
-        let Envelope { api_version, kind, request } = object(&mut body)?.unwrap_or_default();
+        let ReviewEnvelope { api_version, kind, request } = object(&mut body)?.unwrap_or_default();
         body.end()?;
         expect::<serde_json::Error>("kind", kind.as_deref(), KIND)?;
         expect::<serde_json::Error>("apiVersion", api_version.as_deref(), API_VERSION)?;
-        let request: Review<'a> = request.ok_or_else(|| serde_json::Error::missing_field("request"))?;
+        let request: ValidationRequest<'a> = request.ok_or_else(|| serde_json::Error::missing_field("request"))?;
         expect_uid::<serde_json::Error>(&request.uid)?;
         Ok(request)
     }
@@ -88,39 +86,39 @@ impl<'a> Review<'a> {
     ///
     /// # Errors
     /// Objects that are not built as the kind that the request names.
-    pub fn examine<'r>(&'r self, policy: &'r Policy) -> Result<Reviewed<'r>, Malformed> {
+    pub fn screen<'r>(&'r self, policy: &'r Policy) -> Result<Screening<'r>, Malformed> {
         if !matches!(self.operation, Operation::Create | Operation::Update) {
-            return Ok(Reviewed::Passed("unsupported-operation"));
+            return Ok(Screening::Skipped("unsupported-operation"));
         }
         if Text::non_empty(self.sub_resource.as_ref()).is_some() {
-            return Ok(Reviewed::Passed("unsupported-operation"));
+            return Ok(Screening::Skipped("unsupported-operation"));
         }
-        let Some(kind) = Kind::find(policy, &self.kind.group, &self.kind.version, &self.kind.kind) else {
-            return Ok(Reviewed::Passed("unsupported-kind"));
+        let Some(kind) = SubjectKind::find(policy, &self.kind.group, &self.kind.version, &self.kind.kind) else {
+            return Ok(Screening::Skipped("unsupported-kind"));
         };
         let user = self.user_info.as_ref().and_then(|user| user.username.as_deref()).unwrap_or_default();
         if user.starts_with(CONTROL_PLANE) {
-            return Ok(Reviewed::Passed("control-plane"));
+            return Ok(Screening::Skipped("control-plane"));
         }
         let new = self.object.ok_or_else(|| serde_json::Error::missing_field("request.object"))?;
         let new = match Subject::parse(new.get(), kind) {
             Ok(new) => new,
             // A custom resource may be built in any way: that is no reason to stop it.
-            Err(_) if kind.is_custom() => return Ok(Reviewed::Passed("unreadable")),
+            Err(_) if kind.is_custom() => return Ok(Screening::Skipped("unreadable")),
             Err(error) => return Err(error.into()),
         };
         if new.is_terminating() {
-            return Ok(Reviewed::Passed("terminating"));
+            return Ok(Screening::Skipped("terminating"));
         }
         if new.has_controller_among(policy) {
-            return Ok(Reviewed::Passed("controller-owned"));
+            return Ok(Screening::Skipped("controller-owned"));
         }
         let old = match (self.operation, self.old_object) {
             // What cannot be read has nothing that was there before.
             (Operation::Update, Some(old)) => Subject::parse(old.get(), kind).ok().map(Box::new),
             _ => None,
         };
-        Ok(Reviewed::Checked { new: Box::new(new), old })
+        Ok(Screening::Checked { new: Box::new(new), old })
     }
 
     /// The namespace; empty for an object that has none.
@@ -182,11 +180,11 @@ mod tests {
     /// Why the object is passed over; `checked`, if it is not.
     fn outcome(review: &Value) -> Result<&'static str, String> {
         let (policy, body) = (Policy::default(), review.to_string());
-        let review = Review::parse(body.as_bytes()).map_err(|error| error.to_string())?;
-        match review.examine(&policy) {
-            Ok(Reviewed::Passed(why)) => Ok(why),
-            Ok(Reviewed::Checked { old: None, .. }) => Ok("checked"),
-            Ok(Reviewed::Checked { old: Some(_), .. }) => Ok("checked with what it was"),
+        let review = ValidationRequest::parse(body.as_bytes()).map_err(|error| error.to_string())?;
+        match review.screen(&policy) {
+            Ok(Screening::Skipped(why)) => Ok(why),
+            Ok(Screening::Checked { old: None, .. }) => Ok("checked"),
+            Ok(Screening::Checked { old: Some(_), .. }) => Ok("checked with what it was"),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -260,6 +258,6 @@ mod tests {
             let error = outcome(&review).unwrap_err();
             assert!(error.starts_with("the body is no AdmissionReview") && error.contains(part), "{part}: {error}");
         }
-        assert!(Review::parse(b"{} trailing").is_err());
+        assert!(ValidationRequest::parse(b"{} trailing").is_err());
     }
 }

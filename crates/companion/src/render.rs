@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::finding::{Finding, Report, Unchecked};
+use super::finding::{Finding, Unchecked, ValidationReport};
 use super::severity::Severity;
 use colocate_engine::Warning;
 
@@ -32,7 +32,7 @@ impl fmt::Display for Unchecked {
 
 /// The findings as admission warnings, those first that matter most; information is none. Whatever could not be checked
 /// is one line.
-pub fn warnings(report: &Report) -> Vec<Warning> {
+pub fn warnings(report: &ValidationReport) -> Vec<Warning> {
     let worth = |severity: Severity| severity > Severity::Info;
     let mut findings: Vec<_> = report.findings.iter().filter(|finding| worth(finding.severity)).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -65,7 +65,7 @@ fn within_limits(mut lines: Vec<Warning>) -> Vec<Warning> {
 }
 
 /// Why the object is denied where findings are enforced: every finding; `None` without one of severity error.
-pub fn denial(report: &Report) -> Option<String> {
+pub fn denial(report: &ValidationReport) -> Option<String> {
     if report.worst() != Some(Severity::Error) {
         return None;
     }
@@ -94,19 +94,19 @@ mod tests {
         }
     }
 
-    fn lines(report: &Report) -> Vec<String> {
+    fn lines(report: &ValidationReport) -> Vec<String> {
         warnings(report).into_iter().map(Warning::into_string).collect()
     }
 
     #[test]
     fn errors_come_first_and_information_is_no_warning() {
-        let report = Report {
+        let report = ValidationReport {
             findings: vec![
                 finding(Rule::UnknownKey, Severity::Warning, "one"),
                 finding(Rule::OptOutHealth, Severity::Info, "two"),
                 finding(Rule::Misspelled, Severity::Error, "three"),
             ],
-            ..Report::default()
+            ..ValidationReport::default()
         };
         assert_eq!(
             lines(&report),
@@ -124,8 +124,11 @@ mod tests {
 
     #[test]
     fn only_errors_deny() {
-        let warning = Report { findings: vec![finding(Rule::UnknownKey, Severity::Warning, "x")], ..Report::default() };
-        assert_eq!((denial(&warning), denial(&Report::default())), (None, None));
+        let warning = ValidationReport {
+            findings: vec![finding(Rule::UnknownKey, Severity::Warning, "x")],
+            ..ValidationReport::default()
+        };
+        assert_eq!((denial(&warning), denial(&ValidationReport::default())), (None, None));
     }
 
     #[test]
@@ -137,7 +140,7 @@ mod tests {
             path: FieldPath::of(["a"]),
         };
         let unchecked = vec![open(Rule::LocalOnlyShared), open(Rule::LocalOnlySeveral), open(Rule::OptOutHealth)];
-        let report = Report { unchecked, ..Report::default() };
+        let report = ValidationReport { unchecked, ..ValidationReport::default() };
         assert_eq!(
             lines(&report),
             ["colocate: HC014: a: could not be checked: claim `data` does not exist (nor could HC015)"]
@@ -148,7 +151,7 @@ mod tests {
     fn there_are_no_more_than_the_api_server_passes_on() {
         let findings =
             (0..100).map(|n| finding(Rule::Misspelled, Severity::Error, &format!("{n}\n{}", "ä".repeat(200))));
-        let lines = lines(&Report { findings: findings.collect(), ..Report::default() });
+        let lines = lines(&ValidationReport { findings: findings.collect(), ..ValidationReport::default() });
         let length: usize = lines.iter().map(|line| line.chars().count()).sum();
         assert!(length <= 4_096 && lines.len() > 10, "{length} in {}", lines.len());
         let more = 101 - lines.len();

@@ -4,11 +4,11 @@ use std::fmt;
 
 /// The way from an object to one of its fields: `spec.template.metadata.annotations[example.com/key]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FieldPath(Vec<Step>);
+pub struct FieldPath(Vec<PathSegment>);
 
 /// A step of the way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Step {
+pub enum PathSegment {
     /// A field of an object.
     Field(String),
     /// A key of a map, such as the annotations.
@@ -20,40 +20,41 @@ pub enum Step {
 impl FieldPath {
     /// The field at the end of these names.
     pub fn of<S: Into<String>>(fields: impl IntoIterator<Item = S>) -> Self {
-        Self(fields.into_iter().map(|field| Step::Field(field.into())).collect())
+        Self(fields.into_iter().map(|field| PathSegment::Field(field.into())).collect())
     }
 
     /// A field of what is here.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
-        self.with(Step::Field(name.to_owned()))
+        self.with(PathSegment::Field(name.to_owned()))
     }
 
     /// A key of the map that is here.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        self.with(Step::Key(key.to_owned()))
+        self.with(PathSegment::Key(key.to_owned()))
     }
 
     /// An item of the list that is here.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        self.with(Step::Index(index))
+        self.with(PathSegment::Index(index))
     }
 
     /// Whether it is the same way, whatever the places in lists are.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let fields =
-            |path: &Self| path.0.iter().filter(|step| !matches!(step, Step::Index(_))).cloned().collect::<Vec<_>>();
+        let fields = |path: &Self| {
+            path.0.iter().filter(|step| !matches!(step, PathSegment::Index(_))).cloned().collect::<Vec<_>>()
+        };
         fields(self) == fields(other)
     }
 
-    /// The steps, from the object on.
-    pub fn steps(&self) -> &[Step] {
+    /// The segments, from the object on.
+    pub fn segments(&self) -> &[PathSegment] {
         &self.0
     }
 
-    fn with(&self, step: Step) -> Self {
+    fn with(&self, step: PathSegment) -> Self {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
 }
@@ -62,10 +63,10 @@ impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, step) in self.0.iter().enumerate() {
             match step {
-                Step::Field(name) if place == 0 => f.write_str(name)?,
-                Step::Field(name) => write!(f, ".{name}")?,
-                Step::Key(key) => write!(f, "[{key}]")?,
-                Step::Index(index) => write!(f, "[{index}]")?,
+                PathSegment::Field(name) if place == 0 => f.write_str(name)?,
+                PathSegment::Field(name) => write!(f, ".{name}")?,
+                PathSegment::Key(key) => write!(f, "[{key}]")?,
+                PathSegment::Index(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::severity::Severity;
 
 /// How reviews are validated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Validation {
+pub struct ValidationPolicy {
     /// What becomes of findings.
     pub enforcement: Enforcement,
     /// How much each rule matters.
