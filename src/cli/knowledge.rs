@@ -6,7 +6,7 @@ use crate::api::ApiError;
 use crate::claims::{Forbidden, Snapshot};
 use crate::companion::Strategies;
 use crate::engine::Unknown;
-use crate::manifest::{self, Known, Manifest, Open, Source};
+use crate::manifest::{KnownObjects, LoadError, Manifest, MissingFacts, Source};
 
 /// What files say, those that count more behind the others.
 ///
@@ -16,8 +16,8 @@ pub(super) fn of_files<'f>(
     files: impl IntoIterator<Item = (&'f Source, &'f Manifest<'f>)>,
     namespace: &str,
     opt_out: &str,
-) -> Result<Known, manifest::Error> {
-    let mut known = Known::default();
+) -> Result<KnownObjects, LoadError> {
+    let mut known = KnownObjects::default();
     for (source, manifest) in files {
         known.add(&source.name, manifest, namespace, opt_out)?;
     }
@@ -51,12 +51,12 @@ struct Word {
     instead: String,
 }
 
-impl<F: Fn(&Known) -> Open> Questions<'_, F> {
+impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
     /// Adds what is open and what the cluster knows of it. Files count more: they are what will be.
     ///
     /// # Errors
     /// A cluster that does not answer.
-    pub(super) async fn complete(&self, known: &mut Known) -> Result<Unseen, ApiError> {
+    pub(super) async fn complete(&self, known: &mut KnownObjects) -> Result<Unseen, ApiError> {
         let mut unseen = Unseen::default();
         self.add_namespaces(known, &mut unseen).await?;
         if let Some(refused) = self.snapshot.claims((self.open)(known).claims, &mut known.inventory).await? {
@@ -72,7 +72,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
     }
 
     /// Which of the Namespaces that matter, and that the files do not describe, opt out.
-    async fn add_namespaces(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), ApiError> {
+    async fn add_namespaces(&self, known: &mut KnownObjects, unseen: &mut Unseen) -> Result<(), ApiError> {
         let names = (self.open)(known).namespaces.into_iter().filter(|name| !known.has_namespace(name)).collect();
         let mut hidden = BTreeSet::new();
         for (name, opts_out) in self.snapshot.opted_out(names, self.opt_out).await? {
@@ -85,7 +85,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
         Ok(())
     }
 
-    async fn add_classes(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), ApiError> {
+    async fn add_classes(&self, known: &mut KnownObjects, unseen: &mut Unseen) -> Result<(), ApiError> {
         let open = (self.open)(known);
         // A class counts more than a volume.
         let decisive = !open.classes.is_empty() || !open.volumes.is_empty() || open.parameters;
@@ -98,7 +98,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
         Ok(())
     }
 
-    async fn add_strategies(&self, known: &mut Known, unseen: &mut Unseen) -> Result<(), ApiError> {
+    async fn add_strategies(&self, known: &mut KnownObjects, unseen: &mut Unseen) -> Result<(), ApiError> {
         if !(self.open)(known).strategies {
             return Ok(());
         }
@@ -118,7 +118,7 @@ impl<F: Fn(&Known) -> Open> Questions<'_, F> {
 
 impl Unseen {
     /// What is in none of the files, where nobody else is asked.
-    pub(super) fn beyond_files(open: Open) -> Self {
+    pub(super) fn beyond_files(open: MissingFacts) -> Self {
         let mut unseen = Self::default();
         for (namespace, name) in open.claims {
             unseen.say_of_claim(namespace, &name, "is in none of the files");

@@ -18,7 +18,7 @@ use crate::api::ApiClient;
 use crate::claims::Snapshot;
 use crate::config::Config;
 use crate::engine::{Policy, Reason};
-use crate::manifest::{Known, Manifest, Mutator, Open, read};
+use crate::manifest::{KnownObjects, Manifest, ManifestMutator, read};
 
 /// Set the scheduler in manifests, as the server would, and change nothing else in them
 ///
@@ -103,7 +103,7 @@ impl Mutate {
             None => Unseen::default(),
         };
 
-        let mutator = Mutator { policy: &policy, known: &known, namespace: &namespace };
+        let mutator = ManifestMutator { policy: &policy, known: &known, namespace: &namespace };
         let mut files: Vec<_> = sources
             .iter()
             .zip(&manifests)
@@ -128,17 +128,14 @@ impl Mutate {
         policy: &Policy,
         manifests: &[Manifest<'_>],
         namespace: &str,
-        known: &mut Known,
+        known: &mut KnownObjects,
     ) -> anyhow::Result<Unseen> {
-        let open = |known: &Known| {
-            let mutator = Mutator { policy, known, namespace };
-            let mut open = Open::default();
-            for manifest in manifests {
-                mutator.open(manifest, &mut open);
-            }
+        let open = |known: &KnownObjects| {
+            let mutator = ManifestMutator { policy, known, namespace };
+            let mut missing = mutator.missing_facts(manifests);
             // No decision depends on the name of a class.
-            open.class_names &= self.explain;
-            open
+            missing.class_names &= self.explain;
+            missing
         };
         let mut unseen = Questions { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
         // Without any claim, there is nothing to decide.

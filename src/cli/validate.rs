@@ -20,7 +20,7 @@ use crate::api::ApiClient;
 use crate::claims::Snapshot;
 use crate::companion::Severities;
 use crate::config::Config;
-use crate::manifest::{Known, Open, Validator, read};
+use crate::manifest::{KnownObjects, ManifestValidator, read};
 
 /// Find hyperconvergence annotations that Stork will not read as they were meant
 ///
@@ -107,18 +107,18 @@ impl Validate {
         let label = &*policy.opt_out.namespace_label;
         let mut known = knowledge::of_files(others.iter().zip(&described), &namespace, label)?;
         let odd: Vec<_> = manifests.iter().map(|manifest| known.add_readable(manifest, &namespace, label)).collect();
-        let open = |known: &Known| {
-            let validator = Validator { policy: &policy, severities: &severities, known, namespace: &namespace };
-            let mut open = Open::default();
-            validator.open(&manifests, &mut open);
-            open
+        let open = |known: &KnownObjects| {
+            let validator =
+                ManifestValidator { policy: &policy, severities: &severities, known, namespace: &namespace };
+            validator.missing_facts(&manifests)
         };
         let mut unseen = match &snapshot {
             Some(snapshot) => Questions { snapshot, opt_out: label, open }.complete(&mut known).await?,
             None => Unseen::beyond_files(open(&known)),
         };
 
-        let validator = Validator { policy: &policy, severities: &severities, known: &known, namespace: &namespace };
+        let validator =
+            ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: &namespace };
         let mut validated = validator.validate(&manifests);
         for validation in validated.iter_mut().flat_map(|validated| &mut validated.objects) {
             let namespace = validation.namespace.as_deref().unwrap_or_default();

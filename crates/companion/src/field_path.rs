@@ -1,12 +1,12 @@
-//! Where in an object something stands, as Kubernetes writes it in its own errors.
+//! Paths to the fields of an object, as Kubernetes writes them in its own errors.
 
 use std::fmt;
 
-/// The way from an object to one of its fields: `spec.template.metadata.annotations[example.com/key]`.
+/// The path from an object to one of its fields: `spec.template.metadata.annotations[example.com/key]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldPath(Vec<PathSegment>);
 
-/// A step of the way.
+/// One segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PathSegment {
     /// A field of an object.
@@ -18,35 +18,39 @@ pub enum PathSegment {
 }
 
 impl FieldPath {
-    /// The field at the end of these names.
+    /// The path that these fields make.
     pub fn of<S: Into<String>>(fields: impl IntoIterator<Item = S>) -> Self {
         Self(fields.into_iter().map(|field| PathSegment::Field(field.into())).collect())
     }
 
-    /// A field of what is here.
+    /// The path of a field below this one.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
         self.with(PathSegment::Field(name.to_owned()))
     }
 
-    /// A key of the map that is here.
+    /// The path of a key of this map.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
         self.with(PathSegment::Key(key.to_owned()))
     }
 
-    /// An item of the list that is here.
+    /// The path of an item of this list.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.with(PathSegment::Index(index))
     }
 
-    /// Whether it is the same way, whatever the places in lists are.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        let fields = |path: &Self| {
-            path.0.iter().filter(|step| !matches!(step, PathSegment::Index(_))).cloned().collect::<Vec<_>>()
-        };
-        fields(self) == fields(other)
+    /// This path with `tail` appended.
+    #[must_use]
+    pub fn join(&self, tail: &Self) -> Self {
+        Self([&*self.0, &tail.0].concat())
+    }
+
+    /// The first `length` segments of this path.
+    #[must_use]
+    pub fn prefix(&self, length: usize) -> Self {
+        Self(self.0[..length].to_vec())
     }
 
     /// The segments, from the object on.
@@ -54,16 +58,22 @@ impl FieldPath {
         &self.0
     }
 
-    fn with(&self, step: PathSegment) -> Self {
-        Self(self.0.iter().cloned().chain([step]).collect())
+    /// Whether both paths are the same but for their indices in lists.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let is_name = |segment: &&PathSegment| !matches!(segment, PathSegment::Index(_));
+        self.0.iter().filter(is_name).eq(other.0.iter().filter(is_name))
+    }
+
+    fn with(&self, segment: PathSegment) -> Self {
+        Self(self.0.iter().cloned().chain([segment]).collect())
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, step) in self.0.iter().enumerate() {
-            match step {
-                PathSegment::Field(name) if place == 0 => f.write_str(name)?,
+        for (depth, segment) in self.0.iter().enumerate() {
+            match segment {
+                PathSegment::Field(name) if depth == 0 => f.write_str(name)?,
                 PathSegment::Field(name) => write!(f, ".{name}")?,
                 PathSegment::Key(key) => write!(f, "[{key}]")?,
                 PathSegment::Index(index) => write!(f, "[{index}]")?,

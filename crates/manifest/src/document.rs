@@ -6,23 +6,23 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::meaning::{self, Meaning};
-use super::path::Step;
 use super::position::{Lines, ParseError, Position, Problem};
 use super::tree::Tree;
 use super::{helm, json, yaml};
+use colocate_companion::FieldPath;
 
 /// A text with Kubernetes objects: documents of YAML, or JSON.
 #[derive(Debug)]
 pub struct Manifest<'t> {
     text: &'t str,
-    format: Format,
+    syntax: Syntax,
     documents: Vec<Document<'t>>,
     lines: Lines<'t>,
 }
 
 /// How a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum Syntax {
     /// Documents of YAML, which may be JSON each.
     Yaml,
     /// JSON only: one value, or several behind each other.
@@ -41,9 +41,9 @@ pub struct Document<'t> {
 
 /// A Kubernetes object in a document.
 #[derive(Clone, Debug)]
-pub struct Object<'m> {
+pub struct ManifestObject<'m> {
     document: usize,
-    path: Vec<Step<'static>>,
+    path: FieldPath,
     value: &'m Value,
     api_version: &'m str,
     kind: &'m str,
@@ -59,16 +59,16 @@ impl<'t> Manifest<'t> {
     pub fn parse(text: &'t str) -> Result<Self, ParseError> {
         let lines = Lines::new(text);
         let parsed = match json::is_likely(text).then(|| documents(text, json::parse)) {
-            Some(Ok(documents)) => Ok((Format::Json, documents)),
+            Some(Ok(documents)) => Ok((Syntax::Json, documents)),
             Some(Err(problem)) => {
-                let yaml = documents(text, yaml::parse).map(|documents| (Format::Yaml, documents));
+                let yaml = documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents));
                 // What got further is what was meant.
                 yaml.map_err(|other| if other.offset > problem.offset { other } else { problem })
             }
-            None => documents(text, yaml::parse).map(|documents| (Format::Yaml, documents)),
+            None => documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents)),
         };
         match parsed {
-            Ok((format, documents)) => Ok(Self { text, format, documents, lines }),
+            Ok((syntax, documents)) => Ok(Self { text, syntax, documents, lines }),
             Err(problem) => Err(ParseError::new(problem, &lines)),
         }
     }
@@ -79,8 +79,8 @@ impl<'t> Manifest<'t> {
     }
 
     /// How the text is written.
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn syntax(&self) -> Syntax {
+        self.syntax
     }
 
     /// The documents in their order, those without content included. Their ranges, one behind the other, are the whole
@@ -90,11 +90,11 @@ impl<'t> Manifest<'t> {
     }
 
     /// The Kubernetes objects of all documents, in their order.
-    pub fn objects(&self) -> Vec<Object<'_>> {
+    pub fn objects(&self) -> Vec<ManifestObject<'_>> {
         let mut objects = Vec::new();
         for (index, document) in self.documents.iter().enumerate() {
             if !document.meaning.foreign {
-                self.collect(index, document.value(), &mut Vec::new(), None, &mut objects);
+                self.collect(index, document.value(), FieldPath::default(), None, &mut objects);
             }
         }
         objects
@@ -116,9 +116,9 @@ impl<'t> Manifest<'t> {
         &'m self,
         document: usize,
         value: &'m Value,
-        path: &mut Vec<Step<'static>>,
+        path: FieldPath,
         list: Option<(&'m str, &'m str)>,
-        objects: &mut Vec<Object<'m>>,
+        objects: &mut Vec<ManifestObject<'m>>,
     ) {
         let own = |field: &str| value[field].as_str().filter(|text| !text.is_empty());
         let (api_version, kind) = match (own("apiVersion"), own("kind"), list) {
@@ -128,18 +128,15 @@ impl<'t> Manifest<'t> {
         };
         if let (Some(of_items), Some(items)) = (kind.strip_suffix("List"), value["items"].as_array()) {
             let of_items = (!of_items.is_empty()).then_some((api_version, of_items));
-            path.push(Step::Key("items"));
+            let path = path.field("items");
             for (index, item) in items.iter().enumerate() {
-                path.push(Step::Index(index));
-                self.collect(document, item, path, of_items, objects);
-                path.pop();
+                self.collect(document, item, path.index(index), of_items, objects);
             }
-            path.pop();
             return;
         }
-        let offset = self.documents[document].value_span(path).unwrap_or_default().start;
+        let offset = self.documents[document].value_span(&path).unwrap_or_default().start;
         let position = self.position(offset);
-        objects.push(Object { document, path: path.clone(), value, api_version, kind, position });
+        objects.push(ManifestObject { document, path, value, api_version, kind, position });
     }
 }
 
@@ -158,10 +155,10 @@ fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, P
 
 impl<'t> Document<'t> {
     /// The documents of a text that shall be written so; none, if it is not.
-    pub(super) fn read_again(text: &'t str, format: Format) -> Option<Vec<Self>> {
-        let read = match format {
-            Format::Yaml => documents(text, yaml::parse),
-            Format::Json => documents(text, json::parse),
+    pub(super) fn read_again(text: &'t str, syntax: Syntax) -> Option<Vec<Self>> {
+        let read = match syntax {
+            Syntax::Yaml => documents(text, yaml::parse),
+            Syntax::Json => documents(text, json::parse),
         };
         read.ok()
     }
@@ -199,26 +196,26 @@ impl<'t> Document<'t> {
     /// The bytes of the key at the end of `path`; none where the last step is no key or nothing is there.
     ///
     /// What an alias or a merge key brings stands where it is written out.
-    pub fn key_span(&self, path: &[Step<'_>]) -> Option<Range<usize>> {
+    pub fn key_span(&self, path: &FieldPath) -> Option<Range<usize>> {
         let (key, _) = self.tree.find(path)?;
         Some(self.tree.node(key?).span.clone())
     }
 
     /// The bytes of the value at the end of `path`, without its tag and anchor; an alias is itself.
-    pub fn value_span(&self, path: &[Step<'_>]) -> Option<Range<usize>> {
+    pub fn value_span(&self, path: &FieldPath) -> Option<Range<usize>> {
         let (_, value) = self.tree.find(path)?;
         Some(self.tree.node(value).span.clone())
     }
 }
 
-impl<'m> Object<'m> {
+impl<'m> ManifestObject<'m> {
     /// The number of its document in the text, from 0.
     pub fn document(&self) -> usize {
         self.document
     }
 
     /// Where it is in its document; empty, if it is the document.
-    pub fn path(&self) -> &[Step<'static>] {
+    pub fn path(&self) -> &FieldPath {
         &self.path
     }
 

@@ -10,11 +10,12 @@ use serde_json::Value;
 
 pub use refusal::Refusal;
 
-use super::document::{Document, Format, Manifest, Object};
-use super::path::Step;
+use super::document::{Document, Manifest, ManifestObject, Syntax};
+use super::pointer::pointer;
 use super::position::{BYTE_ORDER_MARK, Position};
-use super::scalar::{self, Reading, Scalar, Style};
-use super::tree::{Entry, Found, Node, NodeId, NodeKind, Tree};
+use super::scalar::{self, Scalar, Style, TagResolution};
+use super::tree::{MappingEntry, Node, NodeId, NodeKind, ResolvedEntry};
+use colocate_companion::{FieldPath, PathSegment};
 
 const FIELD: &str = "schedulerName";
 
@@ -24,10 +25,8 @@ pub struct Edit {
     range: Range<usize>,
     replacement: String,
     document: usize,
-    /// A JSON pointer to the pod spec in the document.
-    spec: String,
-    /// The path of `schedulerName` in the document, as a person writes it.
-    field: String,
+    /// The pod spec's path in the document.
+    spec: FieldPath,
     scheduler: String,
 }
 
@@ -62,24 +61,23 @@ impl<'t> Manifest<'t> {
     /// What cannot be changed alone and exactly is refused.
     pub fn set_scheduler<K: AsRef<str>>(
         &self,
-        object: &Object<'_>,
+        object: &ManifestObject<'_>,
         template: &[K],
         scheduler: &str,
     ) -> Result<Edit, Refusal> {
-        let keys = template.iter().map(|key| Step::Key(key.as_ref())).chain([Step::Key("spec")]);
-        let path: Vec<_> = object.path().iter().copied().chain(keys).collect();
-        self.read_alike(object.document())?;
-        let site = Site::find(self, object.document(), &path)?;
-        let (range, replacement) = site.edit(scheduler)?;
-        let (document, spec) = (object.document(), pointer(&path));
-        Ok(Edit { range, replacement, document, spec, field: site.field(), scheduler: scheduler.to_owned() })
+        let document = object.document();
+        let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
+        let spec = object.path().join(&FieldPath::of(fields));
+        self.check_line_breaks(document)?;
+        let (range, replacement) = PodSpec::find(self, document, &spec)?.edit(scheduler)?;
+        Ok(Edit { range, replacement, document, spec, scheduler: scheduler.to_owned() })
     }
 
-    /// Whether all readers of YAML see the same lines in a document: 1.1, which is kubectl's, ends a line at three
-    /// characters that 1.2 does not, so that a comment may end and a key begin there.
-    fn read_alike(&self, document: usize) -> Result<(), Refusal> {
+    /// Refuses a document in which readers of YAML 1.1 and 1.2 see different lines: 1.1, which kubectl reads, ends a line
+    /// at three more characters, so that a comment may end and a key begin there.
+    fn check_line_breaks(&self, document: usize) -> Result<(), Refusal> {
         match self.documents()[document].odd_line_break(self.text()) {
-            Some((at, c)) if self.format() == Format::Yaml => {
+            Some((at, c)) if self.syntax() == Syntax::Yaml => {
                 Err(Refusal::LineBreak { at: self.position(at), code: u32::from(c) })
             }
             _ => Ok(()),
@@ -131,7 +129,7 @@ impl<'t> Manifest<'t> {
         let Some(old) = self.documents().get(document) else { return false };
         let edits = in_order(edits, indices);
         let Some(text) = self.replaced(old.range(), &edits) else { return false };
-        let new = Document::read_again(&text, self.format());
+        let new = Document::read_again(&text, self.syntax());
         match new.as_deref() {
             Some([new]) => intended(old.value(), &edits).as_ref() == Some(new.value()),
             _ => false,
@@ -139,7 +137,7 @@ impl<'t> Manifest<'t> {
     }
 
     fn unsafe_edit(&self, edit: &Edit) -> Refusal {
-        Refusal::Unsafe { at: self.position(edit.range.start), field: edit.field.clone() }
+        Refusal::Unsafe { at: self.position(edit.range.start), field: edit.spec.field(FIELD).to_string() }
     }
 
     /// The text with the edits made; none, if it does not mean exactly what they ask for.
@@ -165,7 +163,7 @@ impl<'t> Manifest<'t> {
     /// Whether `text` is this manifest with nothing changed but the fields of `edits`.
     fn means(&self, text: &str, edits: &[&Edit]) -> bool {
         let Ok(new) = Manifest::parse(text) else { return false };
-        if new.format() != self.format() || new.documents().len() != self.documents().len() {
+        if new.syntax() != self.syntax() || new.documents().len() != self.documents().len() {
             return false;
         }
         let mut of_document: HashMap<_, Vec<&Edit>> = HashMap::new();
@@ -191,86 +189,73 @@ fn in_order<'e>(edits: &'e [Edit], indices: &[usize]) -> Vec<&'e Edit> {
 fn intended(value: &Value, edits: &[&Edit]) -> Option<Value> {
     let mut value = value.clone();
     for edit in edits {
-        let spec = value.pointer_mut(&edit.spec)?.as_object_mut()?;
+        let spec = value.pointer_mut(pointer(&edit.spec).as_str())?.as_object_mut()?;
         spec.insert(FIELD.to_owned(), Value::from(edit.scheduler.as_str()));
     }
     Some(value)
 }
 
-/// A path as a JSON pointer (RFC 6901).
-fn pointer(path: &[Step<'_>]) -> String {
-    path.iter().fold(String::new(), |pointer, step| match step {
-        Step::Key(key) => pointer + "/" + &key.replace('~', "~0").replace('/', "~1"),
-        Step::Index(index) => format!("{pointer}/{index}"),
-    })
-}
-
-/// A path as a person writes it: `items[0].spec.template.spec`.
-fn dotted(path: &[Step<'_>]) -> String {
-    path.iter().fold(String::new(), |dotted, step| match step {
-        Step::Key(key) if dotted.is_empty() => (*key).to_owned(),
-        Step::Key(key) => format!("{dotted}.{key}"),
-        Step::Index(index) => format!("{dotted}[{index}]"),
-    })
-}
-
-/// A pod spec that a change may be made in.
-struct Site<'a, 't> {
+/// A pod spec that an edit may change.
+struct PodSpec<'a, 't> {
     manifest: &'a Manifest<'t>,
     document: &'a Document<'t>,
-    path: &'a [Step<'a>],
-    spec: &'a Node<'t>,
+    path: &'a FieldPath,
+    node: &'a Node<'t>,
     id: NodeId,
-    entries: &'a [Entry],
+    entries: &'a [MappingEntry],
     flow: bool,
 }
 
-impl<'a, 't> Site<'a, 't> {
-    /// Walks the path, and refuses where it leaves what is written at this place and at this place only.
-    fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a [Step<'a>]) -> Result<Self, Refusal> {
-        let position = |offset| manifest.position(offset);
-        let absent = |id: Option<&Node<'_>>, steps| Refusal::NoMapping {
-            at: position(id.map_or(0, |node| node.span.start)),
-            field: dotted(&path[..steps]),
+impl<'a, 't> PodSpec<'a, 't> {
+    /// Walks the path, and refuses an alias, an anchor or a merge key on the way: a change behind one shows elsewhere too.
+    fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a FieldPath) -> Result<Self, Refusal> {
+        let at = |node: &Node<'_>| manifest.position(node.span.start);
+        let field = |length| path.prefix(length).to_string();
+        let unshared = |node: &'a Node<'t>, length| match node.kind {
+            NodeKind::Alias(_) => Err(Refusal::Alias { at: at(node), field: field(length) }),
+            _ if node.aliased => Err(Refusal::Anchor { at: at(node), field: field(length) }),
+            _ => Ok(node),
         };
-        let document = manifest.documents().get(document).ok_or_else(|| absent(None, path.len()))?;
+        let segments = path.segments();
+        let document = &manifest.documents()[document];
         let tree = &document.tree;
         let mut id = tree.root;
-        for (steps, step) in path.iter().enumerate() {
-            let node = unshared(tree, id).map_err(|shared| shared.refusal(position, dotted(&path[..steps])))?;
-            id = match (step, &node.kind) {
-                (Step::Key(key), _) => match tree.lookup(id, key) {
-                    Some(Found::Own(entry)) => entry.value,
-                    Some(Found::Merged { by, .. }) => {
-                        let field = dotted(&path[..=steps]);
-                        return Err(Refusal::Merge { at: position(tree.node(by).span.start), field });
+        for (depth, segment) in segments.iter().enumerate() {
+            let node = unshared(tree.node(id), depth)?;
+            let field = || field(depth + 1);
+            id = match (segment, &node.kind) {
+                (PathSegment::Field(key) | PathSegment::Key(key), _) => match tree.lookup(id, key) {
+                    Some(ResolvedEntry { entry, merge_key: None }) => entry.value,
+                    Some(ResolvedEntry { merge_key: Some(key), .. }) => {
+                        return Err(Refusal::Merge { at: at(tree.node(key)), field: field() });
                     }
-                    None => return Err(absent(Some(node), steps + 1)),
+                    None => return Err(Refusal::NoMapping { at: at(node), field: field() }),
                 },
-                (Step::Index(index), NodeKind::Sequence(items)) if *index < items.len() => items[*index],
-                _ => return Err(absent(Some(node), steps + 1)),
+                (PathSegment::Index(index), NodeKind::Sequence(items)) if *index < items.len() => items[*index],
+                _ => return Err(Refusal::NoMapping { at: at(node), field: field() }),
             };
         }
-        let spec = unshared(tree, id).map_err(|shared| shared.refusal(position, dotted(path)))?;
-        match &spec.kind {
+        let node = unshared(tree.node(id), segments.len())?;
+        match &node.kind {
             NodeKind::Mapping { flow, entries } if !entries.is_empty() => {
-                Ok(Self { manifest, document, path, spec, id, entries, flow: *flow })
+                Ok(Self { manifest, document, path, node, id, entries, flow: *flow })
             }
-            _ => Err(absent(Some(spec), path.len())),
+            _ => Err(Refusal::NoMapping { at: at(node), field: field(segments.len()) }),
         }
     }
 
+    /// The path of `schedulerName`.
     fn field(&self) -> String {
-        format!("{}.{FIELD}", dotted(self.path))
+        self.path.field(FIELD).to_string()
     }
 
     fn edit(&self, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
-        match self.document.tree.lookup(self.id, FIELD) {
+        let tree = &self.document.tree;
+        match tree.lookup(self.id, FIELD) {
             None => Ok(self.insertion(scheduler)),
-            Some(Found::Own(entry)) => self.replacement(entry, scheduler),
-            Some(Found::Merged { by, .. }) => {
-                let at = self.position(self.document.tree.node(by));
-                Err(Refusal::Merge { at, field: self.field() })
+            Some(ResolvedEntry { entry, merge_key: None }) => self.replacement(entry, scheduler),
+            Some(ResolvedEntry { merge_key: Some(key), .. }) => {
+                Err(Refusal::Merge { at: self.position(tree.node(key)), field: self.field() })
             }
         }
     }
@@ -310,10 +295,10 @@ impl<'a, 't> Site<'a, 't> {
     /// Where the first entry begins, with whatever belongs to it (an anchor, a tag, a `?`).
     fn first_entry(&self) -> usize {
         if !self.flow {
-            return self.spec.span.start;
+            return self.node.span.start;
         }
         let text = self.manifest.text();
-        let mut at = self.spec.span.start + '{'.len_utf8();
+        let mut at = self.node.span.start + '{'.len_utf8();
         loop {
             let rest = &text[at..];
             at += rest.len() - rest.trim_start().len();
@@ -337,7 +322,7 @@ impl<'a, 't> Site<'a, 't> {
     }
 
     /// How the key of an entry is quoted; what is inserted is quoted alike.
-    fn key_style(&self, entry: Entry) -> Style {
+    fn key_style(&self, entry: MappingEntry) -> Style {
         match &self.document.tree.node(entry.key).kind {
             NodeKind::Scalar(Scalar { style: style @ (Style::SingleQuoted | Style::DoubleQuoted), .. }) => *style,
             _ => Style::Plain,
@@ -345,7 +330,7 @@ impl<'a, 't> Site<'a, 't> {
     }
 
     /// What stands between key and value: as in JSON next to it, `:` with any spaces.
-    fn colon(&self, entry: Entry, quotes: Style) -> &'a str {
+    fn colon(&self, entry: MappingEntry, quotes: Style) -> &'a str {
         let tree = &self.document.tree;
         let between = tree.node(entry.key).span.end..tree.node(entry.value).span.start;
         let between = self.manifest.text().get(between).unwrap_or_default();
@@ -354,7 +339,7 @@ impl<'a, 't> Site<'a, 't> {
     }
 
     /// Another value in the place of the one that is there.
-    fn replacement(&self, entry: Entry, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
+    fn replacement(&self, entry: MappingEntry, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
         let tree = &self.document.tree;
         let node = tree.node(entry.value);
         let (at, field) = (self.position(node), self.field());
@@ -368,7 +353,7 @@ impl<'a, 't> Site<'a, 't> {
         if node.aliased {
             return Err(Refusal::Anchor { at, field });
         }
-        if value.is_null() && matches!(scalar.reading, Reading::Tagged(_)) {
+        if value.is_null() && matches!(scalar.resolution, TagResolution::Tagged(_)) {
             // A tag that says null would say it of what takes its place.
             return Err(Refusal::Unsafe { at, field });
         }
@@ -394,31 +379,6 @@ impl<'a, 't> Site<'a, 't> {
             return Ok((behind..behind, format!(" {value}")));
         }
         Ok((key_end..key_end, format!(": {value}")))
-    }
-}
-
-/// Why a node is not this place's alone.
-enum Shared<'a, 't> {
-    Alias(&'a Node<'t>),
-    Anchor(&'a Node<'t>),
-}
-
-impl Shared<'_, '_> {
-    fn refusal(&self, position: impl Fn(usize) -> Position, field: String) -> Refusal {
-        match self {
-            Self::Alias(node) => Refusal::Alias { at: position(node.span.start), field },
-            Self::Anchor(node) => Refusal::Anchor { at: position(node.span.start), field },
-        }
-    }
-}
-
-/// The node, if what is changed in it changes nowhere else.
-fn unshared<'a, 't>(tree: &'a Tree<'t>, id: NodeId) -> Result<&'a Node<'t>, Shared<'a, 't>> {
-    let node = tree.node(id);
-    match node.kind {
-        NodeKind::Alias(_) => Err(Shared::Alias(node)),
-        _ if node.aliased => Err(Shared::Anchor(node)),
-        _ => Ok(node),
     }
 }
 

@@ -8,7 +8,7 @@ use super::position::{Lines, Position};
 
 /// Files that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ReadError {
     /// A file or directory that is not there, or may not be read.
     #[error("cannot read {}", .path.display())]
     Unreadable {
@@ -45,7 +45,7 @@ pub struct Source {
 ///
 /// # Errors
 /// A path that cannot be read, or a file that is no text.
-pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, Error> {
+pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, ReadError> {
     let (mut sources, mut seen) = (Vec::new(), HashSet::new());
     for path in paths.iter().map(AsRef::as_ref) {
         if path == Path::new("-") {
@@ -67,11 +67,11 @@ pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, Error> {
     Ok(sources)
 }
 
-fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Unreadable { path: path.to_owned(), source }
+fn unreadable(path: &Path, source: io::Error) -> ReadError {
+    ReadError::Unreadable { path: path.to_owned(), source }
 }
 
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, ReadError> {
     String::from_utf8(bytes).map_err(|error| {
         let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
         let before = String::from_utf8_lossy(&bytes[..good]);
@@ -81,7 +81,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
             ""
         };
         let what = format!("the byte 0x{:02X} here is no UTF-8{guess}", bytes[good]);
-        Error::NoText { path: path.to_owned(), position: Lines::new(&before).position(good), what }
+        ReadError::NoText { path: path.to_owned(), position: Lines::new(&before).position(good), what }
     })
 }
 
@@ -90,7 +90,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
 ///
 /// # Errors
 /// A path that does not exist or a directory that cannot be read.
-pub fn expand(path: &Path) -> Result<Vec<PathBuf>, Error> {
+pub fn expand(path: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let failed = |source| unreadable(path, source);
     let mut files = Vec::new();
     if path.metadata().map_err(failed)?.is_dir() {
@@ -101,7 +101,7 @@ pub fn expand(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), ReadError> {
     let failed = |source| unreadable(directory, source);
     let mut entries = directory.read_dir().map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);

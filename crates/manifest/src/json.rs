@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 
 use super::meaning::MAX_DEPTH;
 use super::position::{BYTE_ORDER_MARK, Problem};
-use super::scalar::{Reading, Scalar, Style};
-use super::tree::{Entry, Node, NodeId, NodeKind, Tree};
+use super::scalar::{Scalar, Style, TagResolution};
+use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
 /// Whether a text may be JSON, and is read as YAML only if it is none.
 pub(super) fn is_likely(text: &str) -> bool {
@@ -65,7 +65,7 @@ impl<'t> Parser<'t> {
             self.at += 1;
             self.skip_space();
             let value = self.value(depth + 1)?;
-            entries.push(Entry { key, value });
+            entries.push(MappingEntry { key, value });
         }
         Ok(self.node(start..self.at, NodeKind::Mapping { flow: true, entries }))
     }
@@ -113,7 +113,7 @@ impl<'t> Parser<'t> {
             Err(_) => Cow::Owned(serde_json::from_str(token).map_err(|error| self.problem(without_place(&error)))?),
         };
         self.at = end + 1;
-        let scalar = Scalar { text, style: Style::DoubleQuoted, reading: Reading::Text };
+        let scalar = Scalar { text, style: Style::DoubleQuoted, resolution: TagResolution::Text };
         Ok(self.node(start..self.at, NodeKind::Scalar(scalar)))
     }
 
@@ -129,7 +129,7 @@ impl<'t> Parser<'t> {
         }
         let start = self.at;
         self.at += end;
-        let scalar = Scalar { text: Cow::Borrowed(token), style: Style::Plain, reading: Reading::Json };
+        let scalar = Scalar { text: Cow::Borrowed(token), style: Style::Plain, resolution: TagResolution::Json };
         Ok(self.node(start..self.at, NodeKind::Scalar(scalar)))
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::position::Problem;
-use super::tree::{Entry, NodeId, NodeKind, Tree};
+use super::tree::{MappingEntry, NodeId, NodeKind, Tree};
 
 /// How many collections may be nested, aliases followed: as many as the YAML parser allows without aliases.
 ///
@@ -84,7 +84,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn mapping(&mut self, entries: &[Entry], depth: usize) -> Result<Value, Problem> {
+    fn mapping(&mut self, entries: &[MappingEntry], depth: usize) -> Result<Value, Problem> {
         let mut map = Map::new();
         // The mapping's own keys, from its first merge key on: before it, they are those of the map.
         let mut own: Option<HashSet<String>> = None;
@@ -134,8 +134,8 @@ impl Reader<'_, '_> {
     }
 
     /// The last of `entries` has a key that one before it has.
-    fn duplicate(&self, key: &str, entries: &[Entry]) -> Problem {
-        let offset = |entry: &Entry| self.tree.node(entry.key).span.start;
+    fn duplicate(&self, key: &str, entries: &[MappingEntry]) -> Problem {
+        let offset = |entry: &MappingEntry| self.tree.node(entry.key).span.start;
         let first = entries.iter().find(|entry| self.tree.key(entry.key).as_deref() == Some(key));
         let message = format!("the key `{key}` is in this mapping twice: keep this one, or the one in");
         Problem { see: first.map(offset), ..Problem::new(entries.last().map(offset).unwrap_or_default(), message) }

@@ -11,7 +11,7 @@ pub(super) struct Scalar<'t> {
     /// The text without its quotes, escapes and indentation.
     pub(super) text: Cow<'t, str>,
     pub(super) style: Style,
-    pub(super) reading: Reading,
+    pub(super) resolution: TagResolution,
 }
 
 /// How a scalar is written.
@@ -26,7 +26,7 @@ pub(super) enum Style {
 
 /// What decides about the type of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum TagResolution {
     /// Its looks.
     Plain,
     /// Nothing: it is text.
@@ -63,11 +63,11 @@ impl Type {
 impl Scalar<'_> {
     /// What it means; the error says what a tag asks for in vain.
     pub(super) fn value(&self) -> Result<Value, String> {
-        match self.reading {
-            Reading::Plain => Ok(plain(&self.text)),
-            Reading::Text | Reading::Merge => Ok(Value::String(self.text.clone().into_owned())),
-            Reading::Json => serde_json::from_str(&self.text).map_err(|error| error.to_string()),
-            Reading::Tagged(wanted) => tagged(wanted, &self.text),
+        match self.resolution {
+            TagResolution::Plain => Ok(plain(&self.text)),
+            TagResolution::Text | TagResolution::Merge => Ok(Value::String(self.text.clone().into_owned())),
+            TagResolution::Json => serde_json::from_str(&self.text).map_err(|error| error.to_string()),
+            TagResolution::Tagged(wanted) => tagged(wanted, &self.text),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::path::Step;
-use super::scalar::{Reading, Scalar};
+use super::scalar::{Scalar, TagResolution};
+use colocate_companion::{FieldPath, PathSegment};
 
 /// A node's place in its [`Tree`].
 pub(super) type NodeId = usize;
@@ -34,31 +34,22 @@ pub(super) struct Node<'t> {
 pub(super) enum NodeKind<'t> {
     Scalar(Scalar<'t>),
     Sequence(Vec<NodeId>),
-    Mapping { flow: bool, entries: Vec<Entry> },
+    Mapping { flow: bool, entries: Vec<MappingEntry> },
     Alias(NodeId),
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct MappingEntry {
     pub(super) key: NodeId,
     pub(super) value: NodeId,
 }
 
-/// Where a key of a mapping comes from.
+/// The entry that a mapping has for a key.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Found {
-    /// The mapping's own entry.
-    Own(Entry),
-    /// The entry of another mapping, which a merge key brings in; `by` is the merge key.
-    Merged { entry: Entry, by: NodeId },
-}
-
-impl Found {
-    pub(super) fn entry(self) -> Entry {
-        match self {
-            Self::Own(entry) | Self::Merged { entry, .. } => entry,
-        }
-    }
+pub(super) struct ResolvedEntry {
+    pub(super) entry: MappingEntry,
+    /// The merge key that brings the entry in from another mapping; `None` for the mapping's own.
+    pub(super) merge_key: Option<NodeId>,
 }
 
 impl<'t> Tree<'t> {
@@ -69,32 +60,30 @@ impl<'t> Tree<'t> {
     /// The node that `id` stands for: itself, if it is no alias.
     pub(super) fn target(&self, id: NodeId) -> NodeId {
         match self.node(id).kind {
-            // An alias names an anchor, and an alias has none: this is one step.
+            // An alias names an anchor, and an alias has none: one hop is enough.
             NodeKind::Alias(target) => target,
             _ => id,
         }
     }
 
     /// The entry that the mapping `id` has for `key`; the last that names it wins, as kubectl's YAML reader has it.
-    pub(super) fn lookup(&self, id: NodeId, key: &str) -> Option<Found> {
+    pub(super) fn lookup(&self, id: NodeId, key: &str) -> Option<ResolvedEntry> {
         let NodeKind::Mapping { entries, .. } = &self.node(id).kind else { return None };
         entries.iter().rev().find_map(|&entry| {
             if self.is_merge(entry.key) {
-                let entry_of_other = self.merged(entry.value, key)?;
-                return Some(Found::Merged { entry: entry_of_other, by: entry.key });
+                let merged = self.merged(entry.value, key)?;
+                return Some(ResolvedEntry { entry: merged.entry, merge_key: Some(entry.key) });
             }
-            (self.key(entry.key).as_deref() == Some(key)).then_some(Found::Own(entry))
+            (self.key(entry.key).as_deref() == Some(key)).then_some(ResolvedEntry { entry, merge_key: None })
         })
     }
 
-    /// The entry for `key` in what the value of a merge key stands for: a mapping, or a sequence of them.
-    fn merged(&self, id: NodeId, key: &str) -> Option<Entry> {
+    /// The entry for `key` in the value of a merge key: a mapping, or a sequence of mappings.
+    fn merged(&self, id: NodeId, key: &str) -> Option<ResolvedEntry> {
         let id = self.target(id);
         match &self.node(id).kind {
-            NodeKind::Sequence(items) => {
-                items.iter().find_map(|&item| self.lookup(self.target(item), key)).map(Found::entry)
-            }
-            _ => self.lookup(id, key).map(Found::entry),
+            NodeKind::Sequence(items) => items.iter().find_map(|&item| self.lookup(self.target(item), key)),
+            _ => self.lookup(id, key),
         }
     }
 
@@ -102,14 +91,14 @@ impl<'t> Tree<'t> {
     pub(super) fn is_merge(&self, key: NodeId) -> bool {
         matches!(
             &self.node(key).kind,
-            NodeKind::Scalar(Scalar { text, reading: Reading::Plain | Reading::Merge, .. }) if text == "<<"
+            NodeKind::Scalar(Scalar { text, resolution: TagResolution::Plain | TagResolution::Merge, .. }) if text == "<<"
         )
     }
 
     /// A key as text, if Kubernetes could read it: text, or a number or boolean, which stands for its own text.
     pub(super) fn key(&self, id: NodeId) -> Option<Cow<'_, str>> {
         let NodeKind::Scalar(scalar) = &self.node(self.target(id)).kind else { return None };
-        if !matches!(scalar.reading, Reading::Plain | Reading::Tagged(_)) {
+        if !matches!(scalar.resolution, TagResolution::Plain | TagResolution::Tagged(_)) {
             return Some(Cow::Borrowed(&scalar.text));
         }
         match scalar.value().ok()? {
@@ -122,15 +111,15 @@ impl<'t> Tree<'t> {
     }
 
     /// The entry or item at the end of `path`; its key, if it has one, and its value. Aliases and merge keys are followed.
-    pub(super) fn find(&self, path: &[Step<'_>]) -> Option<(Option<NodeId>, NodeId)> {
-        path.iter().try_fold((None, self.root), |(_, id), step| {
+    pub(super) fn find(&self, path: &FieldPath) -> Option<(Option<NodeId>, NodeId)> {
+        path.segments().iter().try_fold((None, self.root), |(_, id), segment| {
             let id = self.target(id);
-            match (step, &self.node(id).kind) {
-                (Step::Key(key), _) => {
-                    let entry = self.lookup(id, key)?.entry();
+            match (segment, &self.node(id).kind) {
+                (PathSegment::Field(key) | PathSegment::Key(key), _) => {
+                    let entry = self.lookup(id, key)?.entry;
                     Some((Some(entry.key), entry.value))
                 }
-                (Step::Index(index), NodeKind::Sequence(items)) => Some((None, *items.get(*index)?)),
+                (PathSegment::Index(index), NodeKind::Sequence(items)) => Some((None, *items.get(*index)?)),
                 _ => None,
             }
         })

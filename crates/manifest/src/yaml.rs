@@ -6,8 +6,8 @@ use std::ops::Range;
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag, options};
 
 use super::position::Problem;
-use super::scalar::{Reading, Scalar, Style, Type};
-use super::tree::{Entry, Node, NodeId, NodeKind, Tree};
+use super::scalar::{Scalar, Style, TagResolution, Type};
+use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
 /// The documents of a text: each with where it begins, its `---` included.
 pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
@@ -37,12 +37,12 @@ struct Builder<'t> {
     /// Where the next one begins, if the last one ended with `...`.
     next_start: Option<usize>,
     nodes: Vec<Node<'t>>,
-    open: Vec<Open>,
+    open: Vec<OpenCollection>,
     anchors: HashMap<usize, NodeId>,
 }
 
 /// A collection whose end is not yet read.
-struct Open {
+struct OpenCollection {
     id: NodeId,
     /// A mapping's key whose value is not yet read.
     key: Option<NodeId>,
@@ -70,8 +70,8 @@ impl<'t> Builder<'t> {
                 self.documents.push((self.start, Tree { nodes, root: 0 }));
             }
             Event::Scalar(content, style, anchor, tag) => {
-                let reading = reading(style, tag.as_deref());
-                let scalar = Scalar { text: content, style: style_of(style), reading };
+                let resolution = resolution(style, tag.as_deref());
+                let scalar = Scalar { text: content, style: style_of(style), resolution };
                 let id = self.node(range, anchor, NodeKind::Scalar(scalar));
                 self.attach(id);
             }
@@ -100,11 +100,11 @@ impl<'t> Builder<'t> {
     fn open(&mut self, span: Range<usize>, anchor: usize, kind: NodeKind<'t>) {
         let id = self.node(span, anchor, kind);
         self.attach(id);
-        self.open.push(Open { id, key: None });
+        self.open.push(OpenCollection { id, key: None });
     }
 
     fn close(&mut self, end: &Range<usize>) {
-        let Some(Open { id, .. }) = self.open.pop() else { return };
+        let Some(OpenCollection { id, .. }) = self.open.pop() else { return };
         // The end of a block is reported where the next token is: it ends where its last node does.
         let last = match &self.nodes[id].kind {
             NodeKind::Sequence(items) => items.last().copied(),
@@ -133,7 +133,7 @@ impl<'t> Builder<'t> {
         let Some(parent) = self.open.last_mut() else { return };
         match (&mut self.nodes[parent.id].kind, parent.key.take()) {
             (NodeKind::Sequence(items), _) => items.push(id),
-            (NodeKind::Mapping { entries, .. }, Some(key)) => entries.push(Entry { key, value: id }),
+            (NodeKind::Mapping { entries, .. }, Some(key)) => entries.push(MappingEntry { key, value: id }),
             (NodeKind::Mapping { .. }, None) => parent.key = Some(id),
             _ => {}
         }
@@ -149,15 +149,15 @@ fn style_of(style: ScalarStyle) -> Style {
     }
 }
 
-fn reading(style: ScalarStyle, tag: Option<&Tag>) -> Reading {
+fn resolution(style: ScalarStyle, tag: Option<&Tag>) -> TagResolution {
     let Some(tag) = tag else {
-        return if style == ScalarStyle::Plain { Reading::Plain } else { Reading::Text };
+        return if style == ScalarStyle::Plain { TagResolution::Plain } else { TagResolution::Text };
     };
     match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
-        Some("merge") => Reading::Merge,
-        Some(name) => Type::from_tag(name).map_or(Reading::Text, Reading::Tagged),
+        Some("merge") => TagResolution::Merge,
+        Some(name) => Type::from_tag(name).map_or(TagResolution::Text, TagResolution::Tagged),
         // Kubernetes knows no other tags; to kubectl's reader they are text.
-        None => Reading::Text,
+        None => TagResolution::Text,
     }
 }
 

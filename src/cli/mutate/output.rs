@@ -4,12 +4,12 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::engine::one_line;
-use crate::manifest::{Document, Manifest, Mutated, Mutation, Position, Source};
+use crate::manifest::{Document, Manifest, MutatedManifest, MutatedObject, Position, Source};
 
 /// A file and what becomes of it.
 pub(super) struct File<'t> {
     pub(super) source: &'t Source,
-    pub(super) mutated: Mutated<'t, 't>,
+    pub(super) mutated: MutatedManifest<'t, 't>,
 }
 
 impl File<'_> {
@@ -91,13 +91,13 @@ pub(super) fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
     Ok(lines)
 }
 
-fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f Mutation<'f>)> {
+fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f MutatedObject<'f>)> {
     let objects = files.iter().flat_map(|file| file.mutated.objects.iter().map(move |object| (file, object)));
     objects.filter(|(_, object)| object.is_changed())
 }
 
 /// What was found for a workload, what was decided, and why.
-pub(super) fn explanation(source: &Source, mutation: &Mutation<'_>) -> String {
+pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> String {
     let decision = &mutation.decision;
     let found = if decision.found.is_empty() { String::new() } else { format!("; {}", decision.found) };
     let why = decision.reason.explanation().trim_end_matches('.');
@@ -108,13 +108,13 @@ pub(super) fn explanation(source: &Source, mutation: &Mutation<'_>) -> String {
 }
 
 /// What `--check` found.
-pub(super) fn would_change(source: &Source, mutation: &Mutation<'_>) -> String {
+pub(super) fn would_change(source: &Source, mutation: &MutatedObject<'_>) -> String {
     let scheduler = mutation.decision.scheduler.as_deref().unwrap_or_default();
     line(source, mutation, &format!("would be set to {scheduler}"))
 }
 
 /// What is left open about a workload.
-pub(super) fn unresolved(source: &Source, mutation: &Mutation<'_>) -> String {
+pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> String {
     let decision = &mutation.decision;
     match &mutation.refusal {
         Some(why) => line_at(source, why.position(), mutation, &format!("left as it is: {why}")),
@@ -130,17 +130,17 @@ pub(super) fn template(source: &Source, position: Position) -> String {
 }
 
 /// The warnings that a person would see below `kubectl apply`, but for those of what is unresolved.
-pub(super) fn warnings(source: &Source, mutation: &Mutation<'_>) -> String {
+pub(super) fn warnings(source: &Source, mutation: &MutatedObject<'_>) -> String {
     warning_lines(source, mutation, |of_reason| !(of_reason && mutation.is_unresolved()))
 }
 
 /// The warnings that say what is unresolved, and why.
-pub(super) fn own_warnings(source: &Source, mutation: &Mutation<'_>) -> String {
+pub(super) fn own_warnings(source: &Source, mutation: &MutatedObject<'_>) -> String {
     warning_lines(source, mutation, |of_reason| of_reason)
 }
 
 /// The warnings that are `shown`, which is told whether one is that of the decision's reason.
-fn warning_lines(source: &Source, mutation: &Mutation<'_>, shown: impl Fn(bool) -> bool) -> String {
+fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(bool) -> bool) -> String {
     let own = format!("colocate: {}: ", mutation.decision.reason);
     let warnings = mutation.decision.warnings.iter().map(AsRef::as_ref);
     let shown = warnings.filter(|warning: &&str| shown(warning.starts_with(&own)));
@@ -150,11 +150,11 @@ fn warning_lines(source: &Source, mutation: &Mutation<'_>, shown: impl Fn(bool) 
 /// No name is longer, and few explanations are.
 const MAX_LINE: usize = 2_000;
 
-fn line(source: &Source, mutation: &Mutation<'_>, text: &str) -> String {
+fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
     line_at(source, mutation.object.position(), mutation, text)
 }
 
-fn line_at(source: &Source, position: Position, mutation: &Mutation<'_>, text: &str) -> String {
-    let Mutation { object, namespace, name, .. } = mutation;
+fn line_at(source: &Source, position: Position, mutation: &MutatedObject<'_>, text: &str) -> String {
+    let MutatedObject { object, namespace, name, .. } = mutation;
     one_line(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind()), MAX_LINE) + "\n"
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cli::knowledge::Unseen;
 use crate::companion::{FieldPath, Finding, Part, Rule, Severity, Unchecked};
-use crate::manifest::{Manifest, Object, Position, Source, Validated, Validation};
+use crate::manifest::{Manifest, ManifestObject, Position, Source, ValidatedManifest, ValidatedObject};
 
 /// What was found and what could not be checked, in the order of the files and of the places in each.
 pub(super) struct Outcome<'v> {
@@ -19,7 +19,7 @@ pub(super) struct Outcome<'v> {
 /// A finding and where it is.
 pub(super) struct Found<'v> {
     pub(super) place: Place<'v>,
-    pub(super) object: &'v Validation<'v>,
+    pub(super) object: &'v ValidatedObject<'v>,
     pub(super) finding: &'v Finding,
 }
 
@@ -45,8 +45,8 @@ impl<'v> Outcome<'v> {
     pub(super) fn new(
         sources: &'v [Source],
         manifests: &'v [Manifest<'v>],
-        validated: &'v [Validated<'v>],
-        odd: &'v [Vec<(Object<'v>, String)>],
+        validated: &'v [ValidatedManifest<'v>],
+        odd: &'v [Vec<(ManifestObject<'v>, String)>],
         unseen: &Unseen,
     ) -> Self {
         let mut outcome = Self { found: Vec::new(), gaps: Vec::new(), objects: 0, files: sources.len() };
@@ -82,7 +82,7 @@ struct File<'v> {
 }
 
 impl<'v> File<'v> {
-    fn read(&mut self, validated: &'v Validated<'v>, odd: &'v [(Object<'v>, String)]) {
+    fn read(&mut self, validated: &'v ValidatedManifest<'v>, odd: &'v [(ManifestObject<'v>, String)]) {
         for validation in &validated.objects {
             match &validation.report {
                 Ok(report) => {
@@ -99,7 +99,7 @@ impl<'v> File<'v> {
             }
         }
         for (object, why) in odd {
-            let told = |other: &Validation<'_>| other.report.is_err() && is_same(&other.object, object);
+            let told = |other: &ValidatedObject<'_>| other.report.is_err() && is_same(&other.object, object);
             if !validated.objects.iter().any(told) {
                 self.gap(object, &format!("not built as its kind: {why}"));
             }
@@ -113,19 +113,19 @@ impl<'v> File<'v> {
         self.gaps.sort_by_key(|gap| (gap.place.as_ref().map(|place| place.range.start), gap.rule));
     }
 
-    fn found(&mut self, object: &'v Validation<'v>, finding: &'v Finding) {
+    fn found(&mut self, object: &'v ValidatedObject<'v>, finding: &'v Finding) {
         let place = self.place(self.manifest.place(&object.object, &finding.path, finding.part));
         self.found.push(Found { place, object, finding });
     }
 
-    fn unchecked(&mut self, object: &Validation<'_>, unchecked: &Unchecked) {
+    fn unchecked(&mut self, object: &ValidatedObject<'_>, unchecked: &Unchecked) {
         let Unchecked { rule, why, path, .. } = unchecked;
         let place = self.place(self.manifest.place(&object.object, path, Part::Key));
         self.gaps.push(Gap { place: Some(place), rule: Some(*rule), what: format!("{}: {why}; {path}", rule.title()) });
     }
 
     /// What is open about a whole object.
-    fn gap(&mut self, object: &Object<'_>, what: &str) {
+    fn gap(&mut self, object: &ManifestObject<'_>, what: &str) {
         let name = format!("{} {}", object.kind(), object.name());
         let start = self.manifest.place(object, &FieldPath::default(), Part::Value).start;
         let place = self.place(start..start);
@@ -137,7 +137,7 @@ impl<'v> File<'v> {
     }
 }
 
-fn is_same(one: &Object<'_>, other: &Object<'_>) -> bool {
+fn is_same(one: &ManifestObject<'_>, other: &ManifestObject<'_>) -> bool {
     (one.document(), one.path()) == (other.document(), other.path())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use colocate_engine::{Claim, Class, Policy, Reason, Unknown, Volume};
-use colocate_manifest::{Format, Known, Manifest, Mutated, Mutation, Mutator, Open};
+use colocate_manifest::{KnownObjects, Manifest, ManifestMutator, MutatedManifest, MutatedObject, Syntax};
 use json_patch::Patch;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -38,40 +38,40 @@ pub fn hold(bytes: &[u8]) {
     a_second_run_changes_nothing(&mutated, &known);
 }
 
-fn mutate<'t, 'm>(manifest: &'m Manifest<'t>, known: &Known) -> Mutated<'t, 'm> {
-    Mutator { policy: &POLICY, known, namespace: NAMESPACE }.mutate(manifest)
+fn mutate<'t, 'm>(manifest: &'m Manifest<'t>, known: &KnownObjects) -> MutatedManifest<'t, 'm> {
+    ManifestMutator { policy: &POLICY, known, namespace: NAMESPACE }.mutate(manifest)
 }
 
 /// The storage objects in the text, and one of the driver for each object that it refers to and does not contain.
-fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> Known {
-    let mut known = Known::default();
+fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
+    let mut known = KnownObjects::default();
     if let Err(error) = known.add("-", manifest, NAMESPACE, &POLICY.opt_out.namespace_label) {
         assert!(error.to_string().starts_with("-:"), "{error}");
     }
-    let mut open = Open::default();
-    Mutator { policy: &POLICY, known: &known, namespace: NAMESPACE }.open(manifest, &mut open);
+    let missing = ManifestMutator { policy: &POLICY, known: &known, namespace: NAMESPACE }
+        .missing_facts(std::slice::from_ref(manifest));
     let none = |_: &str| None::<&str>;
     let inventory = &mut known.inventory;
-    for (namespace, name) in &open.claims {
+    for (namespace, name) in &missing.claims {
         let claim = Claim::new(|key| key.ends_with("storage-provisioner").then_some(PROVISIONER), None, None);
         inventory.insert_claim(namespace, name, &claim);
     }
     let default = |key: &str| key.ends_with("is-default-class").then_some("true");
-    for why in &open.classes {
+    for why in &missing.classes {
         if let Unknown::ClassMissing(name) = why {
             inventory.insert_class(name, Class::new(none, PROVISIONER, 0, none));
         } else {
             inventory.insert_class("the default", Class::new(default, PROVISIONER, 0, none));
         }
     }
-    for name in &open.volumes {
+    for name in &missing.volumes {
         inventory.insert_volume(name, Volume::new(none, false, Some(PROVISIONER)));
     }
     known
 }
 
 /// Asserts that no byte outside of the edits differs.
-fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
+fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     let edits = changed.iter().map(|mutation| {
         let template = POLICY.workloads.find_object(mutation.object.api_version(), mutation.object.kind());
         let template = template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind())).path();
@@ -81,12 +81,12 @@ fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], t
 }
 
 /// Asserts that the parsed documents differ only in the field of each changed object.
-fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
+fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     let new = Manifest::parse(text).unwrap_or_else(|error| panic!("the result cannot be parsed: {error}"));
-    assert_eq!(new.format(), manifest.format());
+    assert_eq!(new.syntax(), manifest.syntax());
     let old = manifest.documents().iter().map(|document| document.value().clone()).collect();
     let new: Vec<_> = new.documents().iter().map(|document| document.value().clone()).collect();
-    let document = |mutation: &Mutation<'_>| mutation.object.document();
+    let document = |mutation: &MutatedObject<'_>| mutation.object.document();
     assert_eq!(patched(old, changed, document).expect("the patches apply to the parsed documents"), new);
     for mutation in changed {
         let mut object = mutation.object.value().clone();
@@ -97,15 +97,15 @@ fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], t
 }
 
 /// Asserts that every other parser that finds the pod specs at the same places in the old text sees the field, and no other change, in the new text.
-fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&Mutation<'_>], text: &str) {
+fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     type Reader = fn(&str) -> Option<Vec<Value>>;
-    let readers: &[(&str, Reader)] = match manifest.format() {
-        Format::Json => &[("serde_json", json)],
-        Format::Yaml => &[("libyaml", libyaml), ("serde-saphyr", saphyr)],
+    let readers: &[(&str, Reader)] = match manifest.syntax() {
+        Syntax::Json => &[("serde_json", json)],
+        Syntax::Yaml => &[("libyaml", libyaml), ("serde-saphyr", saphyr)],
     };
     // Some parsers skip documents without content.
     let read = |read: &Reader, text| Some(read(text)?.into_iter().filter(|document| !document.is_null()).collect());
-    let document = |mutation: &Mutation<'_>| {
+    let document = |mutation: &MutatedObject<'_>| {
         let before = &manifest.documents()[..mutation.object.document()];
         before.iter().filter(|document| !document.value().is_null()).count()
     };
@@ -134,8 +134,8 @@ fn saphyr(text: &str) -> Option<Vec<Value>> {
 /// The documents with each patch applied to its own document; `None` if one does not apply.
 fn patched(
     mut documents: Vec<Value>,
-    changed: &[&Mutation<'_>],
-    document: impl Fn(&Mutation<'_>) -> usize,
+    changed: &[&MutatedObject<'_>],
+    document: impl Fn(&MutatedObject<'_>) -> usize,
 ) -> Option<Vec<Value>> {
     for mutation in changed {
         let patch: Patch = serde_json::from_value(mutation.patch()).expect("a mutation's patch is a JSON patch");
@@ -144,7 +144,7 @@ fn patched(
     Some(documents)
 }
 
-fn a_second_run_changes_nothing(mutated: &Mutated<'_, '_>, known: &Known) {
+fn a_second_run_changes_nothing(mutated: &MutatedManifest<'_, '_>, known: &KnownObjects) {
     let manifest = Manifest::parse(&mutated.text).expect("it was parsed before");
     let again = mutate(&manifest, known);
     assert_eq!(again.text, mutated.text, "a second run changes something");

@@ -8,7 +8,7 @@ use colocate_engine::{
     Away, Decision, Driver, Drivers, Malformed, MissingClaim, Mode, Operation, Owner, Policy, Presence, Reason,
     Request, Response, Review, Step, Templates, Unknown, Update, examine, parse_bool,
 };
-use colocate_manifest::{Format, Manifest};
+use colocate_manifest::{Manifest, Syntax};
 use json_patch::Patch;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ impl Question {
         let mut review: Value = serde_json::from_slice(body).ok()?;
         let manifest = Manifest::parse(str::from_utf8(body).ok()?).ok()?;
         let [document] = manifest.documents() else { return None };
-        (manifest.format() == Format::Json).then(|| assert_eq!(document.value(), &review))?;
+        (manifest.syntax() == Syntax::Json).then(|| assert_eq!(document.value(), &review))?;
         assert_eq!(
             (&review["kind"], &review["apiVersion"]),
             (&json!("AdmissionReview"), &json!("admission.k8s.io/v1"))

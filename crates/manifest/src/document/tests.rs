@@ -37,12 +37,12 @@ fn documents_are_what_stands_between_their_markers() {
 
 #[test]
 fn a_text_that_is_json_is_read_as_json() {
-    let format = |text| manifest(text).format();
+    let format = |text| manifest(text).syntax();
     for text in ["{}", " \n[1]", "\u{feff}{\"a\": 1}", "{}{}\n[]"] {
-        assert_eq!(format(text), Format::Json, "{text}");
+        assert_eq!(format(text), Syntax::Json, "{text}");
     }
     for text in ["{a: 1}", "--- {}", "# c\n{}", "{\"a\": 1,}", "{}\n---\n{}", "[a]", "'x'", "1"] {
-        assert_eq!(format(text), Format::Yaml, "{text}");
+        assert_eq!(format(text), Syntax::Yaml, "{text}");
     }
     assert_eq!(
         values("{\"a\": 1}{\"b\": [2.5, -3e2, true, null]}\n\"x\" "),
@@ -137,7 +137,7 @@ fn aliases_that_would_fill_the_memory_are_refused() {
 #[test]
 fn collections_are_nested_as_deep_as_a_stack_can_bear() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    assert_eq!(manifest(&nested(255)).format(), Format::Json);
+    assert_eq!(manifest(&nested(255)).syntax(), Syntax::Json);
     assert!(refusal(&nested(300)).contains("nested"));
     assert!(refusal(&nested(100_000)).contains("nested"));
     values(&format!("--- {}", nested(250)));
@@ -170,22 +170,14 @@ fn scalars_are_what_kubectl_reads() {
 /// The kind, path and place of every object.
 fn objects(text: &str) -> Vec<String> {
     let manifest = manifest(text);
-    let object = |object: &Object<'_>| {
-        let path: Vec<_> = object
-            .path()
-            .iter()
-            .map(|step| match step {
-                Step::Key(key) => (*key).to_owned(),
-                Step::Index(index) => index.to_string(),
-            })
-            .collect();
+    let object = |object: &ManifestObject<'_>| {
         let value = object.value()["metadata"]["name"].as_str().unwrap_or_default();
         format!(
             "{} {} {value} {}/{} {}",
             object.api_version(),
             object.kind(),
             object.document(),
-            path.join("/"),
+            object.path(),
             object.position()
         )
     };
@@ -227,11 +219,11 @@ items:
         objects(text),
         [
             "v1 A  0/ 2:1",
-            "v1 B b 2/items/0 11:3",
-            "g/v2 C c 2/items/1/items/0 15:5",
-            "v1 D  2/items/1/items/2 18:5",
-            "v1 ListOfThings  2/items/4 23:3",
-            "v1 FList  2/items/5 26:3",
+            "v1 B b 2/items[0] 11:3",
+            "g/v2 C c 2/items[1].items[0] 15:5",
+            "v1 D  2/items[1].items[2] 18:5",
+            "v1 ListOfThings  2/items[4] 23:3",
+            "v1 FList  2/items[5] 26:3",
         ]
     );
     assert_eq!(
@@ -250,25 +242,25 @@ fn every_field_has_its_place() {
     let text = "\u{feff}a: &x\n  'b': [1, {c: \"é\"}]\nd: *x\ne:\n  <<: *x\n  f: |\n    text\ng:\n";
     let manifest = manifest(text);
     let document = &manifest.documents()[0];
-    let at = |path: &[Step<'_>]| {
+    let at = |path: &FieldPath| {
         let shown =
             |range: Option<Range<usize>>| range.map(|range| (manifest.position(range.start).to_string(), &text[range]));
         (shown(document.key_span(path)), shown(document.value_span(path)))
     };
     let found = |place: &str, text| Some((place.to_owned(), text));
-    let (a, b, c) = (Step::Key("a"), Step::Key("b"), Step::Key("c"));
-    assert_eq!(at(&[a]), (found("1:1", "a"), found("2:3", "'b': [1, {c: \"é\"}]")));
-    assert_eq!(at(&[a, b]), (found("2:3", "'b'"), found("2:8", "[1, {c: \"é\"}]")));
-    assert_eq!(at(&[a, b, Step::Index(1), c]), (found("2:13", "c"), found("2:16", "\"é\"")));
-    assert_eq!(at(&[a, b, Step::Index(0)]), (None, found("2:9", "1")));
+    let [a, d, e, g] = ["a", "d", "e", "g"].map(|key| FieldPath::of([key]));
+    let b = a.field("b");
+    assert_eq!(at(&a), (found("1:1", "a"), found("2:3", "'b': [1, {c: \"é\"}]")));
+    assert_eq!(at(&b), (found("2:3", "'b'"), found("2:8", "[1, {c: \"é\"}]")));
+    assert_eq!(at(&b.index(1).field("c")), (found("2:13", "c"), found("2:16", "\"é\"")));
+    assert_eq!(at(&b.index(0)), (None, found("2:9", "1")));
     // Below an alias or a merge key, it is where it is written.
-    assert_eq!(at(&[Step::Key("d")]), (found("3:1", "d"), found("3:4", "*x")));
-    assert_eq!(at(&[Step::Key("d"), b]), at(&[a, b]));
-    assert_eq!(at(&[Step::Key("e"), b]), at(&[a, b]));
-    assert_eq!(at(&[Step::Key("g")]), (found("8:1", "g"), found("8:2", "")));
-    assert_eq!(at(&[]).0, None);
-    for path in [&[Step::Key("x")][..], &[a, Step::Index(0)], &[a, b, Step::Index(2)], &[a, b, c], &[Step::Key("g"), a]]
-    {
-        assert_eq!(at(path), (None, None), "{path:?}");
+    assert_eq!(at(&d), (found("3:1", "d"), found("3:4", "*x")));
+    assert_eq!(at(&d.field("b")), at(&b));
+    assert_eq!(at(&e.field("b")), at(&b));
+    assert_eq!(at(&g), (found("8:1", "g"), found("8:2", "")));
+    assert_eq!(at(&FieldPath::default()).0, None);
+    for path in [FieldPath::of(["x"]), a.index(0), b.index(2), b.field("c"), g.field("a")] {
+        assert_eq!(at(&path), (None, None), "{path:?}");
     }
 }

@@ -8,7 +8,7 @@ use colocate_engine::Workloads;
 /// The edit of every object that holds a pod template.
 fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, Refusal>> {
     let workloads = Workloads::default();
-    let edit = |object: &Object<'_>| {
+    let edit = |object: &ManifestObject<'_>| {
         let (group, version) = object.api_version().split_once('/').unwrap_or(("", object.api_version()));
         let workload = workloads.find(group, version, object.kind())?;
         Some(manifest.set_scheduler(object, workload.path(), "stork"))
@@ -396,8 +396,7 @@ fn an_edit_that_changes_anything_else_is_not_made() {
             range: start..start + old.len(),
             replacement: replacement.to_owned(),
             document: 0,
-            spec: "/spec".to_owned(),
-            field: "spec.schedulerName".to_owned(),
+            spec: FieldPath::of(["spec"]),
             scheduler: "stork".to_owned(),
         };
         manifest.apply(&[edit]).text.into_owned()

@@ -4,7 +4,7 @@
 //! indentation, quotes, block scalars, comments, anchors, tags, markers, line endings.
 
 use colocate_laws::edit;
-use colocate_manifest::{Edit, Format, Manifest, Object, Refusal, Step};
+use colocate_manifest::{Edit, FieldPath, Manifest, ManifestObject, PathSegment, Refusal, Syntax};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -106,11 +106,11 @@ fn check(written: &Written) {
     let manifest = Manifest::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let read: Vec<_> = manifest.documents().iter().map(|document| document.value().clone()).collect();
     assert_eq!(&without_empty(read), documents, "{text}");
-    assert_eq!(&others_reading(text, manifest.format()), documents, "{text}");
+    assert_eq!(&others_reading(text, manifest.syntax()), documents, "{text}");
 
     let after = changed(written);
     assert_eq!(without_empty(values(&after)), intended(written), "{text}\n{after}");
-    assert_eq!(others_reading(&after, manifest.format()), intended(written), "{text}\n{after}");
+    assert_eq!(others_reading(&after, manifest.syntax()), intended(written), "{text}\n{after}");
     assert_eq!(changed(&Written { text: after.clone(), documents: Vec::new(), specs: written.specs.clone() }), after);
 }
 
@@ -133,16 +133,16 @@ const BLOTS: [&str; 16] =
     ["", " ", "\n", "\t", ":", "- ", "{", "}", ",", "'", "\"", "&a ", "*a ", "# ", "é", "<<: {schedulerName: x}\n"];
 
 fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, Refusal>> {
-    let edit = |object: &Object<'_>| Some(manifest.set_scheduler(object, template(object)?, SCHEDULER));
+    let edit = |object: &ManifestObject<'_>| Some(manifest.set_scheduler(object, template(object)?, SCHEDULER));
     manifest.objects().iter().filter_map(edit).collect()
 }
 
-fn template(object: &Object<'_>) -> Option<&'static [&'static str]> {
+fn template(object: &ManifestObject<'_>) -> Option<&'static [&'static str]> {
     let kind = KINDS.iter().find(|kind| kind.0 == object.api_version() && kind.1 == object.kind())?;
     Some(kind.2)
 }
 
-fn scheduler<'a>(object: &Object<'a>) -> Option<&'a str> {
+fn scheduler<'a>(object: &ManifestObject<'a>) -> Option<&'a str> {
     let spec = template(object)?.iter().chain(&["spec"]).fold(object.value(), |value, key| &value[key]);
     spec["schedulerName"].as_str()
 }
@@ -153,10 +153,10 @@ fn without_the_field(text: &str) -> Vec<Value> {
     let mut documents = values(text);
     for object in manifest.objects() {
         let Some(template) = template(&object) else { continue };
-        let mut path = object.path().iter().copied().chain(template.iter().chain(&["spec"]).map(|key| Step::Key(key)));
-        let spec = path.try_fold(&mut documents[object.document()], |value, step| match step {
-            Step::Key(key) => value.get_mut(key),
-            Step::Index(index) => value.get_mut(index),
+        let path = object.path().join(&FieldPath::of(template.iter().copied().chain(["spec"])));
+        let spec = path.segments().iter().try_fold(&mut documents[object.document()], |value, segment| match segment {
+            PathSegment::Field(name) | PathSegment::Key(name) => value.get_mut(name),
+            PathSegment::Index(index) => value.get_mut(index),
         });
         if let Some(Value::Object(spec)) = spec {
             spec.remove("schedulerName");
@@ -170,10 +170,10 @@ fn values(text: &str) -> Vec<Value> {
 }
 
 /// The documents as serde-saphyr, and for JSON `serde_json`, read them.
-fn others_reading(text: &str, format: Format) -> Vec<Value> {
+fn others_reading(text: &str, format: Syntax) -> Vec<Value> {
     without_empty(match format {
-        Format::Json => serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().unwrap(),
-        Format::Yaml => serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}\n{text}")),
+        Syntax::Json => serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().unwrap(),
+        Syntax::Yaml => serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}\n{text}")),
     })
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{env, fs, thread};
 
-use colocate_manifest::{self as manifest, Edit, Manifest, Object};
+use colocate_manifest::{self as manifest, Edit, Manifest, ManifestObject};
 use serde::Deserialize as _;
 use yaml_serde::Value;
 
@@ -108,7 +108,7 @@ fn examine(file: &Path) -> Counts {
 }
 
 /// The edit of an object with a pod template, even an empty one.
-fn edit(manifest: &Manifest<'_>, object: &Object<'_>) -> Option<Result<Edit, manifest::Refusal>> {
+fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<Edit, manifest::Refusal>> {
     let template: &[&str] = match (object.api_version(), object.kind()) {
         ("v1", "Pod") => &[],
         ("v1", "PodTemplate") => &["template"],

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::document::{Manifest, Object};
-use super::files::{self, Source};
+use super::document::{Manifest, ManifestObject};
+use super::files::{self, ReadError, Source};
 use super::position::{ParseError, Position};
 use colocate_companion::Strategies;
 use colocate_engine::storage::{self, Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
@@ -17,10 +17,10 @@ const DEFAULT_NAMESPACE: &str = "default";
 
 /// Manifests that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum LoadError {
     /// A path cannot be read.
     #[error(transparent)]
-    Files(#[from] files::Error),
+    Files(#[from] ReadError),
     /// A file is neither YAML nor JSON.
     #[error("{file}:{error}")]
     Unparsable {
@@ -45,7 +45,7 @@ pub enum Error {
 
 /// What is known from manifests. Of two objects with one name the last counts, as with `kubectl apply`.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct KnownObjects {
     /// Claims, classes and volumes.
     pub inventory: Inventory,
     /// The placement strategies that there are, or will be.
@@ -58,21 +58,21 @@ pub struct Known {
 ///
 /// # Errors
 /// A path that cannot be read, a file that is neither YAML nor JSON, or an object that is not built as its kind.
-pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, Error> {
-    let mut known = Known::default();
+pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, LoadError> {
+    let mut known = KnownObjects::default();
     for source in files::read(paths)? {
         known.add_source(&source, DEFAULT_NAMESPACE, "")?;
     }
     Ok(known.inventory)
 }
 
-impl Known {
+impl KnownObjects {
     /// Reads a file. `namespace` is that of objects that name none, `opt_out` the label by which a Namespace opts out.
     ///
     /// # Errors
     /// As [`load`].
-    pub fn add_source(&mut self, source: &Source, namespace: &str, opt_out: &str) -> Result<(), Error> {
-        let unparsable = |error| Error::Unparsable { file: source.name.clone(), error };
+    pub fn add_source(&mut self, source: &Source, namespace: &str, opt_out: &str) -> Result<(), LoadError> {
+        let unparsable = |error| LoadError::Unparsable { file: source.name.clone(), error };
         let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
         self.add(&source.name, &manifest, namespace, opt_out)
     }
@@ -81,12 +81,18 @@ impl Known {
     ///
     /// # Errors
     /// A claim, class or volume that is not built as its kind.
-    pub fn add(&mut self, file: &str, manifest: &Manifest<'_>, namespace: &str, opt_out: &str) -> Result<(), Error> {
+    pub fn add(
+        &mut self,
+        file: &str,
+        manifest: &Manifest<'_>,
+        namespace: &str,
+        opt_out: &str,
+    ) -> Result<(), LoadError> {
         match self.add_readable(manifest, namespace, opt_out).into_iter().next() {
             None => Ok(()),
             Some((object, what)) => {
                 let (position, kind) = (object.position(), object.kind().to_owned());
-                Err(Error::WrongShape { file: file.to_owned(), position, kind, what })
+                Err(LoadError::WrongShape { file: file.to_owned(), position, kind, what })
             }
         }
     }
@@ -98,7 +104,7 @@ impl Known {
         manifest: &'m Manifest<'_>,
         namespace: &str,
         opt_out: &str,
-    ) -> Vec<(Object<'m>, String)> {
+    ) -> Vec<(ManifestObject<'m>, String)> {
         let objects = manifest.objects().into_iter();
         let odd = objects.filter_map(|object| {
             let what = self.add_object(&object, namespace, opt_out).err()?;
@@ -107,7 +113,7 @@ impl Known {
         odd.collect()
     }
 
-    fn add_object(&mut self, object: &Object<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
+    fn add_object(&mut self, object: &ManifestObject<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
         match (object.api_version(), object.kind()) {
             ("v1", "PersistentVolumeClaim") => {
                 if object.value()["metadata"]["generateName"].is_string() {
@@ -186,7 +192,7 @@ mod tests {
     use super::*;
     use colocate_engine::Owner;
 
-    fn load_text(text: &str) -> Result<Inventory, Error> {
+    fn load_text(text: &str) -> Result<Inventory, LoadError> {
         let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         fs::write(file.path(), text).unwrap();
         load(&[file.path()])

@@ -4,41 +4,41 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::document::{Manifest, Object};
+use super::document::{Manifest, ManifestObject};
 use super::edit::{Edit, Refusal};
-use super::inventory::Known;
-use super::open::Open;
-use super::path::Step;
+use super::known_objects::KnownObjects;
+use super::missing_facts::MissingFacts;
+use super::pointer::pointer;
 use super::position::Position;
 use colocate_engine::{Decision, Policy, Presence, Reason, Request, Step as Examined, Workload, examine};
 
 /// Decides about manifests, by a policy and what is known.
 #[derive(Debug)]
-pub struct Mutator<'a> {
+pub struct ManifestMutator<'a> {
     /// The rules.
     pub policy: &'a Policy,
     /// The claims, classes and volumes, and the Namespaces that opt out.
-    pub known: &'a Known,
+    pub known: &'a KnownObjects,
     /// The namespace of objects that name none.
     pub namespace: &'a str,
 }
 
 /// A manifest and what becomes of it.
 #[derive(Debug)]
-pub struct Mutated<'t, 'm> {
+pub struct MutatedManifest<'t, 'm> {
     /// The text with all changes made; every byte that none of them is about is as it was.
     pub text: Cow<'t, str>,
     /// The objects that the engine decides about, in their order.
-    pub objects: Vec<Mutation<'m>>,
+    pub objects: Vec<MutatedObject<'m>>,
     /// Where documents that look like Helm templates do so: whatever is in them, it is not decided about.
     pub templates: Vec<Position>,
 }
 
 /// What becomes of an object.
 #[derive(Debug)]
-pub struct Mutation<'m> {
+pub struct MutatedObject<'m> {
     /// The object.
-    pub object: Object<'m>,
+    pub object: ManifestObject<'m>,
     /// The namespace it is in.
     pub namespace: String,
     /// Its name, or what it will begin with.
@@ -49,9 +49,9 @@ pub struct Mutation<'m> {
     pub refusal: Option<Refusal>,
 }
 
-impl<'a> Mutator<'a> {
+impl<'a> ManifestMutator<'a> {
     /// Decides about every object of the manifest, and writes the decisions into its text.
-    pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> Mutated<'t, 'm> {
+    pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> MutatedManifest<'t, 'm> {
         let (mut objects, mut edits, mut edited) = (Vec::new(), Vec::new(), Vec::new());
         for (object, workload) in self.objects(manifest) {
             let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value().to_string());
@@ -75,27 +75,29 @@ impl<'a> Mutator<'a> {
                 }
             }
             let name = object.name();
-            objects.push(Mutation { object, namespace, name, decision, refusal });
+            objects.push(MutatedObject { object, namespace, name, decision, refusal });
         }
         let text = apply(manifest, &edits, &edited, &mut objects);
         let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
-        Mutated { text, objects, templates: marks.map(|mark| manifest.position(mark)).collect() }
+        MutatedManifest { text, objects, templates: marks.map(|mark| manifest.position(mark)).collect() }
     }
 
-    /// Adds to `open` what decisions about the manifest depend on and is not known.
-    pub fn open(&self, manifest: &Manifest<'_>, open: &mut Open) {
-        for (object, workload) in self.objects(manifest) {
+    /// Returns what decisions about the manifests depend on and is not known.
+    pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
+        let mut missing = MissingFacts::default();
+        for (object, workload) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
             let (namespace, json) = (object.namespace_or(self.namespace), object.value().to_string());
             let request = Request::from_manifest(workload, namespace, self.known.opted_out(namespace), &json);
             let Examined::Resolve(pending) = examine(self.policy, &request) else { continue };
-            open.namespaces.insert(namespace.to_owned());
+            missing.namespaces.insert(namespace.to_owned());
             for claim in pending.claims() {
-                open.add(&claim, &self.known.inventory, namespace);
+                missing.add(&claim, &self.known.inventory, namespace);
             }
         }
+        missing
     }
 
-    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> impl Iterator<Item = (Object<'m>, &'a Workload)> {
+    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> impl Iterator<Item = (ManifestObject<'m>, &'a Workload)> {
         let workloads = &self.policy.workloads;
         let objects = manifest.objects().into_iter();
         objects.filter_map(|object| {
@@ -105,7 +107,12 @@ impl<'a> Mutator<'a> {
     }
 }
 
-fn apply<'t>(manifest: &Manifest<'t>, edits: &[Edit], edited: &[usize], objects: &mut [Mutation<'_>]) -> Cow<'t, str> {
+fn apply<'t>(
+    manifest: &Manifest<'t>,
+    edits: &[Edit],
+    edited: &[usize],
+    objects: &mut [MutatedObject<'_>],
+) -> Cow<'t, str> {
     if edits.is_empty() {
         return Cow::Borrowed(manifest.text());
     }
@@ -116,14 +123,14 @@ fn apply<'t>(manifest: &Manifest<'t>, edits: &[Edit], edited: &[usize], objects:
     applied.text
 }
 
-impl Mutated<'_, '_> {
+impl MutatedManifest<'_, '_> {
     /// Whether something is left open.
     pub fn is_unresolved(&self) -> bool {
-        !self.templates.is_empty() || self.objects.iter().any(Mutation::is_unresolved)
+        !self.templates.is_empty() || self.objects.iter().any(MutatedObject::is_unresolved)
     }
 }
 
-impl Mutation<'_> {
+impl MutatedObject<'_> {
     /// Whether the object is changed.
     pub fn is_changed(&self) -> bool {
         self.decision.patch.is_some() && self.refusal.is_none()
@@ -141,7 +148,7 @@ impl Mutation<'_> {
         let prefix = pointer(self.object.path());
         for operation in patch.as_array_mut().into_iter().flatten() {
             if let Some(Value::String(path)) = operation.get_mut("path") {
-                path.insert_str(0, &prefix);
+                path.insert_str(0, prefix.as_str());
             }
         }
         patch
@@ -156,14 +163,4 @@ impl Mutation<'_> {
         }
         value
     }
-}
-
-/// A JSON pointer (RFC 6901) of the steps; the steps to an object are `items` and numbers, which need no escape.
-fn pointer(path: &[Step<'_>]) -> String {
-    path.iter()
-        .map(|step| match step {
-            Step::Key(key) => format!("/{key}"),
-            Step::Index(index) => format!("/{index}"),
-        })
-        .collect()
 }

@@ -6,7 +6,7 @@ use colocate_engine::{ClaimRef, Inventory, Owner, Unknown};
 
 /// What is asked about claims and is not known.
 #[derive(Debug, Default)]
-pub struct Open {
+pub struct MissingFacts {
     /// The Namespaces whose opt-out counts.
     pub namespaces: BTreeSet<String>,
     /// Claims that are missing: a namespace and a name each.
@@ -23,7 +23,7 @@ pub struct Open {
     pub strategies: bool,
 }
 
-impl Open {
+impl MissingFacts {
     /// Adds what is not known of a claim; `namespace` is that of its pod.
     pub fn add(&mut self, claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) {
         match (claim, claim.owner_in(inventory, namespace)) {

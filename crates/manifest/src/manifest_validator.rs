@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::document::{Manifest, Object};
+use super::document::{Manifest, ManifestObject};
 use super::helm;
-use super::inventory::{Known, without_place};
-use super::open::Open;
-use super::path::Step;
+use super::known_objects::{KnownObjects, without_place};
+use super::missing_facts::MissingFacts;
 use colocate_companion::{
     self as companion, Facts, FieldPath, MountedClaim, Part, Severities, Subject, SubjectKind, ValidationReport,
 };
@@ -15,31 +14,31 @@ use colocate_engine::{Owner, Policy, Settings};
 
 /// Checks manifests, by the rules and what is known.
 #[derive(Debug)]
-pub struct Validator<'a> {
+pub struct ManifestValidator<'a> {
     /// What counts as an opt-out, and which kinds there are.
     pub policy: &'a Policy,
     /// How much each rule matters.
     pub severities: &'a Severities,
     /// The claims, classes, volumes and placement strategies, and the Namespaces that opt out.
-    pub known: &'a Known,
+    pub known: &'a KnownObjects,
     /// The namespace of objects that name none.
     pub namespace: &'a str,
 }
 
 /// What was found in a manifest.
 #[derive(Debug)]
-pub struct Validated<'m> {
+pub struct ValidatedManifest<'m> {
     /// The objects that there are rules for, in their order.
-    pub objects: Vec<Validation<'m>>,
+    pub objects: Vec<ValidatedObject<'m>>,
     /// The bytes by which documents look like Helm templates: whatever is in them, it is not checked.
     pub templates: Vec<Range<usize>>,
 }
 
 /// What was found in an object.
 #[derive(Debug)]
-pub struct Validation<'m> {
+pub struct ValidatedObject<'m> {
     /// The object.
-    pub object: Object<'m>,
+    pub object: ManifestObject<'m>,
     /// The namespace it is in; none of a kind that belongs to none.
     pub namespace: Option<String>,
     /// Its name, or what it will begin with.
@@ -51,10 +50,10 @@ pub struct Validation<'m> {
 /// Who an object is among others: its namespace, kind and name.
 type Identity<'m> = (&'m str, &'m str, &'m str);
 
-impl<'a> Validator<'a> {
+impl<'a> ManifestValidator<'a> {
     /// Checks every object of the manifests, but for those whose controller is in them too: what is wrong there is told
     /// once.
-    pub fn validate<'m>(&self, manifests: &'m [Manifest<'_>]) -> Vec<Validated<'m>>
+    pub fn validate<'m>(&self, manifests: &'m [Manifest<'_>]) -> Vec<ValidatedManifest<'m>>
     where
         'a: 'm,
     {
@@ -64,7 +63,7 @@ impl<'a> Validator<'a> {
         for (manifest, objects) in manifests.iter().zip(&objects) {
             let told_alone = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &there));
             let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
-            validated.push(Validated {
+            validated.push(ValidatedManifest {
                 objects: told_alone.map(|(object, kind)| self.validate_object(object, *kind)).collect(),
                 templates: marks.map(|mark| mark..mark + helm::MARK.len()).collect(),
             });
@@ -72,18 +71,20 @@ impl<'a> Validator<'a> {
         validated
     }
 
-    /// Adds to `open` what the rules ask about the manifests and is not known.
-    pub fn open(&self, manifests: &[Manifest<'_>], open: &mut Open) {
+    /// Returns what the rules need to know about the manifests and is not known.
+    pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
+        let mut missing = MissingFacts::default();
         for (object, kind) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
             let (json, namespace) = (object.value().to_string(), object.namespace_or(self.namespace));
             if let Ok(subject) = Subject::parse(&json, kind) {
-                self.open_of(&subject, namespace, open);
+                self.add_missing_facts(&subject, namespace, &mut missing);
             }
         }
+        missing
     }
 
     /// What a rule asks shows in what it says: about everything that is not known, and with one thing or its contrary.
-    fn open_of(&self, subject: &Subject<'_>, namespace: &str, open: &mut Open) {
+    fn add_missing_facts(&self, subject: &Subject<'_>, namespace: &str, missing: &mut MissingFacts) {
         if subject.is_silent(self.policy) {
             return;
         }
@@ -96,19 +97,19 @@ impl<'a> Validator<'a> {
             Facts { claims: claims.iter().map(|_| nothing()).collect(), strategies, namespace_opted_out: false };
         let report = check(&facts);
         if report != check(&Facts { namespace_opted_out: true, ..facts }) {
-            open.namespaces.insert(namespace.to_owned());
+            missing.namespaces.insert(namespace.to_owned());
         }
         let of_strategies = |rule| rule == companion::Rule::NoStrategy;
-        open.strategies |= report.unchecked.iter().any(|unchecked| of_strategies(unchecked.rule));
+        missing.strategies |= report.unchecked.iter().any(|unchecked| of_strategies(unchecked.rule));
         if subject.names_a_strategy() || report.unchecked.iter().any(|unchecked| !of_strategies(unchecked.rule)) {
             for claim in &claims {
-                open.add(claim, &self.known.inventory, namespace);
+                missing.add(claim, &self.known.inventory, namespace);
             }
-            open.parameters |= open.class_names;
+            missing.parameters |= missing.class_names;
         }
     }
 
-    fn validate_object<'m>(&self, object: &Object<'m>, kind: SubjectKind<'_>) -> Validation<'m> {
+    fn validate_object<'m>(&self, object: &ManifestObject<'m>, kind: SubjectKind<'_>) -> ValidatedObject<'m> {
         let (json, namespace) = (object.value().to_string(), object.namespace_or(self.namespace));
         let report = Subject::parse(&json, kind).map(|subject| {
             let facts = Facts {
@@ -122,7 +123,7 @@ impl<'a> Validator<'a> {
             };
             subject.check(self.policy, self.severities, &facts)
         });
-        Validation {
+        ValidatedObject {
             namespace: (!matches!(kind, SubjectKind::Class | SubjectKind::Namespace)).then(|| namespace.to_owned()),
             name: object.name(),
             report: report.map_err(|error| without_place(&error)),
@@ -130,7 +131,7 @@ impl<'a> Validator<'a> {
         }
     }
 
-    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> Vec<(Object<'m>, SubjectKind<'a>)> {
+    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> Vec<(ManifestObject<'m>, SubjectKind<'a>)> {
         let objects = manifest.objects().into_iter();
         let checked = objects.filter_map(|object| {
             let kind = SubjectKind::find_object(self.policy, object.api_version(), object.kind())?;
@@ -139,12 +140,12 @@ impl<'a> Validator<'a> {
         checked.collect()
     }
 
-    fn identity<'m>(&'m self, object: &Object<'m>) -> Identity<'m> {
+    fn identity<'m>(&'m self, object: &ManifestObject<'m>) -> Identity<'m> {
         let name = object.value()["metadata"]["name"].as_str().unwrap_or_default();
         (object.namespace_or(self.namespace), object.kind(), name)
     }
 
-    fn has_controller_among<'m>(&'m self, object: &Object<'m>, there: &HashSet<Identity<'m>>) -> bool {
+    fn has_controller_among<'m>(&'m self, object: &ManifestObject<'m>, there: &HashSet<Identity<'m>>) -> bool {
         let namespace = object.namespace_or(self.namespace);
         let owners = object.value()["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         let mut controllers = owners.filter(|owner| owner["controller"] == true);
@@ -159,15 +160,11 @@ impl Manifest<'_> {
     /// The bytes of what a finding in an object is about; the nearest thing around it, where it is not written.
     ///
     /// What an alias or a merge key brings stands where it is written out.
-    pub fn place(&self, object: &Object<'_>, path: &FieldPath, part: Part) -> Range<usize> {
+    pub fn place(&self, object: &ManifestObject<'_>, path: &FieldPath, part: Part) -> Range<usize> {
         let document = &self.documents()[object.document()];
-        let steps = path.segments().iter().map(|step| match step {
-            companion::PathSegment::Field(name) | companion::PathSegment::Key(name) => Step::Key(name),
-            companion::PathSegment::Index(index) => Step::Index(*index),
-        });
-        let path: Vec<_> = object.path().iter().copied().chain(steps).collect();
+        let path = object.path().join(path);
         let key = (part == Part::Key).then(|| document.key_span(&path)).flatten();
-        let around = || (0..=path.len()).rev().find_map(|length| document.value_span(&path[..length]));
+        let around = || (0..=path.segments().len()).rev().find_map(|length| document.value_span(&path.prefix(length)));
         let place = key.or_else(around).unwrap_or_default();
         // A block scalar has the end of its last line.
         let end = self.text()[place.clone()].trim_end_matches(['\n', '\r']).len();
@@ -185,8 +182,9 @@ mod tests {
     /// Every finding as its rule and the text that it is about.
     fn found(text: &str) -> Vec<(Rule, String)> {
         let (manifests, policy) = ([Manifest::parse(text).unwrap()], Policy::default());
-        let (severities, known) = (Severities::default(), Known::default());
-        let validator = Validator { policy: &policy, severities: &severities, known: &known, namespace: "default" };
+        let (severities, known) = (Severities::default(), KnownObjects::default());
+        let validator =
+            ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: "default" };
         let validated = validator.validate(&manifests);
         let objects = validated.iter().flat_map(|validated| &validated.objects);
         let found = objects.flat_map(|validation| {
