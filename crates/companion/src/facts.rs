@@ -29,6 +29,11 @@ pub struct MountedClaim {
 }
 
 impl MountedClaim {
+    /// A claim of which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self { owner: Owner::Missing, access: None, settings: Settings::default(), parameters: None }
+    }
+
     /// What `inventory` knows of it; `namespace` is that of the pod.
     pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
         let owner = claim.owner_in(inventory, namespace);

@@ -27,7 +27,7 @@ pub use facts::{Facts, MountedClaim, Strategies};
 pub use field_path::{FieldPath, PathSegment};
 pub use finding::{Finding, Part, Unchecked, ValidationReport};
 pub use render::{denial, warnings};
-pub use rule::{NoSuchRule, Rule};
+pub use rule::{Needs, NoSuchRule, Rule};
 pub use severity::Severity;
 pub use subject::{Subject, SubjectKind};
 pub use validation_policy::{Enforcement, Level, Severities, ValidationPolicy};

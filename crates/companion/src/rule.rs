@@ -34,8 +34,23 @@ const USING_STORK: &str =
 
 const AUTOSCALER: &str = "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-are-the-key-best-practices-for-running-cluster-autoscaler";
 
+/// The facts that a rule needs besides the object itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// None: the object is enough.
+    Nothing,
+    /// The claims that the object's pods mount, or the object itself as a claim: owner, access modes and annotations.
+    Claims,
+    /// The parameters of the claims' classes, and the claims.
+    ClassParameters,
+    /// The placement strategies that exist.
+    Strategies,
+    /// Whether the object's Namespace opts out.
+    Namespace,
+}
+
 macro_rules! rules {
-    ($($name:ident $id:literal $severity:ident $title:literal, $(#[doc = $doc:literal])+ $origin:ident;)+) => {
+    ($($name:ident $id:literal $severity:ident $title:literal, $(#[doc = $doc:literal])+ $needs:ident $origin:ident;)+) => {
         /// Something that can be wrong with the annotations, and that Stork says nothing about.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
@@ -72,7 +87,12 @@ macro_rules! rules {
                 match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
 
-            /// Where the rule comes from: a link.
+            /// The facts about the object's surroundings that its findings depend on.
+            pub const fn needs(self) -> Needs {
+                match self { $(Self::$name => Needs::$needs,)+ }
+            }
+
+            /// A link to what the rule is derived from.
             pub const fn origin(self) -> &'static str {
                 match self { $(Self::$name => $origin,)+ }
             }
@@ -83,86 +103,86 @@ macro_rules! rules {
 rules! {
     NoBoolean "HC001" Error "the value is not one that Stork reads",
         /// Stork reads booleans as Go's `strconv.ParseBool` does, and takes its default for everything else, in silence.
-        PARSE_BOOL;
+        Nothing PARSE_BOOL;
     NoString "HC002" Error "the value is not a string",
         /// The values of annotations, labels and parameters are strings: the API server refuses `true` without quotes.
-        ANNOTATIONS;
+        Nothing ANNOTATIONS;
     Misspelled "HC003" Error "the key is misspelled",
         /// Keys are compared letter by letter, upper and lower case included; a key that is nearly right is read by nobody.
-        EXTENDER;
+        Nothing EXTENDER;
     UnknownKey "HC004" Warning "the key is unknown",
         /// Nothing is known to read a key of this name behind Stork's prefix.
-        EXTENDER;
+        Nothing EXTENDER;
     OnWorkload "HC005" Error "a pod's key stands on the workload itself",
         /// Stork reads it from the pod, whose annotations come from `spec.template.metadata.annotations`.
-        DOCUMENTATION;
+        Nothing DOCUMENTATION;
     StorageKeyOnPod "HC006" Error "a key of volumes stands on a pod",
         /// Stork reads it from the StorageClass' parameters and from the claim's annotations.
-        REMOTE_ONLY;
+        Nothing REMOTE_ONLY;
     PodKeyOnStorage "HC007" Error "a pod's key stands on a class or a claim",
         /// Stork reads it from the pod's annotations.
-        DOCUMENTATION;
+        Nothing DOCUMENTATION;
     InLabels "HC008" Error "the key stands among the labels",
         /// Stork reads annotations and, of a StorageClass, parameters.
-        DOCUMENTATION;
+        Nothing DOCUMENTATION;
     OnClassMetadata "HC009" Error "the key stands among the annotations of a StorageClass",
         /// Of a StorageClass, Stork reads the parameters.
-        REMOTE_ONLY;
+        Nothing REMOTE_ONLY;
     OnNamespace "HC010" Error "the key stands on a Namespace",
         /// Nothing reads it there: of a Namespace, only the opt-out label counts, and only for colocate.
-        WEBHOOK;
+        Nothing WEBHOOK;
     LocalOnlyDisabled "HC011" Error "preferLocalNodeOnly stands beside disableHyperconvergence",
         /// The one asks for nodes with the data and no others, the other for no difference between nodes: as an opt-out it
         /// leaves the pod to a scheduler that knows neither, and under Stork the scoring is off while the filter still holds.
-        EXTENDER;
+        Nothing EXTENDER;
     LocalOnlyUnenforced "HC012" Error "nothing enforces preferLocalNodeOnly",
         /// Only Stork reads it, and this pod is not Stork's to schedule.
-        EXTENDER;
+        Namespace EXTENDER;
     LocalOnlyWithoutClaim "HC013" Warning "preferLocalNodeOnly on a pod without a claim of Portworx",
         /// The rule is about the pod's Portworx volumes, and there are none.
-        EXTENDER;
+        Claims EXTENDER;
     LocalOnlyShared "HC014" Warning "preferLocalNodeOnly has no effect on a shared volume",
         /// Stork leaves sharedv4 service volumes, which ReadWriteMany claims are by default, out of this rule without a word.
-        EXTENDER;
+        ClassParameters EXTENDER;
     LocalOnlySeveral "HC015" Warning "preferLocalNodeOnly with several claims that nothing keeps together",
         /// One node must hold a replica of every volume, which only a VolumePlacementStrategy with `volumeAffinity` sees to; where
         /// there is none, the pod stays Pending for ever.
-        STRATEGIES;
+        ClassParameters STRATEGIES;
     DisabledShared "HC016" Warning "disableHyperconvergence on a pod with a shared volume",
         /// By the documentation, the class' `preferRemoteNode` and `preferRemoteNodeOnly` are ignored then; by Stork's code, the
         /// second is still enforced where Stork schedules the pod.
-        DOCUMENTATION;
+        ClassParameters DOCUMENTATION;
     RemoteOnlyCancelled "HC017" Error "preferRemoteNode: false cancels preferRemoteNodeOnly",
         /// `preferRemoteNode: "false"` turns anti-hyperconvergence off for the volume, and with it the hard rule.
-        REMOTE;
+        ClassParameters REMOTE;
     RemoteNotShared "HC018" Warning "preferRemoteNode and preferRemoteNodeOnly are for shared volumes",
         /// Stork reads both for sharedv4 service volumes and ignores them for all others.
-        REMOTE_ONLY;
+        ClassParameters REMOTE_ONLY;
     NotPortworx "HC019" Warning "the storage is not Portworx'",
         /// Stork looks at Portworx' volumes only.
-        EXTENDER;
+        Claims EXTENDER;
     NoStrategy "HC020" Error "the VolumePlacementStrategy does not exist",
         /// Portworx cannot provision a volume by a strategy that is not there: the claim stays Pending.
-        STRATEGIES;
+        Strategies STRATEGIES;
     ClaimAgainstClass "HC021" Warning "the claim contradicts its class",
         /// The claim's annotation wins.
-        REMOTE_ONLY;
+        ClassParameters REMOTE_ONLY;
     OptOutRestore "HC022" Info "the opt-out keeps snapshots from being restored in place",
         /// An in-place restore of a snapshot requires that pods which use the volume are scheduled by Stork.
-        USING_STORK;
+        Claims USING_STORK;
     OptOutHealth "HC023" Info "the opt-out gives up Stork's health filter",
         /// Nodes on which the storage driver is down are not avoided any more.
-        USING_STORK;
+        Claims USING_STORK;
     NamespaceLabel "HC024" Error "the opt-out label of the Namespace does not parse",
         /// A value that is no boolean opts nothing out.
-        PARSE_BOOL;
+        Nothing PARSE_BOOL;
     LocalOnlyDaemonSet "HC025" Warning "preferLocalNodeOnly on a DaemonSet",
         /// A DaemonSet has a pod for each node, and those of nodes without a replica stay Pending.
-        EXTENDER;
+        ClassParameters EXTENDER;
     LocalOnlyAutoscaler "HC026" Info "preferLocalNodeOnly where a cluster autoscaler is at work",
         /// An autoscaler does not know Stork's rule: it believes that the pod fits elsewhere, and adds no node, or one without
         /// the data.
-        AUTOSCALER;
+        ClassParameters AUTOSCALER;
 }
 
 /// An id that is no rule's.

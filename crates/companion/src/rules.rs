@@ -5,15 +5,15 @@ mod namespace;
 mod pods;
 mod storage;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
-use super::facts::{Facts, MountedClaim};
+use super::facts::{Facts, MountedClaim, Strategies};
 use super::field_path::FieldPath;
 use super::finding::{Finding, MOST, Part, Unchecked, ValidationReport};
 use super::key::Keys;
-use super::rule::Rule;
+use super::rule::{Needs, Rule};
 use super::subject::{KeyMap, Subject, SubjectKind};
 use super::validation_policy::Severities;
 use colocate_engine::{ClaimRef, Driver, Owner, Policy, Setting, one_line, parse_bool};
@@ -24,6 +24,17 @@ const ENOUGH: usize = 60;
 impl Subject<'_> {
     /// Checks the object, by what is known of its surroundings.
     pub fn check(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> ValidationReport {
+        self.run(policy, severities, facts).0
+    }
+
+    /// Returns what the rules need to know before they can check the object, where nothing is known of its claims and its
+    /// Namespace, and these placement strategies exist.
+    pub fn needs(&self, policy: &Policy, severities: &Severities, strategies: Strategies) -> BTreeSet<Needs> {
+        let claims = self.claims().iter().map(|_| MountedClaim::unknown()).collect();
+        self.run(policy, severities, &Facts { claims, strategies, namespace_opted_out: false }).1
+    }
+
+    fn run(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> (ValidationReport, BTreeSet<Needs>) {
         let claims = self.claims();
         let known = each_once(claims.iter().zip(&facts.claims));
         let mut check = RuleCheck {
@@ -36,6 +47,7 @@ impl Subject<'_> {
             claims: known,
             facts,
             report: ValidationReport::default(),
+            needs: BTreeSet::new(),
         };
         check.check_keys();
         match self.kind {
@@ -46,7 +58,7 @@ impl Subject<'_> {
             SubjectKind::Claim | SubjectKind::Class => check.check_storage(),
             SubjectKind::Namespace => check.check_namespace(),
         }
-        check.report
+        (check.report, check.needs)
     }
 
     /// Whether nothing in it is a key of Stork's, or near one, so that there is nothing to ask and nothing to find.
@@ -75,6 +87,8 @@ struct RuleCheck<'c> {
     templates: HashMap<&'c str, usize>,
     facts: &'c Facts,
     report: ValidationReport,
+    /// The needs of the rules that depend on something that is not known.
+    needs: BTreeSet<Needs>,
 }
 
 impl<'c> RuleCheck<'c> {
@@ -90,10 +104,18 @@ impl<'c> RuleCheck<'c> {
 
     fn cannot_check(&mut self, rule: Rule, path: FieldPath, why: String) {
         let Some(severity) = self.severities.of(rule) else { return };
+        self.needs.insert(rule.needs());
         if self.report.unchecked.len() == MOST {
             self.report.cut = true;
         } else {
             self.report.unchecked.push(Unchecked { rule, severity, why, path });
+        }
+    }
+
+    /// Notes that a rule depends on what it needs here, and says nothing without it.
+    fn need(&mut self, rule: Rule) {
+        if self.severities.of(rule).is_some() {
+            self.needs.insert(rule.needs());
         }
     }
 

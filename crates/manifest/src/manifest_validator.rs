@@ -8,9 +8,9 @@ use super::helm;
 use super::known_objects::{KnownObjects, without_place};
 use super::missing_facts::MissingFacts;
 use colocate_companion::{
-    self as companion, Facts, FieldPath, MountedClaim, Part, Severities, Subject, SubjectKind, ValidationReport,
+    Facts, FieldPath, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport,
 };
-use colocate_engine::{Owner, Policy, Settings};
+use colocate_engine::Policy;
 
 /// Checks manifests, by the rules and what is known.
 #[derive(Debug)]
@@ -83,29 +83,21 @@ impl<'a> ManifestValidator<'a> {
         missing
     }
 
-    /// What a rule asks shows in what it says: about everything that is not known, and with one thing or its contrary.
     fn add_missing_facts(&self, subject: &Subject<'_>, namespace: &str, missing: &mut MissingFacts) {
         if subject.is_silent(self.policy) {
             return;
         }
-        let check = |facts: &Facts| subject.check(self.policy, self.severities, facts);
-        let nothing =
-            || MountedClaim { owner: Owner::Missing, access: None, settings: Settings::default(), parameters: None };
-        let claims = subject.claims();
-        let strategies = self.known.strategies.clone();
-        let facts =
-            Facts { claims: claims.iter().map(|_| nothing()).collect(), strategies, namespace_opted_out: false };
-        let report = check(&facts);
-        if report != check(&Facts { namespace_opted_out: true, ..facts }) {
+        let needs = subject.needs(self.policy, self.severities, self.known.strategies.clone());
+        if needs.contains(&Needs::Namespace) {
             missing.namespaces.insert(namespace.to_owned());
         }
-        let of_strategies = |rule| rule == companion::Rule::NoStrategy;
-        missing.strategies |= report.unchecked.iter().any(|unchecked| of_strategies(unchecked.rule));
-        if subject.names_a_strategy() || report.unchecked.iter().any(|unchecked| !of_strategies(unchecked.rule)) {
-            for claim in &claims {
-                missing.add(claim, &self.known.inventory, namespace);
+        missing.strategies |= needs.contains(&Needs::Strategies);
+        let parameters = needs.contains(&Needs::ClassParameters);
+        if parameters || needs.contains(&Needs::Claims) {
+            for claim in subject.claims() {
+                missing.add(&claim, &self.known.inventory, namespace);
             }
-            missing.parameters |= missing.class_names;
+            missing.parameters |= parameters && missing.class_names;
         }
     }
 

@@ -66,7 +66,7 @@ impl<'c> RuleCheck<'c> {
     }
 
     /// Why Stork will not schedule the pod, and what would change that.
-    fn unenforced(&self, site: &KeyMap<'_>) -> Option<(String, String)> {
+    fn unenforced(&mut self, site: &KeyMap<'_>) -> Option<(String, String)> {
         let (stork, object) = (&self.portworx.scheduler, &self.subject.object);
         let scheduler = object.scheduler();
         if scheduler == Some(&**stork) {
@@ -85,6 +85,7 @@ impl<'c> RuleCheck<'c> {
         {
             return Some(("its kind of controller opts out (optOut.owners)".to_owned(), name_it));
         }
+        self.need(Rule::LocalOnlyUnenforced);
         if self.facts.namespace_opted_out {
             return Some(("its Namespace opts out by its label".to_owned(), name_it));
         }

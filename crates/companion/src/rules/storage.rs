@@ -1,11 +1,13 @@
 //! Classes, claims and templates of claims: do their settings mean something for these volumes?
 
+use std::borrow::Cow;
+
 use super::{RuleCheck, flag, shown};
 use crate::facts::{MountedClaim, Sharedv4, Strategies};
 use crate::finding::Part;
 use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap};
-use colocate_engine::{Owner, Setting, Settings};
+use colocate_engine::{Owner, Setting, Settings, parse_bool};
 
 /// The settings that Stork reads for volumes.
 const OF_STORK: [Setting; 3] =
@@ -127,16 +129,15 @@ impl<'c> RuleCheck<'c> {
     }
 
     fn check_against_class(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
-        let Some(parameters) = &known.parameters else { return };
-        let booleans = OF_STORK.into_iter().filter(|setting| {
-            let (own, of_class) = (flag(own.get(*setting)), flag(parameters.get(*setting)));
-            own.is_some() && of_class.is_some() && own != of_class
-        });
-        let strategy = Some(Setting::PlacementStrategy).filter(|setting| {
-            let (own, of_class) = (own.get(*setting), parameters.get(*setting));
-            own.is_some() && of_class.is_some() && own != of_class
-        });
-        for setting in booleans.chain(strategy).collect::<Vec<_>>() {
+        for setting in OF_STORK.into_iter().chain([Setting::PlacementStrategy]) {
+            let Some(of_claim) = meaning(own, setting) else { continue };
+            let Some(parameters) = &known.parameters else {
+                self.need(Rule::ClaimAgainstClass);
+                return;
+            };
+            if meaning(parameters, setting).is_none_or(|of_class| of_class == of_claim) {
+                continue;
+            }
             let (own, of_class) = (own.get(setting).unwrap_or_default(), parameters.get(setting).unwrap_or_default());
             let message = format!("the class says {}, and the claim {}: the claim wins", shown(of_class), shown(own));
             let remedy = "take the annotation out to have the class' value";
@@ -159,6 +160,12 @@ impl<'c> RuleCheck<'c> {
             Strategies::All(_) | Strategies::Some { .. } | Strategies::NotInstalled => {}
         }
     }
+}
+
+/// A setting's value in a form in which values that mean the same are equal; `None` for a boolean that does not parse.
+fn meaning(settings: &Settings, setting: Setting) -> Option<Cow<'_, str>> {
+    let value = settings.get(setting)?;
+    if setting == Setting::PlacementStrategy { Some(value.into()) } else { Some(parse_bool(value)?.to_string().into()) }
 }
 
 /// Whether a setting is written, and is not what holds without it.

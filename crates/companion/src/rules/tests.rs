@@ -2,17 +2,17 @@
 
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use colocate_engine::{Driver, Drivers, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Templates};
+use colocate_engine::{Driver, Drivers, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Settings, Templates};
 
 use super::*;
 use crate::{Level, Severity, Strategies};
 use table::{
-    DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, REMOTE_ONLY, Row, claim, class, deployment, inventory,
-    table, with_scheduler,
+    DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, REMOTE_ONLY, Row, claim, class, deployment,
+    inventory, table, with_scheduler,
 };
 
 fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategies: Strategies) -> ValidationReport {
@@ -80,6 +80,144 @@ fn each_rule_can_be_switched_off_and_given_another_severity() {
 fn the_table_has_a_row_for_each_rule() {
     let rows: Vec<_> = table().iter().map(|row| row.rule).collect();
     assert_eq!(rows, Rule::ALL);
+}
+
+/// One answer to each of the questions that rules ask about an object's surroundings, by its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Answers {
+    claims: usize,
+    parameters: usize,
+    strategies: usize,
+    namespace: usize,
+}
+
+impl Answers {
+    /// Every combination of answers.
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for (claims, parameters) in (0..6).flat_map(|claims| (0..4).map(move |parameters| (claims, parameters))) {
+            for (strategies, namespace) in [(0, 0), (1, 1), (2, 0), (0, 1)] {
+                all.push(Self { claims, parameters, strategies, namespace });
+            }
+        }
+        all
+    }
+
+    fn facts(self, subject: &Subject<'_>) -> Facts {
+        let settings = |pairs: &'static [(Setting, &'static str)]| {
+            Settings::read(|key| pairs.iter().find(|(setting, _)| setting.key() == key).map(|(_, value)| *value))
+        };
+        let provisioner = |provisioner: &str| Owner::Provisioner { provisioner: provisioner.into(), class: None };
+        let portworx = || provisioner("pxd.portworx.com");
+        let access = |mode: &'static str| Some([mode].into_iter().collect());
+        let together: &[_] = &[(Setting::PlacementStrategy, "together"), (Setting::PreferRemoteNode, "false")];
+        let (owner, access, own) = match self.claims {
+            0 => (Owner::Missing, None, &[][..]),
+            1 => (Owner::Nobody, access(ONCE), &[][..]),
+            2 => (provisioner("other.example.test"), access(MANY), &[][..]),
+            3 => (portworx(), access(ONCE), &[][..]),
+            4 => (portworx(), access(MANY), &[][..]),
+            _ => (portworx(), access(ONCE), together),
+        };
+        let parameters = match self.parameters {
+            0 => None,
+            1 => Some(settings(&[])),
+            2 => Some(settings(&[(Setting::Sharedv4, "true"), (Setting::PreferRemoteNodeOnly, "false")])),
+            _ => Some(settings(&[
+                (Setting::PlacementStrategy, "spread"),
+                (Setting::PreferRemoteNode, "false"),
+                (Setting::PreferRemoteNodeOnly, "true"),
+            ])),
+        };
+        let claim = MountedClaim { owner, access, settings: settings(own), parameters };
+        Facts {
+            claims: subject.claims().iter().map(|_| claim.clone()).collect(),
+            strategies: [strategies(), Strategies::All(BTreeSet::new()), Strategies::NotInstalled][self.strategies]
+                .clone(),
+            namespace_opted_out: self.namespace == 1,
+        }
+    }
+
+    /// The answers that a rule with these needs may look at.
+    fn seen_with(self, needs: Needs) -> Self {
+        let Self { claims, parameters, strategies, namespace } = self;
+        let nothing = Self::default();
+        match needs {
+            Needs::Nothing => nothing,
+            Needs::Claims => Self { claims, ..nothing },
+            Needs::ClassParameters => Self { claims, parameters, ..nothing },
+            Needs::Strategies => Self { strategies, ..nothing },
+            Needs::Namespace => Self { namespace, ..nothing },
+        }
+    }
+}
+
+#[test]
+fn a_rule_depends_on_what_it_declares_and_on_nothing_else() {
+    let (policy, severities) = (Policy::default(), Severities::default());
+    let mut depend = BTreeSet::new();
+    for object in table().into_iter().flat_map(|row| row.fires.into_iter().map(|(object, _)| object).chain(row.quiet)) {
+        let text = object.to_string();
+        let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let subject = Subject::parse(&text, SubjectKind::find_object(&policy, api_version, kind).unwrap()).unwrap();
+        let reports = Answers::all().into_iter().map(|answers| {
+            let report = subject.check(&policy, &severities, &answers.facts(&subject));
+            (answers, report)
+        });
+        let reports: Vec<_> = reports.collect();
+        for &rule in Rule::ALL {
+            let mut of_rule = HashMap::new();
+            for (answers, report) in &reports {
+                let findings: Vec<_> = report.findings.iter().filter(|finding| finding.rule == rule).collect();
+                let unchecked: Vec<_> = report.unchecked.iter().filter(|open| open.rule == rule).collect();
+                let said = (findings, unchecked);
+                let seen = answers.seen_with(rule.needs());
+                let before = of_rule.entry(seen).or_insert_with(|| said.clone());
+                assert_eq!(*before, said, "{rule} needs more than {:?}: {answers:?}\n{object}", rule.needs());
+            }
+            for (seen, said) in &of_rule {
+                // It says something else where nothing but the last thing that it declares is another.
+                let is_near = |other: &Answers| match rule.needs() {
+                    Needs::ClassParameters => other.claims == seen.claims,
+                    _ => true,
+                };
+                if of_rule.iter().any(|(other, of_other)| is_near(other) && of_other != said) {
+                    depend.insert(rule);
+                }
+            }
+        }
+    }
+    let declared = Rule::ALL.iter().copied().filter(|rule| rule.needs() != Needs::Nothing);
+    assert_eq!(depend, declared.collect(), "a rule declares a need that it does not have");
+}
+
+#[test]
+fn what_is_needed_follows_from_the_keys_of_the_object() {
+    let policy = Policy::default();
+    let needs = |object: &Value, severities: &Severities| {
+        let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let text = object.to_string();
+        let subject = Subject::parse(&text, SubjectKind::find_object(&policy, api_version, kind).unwrap()).unwrap();
+        subject.needs(&policy, severities, strategies()).into_iter().collect::<Vec<_>>()
+    };
+    let default = Severities::default();
+    let local = deployment(&[(LOCAL_ONLY, "true")], &["data"]);
+    let disabled = deployment(&[(DISABLE, "true")], &["data"]);
+    let placed = |strategy| claim("px", MANY, &[("placement_strategy", strategy)]);
+    for (object, expected) in [
+        (deployment(&[(LOCAL_ONLY, "no")], &["data"]), &[][..]),
+        (deployment(&[(LOCAL_ONLY, "true")], &[]), &[Needs::Namespace]),
+        (local.clone(), &[Needs::Claims, Needs::ClassParameters, Needs::Namespace]),
+        (with_scheduler(local.clone(), "stork"), &[Needs::Claims, Needs::ClassParameters]),
+        (disabled.clone(), &[Needs::Claims, Needs::ClassParameters]),
+        (claim("px", MANY, &[(REMOTE_ONLY, "true")]), &[Needs::Claims, Needs::ClassParameters]),
+        (placed("together"), &[Needs::ClassParameters]),
+    ] {
+        assert_eq!(needs(&object, &default), expected, "{object}");
+    }
+    let off = |rule| Severities::new([(rule, Level::Off)]);
+    assert_eq!(needs(&disabled, &off(Rule::DisabledShared)), [Needs::Claims]);
+    assert!(!needs(&local, &off(Rule::LocalOnlyUnenforced)).contains(&Needs::Namespace));
 }
 
 /// The rules that could not be checked, with the reason.

@@ -248,19 +248,19 @@ fn every_field_has_its_place() {
         (shown(document.key_span(path)), shown(document.value_span(path)))
     };
     let found = |place: &str, text| Some((place.to_owned(), text));
-    let [a, d, e, g] = ["a", "d", "e", "g"].map(|key| FieldPath::of([key]));
+    let [a, alias, merged, empty] = ["a", "d", "e", "g"].map(|key| FieldPath::of([key]));
     let b = a.field("b");
     assert_eq!(at(&a), (found("1:1", "a"), found("2:3", "'b': [1, {c: \"é\"}]")));
     assert_eq!(at(&b), (found("2:3", "'b'"), found("2:8", "[1, {c: \"é\"}]")));
     assert_eq!(at(&b.index(1).field("c")), (found("2:13", "c"), found("2:16", "\"é\"")));
     assert_eq!(at(&b.index(0)), (None, found("2:9", "1")));
     // Below an alias or a merge key, it is where it is written.
-    assert_eq!(at(&d), (found("3:1", "d"), found("3:4", "*x")));
-    assert_eq!(at(&d.field("b")), at(&b));
-    assert_eq!(at(&e.field("b")), at(&b));
-    assert_eq!(at(&g), (found("8:1", "g"), found("8:2", "")));
+    assert_eq!(at(&alias), (found("3:1", "d"), found("3:4", "*x")));
+    assert_eq!(at(&alias.field("b")), at(&b));
+    assert_eq!(at(&merged.field("b")), at(&b));
+    assert_eq!(at(&empty), (found("8:1", "g"), found("8:2", "")));
     assert_eq!(at(&FieldPath::default()).0, None);
-    for path in [FieldPath::of(["x"]), a.index(0), b.index(2), b.field("c"), g.field("a")] {
+    for path in [FieldPath::of(["x"]), a.index(0), b.index(2), b.field("c"), empty.field("a")] {
         assert_eq!(at(&path), (None, None), "{path:?}");
     }
 }
