@@ -1,16 +1,27 @@
-//! Colour, where it helps and is wanted.
+//! Text for a terminal: coloured if that is wanted, and without control characters.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 
-/// Paints text, or leaves it plain.
+use crate::companion::Severity;
+use crate::engine::one_line;
+
+/// The longest line that is printed, in characters. Names are shorter, and so are most messages.
+const MAX_LINE: usize = 2_000;
+
+/// Returns text as one line of bounded length, without control characters.
+pub(super) fn bounded(text: &str) -> String {
+    one_line(text, MAX_LINE)
+}
+
+/// Colours text, or leaves it plain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
     on: bool,
 }
 
 impl Paint {
-    /// Colour on a terminal that has it, unless `NO_COLOR` (no-color.org) says otherwise.
+    /// Colours text if standard output is a terminal with colours, unless `NO_COLOR` (no-color.org) is set.
     pub(super) fn for_stdout() -> Self {
         Self { on: io::stdout().is_terminal() && is_wanted(|name| std::env::var_os(name)) }
     }
@@ -33,6 +44,15 @@ impl Paint {
 
     pub(super) fn cyan(self, text: &str) -> String {
         self.paint("36", text)
+    }
+
+    /// Colours text by the severity of a finding.
+    pub(super) fn severity(self, severity: Severity, text: &str) -> String {
+        match severity {
+            Severity::Error => self.red(text),
+            Severity::Warning => self.yellow(text),
+            Severity::Info => self.cyan(text),
+        }
     }
 
     fn paint(self, code: &str, text: &str) -> String {

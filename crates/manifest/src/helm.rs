@@ -1,13 +1,13 @@
-//! Helm's templates, which make manifests and are none.
+//! Helm templates, which look like manifests and have to be rendered first.
 
-/// What begins an action in a template.
+/// Begins an action in a template.
 pub(super) const MARK: &str = "{{";
 
-/// What to do with a template.
-pub(super) const ADVICE: &str = "this looks like a Helm template: render it first, with `helm template`";
+/// Tells a person who passed a template what to do.
+pub const ADVICE: &str = "this looks like a Helm template: render it first, with `helm template`";
 
-/// Whether a text that is wrong at `line` looks like a template. Others have actions too (alerting rules, workflows), but
-/// in quotes, where they are no mistake, and not of what Helm alone knows.
+/// Returns whether a text with an error in `line` looks like a template. Other files have `{{` too (alerting rules,
+/// workflows), but in quotes, where it is not an error, and without the words of Helm.
 pub(super) fn is_likely(text: &str, line: &str) -> bool {
     let begins = |line: &str| line.trim_start().starts_with(MARK);
     let known = [" .Values", " .Release", " .Chart", " include ", " template "];

@@ -92,7 +92,8 @@ fn beginnings(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0b1100_0000 != 0b1000_0000).count()
 }
 
-pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+/// The character that some editors write at the start of a file. It is not part of the content.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Something wrong at a byte of a text.
 #[derive(Debug)]

@@ -3,8 +3,10 @@
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use crate::engine::one_line;
-use crate::manifest::{Document, Manifest, MutatedManifest, MutatedObject, Position, Source};
+use crate::cli::paint::bounded;
+use crate::manifest::{
+    BYTE_ORDER_MARK, Document, HELM_ADVICE, Manifest, MutatedManifest, MutatedObject, Position, Source,
+};
 
 /// A file and what becomes of it.
 pub(super) struct File<'t> {
@@ -54,8 +56,6 @@ pub(super) fn yaml(files: &[File<'_>]) -> anyhow::Result<String> {
     }
     Ok(text)
 }
-
-const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The first line that says something, which a comment does not.
 fn first_line(text: &str) -> Option<&str> {
@@ -125,8 +125,7 @@ pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> Strin
 
 /// A document that nothing is decided about, though a workload may be in it.
 pub(super) fn template(source: &Source, position: Position) -> String {
-    let text = "left as it is: this looks like a Helm template: render it first, with `helm template`";
-    one_line(&format!("{}:{position}: {text}", source.name), MAX_LINE) + "\n"
+    bounded(&format!("{}:{position}: left as it is: {HELM_ADVICE}", source.name)) + "\n"
 }
 
 /// The warnings that a person would see below `kubectl apply`, but for those of what is unresolved.
@@ -147,14 +146,11 @@ fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(b
     shown.map(|warning| line(source, mutation, warning.trim_start_matches("colocate: "))).collect()
 }
 
-/// No name is longer, and few explanations are.
-const MAX_LINE: usize = 2_000;
-
 fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
     line_at(source, mutation.object.position(), mutation, text)
 }
 
 fn line_at(source: &Source, position: Position, mutation: &MutatedObject<'_>, text: &str) -> String {
     let MutatedObject { object, namespace, name, .. } = mutation;
-    one_line(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind()), MAX_LINE) + "\n"
+    bounded(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind())) + "\n"
 }
