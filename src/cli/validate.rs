@@ -53,8 +53,8 @@ pub(super) struct Validate {
     namespace: Option<String>,
 
     /// How findings are printed
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
+    #[arg(short, long, value_enum, default_value_t = FindingFormat::Text)]
+    output: FindingFormat,
 
     /// Exit with 3 if something could not be checked
     #[arg(long)]
@@ -74,7 +74,7 @@ const USAGE: &str = "colocate validate [OPTIONS] --filename <FILE|DIR|->...
        colocate validate --list-rules [--config <FILE>] [--output <json>]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum FindingFormat {
     /// For people: each finding with its line, and what to write instead
     Text,
     /// A list of findings
@@ -106,7 +106,8 @@ impl Validate {
 
         let label = &*policy.opt_out.namespace_label;
         let mut known = knowledge::of_files(others.iter().zip(&described), &namespace, label)?;
-        let odd: Vec<_> = manifests.iter().map(|manifest| known.add_readable(manifest, &namespace, label)).collect();
+        let unreadable: Vec<_> =
+            manifests.iter().map(|manifest| known.add_readable(manifest, &namespace, label)).collect();
         let open = |known: &KnownObjects| {
             let validator =
                 ManifestValidator { policy: &policy, severities: &severities, known, namespace: &namespace };
@@ -129,12 +130,12 @@ impl Validate {
         if let Some(refusal) = unseen.refusal.take() {
             unseen.notes.push(format!("{refusal}: what only a claim would tell is left unresolved"));
         }
-        let outcome = Outcome::new(&sources, &manifests, &validated, &odd, &unseen);
+        let outcome = Outcome::new(&sources, &manifests, &validated, &unreadable, &unseen.notes);
         self.tell(&outcome)
     }
 
     fn check_usage(&self) -> Result<(), Usage> {
-        if self.list_rules && matches!(self.output, Format::Sarif | Format::Github) {
+        if self.list_rules && !matches!(self.output, FindingFormat::Text | FindingFormat::Json) {
             return Err(Usage("--list-rules prints no findings: leave -o out, or write -o json"));
         }
         input::check_stdin(self.filename.iter().chain(&self.manifests))
@@ -142,7 +143,7 @@ impl Validate {
 
     fn list_rules(&self, severities: &Severities) -> anyhow::Result<Exit> {
         let text = match self.output {
-            Format::Json => rules::json(severities)?,
+            FindingFormat::Json => rules::json(severities)?,
             _ => rules::text(severities, Paint::for_stdout()),
         };
         io::stdout().write_all(text.as_bytes())?;
@@ -155,17 +156,17 @@ impl Validate {
         let say = |lines: &str| drop(io::stderr().write_all(lines.as_bytes()));
         say(&text::gaps(outcome));
         let text = match self.output {
-            Format::Text => text::findings(outcome, Paint::for_stdout()),
-            Format::Json => json::findings(outcome)?,
-            Format::Sarif => sarif::log(outcome)?,
-            Format::Github => github::annotations(outcome),
+            FindingFormat::Text => text::findings(outcome, Paint::for_stdout()),
+            FindingFormat::Json => json::findings(outcome)?,
+            FindingFormat::Sarif => sarif::log(outcome)?,
+            FindingFormat::Github => github::annotations(outcome),
         };
         match io::stdout().write_all(text.as_bytes()).map_err(anyhow::Error::from) {
             // Whoever read the output has had enough; the exit code still says how it went.
             Err(error) if reader_left(&error) => {}
             printed => printed?,
         }
-        if self.output == Format::Text {
+        if self.output == FindingFormat::Text {
             say(&text::summary(outcome, !self.cluster));
         }
         Ok(self.exit(outcome))

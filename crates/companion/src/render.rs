@@ -10,7 +10,7 @@ use colocate_engine::Warning;
 const MOST_TOGETHER: usize = 4_096;
 
 /// Said where an object has more findings than are listed.
-const MORE: &str = "and more: mend these first";
+const MORE: &str = "and more: fix these first";
 
 /// Room for the line that says how many there are more.
 const LAST_LINE: usize = 128;

@@ -1,16 +1,16 @@
-//! Workflow commands of GitHub Actions, which make annotations of a pull request.
+//! Workflow commands of GitHub Actions, which annotate a pull request.
 //!
-//! The syntax, and what is escaped in it, is that of `actions/toolkit`'s `packages/core/src/command.ts`.
+//! The syntax and its escapes are those of `packages/core/src/command.ts` in `actions/toolkit`.
 
-use super::outcome::{Found, Gap, Outcome, Place};
+use super::outcome::{Gap, Outcome, PlacedFinding, SourceRange};
 use crate::companion::Severity;
 
-/// A command a line.
+/// Renders one command a line.
 pub(super) fn annotations(outcome: &Outcome<'_>) -> String {
-    outcome.found.iter().map(finding).chain(outcome.gaps.iter().map(gap)).collect()
+    outcome.findings.iter().map(finding).chain(outcome.gaps.iter().map(gap)).collect()
 }
 
-fn finding(Found { place, finding, .. }: &Found<'_>) -> String {
+fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) -> String {
     let command = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -18,28 +18,28 @@ fn finding(Found { place, finding, .. }: &Found<'_>) -> String {
     };
     let title = format!("{}: {}", finding.rule, finding.rule.title());
     let message = format!("{}; {} ({})", finding.message, finding.remedy, finding.path);
-    line(command, Some(place), &title, &message)
+    line(command, Some(range), &title, &message)
 }
 
-fn gap(Gap { place, rule, what }: &Gap<'_>) -> String {
+fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
     let title = rule.map_or("unchecked".to_owned(), |rule| format!("{rule}: unchecked"));
-    line("notice", place.as_ref(), &title, what)
+    line("notice", range.as_ref(), &title, what)
 }
 
-fn line(command: &str, place: Option<&Place<'_>>, title: &str, message: &str) -> String {
-    let mut properties = place.map(properties).unwrap_or_default();
+fn line(command: &str, range: Option<&SourceRange<'_>>, title: &str, message: &str) -> String {
+    let mut properties = range.map(properties).unwrap_or_default();
     properties.push(("title", title.to_owned()));
     let properties: Vec<_> = properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
     format!("::{command} {}::{}\n", properties.join(","), data(message))
 }
 
-/// Where it is; nowhere, in standard input, which no pull request has a line of.
-fn properties(place: &Place<'_>) -> Vec<(&'static str, String)> {
-    let Some(file) = place.file() else { return Vec::new() };
-    let (start, end) = (place.start(), place.end());
+/// The properties that place an annotation; empty for standard input, of which a pull request has no line.
+fn properties(range: &SourceRange<'_>) -> Vec<(&'static str, String)> {
+    let Some(file) = range.file() else { return Vec::new() };
+    let (start, end) = (range.start(), range.end());
     let mut properties =
         vec![("file", file.to_owned()), ("line", start.line.to_string()), ("endLine", end.line.to_string())];
-    // Columns are refused of what goes over several lines.
+    // GitHub refuses columns where a range has several lines.
     if start.line == end.line {
         properties.extend([("col", start.column.to_string()), ("endColumn", end.column.to_string())]);
     }

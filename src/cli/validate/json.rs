@@ -1,11 +1,11 @@
-//! A list of findings, for programs.
+//! A list of findings in JSON.
 
 use serde::Serialize;
 
-use super::outcome::{Found, Outcome};
+use super::outcome::{Outcome, PlacedFinding};
 
 #[derive(Serialize)]
-struct Entry<'f> {
+struct JsonFinding<'f> {
     rule: &'static str,
     severity: &'static str,
     message: &'f str,
@@ -13,37 +13,41 @@ struct Entry<'f> {
     file: &'f str,
     line: usize,
     column: usize,
-    object: Object<'f>,
+    object: JsonObject<'f>,
     path: String,
 }
 
 #[derive(Serialize)]
-struct Object<'f> {
+struct JsonObject<'f> {
     kind: &'f str,
-    /// None of a kind that belongs to none.
+    /// `null` for a cluster-scoped kind.
     namespace: Option<&'f str>,
     name: &'f str,
 }
 
-/// All findings; an empty list where there is none.
+/// Renders all findings.
 pub(super) fn findings(outcome: &Outcome<'_>) -> serde_json::Result<String> {
-    let entries: Vec<_> = outcome.found.iter().map(Entry::new).collect();
+    let entries: Vec<_> = outcome.findings.iter().map(JsonFinding::new).collect();
     Ok(serde_json::to_string_pretty(&entries)? + "\n")
 }
 
-impl<'f> Entry<'f> {
-    fn new(found: &'f Found<'_>) -> Self {
-        let Found { place, object, finding } = found;
-        let start = place.start();
+impl<'f> JsonFinding<'f> {
+    fn new(found: &'f PlacedFinding<'_>) -> Self {
+        let PlacedFinding { range, object, finding } = found;
+        let start = range.start();
         Self {
             rule: finding.rule.id(),
             severity: finding.severity.as_str(),
             message: &finding.message,
             remedy: &finding.remedy,
-            file: place.name(),
+            file: range.name(),
             line: start.line,
             column: start.column,
-            object: Object { kind: object.object.kind(), namespace: object.namespace.as_deref(), name: &object.name },
+            object: JsonObject {
+                kind: object.object.kind(),
+                namespace: object.namespace.as_deref(),
+                name: &object.name,
+            },
             path: finding.path.to_string(),
         }
     }

@@ -1,71 +1,126 @@
-//! What was found in all files, each with its place.
+//! The findings and gaps of all files, each with its place in a file.
 
 use std::ops::Range;
 
-use crate::cli::knowledge::Unseen;
 use crate::companion::{FieldPath, Finding, Part, Rule, Severity, Unchecked};
-use crate::manifest::{Manifest, ManifestObject, Position, Source, ValidatedManifest, ValidatedObject};
+use crate::manifest::{HELM_ADVICE, Manifest, ManifestObject, Position, Source, ValidatedManifest, ValidatedObject};
 
-/// What was found and what could not be checked, in the order of the files and of the places in each.
+/// The result of a run, in the order of the files and of the places in each.
 pub(super) struct Outcome<'v> {
-    pub(super) found: Vec<Found<'v>>,
+    pub(super) findings: Vec<PlacedFinding<'v>>,
     pub(super) gaps: Vec<Gap<'v>>,
-    /// How many objects were looked at.
+    /// The number of objects that were checked.
     pub(super) objects: usize,
-    /// In how many files.
+    /// The number of files that were read.
     pub(super) files: usize,
 }
 
-/// A finding and where it is.
-pub(super) struct Found<'v> {
-    pub(super) place: Place<'v>,
+/// A finding with its place.
+pub(super) struct PlacedFinding<'v> {
+    pub(super) range: SourceRange<'v>,
     pub(super) object: &'v ValidatedObject<'v>,
     pub(super) finding: &'v Finding,
 }
 
 /// Something that could not be checked.
 pub(super) struct Gap<'v> {
-    /// Where; nowhere, if it is about the cluster.
-    pub(super) place: Option<Place<'v>>,
-    /// The rule, if it is one alone.
+    /// Its place; `None` if it is about the cluster.
+    pub(super) range: Option<SourceRange<'v>>,
+    /// The rule, if it is a single one.
     pub(super) rule: Option<Rule>,
-    /// What, and why.
+    /// What could not be checked, and why.
     pub(super) what: String,
 }
 
-/// Some bytes of a file.
-pub(super) struct Place<'v> {
+/// A range of bytes in a file.
+pub(super) struct SourceRange<'v> {
+    /// The number of the file.
+    index: usize,
     source: &'v Source,
     manifest: &'v Manifest<'v>,
     range: Range<usize>,
 }
 
 impl<'v> Outcome<'v> {
-    /// `odd` are the objects of each manifest that are not built as their kind.
+    /// Collects what was found. `unreadable` are the objects of each manifest that do not have the shape of their kind,
+    /// `notes` what could not be seen in a cluster.
     pub(super) fn new(
         sources: &'v [Source],
         manifests: &'v [Manifest<'v>],
         validated: &'v [ValidatedManifest<'v>],
-        odd: &'v [Vec<(ManifestObject<'v>, String)>],
-        unseen: &Unseen,
+        unreadable: &'v [Vec<(ManifestObject<'v>, String)>],
+        notes: &[String],
     ) -> Self {
-        let mut outcome = Self { found: Vec::new(), gaps: Vec::new(), objects: 0, files: sources.len() };
-        for note in &unseen.notes {
-            outcome.gaps.push(Gap { place: None, rule: None, what: note.clone() });
+        let notes = notes.iter().map(|note| Gap { range: None, rule: None, what: note.clone() });
+        let mut outcome = Self { findings: Vec::new(), gaps: notes.collect(), objects: 0, files: sources.len() };
+        let files = sources.iter().zip(manifests).zip(validated).zip(unreadable).enumerate();
+        for (index, (((source, manifest), validated), unreadable)) in files {
+            let at = |range| SourceRange { index, source, manifest, range };
+            outcome.add(at, manifest, validated, unreadable);
         }
-        for (((source, manifest), validated), odd) in sources.iter().zip(manifests).zip(validated).zip(odd) {
-            let mut file = File { source, manifest, found: Vec::new(), gaps: Vec::new() };
-            file.read(validated, odd);
-            outcome.objects += validated.objects.len();
-            outcome.found.append(&mut file.found);
-            outcome.gaps.append(&mut file.gaps);
-        }
+        outcome.findings.sort_by_key(|found| (found.range.order(), found.finding.rule));
+        outcome.gaps.sort_by_key(|gap| (gap.range.as_ref().map(SourceRange::order), gap.rule));
         outcome
     }
 
-    /// How many findings are of this severity.
+    fn add(
+        &mut self,
+        at: impl Fn(Range<usize>) -> SourceRange<'v>,
+        manifest: &Manifest<'_>,
+        validated: &'v ValidatedManifest<'v>,
+        unreadable: &[(ManifestObject<'_>, String)],
+    ) {
+        let gap = |object: &ManifestObject<'_>, what: &str| {
+            let start = manifest.place(object, &FieldPath::default(), Part::Value).start;
+            let name = format!("{} {}", object.kind(), object.name());
+            Gap { range: Some(at(start..start)), rule: None, what: format!("{}: {what}", name.trim_end()) }
+        };
+        let wrong_shape =
+            |object: &ManifestObject<'_>, why: &str| gap(object, &format!("not built as its kind: {why}"));
+        self.objects += validated.objects.len();
+        for object in &validated.objects {
+            let report = match &object.report {
+                Ok(report) => report,
+                Err(why) => {
+                    self.gaps.push(wrong_shape(&object.object, why));
+                    continue;
+                }
+            };
+            self.findings.extend(report.findings.iter().map(|finding| PlacedFinding {
+                range: at(manifest.place(&object.object, &finding.path, finding.part)),
+                object,
+                finding,
+            }));
+            self.gaps.extend(report.unchecked.iter().map(|Unchecked { rule, why, path, .. }| Gap {
+                range: Some(at(manifest.place(&object.object, path, Part::Key))),
+                rule: Some(*rule),
+                what: format!("{}: {why}; {path}", rule.title()),
+            }));
+            if report.cut {
+                let what = "there is more than is listed: fix this first, and validate again";
+                self.gaps.push(gap(&object.object, what));
+            }
+        }
+        for (object, why) in unreadable {
+            let is_reported = validated.objects.iter().any(|other| {
+                let same = (other.object.document(), other.object.path()) == (object.document(), object.path());
+                same && other.report.is_err()
+            });
+            if !is_reported {
+                self.gaps.push(wrong_shape(object, why));
+            }
+        }
+        let templates = validated.templates.iter();
+        self.gaps.extend(templates.map(|mark| Gap {
+            range: Some(at(mark.clone())),
+            rule: None,
+            what: HELM_ADVICE.to_owned(),
+        }));
+    }
+
+    /// The number of findings of this severity.
     pub(super) fn count(&self, severity: Severity) -> usize {
-        self.found.iter().filter(|found| found.finding.severity == severity).count()
+        self.findings.iter().filter(|found| found.finding.severity == severity).count()
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -73,81 +128,13 @@ impl<'v> Outcome<'v> {
     }
 }
 
-/// What was found in one file.
-struct File<'v> {
-    source: &'v Source,
-    manifest: &'v Manifest<'v>,
-    found: Vec<Found<'v>>,
-    gaps: Vec<Gap<'v>>,
-}
-
-impl<'v> File<'v> {
-    fn read(&mut self, validated: &'v ValidatedManifest<'v>, odd: &'v [(ManifestObject<'v>, String)]) {
-        for validation in &validated.objects {
-            match &validation.report {
-                Ok(report) => {
-                    report.findings.iter().for_each(|finding| self.found(validation, finding));
-                    report.unchecked.iter().for_each(|unchecked| self.unchecked(validation, unchecked));
-                    if report.cut {
-                        self.gap(
-                            &validation.object,
-                            "there is more than is listed: mend this first, and validate again",
-                        );
-                    }
-                }
-                Err(why) => self.gap(&validation.object, &format!("not built as its kind: {why}")),
-            }
-        }
-        for (object, why) in odd {
-            let told = |other: &ValidatedObject<'_>| other.report.is_err() && is_same(&other.object, object);
-            if !validated.objects.iter().any(told) {
-                self.gap(object, &format!("not built as its kind: {why}"));
-            }
-        }
-        for mark in &validated.templates {
-            let what = "this looks like a Helm template: render it first, with `helm template`".to_owned();
-            let place = self.place(mark.clone());
-            self.gaps.push(Gap { place: Some(place), rule: None, what });
-        }
-        self.found.sort_by_key(|found| (found.place.range.start, found.finding.rule));
-        self.gaps.sort_by_key(|gap| (gap.place.as_ref().map(|place| place.range.start), gap.rule));
-    }
-
-    fn found(&mut self, object: &'v ValidatedObject<'v>, finding: &'v Finding) {
-        let place = self.place(self.manifest.place(&object.object, &finding.path, finding.part));
-        self.found.push(Found { place, object, finding });
-    }
-
-    fn unchecked(&mut self, object: &ValidatedObject<'_>, unchecked: &Unchecked) {
-        let Unchecked { rule, why, path, .. } = unchecked;
-        let place = self.place(self.manifest.place(&object.object, path, Part::Key));
-        self.gaps.push(Gap { place: Some(place), rule: Some(*rule), what: format!("{}: {why}; {path}", rule.title()) });
-    }
-
-    /// What is open about a whole object.
-    fn gap(&mut self, object: &ManifestObject<'_>, what: &str) {
-        let name = format!("{} {}", object.kind(), object.name());
-        let start = self.manifest.place(object, &FieldPath::default(), Part::Value).start;
-        let place = self.place(start..start);
-        self.gaps.push(Gap { place: Some(place), rule: None, what: format!("{}: {what}", name.trim_end()) });
-    }
-
-    fn place(&self, range: Range<usize>) -> Place<'v> {
-        Place { source: self.source, manifest: self.manifest, range }
-    }
-}
-
-fn is_same(one: &ManifestObject<'_>, other: &ManifestObject<'_>) -> bool {
-    (one.document(), one.path()) == (other.document(), other.path())
-}
-
-impl Place<'_> {
+impl SourceRange<'_> {
     /// The file as it was named; `standard input`.
     pub(super) fn name(&self) -> &str {
         &self.source.name
     }
 
-    /// The file as it was named, without a `./`; none of standard input.
+    /// The file as it was named, without a `./`; `None` for standard input.
     pub(super) fn file(&self) -> Option<&str> {
         self.source.path.as_ref()?;
         let mut name = &*self.source.name;
@@ -161,13 +148,17 @@ impl Place<'_> {
         self.manifest.position(self.range.start)
     }
 
-    /// The character behind the last one.
+    /// The position behind the last character.
     pub(super) fn end(&self) -> Position {
         self.manifest.position(self.range.end)
     }
 
-    /// Its line with carets below it.
+    /// The line with carets below the range.
     pub(super) fn excerpt(&self) -> String {
         self.manifest.excerpt(&self.range)
+    }
+
+    fn order(&self) -> (usize, usize) {
+        (self.index, self.range.start)
     }
 }

@@ -1,27 +1,27 @@
-//! The rules themselves.
+//! The list of rules.
 
 use serde::Serialize;
 
 use crate::cli::paint::Paint;
 use crate::companion::{Rule, Severities, Severity};
 
-/// What a rule is that is not checked.
+/// Stands for the severity of a rule that is switched off.
 const OFF: &str = "off";
 
 #[derive(Serialize)]
-struct Entry {
+struct JsonRule {
     id: &'static str,
     name: &'static str,
-    /// As the configuration has it.
+    /// The severity in the configuration.
     severity: &'static str,
     title: &'static str,
     explanation: &'static str,
     origin: &'static str,
 }
 
-/// All rules, for programs.
+/// Renders all rules in JSON.
 pub(super) fn json(severities: &Severities) -> serde_json::Result<String> {
-    let entries = Rule::ALL.iter().map(|&rule| Entry {
+    let entries = Rule::ALL.iter().map(|&rule| JsonRule {
         id: rule.id(),
         name: rule.name(),
         severity: severities.of(rule).map_or(OFF, Severity::as_str),
@@ -32,13 +32,11 @@ pub(super) fn json(severities: &Severities) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&entries.collect::<Vec<_>>())? + "\n")
 }
 
-/// All rules, for people.
+/// Renders all rules as text.
 pub(super) fn text(severities: &Severities, paint: Paint) -> String {
     let rules = Rule::ALL.iter().map(|&rule| {
         let severity = match severities.of(rule) {
-            Some(Severity::Error) => paint.red("error  "),
-            Some(Severity::Warning) => paint.yellow("warning"),
-            Some(Severity::Info) => paint.cyan("info   "),
+            Some(severity) => paint.severity(severity, &format!("{:7}", severity.as_str())),
             None => format!("{OFF:7}"),
         };
         let (explanation, origin) = (rule.explanation(), rule.origin());

@@ -1,4 +1,4 @@
-//! A log of SARIF 2.1.0, which GitHub's code scanning and others read.
+//! SARIF 2.1.0, which code scanning services read.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -8,13 +8,13 @@ use serde_sarif::sarif::{
     Result as SarifResult, ResultLevel, Run, SCHEMA_URL, Sarif, Tool, ToolComponent, Version,
 };
 
-use super::outcome::{Found, Gap, Outcome, Place};
+use super::outcome::{Gap, Outcome, PlacedFinding, SourceRange};
 use crate::companion::{Rule, Severity};
 
-/// What stands in the path of a URI as it is: RFC 3986's unreserved characters, and what is between folders.
+/// The characters that are encoded in a path of a URI: all but RFC 3986's unreserved ones and `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// One run: the rules, what they found, and what could not be checked.
+/// Renders one run: the rules, the findings, and what could not be checked.
 pub(super) fn log(outcome: &Outcome<'_>) -> serde_json::Result<String> {
     let driver = ToolComponent::builder()
         .name("colocate")
@@ -24,13 +24,13 @@ pub(super) fn log(outcome: &Outcome<'_>) -> serde_json::Result<String> {
     let notifications: Vec<_> = outcome.gaps.iter().map(notification).collect();
     let run = Run::builder()
         .tool(Tool::builder().driver(driver).build())
-        // A column is a character, and not a unit of UTF-16.
+        // The default is UTF-16 code units.
         .column_kind(json!("unicodeCodePoints"))
         .invocations([Invocation::builder()
             .execution_successful(true)
             .tool_execution_notifications(notifications)
             .build()])
-        .results(outcome.found.iter().map(result).collect::<Vec<_>>())
+        .results(outcome.findings.iter().map(result).collect::<Vec<_>>())
         .build();
     let log = Sarif::builder().schema(SCHEMA_URL).version(json!(Version::V2_1_0)).runs([run]).build();
     Ok(serde_json::to_string_pretty(&log)? + "\n")
@@ -49,19 +49,19 @@ fn descriptor(rule: Rule) -> ReportingDescriptor {
         .build()
 }
 
-fn result(Found { place, finding, .. }: &Found<'_>) -> SarifResult {
+fn result(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) -> SarifResult {
     let path = LogicalLocation::builder().fully_qualified_name(finding.path.to_string()).kind("member").build();
     SarifResult::builder()
         .rule_id(finding.rule.id())
         .rule_index(index(finding.rule))
         .level(level(finding.severity))
         .message(message(&format!("{}; {}", finding.message, finding.remedy)))
-        .locations([Location::builder().physical_location(physical(place)).logical_locations([path]).build()])
+        .locations([Location::builder().physical_location(physical(range)).logical_locations([path]).build()])
         .build()
 }
 
-fn notification(Gap { place, rule, what }: &Gap<'_>) -> Notification {
-    let locations = place.iter().map(|place| Location::builder().physical_location(physical(place)).build());
+fn notification(Gap { range, rule, what }: &Gap<'_>) -> Notification {
+    let locations = range.iter().map(|range| Location::builder().physical_location(physical(range)).build());
     let mut notification = Notification::builder()
         .level(json!(ResultLevel::Note))
         .message(message(&format!("not checked: {what}")))
@@ -76,19 +76,19 @@ fn message(text: &str) -> Message {
     Message::builder().text(text).build()
 }
 
-fn physical(place: &Place<'_>) -> PhysicalLocation {
-    let (start, end) = (place.start(), place.end());
+fn physical(range: &SourceRange<'_>) -> PhysicalLocation {
+    let (start, end) = (range.start(), range.end());
     let region = Region::builder()
         .start_line(number(start.line))
         .start_column(number(start.column))
         .end_line(number(end.line))
         .end_column(number(end.column))
         .build();
-    let file = ArtifactLocation::builder().uri(uri(place.file())).build();
+    let file = ArtifactLocation::builder().uri(uri(range.file())).build();
     PhysicalLocation::builder().artifact_location(file).region(region).build()
 }
 
-/// A file as a URI: relative, if it was named so.
+/// Converts a file name to a URI, relative if the name is.
 fn uri(file: Option<&str>) -> String {
     let Some(file) = file else { return "stdin".to_owned() };
     let scheme = if file.starts_with('/') { "file://" } else { "" };
@@ -103,7 +103,7 @@ fn level(severity: Severity) -> ResultLevel {
     }
 }
 
-/// The rule's place among all rules.
+/// The rule's index in the list of all rules.
 fn index(rule: Rule) -> i64 {
     number(Rule::ALL.iter().take_while(|other| **other != rule).count())
 }

@@ -1,59 +1,45 @@
-//! What people read.
+//! Findings and gaps as people read them.
 
-use super::outcome::{Found, Gap, Outcome};
-use crate::cli::paint::Paint;
+use super::outcome::{Gap, Outcome, PlacedFinding};
+use crate::cli::paint::{Paint, bounded};
 use crate::companion::Severity;
-use crate::engine::one_line;
 
-/// No message is longer, and no path that is not meant to be.
-const MAX_LINE: usize = 2_000;
-
-/// What to do about a rule that could not be checked.
+/// The way to check more, where a rule could not be checked without a cluster.
 const ADVICE: &str = ": name the files of claims and classes with --manifests, or ask a cluster with --cluster";
 
-/// All findings, with a line between two.
+/// Renders all findings, with an empty line between two.
 pub(super) fn findings(outcome: &Outcome<'_>, paint: Paint) -> String {
-    let findings: Vec<_> = outcome.found.iter().map(|found| finding(found, paint)).collect();
+    let findings: Vec<_> = outcome.findings.iter().map(|found| finding(found, paint)).collect();
     findings.join("\n")
 }
 
-/// What was found and where, its line, and what to write instead.
-fn finding(found: &Found<'_>, paint: Paint) -> String {
-    let (finding, start) = (found.finding, found.place.start());
-    let place = one_line(&format!("{}:{start}:", found.place.name()), MAX_LINE);
-    let colour = of(finding.severity, paint);
-    let label = colour(&format!("{}[{}]", finding.severity, finding.rule));
-    let what = one_line(&format!("{}; {}", finding.message, finding.path), MAX_LINE);
-    let excerpt = found.place.excerpt();
+fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Paint) -> String {
+    let (start, severity) = (range.start(), finding.severity);
+    let place = bounded(&format!("{}:{start}:", range.name()));
+    let label = paint.severity(severity, &format!("{severity}[{}]", finding.rule));
+    let what = bounded(&format!("{}; {}", finding.message, finding.path));
+    let excerpt = range.excerpt();
     let (line, carets) = excerpt.split_at(excerpt.rfind(|c| c != '^').map_or(0, |last| last + 1));
     let margin = " ".repeat(start.line.to_string().len());
-    let remedy = one_line(&finding.remedy, MAX_LINE);
-    format!("{} {label} {what}\n{line}{}\n  {margin} = help: {remedy}\n", paint.bold(&place), colour(carets))
+    let (place, carets) = (paint.bold(&place), paint.severity(severity, carets));
+    format!("{place} {label} {what}\n{line}{carets}\n  {margin} = help: {}\n", bounded(&finding.remedy))
 }
 
-fn of(severity: Severity, paint: Paint) -> impl Fn(&str) -> String {
-    move |text| match severity {
-        Severity::Error => paint.red(text),
-        Severity::Warning => paint.yellow(text),
-        Severity::Info => paint.cyan(text),
-    }
-}
-
-/// What could not be checked: a line each.
+/// Renders what could not be checked, one line each.
 pub(super) fn gaps(outcome: &Outcome<'_>) -> String {
     outcome.gaps.iter().map(gap).collect()
 }
 
-fn gap(Gap { place, rule, what }: &Gap<'_>) -> String {
-    let line = match (place, rule) {
+fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
+    let line = match (range, rule) {
         (None, _) => format!("colocate: {what}"),
-        (Some(place), None) => format!("{}:{}: unchecked: {what}", place.name(), place.start()),
-        (Some(place), Some(rule)) => format!("{}:{}: unchecked[{rule}] {what}", place.name(), place.start()),
+        (Some(range), None) => format!("{}:{}: unchecked: {what}", range.name(), range.start()),
+        (Some(range), Some(rule)) => format!("{}:{}: unchecked[{rule}] {what}", range.name(), range.start()),
     };
-    one_line(&line, MAX_LINE) + "\n"
+    bounded(&line) + "\n"
 }
 
-/// The last line: how much was found, in how much; `offline`, with what to do about what could not be checked.
+/// Renders the last line: the counts of findings, objects and files. If `offline`, it ends with the way to check more.
 pub(super) fn summary(outcome: &Outcome<'_>, offline: bool) -> String {
     let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "info")];
     let counts = counts.map(|(severity, word)| (outcome.count(severity), word));

@@ -112,6 +112,6 @@ fn an_object_with_more_findings_than_are_listed_says_so() {
     let run = Folder::new(&[("a.yaml", &deployment(&keys.join(", ")))]).run("validate -f a.yaml --strict");
     assert_eq!((run.code, run.places().len()), (Some(3), 200));
     let said =
-        "a.yaml:1:1: unchecked: Deployment mysql: there is more than is listed: mend this first, and validate again\n";
+        "a.yaml:1:1: unchecked: Deployment mysql: there is more than is listed: fix this first, and validate again\n";
     assert!(run.err.starts_with(said), "{}", run.err);
 }
