@@ -3,16 +3,16 @@
 mod refusal;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde_json::Value;
 
-pub use refusal::Refusal;
+pub use refusal::{Obstacle, Refusal};
 
 use super::document::{Document, Manifest, ManifestObject, Syntax};
 use super::pointer::pointer;
-use super::position::{BYTE_ORDER_MARK, Position};
+use super::position::BYTE_ORDER_MARK;
 use super::scalar::{self, Scalar, Style, TagResolution};
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, ResolvedEntry};
 use colocate_companion::{FieldPath, PathSegment};
@@ -78,7 +78,7 @@ impl<'t> Manifest<'t> {
     fn check_line_breaks(&self, document: usize) -> Result<(), Refusal> {
         match self.documents()[document].odd_line_break(self.text()) {
             Some((at, c)) if self.syntax() == Syntax::Yaml => {
-                Err(Refusal::LineBreak { at: self.position(at), code: u32::from(c) })
+                Err(Refusal::new(Obstacle::LineBreak(c), self.position(at), &FieldPath::default()))
             }
             _ => Ok(()),
         }
@@ -137,7 +137,7 @@ impl<'t> Manifest<'t> {
     }
 
     fn unsafe_edit(&self, edit: &Edit) -> Refusal {
-        Refusal::Unsafe { at: self.position(edit.range.start), field: edit.spec.field(FIELD).to_string() }
+        Refusal::new(Obstacle::SideEffect, self.position(edit.range.start), &edit.spec.field(FIELD))
     }
 
     /// The text with the edits made; none, if it does not mean exactly what they ask for.
@@ -160,20 +160,21 @@ impl<'t> Manifest<'t> {
         Some(text)
     }
 
-    /// Whether `text` is this manifest with nothing changed but the fields of `edits`.
+    /// Returns whether `text` is this manifest with nothing changed but the fields of `edits`, which are in order.
     fn means(&self, text: &str, edits: &[&Edit]) -> bool {
         let Ok(new) = Manifest::parse(text) else { return false };
         if new.syntax() != self.syntax() || new.documents().len() != self.documents().len() {
             return false;
         }
-        let mut of_document: HashMap<_, Vec<&Edit>> = HashMap::new();
-        for edit in edits {
-            of_document.entry(edit.document).or_default().push(edit);
-        }
-        let documents = self.documents().iter().zip(new.documents()).enumerate();
-        documents.into_iter().all(|(index, (old, new))| match of_document.get(&index) {
-            None => old.value() == new.value(),
-            Some(edits) => intended(old.value(), edits).as_ref() == Some(new.value()),
+        let mut left = edits;
+        self.documents().iter().zip(new.documents()).enumerate().all(|(index, (old, new))| {
+            let (own, others) = left.split_at(left.partition_point(|edit| edit.document <= index));
+            left = others;
+            if own.is_empty() {
+                old.value() == new.value()
+            } else {
+                intended(old.value(), own).as_ref() == Some(new.value())
+            }
         })
     }
 }
@@ -209,44 +210,39 @@ struct PodSpec<'a, 't> {
 impl<'a, 't> PodSpec<'a, 't> {
     /// Walks the path, and refuses an alias, an anchor or a merge key on the way: a change behind one shows elsewhere too.
     fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a FieldPath) -> Result<Self, Refusal> {
-        let at = |node: &Node<'_>| manifest.position(node.span.start);
-        let field = |length| path.prefix(length).to_string();
+        let refusal = |obstacle, node: &Node<'_>, length| {
+            Refusal::new(obstacle, manifest.position(node.span.start), &path.prefix(length))
+        };
         let unshared = |node: &'a Node<'t>, length| match node.kind {
-            NodeKind::Alias(_) => Err(Refusal::Alias { at: at(node), field: field(length) }),
-            _ if node.aliased => Err(Refusal::Anchor { at: at(node), field: field(length) }),
+            NodeKind::Alias(_) => Err(refusal(Obstacle::Alias, node, length)),
+            _ if node.aliased => Err(refusal(Obstacle::Anchor, node, length)),
             _ => Ok(node),
         };
-        let segments = path.segments();
+        let length = path.segments().len();
         let document = &manifest.documents()[document];
         let tree = &document.tree;
         let mut id = tree.root;
-        for (depth, segment) in segments.iter().enumerate() {
+        for (depth, segment) in path.segments().iter().enumerate() {
             let node = unshared(tree.node(id), depth)?;
-            let field = || field(depth + 1);
             id = match (segment, &node.kind) {
                 (PathSegment::Field(key) | PathSegment::Key(key), _) => match tree.lookup(id, key) {
                     Some(ResolvedEntry { entry, merge_key: None }) => entry.value,
                     Some(ResolvedEntry { merge_key: Some(key), .. }) => {
-                        return Err(Refusal::Merge { at: at(tree.node(key)), field: field() });
+                        return Err(refusal(Obstacle::Merge, tree.node(key), depth + 1));
                     }
-                    None => return Err(Refusal::NoMapping { at: at(node), field: field() }),
+                    None => return Err(refusal(Obstacle::NoMapping, node, depth + 1)),
                 },
                 (PathSegment::Index(index), NodeKind::Sequence(items)) if *index < items.len() => items[*index],
-                _ => return Err(Refusal::NoMapping { at: at(node), field: field() }),
+                _ => return Err(refusal(Obstacle::NoMapping, node, depth + 1)),
             };
         }
-        let node = unshared(tree.node(id), segments.len())?;
+        let node = unshared(tree.node(id), length)?;
         match &node.kind {
             NodeKind::Mapping { flow, entries } if !entries.is_empty() => {
                 Ok(Self { manifest, document, path, node, id, entries, flow: *flow })
             }
-            _ => Err(Refusal::NoMapping { at: at(node), field: field(segments.len()) }),
+            _ => Err(refusal(Obstacle::NoMapping, node, length)),
         }
-    }
-
-    /// The path of `schedulerName`.
-    fn field(&self) -> String {
-        self.path.field(FIELD).to_string()
     }
 
     fn edit(&self, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
@@ -254,14 +250,12 @@ impl<'a, 't> PodSpec<'a, 't> {
         match tree.lookup(self.id, FIELD) {
             None => Ok(self.insertion(scheduler)),
             Some(ResolvedEntry { entry, merge_key: None }) => self.replacement(entry, scheduler),
-            Some(ResolvedEntry { merge_key: Some(key), .. }) => {
-                Err(Refusal::Merge { at: self.position(tree.node(key)), field: self.field() })
-            }
+            Some(ResolvedEntry { merge_key: Some(key), .. }) => Err(self.refusal(Obstacle::Merge, tree.node(key))),
         }
     }
 
-    fn position(&self, node: &Node<'_>) -> Position {
-        self.manifest.position(node.span.start)
+    fn refusal(&self, obstacle: Obstacle, node: &Node<'_>) -> Refusal {
+        Refusal::new(obstacle, self.manifest.position(node.span.start), &self.path.field(FIELD))
     }
 
     /// A new first entry.
@@ -342,29 +336,29 @@ impl<'a, 't> PodSpec<'a, 't> {
     fn replacement(&self, entry: MappingEntry, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
         let tree = &self.document.tree;
         let node = tree.node(entry.value);
-        let (at, field) = (self.position(node), self.field());
+        let refuse = |obstacle| Err(self.refusal(obstacle, node));
         let NodeKind::Scalar(scalar) = &tree.node(tree.target(entry.value)).kind else {
-            return Err(Refusal::NoText { at, field });
+            return refuse(Obstacle::NotText);
         };
         let value = scalar.value().unwrap_or(Value::Bool(false));
         if value == scheduler {
             return Ok((node.span.start..node.span.start, String::new()));
         }
         if node.aliased {
-            return Err(Refusal::Anchor { at, field });
+            return refuse(Obstacle::Anchor);
         }
         if value.is_null() && matches!(scalar.resolution, TagResolution::Tagged(_)) {
             // A tag that says null would say it of what takes its place.
-            return Err(Refusal::Unsafe { at, field });
+            return refuse(Obstacle::SideEffect);
         }
         let style = match (&value, &node.kind) {
             (Value::String(_), NodeKind::Scalar(scalar)) => scalar.style,
             (Value::String(_), _) => Style::Plain,
             (Value::Null, _) => self.key_style(entry),
-            _ => return Err(Refusal::NoText { at, field }),
+            _ => return refuse(Obstacle::NotText),
         };
         if style == Style::Block {
-            return Err(Refusal::Block { at, field });
+            return refuse(Obstacle::Block);
         }
         let value = quoted(scheduler, style);
         if !node.span.is_empty() {

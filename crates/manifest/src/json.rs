@@ -153,8 +153,8 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// What `serde_json` says of a token, without its place in the token.
-fn without_place(error: &serde_json::Error) -> String {
+/// Returns the message of an error without its line and column, which are those of a part of a file only.
+pub(super) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
 }

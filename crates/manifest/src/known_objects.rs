@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::document::{Manifest, ManifestObject};
-use super::files::{self, ReadError, Source};
+use super::files::{self, ReadError};
+use super::json::without_place;
 use super::position::{ParseError, Position};
 use colocate_companion::Strategies;
 use colocate_engine::storage::{self, Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
@@ -61,22 +62,14 @@ pub struct KnownObjects {
 pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, LoadError> {
     let mut known = KnownObjects::default();
     for source in files::read(paths)? {
-        known.add_source(&source, DEFAULT_NAMESPACE, "")?;
+        let unparsable = |error| LoadError::Unparsable { file: source.name.clone(), error };
+        let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
+        known.add(&source.name, &manifest, DEFAULT_NAMESPACE, "")?;
     }
     Ok(known.inventory)
 }
 
 impl KnownObjects {
-    /// Reads a file. `namespace` is that of objects that name none, `opt_out` the label by which a Namespace opts out.
-    ///
-    /// # Errors
-    /// As [`load`].
-    pub fn add_source(&mut self, source: &Source, namespace: &str, opt_out: &str) -> Result<(), LoadError> {
-        let unparsable = |error| LoadError::Unparsable { file: source.name.clone(), error };
-        let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
-        self.add(&source.name, &manifest, namespace, opt_out)
-    }
-
     /// Takes in the objects of a manifest that was read from `file`.
     ///
     /// # Errors
@@ -177,12 +170,6 @@ fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
 
 fn named(object: &impl storage::Object) -> Result<&str, String> {
     object.name().ok_or_else(|| "it has no metadata.name".to_owned())
-}
-
-/// The words of `serde_json` without its line and column, which are those of a text that nobody wrote.
-pub(super) fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

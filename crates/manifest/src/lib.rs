@@ -27,7 +27,7 @@ mod yaml;
 
 pub use colocate_companion::{FieldPath, PathSegment};
 pub use document::{Document, Manifest, ManifestObject, Syntax};
-pub use edit::{Applied, Edit, Refusal};
+pub use edit::{Applied, Edit, Obstacle, Refusal};
 pub use files::{ReadError, Source, expand, read};
 pub use helm::ADVICE as HELM_ADVICE;
 pub use known_objects::{KnownObjects, LoadError, load};

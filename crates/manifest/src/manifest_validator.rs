@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::document::{Manifest, ManifestObject};
 use super::helm;
-use super::known_objects::{KnownObjects, without_place};
+use super::json::without_place;
+use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
 use colocate_companion::{
     Facts, FieldPath, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport,

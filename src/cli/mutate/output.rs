@@ -103,7 +103,7 @@ pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> Stri
     let why = decision.reason.explanation().trim_end_matches('.');
     let scheduler = decision.scheduler.as_deref().map(|name| format!(" -> {name}")).unwrap_or_default();
     let refusal = mutation.refusal.as_ref();
-    let refusal = refusal.map(|why| format!("; left as it is: {why}, at {}", why.position())).unwrap_or_default();
+    let refusal = refusal.map(|why| format!("; left as it is: {why}, at {}", why.position)).unwrap_or_default();
     line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", decision.reason))
 }
 
@@ -117,7 +117,7 @@ pub(super) fn would_change(source: &Source, mutation: &MutatedObject<'_>) -> Str
 pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> String {
     let decision = &mutation.decision;
     match &mutation.refusal {
-        Some(why) => line_at(source, why.position(), mutation, &format!("left as it is: {why}")),
+        Some(why) => line_at(source, why.position, mutation, &format!("left as it is: {why}")),
         None if decision.found.is_empty() => own_warnings(source, mutation),
         None => line(source, mutation, &format!("{}: {}", decision.reason, decision.found)),
     }

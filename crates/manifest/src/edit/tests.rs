@@ -45,7 +45,7 @@ fn becomes(marked: &str) {
 }
 
 fn with_line(refusal: &Refusal) -> String {
-    format!("line {}: {refusal}", refusal.position().line)
+    format!("line {}: {refusal}", refusal.position.line)
 }
 
 /// What is said where nothing is changed.

@@ -18,20 +18,20 @@ fn what_would_change_something_else_is_refused() {
     );
     assert_eq!(
         said("x: &x {schedulerName: default-scheduler}\nspec:\n  a: b\n  <<: *x\n"),
-        "line 6: a merge key (`<<`) brings `spec.schedulerName`: write it out where it is meant"
+        "line 6: `spec.schedulerName` comes from a merge key (`<<`): write it out here"
     );
     // Readers differ about which of the two wins.
     let both = said("x: &x {schedulerName: other}\nspec:\n  schedulerName: default-scheduler\n  <<: [{}, *x]\n");
-    assert!(both.starts_with("line 6: a merge key (`<<`) brings `spec.schedulerName`"), "{both}");
+    assert!(both.starts_with("line 6: `spec.schedulerName` comes from a merge key (`<<`)"), "{both}");
     assert_eq!(
         refusal(&format!("x: &x {{spec: {{a: b}}}}\n<<: *x\n{pod}")),
-        "line 2: a merge key (`<<`) brings `spec`: write it out where it is meant"
+        "line 2: `spec` comes from a merge key (`<<`): write it out here"
     );
     for (rest, line) in
         [("", 1), ("spec:\n", 3), ("spec: {}\n", 3), ("spec: ~\n", 3), ("spec: []\n", 3), ("spec: a\n", 3)]
     {
         assert!(
-            said(rest).starts_with(&format!("line {line}: `spec` is no mapping that holds something")),
+            said(rest).starts_with(&format!("line {line}: `spec` is not a mapping with entries")),
             "{}",
             said(rest)
         );
@@ -39,7 +39,7 @@ fn what_would_change_something_else_is_refused() {
     for value in ["1", "true", "[]", "{a: b}", "yes"] {
         assert_eq!(
             said(&format!("spec:\n  schedulerName: {value}\n")),
-            "line 4: `spec.schedulerName` is no text: write the name of a scheduler"
+            "line 4: `spec.schedulerName` is not text: write the name of a scheduler"
         );
     }
     assert_eq!(
@@ -69,7 +69,7 @@ fn mappings_on_the_way_that_are_shared_are_refused() {
     let said = refusal(&format!("{deployment}spec: &x\n  template: {{spec: {{a: b}}}}\ny: *x\n"));
     assert!(said.starts_with("line 4: `spec` has an anchor"), "{said}");
     let said = refusal(&format!("{deployment}x: &x {{template: {{spec: {{a: b}}}}}}\nspec:\n  <<: *x\n  a: b\n"));
-    assert!(said.starts_with("line 5: a merge key (`<<`) brings `spec.template`"), "{said}");
+    assert!(said.starts_with("line 5: `spec.template` comes from a merge key (`<<`)"), "{said}");
     let list = "apiVersion: v1\nkind: List\nitems:\n";
     let text = format!("{list}- &p\n  apiVersion: v1\n  kind: Pod\n  spec: {{a: b}}\n- *p\n- {{}}\n");
     let manifest = Manifest::parse(&text).unwrap();
