@@ -1,21 +1,21 @@
-//! What two texts differ in, line by line, as `diff -u` shows it.
+//! The line differences between two texts, as `diff -u` shows them.
 
 use similar::algorithms::{Capture, Compact, Replace, myers};
 use similar::udiff::UnifiedHunkHeader;
 use similar::{Change, DiffOp, group_diff_ops};
 
-/// How many lines around a change are shown, as `diff -u` has it.
+/// The number of lines around a change, as in `diff -u`.
 const CONTEXT: usize = 3;
 
-/// Lines that differ, with those around them.
+/// A group of changed lines, with the lines around them.
 pub(super) struct Hunk<'a> {
-    /// Where they are in both texts: `@@ -1,7 +1,8 @@`.
+    /// The lines in both texts: `@@ -1,7 +1,8 @@`.
     pub(super) header: String,
-    /// Each line, with its end.
+    /// The lines, each with its line ending.
     pub(super) lines: Vec<Change<&'a str>>,
 }
 
-/// All that differs. Lines end at line feeds only: that is what `patch` takes for a line.
+/// Returns all differences. Lines end at line feeds only, as for `patch`.
 pub(super) fn between<'a>(before: &'a str, after: &'a str) -> Vec<Hunk<'a>> {
     let (before, after): (Vec<_>, Vec<_>) =
         (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
@@ -26,7 +26,7 @@ pub(super) fn between<'a>(before: &'a str, after: &'a str) -> Vec<Hunk<'a>> {
     group_diff_ops(changes(&before, &after), CONTEXT).into_iter().map(hunk).collect()
 }
 
-/// By one algorithm: `TextDiff` brings all six that there are, 0.5 MB of code.
+/// Compares lines by one algorithm. `TextDiff` would link all six, which is 0.5 MB of code.
 fn changes(before: &[&str], after: &[&str]) -> Vec<DiffOp> {
     let mut hook = Compact::new(Replace::new(Capture::new()), before, after);
     let Ok(()) = myers::diff(&mut hook, before, 0..before.len(), after, 0..after.len());

@@ -114,7 +114,7 @@ impl Mutate {
         }
         self.tell(&unseen.notes, &files);
         match self.give(&files) {
-            // Whoever read the output has had enough; the exit code still says how it went.
+            // The reader has closed the pipe, as `head` does. The exit code still tells the result.
             Err(error) if reader_left(&error) => {}
             given => given?,
         }

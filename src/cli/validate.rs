@@ -1,4 +1,4 @@
-//! `colocate validate`: the companion on manifests in files.
+//! `colocate validate`: checks the annotations in manifest files.
 
 mod github;
 mod json;
@@ -69,7 +69,7 @@ pub(super) struct Validate {
     list_rules: bool,
 }
 
-/// That files are named, if not the list of rules is wanted, the parser does not show by itself.
+/// The usage. Clap's own does not show that either files or `--list-rules` are required.
 const USAGE: &str = "colocate validate [OPTIONS] --filename <FILE|DIR|->...
        colocate validate --list-rules [--config <FILE>] [--output <json>]";
 
@@ -86,10 +86,10 @@ enum FindingFormat {
 }
 
 impl Validate {
-    /// Reads, checks, and prints.
+    /// Runs the command.
     ///
     /// # Errors
-    /// Input that cannot be read or parsed, a cluster that does not answer: then nothing is printed.
+    /// Input that cannot be read or parsed, or a cluster that does not answer. Nothing is printed then.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         self.check_usage()?;
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
@@ -150,8 +150,8 @@ impl Validate {
         Ok(Exit::Done)
     }
 
-    /// Prints what was found, and says on standard error what else a person should know. That nobody listens there changes
-    /// nothing.
+    /// Prints the findings, and on standard error the gaps and a summary. A closed standard error does not change the
+    /// result.
     fn tell(&self, outcome: &Outcome<'_>) -> anyhow::Result<Exit> {
         let say = |lines: &str| drop(io::stderr().write_all(lines.as_bytes()));
         say(&text::gaps(outcome));
@@ -162,7 +162,7 @@ impl Validate {
             FindingFormat::Github => github::annotations(outcome),
         };
         match io::stdout().write_all(text.as_bytes()).map_err(anyhow::Error::from) {
-            // Whoever read the output has had enough; the exit code still says how it went.
+            // The reader has closed the pipe, as `head` does. The exit code still tells the result.
             Err(error) if reader_left(&error) => {}
             printed => printed?,
         }

@@ -1,30 +1,30 @@
-//! What is known of an object's surroundings, whoever found it out.
+//! Facts about an object's surroundings: claims, placement strategies, and its Namespace's opt-out.
 
 use std::collections::BTreeSet;
 
 use colocate_engine::{AccessModes, ClaimRef, Inventory, Owner, Setting, Settings, parse_bool};
 
-/// What the rules ask about beside the object itself.
+/// The facts that rules depend on besides the object itself.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The claims of [`Subject::claims`](super::Subject::claims), in their order.
     pub claims: Vec<MountedClaim>,
     /// The placement strategies that exist.
     pub strategies: Strategies,
-    /// Whether the object's Namespace opts out by its label; the API server does not tell.
+    /// Whether the object's Namespace opts out by its label.
     pub namespace_opted_out: bool,
 }
 
-/// A claim that a pod mounts, or that is itself looked at.
+/// A claim that a pod mounts, or that is checked itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MountedClaim {
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
-    /// How it may be mounted; `None` where that is not known.
+    /// Its access modes, if they are known.
     pub access: Option<AccessModes>,
     /// Its annotations that Stork reads.
     pub settings: Settings,
-    /// The parameters of its class that Stork reads; `None` where the class is not known.
+    /// The parameters of its class that Stork reads, if the class is known.
     pub parameters: Option<Settings>,
 }
 
@@ -34,7 +34,7 @@ impl MountedClaim {
         Self { owner: Owner::Missing, access: None, settings: Settings::default(), parameters: None }
     }
 
-    /// What `inventory` knows of it; `namespace` is that of the pod.
+    /// Looks a claim up in `inventory`; `namespace` is that of the pod.
     pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
         let owner = claim.owner_in(inventory, namespace);
         let known = claim.use_in(inventory, namespace);
@@ -50,38 +50,38 @@ impl MountedClaim {
         }
     }
 
-    /// The value that counts: the claim's own, or else its class'.
+    /// The effective value: the claim's own, or else that of its class.
     pub(super) fn setting(&self, setting: Setting) -> Option<&str> {
         self.settings.get(setting).or_else(|| self.parameters.as_ref()?.get(setting))
     }
 
-    /// Whether its volume is, or will be, a sharedv4 service volume; `None` where that cannot be told.
+    /// Returns whether its volume is, or will be, a sharedv4 service volume; `None` if that is not known.
     pub(super) fn is_shared(&self) -> Option<bool> {
         let many = self.access.map(|access| access.contains("ReadWriteMany"));
         match self.parameters.as_ref().map(Sharedv4::of) {
             Some(Sharedv4::Yes) => Some(true),
             Some(Sharedv4::No) => Some(false),
-            // Portworx makes a sharedv4 service of what many nodes write to.
+            // Portworx makes a sharedv4 service volume for a claim that many nodes write to.
             Some(Sharedv4::AsMounted) => many,
             None => many.filter(|many| *many),
         }
     }
 }
 
-/// What a class says of its volumes.
+/// The setting of a class that decides whether its volumes are sharedv4 service volumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sharedv4 {
-    /// They are sharedv4 service volumes.
+    /// All of them are.
     Yes,
-    /// They are not.
+    /// None of them is.
     No,
-    /// Those that many nodes write to are.
+    /// Those of `ReadWriteMany` claims are.
     AsMounted,
 }
 
 impl Sharedv4 {
     pub(super) fn of(parameters: &Settings) -> Self {
-        // An empty type asks for no service.
+        // An empty type switches the service off.
         if parameters.get(Setting::Sharedv4ServiceType).is_some_and(str::is_empty) {
             return Self::No;
         }
@@ -95,24 +95,24 @@ impl Sharedv4 {
     }
 }
 
-/// The `VolumePlacementStrategies` (`portworx.io/v1beta2`, of no namespace) that exist.
+/// The `VolumePlacementStrategies` (`portworx.io/v1beta2`, cluster-scoped) that exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strategies {
     /// These, and no others.
     All(BTreeSet<String>),
-    /// There is no such kind in the cluster: whatever names one is not checked.
+    /// The cluster does not have the kind: references to a strategy are not checked.
     NotInstalled,
-    /// Of these it is known; why not of others is said.
+    /// Only some of those that exist are known.
     Some {
         /// The names that are known.
         known: BTreeSet<String>,
-        /// Why there may be others.
+        /// The reason why others may exist.
         why: String,
     },
 }
 
 impl Strategies {
-    /// The names that are known, where the kind is.
+    /// The names that are known; `None` if the kind is not installed.
     pub fn names(&self) -> Option<&BTreeSet<String>> {
         match self {
             Self::All(names) | Self::Some { known: names, .. } => Some(names),
@@ -120,7 +120,7 @@ impl Strategies {
         }
     }
 
-    /// Adds one that is known to exist, or to be about to.
+    /// Adds a strategy that exists or is about to.
     pub fn insert(&mut self, name: String) {
         match self {
             Self::All(names) | Self::Some { known: names, .. } => drop(names.insert(name)),

@@ -1,27 +1,27 @@
-//! What was found in one object.
+//! Findings in one object.
 
 use super::field_path::FieldPath;
 use super::rule::Rule;
 use super::severity::Severity;
 
-/// One thing that Stork will not read as it was meant.
+/// An annotation, label or parameter that Stork will not read as it was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The rule that found it.
     pub rule: Rule,
-    /// How much it matters here.
+    /// Its severity by the configuration.
     pub severity: Severity,
-    /// What is, and what follows from it.
+    /// The mistake and its consequence.
     pub message: String,
-    /// What to write instead.
+    /// The text to write instead.
     pub remedy: String,
-    /// Where in the object.
+    /// The path in the object.
     pub path: FieldPath,
-    /// Which end of the path it is about.
+    /// The end of the path that it is about.
     pub part: Part,
 }
 
-/// A key of a map, or what stands behind it.
+/// A key of a map, or its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// The key.
@@ -30,39 +30,39 @@ pub enum Part {
     Value,
 }
 
-/// A rule that could not be checked, for want of something that is not known here.
+/// A rule that could not be checked because a fact is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unchecked {
     /// The rule.
     pub rule: Rule,
     /// The severity that a finding would have.
     pub severity: Severity,
-    /// What is not known.
+    /// The fact that is not known.
     pub why: String,
-    /// What the rule is about.
+    /// The path that the rule is about.
     pub path: FieldPath,
 }
 
-/// All that was found in one object, in the order of its places.
+/// The findings in one object, in the order of its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidationReport {
-    /// What was found.
+    /// The findings.
     pub findings: Vec<Finding>,
-    /// What could not be checked.
+    /// The rules that could not be checked.
     pub unchecked: Vec<Unchecked>,
-    /// Whether there is more of the one or the other than is listed here.
+    /// Whether there are more of either than are listed.
     pub cut: bool,
 }
 
-/// As many findings of one object are listed; a person reads the first few, and an object with more was made to have them.
+/// The most findings of one object that are listed. No one reads more, and only a hostile object has them.
 pub(super) const MOST: usize = 200;
 
 impl ValidationReport {
-    /// Without what `before`, an earlier state of the object, had already: a change that does not touch what a rule is about
-    /// is none of its business.
+    /// Drops the findings that `before`, an earlier state of the object, had already: a change is responsible only for
+    /// what it brings.
     #[must_use]
     pub fn since(mut self, before: &Self) -> Self {
-        // A place in a list says nothing of what stands there: a volume before it moves it.
+        // An index in a list does not identify an item: a volume inserted before it moves it.
         let same = |one: &Finding, other: &Finding| {
             (one.rule, &one.message) == (other.rule, &other.message) && one.path.is_like(&other.path)
         };
@@ -72,7 +72,7 @@ impl ValidationReport {
         self
     }
 
-    /// The severity of what matters most; `None` where nothing was found.
+    /// The greatest severity; `None` without findings.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|finding| finding.severity).max()
     }

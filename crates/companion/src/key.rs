@@ -1,11 +1,11 @@
-//! The keys that Stork reads, where it reads them, and those that only look like them.
+//! The keys that Stork reads, the places where it reads them, and the recognition of misspelled ones.
 
 use colocate_engine::{DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Policy, Setting};
 
-/// What all keys of Stork begin with.
+/// The prefix of all keys of Stork.
 pub(super) const PREFIX: &str = "stork.libopenstorage.org/";
 
-/// Only a node with a replica of each of its ordinary volumes will do for the pod.
+/// Restricts a pod to nodes with a replica of each of its volumes that are not shared.
 pub(super) const PREFER_LOCAL_NODE_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 
 /// A key that decides where pods run.
@@ -16,23 +16,23 @@ pub(super) struct Key<'k> {
     pub(super) value: ValueType,
 }
 
-/// Where a key is read.
+/// The place where Stork reads a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Home {
-    /// In the annotations of a pod, and so of a workload's template.
+    /// The annotations of a pod, and so of a workload's template.
     Pod,
-    /// In the parameters of a `StorageClass`, and in the annotations of a claim.
+    /// The parameters of a `StorageClass`, and the annotations of a claim.
     Storage,
-    /// In the annotations of a claim.
+    /// The annotations of a claim.
     Claim,
 }
 
-/// How a value is read.
+/// The type as which Stork reads a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueType {
-    /// As Go's `strconv.ParseBool` reads it; what it does not parse counts as `default`.
+    /// A boolean of Go's `strconv.ParseBool`. A value that does not parse counts as `default`.
     Boolean { default: bool },
-    /// `true`, letter by letter; everything else is no.
+    /// Exactly `true`; any other value is false.
     True,
 }
 
@@ -51,7 +51,7 @@ const SCHEDULING: [Key<'static>; 7] = [
     Key { name: Setting::RestoreInProgress.key(), home: Home::Claim, value: ValueType::True },
 ];
 
-/// The names that nobody else uses, so that one behind another prefix, or behind none, was meant for Stork.
+/// Names that are unique to Stork, so that one with another prefix, or with none, was meant for Stork.
 const UNMISTAKABLE: [&str; 5] = [
     DISABLE_HYPERCONVERGENCE,
     PREFER_LOCAL_NODE_ONLY,
@@ -60,7 +60,7 @@ const UNMISTAKABLE: [&str; 5] = [
     Setting::SkipSchedulerScoring.key(),
 ];
 
-/// Names behind [`PREFIX`] that Stork uses for migration, backup and snapshots, and that decide nothing here.
+/// Names with [`PREFIX`] that Stork uses for migration, backup and snapshots, not for scheduling.
 const UNRELATED: [&str; 37] = [
     "skip-resource",
     "skipresource",
@@ -101,26 +101,26 @@ const UNRELATED: [&str; 37] = [
     "applicationBackupSchedulePolicyType",
 ];
 
-/// As many letters may be wrong, missing or swapped for a key to count as a misspelling of another.
+/// The most edits (a letter wrong, missing or swapped) between a misspelled key and the one that was meant.
 const SMALL_EDIT: usize = 2;
 
-/// And as many of a prefix: `.com` for `.org` is three.
+/// The most edits between a misspelled prefix and Stork's: `.com` for `.org` is three.
 const SMALL_EDIT_OF_PREFIX: usize = 3;
 
-/// What a key in an object is to the companion.
+/// The meaning of a key in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Recognised<'k> {
     /// A key that decides where pods run.
     Key(Key<'k>),
-    /// Read by nobody, and near a key that is.
+    /// A key that nothing reads, close to one that Stork reads.
     Misspelled { meant: String },
-    /// Read by nobody, behind Stork's prefix or one near it. The nearest key that exists may help.
+    /// A key that nothing reads, with Stork's prefix or one close to it. `nearest` is the closest key that exists.
     Unknown { nearest: String },
-    /// Nobody's business here.
+    /// A key that the companion ignores.
     Foreign,
 }
 
-/// The keys that count under one policy: Stork's own, and the opt-outs that the configuration names.
+/// The keys of one policy: Stork's own, and the opt-outs of the configuration.
 #[derive(Debug)]
 pub(super) struct Keys<'p>(Vec<Key<'p>>);
 
@@ -136,7 +136,7 @@ impl<'p> Keys<'p> {
         Self(keys)
     }
 
-    /// What a key is that stands in an object's annotations, labels or parameters.
+    /// Recognises a key of an object's annotations, labels or parameters.
     pub(super) fn recognise(&self, name: &str) -> Recognised<'p> {
         if let Some(key) = self.0.iter().find(|key| key.name == name) {
             return Recognised::Key(*key);
@@ -151,7 +151,7 @@ impl<'p> Keys<'p> {
             let meant = UNMISTAKABLE.iter().find(same);
             return meant.map_or(Recognised::Foreign, |meant| Recognised::Misspelled { meant: (*meant).to_owned() });
         }
-        // Of the keys that decide nothing here there may be newer ones: only another case is a misspelling.
+        // Stork may have newer keys for other purposes: of these, only one in another case is a misspelling.
         if let Some(meant) = UNRELATED.iter().find(|unrelated| own.eq_ignore_ascii_case(unrelated)) {
             return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
         }
@@ -162,7 +162,7 @@ impl<'p> Keys<'p> {
         }
     }
 
-    /// Whether a key is nobody's business here.
+    /// Returns whether the companion ignores a key.
     pub(super) fn is_foreign(&self, name: &str) -> bool {
         self.recognise(name) == Recognised::Foreign
     }
@@ -172,13 +172,13 @@ impl<'p> Keys<'p> {
         format!("{PREFIX}{}", nearest.unwrap_or_default())
     }
 
-    /// The names behind the prefix of the keys that decide something.
+    /// The names, without the prefix, of the keys that decide where pods run.
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|key| key.name.strip_prefix(PREFIX))
     }
 }
 
-/// How many edits lie between two words, case aside, if they are no more than `most`, and few beside what stays.
+/// The number of edits between two words, ignoring case, if it is at most `most` and at most a third of the word.
 fn edits(word: &str, other: &str, most: usize) -> Option<usize> {
     if word.len().abs_diff(other.len()) > most {
         return None;

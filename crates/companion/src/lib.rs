@@ -1,13 +1,13 @@
-//! The companion: tells people which hyperconvergence annotations Stork will not read as they were meant.
+//! The companion: finds hyperconvergence annotations that Stork ignores or misreads.
 //!
-//! Stork takes a mistyped value for its default and a misplaced key for nothing, in silence; the pod then sits Pending, or
-//! on the wrong node. Everything here is a pure function of its arguments, as the engine is: what is known of claims and
-//! of placement strategies comes from elsewhere.
+//! Stork silently ignores a misplaced key, and replaces a value that does not parse by its default. The pod then stays
+//! Pending, or runs on the wrong node. Everything here is a pure function of its arguments, as in the engine: the facts
+//! about claims and placement strategies come from elsewhere.
 //!
 //! ```text
-//! object -> subject  -> questions ->  facts  -> rules  -> report -> warnings, a denial, lines of a file
-//!           parse       which         claims,   rule,     findings,
-//!                       claims?       names     rules/    and what could not be checked
+//! object -> subject -> needs ->  facts  -> rules  -> report -> warnings, a denial, lines of a file
+//!           parse      claims?   claims,   rule,     findings,
+//!                      names?    names     rules/    and what could not be checked
 //! ```
 
 mod facts;

@@ -1,4 +1,4 @@
-//! Lists of which a part is kept, because nobody means the rest.
+//! Lists of which only the first items of interest are kept, to bound memory.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
-/// Reads an array or null, and keeps at most `most` of those items that `is_one` says are of use, each with its place.
+/// Reads an array or null, and keeps the first `most` items that pass `is_one`, each with its index.
 pub(super) fn some_of<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
     most: usize,

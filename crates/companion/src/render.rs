@@ -1,21 +1,22 @@
-//! What a person sees below the output of `kubectl`: warnings, or the reason for a denial.
+//! Reports as text below the output of `kubectl`: warnings, or the reason for a denial.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use super::finding::{Finding, Unchecked, ValidationReport};
 use super::severity::Severity;
 use colocate_engine::Warning;
 
-/// The API server cuts each warning at 256 characters where all of a request pass so many together, and drops those beyond.
+/// The most characters of all warnings together. Beyond that, the API server cuts each to 256 characters and drops some.
 const MOST_TOGETHER: usize = 4_096;
 
-/// Said where an object has more findings than are listed.
+/// The last line if an object has more findings than are listed.
 const MORE: &str = "and more: fix these first";
 
-/// Room for the line that says how many there are more.
+/// Room for the line with the number of findings that were dropped.
 const LAST_LINE: usize = 128;
 
-/// A finding as one line, with its rule, its path and its remedy.
+/// One line with rule, path, message and remedy.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, path, message, remedy, .. } = self;
@@ -30,14 +31,11 @@ impl fmt::Display for Unchecked {
     }
 }
 
-/// The findings as admission warnings, those first that matter most; information is none. Whatever could not be checked
-/// is one line.
+/// Renders a report as admission warnings, the most severe finding first, without those of severity info. All that could
+/// not be checked is one line.
 pub fn warnings(report: &ValidationReport) -> Vec<Warning> {
-    let worth = |severity: Severity| severity > Severity::Info;
-    let mut findings: Vec<_> = report.findings.iter().filter(|finding| worth(finding.severity)).collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let mut lines: Vec<_> = findings.into_iter().map(Warning::whole).collect();
-    let mut open = report.unchecked.iter().filter(|open| worth(open.severity));
+    let mut lines: Vec<_> = listed(report).into_iter().map(Warning::whole).collect();
+    let mut open = report.unchecked.iter().filter(|open| open.severity > Severity::Info);
     if let Some(first) = open.next() {
         let rules: Vec<_> = open.map(|open| open.rule.id()).collect();
         let more = if rules.is_empty() { String::new() } else { format!(" (nor could {})", rules.join(", ")) };
@@ -49,7 +47,7 @@ pub fn warnings(report: &ValidationReport) -> Vec<Warning> {
     within_limits(lines)
 }
 
-/// As many as the API server passes on.
+/// Drops the last lines if the API server would cut or drop any.
 fn within_limits(mut lines: Vec<Warning>) -> Vec<Warning> {
     let length = |lines: &[Warning]| lines.iter().map(Warning::chars).sum::<usize>();
     if length(&lines) <= MOST_TOGETHER {
@@ -64,18 +62,24 @@ fn within_limits(mut lines: Vec<Warning>) -> Vec<Warning> {
     lines
 }
 
-/// Why the object is denied where findings are enforced: every finding; `None` without one of severity error.
+/// Returns the reason for a denial, which lists the findings; `None` without one of severity error.
 pub fn denial(report: &ValidationReport) -> Option<String> {
     if report.worst() != Some(Severity::Error) {
         return None;
     }
-    let mut findings: Vec<_> = report.findings.iter().filter(|finding| finding.severity > Severity::Info).collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let findings = listed(report);
     let problems = if findings.len() == 1 { "problem" } else { "problems" };
     let head = format!("{} {problems} in the hyperconvergence annotations:", findings.len());
     let lines = findings.iter().map(|finding| format!("- {}: {finding}", finding.severity));
     let more = report.cut.then(|| MORE.to_owned());
     Some([head].into_iter().chain(lines).chain(more).collect::<Vec<_>>().join("\n"))
+}
+
+/// The findings that a user sees, the most severe first.
+fn listed(report: &ValidationReport) -> Vec<&Finding> {
+    let mut findings: Vec<_> = report.findings.iter().filter(|finding| finding.severity > Severity::Info).collect();
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The rules, in one table: what docs/annotations.md, `colocate validate --list-rules` and the metric labels say comes from here.
+//! The table of rules, from which docs/annotations.md, `colocate validate --list-rules` and the metric labels follow.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::severity::Severity;
 
-/// How Portworx' documentation tells users to write the annotations.
+/// Portworx' documentation of the annotations.
 const DOCUMENTATION: &str =
     "https://docs.portworx.com/portworx-enterprise/operations/operate-kubernetes/storage-operations/hyperconvergence";
 
-/// How Stork filters and scores nodes.
+/// The source of Stork's filter and score of nodes.
 const EXTENDER: &str = "https://github.com/libopenstorage/stork/blob/master/pkg/extender/extender.go";
 
-/// Which pods Stork's own webhook leaves alone.
+/// The source of Stork's own webhook, with its opt-outs.
 const WEBHOOK: &str = "https://github.com/libopenstorage/stork/blob/master/pkg/webhookadmission/webhook.go";
 
-/// Where `preferRemoteNodeOnly` came from, and which volumes it is for.
+/// The change that introduced `preferRemoteNodeOnly`, with the volumes it is for.
 const REMOTE_ONLY: &str = "https://github.com/libopenstorage/stork/pull/1222";
 
-/// Where `preferRemoteNode` came from.
+/// The release that introduced `preferRemoteNode`.
 const REMOTE: &str = "https://github.com/libopenstorage/stork/releases/tag/v23.11.0";
 
 const STRATEGIES: &str = "https://docs.portworx.com/portworx-enterprise/concepts/volume-placement-strategies";
@@ -51,7 +51,7 @@ pub enum Needs {
 
 macro_rules! rules {
     ($($name:ident $id:literal $severity:ident $title:literal, $(#[doc = $doc:literal])+ $needs:ident $origin:ident;)+) => {
-        /// Something that can be wrong with the annotations, and that Stork says nothing about.
+        /// A mistake in annotations that Stork does not report.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
         pub enum Rule {
@@ -62,27 +62,27 @@ macro_rules! rules {
             /// Every rule, in the order of their ids.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// The id: stable, and never used again for another rule.
+            /// The id, which is stable and never reused.
             pub const fn id(self) -> &'static str {
                 match self { $(Self::$name => $id,)+ }
             }
 
-            /// A name of one word, as programs show it beside the id.
+            /// A name of one word, which programs show next to the id.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
 
-            /// How much its findings matter, unless the configuration says otherwise.
+            /// The default severity of its findings.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity,)+ }
             }
 
-            /// What it finds, in one line.
+            /// The mistake, in one line.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)+ }
             }
 
-            /// Why that matters.
+            /// The reason why it matters.
             pub const fn explanation(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
@@ -185,7 +185,7 @@ rules! {
         ClassParameters AUTOSCALER;
 }
 
-/// An id that is no rule's.
+/// An id that does not belong to a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no rule; `colocate validate --list-rules` has all of them, HC001 to {last}", last = Rule::ALL[Rule::ALL.len() - 1])]
 pub struct NoSuchRule(String);

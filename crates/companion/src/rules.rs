@@ -1,4 +1,4 @@
-//! The rules at work on one object.
+//! The check of one object by all rules.
 
 mod keys;
 mod namespace;
@@ -18,7 +18,7 @@ use super::subject::{KeyMap, Subject, SubjectKind};
 use super::validation_policy::Severities;
 use colocate_engine::{ClaimRef, Driver, Owner, Policy, Setting, one_line, parse_bool};
 
-/// How many characters of a value are shown: enough to know it by.
+/// The most characters of a value in a message: enough to recognise it.
 const ENOUGH: usize = 60;
 
 impl Subject<'_> {
@@ -61,11 +61,11 @@ impl Subject<'_> {
         (check.report, check.needs)
     }
 
-    /// Whether nothing in it is a key of Stork's, or near one, so that there is nothing to ask and nothing to find.
+    /// Returns whether no key in it is Stork's or close to one, so that it has no findings and needs no facts.
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.is_foreign(key) && *key != *policy.opt_out.namespace_label;
-        // A setting without the prefix matters beside one that has it, or if it is no text.
+        // A setting without the prefix matters only next to one that has it, or if it is not a string.
         let odd = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
             site.location.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')
         };
@@ -74,7 +74,7 @@ impl Subject<'_> {
     }
 }
 
-/// One object, what is known, and what was found so far.
+/// A check in progress: the object, the facts, and the findings so far.
 struct RuleCheck<'c> {
     policy: &'c Policy,
     severities: &'c Severities,
@@ -83,7 +83,7 @@ struct RuleCheck<'c> {
     portworx: Driver,
     subject: &'c Subject<'c>,
     claims: Vec<(&'c ClaimRef<'c>, &'c MountedClaim)>,
-    /// Where among these the claim is that will be made of a template of that name.
+    /// The index of the claim that will be made from the template with this name.
     templates: HashMap<&'c str, usize>,
     facts: &'c Facts,
     report: ValidationReport,
@@ -119,7 +119,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Whether a claim is Portworx'; `None` where that cannot be told.
+    /// Returns whether a claim is Portworx'; `None` if that is not known.
     fn is_portworx(&self, claim: &MountedClaim) -> Option<bool> {
         match &claim.owner {
             Owner::Provisioner { provisioner, .. } => Some(self.portworx.provisioners.contains(provisioner)),
@@ -128,7 +128,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Why the owner of a claim is not known, of the first for which it is not.
+    /// Returns why the owner of a claim is not known, for the first such claim.
     fn first_unknown(&self) -> Option<String> {
         self.claims.iter().find_map(|(claim, known)| match &known.owner {
             Owner::Missing => Some(format!("{claim} does not exist")),
@@ -144,7 +144,7 @@ impl<'c> RuleCheck<'c> {
     }
 }
 
-/// A pod may mount one claim as two volumes, which is one place for its data.
+/// Drops repeated claims: a pod may mount one claim as two volumes.
 fn each_once<'c>(
     claims: impl Iterator<Item = (&'c ClaimRef<'c>, &'c MountedClaim)>,
 ) -> Vec<(&'c ClaimRef<'c>, &'c MountedClaim)> {
@@ -160,17 +160,17 @@ fn templates<'c>(claims: &[(&'c ClaimRef<'c>, &'c MountedClaim)]) -> HashMap<&'c
     templates.collect()
 }
 
-/// Whether Stork reads this key of a class or a claim.
+/// Returns whether Stork reads this key of a class or a claim.
 fn is_setting(key: &str) -> bool {
     Setting::ALL.iter().any(|setting| setting.key() == key)
 }
 
-/// A boolean as it is written; one that does not parse is another rule's business.
+/// Parses a boolean. One that does not parse is reported by [`Rule::NoBoolean`].
 fn flag(value: Option<impl AsRef<str>>) -> Option<bool> {
     value.and_then(|value| parse_bool(value.as_ref()))
 }
 
-/// A value of the object, fit to stand in a message.
+/// Quotes a value of the object for a message.
 fn shown(value: &str) -> String {
     format!("`{}`", one_line(value, ENOUGH))
 }

@@ -2,22 +2,22 @@
 
 use std::fmt;
 
-/// How much a finding matters. Those that matter more are greater.
+/// The severity of a finding. A greater one matters more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Good to know; never an admission warning.
+    /// Good to know, and never an admission warning.
     Info,
-    /// It may well not do what was meant.
+    /// The annotation may not do what was meant.
     Warning,
-    /// It does not do what was meant; where findings are enforced, it is denied.
+    /// The annotation does not do what was meant. Where findings are enforced, the object is denied.
     Error,
 }
 
 impl Severity {
-    /// Every severity, from the one that matters most.
+    /// Every severity, the greatest first.
     pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Info];
 
-    /// The word for it.
+    /// The word in configuration and output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",

@@ -1,4 +1,4 @@
-//! An object as the rules look at it: its maps of keys, each with its place, and what its pods mount.
+//! An object as the rules see it: its maps of keys, each with its path, and the claims that its pods mount.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::list::some_of;
 use colocate_engine::storage::{PersistentVolumeClaim, StorageClass};
 use colocate_engine::{Claim, ClaimRef, Fields, Object, Policy, Setting, Text, Workload, present};
 
-/// A kind that there are rules for.
+/// A kind of object that there are rules for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubjectKind<'p> {
     /// A Pod, or a kind with a pod template.
@@ -24,7 +24,7 @@ pub enum SubjectKind<'p> {
 }
 
 impl<'p> SubjectKind<'p> {
-    /// The kind of this group, version and name, if there are rules for it.
+    /// Finds a kind by its group, version and name.
     pub fn find(policy: &'p Policy, group: &str, version: &str, kind: &str) -> Option<Self> {
         match (group, version, kind) {
             ("", "v1", "PersistentVolumeClaim") => Some(Self::Claim),
@@ -34,12 +34,12 @@ impl<'p> SubjectKind<'p> {
         }
     }
 
-    /// Whether the API server knows less of it than of a built-in kind.
+    /// Returns whether it is a custom resource, whose shape the API server may not know.
     pub(super) fn is_custom(&self) -> bool {
         matches!(self, Self::Workload(workload) if workload.is_custom())
     }
 
-    /// The kind of an object that says so of itself: `apps/v1` and `Deployment`.
+    /// Finds the kind of an object by its `apiVersion` and `kind`, such as `apps/v1` and `Deployment`.
     pub fn find_object(policy: &'p Policy, api_version: &str, kind: &str) -> Option<Self> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         Self::find(policy, group, version, kind)
@@ -63,26 +63,26 @@ pub struct Subject<'a> {
     pub(super) kind: SubjectKind<'a>,
     pub(super) sites: Vec<KeyMap<'a>>,
     pub(super) object: Object<'a>,
-    /// Of a claim.
+    /// The claim, if it is one.
     pub(super) claim: Option<Claim<'static>>,
-    /// The provisioner of a class.
+    /// The provisioner, if it is a class.
     pub(super) provisioner: Option<String>,
-    /// Where the pod is, or the template.
+    /// The path of the pod or the pod template.
     pub(super) template: FieldPath,
     standing: Standing,
 }
 
-/// How many keys of one object are looked at, in whichever of its maps.
+/// The most keys of one object that are read, in all of its maps.
 const MOST_KEYS: usize = Fields::MOST;
 
-/// How many claims of one object are looked at, and how many templates of claims: more than any node can mount.
+/// The most claims of one object that are read, and the most claim templates: more than any node can mount.
 const MOST_CLAIMS: usize = 1024;
 
-/// Whose the object is, and whether it is on its way out.
+/// The parts of metadata that decide whether the object is checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Standing {
-    /// An API server allows one.
+    /// The owner that is the controller. An API server allows one.
     #[serde(default, rename = "ownerReferences", deserialize_with = "controller")]
     controller: Option<ControllerReference>,
     #[serde(default, deserialize_with = "present")]
@@ -110,31 +110,31 @@ pub(super) struct KeyMap<'a> {
     pub(super) entries: Fields<'a>,
 }
 
-/// What a map of keys belongs to.
+/// The place of a map of keys in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MapLocation {
     pub(super) of: Holder,
     pub(super) map: MapField,
 }
 
-/// The annotations of a pod, which are where its keys are read.
+/// The annotations of a pod, where Stork reads its keys.
 pub(super) const POD: MapLocation = MapLocation { of: Holder::Pod, map: MapField::Annotations };
 
-/// What has metadata.
+/// A thing with metadata in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// A pod, or what pods are made from.
+    /// A pod or a pod template.
     Pod,
     /// A workload itself, or a Job template in it.
     Workload,
-    /// A claim; of a template of one, the name by which it stands in the object.
+    /// A claim, or a claim template with its name in the object.
     Claim(Option<String>),
     Class,
     Namespace,
 }
 
 impl MapLocation {
-    /// Whether Stork reads the settings of volumes there.
+    /// Returns whether Stork reads the settings of volumes there.
     pub(super) fn is_of_storage(&self) -> bool {
         matches!(
             self,
@@ -144,12 +144,12 @@ impl MapLocation {
     }
 }
 
-/// Which of the maps.
+/// A field that is a map of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MapField {
     Annotations,
     Labels,
-    /// Of a class.
+    /// The parameters of a class.
     Parameters,
 }
 
@@ -167,7 +167,7 @@ impl<'a> Subject<'a> {
     /// Reads an object of this kind from its JSON.
     ///
     /// # Errors
-    /// Where a field that the rules look at has another type than Kubernetes gives it.
+    /// A field that the rules depend on and that has another type than in Kubernetes.
     pub fn parse(json: &'a str, kind: SubjectKind<'a>) -> serde_json::Result<Self> {
         let mut subject = Self {
             kind,
@@ -204,7 +204,7 @@ impl<'a> Subject<'a> {
         Ok(subject)
     }
 
-    /// The claims whose owners the rules ask for: those that its pods mount, or itself.
+    /// The claims that the rules depend on: those that its pods mount, or the object itself.
     pub fn claims(&self) -> Vec<ClaimRef<'_>> {
         match &self.claim {
             Some(claim) => vec![ClaimRef::Template { name: Text::default(), claim: claim.clone() }],
@@ -212,12 +212,12 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether it is being deleted: whatever changes now is only to let it go.
+    /// Returns whether it is being deleted: changes to it only serve its deletion.
     pub fn is_terminating(&self) -> bool {
         self.standing.deletion_timestamp
     }
 
-    /// Whether its controller is of a kind that is looked at itself.
+    /// Returns whether its controller is of a kind that is checked itself.
     pub fn has_controller_among(&self, policy: &Policy) -> bool {
         self.standing.controller.as_ref().is_some_and(|owner| {
             let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
@@ -225,18 +225,18 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// Whether it names a placement strategy, so that somebody should find out which ones there are.
+    /// Returns whether it names a placement strategy.
     pub fn names_a_strategy(&self) -> bool {
         let key = Setting::PlacementStrategy.key();
         self.storage_sites().any(|site| site.entries.get(key).is_some_and(|value| !value.is_empty()))
     }
 
-    /// The maps that Stork reads the settings of volumes from.
+    /// The maps from which Stork reads the settings of volumes.
     pub(super) fn storage_sites(&self) -> impl Iterator<Item = &KeyMap<'a>> {
         self.sites.iter().filter(|site| site.location.is_of_storage())
     }
 
-    /// Walks from the object to its pod template, past whatever has metadata of its own.
+    /// Reads all metadata from the object down to its pod template.
     fn read_workload(&mut self, root: &Fields<'a>, workload: &Workload) -> serde_json::Result<()> {
         let path = workload.path();
         let (mut level, mut here) = (Some(root.clone()), FieldPath::default());
@@ -256,7 +256,7 @@ impl<'a> Subject<'a> {
         spec.map_or(Ok(()), |spec| self.read_ephemeral(&spec, &here.field("spec")))
     }
 
-    /// `volumeClaimTemplates`, beside the pod template.
+    /// Reads `volumeClaimTemplates`, next to the pod template.
     fn read_claim_templates(&mut self, fields: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
         const FIELD: &str = "volumeClaimTemplates";
         for (index, template) in items(fields, FIELD, |_| true)? {
@@ -267,10 +267,10 @@ impl<'a> Subject<'a> {
         Ok(())
     }
 
-    /// The claim templates of generic ephemeral volumes.
+    /// Reads the claim templates of generic ephemeral volumes.
     fn read_ephemeral(&mut self, spec: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
         const FIELD: &str = "volumeClaimTemplate";
-        // A pod may have 40,000 volumes, of which few are of this kind.
+        // A pod may have 40,000 volumes, of which few are ephemeral.
         for (index, volume) in items(spec, "volumes", |volume| volume.get().contains(FIELD))? {
             let Some(volume) = object(volume)? else { continue };
             let Some(ephemeral) = child(&volume, "ephemeral")? else { continue };
@@ -304,17 +304,17 @@ fn fields(json: &str) -> serde_json::Result<Fields<'_>> {
     serde_json::from_str(json)
 }
 
-/// The fields of an item of a list; none of null.
+/// The fields of an item of a list; `None` for null.
 fn object(raw: &RawValue) -> serde_json::Result<Option<Fields<'_>>> {
     if raw.get() == "null" { Ok(None) } else { fields(raw.get()).map(Some) }
 }
 
-/// The fields of a field; none where it is absent or null.
+/// The fields of a field; `None` if it is absent or null.
 fn child<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Option<Fields<'a>>> {
     of.raw(name).map_or(Ok(None), object)
 }
 
-/// Items of a list that are of use, with their places.
+/// The items of a list that pass `is_one`, each with its index.
 fn items<'a>(
     of: &Fields<'a>,
     name: &str,

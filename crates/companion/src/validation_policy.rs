@@ -1,4 +1,4 @@
-//! How an operator configures validation.
+//! The operator's settings for validation.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 use super::rule::Rule;
 use super::severity::Severity;
 
-/// How reviews are validated.
+/// The settings by which reviews are validated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidationPolicy {
-    /// What becomes of findings.
+    /// The consequence of findings.
     pub enforcement: Enforcement,
-    /// How much each rule matters.
+    /// The severity of each rule.
     pub severities: Severities,
 }
 
-/// What becomes of findings in a cluster.
+/// The consequence of findings in a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Enforcement {
-    /// They are told to whoever made the object.
+    /// They are warnings to the user who sent the object.
     #[default]
     Warn,
-    /// One of severity error denies the object.
+    /// A finding of severity error denies the object.
     Enforce,
-    /// Nothing is looked at.
+    /// Objects are not checked.
     Off,
 }
 
@@ -40,18 +40,18 @@ pub enum Level {
     Error,
 }
 
-/// The severity of each rule: its own, or what the operator says.
+/// The severity of each rule: its default, or the operator's choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Severities(BTreeMap<Rule, Level>);
 
 impl Severities {
-    /// Those that differ from the rules' own.
+    /// Makes severities that differ from the defaults for these rules only.
     pub fn new(changed: impl IntoIterator<Item = (Rule, Level)>) -> Self {
         Self(changed.into_iter().collect())
     }
 
-    /// The severity of a rule's findings; `None` where it is not checked.
+    /// Returns the severity of a rule's findings; `None` if the rule is switched off.
     pub fn of(&self, rule: Rule) -> Option<Severity> {
         match self.0.get(&rule) {
             None => Some(rule.severity()),

@@ -1,4 +1,4 @@
-//! A review of an object that is validated: whether it is looked at, and what a change brings.
+//! An admission request for an object with annotations: whether the object is checked, and against which earlier state.
 
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -7,14 +7,14 @@ use serde_json::value::RawValue;
 use super::subject::{Subject, SubjectKind};
 use colocate_engine::{API_VERSION, KIND, Kind, Malformed, Operation, Policy, Text, expect, expect_uid, object};
 
-/// Objects that controllers of the control plane make from others, which were looked at before.
+/// The users that are controllers of the control plane. They create objects from others that were checked before.
 const CONTROL_PLANE: &str = "system:serviceaccount:kube-system:";
 
-/// The question, as far as it matters here.
+/// The parts of an admission request that validation depends on.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ValidationRequest<'a> {
-    /// Names the call; the answer repeats it.
+    /// The id of the call, which the response repeats.
     #[serde(borrow)]
     pub uid: Text<'a>,
     #[serde(borrow)]
@@ -51,25 +51,25 @@ struct ReviewEnvelope<'a> {
     request: Option<ValidationRequest<'a>>,
 }
 
-/// What there is to do about a review.
+/// The decision whether an object is checked.
 #[derive(Debug)]
 pub enum Screening<'r> {
-    /// Nothing: why, in one word, which is a metric label.
+    /// The object is not checked. The reason is one word, which is a metric label.
     Skipped(&'static str),
-    /// The object is checked, and what it was before.
+    /// The object is checked.
     Checked {
-        /// As it is to be.
+        /// The new state.
         new: Box<Subject<'r>>,
-        /// As it is, where it exists.
+        /// The old state of an update.
         old: Option<Box<Subject<'r>>>,
     },
 }
 
 impl<'a> ValidationRequest<'a> {
-    /// Reads a review.
+    /// Reads a request.
     ///
     /// # Errors
-    /// A body that is no `AdmissionReview` with a complete request.
+    /// A body that is not an `AdmissionReview` with a complete request.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut body = serde_json::Deserializer::from_slice(body);
         let ReviewEnvelope { api_version, kind, request } = object(&mut body)?.unwrap_or_default();
@@ -81,16 +81,14 @@ impl<'a> ValidationRequest<'a> {
         Ok(request)
     }
 
-    /// Reads its objects, unless they are none of ours: a workload is told once, and not again for each thing that a
-    /// controller makes of it. A denial of such a thing would stop what runs.
+    /// Decides whether the object is checked, and parses it. What a controller creates from a workload is skipped: its
+    /// findings were reported for the workload, and a denial would stop a workload that runs.
     ///
     /// # Errors
-    /// Objects that are not built as the kind that the request names.
+    /// An object that does not have the shape of its kind.
     pub fn screen<'r>(&'r self, policy: &'r Policy) -> Result<Screening<'r>, Malformed> {
-        if !matches!(self.operation, Operation::Create | Operation::Update) {
-            return Ok(Screening::Skipped("unsupported-operation"));
-        }
-        if Text::non_empty(self.sub_resource.as_ref()).is_some() {
+        let is_write = matches!(self.operation, Operation::Create | Operation::Update);
+        if !is_write || Text::non_empty(self.sub_resource.as_ref()).is_some() {
             return Ok(Screening::Skipped("unsupported-operation"));
         }
         let Some(kind) = SubjectKind::find(policy, &self.kind.group, &self.kind.version, &self.kind.kind) else {
@@ -103,7 +101,7 @@ impl<'a> ValidationRequest<'a> {
         let new = self.object.ok_or_else(|| serde_json::Error::missing_field("request.object"))?;
         let new = match Subject::parse(new.get(), kind) {
             Ok(new) => new,
-            // A custom resource may be built in any way: that is no reason to stop it.
+            // A custom resource may have any shape, which is not a reason to deny it.
             Err(_) if kind.is_custom() => return Ok(Screening::Skipped("unreadable")),
             Err(error) => return Err(error.into()),
         };
@@ -114,19 +112,19 @@ impl<'a> ValidationRequest<'a> {
             return Ok(Screening::Skipped("controller-owned"));
         }
         let old = match (self.operation, self.old_object) {
-            // What cannot be read has nothing that was there before.
+            // An old object that does not parse has no findings to compare with.
             (Operation::Update, Some(old)) => Subject::parse(old.get(), kind).ok().map(Box::new),
             _ => None,
         };
         Ok(Screening::Checked { new: Box::new(new), old })
     }
 
-    /// The namespace; empty for an object that has none.
+    /// The namespace; empty for a cluster-scoped object.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
     }
 
-    /// The name; empty where the API server is still to make it.
+    /// The name; empty if the API server is still to generate it.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
@@ -136,7 +134,7 @@ impl<'a> ValidationRequest<'a> {
         &self.kind.kind
     }
 
-    /// What is done to the object.
+    /// The operation on the object.
     pub fn operation(&self) -> Operation {
         self.operation
     }
@@ -177,7 +175,7 @@ mod tests {
         review
     }
 
-    /// Why the object is passed over; `checked`, if it is not.
+    /// Returns why the object is skipped, or that it is checked.
     fn outcome(review: &Value) -> Result<&'static str, String> {
         let (policy, body) = (Policy::default(), review.to_string());
         let review = ValidationRequest::parse(body.as_bytes()).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! A file's text as documents, and the Kubernetes objects in them, each with its place.
+//! The documents of a text, and the Kubernetes objects in them, each with its place.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use super::tree::Tree;
 use super::{helm, json, yaml};
 use colocate_companion::FieldPath;
 
-/// A text with Kubernetes objects: documents of YAML, or JSON.
+/// A text with Kubernetes objects: YAML documents, or JSON.
 #[derive(Debug)]
 pub struct Manifest<'t> {
     text: &'t str,
@@ -20,12 +20,12 @@ pub struct Manifest<'t> {
     lines: Lines<'t>,
 }
 
-/// How a text is written.
+/// The syntax of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
-    /// Documents of YAML, which may be JSON each.
+    /// YAML documents, each of which may be JSON.
     Yaml,
-    /// JSON only: one value, or several behind each other.
+    /// JSON only: one value, or several in a row.
     Json,
 }
 
@@ -35,7 +35,7 @@ pub struct Document<'t> {
     range: Range<usize>,
     pub(super) tree: Tree<'t>,
     meaning: Meaning,
-    /// Looked for once, and not for each of the objects of a list.
+    /// Cached, because each object of a list asks for it.
     odd_line_break: OnceLock<Option<(usize, char)>>,
 }
 
@@ -54,15 +54,15 @@ impl<'t> Manifest<'t> {
     /// Reads a text: as JSON if it is JSON, and otherwise as YAML.
     ///
     /// # Errors
-    /// A text that is neither. So are a mapping with one key twice, more than 255 nested collections, and aliases that
-    /// repeat so much that it was meant to fill the memory.
+    /// A text that is neither, a mapping with one key twice, more than 255 nested collections, or aliases that expand to
+    /// more than the limit.
     pub fn parse(text: &'t str) -> Result<Self, ParseError> {
         let lines = Lines::new(text);
         let parsed = match json::is_likely(text).then(|| documents(text, json::parse)) {
             Some(Ok(documents)) => Ok((Syntax::Json, documents)),
             Some(Err(problem)) => {
                 let yaml = documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents));
-                // What got further is what was meant.
+                // The parser that got further is probably the one that was meant.
                 yaml.map_err(|other| if other.offset > problem.offset { other } else { problem })
             }
             None => documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents)),
@@ -73,23 +73,23 @@ impl<'t> Manifest<'t> {
         }
     }
 
-    /// The text that was read.
+    /// The text.
     pub fn text(&self) -> &'t str {
         self.text
     }
 
-    /// How the text is written.
+    /// The syntax of the text.
     pub fn syntax(&self) -> Syntax {
         self.syntax
     }
 
-    /// The documents in their order, those without content included. Their ranges, one behind the other, are the whole
-    /// text; a text of nothing but comments has none.
+    /// The documents in order, including empty ones. Their ranges together are the whole text; a text that has only
+    /// comments has no document.
     pub fn documents(&self) -> &[Document<'t>] {
         &self.documents
     }
 
-    /// The Kubernetes objects of all documents, in their order.
+    /// The Kubernetes objects of all documents, in order.
     pub fn objects(&self) -> Vec<ManifestObject<'_>> {
         let mut objects = Vec::new();
         for (index, document) in self.documents.iter().enumerate() {
@@ -100,18 +100,18 @@ impl<'t> Manifest<'t> {
         objects
     }
 
-    /// The place of a byte of the text.
+    /// Converts a byte offset to a position.
     pub fn position(&self, offset: usize) -> Position {
         self.lines.position(offset)
     }
 
-    /// The line in which these bytes begin, with carets below them, in two lines: `  2 | a: [` and `    |    ^`.
+    /// Shows the line in which a range begins, with carets below it, in two lines: `  2 | a: [` and `    |    ^`.
     pub fn excerpt(&self, range: &Range<usize>) -> String {
         self.lines.excerpt(range)
     }
 
-    /// Adds the object at `path`, or those in it if it is a list. An item of a list of one kind (a `PodList`) that names
-    /// neither `apiVersion` nor `kind` is of that kind, as the API server has it.
+    /// Adds the object at `path`, or its items if it is a list. An item of a typed list (a `PodList`) that has neither
+    /// `apiVersion` nor `kind` is of the list's kind, as for the API server.
     fn collect<'m>(
         &'m self,
         document: usize,
@@ -154,7 +154,7 @@ fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, P
 }
 
 impl<'t> Document<'t> {
-    /// The documents of a text that shall be written so; none, if it is not.
+    /// Parses a text that has to have this syntax; `None` if it does not.
     pub(super) fn read_again(text: &'t str, syntax: Syntax) -> Option<Vec<Self>> {
         let read = match syntax {
             Syntax::Yaml => documents(text, yaml::parse),
@@ -163,12 +163,12 @@ impl<'t> Document<'t> {
         read.ok()
     }
 
-    /// The bytes of the document: from its `---` (or from the start of the text) to the next document.
+    /// The range of the document, from its `---` (or the start of the text) to the next document.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 
-    /// The first character, and its place, that ends a line to some readers of YAML and not to others.
+    /// The first character, with its offset, that ends a line for some YAML readers only.
     pub(super) fn odd_line_break(&self, text: &str) -> Option<(usize, char)> {
         *self.odd_line_break.get_or_init(|| {
             let mut characters = text[self.range()].char_indices();
@@ -177,31 +177,32 @@ impl<'t> Document<'t> {
         })
     }
 
-    /// Where the document, if it has something that Helm takes out of a template, has the first of it.
+    /// The offset of the first `{{`, if the document looks like a Helm template.
     ///
-    /// Some templates are YAML all the same: `{{ x }}` is a mapping whose key is one.
+    /// Some templates parse as YAML: `{{ x }}` is a mapping whose key is a mapping.
     pub(super) fn template_mark(&self, text: &str) -> Option<usize> {
         let mark = self.meaning.foreign.then(|| text[self.range()].find(helm::MARK))??;
         Some(self.range.start + mark)
     }
 
-    /// What the document means, as kubectl reads it: aliases and merge keys resolved, `yes` true. Null, if it is empty.
+    /// The value of the document as kubectl reads it: aliases and merge keys are resolved, and `yes` is true. An empty
+    /// document is null.
     ///
-    /// What JSON cannot say is put as text: `.inf`, and, behind a `? `, a key that is a collection or null; a document
-    /// with such a key holds no Kubernetes object.
+    /// Values that JSON does not have are text: `.inf`, and a key that is a collection or null, with the prefix `? `. A
+    /// document with such a key has no Kubernetes objects.
     pub fn value(&self) -> &Value {
         &self.meaning.value
     }
 
-    /// The bytes of the key at the end of `path`; none where the last step is no key or nothing is there.
+    /// The range of the key at the end of `path`; `None` if there is none, or the path ends with an index.
     ///
-    /// What an alias or a merge key brings stands where it is written out.
+    /// Behind an alias or a merge key, it is the range in the original.
     pub fn key_span(&self, path: &FieldPath) -> Option<Range<usize>> {
         let (key, _) = self.tree.find(path)?;
         Some(self.tree.node(key?).span.clone())
     }
 
-    /// The bytes of the value at the end of `path`, without its tag and anchor; an alias is itself.
+    /// The range of the value at the end of `path`, without its tag and anchor. That of an alias is the alias.
     pub fn value_span(&self, path: &FieldPath) -> Option<Range<usize>> {
         let (_, value) = self.tree.find(path)?;
         Some(self.tree.node(value).span.clone())
@@ -209,17 +210,17 @@ impl<'t> Document<'t> {
 }
 
 impl<'m> ManifestObject<'m> {
-    /// The number of its document in the text, from 0.
+    /// The index of its document in the text.
     pub fn document(&self) -> usize {
         self.document
     }
 
-    /// Where it is in its document; empty, if it is the document.
+    /// Its path in the document; empty if it is the document.
     pub fn path(&self) -> &FieldPath {
         &self.path
     }
 
-    /// What it means.
+    /// Its value.
     pub fn value(&self) -> &'m Value {
         self.value
     }
@@ -234,12 +235,12 @@ impl<'m> ManifestObject<'m> {
         self.kind
     }
 
-    /// Where it begins.
+    /// The position of its start.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Its name; what it will begin with and a `*`, where the API server makes it.
+    /// Its name; the prefix with a `*` if the API server generates the name.
     pub fn name(&self) -> String {
         let metadata = &self.value["metadata"];
         match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
@@ -249,7 +250,7 @@ impl<'m> ManifestObject<'m> {
         }
     }
 
-    /// Its namespace, or `default` where it names none.
+    /// Its namespace, or `default` if it has none.
     pub fn namespace_or<'n>(&self, default: &'n str) -> &'n str
     where
         'm: 'n,

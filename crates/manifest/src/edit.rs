@@ -1,4 +1,4 @@
-//! The one change that is ever made to a manifest: `schedulerName`, as one line or one value.
+//! The only edit that is ever made to a manifest: `schedulerName`, as one line or one value.
 
 mod refusal;
 
@@ -19,7 +19,7 @@ use colocate_companion::{FieldPath, PathSegment};
 
 const FIELD: &str = "schedulerName";
 
-/// A change to a text, which sets one field of one object.
+/// An edit of a text that sets one field of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     range: Range<usize>,
@@ -31,34 +31,34 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// The bytes that are replaced; empty, where something is inserted.
+    /// The range that is replaced; empty for an insertion.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 
-    /// What takes their place.
+    /// The text that takes its place.
     pub fn replacement(&self) -> &str {
         &self.replacement
     }
 }
 
-/// A text with changes made.
+/// A text with edits applied.
 #[derive(Debug)]
 pub struct Applied<'t> {
-    /// The changed text; the old one, if nothing could be changed.
+    /// The new text; the old one if no edit was made.
     pub text: Cow<'t, str>,
-    /// The edits that were not made, each by its number.
+    /// The edits that were not made, each by its index.
     pub refused: Vec<(usize, Refusal)>,
 }
 
 impl<'t> Manifest<'t> {
-    /// The edit that sets `schedulerName` in the pod spec of the object's pod template at `template` (keys from the
-    /// object's root; none for a Pod).
+    /// Makes the edit that sets `schedulerName` in the pod spec of the object's pod template at `template` (fields from
+    /// the object's root; none for a Pod).
     ///
-    /// It is one line or one entry before the first of the pod spec, or the one value that is there.
+    /// It inserts one line or one entry at the start of the pod spec, or replaces the value that is there.
     ///
     /// # Errors
-    /// What cannot be changed alone and exactly is refused.
+    /// An edit that would not change exactly this one field.
     pub fn set_scheduler<K: AsRef<str>>(
         &self,
         object: &ManifestObject<'_>,
@@ -84,11 +84,11 @@ impl<'t> Manifest<'t> {
         }
     }
 
-    /// Makes edits of this manifest, each wholly or not at all.
+    /// Applies edits to this manifest, each completely or not at all.
     ///
-    /// The new text is read again: every document means what it meant, but for the one field of each edit. An edit for
-    /// which that does not hold is refused, and found without reading the whole text again for each: documents do not
-    /// touch each other, so only those in which something is amiss are read again, with fewer and fewer of their edits.
+    /// The new text is parsed again: every document must have its old value but for the one field of each edit. An edit
+    /// that breaks this is refused. It is found by bisecting the edits of each document on its own, because documents do
+    /// not depend on each other, so that the whole text is parsed at most twice.
     pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
         if edits.is_empty() {
             return Applied { text: Cow::Borrowed(self.text()), refused: Vec::new() };
@@ -112,7 +112,7 @@ impl<'t> Manifest<'t> {
         Applied { text, refused: refused.map(|index| (index, self.unsafe_edit(&edits[index]))).collect() }
     }
 
-    /// Those of a document's edits that can be made, found by halves: nearly always, all or one.
+    /// Bisects the edits of a document for those that can be made: nearly always all but one.
     fn sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
         if indices.is_empty() || self.is_sound(document, edits, indices) {
             return indices.to_vec();
@@ -124,7 +124,7 @@ impl<'t> Manifest<'t> {
         [self.sound(document, edits, left), self.sound(document, edits, right)].concat()
     }
 
-    /// Whether edits of a document make of it, read on its own, exactly what they ask for.
+    /// Returns whether edits change exactly their fields in a document that is parsed on its own.
     fn is_sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> bool {
         let Some(old) = self.documents().get(document) else { return false };
         let edits = in_order(edits, indices);
@@ -140,14 +140,14 @@ impl<'t> Manifest<'t> {
         Refusal::new(Obstacle::SideEffect, self.position(edit.range.start), &edit.spec.field(FIELD))
     }
 
-    /// The text with the edits made; none, if it does not mean exactly what they ask for.
+    /// Returns the text with edits made; `None` if they change more than their fields.
     fn changed(&self, edits: &[Edit], indices: &[usize]) -> Option<String> {
         let edits = in_order(edits, indices);
         let text = self.replaced(0..self.text().len(), &edits)?;
         self.means(&text, &edits).then_some(text)
     }
 
-    /// These bytes of the text with the edits made; none, if an edit reaches out of them, or into another one.
+    /// Returns a range of the text with edits made; `None` if one reaches out of the range, or two overlap.
     fn replaced(&self, range: Range<usize>, edits: &[&Edit]) -> Option<String> {
         let mut text = String::with_capacity(range.len() + 64 * edits.len());
         let mut done = range.start;
@@ -179,14 +179,14 @@ impl<'t> Manifest<'t> {
     }
 }
 
-/// Some of the edits, in the order of their places.
+/// Selects edits by their indices, in the order of their ranges.
 fn in_order<'e>(edits: &'e [Edit], indices: &[usize]) -> Vec<&'e Edit> {
     let mut edits: Vec<_> = indices.iter().map(|&index| &edits[index]).collect();
     edits.sort_by_key(|edit| edit.range.start);
     edits
 }
 
-/// What a document shall mean when the edits are made.
+/// The value that a document should have after the edits.
 fn intended(value: &Value, edits: &[&Edit]) -> Option<Value> {
     let mut value = value.clone();
     for edit in edits {
@@ -258,7 +258,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         Refusal::new(obstacle, self.manifest.position(node.span.start), &self.path.field(FIELD))
     }
 
-    /// A new first entry.
+    /// Inserts a new first entry.
     fn insertion(&self, scheduler: &str) -> (Range<usize>, String) {
         let text = self.manifest.text();
         let first = self.entries[0];
@@ -269,14 +269,14 @@ impl<'a, 't> PodSpec<'a, 't> {
         let line_start = line_start(text, start);
         let indent = text[line_start..start].trim_start_matches(BYTE_ORDER_MARK);
         let line_ending = line_ending(text, line_start);
-        // What begins in the line of its `{` has that before it.
+        // An entry in the line of its `{` has more than indentation before it.
         let own_line = indent.chars().all(|c| c == ' ' || c == '\t');
         let separator = if self.flow { "," } else { "" };
         let (at, inserted) = if own_line {
             let at = self.above_comments(line_start);
             (at, format!("{indent}{entry}{separator}{line_ending}"))
         } else if self.flow {
-            // JSON without spaces stays so.
+            // JSON without spaces stays without spaces.
             let space = if colon == ":" { "" } else { " " };
             (start, format!("{entry},{space}"))
         } else {
@@ -286,7 +286,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         (at..at, inserted)
     }
 
-    /// Where the first entry begins, with whatever belongs to it (an anchor, a tag, a `?`).
+    /// The offset of the first entry, including its anchor, tag or `?`.
     fn first_entry(&self) -> usize {
         if !self.flow {
             return self.node.span.start;
@@ -303,7 +303,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         }
     }
 
-    /// The start of the lines of comments that stand directly above a line: they speak of what follows them.
+    /// The start of the comment directly above a line, which belongs to that line.
     fn above_comments(&self, mut line: usize) -> usize {
         let text = self.manifest.text();
         let is_comment = |line: &str| line.trim_start().starts_with('#');
@@ -315,7 +315,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         line
     }
 
-    /// How the key of an entry is quoted; what is inserted is quoted alike.
+    /// The quotes of an entry's key, which an inserted key gets too.
     fn key_style(&self, entry: MappingEntry) -> Style {
         match &self.document.tree.node(entry.key).kind {
             NodeKind::Scalar(Scalar { style: style @ (Style::SingleQuoted | Style::DoubleQuoted), .. }) => *style,
@@ -323,7 +323,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         }
     }
 
-    /// What stands between key and value: as in JSON next to it, `:` with any spaces.
+    /// The separator between key and value, as in the JSON around it, or `: `.
     fn colon(&self, entry: MappingEntry, quotes: Style) -> &'a str {
         let tree = &self.document.tree;
         let between = tree.node(entry.key).span.end..tree.node(entry.value).span.start;
@@ -332,7 +332,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         if like_json { between } else { ": " }
     }
 
-    /// Another value in the place of the one that is there.
+    /// Replaces the value that is there.
     fn replacement(&self, entry: MappingEntry, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
         let tree = &self.document.tree;
         let node = tree.node(entry.value);
@@ -348,7 +348,7 @@ impl<'a, 't> PodSpec<'a, 't> {
             return refuse(Obstacle::Anchor);
         }
         if value.is_null() && matches!(scalar.resolution, TagResolution::Tagged(_)) {
-            // A tag that says null would say it of what takes its place.
+            // The tag `!!null` would stay, and apply to the new value.
             return refuse(Obstacle::SideEffect);
         }
         let style = match (&value, &node.kind) {
@@ -364,7 +364,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         if !node.span.is_empty() {
             return Ok((node.span.clone(), value));
         }
-        // Nothing is there: behind the colon, if that is.
+        // The value is empty: insert behind the colon, if there is one.
         let key_end = tree.node(entry.key).span.end;
         let rest = &self.manifest.text()[key_end..];
         let colon = rest.len() - rest.trim_start_matches([' ', '\t']).len();
@@ -376,36 +376,36 @@ impl<'a, 't> PodSpec<'a, 't> {
     }
 }
 
-/// Text as a scalar, in quotes if it has to be.
+/// Writes text as a scalar, in quotes if necessary.
 fn quoted(text: &str, style: Style) -> String {
     let printable = !text.chars().any(char::is_control);
     match style {
         Style::Plain if is_plain(text) => text.to_owned(),
         Style::SingleQuoted if printable => format!("'{}'", text.replace('\'', "''")),
-        // JSON's strings are YAML's.
+        // A JSON string is a YAML scalar.
         _ => Value::from(text).to_string(),
     }
 }
 
-/// Whether text means itself without quotes, wherever it stands and whoever reads it.
+/// Returns whether text needs no quotes, in any context and for any YAML reader.
 fn is_plain(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/');
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(word) && scalar::plain(text).is_string()
 }
 
-/// Where the line of a byte begins.
+/// The start of the line that contains a byte.
 fn line_start(text: &str, offset: usize) -> usize {
     text[..offset].rfind(['\n', '\r']).map_or(0, |end| end + 1)
 }
 
-/// Where the line before the one that begins at `line_start` begins.
+/// The start of the line before the one that begins at `line_start`.
 fn line_above(text: &str, line_start: usize) -> Option<usize> {
     let above = text[..line_start].strip_suffix(['\n', '\r'])?;
     let above = if text[..line_start].ends_with("\r\n") { &above[..above.len() - 1] } else { above };
     Some(self::line_start(text, above.len()))
 }
 
-/// How the line before this one ends; the first line, how any does.
+/// The line ending of the line before this one, or that of the text for the first line.
 fn line_ending(text: &str, line_start: usize) -> &'static str {
     let end_of = |before: &str| match before.as_bytes() {
         [.., b'\r', b'\n'] => Some("\r\n"),

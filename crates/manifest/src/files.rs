@@ -1,4 +1,4 @@
-//! Which files a person means who names a file or a directory, and what they hold.
+//! The files that a person names, directly or by their directory.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 
 use super::position::{Lines, Position};
 
-/// Files that cannot be read.
+/// An error on reading files.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// A file or directory that is not there, or may not be read.
+    /// A file or directory that does not exist or is not readable.
     #[error("cannot read {}", .path.display())]
     Unreadable {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file that is no text.
+    /// A file that is not text.
     #[error("{}:{position}: {what}; save it as UTF-8", .path.display())]
     NoText {
         /// The file.
         path: PathBuf,
-        /// Where it stops being text.
+        /// The position of the first byte that is not.
         position: Position,
-        /// What stands there.
+        /// A description of that byte.
         what: String,
     },
 }
@@ -32,19 +32,19 @@ pub enum ReadError {
 /// The text of a file.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The file as it was named, or found below a directory that was; `standard input`.
+    /// The file as it was named, or as found below a directory; `standard input`.
     pub name: String,
-    /// Where it can be written again; nowhere, for standard input.
+    /// The path to write it to; `None` for standard input.
     pub path: Option<PathBuf>,
-    /// What it holds.
+    /// The content.
     pub text: String,
 }
 
-/// Reads files and directories in their order; `-` is standard input. A file that is named twice, also by a link, is read
-/// once: where it comes first.
+/// Reads files and directories in order; `-` is standard input. A file that is named twice, also by a link, is read once,
+/// at its first place.
 ///
 /// # Errors
-/// A path that cannot be read, or a file that is no text.
+/// A path that cannot be read, or a file that is not text.
 pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, ReadError> {
     let (mut sources, mut seen) = (Vec::new(), HashSet::new());
     for path in paths.iter().map(AsRef::as_ref) {
@@ -55,7 +55,7 @@ pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, ReadError> {
             continue;
         }
         for file in expand(path)? {
-            // A pipe has a name, and no place in a folder.
+            // A pipe has no canonical path.
             let place = file.canonicalize().unwrap_or_else(|_| file.clone());
             if seen.insert(place) {
                 let bytes = std::fs::read(&file).map_err(|error| unreadable(&file, error))?;
@@ -85,8 +85,8 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-/// A file stands for itself; a directory for all `*.yaml`, `*.yml` and `*.json` below it, in order of their names, without
-/// hidden ones and links.
+/// Expands a directory to all `*.yaml`, `*.yml` and `*.json` below it, in the order of their names, without hidden ones
+/// and links. A file is returned as it is.
 ///
 /// # Errors
 /// A path that does not exist or a directory that cannot be read.

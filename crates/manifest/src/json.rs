@@ -1,4 +1,4 @@
-//! JSON, to trees: one value, or several behind each other, as kubectl takes them.
+//! JSON to trees: one value, or several in a row, as kubectl accepts them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,12 +10,12 @@ use super::position::{BYTE_ORDER_MARK, Problem};
 use super::scalar::{Scalar, Style, TagResolution};
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
-/// Whether a text may be JSON, and is read as YAML only if it is none.
+/// Returns whether a text looks like JSON. If it does not parse as such, it is read as YAML.
 pub(super) fn is_likely(text: &str) -> bool {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start().starts_with(['{', '['])
 }
 
-/// The values of a text: each with where it begins.
+/// Parses the values of a text, each with its offset.
 pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
     let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
     let mut parser = Parser { text, at, nodes: Vec::new() };
@@ -80,7 +80,7 @@ impl<'t> Parser<'t> {
         Ok(self.node(start..self.at, NodeKind::Sequence(items)))
     }
 
-    /// Moves to the next entry of a collection, or behind its end.
+    /// Moves to the next entry of a collection, or past its end.
     fn goes_on(&mut self, end: u8, first: bool) -> Result<bool, Problem> {
         self.skip_space();
         match self.peek() {
@@ -109,7 +109,7 @@ impl<'t> Parser<'t> {
         };
         let text = match serde_json::from_str::<&str>(token) {
             Ok(text) => Cow::Borrowed(text),
-            // It has escapes, or is none.
+            // It has escapes, or is not a valid string.
             Err(_) => Cow::Owned(serde_json::from_str(token).map_err(|error| self.problem(without_place(&error)))?),
         };
         self.at = end + 1;
@@ -117,7 +117,7 @@ impl<'t> Parser<'t> {
         Ok(self.node(start..self.at, NodeKind::Scalar(scalar)))
     }
 
-    /// A number, `true`, `false` or `null`.
+    /// Parses a number, `true`, `false` or `null`.
     fn literal(&mut self) -> Result<NodeId, Problem> {
         let rest = &self.text[self.at..];
         let end =

@@ -1,4 +1,4 @@
-//! What manifests say of the cluster that they are for: its claims, classes and volumes, and which Namespaces opt out.
+//! Objects that manifests describe and decisions depend on: claims, classes, volumes, placement strategies, Namespaces.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,10 +13,10 @@ use colocate_companion::Strategies;
 use colocate_engine::storage::{self, Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{Inventory, parse_bool};
 
-/// The namespace of an object that names none, as `kubectl apply` has it.
+/// The namespace of an object that has none, as for `kubectl apply`.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Manifests that cannot be used.
+/// An error on loading manifests.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A path cannot be read.
@@ -27,38 +27,38 @@ pub enum LoadError {
     Unparsable {
         /// The file.
         file: String,
-        /// What is wrong, where, and an excerpt.
+        /// The error with its position and an excerpt.
         error: ParseError,
     },
-    /// An object names a kind that it is not built as.
+    /// An object does not have the shape of its kind.
     #[error("{file}:{position}: no {kind}: {what}")]
     WrongShape {
         /// The file.
         file: String,
-        /// Where the object begins.
+        /// The position of the object.
         position: Position,
-        /// The kind that it names.
+        /// Its kind.
         kind: String,
-        /// What is wrong.
+        /// The error.
         what: String,
     },
 }
 
-/// What is known from manifests. Of two objects with one name the last counts, as with `kubectl apply`.
+/// The objects that manifests describe. Of two with the same name, the last one counts, as with `kubectl apply`.
 #[derive(Debug, Default)]
 pub struct KnownObjects {
-    /// Claims, classes and volumes.
+    /// The claims, classes and volumes.
     pub inventory: Inventory,
-    /// The placement strategies that there are, or will be.
+    /// The placement strategies that exist, or will.
     pub strategies: Strategies,
-    /// Namespaces, and whether each opts out.
+    /// The Namespaces, and whether each opts out.
     namespaces: HashMap<String, bool>,
 }
 
-/// Reads the claims, classes and volumes in files and directories; objects of other kinds are passed over.
+/// Reads the claims, classes and volumes in files and directories, and skips other objects.
 ///
 /// # Errors
-/// A path that cannot be read, a file that is neither YAML nor JSON, or an object that is not built as its kind.
+/// A path that cannot be read, a file that is neither YAML nor JSON, or an object that does not have the shape of its kind.
 pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, LoadError> {
     let mut known = KnownObjects::default();
     for source in files::read(paths)? {
@@ -70,10 +70,11 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, LoadError> {
 }
 
 impl KnownObjects {
-    /// Takes in the objects of a manifest that was read from `file`.
+    /// Adds the objects of a manifest that was read from `file`. `namespace` is that of objects that have none, and `opt_out`
+    /// the label by which a Namespace opts out.
     ///
     /// # Errors
-    /// A claim, class or volume that is not built as its kind.
+    /// A claim, class or volume that does not have the shape of its kind.
     pub fn add(
         &mut self,
         file: &str,
@@ -90,8 +91,7 @@ impl KnownObjects {
         }
     }
 
-    /// Takes in the objects of a manifest but for those that are not built as their kind: these it gives back, and what is
-    /// wrong with each.
+    /// Adds the objects of a manifest, and returns those that do not have the shape of their kind, each with its error.
     pub fn add_readable<'m>(
         &mut self,
         manifest: &'m Manifest<'_>,
@@ -110,7 +110,7 @@ impl KnownObjects {
         match (object.api_version(), object.kind()) {
             ("v1", "PersistentVolumeClaim") => {
                 if object.value()["metadata"]["generateName"].is_string() {
-                    // Nobody can name it before it has a name.
+                    // A pod cannot refer to it before its name is generated.
                     return Ok(());
                 }
                 let text = object.value().to_string();
@@ -148,17 +148,17 @@ impl KnownObjects {
         Ok(())
     }
 
-    /// Whether anything is known of the Namespace.
+    /// Returns whether the Namespace is known.
     pub fn has_namespace(&self, name: &str) -> bool {
         self.namespaces.contains_key(name)
     }
 
-    /// Adds a Namespace and whether it opts out, or takes the place of one.
+    /// Adds a Namespace, or replaces one.
     pub fn insert_namespace(&mut self, name: String, opts_out: bool) {
         self.namespaces.insert(name, opts_out);
     }
 
-    /// Whether the Namespace is known to opt out.
+    /// Returns whether the Namespace is known to opt out.
     pub fn opted_out(&self, namespace: &str) -> bool {
         self.namespaces.get(namespace).copied().unwrap_or(false)
     }

@@ -1,13 +1,13 @@
 //! Kubernetes objects in files.
 //!
 //! ```text
-//! text -> yaml, json -> tree -> meaning -> document -> edit -> text
-//!         one of them   where   what it    objects     one line or one value,
-//!                       it is   means      in it       checked by reading it again
+//! text -> yaml, json -> tree  -> meaning -> document -> edit -> text
+//!         one of them   ranges   values     objects     one line or one value,
+//!                       of nodes                        checked by parsing it again
 //! ```
 //!
-//! Who asks about them: `mutation` decides what is to be changed, `validation` says what is wrong and where, and `inventory`
-//! is what they tell of claims.
+//! Its users are `manifest_mutator`, which decides about objects and writes edits, and `manifest_validator`, which places
+//! findings. `known_objects` is what files say about claims, classes and Namespaces.
 
 mod document;
 mod edit;

@@ -1,4 +1,4 @@
-//! The engine on manifests: what the server would answer about each object, and the edit that says the same in the file.
+//! The engine on manifests: the server's decision about each object, and the edit that writes it into the file.
 
 use std::borrow::Cow;
 
@@ -12,40 +12,40 @@ use super::pointer::pointer;
 use super::position::Position;
 use colocate_engine::{Decision, Policy, Presence, Reason, Request, Step as Examined, Workload, examine};
 
-/// Decides about manifests, by a policy and what is known.
+/// Decides about manifests by a policy.
 #[derive(Debug)]
 pub struct ManifestMutator<'a> {
-    /// The rules.
+    /// The policy.
     pub policy: &'a Policy,
-    /// The claims, classes and volumes, and the Namespaces that opt out.
+    /// The claims, classes, volumes and Namespaces that are known.
     pub known: &'a KnownObjects,
-    /// The namespace of objects that name none.
+    /// The namespace of objects that have none.
     pub namespace: &'a str,
 }
 
-/// A manifest and what becomes of it.
+/// A manifest with the decisions about its objects.
 #[derive(Debug)]
 pub struct MutatedManifest<'t, 'm> {
-    /// The text with all changes made; every byte that none of them is about is as it was.
+    /// The text with all edits made; every other byte is unchanged.
     pub text: Cow<'t, str>,
-    /// The objects that the engine decides about, in their order.
+    /// The objects that the engine decides about, in order.
     pub objects: Vec<MutatedObject<'m>>,
-    /// Where documents that look like Helm templates do so: whatever is in them, it is not decided about.
+    /// The positions by which documents look like Helm templates, whose objects are not decided about.
     pub templates: Vec<Position>,
 }
 
-/// What becomes of an object.
+/// An object with the decision about it.
 #[derive(Debug)]
 pub struct MutatedObject<'m> {
     /// The object.
     pub object: ManifestObject<'m>,
-    /// The namespace it is in.
+    /// Its namespace.
     pub namespace: String,
-    /// Its name, or what it will begin with.
+    /// Its name, or the prefix of a generated one.
     pub name: String,
-    /// What the engine decided.
+    /// The engine's decision.
     pub decision: Decision,
-    /// Why the decision could not be written into the file.
+    /// The reason why the decision could not be written into the file.
     pub refusal: Option<Refusal>,
 }
 
@@ -60,7 +60,7 @@ impl<'a> ManifestMutator<'a> {
                 Examined::Decided(decision) => decision,
                 Examined::Resolve(pending) => {
                     let owners = pending.look_up(|claim| claim.owner_in(&self.known.inventory, &namespace));
-                    // What is written into a file outlives the state of a cluster.
+                    // A file outlives the state of a cluster.
                     pending.decide(&owners, |_| Presence::Unknown)
                 }
             };
@@ -124,25 +124,25 @@ fn apply<'t>(
 }
 
 impl MutatedManifest<'_, '_> {
-    /// Whether something is left open.
+    /// Returns whether something is unresolved.
     pub fn is_unresolved(&self) -> bool {
         !self.templates.is_empty() || self.objects.iter().any(MutatedObject::is_unresolved)
     }
 }
 
 impl MutatedObject<'_> {
-    /// Whether the object is changed.
+    /// Returns whether the object is changed.
     pub fn is_changed(&self) -> bool {
         self.decision.patch.is_some() && self.refusal.is_none()
     }
 
-    /// Whether something is left open: what a claim is, what the object is, or how its file could be changed.
+    /// Returns whether a claim, the object's shape, or the edit of its file is unresolved.
     pub fn is_unresolved(&self) -> bool {
         self.refusal.is_some()
             || matches!(self.decision.reason, Reason::ClaimMissing | Reason::ClaimUnknown | Reason::Unreadable)
     }
 
-    /// The patch as it applies to the object's document; null where there is none.
+    /// The patch as it applies to the object's document; null if there is none.
     pub fn patch(&self) -> Value {
         let mut patch = serde_json::to_value(&self.decision.patch).unwrap_or_default();
         let prefix = pointer(self.object.path());
@@ -154,11 +154,11 @@ impl MutatedObject<'_> {
         patch
     }
 
-    /// The object with its change made.
+    /// The object with its change.
     pub fn changed(&self) -> Value {
         let mut value = self.object.value().clone();
         if let Some(patch) = self.decision.patch.as_ref().filter(|_| self.is_changed()) {
-            // The edit of the text was held to the same change before.
+            // The edit of the text was checked against the same change.
             let _ = json_patch::patch(&mut value, patch);
         }
         value

@@ -1,4 +1,4 @@
-//! The companion on manifests: what is wrong with the annotations of each object, and where in the file.
+//! The companion on manifests: the findings of each object, with their ranges in the file.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -13,47 +13,46 @@ use colocate_companion::{
 };
 use colocate_engine::Policy;
 
-/// Checks manifests, by the rules and what is known.
+/// Checks manifests against the rules.
 #[derive(Debug)]
 pub struct ManifestValidator<'a> {
-    /// What counts as an opt-out, and which kinds there are.
+    /// The policy, with its opt-outs and kinds.
     pub policy: &'a Policy,
-    /// How much each rule matters.
+    /// The severity of each rule.
     pub severities: &'a Severities,
-    /// The claims, classes, volumes and placement strategies, and the Namespaces that opt out.
+    /// The claims, classes, volumes, placement strategies and Namespaces that are known.
     pub known: &'a KnownObjects,
-    /// The namespace of objects that name none.
+    /// The namespace of objects that have none.
     pub namespace: &'a str,
 }
 
-/// What was found in a manifest.
+/// A manifest with its findings.
 #[derive(Debug)]
 pub struct ValidatedManifest<'m> {
-    /// The objects that there are rules for, in their order.
+    /// The objects that there are rules for, in order.
     pub objects: Vec<ValidatedObject<'m>>,
-    /// The bytes by which documents look like Helm templates: whatever is in them, it is not checked.
+    /// The ranges by which documents look like Helm templates, which are not checked.
     pub templates: Vec<Range<usize>>,
 }
 
-/// What was found in an object.
+/// An object with its findings.
 #[derive(Debug)]
 pub struct ValidatedObject<'m> {
     /// The object.
     pub object: ManifestObject<'m>,
-    /// The namespace it is in; none of a kind that belongs to none.
+    /// Its namespace; `None` for a cluster-scoped kind.
     pub namespace: Option<String>,
-    /// Its name, or what it will begin with.
+    /// Its name, or the prefix of a generated one.
     pub name: String,
-    /// What was found; or, of an object that is not built as its kind, what is wrong with it.
+    /// The report; an error if the object does not have the shape of its kind.
     pub report: Result<ValidationReport, String>,
 }
 
-/// Who an object is among others: its namespace, kind and name.
+/// The namespace, kind and name of an object.
 type Identity<'m> = (&'m str, &'m str, &'m str);
 
 impl<'a> ManifestValidator<'a> {
-    /// Checks every object of the manifests, but for those whose controller is in them too: what is wrong there is told
-    /// once.
+    /// Checks every object of the manifests, except those whose controller is in them too, which would repeat its findings.
     pub fn validate<'m>(&self, manifests: &'m [Manifest<'_>]) -> Vec<ValidatedManifest<'m>>
     where
         'a: 'm,
@@ -150,16 +149,16 @@ impl<'a> ManifestValidator<'a> {
 }
 
 impl Manifest<'_> {
-    /// The bytes of what a finding in an object is about; the nearest thing around it, where it is not written.
+    /// The range of the key or value that a finding is about; if it is not in the text, that of the closest value around it.
     ///
-    /// What an alias or a merge key brings stands where it is written out.
+    /// Behind an alias or a merge key, it is the range in the original.
     pub fn place(&self, object: &ManifestObject<'_>, path: &FieldPath, part: Part) -> Range<usize> {
         let document = &self.documents()[object.document()];
         let path = object.path().join(path);
         let key = (part == Part::Key).then(|| document.key_span(&path)).flatten();
         let around = || (0..=path.segments().len()).rev().find_map(|length| document.value_span(&path.prefix(length)));
         let place = key.or_else(around).unwrap_or_default();
-        // A block scalar has the end of its last line.
+        // The range of a block scalar includes the end of its last line.
         let end = self.text()[place.clone()].trim_end_matches(['\n', '\r']).len();
         place.start..place.start + end
     }

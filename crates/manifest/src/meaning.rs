@@ -1,4 +1,4 @@
-//! What a tree means: aliases and merge keys resolved, and every scalar of its type.
+//! The value of a tree: aliases and merge keys are resolved, and every scalar has its type.
 
 use std::collections::HashSet;
 
@@ -7,25 +7,25 @@ use serde_json::{Map, Value};
 use super::position::Problem;
 use super::tree::{MappingEntry, NodeId, NodeKind, Tree};
 
-/// How many collections may be nested, aliases followed: as many as the YAML parser allows without aliases.
+/// The most nested collections, with aliases followed. The YAML parser has the same limit without aliases.
 ///
-/// Kubernetes' own deepest type, a schema in a definition of custom resources, is written by hand with some 40.
+/// The deepest type of Kubernetes, the schema of a custom resource, has about 40 levels when it is written by hand.
 pub(super) const MAX_DEPTH: usize = 255;
 
-/// How many bytes the nodes that aliases stand for may take in one document, roughly.
+/// The approximate limit of bytes to which the aliases of one document may expand.
 ///
-/// Ten aliases to ten aliases to ten... make billions of nodes of a few lines. A document as large as etcd takes an object
-/// (1.5 MB) may be repeated ten times.
+/// A few lines with ten aliases to ten aliases to ten... expand to billions of nodes. With this limit, a document of the
+/// largest size that etcd accepts (1.5 MB) may be repeated ten times.
 const ALIAS_BUDGET: usize = 16 << 20;
 
-/// What a node costs of the budget besides its text.
+/// The cost of a node besides its text.
 const NODE_COST: usize = 32;
 
-/// What a document means.
+/// The value of a document.
 #[derive(Debug)]
 pub(super) struct Meaning {
     pub(super) value: Value,
-    /// Whether a mapping in it has a key that no Kubernetes object can have: a collection, or null.
+    /// Whether a mapping in it has a key that a Kubernetes object cannot have: a collection, or null.
     pub(super) foreign: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn read(tree: &Tree<'_>) -> Result<Meaning, Problem> {
 struct Reader<'a, 't> {
     tree: &'a Tree<'t>,
     budget: usize,
-    /// How many aliases are being followed.
+    /// The number of aliases that are being followed.
     aliases: usize,
     foreign: bool,
 }
@@ -86,7 +86,7 @@ impl Reader<'_, '_> {
 
     fn mapping(&mut self, entries: &[MappingEntry], depth: usize) -> Result<Value, Problem> {
         let mut map = Map::new();
-        // The mapping's own keys, from its first merge key on: before it, they are those of the map.
+        // The mapping's own keys, from its first merge key on. Before it, they are those of the map.
         let mut own: Option<HashSet<String>> = None;
         for (index, entry) in entries.iter().enumerate() {
             if self.tree.is_merge(entry.key) {
@@ -113,8 +113,8 @@ impl Reader<'_, '_> {
         Ok(Value::Object(map))
     }
 
-    /// Brings in the entries of what a merge key names. As kubectl's reader has it, they take the place of what the
-    /// mapping has by then, and in a sequence the first mapping that has a key wins.
+    /// Adds the entries of a merge key's value. As in kubectl's reader, they replace the entries that the mapping has by
+    /// then, and in a sequence the first mapping that has a key wins.
     fn merge(&mut self, id: NodeId, map: &mut Map<String, Value>, depth: usize) -> Result<(), Problem> {
         match self.value(id, depth)? {
             Value::Object(other) => map.extend(other),
@@ -133,7 +133,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// The last of `entries` has a key that one before it has.
+    /// Reports the key of the last of `entries`, which one before it has too.
     fn duplicate(&self, key: &str, entries: &[MappingEntry]) -> Problem {
         let offset = |entry: &MappingEntry| self.tree.node(entry.key).span.start;
         let first = entries.iter().find(|entry| self.tree.key(entry.key).as_deref() == Some(key));

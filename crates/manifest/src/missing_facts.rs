@@ -1,30 +1,30 @@
-//! What is not known of claims, and matters.
+//! Facts that decisions and rules depend on and that the files do not have.
 
 use std::collections::BTreeSet;
 
 use colocate_engine::{ClaimRef, Inventory, Owner, Unknown};
 
-/// What is asked about claims and is not known.
+/// The facts that have to be looked up in a cluster.
 #[derive(Debug, Default)]
 pub struct MissingFacts {
-    /// The Namespaces whose opt-out counts.
+    /// The Namespaces whose opt-out matters.
     pub namespaces: BTreeSet<String>,
-    /// Claims that are missing: a namespace and a name each.
+    /// The claims that are missing, each by its namespace and name.
     pub claims: BTreeSet<(String, String)>,
-    /// Why claims have no owner, where a class would tell it.
+    /// The reasons why owners of claims are unknown that a class would resolve.
     pub classes: Vec<Unknown>,
-    /// Whether a claim has an owner, but not the class that it may be of.
+    /// Whether the owner of a claim is known, but not its class.
     pub class_names: bool,
-    /// Whether the parameters of that class count.
+    /// Whether the parameters of that class matter.
     pub parameters: bool,
-    /// Volumes that are missing, where one would tell the owner of a claim.
+    /// The missing volumes that would tell the owner of a claim.
     pub volumes: BTreeSet<String>,
-    /// Whether somebody asks which placement strategies there are.
+    /// Whether the placement strategies matter.
     pub strategies: bool,
 }
 
 impl MissingFacts {
-    /// Adds what is not known of a claim; `namespace` is that of its pod.
+    /// Adds the facts that are missing about a claim; `namespace` is that of its pod.
     pub fn add(&mut self, claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) {
         match (claim, claim.owner_in(inventory, namespace)) {
             (ClaimRef::Named(name), Owner::Missing) => {

@@ -4,7 +4,7 @@ use json_patch::jsonptr::{PointerBuf, Token};
 
 use colocate_companion::{FieldPath, PathSegment};
 
-/// The pointer to the value at the end of `path`.
+/// Converts a path to a pointer.
 pub(super) fn pointer(path: &FieldPath) -> PointerBuf {
     PointerBuf::from_tokens(path.segments().iter().map(|segment| match segment {
         PathSegment::Field(name) | PathSegment::Key(name) => Token::new(name),

@@ -1,16 +1,16 @@
-//! Places in a text, as editors count them, and what is wrong there.
+//! Positions in a text, as editors count them, and errors with an excerpt.
 
 use std::fmt;
 use std::ops::Range;
 
 use super::helm;
 
-/// A place in a text: line and column from 1; a column is a character.
+/// A position in a text: line and column from 1. A column is a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line, from 1. `\n`, `\r\n` and `\r` end a line.
     pub line: usize,
-    /// The character in its line, from 1. A byte-order mark is none.
+    /// The character in its line, from 1. A byte order mark does not count.
     pub column: usize,
 }
 
@@ -20,16 +20,16 @@ impl fmt::Display for Position {
     }
 }
 
-/// How many bytes there are from one count of characters to the next. Generated JSON is one line of megabytes, in which a finding
-/// would otherwise cost as much as all that stands before it.
+/// The distance in bytes between two cached counts of characters. Generated JSON may be one line of megabytes, in which
+/// each finding would otherwise count all characters before it.
 const STRIDE: usize = 4096;
 
-/// Where the lines of a text begin.
+/// The starts of the lines of a text.
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
-    /// How many characters begin before each multiple of [`STRIDE`].
+    /// The number of characters that begin before each multiple of [`STRIDE`].
     counts: Vec<usize>,
 }
 
@@ -49,14 +49,14 @@ impl<'t> Lines<'t> {
         Self { text, starts, counts }
     }
 
-    /// How many characters begin before a byte.
+    /// The number of characters that begin before a byte.
     fn characters(&self, offset: usize) -> usize {
         let offset = offset.min(self.text.len());
         let stride = offset / STRIDE;
         self.counts[stride] + beginnings(&self.text.as_bytes()[stride * STRIDE..offset])
     }
 
-    /// The place of a byte.
+    /// Converts a byte offset to a position.
     pub(super) fn position(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|&start| start <= offset);
         let start = self.starts[line - 1];
@@ -64,11 +64,11 @@ impl<'t> Lines<'t> {
         Position { line, column: self.characters(offset) - self.characters(start) - mark + 1 }
     }
 
-    /// The line in which these bytes begin, with carets below them.
+    /// Shows the line in which a range begins, with carets below it.
     pub(super) fn excerpt(&self, range: &Range<usize>) -> String {
         let Position { line: number, .. } = self.position(range.start);
         let (before, after) = self.around(number, range.start);
-        // What goes on in the next lines is not shown.
+        // Only the first line of the range is shown.
         let meant = after.get(..range.len()).unwrap_or(after);
         excerpt(number, before, after, meant.chars().take(SHOWN).count())
     }
@@ -87,7 +87,7 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// How many characters begin in these bytes of a text.
+/// The number of characters that begin in these bytes.
 fn beginnings(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0b1100_0000 != 0b1000_0000).count()
 }
@@ -95,12 +95,12 @@ fn beginnings(bytes: &[u8]) -> usize {
 /// The character that some editors write at the start of a file. It is not part of the content.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Something wrong at a byte of a text.
+/// An error at a byte of a text.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) offset: usize,
     pub(super) message: String,
-    /// A byte in the line that the message ends with, if it ends with one.
+    /// The byte whose line the message refers to at its end.
     pub(super) see: Option<usize>,
 }
 
@@ -135,33 +135,33 @@ impl ParseError {
         Self { position, message, excerpt: excerpt(position.line, before, after, 1) }
     }
 
-    /// Where it is wrong.
+    /// The position of the error.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// What is wrong, in one line.
+    /// The error in one line.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The line that is wrong with a caret below, in two lines: `  2 | b: [` and `    |    ^`.
+    /// The line of the error with a caret below, in two lines: `  2 | b: [` and `    |    ^`.
     pub fn excerpt(&self) -> &str {
         &self.excerpt
     }
 }
 
-/// How many characters of a long line are shown, which fit a terminal of 80 columns, and how many of them at least stand
-/// before what is meant, and from there on.
+/// The most characters of a long line that are shown, so that they fit 80 columns, and the least of them before the start
+/// of the range and after it.
 const SHOWN: usize = 71;
 const SHOWN_BEFORE: usize = 10;
 const SHOWN_AFTER: usize = 31;
 
-/// The line of this number with carets below the first `width` characters of `after`. However long it is, no more of it is read than
-/// is shown.
+/// Shows the line with this number, with carets below the first `width` characters of `after`. Of a long line, only the
+/// part that is shown is read.
 fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
     let follow = after.chars().take(SHOWN).count();
-    // Behind the end of a line there is nothing, and yet a place for a caret.
+    // A caret may stand behind the end of a line.
     let most = (SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE)).max(SHOWN - follow.max(1));
     let from = before.char_indices().rev().take(most).last().map_or(before.len(), |(at, _)| at);
     let (skipped, before) = before.split_at(from);
@@ -171,7 +171,7 @@ fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
     let shown: String = rest().take(SHOWN).map(visible).collect();
     let end = if rest().nth(SHOWN).is_some() { "..." } else { "" };
     let carets = "^".repeat(width.clamp(1, SHOWN - indent));
-    // A tab is as wide below as above.
+    // A tab below the line is as wide as one in it.
     let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let (margin, left) = (" ".repeat(number.to_string().len()), " ".repeat(start.len()));
     format!("  {number} | {start}{shown}{end}\n  {margin} | {left}{indent}{carets}")

@@ -1,6 +1,6 @@
-//! What a scalar means: the types of the YAML reader that kubectl and Helm use (sigs.k8s.io/yaml, over go-yaml 2).
+//! Values of scalars, as in the YAML reader of kubectl and Helm (sigs.k8s.io/yaml, over go-yaml 2).
 //!
-//! It reads by YAML 1.1: `yes`, `on` and `y` are true, `017` is fifteen. Times stay text.
+//! It reads YAML 1.1: `yes`, `on` and `y` are true, and `017` is fifteen. Timestamps stay text.
 
 use std::borrow::Cow;
 
@@ -8,38 +8,38 @@ use serde_json::{Number, Value};
 
 #[derive(Debug)]
 pub(super) struct Scalar<'t> {
-    /// The text without its quotes, escapes and indentation.
+    /// The text without quotes, escapes and indentation.
     pub(super) text: Cow<'t, str>,
     pub(super) style: Style,
     pub(super) resolution: TagResolution,
 }
 
-/// How a scalar is written.
+/// The style of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
     SingleQuoted,
     DoubleQuoted,
-    /// A literal or folded block, with its own lines.
+    /// A literal or folded block.
     Block,
 }
 
-/// What decides about the type of a scalar.
+/// The way in which the type of a scalar is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TagResolution {
-    /// Its looks.
+    /// By its text.
     Plain,
-    /// Nothing: it is text.
+    /// It is text.
     Text,
-    /// The tag `!!merge`: a key of that tag is a merge key.
+    /// By the tag `!!merge`, which makes a key a merge key.
     Merge,
-    /// A tag of YAML's core schema.
+    /// By a tag of YAML's core schema.
     Tagged(Type),
-    /// It is a number, `true`, `false` or `null` of JSON.
+    /// As a number, `true`, `false` or `null` of JSON.
     Json,
 }
 
-/// A type that a tag can ask for.
+/// The type of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     Bool,
@@ -61,7 +61,7 @@ impl Type {
 }
 
 impl Scalar<'_> {
-    /// What it means; the error says what a tag asks for in vain.
+    /// Returns the value. The error is about a tag that the text does not fit.
     pub(super) fn value(&self) -> Result<Value, String> {
         match self.resolution {
             TagResolution::Plain => Ok(plain(&self.text)),
@@ -84,7 +84,7 @@ fn tagged(wanted: Type, text: &str) -> Result<Value, String> {
         .ok_or_else(|| format!("`{text}` is no {name}, which its tag says: write another tag, or none"))
 }
 
-/// What a scalar without quotes and tag means.
+/// The value of a scalar without quotes and tag.
 pub(super) fn plain(text: &str) -> Value {
     let resolved = match text.as_bytes().first() {
         None => Some(Value::Null),
@@ -106,7 +106,7 @@ fn word(text: &str) -> Option<Value> {
     }
 }
 
-/// A number; those that JSON cannot hold (`.inf`, `.nan`) are none, and stay text.
+/// Parses a number. Those that JSON does not have (`.inf`, `.nan`) stay text.
 fn number(text: &str) -> Option<Number> {
     if text.starts_with('.') {
         return float(text);
@@ -128,13 +128,13 @@ fn integer(text: &str) -> Option<Number> {
         [b'0', _, ..] => (&digits[1..], 8),
         _ => (digits, 10),
     };
-    // `from_str_radix` takes a sign of its own, which here would be a second one.
+    // `from_str_radix` accepts a sign, which would be the second one.
     if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
     match i64::from_str_radix(&format!("{}{digits}", sign.unwrap_or_default()), radix) {
         Ok(integer) => Some(integer.into()),
-        // Only a number without a sign may fill all 64 bits.
+        // Only a number without a sign may use all 64 bits.
         Err(_) if sign.is_none() => u64::from_str_radix(digits, radix).ok().map(Number::from),
         Err(_) => None,
     }

@@ -1,4 +1,4 @@
-//! A document as its nodes, each with the bytes that it stands in.
+//! The nodes of a document, each with its range in the text.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::scalar::{Scalar, TagResolution};
 use colocate_companion::{FieldPath, PathSegment};
 
-/// A node's place in its [`Tree`].
+/// The index of a node in its [`Tree`].
 pub(super) type NodeId = usize;
 
-/// The nodes of one document, as they are written: aliases and merge keys are nodes of their own.
+/// The nodes of one document as written: aliases and merge keys are nodes of their own.
 #[derive(Debug)]
 pub(super) struct Tree<'t> {
     pub(super) nodes: Vec<Node<'t>>,
@@ -20,13 +20,13 @@ pub(super) struct Tree<'t> {
 
 #[derive(Debug)]
 pub(super) struct Node<'t> {
-    /// The bytes of the node itself, without its tag and anchor.
+    /// The range of the node, without its tag and anchor.
     ///
-    /// A block mapping begins where its first entry does (an anchor, a tag or a `?` before the first key included) and a
-    /// value that is not there is an empty range before its `:`.
+    /// A block mapping begins at its first entry, including an anchor, a tag or a `?` before the first key. A missing value
+    /// is an empty range before its `:`.
     pub(super) span: Range<usize>,
     pub(super) kind: NodeKind<'t>,
-    /// Whether an alias stands for this node somewhere: what is changed in it changes there too.
+    /// Whether an alias refers to this node, so that a change in it changes the alias too.
     pub(super) aliased: bool,
 }
 
@@ -57,7 +57,7 @@ impl<'t> Tree<'t> {
         &self.nodes[id]
     }
 
-    /// The node that `id` stands for: itself, if it is no alias.
+    /// The target of an alias; any other node is its own target.
     pub(super) fn target(&self, id: NodeId) -> NodeId {
         match self.node(id).kind {
             // An alias names an anchor, and an alias has none: one hop is enough.
@@ -66,7 +66,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    /// The entry that the mapping `id` has for `key`; the last that names it wins, as kubectl's YAML reader has it.
+    /// Returns the entry of the mapping `id` for `key`. The last one wins, as in kubectl's YAML reader.
     pub(super) fn lookup(&self, id: NodeId, key: &str) -> Option<ResolvedEntry> {
         let NodeKind::Mapping { entries, .. } = &self.node(id).kind else { return None };
         entries.iter().rev().find_map(|&entry| {
@@ -87,7 +87,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    /// Whether a key is the merge key.
+    /// Returns whether a key is the merge key.
     pub(super) fn is_merge(&self, key: NodeId) -> bool {
         matches!(
             &self.node(key).kind,
@@ -95,7 +95,7 @@ impl<'t> Tree<'t> {
         )
     }
 
-    /// A key as text, if Kubernetes could read it: text, or a number or boolean, which stands for its own text.
+    /// A key as text, if Kubernetes can read it: text, or a number or boolean as it is written.
     pub(super) fn key(&self, id: NodeId) -> Option<Cow<'_, str>> {
         let NodeKind::Scalar(scalar) = &self.node(self.target(id)).kind else { return None };
         if !matches!(scalar.resolution, TagResolution::Plain | TagResolution::Tagged(_)) {
@@ -103,14 +103,14 @@ impl<'t> Tree<'t> {
         }
         match scalar.value().ok()? {
             Value::String(_) => Some(Cow::Borrowed(&scalar.text)),
-            // As it is written: `1.10` is no `1.1` to a person.
+            // As it is written: a person means `1.10`, and not `1.1`.
             Value::Number(number) if number.is_f64() => Some(Cow::Borrowed(&scalar.text)),
             value @ (Value::Number(_) | Value::Bool(_)) => Some(Cow::Owned(value.to_string())),
             _ => None,
         }
     }
 
-    /// The entry or item at the end of `path`; its key, if it has one, and its value. Aliases and merge keys are followed.
+    /// Returns the key, if any, and the value at the end of `path`. Aliases and merge keys are followed.
     pub(super) fn find(&self, path: &FieldPath) -> Option<(Option<NodeId>, NodeId)> {
         path.segments().iter().try_fold((None, self.root), |(_, id), segment| {
             let id = self.target(id);

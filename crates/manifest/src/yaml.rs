@@ -1,4 +1,4 @@
-//! YAML, from its events to trees.
+//! YAML to trees, from the events of a parser.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,12 +9,12 @@ use super::position::Problem;
 use super::scalar::{Scalar, Style, TagResolution, Type};
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
-/// The documents of a text: each with where it begins, its `---` included.
+/// Parses the documents of a text, each with the offset of its `---`.
 pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
     let options = options! {
-        // The parser refuses more than 96 comments in a row where it has to report them.
+        // If it reports comments, the parser refuses more than 96 in a row.
         emit_comments: false,
-        // As libyaml and its ports read it, kubectl's among them.
+        // As libyaml and its ports do, including kubectl's.
         block_scalar_eof_without_line_feed: true,
     };
     let mut builder = Builder::default();
@@ -32,25 +32,25 @@ fn problem(error: &ScanError) -> Problem {
 #[derive(Default)]
 struct Builder<'t> {
     documents: Vec<(usize, Tree<'t>)>,
-    /// Where the document that is being read begins.
+    /// The start of the current document.
     start: usize,
-    /// Where the next one begins, if the last one ended with `...`.
+    /// The start of the next document, if the last one ended with `...`.
     next_start: Option<usize>,
     nodes: Vec<Node<'t>>,
     open: Vec<OpenCollection>,
     anchors: HashMap<usize, NodeId>,
 }
 
-/// A collection whose end is not yet read.
+/// A collection whose end has not been read yet.
 struct OpenCollection {
     id: NodeId,
-    /// A mapping's key whose value is not yet read.
+    /// The key of a mapping whose value has not been read yet.
     key: Option<NodeId>,
 }
 
 impl<'t> Builder<'t> {
     fn event(&mut self, text: &'t str, event: Event<'t>, span: Span) -> Result<(), Problem> {
-        // A parser over a `&str` knows the bytes of all that it reads.
+        // A parser of a `&str` has a byte range for every event.
         let span_of = |span: Span| span.byte_range().unwrap_or_default();
         let range = span_of(span);
         match event {
@@ -82,7 +82,7 @@ impl<'t> Builder<'t> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(&range),
             Event::Alias(anchor) => self.alias(range, anchor)?,
-            // Comments and anchors are not asked for, and the stream has no content of its own.
+            // Comments and anchors are switched off, and the stream has no content of its own.
             _ => {}
         }
         Ok(())
@@ -105,7 +105,7 @@ impl<'t> Builder<'t> {
 
     fn close(&mut self, end: &Range<usize>) {
         let Some(OpenCollection { id, .. }) = self.open.pop() else { return };
-        // The end of a block is reported where the next token is: it ends where its last node does.
+        // The parser reports the end of a block at the next token. The block ends with its last node.
         let last = match &self.nodes[id].kind {
             NodeKind::Sequence(items) => items.last().copied(),
             NodeKind::Mapping { entries, .. } => entries.last().map(|entry| entry.value),
@@ -128,7 +128,7 @@ impl<'t> Builder<'t> {
         Ok(())
     }
 
-    /// Gives a node its place in the collection that is open.
+    /// Adds a node to the collection that is open.
     fn attach(&mut self, id: NodeId) {
         let Some(parent) = self.open.last_mut() else { return };
         match (&mut self.nodes[parent.id].kind, parent.key.take()) {
@@ -156,12 +156,12 @@ fn resolution(style: ScalarStyle, tag: Option<&Tag>) -> TagResolution {
     match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
         Some("merge") => TagResolution::Merge,
         Some(name) => Type::from_tag(name).map_or(TagResolution::Text, TagResolution::Tagged),
-        // Kubernetes knows no other tags; to kubectl's reader they are text.
+        // kubectl's reader takes a value with any other tag for text.
         None => TagResolution::Text,
     }
 }
 
-/// Where the line after the one of `offset` begins.
+/// The start of the line after the one that contains `offset`.
 fn line_after(text: &str, offset: usize) -> usize {
     let rest = &text[offset..];
     let Some(end) = rest.find(['\n', '\r']) else { return text.len() };

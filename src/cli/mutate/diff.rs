@@ -5,7 +5,7 @@ use crate::cli::hunks;
 use crate::cli::paint::Paint;
 use crate::manifest::Source;
 
-/// The differences of all files.
+/// Renders the differences of all files.
 pub(super) fn of(files: &[File<'_>], paint: Paint) -> String {
     let mut text = String::new();
     for file in files.iter().filter(|file| file.is_changed()) {
@@ -22,7 +22,7 @@ pub(super) fn of(files: &[File<'_>], paint: Paint) -> String {
     text
 }
 
-/// A line of a hunk, behind its sign. The last line of a file may have no end: then a line of its own says so.
+/// Renders a line of a hunk. If the last line of a file has no line feed, a line after it says so.
 fn line(line: &str, paint: Paint) -> String {
     let (body, end) = line.strip_suffix('\n').map_or((line, "\n\\ No newline at end of file\n"), |body| (body, "\n"));
     let painted = match body.as_bytes().first() {
@@ -33,7 +33,7 @@ fn line(line: &str, paint: Paint) -> String {
     painted + end
 }
 
-/// A file's name behind the mark of its side: relative, and quoted where it would not be one word on one line.
+/// Renders the header of one side: a relative file name, quoted if it is not one word on one line.
 fn header(side: &str, source: &Source) -> String {
     let (mark, side) = side.split_at("--- ".len());
     let name = source.path.as_ref().map_or("stdin", |_| source.name.as_str());
@@ -44,7 +44,7 @@ fn header(side: &str, source: &Source) -> String {
     if name.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
         return format!("{mark}{:?}", format!("{side}{name}"));
     }
-    // Behind a tab a date may stand: without it, a name ends at its first space.
+    // A tab ends the name. Without one, a name ends at its first space.
     let end = if name.contains(' ') { "\t" } else { "" };
     format!("{mark}{side}{name}{end}")
 }

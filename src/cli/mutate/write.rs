@@ -1,4 +1,4 @@
-//! Changed files, each replaced whole.
+//! Atomic replacement of changed files.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,10 +15,10 @@ pub(super) struct Change<'t> {
     pub(super) new: &'t str,
 }
 
-/// Replaces each file by its new text, keeping its owner and mode. A reader sees the old file or the new one, whole.
+/// Replaces each file by its new text, and keeps its owner and mode. A reader sees either the old file or the new one.
 ///
-/// All new files are complete before the first takes its place, so that a full disk changes nothing; if one cannot take
-/// its place all the same, those before it get their old text again.
+/// All new files are written before the first one is renamed, so that a full disk changes nothing. If a rename fails, the
+/// files before it are restored.
 pub(super) fn all(changes: &[Change<'_>]) -> anyhow::Result<()> {
     let prepare = |change: &Change<'_>| prepare(change.path, change.new).with_context(|| cannot_write(change.path));
     let prepared = changes.iter().map(prepare).collect::<anyhow::Result<Vec<_>>>()?;
@@ -49,22 +49,22 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-/// Writes a new file beside the old one, and closes it: there may be more files than may be open at once.
+/// Writes a new file next to the old one, and closes it, because there may be more files than can be open at once.
 fn prepare(path: &Path, text: &str) -> io::Result<(TempPath, PathBuf)> {
-    // A file that was named by a link is replaced where it is, and the link stays.
+    // A link stays, and its target is replaced.
     let target = fs::canonicalize(path)?;
     let folder = target.parent().unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
     let old = fs::metadata(&target)?;
     keep_owner(&old, file.as_file())?;
-    // Last, since a change of the owner takes bits of the mode away.
+    // The mode comes last, because a change of the owner clears some of its bits.
     file.as_file().set_permissions(old.permissions())?;
     file.as_file().sync_all()?;
     Ok((file.into_temp_path(), target))
 }
 
-/// Gives the new file the owner and the group of the old one, which only root may do where they are another's.
+/// Gives the new file the owner and the group of the old one. Only root can do so if they are another user's.
 fn keep_owner(old: &fs::Metadata, new: &File) -> io::Result<()> {
     let (owner, of_new) = ((old.uid(), old.gid()), new.metadata()?);
     if owner == (of_new.uid(), of_new.gid()) {

@@ -1,4 +1,4 @@
-//! Keys and values: written as they are read, and where they are read?
+//! Rules for keys and values: misspelled, in the wrong place, or not readable.
 
 use serde_json::value::RawValue;
 
@@ -10,7 +10,7 @@ use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap, MapField, MapLocation, POD, SubjectKind};
 use colocate_engine::{Fields, one_line, parse_bool};
 
-/// What Go's `strconv.ParseBool` reads.
+/// The booleans of Go's `strconv.ParseBool`.
 const BOOLEANS: &str = "1 t T TRUE true True, 0 f F FALSE false False";
 
 impl RuleCheck<'_> {
@@ -51,7 +51,7 @@ impl RuleCheck<'_> {
         }
     }
 
-    /// A value has to be text, and to be read as it was meant.
+    /// Checks that a value is a string, and one that Stork reads.
     fn check_value(&mut self, site: &KeyMap<'_>, key: &Key<'_>, path: FieldPath, raw: &RawValue) {
         if !self.check_string(&path, raw) {
             return;
@@ -87,7 +87,7 @@ impl RuleCheck<'_> {
         is_string
     }
 
-    /// A key where nobody reads it.
+    /// Reports a key in a place where nothing reads it.
     fn check_place(&mut self, site: &KeyMap<'_>, key: &Key<'_>, path: FieldPath) {
         let MapLocation { of, map } = &site.location;
         let rule = match (of, map, key.home) {
@@ -99,7 +99,7 @@ impl RuleCheck<'_> {
             (Holder::Claim(_) | Holder::Class, _, _) => Rule::OnClassMetadata,
         };
         if rule == Rule::OnWorkload && self.pod_has(key.name, site) {
-            // It says twice what counts once.
+            // The copy on the workload is harmless.
             return;
         }
         let message = format!("{} is read by nobody in {} of a {}", shown(key.name), site.path, self.subject.kind);
@@ -114,13 +114,13 @@ impl RuleCheck<'_> {
         self.find(rule, path, Part::Key, message, remedy);
     }
 
-    /// Whether the pod, too, has that key with that value.
+    /// Returns whether the pod has the same key with the same value.
     fn pod_has(&self, key: &str, site: &KeyMap<'_>) -> bool {
         let mut pods = self.subject.sites.iter().filter(|site| site.location == POD);
         pods.any(|pod| pod.entries.get(key).is_some_and(|value| Some(value) == site.entries.get(key)))
     }
 
-    /// Where a pod's annotations stand, as seen from the object.
+    /// The path from the object to its pod's annotations.
     fn pod_annotations(&self) -> String {
         match self.subject.kind {
             SubjectKind::Workload(_) => self.subject.template.field("metadata").field("annotations").to_string(),
@@ -142,7 +142,7 @@ impl Key<'_> {
     }
 }
 
-/// The value of a boolean key where it is at home.
+/// The value of a boolean key; `None` if it is absent or does not parse.
 pub(super) fn boolean(entries: &Fields<'_>, key: &str) -> Option<bool> {
     super::flag(entries.get(key))
 }

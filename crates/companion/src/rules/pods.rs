@@ -1,4 +1,4 @@
-//! Pods and what they are made from: does what their annotations ask for go together, and does anybody do it?
+//! Rules for pods and pod templates: contradictions between annotations, and annotations that nothing enforces.
 
 use super::{RuleCheck, keys, shown};
 use crate::facts::MountedClaim;
@@ -9,15 +9,15 @@ use crate::rule::Rule;
 use crate::subject::{KeyMap, POD, SubjectKind};
 use colocate_engine::{ClaimRef, DISABLE_HYPERCONVERGENCE, Mode, Setting};
 
-/// The prefixes of annotations by which people speak to autoscalers of nodes.
+/// The prefixes of annotations that cluster autoscalers read.
 const AUTOSCALERS: [&str; 2] = ["cluster-autoscaler.kubernetes.io/", "karpenter.sh/"];
 
-/// How many names of claims are listed.
+/// The most names of claims in a message.
 const LISTED: usize = 5;
 
 impl<'c> RuleCheck<'c> {
     pub(super) fn check_pods(&mut self) {
-        // Without annotations there is nothing that could be wrong.
+        // Without annotations, there is nothing to check.
         let Some(site) = self.subject.sites.iter().find(|site| site.location == POD) else { return };
         let is_set = |key: &str| keys::boolean(&site.entries, key) == Some(true);
         if is_set(PREFER_LOCAL_NODE_ONLY) {
@@ -47,7 +47,7 @@ impl<'c> RuleCheck<'c> {
         let mut keys = site.entries.iter().map(|(key, _)| key);
         let autoscaler = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix)));
         if !self.of_portworx().any(|(_, known)| known.is_shared() != Some(true)) {
-            // There is nothing that would keep the pod from any node; or nobody knows.
+            // Either no volume restricts the pod to certain nodes, or that is not known.
             if let Some(why) = self.first_unknown().filter(|_| is_daemon_set) {
                 self.cannot_check(Rule::LocalOnlyDaemonSet, path, why);
             }
@@ -65,7 +65,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Why Stork will not schedule the pod, and what would change that.
+    /// Returns why Stork will not schedule the pod, and a remedy.
     fn unenforced(&mut self, site: &KeyMap<'_>) -> Option<(String, String)> {
         let (stork, object) = (&self.portworx.scheduler, &self.subject.object);
         let scheduler = object.scheduler();
@@ -138,7 +138,7 @@ impl<'c> RuleCheck<'c> {
         });
     }
 
-    /// Finds what some rule says of shared volumes.
+    /// Checks a rule about shared volumes.
     fn check_shared(
         &mut self,
         rule: Rule,
@@ -160,7 +160,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// What a pod with data of Portworx gives up with its opt-out.
+    /// Checks what a pod with Portworx volumes loses with its opt-out.
     fn check_opt_out(&mut self, site: &KeyMap<'c>) {
         let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set.map(str::to_owned) else { return };
         if self.subject.object.scheduler() == Some(&*self.portworx.scheduler) {
@@ -183,7 +183,7 @@ impl<'c> RuleCheck<'c> {
     }
 }
 
-/// Claims by their names, the first few of many.
+/// Lists claims by their names, at most [`LISTED`].
 fn list<'c>(claims: impl Iterator<Item = &'c ClaimRef<'c>>) -> String {
     let names: Vec<_> = claims.map(ToString::to_string).collect();
     let more = names.len().saturating_sub(LISTED);

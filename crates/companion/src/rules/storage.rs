@@ -1,4 +1,4 @@
-//! Classes, claims and templates of claims: do their settings mean something for these volumes?
+//! Rules for classes, claims and claim templates: settings that have no effect on these volumes.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use colocate_engine::{Owner, Setting, Settings, parse_bool};
 const OF_STORK: [Setting; 3] =
     [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode, Setting::SkipSchedulerScoring];
 
-/// Those that are for shared volumes only.
+/// The settings that have an effect on shared volumes only.
 const OF_SHARED: [Setting; 2] = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
 
 impl<'c> RuleCheck<'c> {
@@ -37,7 +37,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// What is known of the claim, or the template of one, that a site belongs to.
+    /// Returns what is known of the claim or claim template with this name.
     fn claim_at(&self, template: Option<&str>) -> Option<&'c MountedClaim> {
         let place = *self.templates.get(template.unwrap_or_default())?;
         self.claims.get(place).map(|(_, known)| *known)
@@ -105,7 +105,7 @@ impl<'c> RuleCheck<'c> {
         if remote != Some(false) || only != Some(true) {
             return;
         }
-        // One of the two may come from the class: what stands here is what can be changed here.
+        // One of the two may come from the class. The finding is about the one that can be changed here.
         let settings = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
         let Some(own) = settings.into_iter().find(|setting| site.entries.raw(setting.key()).is_some()) else { return };
         let message = "preferRemoteNode is false, which cancels preferRemoteNodeOnly: the hard rule does not hold";
@@ -162,19 +162,19 @@ impl<'c> RuleCheck<'c> {
     }
 }
 
-/// A setting's value in a form in which values that mean the same are equal; `None` for a boolean that does not parse.
+/// Normalises a setting, so that values with the same meaning are equal; `None` for a boolean that does not parse.
 fn meaning(settings: &Settings, setting: Setting) -> Option<Cow<'_, str>> {
     let value = settings.get(setting)?;
     if setting == Setting::PlacementStrategy { Some(value.into()) } else { Some(parse_bool(value)?.to_string().into()) }
 }
 
-/// Whether a setting is written, and is not what holds without it.
+/// Returns whether a setting is set to another value than its default.
 fn says_something(own: &Settings, setting: Setting) -> bool {
     let default = setting == Setting::PreferRemoteNode;
     flag(own.get(setting)).is_some_and(|value| value != default)
 }
 
-/// Which names there are instead, the nearest first.
+/// Suggests names that exist, the closest first.
 fn existing<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> String {
     const SHOWN: usize = 3;
     let mut names: Vec<_> = names.map(String::as_str).collect();
