@@ -58,40 +58,25 @@ impl MountedClaim {
     /// Returns whether its volume is, or will be, a sharedv4 service volume; `None` if that is not known.
     pub(super) fn is_shared(&self) -> Option<bool> {
         let many = self.access.map(|access| access.contains("ReadWriteMany"));
-        match self.parameters.as_ref().map(Sharedv4::of) {
-            Some(Sharedv4::Yes) => Some(true),
-            Some(Sharedv4::No) => Some(false),
+        match self.parameters.as_ref().map(sharedv4_service) {
+            Some(Some(service)) => Some(service),
             // Portworx makes a sharedv4 service volume for a claim that many nodes write to.
-            Some(Sharedv4::AsMounted) => many,
+            Some(None) => many,
             None => many.filter(|many| *many),
         }
     }
 }
 
-/// The setting of a class that decides whether its volumes are sharedv4 service volumes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sharedv4 {
-    /// All of them are.
-    Yes,
-    /// None of them is.
-    No,
-    /// Those of `ReadWriteMany` claims are.
-    AsMounted,
-}
-
-impl Sharedv4 {
-    pub(super) fn of(parameters: &Settings) -> Self {
+/// Returns whether a class makes sharedv4 service volumes; `None` if it does so for `ReadWriteMany` claims only.
+pub(super) fn sharedv4_service(parameters: &Settings) -> Option<bool> {
+    let service = parameters.get(Setting::Sharedv4ServiceType);
+    if service == Some("") {
         // An empty type switches the service off.
-        if parameters.get(Setting::Sharedv4ServiceType).is_some_and(str::is_empty) {
-            return Self::No;
-        }
-        let service = parameters.get(Setting::Sharedv4ServiceType).is_some();
-        match parameters.get(Setting::Sharedv4).map(parse_bool) {
-            None if service => Self::Yes,
-            Some(Some(true)) => Self::Yes,
-            Some(Some(false)) => Self::No,
-            Some(None) | None => Self::AsMounted,
-        }
+        return Some(false);
+    }
+    match parameters.get(Setting::Sharedv4) {
+        Some(value) => parse_bool(value),
+        None => service.map(|_| true),
     }
 }
 

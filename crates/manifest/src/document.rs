@@ -42,12 +42,18 @@ pub struct Document<'t> {
 /// A Kubernetes object in a document.
 #[derive(Clone, Debug)]
 pub struct ManifestObject<'m> {
-    document: usize,
-    path: FieldPath,
-    value: &'m Value,
-    api_version: &'m str,
-    kind: &'m str,
-    position: Position,
+    /// The index of its document in the text.
+    pub document: usize,
+    /// Its path in the document; empty if it is the document.
+    pub path: FieldPath,
+    /// Its value.
+    pub value: &'m Value,
+    /// Its `apiVersion`, or that of its list.
+    pub api_version: &'m str,
+    /// Its `kind`, or that of its list's items.
+    pub kind: &'m str,
+    /// The position of its start.
+    pub position: Position,
 }
 
 impl<'t> Manifest<'t> {
@@ -210,36 +216,6 @@ impl<'t> Document<'t> {
 }
 
 impl<'m> ManifestObject<'m> {
-    /// The index of its document in the text.
-    pub fn document(&self) -> usize {
-        self.document
-    }
-
-    /// Its path in the document; empty if it is the document.
-    pub fn path(&self) -> &FieldPath {
-        &self.path
-    }
-
-    /// Its value.
-    pub fn value(&self) -> &'m Value {
-        self.value
-    }
-
-    /// Its `apiVersion`, or that of its list.
-    pub fn api_version(&self) -> &'m str {
-        self.api_version
-    }
-
-    /// Its `kind`, or that of its list's items.
-    pub fn kind(&self) -> &'m str {
-        self.kind
-    }
-
-    /// The position of its start.
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
     /// Its name; the prefix with a `*` if the API server generates the name.
     pub fn name(&self) -> String {
         let metadata = &self.value["metadata"];

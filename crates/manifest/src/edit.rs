@@ -22,24 +22,14 @@ const FIELD: &str = "schedulerName";
 /// An edit of a text that sets one field of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    range: Range<usize>,
-    replacement: String,
+    /// The range that is replaced; empty for an insertion.
+    pub range: Range<usize>,
+    /// The text that takes its place.
+    pub replacement: String,
     document: usize,
     /// The pod spec's path in the document.
     spec: FieldPath,
     scheduler: String,
-}
-
-impl Edit {
-    /// The range that is replaced; empty for an insertion.
-    pub fn range(&self) -> Range<usize> {
-        self.range.clone()
-    }
-
-    /// The text that takes its place.
-    pub fn replacement(&self) -> &str {
-        &self.replacement
-    }
 }
 
 /// A text with edits applied.
@@ -65,9 +55,9 @@ impl<'t> Manifest<'t> {
         template: &[K],
         scheduler: &str,
     ) -> Result<Edit, Refusal> {
-        let document = object.document();
+        let document = object.document;
         let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
-        let spec = object.path().join(&FieldPath::of(fields));
+        let spec = object.path.join(&FieldPath::of(fields));
         self.check_line_breaks(document)?;
         let (range, replacement) = PodSpec::find(self, document, &spec)?.edit(scheduler)?;
         Ok(Edit { range, replacement, document, spec, scheduler: scheduler.to_owned() })

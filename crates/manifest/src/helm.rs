@@ -21,7 +21,7 @@ mod tests {
 
     #[test]
     fn a_template_that_is_no_yaml_is_told_from_yaml_that_is_wrong() {
-        let advised = |text: &str| Manifest::parse(text).unwrap_err().message().contains("`helm template`");
+        let advised = |text: &str| Manifest::parse(text).unwrap_err().message.contains("`helm template`");
         assert!(advised("a: {{ .Values.b }}c\n"));
         assert!(advised("a:\n{{- if .Values.b }}\n  b: c\n{{- end }}\n"));
         assert!(advised("a: {{ include \"b\" . }}\nb: [\n"));

@@ -85,7 +85,7 @@ impl KnownObjects {
         match self.add_readable(manifest, namespace, opt_out).into_iter().next() {
             None => Ok(()),
             Some((object, what)) => {
-                let (position, kind) = (object.position(), object.kind().to_owned());
+                let (position, kind) = (object.position, object.kind.to_owned());
                 Err(LoadError::WrongShape { file: file.to_owned(), position, kind, what })
             }
         }
@@ -107,24 +107,24 @@ impl KnownObjects {
     }
 
     fn add_object(&mut self, object: &ManifestObject<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
-        match (object.api_version(), object.kind()) {
+        match (object.api_version, object.kind) {
             ("v1", "PersistentVolumeClaim") => {
-                if object.value()["metadata"]["generateName"].is_string() {
+                if object.value["metadata"]["generateName"].is_string() {
                     // A pod cannot refer to it before its name is generated.
                     return Ok(());
                 }
-                let text = object.value().to_string();
+                let text = object.value.to_string();
                 let claim: PersistentVolumeClaim<'_> = decode(&text)?;
                 let namespace = claim.namespace().unwrap_or(namespace);
                 self.inventory.insert_claim(namespace, named(&claim)?, &claim.facts());
             }
             ("v1", "PersistentVolume") => {
-                let text = object.value().to_string();
+                let text = object.value.to_string();
                 let volume: PersistentVolume<'_> = decode(&text)?;
                 self.inventory.insert_volume(named(&volume)?, volume.facts());
             }
             ("storage.k8s.io/v1", "StorageClass") => {
-                let text = object.value().to_string();
+                let text = object.value.to_string();
                 let class: StorageClass<'_> = decode(&text)?;
                 if class.provisioner().is_empty() {
                     return Err("it names no provisioner".to_owned());
@@ -132,12 +132,12 @@ impl KnownObjects {
                 self.inventory.insert_class(named(&class)?, class.facts());
             }
             ("portworx.io/v1beta2", "VolumePlacementStrategy") => {
-                if let Some(name) = object.value()["metadata"]["name"].as_str() {
+                if let Some(name) = object.value["metadata"]["name"].as_str() {
                     self.strategies.insert(name.to_owned());
                 }
             }
             ("v1", "Namespace") => {
-                let metadata = &object.value()["metadata"];
+                let metadata = &object.value["metadata"];
                 let label = metadata["labels"][opt_out].as_str().and_then(parse_bool);
                 if let Some(name) = metadata["name"].as_str() {
                     self.insert_namespace(name.to_owned(), label == Some(true));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::document::{Manifest, ManifestObject};
-use super::edit::{Edit, Refusal};
+use super::edit::{Applied, Refusal};
 use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
 use super::pointer::pointer;
@@ -52,9 +52,10 @@ pub struct MutatedObject<'m> {
 impl<'a> ManifestMutator<'a> {
     /// Decides about every object of the manifest, and writes the decisions into its text.
     pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> MutatedManifest<'t, 'm> {
-        let (mut objects, mut edits, mut edited) = (Vec::new(), Vec::new(), Vec::new());
+        let mut objects = Vec::new();
+        let mut edits = Vec::new();
         for (object, workload) in self.objects(manifest) {
-            let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value().to_string());
+            let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value.to_string());
             let request = Request::from_manifest(workload, &namespace, self.known.opted_out(&namespace), &json);
             let decision = match examine(self.policy, &request) {
                 Examined::Decided(decision) => decision,
@@ -67,17 +68,18 @@ impl<'a> ManifestMutator<'a> {
             let mut refusal = None;
             if let (Some(_), Some(scheduler)) = (&decision.patch, &decision.scheduler) {
                 match manifest.set_scheduler(&object, workload.path(), scheduler) {
-                    Ok(edit) => {
-                        edits.push(edit);
-                        edited.push(objects.len());
-                    }
+                    Ok(edit) => edits.push((objects.len(), edit)),
                     Err(why) => refusal = Some(why),
                 }
             }
             let name = object.name();
             objects.push(MutatedObject { object, namespace, name, decision, refusal });
         }
-        let text = apply(manifest, &edits, &edited, &mut objects);
+        let (edited, edits): (Vec<_>, Vec<_>) = edits.into_iter().unzip();
+        let Applied { text, refused } = manifest.apply(&edits);
+        for (edit, refusal) in refused {
+            objects[edited[edit]].refusal = Some(refusal);
+        }
         let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
         MutatedManifest { text, objects, templates: marks.map(|mark| manifest.position(mark)).collect() }
     }
@@ -86,7 +88,7 @@ impl<'a> ManifestMutator<'a> {
     pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
         let mut missing = MissingFacts::default();
         for (object, workload) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
-            let (namespace, json) = (object.namespace_or(self.namespace), object.value().to_string());
+            let (namespace, json) = (object.namespace_or(self.namespace), object.value.to_string());
             let request = Request::from_manifest(workload, namespace, self.known.opted_out(namespace), &json);
             let Examined::Resolve(pending) = examine(self.policy, &request) else { continue };
             missing.namespaces.insert(namespace.to_owned());
@@ -101,26 +103,10 @@ impl<'a> ManifestMutator<'a> {
         let workloads = &self.policy.workloads;
         let objects = manifest.objects().into_iter();
         objects.filter_map(|object| {
-            let workload = workloads.find_object(object.api_version(), object.kind())?;
+            let workload = workloads.find_object(object.api_version, object.kind)?;
             Some((object, workload))
         })
     }
-}
-
-fn apply<'t>(
-    manifest: &Manifest<'t>,
-    edits: &[Edit],
-    edited: &[usize],
-    objects: &mut [MutatedObject<'_>],
-) -> Cow<'t, str> {
-    if edits.is_empty() {
-        return Cow::Borrowed(manifest.text());
-    }
-    let applied = manifest.apply(edits);
-    for (edit, refusal) in applied.refused {
-        objects[edited[edit]].refusal = Some(refusal);
-    }
-    applied.text
 }
 
 impl MutatedManifest<'_, '_> {
@@ -145,7 +131,7 @@ impl MutatedObject<'_> {
     /// The patch as it applies to the object's document; null if there is none.
     pub fn patch(&self) -> Value {
         let mut patch = serde_json::to_value(&self.decision.patch).unwrap_or_default();
-        let prefix = pointer(self.object.path());
+        let prefix = pointer(&self.object.path);
         for operation in patch.as_array_mut().into_iter().flatten() {
             if let Some(Value::String(path)) = operation.get_mut("path") {
                 path.insert_str(0, prefix.as_str());
@@ -156,7 +142,7 @@ impl MutatedObject<'_> {
 
     /// The object with its change.
     pub fn changed(&self) -> Value {
-        let mut value = self.object.value().clone();
+        let mut value = self.object.value.clone();
         if let Some(patch) = self.decision.patch.as_ref().filter(|_| self.is_changed()) {
             // The edit of the text was checked against the same change.
             let _ = json_patch::patch(&mut value, patch);

@@ -75,7 +75,7 @@ impl<'a> ManifestValidator<'a> {
     pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
         let mut missing = MissingFacts::default();
         for (object, kind) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
-            let (json, namespace) = (object.value().to_string(), object.namespace_or(self.namespace));
+            let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
             if let Ok(subject) = Subject::parse(&json, kind) {
                 self.add_missing_facts(&subject, namespace, &mut missing);
             }
@@ -102,7 +102,7 @@ impl<'a> ManifestValidator<'a> {
     }
 
     fn validate_object<'m>(&self, object: &ManifestObject<'m>, kind: SubjectKind<'_>) -> ValidatedObject<'m> {
-        let (json, namespace) = (object.value().to_string(), object.namespace_or(self.namespace));
+        let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
         let report = Subject::parse(&json, kind).map(|subject| {
             let facts = Facts {
                 claims: subject
@@ -126,20 +126,20 @@ impl<'a> ManifestValidator<'a> {
     fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> Vec<(ManifestObject<'m>, SubjectKind<'a>)> {
         let objects = manifest.objects().into_iter();
         let checked = objects.filter_map(|object| {
-            let kind = SubjectKind::find_object(self.policy, object.api_version(), object.kind())?;
+            let kind = SubjectKind::find_object(self.policy, object.api_version, object.kind)?;
             Some((object, kind))
         });
         checked.collect()
     }
 
     fn identity<'m>(&'m self, object: &ManifestObject<'m>) -> Identity<'m> {
-        let name = object.value()["metadata"]["name"].as_str().unwrap_or_default();
-        (object.namespace_or(self.namespace), object.kind(), name)
+        let name = object.value["metadata"]["name"].as_str().unwrap_or_default();
+        (object.namespace_or(self.namespace), object.kind, name)
     }
 
     fn has_controller_among<'m>(&'m self, object: &ManifestObject<'m>, there: &HashSet<Identity<'m>>) -> bool {
         let namespace = object.namespace_or(self.namespace);
-        let owners = object.value()["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let owners = object.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         let mut controllers = owners.filter(|owner| owner["controller"] == true);
         controllers.any(|owner| {
             let field = |name: &str| owner[name].as_str().unwrap_or_default();
@@ -153,8 +153,8 @@ impl Manifest<'_> {
     ///
     /// Behind an alias or a merge key, it is the range in the original.
     pub fn place(&self, object: &ManifestObject<'_>, path: &FieldPath, part: Part) -> Range<usize> {
-        let document = &self.documents()[object.document()];
-        let path = object.path().join(path);
+        let document = &self.documents()[object.document];
+        let path = object.path.join(path);
         let key = (part == Part::Key).then(|| document.key_span(&path)).flatten();
         let around = || (0..=path.segments().len()).rev().find_map(|length| document.value_span(&path.prefix(length)));
         let place = key.or_else(around).unwrap_or_default();

@@ -114,8 +114,10 @@ impl Problem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{position}: {message}\n{excerpt}")]
 pub struct ParseError {
-    position: Position,
-    message: String,
+    /// The position of the error.
+    pub position: Position,
+    /// The error in one line.
+    pub message: String,
     excerpt: String,
 }
 
@@ -133,21 +135,6 @@ impl ParseError {
         }
         let (before, after) = lines.around(position.line, offset);
         Self { position, message, excerpt: excerpt(position.line, before, after, 1) }
-    }
-
-    /// The position of the error.
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    /// The error in one line.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// The line of the error with a caret below, in two lines: `  2 | b: [` and `    |    ^`.
-    pub fn excerpt(&self) -> &str {
-        &self.excerpt
     }
 }
 

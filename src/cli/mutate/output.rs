@@ -80,8 +80,8 @@ pub(super) fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
     for (file, object) in changed(files) {
         let line = json!({
             "file": file.source.name,
-            "document": object.object.document() + 1,
-            "kind": object.object.kind(),
+            "document": object.object.document + 1,
+            "kind": object.object.kind,
             "namespace": object.namespace,
             "name": object.name,
             "patch": object.patch(),
@@ -147,10 +147,10 @@ fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(b
 }
 
 fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
-    line_at(source, mutation.object.position(), mutation, text)
+    line_at(source, mutation.object.position, mutation, text)
 }
 
 fn line_at(source: &Source, position: Position, mutation: &MutatedObject<'_>, text: &str) -> String {
     let MutatedObject { object, namespace, name, .. } = mutation;
-    bounded(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind())) + "\n"
+    bounded(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind)) + "\n"
 }

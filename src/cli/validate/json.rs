@@ -43,11 +43,7 @@ impl<'f> JsonFinding<'f> {
             file: range.name(),
             line: start.line,
             column: start.column,
-            object: JsonObject {
-                kind: object.object.kind(),
-                namespace: object.namespace.as_deref(),
-                name: &object.name,
-            },
+            object: JsonObject { kind: object.object.kind, namespace: object.namespace.as_deref(), name: &object.name },
             path: finding.path.to_string(),
         }
     }

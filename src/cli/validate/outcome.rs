@@ -72,7 +72,7 @@ impl<'v> Outcome<'v> {
     ) {
         let gap = |object: &ManifestObject<'_>, what: &str| {
             let start = manifest.place(object, &FieldPath::default(), Part::Value).start;
-            let name = format!("{} {}", object.kind(), object.name());
+            let name = format!("{} {}", object.kind, object.name());
             Gap { range: Some(at(start..start)), rule: None, what: format!("{}: {what}", name.trim_end()) }
         };
         let wrong_shape =
@@ -103,7 +103,7 @@ impl<'v> Outcome<'v> {
         }
         for (object, why) in unreadable {
             let is_reported = validated.objects.iter().any(|other| {
-                let same = (other.object.document(), other.object.path()) == (object.document(), object.path());
+                let same = (other.object.document, &other.object.path) == (object.document, &object.path);
                 same && other.report.is_err()
             });
             if !is_reported {

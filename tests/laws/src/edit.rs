@@ -19,17 +19,17 @@ const OLD: [&str; 10] = [
 /// Applies the edits, each of which sets `scheduler`, without the code under test. Panics if one is more than a line or a value.
 pub fn by_hand(text: &str, edits: &[Edit], scheduler: &str) -> String {
     let mut edits: Vec<_> = edits.iter().collect();
-    edits.sort_by_key(|edit| edit.range().start);
+    edits.sort_by_key(|edit| edit.range.start);
     let mut by_hand = text.to_owned();
     for edit in edits.iter().rev() {
-        let (old, new) = (&text[edit.range()], edit.replacement());
+        let (old, new) = (&text[edit.range.clone()], &*edit.replacement);
         assert!(old.lines().count() <= 1 && new.matches(['\n', '\r']).count() <= 2, "{old:?} {new:?}");
         let inserted = new.contains("schedulerName") && new.contains(scheduler);
         let replaced = new.trim_matches(['\'', '"', ' ', ':']) == scheduler;
         let nothing = old.is_empty() && new.is_empty();
         assert!(if old.is_empty() { inserted || replaced || nothing } else { replaced }, "{old:?} {new:?}");
         assert!(OLD.contains(&old) || old.starts_with('*'), "{old:?}");
-        by_hand.replace_range(edit.range(), new);
+        by_hand.replace_range(edit.range.clone(), new);
     }
     by_hand
 }

@@ -21,7 +21,7 @@ pub fn hold(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let manifest = match Manifest::parse(text) {
         Ok(manifest) => manifest,
-        Err(error) => return assert!(error.position().line <= text.matches(['\n', '\r']).count() + 1, "{error}"),
+        Err(error) => return assert!(error.position.line <= text.matches(['\n', '\r']).count() + 1, "{error}"),
     };
     let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
     assert!(manifest.documents().is_empty() || ranges == text, "the documents are not the text");
@@ -73,8 +73,8 @@ fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
 /// Asserts that no byte outside of the edits differs.
 fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     let edits = changed.iter().map(|mutation| {
-        let template = POLICY.workloads.find_object(mutation.object.api_version(), mutation.object.kind());
-        let template = template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind())).path();
+        let template = POLICY.workloads.find_object(mutation.object.api_version, mutation.object.kind);
+        let template = template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind)).path();
         manifest.set_scheduler(&mutation.object, template, SCHEDULER).unwrap_or_else(|refusal| panic!("{refusal}"))
     });
     assert_eq!(by_hand(manifest.text(), &edits.collect::<Vec<_>>(), SCHEDULER), text);
@@ -86,10 +86,10 @@ fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_
     assert_eq!(new.syntax(), manifest.syntax());
     let old = manifest.documents().iter().map(|document| document.value().clone()).collect();
     let new: Vec<_> = new.documents().iter().map(|document| document.value().clone()).collect();
-    let document = |mutation: &MutatedObject<'_>| mutation.object.document();
+    let document = |mutation: &MutatedObject<'_>| mutation.object.document;
     assert_eq!(patched(old, changed, document).expect("the patches apply to the parsed documents"), new);
     for mutation in changed {
-        let mut object = mutation.object.value().clone();
+        let mut object = mutation.object.value.clone();
         json_patch::patch(&mut object, mutation.decision.patch.as_ref().expect("a changed object has a patch"))
             .expect("it applies");
         assert_eq!(mutation.changed(), object);
@@ -106,7 +106,7 @@ fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], 
     // Some parsers skip documents without content.
     let read = |read: &Reader, text| Some(read(text)?.into_iter().filter(|document| !document.is_null()).collect());
     let document = |mutation: &MutatedObject<'_>| {
-        let before = &manifest.documents()[..mutation.object.document()];
+        let before = &manifest.documents()[..mutation.object.document];
         before.iter().filter(|document| !document.value().is_null()).count()
     };
     for (name, reader) in readers {

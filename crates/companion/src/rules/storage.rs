@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{RuleCheck, flag, shown};
-use crate::facts::{MountedClaim, Sharedv4, Strategies};
+use crate::facts::{MountedClaim, Strategies, sharedv4_service};
 use crate::finding::Part;
 use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap};
@@ -52,10 +52,10 @@ impl<'c> RuleCheck<'c> {
             self.not_portworx(site, own, &format!("the provisioner is {}", shown(provisioner)));
             return;
         }
-        let message = match Sharedv4::of(own) {
-            Sharedv4::Yes => return,
-            Sharedv4::No => "volumes of this class are no sharedv4 service volumes, for which alone it is read",
-            Sharedv4::AsMounted => {
+        let message = match sharedv4_service(own) {
+            Some(true) => return,
+            Some(false) => "volumes of this class are no sharedv4 service volumes, for which alone it is read",
+            None => {
                 "without sharedv4, only the ReadWriteMany claims of this class are sharedv4 service volumes, for which alone it is read"
             }
         };

@@ -171,14 +171,10 @@ fn scalars_are_what_kubectl_reads() {
 fn objects(text: &str) -> Vec<String> {
     let manifest = manifest(text);
     let object = |object: &ManifestObject<'_>| {
-        let value = object.value()["metadata"]["name"].as_str().unwrap_or_default();
+        let value = object.value["metadata"]["name"].as_str().unwrap_or_default();
         format!(
             "{} {} {value} {}/{} {}",
-            object.api_version(),
-            object.kind(),
-            object.document(),
-            object.path(),
-            object.position()
+            object.api_version, object.kind, object.document, object.path, object.position
         )
     };
     manifest.objects().iter().map(object).collect()

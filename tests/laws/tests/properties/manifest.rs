@@ -138,12 +138,12 @@ fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, Refusal>> {
 }
 
 fn template(object: &ManifestObject<'_>) -> Option<&'static [&'static str]> {
-    let kind = KINDS.iter().find(|kind| kind.0 == object.api_version() && kind.1 == object.kind())?;
+    let kind = KINDS.iter().find(|kind| kind.0 == object.api_version && kind.1 == object.kind)?;
     Some(kind.2)
 }
 
 fn scheduler<'a>(object: &ManifestObject<'a>) -> Option<&'a str> {
-    let spec = template(object)?.iter().chain(&["spec"]).fold(object.value(), |value, key| &value[key]);
+    let spec = template(object)?.iter().chain(&["spec"]).fold(object.value, |value, key| &value[key]);
     spec["schedulerName"].as_str()
 }
 
@@ -153,8 +153,8 @@ fn without_the_field(text: &str) -> Vec<Value> {
     let mut documents = values(text);
     for object in manifest.objects() {
         let Some(template) = template(&object) else { continue };
-        let path = object.path().join(&FieldPath::of(template.iter().copied().chain(["spec"])));
-        let spec = path.segments().iter().try_fold(&mut documents[object.document()], |value, segment| match segment {
+        let path = object.path.join(&FieldPath::of(template.iter().copied().chain(["spec"])));
+        let spec = path.segments().iter().try_fold(&mut documents[object.document], |value, segment| match segment {
             PathSegment::Field(name) | PathSegment::Key(name) => value.get_mut(name),
             PathSegment::Index(index) => value.get_mut(index),
         });

@@ -76,7 +76,7 @@ fn examine(file: &Path) -> Counts {
         Ok(manifest) => manifest,
         Err(error) => {
             let other = libyaml(&text).err().unwrap_or_else(|| panic!("{} is refused: {error}", file.display()));
-            let duplicates = usize::from(error.message().starts_with("the key `"));
+            let duplicates = usize::from(error.message.starts_with("the key `"));
             let is_duplicate = other.contains("duplicate entry");
             assert_eq!(duplicates == 1, is_duplicate, "{}: {error}\nlibyaml: {other}", file.display());
             return Counts { files: 1, refused_files: 1, duplicates, ..Counts::default() };
@@ -109,7 +109,7 @@ fn examine(file: &Path) -> Counts {
 
 /// The edit of an object with a pod template, even an empty one.
 fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<Edit, manifest::Refusal>> {
-    let template: &[&str] = match (object.api_version(), object.kind()) {
+    let template: &[&str] = match (object.api_version, object.kind) {
         ("v1", "Pod") => &[],
         ("v1", "PodTemplate") => &["template"],
         ("batch/v1" | "batch/v1beta1", "CronJob") => &["spec", "jobTemplate", "spec", "template"],
@@ -123,9 +123,9 @@ fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<E
     };
     let edit = manifest.set_scheduler(object, template, SCHEDULER);
     if let Err(refusal) = &edit {
-        let spec = template.iter().chain(&["spec"]).fold(object.value(), |value, key| &value[key]);
+        let spec = template.iter().chain(&["spec"]).fold(object.value, |value, key| &value[key]);
         let empty = spec.as_object().is_none_or(serde_json::Map::is_empty);
-        assert!(empty, "{refusal}: {}", object.value());
+        assert!(empty, "{refusal}: {}", object.value);
     }
     Some(edit)
 }
