@@ -6,7 +6,7 @@ use crate::api::ApiError;
 use crate::claims::{Forbidden, Snapshot};
 use crate::companion::Strategies;
 use crate::engine::Unknown;
-use crate::manifest::{KnownObjects, LoadError, Manifest, MissingFacts, Source};
+use crate::manifest::{KnownObjects, Manifest, ManifestError, MissingFacts, Source};
 
 /// What files say, those that count more behind the others.
 ///
@@ -16,7 +16,7 @@ pub(super) fn of_files<'f>(
     files: impl IntoIterator<Item = (&'f Source, &'f Manifest<'f>)>,
     namespace: &str,
     opt_out: &str,
-) -> Result<KnownObjects, LoadError> {
+) -> Result<KnownObjects, ManifestError> {
     let mut known = KnownObjects::default();
     for (source, manifest) in files {
         known.add(&source.name, manifest, namespace, opt_out)?;

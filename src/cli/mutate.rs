@@ -45,7 +45,7 @@ pub(super) struct Mutate {
 
     /// What is printed [default: yaml]
     #[arg(short, long, value_enum)]
-    output: Option<Format>,
+    output: Option<OutputFormat>,
 
     /// Write changed files where they are, and print nothing
     #[arg(long, conflicts_with = "output")]
@@ -69,7 +69,7 @@ pub(super) struct Mutate {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum OutputFormat {
     /// The input's own bytes with the changes made
     Yaml,
     /// The changed objects as one List
@@ -147,7 +147,7 @@ impl Mutate {
             return Err(Usage("--in-place cannot write to standard input: name files, or leave --in-place out"));
         }
         input::check_stdin(self.filename.iter().chain(&self.manifests))?;
-        if self.check && !matches!(self.output, None | Some(Format::Diff)) {
+        if self.check && !matches!(self.output, None | Some(OutputFormat::Diff)) {
             let text = "--check prints no result: leave -o out, or write -o diff to see what would change";
             return Err(Usage(text));
         }
@@ -189,10 +189,10 @@ impl Mutate {
         }
         let text = match self.output {
             None if self.check => return Ok(()),
-            None | Some(Format::Yaml) => output::yaml(files)?,
-            Some(Format::Json) => output::json(files)?,
-            Some(Format::Diff) => diff::of(files, Paint::for_stdout()),
-            Some(Format::Patch) => output::patches(files)?,
+            None | Some(OutputFormat::Yaml) => output::yaml(files)?,
+            Some(OutputFormat::Json) => output::json(files)?,
+            Some(OutputFormat::Diff) => diff::of(files, Paint::for_stdout()),
+            Some(OutputFormat::Patch) => output::patches(files)?,
         };
         Ok(io::stdout().write_all(text.as_bytes())?)
     }

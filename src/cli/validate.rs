@@ -3,7 +3,7 @@
 mod github;
 mod json;
 mod outcome;
-mod rules;
+mod rule_list;
 mod sarif;
 mod text;
 
@@ -143,8 +143,8 @@ impl Validate {
 
     fn list_rules(&self, severities: &Severities) -> anyhow::Result<Exit> {
         let text = match self.output {
-            FindingFormat::Json => rules::json(severities)?,
-            _ => rules::text(severities, Paint::for_stdout()),
+            FindingFormat::Json => rule_list::json(severities)?,
+            _ => rule_list::text(severities, Paint::for_stdout()),
         };
         io::stdout().write_all(text.as_bytes())?;
         Ok(Exit::Done)

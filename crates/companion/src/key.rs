@@ -10,7 +10,7 @@ pub(super) const PREFER_LOCAL_NODE_ONLY: &str = "stork.libopenstorage.org/prefer
 
 /// A key that decides where pods run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key<'k> {
+pub(super) struct StorkKey<'k> {
     pub(super) name: &'k str,
     pub(super) home: Home,
     pub(super) value: ValueType,
@@ -36,19 +36,19 @@ pub(super) enum ValueType {
     True,
 }
 
-const fn boolean(name: &'static str, home: Home, default: bool) -> Key<'static> {
-    Key { name, home, value: ValueType::Boolean { default } }
+const fn boolean(name: &'static str, home: Home, default: bool) -> StorkKey<'static> {
+    StorkKey { name, home, value: ValueType::Boolean { default } }
 }
 
 /// The keys that Stork reads when it schedules a pod, with its defaults.
-const SCHEDULING: [Key<'static>; 7] = [
+const SCHEDULING: [StorkKey<'static>; 7] = [
     boolean(DISABLE_HYPERCONVERGENCE, Home::Pod, false),
     boolean(DISABLE_ADMISSION_CONTROLLER, Home::Pod, false),
     boolean(PREFER_LOCAL_NODE_ONLY, Home::Pod, false),
     boolean(Setting::PreferRemoteNodeOnly.key(), Home::Storage, false),
     boolean(Setting::PreferRemoteNode.key(), Home::Storage, true),
     boolean(Setting::SkipSchedulerScoring.key(), Home::Storage, false),
-    Key { name: Setting::RestoreInProgress.key(), home: Home::Claim, value: ValueType::True },
+    StorkKey { name: Setting::RestoreInProgress.key(), home: Home::Claim, value: ValueType::True },
 ];
 
 /// Names that are unique to Stork, so that one with another prefix, or with none, was meant for Stork.
@@ -111,7 +111,7 @@ const SMALL_EDIT_OF_PREFIX: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Recognised<'k> {
     /// A key that decides where pods run.
-    Key(Key<'k>),
+    Key(StorkKey<'k>),
     /// A key that nothing reads, close to one that Stork reads.
     Misspelled { meant: String },
     /// A key that nothing reads, with Stork's prefix or one close to it. `nearest` is the closest key that exists.
@@ -122,15 +122,15 @@ pub(super) enum Recognised<'k> {
 
 /// The keys of one policy: Stork's own, and the opt-outs of the configuration.
 #[derive(Debug)]
-pub(super) struct Keys<'p>(Vec<Key<'p>>);
+pub(super) struct Keys<'p>(Vec<StorkKey<'p>>);
 
 impl<'p> Keys<'p> {
     pub(super) fn new(policy: &'p Policy) -> Self {
-        let mut keys: Vec<Key<'p>> = SCHEDULING.to_vec();
+        let mut keys: Vec<StorkKey<'p>> = SCHEDULING.to_vec();
         for name in &policy.opt_out.annotations {
             if keys.iter().all(|key| key.name != &**name) {
                 let value = ValueType::Boolean { default: false };
-                keys.push(Key { name, home: Home::Pod, value });
+                keys.push(StorkKey { name, home: Home::Pod, value });
             }
         }
         Self(keys)
@@ -262,6 +262,6 @@ mod tests {
         let mut policy = Policy::default();
         policy.opt_out.annotations.push("example.com/opt-out".into());
         let recognised = Keys::new(&policy).recognise("example.com/opt-out");
-        assert!(matches!(recognised, Recognised::Key(Key { home: Home::Pod, .. })));
+        assert!(matches!(recognised, Recognised::Key(StorkKey { home: Home::Pod, .. })));
     }
 }

@@ -3,7 +3,7 @@
 mod keys;
 mod namespace;
 mod pods;
-mod storage;
+mod volumes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::meaning::{self, Meaning};
-use super::position::{Lines, ParseError, Position, Problem};
+use super::position::{Lines, ParseError, Position, SyntaxError};
 use super::tree::Tree;
 use super::{helm, json, yaml};
 use colocate_companion::FieldPath;
@@ -66,16 +66,16 @@ impl<'t> Manifest<'t> {
         let lines = Lines::new(text);
         let parsed = match json::is_likely(text).then(|| documents(text, json::parse)) {
             Some(Ok(documents)) => Ok((Syntax::Json, documents)),
-            Some(Err(problem)) => {
+            Some(Err(error)) => {
                 let yaml = documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents));
                 // The parser that got further is probably the one that was meant.
-                yaml.map_err(|other| if other.offset > problem.offset { other } else { problem })
+                yaml.map_err(|of_yaml| if of_yaml.offset > error.offset { of_yaml } else { error })
             }
             None => documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents)),
         };
         match parsed {
             Ok((syntax, documents)) => Ok(Self { text, syntax, documents, lines }),
-            Err(problem) => Err(ParseError::new(problem, &lines)),
+            Err(error) => Err(ParseError::new(error, &lines)),
         }
     }
 
@@ -146,9 +146,9 @@ impl<'t> Manifest<'t> {
     }
 }
 
-type Parse<'t> = fn(&'t str) -> Result<Vec<(usize, Tree<'t>)>, Problem>;
+type Parse<'t> = fn(&'t str) -> Result<Vec<(usize, Tree<'t>)>, SyntaxError>;
 
-fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, Problem> {
+fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, SyntaxError> {
     let mut trees = parse(text)?.into_iter().peekable();
     let mut documents = Vec::with_capacity(trees.len());
     while let Some((start, tree)) = trees.next() {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-pub use refusal::{Obstacle, Refusal};
+pub use refusal::{EditRefusal, Obstacle};
 
 use super::document::{Document, Manifest, ManifestObject, Syntax};
 use super::pointer::pointer;
@@ -38,7 +38,7 @@ pub struct Applied<'t> {
     /// The new text; the old one if no edit was made.
     pub text: Cow<'t, str>,
     /// The edits that were not made, each by its index.
-    pub refused: Vec<(usize, Refusal)>,
+    pub refused: Vec<(usize, EditRefusal)>,
 }
 
 impl<'t> Manifest<'t> {
@@ -54,21 +54,21 @@ impl<'t> Manifest<'t> {
         object: &ManifestObject<'_>,
         template: &[K],
         scheduler: &str,
-    ) -> Result<Edit, Refusal> {
+    ) -> Result<Edit, EditRefusal> {
         let document = object.document;
         let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
         let spec = object.path.join(&FieldPath::of(fields));
         self.check_line_breaks(document)?;
-        let (range, replacement) = PodSpec::find(self, document, &spec)?.edit(scheduler)?;
+        let (range, replacement) = EditTarget::find(self, document, &spec)?.edit(scheduler)?;
         Ok(Edit { range, replacement, document, spec, scheduler: scheduler.to_owned() })
     }
 
     /// Refuses a document in which readers of YAML 1.1 and 1.2 see different lines: 1.1, which kubectl reads, ends a line
     /// at three more characters, so that a comment may end and a key begin there.
-    fn check_line_breaks(&self, document: usize) -> Result<(), Refusal> {
+    fn check_line_breaks(&self, document: usize) -> Result<(), EditRefusal> {
         match self.documents()[document].odd_line_break(self.text()) {
             Some((at, c)) if self.syntax() == Syntax::Yaml => {
-                Err(Refusal::new(Obstacle::LineBreak(c), self.position(at), &FieldPath::default()))
+                Err(EditRefusal::new(Obstacle::LineBreak(c), self.position(at), &FieldPath::default()))
             }
             _ => Ok(()),
         }
@@ -126,8 +126,8 @@ impl<'t> Manifest<'t> {
         }
     }
 
-    fn unsafe_edit(&self, edit: &Edit) -> Refusal {
-        Refusal::new(Obstacle::SideEffect, self.position(edit.range.start), &edit.spec.field(FIELD))
+    fn unsafe_edit(&self, edit: &Edit) -> EditRefusal {
+        EditRefusal::new(Obstacle::SideEffect, self.position(edit.range.start), &edit.spec.field(FIELD))
     }
 
     /// Returns the text with edits made; `None` if they change more than their fields.
@@ -187,7 +187,7 @@ fn intended(value: &Value, edits: &[&Edit]) -> Option<Value> {
 }
 
 /// A pod spec that an edit may change.
-struct PodSpec<'a, 't> {
+struct EditTarget<'a, 't> {
     manifest: &'a Manifest<'t>,
     document: &'a Document<'t>,
     path: &'a FieldPath,
@@ -197,11 +197,11 @@ struct PodSpec<'a, 't> {
     flow: bool,
 }
 
-impl<'a, 't> PodSpec<'a, 't> {
+impl<'a, 't> EditTarget<'a, 't> {
     /// Walks the path, and refuses an alias, an anchor or a merge key on the way: a change behind one shows elsewhere too.
-    fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a FieldPath) -> Result<Self, Refusal> {
+    fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a FieldPath) -> Result<Self, EditRefusal> {
         let refusal = |obstacle, node: &Node<'_>, length| {
-            Refusal::new(obstacle, manifest.position(node.span.start), &path.prefix(length))
+            EditRefusal::new(obstacle, manifest.position(node.span.start), &path.prefix(length))
         };
         let unshared = |node: &'a Node<'t>, length| match node.kind {
             NodeKind::Alias(_) => Err(refusal(Obstacle::Alias, node, length)),
@@ -235,7 +235,7 @@ impl<'a, 't> PodSpec<'a, 't> {
         }
     }
 
-    fn edit(&self, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
+    fn edit(&self, scheduler: &str) -> Result<(Range<usize>, String), EditRefusal> {
         let tree = &self.document.tree;
         match tree.lookup(self.id, FIELD) {
             None => Ok(self.insertion(scheduler)),
@@ -244,8 +244,8 @@ impl<'a, 't> PodSpec<'a, 't> {
         }
     }
 
-    fn refusal(&self, obstacle: Obstacle, node: &Node<'_>) -> Refusal {
-        Refusal::new(obstacle, self.manifest.position(node.span.start), &self.path.field(FIELD))
+    fn refusal(&self, obstacle: Obstacle, node: &Node<'_>) -> EditRefusal {
+        EditRefusal::new(obstacle, self.manifest.position(node.span.start), &self.path.field(FIELD))
     }
 
     /// Inserts a new first entry.
@@ -323,7 +323,7 @@ impl<'a, 't> PodSpec<'a, 't> {
     }
 
     /// Replaces the value that is there.
-    fn replacement(&self, entry: MappingEntry, scheduler: &str) -> Result<(Range<usize>, String), Refusal> {
+    fn replacement(&self, entry: MappingEntry, scheduler: &str) -> Result<(Range<usize>, String), EditRefusal> {
         let tree = &self.document.tree;
         let node = tree.node(entry.value);
         let refuse = |obstacle| Err(self.refusal(obstacle, node));

@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 
 use super::meaning::MAX_DEPTH;
-use super::position::{BYTE_ORDER_MARK, Problem};
+use super::position::{BYTE_ORDER_MARK, SyntaxError};
 use super::scalar::{Scalar, Style, TagResolution};
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
@@ -16,7 +16,7 @@ pub(super) fn is_likely(text: &str) -> bool {
 }
 
 /// Parses the values of a text, each with its offset.
-pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
+pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, SyntaxError> {
     let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
     let mut parser = Parser { text, at, nodes: Vec::new() };
     let mut documents = Vec::new();
@@ -37,9 +37,9 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    fn value(&mut self, depth: usize) -> Result<NodeId, Problem> {
+    fn value(&mut self, depth: usize) -> Result<NodeId, SyntaxError> {
         if depth > MAX_DEPTH {
-            return Err(self.problem(format!("more than {MAX_DEPTH} collections are nested here")));
+            return Err(self.error(format!("more than {MAX_DEPTH} collections are nested here")));
         }
         match self.peek() {
             Some(b'{') => self.object(depth),
@@ -49,18 +49,18 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<NodeId, Problem> {
+    fn object(&mut self, depth: usize) -> Result<NodeId, SyntaxError> {
         let start = self.at;
         let mut entries = Vec::new();
         self.at += 1;
         while self.goes_on(b'}', entries.is_empty())? {
             if self.peek() != Some(b'"') {
-                return Err(self.problem("a key in double quotes is expected here"));
+                return Err(self.error("a key in double quotes is expected here"));
             }
             let key = self.string()?;
             self.skip_space();
             if self.peek() != Some(b':') {
-                return Err(self.problem("`:` is expected here"));
+                return Err(self.error("`:` is expected here"));
             }
             self.at += 1;
             self.skip_space();
@@ -70,7 +70,7 @@ impl<'t> Parser<'t> {
         Ok(self.node(start..self.at, NodeKind::Mapping { flow: true, entries }))
     }
 
-    fn array(&mut self, depth: usize) -> Result<NodeId, Problem> {
+    fn array(&mut self, depth: usize) -> Result<NodeId, SyntaxError> {
         let start = self.at;
         let mut items = Vec::new();
         self.at += 1;
@@ -81,7 +81,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Moves to the next entry of a collection, or past its end.
-    fn goes_on(&mut self, end: u8, first: bool) -> Result<bool, Problem> {
+    fn goes_on(&mut self, end: u8, first: bool) -> Result<bool, SyntaxError> {
         self.skip_space();
         match self.peek() {
             Some(byte) if byte == end => {
@@ -93,24 +93,24 @@ impl<'t> Parser<'t> {
                 self.at += 1;
                 self.skip_space();
             }
-            _ => return Err(self.problem(format!("`,` or `{}` is expected here", char::from(end)))),
+            _ => return Err(self.error(format!("`,` or `{}` is expected here", char::from(end)))),
         }
         Ok(true)
     }
 
-    fn string(&mut self) -> Result<NodeId, Problem> {
+    fn string(&mut self) -> Result<NodeId, SyntaxError> {
         let (start, bytes) = (self.at, self.text.as_bytes());
         let mut end = start + 1;
         while bytes.get(end).is_some_and(|&byte| byte != b'"') {
             end += if bytes[end] == b'\\' { 2 } else { 1 };
         }
         let Some(token) = self.text.get(start..=end) else {
-            return Err(self.problem("a string begins here and never ends"));
+            return Err(self.error("a string begins here and never ends"));
         };
         let text = match serde_json::from_str::<&str>(token) {
             Ok(text) => Cow::Borrowed(text),
             // It has escapes, or is not a valid string.
-            Err(_) => Cow::Owned(serde_json::from_str(token).map_err(|error| self.problem(without_place(&error)))?),
+            Err(_) => Cow::Owned(serde_json::from_str(token).map_err(|error| self.error(without_place(&error)))?),
         };
         self.at = end + 1;
         let scalar = Scalar { text, style: Style::DoubleQuoted, resolution: TagResolution::Text };
@@ -118,14 +118,14 @@ impl<'t> Parser<'t> {
     }
 
     /// Parses a number, `true`, `false` or `null`.
-    fn literal(&mut self) -> Result<NodeId, Problem> {
+    fn literal(&mut self) -> Result<NodeId, SyntaxError> {
         let rest = &self.text[self.at..];
         let end =
             rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))).unwrap_or(rest.len());
         let token = &rest[..end];
         if let Err(error) = serde_json::from_str::<IgnoredAny>(token) {
             let what = if token.is_empty() { "a value is expected here".to_owned() } else { without_place(&error) };
-            return Err(self.problem(what));
+            return Err(self.error(what));
         }
         let start = self.at;
         self.at += end;
@@ -148,8 +148,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem::new(self.at, message)
+    fn error(&self, message: impl Into<String>) -> SyntaxError {
+        SyntaxError::new(self.at, message)
     }
 }
 

@@ -18,7 +18,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 
 /// An error on loading manifests.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub enum ManifestError {
     /// A path cannot be read.
     #[error(transparent)]
     Files(#[from] ReadError),
@@ -59,10 +59,10 @@ pub struct KnownObjects {
 ///
 /// # Errors
 /// A path that cannot be read, a file that is neither YAML nor JSON, or an object that does not have the shape of its kind.
-pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, LoadError> {
+pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, ManifestError> {
     let mut known = KnownObjects::default();
     for source in files::read(paths)? {
-        let unparsable = |error| LoadError::Unparsable { file: source.name.clone(), error };
+        let unparsable = |error| ManifestError::Unparsable { file: source.name.clone(), error };
         let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
         known.add(&source.name, &manifest, DEFAULT_NAMESPACE, "")?;
     }
@@ -81,12 +81,12 @@ impl KnownObjects {
         manifest: &Manifest<'_>,
         namespace: &str,
         opt_out: &str,
-    ) -> Result<(), LoadError> {
+    ) -> Result<(), ManifestError> {
         match self.add_readable(manifest, namespace, opt_out).into_iter().next() {
             None => Ok(()),
             Some((object, what)) => {
                 let (position, kind) = (object.position, object.kind.to_owned());
-                Err(LoadError::WrongShape { file: file.to_owned(), position, kind, what })
+                Err(ManifestError::WrongShape { file: file.to_owned(), position, kind, what })
             }
         }
     }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use colocate_engine::Owner;
 
-    fn load_text(text: &str) -> Result<Inventory, LoadError> {
+    fn load_text(text: &str) -> Result<Inventory, ManifestError> {
         let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         fs::write(file.path(), text).unwrap();
         load(&[file.path()])

@@ -27,10 +27,10 @@ mod yaml;
 
 pub use colocate_companion::{FieldPath, PathSegment};
 pub use document::{Document, Manifest, ManifestObject, Syntax};
-pub use edit::{Applied, Edit, Obstacle, Refusal};
+pub use edit::{Applied, Edit, EditRefusal, Obstacle};
 pub use files::{ReadError, Source, expand, read};
 pub use helm::ADVICE as HELM_ADVICE;
-pub use known_objects::{KnownObjects, LoadError, load};
+pub use known_objects::{KnownObjects, ManifestError, load};
 pub use manifest_mutator::{ManifestMutator, MutatedManifest, MutatedObject};
 pub use manifest_validator::{ManifestValidator, ValidatedManifest, ValidatedObject};
 pub use missing_facts::MissingFacts;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::document::{Manifest, ManifestObject};
-use super::edit::{Applied, Refusal};
+use super::edit::{Applied, EditRefusal};
 use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
 use super::pointer::pointer;
@@ -46,7 +46,7 @@ pub struct MutatedObject<'m> {
     /// The engine's decision.
     pub decision: Decision,
     /// The reason why the decision could not be written into the file.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<EditRefusal>,
 }
 
 impl<'a> ManifestMutator<'a> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::position::Problem;
+use super::position::SyntaxError;
 use super::tree::{MappingEntry, NodeId, NodeKind, Tree};
 
 /// The most nested collections, with aliases followed. The YAML parser has the same limit without aliases.
@@ -29,7 +29,7 @@ pub(super) struct Meaning {
     pub(super) foreign: bool,
 }
 
-pub(super) fn read(tree: &Tree<'_>) -> Result<Meaning, Problem> {
+pub(super) fn read(tree: &Tree<'_>) -> Result<Meaning, SyntaxError> {
     let mut reader = Reader { tree, budget: ALIAS_BUDGET, aliases: 0, foreign: false };
     let value = reader.value(tree.root, 0)?;
     Ok(Meaning { value, foreign: reader.foreign })
@@ -44,16 +44,16 @@ struct Reader<'a, 't> {
 }
 
 impl Reader<'_, '_> {
-    fn value(&mut self, id: NodeId, depth: usize) -> Result<Value, Problem> {
+    fn value(&mut self, id: NodeId, depth: usize) -> Result<Value, SyntaxError> {
         let node = self.tree.node(id);
         if depth > MAX_DEPTH {
             let message = format!("more than {MAX_DEPTH} collections are nested here");
-            return Err(Problem::new(node.span.start, message));
+            return Err(SyntaxError::new(node.span.start, message));
         }
         match &node.kind {
             NodeKind::Scalar(scalar) => {
                 self.spend(id, scalar.text.len())?;
-                scalar.value().map_err(|message| Problem::new(node.span.start, message))
+                scalar.value().map_err(|message| SyntaxError::new(node.span.start, message))
             }
             NodeKind::Sequence(items) => {
                 self.spend(id, 0)?;
@@ -72,19 +72,19 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn spend(&mut self, id: NodeId, length: usize) -> Result<(), Problem> {
+    fn spend(&mut self, id: NodeId, length: usize) -> Result<(), SyntaxError> {
         if self.aliases == 0 {
             return Ok(());
         }
         let left = self.budget.checked_sub(NODE_COST + length);
         self.budget = left.ok_or_else(|| {
             let message = format!("aliases repeat this and other nodes to more than {} MB", ALIAS_BUDGET >> 20);
-            Problem::new(self.tree.node(id).span.start, message)
+            SyntaxError::new(self.tree.node(id).span.start, message)
         })?;
         Ok(())
     }
 
-    fn mapping(&mut self, entries: &[MappingEntry], depth: usize) -> Result<Value, Problem> {
+    fn mapping(&mut self, entries: &[MappingEntry], depth: usize) -> Result<Value, SyntaxError> {
         let mut map = Map::new();
         // The mapping's own keys, from its first merge key on. Before it, they are those of the map.
         let mut own: Option<HashSet<String>> = None;
@@ -115,7 +115,7 @@ impl Reader<'_, '_> {
 
     /// Adds the entries of a merge key's value. As in kubectl's reader, they replace the entries that the mapping has by
     /// then, and in a sequence the first mapping that has a key wins.
-    fn merge(&mut self, id: NodeId, map: &mut Map<String, Value>, depth: usize) -> Result<(), Problem> {
+    fn merge(&mut self, id: NodeId, map: &mut Map<String, Value>, depth: usize) -> Result<(), SyntaxError> {
         match self.value(id, depth)? {
             Value::Object(other) => map.extend(other),
             Value::Array(others) if others.iter().all(Value::is_object) => {
@@ -127,17 +127,20 @@ impl Reader<'_, '_> {
             }
             _ => {
                 let message = "a merge key (`<<`) takes a mapping or a list of mappings: write one, or quote the key";
-                return Err(Problem::new(self.tree.node(id).span.start, message));
+                return Err(SyntaxError::new(self.tree.node(id).span.start, message));
             }
         }
         Ok(())
     }
 
     /// Reports the key of the last of `entries`, which one before it has too.
-    fn duplicate(&self, key: &str, entries: &[MappingEntry]) -> Problem {
+    fn duplicate(&self, key: &str, entries: &[MappingEntry]) -> SyntaxError {
         let offset = |entry: &MappingEntry| self.tree.node(entry.key).span.start;
         let first = entries.iter().find(|entry| self.tree.key(entry.key).as_deref() == Some(key));
         let message = format!("the key `{key}` is in this mapping twice: keep this one, or the one in");
-        Problem { see: first.map(offset), ..Problem::new(entries.last().map(offset).unwrap_or_default(), message) }
+        SyntaxError {
+            see: first.map(offset),
+            ..SyntaxError::new(entries.last().map(offset).unwrap_or_default(), message)
+        }
     }
 }

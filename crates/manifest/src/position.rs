@@ -97,14 +97,14 @@ pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// An error at a byte of a text.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct SyntaxError {
     pub(super) offset: usize,
     pub(super) message: String,
     /// The byte whose line the message refers to at its end.
     pub(super) see: Option<usize>,
 }
 
-impl Problem {
+impl SyntaxError {
     pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
         Self { offset, message: message.into(), see: None }
     }
@@ -122,11 +122,11 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    pub(super) fn new(problem: Problem, lines: &Lines<'_>) -> Self {
-        let offset = problem.offset.min(lines.text.len());
+    pub(super) fn new(error: SyntaxError, lines: &Lines<'_>) -> Self {
+        let offset = error.offset.min(lines.text.len());
         let position = lines.position(offset);
-        let mut message = problem.message;
-        if let Some(see) = problem.see {
+        let mut message = error.message;
+        if let Some(see) = error.see {
             message = format!("{message} line {}", lines.position(see).line);
         }
         let line = lines.line(position.line);
@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn an_excerpt_has_its_caret_below_what_is_wrong() {
-        let said = |text: &str, offset| ParseError::new(Problem::new(offset, "wrong"), &Lines::new(text)).to_string();
+        let said =
+            |text: &str, offset| ParseError::new(SyntaxError::new(offset, "wrong"), &Lines::new(text)).to_string();
         assert_eq!(said("a: 1\nb: [\n", 8), "2:4: wrong\n  2 | b: [\n    |    ^");
         assert_eq!(said("\tü\u{1b}x", 4), "1:4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
         assert_eq!(said("", 99), "1:1: wrong\n  1 | \n    | ^");

@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag, options};
 
-use super::position::Problem;
+use super::position::SyntaxError;
 use super::scalar::{Scalar, Style, TagResolution, Type};
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
 /// Parses the documents of a text, each with the offset of its `---`.
-pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
+pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, SyntaxError> {
     let options = options! {
         // If it reports comments, the parser refuses more than 96 in a row.
         emit_comments: false,
@@ -19,14 +19,14 @@ pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, Problem> {
     };
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| problem(&error))?;
+        let (event, span) = event.map_err(|error| syntax_error(&error))?;
         builder.event(text, event, span)?;
     }
     Ok(builder.documents)
 }
 
-fn problem(error: &ScanError) -> Problem {
-    Problem::new(error.marker().byte_offset().unwrap_or_default(), error.info())
+fn syntax_error(error: &ScanError) -> SyntaxError {
+    SyntaxError::new(error.marker().byte_offset().unwrap_or_default(), error.info())
 }
 
 #[derive(Default)]
@@ -49,7 +49,7 @@ struct OpenCollection {
 }
 
 impl<'t> Builder<'t> {
-    fn event(&mut self, text: &'t str, event: Event<'t>, span: Span) -> Result<(), Problem> {
+    fn event(&mut self, text: &'t str, event: Event<'t>, span: Span) -> Result<(), SyntaxError> {
         // A parser of a `&str` has a byte range for every event.
         let span_of = |span: Span| span.byte_range().unwrap_or_default();
         let range = span_of(span);
@@ -116,11 +116,11 @@ impl<'t> Builder<'t> {
         span.end = if end.is_empty() { content_end.max(span.start) } else { end.end };
     }
 
-    fn alias(&mut self, span: Range<usize>, anchor: usize) -> Result<(), Problem> {
+    fn alias(&mut self, span: Range<usize>, anchor: usize) -> Result<(), SyntaxError> {
         let Some(&target) = self.anchors.get(&anchor) else { return Ok(()) };
         if self.open.iter().any(|open| open.id == target) {
             let message = "an alias stands inside of what it stands for, which would never end: write the value out";
-            return Err(Problem::new(span.start, message));
+            return Err(SyntaxError::new(span.start, message));
         }
         self.nodes[target].aliased = true;
         let id = self.node(span, 0, NodeKind::Alias(target));

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{ENOUGH, RuleCheck, is_setting, shown};
 use crate::field_path::FieldPath;
 use crate::finding::Part;
-use crate::key::{Home, Key, PREFIX, Recognised, ValueType};
+use crate::key::{Home, PREFIX, Recognised, StorkKey, ValueType};
 use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap, MapField, MapLocation, POD, SubjectKind};
 use colocate_engine::{Fields, one_line, parse_bool};
@@ -52,7 +52,7 @@ impl RuleCheck<'_> {
     }
 
     /// Checks that a value is a string, and one that Stork reads.
-    fn check_value(&mut self, site: &KeyMap<'_>, key: &Key<'_>, path: FieldPath, raw: &RawValue) {
+    fn check_value(&mut self, site: &KeyMap<'_>, key: &StorkKey<'_>, path: FieldPath, raw: &RawValue) {
         if !self.check_string(&path, raw) {
             return;
         }
@@ -88,7 +88,7 @@ impl RuleCheck<'_> {
     }
 
     /// Reports a key in a place where nothing reads it.
-    fn check_place(&mut self, site: &KeyMap<'_>, key: &Key<'_>, path: FieldPath) {
+    fn check_place(&mut self, site: &KeyMap<'_>, key: &StorkKey<'_>, path: FieldPath) {
         let MapLocation { of, map } = &site.location;
         let rule = match (of, map, key.home) {
             (Holder::Namespace, _, _) => Rule::OnNamespace,
@@ -131,7 +131,7 @@ impl RuleCheck<'_> {
     }
 }
 
-impl Key<'_> {
+impl StorkKey<'_> {
     fn is_at_home(&self, place: &MapLocation) -> bool {
         matches!(
             (self.home, &place.of, place.map),

@@ -8,7 +8,7 @@ use crate::position::Position;
 
 /// Why a manifest stays as it is, though an object in it should get a scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Refusal {
+pub struct EditRefusal {
     /// The place of the obstacle.
     pub position: Position,
     /// The path of the field that cannot be changed.
@@ -38,13 +38,13 @@ pub enum Obstacle {
     SideEffect,
 }
 
-impl Refusal {
+impl EditRefusal {
     pub(super) fn new(obstacle: Obstacle, position: Position, path: &FieldPath) -> Self {
         Self { position, field: path.to_string(), obstacle }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for EditRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.obstacle {
             Obstacle::NoMapping => "is not a mapping with entries, so that nothing can be set in it",

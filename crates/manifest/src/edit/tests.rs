@@ -6,7 +6,7 @@ use super::*;
 use colocate_engine::Workloads;
 
 /// The edit of every object that holds a pod template.
-fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, Refusal>> {
+fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, EditRefusal>> {
     let workloads = Workloads::default();
     let edit = |object: &ManifestObject<'_>| {
         let (group, version) = object.api_version.split_once('/').unwrap_or(("", object.api_version));
@@ -44,7 +44,7 @@ fn becomes(marked: &str) {
     assert_eq!(changed(&after), after, "a second time");
 }
 
-fn with_line(refusal: &Refusal) -> String {
+fn with_line(refusal: &EditRefusal) -> String {
     format!("line {}: {refusal}", refusal.position.line)
 }
 

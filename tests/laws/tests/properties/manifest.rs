@@ -4,7 +4,7 @@
 //! indentation, quotes, block scalars, comments, anchors, tags, markers, line endings.
 
 use colocate_laws::edit;
-use colocate_manifest::{Edit, FieldPath, Manifest, ManifestObject, PathSegment, Refusal, Syntax};
+use colocate_manifest::{Edit, EditRefusal, FieldPath, Manifest, ManifestObject, PathSegment, Syntax};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -132,7 +132,7 @@ fn changed(written: &Written) -> String {
 const BLOTS: [&str; 16] =
     ["", " ", "\n", "\t", ":", "- ", "{", "}", ",", "'", "\"", "&a ", "*a ", "# ", "é", "<<: {schedulerName: x}\n"];
 
-fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, Refusal>> {
+fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, EditRefusal>> {
     let edit = |object: &ManifestObject<'_>| Some(manifest.set_scheduler(object, template(object)?, SCHEDULER));
     manifest.objects().iter().filter_map(edit).collect()
 }

@@ -108,7 +108,7 @@ fn examine(file: &Path) -> Counts {
 }
 
 /// The edit of an object with a pod template, even an empty one.
-fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<Edit, manifest::Refusal>> {
+fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<Edit, manifest::EditRefusal>> {
     let template: &[&str] = match (object.api_version, object.kind) {
         ("v1", "Pod") => &[],
         ("v1", "PodTemplate") => &["template"],
