@@ -8,7 +8,9 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use colocate::engine::{Decision, Owner, Policy, Presence, Request, Response, Review, Step, examine};
+use colocate::engine::{
+    AdmissionResponse as Answer, Decision, Examination, Owner, Policy, Presence, Request, Review, examine,
+};
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
 use json_patch::jsonptr::PointerBuf;
@@ -72,12 +74,12 @@ fn parsed(sample: &'static Sample) -> Review<'static> {
     Review::parse(sample.body.as_bytes(), &POLICY.workloads).expect("the samples are reviews")
 }
 
-fn decided(request: &Request<'_>) -> Decision {
+fn decided<'r>(request: &'r Request<'r>) -> Decision<'r> {
     match examine(&POLICY, request) {
-        Step::Decided(decision) => decision,
-        Step::Resolve(pending) => {
+        Examination::Decided(decision) => decision,
+        Examination::Resolve(pending) => {
             let owners = pending.look_up(|_| PORTWORX.clone());
-            pending.decide(&owners, |_| Presence::Alive)
+            pending.decide(owners, |_| Presence::Alive)
         }
     }
 }
@@ -104,7 +106,7 @@ fn decide(bencher: Bencher<'_, '_>, sample: &'static Sample) {
 fn answer(bencher: Bencher<'_, '_>, sample: &'static Sample) {
     let review = parsed(sample);
     let decision = decided(&review.request);
-    bencher.bench(|| Response::from(divan::black_box(&decision)).encode(&review.request.uid));
+    bencher.bench(|| Answer::from(divan::black_box(&decision)).encode(&review.request.uid));
 }
 
 #[divan::bench(args = SAMPLES)]
@@ -112,7 +114,7 @@ fn together(bencher: Bencher<'_, '_>, sample: &'static Sample) {
     bencher.bench(|| {
         let review = parsed(divan::black_box(sample));
         let decision = decided(&review.request);
-        Response::from(&decision).encode(&review.request.uid)
+        Answer::from(&decision).encode(&review.request.uid)
     });
 }
 

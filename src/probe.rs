@@ -25,7 +25,7 @@ pub use connection::Connection;
 pub use probe_error::{ProbeError, Stage};
 pub use rustls::ProtocolVersion;
 pub use target::{InvalidTarget, Target};
-pub use verdict::{InvalidAnswer, Verdict, printable};
+pub use verdict::{InvalidAnswer, Verdict};
 
 /// The HTTP answer of a webhook, valid or not.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use super::strategies;
 use super::watched::{Claims, Classes, VOLUMES, WatchedKind as _, volume_path};
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::companion::Strategies;
-use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
+use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::engine::{Inventory, dns, parse_bool};
 
 /// How many objects are asked for at once.

@@ -11,7 +11,7 @@ use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::companion::Strategies;
-use crate::engine::storage::{Named, Object as _};
+use crate::engine::storage::{HasMetadata as _, Named};
 
 const STRATEGIES: Resource = Resource::new("portworx.io", "volumeplacementstrategies");
 const PATH: &str = "/apis/portworx.io/v1beta2/volumeplacementstrategies";

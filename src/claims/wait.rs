@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
 use super::watched::{Claims, VOLUMES, WatchedKind as _, volume_path};
-use crate::engine::storage::{Object as _, PersistentVolume, PersistentVolumeClaim};
+use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
 use crate::engine::{Owner, Unknown, dns};
 
 /// How many claims of one object the API server is asked for: no node can mount as many. Anyone who may create a pod can
@@ -124,7 +124,9 @@ impl ClaimCache {
                 Some(async move {
                     let Ok(Some(json)) = self.single_flight.get(VOLUMES, volume_path(&volume)).await else { return };
                     let Some(read) = decode::<PersistentVolume<'_>>("persistentvolume", &volume, &json) else { return };
-                    self.update(|inventory| inventory.volume_told(namespace, lookup.name, &volume, &read.facts()));
+                    self.update(|inventory| {
+                        inventory.set_volume_provisioner(namespace, lookup.name, &volume, &read.facts());
+                    });
                     match self.inventory().owner(namespace, lookup.name) {
                         Owner::Missing => {}
                         owner => lookup.set(owner, LookupResult::Fetched),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::cache::ClaimCache;
 use super::freshness::Freshness;
 use crate::api::{ApiClient, ApiError, Resource, Watch, WatchEvent};
-use crate::engine::storage::{Named, Object, PersistentVolumeClaim, StorageClass};
+use crate::engine::storage::{HasMetadata, Named, PersistentVolumeClaim, StorageClass};
 use crate::engine::{Inventory, Listing, Text, object};
 use crate::process::readiness::Condition;
 
@@ -27,7 +27,7 @@ pub(super) trait WatchedKind: Send + 'static {
     const CONDITION: &'static str;
 
     /// An object, as far as it is decoded.
-    type Object<'a>: Object + Deserialize<'a>;
+    type Object<'a>: HasMetadata + Deserialize<'a>;
 
     /// The path of the collection in a namespace, or in all.
     fn path(namespace: Option<&str>) -> String;

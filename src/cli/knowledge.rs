@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::api::ApiError;
 use crate::claims::{Forbidden, Snapshot};
 use crate::companion::Strategies;
-use crate::engine::Unknown;
+use crate::engine::Absence;
 use crate::manifest::{KnownObjects, Manifest, ManifestError, MissingFacts, Source};
 
 /// What files say, those that count more behind the others.
@@ -33,22 +33,13 @@ pub(super) struct Questions<'a, F> {
     pub(super) open: F,
 }
 
-/// What is not there to be seen, and what follows from that.
+/// Rights that a person lacks in the cluster that was asked.
 #[derive(Default)]
-pub(super) struct Unseen {
-    /// What a person has no right to see: a line each.
+pub(super) struct MissingRights {
+    /// One line for each of them, with what follows.
     pub(super) notes: Vec<String>,
-    /// Why there are claims that cannot be seen, if there are.
+    /// The answer to the first claim that there is no right to get.
     pub(super) refusal: Option<ApiError>,
-    words: Vec<Word>,
-}
-
-/// What is said of something that is not there, and what is true.
-struct Word {
-    /// In which namespace it is said; in all, where there is none.
-    namespace: Option<String>,
-    absent: String,
-    instead: String,
 }
 
 impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
@@ -56,23 +47,26 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
     ///
     /// # Errors
     /// A cluster that does not answer.
-    pub(super) async fn complete(&self, known: &mut KnownObjects) -> Result<Unseen, ApiError> {
-        let mut unseen = Unseen::default();
-        self.add_namespaces(known, &mut unseen).await?;
-        if let Some(refused) = self.snapshot.claims((self.open)(known).claims, &mut known.inventory).await? {
-            unseen.without_claims(refused);
+    pub(super) async fn complete(&self, known: &mut KnownObjects) -> Result<MissingRights, ApiError> {
+        let mut missing = MissingRights::default();
+        self.add_namespaces(known, &mut missing).await?;
+        let claims = (self.open)(known).claims;
+        if let Some(Forbidden { names, error }) = self.snapshot.claims(claims, &mut known.inventory).await? {
+            known.inventory.visibility.hidden_claims = names;
+            missing.refusal = Some(error);
         }
-        self.add_classes(known, &mut unseen).await?;
+        self.add_classes(known, &mut missing).await?;
         let volumes = (self.open)(known).volumes;
-        if !self.snapshot.volumes(volumes.clone(), &mut known.inventory).await? {
-            unseen.without_volumes(volumes);
+        if !self.snapshot.volumes(volumes, &mut known.inventory).await? {
+            known.inventory.visibility.volumes = Absence::Hidden;
+            missing.note("no right to get persistentvolumes: what only a volume would tell is left unresolved");
         }
-        self.add_strategies(known, &mut unseen).await?;
-        Ok(unseen)
+        self.add_strategies(known, &mut missing).await?;
+        Ok(missing)
     }
 
     /// Which of the Namespaces that matter, and that the files do not describe, opt out.
-    async fn add_namespaces(&self, known: &mut KnownObjects, unseen: &mut Unseen) -> Result<(), ApiError> {
+    async fn add_namespaces(&self, known: &mut KnownObjects, missing: &mut MissingRights) -> Result<(), ApiError> {
         let names = (self.open)(known).namespaces.into_iter().filter(|name| !known.has_namespace(name)).collect();
         let mut hidden = BTreeSet::new();
         for (name, opts_out) in self.snapshot.opted_out(names, self.opt_out).await? {
@@ -81,31 +75,35 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
                 None => drop(hidden.insert(format!("`{name}`"))),
             }
         }
-        unseen.without_namespaces(hidden);
+        if !hidden.is_empty() {
+            let names = hidden.into_iter().collect::<Vec<_>>().join(", ");
+            missing.note(format!("no right to get the namespace {names}: no opt-out by its label is assumed"));
+        }
         Ok(())
     }
 
-    async fn add_classes(&self, known: &mut KnownObjects, unseen: &mut Unseen) -> Result<(), ApiError> {
+    async fn add_classes(&self, known: &mut KnownObjects, missing: &mut MissingRights) -> Result<(), ApiError> {
         let open = (self.open)(known);
         // A class counts more than a volume.
         let decisive = !open.classes.is_empty() || !open.volumes.is_empty() || open.parameters;
         if decisive || open.class_names {
             let listed = self.snapshot.classes(&mut known.inventory).await?;
             if !listed && decisive {
-                unseen.without_classes(open.classes);
+                known.inventory.visibility.classes = Absence::Hidden;
+                missing.note("no right to list storageclasses: what only a class would tell is left unresolved");
             }
         }
         Ok(())
     }
 
-    async fn add_strategies(&self, known: &mut KnownObjects, unseen: &mut Unseen) -> Result<(), ApiError> {
+    async fn add_strategies(&self, known: &mut KnownObjects, missing: &mut MissingRights) -> Result<(), ApiError> {
         if !(self.open)(known).strategies {
             return Ok(());
         }
         let of_files: Vec<_> = known.strategies.names().into_iter().flatten().cloned().collect();
         known.strategies = self.snapshot.strategies().await?.unwrap_or_else(|| {
             let note = "no right to list volumeplacementstrategies.portworx.io: whether one exists is left unresolved";
-            unseen.notes.push(note.to_owned());
+            missing.note(note);
             let why = "there is no right to list them".to_owned();
             Strategies::Some { known: BTreeSet::new(), why }
         });
@@ -116,95 +114,8 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
     }
 }
 
-impl Unseen {
-    /// What is in none of the files, where nobody else is asked.
-    pub(super) fn beyond_files(open: MissingFacts) -> Self {
-        let mut unseen = Self::default();
-        for (namespace, name) in open.claims {
-            unseen.say_of_claim(namespace, &name, "is in none of the files");
-        }
-        for unknown in open.classes {
-            let instead = match &unknown {
-                Unknown::ClassMissing(name) => format!("its StorageClass `{name}` is in none of the files"),
-                _ => "it names no StorageClass, and the files have no default one".to_owned(),
-            };
-            unseen.say(unknown.to_string(), instead);
-        }
-        for name in open.volumes {
-            let instead = format!("its PersistentVolume `{name}` is in none of the files");
-            unseen.say(Unknown::VolumeMissing(name.into()).to_string(), instead);
-        }
-        unseen
-    }
-
-    fn without_namespaces(&mut self, names: BTreeSet<String>) {
-        if !names.is_empty() {
-            let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            self.notes.push(format!("no right to get the namespace {names}: no opt-out by its label is assumed"));
-        }
-    }
-
-    fn without_claims(&mut self, Forbidden { names, error }: Forbidden) {
-        for (namespace, name) in names {
-            self.say_of_claim(namespace, &name, "cannot be seen");
-        }
-        self.refusal = Some(error);
-    }
-
-    fn without_classes(&mut self, unknown: Vec<Unknown>) {
-        let text = "no right to list storageclasses: what only a class would tell is left unresolved";
-        self.notes.push(text.to_owned());
-        for unknown in unknown {
-            let instead = match &unknown {
-                Unknown::ClassMissing(name) => format!("its StorageClass `{name}` cannot be seen"),
-                _ => "it names no StorageClass, and which one is the default cannot be seen".to_owned(),
-            };
-            self.say(unknown.to_string(), instead);
-        }
-    }
-
-    fn without_volumes(&mut self, names: BTreeSet<String>) {
-        let text = "no right to get persistentvolumes: what only a volume would tell is left unresolved";
-        self.notes.push(text.to_owned());
-        for name in names {
-            let instead = format!("its PersistentVolume `{name}` cannot be seen");
-            self.say(Unknown::VolumeMissing(name.into()).to_string(), instead);
-        }
-    }
-
-    fn say_of_claim(&mut self, namespace: String, name: &str, instead: &str) {
-        let (absent, instead) = (format!("claim `{name}` does not exist"), format!("claim `{name}` {instead}"));
-        self.words.push(Word { namespace: Some(namespace), absent, instead });
-    }
-
-    fn say(&mut self, absent: String, instead: String) {
-        self.words.push(Word { namespace: None, absent, instead });
-    }
-
-    /// What was found of an object in this namespace, without calling absent what only cannot be seen.
-    pub(super) fn correct(&self, namespace: &str, found: &mut String) {
-        for Word { namespace: own, absent, instead } in &self.words {
-            if own.as_ref().is_none_or(|own| own == namespace) {
-                *found = found.replace(absent, instead);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_claim_that_cannot_be_seen_is_not_one_of_its_name_elsewhere() {
-        let mut unseen = Unseen::default();
-        unseen.say_of_claim("shop".to_owned(), "data", "cannot be seen");
-        let corrected = |namespace: &str| {
-            let mut found = "claim `data` does not exist".to_owned();
-            unseen.correct(namespace, &mut found);
-            found
-        };
-        assert_eq!(corrected("shop"), "claim `data` cannot be seen");
-        assert_eq!(corrected("elsewhere"), "claim `data` does not exist");
+impl MissingRights {
+    fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
     }
 }

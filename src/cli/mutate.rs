@@ -11,13 +11,13 @@ use clap::{Args, ValueEnum};
 
 use self::output::File;
 use self::write::Change;
-use super::knowledge::{self, Questions, Unseen};
+use super::knowledge::{self, MissingRights, Questions};
 use super::paint::Paint;
 use super::{Exit, Usage, input, reader_left};
 use crate::api::ApiClient;
 use crate::claims::Snapshot;
 use crate::config::Config;
-use crate::engine::{Policy, Reason};
+use crate::engine::{Policy, Reason, Visibility};
 use crate::manifest::{KnownObjects, Manifest, ManifestMutator, read};
 
 /// Set the scheduler in manifests, as the server would, and change nothing else in them
@@ -98,21 +98,18 @@ impl Mutate {
 
         let files = others.iter().zip(&described).chain(sources.iter().zip(&manifests));
         let mut known = knowledge::of_files(files, &namespace, &policy.opt_out.namespace_label)?;
-        let unseen = match &snapshot {
+        let missing = match &snapshot {
             Some(snapshot) => self.ask(snapshot, &policy, &manifests, &namespace, &mut known).await?,
-            None => Unseen::default(),
+            None => MissingRights::default(),
         };
 
         let mutator = ManifestMutator { policy: &policy, known: &known, namespace: &namespace };
-        let mut files: Vec<_> = sources
+        let files: Vec<_> = sources
             .iter()
             .zip(&manifests)
             .map(|(source, manifest)| File { source, mutated: mutator.mutate(manifest) })
             .collect();
-        for object in files.iter_mut().flat_map(|file| &mut file.mutated.objects) {
-            unseen.correct(&object.namespace, &mut object.decision.found);
-        }
-        self.tell(&unseen.notes, &files);
+        self.tell(&missing.notes, &files, &known.inventory.visibility);
         match self.give(&files) {
             // The reader has closed the pipe, as `head` does. The exit code still tells the result.
             Err(error) if reader_left(&error) => {}
@@ -129,7 +126,7 @@ impl Mutate {
         manifests: &[Manifest<'_>],
         namespace: &str,
         known: &mut KnownObjects,
-    ) -> anyhow::Result<Unseen> {
+    ) -> anyhow::Result<MissingRights> {
         let open = |known: &KnownObjects| {
             let mutator = ManifestMutator { policy, known, namespace };
             let mut missing = mutator.missing_facts(manifests);
@@ -137,9 +134,10 @@ impl Mutate {
             missing.class_names &= self.explain;
             missing
         };
-        let mut unseen = Questions { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
+        let mut missing =
+            Questions { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
         // Without any claim, there is nothing to decide.
-        unseen.refusal.take().map_or(Ok(unseen), |refusal| Err(refusal.into()))
+        missing.refusal.take().map_or(Ok(missing), |refusal| Err(refusal.into()))
     }
 
     fn check_usage(&self) -> Result<(), Usage> {
@@ -155,19 +153,19 @@ impl Mutate {
     }
 
     /// Says on standard error what a person should know. That nobody listens there changes nothing.
-    fn tell(&self, notes: &[String], files: &[File<'_>]) {
+    fn tell(&self, notes: &[String], files: &[File<'_>], visibility: &Visibility) {
         let mut lines = String::new();
         lines.extend(notes.iter().map(|note| format!("colocate: {note}\n")));
         for file in files {
             lines.extend(file.mutated.templates.iter().map(|mark| output::template(file.source, *mark)));
             for object in &file.mutated.objects {
                 if self.explain {
-                    lines += &output::explanation(file.source, object);
+                    lines += &output::explanation(file.source, object, visibility);
                     if object.decision.reason == Reason::Unreadable {
                         lines += &output::own_warnings(file.source, object);
                     }
                 } else if object.is_unresolved() {
-                    lines += &output::unresolved(file.source, object);
+                    lines += &output::unresolved(file.source, object, visibility);
                 }
                 if self.check && self.output.is_none() && object.is_changed() && !self.explain {
                     lines += &output::would_change(file.source, object);

@@ -172,16 +172,16 @@ mod tests {
     #[tokio::test]
     async fn the_answer_to_the_mysql_deployment_fits_one_screen() {
         let scheduler = "/spec/template/spec/schedulerName";
-        let answer = engine::Response {
+        let answer = engine::AdmissionResponse {
             patch: Some(json!([{"op": "add", "path": scheduler, "value": "stork"}]).to_string().into()),
             warnings: &[],
             audit_annotations: Some(engine::AuditAnnotations {
                 reason: "injected",
                 scheduler: Some("stork"),
-                claims: "claim mysql-data: portworx",
+                claims: "claim mysql-data: portworx".into(),
                 ..engine::AuditAnnotations::default()
             }),
-            ..engine::Response::default()
+            ..engine::AdmissionResponse::default()
         };
         let shown = shown(&[], |uid| body(answer.encode(uid))).await;
         assert_eq!(shown.error, None);

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use self::outcome::Outcome;
-use super::knowledge::{self, Questions, Unseen};
+use super::knowledge::{self, MissingRights, Questions};
 use super::paint::Paint;
 use super::{Exit, Usage, input, reader_left};
 use crate::api::ApiClient;
 use crate::claims::Snapshot;
 use crate::companion::Severities;
 use crate::config::Config;
+use crate::engine::Visibility;
 use crate::manifest::{KnownObjects, ManifestValidator, read};
 
 /// Find hyperconvergence annotations that Stork will not read as they were meant
@@ -113,24 +114,19 @@ impl Validate {
                 ManifestValidator { policy: &policy, severities: &severities, known, namespace: &namespace };
             validator.missing_facts(&manifests)
         };
-        let mut unseen = match &snapshot {
-            Some(snapshot) => Questions { snapshot, opt_out: label, open }.complete(&mut known).await?,
-            None => Unseen::beyond_files(open(&known)),
-        };
+        let mut missing = MissingRights::default();
+        match &snapshot {
+            Some(snapshot) => missing = Questions { snapshot, opt_out: label, open }.complete(&mut known).await?,
+            None => known.inventory.visibility = Visibility::of_files(),
+        }
 
         let validator =
             ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: &namespace };
-        let mut validated = validator.validate(&manifests);
-        for validation in validated.iter_mut().flat_map(|validated| &mut validated.objects) {
-            let namespace = validation.namespace.as_deref().unwrap_or_default();
-            for unchecked in validation.report.iter_mut().flat_map(|report| &mut report.unchecked) {
-                unseen.correct(namespace, &mut unchecked.why);
-            }
+        let validated = validator.validate(&manifests);
+        if let Some(refusal) = missing.refusal.take() {
+            missing.notes.push(format!("{refusal}: what only a claim would tell is left unresolved"));
         }
-        if let Some(refusal) = unseen.refusal.take() {
-            unseen.notes.push(format!("{refusal}: what only a claim would tell is left unresolved"));
-        }
-        let outcome = Outcome::new(&sources, &manifests, &validated, &unreadable, &unseen.notes);
+        let outcome = Outcome::new(&sources, &manifests, &validated, &unreadable, &missing.notes);
         self.tell(&outcome)
     }
 

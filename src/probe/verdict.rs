@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Answer;
-use crate::engine::{API_VERSION, KIND, one_line};
+use crate::engine::{API_VERSION, KIND, printable};
 
 /// The length of the excerpt of an answer that is not JSON, in characters.
 const EXCERPT: usize = 300;
@@ -158,11 +158,6 @@ impl WireResponse {
         let patch = BASE64_STANDARD.decode(patch).map_err(InvalidAnswer::Base64)?;
         serde_json::from_slice(&patch).map(Some).map_err(InvalidAnswer::NotAPatch)
     }
-}
-
-/// Replaces the control characters of a text that came from elsewhere, except tabs, so that it can be shown on a terminal.
-pub fn printable(text: &str) -> String {
-    text.split('\t').map(|part| one_line(part, usize::MAX)).collect::<Vec<_>>().join("\t")
 }
 
 fn quoted(found: Option<&str>) -> String {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Rules;
 use crate::claims::{ClaimSource, Deadlines};
-use crate::engine::{Decision, Malformed, Policy, Request, Response, Review, Step, examine, one_line};
+use crate::engine::{
+    AdmissionResponse, Decision, Examination, Malformed, Policy, Request, Review, Visibility, examine, one_line,
+};
 use crate::process::metrics::Metrics;
 use crate::schedulers::SchedulerRegistry;
 
@@ -39,18 +41,18 @@ impl Admission {
         let review = Review::parse(body, &rule.policy.workloads)?;
         let request = &review.request;
         let decision = match examine(&rule.policy, request) {
-            Step::Decided(decision) => decision,
-            Step::Resolve(pending) => {
+            Examination::Decided(decision) => decision,
+            Examination::Resolve(pending) => {
                 let deadlines = Deadlines::new(timeout, rule.wait);
                 let owners = self.claims.owners(request.namespace(), &pending, deadlines, &self.metrics).await;
-                pending.decide(&owners, |driver| self.registry.presence(driver))
+                pending.decide(owners, |driver| self.registry.presence(driver))
             }
         };
         self.report(&rule.policy, request, &decision, begun.elapsed());
-        Ok(Response::from(&decision).encode(&request.uid))
+        Ok(AdmissionResponse::from(&decision).encode(&request.uid))
     }
 
-    fn report(&self, policy: &Policy, request: &Request<'_>, decision: &Decision, took: Duration) {
+    fn report(&self, policy: &Policy, request: &Request<'_>, decision: &Decision<'_>, took: Duration) {
         let (reason, operation, kind) = (decision.reason.as_str(), request.operation.as_str(), &request.kind);
         let known = policy.workloads.find(&kind.group, &kind.version, &kind.kind).is_some();
         self.metrics.decided(reason, operation, if known { &kind.kind } else { "other" }, took);
@@ -63,7 +65,7 @@ impl Admission {
             name = one_line(&request.display_name(), MAX_NAME),
             dry_run = request.dry_run,
             scheduler = decision.scheduler.as_deref(),
-            claims = decision.found,
+            claims = decision.owners.describe(&Visibility::default(), request.namespace()),
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "decided"
         );

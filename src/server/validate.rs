@@ -9,7 +9,7 @@ use crate::claims::{ClaimSource, Deadlines};
 use crate::companion::{
     Enforcement, Facts, Screening, Severity, Strategies, Subject, ValidationReport, ValidationRequest, denial, warnings,
 };
-use crate::engine::{AuditAnnotations, Malformed, Response, Warning, one_line};
+use crate::engine::{AdmissionResponse, AuditAnnotations, Malformed, Warning, one_line};
 use crate::process::metrics::Metrics;
 
 /// Validates the annotations of objects.
@@ -147,15 +147,15 @@ fn ids(rules: impl Iterator<Item = &'static str>) -> String {
 }
 
 impl Verdict {
-    fn response(&self) -> Response<'_> {
+    fn response(&self) -> AdmissionResponse<'_> {
         let annotations =
             AuditAnnotations { findings: &self.findings, unchecked: &self.unchecked, ..AuditAnnotations::default() };
         let told = !(self.findings.is_empty() && self.unchecked.is_empty());
-        Response {
+        AdmissionResponse {
             denied: self.denied.as_deref(),
             warnings: &self.warnings,
             audit_annotations: told.then_some(annotations),
-            ..Response::default()
+            ..AdmissionResponse::default()
         }
     }
 }

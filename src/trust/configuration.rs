@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::api::Resource;
 use crate::engine::Text;
-use crate::engine::storage::{Named, Object as _};
+use crate::engine::storage::{HasMetadata as _, Named};
 use crate::tls::Certificate;
 
 /// The API group of webhook configurations.

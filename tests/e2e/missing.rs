@@ -72,7 +72,7 @@ fn a_client_that_makes_the_claim_after_the_answer_to_its_pod_always_loses_unless
         assert_eq!((colocate.lookups("missing"), colocate.lookups("waited")), (1, 0));
         if colocate.reason_at_create("Pod", "example") == "claim-missing" {
             let warning = "Warning: colocate: claim-missing: claim `data` does not exist; the pod keeps scheduler \
-                default-scheduler, which cannot be changed later: mend this, then create the pod again";
+                default-scheduler, which cannot be changed later: fix this, then create the pod again";
             assert!(output.stderr.contains(warning), "{}", output.stderr);
         } else {
             assert_eq!(output.stderr, "", "nothing is left to mend");

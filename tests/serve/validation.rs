@@ -75,7 +75,7 @@ fn what_is_no_review_is_refused_and_never_denied() {
     ] {
         let (status, said) = ask(&server, &review);
         let said = said.as_str().unwrap();
-        assert!(status == 400 && said.contains("the body is no AdmissionReview") && said.contains(part), "{said}");
+        assert!(status == 400 && said.contains("the body is not an AdmissionReview") && said.contains(part), "{said}");
     }
     // Not even what the API server would never send stops it.
     assert_eq!(ask(&server, &annotated(&json!({ "a": [null] }))).0, 200);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use colocate_engine::{AccessModes, ClaimRef, Inventory, Owner, Setting, Settings, parse_bool};
+use colocate_engine::{Absence, AccessModes, ClaimRef, Inventory, Owner, Setting, Settings, parse_bool};
 
 /// The facts that rules depend on besides the object itself.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Facts {
 pub struct MountedClaim {
     /// Its owner.
     pub owner: Owner,
+    /// The reason why its owner was not found, if it was not.
+    pub absence: Absence,
     /// Its access modes, if they are known.
     pub access: Option<AccessModes>,
     /// Its annotations that Stork reads.
@@ -31,7 +33,13 @@ pub struct MountedClaim {
 impl MountedClaim {
     /// A claim of which nothing is known.
     pub(super) fn unknown() -> Self {
-        Self { owner: Owner::Missing, access: None, settings: Settings::default(), parameters: None }
+        Self {
+            owner: Owner::Missing,
+            absence: Absence::default(),
+            access: None,
+            settings: Settings::default(),
+            parameters: None,
+        }
     }
 
     /// Looks a claim up in `inventory`; `namespace` is that of the pod.
@@ -43,6 +51,7 @@ impl MountedClaim {
             _ => None,
         };
         Self {
+            absence: inventory.visibility.absence(namespace, claim.name(), &owner),
             access: known.map(|known| known.access),
             settings: known.and_then(|known| known.settings).cloned().unwrap_or_default(),
             parameters: class.and_then(|class| inventory.class_parameters(class)).cloned(),
@@ -135,6 +144,7 @@ mod tests {
         let shared = |access, parameters: Option<&[(Setting, &str)]>| {
             let claim = MountedClaim {
                 owner: Owner::Missing,
+                absence: Absence::default(),
                 access,
                 settings: Settings::default(),
                 parameters: parameters.map(settings),

@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn lines(report: &ValidationReport) -> Vec<String> {
-        warnings(report).into_iter().map(Warning::into_string).collect()
+        warnings(report).iter().map(|warning| format!("colocate: {warning}")).collect()
     }
 
     #[test]

@@ -123,18 +123,14 @@ impl<'c> RuleCheck<'c> {
     fn is_portworx(&self, claim: &MountedClaim) -> Option<bool> {
         match &claim.owner {
             Owner::Provisioner { provisioner, .. } => Some(self.portworx.provisioners.contains(provisioner)),
-            Owner::Nobody => Some(false),
+            Owner::NoProvisioner => Some(false),
             Owner::Missing | Owner::Unknown(_) => None,
         }
     }
 
     /// Returns why the owner of a claim is not known, for the first such claim.
     fn first_unknown(&self) -> Option<String> {
-        self.claims.iter().find_map(|(claim, known)| match &known.owner {
-            Owner::Missing => Some(format!("{claim} does not exist")),
-            Owner::Unknown(why) => Some(format!("{claim}: {why}")),
-            Owner::Provisioner { .. } | Owner::Nobody => None,
-        })
+        self.claims.iter().find_map(|(claim, known)| known.owner.gap(claim, known.absence))
     }
 
     /// The claims that are known to be Portworx'.

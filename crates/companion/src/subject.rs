@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::field_path::FieldPath;
 use super::list::some_of;
 use colocate_engine::storage::{PersistentVolumeClaim, StorageClass};
-use colocate_engine::{Claim, ClaimRef, Fields, Object, Policy, Setting, Text, Workload, present};
+use colocate_engine::{ClaimFacts, ClaimRef, Fields, Policy, Setting, Text, Workload, WorkloadObject, present};
 
 /// A kind of object that there are rules for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl fmt::Display for SubjectKind<'_> {
 pub struct Subject<'a> {
     pub(super) kind: SubjectKind<'a>,
     pub(super) sites: Vec<KeyMap<'a>>,
-    pub(super) object: Object<'a>,
+    pub(super) object: WorkloadObject<'a>,
     /// The claim, if it is one.
-    pub(super) claim: Option<Claim<'static>>,
+    pub(super) claim: Option<ClaimFacts<'static>>,
     /// The provisioner, if it is a class.
     pub(super) provisioner: Option<String>,
     /// The path of the pod or the pod template.
@@ -172,7 +172,7 @@ impl<'a> Subject<'a> {
         let mut subject = Self {
             kind,
             sites: Vec::new(),
-            object: Object::default(),
+            object: WorkloadObject::default(),
             claim: None,
             provisioner: None,
             template: FieldPath::default(),
@@ -185,7 +185,7 @@ impl<'a> Subject<'a> {
         let here = FieldPath::default();
         match kind {
             SubjectKind::Workload(workload) => {
-                subject.object = Object::parse(json, workload)?;
+                subject.object = WorkloadObject::parse(json, workload)?;
                 subject.read_workload(&root, workload)?;
             }
             SubjectKind::Claim => {

@@ -5,7 +5,9 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use super::subject::{Subject, SubjectKind};
-use colocate_engine::{API_VERSION, KIND, Kind, Malformed, Operation, Policy, Text, expect, expect_uid, object};
+use colocate_engine::{
+    API_VERSION, GroupVersionKind, KIND, Malformed, Operation, Policy, Text, expect, expect_uid, object,
+};
 
 /// The users that are controllers of the control plane. They create objects from others that were checked before.
 const CONTROL_PLANE: &str = "system:serviceaccount:kube-system:";
@@ -18,7 +20,7 @@ pub struct ValidationRequest<'a> {
     #[serde(borrow)]
     pub uid: Text<'a>,
     #[serde(borrow)]
-    kind: Kind<'a>,
+    kind: GroupVersionKind<'a>,
     operation: Operation,
     #[serde(borrow, default)]
     sub_resource: Option<Text<'a>>,
@@ -254,7 +256,7 @@ mod tests {
             (with(plain, "/request/object", json!({ "spec": { "template": [] } })), "invalid type: sequence"),
         ] {
             let error = outcome(&review).unwrap_err();
-            assert!(error.starts_with("the body is no AdmissionReview") && error.contains(part), "{part}: {error}");
+            assert!(error.starts_with("the body is not an AdmissionReview") && error.contains(part), "{part}: {error}");
         }
         assert!(ValidationRequest::parse(b"{} trailing").is_err());
     }

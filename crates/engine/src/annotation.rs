@@ -1,20 +1,19 @@
 //! Annotations: the keys that the engine reads, and how Stork reads their values.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess};
 use serde_json::value::RawValue;
 
+use super::decode::{Field, FieldsSeed, ReadFields, Text};
 use super::entries::KEPT;
 use super::fields::{Fields, text};
-use super::json::Text;
 
 /// Written by `kubectl apply`: the manifest as its author wrote it.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Set by the kubelet on the API server's copy of a static pod; the pod itself runs whatever the copy says.
+/// Set by the kubelet on the API server's copy of a static pod. The pod itself runs, whatever the copy says.
 pub(crate) const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
 /// The annotation `stork.libopenstorage.org/disableHyperconvergence`: Stork scores every node the same.
@@ -33,18 +32,18 @@ pub struct Annotations<'a> {
 }
 
 impl<'a> Annotations<'a> {
-    /// Whether there are none.
+    /// Returns true if there are no annotations.
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
-    /// Whether the key is there, whatever its value.
+    /// Returns true if the key is present, whatever its value.
     pub fn contains(&self, key: &str) -> bool {
         self.raw(key).is_some()
     }
 
-    /// The value as a string; `None` where the key is absent or its value is no string (which only a custom resource
-    /// can hold).
+    /// The value as a string; `None` if the key is absent or its value is not a string (which only a custom resource can
+    /// hold).
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
         match self.first.raw(key) {
             Some(value) => text(value),
@@ -70,15 +69,15 @@ impl<'a> Annotations<'a> {
     }
 }
 
-/// More annotations than are kept one by one, as the text of a JSON object without its last brace: five bytes can be an
-/// annotation, and it takes forty to keep one like the first ones.
+/// Annotations past the first ones, as the text of a JSON object without its last brace. An annotation can be five bytes of
+/// input, but is a 40-byte entry among the first ones.
 #[derive(Debug, Default)]
 struct Packed(Vec<u8>);
 
 impl Packed {
     fn push(&mut self, key: &str, value: &RawValue) {
         self.0.push(if self.0.is_empty() { b'{' } else { b',' });
-        // A string, into memory: this cannot fail.
+        // Writing a string into memory cannot fail.
         let _ = serde_json::to_writer(&mut self.0, key);
         self.0.push(b':');
         self.0.extend_from_slice(value.get().as_bytes());
@@ -86,75 +85,56 @@ impl Packed {
 
     fn find(&self, key: &str) -> Option<&RawValue> {
         let mut found = None;
-        // The last brace is missing, of which the reader complains when it has seen all of them.
-        let _ = Seek { key, found: &mut found }.deserialize(&mut serde_json::Deserializer::from_slice(&self.0));
+        // Reading ends with an error, because the last brace is missing.
+        let _ = FieldsSeed(FirstValue { key, found: &mut found })
+            .deserialize(&mut serde_json::Deserializer::from_slice(&self.0));
         found
     }
 }
 
 /// Finds the first value of a key of an object.
-struct Seek<'k, 'f, 'de> {
+struct FirstValue<'k, 'f, 'de> {
     key: &'k str,
     found: &'f mut Option<&'de RawValue>,
 }
 
-impl<'de> DeserializeSeed<'de> for Seek<'_, '_, 'de> {
+impl<'de> ReadFields<'de> for FirstValue<'_, '_, 'de> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
+        if self.found.is_some() || *key != *self.key {
+            return Ok(Field::Unknown);
+        }
+        *self.found = Some(map.next_value()?);
+        Ok(Field::Read)
+    }
+
+    fn end<E>(self) -> Result<(), E> {
+        Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for Seek<'_, '_, 'de> {
-    type Value = ();
+impl<'de> ReadFields<'de> for Annotations<'de> {
+    type Value = Self;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
+        self.push(key, map.next_value()?);
+        Ok(Field::Read)
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(key) = map.next_key::<Text<'de>>()? {
-            if *key == *self.key {
-                *self.found = Some(map.next_value()?);
-                return Ok(());
-            }
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
+    fn end<E>(self) -> Result<Self, E> {
+        Ok(self)
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnnotationsVisitor;
-
-        impl<'de> Visitor<'de> for AnnotationsVisitor {
-            type Value = Annotations<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object or null")
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Annotations::default())
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut annotations = Annotations::default();
-                while let Some((key, value)) = map.next_entry()? {
-                    annotations.push(key, value);
-                }
-                Ok(annotations)
-            }
-        }
-
-        deserializer.deserialize_any(AnnotationsVisitor)
+        FieldsSeed(Annotations::default()).deserialize(deserializer)
     }
 }
 
-/// A boolean as Stork reads it: Go's `strconv.ParseBool`, exactly, case and all. `None` is what Stork takes, in silence,
-/// for the key's default.
+/// Parses a boolean as Stork does: with Go's `strconv.ParseBool`, which is case-sensitive. For `None`, Stork silently uses
+/// the key's default.
 pub fn parse_bool(value: &str) -> Option<bool> {
     match value {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),

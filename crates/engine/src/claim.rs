@@ -1,26 +1,27 @@
-//! What a pod, or a workload's pods, will ask of storage.
+//! The claims of a pod, or of a workload's pods.
 
 use std::fmt;
 
+use super::decode::Text;
 use super::driver::PORTWORX_IN_TREE;
 use super::entries::Entries;
-use super::facts::Claim;
 use super::inventory::{ClaimUse, Inventory};
-use super::json::Text;
 use super::owner::Owner;
-use super::pod::{ClaimTemplate, PodSpec, Volume, VolumeSource};
+use super::pod::{PodSpec, PodVolume, VolumeSource};
+use super::storage::PersistentVolumeClaim;
+use super::storage_facts::ClaimFacts;
 
 /// A volume whose data may be a storage driver's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimRef<'r> {
     /// A claim by its name, in the namespace of the request.
     Named(Text<'r>),
-    /// A claim that does not exist yet and needs not to: `name` is the volume's or the claim template's.
+    /// A claim that Kubernetes will make.
     Template {
         /// The name of the volume, or of the claim template.
         name: Text<'r>,
         /// The claim that will be made.
-        claim: Claim<'r>,
+        claim: ClaimFacts<'r>,
     },
     /// A volume without a claim, made by `provisioner` on the node.
     Inline {
@@ -36,29 +37,29 @@ pub enum ClaimRef<'r> {
 /// Each claim template gives the pods a volume of its name, with a claim called `<template>-<pod name>`. It replaces a
 /// volume of the same name.
 pub(crate) fn of<'r>(
-    templates: &'r Entries<'r, ClaimTemplate<'r>>,
+    templates: &'r Entries<'r, PersistentVolumeClaim<'r>>,
     spec: &'r PodSpec<'r>,
 ) -> impl Iterator<Item = ClaimRef<'r>> {
     let mut replaced = Vec::new();
     if spec.has_volumes() {
-        replaced.extend(templates.iter().filter_map(|template| template.name().map(Text::to_name)));
-        // There may be as many as there are volumes.
+        replaced.extend(templates.iter().filter_map(|template| template.bounded_name()));
+        // Sorted, because there may be one for each volume.
         replaced.sort_unstable();
     }
     let is_replaced = move |name: &Text<'r>| !replaced.is_empty() && replaced.binary_search(&name.to_name()).is_ok();
     let volumes = spec.volumes().filter(move |volume| !is_replaced(&volume.name));
-    volumes
-        .map(|volume| ClaimRef::of_volume(&volume))
-        .chain(templates.iter().map(|template| ClaimRef::of_template(template.name(), &template)))
+    volumes.map(|volume| ClaimRef::of_volume(&volume)).chain(
+        templates.iter().map(|template| ClaimRef::of_template(template.bounded_name().unwrap_or_default(), &template)),
+    )
 }
 
 /// Returns whether [`of`] yields anything. A replaced volume counts, because its claim template counts too.
-pub(crate) fn any(templates: &Entries<'_, ClaimTemplate<'_>>, spec: &PodSpec<'_>) -> bool {
+pub(crate) fn any(templates: &Entries<'_, PersistentVolumeClaim<'_>>, spec: &PodSpec<'_>) -> bool {
     spec.has_volumes() || !templates.is_empty()
 }
 
 impl<'r> ClaimRef<'r> {
-    /// The name of a claim that there is, or that others will make.
+    /// The name of a claim that exists, or that others will make.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Named(name) => Some(name),
@@ -66,7 +67,7 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    /// Who owns it, as far as `inventory` knows; `namespace` is that of the pod.
+    /// Finds its owner in `inventory`; `namespace` is that of the pod.
     pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
         match self {
             Self::Named(name) => inventory.owner(namespace, name),
@@ -75,7 +76,7 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    /// What else is known of it; `None` of a claim that is not there, and of a volume without one.
+    /// Finds its use in `inventory`; `None` for a claim that is not there, and for a volume without one.
     pub fn use_in<'i>(&'i self, inventory: &'i Inventory, namespace: &str) -> Option<ClaimUse<'i>> {
         match self {
             Self::Named(name) => inventory.claim_use(namespace, name),
@@ -86,25 +87,29 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    fn of_volume(volume: &Volume<'r>) -> Self {
+    /// Makes a copy that borrows from nothing.
+    pub(crate) fn into_owned(self) -> ClaimRef<'static> {
+        match self {
+            Self::Named(name) => ClaimRef::Named(name.into_owned()),
+            Self::Template { name, claim } => ClaimRef::Template { name: name.into_owned(), claim: claim.into_owned() },
+            Self::Inline { name, provisioner } => {
+                ClaimRef::Inline { name: name.into_owned(), provisioner: provisioner.into_owned() }
+            }
+        }
+    }
+
+    fn of_volume(volume: &PodVolume<'r>) -> Self {
         let inline = |provisioner| Self::Inline { name: volume.name.to_name(), provisioner };
         match &volume.source {
             VolumeSource::Claim(name) => Self::Named(name.to_name()),
-            VolumeSource::Ephemeral(template) => Self::of_template(Some(&volume.name), template),
+            VolumeSource::Ephemeral(template) => Self::of_template(volume.name.to_name(), template),
             VolumeSource::Csi(driver) => inline(driver.to_name()),
             VolumeSource::PortworxVolume => inline(PORTWORX_IN_TREE.into()),
         }
     }
 
-    fn of_template(name: Option<&Text<'r>>, template: &ClaimTemplate<'r>) -> Self {
-        let annotation = |key: &str| {
-            let value = template.annotations()?.get(key)?;
-            Some(Text::from(value).to_name().into_cow())
-        };
-        let name_in = |text: Option<&Text<'r>>| text.map(|text| text.to_name().into_cow());
-        let claim = Claim::named(annotation, name_in(template.storage_class_name()), name_in(template.volume_name()));
-        let name = name.map(Text::to_name).unwrap_or_default();
-        Self::Template { name, claim: claim.with_use(template.access_modes(), false) }
+    fn of_template(name: Text<'r>, template: &PersistentVolumeClaim<'r>) -> Self {
+        Self::Template { name, claim: template.facts_of_template() }
     }
 }
 
@@ -120,14 +125,14 @@ impl fmt::Display for ClaimRef<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Object, Workloads};
+    use crate::{WorkloadObject, Workloads};
 
     #[test]
     fn a_claim_template_takes_the_place_of_a_volume_of_its_name() {
         let text = r#"{"spec":{"volumeClaimTemplates":[{"metadata":{"name":"b"}},{"metadata":{"name":""}}],"template":{"spec":{
             "volumes":[{"name":"a","csi":{"driver":"x"}},{"name":"b","csi":{"driver":"x"}},{"csi":{"driver":"x"}}]}}}}"#;
         let workloads = Workloads::default();
-        let object = Object::parse(text, workloads.find("apps", "v1", "StatefulSet").unwrap()).unwrap();
+        let object = WorkloadObject::parse(text, workloads.find("apps", "v1", "StatefulSet").unwrap()).unwrap();
         let claims: Vec<_> = object.claims().map(|claim| claim.to_string()).collect();
         assert_eq!(claims, ["volume `a`", "volume ``", "claim template `b`", "claim template ``"]);
     }

@@ -1,95 +1,101 @@
-//! From a request to a decision: the rules, in the order in which they hold.
+//! The rules that lead from a request to a decision, in the order in which they apply.
 //!
-//! Pods are decided when they are created, whoever owns them. Templates are changed too, so that a person who reads the
-//! workload sees what its pods will do, but never where that would roll pods that nobody asked to roll, fail an update, or
-//! fight with another writer: each rule below was a rollout, an error or a fight on a real cluster before it was a rule.
+//! Pods are decided when they are created, whatever owns them. Templates are changed too, so that a reader of the workload
+//! sees what its pods will do. They are not changed where that would trigger a rollout, fail an update, or fight with another
+//! writer: each rule below was a rollout, an error or a fight on a real cluster first.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use json_patch::Patch;
 
 use super::annotation::{LAST_APPLIED, MIRROR_POD};
 use super::claim::ClaimRef;
+use super::decode;
 use super::driver::Driver;
-use super::entries::KEPT;
-use super::json;
-use super::owner::Owner;
+use super::owner::{Absence, Owner};
 use super::owners::Owners;
 use super::patch;
-use super::pod::{Metadata, Template};
+use super::pod::{PodMetadata, Template};
 use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutAnnotation, Policy, Templates};
 use super::presence::{Away, Presence};
 use super::reason::Reason;
-use super::review::{Request, Subject};
+use super::review::{Request, RequestedChange};
 use super::warning::Warning;
-use super::workload::{Object, Update, Workload};
+use super::workload::{Update, Workload, WorkloadObject};
 
-/// What is done about a request, and why.
+/// The answer to a request, and the reason for it.
 #[derive(Debug)]
-pub struct Decision {
-    /// Why.
+pub struct Decision<'r> {
+    /// The reason.
     pub reason: Reason,
     /// The scheduler that is set, or would be in `mode: audit`.
     pub scheduler: Option<Arc<str>>,
     /// The change; `None` leaves the object as it is.
     pub patch: Option<Patch>,
-    /// What the person who sent the request should know.
+    /// Warnings for the person who sent the request.
     pub warnings: Vec<Warning>,
-    /// What was found of each claim, in one line; empty where none was looked at.
-    pub found: String,
+    /// The claims that were looked at, with their owners; empty if none was.
+    pub owners: Owners<'r>,
 }
 
-/// How far a request can be decided without knowing any claim.
+/// The result of examining a request without knowing any claim.
 #[derive(Debug)]
-pub enum Step<'r> {
-    /// To the end.
-    Decided(Decision),
-    /// As far as the owners of these claims.
+pub enum Examination<'r> {
+    /// The request is decided.
+    Decided(Decision<'r>),
+    /// The decision depends on the owners of these claims.
     Resolve(Pending<'r>),
 }
 
 /// A decision that waits for the owners of claims.
 #[derive(Debug)]
-pub struct Pending<'r>(Case<'r>);
+pub struct Pending<'r>(Candidate<'r>);
 
-impl Decision {
+impl Decision<'_> {
     fn leave(reason: Reason) -> Self {
-        Self { reason, scheduler: None, patch: None, warnings: Vec::new(), found: String::new() }
+        Self { reason, scheduler: None, patch: None, warnings: Vec::new(), owners: Owners::default() }
+    }
+
+    /// Makes a copy that borrows from nothing.
+    pub fn into_owned(self) -> Decision<'static> {
+        let Self { reason, scheduler, patch, warnings, owners } = self;
+        Decision { reason, scheduler, patch, warnings, owners: owners.into_owned() }
     }
 }
 
-impl From<Decision> for Step<'_> {
-    fn from(decision: Decision) -> Self {
+impl<'r> From<Decision<'r>> for Examination<'r> {
+    fn from(decision: Decision<'r>) -> Self {
         Self::Decided(decision)
     }
 }
 
-/// Decides a request as far as its claims.
-pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Step<'r> {
+/// Decides a request as far as possible without knowing its claims.
+pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Examination<'r> {
     if policy.mode == Mode::Off {
         return Decision::leave(Reason::Off).into();
     }
     if request.namespace_opted_out {
         return Decision::leave(Reason::NamespaceOptedOut).into();
     }
-    let step = match &request.subject {
-        Subject::Other => Decision::leave(unsupported(policy, request)).into(),
-        Subject::Unreadable(error) => unreadable(error).into(),
-        Subject::Unchanged => Decision::leave(Reason::TemplateUnchanged).into(),
-        Subject::Created(workload, object) => match Case::new(policy, request, workload, object) {
-            Ok(case) => case.created(),
+    let examination = match &request.change {
+        RequestedChange::Other => Decision::leave(unsupported(policy, request)).into(),
+        RequestedChange::Unreadable(error) => unreadable(error).into(),
+        RequestedChange::Unchanged => Decision::leave(Reason::TemplateUnchanged).into(),
+        RequestedChange::Created(workload, object) => match Candidate::new(policy, request, workload, object) {
+            Ok(candidate) => candidate.created(),
             Err(reason) => Decision::leave(reason).into(),
         },
-        Subject::Updated { workload, new, old_scheduler } => match Case::new(policy, request, workload, new) {
-            Ok(case) => case.updated(old_scheduler.as_deref()),
-            Err(reason) => Decision::leave(reason).into(),
-        },
+        RequestedChange::Updated { workload, new, old_scheduler } => {
+            match Candidate::new(policy, request, workload, new) {
+                Ok(candidate) => candidate.updated(old_scheduler.as_deref()),
+                Err(reason) => Decision::leave(reason).into(),
+            }
+        }
     };
-    match step {
-        Step::Decided(decision) => policy.carry_out(decision).into(),
-        pending @ Step::Resolve(_) => pending,
+    match examination {
+        Examination::Decided(decision) => policy.carry_out(decision).into(),
+        pending @ Examination::Resolve(_) => pending,
     }
 }
 
@@ -101,31 +107,31 @@ fn unsupported(policy: &Policy, request: &Request<'_>) -> Reason {
     }
 }
 
-fn unreadable(error: &serde_json::Error) -> Decision {
+fn unreadable(error: &serde_json::Error) -> Decision<'static> {
     let text = format_args!("the object is left as it is, since its pod template cannot be read: {error}");
     let warnings = vec![Warning::new(Reason::Unreadable.as_str(), text)];
     Decision { warnings, ..Decision::leave(Reason::Unreadable) }
 }
 
-/// One object with a pod template, and what the rules ask about it.
+/// An object with a pod template, to which the rules are applied.
 #[derive(Debug)]
-struct Case<'r> {
+struct Candidate<'r> {
     policy: &'r Policy,
     workload: &'r Workload,
-    object: &'r Object<'r>,
+    object: &'r WorkloadObject<'r>,
     template: &'r Template<'r>,
     opt_out: OptOutAnnotation<'r>,
     dry_run: bool,
-    /// The scheduler that the update took away, where it is to be put back.
+    /// The scheduler that the update dropped, if it is to be restored.
     taken_away: Option<&'r str>,
 }
 
-impl<'r> Case<'r> {
+impl<'r> Candidate<'r> {
     fn new(
         policy: &'r Policy,
         request: &'r Request<'r>,
         workload: &'r Workload,
-        object: &'r Object<'r>,
+        object: &'r WorkloadObject<'r>,
     ) -> Result<Self, Reason> {
         if policy.templates == Templates::Leave && !workload.is_pod() {
             return Err(Reason::TemplatesLeft);
@@ -136,33 +142,33 @@ impl<'r> Case<'r> {
         Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run, taken_away: None })
     }
 
-    fn created(self) -> Step<'r> {
+    fn created(self) -> Examination<'r> {
         match self.left_alone().or_else(|| self.names_scheduler()) {
             Some(reason) => self.leave(reason).into(),
             None => self.resolve(),
         }
     }
 
-    fn updated(mut self, old_scheduler: Option<&'r str>) -> Step<'r> {
+    fn updated(mut self, old_scheduler: Option<&'r str>) -> Examination<'r> {
         self.taken_away = old_scheduler
             .filter(|old| self.policy.drivers.schedule_with(old))
             .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update() == Update::Refused {
             // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
-            // refuse. There is nothing else that could still be decided: not even a driver's own opt-out changes a pod.
+            // refuse. Nothing else can still be decided: not even an opt-out changes an existing pod.
             return match self.taken_away {
-                Some(scheduler) => self.keep(scheduler, String::new()).into(),
+                Some(scheduler) => self.keep(scheduler).into(),
                 None => Decision::leave(Reason::Immutable).into(),
             };
         }
         self.created()
     }
 
-    /// Objects that no scheduler places, or that another writer owns.
+    /// Returns the reason for an object that no scheduler places, or that another writer owns.
     fn left_alone(&self) -> Option<Reason> {
         let metadata = self.object.metadata();
         let spec = self.template.spec()?;
-        let controller = metadata.and_then(Metadata::controller);
+        let controller = metadata.and_then(PodMetadata::controller);
         if self.workload.is_pod() {
             if self.template.annotations().is_some_and(|annotations| annotations.contains(MIRROR_POD)) {
                 return Some(Reason::MirrorPod);
@@ -179,7 +185,7 @@ impl<'r> Case<'r> {
         None
     }
 
-    /// What the object says about its scheduler, in its own words.
+    /// Returns the reason for an object that names its scheduler or opts out.
     fn names_scheduler(&self) -> Option<Reason> {
         if self.names_driver() {
             return Some(match self.opt_out.set {
@@ -202,52 +208,52 @@ impl<'r> Case<'r> {
         self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
     }
 
-    /// Whether the pod's controller, or the workload itself, is of a kind that is left alone.
+    /// Returns true if the pod's controller, or the workload itself, is of a kind that opts out.
     fn owner_opted_out(&self) -> bool {
         self.policy.opts_out_by_owner(self.workload, self.object)
     }
 
-    /// Whether it names a driver's scheduler.
+    /// Returns true if it names a driver's scheduler.
     fn names_driver(&self) -> bool {
         self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler))
     }
 
-    /// Whether the manifest that the template comes from names `schedulerName`: what Git says must stay what the cluster
-    /// says, or the two differ for ever.
+    /// Returns true if the manifest that the template comes from names `schedulerName`. A change would then differ from Git
+    /// forever.
     fn source_names_scheduler(&self) -> bool {
         let Some(metadata) = self.object.metadata() else { return false };
         let last_applied = || {
             let annotations = metadata.annotations.as_ref()?;
-            // Letters are never escaped by the encoders that write this annotation, so that most need not be decoded.
+            // The encoders that write this annotation never escape letters, so most need not be decoded.
             annotations.raw(LAST_APPLIED).filter(|raw| raw.get().contains("schedulerName"))?;
             annotations.get(LAST_APPLIED)
         };
-        if last_applied().is_some_and(|manifest| json::names(&manifest, &self.scheduler_path(""))) {
+        if last_applied().is_some_and(|manifest| decode::names(&manifest, &self.scheduler_path(""))) {
             return true;
         }
         let mut applied = metadata.applied_fields().peekable();
-        // Few objects have an applier: the others need no path.
+        // Few objects have an applier, and only they need the path.
         applied.peek().is_some() && {
             let path = self.scheduler_path("f:");
-            applied.any(|fields| json::names(fields, &path))
+            applied.any(|fields| decode::names(fields, &path))
         }
     }
 
-    /// The keys that lead from the object to `schedulerName`, each behind `prefix`.
+    /// The keys that lead from the object to `schedulerName`, each with `prefix`.
     fn scheduler_path(&self, prefix: &str) -> Vec<Cow<'r, str>> {
         let keys = self.workload.path().iter().map(AsRef::as_ref).chain(["spec", "schedulerName"]);
         keys.map(|key| if prefix.is_empty() { Cow::Borrowed(key) } else { Cow::Owned(format!("{prefix}{key}")) })
             .collect()
     }
 
-    fn resolve(self) -> Step<'r> {
+    fn resolve(self) -> Examination<'r> {
         if !self.object.has_claims() {
             return self.leave(Reason::NoClaims).into();
         }
-        Step::Resolve(Pending(self))
+        Examination::Resolve(Pending(self))
     }
 
-    fn leave(&self, reason: Reason) -> Decision {
+    fn leave(&self, reason: Reason) -> Decision<'r> {
         let mut warnings = self.opt_out_warnings();
         if reason == Reason::OptOutWithoutEffect {
             let key = self.opt_out.set.unwrap_or_default();
@@ -262,25 +268,24 @@ impl<'r> Case<'r> {
 
     fn opt_out_warnings(&self) -> Vec<Warning> {
         let Some((key, value)) = &self.opt_out.invalid else { return Vec::new() };
-        let text =
-            format_args!("{key} is {value}, which is no boolean: it opts nothing out; write \"true\" to opt out");
+        let text = format_args!("{key} is ignored because {value} is not a boolean; use \"true\" to opt out");
         vec![Warning::new("opt-out-invalid", text)]
     }
 
-    fn inject(&self, reason: Reason, scheduler: &Arc<str>, found: String) -> Decision {
+    fn inject(&self, reason: Reason, scheduler: &Arc<str>) -> Decision<'r> {
         Decision {
             reason,
             scheduler: Some(scheduler.clone()),
             patch: Some(patch::set_scheduler(self.workload.path(), scheduler)),
             warnings: self.opt_out_warnings(),
-            found,
+            owners: Owners::default(),
         }
     }
 
-    /// Sets the scheduler of a driver, as far as the driver's policies allow where it is not there.
-    fn give(&self, reason: Reason, driver: &Driver, presence: Presence, found: String) -> Decision {
+    /// Sets the scheduler of a driver, unless the scheduler is away and the driver's policy is to skip.
+    fn give(&self, reason: Reason, driver: &Driver, presence: Presence) -> Decision<'r> {
         let (away, skipped) = match presence {
-            Presence::Unknown | Presence::Alive => return self.inject(reason, &driver.scheduler, found),
+            Presence::Unknown | Presence::Alive => return self.inject(reason, &driver.scheduler),
             Presence::Absent => (driver.when_absent, Reason::SchedulerAbsent),
             Presence::Stale => (driver.when_stale, Reason::SchedulerStale),
         };
@@ -288,7 +293,7 @@ impl<'r> Case<'r> {
         if away == Away::Inject {
             let who = if is_pod { "the pod stays" } else { "its pods stay" };
             let text = format_args!("no scheduler `{scheduler}` is alive: {who} Pending until it is back");
-            let mut decision = self.inject(reason, scheduler, found);
+            let mut decision = self.inject(reason, scheduler);
             decision.warnings.push(Warning::new("scheduler-away", text));
             return decision;
         }
@@ -302,64 +307,64 @@ impl<'r> Case<'r> {
         let text = format_args!("no scheduler `{scheduler}` is alive; the {who} keeps scheduler {own}, {then}");
         let mut warnings = self.opt_out_warnings();
         warnings.push(Warning::new(skipped.as_str(), text));
-        Decision { warnings, found, ..Decision::leave(skipped) }
+        Decision { warnings, ..Decision::leave(skipped) }
     }
 
-    fn keep(&self, scheduler: &str, found: String) -> Decision {
-        self.inject(Reason::Kept, &scheduler.into(), found)
+    fn keep(&self, scheduler: &str) -> Decision<'r> {
+        self.inject(Reason::Kept, &scheduler.into())
     }
 }
 
 impl<'r> Pending<'r> {
-    /// The claims whose owners are asked for. There may be a million of them.
+    /// The claims whose owners are needed. There may be a million of them.
     pub fn claims(&self) -> impl Iterator<Item = ClaimRef<'r>> + use<'r> {
         let object = self.0.object;
         object.claims()
     }
 
-    /// Looks up their owners, and keeps those that can make a difference.
+    /// Looks up their owners, and keeps those that can affect the decision.
     pub fn look_up(&self, owner: impl FnMut(&ClaimRef<'r>) -> Owner) -> Owners<'r> {
         Owners::look_up(self.0.policy, self.claims(), owner)
     }
 
-    /// Whether it is worth waiting for a claim that does not exist yet. A template's pods will be asked about again, and
-    /// neither a dry run nor an audit must cost anyone time.
+    /// Returns true if it is worth waiting for a claim that does not exist yet. A template's pods are reviewed later, and a
+    /// dry run or an audit must not delay anyone.
     pub fn may_wait(&self) -> bool {
         self.0.workload.is_pod() && !self.0.dry_run && self.0.policy.mode == Mode::Inject
     }
 
-    /// Whether one of these owners is a driver, so that no other claim needs to be waited for.
+    /// Returns true if one of these owners is a driver, so that no other claim is worth waiting for.
     pub fn has_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
         owners.into_iter().any(|owner| self.0.policy.driver_of(owner).is_some())
     }
 
     /// Decides, with the owners of its [`claims`](Self::claims) and with what is known of the scheduler of a driver.
-    pub fn decide(self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision {
+    pub fn decide(self, mut owners: Owners<'r>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
         let policy = self.0.policy;
-        let found = self.found(owners);
         let decision = match self.0.taken_away {
-            // Whether the scheduler is there makes no difference: leaving it out would roll the pods.
-            Some(scheduler) => self.put_back(scheduler, owners, found),
-            None => self.choose(owners, presence, found),
+            // Even if the scheduler is away: leaving it out would roll the pods.
+            Some(scheduler) => self.put_back(scheduler, &owners),
+            None => self.choose(&owners, presence),
         };
-        policy.carry_out(decision)
+        owners.set_drivers(policy);
+        policy.carry_out(Decision { owners, ..decision })
     }
 
-    /// An update took the driver's scheduler away: `kubectl replace` of the original file does so, and must not roll the
-    /// pods. Only claims that are all known, and none of them a driver's, let it go.
-    fn put_back(&self, scheduler: &str, owners: &Owners<'_>, found: String) -> Decision {
+    /// Restores the driver's scheduler after an update that dropped it: `kubectl replace` of the original file does so, and
+    /// must not roll the pods. It is dropped only if all claims are known, and none is a driver's.
+    fn put_back(&self, scheduler: &str, owners: &Owners<'_>) -> Decision<'r> {
         let known = owners.iter().all(|(_, owner)| !owner.is_incomplete());
         if known && !self.has_driver(owners.iter().map(|(_, owner)| owner)) {
-            return Decision { found, ..self.0.leave(Reason::NoDriver) };
+            return self.0.leave(Reason::NoDriver);
         }
-        self.0.keep(scheduler, found)
+        self.0.keep(scheduler)
     }
 
-    fn choose(&self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence, found: String) -> Decision {
+    fn choose(&self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
         let policy = self.0.policy;
         let drivers = owners.iter().filter_map(|(_, owner)| policy.driver_of(owner));
         if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
-            let mut decision = self.0.give(Reason::Injected, driver, presence(driver), found);
+            let mut decision = self.0.give(Reason::Injected, driver, presence(driver));
             // Two drivers may share one scheduler, which then knows the data of both.
             let other = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler);
             if let Some((_, other)) = other.filter(|_| decision.scheduler.is_some()) {
@@ -367,76 +372,32 @@ impl<'r> Pending<'r> {
             }
             return decision;
         }
-        let mut reason = Reason::NoDriver;
-        let mut warnings = self.0.opt_out_warnings();
-        if let Some((claim, _)) = owners.iter().find(|(_, owner)| matches!(owner, Owner::Missing)) {
-            let fallback = policy.drivers.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
-            if let Some(driver) = fallback.filter(|_| self.0.workload.is_pod()) {
-                return self.0.give(Reason::InjectedMissing, driver, presence(driver), found);
-            }
-            reason = Reason::ClaimMissing;
-            warnings.extend(self.pod_warning(reason, format_args!("{claim} does not exist")));
-        } else if let Some((claim, why)) = owners.iter().find_map(|(claim, owner)| match owner {
-            Owner::Unknown(why) => Some((claim, why)),
-            _ => None,
-        }) {
-            reason = Reason::ClaimUnknown;
-            warnings.extend(self.pod_warning(reason, format_args!("{claim}: {why}")));
+        let fallback = policy.drivers.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
+        let missing = owners.iter().find(|(_, owner)| matches!(owner, Owner::Missing));
+        if let (Some(driver), Some(_)) = (fallback.filter(|_| self.0.workload.is_pod()), missing) {
+            return self.0.give(Reason::InjectedMissing, driver, presence(driver));
         }
-        Decision { warnings, found, ..Decision::leave(reason) }
+        let unresolved = missing.or_else(|| owners.iter().find(|(_, owner)| owner.is_incomplete()));
+        let reason = match unresolved {
+            Some((_, Owner::Missing)) => Reason::ClaimMissing,
+            Some(_) => Reason::ClaimUnknown,
+            None => Reason::NoDriver,
+        };
+        let gap = unresolved.and_then(|(claim, owner)| owner.gap(claim, Absence::default()));
+        let mut warnings = self.0.opt_out_warnings();
+        warnings.extend(gap.and_then(|gap| self.pod_warning(reason, &gap)));
+        Decision { warnings, ..Decision::leave(reason) }
     }
 
-    /// A template earns none: its claims may come before its pods do.
-    fn pod_warning(&self, reason: Reason, what: std::fmt::Arguments<'_>) -> Option<Warning> {
+    /// Warns about a pod, but not about a template, whose claims may be created before its pods.
+    fn pod_warning(&self, reason: Reason, gap: &str) -> Option<Warning> {
         let scheduler = self.0.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
         let text = format_args!(
-            "{what}; the pod keeps scheduler {scheduler}, which cannot be changed later: mend this, then create the pod again"
+            "{gap}; the pod keeps scheduler {scheduler}, which cannot be changed later: fix this, then create the pod again"
         );
         self.0.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
     }
-
-    /// What is said of each claim; where there are more of them than anyone would read, of the first ones, and of those
-    /// that decide.
-    fn found(&self, owners: &Owners<'_>) -> String {
-        let mut line = String::with_capacity((USUAL_FOUND * owners.iter().len()).min(MOST_FOUND));
-        let mut more = owners.left_some_out();
-        for (place, (claim, owner)) in owners.iter().enumerate() {
-            let driver = self.0.policy.driver_of(owner).map(|(_, driver)| driver);
-            if line.len() >= MOST_FOUND || (place >= KEPT && driver.is_none()) {
-                more = true;
-                continue;
-            }
-            if !line.is_empty() {
-                line.push_str("; ");
-            }
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{claim}: ");
-            let _ = match owner {
-                Owner::Provisioner { class, provisioner } => {
-                    if let Some(class) = class {
-                        let _ = write!(line, "class {class}, ");
-                    }
-                    let driver = driver.map_or("none", |driver| &driver.name);
-                    write!(line, "provisioner {provisioner}, driver {driver}")
-                }
-                Owner::Nobody => write!(line, "bound to a volume of no driver"),
-                Owner::Missing => write!(line, "missing"),
-                Owner::Unknown(why) => write!(line, "unknown: {why}"),
-            };
-        }
-        if more {
-            line.push_str("; and more");
-        }
-        line
-    }
 }
-
-/// The bytes of what is said of a claim by class: it is seldom longer.
-const USUAL_FOUND: usize = 128;
-
-/// Where what is said of all claims together ends, in bytes: it goes into the API server's audit log, and whoever may create
-/// one object can name 100,000 in it.
-const MOST_FOUND: usize = KEPT * USUAL_FOUND;
 
 fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
     let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);
@@ -447,12 +408,12 @@ fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
 }
 
 impl Policy {
-    /// Whether the pod's controller, or the workload itself, is of a kind that is left alone.
-    pub fn opts_out_by_owner(&self, workload: &Workload, object: &Object<'_>) -> bool {
+    /// Returns true if the pod's controller, or the workload itself, is of a kind that opts out.
+    pub fn opts_out_by_owner(&self, workload: &Workload, object: &WorkloadObject<'_>) -> bool {
         if !workload.is_pod() {
             return self.opt_out.covers(workload.group(), workload.kind());
         }
-        let controller = object.metadata().and_then(Metadata::controller);
+        let controller = object.metadata().and_then(PodMetadata::controller);
         controller.is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))
     }
 
@@ -466,12 +427,12 @@ impl Policy {
     pub(crate) fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
         match owner {
             Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),
-            Owner::Nobody | Owner::Missing | Owner::Unknown(_) => None,
+            Owner::NoProvisioner | Owner::Missing | Owner::Unknown(_) => None,
         }
     }
 
-    /// In `mode: audit` nothing is changed, and nobody is told.
-    fn carry_out(&self, decision: Decision) -> Decision {
+    /// Drops the change and the warnings in `mode: audit`.
+    fn carry_out<'r>(&self, decision: Decision<'r>) -> Decision<'r> {
         if self.mode != Mode::Audit {
             return decision;
         }

@@ -10,15 +10,15 @@ pub const PORTWORX_IN_TREE: &str = "kubernetes.io/portworx-volume";
 /// A storage driver and the scheduler that places pods next to its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {
-    /// What people call it; a word in warnings and explanations.
+    /// The name by which messages call it.
     pub name: Arc<str>,
     /// The provisioners (and CSI drivers) whose volumes are its own.
     pub provisioners: Vec<Arc<str>>,
     /// The `schedulerName` that its pods are given.
     pub scheduler: Arc<str>,
-    /// What is done where the scheduler never was.
+    /// The policy while the scheduler has no Lease.
     pub when_absent: Away,
-    /// What is done where the scheduler was and is not any more.
+    /// The policy while the scheduler no longer renews its Lease.
     pub when_stale: Away,
 }
 
@@ -57,7 +57,7 @@ impl Drivers {
         self.0.iter().enumerate().find(|(_, driver)| driver.provisioners.iter().any(|own| **own == *provisioner))
     }
 
-    /// Whether `scheduler` is the scheduler of a driver.
+    /// Returns true if `scheduler` is the scheduler of a driver.
     pub(crate) fn schedule_with(&self, scheduler: &str) -> bool {
         self.0.iter().any(|driver| *driver.scheduler == *scheduler)
     }

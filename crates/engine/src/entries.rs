@@ -1,4 +1,4 @@
-//! Lists in an object, which may be longer than any that is meant.
+//! Lists with a bounded memory cost, however many entries the object has.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// So many entries of a list, or of a map, are kept as they were read: more than a pod has that can be started.
+/// The number of entries of a list, or of a map, that are kept decoded: more than any pod that can start has.
 ///
-/// What comes after them is kept as it was sent, and read again whenever it is asked for: so an object takes little more
-/// memory than its text, whatever is in it. (950,000 volumes in 20 MiB took 470 MB.)
+/// Later entries are kept as text and decoded on each use, so that an object takes little more memory than its text.
+/// (950,000 volumes in 20 MiB took 470 MB.)
 pub(super) const KEPT: usize = 256;
 
-/// Those entries of a list that can make a difference.
+/// The entries of a list that can affect a decision.
 #[derive(Debug)]
 pub(crate) struct Entries<'a, T> {
     first: Vec<T>,
@@ -22,20 +22,20 @@ pub(crate) struct Entries<'a, T> {
 }
 
 /// An entry of a list.
-pub(crate) trait Entry: Sized {
-    /// What the list is called where something else stands in its place.
+pub(crate) trait ListEntry: Sized {
+    /// The name of the list in error messages.
     const LIST: &'static str;
     /// The entry as it is written.
     type Written;
 
-    /// `None` if it makes no difference.
+    /// Reads it; `None` if it cannot affect a decision.
     fn read(written: Self::Written) -> Option<Self>;
 
-    /// Whether it says nothing that another one of this kind does not say.
+    /// Returns true if it is equal to every other blank one.
     fn is_blank(&self) -> bool;
 }
 
-/// An entry that is asked for.
+/// An entry, decoded before or just now.
 #[derive(Debug)]
 pub(crate) enum Item<'e, T> {
     Kept(&'e T),
@@ -65,24 +65,24 @@ impl<T> Entries<'_, T> {
     }
 }
 
-impl<'a, T: Entry<Written: Deserialize<'a>>> Entries<'a, T> {
+impl<'a, T: ListEntry<Written: Deserialize<'a>>> Entries<'a, T> {
     /// The entries in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Item<'_, T>> {
-        // They could be read before.
+        // All were read without an error before.
         let rest = self.rest.iter().filter_map(|sent| read(sent).ok().flatten().map(Item::Read));
         self.first.iter().map(Item::Kept).chain(rest)
     }
 }
 
-fn read<'a, T: Entry<Written: Deserialize<'a>>>(sent: &'a RawValue) -> serde_json::Result<Option<T>> {
+fn read<'a, T: ListEntry<Written: Deserialize<'a>>>(sent: &'a RawValue) -> serde_json::Result<Option<T>> {
     serde_json::from_str(sent.get()).map(T::read)
 }
 
-impl<'de: 'a, 'a, T: Entry<Written: Deserialize<'de>>> Deserialize<'de> for Entries<'a, T> {
+impl<'de: 'a, 'a, T: ListEntry<Written: Deserialize<'de>>> Deserialize<'de> for Entries<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct EntriesVisitor<T>(PhantomData<T>);
 
-        impl<'de, T: Entry<Written: Deserialize<'de>>> Visitor<'de> for EntriesVisitor<T> {
+        impl<'de, T: ListEntry<Written: Deserialize<'de>>> Visitor<'de> for EntriesVisitor<T> {
             type Value = Entries<'de, T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +98,7 @@ impl<'de: 'a, 'a, T: Entry<Written: Deserialize<'de>>> Deserialize<'de> for Entr
                 let mut has_blank = false;
                 while let Some(sent) = seq.next_element::<&'de RawValue>()? {
                     let Some(entry) = read::<T>(sent).map_err(S::Error::custom)? else { continue };
-                    // Three bytes can be a blank one, and it takes sixteen to remember where it is.
+                    // `{},` is three bytes of input but a 16-byte reference, so at most one blank entry is kept.
                     if !entry.is_blank() || !std::mem::replace(&mut has_blank, true) {
                         entries.rest.push(sent);
                     }
@@ -114,12 +114,12 @@ impl<'de: 'a, 'a, T: Entry<Written: Deserialize<'de>>> Deserialize<'de> for Entr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Nullable;
+    use crate::decode::Nullable;
 
     #[derive(Debug, PartialEq)]
     struct Word(String);
 
-    impl Entry for Word {
+    impl ListEntry for Word {
         const LIST: &'static str = "words";
         type Written = Nullable<Written>;
 

@@ -1,26 +1,25 @@
-//! The fields of an object, whatever they are.
+//! The fields of an object of any kind.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess};
 use serde_json::value::RawValue;
 
-use super::json::Text;
+use super::decode::{Field, FieldsSeed, ReadFields, Text};
 
-/// The fields of an object, borrowed and still encoded: most values are never looked at. Null has none.
+/// The fields of an object, borrowed and still encoded, because most values are never used. Null has no fields.
 ///
-/// There are [`MOST`](Self::MOST) of them at the most; others are left out.
+/// At most [`MOST`](Self::MOST) are kept.
 #[derive(Clone, Debug, Default)]
 pub struct Fields<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// The API server takes 256 KiB of annotations, which are fewer, unless their keys are too short to be one of Stork's;
-    /// whoever sends more to this port, sends them to keep it busy.
+    /// The API server accepts 256 KiB of annotations, which are fewer unless their keys are too short to be Stork's. A
+    /// request with more is an attack.
     pub const MOST: usize = 20_000;
 
-    /// The value as a string; `None` where there is none, or it is something else.
+    /// The value as a string; `None` if it is absent or not a string.
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
         self.raw(key).and_then(text)
     }
@@ -35,17 +34,17 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(name, _)| **name == *key).map(|(_, value)| *value)
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// The number of fields.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Leaves out all but the first ones.
+    /// Keeps only the first ones.
     pub fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
         self.0.shrink_to_fit();
@@ -61,33 +60,25 @@ pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(Text::into_cow)
 }
 
+impl<'de> ReadFields<'de> for Fields<'de> {
+    type Value = Self;
+
+    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
+        if self.len() == Self::MOST {
+            return Ok(Field::Unknown);
+        }
+        self.push(key, map.next_value()?);
+        Ok(Field::Read)
+    }
+
+    fn end<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object or null")
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Fields::default())
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut fields = Fields::default();
-                while let Some((key, value)) = map.next_entry()? {
-                    if fields.len() < Fields::MOST {
-                        fields.push(key, value);
-                    }
-                }
-                Ok(fields)
-            }
-        }
-
-        deserializer.deserialize_any(FieldsVisitor)
+        FieldsSeed(Fields::default()).deserialize(deserializer)
     }
 }
 

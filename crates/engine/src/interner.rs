@@ -1,4 +1,4 @@
-//! Values that many records share, each kept once and only for as long as a record refers to it.
+//! Values that many records share, each kept once, and only while a record refers to it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// Values by small handles. What is acquired has to be released, or it stays for ever: a cluster's users can name
-/// as many classes as they like.
+/// Values by small handles. A handle that is not released leaks its value, and a cluster's users can name any number of
+/// classes.
 #[derive(Debug)]
 pub(super) struct Interner<T: ?Sized> {
     /// A value and the number of its users; `None` in a slot that is free.
@@ -88,7 +88,7 @@ impl<T: ?Sized + Hash + Eq> Interner<T> {
         self.slots.get(handle.index())?.as_ref().map(|(value, _)| value)
     }
 
-    /// How many values are in use.
+    /// The number of values in use.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.handles.len()

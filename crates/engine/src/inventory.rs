@@ -1,8 +1,8 @@
-//! Which storage driver a claim belongs to, in the five steps by which Stork finds it.
+//! The owners of claims, found by the five steps by which Stork finds them.
 //!
 //! Stork reads (`IsPVCOwnedByPortworx` and around it): the class of the claim, the class' provisioner, the provisioner
 //! annotation that overrides it, the bound volume, and a list of provisioners. Two steps are added here: the GA key of the
-//! provisioner annotation, and `spec.csi.driver` of a bound volume, without which a statically made CSI volume is nobody's.
+//! provisioner annotation, and `spec.csi.driver` of a bound volume, without which a statically provisioned CSI volume has no owner.
 
 mod record;
 
@@ -11,27 +11,30 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::facts::{AccessModes, Claim, Class, Volume};
 use super::owner::{Owner, Unknown};
 use super::setting::Settings;
+use super::storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
+use super::visibility::Visibility;
 use record::Records;
 
-/// Claims, classes and volumes as plain data, whoever brought them: a watch on a cluster, or files.
+/// Claims, classes and volumes as plain data, from a watch on a cluster or from files.
 ///
-/// Made for a million claims: one costs its name and 40 bytes, and is found by two look-ups that copy nothing.
+/// It is made for a million claims: each costs its name and 40 bytes, and is found by two look-ups that copy nothing.
 #[derive(Debug, Default)]
 pub struct Inventory {
     claims: Records,
     classes: HashMap<Arc<str>, OwnedClass>,
-    /// The class that is Kubernetes' choice where a claim names none.
+    /// The class that Kubernetes chooses for a claim that names none.
     default_class: Option<Arc<str>>,
     volumes: HashMap<Box<str>, Option<Arc<str>>>,
-    /// The number of the last listing that was begun.
+    /// The number of the last listing that began.
     listings: u16,
+    /// The reasons why objects that are not in it were not found.
+    pub visibility: Visibility,
 }
 
-/// A list of all objects of a kind that is being read: what it does not bring is forgotten when it ends, and not before,
-/// so that there is no moment without an answer, and no second map.
+/// A list of all objects of a kind, while it is read. Objects that it does not contain are removed when it ends, not before,
+/// so that there is always an answer and never a second map.
 #[derive(Debug)]
 pub struct Listing {
     /// The one namespace that is listed.
@@ -48,97 +51,96 @@ struct OwnedClass {
     listing: u16,
 }
 
-/// What is known of one claim, beside its owner.
+/// The facts of a claim other than its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimUse<'i> {
-    /// How it may be mounted.
+    /// The modes in which it may be mounted.
     pub access: AccessModes,
-    /// Whether it has its volume.
+    /// Whether it is bound to a volume.
     pub bound: bool,
     /// Its annotations that Stork reads.
     pub settings: Option<&'i Settings>,
 }
 
 impl Inventory {
-    /// Adds a claim, or takes the place of one.
-    pub fn insert_claim(&mut self, namespace: &str, name: &str, claim: &Claim<'_>) {
+    /// Adds or replaces a claim.
+    pub fn insert_claim(&mut self, namespace: &str, name: &str, claim: &ClaimFacts<'_>) {
         self.claims.insert(namespace, name, claim, self.listings);
     }
 
-    /// Forgets a claim.
+    /// Removes a claim.
     pub fn remove_claim(&mut self, namespace: &str, name: &str) {
         self.claims.remove(namespace, name);
     }
 
-    /// Keeps what the volume of a claim told: a volume's source never changes.
+    /// Keeps the facts of a claim's volume, whose source never changes.
     ///
-    /// Nothing is kept where the claim has gone, or been bound to another volume, since.
-    pub fn volume_told(&mut self, namespace: &str, name: &str, volume: &str, told: &Volume<'_>) {
-        self.claims.volume_told(namespace, name, volume, told.provisioner.as_deref());
+    /// They are dropped if the claim has been removed, or bound to another volume, since.
+    pub fn set_volume_provisioner(&mut self, namespace: &str, name: &str, volume: &str, facts: &VolumeFacts<'_>) {
+        self.claims.set_volume_provisioner(namespace, name, volume, facts.provisioner.as_deref());
     }
 
-    /// Adds a class, or takes the place of one.
-    pub fn insert_class(&mut self, name: &str, class: Class<'_>) {
+    /// Adds or replaces a class.
+    pub fn insert_class(&mut self, name: &str, class: ClassFacts<'_>) {
         self.put_class(name, class, self.listings);
     }
 
-    /// Forgets a class.
+    /// Removes a class.
     pub fn remove_class(&mut self, name: &str) {
         self.classes.remove(name);
         self.choose_default_class();
     }
 
-    /// Adds a volume, or takes the place of one.
-    pub fn insert_volume(&mut self, name: &str, volume: Volume<'_>) {
-        self.volumes.insert(name.into(), volume.provisioner.map(Into::into));
+    /// Adds or replaces a volume.
+    pub fn insert_volume(&mut self, name: &str, volume: VolumeFacts<'_>) {
+        self.volumes.insert(name.into(), volume.provisioner.map(|name| Arc::from(&*name)));
     }
 
-    /// Begins a list of the claims of one namespace, or of all, or of all classes. One that was begun and never ended leaves
-    /// what it brought.
+    /// Begins a list of the claims of one namespace, or of all, or of all classes. A list that never ends removes nothing.
     pub fn list(&mut self, namespace: Option<&str>) -> Listing {
         self.listings = self.listings.wrapping_add(1);
         Listing { namespace: namespace.map(Into::into), number: self.listings }
     }
 
-    /// Adds a claim that a list brought.
-    pub fn insert_listed_claim(&mut self, listing: &Listing, namespace: &str, name: &str, claim: &Claim<'_>) {
+    /// Adds a claim of a list.
+    pub fn insert_listed_claim(&mut self, listing: &Listing, namespace: &str, name: &str, claim: &ClaimFacts<'_>) {
         self.claims.insert(namespace, name, claim, listing.number);
     }
 
-    /// Adds a class that a list brought.
-    pub fn insert_listed_class(&mut self, listing: &Listing, name: &str, class: Class<'_>) {
+    /// Adds a class of a list.
+    pub fn insert_listed_class(&mut self, listing: &Listing, name: &str, class: ClassFacts<'_>) {
         self.put_class(name, class, listing.number);
     }
 
-    /// A claim is in the list, and what it says cannot be read: what is known of it stays.
+    /// Keeps a claim of a list that cannot be decoded as it was before.
     pub fn keep_listed_claim(&mut self, listing: &Listing, namespace: &str, name: &str) {
         self.claims.keep(namespace, name, listing.number);
     }
 
-    /// A class is in the list, and what it says cannot be read: what is known of it stays.
+    /// Keeps a class of a list that cannot be decoded as it was before.
     pub fn keep_listed_class(&mut self, listing: &Listing, name: &str) {
         if let Some(class) = self.classes.get_mut(name) {
             class.listing = listing.number;
         }
     }
 
-    /// Forgets the claims that the list did not bring.
+    /// Removes the claims that the list did not contain.
     pub fn end_claims(&mut self, listing: &Listing) {
         self.claims.retain_listed(listing.namespace.as_deref(), listing.number);
     }
 
-    /// Forgets the classes that the list did not bring.
+    /// Removes the classes that the list did not contain.
     pub fn end_classes(&mut self, listing: &Listing) {
         self.classes.retain(|_, class| class.listing == listing.number);
         self.choose_default_class();
     }
 
-    /// How many claims there are.
+    /// The number of claims.
     pub fn claim_count(&self) -> usize {
         self.claims.len()
     }
 
-    /// How many classes there are.
+    /// The number of classes.
     pub fn class_count(&self) -> usize {
         self.classes.len()
     }
@@ -152,17 +154,17 @@ impl Inventory {
     }
 
     /// The owner of a claim that may not exist yet.
-    pub fn owner_of(&self, claim: &Claim<'_>) -> Owner {
-        self.owner_by(&Names {
-            class: claim.class.as_deref().map(Name::Text),
-            provisioner: claim.provisioner.as_deref().map(Name::Text),
-            volume: claim.volume.as_deref().map(Name::Text),
+    pub fn owner_of(&self, claim: &ClaimFacts<'_>) -> Owner {
+        self.owner_by(&OwnerHints {
+            class: claim.class.as_deref().map(NameRef::Text),
+            provisioner: claim.provisioner.as_deref().map(NameRef::Text),
+            volume: claim.volume.as_deref().map(NameRef::Text),
             has_volume: claim.volume.is_some(),
-            told_by_volume: None,
+            volume_provisioner: None,
         })
     }
 
-    /// What else is known of a claim.
+    /// The other facts of a claim.
     pub fn claim_use(&self, namespace: &str, name: &str) -> Option<ClaimUse<'_>> {
         self.claims.get(namespace, name).map(|record| self.claims.claim_use(record))
     }
@@ -172,25 +174,25 @@ impl Inventory {
         self.classes.get(name).map(|class| &class.parameters)
     }
 
-    fn put_class(&mut self, name: &str, class: Class<'_>, listing: u16) {
-        let Class { provisioner, default, created, parameters } = class;
-        let class = OwnedClass { provisioner: provisioner.into(), default, created, parameters, listing };
+    fn put_class(&mut self, name: &str, class: ClassFacts<'_>, listing: u16) {
+        let ClassFacts { provisioner, default, created, parameters } = class;
+        let class = OwnedClass { provisioner: Arc::from(&*provisioner), default, created, parameters, listing };
         self.classes.insert(name.into(), class);
         self.choose_default_class();
     }
 
-    /// Kubernetes' own rule: of those that are marked, the newest, then the first by name.
+    /// Chooses as Kubernetes does: of those that are marked, the newest, then the first by name.
     fn choose_default_class(&mut self) {
         let defaults = self.classes.iter().filter(|(_, class)| class.default);
         let chosen = defaults.min_by_key(|(name, class)| (Reverse(class.created), &***name));
         self.default_class = chosen.map(|(name, _)| name.clone());
     }
 
-    fn owner_by(&self, claim: &Names<'_>) -> Owner {
+    fn owner_by(&self, claim: &OwnerHints<'_>) -> Owner {
         let class = match &claim.class {
             Some(name) if name.is_empty() => Err(Unknown::Unbound),
             Some(name) => self.classes.get_key_value(&**name).ok_or_else(|| Unknown::ClassMissing(name.share())),
-            // A claim that is bound without a class was bound by hand: the default class has no part in it.
+            // A claim that is bound without a class was bound by hand, without the default class.
             None if claim.has_volume => Err(Unknown::Unbound),
             None => {
                 let default = self.default_class.as_ref().and_then(|name| self.classes.get_key_value(name));
@@ -198,7 +200,7 @@ impl Inventory {
             }
         };
         let (class, provisioner) = match (&claim.provisioner, class) {
-            // Kubernetes writes the annotation too, with the class' own provisioner.
+            // Kubernetes also writes the annotation, with the class' own provisioner.
             (Some(name), Ok((class, OwnedClass { provisioner, .. }))) if **name == **provisioner => {
                 (Some(class.clone()), Ok(provisioner.clone()))
             }
@@ -212,42 +214,42 @@ impl Inventory {
         }
     }
 
-    fn owner_by_volume(&self, claim: &Names<'_>, otherwise: Unknown) -> Owner {
+    fn owner_by_volume(&self, claim: &OwnerHints<'_>, otherwise: Unknown) -> Owner {
         let Some(volume) = &claim.volume else { return Owner::Unknown(otherwise) };
-        let told = match claim.told_by_volume {
+        let provisioner = match claim.volume_provisioner {
             Some(provisioner) => Some(provisioner).filter(|provisioner| !provisioner.is_empty()),
             None => match self.volumes.get(&**volume) {
                 Some(provisioner) => provisioner.as_ref(),
                 None => return Owner::Unknown(Unknown::VolumeMissing(volume.share())),
             },
         };
-        match told {
+        match provisioner {
             Some(provisioner) => Owner::Provisioner { class: None, provisioner: provisioner.clone() },
-            None => Owner::Nobody,
+            None => Owner::NoProvisioner,
         }
     }
 }
 
-/// What a claim says of its owner.
+/// The fields of a claim that lead to its owner.
 #[derive(Debug)]
-struct Names<'n> {
-    class: Option<Name<'n>>,
-    provisioner: Option<Name<'n>>,
-    /// The volume that it is bound to; known only where it is needed, which is without a provisioner.
-    volume: Option<Name<'n>>,
+struct OwnerHints<'n> {
+    class: Option<NameRef<'n>>,
+    provisioner: Option<NameRef<'n>>,
+    /// The volume that it is bound to; kept only if it is needed, which is without a provisioner.
+    volume: Option<NameRef<'n>>,
     has_volume: bool,
-    /// What that volume told when it was asked; empty if it told nothing.
-    told_by_volume: Option<&'n Arc<str>>,
+    /// The provisioner of that volume, once it was read; empty if it has none.
+    volume_provisioner: Option<&'n Arc<str>>,
 }
 
-/// A name that is shared already, or not.
+/// A name that is shared or borrowed.
 #[derive(Debug)]
-enum Name<'n> {
+enum NameRef<'n> {
     Shared(&'n Arc<str>),
     Text(&'n str),
 }
 
-impl Name<'_> {
+impl NameRef<'_> {
     fn share(&self) -> Arc<str> {
         match self {
             Self::Shared(name) => Arc::clone(name),
@@ -256,7 +258,7 @@ impl Name<'_> {
     }
 }
 
-impl Deref for Name<'_> {
+impl Deref for NameRef<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {

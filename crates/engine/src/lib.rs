@@ -1,12 +1,12 @@
-//! What the product exists for: from the bytes of an `AdmissionReview` to a decision and a patch.
+//! The core of colocate: from the bytes of an `AdmissionReview` to a decision and a patch.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, nothing asynchronous. A request walks through
 //! the modules in this order:
 //!
 //! ```text
 //! bytes -> review -> workload, pod -> claim  ->  owner  -> decision -> patch, warning -> response -> bytes
-//!          parse     locate           what is    whose     the rules   what is changed   answer
-//!                                     mounted    it is                 and said
+//!          parse     locate           mounted    of each   the rules   change, and       answer
+//!                                     volumes    claim                 what to warn of
 //! ```
 //!
 //! Only the owners of claims come from elsewhere: [`examine`] goes as far as it can without them, and
@@ -15,14 +15,13 @@
 mod annotation;
 mod claim;
 mod decision;
+mod decode;
 pub mod dns;
 mod driver;
 mod entries;
-mod facts;
 mod fields;
 mod interner;
 mod inventory;
-mod json;
 mod line;
 mod owner;
 mod owners;
@@ -35,19 +34,22 @@ mod response;
 mod review;
 mod setting;
 pub mod storage;
+mod storage_facts;
+mod visibility;
 mod warning;
 mod workload;
 
+pub use json_patch::jsonptr::PointerBuf;
+
 pub use annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
 pub use claim::ClaimRef;
-pub use decision::{Decision, Pending, Step, examine};
+pub use decision::{Decision, Examination, Pending, examine};
+pub use decode::{Text, object, present};
 pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
-pub use facts::{AccessModes, Claim, Class, Volume};
 pub use fields::Fields;
 pub use inventory::{ClaimUse, Inventory, Listing};
-pub use json::{Text, object, present};
-pub use line::one_line;
-pub use owner::{Owner, Unknown};
+pub use line::{one_line, printable};
+pub use owner::{Absence, Owner, Unknown};
 pub use owners::Owners;
 pub use patch::set_scheduler;
 pub use policy::{
@@ -56,8 +58,10 @@ pub use policy::{
 };
 pub use presence::{Away, Presence};
 pub use reason::Reason;
-pub use response::{AuditAnnotations, Response};
-pub use review::{API_VERSION, KIND, Kind, Malformed, Operation, Request, Review, expect, expect_uid};
+pub use response::{AdmissionResponse, AuditAnnotations};
+pub use review::{API_VERSION, GroupVersionKind, KIND, Malformed, Operation, Request, Review, expect, expect_uid};
 pub use setting::{Setting, Settings};
+pub use storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
+pub use visibility::Visibility;
 pub use warning::Warning;
-pub use workload::{Object, Update, Workload, Workloads};
+pub use workload::{Update, Workload, WorkloadObject, Workloads};

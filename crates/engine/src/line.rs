@@ -1,13 +1,22 @@
-//! Text from elsewhere, made fit to stand in a line of ours.
+//! Foreign text, made safe to print.
 
-/// At most `max` characters of `text`, without control characters, so that no line ends where it should not: in a log, in
-/// an HTTP answer, in a warning (which the API server would drop), on a terminal.
+/// Replaces control characters, other than tabs, which could end a line or control a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c == '\t' { c } else { visible(c) }).collect()
+}
+
+/// Returns at most `max` characters of `text`, without control characters, so that it stays one line: in a log, in an HTTP
+/// answer, in a warning (which the API server would drop), on a terminal.
 pub fn one_line(text: &str, max: usize) -> String {
-    let line = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    let line = text.chars().map(visible);
     match text.char_indices().nth(max) {
         None => line.collect(),
         Some(_) => line.take(max.saturating_sub(1)).chain(['…']).collect(),
     }
+}
+
+fn visible(c: char) -> char {
+    if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 #[cfg(test)]
@@ -17,6 +26,8 @@ mod tests {
     #[test]
     fn control_characters_are_replaced_and_what_is_too_long_is_cut() {
         assert_eq!(one_line("a\nb\u{7}\u{1b}[31m\u{85}", 20), "a\u{fffd}b\u{fffd}\u{fffd}[31m\u{fffd}");
+        assert_eq!(printable("a\tb\r"), "a\tb\u{fffd}");
+        assert_eq!(one_line("a\tb", 20), "a\u{fffd}b");
         assert_eq!(one_line("äöü", 3), "äöü");
         assert_eq!(one_line("äöüß", 3), "äö…");
         assert_eq!(one_line("ab", 0), "…");

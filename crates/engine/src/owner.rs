@@ -1,8 +1,9 @@
-//! Who owns a claim, and why that may be unknown.
+//! The owner of a claim, or the reason why it is not known.
 
+use std::fmt;
 use std::sync::Arc;
 
-/// Who owns a claim.
+/// The owner of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The provisioner that made, or will make, its volume; and the class that says so, if one does.
@@ -12,34 +13,81 @@ pub enum Owner {
         /// The provisioner.
         provisioner: Arc<str>,
     },
-    /// Nobody: its volume was made by hand, of a kind that no driver owns.
-    Nobody,
-    /// The claim does not exist.
+    /// No provisioner: its volume was made by hand, of a kind that no driver owns.
+    NoProvisioner,
+    /// The claim was not found.
     Missing,
-    /// The claim exists, and what would tell its owner does not.
+    /// The claim was found, but not its class or volume.
     Unknown(Unknown),
 }
 
 impl Owner {
-    /// Whether a cluster may know more than it has told so far.
+    /// Returns true if a cluster may know more than was found so far.
     pub fn is_incomplete(&self) -> bool {
         matches!(self, Self::Missing | Self::Unknown(_))
     }
+
+    /// Says why the owner of `claim` is not known; `None` if it is.
+    pub fn gap(&self, claim: impl fmt::Display, absence: Absence) -> Option<String> {
+        match self {
+            Self::Missing => Some(format!("{claim} {absence}")),
+            Self::Unknown(unknown) => Some(format!("{claim}: {}", unknown.explain(absence))),
+            Self::Provisioner { .. } | Self::NoProvisioner => None,
+        }
+    }
 }
 
-/// Why the owner of a claim is unknown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// The reason why the owner of a claim is unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// The class that it names does not exist.
-    #[error("its StorageClass `{0}` does not exist")]
+    /// The class that it names was not found.
     ClassMissing(Arc<str>),
     /// It names no class, and no class is the default.
-    #[error("it names no StorageClass and the cluster has no default one")]
     NoDefaultClass,
     /// It has no class and is not bound.
-    #[error("it has no StorageClass and is not bound to a volume")]
     Unbound,
-    /// The volume that it is bound to does not exist.
-    #[error("its PersistentVolume `{0}` does not exist")]
+    /// The volume that it is bound to was not found.
     VolumeMissing(Arc<str>),
+}
+
+impl Unknown {
+    /// Says why, where `absence` is why the class or volume was not found.
+    pub fn explain(&self, absence: Absence) -> String {
+        match (self, absence) {
+            (Self::ClassMissing(name), _) => format!("its StorageClass `{name}` {absence}"),
+            (Self::VolumeMissing(name), _) => format!("its PersistentVolume `{name}` {absence}"),
+            (Self::NoDefaultClass, Absence::Nonexistent) => {
+                "it names no StorageClass and the cluster has no default one".to_owned()
+            }
+            (Self::NoDefaultClass, Absence::NotInFiles) => {
+                "it names no StorageClass, and the files have no default one".to_owned()
+            }
+            (Self::NoDefaultClass, Absence::Hidden) => {
+                "it names no StorageClass, and which one is the default cannot be seen".to_owned()
+            }
+            (Self::Unbound, _) => "it has no StorageClass and is not bound to a volume".to_owned(),
+        }
+    }
+}
+
+/// The reason why a claim, class or volume was not found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Absence {
+    /// It does not exist in the cluster.
+    #[default]
+    Nonexistent,
+    /// Only files were read, and none of them contains it.
+    NotInFiles,
+    /// The cluster denies access to it.
+    Hidden,
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nonexistent => "does not exist",
+            Self::NotInFiles => "is in none of the files",
+            Self::Hidden => "cannot be seen",
+        })
+    }
 }

@@ -1,21 +1,41 @@
 //! The claims of a request with their owners.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use super::claim::ClaimRef;
 use super::entries::KEPT;
 use super::owner::Owner;
 use super::policy::Policy;
+use super::visibility::Visibility;
 
 /// The claims of a request with their owners, in the order of the request: the first ones, and those of the others that
-/// can make a difference.
-#[derive(Debug, Default)]
+/// can affect the decision.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Owners<'r> {
-    claims: Vec<(ClaimRef<'r>, Owner)>,
+    claims: Vec<ResolvedClaim<'r>>,
     /// Whether others were left out.
     more: bool,
 }
 
+/// A claim and what was found of it.
+#[derive(Debug, PartialEq, Eq)]
+struct ResolvedClaim<'r> {
+    claim: ClaimRef<'r>,
+    owner: Owner,
+    /// The name of the driver that owns it; set when all owners are final.
+    driver: Option<Arc<str>>,
+}
+
+/// The usual length of the description of a claim with a class, in bytes.
+const USUAL_DESCRIPTION: usize = 128;
+
+/// The limit for the descriptions of all claims together, in bytes. The text goes into the API server's audit log, and
+/// anyone who may create an object can name 100,000 claims in it.
+pub(crate) const MAX_DESCRIPTION: usize = KEPT * USUAL_DESCRIPTION;
+
 impl<'r> Owners<'r> {
-    /// Looks up the owners of `claims`.
+    /// Looks up the owners of `claims`, and keeps those that can affect the decision.
     pub(crate) fn look_up(
         policy: &Policy,
         mut claims: impl Iterator<Item = ClaimRef<'r>>,
@@ -23,47 +43,115 @@ impl<'r> Owners<'r> {
     ) -> Self {
         let mut with_owner = |claim: ClaimRef<'r>| {
             let owner = look_up(&claim);
-            (claim, owner)
+            ResolvedClaim { claim, owner, driver: None }
         };
         let mut owners = Self { claims: claims.by_ref().take(KEPT).map(&mut with_owner).collect(), more: false };
         if owners.claims.len() == KEPT {
-            owners.add_what_matters(policy, claims.map(with_owner));
+            owners.add_decisive(policy, claims.map(with_owner));
         }
         owners
     }
 
-    /// Of a hundred thousand claims few decide: the first one of each driver, and those of which not all is known. Of these
-    /// as many are kept as of all others, since a cluster is asked about each.
-    fn add_what_matters(&mut self, policy: &Policy, claims: impl Iterator<Item = (ClaimRef<'r>, Owner)>) {
+    /// Adds those of the other claims that can affect the decision: the first of each driver, and those whose owner is not
+    /// known yet. The latter are limited, because a cluster is asked about each.
+    fn add_decisive(&mut self, policy: &Policy, claims: impl Iterator<Item = ResolvedClaim<'r>>) {
         let rank = |owner: &Owner| policy.driver_of(owner).map(|(rank, _)| rank);
         let mut ranks: Vec<_> = self.iter().filter_map(|(_, owner)| rank(owner)).collect();
         let mut incomplete = 0;
-        for (claim, owner) in claims {
-            match rank(&owner) {
+        for claim in claims {
+            match rank(&claim.owner) {
                 Some(rank) if !ranks.contains(&rank) => ranks.push(rank),
-                None if owner.is_incomplete() && incomplete < KEPT => incomplete += 1,
+                None if claim.owner.is_incomplete() && incomplete < KEPT => incomplete += 1,
                 _ => {
                     self.more = true;
                     continue;
                 }
             }
-            self.claims.push((claim, owner));
+            self.claims.push(claim);
         }
     }
 
     /// Each claim with its owner.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&ClaimRef<'r>, &Owner)> + Clone {
-        self.claims.iter().map(|(claim, owner)| (claim, owner))
+        self.claims.iter().map(|resolved| (&resolved.claim, &resolved.owner))
     }
 
-    /// The same, to put in what was found out since.
+    /// Each claim with its owner, to be completed by what was found out since.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&ClaimRef<'r>, &mut Owner)> {
-        self.claims.iter_mut().map(|(claim, owner)| (&*claim, owner))
+        self.claims.iter_mut().map(|resolved| (&resolved.claim, &mut resolved.owner))
     }
 
-    /// Whether claims were left out that make no difference.
+    /// Returns true if no claim was looked up.
+    pub fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// Returns true if claims were left out that cannot affect the decision.
+    #[cfg(test)]
     pub(crate) fn left_some_out(&self) -> bool {
         self.more
+    }
+
+    /// Sets the driver of each claim, when all owners are final.
+    pub(crate) fn set_drivers(&mut self, policy: &Policy) {
+        for resolved in &mut self.claims {
+            resolved.driver = policy.driver_of(&resolved.owner).map(|(_, driver)| driver.name.clone());
+        }
+    }
+
+    /// Makes a copy that borrows from nothing.
+    pub fn into_owned(self) -> Owners<'static> {
+        let owned = |resolved: ResolvedClaim<'r>| ResolvedClaim {
+            claim: resolved.claim.into_owned(),
+            owner: resolved.owner,
+            driver: resolved.driver,
+        };
+        Owners { claims: self.claims.into_iter().map(owned).collect(), more: self.more }
+    }
+
+    /// Describes each claim, its owner and its driver in one line. `visibility` is that of the inventory that was searched,
+    /// and `namespace` that of the pod.
+    ///
+    /// The line is bounded: of very many claims, it describes the first ones, and those that decide.
+    pub fn describe(&self, visibility: &Visibility, namespace: &str) -> String {
+        let mut line = String::with_capacity((USUAL_DESCRIPTION * self.claims.len()).min(MAX_DESCRIPTION));
+        let mut more = self.more;
+        for (place, resolved) in self.claims.iter().enumerate() {
+            if line.len() >= MAX_DESCRIPTION || (place >= KEPT && resolved.driver.is_none()) {
+                more = true;
+                continue;
+            }
+            if !line.is_empty() {
+                line.push_str("; ");
+            }
+            resolved.describe(visibility, namespace, &mut line);
+        }
+        if more {
+            line.push_str("; and more");
+        }
+        line
+    }
+}
+
+impl ResolvedClaim<'_> {
+    fn describe(&self, visibility: &Visibility, namespace: &str, line: &mut String) {
+        let Self { claim, owner, driver } = self;
+        // Writing to a String cannot fail.
+        let _ = write!(line, "{claim}: ");
+        let _ = match owner {
+            Owner::Provisioner { class, provisioner } => {
+                if let Some(class) = class {
+                    let _ = write!(line, "class {class}, ");
+                }
+                write!(line, "provisioner {provisioner}, driver {}", driver.as_deref().unwrap_or("none"))
+            }
+            Owner::NoProvisioner => write!(line, "bound to a volume of no driver"),
+            Owner::Missing => write!(line, "missing"),
+            Owner::Unknown(unknown) => {
+                let absence = visibility.absence(namespace, claim.name(), owner);
+                write!(line, "unknown: {}", unknown.explain(absence))
+            }
+        };
     }
 }
 
@@ -74,7 +162,7 @@ mod tests {
 
     const MANY: usize = 10 * KEPT;
 
-    /// The owners of as many claims, of which some are not nobody's.
+    /// Looks up the owners of `MANY` claims.
     fn owners(owner: impl Fn(usize) -> Owner) -> Owners<'static> {
         let linstor =
             Driver { provisioners: vec!["linstor".into()], scheduler: "linstor".into(), ..Driver::portworx() };
@@ -86,7 +174,7 @@ mod tests {
         })
     }
 
-    /// Which claims behind the first ones were kept.
+    /// The claims past the first ones that were kept.
     fn kept(owners: &Owners<'_>) -> Vec<String> {
         owners.iter().skip(KEPT).map(|(claim, _)| claim.to_string()).collect()
     }
@@ -97,8 +185,8 @@ mod tests {
 
     #[test]
     fn claims_behind_the_first_ones_are_kept_only_where_they_decide() {
-        let nobodys = owners(|_| Owner::Nobody);
-        assert!(nobodys.iter().len() == KEPT && nobodys.left_some_out());
+        let unowned = owners(|_| Owner::NoProvisioner);
+        assert!(unowned.iter().len() == KEPT && unowned.left_some_out());
         let late = owners(|n| match n {
             1000 | 1001 => of("linstor"),
             2000 | 2001 => of("pxd.portworx.com"),
@@ -110,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn of_claims_that_are_not_known_a_bounded_number_is_kept() {
-        let missing = owners(|n| if n % 2 == 0 { Owner::Missing } else { Owner::Nobody });
+    fn a_bounded_number_of_unknown_claims_is_kept() {
+        let missing = owners(|n| if n % 2 == 0 { Owner::Missing } else { Owner::NoProvisioner });
         let kept = kept(&missing);
         assert_eq!((kept.len(), &*kept[0], missing.left_some_out()), (KEPT, "claim `256`", true));
     }
@@ -119,7 +207,7 @@ mod tests {
     #[test]
     fn few_claims_are_all_there() {
         let claims = (0..KEPT).map(|n| ClaimRef::Named(n.to_string().into()));
-        let owners = Owners::look_up(&Policy::default(), claims, |_| Owner::Nobody);
+        let owners = Owners::look_up(&Policy::default(), claims, |_| Owner::NoProvisioner);
         assert!(owners.iter().len() == KEPT && !owners.left_some_out());
     }
 }

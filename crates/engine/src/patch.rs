@@ -1,4 +1,4 @@
-//! The one change that the engine ever makes.
+//! The only change that the engine makes.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use json_patch::{AddOperation, Patch, PatchOperation};
 
 /// Sets `schedulerName` in the pod spec of the template at `path` (object keys from the root).
 ///
-/// It is one `add` of one field, which takes the place of a value that is there: it applies to every object whose template
-/// has a `spec` that is an object, and applied again it changes nothing. Anything more (a `test`, a `replace`, a second
-/// operation) can fail, and a patch that fails is an error to the API server even under `failurePolicy: Ignore`.
+/// It is one `add` of one field, which replaces an existing value. It applies to every object whose template has a `spec` that
+/// is an object, and applying it again changes nothing. Anything more (a `test`, a `replace`, a second operation) can fail,
+/// and a patch that fails is an error to the API server even under `failurePolicy: Ignore`.
 pub fn set_scheduler(path: &[Cow<'_, str>], scheduler: &str) -> Patch {
     let tokens = path.iter().map(AsRef::as_ref).chain(["spec", "schedulerName"]);
     Patch(vec![PatchOperation::Add(AddOperation {

@@ -1,21 +1,19 @@
 //! The parts of a pod, or of a pod template, that a decision depends on.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 use super::annotation::Annotations;
-use super::entries::{Entries, Entry, Item};
-use super::facts::AccessModes;
-use super::json::{Nullable, Text, object, present, set};
+use super::decode::{Nullable, Text, each_element, object, present};
+use super::entries::{Entries, Item, ListEntry};
+use super::storage::{CsiSource, PersistentVolumeClaim};
 
 /// A Pod or a `PodTemplateSpec`: what Kubernetes makes a pod from.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Template<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<Metadata<'a>>,
+    metadata: Option<PodMetadata<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
     spec: Option<PodSpec<'a>>,
 }
@@ -25,7 +23,7 @@ impl<'a> Template<'a> {
         self.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref())
     }
 
-    pub(crate) fn metadata(&self) -> Option<&Metadata<'a>> {
+    pub(crate) fn metadata(&self) -> Option<&PodMetadata<'a>> {
         self.metadata.as_ref()
     }
 
@@ -33,12 +31,12 @@ impl<'a> Template<'a> {
         self.spec.as_ref()
     }
 
-    /// The scheduler that it names, to be kept.
+    /// Returns the scheduler that it names.
     pub(crate) fn into_scheduler(self) -> Option<Text<'a>> {
         self.spec.and_then(|spec| spec.scheduler_name)
     }
 
-    /// The scheduler that it names; `None` for absent, null and empty alike.
+    /// The scheduler that it names; `None` if it is absent, null or empty.
     pub(crate) fn scheduler(&self) -> Option<&str> {
         self.spec.as_ref().and_then(|spec| Text::non_empty(spec.scheduler_name.as_ref()))
     }
@@ -47,35 +45,37 @@ impl<'a> Template<'a> {
 /// The parts of `metadata` that the engine reads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Metadata<'a> {
+pub(crate) struct PodMetadata<'a> {
     #[serde(borrow, default)]
     pub(crate) name: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(crate) generate_name: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(crate) annotations: Option<Annotations<'a>>,
-    #[serde(borrow, default, rename = "ownerReferences")]
-    controller: Option<Controller<'a>>,
-    #[serde(borrow, default)]
-    managed_fields: Option<AppliedFields<'a>>,
+    #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
+    controller: Option<Box<ControllerReference<'a>>>,
+    /// The `FieldsV1` documents of `managedFields` that someone applied, as they were sent: they are read only when a
+    /// template is about to be changed. The others are a third of an object, and no decision depends on them.
+    #[serde(borrow, default, rename = "managedFields", deserialize_with = "applied_fields")]
+    applied_fields: Vec<&'a RawValue>,
 }
 
-impl<'a> Metadata<'a> {
-    /// The owner that controls the object, of which there is at most one.
-    pub(crate) fn controller(&self) -> Option<&OwnerReference<'a>> {
-        self.controller.as_ref().and_then(|controller| controller.0.as_deref())
+impl<'a> PodMetadata<'a> {
+    /// The owner that controls the object; there is at most one.
+    pub(crate) fn controller(&self) -> Option<&ControllerReference<'a>> {
+        self.controller.as_deref()
     }
 
     /// The fields that each server-side applier owns, as `FieldsV1` documents.
     pub(crate) fn applied_fields(&self) -> impl Iterator<Item = &'a str> {
-        self.managed_fields.iter().flat_map(|applied| &applied.0).map(|fields| fields.get())
+        self.applied_fields.iter().map(|fields| fields.get())
     }
 }
 
 /// An entry of `metadata.ownerReferences`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct OwnerReference<'a> {
+pub(crate) struct ControllerReference<'a> {
     #[serde(borrow, default)]
     api_version: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -84,7 +84,7 @@ pub(crate) struct OwnerReference<'a> {
     controller: Option<bool>,
 }
 
-impl OwnerReference<'_> {
+impl ControllerReference<'_> {
     /// The API group of the owner; empty for the core group.
     pub(crate) fn group(&self) -> &str {
         self.api_version.as_deref().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
@@ -95,105 +95,36 @@ impl OwnerReference<'_> {
     }
 }
 
-/// The first entry of `metadata.ownerReferences` that says that it controls the object; the others own it, too, and
-/// nobody asks.
-#[derive(Debug)]
-struct Controller<'a>(Option<Box<OwnerReference<'a>>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Controller<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OwnersVisitor;
-
-        impl<'de> Visitor<'de> for OwnersVisitor {
-            type Value = Controller<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of owners")
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let mut controller = None;
-                while let Some(Nullable(owner)) = seq.next_element::<Nullable<OwnerReference<'de>>>()? {
-                    let owner = owner.filter(|owner| owner.controller == Some(true));
-                    controller = controller.or_else(|| owner.map(Box::new));
-                }
-                Ok(Controller(controller))
-            }
-        }
-
-        deserializer.deserialize_seq(OwnersVisitor)
-    }
+/// Reads the first entry of `ownerReferences` that says that it controls the object.
+fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<ControllerReference<'de>>>, D::Error> {
+    let mut controller = None;
+    each_element(deserializer, "an array of owners", |Nullable(owner): Nullable<ControllerReference<'de>>| {
+        let owner = owner.filter(|owner| owner.controller == Some(true));
+        controller = controller.take().or_else(|| owner.map(Box::new));
+    })?;
+    Ok(controller)
 }
 
-/// What the entries of `metadata.managedFields` say that someone applied: a third of an object is about fields that were
-/// updated, which nobody asks for. The fields stay as they were sent: they are read only when a template is about to be
-/// changed.
-#[derive(Debug)]
-struct AppliedFields<'a>(Vec<&'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for AppliedFields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = AppliedFields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of managed fields")
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let mut applied = Vec::new();
-                while let Some(Nullable(entry)) = seq.next_element::<Nullable<ManagedFieldsEntry<'de>>>()? {
-                    applied.extend(entry.and_then(|entry| entry.applied));
-                }
-                Ok(AppliedFields(applied))
-            }
-        }
-
-        deserializer.deserialize_seq(EntriesVisitor)
-    }
+/// Reads the fields of those entries of `managedFields` that a server-side applier wrote.
+fn applied_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
+    let mut applied = Vec::new();
+    each_element(deserializer, "an array of managed fields", |Nullable(entry): Nullable<ManagedFieldsEntry<'de>>| {
+        let entry = entry.filter(|entry| entry.operation.as_deref() == Some(APPLY));
+        applied.extend(entry.and_then(|entry| entry.fields_v1));
+    })?;
+    Ok(applied)
 }
 
 /// The operation of an entry of `managedFields` that a server-side applier wrote.
 const APPLY: &str = "Apply";
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ManagedFieldsEntry<'a> {
-    applied: Option<&'a RawValue>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for ManagedFieldsEntry<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntryVisitor;
-
-        impl<'de> Visitor<'de> for EntryVisitor {
-            type Value = ManagedFieldsEntry<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an entry of managedFields")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let (mut operation, mut fields) = (None::<Option<Text<'de>>>, None);
-                while let Some(key) = map.next_key::<Text<'de>>()? {
-                    let updated = operation.as_ref().is_some_and(|operation| operation.as_deref() != Some(APPLY));
-                    match &*key {
-                        "operation" => set(&mut operation, "operation", map.next_value::<Option<Text<'de>>>()?)?,
-                        "fieldsV1" if !updated => {
-                            set(&mut fields, "fieldsV1", map.next_value::<Option<&'de RawValue>>()?)?;
-                        }
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                let applied = operation.flatten().as_deref() == Some(APPLY);
-                Ok(ManagedFieldsEntry { applied: fields.flatten().filter(|_| applied) })
-            }
-        }
-
-        deserializer.deserialize_map(EntryVisitor)
-    }
+    #[serde(borrow, default)]
+    operation: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    fields_v1: Option<&'a RawValue>,
 }
 
 /// The parts of a pod's `spec` that the engine reads.
@@ -207,7 +138,7 @@ pub(crate) struct PodSpec<'a> {
     #[serde(default, deserialize_with = "present")]
     pub(crate) scheduling_group: bool,
     #[serde(borrow, default)]
-    volumes: Option<Entries<'a, Volume<'a>>>,
+    volumes: Option<Entries<'a, PodVolume<'a>>>,
 }
 
 impl<'a> PodSpec<'a> {
@@ -216,38 +147,38 @@ impl<'a> PodSpec<'a> {
         Text::non_empty(self.node_name.as_ref())
     }
 
-    /// Whether there are volumes whose data may be a storage driver's.
+    /// Returns true if there are volumes whose data may be a storage driver's.
     pub(crate) fn has_volumes(&self) -> bool {
         self.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty())
     }
 
     /// The volumes whose data may be a storage driver's.
-    pub(crate) fn volumes(&self) -> impl Iterator<Item = Item<'_, Volume<'a>>> {
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = Item<'_, PodVolume<'a>>> {
         self.volumes.iter().flat_map(Entries::iter)
     }
 }
 
 /// A volume of a pod whose data may be a storage driver's.
 #[derive(Debug)]
-pub(crate) struct Volume<'a> {
+pub(crate) struct PodVolume<'a> {
     pub(crate) name: Text<'a>,
     pub(crate) source: VolumeSource<'a>,
 }
 
-/// Where the data of a volume comes from.
+/// The source of a volume's data.
 #[derive(Debug)]
 pub(crate) enum VolumeSource<'a> {
-    /// `persistentVolumeClaim`: a claim that exists, or will, by its name.
+    /// `persistentVolumeClaim`: a claim that exists, or will exist, by its name.
     Claim(Text<'a>),
     /// `ephemeral`: a claim that Kubernetes makes for this pod and volume.
-    Ephemeral(Box<ClaimTemplate<'a>>),
-    /// `csi`: a volume that the driver makes on the node, with no claim at all.
+    Ephemeral(Box<PersistentVolumeClaim<'a>>),
+    /// `csi`: a volume that the driver makes on the node, without a claim.
     Csi(Text<'a>),
-    /// `portworxVolume`: a Portworx volume mounted by its id, with no claim at all.
+    /// `portworxVolume`: a Portworx volume mounted by its id, without a claim.
     PortworxVolume,
 }
 
-impl<'a> Entry for Volume<'a> {
+impl<'a> ListEntry for PodVolume<'a> {
     const LIST: &'static str = "volumes";
     type Written = Nullable<VolumeEntry<'a>>;
 
@@ -280,7 +211,7 @@ pub(crate) struct VolumeEntry<'a> {
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
-    persistent_volume_claim: Option<ClaimSource<'a>>,
+    persistent_volume_claim: Option<ClaimVolumeSource<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
     ephemeral: Option<EphemeralSource<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
@@ -291,7 +222,7 @@ pub(crate) struct VolumeEntry<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ClaimSource<'a> {
+struct ClaimVolumeSource<'a> {
     #[serde(borrow, default)]
     claim_name: Option<Text<'a>>,
 }
@@ -300,73 +231,7 @@ struct ClaimSource<'a> {
 #[serde(rename_all = "camelCase")]
 struct EphemeralSource<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    volume_claim_template: Option<Box<ClaimTemplate<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct CsiSource<'a> {
-    #[serde(borrow, default)]
-    driver: Option<Text<'a>>,
-}
-
-/// A claim that will be made: of a generic ephemeral volume, or an entry of a `StatefulSet`'s `volumeClaimTemplates`.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct ClaimTemplate<'a> {
-    #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<Metadata<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    spec: Option<ClaimSpec<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClaimSpec<'a> {
-    #[serde(borrow, default)]
-    storage_class_name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    volume_name: Option<Text<'a>>,
-    #[serde(default)]
-    access_modes: AccessModes,
-}
-
-impl Entry for ClaimTemplate<'_> {
-    const LIST: &'static str = "claim templates";
-    type Written = Nullable<Self>;
-
-    fn read(Nullable(written): Self::Written) -> Option<Self> {
-        written
-    }
-
-    fn is_blank(&self) -> bool {
-        let annotated = self.annotations().is_some_and(|annotations| !annotations.is_empty());
-        !annotated && self.name().is_none() && self.storage_class_name().is_none() && self.volume_name().is_none()
-    }
-}
-
-impl<'a> ClaimTemplate<'a> {
-    pub(crate) fn name(&self) -> Option<&Text<'a>> {
-        let name = self.metadata.as_ref().and_then(|metadata| metadata.name.as_ref());
-        name.filter(|name| !name.is_empty())
-    }
-
-    pub(crate) fn annotations(&self) -> Option<&Annotations<'a>> {
-        self.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref())
-    }
-
-    /// `spec.storageClassName`: absent (the default class) and empty (no class) are not the same.
-    pub(crate) fn storage_class_name(&self) -> Option<&Text<'a>> {
-        self.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref())
-    }
-
-    /// `spec.accessModes`.
-    pub(crate) fn access_modes(&self) -> AccessModes {
-        self.spec.as_ref().map(|spec| spec.access_modes).unwrap_or_default()
-    }
-
-    /// `spec.volumeName`: the volume that the claim asks for by name.
-    pub(crate) fn volume_name(&self) -> Option<&Text<'a>> {
-        self.spec.as_ref().and_then(|spec| spec.volume_name.as_ref()).filter(|name| !name.is_empty())
-    }
+    volume_claim_template: Option<Box<PersistentVolumeClaim<'a>>>,
 }
 
 #[cfg(test)]
@@ -393,19 +258,9 @@ mod tests {
         assert!(volumes.iter().map(|volume| &*volume.name).eq(["a", "c", "d", "e"]));
         let [a, c, d, e] = &volumes[..] else { panic!("four volumes") };
         assert!(matches!(&a.source, VolumeSource::Claim(name) if **name == *"data"));
-        assert!(
-            matches!(&c.source, VolumeSource::Ephemeral(template) if template.storage_class_name() == Some(&"px".into()))
-        );
+        assert!(matches!(&c.source, VolumeSource::Ephemeral(template) if template.facts().class == Some("px".into())));
         assert!(matches!(&d.source, VolumeSource::Csi(driver) if **driver == *"pxd.portworx.com"));
         assert!(matches!(&e.source, VolumeSource::PortworxVolume));
-    }
-
-    #[test]
-    fn an_absent_class_and_an_empty_one_differ() {
-        let template = |text| serde_json::from_str::<ClaimTemplate<'_>>(text).unwrap();
-        assert_eq!(template(r#"{"spec":{}}"#).storage_class_name(), None);
-        assert_eq!(template(r#"{"spec":{"storageClassName":null}}"#).storage_class_name(), None);
-        assert_eq!(template(r#"{"spec":{"storageClassName":""}}"#).storage_class_name(), Some(&"".into()));
     }
 
     #[test]
@@ -419,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_controller_is_the_owner_that_says_so() {
-        let metadata: Metadata<'_> = serde_json::from_str(
+        let metadata: PodMetadata<'_> = serde_json::from_str(
             r#"{"ownerReferences":[{"apiVersion":"v1","kind":"Node"},{"apiVersion":"apps/v1","kind":"ReplicaSet","controller":true}]}"#,
         )
         .unwrap();
@@ -429,7 +284,7 @@ mod tests {
 
     #[test]
     fn only_appliers_own_fields() {
-        let metadata: Metadata<'_> = serde_json::from_str(
+        let metadata: PodMetadata<'_> = serde_json::from_str(
             r#"{"managedFields":[{"operation":"Update","fieldsV1":{"f:a":{}}},{"operation":"Apply","fieldsV1":{"f:b":{}}}]}"#,
         )
         .unwrap();

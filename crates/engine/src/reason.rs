@@ -1,10 +1,10 @@
-//! Why: one word for every decision, the same in metrics, logs, audit annotations, warnings and explanations.
+//! Reasons: one word for every decision, the same in metrics, logs, audit annotations, warnings and explanations.
 
 use std::fmt;
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
-        /// Why a request was answered as it was. Each decision carries exactly one.
+        /// The reason for a decision. Each decision has exactly one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[doc = $doc])+ $name,)+
@@ -19,7 +19,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $word,)+ }
             }
 
-            /// What the word means, in one sentence.
+            /// The meaning of the word, in one sentence.
             pub const fn explanation(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
@@ -32,11 +32,11 @@ reasons! {
     Injected = "injected",
     /// A claim is missing, and the policy `missingClaim.then: inject` set the scheduler of the first driver.
     InjectedMissing = "injected-missing",
-    /// An update took the driver's scheduler away and meant nothing by it: it was put back.
+    /// An update dropped the driver's scheduler unintentionally; it was restored.
     Kept = "kept",
     /// In `mode: audit`: the scheduler would have been set.
     WouldInject = "would-inject",
-    /// In `mode: audit`: the scheduler would have been put back.
+    /// In `mode: audit`: the scheduler would have been restored.
     WouldKeep = "would-keep",
     /// The scheduler of a configured driver is named already.
     AlreadySet = "already-set",
@@ -44,7 +44,7 @@ reasons! {
     OtherScheduler = "other-scheduler",
     /// An annotation of the pod, or of the template, opts out.
     OptedOut = "opted-out",
-    /// It opts out, but names a driver's scheduler all the same, which therefore still schedules it.
+    /// It opts out, but names a driver's scheduler, which therefore still schedules it.
     OptOutWithoutEffect = "opt-out-without-effect",
     /// The pod's controller, or the workload itself, is of a kind in `optOut.owners`.
     OwnerOptedOut = "owner-opted-out",
@@ -56,7 +56,7 @@ reasons! {
     NoDriver = "no-driver",
     /// A claim does not exist, and no other one belongs to a driver.
     ClaimMissing = "claim-missing",
-    /// A claim exists, but not what would tell its driver (its class or its volume), and no other one belongs to a driver.
+    /// A claim exists, but not the class or volume that leads to its driver, and no other claim belongs to a driver.
     ClaimUnknown = "claim-unknown",
     /// The driver's scheduler has no Lease, and its policy `whenAbsent: skip` left the object as it is.
     SchedulerAbsent = "scheduler-absent",
@@ -82,7 +82,7 @@ reasons! {
     NoTemplate = "no-template",
     /// The object is not built as its kind, or as `customWorkloads` says.
     Unreadable = "unreadable",
-    /// The kind is none of those that are decided about.
+    /// The kind is not one of those that are decided about.
     UnsupportedKind = "unsupported-kind",
     /// The operation is neither CREATE nor UPDATE of the object itself.
     UnsupportedOperation = "unsupported-operation",

@@ -1,29 +1,32 @@
 //! The answer to a review, as the API server reads it.
 
+use std::borrow::Cow;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Serialize;
 
 use super::decision::Decision;
 use super::review::{API_VERSION, KIND};
+use super::visibility::Visibility;
 use super::warning::Warning;
 
-/// Room for an answer with a patch and what was found of two claims.
+/// The usual length of an answer with a patch and two claims, in bytes.
 const USUAL_LENGTH: usize = 512;
 
-/// The answer: allowed with at most one patch, or denied. It borrows from what it tells of.
+/// The answer: allowed with at most one patch, or denied. It borrows from the decision.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Response<'a> {
-    /// Why the object is denied; only validation ever does.
+pub struct AdmissionResponse<'a> {
+    /// The reason why the object is denied, which only validation does.
     pub denied: Option<&'a str>,
     /// The patch as JSON text (RFC 6902).
     pub patch: Option<Vec<u8>>,
     /// Lines that the API server shows to the client.
     pub warnings: &'a [Warning],
-    /// What the API server writes to its audit log.
+    /// Annotations for the API server's audit log.
     pub audit_annotations: Option<AuditAnnotations<'a>>,
 }
 
-/// What the API server writes to its audit log, as `<webhook>/<field>`.
+/// Annotations that the API server writes to its audit log, as `<webhook>/<field>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AuditAnnotations<'a> {
     /// The word of the [`Reason`](super::Reason).
@@ -32,9 +35,9 @@ pub struct AuditAnnotations<'a> {
     /// The scheduler that is set, or would be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<&'a str>,
-    /// What was found of each claim.
+    /// The claims that were looked at, each with its owner and driver, in one line.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub claims: &'a str,
+    pub claims: Cow<'a, str>,
     /// The ids of the companion's rules that found something.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub findings: &'a str,
@@ -43,16 +46,16 @@ pub struct AuditAnnotations<'a> {
     pub unchecked: &'a str,
 }
 
-impl Response<'_> {
+impl AdmissionResponse<'_> {
     /// Encodes the whole `AdmissionReview` that answers the request `uid`.
     pub fn encode(&self, uid: &str) -> Vec<u8> {
-        let envelope = Envelope {
+        let envelope = ReviewEnvelope {
             api_version: API_VERSION,
             kind: KIND,
             response: ResponseFields {
                 uid,
                 allowed: self.denied.is_none(),
-                status: self.denied.map(|message| Status { message, code: FORBIDDEN }),
+                status: self.denied.map(|message| Denial { message, code: FORBIDDEN }),
                 patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
                 patch: self.patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch)),
                 warnings: self.warnings,
@@ -62,22 +65,22 @@ impl Response<'_> {
         let mut text = Vec::with_capacity(USUAL_LENGTH);
         match serde_json::to_writer(&mut text, &envelope) {
             Ok(()) => text,
-            // Strings under fixed names: nothing here can fail to serialise.
+            // Strings under fixed names cannot fail to serialize.
             Err(_) => Vec::new(),
         }
     }
 }
 
-impl<'a> From<&'a Decision> for Response<'a> {
-    fn from(decision: &'a Decision) -> Self {
+impl<'a> From<&'a Decision<'_>> for AdmissionResponse<'a> {
+    fn from(decision: &'a Decision<'_>) -> Self {
         Self {
-            // Two strings: nothing here can fail to serialise.
+            // Two strings cannot fail to serialize.
             patch: decision.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok()),
             warnings: &decision.warnings,
             audit_annotations: Some(AuditAnnotations {
                 reason: decision.reason.as_str(),
                 scheduler: decision.scheduler.as_deref(),
-                claims: &decision.found,
+                claims: decision.owners.describe(&Visibility::default(), "").into(),
                 ..AuditAnnotations::default()
             }),
             ..Self::default()
@@ -87,7 +90,7 @@ impl<'a> From<&'a Decision> for Response<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+struct ReviewEnvelope<'a> {
     api_version: &'a str,
     kind: &'a str,
     response: ResponseFields<'a>,
@@ -97,7 +100,7 @@ struct Envelope<'a> {
 const FORBIDDEN: u16 = 403;
 
 #[derive(Serialize)]
-struct Status<'a> {
+struct Denial<'a> {
     message: &'a str,
     code: u16,
 }
@@ -108,7 +111,7 @@ struct ResponseFields<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'a>>,
+    status: Option<Denial<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,14 +128,14 @@ mod tests {
 
     use super::*;
 
-    fn encoded(response: &Response<'_>) -> Value {
+    fn encoded(response: &AdmissionResponse<'_>) -> Value {
         serde_json::from_slice(&response.encode("uid-1")).unwrap()
     }
 
     #[test]
     fn an_answer_without_a_patch_says_nothing_of_one() {
         assert_eq!(
-            encoded(&Response::default()),
+            encoded(&AdmissionResponse::default()),
             json!({
                 "apiVersion": "admission.k8s.io/v1",
                 "kind": "AdmissionReview",
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_denial_says_why() {
-        let answer = Response { denied: Some("1 problem:\n- x"), ..Response::default() };
+        let answer = AdmissionResponse { denied: Some("1 problem:\n- x"), ..AdmissionResponse::default() };
         assert_eq!(
             encoded(&answer)["response"],
             json!({"uid": "uid-1", "allowed": false, "status": {"message": "1 problem:\n- x", "code": 403}})
@@ -153,11 +156,11 @@ mod tests {
     #[test]
     fn an_answer_holds_its_patch_in_base64_with_its_type() {
         let patch = br#"[{"op":"add","path":"/spec/schedulerName","value":"stork"}]"#;
-        let answer = Response {
+        let answer = AdmissionResponse {
             patch: Some(patch.to_vec()),
             warnings: &[Warning::new("word", "a \"quoted\" line")],
             audit_annotations: Some(AuditAnnotations { reason: "injected", ..AuditAnnotations::default() }),
-            ..Response::default()
+            ..AdmissionResponse::default()
         };
         let answer = encoded(&answer)["response"].take();
         let decoded = BASE64_STANDARD.decode(answer["patch"].as_str().unwrap()).unwrap();

@@ -1,65 +1,65 @@
-//! An `AdmissionReview` (`admission.k8s.io/v1`): the question as the API server sends it.
+//! An `AdmissionReview` (`admission.k8s.io/v1`): the request as the API server sends it.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Unexpected};
 use serde_json::de::Read;
 use serde_json::value::RawValue;
 
-use super::json::{Nullable, Text, set};
+use super::decode::{Field, FieldsSeed, Nullable, NullableSeed, ReadFields, Text, set};
 use super::pod::Template;
-use super::workload::{Keep, Located, Object, ObjectSeed, Update, Workload, Workloads};
+use super::workload::{Keep, Located, ObjectSeed, Update, Workload, WorkloadObject, Workloads};
 
-/// The version in which questions are read and answered.
+/// The version of requests and answers.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
-/// The kind of a question, and of its answer.
+/// The kind of a request, and of its answer.
 pub const KIND: &str = "AdmissionReview";
 
-/// A body that is no `AdmissionReview` of `admission.k8s.io/v1`, and why. To be answered with HTTP 400: an answer of
-/// `allowed: false` would deny the request under every `failurePolicy`.
+/// A body that is not an `AdmissionReview` of `admission.k8s.io/v1`, and the reason. It is answered with HTTP 400: an answer
+/// of `allowed: false` would deny the request under every `failurePolicy`.
 #[derive(Debug, thiserror::Error)]
-#[error("the body is no AdmissionReview of {API_VERSION}: {0}")]
+#[error("the body is not an AdmissionReview of {API_VERSION}: {0}")]
 pub struct Malformed(#[from] serde_json::Error);
 
-/// What the API server asks about one object.
+/// A request about one object.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// Names the call; the answer repeats it.
+    /// The id of the call, which the answer repeats.
     pub uid: Text<'a>,
     /// The kind of the object.
-    pub kind: Kind<'a>,
+    pub kind: GroupVersionKind<'a>,
     /// `scale`, `status`, ...; empty for the object itself.
     pub sub_resource: Option<Text<'a>>,
-    /// The object's name; empty where the API server is still to make it from `generateName`.
+    /// The object's name; empty if the API server will make it from `generateName`.
     pub name: Option<Text<'a>>,
-    /// The namespace of the request, which is there even where the object's own metadata names none.
+    /// The namespace of the request, which is set even if the object's own metadata names none.
     pub namespace: Option<Text<'a>>,
-    /// What is done to the object.
+    /// The operation on the object.
     pub operation: Operation,
-    /// Whether nothing will be kept: no side effect, no wait.
+    /// Whether nothing will be stored; it must not wait or have side effects.
     pub dry_run: bool,
     pub(crate) namespace_opted_out: bool,
-    pub(crate) subject: Subject<'a>,
+    pub(crate) change: RequestedChange<'a>,
 }
 
 impl<'a> Request<'a> {
-    /// The request by which an API server would ask about an object that is about to be created from a file: `object` is
-    /// its JSON. It is a dry run, for which nobody waits.
+    /// Makes the request that an API server would send about an object that is created from a file. `object` is its JSON. It
+    /// is a dry run, which never waits.
     pub fn from_manifest(
         workload: &'a Workload,
         namespace: &'a str,
         namespace_opted_out: bool,
         object: &'a str,
     ) -> Self {
-        let subject = match Object::parse(object, workload) {
-            Ok(object) => Subject::Created(workload, object),
-            Err(error) => Subject::Unreadable(error),
+        let change = match WorkloadObject::parse(object, workload) {
+            Ok(object) => RequestedChange::Created(workload, object),
+            Err(error) => RequestedChange::Unreadable(error),
         };
-        let name = match &subject {
-            Subject::Created(_, object) => object.metadata().and_then(|metadata| metadata.name.clone()),
+        let name = match &change {
+            RequestedChange::Created(_, object) => object.metadata().and_then(|metadata| metadata.name.clone()),
             _ => None,
         };
         Self {
@@ -71,7 +71,7 @@ impl<'a> Request<'a> {
             operation: Operation::Create,
             dry_run: true,
             namespace_opted_out,
-            subject,
+            change,
         }
     }
 }
@@ -82,13 +82,13 @@ impl Request<'_> {
         self.namespace.as_deref().unwrap_or_default()
     }
 
-    /// The name to show: the object's, or what it will begin with.
+    /// The name for messages: the object's, or its prefix.
     pub fn display_name(&self) -> Cow<'_, str> {
         if let Some(name) = Text::non_empty(self.name.as_ref()) {
             return Cow::Borrowed(name);
         }
-        let metadata = match &self.subject {
-            Subject::Created(_, object) | Subject::Updated { new: object, .. } => object.metadata(),
+        let metadata = match &self.change {
+            RequestedChange::Created(_, object) | RequestedChange::Updated { new: object, .. } => object.metadata(),
             _ => None,
         };
         let prefix = metadata.and_then(|metadata| Text::non_empty(metadata.generate_name.as_ref()));
@@ -98,7 +98,7 @@ impl Request<'_> {
 
 /// A group, version and kind.
 #[derive(Debug, Deserialize)]
-pub struct Kind<'a> {
+pub struct GroupVersionKind<'a> {
     /// The API group; empty for the core group.
     #[serde(borrow, default)]
     pub group: Text<'a>,
@@ -110,13 +110,13 @@ pub struct Kind<'a> {
     pub kind: Text<'a>,
 }
 
-impl<'a> From<&'a Workload> for Kind<'a> {
+impl<'a> From<&'a Workload> for GroupVersionKind<'a> {
     fn from(workload: &'a Workload) -> Self {
         Self { group: workload.group().into(), version: workload.version().into(), kind: workload.kind().into() }
     }
 }
 
-/// What is done to an object.
+/// An operation on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Operation {
@@ -140,7 +140,7 @@ impl Operation {
     }
 }
 
-/// By hand: serde's own would take `{"CREATE": null}` for a word too.
+/// By hand: the derived one would also accept `{"CREATE": null}`.
 impl<'de> Deserialize<'de> for Operation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = Text::deserialize(deserializer)?;
@@ -149,18 +149,18 @@ impl<'de> Deserialize<'de> for Operation {
     }
 }
 
-/// The object of a request, as far as the engine decides about it.
+/// The change that a request asks for.
 #[derive(Debug)]
-pub(crate) enum Subject<'a> {
+pub(crate) enum RequestedChange<'a> {
     /// A kind, an operation or a subresource that the engine does not decide about.
     Other,
-    /// A custom resource that is not built as its configuration says.
+    /// A custom resource that does not have the form that its configuration says.
     Unreadable(serde_json::Error),
-    Created(&'a Workload, Object<'a>),
-    /// Of the object as it was, only the scheduler that it named matters.
+    Created(&'a Workload, WorkloadObject<'a>),
+    /// An update. Only the scheduler of the old object matters.
     Updated {
         workload: &'a Workload,
-        new: Object<'a>,
+        new: WorkloadObject<'a>,
         old_scheduler: Option<Text<'a>>,
     },
     /// An update that leaves the pod template as it was.
@@ -170,83 +170,86 @@ pub(crate) enum Subject<'a> {
 /// An `AdmissionReview` as it arrives.
 #[derive(Debug)]
 pub struct Review<'a> {
-    /// The question.
+    /// The request.
     pub request: Request<'a>,
 }
 
 impl<'a> Review<'a> {
-    /// Reads a review in one pass; what no decision depends on is skipped.
+    /// Reads a review in one pass, and skips everything that no decision depends on.
     ///
     /// # Errors
-    /// A body that is no `AdmissionReview` with a complete request, or whose object cannot be of the kind that the
+    /// A body that is not an `AdmissionReview` with a complete request, or whose object cannot be of the kind that the
     /// request names.
     pub fn parse(body: &'a [u8], workloads: &'a Workloads) -> Result<Self, Malformed> {
-        // To check all of it at once costs a third of checking string by string.
+        // Checking all of it at once costs a third of checking string by string.
         match str::from_utf8(body) {
             Ok(text) => Self::read(serde_json::Deserializer::from_str(text), workloads),
-            // Where that is in a string that nobody reads, it does no harm.
+            // Invalid bytes in a string that is skipped do no harm.
             Err(_) => Self::read(serde_json::Deserializer::from_slice(body), workloads),
         }
     }
 
     fn read<R: Read<'a>>(mut body: serde_json::Deserializer<R>, workloads: &'a Workloads) -> Result<Self, Malformed> {
-        let review = ReviewSeed { workloads }.deserialize(&mut body)?;
+        let fields = ReviewFields { workloads: Some(workloads), ..ReviewFields::default() };
+        let review = FieldsSeed(fields).deserialize(&mut body)?;
         body.end()?;
         Ok(review)
     }
 }
 
-struct ReviewSeed<'a> {
-    workloads: &'a Workloads,
+/// A nullable field. `None` until it is reached: a second value is an error, even if the first is null.
+type Reached<T> = Option<Option<T>>;
+
+#[derive(Default)]
+struct ReviewFields<'a> {
+    workloads: Option<&'a Workloads>,
+    api_version: Option<Text<'a>>,
+    kind: Option<Text<'a>>,
+    request: Reached<Request<'a>>,
 }
 
-impl<'a> DeserializeSeed<'a> for ReviewSeed<'a> {
-    type Value = Review<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for ReviewSeed<'a> {
+impl<'a> ReadFields<'a> for ReviewFields<'a> {
     type Value = Review<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an AdmissionReview")
     }
 
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let (mut api_version, mut kind, mut request) = (None, None, None);
-        while let Some(key) = map.next_key::<Text<'a>>()? {
-            match &*key {
-                "apiVersion" => set(&mut api_version, "apiVersion", map.next_value::<Text<'a>>()?)?,
-                "kind" => set(&mut kind, "kind", map.next_value::<Text<'a>>()?)?,
-                "request" => {
-                    let seed = RequestSeed { workloads: self.workloads };
-                    set(&mut request, "request", map.next_value_seed(seed)?)?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+    fn field<M: MapAccess<'a>>(&mut self, key: Text<'a>, map: &mut M) -> Result<Field, M::Error> {
+        match &*key {
+            "apiVersion" => set(&mut self.api_version, "apiVersion", map.next_value()?)?,
+            "kind" => set(&mut self.kind, "kind", map.next_value()?)?,
+            "request" => {
+                let seed = FieldsSeed(RequestFields { workloads: self.workloads, ..RequestFields::default() });
+                set(&mut self.request, "request", map.next_value_seed(seed)?)?;
             }
+            _ => return Ok(Field::Unknown),
         }
-        expect("kind", kind.as_deref(), KIND)?;
-        expect("apiVersion", api_version.as_deref(), API_VERSION)?;
-        let request = request.flatten().ok_or_else(|| M::Error::missing_field("request"))?;
+        Ok(Field::Read)
+    }
+
+    fn end<E: Error>(self) -> Result<Review<'a>, E> {
+        expect("kind", self.kind.as_deref(), KIND)?;
+        expect("apiVersion", self.api_version.as_deref(), API_VERSION)?;
+        let request = self.request.flatten().ok_or_else(|| E::missing_field("request"))?;
         Ok(Review { request })
+    }
+
+    fn null<E: Error>(self) -> Result<Review<'a>, E> {
+        Err(E::invalid_type(Unexpected::Unit, &FieldsSeed(self)))
     }
 }
 
-/// The longest name of a call that is repeated, in bytes. An API server's has 36; and what is repeated stays in memory until
-/// whoever asked has read it: 30 clients that sent one of 17 MB, and read no answer, cost 530 MB.
+/// The length of the longest accepted id, in bytes. An API server's has 36. An answer that repeats it stays in memory until the
+/// client has read it: 30 clients that sent ids of 17 MB, and read no answer, cost 530 MB.
 const LONGEST_UID: usize = 1024;
 
-/// Holds the name of a call to what an API server may call it.
+/// Checks the id of a call.
 ///
 /// # Errors
 ///
 /// It is empty, or longer than it may be.
-pub fn expect_uid<E: serde::de::Error>(uid: &str) -> Result<(), E> {
+pub fn expect_uid<E: Error>(uid: &str) -> Result<(), E> {
     match uid.len() {
         0 => Err(E::missing_field("request.uid")),
         1..=LONGEST_UID => Ok(()),
@@ -254,12 +257,12 @@ pub fn expect_uid<E: serde::de::Error>(uid: &str) -> Result<(), E> {
     }
 }
 
-/// Holds a field of the envelope to the one value that it may have.
+/// Checks a field of the envelope against the one value that it may have.
 ///
 /// # Errors
 ///
 /// It is missing, or has another value.
-pub fn expect<E: serde::de::Error>(field: &str, found: Option<&str>, wanted: &str) -> Result<(), E> {
+pub fn expect<E: Error>(field: &str, found: Option<&str>, wanted: &str) -> Result<(), E> {
     match found {
         Some(found) if found == wanted => Ok(()),
         Some(found) => Err(E::custom(format_args!("{field} is `{found}` and not `{wanted}`"))),
@@ -267,82 +270,90 @@ pub fn expect<E: serde::de::Error>(field: &str, found: Option<&str>, wanted: &st
     }
 }
 
-struct RequestSeed<'a> {
-    workloads: &'a Workloads,
+#[derive(Default)]
+struct RequestFields<'a> {
+    /// The kinds by which the objects are read.
+    workloads: Option<&'a Workloads>,
+    uid: Option<Text<'a>>,
+    kind: Option<GroupVersionKind<'a>>,
+    sub_resource: Reached<Text<'a>>,
+    name: Reached<Text<'a>>,
+    namespace: Reached<Text<'a>>,
+    operation: Option<Operation>,
+    dry_run: Reached<bool>,
+    object: Option<Payload<'a>>,
+    old_object: Option<Payload<'a>>,
 }
 
-impl<'a> DeserializeSeed<'a> for RequestSeed<'a> {
-    type Value = Option<Request<'a>>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
+impl<'a> RequestFields<'a> {
+    /// The plan for the objects; `None` while the fields that it follows from were not reached.
+    fn plan(&self) -> Option<Plan<'a>> {
+        let sub_resource = self.sub_resource.as_ref().and_then(Option::as_ref);
+        Some(Plan::new(self.workloads?, self.kind.as_ref()?, sub_resource, self.operation?))
     }
 }
 
-impl<'a> Visitor<'a> for RequestSeed<'a> {
+impl<'a> ReadFields<'a> for RequestFields<'a> {
     type Value = Option<Request<'a>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an AdmissionRequest")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let (mut uid, mut kind, mut operation) = (None, None::<Kind<'a>>, None);
-        let (mut sub_resource, mut name, mut namespace, mut dry_run) = (None, None, None, None);
-        let (mut object, mut old_object) = (None, None);
-        while let Some(key) = map.next_key::<Text<'a>>()? {
-            match &*key {
-                "uid" => set(&mut uid, "uid", map.next_value::<Text<'a>>()?)?,
-                "kind" => {
-                    let Some(value) = map.next_value::<Nullable<_>>()?.0 else { continue };
-                    set(&mut kind, "kind", value)?;
-                }
-                "operation" => set(&mut operation, "operation", map.next_value::<Operation>()?)?,
-                "subResource" => set(&mut sub_resource, "subResource", map.next_value::<Option<Text<'a>>>()?)?,
-                "name" => set(&mut name, "name", map.next_value::<Option<Text<'a>>>()?)?,
-                "namespace" => set(&mut namespace, "namespace", map.next_value::<Option<Text<'a>>>()?)?,
-                "dryRun" => set(&mut dry_run, "dryRun", map.next_value::<Option<bool>>()?)?,
-                field @ ("object" | "oldObject") => {
-                    let (slot, field) =
-                        if field == "object" { (&mut object, "object") } else { (&mut old_object, "oldObject") };
-                    let plan = kind.as_ref().zip(operation).map(|(kind, operation)| {
-                        Plan::new(self.workloads, kind, sub_resource.as_ref().and_then(Option::as_ref), operation)
-                    });
-                    let plan = if field == "oldObject" { plan.map(Plan::of_old_object) } else { plan };
-                    set(slot, field, map.next_value_seed(PayloadSeed { plan })?)?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
+    fn field<M: MapAccess<'a>>(&mut self, key: Text<'a>, map: &mut M) -> Result<Field, M::Error> {
+        match &*key {
+            "uid" => set(&mut self.uid, "uid", map.next_value()?)?,
+            "kind" => {
+                if let Nullable(Some(kind)) = map.next_value()? {
+                    set(&mut self.kind, "kind", kind)?;
                 }
             }
+            "operation" => set(&mut self.operation, "operation", map.next_value()?)?,
+            "subResource" => set(&mut self.sub_resource, "subResource", map.next_value()?)?,
+            "name" => set(&mut self.name, "name", map.next_value()?)?,
+            "namespace" => set(&mut self.namespace, "namespace", map.next_value()?)?,
+            "dryRun" => set(&mut self.dry_run, "dryRun", map.next_value()?)?,
+            "object" => {
+                let seed = PayloadSeed { plan: self.plan() };
+                set(&mut self.object, "object", map.next_value_seed(seed)?)?;
+            }
+            "oldObject" => {
+                let seed = PayloadSeed { plan: self.plan().map(Plan::of_old_object) };
+                set(&mut self.old_object, "oldObject", map.next_value_seed(seed)?)?;
+            }
+            _ => return Ok(Field::Unknown),
         }
-        let uid = uid.unwrap_or_default();
+        Ok(Field::Read)
+    }
+
+    fn end<E: Error>(self) -> Result<Option<Request<'a>>, E> {
+        let plan = self.plan();
+        let uid = self.uid.unwrap_or_default();
         expect_uid(&uid)?;
-        let kind = kind.ok_or_else(|| M::Error::missing_field("request.kind"))?;
-        let operation = operation.ok_or_else(|| M::Error::missing_field("request.operation"))?;
-        let sub_resource = sub_resource.flatten();
-        let plan = Plan::new(self.workloads, &kind, sub_resource.as_ref(), operation);
-        let subject = plan.subject(object.unwrap_or_default(), old_object.unwrap_or_default())?;
+        let kind = self.kind.ok_or_else(|| E::missing_field("request.kind"))?;
+        let operation = self.operation.ok_or_else(|| E::missing_field("request.operation"))?;
+        let plan = plan.unwrap_or(Plan::Skip);
+        let change = plan.change(self.object.unwrap_or_default(), self.old_object.unwrap_or_default())?;
         Ok(Some(Request {
             uid,
             kind,
-            sub_resource,
-            name: name.flatten(),
-            namespace: namespace.flatten(),
+            sub_resource: self.sub_resource.flatten(),
+            name: self.name.flatten(),
+            namespace: self.namespace.flatten(),
             operation,
-            dry_run: dry_run.flatten().unwrap_or(false),
+            dry_run: self.dry_run.flatten().unwrap_or(false),
             namespace_opted_out: false,
-            subject,
+            change,
         }))
+    }
+
+    fn null<E>(self) -> Result<Option<Request<'a>>, E> {
+        Ok(None)
     }
 }
 
-/// What a request's objects are read as. It follows from fields that the API server sends before the objects, so that
-/// they are read in the same pass; any other sender's order costs a second one.
+/// The way in which a request's objects are read. It follows from fields that the API server sends before the objects, so
+/// that one pass is enough. Another order of fields costs a second pass.
 #[derive(Clone, Copy)]
 enum Plan<'a> {
     Skip,
@@ -351,7 +362,12 @@ enum Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(workloads: &'a Workloads, kind: &Kind<'_>, sub_resource: Option<&Text<'_>>, operation: Operation) -> Self {
+    fn new(
+        workloads: &'a Workloads,
+        kind: &GroupVersionKind<'_>,
+        sub_resource: Option<&Text<'_>>,
+        operation: Operation,
+    ) -> Self {
         let workload = workloads.find(&kind.group, &kind.version, &kind.kind);
         match (workload.filter(|_| Text::non_empty(sub_resource).is_none()), operation) {
             (Some(workload), Operation::Create) => Self::Create(workload),
@@ -360,7 +376,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What the object as it was is read as: at CREATE there was none, whatever is sent.
+    /// The plan for the old object, which is skipped at CREATE, whatever is sent.
     fn of_old_object(self) -> Self {
         match self {
             Self::Create(_) => Self::Skip,
@@ -379,20 +395,20 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn subject<E: serde::de::Error>(self, object: Payload<'a>, old: Payload<'a>) -> Result<Subject<'a>, E> {
-        let (workload, subject) = match self {
-            Self::Skip => return Ok(Subject::Other),
+    fn change<E: Error>(self, object: Payload<'a>, old: Payload<'a>) -> Result<RequestedChange<'a>, E> {
+        let (workload, change) = match self {
+            Self::Skip => return Ok(RequestedChange::Other),
             Self::Create(workload) => (workload, self.created(workload, object)),
             Self::Update(workload) => (workload, self.updated(workload, object, old)),
         };
-        match subject {
-            Err(error) if workload.is_custom() => Ok(Subject::Unreadable(error)),
-            subject => subject.map_err(E::custom),
+        match change {
+            Err(error) if workload.is_custom() => Ok(RequestedChange::Unreadable(error)),
+            change => change.map_err(E::custom),
         }
     }
 
-    fn created(self, workload: &'a Workload, object: Payload<'a>) -> Result<Subject<'a>, serde_json::Error> {
-        Ok(Subject::Created(workload, object.locate(self, "request.object")?.into_object()?))
+    fn created(self, workload: &'a Workload, object: Payload<'a>) -> Result<RequestedChange<'a>, serde_json::Error> {
+        Ok(RequestedChange::Created(workload, object.locate(self, "request.object")?.into_object()?))
     }
 
     fn updated(
@@ -400,13 +416,13 @@ impl<'a> Plan<'a> {
         workload: &'a Workload,
         object: Payload<'a>,
         old: Payload<'a>,
-    ) -> Result<Subject<'a>, serde_json::Error> {
+    ) -> Result<RequestedChange<'a>, serde_json::Error> {
         let (new, old) = (object.locate(self, "request.object")?, old.locate(self, "request.oldObject")?);
         if new.same_template(&old) {
-            return Ok(Subject::Unchanged);
+            return Ok(RequestedChange::Unchanged);
         }
         let old_scheduler = old.into_object()?.template.and_then(Template::into_scheduler);
-        Ok(Subject::Updated { workload, new: new.into_object()?, old_scheduler })
+        Ok(RequestedChange::Updated { workload, new: new.into_object()?, old_scheduler })
     }
 }
 
@@ -439,47 +455,17 @@ impl<'a> DeserializeSeed<'a> for PayloadSeed<'a> {
     type Value = Payload<'a>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        match self.plan {
-            Some(Plan::Skip) => IgnoredAny::deserialize(deserializer).map(|IgnoredAny| Payload::Skipped),
-            Some(plan @ (Plan::Create(workload) | Plan::Update(workload))) if !workload.is_custom() => {
-                let seed = NullableSeed(plan.seed());
-                Ok(seed.deserialize(deserializer)?.map_or(Payload::Absent, Payload::Located))
+        match self.plan.map(Plan::seed) {
+            Some(None) => IgnoredAny::deserialize(deserializer).map(|IgnoredAny| Payload::Skipped),
+            // `oldObject` is null at CREATE.
+            Some(Some(seed)) if !seed.workload.is_custom() => {
+                let located = NullableSeed(seed).deserialize(deserializer)?;
+                Ok(located.map_or(Payload::Absent, Payload::Located))
             }
-            // Not known yet, or a custom resource, which may be built otherwise without harm to the whole review.
+            // The plan is not known yet; or it is a custom resource, whose form must not make the review malformed.
             _ => Option::<&RawValue>::deserialize(deserializer)
                 .map(|text| text.filter(|text| text.get() != "null").map_or(Payload::Absent, Payload::Sent)),
         }
-    }
-}
-
-/// Null, or what the seed reads: `oldObject` is null at CREATE.
-struct NullableSeed<S>(Option<S>);
-
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NullableSeed<S> {
-    type Value = Option<S::Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for NullableSeed<S> {
-    type Value = Option<S::Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or null")
-    }
-
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        self.0.map(|seed| seed.deserialize(deserializer)).transpose()
     }
 }
 

@@ -5,7 +5,7 @@
 pub enum Setting {
     /// Only nodes without a replica (sharedv4-service volumes).
     PreferRemoteNodeOnly,
-    /// Whether nodes without a replica score higher (sharedv4-service volumes).
+    /// Nodes without a replica score higher (sharedv4-service volumes).
     PreferRemoteNode,
     /// The volume is left out of scoring.
     SkipSchedulerScoring,
@@ -13,9 +13,9 @@ pub enum Setting {
     RestoreInProgress,
     /// The `VolumePlacementStrategy` by which replicas were placed.
     PlacementStrategy,
-    /// Whether the volume is shared (classes only).
+    /// The volume is shared (classes only).
     Sharedv4,
-    /// How a shared volume is served (classes only).
+    /// The type of service for a shared volume (classes only).
     Sharedv4ServiceType,
 }
 
@@ -45,12 +45,11 @@ impl Setting {
     }
 }
 
-/// The settings of one claim or class, with their values as written. Nearly every claim has none.
+/// The settings of one claim or class, with their values as written. Most claims have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings(Box<[(Setting, Box<str>)]>);
 
-/// As much of a text as any name in Kubernetes can have. A longer one says nothing, and a million of them would be
-/// much memory.
+/// Truncates a text to the length of the longest name in Kubernetes: a million longer ones would cost much memory.
 pub(super) fn short(text: &str) -> &str {
     const LONGEST: usize = 253;
     &text[..text.floor_char_boundary(LONGEST)]
@@ -71,7 +70,7 @@ impl Settings {
         self.0.iter().find(|(own, _)| *own == setting).map(|(_, value)| &**value)
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no settings.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

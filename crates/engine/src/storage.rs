@@ -1,18 +1,29 @@
-//! Kubernetes' storage objects, decoded as far as is asked of them: everything else of an object is skipped, so that a
-//! million of them can be read, and that an odd value elsewhere in one is nobody's trouble.
+//! Kubernetes' storage objects, decoded as far as decisions depend on them. Everything else is skipped, so that a million
+//! of them can be read, and an odd value elsewhere in one does no harm.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::facts::{AccessModes, Claim, Class, Volume};
+use super::annotation::Annotations;
+use super::decode::{Nullable, Text, object, present};
+use super::driver::PORTWORX_IN_TREE;
+use super::entries::ListEntry;
 use super::fields::Fields;
-use super::json::{Text, object};
+use super::setting::Settings;
+use super::storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
 
-/// What is read of any object's metadata.
+const BETA_STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+const BETA_PROVISIONER: &str = "volume.beta.kubernetes.io/storage-provisioner";
+const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+const BETA_DEFAULT_CLASS: &str = "storageclass.beta.kubernetes.io/is-default-class";
+
+/// The parts of a storage object's metadata that are read.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Metadata<'a> {
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectMeta<'a> {
     #[serde(borrow)]
     name: Option<Text<'a>>,
     #[serde(borrow)]
@@ -21,22 +32,23 @@ pub struct Metadata<'a> {
     resource_version: Option<Text<'a>>,
     #[serde(borrow)]
     creation_timestamp: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    annotations: Fields<'a>,
+    #[serde(borrow)]
+    annotations: Annotations<'a>,
 }
 
 /// An object of which nothing but its metadata is read.
 #[derive(Debug, Deserialize)]
 pub struct Named<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<Metadata<'a>>,
+    metadata: Option<ObjectMeta<'a>>,
 }
 
-/// A `PersistentVolumeClaim` of `v1`.
+/// A `PersistentVolumeClaim` of `v1`, or a template of one: of a generic ephemeral volume, or an entry of a
+/// `StatefulSet`'s `volumeClaimTemplates`.
 #[derive(Debug, Deserialize)]
 pub struct PersistentVolumeClaim<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<Metadata<'a>>,
+    metadata: Option<ObjectMeta<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
     spec: Option<ClaimSpec<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
@@ -44,13 +56,13 @@ pub struct PersistentVolumeClaim<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 struct ClaimSpec<'a> {
+    /// Absent is the default class, and empty none at all.
     #[serde(borrow)]
     storage_class_name: Option<Text<'a>>,
     #[serde(borrow)]
     volume_name: Option<Text<'a>>,
-    #[serde(default)]
     access_modes: AccessModes,
 }
 
@@ -64,10 +76,9 @@ struct ClaimStatus<'a> {
 #[derive(Debug, Deserialize)]
 pub struct StorageClass<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<Metadata<'a>>,
+    metadata: Option<ObjectMeta<'a>>,
     #[serde(borrow)]
     provisioner: Option<Text<'a>>,
-    /// A map of strings to strings, as annotations are.
     #[serde(borrow, default)]
     parameters: Fields<'a>,
 }
@@ -76,43 +87,45 @@ pub struct StorageClass<'a> {
 #[derive(Debug, Deserialize)]
 pub struct PersistentVolume<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<Metadata<'a>>,
+    metadata: Option<ObjectMeta<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
     spec: Option<VolumeSpec<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct VolumeSpec<'a> {
-    portworx_volume: Option<serde::de::IgnoredAny>,
-    #[serde(borrow, default, deserialize_with = "object")]
+    #[serde(deserialize_with = "present")]
+    portworx_volume: bool,
+    #[serde(borrow, deserialize_with = "object")]
     csi: Option<CsiSource<'a>>,
 }
 
+/// `csi` of a pod's volume, or of a `PersistentVolume`.
 #[derive(Debug, Deserialize)]
-struct CsiSource<'a> {
+pub(crate) struct CsiSource<'a> {
     #[serde(borrow)]
-    driver: Option<Text<'a>>,
+    pub(crate) driver: Option<Text<'a>>,
 }
 
-/// An object with a name.
-pub trait Object {
+/// An object with metadata.
+pub trait HasMetadata {
     /// Its metadata, if it has any.
-    fn metadata(&self) -> Option<&Metadata<'_>>;
+    fn metadata(&self) -> Option<&ObjectMeta<'_>>;
 
     /// `metadata.name`, which only an object that never was in a cluster can lack.
     fn name(&self) -> Option<&str> {
-        self.metadata()?.name.as_deref().filter(|text| !text.is_empty())
+        Text::non_empty(self.metadata()?.name.as_ref())
     }
 
-    /// `metadata.namespace`; none where it names none.
+    /// `metadata.namespace`; `None` if it names none.
     fn namespace(&self) -> Option<&str> {
-        self.metadata()?.namespace.as_deref().filter(|text| !text.is_empty())
+        Text::non_empty(self.metadata()?.namespace.as_ref())
     }
 
     /// `metadata.resourceVersion`, which only an object that never was in a cluster can lack.
     fn resource_version(&self) -> Option<&str> {
-        self.metadata()?.resource_version.as_deref().filter(|text| !text.is_empty())
+        Text::non_empty(self.metadata()?.resource_version.as_ref())
     }
 
     /// The value of an annotation.
@@ -121,66 +134,104 @@ pub trait Object {
     }
 }
 
-macro_rules! objects {
+macro_rules! has_metadata {
     ($($kind:ident),+) => {
-        $(impl Object for $kind<'_> {
-            fn metadata(&self) -> Option<&Metadata<'_>> {
+        $(impl HasMetadata for $kind<'_> {
+            fn metadata(&self) -> Option<&ObjectMeta<'_>> {
                 self.metadata.as_ref()
             }
         })+
     };
 }
 
-objects!(Named, PersistentVolumeClaim, StorageClass, PersistentVolume);
+has_metadata!(Named, PersistentVolumeClaim, StorageClass, PersistentVolume);
 
-impl PersistentVolumeClaim<'_> {
-    /// What matters of it.
-    pub fn facts(&self) -> Claim<'_> {
+impl<'a> PersistentVolumeClaim<'a> {
+    /// Its facts, with each name cut to a bounded length.
+    pub fn facts(&self) -> ClaimFacts<'a> {
+        let annotations = self.metadata.as_ref().map(|metadata| &metadata.annotations);
+        let annotation = |key: &str| annotations.and_then(|annotations| annotations.get(key));
+        let name = |key: &str| annotation(key).map(|value| Text::from(value).to_name());
         let spec = self.spec.as_ref();
+        let class = spec.and_then(|spec| spec.storage_class_name.as_ref());
         let phase = self.status.as_ref().and_then(|status| status.phase.as_deref());
-        Claim::new(
-            |key| self.annotation(key),
-            spec.and_then(|spec| spec.storage_class_name.as_deref()),
-            self.volume_name(),
-        )
-        .with_use(spec.map(|spec| spec.access_modes).unwrap_or_default(), phase == Some("Bound"))
+        ClaimFacts {
+            class: name(BETA_STORAGE_CLASS).or_else(|| class.map(Text::to_name)),
+            provisioner: name(BETA_PROVISIONER).or_else(|| name(PROVISIONER)),
+            volume: self.volume().map(Text::to_name),
+            settings: Settings::read(annotation),
+            access: spec.map(|spec| spec.access_modes).unwrap_or_default(),
+            bound: phase == Some("Bound"),
+        }
+    }
+
+    /// The facts of a claim that is made from this template.
+    pub(crate) fn facts_of_template(&self) -> ClaimFacts<'a> {
+        ClaimFacts { bound: false, ..self.facts() }
+    }
+
+    /// The name, cut to a bounded length; `None` if it is absent or empty.
+    pub(crate) fn bounded_name(&self) -> Option<Text<'a>> {
+        let name = self.metadata.as_ref().and_then(|metadata| metadata.name.as_ref());
+        name.filter(|name| !name.is_empty()).map(Text::to_name)
     }
 
     /// The volume that it is bound to, or asks to be.
     pub fn volume_name(&self) -> Option<&str> {
-        Text::non_empty(self.spec.as_ref()?.volume_name.as_ref())
+        self.volume().map(|name| &**name)
+    }
+
+    fn volume(&self) -> Option<&Text<'a>> {
+        self.spec.as_ref()?.volume_name.as_ref().filter(|name| !name.is_empty())
     }
 }
 
-impl StorageClass<'_> {
-    /// What matters of it.
-    pub fn facts(&self) -> Class<'_> {
-        let created = self.metadata.as_ref().and_then(|metadata| metadata.creation_timestamp.as_deref());
-        let created = created.and_then(|time| time.parse::<jiff::Timestamp>().ok());
-        Class::new(
-            |key| self.annotation(key),
-            self.provisioner(),
-            created.map_or(0, jiff::Timestamp::as_second),
-            |key| self.parameters.get(key),
-        )
+impl ListEntry for PersistentVolumeClaim<'_> {
+    const LIST: &'static str = "claim templates";
+    type Written = Nullable<Self>;
+
+    fn read(Nullable(written): Self::Written) -> Option<Self> {
+        written
     }
 
-    /// The provisioner; empty where it names none.
+    fn is_blank(&self) -> bool {
+        let annotated = self.metadata.as_ref().is_some_and(|metadata| !metadata.annotations.is_empty());
+        let class = self.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
+        !annotated && self.name().is_none() && class.is_none() && self.volume().is_none()
+    }
+}
+
+impl<'a> StorageClass<'a> {
+    /// Its facts.
+    pub fn facts(&self) -> ClassFacts<'a> {
+        let created = self.metadata.as_ref().and_then(|metadata| metadata.creation_timestamp.as_deref());
+        let created = created.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        // Kubernetes compares with "true" here, and parses nothing.
+        let is_marked = |key| self.annotation(key).as_deref() == Some("true");
+        ClassFacts {
+            provisioner: self.provisioner.clone().unwrap_or_default(),
+            default: is_marked(DEFAULT_CLASS) || is_marked(BETA_DEFAULT_CLASS),
+            created: created.map_or(0, jiff::Timestamp::as_second),
+            parameters: Settings::read(|key| self.parameters.get(key)),
+        }
+    }
+
+    /// The provisioner; empty if it names none.
     pub fn provisioner(&self) -> &str {
         self.provisioner.as_deref().unwrap_or_default()
     }
 }
 
-impl PersistentVolume<'_> {
-    /// What matters of it.
-    pub fn facts(&self) -> Volume<'_> {
+impl<'a> PersistentVolume<'a> {
+    /// Its facts.
+    pub fn facts(&self) -> VolumeFacts<'a> {
+        let annotations = self.metadata.as_ref().map(|metadata| &metadata.annotations);
+        let annotated = annotations.and_then(|annotations| annotations.get(PROVISIONED_BY)).map(Text::from);
         let spec = self.spec.as_ref();
-        let csi = spec.and_then(|spec| spec.csi.as_ref());
-        Volume::new(
-            |key| self.annotation(key),
-            spec.is_some_and(|spec| spec.portworx_volume.is_some()),
-            csi.and_then(|csi| Text::non_empty(csi.driver.as_ref())),
-        )
+        let in_tree = spec.is_some_and(|spec| spec.portworx_volume).then(|| PORTWORX_IN_TREE.into());
+        let csi = spec.and_then(|spec| spec.csi.as_ref()?.driver.clone());
+        let is_set = |name: &Text<'a>| !name.is_empty();
+        VolumeFacts { provisioner: annotated.filter(is_set).or(in_tree).or_else(|| csi.filter(is_set)) }
     }
 }
 
@@ -222,9 +273,9 @@ mod tests {
 
         let volume: PersistentVolume<'_> =
             read(r#"{"metadata":{"name":"pv"},"spec":{"portworxVolume":null,"csi":{"driver":"pxd.portworx.com"}}}"#);
-        assert_eq!(volume.facts(), Volume::new(|_| None::<&str>, false, Some("pxd.portworx.com")));
+        assert_eq!(volume.facts(), VolumeFacts { provisioner: Some("pxd.portworx.com".into()) });
         let in_tree: PersistentVolume<'_> = read(r#"{"spec":{"portworxVolume":{"volumeID":"1"}}}"#);
-        assert_eq!(in_tree.facts(), Volume::new(|_| None::<&str>, true, None));
+        assert_eq!(in_tree.facts(), VolumeFacts { provisioner: Some(PORTWORX_IN_TREE.into()) });
     }
 
     #[test]
@@ -238,7 +289,7 @@ mod tests {
         let mut inventory = Inventory::default();
         inventory.insert_class("a", read::<StorageClass<'_>>(&old).facts());
         inventory.insert_class("b", read::<StorageClass<'_>>(&new).facts());
-        let unnamed = Claim::default();
+        let unnamed = ClaimFacts::default();
         assert!(matches!(inventory.owner_of(&unnamed), Owner::Provisioner { class: Some(name), .. } if &*name == "b"));
     }
 
@@ -246,10 +297,18 @@ mod tests {
     fn nothing_is_as_good_as_null_and_an_array_is_no_object() {
         for text in ["{}", r#"{"metadata":null,"spec":null,"status":null}"#, r#"{"spec":{"accessModes":null}}"#] {
             let claim: PersistentVolumeClaim<'_> = read(text);
-            assert_eq!((claim.name(), claim.facts()), (None, Claim::default()), "{text}");
+            assert_eq!((claim.name(), claim.facts()), (None, ClaimFacts::default()), "{text}");
         }
         for text in [r#"{"spec":[]}"#, r#"{"spec":{"storageClassName":1}}"#, r#"{"metadata":"x"}"#] {
             assert!(serde_json::from_str::<PersistentVolumeClaim<'_>>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_absent_class_and_an_empty_one_differ() {
+        let class = |text| read::<PersistentVolumeClaim<'_>>(text).facts().class;
+        assert_eq!(class(r#"{"spec":{}}"#), None);
+        assert_eq!(class(r#"{"spec":{"storageClassName":null}}"#), None);
+        assert_eq!(class(r#"{"spec":{"storageClassName":""}}"#), Some("".into()));
     }
 }

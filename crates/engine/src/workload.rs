@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Unexpected};
 use serde_json::value::RawValue;
 
 use super::claim::{self, ClaimRef};
+use super::decode::{Field, FieldsSeed, Nullable, ReadFields, Text};
 use super::entries::Entries;
-use super::json::{Nullable, Text};
-use super::pod::{ClaimTemplate, Metadata, Template};
+use super::pod::{PodMetadata, Template};
+use super::storage::PersistentVolumeClaim;
 
 /// A kind of object that the engine decides about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Workload {
     custom: bool,
 }
 
-/// What an UPDATE may do to the pod template of a kind.
+/// The effect of an UPDATE on the pod template of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
     /// It may change; new pods are made from the new one.
@@ -77,7 +78,7 @@ impl Workload {
         &self.path
     }
 
-    /// Whether objects of this kind are pods, and not templates of pods.
+    /// Returns true if objects of this kind are pods, and not templates of pods.
     pub fn is_pod(&self) -> bool {
         self.path.is_empty()
     }
@@ -86,7 +87,7 @@ impl Workload {
         self.update
     }
 
-    /// Whether the API server does not know the kind's schema as well as a built-in's: its template may hold anything.
+    /// Returns true for a custom resource, whose template may hold anything: its schema may be looser than a built-in's.
     pub fn is_custom(&self) -> bool {
         self.custom
     }
@@ -97,7 +98,7 @@ impl Workload {
 pub struct Workloads(Vec<Workload>);
 
 impl Workloads {
-    /// The built-in kinds and `custom` ones. A custom one of the same group, version and kind takes a built-in's place.
+    /// The built-in kinds and `custom` ones. A custom one replaces a built-in of the same group, version and kind.
     pub fn new(custom: impl IntoIterator<Item = Workload>) -> Self {
         let mut kinds: Vec<_> = custom.into_iter().collect();
         kinds.extend(built_in());
@@ -110,7 +111,7 @@ impl Workloads {
         self.find(group, version, kind)
     }
 
-    /// Whether there is a kind of that group and name, in whatever version.
+    /// Returns true if there is a kind of that group and name, in any version.
     pub fn include(&self, group: &str, kind: &str) -> bool {
         self.0.iter().any(|workload| workload.kind == kind && workload.group == group)
     }
@@ -145,17 +146,17 @@ fn built_in() -> [Workload; 9] {
 
 /// The parts of a Pod or a workload that a decision depends on.
 #[derive(Debug, Default)]
-pub struct Object<'a> {
-    metadata: Option<Metadata<'a>>,
+pub struct WorkloadObject<'a> {
+    metadata: Option<PodMetadata<'a>>,
     pub(crate) template: Option<Template<'a>>,
-    claim_templates: Entries<'a, ClaimTemplate<'a>>,
+    claim_templates: Entries<'a, PersistentVolumeClaim<'a>>,
 }
 
-impl<'a> Object<'a> {
+impl<'a> WorkloadObject<'a> {
     /// Reads an object of the kind `workload`.
     ///
     /// # Errors
-    /// Where a field that the engine reads has another type than Kubernetes gives it.
+    /// A field that the engine reads has another type than in Kubernetes.
     pub fn parse(text: &'a str, workload: &Workload) -> Result<Self, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let located = ObjectSeed { workload, keep: Keep::Read }.deserialize(&mut deserializer)?;
@@ -169,33 +170,32 @@ impl<'a> Object<'a> {
         spec.into_iter().flat_map(|spec| claim::of(&self.claim_templates, spec))
     }
 
-    /// Whether its pods have claims.
+    /// Returns true if its pods have claims.
     pub(crate) fn has_claims(&self) -> bool {
         self.template.as_ref().and_then(Template::spec).is_some_and(|spec| claim::any(&self.claim_templates, spec))
     }
 
-    /// The scheduler that its pods name; `None` for absent, null and empty alike.
+    /// The scheduler that its pods name; `None` if it is absent, null or empty.
     pub fn scheduler(&self) -> Option<&str> {
         self.template.as_ref().and_then(Template::scheduler)
     }
 
     /// The object's own metadata; for a Pod, that is its template's.
-    pub(crate) fn metadata(&self) -> Option<&Metadata<'a>> {
+    pub(crate) fn metadata(&self) -> Option<&PodMetadata<'a>> {
         self.metadata.as_ref().or_else(|| self.template.as_ref().and_then(Template::metadata))
     }
 }
 
-/// An object whose template was found but not read yet: an update compares the templates as they were sent, and mostly
-/// has no need to read them.
+/// An object whose template was located but not read yet: an update compares the templates as text, and rarely needs to read
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Located<'a> {
-    metadata: Option<Metadata<'a>>,
+    metadata: Option<PodMetadata<'a>>,
     template: Slot<'a>,
-    claim_templates: Entries<'a, ClaimTemplate<'a>>,
+    claim_templates: Entries<'a, PersistentVolumeClaim<'a>>,
 }
 
 #[derive(Debug, Default)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would cost each review an allocation")]
 enum Slot<'a> {
     #[default]
     Absent,
@@ -204,8 +204,8 @@ enum Slot<'a> {
 }
 
 impl<'a> Located<'a> {
-    /// Whether both hold the same template, byte for byte. The API server encodes both with the same encoder, in one
-    /// order of fields, so that what differs in bytes differs in content.
+    /// Returns true if both hold the same template, byte for byte. The API server uses one encoder with one order of fields, so
+    /// different bytes mean different content.
     pub(crate) fn same_template(&self, other: &Self) -> bool {
         match (&self.template, &other.template) {
             (Slot::Sent(one), Slot::Sent(other)) => one.get() == other.get(),
@@ -214,28 +214,28 @@ impl<'a> Located<'a> {
         }
     }
 
-    pub(crate) fn into_object(self) -> Result<Object<'a>, serde_json::Error> {
+    pub(crate) fn into_object(self) -> Result<WorkloadObject<'a>, serde_json::Error> {
         let template = match self.template {
             Slot::Absent => None,
             Slot::Sent(text) => serde_json::from_str::<Nullable<_>>(text.get())?.0,
             Slot::Read(template) => Some(template),
         };
-        Ok(Object { metadata: self.metadata, template, claim_templates: self.claim_templates })
+        Ok(WorkloadObject { metadata: self.metadata, template, claim_templates: self.claim_templates })
     }
 }
 
-/// Reads an object of a kind in one pass, leaving out all that no decision depends on.
+/// Reads an object of a kind in one pass, and skips everything that no decision depends on.
 pub(crate) struct ObjectSeed<'w> {
     pub(crate) workload: &'w Workload,
     pub(crate) keep: Keep,
 }
 
-/// In which form the template is kept when it is reached.
+/// The form in which the template is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Keep {
-    /// As it was sent, to be compared and perhaps read later.
+    /// As text, to be compared and perhaps read later.
     Sent,
-    /// Read at once.
+    /// Decoded.
     Read,
 }
 
@@ -246,35 +246,49 @@ impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
         if self.workload.is_pod() {
             return Ok(Located { template: slot(deserializer, Keep::Read)?, ..Located::default() });
         }
-        deserializer.deserialize_map(self)
+        FieldsSeed(ObjectFields { seed: self, located: Located::default(), metadata_seen: false, first_seen: false })
+            .deserialize(deserializer)
     }
 }
 
-impl<'de> Visitor<'de> for ObjectSeed<'_> {
+struct ObjectFields<'w, 'de> {
+    seed: ObjectSeed<'w>,
+    located: Located<'de>,
+    metadata_seen: bool,
+    /// Whether the first key of the path was there.
+    first_seen: bool,
+}
+
+impl<'de> ReadFields<'de> for ObjectFields<'_, 'de> {
     type Value = Located<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a {} as an object", self.workload.kind)
+        write!(f, "a {} as an object", self.seed.workload.kind)
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let mut located = Located::default();
-        let (mut metadata_seen, mut first_seen) = (false, false);
-        let (first, rest) = self.workload.path.split_first().ok_or_else(|| M::Error::custom("a kind with no path"))?;
-        while let Some(key) = map.next_key::<Text<'de>>()? {
-            if *key == *"metadata" {
-                once(&mut metadata_seen, &key)?;
-                located.metadata = map.next_value::<Nullable<_>>()?.0;
-            } else if *key == **first {
-                once(&mut first_seen, &key)?;
-                map.next_value_seed(Descend { path: rest, keep: self.keep, located: &mut located })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
+        match self.seed.workload.path.split_first() {
+            _ if *key == *"metadata" => {
+                once(&mut self.metadata_seen, &key)?;
+                self.located.metadata = map.next_value::<Nullable<_>>()?.0;
             }
+            Some((first, path)) if *key == **first => {
+                once(&mut self.first_seen, &key)?;
+                map.next_value_seed(Descend { path, keep: self.seed.keep, located: &mut self.located })?;
+            }
+            _ => return Ok(Field::Unknown),
         }
+        Ok(Field::Read)
+    }
+
+    fn end<E>(mut self) -> Result<Located<'de>, E> {
         // Without metadata of its own it must not be taken for a Pod, whose metadata is its template's.
-        located.metadata.get_or_insert_default();
-        Ok(located)
+        self.located.metadata.get_or_insert_default();
+        Ok(self.located)
+    }
+
+    fn null<E: Error>(self) -> Result<Located<'de>, E> {
+        Err(E::invalid_type(Unexpected::Unit, &FieldsSeed(self)))
     }
 }
 
@@ -296,7 +310,7 @@ fn once<E: Error>(seen: &mut bool, field: &str) -> Result<(), E> {
     Ok(())
 }
 
-/// Goes down the path to the template, and picks up the claim templates that stand beside it.
+/// Follows the path to the template, and reads the claim templates next to it.
 struct Descend<'p, 'l, 'de> {
     path: &'p [Cow<'static, str>],
     keep: Keep,
@@ -307,41 +321,46 @@ impl<'de> DeserializeSeed<'de> for Descend<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if !self.path.is_empty() {
-            return deserializer.deserialize_any(self);
-        }
-        self.located.template = slot(deserializer, self.keep)?;
-        Ok(())
+        let Some((first, rest)) = self.path.split_first() else {
+            self.located.template = slot(deserializer, self.keep)?;
+            return Ok(());
+        };
+        FieldsSeed(PathFields { descend: self, first, rest, first_seen: false, claims_seen: false })
+            .deserialize(deserializer)
     }
 }
 
-impl<'de> Visitor<'de> for Descend<'_, '_, 'de> {
+struct PathFields<'p, 'l, 'de> {
+    descend: Descend<'p, 'l, 'de>,
+    first: &'p str,
+    rest: &'p [Cow<'static, str>],
+    /// Whether the first key of the path was there.
+    first_seen: bool,
+    claims_seen: bool,
+}
+
+impl<'de> ReadFields<'de> for PathFields<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object that holds `{}`, or null", self.path.join("."))
+        write!(f, "an object that holds `{}`, or null", self.descend.path.join("."))
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let Some((first, rest)) = self.path.split_first() else {
-            return Ok(());
-        };
-        let (mut first_seen, mut claims_seen) = (false, false);
-        while let Some(key) = map.next_key::<Text<'de>>()? {
-            if *key == **first {
-                once(&mut first_seen, &key)?;
-                map.next_value_seed(Descend { path: rest, keep: self.keep, located: self.located })?;
-            } else if rest.is_empty() && *key == *"volumeClaimTemplates" {
-                once(&mut claims_seen, &key)?;
-                self.located.claim_templates = map.next_value::<Option<_>>()?.unwrap_or_default();
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
+        let Descend { keep, located, .. } = &mut self.descend;
+        if *key == *self.first {
+            once(&mut self.first_seen, &key)?;
+            map.next_value_seed(Descend { path: self.rest, keep: *keep, located })?;
+        } else if self.rest.is_empty() && *key == *"volumeClaimTemplates" {
+            once(&mut self.claims_seen, &key)?;
+            located.claim_templates = map.next_value::<Option<_>>()?.unwrap_or_default();
+        } else {
+            return Ok(Field::Unknown);
         }
+        Ok(Field::Read)
+    }
+
+    fn end<E>(self) -> Result<(), E> {
         Ok(())
     }
 }

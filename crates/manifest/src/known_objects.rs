@@ -10,7 +10,7 @@ use super::files::{self, ReadError};
 use super::json::without_place;
 use super::position::{ParseError, Position};
 use colocate_companion::Strategies;
-use colocate_engine::storage::{self, Object as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
+use colocate_engine::storage::{self, HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{Inventory, parse_bool};
 
 /// The namespace of an object that has none, as for `kubectl apply`.
@@ -168,7 +168,7 @@ fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| without_place(&error))
 }
 
-fn named(object: &impl storage::Object) -> Result<&str, String> {
+fn named(object: &impl storage::HasMetadata) -> Result<&str, String> {
     object.name().ok_or_else(|| "it has no metadata.name".to_owned())
 }
 

@@ -10,7 +10,7 @@ use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
 use super::pointer::pointer;
 use super::position::Position;
-use colocate_engine::{Decision, Policy, Presence, Reason, Request, Step as Examined, Workload, examine};
+use colocate_engine::{Decision, Examination, Policy, Presence, Reason, Request, Workload, examine};
 
 /// Decides about manifests by a policy.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct MutatedObject<'m> {
     /// Its name, or the prefix of a generated one.
     pub name: String,
     /// The engine's decision.
-    pub decision: Decision,
+    pub decision: Decision<'static>,
     /// The reason why the decision could not be written into the file.
     pub refusal: Option<EditRefusal>,
 }
@@ -58,11 +58,11 @@ impl<'a> ManifestMutator<'a> {
             let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value.to_string());
             let request = Request::from_manifest(workload, &namespace, self.known.opted_out(&namespace), &json);
             let decision = match examine(self.policy, &request) {
-                Examined::Decided(decision) => decision,
-                Examined::Resolve(pending) => {
+                Examination::Decided(decision) => decision,
+                Examination::Resolve(pending) => {
                     let owners = pending.look_up(|claim| claim.owner_in(&self.known.inventory, &namespace));
                     // A file outlives the state of a cluster.
-                    pending.decide(&owners, |_| Presence::Unknown)
+                    pending.decide(owners, |_| Presence::Unknown)
                 }
             };
             let mut refusal = None;
@@ -73,6 +73,7 @@ impl<'a> ManifestMutator<'a> {
                 }
             }
             let name = object.name();
+            let decision = decision.into_owned();
             objects.push(MutatedObject { object, namespace, name, decision, refusal });
         }
         let (edited, edits): (Vec<_>, Vec<_>) = edits.into_iter().unzip();
@@ -90,7 +91,7 @@ impl<'a> ManifestMutator<'a> {
         for (object, workload) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
             let (namespace, json) = (object.namespace_or(self.namespace), object.value.to_string());
             let request = Request::from_manifest(workload, namespace, self.known.opted_out(namespace), &json);
-            let Examined::Resolve(pending) = examine(self.policy, &request) else { continue };
+            let Examination::Resolve(pending) = examine(self.policy, &request) else { continue };
             missing.namespaces.insert(namespace.to_owned());
             for claim in pending.claims() {
                 missing.add(&claim, &self.known.inventory, namespace);

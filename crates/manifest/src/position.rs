@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::helm;
+use colocate_engine::printable;
 
 /// A position in a text: line and column from 1. A column is a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,18 +156,13 @@ fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
     let indent = before.chars().count();
     let start = if skipped.is_empty() { "" } else { "..." };
     let rest = || before.chars().chain(after.chars());
-    let shown: String = rest().take(SHOWN).map(visible).collect();
+    let shown: String = printable(&rest().take(SHOWN).collect::<String>());
     let end = if rest().nth(SHOWN).is_some() { "..." } else { "" };
     let carets = "^".repeat(width.clamp(1, SHOWN - indent));
     // A tab below the line is as wide as one in it.
     let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let (margin, left) = (" ".repeat(number.to_string().len()), " ".repeat(start.len()));
     format!("  {number} | {start}{shown}{end}\n  {margin} | {left}{indent}{carets}")
-}
-
-/// What a terminal would act on is shown as what it is not.
-fn visible(c: char) -> char {
-    if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 #[cfg(test)]

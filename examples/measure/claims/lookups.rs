@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use colocate::engine::{Claim, Class, Inventory, Owner};
+use colocate::engine::{ClaimFacts, ClassFacts, Inventory, Owner};
 use colocate_harness::{CLASSES, Population, scramble};
 
 use super::median;
@@ -12,8 +12,6 @@ use super::median;
 /// The look-ups of a round.
 const LOOKUPS: usize = 1_000_000;
 const ROUNDS: usize = 5;
-
-const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
 
 /// What one look-up costs.
 #[derive(Clone, Copy, Debug)]
@@ -60,15 +58,18 @@ fn round<'q>(questions: &'q Questions, mut ask: impl FnMut((&'q str, &'q str))) 
 fn inventory(population: Population) -> Inventory {
     let mut inventory = Inventory::default();
     for class in &CLASSES {
-        let none = |_: &str| None::<&str>;
-        inventory.insert_class(class.name, Class::new(none, class.provisioner, 0, none));
+        let facts = ClassFacts { provisioner: class.provisioner.into(), ..ClassFacts::default() };
+        inventory.insert_class(class.name, facts);
     }
     for number in 0..population.size() {
         let claim = population.claim(number);
         let class = claim.class();
-        let annotation = |key: &str| (key == PROVISIONER).then_some(class.provisioner);
-        let volume = claim.volume();
-        let facts = Claim::new(annotation, Some(class.name), Some(volume.as_str()));
+        let facts = ClaimFacts {
+            class: Some(class.name.into()),
+            provisioner: Some(class.provisioner.into()),
+            volume: Some(claim.volume().into()),
+            ..ClaimFacts::default()
+        };
         inventory.insert_claim(&claim.namespace, &claim.name, &facts);
     }
     inventory

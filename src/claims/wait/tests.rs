@@ -14,7 +14,7 @@ use tower_test::mock::{self, Handle};
 use super::*;
 use crate::api::ApiClient;
 use crate::claims::ClaimLimits;
-use crate::engine::{Claim, Class};
+use crate::engine::{ClaimFacts, ClassFacts};
 use crate::process::Process;
 
 type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
@@ -42,13 +42,17 @@ fn cache() -> (ClaimCache, Server) {
 }
 
 fn add_class(cache: &ClaimCache, name: &str) {
-    let none = |_: &str| None::<&str>;
-    cache.update(|inventory| inventory.insert_class(name, Class::new(none, "pxd.portworx.com", 0, none)));
+    let class = ClassFacts { provisioner: "pxd.portworx.com".into(), ..ClassFacts::default() };
+    cache.update(|inventory| inventory.insert_class(name, class));
     cache.arrived(None, Some(name));
 }
 
+fn claim<'a>(class: Option<&'a str>, volume: Option<&'a str>) -> ClaimFacts<'a> {
+    ClaimFacts { class: class.map(Into::into), volume: volume.map(Into::into), ..ClaimFacts::default() }
+}
+
 fn arrive(cache: &ClaimCache, name: &str, class: &str) {
-    let claim = Claim::new(|_| None::<&str>, Some(class), None);
+    let claim = claim(Some(class), None);
     cache.update(|inventory| inventory.insert_claim("demo", name, &claim));
     cache.arrived(Some("demo"), Some(name));
 }
@@ -146,7 +150,7 @@ async fn a_claim_without_a_class_waits_to_be_bound() {
     for class in [Some(""), None] {
         let (cache, server) = cache();
         let bind = |volume| {
-            let claim = Claim::new(|_| None::<&str>, class, volume);
+            let claim = claim(class, volume);
             cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
             cache.arrived(Some("demo"), Some("one"));
         };
@@ -269,7 +273,7 @@ async fn without_a_slot_only_the_get_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn an_invalid_name_is_neither_requested_nor_waited_for() {
     let (cache, server) = cache();
-    let bound = Claim::new(|_| None::<&str>, Some(""), Some("../x?y"));
+    let bound = claim(Some(""), Some("../x?y"));
     cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
     let asked = answer(server, 200, FOUND);
     let begun = Instant::now();
@@ -301,7 +305,7 @@ async fn only_as_many_claims_as_a_node_can_mount_are_requested() {
 #[tokio::test(start_paused = true)]
 async fn the_answer_is_ready_before_its_sender_gives_up() {
     let (cache, _server) = cache();
-    let bound = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+    let bound = claim(Some(""), Some("pv"));
     cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
     let begun = Instant::now();
     found(&cache, &["bound", "one"]).await;
@@ -320,7 +324,7 @@ async fn a_review_that_must_not_wait_gets_no_claim() {
 #[tokio::test(start_paused = true)]
 async fn a_volume_is_read_once_also_without_a_wait() {
     let (cache, server) = cache();
-    let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+    let claim = claim(Some(""), Some("pv"));
     cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
     let asked = answer(server, 200, VOLUME);
     for found in [LookupResult::Fetched, LookupResult::Cached] {
@@ -339,7 +343,7 @@ async fn the_volume_of_a_new_claim_is_read() {
         let (_, send) = server.next_request().await.unwrap();
         send.send_response(respond(200, bound));
         sleep(Duration::from_millis(10)).await;
-        let claim = Claim::new(|_| None::<&str>, Some(""), Some("pv"));
+        let claim = claim(Some(""), Some("pv"));
         cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
         cache.arrived(Some("demo"), Some("one"));
         let (request, send) = server.next_request().await.unwrap();

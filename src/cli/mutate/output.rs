@@ -4,6 +4,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::cli::paint::bounded;
+use crate::engine::Visibility;
 use crate::manifest::{
     BYTE_ORDER_MARK, Document, HELM_ADVICE, Manifest, MutatedManifest, MutatedObject, Position, Source,
 };
@@ -97,9 +98,12 @@ fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f
 }
 
 /// What was found for a workload, what was decided, and why.
-pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> String {
+pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>, visibility: &Visibility) -> String {
     let decision = &mutation.decision;
-    let found = if decision.found.is_empty() { String::new() } else { format!("; {}", decision.found) };
+    let found = match &*found(mutation, visibility) {
+        "" => String::new(),
+        found => format!("; {found}"),
+    };
     let why = decision.reason.explanation().trim_end_matches('.');
     let scheduler = decision.scheduler.as_deref().map(|name| format!(" -> {name}")).unwrap_or_default();
     let refusal = mutation.refusal.as_ref();
@@ -114,13 +118,18 @@ pub(super) fn would_change(source: &Source, mutation: &MutatedObject<'_>) -> Str
 }
 
 /// What is left open about a workload.
-pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> String {
+pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>, visibility: &Visibility) -> String {
     let decision = &mutation.decision;
     match &mutation.refusal {
         Some(why) => line_at(source, why.position, mutation, &format!("left as it is: {why}")),
-        None if decision.found.is_empty() => own_warnings(source, mutation),
-        None => line(source, mutation, &format!("{}: {}", decision.reason, decision.found)),
+        None if decision.owners.is_empty() => own_warnings(source, mutation),
+        None => line(source, mutation, &format!("{}: {}", decision.reason, found(mutation, visibility))),
     }
+}
+
+/// The claims of a workload, each with its owner and driver; empty if none was looked at.
+fn found(mutation: &MutatedObject<'_>, visibility: &Visibility) -> String {
+    mutation.decision.owners.describe(visibility, &mutation.namespace)
 }
 
 /// A document that nothing is decided about, though a workload may be in it.
@@ -140,10 +149,9 @@ pub(super) fn own_warnings(source: &Source, mutation: &MutatedObject<'_>) -> Str
 
 /// The warnings that are `shown`, which is told whether one is that of the decision's reason.
 fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(bool) -> bool) -> String {
-    let own = format!("colocate: {}: ", mutation.decision.reason);
-    let warnings = mutation.decision.warnings.iter().map(AsRef::as_ref);
-    let shown = warnings.filter(|warning: &&str| shown(warning.starts_with(&own)));
-    shown.map(|warning| line(source, mutation, warning.trim_start_matches("colocate: "))).collect()
+    let own = mutation.decision.reason.as_str();
+    let shown = mutation.decision.warnings.iter().filter(|warning| shown(warning.word() == Some(own)));
+    shown.map(|warning| line(source, mutation, &warning.to_string())).collect()
 }
 
 fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {

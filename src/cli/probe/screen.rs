@@ -12,8 +12,8 @@ use super::sent_review::SentReview;
 use crate::api::{DryRun, DryRunOutcome};
 use crate::cli::hunks;
 use crate::cli::paint::Paint;
-use crate::engine::Reason;
-use crate::probe::{Answer, ProtocolVersion, Target, Verdict, printable};
+use crate::engine::{Reason, printable};
+use crate::probe::{Answer, ProtocolVersion, Target, Verdict};
 
 const WIDTH: usize = 80;
 /// The column at which text begins, after its label.

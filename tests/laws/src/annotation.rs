@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use colocate_engine::{
-    Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Owner, Policy, Presence, Reason,
-    Review, Step, examine, parse_bool,
+    Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Examination, Owner, Policy,
+    Presence, Reason, Review, examine, parse_bool,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -35,7 +35,7 @@ pub fn hold(bytes: &[u8]) {
 }
 
 /// Asserts that the decision about a pod with a claim of the driver is the one that its annotations ask for.
-fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision) {
+fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision<'_>) {
     let keys = [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER];
     let values =
         || keys.iter().filter_map(|key| entries.get(*key)).map(|value| string(value).and_then(|text| go_bool(&text)));
@@ -48,12 +48,12 @@ fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision) {
     };
     assert_eq!(decision.reason, reason, "{entries:?}");
     assert_eq!(decision.patch.is_some(), reason == Reason::Injected);
-    let warned = decision.warnings.iter().filter(|warning| warning.as_ref().contains("opt-out-invalid")).count();
+    let warned = decision.warnings.iter().filter(|warning| warning.word() == Some("opt-out-invalid")).count();
     assert_eq!(warned, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
 }
 
 /// The decision about a pod with these annotations and a claim of the driver; `None` if its review is refused.
-fn decide(annotations: &RawValue) -> Option<Decision> {
+fn decide(annotations: &RawValue) -> Option<Decision<'static>> {
     let body = format!(
         r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",
         "kind":{{"group":"","version":"v1","kind":"Pod"}},"operation":"CREATE","object":{{"metadata":{{
@@ -62,13 +62,14 @@ fn decide(annotations: &RawValue) -> Option<Decision> {
     let policy = Policy::default();
     let review = Review::parse(body.as_bytes(), &policy.workloads).ok()?;
     let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
-    Some(match examine(&policy, &review.request) {
-        Step::Decided(decision) => decision,
-        Step::Resolve(pending) => {
+    let decision = match examine(&policy, &review.request) {
+        Examination::Decided(decision) => decision,
+        Examination::Resolve(pending) => {
             let owners = pending.look_up(|_| owner.clone());
-            pending.decide(&owners, |_| Presence::Unknown)
+            pending.decide(owners, |_| Presence::Unknown)
         }
-    })
+    };
+    Some(decision.into_owned())
 }
 
 /// Go's `strconv.ParseBool`, written differently from colocate's: a digit, a letter, or a word in lower case, in upper case or

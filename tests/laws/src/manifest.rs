@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use colocate_engine::{Claim, Class, Policy, Reason, Unknown, Volume};
+use colocate_engine::{ClaimFacts, ClassFacts, Policy, Reason, Unknown, VolumeFacts};
 use colocate_manifest::{KnownObjects, Manifest, ManifestMutator, MutatedManifest, MutatedObject, Syntax};
 use json_patch::Patch;
 use serde::Deserialize as _;
@@ -50,22 +50,21 @@ fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
     }
     let missing = ManifestMutator { policy: &POLICY, known: &known, namespace: NAMESPACE }
         .missing_facts(std::slice::from_ref(manifest));
-    let none = |_: &str| None::<&str>;
     let inventory = &mut known.inventory;
     for (namespace, name) in &missing.claims {
-        let claim = Claim::new(|key| key.ends_with("storage-provisioner").then_some(PROVISIONER), None, None);
+        let claim = ClaimFacts { provisioner: Some(PROVISIONER.into()), ..ClaimFacts::default() };
         inventory.insert_claim(namespace, name, &claim);
     }
-    let default = |key: &str| key.ends_with("is-default-class").then_some("true");
     for why in &missing.classes {
+        let class = ClassFacts { provisioner: PROVISIONER.into(), ..ClassFacts::default() };
         if let Unknown::ClassMissing(name) = why {
-            inventory.insert_class(name, Class::new(none, PROVISIONER, 0, none));
+            inventory.insert_class(name, class);
         } else {
-            inventory.insert_class("the default", Class::new(default, PROVISIONER, 0, none));
+            inventory.insert_class("the default", ClassFacts { default: true, ..class });
         }
     }
     for name in &missing.volumes {
-        inventory.insert_volume(name, Volume::new(none, false, Some(PROVISIONER)));
+        inventory.insert_volume(name, VolumeFacts { provisioner: Some(PROVISIONER.into()) });
     }
     known
 }

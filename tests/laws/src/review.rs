@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use crate::patch::{Kind, apply, kinds, policy};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use colocate_engine::{
-    Away, Decision, Driver, Drivers, Malformed, MissingClaim, Mode, Operation, Owner, Policy, Presence, Reason,
-    Request, Response, Review, Step, Templates, Unknown, Update, examine, parse_bool,
+    AdmissionResponse, Away, Decision, Driver, Drivers, Examination, Malformed, MissingClaim, Mode, Operation, Owner,
+    Policy, Presence, Reason, Request, Review, Templates, Unknown, Update, examine, parse_bool,
 };
 use colocate_manifest::{Manifest, Syntax};
 use json_patch::Patch;
@@ -29,7 +29,7 @@ static CIRCUMSTANCES: LazyLock<[Circumstance; 7]> = LazyLock::new(|| {
     let audit = Policy { mode: Mode::Audit, ..policy() };
     [
         with(policy(), |_| portworx(), Presence::Unknown),
-        with(policy(), |_| Owner::Nobody, Presence::Unknown),
+        with(policy(), |_| Owner::NoProvisioner, Presence::Unknown),
         with(policy(), |_| Owner::Unknown(Unknown::ClassMissing("px".into())), Presence::Alive),
         with(policy(), mixed, Presence::Absent),
         with(lenient, |_| Owner::Missing, Presence::Stale),
@@ -51,13 +51,13 @@ fn mixed(claim: usize) -> Owner {
 }
 
 impl Circumstance {
-    fn decide(&self, request: &Request<'_>) -> Decision {
+    fn decide<'r>(&'r self, request: &'r Request<'r>) -> Decision<'r> {
         match examine(&self.policy, request) {
-            Step::Decided(decision) => decision,
-            Step::Resolve(pending) => {
+            Examination::Decided(decision) => decision,
+            Examination::Resolve(pending) => {
                 let mut claims = 0..;
                 let owners = pending.look_up(|_| claims.next().map_or(Owner::Missing, self.owner));
-                pending.decide(&owners, |_| self.presence)
+                pending.decide(owners, |_| self.presence)
             }
         }
     }
@@ -67,12 +67,12 @@ impl Circumstance {
 pub fn hold(body: &[u8]) {
     let review = match parse(body) {
         Ok(review) => review,
-        Err(malformed) => return assert!(malformed.to_string().starts_with("the body is no AdmissionReview")),
+        Err(malformed) => return assert!(malformed.to_string().starts_with("the body is not an AdmissionReview")),
     };
     assert!(serde_json::from_slice::<IgnoredAny>(body).is_ok(), "a body that is not JSON was accepted");
     for circumstance in CIRCUMSTANCES.iter() {
         let decision = circumstance.decide(&review.request);
-        is_an_answer(&Response::from(&decision).encode(&review.request.uid), &decision, &review.request.uid);
+        is_an_answer(&AdmissionResponse::from(&decision).encode(&review.request.uid), &decision, &review.request.uid);
         assert!(circumstance.policy.mode != Mode::Audit || decision.patch.is_none(), "an audit changes something");
     }
     if let Some(question) = Question::read(body) {
@@ -134,7 +134,7 @@ impl Question {
         }
     }
 
-    fn is_rightly_patched(&self, circumstance: &Circumstance, decision: &Decision, patch: &Patch) {
+    fn is_rightly_patched(&self, circumstance: &Circumstance, decision: &Decision<'_>, patch: &Patch) {
         let (patched, spec) = apply(patch, &self.request["object"]);
         let kind = self.kind().unwrap_or_else(|| panic!("a kind was patched that is not configured: {}", self.request));
         assert_eq!(spec, kind.spec);
@@ -189,12 +189,12 @@ impl Question {
     }
 }
 
-fn is_the_same(decision: &Decision, other: &Decision, request: &Request<'_>) {
+fn is_the_same(decision: &Decision<'_>, other: &Decision<'_>, request: &Request<'_>) {
     // Templates that differed in white space only may be equal now.
     if request.operation == Operation::Update && other.reason == Reason::TemplateUnchanged {
         return;
     }
-    assert_eq!((other.reason, &other.found), (decision.reason, &decision.found));
+    assert_eq!((other.reason, &other.owners), (decision.reason, &decision.owners));
     assert_eq!((&other.patch, &other.scheduler), (&decision.patch, &decision.scheduler));
 }
 
@@ -205,7 +205,7 @@ fn with(request: &Value, field: &str, value: Value) -> Value {
 }
 
 /// Asserts that the bytes are the `AdmissionReview` that the API server expects for this request and decision.
-fn is_an_answer(bytes: &[u8], decision: &Decision, uid: &str) {
+fn is_an_answer(bytes: &[u8], decision: &Decision<'_>, uid: &str) {
     let mut answer: Value = serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("no JSON: {error}"));
     let Value::Object(mut response) = answer["response"].take() else { panic!("no response: {answer}") };
     assert_eq!(answer, json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": null}));

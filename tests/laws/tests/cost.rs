@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use colocate_engine::{Owner, Policy, Presence, Response, Review, Step, examine};
+use colocate_engine::{AdmissionResponse, Examination, Owner, Policy, Presence, Review, examine};
 
 /// Enough items for a quadratic algorithm to take a hundred times as long as parsing.
 const COUNT: usize = 10_000;
@@ -54,13 +54,13 @@ fn decide(what: &str, body: &[u8]) {
 
     let begun = Instant::now();
     let decision = match examine(&policy, &review.request) {
-        Step::Decided(decision) => decision,
-        Step::Resolve(pending) => {
-            let owners = pending.look_up(|_| Owner::Nobody);
-            pending.decide(&owners, |_| Presence::Unknown)
+        Examination::Decided(decision) => decision,
+        Examination::Resolve(pending) => {
+            let owners = pending.look_up(|_| Owner::NoProvisioner);
+            pending.decide(owners, |_| Presence::Unknown)
         }
     };
-    let answer = Response::from(&decision).encode("1");
+    let answer = AdmissionResponse::from(&decision).encode("1");
     let deciding = begun.elapsed();
 
     // On any machine: a linear decision takes at most as long as parsing, a quadratic one a hundred times as long.

@@ -113,7 +113,7 @@ impl Answers {
         let together: &[_] = &[(Setting::PlacementStrategy, "together"), (Setting::PreferRemoteNode, "false")];
         let (owner, access, own) = match self.claims {
             0 => (Owner::Missing, None, &[][..]),
-            1 => (Owner::Nobody, access(ONCE), &[][..]),
+            1 => (Owner::NoProvisioner, access(ONCE), &[][..]),
             2 => (provisioner("other.example.test"), access(MANY), &[][..]),
             3 => (portworx(), access(ONCE), &[][..]),
             4 => (portworx(), access(MANY), &[][..]),
@@ -129,7 +129,7 @@ impl Answers {
                 (Setting::PreferRemoteNodeOnly, "true"),
             ])),
         };
-        let claim = MountedClaim { owner, access, settings: settings(own), parameters };
+        let claim = MountedClaim { owner, access, settings: settings(own), parameters, ..MountedClaim::unknown() };
         Facts {
             claims: subject.claims().iter().map(|_| claim.clone()).collect(),
             strategies: [strategies(), Strategies::All(BTreeSet::new()), Strategies::NotInstalled][self.strategies]

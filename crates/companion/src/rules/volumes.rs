@@ -75,7 +75,7 @@ impl<'c> RuleCheck<'c> {
             (None, owner) => {
                 if let Some(setting) = used {
                     let why = match owner {
-                        Owner::Unknown(why) => why.to_string(),
+                        Owner::Unknown(unknown) => unknown.explain(known.absence),
                         _ => "its owner is not known".to_owned(),
                     };
                     self.cannot_check(Rule::NotPortworx, site.path.key(setting.key()), why);

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Claim, Class, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Inventory, OptOut, OwnerKind,
-    ReplaceableSchedulers, Review, Unknown, Volume, Workloads,
+    ClaimFacts, ClassFacts, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Inventory, OptOut,
+    OwnerKind, ReplaceableSchedulers, Review, Unknown, Visibility, VolumeFacts, Workloads,
 };
 
 mod laws;
@@ -64,7 +64,7 @@ fn templates_of_all() -> impl Iterator<Item = Kind> {
 struct Ask {
     kind: Kind,
     review: Value,
-    /// What is known of every driver's scheduler.
+    /// The presence of every driver's scheduler.
     presence: Presence,
 }
 
@@ -195,16 +195,24 @@ impl Edit for Value {
 
 const NAMESPACE: &str = "demo";
 
-/// What there is in the cluster: claims in [`NAMESPACE`], classes and volumes.
+/// The contents of the cluster: claims in [`NAMESPACE`], classes and volumes.
 fn cluster() -> Inventory {
     let mut cluster = Inventory::default();
-    let none = |_: &str| None::<&str>;
-    let is_default = |key: &str| (key == "storageclass.kubernetes.io/is-default-class").then_some("true");
-    cluster.insert_class("px", Class::new(none, "pxd.portworx.com", 1, none));
-    cluster.insert_class("linstor", Class::new(none, "linstor.csi.linbit.com", 1, none));
-    cluster.insert_class("local", Class::new(none, "local.example.test", 1, none));
-    cluster.insert_class("standard", Class::new(is_default, "pxd.portworx.com", 1, none));
-    cluster.insert_volume("by-hand", Volume::new(none, false, None));
+    for (name, provisioner) in [
+        ("px", "pxd.portworx.com"),
+        ("linstor", "linstor.csi.linbit.com"),
+        ("local", "local.example.test"),
+        ("standard", "pxd.portworx.com"),
+    ] {
+        let default = name == "standard";
+        cluster.insert_class(name, ClassFacts { provisioner: provisioner.into(), default, ..ClassFacts::default() });
+    }
+    cluster.insert_volume("by-hand", VolumeFacts::default());
+    let claim = |class: Option<&'static str>, volume: Option<&'static str>| ClaimFacts {
+        class: class.map(Into::into),
+        volume: volume.map(Into::into),
+        ..ClaimFacts::default()
+    };
     for (name, class, volume) in [
         ("px-data", Some("px"), None),
         ("px-logs", Some("px"), None),
@@ -213,10 +221,10 @@ fn cluster() -> Inventory {
         ("by-hand-data", Some(""), Some("by-hand")),
         ("unknown-data", Some("deleted"), None),
     ] {
-        cluster.insert_claim(NAMESPACE, name, &Claim::new(none, class, volume));
+        cluster.insert_claim(NAMESPACE, name, &claim(class, volume));
     }
     // A claim of the same name elsewhere must not be taken for one here.
-    cluster.insert_claim("elsewhere", "missing-data", &Claim::new(none, Some("px"), None));
+    cluster.insert_claim("elsewhere", "missing-data", &claim(Some("px"), None));
     cluster
 }
 
@@ -314,7 +322,7 @@ impl Row {
         self
     }
 
-    /// What differs between what is expected and what is answered, in words; empty where nothing does.
+    /// Describes the difference between the expected answer and the real one; empty if there is none.
     fn check(&self) -> String {
         let answer = Answer::to(&self.ask, &self.policy, Order::ApiServer);
         let patch = self.scheduler.map(|scheduler| {
@@ -370,23 +378,23 @@ impl Answer {
         let body = encode(&ask.review, order);
         let review = Review::parse(body.as_bytes(), &policy.workloads).unwrap();
         Self::from(match examine(policy, &review.request) {
-            Step::Decided(decision) => decision,
-            Step::Resolve(pending) => {
+            Examination::Decided(decision) => decision,
+            Examination::Resolve(pending) => {
                 let owners = owners(&pending);
-                pending.decide(&owners, |_| ask.presence)
+                pending.decide(owners, |_| ask.presence)
             }
         })
     }
 }
 
-impl From<Decision> for Answer {
-    fn from(decision: Decision) -> Self {
+impl From<Decision<'_>> for Answer {
+    fn from(decision: Decision<'_>) -> Self {
         Self {
             reason: decision.reason,
             scheduler: decision.scheduler.map(|scheduler| scheduler.to_string()),
             patch: decision.patch.map(|patch| serde_json::to_value(patch).unwrap()),
-            warnings: decision.warnings.into_iter().map(Warning::into_string).collect(),
-            found: decision.found,
+            warnings: decision.warnings.iter().map(|warning| format!("colocate: {warning}")).collect(),
+            found: decision.owners.describe(&Visibility::default(), NAMESPACE),
         }
     }
 }
@@ -399,7 +407,7 @@ fn owners<'r>(pending: &Pending<'r>) -> Owners<'r> {
 /// The order in which the fields of a request are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// What a request is about comes before its objects.
+    /// The kind and operation come before the objects.
     ApiServer,
     /// The other way round, at every level.
     Reversed,

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::facts::{AccessModes, Claim};
 use super::super::interner::{Handle, Interner};
 use super::super::setting::{Settings, short};
-use super::{ClaimUse, Name, Names};
+use super::super::storage_facts::{AccessModes, ClaimFacts};
+use super::{ClaimUse, NameRef, OwnerHints};
 
 /// Claims by namespace, then by name: a look-up borrows both, and a namespace's name is kept once.
 #[derive(Debug, Default)]
@@ -17,18 +17,18 @@ pub(super) struct Records {
     len: usize,
 }
 
-/// What is kept of a claim. Strings are shared with other claims.
+/// The kept facts of a claim. Strings are shared with other claims.
 #[derive(Debug)]
 pub(super) struct Record {
     class: Option<Handle<str>>,
     provisioner: Option<Handle<str>>,
-    /// Only where there is no provisioner: nothing else is asked of a volume.
+    /// Kept only without a provisioner, which is all that a volume is needed for.
     volume: Option<Handle<str>>,
-    /// What the volume told when it was asked; empty if it told nothing.
-    told_by_volume: Option<Handle<str>>,
-    /// None, as most claims have.
+    /// The provisioner of the volume, once it was read; empty if it has none.
+    volume_provisioner: Option<Handle<str>>,
+    /// Most claims have none.
     settings: Option<Handle<Settings>>,
-    /// The listing that brought it.
+    /// The last listing that contained it.
     listing: u16,
     flags: u8,
 }
@@ -37,11 +37,11 @@ pub(super) struct Record {
 const BOUND: u8 = 1 << 6;
 const HAS_VOLUME: u8 = 1 << 7;
 
-/// A map that has room for so many more entries than it has gives the room back.
+/// A map whose capacity is more than this many times its length shrinks.
 const ROOM: usize = 4;
 
 impl Records {
-    pub(super) fn insert(&mut self, namespace: &str, name: &str, claim: &Claim<'_>, listing: u16) {
+    pub(super) fn insert(&mut self, namespace: &str, name: &str, claim: &ClaimFacts<'_>, listing: u16) {
         let mut record = self.record(claim, listing);
         if !self.namespaces.contains_key(namespace) {
             self.namespaces.insert(namespace.into(), HashMap::new());
@@ -53,9 +53,9 @@ impl Records {
             return;
         };
         std::mem::swap(old, &mut record);
-        // The volume is the same: it need not be asked again.
+        // The volume is the same, so it need not be read again.
         if old.volume.is_some() && old.volume == record.volume {
-            old.told_by_volume = record.told_by_volume.take();
+            old.volume_provisioner = record.volume_provisioner.take();
         }
         self.release(&record);
     }
@@ -76,7 +76,13 @@ impl Records {
         }
     }
 
-    pub(super) fn volume_told(&mut self, namespace: &str, name: &str, volume: &str, provisioner: Option<&str>) {
+    pub(super) fn set_volume_provisioner(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        volume: &str,
+        provisioner: Option<&str>,
+    ) {
         let provisioner = provisioner.unwrap_or_default();
         let told = self.names.acquire(provisioner, || Arc::from(provisioner));
         let record = self.namespaces.get_mut(namespace).and_then(|claims| claims.get_mut(name));
@@ -84,7 +90,7 @@ impl Records {
             record.volume.and_then(|handle| self.names.get(handle)).is_some_and(|own| **own == *volume)
         };
         let unused = match record.filter(same) {
-            Some(record) => record.told_by_volume.replace(told),
+            Some(record) => record.volume_provisioner.replace(told),
             None => Some(told),
         };
         if let Some(unused) = unused {
@@ -92,7 +98,7 @@ impl Records {
         }
     }
 
-    /// Forgets all claims of the namespace, or of all, that this listing did not bring.
+    /// Removes all claims of the namespace, or of all, that this listing did not contain.
     pub(super) fn retain_listed(&mut self, namespace: Option<&str>, listing: u16) {
         let mut gone = Vec::new();
         self.namespaces.retain(|own, claims| {
@@ -118,15 +124,15 @@ impl Records {
         self.namespaces.get(namespace)?.get(name)
     }
 
-    /// What a record says of its owner.
-    pub(super) fn names(&self, record: &Record) -> Names<'_> {
+    /// The fields of a record that lead to its owner.
+    pub(super) fn names(&self, record: &Record) -> OwnerHints<'_> {
         let name = |handle: Option<Handle<str>>| handle.and_then(|handle| self.names.get(handle));
-        Names {
-            class: name(record.class).map(Name::Shared),
-            provisioner: name(record.provisioner).map(Name::Shared),
-            volume: name(record.volume).map(Name::Shared),
+        OwnerHints {
+            class: name(record.class).map(NameRef::Shared),
+            provisioner: name(record.provisioner).map(NameRef::Shared),
+            volume: name(record.volume).map(NameRef::Shared),
             has_volume: record.flags & HAS_VOLUME != 0,
-            told_by_volume: name(record.told_by_volume),
+            volume_provisioner: name(record.volume_provisioner),
         }
     }
 
@@ -138,7 +144,7 @@ impl Records {
         }
     }
 
-    fn record(&mut self, claim: &Claim<'_>, listing: u16) -> Record {
+    fn record(&mut self, claim: &ClaimFacts<'_>, listing: u16) -> Record {
         let mut name = |name: &str| {
             let name = short(name);
             self.names.acquire(name, || Arc::from(name))
@@ -149,7 +155,7 @@ impl Records {
             class: claim.class.as_deref().map(&mut name),
             provisioner: claim.provisioner.as_deref().map(&mut name),
             volume: claim.volume.as_deref().filter(|_| needs_volume).map(&mut name),
-            told_by_volume: None,
+            volume_provisioner: None,
             settings: (!claim.settings.is_empty())
                 .then(|| self.settings.acquire(&claim.settings, || Arc::new(claim.settings.clone()))),
             listing,
@@ -158,7 +164,7 @@ impl Records {
     }
 
     fn release(&mut self, record: &Record) {
-        let names = [record.class, record.provisioner, record.volume, record.told_by_volume];
+        let names = [record.class, record.provisioner, record.volume, record.volume_provisioner];
         names.into_iter().flatten().for_each(|name| self.names.release(name));
         if let Some(settings) = record.settings {
             self.settings.release(settings);
@@ -175,9 +181,9 @@ mod tests {
         assert_eq!(size_of::<(Box<str>, Record)>(), 40);
     }
 
-    fn claim<'a>(class: &'a str, volume: &'a str) -> Claim<'a> {
-        let annotation = |key: &str| (key == "placement_strategy").then_some("spread");
-        Claim::new(annotation, Some(class), Some(volume))
+    fn claim<'a>(class: &'a str, volume: &'a str) -> ClaimFacts<'a> {
+        let settings = Settings::read(|key| (key == "placement_strategy").then_some("spread"));
+        ClaimFacts { class: Some(class.into()), volume: Some(volume.into()), settings, ..ClaimFacts::default() }
     }
 
     #[test]
@@ -186,9 +192,9 @@ mod tests {
         for number in 0..3 {
             let (class, volume) = (format!("class-{number}"), format!("volume-{number}"));
             records.insert("a", "data", &claim(&class, &volume), 0);
-            records.volume_told("a", "data", &volume, Some("pxd.portworx.com"));
-            records.volume_told("a", "data", "another", Some("other.example.test"));
-            records.volume_told("a", "data", &volume, None);
+            records.set_volume_provisioner("a", "data", &volume, Some("pxd.portworx.com"));
+            records.set_volume_provisioner("a", "data", "another", Some("other.example.test"));
+            records.set_volume_provisioner("a", "data", &volume, None);
         }
         assert_eq!((records.names.len(), records.settings.len(), records.len()), (3, 1, 1));
         records.remove("a", "data");

@@ -1,25 +1,46 @@
-//! What is kept, and whose it is.
+//! Tests of what is kept, and of the owners that are found.
 
+use serde_json::{Value, json};
+
+use super::super::decode::Text;
 use super::super::driver::PORTWORX_IN_TREE;
-use super::super::facts::{
-    AccessModes, BETA_DEFAULT_CLASS, BETA_PROVISIONER, BETA_STORAGE_CLASS, Class, DEFAULT_CLASS, PROVISIONED_BY,
-    PROVISIONER,
-};
 use super::super::setting::Setting;
+use super::super::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
+use super::super::storage_facts::AccessModes;
 use super::*;
+
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+const BETA_DEFAULT_CLASS: &str = "storageclass.beta.kubernetes.io/is-default-class";
+const BETA_STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+const BETA_PROVISIONER: &str = "volume.beta.kubernetes.io/storage-provisioner";
+const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 type Keys<'a> = &'a [(&'a str, &'a str)];
 
-fn in_keys<'a>(keys: Keys<'a>) -> impl Fn(&str) -> Option<&'a str> {
-    move |key| keys.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+fn metadata(keys: Keys<'_>) -> Value {
+    let annotations: serde_json::Map<_, _> =
+        keys.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    json!({"annotations": annotations})
 }
 
-fn claim<'a>(keys: Keys<'a>, class: Option<&'a str>, volume: Option<&'a str>) -> Claim<'a> {
-    Claim::new(in_keys(keys), class, volume)
+fn claim(keys: Keys<'_>, class: Option<&str>, volume: Option<&str>) -> ClaimFacts<'static> {
+    let json = json!({"metadata": metadata(keys), "spec": {"storageClassName": class, "volumeName": volume}});
+    serde_json::from_str::<PersistentVolumeClaim<'_>>(&json.to_string()).unwrap().facts().into_owned()
 }
 
-fn class<'a>(keys: Keys<'a>, provisioner: &'a str, created: i64) -> Class<'a> {
-    Class::new(in_keys(keys), provisioner, created, |_| None::<&str>)
+fn class<'a>(keys: Keys<'_>, provisioner: &'a str, created: i64) -> ClassFacts<'a> {
+    let json = json!({"metadata": metadata(keys)}).to_string();
+    let default = serde_json::from_str::<StorageClass<'_>>(&json).unwrap().facts().default;
+    ClassFacts { provisioner: provisioner.into(), default, created, ..ClassFacts::default() }
+}
+
+fn volume(keys: Keys<'_>, portworx: bool, csi: Option<&str>) -> VolumeFacts<'static> {
+    let portworx = portworx.then(|| json!({"volumeID": "1"}));
+    let spec = json!({"portworxVolume": portworx, "csi": csi.map(|driver| json!({"driver": driver}))});
+    let json = json!({"metadata": metadata(keys), "spec": spec}).to_string();
+    let facts = serde_json::from_str::<PersistentVolume<'_>>(&json).unwrap().facts();
+    VolumeFacts { provisioner: facts.provisioner.map(Text::into_owned) }
 }
 
 fn inventory() -> Inventory {
@@ -39,17 +60,17 @@ fn inventory() -> Inventory {
         ("csi", &[], false, Some("pxd.portworx.com")),
         ("by-hand", &[], false, None),
     ] {
-        inventory.insert_volume(name, Volume::new(in_keys(keys), portworx, csi));
+        inventory.insert_volume(name, volume(keys, portworx, csi));
     }
     inventory
 }
 
-fn provisioner(claim: &Claim<'_>) -> String {
+fn provisioner(claim: &ClaimFacts<'_>) -> String {
     owner(&inventory(), claim)
 }
 
 /// The provisioner that owns it, once by what the claim says and once by what is kept of it.
-fn owner(inventory: &Inventory, claim: &Claim<'_>) -> String {
+fn owner(inventory: &Inventory, claim: &ClaimFacts<'_>) -> String {
     let mut kept = Records::default();
     kept.insert("a", "data", claim, 0);
     let kept = kept.get("a", "data").map(|record| inventory.owner_by(&kept.names(record)));
@@ -94,7 +115,7 @@ fn a_bound_volume_tells_by_annotation_then_in_tree_then_csi() {
     assert_eq!(provisioner(&claim(&[], Some(""), Some("annotated"))), "pxd.portworx.com");
     assert_eq!(provisioner(&claim(&[], Some(""), Some("in-tree"))), PORTWORX_IN_TREE);
     assert_eq!(provisioner(&claim(&[], None, Some("csi"))), "pxd.portworx.com");
-    assert_eq!(inventory().owner_of(&claim(&[], Some(""), Some("by-hand"))), Owner::Nobody);
+    assert_eq!(inventory().owner_of(&claim(&[], Some(""), Some("by-hand"))), Owner::NoProvisioner);
     assert_eq!(
         inventory().owner_of(&claim(&[], Some(""), Some("absent"))),
         Owner::Unknown(Unknown::VolumeMissing("absent".into()))
@@ -160,20 +181,20 @@ fn what_a_list_does_not_bring_is_forgotten_at_its_end_and_not_before() {
 }
 
 #[test]
-fn what_a_volume_told_is_kept_for_as_long_as_the_claim_is_bound_to_it() {
+fn a_volumes_provisioner_is_kept_while_the_claim_is_bound_to_it() {
     let mut inventory = Inventory::default();
     let bound = |volume| claim(&[], Some("manual"), Some(volume));
     inventory.insert_claim("a", "data", &bound("pv-1"));
     let missing = Owner::Unknown(Unknown::VolumeMissing("pv-1".into()));
     assert_eq!(inventory.owner("a", "data"), missing);
-    let portworx = Volume::new(in_keys(&[]), false, Some("pxd.portworx.com"));
-    inventory.volume_told("a", "data", "pv-1", &portworx);
-    inventory.volume_told("a", "absent", "pv-1", &portworx);
+    let portworx = volume(&[], false, Some("pxd.portworx.com"));
+    inventory.set_volume_provisioner("a", "data", "pv-1", &portworx);
+    inventory.set_volume_provisioner("a", "absent", "pv-1", &portworx);
     assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }));
     inventory.insert_claim("a", "data", &bound("pv-1"));
     assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }), "it was changed in another way");
-    inventory.volume_told("a", "data", "pv-1", &Volume::default());
-    assert_eq!(inventory.owner("a", "data"), Owner::Nobody);
+    inventory.set_volume_provisioner("a", "data", "pv-1", &VolumeFacts::default());
+    assert_eq!(inventory.owner("a", "data"), Owner::NoProvisioner);
     inventory.insert_claim("a", "data", &bound("pv-2"));
     assert_eq!(inventory.owner("a", "data"), Owner::Unknown(Unknown::VolumeMissing("pv-2".into())));
 }
@@ -184,14 +205,15 @@ fn how_a_claim_is_used_and_what_stork_reads_of_it_is_kept() {
     let modes: AccessModes = ["ReadWriteMany"].into_iter().collect();
     let keys = [("placement_strategy", "spread")];
     inventory.insert_claim("a", "plain", &claim(&[], None, None));
-    inventory.insert_claim("a", "data", &claim(&keys, None, None).with_use(modes, true));
+    inventory.insert_claim("a", "data", &ClaimFacts { access: modes, bound: true, ..claim(&keys, None, None) });
     let plain = inventory.claim_use("a", "plain").unwrap();
     assert_eq!(plain, ClaimUse { access: AccessModes::default(), bound: false, settings: None });
     let data = inventory.claim_use("a", "data").unwrap();
     assert!(data.bound && data.access == modes);
     assert_eq!(data.settings.unwrap().get(Setting::PlacementStrategy), Some("spread"));
     assert_eq!(inventory.claim_use("a", "absent"), None);
-    let shared = Class::new(|_| None::<&str>, "pxd.portworx.com", 1, |key| (key == "sharedv4").then_some("true"));
+    let parameters = Settings::read(|key| (key == "sharedv4").then_some("true"));
+    let shared = ClassFacts { parameters, ..class(&[], "pxd.portworx.com", 1) };
     inventory.insert_class("shared", shared);
     assert_eq!(inventory.class_parameters("shared").unwrap().get(Setting::Sharedv4), Some("true"));
 }

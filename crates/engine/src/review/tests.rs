@@ -1,4 +1,4 @@
-//! What is no review, and what is read of one.
+//! Tests of bodies that are refused, and of what is read of others.
 
 use serde_json::{Value, json};
 
@@ -6,11 +6,11 @@ use super::*;
 
 const SAMPLE: &str = include_str!("../../../../tests/fixtures/reviews/deployment-update.json");
 
-/// What is said of a body that is refused.
+/// The message about a body that is refused.
 fn refusal(body: impl AsRef<[u8]>) -> String {
     let text = Review::parse(body.as_ref(), &Workloads::default()).unwrap_err().to_string();
-    let (envelope, text) = text.split_at("the body is no AdmissionReview of admission.k8s.io/v1: ".len());
-    assert_eq!(envelope, "the body is no AdmissionReview of admission.k8s.io/v1: ");
+    let (envelope, text) = text.split_at("the body is not an AdmissionReview of admission.k8s.io/v1: ".len());
+    assert_eq!(envelope, "the body is not an AdmissionReview of admission.k8s.io/v1: ");
     text.to_owned()
 }
 
@@ -232,7 +232,7 @@ fn an_object_whose_keys_are_escaped_is_read_all_the_same() {
     let body = body.replace("nodeName", r"node\u004eame").replace("\"object\"", r#""\u006fbject""#);
     let workloads = Workloads::default();
     let review = Review::parse(body.as_bytes(), &workloads).unwrap();
-    let Subject::Created(_, object) = review.request.subject else { panic!("{:?}", review.request) };
+    let RequestedChange::Created(_, object) = review.request.change else { panic!("{:?}", review.request) };
     assert_eq!(object.template.unwrap().spec().unwrap().node_name(), Some("n1"));
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use colocate_engine::{
-    DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, MissingClaim, Owner, Policy, Presence, Review, Step,
+    DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Examination, MissingClaim, Owner, Policy, Presence, Review,
     Templates, Unknown, examine,
 };
 use colocate_laws::patch::{Kind, apply, kinds, policy};
@@ -162,7 +162,7 @@ fn owner() -> impl Strategy<Value = Owner> {
         by("pxd.portworx.com"),
         by("linstor.csi.linbit.com"),
         by("local.example.test"),
-        Owner::Nobody,
+        Owner::NoProvisioner,
         Owner::Missing,
         Owner::Unknown(Unknown::NoDefaultClass),
     ])
@@ -233,11 +233,11 @@ impl Case {
 fn patch_of(body: &[u8], policy: &Policy, owners: &[Owner]) -> Option<Patch> {
     let review = Review::parse(body, &policy.workloads).ok()?;
     match examine(policy, &review.request) {
-        Step::Decided(decision) => decision.patch,
-        Step::Resolve(pending) => {
+        Examination::Decided(decision) => decision.patch,
+        Examination::Resolve(pending) => {
             let mut owners = owners.iter().cycle().cloned();
             let owners = pending.look_up(|_| owners.next().unwrap());
-            pending.decide(&owners, |_| Presence::Unknown).patch
+            pending.decide(owners, |_| Presence::Unknown).patch
         }
     }
 }

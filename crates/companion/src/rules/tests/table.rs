@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Rule;
-use colocate_engine::{Claim, Class, Inventory};
+use colocate_engine::{ClaimFacts, ClassFacts, Inventory, Settings};
 
 /// What the objects of the table are looked at beside.
 ///
@@ -29,11 +29,13 @@ pub(super) fn inventory() -> Inventory {
     ];
     for (name, provisioner, parameters) in classes {
         let parameter = |key: &str| parameters.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
-        inventory.insert_class(name, Class::new(|_| None::<&str>, provisioner, 0, parameter));
+        let (provisioner, parameters) = (provisioner.into(), Settings::read(parameter));
+        inventory.insert_class(name, ClassFacts { provisioner, parameters, ..ClassFacts::default() });
     }
     let claims = [("data", "px", ONCE), ("logs", "px", ONCE), ("kept", "px-kept", ONCE), ("shared", "px-shared", MANY)];
     for (name, class, access) in claims.into_iter().chain([("many", "px", MANY), ("other", "other", ONCE)]) {
-        let claim = Claim::new(|_| None::<&str>, Some(class), None).with_use([access].into_iter().collect(), true);
+        let access = [access].into_iter().collect();
+        let claim = ClaimFacts { class: Some(class.into()), access, bound: true, ..ClaimFacts::default() };
         inventory.insert_claim("shop", name, &claim);
     }
     inventory

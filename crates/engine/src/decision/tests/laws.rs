@@ -1,8 +1,10 @@
-//! What holds for every row, and what is said around a decision.
+//! Laws that hold for every row, and the texts around a decision.
 
 use std::collections::HashSet;
 
 use super::*;
+use crate::entries::KEPT;
+use crate::owners::MAX_DESCRIPTION;
 
 #[test]
 fn every_reason_is_reached_by_a_row() {
@@ -26,8 +28,8 @@ fn an_object_in_a_namespace_that_opted_out_is_left_alone() {
     let workload = policy.workloads.find_object("apps/v1", "Deployment").unwrap();
     let object = object(DEPLOYMENT, mounts(&["px-data"])).to_string();
     let reason = |opted_out| match examine(&policy, &Request::from_manifest(workload, "demo", opted_out, &object)) {
-        Step::Decided(decision) => Some(decision.reason),
-        Step::Resolve(pending) => {
+        Examination::Decided(decision) => Some(decision.reason),
+        Examination::Resolve(pending) => {
             assert!(!pending.may_wait());
             None
         }
@@ -51,7 +53,7 @@ fn the_order_of_the_fields_of_a_request_changes_nothing() {
     }
 }
 
-/// Behind so many claims of nobody, a claim is not kept any more unless it decides.
+/// Past this many claims of no driver, a claim is kept only if it decides.
 const MANY: usize = 600;
 
 #[test]
@@ -63,7 +65,7 @@ fn a_claim_counts_however_many_stand_before_it() {
             for object in ["object", "oldObject"] {
                 let volumes = format!("/request/{object}{}/spec/volumes", row.ask.kind.template);
                 if let Some(Value::Array(volumes)) = ask.review.pointer_mut(&volumes) {
-                    volumes.splice(0..0, (0..many).map(claim_of_nobody));
+                    volumes.splice(0..0, (0..many).map(claim_of_no_driver));
                 }
             }
             Answer::to(&ask, &row.policy, Order::ApiServer)
@@ -77,7 +79,7 @@ fn a_claim_counts_however_many_stand_before_it() {
     assert!(tried > 20, "{tried} rows have volumes that were looked at");
 }
 
-fn claim_of_nobody(number: usize) -> Value {
+fn claim_of_no_driver(number: usize) -> Value {
     json!({"name": format!("before-{number}"), "persistentVolumeClaim": {"claimName": "local-data"}})
 }
 
@@ -120,8 +122,8 @@ fn pending<T>(ask: &Ask, policy: &Policy, of: impl FnOnce(Pending<'_>) -> T) -> 
     let body = encode(&ask.review, Order::ApiServer);
     let review = Review::parse(body.as_bytes(), &policy.workloads).unwrap();
     match examine(policy, &review.request) {
-        Step::Resolve(pending) => of(pending),
-        Step::Decided(decision) => panic!("decided before its claims were asked for: {decision:?}"),
+        Examination::Resolve(pending) => of(pending),
+        Examination::Decided(decision) => panic!("decided before its claims were asked for: {decision:?}"),
     }
 }
 
@@ -144,7 +146,7 @@ fn a_driver_among_the_owners_ends_the_wait_for_the_others() {
     let owner = |provisioner: &str| Owner::Provisioner { class: None, provisioner: provisioner.into() };
     pending(&Ask::create(POD, mounts(&["px-data"])), &policy(), |pending| {
         assert!(pending.has_driver(&[Owner::Missing, owner("pxd.portworx.com")]));
-        assert!(!pending.has_driver(&[Owner::Missing, Owner::Nobody, owner("local.example.test")]));
+        assert!(!pending.has_driver(&[Owner::Missing, Owner::NoProvisioner, owner("local.example.test")]));
         assert!(!pending.has_driver(&[Owner::Unknown(Unknown::Unbound)]));
     });
 }
@@ -173,17 +175,17 @@ fn what_was_found_of_each_claim_is_told_in_one_line() {
 
 #[test]
 fn what_was_found_of_very_many_claims_is_cut() {
-    let told = |claim| {
-        let mut volumes: Vec<_> = (0..MANY).map(claim_of_nobody).collect();
+    let describe = |claim| {
+        let mut volumes: Vec<_> = (0..MANY).map(claim_of_no_driver).collect();
         volumes.push(json!({"name": "last", "persistentVolumeClaim": {"claimName": claim}}));
         Answer::to(&Ask::create(POD, with_volumes(&volumes.into())), &policy(), Order::ApiServer).found
     };
-    let found = told("px-data");
+    let found = describe("px-data");
     let lines: Vec<_> = found.split("; ").collect();
     assert_eq!(lines.len(), KEPT + 2);
     assert_eq!(lines[KEPT - 1], "claim `local-data`: class local, provisioner local.example.test, driver none");
     assert_eq!(lines[KEPT..], ["claim `px-data`: class px, provisioner pxd.portworx.com, driver portworx", "and more"]);
-    assert!(told("missing-data").ends_with("driver none; and more"));
+    assert!(describe("missing-data").ends_with("driver none; and more"));
 }
 
 #[test]
@@ -191,7 +193,7 @@ fn what_is_told_of_claims_is_bounded_whatever_their_names_are() {
     let volume = |number| json!({"name": "v", "csi": {"driver": format!("{number}{}", "n".repeat(5_000))}});
     let template = with_volumes(&(0..200).map(volume).collect());
     let found = Answer::to(&Ask::create(POD, template), &policy(), Order::ApiServer).found;
-    assert!((MOST_FOUND..MOST_FOUND + 1_000).contains(&found.len()), "{} bytes", found.len());
+    assert!((MAX_DESCRIPTION..MAX_DESCRIPTION + 1_000).contains(&found.len()), "{} bytes", found.len());
     assert!(found.ends_with("; and more"));
 }
 
@@ -201,8 +203,8 @@ fn the_warnings_say_what_is_and_what_to_write() {
     assert_eq!(
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "yes")),
         [concat!(
-            "colocate: opt-out-invalid: stork.libopenstorage.org/disableHyperconvergence is \"yes\", which is no ",
-            "boolean: it opts nothing out; write \"true\" to opt out"
+            "colocate: opt-out-invalid: stork.libopenstorage.org/disableHyperconvergence is ignored because \"yes\" is ",
+            "not a boolean; use \"true\" to opt out"
         )]
     );
     assert_eq!(
@@ -217,7 +219,7 @@ fn the_warnings_say_what_is_and_what_to_write() {
         warning(mounts(&["missing-data"]).with("/spec/schedulerName", Value::Null)),
         [concat!(
             "colocate: claim-missing: claim `missing-data` does not exist; the pod keeps scheduler default-scheduler, ",
-            "which cannot be changed later: mend this, then create the pod again"
+            "which cannot be changed later: fix this, then create the pod again"
         )]
     );
 }

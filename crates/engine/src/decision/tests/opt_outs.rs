@@ -1,8 +1,8 @@
-//! Who is left alone for the asking.
+//! Opt-outs.
 
 use super::*;
 
-/// What is to be written by whoever opts out too late.
+/// The advice for an opt-out that comes too late.
 const EFFECTIVE: &str = "to leave it, write schedulerName: default-scheduler";
 
 pub(super) fn all() -> Vec<Row> {
@@ -26,7 +26,7 @@ fn spellings() -> Vec<Row> {
             says(value, Reason::Injected, Some("stork"), None);
         }
         for value in ["", "yes", "on", "tRUE", " true", "2", "\n"] {
-            says(value, Reason::Injected, Some("stork"), Some("which is no boolean"));
+            says(value, Reason::Injected, Some("stork"), Some("is not a boolean"));
         }
     }
     rows
@@ -47,28 +47,28 @@ fn opt_outs() -> Vec<Row> {
             Ask::create(POD, px().annotated(one, "x").annotated(other, "true")),
             Reason::OptedOut,
         )
-        .warns("which is no boolean"),
+        .warns("is not a boolean"),
         row(
             "a long invalid one leaves room for what to write",
             Ask::create(POD, px().annotated(one, &"x".repeat(1_000))),
             Reason::Injected,
         )
         .sets("stork")
-        .warns("write \"true\" to opt out"),
+        .warns("use \"true\" to opt out"),
         row(
             "an invalid one where nothing is found",
             Ask::create(POD, mounts(&["local-data"]).annotated(one, "x")),
             Reason::NoDriver,
         )
-        .warns("which is no boolean"),
+        .warns("is not a boolean"),
         row("an invalid one with no claim", Ask::create(POD, mounts(&[]).annotated(one, "x")), Reason::NoClaims)
-            .warns("which is no boolean"),
+            .warns("is not a boolean"),
         row(
             "an invalid one and a missing claim",
             Ask::create(POD, mounts(&["missing-data"]).annotated(one, "x")),
             Reason::ClaimMissing,
         )
-        .warns("which is no boolean")
+        .warns("is not a boolean")
         .warns("does not exist"),
         row(
             "a value that is no string",
@@ -76,7 +76,7 @@ fn opt_outs() -> Vec<Row> {
             Reason::Injected,
         )
         .sets("stork")
-        .warns("is true, which is no boolean"),
+        .warns("true is not a boolean"),
         row("keys are case-sensitive", Ask::create(POD, px().annotated(&one.to_lowercase(), "true")), Reason::Injected)
             .sets("stork"),
         row(

@@ -28,12 +28,12 @@ fn ask(name: &str) -> (Vec<String>, Answer) {
     let policy = Policy::default();
     let review = Review::parse(sample(name).as_bytes(), &policy.workloads).unwrap();
     match examine(&policy, &review.request) {
-        Step::Decided(decision) => (Vec::new(), decision.into()),
-        Step::Resolve(pending) => {
+        Examination::Decided(decision) => (Vec::new(), decision.into()),
+        Examination::Resolve(pending) => {
             let claims = pending.claims().map(|claim| claim.to_string()).collect();
             let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
             let owners = pending.look_up(|_| owner.clone());
-            (claims, pending.decide(&owners, |_| Presence::Unknown).into())
+            (claims, pending.decide(owners, |_| Presence::Unknown).into())
         }
     }
 }

@@ -98,7 +98,7 @@ fn put_back() -> Vec<Row> {
             keeps("a claim is unknown", replaced(mounts(&["unknown-data"]))),
             keeps("a claim of a driver beside one of none", replaced(mounts(&["local-data", "px-data"]))),
             keeps("an opt-out that is no boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "yes")))
-                .warns("which is no boolean"),
+                .warns("is not a boolean"),
             row(
                 "the scheduler of the second driver",
                 Ask::update(kind, data.clone().scheduler("linstor-scheduler"), data),
@@ -147,7 +147,7 @@ fn fixed() -> Vec<Row> {
             row("it opts out", replaced(opted_out), Reason::Kept).sets("stork"),
             row("its opt-out is no boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "x")), Reason::Kept)
                 .sets("stork")
-                .warns("which is no boolean"),
+                .warns("is not a boolean"),
             row("its manifest names the field", replaced(px()).last_applied(&manifest(kind)), Reason::Kept)
                 .sets("stork"),
             row("its applier owns the field", replaced(px()).managed("Apply", &owned_fields(kind)), Reason::Kept)

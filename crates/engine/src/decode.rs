@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// A string that borrows from the request unless it holds an escape.
@@ -24,13 +24,18 @@ impl<'a> Text<'a> {
     pub fn into_cow(self) -> Cow<'a, str> {
         self.0
     }
+
+    /// Makes a copy that borrows from nothing.
+    pub(crate) fn into_owned(self) -> Text<'static> {
+        Text(Cow::Owned(self.0.into_owned()))
+    }
 }
 
 /// No name in Kubernetes has more bytes: 253 of a prefix, a slash, and 63 behind it.
 const LONGEST_NAME: usize = 317;
 
 impl Text<'_> {
-    /// The string as a name: what is longer than any is cut to a length that none has, so that it stays nobody's.
+    /// Truncates names to just past the longest legal length, so that an oversized name cannot match a real object.
     pub(crate) fn to_name(&self) -> Self {
         let cut = |text: &str| text.floor_char_boundary(LONGEST_NAME + 4);
         Self(match &self.0 {
@@ -41,8 +46,7 @@ impl Text<'_> {
 }
 
 impl Text<'_> {
-    /// The string, if there is one that says something: absent, null and empty are the same to Kubernetes wherever the
-    /// engine reads a name.
+    /// The string, unless it is empty: absent, null and empty mean the same wherever the engine reads a name.
     pub fn non_empty(text: Option<&Self>) -> Option<&str> {
         text.map(|text| &**text).filter(|text| !text.is_empty())
     }
@@ -121,13 +125,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 ///
 /// # Errors
 ///
-/// What is read is neither of them, or not a `T`.
+/// The value is neither of them, or not a `T`.
 pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    Seed(PhantomData).deserialize(deserializer)
+    NullableSeed(PhantomData).deserialize(deserializer)
 }
 
 /// An object or null, as an element or a value of its own: the type to [`object`]'s function.
@@ -140,18 +144,19 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
     }
 }
 
-struct Seed<T>(PhantomData<T>);
+/// Reads null, or an object by the seed.
+pub(crate) struct NullableSeed<S>(pub(crate) S);
 
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Seed<T> {
-    type Value = Option<T>;
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NullableSeed<S> {
+    type Value = Option<S::Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Seed<T> {
-    type Value = Option<T>;
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for NullableSeed<S> {
+    type Value = Option<S::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object or null")
@@ -162,68 +167,160 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Seed<T> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Self::Value, M::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        self.0.deserialize(MapAccessDeserializer::new(map)).map(Some)
     }
 }
 
-/// Whether a field is there and not null, whatever it holds. For `#[serde(deserialize_with = "present")]`.
+/// A reader of the fields of an object, which skips those that it does not know. [`FieldsSeed`] runs it.
+pub(crate) trait ReadFields<'de>: Sized {
+    /// The result.
+    type Value;
+
+    /// Writes what is expected, for a value of another type.
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or null")
+    }
+
+    /// Reads the value of a field that it knows.
+    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error>;
+
+    /// Ends after the last field.
+    fn end<E: Error>(self) -> Result<Self::Value, E>;
+
+    /// Ends where null stands in place of the object.
+    fn null<E: Error>(self) -> Result<Self::Value, E> {
+        self.end()
+    }
+}
+
+/// The result of offering a field to a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// Its value was read.
+    Read,
+    /// Its value is to be skipped.
+    Unknown,
+}
+
+/// Reads the fields of an object into the reader.
+pub(crate) struct FieldsSeed<R>(pub(crate) R);
+
+impl<'de, R: ReadFields<'de>> DeserializeSeed<'de> for FieldsSeed<R> {
+    type Value = R::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, R: ReadFields<'de>> Visitor<'de> for FieldsSeed<R> {
+    type Value = R::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        self.0.null()
+    }
+
+    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Self::Value, M::Error> {
+        while let Some(key) = map.next_key()? {
+            if self.0.field(key, &mut map)? == Field::Unknown {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        self.0.end()
+    }
+}
+
+/// Calls `each` with each element of an array; null is an empty array.
+pub(crate) fn each_element<'de, D, T>(
+    deserializer: D,
+    expected: &'static str,
+    each: impl FnMut(T),
+) -> Result<(), D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Elements<T, F>(&'static str, F, PhantomData<fn(T)>);
+
+    impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_seq<S: SeqAccess<'de>>(mut self, mut seq: S) -> Result<(), S::Error> {
+            while let Some(element) = seq.next_element()? {
+                self.1(element);
+            }
+            Ok(())
+        }
+    }
+
+    deserializer.deserialize_any(Elements(expected, each, PhantomData))
+}
+
+/// Returns true if a field is present and not null, whatever it holds. For `#[serde(deserialize_with = "present")]`.
 ///
 /// # Errors
 ///
-/// What is read is not JSON.
+/// The value is not JSON.
 pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
 }
 
-/// Fills a field's slot, which a second field of the same name would fill again.
-pub(crate) fn set<T, E: serde::de::Error>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), E> {
+/// Fills the slot of a field, or fails if an earlier field of the same name did.
+pub(crate) fn set<T, E: Error>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), E> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(E::duplicate_field(field)),
     }
 }
 
-/// Whether `text` is a JSON document that holds a value other than null at `path` (object keys from the root).
+/// Returns true if `text` is a JSON document that holds a value other than null at `path` (object keys from the root).
 ///
 /// A document that does not parse holds nothing.
 pub(crate) fn names(text: &str, path: &[Cow<'_, str>]) -> bool {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Names { path }.deserialize(&mut deserializer).unwrap_or(false)
+    PathSearch { path, is_found: false }.deserialize(&mut deserializer).unwrap_or(false)
 }
 
-struct Names<'p> {
+struct PathSearch<'p> {
     path: &'p [Cow<'p, str>],
+    is_found: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Names<'_> {
+impl<'de> DeserializeSeed<'de> for PathSearch<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        match self.path {
-            [] => present(deserializer),
-            _ => deserializer.deserialize_map(self),
-        }
+        if self.path.is_empty() { present(deserializer) } else { FieldsSeed(self).deserialize(deserializer) }
     }
 }
 
-impl<'de> Visitor<'de> for Names<'_> {
+impl<'de> ReadFields<'de> for PathSearch<'_> {
     type Value = bool;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
+        match self.path.split_first() {
+            Some((first, rest)) if *key == **first => {
+                self.is_found = map.next_value_seed(PathSearch { path: rest, is_found: false })?;
+                Ok(Field::Read)
+            }
+            _ => Ok(Field::Unknown),
+        }
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<bool, M::Error> {
-        let mut found = false;
-        while let Some(key) = map.next_key::<Text<'de>>()? {
-            match self.path.split_first() {
-                Some((first, rest)) if *key == **first => found = map.next_value_seed(Names { path: rest })?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(found)
+    fn end<E>(self) -> Result<bool, E> {
+        Ok(self.is_found)
     }
 }
 
