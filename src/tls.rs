@@ -1,19 +1,19 @@
-//! Certificates: issued here or read from files, renewed, and replaced while they are served; and who may call.
+//! Certificates: issued or read from files, renewed and replaced while they are served; and who may call.
 
 mod authority;
 mod callers;
 mod certificate;
-mod files;
-mod renewal;
-mod resolver;
+mod certificate_files;
+mod certificate_reloader;
+mod certificate_resolver;
 mod subject_name;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use authority::{Authority, Error as TlsError, Leaf, NotAnAuthority, Validity};
+pub use authority::{Authority, IssueError, Leaf, NotAnAuthority, Validity};
 pub use callers::{Callers, CallersError, NotAllowed};
 pub use certificate::{Certificate, NotACertificate};
-pub use files::{Error as FilesError, Files, read_authorities};
-pub use renewal::Renewal;
-pub use resolver::{Resolver, Served};
+pub use certificate_files::{CertificateFileError, CertificateFiles, read_authorities};
+pub use certificate_reloader::CertificateReloader;
+pub use certificate_resolver::{CertificateResolver, ServingCertificate};
 pub use subject_name::{InvalidName, SubjectName};

@@ -21,7 +21,7 @@ use crate::process::shutdown::Shutdown;
 use crate::process::{Process, log};
 use crate::schedulers::{self, SchedulerRegistry};
 use crate::server::{Admin, Admission, Routes, Rule, Rules, Server, Tls, Validator};
-use crate::tls::{Callers, Files, Renewal, Resolver};
+use crate::tls::{Callers, CertificateFiles, CertificateReloader, CertificateResolver};
 use crate::trust::{self, ManagedCa, MountedCa, TrustSource, WebhookNames};
 
 /// Answer admission reviews over TLS.
@@ -109,7 +109,7 @@ impl Serve {
         let (process, mut failures) = Process::new();
         let registry = SchedulerRegistry::new(config.schedulers());
         let client = if self.manifests.is_empty() { Some(ApiClient::for_server().await?) } else { None };
-        let resolver = Resolver::default();
+        let resolver = CertificateResolver::default();
         self.keep_certificate(&config, client.as_ref(), &resolver, &process)?;
         let tls = Tls { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
         let claims = Arc::new(self.claims(client, &config, &registry, &process)?);
@@ -147,7 +147,7 @@ impl Serve {
         &self,
         config: &Config,
         client: Option<&ApiClient>,
-        resolver: &Resolver,
+        resolver: &CertificateResolver,
         process: &Process,
     ) -> anyhow::Result<()> {
         let tls = config.tls();
@@ -155,13 +155,13 @@ impl Serve {
         if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
             let known = tls.service.namespace.as_deref().or(client.and_then(ApiClient::pod_namespace));
             let name = known.map(|namespace| tls.service_name(namespace));
-            let files = Files { certificate: certificate.clone(), key: key.clone(), name };
+            let files = CertificateFiles { certificate: certificate.clone(), key: key.clone(), name };
             let metrics = process.metrics.clone();
-            let renewal = Renewal::begin(files, resolver.clone(), move |expiry| {
+            let reloader = CertificateReloader::begin(files, resolver.clone(), move |expiry| {
                 metrics.rotated("leaf");
                 metrics.certificate_expires("leaf", expiry);
             })?;
-            process.tasks.spawn("certificate files", renewal.run());
+            process.tasks.spawn("certificate files", reloader.run());
             source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));
         } else if let Some(client) = client {
             let SecretSection { namespace, name, create } = &tls.secret;

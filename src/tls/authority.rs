@@ -26,7 +26,7 @@ const LEAF: &str = "colocate";
 
 /// Why no certificate could be issued.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum IssueError {
     /// The end of the validity cannot be written into a certificate, or a beginning an hour before now cannot.
     #[error("a certificate cannot be valid for {life:#} from {now}")]
     Validity {
@@ -83,10 +83,10 @@ impl Validity {
     /// From an hour before `now` until `life` after it, in whole seconds, as a certificate counts.
     ///
     /// # Errors
-    /// [`Error::Validity`] where either end lies outside of the years that a timestamp can have.
-    pub fn new(now: Timestamp, life: SignedDuration) -> Result<Self, Error> {
+    /// [`IssueError::Validity`] where either end lies outside of the years that a timestamp can have.
+    pub fn new(now: Timestamp, life: SignedDuration) -> Result<Self, IssueError> {
         let shift = |by| {
-            let shifted = now.checked_add(by).map_err(|source| Error::Validity { now, life, source })?;
+            let shifted = now.checked_add(by).map_err(|source| IssueError::Validity { now, life, source })?;
             Ok(Timestamp::from_second(shifted.as_second()).unwrap_or(shifted))
         };
         Ok(Self { not_before: shift(-BACKDATED)?, not_after: shift(life)? })
@@ -129,9 +129,9 @@ impl Authority {
     /// Makes a new key and signs its certificate with it.
     ///
     /// # Errors
-    /// [`Error::Key`] and [`Error::Issue`], where the cryptographic library fails.
-    pub fn new(common_name: &str, validity: Validity) -> Result<Self, Error> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
+    /// [`IssueError::Key`] and [`IssueError::Issue`], where the cryptographic library fails.
+    pub fn new(common_name: &str, validity: Validity) -> Result<Self, IssueError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(IssueError::Key)?;
         let mut params = params(common_name, validity);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -185,9 +185,9 @@ impl Authority {
     /// Makes a new ECDSA P-256 key and a server's certificate for it, which is good for all of `names`.
     ///
     /// # Errors
-    /// [`Error::Key`] and [`Error::Issue`], where the cryptographic library fails.
-    pub fn issue(&self, names: &[SubjectName], validity: Validity) -> Result<Leaf, Error> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
+    /// [`IssueError::Key`] and [`IssueError::Issue`], where the cryptographic library fails.
+    pub fn issue(&self, names: &[SubjectName], validity: Validity) -> Result<Leaf, IssueError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(IssueError::Key)?;
         let mut params = params(LEAF, validity);
         params.subject_alt_names =
             names.iter().map(alternative).collect::<Result<_, _>>().map_err(|source| issue(LEAF, source))?;
@@ -256,8 +256,8 @@ fn alternative(name: &SubjectName) -> Result<SanType, rcgen::Error> {
     })
 }
 
-fn issue(subject: &str, source: rcgen::Error) -> Error {
-    Error::Issue { subject: subject.into(), source }
+fn issue(subject: &str, source: rcgen::Error) -> IssueError {
+    IssueError::Issue { subject: subject.into(), source }
 }
 
 #[cfg(test)]
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_validity_without_end_is_refused() {
         let error = Validity::new(now(), SignedDuration::MAX).unwrap_err();
-        assert!(matches!(error, Error::Validity { .. }), "{error}");
+        assert!(matches!(error, IssueError::Validity { .. }), "{error}");
         assert!(Validity::new(Timestamp::MIN, DAY).is_err());
     }
 

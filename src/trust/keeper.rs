@@ -22,7 +22,7 @@ use crate::api::{self, ApiClient};
 use crate::process::Process;
 use crate::process::metrics::Metrics;
 use crate::process::readiness::{Condition, Detail};
-use crate::tls::{Certificate, Resolver};
+use crate::tls::{Certificate, CertificateResolver};
 
 /// How soon what failed is tried again, which an entry without its bundle waits for; and then half as often each time.
 const SOON: Duration = Duration::from_millis(500);
@@ -48,7 +48,13 @@ pub struct WebhookNames {
 }
 
 /// Starts to keep trust. Readiness waits until the live configurations trust what `resolver` serves.
-pub fn keep(client: &ApiClient, source: TrustSource, webhooks: WebhookNames, resolver: &Resolver, process: &Process) {
+pub fn keep(
+    client: &ApiClient,
+    source: TrustSource,
+    webhooks: WebhookNames,
+    resolver: &CertificateResolver,
+    process: &Process,
+) {
     let keeper = Keeper::new(client, source, webhooks, resolver, process);
     let (sender, sightings) = channel(16);
     for known in &keeper.configurations {
@@ -63,7 +69,7 @@ struct Keeper {
     source: TrustSource,
     configurations: [TrackedConfiguration; 2],
     live: Live,
-    resolver: Resolver,
+    resolver: CertificateResolver,
     metrics: Arc<Metrics>,
     /// Until it is met.
     condition: Option<Condition>,
@@ -79,7 +85,7 @@ impl Keeper {
         client: &ApiClient,
         source: TrustSource,
         webhooks: WebhookNames,
-        resolver: &Resolver,
+        resolver: &CertificateResolver,
         process: &Process,
     ) -> Self {
         let place = |kind, name| ConfigurationRef { client: client.clone(), kind, name };

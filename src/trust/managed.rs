@@ -10,7 +10,7 @@ use super::rotation::{Holding, InUse, Lifetimes, Live, RotationStep};
 use super::tracked::TrackedConfiguration;
 use crate::api::ApiClient;
 use crate::process::metrics::Metrics;
-use crate::tls::{Certificate, Resolver, Served, SubjectName};
+use crate::tls::{Certificate, CertificateResolver, ServingCertificate, SubjectName};
 
 /// How often the Secret is read. Between two readings, other replicas may have taken a step.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -128,14 +128,19 @@ impl ManagedCa {
     }
 
     /// Serves a leaf of the current CA, if the one in use does no longer.
-    pub(super) fn issue(&mut self, live: &Live, resolver: &Resolver, metrics: &Metrics) -> Result<(), String> {
+    pub(super) fn issue(
+        &mut self,
+        live: &Live,
+        resolver: &CertificateResolver,
+        metrics: &Metrics,
+    ) -> Result<(), String> {
         let Some(View { holding, read }) = &self.view else { return Ok(()) };
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let due = holding.leaf(*read, Timestamp::now(), self.in_use.as_ref(), live, &self.lifetimes);
         let Some(validity) = due.map_err(|error| text(&error))? else { return Ok(()) };
         let leaf = holding.current.issue(&self.names, validity).map_err(|error| text(&error))?;
         let key = leaf.certified_key().map_err(|error| text(&error))?;
-        resolver.serve(Served::new(key).map_err(|error| text(&error))?);
+        resolver.serve(ServingCertificate::new(key).map_err(|error| text(&error))?);
         self.in_use = Some(InUse { authority: holding.current.certificate().clone(), validity });
         metrics.rotated("leaf");
         tracing::info!(until = %validity.not_after(), "a new certificate is served");

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::tls::{Authority, Certificate, TlsError, Validity};
+use crate::tls::{Authority, Certificate, IssueError, Validity};
 
 /// The common name of a CA. A person who looks at a certificate reads it; no client does.
 const COMMON_NAME: &str = "colocate CA";
@@ -123,7 +123,7 @@ impl Holding {
     ///
     /// # Errors
     /// Where the cryptographic library fails.
-    pub fn first(now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, TlsError> {
+    pub fn first(now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, IssueError> {
         Ok(Self { current: authority(now, lifetimes)?, next: None, old: None })
     }
 
@@ -156,7 +156,7 @@ impl Holding {
     ///
     /// # Errors
     /// Where the cryptographic library fails.
-    pub fn after(&self, step: RotationStep, now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, TlsError> {
+    pub fn after(&self, step: RotationStep, now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, IssueError> {
         let mut after = self.clone();
         match (step, &self.next) {
             (RotationStep::Publish, _) => after.next = Some(authority(now, lifetimes)?),
@@ -187,7 +187,7 @@ impl Holding {
         in_use: Option<&InUse>,
         live: &Live,
         lifetimes: &Lifetimes,
-    ) -> Result<Option<Validity>, TlsError> {
+    ) -> Result<Option<Validity>, IssueError> {
         let current = self.current.certificate();
         let validity = Validity::new(read, lifetimes.leaf)?.until(current.validity().not_after());
         if validity.not_after() < now {
@@ -207,7 +207,7 @@ impl Holding {
     }
 }
 
-fn authority(now: Timestamp, lifetimes: &Lifetimes) -> Result<Arc<Authority>, TlsError> {
+fn authority(now: Timestamp, lifetimes: &Lifetimes) -> Result<Arc<Authority>, IssueError> {
     Ok(Arc::new(Authority::new(COMMON_NAME, Validity::new(now, lifetimes.ca)?)?))
 }
 

@@ -181,7 +181,7 @@ impl Scene {
     fn keeper(&self, source: TrustSource) -> (Keeper, Readiness) {
         let webhooks = WebhookNames { mutating: "zz-colocate".to_owned(), validating: "zz-colocate".to_owned() };
         let process = Process::default();
-        let keeper = Keeper::new(&self.client, source, webhooks, &Resolver::default(), &process);
+        let keeper = Keeper::new(&self.client, source, webhooks, &CertificateResolver::default(), &process);
         let readiness = process.readiness;
         (keeper, readiness)
     }
@@ -480,7 +480,7 @@ async fn cas_from_a_file_are_written_and_what_is_served_must_chain_to_them() {
     assert_eq!(readiness.obstacles(), ["certificate"]);
     let validity = crate::tls::Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
     let leaf = holding.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
-    keeper.resolver.serve(crate::tls::Served::new(leaf.certified_key().unwrap()).unwrap());
+    keeper.resolver.serve(crate::tls::ServingCertificate::new(leaf.certified_key().unwrap()).unwrap());
     keeper.look_and_go_round().await;
     assert!(readiness.obstacles().is_empty());
 }

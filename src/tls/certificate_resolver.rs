@@ -14,18 +14,18 @@ use super::certificate::{Certificate, NotACertificate};
 
 /// The certificate in use. Clones share it; before the first one, every handshake fails.
 #[derive(Clone, Debug, Default)]
-pub struct Resolver {
-    served: Arc<ArcSwapOption<Served>>,
+pub struct CertificateResolver {
+    served: Arc<ArcSwapOption<ServingCertificate>>,
 }
 
 /// A certificate that is served, with its key.
 #[derive(Debug)]
-pub struct Served {
+pub struct ServingCertificate {
     key: Arc<CertifiedKey>,
     certificate: Certificate,
 }
 
-impl Served {
+impl ServingCertificate {
     /// Takes a chain, which begins with the server's own certificate, and its key.
     ///
     /// # Errors
@@ -48,20 +48,20 @@ impl Served {
 }
 
 /// Two are the same if their chains are: the key of a certificate is always the same.
-impl PartialEq for Served {
+impl PartialEq for ServingCertificate {
     fn eq(&self, other: &Self) -> bool {
         self.key.cert == other.key.cert
     }
 }
 
-impl Resolver {
+impl CertificateResolver {
     /// Serves this one from the next handshake on. Connections that are open stay as they are.
-    pub fn serve(&self, served: Served) {
+    pub fn serve(&self, served: ServingCertificate) {
         self.served.store(Some(Arc::new(served)));
     }
 
     /// What is served now.
-    pub fn served(&self) -> Option<Arc<Served>> {
+    pub fn served(&self) -> Option<Arc<ServingCertificate>> {
         self.served.load_full()
     }
 
@@ -89,7 +89,7 @@ impl Resolver {
     }
 }
 
-impl ResolvesServerCert for Resolver {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.served.load().as_ref()?.key.clone())
     }
@@ -107,17 +107,17 @@ mod tests {
         "2026-11-23T12:00:00Z".parse().unwrap()
     }
 
-    fn served(authority: &Authority, days: i64) -> Served {
+    fn served(authority: &Authority, days: i64) -> ServingCertificate {
         let validity = Validity::new(now(), SignedDuration::from_hours(24 * days)).unwrap();
         let leaf = authority.issue(&["localhost".parse().unwrap()], validity).unwrap();
-        Served::new(leaf.certified_key().unwrap()).unwrap()
+        ServingCertificate::new(leaf.certified_key().unwrap()).unwrap()
     }
 
     #[tokio::test]
     async fn a_new_certificate_is_served_from_the_next_handshake_on() {
         let validity = Validity::new(now(), SignedDuration::from_hours(240)).unwrap();
         let [first, second] = ["first", "second"].map(|name| Authority::new(name, validity).unwrap());
-        let resolver = Resolver::default();
+        let resolver = CertificateResolver::default();
         let acceptor = TlsAcceptor::from(Arc::new(resolver.server_config(None).unwrap()));
         let clients = [&first, &second].map(|authority| testing::client(&authority.certificate_pem(), now()));
         resolver.serve(served(&first, 1));
@@ -134,12 +134,12 @@ mod tests {
 
     #[test]
     fn before_the_first_certificate_there_is_none() {
-        assert!(Resolver::default().served().is_none() && Resolver::default().expiry().is_none());
+        assert!(CertificateResolver::default().served().is_none() && CertificateResolver::default().expiry().is_none());
     }
 
     #[test]
     fn no_session_can_be_resumed() {
-        let config = Resolver::default().server_config(None).unwrap();
+        let config = CertificateResolver::default().server_config(None).unwrap();
         assert_eq!((config.send_tls13_tickets, config.max_early_data_size), (0, 0));
         assert!(!config.session_storage.can_cache() && !config.ticketer.enabled());
         assert_eq!(config.alpn_protocols, [b"http/1.1"]);

@@ -9,11 +9,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::{Certificate, NotACertificate};
-use super::{Served, SubjectName};
+use super::{ServingCertificate, SubjectName};
 
 /// Where a certificate and its key are, and what is expected of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct CertificateFiles {
     /// The certificate, as PEM, with what chains it to its CA.
     pub certificate: PathBuf,
     /// Its private key, as PEM.
@@ -22,9 +22,9 @@ pub struct Files {
     pub name: Option<SubjectName>,
 }
 
-/// Files that cannot be served.
+/// CertificateFiles that cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum CertificateFileError {
     /// A file cannot be read, or holds no PEM of that kind.
     #[error("cannot read {what} in {}", .path.display())]
     Unreadable {
@@ -81,34 +81,36 @@ pub enum Error {
     NoAuthority(PathBuf),
 }
 
-impl Files {
+impl CertificateFiles {
     /// Reads both, as something that can be served at this time.
     ///
     /// # Errors
     /// A file that cannot be read or is no PEM, a key that is not the certificate's, and a certificate that is not valid
     /// now or not for the name.
-    pub fn read(&self, now: Timestamp) -> Result<Served, Error> {
+    pub fn read(&self, now: Timestamp) -> Result<ServingCertificate, CertificateFileError> {
         let path = &self.certificate;
         let chain = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(unreadable("a certificate", path))?;
         if chain.is_empty() {
-            return Err(Error::NoCertificate(path.clone()));
+            return Err(CertificateFileError::NoCertificate(path.clone()));
         }
         let private = PrivateKeyDer::from_pem_file(&self.key).map_err(unreadable("a private key", &self.key))?;
-        let unusable = |source| Error::Unusable { certificate: path.clone(), key: self.key.clone(), source };
+        let unusable =
+            |source| CertificateFileError::Unusable { certificate: path.clone(), key: self.key.clone(), source };
         let key = CertifiedKey::new(chain, any_supported_type(&private).map_err(unusable)?);
         key.keys_match().map_err(unusable)?;
-        let served = Served::new(key).map_err(|reason| Error::Undecodable { path: path.clone(), reason })?;
+        let served = ServingCertificate::new(key)
+            .map_err(|reason| CertificateFileError::Undecodable { path: path.clone(), reason })?;
         let validity = served.certificate().validity();
         let (from, until) = (validity.not_before(), validity.not_after());
         if now < from || until < now {
             let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-            return Err(Error::NotValidNow { path: path.clone(), from, until, now });
+            return Err(CertificateFileError::NotValidNow { path: path.clone(), from, until, now });
         }
         match &self.name {
             Some(name) if !served.certificate().is_for(name) => {
-                Err(Error::OtherName { path: path.clone(), name: name.clone() })
+                Err(CertificateFileError::OtherName { path: path.clone(), name: name.clone() })
             }
             _ => Ok(served),
         }
@@ -119,19 +121,19 @@ impl Files {
 ///
 /// # Errors
 /// A file that cannot be read, is no PEM, or holds another certificate than that of a CA.
-pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, Error> {
+pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, CertificateFileError> {
     let text = std::fs::read(path).map_err(|error| unreadable("a CA's certificate", path)(pem::Error::Io(error)))?;
-    let authorities =
-        Certificate::all_from_pem(&text).map_err(|reason| Error::Undecodable { path: path.to_owned(), reason })?;
+    let authorities = Certificate::all_from_pem(&text)
+        .map_err(|reason| CertificateFileError::Undecodable { path: path.to_owned(), reason })?;
     if !authorities.iter().all(Certificate::is_authority) {
-        return Err(Error::NoAuthority(path.to_owned()));
+        return Err(CertificateFileError::NoAuthority(path.to_owned()));
     }
     Ok(authorities)
 }
 
-fn unreadable(what: &'static str, path: &Path) -> impl FnOnce(pem::Error) -> Error {
+fn unreadable(what: &'static str, path: &Path) -> impl FnOnce(pem::Error) -> CertificateFileError {
     let path = path.to_owned();
-    move |source| Error::Unreadable { what, path, source }
+    move |source| CertificateFileError::Unreadable { what, path, source }
 }
 
 #[cfg(test)]
@@ -155,13 +157,13 @@ mod tests {
         authority().issue(&["colocate.storage.svc".parse().unwrap()], validity).unwrap()
     }
 
-    fn files(certificate: &str, key: &str) -> (TempDir, Files) {
+    fn files(certificate: &str, key: &str) -> (TempDir, CertificateFiles) {
         let folder = tempfile::tempdir().unwrap();
         let path = |name| folder.path().join(name);
         std::fs::write(path("tls.crt"), certificate).unwrap();
         std::fs::write(path("tls.key"), key).unwrap();
         let name = Some("colocate.storage.svc".parse().unwrap());
-        let files = Files { certificate: path("tls.crt"), key: path("tls.key"), name };
+        let files = CertificateFiles { certificate: path("tls.crt"), key: path("tls.key"), name };
         (folder, files)
     }
 

@@ -6,27 +6,31 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Files, FilesError, Resolver};
+use super::{CertificateFileError, CertificateFiles, CertificateResolver};
 
 /// How often the files are looked at. The kubelet needs up to two minutes to bring a change.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Keeps what the files hold in a [`Resolver`].
-pub struct Renewal<F> {
-    files: Files,
-    resolver: Resolver,
+/// Keeps what the files hold in a [`CertificateResolver`].
+pub struct CertificateReloader<F> {
+    files: CertificateFiles,
+    resolver: CertificateResolver,
     /// Told of the end of each new certificate.
     renewed: F,
     /// What was said last to be wrong.
     complaint: Option<String>,
 }
 
-impl<F: Fn(Option<Timestamp>)> Renewal<F> {
+impl<F: Fn(Option<Timestamp>)> CertificateReloader<F> {
     /// Reads the files for the first time, and serves what they hold.
     ///
     /// # Errors
-    /// Files that cannot be served.
-    pub fn begin(files: Files, resolver: Resolver, renewed: F) -> Result<Self, FilesError> {
+    /// CertificateFiles that cannot be served.
+    pub fn begin(
+        files: CertificateFiles,
+        resolver: CertificateResolver,
+        renewed: F,
+    ) -> Result<Self, CertificateFileError> {
         resolver.serve(files.read(Timestamp::now())?);
         renewed(resolver.expiry());
         Ok(Self { files, resolver, renewed, complaint: None })
@@ -106,30 +110,31 @@ mod tests {
             std::fs::rename(path("new"), path("data")).unwrap();
         };
         swap("first");
-        let files = Files {
+        let files = CertificateFiles {
             certificate: path("data/tls.crt"),
             key: path("data/tls.key"),
             name: Some("colocate.storage.svc".parse().unwrap()),
         };
-        let (resolver, renewed) = (Resolver::default(), Cell::new(0));
-        let mut renewal = Renewal::begin(files, resolver.clone(), |_| renewed.set(renewed.get() + 1)).unwrap();
+        let (resolver, renewed) = (CertificateResolver::default(), Cell::new(0));
+        let mut reloader =
+            CertificateReloader::begin(files, resolver.clone(), |_| renewed.set(renewed.get() + 1)).unwrap();
         let served = || resolver.served().unwrap().certificate().pem();
         let now = Timestamp::now();
-        renewal.look(now);
+        reloader.look(now);
         assert_eq!((served(), renewed.get()), (first.certificate_pem(), 1));
         swap("mixed");
-        renewal.look(now);
+        reloader.look(now);
         assert_eq!((served(), renewed.get()), (first.certificate_pem(), 1));
-        assert!(renewal.complaint.as_ref().unwrap().contains("does not serve with"));
+        assert!(reloader.complaint.as_ref().unwrap().contains("does not serve with"));
         swap("second");
-        renewal.look(now + SignedDuration::from_hours(3));
+        reloader.look(now + SignedDuration::from_hours(3));
         assert_eq!(served(), first.certificate_pem());
-        assert!(renewal.complaint.as_ref().unwrap().contains("renew it"));
-        renewal.look(now);
+        assert!(reloader.complaint.as_ref().unwrap().contains("renew it"));
+        reloader.look(now);
         assert_eq!((served(), renewed.get()), (second.certificate_pem(), 2));
-        assert_eq!(renewal.complaint, None);
+        assert_eq!(reloader.complaint, None);
         std::fs::remove_file(path("data")).unwrap();
-        renewal.look(now);
+        reloader.look(now);
         assert_eq!(served(), second.certificate_pem());
     }
 }
