@@ -3,15 +3,15 @@
 mod ca_secret;
 mod configuration;
 mod configuration_watch;
-mod keeper;
+mod controller;
+mod live_configurations;
 mod managed;
 mod mounted;
 mod rotation;
 mod secret_data;
-mod tracked;
 
-pub use keeper::{TrustSource, WebhookNames, keep};
+pub use controller::{TrustSource, WebhookNames, keep};
 pub use managed::ManagedCa;
 pub use mounted::MountedCa;
-pub use rotation::{Holding, InUse, Lifetimes, Live, Look, Old, RotationStep};
+pub use rotation::{BundleObservation, CaState, LeafInUse, Lifetimes, OldCa, Propagation, RotationStep};
 pub use secret_data::{CorruptSecret, SecretData};

@@ -11,7 +11,7 @@ use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::rotation::Holding;
+use super::rotation::CaState;
 use super::secret_data::{CorruptSecret, SecretData};
 use crate::api::{ApiClient, ApiError, FIELD_MANAGER, Resource};
 
@@ -29,12 +29,12 @@ pub(super) struct CaSecret {
 
 /// What was read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct SecretSnapshot {
     /// The whole object, so that all that is not ours is written back; `None` where there is none.
     object: Option<Value>,
     data: SecretData,
     /// What it holds; `None` for nothing yet.
-    pub(super) holding: Option<Holding>,
+    pub(super) state: Option<CaState>,
 }
 
 /// A Secret that cannot be used.
@@ -54,7 +54,7 @@ pub(super) enum Unusable {
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum WriteOutcome {
     Done,
     /// Somebody else was first: what was read holds no more.
     Outdated,
@@ -71,11 +71,11 @@ impl CaSecret {
     }
 
     /// Reads it now.
-    pub(super) async fn read(&self) -> Result<Reading, Unusable> {
+    pub(super) async fn read(&self) -> Result<SecretSnapshot, Unusable> {
         let failed = |error: serde_json::Error| SECRETS.failed("get", error);
         let Some(json) = self.client.get_opt(SECRETS, &format!("{}/{}", self.path(), self.name)).await? else {
             return if self.create {
-                Ok(Reading { object: None, data: SecretData::new(), holding: None })
+                Ok(SecretSnapshot { object: None, data: SecretData::new(), state: None })
             } else {
                 Err(Unusable::Absent(self.to_string()))
             };
@@ -90,14 +90,14 @@ impl CaSecret {
             }
         });
         let data: SecretData = decoded.collect::<Result<_, _>>()?;
-        let holding = Holding::from_data(&data, &self.to_string())?;
-        Ok(Reading { object: Some(object), data, holding })
+        let state = CaState::from_data(&data, &self.to_string())?;
+        Ok(SecretSnapshot { object: Some(object), data, state })
     }
 
     /// Writes what it is to hold from now on, if it still is as it was read.
-    pub(super) async fn write(&self, reading: &Reading, holding: &Holding) -> Result<Written, ApiError> {
+    pub(super) async fn write(&self, reading: &SecretSnapshot, state: &CaState) -> Result<WriteOutcome, ApiError> {
         let mut data = reading.data.clone();
-        holding.write_to(&mut data);
+        state.write_to(&mut data);
         let data: BTreeMap<_, _> = data.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
         let (verb, request, object) = if let Some(object) = &reading.object {
             let mut object = object.clone();
@@ -115,9 +115,9 @@ impl CaSecret {
         };
         let request = request.header(CONTENT_TYPE, "application/json");
         match self.client.call((verb, SECRETS), request, object.to_string().into_bytes()).await {
-            Ok(_) => Ok(Written::Done),
+            Ok(_) => Ok(WriteOutcome::Done),
             // 404: it was removed since.
-            Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(Written::Outdated),
+            Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(WriteOutcome::Outdated),
             Err(failure) => Err(failure),
         }
     }

@@ -9,11 +9,11 @@ use crate::api::{ApiClient, ApiError, FIELD_MANAGER, Resource, Watch, WatchEvent
 
 /// A configuration as it was observed.
 #[derive(Debug)]
-pub(super) struct Sighting {
+pub(super) struct ConfigurationUpdate {
     pub(super) kind: WebhookKind,
     /// `None` if it does not exist.
     pub(super) configuration: Option<WebhookConfiguration>,
-    /// Whether every change since the last sighting of the same watch was observed.
+    /// Whether every change since the last update of the same watch was observed.
     pub(super) unbroken: bool,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct ConfigurationRef {
 /// A watch of one configuration, which sends each change.
 pub(super) struct ConfigurationWatch {
     configuration: ConfigurationRef,
-    sightings: Sender<Sighting>,
+    updates: Sender<ConfigurationUpdate>,
 }
 
 impl ConfigurationRef {
@@ -63,13 +63,13 @@ impl ConfigurationRef {
 }
 
 impl ConfigurationWatch {
-    pub(super) fn new(configuration: ConfigurationRef, sightings: Sender<Sighting>) -> Self {
-        Self { configuration, sightings }
+    pub(super) fn new(configuration: ConfigurationRef, updates: Sender<ConfigurationUpdate>) -> Self {
+        Self { configuration, updates }
     }
 
     async fn send(&self, configuration: Option<WebhookConfiguration>, unbroken: bool) {
         // The receiver is gone only when the process ends.
-        let _ = self.sightings.send(Sighting { kind: self.configuration.kind, configuration, unbroken }).await;
+        let _ = self.updates.send(ConfigurationUpdate { kind: self.configuration.kind, configuration, unbroken }).await;
     }
 }
 
@@ -132,9 +132,9 @@ mod tests {
         format!("{}\n", json!({ "type": kind, "object": object }))
     }
 
-    fn watch_of(client: ApiClient, sightings: Sender<Sighting>) -> ConfigurationWatch {
+    fn watch_of(client: ApiClient, updates: Sender<ConfigurationUpdate>) -> ConfigurationWatch {
         let configuration = ConfigurationRef { client, kind: WebhookKind::Mutating, name: "zz".to_owned() };
-        ConfigurationWatch::new(configuration, sightings)
+        ConfigurationWatch::new(configuration, updates)
     }
 
     /// Each request and its response, in order.
@@ -172,12 +172,12 @@ mod tests {
             }
             handle
         });
-        let (sender, mut sightings) = channel(16);
+        let (sender, mut updates) = channel(16);
         let client = ApiClient::for_test(kube::Client::new(service, "default"));
         let follow = tokio::spawn(follow(client.clone(), watch_of(client, sender)));
         let mut seen = Vec::new();
         for _ in 0..7 {
-            let Sighting { kind, configuration, unbroken } = sightings.recv().await.unwrap();
+            let ConfigurationUpdate { kind, configuration, unbroken } = updates.recv().await.unwrap();
             assert_eq!(kind, WebhookKind::Mutating);
             seen.push((configuration.map(|configuration| configuration.version), unbroken));
         }
@@ -214,10 +214,10 @@ mod tests {
             }
             count
         };
-        let (sender, mut sightings) = channel(16);
+        let (sender, mut updates) = channel(16);
         let client = ApiClient::for_test(kube::Client::new(service, "default"));
         let following = async {
-            let drain = async { while sightings.recv().await.is_some() {} };
+            let drain = async { while updates.recv().await.is_some() {} };
             let follow = async { tokio::join!(follow(client.clone(), watch_of(client, sender)), drain) };
             let _ = tokio::time::timeout(std::time::Duration::from_secs(30), follow).await;
         };

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::ca_secret::{CaSecret, Reading, Unusable, Written};
-use super::rotation::{Holding, InUse, Lifetimes, Live, RotationStep};
-use super::tracked::TrackedConfiguration;
+use super::ca_secret::{CaSecret, SecretSnapshot, Unusable, WriteOutcome};
+use super::live_configurations::TrackedConfiguration;
+use super::rotation::{CaState, LeafInUse, Lifetimes, Propagation, RotationStep};
 use crate::api::ApiClient;
 use crate::process::metrics::Metrics;
 use crate::tls::{Certificate, CertificateResolver, ServingCertificate, SubjectName};
@@ -27,12 +27,12 @@ pub struct ManagedCa {
     names: Vec<SubjectName>,
     lifetimes: Lifetimes,
     view: Option<View>,
-    in_use: Option<InUse>,
+    in_use: Option<LeafInUse>,
 }
 
 /// What the Secret held.
 struct View {
-    holding: Holding,
+    state: CaState,
     /// When it was asked.
     read: Timestamp,
 }
@@ -59,23 +59,23 @@ impl ManagedCa {
     }
 
     pub(super) fn ca_expiry(&self) -> Option<Timestamp> {
-        Some(self.view.as_ref()?.holding.current.certificate().validity().not_after())
+        Some(self.view.as_ref()?.state.current.certificate().validity().not_after())
     }
 
     /// Reads the Secret, and takes the steps that are due.
     pub(super) async fn advance(
         &mut self,
         configurations: &mut [TrackedConfiguration],
-        live: &mut Live,
+        live: &mut Propagation,
         metrics: &Metrics,
     ) -> Result<(), String> {
         for _ in 0..STEPS {
             let reading = self.read().await.map_err(|problem| problem.to_string())?;
-            let Some(holding) = &reading.holding else {
+            let Some(state) = &reading.state else {
                 self.fill(&reading, metrics).await?;
                 continue;
             };
-            let due = |live: &Live| holding.step(Timestamp::now(), Instant::now(), live, &self.lifetimes);
+            let due = |live: &Propagation| state.step(Timestamp::now(), Instant::now(), live, &self.lifetimes);
             let Some(mut step) = due(live) else { return Ok(()) };
             if step == RotationStep::Switch {
                 // A watch that is dead shows what was: leaves come from the next CA only if the configurations have it now.
@@ -88,8 +88,8 @@ impl ManagedCa {
                 }
             }
             let now = Timestamp::now();
-            let after = holding.after(step, now, &self.lifetimes).map_err(|error| error.to_string())?;
-            if self.write(&reading, &after).await? == Written::Done {
+            let after = state.after(step, now, &self.lifetimes).map_err(|error| error.to_string())?;
+            if self.write(&reading, &after).await? == WriteOutcome::Done {
                 let secret = self.secret.to_string();
                 match step {
                     RotationStep::Publish => {
@@ -107,15 +107,15 @@ impl ManagedCa {
     }
 
     /// Fills an empty Secret: with what it held, if this replica knows, so that nobody loses what they trust.
-    async fn fill(&self, reading: &Reading, metrics: &Metrics) -> Result<(), String> {
+    async fn fill(&self, reading: &SecretSnapshot, metrics: &Metrics) -> Result<(), String> {
         let now = Timestamp::now();
-        let remembered = self.view.as_ref().map(|view| &view.holding);
+        let remembered = self.view.as_ref().map(|view| &view.state);
         let remembered = remembered.filter(|held| held.current.certificate().validity().not_after() > now);
-        let holding = match remembered {
-            Some(holding) => holding.clone(),
-            None => Holding::first(now, &self.lifetimes).map_err(|error| error.to_string())?,
+        let state = match remembered {
+            Some(state) => state.clone(),
+            None => CaState::first(now, &self.lifetimes).map_err(|error| error.to_string())?,
         };
-        if self.write(reading, &holding).await? == Written::Done {
+        if self.write(reading, &state).await? == WriteOutcome::Done {
             let secret = self.secret.to_string();
             if remembered.is_some() {
                 tracing::warn!(secret, "the Secret was empty, and holds the same CA again");
@@ -130,18 +130,18 @@ impl ManagedCa {
     /// Serves a leaf of the current CA, if the one in use does no longer.
     pub(super) fn issue(
         &mut self,
-        live: &Live,
+        live: &Propagation,
         resolver: &CertificateResolver,
         metrics: &Metrics,
     ) -> Result<(), String> {
-        let Some(View { holding, read }) = &self.view else { return Ok(()) };
+        let Some(View { state, read }) = &self.view else { return Ok(()) };
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let due = holding.leaf(*read, Timestamp::now(), self.in_use.as_ref(), live, &self.lifetimes);
+        let due = state.leaf(*read, Timestamp::now(), self.in_use.as_ref(), live, &self.lifetimes);
         let Some(validity) = due.map_err(|error| text(&error))? else { return Ok(()) };
-        let leaf = holding.current.issue(&self.names, validity).map_err(|error| text(&error))?;
+        let leaf = state.current.issue(&self.names, validity).map_err(|error| text(&error))?;
         let key = leaf.certified_key().map_err(|error| text(&error))?;
         resolver.serve(ServingCertificate::new(key).map_err(|error| text(&error))?);
-        self.in_use = Some(InUse { authority: holding.current.certificate().clone(), validity });
+        self.in_use = Some(LeafInUse { authority: state.current.certificate().clone(), validity });
         metrics.rotated("leaf");
         tracing::info!(until = %validity.not_after(), "a new certificate is served");
         Ok(())
@@ -150,28 +150,27 @@ impl ManagedCa {
     /// What a configuration is to carry that carries `known` now. Nothing is taken away that the Secret lists at this
     /// moment; where it cannot be read, nothing at all.
     pub(super) async fn bundle(&mut self, known: &[Certificate]) -> Option<Vec<Certificate>> {
-        let wanted =
-            |view: &Option<View>| Some(view.as_ref()?.holding.bundle().into_iter().cloned().collect::<Vec<_>>());
+        let wanted = |view: &Option<View>| Some(view.as_ref()?.state.bundle().into_iter().cloned().collect::<Vec<_>>());
         let bundle = wanted(&self.view)?;
         if known.iter().all(|certificate| bundle.contains(certificate)) {
             return Some(bundle);
         }
         match self.read().await {
-            Ok(Reading { holding: Some(_), .. }) => wanted(&self.view),
+            Ok(SecretSnapshot { state: Some(_), .. }) => wanted(&self.view),
             Ok(_) | Err(_) => Some(bundle.into_iter().chain(known.iter().cloned()).collect()),
         }
     }
 
-    async fn read(&mut self) -> Result<Reading, Unusable> {
+    async fn read(&mut self) -> Result<SecretSnapshot, Unusable> {
         let read = Timestamp::now();
         let reading = self.secret.read().await?;
-        if let Some(holding) = reading.holding.clone() {
-            self.view = Some(View { holding, read });
+        if let Some(state) = reading.state.clone() {
+            self.view = Some(View { state, read });
         }
         Ok(reading)
     }
 
-    async fn write(&self, reading: &Reading, holding: &Holding) -> Result<Written, String> {
-        self.secret.write(reading, holding).await.map_err(|failure| failure.to_string())
+    async fn write(&self, reading: &SecretSnapshot, state: &CaState) -> Result<WriteOutcome, String> {
+        self.secret.write(reading, state).await.map_err(|failure| failure.to_string())
     }
 }

@@ -23,11 +23,11 @@
 //! 1. **One current CA.** Steps are written with the version of the Secret that they were computed from, so its contents
 //!    are one sequence, which no two replicas can fork.
 //! 2. **No leaf comes from a CA that an API server may not know yet.** A CA becomes current only when every live
-//!    configuration has carried it for [`Lifetimes::settle`] without a break ([`Live`]).
+//!    configuration has carried it for [`Lifetimes::settle`] without a break ([`Propagation`]).
 //! 3. **No CA leaves the bundle while a leaf of its is valid.** A leaf's life counts from the moment *before* its replica
-//!    read that the CA is current ([`Holding::leaf`]), and not from when it is issued: a replica with a stale view, however
+//!    read that the CA is current ([`CaState::leaf`]), and not from when it is issued: a replica with a stale view, however
 //!    stale, issues no leaf that outlives `read + leaf`. The switch comes after each such reading, so `switch + leaf` is
-//!    after the end of all of them. The clocks of two replicas may differ: so [`Old::until`] has a margin.
+//!    after the end of all of them. The clocks of two replicas may differ: so [`OldCa::until`] has a margin.
 //! 4. **No leaf outlives its CA**, and no certificate is renewed by one that ends no later: near the end of a CA that cannot
 //!    be replaced, leaves are not issued in an ever faster sequence.
 //! 5. **At most three CAs**: the next one is made only when the old one is gone.
@@ -80,18 +80,18 @@ impl Lifetimes {
 
 /// What the Secret holds.
 #[derive(Clone, Debug)]
-pub struct Holding {
+pub struct CaState {
     /// The CA that leaves come from.
     pub current: Arc<Authority>,
     /// The CA that leaves will come from.
     pub next: Option<Arc<Authority>>,
     /// The CA that leaves came from.
-    pub old: Option<Old>,
+    pub old: Option<OldCa>,
 }
 
 /// A CA that signs nothing any more. Its key is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Old {
+pub struct OldCa {
     /// Its certificate, which is in the bundle still.
     pub certificate: Certificate,
     /// When it leaves the bundle: every leaf that it signed has ended by then.
@@ -111,14 +111,14 @@ pub enum RotationStep {
 
 /// A leaf that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InUse {
+pub struct LeafInUse {
     /// The certificate of the CA that signed it.
     pub authority: Certificate,
     /// From when till when it is valid.
     pub validity: Validity,
 }
 
-impl Holding {
+impl CaState {
     /// What an empty Secret is filled with.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Holding {
     }
 
     /// The step that is due. `at` is the moment to which `now` belongs, on a clock that does not jump.
-    pub fn step(&self, now: Timestamp, at: Instant, live: &Live, lifetimes: &Lifetimes) -> Option<RotationStep> {
+    pub fn step(&self, now: Timestamp, at: Instant, live: &Propagation, lifetimes: &Lifetimes) -> Option<RotationStep> {
         let over = |certificate: &Certificate| certificate.validity().not_after() < now;
         if let Some(old) = &self.old {
             return (old.until <= now || over(&old.certificate)).then_some(RotationStep::Retire);
@@ -164,7 +164,7 @@ impl Holding {
                 let until = now.saturating_add(lifetimes.overlap()).unwrap_or(now);
                 // Whole seconds are what is written.
                 let until = Timestamp::from_second(until.as_second().saturating_add(1)).unwrap_or(until);
-                after.old = Some(Old { certificate: self.current.certificate().clone(), until });
+                after.old = Some(OldCa { certificate: self.current.certificate().clone(), until });
                 after.current = next.clone();
                 after.next = None;
             }
@@ -184,8 +184,8 @@ impl Holding {
         &self,
         read: Timestamp,
         now: Timestamp,
-        in_use: Option<&InUse>,
-        live: &Live,
+        in_use: Option<&LeafInUse>,
+        live: &Propagation,
         lifetimes: &Lifetimes,
     ) -> Result<Option<Validity>, IssueError> {
         let current = self.current.certificate();
@@ -216,14 +216,14 @@ fn authority(now: Timestamp, lifetimes: &Lifetimes) -> Result<Arc<Authority>, Is
 /// Time is taken from a clock that neither jumps nor runs while the machine is suspended: whoever wakes up may not conclude
 /// that what it saw last has been there all the time.
 #[derive(Clone, Debug)]
-pub struct Live {
+pub struct Propagation {
     /// By name; `None` where nothing was seen yet.
-    configurations: BTreeMap<String, Option<Sight>>,
+    configurations: BTreeMap<String, Option<ObservedBundle>>,
 }
 
 /// What was seen of a configuration.
 #[derive(Clone, Debug, Default)]
-struct Sight {
+struct ObservedBundle {
     /// Its `resourceVersion`; `None` where it does not exist, or has no entries: nobody calls by it.
     version: Option<String>,
     /// What all of its entries carry, and since when.
@@ -235,7 +235,7 @@ struct NotCarried;
 
 /// One look at a configuration.
 #[derive(Clone, Debug)]
-pub struct Look<'a> {
+pub struct BundleObservation<'a> {
     /// Its `resourceVersion`.
     pub version: &'a str,
     /// The certificates that each of its entries carries.
@@ -244,17 +244,17 @@ pub struct Look<'a> {
     pub unbroken: bool,
 }
 
-impl Live {
+impl Propagation {
     /// Of these configurations nothing is known yet.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
         Self { configurations: names.into_iter().map(|name| (name, None)).collect() }
     }
 
     /// A configuration was looked at; `None` says that it does not exist, or has no entries.
-    pub fn saw(&mut self, name: &str, look: Option<Look<'_>>, at: Instant) {
+    pub fn saw(&mut self, name: &str, look: Option<BundleObservation<'_>>, at: Instant) {
         let Some(known) = self.configurations.get_mut(name) else { return };
-        let Some(Look { version, carried, unbroken }) = look else {
-            *known = Some(Sight::default());
+        let Some(BundleObservation { version, carried, unbroken }) = look else {
+            *known = Some(ObservedBundle::default());
             return;
         };
         let before = known.take().unwrap_or_default();
@@ -264,7 +264,7 @@ impl Live {
             before.map_or(at, |(_, since)| *since)
         };
         let since = carried.iter().map(|certificate| (certificate.clone(), since(certificate))).collect();
-        *known = Some(Sight { version: Some(version.to_owned()), since });
+        *known = Some(ObservedBundle { version: Some(version.to_owned()), since });
     }
 
     /// Whether every configuration that exists carries it. `false` until all were looked at.

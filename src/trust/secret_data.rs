@@ -1,4 +1,4 @@
-//! The form of a [`Holding`] in a Secret: readable keys, and nothing that is ours alone to read.
+//! The form of a [`CaState`] in a Secret: readable keys, and nothing that is ours alone to read.
 //!
 //! | key | what it is |
 //! |---|---|
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::rotation::{Holding, Old};
+use super::rotation::{CaState, OldCa};
 use crate::tls::{Authority, Certificate, NotACertificate, NotAnAuthority};
 
 const CA_CERTIFICATE: &str = "ca.crt";
@@ -54,7 +54,7 @@ enum Problem {
     Twice(&'static str, &'static str),
 }
 
-impl Holding {
+impl CaState {
     /// Reads what a Secret holds; `None` if that is nothing. `secret` is its namespace and name, for errors.
     ///
     /// # Errors
@@ -69,13 +69,13 @@ impl Holding {
             let current = required.ok_or_else(|| missing(CA_CERTIFICATE, data))?;
             let next = Authorities { data }.read(NEXT_CERTIFICATE, NEXT_KEY)?;
             let old = old(data)?;
-            let holding = Self { current, next, old };
-            let [current, others @ ..] = &holding.bundle()[..] else { return Ok(holding) };
+            let state = Self { current, next, old };
+            let [current, others @ ..] = &state.bundle()[..] else { return Ok(state) };
             if others.contains(current) || matches!(others, [next, old] if next == old) {
-                let key = if holding.next.is_some() { NEXT_CERTIFICATE } else { OLD_CERTIFICATE };
+                let key = if state.next.is_some() { NEXT_CERTIFICATE } else { OLD_CERTIFICATE };
                 return Err(Problem::Twice(CA_CERTIFICATE, key));
             }
-            Ok(holding)
+            Ok(state)
         };
         read().map(Some).map_err(corrupt)
     }
@@ -112,7 +112,7 @@ impl Authorities<'_> {
     }
 }
 
-fn old(data: &SecretData) -> Result<Option<Old>, Problem> {
+fn old(data: &SecretData) -> Result<Option<OldCa>, Problem> {
     let Some((pem, until)) = pair(data, OLD_CERTIFICATE, OLD_UNTIL)? else { return Ok(None) };
     let key = OLD_CERTIFICATE;
     let certificate = Certificate::from_pem(pem).map_err(|reason| Problem::Certificate { key, reason })?;
@@ -120,7 +120,7 @@ fn old(data: &SecretData) -> Result<Option<Old>, Problem> {
         return Err(Problem::NoAuthority { key });
     }
     let until = std::str::from_utf8(until).ok().and_then(|text| text.trim().parse::<Timestamp>().ok());
-    Ok(Some(Old { certificate, until: until.ok_or(Problem::Time { key: OLD_UNTIL })? }))
+    Ok(Some(OldCa { certificate, until: until.ok_or(Problem::Time { key: OLD_UNTIL })? }))
 }
 
 /// The values of two keys that go together.
@@ -157,61 +157,61 @@ mod tests {
     }
 
     /// At each point of a rotation.
-    fn holdings() -> [Holding; 3] {
+    fn states() -> [CaState; 3] {
         let lifetimes = Lifetimes::default();
-        let first = Holding::first(begin(), &lifetimes).unwrap();
+        let first = CaState::first(begin(), &lifetimes).unwrap();
         let published = first.after(RotationStep::Publish, begin(), &lifetimes).unwrap();
         let switched = published.after(RotationStep::Switch, begin(), &lifetimes).unwrap();
         [first, published, switched]
     }
 
-    fn data(holding: &Holding) -> SecretData {
+    fn data(state: &CaState) -> SecretData {
         let mut data = SecretData::new();
-        holding.write_to(&mut data);
+        state.write_to(&mut data);
         data
     }
 
     fn error(data: &SecretData) -> String {
-        Holding::from_data(data, "storage/colocate-ca").unwrap_err().to_string()
+        CaState::from_data(data, "storage/colocate-ca").unwrap_err().to_string()
     }
 
     #[test]
     fn what_is_written_is_read_again() {
         let keys = [vec!["ca.crt", "ca.key"], vec!["next-ca.crt", "next-ca.key"], vec!["old-ca.crt", "old-ca.until"]];
-        for (place, holding) in holdings().iter().enumerate() {
-            let data = data(holding);
+        for (place, state) in states().iter().enumerate() {
+            let data = data(state);
             let mut expected = keys[0].clone();
             expected.extend(if place > 0 { keys[place].clone() } else { Vec::new() });
             assert_eq!(data.keys().collect::<Vec<_>>(), expected);
-            let read = Holding::from_data(&data, "x").unwrap().unwrap();
-            assert_eq!(read.bundle(), holding.bundle());
-            assert_eq!(read.current.key_pem(), holding.current.key_pem());
-            assert_eq!(read.next.map(|next| next.key_pem()), holding.next.as_ref().map(|next| next.key_pem()));
-            assert_eq!(read.old, holding.old);
+            let read = CaState::from_data(&data, "x").unwrap().unwrap();
+            assert_eq!(read.bundle(), state.bundle());
+            assert_eq!(read.current.key_pem(), state.current.key_pem());
+            assert_eq!(read.next.map(|next| next.key_pem()), state.next.as_ref().map(|next| next.key_pem()));
+            assert_eq!(read.old, state.old);
         }
     }
 
     #[test]
     fn a_secret_without_data_is_empty_and_keys_of_others_stay() {
-        assert!(Holding::from_data(&SecretData::new(), "x").unwrap().is_none());
-        let [first, published, switched] = holdings();
+        assert!(CaState::from_data(&SecretData::new(), "x").unwrap().is_none());
+        let [first, published, switched] = states();
         let mut data = data(&published);
         data.insert("note".to_owned(), b"hands off".to_vec());
         switched.write_to(&mut data);
         assert_eq!(data.keys().collect::<Vec<_>>(), ["ca.crt", "ca.key", "note", "old-ca.crt", "old-ca.until"]);
-        assert!(Holding::from_data(&data, "x").unwrap().is_some());
+        assert!(CaState::from_data(&data, "x").unwrap().is_some());
         first.write_to(&mut data);
         assert_eq!(data.keys().collect::<Vec<_>>(), ["ca.crt", "ca.key", "note"]);
     }
 
     #[test]
     fn a_corrupt_secret_is_refused_by_its_name_and_key() {
-        let [first, published, switched] = holdings();
+        let [first, published, switched] = states();
         let validity = Validity::new(begin(), SignedDuration::from_hours(1)).unwrap();
         let leaf = first.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
         let leaf = leaf.certificate_pem();
-        let with = |holding: &Holding, key: &str, value: Option<&str>| {
-            let mut data = data(holding);
+        let with = |state: &CaState, key: &str, value: Option<&str>| {
+            let mut data = data(state);
             match value {
                 Some(value) => data.insert(key.to_owned(), value.as_bytes().to_vec()),
                 None => data.remove(key),

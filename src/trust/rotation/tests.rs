@@ -37,7 +37,7 @@ impl Clock {
 struct Cluster {
     clock: Clock,
     lifetimes: Lifetimes,
-    secret: (u64, Holding),
+    secret: (u64, CaState),
     /// Each bundle that was live, and from when on. Both configurations have the same.
     live: Vec<(i64, Vec<Certificate>)>,
     switches: usize,
@@ -49,8 +49,8 @@ struct Replica {
     /// What its clock is ahead, in seconds.
     skew: i64,
     view: Option<View>,
-    live: Live,
-    leaf: Option<InUse>,
+    live: Propagation,
+    leaf: Option<LeafInUse>,
     /// A patch that is on its way: the version of the configuration that it is for, and what it writes.
     patch: Option<(usize, Vec<Certificate>)>,
 }
@@ -58,7 +58,7 @@ struct Replica {
 #[derive(Clone)]
 struct View {
     version: u64,
-    holding: Holding,
+    state: CaState,
     read: Timestamp,
 }
 
@@ -66,7 +66,7 @@ struct View {
 enum Act {
     Read,
     /// Takes the step that is due by what it read last.
-    RotationStep,
+    Step,
     Look,
     /// Looks at the configuration, then reads the Secret.
     BeginPatch,
@@ -76,16 +76,16 @@ enum Act {
     Restart,
 }
 
-const ACTS: [Act; 6] = [Act::Read, Act::RotationStep, Act::Look, Act::BeginPatch, Act::EndPatch, Act::Leaf];
+const ACTS: [Act; 6] = [Act::Read, Act::Step, Act::Look, Act::BeginPatch, Act::EndPatch, Act::Leaf];
 
 impl Cluster {
     /// With a CA that is known everywhere.
     fn new(lifetimes: Lifetimes) -> Self {
         let clock = Clock { begun: Instant::now(), seconds: 0 };
-        let holding = Holding::first(clock.now(0), &lifetimes).unwrap();
-        let current = holding.current.certificate().clone();
+        let state = CaState::first(clock.now(0), &lifetimes).unwrap();
+        let current = state.current.certificate().clone();
         let live = vec![(i64::MIN, vec![current.clone()])];
-        Self { clock, lifetimes, secret: (1, holding), live, switches: 0, currents: vec![current] }
+        Self { clock, lifetimes, secret: (1, state), live, switches: 0, currents: vec![current] }
     }
 
     fn carried(&self) -> &[Certificate] {
@@ -96,10 +96,10 @@ impl Cluster {
         let now = self.clock.now(replica.skew);
         match act {
             Act::Read => {
-                let (version, holding) = self.secret.clone();
-                replica.view = Some(View { version, holding, read: now });
+                let (version, state) = self.secret.clone();
+                replica.view = Some(View { version, state, read: now });
             }
-            Act::RotationStep => self.step(replica, now),
+            Act::Step => self.step(replica, now),
             Act::Look => self.look(replica),
             Act::BeginPatch => {
                 let seen = self.live.len();
@@ -116,11 +116,11 @@ impl Cluster {
             Act::Leaf => {
                 let Some(view) = &replica.view else { return };
                 let in_use = replica.leaf.as_ref();
-                let leaf = view.holding.leaf(view.read, now, in_use, &replica.live, &self.lifetimes).unwrap();
+                let leaf = view.state.leaf(view.read, now, in_use, &replica.live, &self.lifetimes).unwrap();
                 if let Some(validity) = leaf {
-                    let authority = view.holding.current.certificate().clone();
+                    let authority = view.state.current.certificate().clone();
                     assert!(validity.not_after() <= authority.validity().not_after());
-                    replica.leaf = Some(InUse { authority, validity });
+                    replica.leaf = Some(LeafInUse { authority, validity });
                 }
             }
             Act::Restart => *replica = Replica::new(replica.skew),
@@ -129,7 +129,7 @@ impl Cluster {
 
     /// What a replica does when nothing is in its way.
     fn round(&mut self, replica: &mut Replica) {
-        for act in [Act::Read, Act::Look, Act::BeginPatch, Act::EndPatch, Act::RotationStep, Act::Leaf] {
+        for act in [Act::Read, Act::Look, Act::BeginPatch, Act::EndPatch, Act::Step, Act::Leaf] {
             self.act(replica, act);
         }
     }
@@ -138,14 +138,14 @@ impl Cluster {
         let version = self.live.len().to_string();
         for name in CONFIGURATIONS {
             // The worst of looks: what lay between this one and the last was not seen.
-            let look = Look { version: &version, carried: self.carried().to_vec(), unbroken: false };
+            let look = BundleObservation { version: &version, carried: self.carried().to_vec(), unbroken: false };
             replica.live.saw(name, Some(look), self.clock.at());
         }
     }
 
     fn step(&mut self, replica: &mut Replica, now: Timestamp) {
-        let Some(View { version, holding, .. }) = replica.view.clone() else { return };
-        let due = |replica: &Replica| holding.step(now, self.clock.at(), &replica.live, &self.lifetimes);
+        let Some(View { version, state, .. }) = replica.view.clone() else { return };
+        let due = |replica: &Replica| state.step(now, self.clock.at(), &replica.live, &self.lifetimes);
         let Some(mut step) = due(replica) else { return };
         if step == RotationStep::Switch {
             // As the server does it: what was seen is looked at again just before.
@@ -158,13 +158,13 @@ impl Cluster {
         if version != self.secret.0 {
             return; // 409
         }
-        let after = holding.after(step, now, &self.lifetimes).unwrap();
+        let after = state.after(step, now, &self.lifetimes).unwrap();
         assert!(after.bundle().len() <= 3 && !(after.next.is_some() && after.old.is_some()));
         if step == RotationStep::Switch {
             self.switches += 1;
             self.currents.push(after.current.certificate().clone());
         } else {
-            assert_eq!(after.current.certificate(), holding.current.certificate());
+            assert_eq!(after.current.certificate(), state.current.certificate());
         }
         self.secret = (version + 1, after);
     }
@@ -192,7 +192,7 @@ impl Cluster {
 
 impl Replica {
     fn new(skew: i64) -> Self {
-        let live = Live::new(CONFIGURATIONS.map(str::to_owned));
+        let live = Propagation::new(CONFIGURATIONS.map(str::to_owned));
         Self { skew, view: None, live, leaf: None, patch: None }
     }
 
@@ -291,8 +291,8 @@ impl Alone {
     fn after(&mut self, seconds: i64) -> (bool, bool) {
         self.cluster.clock.seconds += seconds;
         self.round();
-        let holding = &self.cluster.secret.1;
-        (holding.next.is_some(), holding.old.is_some())
+        let state = &self.cluster.secret.1;
+        (state.next.is_some(), state.old.is_some())
     }
 }
 
@@ -327,27 +327,27 @@ fn who_slept_for_years_catches_up_one_step_at_a_time() {
 #[test]
 fn a_next_ca_that_expired_before_its_time_came_is_made_anew() {
     let lifetimes = Lifetimes::default();
-    let holding = Holding::first(begin(), &lifetimes).unwrap();
-    let holding = holding.after(RotationStep::Publish, begin(), &lifetimes).unwrap();
-    let live = Live::new([]);
+    let state = CaState::first(begin(), &lifetimes).unwrap();
+    let state = state.after(RotationStep::Publish, begin(), &lifetimes).unwrap();
+    let live = Propagation::new([]);
     let later = begin() + SignedDuration::from_secs(366 * DAY);
-    assert_eq!(holding.step(later, Instant::now(), &live, &lifetimes), Some(RotationStep::Publish));
-    let renewed = holding.after(RotationStep::Publish, later, &lifetimes).unwrap();
-    assert_ne!(renewed.bundle()[1], holding.bundle()[1]);
+    assert_eq!(state.step(later, Instant::now(), &live, &lifetimes), Some(RotationStep::Publish));
+    let renewed = state.after(RotationStep::Publish, later, &lifetimes).unwrap();
+    assert_ne!(renewed.bundle()[1], state.bundle()[1]);
     assert_eq!(renewed.step(later, Instant::now(), &live, &lifetimes), Some(RotationStep::Switch));
 }
 
 #[test]
 fn a_leaf_counts_from_the_reading_ends_with_its_ca_and_is_renewed_only_by_a_longer_one() {
     let lifetimes = Lifetimes::default();
-    let holding = Holding::first(begin(), &lifetimes).unwrap();
-    let live = Live::new([]);
+    let state = CaState::first(begin(), &lifetimes).unwrap();
+    let live = Propagation::new([]);
     let day = |days: i64| begin() + SignedDuration::from_secs(days * DAY);
-    let current = holding.current.certificate();
-    let leaf = |read, now, in_use: Option<&InUse>| holding.leaf(read, now, in_use, &live, &lifetimes).unwrap();
+    let current = state.current.certificate();
+    let leaf = |read, now, in_use: Option<&LeafInUse>| state.leaf(read, now, in_use, &live, &lifetimes).unwrap();
     let issued = leaf(day(0), day(3), None).unwrap();
     assert_eq!(issued.not_after(), day(7));
-    let in_use = |validity| InUse { authority: current.clone(), validity };
+    let in_use = |validity| LeafInUse { authority: current.clone(), validity };
     // Two thirds are 4 days and 16 hours.
     assert_eq!(leaf(day(4), day(4), Some(&in_use(issued))), None);
     assert_eq!(leaf(day(0), day(5), Some(&in_use(issued))), None);
@@ -361,30 +361,30 @@ fn a_leaf_counts_from_the_reading_ends_with_its_ca_and_is_renewed_only_by_a_long
 #[test]
 fn a_ca_from_nowhere_signs_when_the_bundle_has_it_or_nothing_else_is_left() {
     let lifetimes = Lifetimes::default();
-    let [first, second] = [0, 0].map(|_| Holding::first(begin(), &lifetimes).unwrap());
-    let mut live = Live::new(["mutating".to_owned()]);
+    let [first, second] = [0, 0].map(|_| CaState::first(begin(), &lifetimes).unwrap());
+    let mut live = Propagation::new(["mutating".to_owned()]);
     let validity = first.leaf(begin(), begin(), None, &live, &lifetimes).unwrap().unwrap();
-    let in_use = InUse { authority: first.current.certificate().clone(), validity };
-    let due = |now, live: &Live| second.leaf(now, now, Some(&in_use), live, &lifetimes).unwrap().is_some();
+    let in_use = LeafInUse { authority: first.current.certificate().clone(), validity };
+    let due = |now, live: &Propagation| second.leaf(now, now, Some(&in_use), live, &lifetimes).unwrap().is_some();
     assert!(!due(begin(), &live));
     assert!(due(begin() + SignedDuration::from_secs(8 * DAY), &live));
     let carried = vec![second.current.certificate().clone()];
-    live.saw("mutating", Some(Look { version: "1", carried, unbroken: false }), Instant::now());
+    live.saw("mutating", Some(BundleObservation { version: "1", carried, unbroken: false }), Instant::now());
     assert!(due(begin(), &live));
 }
 
 #[test]
 fn what_is_carried_counts_from_when_all_had_it_without_a_break() {
     let lifetimes = Lifetimes::default();
-    let [one, other] = [0, 0].map(|_| Holding::first(begin(), &lifetimes).unwrap().current.certificate().clone());
+    let [one, other] = [0, 0].map(|_| CaState::first(begin(), &lifetimes).unwrap().current.certificate().clone());
     let begun = Instant::now();
     let at = |seconds| begun + Duration::from_secs(seconds);
-    let mut live = Live::new(CONFIGURATIONS.map(str::to_owned));
+    let mut live = Propagation::new(CONFIGURATIONS.map(str::to_owned));
     let look = |version, carried: &[&Certificate], unbroken| {
-        Some(Look { version, carried: carried.iter().copied().cloned().collect(), unbroken })
+        Some(BundleObservation { version, carried: carried.iter().copied().cloned().collect(), unbroken })
     };
     let for_seconds =
-        |live: &Live, now| live.carries_for(&one, at(now)).map(|time| u64::try_from(time.as_secs()).unwrap());
+        |live: &Propagation, now| live.carries_for(&one, at(now)).map(|time| u64::try_from(time.as_secs()).unwrap());
     assert_eq!(for_seconds(&live, 0), None);
     live.saw("mutating", look("1", &[&one], false), at(0));
     assert!(!live.carries(&one), "the other one was not looked at");

@@ -13,11 +13,11 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout_at};
 
 use super::configuration::{WebhookConfiguration, WebhookKind};
-use super::configuration_watch::{ConfigurationRef, ConfigurationWatch, Sighting};
+use super::configuration_watch::{ConfigurationRef, ConfigurationUpdate, ConfigurationWatch};
+use super::live_configurations::{ConfigurationState, TrackedConfiguration};
 use super::managed::ManagedCa;
 use super::mounted::MountedCa;
-use super::rotation::Live;
-use super::tracked::{Seen, TrackedConfiguration};
+use super::rotation::Propagation;
 use crate::api::{self, ApiClient};
 use crate::process::Process;
 use crate::process::metrics::Metrics;
@@ -55,20 +55,20 @@ pub fn keep(
     resolver: &CertificateResolver,
     process: &Process,
 ) {
-    let keeper = Keeper::new(client, source, webhooks, resolver, process);
-    let (sender, sightings) = channel(16);
-    for known in &keeper.configurations {
+    let controller = TrustController::new(client, source, webhooks, resolver, process);
+    let (sender, updates) = channel(16);
+    for known in &controller.configurations {
         let watch = ConfigurationWatch::new(known.place.clone(), sender.clone());
         process.tasks.spawn("watch of a webhook configuration", api::follow(client.clone(), watch));
     }
-    process.tasks.spawn("trust in the certificate", keeper.run(sightings));
+    process.tasks.spawn("trust in the certificate", controller.run(updates));
 }
 
 /// Who keeps trust.
-struct Keeper {
+struct TrustController {
     source: TrustSource,
     configurations: [TrackedConfiguration; 2],
-    live: Live,
+    live: Propagation,
     resolver: CertificateResolver,
     metrics: Arc<Metrics>,
     /// Until it is met.
@@ -80,7 +80,7 @@ struct Keeper {
     failures: u32,
 }
 
-impl Keeper {
+impl TrustController {
     fn new(
         client: &ApiClient,
         source: TrustSource,
@@ -93,8 +93,8 @@ impl Keeper {
             [place(WebhookKind::Mutating, webhooks.mutating), place(WebhookKind::Validating, webhooks.validating)];
         Self {
             source,
-            live: Live::new(places.iter().map(|place| place.kind.name().to_owned())),
-            configurations: places.map(|place| TrackedConfiguration { place, seen: Seen::Nothing }),
+            live: Propagation::new(places.iter().map(|place| place.kind.name().to_owned())),
+            configurations: places.map(|place| TrackedConfiguration { place, seen: ConfigurationState::Nothing }),
             resolver: resolver.clone(),
             metrics: process.metrics.clone(),
             condition: Some(process.readiness.condition("certificate")),
@@ -104,13 +104,13 @@ impl Keeper {
         }
     }
 
-    async fn run(mut self, mut sightings: Receiver<Sighting>) {
+    async fn run(mut self, mut updates: Receiver<ConfigurationUpdate>) {
         loop {
             let pause = self.round().await;
             let next = Instant::now() + pause;
-            // Each sighting is acted upon at once, and does not put off the next round.
-            while let Ok(sighting) = timeout_at(next, sightings.recv()).await {
-                let Some(Sighting { kind, configuration, unbroken }) = sighting else { return };
+            // Each update is acted upon at once, and does not put off the next round.
+            while let Ok(update) = timeout_at(next, updates.recv()).await {
+                let Some(ConfigurationUpdate { kind, configuration, unbroken }) = update else { return };
                 self.saw(kind, configuration, unbroken);
                 // With no CA yet, the Secret may have come just before: what waits for it does not wait for the next round.
                 if self.source.ca_expiry().is_none() || self.reconcile().await.is_err() {
@@ -193,7 +193,7 @@ impl Keeper {
         for _ in 0..ATTEMPTS {
             let known = &self.configurations[place];
             let label = format!("{}/{}", known.place.kind.name(), known.place.name);
-            let Seen::There(configuration) = &known.seen else {
+            let ConfigurationState::There(configuration) = &known.seen else {
                 self.metrics.bundle_in_sync(&label, None);
                 return Ok(());
             };
@@ -233,13 +233,13 @@ impl Keeper {
     /// Why an API server may not trust what is served; `None` if it does.
     fn obstacle(&self) -> Option<String> {
         let Some(served) = self.resolver.served() else { return Some("there is none yet".to_owned()) };
-        if self.configurations.iter().any(|known| matches!(known.seen, Seen::Nothing)) {
+        if self.configurations.iter().any(|known| matches!(known.seen, ConfigurationState::Nothing)) {
             return Some("the webhook configurations have not been read yet".to_owned());
         }
         let now = Timestamp::now();
         let mut exists = false;
         for known in &self.configurations {
-            let Seen::There(configuration) = &known.seen else { continue };
+            let ConfigurationState::There(configuration) = &known.seen else { continue };
             exists |= !configuration.is_empty();
             if !configuration.is_empty() && !served.chains_to(&configuration.carried(), now) {
                 let ConfigurationRef { kind, name, .. } = &known.place;

@@ -16,7 +16,7 @@ use tower_test::mock;
 
 use super::*;
 use crate::process::readiness::Readiness;
-use crate::trust::{Holding, Lifetimes};
+use crate::trust::{CaState, Lifetimes};
 
 const SECRET: &str = "/api/v1/namespaces/storage/secrets/colocate-ca";
 const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/zz-colocate";
@@ -86,15 +86,15 @@ impl Objects {
         WebhookConfiguration::from_json(self.by_path[path].to_string().as_bytes()).unwrap().carried()
     }
 
-    fn holding(&self) -> Holding {
+    fn state(&self) -> CaState {
         let data = self.by_path[SECRET]["data"].as_object().unwrap();
         let decoded = data.iter().map(|(key, value)| (key.clone(), STANDARD.decode(value.as_str().unwrap()).unwrap()));
-        Holding::from_data(&decoded.collect(), "x").unwrap().unwrap()
+        CaState::from_data(&decoded.collect(), "x").unwrap().unwrap()
     }
 
-    fn hold(&mut self, holding: &Holding) {
+    fn hold(&mut self, state: &CaState) {
         let mut data = crate::trust::SecretData::new();
-        holding.write_to(&mut data);
+        state.write_to(&mut data);
         let data: BTreeMap<_, _> = data.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
         self.put(SECRET, secret(Some(json!(data))));
     }
@@ -168,22 +168,23 @@ impl Scene {
         self.change(|objects| objects.interference = Some(Box::new(interference)));
     }
 
-    fn replica(&self) -> (Keeper, Readiness) {
+    fn replica(&self) -> (TrustController, Readiness) {
         self.replica_with(false, Lifetimes::default())
     }
 
-    fn replica_with(&self, create: bool, lifetimes: Lifetimes) -> (Keeper, Readiness) {
+    fn replica_with(&self, create: bool, lifetimes: Lifetimes) -> (TrustController, Readiness) {
         let names = vec!["colocate.storage.svc".parse().unwrap()];
         let managed = ManagedCa::new(&self.client, None, "colocate-ca", create, names, lifetimes);
-        self.keeper(TrustSource::Managed(Box::new(managed)))
+        self.controller(TrustSource::Managed(Box::new(managed)))
     }
 
-    fn keeper(&self, source: TrustSource) -> (Keeper, Readiness) {
+    fn controller(&self, source: TrustSource) -> (TrustController, Readiness) {
         let webhooks = WebhookNames { mutating: "zz-colocate".to_owned(), validating: "zz-colocate".to_owned() };
         let process = Process::default();
-        let keeper = Keeper::new(&self.client, source, webhooks, &CertificateResolver::default(), &process);
+        let controller =
+            TrustController::new(&self.client, source, webhooks, &CertificateResolver::default(), &process);
         let readiness = process.readiness;
-        (keeper, readiness)
+        (controller, readiness)
     }
 }
 
@@ -193,7 +194,7 @@ impl Drop for Scene {
     }
 }
 
-impl Keeper {
+impl TrustController {
     /// Does what the watches do, and then a round.
     async fn look_and_go_round(&mut self) -> Duration {
         for known in &mut self.configurations {
@@ -214,23 +215,23 @@ fn wrote(method: &Method, path: &str, status: u16) -> (Method, String, u16) {
 #[tokio::test(start_paused = true)]
 async fn an_empty_secret_is_filled_and_the_bundle_written_and_then_it_is_ready() {
     let scene = Scene::installed();
-    let (mut keeper, readiness) = scene.replica();
+    let (mut controller, readiness) = scene.replica();
     assert_eq!(readiness.obstacles(), ["certificate"]);
-    keeper.round().await;
+    controller.round().await;
     assert_eq!(readiness.obstacles(), ["certificate"], "nobody has looked at the configurations");
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     assert!(readiness.obstacles().is_empty(), "{:?}", readiness.details());
     assert_eq!(scene.writes(), [wrote(&Method::PUT, SECRET, 200), wrote(&Method::PATCH, MUTATING, 200)]);
     scene.change(|objects| {
-        let ca = objects.holding().current.certificate().clone();
+        let ca = objects.state().current.certificate().clone();
         assert_eq!(objects.bundle(MUTATING), [ca]);
-        assert!(keeper.leaf_chains_to(&objects.bundle(MUTATING)));
+        assert!(controller.leaf_chains_to(&objects.bundle(MUTATING)));
         // What others wrote into the Secret is there still.
         assert_eq!(objects.by_path[SECRET]["metadata"]["labels"], json!({ "app": "x" }));
     });
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     assert_eq!(scene.writes(), [], "there is nothing more to do");
-    let metrics = keeper.metrics.encode();
+    let metrics = controller.metrics.encode();
     for line in [
         r#"colocate_certificate_rotations_total{certificate="ca"} 1"#,
         r#"colocate_certificate_rotations_total{certificate="leaf"} 1"#,
@@ -262,15 +263,15 @@ async fn replicas_that_start_at_the_same_moment_end_with_one_ca() {
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_is_absent_is_created_only_where_that_is_configured() {
     let scene = Scene::new();
-    let (mut keeper, readiness) = scene.replica();
+    let (mut controller, readiness) = scene.replica();
     for pause in [SOON, SOON * 2, SOON * 4, SOON * 8, SOON * 16, SOON * 20, SOON * 20] {
-        assert_eq!(keeper.look_and_go_round().await, pause);
+        assert_eq!(controller.look_and_go_round().await, pause);
     }
     let details = readiness.details().join("\n");
     assert!(details.contains("Secret storage/colocate-ca does not exist"), "{details}");
     assert_eq!(scene.writes(), []);
-    let (mut keeper, readiness) = scene.replica_with(true, Lifetimes::default());
-    keeper.look_and_go_round().await;
+    let (mut controller, readiness) = scene.replica_with(true, Lifetimes::default());
+    controller.look_and_go_round().await;
     assert_eq!(scene.writes(), [wrote(&Method::POST, "/api/v1/namespaces/storage/secrets", 201)]);
     let details = readiness.details().join("\n");
     assert!(details.contains("there is neither a MutatingWebhookConfiguration zz-colocate"), "{details}");
@@ -278,17 +279,17 @@ async fn a_secret_that_is_absent_is_created_only_where_that_is_configured() {
         assert_eq!(objects.by_path[SECRET]["metadata"].get("labels"), None);
         objects.put(VALIDATING, configuration())
     });
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     assert!(readiness.obstacles().is_empty() && readiness.details().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_configuration_that_comes_with_the_secret_does_not_wait_for_the_next_look_at_it() {
     let scene = Scene::new();
-    let (keeper, _) = scene.replica();
-    let place = keeper.configurations[0].place.clone();
-    let (sender, sightings) = channel(16);
-    let keeping = tokio::spawn(keeper.run(sightings));
+    let (controller, _) = scene.replica();
+    let place = controller.configurations[0].place.clone();
+    let (sender, updates) = channel(16);
+    let keeping = tokio::spawn(controller.run(updates));
     // It has looked in vain so often that it looks every 10 s only.
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(scene.writes(), []);
@@ -308,8 +309,8 @@ async fn a_configuration_that_comes_with_the_secret_does_not_wait_for_the_next_l
 #[tokio::test(start_paused = true)]
 async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
     let scene = Scene::installed();
-    let (mut keeper, readiness) = scene.replica();
-    keeper.look_and_go_round().await;
+    let (mut controller, readiness) = scene.replica();
+    controller.look_and_go_round().await;
     scene.writes();
     let good = scene.change(|objects| {
         let good = objects.by_path[SECRET].clone();
@@ -319,66 +320,66 @@ async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
     });
     // Even then, entries get their bundle.
     scene.change(|objects| objects.put(MUTATING, configuration()));
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     let details = readiness.details().join("\n");
     assert!(details.contains("Secret storage/colocate-ca: key `ca.crt`: it holds no certificate"), "{details}");
     assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 200)]);
     scene.change(|objects| objects.put(SECRET, good));
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     assert!(readiness.details().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_somebody_emptied_holds_the_same_ca_again() {
     let scene = Scene::installed();
-    let (mut keeper, _) = scene.replica();
-    keeper.look_and_go_round().await;
+    let (mut controller, _) = scene.replica();
+    controller.look_and_go_round().await;
     let before = scene.change(|objects| {
-        let before = objects.holding();
+        let before = objects.state();
         objects.put(SECRET, secret(None));
         before
     });
-    keeper.look_and_go_round().await;
-    assert_eq!(scene.change(|objects| objects.holding()).bundle(), before.bundle());
+    controller.look_and_go_round().await;
+    assert_eq!(scene.change(|objects| objects.state()).bundle(), before.bundle());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_patch_that_somebody_was_faster_than_is_made_anew() {
     let scene = Scene::installed();
-    let (mut keeper, readiness) = scene.replica();
-    keeper.round().await;
+    let (mut controller, readiness) = scene.replica();
+    controller.round().await;
     scene.writes();
-    for known in &mut keeper.configurations {
-        known.look(&mut keeper.live).await.unwrap();
+    for known in &mut controller.configurations {
+        known.look(&mut controller.live).await.unwrap();
     }
     scene.interfere(|objects| {
         let mut renamed = configuration();
         renamed["webhooks"][0]["name"] = "c.example.com".into();
         objects.put(MUTATING, renamed);
     });
-    keeper.reconcile().await.unwrap();
+    controller.reconcile().await.unwrap();
     assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 422), wrote(&Method::PATCH, MUTATING, 200)]);
     assert!(readiness.obstacles().is_empty());
     scene.change(|objects| objects.put(MUTATING, configuration()));
-    for known in &mut keeper.configurations {
-        known.look(&mut keeper.live).await.unwrap();
+    for known in &mut controller.configurations {
+        known.look(&mut controller.live).await.unwrap();
     }
     scene.interfere(|objects| {
         objects.by_path.remove(MUTATING);
     });
-    keeper.reconcile().await.unwrap();
+    controller.reconcile().await.unwrap();
     assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 404)], "what is gone is not created");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it() {
     let scene = Scene::installed();
-    let (mut keeper, _) = scene.replica();
-    keeper.look_and_go_round().await;
+    let (mut controller, _) = scene.replica();
+    controller.look_and_go_round().await;
     // Another replica publishes the next CA, and writes it into the bundle of one entry.
     let both: Vec<_> = scene.change(|objects| {
         let now = Timestamp::now();
-        let after = objects.holding().after(crate::trust::RotationStep::Publish, now, &Lifetimes::default()).unwrap();
+        let after = objects.state().after(crate::trust::RotationStep::Publish, now, &Lifetimes::default()).unwrap();
         objects.hold(&after);
         let bundle: String = after.bundle().into_iter().map(Certificate::pem).collect();
         let mut configuration = configuration();
@@ -386,14 +387,14 @@ async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it(
         objects.put(MUTATING, configuration);
         after.bundle().into_iter().cloned().collect()
     });
-    for known in &mut keeper.configurations {
-        known.look(&mut keeper.live).await.unwrap();
+    for known in &mut controller.configurations {
+        known.look(&mut controller.live).await.unwrap();
     }
-    keeper.reconcile().await.unwrap();
+    controller.reconcile().await.unwrap();
     let bundle = scene.change(|objects| objects.bundle(MUTATING));
     assert!(bundle.len() == 2 && both.iter().all(|certificate| bundle.contains(certificate)));
     // What the Secret does not list goes.
-    let foreign = Holding::first(Timestamp::now(), &Lifetimes::default()).unwrap();
+    let foreign = CaState::first(Timestamp::now(), &Lifetimes::default()).unwrap();
     scene.change(|objects| {
         let mut configuration = configuration();
         for entry in configuration["webhooks"].as_array_mut().unwrap() {
@@ -401,7 +402,7 @@ async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it(
         }
         objects.put(MUTATING, configuration);
     });
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     assert!(!scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
     // But not while nobody can say what it lists.
     scene.change(|objects| {
@@ -411,42 +412,42 @@ async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it(
         objects.put(MUTATING, configuration);
         objects.by_path.remove(SECRET);
     });
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     assert!(scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rotation_goes_through_its_steps_and_waits_for_the_live_configurations() {
     let scene = Scene::installed();
-    let (mut keeper, _) = scene.replica();
+    let (mut controller, _) = scene.replica();
     // A CA that is three quarters through its life.
     let life = Lifetimes::default();
     let born = Timestamp::now() - life.ca / 4 * 3;
-    let first = Holding::first(born, &life).unwrap();
+    let first = CaState::first(born, &life).unwrap();
     scene.change(|objects| objects.hold(&first));
-    keeper.look_and_go_round().await;
-    let published = scene.change(|objects| objects.holding());
+    controller.look_and_go_round().await;
+    let published = scene.change(|objects| objects.state());
     let next = published.next.clone().unwrap();
     assert_eq!(scene.change(|objects| objects.bundle(MUTATING)).len(), 2);
-    assert!(keeper.leaf_chains_to(std::slice::from_ref(first.current.certificate())));
+    assert!(controller.leaf_chains_to(std::slice::from_ref(first.current.certificate())));
     tokio::time::advance(Duration::from_secs(59)).await;
     // Somebody takes the bundle away: the time begins anew.
     scene.change(|objects| objects.put(MUTATING, configuration()));
-    keeper.look_and_go_round().await;
+    controller.look_and_go_round().await;
     tokio::time::advance(Duration::from_secs(59)).await;
-    keeper.look_and_go_round().await;
-    assert!(scene.change(|objects| objects.holding()).next.is_some());
+    controller.look_and_go_round().await;
+    assert!(scene.change(|objects| objects.state()).next.is_some());
     // And now without this replica hearing of it.
     scene.change(|objects| objects.put(MUTATING, configuration()));
     tokio::time::advance(Duration::from_secs(1)).await;
-    keeper.round().await;
-    assert!(scene.change(|objects| objects.holding()).next.is_some());
+    controller.round().await;
+    assert!(scene.change(|objects| objects.state()).next.is_some());
     tokio::time::advance(Duration::from_mins(1)).await;
-    keeper.look_and_go_round().await;
-    let switched = scene.change(|objects| objects.holding());
+    controller.look_and_go_round().await;
+    let switched = scene.change(|objects| objects.state());
     assert_eq!(switched.current.certificate(), next.certificate());
     assert_eq!(&switched.old.unwrap().certificate, first.current.certificate());
-    assert!(keeper.leaf_chains_to(std::slice::from_ref(next.certificate())));
+    assert!(controller.leaf_chains_to(std::slice::from_ref(next.certificate())));
     assert_eq!(scene.change(|objects| objects.bundle(MUTATING)).len(), 2);
 }
 
@@ -472,15 +473,16 @@ async fn cas_from_a_file_are_written_and_what_is_served_must_chain_to_them() {
     let scene = Scene::new();
     scene.change(|objects| objects.put(MUTATING, configuration()));
     let folder = tempfile::tempdir().unwrap();
-    let holding = Holding::first(Timestamp::now(), &Lifetimes::default()).unwrap();
-    std::fs::write(folder.path().join("ca.crt"), holding.current.certificate_pem()).unwrap();
-    let (mut keeper, readiness) = scene.keeper(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))));
-    keeper.look_and_go_round().await;
-    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)), std::slice::from_ref(holding.current.certificate()));
+    let state = CaState::first(Timestamp::now(), &Lifetimes::default()).unwrap();
+    std::fs::write(folder.path().join("ca.crt"), state.current.certificate_pem()).unwrap();
+    let (mut controller, readiness) =
+        scene.controller(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))));
+    controller.look_and_go_round().await;
+    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)), std::slice::from_ref(state.current.certificate()));
     assert_eq!(readiness.obstacles(), ["certificate"]);
     let validity = crate::tls::Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
-    let leaf = holding.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
-    keeper.resolver.serve(crate::tls::ServingCertificate::new(leaf.certified_key().unwrap()).unwrap());
-    keeper.look_and_go_round().await;
+    let leaf = state.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
+    controller.resolver.serve(crate::tls::ServingCertificate::new(leaf.certified_key().unwrap()).unwrap());
+    controller.look_and_go_round().await;
     assert!(readiness.obstacles().is_empty());
 }

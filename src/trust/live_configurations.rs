@@ -4,17 +4,17 @@ use tokio::time::Instant;
 
 use super::configuration::WebhookConfiguration;
 use super::configuration_watch::ConfigurationRef;
-use super::rotation::{Live, Look};
+use super::rotation::{BundleObservation, Propagation};
 use crate::api::ApiError;
 
 /// A configuration that trust depends on.
 pub(super) struct TrackedConfiguration {
     pub(super) place: ConfigurationRef,
-    pub(super) seen: Seen,
+    pub(super) seen: ConfigurationState,
 }
 
 /// The last observation.
-pub(super) enum Seen {
+pub(super) enum ConfigurationState {
     Nothing,
     Absent,
     There(WebhookConfiguration),
@@ -22,19 +22,19 @@ pub(super) enum Seen {
 
 impl TrackedConfiguration {
     /// Records an observation.
-    pub(super) fn saw(&mut self, live: &mut Live, configuration: Option<WebhookConfiguration>, unbroken: bool) {
+    pub(super) fn saw(&mut self, live: &mut Propagation, configuration: Option<WebhookConfiguration>, unbroken: bool) {
         let existing = configuration.as_ref().filter(|configuration| !configuration.is_empty());
-        let look = existing.map(|configuration| Look {
+        let look = existing.map(|configuration| BundleObservation {
             version: &configuration.version,
             carried: configuration.carried(),
             unbroken,
         });
         live.saw(self.place.kind.name(), look, Instant::now());
-        self.seen = configuration.map_or(Seen::Absent, Seen::There);
+        self.seen = configuration.map_or(ConfigurationState::Absent, ConfigurationState::There);
     }
 
     /// Reads it now.
-    pub(super) async fn look(&mut self, live: &mut Live) -> Result<(), ApiError> {
+    pub(super) async fn look(&mut self, live: &mut Propagation) -> Result<(), ApiError> {
         let configuration = self.place.read().await?;
         self.saw(live, configuration, false);
         Ok(())
