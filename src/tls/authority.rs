@@ -1,7 +1,8 @@
-//! A certificate authority of our own, and the certificates that it issues.
+//! A certificate authority, and the certificates that it issues.
 //!
-//! Nothing here reads a clock: whoever issues says what time it is.
+//! Nothing here reads a clock: the caller passes the time.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,64 +16,63 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::CertifiedKey;
 
 use super::certificate::{Certificate, NotACertificate};
+use super::certificate_resolver::ServingCertificate;
 use super::subject_name::SubjectName;
 
-/// How long before now a certificate begins to be valid: the clocks of two machines are never equal, and one that is an
-/// hour behind must not refuse a server that has just started.
+/// How long before its issue a certificate becomes valid, so that a client whose clock is up to an hour behind accepts a
+/// server that has just started.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 
-/// The common name of a leaf. No client reads it; people who look at a certificate do.
+/// The common name of a leaf. Clients ignore it; it is for people who look at a certificate.
 const LEAF: &str = "colocate";
 
-/// Why no certificate could be issued.
+/// The reason why a certificate cannot be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The end of the validity cannot be written into a certificate, or a beginning an hour before now cannot.
+    /// An end of the validity is outside of the years that a timestamp can have.
     #[error("a certificate cannot be valid for {life:#} from {now}")]
     Validity {
-        /// When it was to be issued.
+        /// The time of issue.
         now: Timestamp,
-        /// How long it was to be valid.
+        /// The time for which it should be valid.
         life: SignedDuration,
-        /// What is wrong with the two.
-        #[source]
+        /// The cause.
         source: jiff::Error,
     },
-    /// The cryptographic library made no key.
-    #[error("no key could be made")]
+    /// The cryptographic library failed to generate a key.
+    #[error("cannot generate a key: {0}")]
     Key(#[source] rcgen::Error),
-    /// The certificate could not be encoded or signed.
-    #[error("no certificate could be issued for {subject}")]
+    /// The certificate cannot be encoded or signed.
+    #[error("cannot issue a certificate for {subject}: {source}")]
     Issue {
-        /// Whom it was for: the common name.
+        /// The common name.
         subject: String,
-        /// What failed.
-        #[source]
+        /// The cause.
         source: rcgen::Error,
     },
 }
 
-/// Why a certificate and a key are no authority.
+/// The reason why a certificate and a key are not an authority.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnAuthority {
-    /// The certificate is none.
+    /// The certificate cannot be read.
     #[error("{0}")]
     Certificate(NotACertificate),
-    /// It must not sign others.
-    #[error("it is no CA's certificate: its basicConstraints do not say CA:TRUE")]
-    NoAuthority,
-    /// The subject cannot be written as it stands there, and whoever follows the chain compares its bytes.
-    #[error("its subject is not a common name alone, in UTF-8, as colocate writes it")]
+    /// The certificate may not sign others.
+    #[error("it is not a CA certificate: its basicConstraints do not say CA:TRUE")]
+    NotACa,
+    /// The subject cannot be written byte for byte. A client that follows the chain compares its bytes.
+    #[error("its subject is not a single common name in UTF-8, as colocate writes it")]
     Subject,
-    /// The key is no private key in PEM.
-    #[error("it holds no private key that can be used, as PEM: {0}")]
+    /// The key is not a private key in PEM form.
+    #[error("it is not a usable private key in PEM form: {0}")]
     Key(String),
     /// The key belongs to another certificate.
     #[error("it is not the key of the certificate")]
     Mismatch,
 }
 
-/// From when till when a certificate is valid. There is no default: a library's own would be 1975 to 4096.
+/// The time in which a certificate is valid. It has no default: that of the library is 1975 to 4096.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     pub(super) not_before: Timestamp,
@@ -80,10 +80,10 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// From an hour before `now` until `life` after it, in whole seconds, as a certificate counts.
+    /// The time from an hour before `now` until `life` after it, in whole seconds, as in a certificate.
     ///
     /// # Errors
-    /// [`IssueError::Validity`] where either end lies outside of the years that a timestamp can have.
+    /// [`IssueError::Validity`] if an end is outside of the years that a timestamp can have.
     pub fn new(now: Timestamp, life: SignedDuration) -> Result<Self, IssueError> {
         let shift = |by| {
             let shifted = now.checked_add(by).map_err(|source| IssueError::Validity { now, life, source })?;
@@ -92,33 +92,32 @@ impl Validity {
         Ok(Self { not_before: shift(-BACKDATED)?, not_after: shift(life)? })
     }
 
-    /// The same, but at the latest until `end`, in whole seconds.
+    /// Shortens the time to end at `end` or earlier, in whole seconds.
     #[must_use]
     pub fn until(self, end: Timestamp) -> Self {
         let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
         Self { not_after: self.not_after.min(end), ..self }
     }
 
-    /// When two thirds of it have passed since the issue: a third is left to mend whatever keeps the renewal from happening.
+    /// Returns when two thirds of the life have passed. The last third is for fixing whatever prevents the renewal.
     pub fn renewal(&self) -> Timestamp {
         let issued = self.not_before.saturating_add(BACKDATED).unwrap_or(self.not_before);
         let life = self.not_after.duration_since(issued).max(SignedDuration::ZERO);
         issued.saturating_add(life / 3 * 2).unwrap_or(self.not_after)
     }
 
-    /// The first second at which the certificate is valid.
+    /// Returns the first second at which the certificate is valid.
     pub fn not_before(&self) -> Timestamp {
         self.not_before
     }
 
-    /// The last second at which the certificate is valid.
+    /// Returns the last second at which the certificate is valid.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
 }
 
-/// A certificate authority: a self-signed certificate and its ECDSA P-256 key. It issues leaves only, no further
-/// authorities.
+/// A certificate authority: a self-signed certificate and its ECDSA P-256 key. It issues leaves, not authorities.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -126,29 +125,28 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a new key and signs its certificate with it.
+    /// Generates a key and a self-signed certificate.
     ///
     /// # Errors
-    /// [`IssueError::Key`] and [`IssueError::Issue`], where the cryptographic library fails.
+    /// [`IssueError::Key`] and [`IssueError::Issue`] if the cryptographic library fails.
     pub fn new(common_name: &str, validity: Validity) -> Result<Self, IssueError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(IssueError::Key)?;
         let mut params = params(common_name, validity);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let signed = params.self_signed(&key).map_err(|source| issue(common_name, source))?;
-        let certificate = Certificate::from_der(signed.der())
-            .map_err(|_| issue(common_name, rcgen::Error::CouldNotParseCertificate))?;
+        let certificate = decode(common_name, &signed)?;
         Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
-    /// Reads one that was written as PEM.
+    /// Reads an authority from PEM.
     ///
     /// # Errors
-    /// [`NotAnAuthority`], with what is wrong with `certificate` or with `key`.
+    /// [`NotAnAuthority`] if `certificate` or `key` cannot be used.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, NotAnAuthority> {
         let certificate = Certificate::from_pem(certificate).map_err(NotAnAuthority::Certificate)?;
         if !certificate.is_authority() {
-            return Err(NotAnAuthority::NoAuthority);
+            return Err(NotAnAuthority::NotACa);
         }
         let subject = certificate.common_name().ok_or(NotAnAuthority::Subject)?;
         let unusable = |error: &dyn std::fmt::Display| NotAnAuthority::Key(error.to_string());
@@ -167,71 +165,71 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
-    /// The certificate: what a client is to trust.
+    /// Returns the certificate, which clients trust.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// The certificate, as PEM: what a client is to trust, and what goes into a `caBundle`.
+    /// Returns the certificate as PEM, as a `caBundle` has it.
     pub fn certificate_pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// The private key, as PEM (PKCS #8). A secret.
+    /// Returns the private key as PEM (PKCS #8), which is secret.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// Makes a new ECDSA P-256 key and a server's certificate for it, which is good for all of `names`.
+    /// Generates an ECDSA P-256 key and a server certificate for all of `names`.
     ///
     /// # Errors
-    /// [`IssueError::Key`] and [`IssueError::Issue`], where the cryptographic library fails.
+    /// [`IssueError::Key`] and [`IssueError::Issue`] if the cryptographic library fails.
     pub fn issue(&self, names: &[SubjectName], validity: Validity) -> Result<Leaf, IssueError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(IssueError::Key)?;
         let mut params = params(LEAF, validity);
         params.subject_alt_names =
             names.iter().map(alternative).collect::<Result<_, _>>().map_err(|source| issue(LEAF, source))?;
-        // `ExplicitNoCa` says `CA:FALSE` and adds the key's own identifier; `NoCa` would leave both out.
+        // `ExplicitNoCa` writes `CA:FALSE` and the identifier of the key; `NoCa` omits both.
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(|source| issue(LEAF, source))?;
-        Ok(Leaf { certificate, key, validity })
+        let signed = params.signed_by(&key, &self.issuer).map_err(|source| issue(LEAF, source))?;
+        Ok(Leaf { certificate: decode(LEAF, &signed)?, key })
     }
 }
 
-/// A server's certificate and its key.
+/// A server certificate and its key.
 #[derive(Debug)]
 pub struct Leaf {
-    certificate: rcgen::Certificate,
+    certificate: Certificate,
     key: KeyPair,
-    validity: Validity,
 }
 
 impl Leaf {
-    /// The certificate, as PEM. It is the whole chain that a server sends: the authority is what clients have already.
+    /// Returns the certificate as PEM. It is the whole chain that a server sends, since clients have the authority.
     pub fn certificate_pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// The private key, as PEM (PKCS #8). A secret.
+    /// Returns the private key as PEM (PKCS #8), which is secret.
     pub fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
 
-    /// The certificate and the key, as a server serves them.
+    /// Returns the certificate and the key as a server serves them.
     ///
     /// # Errors
-    /// None that is known of: the key was made for the certificate.
-    pub fn certified_key(&self) -> Result<CertifiedKey, rustls::Error> {
+    /// If the cryptographic library cannot use the key, which it generated.
+    pub fn serving(&self) -> Result<ServingCertificate, rustls::Error> {
         let key = PrivateKeyDer::Pkcs8(self.key.serialized_der().to_vec().into());
-        Ok(CertifiedKey::new(vec![self.certificate.der().clone()], any_supported_type(&key)?))
+        let key = CertifiedKey::new(vec![self.certificate.der().clone()], any_supported_type(&key)?);
+        Ok(ServingCertificate { key: Arc::new(key), certificate: self.certificate.clone() })
     }
 
-    /// From when till when it is valid.
+    /// Returns the time in which the certificate is valid.
     pub fn validity(&self) -> Validity {
-        self.validity
+        self.certificate.validity()
     }
 }
 
@@ -254,6 +252,10 @@ fn alternative(name: &SubjectName) -> Result<SanType, rcgen::Error> {
         SubjectName::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
         SubjectName::Ip(address) => SanType::IpAddress(*address),
     })
+}
+
+fn decode(subject: &str, signed: &rcgen::Certificate) -> Result<Certificate, IssueError> {
+    Certificate::from_der(signed.der()).map_err(|_| issue(subject, rcgen::Error::CouldNotParseCertificate))
 }
 
 fn issue(subject: &str, source: rcgen::Error) -> IssueError {
@@ -291,13 +293,13 @@ mod tests {
     }
 
     #[test]
-    fn a_validity_begins_an_hour_ago_and_ends_when_the_caller_says() {
+    fn a_validity_begins_an_hour_ago() {
         assert_eq!(year().not_before().to_string(), "2026-11-23T11:00:00Z");
         assert_eq!(year().not_after().to_string(), "2027-11-23T12:00:00Z");
     }
 
     #[test]
-    fn it_is_renewed_when_two_thirds_have_passed_and_can_end_earlier() {
+    fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
         let validity = Validity::new(now(), SignedDuration::from_hours(9)).unwrap();
         assert_eq!(validity.renewal().to_string(), "2026-11-23T18:00:00Z");
         let sooner = validity.until(now() + SignedDuration::from_hours(3));
@@ -307,16 +309,16 @@ mod tests {
     }
 
     #[test]
-    fn a_validity_without_end_is_refused() {
+    fn a_validity_outside_of_the_calendar_is_refused() {
         let error = Validity::new(now(), SignedDuration::MAX).unwrap_err();
         assert!(matches!(error, IssueError::Validity { .. }), "{error}");
         assert!(Validity::new(Timestamp::MIN, DAY).is_err());
     }
 
     #[test]
-    fn the_authority_signs_leaves_and_nothing_else() {
+    fn the_authority_may_sign_leaves_only() {
         let authority = Authority::new("an authority", year()).unwrap().certificate_pem();
-        // Each is a whole extension: identifier, critical, value.
+        // Whole extensions: identifier, critical, value.
         let basic_constraints = b"\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x08\x30\x06\x01\x01\xff\x02\x01\x00";
         let cert_and_crl_sign = b"\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x01\x06";
         let key_identifier = b"\x06\x03\x55\x1d\x0e\x04\x16\x04\x14";
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leaf_is_a_servers_and_names_its_authoritys_key() {
+    fn the_leaf_is_a_server_certificate_with_the_key_of_its_authority() {
         let authority = Authority::new("an authority", year()).unwrap();
         let leaf = authority.issue(&names(&["localhost"]), Validity::new(now(), DAY * 7).unwrap()).unwrap();
         let certificate = leaf.certificate_pem();
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_trusts_the_authority_accepts_the_leafs_names_and_no_other() {
+    async fn clients_accept_the_names_of_the_leaf_only() {
         let authority = Authority::new("an authority", year()).unwrap();
         let all = names(&["colocate.default.svc", "*.default.example", "localhost", "127.0.0.1", "::1"]);
         let leaf = authority.issue(&all, year()).unwrap();
@@ -365,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_authority_that_was_written_and_read_signs_for_those_who_trust_the_first() {
+    async fn an_authority_read_from_pem_signs_like_the_original() {
         let written = Authority::new("an authority", year()).unwrap();
         let read = Authority::from_pem(written.certificate_pem().as_bytes(), written.key_pem().as_bytes()).unwrap();
         assert_eq!(read.certificate(), written.certificate());
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_authority_is_refused_and_says_why() {
+    fn each_invalid_authority_has_its_reason() {
         let one = Authority::new("an authority", year()).unwrap();
         let other = Authority::new("an authority", year()).unwrap();
         let leaf = one.issue(&names(&["localhost"]), year()).unwrap();
@@ -385,10 +387,10 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let long = (long.self_signed(&key).unwrap().pem(), key.serialize_pem());
         for (certificate, key, part) in [
-            ("", one.key_pem(), "holds no certificate"),
+            ("", one.key_pem(), "not a certificate in PEM form"),
             (&leaf.certificate_pem(), leaf.key_pem(), "CA:TRUE"),
             (&one.certificate_pem(), other.key_pem(), "not the key of the certificate"),
-            (&one.certificate_pem(), "hello".to_owned(), "holds no private key"),
+            (&one.certificate_pem(), "hello".to_owned(), "not a usable private key"),
             (&long.0, long.1.clone(), "subject"),
         ] {
             let error = Authority::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap_err().to_string();
@@ -407,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_leaf_is_accepted_from_an_hour_before_its_issue_till_its_end() {
+    async fn the_leaf_is_valid_from_an_hour_before_its_issue_until_its_end() {
         let authority = Authority::new("an authority", year()).unwrap();
         let leaf = authority.issue(&names(&["localhost"]), Validity::new(now(), DAY * 7).unwrap()).unwrap();
         let at = |time| testing::client(&authority.certificate_pem(), time);

@@ -1,4 +1,4 @@
-//! Who may ask: clients with a certificate, where the API server has one.
+//! Client certificates, for an API server that has one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,54 +12,53 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-/// The clients that may ask: those with a certificate of a CA, and of them perhaps only some, by name.
+/// The clients that may send requests: those with a certificate of a CA, optionally restricted to some names.
 #[derive(Clone, Debug)]
 pub struct Callers {
     verifier: Arc<dyn ClientCertVerifier>,
-    /// The names of which a certificate must have one; empty where every certificate of the CA will do.
+    /// The allowed names; empty if every certificate of the CA is accepted.
     names: Arc<[String]>,
 }
 
-/// A client whose certificate is trusted, and is for somebody else than may ask. The text is for whoever made the request.
+/// A client whose certificate is trusted but has no allowed name. Its text is the response to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the client's certificate is for {0}, and the names that --client-name allows are others")]
+#[error("the client certificate is for {0}, which --client-name does not allow")]
 pub struct NotAllowed(String);
 
-/// A file of CAs by which no client can be told.
+/// A file of CAs that cannot verify clients.
 #[derive(Debug, thiserror::Error)]
 pub enum CallersError {
-    /// It cannot be read, or is no PEM.
-    #[error("cannot read a CA's certificate in {}", .path.display())]
+    /// The file cannot be read or is not PEM.
+    #[error("cannot read CA certificates from {}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: pem::Error,
     },
-    /// It holds something else in the place of a certificate.
-    #[error("{} holds something that is no certificate", .path.display())]
+    /// A block of the file is not a certificate.
+    #[error("{} has a block that is not a certificate", .path.display())]
     NotACertificate {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: rustls::Error,
     },
-    /// It holds no certificate.
-    #[error("no client can be verified by the certificates in {}: write the CA's certificates there, as PEM", .path.display())]
+    /// The file has no certificate.
+    #[error("cannot verify clients with {}: write the CA certificates there as PEM", .path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: VerifierBuilderError,
     },
 }
 
 impl Callers {
-    /// Clients with a certificate of one of the CAs in this file (as PEM) for one of these names; for any, where there is no
-    /// name.
+    /// Allows clients with a certificate of a CA in this file (PEM) for one of these names, or for any name if there are none.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no CA.
+    /// If the file cannot be read or has no CA.
     pub fn load(path: &Path, names: &[String]) -> Result<Self, CallersError> {
         let unreadable = |source| CallersError::Unreadable { path: path.to_owned(), source };
         let unusable = |source| CallersError::Unusable { path: path.to_owned(), source };
@@ -73,15 +72,15 @@ impl Callers {
         Ok(Self { verifier: verifier.map_err(unusable)?, names: names.into() })
     }
 
-    /// What refuses, in the handshake, clients without a certificate of the CA.
+    /// Returns the verifier that refuses clients without a certificate of the CA in the handshake.
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         self.verifier.clone()
     }
 
-    /// Whether a client may ask that the handshake let in with these certificates, its own first.
+    /// Checks the names of a client that the handshake accepted with these certificates, its own first.
     ///
     /// # Errors
-    /// The answer to its requests, if it may not.
+    /// The response to its requests, if none of its names is allowed.
     pub fn check(&self, certificates: Option<&[CertificateDer<'_>]>) -> Result<(), NotAllowed> {
         if self.names.is_empty() {
             return Ok(());
@@ -90,15 +89,15 @@ impl Callers {
         let allowed = |name: &String| self.names.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
         match names.iter().any(allowed) {
             true => Ok(()),
-            false if names.is_empty() => Err(NotAllowed("nobody by name".to_owned())),
+            false if names.is_empty() => Err(NotAllowed("no name".to_owned())),
             false => Err(NotAllowed(names.join(", "))),
         }
     }
 }
 
-/// The DNS names of a certificate, and the common names of its subject.
+/// Returns the DNS names of a certificate and the common names of its subject.
 fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
-    // What is no certificate the handshake has refused.
+    // The handshake has refused anything that is not a certificate.
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
     let alternative = certificate.subject_alternative_name().ok().flatten();
@@ -134,19 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn one_allowed_name_is_enough_and_without_any_the_ca_is() {
+    fn one_allowed_name_suffices_and_without_names_the_ca_does() {
         let certificate = [certificate("kube-apiserver", &["api.example.com", "10.0.0.1"])];
         for names in [&[][..], &["kube-apiserver"], &["API.example.com"], &["other", "api.example.com"]] {
             assert_eq!(callers(names).check(Some(&certificate)), Ok(()), "{names:?}");
         }
         for names in [&["other"][..], &["10.0.0.1"], &["example.com"], &["kube"]] {
             let refused = callers(names).check(Some(&certificate)).unwrap_err().to_string();
-            assert!(refused.contains("is for api.example.com, kube-apiserver, and"), "{refused}");
+            assert!(refused.contains("is for api.example.com, kube-apiserver, which"), "{refused}");
         }
     }
 
     #[test]
-    fn a_client_without_a_name_has_none_that_is_allowed() {
+    fn a_client_without_a_name_is_refused() {
         let none = [certificate("", &[])];
         for certificates in [None, Some(&[][..]), Some(&none[..]), Some(&[CertificateDer::from(vec![1])][..])] {
             assert!(callers(&["kube-apiserver"]).check(certificates).is_err());
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_holds_no_ca_is_refused_by_its_name() {
+    fn errors_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.crt");
         assert!(Callers::load(&path, &[]).unwrap_err().to_string().contains("ca.crt"));

@@ -1,4 +1,4 @@
-//! One certificate, read as far as trust depends on it.
+//! A certificate, and the parts of it that trust depends on.
 
 use std::fmt;
 
@@ -12,39 +12,39 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{SubjectName, Validity};
 
-/// RFC 7468, 2: as many characters as a line of PEM has.
+/// The length of a line of PEM (RFC 7468, section 2).
 const PEM_LINE: usize = 64;
 
-/// A certificate. Two are equal if all of their bytes are.
+/// A certificate. Two are equal if all of their bytes are equal.
 #[derive(Clone)]
 pub struct Certificate {
     der: CertificateDer<'static>,
     validity: Validity,
     authority: bool,
-    /// The common name, where the subject is nothing else.
+    /// The common name, if the subject has no other attribute.
     common_name: Option<String>,
     key_identifier: Option<Vec<u8>>,
 }
 
-/// Text that is no certificate.
+/// The reason why a text is not a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum NotACertificate {
-    /// It is no PEM, or holds none of a certificate.
-    #[error("it holds no certificate as PEM, which begins with -----BEGIN CERTIFICATE-----")]
+    /// It is not PEM, or has no block of a certificate.
+    #[error("it is not a certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----")]
     Pem(#[source] pem::Error),
-    /// There are several, and one is expected.
-    #[error("it holds {0} certificates; one is expected")]
+    /// It has several certificates.
+    #[error("it has {0} certificates: write one")]
     Several(usize),
-    /// The bytes are none.
-    #[error("the bytes in the PEM are no X.509 certificate: {0}")]
+    /// The bytes are not a certificate.
+    #[error("the content of the PEM block is not an X.509 certificate: {0}")]
     Undecodable(String),
 }
 
 impl Certificate {
-    /// Reads the one certificate in `pem`.
+    /// Reads the only certificate in `pem`.
     ///
     /// # Errors
-    /// [`NotACertificate`], also where there are several.
+    /// [`NotACertificate`], also if there are several.
     pub fn from_pem(pem: &[u8]) -> Result<Self, NotACertificate> {
         let mut all = Self::all_from_pem(pem)?;
         match (all.len(), all.pop()) {
@@ -53,10 +53,10 @@ impl Certificate {
         }
     }
 
-    /// Reads the certificates in `pem`, of which there is at least one. Text around them is passed over.
+    /// Reads all certificates in `pem`, and at least one. Text around them is ignored.
     ///
     /// # Errors
-    /// [`NotACertificate`], if one of them is none.
+    /// [`NotACertificate`] if there is none or one cannot be read.
     pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, NotACertificate> {
         let ders = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(NotACertificate::Pem)?;
         if ders.is_empty() {
@@ -65,7 +65,7 @@ impl Certificate {
         ders.iter().map(Self::from_der).collect()
     }
 
-    /// Reads a certificate from its bytes.
+    /// Reads a certificate from DER.
     ///
     /// # Errors
     /// [`NotACertificate::Undecodable`].
@@ -73,7 +73,7 @@ impl Certificate {
         let undecodable = |text: String| NotACertificate::Undecodable(text);
         let (rest, read) = X509Certificate::from_der(der).map_err(|error| undecodable(error.to_string()))?;
         if !rest.is_empty() {
-            return Err(undecodable(format!("{} bytes stand behind it", rest.len())));
+            return Err(undecodable(format!("{} bytes follow it", rest.len())));
         }
         let time = |time: i64| Timestamp::from_second(time).map_err(|error| undecodable(error.to_string()));
         let validity = Validity {
@@ -102,18 +102,18 @@ impl Certificate {
         Ok(Self { validity, authority, common_name, key_identifier, der: der.clone().into_owned() })
     }
 
-    /// Its bytes.
+    /// Returns the certificate as DER.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.der
     }
 
-    /// It as PEM.
+    /// Returns the certificate as PEM.
     pub fn pem(&self) -> String {
         let base64 = STANDARD.encode(&self.der);
         let mut pem = String::with_capacity(base64.len() + base64.len() / PEM_LINE + 64);
         pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        for (place, character) in base64.char_indices() {
-            if place > 0 && place % PEM_LINE == 0 {
+        for (index, character) in base64.char_indices() {
+            if index > 0 && index % PEM_LINE == 0 {
                 pem.push('\n');
             }
             pem.push(character);
@@ -122,27 +122,27 @@ impl Certificate {
         pem
     }
 
-    /// From when till when it is valid.
+    /// Returns the time in which it is valid.
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// Whether it may sign others: `basicConstraints` says `CA:TRUE`.
+    /// Returns whether it may sign others: `basicConstraints` says `CA:TRUE`.
     pub fn is_authority(&self) -> bool {
         self.authority
     }
 
-    /// The common name, where the subject is that and nothing else.
+    /// Returns the common name, if the subject has no other attribute.
     pub(super) fn common_name(&self) -> Option<&str> {
         self.common_name.as_deref()
     }
 
-    /// The identifier of its key, where it names one.
+    /// Returns the identifier of its key, if it has one.
     pub(super) fn key_identifier(&self) -> Option<&[u8]> {
         self.key_identifier.as_deref()
     }
 
-    /// Whether it is a server's under this name. A wildcard is asked for by a name below it.
+    /// Returns whether a client accepts it for a server of this name. For a wildcard, a name that matches it is tried.
     pub fn is_for(&self, name: &SubjectName) -> bool {
         let asked = match name {
             SubjectName::Ip(address) => Ok(ServerName::from(*address)),
@@ -152,7 +152,7 @@ impl Certificate {
         matches!((asked, certificate), (Ok(asked), Ok(certificate)) if certificate.verify_is_valid_for_subject_name(&asked).is_ok())
     }
 
-    /// Whether a client that trusts `authorities` takes it for a server's at this time, with `intermediates` sent along.
+    /// Returns whether a client that trusts `authorities` accepts it at this time, if the server sends `intermediates` too.
     pub fn chains_to<'a>(
         &self,
         authorities: impl IntoIterator<Item = &'a Certificate>,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_issued_is_read_and_written_again() {
+    fn issued_certificates_are_read_and_written_again() {
         let authority = Authority::new("an authority", validity()).unwrap();
         let names = ["colocate.default.svc".parse().unwrap(), "*.a.example".parse().unwrap(), "::1".parse().unwrap()];
         let leaf = authority.issue(&names, validity()).unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn it_chains_to_the_authority_that_signed_it_while_both_are_valid() {
+    fn a_leaf_chains_to_its_authority_while_both_are_valid() {
         let issue = |name| Authority::new(name, validity()).unwrap();
         let (ours, other) = (issue("an authority"), issue("an authority"));
         let leaf = ours.issue(&["a.example".parse().unwrap()], validity()).unwrap();
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused() {
+    fn each_invalid_certificate_has_its_reason() {
         let pem = Authority::new("a", validity()).unwrap().certificate_pem();
         for (text, part) in [
-            (String::new(), "holds no certificate"),
-            ("hello".to_owned(), "holds no certificate"),
-            (pem.replace("END", "STOP"), "holds no certificate"),
-            (format!("{pem}{pem}"), "holds 2 certificates"),
-            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(), "no X.509 certificate"),
+            (String::new(), "not a certificate in PEM form"),
+            ("hello".to_owned(), "not a certificate in PEM form"),
+            (pem.replace("END", "STOP"), "not a certificate in PEM form"),
+            (format!("{pem}{pem}"), "has 2 certificates"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(), "not an X.509 certificate"),
         ] {
             let error = Certificate::from_pem(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -11,53 +11,53 @@ use rustls::sign::CertifiedKey;
 use super::certificate::{Certificate, NotACertificate};
 use super::{ServingCertificate, SubjectName};
 
-/// Where a certificate and its key are, and what is expected of them.
+/// The files of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The certificate, as PEM, with what chains it to its CA.
+    /// The certificate and the intermediates that chain it to its CA, as PEM.
     pub certificate: PathBuf,
-    /// Its private key, as PEM.
+    /// The private key, as PEM.
     pub key: PathBuf,
-    /// The name by which the API server calls; `None` where it is not known.
+    /// The name by which the API server calls; `None` if it is not known.
     pub name: Option<SubjectName>,
 }
 
-/// CertificateFiles that cannot be served.
+/// The reason why a file of certificates or keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFileError {
-    /// A file cannot be read, or holds no PEM of that kind.
-    #[error("cannot read {what} in {}", .path.display())]
+    /// The file cannot be read, or has no PEM block of that kind.
+    #[error("cannot read {what} from {}: {source}", .path.display())]
     Unreadable {
-        /// What was looked for.
+        /// The kind of PEM block.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: pem::Error,
     },
-    /// The file holds no certificate.
-    #[error("there is no certificate in {}", .0.display())]
+    /// The file has no certificate.
+    #[error("{} has no certificate in PEM form", .0.display())]
     NoCertificate(PathBuf),
-    /// The file holds something else in the place of a certificate.
+    /// A block of the file is not a certificate.
     #[error("cannot use {}: {reason}", .path.display())]
     Undecodable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: NotACertificate,
     },
-    /// The two do not go together.
-    #[error("the key in {} does not serve with the certificate in {}", .key.display(), .certificate.display())]
+    /// The key does not belong to the certificate.
+    #[error("the key in {} does not match the certificate in {}: {source}", .key.display(), .certificate.display())]
     Unusable {
-        /// The certificate's file.
+        /// The file of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// The file of the key.
         key: PathBuf,
-        /// Why.
+        /// The cause.
         source: rustls::Error,
     },
-    /// No client would take it any more, or yet.
-    #[error("the certificate in {} is valid from {from} until {until}, and now it is {now}: renew it", .path.display())]
+    /// Clients do not accept the certificate any more, or yet.
+    #[error("the certificate in {} is valid from {from} until {until}, but it is {now}: renew it", .path.display())]
     NotValidNow {
         /// The file.
         path: PathBuf,
@@ -65,28 +65,27 @@ pub enum CertificateFileError {
         from: Timestamp,
         /// The last second.
         until: Timestamp,
-        /// When it was looked at, in whole seconds.
+        /// The time of the check, in whole seconds.
         now: Timestamp,
     },
-    /// The API server would not take it.
-    #[error("the certificate in {} is not for {name}, by which the API server calls: issue one that has it among its DNS names, or set tls.service", .path.display())]
+    /// The API server does not accept the certificate.
+    #[error("the certificate in {} is not for {name}, by which the API server calls: issue one with this DNS name, or set tls.service", .path.display())]
     OtherName {
         /// The file.
         path: PathBuf,
-        /// The name that is missing.
+        /// The missing name.
         name: SubjectName,
     },
-    /// The file of a CA holds a certificate that is none of a CA.
-    #[error("a certificate in {} is no CA's: its basicConstraints do not say CA:TRUE", .0.display())]
-    NoAuthority(PathBuf),
+    /// A certificate in a file of CAs does not belong to a CA.
+    #[error("a certificate in {} is not a CA certificate: its basicConstraints do not say CA:TRUE", .0.display())]
+    NotACa(PathBuf),
 }
 
 impl CertificateFiles {
-    /// Reads both, as something that can be served at this time.
+    /// Reads both files as a certificate that can be served at this time.
     ///
     /// # Errors
-    /// A file that cannot be read or is no PEM, a key that is not the certificate's, and a certificate that is not valid
-    /// now or not for the name.
+    /// If a file cannot be read or is not PEM, the key does not match, or the certificate is not valid now or not for the name.
     pub fn read(&self, now: Timestamp) -> Result<ServingCertificate, CertificateFileError> {
         let path = &self.certificate;
         let chain = CertificateDer::pem_file_iter(path)
@@ -117,16 +116,16 @@ impl CertificateFiles {
     }
 }
 
-/// Reads the certificates of the CAs in a file.
+/// Reads the CA certificates in a file.
 ///
 /// # Errors
-/// A file that cannot be read, is no PEM, or holds another certificate than that of a CA.
+/// If the file cannot be read, is not PEM, or has a certificate that does not belong to a CA.
 pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, CertificateFileError> {
-    let text = std::fs::read(path).map_err(|error| unreadable("a CA's certificate", path)(pem::Error::Io(error)))?;
+    let text = std::fs::read(path).map_err(|error| unreadable("a CA certificate", path)(pem::Error::Io(error)))?;
     let authorities = Certificate::all_from_pem(&text)
         .map_err(|reason| CertificateFileError::Undecodable { path: path.to_owned(), reason })?;
     if !authorities.iter().all(Certificate::is_authority) {
-        return Err(CertificateFileError::NoAuthority(path.to_owned()));
+        return Err(CertificateFileError::NotACa(path.to_owned()));
     }
     Ok(authorities)
 }
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_goes_together_is_served() {
+    fn a_matching_pair_is_served() {
         let leaf = issue(2);
         let (_folder, files) = files(&leaf.certificate_pem(), &leaf.key_pem());
         let served = files.read(now()).unwrap();
@@ -176,15 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_served_is_refused_and_says_why() {
+    fn each_pair_that_cannot_be_served_has_its_reason() {
         let (leaf, other) = (issue(2), issue(2));
         let later = now() + SignedDuration::from_hours(3);
         let earlier = now() - SignedDuration::from_hours(3);
         for (certificate, key, at, part) in [
-            ("", leaf.key_pem(), now(), "there is no certificate in"),
-            (&leaf.certificate_pem(), String::new(), now(), "cannot read a private key in"),
-            (&leaf.certificate_pem(), other.key_pem(), now(), "does not serve with the certificate in"),
-            (&leaf.certificate_pem(), leaf.key_pem(), later, "until 2026-11-23T14:00:00Z, and now it is 2026-11-23T15"),
+            ("", leaf.key_pem(), now(), "has no certificate in PEM form"),
+            (&leaf.certificate_pem(), String::new(), now(), "cannot read a private key from"),
+            (&leaf.certificate_pem(), other.key_pem(), now(), "does not match the certificate in"),
+            (&leaf.certificate_pem(), leaf.key_pem(), later, "until 2026-11-23T14:00:00Z, but it is 2026-11-23T15"),
             (&leaf.certificate_pem(), leaf.key_pem(), earlier, "is valid from 2026-11-23T11:00:00Z"),
         ] {
             let (_folder, files) = files(certificate, &key);
@@ -202,13 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_read_from_one_file_and_must_be_some() {
+    fn a_file_of_cas_has_at_least_one_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.crt");
         let (one, two, leaf) = (authority(), authority(), issue(2));
         std::fs::write(&path, one.certificate_pem() + &two.certificate_pem()).unwrap();
         assert_eq!(read_authorities(&path).unwrap(), [one.certificate().clone(), two.certificate().clone()]);
-        for (text, part) in [(String::new(), "holds no certificate"), (leaf.certificate_pem(), "is no CA's")] {
+        for (text, part) in
+            [(String::new(), "not a certificate in PEM form"), (leaf.certificate_pem(), "is not a CA certificate")]
+        {
             std::fs::write(&path, text).unwrap();
             let error = read_authorities(&path).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -1,6 +1,7 @@
-//! A certificate from files, read again when they change.
+//! Reloads a certificate when its files change.
 //!
-//! A mounted Secret changes by the swap of a symbolic link, which a watch on the file never sees: contents are compared.
+//! The files are polled and compared: the kubelet updates a mounted Secret by swapping a symbolic link, which a watch on the
+//! file does not notice.
 
 use std::time::Duration;
 
@@ -8,24 +9,24 @@ use jiff::Timestamp;
 
 use super::{CertificateFileError, CertificateFiles, CertificateResolver};
 
-/// How often the files are looked at. The kubelet needs up to two minutes to bring a change.
+/// How often the files are read. The kubelet needs up to two minutes to update them.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Keeps what the files hold in a [`CertificateResolver`].
+/// Keeps the certificate of the files in a [`CertificateResolver`].
 pub struct CertificateReloader<F> {
     files: CertificateFiles,
     resolver: CertificateResolver,
-    /// Told of the end of each new certificate.
+    /// Called with the end of each new certificate.
     renewed: F,
-    /// What was said last to be wrong.
-    complaint: Option<String>,
+    /// The failure that was logged last.
+    failure: Option<String>,
 }
 
 impl<F: Fn(Option<Timestamp>)> CertificateReloader<F> {
-    /// Reads the files for the first time, and serves what they hold.
+    /// Reads the files for the first time, and serves their certificate.
     ///
     /// # Errors
-    /// CertificateFiles that cannot be served.
+    /// If the files cannot be served.
     pub fn begin(
         files: CertificateFiles,
         resolver: CertificateResolver,
@@ -33,41 +34,38 @@ impl<F: Fn(Option<Timestamp>)> CertificateReloader<F> {
     ) -> Result<Self, CertificateFileError> {
         resolver.serve(files.read(Timestamp::now())?);
         renewed(resolver.expiry());
-        Ok(Self { files, resolver, renewed, complaint: None })
+        Ok(Self { files, resolver, renewed, failure: None })
     }
 
-    /// Looks at the files again and again, for ever.
+    /// Reads the files at intervals, forever.
     pub async fn run(mut self) {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            self.look(Timestamp::now());
+            self.reload(Timestamp::now());
         }
     }
 
-    /// Serves what the files hold, if it can be served and is not served yet.
-    fn look(&mut self, now: Timestamp) {
+    /// Serves the certificate of the files if it is new and can be served.
+    fn reload(&mut self, now: Timestamp) {
         match self.files.read(now) {
             Ok(read) => {
-                self.complaint = None;
+                self.failure = None;
                 if self.resolver.served().is_none_or(|served| *served != read) {
                     tracing::info!(
                         file = %self.files.certificate.display(),
                         until = %read.certificate().validity().not_after(),
-                        "a new certificate is served"
+                        "serving a new certificate"
                     );
                     self.resolver.serve(read);
                     (self.renewed)(self.resolver.expiry());
                 }
             }
             Err(error) => {
-                let complaint = match std::error::Error::source(&error) {
-                    Some(source) => format!("{error}: {source}"),
-                    None => error.to_string(),
-                };
-                // A pair that is half written is whole the next time, and one that stays wrong is said once.
-                if self.complaint.as_ref() != Some(&complaint) {
-                    tracing::error!("{complaint}; the certificate that was read before stays in use");
-                    self.complaint = Some(complaint);
+                let failure = error.to_string();
+                // Each failure is logged once. A pair that is half written is complete the next time.
+                if self.failure.as_ref() != Some(&failure) {
+                    tracing::error!("{failure}; the previous certificate stays in use");
+                    self.failure = Some(failure);
                 }
             }
         }
@@ -98,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_swapped_link_is_seen_and_what_cannot_be_served_is_not_taken() {
+    fn a_swapped_link_is_noticed_and_invalid_files_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let [first, second] = [issue(), issue()];
@@ -120,21 +118,21 @@ mod tests {
             CertificateReloader::begin(files, resolver.clone(), |_| renewed.set(renewed.get() + 1)).unwrap();
         let served = || resolver.served().unwrap().certificate().pem();
         let now = Timestamp::now();
-        reloader.look(now);
+        reloader.reload(now);
         assert_eq!((served(), renewed.get()), (first.certificate_pem(), 1));
         swap("mixed");
-        reloader.look(now);
+        reloader.reload(now);
         assert_eq!((served(), renewed.get()), (first.certificate_pem(), 1));
-        assert!(reloader.complaint.as_ref().unwrap().contains("does not serve with"));
+        assert!(reloader.failure.as_ref().unwrap().contains("does not match"));
         swap("second");
-        reloader.look(now + SignedDuration::from_hours(3));
+        reloader.reload(now + SignedDuration::from_hours(3));
         assert_eq!(served(), first.certificate_pem());
-        assert!(reloader.complaint.as_ref().unwrap().contains("renew it"));
-        reloader.look(now);
+        assert!(reloader.failure.as_ref().unwrap().contains("renew it"));
+        reloader.reload(now);
         assert_eq!((served(), renewed.get()), (second.certificate_pem(), 2));
-        assert_eq!(reloader.complaint, None);
+        assert_eq!(reloader.failure, None);
         std::fs::remove_file(path("data")).unwrap();
-        reloader.look(now);
+        reloader.reload(now);
         assert_eq!(served(), second.certificate_pem());
     }
 }

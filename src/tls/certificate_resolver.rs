@@ -1,4 +1,4 @@
-//! Which certificate is served: swapped while it is served, and read without a lock.
+//! The certificate that is served. It is replaced while it is in use, and read without a lock.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use super::Callers;
 use super::certificate::{Certificate, NotACertificate};
 
-/// The certificate in use. Clones share it; before the first one, every handshake fails.
+/// The certificate in use, shared by clones. Without one, every handshake fails.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateResolver {
     served: Arc<ArcSwapOption<ServingCertificate>>,
@@ -21,33 +21,30 @@ pub struct CertificateResolver {
 /// A certificate that is served, with its key.
 #[derive(Debug)]
 pub struct ServingCertificate {
-    key: Arc<CertifiedKey>,
-    certificate: Certificate,
+    pub(super) key: Arc<CertifiedKey>,
+    pub(super) certificate: Certificate,
 }
 
 impl ServingCertificate {
-    /// Takes a chain, which begins with the server's own certificate, and its key.
-    ///
-    /// # Errors
-    /// Where the first certificate of the chain cannot be read.
-    pub fn new(key: CertifiedKey) -> Result<Self, NotACertificate> {
+    /// A chain that begins with the server's own certificate, and its key.
+    pub(super) fn new(key: CertifiedKey) -> Result<Self, NotACertificate> {
         let first = key.end_entity_cert().map_err(|error| NotACertificate::Undecodable(error.to_string()))?;
         let certificate = Certificate::from_der(first)?;
         Ok(Self { key: Arc::new(key), certificate })
     }
 
-    /// The server's own certificate.
+    /// Returns the server's own certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// Whether a client that trusts `authorities` takes it at this time.
+    /// Returns whether a client that trusts `authorities` accepts it at this time.
     pub fn chains_to<'a>(&self, authorities: impl IntoIterator<Item = &'a Certificate>, now: Timestamp) -> bool {
         self.certificate.chains_to(authorities, self.key.cert.get(1..).unwrap_or_default(), now)
     }
 }
 
-/// Two are the same if their chains are: the key of a certificate is always the same.
+/// Two are equal if their chains are: a certificate has only one key.
 impl PartialEq for ServingCertificate {
     fn eq(&self, other: &Self) -> bool {
         self.key.cert == other.key.cert
@@ -55,33 +52,33 @@ impl PartialEq for ServingCertificate {
 }
 
 impl CertificateResolver {
-    /// Serves this one from the next handshake on. Connections that are open stay as they are.
+    /// Serves a certificate from the next handshake on. Open connections are not affected.
     pub fn serve(&self, served: ServingCertificate) {
         self.served.store(Some(Arc::new(served)));
     }
 
-    /// What is served now.
+    /// Returns the certificate that is served now.
     pub fn served(&self) -> Option<Arc<ServingCertificate>> {
         self.served.load_full()
     }
 
-    /// The last second at which what is served now is valid.
+    /// Returns the last second at which the certificate that is served now is valid.
     pub fn expiry(&self) -> Option<Timestamp> {
         Some(self.served.load().as_ref()?.certificate.validity().not_after())
     }
 
-    /// How a server speaks TLS, 1.3 and 1.2, with whatever certificate this resolver has at each handshake: to anybody, or to
-    /// `callers` alone.
+    /// Returns the configuration of a server that speaks TLS 1.3 and 1.2 with the certificate that is served at each
+    /// handshake, to any client or to `callers` only.
     ///
     /// # Errors
-    /// None that is known of: the protocol versions and the provider are always the same.
+    /// If the provider lacks a protocol version, which is fixed at compile time.
     pub fn server_config(&self, callers: Option<&Callers>) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(callers.map_or_else(WebPkiClientVerifier::no_client_auth, Callers::verifier))
             .with_cert_resolver(Arc::new(self.clone()));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // The API server never resumes a session, and one that was resumed would not see a new certificate.
+        // The API server never resumes a session, and a resumed session would not get a new certificate.
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -110,7 +107,7 @@ mod tests {
     fn served(authority: &Authority, days: i64) -> ServingCertificate {
         let validity = Validity::new(now(), SignedDuration::from_hours(24 * days)).unwrap();
         let leaf = authority.issue(&["localhost".parse().unwrap()], validity).unwrap();
-        ServingCertificate::new(leaf.certified_key().unwrap()).unwrap()
+        leaf.serving().unwrap()
     }
 
     #[tokio::test]
@@ -133,12 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_certificate_there_is_none() {
+    fn a_new_resolver_has_no_certificate() {
         assert!(CertificateResolver::default().served().is_none() && CertificateResolver::default().expiry().is_none());
     }
 
     #[test]
-    fn no_session_can_be_resumed() {
+    fn sessions_cannot_be_resumed() {
         let config = CertificateResolver::default().server_config(None).unwrap();
         assert_eq!((config.send_tls13_tickets, config.max_early_data_size), (0, 0));
         assert!(!config.session_storage.can_cache() && !config.ticketer.enabled());

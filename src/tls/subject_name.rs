@@ -1,7 +1,7 @@
 //! The name of a server, for which a certificate is issued.
 //!
-//! Its labels are those of Kubernetes' names ([`dns`]), each of them bounded, and in lower case once they are parsed. In addition,
-//! a certificate can be for a wildcard or an address.
+//! Its labels follow the rules for names in Kubernetes ([`dns`]) and are in lower case once they are parsed. A certificate can
+//! also be for a wildcard or an IP address.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ pub enum InvalidName {
     Label(String),
     #[error("`*` stands for the whole first part of a name only, as in `*.example.com`")]
     Wildcard,
-    #[error("`*` needs two parts or more behind it, as in `*.example.com`: clients accept no other")]
+    #[error("`*` needs at least two parts after it, as in `*.example.com`: clients accept nothing else")]
     WideWildcard,
     #[error("it ends with a number but is not an IP address")]
     Number,
@@ -69,7 +69,7 @@ impl FromStr for SubjectName {
         }
         let text = text.to_ascii_lowercase();
         let host = match text.strip_prefix("*.") {
-            // webpki and Go accept no certificate for a whole top-level domain.
+            // webpki and Go do not accept a certificate for a whole top-level domain.
             Some(parent) if !parent.contains('.') => return Err(InvalidName::WideWildcard),
             Some(parent) => parent,
             None => &text,

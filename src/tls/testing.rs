@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::Leaf;
 
-/// A client that trusts one authority, at one moment.
+/// Returns a client that trusts one authority, at a fixed time.
 pub(crate) fn client(authority: &str, now: Timestamp) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
@@ -26,14 +26,14 @@ pub(crate) fn client(authority: &str, now: Timestamp) -> TlsConnector {
     Arc::new(config).into()
 }
 
-/// A server with this certificate.
+/// Returns a server with this certificate.
 pub(crate) fn server(leaf: &Leaf) -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(leaf.certificate_pem().as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(leaf.key_pem().as_bytes()).unwrap();
     acceptor(certificate, key, rustls::ALL_VERSIONS)
 }
 
-/// A server with this certificate that speaks one version of the protocol.
+/// Returns a server with this certificate that speaks these versions of the protocol.
 pub(crate) fn acceptor(
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
@@ -48,7 +48,7 @@ pub(crate) fn acceptor(
     Arc::new(config).into()
 }
 
-/// What the client says about the server's certificate when it connects to `name`.
+/// Connects to `name`, and returns what the client says about the certificate of the server.
 pub(crate) async fn handshake(client: &TlsConnector, server: &TlsAcceptor, name: &str) -> Result<(), CertificateError> {
     let (near, far) = tokio::io::duplex(16 * 1024);
     let connect = client.connect(ServerName::try_from(name.to_owned()).unwrap(), near);

@@ -10,7 +10,7 @@ use super::live_configurations::TrackedConfiguration;
 use super::rotation::{CaState, LeafInUse, Lifetimes, Propagation, RotationStep};
 use crate::api::ApiClient;
 use crate::process::metrics::Metrics;
-use crate::tls::{Certificate, CertificateResolver, ServingCertificate, SubjectName};
+use crate::tls::{Certificate, CertificateResolver, SubjectName};
 
 /// How often the Secret is read. Between two readings, other replicas may have taken a step.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -139,11 +139,10 @@ impl ManagedCa {
         let due = state.leaf(*read, Timestamp::now(), self.in_use.as_ref(), live, &self.lifetimes);
         let Some(validity) = due.map_err(|error| text(&error))? else { return Ok(()) };
         let leaf = state.current.issue(&self.names, validity).map_err(|error| text(&error))?;
-        let key = leaf.certified_key().map_err(|error| text(&error))?;
-        resolver.serve(ServingCertificate::new(key).map_err(|error| text(&error))?);
+        resolver.serve(leaf.serving().map_err(|error| text(&error))?);
         self.in_use = Some(LeafInUse { authority: state.current.certificate().clone(), validity });
         metrics.rotated("leaf");
-        tracing::info!(until = %validity.not_after(), "a new certificate is served");
+        tracing::info!(until = %validity.not_after(), "serving a new certificate");
         Ok(())
     }
 

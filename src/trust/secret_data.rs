@@ -46,7 +46,7 @@ enum Problem {
     Authority { key: &'static str, reason: NotAnAuthority },
     #[error("key `{key}`: {reason}")]
     Certificate { key: &'static str, reason: NotACertificate },
-    #[error("key `{key}`: it is no CA's certificate: its basicConstraints do not say CA:TRUE")]
+    #[error("key `{key}`: it is not a CA certificate: its basicConstraints do not say CA:TRUE")]
     NoAuthority { key: &'static str },
     #[error("key `{key}`: it is no time such as 2026-11-23T12:00:00Z")]
     Time { key: &'static str },
@@ -222,18 +222,18 @@ mod tests {
         for (data, part) in [
             (with(&first, "ca.crt", None), "it has no key `ca.crt`, and has `ca.key`"),
             (with(&first, "ca.key", None), "it has no key `ca.key`, and has `ca.crt`"),
-            (with(&first, "ca.crt", Some("")), "key `ca.crt`: it holds no certificate"),
-            (with(&first, "ca.crt", Some(&leaf)), "key `ca.crt`: it is no CA's certificate"),
-            (with(&first, "ca.key", Some("hello")), "key `ca.key`: it holds no private key"),
+            (with(&first, "ca.crt", Some("")), "key `ca.crt`: it is not a certificate in PEM form"),
+            (with(&first, "ca.crt", Some(&leaf)), "key `ca.crt`: it is not a CA certificate"),
+            (with(&first, "ca.key", Some("hello")), "key `ca.key`: it is not a usable private key in PEM form"),
             (with(&first, "ca.key", Some(&switched.current.key_pem())), "key `ca.key`: it is not the key of"),
             (with(&published, "next-ca.key", None), "it has no key `next-ca.key`"),
             (
                 with(&published, "next-ca.key", Some(&first.current.key_pem())),
                 "key `next-ca.key`: it is not the key of",
             ),
-            (with(&published, "next-ca.crt", Some("x")), "key `next-ca.crt`: it holds no certificate"),
-            (with(&switched, "old-ca.crt", Some("x")), "key `old-ca.crt`: it holds no certificate"),
-            (with(&switched, "old-ca.crt", Some(&leaf)), "key `old-ca.crt`: it is no CA's certificate"),
+            (with(&published, "next-ca.crt", Some("x")), "key `next-ca.crt`: it is not a certificate in PEM form"),
+            (with(&switched, "old-ca.crt", Some("x")), "key `old-ca.crt`: it is not a certificate in PEM form"),
+            (with(&switched, "old-ca.crt", Some(&leaf)), "key `old-ca.crt`: it is not a CA certificate"),
             (with(&switched, "old-ca.until", Some("soon")), "key `old-ca.until`: it is no time"),
             (with(&switched, "old-ca.until", None), "it has no key `old-ca.until`"),
             (

@@ -51,7 +51,7 @@ fn only_a_client_with_a_certificate_of_the_ca_for_an_allowed_name_may_ask() {
         let mut stranger = connect(Some(authority.issue("kubelet", &["node.example.com"])));
         let answer = stranger.send("POST /mutate", b"{}");
         assert_eq!(answer.status, 403);
-        assert!(answer.body.contains("is for node.example.com, kubelet, and"), "{}", answer.body);
+        assert!(answer.body.contains("is for node.example.com, kubelet, which"), "{}", answer.body);
 
         assert!(connect(None).is_refused());
         assert!(connect(Some(other.issue("kube-apiserver", &[]))).is_refused());

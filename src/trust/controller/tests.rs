@@ -322,7 +322,10 @@ async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
     scene.change(|objects| objects.put(MUTATING, configuration()));
     controller.look_and_go_round().await;
     let details = readiness.details().join("\n");
-    assert!(details.contains("Secret storage/colocate-ca: key `ca.crt`: it holds no certificate"), "{details}");
+    assert!(
+        details.contains("Secret storage/colocate-ca: key `ca.crt`: it is not a certificate in PEM form"),
+        "{details}"
+    );
     assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 200)]);
     scene.change(|objects| objects.put(SECRET, good));
     controller.look_and_go_round().await;
@@ -482,7 +485,7 @@ async fn cas_from_a_file_are_written_and_what_is_served_must_chain_to_them() {
     assert_eq!(readiness.obstacles(), ["certificate"]);
     let validity = crate::tls::Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
     let leaf = state.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
-    controller.resolver.serve(crate::tls::ServingCertificate::new(leaf.certified_key().unwrap()).unwrap());
+    controller.resolver.serve(leaf.serving().unwrap());
     controller.look_and_go_round().await;
     assert!(readiness.obstacles().is_empty());
 }

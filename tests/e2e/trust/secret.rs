@@ -65,12 +65,12 @@ fn one_that_is_corrupt_is_told_with_its_key_and_never_written() {
     let leaf = leaf.expect("the library makes it");
     let (ca_pem, key) = (ca.certificate_pem(), ca.key_pem());
     let cases = [
-        (json!({"ca.crt": "hello", "ca.key": key}), "key `ca.crt`: it holds no certificate as PEM"),
-        (json!({"ca.crt": ca_pem, "ca.key": "hello"}), "key `ca.key`: it holds no private key"),
+        (json!({"ca.crt": "hello", "ca.key": key}), "key `ca.crt`: it is not a certificate in PEM form"),
+        (json!({"ca.crt": ca_pem, "ca.key": "hello"}), "key `ca.key`: it is not a usable private key in PEM form"),
         (json!({"ca.crt": ca_pem, "ca.key": other.key_pem()}), "key `ca.key`: it is not the key of the certificate"),
         (
             json!({"ca.crt": leaf.certificate_pem(), "ca.key": leaf.key_pem()}),
-            "key `ca.crt`: it is no CA's certificate: its basicConstraints do not say CA:TRUE",
+            "key `ca.crt`: it is not a CA certificate: its basicConstraints do not say CA:TRUE",
         ),
         (json!({"password": "hunter2"}), "it has no key `ca.crt`, and has `password`"),
     ];

@@ -128,7 +128,7 @@ fn it_is_ready_when_the_live_bundle_has_the_ca_of_its_certificate_and_not_before
     let colocate = installation.start("one");
     let in_sync = format!("colocate_ca_bundle_in_sync{{configuration=\"MutatingWebhookConfiguration/{name}\"}}");
 
-    colocate.wait_for_line("a new certificate is served");
+    colocate.wait_for_line("serving a new certificate");
     colocate.wait_for_readiness("not ready: waiting for certificate\n");
     colocate.wait_for_readiness(&format!("certificate: there is neither a MutatingWebhookConfiguration {name} nor "));
     assert_eq!(metric(&colocate, &in_sync), None);
