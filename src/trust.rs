@@ -7,11 +7,12 @@ mod controller;
 mod live_configurations;
 mod managed;
 mod mounted;
+mod propagation;
 mod rotation;
 mod secret_data;
+mod trust_error;
 
-pub use controller::{TrustSource, WebhookNames, keep};
-pub use managed::ManagedCa;
+pub use controller::{TrustController, TrustSource, WebhookNames};
+pub use managed::{CaSettings, ManagedCa};
 pub use mounted::MountedCa;
-pub use rotation::{BundleObservation, CaState, LeafInUse, Lifetimes, OldCa, Propagation, RotationStep};
-pub use secret_data::{CorruptSecret, SecretData};
+pub use rotation::Lifetimes;

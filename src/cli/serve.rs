@@ -22,7 +22,7 @@ use crate::process::{Process, log};
 use crate::schedulers::{self, SchedulerRegistry};
 use crate::server::{Admin, Admission, Routes, Rule, Rules, Server, Tls, Validator};
 use crate::tls::{Callers, CertificateFiles, CertificateReloader, CertificateResolver};
-use crate::trust::{self, ManagedCa, MountedCa, TrustSource, WebhookNames};
+use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSource, WebhookNames};
 
 /// Answer admission reviews over TLS.
 ///
@@ -164,15 +164,15 @@ impl Serve {
             process.tasks.spawn("certificate files", reloader.run());
             source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));
         } else if let Some(client) = client {
-            let SecretSection { namespace, name, create } = &tls.secret;
+            let SecretSection { namespace, name, create } = tls.secret.clone();
             let names = tls.names(client.namespace());
-            let managed = ManagedCa::new(client, namespace.as_deref(), name, *create, names, tls.lifetimes());
-            source = Some(TrustSource::Managed(Box::new(managed)));
+            let settings = CaSettings { namespace, name, create, names, lifetimes: tls.lifetimes() };
+            source = Some(TrustSource::Managed(Box::new(ManagedCa::new(client, settings))));
         }
         if let (Some(source), Some(client)) = (source, client) {
             let webhooks = tls.webhooks.clone();
             let webhooks = WebhookNames { mutating: webhooks.mutating, validating: webhooks.validating };
-            trust::keep(client, source, webhooks, resolver, process);
+            TrustController::new(client, source, webhooks, resolver, process).start(&process.tasks);
         }
         Ok(())
     }

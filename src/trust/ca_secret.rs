@@ -1,62 +1,50 @@
-//! The Secret with the CA: read by `get`, written by `update` with the version that was read.
+//! The Secret of the CA: read by `get`, written by `update` with the `resourceVersion` that was read.
 //!
-//! It is polled, and neither listed nor watched: so the right to `get` and `update` it, by its name, is enough.
+//! It is polled, not listed or watched, so that the rights to `get` and `update` this one name are enough.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::{Value, json};
 
 use super::rotation::CaState;
-use super::secret_data::{CorruptSecret, SecretData};
+use super::secret_data::SecretData;
+use super::trust_error::TrustError;
 use crate::api::{ApiClient, ApiError, FIELD_MANAGER, Resource};
 
 const SECRETS: Resource = Resource::new("", "secrets");
 
-/// Where the Secret is.
+/// The place of the Secret.
 #[derive(Clone)]
 pub(super) struct CaSecret {
-    client: ApiClient,
-    namespace: String,
-    name: String,
-    /// Whether one that does not exist is created.
-    create: bool,
+    pub(super) client: ApiClient,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// Whether the Secret is created if it does not exist.
+    pub(super) create: bool,
 }
 
-/// What was read.
+/// The Secret as it was read.
 #[derive(Debug)]
 pub(super) struct SecretSnapshot {
-    /// The whole object, so that all that is not ours is written back; `None` where there is none.
+    /// The whole object, so that everything else in it is written back; `None` if it does not exist.
     object: Option<Value>,
     data: SecretData,
-    /// What it holds; `None` for nothing yet.
+    /// `None` if the Secret has no data yet.
     pub(super) state: Option<CaState>,
 }
 
-/// A Secret that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unusable {
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    #[error(transparent)]
-    Corrupt(#[from] CorruptSecret),
-    #[error(
-        "Secret {0} does not exist: create it without data, as the chart does, or set tls.secret.create and grant the verb `create` on `secrets`"
-    )]
-    Absent(String),
-    #[error("Secret {secret}: the value of key `{key}` is no base64")]
-    NoBase64 { secret: String, key: String },
-}
-
-/// How a write ended.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
-    Done,
-    /// Somebody else was first: what was read holds no more.
+    Written,
+    /// The Secret changed since it was read: read it again.
     Outdated,
 }
 
@@ -66,40 +54,34 @@ struct Secret {
 }
 
 impl CaSecret {
-    pub(super) fn new(client: ApiClient, namespace: &str, name: &str, create: bool) -> Self {
-        Self { client, namespace: namespace.to_owned(), name: name.to_owned(), create }
-    }
-
-    /// Reads it now.
-    pub(super) async fn read(&self) -> Result<SecretSnapshot, Unusable> {
+    /// Reads the Secret now.
+    pub(super) async fn read(&self) -> Result<SecretSnapshot, TrustError> {
         let failed = |error: serde_json::Error| SECRETS.failed("get", error);
         let Some(json) = self.client.get_opt(SECRETS, &format!("{}/{}", self.path(), self.name)).await? else {
             return if self.create {
                 Ok(SecretSnapshot { object: None, data: SecretData::new(), state: None })
             } else {
-                Err(Unusable::Absent(self.to_string()))
+                Err(TrustError::SecretAbsent(self.to_string()))
             };
         };
         let object: Value = serde_json::from_slice(&json).map_err(failed)?;
         let Secret { data } = Secret::deserialize(&object).map_err(failed)?;
         let decoded = data.unwrap_or_default().into_iter().map(|(key, value)| {
             let value = STANDARD.decode(value.unwrap_or_default());
-            match value {
-                Ok(value) => Ok((key, value)),
-                Err(_) => Err(Unusable::NoBase64 { secret: self.to_string(), key }),
-            }
+            let not_base64 = |_| failed(serde_json::Error::custom(format!("the value of key `{key}` is not base64")));
+            Ok((key.clone(), value.map_err(not_base64)?))
         });
-        let data: SecretData = decoded.collect::<Result<_, _>>()?;
+        let data: SecretData = decoded.collect::<Result<_, ApiError>>()?;
         let state = CaState::from_data(&data, &self.to_string())?;
         Ok(SecretSnapshot { object: Some(object), data, state })
     }
 
-    /// Writes what it is to hold from now on, if it still is as it was read.
-    pub(super) async fn write(&self, reading: &SecretSnapshot, state: &CaState) -> Result<WriteOutcome, ApiError> {
-        let mut data = reading.data.clone();
+    /// Writes `state`, unless the Secret has changed since `snapshot`.
+    pub(super) async fn write(&self, snapshot: &SecretSnapshot, state: &CaState) -> Result<WriteOutcome, ApiError> {
+        let mut data = snapshot.data.clone();
         state.write_to(&mut data);
         let data: BTreeMap<_, _> = data.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
-        let (verb, request, object) = if let Some(object) = &reading.object {
+        let (verb, request, object) = if let Some(object) = &snapshot.object {
             let mut object = object.clone();
             object["data"] = json!(data);
             ("update", Request::put(format!("{}/{}?{FIELD_MANAGER}", self.path(), self.name)), object)
@@ -115,10 +97,10 @@ impl CaSecret {
         };
         let request = request.header(CONTENT_TYPE, "application/json");
         match self.client.call((verb, SECRETS), request, object.to_string().into_bytes()).await {
-            Ok(_) => Ok(WriteOutcome::Done),
-            // 404: it was removed since.
-            Err(failure) if matches!(failure.code(), Some(404 | 409)) => Ok(WriteOutcome::Outdated),
-            Err(failure) => Err(failure),
+            Ok(_) => Ok(WriteOutcome::Written),
+            // 404: it was deleted since.
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(WriteOutcome::Outdated),
+            Err(error) => Err(error),
         }
     }
 
@@ -127,8 +109,8 @@ impl CaSecret {
     }
 }
 
-impl std::fmt::Display for CaSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for CaSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }

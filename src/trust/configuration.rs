@@ -1,8 +1,8 @@
-//! The `caBundle` of a webhook configuration: what all entries carry, and the one patch that sets it right.
+//! The `caBundle` of a webhook configuration: the certificates that its entries carry, and the patch that corrects them.
 //!
-//! The patch is a JSON patch and no server-side apply, which would co-own the entries: a later `helm upgrade` that drops or
-//! renames one would fail. It tests the version and the name of each entry that it writes to, so that it changes what
-//! was looked at or nothing. Only `clientConfig.caBundle` is ours.
+//! The patch is a JSON patch. Server-side apply would co-own the entries, and a later `helm upgrade` that drops or renames
+//! one would fail. The patch tests the version, and the name of each entry that it writes to, so that it changes exactly
+//! what was read or nothing. It writes only `clientConfig.caBundle`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,7 +26,10 @@ pub(super) enum WebhookKind {
 }
 
 impl WebhookKind {
-    /// The resource.
+    /// Both kinds.
+    pub(super) const ALL: [Self; 2] = [Self::Mutating, Self::Validating];
+
+    /// Returns the resource.
     pub(super) fn resource(self) -> Resource {
         let name = match self {
             Self::Mutating => "mutatingwebhookconfigurations",
@@ -35,7 +38,7 @@ impl WebhookKind {
         Resource::new(GROUP, name)
     }
 
-    /// The kind, as people write it.
+    /// Returns the kind, as manifests have it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Mutating => "MutatingWebhookConfiguration",
@@ -44,62 +47,62 @@ impl WebhookKind {
     }
 }
 
-/// A configuration, as far as it matters here.
+/// The parts of a configuration that trust depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WebhookConfiguration {
     pub(super) version: String,
-    entries: Vec<Entry>,
+    entries: Vec<WebhookEntry>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+struct WebhookEntry {
     name: String,
-    /// As it is written: base64.
+    /// The `caBundle` in base64, as it is written.
     bundle: String,
 }
 
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct ConfigurationJson<'a> {
     #[serde(borrow)]
-    webhooks: Option<Vec<Webhook<'a>>>,
+    webhooks: Option<Vec<WebhookJson<'a>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Webhook<'a> {
+struct WebhookJson<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     #[serde(borrow)]
-    client_config: Option<ClientConfig<'a>>,
+    client_config: Option<ClientConfigJson<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ClientConfig<'a> {
+struct ClientConfigJson<'a> {
     #[serde(borrow)]
     ca_bundle: Option<Text<'a>>,
 }
 
 impl WebhookConfiguration {
-    /// Reads one from its JSON.
+    /// Reads a configuration from JSON.
     pub(super) fn from_json(json: &[u8]) -> serde_json::Result<Self> {
         let named: Named<'_> = serde_json::from_slice(json)?;
-        let Wire { webhooks } = serde_json::from_slice(json)?;
-        let entries = webhooks.unwrap_or_default().into_iter().map(|webhook| Entry {
+        let ConfigurationJson { webhooks } = serde_json::from_slice(json)?;
+        let entries = webhooks.unwrap_or_default().into_iter().map(|webhook| WebhookEntry {
             name: webhook.name.to_string(),
             bundle: webhook.client_config.and_then(|config| config.ca_bundle).map_or(String::new(), |b| b.to_string()),
         });
         Ok(Self { version: named.resource_version().unwrap_or_default().to_owned(), entries: entries.collect() })
     }
 
-    /// Whether it has no entries: nobody calls by it.
+    /// Returns whether it has no entries, so that no call depends on it.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The certificates that each of its entries carries.
-    pub(super) fn carried(&self) -> Vec<Certificate> {
-        let mut bundles = self.entries.iter().map(Entry::certificates);
+    /// Returns the certificates that all entries carry.
+    pub(super) fn carried_by_all(&self) -> Vec<Certificate> {
+        let mut bundles = self.entries.iter().map(WebhookEntry::certificates);
         let mut carried = bundles.next().unwrap_or_default();
         for bundle in bundles {
             carried.retain(|certificate| bundle.contains(certificate));
@@ -107,20 +110,20 @@ impl WebhookConfiguration {
         carried
     }
 
-    /// The certificates that any of its entries carries.
-    pub(super) fn known(&self) -> Vec<Certificate> {
-        self.entries.iter().flat_map(Entry::certificates).collect()
+    /// Returns the certificates that at least one entry carries.
+    pub(super) fn carried_by_any(&self) -> Vec<Certificate> {
+        self.entries.iter().flat_map(WebhookEntry::certificates).collect()
     }
 
-    /// What gives every entry this bundle; `None` if all have it. Entries that have it already are left alone.
+    /// Returns the patch that gives this bundle to every entry that does not have it; `None` if all have it.
     pub(super) fn patch(&self, bundle: &str) -> Option<Patch> {
         let wanted = STANDARD.encode(bundle);
         let mut operations = vec![test(&["metadata", "resourceVersion"], &self.version)];
-        for (place, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.bundle != wanted) {
-            let place = place.to_string();
-            operations.push(test(&["webhooks", &place, "name"], &entry.name));
+        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.bundle != wanted) {
+            let index = index.to_string();
+            operations.push(test(&["webhooks", &index, "name"], &entry.name));
             operations.push(PatchOperation::Add(AddOperation {
-                path: PointerBuf::from_tokens(["webhooks", &place, "clientConfig", "caBundle"]),
+                path: PointerBuf::from_tokens(["webhooks", &index, "clientConfig", "caBundle"]),
                 value: wanted.clone().into(),
             }));
         }
@@ -128,8 +131,8 @@ impl WebhookConfiguration {
     }
 }
 
-impl Entry {
-    /// What is no certificate counts as nothing.
+impl WebhookEntry {
+    /// Returns the certificates of the bundle; none if it is malformed.
     fn certificates(&self) -> Vec<Certificate> {
         let pem = STANDARD.decode(&self.bundle).unwrap_or_default();
         Certificate::all_from_pem(&pem).unwrap_or_default()
@@ -153,14 +156,14 @@ mod tests {
         Authority::new("a", validity).unwrap().certificate().clone()
     }
 
-    /// With an entry for each bundle; `None` for one that has no such key.
+    /// Returns a configuration with an entry for each bundle; `None` stands for an entry without the key.
     fn object(bundles: &[Option<&str>]) -> Value {
-        let entry = |(place, bundle): (usize, Option<&str>)| {
+        let entry = |(index, bundle): (usize, Option<&str>)| {
             let mut config = json!({ "service": { "name": "colocate", "namespace": "storage" } });
             if let Some(bundle) = bundle {
                 config["caBundle"] = STANDARD.encode(bundle).into();
             }
-            json!({ "name": format!("w{place}.example.com"), "clientConfig": config, "sideEffects": "None" })
+            json!({ "name": format!("w{index}.example.com"), "clientConfig": config, "sideEffects": "None" })
         };
         let webhooks: Vec<_> = bundles.iter().copied().enumerate().map(entry).collect();
         json!({ "kind": "MutatingWebhookConfiguration", "metadata": { "name": "zz", "resourceVersion": "7" }, "webhooks": webhooks })
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patch_fails_where_the_configuration_is_another_by_now() {
+    fn the_patch_fails_if_the_configuration_has_changed() {
         let patch = read(&object(&[None, None])).patch("wanted").unwrap();
         let mut newer = object(&[None, None]);
         newer["metadata"]["resourceVersion"] = "8".into();
@@ -214,14 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_carried_is_what_all_entries_have() {
-        let (one, two) = (certificate(), certificate());
+    fn certificates_carried_by_all_and_by_any_entry() {
+        let one = certificate();
+        let two = certificate();
         let (both, first) = (one.pem() + &two.pem(), one.pem());
         let configuration = read(&object(&[Some(&both), Some(&first)]));
-        assert_eq!(configuration.carried(), std::slice::from_ref(&one));
-        assert_eq!(configuration.known(), [one.clone(), two, one]);
+        assert_eq!(configuration.carried_by_all(), std::slice::from_ref(&one));
+        assert_eq!(configuration.carried_by_any(), [one.clone(), two, one]);
         for without in [&[Some(&*both), None][..], &[Some(&both), Some("hello")], &[]] {
-            assert_eq!(read(&object(without)).carried(), [], "{without:?}");
+            assert_eq!(read(&object(without)).carried_by_all(), [], "{without:?}");
         }
         assert!(read(&object(&[])).is_empty() && read(&object(&[])).patch("anything").is_none());
     }

@@ -1,4 +1,6 @@
-//! One webhook configuration, by its name: a GET, and then a watch.
+//! One webhook configuration, by its name: read, patched and watched.
+
+use std::fmt;
 
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
@@ -7,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use super::configuration::{WebhookConfiguration, WebhookKind};
 use crate::api::{ApiClient, ApiError, FIELD_MANAGER, Resource, Watch, WatchEvent};
 
-/// A configuration as it was observed.
+/// A configuration as the watch observed it.
 #[derive(Debug)]
 pub(super) struct ConfigurationUpdate {
     pub(super) kind: WebhookKind,
@@ -32,7 +34,7 @@ pub(super) struct ConfigurationWatch {
 }
 
 impl ConfigurationRef {
-    /// Its path.
+    /// Returns its path.
     pub(super) fn path(&self) -> String {
         format!("{}/{}", self.list_path(), self.name)
     }
@@ -42,7 +44,7 @@ impl ConfigurationRef {
         format!("/apis/{group}/v1/{name}")
     }
 
-    /// Reads it now; `None` if it does not exist.
+    /// Reads the configuration now; `None` if it does not exist.
     pub(super) async fn read(&self) -> Result<Option<WebhookConfiguration>, ApiError> {
         let resource = self.kind.resource();
         let json = self.client.get_opt(resource, &self.path()).await?;
@@ -50,7 +52,7 @@ impl ConfigurationRef {
         read.map_err(|error| resource.failed("get", error))
     }
 
-    /// Patches it, and returns it as it is then.
+    /// Patches the configuration, and returns the result.
     pub(super) async fn patch(&self, patch: &json_patch::Patch) -> Result<WebhookConfiguration, ApiError> {
         let resource = self.kind.resource();
         let failed = |error: serde_json::Error| resource.failed("patch", error);
@@ -59,6 +61,12 @@ impl ConfigurationRef {
         let body = serde_json::to_vec(patch).map_err(failed)?;
         let json = self.client.call(("patch", resource), request, body).await?;
         WebhookConfiguration::from_json(&json).map_err(failed)
+    }
+}
+
+impl fmt::Display for ConfigurationRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.name(), self.name)
     }
 }
 
@@ -84,7 +92,7 @@ impl Watch for ConfigurationWatch {
     }
 
     fn name(&self) -> String {
-        format!("{} {}", self.configuration.kind.name(), self.configuration.name)
+        self.configuration.to_string()
     }
 
     async fn read(&mut self, _: &ApiClient) -> Result<String, ApiError> {

@@ -1,42 +1,120 @@
-//! A webhook configuration, and what was observed of it last.
+//! The two webhook configurations as they were observed last.
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::configuration::WebhookConfiguration;
+use super::configuration::{WebhookConfiguration, WebhookKind};
 use super::configuration_watch::ConfigurationRef;
-use super::rotation::{BundleObservation, Propagation};
-use crate::api::ApiError;
+use super::propagation::{BundleObservation, Propagation};
+use crate::api::{ApiClient, ApiError};
+use crate::tls::ServingCertificate;
 
-/// A configuration that trust depends on.
-pub(super) struct TrackedConfiguration {
-    pub(super) place: ConfigurationRef,
-    pub(super) seen: ConfigurationState,
+/// The names of the webhook configurations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookNames {
+    /// The `MutatingWebhookConfiguration`.
+    pub mutating: String,
+    /// The `ValidatingWebhookConfiguration`.
+    pub validating: String,
 }
 
-/// The last observation.
+/// The webhook configurations that trust depends on, and the CAs that they carry.
+pub(super) struct LiveConfigurations {
+    mutating: LiveConfiguration,
+    validating: LiveConfiguration,
+    pub(super) propagation: Propagation,
+}
+
+/// A webhook configuration as it was observed last.
+pub(super) struct LiveConfiguration {
+    pub(super) reference: ConfigurationRef,
+    pub(super) state: ConfigurationState,
+}
+
+/// The last observation of a configuration.
 pub(super) enum ConfigurationState {
-    Nothing,
+    Unknown,
     Absent,
-    There(WebhookConfiguration),
+    Present(WebhookConfiguration),
 }
 
-impl TrackedConfiguration {
-    /// Records an observation.
-    pub(super) fn saw(&mut self, live: &mut Propagation, configuration: Option<WebhookConfiguration>, unbroken: bool) {
-        let existing = configuration.as_ref().filter(|configuration| !configuration.is_empty());
-        let look = existing.map(|configuration| BundleObservation {
-            version: &configuration.version,
-            carried: configuration.carried(),
-            unbroken,
-        });
-        live.saw(self.place.kind.name(), look, Instant::now());
-        self.seen = configuration.map_or(ConfigurationState::Absent, ConfigurationState::There);
+impl LiveConfigurations {
+    /// Configurations that have not been read yet.
+    pub(super) fn new(client: &ApiClient, names: WebhookNames) -> Self {
+        let unknown = |kind, name| LiveConfiguration {
+            reference: ConfigurationRef { client: client.clone(), kind, name },
+            state: ConfigurationState::Unknown,
+        };
+        Self {
+            mutating: unknown(WebhookKind::Mutating, names.mutating),
+            validating: unknown(WebhookKind::Validating, names.validating),
+            propagation: Propagation::new(WebhookKind::ALL.map(WebhookKind::name)),
+        }
     }
 
-    /// Reads it now.
-    pub(super) async fn look(&mut self, live: &mut Propagation) -> Result<(), ApiError> {
-        let configuration = self.place.read().await?;
-        self.saw(live, configuration, false);
+    /// Returns the configuration of a kind.
+    pub(super) fn of(&self, kind: WebhookKind) -> &LiveConfiguration {
+        match kind {
+            WebhookKind::Mutating => &self.mutating,
+            WebhookKind::Validating => &self.validating,
+        }
+    }
+
+    /// Records an observation; `None` for a configuration that does not exist. `unbroken` says that no change since the
+    /// last observation was missed.
+    pub(super) fn record(&mut self, kind: WebhookKind, observed: Option<WebhookConfiguration>, unbroken: bool) {
+        let existing = observed.as_ref().filter(|configuration| !configuration.is_empty());
+        let observation = existing.map(|configuration| BundleObservation {
+            version: &configuration.version,
+            carried: configuration.carried_by_all(),
+            unbroken,
+        });
+        self.propagation.record(kind.name(), observation, Instant::now());
+        let configuration = match kind {
+            WebhookKind::Mutating => &mut self.mutating,
+            WebhookKind::Validating => &mut self.validating,
+        };
+        configuration.state = observed.map_or(ConfigurationState::Absent, ConfigurationState::Present);
+    }
+
+    /// Reads the configuration of a kind now.
+    pub(super) async fn read_one(&mut self, kind: WebhookKind) -> Result<(), ApiError> {
+        let observed = self.of(kind).reference.read().await?;
+        self.record(kind, observed, false);
         Ok(())
+    }
+
+    /// Reads both configurations now.
+    pub(super) async fn read(&mut self) -> Result<(), ApiError> {
+        for kind in WebhookKind::ALL {
+            self.read_one(kind).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the reason why an API server may not trust `serving`; `None` if it does.
+    pub(super) fn obstacle(&self, serving: &ServingCertificate, now: Timestamp) -> Option<String> {
+        let mut exists = false;
+        for LiveConfiguration { reference, state } in [&self.mutating, &self.validating] {
+            match state {
+                ConfigurationState::Unknown => {
+                    return Some("the webhook configurations have not been read yet".to_owned());
+                }
+                ConfigurationState::Present(configuration) if !configuration.is_empty() => {
+                    exists = true;
+                    if !serving.chains_to(&configuration.carried_by_all(), now) {
+                        return Some(format!("it does not chain to the caBundle of {reference}"));
+                    }
+                }
+                ConfigurationState::Absent | ConfigurationState::Present(_) => {}
+            }
+        }
+        (!exists).then(|| {
+            let Self { mutating, validating, .. } = self;
+            format!(
+                "neither {} nor {} exists with an entry: create one, or set tls.webhooks to the names of yours",
+                mutating.reference, validating.reference
+            )
+        })
     }
 }

@@ -1,56 +1,67 @@
-//! A CA of our own, in a Secret, and the leaf that this replica has of it.
+//! The CA that colocate manages in a Secret, and the leaf that this replica serves.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::ca_secret::{CaSecret, SecretSnapshot, Unusable, WriteOutcome};
-use super::live_configurations::TrackedConfiguration;
-use super::rotation::{CaState, LeafInUse, Lifetimes, Propagation, RotationStep};
+use super::ca_secret::{CaSecret, SecretSnapshot, WriteOutcome};
+use super::live_configurations::LiveConfigurations;
+use super::propagation::Propagation;
+use super::rotation::{CaState, LeafInUse, Lifetimes, RotationStep};
+use super::trust_error::TrustError;
 use crate::api::ApiClient;
 use crate::process::metrics::Metrics;
 use crate::tls::{Certificate, CertificateResolver, SubjectName};
 
-/// How often the Secret is read. Between two readings, other replicas may have taken a step.
+/// How often the Secret is read. Other replicas may take a step in between.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// And not more often than that, however short things last.
+/// The lower bound of the interval for very short lifetimes.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-/// As many steps as there are, and as many times somebody else may be faster.
-const STEPS: usize = 8;
+/// The number of attempts in one round: four steps (fill, publish, switch, retire), and as many conflicts with other
+/// replicas.
+const ATTEMPTS: usize = 8;
 
-/// The CA and the leaf.
+/// The settings of a [`ManagedCa`].
+#[derive(Clone, Debug)]
+pub struct CaSettings {
+    /// The namespace of the Secret; `None` for that of the process.
+    pub namespace: Option<String>,
+    /// The name of the Secret.
+    pub name: String,
+    /// Whether the Secret is created if it does not exist.
+    pub create: bool,
+    /// The names that leaves are issued for.
+    pub names: Vec<SubjectName>,
+    /// How long certificates last.
+    pub lifetimes: Lifetimes,
+}
+
+/// The CA in a Secret, and the leaf of this replica.
 pub struct ManagedCa {
     secret: CaSecret,
     names: Vec<SubjectName>,
     lifetimes: Lifetimes,
-    view: Option<View>,
-    in_use: Option<LeafInUse>,
+    last_read: Option<LastRead>,
+    leaf: Option<LeafInUse>,
 }
 
-/// What the Secret held.
-struct View {
+/// The last state that was read from the Secret.
+struct LastRead {
     state: CaState,
-    /// When it was asked.
-    read: Timestamp,
+    /// A moment before the request was sent.
+    at: Timestamp,
 }
 
 impl ManagedCa {
-    /// The CA in the Secret of this namespace (by default, the process' own) and name, and leaves for `names`. With
-    /// `create`, the Secret is created if it does not exist.
-    pub fn new(
-        client: &ApiClient,
-        namespace: Option<&str>,
-        name: &str,
-        create: bool,
-        names: Vec<SubjectName>,
-        lifetimes: Lifetimes,
-    ) -> Self {
-        let namespace = namespace.unwrap_or(client.namespace());
-        let secret = CaSecret::new(client.clone(), namespace, name, create);
-        Self { secret, names, lifetimes, view: None, in_use: None }
+    /// A CA of which nothing has been read yet.
+    pub fn new(client: &ApiClient, settings: CaSettings) -> Self {
+        let CaSettings { namespace, name, create, names, lifetimes } = settings;
+        let namespace = namespace.unwrap_or_else(|| client.namespace().to_owned());
+        let secret = CaSecret { client: client.clone(), namespace, name, create };
+        Self { secret, names, lifetimes, last_read: None, leaf: None }
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -59,117 +70,110 @@ impl ManagedCa {
     }
 
     pub(super) fn ca_expiry(&self) -> Option<Timestamp> {
-        Some(self.view.as_ref()?.state.current.certificate().validity().not_after())
+        Some(self.last_read.as_ref()?.state.current.certificate().validity().not_after())
     }
 
-    /// Reads the Secret, and takes the steps that are due.
-    pub(super) async fn advance(
-        &mut self,
-        configurations: &mut [TrackedConfiguration],
-        live: &mut Propagation,
-        metrics: &Metrics,
-    ) -> Result<(), String> {
-        for _ in 0..STEPS {
-            let reading = self.read().await.map_err(|problem| problem.to_string())?;
-            let Some(state) = &reading.state else {
-                self.fill(&reading, metrics).await?;
+    /// Reads the Secret, and takes the steps of the rotation that are due.
+    pub(super) async fn advance(&mut self, live: &mut LiveConfigurations, metrics: &Metrics) -> Result<(), TrustError> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.read().await?;
+            let Some(state) = &snapshot.state else {
+                self.fill(&snapshot, metrics).await?;
                 continue;
             };
-            let due = |live: &Propagation| state.step(Timestamp::now(), Instant::now(), live, &self.lifetimes);
-            let Some(mut step) = due(live) else { return Ok(()) };
-            if step == RotationStep::Switch {
-                // A watch that is dead shows what was: leaves come from the next CA only if the configurations have it now.
-                for known in &mut *configurations {
-                    known.look(live).await.map_err(|failure| failure.to_string())?;
-                }
-                match due(live) {
-                    Some(again) => step = again,
-                    None => return Ok(()),
-                }
+            let due = |live: &LiveConfigurations| {
+                state.step(Timestamp::now(), Instant::now(), &live.propagation, &self.lifetimes)
+            };
+            let mut step = due(live);
+            if step == Some(RotationStep::Switch) {
+                // A dead watch shows an old bundle. The next CA signs only if the configurations carry it right now.
+                live.read().await?;
+                step = due(live);
             }
-            let now = Timestamp::now();
-            let after = state.after(step, now, &self.lifetimes).map_err(|error| error.to_string())?;
-            if self.write(&reading, &after).await? == WriteOutcome::Done {
+            let Some(step) = step else { return Ok(()) };
+            let after = state.after(step, Timestamp::now(), &self.lifetimes)?;
+            if self.secret.write(&snapshot, &after).await? == WriteOutcome::Written {
                 let secret = self.secret.to_string();
                 match step {
                     RotationStep::Publish => {
-                        tracing::info!(secret, "the next CA was made; leaves come from it when all know it");
+                        tracing::info!(
+                            secret,
+                            "created the next CA; it signs when all webhook configurations carry it"
+                        );
                     }
                     RotationStep::Switch => {
                         metrics.rotated("ca");
-                        tracing::info!(secret, "leaves come from the next CA from now on");
+                        tracing::info!(secret, "switched to the next CA");
                     }
-                    RotationStep::Retire => tracing::info!(secret, "the old CA is not trusted any more"),
+                    RotationStep::Retire => tracing::info!(secret, "removed the old CA"),
                 }
             }
         }
         Ok(())
     }
 
-    /// Fills an empty Secret: with what it held, if this replica knows, so that nobody loses what they trust.
-    async fn fill(&self, reading: &SecretSnapshot, metrics: &Metrics) -> Result<(), String> {
+    /// Fills an empty Secret. A replica that knows what the Secret held restores it, so that its clients keep their trust.
+    async fn fill(&self, snapshot: &SecretSnapshot, metrics: &Metrics) -> Result<(), TrustError> {
         let now = Timestamp::now();
-        let remembered = self.view.as_ref().map(|view| &view.state);
-        let remembered = remembered.filter(|held| held.current.certificate().validity().not_after() > now);
+        let remembered = self.last_read.as_ref().map(|read| &read.state);
+        let remembered = remembered.filter(|state| state.current.certificate().validity().not_after() > now);
         let state = match remembered {
             Some(state) => state.clone(),
-            None => CaState::first(now, &self.lifetimes).map_err(|error| error.to_string())?,
+            None => CaState::first(now, &self.lifetimes)?,
         };
-        if self.write(reading, &state).await? == WriteOutcome::Done {
+        if self.secret.write(snapshot, &state).await? == WriteOutcome::Written {
             let secret = self.secret.to_string();
             if remembered.is_some() {
-                tracing::warn!(secret, "the Secret was empty, and holds the same CA again");
+                tracing::warn!(secret, "the Secret was empty; restored the CA that it held");
             } else {
                 metrics.rotated("ca");
-                tracing::info!(secret, "the Secret was empty, and holds a new CA");
+                tracing::info!(secret, "the Secret was empty; created a CA");
             }
         }
         Ok(())
     }
 
-    /// Serves a leaf of the current CA, if the one in use does no longer.
+    /// Serves a new leaf of the current CA if one is due.
     pub(super) fn issue(
         &mut self,
-        live: &Propagation,
+        propagation: &Propagation,
         resolver: &CertificateResolver,
         metrics: &Metrics,
-    ) -> Result<(), String> {
-        let Some(View { state, read }) = &self.view else { return Ok(()) };
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let due = state.leaf(*read, Timestamp::now(), self.in_use.as_ref(), live, &self.lifetimes);
-        let Some(validity) = due.map_err(|error| text(&error))? else { return Ok(()) };
-        let leaf = state.current.issue(&self.names, validity).map_err(|error| text(&error))?;
-        resolver.serve(leaf.serving().map_err(|error| text(&error))?);
-        self.in_use = Some(LeafInUse { authority: state.current.certificate().clone(), validity });
+    ) -> Result<(), TrustError> {
+        let Some(LastRead { state, at }) = &self.last_read else { return Ok(()) };
+        let due = state.leaf(*at, Timestamp::now(), self.leaf.as_ref(), propagation, &self.lifetimes)?;
+        let Some(validity) = due else { return Ok(()) };
+        resolver.serve(state.current.issue(&self.names, validity)?.serving()?);
+        self.leaf = Some(LeafInUse { authority: state.current.certificate().clone(), validity });
         metrics.rotated("leaf");
         tracing::info!(until = %validity.not_after(), "serving a new certificate");
         Ok(())
     }
 
-    /// What a configuration is to carry that carries `known` now. Nothing is taken away that the Secret lists at this
-    /// moment; where it cannot be read, nothing at all.
-    pub(super) async fn bundle(&mut self, known: &[Certificate]) -> Option<Vec<Certificate>> {
-        let wanted = |view: &Option<View>| Some(view.as_ref()?.state.bundle().into_iter().cloned().collect::<Vec<_>>());
-        let bundle = wanted(&self.view)?;
-        if known.iter().all(|certificate| bundle.contains(certificate)) {
+    /// Returns the certificates for a configuration that carries `carried` now; `None` if no state is known yet.
+    ///
+    /// A certificate is dropped only if a fresh read of the Secret does not list it. If the Secret cannot be read, none is.
+    pub(super) async fn bundle(&mut self, carried: &[Certificate]) -> Option<Vec<Certificate>> {
+        let bundle = self.last_bundle()?;
+        if carried.iter().all(|certificate| bundle.contains(certificate)) {
             return Some(bundle);
         }
         match self.read().await {
-            Ok(SecretSnapshot { state: Some(_), .. }) => wanted(&self.view),
-            Ok(_) | Err(_) => Some(bundle.into_iter().chain(known.iter().cloned()).collect()),
+            Ok(SecretSnapshot { state: Some(_), .. }) => self.last_bundle(),
+            Ok(_) | Err(_) => Some([&bundle, carried].concat()),
         }
     }
 
-    async fn read(&mut self) -> Result<SecretSnapshot, Unusable> {
-        let read = Timestamp::now();
-        let reading = self.secret.read().await?;
-        if let Some(state) = reading.state.clone() {
-            self.view = Some(View { state, read });
-        }
-        Ok(reading)
+    fn last_bundle(&self) -> Option<Vec<Certificate>> {
+        Some(self.last_read.as_ref()?.state.bundle().into_iter().cloned().collect())
     }
 
-    async fn write(&self, reading: &SecretSnapshot, state: &CaState) -> Result<WriteOutcome, String> {
-        self.secret.write(reading, state).await.map_err(|failure| failure.to_string())
+    async fn read(&mut self) -> Result<SecretSnapshot, TrustError> {
+        let at = Timestamp::now();
+        let snapshot = self.secret.read().await?;
+        if let Some(state) = snapshot.state.clone() {
+            self.last_read = Some(LastRead { state, at });
+        }
+        Ok(snapshot)
     }
 }

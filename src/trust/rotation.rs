@@ -1,7 +1,8 @@
-//! The self-managed CA: what its Secret holds, and which step its rotation takes next.
+//! The self-managed CA: the contents of its Secret, and the next step of its rotation.
 //!
-//! Nothing here does I/O or reads a clock. Every replica runs the same rules on what it read, and writes the outcome with
-//! the version that it read: the Secret's `resourceVersion` is the lock, and whoever comes second reads again.
+//! Nothing here does I/O or reads a clock: every decision is a pure function of the time that it is given. Every replica
+//! applies the same rules to what it read, and writes the result with the `resourceVersion` that it read. That version is
+//! the lock: the write of a slower replica fails, and it reads again.
 //!
 //! # The rotation
 //!
@@ -15,48 +16,48 @@
 //!            A's life   configurations carry B        a leaf after the switch
 //! ```
 //!
-//! Each step depends on the wall clock and on the Secret, and not on who took the one before: a machine that was suspended
-//! takes the steps that are due one after the other, and any replica can take any of them.
+//! A step depends on the wall clock and on the Secret, not on the replica that took the step before. A machine that was
+//! suspended takes all steps that are due, one after the other, and any replica can take any of them.
 //!
 //! # Invariants
 //!
-//! 1. **One current CA.** Steps are written with the version of the Secret that they were computed from, so its contents
-//!    are one sequence, which no two replicas can fork.
-//! 2. **No leaf comes from a CA that an API server may not know yet.** A CA becomes current only when every live
+//! 1. **One current CA.** A step is written with the version of the Secret that it was computed from. So the contents of the
+//!    Secret are one sequence, which two replicas cannot fork.
+//! 2. **A leaf never comes from a CA that an API server may not know yet.** A CA becomes current only when every live
 //!    configuration has carried it for [`Lifetimes::settle`] without a break ([`Propagation`]).
-//! 3. **No CA leaves the bundle while a leaf of its is valid.** A leaf's life counts from the moment *before* its replica
-//!    read that the CA is current ([`CaState::leaf`]), and not from when it is issued: a replica with a stale view, however
-//!    stale, issues no leaf that outlives `read + leaf`. The switch comes after each such reading, so `switch + leaf` is
-//!    after the end of all of them. The clocks of two replicas may differ: so [`OldCa::until`] has a margin.
-//! 4. **No leaf outlives its CA**, and no certificate is renewed by one that ends no later: near the end of a CA that cannot
-//!    be replaced, leaves are not issued in an ever faster sequence.
-//! 5. **At most three CAs**: the next one is made only when the old one is gone.
-//! 6. **A CA that has expired gives way at once**, settled or not, and to a next one that has expired itself, not at all: no
-//!    client takes what it signed, so nothing can be lost.
+//! 3. **A CA stays in the bundle while one of its leaves is valid.** The life of a leaf counts from a moment *before* its
+//!    replica read that the CA is current ([`CaState::leaf`]), not from the issue. However old the state is that a replica
+//!    knows, its leaves end at `read + leaf` or earlier. The switch comes after every such read, so all of these leaves end
+//!    before `switch + leaf`. [`OldCa::until`] has a margin for replicas whose clocks differ.
+//! 4. **A leaf never outlives its CA**, and is renewed only by one that ends later. Near the end of a CA that cannot be
+//!    replaced, leaves are not issued at an ever faster pace.
+//! 5. **At most three CAs.** The next one is created only when the old one is gone.
+//! 6. **A CA that has expired is replaced at once**, whether its successor has settled or not, unless the successor has expired
+//!    too. Clients refuse its leaves anyway, so nothing can be lost.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::propagation::Propagation;
 use crate::tls::{Authority, Certificate, IssueError, Validity};
 
-/// The common name of a CA. A person who looks at a certificate reads it; no client does.
+/// The common name of a CA. Clients ignore it; it is for people who look at a certificate.
 const COMMON_NAME: &str = "colocate CA";
 
-/// As far as the clocks of two replicas may be apart without harm; a certificate is backdated by as much.
+/// How far the clocks of two replicas may differ without harm. A certificate is backdated by the same time.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long things last.
+/// How long certificates last, and a rotation waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     /// How long a CA is valid.
     pub ca: SignedDuration,
-    /// How long a leaf is valid at the longest.
+    /// The longest time that a leaf is valid.
     pub leaf: SignedDuration,
-    /// How long the live configurations must have carried a CA before leaves come from it: longer than an API server needs
-    /// to take a change over.
+    /// How long the live configurations must have carried a CA before it signs: longer than an API server needs to notice a
+    /// change.
     pub settle: SignedDuration,
 }
 
@@ -72,97 +73,97 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// How long an old CA stays in the bundle: until no leaf of its is valid by any clock.
+    /// How long an old CA stays in the bundle: until its leaves have ended by every replica's clock.
     fn overlap(&self) -> SignedDuration {
         self.leaf.saturating_add(self.leaf.min(TOLERANCE))
     }
 }
 
-/// What the Secret holds.
+/// The CAs that the Secret holds.
 #[derive(Clone, Debug)]
-pub struct CaState {
-    /// The CA that leaves come from.
-    pub current: Arc<Authority>,
-    /// The CA that leaves will come from.
-    pub next: Option<Arc<Authority>>,
-    /// The CA that leaves came from.
-    pub old: Option<OldCa>,
+pub(super) struct CaState {
+    /// The CA that signs leaves.
+    pub(super) current: Arc<Authority>,
+    /// The CA that signs leaves after the next switch.
+    pub(super) next: Option<Arc<Authority>>,
+    /// The CA that signed leaves before the last switch.
+    pub(super) old: Option<OldCa>,
 }
 
-/// A CA that signs nothing any more. Its key is gone.
+/// A CA that does not sign any more. Its key is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldCa {
-    /// Its certificate, which is in the bundle still.
-    pub certificate: Certificate,
-    /// When it leaves the bundle: every leaf that it signed has ended by then.
-    pub until: Timestamp,
+pub(super) struct OldCa {
+    /// Its certificate, which stays in the bundle.
+    pub(super) certificate: Certificate,
+    /// When it leaves the bundle. All of its leaves have ended by then.
+    pub(super) until: Timestamp,
 }
 
 /// A step of the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RotationStep {
-    /// Make the next CA (or, where it expired before its time came, another one).
+pub(super) enum RotationStep {
+    /// Creates the next CA, also in place of one that has expired before its switch.
     Publish,
-    /// Leaves come from the next CA from now on.
+    /// Makes the next CA the current one.
     Switch,
-    /// The old CA is forgotten.
+    /// Removes the old CA.
     Retire,
 }
 
-/// A leaf that is in use.
+/// The leaf that a replica serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeafInUse {
+pub(super) struct LeafInUse {
     /// The certificate of the CA that signed it.
-    pub authority: Certificate,
-    /// From when till when it is valid.
-    pub validity: Validity,
+    pub(super) authority: Certificate,
+    /// The time in which it is valid.
+    pub(super) validity: Validity,
 }
 
 impl CaState {
-    /// What an empty Secret is filled with.
-    ///
-    /// # Errors
-    /// Where the cryptographic library fails.
-    pub fn first(now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, IssueError> {
+    /// Creates the state of a Secret that was empty.
+    pub(super) fn first(now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, IssueError> {
         Ok(Self { current: authority(now, lifetimes)?, next: None, old: None })
     }
 
-    /// The certificates that every configuration must carry.
-    pub fn bundle(&self) -> Vec<&Certificate> {
+    /// Returns the certificates that every configuration must carry.
+    pub(super) fn bundle(&self) -> Vec<&Certificate> {
         let next = self.next.as_ref().map(|next| next.certificate());
         let old = self.old.as_ref().map(|old| &old.certificate);
         [Some(self.current.certificate()), next, old].into_iter().flatten().collect()
     }
 
-    /// The step that is due. `at` is the moment to which `now` belongs, on a clock that does not jump.
-    pub fn step(&self, now: Timestamp, at: Instant, live: &Propagation, lifetimes: &Lifetimes) -> Option<RotationStep> {
-        let over = |certificate: &Certificate| certificate.validity().not_after() < now;
+    /// Returns the step that is due. `at` is the same moment as `now`, on a clock that does not jump.
+    pub(super) fn step(
+        &self,
+        now: Timestamp,
+        at: Instant,
+        propagation: &Propagation,
+        lifetimes: &Lifetimes,
+    ) -> Option<RotationStep> {
+        let expired = |certificate: &Certificate| certificate.validity().not_after() < now;
         if let Some(old) = &self.old {
-            return (old.until <= now || over(&old.certificate)).then_some(RotationStep::Retire);
+            return (old.until <= now || expired(&old.certificate)).then_some(RotationStep::Retire);
         }
         let current = self.current.certificate();
         let Some(next) = self.next.as_ref().map(|next| next.certificate()) else {
             return (current.validity().renewal() <= now).then_some(RotationStep::Publish);
         };
-        let settled = || live.carries_for(next, at).is_some_and(|time| time >= lifetimes.settle);
-        if over(next) {
+        let settled = || propagation.carried_for(next, at).is_some_and(|time| time >= lifetimes.settle);
+        if expired(next) {
             Some(RotationStep::Publish)
         } else {
-            (over(current) || settled()).then_some(RotationStep::Switch)
+            (expired(current) || settled()).then_some(RotationStep::Switch)
         }
     }
 
-    /// What the Secret holds after a step. A step that is not possible changes nothing.
-    ///
-    /// # Errors
-    /// Where the cryptographic library fails.
-    pub fn after(&self, step: RotationStep, now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, IssueError> {
+    /// Returns the state after a step. A step that is not possible changes nothing.
+    pub(super) fn after(&self, step: RotationStep, now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, IssueError> {
         let mut after = self.clone();
         match (step, &self.next) {
             (RotationStep::Publish, _) => after.next = Some(authority(now, lifetimes)?),
             (RotationStep::Switch, Some(next)) => {
                 let until = now.saturating_add(lifetimes.overlap()).unwrap_or(now);
-                // Whole seconds are what is written.
+                // The Secret holds whole seconds.
                 let until = Timestamp::from_second(until.as_second().saturating_add(1)).unwrap_or(until);
                 after.old = Some(OldCa { certificate: self.current.certificate().clone(), until });
                 after.current = next.clone();
@@ -174,18 +175,15 @@ impl CaState {
         Ok(after)
     }
 
-    /// From when till when a new leaf of the current CA is to be valid; `None` as long as the one in use does.
+    /// Returns the validity of the new leaf that is due; `None` if none is.
     ///
-    /// `read` is the moment before the Secret was read: the life of a leaf counts from there.
-    ///
-    /// # Errors
-    /// Where the end of its life is no date.
-    pub fn leaf(
+    /// `read` is a moment before the Secret was read, from which the life of the leaf counts.
+    pub(super) fn leaf(
         &self,
         read: Timestamp,
         now: Timestamp,
         in_use: Option<&LeafInUse>,
-        live: &Propagation,
+        propagation: &Propagation,
         lifetimes: &Lifetimes,
     ) -> Result<Option<Validity>, IssueError> {
         let current = self.current.certificate();
@@ -194,13 +192,13 @@ impl CaState {
             return Ok(None);
         }
         let due = in_use.is_none_or(|leaf| {
-            let ends = leaf.validity.not_after();
+            let end = leaf.validity.not_after();
             if leaf.authority == *current {
-                leaf.validity.renewal() <= now && ends < validity.not_after()
+                leaf.validity.renewal() <= now && end < validity.not_after()
             } else {
-                // A CA that took the place of another without a rotation, as when somebody emptied the Secret, may not be
-                // in the bundle yet, where that of the leaf in use still is.
-                live.carries(current) || ends < now
+                // A CA that replaced another without a rotation, for example because the Secret was emptied, may not be in the
+                // bundle yet, while the CA of the leaf in use still is.
+                propagation.carries(current) || end < now
             }
         });
         Ok(due.then_some(validity))
@@ -209,93 +207,6 @@ impl CaState {
 
 fn authority(now: Timestamp, lifetimes: &Lifetimes) -> Result<Arc<Authority>, IssueError> {
     Ok(Arc::new(Authority::new(COMMON_NAME, Validity::new(now, lifetimes.ca)?)?))
-}
-
-/// What the live configurations carry, and since when without a break, as one replica saw it.
-///
-/// Time is taken from a clock that neither jumps nor runs while the machine is suspended: whoever wakes up may not conclude
-/// that what it saw last has been there all the time.
-#[derive(Clone, Debug)]
-pub struct Propagation {
-    /// By name; `None` where nothing was seen yet.
-    configurations: BTreeMap<String, Option<ObservedBundle>>,
-}
-
-/// What was seen of a configuration.
-#[derive(Clone, Debug, Default)]
-struct ObservedBundle {
-    /// Its `resourceVersion`; `None` where it does not exist, or has no entries: nobody calls by it.
-    version: Option<String>,
-    /// What all of its entries carry, and since when.
-    since: Vec<(Certificate, Instant)>,
-}
-
-/// A configuration does not carry it, or nobody has looked.
-struct NotCarried;
-
-/// One look at a configuration.
-#[derive(Clone, Debug)]
-pub struct BundleObservation<'a> {
-    /// Its `resourceVersion`.
-    pub version: &'a str,
-    /// The certificates that each of its entries carries.
-    pub carried: Vec<Certificate>,
-    /// Whether every change between the last look and this one was seen, as on a watch.
-    pub unbroken: bool,
-}
-
-impl Propagation {
-    /// Of these configurations nothing is known yet.
-    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        Self { configurations: names.into_iter().map(|name| (name, None)).collect() }
-    }
-
-    /// A configuration was looked at; `None` says that it does not exist, or has no entries.
-    pub fn saw(&mut self, name: &str, look: Option<BundleObservation<'_>>, at: Instant) {
-        let Some(known) = self.configurations.get_mut(name) else { return };
-        let Some(BundleObservation { version, carried, unbroken }) = look else {
-            *known = Some(ObservedBundle::default());
-            return;
-        };
-        let before = known.take().unwrap_or_default();
-        let continues = unbroken || before.version.as_deref() == Some(version);
-        let since = |certificate: &Certificate| {
-            let before = before.since.iter().find(|(known, _)| continues && known == certificate);
-            before.map_or(at, |(_, since)| *since)
-        };
-        let since = carried.iter().map(|certificate| (certificate.clone(), since(certificate))).collect();
-        *known = Some(ObservedBundle { version: Some(version.to_owned()), since });
-    }
-
-    /// Whether every configuration that exists carries it. `false` until all were looked at.
-    pub fn carries(&self, certificate: &Certificate) -> bool {
-        self.since(certificate).is_ok()
-    }
-
-    /// Whether a configuration exists, with an entry that the API server calls by.
-    pub fn exists(&self) -> bool {
-        self.configurations.values().flatten().any(|sight| sight.version.is_some())
-    }
-
-    /// For how long all have carried it; as long as can be where none exists.
-    fn carries_for(&self, certificate: &Certificate, at: Instant) -> Option<SignedDuration> {
-        let since = self.since(certificate).ok()?;
-        let time = since.map(|since| at.saturating_duration_since(since));
-        Some(time.map_or(SignedDuration::MAX, |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)))
-    }
-
-    /// Since when all that exist have carried it; `None` where none exists.
-    fn since(&self, certificate: &Certificate) -> Result<Option<Instant>, NotCarried> {
-        let mut latest = None;
-        for sight in self.configurations.values() {
-            let sight = sight.as_ref().ok_or(NotCarried)?;
-            if sight.version.is_some() {
-                let (_, since) = sight.since.iter().find(|(carried, _)| carried == certificate).ok_or(NotCarried)?;
-                latest = latest.max(Some(*since));
-            }
-        }
-        Ok(latest)
-    }
 }
 
 #[cfg(test)]

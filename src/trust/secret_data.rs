@@ -1,12 +1,12 @@
-//! The form of a [`CaState`] in a Secret: readable keys, and nothing that is ours alone to read.
+//! The data of the Secret: a [`CaState`] in readable keys, in formats that other tools read too.
 //!
-//! | key | what it is |
+//! | key | value |
 //! |---|---|
-//! | `ca.crt`, `ca.key` | the CA that leaves come from, and its private key |
-//! | `next-ca.crt`, `next-ca.key` | the CA that they will come from |
-//! | `old-ca.crt`, `old-ca.until` | the CA that they came from, and when it leaves the bundle (RFC 3339) |
+//! | `ca.crt`, `ca.key` | the CA that signs leaves, and its private key |
+//! | `next-ca.crt`, `next-ca.key` | the CA that signs leaves after the next switch |
+//! | `old-ca.crt`, `old-ca.until` | the CA that signed leaves before the last switch, and when it leaves the bundle (RFC 3339) |
 //!
-//! A Secret without data is empty and ours to fill. One that holds anything else than this is never written.
+//! A Secret without data is filled. A Secret whose data is not a valid state is never written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,64 +24,60 @@ const NEXT_KEY: &str = "next-ca.key";
 const OLD_CERTIFICATE: &str = "old-ca.crt";
 const OLD_UNTIL: &str = "old-ca.until";
 
-/// Every key that is ours.
+/// The keys that colocate writes.
 const KEYS: [&str; 6] = [CA_CERTIFICATE, CA_KEY, NEXT_CERTIFICATE, NEXT_KEY, OLD_CERTIFICATE, OLD_UNTIL];
 
-/// The keys of a Secret and their values, which are bytes.
-pub type SecretData = BTreeMap<String, Vec<u8>>;
+/// The keys of a Secret and their values.
+pub(super) type SecretData = BTreeMap<String, Vec<u8>>;
 
-/// A Secret that holds no CA of ours. It is left as it is.
+/// A Secret whose data is not a valid state.
 #[derive(Debug, thiserror::Error)]
-#[error("Secret {secret}: {problem}; it is left as it is: mend it, or remove all of its data to have it filled anew")]
-pub struct CorruptSecret {
+#[error("Secret {secret}: {problem}; colocate does not touch it: fix it, or remove all of its data for a new CA")]
+pub(super) struct CorruptSecret {
     secret: String,
-    problem: Problem,
+    problem: SecretProblem,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("it has no key `{missing}`, and has {}", list(.has))]
-    Missing { missing: &'static str, has: Vec<String> },
+enum SecretProblem {
+    #[error("key `{missing}` is missing; there is {}", list(.found))]
+    Missing { missing: &'static str, found: Vec<String> },
     #[error("key `{key}`: {reason}")]
     Authority { key: &'static str, reason: NotAnAuthority },
     #[error("key `{key}`: {reason}")]
     Certificate { key: &'static str, reason: NotACertificate },
-    #[error("key `{key}`: it is not a CA certificate: its basicConstraints do not say CA:TRUE")]
-    NoAuthority { key: &'static str },
-    #[error("key `{key}`: it is no time such as 2026-11-23T12:00:00Z")]
+    #[error("key `{key}`: it is not a time such as 2026-11-23T12:00:00Z")]
     Time { key: &'static str },
     #[error("keys `{0}` and `{1}` hold the same certificate")]
-    Twice(&'static str, &'static str),
+    Duplicate(&'static str, &'static str),
 }
 
 impl CaState {
-    /// Reads what a Secret holds; `None` if that is nothing. `secret` is its namespace and name, for errors.
-    ///
-    /// # Errors
-    /// [`CorruptSecret`], with the key that is wrong.
-    pub fn from_data(data: &SecretData, secret: &str) -> Result<Option<Self>, CorruptSecret> {
+    /// Reads the data of a Secret; `None` if it is empty. `secret` is the namespace and name, for errors.
+    pub(super) fn from_data(data: &SecretData, secret: &str) -> Result<Option<Self>, CorruptSecret> {
         if data.is_empty() {
             return Ok(None);
         }
-        let corrupt = |problem| CorruptSecret { secret: secret.to_owned(), problem };
-        let read = || {
-            let required = Authorities { data }.read(CA_CERTIFICATE, CA_KEY)?;
-            let current = required.ok_or_else(|| missing(CA_CERTIFICATE, data))?;
-            let next = Authorities { data }.read(NEXT_CERTIFICATE, NEXT_KEY)?;
-            let old = old(data)?;
-            let state = Self { current, next, old };
-            let [current, others @ ..] = &state.bundle()[..] else { return Ok(state) };
-            if others.contains(current) || matches!(others, [next, old] if next == old) {
-                let key = if state.next.is_some() { NEXT_CERTIFICATE } else { OLD_CERTIFICATE };
-                return Err(Problem::Twice(CA_CERTIFICATE, key));
-            }
-            Ok(state)
-        };
-        read().map(Some).map_err(corrupt)
+        let state = Self::decode(data);
+        state.map(Some).map_err(|problem| CorruptSecret { secret: secret.to_owned(), problem })
     }
 
-    /// Writes it into the data of a Secret. Keys that are not ours stay as they are.
-    pub fn write_to(&self, data: &mut SecretData) {
+    fn decode(data: &SecretData) -> Result<Self, SecretProblem> {
+        let current = authority(data, CA_CERTIFICATE, CA_KEY)?.ok_or_else(|| missing(CA_CERTIFICATE, data))?;
+        let next = authority(data, NEXT_CERTIFICATE, NEXT_KEY)?;
+        let old = old(data)?;
+        let state = Self { current, next, old };
+        let bundle = state.bundle();
+        let duplicate = (1..bundle.len()).any(|index| bundle[..index].contains(&bundle[index]));
+        if duplicate {
+            let key = if state.next.is_some() { NEXT_CERTIFICATE } else { OLD_CERTIFICATE };
+            return Err(SecretProblem::Duplicate(CA_CERTIFICATE, key));
+        }
+        Ok(state)
+    }
+
+    /// Writes the state into the data of a Secret. Keys that colocate does not know stay as they are.
+    pub(super) fn write_to(&self, data: &mut SecretData) {
         data.retain(|key, _| !KEYS.contains(&key.as_str()));
         let mut put = |key: &str, value: String| data.insert(key.to_owned(), value.into_bytes());
         put(CA_CERTIFICATE, self.current.certificate_pem());
@@ -97,47 +93,46 @@ impl CaState {
     }
 }
 
-struct Authorities<'d> {
-    data: &'d SecretData,
+fn authority(
+    data: &SecretData,
+    certificate: &'static str,
+    key: &'static str,
+) -> Result<Option<Arc<Authority>>, SecretProblem> {
+    let Some([pem, secret]) = pair(data, certificate, key)? else { return Ok(None) };
+    let authority = Authority::from_pem(pem, secret).map_err(|reason| {
+        let is_key = matches!(reason, NotAnAuthority::Key(_) | NotAnAuthority::Mismatch);
+        SecretProblem::Authority { key: if is_key { key } else { certificate }, reason }
+    })?;
+    Ok(Some(Arc::new(authority)))
 }
 
-impl Authorities<'_> {
-    fn read(&self, certificate: &'static str, key: &'static str) -> Result<Option<Arc<Authority>>, Problem> {
-        let Some((pem, secret)) = pair(self.data, certificate, key)? else { return Ok(None) };
-        let authority = Authority::from_pem(pem, secret).map_err(|reason| {
-            let of_key = matches!(reason, NotAnAuthority::Key(_) | NotAnAuthority::Mismatch);
-            Problem::Authority { key: if of_key { key } else { certificate }, reason }
-        })?;
-        Ok(Some(Arc::new(authority)))
-    }
-}
-
-fn old(data: &SecretData) -> Result<Option<OldCa>, Problem> {
-    let Some((pem, until)) = pair(data, OLD_CERTIFICATE, OLD_UNTIL)? else { return Ok(None) };
+fn old(data: &SecretData) -> Result<Option<OldCa>, SecretProblem> {
+    let Some([pem, until]) = pair(data, OLD_CERTIFICATE, OLD_UNTIL)? else { return Ok(None) };
     let key = OLD_CERTIFICATE;
-    let certificate = Certificate::from_pem(pem).map_err(|reason| Problem::Certificate { key, reason })?;
+    let certificate = Certificate::from_pem(pem).map_err(|reason| SecretProblem::Certificate { key, reason })?;
     if !certificate.is_authority() {
-        return Err(Problem::NoAuthority { key });
+        return Err(SecretProblem::Authority { key, reason: NotAnAuthority::NotACa });
     }
     let until = std::str::from_utf8(until).ok().and_then(|text| text.trim().parse::<Timestamp>().ok());
-    Ok(Some(OldCa { certificate, until: until.ok_or(Problem::Time { key: OLD_UNTIL })? }))
+    Ok(Some(OldCa { certificate, until: until.ok_or(SecretProblem::Time { key: OLD_UNTIL })? }))
 }
 
-/// The values of two keys that go together.
-type Pair<'d> = (&'d [u8], &'d [u8]);
-
-/// Both, or neither.
-fn pair<'d>(data: &'d SecretData, one: &'static str, other: &'static str) -> Result<Option<Pair<'d>>, Problem> {
+/// Returns the values of two keys that belong together; `None` if the Secret has neither.
+fn pair<'d>(
+    data: &'d SecretData,
+    one: &'static str,
+    other: &'static str,
+) -> Result<Option<[&'d [u8]; 2]>, SecretProblem> {
     match (data.get(one), data.get(other)) {
-        (Some(one), Some(other)) => Ok(Some((one, other))),
+        (Some(one), Some(other)) => Ok(Some([one, other])),
         (None, None) => Ok(None),
         (None, Some(_)) => Err(missing(one, data)),
         (Some(_), None) => Err(missing(other, data)),
     }
 }
 
-fn missing(missing: &'static str, data: &SecretData) -> Problem {
-    Problem::Missing { missing, has: data.keys().cloned().collect() }
+fn missing(missing: &'static str, data: &SecretData) -> SecretProblem {
+    SecretProblem::Missing { missing, found: data.keys().cloned().collect() }
 }
 
 fn list(keys: &[String]) -> impl fmt::Display {
@@ -150,13 +145,13 @@ mod tests {
 
     use super::*;
     use crate::tls::Validity;
-    use crate::trust::{Lifetimes, RotationStep};
+    use crate::trust::rotation::{Lifetimes, RotationStep};
 
     fn begin() -> Timestamp {
         "2026-11-23T12:00:00Z".parse().unwrap()
     }
 
-    /// At each point of a rotation.
+    /// Returns the states after each step of a rotation.
     fn states() -> [CaState; 3] {
         let lifetimes = Lifetimes::default();
         let first = CaState::first(begin(), &lifetimes).unwrap();
@@ -176,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_states_are_read_back() {
         let keys = [vec!["ca.crt", "ca.key"], vec!["next-ca.crt", "next-ca.key"], vec!["old-ca.crt", "old-ca.until"]];
-        for (place, state) in states().iter().enumerate() {
+        for (index, state) in states().iter().enumerate() {
             let data = data(state);
             let mut expected = keys[0].clone();
-            expected.extend(if place > 0 { keys[place].clone() } else { Vec::new() });
+            expected.extend(if index > 0 { keys[index].clone() } else { Vec::new() });
             assert_eq!(data.keys().collect::<Vec<_>>(), expected);
             let read = CaState::from_data(&data, "x").unwrap().unwrap();
             assert_eq!(read.bundle(), state.bundle());
@@ -192,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_without_data_is_empty_and_keys_of_others_stay() {
+    fn no_data_is_no_state_and_unknown_keys_stay() {
         assert!(CaState::from_data(&SecretData::new(), "x").unwrap().is_none());
         let [first, published, switched] = states();
         let mut data = data(&published);
@@ -205,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_corrupt_secret_is_refused_by_its_name_and_key() {
+    fn errors_name_the_secret_and_the_key() {
         let [first, published, switched] = states();
         let validity = Validity::new(begin(), SignedDuration::from_hours(1)).unwrap();
         let leaf = first.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
@@ -220,31 +215,34 @@ mod tests {
         };
         let same = first.current.certificate_pem();
         for (data, part) in [
-            (with(&first, "ca.crt", None), "it has no key `ca.crt`, and has `ca.key`"),
-            (with(&first, "ca.key", None), "it has no key `ca.key`, and has `ca.crt`"),
+            (with(&first, "ca.crt", None), "key `ca.crt` is missing; there is `ca.key`"),
+            (with(&first, "ca.key", None), "key `ca.key` is missing; there is `ca.crt`"),
             (with(&first, "ca.crt", Some("")), "key `ca.crt`: it is not a certificate in PEM form"),
             (with(&first, "ca.crt", Some(&leaf)), "key `ca.crt`: it is not a CA certificate"),
             (with(&first, "ca.key", Some("hello")), "key `ca.key`: it is not a usable private key in PEM form"),
-            (with(&first, "ca.key", Some(&switched.current.key_pem())), "key `ca.key`: it is not the key of"),
-            (with(&published, "next-ca.key", None), "it has no key `next-ca.key`"),
+            (
+                with(&first, "ca.key", Some(&switched.current.key_pem())),
+                "key `ca.key`: it is not the key of the certificate",
+            ),
+            (with(&published, "next-ca.key", None), "key `next-ca.key` is missing"),
             (
                 with(&published, "next-ca.key", Some(&first.current.key_pem())),
-                "key `next-ca.key`: it is not the key of",
+                "key `next-ca.key`: it is not the key of the certificate",
             ),
             (with(&published, "next-ca.crt", Some("x")), "key `next-ca.crt`: it is not a certificate in PEM form"),
             (with(&switched, "old-ca.crt", Some("x")), "key `old-ca.crt`: it is not a certificate in PEM form"),
             (with(&switched, "old-ca.crt", Some(&leaf)), "key `old-ca.crt`: it is not a CA certificate"),
-            (with(&switched, "old-ca.until", Some("soon")), "key `old-ca.until`: it is no time"),
-            (with(&switched, "old-ca.until", None), "it has no key `old-ca.until`"),
+            (with(&switched, "old-ca.until", Some("soon")), "key `old-ca.until`: it is not a time"),
+            (with(&switched, "old-ca.until", None), "key `old-ca.until` is missing"),
             (
                 with(&switched, "old-ca.crt", Some(&switched.current.certificate_pem())),
                 "keys `ca.crt` and `old-ca.crt` hold the same certificate",
             ),
-            ([("tls.crt".to_owned(), same.into_bytes())].into(), "it has no key `ca.crt`, and has `tls.crt`"),
+            ([("tls.crt".to_owned(), same.into_bytes())].into(), "key `ca.crt` is missing; there is `tls.crt`"),
         ] {
             let error = error(&data);
             assert!(error.starts_with("Secret storage/colocate-ca: "), "{error}");
-            assert!(error.contains(part) && error.contains("it is left as it is"), "{part}: {error}");
+            assert!(error.contains(part) && error.contains("colocate does not touch it"), "{part}: {error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Trust kept against an API server that is played: a Secret, two configurations, and others who write to them.
+//! The controller with a scripted API server that has a Secret, two configurations and other writers.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,7 +16,10 @@ use tower_test::mock;
 
 use super::*;
 use crate::process::readiness::Readiness;
-use crate::trust::{CaState, Lifetimes};
+use crate::tls::Validity;
+use crate::trust::CaSettings;
+use crate::trust::rotation::{CaState, Lifetimes, RotationStep};
+use crate::trust::secret_data::SecretData;
 
 const SECRET: &str = "/api/v1/namespaces/storage/secrets/colocate-ca";
 const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/zz-colocate";
@@ -24,14 +27,14 @@ const VALIDATING: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhoo
 
 type Interference = Box<dyn FnOnce(&mut Objects) + Send>;
 
-/// What the API server has, by path.
+/// The objects of the API server, by path.
 #[derive(Default)]
 struct Objects {
     by_path: BTreeMap<String, Value>,
     version: u64,
-    /// Each request that changes something, and how it was answered.
+    /// Each write request and the status of its response.
     writes: Vec<(Method, String, u16)>,
-    /// What somebody else does just before the next write.
+    /// A change by another client just before the next write.
     interference: Option<Interference>,
 }
 
@@ -83,7 +86,7 @@ impl Objects {
     }
 
     fn bundle(&self, path: &str) -> Vec<Certificate> {
-        WebhookConfiguration::from_json(self.by_path[path].to_string().as_bytes()).unwrap().carried()
+        WebhookConfiguration::from_json(self.by_path[path].to_string().as_bytes()).unwrap().carried_by_all()
     }
 
     fn state(&self) -> CaState {
@@ -93,7 +96,7 @@ impl Objects {
     }
 
     fn hold(&mut self, state: &CaState) {
-        let mut data = crate::trust::SecretData::new();
+        let mut data = SecretData::new();
         state.write_to(&mut data);
         let data: BTreeMap<_, _> = data.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
         self.put(SECRET, secret(Some(json!(data))));
@@ -111,7 +114,7 @@ fn secret(data: Option<Value>) -> Value {
     secret
 }
 
-/// With two entries that have no bundle.
+/// Returns a configuration with two entries without a bundle.
 fn configuration() -> Value {
     let entry = |name| json!({ "name": name, "clientConfig": { "service": { "name": "colocate" } } });
     json!({ "metadata": { "name": "zz-colocate" }, "webhooks": [entry("a.example.com"), entry("b.example.com")] })
@@ -127,12 +130,12 @@ impl Scene {
     fn new() -> Self {
         let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
         let objects = Arc::<Mutex<Objects>>::default();
-        let played = objects.clone();
+        let served = objects.clone();
         let server = tokio::spawn(async move {
             while let Some((request, send)) = handle.next_request().await {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let (status, object) = played.lock().unwrap().answer(&head.method, head.uri.path(), &body);
+                let (status, object) = served.lock().unwrap().answer(&head.method, head.uri.path(), &body);
                 let object = if status < 400 {
                     object
                 } else {
@@ -146,7 +149,7 @@ impl Scene {
         Self { objects, client, server }
     }
 
-    /// With an empty Secret and a configuration.
+    /// A scene with an empty Secret and a configuration.
     fn installed() -> Self {
         let scene = Self::new();
         scene.change(|objects| {
@@ -174,7 +177,8 @@ impl Scene {
 
     fn replica_with(&self, create: bool, lifetimes: Lifetimes) -> (TrustController, Readiness) {
         let names = vec!["colocate.storage.svc".parse().unwrap()];
-        let managed = ManagedCa::new(&self.client, None, "colocate-ca", create, names, lifetimes);
+        let name = "colocate-ca".to_owned();
+        let managed = ManagedCa::new(&self.client, CaSettings { namespace: None, name, create, names, lifetimes });
         self.controller(TrustSource::Managed(Box::new(managed)))
     }
 
@@ -195,11 +199,9 @@ impl Drop for Scene {
 }
 
 impl TrustController {
-    /// Does what the watches do, and then a round.
-    async fn look_and_go_round(&mut self) -> Duration {
-        for known in &mut self.configurations {
-            known.look(&mut self.live).await.unwrap();
-        }
+    /// Reads the configurations like the watches, and does a round.
+    async fn read_and_go_round(&mut self) -> Duration {
+        self.live.read().await.unwrap();
         self.round().await
     }
 
@@ -213,24 +215,24 @@ fn wrote(method: &Method, path: &str, status: u16) -> (Method, String, u16) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_secret_is_filled_and_the_bundle_written_and_then_it_is_ready() {
+async fn it_is_ready_once_the_secret_and_the_bundle_are_written() {
     let scene = Scene::installed();
     let (mut controller, readiness) = scene.replica();
     assert_eq!(readiness.obstacles(), ["certificate"]);
     controller.round().await;
-    assert_eq!(readiness.obstacles(), ["certificate"], "nobody has looked at the configurations");
-    controller.look_and_go_round().await;
+    assert_eq!(readiness.obstacles(), ["certificate"], "the configurations have not been read");
+    controller.read_and_go_round().await;
     assert!(readiness.obstacles().is_empty(), "{:?}", readiness.details());
     assert_eq!(scene.writes(), [wrote(&Method::PUT, SECRET, 200), wrote(&Method::PATCH, MUTATING, 200)]);
     scene.change(|objects| {
         let ca = objects.state().current.certificate().clone();
         assert_eq!(objects.bundle(MUTATING), [ca]);
         assert!(controller.leaf_chains_to(&objects.bundle(MUTATING)));
-        // What others wrote into the Secret is there still.
+        // Other fields of the Secret stay.
         assert_eq!(objects.by_path[SECRET]["metadata"]["labels"], json!({ "app": "x" }));
     });
-    controller.look_and_go_round().await;
-    assert_eq!(scene.writes(), [], "there is nothing more to do");
+    controller.read_and_go_round().await;
+    assert_eq!(scene.writes(), [], "nothing is left to do");
     let metrics = controller.metrics.encode();
     for line in [
         r#"colocate_certificate_rotations_total{certificate="ca"} 1"#,
@@ -245,13 +247,13 @@ async fn an_empty_secret_is_filled_and_the_bundle_written_and_then_it_is_ready()
 }
 
 #[tokio::test(start_paused = true)]
-async fn replicas_that_start_at_the_same_moment_end_with_one_ca() {
+async fn replicas_that_start_together_agree_on_one_ca() {
     let scene = Scene::installed();
     let mut replicas = [scene.replica().0, scene.replica().0, scene.replica().0];
     let [first, second, third] = &mut replicas;
-    tokio::join!(first.look_and_go_round(), second.look_and_go_round(), third.look_and_go_round());
+    tokio::join!(first.read_and_go_round(), second.read_and_go_round(), third.read_and_go_round());
     for replica in &mut replicas {
-        replica.look_and_go_round().await;
+        replica.read_and_go_round().await;
     }
     let bundle = scene.change(|objects| objects.bundle(MUTATING));
     assert_eq!(bundle.len(), 1);
@@ -261,56 +263,64 @@ async fn replicas_that_start_at_the_same_moment_end_with_one_ca() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_is_absent_is_created_only_where_that_is_configured() {
+async fn an_absent_secret_is_created_only_if_configured() {
     let scene = Scene::new();
     let (mut controller, readiness) = scene.replica();
-    for pause in [SOON, SOON * 2, SOON * 4, SOON * 8, SOON * 16, SOON * 20, SOON * 20] {
-        assert_eq!(controller.look_and_go_round().await, pause);
+    for pause in [
+        FIRST_RETRY,
+        FIRST_RETRY * 2,
+        FIRST_RETRY * 4,
+        FIRST_RETRY * 8,
+        FIRST_RETRY * 16,
+        FIRST_RETRY * 20,
+        FIRST_RETRY * 20,
+    ] {
+        assert_eq!(controller.read_and_go_round().await, pause);
     }
     let details = readiness.details().join("\n");
     assert!(details.contains("Secret storage/colocate-ca does not exist"), "{details}");
     assert_eq!(scene.writes(), []);
     let (mut controller, readiness) = scene.replica_with(true, Lifetimes::default());
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert_eq!(scene.writes(), [wrote(&Method::POST, "/api/v1/namespaces/storage/secrets", 201)]);
     let details = readiness.details().join("\n");
-    assert!(details.contains("there is neither a MutatingWebhookConfiguration zz-colocate"), "{details}");
+    assert!(details.contains("neither MutatingWebhookConfiguration/zz-colocate nor"), "{details}");
     scene.change(|objects| {
         assert_eq!(objects.by_path[SECRET]["metadata"].get("labels"), None);
         objects.put(VALIDATING, configuration())
     });
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert!(readiness.obstacles().is_empty() && readiness.details().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_configuration_that_comes_with_the_secret_does_not_wait_for_the_next_look_at_it() {
+async fn a_new_configuration_does_not_wait_for_the_next_round() {
     let scene = Scene::new();
     let (controller, _) = scene.replica();
-    let place = controller.configurations[0].place.clone();
+    let reference = controller.live.of(WebhookKind::Mutating).reference.clone();
     let (sender, updates) = channel(16);
     let keeping = tokio::spawn(controller.run(updates));
-    // It has looked in vain so often that it looks every 10 s only.
+    // After many failures, it retries only every 10 s.
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(scene.writes(), []);
     scene.change(|objects| {
         objects.put(SECRET, secret(None));
         objects.put(MUTATING, configuration());
     });
-    let begun = Instant::now();
-    tokio::spawn(api::follow(place.client.clone(), ConfigurationWatch::new(place, sender)));
+    let start = Instant::now();
+    tokio::spawn(api::follow(reference.client.clone(), ConfigurationWatch::new(reference, sender)));
     while scene.change(|objects| objects.bundle(MUTATING)).is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert!(start.elapsed() < FIRST_RETRY, "{:?}", start.elapsed());
     keeping.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
+async fn a_corrupt_secret_is_not_touched_and_the_last_state_is_used() {
     let scene = Scene::installed();
     let (mut controller, readiness) = scene.replica();
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     scene.writes();
     let good = scene.change(|objects| {
         let good = objects.by_path[SECRET].clone();
@@ -318,9 +328,9 @@ async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
             .put(SECRET, secret(Some(json!({ "ca.crt": STANDARD.encode("hello"), "ca.key": good["data"]["ca.key"] }))));
         good
     });
-    // Even then, entries get their bundle.
+    // Entries still get their bundle.
     scene.change(|objects| objects.put(MUTATING, configuration()));
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     let details = readiness.details().join("\n");
     assert!(
         details.contains("Secret storage/colocate-ca: key `ca.crt`: it is not a certificate in PEM form"),
@@ -328,33 +338,31 @@ async fn a_corrupt_secret_is_left_as_it_is_and_what_was_read_before_stays() {
     );
     assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 200)]);
     scene.change(|objects| objects.put(SECRET, good));
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert!(readiness.details().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_somebody_emptied_holds_the_same_ca_again() {
+async fn an_emptied_secret_gets_the_same_ca_again() {
     let scene = Scene::installed();
     let (mut controller, _) = scene.replica();
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     let before = scene.change(|objects| {
         let before = objects.state();
         objects.put(SECRET, secret(None));
         before
     });
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert_eq!(scene.change(|objects| objects.state()).bundle(), before.bundle());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_patch_that_somebody_was_faster_than_is_made_anew() {
+async fn a_patch_that_conflicts_is_computed_again() {
     let scene = Scene::installed();
     let (mut controller, readiness) = scene.replica();
     controller.round().await;
     scene.writes();
-    for known in &mut controller.configurations {
-        known.look(&mut controller.live).await.unwrap();
-    }
+    controller.live.read().await.unwrap();
     scene.interfere(|objects| {
         let mut renamed = configuration();
         renamed["webhooks"][0]["name"] = "c.example.com".into();
@@ -364,25 +372,23 @@ async fn a_patch_that_somebody_was_faster_than_is_made_anew() {
     assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 422), wrote(&Method::PATCH, MUTATING, 200)]);
     assert!(readiness.obstacles().is_empty());
     scene.change(|objects| objects.put(MUTATING, configuration()));
-    for known in &mut controller.configurations {
-        known.look(&mut controller.live).await.unwrap();
-    }
+    controller.live.read().await.unwrap();
     scene.interfere(|objects| {
         objects.by_path.remove(MUTATING);
     });
     controller.reconcile().await.unwrap();
-    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 404)], "what is gone is not created");
+    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 404)], "a deleted configuration is not created again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it() {
+async fn a_ca_of_the_secret_is_not_removed_by_a_replica_with_an_old_state() {
     let scene = Scene::installed();
     let (mut controller, _) = scene.replica();
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     // Another replica publishes the next CA, and writes it into the bundle of one entry.
     let both: Vec<_> = scene.change(|objects| {
         let now = Timestamp::now();
-        let after = objects.state().after(crate::trust::RotationStep::Publish, now, &Lifetimes::default()).unwrap();
+        let after = objects.state().after(RotationStep::Publish, now, &Lifetimes::default()).unwrap();
         objects.hold(&after);
         let bundle: String = after.bundle().into_iter().map(Certificate::pem).collect();
         let mut configuration = configuration();
@@ -390,13 +396,11 @@ async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it(
         objects.put(MUTATING, configuration);
         after.bundle().into_iter().cloned().collect()
     });
-    for known in &mut controller.configurations {
-        known.look(&mut controller.live).await.unwrap();
-    }
+    controller.live.read().await.unwrap();
     controller.reconcile().await.unwrap();
     let bundle = scene.change(|objects| objects.bundle(MUTATING));
     assert!(bundle.len() == 2 && both.iter().all(|certificate| bundle.contains(certificate)));
-    // What the Secret does not list goes.
+    // A CA that the Secret does not list is removed.
     let foreign = CaState::first(Timestamp::now(), &Lifetimes::default()).unwrap();
     scene.change(|objects| {
         let mut configuration = configuration();
@@ -405,9 +409,9 @@ async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it(
         }
         objects.put(MUTATING, configuration);
     });
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert!(!scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
-    // But not while nobody can say what it lists.
+    // Unless the Secret cannot be read.
     scene.change(|objects| {
         let mut configuration = configuration();
         configuration["webhooks"][0]["clientConfig"]["caBundle"] =
@@ -415,38 +419,38 @@ async fn a_ca_that_the_secret_lists_is_not_taken_out_by_who_has_not_heard_of_it(
         objects.put(MUTATING, configuration);
         objects.by_path.remove(SECRET);
     });
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert!(scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_goes_through_its_steps_and_waits_for_the_live_configurations() {
+async fn a_rotation_waits_for_the_live_configurations() {
     let scene = Scene::installed();
     let (mut controller, _) = scene.replica();
-    // A CA that is three quarters through its life.
+    // A CA after three quarters of its life.
     let life = Lifetimes::default();
     let born = Timestamp::now() - life.ca / 4 * 3;
     let first = CaState::first(born, &life).unwrap();
     scene.change(|objects| objects.hold(&first));
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     let published = scene.change(|objects| objects.state());
     let next = published.next.clone().unwrap();
     assert_eq!(scene.change(|objects| objects.bundle(MUTATING)).len(), 2);
     assert!(controller.leaf_chains_to(std::slice::from_ref(first.current.certificate())));
     tokio::time::advance(Duration::from_secs(59)).await;
-    // Somebody takes the bundle away: the time begins anew.
+    // The bundle is removed, which restarts the time.
     scene.change(|objects| objects.put(MUTATING, configuration()));
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     tokio::time::advance(Duration::from_secs(59)).await;
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert!(scene.change(|objects| objects.state()).next.is_some());
-    // And now without this replica hearing of it.
+    // The bundle is removed again, without an update to this replica.
     scene.change(|objects| objects.put(MUTATING, configuration()));
     tokio::time::advance(Duration::from_secs(1)).await;
     controller.round().await;
     assert!(scene.change(|objects| objects.state()).next.is_some());
     tokio::time::advance(Duration::from_mins(1)).await;
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     let switched = scene.change(|objects| objects.state());
     assert_eq!(switched.current.certificate(), next.certificate());
     assert_eq!(&switched.old.unwrap().certificate, first.current.certificate());
@@ -472,7 +476,7 @@ async fn the_interval_follows_from_the_lifetimes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cas_from_a_file_are_written_and_what_is_served_must_chain_to_them() {
+async fn with_cas_from_a_file_the_certificate_must_chain_to_them() {
     let scene = Scene::new();
     scene.change(|objects| objects.put(MUTATING, configuration()));
     let folder = tempfile::tempdir().unwrap();
@@ -480,12 +484,12 @@ async fn cas_from_a_file_are_written_and_what_is_served_must_chain_to_them() {
     std::fs::write(folder.path().join("ca.crt"), state.current.certificate_pem()).unwrap();
     let (mut controller, readiness) =
         scene.controller(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))));
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert_eq!(scene.change(|objects| objects.bundle(MUTATING)), std::slice::from_ref(state.current.certificate()));
     assert_eq!(readiness.obstacles(), ["certificate"]);
-    let validity = crate::tls::Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
+    let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
     let leaf = state.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
     controller.resolver.serve(leaf.serving().unwrap());
-    controller.look_and_go_round().await;
+    controller.read_and_go_round().await;
     assert!(readiness.obstacles().is_empty());
 }

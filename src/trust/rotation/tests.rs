@@ -1,4 +1,4 @@
-//! The rotation, step by step and over two years, with replicas that act in any order on what they saw long ago.
+//! The rotation, step by step and over two years, with replicas that act in any order on outdated observations.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::trust::propagation::BundleObservation;
 
 const CONFIGURATIONS: [&str; 2] = ["mutating", "validating"];
 const MINUTE: i64 = 60;
@@ -16,7 +17,7 @@ fn begin() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
-/// A moment on both clocks.
+/// A moment on the wall clock and on the clock that does not jump.
 #[derive(Clone, Copy)]
 struct Clock {
     begun: Instant,
@@ -33,12 +34,12 @@ impl Clock {
     }
 }
 
-/// The Secret and the configurations, as the API server has them.
+/// The Secret and the configurations of the API server.
 struct Cluster {
     clock: Clock,
     lifetimes: Lifetimes,
     secret: (u64, CaState),
-    /// Each bundle that was live, and from when on. Both configurations have the same.
+    /// Each bundle that was live, and since when. Both configurations have the same.
     live: Vec<(i64, Vec<Certificate>)>,
     switches: usize,
     /// The CAs that were current, in order.
@@ -46,40 +47,47 @@ struct Cluster {
 }
 
 struct Replica {
-    /// What its clock is ahead, in seconds.
+    /// How many seconds its clock is ahead.
     skew: i64,
-    view: Option<View>,
-    live: Propagation,
+    secret: Option<SecretCopy>,
+    propagation: Propagation,
     leaf: Option<LeafInUse>,
-    /// A patch that is on its way: the version of the configuration that it is for, and what it writes.
+    /// A patch in flight: the version of the configuration that it is for, and its bundle.
     patch: Option<(usize, Vec<Certificate>)>,
 }
 
 #[derive(Clone)]
-struct View {
+struct SecretCopy {
     version: u64,
     state: CaState,
     read: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
-    Read,
-    /// Takes the step that is due by what it read last.
-    Step,
-    Look,
-    /// Looks at the configuration, then reads the Secret.
+enum Action {
+    ReadSecret,
+    /// Takes the step that is due according to the last read of the Secret.
+    Rotate,
+    ReadConfigurations,
+    /// Reads the configuration, then the Secret.
     BeginPatch,
     EndPatch,
-    Leaf,
-    /// Somebody starts the replica anew: it knows nothing any more.
+    Issue,
+    /// Forgets everything.
     Restart,
 }
 
-const ACTS: [Act; 6] = [Act::Read, Act::Step, Act::Look, Act::BeginPatch, Act::EndPatch, Act::Leaf];
+const ACTIONS: [Action; 6] = [
+    Action::ReadSecret,
+    Action::Rotate,
+    Action::ReadConfigurations,
+    Action::BeginPatch,
+    Action::EndPatch,
+    Action::Issue,
+];
 
 impl Cluster {
-    /// With a CA that is known everywhere.
+    /// A cluster with a CA that is known everywhere.
     fn new(lifetimes: Lifetimes) -> Self {
         let clock = Clock { begun: Instant::now(), seconds: 0 };
         let state = CaState::first(clock.now(0), &lifetimes).unwrap();
@@ -92,64 +100,72 @@ impl Cluster {
         &self.live.last().unwrap().1
     }
 
-    fn act(&mut self, replica: &mut Replica, act: Act) {
+    fn act(&mut self, replica: &mut Replica, action: Action) {
         let now = self.clock.now(replica.skew);
-        match act {
-            Act::Read => {
+        match action {
+            Action::ReadSecret => {
                 let (version, state) = self.secret.clone();
-                replica.view = Some(View { version, state, read: now });
+                replica.secret = Some(SecretCopy { version, state, read: now });
             }
-            Act::Step => self.step(replica, now),
-            Act::Look => self.look(replica),
-            Act::BeginPatch => {
+            Action::Rotate => self.step(replica, now),
+            Action::ReadConfigurations => self.observe(replica),
+            Action::BeginPatch => {
                 let seen = self.live.len();
                 let wanted: Vec<_> = self.secret.1.bundle().into_iter().cloned().collect();
                 replica.patch = (wanted != self.carried()).then_some((seen, wanted));
             }
-            Act::EndPatch => {
+            Action::EndPatch => {
                 if let Some((seen, wanted)) = replica.patch.take()
                     && seen == self.live.len()
                 {
                     self.live.push((self.clock.seconds, wanted));
                 }
             }
-            Act::Leaf => {
-                let Some(view) = &replica.view else { return };
+            Action::Issue => {
+                let Some(secret) = &replica.secret else { return };
                 let in_use = replica.leaf.as_ref();
-                let leaf = view.state.leaf(view.read, now, in_use, &replica.live, &self.lifetimes).unwrap();
+                let leaf = secret.state.leaf(secret.read, now, in_use, &replica.propagation, &self.lifetimes).unwrap();
                 if let Some(validity) = leaf {
-                    let authority = view.state.current.certificate().clone();
+                    let authority = secret.state.current.certificate().clone();
                     assert!(validity.not_after() <= authority.validity().not_after());
                     replica.leaf = Some(LeafInUse { authority, validity });
                 }
             }
-            Act::Restart => *replica = Replica::new(replica.skew),
+            Action::Restart => *replica = Replica::new(replica.skew),
         }
     }
 
-    /// What a replica does when nothing is in its way.
+    /// Does what a replica does without disturbance.
     fn round(&mut self, replica: &mut Replica) {
-        for act in [Act::Read, Act::Look, Act::BeginPatch, Act::EndPatch, Act::Step, Act::Leaf] {
-            self.act(replica, act);
+        for action in [
+            Action::ReadSecret,
+            Action::ReadConfigurations,
+            Action::BeginPatch,
+            Action::EndPatch,
+            Action::Rotate,
+            Action::Issue,
+        ] {
+            self.act(replica, action);
         }
     }
 
-    fn look(&self, replica: &mut Replica) {
+    fn observe(&self, replica: &mut Replica) {
         let version = self.live.len().to_string();
         for name in CONFIGURATIONS {
-            // The worst of looks: what lay between this one and the last was not seen.
-            let look = BundleObservation { version: &version, carried: self.carried().to_vec(), unbroken: false };
-            replica.live.saw(name, Some(look), self.clock.at());
+            // The worst case: changes since the last observation may have been missed.
+            let observation =
+                BundleObservation { version: &version, carried: self.carried().to_vec(), unbroken: false };
+            replica.propagation.record(name, Some(observation), self.clock.at());
         }
     }
 
     fn step(&mut self, replica: &mut Replica, now: Timestamp) {
-        let Some(View { version, state, .. }) = replica.view.clone() else { return };
-        let due = |replica: &Replica| state.step(now, self.clock.at(), &replica.live, &self.lifetimes);
+        let Some(SecretCopy { version, state, .. }) = replica.secret.clone() else { return };
+        let due = |replica: &Replica| state.step(now, self.clock.at(), &replica.propagation, &self.lifetimes);
         let Some(mut step) = due(replica) else { return };
         if step == RotationStep::Switch {
-            // As the server does it: what was seen is looked at again just before.
-            self.look(replica);
+            // Like the server, it reads the configurations again just before.
+            self.observe(replica);
             match due(replica) {
                 Some(again) => step = again,
                 None => return,
@@ -169,7 +185,7 @@ impl Cluster {
         self.secret = (version + 1, after);
     }
 
-    /// Every leaf that is valid chains to a CA in every bundle that an API server may have now.
+    /// Checks that every valid leaf chains to a CA in every bundle that an API server may have now.
     fn check(&self, replicas: &[Replica]) {
         let since = self.clock.seconds - self.lifetimes.settle.as_secs();
         let first = self.live.iter().rposition(|(from, _)| *from <= since).unwrap();
@@ -181,7 +197,7 @@ impl Cluster {
                 let number = self.currents.iter().position(|current| *current == leaf.authority);
                 assert!(
                     bundle.contains(&leaf.authority),
-                    "a leaf of CA {number:?} of {} is in use at {} s, and the bundle of {from} s does not have it",
+                    "a leaf of CA {number:?} of {} is in use at {} s, but the bundle of {from} s does not have that CA",
                     self.currents.len(),
                     self.clock.seconds,
                 );
@@ -192,8 +208,8 @@ impl Cluster {
 
 impl Replica {
     fn new(skew: i64) -> Self {
-        let live = Propagation::new(CONFIGURATIONS.map(str::to_owned));
-        Self { skew, view: None, live, leaf: None, patch: None }
+        let propagation = Propagation::new(CONFIGURATIONS);
+        Self { skew, secret: None, propagation, leaf: None, patch: None }
     }
 
     fn leaf_is_valid(&self, clock: Clock) -> bool {
@@ -202,7 +218,7 @@ impl Replica {
 }
 
 #[test]
-fn two_years_of_replicas_that_work() {
+fn two_years_without_disturbance() {
     let mut cluster = Cluster::new(Lifetimes::default());
     let mut replicas = [0, 300, -300].map(Replica::new);
     let mut minutes = 0;
@@ -223,7 +239,7 @@ fn two_years_of_replicas_that_work() {
 }
 
 #[test]
-fn a_rotation_of_seconds_is_the_same() {
+fn rotations_of_seconds_work_too() {
     let seconds = SignedDuration::from_secs;
     let mut cluster = Cluster::new(Lifetimes { ca: seconds(16), leaf: seconds(4), settle: seconds(1) });
     let mut replicas = [0, 0].map(Replica::new);
@@ -242,19 +258,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_leaf_is_without_its_ca_whatever_the_order(
+    fn every_bundle_has_the_ca_of_every_leaf_in_any_order_of_actions(
         skews in proptest::array::uniform3(-15 * MINUTE..15 * MINUTE),
-        acts in proptest::collection::vec(
-            (0..3_usize, 0..100_u8, select(&ACTS[..]), 0..100_u8, 0..100_i64), 8000..9000
+        actions in proptest::collection::vec(
+            (0..3_usize, 0..100_u8, select(&ACTIONS[..]), 0..100_u8, 0..100_i64), 8000..9000
         ),
     ) {
         let mut cluster = Cluster::new(Lifetimes::default());
         let mut replicas = skews.map(Replica::new);
-        for (who, restart, act, unit, time) in acts {
-            let act = if restart == 0 { Act::Restart } else { act };
-            cluster.act(&mut replicas[who], act);
+        for (who, restart, action, unit, time) in actions {
+            let action = if restart == 0 { Action::Restart } else { action };
+            cluster.act(&mut replicas[who], action);
             cluster.check(&replicas);
-            // Bursts of about a hundred acts within a minute, with minutes, hours and days between them.
+            // Bursts of about a hundred actions within a minute, with minutes, hours and days between them.
             let pause = match unit {
                 0 => time * 4 * HOUR,
                 1 => time * 10 * MINUTE,
@@ -270,7 +286,7 @@ proptest! {
     }
 }
 
-/// A replica alone, whose cluster carries whatever it wants at once.
+/// A single replica in a cluster of its own.
 struct Alone {
     cluster: Cluster,
     replica: Replica,
@@ -287,7 +303,7 @@ impl Alone {
         self.cluster.round(&mut self.replica);
     }
 
-    /// What the Secret holds after so many seconds: whether there is a next and an old one.
+    /// Lets time pass, and returns whether the Secret then has a next and an old CA.
     fn after(&mut self, seconds: i64) -> (bool, bool) {
         self.cluster.clock.seconds += seconds;
         self.round();
@@ -297,12 +313,12 @@ impl Alone {
 }
 
 #[test]
-fn the_steps_come_when_they_are_due_and_not_before() {
+fn steps_are_taken_when_they_are_due() {
     let mut alone = Alone::new();
     let two_thirds = 365 * DAY / 3 * 2;
     assert_eq!(alone.after(two_thirds - 1), (false, false));
     assert_eq!(alone.after(1), (true, false));
-    // The bundle is written in the next round, and seen in the one after.
+    // The bundle is written in the next round, and observed in the one after.
     assert_eq!(alone.after(1), (true, false));
     assert_eq!(alone.after(1), (true, false));
     assert_eq!(alone.after(59), (true, false));
@@ -312,12 +328,12 @@ fn the_steps_come_when_they_are_due_and_not_before() {
 }
 
 #[test]
-fn who_slept_for_years_catches_up_one_step_at_a_time() {
+fn a_replica_that_slept_for_years_catches_up_step_by_step() {
     let mut alone = Alone::new();
     let first = alone.cluster.currents[0].clone();
     assert_eq!(alone.after(5 * 365 * DAY), (true, false));
     assert_eq!(alone.after(0), (false, true));
-    // The first one has expired: no leaf of its can be valid.
+    // The first CA has expired, so none of its leaves is valid.
     assert_eq!(alone.after(0), (false, false));
     assert_eq!(alone.after(0), (false, false));
     assert_ne!(alone.replica.leaf.as_ref().unwrap().authority, first);
@@ -325,26 +341,26 @@ fn who_slept_for_years_catches_up_one_step_at_a_time() {
 }
 
 #[test]
-fn a_next_ca_that_expired_before_its_time_came_is_made_anew() {
+fn a_next_ca_that_expired_before_the_switch_is_replaced() {
     let lifetimes = Lifetimes::default();
     let state = CaState::first(begin(), &lifetimes).unwrap();
     let state = state.after(RotationStep::Publish, begin(), &lifetimes).unwrap();
-    let live = Propagation::new([]);
+    let propagation = Propagation::new([]);
     let later = begin() + SignedDuration::from_secs(366 * DAY);
-    assert_eq!(state.step(later, Instant::now(), &live, &lifetimes), Some(RotationStep::Publish));
+    assert_eq!(state.step(later, Instant::now(), &propagation, &lifetimes), Some(RotationStep::Publish));
     let renewed = state.after(RotationStep::Publish, later, &lifetimes).unwrap();
     assert_ne!(renewed.bundle()[1], state.bundle()[1]);
-    assert_eq!(renewed.step(later, Instant::now(), &live, &lifetimes), Some(RotationStep::Switch));
+    assert_eq!(renewed.step(later, Instant::now(), &propagation, &lifetimes), Some(RotationStep::Switch));
 }
 
 #[test]
-fn a_leaf_counts_from_the_reading_ends_with_its_ca_and_is_renewed_only_by_a_longer_one() {
+fn a_leaf_counts_from_the_read_and_never_outlives_its_ca() {
     let lifetimes = Lifetimes::default();
     let state = CaState::first(begin(), &lifetimes).unwrap();
-    let live = Propagation::new([]);
+    let propagation = Propagation::new([]);
     let day = |days: i64| begin() + SignedDuration::from_secs(days * DAY);
     let current = state.current.certificate();
-    let leaf = |read, now, in_use: Option<&LeafInUse>| state.leaf(read, now, in_use, &live, &lifetimes).unwrap();
+    let leaf = |read, now, in_use: Option<&LeafInUse>| state.leaf(read, now, in_use, &propagation, &lifetimes).unwrap();
     let issued = leaf(day(0), day(3), None).unwrap();
     assert_eq!(issued.not_after(), day(7));
     let in_use = |validity| LeafInUse { authority: current.clone(), validity };
@@ -359,53 +375,18 @@ fn a_leaf_counts_from_the_reading_ends_with_its_ca_and_is_renewed_only_by_a_long
 }
 
 #[test]
-fn a_ca_from_nowhere_signs_when_the_bundle_has_it_or_nothing_else_is_left() {
+fn a_ca_without_rotation_signs_once_carried_or_as_a_last_resort() {
     let lifetimes = Lifetimes::default();
     let [first, second] = [0, 0].map(|_| CaState::first(begin(), &lifetimes).unwrap());
-    let mut live = Propagation::new(["mutating".to_owned()]);
-    let validity = first.leaf(begin(), begin(), None, &live, &lifetimes).unwrap().unwrap();
+    let mut propagation = Propagation::new(["mutating"]);
+    let validity = first.leaf(begin(), begin(), None, &propagation, &lifetimes).unwrap().unwrap();
     let in_use = LeafInUse { authority: first.current.certificate().clone(), validity };
-    let due = |now, live: &Propagation| second.leaf(now, now, Some(&in_use), live, &lifetimes).unwrap().is_some();
-    assert!(!due(begin(), &live));
-    assert!(due(begin() + SignedDuration::from_secs(8 * DAY), &live));
-    let carried = vec![second.current.certificate().clone()];
-    live.saw("mutating", Some(BundleObservation { version: "1", carried, unbroken: false }), Instant::now());
-    assert!(due(begin(), &live));
-}
-
-#[test]
-fn what_is_carried_counts_from_when_all_had_it_without_a_break() {
-    let lifetimes = Lifetimes::default();
-    let [one, other] = [0, 0].map(|_| CaState::first(begin(), &lifetimes).unwrap().current.certificate().clone());
-    let begun = Instant::now();
-    let at = |seconds| begun + Duration::from_secs(seconds);
-    let mut live = Propagation::new(CONFIGURATIONS.map(str::to_owned));
-    let look = |version, carried: &[&Certificate], unbroken| {
-        Some(BundleObservation { version, carried: carried.iter().copied().cloned().collect(), unbroken })
+    let due = |now, propagation: &Propagation| {
+        second.leaf(now, now, Some(&in_use), propagation, &lifetimes).unwrap().is_some()
     };
-    let for_seconds =
-        |live: &Propagation, now| live.carries_for(&one, at(now)).map(|time| u64::try_from(time.as_secs()).unwrap());
-    assert_eq!(for_seconds(&live, 0), None);
-    live.saw("mutating", look("1", &[&one], false), at(0));
-    assert!(!live.carries(&one), "the other one was not looked at");
-    live.saw("validating", None, at(5));
-    assert_eq!(for_seconds(&live, 10), Some(10));
-    live.saw("validating", look("2", &[&one, &other], false), at(10));
-    assert_eq!(for_seconds(&live, 30), Some(20));
-    live.saw("validating", look("2", &[&one, &other], false), at(20));
-    live.saw("mutating", look("3", &[&one, &other], true), at(20));
-    assert_eq!(for_seconds(&live, 30), Some(20));
-    live.saw("validating", look("4", &[&one], false), at(25));
-    assert_eq!(for_seconds(&live, 30), Some(5), "what lay between 2 and 4 was not seen");
-    live.saw("mutating", look("5", &[&other], true), at(30));
-    assert!(!live.carries(&one));
-    live.saw("mutating", look("6", &[&one], true), at(40));
-    assert_eq!(for_seconds(&live, 41), Some(1));
-    assert!(live.exists());
-    live.saw("mutating", None, at(50));
-    live.saw("validating", None, at(50));
-    assert_eq!(live.carries_for(&one, at(50)), Some(SignedDuration::MAX));
-    assert!(!live.exists());
-    live.saw("another", look("1", &[], false), at(50));
-    assert!(live.carries(&one));
+    assert!(!due(begin(), &propagation));
+    assert!(due(begin() + SignedDuration::from_secs(8 * DAY), &propagation));
+    let carried = vec![second.current.certificate().clone()];
+    propagation.record("mutating", Some(BundleObservation { version: "1", carried, unbroken: false }), Instant::now());
+    assert!(due(begin(), &propagation));
 }

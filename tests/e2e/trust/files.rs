@@ -25,7 +25,7 @@ fn with_a_ca_beside_them_the_bundle_is_written_and_put_right() {
     issue(&folder, home);
     let colocate = installation.start_with_files("one", &folder);
     colocate.wait_for_readiness("not ready: waiting for certificate\n");
-    colocate.wait_for_readiness("there is neither a MutatingWebhookConfiguration");
+    colocate.wait_for_readiness("certificate: neither MutatingWebhookConfiguration/");
 
     colocate.admit(namespace.kubectl(), Namespaces::Only(&[home]));
 

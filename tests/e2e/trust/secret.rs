@@ -72,7 +72,7 @@ fn one_that_is_corrupt_is_told_with_its_key_and_never_written() {
             json!({"ca.crt": leaf.certificate_pem(), "ca.key": leaf.key_pem()}),
             "key `ca.crt`: it is not a CA certificate: its basicConstraints do not say CA:TRUE",
         ),
-        (json!({"password": "hunter2"}), "it has no key `ca.crt`, and has `password`"),
+        (json!({"password": "hunter2"}), "key `ca.crt` is missing; there is `password`"),
     ];
     let running = installation.start("running");
     // Nobody is called: it is about what is written.

@@ -130,7 +130,7 @@ fn it_is_ready_when_the_live_bundle_has_the_ca_of_its_certificate_and_not_before
 
     colocate.wait_for_line("serving a new certificate");
     colocate.wait_for_readiness("not ready: waiting for certificate\n");
-    colocate.wait_for_readiness(&format!("certificate: there is neither a MutatingWebhookConfiguration {name} nor "));
+    colocate.wait_for_readiness(&format!("certificate: neither MutatingWebhookConfiguration/{name} nor "));
     assert_eq!(metric(&colocate, &in_sync), None);
 
     let foreign = authority().certificate_pem();

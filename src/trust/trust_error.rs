@@ -1,0 +1,28 @@
+//! Reasons why trust is not in order.
+
+use super::secret_data::CorruptSecret;
+use crate::api::ApiError;
+use crate::tls::{CertificateFileError, IssueError};
+
+/// The reason why the CA, the certificate or a `caBundle` is not in order. The log and `/readyz` show its text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TrustError {
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(
+        "Secret {0} does not exist: create it without data, as the chart does, or set tls.secret.create and grant the verb `create` on `secrets`"
+    )]
+    SecretAbsent(String),
+    #[error(transparent)]
+    SecretCorrupt(#[from] CorruptSecret),
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    #[error("cannot serve the certificate that was issued: {0}")]
+    Serve(#[from] rustls::Error),
+    #[error(transparent)]
+    CaFile(#[from] CertificateFileError),
+    #[error("cannot update the caBundle of {configuration}: {source}")]
+    Bundle { configuration: String, source: ApiError },
+    #[error("{configuration} changes faster than its caBundle can be updated")]
+    Contended { configuration: String },
+}
