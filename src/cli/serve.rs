@@ -170,9 +170,10 @@ impl Serve {
             source = Some(TrustSource::Managed(Box::new(ManagedCa::new(client, settings))));
         }
         if let (Some(source), Some(client)) = (source, client) {
-            let webhooks = tls.webhooks.clone();
-            let webhooks = WebhookNames { mutating: webhooks.mutating, validating: webhooks.validating };
-            TrustController::new(client, source, webhooks, resolver, process).start(&process.tasks);
+            let webhooks = &tls.webhooks;
+            let webhooks =
+                WebhookNames { mutating: webhooks.mutating.clone(), validating: webhooks.validating.clone() };
+            TrustController::new(client, source, &webhooks, resolver, process).start(&process.tasks);
         }
         Ok(())
     }

@@ -144,10 +144,7 @@ impl Authority {
     /// # Errors
     /// [`NotAnAuthority`] if `certificate` or `key` cannot be used.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, NotAnAuthority> {
-        let certificate = Certificate::from_pem(certificate).map_err(NotAnAuthority::Certificate)?;
-        if !certificate.is_authority() {
-            return Err(NotAnAuthority::NotACa);
-        }
+        let certificate = Certificate::ca_from_pem(certificate)?;
         let subject = certificate.common_name().ok_or(NotAnAuthority::Subject)?;
         let unusable = |error: &dyn std::fmt::Display| NotAnAuthority::Key(error.to_string());
         let der = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable(&error))?;

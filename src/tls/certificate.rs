@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{SubjectName, Validity};
+use super::{NotAnAuthority, SubjectName, Validity};
 
 /// The length of a line of PEM (RFC 7468, section 2).
 const PEM_LINE: usize = 64;
@@ -51,6 +51,15 @@ impl Certificate {
             (1, Some(one)) => Ok(one),
             (count, _) => Err(NotACertificate::Several(count)),
         }
+    }
+
+    /// Reads the only certificate in `pem`, which must belong to a CA.
+    ///
+    /// # Errors
+    /// [`NotAnAuthority`] if it is not a certificate, or does not belong to a CA.
+    pub fn ca_from_pem(pem: &[u8]) -> Result<Self, NotAnAuthority> {
+        let certificate = Self::from_pem(pem).map_err(NotAnAuthority::Certificate)?;
+        if certificate.authority { Ok(certificate) } else { Err(NotAnAuthority::NotACa) }
     }
 
     /// Reads all certificates in `pem`, and at least one. Text around them is ignored.
@@ -110,16 +119,8 @@ impl Certificate {
     /// Returns the certificate as PEM.
     pub fn pem(&self) -> String {
         let base64 = STANDARD.encode(&self.der);
-        let mut pem = String::with_capacity(base64.len() + base64.len() / PEM_LINE + 64);
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        for (index, character) in base64.char_indices() {
-            if index > 0 && index % PEM_LINE == 0 {
-                pem.push('\n');
-            }
-            pem.push(character);
-        }
-        pem.push_str("\n-----END CERTIFICATE-----\n");
-        pem
+        let lines = base64.as_bytes().chunks(PEM_LINE).map(String::from_utf8_lossy).collect::<Vec<_>>();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
     /// Returns the time in which it is valid.

@@ -1,6 +1,7 @@
 //! A certificate and its key from files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -91,27 +92,24 @@ impl CertificateFiles {
         let chain = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(unreadable("a certificate", path))?;
-        if chain.is_empty() {
-            return Err(CertificateFileError::NoCertificate(path.clone()));
-        }
+        let first = chain.first().ok_or_else(|| CertificateFileError::NoCertificate(path.clone()))?;
+        let certificate = Certificate::from_der(first).map_err(undecodable(path))?;
         let private = PrivateKeyDer::from_pem_file(&self.key).map_err(unreadable("a private key", &self.key))?;
         let unusable =
             |source| CertificateFileError::Unusable { certificate: path.clone(), key: self.key.clone(), source };
         let key = CertifiedKey::new(chain, any_supported_type(&private).map_err(unusable)?);
         key.keys_match().map_err(unusable)?;
-        let served = ServingCertificate::new(key)
-            .map_err(|reason| CertificateFileError::Undecodable { path: path.clone(), reason })?;
-        let validity = served.certificate().validity();
+        let validity = certificate.validity();
         let (from, until) = (validity.not_before(), validity.not_after());
         if now < from || until < now {
             let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
             return Err(CertificateFileError::NotValidNow { path: path.clone(), from, until, now });
         }
         match &self.name {
-            Some(name) if !served.certificate().is_for(name) => {
+            Some(name) if !certificate.is_for(name) => {
                 Err(CertificateFileError::OtherName { path: path.clone(), name: name.clone() })
             }
-            _ => Ok(served),
+            _ => Ok(ServingCertificate { key: Arc::new(key), certificate }),
         }
     }
 }
@@ -122,8 +120,7 @@ impl CertificateFiles {
 /// If the file cannot be read, is not PEM, or has a certificate that does not belong to a CA.
 pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, CertificateFileError> {
     let text = std::fs::read(path).map_err(|error| unreadable("a CA certificate", path)(pem::Error::Io(error)))?;
-    let authorities = Certificate::all_from_pem(&text)
-        .map_err(|reason| CertificateFileError::Undecodable { path: path.to_owned(), reason })?;
+    let authorities = Certificate::all_from_pem(&text).map_err(undecodable(path))?;
     if !authorities.iter().all(Certificate::is_authority) {
         return Err(CertificateFileError::NotACa(path.to_owned()));
     }
@@ -133,6 +130,10 @@ pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, CertificateFile
 fn unreadable(what: &'static str, path: &Path) -> impl FnOnce(pem::Error) -> CertificateFileError {
     let path = path.to_owned();
     move |source| CertificateFileError::Unreadable { what, path, source }
+}
+
+fn undecodable(path: &Path) -> impl FnOnce(NotACertificate) -> CertificateFileError {
+    |reason| CertificateFileError::Undecodable { path: path.to_owned(), reason }
 }
 
 #[cfg(test)]

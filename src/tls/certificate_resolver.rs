@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, We
 use rustls::sign::CertifiedKey;
 
 use super::Callers;
-use super::certificate::{Certificate, NotACertificate};
+use super::certificate::Certificate;
 
 /// The certificate in use, shared by clones. Without one, every handshake fails.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct CertificateResolver {
     served: Arc<ArcSwapOption<ServingCertificate>>,
 }
 
-/// A certificate that is served, with its key.
+/// A certificate that is served, with its key and the intermediates that chain it to its CA.
 #[derive(Debug)]
 pub struct ServingCertificate {
     pub(super) key: Arc<CertifiedKey>,
@@ -26,13 +26,6 @@ pub struct ServingCertificate {
 }
 
 impl ServingCertificate {
-    /// A chain that begins with the server's own certificate, and its key.
-    pub(super) fn new(key: CertifiedKey) -> Result<Self, NotACertificate> {
-        let first = key.end_entity_cert().map_err(|error| NotACertificate::Undecodable(error.to_string()))?;
-        let certificate = Certificate::from_der(first)?;
-        Ok(Self { key: Arc::new(key), certificate })
-    }
-
     /// Returns the server's own certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate

@@ -62,7 +62,7 @@ impl TrustController {
     pub fn new(
         client: &ApiClient,
         source: TrustSource,
-        webhooks: WebhookNames,
+        webhooks: &WebhookNames,
         resolver: &CertificateResolver,
         process: &Process,
     ) -> Self {
@@ -199,7 +199,7 @@ impl TrustController {
                     tracing::debug!(configuration = label, %error, "the configuration has changed; reading it again");
                     self.live.read_one(kind).await?;
                 }
-                Err(source) => return Err(TrustError::Bundle { configuration: label, source }),
+                Err(error) => return Err(TrustError::Bundle { configuration: label, source: error.into() }),
             }
         }
         Err(TrustError::Contended { configuration: label })

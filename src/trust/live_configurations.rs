@@ -20,8 +20,8 @@ pub struct WebhookNames {
 
 /// The webhook configurations that trust depends on, and the CAs that they carry.
 pub(super) struct LiveConfigurations {
-    mutating: LiveConfiguration,
-    validating: LiveConfiguration,
+    /// In the order of [`WebhookKind::ALL`].
+    configurations: [LiveConfiguration; 2],
     pub(super) propagation: Propagation,
 }
 
@@ -40,24 +40,22 @@ pub(super) enum ConfigurationState {
 
 impl LiveConfigurations {
     /// Configurations that have not been read yet.
-    pub(super) fn new(client: &ApiClient, names: WebhookNames) -> Self {
-        let unknown = |kind, name| LiveConfiguration {
-            reference: ConfigurationRef { client: client.clone(), kind, name },
-            state: ConfigurationState::Unknown,
+    pub(super) fn new(client: &ApiClient, names: &WebhookNames) -> Self {
+        let unknown = |kind| {
+            let name = match kind {
+                WebhookKind::Mutating => names.mutating.clone(),
+                WebhookKind::Validating => names.validating.clone(),
+            };
+            let reference = ConfigurationRef { client: client.clone(), kind, name };
+            LiveConfiguration { reference, state: ConfigurationState::Unknown }
         };
-        Self {
-            mutating: unknown(WebhookKind::Mutating, names.mutating),
-            validating: unknown(WebhookKind::Validating, names.validating),
-            propagation: Propagation::new(WebhookKind::ALL.map(WebhookKind::name)),
-        }
+        let propagation = Propagation::new(WebhookKind::ALL.map(WebhookKind::name));
+        Self { configurations: WebhookKind::ALL.map(unknown), propagation }
     }
 
     /// Returns the configuration of a kind.
     pub(super) fn of(&self, kind: WebhookKind) -> &LiveConfiguration {
-        match kind {
-            WebhookKind::Mutating => &self.mutating,
-            WebhookKind::Validating => &self.validating,
-        }
+        &self.configurations[kind as usize]
     }
 
     /// Records an observation; `None` for a configuration that does not exist. `unbroken` says that no change since the
@@ -70,11 +68,8 @@ impl LiveConfigurations {
             unbroken,
         });
         self.propagation.record(kind.name(), observation, Instant::now());
-        let configuration = match kind {
-            WebhookKind::Mutating => &mut self.mutating,
-            WebhookKind::Validating => &mut self.validating,
-        };
-        configuration.state = observed.map_or(ConfigurationState::Absent, ConfigurationState::Present);
+        let state = observed.map_or(ConfigurationState::Absent, ConfigurationState::Present);
+        self.configurations[kind as usize].state = state;
     }
 
     /// Reads the configuration of a kind now.
@@ -95,7 +90,7 @@ impl LiveConfigurations {
     /// Returns the reason why an API server may not trust `serving`; `None` if it does.
     pub(super) fn obstacle(&self, serving: &ServingCertificate, now: Timestamp) -> Option<String> {
         let mut exists = false;
-        for LiveConfiguration { reference, state } in [&self.mutating, &self.validating] {
+        for LiveConfiguration { reference, state } in &self.configurations {
             match state {
                 ConfigurationState::Unknown => {
                     return Some("the webhook configurations have not been read yet".to_owned());
@@ -110,7 +105,7 @@ impl LiveConfigurations {
             }
         }
         (!exists).then(|| {
-            let Self { mutating, validating, .. } = self;
+            let [mutating, validating] = &self.configurations;
             format!(
                 "neither {} nor {} exists with an entry: create one, or set tls.webhooks to the names of yours",
                 mutating.reference, validating.reference

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::rotation::{CaState, OldCa};
-use crate::tls::{Authority, Certificate, NotACertificate, NotAnAuthority};
+use crate::tls::{Authority, Certificate, NotAnAuthority};
 
 const CA_CERTIFICATE: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";
@@ -44,8 +44,6 @@ enum SecretProblem {
     Missing { missing: &'static str, found: Vec<String> },
     #[error("key `{key}`: {reason}")]
     Authority { key: &'static str, reason: NotAnAuthority },
-    #[error("key `{key}`: {reason}")]
-    Certificate { key: &'static str, reason: NotACertificate },
     #[error("key `{key}`: it is not a time such as 2026-11-23T12:00:00Z")]
     Time { key: &'static str },
     #[error("keys `{0}` and `{1}` hold the same certificate")]
@@ -109,10 +107,7 @@ fn authority(
 fn old(data: &SecretData) -> Result<Option<OldCa>, SecretProblem> {
     let Some([pem, until]) = pair(data, OLD_CERTIFICATE, OLD_UNTIL)? else { return Ok(None) };
     let key = OLD_CERTIFICATE;
-    let certificate = Certificate::from_pem(pem).map_err(|reason| SecretProblem::Certificate { key, reason })?;
-    if !certificate.is_authority() {
-        return Err(SecretProblem::Authority { key, reason: NotAnAuthority::NotACa });
-    }
+    let certificate = Certificate::ca_from_pem(pem).map_err(|reason| SecretProblem::Authority { key, reason })?;
     let until = std::str::from_utf8(until).ok().and_then(|text| text.trim().parse::<Timestamp>().ok());
     Ok(Some(OldCa { certificate, until: until.ok_or(SecretProblem::Time { key: OLD_UNTIL })? }))
 }

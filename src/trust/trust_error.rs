@@ -22,7 +22,7 @@ pub(super) enum TrustError {
     #[error(transparent)]
     CaFile(#[from] CertificateFileError),
     #[error("cannot update the caBundle of {configuration}: {source}")]
-    Bundle { configuration: String, source: ApiError },
+    Bundle { configuration: String, source: Box<ApiError> },
     #[error("{configuration} changes faster than its caBundle can be updated")]
     Contended { configuration: String },
 }

@@ -130,12 +130,12 @@ impl Scene {
     fn new() -> Self {
         let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
         let objects = Arc::<Mutex<Objects>>::default();
-        let served = objects.clone();
+        let shared = objects.clone();
         let server = tokio::spawn(async move {
             while let Some((request, send)) = handle.next_request().await {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let (status, object) = served.lock().unwrap().answer(&head.method, head.uri.path(), &body);
+                let (status, object) = shared.lock().unwrap().answer(&head.method, head.uri.path(), &body);
                 let object = if status < 400 {
                     object
                 } else {
@@ -186,7 +186,7 @@ impl Scene {
         let webhooks = WebhookNames { mutating: "zz-colocate".to_owned(), validating: "zz-colocate".to_owned() };
         let process = Process::default();
         let controller =
-            TrustController::new(&self.client, source, webhooks, &CertificateResolver::default(), &process);
+            TrustController::new(&self.client, source, &webhooks, &CertificateResolver::default(), &process);
         let readiness = process.readiness;
         (controller, readiness)
     }
