@@ -18,7 +18,7 @@ pub(crate) fn client(authority: &str, now: Timestamp) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_details(provider, Arc::new(Clock(now)))
+    let config = ClientConfig::builder_with_details(provider, Arc::new(FixedTime(now)))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
@@ -61,9 +61,9 @@ pub(crate) async fn handshake(client: &TlsConnector, server: &TlsAcceptor, name:
 }
 
 #[derive(Debug)]
-struct Clock(Timestamp);
+struct FixedTime(Timestamp);
 
-impl TimeProvider for Clock {
+impl TimeProvider for FixedTime {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.as_second().try_into().unwrap())))
     }

@@ -183,15 +183,15 @@ mod tests {
         let (sender, mut updates) = channel(16);
         let client = ApiClient::for_test(kube::Client::new(service, "default"));
         let follow = tokio::spawn(follow(client.clone(), watch_of(client, sender)));
-        let mut seen = Vec::new();
+        let mut observed = Vec::new();
         for _ in 0..7 {
             let ConfigurationUpdate { kind, configuration, unbroken } = updates.recv().await.unwrap();
             assert_eq!(kind, WebhookKind::Mutating);
-            seen.push((configuration.map(|configuration| configuration.version), unbroken));
+            observed.push((configuration.map(|configuration| configuration.version), unbroken));
         }
         let version = |version: &str| Some(version.to_owned());
         assert_eq!(
-            seen,
+            observed,
             [
                 (None, false),
                 (version("4"), true),

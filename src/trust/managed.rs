@@ -44,12 +44,12 @@ pub struct ManagedCa {
     secret: CaSecret,
     names: Vec<SubjectName>,
     lifetimes: Lifetimes,
-    last_read: Option<LastRead>,
+    last_read: Option<SecretRead>,
     leaf: Option<LeafInUse>,
 }
 
 /// The last state that was read from the Secret.
-struct LastRead {
+struct SecretRead {
     state: CaState,
     /// A moment before the request was sent.
     at: Timestamp,
@@ -140,7 +140,7 @@ impl ManagedCa {
         resolver: &CertificateResolver,
         metrics: &Metrics,
     ) -> Result<(), TrustError> {
-        let Some(LastRead { state, at }) = &self.last_read else { return Ok(()) };
+        let Some(SecretRead { state, at }) = &self.last_read else { return Ok(()) };
         let due = state.leaf(*at, Timestamp::now(), self.leaf.as_ref(), propagation, &self.lifetimes)?;
         let Some(validity) = due else { return Ok(()) };
         resolver.serve(state.current.issue(&self.names, validity)?.serving()?);
@@ -172,7 +172,7 @@ impl ManagedCa {
         let at = Timestamp::now();
         let snapshot = self.secret.read().await?;
         if let Some(state) = snapshot.state.clone() {
-            self.last_read = Some(LastRead { state, at });
+            self.last_read = Some(SecretRead { state, at });
         }
         Ok(snapshot)
     }

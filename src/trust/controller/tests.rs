@@ -120,13 +120,13 @@ fn configuration() -> Value {
     json!({ "metadata": { "name": "zz-colocate" }, "webhooks": [entry("a.example.com"), entry("b.example.com")] })
 }
 
-struct Scene {
+struct TestCluster {
     objects: Arc<Mutex<Objects>>,
     client: ApiClient,
     server: JoinHandle<()>,
 }
 
-impl Scene {
+impl TestCluster {
     fn new() -> Self {
         let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
         let objects = Arc::<Mutex<Objects>>::default();
@@ -149,14 +149,14 @@ impl Scene {
         Self { objects, client, server }
     }
 
-    /// A scene with an empty Secret and a configuration.
+    /// A cluster with an empty Secret and a configuration.
     fn installed() -> Self {
-        let scene = Self::new();
-        scene.change(|objects| {
+        let cluster = Self::new();
+        cluster.change(|objects| {
             objects.put(SECRET, secret(None));
             objects.put(MUTATING, configuration());
         });
-        scene
+        cluster
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Objects) -> T) -> T {
@@ -192,7 +192,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl Drop for TestCluster {
     fn drop(&mut self) {
         self.server.abort();
     }
@@ -216,15 +216,15 @@ fn wrote(method: &Method, path: &str, status: u16) -> (Method, String, u16) {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_ready_once_the_secret_and_the_bundle_are_written() {
-    let scene = Scene::installed();
-    let (mut controller, readiness) = scene.replica();
+    let cluster = TestCluster::installed();
+    let (mut controller, readiness) = cluster.replica();
     assert_eq!(readiness.obstacles(), ["certificate"]);
     controller.round().await;
     assert_eq!(readiness.obstacles(), ["certificate"], "the configurations have not been read");
     controller.read_and_go_round().await;
     assert!(readiness.obstacles().is_empty(), "{:?}", readiness.details());
-    assert_eq!(scene.writes(), [wrote(&Method::PUT, SECRET, 200), wrote(&Method::PATCH, MUTATING, 200)]);
-    scene.change(|objects| {
+    assert_eq!(cluster.writes(), [wrote(&Method::PUT, SECRET, 200), wrote(&Method::PATCH, MUTATING, 200)]);
+    cluster.change(|objects| {
         let ca = objects.state().current.certificate().clone();
         assert_eq!(objects.bundle(MUTATING), [ca]);
         assert!(controller.leaf_chains_to(&objects.bundle(MUTATING)));
@@ -232,7 +232,7 @@ async fn it_is_ready_once_the_secret_and_the_bundle_are_written() {
         assert_eq!(objects.by_path[SECRET]["metadata"]["labels"], json!({ "app": "x" }));
     });
     controller.read_and_go_round().await;
-    assert_eq!(scene.writes(), [], "nothing is left to do");
+    assert_eq!(cluster.writes(), [], "nothing is left to do");
     let metrics = controller.metrics.encode();
     for line in [
         r#"colocate_certificate_rotations_total{certificate="ca"} 1"#,
@@ -248,24 +248,24 @@ async fn it_is_ready_once_the_secret_and_the_bundle_are_written() {
 
 #[tokio::test(start_paused = true)]
 async fn replicas_that_start_together_agree_on_one_ca() {
-    let scene = Scene::installed();
-    let mut replicas = [scene.replica().0, scene.replica().0, scene.replica().0];
+    let cluster = TestCluster::installed();
+    let mut replicas = [cluster.replica().0, cluster.replica().0, cluster.replica().0];
     let [first, second, third] = &mut replicas;
     tokio::join!(first.read_and_go_round(), second.read_and_go_round(), third.read_and_go_round());
     for replica in &mut replicas {
         replica.read_and_go_round().await;
     }
-    let bundle = scene.change(|objects| objects.bundle(MUTATING));
+    let bundle = cluster.change(|objects| objects.bundle(MUTATING));
     assert_eq!(bundle.len(), 1);
     assert!(replicas.iter().all(|replica| replica.leaf_chains_to(&bundle)));
-    let filled = scene.writes().into_iter().filter(|write| *write == wrote(&Method::PUT, SECRET, 200)).count();
+    let filled = cluster.writes().into_iter().filter(|write| *write == wrote(&Method::PUT, SECRET, 200)).count();
     assert_eq!(filled, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_absent_secret_is_created_only_if_configured() {
-    let scene = Scene::new();
-    let (mut controller, readiness) = scene.replica();
+    let cluster = TestCluster::new();
+    let (mut controller, readiness) = cluster.replica();
     for pause in [
         FIRST_RETRY,
         FIRST_RETRY * 2,
@@ -279,13 +279,13 @@ async fn an_absent_secret_is_created_only_if_configured() {
     }
     let details = readiness.details().join("\n");
     assert!(details.contains("Secret storage/colocate-ca does not exist"), "{details}");
-    assert_eq!(scene.writes(), []);
-    let (mut controller, readiness) = scene.replica_with(true, Lifetimes::default());
+    assert_eq!(cluster.writes(), []);
+    let (mut controller, readiness) = cluster.replica_with(true, Lifetimes::default());
     controller.read_and_go_round().await;
-    assert_eq!(scene.writes(), [wrote(&Method::POST, "/api/v1/namespaces/storage/secrets", 201)]);
+    assert_eq!(cluster.writes(), [wrote(&Method::POST, "/api/v1/namespaces/storage/secrets", 201)]);
     let details = readiness.details().join("\n");
     assert!(details.contains("neither MutatingWebhookConfiguration/zz-colocate nor"), "{details}");
-    scene.change(|objects| {
+    cluster.change(|objects| {
         assert_eq!(objects.by_path[SECRET]["metadata"].get("labels"), None);
         objects.put(VALIDATING, configuration())
     });
@@ -295,21 +295,21 @@ async fn an_absent_secret_is_created_only_if_configured() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_configuration_does_not_wait_for_the_next_round() {
-    let scene = Scene::new();
-    let (controller, _) = scene.replica();
+    let cluster = TestCluster::new();
+    let (controller, _) = cluster.replica();
     let reference = controller.live.of(WebhookKind::Mutating).reference.clone();
     let (sender, updates) = channel(16);
     let keeping = tokio::spawn(controller.run(updates));
     // After many failures, it retries only every 10 s.
     tokio::time::sleep(Duration::from_mins(1)).await;
-    assert_eq!(scene.writes(), []);
-    scene.change(|objects| {
+    assert_eq!(cluster.writes(), []);
+    cluster.change(|objects| {
         objects.put(SECRET, secret(None));
         objects.put(MUTATING, configuration());
     });
     let start = Instant::now();
     tokio::spawn(api::follow(reference.client.clone(), ConfigurationWatch::new(reference, sender)));
-    while scene.change(|objects| objects.bundle(MUTATING)).is_empty() {
+    while cluster.change(|objects| objects.bundle(MUTATING)).is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(start.elapsed() < FIRST_RETRY, "{:?}", start.elapsed());
@@ -318,75 +318,79 @@ async fn a_new_configuration_does_not_wait_for_the_next_round() {
 
 #[tokio::test(start_paused = true)]
 async fn a_corrupt_secret_is_not_touched_and_the_last_state_is_used() {
-    let scene = Scene::installed();
-    let (mut controller, readiness) = scene.replica();
+    let cluster = TestCluster::installed();
+    let (mut controller, readiness) = cluster.replica();
     controller.read_and_go_round().await;
-    scene.writes();
-    let good = scene.change(|objects| {
+    cluster.writes();
+    let good = cluster.change(|objects| {
         let good = objects.by_path[SECRET].clone();
         objects
             .put(SECRET, secret(Some(json!({ "ca.crt": STANDARD.encode("hello"), "ca.key": good["data"]["ca.key"] }))));
         good
     });
     // Entries still get their bundle.
-    scene.change(|objects| objects.put(MUTATING, configuration()));
+    cluster.change(|objects| objects.put(MUTATING, configuration()));
     controller.read_and_go_round().await;
     let details = readiness.details().join("\n");
     assert!(
         details.contains("Secret storage/colocate-ca: key `ca.crt`: it is not a certificate in PEM form"),
         "{details}"
     );
-    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 200)]);
-    scene.change(|objects| objects.put(SECRET, good));
+    assert_eq!(cluster.writes(), [wrote(&Method::PATCH, MUTATING, 200)]);
+    cluster.change(|objects| objects.put(SECRET, good));
     controller.read_and_go_round().await;
     assert!(readiness.details().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_emptied_secret_gets_the_same_ca_again() {
-    let scene = Scene::installed();
-    let (mut controller, _) = scene.replica();
+    let cluster = TestCluster::installed();
+    let (mut controller, _) = cluster.replica();
     controller.read_and_go_round().await;
-    let before = scene.change(|objects| {
+    let before = cluster.change(|objects| {
         let before = objects.state();
         objects.put(SECRET, secret(None));
         before
     });
     controller.read_and_go_round().await;
-    assert_eq!(scene.change(|objects| objects.state()).bundle(), before.bundle());
+    assert_eq!(cluster.change(|objects| objects.state()).bundle(), before.bundle());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_patch_that_conflicts_is_computed_again() {
-    let scene = Scene::installed();
-    let (mut controller, readiness) = scene.replica();
+    let cluster = TestCluster::installed();
+    let (mut controller, readiness) = cluster.replica();
     controller.round().await;
-    scene.writes();
+    cluster.writes();
     controller.live.read().await.unwrap();
-    scene.interfere(|objects| {
+    cluster.interfere(|objects| {
         let mut renamed = configuration();
         renamed["webhooks"][0]["name"] = "c.example.com".into();
         objects.put(MUTATING, renamed);
     });
     controller.reconcile().await.unwrap();
-    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 422), wrote(&Method::PATCH, MUTATING, 200)]);
+    assert_eq!(cluster.writes(), [wrote(&Method::PATCH, MUTATING, 422), wrote(&Method::PATCH, MUTATING, 200)]);
     assert!(readiness.obstacles().is_empty());
-    scene.change(|objects| objects.put(MUTATING, configuration()));
+    cluster.change(|objects| objects.put(MUTATING, configuration()));
     controller.live.read().await.unwrap();
-    scene.interfere(|objects| {
+    cluster.interfere(|objects| {
         objects.by_path.remove(MUTATING);
     });
     controller.reconcile().await.unwrap();
-    assert_eq!(scene.writes(), [wrote(&Method::PATCH, MUTATING, 404)], "a deleted configuration is not created again");
+    assert_eq!(
+        cluster.writes(),
+        [wrote(&Method::PATCH, MUTATING, 404)],
+        "a deleted configuration is not created again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_ca_of_the_secret_is_not_removed_by_a_replica_with_an_old_state() {
-    let scene = Scene::installed();
-    let (mut controller, _) = scene.replica();
+    let cluster = TestCluster::installed();
+    let (mut controller, _) = cluster.replica();
     controller.read_and_go_round().await;
     // Another replica publishes the next CA, and writes it into the bundle of one entry.
-    let both: Vec<_> = scene.change(|objects| {
+    let both: Vec<_> = cluster.change(|objects| {
         let now = Timestamp::now();
         let after = objects.state().after(RotationStep::Publish, now, &Lifetimes::default()).unwrap();
         objects.hold(&after);
@@ -398,11 +402,11 @@ async fn a_ca_of_the_secret_is_not_removed_by_a_replica_with_an_old_state() {
     });
     controller.live.read().await.unwrap();
     controller.reconcile().await.unwrap();
-    let bundle = scene.change(|objects| objects.bundle(MUTATING));
+    let bundle = cluster.change(|objects| objects.bundle(MUTATING));
     assert!(bundle.len() == 2 && both.iter().all(|certificate| bundle.contains(certificate)));
     // A CA that the Secret does not list is removed.
     let foreign = CaState::first(Timestamp::now(), &Lifetimes::default()).unwrap();
-    scene.change(|objects| {
+    cluster.change(|objects| {
         let mut configuration = configuration();
         for entry in configuration["webhooks"].as_array_mut().unwrap() {
             entry["clientConfig"]["caBundle"] = STANDARD.encode(foreign.current.certificate_pem()).into();
@@ -410,9 +414,9 @@ async fn a_ca_of_the_secret_is_not_removed_by_a_replica_with_an_old_state() {
         objects.put(MUTATING, configuration);
     });
     controller.read_and_go_round().await;
-    assert!(!scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
+    assert!(!cluster.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
     // Unless the Secret cannot be read.
-    scene.change(|objects| {
+    cluster.change(|objects| {
         let mut configuration = configuration();
         configuration["webhooks"][0]["clientConfig"]["caBundle"] =
             STANDARD.encode(foreign.current.certificate_pem()).into();
@@ -420,51 +424,51 @@ async fn a_ca_of_the_secret_is_not_removed_by_a_replica_with_an_old_state() {
         objects.by_path.remove(SECRET);
     });
     controller.read_and_go_round().await;
-    assert!(scene.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
+    assert!(cluster.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rotation_waits_for_the_live_configurations() {
-    let scene = Scene::installed();
-    let (mut controller, _) = scene.replica();
+    let cluster = TestCluster::installed();
+    let (mut controller, _) = cluster.replica();
     // A CA after three quarters of its life.
     let life = Lifetimes::default();
     let born = Timestamp::now() - life.ca / 4 * 3;
     let first = CaState::first(born, &life).unwrap();
-    scene.change(|objects| objects.hold(&first));
+    cluster.change(|objects| objects.hold(&first));
     controller.read_and_go_round().await;
-    let published = scene.change(|objects| objects.state());
+    let published = cluster.change(|objects| objects.state());
     let next = published.next.clone().unwrap();
-    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)).len(), 2);
+    assert_eq!(cluster.change(|objects| objects.bundle(MUTATING)).len(), 2);
     assert!(controller.leaf_chains_to(std::slice::from_ref(first.current.certificate())));
     tokio::time::advance(Duration::from_secs(59)).await;
     // The bundle is removed, which restarts the time.
-    scene.change(|objects| objects.put(MUTATING, configuration()));
+    cluster.change(|objects| objects.put(MUTATING, configuration()));
     controller.read_and_go_round().await;
     tokio::time::advance(Duration::from_secs(59)).await;
     controller.read_and_go_round().await;
-    assert!(scene.change(|objects| objects.state()).next.is_some());
+    assert!(cluster.change(|objects| objects.state()).next.is_some());
     // The bundle is removed again, without an update to this replica.
-    scene.change(|objects| objects.put(MUTATING, configuration()));
+    cluster.change(|objects| objects.put(MUTATING, configuration()));
     tokio::time::advance(Duration::from_secs(1)).await;
     controller.round().await;
-    assert!(scene.change(|objects| objects.state()).next.is_some());
+    assert!(cluster.change(|objects| objects.state()).next.is_some());
     tokio::time::advance(Duration::from_mins(1)).await;
     controller.read_and_go_round().await;
-    let switched = scene.change(|objects| objects.state());
+    let switched = cluster.change(|objects| objects.state());
     assert_eq!(switched.current.certificate(), next.certificate());
     assert_eq!(&switched.old.unwrap().certificate, first.current.certificate());
     assert!(controller.leaf_chains_to(std::slice::from_ref(next.certificate())));
-    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)).len(), 2);
+    assert_eq!(cluster.change(|objects| objects.bundle(MUTATING)).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_interval_follows_from_the_lifetimes() {
-    let scene = Scene::new();
+    let cluster = TestCluster::new();
     let interval = |ca, leaf, settle| {
         let seconds = SignedDuration::from_secs;
         let lifetimes = Lifetimes { ca: seconds(ca), leaf: seconds(leaf), settle: seconds(settle) };
-        match scene.replica_with(false, lifetimes).0.source {
+        match cluster.replica_with(false, lifetimes).0.source {
             TrustSource::Managed(managed) => managed.interval(),
             TrustSource::Mounted(_) => unreachable!(),
         }
@@ -477,15 +481,15 @@ async fn the_interval_follows_from_the_lifetimes() {
 
 #[tokio::test(start_paused = true)]
 async fn with_cas_from_a_file_the_certificate_must_chain_to_them() {
-    let scene = Scene::new();
-    scene.change(|objects| objects.put(MUTATING, configuration()));
+    let cluster = TestCluster::new();
+    cluster.change(|objects| objects.put(MUTATING, configuration()));
     let folder = tempfile::tempdir().unwrap();
     let state = CaState::first(Timestamp::now(), &Lifetimes::default()).unwrap();
     std::fs::write(folder.path().join("ca.crt"), state.current.certificate_pem()).unwrap();
     let (mut controller, readiness) =
-        scene.controller(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))));
+        cluster.controller(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))));
     controller.read_and_go_round().await;
-    assert_eq!(scene.change(|objects| objects.bundle(MUTATING)), std::slice::from_ref(state.current.certificate()));
+    assert_eq!(cluster.change(|objects| objects.bundle(MUTATING)), std::slice::from_ref(state.current.certificate()));
     assert_eq!(readiness.obstacles(), ["certificate"]);
     let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
     let leaf = state.current.issue(&["a.example".parse().unwrap()], validity).unwrap();

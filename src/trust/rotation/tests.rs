@@ -19,12 +19,12 @@ fn begin() -> Timestamp {
 
 /// A moment on the wall clock and on the clock that does not jump.
 #[derive(Clone, Copy)]
-struct Clock {
+struct Clocks {
     begun: Instant,
     seconds: i64,
 }
 
-impl Clock {
+impl Clocks {
     fn now(self, skew: i64) -> Timestamp {
         begin() + SignedDuration::from_secs(self.seconds + skew)
     }
@@ -36,7 +36,7 @@ impl Clock {
 
 /// The Secret and the configurations of the API server.
 struct Cluster {
-    clock: Clock,
+    clock: Clocks,
     lifetimes: Lifetimes,
     secret: (u64, CaState),
     /// Each bundle that was live, and since when. Both configurations have the same.
@@ -89,7 +89,7 @@ const ACTIONS: [Action; 6] = [
 impl Cluster {
     /// A cluster with a CA that is known everywhere.
     fn new(lifetimes: Lifetimes) -> Self {
-        let clock = Clock { begun: Instant::now(), seconds: 0 };
+        let clock = Clocks { begun: Instant::now(), seconds: 0 };
         let state = CaState::first(clock.now(0), &lifetimes).unwrap();
         let current = state.current.certificate().clone();
         let live = vec![(i64::MIN, vec![current.clone()])];
@@ -110,13 +110,13 @@ impl Cluster {
             Action::Rotate => self.step(replica, now),
             Action::ReadConfigurations => self.observe(replica),
             Action::BeginPatch => {
-                let seen = self.live.len();
+                let version = self.live.len();
                 let wanted: Vec<_> = self.secret.1.bundle().into_iter().cloned().collect();
-                replica.patch = (wanted != self.carried()).then_some((seen, wanted));
+                replica.patch = (wanted != self.carried()).then_some((version, wanted));
             }
             Action::EndPatch => {
-                if let Some((seen, wanted)) = replica.patch.take()
-                    && seen == self.live.len()
+                if let Some((version, wanted)) = replica.patch.take()
+                    && version == self.live.len()
                 {
                     self.live.push((self.clock.seconds, wanted));
                 }
@@ -212,7 +212,7 @@ impl Replica {
         Self { skew, secret: None, propagation, leaf: None, patch: None }
     }
 
-    fn leaf_is_valid(&self, clock: Clock) -> bool {
+    fn leaf_is_valid(&self, clock: Clocks) -> bool {
         self.leaf.as_ref().is_some_and(|leaf| leaf.validity.not_after() >= clock.now(0))
     }
 }
