@@ -11,7 +11,6 @@
 //! ```
 
 mod cache;
-mod collector;
 mod deadlines;
 mod freshness;
 mod limits;

@@ -10,6 +10,7 @@ use colocate::cli::EXIT_STATUS;
 use colocate::companion::Rule;
 use colocate::config::Config;
 use colocate::engine::Reason;
+use colocate::process::metrics::Metrics;
 
 /// The root of the repository.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -86,6 +87,13 @@ fn the_table_of_rules_is_the_companions() {
 fn the_table_of_exit_codes_is_that_of_the_man_page() {
     let wanted = EXIT_STATUS.map(|(code, meaning)| format!("| {code} | {meaning} |"));
     assert_eq!(table("docs/running.md", "code"), wanted);
+}
+
+#[test]
+fn the_table_of_metrics_has_every_metric_with_its_labels() {
+    let rows = table("docs/running.md", "metric");
+    let documented: Vec<_> = rows.iter().filter_map(|row| row.split('`').nth(1)).collect();
+    assert_eq!(documented, Metrics::names());
 }
 
 #[test]

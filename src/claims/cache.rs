@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::collector::CacheCollector;
 use super::freshness::{Freshness, LastHeard};
 use super::limits::ClaimLimits;
 use super::single_flight::SingleFlight;
@@ -62,9 +61,19 @@ impl ClaimCache {
         let named: Vec<_> = namespaces.iter().map(|name| Some(name.clone())).collect();
         let namespaces = if named.is_empty() { &everywhere[..] } else { &named };
         let claims = namespaces.iter().map(|namespace| self.watch_kind::<Claims>(namespace.clone(), process));
-        let mut last_heard: Vec<_> = claims.collect();
-        last_heard.push(self.watch_kind::<Classes>(None, process));
-        self.metrics.collect(Box::new(CacheCollector::new(self.inventory.clone(), last_heard)));
+        let claims: Vec<_> = claims.collect();
+        let classes = vec![self.watch_kind::<Classes>(None, process)];
+        self.measure::<Claims>(claims);
+        self.measure::<Classes>(classes);
+    }
+
+    /// Counts the cached objects of a kind, and the time since the watch that has waited longest heard from the API server.
+    fn measure<K: WatchedKind>(&self, last_heard: Vec<Arc<LastHeard>>) {
+        let inventory = self.inventory.clone();
+        let count = move || K::count(&inventory.read().unwrap_or_else(PoisonError::into_inner));
+        let staleness = move || last_heard.iter().map(|heard| heard.ago()).max().unwrap_or_default();
+        self.metrics.cached_objects.set(K::RESOURCE.name, Some(count));
+        self.metrics.watch_staleness.set(K::RESOURCE.name, Some(staleness));
     }
 
     fn watch_kind<K: WatchedKind>(&self, namespace: Option<String>, process: &Process) -> Arc<LastHeard> {

@@ -35,7 +35,7 @@ impl ClaimSource {
                     names.push(&**name);
                     places.push(owner);
                 }
-                ClaimRef::Named(_) => metrics.looked_up(LookupResult::of(owner).as_str()),
+                ClaimRef::Named(_) => metrics.claim_lookups.inc([LookupResult::of(owner).as_str()]),
                 ClaimRef::Template { .. } | ClaimRef::Inline { .. } => {}
             }
         }
@@ -46,10 +46,10 @@ impl ClaimSource {
                 let lookups = cache.owners(namespace, &names, deadlines, enough).await;
                 for (place, lookup) in places.into_iter().zip(lookups) {
                     *place = lookup.owner;
-                    metrics.looked_up(lookup.result.as_str());
+                    metrics.claim_lookups.inc([lookup.result.as_str()]);
                 }
             }
-            _ => places.iter().for_each(|owner| metrics.looked_up(LookupResult::of(owner).as_str())),
+            _ => places.iter().for_each(|owner| metrics.claim_lookups.inc([LookupResult::of(owner).as_str()])),
         }
         owners
     }

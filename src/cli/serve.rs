@@ -158,8 +158,8 @@ impl Serve {
             let files = CertificateFiles { certificate: certificate.clone(), key: key.clone(), name };
             let metrics = process.metrics.clone();
             let reloader = CertificateReloader::begin(files, resolver.clone(), move |expiry| {
-                metrics.rotated("leaf");
-                metrics.certificate_expires("leaf", expiry);
+                metrics.certificate_rotations.inc(["leaf"]);
+                metrics.certificate_expiry.set_end("leaf", expiry);
             })?;
             process.tasks.spawn("certificate files", reloader.run());
             source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));

@@ -124,7 +124,7 @@ impl LeaseMonitor {
         self.registry.set(&self.scheduler.driver, presence);
         let Scheduler { driver, name, .. } = &self.scheduler;
         let alive = (presence != Presence::Unknown).then_some(presence == Presence::Alive);
-        self.metrics.scheduler_alive(driver, name, alive);
+        self.metrics.scheduler_alive.set([driver, name], alive);
         self.detail.set(text.clone());
         if presence != self.presence {
             let (driver, scheduler) = (&**driver, &**name);

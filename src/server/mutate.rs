@@ -55,7 +55,8 @@ impl Admission {
     fn report(&self, policy: &Policy, request: &Request<'_>, decision: &Decision<'_>, took: Duration) {
         let (reason, operation, kind) = (decision.reason.as_str(), request.operation.as_str(), &request.kind);
         let known = policy.workloads.find(&kind.group, &kind.version, &kind.kind).is_some();
-        self.metrics.decided(reason, operation, if known { &kind.kind } else { "other" }, took);
+        self.metrics.decisions.inc([reason, operation, if known { &kind.kind } else { "other" }]);
+        self.metrics.review_duration.observe(took);
         tracing::debug!(
             reason,
             operation,

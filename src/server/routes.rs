@@ -98,7 +98,7 @@ impl Service for Routes {
                 refusal.into_response()
             }
         };
-        self.metrics.answered(response.status().as_u16());
+        self.metrics.http_requests.inc([response.status().as_str()]);
         response
     }
 }

@@ -49,12 +49,12 @@ impl Validator {
         let rule = self.rules.now();
         let review = ValidationRequest::parse(body)?;
         let verdict = if rule.validation.enforcement == Enforcement::Off {
-            self.metrics.validated("off");
+            self.metrics.validations.inc(["off"]);
             Verdict::default()
         } else {
             match review.screen(&rule.policy)? {
                 Screening::Skipped(why) => {
-                    self.metrics.validated(why);
+                    self.metrics.validations.inc([why]);
                     Verdict::default()
                 }
                 Screening::Checked { new, old } => {
@@ -111,15 +111,16 @@ impl Validator {
 
     fn judge(&self, enforcement: Enforcement, review: &ValidationRequest<'_>, report: &ValidationReport) -> Verdict {
         for finding in &report.findings {
-            self.metrics.found(finding.rule.id(), finding.severity.as_str());
+            self.metrics.findings.inc([finding.rule.id(), finding.severity.as_str()]);
         }
         let denied = if enforcement == Enforcement::Enforce { denial(report) } else { None };
         let warnings = if denied.is_some() { Vec::new() } else { warnings(report) };
-        self.metrics.validated(match report.worst() {
+        let result = match report.worst() {
             _ if denied.is_some() => "denied",
             Some(Severity::Error | Severity::Warning) => "warned",
             Some(Severity::Info) | None => "clean",
-        });
+        };
+        self.metrics.validations.inc([result]);
         let findings = ids(report.findings.iter().map(|finding| finding.rule.id()));
         let unchecked = ids(report.unchecked.iter().map(|open| open.rule.id()));
         if !(findings.is_empty() && unchecked.is_empty()) {

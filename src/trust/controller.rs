@@ -156,8 +156,8 @@ impl TrustController {
             result = result.and(self.repair(kind).await);
         }
         result = result.and(self.issue());
-        self.metrics.certificate_expires("leaf", self.resolver.expiry());
-        self.metrics.certificate_expires("ca", self.source.ca_expiry());
+        self.metrics.certificate_expiry.set_end("leaf", self.resolver.expiry());
+        self.metrics.certificate_expiry.set_end("ca", self.source.ca_expiry());
         let obstacle = self.obstacle();
         if obstacle.is_none()
             && let Some(condition) = self.condition.take()
@@ -176,18 +176,18 @@ impl TrustController {
         let label = reference.to_string();
         for _ in 0..PATCH_ATTEMPTS {
             let LiveConfiguration { state: ConfigurationState::Present(configuration), .. } = self.live.of(kind) else {
-                self.metrics.bundle_in_sync(&label, None);
+                self.metrics.ca_bundle_in_sync.set([&label], None);
                 return Ok(());
             };
             let Some(bundle) = self.source.bundle(configuration).await else {
-                self.metrics.bundle_in_sync(&label, Some(false));
+                self.metrics.ca_bundle_in_sync.set([&label], Some(false));
                 return Ok(());
             };
             let Some(patch) = configuration.patch(&bundle) else {
-                self.metrics.bundle_in_sync(&label, Some(true));
+                self.metrics.ca_bundle_in_sync.set([&label], Some(true));
                 return Ok(());
             };
-            self.metrics.bundle_in_sync(&label, Some(false));
+            self.metrics.ca_bundle_in_sync.set([&label], Some(false));
             match reference.patch(&patch).await {
                 Ok(patched) => {
                     tracing::info!(configuration = label, "updated the caBundle");

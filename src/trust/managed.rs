@@ -102,7 +102,7 @@ impl ManagedCa {
                         );
                     }
                     RotationStep::Switch => {
-                        metrics.rotated("ca");
+                        metrics.certificate_rotations.inc(["ca"]);
                         tracing::info!(secret, "switched to the next CA");
                     }
                     RotationStep::Retire => tracing::info!(secret, "removed the old CA"),
@@ -126,7 +126,7 @@ impl ManagedCa {
             if remembered.is_some() {
                 tracing::warn!(secret, "the Secret was empty; restored the CA that it held");
             } else {
-                metrics.rotated("ca");
+                metrics.certificate_rotations.inc(["ca"]);
                 tracing::info!(secret, "the Secret was empty; created a CA");
             }
         }
@@ -145,7 +145,7 @@ impl ManagedCa {
         let Some(validity) = due else { return Ok(()) };
         resolver.serve(state.current.issue(&self.names, validity)?.serving()?);
         self.leaf = Some(LeafInUse { authority: state.current.certificate().clone(), validity });
-        metrics.rotated("leaf");
+        metrics.certificate_rotations.inc(["leaf"]);
         tracing::info!(until = %validity.not_after(), "serving a new certificate");
         Ok(())
     }

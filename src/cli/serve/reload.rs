@@ -10,7 +10,7 @@ use crate::server::Rules;
 pub(super) async fn reload(mut file: ConfigFile, started: Config, rules: Rules, metrics: Arc<Metrics>) {
     loop {
         let changed = file.changed().await;
-        metrics.reloaded(changed.is_ok());
+        metrics.config_reloads.inc([if changed.is_ok() { "applied" } else { "refused" }]);
         match changed {
             Ok(config) => {
                 rules.replace(super::rule(&config));
