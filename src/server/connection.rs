@@ -11,7 +11,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::limits::Limits;
-use super::stream::{Phase, Stream};
+use super::stream::{Phase, SharedPhase, Stream};
 use super::{Response, Service, Tls, text};
 use crate::tls::NotAllowed;
 
@@ -102,12 +102,12 @@ pub(super) async fn converse<S: Service>(
     in_flight: TaskTrackerToken,
 ) {
     let limits = shared.limits;
-    let phase = Phase::default();
-    let stream = Stream::new(stream, phase.clone(), limits.header, limits.answer);
+    let phase = SharedPhase::default();
+    let stream = Stream::new(stream, phase.clone(), &limits);
     // A connection that was just made is about to send a request. It must not find the process gone.
     let first: InFlight = Arc::new(Mutex::new(Some(in_flight)));
     let service = service_fn(|mut request: Request<_>| {
-        phase.step();
+        phase.set(Phase::Answer);
         let in_flight = settle(&first).unwrap_or_else(|| shared.busy.token());
         if let Some(refused) = &refused {
             request.extensions_mut().insert(refused.clone());
@@ -119,16 +119,15 @@ pub(super) async fn converse<S: Service>(
             if shared.closes_connections() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            phase.step();
+            phase.set(Phase::Idle);
             drop(in_flight);
             Ok::<_, Infallible>(response)
         }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
-            // hyper counts the time between two requests as time for the header, which `Stream` limits more.
-            .header_read_timeout(limits.idle)
+            // `Stream` has the timers: hyper would count the time between two requests as part of the header's.
+            .header_read_timeout(None)
             .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), service)
     );

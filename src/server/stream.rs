@@ -1,59 +1,66 @@
-//! A connection's stream, which ends when its client is too slow.
+//! The stream of a connection, which fails when its client is too slow.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Where a connection stands, as told by who answers its requests. Clones share it.
-///
-/// The number of steps so far: odd while a request is answered, even while there is none, or a header is on its way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Phase(Arc<AtomicUsize>);
+use super::limits::Limits;
 
-impl Phase {
-    /// A request's header is complete, or its answer is made.
-    pub(super) fn step(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+/// The phase that a connection is in. The stream sees a header begin, the service sees its end and the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No byte of the next request has arrived.
+    #[default]
+    Idle,
+    /// A part of a header has arrived.
+    Header,
+    /// A request is being answered. Its body has a deadline of its own.
+    Answer,
+}
+
+/// The phase of one connection. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedPhase(Arc<Mutex<Phase>>);
+
+impl SharedPhase {
+    pub(super) fn set(&self, phase: Phase) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    fn now(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    fn get(&self) -> Phase {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream that fails when a header is not complete some time after its first byte, or when an answer is not taken.
+/// A stream that fails when its connection is idle for too long, when a header takes too long from its first byte on, or
+/// when the client does not read an answer.
 ///
-/// hyper has one timeout for the header and for the time between two requests; here a header that has begun has its own.
-/// The time runs from when the client is first waited for: whoever sends a whole header at once costs no look at the clock.
+/// A timer starts when the client is first waited for, so a header that arrives at once starts none.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     inner: S,
-    phase: Phase,
-    /// The phase that `begun` and `header` are about.
-    seen: usize,
-    /// Whether a part of a header has come.
-    begun: bool,
-    header: Alarm,
-    answer: Alarm,
+    phase: SharedPhase,
+    idle: Timer,
+    header: Timer,
+    answer: Timer,
 }
 
 impl<S> Stream<S> {
-    /// `header` is the time for a header, `answer` that in which a part of an answer must be taken.
-    pub(super) fn new(stream: S, phase: Phase, header: Duration, answer: Duration) -> Self {
-        Self { inner: stream, phase, seen: 0, begun: false, header: Alarm::new(header), answer: Alarm::new(answer) }
+    pub(super) fn new(inner: S, phase: SharedPhase, limits: &Limits) -> Self {
+        let [idle, header, answer] = [limits.idle, limits.header, limits.answer].map(Timer::new);
+        Self { inner, phase, idle, header, answer }
     }
 
     fn written<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.answer.stop();
-        } else if self.answer.rings(cx) {
-            return Poll::Ready(Err(late("the answer was not taken in time")));
+        } else if self.answer.has_expired(cx) {
+            return Poll::Ready(Err(late("the client did not read the answer in time")));
         }
         polled
     }
@@ -63,19 +70,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        let phase = self.phase.now();
-        if phase != self.seen {
-            (self.seen, self.begun) = (phase, false);
+        let mut phase = self.phase.get();
+        if phase == Phase::Idle && buffer.filled().len() > before {
+            phase = Phase::Header;
+            self.phase.set(phase);
+            self.idle.stop();
             self.header.stop();
         }
-        let answering = phase % 2 == 1;
-        if !answering && buffer.filled().len() > before {
-            self.begun = true;
+        if polled.is_ready() {
+            return polled;
         }
-        if self.begun && polled.is_pending() && self.header.rings(cx) {
-            return Poll::Ready(Err(late("the header was not complete in time")));
+        match phase {
+            Phase::Idle if self.idle.has_expired(cx) => Poll::Ready(Err(late("the connection was idle for too long"))),
+            Phase::Header if self.header.has_expired(cx) => {
+                Poll::Ready(Err(late("the header was not complete in time")))
+            }
+            _ => polled,
         }
-        polled
     }
 }
 
@@ -109,26 +120,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 }
 
-/// A time that runs from the first question until it is stopped.
+/// A timer that starts when it is first asked.
 #[derive(Debug)]
-struct Alarm {
-    after: Duration,
+struct Timer {
+    limit: Duration,
     running: Option<Pin<Box<Sleep>>>,
 }
 
-impl Alarm {
-    fn new(after: Duration) -> Self {
-        Self { after, running: None }
+impl Timer {
+    fn new(limit: Duration) -> Self {
+        Self { limit, running: None }
     }
 
     fn stop(&mut self) {
         self.running = None;
     }
 
-    /// Whether the time is over; if not, the task is woken when it is.
-    fn rings(&mut self, cx: &mut Context<'_>) -> bool {
-        let after = self.after;
-        self.running.get_or_insert_with(|| Box::pin(sleep(after))).as_mut().poll(cx).is_ready()
+    /// Returns whether the time is over; if not, the task is woken when it is.
+    fn has_expired(&mut self, cx: &mut Context<'_>) -> bool {
+        let limit = self.limit;
+        self.running.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx).is_ready()
     }
 }
 
@@ -146,56 +157,59 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
     const LONG: Duration = Duration::from_secs(100);
 
-    fn stream() -> (Stream<DuplexStream>, DuplexStream, Phase) {
+    fn stream() -> (Stream<DuplexStream>, DuplexStream, SharedPhase) {
         let (near, far) = duplex(64);
-        let phase = Phase::default();
-        (Stream::new(near, phase.clone(), LIMIT, LIMIT), far, phase)
+        let phase = SharedPhase::default();
+        let limits = Limits { idle: LONG * 2, header: LIMIT, answer: LIMIT, ..Limits::default() };
+        (Stream::new(near, phase.clone(), &limits), far, phase)
     }
 
     async fn read(stream: &mut Stream<DuplexStream>) -> io::Result<usize> {
         stream.read(&mut [0; 64]).await
     }
 
-    /// How a read fails that no byte ends.
-    async fn failed(stream: &mut Stream<DuplexStream>) -> io::ErrorKind {
+    /// Waits for a read that fails.
+    async fn failure(stream: &mut Stream<DuplexStream>) -> io::ErrorKind {
         timeout(LONG, read(stream)).await.expect("it ends").unwrap_err().kind()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_header_has_its_time_from_the_first_byte_on_however_it_drips() {
+    async fn the_time_of_a_header_starts_at_its_first_byte() {
         let (mut stream, mut far, _) = stream();
-        assert!(timeout(LONG, read(&mut stream)).await.is_err(), "nothing came, and nothing is overdue");
+        assert!(timeout(LONG, read(&mut stream)).await.is_err(), "nothing arrived, and nothing is overdue");
         let began = Instant::now();
         for _ in 0..3 {
             far.write_all(b"x").await.unwrap();
             assert_eq!(read(&mut stream).await.unwrap(), 1);
             assert!(timeout(LIMIT * 3 / 10, read(&mut stream)).await.is_err());
         }
-        assert_eq!(failed(&mut stream).await, io::ErrorKind::TimedOut);
+        assert_eq!(failure(&mut stream).await, io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed(), LIMIT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_between_two_requests_and_that_of_a_body_are_none_of_a_header() {
+    async fn pauses_between_requests_and_bodies_do_not_count_as_header() {
         let (mut stream, mut far, phase) = stream();
         for _ in 0..3 {
             far.write_all(b"header").await.unwrap();
             read(&mut stream).await.unwrap();
-            phase.step();
+            // Slow, but not too slow.
+            assert!(timeout(LIMIT / 2, read(&mut stream)).await.is_err());
+            phase.set(Phase::Answer);
             assert!(timeout(LONG, read(&mut stream)).await.is_err());
             far.write_all(b"body").await.unwrap();
             read(&mut stream).await.unwrap();
             assert!(timeout(LONG, read(&mut stream)).await.is_err());
-            phase.step();
+            phase.set(Phase::Idle);
             assert!(timeout(LONG, read(&mut stream)).await.is_err());
         }
         far.write_all(b"h").await.unwrap();
         read(&mut stream).await.unwrap();
-        assert_eq!(failed(&mut stream).await, io::ErrorKind::TimedOut);
+        assert_eq!(failure(&mut stream).await, io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_nobody_takes_ends_the_stream_and_a_slow_reader_does_not() {
+    async fn an_answer_that_is_not_read_ends_the_stream_and_a_slow_reader_does_not() {
         let (mut stream, mut far, _) = stream();
         stream.write_all(&[b'x'; 64]).await.unwrap();
         for _ in 0..3 {
