@@ -27,11 +27,6 @@ const SMALL: usize = 1024 * 1024;
 /// room: with 50 of 17 MB at once, none came to its end (measured).
 const DISCARDS: usize = 2;
 
-/// glibc's allocator keeps a block that is freed for the thread that freed it, unless it is larger than 32 MiB: then its pages
-/// go back at once. (300 reviews of 17 MB on 32 threads left 290 MB resident, and 70 MB with this.) Room that nothing is
-/// written to takes no memory, but for the rest of a huge page: so this is for large bodies alone.
-const GIVEN_BACK: usize = 33 * 1024 * 1024;
-
 /// Reads bodies.
 #[derive(Debug)]
 pub(super) struct Bodies {
@@ -138,18 +133,8 @@ impl Bodies {
             return Err(Unread::TooLarge);
         }
         let share = self.budget.take(bytes).ok_or(Unread::NoRoom)?;
-        Ok(Whole { bytes: buffer(bytes), room: bytes, _share: share })
+        Ok(Whole { bytes: Vec::with_capacity(bytes), room: bytes, _share: share })
     }
-}
-
-/// Memory for so many bytes.
-fn buffer(bytes: usize) -> Vec<u8> {
-    let mut buffer = Vec::new();
-    // Where address space is scarce, what is needed has to do.
-    if bytes <= SMALL || buffer.try_reserve_exact(GIVEN_BACK).is_err() {
-        buffer.reserve_exact(bytes);
-    }
-    buffer
 }
 
 #[cfg(test)]
@@ -192,14 +177,6 @@ mod tests {
         assert_eq!(&*read(&bodies, Full::from("")).await.unwrap(), b"");
         assert_eq!(&*read(&bodies, chunks(3, 2)).await.unwrap(), b"xxxxxx");
         assert_eq!(read(&bodies, chunks(20, 1024 * 1024)).await.unwrap().len(), MAX_BODY);
-    }
-
-    #[tokio::test]
-    async fn the_memory_of_a_large_body_is_none_that_its_thread_may_keep() {
-        let bodies = Bodies::new(PATIENCE);
-        let capacity = async |length| read(&bodies, Full::from(vec![b'x'; length])).await.unwrap().bytes.capacity();
-        assert_eq!(capacity(SMALL).await, SMALL);
-        assert!(capacity(SMALL + 1).await > 32 * 1024 * 1024);
     }
 
     #[tokio::test]
