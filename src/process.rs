@@ -12,7 +12,7 @@ use std::sync::Arc;
 use metrics::Metrics;
 use readiness::Readiness;
 use shutdown::Shutdown;
-use tasks::{Failures, Tasks};
+use tasks::{TaskFailures, Tasks};
 
 /// What every part of a running process shares. Clones share it too.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Process {
 
 impl Process {
     /// A process that is starting, and where failures of its background tasks arrive.
-    pub fn new() -> (Self, Failures) {
+    pub fn new() -> (Self, TaskFailures) {
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
         let (tasks, failures) = Tasks::new();

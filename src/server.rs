@@ -7,7 +7,7 @@ mod connection;
 mod limits;
 mod mutate;
 mod routes;
-mod rules;
+mod shared_config;
 mod stream;
 mod validate;
 
@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use admin::Admin;
-pub use mutate::Admission;
+pub use mutate::MutateHandler;
 pub use routes::Routes;
 pub(crate) use routes::{response, text};
-pub use rules::{Rule, Rules};
-pub use validate::Validator;
+pub use shared_config::{RequestConfig, SharedConfig};
+pub use validate::ValidateHandler;
 
-use connection::Shared;
-use limits::Limits;
+use connection::ServerState;
+use limits::ServerLimits;
 
 use crate::process::shutdown::Shutdown;
 use crate::tls::Callers;
@@ -42,17 +42,17 @@ use crate::tls::Callers;
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
 /// An answer whose body is complete.
-pub(crate) type Response = hyper::Response<Full<Bytes>>;
+pub(crate) type HttpResponse = hyper::Response<Full<Bytes>>;
 
 /// Something that answers requests.
-pub(crate) trait Service: Send + Sync + 'static {
+pub(crate) trait RequestHandler: Send + Sync + 'static {
     /// Answers one request.
-    fn answer(&self, request: hyper::Request<Incoming>) -> impl Future<Output = Response> + Send;
+    fn answer(&self, request: hyper::Request<Incoming>) -> impl Future<Output = HttpResponse> + Send;
 }
 
 /// How TLS is spoken, and who may ask.
 #[derive(Clone, Debug)]
-pub struct Tls {
+pub struct TlsSettings {
     /// Certificates, versions, and whether clients must have a certificate.
     pub config: Arc<ServerConfig>,
     /// The clients that may ask; `None` where all may who connect.
@@ -60,21 +60,21 @@ pub struct Tls {
 }
 
 /// A listener and what answers on it.
-pub struct Server<S> {
+pub struct HttpServer<S> {
     listener: TcpListener,
-    tls: Option<Tls>,
+    tls: Option<TlsSettings>,
     service: S,
-    limits: Limits,
+    limits: ServerLimits,
 }
 
-impl<S> Server<S> {
+impl<S> HttpServer<S> {
     /// A server on `address`; with `tls`, nothing else is spoken there.
     ///
     /// # Errors
     /// Where the address cannot be listened on.
-    pub async fn bind(address: SocketAddr, tls: Option<Tls>, service: S) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, service, limits: Limits::default() })
+        Ok(Self { listener, tls, service, limits: ServerLimits::default() })
     }
 
     /// The address that it listens on.
@@ -87,24 +87,24 @@ impl<S> Server<S> {
 }
 
 #[allow(private_bounds)]
-impl<S: Service> Server<S> {
+impl<S: RequestHandler> HttpServer<S> {
     /// Serves until `shutdown` closes, and then until nothing is in flight. Until that moment connections are taken too:
     /// what to answer on them is the service's business.
     pub async fn run(self, shutdown: Shutdown) {
-        let shared = Arc::new(Shared::new(self.service, self.tls, self.limits, shutdown.draining));
+        let state = Arc::new(ServerState::new(self.service, self.tls, self.limits, shutdown.draining));
         let nothing_in_flight = async {
             shutdown.closing.cancelled().await;
-            shared.busy.close();
-            shared.busy.wait().await;
+            state.busy.close();
+            state.busy.wait().await;
         };
         tokio::select! {
-            () = accept(&self.listener, &shared) => {}
+            () = accept(&self.listener, &state) => {}
             () = nothing_in_flight => {}
         }
         drop(self.listener);
-        shared.ending.cancel();
-        shared.open.close();
-        shared.open.wait().await;
+        state.ending.cancel();
+        state.open.close();
+        state.open.wait().await;
     }
 }
 
@@ -112,14 +112,14 @@ impl<S: Service> Server<S> {
 ///
 /// Those beyond the limit wait in the kernel's queue: the API server takes a connection that is closed for a failed call and
 /// does not try again, while one that waits is served as soon as another ends, which each answer then sees to.
-async fn accept<S: Service>(listener: &TcpListener, shared: &Arc<Shared<S>>) {
-    let places = Arc::new(Semaphore::new(shared.limits.connections));
+async fn accept<S: RequestHandler>(listener: &TcpListener, state: &Arc<ServerState<S>>) {
+    let places = Arc::new(Semaphore::new(state.limits.connections));
     // The semaphore is never closed.
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = connection::serve(shared.clone(), stream, shared.busy.token());
-                shared.open.spawn(async move {
+                let connection = connection::serve(state.clone(), stream, state.busy.token());
+                state.open.spawn(async move {
                     connection.await;
                     drop(place);
                 });
@@ -132,8 +132,8 @@ async fn accept<S: Service>(listener: &TcpListener, shared: &Arc<Shared<S>>) {
     }
 }
 
-impl<S> Shared<S> {
-    fn new(service: S, tls: Option<Tls>, limits: Limits, draining: CancellationToken) -> Self {
+impl<S> ServerState<S> {
+    fn new(service: S, tls: Option<TlsSettings>, limits: ServerLimits, draining: CancellationToken) -> Self {
         Self {
             service,
             tls,
@@ -158,8 +158,8 @@ mod tests {
 
     struct Scripted;
 
-    impl Service for Scripted {
-        async fn answer(&self, _: hyper::Request<Incoming>) -> Response {
+    impl RequestHandler for Scripted {
+        async fn answer(&self, _: hyper::Request<Incoming>) -> HttpResponse {
             text(StatusCode::OK, "as it was told")
         }
     }
@@ -168,20 +168,20 @@ mod tests {
     async fn a_connection_beyond_the_limit_waits_until_another_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limits = Limits { connections: 2, ..Limits::default() };
-        let shared = Arc::new(Shared::new(Scripted, None, limits, CancellationToken::new()));
-        let accepting = shared.clone();
+        let limits = ServerLimits { connections: 2, ..ServerLimits::default() };
+        let state = Arc::new(ServerState::new(Scripted, None, limits, CancellationToken::new()));
+        let accepting = state.clone();
         let accepting = tokio::spawn(async move { accept(&listener, &accepting).await });
 
         let (one, two) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let mut three = TcpStream::connect(address).await.unwrap();
-        while shared.open.len() < 2 {
+        while state.open.len() < 2 {
             yield_now().await;
         }
         // Often enough for the third to be taken, if it were to be.
         for _ in 0..1000 {
             yield_now().await;
-            assert_eq!(shared.open.len(), 2);
+            assert_eq!(state.open.len(), 2);
         }
         drop(one);
         three.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::process::readiness::Detail;
+use crate::process::readiness::ReadinessDetail;
 
 /// A watch's last sign of life.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct LastHeard {
 pub(super) struct Freshness {
     heard: Arc<LastHeard>,
     namespace: Option<String>,
-    detail: Detail,
+    detail: ReadinessDetail,
     lost: bool,
 }
 
@@ -39,7 +39,7 @@ impl LastHeard {
 
 impl Freshness {
     /// For a watch of one namespace, or of all.
-    pub(super) fn new(heard: Arc<LastHeard>, namespace: Option<String>, detail: Detail) -> Self {
+    pub(super) fn new(heard: Arc<LastHeard>, namespace: Option<String>, detail: ReadinessDetail) -> Self {
         Self { heard, namespace, detail, lost: false }
     }
 

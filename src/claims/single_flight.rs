@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::ttl_set::TtlSet;
 use crate::api::{ApiClient, ApiError, Resource};
-use crate::process::readiness::{Detail, Readiness};
+use crate::process::readiness::{Readiness, ReadinessDetail};
 
 /// How long "it does not exist" is reused: as long as a pod waits, by default. The watch brings what is created meanwhile.
 const ABSENT_TTL: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub(super) struct SingleFlight {
     logged: TtlSet<(Resource, Option<u16>)>,
     readiness: Readiness,
     /// A line for each resource whose last GET failed.
-    details: Mutex<HashMap<Resource, Detail>>,
+    details: Mutex<HashMap<Resource, ReadinessDetail>>,
 }
 
 /// A shared GET. Its callers poll it; it is cancelled when the last caller is gone.
@@ -132,7 +132,7 @@ impl SingleFlight {
         detail.set(Some(line));
     }
 
-    fn details(&self) -> MutexGuard<'_, HashMap<Resource, Detail>> {
+    fn details(&self) -> MutexGuard<'_, HashMap<Resource, ReadinessDetail>> {
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -11,7 +11,7 @@ use super::freshness::Freshness;
 use crate::api::{ApiClient, ApiError, Resource, Watch, WatchEvent};
 use crate::engine::storage::{HasMetadata, Named, PersistentVolumeClaim, StorageClass};
 use crate::engine::{Inventory, Listing, Text, object};
-use crate::process::readiness::Condition;
+use crate::process::readiness::ReadinessCondition;
 
 /// As many as kubectl asks for. A page of claims is about a megabyte.
 const PAGE: usize = 500;
@@ -154,7 +154,7 @@ pub(super) struct Collection<K> {
     namespace: Option<String>,
     freshness: Freshness,
     /// Until the first complete list meets it.
-    listed: Option<Condition>,
+    listed: Option<ReadinessCondition>,
     kind: PhantomData<fn(K)>,
 }
 
@@ -176,7 +176,12 @@ struct PageMetadata<'a> {
 }
 
 impl<K: WatchedKind> Collection<K> {
-    pub(super) fn new(cache: ClaimCache, namespace: Option<String>, freshness: Freshness, listed: Condition) -> Self {
+    pub(super) fn new(
+        cache: ClaimCache,
+        namespace: Option<String>,
+        freshness: Freshness,
+        listed: ReadinessCondition,
+    ) -> Self {
         Self { cache, namespace, freshness, listed: Some(listed), kind: PhantomData }
     }
 

@@ -17,10 +17,13 @@ use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, SecretSection};
 use crate::manifest;
+use crate::process::Process;
+use crate::process::log::{self, LogFormat, LogLevel};
 use crate::process::shutdown::Shutdown;
-use crate::process::{Process, log};
 use crate::schedulers::{self, SchedulerRegistry};
-use crate::server::{Admin, Admission, Routes, Rule, Rules, Server, Tls, Validator};
+use crate::server::{
+    Admin, HttpServer, MutateHandler, RequestConfig, Routes, SharedConfig, TlsSettings, ValidateHandler,
+};
 use crate::tls::{Callers, CertificateFiles, CertificateReloader, CertificateResolver};
 use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSource, WebhookNames};
 
@@ -68,12 +71,12 @@ pub(super) struct Serve {
     manifests: Vec<PathBuf>,
 
     /// How log lines are written.
-    #[arg(long, value_enum, default_value_t = log::Format::Text)]
-    log_format: log::Format,
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 
     /// From which level on log lines are written; `debug` has a line for each decision.
-    #[arg(long, value_enum, default_value_t = log::Level::Info)]
-    log_level: log::Level,
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    log_level: LogLevel,
 
     /// If this file is there, it gets a line about why the process failed: Kubernetes shows it in the pod's status.
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
@@ -111,17 +114,17 @@ impl Serve {
         let client = if self.manifests.is_empty() { Some(ApiClient::for_server().await?) } else { None };
         let resolver = CertificateResolver::default();
         self.keep_certificate(&config, client.as_ref(), &resolver, &process)?;
-        let tls = Tls { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
+        let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
         let claims = Arc::new(self.claims(client, &config, &registry, &process)?);
 
-        let rules = Rules::new(rule(&config));
+        let shared = SharedConfig::new(request_config(&config));
         if let Some(file) = file {
-            let reload = reload::reload(file, config.clone(), rules.clone(), process.metrics.clone());
+            let reload = reload::reload(file, config.clone(), shared.clone(), process.metrics.clone());
             process.tasks.spawn("configuration file", reload);
         }
-        let validator = Validator::new(rules.clone(), claims.clone(), process.metrics.clone());
-        let admission = Admission::new(rules, claims, registry, process.metrics.clone());
-        let server = bind(self.listen, Some(tls), Routes::new(admission, validator, &process)).await?;
+        let validate = ValidateHandler::new(shared.clone(), claims.clone(), process.metrics.clone());
+        let mutate = MutateHandler::new(shared, claims, registry, process.metrics.clone());
+        let server = bind(self.listen, Some(tls), Routes::new(mutate, validate, &process)).await?;
         let admin = bind(self.admin, None, Admin::new(&process)).await?;
         process.shutdown.on_signal(config.drain_grace()).context("cannot listen to signals")?;
         tracing::info!(
@@ -204,12 +207,12 @@ impl Serve {
 }
 
 /// Returns the part of the configuration that every request depends on.
-fn rule(config: &Config) -> Rule {
-    Rule { policy: config.policy(), wait: config.claim_limits().wait, validation: config.validation() }
+fn request_config(config: &Config) -> RequestConfig {
+    RequestConfig { policy: config.policy(), wait: config.claim_limits().wait, validation: config.validation() }
 }
 
-async fn bind<S>(address: SocketAddr, tls: Option<Tls>, service: S) -> anyhow::Result<Server<S>> {
-    Server::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
+async fn bind<S>(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> anyhow::Result<HttpServer<S>> {
+    HttpServer::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Waits until draining has taken longer than it may.

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -20,7 +20,7 @@ pub enum Format {
 
 /// From which level on lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
+pub enum LogLevel {
     /// What ended something.
     Error,
     /// What an operator should mend.
@@ -34,24 +34,22 @@ pub enum Level {
 }
 
 /// Begins to log. Of the libraries, only warnings are written.
-pub fn init(format: Format, level: Level) {
+pub fn init(format: LogFormat, level: LogLevel) {
     let level = match level {
-        Level::Error => LevelFilter::ERROR,
-        Level::Warn => LevelFilter::WARN,
-        Level::Info => LevelFilter::INFO,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Trace => LevelFilter::TRACE,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     };
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level)
-        // Says again what is logged here with the name of the resource.
-        .with_target("kube_runtime::watcher", LevelFilter::OFF)
         .with_target("kube_client", LevelFilter::OFF);
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     let layer = match format {
-        Format::Text => layer.with_ansi(stderr().is_terminal()).with_target(false).boxed(),
-        Format::Json => layer.json().flatten_event(true).with_target(false).boxed(),
+        LogFormat::Text => layer.with_ansi(stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(targets)).init();
 }

@@ -169,7 +169,7 @@ pub struct Computed<T> {
 type Compute<T> = Box<dyn Fn() -> T + Send>;
 
 /// The value of a computed gauge.
-pub trait Value: Copy + 'static {
+pub trait GaugeValue: Copy + 'static {
     /// Whether the unit is seconds.
     const SECONDS: bool;
 
@@ -180,7 +180,7 @@ pub trait Value: Copy + 'static {
     fn encode(self, encoder: MetricEncoder<'_>) -> fmt::Result;
 }
 
-impl Value for usize {
+impl GaugeValue for usize {
     const SECONDS: bool = false;
 
     fn encode(self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
@@ -188,7 +188,7 @@ impl Value for usize {
     }
 }
 
-impl Value for Duration {
+impl GaugeValue for Duration {
     const SECONDS: bool = true;
 
     fn encode(self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
@@ -196,7 +196,7 @@ impl Value for Duration {
     }
 }
 
-impl Value for SignedDuration {
+impl GaugeValue for SignedDuration {
     const SECONDS: bool = true;
 
     fn encode(self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
@@ -204,7 +204,7 @@ impl Value for SignedDuration {
     }
 }
 
-impl<T: Value> Computed<T> {
+impl<T: GaugeValue> Computed<T> {
     const SUFFIX: &str = if T::SECONDS { "_seconds" } else { "" };
 
     fn register(registry: &mut Registry, name: &'static str, [label]: [&'static str; 1], help: &'static str) -> Self {
@@ -230,7 +230,7 @@ impl Computed<SignedDuration> {
     }
 }
 
-impl<T: Value> Collector for Computed<T> {
+impl<T: GaugeValue> Collector for Computed<T> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         if series.is_empty() {

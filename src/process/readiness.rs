@@ -19,7 +19,7 @@ pub struct Readiness {
 /// Something that must be there first.
 #[derive(Debug)]
 #[must_use = "a condition that is dropped unmet stays missing for ever"]
-pub struct Condition {
+pub struct ReadinessCondition {
     name: &'static str,
     readiness: Readiness,
 }
@@ -27,7 +27,7 @@ pub struct Condition {
 /// Something to know about a process that is ready all the same. The line goes when this value is dropped.
 #[derive(Debug)]
 #[must_use = "a detail that is dropped says nothing any more"]
-pub struct Detail {
+pub struct ReadinessDetail {
     name: String,
     /// Its place among the lines.
     place: usize,
@@ -41,16 +41,16 @@ impl Readiness {
     }
 
     /// Adds something to wait for.
-    pub fn condition(&self, name: &'static str) -> Condition {
+    pub fn condition(&self, name: &'static str) -> ReadinessCondition {
         *self.missing().entry(name).or_default() += 1;
-        Condition { name, readiness: self.clone() }
+        ReadinessCondition { name, readiness: self.clone() }
     }
 
     /// A line of its own in the text for people, which says nothing until it is set and never makes the process unready.
-    pub fn detail(&self, name: impl Into<String>) -> Detail {
+    pub fn detail(&self, name: impl Into<String>) -> ReadinessDetail {
         let mut lines = self.lines();
         lines.push(String::new());
-        Detail { name: name.into(), place: lines.len() - 1, readiness: self.clone() }
+        ReadinessDetail { name: name.into(), place: lines.len() - 1, readiness: self.clone() }
     }
 
     /// What there is to know beside, a line each, in the order in which they were added.
@@ -81,7 +81,7 @@ impl Readiness {
     }
 }
 
-impl Condition {
+impl ReadinessCondition {
     /// It is there, and for good.
     pub fn met(self) {
         let mut missing = self.readiness.missing();
@@ -97,7 +97,7 @@ impl Condition {
     }
 }
 
-impl Detail {
+impl ReadinessDetail {
     /// Says `<name>: <text>` from now on; with no text, nothing.
     pub fn set(&self, text: Option<String>) {
         // What an API server said may have several lines; here it has one.
@@ -106,7 +106,7 @@ impl Detail {
     }
 }
 
-impl Drop for Detail {
+impl Drop for ReadinessDetail {
     fn drop(&mut self) {
         self.set(None);
     }

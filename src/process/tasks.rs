@@ -13,7 +13,7 @@ pub struct Tasks(UnboundedSender<TaskFailure>);
 
 /// Receives the tasks that have ended.
 #[derive(Debug)]
-pub struct Failures(UnboundedReceiver<TaskFailure>);
+pub struct TaskFailures(UnboundedReceiver<TaskFailure>);
 
 /// A background task that ended.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +25,9 @@ pub struct TaskFailure {
 
 impl Tasks {
     /// A starter of tasks, and where their failures arrive.
-    pub fn new() -> (Self, Failures) {
+    pub fn new() -> (Self, TaskFailures) {
         let (sender, receiver) = unbounded_channel();
-        (Self(sender), Failures(receiver))
+        (Self(sender), TaskFailures(receiver))
     }
 
     /// Starts a task. `name` tells a person what it does.
@@ -44,7 +44,7 @@ impl Tasks {
     }
 }
 
-impl Failures {
+impl TaskFailures {
     /// Waits until a task has ended, which is a failure.
     pub async fn next(&mut self) -> TaskFailure {
         match self.0.recv().await {

@@ -19,7 +19,7 @@ use crate::duration::GoDuration;
 use crate::engine::Presence;
 use crate::process::Process;
 use crate::process::metrics::Metrics;
-use crate::process::readiness::Detail;
+use crate::process::readiness::ReadinessDetail;
 
 const LEASES: Resource = Resource::new("coordination.k8s.io", "leases");
 
@@ -43,7 +43,7 @@ struct LeaseMonitor {
     presence: Presence,
     registry: SchedulerRegistry,
     metrics: Arc<Metrics>,
-    detail: Detail,
+    detail: ReadinessDetail,
 }
 
 /// A Lease, and what was observed of it.

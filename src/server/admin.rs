@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 
-use super::{Response, Service, response, text};
+use super::{HttpResponse, RequestHandler, response, text};
 use crate::process::Process;
 use crate::process::metrics::{self, Metrics};
 use crate::process::readiness::Readiness;
@@ -23,7 +23,7 @@ impl Admin {
         Self { readiness: process.readiness.clone(), metrics: process.metrics.clone() }
     }
 
-    fn ready(&self) -> Response {
+    fn ready(&self) -> HttpResponse {
         let (status, first) = match &self.readiness.obstacles()[..] {
             [] => (StatusCode::OK, "ok".to_owned()),
             obstacles => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}", obstacles.join(", "))),
@@ -33,8 +33,8 @@ impl Admin {
     }
 }
 
-impl Service for Admin {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+impl RequestHandler for Admin {
+    async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
         }

@@ -8,7 +8,7 @@ use hyper::body::Body;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::{Budget, Share};
+use super::budget::{BodyBudget, BudgetShare};
 
 /// The API server sends up to 17.4 MB (measured: an object of 3 MiB with managed fields, its characters escaped).
 pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
@@ -30,7 +30,7 @@ const DISCARDS: usize = 2;
 /// Reads bodies.
 #[derive(Debug)]
 pub(super) struct Bodies {
-    budget: Budget,
+    budget: BodyBudget,
     /// Turns at reading a large body of which nothing is kept.
     discards: Semaphore,
     /// How long a client may take to send one.
@@ -39,16 +39,16 @@ pub(super) struct Bodies {
 
 /// A whole body. Its memory counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(super) struct WholeBody {
     bytes: Vec<u8>,
     /// How many bytes it may have, all of which are taken from the budget.
     room: usize,
-    _share: Share,
+    _share: BudgetShare,
 }
 
 /// Why there is no whole body.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unread {
+pub(super) enum BodyError {
     #[error("the body is larger than {} MiB", MAX_BODY / 1024 / 1024)]
     TooLarge,
     #[error("too many large requests at once; try again")]
@@ -59,7 +59,7 @@ pub(super) enum Unread {
     Truncated(String),
 }
 
-impl std::ops::Deref for Whole {
+impl std::ops::Deref for WholeBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -70,7 +70,7 @@ impl std::ops::Deref for Whole {
 impl Bodies {
     /// Bodies whose senders have so much time.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { budget: Budget::new(BUDGET, RESERVE, SMALL), discards: Semaphore::new(DISCARDS), patience }
+        Self { budget: BodyBudget::new(BUDGET, RESERVE, SMALL), discards: Semaphore::new(DISCARDS), patience }
     }
 
     /// When a body whose header is complete now must be there.
@@ -82,18 +82,18 @@ impl Bodies {
     ///
     /// # Errors
     /// One that is too large, comes too late or ends early, or for which there is no room now.
-    pub(super) async fn read<B>(&self, body: &mut B, deadline: Instant) -> Result<Whole, Unread>
+    pub(super) async fn read<B>(&self, body: &mut B, deadline: Instant) -> Result<WholeBody, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
         match timeout_at(deadline, self.collect(body)).await {
             Ok(read) => read,
-            Err(_) => Err(Unread::Late(self.patience)),
+            Err(_) => Err(BodyError::Late(self.patience)),
         }
     }
 
-    async fn collect<B>(&self, body: &mut B) -> Result<Whole, Unread>
+    async fn collect<B>(&self, body: &mut B) -> Result<WholeBody, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
@@ -102,7 +102,9 @@ impl Bodies {
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let mut whole = self.room(announced)?;
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|error| Unread::Truncated(error.to_string()))?.into_data() else { continue };
+            let Ok(data) = frame.map_err(|error| BodyError::Truncated(error.to_string()))?.into_data() else {
+                continue;
+            };
             let needed = whole.bytes.len() + data.remaining();
             if needed > whole.room {
                 // The old bytes count until they are copied.
@@ -128,12 +130,12 @@ impl Bodies {
         let _ = timeout_at(deadline, read).await;
     }
 
-    fn room(&self, bytes: usize) -> Result<Whole, Unread> {
+    fn room(&self, bytes: usize) -> Result<WholeBody, BodyError> {
         if bytes > MAX_BODY {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
-        let share = self.budget.take(bytes).ok_or(Unread::NoRoom)?;
-        Ok(Whole { bytes: Vec::with_capacity(bytes), room: bytes, _share: share })
+        let share = self.budget.take(bytes).ok_or(BodyError::NoRoom)?;
+        Ok(WholeBody { bytes: Vec::with_capacity(bytes), room: bytes, _share: share })
     }
 }
 
@@ -149,7 +151,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    async fn read<B>(bodies: &Bodies, mut body: B) -> Result<Whole, Unread>
+    async fn read<B>(bodies: &Bodies, mut body: B) -> Result<WholeBody, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
@@ -182,8 +184,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_large_is_refused_before_it_is_read_or_as_it_comes() {
         let bodies = Bodies::new(PATIENCE);
-        assert_eq!(read(&bodies, Full::from(vec![b'x'; MAX_BODY + 1])).await.unwrap_err(), Unread::TooLarge);
-        assert_eq!(read(&bodies, chunks(21, 1024 * 1024)).await.unwrap_err(), Unread::TooLarge);
+        assert_eq!(read(&bodies, Full::from(vec![b'x'; MAX_BODY + 1])).await.unwrap_err(), BodyError::TooLarge);
+        assert_eq!(read(&bodies, chunks(21, 1024 * 1024)).await.unwrap_err(), BodyError::TooLarge);
     }
 
     #[tokio::test]
@@ -191,8 +193,8 @@ mod tests {
         let bodies = Bodies::new(PATIENCE);
         let large = || Full::from(vec![b'x'; MAX_BODY]);
         let (first, second) = (read(&bodies, large()).await.unwrap(), read(&bodies, large()).await.unwrap());
-        assert_eq!(read(&bodies, large()).await.unwrap_err(), Unread::NoRoom);
-        assert_eq!(read(&bodies, chunks(20, 1024 * 1024)).await.unwrap_err(), Unread::NoRoom);
+        assert_eq!(read(&bodies, large()).await.unwrap_err(), BodyError::NoRoom);
+        assert_eq!(read(&bodies, chunks(20, 1024 * 1024)).await.unwrap_err(), BodyError::NoRoom);
         let small = read(&bodies, Full::from("small")).await.unwrap();
         drop(first);
         let third = read(&bodies, large()).await.unwrap();
@@ -204,7 +206,7 @@ mod tests {
     async fn a_body_that_does_not_come_gives_its_room_back_at_the_deadline() {
         let bodies = Bodies::new(PATIENCE);
         let began = Instant::now();
-        assert_eq!(read(&bodies, stalled("{")).await.unwrap_err(), Unread::Late(PATIENCE));
+        assert_eq!(read(&bodies, stalled("{")).await.unwrap_err(), BodyError::Late(PATIENCE));
         assert_eq!(began.elapsed(), PATIENCE);
         assert!(bodies.budget.take(BUDGET - RESERVE).is_some(), "something leaked");
         bodies.discard(&mut stalled("{"), bodies.deadline()).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that are free. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(super) struct BodyBudget {
     free: Arc<AtomicUsize>,
     /// What only small shares may take.
     reserve: usize,
@@ -15,27 +15,27 @@ pub(super) struct Budget {
 
 /// Bytes that are taken, until this value is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct BudgetShare {
     bytes: usize,
     free: Arc<AtomicUsize>,
 }
 
-impl Budget {
+impl BodyBudget {
     /// A budget of `bytes`, of which `reserve` are for shares of at most `small` bytes.
     pub(super) fn new(bytes: usize, reserve: usize, small: usize) -> Self {
         Self { free: Arc::new(AtomicUsize::new(bytes)), reserve, small }
     }
 
     /// Takes so many bytes, if they are there.
-    pub(super) fn take(&self, bytes: usize) -> Option<Share> {
+    pub(super) fn take(&self, bytes: usize) -> Option<BudgetShare> {
         let kept = if bytes <= self.small { 0 } else { self.reserve };
         let rest = |free: usize| free.checked_sub(bytes).filter(|rest| *rest >= kept);
         self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok()?;
-        Some(Share { bytes, free: self.free.clone() })
+        Some(BudgetShare { bytes, free: self.free.clone() })
     }
 }
 
-impl Drop for Share {
+impl Drop for BudgetShare {
     fn drop(&mut self) {
         self.free.fetch_add(self.bytes, Ordering::Relaxed);
     }
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_comes_back_when_it_is_dropped() {
-        let budget = Budget::new(100, 0, 0);
+        let budget = BodyBudget::new(100, 0, 0);
         let share = budget.take(60).unwrap();
         assert!(budget.take(41).is_none());
         let other = budget.clone().take(40).unwrap();
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn large_shares_leave_a_reserve_to_small_ones() {
-        let budget = Budget::new(100, 30, 10);
+        let budget = BodyBudget::new(100, 30, 10);
         assert!(budget.take(71).is_none());
         let _large = budget.take(70).unwrap();
         assert!(budget.take(11).is_none());

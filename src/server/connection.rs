@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::limits::Limits;
+use super::limits::ServerLimits;
 use super::stream::{Phase, SharedPhase, Stream};
-use super::{Response, Service, Tls, text};
+use super::{HttpResponse, RequestHandler, TlsSettings, text};
 use crate::tls::NotAllowed;
 
 /// The largest TLS record: rustls asks for 4 KiB at a time, and a review of 9 kB would be three reads instead of one.
@@ -36,10 +36,10 @@ const BUFFER: usize = 64 * 1024;
 
 /// What the connections of a server share.
 #[derive(Debug)]
-pub(super) struct Shared<S> {
+pub(super) struct ServerState<S> {
     pub(super) service: S,
-    pub(super) tls: Option<Tls>,
-    pub(super) limits: Limits,
+    pub(super) tls: Option<TlsSettings>,
+    pub(super) limits: ServerLimits,
     /// Turns at TLS handshakes.
     pub(super) handshakes: Semaphore,
     /// The connections that are open.
@@ -56,14 +56,18 @@ pub(super) struct Shared<S> {
 type InFlight = Arc<Mutex<Option<TaskTrackerToken>>>;
 
 /// Serves a connection to its end.
-pub(super) async fn serve<S: Service>(shared: Arc<Shared<S>>, stream: TcpStream, in_flight: TaskTrackerToken) {
+pub(super) async fn serve<S: RequestHandler>(
+    state: Arc<ServerState<S>>,
+    stream: TcpStream,
+    in_flight: TaskTrackerToken,
+) {
     // Answers are one small write each; waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let Some(tls) = &shared.tls else { return converse(shared, stream, None, in_flight).await };
-    match timeout(shared.limits.handshake, handshake(tls, &shared.handshakes, stream)).await {
-        Ok(Ok((stream, refused))) => converse(shared, stream, refused, in_flight).await,
+    let Some(tls) = &state.tls else { return converse(state, stream, None, in_flight).await };
+    match timeout(state.limits.handshake, handshake(tls, &state.handshakes, stream)).await {
+        Ok(Ok((stream, refused))) => converse(state, stream, refused, in_flight).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
@@ -73,7 +77,7 @@ type TlsStream = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
 
 /// Makes a TLS connection, and says why its client may not ask anything, if so.
 async fn handshake(
-    tls: &Tls,
+    tls: &TlsSettings,
     turns: &Semaphore,
     stream: TcpStream,
 ) -> std::io::Result<(TlsStream, Option<NotAllowed>)> {
@@ -95,28 +99,28 @@ async fn handshake(
 }
 
 /// Answers the requests of a connection; all of them are refused with `refused`, where there is such a reason.
-pub(super) async fn converse<S: Service>(
-    shared: Arc<Shared<S>>,
+pub(super) async fn converse<S: RequestHandler>(
+    state: Arc<ServerState<S>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     refused: Option<NotAllowed>,
     in_flight: TaskTrackerToken,
 ) {
-    let limits = shared.limits;
+    let limits = state.limits;
     let phase = SharedPhase::default();
     let stream = Stream::new(stream, phase.clone(), &limits);
     // A connection that was just made is about to send a request. It must not find the process gone.
     let first: InFlight = Arc::new(Mutex::new(Some(in_flight)));
     let service = service_fn(|mut request: Request<_>| {
         phase.set(Phase::Answer);
-        let in_flight = settle(&first).unwrap_or_else(|| shared.busy.token());
+        let in_flight = settle(&first).unwrap_or_else(|| state.busy.token());
         if let Some(refused) = &refused {
             request.extensions_mut().insert(refused.clone());
         }
-        let (shared, phase) = (shared.clone(), phase.clone());
+        let (state, phase) = (state.clone(), phase.clone());
         async move {
-            let answered = AssertUnwindSafe(shared.service.answer(request)).catch_unwind().await;
+            let answered = AssertUnwindSafe(state.service.answer(request)).catch_unwind().await;
             let mut response = answered.unwrap_or_else(|_| broken());
-            if shared.closes_connections() {
+            if state.closes_connections() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             phase.set(Phase::Idle);
@@ -136,7 +140,7 @@ pub(super) async fn converse<S: Service>(
     let ended = loop {
         tokio::select! {
             ended = connection.as_mut() => break ended,
-            () = shared.ending.cancelled(), if !ending => {
+            () = state.ending.cancelled(), if !ending => {
                 ending = true;
                 connection.as_mut().graceful_shutdown();
             }
@@ -151,7 +155,7 @@ pub(super) async fn converse<S: Service>(
     }
 }
 
-impl<S> Shared<S> {
+impl<S> ServerState<S> {
     /// Where connections are all taken, each answer makes room for one that waits.
     fn closes_connections(&self) -> bool {
         self.draining.is_cancelled() || self.open.len() >= self.limits.connections
@@ -163,7 +167,7 @@ fn settle(first: &InFlight) -> Option<TaskTrackerToken> {
 }
 
 /// The answer of a service that panicked. Without `Retry-After`: what breaks it once breaks it again.
-fn broken() -> Response {
+fn broken() -> HttpResponse {
     tracing::error!("answering a request panicked; please report this, with the lines above");
     text(StatusCode::INTERNAL_SERVER_ERROR, "answering this request failed; the server's log says where")
 }
@@ -189,16 +193,16 @@ mod tests {
     /// Panics where it is told to, answers at once everywhere else.
     struct Scripted;
 
-    impl Service for Scripted {
-        async fn answer(&self, request: Request<Incoming>) -> Response {
+    impl RequestHandler for Scripted {
+        async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
             assert!(request.uri().path() != "/panic", "as it was told");
             let refused = request.extensions().get::<NotAllowed>().map(ToString::to_string);
             text(StatusCode::OK, &refused.unwrap_or_default())
         }
     }
 
-    fn shared(limits: Limits) -> Arc<Shared<Scripted>> {
-        Arc::new(Shared::new(Scripted, None, limits, CancellationToken::new()))
+    fn new_state(limits: ServerLimits) -> Arc<ServerState<Scripted>> {
+        Arc::new(ServerState::new(Scripted, None, limits, CancellationToken::new()))
     }
 
     struct Client {
@@ -206,9 +210,9 @@ mod tests {
         ended: JoinHandle<()>,
     }
 
-    fn connect(shared: &Arc<Shared<Scripted>>) -> Client {
+    fn connect(state: &Arc<ServerState<Scripted>>) -> Client {
         let (near, far) = duplex(64 * 1024);
-        let ended = shared.open.spawn(converse(shared.clone(), far, None, shared.busy.token()));
+        let ended = state.open.spawn(converse(state.clone(), far, None, state.busy.token()));
         Client { stream: near, ended }
     }
 
@@ -224,8 +228,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_header_that_stops_ends_the_connection_and_a_pause_between_requests_does_not() {
-        let shared = shared(Limits::default());
-        let mut client = connect(&shared);
+        let state = new_state(ServerLimits::default());
+        let mut client = connect(&state);
         for _ in 0..3 {
             assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
             tokio::time::advance(Duration::from_secs(100)).await;
@@ -233,48 +237,48 @@ mod tests {
         client.stream.write_all(b"GET / HT").await.unwrap();
         let began = Instant::now();
         client.ended.await.unwrap();
-        assert_eq!(began.elapsed(), shared.limits.header);
+        assert_eq!(began.elapsed(), state.limits.header);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_request_ends_when_it_was_idle_for_too_long() {
-        let shared = shared(Limits::default());
+        let state = new_state(ServerLimits::default());
         let began = Instant::now();
-        let client = connect(&shared);
+        let client = connect(&state);
         client.ended.await.unwrap();
-        assert_eq!(began.elapsed(), shared.limits.idle);
+        assert_eq!(began.elapsed(), state.limits.idle);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_counts_as_in_flight_until_its_first_answer_or_for_the_time_of_a_header() {
-        let shared = shared(Limits::default());
-        shared.busy.close();
-        let mut client = connect(&shared);
-        let _silent = connect(&shared);
+        let state = new_state(ServerLimits::default());
+        state.busy.close();
+        let mut client = connect(&state);
+        let _silent = connect(&state);
         assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
-        assert_eq!(shared.busy.len(), 1);
+        assert_eq!(state.busy.len(), 1);
         let began = Instant::now();
-        shared.busy.wait().await;
-        assert_eq!(began.elapsed(), shared.limits.header);
+        state.busy.wait().await;
+        assert_eq!(began.elapsed(), state.limits.header);
     }
 
     #[tokio::test]
     async fn a_panic_costs_one_answer_and_the_connection_goes_on() {
-        let shared = shared(Limits::default());
-        let mut client = connect(&shared);
+        let state = new_state(ServerLimits::default());
+        let mut client = connect(&state);
         assert!(client.ask("/panic").await.starts_with("HTTP/1.1 500"));
         assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
-        shared.busy.close();
-        shared.busy.wait().await;
+        state.busy.close();
+        state.busy.wait().await;
     }
 
     #[tokio::test]
     async fn where_connections_are_all_taken_each_answer_closes_its_own() {
-        let shared = shared(Limits { connections: 2, ..Limits::default() });
-        let (mut one, two) = (connect(&shared), connect(&shared));
+        let state = new_state(ServerLimits { connections: 2, ..ServerLimits::default() });
+        let (mut one, two) = (connect(&state), connect(&state));
         assert!(one.ask("/").await.contains("connection: close"));
         one.ended.await.unwrap();
-        let mut three = connect(&shared);
+        let mut three = connect(&state);
         drop(two.stream);
         two.ended.await.unwrap();
         assert!(!three.ask("/").await.contains("connection: close"));
@@ -282,12 +286,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_ends_closes_idle_connections_and_answers_what_is_in_flight() {
-        let shared = shared(Limits::default());
-        let (idle, mut begun) = (connect(&shared), connect(&shared));
+        let state = new_state(ServerLimits::default());
+        let (idle, mut begun) = (connect(&state), connect(&state));
         begun.stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         // The other one ends only after both were looked at.
         tokio::task::yield_now().await;
-        shared.ending.cancel();
+        state.ending.cancel();
         idle.ended.await.unwrap();
         begun.stream.write_all(b"Host: x\r\n\r\n").await.unwrap();
         let mut answer = String::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a server allows its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct ServerLimits {
     /// How many connections are open at once.
     pub(super) connections: usize,
     /// How many TLS handshakes are computed at once.
@@ -21,7 +21,7 @@ pub(super) struct Limits {
     pub(super) idle: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             // An API server has one for each call in flight and keeps 25 idle: enough for five of them with 180 calls each,

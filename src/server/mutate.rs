@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Rules;
+use super::SharedConfig;
 use crate::claims::{ClaimSource, Deadlines};
 use crate::engine::{
     AdmissionResponse, Decision, Examination, Malformed, Policy, Request, Review, Visibility, examine, one_line,
@@ -12,23 +12,28 @@ use crate::process::metrics::Metrics;
 use crate::schedulers::SchedulerRegistry;
 
 /// Decides requests by a policy and what is known of claims.
-pub struct Admission {
-    rules: Rules,
+pub struct MutateHandler {
+    config: SharedConfig,
     claims: Arc<ClaimSource>,
     registry: SchedulerRegistry,
     metrics: Arc<Metrics>,
 }
 
-impl std::fmt::Debug for Admission {
+impl std::fmt::Debug for MutateHandler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admission").field("rules", &self.rules).finish_non_exhaustive()
+        f.debug_struct("MutateHandler").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
-impl Admission {
+impl MutateHandler {
     /// Requests are decided by `rules` as they are when each comes.
-    pub fn new(rules: Rules, claims: Arc<ClaimSource>, registry: SchedulerRegistry, metrics: Arc<Metrics>) -> Self {
-        Self { rules, claims, registry, metrics }
+    pub fn new(
+        config: SharedConfig,
+        claims: Arc<ClaimSource>,
+        registry: SchedulerRegistry,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { config, claims, registry, metrics }
     }
 
     /// Answers a review; `timeout` is how long its sender waits for the answer.
@@ -37,18 +42,18 @@ impl Admission {
     /// A body that is no review. Every review has an answer.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
         let begun = Instant::now();
-        let rule = self.rules.now();
-        let review = Review::parse(body, &rule.policy.workloads)?;
+        let config = self.config.now();
+        let review = Review::parse(body, &config.policy.workloads)?;
         let request = &review.request;
-        let decision = match examine(&rule.policy, request) {
+        let decision = match examine(&config.policy, request) {
             Examination::Decided(decision) => decision,
             Examination::Resolve(pending) => {
-                let deadlines = Deadlines::new(timeout, rule.wait);
+                let deadlines = Deadlines::new(timeout, config.wait);
                 let owners = self.claims.owners(request.namespace(), &pending, deadlines, &self.metrics).await;
                 pending.decide(owners, |driver| self.registry.presence(driver))
             }
         };
-        self.report(&rule.policy, request, &decision, begun.elapsed());
+        self.report(&config.policy, request, &decision, begun.elapsed());
         Ok(AdmissionResponse::from(&decision).encode(&request.uid))
     }
 

@@ -12,9 +12,9 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::bodies::{Bodies, Unread};
-use super::limits::Limits;
-use super::{Admission, Response, Service, Validator};
+use super::bodies::{Bodies, BodyError};
+use super::limits::ServerLimits;
+use super::{HttpResponse, MutateHandler, RequestHandler, ValidateHandler};
 use crate::duration::GoDuration;
 use crate::engine::one_line;
 use crate::process::Process;
@@ -31,8 +31,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The paths of the admission server.
 #[derive(Debug)]
 pub struct Routes {
-    admission: Admission,
-    validator: Validator,
+    mutate: MutateHandler,
+    validate: ValidateHandler,
     bodies: Bodies,
     readiness: Readiness,
     closing: CancellationToken,
@@ -40,62 +40,66 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// `POST /mutate` goes to `admission` and `POST /validate` to `validator`, once `process` is ready and until it closes.
-    pub fn new(admission: Admission, validator: Validator, process: &Process) -> Self {
+    /// `POST /mutate` goes to `mutate` and `POST /validate` to `validate`, once `process` is ready and until it closes.
+    pub fn new(mutate: MutateHandler, validate: ValidateHandler, process: &Process) -> Self {
         Self {
-            admission,
-            validator,
-            bodies: Bodies::new(Limits::default().body),
+            mutate,
+            validate,
+            bodies: Bodies::new(ServerLimits::default().body),
             readiness: process.readiness.clone(),
             closing: process.shutdown.closing.clone(),
             metrics: process.metrics.clone(),
         }
     }
 
-    async fn route(&self, head: &Parts, body: &mut Incoming, deadline: Instant) -> Result<Response, Refusal> {
+    async fn route(&self, head: &Parts, body: &mut Incoming, deadline: Instant) -> Result<HttpResponse, Rejection> {
         if let Some(reason) = head.extensions.get::<NotAllowed>() {
-            return Err(Refusal::Caller(reason.clone()));
+            return Err(Rejection::Caller(reason.clone()));
         }
         let path = match head.uri.path() {
-            "/mutate" => Path::Mutate,
-            "/validate" => Path::Validate,
-            other => return Err(Refusal::Path(other.to_owned())),
+            "/mutate" => Endpoint::Mutate,
+            "/validate" => Endpoint::Validate,
+            other => return Err(Rejection::Path(other.to_owned())),
         };
         if head.method != Method::POST {
-            return Err(Refusal::Method(head.method.clone()));
+            return Err(Rejection::Method(head.method.clone()));
         }
         if !is_json(head) {
-            return Err(Refusal::Type);
+            return Err(Rejection::Type);
         }
         if self.closing.is_cancelled() {
-            return Err(Refusal::Ending);
+            return Err(Rejection::Ending);
         }
         if !self.readiness.can_answer() {
-            return Err(Refusal::NotReady(self.readiness.obstacles()));
+            return Err(Rejection::NotReady(self.readiness.obstacles()));
         }
-        let body = self.bodies.read(body, deadline).await.map_err(Refusal::Body)?;
+        let body = self.bodies.read(body, deadline).await.map_err(Rejection::Body)?;
         let timeout = timeout(head.uri.query());
         let answer = match path {
-            Path::Mutate => self.admission.review(&body, timeout).await,
-            Path::Validate => self.validator.review(&body, timeout).await,
+            Endpoint::Mutate => self.mutate.review(&body, timeout).await,
+            Endpoint::Validate => self.validate.review(&body, timeout).await,
         };
-        Ok(response(StatusCode::OK, "application/json", answer.map_err(|error| Refusal::Malformed(error.to_string()))?))
+        Ok(response(
+            StatusCode::OK,
+            "application/json",
+            answer.map_err(|error| Rejection::Malformed(error.to_string()))?,
+        ))
     }
 }
 
-impl Service for Routes {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+impl RequestHandler for Routes {
+    async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let deadline = self.bodies.deadline();
         let (head, mut body) = request.into_parts();
         let response = match self.route(&head, &mut body, deadline).await {
             Ok(response) => response,
-            Err(refusal) => {
-                tracing::debug!(refusal = refusal.line(), "refused a request");
+            Err(rejection) => {
+                tracing::debug!(rejection = rejection.line(), "refused a request");
                 // Who asks before it sends need not send at all.
                 if !head.headers.contains_key(EXPECT) {
                     self.bodies.discard(&mut body, deadline).await;
                 }
-                refusal.into_response()
+                rejection.into_response()
             }
         };
         self.metrics.http_requests.inc([response.status().as_str()]);
@@ -105,14 +109,14 @@ impl Service for Routes {
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
-enum Path {
+enum Endpoint {
     Mutate,
     Validate,
 }
 
 /// Why a request got no answer to its question.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum Rejection {
     #[error("there is nothing at {0}; admission reviews go to /mutate or /validate")]
     Path(String),
     #[error("{0} is not allowed here; admission reviews are sent with POST")]
@@ -126,31 +130,31 @@ enum Refusal {
     #[error("not ready yet: waiting for {}", .0.join(", "))]
     NotReady(Vec<&'static str>),
     #[error("{0}")]
-    Body(Unread),
+    Body(BodyError),
     #[error("{0}")]
     Malformed(String),
 }
 
-impl Refusal {
+impl Rejection {
     /// The one line that is answered and logged. Some of it is the sender's own text.
     fn line(&self) -> String {
         one_line(&self.to_string(), MAX_LINE)
     }
 
-    fn into_response(self) -> Response {
+    fn into_response(self) -> HttpResponse {
         let (status, header) = match self {
             Self::Path(_) => (StatusCode::NOT_FOUND, None),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, "POST"))),
             Self::Type => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Self::Caller(_) => (StatusCode::FORBIDDEN, None),
             // With this header, and only with it, the API server tries again within the webhook's timeout.
-            Self::NotReady(_) | Self::Ending | Self::Body(Unread::NoRoom) => {
+            Self::NotReady(_) | Self::Ending | Self::Body(BodyError::NoRoom) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1")))
             }
-            Self::Body(Unread::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, None),
             // What is left of the body is not waited for: nothing else can be read from this connection.
-            Self::Body(Unread::Late(_)) => (StatusCode::REQUEST_TIMEOUT, Some((CONNECTION, "close"))),
-            Self::Body(Unread::Truncated(_)) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
+            Self::Body(BodyError::Late(_)) => (StatusCode::REQUEST_TIMEOUT, Some((CONNECTION, "close"))),
+            Self::Body(BodyError::Truncated(_)) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
         };
         let mut response = text(status, &self.line());
         if let Some((name, value)) = header {
@@ -161,18 +165,18 @@ impl Refusal {
 }
 
 /// An answer of one line, or of lines with `\n` between them.
-pub(crate) fn text(status: StatusCode, line: &str) -> Response {
+pub(crate) fn text(status: StatusCode, line: &str) -> HttpResponse {
     response(status, "text/plain; charset=utf-8", format!("{line}\n"))
 }
 
-pub(crate) fn response(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Full::new(body.into()));
+pub(crate) fn response(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
+    let mut response = HttpResponse::new(Full::new(body.into()));
     *response.status_mut() = status;
     insert(&mut response, CONTENT_TYPE, media_type);
     response
 }
 
-fn insert(response: &mut Response, name: HeaderName, value: &'static str) {
+fn insert(response: &mut HttpResponse, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::limits::Limits;
+use super::limits::ServerLimits;
 
 /// The phase that a connection is in. The stream sees a header begin, the service sees its end and the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) struct Stream<S> {
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(inner: S, phase: SharedPhase, limits: &Limits) -> Self {
+    pub(super) fn new(inner: S, phase: SharedPhase, limits: &ServerLimits) -> Self {
         let [idle, header, answer] = [limits.idle, limits.header, limits.answer].map(Timer::new);
         Self { inner, phase, idle, header, answer }
     }
@@ -160,7 +160,7 @@ mod tests {
     fn stream() -> (Stream<DuplexStream>, DuplexStream, SharedPhase) {
         let (near, far) = duplex(64);
         let phase = SharedPhase::default();
-        let limits = Limits { idle: LONG * 2, header: LIMIT, answer: LIMIT, ..Limits::default() };
+        let limits = ServerLimits { idle: LONG * 2, header: LIMIT, answer: LIMIT, ..ServerLimits::default() };
         (Stream::new(near, phase.clone(), &limits), far, phase)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::mutate::MAX_NAME;
-use super::{Rule, Rules};
+use super::{RequestConfig, SharedConfig};
 use crate::claims::{ClaimSource, Deadlines};
 use crate::companion::{
     Enforcement, Facts, Screening, Severity, Strategies, Subject, ValidationReport, ValidationRequest, denial, warnings,
@@ -13,21 +13,21 @@ use crate::engine::{AdmissionResponse, AuditAnnotations, Malformed, Warning, one
 use crate::process::metrics::Metrics;
 
 /// Validates the annotations of objects.
-pub struct Validator {
-    rules: Rules,
+pub struct ValidateHandler {
+    config: SharedConfig,
     claims: Arc<ClaimSource>,
     metrics: Arc<Metrics>,
 }
 
-impl std::fmt::Debug for Validator {
+impl std::fmt::Debug for ValidateHandler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Validator").field("rules", &self.rules).finish_non_exhaustive()
+        f.debug_struct("ValidateHandler").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
 /// What is answered.
 #[derive(Debug, Default)]
-struct Verdict {
+struct ValidateAnswer {
     denied: Option<String>,
     warnings: Vec<Warning>,
     /// The ids of the rules that found something, and of those that could not be checked.
@@ -35,10 +35,10 @@ struct Verdict {
     unchecked: String,
 }
 
-impl Validator {
+impl ValidateHandler {
     /// Objects are validated by `rules` as they are when each comes.
-    pub fn new(rules: Rules, claims: Arc<ClaimSource>, metrics: Arc<Metrics>) -> Self {
-        Self { rules, claims, metrics }
+    pub fn new(config: SharedConfig, claims: Arc<ClaimSource>, metrics: Arc<Metrics>) -> Self {
+        Self { config, claims, metrics }
     }
 
     /// Answers a review; `timeout` is how long its sender waits for the answer.
@@ -46,28 +46,28 @@ impl Validator {
     /// # Errors
     /// A body that is no review, or whose object cannot be of the kind that it names. Every review has an answer.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
-        let rule = self.rules.now();
+        let config = self.config.now();
         let review = ValidationRequest::parse(body)?;
-        let verdict = if rule.validation.enforcement == Enforcement::Off {
+        let verdict = if config.validation.enforcement == Enforcement::Off {
             self.metrics.validations.inc(["off"]);
-            Verdict::default()
+            ValidateAnswer::default()
         } else {
-            match review.screen(&rule.policy)? {
+            match review.screen(&config.policy)? {
                 Screening::Skipped(why) => {
                     self.metrics.validations.inc([why]);
-                    Verdict::default()
+                    ValidateAnswer::default()
                 }
                 Screening::Checked { new, old } => {
                     let report = self
                         .report(
-                            &rule,
+                            &config,
                             review.namespace(),
                             &new,
                             old.as_deref(),
                             Deadlines::new(timeout, Duration::ZERO),
                         )
                         .await;
-                    self.judge(rule.validation.enforcement, &review, &report)
+                    self.judge(config.validation.enforcement, &review, &report)
                 }
             }
         };
@@ -77,13 +77,13 @@ impl Validator {
     /// What is wrong with the object, and was not wrong with what it was before.
     async fn report(
         &self,
-        rule: &Rule,
+        config: &RequestConfig,
         namespace: &str,
         new: &Subject<'_>,
         old: Option<&Subject<'_>>,
         deadlines: Deadlines,
     ) -> ValidationReport {
-        let (policy, severities) = (&rule.policy, &rule.validation.severities);
+        let (policy, severities) = (&config.policy, &config.validation.severities);
         if new.is_silent(policy) {
             return ValidationReport::default();
         }
@@ -109,7 +109,12 @@ impl Validator {
         Facts { claims, strategies, namespace_opted_out: false }
     }
 
-    fn judge(&self, enforcement: Enforcement, review: &ValidationRequest<'_>, report: &ValidationReport) -> Verdict {
+    fn judge(
+        &self,
+        enforcement: Enforcement,
+        review: &ValidationRequest<'_>,
+        report: &ValidationReport,
+    ) -> ValidateAnswer {
         for finding in &report.findings {
             self.metrics.findings.inc([finding.rule.id(), finding.severity.as_str()]);
         }
@@ -135,7 +140,7 @@ impl Validator {
                 "validated"
             );
         }
-        Verdict { denied, warnings, findings, unchecked }
+        ValidateAnswer { denied, warnings, findings, unchecked }
     }
 }
 
@@ -147,7 +152,7 @@ fn ids(rules: impl Iterator<Item = &'static str>) -> String {
     ids.join(" ")
 }
 
-impl Verdict {
+impl ValidateAnswer {
     fn response(&self) -> AdmissionResponse<'_> {
         let annotations =
             AuditAnnotations { findings: &self.findings, unchecked: &self.unchecked, ..AuditAnnotations::default() };

@@ -21,7 +21,7 @@ use super::trust_error::TrustError;
 use crate::api::{self, ApiClient};
 use crate::process::Process;
 use crate::process::metrics::Metrics;
-use crate::process::readiness::{Condition, Detail};
+use crate::process::readiness::{ReadinessCondition, ReadinessDetail};
 use crate::process::tasks::Tasks;
 use crate::tls::{Certificate, CertificateResolver};
 
@@ -48,8 +48,8 @@ pub struct TrustController {
     resolver: CertificateResolver,
     metrics: Arc<Metrics>,
     /// The condition of readiness, until it is met.
-    condition: Option<Condition>,
-    detail: Detail,
+    condition: Option<ReadinessCondition>,
+    detail: ReadinessDetail,
     /// The failure of the last round, as it was logged.
     failure: Option<String>,
     /// The number of rounds that have failed in a row.

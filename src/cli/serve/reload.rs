@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use crate::config::{Config, ConfigFile};
 use crate::process::metrics::Metrics;
-use crate::server::Rules;
+use crate::server::SharedConfig;
 
-/// Gives each good configuration to `rules`, and leaves them as they are where it is none; for ever.
-pub(super) async fn reload(mut file: ConfigFile, started: Config, rules: Rules, metrics: Arc<Metrics>) {
+/// Gives each good configuration to `shared`, and leaves them as they are where it is none; for ever.
+pub(super) async fn reload(mut file: ConfigFile, started: Config, shared: SharedConfig, metrics: Arc<Metrics>) {
     loop {
         let changed = file.changed().await;
         metrics.config_reloads.inc([if changed.is_ok() { "applied" } else { "refused" }]);
         match changed {
             Ok(config) => {
-                rules.replace(super::rule(&config));
+                shared.replace(super::request_config(&config));
                 tracing::info!("the configuration file changed, and is in effect");
                 let parts = config.needs_restart(&started).join(", ");
                 if !parts.is_empty() {

@@ -10,11 +10,11 @@ use crate::engine::Policy;
 
 /// The rules for the next request. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Rules(Arc<ArcSwap<Rule>>);
+pub struct SharedConfig(Arc<ArcSwap<RequestConfig>>);
 
 /// The rules of one request, from its beginning to its end.
 #[derive(Debug)]
-pub struct Rule {
+pub struct RequestConfig {
     /// How pods and workloads are decided about.
     pub policy: Policy,
     /// How long a pod may be made to wait for a claim that does not exist yet.
@@ -23,18 +23,18 @@ pub struct Rule {
     pub validation: ValidationPolicy,
 }
 
-impl Rules {
-    /// Rules that hold until they are replaced.
-    pub fn new(rule: Rule) -> Self {
+impl SharedConfig {
+    /// SharedConfig that hold until they are replaced.
+    pub fn new(rule: RequestConfig) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(rule)))
     }
 
     /// From the next request on, these apply.
-    pub fn replace(&self, rule: Rule) {
+    pub fn replace(&self, rule: RequestConfig) {
         self.0.store(Arc::new(rule));
     }
 
-    pub(super) fn now(&self) -> Arc<Rule> {
+    pub(super) fn now(&self) -> Arc<RequestConfig> {
         self.0.load_full()
     }
 }
