@@ -1,34 +1,30 @@
 //! `/livez`, `/readyz` and `/metrics`, on a plain port of their own.
 
-use std::sync::Arc;
-
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 
 use super::{HttpResponse, RequestHandler, response, text};
 use crate::process::Process;
-use crate::process::metrics::{self, Metrics};
-use crate::process::readiness::Readiness;
+use crate::process::metrics;
 
 /// The paths of the admin server.
 #[derive(Debug)]
 pub struct Admin {
-    readiness: Readiness,
-    metrics: Arc<Metrics>,
+    process: Process,
 }
 
 impl Admin {
     /// Answers probes and scrapes for `process`.
     pub fn new(process: &Process) -> Self {
-        Self { readiness: process.readiness.clone(), metrics: process.metrics.clone() }
+        Self { process: process.clone() }
     }
 
     fn ready(&self) -> HttpResponse {
-        let (status, first) = match &self.readiness.obstacles()[..] {
+        let (status, first) = match &self.process.readiness.obstacles()[..] {
             [] => (StatusCode::OK, "ok".to_owned()),
             obstacles => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}", obstacles.join(", "))),
         };
-        let lines: Vec<_> = std::iter::once(first).chain(self.readiness.details()).collect();
+        let lines: Vec<_> = std::iter::once(first).chain(self.process.readiness.details()).collect();
         text(status, &lines.join("\n"))
     }
 }
@@ -41,7 +37,7 @@ impl RequestHandler for Admin {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok"),
             "/readyz" => self.ready(),
-            "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics.encode()),
+            "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, self.process.metrics.encode()),
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics here"),
         }
     }

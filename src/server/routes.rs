@@ -1,6 +1,5 @@
 //! From an HTTP request to a review, and from an answer or an error to an HTTP response.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,6 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_A
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::bodies::{Bodies, BodyError};
 use super::limits::ServerLimits;
@@ -18,8 +16,6 @@ use super::{HttpResponse, MutateHandler, RequestHandler, ValidateHandler};
 use crate::duration::GoDuration;
 use crate::engine::one_line;
 use crate::process::Process;
-use crate::process::metrics::Metrics;
-use crate::process::readiness::Readiness;
 use crate::tls::NotAllowed;
 
 /// As much as the API server shows of an answer that is an error, more or less, in characters.
@@ -34,22 +30,13 @@ pub struct Routes {
     mutate: MutateHandler,
     validate: ValidateHandler,
     bodies: Bodies,
-    readiness: Readiness,
-    closing: CancellationToken,
-    metrics: Arc<Metrics>,
+    process: Process,
 }
 
 impl Routes {
     /// `POST /mutate` goes to `mutate` and `POST /validate` to `validate`, once `process` is ready and until it closes.
     pub fn new(mutate: MutateHandler, validate: ValidateHandler, process: &Process) -> Self {
-        Self {
-            mutate,
-            validate,
-            bodies: Bodies::new(ServerLimits::default().body),
-            readiness: process.readiness.clone(),
-            closing: process.shutdown.closing.clone(),
-            metrics: process.metrics.clone(),
-        }
+        Self { mutate, validate, bodies: Bodies::new(ServerLimits::default().body), process: process.clone() }
     }
 
     async fn route(&self, head: &Parts, body: &mut Incoming, deadline: Instant) -> Result<HttpResponse, Rejection> {
@@ -67,11 +54,11 @@ impl Routes {
         if !is_json(head) {
             return Err(Rejection::Type);
         }
-        if self.closing.is_cancelled() {
+        if self.process.shutdown.closing.is_cancelled() {
             return Err(Rejection::Ending);
         }
-        if !self.readiness.can_answer() {
-            return Err(Rejection::NotReady(self.readiness.obstacles()));
+        if !self.process.readiness.can_answer() {
+            return Err(Rejection::NotReady(self.process.readiness.obstacles()));
         }
         let body = self.bodies.read(body, deadline).await.map_err(Rejection::Body)?;
         let timeout = timeout(head.uri.query());
@@ -102,7 +89,7 @@ impl RequestHandler for Routes {
                 rejection.into_response()
             }
         };
-        self.metrics.http_requests.inc([response.status().as_str()]);
+        self.process.metrics.http_requests.inc([response.status().as_str()]);
         response
     }
 }
