@@ -1,4 +1,4 @@
-//! The program `colocate`: crypto provider, arguments, runtime, exit code.
+//! The program `colocate`: crypto provider, arguments, runtime and exit code.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use colocate::cli::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // For kube's client; what this crate builds itself names its provider. Only a second call can fail.
+    // kube's client uses the default provider. Only a second call can fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Cli::parse().run().await
 }

@@ -1,5 +1,4 @@
-//! Process plumbing, handed on as one value: how the process ends, whether it is ready, its metrics and its background
-//! tasks.
+//! Process plumbing, handed on as one value: shutdown, readiness, metrics and background tasks.
 
 pub mod log;
 pub mod metrics;
@@ -14,21 +13,21 @@ use readiness::Readiness;
 use shutdown::Shutdown;
 use tasks::{TaskFailures, Tasks};
 
-/// What every part of a running process shares. Clones share it too.
+/// The handles that every part of a running process uses. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// How the process ends.
+    /// The steps in which the process ends.
     pub shutdown: Shutdown,
     /// Whether the process can answer requests.
     pub readiness: Readiness,
-    /// What is counted.
+    /// The metrics of the process.
     pub metrics: Arc<Metrics>,
     /// Starts background tasks.
     pub tasks: Tasks,
 }
 
 impl Process {
-    /// A process that is starting, and where failures of its background tasks arrive.
+    /// Creates the handles of a process that is starting, and the receiver of the failures of its background tasks.
     pub fn new() -> (Self, TaskFailures) {
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
@@ -39,7 +38,7 @@ impl Process {
 
 #[cfg(test)]
 impl Default for Process {
-    /// A process whose failed tasks go unnoticed.
+    /// A process that ignores failed tasks.
     fn default() -> Self {
         Self::new().0
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 servers: the one with TLS that the API server calls, and the plain one for probes and metrics.
+//! HTTP/1.1 servers: one with TLS for the API server, and a plain one for probes and metrics.
 
 mod admin;
 mod bodies;
@@ -38,28 +38,28 @@ use limits::ServerLimits;
 use crate::process::shutdown::Shutdown;
 use crate::tls::Callers;
 
-/// How long to wait after a failed accept: the usual cause is that no file descriptor is left, which only time mends.
+/// The pause after a failed accept. The usual cause is that no file descriptor is left, which only time can fix.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
-/// An answer whose body is complete.
+/// A response whose body is complete.
 pub(crate) type HttpResponse = hyper::Response<Full<Bytes>>;
 
-/// Something that answers requests.
+/// Answers requests.
 pub(crate) trait RequestHandler: Send + Sync + 'static {
     /// Answers one request.
     fn answer(&self, request: hyper::Request<Incoming>) -> impl Future<Output = HttpResponse> + Send;
 }
 
-/// How TLS is spoken, and who may ask.
+/// The TLS configuration of a server, and the clients that it accepts.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
-    /// Certificates, versions, and whether clients must have a certificate.
+    /// Certificates, versions and the verification of clients.
     pub config: Arc<ServerConfig>,
-    /// The clients that may ask; `None` where all may who connect.
+    /// The clients whose requests are answered; `None` accepts all that can connect.
     pub callers: Option<Callers>,
 }
 
-/// A listener and what answers on it.
+/// A listener and the handler of its requests.
 pub struct HttpServer<S> {
     listener: TcpListener,
     tls: Option<TlsSettings>,
@@ -68,19 +68,19 @@ pub struct HttpServer<S> {
 }
 
 impl<S> HttpServer<S> {
-    /// A server on `address`; with `tls`, nothing else is spoken there.
+    /// Binds a server to `address`. With `tls`, it accepts TLS only.
     ///
     /// # Errors
-    /// Where the address cannot be listened on.
+    /// An address that cannot be bound.
     pub async fn bind(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         Ok(Self { listener, tls, service, limits: ServerLimits::default() })
     }
 
-    /// The address that it listens on.
+    /// Returns the address that the server listens on.
     ///
     /// # Errors
-    /// Where the system does not say.
+    /// Those of `getsockname`.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -88,8 +88,8 @@ impl<S> HttpServer<S> {
 
 #[allow(private_bounds)]
 impl<S: RequestHandler> HttpServer<S> {
-    /// Serves until `shutdown` closes, and then until nothing is in flight. Until that moment connections are taken too:
-    /// what to answer on them is the service's business.
+    /// Serves until `shutdown` closes and nothing is in flight. New connections are accepted until then, so that the
+    /// handler can redirect late requests.
     pub async fn run(self, shutdown: Shutdown) {
         let state = Arc::new(ServerState::new(self.service, self.tls, self.limits, shutdown.draining));
         let nothing_in_flight = async {
@@ -108,10 +108,11 @@ impl<S: RequestHandler> HttpServer<S> {
     }
 }
 
-/// Takes connections, for ever.
+/// Accepts connections forever.
 ///
-/// Those beyond the limit wait in the kernel's queue: the API server takes a connection that is closed for a failed call and
-/// does not try again, while one that waits is served as soon as another ends, which each answer then sees to.
+/// Connections beyond the limit are queued in the kernel. The API server counts a closed connection as a failed call and does
+/// not retry, but a queued one is served as soon as another ends. While the limit is reached, each response closes its
+/// connection.
 async fn accept<S: RequestHandler>(listener: &TcpListener, state: &Arc<ServerState<S>>) {
     let places = Arc::new(Semaphore::new(state.limits.connections));
     // The semaphore is never closed.
@@ -160,12 +161,12 @@ mod tests {
 
     impl RequestHandler for Scripted {
         async fn answer(&self, _: hyper::Request<Incoming>) -> HttpResponse {
-            text(StatusCode::OK, "as it was told")
+            text(StatusCode::OK, "scripted")
         }
     }
 
     #[tokio::test]
-    async fn a_connection_beyond_the_limit_waits_until_another_ends() {
+    async fn a_connection_beyond_the_limit_is_queued_until_another_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let limits = ServerLimits { connections: 2, ..ServerLimits::default() };
@@ -178,7 +179,7 @@ mod tests {
         while state.open.len() < 2 {
             yield_now().await;
         }
-        // Often enough for the third to be taken, if it were to be.
+        // Often enough for the third one to be accepted, if the limit did not hold.
         for _ in 0..1000 {
             yield_now().await;
             assert_eq!(state.open.len(), 2);

@@ -29,23 +29,22 @@ use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSourc
 
 /// Answer admission reviews over TLS.
 ///
-/// What is known of claims comes from the cluster that KUBECONFIG or the pod's service account names, or, with
-/// --manifests, from files alone.
+/// Claims are read from the cluster of KUBECONFIG or of the pod's service account, or, with --manifests, from files only.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// The configuration file; without one, everything has its default.
+    /// The configuration file. Without one, the defaults apply.
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
     config: Option<PathBuf>,
 
-    /// Where admission reviews are answered: an IP address and a port, `[::]:8443` for both families.
+    /// The address for admission reviews: an IP address and a port, such as `[::]:8443` for IPv4 and IPv6.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
 
-    /// Where /livez, /readyz and /metrics are answered, without TLS.
+    /// The address for /livez, /readyz and /metrics, without TLS.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     admin: SocketAddr,
 
-    /// The certificate, as PEM, with what chains it to its CA; without it, colocate keeps a CA of its own in a Secret.
+    /// The certificate and its intermediates, as PEM. Without it, colocate keeps its own CA in a Secret.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
@@ -53,36 +52,36 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// The certificates of the CAs, as PEM, that the webhook configurations are to trust: their caBundle is written, and
-    /// kept. Without it, with --tls-cert, it is somebody else's business.
+    /// The CA certificates, as PEM, that colocate keeps in the caBundle of the webhook configurations. Without this flag, with
+    /// --tls-cert, it does not change the caBundle.
     #[arg(long, value_name = "FILE", requires = "tls_cert", conflicts_with = "manifests")]
     tls_ca: Option<PathBuf>,
 
-    /// Let only clients ask that have a certificate of a CA in this file, as PEM; for an API server that sends one.
+    /// Accept only clients with a certificate of a CA in this file, as PEM. The API server must be configured to send one.
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
 
-    /// Of these clients, let only those ask whose certificate has this DNS name or common name; once for each name.
+    /// Accept only client certificates with this DNS name or common name. May be repeated.
     #[arg(long, value_name = "NAME", requires = "client_ca")]
     client_name: Vec<String>,
 
-    /// Take claims, classes and volumes from these files and directories, and contact no cluster.
+    /// Read claims, classes and volumes from these files and directories, and do not contact a cluster.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     manifests: Vec<PathBuf>,
 
-    /// How log lines are written.
+    /// The format of log lines.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
-    /// From which level on log lines are written; `debug` has a line for each decision.
+    /// The lowest level that is logged; `debug` logs each decision.
     #[arg(long, value_enum, default_value_t = LogLevel::Info)]
     log_level: LogLevel,
 
-    /// If this file is there, it gets a line about why the process failed: Kubernetes shows it in the pod's status.
+    /// A file that gets the reason of a failure, if the file exists. Kubernetes shows it in the pod's status.
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     termination_log: PathBuf,
 
-    /// Print the configuration with all defaults, and end.
+    /// Print the configuration with all defaults, and exit.
     #[arg(long)]
     print_config: bool,
 }
@@ -104,7 +103,7 @@ impl Serve {
             return Ok(());
         }
         if self.tls_cert.is_none() && !self.manifests.is_empty() {
-            return Err(Usage("--manifests contacts no cluster, where the CA would be kept: name a certificate with --tls-cert and --tls-key (colocate certs issues one)").into());
+            return Err(Usage("--manifests needs a certificate, because there is no cluster to keep a CA in: add --tls-cert and --tls-key (colocate certs issues one)").into());
         }
         log::init(self.log_format, self.log_level);
         let callers = self.client_ca.as_deref().map(|path| Callers::load(path, &self.client_name)).transpose()?;
@@ -126,7 +125,7 @@ impl Serve {
         let mutate = MutateHandler::new(shared, claims, registry, process.metrics.clone());
         let server = bind(self.listen, Some(tls), Routes::new(mutate, validate, &process)).await?;
         let admin = bind(self.admin, None, Admin::new(&process)).await?;
-        process.shutdown.on_signal(config.drain_grace()).context("cannot listen to signals")?;
+        process.shutdown.on_signal(config.drain_grace()).context("cannot install signal handlers")?;
         tracing::info!(
             listen = %server.address()?,
             admin = %admin.address()?,
@@ -134,7 +133,7 @@ impl Serve {
             "serving"
         );
 
-        // The probes are answered for as long as the process lives.
+        // Probes are answered until the process exits.
         process.tasks.spawn("probes and metrics", admin.run(Shutdown::default()));
         tokio::select! {
             () = server.run(process.shutdown.clone()) => {}
@@ -145,7 +144,7 @@ impl Serve {
         Ok(())
     }
 
-    /// Starts to keep a certificate in `resolver`, and trust in it.
+    /// Starts to keep a certificate in `resolver`, and its CA in the webhook configurations.
     fn keep_certificate(
         &self,
         config: &Config,
@@ -191,10 +190,10 @@ impl Serve {
         let Some(client) = client else {
             let inventory = manifest::load(&self.manifests)?;
             let claims = inventory.claim_count();
-            tracing::info!(claims, "claims are those of --manifests; no cluster is contacted");
+            tracing::info!(claims, "claims are read from --manifests; no cluster is contacted");
             if claims == 0 {
                 tracing::warn!(
-                    "--manifests holds no claim: directories are read for *.yaml, *.yml and *.json, without hidden ones and links"
+                    "no claim in --manifests: only *.yaml, *.yml and *.json are read from directories, without hidden files and symbolic links"
                 );
             }
             return Ok(ClaimSource::Manifests(Box::new(inventory)));
@@ -215,7 +214,7 @@ async fn bind<S>(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> a
     HttpServer::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Waits until draining has taken longer than it may.
+/// Waits until draining has taken longer than `timeout`.
 async fn overdue(shutdown: &Shutdown, timeout: Duration) {
     shutdown.draining.cancelled().await;
     tokio::time::sleep(timeout).await;

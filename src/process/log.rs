@@ -1,4 +1,4 @@
-//! Logging to standard error: one line an event, for people or for machines. Nothing of an object is logged but its name.
+//! Logging to standard error, one line an event. Only the name of an object is logged, never its contents.
 
 use std::io::{IsTerminal, stderr};
 
@@ -9,23 +9,23 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// From which level on lines are written.
+/// The lowest level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// What ended something.
+    /// Failures.
     Error,
-    /// What an operator should mend.
+    /// Problems that an operator should fix.
     Warn,
-    /// What happens to the process.
+    /// Events of the process.
     Info,
     /// Every decision.
     Debug,
@@ -33,7 +33,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Begins to log. Of the libraries, only warnings are written.
+/// Starts to log. Libraries log warnings and errors only.
 pub fn init(format: LogFormat, level: LogLevel) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,

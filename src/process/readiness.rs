@@ -1,14 +1,14 @@
-//! Whether the process can answer, and if not, what it waits for.
+//! Readiness of the process, and the conditions that it waits for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// What must be there before requests can be answered.
+/// The conditions that must be met before requests can be answered.
 ///
-/// A condition that was met once stays met: a replica that has the cluster's claims is never made unready by an API server
-/// that is away for a while, since all replicas would be at the same moment.
+/// A condition that was met once stays met. An API server that is away for a while must not make a replica unready, because
+/// it would make all replicas unready at the same moment.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     missing: Arc<Mutex<BTreeMap<&'static str, usize>>>,
@@ -16,54 +16,54 @@ pub struct Readiness {
     draining: CancellationToken,
 }
 
-/// Something that must be there first.
+/// A condition of readiness.
 #[derive(Debug)]
-#[must_use = "a condition that is dropped unmet stays missing for ever"]
+#[must_use = "a condition that is dropped unmet stays unmet"]
 pub struct ReadinessCondition {
     name: &'static str,
     readiness: Readiness,
 }
 
-/// Something to know about a process that is ready all the same. The line goes when this value is dropped.
+/// A line of `/readyz` that does not affect readiness. It is removed when this value is dropped.
 #[derive(Debug)]
-#[must_use = "a detail that is dropped says nothing any more"]
+#[must_use = "a detail that is dropped removes its line"]
 pub struct ReadinessDetail {
     name: String,
-    /// Its place among the lines.
-    place: usize,
+    /// The index of its line.
+    index: usize,
     readiness: Readiness,
 }
 
 impl Readiness {
-    /// Readiness that ends when `draining` is cancelled.
+    /// Creates readiness that ends when `draining` is cancelled.
     pub fn new(draining: CancellationToken) -> Self {
         Self { draining, ..Self::default() }
     }
 
-    /// Adds something to wait for.
+    /// Adds a condition.
     pub fn condition(&self, name: &'static str) -> ReadinessCondition {
         *self.missing().entry(name).or_default() += 1;
         ReadinessCondition { name, readiness: self.clone() }
     }
 
-    /// A line of its own in the text for people, which says nothing until it is set and never makes the process unready.
+    /// Adds a detail, which is hidden until it is set.
     pub fn detail(&self, name: impl Into<String>) -> ReadinessDetail {
         let mut lines = self.lines();
         lines.push(String::new());
-        ReadinessDetail { name: name.into(), place: lines.len() - 1, readiness: self.clone() }
+        ReadinessDetail { name: name.into(), index: lines.len() - 1, readiness: self.clone() }
     }
 
-    /// What there is to know beside, a line each, in the order in which they were added.
+    /// Returns the lines of the details, in the order in which they were added.
     pub fn details(&self) -> Vec<String> {
         self.lines().iter().filter(|line| !line.is_empty()).cloned().collect()
     }
 
-    /// Whether requests can be answered; also while the process drains.
+    /// Returns whether requests can be answered, which is also true while the process drains.
     pub fn can_answer(&self) -> bool {
         self.missing().is_empty()
     }
 
-    /// What keeps new requests away: the conditions that are not met, or the end of the process. Empty means ready.
+    /// Returns the unmet conditions, and `draining` while the process drains. An empty list means ready.
     pub fn obstacles(&self) -> Vec<&'static str> {
         let mut obstacles: Vec<_> = self.missing().keys().copied().collect();
         if self.draining.is_cancelled() {
@@ -82,7 +82,7 @@ impl Readiness {
 }
 
 impl ReadinessCondition {
-    /// It is there, and for good.
+    /// Marks the condition as met, for good.
     pub fn met(self) {
         let mut missing = self.readiness.missing();
         if let Some(count) = missing.get_mut(self.name) {
@@ -98,11 +98,11 @@ impl ReadinessCondition {
 }
 
 impl ReadinessDetail {
-    /// Says `<name>: <text>` from now on; with no text, nothing.
+    /// Sets the line to `<name>: <text>`; `None` hides it.
     pub fn set(&self, text: Option<String>) {
-        // What an API server said may have several lines; here it has one.
+        // The text may be that of an API server, with several lines.
         let line = text.map(|text| format!("{}: {text}", self.name).replace(char::is_control, " "));
-        self.readiness.lines()[self.place] = line.unwrap_or_default();
+        self.readiness.lines()[self.index] = line.unwrap_or_default();
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_ready_when_every_condition_is_met_and_names_those_that_are_not() {
+    fn unmet_conditions_are_named_until_all_are_met() {
         let readiness = Readiness::default();
         let (claims, classes) = (readiness.condition("claims"), readiness.condition("classes"));
         assert_eq!(readiness.obstacles(), ["claims", "classes"]);
@@ -129,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_is_dropped_stays_missing() {
+    fn a_condition_that_is_dropped_stays_unmet() {
         let readiness = Readiness::default();
         drop(readiness.condition("claims"));
         assert_eq!(readiness.obstacles(), ["claims"]);
     }
 
     #[test]
-    fn draining_turns_requests_away_and_still_answers_them() {
+    fn a_draining_process_is_unready_and_can_answer() {
         let draining = CancellationToken::new();
         let readiness = Readiness::new(draining.clone());
         assert!(readiness.obstacles().is_empty());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_lines_and_no_obstacles() {
+    fn details_are_lines_and_not_obstacles() {
         let readiness = Readiness::default();
         let (first, second) = (readiness.detail("scheduler stork"), readiness.detail("claims"));
         assert_eq!(readiness.details(), [""; 0]);

@@ -1,4 +1,4 @@
-//! The end of the process: in two steps, so that nobody is refused who is still being sent here.
+//! Shutdown in two steps, so that requests that are still routed here are answered.
 
 use std::io;
 use std::time::Duration;
@@ -6,21 +6,22 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The steps of the end, as tokens to wait for.
+/// The steps of a shutdown, as tokens to wait for.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    /// Cancelled at the signal: not ready any more, every answer closes its connection, and new ones are still taken.
+    /// Cancelled at the signal. The process is unready and each response closes its connection, but new connections are
+    /// accepted.
     pub draining: CancellationToken,
-    /// Cancelled when the grace is over: what is in flight is answered, and what comes now is sent elsewhere.
+    /// Cancelled when the grace period is over. Requests in flight are answered, and new ones are told to retry.
     pub closing: CancellationToken,
 }
 
 impl Shutdown {
-    /// Begins the end at SIGTERM or SIGINT, and closes `grace` later. A second signal ends the process at once, with the
-    /// exit code of one that a signal killed.
+    /// Drains at SIGTERM or SIGINT, and closes `grace` later. A second signal exits at once, with the exit code of a process
+    /// that was killed by it.
     ///
     /// # Errors
-    /// Where signals cannot be listened to.
+    /// Signal handlers that cannot be installed.
     pub fn on_signal(&self, grace: Duration) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let shutdown = self.clone();
@@ -37,10 +38,10 @@ impl Shutdown {
             tokio::spawn(async move {
                 tokio::time::sleep(grace).await;
                 shutdown.closing.cancel();
-                tracing::info!("late requests are sent elsewhere");
+                tracing::info!("closing: new requests are told to retry");
             });
             let (name, code) = next().await;
-            tracing::warn!(signal = name, "ending at once");
+            tracing::warn!(signal = name, "exiting at once");
             std::process::exit(code);
         });
         Ok(())

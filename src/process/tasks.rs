@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Starts background tasks. None of them may end: a process that has lost a part must not look healthy.
+/// Starts background tasks. A task that ends is a failure, so that a process that has lost a part does not look healthy.
 #[derive(Clone, Debug)]
 pub struct Tasks(UnboundedSender<TaskFailure>);
 
@@ -24,13 +24,13 @@ pub struct TaskFailure {
 }
 
 impl Tasks {
-    /// A starter of tasks, and where their failures arrive.
+    /// Creates a starter of tasks and the receiver of their failures.
     pub fn new() -> (Self, TaskFailures) {
         let (sender, receiver) = unbounded_channel();
         (Self(sender), TaskFailures(receiver))
     }
 
-    /// Starts a task. `name` tells a person what it does.
+    /// Starts a task. Its failure names it by `name`.
     pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
         let (name, failures) = (name.into(), self.0.clone());
         tokio::spawn(async move {
@@ -45,7 +45,7 @@ impl Tasks {
 }
 
 impl TaskFailures {
-    /// Waits until a task has ended, which is a failure.
+    /// Waits for a task to end.
     pub async fn next(&mut self) -> TaskFailure {
         match self.0.recv().await {
             Some(failure) => failure,

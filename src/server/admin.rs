@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/metrics`, on a plain port of their own.
+//! `/livez`, `/readyz` and `/metrics`, on a plain port.
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
@@ -7,14 +7,14 @@ use super::{HttpResponse, RequestHandler, response, text};
 use crate::process::Process;
 use crate::process::metrics;
 
-/// The paths of the admin server.
+/// The handler of the admin server.
 #[derive(Debug)]
 pub struct Admin {
     process: Process,
 }
 
 impl Admin {
-    /// Answers probes and scrapes for `process`.
+    /// Creates the handler of probes and scrapes of `process`.
     pub fn new(process: &Process) -> Self {
         Self { process: process.clone() }
     }
@@ -32,13 +32,13 @@ impl Admin {
 impl RequestHandler for Admin {
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed here");
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok"),
             "/readyz" => self.ready(),
             "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, self.process.metrics.encode()),
-            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics here"),
+            _ => text(StatusCode::NOT_FOUND, "no such path; use /livez, /readyz or /metrics"),
         }
     }
 }
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn details_stand_a_line_each_below_the_answer_and_do_not_change_it() {
+    async fn details_are_lines_below_the_answer() {
         let process = Process::default();
         let detail = process.readiness.detail("scheduler stork");
         assert_eq!(ready(&process).await, (200, "ok\n".to_owned()));

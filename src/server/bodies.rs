@@ -1,4 +1,4 @@
-//! The bodies of requests, within a size, a time and a budget of memory.
+//! Request bodies, limited in size, time and total memory.
 
 use std::time::Duration;
 
@@ -10,50 +10,50 @@ use tokio::time::{Instant, timeout_at};
 
 use super::budget::{BodyBudget, BudgetShare};
 
-/// The API server sends up to 17.4 MB (measured: an object of 3 MiB with managed fields, its characters escaped).
+/// The largest body. The API server sends up to 17.4 MB (measured: an object of 3 MiB with managed fields, its characters escaped).
 pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 
-/// Of all bodies in flight: two of the largest that an API server sends, and the reserve. What the process needs beside is
-/// about 40 MB with a thousand connections, so that 160 MB resident are enough for all of it.
+/// The memory of all bodies in flight: two of the largest that an API server sends, and the reserve. With a thousand
+/// connections the process needs about 40 MB more, so it stays below 160 MB resident.
 const BUDGET: usize = 64 * 1024 * 1024;
 
-/// What large bodies leave to the others: 1,000 reviews of 16 kB, which is a large one among the usual.
+/// The part of the budget for small bodies: 1,000 reviews of 16 kB, and few are larger.
 const RESERVE: usize = 16 * 1024 * 1024;
 
 /// The largest body that may use the reserve.
 const SMALL: usize = 1024 * 1024;
 
-/// How many large bodies are read at once of which nothing is kept. More would take the time of those for which there is
-/// room: with 50 of 17 MB at once, none came to its end (measured).
+/// How many large bodies are discarded at once. More would delay the bodies that have room: with 50 of 17 MB at once, none
+/// was complete in time (measured).
 const DISCARDS: usize = 2;
 
-/// Reads bodies.
+/// Reads bodies within the limits.
 #[derive(Debug)]
 pub(super) struct Bodies {
     budget: BodyBudget,
-    /// Turns at reading a large body of which nothing is kept.
+    /// Permits to discard a large body.
     discards: Semaphore,
-    /// How long a client may take to send one.
-    patience: Duration,
+    /// How long a client may take to send a body.
+    limit: Duration,
 }
 
-/// A whole body. Its memory counts until it is dropped.
+/// A whole body. Its memory counts against the budget until it is dropped.
 #[derive(Debug)]
 pub(super) struct WholeBody {
     bytes: Vec<u8>,
-    /// How many bytes it may have, all of which are taken from the budget.
-    room: usize,
+    /// The bytes that are taken from the budget.
+    capacity: usize,
     _share: BudgetShare,
 }
 
-/// Why there is no whole body.
+/// An error of a body.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the body is larger than {} MiB", MAX_BODY / 1024 / 1024)]
     TooLarge,
     #[error("too many large requests at once; try again")]
     NoRoom,
-    #[error("the body did not come within {} s", .0.as_secs())]
+    #[error("the body did not arrive within {} s", .0.as_secs())]
     Late(Duration),
     #[error("the body ended early: {0}")]
     Truncated(String),
@@ -68,20 +68,20 @@ impl std::ops::Deref for WholeBody {
 }
 
 impl Bodies {
-    /// Bodies whose senders have so much time.
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { budget: BodyBudget::new(BUDGET, RESERVE, SMALL), discards: Semaphore::new(DISCARDS), patience }
+    /// Creates a reader of bodies that clients must send within `limit`.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { budget: BodyBudget::new(BUDGET, RESERVE, SMALL), discards: Semaphore::new(DISCARDS), limit }
     }
 
-    /// When a body whose header is complete now must be there.
+    /// Returns the deadline of a body whose header is complete now.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.patience
+        Instant::now() + self.limit
     }
 
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// One that is too large, comes too late or ends early, or for which there is no room now.
+    /// A body that is too large, too late or truncated, or for which the budget has no room.
     pub(super) async fn read<B>(&self, body: &mut B, deadline: Instant) -> Result<WholeBody, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -89,7 +89,7 @@ impl Bodies {
     {
         match timeout_at(deadline, self.collect(body)).await {
             Ok(read) => read,
-            Err(_) => Err(BodyError::Late(self.patience)),
+            Err(_) => Err(BodyError::Late(self.limit)),
         }
     }
 
@@ -98,17 +98,17 @@ impl Bodies {
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        // What the header says is taken before the first byte is asked for; a chunked body says nothing, and grows.
+        // The announced length is taken before the first byte is read. A chunked body announces none, and grows.
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        let mut whole = self.room(announced)?;
+        let mut whole = self.allocate(announced)?;
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|error| BodyError::Truncated(error.to_string()))?.into_data() else {
                 continue;
             };
             let needed = whole.bytes.len() + data.remaining();
-            if needed > whole.room {
-                // The old bytes count until they are copied.
-                let mut larger = self.room(needed.max((2 * whole.room).min(MAX_BODY)))?;
+            if needed > whole.capacity {
+                // Both buffers count until the bytes are copied.
+                let mut larger = self.allocate(needed.max((2 * whole.capacity).min(MAX_BODY)))?;
                 larger.bytes.extend_from_slice(&whole.bytes);
                 whole = larger;
             }
@@ -117,25 +117,25 @@ impl Bodies {
         Ok(whole)
     }
 
-    /// Reads what is left of a body and keeps nothing of it: a connection that is closed while its client still sends is
-    /// reset, and the client may never see the answer.
+    /// Reads the rest of a body and discards it. A connection that is closed while its client still sends is reset, and the
+    /// client may never see the answer.
     pub(super) async fn discard<B: Body + Unpin>(&self, body: &mut B, deadline: Instant) {
         let read = async {
             let large = body.size_hint().lower() > SMALL as u64;
-            let turn = if large { Some(self.discards.acquire().await) } else { None };
+            let permit = if large { Some(self.discards.acquire().await) } else { None };
             while let Some(Ok(_)) = body.frame().await {}
-            drop(turn);
+            drop(permit);
         };
-        // Whatever is left then, the answer is not put off any more.
+        // The answer does not wait longer than the body may take.
         let _ = timeout_at(deadline, read).await;
     }
 
-    fn room(&self, bytes: usize) -> Result<WholeBody, BodyError> {
+    fn allocate(&self, bytes: usize) -> Result<WholeBody, BodyError> {
         if bytes > MAX_BODY {
             return Err(BodyError::TooLarge);
         }
         let share = self.budget.take(bytes).ok_or(BodyError::NoRoom)?;
-        Ok(WholeBody { bytes: Vec::with_capacity(bytes), room: bytes, _share: share })
+        Ok(WholeBody { bytes: Vec::with_capacity(bytes), capacity: bytes, _share: share })
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const LIMIT: Duration = Duration::from_secs(10);
 
     async fn read<B>(bodies: &Bodies, mut body: B) -> Result<WholeBody, BodyError>
     where
@@ -159,13 +159,13 @@ mod tests {
         bodies.read(&mut body, bodies.deadline()).await
     }
 
-    /// A body whose length nobody knows before.
+    /// A body that announces no length.
     fn chunks(count: usize, size: usize) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let chunk = move |_| Ok(Frame::data(Bytes::from(vec![b'x'; size])));
         StreamBody::new(stream::iter((0..count).map(chunk)))
     }
 
-    /// A body of which all but the beginning never comes.
+    /// A body that stalls after its first bytes.
     fn stalled(first: &'static str) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         use futures_util::StreamExt as _;
         let first = stream::iter([Ok(Frame::data(Bytes::from_static(first.as_bytes())))]);
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_read_with_and_without_a_length() {
-        let bodies = Bodies::new(PATIENCE);
+        let bodies = Bodies::new(LIMIT);
         assert_eq!(&*read(&bodies, Full::from("whole")).await.unwrap(), b"whole");
         assert_eq!(&*read(&bodies, Full::from("")).await.unwrap(), b"");
         assert_eq!(&*read(&bodies, chunks(3, 2)).await.unwrap(), b"xxxxxx");
@@ -182,15 +182,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_large_is_refused_before_it_is_read_or_as_it_comes() {
-        let bodies = Bodies::new(PATIENCE);
+    async fn a_body_that_is_too_large_is_refused_before_or_while_it_is_read() {
+        let bodies = Bodies::new(LIMIT);
         assert_eq!(read(&bodies, Full::from(vec![b'x'; MAX_BODY + 1])).await.unwrap_err(), BodyError::TooLarge);
         assert_eq!(read(&bodies, chunks(21, 1024 * 1024)).await.unwrap_err(), BodyError::TooLarge);
     }
 
     #[tokio::test]
     async fn large_bodies_share_a_budget_and_small_ones_have_a_reserve() {
-        let bodies = Bodies::new(PATIENCE);
+        let bodies = Bodies::new(LIMIT);
         let large = || Full::from(vec![b'x'; MAX_BODY]);
         let (first, second) = (read(&bodies, large()).await.unwrap(), read(&bodies, large()).await.unwrap());
         assert_eq!(read(&bodies, large()).await.unwrap_err(), BodyError::NoRoom);
@@ -203,13 +203,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_come_gives_its_room_back_at_the_deadline() {
-        let bodies = Bodies::new(PATIENCE);
+    async fn a_stalled_body_returns_its_memory_at_the_deadline() {
+        let bodies = Bodies::new(LIMIT);
         let began = Instant::now();
-        assert_eq!(read(&bodies, stalled("{")).await.unwrap_err(), BodyError::Late(PATIENCE));
-        assert_eq!(began.elapsed(), PATIENCE);
+        assert_eq!(read(&bodies, stalled("{")).await.unwrap_err(), BodyError::Late(LIMIT));
+        assert_eq!(began.elapsed(), LIMIT);
         assert!(bodies.budget.take(BUDGET - RESERVE).is_some(), "something leaked");
         bodies.discard(&mut stalled("{"), bodies.deadline()).await;
-        assert_eq!(began.elapsed(), 2 * PATIENCE);
+        assert_eq!(began.elapsed(), 2 * LIMIT);
     }
 }

@@ -1,19 +1,19 @@
-//! The memory that the bodies of all requests in flight may take.
+//! The memory budget of all request bodies in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that are free. Clones share them.
+/// The free bytes. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct BodyBudget {
     free: Arc<AtomicUsize>,
-    /// What only small shares may take.
+    /// The bytes that only small shares may take.
     reserve: usize,
     /// The largest share that is small.
     small: usize,
 }
 
-/// Bytes that are taken, until this value is dropped.
+/// Bytes that are taken until this value is dropped.
 #[derive(Debug)]
 pub(super) struct BudgetShare {
     bytes: usize,
@@ -21,12 +21,12 @@ pub(super) struct BudgetShare {
 }
 
 impl BodyBudget {
-    /// A budget of `bytes`, of which `reserve` are for shares of at most `small` bytes.
+    /// Creates a budget of `bytes`, of which `reserve` are for shares of at most `small` bytes.
     pub(super) fn new(bytes: usize, reserve: usize, small: usize) -> Self {
         Self { free: Arc::new(AtomicUsize::new(bytes)), reserve, small }
     }
 
-    /// Takes so many bytes, if they are there.
+    /// Takes `bytes`, if they are free.
     pub(super) fn take(&self, bytes: usize) -> Option<BudgetShare> {
         let kept = if bytes <= self.small { 0 } else { self.reserve };
         let rest = |free: usize| free.checked_sub(bytes).filter(|rest| *rest >= kept);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_comes_back_when_it_is_dropped() {
+    fn a_dropped_share_returns_its_bytes() {
         let budget = BodyBudget::new(100, 0, 0);
         let share = budget.take(60).unwrap();
         assert!(budget.take(41).is_none());
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn large_shares_leave_a_reserve_to_small_ones() {
+    fn large_shares_leave_the_reserve_to_small_ones() {
         let budget = BodyBudget::new(100, 30, 10);
         assert!(budget.take(71).is_none());
         let _large = budget.take(70).unwrap();

@@ -1,4 +1,4 @@
-//! One connection, from its handshake to its end.
+//! A connection, from its handshake to its end.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -27,32 +27,32 @@ use super::stream::{Phase, SharedPhase, Stream};
 use super::{HttpResponse, RequestHandler, TlsSettings, text};
 use crate::tls::NotAllowed;
 
-/// The largest TLS record: rustls asks for 4 KiB at a time, and a review of 9 kB would be three reads instead of one.
+/// The largest TLS record. rustls reads 4 KiB at a time: without a buffer, a review of 9 kB takes three reads instead of one.
 const TLS_RECORD: usize = 5 + 16_384 + 256;
 
-/// The most that is kept of a header, and read at once of a body. The API server's header is 300 bytes; hyper's own default
-/// is 400 kB, which a thousand connections must not be able to fill.
+/// The buffer for a header, and for one read of a body. The API server's header has 300 bytes. hyper's default of 400 kB
+/// would let a thousand connections fill 400 MB.
 const BUFFER: usize = 64 * 1024;
 
-/// What the connections of a server share.
+/// The state that the connections of a server share.
 #[derive(Debug)]
 pub(super) struct ServerState<S> {
     pub(super) service: S,
     pub(super) tls: Option<TlsSettings>,
     pub(super) limits: ServerLimits,
-    /// Turns at TLS handshakes.
+    /// Permits to compute a TLS handshake.
     pub(super) handshakes: Semaphore,
-    /// The connections that are open.
+    /// The open connections.
     pub(super) open: TaskTracker,
-    /// What is in flight: handshakes, requests, and connections that are about to send their first one.
+    /// Everything in flight: handshakes, requests, and connections before their first request.
     pub(super) busy: TaskTracker,
-    /// Cancelled when every answer shall close its connection.
+    /// Cancelled when each response must close its connection.
     pub(super) draining: CancellationToken,
-    /// Cancelled when a connection ends with the request in flight.
+    /// Cancelled when connections must end after the request in flight.
     pub(super) ending: CancellationToken,
 }
 
-/// Something in flight, until it is dropped.
+/// The mark of a connection whose first request has not arrived.
 type InFlight = Arc<Mutex<Option<TaskTrackerToken>>>;
 
 /// Serves a connection to its end.
@@ -61,7 +61,7 @@ pub(super) async fn serve<S: RequestHandler>(
     stream: TcpStream,
     in_flight: TaskTrackerToken,
 ) {
-    // Answers are one small write each; waiting to fill a packet would only delay them.
+    // A response is one small write, which must not wait for a full packet.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -75,22 +75,22 @@ pub(super) async fn serve<S: RequestHandler>(
 
 type TlsStream = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
 
-/// Makes a TLS connection, and says why its client may not ask anything, if so.
+/// Makes a TLS connection, and returns the reason to refuse its client, if there is one.
 async fn handshake(
     tls: &TlsSettings,
-    turns: &Semaphore,
+    permits: &Semaphore,
     stream: TcpStream,
 ) -> std::io::Result<(TlsStream, Option<NotAllowed>)> {
     let stream = BufReader::with_capacity(TLS_RECORD, stream);
-    // A turn begins when there is something to compute: who connects and says nothing takes none away.
+    // The permit is taken when there is something to compute, so a silent client does not hold one.
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-    let turn = turns.acquire().await;
+    let permit = permits.acquire().await;
     let mut answered = std::pin::pin!(hello.into_stream(tls.config.clone()));
-    // And it ends when that is computed and sent: who says hello and then nothing keeps none either.
+    // It is released when the answer to the hello is sent, so a client that stops there does not hold one either.
     let stream = match poll_fn(|context| Poll::Ready(answered.as_mut().poll(context))).await {
         Poll::Ready(stream) => stream?,
         Poll::Pending => {
-            drop(turn);
+            drop(permit);
             answered.await?
         }
     };
@@ -98,7 +98,7 @@ async fn handshake(
     Ok((stream, refused))
 }
 
-/// Answers the requests of a connection; all of them are refused with `refused`, where there is such a reason.
+/// Answers the requests of a connection, or refuses them all for the reason `refused`.
 pub(super) async fn converse<S: RequestHandler>(
     state: Arc<ServerState<S>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -108,7 +108,7 @@ pub(super) async fn converse<S: RequestHandler>(
     let limits = state.limits;
     let phase = SharedPhase::default();
     let stream = Stream::new(stream, phase.clone(), &limits);
-    // A connection that was just made is about to send a request. It must not find the process gone.
+    // A new connection is about to send a request, so the process must not end before it arrives.
     let first: InFlight = Arc::new(Mutex::new(Some(in_flight)));
     let service = service_fn(|mut request: Request<_>| {
         phase.set(Phase::Answer);
@@ -156,7 +156,7 @@ pub(super) async fn converse<S: RequestHandler>(
 }
 
 impl<S> ServerState<S> {
-    /// Where connections are all taken, each answer makes room for one that waits.
+    /// Returns whether responses close their connections: while the server drains, and while connections are queued.
     fn closes_connections(&self) -> bool {
         self.draining.is_cancelled() || self.open.len() >= self.limits.connections
     }
@@ -166,7 +166,7 @@ fn settle(first: &InFlight) -> Option<TaskTrackerToken> {
     first.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// The answer of a service that panicked. Without `Retry-After`: what breaks it once breaks it again.
+/// The response when the handler panicked. It has no `Retry-After`, because a retry would panic again.
 fn broken() -> HttpResponse {
     tracing::error!("answering a request panicked; please report this, with the lines above");
     text(StatusCode::INTERNAL_SERVER_ERROR, "answering this request failed; the server's log says where")
@@ -190,12 +190,12 @@ mod tests {
 
     use super::*;
 
-    /// Panics where it is told to, answers at once everywhere else.
+    /// Panics at `/panic`, and answers every other path at once.
     struct Scripted;
 
     impl RequestHandler for Scripted {
         async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
-            assert!(request.uri().path() != "/panic", "as it was told");
+            assert!(request.uri().path() != "/panic", "scripted");
             let refused = request.extensions().get::<NotAllowed>().map(ToString::to_string);
             text(StatusCode::OK, &refused.unwrap_or_default())
         }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_header_that_stops_ends_the_connection_and_a_pause_between_requests_does_not() {
+    async fn a_stalled_header_ends_the_connection_and_a_pause_between_requests_does_not() {
         let state = new_state(ServerLimits::default());
         let mut client = connect(&state);
         for _ in 0..3 {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_without_a_request_ends_when_it_was_idle_for_too_long() {
+    async fn a_connection_ends_when_it_was_idle_for_too_long() {
         let state = new_state(ServerLimits::default());
         let began = Instant::now();
         let client = connect(&state);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_counts_as_in_flight_until_its_first_answer_or_for_the_time_of_a_header() {
+    async fn a_new_connection_is_in_flight_until_its_first_answer_or_a_timeout() {
         let state = new_state(ServerLimits::default());
         state.busy.close();
         let mut client = connect(&state);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_one_answer_and_the_connection_goes_on() {
+    async fn a_panic_costs_one_answer_and_not_the_connection() {
         let state = new_state(ServerLimits::default());
         let mut client = connect(&state);
         assert!(client.ask("/panic").await.starts_with("HTTP/1.1 500"));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_connections_are_all_taken_each_answer_closes_its_own() {
+    async fn at_the_limit_each_answer_closes_its_connection() {
         let state = new_state(ServerLimits { connections: 2, ..ServerLimits::default() });
         let (mut one, two) = (connect(&state), connect(&state));
         assert!(one.ask("/").await.contains("connection: close"));
@@ -285,11 +285,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_ends_closes_idle_connections_and_answers_what_is_in_flight() {
+    async fn an_ending_server_closes_idle_connections_and_answers_requests_in_flight() {
         let state = new_state(ServerLimits::default());
         let (idle, mut begun) = (connect(&state), connect(&state));
         begun.stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-        // The other one ends only after both were looked at.
+        // Lets the server read both connections before it ends.
         tokio::task::yield_now().await;
         state.ending.cancel();
         idle.ended.await.unwrap();

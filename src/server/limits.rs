@@ -1,40 +1,40 @@
-//! How much is served at once, and how long a client may take.
+//! Limits on connections, and on the time that a client may take.
 
 use std::time::Duration;
 
-/// What a server allows its clients.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ServerLimits {
-    /// How many connections are open at once.
+    /// Open connections.
     pub(super) connections: usize,
-    /// How many TLS handshakes are computed at once.
+    /// TLS handshakes that are computed at once.
     pub(super) handshakes: usize,
-    /// How long a client may take for its half of the TLS handshake, the wait for its turn included.
+    /// The time for the TLS handshake, the wait for a permit included.
     pub(super) handshake: Duration,
-    /// How long a client may take for the header of a request, from its first byte on.
+    /// The time for the header of a request, from its first byte.
     pub(super) header: Duration,
-    /// How long a client may take for the body, from the end of the header on.
+    /// The time for the body, from the end of the header.
     pub(super) body: Duration,
-    /// For how long a client may take nothing of its answer.
+    /// The time in which a client must read a part of the answer.
     pub(super) answer: Duration,
-    /// How long a connection may stay without a request.
+    /// The time that a connection may be idle.
     pub(super) idle: Duration,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            // An API server has one for each call in flight and keeps 25 idle: enough for five of them with 180 calls each,
-            // and 1,024 of a quarter of 100 kB are 25 MB.
+            // An API server has one for each call in flight and keeps 25 idle. This is enough for five API servers with 180
+            // calls each, and takes 25 MB at 25 kB each.
             connections: 1024,
-            // A handshake is 0.3 ms of CPU time: 64 are done in 20 ms, while the reviews on open connections go on.
+            // A handshake takes 0.3 ms of CPU time: 64 delay the reviews on open connections by at most 20 ms.
             handshakes: 64,
-            // No webhook's timeout is longer than 30 s, nor usually than 10 s: whoever is slower is not waited for any more.
+            // A webhook's timeout is at most 30 s, and 10 s by default: after that, the API server has given up.
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(10),
-            // The API server keeps idle connections for 90 s, and takes one that was closed under it for a failed call.
+            // The API server keeps idle connections for 90 s, and a call on one that is closed at that moment fails.
             idle: Duration::from_secs(130),
         }
     }

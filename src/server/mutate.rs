@@ -1,4 +1,4 @@
-//! One admission review, from the bytes of the question to the bytes of the answer.
+//! Answers mutating admission reviews, from the bytes of a review to the bytes of its response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::engine::{
 use crate::process::metrics::Metrics;
 use crate::schedulers::SchedulerRegistry;
 
-/// Decides requests by a policy and what is known of claims.
+/// Decides requests by the policy and the claims of the pod.
 pub struct MutateHandler {
     config: SharedConfig,
     claims: Arc<ClaimSource>,
@@ -26,7 +26,7 @@ impl std::fmt::Debug for MutateHandler {
 }
 
 impl MutateHandler {
-    /// Requests are decided by `rules` as they are when each comes.
+    /// Creates a handler that decides each request by the current `config`.
     pub fn new(
         config: SharedConfig,
         claims: Arc<ClaimSource>,
@@ -36,10 +36,10 @@ impl MutateHandler {
         Self { config, claims, registry, metrics }
     }
 
-    /// Answers a review; `timeout` is how long its sender waits for the answer.
+    /// Answers a review. Its sender waits for `timeout`.
     ///
     /// # Errors
-    /// A body that is no review. Every review has an answer.
+    /// A body that is not a review.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
         let begun = Instant::now();
         let config = self.config.now();
@@ -65,7 +65,7 @@ impl MutateHandler {
         tracing::debug!(
             reason,
             operation,
-            // The sender's words as strings, which each format escapes in its own way.
+            // Strings of the sender, which each log format escapes.
             kind = one_line(&kind.kind, MAX_NAME),
             namespace = one_line(request.namespace(), MAX_NAME),
             name = one_line(&request.display_name(), MAX_NAME),
@@ -78,5 +78,5 @@ impl MutateHandler {
     }
 }
 
-/// No name in Kubernetes has more characters.
+/// The longest name in Kubernetes, in characters.
 pub(super) const MAX_NAME: usize = 253;

@@ -1,4 +1,4 @@
-//! From an HTTP request to a review, and from an answer or an error to an HTTP response.
+//! The paths of the admission server: HTTP requests to reviews, and results to HTTP responses.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::engine::one_line;
 use crate::process::Process;
 use crate::tls::NotAllowed;
 
-/// As much as the API server shows of an answer that is an error, more or less, in characters.
+/// About as much as the API server shows of an error response, in characters.
 const MAX_LINE: usize = 512;
 
-/// The API server's own timeout for a webhook that names none.
+/// The default timeout of a webhook.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The paths of the admission server.
+/// The handler of the admission server.
 #[derive(Debug)]
 pub struct Routes {
     mutate: MutateHandler,
@@ -34,7 +34,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// `POST /mutate` goes to `mutate` and `POST /validate` to `validate`, once `process` is ready and until it closes.
+    /// Routes `POST /mutate` to `mutate` and `POST /validate` to `validate`, while `process` is ready and not closing.
     pub fn new(mutate: MutateHandler, validate: ValidateHandler, process: &Process) -> Self {
         Self { mutate, validate, bodies: Bodies::new(ServerLimits::default().body), process: process.clone() }
     }
@@ -66,11 +66,8 @@ impl Routes {
             Endpoint::Mutate => self.mutate.review(&body, timeout).await,
             Endpoint::Validate => self.validate.review(&body, timeout).await,
         };
-        Ok(response(
-            StatusCode::OK,
-            "application/json",
-            answer.map_err(|error| Rejection::Malformed(error.to_string()))?,
-        ))
+        let answer = answer.map_err(|error| Rejection::Malformed(error.to_string()))?;
+        Ok(response(StatusCode::OK, "application/json", answer))
     }
 }
 
@@ -81,8 +78,8 @@ impl RequestHandler for Routes {
         let response = match self.route(&head, &mut body, deadline).await {
             Ok(response) => response,
             Err(rejection) => {
-                tracing::debug!(rejection = rejection.line(), "refused a request");
-                // Who asks before it sends need not send at all.
+                tracing::debug!(refusal = rejection.line(), "refused a request");
+                // With `Expect: 100-continue` the client has not sent the body yet, so there is nothing to drain.
                 if !head.headers.contains_key(EXPECT) {
                     self.bodies.discard(&mut body, deadline).await;
                 }
@@ -94,25 +91,25 @@ impl RequestHandler for Routes {
     }
 }
 
-/// What is asked for.
+/// The paths that answer reviews.
 #[derive(Clone, Copy, Debug)]
 enum Endpoint {
     Mutate,
     Validate,
 }
 
-/// Why a request got no answer to its question.
+/// A request that gets an error response.
 #[derive(Debug, thiserror::Error)]
 enum Rejection {
-    #[error("there is nothing at {0}; admission reviews go to /mutate or /validate")]
+    #[error("no such path: {0}; send admission reviews to /mutate or /validate")]
     Path(String),
-    #[error("{0} is not allowed here; admission reviews are sent with POST")]
+    #[error("{0} is not allowed here; send admission reviews with POST")]
     Method(Method),
     #[error("the body's type is not application/json")]
     Type,
     #[error("{0}")]
     Caller(NotAllowed),
-    #[error("ending; another replica answers")]
+    #[error("shutting down; try again")]
     Ending,
     #[error("not ready yet: waiting for {}", .0.join(", "))]
     NotReady(Vec<&'static str>),
@@ -123,7 +120,7 @@ enum Rejection {
 }
 
 impl Rejection {
-    /// The one line that is answered and logged. Some of it is the sender's own text.
+    /// Returns the line that is answered and logged. A part of it may be the sender's text.
     fn line(&self) -> String {
         one_line(&self.to_string(), MAX_LINE)
     }
@@ -134,12 +131,12 @@ impl Rejection {
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, "POST"))),
             Self::Type => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Self::Caller(_) => (StatusCode::FORBIDDEN, None),
-            // With this header, and only with it, the API server tries again within the webhook's timeout.
+            // The API server retries only if the response has this header, and only within the webhook's timeout.
             Self::NotReady(_) | Self::Ending | Self::Body(BodyError::NoRoom) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1")))
             }
             Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            // What is left of the body is not waited for: nothing else can be read from this connection.
+            // The rest of the body was not read, so the connection cannot be used again.
             Self::Body(BodyError::Late(_)) => (StatusCode::REQUEST_TIMEOUT, Some((CONNECTION, "close"))),
             Self::Body(BodyError::Truncated(_)) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
         };
@@ -151,7 +148,7 @@ impl Rejection {
     }
 }
 
-/// An answer of one line, or of lines with `\n` between them.
+/// Makes a text response of `line`, which may contain line breaks.
 pub(crate) fn text(status: StatusCode, line: &str) -> HttpResponse {
     response(status, "text/plain; charset=utf-8", format!("{line}\n"))
 }
@@ -173,7 +170,7 @@ fn is_json(head: &Parts) -> bool {
     media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
 }
 
-/// `?timeout=5s`, which the API server sends with every call.
+/// Returns the timeout of the query, `?timeout=5s`, which the API server sends with every call.
 fn timeout(query: Option<&str>) -> Duration {
     let value = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("timeout="));
     value.and_then(|value| value.parse().ok()).map_or(DEFAULT_TIMEOUT, |GoDuration(timeout)| timeout)
@@ -184,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_timeout_is_the_querys_or_the_api_servers_default() {
+    fn the_timeout_is_from_the_query_or_the_default() {
         assert_eq!(timeout(Some("timeout=5s")), Duration::from_secs(5));
         assert_eq!(timeout(Some("a=b&timeout=1m30s")), Duration::from_secs(90));
         for query in [None, Some(""), Some("timeout=soon"), Some("timeout=-1s")] {

@@ -1,4 +1,4 @@
-//! What decides requests and may be changed while they come.
+//! The configuration of requests, which may be replaced while the server runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use arc_swap::ArcSwap;
 use crate::companion::ValidationPolicy;
 use crate::engine::Policy;
 
-/// The rules for the next request. Clones share them.
+/// The configuration for the next request. Clones share it.
 #[derive(Clone, Debug)]
 pub struct SharedConfig(Arc<ArcSwap<RequestConfig>>);
 
-/// The rules of one request, from its beginning to its end.
+/// The configuration of one request, from its start to its end.
 #[derive(Debug)]
 pub struct RequestConfig {
-    /// How pods and workloads are decided about.
+    /// The policy for pods and workloads.
     pub policy: Policy,
-    /// How long a pod may be made to wait for a claim that does not exist yet.
+    /// The longest wait for a claim that does not exist yet.
     pub wait: Duration,
-    /// How annotations are validated.
+    /// The policy for the validation of annotations.
     pub validation: ValidationPolicy,
 }
 
 impl SharedConfig {
-    /// SharedConfig that hold until they are replaced.
-    pub fn new(rule: RequestConfig) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(rule)))
+    /// Shares a configuration until it is replaced.
+    pub fn new(config: RequestConfig) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(config)))
     }
 
-    /// From the next request on, these apply.
-    pub fn replace(&self, rule: RequestConfig) {
-        self.0.store(Arc::new(rule));
+    /// Replaces the configuration from the next request on.
+    pub fn replace(&self, config: RequestConfig) {
+        self.0.store(Arc::new(config));
     }
 
     pub(super) fn now(&self) -> Arc<RequestConfig> {

@@ -1,4 +1,4 @@
-//! One validating review, from the bytes of the question to the bytes of the answer.
+//! Answers validating admission reviews, from the bytes of a review to the bytes of its response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,30 +25,31 @@ impl std::fmt::Debug for ValidateHandler {
     }
 }
 
-/// What is answered.
+/// The answer to a review.
 #[derive(Debug, Default)]
 struct ValidateAnswer {
     denied: Option<String>,
     warnings: Vec<Warning>,
-    /// The ids of the rules that found something, and of those that could not be checked.
+    /// The ids of the rules with findings.
     findings: String,
+    /// The ids of the rules that could not be checked.
     unchecked: String,
 }
 
 impl ValidateHandler {
-    /// Objects are validated by `rules` as they are when each comes.
+    /// Creates a handler that validates each object by the current `config`.
     pub fn new(config: SharedConfig, claims: Arc<ClaimSource>, metrics: Arc<Metrics>) -> Self {
         Self { config, claims, metrics }
     }
 
-    /// Answers a review; `timeout` is how long its sender waits for the answer.
+    /// Answers a review. Its sender waits for `timeout`.
     ///
     /// # Errors
-    /// A body that is no review, or whose object cannot be of the kind that it names. Every review has an answer.
+    /// A body that is not a review, or an object that does not fit its kind.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
         let config = self.config.now();
         let review = ValidationRequest::parse(body)?;
-        let verdict = if config.validation.enforcement == Enforcement::Off {
+        let answer = if config.validation.enforcement == Enforcement::Off {
             self.metrics.validations.inc(["off"]);
             ValidateAnswer::default()
         } else {
@@ -71,10 +72,10 @@ impl ValidateHandler {
                 }
             }
         };
-        Ok(verdict.response().encode(&review.uid))
+        Ok(answer.response().encode(&review.uid))
     }
 
-    /// What is wrong with the object, and was not wrong with what it was before.
+    /// Returns the findings that the old object did not have.
     async fn report(
         &self,
         config: &RequestConfig,
@@ -105,7 +106,7 @@ impl ValidateHandler {
             Strategies::default()
         };
         let claims = self.claims.mounted(namespace, &subject.claims(), deadlines).await;
-        // The API server asks about no object of a Namespace that opts out: its webhook configuration says so.
+        // The webhook configuration excludes Namespaces that opt out.
         Facts { claims, strategies, namespace_opted_out: false }
     }
 
@@ -144,7 +145,7 @@ impl ValidateHandler {
     }
 }
 
-/// Each once, in their order.
+/// Joins the ids in order, without duplicates.
 fn ids(rules: impl Iterator<Item = &'static str>) -> String {
     let mut ids: Vec<_> = rules.collect();
     ids.sort_unstable();
@@ -156,11 +157,11 @@ impl ValidateAnswer {
     fn response(&self) -> AdmissionResponse<'_> {
         let annotations =
             AuditAnnotations { findings: &self.findings, unchecked: &self.unchecked, ..AuditAnnotations::default() };
-        let told = !(self.findings.is_empty() && self.unchecked.is_empty());
+        let has_any = !(self.findings.is_empty() && self.unchecked.is_empty());
         AdmissionResponse {
             denied: self.denied.as_deref(),
             warnings: &self.warnings,
-            audit_annotations: told.then_some(annotations),
+            audit_annotations: has_any.then_some(annotations),
             ..AdmissionResponse::default()
         }
     }

@@ -18,7 +18,7 @@ fn helm_test_passes_when_it_works_and_fails_when_it_does_not() {
         let running = release.kubelet().running();
         assert_eq!(running.len(), 2);
         for replica in running {
-            replica.wait_for_message("the configuration file changed, and is in effect", changes);
+            replica.wait_for_message("configuration reloaded", changes);
         }
         match mode {
             "inject" => assert_passes(&release),

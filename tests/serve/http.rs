@@ -15,9 +15,9 @@ fn assert_refused(answer: &Answer, status: u16, part: &str) {
 #[test]
 fn another_path_method_or_type_is_refused_by_its_own_code() {
     let server = Server::start("");
-    assert_refused(&server.send("POST /", b"{}"), 404, "admission reviews go to /mutate");
+    assert_refused(&server.send("POST /", b"{}"), 404, "send admission reviews to /mutate");
     let answer = server.send("GET /mutate", b"");
-    assert_refused(&answer, 405, "sent with POST");
+    assert_refused(&answer, 405, "send admission reviews with POST");
     assert_eq!(answer.header("allow"), Some("POST"));
     for header in ["Content-Type: text/plain", "Content-Type: application/jsonp", "X-Nothing: 1"] {
         let head = format!("POST /mutate HTTP/1.1\r\nHost: x\r\n{header}");

@@ -4,8 +4,8 @@ use colocate_harness::process::Server;
 
 const MYSQL: &[u8] = include_bytes!("../../src/cli/probe/mysql-deployment.json");
 
-const IN_EFFECT: &str = "the configuration file changed, and is in effect";
-const REFUSED: &str = "the configuration file changed, and is refused: the one before stays in effect";
+const IN_EFFECT: &str = "configuration reloaded";
+const REFUSED: &str = "invalid configuration ignored: the previous one stays in effect";
 
 #[test]
 fn a_good_configuration_takes_effect_and_a_bad_one_leaves_it() {
@@ -22,7 +22,7 @@ fn a_good_configuration_takes_effect_and_a_bad_one_leaves_it() {
     assert_eq!(reason(), "would-inject");
     server.configure("namespaces: [team-a]\ndrain: {grace: 1s}\n");
     server.logged(IN_EFFECT);
-    let parts = server.logged("a part of the configuration takes effect only when colocate starts again");
+    let parts = server.logged("a part of the configuration takes effect only after a restart");
     assert_eq!(parts["parts"], "namespaces, drain");
     assert_eq!(reason(), "injected");
     let metrics = server.admin("/metrics").body;

@@ -35,7 +35,7 @@ fn findings_are_warnings_or_a_denial_as_the_configuration_says_at_that_moment() 
     assert_eq!(response["auditAnnotations"], json!({ "findings": "HC001" }));
 
     server.configure("validation: {mode: enforce}\n");
-    server.logged("the configuration file changed, and is in effect");
+    server.logged("configuration reloaded");
     let (status, response) = ask(&server, &bad);
     assert_eq!((status, &response["allowed"], &response["status"]["code"]), (200, &json!(false), &json!(403)));
     assert!(response["status"]["message"].as_str().unwrap().contains("- error: HC001: "), "{response}");
@@ -43,11 +43,11 @@ fn findings_are_warnings_or_a_denial_as_the_configuration_says_at_that_moment() 
     assert_eq!(ask(&server, &annotated(&"true".into())), (200, json!({ "uid": uid, "allowed": true })));
 
     server.configure("validation: {mode: enforce, rules: {HC001: off}}\n");
-    server.logged("the configuration file changed, and is in effect");
+    server.logged("configuration reloaded");
     assert_eq!(ask(&server, &bad), (200, json!({ "uid": uid, "allowed": true })));
 
     server.configure("validation: {mode: off}\n");
-    server.logged("the configuration file changed, and is in effect");
+    server.logged("configuration reloaded");
     assert_eq!(ask(&server, &bad), (200, json!({ "uid": uid, "allowed": true })));
     let metrics = server.admin("/metrics").body;
     for line in [

@@ -1,4 +1,4 @@
-//! The configuration file, read again while the server runs.
+//! Reloads the configuration file while the server runs.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigFile};
 use crate::process::metrics::Metrics;
 use crate::server::SharedConfig;
 
-/// Gives each good configuration to `shared`, and leaves them as they are where it is none; for ever.
+/// Applies each valid change of the file to `shared`, and logs each invalid one, forever.
 pub(super) async fn reload(mut file: ConfigFile, started: Config, shared: SharedConfig, metrics: Arc<Metrics>) {
     loop {
         let changed = file.changed().await;
@@ -14,18 +14,15 @@ pub(super) async fn reload(mut file: ConfigFile, started: Config, shared: Shared
         match changed {
             Ok(config) => {
                 shared.replace(super::request_config(&config));
-                tracing::info!("the configuration file changed, and is in effect");
+                tracing::info!("configuration reloaded");
                 let parts = config.needs_restart(&started).join(", ");
                 if !parts.is_empty() {
-                    tracing::warn!(parts, "a part of the configuration takes effect only when colocate starts again");
+                    tracing::warn!(parts, "a part of the configuration takes effect only after a restart");
                 }
             }
             Err(error) => {
                 let error = super::super::one_line(&error.into());
-                tracing::error!(
-                    error,
-                    "the configuration file changed, and is refused: the one before stays in effect"
-                );
+                tracing::error!(error, "invalid configuration ignored: the previous one stays in effect");
             }
         }
     }
