@@ -53,7 +53,7 @@ pub(super) struct ServerState<S> {
 }
 
 /// The mark of a connection whose first request has not arrived.
-type InFlight = Arc<Mutex<Option<TaskTrackerToken>>>;
+type InFlight = Mutex<Option<TaskTrackerToken>>;
 
 /// Serves a connection to its end.
 pub(super) async fn serve<S: RequestHandler>(
@@ -109,7 +109,7 @@ pub(super) async fn converse<S: RequestHandler>(
     let phase = SharedPhase::default();
     let stream = Stream::new(stream, phase.clone(), &limits);
     // A new connection is about to send a request, so the process must not end before it arrives.
-    let first: InFlight = Arc::new(Mutex::new(Some(in_flight)));
+    let first: InFlight = Mutex::new(Some(in_flight));
     let service = service_fn(|mut request: Request<_>| {
         phase.set(Phase::Answer);
         let in_flight = settle(&first).unwrap_or_else(|| state.busy.token());
