@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::SharedConfig;
 use crate::claims::{ClaimSource, Deadlines};
+use crate::engine::dns::MAX_SUBDOMAIN;
 use crate::engine::{
     AdmissionResponse, Decision, Examination, Malformed, Policy, Request, Review, Visibility, examine, one_line,
 };
@@ -66,9 +67,9 @@ impl MutateHandler {
             reason,
             operation,
             // Strings of the sender, which each log format escapes.
-            kind = one_line(&kind.kind, MAX_NAME),
-            namespace = one_line(request.namespace(), MAX_NAME),
-            name = one_line(&request.display_name(), MAX_NAME),
+            kind = one_line(&kind.kind, MAX_SUBDOMAIN),
+            namespace = one_line(request.namespace(), MAX_SUBDOMAIN),
+            name = one_line(&request.display_name(), MAX_SUBDOMAIN),
             dry_run = request.dry_run,
             scheduler = decision.scheduler.as_deref(),
             claims = decision.owners.describe(&Visibility::default(), request.namespace()),
@@ -77,6 +78,3 @@ impl MutateHandler {
         );
     }
 }
-
-/// The longest name in Kubernetes, in characters.
-pub(super) const MAX_NAME: usize = 253;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mutate::MAX_NAME;
 use super::{RequestConfig, SharedConfig};
 use crate::claims::{ClaimSource, Deadlines};
 use crate::companion::{
     Enforcement, Facts, Screening, Severity, Strategies, Subject, ValidationReport, ValidationRequest, denial, warnings,
 };
+use crate::engine::dns::MAX_SUBDOMAIN;
 use crate::engine::{AdmissionResponse, AuditAnnotations, Malformed, Warning, one_line};
 use crate::process::metrics::Metrics;
 
@@ -135,9 +135,9 @@ impl ValidateHandler {
                 unchecked,
                 denied = denied.is_some(),
                 operation = review.operation().as_str(),
-                kind = one_line(review.kind(), MAX_NAME),
-                namespace = one_line(review.namespace(), MAX_NAME),
-                name = one_line(review.name(), MAX_NAME),
+                kind = one_line(review.kind(), MAX_SUBDOMAIN),
+                namespace = one_line(review.namespace(), MAX_SUBDOMAIN),
+                name = one_line(review.name(), MAX_SUBDOMAIN),
                 "validated"
             );
         }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
@@ -15,13 +14,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::CertifiedKey;
 
-use super::certificate::{Certificate, NotACertificate};
-use super::certificate_resolver::ServingCertificate;
+use super::certificate::{Certificate, NotAnAuthority};
+use super::serving_certificate::ServingCertificate;
 use super::subject_name::SubjectName;
-
-/// How long before its issue a certificate becomes valid, so that a client whose clock is up to an hour behind accepts a
-/// server that has just started.
-const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
+use super::validity::{InvalidValidity, Validity};
 
 /// The common name of a leaf. Clients ignore it; it is for people who look at a certificate.
 const LEAF: &str = "colocate";
@@ -29,16 +25,9 @@ const LEAF: &str = "colocate";
 /// The reason why a certificate cannot be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// An end of the validity is outside of the years that a timestamp can have.
-    #[error("a certificate cannot be valid for {life:#} from {now}")]
-    Validity {
-        /// The time of issue.
-        now: Timestamp,
-        /// The time for which it should be valid.
-        life: SignedDuration,
-        /// The cause.
-        source: jiff::Error,
-    },
+    /// The certificate cannot be valid for that time.
+    #[error(transparent)]
+    Validity(#[from] InvalidValidity),
     /// The cryptographic library failed to generate a key.
     #[error("cannot generate a key: {0}")]
     Key(#[source] rcgen::Error),
@@ -50,71 +39,6 @@ pub enum IssueError {
         /// The cause.
         source: rcgen::Error,
     },
-}
-
-/// The reason why a certificate and a key are not an authority.
-#[derive(Debug, thiserror::Error)]
-pub enum NotAnAuthority {
-    /// The certificate cannot be read.
-    #[error("{0}")]
-    Certificate(NotACertificate),
-    /// The certificate may not sign others.
-    #[error("it is not a CA certificate: its basicConstraints do not say CA:TRUE")]
-    NotACa,
-    /// The subject cannot be written byte for byte. A client that follows the chain compares its bytes.
-    #[error("its subject is not a single common name in UTF-8, as colocate writes it")]
-    Subject,
-    /// The key is not a private key in PEM form.
-    #[error("it is not a usable private key in PEM form: {0}")]
-    Key(String),
-    /// The key belongs to another certificate.
-    #[error("it is not the key of the certificate")]
-    Mismatch,
-}
-
-/// The time in which a certificate is valid. It has no default: that of the library is 1975 to 4096.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validity {
-    pub(super) not_before: Timestamp,
-    pub(super) not_after: Timestamp,
-}
-
-impl Validity {
-    /// The time from an hour before `now` until `life` after it, in whole seconds, as in a certificate.
-    ///
-    /// # Errors
-    /// [`IssueError::Validity`] if an end is outside of the years that a timestamp can have.
-    pub fn new(now: Timestamp, life: SignedDuration) -> Result<Self, IssueError> {
-        let shift = |by| {
-            let shifted = now.checked_add(by).map_err(|source| IssueError::Validity { now, life, source })?;
-            Ok(Timestamp::from_second(shifted.as_second()).unwrap_or(shifted))
-        };
-        Ok(Self { not_before: shift(-BACKDATED)?, not_after: shift(life)? })
-    }
-
-    /// Shortens the time to end at `end` or earlier, in whole seconds.
-    #[must_use]
-    pub fn until(self, end: Timestamp) -> Self {
-        let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
-        Self { not_after: self.not_after.min(end), ..self }
-    }
-
-    /// Returns when two thirds of the life have passed. The last third is for fixing whatever prevents the renewal.
-    pub fn renewal(&self) -> Timestamp {
-        let issued = self.not_before.saturating_add(BACKDATED).unwrap_or(self.not_before);
-        let life = self.not_after.duration_since(issued).max(SignedDuration::ZERO);
-        issued.saturating_add(life / 3 * 2).unwrap_or(self.not_after)
-    }
-
-    /// Returns the first second at which the certificate is valid.
-    pub fn not_before(&self) -> Timestamp {
-        self.not_before
-    }
-
-    /// Returns the last second at which the certificate is valid.
-    pub fn not_after(&self) -> Timestamp {
-        self.not_after
-    }
 }
 
 /// A certificate authority: a self-signed certificate and its ECDSA P-256 key. It issues leaves, not authorities.
@@ -267,6 +191,8 @@ mod tests {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
+    use jiff::{SignedDuration, Timestamp};
+
     use super::*;
     use crate::tls::testing;
 
@@ -308,7 +234,7 @@ mod tests {
     #[test]
     fn a_validity_outside_of_the_calendar_is_refused() {
         let error = Validity::new(now(), SignedDuration::MAX).unwrap_err();
-        assert!(matches!(error, IssueError::Validity { .. }), "{error}");
+        assert!(matches!(error, InvalidValidity { .. }), "{error}");
         assert!(Validity::new(Timestamp::MIN, DAY).is_err());
     }
 

@@ -10,7 +10,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{NotAnAuthority, SubjectName, Validity};
+use super::subject_name::SubjectName;
+use super::validity::Validity;
 
 /// The length of a line of PEM (RFC 7468, section 2).
 const PEM_LINE: usize = 64;
@@ -24,6 +25,26 @@ pub struct Certificate {
     /// The common name, if the subject has no other attribute.
     common_name: Option<String>,
     key_identifier: Option<Vec<u8>>,
+}
+
+/// The reason why a certificate and a key are not an authority.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnAuthority {
+    /// The certificate cannot be read.
+    #[error("{0}")]
+    Certificate(NotACertificate),
+    /// The certificate may not sign others.
+    #[error("it is not a CA certificate: its basicConstraints do not say CA:TRUE")]
+    NotACa,
+    /// The subject cannot be written byte for byte. A client that follows the chain compares its bytes.
+    #[error("its subject is not a single common name in UTF-8, as colocate writes it")]
+    Subject,
+    /// The key is not a private key in PEM form.
+    #[error("it is not a usable private key in PEM form: {0}")]
+    Key(String),
+    /// The key belongs to another certificate.
+    #[error("it is not the key of the certificate")]
+    Mismatch,
 }
 
 /// The reason why a text is not a certificate.

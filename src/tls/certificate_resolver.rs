@@ -9,39 +9,13 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
-use super::Callers;
-use super::certificate::Certificate;
+use super::callers::Callers;
+use super::serving_certificate::ServingCertificate;
 
 /// The certificate in use, shared by clones. Without one, every handshake fails.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateResolver {
     served: Arc<ArcSwapOption<ServingCertificate>>,
-}
-
-/// A certificate that is served, with its key and the intermediates that chain it to its CA.
-#[derive(Debug)]
-pub struct ServingCertificate {
-    pub(super) key: Arc<CertifiedKey>,
-    pub(super) certificate: Certificate,
-}
-
-impl ServingCertificate {
-    /// Returns the server's own certificate.
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// Returns whether a client that trusts `authorities` accepts it at this time.
-    pub fn chains_to<'a>(&self, authorities: impl IntoIterator<Item = &'a Certificate>, now: Timestamp) -> bool {
-        self.certificate.chains_to(authorities, self.key.cert.get(1..).unwrap_or_default(), now)
-    }
-}
-
-/// Two are equal if their chains are: a certificate has only one key.
-impl PartialEq for ServingCertificate {
-    fn eq(&self, other: &Self) -> bool {
-        self.key.cert == other.key.cert
-    }
 }
 
 impl CertificateResolver {
