@@ -22,10 +22,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use connection::Connection;
-pub use probe_error::{ProbeError, Stage};
+pub use probe_error::ProbeError;
 pub use rustls::ProtocolVersion;
-pub use target::{InvalidTarget, Target};
-pub use verdict::{InvalidAnswer, Verdict};
+pub use target::Target;
+pub use verdict::Verdict;
 
 /// The HTTP answer of a webhook, valid or not.
 #[derive(Clone, Debug)]
@@ -92,25 +92,26 @@ impl Client {
     }
 
     async fn open(&self, since: Instant) -> Result<Connection, ProbeError> {
-        let failed = |source| ProbeError::Connect { to: self.target.host_and_port(), source };
-        let address = (self.target.host(), self.target.port());
-        let tcp = self.hold(Stage::Connect, since, TcpStream::connect(address)).await?.map_err(failed)?;
+        let failed = |source| ProbeError::Connect(self.target.host_and_port.clone(), source);
+        let address = (&*self.target.server_name.to_str(), self.target.port);
+        let tcp = self.hold("connection", since, TcpStream::connect(address)).await?.map_err(failed)?;
         // A review is a few packets. Without this, the last one would wait up to 40 ms for more data.
         tcp.set_nodelay(true).map_err(failed)?;
-        let handshake = self.connector.connect(self.target.server_name().clone(), tcp);
-        let tls = self.hold(Stage::Handshake, since, handshake).await?;
-        let tls = tls.map_err(|source| ProbeError::handshake(self.target.host_and_port(), source))?;
+        let handshake = self.connector.connect(self.target.server_name.clone(), tcp);
+        let tls = self.hold("TLS handshake", since, handshake).await?;
+        let tls = tls.map_err(|source| ProbeError::handshake(self.target.host_and_port.clone(), source))?;
         Connection::new(self.clone(), tls).await
     }
 
     /// Waits for one stage of a call that began at `since`.
-    async fn hold<T>(&self, stage: Stage, since: Instant, future: impl Future<Output = T>) -> Result<T, ProbeError> {
-        let left = self.timeout.saturating_sub(since.elapsed());
-        tokio::time::timeout(left, future).await.map_err(|_| ProbeError::TimedOut {
-            stage,
-            to: self.target.host_and_port(),
-            after: self.timeout,
-        })
+    async fn hold<T>(
+        &self,
+        stage: &'static str,
+        since: Instant,
+        future: impl Future<Output = T>,
+    ) -> Result<T, ProbeError> {
+        let late = |_| ProbeError::TimedOut(stage, self.target.host_and_port.clone(), self.timeout);
+        tokio::time::timeout(self.timeout.saturating_sub(since.elapsed()), future).await.map_err(late)
     }
 }
 
@@ -333,7 +334,7 @@ mod tests {
         let acceptor = testing::server(&certificates.leaf);
         let server = async { acceptor.accept(listener.accept().await.unwrap().0).await };
         let (_, answer) = tokio::join!(server, client.ask("review".into()));
-        let Err(ProbeError::Handshake { source, .. }) = answer else { panic!("{answer:?}") };
+        let Err(ProbeError::Handshake(_, source)) = answer else { panic!("{answer:?}") };
         let text = source.to_string();
         assert!(text.contains("localhost") && text.contains("not valid for name"), "{text}");
     }
@@ -346,7 +347,7 @@ mod tests {
             tcp.read_to_end(&mut Vec::new()).await
         };
         let error = error_of(silent, short).await;
-        assert!(matches!(error, ProbeError::TimedOut { after, .. } if after == short), "{error:?}");
+        assert!(matches!(error, ProbeError::TimedOut(.., after) if after == short), "{error:?}");
     }
 
     #[tokio::test]
@@ -368,8 +369,8 @@ mod tests {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let server = async { acceptor.accept(listener.accept().await.unwrap().0).await.map(drop) };
         let (_, answer) = tokio::join!(server, client.ask("review".into()));
-        let Err(ProbeError::Http { source, .. }) = answer else { panic!("{answer:?}") };
-        let cause = std::error::Error::source(&source).map(ToString::to_string);
+        let Err(ProbeError::Http(_, source)) = answer else { panic!("{answer:?}") };
+        let cause = source.source().map(ToString::to_string);
         assert_eq!(cause.as_deref(), Some("received fatal alert: CertificateRequired"), "{source:?}");
     }
 

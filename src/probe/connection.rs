@@ -1,27 +1,28 @@
 //! An open connection to a webhook.
 
+use std::error::Error;
 use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::Request;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::{Method, Request, Response};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::{Answer, Client, ProbeError, ProtocolVersion, Stage};
+use super::{Answer, Client, ProbeError, ProtocolVersion};
 
 /// The longest answer that is read. A patch that replaces the largest object that an API server accepts (3 MiB) has 4 MiB
 /// in base64.
 pub(super) const MAX_ANSWER: usize = 16 << 20;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("colocate-probe/", env!("CARGO_PKG_VERSION")));
+const AGENT: &str = concat!("colocate-probe/", env!("CARGO_PKG_VERSION"));
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 type HttpConnection = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
 
@@ -39,7 +40,7 @@ impl Connection {
         let tls = stream.get_ref().1.protocol_version().unwrap_or(ProtocolVersion::Unknown(0));
         let (sender, driver) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|source| ProbeError::Http { to: client.target.host_and_port(), source })?;
+            .map_err(|source| ProbeError::Http(client.target.host_and_port.clone(), source.into()))?;
         Ok(Self { client, tls, sender, driver: Some(driver) })
     }
 
@@ -58,35 +59,31 @@ impl Connection {
 
     pub(super) async fn exchange(&mut self, review: Bytes, since: Instant) -> Result<Answer, ProbeError> {
         let started = Instant::now();
-        let request = self.request(review);
+        let target = &self.client.target;
+        let failed = |source: BoxError| ProbeError::Http(target.host_and_port.clone(), source);
+        let request = Request::post(target.path.clone())
+            .header(HOST, &target.host_and_port)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, AGENT)
+            .body(Full::new(review))
+            .map_err(|error| failed(error.into()))?;
         let response = self.sender.send_request(request);
-        let exchange = drive(&mut self.driver, async { read(response.await?).await });
-        let received = self.client.hold(Stage::Answer, since, exchange).await?;
-        let (response, body) = received.map_err(|broken| match broken {
-            Broken::Http(source) => ProbeError::Http { to: self.client.target.host_and_port(), source },
-            Broken::TooLong => ProbeError::TooLong,
+        let exchange = drive(&mut self.driver, async {
+            let (head, body) = response.await?.into_parts();
+            Ok((head, Limited::new(body, MAX_ANSWER).collect().await?.to_bytes()))
+        });
+        let (head, body) = self.client.hold("answer", since, exchange).await?.map_err(|source: BoxError| {
+            if source.is::<LengthLimitError>() { ProbeError::TooLong } else { failed(source) }
         })?;
-        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = head.headers.get(RETRY_AFTER);
         Ok(Answer {
-            status: response.status(),
+            status: head.status,
             retry_after: retry_after.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
             body,
             took: started.elapsed(),
             tls: self.tls,
         })
-    }
-
-    fn request(&self, review: Bytes) -> Request<Full<Bytes>> {
-        let target = &self.client.target;
-        let mut request = Request::new(Full::new(review));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = target.path().clone().into();
-        let headers = request.headers_mut();
-        headers.insert(HOST, target.host_header().clone());
-        headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(ACCEPT, JSON);
-        headers.insert(USER_AGENT, AGENT);
-        request
     }
 
     /// Closes the TLS session in order, so that the webhook does not see a connection that broke.
@@ -95,38 +92,16 @@ impl Connection {
         drop(sender);
         if let Some(driver) = driver {
             // The answer is complete, so that an error can be ignored.
-            let _ = client.hold(Stage::Answer, since, driver).await;
+            let _ = client.hold("answer", since, driver).await;
         }
     }
-}
-
-/// The reason why an exchange failed.
-enum Broken {
-    Http(hyper::Error),
-    TooLong,
-}
-
-impl From<hyper::Error> for Broken {
-    fn from(error: hyper::Error) -> Self {
-        Self::Http(error)
-    }
-}
-
-async fn read(response: Response<Incoming>) -> Result<(Response<()>, Bytes), Broken> {
-    let (head, body) = response.into_parts();
-    let body =
-        Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(error) => Broken::Http(*error),
-            Err(_) => Broken::TooLong,
-        })?;
-    Ok((Response::from_parts(head, ()), body.to_bytes()))
 }
 
 /// Drives the connection until the exchange that depends on it is complete.
 async fn drive<T>(
     connection: &mut Option<HttpConnection>,
-    exchange: impl Future<Output = Result<T, Broken>>,
-) -> Result<T, Broken> {
+    exchange: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
     let mut exchange = pin!(exchange);
     let Some(driver) = connection else { return exchange.await };
     if let Either::Left((answer, _)) = select(exchange.as_mut(), driver).await {

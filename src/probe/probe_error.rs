@@ -1,6 +1,6 @@
 //! Reasons why there is no answer.
 
-use std::fmt;
+use std::error::Error;
 use std::io;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rustls::pki_types::pem;
 
 use super::connection::MAX_ANSWER;
 
-/// The reason why a webhook gave no answer.
+/// The reason why a webhook, which is named by its host and port, gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The file of the authority holds no certificate.
@@ -25,60 +25,26 @@ pub enum ProbeError {
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),
     /// There is no TCP connection.
-    #[error("cannot connect to {to}")]
-    Connect {
-        /// Host and port.
-        to: String,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot connect to {0}")]
+    Connect(String, #[source] io::Error),
     /// The webhook does not begin a TLS handshake.
-    #[error("{to} does not speak TLS")]
-    NoTls {
-        /// Host and port.
-        to: String,
-        /// The data that came instead.
-        #[source]
-        source: io::Error,
-    },
+    #[error("{0} does not speak TLS")]
+    NoTls(String, #[source] io::Error),
     /// The certificate was issued by another authority.
-    #[error("the certificate of {to} was not issued by the authority that is trusted here")]
-    Untrusted {
-        /// Host and port.
-        to: String,
-    },
+    #[error("the certificate of {0} was not issued by the authority that is trusted here")]
+    Untrusted(String),
     /// There is no TLS connection, for another reason.
-    #[error("no TLS connection to {to}")]
-    Handshake {
-        /// Host and port.
-        to: String,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
+    #[error("no TLS connection to {0}")]
+    Handshake(String, #[source] io::Error),
     /// The connection ended, or its data is not HTTP/1.1.
-    #[error("no answer from {to}")]
-    Http {
-        /// Host and port.
-        to: String,
-        /// The cause.
-        #[source]
-        source: hyper::Error,
-    },
+    #[error("no answer from {0}")]
+    Http(String, #[source] Box<dyn Error + Send + Sync>),
     /// The answer is too long.
     #[error("the answer is longer than {} MiB", MAX_ANSWER >> 20)]
     TooLong,
-    /// The timeout has passed.
-    #[error("{stage} from {to} within {after:?}")]
-    TimedOut {
-        /// The stage that did not end in time.
-        stage: Stage,
-        /// Host and port.
-        to: String,
-        /// The timeout, for all stages together.
-        after: Duration,
-    },
+    /// The timeout, which is for all stages together, has passed. The first field is what is missing.
+    #[error("no {0} from {1} within {2:?}")]
+    TimedOut(&'static str, String, Duration),
 }
 
 impl ProbeError {
@@ -88,30 +54,9 @@ impl ProbeError {
             // An authority with the right name and another key shows as a bad signature.
             Some(rustls::Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::BadSignature,
-            )) => Self::Untrusted { to },
-            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls { to, source },
-            _ => Self::Handshake { to, source },
+            )) => Self::Untrusted(to),
+            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls(to, source),
+            _ => Self::Handshake(to, source),
         }
-    }
-}
-
-/// The stages of a call, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The TCP connection.
-    Connect,
-    /// The TLS handshake.
-    Handshake,
-    /// The request and its answer.
-    Answer,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "no connection",
-            Self::Handshake => "no TLS handshake",
-            Self::Answer => "no answer",
-        })
     }
 }

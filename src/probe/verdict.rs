@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context as _, bail, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use hyper::StatusCode;
-use json_patch::{Patch, PatchError};
+use json_patch::Patch;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -31,65 +31,33 @@ pub struct Verdict {
     pub audit_annotations: BTreeMap<String, String>,
 }
 
-/// An answer that the API server would count as a failure of the webhook, whatever `allowed` says.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum InvalidAnswer {
-    #[error("the webhook answered HTTP {status}{}: {}", retry(.retry_after.as_deref()), excerpt(.body))]
-    Status { status: StatusCode, retry_after: Option<String>, body: String },
-    #[error("the answer is not JSON: {}", excerpt(.body))]
-    NotJson { body: String, source: serde_json::Error },
-    #[error("the answer is not an {KIND} of {API_VERSION}")]
-    NotAReview(#[source] serde_json::Error),
-    #[error("the answer's {field} is {found}; it must be `{expected}`")]
-    Other { field: &'static str, found: String, expected: &'static str },
-    #[error("the answer has no `response`")]
-    NoResponse,
-    #[error("the answer's response.uid is {found}; it must repeat the request's, `{expected}`")]
-    Uid { found: String, expected: String },
-    #[error("the answer has a response.patch but no response.patchType; it needs both or neither")]
-    PatchWithoutType,
-    #[error("the answer has a response.patchType but no response.patch; it needs both or neither")]
-    TypeWithoutPatch,
-    #[error("the answer's response.patchType is `{0}`; `JSONPatch` is the only valid one")]
-    PatchType(String),
-    #[error("the answer's response.patch is not base64")]
-    Base64(#[source] base64::DecodeError),
-    #[error("the answer's response.patch is not a JSON patch (RFC 6902)")]
-    NotAPatch(#[source] serde_json::Error),
-    #[error(
-        "the patch does not apply to the object: every request with such an answer fails, even under `failurePolicy: Ignore`"
-    )]
-    DoesNotApply(#[source] PatchError),
-    #[error("the request has no object that the patch could apply to")]
-    NoObject,
-}
-
 impl Verdict {
     /// Parses the answer to the request `uid`.
     ///
     /// # Errors
     /// The first reason for which the API server would count the call as failed.
-    pub fn read(answer: &Answer, uid: &str) -> Result<Self, InvalidAnswer> {
-        let body = || String::from_utf8_lossy(&answer.body).into_owned();
-        if !answer.status.is_success() {
-            let retry_after = answer.retry_after.clone();
-            return Err(InvalidAnswer::Status { status: answer.status, retry_after, body: body() });
+    pub fn read(answer: &Answer, uid: &str) -> anyhow::Result<Self> {
+        let Answer { status, retry_after, body, .. } = answer;
+        if !status.is_success() {
+            let retry = retry_after.as_ref().map(|after| format!(" (Retry-After: {})", printable(after)));
+            bail!("the webhook answered HTTP {status}{}: {}", retry.unwrap_or_default(), excerpt(body));
         }
         let mut review: Value =
-            serde_json::from_slice(&answer.body).map_err(|source| InvalidAnswer::NotJson { body: body(), source })?;
+            serde_json::from_slice(body).with_context(|| format!("the answer is not JSON: {}", excerpt(body)))?;
         for (field, expected) in [("kind", KIND), ("apiVersion", API_VERSION)] {
             let found = review.get(field).and_then(Value::as_str);
-            if found != Some(expected) {
-                return Err(InvalidAnswer::Other { field, found: quoted(found), expected });
-            }
+            ensure!(found == Some(expected), "the answer's {field} is {}; it must be `{expected}`", quoted(found));
         }
         let response = review.get_mut("response").map(Value::take).unwrap_or_default();
-        let response: Option<WireResponse> = serde_json::from_value(response).map_err(InvalidAnswer::NotAReview)?;
-        let response = response.ok_or(InvalidAnswer::NoResponse)?;
-        if response.uid.as_deref() != Some(uid) {
-            return Err(InvalidAnswer::Uid { found: quoted(response.uid.as_deref()), expected: uid.into() });
-        }
+        let response: Option<WireResponse> = serde_json::from_value(response)
+            .with_context(|| format!("the answer is not an {KIND} of {API_VERSION}"))?;
+        let response = response.context("the answer has no `response`")?;
+        let found = response.uid.as_deref();
+        ensure!(
+            found == Some(uid),
+            "the answer's response.uid is {}; it must repeat the request's, `{uid}`",
+            quoted(found)
+        );
         let patch = response.patch()?;
         let status = response.status.unwrap_or_default();
         Ok(Self {
@@ -113,12 +81,12 @@ impl Verdict {
     /// # Errors
     /// A patch that does not apply, or that has no object to apply to. The API server then fails the request under every
     /// `failurePolicy`.
-    pub fn apply(&self, object: &Value) -> Result<Value, InvalidAnswer> {
+    pub fn apply(&self, object: &Value) -> anyhow::Result<Value> {
+        const DOES_NOT_APPLY: &str = "the patch does not apply to the object: every request with such an answer fails, even under `failurePolicy: Ignore`";
         let mut patched = object.clone();
-        match &self.patch {
-            Some(_) if self.changes() > 0 && object.is_null() => return Err(InvalidAnswer::NoObject),
-            Some(patch) => json_patch::patch(&mut patched, patch).map_err(InvalidAnswer::DoesNotApply)?,
-            None => {}
+        if let Some(patch) = &self.patch {
+            ensure!(patch.is_empty() || !object.is_null(), "the request has no object that the patch could apply to");
+            json_patch::patch(&mut patched, patch).context(DOES_NOT_APPLY)?;
         }
         Ok(patched)
     }
@@ -144,19 +112,22 @@ struct WireStatus {
 }
 
 impl WireResponse {
-    fn patch(&self) -> Result<Option<Patch>, InvalidAnswer> {
+    fn patch(&self) -> anyhow::Result<Option<Patch>> {
         let (patch, kind) = match (self.patch.as_deref().filter(|patch| !patch.is_empty()), self.patch_type.as_deref())
         {
             (None, None) => return Ok(None),
-            (Some(_), None) => return Err(InvalidAnswer::PatchWithoutType),
-            (None, Some(_)) => return Err(InvalidAnswer::TypeWithoutPatch),
+            (Some(_), None) => {
+                bail!("the answer has a response.patch but no response.patchType; it needs both or neither")
+            }
+            (None, Some(_)) => {
+                bail!("the answer has a response.patchType but no response.patch; it needs both or neither")
+            }
             (Some(patch), Some(kind)) => (patch, kind),
         };
-        if kind != "JSONPatch" {
-            return Err(InvalidAnswer::PatchType(printable(kind)));
-        }
-        let patch = BASE64_STANDARD.decode(patch).map_err(InvalidAnswer::Base64)?;
-        serde_json::from_slice(&patch).map(Some).map_err(InvalidAnswer::NotAPatch)
+        let shown = printable(kind);
+        ensure!(kind == "JSONPatch", "the answer's response.patchType is `{shown}`; `JSONPatch` is the only valid one");
+        let patch = BASE64_STANDARD.decode(patch).context("the answer's response.patch is not base64")?;
+        serde_json::from_slice(&patch).context("the answer's response.patch is not a JSON patch (RFC 6902)").map(Some)
     }
 }
 
@@ -164,12 +135,8 @@ fn quoted(found: Option<&str>) -> String {
     found.map_or_else(|| "missing".into(), |found| format!("`{}`", printable(found)))
 }
 
-fn retry(after: Option<&str>) -> String {
-    after.map_or_else(String::new, |after| format!(" (Retry-After: {})", printable(after)))
-}
-
-fn excerpt(body: &str) -> String {
-    let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
+fn excerpt(body: &[u8]) -> String {
+    let body = String::from_utf8_lossy(body).split_whitespace().collect::<Vec<_>>().join(" ");
     if body.is_empty() {
         return "its body is empty".into();
     }
@@ -184,6 +151,7 @@ fn excerpt(body: &str) -> String {
 mod tests {
     use std::time::Duration;
 
+    use hyper::StatusCode;
     use serde_json::json;
 
     use super::super::ProtocolVersion;
@@ -210,8 +178,8 @@ mod tests {
         review(&json!({"uid": UID, "allowed": true, "patchType": "JSONPatch", "patch": patch}))
     }
 
-    fn wrong(answer: &Answer) -> InvalidAnswer {
-        Verdict::read(answer, UID).unwrap_err()
+    fn wrong(answer: &Answer) -> String {
+        Verdict::read(answer, UID).unwrap_err().to_string()
     }
 
     #[test]
@@ -256,34 +224,34 @@ mod tests {
     #[test]
     fn an_error_is_reported_with_its_text() {
         let error = wrong(&answer(400, "the body is not an AdmissionReview\n"));
-        assert_eq!(error.to_string(), "the webhook answered HTTP 400 Bad Request: the body is not an AdmissionReview");
-        let page = wrong(&answer(500, "<h1>\n\t\x1b[31mno\r\n</h1>")).to_string();
+        assert_eq!(error, "the webhook answered HTTP 400 Bad Request: the body is not an AdmissionReview");
+        let page = wrong(&answer(500, "<h1>\n\t\x1b[31mno\r\n</h1>"));
         assert!(page.ends_with(": <h1> \u{fffd}[31mno </h1>"), "{page}");
         let busy = Answer { retry_after: Some("1".into()), ..answer(503, "") };
         let text = "the webhook answered HTTP 503 Service Unavailable (Retry-After: 1): its body is empty";
-        assert_eq!(wrong(&busy).to_string(), text);
-        let long = wrong(&answer(500, "ä".repeat(1000))).to_string();
+        assert_eq!(wrong(&busy), text);
+        let long = wrong(&answer(500, "ä".repeat(1000)));
         assert!(long.ends_with("ä…") && long.chars().count() < EXCERPT + 60, "{long}");
     }
 
     #[test]
     fn an_answer_that_is_not_a_review_is_refused() {
-        assert!(matches!(wrong(&answer(200, "<html>")), InvalidAnswer::NotJson { .. }));
-        assert!(matches!(wrong(&answer(200, "")), InvalidAnswer::NotJson { .. }));
+        assert!(wrong(&answer(200, "<html>")).contains("is not JSON: "));
+        assert!(wrong(&answer(200, "")).contains("is not JSON: "));
         let trailing = [&review(&json!({"uid": UID})).body[..], b"x"].concat();
-        assert!(matches!(wrong(&answer(200, String::from_utf8(trailing).unwrap())), InvalidAnswer::NotJson { .. }));
-        assert!(matches!(wrong(&answer(200, "[]")), InvalidAnswer::Other { field: "kind", .. }));
+        assert!(wrong(&answer(200, String::from_utf8(trailing).unwrap())).contains("is not JSON: "));
+        assert!(wrong(&answer(200, "[]")).contains("the answer's kind is "));
         let beta = json!({"kind": KIND, "apiVersion": "admission.k8s.io/v1beta1"}).to_string();
-        assert!(matches!(wrong(&answer(200, beta)), InvalidAnswer::Other { field: "apiVersion", .. }));
-        assert!(matches!(wrong(&review(&Value::Null)), InvalidAnswer::NoResponse));
-        assert!(matches!(wrong(&review(&json!({"uid": UID, "allowed": "yes"}))), InvalidAnswer::NotAReview(_)));
+        assert!(wrong(&answer(200, beta)).contains("the answer's apiVersion is "));
+        assert!(wrong(&review(&Value::Null)).contains("has no `response`"));
+        assert!(wrong(&review(&json!({"uid": UID, "allowed": "yes"}))).contains("is not an AdmissionReview"));
     }
 
     #[test]
     fn the_uid_must_be_the_requests() {
-        let other = wrong(&review(&json!({"uid": "other", "allowed": true}))).to_string();
+        let other = wrong(&review(&json!({"uid": "other", "allowed": true})));
         assert!(other.contains("`other`") && other.contains(UID), "{other}");
-        assert!(wrong(&review(&json!({"allowed": true}))).to_string().contains("missing"));
+        assert!(wrong(&review(&json!({"allowed": true}))).contains("missing"));
     }
 
     #[test]
@@ -293,19 +261,19 @@ mod tests {
             response.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             wrong(&review(&response))
         };
-        assert!(matches!(with(json!({"patch": "W10="})), InvalidAnswer::PatchWithoutType));
-        assert!(matches!(with(json!({"patchType": "JSONPatch"})), InvalidAnswer::TypeWithoutPatch));
-        assert!(matches!(with(json!({"patch": "", "patchType": "JSONPatch"})), InvalidAnswer::TypeWithoutPatch));
-        assert!(matches!(with(json!({"patch": "W10=", "patchType": "Merge"})), InvalidAnswer::PatchType(_)));
-        assert!(matches!(with(json!({"patch": "[]", "patchType": "JSONPatch"})), InvalidAnswer::Base64(_)));
-        assert!(matches!(wrong(&patched("{}")), InvalidAnswer::NotAPatch(_)));
-        assert!(matches!(wrong(&patched("not json")), InvalidAnswer::NotAPatch(_)));
+        assert!(with(json!({"patch": "W10="})).contains("but no response.patchType"));
+        assert!(with(json!({"patchType": "JSONPatch"})).contains("but no response.patch;"));
+        assert!(with(json!({"patch": "", "patchType": "JSONPatch"})).contains("but no response.patch;"));
+        assert!(with(json!({"patch": "W10=", "patchType": "Merge"})).contains("only valid one"));
+        assert!(with(json!({"patch": "[]", "patchType": "JSONPatch"})).contains("not base64"));
+        assert!(wrong(&patched("{}")).contains("not a JSON patch"));
+        assert!(wrong(&patched("not json")).contains("not a JSON patch"));
     }
 
     #[test]
     fn a_patch_that_does_not_apply_is_an_error() {
         let verdict = Verdict::read(&patched(r#"[{"op":"add","path":"/a/b","value":1}]"#), UID).unwrap();
-        assert!(matches!(verdict.apply(&json!({})), Err(InvalidAnswer::DoesNotApply(_))));
-        assert!(matches!(verdict.apply(&Value::Null), Err(InvalidAnswer::NoObject)));
+        assert!(verdict.apply(&json!({})).unwrap_err().to_string().contains("does not apply"));
+        assert!(verdict.apply(&Value::Null).unwrap_err().to_string().contains("has no object"));
     }
 }
