@@ -20,43 +20,36 @@ pub(super) struct Paint {
     on: bool,
 }
 
+/// A style of text, by its code for a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain = 0,
+    Bold = 1,
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Cyan = 36,
+}
+
 impl Paint {
     /// Colours text if standard output is a terminal with colours, unless `NO_COLOR` (no-color.org) is set.
     pub(super) fn for_stdout() -> Self {
         Self { on: io::stdout().is_terminal() && is_wanted(|name| std::env::var_os(name)) }
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
-        self.paint("1", text)
+    /// Returns text in this style.
+    pub(super) fn text(self, style: Style, text: &str) -> String {
+        if self.on && style != Style::Plain { format!("\x1b[{}m{text}\x1b[0m", style as u8) } else { text.to_owned() }
     }
+}
 
-    pub(super) fn red(self, text: &str) -> String {
-        self.paint("31", text)
-    }
-
-    pub(super) fn green(self, text: &str) -> String {
-        self.paint("32", text)
-    }
-
-    pub(super) fn yellow(self, text: &str) -> String {
-        self.paint("33", text)
-    }
-
-    pub(super) fn cyan(self, text: &str) -> String {
-        self.paint("36", text)
-    }
-
-    /// Colours text by the severity of a finding.
-    pub(super) fn severity(self, severity: Severity, text: &str) -> String {
+impl From<Severity> for Style {
+    fn from(severity: Severity) -> Self {
         match severity {
-            Severity::Error => self.red(text),
-            Severity::Warning => self.yellow(text),
-            Severity::Info => self.cyan(text),
+            Severity::Error => Self::Red,
+            Severity::Warning => Self::Yellow,
+            Severity::Info => Self::Cyan,
         }
-    }
-
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

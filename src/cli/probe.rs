@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use self::api_server::ApiServerArgs;
 use self::screen::Screen;
 use self::sent_review::SentReview;
+use crate::api::ApiClient;
 use crate::cli::Usage;
 use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
@@ -59,12 +60,13 @@ impl Probe {
     ///   refusal is a good answer.
     /// - With `--apiserver`, no Deployment came back, or not with the driver's scheduler.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        self.show(&mut io::stdout(), Screen::new(Paint::for_stdout())).await
+        self.show(&mut io::stdout(), Screen(Paint::for_stdout())).await
     }
 
     async fn show(self, out: &mut impl Write, screen: Screen) -> anyhow::Result<()> {
-        if self.api_server.is_meant() {
-            return self.api_server.show(out, screen, self.timeout).await;
+        if self.api_server.apiserver {
+            let api_server = ApiClient::for_command().await?;
+            return self.api_server.show(&api_server, out, screen, self.timeout).await;
         }
         let (Some(url), Some(ca)) = (self.url, self.ca) else {
             return Err(Usage("name a webhook with --url and --ca, or ask an API server with --apiserver").into());
@@ -78,9 +80,9 @@ impl Probe {
             Client::new(url, &authorities, self.timeout).with_context(|| format!("cannot trust {}", ca.display()))?;
 
         out.write_all(screen.request(&review, client.target()).as_bytes())?;
-        let answer = client.ask(review.body()).await?;
+        let answer = client.ask(review.body.clone()).await?;
         out.write_all(screen.answer(&answer).as_bytes())?;
-        let verdict = Verdict::read(&answer, review.uid())?;
+        let verdict = Verdict::read(&answer, &review.uid)?;
         out.write_all(screen.verdict(&verdict)?.as_bytes())?;
         if verdict.changes() > 0 {
             let object = verdict.apply(review.object())?;
@@ -146,7 +148,7 @@ mod tests {
         };
         let probe = parse(&[&["--url", &url, "--ca", ca.to_str().unwrap()], arguments].concat()).unwrap();
         let mut text = Vec::new();
-        let ((), result) = tokio::join!(server, probe.show(&mut text, Screen::new(Paint::PLAIN)));
+        let ((), result) = tokio::join!(server, probe.show(&mut text, Screen(Paint::PLAIN)));
         let text = String::from_utf8(text).unwrap().replace(&url, "https://localhost:8443");
         Shown { text, error: result.err().map(|error| format!("{error:#}")) }
     }
@@ -166,7 +168,7 @@ mod tests {
         else {
             return text.to_owned();
         };
-        format!("{before} after 1.2 ms, over {after}")
+        format!("{before} after 1.2ms, over {after}")
     }
 
     #[tokio::test]
@@ -253,7 +255,7 @@ mod tests {
             let mut arguments = vec!["--url", "https://localhost", "--ca", ca];
             arguments.extend(file.iter().flat_map(|file| ["-f", file]));
             let mut shown = Vec::new();
-            let result = parse(&arguments).unwrap().show(&mut shown, Screen::new(Paint::PLAIN)).await;
+            let result = parse(&arguments).unwrap().show(&mut shown, Screen(Paint::PLAIN)).await;
             let error = format!("{:#}", result.unwrap_err());
             assert!(error.contains(text), "{error}");
             assert!(shown.is_empty());

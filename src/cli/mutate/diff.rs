@@ -2,7 +2,7 @@
 
 use super::output::File;
 use crate::cli::hunks;
-use crate::cli::paint::Paint;
+use crate::cli::paint::{Paint, Style};
 use crate::manifest::Source;
 
 /// Renders the differences of all files.
@@ -10,10 +10,10 @@ pub(super) fn of(files: &[File<'_>], paint: Paint) -> String {
     let mut text = String::new();
     for file in files.iter().filter(|file| file.is_changed()) {
         for side in ["--- a/", "+++ b/"] {
-            text = text + &paint.bold(&header(side, file.source)) + "\n";
+            text = text + &paint.text(Style::Bold, &header(side, file.source)) + "\n";
         }
         for hunk in hunks::between(&file.source.text, &file.mutated.text) {
-            text = text + &paint.cyan(&hunk.header) + "\n";
+            text = text + &paint.text(Style::Cyan, &hunk.header) + "\n";
             for change in hunk.lines {
                 text += &line(&format!("{}{}", change.tag(), change.value()), paint);
             }
@@ -25,12 +25,12 @@ pub(super) fn of(files: &[File<'_>], paint: Paint) -> String {
 /// Renders a line of a hunk. If the last line of a file has no line feed, a line after it says so.
 fn line(line: &str, paint: Paint) -> String {
     let (body, end) = line.strip_suffix('\n').map_or((line, "\n\\ No newline at end of file\n"), |body| (body, "\n"));
-    let painted = match body.as_bytes().first() {
-        Some(b'+') => paint.green(body),
-        Some(b'-') => paint.red(body),
-        _ => body.to_owned(),
+    let style = match body.as_bytes().first() {
+        Some(b'+') => Style::Green,
+        Some(b'-') => Style::Red,
+        _ => Style::Plain,
     };
-    painted + end
+    paint.text(style, body) + end
 }
 
 /// Renders the header of one side: a relative file name, quoted if it is not one word on one line.

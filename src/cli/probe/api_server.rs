@@ -20,7 +20,7 @@ pub(super) struct ApiServerArgs {
     /// Ask the API server of the cluster instead, whether it asks colocate: create a Deployment with a volume of the first
     /// driver, as a dry run, and fail unless it comes back with the driver's scheduler
     #[arg(long)]
-    apiserver: bool,
+    pub(super) apiserver: bool,
 
     /// Where it is created [default: default]
     #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "url", value_parser = input::namespace)]
@@ -32,18 +32,8 @@ pub(super) struct ApiServerArgs {
 }
 
 impl ApiServerArgs {
-    /// Returns true if the API server is asked instead of a webhook.
-    pub(super) fn is_meant(&self) -> bool {
-        self.apiserver
-    }
-
-    /// Asks the API server that kubectl would talk to, or that of the cluster that this pod runs in.
-    pub(super) async fn show(self, out: &mut impl Write, screen: Screen, timeout: Duration) -> anyhow::Result<()> {
-        let api_server = ApiClient::for_command().await?;
-        self.ask(&api_server, out, screen, timeout).await
-    }
-
-    async fn ask(
+    /// Asks an API server, and shows its answer.
+    pub(super) async fn show(
         self,
         api_server: &ApiClient,
         out: &mut impl Write,
@@ -136,7 +126,7 @@ mod tests {
         let asked = ApiServerArgs { apiserver: true, namespace: Some("team-a".to_owned()), config: Some(file) };
         let mut text = Vec::new();
         let ask = async {
-            let asked = asked.ask(&api_server, &mut text, Screen::new(Paint::PLAIN), Duration::from_mins(1)).await;
+            let asked = asked.show(&api_server, &mut text, Screen(Paint::PLAIN), Duration::from_mins(1)).await;
             // So that the server does not wait for another request.
             drop(api_server);
             asked

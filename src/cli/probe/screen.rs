@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -11,7 +10,7 @@ use similar::ChangeTag;
 use super::sent_review::SentReview;
 use crate::api::{DryRun, DryRunOutcome};
 use crate::cli::hunks;
-use crate::cli::paint::Paint;
+use crate::cli::paint::{Paint, Style};
 use crate::engine::{Reason, printable};
 use crate::probe::{Answer, ProtocolVersion, Target, Verdict};
 
@@ -23,33 +22,18 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Renders the parts of the output, in the order in which they become known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Screen {
-    paint: Paint,
-}
+pub(super) struct Screen(pub(super) Paint);
 
 impl Screen {
-    pub(super) fn new(paint: Paint) -> Self {
-        Self { paint }
-    }
-
     /// Renders the request.
     pub(super) fn request(self, review: &SentReview, target: &Target) -> String {
-        let dry_run = if review.is_dry_run() { ", a dry run" } else { "" };
-        let what = format!(
-            "{} {} {} ({}), {}{dry_run}",
-            review.operation(),
-            review.kind(),
-            review.name(),
-            review.api_version(),
-            size(review.body().len()),
-        );
-        self.lines("request", &[&what, &target.to_string()], Paint::bold)
+        self.lines("request", &[&review.summary(), &target.to_string()], Style::Bold)
     }
 
     /// Renders the status of the answer.
     pub(super) fn answer(self, answer: &Answer) -> String {
-        let text = format!("HTTP {} after {}, over {}", answer.status, time(answer.took), tls(answer.tls));
-        self.lines("answer", &[&text], if answer.status.is_success() { plain } else { Paint::red })
+        let text = format!("HTTP {} after {:.1?}, over {}", answer.status, answer.took, tls(answer.tls));
+        self.lines("answer", &[&text], if answer.status.is_success() { Style::Plain } else { Style::Red })
     }
 
     /// Renders the decision.
@@ -60,24 +44,24 @@ impl Screen {
                 1 => "allowed, with one change".into(),
                 many => format!("allowed, with {many} changes"),
             };
-            self.lines("", &[&changes], Paint::green)
+            self.lines("", &[&changes], Style::Green)
         } else {
             let code = verdict.code.map(|code| format!(" ({code})")).unwrap_or_default();
-            self.lines("", &[&format!("refused{code}")], Paint::red)
+            self.lines("", &[&format!("refused{code}")], Style::Red)
         };
         if let Some(message) = &verdict.message {
-            text += &self.lines("message", &[message], plain);
+            text += &self.lines("message", &[message], Style::Plain);
         }
         text += &self.annotations(&verdict.audit_annotations);
         for warning in &verdict.warnings {
-            text += &self.lines("warning", &[warning], Paint::yellow);
+            text += &self.lines("warning", &[warning], Style::Yellow);
         }
         if let Some(patch) = verdict.patch.as_ref().filter(|patch| !patch.is_empty()) {
             let whole = serde_json::to_string(patch)?;
             let operations = patch.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
             let shown = if whole.chars().count() <= WIDTH { whole } else { format!("[{}]", operations.join(",\n ")) };
             let shown: Vec<_> = shown.lines().map(printable).collect();
-            write!(text, "\n{}\n{}\n", self.paint.bold("patch"), shown.join("\n"))?;
+            write!(text, "\n{}\n{}\n", self.0.text(Style::Bold, "patch"), shown.join("\n"))?;
         }
         Ok(text)
     }
@@ -88,12 +72,12 @@ impl Screen {
         for (key, value) in OURS.iter().filter_map(|key| annotations.get_key_value(*key)) {
             let known = Reason::ALL.iter().find(|reason| key == "reason" && reason.as_str() == value);
             match known {
-                Some(reason) => text += &self.lines(key, &[value, reason.explanation()], Paint::bold),
-                None => text += &self.lines(key, &[value], Paint::bold),
+                Some(reason) => text += &self.lines(key, &[value, reason.explanation()], Style::Bold),
+                None => text += &self.lines(key, &[value], Style::Bold),
             }
         }
         for (key, value) in annotations.iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {
-            text += &self.lines("audit", &[&format!("{key}: {value}")], plain);
+            text += &self.lines("audit", &[&format!("{key}: {value}")], Style::Plain);
         }
         text
     }
@@ -101,20 +85,20 @@ impl Screen {
     /// Renders the difference that a patch makes, as YAML.
     pub(super) fn change(self, before: &Value, after: &Value) -> anyhow::Result<String> {
         if before == after {
-            return Ok(format!("\n{}\n", self.paint.bold("the object is the same before and after")));
+            return Ok(format!("\n{}\n", self.0.text(Style::Bold, "the object is the same before and after")));
         }
         let (before, after) = without_bookkeeping(before, after);
         let before = serde_saphyr::to_string(&before).context("the object cannot be written as YAML")?;
         let after = serde_saphyr::to_string(&after).context("the object cannot be written as YAML")?;
-        let mut text = format!("\n{}\n", self.paint.bold("the object, before and after"));
+        let mut text = format!("\n{}\n", self.0.text(Style::Bold, "the object, before and after"));
         for hunk in hunks::between(&before, &after) {
-            writeln!(text, "{}", self.paint.cyan(&hunk.header))?;
+            writeln!(text, "{}", self.0.text(Style::Cyan, &hunk.header))?;
             for change in hunk.lines {
                 let line = printable(change.value().trim_end_matches('\n'));
                 let line = match change.tag() {
                     ChangeTag::Equal => format!(" {line}"),
-                    ChangeTag::Delete => self.paint.red(&format!("-{line}")),
-                    ChangeTag::Insert => self.paint.green(&format!("+{line}")),
+                    ChangeTag::Delete => self.0.text(Style::Red, &format!("-{line}")),
+                    ChangeTag::Insert => self.0.text(Style::Green, &format!("+{line}")),
                 };
                 writeln!(text, "{line}")?;
             }
@@ -126,16 +110,16 @@ impl Screen {
     pub(super) fn dry_run(self, dry_run: &DryRun, namespace: &str) -> String {
         let what = format!("CREATE Deployment {namespace}/colocate-probe-* (apps/v1), a dry run");
         let volume = format!("volume of CSI driver {} (driver {})", dry_run.csi_driver, dry_run.driver);
-        self.lines("request", &[&what, &volume], Paint::bold)
+        self.lines("request", &[&what, &volume], Style::Bold)
     }
 
     /// Renders the Deployment that it would have created.
     pub(super) fn outcome(self, dry_run: &DryRun, outcome: &DryRunOutcome) -> String {
-        let paint = if *outcome.scheduler == *dry_run.scheduler { Paint::green } else { Paint::red };
-        let mut text = self.lines("answer", &[&format!("created after {}", time(outcome.took))], plain);
-        text += &self.lines("scheduler", &[&outcome.scheduler], paint);
+        let style = if *outcome.scheduler == *dry_run.scheduler { Style::Green } else { Style::Red };
+        let mut text = self.lines("answer", &[&format!("created after {:.1?}", outcome.took)], Style::Plain);
+        text += &self.lines("scheduler", &[&outcome.scheduler], style);
         for warning in &outcome.warnings {
-            text += &self.lines("warning", &[warning], Paint::yellow);
+            text += &self.lines("warning", &[warning], Style::Yellow);
         }
         text
     }
@@ -146,18 +130,18 @@ impl Screen {
         causes
             .iter()
             .enumerate()
-            .map(|(rank, cause)| self.lines(if rank == 0 { label } else { "or" }, &[cause], plain))
+            .map(|(rank, cause)| self.lines(if rank == 0 { label } else { "or" }, &[cause], Style::Plain))
             .collect()
     }
 
     /// Renders paragraphs after a label, the first of them painted.
-    fn lines(self, label: &str, paragraphs: &[&str], paint: fn(Paint, &str) -> String) -> String {
+    fn lines(self, label: &str, paragraphs: &[&str], style: Style) -> String {
         let mut text = String::new();
         let mut label = format!("{label:INDENT$}");
         for (rank, paragraph) in paragraphs.iter().enumerate() {
             for line in wrap(paragraph) {
                 let line = printable(&line);
-                let line = if rank == 0 { paint(self.paint, &line) } else { line };
+                let line = if rank == 0 { self.0.text(style, &line) } else { line };
                 text += &label;
                 text += &line;
                 text.push('\n');
@@ -166,10 +150,6 @@ impl Screen {
         }
         text
     }
-}
-
-fn plain(_: Paint, text: &str) -> String {
-    text.to_owned()
 }
 
 /// Wraps a paragraph at its spaces.
@@ -212,22 +192,6 @@ fn members<'a>(object: &'a mut Value, pointer: &str) -> Option<&'a mut serde_jso
     object.pointer_mut(pointer).and_then(Value::as_object_mut)
 }
 
-fn size(bytes: usize) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes / 100 % 10),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
-    }
-}
-
-fn time(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-    } else {
-        format!("{:.1} s", duration.as_secs_f64())
-    }
-}
-
 fn tls(version: ProtocolVersion) -> &'static str {
     match version {
         ProtocolVersion::TLSv1_3 => "TLS 1.3",
@@ -238,12 +202,14 @@ fn tls(version: ProtocolVersion) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use hyper::StatusCode;
     use serde_json::json;
 
     use super::*;
 
-    const SCREEN: Screen = Screen { paint: Paint::PLAIN };
+    const SCREEN: Screen = Screen(Paint::PLAIN);
 
     fn verdict() -> Verdict {
         Verdict {
@@ -313,8 +279,8 @@ mod tests {
 
     #[test]
     fn colour_surrounds_the_text_but_not_its_label() {
-        let screen = Screen::new(Paint::COLOUR);
-        assert_eq!(screen.lines("warning", &["careful"], Paint::yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
+        let screen = Screen(Paint::COLOUR);
+        assert_eq!(screen.lines("warning", &["careful"], Style::Yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
         let text = screen.change(&json!({"a": 1}), &json!({"a": 2})).unwrap();
         assert!(text.contains("\u{1b}[31m-a: 1\u{1b}[0m\n\u{1b}[32m+a: 2\u{1b}[0m\n"), "{text:?}");
     }
@@ -328,16 +294,6 @@ mod tests {
             took: Duration::from_micros(1234),
             tls: ProtocolVersion::TLSv1_2,
         };
-        assert_eq!(SCREEN.answer(&answer), "answer     HTTP 200 OK after 1.2 ms, over TLS 1.2\n");
-        assert_eq!(time(Duration::from_millis(2340)), "2.3 s");
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, text) in
-            [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1.0 kB"), (3_456, "3.4 kB"), (17_400_000, "17.4 MB")]
-        {
-            assert_eq!(size(bytes), text);
-        }
+        assert_eq!(SCREEN.answer(&answer), "answer     HTTP 200 OK after 1.2ms, over TLS 1.2\n");
     }
 }

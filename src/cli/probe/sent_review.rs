@@ -16,9 +16,11 @@ const MYSQL: &str = include_str!("mysql-deployment.json");
 /// An `AdmissionReview`, with the parts that are shown.
 #[derive(Debug)]
 pub(super) struct SentReview {
-    body: Bytes,
+    /// The bytes that are sent.
+    pub(super) body: Bytes,
+    /// The `uid`, which the answer must repeat.
+    pub(super) uid: String,
     request: Value,
-    uid: String,
 }
 
 impl SentReview {
@@ -58,17 +60,7 @@ impl SentReview {
         let Some(uid) = request.get("uid").and_then(Value::as_str).map(ToOwned::to_owned) else {
             bail!("{name}: the {KIND} has no request.uid: is it an answer?");
         };
-        Ok(Self { body, request, uid })
-    }
-
-    /// The bytes that are sent.
-    pub(super) fn body(&self) -> Bytes {
-        self.body.clone()
-    }
-
-    /// The `uid`, which the answer must repeat.
-    pub(super) fn uid(&self) -> &str {
-        &self.uid
+        Ok(Self { body, uid, request })
     }
 
     /// The object that a patch applies to; null where the request has none, as at DELETE.
@@ -76,43 +68,19 @@ impl SentReview {
         self.request.get("object").unwrap_or(&Value::Null)
     }
 
-    /// The operation, such as `CREATE`.
-    pub(super) fn operation(&self) -> &str {
-        self.word("/operation").unwrap_or("no operation")
-    }
-
-    /// The kind, with its subresource.
-    pub(super) fn kind(&self) -> String {
+    /// The operation, the object and the size: `CREATE Deployment default/mysql (apps/v1), 3921 bytes`. A name that the API
+    /// server will generate ends with an asterisk.
+    pub(super) fn summary(&self) -> String {
+        let with_slash = |pointer| self.word(pointer).map(|word| format!("{word}/")).unwrap_or_default();
+        let operation = self.word("/operation").unwrap_or("no operation");
         let kind = self.word("/kind/kind").unwrap_or("object without a kind");
-        match self.word("/subResource") {
-            Some(sub_resource) => format!("{kind}/{sub_resource}"),
-            None => kind.into(),
-        }
-    }
-
-    /// The `apiVersion`, as in a manifest.
-    pub(super) fn api_version(&self) -> String {
-        let version = self.word("/kind/version").unwrap_or("no version");
-        match self.word("/kind/group") {
-            Some(group) => format!("{group}/{version}"),
-            None => version.into(),
-        }
-    }
-
-    /// Namespace and name. A name that the API server will generate ends with an asterisk.
-    pub(super) fn name(&self) -> String {
+        let sub_resource = self.word("/subResource").map(|word| format!("/{word}")).unwrap_or_default();
         let name = self.word("/name").or_else(|| self.word("/object/metadata/name")).map(ToOwned::to_owned);
         let generated = || self.word("/object/metadata/generateName").map(|prefix| format!("{prefix}*"));
-        let name = name.or_else(generated).unwrap_or_else(|| "without a name".into());
-        match self.word("/namespace") {
-            Some(namespace) => format!("{namespace}/{name}"),
-            None => name,
-        }
-    }
-
-    /// Returns true for a dry run.
-    pub(super) fn is_dry_run(&self) -> bool {
-        self.request.get("dryRun") == Some(&Value::Bool(true))
+        let name = with_slash("/namespace") + &name.or_else(generated).unwrap_or_else(|| "without a name".into());
+        let version = with_slash("/kind/group") + self.word("/kind/version").unwrap_or("no version");
+        let dry_run = if self.request.get("dryRun") == Some(&Value::Bool(true)) { ", a dry run" } else { "" };
+        format!("{operation} {kind}{sub_resource} {name} ({version}), {} bytes{dry_run}", self.body.len())
     }
 
     fn word(&self, pointer: &str) -> Option<&str> {
@@ -138,13 +106,12 @@ mod tests {
     #[test]
     fn the_built_in_review_is_the_mysql_deployment() {
         let mysql = SentReview::mysql().unwrap();
-        assert_eq!((mysql.operation(), mysql.kind().as_str()), ("CREATE", "Deployment"));
-        assert_eq!((mysql.api_version().as_str(), mysql.name().as_str()), ("apps/v1", "default/mysql"));
+        assert!(mysql.summary().starts_with("CREATE Deployment default/mysql (apps/v1), "), "{}", mysql.summary());
         let claim = "/spec/template/spec/volumes/0/persistentVolumeClaim/claimName";
         assert_eq!(mysql.object().pointer(claim), Some(&json!("mysql-data")));
         let scheduler = "/spec/template/spec/schedulerName";
         assert_eq!(mysql.object().pointer(scheduler), Some(&json!("default-scheduler")));
-        assert_eq!(mysql.body(), MYSQL.trim_end());
+        assert_eq!(mysql.body, MYSQL.trim_end());
     }
 
     #[test]
@@ -174,10 +141,11 @@ mod tests {
             "uid": "1", "namespace": "default", "operation": "CREATE", "name": "",
             "kind": {"group": "", "version": "v1", "kind": "Pod"}, "object": {"metadata": {"generateName": "web-"}},
         }));
-        assert_eq!((pod.name().as_str(), pod.api_version().as_str()), ("default/web-*", "v1"));
+        assert!(pod.summary().starts_with("CREATE Pod default/web-* (v1), "), "{}", pod.summary());
         let scale = sent(&json!({"uid": "1", "subResource": "scale", "kind": {"kind": "Scale"}, "dryRun": true}));
-        assert_eq!(scale.kind(), "Scale/scale");
-        assert!(scale.is_dry_run() && !pod.is_dry_run());
+        let summary = scale.summary();
+        assert!(summary.starts_with("no operation Scale/scale without a name (no version), "), "{summary}");
+        assert!(summary.ends_with(", a dry run") && !pod.summary().ends_with("run"), "{summary}");
         assert_eq!(scale.object(), &Value::Null);
     }
 }

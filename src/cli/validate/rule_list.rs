@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::paint::Paint;
+use crate::cli::paint::{Paint, Style};
 use crate::companion::{Rule, Severities, Severity};
 
 /// Stands for the severity of a rule that is switched off.
@@ -36,11 +36,15 @@ pub(super) fn json(severities: &Severities) -> serde_json::Result<String> {
 pub(super) fn text(severities: &Severities, paint: Paint) -> String {
     let rules = Rule::ALL.iter().map(|&rule| {
         let severity = match severities.of(rule) {
-            Some(severity) => paint.severity(severity, &format!("{:7}", severity.as_str())),
+            Some(severity) => paint.text(severity.into(), &format!("{:7}", severity.as_str())),
             None => format!("{OFF:7}"),
         };
         let (explanation, origin) = (rule.explanation(), rule.origin());
-        format!("{} {severity} {}\n      {explanation}\n      {origin}\n", paint.bold(rule.id()), rule.title())
+        format!(
+            "{} {severity} {}\n      {explanation}\n      {origin}\n",
+            paint.text(Style::Bold, rule.id()),
+            rule.title()
+        )
     });
     rules.collect::<Vec<_>>().join("\n")
 }

@@ -1,7 +1,7 @@
 //! Findings and gaps as people read them.
 
 use super::outcome::{Gap, Outcome, PlacedFinding};
-use crate::cli::paint::{Paint, bounded};
+use crate::cli::paint::{Paint, Style, bounded};
 use crate::companion::Severity;
 
 /// The way to check more, where a rule could not be checked without a cluster.
@@ -16,12 +16,12 @@ pub(super) fn findings(outcome: &Outcome<'_>, paint: Paint) -> String {
 fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Paint) -> String {
     let (start, severity) = (range.start(), finding.severity);
     let place = bounded(&format!("{}:{start}:", range.name()));
-    let label = paint.severity(severity, &format!("{severity}[{}]", finding.rule));
+    let label = paint.text(severity.into(), &format!("{severity}[{}]", finding.rule));
     let what = bounded(&format!("{}; {}", finding.message, finding.path));
     let excerpt = range.excerpt();
     let (line, carets) = excerpt.split_at(excerpt.rfind(|c| c != '^').map_or(0, |last| last + 1));
     let margin = " ".repeat(start.line.to_string().len());
-    let (place, carets) = (paint.bold(&place), paint.severity(severity, carets));
+    let (place, carets) = (paint.text(Style::Bold, &place), paint.text(severity.into(), carets));
     format!("{place} {label} {what}\n{line}{carets}\n  {margin} = help: {}\n", bounded(&finding.remedy))
 }
 
