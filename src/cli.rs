@@ -51,13 +51,13 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
 /// How a command ended that did what was asked for, where that is not all there is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
-    Done,
+    Done = 0,
     /// Something was found that is an error.
-    Findings,
+    Findings = 1,
     /// With `--strict`: something could not be resolved or checked.
-    Unresolved,
+    Unresolved = 3,
     /// With `--check`: something would change.
-    WouldChange,
+    WouldChange = 4,
 }
 
 /// Arguments that do not go together, which the parser cannot see.
@@ -79,10 +79,7 @@ impl Cli {
             Command::Man(man) => man.run().map(|()| Exit::Done),
         };
         match exit {
-            Ok(Exit::Done) => ExitCode::SUCCESS,
-            Ok(Exit::Findings) => ExitCode::from(1),
-            Ok(Exit::Unresolved) => ExitCode::from(3),
-            Ok(Exit::WouldChange) => ExitCode::from(4),
+            Ok(exit) => ExitCode::from(exit as u8),
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 // Where nobody listens, the exit code has to do.

@@ -18,7 +18,7 @@ use super::paint::Paint;
 use super::{Exit, Usage, input, reader_left};
 use crate::api::ApiClient;
 use crate::claims::Snapshot;
-use crate::companion::Severities;
+use crate::companion::{Severities, Severity};
 use crate::config::Config;
 use crate::engine::Visibility;
 use crate::manifest::{KnownObjects, ManifestValidator, read};
@@ -169,7 +169,7 @@ impl Validate {
     }
 
     fn exit(&self, outcome: &Outcome<'_>) -> Exit {
-        if outcome.has_errors() {
+        if outcome.count(Severity::Error) > 0 {
             Exit::Findings
         } else if self.strict && !outcome.gaps.is_empty() {
             Exit::Unresolved

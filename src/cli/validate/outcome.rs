@@ -36,7 +36,7 @@ pub(super) struct Gap<'v> {
 pub(super) struct SourceRange<'v> {
     /// The number of the file.
     index: usize,
-    source: &'v Source,
+    pub(super) source: &'v Source,
     manifest: &'v Manifest<'v>,
     range: Range<usize>,
 }
@@ -122,18 +122,9 @@ impl<'v> Outcome<'v> {
     pub(super) fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|found| found.finding.severity == severity).count()
     }
-
-    pub(super) fn has_errors(&self) -> bool {
-        self.count(Severity::Error) > 0
-    }
 }
 
 impl SourceRange<'_> {
-    /// The file as it was named; `standard input`.
-    pub(super) fn name(&self) -> &str {
-        &self.source.name
-    }
-
     /// The file as it was named, without a `./`; `None` for standard input.
     pub(super) fn file(&self) -> Option<&str> {
         self.source.path.as_ref()?;

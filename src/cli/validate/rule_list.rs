@@ -1,6 +1,6 @@
 //! The list of rules.
 
-use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::paint::{Paint, Style};
 use crate::companion::{Rule, Severities, Severity};
@@ -8,28 +8,19 @@ use crate::companion::{Rule, Severities, Severity};
 /// Stands for the severity of a rule that is switched off.
 const OFF: &str = "off";
 
-#[derive(Serialize)]
-struct JsonRule {
-    id: &'static str,
-    name: &'static str,
-    /// The severity in the configuration.
-    severity: &'static str,
-    title: &'static str,
-    explanation: &'static str,
-    origin: &'static str,
-}
-
 /// Renders all rules in JSON.
 pub(super) fn json(severities: &Severities) -> serde_json::Result<String> {
-    let entries = Rule::ALL.iter().map(|&rule| JsonRule {
-        id: rule.id(),
-        name: rule.name(),
-        severity: severities.of(rule).map_or(OFF, Severity::as_str),
-        title: rule.title(),
-        explanation: rule.explanation(),
-        origin: rule.origin(),
-    });
-    Ok(serde_json::to_string_pretty(&entries.collect::<Vec<_>>())? + "\n")
+    let entry = |&rule: &Rule| {
+        json!({
+            "id": rule.id(),
+            "name": rule.name(),
+            "severity": severities.of(rule).map_or(OFF, Severity::as_str),
+            "title": rule.title(),
+            "explanation": rule.explanation(),
+            "origin": rule.origin(),
+        })
+    };
+    Ok(serde_json::to_string_pretty(&Rule::ALL.iter().map(entry).collect::<Vec<_>>())? + "\n")
 }
 
 /// Renders all rules as text.

@@ -53,7 +53,7 @@ fn result(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) -> SarifResu
     let path = LogicalLocation::builder().fully_qualified_name(finding.path.to_string()).kind("member").build();
     SarifResult::builder()
         .rule_id(finding.rule.id())
-        .rule_index(index(finding.rule))
+        .rule_index(finding.rule as i64)
         .level(level(finding.severity))
         .message(message(&format!("{}; {}", finding.message, finding.remedy)))
         .locations([Location::builder().physical_location(physical(range)).logical_locations([path]).build()])
@@ -68,7 +68,7 @@ fn notification(Gap { range, rule, what }: &Gap<'_>) -> Notification {
         .locations(locations.collect::<Vec<_>>())
         .build();
     notification.associated_rule =
-        rule.map(|rule| ReportingDescriptorReference::builder().id(rule.id()).index(index(rule)).build());
+        rule.map(|rule| ReportingDescriptorReference::builder().id(rule.id()).index(rule as i64).build());
     notification
 }
 
@@ -101,11 +101,6 @@ fn level(severity: Severity) -> ResultLevel {
         Severity::Warning => ResultLevel::Warning,
         Severity::Info => ResultLevel::Note,
     }
-}
-
-/// The rule's index in the list of all rules.
-fn index(rule: Rule) -> i64 {
-    number(Rule::ALL.iter().take_while(|other| **other != rule).count())
 }
 
 fn number(number: usize) -> i64 {

@@ -15,7 +15,7 @@ pub(super) fn findings(outcome: &Outcome<'_>, paint: Paint) -> String {
 
 fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Paint) -> String {
     let (start, severity) = (range.start(), finding.severity);
-    let place = bounded(&format!("{}:{start}:", range.name()));
+    let place = bounded(&format!("{}:{start}:", range.source.name));
     let label = paint.text(severity.into(), &format!("{severity}[{}]", finding.rule));
     let what = bounded(&format!("{}; {}", finding.message, finding.path));
     let excerpt = range.excerpt();
@@ -33,8 +33,8 @@ pub(super) fn gaps(outcome: &Outcome<'_>) -> String {
 fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
     let line = match (range, rule) {
         (None, _) => format!("colocate: {what}"),
-        (Some(range), None) => format!("{}:{}: unchecked: {what}", range.name(), range.start()),
-        (Some(range), Some(rule)) => format!("{}:{}: unchecked[{rule}] {what}", range.name(), range.start()),
+        (Some(range), None) => format!("{}:{}: unchecked: {what}", range.source.name, range.start()),
+        (Some(range), Some(rule)) => format!("{}:{}: unchecked[{rule}] {what}", range.source.name, range.start()),
     };
     bounded(&line) + "\n"
 }
