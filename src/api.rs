@@ -10,4 +10,4 @@ pub use client::{ApiClient, NotConfigured};
 pub use dry_run::{DryRun, DryRunError, DryRunOutcome};
 pub use request::ApiError;
 pub(crate) use request::{FIELD_MANAGER, Resource};
-pub(crate) use watch::{Watch, WatchEvent, follow};
+pub(crate) use watch::{ListMeta, Watch, WatchEvent, follow};

@@ -84,6 +84,11 @@ impl Resource {
         Self { group, name }
     }
 
+    /// Decodes the response to a request with this verb.
+    pub(crate) fn decode<'j, T: Deserialize<'j>>(self, verb: &'static str, json: &'j [u8]) -> Result<T, ApiError> {
+        serde_json::from_slice(json).map_err(|error| self.failed(verb, error))
+    }
+
     /// A failure of a request with this verb.
     pub(crate) fn failed(self, verb: &'static str, cause: impl Into<Cause>) -> ApiError {
         let Self { group, name } = self;

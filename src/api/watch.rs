@@ -79,24 +79,19 @@ pub(crate) struct WatchEvent<'a> {
 #[derive(Deserialize)]
 struct Versioned<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<VersionedMetadata<'a>>,
+    metadata: Option<ListMeta<'a>>,
 }
 
+/// The metadata of a list, and of an object as far as it is read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct VersionedMetadata<'a> {
+pub(crate) struct ListMeta<'a> {
+    /// The version from which a watch can follow.
     #[serde(borrow)]
-    resource_version: Option<Text<'a>>,
-}
-
-/// How a watch ended.
-enum End {
-    /// The API server ended it in order, as it does with each some time.
-    Ordered,
-    /// The changes since the version are no longer known.
-    Expired(ApiError),
-    /// It broke.
-    Broken(ApiError),
+    pub(crate) resource_version: Option<Text<'a>>,
+    /// The token of the next page; absent or empty at the end.
+    #[serde(borrow, rename = "continue")]
+    pub(crate) rest: Option<Text<'a>>,
 }
 
 /// Failures in a row.
@@ -152,14 +147,16 @@ pub(crate) async fn follow(client: ApiClient, mut watch: impl Watch) {
                 if good {
                     failures = Failures::none();
                 }
-                let expired = matches!(end, End::Expired(_)) || failures.count >= MAX_FAILURES;
-                version = Some(at).filter(|_| !expired);
+                // The changes since the version are no longer known.
+                let expired = end.as_ref().is_err_and(|error| error.code() == Some(410));
+                version = Some(at).filter(|_| !expired && failures.count < MAX_FAILURES);
                 match end {
-                    End::Ordered if good => continue,
+                    // The API server ends each watch in order after some time.
+                    Ok(()) if good => continue,
                     // Happens after each restart of an API server. A second one in a row is a failure.
-                    End::Expired(_) if !std::mem::replace(&mut failures.expired, true) => continue,
-                    End::Ordered => watch.resource().failed("watch", Cause::EndedAtOnce),
-                    End::Expired(error) | End::Broken(error) => error,
+                    Err(_) if expired && !std::mem::replace(&mut failures.expired, true) => continue,
+                    Ok(()) => watch.resource().failed("watch", Cause::EndedAtOnce),
+                    Err(error) => error,
                 }
             }
         };
@@ -180,15 +177,7 @@ struct Session {
 
 impl Session {
     /// Applies the changes after version `at`, which moves along.
-    async fn follow_changes(&mut self, client: &ApiClient, watch: &mut impl Watch, at: &mut String) -> End {
-        match self.read_events(client, watch, at).await {
-            Ok(()) => End::Ordered,
-            Err(error) if error.code() == Some(410) => End::Expired(error),
-            Err(error) => End::Broken(error),
-        }
-    }
-
-    async fn read_events(
+    async fn follow_changes(
         &mut self,
         client: &ApiClient,
         watch: &mut impl Watch,
@@ -211,8 +200,7 @@ impl Session {
             if !read.map_err(|error| resource.failed("watch", error))? {
                 return Ok(());
             }
-            let event: WatchEvent<'_> =
-                serde_json::from_slice(&line).map_err(|error| resource.failed("watch", error))?;
+            let event: WatchEvent<'_> = resource.decode("watch", &line)?;
             if &*event.kind == "ERROR" {
                 let Status { code, message } = serde_json::from_str(event.object.get()).unwrap_or_default();
                 return Err(resource.failed("watch", Cause::Status { code, message }));

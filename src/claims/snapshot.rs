@@ -1,10 +1,11 @@
 //! A cluster that is asked once, for a person who may have no more rights than to get a few objects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::strategies;
 use super::watched::{Claims, Classes, VOLUMES, WatchedKind as _, volume_path};
@@ -41,17 +42,6 @@ struct ClassList<'a> {
     items: Vec<StorageClass<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Namespace {
-    metadata: NamespaceMetadata,
-}
-
-#[derive(Deserialize)]
-struct NamespaceMetadata {
-    #[serde(default)]
-    labels: Option<BTreeMap<String, String>>,
-}
-
 impl Snapshot {
     /// The cluster of `client`.
     pub fn new(client: ApiClient) -> Self {
@@ -84,7 +74,7 @@ impl Snapshot {
             match found {
                 Ok(None) => {}
                 Ok(Some(json)) => {
-                    let claim: PersistentVolumeClaim<'_> = decode("get", Claims::RESOURCE, &json)?;
+                    let claim: PersistentVolumeClaim<'_> = Claims::RESOURCE.decode("get", &json)?;
                     inventory.insert_claim(&namespace, &name, &claim.facts());
                 }
                 Err(error) if error.code() == Some(403) => {
@@ -107,7 +97,7 @@ impl Snapshot {
         if permitted(list)?.is_none() {
             return Ok(false);
         }
-        let list: ClassList<'_> = decode("list", Classes::RESOURCE, &json)?;
+        let list: ClassList<'_> = Classes::RESOURCE.decode("list", &json)?;
         for class in list.items {
             let name = class.name().unwrap_or_default();
             if inventory.class_parameters(name).is_none() {
@@ -130,7 +120,7 @@ impl Snapshot {
         let found = permitted(gets.buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await)?;
         for (name, json) in found.iter().flatten() {
             if let Some(json) = json {
-                let volume: PersistentVolume<'_> = decode("get", VOLUMES, json)?;
+                let volume: PersistentVolume<'_> = VOLUMES.decode("get", json)?;
                 inventory.insert_volume(name, volume.facts());
             }
         }
@@ -149,10 +139,9 @@ impl Snapshot {
         let gets = stream::iter(names).map(|name| async move {
             let path = format!("/api/v1/namespaces/{name}");
             let Some(found) = permitted(self.client.get_opt(NAMESPACES, &path).await)? else { return Ok((name, None)) };
-            let namespace: Option<Namespace> = found.map(|json| decode("get", NAMESPACES, &json)).transpose()?;
-            let labels = namespace.and_then(|namespace| namespace.metadata.labels);
-            let value = labels.as_ref().and_then(|labels| labels.get(label));
-            Ok((name, Some(value.and_then(|value| parse_bool(value)) == Some(true))))
+            let namespace: Option<Value> = found.map(|json| NAMESPACES.decode("get", &json)).transpose()?;
+            let value = namespace.as_ref().and_then(|namespace| namespace["metadata"]["labels"][label].as_str());
+            Ok((name, Some(value.and_then(parse_bool) == Some(true))))
         });
         gets.buffer_unordered(CONCURRENCY).try_collect().await
     }
@@ -164,10 +153,6 @@ impl Snapshot {
     pub async fn strategies(&self) -> Result<Option<Strategies>, ApiError> {
         permitted(strategies::list(&self.client).await)
     }
-}
-
-fn decode<'j, T: Deserialize<'j>>(verb: &'static str, resource: Resource, json: &'j [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(json).map_err(|error| resource.failed(verb, error))
 }
 
 /// Returns an answer; `None` if there is no right to it.

@@ -30,8 +30,7 @@ pub(super) async fn list(client: &ApiClient) -> Result<Strategies, ApiError> {
     let mut json = Vec::new();
     match client.list(STRATEGIES, PATH, TIMEOUT, &mut json).await {
         Ok(()) => {
-            let list: StrategyList<'_> =
-                serde_json::from_slice(&json).map_err(|error| STRATEGIES.failed("list", error))?;
+            let list: StrategyList<'_> = STRATEGIES.decode("list", &json)?;
             let names = list.items.iter().filter_map(|item| item.name().map(str::to_owned));
             Ok(Strategies::All(names.collect()))
         }

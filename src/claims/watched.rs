@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::cache::ClaimCache;
 use super::freshness::Freshness;
-use crate::api::{ApiClient, ApiError, Resource, Watch, WatchEvent};
+use crate::api::{ApiClient, ApiError, ListMeta, Resource, Watch, WatchEvent};
 use crate::engine::storage::{HasMetadata, Named, PersistentVolumeClaim, StorageClass};
 use crate::engine::{Inventory, Listing, Text, object};
 use crate::process::readiness::ReadinessCondition;
@@ -161,18 +161,9 @@ pub(super) struct Collection<K> {
 #[derive(Deserialize)]
 struct Page<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<PageMetadata<'a>>,
+    metadata: Option<ListMeta<'a>>,
     #[serde(borrow)]
     items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageMetadata<'a> {
-    #[serde(borrow)]
-    resource_version: Option<Text<'a>>,
-    #[serde(borrow, rename = "continue")]
-    rest: Option<Text<'a>>,
 }
 
 impl<K: WatchedKind> Collection<K> {
@@ -192,7 +183,7 @@ impl<K: WatchedKind> Collection<K> {
         let (mut body, mut rest, mut count) = (Vec::new(), String::new(), 0);
         loop {
             client.list(K::RESOURCE, &format!("{path}?limit={PAGE}{rest}"), PAGE_TIMEOUT, &mut body).await?;
-            let page: Page<'_> = serde_json::from_slice(&body).map_err(|error| K::RESOURCE.failed("list", error))?;
+            let page: Page<'_> = K::RESOURCE.decode("list", &body)?;
             self.freshness.heard();
             count += self.add(&listing, &page.items.unwrap_or_default());
             let metadata = page.metadata.unwrap_or_default();
