@@ -149,14 +149,21 @@ impl LeaseMonitor {
             return (Presence::Alive, None);
         }
         if let Some(lease) = self.leases.iter().find(|lease| lease.observed == Observation::Forbidden) {
-            return (Presence::Unknown, Some(format!("unknown: {}", ForbiddenLease(lease))));
+            return (Presence::Unknown, Some(format!("unknown: {}", lease.forbidden())));
         }
         if self.leases.iter().any(|lease| lease.observed == Observation::Nothing) {
             return (Presence::Unknown, None);
         }
-        let ages = self.leases.iter().filter_map(|lease| Some((lease.observed.age()?, lease)));
+        let ages = self.leases.iter().filter_map(|lease| match lease.observed {
+            Observation::Lease { age, .. } => Some((age, lease)),
+            _ => None,
+        });
         if let Some((age, lease)) = ages.min_by_key(|(age, _)| *age) {
-            return (Presence::Stale, Some(format!("{} (Lease {lease})", NotRenewed(age))));
+            let renewed = match age {
+                Duration::MAX => "never renewed".to_owned(),
+                age => format!("not renewed for {}", GoDuration(Duration::from_secs(age.as_secs()))),
+            };
+            return (Presence::Stale, Some(format!("{renewed} (Lease {lease})")));
         }
         let leases: Vec<_> = self.leases.iter().map(ToString::to_string).collect();
         (Presence::Absent, Some(format!("absent (no Lease {})", leases.join(", "))))
@@ -175,7 +182,7 @@ impl MonitoredLease {
             }
         };
         if observed == Observation::Forbidden && self.observed != Observation::Forbidden {
-            tracing::warn!("{}; grant the verb \"get\"", ForbiddenLease(self));
+            tracing::warn!("{}; grant the verb \"get\"", self.forbidden());
         }
         self.observed = observed;
     }
@@ -183,7 +190,13 @@ impl MonitoredLease {
     async fn get(&self, client: &ApiClient) -> Result<Lease, ApiError> {
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/{}", self.namespace, self.name);
         let json = client.get(LEASES, &path).await?;
-        serde_json::from_slice(&json).map_err(|error| LEASES.failed("get", error))
+        LEASES.decode("get", &json)
+    }
+
+    /// There is no right to get it, in the words of the API server.
+    fn forbidden(&self) -> String {
+        let Self { namespace, name, .. } = self;
+        format!("cannot get leases.coordination.k8s.io \"{name}\" in namespace \"{namespace}\": forbidden")
     }
 }
 
@@ -225,35 +238,6 @@ impl Observation {
             Self::Lease { age, .. } if age < stale_after => Presence::Alive,
             Self::Lease { .. } => Presence::Stale,
         }
-    }
-
-    fn age(self) -> Option<Duration> {
-        match self {
-            Self::Lease { age, .. } => Some(age),
-            Self::Nothing | Self::Forbidden | Self::Absent => None,
-        }
-    }
-}
-
-/// There is no right to get a Lease, in the words of the API server.
-struct ForbiddenLease<'l>(&'l MonitoredLease);
-
-impl fmt::Display for ForbiddenLease<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MonitoredLease { namespace, name, .. } = self.0;
-        write!(f, "cannot get leases.coordination.k8s.io \"{name}\" in namespace \"{namespace}\": forbidden")
-    }
-}
-
-/// How long a Lease was not renewed.
-struct NotRenewed(Duration);
-
-impl fmt::Display for NotRenewed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == Duration::MAX {
-            return f.write_str("never renewed");
-        }
-        write!(f, "not renewed for {}", GoDuration(Duration::from_secs(self.0.as_secs())))
     }
 }
 
