@@ -70,7 +70,7 @@ impl ClaimCache {
     /// Counts the cached objects of a kind, and the time since the watch that has waited longest heard from the API server.
     fn measure<K: WatchedKind>(&self, last_heard: Vec<Arc<LastHeard>>) {
         let inventory = self.inventory.clone();
-        let count = move || K::count(&inventory.read().unwrap_or_else(PoisonError::into_inner));
+        let count = move || K::COUNT(&inventory.read().unwrap_or_else(PoisonError::into_inner));
         let staleness = move || last_heard.iter().map(|heard| heard.ago()).max().unwrap_or_default();
         self.metrics.cached_objects.set(K::RESOURCE.name, Some(count));
         self.metrics.watch_staleness.set(K::RESOURCE.name, Some(staleness));
@@ -78,12 +78,10 @@ impl ClaimCache {
 
     fn watch_kind<K: WatchedKind>(&self, namespace: Option<String>, process: &Process) -> Arc<LastHeard> {
         let last_heard = Arc::new(LastHeard::new(K::RESOURCE.name));
-        let name = match &namespace {
-            Some(namespace) => format!("watch of {} in {namespace}", K::RESOURCE.name),
-            None => format!("watch of {}", K::RESOURCE.name),
-        };
+        let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        let name = format!("watch of {}{place}", K::RESOURCE.name);
         let detail = process.readiness.detail(name.clone());
-        let freshness = Freshness::new(last_heard.clone(), namespace.clone(), detail);
+        let freshness = Freshness { heard: last_heard.clone(), namespace: namespace.clone(), detail, lost: false };
         let listed = process.readiness.condition(K::CONDITION);
         let collection = Collection::<K>::new(self.clone(), namespace, freshness, listed);
         process.tasks.spawn(name, api::follow(self.client.clone(), collection));

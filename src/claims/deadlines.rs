@@ -41,7 +41,7 @@ impl Deadlines {
     /// The deadlines of a review that begins now. Its sender gives up after `timeout`; a claim that does not exist may be
     /// waited for as long as `wait`.
     pub fn new(timeout: Duration, wait: Duration) -> Self {
-        Self { answer: Instant::now() + answer_within(timeout), wait }
+        Self { answer: Instant::now() + timeout.saturating_sub(ROUNDING).mul_f64(SHARE), wait }
     }
 
     /// The deadlines of a review that only reads what exists, and waits for nothing.
@@ -70,11 +70,6 @@ impl Deadlines {
     pub(super) fn last_get_end(self) -> Instant {
         self.answer.min(Instant::now() + LAST_GET)
     }
-}
-
-/// How much of the sender's timeout may be spent before the answer is ready.
-fn answer_within(timeout: Duration) -> Duration {
-    timeout.saturating_sub(ROUNDING).mul_f64(SHARE)
 }
 
 #[cfg(test)]

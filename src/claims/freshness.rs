@@ -1,7 +1,6 @@
 //! When each watch last heard from the API server: the cache is as fresh as that.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,41 +11,35 @@ use crate::process::readiness::ReadinessDetail;
 #[derive(Debug)]
 pub(super) struct LastHeard {
     pub(super) resource: &'static str,
-    begun: Instant,
-    /// Milliseconds since `begun`.
-    last: AtomicU64,
+    last: Mutex<Instant>,
 }
 
 /// Records a watch's signs of life, and reports a loss below the answer of `/readyz`.
 #[derive(Debug)]
 pub(super) struct Freshness {
-    heard: Arc<LastHeard>,
-    namespace: Option<String>,
-    detail: ReadinessDetail,
-    lost: bool,
+    pub(super) heard: Arc<LastHeard>,
+    /// The one namespace that is watched.
+    pub(super) namespace: Option<String>,
+    pub(super) detail: ReadinessDetail,
+    /// Whether the last thing that was reported is a loss.
+    pub(super) lost: bool,
 }
 
 impl LastHeard {
     pub(super) fn new(resource: &'static str) -> Self {
-        Self { resource, begun: Instant::now(), last: AtomicU64::new(0) }
+        Self { resource, last: Mutex::new(Instant::now()) }
     }
 
     /// How long ago the last sign of life was. Without one, the time since the start.
     pub(super) fn ago(&self) -> Duration {
-        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 }
 
 impl Freshness {
-    /// For a watch of one namespace, or of all.
-    pub(super) fn new(heard: Arc<LastHeard>, namespace: Option<String>, detail: ReadinessDetail) -> Self {
-        Self { heard, namespace, detail, lost: false }
-    }
-
     /// The API server gave a sign of life.
     pub(super) fn heard(&mut self) {
-        let last = u64::try_from(self.heard.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard.last.store(last, Ordering::Relaxed);
+        *self.heard.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         if std::mem::take(&mut self.lost) {
             self.detail.set(None);
             let (resource, namespace) = (self.heard.resource, self.namespace.as_deref());
@@ -74,7 +67,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_loss_is_reported_until_a_sign_of_life() {
         let (readiness, heard) = (Readiness::default(), Arc::new(LastHeard::new("persistentvolumeclaims")));
-        let mut freshness = Freshness::new(heard.clone(), None, readiness.detail("watch of persistentvolumeclaims"));
+        let detail = readiness.detail("watch of persistentvolumeclaims");
+        let mut freshness = Freshness { heard: heard.clone(), namespace: None, detail, lost: false };
         advance(Duration::from_secs(7)).await;
         freshness.lost("the API server is away");
         let [line] = &readiness.details()[..] else { panic!("{readiness:?}") };

@@ -25,6 +25,14 @@ pub(super) trait WatchedKind: Send + 'static {
     const RESOURCE: Resource;
     /// The readiness condition that the first list meets.
     const CONDITION: &'static str;
+    /// Keeps what is known of an object that a list brought and that cannot be decoded.
+    const KEEP: fn(&mut Inventory, &Listing, &str, &str);
+    /// Removes an object.
+    const REMOVE: fn(&mut Inventory, &str, &str);
+    /// Removes what a list did not bring.
+    const END: fn(&mut Inventory, &Listing);
+    /// How many are kept.
+    const COUNT: fn(&Inventory) -> usize;
 
     /// An object, as far as it is decoded.
     type Object<'a>: HasMetadata + Deserialize<'a>;
@@ -34,18 +42,6 @@ pub(super) trait WatchedKind: Send + 'static {
 
     /// Adds an object that a list, or else a watch, brought.
     fn insert(inventory: &mut Inventory, listing: Option<&Listing>, object: &Self::Object<'_>);
-
-    /// Keeps what is known of an object that a list brought and that cannot be decoded.
-    fn keep(inventory: &mut Inventory, listing: &Listing, object: &Named<'_>);
-
-    /// Removes an object.
-    fn remove(inventory: &mut Inventory, object: &Named<'_>);
-
-    /// Removes what a list did not bring.
-    fn end(inventory: &mut Inventory, listing: &Listing);
-
-    /// How many are kept.
-    fn count(inventory: &Inventory) -> usize;
 }
 
 /// `persistentvolumeclaims` of `v1`.
@@ -72,6 +68,10 @@ pub(super) fn volume_path(name: &str) -> String {
 impl WatchedKind for Claims {
     const RESOURCE: Resource = Resource::new("", "persistentvolumeclaims");
     const CONDITION: &'static str = "list of claims";
+    const KEEP: fn(&mut Inventory, &Listing, &str, &str) = Inventory::keep_listed_claim;
+    const REMOVE: fn(&mut Inventory, &str, &str) = Inventory::remove_claim;
+    const END: fn(&mut Inventory, &Listing) = Inventory::end_claims;
+    const COUNT: fn(&Inventory) -> usize = Inventory::claim_count;
 
     type Object<'a> = PersistentVolumeClaim<'a>;
 
@@ -83,35 +83,22 @@ impl WatchedKind for Claims {
     }
 
     fn insert(inventory: &mut Inventory, listing: Option<&Listing>, claim: &Self::Object<'_>) {
-        let (Some(namespace), Some(name)) = (claim.namespace(), claim.name()) else { return };
+        let Some((namespace, name)) = key(claim) else { return };
         match listing {
             Some(listing) => inventory.insert_listed_claim(listing, namespace, name, &claim.facts()),
             None => inventory.insert_claim(namespace, name, &claim.facts()),
         }
-    }
-
-    fn keep(inventory: &mut Inventory, listing: &Listing, claim: &Named<'_>) {
-        let (Some(namespace), Some(name)) = (claim.namespace(), claim.name()) else { return };
-        inventory.keep_listed_claim(listing, namespace, name);
-    }
-
-    fn remove(inventory: &mut Inventory, claim: &Named<'_>) {
-        let (Some(namespace), Some(name)) = (claim.namespace(), claim.name()) else { return };
-        inventory.remove_claim(namespace, name);
-    }
-
-    fn end(inventory: &mut Inventory, listing: &Listing) {
-        inventory.end_claims(listing);
-    }
-
-    fn count(inventory: &Inventory) -> usize {
-        inventory.claim_count()
     }
 }
 
 impl WatchedKind for Classes {
     const RESOURCE: Resource = Resource::new("storage.k8s.io", "storageclasses");
     const CONDITION: &'static str = "list of storage classes";
+    const KEEP: fn(&mut Inventory, &Listing, &str, &str) =
+        |known, listing, _, name| known.keep_listed_class(listing, name);
+    const REMOVE: fn(&mut Inventory, &str, &str) = |known, _, name| known.remove_class(name);
+    const END: fn(&mut Inventory, &Listing) = Inventory::end_classes;
+    const COUNT: fn(&Inventory) -> usize = Inventory::class_count;
 
     type Object<'a> = StorageClass<'a>;
 
@@ -120,31 +107,11 @@ impl WatchedKind for Classes {
     }
 
     fn insert(inventory: &mut Inventory, listing: Option<&Listing>, class: &Self::Object<'_>) {
-        let Some(name) = class.name() else { return };
+        let Some((_, name)) = key(class) else { return };
         match listing {
             Some(listing) => inventory.insert_listed_class(listing, name, class.facts()),
             None => inventory.insert_class(name, class.facts()),
         }
-    }
-
-    fn keep(inventory: &mut Inventory, listing: &Listing, class: &Named<'_>) {
-        if let Some(name) = class.name() {
-            inventory.keep_listed_class(listing, name);
-        }
-    }
-
-    fn remove(inventory: &mut Inventory, class: &Named<'_>) {
-        if let Some(name) = class.name() {
-            inventory.remove_class(name);
-        }
-    }
-
-    fn end(inventory: &mut Inventory, listing: &Listing) {
-        inventory.end_classes(listing);
-    }
-
-    fn count(inventory: &Inventory) -> usize {
-        inventory.class_count()
     }
 }
 
@@ -188,7 +155,7 @@ impl<K: WatchedKind> Collection<K> {
             count += self.add(&listing, &page.items.unwrap_or_default());
             let metadata = page.metadata.unwrap_or_default();
             let Some(token) = Text::non_empty(metadata.rest.as_ref()) else {
-                self.cache.update(|inventory| K::end(inventory, &listing));
+                self.cache.update(|inventory| K::END(inventory, &listing));
                 return Ok((metadata.resource_version.as_deref().unwrap_or_default().to_owned(), count));
             };
             rest = format!("&continue={token}");
@@ -204,8 +171,8 @@ impl<K: WatchedKind> Collection<K> {
                 match decoded {
                     Ok(object) => K::insert(inventory, Some(listing), object),
                     Err(error) => {
-                        if let Some(named) = undecodable::<K>(item, error) {
-                            K::keep(inventory, listing, &named);
+                        if let Some((namespace, name)) = undecodable::<K>(item, error).as_ref().and_then(key) {
+                            K::KEEP(inventory, listing, namespace, name);
                         }
                     }
                 }
@@ -251,7 +218,11 @@ impl<K: WatchedKind> Watch for Collection<K> {
                 Err(error) => drop(undecodable::<K>(event.object, &error)),
             },
             "DELETED" => match serde_json::from_str::<Named<'_>>(json) {
-                Ok(named) => self.cache.update(|inventory| K::remove(inventory, &named)),
+                Ok(named) => {
+                    if let Some((namespace, name)) = key(&named) {
+                        self.cache.update(|inventory| K::REMOVE(inventory, namespace, name));
+                    }
+                }
                 Err(error) => drop(undecodable::<K>(event.object, &error)),
             },
             _ => {}
@@ -266,6 +237,11 @@ impl<K: WatchedKind> Watch for Collection<K> {
     fn lost(&mut self, reason: &ApiError) {
         self.freshness.lost(&reason.to_string());
     }
+}
+
+/// Returns the namespace, empty for a class, and the name of an object; `None` for one that never was in a cluster.
+fn key(object: &impl HasMetadata) -> Option<(&str, &str)> {
+    Some((object.namespace().unwrap_or_default(), object.name()?))
 }
 
 /// Warns of an object that cannot be decoded. Its name often can.
