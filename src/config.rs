@@ -81,7 +81,7 @@ section! {
 
 /// The key of an annotation or a label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 struct MetadataKey(String);
 
 impl TryFrom<String> for MetadataKey {
@@ -94,12 +94,6 @@ impl TryFrom<String> for MetadataKey {
             ));
         }
         Ok(Self(text))
-    }
-}
-
-impl From<MetadataKey> for String {
-    fn from(key: MetadataKey) -> Self {
-        key.0
     }
 }
 
@@ -136,7 +130,7 @@ impl Config {
         engine::Policy {
             mode: self.mode,
             templates: self.templates,
-            drivers: engine::Drivers::new(self.drivers.iter().map(DriverEntry::to_engine).collect()),
+            drivers: engine::Drivers::new(self.drivers.0.iter().map(DriverEntry::to_engine).collect()),
             replaceable: self.replaceable_schedulers.clone(),
             opt_out: engine::OptOut {
                 annotations: annotations.iter().map(|key| key.0.as_str().into()).collect(),
@@ -161,12 +155,12 @@ impl Config {
 
     /// The drivers' schedulers of which a Lease is known.
     pub fn schedulers(&self) -> impl Iterator<Item = schedulers::Scheduler> {
-        self.drivers.iter().filter_map(DriverEntry::to_presence)
+        self.drivers.0.iter().filter_map(DriverEntry::to_presence)
     }
 
     /// The namespaces whose claims are watched; empty means all.
     pub fn namespaces(&self) -> &[String] {
-        self.namespaces.names()
+        &self.namespaces.0
     }
 
     /// The certificate that is served, and the configurations that carry its CA.
@@ -196,7 +190,7 @@ impl FromStr for Config {
 impl Check for Config {
     fn check(&self) -> Result<(), String> {
         let replaceable = |driver: &&DriverEntry| self.replaceable_schedulers.allow(Some(driver.scheduler()));
-        match self.drivers.iter().find(replaceable) {
+        match self.drivers.0.iter().find(replaceable) {
             Some(driver) => Err(format!(
                 "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or each driver would undo the other",
                 driver.scheduler(),

@@ -20,7 +20,7 @@ const SHORTEST_STALE_AFTER: Duration = Duration::from_secs(1);
 /// The drivers by rank. No name and no provisioner is there twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<DriverEntry>")]
-pub(super) struct DriversSection(Vec<DriverEntry>);
+pub(super) struct DriversSection(pub(super) Vec<DriverEntry>);
 
 /// A driver. All that it says of its scheduler are keys of [`SchedulerSection`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,12 +62,6 @@ struct RawDriver {
     provisioners: Option<Vec<String>>,
     #[serde(default, deserialize_with = "short_or_long")]
     scheduler: Option<SchedulerSection>,
-}
-
-impl DriversSection {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &DriverEntry> {
-        self.0.iter()
-    }
 }
 
 impl Default for DriversSection {

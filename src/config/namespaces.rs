@@ -9,13 +9,7 @@ use crate::engine::dns;
 /// Namespaces by name, none of them twice; empty means all there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>")]
-pub(super) struct NamespacesSection(Vec<String>);
-
-impl NamespacesSection {
-    pub(super) fn names(&self) -> &[String] {
-        &self.0
-    }
-}
+pub(super) struct NamespacesSection(pub(super) Vec<String>);
 
 impl TryFrom<Vec<String>> for NamespacesSection {
     type Error = String;
