@@ -58,40 +58,36 @@ fn exit_status() -> Roff {
     section
 }
 
-/// Tasks, and the command line for each.
-const EXAMPLES: [(&str, &str); 9] = [
-    (
-        "Set the scheduler in all manifests of a folder, where they are:",
-        "colocate mutate -f deploy --manifests storage --in-place",
-    ),
-    ("Show what would change, and exit with 4 if anything would:", "colocate mutate -f deploy --check -o diff"),
-    (
-        "The same for the output of kustomize, with the claims of a cluster:",
-        "kustomize build . | colocate mutate -f - --cluster",
-    ),
-    (
-        "Find annotations that Stork ignores or misreads, and exit with 3 if something could not be checked:",
-        "colocate validate -f deploy --manifests storage --strict",
-    ),
-    (
-        "The same in a pull request, for a code scanning service:",
-        "colocate validate -f deploy --manifests storage -o sarif",
-    ),
-    ("Issue a certificate for development:", "colocate certs --dir certs --name colocate.colocate.svc"),
-    (
-        "Serve admission reviews, with claims from files:",
-        "colocate serve --tls-cert certs/tls.crt --tls-key certs/tls.key --manifests storage",
-    ),
-    ("Ask a server for its decision:", "colocate probe --url https://localhost:8443 --ca certs/ca.crt"),
-    ("Ask a cluster's API server whether it calls colocate:", "colocate probe --apiserver --namespace team-a"),
-];
+/// Tasks, each with a command line below it.
+const EXAMPLES: &str = "\
+Set the scheduler in all manifests of a folder, where they are:
+    colocate mutate -f deploy --manifests storage --in-place
+Show what would change, and exit with 4 if anything would:
+    colocate mutate -f deploy --check -o diff
+The same for the output of kustomize, with the claims of a cluster:
+    kustomize build . | colocate mutate -f - --cluster
+Find annotations that Stork ignores or misreads, and exit with 3 if something could not be checked:
+    colocate validate -f deploy --manifests storage --strict
+The same in a pull request, for a code scanning service:
+    colocate validate -f deploy --manifests storage -o sarif
+Issue a certificate for development:
+    colocate certs --dir certs --name colocate.colocate.svc
+Serve admission reviews, with claims from files:
+    colocate serve --tls-cert certs/tls.crt --tls-key certs/tls.key --manifests storage
+Ask a server for its decision:
+    colocate probe --url https://localhost:8443 --ca certs/ca.crt
+Ask a cluster's API server whether it calls colocate:
+    colocate probe --apiserver --namespace team-a";
 
 fn examples() -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["EXAMPLES"]);
-    for (what, line) in EXAMPLES {
-        section.control("PP", []).text([roman(what)]).control("PP", []).control("RS", []);
-        section.text([bold(line)]).control("RE", []);
+    for line in EXAMPLES.lines() {
+        section.control("PP", []);
+        match line.strip_prefix("    ") {
+            Some(command) => section.control("RS", []).text([bold(command)]).control("RE", []),
+            None => section.text([roman(line)]),
+        };
     }
     section
 }
@@ -102,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_example_is_accepted_by_the_program() {
-        for (_, line) in EXAMPLES {
+        for line in EXAMPLES.lines().filter_map(|line| line.strip_prefix("    ")) {
             let line = line.rsplit("| ").next().unwrap();
             Cli::command().try_get_matches_from(line.split(' ')).unwrap();
         }

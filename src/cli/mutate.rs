@@ -168,7 +168,8 @@ impl Mutate {
                     lines += &output::unresolved(file.source, object, visibility);
                 }
                 if self.check && self.output.is_none() && object.is_changed() && !self.explain {
-                    lines += &output::would_change(file.source, object);
+                    let scheduler = object.decision.scheduler.as_deref().unwrap_or_default();
+                    lines += &output::line(file.source, object, &format!("would be set to {scheduler}"));
                 }
                 lines += &output::warnings(file.source, object);
             }

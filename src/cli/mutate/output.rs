@@ -111,12 +111,6 @@ pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>, visibil
     line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", decision.reason))
 }
 
-/// What `--check` found.
-pub(super) fn would_change(source: &Source, mutation: &MutatedObject<'_>) -> String {
-    let scheduler = mutation.decision.scheduler.as_deref().unwrap_or_default();
-    line(source, mutation, &format!("would be set to {scheduler}"))
-}
-
 /// What is left open about a workload.
 pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>, visibility: &Visibility) -> String {
     let decision = &mutation.decision;
@@ -154,7 +148,8 @@ fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(b
     shown.map(|warning| line(source, mutation, &warning.to_string())).collect()
 }
 
-fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
+/// A line about a workload.
+pub(super) fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
     line_at(source, mutation.object.position, mutation, text)
 }
 
