@@ -57,18 +57,16 @@ impl ClaimCache {
     /// Starts the watches: of the claims of these namespaces, or of all if the list is empty, and of classes. Readiness
     /// waits for the first list of each.
     pub fn watch(&self, namespaces: &[String], process: &Process) {
-        let everywhere = [None];
-        let named: Vec<_> = namespaces.iter().map(|name| Some(name.clone())).collect();
-        let namespaces = if named.is_empty() { &everywhere[..] } else { &named };
-        let claims = namespaces.iter().map(|namespace| self.watch_kind::<Claims>(namespace.clone(), process));
-        let claims: Vec<_> = claims.collect();
-        let classes = vec![self.watch_kind::<Classes>(None, process)];
-        self.measure::<Claims>(claims);
-        self.measure::<Classes>(classes);
+        let named: Vec<_> = namespaces.iter().cloned().map(Some).collect();
+        self.watch_kind::<Claims>(if named.is_empty() { vec![None] } else { named }, process);
+        self.watch_kind::<Classes>(vec![None], process);
     }
 
-    /// Counts the cached objects of a kind, and the time since the watch that has waited longest heard from the API server.
-    fn measure<K: WatchedKind>(&self, last_heard: Vec<Arc<LastHeard>>) {
+    /// Starts a watch for each of these namespaces (`None` for all), counts the objects, and measures the time since the
+    /// watch that has waited longest heard from the API server.
+    fn watch_kind<K: WatchedKind>(&self, namespaces: Vec<Option<String>>, process: &Process) {
+        let watches = namespaces.into_iter().map(|namespace| self.watch_collection::<K>(namespace, process));
+        let last_heard: Vec<_> = watches.collect();
         let inventory = self.inventory.clone();
         let count = move || K::COUNT(&inventory.read().unwrap_or_else(PoisonError::into_inner));
         let staleness = move || last_heard.iter().map(|heard| heard.ago()).max().unwrap_or_default();
@@ -76,7 +74,7 @@ impl ClaimCache {
         self.metrics.watch_staleness.set(K::RESOURCE.name, Some(staleness));
     }
 
-    fn watch_kind<K: WatchedKind>(&self, namespace: Option<String>, process: &Process) -> Arc<LastHeard> {
+    fn watch_collection<K: WatchedKind>(&self, namespace: Option<String>, process: &Process) -> Arc<LastHeard> {
         let last_heard = Arc::new(LastHeard::new(K::RESOURCE.name));
         let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
         let name = format!("watch of {}{place}", K::RESOURCE.name);

@@ -24,7 +24,8 @@ const NAMESPACES: Resource = Resource::new("", "namespaces");
 
 /// A cluster, to be asked once.
 pub struct Snapshot {
-    client: ApiClient,
+    /// A client of the cluster.
+    pub client: ApiClient,
 }
 
 /// Claims that there is no right to get.
@@ -43,16 +44,6 @@ struct ClassList<'a> {
 }
 
 impl Snapshot {
-    /// The cluster of `client`.
-    pub fn new(client: ApiClient) -> Self {
-        Self { client }
-    }
-
-    /// The namespace of the kubeconfig's context.
-    pub fn namespace(&self) -> &str {
-        self.client.namespace()
-    }
-
     /// Adds those of these claims (a namespace and a name each) that exist. Returns those that there is no right to get.
     ///
     /// # Errors
