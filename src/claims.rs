@@ -1,7 +1,7 @@
 //! Claims: where they come from, what is known of them, and the wait for one that does not exist yet.
 //!
 //! ```text
-//! ClaimSource -> ClaimCache -> Inventory           the watches keep it current (watched)
+//! ClaimSource -> ClaimCache -> Inventory           the watches keep it current (collection)
 //!             |             -> wait                a claim that is not there is asked and waited for
 //!             |                 WaitSlots            how many pods may wait
 //!             |                 SingleFlight         one GET per object, however many pods ask
@@ -11,6 +11,7 @@
 //! ```
 
 mod cache;
+mod collection;
 mod deadlines;
 mod freshness;
 mod limits;
@@ -21,7 +22,7 @@ mod strategies;
 mod ttl_set;
 mod wait;
 mod wait_slots;
-mod watched;
+mod watched_kind;
 
 pub use cache::ClaimCache;
 pub use deadlines::Deadlines;

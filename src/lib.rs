@@ -14,7 +14,7 @@
 //! | room | what it is for | uses |
 //! |---|---|---|
 //! | [`cli`] | the commands, a file each: wiring and printing only | all rooms |
-//! | [`config`] | the configuration file, and the only home of defaults | `claims`, `schedulers`, `trust`, `tls`, `duration` |
+//! | [`config`] | the configuration file, and the defaults of its keys | `claims`, `schedulers`, `trust`, `tls`, `duration` |
 //! | [`server`] | HTTP over TLS: listener, connections, routes, one review from bytes to bytes; probes and metrics | `claims`, `schedulers`, `tls`, `process`, `duration` |
 //! | [`claims`] | claims of a cluster or of files: cache, watches, the wait for a claim that does not exist yet, snapshot | `api`, `process` |
 //! | [`schedulers`] | whether the drivers' schedulers are alive, by their Leases | `api`, `process`, `duration` |

@@ -267,8 +267,8 @@ mod tests {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
             answer_to(&[head.into_bytes(), vec![b' '; length]].concat(), async |_| ()).await
         };
-        assert_eq!(answer(connection::MAX_ANSWER).await.unwrap().body.len(), connection::MAX_ANSWER);
-        let longer = answer(connection::MAX_ANSWER + 1).await;
+        assert_eq!(answer(probe_error::MAX_ANSWER).await.unwrap().body.len(), probe_error::MAX_ANSWER);
+        let longer = answer(probe_error::MAX_ANSWER + 1).await;
         assert!(matches!(longer, Err(ProbeError::TooLong)), "{longer:?}");
     }
 

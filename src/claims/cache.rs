@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::freshness::{Freshness, LastHeard};
 use super::limits::ClaimLimits;
 use super::single_flight::SingleFlight;
 use super::ttl_set::TtlSet;
 use super::wait_slots::WaitSlots;
-use super::watched::{Claims, Classes, Collection, WatchedKind};
-use crate::api::{self, ApiClient};
+use super::watched_kind::Claims;
+use crate::api::ApiClient;
 use crate::engine::Inventory;
 use crate::process::Process;
 use crate::process::metrics::Metrics;
@@ -27,7 +26,7 @@ const MAX_VAIN: usize = 4096;
 #[derive(Clone)]
 pub struct ClaimCache {
     pub(super) client: ApiClient,
-    inventory: Arc<RwLock<Inventory>>,
+    pub(super) inventory: Arc<RwLock<Inventory>>,
     /// Notified whenever a claim or a class is added or changed.
     pub(super) changed: watch::Sender<()>,
     pub(super) single_flight: Arc<SingleFlight>,
@@ -52,38 +51,6 @@ impl ClaimCache {
             logged: Arc::new(TtlSet::new(VAIN_TTL, MAX_VAIN)),
             metrics: process.metrics.clone(),
         }
-    }
-
-    /// Starts the watches: of the claims of these namespaces, or of all if the list is empty, and of classes. Readiness
-    /// waits for the first list of each.
-    pub fn watch(&self, namespaces: &[String], process: &Process) {
-        let named: Vec<_> = namespaces.iter().cloned().map(Some).collect();
-        self.watch_kind::<Claims>(if named.is_empty() { vec![None] } else { named }, process);
-        self.watch_kind::<Classes>(vec![None], process);
-    }
-
-    /// Starts a watch for each of these namespaces (`None` for all), counts the objects, and measures the time since the
-    /// watch that has waited longest heard from the API server.
-    fn watch_kind<K: WatchedKind>(&self, namespaces: Vec<Option<String>>, process: &Process) {
-        let watches = namespaces.into_iter().map(|namespace| self.watch_collection::<K>(namespace, process));
-        let last_heard: Vec<_> = watches.collect();
-        let inventory = self.inventory.clone();
-        let count = move || K::COUNT(&inventory.read().unwrap_or_else(PoisonError::into_inner));
-        let staleness = move || last_heard.iter().map(|heard| heard.ago()).max().unwrap_or_default();
-        self.metrics.cached_objects.set(K::RESOURCE.name, Some(count));
-        self.metrics.watch_staleness.set(K::RESOURCE.name, Some(staleness));
-    }
-
-    fn watch_collection<K: WatchedKind>(&self, namespace: Option<String>, process: &Process) -> Arc<LastHeard> {
-        let last_heard = Arc::new(LastHeard::new(K::RESOURCE.name));
-        let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-        let name = format!("watch of {}{place}", K::RESOURCE.name);
-        let detail = process.readiness.detail(name.clone());
-        let freshness = Freshness { heard: last_heard.clone(), namespace: namespace.clone(), detail, lost: false };
-        let listed = process.readiness.condition(K::CONDITION);
-        let collection = Collection::<K>::new(self.clone(), namespace, freshness, listed);
-        process.tasks.spawn(name, api::follow(self.client.clone(), collection));
-        last_heard
     }
 
     /// Everything that is known at this moment.

@@ -33,7 +33,7 @@ pub(super) struct GetFailed;
 pub(super) struct SingleFlight {
     client: ApiClient,
     permits: Semaphore,
-    in_flight: Mutex<HashMap<String, InFlight>>,
+    in_flight: Mutex<HashMap<String, SharedGet>>,
     /// Numbers the GETs.
     begun: AtomicU64,
     absent: TtlSet<String>,
@@ -45,7 +45,7 @@ pub(super) struct SingleFlight {
 }
 
 /// A shared GET. Its callers poll it; it is cancelled when the last caller is gone.
-struct InFlight {
+struct SharedGet {
     number: u64,
     result: WeakShared<BoxFuture<'static, GetResult>>,
 }
@@ -94,7 +94,7 @@ impl SingleFlight {
         let removal = Removal { flights: self.clone(), path: path.clone(), number };
         let result = async move { removal.flights.send(resource, &removal.path).await }.boxed().shared();
         if let Some(weak) = result.downgrade() {
-            in_flight.insert(path, InFlight { number, result: weak });
+            in_flight.insert(path, SharedGet { number, result: weak });
         }
         result
     }
@@ -136,7 +136,7 @@ impl SingleFlight {
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn in_flight(&self) -> MutexGuard<'_, HashMap<String, InFlight>> {
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<String, SharedGet>> {
         // A panic between two changes leaves a map that is still valid.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::strategies;
-use super::watched::{Claims, Classes, VOLUMES, WatchedKind as _, volume_path};
+use super::watched_kind::{Claims, Classes, VOLUMES, WatchedKind as _, volume_path};
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::companion::Strategies;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};

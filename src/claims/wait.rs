@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
-use super::watched::{Claims, VOLUMES, WatchedKind as _, volume_path};
+use super::watched_kind::{Claims, VOLUMES, WatchedKind as _, volume_path};
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
 use crate::engine::{Owner, Unknown, dns};
 

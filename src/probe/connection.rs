@@ -14,11 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::probe_error::MAX_ANSWER;
 use super::{Answer, Client, ProbeError, ProtocolVersion};
-
-/// The longest answer that is read. A patch that replaces the largest object that an API server accepts (3 MiB) has 4 MiB
-/// in base64.
-pub(super) const MAX_ANSWER: usize = 16 << 20;
 
 const AGENT: &str = concat!("colocate-probe/", env!("CARGO_PKG_VERSION"));
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rustls::CertificateError;
 use rustls::pki_types::pem;
 
-use super::connection::MAX_ANSWER;
+/// The longest answer that is read. A patch that replaces the largest object that an API server accepts (3 MiB) has 4 MiB
+/// in base64.
+pub(super) const MAX_ANSWER: usize = 16 << 20;
 
 /// The reason why a webhook, which is named by its host and port, gave no answer.
 #[derive(Debug, thiserror::Error)]

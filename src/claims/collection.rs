@@ -1,16 +1,19 @@
-//! The kinds that are watched, and how each is kept in the inventory.
+//! The watches that keep the cache current: a list in pages, then its changes.
 
 use std::marker::PhantomData;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cache::ClaimCache;
-use super::freshness::Freshness;
-use crate::api::{ApiClient, ApiError, ListMeta, Resource, Watch, WatchEvent};
-use crate::engine::storage::{HasMetadata, Named, PersistentVolumeClaim, StorageClass};
-use crate::engine::{Inventory, Listing, Text, object};
+use super::freshness::{Freshness, LastHeard};
+use super::watched_kind::{Claims, Classes, WatchedKind, key};
+use crate::api::{self, ApiClient, ApiError, ListMeta, Resource, Watch, WatchEvent};
+use crate::engine::storage::{HasMetadata, Named};
+use crate::engine::{Listing, Text, object};
+use crate::process::Process;
 use crate::process::readiness::ReadinessCondition;
 
 /// As many as kubectl asks for. A page of claims is about a megabyte.
@@ -18,102 +21,6 @@ const PAGE: usize = 500;
 
 /// How long a page of a list may take.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// A kind of object that is listed, watched, and kept in the inventory.
-pub(super) trait WatchedKind: Send + 'static {
-    /// The resource.
-    const RESOURCE: Resource;
-    /// The readiness condition that the first list meets.
-    const CONDITION: &'static str;
-    /// Keeps what is known of an object that a list brought and that cannot be decoded.
-    const KEEP: fn(&mut Inventory, &Listing, &str, &str);
-    /// Removes an object.
-    const REMOVE: fn(&mut Inventory, &str, &str);
-    /// Removes what a list did not bring.
-    const END: fn(&mut Inventory, &Listing);
-    /// How many are kept.
-    const COUNT: fn(&Inventory) -> usize;
-
-    /// An object, as far as it is decoded.
-    type Object<'a>: HasMetadata + Deserialize<'a>;
-
-    /// The path of the collection in a namespace, or in all.
-    fn path(namespace: Option<&str>) -> String;
-
-    /// Adds an object that a list, or else a watch, brought.
-    fn insert(inventory: &mut Inventory, listing: Option<&Listing>, object: &Self::Object<'_>);
-}
-
-/// `persistentvolumeclaims` of `v1`.
-pub(super) struct Claims;
-
-/// `storageclasses` of `storage.k8s.io/v1`.
-pub(super) struct Classes;
-
-/// `persistentvolumes` of `v1`. They are not watched.
-pub(super) const VOLUMES: Resource = Resource::new("", "persistentvolumes");
-
-impl Claims {
-    /// The path of one claim.
-    pub(super) fn object_path(namespace: &str, name: &str) -> String {
-        format!("{}/{name}", Self::path(Some(namespace)))
-    }
-}
-
-/// Returns the path of one volume.
-pub(super) fn volume_path(name: &str) -> String {
-    format!("/api/v1/persistentvolumes/{name}")
-}
-
-impl WatchedKind for Claims {
-    const RESOURCE: Resource = Resource::new("", "persistentvolumeclaims");
-    const CONDITION: &'static str = "list of claims";
-    const KEEP: fn(&mut Inventory, &Listing, &str, &str) = Inventory::keep_listed_claim;
-    const REMOVE: fn(&mut Inventory, &str, &str) = Inventory::remove_claim;
-    const END: fn(&mut Inventory, &Listing) = Inventory::end_claims;
-    const COUNT: fn(&Inventory) -> usize = Inventory::claim_count;
-
-    type Object<'a> = PersistentVolumeClaim<'a>;
-
-    fn path(namespace: Option<&str>) -> String {
-        match namespace {
-            Some(namespace) => format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims"),
-            None => "/api/v1/persistentvolumeclaims".to_owned(),
-        }
-    }
-
-    fn insert(inventory: &mut Inventory, listing: Option<&Listing>, claim: &Self::Object<'_>) {
-        let Some((namespace, name)) = key(claim) else { return };
-        match listing {
-            Some(listing) => inventory.insert_listed_claim(listing, namespace, name, &claim.facts()),
-            None => inventory.insert_claim(namespace, name, &claim.facts()),
-        }
-    }
-}
-
-impl WatchedKind for Classes {
-    const RESOURCE: Resource = Resource::new("storage.k8s.io", "storageclasses");
-    const CONDITION: &'static str = "list of storage classes";
-    const KEEP: fn(&mut Inventory, &Listing, &str, &str) =
-        |known, listing, _, name| known.keep_listed_class(listing, name);
-    const REMOVE: fn(&mut Inventory, &str, &str) = |known, _, name| known.remove_class(name);
-    const END: fn(&mut Inventory, &Listing) = Inventory::end_classes;
-    const COUNT: fn(&Inventory) -> usize = Inventory::class_count;
-
-    type Object<'a> = StorageClass<'a>;
-
-    fn path(_: Option<&str>) -> String {
-        "/apis/storage.k8s.io/v1/storageclasses".to_owned()
-    }
-
-    fn insert(inventory: &mut Inventory, listing: Option<&Listing>, class: &Self::Object<'_>) {
-        let Some((_, name)) = key(class) else { return };
-        match listing {
-            Some(listing) => inventory.insert_listed_class(listing, name, class.facts()),
-            None => inventory.insert_class(name, class.facts()),
-        }
-    }
-}
 
 /// The objects of one kind, in one namespace or in all.
 pub(super) struct Collection<K> {
@@ -239,11 +146,6 @@ impl<K: WatchedKind> Watch for Collection<K> {
     }
 }
 
-/// Returns the namespace, empty for a class, and the name of an object; `None` for one that never was in a cluster.
-fn key(object: &impl HasMetadata) -> Option<(&str, &str)> {
-    Some((object.namespace().unwrap_or_default(), object.name()?))
-}
-
 /// Warns of an object that cannot be decoded. Its name often can.
 fn undecodable<'o, K: WatchedKind>(json: &'o RawValue, error: &serde_json::Error) -> Option<Named<'o>> {
     let named = serde_json::from_str::<Named<'o>>(json.get()).ok();
@@ -255,6 +157,40 @@ fn undecodable<'o, K: WatchedKind>(json: &'o RawValue, error: &serde_json::Error
         "cannot decode an object; what was known of it stays"
     );
     named
+}
+
+impl ClaimCache {
+    /// Starts the watches: of the claims of these namespaces, or of all if the list is empty, and of classes. Readiness
+    /// waits for the first list of each.
+    pub fn watch(&self, namespaces: &[String], process: &Process) {
+        let named: Vec<_> = namespaces.iter().cloned().map(Some).collect();
+        self.watch_kind::<Claims>(if named.is_empty() { vec![None] } else { named }, process);
+        self.watch_kind::<Classes>(vec![None], process);
+    }
+
+    /// Starts a watch for each of these namespaces (`None` for all), counts the objects, and measures the time since the
+    /// watch that has waited longest heard from the API server.
+    fn watch_kind<K: WatchedKind>(&self, namespaces: Vec<Option<String>>, process: &Process) {
+        let watches = namespaces.into_iter().map(|namespace| self.watch_collection::<K>(namespace, process));
+        let last_heard: Vec<_> = watches.collect();
+        let inventory = self.inventory.clone();
+        let count = move || K::COUNT(&inventory.read().unwrap_or_else(PoisonError::into_inner));
+        let staleness = move || last_heard.iter().map(|heard| heard.ago()).max().unwrap_or_default();
+        self.metrics.cached_objects.set(K::RESOURCE.name, Some(count));
+        self.metrics.watch_staleness.set(K::RESOURCE.name, Some(staleness));
+    }
+
+    fn watch_collection<K: WatchedKind>(&self, namespace: Option<String>, process: &Process) -> Arc<LastHeard> {
+        let last_heard = Arc::new(LastHeard::new(K::RESOURCE.name));
+        let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        let name = format!("watch of {}{place}", K::RESOURCE.name);
+        let detail = process.readiness.detail(name.clone());
+        let freshness = Freshness { heard: last_heard.clone(), namespace: namespace.clone(), detail, lost: false };
+        let listed = process.readiness.condition(K::CONDITION);
+        let collection = Collection::<K>::new(self.clone(), namespace, freshness, listed);
+        process.tasks.spawn(name, api::follow(self.client.clone(), collection));
+        last_heard
+    }
 }
 
 #[cfg(test)]
