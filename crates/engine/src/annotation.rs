@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
-use super::decode::{Field, FieldsSeed, ReadFields, Text};
+use super::decode::{Text, each_field};
 use super::entries::KEPT;
 use super::fields::{Fields, text};
 
@@ -86,50 +86,20 @@ impl Packed {
     fn find(&self, key: &str) -> Option<&RawValue> {
         let mut found = None;
         // Reading ends with an error, because the last brace is missing.
-        let _ = FieldsSeed(FirstValue { key, found: &mut found })
-            .deserialize(&mut serde_json::Deserializer::from_slice(&self.0));
+        let _ = each_field(&mut serde_json::Deserializer::from_slice(&self.0), |own, value| {
+            if found.is_none() && *own == *key {
+                found = Some(value);
+            }
+        });
         found
-    }
-}
-
-/// Finds the first value of a key of an object.
-struct FirstValue<'k, 'f, 'de> {
-    key: &'k str,
-    found: &'f mut Option<&'de RawValue>,
-}
-
-impl<'de> ReadFields<'de> for FirstValue<'_, '_, 'de> {
-    type Value = ();
-
-    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
-        if self.found.is_some() || *key != *self.key {
-            return Ok(Field::Unknown);
-        }
-        *self.found = Some(map.next_value()?);
-        Ok(Field::Read)
-    }
-
-    fn end<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-impl<'de> ReadFields<'de> for Annotations<'de> {
-    type Value = Self;
-
-    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
-        self.push(key, map.next_value()?);
-        Ok(Field::Read)
-    }
-
-    fn end<E>(self) -> Result<Self, E> {
-        Ok(self)
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        FieldsSeed(Annotations::default()).deserialize(deserializer)
+        let mut annotations = Annotations::default();
+        each_field(deserializer, |key, value| annotations.push(key, value))?;
+        Ok(annotations)
     }
 }
 

@@ -11,13 +11,15 @@ use std::ops::Deref;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// A string that borrows from the request unless it holds an escape.
 ///
 /// `Option<Cow<str>>` with `#[serde(borrow)]` always allocates (the attribute does not reach inside the option); a
 /// newtype does not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text<'a>(Cow<'a, str>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Text<'a> {
     /// The string itself, borrowed for as long as the request.
@@ -43,9 +45,7 @@ impl Text<'_> {
             Cow::Owned(text) => Cow::Owned(text[..cut(text)].to_owned()),
         })
     }
-}
 
-impl Text<'_> {
     /// The string, unless it is empty: absent, null and empty mean the same wherever the engine reads a name.
     pub fn non_empty(text: Option<&Self>) -> Option<&str> {
         text.map(|text| &**text).filter(|text| !text.is_empty())
@@ -66,55 +66,9 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-impl<'a> From<&'a str> for Text<'a> {
-    fn from(text: &'a str) -> Self {
-        Self(Cow::Borrowed(text))
-    }
-}
-
-impl<'a> From<Cow<'a, str>> for Text<'a> {
-    fn from(text: Cow<'a, str>) -> Self {
-        Self(text)
-    }
-}
-
-impl From<String> for Text<'_> {
-    fn from(text: String) -> Self {
-        Self(Cow::Owned(text))
-    }
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text)))
-            }
-        }
-
-        deserializer.deserialize_str(TextVisitor)
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
+    fn from(text: T) -> Self {
+        Self(text.into())
     }
 }
 
@@ -232,6 +186,30 @@ impl<'de, R: ReadFields<'de>> Visitor<'de> for FieldsSeed<R> {
         }
         self.0.end()
     }
+}
+
+/// Calls `each` with each field of an object; null has no fields.
+pub(crate) fn each_field<'de, D, F>(deserializer: D, each: F) -> Result<(), D::Error>
+where
+    D: Deserializer<'de>,
+    F: FnMut(Text<'de>, &'de RawValue),
+{
+    struct Each<F>(F);
+
+    impl<'de, F: FnMut(Text<'de>, &'de RawValue)> ReadFields<'de> for Each<F> {
+        type Value = ();
+
+        fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
+            self.0(key, map.next_value()?);
+            Ok(Field::Read)
+        }
+
+        fn end<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+    }
+
+    FieldsSeed(Each(each)).deserialize(deserializer)
 }
 
 /// Calls `each` with each element of an array; null is an empty array.

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
-use super::decode::{Field, FieldsSeed, ReadFields, Text};
+use super::decode::{Text, each_field};
 
 /// The fields of an object, borrowed and still encoded, because most values are never used. Null has no fields.
 ///
@@ -60,25 +60,15 @@ pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(Text::into_cow)
 }
 
-impl<'de> ReadFields<'de> for Fields<'de> {
-    type Value = Self;
-
-    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
-        if self.len() == Self::MOST {
-            return Ok(Field::Unknown);
-        }
-        self.push(key, map.next_value()?);
-        Ok(Field::Read)
-    }
-
-    fn end<E>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-}
-
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        FieldsSeed(Fields::default()).deserialize(deserializer)
+        let mut fields = Fields::default();
+        each_field(deserializer, |key, value| {
+            if fields.len() < Self::MOST {
+                fields.push(key, value);
+            }
+        })?;
+        Ok(fields)
     }
 }
 
