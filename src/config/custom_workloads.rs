@@ -32,7 +32,14 @@ impl CustomWorkloadsSection {
     pub(super) fn to_engine(&self) -> engine::Workloads {
         engine::Workloads::new(self.0.iter().cloned().map(|custom| {
             let update = if custom.update { engine::Update::Allowed } else { engine::Update::Refused };
-            engine::Workload::custom(custom.group, custom.version, custom.kind, custom.path.0, update)
+            engine::Workload {
+                group: custom.group,
+                version: custom.version,
+                kind: custom.kind,
+                path: custom.path.0,
+                update,
+                custom: true,
+            }
         }))
     }
 }

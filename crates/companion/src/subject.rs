@@ -36,7 +36,7 @@ impl<'p> SubjectKind<'p> {
 
     /// Returns whether it is a custom resource, whose shape the API server may not know.
     pub(super) fn is_custom(&self) -> bool {
-        matches!(self, Self::Workload(workload) if workload.is_custom())
+        matches!(self, Self::Workload(workload) if workload.custom)
     }
 
     /// Finds the kind of an object by its `apiVersion` and `kind`, such as `apps/v1` and `Deployment`.
@@ -49,7 +49,7 @@ impl<'p> SubjectKind<'p> {
 impl fmt::Display for SubjectKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Workload(workload) => workload.kind(),
+            Self::Workload(workload) => &workload.kind,
             Self::Claim => "PersistentVolumeClaim",
             Self::Class => "StorageClass",
             Self::Namespace => "Namespace",
@@ -238,7 +238,7 @@ impl<'a> Subject<'a> {
 
     /// Reads all metadata from the object down to its pod template.
     fn read_workload(&mut self, root: &Fields<'a>, workload: &Workload) -> serde_json::Result<()> {
-        let path = workload.path();
+        let path = &workload.path;
         let (mut level, mut here) = (Some(root.clone()), FieldPath::default());
         for (depth, name) in path.iter().enumerate() {
             let Some(fields) = &level else { return Ok(()) };

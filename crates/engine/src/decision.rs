@@ -153,7 +153,7 @@ impl<'r> Candidate<'r> {
         self.taken_away = old_scheduler
             .filter(|old| self.policy.drivers.schedule_with(old))
             .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
-        if self.workload.update() == Update::Refused {
+        if self.workload.update == Update::Refused {
             // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
             // refuse. Nothing else can still be decided: not even an opt-out changes an existing pod.
             return match self.taken_away {
@@ -241,7 +241,7 @@ impl<'r> Candidate<'r> {
 
     /// The keys that lead from the object to `schedulerName`, each with `prefix`.
     fn scheduler_path(&self, prefix: &str) -> Vec<Cow<'r, str>> {
-        let keys = self.workload.path().iter().map(AsRef::as_ref).chain(["spec", "schedulerName"]);
+        let keys = self.workload.path.iter().map(String::as_str).chain(["spec", "schedulerName"]);
         keys.map(|key| if prefix.is_empty() { Cow::Borrowed(key) } else { Cow::Owned(format!("{prefix}{key}")) })
             .collect()
     }
@@ -276,7 +276,7 @@ impl<'r> Candidate<'r> {
         Decision {
             reason,
             scheduler: Some(scheduler.clone()),
-            patch: Some(patch::set_scheduler(self.workload.path(), scheduler)),
+            patch: Some(patch::set_scheduler(&self.workload.path, scheduler)),
             warnings: self.opt_out_warnings(),
             owners: Owners::default(),
         }
@@ -411,7 +411,7 @@ impl Policy {
     /// Returns true if the pod's controller, or the workload itself, is of a kind that opts out.
     pub fn opts_out_by_owner(&self, workload: &Workload, object: &WorkloadObject<'_>) -> bool {
         if !workload.is_pod() {
-            return self.opt_out.covers(workload.group(), workload.kind());
+            return self.opt_out.covers(&workload.group, &workload.kind);
         }
         let controller = object.metadata().and_then(PodMetadata::controller);
         controller.is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))

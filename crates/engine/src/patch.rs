@@ -1,7 +1,5 @@
 //! The only change that the engine makes.
 
-use std::borrow::Cow;
-
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 
@@ -10,8 +8,8 @@ use json_patch::{AddOperation, Patch, PatchOperation};
 /// It is one `add` of one field, which replaces an existing value. It applies to every object whose template has a `spec` that
 /// is an object, and applying it again changes nothing. Anything more (a `test`, a `replace`, a second operation) can fail,
 /// and a patch that fails is an error to the API server even under `failurePolicy: Ignore`.
-pub fn set_scheduler(path: &[Cow<'_, str>], scheduler: &str) -> Patch {
-    let tokens = path.iter().map(AsRef::as_ref).chain(["spec", "schedulerName"]);
+pub fn set_scheduler(path: &[String], scheduler: &str) -> Patch {
+    let tokens = path.iter().map(String::as_str).chain(["spec", "schedulerName"]);
     Patch(vec![PatchOperation::Add(AddOperation {
         path: PointerBuf::from_tokens(tokens),
         value: serde_json::Value::from(scheduler),

@@ -112,7 +112,7 @@ pub struct GroupVersionKind<'a> {
 
 impl<'a> From<&'a Workload> for GroupVersionKind<'a> {
     fn from(workload: &'a Workload) -> Self {
-        Self { group: workload.group().into(), version: workload.version().into(), kind: workload.kind().into() }
+        Self { group: (&*workload.group).into(), version: (&*workload.version).into(), kind: (&*workload.kind).into() }
     }
 }
 
@@ -389,7 +389,7 @@ impl<'a> Plan<'a> {
             Self::Skip => None,
             Self::Create(workload) => Some(ObjectSeed { workload, keep: Keep::Read }),
             Self::Update(workload) => {
-                let keep = if workload.update() == Update::Refused { Keep::Read } else { Keep::Sent };
+                let keep = if workload.update == Update::Refused { Keep::Read } else { Keep::Sent };
                 Some(ObjectSeed { workload, keep })
             }
         }
@@ -402,7 +402,7 @@ impl<'a> Plan<'a> {
             Self::Update(workload) => (workload, self.updated(workload, object, old)),
         };
         match change {
-            Err(error) if workload.is_custom() => Ok(RequestedChange::Unreadable(error)),
+            Err(error) if workload.custom => Ok(RequestedChange::Unreadable(error)),
             change => change.map_err(E::custom),
         }
     }
@@ -458,7 +458,7 @@ impl<'a> DeserializeSeed<'a> for PayloadSeed<'a> {
         match self.plan.map(Plan::seed) {
             Some(None) => IgnoredAny::deserialize(deserializer).map(|IgnoredAny| Payload::Skipped),
             // `oldObject` is null at CREATE.
-            Some(Some(seed)) if !seed.workload.is_custom() => {
+            Some(Some(seed)) if !seed.workload.custom => {
                 let located = NullableSeed(seed).deserialize(deserializer)?;
                 Ok(located.map_or(Payload::Absent, Payload::Located))
             }

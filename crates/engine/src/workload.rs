@@ -1,6 +1,5 @@
 //! The kinds of object that pods are made from, and where each keeps its pod template.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -16,13 +15,18 @@ use super::storage::PersistentVolumeClaim;
 /// A kind of object that the engine decides about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    group: Cow<'static, str>,
-    version: Cow<'static, str>,
-    kind: Cow<'static, str>,
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The version within the group.
+    pub version: String,
+    /// The kind's name.
+    pub kind: String,
     /// The keys that lead from the object to its pod template; none for a Pod, which is its own.
-    path: Vec<Cow<'static, str>>,
-    update: Update,
-    custom: bool,
+    pub path: Vec<String>,
+    /// The effect of an UPDATE.
+    pub update: Update,
+    /// Whether it is a custom resource, whose template may hold anything: its schema may be looser than a built-in's.
+    pub custom: bool,
 }
 
 /// The effect of an UPDATE on the pod template of a kind.
@@ -35,61 +39,9 @@ pub enum Update {
 }
 
 impl Workload {
-    /// A custom resource whose pod template stands at `path` (object keys from the root).
-    pub fn custom(group: String, version: String, kind: String, path: Vec<String>, update: Update) -> Self {
-        Self {
-            group: group.into(),
-            version: version.into(),
-            kind: kind.into(),
-            path: path.into_iter().map(Cow::Owned).collect(),
-            update,
-            custom: true,
-        }
-    }
-
-    const fn built_in(group: &'static str, kind: &'static str, path: Vec<Cow<'static, str>>, update: Update) -> Self {
-        Self {
-            group: Cow::Borrowed(group),
-            version: Cow::Borrowed("v1"),
-            kind: Cow::Borrowed(kind),
-            path,
-            update,
-            custom: false,
-        }
-    }
-
-    /// The API group; empty for the core group.
-    pub(crate) fn group(&self) -> &str {
-        &self.group
-    }
-
-    /// The version within the group.
-    pub(crate) fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// The kind's name.
-    pub fn kind(&self) -> &str {
-        &self.kind
-    }
-
-    /// The keys that lead from the object to its pod template.
-    pub fn path(&self) -> &[Cow<'static, str>] {
-        &self.path
-    }
-
     /// Returns true if objects of this kind are pods, and not templates of pods.
     pub fn is_pod(&self) -> bool {
         self.path.is_empty()
-    }
-
-    pub(crate) fn update(&self) -> Update {
-        self.update
-    }
-
-    /// Returns true for a custom resource, whose template may hold anything: its schema may be looser than a built-in's.
-    pub fn is_custom(&self) -> bool {
-        self.custom
     }
 }
 
@@ -128,20 +80,27 @@ impl Default for Workloads {
     }
 }
 
-fn built_in() -> [Workload; 9] {
-    let template = || vec![Cow::Borrowed("spec"), Cow::Borrowed("template")];
-    let cron_job = ["spec", "jobTemplate", "spec", "template"].map(Cow::Borrowed).to_vec();
-    [
-        Workload::built_in("", "Pod", Vec::new(), Update::Refused),
-        Workload::built_in("apps", "Deployment", template(), Update::Allowed),
-        Workload::built_in("apps", "ReplicaSet", template(), Update::Allowed),
-        Workload::built_in("apps", "StatefulSet", template(), Update::Allowed),
-        Workload::built_in("apps", "DaemonSet", template(), Update::Allowed),
-        Workload::built_in("batch", "Job", template(), Update::Refused),
-        Workload::built_in("batch", "CronJob", cron_job, Update::Allowed),
-        Workload::built_in("", "ReplicationController", template(), Update::Allowed),
-        Workload::built_in("", "PodTemplate", vec![Cow::Borrowed("template")], Update::Allowed),
-    ]
+fn built_in() -> impl Iterator<Item = Workload> {
+    const TEMPLATE: &[&str] = &["spec", "template"];
+    let kinds: [(_, _, &[&str], _); 9] = [
+        ("", "Pod", &[], Update::Refused),
+        ("apps", "Deployment", TEMPLATE, Update::Allowed),
+        ("apps", "ReplicaSet", TEMPLATE, Update::Allowed),
+        ("apps", "StatefulSet", TEMPLATE, Update::Allowed),
+        ("apps", "DaemonSet", TEMPLATE, Update::Allowed),
+        ("batch", "Job", TEMPLATE, Update::Refused),
+        ("batch", "CronJob", &["spec", "jobTemplate", "spec", "template"], Update::Allowed),
+        ("", "ReplicationController", TEMPLATE, Update::Allowed),
+        ("", "PodTemplate", &["template"], Update::Allowed),
+    ];
+    kinds.into_iter().map(|(group, kind, path, update)| Workload {
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        path: path.iter().map(ToString::to_string).collect(),
+        update,
+        custom: false,
+    })
 }
 
 /// The parts of a Pod or a workload that a decision depends on.
@@ -243,52 +202,84 @@ impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
     type Value = Located<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if self.workload.is_pod() {
-            return Ok(Located { template: slot(deserializer, Keep::Read)?, ..Located::default() });
+        let mut located = Located::default();
+        Level::new(&self, 0, &mut located).deserialize(deserializer)?;
+        if !self.workload.is_pod() {
+            // Without metadata of its own it must not be taken for a Pod, whose metadata is its template's.
+            located.metadata.get_or_insert_default();
         }
-        FieldsSeed(ObjectFields { seed: self, located: Located::default(), metadata_seen: false, first_seen: false })
-            .deserialize(deserializer)
+        Ok(located)
     }
 }
 
-struct ObjectFields<'w, 'de> {
-    seed: ObjectSeed<'w>,
-    located: Located<'de>,
-    metadata_seen: bool,
-    /// Whether the first key of the path was there.
-    first_seen: bool,
+/// An object on the path to the template, or the template itself at its end.
+struct Level<'s, 'l, 'de> {
+    seed: &'s ObjectSeed<'s>,
+    /// The number of keys from the root.
+    depth: usize,
+    located: &'l mut Located<'de>,
+    key_seen: bool,
+    /// Whether the metadata of the root, or the claim templates next to the template, were there.
+    other_seen: bool,
 }
 
-impl<'de> ReadFields<'de> for ObjectFields<'_, 'de> {
-    type Value = Located<'de>;
+impl<'s, 'l, 'de> Level<'s, 'l, 'de> {
+    fn new(seed: &'s ObjectSeed<'s>, depth: usize, located: &'l mut Located<'de>) -> Self {
+        Self { seed, depth, located, key_seen: false, other_seen: false }
+    }
+
+    /// The keys that lead from here to the template.
+    fn path(&self) -> &'s [String] {
+        &self.seed.workload.path[self.depth..]
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if !self.path().is_empty() {
+            return FieldsSeed(self).deserialize(deserializer);
+        }
+        let keep = if self.depth == 0 { Keep::Read } else { self.seed.keep };
+        self.located.template = slot(deserializer, keep)?;
+        Ok(())
+    }
+}
+
+impl<'de> ReadFields<'de> for Level<'_, '_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a {} as an object", self.seed.workload.kind)
+        match self.depth {
+            0 => write!(f, "a {} as an object", self.seed.workload.kind),
+            _ => write!(f, "an object that holds `{}`, or null", self.path().join(".")),
+        }
     }
 
     fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
-        match self.seed.workload.path.split_first() {
-            _ if *key == *"metadata" => {
-                once(&mut self.metadata_seen, &key)?;
-                self.located.metadata = map.next_value::<Nullable<_>>()?.0;
-            }
-            Some((first, path)) if *key == **first => {
-                once(&mut self.first_seen, &key)?;
-                map.next_value_seed(Descend { path, keep: self.seed.keep, located: &mut self.located })?;
-            }
-            _ => return Ok(Field::Unknown),
+        let path = self.path();
+        if self.depth == 0 && *key == *"metadata" {
+            once(&mut self.other_seen, &key)?;
+            self.located.metadata = map.next_value::<Nullable<_>>()?.0;
+        } else if *key == *path[0] {
+            once(&mut self.key_seen, &key)?;
+            map.next_value_seed(Level::new(self.seed, self.depth + 1, self.located))?;
+        } else if self.depth > 0 && path.len() == 1 && *key == *"volumeClaimTemplates" {
+            once(&mut self.other_seen, &key)?;
+            self.located.claim_templates = map.next_value::<Option<_>>()?.unwrap_or_default();
+        } else {
+            return Ok(Field::Unknown);
         }
         Ok(Field::Read)
     }
 
-    fn end<E>(mut self) -> Result<Located<'de>, E> {
-        // Without metadata of its own it must not be taken for a Pod, whose metadata is its template's.
-        self.located.metadata.get_or_insert_default();
-        Ok(self.located)
+    fn end<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn null<E: Error>(self) -> Result<Located<'de>, E> {
-        Err(E::invalid_type(Unexpected::Unit, &FieldsSeed(self)))
+    fn null<E: Error>(self) -> Result<(), E> {
+        if self.depth > 0 { Ok(()) } else { Err(E::invalid_type(Unexpected::Unit, &FieldsSeed(self))) }
     }
 }
 
@@ -308,59 +299,4 @@ fn once<E: Error>(seen: &mut bool, field: &str) -> Result<(), E> {
         return Err(E::custom(format_args!("duplicate field `{field}`")));
     }
     Ok(())
-}
-
-/// Follows the path to the template, and reads the claim templates next to it.
-struct Descend<'p, 'l, 'de> {
-    path: &'p [Cow<'static, str>],
-    keep: Keep,
-    located: &'l mut Located<'de>,
-}
-
-impl<'de> DeserializeSeed<'de> for Descend<'_, '_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Some((first, rest)) = self.path.split_first() else {
-            self.located.template = slot(deserializer, self.keep)?;
-            return Ok(());
-        };
-        FieldsSeed(PathFields { descend: self, first, rest, first_seen: false, claims_seen: false })
-            .deserialize(deserializer)
-    }
-}
-
-struct PathFields<'p, 'l, 'de> {
-    descend: Descend<'p, 'l, 'de>,
-    first: &'p str,
-    rest: &'p [Cow<'static, str>],
-    /// Whether the first key of the path was there.
-    first_seen: bool,
-    claims_seen: bool,
-}
-
-impl<'de> ReadFields<'de> for PathFields<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object that holds `{}`, or null", self.descend.path.join("."))
-    }
-
-    fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
-        let Descend { keep, located, .. } = &mut self.descend;
-        if *key == *self.first {
-            once(&mut self.first_seen, &key)?;
-            map.next_value_seed(Descend { path: self.rest, keep: *keep, located })?;
-        } else if self.rest.is_empty() && *key == *"volumeClaimTemplates" {
-            once(&mut self.claims_seen, &key)?;
-            located.claim_templates = map.next_value::<Option<_>>()?.unwrap_or_default();
-        } else {
-            return Ok(Field::Unknown);
-        }
-        Ok(Field::Read)
-    }
-
-    fn end<E>(self) -> Result<(), E> {
-        Ok(())
-    }
 }

@@ -67,7 +67,7 @@ impl<'a> ManifestMutator<'a> {
             };
             let mut refusal = None;
             if let (Some(_), Some(scheduler)) = (&decision.patch, &decision.scheduler) {
-                match manifest.set_scheduler(&object, workload.path(), scheduler) {
+                match manifest.set_scheduler(&object, &workload.path, scheduler) {
                     Ok(edit) => edits.push((objects.len(), edit)),
                     Err(why) => refusal = Some(why),
                 }

@@ -73,7 +73,7 @@ fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
 fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     let edits = changed.iter().map(|mutation| {
         let template = POLICY.workloads.find_object(mutation.object.api_version, mutation.object.kind);
-        let template = template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind)).path();
+        let template = &template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind)).path;
         manifest.set_scheduler(&mutation.object, template, SCHEDULER).unwrap_or_else(|refusal| panic!("{refusal}"))
     });
     assert_eq!(by_hand(manifest.text(), &edits.collect::<Vec<_>>(), SCHEDULER), text);

@@ -59,7 +59,8 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
 pub fn policy() -> Policy {
     let custom = CUSTOM.map(|Kind { group, version, name, path, update, .. }| {
         let path = path.iter().map(ToString::to_string).collect();
-        Workload::custom(group.to_owned(), version.to_owned(), name.to_owned(), path, update)
+        let [group, version, kind] = [group, version, name].map(str::to_owned);
+        Workload { group, version, kind, path, update, custom: true }
     });
     let linstor = Driver {
         name: "linstor".into(),

@@ -43,7 +43,7 @@ impl<'c> RuleCheck<'c> {
         }
         self.check_claims_of_local_only(&path);
         let is_daemon_set =
-            matches!(self.subject.kind, SubjectKind::Workload(workload) if workload.kind() == "DaemonSet");
+            matches!(self.subject.kind, SubjectKind::Workload(workload) if workload.kind == "DaemonSet");
         let mut keys = site.entries.iter().map(|(key, _)| key);
         let autoscaler = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix)));
         if !self.of_portworx().any(|(_, known)| known.is_shared() != Some(true)) {

@@ -244,8 +244,8 @@ fn policy() -> Policy {
 
 fn rollouts_with(update: Update) -> Policy {
     let path = ["spec", "template"].map(str::to_owned).to_vec();
-    let rollout =
-        Workload::custom(ROLLOUT.group.to_owned(), ROLLOUT.version.to_owned(), ROLLOUT.name.to_owned(), path, update);
+    let [group, version, kind] = [ROLLOUT.group, ROLLOUT.version, ROLLOUT.name].map(str::to_owned);
+    let rollout = Workload { group, version, kind, path, update, custom: true };
     Policy { workloads: Workloads::new([rollout]), ..Policy::default() }
 }
 

@@ -11,7 +11,7 @@ fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, EditRefusal>> {
     let edit = |object: &ManifestObject<'_>| {
         let (group, version) = object.api_version.split_once('/').unwrap_or(("", object.api_version));
         let workload = workloads.find(group, version, object.kind)?;
-        Some(manifest.set_scheduler(object, workload.path(), "stork"))
+        Some(manifest.set_scheduler(object, &workload.path, "stork"))
     };
     manifest.objects().iter().filter_map(edit).collect()
 }

@@ -261,7 +261,7 @@ fn the_default_policy_knows_the_nine_built_in_kinds_and_no_other() {
     for kind in [&CHANGEABLE[..], &FIXED].concat() {
         let workload = workloads.find(kind.group, kind.version, kind.name).unwrap();
         let keys: Vec<_> = kind.template.split('/').skip(1).collect();
-        assert!(workload.path().iter().map(|key| &**key).eq(keys), "{kind:?}");
+        assert!(workload.path == keys, "{kind:?}");
         assert!(workloads.find("other.example.test", kind.version, kind.name).is_none());
         assert!(workloads.find(kind.group, "v1beta1", kind.name).is_none());
     }
@@ -270,8 +270,14 @@ fn the_default_policy_knows_the_nine_built_in_kinds_and_no_other() {
 
 #[test]
 fn a_custom_workload_takes_the_place_of_a_built_in_one() {
-    let path = vec!["elsewhere".to_owned()];
-    let custom = Workload::custom("apps".into(), "v1".into(), "Deployment".into(), path, Update::Allowed);
+    let custom = Workload {
+        group: "apps".to_owned(),
+        version: "v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        path: vec!["elsewhere".to_owned()],
+        update: Update::Allowed,
+        custom: true,
+    };
     let policy = Policy { workloads: Workloads::new([custom]), ..Policy::default() };
     let moved = Kind { template: "/elsewhere", ..DEPLOYMENT };
     hold(&[
