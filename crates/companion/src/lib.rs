@@ -14,7 +14,6 @@ mod facts;
 mod field_path;
 mod finding;
 mod key;
-mod list;
 mod render;
 mod rule;
 mod rules;

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::field_path::FieldPath;
-use super::list::some_of;
 use colocate_engine::storage::{PersistentVolumeClaim, StorageClass};
-use colocate_engine::{ClaimFacts, ClaimRef, Fields, Policy, Setting, Text, Workload, WorkloadObject, present};
+use colocate_engine::{
+    ClaimFacts, ClaimRef, ControllerReference, Fields, Policy, Setting, Text, Workload, WorkloadObject, controller,
+    each_element, present,
+};
 
 /// A kind of object that there are rules for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub struct Subject<'a> {
     pub(super) provisioner: Option<String>,
     /// The path of the pod or the pod template.
     pub(super) template: FieldPath,
-    standing: Standing,
+    standing: Standing<'a>,
 }
 
 /// The most keys of one object that are read, in all of its maps.
@@ -81,25 +83,11 @@ const MOST_CLAIMS: usize = 1024;
 /// The parts of metadata that decide whether the object is checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Standing {
-    /// The owner that is the controller. An API server allows one.
-    #[serde(default, rename = "ownerReferences", deserialize_with = "controller")]
-    controller: Option<ControllerReference>,
+struct Standing<'a> {
+    #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
+    controller: Option<Box<ControllerReference<'a>>>,
     #[serde(default, deserialize_with = "present")]
     deletion_timestamp: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ControllerReference {
-    api_version: String,
-    kind: String,
-    controller: Option<bool>,
-}
-
-fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ControllerReference>, D::Error> {
-    let controllers = some_of(deserializer, 1, |owner: &ControllerReference| owner.controller == Some(true))?;
-    Ok(controllers.into_iter().next().map(|(_, owner)| owner))
 }
 
 /// A map of keys in an object.
@@ -186,7 +174,7 @@ impl<'a> Subject<'a> {
         match kind {
             SubjectKind::Workload(workload) => {
                 subject.object = WorkloadObject::parse(json, workload)?;
-                subject.read_workload(&root, workload)?;
+                subject.read_workload(root, workload)?;
             }
             SubjectKind::Claim => {
                 let claim: PersistentVolumeClaim<'_> = serde_json::from_str(json)?;
@@ -219,10 +207,8 @@ impl<'a> Subject<'a> {
 
     /// Returns whether its controller is of a kind that is checked itself.
     pub fn has_controller_among(&self, policy: &Policy) -> bool {
-        self.standing.controller.as_ref().is_some_and(|owner| {
-            let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-            policy.workloads.include(group, &owner.kind)
-        })
+        let controller = self.standing.controller.as_ref();
+        controller.is_some_and(|owner| policy.workloads.include(owner.group(), owner.kind()))
     }
 
     /// Returns whether it names a placement strategy.
@@ -237,31 +223,28 @@ impl<'a> Subject<'a> {
     }
 
     /// Reads all metadata from the object down to its pod template.
-    fn read_workload(&mut self, root: &Fields<'a>, workload: &Workload) -> serde_json::Result<()> {
-        let path = &workload.path;
-        let (mut level, mut here) = (Some(root.clone()), FieldPath::default());
-        for (depth, name) in path.iter().enumerate() {
-            let Some(fields) = &level else { return Ok(()) };
-            self.read_metadata(fields, &here, &Holder::Workload)?;
-            if depth + 1 == path.len() {
-                self.read_claim_templates(fields, &here)?;
+    fn read_workload(&mut self, root: Fields<'a>, workload: &Workload) -> serde_json::Result<()> {
+        let (mut level, mut here) = (root, FieldPath::default());
+        for (depth, name) in workload.path.iter().enumerate() {
+            self.read_metadata(&level, &here, &Holder::Workload)?;
+            if depth + 1 == workload.path.len() {
+                self.read_claim_templates(&level, &here)?;
             }
-            level = child(fields, name)?;
+            level = child(&level, name)?;
             here = here.field(name);
         }
-        self.template = here.clone();
-        let Some(template) = level else { return Ok(()) };
-        self.read_metadata(&template, &here, &Holder::Pod)?;
-        let spec = child(&template, "spec")?;
-        spec.map_or(Ok(()), |spec| self.read_ephemeral(&spec, &here.field("spec")))
+        self.read_metadata(&level, &here, &Holder::Pod)?;
+        self.read_ephemeral(&child(&level, "spec")?, &here.field("spec"))?;
+        self.template = here;
+        Ok(())
     }
 
     /// Reads `volumeClaimTemplates`, next to the pod template.
-    fn read_claim_templates(&mut self, fields: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
+    fn read_claim_templates(&mut self, level: &Fields<'a>, here: &FieldPath) -> serde_json::Result<()> {
         const FIELD: &str = "volumeClaimTemplates";
-        for (index, template) in items(fields, FIELD, |_| true)? {
-            let Some(template) = object(template)? else { continue };
-            let name = name_of(&template)?;
+        for (index, template) in items(level, FIELD, |_| true)? {
+            let template = fields(template.get())?;
+            let name = text(&child(&template, "metadata")?, "name");
             self.read_metadata(&template, &here.field(FIELD).index(index), &Holder::Claim(Some(name)))?;
         }
         Ok(())
@@ -272,25 +255,23 @@ impl<'a> Subject<'a> {
         const FIELD: &str = "volumeClaimTemplate";
         // A pod may have 40,000 volumes, of which few are ephemeral.
         for (index, volume) in items(spec, "volumes", |volume| volume.get().contains(FIELD))? {
-            let Some(volume) = object(volume)? else { continue };
-            let Some(ephemeral) = child(&volume, "ephemeral")? else { continue };
-            let Some(template) = child(&ephemeral, FIELD)? else { continue };
-            let name = text(&volume, "name");
+            let volume = fields(volume.get())?;
+            let template = child(&child(&volume, "ephemeral")?, FIELD)?;
             let here = here.field("volumes").index(index).field("ephemeral").field(FIELD);
-            self.read_metadata(&template, &here, &Holder::Claim(Some(name)))?;
+            self.read_metadata(&template, &here, &Holder::Claim(Some(text(&volume, "name"))))?;
         }
         Ok(())
     }
 
     fn read_metadata(&mut self, fields: &Fields<'a>, here: &FieldPath, of: &Holder) -> serde_json::Result<()> {
-        let Some(metadata) = child(fields, "metadata")? else { return Ok(()) };
-        let here = here.field("metadata");
+        let (metadata, here) = (child(fields, "metadata")?, here.field("metadata"));
         self.read_map(&metadata, &here, of.clone(), MapField::Annotations)?;
         self.read_map(&metadata, &here, of.clone(), MapField::Labels)
     }
 
     fn read_map(&mut self, fields: &Fields<'a>, here: &FieldPath, of: Holder, map: MapField) -> serde_json::Result<()> {
-        if let Some(mut entries) = child(fields, map.field())? {
+        let mut entries = child(fields, map.field())?;
+        if !entries.is_empty() {
             let before: usize = self.sites.iter().map(|site| site.entries.len()).sum();
             entries.truncate(MOST_KEYS - before);
             self.sites.push(KeyMap { location: MapLocation { of, map }, path: here.field(map.field()), entries });
@@ -299,33 +280,31 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The fields of an object or null, still encoded.
+/// The fields of an object, still encoded; null has none.
 fn fields(json: &str) -> serde_json::Result<Fields<'_>> {
     serde_json::from_str(json)
 }
 
-/// The fields of an item of a list; `None` for null.
-fn object(raw: &RawValue) -> serde_json::Result<Option<Fields<'_>>> {
-    if raw.get() == "null" { Ok(None) } else { fields(raw.get()).map(Some) }
+/// The fields of a field; an absent one has none.
+fn child<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Fields<'a>> {
+    of.raw(name).map_or(Ok(Fields::default()), |raw| fields(raw.get()))
 }
 
-/// The fields of a field; `None` if it is absent or null.
-fn child<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Option<Fields<'a>>> {
-    of.raw(name).map_or(Ok(None), object)
-}
-
-/// The items of a list that pass `is_one`, each with its index.
+/// The first items of a list that pass `is_one`, each with its index.
 fn items<'a>(
     of: &Fields<'a>,
     name: &str,
-    is_one: impl Fn(&&'a RawValue) -> bool,
+    is_one: impl Fn(&RawValue) -> bool,
 ) -> serde_json::Result<Vec<(usize, &'a RawValue)>> {
-    let Some(raw) = of.raw(name) else { return Ok(Vec::new()) };
-    some_of(&mut serde_json::Deserializer::from_str(raw.get()), MOST_CLAIMS, is_one)
-}
-
-fn name_of(of: &Fields<'_>) -> serde_json::Result<String> {
-    Ok(child(of, "metadata")?.map(|metadata| text(&metadata, "name")).unwrap_or_default())
+    let Some(list) = of.raw(name) else { return Ok(Vec::new()) };
+    let (mut kept, mut index) = (Vec::new(), 0);
+    each_element(&mut serde_json::Deserializer::from_str(list.get()), "an array or null", |item: &'a RawValue| {
+        if kept.len() < MOST_CLAIMS && is_one(item) {
+            kept.push((index, item));
+        }
+        index += 1;
+    })?;
+    Ok(kept)
 }
 
 fn text(of: &Fields<'_>, name: &str) -> String {

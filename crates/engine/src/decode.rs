@@ -213,11 +213,11 @@ where
 }
 
 /// Calls `each` with each element of an array; null is an empty array.
-pub(crate) fn each_element<'de, D, T>(
-    deserializer: D,
-    expected: &'static str,
-    each: impl FnMut(T),
-) -> Result<(), D::Error>
+///
+/// # Errors
+///
+/// The value is neither of them, or an element is not a `T`. The message says that `expected` was expected.
+pub fn each_element<'de, D, T>(deserializer: D, expected: &'static str, each: impl FnMut(T)) -> Result<(), D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

@@ -44,7 +44,7 @@ pub use json_patch::jsonptr::PointerBuf;
 pub use annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
 pub use claim::ClaimRef;
 pub use decision::{Decision, Examination, Pending, examine};
-pub use decode::{Text, object, present};
+pub use decode::{Text, each_element, object, present};
 pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
 pub use fields::Fields;
 pub use inventory::{ClaimUse, Inventory, Listing};
@@ -52,6 +52,7 @@ pub use line::{one_line, printable};
 pub use owner::{Absence, Owner, Unknown};
 pub use owners::Owners;
 pub use patch::set_scheduler;
+pub use pod::{ControllerReference, controller};
 pub use policy::{
     DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OptOutAnnotation, OwnerKind, Policy, ReplaceableSchedulers,
     Templates,

@@ -75,7 +75,7 @@ impl<'a> PodMetadata<'a> {
 /// An entry of `metadata.ownerReferences`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ControllerReference<'a> {
+pub struct ControllerReference<'a> {
     #[serde(borrow, default)]
     api_version: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -86,17 +86,24 @@ pub(crate) struct ControllerReference<'a> {
 
 impl ControllerReference<'_> {
     /// The API group of the owner; empty for the core group.
-    pub(crate) fn group(&self) -> &str {
+    pub fn group(&self) -> &str {
         self.api_version.as_deref().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
     }
 
-    pub(crate) fn kind(&self) -> &str {
+    /// The kind of the owner.
+    pub fn kind(&self) -> &str {
         self.kind.as_deref().unwrap_or_default()
     }
 }
 
 /// Reads the first entry of `ownerReferences` that says that it controls the object.
-fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<ControllerReference<'de>>>, D::Error> {
+///
+/// # Errors
+///
+/// The value is neither an array of owners nor null.
+pub fn controller<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<ControllerReference<'de>>>, D::Error> {
     let mut controller = None;
     each_element(deserializer, "an array of owners", |Nullable(owner): Nullable<ControllerReference<'de>>| {
         let owner = owner.filter(|owner| owner.controller == Some(true));
