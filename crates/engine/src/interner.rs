@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -12,33 +11,19 @@ use std::sync::Arc;
 pub(super) struct Interner<T: ?Sized> {
     /// A value and the number of its users; `None` in a slot that is free.
     slots: Vec<Option<(Arc<T>, u32)>>,
-    handles: HashMap<Arc<T>, Handle<T>>,
-    free: Vec<Handle<T>>,
+    handles: HashMap<Arc<T>, Handle>,
+    free: Vec<Handle>,
 }
 
-/// Stands for a value in 4 bytes, also inside an `Option`.
-#[derive(Debug)]
-pub(super) struct Handle<T: ?Sized>(NonZeroU32, PhantomData<fn(&T)>);
+/// Stands for a value of one interner in 4 bytes, also inside an `Option`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handle(NonZeroU32);
 
-impl<T: ?Sized> Clone for Handle<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: ?Sized> Copy for Handle<T> {}
-
-impl<T: ?Sized> PartialEq for Handle<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl<T: ?Sized> Handle<T> {
+impl Handle {
     fn new(index: usize) -> Self {
         // 2^32 values at once would need more memory than there is.
         let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
-        Self(number.unwrap_or(NonZeroU32::MAX), PhantomData)
+        Self(number.unwrap_or(NonZeroU32::MAX))
     }
 
     fn index(self) -> usize {
@@ -54,7 +39,7 @@ impl<T: ?Sized> Default for Interner<T> {
 
 impl<T: ?Sized + Hash + Eq> Interner<T> {
     /// The handle of `value`, which is shared by `share` if it is new.
-    pub(super) fn acquire(&mut self, value: &T, share: impl FnOnce() -> Arc<T>) -> Handle<T> {
+    pub(super) fn acquire(&mut self, value: &T, share: impl FnOnce() -> Arc<T>) -> Handle {
         if let Some(handle) = self.handles.get(value).copied() {
             if let Some(Some((_, users))) = self.slots.get_mut(handle.index()) {
                 *users += 1;
@@ -72,7 +57,7 @@ impl<T: ?Sized + Hash + Eq> Interner<T> {
     }
 
     /// Ends one use of a value.
-    pub(super) fn release(&mut self, handle: Handle<T>) {
+    pub(super) fn release(&mut self, handle: Handle) {
         let Some(slot) = self.slots.get_mut(handle.index()) else { return };
         let Some((value, users)) = slot else { return };
         *users -= 1;
@@ -84,7 +69,7 @@ impl<T: ?Sized + Hash + Eq> Interner<T> {
     }
 
     /// The value of a handle that is in use.
-    pub(super) fn get(&self, handle: Handle<T>) -> Option<&Arc<T>> {
+    pub(super) fn get(&self, handle: Handle) -> Option<&Arc<T>> {
         self.slots.get(handle.index())?.as_ref().map(|(value, _)| value)
     }
 
@@ -116,6 +101,6 @@ mod tests {
 
     #[test]
     fn a_handle_is_four_bytes_also_where_it_may_be_absent() {
-        assert_eq!(size_of::<Option<Handle<str>>>(), 4);
+        assert_eq!(size_of::<Option<Handle>>(), 4);
     }
 }

@@ -20,14 +20,14 @@ pub(super) struct Records {
 /// The kept facts of a claim. Strings are shared with other claims.
 #[derive(Debug)]
 pub(super) struct Record {
-    class: Option<Handle<str>>,
-    provisioner: Option<Handle<str>>,
+    class: Option<Handle>,
+    provisioner: Option<Handle>,
     /// Kept only without a provisioner, which is all that a volume is needed for.
-    volume: Option<Handle<str>>,
+    volume: Option<Handle>,
     /// The provisioner of the volume, once it was read; empty if it has none.
-    volume_provisioner: Option<Handle<str>>,
+    volume_provisioner: Option<Handle>,
     /// Most claims have none.
-    settings: Option<Handle<Settings>>,
+    settings: Option<Handle>,
     /// The last listing that contained it.
     listing: u16,
     flags: u8,
@@ -126,7 +126,7 @@ impl Records {
 
     /// The fields of a record that lead to its owner.
     pub(super) fn names(&self, record: &Record) -> OwnerHints<'_> {
-        let name = |handle: Option<Handle<str>>| handle.and_then(|handle| self.names.get(handle));
+        let name = |handle: Option<Handle>| handle.and_then(|handle| self.names.get(handle));
         OwnerHints {
             class: name(record.class).map(NameRef::Shared),
             provisioner: name(record.provisioner).map(NameRef::Shared),
