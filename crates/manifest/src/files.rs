@@ -1,6 +1,7 @@
 //! The files that a person names, directly or by their directory.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -92,34 +93,22 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, ReadError> {
 /// A path that does not exist or a directory that cannot be read.
 pub fn expand(path: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let failed = |source| unreadable(path, source);
-    let mut files = Vec::new();
-    if path.metadata().map_err(failed)?.is_dir() {
-        walk(path, &mut files)?;
-    } else {
-        files.push(path.to_owned());
+    if !path.metadata().map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
     }
-    Ok(files)
-}
-
-fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), ReadError> {
-    let failed = |source| unreadable(directory, source);
-    let mut entries = directory.read_dir().map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let mut entries = path.read_dir().map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
+    let mut files = Vec::new();
     for entry in entries {
         let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if hidden || kind.is_symlink() {
-            continue;
-        }
-        if kind.is_dir() {
-            walk(&path, files)?;
-        } else if kind.is_file()
-            && path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json")
-        {
-            files.push(path);
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        let is_manifest = kind.is_file() && matches!(ending, "yaml" | "yml" | "json");
+        if !hidden && (kind.is_dir() || is_manifest) {
+            files.extend(expand(&path)?);
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 #[cfg(test)]
