@@ -31,7 +31,7 @@ pub(super) fn parse(sources: &[Source]) -> anyhow::Result<Vec<Manifest<'_>>> {
 /// Checks that there is a document. The empty output for a pipe whose first half failed, or for a folder with another name,
 /// would pass for success.
 pub(super) fn check_documents(manifests: &[Manifest<'_>], paths: &[PathBuf]) -> anyhow::Result<()> {
-    if manifests.iter().all(|manifest| manifest.documents().iter().all(|document| document.value().is_null())) {
+    if manifests.iter().all(|manifest| manifest.documents.iter().all(|document| document.value.is_null())) {
         let name = |path: &PathBuf| if is_stdin(path) { "standard input".into() } else { path.display().to_string() };
         bail!("there is no document in {}", paths.iter().map(name).collect::<Vec<_>>().join(", "));
     }

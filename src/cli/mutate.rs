@@ -17,7 +17,7 @@ use super::{Exit, Usage, input, reader_left};
 use crate::api::ApiClient;
 use crate::claims::Snapshot;
 use crate::config::Config;
-use crate::engine::{Policy, Reason, Visibility};
+use crate::engine::{Policy, Reason};
 use crate::manifest::{KnownObjects, Manifest, ManifestMutator, read};
 
 /// Set the scheduler in manifests, as the server would, and change nothing else in them
@@ -109,7 +109,7 @@ impl Mutate {
             .zip(&manifests)
             .map(|(source, manifest)| File { source, mutated: mutator.mutate(manifest) })
             .collect();
-        self.tell(&missing.notes, &files, &known.inventory.visibility);
+        self.tell(&missing.notes, &files);
         match self.give(&files) {
             // The reader has closed the pipe, as `head` does. The exit code still tells the result.
             Err(error) if reader_left(&error) => {}
@@ -153,22 +153,22 @@ impl Mutate {
     }
 
     /// Says on standard error what a person should know. That nobody listens there changes nothing.
-    fn tell(&self, notes: &[String], files: &[File<'_>], visibility: &Visibility) {
+    fn tell(&self, notes: &[String], files: &[File<'_>]) {
         let mut lines = String::new();
         lines.extend(notes.iter().map(|note| format!("colocate: {note}\n")));
         for file in files {
             lines.extend(file.mutated.templates.iter().map(|mark| output::template(file.source, *mark)));
             for object in &file.mutated.objects {
                 if self.explain {
-                    lines += &output::explanation(file.source, object, visibility);
-                    if object.decision.reason == Reason::Unreadable {
+                    lines += &output::explanation(file.source, object);
+                    if object.reason == Reason::Unreadable {
                         lines += &output::own_warnings(file.source, object);
                     }
                 } else if object.is_unresolved() {
-                    lines += &output::unresolved(file.source, object, visibility);
+                    lines += &output::unresolved(file.source, object);
                 }
                 if self.check && self.output.is_none() && object.is_changed() && !self.explain {
-                    let scheduler = object.decision.scheduler.as_deref().unwrap_or_default();
+                    let scheduler = object.scheduler.as_deref().unwrap_or_default();
                     lines += &output::line(file.source, object, &format!("would be set to {scheduler}"));
                 }
                 lines += &output::warnings(file.source, object);

@@ -87,17 +87,6 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    /// Makes a copy that borrows from nothing.
-    pub(crate) fn into_owned(self) -> ClaimRef<'static> {
-        match self {
-            Self::Named(name) => ClaimRef::Named(name.into_owned()),
-            Self::Template { name, claim } => ClaimRef::Template { name: name.into_owned(), claim: claim.into_owned() },
-            Self::Inline { name, provisioner } => {
-                ClaimRef::Inline { name: name.into_owned(), provisioner: provisioner.into_owned() }
-            }
-        }
-    }
-
     fn of_volume(volume: &PodVolume<'r>) -> Self {
         let inline = |provisioner| Self::Inline { name: volume.name.to_name(), provisioner };
         match &volume.source {

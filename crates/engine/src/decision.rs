@@ -56,12 +56,6 @@ impl Decision<'_> {
     fn leave(reason: Reason) -> Self {
         Self { reason, scheduler: None, patch: None, warnings: Vec::new(), owners: Owners::default() }
     }
-
-    /// Makes a copy that borrows from nothing.
-    pub fn into_owned(self) -> Decision<'static> {
-        let Self { reason, scheduler, patch, warnings, owners } = self;
-        Decision { reason, scheduler, patch, warnings, owners: owners.into_owned() }
-    }
 }
 
 impl<'r> From<Decision<'r>> for Examination<'r> {

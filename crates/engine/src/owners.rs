@@ -99,16 +99,6 @@ impl<'r> Owners<'r> {
         }
     }
 
-    /// Makes a copy that borrows from nothing.
-    pub fn into_owned(self) -> Owners<'static> {
-        let owned = |resolved: ResolvedClaim<'r>| ResolvedClaim {
-            claim: resolved.claim.into_owned(),
-            owner: resolved.owner,
-            driver: resolved.driver,
-        };
-        Owners { claims: self.claims.into_iter().map(owned).collect(), more: self.more }
-    }
-
     /// Describes each claim, its owner and its driver in one line. `visibility` is that of the inventory that was searched,
     /// and `namespace` that of the pod.
     ///

@@ -14,9 +14,13 @@ use colocate_companion::FieldPath;
 /// A text with Kubernetes objects: YAML documents, or JSON.
 #[derive(Debug)]
 pub struct Manifest<'t> {
-    text: &'t str,
-    syntax: Syntax,
-    documents: Vec<Document<'t>>,
+    /// The text.
+    pub text: &'t str,
+    /// The syntax of the text.
+    pub syntax: Syntax,
+    /// The documents in order, including empty ones. Their ranges together are the whole text; a text that has only
+    /// comments has no document.
+    pub documents: Vec<Document<'t>>,
     lines: Lines<'t>,
 }
 
@@ -32,9 +36,17 @@ pub enum Syntax {
 /// One document of a text.
 #[derive(Debug)]
 pub struct Document<'t> {
-    range: Range<usize>,
+    /// The range of the document, from its `---` (or the start of the text) to the next document.
+    pub range: Range<usize>,
+    /// The value of the document as kubectl reads it: aliases and merge keys are resolved, and `yes` is true. An empty
+    /// document is null.
+    ///
+    /// Values that JSON does not have are text: `.inf`, and a key that is a collection or null, with the prefix `? `. A
+    /// document with such a key has no Kubernetes objects.
+    pub value: Value,
+    /// Whether a mapping in it has such a key.
+    foreign: bool,
     pub(super) tree: Tree<'t>,
-    meaning: Meaning,
     /// Cached, because each object of a list asks for it.
     odd_line_break: OnceLock<Option<(usize, char)>>,
 }
@@ -79,28 +91,12 @@ impl<'t> Manifest<'t> {
         }
     }
 
-    /// The text.
-    pub fn text(&self) -> &'t str {
-        self.text
-    }
-
-    /// The syntax of the text.
-    pub fn syntax(&self) -> Syntax {
-        self.syntax
-    }
-
-    /// The documents in order, including empty ones. Their ranges together are the whole text; a text that has only
-    /// comments has no document.
-    pub fn documents(&self) -> &[Document<'t>] {
-        &self.documents
-    }
-
     /// The Kubernetes objects of all documents, in order.
     pub fn objects(&self) -> Vec<ManifestObject<'_>> {
         let mut objects = Vec::new();
         for (index, document) in self.documents.iter().enumerate() {
-            if !document.meaning.foreign {
-                self.collect(index, document.value(), FieldPath::default(), None, &mut objects);
+            if !document.foreign {
+                self.collect(index, &document.value, FieldPath::default(), None, &mut objects);
             }
         }
         objects
@@ -153,8 +149,8 @@ fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, S
     let mut documents = Vec::with_capacity(trees.len());
     while let Some((start, tree)) = trees.next() {
         let end = trees.peek().map_or(text.len(), |(start, _)| *start);
-        let meaning = meaning::read(&tree)?;
-        documents.push(Document { range: start..end, tree, meaning, odd_line_break: OnceLock::new() });
+        let Meaning { value, foreign } = meaning::read(&tree)?;
+        documents.push(Document { range: start..end, value, foreign, tree, odd_line_break: OnceLock::new() });
     }
     Ok(documents)
 }
@@ -169,15 +165,10 @@ impl<'t> Document<'t> {
         read.ok()
     }
 
-    /// The range of the document, from its `---` (or the start of the text) to the next document.
-    pub fn range(&self) -> Range<usize> {
-        self.range.clone()
-    }
-
     /// The first character, with its offset, that ends a line for some YAML readers only.
     pub(super) fn odd_line_break(&self, text: &str) -> Option<(usize, char)> {
         *self.odd_line_break.get_or_init(|| {
-            let mut characters = text[self.range()].char_indices();
+            let mut characters = text[self.range.clone()].char_indices();
             let (at, c) = characters.find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))?;
             Some((self.range.start + at, c))
         })
@@ -187,17 +178,8 @@ impl<'t> Document<'t> {
     ///
     /// Some templates parse as YAML: `{{ x }}` is a mapping whose key is a mapping.
     pub(super) fn template_mark(&self, text: &str) -> Option<usize> {
-        let mark = self.meaning.foreign.then(|| text[self.range()].find(helm::MARK))??;
+        let mark = self.foreign.then(|| text[self.range.clone()].find(helm::MARK))??;
         Some(self.range.start + mark)
-    }
-
-    /// The value of the document as kubectl reads it: aliases and merge keys are resolved, and `yes` is true. An empty
-    /// document is null.
-    ///
-    /// Values that JSON does not have are text: `.inf`, and a key that is a collection or null, with the prefix `? `. A
-    /// document with such a key has no Kubernetes objects.
-    pub fn value(&self) -> &Value {
-        &self.meaning.value
     }
 
     /// The range of the key at the end of `path`; `None` if there is none, or the path ends with an index.

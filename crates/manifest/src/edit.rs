@@ -66,8 +66,8 @@ impl<'t> Manifest<'t> {
     /// Refuses a document in which readers of YAML 1.1 and 1.2 see different lines: 1.1, which kubectl reads, ends a line
     /// at three more characters, so that a comment may end and a key begin there.
     fn check_line_breaks(&self, document: usize) -> Result<(), EditRefusal> {
-        match self.documents()[document].odd_line_break(self.text()) {
-            Some((at, c)) if self.syntax() == Syntax::Yaml => {
+        match self.documents[document].odd_line_break(self.text) {
+            Some((at, c)) if self.syntax == Syntax::Yaml => {
                 Err(EditRefusal::new(Obstacle::LineBreak(c), self.position(at), &FieldPath::default()))
             }
             _ => Ok(()),
@@ -81,7 +81,7 @@ impl<'t> Manifest<'t> {
     /// not depend on each other, so that the whole text is parsed at most twice.
     pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
         if edits.is_empty() {
-            return Applied { text: Cow::Borrowed(self.text()), refused: Vec::new() };
+            return Applied { text: Cow::Borrowed(self.text), refused: Vec::new() };
         }
         let all: Vec<_> = (0..edits.len()).collect();
         if let Some(text) = self.changed(edits, &all) {
@@ -95,7 +95,7 @@ impl<'t> Manifest<'t> {
         let sound: Vec<_> = of_document.flat_map(|(document, indices)| self.sound(*document, edits, indices)).collect();
         let (text, made) = match self.changed(edits, &sound) {
             Some(text) if !sound.is_empty() => (Cow::Owned(text), sound),
-            _ => (Cow::Borrowed(self.text()), Vec::new()),
+            _ => (Cow::Borrowed(self.text), Vec::new()),
         };
         let made: BTreeSet<_> = made.into_iter().collect();
         let refused = all.into_iter().filter(|index| !made.contains(index));
@@ -116,12 +116,12 @@ impl<'t> Manifest<'t> {
 
     /// Returns whether edits change exactly their fields in a document that is parsed on its own.
     fn is_sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> bool {
-        let Some(old) = self.documents().get(document) else { return false };
+        let Some(old) = self.documents.get(document) else { return false };
         let edits = in_order(edits, indices);
-        let Some(text) = self.replaced(old.range(), &edits) else { return false };
-        let new = Document::read_again(&text, self.syntax());
+        let Some(text) = self.replaced(old.range.clone(), &edits) else { return false };
+        let new = Document::read_again(&text, self.syntax);
         match new.as_deref() {
-            Some([new]) => intended(old.value(), &edits).as_ref() == Some(new.value()),
+            Some([new]) => intended(&old.value, &edits).as_ref() == Some(&new.value),
             _ => false,
         }
     }
@@ -133,7 +133,7 @@ impl<'t> Manifest<'t> {
     /// Returns the text with edits made; `None` if they change more than their fields.
     fn changed(&self, edits: &[Edit], indices: &[usize]) -> Option<String> {
         let edits = in_order(edits, indices);
-        let text = self.replaced(0..self.text().len(), &edits)?;
+        let text = self.replaced(0..self.text.len(), &edits)?;
         self.means(&text, &edits).then_some(text)
     }
 
@@ -142,29 +142,25 @@ impl<'t> Manifest<'t> {
         let mut text = String::with_capacity(range.len() + 64 * edits.len());
         let mut done = range.start;
         for edit in edits {
-            text.push_str(self.text().get(done..edit.range.start)?);
+            text.push_str(self.text.get(done..edit.range.start)?);
             text.push_str(&edit.replacement);
             done = edit.range.end;
         }
-        text.push_str(self.text().get(done..range.end)?);
+        text.push_str(self.text.get(done..range.end)?);
         Some(text)
     }
 
     /// Returns whether `text` is this manifest with nothing changed but the fields of `edits`, which are in order.
     fn means(&self, text: &str, edits: &[&Edit]) -> bool {
         let Ok(new) = Manifest::parse(text) else { return false };
-        if new.syntax() != self.syntax() || new.documents().len() != self.documents().len() {
+        if new.syntax != self.syntax || new.documents.len() != self.documents.len() {
             return false;
         }
         let mut left = edits;
-        self.documents().iter().zip(new.documents()).enumerate().all(|(index, (old, new))| {
+        self.documents.iter().zip(new.documents).enumerate().all(|(index, (old, new))| {
             let (own, others) = left.split_at(left.partition_point(|edit| edit.document <= index));
             left = others;
-            if own.is_empty() {
-                old.value() == new.value()
-            } else {
-                intended(old.value(), own).as_ref() == Some(new.value())
-            }
+            if own.is_empty() { old.value == new.value } else { intended(&old.value, own).as_ref() == Some(&new.value) }
         })
     }
 }
@@ -209,7 +205,7 @@ impl<'a, 't> EditTarget<'a, 't> {
             _ => Ok(node),
         };
         let length = path.segments().len();
-        let document = &manifest.documents()[document];
+        let document = &manifest.documents[document];
         let tree = &document.tree;
         let mut id = tree.root;
         for (depth, segment) in path.segments().iter().enumerate() {
@@ -250,7 +246,7 @@ impl<'a, 't> EditTarget<'a, 't> {
 
     /// Inserts a new first entry.
     fn insertion(&self, scheduler: &str) -> (Range<usize>, String) {
-        let text = self.manifest.text();
+        let text = self.manifest.text;
         let first = self.entries[0];
         let quotes = self.key_style(first);
         let colon = self.colon(first, quotes);
@@ -281,7 +277,7 @@ impl<'a, 't> EditTarget<'a, 't> {
         if !self.flow {
             return self.node.span.start;
         }
-        let text = self.manifest.text();
+        let text = self.manifest.text;
         let mut at = self.node.span.start + '{'.len_utf8();
         loop {
             let rest = &text[at..];
@@ -295,7 +291,7 @@ impl<'a, 't> EditTarget<'a, 't> {
 
     /// The start of the comment directly above a line, which belongs to that line.
     fn above_comments(&self, mut line: usize) -> usize {
-        let text = self.manifest.text();
+        let text = self.manifest.text;
         let is_comment = |line: &str| line.trim_start().starts_with('#');
         while let Some(above) = line_above(text, line)
             && is_comment(&text[above..line])
@@ -317,7 +313,7 @@ impl<'a, 't> EditTarget<'a, 't> {
     fn colon(&self, entry: MappingEntry, quotes: Style) -> &'a str {
         let tree = &self.document.tree;
         let between = tree.node(entry.key).span.end..tree.node(entry.value).span.start;
-        let between = self.manifest.text().get(between).unwrap_or_default();
+        let between = self.manifest.text.get(between).unwrap_or_default();
         let like_json = self.flow && quotes == Style::DoubleQuoted && between.trim_matches(' ') == ":";
         if like_json { between } else { ": " }
     }
@@ -356,7 +352,7 @@ impl<'a, 't> EditTarget<'a, 't> {
         }
         // The value is empty: insert behind the colon, if there is one.
         let key_end = tree.node(entry.key).span.end;
-        let rest = &self.manifest.text()[key_end..];
+        let rest = &self.manifest.text[key_end..];
         let colon = rest.len() - rest.trim_start_matches([' ', '\t']).len();
         if rest[colon..].starts_with(':') {
             let behind = key_end + colon + ':'.len_utf8();

@@ -1,7 +1,9 @@
 //! The engine on manifests: the server's decision about each object, and the edit that writes it into the file.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use json_patch::Patch;
 use serde_json::Value;
 
 use super::document::{Manifest, ManifestObject};
@@ -10,7 +12,7 @@ use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
 use super::pointer::pointer;
 use super::position::Position;
-use colocate_engine::{Decision, Examination, Policy, Presence, Reason, Request, Workload, examine};
+use colocate_engine::{Decision, Examination, Policy, Presence, Reason, Request, Warning, Workload, examine};
 
 /// Decides about manifests by a policy.
 #[derive(Debug)]
@@ -43,8 +45,16 @@ pub struct MutatedObject<'m> {
     pub namespace: String,
     /// Its name, or the prefix of a generated one.
     pub name: String,
-    /// The engine's decision.
-    pub decision: Decision<'static>,
+    /// The reason for the decision.
+    pub reason: Reason,
+    /// The scheduler that is set, or would be in `mode: audit`.
+    pub scheduler: Option<Arc<str>>,
+    /// Warnings, as `kubectl apply` would show them.
+    pub warnings: Vec<Warning>,
+    /// The claims of its pods, each with its owner and driver, in one line; empty if none was looked at.
+    pub claims: String,
+    /// The change as it applies to the object.
+    pub change: Option<Patch>,
     /// The reason why the decision could not be written into the file.
     pub refusal: Option<EditRefusal>,
 }
@@ -54,6 +64,7 @@ impl<'a> ManifestMutator<'a> {
     pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> MutatedManifest<'t, 'm> {
         let mut objects = Vec::new();
         let mut edits = Vec::new();
+        let visibility = &self.known.inventory.visibility;
         for (object, workload) in self.objects(manifest) {
             let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value.to_string());
             let request = Request::from_manifest(workload, &namespace, self.known.opted_out(&namespace), &json);
@@ -72,16 +83,26 @@ impl<'a> ManifestMutator<'a> {
                     Err(why) => refusal = Some(why),
                 }
             }
-            let name = object.name();
-            let decision = decision.into_owned();
-            objects.push(MutatedObject { object, namespace, name, decision, refusal });
+            let (name, claims) = (object.name(), decision.owners.describe(visibility, &namespace));
+            let Decision { reason, scheduler, patch, warnings, .. } = decision;
+            objects.push(MutatedObject {
+                object,
+                namespace,
+                name,
+                reason,
+                scheduler,
+                warnings,
+                claims,
+                change: patch,
+                refusal,
+            });
         }
         let (edited, edits): (Vec<_>, Vec<_>) = edits.into_iter().unzip();
         let Applied { text, refused } = manifest.apply(&edits);
         for (edit, refusal) in refused {
             objects[edited[edit]].refusal = Some(refusal);
         }
-        let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
+        let marks = manifest.documents.iter().filter_map(|document| document.template_mark(manifest.text));
         MutatedManifest { text, objects, templates: marks.map(|mark| manifest.position(mark)).collect() }
     }
 
@@ -120,18 +141,18 @@ impl MutatedManifest<'_, '_> {
 impl MutatedObject<'_> {
     /// Returns whether the object is changed.
     pub fn is_changed(&self) -> bool {
-        self.decision.patch.is_some() && self.refusal.is_none()
+        self.change.is_some() && self.refusal.is_none()
     }
 
     /// Returns whether a claim, the object's shape, or the edit of its file is unresolved.
     pub fn is_unresolved(&self) -> bool {
         self.refusal.is_some()
-            || matches!(self.decision.reason, Reason::ClaimMissing | Reason::ClaimUnknown | Reason::Unreadable)
+            || matches!(self.reason, Reason::ClaimMissing | Reason::ClaimUnknown | Reason::Unreadable)
     }
 
     /// The patch as it applies to the object's document; null if there is none.
     pub fn patch(&self) -> Value {
-        let mut patch = serde_json::to_value(&self.decision.patch).unwrap_or_default();
+        let mut patch = serde_json::to_value(&self.change).unwrap_or_default();
         let prefix = pointer(&self.object.path);
         for operation in patch.as_array_mut().into_iter().flatten() {
             if let Some(Value::String(path)) = operation.get_mut("path") {
@@ -144,7 +165,7 @@ impl MutatedObject<'_> {
     /// The object with its change.
     pub fn changed(&self) -> Value {
         let mut value = self.object.value.clone();
-        if let Some(patch) = self.decision.patch.as_ref().filter(|_| self.is_changed()) {
+        if let Some(patch) = self.change.as_ref().filter(|_| self.is_changed()) {
             // The edit of the text was checked against the same change.
             let _ = json_patch::patch(&mut value, patch);
         }

@@ -62,7 +62,7 @@ impl<'a> ManifestValidator<'a> {
         let there: HashSet<_> = objects.iter().flatten().map(|(object, _)| self.identity(object)).collect();
         for (manifest, objects) in manifests.iter().zip(&objects) {
             let told_alone = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &there));
-            let marks = manifest.documents().iter().filter_map(|document| document.template_mark(manifest.text()));
+            let marks = manifest.documents.iter().filter_map(|document| document.template_mark(manifest.text));
             validated.push(ValidatedManifest {
                 objects: told_alone.map(|(object, kind)| self.validate_object(object, *kind)).collect(),
                 templates: marks.map(|mark| mark..mark + helm::MARK.len()).collect(),
@@ -153,13 +153,13 @@ impl Manifest<'_> {
     ///
     /// Behind an alias or a merge key, it is the range in the original.
     pub fn place(&self, object: &ManifestObject<'_>, path: &FieldPath, part: Part) -> Range<usize> {
-        let document = &self.documents()[object.document];
+        let document = &self.documents[object.document];
         let path = object.path.join(path);
         let key = (part == Part::Key).then(|| document.key_span(&path)).flatten();
         let around = || (0..=path.segments().len()).rev().find_map(|length| document.value_span(&path.prefix(length)));
         let place = key.or_else(around).unwrap_or_default();
         // The range of a block scalar includes the end of its last line.
-        let end = self.text()[place.clone()].trim_end_matches(['\n', '\r']).len();
+        let end = self.text[place.clone()].trim_end_matches(['\n', '\r']).len();
         place.start..place.start + end
     }
 }

@@ -4,10 +4,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::cli::paint::bounded;
-use crate::engine::Visibility;
-use crate::manifest::{
-    BYTE_ORDER_MARK, Document, HELM_ADVICE, Manifest, MutatedManifest, MutatedObject, Position, Source,
-};
+use crate::manifest::{BYTE_ORDER_MARK, HELM_ADVICE, Manifest, MutatedManifest, MutatedObject, Position, Source};
 
 /// A file and what becomes of it.
 pub(super) struct File<'t> {
@@ -48,10 +45,15 @@ pub(super) fn yaml(files: &[File<'_>]) -> anyhow::Result<String> {
         text.push_str(next);
     }
     let read = Manifest::parse(&text).ok();
-    let read =
-        read.as_ref().map(|manifest| manifest.documents().iter().map(Document::value).filter(|value| !value.is_null()));
+    let read = read
+        .as_ref()
+        .map(|manifest| manifest.documents.iter().map(|document| &document.value).filter(|value| !value.is_null()));
     let each = files.iter().map(|file| Manifest::parse(&file.mutated.text)).collect::<Result<Vec<_>, _>>()?;
-    let each = each.iter().flat_map(Manifest::documents).map(Document::value).filter(|value| !value.is_null());
+    let each = each
+        .iter()
+        .flat_map(|manifest| &manifest.documents)
+        .map(|document| &document.value)
+        .filter(|value| !value.is_null());
     if !read.is_some_and(|read| read.eq(each)) {
         bail!("these files cannot stand behind each other in one text: mutate each on its own, or use -o json");
     }
@@ -98,32 +100,25 @@ fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f
 }
 
 /// What was found for a workload, what was decided, and why.
-pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>, visibility: &Visibility) -> String {
-    let decision = &mutation.decision;
-    let found = match &*found(mutation, visibility) {
+pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> String {
+    let found = match &*mutation.claims {
         "" => String::new(),
         found => format!("; {found}"),
     };
-    let why = decision.reason.explanation().trim_end_matches('.');
-    let scheduler = decision.scheduler.as_deref().map(|name| format!(" -> {name}")).unwrap_or_default();
+    let why = mutation.reason.explanation().trim_end_matches('.');
+    let scheduler = mutation.scheduler.as_deref().map(|name| format!(" -> {name}")).unwrap_or_default();
     let refusal = mutation.refusal.as_ref();
     let refusal = refusal.map(|why| format!("; left as it is: {why}, at {}", why.position)).unwrap_or_default();
-    line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", decision.reason))
+    line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", mutation.reason))
 }
 
 /// What is left open about a workload.
-pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>, visibility: &Visibility) -> String {
-    let decision = &mutation.decision;
+pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> String {
     match &mutation.refusal {
         Some(why) => line_at(source, why.position, mutation, &format!("left as it is: {why}")),
-        None if decision.owners.is_empty() => own_warnings(source, mutation),
-        None => line(source, mutation, &format!("{}: {}", decision.reason, found(mutation, visibility))),
+        None if mutation.claims.is_empty() => own_warnings(source, mutation),
+        None => line(source, mutation, &format!("{}: {}", mutation.reason, mutation.claims)),
     }
-}
-
-/// The claims of a workload, each with its owner and driver; empty if none was looked at.
-fn found(mutation: &MutatedObject<'_>, visibility: &Visibility) -> String {
-    mutation.decision.owners.describe(visibility, &mutation.namespace)
 }
 
 /// A document that nothing is decided about, though a workload may be in it.
@@ -143,8 +138,8 @@ pub(super) fn own_warnings(source: &Source, mutation: &MutatedObject<'_>) -> Str
 
 /// The warnings that are `shown`, which is told whether one is that of the decision's reason.
 fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(bool) -> bool) -> String {
-    let own = mutation.decision.reason.as_str();
-    let shown = mutation.decision.warnings.iter().filter(|warning| shown(warning.word() == Some(own)));
+    let own = mutation.reason.as_str();
+    let shown = mutation.warnings.iter().filter(|warning| shown(warning.word() == Some(own)));
     shown.map(|warning| line(source, mutation, &warning.to_string())).collect()
 }
 

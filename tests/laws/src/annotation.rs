@@ -21,7 +21,7 @@ pub fn hold(bytes: &[u8]) {
     let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { return };
     let read = serde_json::from_str::<Annotations<'_>>(text);
     let Ok(Entries(entries)) = serde_json::from_str(text) else {
-        assert!(read.is_err() && decide(raw).is_none(), "annotations that are not an object were accepted");
+        assert!(read.is_err() && decide(raw, |_| ()).is_none(), "annotations that are not an object were accepted");
         return;
     };
     let annotations = read.unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -31,7 +31,8 @@ pub fn hold(bytes: &[u8]) {
         assert_eq!(annotations.get(key).as_deref(), string(value).as_deref());
     }
     assert!(!annotations.contains("key that is not there") || entries.contains_key("key that is not there"));
-    opt_out(&entries, &decide(raw).unwrap_or_else(|| panic!("a pod with these annotations is refused: {text}")));
+    decide(raw, |decision| opt_out(&entries, decision))
+        .unwrap_or_else(|| panic!("a pod with these annotations is refused: {text}"));
 }
 
 /// Asserts that the decision about a pod with a claim of the driver is the one that its annotations ask for.
@@ -52,8 +53,8 @@ fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision<'_>) {
     assert_eq!(warned, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
 }
 
-/// The decision about a pod with these annotations and a claim of the driver; `None` if its review is refused.
-fn decide(annotations: &RawValue) -> Option<Decision<'static>> {
+/// Decides about a pod with these annotations and a claim of the driver; `None` if its review is refused.
+fn decide<T>(annotations: &RawValue, then: impl FnOnce(&Decision<'_>) -> T) -> Option<T> {
     let body = format!(
         r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",
         "kind":{{"group":"","version":"v1","kind":"Pod"}},"operation":"CREATE","object":{{"metadata":{{
@@ -69,7 +70,7 @@ fn decide(annotations: &RawValue) -> Option<Decision<'static>> {
             pending.decide(owners, |_| Presence::Unknown)
         }
     };
-    Some(decision.into_owned())
+    Some(then(&decision))
 }
 
 /// Go's `strconv.ParseBool`, written differently from colocate's: a digit, a letter, or a word in lower case, in upper case or

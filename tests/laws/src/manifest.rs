@@ -23,8 +23,8 @@ pub fn hold(bytes: &[u8]) {
         Ok(manifest) => manifest,
         Err(error) => return assert!(error.position.line <= text.matches(['\n', '\r']).count() + 1, "{error}"),
     };
-    let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
-    assert!(manifest.documents().is_empty() || ranges == text, "the documents are not the text");
+    let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
+    assert!(manifest.documents.is_empty() || ranges == text, "the documents are not the text");
 
     let known = with_claims_of_the_driver(&manifest);
     let mutated = mutate(&manifest, &known);
@@ -76,20 +76,20 @@ fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_
         let template = &template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind)).path;
         manifest.set_scheduler(&mutation.object, template, SCHEDULER).unwrap_or_else(|refusal| panic!("{refusal}"))
     });
-    assert_eq!(by_hand(manifest.text(), &edits.collect::<Vec<_>>(), SCHEDULER), text);
+    assert_eq!(by_hand(manifest.text, &edits.collect::<Vec<_>>(), SCHEDULER), text);
 }
 
 /// Asserts that the parsed documents differ only in the field of each changed object.
 fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     let new = Manifest::parse(text).unwrap_or_else(|error| panic!("the result cannot be parsed: {error}"));
-    assert_eq!(new.syntax(), manifest.syntax());
-    let old = manifest.documents().iter().map(|document| document.value().clone()).collect();
-    let new: Vec<_> = new.documents().iter().map(|document| document.value().clone()).collect();
+    assert_eq!(new.syntax, manifest.syntax);
+    let old = manifest.documents.iter().map(|document| document.value.clone()).collect();
+    let new: Vec<_> = new.documents.iter().map(|document| document.value.clone()).collect();
     let document = |mutation: &MutatedObject<'_>| mutation.object.document;
     assert_eq!(patched(old, changed, document).expect("the patches apply to the parsed documents"), new);
     for mutation in changed {
         let mut object = mutation.object.value.clone();
-        json_patch::patch(&mut object, mutation.decision.patch.as_ref().expect("a changed object has a patch"))
+        json_patch::patch(&mut object, mutation.change.as_ref().expect("a changed object has a patch"))
             .expect("it applies");
         assert_eq!(mutation.changed(), object);
     }
@@ -98,18 +98,18 @@ fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_
 /// Asserts that every other parser that finds the pod specs at the same places in the old text sees the field, and no other change, in the new text.
 fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     type Reader = fn(&str) -> Option<Vec<Value>>;
-    let readers: &[(&str, Reader)] = match manifest.syntax() {
+    let readers: &[(&str, Reader)] = match manifest.syntax {
         Syntax::Json => &[("serde_json", json)],
         Syntax::Yaml => &[("libyaml", libyaml), ("serde-saphyr", saphyr)],
     };
     // Some parsers skip documents without content.
     let read = |read: &Reader, text| Some(read(text)?.into_iter().filter(|document| !document.is_null()).collect());
     let document = |mutation: &MutatedObject<'_>| {
-        let before = &manifest.documents()[..mutation.object.document];
-        before.iter().filter(|document| !document.value().is_null()).count()
+        let before = &manifest.documents[..mutation.object.document];
+        before.iter().filter(|document| !document.value.is_null()).count()
     };
     for (name, reader) in readers {
-        let Some(wanted) = read(reader, manifest.text()).and_then(|old| patched(old, changed, document)) else {
+        let Some(wanted) = read(reader, manifest.text).and_then(|old| patched(old, changed, document)) else {
             continue;
         };
         let new =
@@ -149,7 +149,7 @@ fn a_second_run_changes_nothing(mutated: &MutatedManifest<'_, '_>, known: &Known
     assert_eq!(again.text, mutated.text, "a second run changes something");
     assert_eq!(again.objects.len(), mutated.objects.len());
     for (first, second) in mutated.objects.iter().zip(&again.objects) {
-        let wanted = if first.is_changed() { Reason::AlreadySet } else { first.decision.reason };
-        assert_eq!(second.decision.reason, wanted, "{}", mutated.text);
+        let wanted = if first.is_changed() { Reason::AlreadySet } else { first.reason };
+        assert_eq!(second.reason, wanted, "{}", mutated.text);
     }
 }

@@ -96,8 +96,8 @@ impl Question {
     fn read(body: &[u8]) -> Option<Self> {
         let mut review: Value = serde_json::from_slice(body).ok()?;
         let manifest = Manifest::parse(str::from_utf8(body).ok()?).ok()?;
-        let [document] = manifest.documents() else { return None };
-        (manifest.syntax() == Syntax::Json).then(|| assert_eq!(document.value(), &review))?;
+        let [document] = &manifest.documents[..] else { return None };
+        (manifest.syntax == Syntax::Json).then(|| assert_eq!(document.value, review))?;
         assert_eq!(
             (&review["kind"], &review["apiVersion"]),
             (&json!("AdmissionReview"), &json!("admission.k8s.io/v1"))

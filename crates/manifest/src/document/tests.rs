@@ -10,9 +10,9 @@ fn manifest(text: &str) -> Manifest<'_> {
 #[track_caller]
 fn values(text: &str) -> Vec<Value> {
     let manifest = manifest(text);
-    let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
-    assert!(manifest.documents().is_empty() || ranges == text, "{ranges}");
-    manifest.documents().iter().map(|document| document.value().clone()).collect()
+    let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
+    assert!(manifest.documents.is_empty() || ranges == text, "{ranges}");
+    manifest.documents.iter().map(|document| document.value.clone()).collect()
 }
 
 #[track_caller]
@@ -31,13 +31,13 @@ fn documents_are_what_stands_between_their_markers() {
         [json!({"a": 1}), json!({"b": 2}), json!({"c": 3})]
     );
     let text = "# a\n--- x\n--- # c\n- y\n... # d\r\n# e\nz";
-    let ranges: Vec<_> = manifest(text).documents().iter().map(|document| &text[document.range()]).collect();
+    let ranges: Vec<_> = manifest(text).documents.iter().map(|document| &text[document.range.clone()]).collect();
     assert_eq!(ranges, ["# a\n--- x\n", "--- # c\n- y\n... # d\r\n", "# e\nz"]);
 }
 
 #[test]
 fn a_text_that_is_json_is_read_as_json() {
-    let format = |text| manifest(text).syntax();
+    let format = |text| manifest(text).syntax;
     for text in ["{}", " \n[1]", "\u{feff}{\"a\": 1}", "{}{}\n[]"] {
         assert_eq!(format(text), Syntax::Json, "{text}");
     }
@@ -137,7 +137,7 @@ fn aliases_that_would_fill_the_memory_are_refused() {
 #[test]
 fn collections_are_nested_as_deep_as_a_stack_can_bear() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    assert_eq!(manifest(&nested(255)).syntax(), Syntax::Json);
+    assert_eq!(manifest(&nested(255)).syntax, Syntax::Json);
     assert!(refusal(&nested(300)).contains("nested"));
     assert!(refusal(&nested(100_000)).contains("nested"));
     values(&format!("--- {}", nested(250)));
@@ -237,7 +237,7 @@ items:
 fn every_field_has_its_place() {
     let text = "\u{feff}a: &x\n  'b': [1, {c: \"é\"}]\nd: *x\ne:\n  <<: *x\n  f: |\n    text\ng:\n";
     let manifest = manifest(text);
-    let document = &manifest.documents()[0];
+    let document = &manifest.documents[0];
     let at = |path: &FieldPath| {
         let shown =
             |range: Option<Range<usize>>| range.map(|range| (manifest.position(range.start).to_string(), &text[range]));

@@ -94,8 +94,8 @@ proptest! {
     #[test]
     fn the_documents_of_a_manifest_cover_the_whole_text(text in "[a-c:\\-?{}\\[\\],&*!|>%#'\" \n\r\t~.<]{0,40}") {
         if let Ok(manifest) = Manifest::parse(&text) {
-            let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
-            prop_assert!(manifest.documents().is_empty() || ranges == text);
+            let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
+            prop_assert!(manifest.documents.is_empty() || ranges == text);
             prop_assert_eq!(&*manifest.apply(&[]).text, &text);
         }
     }
@@ -104,13 +104,13 @@ proptest! {
 fn check(written: &Written) {
     let Written { text, documents, .. } = written;
     let manifest = Manifest::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let read: Vec<_> = manifest.documents().iter().map(|document| document.value().clone()).collect();
+    let read: Vec<_> = manifest.documents.iter().map(|document| document.value.clone()).collect();
     assert_eq!(&without_empty(read), documents, "{text}");
-    assert_eq!(&others_reading(text, manifest.syntax()), documents, "{text}");
+    assert_eq!(&others_reading(text, manifest.syntax), documents, "{text}");
 
     let after = changed(written);
     assert_eq!(without_empty(values(&after)), intended(written), "{text}\n{after}");
-    assert_eq!(others_reading(&after, manifest.syntax()), intended(written), "{text}\n{after}");
+    assert_eq!(others_reading(&after, manifest.syntax), intended(written), "{text}\n{after}");
     assert_eq!(changed(&Written { text: after.clone(), documents: Vec::new(), specs: written.specs.clone() }), after);
 }
 
@@ -166,7 +166,7 @@ fn without_the_field(text: &str) -> Vec<Value> {
 }
 
 fn values(text: &str) -> Vec<Value> {
-    Manifest::parse(text).unwrap().documents().iter().map(|document| document.value().clone()).collect()
+    Manifest::parse(text).unwrap().documents.iter().map(|document| document.value.clone()).collect()
 }
 
 /// The documents as serde-saphyr, and for JSON `serde_json`, read them.

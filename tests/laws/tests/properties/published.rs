@@ -82,8 +82,8 @@ fn examine(file: &Path) -> Counts {
             return Counts { files: 1, refused_files: 1, duplicates, ..Counts::default() };
         }
     };
-    let ranges: String = manifest.documents().iter().map(|document| &text[document.range()]).collect();
-    assert!(manifest.documents().is_empty() || ranges == text, "{}", file.display());
+    let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
+    assert!(manifest.documents.is_empty() || ranges == text, "{}", file.display());
     let unchanged = manifest.apply(&[]);
     assert_eq!((&*unchanged.text, unchanged.refused.len()), (&*text, 0), "{}", file.display());
 
@@ -99,7 +99,7 @@ fn examine(file: &Path) -> Counts {
     }
     Counts {
         files: 1,
-        documents: manifest.documents().len(),
+        documents: manifest.documents.len(),
         objects: objects.len(),
         edits: edits.len(),
         refused_edits,
