@@ -16,7 +16,7 @@ use super::driver::Driver;
 use super::owner::{Absence, Owner};
 use super::owners::Owners;
 use super::patch;
-use super::pod::{PodMetadata, Template};
+use super::pod::Template;
 use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutAnnotation, Policy, Templates};
 use super::presence::{Away, Presence};
 use super::reason::Reason;
@@ -130,9 +130,9 @@ impl<'r> Candidate<'r> {
         if policy.templates == Templates::Leave && !workload.is_pod() {
             return Err(Reason::TemplatesLeft);
         }
-        let template = object.template.as_ref().filter(|template| template.spec().is_some());
+        let template = object.template.as_ref().filter(|template| template.spec.is_some());
         let template = template.ok_or(Reason::NoTemplate)?;
-        let opt_out = policy.opt_out.read(|key| template.annotations()?.raw(key));
+        let opt_out = policy.opt_out.read(|key| template.metadata.annotations.raw(key));
         Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run, taken_away: None })
     }
 
@@ -160,14 +160,12 @@ impl<'r> Candidate<'r> {
 
     /// Returns the reason for an object that no scheduler places, or that another writer owns.
     fn left_alone(&self) -> Option<Reason> {
-        let metadata = self.object.metadata();
-        let spec = self.template.spec()?;
-        let controller = metadata.and_then(PodMetadata::controller);
+        let spec = self.template.spec.as_ref()?;
         if self.workload.is_pod() {
-            if self.template.annotations().is_some_and(|annotations| annotations.contains(MIRROR_POD)) {
+            if self.template.metadata.annotations.contains(MIRROR_POD) {
                 return Some(Reason::MirrorPod);
             }
-        } else if controller.is_some() {
+        } else if self.object.controller().is_some() {
             return Some(Reason::ControllerOwned);
         }
         if spec.node_name().is_some() {
@@ -193,18 +191,13 @@ impl<'r> Candidate<'r> {
         if self.opt_out.set.is_some() {
             return Some(Reason::OptedOut);
         }
-        if self.owner_opted_out() {
+        if self.policy.opts_out_by_owner(self.workload, self.object) {
             return Some(Reason::OwnerOptedOut);
         }
         if self.workload.is_pod() {
             return None;
         }
         self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
-    }
-
-    /// Returns true if the pod's controller, or the workload itself, is of a kind that opts out.
-    fn owner_opted_out(&self) -> bool {
-        self.policy.opts_out_by_owner(self.workload, self.object)
     }
 
     /// Returns true if it names a driver's scheduler.
@@ -217,7 +210,7 @@ impl<'r> Candidate<'r> {
     fn source_names_scheduler(&self) -> bool {
         let Some(metadata) = self.object.metadata() else { return false };
         let last_applied = || {
-            let annotations = metadata.annotations.as_ref()?;
+            let annotations = &metadata.annotations;
             // The encoders that write this annotation never escape letters, so most need not be decoded.
             annotations.raw(LAST_APPLIED).filter(|raw| raw.get().contains("schedulerName"))?;
             annotations.get(LAST_APPLIED)
@@ -225,11 +218,10 @@ impl<'r> Candidate<'r> {
         if last_applied().is_some_and(|manifest| decode::names(&manifest, &self.scheduler_path(""))) {
             return true;
         }
-        let mut applied = metadata.applied_fields().peekable();
         // Few objects have an applier, and only they need the path.
-        applied.peek().is_some() && {
+        !metadata.applied_fields.is_empty() && {
             let path = self.scheduler_path("f:");
-            applied.any(|fields| decode::names(fields, &path))
+            metadata.applied_fields.iter().any(|fields| decode::names(fields.get(), &path))
         }
     }
 
@@ -407,8 +399,7 @@ impl Policy {
         if !workload.is_pod() {
             return self.opt_out.covers(&workload.group, &workload.kind);
         }
-        let controller = object.metadata().and_then(PodMetadata::controller);
-        controller.is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))
+        object.controller().is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))
     }
 
     /// The driver that Stork belongs to: the one that owns Portworx' volumes, or else the built-in one.

@@ -88,6 +88,15 @@ where
     NullableSeed(PhantomData).deserialize(deserializer)
 }
 
+/// Reads an object, or null as the default. For `#[serde(deserialize_with = "object_or_default")]`.
+pub(crate) fn object_or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    object(deserializer).map(Option::unwrap_or_default)
+}
+
 /// An object or null, as an element or a value of its own: the type to [`object`]'s function.
 #[derive(Debug)]
 pub(crate) struct Nullable<T>(pub(crate) Option<T>);
@@ -256,10 +265,10 @@ pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
 }
 
 /// Fills the slot of a field, or fails if an earlier field of the same name did.
-pub(crate) fn set<T, E: Error>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), E> {
+pub(crate) fn set<T, E: Error>(slot: &mut Option<T>, field: &str, value: T) -> Result<(), E> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(E::duplicate_field(field)),
+        Some(_) => Err(E::custom(format_args!("duplicate field `{field}`"))),
     }
 }
 

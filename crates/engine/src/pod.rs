@@ -5,37 +5,20 @@ use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 use super::annotation::Annotations;
-use super::decode::{Nullable, Text, each_element, object, present};
+use super::decode::{Nullable, Text, each_element, object, object_or_default, present};
 use super::entries::{Entries, Item, ListEntry};
 use super::storage::{CsiSource, PersistentVolumeClaim};
 
 /// A Pod or a `PodTemplateSpec`: what Kubernetes makes a pod from.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Template<'a> {
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    pub(crate) metadata: PodMetadata<'a>,
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<PodMetadata<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    spec: Option<PodSpec<'a>>,
+    pub(crate) spec: Option<PodSpec<'a>>,
 }
 
-impl<'a> Template<'a> {
-    pub(crate) fn annotations(&self) -> Option<&Annotations<'a>> {
-        self.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref())
-    }
-
-    pub(crate) fn metadata(&self) -> Option<&PodMetadata<'a>> {
-        self.metadata.as_ref()
-    }
-
-    pub(crate) fn spec(&self) -> Option<&PodSpec<'a>> {
-        self.spec.as_ref()
-    }
-
-    /// Returns the scheduler that it names.
-    pub(crate) fn into_scheduler(self) -> Option<Text<'a>> {
-        self.spec.and_then(|spec| spec.scheduler_name)
-    }
-
+impl Template<'_> {
     /// The scheduler that it names; `None` if it is absent, null or empty.
     pub(crate) fn scheduler(&self) -> Option<&str> {
         self.spec.as_ref().and_then(|spec| Text::non_empty(spec.scheduler_name.as_ref()))
@@ -51,25 +34,14 @@ pub(crate) struct PodMetadata<'a> {
     #[serde(borrow, default)]
     pub(crate) generate_name: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub(crate) annotations: Option<Annotations<'a>>,
+    pub(crate) annotations: Annotations<'a>,
+    /// The owner that controls the object; there is at most one.
     #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
-    controller: Option<Box<ControllerReference<'a>>>,
+    pub(crate) controller: Option<Box<ControllerReference<'a>>>,
     /// The `FieldsV1` documents of `managedFields` that someone applied, as they were sent: they are read only when a
     /// template is about to be changed. The others are a third of an object, and no decision depends on them.
     #[serde(borrow, default, rename = "managedFields", deserialize_with = "applied_fields")]
-    applied_fields: Vec<&'a RawValue>,
-}
-
-impl<'a> PodMetadata<'a> {
-    /// The owner that controls the object; there is at most one.
-    pub(crate) fn controller(&self) -> Option<&ControllerReference<'a>> {
-        self.controller.as_deref()
-    }
-
-    /// The fields that each server-side applier owns, as `FieldsV1` documents.
-    pub(crate) fn applied_fields(&self) -> impl Iterator<Item = &'a str> {
-        self.applied_fields.iter().map(|fields| fields.get())
-    }
+    pub(crate) applied_fields: Vec<&'a RawValue>,
 }
 
 /// An entry of `metadata.ownerReferences`.
@@ -139,7 +111,7 @@ struct ManagedFieldsEntry<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodSpec<'a> {
     #[serde(borrow, default)]
-    scheduler_name: Option<Text<'a>>,
+    pub(crate) scheduler_name: Option<Text<'a>>,
     #[serde(borrow, default)]
     node_name: Option<Text<'a>>,
     #[serde(default, deserialize_with = "present")]
@@ -285,7 +257,7 @@ mod tests {
             r#"{"ownerReferences":[{"apiVersion":"v1","kind":"Node"},{"apiVersion":"apps/v1","kind":"ReplicaSet","controller":true}]}"#,
         )
         .unwrap();
-        let controller = metadata.controller().unwrap();
+        let controller = metadata.controller.unwrap();
         assert_eq!((controller.group(), controller.kind()), ("apps", "ReplicaSet"));
     }
 
@@ -295,6 +267,6 @@ mod tests {
             r#"{"managedFields":[{"operation":"Update","fieldsV1":{"f:a":{}}},{"operation":"Apply","fieldsV1":{"f:b":{}}}]}"#,
         )
         .unwrap();
-        assert_eq!(metadata.applied_fields().collect::<Vec<_>>(), [r#"{"f:b":{}}"#]);
+        assert_eq!(metadata.applied_fields.iter().map(|fields| fields.get()).collect::<Vec<_>>(), [r#"{"f:b":{}}"#]);
     }
 }

@@ -9,7 +9,6 @@ use serde_json::de::Read;
 use serde_json::value::RawValue;
 
 use super::decode::{Field, FieldsSeed, Nullable, NullableSeed, ReadFields, Text, set};
-use super::pod::Template;
 use super::workload::{Keep, Located, ObjectSeed, Update, Workload, WorkloadObject, Workloads};
 
 /// The version of requests and answers.
@@ -421,7 +420,7 @@ impl<'a> Plan<'a> {
         if new.same_template(&old) {
             return Ok(RequestedChange::Unchanged);
         }
-        let old_scheduler = old.into_object()?.template.and_then(Template::into_scheduler);
+        let old_scheduler = old.into_object()?.template.and_then(|template| template.spec?.scheduler_name);
         Ok(RequestedChange::Updated { workload, new: new.into_object()?, old_scheduler })
     }
 }

@@ -1,12 +1,10 @@
 //! Kubernetes' storage objects, decoded as far as decisions depend on them. Everything else is skipped, so that a million
 //! of them can be read, and an odd value elsewhere in one does no harm.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
 use super::annotation::Annotations;
-use super::decode::{Nullable, Text, object, present};
+use super::decode::{Nullable, Text, object, object_or_default, present};
 use super::driver::PORTWORX_IN_TREE;
 use super::entries::ListEntry;
 use super::fields::Fields;
@@ -39,20 +37,20 @@ pub struct ObjectMeta<'a> {
 /// An object of which nothing but its metadata is read.
 #[derive(Debug, Deserialize)]
 pub struct Named<'a> {
-    #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<ObjectMeta<'a>>,
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    metadata: ObjectMeta<'a>,
 }
 
 /// A `PersistentVolumeClaim` of `v1`, or a template of one: of a generic ephemeral volume, or an entry of a
 /// `StatefulSet`'s `volumeClaimTemplates`.
 #[derive(Debug, Deserialize)]
 pub struct PersistentVolumeClaim<'a> {
-    #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<ObjectMeta<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    spec: Option<ClaimSpec<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    status: Option<ClaimStatus<'a>>,
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    metadata: ObjectMeta<'a>,
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    spec: ClaimSpec<'a>,
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    status: ClaimStatus<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -66,7 +64,7 @@ struct ClaimSpec<'a> {
     access_modes: AccessModes,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct ClaimStatus<'a> {
     #[serde(borrow)]
     phase: Option<Text<'a>>,
@@ -75,8 +73,8 @@ struct ClaimStatus<'a> {
 /// A `StorageClass` of `storage.k8s.io/v1`.
 #[derive(Debug, Deserialize)]
 pub struct StorageClass<'a> {
-    #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<ObjectMeta<'a>>,
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    metadata: ObjectMeta<'a>,
     #[serde(borrow)]
     provisioner: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -86,10 +84,10 @@ pub struct StorageClass<'a> {
 /// A `PersistentVolume` of `v1`.
 #[derive(Debug, Deserialize)]
 pub struct PersistentVolume<'a> {
-    #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<ObjectMeta<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    spec: Option<VolumeSpec<'a>>,
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    metadata: ObjectMeta<'a>,
+    #[serde(borrow, default, deserialize_with = "object_or_default")]
+    spec: VolumeSpec<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,35 +108,30 @@ pub(crate) struct CsiSource<'a> {
 
 /// An object with metadata.
 pub trait HasMetadata {
-    /// Its metadata, if it has any.
-    fn metadata(&self) -> Option<&ObjectMeta<'_>>;
+    /// Its metadata; empty if it has none.
+    fn metadata(&self) -> &ObjectMeta<'_>;
 
     /// `metadata.name`, which only an object that never was in a cluster can lack.
     fn name(&self) -> Option<&str> {
-        Text::non_empty(self.metadata()?.name.as_ref())
+        Text::non_empty(self.metadata().name.as_ref())
     }
 
     /// `metadata.namespace`; `None` if it names none.
     fn namespace(&self) -> Option<&str> {
-        Text::non_empty(self.metadata()?.namespace.as_ref())
+        Text::non_empty(self.metadata().namespace.as_ref())
     }
 
     /// `metadata.resourceVersion`, which only an object that never was in a cluster can lack.
     fn resource_version(&self) -> Option<&str> {
-        Text::non_empty(self.metadata()?.resource_version.as_ref())
-    }
-
-    /// The value of an annotation.
-    fn annotation(&self, key: &str) -> Option<Cow<'_, str>> {
-        self.metadata()?.annotations.get(key)
+        Text::non_empty(self.metadata().resource_version.as_ref())
     }
 }
 
 macro_rules! has_metadata {
     ($($kind:ident),+) => {
         $(impl HasMetadata for $kind<'_> {
-            fn metadata(&self) -> Option<&ObjectMeta<'_>> {
-                self.metadata.as_ref()
+            fn metadata(&self) -> &ObjectMeta<'_> {
+                &self.metadata
             }
         })+
     };
@@ -149,19 +142,15 @@ has_metadata!(Named, PersistentVolumeClaim, StorageClass, PersistentVolume);
 impl<'a> PersistentVolumeClaim<'a> {
     /// Its facts, with each name cut to a bounded length.
     pub fn facts(&self) -> ClaimFacts<'a> {
-        let annotations = self.metadata.as_ref().map(|metadata| &metadata.annotations);
-        let annotation = |key: &str| annotations.and_then(|annotations| annotations.get(key));
+        let annotation = |key: &str| self.metadata.annotations.get(key);
         let name = |key: &str| annotation(key).map(|value| Text::from(value).to_name());
-        let spec = self.spec.as_ref();
-        let class = spec.and_then(|spec| spec.storage_class_name.as_ref());
-        let phase = self.status.as_ref().and_then(|status| status.phase.as_deref());
         ClaimFacts {
-            class: name(BETA_STORAGE_CLASS).or_else(|| class.map(Text::to_name)),
+            class: name(BETA_STORAGE_CLASS).or_else(|| self.spec.storage_class_name.as_ref().map(Text::to_name)),
             provisioner: name(BETA_PROVISIONER).or_else(|| name(PROVISIONER)),
             volume: self.volume().map(Text::to_name),
             settings: Settings::read(annotation),
-            access: spec.map(|spec| spec.access_modes).unwrap_or_default(),
-            bound: phase == Some("Bound"),
+            access: self.spec.access_modes,
+            bound: self.status.phase.as_deref() == Some("Bound"),
         }
     }
 
@@ -172,8 +161,7 @@ impl<'a> PersistentVolumeClaim<'a> {
 
     /// The name, cut to a bounded length; `None` if it is absent or empty.
     pub(crate) fn bounded_name(&self) -> Option<Text<'a>> {
-        let name = self.metadata.as_ref().and_then(|metadata| metadata.name.as_ref());
-        name.filter(|name| !name.is_empty()).map(Text::to_name)
+        self.metadata.name.as_ref().filter(|name| !name.is_empty()).map(Text::to_name)
     }
 
     /// The volume that it is bound to, or asks to be.
@@ -182,7 +170,7 @@ impl<'a> PersistentVolumeClaim<'a> {
     }
 
     fn volume(&self) -> Option<&Text<'a>> {
-        self.spec.as_ref()?.volume_name.as_ref().filter(|name| !name.is_empty())
+        self.spec.volume_name.as_ref().filter(|name| !name.is_empty())
     }
 }
 
@@ -195,19 +183,17 @@ impl ListEntry for PersistentVolumeClaim<'_> {
     }
 
     fn is_blank(&self) -> bool {
-        let annotated = self.metadata.as_ref().is_some_and(|metadata| !metadata.annotations.is_empty());
-        let class = self.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
-        !annotated && self.name().is_none() && class.is_none() && self.volume().is_none()
+        let class = &self.spec.storage_class_name;
+        self.metadata.annotations.is_empty() && self.name().is_none() && class.is_none() && self.volume().is_none()
     }
 }
 
 impl<'a> StorageClass<'a> {
     /// Its facts.
     pub fn facts(&self) -> ClassFacts<'a> {
-        let created = self.metadata.as_ref().and_then(|metadata| metadata.creation_timestamp.as_deref());
-        let created = created.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        let created = self.metadata.creation_timestamp.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
         // Kubernetes compares with "true" here, and parses nothing.
-        let is_marked = |key| self.annotation(key).as_deref() == Some("true");
+        let is_marked = |key| self.metadata.annotations.get(key).as_deref() == Some("true");
         ClassFacts {
             provisioner: self.provisioner.clone().unwrap_or_default(),
             default: is_marked(DEFAULT_CLASS) || is_marked(BETA_DEFAULT_CLASS),
@@ -225,11 +211,9 @@ impl<'a> StorageClass<'a> {
 impl<'a> PersistentVolume<'a> {
     /// Its facts.
     pub fn facts(&self) -> VolumeFacts<'a> {
-        let annotations = self.metadata.as_ref().map(|metadata| &metadata.annotations);
-        let annotated = annotations.and_then(|annotations| annotations.get(PROVISIONED_BY)).map(Text::from);
-        let spec = self.spec.as_ref();
-        let in_tree = spec.is_some_and(|spec| spec.portworx_volume).then(|| PORTWORX_IN_TREE.into());
-        let csi = spec.and_then(|spec| spec.csi.as_ref()?.driver.clone());
+        let annotated = self.metadata.annotations.get(PROVISIONED_BY).map(Text::from);
+        let in_tree = self.spec.portworx_volume.then(|| PORTWORX_IN_TREE.into());
+        let csi = self.spec.csi.as_ref().and_then(|csi| csi.driver.clone());
         let is_set = |name: &Text<'a>| !name.is_empty();
         VolumeFacts { provisioner: annotated.filter(is_set).or(in_tree).or_else(|| csi.filter(is_set)) }
     }

@@ -7,9 +7,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Unexpected};
 use serde_json::value::RawValue;
 
 use super::claim::{self, ClaimRef};
-use super::decode::{Field, FieldsSeed, Nullable, ReadFields, Text};
+use super::decode::{Field, FieldsSeed, Nullable, ReadFields, Text, set};
 use super::entries::Entries;
-use super::pod::{PodMetadata, Template};
+use super::pod::{ControllerReference, PodMetadata, Template};
 use super::storage::PersistentVolumeClaim;
 
 /// A kind of object that the engine decides about.
@@ -125,13 +125,14 @@ impl<'a> WorkloadObject<'a> {
 
     /// The claims of its pods.
     pub fn claims(&self) -> impl Iterator<Item = ClaimRef<'_>> {
-        let spec = self.template.as_ref().and_then(Template::spec);
-        spec.into_iter().flat_map(|spec| claim::of(&self.claim_templates, spec))
+        let specs = self.template.iter().filter_map(|template| template.spec.as_ref());
+        specs.flat_map(|spec| claim::of(&self.claim_templates, spec))
     }
 
     /// Returns true if its pods have claims.
     pub(crate) fn has_claims(&self) -> bool {
-        self.template.as_ref().and_then(Template::spec).is_some_and(|spec| claim::any(&self.claim_templates, spec))
+        let spec = self.template.as_ref().and_then(|template| template.spec.as_ref());
+        spec.is_some_and(|spec| claim::any(&self.claim_templates, spec))
     }
 
     /// The scheduler that its pods name; `None` if it is absent, null or empty.
@@ -141,7 +142,12 @@ impl<'a> WorkloadObject<'a> {
 
     /// The object's own metadata; for a Pod, that is its template's.
     pub(crate) fn metadata(&self) -> Option<&PodMetadata<'a>> {
-        self.metadata.as_ref().or_else(|| self.template.as_ref().and_then(Template::metadata))
+        self.metadata.as_ref().or(self.template.as_ref().map(|template| &template.metadata))
+    }
+
+    /// The owner that controls it.
+    pub(crate) fn controller(&self) -> Option<&ControllerReference<'a>> {
+        self.metadata()?.controller.as_deref()
     }
 }
 
@@ -218,14 +224,15 @@ struct Level<'s, 'l, 'de> {
     /// The number of keys from the root.
     depth: usize,
     located: &'l mut Located<'de>,
-    key_seen: bool,
-    /// Whether the metadata of the root, or the claim templates next to the template, were there.
-    other_seen: bool,
+    /// Set by the next key of the path: a second value, null or not, could hide the one that a patch applies to.
+    key_seen: Option<()>,
+    /// Set by the metadata of the root, and by the claim templates next to the template.
+    other_seen: Option<()>,
 }
 
 impl<'s, 'l, 'de> Level<'s, 'l, 'de> {
     fn new(seed: &'s ObjectSeed<'s>, depth: usize, located: &'l mut Located<'de>) -> Self {
-        Self { seed, depth, located, key_seen: false, other_seen: false }
+        Self { seed, depth, located, key_seen: None, other_seen: None }
     }
 
     /// The keys that lead from here to the template.
@@ -260,13 +267,13 @@ impl<'de> ReadFields<'de> for Level<'_, '_, 'de> {
     fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {
         let path = self.path();
         if self.depth == 0 && *key == *"metadata" {
-            once(&mut self.other_seen, &key)?;
+            set(&mut self.other_seen, &key, ())?;
             self.located.metadata = map.next_value::<Nullable<_>>()?.0;
         } else if *key == *path[0] {
-            once(&mut self.key_seen, &key)?;
+            set(&mut self.key_seen, &key, ())?;
             map.next_value_seed(Level::new(self.seed, self.depth + 1, self.located))?;
         } else if self.depth > 0 && path.len() == 1 && *key == *"volumeClaimTemplates" {
-            once(&mut self.other_seen, &key)?;
+            set(&mut self.other_seen, &key, ())?;
             self.located.claim_templates = map.next_value::<Option<_>>()?.unwrap_or_default();
         } else {
             return Ok(Field::Unknown);
@@ -291,12 +298,4 @@ fn slot<'de, D: Deserializer<'de>>(deserializer: D, keep: Keep) -> Result<Slot<'
             text => Slot::Sent(text),
         },
     })
-}
-
-/// A second value of a key, null or not, could hide the one that a patch applies to.
-fn once<E: Error>(seen: &mut bool, field: &str) -> Result<(), E> {
-    if std::mem::replace(seen, true) {
-        return Err(E::custom(format_args!("duplicate field `{field}`")));
-    }
-    Ok(())
 }

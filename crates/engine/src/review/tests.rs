@@ -233,7 +233,7 @@ fn an_object_whose_keys_are_escaped_is_read_all_the_same() {
     let workloads = Workloads::default();
     let review = Review::parse(body.as_bytes(), &workloads).unwrap();
     let RequestedChange::Created(_, object) = review.request.change else { panic!("{:?}", review.request) };
-    assert_eq!(object.template.unwrap().spec().unwrap().node_name(), Some("n1"));
+    assert_eq!(object.template.unwrap().spec.unwrap().node_name(), Some("n1"));
 }
 
 #[test]
