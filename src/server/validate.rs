@@ -134,8 +134,8 @@ impl ValidateHandler {
                 findings,
                 unchecked,
                 denied = denied.is_some(),
-                operation = review.operation().as_str(),
-                kind = one_line(review.kind(), MAX_SUBDOMAIN),
+                operation = review.operation.as_str(),
+                kind = one_line(&review.kind.kind, MAX_SUBDOMAIN),
                 namespace = one_line(review.namespace(), MAX_SUBDOMAIN),
                 name = one_line(review.name(), MAX_SUBDOMAIN),
                 "validated"

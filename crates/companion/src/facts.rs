@@ -15,8 +15,8 @@ pub struct Facts {
     pub namespace_opted_out: bool,
 }
 
-/// A claim that a pod mounts, or that is checked itself.
-#[derive(Clone, Debug, PartialEq)]
+/// A claim that a pod mounts, or that is checked itself. By default, nothing is known of it.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MountedClaim {
     /// Its owner.
     pub owner: Owner,
@@ -31,17 +31,6 @@ pub struct MountedClaim {
 }
 
 impl MountedClaim {
-    /// A claim of which nothing is known.
-    pub(super) fn unknown() -> Self {
-        Self {
-            owner: Owner::Missing,
-            absence: Absence::default(),
-            access: None,
-            settings: Settings::default(),
-            parameters: None,
-        }
-    }
-
     /// Looks a claim up in `inventory`; `namespace` is that of the pod.
     pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
         let owner = claim.owner_in(inventory, namespace);
@@ -142,14 +131,7 @@ mod tests {
         let many: AccessModes = ["ReadWriteMany"].into_iter().collect();
         let once: AccessModes = ["ReadWriteOnce"].into_iter().collect();
         let shared = |access, parameters: Option<&[(Setting, &str)]>| {
-            let claim = MountedClaim {
-                owner: Owner::Missing,
-                absence: Absence::default(),
-                access,
-                settings: Settings::default(),
-                parameters: parameters.map(settings),
-            };
-            claim.is_shared()
+            MountedClaim { access, parameters: parameters.map(settings), ..MountedClaim::default() }.is_shared()
         };
         let (yes, no) = (&[(Setting::Sharedv4, "true")][..], &[(Setting::Sharedv4, "false")][..]);
         let no_service = &[(Setting::Sharedv4, "true"), (Setting::Sharedv4ServiceType, "")][..];

@@ -156,20 +156,11 @@ impl<'p> Keys<'p> {
             return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
         }
         let near = self.names().filter_map(|name| Some((edits(own, name, SMALL_EDIT)?, name)));
-        match near.min_by_key(|(edits, _)| *edits) {
-            Some((_, meant)) => Recognised::Misspelled { meant: format!("{PREFIX}{meant}") },
-            None => Recognised::Unknown { nearest: self.nearest(own) },
+        if let Some((_, meant)) = near.min_by_key(|(edits, _)| *edits) {
+            return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
         }
-    }
-
-    /// Returns whether the companion ignores a key.
-    pub(super) fn is_foreign(&self, name: &str) -> bool {
-        self.recognise(name) == Recognised::Foreign
-    }
-
-    fn nearest(&self, own: &str) -> String {
-        let nearest = self.names().min_by_key(|name| distance(own, name));
-        format!("{PREFIX}{}", nearest.unwrap_or_default())
+        let nearest = self.names().min_by_key(|name| distance(own, name)).unwrap_or_default();
+        Recognised::Unknown { nearest: format!("{PREFIX}{nearest}") }
     }
 
     /// The names, without the prefix, of the keys that decide where pods run.

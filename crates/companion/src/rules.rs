@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::facts::{Facts, MountedClaim, Strategies};
 use super::field_path::FieldPath;
 use super::finding::{Finding, MOST, Part, Unchecked, ValidationReport};
-use super::key::Keys;
+use super::key::{Keys, Recognised};
 use super::rule::{Needs, Rule};
 use super::subject::{KeyMap, Subject, SubjectKind};
 use super::validation_policy::Severities;
@@ -30,7 +30,7 @@ impl Subject<'_> {
     /// Returns what the rules need to know before they can check the object, where nothing is known of its claims and its
     /// Namespace, and these placement strategies exist.
     pub fn needs(&self, policy: &Policy, severities: &Severities, strategies: Strategies) -> BTreeSet<Needs> {
-        let claims = self.claims().iter().map(|_| MountedClaim::unknown()).collect();
+        let claims = self.claims().iter().map(|_| MountedClaim::default()).collect();
         self.run(policy, severities, &Facts { claims, strategies, namespace_opted_out: false }).1
     }
 
@@ -64,7 +64,7 @@ impl Subject<'_> {
     /// Returns whether no key in it is Stork's or close to one, so that it has no findings and needs no facts.
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let keys = Keys::new(policy);
-        let foreign = |key: &str| keys.is_foreign(key) && *key != *policy.opt_out.namespace_label;
+        let foreign = |key: &str| keys.recognise(key) == Recognised::Foreign && *key != *policy.opt_out.namespace_label;
         // A setting without the prefix matters only next to one that has it, or if it is not a string.
         let odd = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
             site.location.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')

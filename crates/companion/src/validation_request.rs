@@ -19,9 +19,11 @@ pub struct ValidationRequest<'a> {
     /// The id of the call, which the response repeats.
     #[serde(borrow)]
     pub uid: Text<'a>,
+    /// The kind of the object.
     #[serde(borrow)]
-    kind: GroupVersionKind<'a>,
-    operation: Operation,
+    pub kind: GroupVersionKind<'a>,
+    /// The operation on the object.
+    pub operation: Operation,
     #[serde(borrow, default)]
     sub_resource: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -129,16 +131,6 @@ impl<'a> ValidationRequest<'a> {
     /// The name; empty if the API server is still to generate it.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
-    }
-
-    /// The kind's name.
-    pub fn kind(&self) -> &str {
-        &self.kind.kind
-    }
-
-    /// The operation on the object.
-    pub fn operation(&self) -> Operation {
-        self.operation
     }
 }
 

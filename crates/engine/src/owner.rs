@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The owner of a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
     /// The provisioner that made, or will make, its volume; and the class that says so, if one does.
     Provisioner {
@@ -16,6 +16,7 @@ pub enum Owner {
     /// No provisioner: its volume was made by hand, of a kind that no driver owns.
     NoProvisioner,
     /// The claim was not found.
+    #[default]
     Missing,
     /// The claim was found, but not its class or volume.
     Unknown(Unknown),

@@ -81,11 +81,6 @@ impl<'r> Owners<'r> {
         self.claims.iter_mut().map(|resolved| (&resolved.claim, &mut resolved.owner))
     }
 
-    /// Returns true if no claim was looked up.
-    pub fn is_empty(&self) -> bool {
-        self.claims.is_empty()
-    }
-
     /// Returns true if claims were left out that cannot affect the decision.
     #[cfg(test)]
     pub(crate) fn left_some_out(&self) -> bool {

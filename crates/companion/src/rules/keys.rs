@@ -8,7 +8,7 @@ use crate::finding::Part;
 use crate::key::{Home, PREFIX, Recognised, StorkKey, ValueType};
 use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap, MapField, MapLocation, POD, SubjectKind};
-use colocate_engine::{Fields, one_line, parse_bool};
+use colocate_engine::{one_line, parse_bool};
 
 /// The booleans of Go's `strconv.ParseBool`.
 const BOOLEANS: &str = "1 t T TRUE true True, 0 f F FALSE false False";
@@ -140,9 +140,4 @@ impl StorkKey<'_> {
                 | (Home::Storage, Holder::Class, MapField::Parameters)
         )
     }
-}
-
-/// The value of a boolean key; `None` if it is absent or does not parse.
-pub(super) fn boolean(entries: &Fields<'_>, key: &str) -> Option<bool> {
-    super::flag(entries.get(key))
 }

@@ -1,6 +1,6 @@
 //! Rules for pods and pod templates: contradictions between annotations, and annotations that nothing enforces.
 
-use super::{RuleCheck, keys, shown};
+use super::{RuleCheck, flag, shown};
 use crate::facts::MountedClaim;
 use crate::field_path::FieldPath;
 use crate::finding::Part;
@@ -19,7 +19,7 @@ impl<'c> RuleCheck<'c> {
     pub(super) fn check_pods(&mut self) {
         // Without annotations, there is nothing to check.
         let Some(site) = self.subject.sites.iter().find(|site| site.location == POD) else { return };
-        let is_set = |key: &str| keys::boolean(&site.entries, key) == Some(true);
+        let is_set = |key: &str| flag(site.entries.get(key)) == Some(true);
         if is_set(PREFER_LOCAL_NODE_ONLY) {
             self.check_local_only(site, is_set(DISABLE_HYPERCONVERGENCE));
         }

@@ -129,7 +129,7 @@ impl Answers {
                 (Setting::PreferRemoteNodeOnly, "true"),
             ])),
         };
-        let claim = MountedClaim { owner, access, settings: settings(own), parameters, ..MountedClaim::unknown() };
+        let claim = MountedClaim { owner, access, settings: settings(own), parameters, ..MountedClaim::default() };
         Facts {
             claims: subject.claims().iter().map(|_| claim.clone()).collect(),
             strategies: [strategies(), Strategies::All(BTreeSet::new()), Strategies::NotInstalled][self.strategies]

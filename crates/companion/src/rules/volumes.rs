@@ -16,7 +16,7 @@ const OF_STORK: [Setting; 3] =
 /// The settings that have an effect on shared volumes only.
 const OF_SHARED: [Setting; 2] = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
 
-impl<'c> RuleCheck<'c> {
+impl RuleCheck<'_> {
     pub(super) fn check_storage(&mut self) {
         let subject = self.subject;
         for site in subject.storage_sites() {
@@ -27,7 +27,8 @@ impl<'c> RuleCheck<'c> {
             match &site.location.of {
                 Holder::Class => self.check_class(site, &own),
                 Holder::Claim(name) => {
-                    if let Some(known) = self.claim_at(name.as_deref()) {
+                    let place = self.templates.get(name.as_deref().unwrap_or_default()).copied();
+                    if let Some((_, known)) = place.and_then(|place| self.claims.get(place).copied()) {
                         self.check_claim(site, &own, known);
                     }
                 }
@@ -35,12 +36,6 @@ impl<'c> RuleCheck<'c> {
             }
             self.check_strategy(site, &own);
         }
-    }
-
-    /// Returns what is known of the claim or claim template with this name.
-    fn claim_at(&self, template: Option<&str>) -> Option<&'c MountedClaim> {
-        let place = *self.templates.get(template.unwrap_or_default())?;
-        self.claims.get(place).map(|(_, known)| *known)
     }
 
     fn check_class(&mut self, site: &KeyMap<'_>, own: &Settings) {
