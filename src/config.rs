@@ -130,7 +130,7 @@ impl Config {
         engine::Policy {
             mode: self.mode,
             templates: self.templates,
-            drivers: engine::Drivers::new(self.drivers.0.iter().map(DriverEntry::to_engine).collect()),
+            drivers: engine::Drivers(self.drivers.0.iter().map(DriverEntry::to_engine).collect()),
             replaceable: self.replaceable_schedulers.clone(),
             opt_out: engine::OptOut {
                 annotations: annotations.iter().map(|key| key.0.as_str().into()).collect(),

@@ -272,7 +272,7 @@ mod tests {
             when_stale: Away::Skip,
             ..engine::Driver::portworx()
         };
-        assert_eq!(config.policy().drivers, engine::Drivers::new(vec![expected]));
+        assert_eq!(config.policy().drivers, engine::Drivers(vec![expected]));
     }
 
     #[test]

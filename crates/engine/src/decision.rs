@@ -139,7 +139,8 @@ impl<'r> Candidate<'r> {
     fn created(self) -> Examination<'r> {
         match self.left_alone().or_else(|| self.names_scheduler()) {
             Some(reason) => self.leave(reason).into(),
-            None => self.resolve(),
+            None if !self.object.has_claims() => self.leave(Reason::NoClaims).into(),
+            None => Examination::Resolve(Pending(self)),
         }
     }
 
@@ -151,7 +152,7 @@ impl<'r> Candidate<'r> {
             // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
             // refuse. Nothing else can still be decided: not even an opt-out changes an existing pod.
             return match self.taken_away {
-                Some(scheduler) => self.keep(scheduler).into(),
+                Some(scheduler) => self.inject(Reason::Kept, &scheduler.into()).into(),
                 None => Decision::leave(Reason::Immutable).into(),
             };
         }
@@ -232,13 +233,6 @@ impl<'r> Candidate<'r> {
             .collect()
     }
 
-    fn resolve(self) -> Examination<'r> {
-        if !self.object.has_claims() {
-            return self.leave(Reason::NoClaims).into();
-        }
-        Examination::Resolve(Pending(self))
-    }
-
     fn leave(&self, reason: Reason) -> Decision<'r> {
         let mut warnings = self.opt_out_warnings();
         if reason == Reason::OptOutWithoutEffect {
@@ -295,10 +289,6 @@ impl<'r> Candidate<'r> {
         warnings.push(Warning::new(skipped.as_str(), text));
         Decision { warnings, ..Decision::leave(skipped) }
     }
-
-    fn keep(&self, scheduler: &str) -> Decision<'r> {
-        self.inject(Reason::Kept, &scheduler.into())
-    }
 }
 
 impl<'r> Pending<'r> {
@@ -343,7 +333,7 @@ impl<'r> Pending<'r> {
         if known && !self.has_driver(owners.iter().map(|(_, owner)| owner)) {
             return self.0.leave(Reason::NoDriver);
         }
-        self.0.keep(scheduler)
+        self.0.inject(Reason::Kept, &scheduler.into())
     }
 
     fn choose(&self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
@@ -358,7 +348,7 @@ impl<'r> Pending<'r> {
             }
             return decision;
         }
-        let fallback = policy.drivers.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
+        let fallback = policy.drivers.0.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
         let missing = owners.iter().find(|(_, owner)| matches!(owner, Owner::Missing));
         if let (Some(driver), Some(_)) = (fallback.filter(|_| self.0.workload.is_pod()), missing) {
             return self.0.give(Reason::InjectedMissing, driver, presence(driver));

@@ -39,19 +39,9 @@ impl Driver {
 
 /// The configured drivers. Their order is their rank: of two drivers in one pod, the first wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drivers(Vec<Driver>);
+pub struct Drivers(pub Vec<Driver>);
 
 impl Drivers {
-    /// The drivers in the order of their rank.
-    pub fn new(drivers: Vec<Driver>) -> Self {
-        Self(drivers)
-    }
-
-    /// The driver of the highest rank.
-    pub fn first(&self) -> Option<&Driver> {
-        self.0.first()
-    }
-
     /// The rank of the driver that owns volumes of `provisioner`, and the driver.
     pub(crate) fn owning(&self, provisioner: &str) -> Option<(usize, &Driver)> {
         self.0.iter().enumerate().find(|(_, driver)| driver.provisioners.iter().any(|own| **own == *provisioner))

@@ -151,7 +151,7 @@ mod tests {
     fn owners(owner: impl Fn(usize) -> Owner) -> Owners<'static> {
         let linstor =
             Driver { provisioners: vec!["linstor".into()], scheduler: "linstor".into(), ..Driver::portworx() };
-        let policy = Policy { drivers: Drivers::new(vec![Driver::portworx(), linstor]), ..Policy::default() };
+        let policy = Policy { drivers: Drivers(vec![Driver::portworx(), linstor]), ..Policy::default() };
         let claims = (0..MANY).map(|n| ClaimRef::Named(n.to_string().into()));
         Owners::look_up(&policy, claims, |claim| match claim {
             ClaimRef::Named(name) => owner(name.parse().unwrap()),

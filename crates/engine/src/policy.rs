@@ -71,14 +71,9 @@ pub enum MissingClaim {
 /// The schedulers that may be replaced; an absent or empty one always may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ReplaceableSchedulers(Vec<String>);
+pub struct ReplaceableSchedulers(pub Vec<String>);
 
 impl ReplaceableSchedulers {
-    /// The names of the schedulers.
-    pub fn new(names: Vec<String>) -> Self {
-        Self(names)
-    }
-
     /// Whether `scheduler` may be replaced.
     pub fn allow(&self, scheduler: Option<&str>) -> bool {
         scheduler.is_none_or(|scheduler| self.0.iter().any(|name| name == scheduler))

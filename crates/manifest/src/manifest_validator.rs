@@ -76,40 +76,33 @@ impl<'a> ManifestValidator<'a> {
         let mut missing = MissingFacts::default();
         for (object, kind) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
             let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
-            if let Ok(subject) = Subject::parse(&json, kind) {
-                self.add_missing_facts(&subject, namespace, &mut missing);
+            let Ok(subject) = Subject::parse(&json, kind) else { continue };
+            if subject.is_silent(self.policy) {
+                continue;
+            }
+            let needs = subject.needs(self.policy, self.severities, self.known.strategies.clone());
+            if needs.contains(&Needs::Namespace) {
+                missing.namespaces.insert(namespace.to_owned());
+            }
+            missing.strategies |= needs.contains(&Needs::Strategies);
+            let parameters = needs.contains(&Needs::ClassParameters);
+            if parameters || needs.contains(&Needs::Claims) {
+                for claim in subject.claims() {
+                    missing.add(&claim, &self.known.inventory, namespace);
+                }
+                missing.parameters |= parameters && missing.class_names;
             }
         }
         missing
     }
 
-    fn add_missing_facts(&self, subject: &Subject<'_>, namespace: &str, missing: &mut MissingFacts) {
-        if subject.is_silent(self.policy) {
-            return;
-        }
-        let needs = subject.needs(self.policy, self.severities, self.known.strategies.clone());
-        if needs.contains(&Needs::Namespace) {
-            missing.namespaces.insert(namespace.to_owned());
-        }
-        missing.strategies |= needs.contains(&Needs::Strategies);
-        let parameters = needs.contains(&Needs::ClassParameters);
-        if parameters || needs.contains(&Needs::Claims) {
-            for claim in subject.claims() {
-                missing.add(&claim, &self.known.inventory, namespace);
-            }
-            missing.parameters |= parameters && missing.class_names;
-        }
-    }
-
     fn validate_object<'m>(&self, object: &ManifestObject<'m>, kind: SubjectKind<'_>) -> ValidatedObject<'m> {
         let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
         let report = Subject::parse(&json, kind).map(|subject| {
+            let claims = subject.claims();
+            let find = |claim| MountedClaim::find(claim, &self.known.inventory, namespace);
             let facts = Facts {
-                claims: subject
-                    .claims()
-                    .iter()
-                    .map(|claim| MountedClaim::find(claim, &self.known.inventory, namespace))
-                    .collect(),
+                claims: claims.iter().map(find).collect(),
                 strategies: self.known.strategies.clone(),
                 namespace_opted_out: self.known.opted_out(namespace),
             };

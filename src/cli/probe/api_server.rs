@@ -63,7 +63,8 @@ impl ApiServerArgs {
 
 fn first_driver(config: &Config) -> anyhow::Result<DryRun> {
     let policy = config.policy();
-    let driver = policy.drivers.first().context("the configuration has no driver to ask for: add one to `drivers`")?;
+    let driver =
+        policy.drivers.0.first().context("the configuration has no driver to ask for: add one to `drivers`")?;
     let name = &driver.name;
     DryRun::of(driver).with_context(|| {
         format!("driver `{name}`, the first, has no CSI driver among its provisioners: name another first, because only a CSI volume needs no claim")

@@ -69,7 +69,7 @@ pub fn policy() -> Policy {
         ..Driver::portworx()
     };
     Policy {
-        drivers: Drivers::new(vec![Driver::portworx(), linstor]),
+        drivers: Drivers(vec![Driver::portworx(), linstor]),
         workloads: Workloads::new(custom),
         ..Policy::default()
     }

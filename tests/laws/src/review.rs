@@ -25,7 +25,7 @@ static CIRCUMSTANCES: LazyLock<[Circumstance; 7]> = LazyLock::new(|| {
     let with = |policy, owner, presence| Circumstance { policy, owner, presence };
     let lenient = Policy { missing_claim: MissingClaim::Inject, templates: Templates::Leave, ..policy() };
     let cautious = Driver { when_absent: Away::Skip, when_stale: Away::Skip, ..Driver::portworx() };
-    let cautious = Policy { drivers: Drivers::new(vec![cautious]), ..policy() };
+    let cautious = Policy { drivers: Drivers(vec![cautious]), ..policy() };
     let audit = Policy { mode: Mode::Audit, ..policy() };
     [
         with(policy(), |_| portworx(), Presence::Unknown),

@@ -281,13 +281,13 @@ fn who_schedules_depends_on_the_configuration() {
         (Policy { templates: Templates::Leave, ..default() }, true),
         (Policy { opt_out: owners_of("Deployment"), ..default() }, false),
         (Policy { opt_out: owners_of("StatefulSet"), ..default() }, true),
-        (Policy { replaceable: ReplaceableSchedulers::new(vec!["x".to_owned()]), ..default() }, true),
+        (Policy { replaceable: ReplaceableSchedulers(vec!["x".to_owned()]), ..default() }, true),
     ] {
         let report = check_with(&local, &policy, &Severities::default(), strategies());
         assert_eq!(found(&report, Rule::LocalOnlyUnenforced).is_empty(), enforced, "{policy:?}");
     }
     let driver = Driver { name: "px".into(), scheduler: "own-stork".into(), ..Driver::portworx() };
-    let policy = Policy { drivers: Drivers::new(vec![driver]), ..default() };
+    let policy = Policy { drivers: Drivers(vec![driver]), ..default() };
     for (scheduler, enforced) in [("own-stork", true), ("stork", false)] {
         let report =
             check_with(&with_scheduler(local.clone(), scheduler), &policy, &Severities::default(), strategies());

@@ -271,11 +271,11 @@ fn owned_fields(kind: Kind) -> Value {
 }
 
 fn two_drivers() -> Policy {
-    Policy { drivers: Drivers::new(vec![Driver::portworx(), linstor()]), ..policy() }
+    Policy { drivers: Drivers(vec![Driver::portworx(), linstor()]), ..policy() }
 }
 
 fn replaceable(names: &[&str]) -> Policy {
-    Policy { replaceable: ReplaceableSchedulers::new(names.iter().map(ToString::to_string).collect()), ..policy() }
+    Policy { replaceable: ReplaceableSchedulers(names.iter().map(ToString::to_string).collect()), ..policy() }
 }
 
 fn templates_left() -> Policy {
@@ -284,7 +284,7 @@ fn templates_left() -> Policy {
 
 /// A policy for schedulers that are not there.
 fn away(when_absent: Away, when_stale: Away) -> Policy {
-    Policy { drivers: Drivers::new(vec![Driver { when_absent, when_stale, ..Driver::portworx() }]), ..policy() }
+    Policy { drivers: Drivers(vec![Driver { when_absent, when_stale, ..Driver::portworx() }]), ..policy() }
 }
 
 fn inject_missing() -> Policy {

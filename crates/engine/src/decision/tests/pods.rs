@@ -85,7 +85,7 @@ fn volumes() -> Vec<Row> {
         row("an inline volume of another driver", csi("secrets-store.csi.k8s.io"), Reason::NoDriver),
         row("a volume by its id", volume(json!({"portworxVolume": {"volumeID": "1"}})), Reason::Injected).sets("stork"),
         row("a volume by its id where Portworx is no driver", volume(json!({"portworxVolume": {}})), Reason::NoDriver)
-            .under(Policy { drivers: Drivers::new(vec![linstor()]), ..policy() }),
+            .under(Policy { drivers: Drivers(vec![linstor()]), ..policy() }),
         row("a claim of another provisioner", Ask::create(POD, mounts(&["local-data"])), Reason::NoDriver),
         row("a claim of nobody", Ask::create(POD, mounts(&["by-hand-data"])), Reason::NoDriver),
         row(
@@ -99,8 +99,8 @@ fn volumes() -> Vec<Row> {
 
 fn missing_claims() -> Vec<Row> {
     let pod = |claims: &[&str]| Ask::create(POD, mounts(claims));
-    let no_drivers = Policy { drivers: Drivers::new(Vec::new()), ..inject_missing() };
-    let first = Drivers::new(vec![linstor(), Driver::portworx()]);
+    let no_drivers = Policy { drivers: Drivers(Vec::new()), ..inject_missing() };
+    let first = Drivers(vec![linstor(), Driver::portworx()]);
     vec![
         row("skip", pod(&["missing-data"]), Reason::ClaimMissing).warns("claim `missing-data` does not exist"),
         row("inject", pod(&["missing-data"]), Reason::InjectedMissing).under(inject_missing()).sets("stork"),
@@ -137,9 +137,9 @@ fn missing_claims() -> Vec<Row> {
 
 fn drivers() -> Vec<Row> {
     let both = ["linstor-data", "px-data"];
-    let reversed = Policy { drivers: Drivers::new(vec![linstor(), Driver::portworx()]), ..policy() };
+    let reversed = Policy { drivers: Drivers(vec![linstor(), Driver::portworx()]), ..policy() };
     let twins = Driver { scheduler: "stork".into(), ..linstor() };
-    let one_scheduler = Policy { drivers: Drivers::new(vec![Driver::portworx(), twins]), ..policy() };
+    let one_scheduler = Policy { drivers: Drivers(vec![Driver::portworx(), twins]), ..policy() };
     vec![
         row("the second driver", Ask::create(POD, mounts(&["linstor-data"])), Reason::Injected)
             .under(two_drivers())

@@ -67,7 +67,7 @@ fn away_and_skipped() -> Vec<Row> {
         }
     }
     let skip = away(Away::Skip, Away::Skip);
-    let first_of_two = Drivers::new(vec![Driver { when_absent: Away::Skip, ..Driver::portworx() }, linstor()]);
+    let first_of_two = Drivers(vec![Driver { when_absent: Away::Skip, ..Driver::portworx() }, linstor()]);
     let missing = Ask::create(POD, mounts(&["missing-data"])).while_they_are(Presence::Absent);
     let both = Ask::create(POD, mounts(&["linstor-data", "px-data"])).while_they_are(Presence::Absent);
     let invalid = px().annotated(DISABLE_HYPERCONVERGENCE, "yes");

@@ -123,7 +123,7 @@ fn put_back() -> Vec<Row> {
                 .under(two_drivers()),
             row("a controller", replaced(px()).controlled_by("example.test/v1", "Database"), Reason::ControllerOwned),
             row("a scheduler of no driver any more", replaced(mounts(&["linstor-data"])), Reason::Injected)
-                .under(Policy { drivers: Drivers::new(vec![linstor()]), ..policy() })
+                .under(Policy { drivers: Drivers(vec![linstor()]), ..policy() })
                 .sets("linstor-scheduler"),
         ]);
     }
@@ -137,7 +137,7 @@ fn fixed() -> Vec<Row> {
         let policy = rollouts_with(Update::Refused);
         let replaced = |new| Ask::update(kind, px().scheduler("stork"), new);
         let opted_out = px().annotated(DISABLE_HYPERCONVERGENCE, "true");
-        let both = Policy { replaceable: ReplaceableSchedulers::new(vec!["stork".into()]), ..policy.clone() };
+        let both = Policy { replaceable: ReplaceableSchedulers(vec!["stork".into()]), ..policy.clone() };
         let own = [
             row("the default", replaced(px()), Reason::Kept).sets("stork"),
             row("none", replaced(px().with("/spec/schedulerName", Value::Null)), Reason::Kept).sets("stork"),
