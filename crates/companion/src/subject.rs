@@ -36,11 +36,6 @@ impl<'p> SubjectKind<'p> {
         }
     }
 
-    /// Returns whether it is a custom resource, whose shape the API server may not know.
-    pub(super) fn is_custom(&self) -> bool {
-        matches!(self, Self::Workload(workload) if workload.custom)
-    }
-
     /// Finds the kind of an object by its `apiVersion` and `kind`, such as `apps/v1` and `Deployment`.
     pub fn find_object(policy: &'p Policy, api_version: &str, kind: &str) -> Option<Self> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -71,7 +66,7 @@ pub struct Subject<'a> {
     pub(super) provisioner: Option<String>,
     /// The path of the pod or the pod template.
     pub(super) template: FieldPath,
-    standing: Standing<'a>,
+    pub(super) standing: Standing<'a>,
 }
 
 /// The most keys of one object that are read, in all of its maps.
@@ -83,11 +78,12 @@ const MOST_CLAIMS: usize = 1024;
 /// The parts of metadata that decide whether the object is checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Standing<'a> {
+pub(super) struct Standing<'a> {
     #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
     controller: Option<Box<ControllerReference<'a>>>,
+    /// Whether it is being deleted: changes to it only serve its deletion.
     #[serde(default, deserialize_with = "present")]
-    deletion_timestamp: bool,
+    pub(super) deletion_timestamp: bool,
 }
 
 /// A map of keys in an object.
@@ -198,11 +194,6 @@ impl<'a> Subject<'a> {
             Some(claim) => vec![ClaimRef::Template { name: Text::default(), claim: claim.clone() }],
             None => self.object.claims().take(MOST_CLAIMS).collect(),
         }
-    }
-
-    /// Returns whether it is being deleted: changes to it only serve its deletion.
-    pub fn is_terminating(&self) -> bool {
-        self.standing.deletion_timestamp
     }
 
     /// Returns whether its controller is of a kind that is checked itself.

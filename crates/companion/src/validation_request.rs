@@ -106,10 +106,12 @@ impl<'a> ValidationRequest<'a> {
         let new = match Subject::parse(new.get(), kind) {
             Ok(new) => new,
             // A custom resource may have any shape, which is not a reason to deny it.
-            Err(_) if kind.is_custom() => return Ok(Screening::Skipped("unreadable")),
+            Err(_) if matches!(kind, SubjectKind::Workload(workload) if workload.custom) => {
+                return Ok(Screening::Skipped("unreadable"));
+            }
             Err(error) => return Err(error.into()),
         };
-        if new.is_terminating() {
+        if new.standing.deletion_timestamp {
             return Ok(Screening::Skipped("terminating"));
         }
         if new.has_controller_among(policy) {

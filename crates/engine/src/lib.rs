@@ -51,7 +51,6 @@ pub use inventory::{ClaimUse, Inventory, Listing};
 pub use line::{one_line, printable};
 pub use owner::{Absence, Owner, Unknown};
 pub use owners::Owners;
-pub use patch::set_scheduler;
 pub use pod::{ControllerReference, controller};
 pub use policy::{
     DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OptOutAnnotation, OwnerKind, Policy, ReplaceableSchedulers,

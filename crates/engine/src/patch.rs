@@ -8,7 +8,7 @@ use json_patch::{AddOperation, Patch, PatchOperation};
 /// It is one `add` of one field, which replaces an existing value. It applies to every object whose template has a `spec` that
 /// is an object, and applying it again changes nothing. Anything more (a `test`, a `replace`, a second operation) can fail,
 /// and a patch that fails is an error to the API server even under `failurePolicy: Ignore`.
-pub fn set_scheduler(path: &[String], scheduler: &str) -> Patch {
+pub(crate) fn set_scheduler(path: &[String], scheduler: &str) -> Patch {
     let tokens = path.iter().map(String::as_str).chain(["spec", "schedulerName"]);
     Patch(vec![PatchOperation::Add(AddOperation {
         path: PointerBuf::from_tokens(tokens),

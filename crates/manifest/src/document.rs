@@ -112,6 +112,16 @@ impl<'t> Manifest<'t> {
         self.lines.excerpt(range)
     }
 
+    /// The range of the first `{{` of each document that looks like a Helm template.
+    ///
+    /// Some templates parse as YAML: `{{ x }}` is a mapping whose key is a mapping.
+    pub(super) fn template_marks(&self) -> impl Iterator<Item = Range<usize>> {
+        self.documents.iter().filter(|document| document.foreign).filter_map(|document| {
+            let start = document.range.start + self.text[document.range.clone()].find(helm::MARK)?;
+            Some(start..start + helm::MARK.len())
+        })
+    }
+
     /// Adds the object at `path`, or its items if it is a list. An item of a typed list (a `PodList`) that has neither
     /// `apiVersion` nor `kind` is of the list's kind, as for the API server.
     fn collect<'m>(
@@ -172,14 +182,6 @@ impl<'t> Document<'t> {
             let (at, c) = characters.find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))?;
             Some((self.range.start + at, c))
         })
-    }
-
-    /// The offset of the first `{{`, if the document looks like a Helm template.
-    ///
-    /// Some templates parse as YAML: `{{ x }}` is a mapping whose key is a mapping.
-    pub(super) fn template_mark(&self, text: &str) -> Option<usize> {
-        let mark = self.foreign.then(|| text[self.range.clone()].find(helm::MARK))??;
-        Some(self.range.start + mark)
     }
 
     /// The range of the key at the end of `path`; `None` if there is none, or the path ends with an index.

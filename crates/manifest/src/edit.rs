@@ -58,20 +58,15 @@ impl<'t> Manifest<'t> {
         let document = object.document;
         let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
         let spec = object.path.join(&FieldPath::of(fields));
-        self.check_line_breaks(document)?;
+        // Readers of YAML 1.1 and 1.2 see different lines in such a document: 1.1, which kubectl reads, ends a line at three
+        // more characters, so that a comment may end and a key begin there.
+        if self.syntax == Syntax::Yaml
+            && let Some((at, c)) = self.documents[document].odd_line_break(self.text)
+        {
+            return Err(EditRefusal::new(Obstacle::LineBreak(c), self.position(at), &FieldPath::default()));
+        }
         let (range, replacement) = EditTarget::find(self, document, &spec)?.edit(scheduler)?;
         Ok(Edit { range, replacement, document, spec, scheduler: scheduler.to_owned() })
-    }
-
-    /// Refuses a document in which readers of YAML 1.1 and 1.2 see different lines: 1.1, which kubectl reads, ends a line
-    /// at three more characters, so that a comment may end and a key begin there.
-    fn check_line_breaks(&self, document: usize) -> Result<(), EditRefusal> {
-        match self.documents[document].odd_line_break(self.text) {
-            Some((at, c)) if self.syntax == Syntax::Yaml => {
-                Err(EditRefusal::new(Obstacle::LineBreak(c), self.position(at), &FieldPath::default()))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Applies edits to this manifest, each completely or not at all.
@@ -98,8 +93,11 @@ impl<'t> Manifest<'t> {
             _ => (Cow::Borrowed(self.text), Vec::new()),
         };
         let made: BTreeSet<_> = made.into_iter().collect();
-        let refused = all.into_iter().filter(|index| !made.contains(index));
-        Applied { text, refused: refused.map(|index| (index, self.unsafe_edit(&edits[index]))).collect() }
+        let refused = all.into_iter().filter(|index| !made.contains(index)).map(|index| {
+            let (position, field) = (self.position(edits[index].range.start), edits[index].spec.field(FIELD));
+            (index, EditRefusal::new(Obstacle::SideEffect, position, &field))
+        });
+        Applied { text, refused: refused.collect() }
     }
 
     /// Bisects the edits of a document for those that can be made: nearly always all but one.
@@ -124,10 +122,6 @@ impl<'t> Manifest<'t> {
             Some([new]) => intended(&old.value, &edits).as_ref() == Some(&new.value),
             _ => false,
         }
-    }
-
-    fn unsafe_edit(&self, edit: &Edit) -> EditRefusal {
-        EditRefusal::new(Obstacle::SideEffect, self.position(edit.range.start), &edit.spec.field(FIELD))
     }
 
     /// Returns the text with edits made; `None` if they change more than their fields.

@@ -102,8 +102,8 @@ impl<'a> ManifestMutator<'a> {
         for (edit, refusal) in refused {
             objects[edited[edit]].refusal = Some(refusal);
         }
-        let marks = manifest.documents.iter().filter_map(|document| document.template_mark(manifest.text));
-        MutatedManifest { text, objects, templates: marks.map(|mark| manifest.position(mark)).collect() }
+        let templates = manifest.template_marks().map(|mark| manifest.position(mark.start)).collect();
+        MutatedManifest { text, objects, templates }
     }
 
     /// Returns what decisions about the manifests depend on and is not known.

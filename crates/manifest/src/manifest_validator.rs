@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::document::{Manifest, ManifestObject};
-use super::helm;
 use super::json::without_place;
 use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
@@ -62,10 +61,9 @@ impl<'a> ManifestValidator<'a> {
         let there: HashSet<_> = objects.iter().flatten().map(|(object, _)| self.identity(object)).collect();
         for (manifest, objects) in manifests.iter().zip(&objects) {
             let told_alone = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &there));
-            let marks = manifest.documents.iter().filter_map(|document| document.template_mark(manifest.text));
             validated.push(ValidatedManifest {
                 objects: told_alone.map(|(object, kind)| self.validate_object(object, *kind)).collect(),
-                templates: marks.map(|mark| mark..mark + helm::MARK.len()).collect(),
+                templates: manifest.template_marks().collect(),
             });
         }
         validated
