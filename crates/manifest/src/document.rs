@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::meaning::{self, Meaning};
 use super::position::{Lines, ParseError, Position, SyntaxError};
 use super::tree::Tree;
-use super::{helm, json, yaml};
+use super::{helm, json_parser, yaml_parser};
 use colocate_companion::FieldPath;
 
 /// A text with Kubernetes objects: YAML documents, or JSON.
@@ -76,14 +76,14 @@ impl<'t> Manifest<'t> {
     /// more than the limit.
     pub fn parse(text: &'t str) -> Result<Self, ParseError> {
         let lines = Lines::new(text);
-        let parsed = match json::is_likely(text).then(|| documents(text, json::parse)) {
+        let parsed = match json_parser::is_likely(text).then(|| documents(text, json_parser::parse)) {
             Some(Ok(documents)) => Ok((Syntax::Json, documents)),
             Some(Err(error)) => {
-                let yaml = documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents));
+                let yaml = documents(text, yaml_parser::parse).map(|documents| (Syntax::Yaml, documents));
                 // The parser that got further is probably the one that was meant.
                 yaml.map_err(|of_yaml| if of_yaml.offset > error.offset { of_yaml } else { error })
             }
-            None => documents(text, yaml::parse).map(|documents| (Syntax::Yaml, documents)),
+            None => documents(text, yaml_parser::parse).map(|documents| (Syntax::Yaml, documents)),
         };
         match parsed {
             Ok((syntax, documents)) => Ok(Self { text, syntax, documents, lines }),
@@ -169,8 +169,8 @@ impl<'t> Document<'t> {
     /// Parses a text that has to have this syntax; `None` if it does not.
     pub(super) fn read_again(text: &'t str, syntax: Syntax) -> Option<Vec<Self>> {
         let read = match syntax {
-            Syntax::Yaml => documents(text, yaml::parse),
-            Syntax::Json => documents(text, json::parse),
+            Syntax::Yaml => documents(text, yaml_parser::parse),
+            Syntax::Json => documents(text, json_parser::parse),
         };
         read.ok()
     }

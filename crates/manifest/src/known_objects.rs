@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::document::{Manifest, ManifestObject};
 use super::files::{self, ReadError};
-use super::json::without_place;
+use super::json_parser::without_place;
 use super::position::{ParseError, Position};
 use colocate_companion::Strategies;
 use colocate_engine::storage::{self, HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};

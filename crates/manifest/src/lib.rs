@@ -1,7 +1,7 @@
 //! Kubernetes objects in files.
 //!
 //! ```text
-//! text -> yaml, json -> tree  -> meaning -> document -> edit -> text
+//! text -> *_parser   -> tree  -> meaning -> document -> edit -> text
 //!         one of them   ranges   values     objects     one line or one value,
 //!                       of nodes                        checked by parsing it again
 //! ```
@@ -13,7 +13,7 @@ mod document;
 mod edit;
 mod files;
 mod helm;
-mod json;
+mod json_parser;
 mod known_objects;
 mod manifest_mutator;
 mod manifest_validator;
@@ -23,7 +23,7 @@ mod pointer;
 mod position;
 mod scalar;
 mod tree;
-mod yaml;
+mod yaml_parser;
 
 pub use colocate_companion::{FieldPath, PathSegment};
 pub use document::{Document, Manifest, ManifestObject, Syntax};

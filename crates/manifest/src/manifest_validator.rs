@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::document::{Manifest, ManifestObject};
-use super::json::without_place;
+use super::json_parser::without_place;
 use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
 use colocate_companion::{
