@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::document::{Manifest, ManifestObject};
-use super::files::{self, ReadError};
 use super::json_parser::without_place;
 use super::position::{ParseError, Position};
+use super::sources::{self, ReadError};
 use colocate_companion::Strategies;
 use colocate_engine::storage::{self, HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{Inventory, parse_bool};
@@ -61,7 +61,7 @@ pub struct KnownObjects {
 /// A path that cannot be read, a file that is neither YAML nor JSON, or an object that does not have the shape of its kind.
 pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, ManifestError> {
     let mut known = KnownObjects::default();
-    for source in files::read(paths)? {
+    for source in sources::read(paths)? {
         let unparsable = |error| ManifestError::Unparsable { file: source.name.clone(), error };
         let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
         known.add(&source.name, &manifest, DEFAULT_NAMESPACE, "")?;

@@ -11,7 +11,6 @@
 
 mod document;
 mod edit;
-mod files;
 mod helm;
 mod json_parser;
 mod known_objects;
@@ -22,16 +21,17 @@ mod missing_facts;
 mod pointer;
 mod position;
 mod scalar;
+mod sources;
 mod tree;
 mod yaml_parser;
 
 pub use colocate_companion::{FieldPath, PathSegment};
 pub use document::{Document, Manifest, ManifestObject, Syntax};
 pub use edit::{Applied, Edit, EditRefusal, Obstacle};
-pub use files::{ReadError, Source, expand, read};
 pub use helm::ADVICE as HELM_ADVICE;
 pub use known_objects::{KnownObjects, ManifestError, load};
 pub use manifest_mutator::{ManifestMutator, MutatedManifest, MutatedObject};
 pub use manifest_validator::{ManifestValidator, ValidatedManifest, ValidatedObject};
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
+pub use sources::{ReadError, Source, expand, read};
