@@ -5,18 +5,18 @@
 //! about claims and placement strategies come from elsewhere.
 //!
 //! ```text
-//! object -> subject -> needs ->  facts  -> rules  -> report -> warnings, a denial, lines of a file
+//! object -> subject -> needs ->  facts  -> checks -> report -> warnings, a denial, lines of a file
 //!           parse      claims?   claims,   rule,     findings,
-//!                      names?    names     rules/    and what could not be checked
+//!                      names?    names     by rule   and what could not be checked
 //! ```
 
+mod checks;
 mod facts;
 mod field_path;
 mod finding;
 mod key;
 mod render;
 mod rule;
-mod rules;
 mod severity;
 mod subject;
 mod validation_policy;

@@ -1,9 +1,9 @@
 //! The check of one object by all rules.
 
-mod keys;
-mod namespace;
-mod pods;
-mod volumes;
+mod namespace_label;
+mod pod_annotations;
+mod storage_settings;
+mod stork_keys;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
