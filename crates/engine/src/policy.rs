@@ -1,4 +1,4 @@
-//! What an operator decides: the configuration, in the engine's own types.
+//! The operator's configuration, in the engine's own types.
 
 use std::sync::Arc;
 
@@ -14,30 +14,30 @@ use super::workload::Workloads;
 /// The scheduler that Kubernetes fills in where a pod names none.
 pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
-/// Everything that a decision depends on beside the request and the claims.
+/// Everything that a decision depends on besides the request and the claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Whether decisions are carried out.
+    /// The use that is made of decisions.
     pub mode: Mode,
-    /// What is done to pod templates.
+    /// The policy for pod templates.
     pub templates: Templates,
     /// The drivers, in the order of their rank.
     pub drivers: Drivers,
     /// The schedulers that may be replaced.
     pub replaceable: ReplaceableSchedulers,
-    /// Who is left alone.
+    /// The objects that are left alone.
     pub opt_out: OptOut,
     /// The kinds that are decided about.
     pub workloads: Workloads,
-    /// What is done to a pod whose claim is not there.
+    /// The policy for a pod whose claim does not exist.
     pub missing_claim: MissingClaim,
 }
 
-/// Whether decisions are carried out.
+/// The use that is made of decisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
-    /// They are.
+    /// They are carried out.
     #[default]
     Inject,
     /// They are made, counted and annotated, and nothing is changed or waited for.
@@ -46,7 +46,7 @@ pub enum Mode {
     Off,
 }
 
-/// What is done to pod templates. Pods are decided about when they are created either way.
+/// The policy for pod templates. Pods are decided when they are created either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Templates {
@@ -57,7 +57,7 @@ pub enum Templates {
     Leave,
 }
 
-/// What is done to a pod whose claim is not there when the time to wait for it is over.
+/// The policy for a pod whose claim does not exist when the wait for it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MissingClaim {
@@ -74,7 +74,7 @@ pub enum MissingClaim {
 pub struct ReplaceableSchedulers(pub Vec<String>);
 
 impl ReplaceableSchedulers {
-    /// Whether `scheduler` may be replaced.
+    /// Returns true if `scheduler` may be replaced.
     pub fn allow(&self, scheduler: Option<&str>) -> bool {
         scheduler.is_none_or(|scheduler| self.0.iter().any(|name| name == scheduler))
     }
@@ -86,7 +86,7 @@ impl Default for ReplaceableSchedulers {
     }
 }
 
-/// Who is left alone.
+/// The objects that are left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptOut {
     /// Annotations of a pod that opt it out with a value that parses as true.
@@ -120,13 +120,13 @@ pub struct OwnerKind {
 }
 
 impl OptOut {
-    /// Whether controllers of this kind are left alone, and the pods that they control.
+    /// Returns true if controllers of this kind, and the pods that they control, are left alone.
     pub(crate) fn covers(&self, group: &str, kind: &str) -> bool {
         self.owners.iter().any(|owner| owner.group == group && owner.kind == kind)
     }
 
-    /// What the opt-out annotations of a pod or template say together: one that says so is enough. `annotation` answers a
-    /// key with its value as it was sent.
+    /// Reads the opt-out annotations of a pod or template, of which one that says so is enough. `annotation` answers a key
+    /// with its value as it was sent.
     pub fn read<'r>(&self, annotation: impl Fn(&str) -> Option<&'r RawValue>) -> OptOutAnnotation<'_> {
         let mut read = OptOutAnnotation::default();
         for key in &self.annotations {
@@ -144,11 +144,11 @@ impl OptOut {
 /// Enough characters of a value to know it by, so that a warning has room for what to write instead.
 const ENOUGH: usize = 40;
 
-/// What the opt-out annotations of a pod or template say.
+/// The meaning of the opt-out annotations of a pod or template.
 #[derive(Debug, Default)]
 pub struct OptOutAnnotation<'p> {
     /// The key that opts out.
     pub set: Option<&'p str>,
-    /// A key whose value is no boolean, and that value as it was sent.
+    /// A key whose value is not a boolean, and that value as it was sent.
     pub invalid: Option<(&'p str, String)>,
 }

@@ -1,11 +1,11 @@
-//! The presence of a driver's scheduler, and what is done while it is away.
+//! The presence of a driver's scheduler, and the policy while it is away.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of a driver's scheduler.
+/// The state of a driver's scheduler, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Presence {
-    /// Nothing: nobody asks, or nobody may.
+    /// Not known: Leases are not read, or may not be.
     #[default]
     Unknown,
     /// It renews its Lease.
@@ -16,7 +16,7 @@ pub enum Presence {
     Absent,
 }
 
-/// What is done to a pod whose driver's scheduler is not there.
+/// The policy for a pod whose driver's scheduler is away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Away {
