@@ -4,12 +4,12 @@
 //! This page is the map of the house. The way of one request through it:
 //!
 //! ```text
-//! bytes -> Review -> Object -> ClaimRefs -> Owners -> Decision -> Patch -> bytes
-//!          parse     locate    what is      resolve   the rules   one op   answer
-//!                              mounted      (the only step that may wait)
+//! bytes -> Review -> Pending -> Owners -> Decision -> AdmissionResponse -> bytes
+//!          parse     examine    owners    decide      one patch operation
+//!                               (the only step that may wait)
 //! ```
 //!
-//! Everything but `resolve` is a pure function, and lives in [`engine`].
+//! Everything but `owners` is a pure function and lives in [`engine`]. [`claims::ClaimSource`] finds the owners.
 //!
 //! | room | what it is for | uses |
 //! |---|---|---|
@@ -25,7 +25,7 @@
 //! | [`process`] | metrics, readiness, shutdown, background tasks, log: handed on as one value | |
 //! | [`duration`] | durations in Go's syntax | |
 //!
-//! Every room may use the crates. They are pure: no clock, nothing asynchronous, no network.
+//! Every room may use the crates. They are pure (no clock, nothing asynchronous, no network), except that `manifest` reads files.
 //!
 //! | crate | what it is for | uses |
 //! |---|---|---|

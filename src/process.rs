@@ -40,6 +40,9 @@ impl Process {
 impl Default for Process {
     /// A process that ignores failed tasks.
     fn default() -> Self {
-        Self::new().0
+        let (process, failures) = Self::new();
+        // Dropped, it would cancel the tasks.
+        std::mem::forget(failures);
+        process
     }
 }

@@ -4,6 +4,7 @@ mod admin;
 mod bodies;
 mod budget;
 mod connection;
+mod handler;
 mod limits;
 mod mutate;
 mod routes;
@@ -16,10 +17,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -28,36 +25,19 @@ use tokio_util::task::TaskTracker;
 pub use admin::Admin;
 pub use mutate::MutateHandler;
 pub use routes::Routes;
-pub(crate) use routes::{response, text};
 pub use shared_config::{RequestConfig, SharedConfig};
 pub use validate::ValidateHandler;
 
+pub use connection::TlsSettings;
+
 use connection::ServerState;
+use handler::RequestHandler;
 use limits::ServerLimits;
 
 use crate::process::shutdown::Shutdown;
-use crate::tls::Callers;
 
 /// The pause after a failed accept. The usual cause is that no file descriptor is left, which only time can fix.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
-
-/// A response whose body is complete.
-pub(crate) type HttpResponse = hyper::Response<Full<Bytes>>;
-
-/// Answers requests.
-pub(crate) trait RequestHandler: Send + Sync + 'static {
-    /// Answers one request.
-    fn answer(&self, request: hyper::Request<Incoming>) -> impl Future<Output = HttpResponse> + Send;
-}
-
-/// The TLS configuration of a server, and the clients that it accepts.
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    /// Certificates, versions and the verification of clients.
-    pub config: Arc<ServerConfig>,
-    /// The clients whose requests are answered; `None` accepts all that can connect.
-    pub callers: Option<Callers>,
-}
 
 /// A listener and the handler of its requests.
 pub struct HttpServer<S> {
@@ -151,10 +131,12 @@ impl<S> ServerState<S> {
 #[cfg(test)]
 mod tests {
     use hyper::StatusCode;
+    use hyper::body::Incoming;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::task::yield_now;
 
+    use super::handler::{HttpResponse, text};
     use super::*;
 
     struct Scripted;

@@ -44,26 +44,29 @@ impl ApiClient {
     /// If neither names a cluster, or the kubeconfig cannot be used.
     pub async fn for_server() -> Result<Self, NotConfigured> {
         let in_pod = std::env::var_os("KUBECONFIG").is_none_or(|path| path.is_empty());
-        let config = if in_pod {
+        let mut config = if in_pod {
             kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
         } else {
             let options = KubeConfigOptions::default();
             kube::Config::from_kubeconfig(&options).await.map_err(NotConfigured::Kubeconfig)?
         };
+        // A server retries by its own rules and logs it: kube would retry for a minute without a word.
+        config.default_retry = false;
         Self::new(config, in_pod)
     }
 
-    /// Finds the cluster for a command: the one that kubectl would use, or else the one that this pod runs in.
+    /// Finds the cluster for a command: the one that kubectl would use, or else the one that this pod runs in. With
+    /// `retries`, a request that is answered with 429 or 503 is repeated within its time limit.
     ///
     /// # Errors
     /// If there is none.
-    pub async fn for_command() -> Result<Self, NotConfigured> {
-        Self::new(kube::Config::infer().await.map_err(NotConfigured::Infer)?, false)
+    pub async fn for_command(retries: bool) -> Result<Self, NotConfigured> {
+        let mut config = kube::Config::infer().await.map_err(NotConfigured::Infer)?;
+        config.default_retry = retries;
+        Self::new(config, false)
     }
 
-    fn new(mut config: kube::Config, in_pod: bool) -> Result<Self, NotConfigured> {
-        // Each caller retries by its own rules and logs it: kube would retry for a minute without a word.
-        config.default_retry = false;
+    fn new(config: kube::Config, in_pod: bool) -> Result<Self, NotConfigured> {
         Ok(Self { kube: Client::try_from(config).map_err(NotConfigured::Client)?, in_pod })
     }
 

@@ -89,6 +89,16 @@ impl Resource {
         serde_json::from_slice(json).map_err(|error| self.failed(verb, error))
     }
 
+    /// Limits the time of a request with this verb.
+    pub(crate) async fn within<T>(
+        self,
+        verb: &'static str,
+        limit: Duration,
+        request: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        timeout(limit, request).await.unwrap_or_else(|_| Err(self.failed(verb, Cause::Timeout(limit.as_secs()))))
+    }
+
     /// A failure of a request with this verb.
     pub(crate) fn failed(self, verb: &'static str, cause: impl Into<Cause>) -> ApiError {
         let Self { group, name } = self;
@@ -168,7 +178,7 @@ impl ApiClient {
     ) -> Result<Vec<u8>, ApiError> {
         let mut answer = Vec::new();
         let call = async { read_body(access, self.send(access, request, body).await?, &mut answer).await };
-        limited(access, TIMEOUT, call).await?;
+        access.1.within(access.0, TIMEOUT, call).await?;
         Ok(answer)
     }
 
@@ -196,7 +206,7 @@ impl ApiClient {
     ) -> Result<(), ApiError> {
         let access = ("list", resource);
         let read = async { read_body(access, self.send(access, Request::get(path), Vec::new()).await?, body).await };
-        limited(access, within, read).await
+        access.1.within(access.0, within, read).await
     }
 
     /// Opens a watch, and returns where its lines are read from. `within` limits the time until the head has come.
@@ -207,17 +217,9 @@ impl ApiClient {
         within: Duration,
     ) -> Result<impl AsyncBufRead + Unpin + use<>, ApiError> {
         let access = ("watch", resource);
-        let response = limited(access, within, self.send(access, Request::get(path), Vec::new())).await?;
+        let response = access.1.within(access.0, within, self.send(access, Request::get(path), Vec::new())).await?;
         Ok(reader(response))
     }
-}
-
-async fn limited<T>(
-    (verb, resource): (&'static str, Resource),
-    within: Duration,
-    request: impl Future<Output = Result<T, ApiError>>,
-) -> Result<T, ApiError> {
-    timeout(within, request).await.unwrap_or_else(|_| Err(resource.failed(verb, Cause::Timeout(within.as_secs()))))
 }
 
 async fn read_body(

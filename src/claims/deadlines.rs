@@ -24,13 +24,14 @@ const LAST_GET: Duration = Duration::from_millis(500);
 /// ```text
 /// 0                                              answer                       timeout
 /// |------------- 0.8 x (timeout - 1 s) -------------|---- the way back, rounding ----|
-/// |- volumes -|--- wait: missingClaim.wait ---|- last GET -|                   a pod with a wait slot
-/// |- volumes -|- GET: 0.5 s -|                                                 a pod without one
-/// |- GET: 0.5 s -|                                                             a template, a dry run, an audit
+/// |- volumes -|--- wait: missingClaim.wait ---|- last GET -|- volumes -|       a pod with a wait slot
+/// |- volumes -|- GET: 0.5 s -|- volumes -|                                     a pod without one
+/// |- volumes: 0.5 s -|                                                         a template, a dry run, an audit
+/// |- volumes: 0.5 s -|- strategies: 0.5 s -|- volumes: 0.5 s -|                a validation, with its old object
 /// ```
 ///
 /// Each part also ends at `answer`. With the defaults (`timeoutSeconds: 5`, `missingClaim.wait: 2s`), `answer` is at 3.2 s,
-/// and a claim is waited for until 2 s.
+/// and a claim that is waited for from the start is waited for until 2 s. One GET may take 10 s, after which its callers are gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     answer: Instant,

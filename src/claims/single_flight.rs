@@ -16,6 +16,9 @@ use crate::process::readiness::{Readiness, ReadinessDetail};
 /// How long "it does not exist" is reused: as long as a pod waits, by default. The watch brings what is created meanwhile.
 const ABSENT_TTL: Duration = Duration::from_secs(2);
 
+/// The longest time of a GET, its place in the queue included.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How many objects are remembered as absent.
 const MAX_ABSENT: usize = 1024;
 
@@ -100,9 +103,12 @@ impl SingleFlight {
     }
 
     async fn send(&self, resource: Resource, path: &str) -> GetResult {
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await;
-        let found = match self.client.get_opt(resource, path).await {
+        let get = async {
+            // The semaphore is never closed.
+            let _permit = self.permits.acquire().await;
+            self.client.get_opt(resource, path).await
+        };
+        let found = match resource.within("get", TIMEOUT, get).await {
             Ok(found) => found,
             Err(error) => {
                 self.report(resource, &error);

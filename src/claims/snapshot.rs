@@ -127,7 +127,8 @@ impl Snapshot {
         names: BTreeSet<String>,
         label: &str,
     ) -> Result<Vec<(String, Option<bool>)>, ApiError> {
-        let gets = stream::iter(names).map(|name| async move {
+        // An illegal name does not exist, and must not become part of a path.
+        let gets = stream::iter(names.into_iter().filter(|name| dns::is_label(name))).map(|name| async move {
             let path = format!("/api/v1/namespaces/{name}");
             let Some(found) = permitted(self.client.get_opt(NAMESPACES, &path).await)? else { return Ok((name, None)) };
             let namespace: Option<Value> = found.map(|json| NAMESPACES.decode("get", &json)).transpose()?;

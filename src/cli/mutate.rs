@@ -92,7 +92,7 @@ impl Mutate {
         let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
         let (manifests, described) = (input::parse(&sources)?, input::parse(&others)?);
         input::check_documents(&manifests, &self.filename)?;
-        let snapshot = if self.cluster { Some(Snapshot { client: ApiClient::for_command().await? }) } else { None };
+        let snapshot = if self.cluster { Some(Snapshot { client: ApiClient::for_command(true).await? }) } else { None };
         let of_context = snapshot.as_ref().map(|snapshot| snapshot.client.namespace());
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
 

@@ -22,7 +22,7 @@ pub(super) struct Paint {
 
 /// A style of text, by its code for a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum TextStyle {
     Plain = 0,
     Bold = 1,
     Red = 31,
@@ -38,12 +38,16 @@ impl Paint {
     }
 
     /// Returns text in this style.
-    pub(super) fn text(self, style: Style, text: &str) -> String {
-        if self.on && style != Style::Plain { format!("\x1b[{}m{text}\x1b[0m", style as u8) } else { text.to_owned() }
+    pub(super) fn text(self, style: TextStyle, text: &str) -> String {
+        if self.on && style != TextStyle::Plain {
+            format!("\x1b[{}m{text}\x1b[0m", style as u8)
+        } else {
+            text.to_owned()
+        }
     }
 }
 
-impl From<Severity> for Style {
+impl From<Severity> for TextStyle {
     fn from(severity: Severity) -> Self {
         match severity {
             Severity::Error => Self::Red,

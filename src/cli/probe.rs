@@ -65,7 +65,7 @@ impl Probe {
 
     async fn show(self, out: &mut impl Write, screen: Screen) -> anyhow::Result<()> {
         if self.api_server.apiserver {
-            let api_server = ApiClient::for_command().await?;
+            let api_server = ApiClient::for_command(false).await?;
             return self.api_server.show(&api_server, out, screen, self.timeout).await;
         }
         let (Some(url), Some(ca)) = (self.url, self.ca) else {

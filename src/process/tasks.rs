@@ -6,14 +6,21 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Starts background tasks. A task that ends is a failure, so that a process that has lost a part does not look healthy.
 #[derive(Clone, Debug)]
-pub struct Tasks(UnboundedSender<TaskFailure>);
+pub struct Tasks {
+    failures: UnboundedSender<TaskFailure>,
+    stop: CancellationToken,
+}
 
-/// Receives the tasks that have ended.
+/// Receives the tasks that have ended. When it is dropped, the tasks are cancelled.
 #[derive(Debug)]
-pub struct TaskFailures(UnboundedReceiver<TaskFailure>);
+pub struct TaskFailures {
+    receiver: UnboundedReceiver<TaskFailure>,
+    _stop: DropGuard,
+}
 
 /// A background task that ended.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,19 +33,22 @@ pub struct TaskFailure {
 impl Tasks {
     /// Creates a starter of tasks and the receiver of their failures.
     pub fn new() -> (Self, TaskFailures) {
-        let (sender, receiver) = unbounded_channel();
-        (Self(sender), TaskFailures(receiver))
+        let (failures, receiver) = unbounded_channel();
+        let stop = CancellationToken::new();
+        (Self { failures, stop: stop.clone() }, TaskFailures { receiver, _stop: stop.drop_guard() })
     }
 
     /// Starts a task. Its failure names it by `name`.
     pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
-        let (name, failures) = (name.into(), self.0.clone());
+        let Self { failures, stop } = self.clone();
+        let name = name.into();
         tokio::spawn(async move {
-            let how = match AssertUnwindSafe(task).catch_unwind().await {
-                Ok(()) => "ended, and nothing has taken over its work".to_owned(),
-                Err(cause) => panicked(&*cause),
+            let how = match stop.run_until_cancelled(AssertUnwindSafe(task).catch_unwind()).await {
+                // The process is ending.
+                None => return,
+                Some(Ok(())) => "ended, and nothing has taken over its work".to_owned(),
+                Some(Err(cause)) => panicked(&*cause),
             };
-            // Without a receiver, the process is ending.
             let _ = failures.send(TaskFailure { name, how });
         });
     }
@@ -47,7 +57,7 @@ impl Tasks {
 impl TaskFailures {
     /// Waits for a task to end.
     pub async fn next(&mut self) -> TaskFailure {
-        match self.0.recv().await {
+        match self.receiver.recv().await {
             Some(failure) => failure,
             None => pending().await,
         }
@@ -78,5 +88,17 @@ mod tests {
             });
             assert_eq!(failures.next().await.to_string(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn tasks_are_cancelled_with_the_receiver_of_their_failures() {
+        let (tasks, failures) = Tasks::new();
+        let (held, mut released) = tokio::sync::mpsc::channel::<()>(1);
+        tasks.spawn("one", async move {
+            pending::<()>().await;
+            drop(held);
+        });
+        drop(failures);
+        assert_eq!(released.recv().await, None);
     }
 }

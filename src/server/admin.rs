@@ -3,7 +3,7 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 
-use super::{HttpResponse, RequestHandler, response, text};
+use super::handler::{HttpResponse, RequestHandler, response, text};
 use crate::process::Process;
 use crate::process::metrics;
 

@@ -14,7 +14,8 @@ use super::budget::{BodyBudget, BudgetShare};
 pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 
 /// The memory of all bodies in flight: two of the largest that an API server sends, and the reserve. With a thousand
-/// connections the process needs about 40 MB more, so it stays below 160 MB resident.
+/// connections the process needs about 40 MB more, so it stays below 160 MB resident where freed blocks go back to the system, as in
+/// the image.
 const BUDGET: usize = 64 * 1024 * 1024;
 
 /// The part of the budget for small bodies: 1,000 reviews of 16 kB, and few are larger.

@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
@@ -22,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::handler::{HttpResponse, RequestHandler, text};
 use super::limits::ServerLimits;
 use super::stream::{Phase, SharedPhase, Stream};
-use super::{HttpResponse, RequestHandler, TlsSettings, text};
-use crate::tls::NotAllowed;
+use crate::tls::{Callers, NotAllowed};
 
 /// The largest TLS record. rustls reads 4 KiB at a time: without a buffer, a review of 9 kB takes three reads instead of one.
 const TLS_RECORD: usize = 5 + 16_384 + 256;
@@ -33,6 +34,15 @@ const TLS_RECORD: usize = 5 + 16_384 + 256;
 /// The buffer for a header, and for one read of a body. The API server's header has 300 bytes. hyper's default of 400 kB
 /// would let a thousand connections fill 400 MB.
 const BUFFER: usize = 64 * 1024;
+
+/// The TLS configuration of a server, and the clients that it accepts.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// Certificates, versions and the verification of clients.
+    pub config: Arc<ServerConfig>,
+    /// The clients whose requests are answered; `None` accepts all that can connect.
+    pub callers: Option<Callers>,
+}
 
 /// The state that the connections of a server share.
 #[derive(Debug)]

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
 use super::bodies::{Bodies, BodyError};
+use super::handler::{HttpResponse, RequestHandler, insert, response, text};
 use super::limits::ServerLimits;
-use super::{HttpResponse, MutateHandler, RequestHandler, ValidateHandler};
+use super::mutate::MutateHandler;
+use super::validate::ValidateHandler;
 use crate::duration::GoDuration;
 use crate::engine::one_line;
 use crate::process::Process;
@@ -146,22 +146,6 @@ impl Rejection {
         }
         response
     }
-}
-
-/// Makes a text response of `line`, which may contain line breaks.
-pub(crate) fn text(status: StatusCode, line: &str) -> HttpResponse {
-    response(status, "text/plain; charset=utf-8", format!("{line}\n"))
-}
-
-pub(crate) fn response(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
-    let mut response = HttpResponse::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    insert(&mut response, CONTENT_TYPE, media_type);
-    response
-}
-
-fn insert(response: &mut HttpResponse, name: HeaderName, value: &'static str) {
-    response.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
 }
 
 fn is_json(head: &Parts) -> bool {

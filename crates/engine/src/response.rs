@@ -49,7 +49,7 @@ pub struct AuditAnnotations<'a> {
 impl AdmissionResponse<'_> {
     /// Encodes the whole `AdmissionReview` that answers the request `uid`.
     pub fn encode(&self, uid: &str) -> Vec<u8> {
-        let review = ReviewEnvelope {
+        let review = ResponseEnvelope {
             api_version: API_VERSION,
             kind: KIND,
             response: ResponseFields {
@@ -88,7 +88,7 @@ impl<'a> From<&'a Decision<'_>> for AdmissionResponse<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ReviewEnvelope<'a> {
+struct ResponseEnvelope<'a> {
     api_version: &'a str,
     kind: &'a str,
     response: ResponseFields<'a>,

@@ -209,7 +209,7 @@ impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let mut located = Located::default();
-        Level::new(&self, 0, &mut located).deserialize(deserializer)?;
+        PathLevel::new(&self, 0, &mut located).deserialize(deserializer)?;
         if !self.workload.is_pod() {
             // Without metadata of its own it must not be taken for a Pod, whose metadata is its template's.
             located.metadata.get_or_insert_default();
@@ -219,7 +219,7 @@ impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
 }
 
 /// An object on the path to the template, or the template itself at its end.
-struct Level<'s, 'l, 'de> {
+struct PathLevel<'s, 'l, 'de> {
     seed: &'s ObjectSeed<'s>,
     /// The number of keys from the root.
     depth: usize,
@@ -230,7 +230,7 @@ struct Level<'s, 'l, 'de> {
     other_seen: Option<()>,
 }
 
-impl<'s, 'l, 'de> Level<'s, 'l, 'de> {
+impl<'s, 'l, 'de> PathLevel<'s, 'l, 'de> {
     fn new(seed: &'s ObjectSeed<'s>, depth: usize, located: &'l mut Located<'de>) -> Self {
         Self { seed, depth, located, key_seen: None, other_seen: None }
     }
@@ -241,7 +241,7 @@ impl<'s, 'l, 'de> Level<'s, 'l, 'de> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for PathLevel<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -254,7 +254,7 @@ impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de> {
     }
 }
 
-impl<'de> ReadFields<'de> for Level<'_, '_, 'de> {
+impl<'de> ReadFields<'de> for PathLevel<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,7 +271,7 @@ impl<'de> ReadFields<'de> for Level<'_, '_, 'de> {
             self.located.metadata = map.next_value::<Nullable<_>>()?.0;
         } else if *key == *path[0] {
             set(&mut self.key_seen, &key, ())?;
-            map.next_value_seed(Level::new(self.seed, self.depth + 1, self.located))?;
+            map.next_value_seed(PathLevel::new(self.seed, self.depth + 1, self.located))?;
         } else if self.depth > 0 && path.len() == 1 && *key == *"volumeClaimTemplates" {
             set(&mut self.other_seen, &key, ())?;
             self.located.claim_templates = map.next_value::<Option<_>>()?.unwrap_or_default();

@@ -393,3 +393,20 @@ async fn a_missing_right_is_reported_until_it_is_granted() {
     }
     assert!(process.readiness.can_answer());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_get_that_waits_for_its_turn_ends_after_10_s_in_all() {
+    let (cache, mut server) = cache();
+    let claims = Claims::RESOURCE;
+    let get = |name: &str| cache.single_flight.get(claims, Claims::object_path("demo", name));
+    let begun = Instant::now();
+    // Two may be in flight, and the API server answers neither.
+    let (first, second, queued) = tokio::join!(get("one"), get("two"), get("three"));
+    assert!(first.is_err() && second.is_err() && queued.is_err());
+    assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    for _ in 0..2 {
+        assert!(server.next_request().await.is_some());
+    }
+    drop(cache);
+    assert!(server.next_request().await.is_none(), "the third was not sent");
+}

@@ -2,7 +2,7 @@
 
 use super::output::File;
 use crate::cli::hunks;
-use crate::cli::paint::{Paint, Style};
+use crate::cli::paint::{Paint, TextStyle};
 use crate::manifest::Source;
 
 /// Renders the differences of all files.
@@ -10,10 +10,10 @@ pub(super) fn of(files: &[File<'_>], paint: Paint) -> String {
     let mut text = String::new();
     for file in files.iter().filter(|file| file.is_changed()) {
         for side in ["--- a/", "+++ b/"] {
-            text = text + &paint.text(Style::Bold, &header(side, file.source)) + "\n";
+            text = text + &paint.text(TextStyle::Bold, &header(side, file.source)) + "\n";
         }
         for hunk in hunks::between(&file.source.text, &file.mutated.text) {
-            text = text + &paint.text(Style::Cyan, &hunk.header) + "\n";
+            text = text + &paint.text(TextStyle::Cyan, &hunk.header) + "\n";
             for change in hunk.lines {
                 text += &line(&format!("{}{}", change.tag(), change.value()), paint);
             }
@@ -26,9 +26,9 @@ pub(super) fn of(files: &[File<'_>], paint: Paint) -> String {
 fn line(line: &str, paint: Paint) -> String {
     let (body, end) = line.strip_suffix('\n').map_or((line, "\n\\ No newline at end of file\n"), |body| (body, "\n"));
     let style = match body.as_bytes().first() {
-        Some(b'+') => Style::Green,
-        Some(b'-') => Style::Red,
-        _ => Style::Plain,
+        Some(b'+') => TextStyle::Green,
+        Some(b'-') => TextStyle::Red,
+        _ => TextStyle::Plain,
     };
     paint.text(style, body) + end
 }

@@ -10,7 +10,7 @@ use similar::ChangeTag;
 use super::sent_review::SentReview;
 use crate::api::{DryRun, DryRunOutcome};
 use crate::cli::hunks;
-use crate::cli::paint::{Paint, Style};
+use crate::cli::paint::{Paint, TextStyle};
 use crate::engine::{Reason, printable};
 use crate::probe::{Answer, ProtocolVersion, Target, Verdict};
 
@@ -27,13 +27,13 @@ pub(super) struct Screen(pub(super) Paint);
 impl Screen {
     /// Renders the request.
     pub(super) fn request(self, review: &SentReview, target: &Target) -> String {
-        self.lines("request", &[&review.summary(), &target.to_string()], Style::Bold)
+        self.lines("request", &[&review.summary(), &target.to_string()], TextStyle::Bold)
     }
 
     /// Renders the status of the answer.
     pub(super) fn answer(self, answer: &Answer) -> String {
         let text = format!("HTTP {} after {:.1?}, over {}", answer.status, answer.took, tls(answer.tls));
-        self.lines("answer", &[&text], if answer.status.is_success() { Style::Plain } else { Style::Red })
+        self.lines("answer", &[&text], if answer.status.is_success() { TextStyle::Plain } else { TextStyle::Red })
     }
 
     /// Renders the decision.
@@ -44,24 +44,24 @@ impl Screen {
                 1 => "allowed, with one change".into(),
                 many => format!("allowed, with {many} changes"),
             };
-            self.lines("", &[&changes], Style::Green)
+            self.lines("", &[&changes], TextStyle::Green)
         } else {
             let code = verdict.code.map(|code| format!(" ({code})")).unwrap_or_default();
-            self.lines("", &[&format!("refused{code}")], Style::Red)
+            self.lines("", &[&format!("refused{code}")], TextStyle::Red)
         };
         if let Some(message) = &verdict.message {
-            text += &self.lines("message", &[message], Style::Plain);
+            text += &self.lines("message", &[message], TextStyle::Plain);
         }
         text += &self.annotations(&verdict.audit_annotations);
         for warning in &verdict.warnings {
-            text += &self.lines("warning", &[warning], Style::Yellow);
+            text += &self.lines("warning", &[warning], TextStyle::Yellow);
         }
         if let Some(patch) = verdict.patch.as_ref().filter(|patch| !patch.is_empty()) {
             let whole = serde_json::to_string(patch)?;
             let operations = patch.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
             let shown = if whole.chars().count() <= WIDTH { whole } else { format!("[{}]", operations.join(",\n ")) };
             let shown: Vec<_> = shown.lines().map(printable).collect();
-            write!(text, "\n{}\n{}\n", self.0.text(Style::Bold, "patch"), shown.join("\n"))?;
+            write!(text, "\n{}\n{}\n", self.0.text(TextStyle::Bold, "patch"), shown.join("\n"))?;
         }
         Ok(text)
     }
@@ -72,12 +72,12 @@ impl Screen {
         for (key, value) in OURS.iter().filter_map(|key| annotations.get_key_value(*key)) {
             let known = Reason::ALL.iter().find(|reason| key == "reason" && reason.as_str() == value);
             match known {
-                Some(reason) => text += &self.lines(key, &[value, reason.explanation()], Style::Bold),
-                None => text += &self.lines(key, &[value], Style::Bold),
+                Some(reason) => text += &self.lines(key, &[value, reason.explanation()], TextStyle::Bold),
+                None => text += &self.lines(key, &[value], TextStyle::Bold),
             }
         }
         for (key, value) in annotations.iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {
-            text += &self.lines("audit", &[&format!("{key}: {value}")], Style::Plain);
+            text += &self.lines("audit", &[&format!("{key}: {value}")], TextStyle::Plain);
         }
         text
     }
@@ -85,20 +85,20 @@ impl Screen {
     /// Renders the difference that a patch makes, as YAML.
     pub(super) fn change(self, before: &Value, after: &Value) -> anyhow::Result<String> {
         if before == after {
-            return Ok(format!("\n{}\n", self.0.text(Style::Bold, "the object is the same before and after")));
+            return Ok(format!("\n{}\n", self.0.text(TextStyle::Bold, "the object is the same before and after")));
         }
         let (before, after) = without_bookkeeping(before, after);
         let before = serde_saphyr::to_string(&before).context("the object cannot be written as YAML")?;
         let after = serde_saphyr::to_string(&after).context("the object cannot be written as YAML")?;
-        let mut text = format!("\n{}\n", self.0.text(Style::Bold, "the object, before and after"));
+        let mut text = format!("\n{}\n", self.0.text(TextStyle::Bold, "the object, before and after"));
         for hunk in hunks::between(&before, &after) {
-            writeln!(text, "{}", self.0.text(Style::Cyan, &hunk.header))?;
+            writeln!(text, "{}", self.0.text(TextStyle::Cyan, &hunk.header))?;
             for change in hunk.lines {
                 let line = printable(change.value().trim_end_matches('\n'));
                 let line = match change.tag() {
                     ChangeTag::Equal => format!(" {line}"),
-                    ChangeTag::Delete => self.0.text(Style::Red, &format!("-{line}")),
-                    ChangeTag::Insert => self.0.text(Style::Green, &format!("+{line}")),
+                    ChangeTag::Delete => self.0.text(TextStyle::Red, &format!("-{line}")),
+                    ChangeTag::Insert => self.0.text(TextStyle::Green, &format!("+{line}")),
                 };
                 writeln!(text, "{line}")?;
             }
@@ -110,16 +110,16 @@ impl Screen {
     pub(super) fn dry_run(self, dry_run: &DryRun, namespace: &str) -> String {
         let what = format!("CREATE Deployment {namespace}/colocate-probe-* (apps/v1), a dry run");
         let volume = format!("volume of CSI driver {} (driver {})", dry_run.csi_driver, dry_run.driver);
-        self.lines("request", &[&what, &volume], Style::Bold)
+        self.lines("request", &[&what, &volume], TextStyle::Bold)
     }
 
     /// Renders the Deployment that it would have created.
     pub(super) fn outcome(self, dry_run: &DryRun, outcome: &DryRunOutcome) -> String {
-        let style = if *outcome.scheduler == *dry_run.scheduler { Style::Green } else { Style::Red };
-        let mut text = self.lines("answer", &[&format!("created after {:.1?}", outcome.took)], Style::Plain);
+        let style = if *outcome.scheduler == *dry_run.scheduler { TextStyle::Green } else { TextStyle::Red };
+        let mut text = self.lines("answer", &[&format!("created after {:.1?}", outcome.took)], TextStyle::Plain);
         text += &self.lines("scheduler", &[&outcome.scheduler], style);
         for warning in &outcome.warnings {
-            text += &self.lines("warning", &[warning], Style::Yellow);
+            text += &self.lines("warning", &[warning], TextStyle::Yellow);
         }
         text
     }
@@ -130,12 +130,12 @@ impl Screen {
         causes
             .iter()
             .enumerate()
-            .map(|(rank, cause)| self.lines(if rank == 0 { label } else { "or" }, &[cause], Style::Plain))
+            .map(|(rank, cause)| self.lines(if rank == 0 { label } else { "or" }, &[cause], TextStyle::Plain))
             .collect()
     }
 
     /// Renders paragraphs after a label, the first of them painted.
-    fn lines(self, label: &str, paragraphs: &[&str], style: Style) -> String {
+    fn lines(self, label: &str, paragraphs: &[&str], style: TextStyle) -> String {
         let mut text = String::new();
         let mut label = format!("{label:INDENT$}");
         for (rank, paragraph) in paragraphs.iter().enumerate() {
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn colour_surrounds_the_text_but_not_its_label() {
         let screen = Screen(Paint::COLOUR);
-        assert_eq!(screen.lines("warning", &["careful"], Style::Yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
+        assert_eq!(screen.lines("warning", &["careful"], TextStyle::Yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
         let text = screen.change(&json!({"a": 1}), &json!({"a": 2})).unwrap();
         assert!(text.contains("\u{1b}[31m-a: 1\u{1b}[0m\n\u{1b}[32m+a: 2\u{1b}[0m\n"), "{text:?}");
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::paint::{Paint, Style};
+use crate::cli::paint::{Paint, TextStyle};
 use crate::companion::{Rule, Severities, Severity};
 
 /// Stands for the severity of a rule that is switched off.
@@ -33,7 +33,7 @@ pub(super) fn text(severities: &Severities, paint: Paint) -> String {
         let (explanation, origin) = (rule.explanation(), rule.origin());
         format!(
             "{} {severity} {}\n      {explanation}\n      {origin}\n",
-            paint.text(Style::Bold, rule.id()),
+            paint.text(TextStyle::Bold, rule.id()),
             rule.title()
         )
     });

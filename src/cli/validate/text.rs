@@ -1,7 +1,7 @@
 //! Findings and gaps as people read them.
 
 use super::outcome::{Gap, Outcome, PlacedFinding};
-use crate::cli::paint::{Paint, Style, bounded};
+use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::companion::Severity;
 
 /// The way to check more, where a rule could not be checked without a cluster.
@@ -21,7 +21,7 @@ fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Pain
     let excerpt = range.excerpt();
     let (line, carets) = excerpt.split_at(excerpt.rfind(|c| c != '^').map_or(0, |last| last + 1));
     let margin = " ".repeat(start.line.to_string().len());
-    let (place, carets) = (paint.text(Style::Bold, &place), paint.text(severity.into(), carets));
+    let (place, carets) = (paint.text(TextStyle::Bold, &place), paint.text(severity.into(), carets));
     format!("{place} {label} {what}\n{line}{carets}\n  {margin} = help: {}\n", bounded(&finding.remedy))
 }
 
