@@ -48,7 +48,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("143, 130", "a second SIGTERM or SIGINT ended `serve` before it had drained"),
 ];
 
-/// How a command ended that did what was asked for, where that is not all there is to say.
+/// The exit code of a command that did what was asked for, where success is not all there is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Done = 0,
@@ -90,7 +90,7 @@ impl Cli {
     }
 }
 
-/// Whether whoever read our output has had enough of it, as `head` has.
+/// Returns true if the reader of the output has had enough of it, as `head` has.
 fn reader_left(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -71,7 +71,7 @@ section! {
 }
 
 section! {
-    /// How the server ends, from the signal on.
+    /// The end of the server, from the signal on.
     struct DrainSection {
         /// The API server keeps connections to a pod whose endpoint is gone, and proxies need some seconds to learn of it.
         grace: GoDuration = GoDuration(Duration::from_secs(15)),
@@ -142,13 +142,13 @@ impl Config {
         }
     }
 
-    /// How the companion validates.
+    /// The validation policy of the companion.
     pub fn validation(&self) -> companion::ValidationPolicy {
         let ValidationSection { mode, rules } = &self.validation;
         companion::ValidationPolicy { enforcement: *mode, severities: rules.clone() }
     }
 
-    /// How much is done about claims that do not exist.
+    /// The limits on what is done about claims that do not exist.
     pub fn claim_limits(&self) -> ClaimLimits {
         self.missing_claim.limits()
     }
@@ -168,12 +168,12 @@ impl Config {
         &self.tls
     }
 
-    /// How long requests are still answered after the signal to end.
+    /// The time for which requests are still answered after the signal to end.
     pub fn drain_grace(&self) -> Duration {
         self.drain.grace.0
     }
 
-    /// How long after the signal the process ends at the latest.
+    /// The longest time from the signal to the end of the process.
     pub fn drain_timeout(&self) -> Duration {
         self.drain.timeout.0
     }

@@ -18,7 +18,7 @@ use tasks::{TaskFailures, Tasks};
 pub struct Process {
     /// The steps in which the process ends.
     pub shutdown: Shutdown,
-    /// Whether the process can answer requests.
+    /// The readiness of the process to answer requests.
     pub readiness: Readiness,
     /// The metrics of the process.
     pub metrics: Arc<Metrics>,

@@ -5,7 +5,7 @@ use kube::config::{InferConfigError, KubeConfigOptions, KubeconfigError};
 
 use crate::engine::one_line;
 
-/// As much of a configuration error as one line of a log has room for.
+/// The longest configuration error that one line of a log has room for, in characters.
 const MAX_LINE: usize = 512;
 
 /// A client of one cluster's API server. Clones share its connections.

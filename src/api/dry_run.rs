@@ -33,9 +33,9 @@ pub struct DryRun {
 pub struct DryRunOutcome {
     /// The scheduler of its pods.
     pub scheduler: String,
-    /// What the API server, and those that it asked, had to say.
+    /// The warnings of the API server and of the webhooks that it called.
     pub warnings: Vec<String>,
-    /// From the request to the whole answer.
+    /// The time from the request to the whole answer.
     pub took: Duration,
 }
 
@@ -62,7 +62,8 @@ pub enum DryRunError {
 }
 
 impl DryRun {
-    /// One for this driver; `None` where none of its provisioners can be a CSI driver, and its volumes need claims.
+    /// Returns the dry run for a driver; `None` if none of its provisioners is a legal CSI driver name, so that only a
+    /// claim could mount its volumes.
     pub fn of(driver: &Driver) -> Option<Self> {
         let csi_driver = driver.provisioners.iter().find(|provisioner| is_csi_name(provisioner))?;
         let Driver { name, scheduler, .. } = driver;
@@ -91,7 +92,7 @@ impl DryRun {
         Ok(DryRunOutcome { scheduler, warnings: warnings(&head.headers), took: begun.elapsed() })
     }
 
-    /// It has what policies of a cluster may ask of any pod.
+    /// Builds the Deployment, with the labels, resources and security context that a cluster's policies may require.
     fn deployment(&self) -> Value {
         let labels = json!({"app.kubernetes.io/name": "colocate-probe"});
         let amounts = json!({"cpu": "1m", "memory": "1Mi"});
@@ -124,7 +125,8 @@ impl DryRun {
     }
 }
 
-/// What the API server takes for the name of a CSI driver: a DNS subdomain, and no path as provisioners can be.
+/// Returns true if the API server accepts the name for a CSI driver: a DNS subdomain, not a path, which a provisioner
+/// can be.
 fn is_csi_name(name: &str) -> bool {
     name.len() <= LONGEST_CSI_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
 }

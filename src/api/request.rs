@@ -19,7 +19,7 @@ use crate::engine::one_line;
 /// The longest error message that is kept, in bytes: one line of a log or of `colocate probe`'s output.
 const MAX_MESSAGE: usize = 512;
 
-/// How long a small request may take. An API server that needs longer counts as unavailable.
+/// The longest time that a small request may take. An API server that needs longer counts as unavailable.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The query by which `managedFields` names colocate as the writer.

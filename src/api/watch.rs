@@ -18,10 +18,10 @@ use crate::engine::{Text, object};
 /// An API server sends a bookmark every minute. A connection that misses two of them is dead.
 const SILENCE: Duration = Duration::from_secs(150);
 
-/// How long a watch may take to open.
+/// The longest time that a watch may take to open.
 const OPEN_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// After how many seconds the API server ends a watch, so that watches spread over its replicas again.
+/// The number of seconds after which the API server ends a watch, so that watches spread over its replicas again.
 const WATCH_SECONDS: u64 = 290;
 
 /// A watch that ends sooner counts as a failure and is retried with back-off, not in a tight loop.
@@ -30,7 +30,7 @@ const LASTING: Duration = Duration::from_secs(5);
 /// After this many failures in a row, the present state is read again: the version may belong to another API server.
 const MAX_FAILURES: u32 = 3;
 
-/// How often a failure that goes on is logged.
+/// The interval at which a failure that goes on is logged.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The first pause after a failure, and the longest; each is twice as long as the one before, plus a random part of the
@@ -42,7 +42,7 @@ const LINE_CAPACITY: usize = 64 * 1024;
 
 /// Objects that are followed by [`follow`].
 pub(crate) trait Watch: Send {
-    /// What is watched.
+    /// The resource that is watched.
     fn resource(&self) -> Resource;
 
     /// The path of the collection, and its selectors as a query that ends with `&`: `/api/v1/pods?labelSelector=x&`.
@@ -116,7 +116,7 @@ impl Failures {
         self.backoff.next().unwrap_or(BACKOFF.1)
     }
 
-    /// Whether the log should have a line about the failure: about the first, and then once per [`LOG_INTERVAL`].
+    /// Returns true if the failure should be logged: the first, and then once per [`LOG_INTERVAL`].
     fn should_log(&mut self) -> bool {
         let due = self.logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL);
         if due {

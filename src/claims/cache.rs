@@ -1,4 +1,4 @@
-//! What a cluster knows of claims, classes and volumes, kept current by watches.
+//! A cache of a cluster's claims, classes and volumes, kept current by watches.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::engine::Inventory;
 use crate::process::Process;
 use crate::process::metrics::Metrics;
 
-/// For how long a claim that was waited for in vain is not waited for again: a controller that creates its pods again and
-/// again must not hold the wait slots of others.
+/// The time for which a claim that was waited for in vain is not waited for again: a controller that creates its pods
+/// again and again must not hold the wait slots of others.
 const VAIN_TTL: Duration = Duration::from_secs(30);
 
-/// How many such claims are remembered. 64 pods that wait 2 s each make 1,000 in that time.
+/// The most such claims that are remembered. 64 pods that wait 2 s each make 1,000 in that time.
 const MAX_VAIN: usize = 4096;
 
-/// What a cluster knows of claims, classes and volumes. Clones share it.
+/// A cache of a cluster's claims, classes and volumes. Clones share it.
 #[derive(Clone)]
 pub struct ClaimCache {
     pub(super) client: ApiClient,
@@ -55,7 +55,8 @@ impl ClaimCache {
 
     /// Everything that is known at this moment.
     pub(super) fn inventory(&self) -> RwLockReadGuard<'_, Inventory> {
-        // A panic between two changes leaves a record without its names: its claim is then like one that names no class.
+        // A panic between two changes can leave a record without names. Its claim then reads like one without a class,
+        // so the poisoned lock is still usable.
         self.inventory.read().unwrap_or_else(PoisonError::into_inner)
     }
 

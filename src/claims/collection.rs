@@ -16,10 +16,10 @@ use crate::engine::{Listing, Text, object};
 use crate::process::Process;
 use crate::process::readiness::ReadinessCondition;
 
-/// As many as kubectl asks for. A page of claims is about a megabyte.
+/// The page size of a list, the same as kubectl's. A page of claims is about a megabyte.
 const PAGE: usize = 500;
 
-/// How long a page of a list may take.
+/// The longest time that a page of a list may take.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The objects of one kind, in one namespace or in all.
@@ -27,7 +27,7 @@ pub(super) struct Collection<K> {
     cache: ClaimCache,
     namespace: Option<String>,
     freshness: Freshness,
-    /// Until the first complete list meets it.
+    /// The readiness condition that the first complete list meets; `None` from then on.
     listed: Option<ReadinessCondition>,
     kind: PhantomData<fn(K)>,
 }

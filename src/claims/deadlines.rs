@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The API server rounds `timeoutSeconds` up before it sends it, and the answer has to travel: 1 s less, and of the rest
-/// 80 %.
+/// The API server rounds `timeoutSeconds` up before it sends it, so 1 s is subtracted. At most 80 % of the rest is
+/// used, which leaves time for the response to travel.
 const ROUNDING: Duration = Duration::from_secs(1);
 const SHARE: f64 = 0.8;
 
-/// How long a GET may delay a review that must not wait: of a template, a dry run, or in audit mode. What it gets exists,
-/// so that the answer only has to travel.
+/// The longest time that a GET may delay a review that must not wait: of a template, a dry run, or in audit mode. What
+/// it gets exists, so that the answer only has to travel.
 const LOOKUP: Duration = Duration::from_millis(500);
 
-/// How long a pod without a wait slot waits for a GET that others may have begun.
+/// The longest time that a pod without a wait slot waits for a GET that others may have begun.
 const WITHOUT_SLOT: Duration = Duration::from_millis(500);
 
-/// How long the last GET may take, after a claim was waited for in vain. On a busy machine, the watch was seen 1.1 s behind.
+/// The longest time that the last GET may take, after a claim was waited for in vain. On a busy machine, the watch was
+/// seen 1.1 s behind.
 const LAST_GET: Duration = Duration::from_millis(500);
 
-/// How long the parts of one review may take.
+/// The deadlines of the parts of one review.
 ///
 /// ```text
 /// 0                                              answer                       timeout
@@ -51,23 +52,23 @@ impl Deadlines {
         Self { answer: self.answer.min(Instant::now() + LOOKUP), wait: Duration::ZERO }
     }
 
-    /// When the answer must be ready.
+    /// Returns the instant at which the answer must be ready.
     pub(super) fn answer(self) -> Instant {
         self.answer
     }
 
-    /// Whether claims that do not exist are waited for at all.
+    /// Returns true if claims that do not exist are waited for at all.
     pub(super) fn allow_wait(self) -> bool {
         !self.wait.is_zero()
     }
 
-    /// Until when a wait that begins now may last.
+    /// Returns the instant at which a wait that begins now must end.
     pub(super) fn wait_end(self, has_slot: bool) -> Instant {
         let wait = if has_slot { self.wait } else { self.wait.min(WITHOUT_SLOT) };
         self.answer.min(Instant::now() + wait)
     }
 
-    /// Until when the last GET may take, after a wait in vain that has just ended.
+    /// Returns the instant at which the last GET must end, after a wait in vain that has just ended.
     pub(super) fn last_get_end(self) -> Instant {
         self.answer.min(Instant::now() + LAST_GET)
     }

@@ -1,4 +1,4 @@
-//! When each watch last heard from the API server: the cache is as fresh as that.
+//! The time at which each watch last heard from the API server: the cache is as fresh as that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl LastHeard {
         Self { resource, last: Mutex::new(Instant::now()) }
     }
 
-    /// How long ago the last sign of life was. Without one, the time since the start.
+    /// Returns the time since the last sign of life or, without one, since the start.
     pub(super) fn ago(&self) -> Duration {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
@@ -50,7 +50,7 @@ impl Freshness {
     /// The connection is lost, for this reason.
     pub(super) fn lost(&mut self, why: &str) {
         self.lost = true;
-        // Rounded to whole seconds, so that there is always a time.
+        // Whole seconds, so that the conversion and the subtraction cannot fail.
         let ago = i64::try_from(self.heard.ago().as_secs()).unwrap_or_default();
         let since = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_secs(ago)).unwrap_or_default();
         self.detail.set(Some(format!("lost; nothing heard since {}; {why}", since.strftime("%FT%TZ"))));

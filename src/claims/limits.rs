@@ -1,16 +1,16 @@
-//! How long, how often and how many at once.
+//! The limits of waiting for claims and of asking for them.
 
 use std::time::Duration;
 
 /// Limits on asking and waiting for claims that do not exist yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimLimits {
-    /// How long a pod may be made to wait for a claim that does not exist yet.
+    /// The longest time that a pod may be made to wait for a claim that does not exist yet.
     pub wait: Duration,
-    /// How many pods may wait at once; 0 means that none ever waits.
+    /// The number of pods that may wait at once; 0 means that none ever waits.
     pub max_waiters: usize,
-    /// How many pods of one namespace may wait at once; at most `max_waiters`.
+    /// The number of pods of one namespace that may wait at once; at most `max_waiters`.
     pub max_waiters_per_namespace: usize,
-    /// How many GETs may be in flight at once; at least 1.
+    /// The number of GETs that may be in flight at once; at least 1.
     pub max_gets: usize,
 }

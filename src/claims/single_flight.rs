@@ -13,16 +13,17 @@ use super::ttl_set::TtlSet;
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::process::readiness::{Readiness, ReadinessDetail};
 
-/// How long "it does not exist" is reused: as long as a pod waits, by default. The watch brings what is created meanwhile.
+/// The TTL of a negative result, equal to the default wait of a pod. An object that is created in the meantime arrives
+/// on the watch.
 const ABSENT_TTL: Duration = Duration::from_secs(2);
 
 /// The longest time of a GET, its place in the queue included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many objects are remembered as absent.
+/// The most objects that are remembered as absent.
 const MAX_ABSENT: usize = 1024;
 
-/// How long the same failure is not logged again.
+/// The time for which the same failure is not logged again.
 const LOG_TTL: Duration = Duration::from_mins(1);
 
 /// The result of a GET: the object as JSON, or `None` if it does not exist.

@@ -14,10 +14,10 @@ use crate::companion::Strategies;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::engine::{Inventory, dns, parse_bool};
 
-/// How many objects are asked for at once.
+/// The number of objects that are requested at once.
 const CONCURRENCY: usize = 8;
 
-/// How long the list of classes may take.
+/// The longest time that the list of classes may take.
 const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 
 const NAMESPACES: Resource = Resource::new("", "namespaces");
@@ -53,7 +53,7 @@ impl Snapshot {
         names: BTreeSet<(String, String)>,
         inventory: &mut Inventory,
     ) -> Result<Option<Forbidden>, ApiError> {
-        // What is not a name does not exist, and must not become part of a path.
+        // An illegal name cannot exist, and must not become part of a URL path.
         let names = names.into_iter().filter(|(namespace, name)| dns::is_label(namespace) && dns::is_subdomain(name));
         let gets = stream::iter(names).map(|(namespace, name)| async move {
             let found = self.client.get_opt(Claims::RESOURCE, &Claims::object_path(&namespace, &name)).await;

@@ -1,4 +1,4 @@
-//! Where claims come from: a cluster, or files.
+//! The source of claims: a cluster, or files.
 
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
@@ -54,8 +54,8 @@ impl ClaimSource {
         owners
     }
 
-    /// Returns what is known of claims for a validation, which never waits: from the cache, and from the volumes that alone
-    /// tell the owners of some.
+    /// Returns what is known of claims for a validation, which never waits: from the cache, and from bound volumes
+    /// where only they reveal the owner.
     pub async fn mounted(&self, namespace: &str, claims: &[ClaimRef<'_>], deadlines: Deadlines) -> Vec<MountedClaim> {
         let known = self.mounted_now(namespace, claims);
         let Self::Cluster(cache) = self else { return known };

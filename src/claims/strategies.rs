@@ -16,7 +16,7 @@ use crate::engine::storage::{HasMetadata as _, Named};
 const STRATEGIES: Resource = Resource::new("portworx.io", "volumeplacementstrategies");
 const PATH: &str = "/apis/portworx.io/v1beta2/volumeplacementstrategies";
 
-/// How long a list may take.
+/// The longest time that a list may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
@@ -34,22 +34,22 @@ pub(super) async fn list(client: &ApiClient) -> Result<Strategies, ApiError> {
             let names = list.items.iter().filter_map(|item| item.name().map(str::to_owned));
             Ok(Strategies::All(names.collect()))
         }
-        // An empty list is found too: what does not exist is the kind.
+        // An empty list is HTTP 200. A 404 means that the CRD is not installed.
         Err(error) if error.code() == Some(404) => Ok(Strategies::NotInstalled),
         Err(error) => Err(error),
     }
 }
 
 impl ClaimCache {
-    /// Returns the strategies, as far as they can be read in time. The log says why they cannot: the creator of a class or
-    /// claim can do nothing about it.
+    /// Returns the strategies, as far as they can be read in time. The cause of a failure is logged, not returned in a
+    /// warning, because the user who creates the class or claim cannot fix it.
     pub(super) async fn placement_strategies(&self, deadlines: Deadlines) -> Strategies {
         let why = match timeout_at(deadlines.answer(), list(&self.client)).await {
             Ok(Ok(strategies)) => return strategies,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the API server did not list them in time".to_owned(),
         };
-        // Not for each object.
+        // Logged once per TTL, not once per object.
         if self.logged.insert((String::new(), STRATEGIES.name.to_owned())) {
             tracing::warn!(why, "the VolumePlacementStrategies cannot be listed");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When full, expired members are swept at most this many times per TTL, not on every insert.
+/// The most sweeps of expired members per TTL. A full set is not swept on every insert.
 const SWEEPS_PER_TTL: u32 = 16;
 
 /// A set whose members expire, up to a number of them.

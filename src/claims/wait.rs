@@ -13,20 +13,20 @@ use super::watched_kind::{Claims, VOLUMES, WatchedKind as _, volume_path};
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
 use crate::engine::{Owner, Unknown, dns};
 
-/// How many claims of one object the API server is asked for: no node can mount as many. Anyone who may create a pod can
-/// name 70,000 in it, each of which would cost a request, and memory for as long as the pod waits.
+/// The most claims of one object that are requested from the API server: no node can mount that many. Anyone who may
+/// create a pod can name 70,000 in it, each of which would cost a request, and memory for as long as the pod waits.
 const MAX_GETS_PER_REVIEW: usize = 256;
 
-/// How the owner of a claim was found.
+/// The way in which the owner of a claim was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LookupResult {
-    /// In the cache.
+    /// Found in the cache.
     Cached,
-    /// By a GET.
+    /// Found by a GET.
     Fetched,
-    /// By waiting for the watch.
+    /// Found by waiting for the watch.
     Waited,
-    /// It was not found.
+    /// Not found.
     Missing,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Lookup<'n> {
     name: &'n str,
     /// Its owner.
     pub(super) owner: Owner,
-    /// How the owner was found.
+    /// The way in which the owner was found.
     pub(super) result: LookupResult,
 }
 
@@ -62,7 +62,7 @@ impl Lookup<'_> {
     /// the volume that it will be bound to.
     fn is_pending(&self) -> bool {
         use Unknown::{ClassMissing, NoDefaultClass, Unbound};
-        // What is not a name never comes, and must not become part of a path or be remembered.
+        // An illegal name cannot exist, and must not become part of a URL path or be cached.
         dns::is_subdomain(self.name)
             && matches!(self.owner, Owner::Missing | Owner::Unknown(ClassMissing(_) | Unbound | NoDefaultClass))
     }
@@ -113,8 +113,8 @@ impl ClaimCache {
         lookups
     }
 
-    /// Gets the volumes that alone tell the owners of their claims. Volumes are not watched: few claims need one, and what
-    /// a volume tells never changes, so it is read once and kept with its claim.
+    /// Fetches the volumes of claims whose owner only the bound volume reveals. Volumes are not watched: few claims
+    /// need one, and a volume's driver never changes, so it is read once and kept with its claim.
     async fn get_volumes(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
         let gets: Vec<_> = lookups
             .iter_mut()
@@ -186,7 +186,7 @@ impl ClaimCache {
                         let lookup = &mut lookups[index];
                         if let Some(owner) = owner && lookup.is_pending() {
                             lookup.set(owner, LookupResult::Fetched);
-                            // Its volume can be asked for when the watch has brought the claim.
+                            // The volume can be fetched once the watch has delivered the claim.
                             open[index] &= lookup.is_pending() || lookup.lacks_volume();
                         }
                     }

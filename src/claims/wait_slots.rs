@@ -1,4 +1,5 @@
-//! How many pods may wait: a pod that waits holds a seat of the API server's priority level, and those are few.
+//! A limit on the number of pods that wait: a pod that waits holds a seat of the API server's priority level, and those
+//! are few.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

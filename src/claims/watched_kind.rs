@@ -18,7 +18,7 @@ pub(super) trait WatchedKind: Send + 'static {
     const REMOVE: fn(&mut Inventory, &str, &str);
     /// Removes what a list did not bring.
     const END: fn(&mut Inventory, &Listing);
-    /// How many are kept.
+    /// Returns the number of objects that are kept.
     const COUNT: fn(&Inventory) -> usize;
 
     /// An object, as far as it is decoded.

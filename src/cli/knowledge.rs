@@ -1,4 +1,4 @@
-//! What is known of claims: from the files, and what they leave open, and nothing else, from a cluster.
+//! The facts about claims: from the files, and from a cluster only what the files leave open.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::companion::Strategies;
 use crate::engine::Absence;
 use crate::manifest::{KnownObjects, Manifest, ManifestError, MissingFacts, Source};
 
-/// What files say, those that count more behind the others.
+/// Returns the facts in the files. Files that count more come after the others.
 ///
 /// # Errors
 /// A claim, class or volume that is not built as its kind.
@@ -29,7 +29,7 @@ pub(super) struct Questions<'a, F> {
     pub(super) snapshot: &'a Snapshot,
     /// The label by which Namespaces opt out.
     pub(super) opt_out: &'a str,
-    /// What is open by what is known.
+    /// Returns the facts that are missing, given those that are known.
     pub(super) open: F,
 }
 
@@ -65,7 +65,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
         Ok(missing)
     }
 
-    /// Which of the Namespaces that matter, and that the files do not describe, opt out.
+    /// Adds, for the Namespaces that matter and that the files do not describe, whether they opt out.
     async fn add_namespaces(&self, known: &mut KnownObjects, missing: &mut MissingRights) -> Result<(), ApiError> {
         let names = (self.open)(known).namespaces.into_iter().filter(|name| !known.has_namespace(name)).collect();
         let mut hidden = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! An error in a configuration, with its place.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub enum ConfigError {
     Invalid {
         /// The file, and the line and the column where they are known.
         location: String,
-        /// What is wrong, and what to write instead.
+        /// The error, and what to write instead.
         message: String,
     },
 }

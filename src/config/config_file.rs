@@ -8,8 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Config, ConfigError};
 
-/// How often the contents are compared. A mounted `ConfigMap` changes by a link in the path, which a watch on the file does not
-/// see; the kubelet itself needs up to a minute to see a change.
+/// The interval at which the contents are compared. A mounted `ConfigMap` changes by a link in the path, which a watch
+/// on the file does not see; the kubelet itself needs up to a minute to see a change.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A configuration file that is polled for changes.

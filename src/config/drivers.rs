@@ -14,15 +14,16 @@ use crate::duration::GoDuration;
 use crate::engine::{self, Away, dns};
 use crate::schedulers;
 
-/// The Lease is read four times as often, and each time is a request to the API server.
+/// The lower bound of `staleAfter`. The Lease is polled four times per `staleAfter`, and each poll is a request to the
+/// API server.
 const SHORTEST_STALE_AFTER: Duration = Duration::from_secs(1);
 
-/// The drivers by rank. No name and no provisioner is there twice.
+/// The drivers by rank. Names and provisioners are unique.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<DriverEntry>")]
 pub(super) struct DriversSection(pub(super) Vec<DriverEntry>);
 
-/// A driver. All that it says of its scheduler are keys of [`SchedulerSection`].
+/// A driver. Settings of its scheduler are keys of [`SchedulerSection`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawDriver")]
 pub(super) struct DriverEntry {
@@ -142,7 +143,7 @@ impl DriverEntry {
         }
     }
 
-    /// How to see whether its scheduler is alive; `None` if no Lease is known.
+    /// Returns its scheduler, with the Leases that show whether it is alive; `None` if no Lease is known.
     pub(super) fn to_presence(&self) -> Option<schedulers::Scheduler> {
         let built_in = Self::portworx();
         let is_stork = self.name == built_in.name && self.scheduler.name == built_in.scheduler.name;
@@ -160,8 +161,8 @@ impl DriverEntry {
     }
 }
 
-/// Where Stork's scheduler may have its Lease: Portworx is installed in a namespace of its own, in `kube-system`, or in one
-/// that its administrator chose, where colocate is likely to be as well.
+/// The Leases that Stork's scheduler may have: Portworx is installed in a namespace of its own, in `kube-system`, or in
+/// one that its administrator chose, where colocate is likely to be as well.
 fn stork_leases() -> Vec<schedulers::LeaseRef> {
     [Some("portworx"), Some("kube-system"), None]
         .map(|namespace| schedulers::LeaseRef {

@@ -45,7 +45,7 @@ impl Check for MissingClaimSection {
 
 impl MissingClaimSection {
     pub(super) fn limits(&self) -> ClaimLimits {
-        // No machine that this runs on counts in less than 32 bits.
+        // `usize` has at least 32 bits on every supported target.
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         ClaimLimits {
             wait: self.wait.0,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::dns;
 
-/// Namespaces by name, none of them twice; empty means all there are.
+/// Unique names of Namespaces; an empty list means all Namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub(super) struct NamespacesSection(pub(super) Vec<String>);

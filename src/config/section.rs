@@ -1,6 +1,6 @@
 //! Sections of the file: mappings of which each key has a default.
 
-/// The checks of a section that none of its keys can make alone.
+/// Checks that involve more than one key of a section.
 pub(super) trait Check {
     /// Checks the keys against each other.
     ///

@@ -17,7 +17,7 @@ const SHORTEST_LEAF: Duration = Duration::from_secs(2);
 section! {
     /// The section as the file has it.
     pub struct TlsSection {
-        /// Where the self-managed CA is kept.
+        /// The Secret that keeps the self-managed CA.
         pub secret: SecretSection,
         /// The Service through which the API server calls.
         pub service: ServiceSection,
@@ -53,7 +53,7 @@ section! {
 }
 
 section! {
-    /// The names of the webhook configurations. One that does not exist is not missed.
+    /// The names of the webhook configurations. At least one of them must exist.
     ///
     /// The API server calls webhooks in the order of these names. By default, colocate is the last.
     pub struct Webhooks {
@@ -65,7 +65,7 @@ section! {
 }
 
 section! {
-    /// How long certificates last.
+    /// The lifetimes of certificates.
     struct LifetimesSection {
         ca: GoDuration = go(Lifetimes::default().ca),
         leaf: GoDuration = go(Lifetimes::default().leaf),
@@ -79,7 +79,7 @@ section! {
 struct NameEntry(SubjectName);
 
 impl TlsSection {
-    /// How long certificates last.
+    /// The lifetimes of certificates.
     pub fn lifetimes(&self) -> Lifetimes {
         let signed = |GoDuration(duration)| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
         let LifetimesSection { ca, leaf, settle } = self.lifetimes;
@@ -136,8 +136,9 @@ impl Check for LifetimesSection {
         if leaf.0 < SHORTEST_LEAF {
             return Err(format!("lifetimes.leaf is {leaf}: write at least {}", GoDuration(SHORTEST_LEAF)));
         }
-        // From two thirds of its life on, a CA is followed by the next one, which takes `settle`, and stays in the bundle for
-        // up to twice the life of a leaf: that must be over before the next one is to be followed, two thirds of a life later.
+        // A rotation starts at 2/3 of a CA's life. The switch comes `settle` later, and the old CA then stays in the
+        // bundle for up to 2 x `leaf`. All of that must end before the next rotation starts, 2/3 of a CA's life later.
+        // Hence `leaf` <= `ca` / 4 and `settle` <= `ca` / 8.
         for (key, value, part) in [("leaf", leaf, 4), ("settle", settle, 8)] {
             if value.0 > ca.0 / part {
                 return Err(format!(

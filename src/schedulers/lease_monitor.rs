@@ -39,7 +39,7 @@ struct LeaseMonitor {
     client: ApiClient,
     scheduler: Scheduler,
     leases: Vec<MonitoredLease>,
-    /// What was reported last.
+    /// The presence that was reported last.
     presence: Presence,
     registry: SchedulerRegistry,
     metrics: Arc<Metrics>,
@@ -64,11 +64,11 @@ enum Observation {
     Absent,
     /// It was read.
     Lease {
-        /// When it was renewed, by its holder's clock; `None` if never.
+        /// The time of the last renewal, by its holder's clock; `None` if it was never renewed.
         renewed: Option<Timestamp>,
-        /// How long it had not been renewed at the last poll, by our clock.
+        /// The time since the last renewal, as of the last poll, by our clock.
         age: Duration,
-        /// When it was polled last, in vain or not.
+        /// The instant of the last poll, in vain or not.
         polled: Instant,
     },
 }
@@ -141,8 +141,8 @@ impl LeaseMonitor {
         }
     }
 
-    /// Returns the best that was observed, with a message. A Lease that was not observed could be a renewed one: only when
-    /// all of them were observed is it known that the scheduler is not there.
+    /// Returns the best presence among the Leases, with a message. The scheduler counts as away only if every Lease was
+    /// read: one that was not read may be the renewed one.
     fn judge(&self) -> (Presence, Option<String>) {
         let presence = |lease: &MonitoredLease| lease.observed.presence(self.scheduler.stale_after);
         if self.leases.iter().any(|lease| presence(lease) == Presence::Alive) {
@@ -193,7 +193,7 @@ impl MonitoredLease {
         LEASES.decode("get", &json)
     }
 
-    /// There is no right to get it, in the words of the API server.
+    /// Formats the message for a Lease that colocate may not read, worded like the API server's.
     fn forbidden(&self) -> String {
         let Self { namespace, name, .. } = self;
         format!("cannot get leases.coordination.k8s.io \"{name}\" in namespace \"{namespace}\": forbidden")
@@ -214,7 +214,7 @@ impl Observation {
             Self::Lease { renewed: before, age, polled } if before == renewed => age.saturating_add(now - polled),
             // That it was renewed is a fact, whatever the two clocks say.
             Self::Lease { .. } => Duration::ZERO,
-            // At first sight there is nothing to go by but the clocks. One that is wrong is set right by the next renewal.
+            // The first read can only compare clocks. If they disagree, the next renewal corrects the age.
             Self::Nothing | Self::Forbidden | Self::Absent => renewed.map_or(Duration::MAX, |renewed| {
                 Duration::try_from(Timestamp::now().duration_since(renewed)).unwrap_or_default()
             }),

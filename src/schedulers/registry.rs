@@ -15,7 +15,7 @@ pub struct Scheduler {
     pub name: Arc<str>,
     /// The Leases of its leader election. One that is renewed is enough.
     pub leases: Vec<LeaseRef>,
-    /// How long after the last renewal it counts as stale.
+    /// The time after its last renewal at which it counts as stale.
     pub stale_after: Duration,
 }
 
@@ -28,7 +28,7 @@ pub struct LeaseRef {
     pub name: String,
 }
 
-/// What is known of the schedulers at this moment. Clones share it.
+/// The known state of the schedulers at this moment. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct SchedulerRegistry(Arc<[RegistryEntry]>);
 

@@ -24,8 +24,8 @@ const RESERVE: usize = 16 * 1024 * 1024;
 /// The largest body that may use the reserve.
 const SMALL: usize = 1024 * 1024;
 
-/// How many large bodies are discarded at once. More would delay the bodies that have room: with 50 of 17 MB at once, none
-/// was complete in time (measured).
+/// The number of large bodies that are discarded at once. More would delay the bodies that have room: with 50 of 17 MB
+/// at once, none was complete in time (measured).
 const DISCARDS: usize = 2;
 
 /// Reads bodies within the limits.
@@ -34,7 +34,7 @@ pub(super) struct Bodies {
     budget: BodyBudget,
     /// Permits to discard a large body.
     discards: Semaphore,
-    /// How long a client may take to send a body.
+    /// The longest time that a client may take to send a body.
     limit: Duration,
 }
 

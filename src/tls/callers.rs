@@ -1,4 +1,4 @@
-//! Client certificates, for an API server that has one.
+//! Verification of client certificates, for API servers that present one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{CertificateFileError, CertificateFiles, CertificateResolver};
 
-/// How often the files are read. The kubelet needs up to two minutes to update them.
+/// The interval at which the files are read. The kubelet needs up to two minutes to update them.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Keeps the certificate of the files in a [`CertificateResolver`].

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How long before its issue a certificate becomes valid, so that a client whose clock is up to an hour behind accepts a
-/// server that has just started.
+/// The time by which a certificate is valid before its issue, so that a client whose clock is up to an hour behind
+/// accepts a server that has just started.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 
 /// An end of the validity is outside of the years that a timestamp can have.

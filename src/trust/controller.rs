@@ -30,7 +30,8 @@ pub use super::live_configurations::WebhookNames;
 /// The pause after the first failed round, which then doubles up to the interval. An entry waits this long for its bundle.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 
-/// How often a patch is tried in one round: once, and again for conflicts with Helm, another replica and one more.
+/// The number of patch attempts in one round: the first, one retry each for a conflict with Helm and with another
+/// replica, and one spare.
 const PATCH_ATTEMPTS: usize = 4;
 
 /// The source of the CAs that the configurations carry.
@@ -215,7 +216,7 @@ impl TrustController {
 }
 
 impl TrustSource {
-    /// How often the source is read.
+    /// The interval at which the source is read.
     fn interval(&self) -> Duration {
         match self {
             Self::Managed(managed) => managed.interval(),

@@ -14,13 +14,13 @@ use crate::api::ApiClient;
 use crate::process::metrics::Metrics;
 use crate::tls::{Certificate, CertificateResolver, SubjectName};
 
-/// How often the Secret is read. Other replicas may take a step in between.
+/// The interval at which the Secret is read. Other replicas may take a step in between.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The lower bound of the interval for very short lifetimes.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The number of attempts in one round: four steps (fill, publish, switch, retire), and as many conflicts with other
+/// The number of attempts in one round: four steps (fill, publish, switch, retire), and up to four conflicts with other
 /// replicas.
 const ATTEMPTS: usize = 8;
 
@@ -35,7 +35,7 @@ pub struct CaSettings {
     pub create: bool,
     /// The names that leaves are issued for.
     pub names: Vec<SubjectName>,
-    /// How long certificates last.
+    /// The lifetimes of certificates.
     pub lifetimes: Lifetimes,
 }
 

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::trust_error::TrustError;
 use crate::tls::{Certificate, read_authorities};
 
-/// How long a CA that the file does not have stays in a live configuration. The kubelet updates a mounted Secret on all
-/// replicas within a minute or two of each other. Until then, no replica may remove what another one added.
+/// The time for which a CA that the file does not have stays in a live configuration. The kubelet updates a mounted
+/// Secret on all replicas within a minute or two of each other. Until then, no replica may remove what another one
+/// added.
 const FOREIGN_CA_KEPT: Duration = Duration::from_mins(3);
 
 /// CAs from a file.
@@ -23,7 +24,7 @@ pub struct MountedCa {
 }
 
 impl MountedCa {
-    /// How often the file is read.
+    /// The interval at which the file is read.
     pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
     /// The CAs in this file, which has not been read yet.

@@ -10,11 +10,11 @@ use crate::tls::Certificate;
 /// The CAs that the live configurations carry, each with the moment since when it has been there without a break, as one
 /// replica observed it.
 ///
-/// Time comes from a clock that does not jump and stands still while the machine is suspended: a replica that wakes up must
-/// not conclude that what it observed last was there all the time.
+/// Uses a monotonic clock that stops while the machine is suspended. A replica that resumes must not count the
+/// suspended time as time in which the CA was carried.
 #[derive(Clone, Debug)]
 pub(super) struct Propagation {
-    /// By name; `None` for a configuration that has not been observed yet.
+    /// The configurations by name; `None` for one that has not been observed yet.
     configurations: BTreeMap<&'static str, Option<ObservedBundle>>,
 }
 

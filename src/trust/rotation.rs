@@ -46,18 +46,18 @@ use crate::tls::{Authority, Certificate, IssueError, Validity};
 /// The common name of a CA. Clients ignore it; it is for people who look at a certificate.
 const COMMON_NAME: &str = "colocate CA";
 
-/// How far the clocks of two replicas may differ without harm. A certificate is backdated by the same time.
+/// The difference between the clocks of two replicas that does no harm. A certificate is backdated by the same time.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long certificates last, and a rotation waits.
+/// The lifetimes of certificates, and the time that a rotation waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// How long a CA is valid.
+    /// The time for which a CA is valid.
     pub ca: SignedDuration,
     /// The longest time that a leaf is valid.
     pub leaf: SignedDuration,
-    /// How long the live configurations must have carried a CA before it signs: longer than an API server needs to notice a
-    /// change.
+    /// The time for which the live configurations must have carried a CA before it signs: longer than an API server
+    /// needs to notice a change.
     pub settle: SignedDuration,
 }
 
@@ -73,7 +73,7 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// How long an old CA stays in the bundle: until its leaves have ended by every replica's clock.
+    /// The time for which an old CA stays in the bundle: until its leaves have ended by every replica's clock.
     fn overlap(&self) -> SignedDuration {
         self.leaf.saturating_add(self.leaf.min(TOLERANCE))
     }
@@ -95,7 +95,7 @@ pub(super) struct CaState {
 pub(super) struct OldCa {
     /// Its certificate, which stays in the bundle.
     pub(super) certificate: Certificate,
-    /// When it leaves the bundle. All of its leaves have ended by then.
+    /// The time at which it leaves the bundle. All of its leaves have ended by then.
     pub(super) until: Timestamp,
 }
 

@@ -58,7 +58,7 @@ impl FieldPath {
         &self.0
     }
 
-    /// Whether both paths are the same but for their indices in lists.
+    /// Returns true if both paths are the same but for their indices in lists.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let is_name = |segment: &&PathSegment| !matches!(segment, PathSegment::Index(_));
         self.0.iter().filter(is_name).eq(other.0.iter().filter(is_name))

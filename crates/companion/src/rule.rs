@@ -44,7 +44,7 @@ pub enum Needs {
     ClassParameters,
     /// The placement strategies that exist.
     Strategies,
-    /// Whether the object's Namespace opts out.
+    /// The opt-out of the object's Namespace.
     Namespace,
 }
 

@@ -1,8 +1,8 @@
 //! The rules that lead from a request to a decision, in the order in which they apply.
 //!
-//! Pods are decided when they are created, whatever owns them. Templates are changed too, so that a reader of the workload
-//! sees what its pods will do. They are not changed where that would trigger a rollout, fail an update, or fight with another
-//! writer: each rule below was a rollout, an error or a fight on a real cluster first.
+//! Pods are decided when they are created, whatever owns them. Templates are changed too, so that a reader of the
+//! workload sees what its pods will do. They are not changed where that would trigger a rollout, fail an update, or
+//! fight with another writer. Each rule exists because a real cluster showed the rollout, error or fight without it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -149,8 +149,9 @@ impl<'r> Candidate<'r> {
             .filter(|old| self.policy.drivers.schedule_with(old))
             .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update == Update::Refused {
-            // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server would
-            // refuse. Nothing else can still be decided: not even an opt-out changes an existing pod.
+            // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server
+            // would refuse. No other rule applies to an immutable object: even an opt-out cannot change an existing
+            // pod.
             return match self.taken_away {
                 Some(scheduler) => self.inject(Reason::Kept, &scheduler.into()).into(),
                 None => Decision::leave(Reason::Immutable).into(),

@@ -33,7 +33,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// No name in Kubernetes has more bytes: 253 of a prefix, a slash, and 63 behind it.
+/// The longest name in Kubernetes, in bytes: a prefix of 253, a slash, and 63 more.
 const LONGEST_NAME: usize = 317;
 
 impl Text<'_> {
@@ -97,7 +97,8 @@ where
     object(deserializer).map(Option::unwrap_or_default)
 }
 
-/// An object or null, as an element or a value of its own: the type to [`object`]'s function.
+/// An object or null as a type, for list elements and top-level values, where `deserialize_with = "object"` cannot be
+/// used.
 #[derive(Debug)]
 pub(crate) struct Nullable<T>(pub(crate) Option<T>);
 

@@ -6,7 +6,7 @@
 /// The length of the longest label.
 pub const MAX_LABEL: usize = 63;
 
-/// What a label is made of, for messages.
+/// The form of a label, for messages.
 pub const LABEL_FORM: &str = "1 to 63 characters a-z, 0-9 and `-`, with no `-` at either end";
 
 /// The length of the longest subdomain.

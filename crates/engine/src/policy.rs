@@ -17,7 +17,7 @@ pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 /// Everything that a decision depends on besides the request and the claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// The use that is made of decisions.
+    /// The mode of operation.
     pub mode: Mode,
     /// The policy for pod templates.
     pub templates: Templates,
@@ -33,16 +33,16 @@ pub struct Policy {
     pub missing_claim: MissingClaim,
 }
 
-/// The use that is made of decisions.
+/// The mode of operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
-    /// They are carried out.
+    /// Changes objects.
     #[default]
     Inject,
-    /// They are made, counted and annotated, and nothing is changed or waited for.
+    /// Decides, counts and annotates, but changes nothing and never waits.
     Audit,
-    /// None are made.
+    /// Decides nothing.
     Off,
 }
 
@@ -125,8 +125,8 @@ impl OptOut {
         self.owners.iter().any(|owner| owner.group == group && owner.kind == kind)
     }
 
-    /// Reads the opt-out annotations of a pod or template, of which one that says so is enough. `annotation` answers a key
-    /// with its value as it was sent.
+    /// Reads the opt-out annotations of a pod or template. One true value is enough. `annotation` returns the raw value
+    /// of a key.
     pub fn read<'r>(&self, annotation: impl Fn(&str) -> Option<&'r RawValue>) -> OptOutAnnotation<'_> {
         let mut read = OptOutAnnotation::default();
         for key in &self.annotations {
@@ -141,7 +141,7 @@ impl OptOut {
     }
 }
 
-/// Enough characters of a value to know it by, so that a warning has room for what to write instead.
+/// The most characters of an invalid value that a warning shows, which leaves room for the advice.
 const ENOUGH: usize = 40;
 
 /// The meaning of the opt-out annotations of a pod or template.

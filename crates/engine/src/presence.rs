@@ -20,9 +20,9 @@ pub enum Presence {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Away {
-    /// It gets the scheduler all the same, and stays Pending until that is back.
+    /// The pod gets the driver's scheduler anyway, and stays Pending until that scheduler is back.
     #[default]
     Inject,
-    /// It keeps its scheduler, and may run away from its data.
+    /// The pod keeps its current scheduler, and may run on a node without its data.
     Skip,
 }

@@ -139,7 +139,7 @@ impl Operation {
     }
 }
 
-/// By hand: the derived one would also accept `{"CREATE": null}`.
+/// Implemented by hand: the derived implementation would also accept `{"CREATE": null}`.
 impl<'de> Deserialize<'de> for Operation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = Text::deserialize(deserializer)?;

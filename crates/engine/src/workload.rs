@@ -198,7 +198,7 @@ pub(crate) struct ObjectSeed<'w> {
 /// The form in which the template is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Keep {
-    /// As text, to be compared and perhaps read later.
+    /// Kept as text, to be compared and perhaps read later.
     Sent,
     /// Decoded.
     Read,

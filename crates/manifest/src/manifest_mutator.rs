@@ -32,7 +32,7 @@ pub struct MutatedManifest<'t, 'm> {
     pub text: Cow<'t, str>,
     /// The objects that the engine decides about, in order.
     pub objects: Vec<MutatedObject<'m>>,
-    /// The positions by which documents look like Helm templates, whose objects are not decided about.
+    /// The positions that make documents look like Helm templates. Such documents are skipped.
     pub templates: Vec<Position>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> ManifestMutator<'a> {
                 Examination::Decided(decision) => decision,
                 Examination::Resolve(pending) => {
                     let owners = pending.look_up(|claim| claim.owner_in(&self.known.inventory, &namespace));
-                    // A file outlives the state of a cluster.
+                    // Whether the scheduler is alive right now must not affect a file.
                     pending.decide(owners, |_| Presence::Unknown)
                 }
             };

@@ -30,7 +30,7 @@ pub struct ManifestValidator<'a> {
 pub struct ValidatedManifest<'m> {
     /// The objects that there are rules for, in order.
     pub objects: Vec<ValidatedObject<'m>>,
-    /// The ranges by which documents look like Helm templates, which are not checked.
+    /// The ranges that make documents look like Helm templates. Such documents are skipped.
     pub templates: Vec<Range<usize>>,
 }
 

@@ -11,7 +11,7 @@ pub struct MissingFacts {
     pub namespaces: BTreeSet<String>,
     /// The claims that are missing, each by its namespace and name.
     pub claims: BTreeSet<(String, String)>,
-    /// The reasons why owners of claims are unknown that a class would resolve.
+    /// The unknown owners that a StorageClass would resolve.
     pub classes: Vec<Unknown>,
     /// Whether the owner of a claim is known, but not its class.
     pub class_names: bool,

@@ -27,15 +27,15 @@ pub(super) enum Style {
 /// The way in which the type of a scalar is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TagResolution {
-    /// By its text.
+    /// Resolved by its text.
     Plain,
     /// It is text.
     Text,
-    /// By the tag `!!merge`, which makes a key a merge key.
+    /// Resolved by the tag `!!merge`, which makes a key a merge key.
     Merge,
-    /// By a tag of YAML's core schema.
+    /// Resolved by a tag of YAML's core schema.
     Tagged(Type),
-    /// As a number, `true`, `false` or `null` of JSON.
+    /// Resolved as a number, `true`, `false` or `null` of JSON.
     Json,
 }
 

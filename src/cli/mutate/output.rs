@@ -1,4 +1,4 @@
-//! What `colocate mutate` prints: the text of each format, and the lines for people.
+//! The output of `colocate mutate`: the text of each format, and the lines for people.
 
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn first_line(text: &str) -> Option<&str> {
     text.split(['\n', '\r']).find(|line| !line.trim().is_empty() && !line.starts_with('#'))
 }
 
-/// Whether a line begins a document.
+/// Returns true if a line begins a document.
 fn is_marker(line: &str) -> bool {
     line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
 }
@@ -99,7 +99,7 @@ fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f
     objects.filter(|(_, object)| object.is_changed())
 }
 
-/// What was found for a workload, what was decided, and why.
+/// Describes what was found for a workload, what was decided, and why.
 pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> String {
     let found = match &*mutation.claims {
         "" => String::new(),
@@ -112,7 +112,7 @@ pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> Stri
     line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", mutation.reason))
 }
 
-/// What is left open about a workload.
+/// Describes what is left open about a workload.
 pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> String {
     match &mutation.refusal {
         Some(why) => line_at(source, why.position, mutation, &format!("left as it is: {why}")),

@@ -28,7 +28,7 @@ pub(super) struct Gap<'v> {
     pub(super) range: Option<SourceRange<'v>>,
     /// The rule, if it is a single one.
     pub(super) rule: Option<Rule>,
-    /// What could not be checked, and why.
+    /// A description of what could not be checked, and why.
     pub(super) what: String,
 }
 

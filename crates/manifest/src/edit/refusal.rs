@@ -6,7 +6,7 @@ use colocate_companion::FieldPath;
 
 use crate::position::Position;
 
-/// Why a manifest stays as it is, though an object in it should get a scheduler.
+/// The reason why a manifest stays as it is, though an object in it should get a scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct EditRefusal {
     /// The place of the obstacle.
