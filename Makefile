@@ -42,7 +42,7 @@ test: ## Run every test, unit to end to end, on a real control plane (and Go)
 	@echo '==> tests'
 	@cargo test --locked
 
-fresh: ## Run `make demo` and `make test` as on a fresh machine: a new clone, empty caches (30 minutes, 12 GB)
+fresh: ## Run `make demo` and `make test` as on a fresh machine: a new clone, empty caches (37 minutes, 9 GB)
 	@.ci/fresh
 
 torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (8 minutes, and Go)
