@@ -35,7 +35,8 @@ const LAST_GET: Duration = Duration::from_millis(500);
 /// and a claim that is waited for from the start is waited for until 2 s. One GET may take 10 s, after which its callers are gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    answer: Instant,
+    /// When the answer must be ready.
+    pub(super) answer: Instant,
     wait: Duration,
 }
 
@@ -50,11 +51,6 @@ impl Deadlines {
     #[must_use]
     pub fn without_wait(self) -> Self {
         Self { answer: self.answer.min(Instant::now() + LOOKUP), wait: Duration::ZERO }
-    }
-
-    /// Returns the instant at which the answer must be ready.
-    pub(super) fn answer(self) -> Instant {
-        self.answer
     }
 
     /// Returns true if claims that do not exist are waited for at all.
@@ -83,15 +79,12 @@ mod tests {
         let now = Instant::now();
         let after = |millis| now + Duration::from_millis(millis);
         let deadlines = Deadlines::new(Duration::from_secs(5), Duration::from_secs(2));
-        assert_eq!(deadlines.answer(), after(3200));
+        assert_eq!(deadlines.answer, after(3200));
         assert_eq!((deadlines.wait_end(true), deadlines.wait_end(false)), (after(2000), after(500)));
         assert_eq!(deadlines.last_get_end(), after(500));
         let lookup = deadlines.without_wait();
-        assert_eq!((lookup.answer(), lookup.allow_wait()), (after(500), false));
+        assert_eq!((lookup.answer, lookup.allow_wait()), (after(500), false));
         let short = Deadlines::new(Duration::from_secs(1), Duration::from_secs(2));
-        assert_eq!(
-            [short.answer(), short.wait_end(true), short.last_get_end(), short.without_wait().answer()],
-            [now; 4]
-        );
+        assert_eq!([short.answer, short.wait_end(true), short.last_get_end(), short.without_wait().answer], [now; 4]);
     }
 }

@@ -44,7 +44,7 @@ impl ClaimCache {
     /// Returns the strategies, as far as they can be read in time. The cause of a failure is logged, not returned in a
     /// warning, because the user who creates the class or claim cannot fix it.
     pub(super) async fn placement_strategies(&self, deadlines: Deadlines) -> Strategies {
-        let why = match timeout_at(deadlines.answer(), list(&self.client)).await {
+        let why = match timeout_at(deadlines.answer, list(&self.client)).await {
             Ok(Ok(strategies)) => return strategies,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the API server did not list them in time".to_owned(),

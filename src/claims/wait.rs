@@ -135,7 +135,7 @@ impl ClaimCache {
             })
             .collect();
         if !gets.is_empty() {
-            let _ = timeout_at(deadlines.answer(), join_all(gets)).await;
+            let _ = timeout_at(deadlines.answer, join_all(gets)).await;
         }
     }
 

@@ -172,7 +172,7 @@ mod tests {
         let leaf = issue(2);
         let (_folder, files) = files(&leaf.certificate_pem(), &leaf.key_pem());
         let served = files.read(now()).unwrap();
-        assert_eq!(served.certificate().validity(), leaf.validity());
+        assert_eq!(served.certificate.validity(), leaf.validity());
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl<F: Fn(Option<Timestamp>)> CertificateReloader<F> {
                 if self.resolver.served().is_none_or(|served| *served != read) {
                     tracing::info!(
                         file = %self.files.certificate.display(),
-                        until = %read.certificate().validity().not_after(),
+                        until = %read.certificate.validity().not_after(),
                         "serving a new certificate"
                     );
                     self.resolver.serve(read);
@@ -116,7 +116,7 @@ mod tests {
         let (resolver, renewed) = (CertificateResolver::default(), Cell::new(0));
         let mut reloader =
             CertificateReloader::begin(files, resolver.clone(), |_| renewed.set(renewed.get() + 1)).unwrap();
-        let served = || resolver.served().unwrap().certificate().pem();
+        let served = || resolver.served().unwrap().certificate.pem();
         let now = Timestamp::now();
         reloader.reload(now);
         assert_eq!((served(), renewed.get()), (first.certificate_pem(), 1));

@@ -11,15 +11,11 @@ use super::certificate::Certificate;
 #[derive(Debug)]
 pub struct ServingCertificate {
     pub(super) key: Arc<CertifiedKey>,
-    pub(super) certificate: Certificate,
+    /// The server's own certificate.
+    pub certificate: Certificate,
 }
 
 impl ServingCertificate {
-    /// Returns the server's own certificate.
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
     /// Returns whether a client that trusts `authorities` accepts it at this time.
     pub fn chains_to<'a>(&self, authorities: impl IntoIterator<Item = &'a Certificate>, now: Timestamp) -> bool {
         self.certificate.chains_to(authorities, self.key.cert.get(1..).unwrap_or_default(), now)
