@@ -19,7 +19,7 @@ CARGO_CYCLONEDX := $(CACHE)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
-# $(call install,NAME,VERSION,TIME): a program of crates.io, in a folder of its own.
+# $(call install,NAME,VERSION,TIME): a program that is a published crate, in a folder of its own.
 install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
   { echo '==> $(1), built once for all clones ($(3))' >&2; \
     cargo install --locked --quiet --version $(2) --root $(CACHE)/$(1)-$(2) --target-dir $(CACHE)/$(1)-build $(1) && \
