@@ -11,3 +11,6 @@ pub use dry_run::{DryRun, DryRunError, DryRunOutcome};
 pub use request::ApiError;
 pub(crate) use request::{FIELD_MANAGER, Resource};
 pub(crate) use watch::{ListMeta, Watch, WatchEvent, follow};
+
+#[cfg(test)]
+pub(crate) use watch::tests::requests_in_30_s;

@@ -233,4 +233,4 @@ async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -124,7 +124,7 @@ mod tests {
     use tower_test::mock;
 
     use super::*;
-    use crate::api::follow;
+    use crate::api::{follow, requests_in_30_s};
 
     const LIST: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
@@ -206,38 +206,16 @@ mod tests {
         follow.abort();
     }
 
-    /// Counts the requests of 30 s to an API server that answers every watch with this status and body.
-    async fn requests_in_30_s(status: u16, body: String) -> usize {
-        let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
-        let server = async {
-            let mut count = 0;
-            while let Some((request, send)) = handle.next_request().await {
-                count += 1;
-                assert!(count < 1_000, "a tight loop");
-                let is_watch = request.uri().query().is_some();
-                let (status, body) =
-                    if is_watch { (status, body.clone()) } else { (200, configuration(1).to_string()) };
-                let body = Body::from(body.into_bytes());
-                send.send_response(hyper::Response::builder().status(status).body(body).unwrap());
-            }
-            count
-        };
-        let (sender, mut updates) = channel(16);
-        let client = ApiClient::for_test(kube::Client::new(service, "default"));
-        let following = async {
-            let drain = async { while updates.recv().await.is_some() {} };
-            let follow = async { tokio::join!(follow(client.clone(), watch_of(client, sender)), drain) };
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(30), follow).await;
-        };
-        tokio::join!(server, following).0
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_watch_that_ends_or_expires_at_once_backs_off() {
         let expired = json!({ "kind": "Status", "code": 410, "message": "too old" }).to_string();
         let event = event("ERROR", &json!({ "kind": "Status", "code": 410, "message": "too old" }));
         for (status, body) in [(200, String::new()), (410, expired), (200, event)] {
-            let requests = requests_in_30_s(status, body).await;
+            let (sender, mut sightings) = channel(16);
+            let drain = tokio::spawn(async move { while sightings.recv().await.is_some() {} });
+            let watch = |client: &ApiClient| watch_of(client.clone(), sender);
+            let requests = requests_in_30_s(watch, &configuration(1).to_string(), (status, &body)).await;
+            drain.await.unwrap();
             // Pauses of 0.8 s, doubled each time: five watches, and a GET after each that expired.
             assert!((4..=14).contains(&requests), "{requests} requests");
         }

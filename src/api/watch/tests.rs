@@ -34,22 +34,27 @@ impl Watch for Pods {
     }
 }
 
-/// Counts the requests of 30 s to an API server that answers every list, and each watch with this status and body.
-async fn requests_in_30_s(status: u16, body: &str) -> usize {
+/// Counts the requests of 30 s to an API server that answers each read with `read`, and each watch with this status and body.
+pub(crate) async fn requests_in_30_s<W: Watch>(
+    watch: impl FnOnce(&ApiClient) -> W,
+    read: &str,
+    (status, body): (u16, &str),
+) -> usize {
     let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
     let server = async {
         let mut count = 0;
         while let Some((request, send)) = handle.next_request().await {
             count += 1;
             assert!(count < 1_000, "a tight loop");
-            let (status, body) = if request.uri().query().is_some() { (status, body) } else { (200, "{}") };
+            let (status, body) = if request.uri().query().is_some() { (status, body) } else { (200, read) };
             let body = Body::from(body.as_bytes().to_vec());
             send.send_response(hyper::Response::builder().status(status).body(body).unwrap());
         }
         count
     };
     let client = ApiClient::for_test(kube::Client::new(service, "default"));
-    let following = async { drop(timeout(Duration::from_secs(30), follow(client, Pods)).await) };
+    let watch = watch(&client);
+    let following = async { drop(timeout(Duration::from_secs(30), follow(client, watch)).await) };
     tokio::join!(server, following).0
 }
 
@@ -61,7 +66,7 @@ async fn every_way_to_end_at_once_backs_off() {
     for (code, body) in
         [(200, ""), (200, &*event), (200, &bookmark), (200, "{"), (410, &status(410)), (504, &status(504))]
     {
-        let requests = requests_in_30_s(code, body).await;
+        let requests = requests_in_30_s(|_| Pods, "{}", (code, body)).await;
         // Pauses of 0.8 s, doubled each time, plus a random part of the same length.
         assert!((4..=14).contains(&requests), "{code} {body}: {requests} requests");
     }
