@@ -123,20 +123,20 @@ impl ResolvedClaim<'_> {
         let Self { claim, owner, driver } = self;
         // Writing to a String cannot fail.
         let _ = write!(line, "{claim}: ");
-        let _ = match owner {
+        match owner {
             Owner::Provisioner { class, provisioner } => {
                 if let Some(class) = class {
-                    let _ = write!(line, "class {class}, ");
+                    line.extend(["class ", class, ", "]);
                 }
-                write!(line, "provisioner {provisioner}, driver {}", driver.as_deref().unwrap_or("none"))
+                line.extend(["provisioner ", provisioner, ", driver ", driver.as_deref().unwrap_or("none")]);
             }
-            Owner::NoProvisioner => write!(line, "bound to a volume of no driver"),
-            Owner::Missing => write!(line, "missing"),
+            Owner::NoProvisioner => line.push_str("bound to a volume of no driver"),
+            Owner::Missing => line.push_str("missing"),
             Owner::Unknown(unknown) => {
                 let absence = visibility.absence(namespace, claim.name(), owner);
-                write!(line, "unknown: {}", unknown.explain(absence))
+                let _ = write!(line, "unknown: {}", unknown.explain(absence));
             }
-        };
+        }
     }
 }
 

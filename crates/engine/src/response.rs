@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde::Serialize;
+use base64::display::Base64Display;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Serialize, Serializer};
 
 use super::decision::Decision;
 use super::review::{API_VERSION, KIND};
@@ -57,7 +58,7 @@ impl AdmissionResponse<'_> {
                 allowed: self.denied.is_none(),
                 status: self.denied.map(|message| Denial { message, code: FORBIDDEN }),
                 patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
-                patch: self.patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch)),
+                patch: self.patch.as_deref().map(Base64),
                 warnings: self.warnings,
                 audit_annotations: self.audit_annotations.as_ref(),
             },
@@ -113,15 +114,25 @@ struct ResponseFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
+    patch: Option<Base64<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [Warning],
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_annotations: Option<&'a AuditAnnotations<'a>>,
 }
 
+/// Bytes that are serialized as base64, straight into the output.
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &BASE64_STANDARD))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use serde_json::{Value, json};
 
     use super::*;
