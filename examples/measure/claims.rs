@@ -137,7 +137,7 @@ fn real(rows: &[Row]) -> anyhow::Result<Vec<Figures>> {
 fn introduction() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = machine::cpu_name(&info).unwrap_or("a processor without a name");
+    let cpu = machine::cpu_name(&info).unwrap_or("an unnamed processor");
     format!(
         "Measured on {} cores of {cpu} by `make bench-claims`. The API server shares them with whoever asks it.\n",
         machine::allowed_cores(&status).len()
@@ -150,9 +150,9 @@ fn table(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
         "resident memory after the initial sync",
         "after a relist",
         "sync time",
-        "its ratio to kubectl's",
-        "a look-up",
-        "its ratio to that at 1,000",
+        "ratio to kubectl's",
+        "lookup",
+        "ratio to 1,000 claims",
     ]);
     for figures in figures {
         let Figures { row, sync, resident, relisted, .. } = figures;
@@ -173,9 +173,10 @@ fn table(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
 fn notes(lookups: &BTreeMap<usize, Lookup>) -> String {
     let walks = lookups.values().map(Lookup::walk).fold(0.0, f64::max);
     format!(
-        "Resident memory is all that the process has in RAM, the pages of its own file included: the most of three fresh starts, at\n\
-         rest. The sync time is that from the start of the process until it is ready, its ratio that to `kubectl get pvc -A -o name`:\n\
-         medians of three. A look-up is a hit, in random order, one of 1,000,000; the walk over the names is at most {walks:.1} ns of it.\n"
+        "Resident memory is all memory of the process in RAM, pages of its own file included: the maximum of three fresh starts,\n\
+         at rest. Sync time is the time from the start of the process until it is ready. The ratio compares it with\n\
+         `kubectl get pvc -A -o name`. Both are medians of three. Lookup is the time of a hit, in random order, averaged over\n\
+         1,000,000. The walk over the names takes at most {walks:.1} ns of it.\n"
     )
 }
 
@@ -207,7 +208,7 @@ fn targets(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
         }
     }
     if let Some(times) = lookup_ratio(lookups, LOOKUP_AT) {
-        ratio("a look-up at 1,000,000 claims, as a ratio to that at 1,000".into(), LOOKUP, times);
+        ratio("lookup at 1,000,000 claims, as a ratio to 1,000".into(), LOOKUP, times);
     }
     table
 }

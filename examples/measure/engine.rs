@@ -71,10 +71,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 fn introduction(s: Duration) -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = machine::cpu_name(&info).unwrap_or("a processor without a name");
+    let cpu = machine::cpu_name(&info).unwrap_or("an unnamed processor");
     format!(
-        "Measured on one core of {cpu} by `make bench`. **S = {}** is the time in which `serde_json` skips the {} of a new\n\
-         Deployment: no webhook that reads JSON can be faster.\n",
+        "Measured on one core of {cpu} by `make bench`. **S = {}** is the time that `serde_json` takes to skip the {} of a new\n\
+         Deployment. No webhook that reads JSON can be faster.\n",
         micros(s),
         kilobytes(REVIEW.trim_end().len()),
     )
@@ -92,17 +92,17 @@ fn targets(engine: &Engine, server: &Measured) -> Table {
     };
     let together = engine.cost("together");
     time("parse the review, decide, answer with a patch", Some(TOGETHER), together.fastest);
-    time("the whole server, TLS and HTTP included: its CPU time for a review", Some(SERVER_CPU), server.usual().cpu());
+    time("the whole server, TLS and HTTP included: CPU time per review", Some(SERVER_CPU), server.usual().cpu());
     let allocated = together.allocations;
     table.row([
-        "allocations for parse, decide, answer".into(),
+        "allocations to parse, decide and answer".into(),
         format!("at most {ALLOCATIONS}"),
         allocated.to_string(),
         Verdict::of(allocated <= ALLOCATIONS).to_string(),
     ]);
     let (goal, rate) = (BUSY / (SERVER_CPU * s.as_secs_f64()), server.usual().timings.per_second());
     table.row([
-        format!("reviews in a second, one core, {USUAL} connections"),
+        format!("reviews per second, one core, {USUAL} connections"),
         format!("at least {BUSY} / ({SERVER_CPU} S) = {}", whole(goal)),
         whole(rate),
         Verdict::of(rate >= goal).to_string(),
@@ -115,14 +115,14 @@ fn targets(engine: &Engine, server: &Measured) -> Table {
     ]);
     let handshakes = &server.handshakes;
     table.row([
-        "TLS handshakes in a second, one core".into(),
+        "TLS handshakes per second, one core".into(),
         String::new(),
         format!("{}, {} of CPU time each", whole(handshakes.timings.per_second()), micros(handshakes.cpu())),
         String::new(),
     ]);
     for (bench, what) in [
         ("kube_dynamic_object", "for comparison: kube's `AdmissionReview<DynamicObject>`, patched and answered"),
-        ("typed_deployment", "for comparison: the object alone as a typed `Deployment`, decoded and encoded again"),
+        ("typed_deployment", "for comparison: the object alone as a typed `Deployment`, decoded and encoded"),
     ] {
         let Cost { fastest, allocations } = engine.cost(bench);
         let here = format!("{:.2} S, {}, {allocations} allocations", ratio(fastest, s), micros(fastest));
@@ -232,7 +232,7 @@ impl Measured {
 
     fn loads(&self) -> Table {
         let mut table =
-            Table::new(["connections", "reviews in a second", "CPU time for a review", "core busy", "p50", "p99"]);
+            Table::new(["connections", "reviews per second", "CPU time per review", "core busy", "p50", "p99"]);
         for (connections, used) in &self.by_connections {
             let Use { timings, cpu } = used;
             table.row([

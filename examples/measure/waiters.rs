@@ -36,9 +36,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 fn introduction() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = machine::cpu_name(&info).unwrap_or("a processor without a name");
+    let cpu = machine::cpu_name(&info).unwrap_or("an unnamed processor");
     format!(
-        "Measured on {} cores of {cpu} by `make bench-waiters`. The API server, etcd, colocate and whoever asks share them.\n",
+        "Measured on {} cores of {cpu} by `make bench-waiters`. The API server, etcd, colocate and the clients share them.\n",
         machine::allowed_cores(&status).len()
     )
 }
@@ -46,12 +46,12 @@ fn introduction() -> String {
 fn crowds_table(crowds: &[Crowd]) -> Table {
     let mut table = Table::new([
         "pods",
-        "most of them under way",
-        "of them answered 429",
+        "most in flight",
+        "pods answered with 429",
         "GETs by another user",
         "p50",
         "p99",
-        "answered 429",
+        "GETs answered with 429",
     ]);
     for crowd in crowds {
         table.row([
@@ -68,10 +68,10 @@ fn crowds_table(crowds: &[Crowd]) -> Table {
 }
 
 fn flood_table(flood: &Flood) -> Table {
-    let mut table = Table::new(["beside them, in a second", "reviews of a claim that is known", "p50", "p99"]);
+    let mut table = Table::new(["other reviews per second", "reviews of a known claim", "p50", "p99"]);
     let rows = [
-        ("nothing".to_owned(), &flood.before),
-        (format!("{:.0} of a claim that is known", flood.rate), &flood.beside_known),
+        ("none".to_owned(), &flood.before),
+        (format!("{:.0} of a known claim", flood.rate), &flood.beside_known),
         (format!("{:.0} of claims that never come", flood.rate), &flood.during),
     ];
     for (what, timings) in rows {
@@ -85,7 +85,7 @@ fn targets(crowds: &[Crowd], flood: &Flood) -> Table {
     let mut table = Table::new(["what", "target", "here", ""]);
     for crowd in crowds.iter().filter(|crowd| crowd.is_target) {
         table.row([
-            format!("answers 429 to another user: {}", crowd.what),
+            format!("429 responses to another user: {}", crowd.what),
             "0".to_owned(),
             crowd.gets_refused.to_string(),
             Verdict::of(crowd.gets_refused == 0).to_string(),
@@ -100,13 +100,13 @@ fn targets(crowds: &[Crowd], flood: &Flood) -> Table {
     }
     let ratio = flood.during.percentile(99).as_secs_f64() / flood.before.percentile(99).as_secs_f64();
     table.row([
-        format!("p99 of other reviews, beside {:.0} in a second that name a claim that never comes", flood.rate),
-        format!("within {OTHERS_REVIEWS} times of without"),
+        format!("p99 of other reviews, next to {:.0} per second that name a claim that never comes", flood.rate),
+        format!("at most {OTHERS_REVIEWS} times that without them"),
         format!("{ratio:.2} times"),
         Verdict::of(ratio <= OTHERS_REVIEWS).to_string(),
     ]);
     table.row([
-        "resident memory that these cost".to_owned(),
+        "growth of resident memory".to_owned(),
         format!("at most {} MB", GROWTH / 1_000_000),
         format!("{}, with {} connections", megabytes(flood.growth), flood.connections),
         Verdict::of(flood.growth <= GROWTH).to_string(),

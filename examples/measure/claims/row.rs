@@ -50,7 +50,7 @@ impl fmt::Display for Row {
             Source::Real => "a real",
             Source::Scripted => "a scripted",
         };
-        write!(f, "{} of {source} API server", thousands(self.claims as u64))
+        write!(f, "{} from {source} API server", thousands(self.claims as u64))
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     fn rows_are_numbers_and_sources() {
         let row = "50000-real".parse::<Row>().unwrap();
         assert_eq!(row, Row { claims: 50_000, source: Source::Real });
-        assert_eq!(row.to_string(), "50,000 of a real API server");
+        assert_eq!(row.to_string(), "50,000 from a real API server");
         assert_eq!("1000000-scripted".parse::<Row>().unwrap().source, Source::Scripted);
         for text in ["", "50000", "0-real", "-real", "50000-kind", "many-real"] {
             assert!(text.parse::<Row>().is_err(), "{text}");

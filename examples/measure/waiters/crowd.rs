@@ -82,10 +82,10 @@ pub(crate) async fn measure(control_plane: &ControlPlane) -> Vec<Crowd> {
     let never = |come| bounded.crowd(&users, come, Mounting::Never, "claims that never come");
     vec![
         Crowd { what: "none".to_owned(), ..gets_while(&users.reader, tokio::time::sleep(TIME)).await },
-        bounded.crowd(&users, Come::Steadily, Mounting::Known, "claims that are known").await,
+        bounded.crowd(&users, Come::Steadily, Mounting::Known, "claims known").await,
         Crowd { is_target: true, ..never(Come::Steadily).await },
-        unbounded.crowd(&users, Come::Steadily, Mounting::Never, "the same with no bounds on who waits").await,
-        bounded.crowd(&users, Come::AtOnce, Mounting::Known, "claims that are known").await,
+        unbounded.crowd(&users, Come::Steadily, Mounting::Never, "the same without a limit on waiting pods").await,
+        bounded.crowd(&users, Come::AtOnce, Mounting::Known, "claims known").await,
         Crowd { is_target: true, ..never(Come::AtOnce).await },
     ]
 }
@@ -116,7 +116,7 @@ impl Scene {
     async fn crowd(&self, users: &Users, come: Come, mounting: Mounting, what: &str) -> Crowd {
         let what = match come {
             Come::AtOnce => format!("{AT_ONCE} at once, {what}"),
-            Come::Steadily => format!("{RATE} in a second, {what}"),
+            Come::Steadily => format!("{RATE} per second, {what}"),
         };
         eprintln!("{what}");
         let (now, most, refused) = (Cell::new(0), Cell::new(0), Cell::new(0));

@@ -48,18 +48,18 @@ pub(crate) async fn measure(control_plane: &ControlPlane) -> anyhow::Result<Floo
     let client = colocate.client(TIMEOUT);
     colocate.wait_for_message("listed", 2);
 
-    eprintln!("reviews of a claim that is known");
+    eprintln!("reviews of a known claim");
     let known = Bytes::from(pair::review(HOME, KNOWN).to_string());
     let mut load = Load::open(&client, known, OTHERS).await?;
     let before = load.run(TIME / 2).await?;
-    eprintln!("the same beside {RATE} in a second that name it, too");
+    eprintln!("the same, next to {RATE} per second that name the same claim");
     let flood_of = |never| flood(client.clone(), colocate.clone(), never);
     let known = tokio::spawn(flood_of(false));
     let beside_known = load.run(TIME).await?;
     known.await??;
     let resident = colocate.resident();
 
-    eprintln!("the same beside {RATE} in a second that name claims that never come");
+    eprintln!("the same, next to {RATE} per second that name claims that never come");
     let flood = tokio::spawn(flood_of(true));
     let during = load.run(TIME).await?;
     let Seen { rate, most, connections } = flood.await??;
