@@ -104,7 +104,7 @@ fn the_program_takes_the_arguments_of_every_pod() {
 fn the_programs_defaults_are_current() {
     crate::documents::check("files/defaults.yaml", |_| {
         format!(
-            "# Made from `colocate serve --print-config` by `make chart`.\n{}",
+            "# Generated from `colocate serve --print-config` by `make chart`.\n{}",
             Config::default().to_yaml().unwrap()
         )
     });

@@ -89,24 +89,18 @@ fn notes(values: &str) -> String {
 #[test]
 fn the_notes_say_what_to_do_next() {
     for (values, parts) in [
-        (
-            "",
-            &["rollout status deployment/colocate", "helm test colocate --namespace home", "admitted as they are"][..],
-        ),
-        ("webhook: {failurePolicy: Fail}", &["objects are refused"]),
+        ("", &["rollout status deployment/colocate", "helm test colocate --namespace home", "admitted unchanged"][..]),
+        ("webhook: {failurePolicy: Fail}", &["objects are rejected"]),
         ("config: {mode: audit}", &["`mode: audit`", "would-inject", "port-forward deployment/colocate 8080"]),
         ("config: {mode: off}", &["`mode: off`"]),
         ("webhook: {namespaces: {exclude: [default]}}", &["set test.namespace"]),
-        ("config: {templates: leave}", &["`helm test` cannot tell: it creates a Deployment"]),
-        ("config: {drivers: []}", &["`helm test` cannot tell: there is no driver"]),
-        (
-            "rbac: {create: false}",
-            &["set test.serviceAccountName to an account that may create Deployments in default"],
-        ),
-        ("replicaCount: 0", &["No pod of this release runs: set replicaCount.", "nobody answers"]),
+        ("config: {templates: leave}", &["`helm test` cannot pass because `templates: leave`"]),
+        ("config: {drivers: []}", &["`helm test` cannot pass because no driver is configured"]),
+        ("rbac: {create: false}", &["set test.serviceAccountName to one that can create Deployments in default"]),
+        ("replicaCount: 0", &["This release runs no pods: set replicaCount.", "no replica runs"]),
         (
             "replicaCount: 0\nwebhook: {url: 'https://a.test'}",
-            &["see that the colocate at https://a.test does", "helm test colocate"],
+            &["make sure that the colocate at https://a.test is running", "helm test colocate"],
         ),
         ("fullnameOverride: other\nhostNetwork: {enabled: true}", &["deployment/other", "localhost:18080/readyz"]),
     ] {
@@ -114,10 +108,10 @@ fn the_notes_say_what_to_do_next() {
         assert!(parts.iter().all(|part| notes.contains(part)), "{values}: {notes}");
         assert!(notes.lines().all(|line| line.chars().count() <= 140), "{notes}");
         assert!(
-            notes.contains("cannot tell") != notes.contains("  helm test") || !notes.contains("See that"),
+            notes.contains("cannot pass") != notes.contains("  helm test") || !notes.contains("2. Check that"),
             "{notes}"
         );
-        assert!(notes.contains("No pod") != notes.contains("port-forward"), "{notes}");
+        assert!(notes.contains("runs no pods") != notes.contains("port-forward"), "{notes}");
     }
 }
 
@@ -131,7 +125,7 @@ fn the_notes_say_where_a_cluster_asks_about_everything() {
         let rendered = render_for(kubernetes, &values);
         let notes = rendered.text_at("Notes/notes", "/notes");
         assert!(notes.contains("is installed"), "{notes}");
-        assert_eq!(notes.contains("know no matchConditions"), old, "{kubernetes}");
+        assert_eq!(notes.contains("do not support matchConditions"), old, "{kubernetes}");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::chart::{refused, render};
 #[test]
 fn half_of_something_is_refused() {
     for (values, said) in [
-        ("tls: {source: cert-manager}", "no issuer is named: set tls.certManager.issuerRef.name"),
+        ("tls: {source: cert-manager}", "tls.certManager.issuerRef.name is empty: set it"),
         (
             "tls: {certManager: {issuerRef: {name: ca}}}",
             "tls.certManager.issuerRef.name is set, but tls.source is self",
@@ -14,9 +14,9 @@ fn half_of_something_is_refused() {
             "tls: {source: existingSecret, existingSecret: {name: own}, certManager: {issuerRef: {name: ca}}}",
             "but tls.source is existingSecret",
         ),
-        ("tls: {source: existingSecret}", "none is named: set tls.existingSecret.name"),
+        ("tls: {source: existingSecret}", "tls.existingSecret.name is empty: set it"),
         ("tls: {existingSecret: {name: own}}", "tls.existingSecret.name is set, but tls.source is self"),
-        ("serviceAccount: {create: false}", "none is named: set serviceAccount.name"),
+        ("serviceAccount: {create: false}", "serviceAccount.name is empty: set it"),
     ] {
         assert_refused(values, said);
     }
@@ -25,13 +25,13 @@ fn half_of_something_is_refused() {
 #[test]
 fn names_that_are_not_the_charts_are_refused() {
     for (written, said) in [
-        ("{secret: {name: a}}", "config.tls.secret.name is a, but the chart's is colocate-ca"),
-        ("{secret: {namespace: a}}", "config.tls.secret.namespace is a, but the chart's is home"),
-        ("{secret: {create: true}}", "the chart creates the Secret, without data: leave it out"),
-        ("{service: {name: a}}", "config.tls.service.name is a, but the chart's is colocate"),
-        ("{service: {namespace: a}}", "config.tls.service.namespace is a, but the chart's is home"),
-        ("{webhooks: {mutating: a}}", "config.tls.webhooks.mutating is a, but the chart's is zz-colocate"),
-        ("{webhooks: {validating: a}}", "config.tls.webhooks.validating is a, but the chart's is zz-colocate"),
+        ("{secret: {name: a}}", "config.tls.secret.name is a, but the chart uses colocate-ca"),
+        ("{secret: {namespace: a}}", "config.tls.secret.namespace is a, but the chart uses home"),
+        ("{secret: {create: true}}", "the chart creates the Secret, without data: remove it"),
+        ("{service: {name: a}}", "config.tls.service.name is a, but the chart uses colocate"),
+        ("{service: {namespace: a}}", "config.tls.service.namespace is a, but the chart uses home"),
+        ("{webhooks: {mutating: a}}", "config.tls.webhooks.mutating is a, but the chart uses zz-colocate"),
+        ("{webhooks: {validating: a}}", "config.tls.webhooks.validating is a, but the chart uses zz-colocate"),
     ] {
         assert_refused(&format!("config: {{tls: {written}}}"), said);
     }
@@ -41,14 +41,14 @@ fn names_that_are_not_the_charts_are_refused() {
 fn namespaces_that_contradict_each_other_are_refused() {
     let own = "webhook.namespaces.include has";
     for (values, said) in [
-        ("webhook: {namespaces: {include: [kube-system]}}", format!("{own} kube-system, which is left alone")),
-        ("webhook: {namespaces: {include: [home]}}", format!("{own} home, which is left alone")),
-        ("webhook: {namespaces: {include: [a], exclude: [a]}}", format!("{own} a, which is left alone")),
+        ("webhook: {namespaces: {include: [kube-system]}}", format!("{own} kube-system, which is excluded")),
+        ("webhook: {namespaces: {include: [home]}}", format!("{own} home, which is excluded")),
+        ("webhook: {namespaces: {include: [a], exclude: [a]}}", format!("{own} a, which is excluded")),
         (
             "webhook: {namespaces: {include: [a]}}\nconfig: {namespaces: [b]}",
             format!("{own} a, whose claims are not watched: add it to config.namespaces"),
         ),
-        ("test: {namespace: home}", "test.namespace is home, which is left alone".to_owned()),
+        ("test: {namespace: home}", "test.namespace is home, which is excluded".to_owned()),
         ("test: {namespace: a}\nwebhook: {namespaces: {exclude: [a]}}", "test.namespace is a, which".to_owned()),
         ("test: {namespace: a}\nwebhook: {namespaces: {include: [b]}}", "test.namespace is a, which".to_owned()),
         ("test: {namespace: a}\nconfig: {namespaces: [b]}", "test.namespace is a, which".to_owned()),
@@ -67,31 +67,25 @@ fn much_of_what_the_program_would_refuse_is_refused_before() {
     };
     render(&workload("update: false"));
     for (values, said) in [
-        (
-            "config: {drivers: [{name: a, scheduler: b}]}",
-            "config.drivers has a without provisioners, which only portworx",
-        ),
-        (
-            "config: {drivers: [{name: a, provisioners: [b]}]}",
-            "config.drivers has a without scheduler, which only portworx",
-        ),
+        ("config: {drivers: [{name: a, scheduler: b}]}", "driver a in config.drivers has no provisioners: set it"),
+        ("config: {drivers: [{name: a, provisioners: [b]}]}", "driver a in config.drivers has no scheduler: set it"),
         ("config: {drivers: [{name: a, provisioners: [], scheduler: b}]}", "at '/config/drivers/0/provisioners"),
         ("config: {drivers: [{name: portworx, scheduler: ''}]}", "at '/config/drivers/0/scheduler"),
         ("config: {optOut: {namespaceLabel: ''}}", "at '/config/optOut/namespaceLabel"),
         ("config: {optOut: {annotations: ['']}}", "at '/config/optOut/annotations/0"),
-        ("config: {drain: {timeout: 10s}}", "config.drain.timeout is 10s, shorter than config.drain.grace (15s)"),
+        ("config: {drain: {timeout: 10s}}", "config.drain.timeout (10s) is shorter than config.drain.grace (15s)"),
         (&workload("resource: '*'"), "at '/config/customWorkloads/0/resource"),
         (&workload("resource: as/status"), "at '/config/customWorkloads/0/resource"),
         (&workload("path: /spec/"), "at '/config/customWorkloads/0/path"),
-        (&workload("group: ''"), "config.customWorkloads has as of the group \"\", which is Kubernetes' own"),
-        (&workload("group: apps"), "which is Kubernetes' own: name a custom resource"),
-        (&workload("group: coordination.k8s.io"), "which is Kubernetes' own: name a custom resource"),
-        (&workload("group: storage.k8s.io"), "which is Kubernetes' own: name a custom resource"),
-        (&workload("group: certificates.k8s.io"), "which is Kubernetes' own: name a custom resource"),
+        (&workload("group: ''"), "config.customWorkloads has as of group \"\", which is a built-in API group"),
+        (&workload("group: apps"), "which is a built-in API group: use a custom resource"),
+        (&workload("group: coordination.k8s.io"), "which is a built-in API group: use a custom resource"),
+        (&workload("group: storage.k8s.io"), "which is a built-in API group: use a custom resource"),
+        (&workload("group: certificates.k8s.io"), "which is a built-in API group: use a custom resource"),
         (&workload("group: a."), "at '/config/customWorkloads/0/group"),
         (
             "config: {drivers: [{name: a, provisioners: [b], scheduler: {whenAbsent: skip}}]}",
-            "config.drivers has a without scheduler, which only portworx",
+            "driver a in config.drivers has no scheduler: set it",
         ),
         ("config: {drivers: [{name: a, provisioners: [b], scheduler: {name: ''}}]}", "at '/config/drivers/0/scheduler"),
     ] {
@@ -103,13 +97,12 @@ fn much_of_what_the_program_would_refuse_is_refused_before() {
 #[test]
 fn what_no_service_can_be_is_refused() {
     for name in ["123", "a.b", "A"] {
-        let said =
-            format!("the Service would be called {name}, but its name begins with a letter and has no dots: set");
+        let said = format!("{name} is not a valid name for a Service: set fullnameOverride");
         assert_refused(&format!("fullnameOverride: '{name}'"), &said);
     }
     assert_refused(
         "service: {ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6]}",
-        "but service.ipFamilies has two",
+        "but service.ipFamilies has two entries",
     );
 }
 
@@ -117,10 +110,10 @@ fn what_no_service_can_be_is_refused() {
 fn numbers_that_contradict_each_other_are_refused() {
     assert_refused(
         "autoscaling: {enabled: true, minReplicas: 7}",
-        "autoscaling.minReplicas is 7, more than autoscaling.maxReplicas, which is 6",
+        "autoscaling.minReplicas (7) is greater than autoscaling.maxReplicas (6)",
     );
-    assert_refused("hostNetwork: {port: 1, adminPort: 1}", "are the same: give each its own");
-    assert_refused("service: {port: 8080}", "service.port is 8080, which is the Service's port of metrics");
+    assert_refused("hostNetwork: {port: 1, adminPort: 1}", "are equal: use different ports");
+    assert_refused("service: {port: 8080}", "service.port is 8080, which the Service uses for metrics");
     for none in ["0", "abc", "0%"] {
         assert_refused(
             &format!("podDisruptionBudget: {{maxUnavailable: {none}}}"),

@@ -1,6 +1,6 @@
-{{/* The program's configuration. */}}
+{{/* The configuration of the program. */}}
 
-{{/* What the objects of this chart are called, as the configuration has it. */}}
+{{/* The names of this chart's objects, in the format of the configuration. */}}
 {{- define "colocate.names" -}}
 {{- $name := include "colocate.fullname" . -}}
 secret:
@@ -14,14 +14,14 @@ webhooks:
   validating: {{ .Values.webhook.name | quote }}
 {{- end -}}
 
-{{/* The host of `webhook.url`, if there is one, without brackets and port. */}}
+{{/* The host of `webhook.url` without brackets and port. Empty if the value is empty. */}}
 {{- define "colocate.urlHost" -}}
 {{- with .Values.webhook.url -}}
 {{- get (urlParse .) "host" | regexFind "^(\\[[^]]+\\]|[^:]+)" | trimAll "[]" -}}
 {{- end -}}
 {{- end -}}
 
-{{/* `config` with those names. YAML as Helm reads it has `off` for false. */}}
+{{/* `config` with these names. Helm's YAML parser reads `off` as false, so false is restored to `off`. */}}
 {{- define "colocate.configFile" -}}
 {{- $config := .Values.config | default dict | deepCopy -}}
 {{- $validation := $config.validation | default dict -}}
@@ -37,7 +37,7 @@ webhooks:
 {{- toYaml (set $config "tls" $tls) -}}
 {{- end -}}
 
-{{/* The same with the program's defaults: what is written takes the place of a default, in the sections key by key. */}}
+{{/* The configuration with the program's defaults filled in. Sections are merged key by key. */}}
 {{- define "colocate.config" -}}
 {{- $config := .Files.Get "files/defaults.yaml" | fromYaml -}}
 {{- range $key, $value := include "colocate.configFile" . | fromYaml -}}
@@ -55,8 +55,8 @@ webhooks:
 {{- end -}}
 
 {{/*
-The parts of which a process only takes note when it starts. A change of them replaces the pods: those that run would go on with the old
-names, and the rights that go with them are gone.
+The parts that a process reads only at start. A change to them replaces the pods, because running pods would keep using the old names,
+for which the RBAC rules are already gone.
 */}}
 {{- define "colocate.readAtStart" -}}
 {{- $config := include "colocate.config" . | fromJson -}}
@@ -64,7 +64,7 @@ names, and the rights that go with them are gone.
 {{- range $config.drivers -}}
 {{- $scheduler := .scheduler -}}
 {{- if kindIs "map" $scheduler -}}
-{{- /* Policies (`whenAbsent`) take effect at once. */ -}}
+{{- /* Policies such as `whenAbsent` take effect without a restart. */ -}}
 {{- range $key := keys $scheduler }}{{ if hasPrefix "when" $key }}{{ $scheduler = omit $scheduler $key }}{{ end }}{{ end -}}
 {{- end -}}
 {{- $schedulers = append $schedulers $scheduler -}}
@@ -73,7 +73,7 @@ names, and the rights that go with them are gone.
 {{- list $config.namespaces $config.tls $config.drain $limits $schedulers | toJson -}}
 {{- end -}}
 
-{{/* The drivers with what the built-in one may leave out: `{provisioners, scheduler, lease}`, the latter two names. */}}
+{{/* The drivers, with the built-in driver's defaults filled in: `{provisioners, scheduler, lease}`, the latter two as names. */}}
 {{- define "colocate.drivers" -}}
 {{- $builtIn := first (.Files.Get "files/defaults.yaml" | fromYaml).drivers -}}
 {{- $drivers := list -}}
@@ -96,7 +96,7 @@ names, and the rights that go with them are gone.
 {{- if ne ((include "colocate.config" . | fromJson).validation | default (dict "mode" "off")).mode "off" }}true{{ end -}}
 {{- end -}}
 
-{{/* Namespaces by name: those that are left alone, and those that alone are not. */}}
+{{/* The names of excluded and included namespaces. */}}
 
 {{- define "colocate.excluded" -}}
 {{- concat (list "kube-system" "kube-node-lease" .Release.Namespace) .Values.webhook.namespaces.exclude | uniq | toJson -}}

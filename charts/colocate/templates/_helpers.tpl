@@ -7,7 +7,7 @@
 {{- define "colocate.fullname" -}}
 {{- $name := include "colocate.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- /* Room for what is put behind it. */ -}}
+{{- /* Leaves room for suffixes. */ -}}
 {{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
@@ -32,7 +32,7 @@ app.kubernetes.io/name: {{ include "colocate.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{/* The labels and annotations of an object: those that all have, and what `labels` and `annotations` of its own `root`'s has. */}}
+{{/* The labels and annotations of an object: those common to all objects, and its own `labels` and `annotations`. */}}
 {{- define "colocate.metadata" -}}
 {{- $root := .root -}}
 {{- $labels := include "colocate.selectorLabels" $root | fromYaml -}}
@@ -48,8 +48,8 @@ annotations:
 {{- end -}}
 
 {{/*
-How pods are replaced. A new one is ready before an old one goes; but where a pod has its node's ports, and nodes are no more than pods,
-a new one would wait for ever.
+The Deployment strategy. A new pod becomes ready before an old one stops. With host ports, an old pod stops
+first: if every node already runs a pod, a new one would wait for a free port indefinitely.
 */}}
 {{- define "colocate.strategy" -}}
 {{- $surges := not .Values.hostNetwork.enabled -}}
@@ -57,7 +57,7 @@ a new one would wait for ever.
 {{- .Values.strategy | default (dict "type" "RollingUpdate" "rollingUpdate" $rolling) | toYaml -}}
 {{- end -}}
 
-{{/* Where colocate listens: `[::]` is both families. */}}
+{{/* The address to listen on. `[::]` covers IPv4 and IPv6. */}}
 {{- define "colocate.host" -}}
 {{- $service := .Values.service -}}
 {{- or (contains "DualStack" $service.ipFamilyPolicy) (has "IPv6" $service.ipFamilies) | ternary "[::]" "0.0.0.0" -}}
@@ -77,30 +77,30 @@ a new one would wait for ever.
 {{- if or (eq $tls.source "self") (and (eq $tls.source "existingSecret") $tls.existingSecret.caKey) }}true{{ end -}}
 {{- end -}}
 
-{{/* Why `helm test` could not pass, and what to set; empty where it can. */}}
+{{/* Why `helm test` cannot pass and what to set. Empty if it can pass. */}}
 {{- define "colocate.noTest" -}}
 {{- $config := include "colocate.config" . | fromJson -}}
 {{- if ne $config.mode "inject" -}}
-in `mode: {{ $config.mode }}` nothing is changed: set config.mode to `inject`
+`mode: {{ $config.mode }}` changes nothing: set config.mode to `inject`
 {{- else if ne $config.templates "inject" -}}
-it creates a Deployment, and templates are left as they are: set config.templates to `inject`
+`templates: {{ $config.templates }}` does not change its Deployment: set config.templates to `inject`
 {{- else if not $config.drivers -}}
-there is no driver: set config.drivers
+no driver is configured: set config.drivers
 {{- else if not (or .Values.webhook.url .Values.autoscaling.enabled .Values.replicaCount) -}}
-nobody answers: set replicaCount
+no replica runs: set replicaCount
 {{- else if not (include "colocate.testNamespace" .) -}}
-there is no namespace to test in: set test.namespace to one that is not left alone, as the release's own is
+its namespace is excluded: set test.namespace to an included one, not the release's own
 {{- else if not (include "colocate.hasTest" .) -}}
-its pod has no rights: set test.serviceAccountName to an account that may create Deployments in {{ include "colocate.testNamespace" . }}
+its pod has no permissions: set test.serviceAccountName to one that can create Deployments in {{ include "colocate.testNamespace" . }}
 {{- end -}}
 {{- end -}}
 
-{{/* Whether there is a test: it needs a namespace, and an account, which is given its rights or has them. */}}
+{{/* Whether the chart has a test. It needs a namespace and a ServiceAccount, either created with its role or provided. */}}
 {{- define "colocate.hasTest" -}}
 {{- if and (include "colocate.testNamespace" .) (or .Values.rbac.create .Values.test.serviceAccountName) }}true{{ end -}}
 {{- end -}}
 
-{{/* Where `helm test` creates its Deployment; empty where there is no such namespace. */}}
+{{/* The namespace in which `helm test` creates its Deployment. Empty if all candidates are excluded. */}}
 {{- define "colocate.testNamespace" -}}
 {{- $excluded := include "colocate.excluded" . | fromJsonArray -}}
 {{- $candidates := .Values.test.namespace | empty | ternary (include "colocate.included" . | fromJsonArray) (list .Values.test.namespace) -}}
@@ -111,13 +111,13 @@ its pod has no rights: set test.serviceAccountName to an account that may create
 {{- first $asked | default "" -}}
 {{- end -}}
 
-{{/* A duration as Go writes it, in seconds: how far it moves a date. */}}
+{{/* Converts a Go duration to seconds by adding it to a date. */}}
 {{- define "colocate.seconds" -}}
 {{- $date := toDate "2006-01-02" "2000-01-01" -}}
 {{- sub (dateModify . $date | unixEpoch) (unixEpoch $date) -}}
 {{- end -}}
 
-{{/* The Secret with the certificate, unless colocate issues it. */}}
+{{/* The name of the Secret with the certificate, unless colocate issues the certificate. */}}
 {{- define "colocate.tlsSecret" -}}
 {{- eq .Values.tls.source "existingSecret" | ternary .Values.tls.existingSecret.name (printf "%s-tls" (include "colocate.fullname" .)) -}}
 {{- end -}}

@@ -1,20 +1,21 @@
 {{/*
-matchConditions of the mutating entries: what could not be changed never reaches colocate.
+matchConditions of the mutating webhooks. They keep API servers from calling colocate for objects that it cannot change.
 
-An expression that fails (a key that is not there) counts as the failurePolicy, so each path is guarded. Kubernetes 1.28, the first
-with conditions, knows no optional syntax (`?.`) yet. Whatever they let through, the program decides about itself.
+If an expression fails, for example on a missing key, the API server applies the failurePolicy, so every path is guarded. Kubernetes
+1.28, the first version with matchConditions, does not support optional syntax (`?.`). The conditions may let too much through, because
+the program checks again.
 */}}
 
 {{- define "colocate.hasConditions" -}}
 {{- if semverCompare ">=1.28-0" .Capabilities.KubeVersion.Version }}true{{ end -}}
 {{- end -}}
 
-{{/* What Go's strconv.ParseBool takes for true. */}}
+{{/* The values that Go's strconv.ParseBool parses as true. */}}
 {{- define "colocate.true" -}}
 ["1","t","T","TRUE","true","True"]
 {{- end -}}
 
-{{/* Lists as CEL has them. */}}
+{{/* Lists in CEL syntax. */}}
 
 {{- define "colocate.schedulers" -}}
 {{- $names := list -}}
@@ -32,7 +33,7 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
 {{- prepend (include "colocate.config" . | fromJson).replaceableSchedulers "" | uniq | toJson -}}
 {{- end -}}
 
-{{/* Of a pod or a pod template, which stands at `at` in the object. With more than 2,000 volumes, looking at each is the server's. */}}
+{{/* Conditions for the pod or pod template at `at`. With more than 2,000 volumes, the server checks them instead. */}}
 {{- define "colocate.podConditions" -}}
 {{- $annotations := printf "%s.metadata.annotations" .at -}}
 {{- $annotated := printf "has(%s.metadata) && has(%s)" .at $annotations -}}
@@ -49,7 +50,7 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
     || has({{ . }}) && size({{ . }}) > 0
     {{- end }}
 - name: scheduler
-  # One that may be replaced; a driver's only beside an opt-out, which then earns a warning.
+  # A replaceable scheduler, or a driver's scheduler together with an opt-out, which causes a warning.
   expression: >-
     !has({{ $scheduler }}) || {{ $scheduler }} in {{ include "colocate.replaceable" .root }} ||
     ({{ $scheduler }} in {{ $schedulers }} && {{ $annotated }} && {{ $optOuts }}.exists(k, k in {{ $annotations }}))
@@ -62,7 +63,7 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
   expression: "!has({{ .at }}.spec.nodeName) || {{ .at }}.spec.nodeName == ''"
 {{- end -}}
 
-{{/* Of a workload whose template stands at `at`, behind `object.`. */}}
+{{/* Conditions for a workload whose pod template is at `object.` + `at`. */}}
 {{- define "colocate.workloadConditions" -}}
 - name: template
   expression: >-
@@ -79,7 +80,7 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
     !object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller)
 {{- end -}}
 
-{{/* Of an update of what is immutable, but for an update that would take the scheduler away. `at`: where the pod's spec stands. */}}
+{{/* Conditions for updates of immutable pod specs (at `at`): only an update that would drop the scheduler needs colocate. */}}
 {{- define "colocate.updateConditions" -}}
 - name: scheduler
   expression: >-
@@ -87,7 +88,7 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
     (!has(object.{{ .at }}.schedulerName) || object.{{ .at }}.schedulerName in {{ include "colocate.replaceable" .root }})
 {{- end -}}
 
-{{/* Of custom workloads: whether one of their templates changed. */}}
+{{/* Conditions for custom workloads: one of their templates changed. */}}
 {{- define "colocate.customConditions" -}}
 - name: template
   expression: >-
@@ -99,7 +100,7 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
 {{ include "colocate.controllerCondition" . }}
 {{- end -}}
 
-{{/* The paths of custom workloads, each a list of keys, none twice. */}}
+{{/* The deduplicated paths of custom workloads, each a list of keys. */}}
 {{- define "colocate.customPaths" -}}
 {{- $paths := list -}}
 {{- range (include "colocate.config" . | fromJson).customWorkloads -}}
@@ -113,8 +114,8 @@ with conditions, knows no optional syntax (`?.`) yet. Whatever they let through,
 {{- end -}}
 
 {{/*
-What stands at `keys` in `object`, or `else`. Of the built-in kinds, what they begin with (`metadata`, `spec`) is always there; of custom
-resources nothing is known: not that a key is there, nor that it is a word, nor of what type its value is.
+The value at `keys` in `object`, or `else`. In built-in kinds, the first key (`metadata`, `spec`) always exists. In custom resources, a
+key may be missing or not be an identifier, and its value may have any type.
 */}}
 {{- define "colocate.at" -}}
 {{- $value := .object -}}

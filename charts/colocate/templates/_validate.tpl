@@ -1,10 +1,14 @@
-{{/* matchConditions of the validating entries: what has nothing to be validated never reaches colocate. */}}
+{{/* matchConditions of the validating webhooks. They keep API servers from calling colocate if there is nothing to validate. */}}
 
 {{/*
-Whether a key `k` is validated: one with Stork's prefix; one with a name of Stork's behind another prefix, or behind none; one that the
-configuration chose for opting out; or one whose prefix is Stork's but for three mistakes. Of its 24 letters in seven pieces, three
-mistakes leave one piece whole, since each swaps two letters at most. One of more than 100 letters is let through: what `matches` costs
-grows with them.
+Whether a key `k` is validated. These keys are:
+
+- a key with Stork's prefix,
+- one of Stork's names with another prefix or none,
+- a key that the configuration uses for opting out,
+- a key whose prefix is Stork's with up to three typos (the prefix has 24 letters in seven pieces; a typo swaps at most two letters,
+  so three typos leave at least one piece intact),
+- a key of more than 100 characters, because the cost of `matches` grows with the length.
 */}}
 {{- define "colocate.isValidated" -}}
 {{- $names := "preferLocalNodeOnly|preferRemoteNodeOnly|preferRemoteNode|disableHyperconvergence|disable-admission-controller|skipSchedulerScoring" -}}
@@ -19,15 +23,22 @@ grows with them.
 {{- end -}}
 
 {{/*
-Such a key is among the annotations or labels of the object or of its `templates`, among its `parameters`, or in a claim template: of
-its `claims`, or of the generic ephemeral volumes of its `pods`. And at UPDATE one of these, or of what is read beside them, is another
-than before. `templates`, `claims` and `pods` are paths: lists of keys.
+Conditions for objects with a key to validate. Such a key may be in:
 
-An API server gives up on an expression that costs more than 1,000,000, and on a webhook's that cost more than 2,500,000 together
-(`PerCallLimit` and `RuntimeCELCostBudgetMatchConditions` in its pkg/apis/cel/config.go); that counts as the failurePolicy. So what is
-large is let through, and looking is the server's. `keys` costs up to 80 for each of 1,000 volumes and claim templates, and 670 for
-each of 400 keys: 350,000. `changed` costs up to 910 for each of 400 keys, of both objects, and a tenth of the letters of the old
-values, which a request's 3 MiB hold: 680,000.
+- the annotations or labels of the object or of its `templates`,
+- its `parameters`,
+- a claim template: one of its `claims`, or of the generic ephemeral volumes of its `pods`.
+
+For an UPDATE, one of these keys, or another field that the validation reads, must have changed. `templates`, `claims` and `pods` are
+lists of paths, and a path is a list of keys.
+
+An API server aborts an expression that costs more than 1,000,000, and a webhook whose expressions together cost more than 2,500,000
+(`PerCallLimit` and `RuntimeCELCostBudgetMatchConditions` in its pkg/apis/cel/config.go). It then applies the failurePolicy. Large
+objects are therefore let through, and the server checks them. Upper bounds of the costs:
+
+- `keys`: 80 for each of 1,000 volumes and claim templates, and 670 for each of 400 keys: 350,000.
+- `changed`: 910 for each of 400 keys of both objects, and a tenth of the characters of the old values, which fit in a request of
+  3 MiB: 680,000.
 */}}
 {{- define "colocate.validateConditions" -}}
 {{- $new := dict "object" "object" "custom" .custom -}}
@@ -44,7 +55,7 @@ values, which a request's 3 MiB hold: 680,000.
 {{- $volumes := list -}}
 {{- range .pods }}{{ $volumes = append $volumes (concat . (list "spec" "volumes")) }}{{ end -}}
 {{- $claims := .claims | default list -}}
-{{- /* Whether a pod is Stork's to schedule hangs on its scheduler, and may hang on its owner. */ -}}
+{{- /* Whether Stork schedules a pod depends on its scheduler and, if configured, on its owner. */ -}}
 {{- $owners := (include "colocate.config" .root | fromJson).optOut.owners | empty | ternary list (list (list "metadata" "ownerReferences")) -}}
 {{- $key := include "colocate.isValidated" .root -}}
 - name: keys
@@ -93,11 +104,11 @@ values, which a request's 3 MiB hold: 680,000.
     ])].exists(all, all[0] != all[1])
     {{- end }}
 - name: author
-  # What controllers make of what was validated already.
+  # Controllers create objects from others that were already validated.
   expression: "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:')"
 {{- end -}}
 
-{{/* That `.name.key...` is there: of the entries `{root, name, keys...}`, the first has `custom`, and then each is to be a map. */}}
+{{/* Guards for `name.key...`, given as the list `{root, name, keys...}`. With `root.custom`, each value on the path must be a map. */}}
 {{- define "colocate.within" -}}
 {{- $custom := (first .).custom -}}
 {{- $at := "" -}}
@@ -110,7 +121,7 @@ values, which a request's 3 MiB hold: 680,000.
 {{ join " && " $guards }}
 {{- end -}}
 
-{{/* The same of custom workloads, in which whatever leads to the template may have metadata. */}}
+{{/* The same conditions for custom workloads. Every object on the path to the template may have metadata. */}}
 {{- define "colocate.customValidateConditions" -}}
 {{- $templates := list -}}
 {{- $claims := list -}}

@@ -1,4 +1,4 @@
-{{/* What all entries of a webhook configuration share; `path`: what is asked. */}}
+{{/* The fields common to all webhooks. `path` is the URL path that is called. */}}
 {{- define "colocate.webhook" -}}
 {{- $webhook := .root.Values.webhook -}}
 clientConfig:
@@ -51,7 +51,7 @@ reinvocationPolicy: IfNeeded
 {{- merge $own .Values.webhook.annotations | toYaml -}}
 {{- end -}}
 
-{{/* The rules for custom workloads. */}}
+{{/* Webhook rules for custom workloads. */}}
 {{- define "colocate.customRules" -}}
 {{- range (include "colocate.config" . | fromJson).customWorkloads }}
 - apiGroups: [{{ .group | quote }}]
