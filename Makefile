@@ -1,5 +1,5 @@
-# The commands of the project. What they build is kept outside of the clone, each thing in a folder named for its inputs,
-# so that a fresh clone finds it again.
+# The commands of the project. Build outputs are kept outside of the clone, each in a folder named after a hash of its inputs, so that a
+# fresh clone reuses them.
 
 SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/colocate
@@ -8,7 +8,7 @@ CARGO_TARGET_DIR := $(CACHE)/target-$(shell (rustc -vV; cat Cargo.lock) | sha256
 endif
 export CARGO_TARGET_DIR
 
-# The profile that is shipped is the one that is measured. `make bench BENCH_PROFILE=release` builds in half the time.
+# Benchmarks use the profile that is shipped. `make bench BENCH_PROFILE=release` builds in half the time.
 BENCH_PROFILE := dist
 
 CARGO_DENY_VERSION := 0.20.2
@@ -19,69 +19,69 @@ CARGO_CYCLONEDX := $(CACHE)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
-# $(call install,NAME,VERSION,TIME): a program that is a published crate, in a folder of its own.
+# $(call install,NAME,VERSION,TIME) installs a program from a published crate into its own folder.
 install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
   { echo '==> $(1), built once for all clones ($(3))' >&2; \
     cargo install --locked --quiet --version $(2) --root $(CACHE)/$(1)-$(2) --target-dir $(CACHE)/$(1)-build $(1) && \
     rm -rf $(CACHE)/$(1)-build; }
 
-# A scenario of `make torture`, by a part of its name.
+# Runs only the `make torture` scenarios whose name contains this.
 SCENARIO :=
 
 .PHONY: help demo test fresh torture bench bench-claims bench-waiters fuzz cluster chart image image-check sbom format lint doc deny
 
-help: ## Say what can be made
+help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
-demo: ## Show the main job, with no cluster (Rust and a C compiler)
+demo: ## Show the main feature without a cluster (needs Rust and a C compiler)
 	@examples/demo
 
-test: ## Run every test, unit to end to end, on a real control plane (and Go)
-	@echo '==> the control plane (etcd, kube-apiserver, ...), built once for all clones'
+test: ## Run all tests, from unit to end-to-end on a real control plane (also needs Go)
+	@echo '==> control plane (etcd, kube-apiserver, ...), built once for all clones'
 	@tests/controlplane/build >/dev/null
 	@echo '==> tests'
 	@cargo test --locked
 
-fresh: ## Run `make demo` and `make test` as on a fresh machine: a new clone, empty caches (37 minutes, 9 GB)
+fresh: ## Run `make demo` and `make test` in a new clone with empty caches (37 minutes, 9 GB)
 	@.ci/fresh
 
-torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (8 minutes, and Go)
+torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (8 minutes, needs Go)
 	@tests/controlplane/build >/dev/null
 	@COLOCATE_TORTURE=long cargo test --locked --test torture -- $(SCENARIO)
 
-bench: ## Measure how fast it is, beside what it should be (15 minutes to build, 2 to run)
+bench: ## Measure speed and compare it with the targets (15 minutes to build, 2 to run)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
 	@cargo bench --locked --quiet --profile $(BENCH_PROFILE) --no-run --bench engine
 	@set -o pipefail; cargo bench --locked --quiet --profile $(BENCH_PROFILE) --bench engine | \
 	  cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- engine
 
-bench-claims: ## Measure the cache of claims, up to a million of them (10 minutes to build, 5 to run, and Go)
+bench-claims: ## Measure the claim cache with up to a million claims (10 minutes to build, 5 to run, needs Go)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- claims $(if $(ROWS),--rows $(ROWS))
 
-bench-waiters: ## Measure what pods that wait for claims cost others (10 minutes to build, 3 to run, and Go)
+bench-waiters: ## Measure how pods that wait for claims affect other requests (10 minutes to build, 3 to run, needs Go)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- waiters
 
-fuzz: ## Fuzz review, manifest or annotation (a nightly Rust): make fuzz TARGET=review SECONDS=1200
+fuzz: ## Fuzz review, manifest or annotation (needs nightly Rust): make fuzz TARGET=review SECONDS=1200
 	@$(call install,cargo-fuzz,$(CARGO_FUZZ_VERSION),2 minutes)
 	@PATH=$(CARGO_FUZZ)/bin:$$PATH fuzz/run '$(TARGET)' $(SECONDS)
 
-cluster: ## Start a playground: a real control plane with colocate in it
+cluster: ## Start a playground: a real control plane with colocate installed
 	@tests/controlplane/build >/dev/null
 	@cargo build --locked --bin colocate --example cluster
 	@$(CARGO_TARGET_DIR)/debug/examples/cluster
 
-chart: ## Write what is generated of the chart: its table of values, and the program's defaults
+chart: ## Generate parts of the chart: its table of values and the program's defaults
 	@CHART_WRITE=1 cargo test --locked --quiet --test chart -- current >/dev/null
 
-image: ## Build the image, with buildah or docker (10 minutes; ARCH='amd64 arm64', REGISTRY=, IMAGE=, BUILDER=)
+image: ## Build the image with buildah or docker (10 minutes; ARCH='amd64 arm64', REGISTRY=, IMAGE=, BUILDER=)
 	@image/build
 
-image-check: ## Build the image, and run what is in it in an empty root
+image-check: ## Build the image and run its program in an empty root
 	@archive=$$(image/build) && image/check "$$archive"
 
-sbom: ## Write what the image is made of, as CycloneDX (ARCH=)
+sbom: ## Write the image's bill of materials in CycloneDX format (ARCH=)
 	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
 	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH image/sbom
 
@@ -90,14 +90,14 @@ format: ## Check that all code is formatted
 	@rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
 	@files=$$(gofmt -l tests/controlplane) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
 
-lint: ## Check with clippy, warnings as errors, and scripts with shellcheck where it is
+lint: ## Run clippy (warnings are errors) and shellcheck, if installed
 	@cargo clippy --locked --all-targets -- -D warnings
 	@if command -v shellcheck >/dev/null; then git grep -lE '^#!.*bash$$' | xargs shellcheck --severity=warning -x; \
-	  else echo 'shellcheck is not there: the scripts were not checked'; fi
+	  else echo 'skipped scripts: shellcheck is not installed'; fi
 
-doc: ## Check that the documentation builds without a warning
+doc: ## Check that the documentation builds without warnings
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 
-deny: ## Check licences, banned crates and sources of the dependencies
+deny: ## Check the dependencies for licenses, banned crates and sources
 	@$(call install,cargo-deny,$(CARGO_DENY_VERSION),5 minutes)
 	@$(CARGO_DENY)/bin/cargo-deny --all-features check bans licenses sources
