@@ -256,7 +256,7 @@ fn what_is_missing_is_named_with_how_to_get_it() {
             "apt-get install gcc-x86-64-linux-gnu libc6-dev-amd64-cross",
         ),
         (Machine::new().without("buildah").with("docker", "exit 1"), "amd64", "apt-get install docker-buildx"),
-        (Machine::new(), "riscv64", "ARCH is amd64, arm64 or both ('amd64 arm64'), and not `riscv64`"),
+        (Machine::new(), "riscv64", "invalid ARCH `riscv64`: use amd64, arm64 or both ('amd64 arm64')"),
     ] {
         let error = machine.build(&[("ARCH", arch)]).unwrap_err();
         assert!(error.contains(said), "{said} was not said, but: {error}");
