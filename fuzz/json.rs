@@ -1,9 +1,9 @@
-//! Mutates JSON as JSON: the first parser refuses most results of mutating bytes.
+//! A structure-aware JSON mutator. Mutated bytes are rarely valid JSON, so the parser would reject most of them.
 
 use libfuzzer_sys::fuzzer_mutate;
 use serde_json::{Map, Value};
 
-/// The values that replace another one, or are added.
+/// Values to insert, or to replace others with.
 const VALUES: [&str; 12] = [
     "null",
     "true",
@@ -19,7 +19,7 @@ const VALUES: [&str; 12] = [
     "{\"driver\":\"pxd.portworx.com\"}",
 ];
 
-/// Changes one value of a document, or sometimes and where it is not JSON a few bytes; returns the new length.
+/// Changes one value of a JSON document and returns the new length. Sometimes, and for invalid JSON, changes bytes instead.
 pub(crate) fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32, keys: &[&str]) -> usize {
     let mut dice = Dice(seed | 1);
     if dice.roll(4) == 0 {
@@ -85,7 +85,7 @@ fn count_of(value: &Value) -> usize {
     }
 }
 
-/// The `n`th value of a document in depth-first order.
+/// Returns the `n`th value of a document in depth-first order.
 fn nth(value: &mut Value, n: usize) -> &mut Value {
     if n == 0 {
         return value;
@@ -103,14 +103,14 @@ fn nth(value: &mut Value, n: usize) -> &mut Value {
         }
         left -= count;
     }
-    unreachable!("a document has as many values as were counted")
+    unreachable!("`n` is below the count of values")
 }
 
 /// A random number generator (xorshift).
 struct Dice(u32);
 
 impl Dice {
-    /// A number below `sides`.
+    /// Returns a number below `sides`.
     fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
