@@ -1,4 +1,5 @@
-//! A custom resource with a pod template, which configuration names. Nobody fills in defaults there, nor checks a field.
+//! A custom resource with a pod template, configured as a custom workload. The API server neither defaults nor validates its
+//! fields.
 
 use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
 
@@ -8,13 +9,13 @@ customWorkloads:
 ";
 
 #[test]
-fn a_rollout_is_given_the_scheduler_and_keeps_fields_that_nobody_knows() {
+fn a_rollout_gets_the_scheduler_and_keeps_unknown_fields() {
     let namespace = Namespace::new("argo");
     let colocate = Colocate::register(&namespace, CONFIG);
     namespace.add_claim("data", PORTWORX_CLASS);
     let rollout = fixture("argo/rollout.yaml");
 
-    // What the API server stores where nobody interferes, as it shows.
+    // The object that the API server stores without colocate.
     let elsewhere = Namespace::new("argo-elsewhere");
     elsewhere.apply(&rollout);
     let mut expected = elsewhere.get("rollouts.argoproj.io/example").0["spec"].take();
@@ -37,7 +38,7 @@ fn a_rollout_is_given_the_scheduler_and_keeps_fields_that_nobody_knows() {
 }
 
 #[test]
-fn a_rollout_without_a_template_passes_as_it_is() {
+fn a_rollout_without_a_template_is_not_changed() {
     let namespace = Namespace::new("argo-workload-ref");
     let colocate = Colocate::register(&namespace, CONFIG);
 
@@ -51,7 +52,7 @@ fn a_rollout_without_a_template_passes_as_it_is() {
 }
 
 #[test]
-fn a_rollout_from_before_is_changed_by_its_next_image_and_by_nothing_else() {
+fn only_a_template_change_injects_into_an_existing_rollout() {
     let namespace = Namespace::new("argo-existing");
     namespace.add_claim("data", PORTWORX_CLASS);
     let rollout = fixture("argo/rollout.yaml");

@@ -1,4 +1,4 @@
-//! Claims on their way: pods that are made at the same moment as their claims, by other clients.
+//! Late claims: other clients create pods at the same moment as their claims.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use tokio::time::{Instant, sleep_until};
 
 const PAIRS: u16 = 2_000;
 
-/// The pods that wait are spread over these.
+/// The waiting pods are spread over these namespaces.
 const NAMESPACES: [&str; 8] =
     ["arrival-1", "arrival-2", "arrival-3", "arrival-4", "arrival-5", "arrival-6", "arrival-7", "arrival-8"];
 
-/// How many pairs are under way at once: half as many as the pods that may wait, 64 in all and 16 of a namespace. With more
-/// on a machine that does other things too, the API server may take longer for a claim than a pod waits.
+/// The number of pairs in flight: half of the pods that may wait, which is 64 in all and 16 per namespace. With more, the API
+/// server of a busy machine may take longer to create a claim than a pod waits.
 const AT_ONCE: usize = 32;
 
-/// By how much a pod may be made before its claim.
+/// How far ahead of its claim a pod may be created, in milliseconds.
 const LEAD: u64 = 500;
 
-/// A pod waits for 2 s. On a machine that does other things too, an API server takes longer for some claims: what it had not
-/// made in this time after the pod was sent proves nothing. On an idle one there are none.
+/// A pod waits for 2 s. On a busy machine, the API server takes longer for some claims. A claim that was created later than
+/// this after its pod is not counted as lost. There are none on an idle machine.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Whoever makes pods and claims in the test.
+/// The rights of the account that creates pods and claims.
 const CLIENTS: &[Rule] = &[Rule::new("", "pods", &["create"]), Rule::new("", "persistentvolumeclaims", &["create"])];
 
-/// When the two of a pair are made, from the moment on at which they are to be made.
+/// The delays after which the pod and the claim of a pair are created.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     pod: Duration,
@@ -35,10 +35,10 @@ struct Times {
 }
 
 impl Times {
-    /// One after another, the same in each run: a quarter have the claim first by up to 50 ms, a quarter are made at the
-    /// same moment, and half have the pod first, by up to [`LEAD`].
+    /// Returns the same sequence in each run. In a quarter of the pairs the claim is up to 50 ms ahead, in a quarter both are
+    /// created at the same moment, and in half the pod is up to [`LEAD`] ahead.
     fn sequence() -> impl Iterator<Item = Self> {
-        // Knuth's generator, whose upper bits are good.
+        // Knuth's linear congruential generator. Its upper bits are good.
         let numbers = std::iter::successors(Some(2026_u64), |state| {
             Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
         });
@@ -55,7 +55,7 @@ impl Times {
 }
 
 #[tokio::test]
-async fn of_2000_pods_made_together_with_their_claims_none_is_lost() {
+async fn all_2000_pods_created_with_their_claims_are_injected() {
     let control_plane = ControlPlane::own(&[]);
     let namespaces = NAMESPACES.map(|name| Namespace::within(&control_plane, name));
     let colocate = Colocate::start(&control_plane, NAMESPACES[0], "");
@@ -82,29 +82,29 @@ async fn of_2000_pods_made_together_with_their_claims_none_is_lost() {
     let [cached, fetched, waited, missing] =
         ["cached", "fetched", "waited", "missing"].map(|result| colocate.lookups(result));
     println!(
-        "| pairs | a second | cached | fetched | waited | missing | claim late | lost |\n|---|---|---|---|---|---|---|---|"
+        "| pairs | per second | cached | fetched | waited | missing | claim late | lost |\n|---|---|---|---|---|---|---|---|"
     );
     println!("| {PAIRS} | {rate:.0} | {cached} | {fetched} | {waited} | {missing} | {} | {} |", late.len(), lost.len());
-    assert!(lost.is_empty(), "{} are lost: {lost:#?}", lost.len());
+    assert!(lost.is_empty(), "{} pods lost: {lost:#?}", lost.len());
     assert_eq!((cached + fetched + waited + missing, missing), (PAIRS.into(), late.len() as u64));
-    assert!(cached + fetched > 0 && waited > 0, "claims came before their pods, and after them");
+    assert!(cached + fetched > 0 && waited > 0, "claims must arrive both before and after their pods");
     drop(colocate);
     control_plane.end();
 }
 
 /// A pod that did not get its scheduler.
 #[derive(Debug)]
-#[allow(dead_code, reason = "it is printed")]
+#[allow(dead_code, reason = "the fields are printed with Debug")]
 struct Missed {
     name: String,
     scheduler: String,
     times: Times,
-    /// When the claim was there, and when the pod.
+    /// The times at which the claim and the pod existed.
     claim: Duration,
     pod: Duration,
 }
 
-/// Makes a pod and its claim at their times.
+/// Creates a pod and its claim at their times.
 async fn make(api: &Api, namespace: &str, number: usize, times: Times) -> Option<Missed> {
     let begun = Instant::now();
     let name = format!("pair-{number}");

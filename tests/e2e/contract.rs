@@ -1,4 +1,4 @@
-//! What the API server makes of our answers, as it writes into its audit log.
+//! The API server's view of our answers, taken from its audit log.
 
 use colocate_harness::{AuditLog, Colocate, Namespace, PORTWORX_CLASS, WEBHOOK};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ spec:
 ";
 
 #[test]
-fn the_audit_log_tells_the_reason_and_the_one_operation_of_the_patch() {
+fn the_audit_log_has_the_reason_and_a_one_operation_patch() {
     let namespace = Namespace::new("audit-log");
     let _colocate = Colocate::register(&namespace, "");
     namespace.add_claim("data", PORTWORX_CLASS);
@@ -30,13 +30,13 @@ fn the_audit_log_tells_the_reason_and_the_one_operation_of_the_patch() {
     assert_eq!(annotations[&format!("{WEBHOOK}/reason")], "injected");
     let patch =
         annotations.as_object().into_iter().flatten().find(|(key, _)| key.starts_with("patch.webhook.admission"));
-    let (_, patch) = patch.expect("the API server notes patches at this level");
-    let patch: Value = serde_json::from_str(patch.as_str().unwrap_or_default()).expect("it is JSON in a string");
+    let (_, patch) = patch.expect("the audit level includes patches");
+    let patch: Value = serde_json::from_str(patch.as_str().unwrap_or_default()).expect("the patch is JSON in a string");
     assert_eq!(patch["patch"], json!([{"op": "add", "path": "/spec/schedulerName", "value": "stork"}]));
 }
 
 #[test]
-fn an_audit_tells_the_reason_with_no_patch() {
+fn audit_mode_logs_the_reason_without_a_patch() {
     let namespace = Namespace::new("audit-log-of-an-audit");
     let _colocate = Colocate::register(&namespace, "mode: audit\n");
     namespace.add_claim("data", PORTWORX_CLASS);
@@ -50,7 +50,7 @@ fn an_audit_tells_the_reason_with_no_patch() {
 }
 
 #[test]
-fn a_pod_keeps_fields_that_are_newer_than_our_libraries() {
+fn a_pod_keeps_fields_newer_than_our_client_libraries() {
     let namespace = Namespace::new("newer-fields");
     let _colocate = Colocate::register(&namespace, "");
     namespace.add_claim("data", PORTWORX_CLASS);

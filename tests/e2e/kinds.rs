@@ -1,9 +1,9 @@
-//! Every kind that pods are made from, and every way in which a pod comes by a claim.
+//! Every kind that creates pods, and every way in which a pod gets a claim.
 
 use colocate_harness::{Colocate, Namespace, Object, PORTWORX_CLASS, fixture};
 
 #[test]
-fn objects_of_all_nine_kinds_and_their_pods_come_out_on_stork() {
+fn all_nine_kinds_and_their_pods_get_stork() {
     let namespace = Namespace::new("kinds");
     let _colocate = Colocate::register(&namespace, "");
     namespace.add_claim("data", PORTWORX_CLASS);
@@ -12,7 +12,8 @@ fn objects_of_all_nine_kinds_and_their_pods_come_out_on_stork() {
     namespace.apply(&kinds);
     let objects = namespace.kubectl().feed("get -f - -o json", &kinds).stdout;
     let objects: serde_json::Value = serde_json::from_str(&objects).expect("kubectl prints JSON");
-    let objects: Vec<_> = objects["items"].as_array().expect("a List").iter().cloned().map(Object).collect();
+    let objects: Vec<_> =
+        objects["items"].as_array().expect("kubectl prints a List").iter().cloned().map(Object).collect();
     assert_eq!(objects.len(), 9);
     for object in objects {
         assert_eq!(object.scheduler(), "stork", "{}", object.kind());
@@ -26,15 +27,16 @@ fn objects_of_all_nine_kinds_and_their_pods_come_out_on_stork() {
     assert_stork(&namespace, &namespace.running_pod("-l app=cronjob"));
 }
 
-/// The workloads of `kinds.yaml`, and the `ReplicaSet` that its Deployment makes.
+/// Returns the workloads of `kinds.yaml` and the `ReplicaSet` of its Deployment.
 pub(crate) fn workloads(namespace: &Namespace) -> Vec<Object> {
     let workloads = namespace
         .list("deployments,replicasets,statefulsets,daemonsets,replicationcontrollers,podtemplates,jobs,cronjobs");
-    assert!(workloads.len() >= 8, "one of each kind: {workloads:?}");
+    assert!(workloads.len() >= 8, "expected one of each kind: {workloads:?}");
     workloads
 }
 
-/// How many pods run on two nodes for `kinds.yaml`: two of the `DaemonSet`, none of the two that only wait.
+/// The number of pods of `kinds.yaml` on two nodes. The `DaemonSet` has two; the `PodTemplate` and the `CronJob` have
+/// none.
 pub(crate) const PODS_OF_KINDS: usize = 8;
 
 #[test]
@@ -43,7 +45,7 @@ fn a_stateful_set_with_two_claim_templates_runs_on_stork() {
     let colocate = Colocate::register(&namespace, "");
     namespace.add_volumes(&["data-db-0", "log-db-0", "data-db-1", "log-db-1"], PORTWORX_CLASS);
 
-    // No claim exists: the template is decided by the classes, the pods by claims that are moments old.
+    // No claim exists yet. The template is decided by its storage classes, and the pods by claims created moments earlier.
     namespace.apply(
         "
 apiVersion: apps/v1
@@ -73,9 +75,9 @@ spec:
 }
 
 #[test]
-fn the_pods_of_a_stateful_set_find_claims_that_are_moments_old() {
+fn stateful_set_pods_find_claims_created_moments_before() {
     let namespace = Namespace::new("claims-moments-old");
-    // The pods come to us with no scheduler of the driver's, each right after its claim.
+    // The pods arrive without the driver's scheduler, each right after its claim.
     let colocate = Colocate::register(&namespace, "templates: leave\n");
     let names: Vec<_> = (0..10).map(|number| format!("data-db-{number}")).collect();
     namespace.add_volumes(&names.iter().map(String::as_str).collect::<Vec<_>>(), PORTWORX_CLASS);

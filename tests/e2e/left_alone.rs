@@ -1,4 +1,4 @@
-//! Pods that are none of our business, or that another scheduler has to place.
+//! Pods that do not concern colocate, or that another scheduler must place.
 
 use colocate_harness::{Colocate, Namespace, OTHER_CLASS, PORTWORX_CLASS, fixture};
 
@@ -25,7 +25,7 @@ fn a_claim_of_another_provisioner_leaves_all_kinds_on_the_default_scheduler() {
 }
 
 #[test]
-fn another_scheduler_that_the_user_chose_stays() {
+fn a_scheduler_chosen_by_the_user_stays() {
     let namespace = Namespace::new("other-scheduler");
     let colocate = Colocate::register(&namespace, "");
     namespace.add_claim("data", PORTWORX_CLASS);
@@ -37,12 +37,12 @@ fn another_scheduler_that_the_user_chose_stays() {
     }
     assert_eq!(namespace.get("pod/example").scheduler(), "chosen.by.the-user");
     assert_eq!(colocate.reason_at_create("Deployment", "example"), "other-scheduler");
-    // The pod of the Deployment comes a moment later.
+    // The Deployment's pod is created a moment later.
     assert_eq!(colocate.reason_at_create("Pod", "example-"), "other-scheduler");
 }
 
 #[test]
-fn a_member_of_a_scheduling_group_keeps_the_scheduler_of_its_group() {
+fn a_scheduling_group_member_keeps_the_scheduler_of_its_group() {
     let namespace = Namespace::new("scheduling-group");
     let colocate = Colocate::register(&namespace, "");
     namespace.add_claim("data", PORTWORX_CLASS);
@@ -66,7 +66,7 @@ spec:
 }
 
 #[test]
-fn workloads_of_a_kind_that_opted_out_are_left_alone_with_their_pods() {
+fn kinds_that_opt_out_are_left_alone_with_their_pods() {
     let namespace = Namespace::new("kind-opted-out");
     let config = "optOut: {owners: [{group: apps, kind: StatefulSet}, {group: batch, kind: Job}]}\n";
     let colocate = Colocate::register(&namespace, config);
@@ -93,7 +93,7 @@ fn workloads_of_a_kind_that_opted_out_are_left_alone_with_their_pods() {
 }
 
 #[test]
-fn pods_of_an_owner_that_opted_out_are_left_alone() {
+fn pods_of_an_owner_that_opts_out_are_left_alone() {
     let namespace = Namespace::new("owner");
     let colocate = Colocate::register(&namespace, "optOut: {owners: [{group: argoproj.io, kind: Rollout}]}\n");
     namespace.add_claim("data", PORTWORX_CLASS);
@@ -122,6 +122,10 @@ spec:
 
     assert_eq!(namespace.bound_by(&namespace.running_pod("-l app=controlled")), "default-scheduler");
     assert_eq!(colocate.reason_at_create("Pod", "controlled"), "owner-opted-out");
-    assert_eq!(namespace.bound_by(&namespace.running_pod("-l app=owned")), "stork", "only a controller counts");
+    assert_eq!(
+        namespace.bound_by(&namespace.running_pod("-l app=owned")),
+        "stork",
+        "only the controlling owner counts"
+    );
     assert_eq!(namespace.bound_by(&namespace.running_pod("-l app=free")), "stork");
 }

@@ -1,7 +1,7 @@
 //! colocate on a real control plane: kubectl, an API server that calls it over TLS, and two schedulers.
 //!
-//! One control plane for all but those who stop its parts, and a namespace and a colocate for each test. What a test makes stays until the control
-//! plane goes, which is when this process ends.
+//! The tests share one control plane, except for those that stop parts of it. Each test has its own namespace and its own
+//! colocate. Objects of a test stay until this process ends, and the control plane with it.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Claims that are not there: yet, or at all.
+//! Claims that do not exist yet, or never will.
 
 use std::thread;
 
@@ -14,7 +14,7 @@ spec:
 ";
 
 #[test]
-fn a_pod_whose_claim_is_missing_is_admitted_and_the_client_is_told() {
+fn a_pod_with_a_missing_claim_is_admitted_with_a_warning() {
     let namespace = Namespace::new("missing");
     let colocate = Colocate::register(&namespace, "");
 
@@ -30,16 +30,16 @@ fn a_pod_whose_claim_is_missing_is_admitted_and_the_client_is_told() {
 }
 
 #[test]
-fn a_claim_that_comes_while_its_pod_waits_is_in_time() {
+fn a_claim_created_while_its_pod_waits_is_in_time() {
     let namespace = Namespace::new("missing-for-a-moment");
     let colocate = Colocate::register(&namespace, "");
 
     let output = thread::scope(|scope| {
         let pod = scope.spawn(|| namespace.apply(POD));
-        // colocate has asked for the claim in vain: the pod waits.
+        // colocate's GET of the claim got a 404: the pod waits.
         AuditLog::follow().event("get", "persistentvolumeclaims", namespace.name(), "data", 404);
         namespace.add_claim("data", PORTWORX_CLASS);
-        pod.join().expect("kubectl was started")
+        pod.join().expect("the thread that runs kubectl did not panic")
     });
 
     assert_eq!(output.stderr, "");
@@ -48,7 +48,7 @@ fn a_claim_that_comes_while_its_pod_waits_is_in_time() {
 }
 
 #[test]
-fn the_policy_for_missing_claims_may_be_to_inject() {
+fn missing_claim_then_inject_injects_without_the_claim() {
     let namespace = Namespace::new("missing-inject");
     let colocate = Colocate::register(&namespace, "missingClaim: {wait: 0s, then: inject}\n");
 
@@ -59,7 +59,7 @@ fn the_policy_for_missing_claims_may_be_to_inject() {
 }
 
 #[test]
-fn a_client_that_makes_the_claim_after_the_answer_to_its_pod_always_loses_unless_missing_claims_are_injected() {
+fn a_claim_created_after_its_pod_is_missed_unless_injected() {
     let skip = Namespace::new("missing-till-answered");
     let inject = Namespace::new("missing-till-answered-inject");
     let skips = Colocate::register(&skip, "");
@@ -67,24 +67,24 @@ fn a_client_that_makes_the_claim_after_the_answer_to_its_pod_always_loses_unless
 
     for (namespace, colocate) in [(&skip, &skips), (&inject, &injects)] {
         let output = namespace.apply(POD);
-        let what = "a pod was decided without its claim, which does not exist; its scheduler cannot be changed later";
-        colocate.wait_for_message(what, 1);
+        let message = "a pod was decided without its claim, which does not exist; its scheduler cannot be changed later";
+        colocate.wait_for_message(message, 1);
         assert_eq!((colocate.lookups("missing"), colocate.lookups("waited")), (1, 0));
         if colocate.reason_at_create("Pod", "example") == "claim-missing" {
             let warning = "Warning: colocate: claim-missing: claim `data` does not exist; the pod keeps scheduler \
                 default-scheduler, which cannot be changed later: fix this, then create the pod again";
             assert!(output.stderr.contains(warning), "{}", output.stderr);
         } else {
-            assert_eq!(output.stderr, "", "nothing is left to mend");
+            assert_eq!(output.stderr, "", "nothing is left to fix");
         }
         namespace.add_claim("data", PORTWORX_CLASS);
     }
 
     let bound_by = |namespace: &Namespace| namespace.bound_by(&namespace.running_pod("-l app=example"));
-    assert_eq!(bound_by(&skip), "default-scheduler", "away from its data, for as long as it lives");
+    assert_eq!(bound_by(&skip), "default-scheduler", "the pod stays away from its data for its whole life");
     assert_eq!(injects.reason_at_create("Pod", "example"), "injected-missing");
     assert_eq!(bound_by(&inject), "stork");
-    // What it costs: a pod of another storage system goes to the driver's scheduler, too.
+    // The cost: a pod of another storage system gets the driver's scheduler, too.
     let output = inject.apply(&POD.replace("example,", "other,").replace("claimName: data", "claimName: other"));
     assert_eq!(output.stderr, "");
     inject.add_claim("other", OTHER_CLASS);
@@ -92,18 +92,18 @@ fn a_client_that_makes_the_claim_after_the_answer_to_its_pod_always_loses_unless
 }
 
 #[test]
-fn a_deployment_made_before_its_claim_is_left_and_its_later_pods_run_on_stork() {
+fn later_pods_of_a_deployment_older_than_its_claim_get_stork() {
     let namespace = Namespace::new("missing-at-first");
     let colocate = Colocate::register(&namespace, "missingClaim: {wait: 0s}\n");
 
     let output = namespace.apply(&example("mysql/deployment.yaml"));
-    assert_eq!(output.stderr, "", "a template's claims may come before its pods do");
+    assert_eq!(output.stderr, "", "the claims of a template may arrive before its pods");
     assert_eq!(colocate.reason_at_create("Deployment", "mysql"), "claim-missing");
     assert_eq!(colocate.reason_at_create("Pod", "mysql-"), "claim-missing");
 
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
     let first = namespace.running_pod("-l app=mysql");
-    assert_eq!(namespace.bound_by(&first), "default-scheduler", "it was made before the claim");
+    assert_eq!(namespace.bound_by(&first), "default-scheduler", "it was created before the claim");
     namespace.run(&format!("delete pod {}", first.name()));
 
     assert_eq!(namespace.get("deployment/mysql").scheduler(), "default-scheduler");

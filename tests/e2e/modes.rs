@@ -1,11 +1,11 @@
-//! What an operator decides for the whole cluster: whether anything is changed, and whether templates are.
+//! Cluster-wide settings: `mode`, and `templates`.
 
 use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, fixture};
 
 use crate::kinds::{PODS_OF_KINDS, workloads};
 
 #[test]
-fn audit_says_what_it_would_do_and_changes_nothing() {
+fn audit_reports_decisions_and_changes_nothing() {
     let (namespace, colocate) = kinds("mode-audit", "mode: audit\n");
 
     assert_on(&namespace, "default-scheduler", "default-scheduler");
@@ -14,8 +14,8 @@ fn audit_says_what_it_would_do_and_changes_nothing() {
     {
         assert_eq!(colocate.reason_at_create(kind, "example"), "would-inject", "{kind}");
     }
-    let asked = colocate.decisions().into_iter().filter(|decided| decided.reason == "injected");
-    assert_eq!(asked.count(), 0);
+    let injected = colocate.decisions().into_iter().filter(|decided| decided.reason == "injected");
+    assert_eq!(injected.count(), 0);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn off_decides_nothing() {
 }
 
 #[test]
-fn templates_may_be_left_while_every_pod_is_changed() {
+fn templates_leave_changes_pods_only() {
     let (namespace, colocate) = kinds("templates-leave", "templates: leave\n");
 
     assert_on(&namespace, "default-scheduler", "stork");
@@ -35,7 +35,7 @@ fn templates_may_be_left_while_every_pod_is_changed() {
     assert_eq!(colocate.reason_at_create("Pod", "example-"), "injected");
 }
 
-/// A namespace with an object of each kind, the file of which is applied twice: a mode is no reason to differ.
+/// A namespace with an object of each kind. The manifest is applied twice: a mode must not cause a difference.
 fn kinds(name: &str, config: &str) -> (Namespace, Colocate) {
     let namespace = Namespace::new(name);
     let colocate = Colocate::register(&namespace, config);

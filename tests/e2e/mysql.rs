@@ -1,4 +1,4 @@
-//! The example that colocate is made for: a database whose user knows nothing of schedulers.
+//! The main use case: a database whose owner does not know about schedulers.
 
 use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, example};
 
@@ -6,7 +6,7 @@ use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, example};
 fn a_deployment_of_mysql_with_a_portworx_claim_runs_on_stork() {
     let namespace = Namespace::new("mysql");
     let colocate = Colocate::register(&namespace, "");
-    // The claim of the fixture, and the volume that Portworx would make for it.
+    // The claim of the fixture, and the volume that Portworx would create for it.
     namespace.add_volumes(&["mysql-data"], PORTWORX_CLASS);
     namespace.apply(&example("mysql/claim.yaml"));
 

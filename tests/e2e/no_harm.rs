@@ -1,4 +1,4 @@
-//! What was not meant as a change is none: no rollout, no error, no difference that comes back with every apply.
+//! An apply without changes has no effect: no rollout, no error, and no recurring difference.
 
 use std::time::Instant;
 
@@ -12,15 +12,15 @@ const SERVER_SIDE: &str = "apply --server-side -f -";
 
 #[test]
 fn a_second_client_side_apply_changes_nothing() {
-    second_apply("second-apply-client", CLIENT_SIDE);
+    assert_second_apply_changes_nothing("second-apply-client", CLIENT_SIDE);
 }
 
 #[test]
 fn a_second_server_side_apply_changes_nothing() {
-    second_apply("second-apply-server", SERVER_SIDE);
+    assert_second_apply_changes_nothing("second-apply-server", SERVER_SIDE);
 }
 
-fn second_apply(name: &str, apply: &str) {
+fn assert_second_apply_changes_nothing(name: &str, apply: &str) {
     let (namespace, _colocate) = kinds(name, apply, &fixture("kinds.yaml"));
     let before = Picture::of(&namespace);
     assert_schedulers(&namespace, "stork");
@@ -32,16 +32,16 @@ fn second_apply(name: &str, apply: &str) {
 }
 
 #[test]
-fn a_file_that_names_the_default_scheduler_stays_as_written_client_side_while_its_pods_run_on_stork() {
-    explicit("explicit-client", CLIENT_SIDE);
+fn client_side_apply_keeps_an_explicit_default_scheduler() {
+    assert_explicit_default_is_kept("explicit-client", CLIENT_SIDE);
 }
 
 #[test]
-fn a_file_that_names_the_default_scheduler_stays_as_written_server_side_while_its_pods_run_on_stork() {
-    explicit("explicit-server", SERVER_SIDE);
+fn server_side_apply_keeps_an_explicit_default_scheduler() {
+    assert_explicit_default_is_kept("explicit-server", SERVER_SIDE);
 }
 
-fn explicit(name: &str, apply: &str) {
+fn assert_explicit_default_is_kept(name: &str, apply: &str) {
     let manifest = naming_scheduler(&fixture("kinds.yaml"), "default-scheduler");
     let (namespace, colocate) = kinds(name, apply, &manifest);
     let before = Picture::of(&namespace);
@@ -60,16 +60,16 @@ fn explicit(name: &str, apply: &str) {
 }
 
 #[test]
-fn a_replace_after_a_client_side_apply_rolls_nothing_not_even_when_the_claim_is_gone() {
-    replaced("replace-client", CLIENT_SIDE);
+fn replace_after_client_side_apply_does_not_trigger_a_rollout() {
+    assert_replace_does_not_trigger_a_rollout("replace-client", CLIENT_SIDE);
 }
 
 #[test]
-fn a_replace_after_a_server_side_apply_rolls_nothing_not_even_when_the_claim_is_gone() {
-    replaced("replace-server", SERVER_SIDE);
+fn replace_after_server_side_apply_does_not_trigger_a_rollout() {
+    assert_replace_does_not_trigger_a_rollout("replace-server", SERVER_SIDE);
 }
 
-fn replaced(name: &str, apply: &str) {
+fn assert_replace_does_not_trigger_a_rollout(name: &str, apply: &str) {
     let original = fixture("kinds.yaml");
     let (namespace, colocate) = kinds(name, apply, &original);
     let before = Picture::of(&namespace).without_generations();
@@ -84,35 +84,37 @@ fn replaced(name: &str, apply: &str) {
     }
 
     namespace.remove_claim("data");
-    wait_until_missed(&namespace);
+    wait_until_claim_is_missing(&namespace);
     replace(&namespace, &original);
     assert_eq!(Picture::of(&namespace).without_generations(), before, "without the claim");
 }
 
-/// Replaces what the API server lets be replaced. It refuses the file of a Pod or a Job with or without us, since it lacks
-/// what was filled in when they were made; then it must not be the scheduler that it objects to.
+/// Replaces the objects that the API server allows to be replaced. With or without colocate, it refuses the manifest of a Pod
+/// or a Job, which lacks the fields that were defaulted at creation. The scheduler must not be among its objections.
 fn replace(namespace: &Namespace, manifest: &str) {
     let output = namespace.kubectl().attempt("replace -f -", manifest);
     let refusals: Vec<_> = output.stderr.lines().filter(|line| line.starts_with("Error from server")).collect();
-    let [pod, job] = refusals[..] else { panic!("refused are a Pod and a Job, and not: {}", output.stderr) };
+    let [pod, job] = refusals[..] else {
+        panic!("expected a refusal for the Pod and one for the Job: {}", output.stderr)
+    };
     assert!(pod.contains(r#"Pod "example" is invalid: spec: Forbidden: pod updates may not change fields"#), "{pod}");
     assert!(job.contains(r#"Job.batch "example" is invalid: [spec.selector: Required value"#), "{job}");
     let mut differences = output.stderr.lines().filter(|line| line.starts_with(['+', '-']));
     assert!(!differences.any(|line| line.contains("SchedulerName")), "{}", output.stderr);
 
-    // A rollout would begin when the Deployment's controller has seen the new generation.
+    // A rollout would begin when the Deployment's controller has observed the new generation.
     namespace.kubectl().watch("deployment/example", |deployment| {
         let seen = deployment.number("/status/observedGeneration") == deployment.generation();
         (seen && !deployment.annotation("deployment.kubernetes.io/revision").is_empty()).then_some(())
     });
 }
 
-/// Returns when colocate has heard that the claim is gone. It hears of that in its own time.
-fn wait_until_missed(namespace: &Namespace) {
+/// Waits until colocate's watch has seen the deletion of the claim.
+fn wait_until_claim_is_missing(namespace: &Namespace) {
     let pod = "
 apiVersion: v1
 kind: Pod
-metadata: {name: asks}
+metadata: {name: dry-run}
 spec:
   containers: [{name: main, image: example.test/main:1}]
   volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
@@ -124,7 +126,7 @@ spec:
 }
 
 #[test]
-fn a_pod_or_a_job_that_is_replaced_by_itself_on_the_default_scheduler_stays_as_it_is() {
+fn a_pod_or_job_replaced_with_the_default_scheduler_is_kept() {
     let (namespace, colocate) = kinds("replace-immutable", CLIENT_SIDE, &fixture("kinds.yaml"));
     let before = Picture::of(&namespace);
 
@@ -135,7 +137,7 @@ fn a_pod_or_a_job_that_is_replaced_by_itself_on_the_default_scheduler_stays_as_i
             _ => &mut object["spec"]["template"]["spec"],
         };
         pod_spec["schedulerName"] = "default-scheduler".into();
-        // Whoever else writes to it in the meantime is no matter.
+        // Without a `resourceVersion`, writes by others in the meantime do not conflict.
         object["metadata"]["resourceVersion"].take();
         namespace.kubectl().feed("replace -f -", &object.to_string());
     }
@@ -146,7 +148,7 @@ fn a_pod_or_a_job_that_is_replaced_by_itself_on_the_default_scheduler_stays_as_i
 }
 
 #[test]
-fn a_label_on_an_object_of_any_kind_passes_and_rolls_nothing() {
+fn a_label_does_not_trigger_a_rollout_for_any_kind() {
     let kinds_yaml = fixture("kinds.yaml");
     let (namespace, colocate) = kinds("label", CLIENT_SIDE, &kinds_yaml);
     let before = Picture::of(&namespace);
@@ -172,7 +174,7 @@ fn kinds(name: &str, apply: &str, manifest: &str) -> (Namespace, Colocate) {
     (namespace, colocate)
 }
 
-/// Templates name `scheduler`, and pods `stork`.
+/// Asserts that templates name `scheduler`, and pods `stork`.
 fn assert_schedulers(namespace: &Namespace, scheduler: &str) {
     for object in workloads(namespace) {
         assert_eq!(object.scheduler(), scheduler, "{} {}", object.kind(), object.name());
@@ -182,7 +184,7 @@ fn assert_schedulers(namespace: &Namespace, scheduler: &str) {
     }
 }
 
-/// The manifest with a `schedulerName` in each pod spec, which all begin their containers on a line of its own.
+/// Adds a `schedulerName` to each pod spec of the manifest. Each has its containers on a line of their own.
 pub(crate) fn naming_scheduler(manifest: &str, scheduler: &str) -> String {
     let named = manifest.lines().flat_map(|line| {
         let indent = line.strip_suffix("containers:");

@@ -1,4 +1,4 @@
-//! Who does not want to be placed by the storage driver's scheduler says so with an annotation of the pod.
+//! Opting out of the storage driver's scheduler with an annotation of the pod.
 
 use colocate_harness::{Colocate, Namespace, Object, PORTWORX_CLASS, example};
 
@@ -7,21 +7,21 @@ const DISABLE_ADMISSION_CONTROLLER: &str = "stork.libopenstorage.org/disable-adm
 
 #[test]
 fn disable_hyperconvergence_keeps_the_default_scheduler() {
-    opted_out("opt-out-hyperconvergence", DISABLE_HYPERCONVERGENCE);
+    assert_opt_out_is_respected("opt-out-hyperconvergence", DISABLE_HYPERCONVERGENCE);
 }
 
 #[test]
 fn disable_admission_controller_keeps_the_default_scheduler() {
-    opted_out("opt-out-admission", DISABLE_ADMISSION_CONTROLLER);
+    assert_opt_out_is_respected("opt-out-admission", DISABLE_ADMISSION_CONTROLLER);
 }
 
-fn opted_out(name: &str, key: &str) {
+fn assert_opt_out_is_respected(name: &str, key: &str) {
     let namespace = Namespace::new(name);
     let colocate = Colocate::register(&namespace, "");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
 
     let output = namespace.apply(&with_template_annotation(key, "true"));
-    assert_eq!(output.stderr, "", "whoever opts out knows why");
+    assert_eq!(output.stderr, "", "a valid opt-out does not cause a warning");
 
     let pod = rolled_out(&namespace);
     assert_eq!(namespace.get("deployment/mysql").scheduler(), "default-scheduler");
@@ -32,7 +32,7 @@ fn opted_out(name: &str, key: &str) {
 }
 
 #[test]
-fn an_opt_out_on_the_deployment_itself_is_none() {
+fn an_opt_out_on_the_deployment_itself_is_ignored() {
     let namespace = Namespace::new("opt-out-own-metadata");
     let _colocate = Colocate::register(&namespace, "");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
@@ -52,7 +52,7 @@ fn an_opt_out_on_the_deployment_itself_is_none() {
 }
 
 #[test]
-fn a_value_that_is_no_boolean_is_no_opt_out_and_the_client_is_told() {
+fn an_opt_out_that_is_not_a_boolean_is_ignored_with_a_warning() {
     let namespace = Namespace::new("opt-out-invalid");
     let _colocate = Colocate::register(&namespace, "");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
@@ -64,7 +64,7 @@ fn a_value_that_is_no_boolean_is_no_opt_out_and_the_client_is_told() {
 }
 
 #[test]
-fn an_opt_out_that_comes_after_the_scheduler_changes_nothing_and_the_client_is_told() {
+fn an_opt_out_after_injection_has_no_effect_and_warns() {
     let namespace = Namespace::new("opt-out-late");
     let colocate = Colocate::register(&namespace, "");
     namespace.add_claim("mysql-data", PORTWORX_CLASS);
@@ -75,10 +75,10 @@ fn an_opt_out_that_comes_after_the_scheduler_changes_nothing_and_the_client_is_t
 
     colocate.wait_for_update("Deployment", "mysql", "opt-out-without-effect");
     assert!(output.stderr.contains("Warning: colocate: opt-out-without-effect: "), "{}", output.stderr);
-    assert!(output.stderr.contains("schedulerName: default-scheduler"), "what to write: {}", output.stderr);
+    assert!(output.stderr.contains("schedulerName: default-scheduler"), "the warning names the fix: {}", output.stderr);
     assert_eq!(namespace.get("deployment/mysql").scheduler(), "stork");
 
-    // And what it says to write does what it says.
+    // The fix that the warning names works.
     let leaving = with_template_annotation(DISABLE_HYPERCONVERGENCE, "true")
         .replace("      containers:", "      schedulerName: default-scheduler\n      containers:");
     namespace.apply(&leaving);
@@ -86,7 +86,7 @@ fn an_opt_out_that_comes_after_the_scheduler_changes_nothing_and_the_client_is_t
     assert_eq!(namespace.bound_by(&pod), "default-scheduler");
 }
 
-/// The example with an annotation of its pods.
+/// The example with an annotation on its pod template.
 fn with_template_annotation(key: &str, value: &str) -> String {
     let labels = "metadata: {labels: {app: mysql, version: \"1\"}}";
     let annotated =
@@ -96,13 +96,13 @@ fn with_template_annotation(key: &str, value: &str) -> String {
     deployment.replace(labels, &annotated)
 }
 
-/// The pod of the example's newest template, once its Deployment has come to rest.
+/// Returns the pod of the newest template, once its Deployment is rolled out.
 fn rolled_out(namespace: &Namespace) -> Object {
     namespace.run("rollout status deployment/mysql --timeout=60s");
     let replica_sets = namespace.list("replicasets");
     let newest = replica_sets
         .iter()
         .max_by_key(|set| set.annotation("deployment.kubernetes.io/revision").parse().unwrap_or(0_u32));
-    let hash = newest.expect("a Deployment has one").label("pod-template-hash");
+    let hash = newest.expect("a Deployment has a ReplicaSet").label("pod-template-hash");
     namespace.running_pod(&format!("-l pod-template-hash={hash}"))
 }

@@ -1,4 +1,4 @@
-//! An API server that is away: later, and from the beginning.
+//! API server outages, after and before the start of colocate.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use colocate::probe::{Answer, Client, Verdict};
 use colocate_harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, pair};
 use serde_json::{Value, json};
 
-/// As long as the configuration of a webhook gives an answer.
+/// The `timeoutSeconds` of the webhook configuration.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const BACK: &str = "heard from the API server again";
 
 #[tokio::test]
-async fn an_api_server_that_goes_and_comes_costs_nothing_that_is_known_and_no_restart() {
-    // Lists are read in pages, also where the API server cannot stream them.
+async fn cached_claims_survive_an_api_server_outage() {
+    // The API server's watch-list feature is off, so lists are read in pages.
     let control_plane = ControlPlane::own(&["--apiserver-arg", "--feature-gates=WatchList=false"]);
     let namespace = Namespace::within(&control_plane, "outage");
     namespace.add_claim("before", PORTWORX_CLASS);
@@ -37,11 +37,11 @@ async fn an_api_server_that_goes_and_comes_costs_nothing_that_is_known_and_no_re
     let client = running.client(TIMEOUT);
     let answer = ask(&client, namespace.name(), "before").await;
     assert_eq!(scheduler(&answer).as_deref(), Some("stork"));
-    // A claim that is not known has nobody to ask, and the answer comes in time all the same.
+    // A claim that is not in the cache cannot be fetched. The answer still arrives in time.
     let answer = ask(&client, namespace.name(), "unknown").await;
     assert_eq!(scheduler(&answer), None);
     assert!(warnings(&answer).contains("claim `unknown` does not exist"), "{answer:?}");
-    // It has waited 2 s for that.
+    // That answer waited 2 s for the claim.
     let stale = staleness(&running);
     assert!(stale.iter().all(|stale| *stale >= 2.0), "before {fresh:?}, now {stale:?}");
 
@@ -62,7 +62,7 @@ async fn an_api_server_that_goes_and_comes_costs_nothing_that_is_known_and_no_re
     assert!(!ready.contains("watch of "), "{ready}");
     let (renewed, since) = (staleness(&running), starting.elapsed().as_secs_f64());
     assert!(renewed.iter().all(|stale| *stale < since), "{renewed:?}, started {since} s ago");
-    // It was too late for the pod that has been answered.
+    // The pod that was answered before is not decided again.
     namespace.add_claim("unknown", PORTWORX_CLASS);
     namespace.add_claim("after", PORTWORX_CLASS);
     for claim in ["before", "unknown", "after"] {
@@ -81,24 +81,24 @@ async fn an_api_server_that_goes_and_comes_costs_nothing_that_is_known_and_no_re
     control_plane.end();
 }
 
-/// What is answered to the review of a pod that mounts this claim.
+/// Sends a review of a pod that mounts this claim, and returns the answer.
 async fn ask(client: &Client, namespace: &str, claim: &str) -> Answer {
-    client.ask(pair::review(namespace, claim).to_string().into()).await.expect("it answers")
+    client.ask(pair::review(namespace, claim).to_string().into()).await.expect("colocate answers")
 }
 
-/// The scheduler that the answer sets, if it does.
+/// Returns the scheduler that the answer sets, if any.
 fn scheduler(answer: &Answer) -> Option<String> {
-    let verdict = Verdict::read(answer, pair::UID).expect("the API server would accept it");
-    let pod = verdict.apply(&json!({"spec": {}})).expect("it applies");
+    let verdict = Verdict::read(answer, pair::UID).expect("the API server accepts the answer");
+    let pod = verdict.apply(&json!({"spec": {}})).expect("the patch applies");
     pod["spec"]["schedulerName"].as_str().map(str::to_owned)
 }
 
 fn warnings(answer: &Answer) -> String {
-    let review: Value = serde_json::from_slice(&answer.body).expect("it answers with a review");
+    let review: Value = serde_json::from_slice(&answer.body).expect("the answer is an AdmissionReview");
     review["response"]["warnings"].to_string()
 }
 
-/// Seconds since each watch last heard something.
+/// Returns the seconds since each watch last received something.
 fn staleness(colocate: &Colocate) -> Vec<f64> {
     let metrics = colocate.admin("/metrics");
     let lines = metrics.lines().filter_map(|line| line.strip_prefix("colocate_watch_staleness_seconds{resource="));

@@ -1,4 +1,4 @@
-//! A picture of a namespace: what must be the same afterwards when nobody asked for a change.
+//! A snapshot of a namespace: the state that a no-op must not change.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 const KINDS: &str = "pods,deployments,replicasets,statefulsets,daemonsets,replicationcontrollers,podtemplates,jobs,\
                      cronjobs,controllerrevisions";
 
-/// Every pod and workload, by kind, name and uid: one that was made anew is another one.
+/// Every pod and workload, by kind, name and UID. A recreated object counts as another one.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Picture(BTreeMap<String, Entry>);
 
-/// What a rollout would change.
+/// The fields that a rollout would change.
 #[derive(Debug, PartialEq)]
 struct Entry {
     generation: u64,
@@ -29,8 +29,8 @@ impl Picture {
         Self(entries.collect())
     }
 
-    /// The same without generations, for a change that raises them by itself: `kubectl replace` takes away what the
-    /// controllers wrote into annotations, which counts for Deployments.
+    /// The same without generations, for `kubectl replace`. It drops the annotations of the controllers, which raises the
+    /// generation of a Deployment.
     pub(crate) fn without_generations(mut self) -> Self {
         for entry in self.0.values_mut() {
             entry.generation = 0;

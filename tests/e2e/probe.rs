@@ -1,34 +1,34 @@
-//! `colocate probe --apiserver`: whether an API server asks colocate, by whoever may create a Deployment.
+//! `colocate probe --apiserver`: checks whether an API server calls colocate. It needs only the right to create a Deployment.
 
 use std::process::Command;
 
 use colocate_harness::{Account, Colocate, ControlPlane, Namespace, Rule};
 
-/// All that the probe needs.
+/// The rights that the probe needs.
 const PROBE: &[Rule] = &[Rule::new("apps", "deployments", &["create"])];
 
 #[test]
-fn an_api_server_that_asks_colocate_is_told_from_one_that_does_not() {
-    let (asked, left_alone) = (Namespace::new("probe-asked"), Namespace::new("probe-left-alone"));
-    let _colocate = Colocate::register(&asked, "");
-    let account = Account::new(ControlPlane::shared(), asked.name(), "probe", PROBE);
+fn the_probe_detects_whether_the_api_server_calls_colocate() {
+    let (called, left_alone) = (Namespace::new("probe-called"), Namespace::new("probe-left-alone"));
+    let _colocate = Colocate::register(&called, "");
+    let account = Account::new(ControlPlane::shared(), called.name(), "probe", PROBE);
 
-    let (code, stdout, stderr) = probe(&account, &asked);
+    let (code, stdout, stderr) = probe(&account, &called);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
     assert!(stdout.contains("\nscheduler  stork\n"), "{stdout}");
 
     let (code, stdout, stderr) = probe(&account, &left_alone);
     assert_eq!(code, Some(1));
-    let said = "colocate: the Deployment came back with schedulerName default-scheduler instead of stork: ";
-    assert!(stderr.starts_with(said), "{stderr}");
+    let expected = "colocate: the Deployment came back with schedulerName default-scheduler instead of stork: ";
+    assert!(stderr.starts_with(expected), "{stderr}");
     assert!(stdout.contains("the namespace `probe-left-alone` is left alone"), "{stdout}");
-    for namespace in [asked, left_alone] {
-        assert_eq!(namespace.list("deployments").len(), 0, "it was a dry run");
+    for namespace in [called, left_alone] {
+        assert_eq!(namespace.list("deployments").len(), 0, "the probe is a dry run");
     }
 }
 
 #[test]
-fn a_right_that_is_missing_is_named() {
+fn the_probe_names_a_missing_right() {
     let namespace = Namespace::new("probe-no-right");
     let account = Account::new(ControlPlane::shared(), namespace.name(), "probe", &[]);
     let (code, _, stderr) = probe(&account, &namespace);
@@ -43,7 +43,7 @@ fn probe(account: &Account, namespace: &Namespace) -> (Option<i32>, String, Stri
         .args(["probe", "--apiserver", "--namespace", namespace.name()])
         .env("KUBECONFIG", account.kubeconfig())
         .output()
-        .expect("colocate was built");
+        .expect("the colocate binary is built");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }

@@ -1,15 +1,15 @@
-//! Rights that colocate has, and one that it has not. (All tests prove that it needs no more than those of the harness.)
+//! A right that colocate lacks. (All other tests show that it needs no more than the rights of the harness.)
 
 use colocate_harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, Rule, pair};
 
-/// All but what `StorageClasses` need.
+/// All rights except those on `StorageClasses`.
 const WITHOUT_CLASSES: &[Rule] = &[
     Rule::new("", "persistentvolumeclaims", &["get", "list", "watch"]),
     Rule::new("coordination.k8s.io", "leases", &["get"]),
 ];
 
 #[test]
-fn a_right_that_is_missing_is_named_and_nothing_else_is_needed_when_it_is_granted() {
+fn a_missing_right_is_named_and_granting_it_is_enough() {
     let control_plane = ControlPlane::shared();
     let namespace = Namespace::new("right-missing");
     namespace.add_claim("data", PORTWORX_CLASS);

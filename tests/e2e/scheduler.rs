@@ -1,11 +1,11 @@
-//! A scheduler that is there, and one that is not, by a real kube-scheduler's Lease.
+//! A scheduler that is alive, and one that is not, as seen from the Lease of a real kube-scheduler.
 
 use colocate_harness::{Colocate, ControlPlane, Namespace, PORTWORX_CLASS};
 
 const ALIVE: &str = "the scheduler is alive";
 const AWAY: &str = "no scheduler is alive: pods that name it stay Pending";
 
-/// The scheduler renews its Lease more than ten times in this time.
+/// The scheduler renews its Lease more than ten times within this duration.
 const STALE_AFTER: &str = "staleAfter: 5s";
 const RENEWED_EVERY: &str = "--leader-elect-retry-period=300ms";
 
@@ -25,7 +25,7 @@ fn driver(scheduler: &str) -> String {
     format!("drivers: [{{name: portworx, scheduler: {{{scheduler}}}}}]\n")
 }
 
-/// A colocate that decides about a namespace with a claim of Portworx.
+/// A colocate that decides about a namespace with a Portworx claim.
 fn scene(control_plane: &ControlPlane, name: &str, scheduler: &str) -> (Namespace, Colocate) {
     let namespace = Namespace::within(control_plane, name);
     namespace.add_claim("data", PORTWORX_CLASS);
@@ -34,7 +34,7 @@ fn scene(control_plane: &ControlPlane, name: &str, scheduler: &str) -> (Namespac
 }
 
 #[test]
-fn a_scheduler_that_goes_and_comes_is_seen_and_policies_act_on_it() {
+fn scheduler_outages_are_detected_and_policies_apply() {
     let control_plane = ControlPlane::own(&["--scheduler-arg", RENEWED_EVERY]);
     let (waiting, inject) = scene(&control_plane, "waiting", STALE_AFTER);
     let series = |colocate: &Colocate| {
@@ -53,7 +53,7 @@ fn a_scheduler_that_goes_and_comes_is_seen_and_policies_act_on_it() {
     inject.wait_for_message(AWAY, 1);
     assert_eq!(series(&inject), "0");
     let ready = inject.admin("/readyz");
-    assert!(ready.starts_with("HTTP/1.1 200 "), "it can answer all the same: {ready}");
+    assert!(ready.starts_with("HTTP/1.1 200 "), "a missing scheduler does not affect readiness: {ready}");
     assert!(ready.contains("\nok\nscheduler stork: not renewed for "), "{ready}");
     assert!(ready.ends_with("s (Lease kube-system/stork-scheduler)\n"), "{ready}");
     let output = waiting.apply(&pod("meanwhile"));
@@ -63,10 +63,10 @@ fn a_scheduler_that_goes_and_comes_is_seen_and_policies_act_on_it() {
     assert_eq!(waiting.get("pod/meanwhile").scheduler(), "stork");
     assert_eq!(inject.reason_at_create("Pod", "meanwhile"), "injected");
 
-    // Each of these sees its Lease for the first time now.
+    // Each of these replicas reads its Lease for the first time now.
     let lease = |name: &str| format!("lease: {{namespace: kube-system, name: {name}}}, {STALE_AFTER}");
     let (left, skip_stale) = scene(&control_plane, "stale", &format!("{}, whenStale: skip", lease("stork-scheduler")));
-    let (never, skip_absent) = scene(&control_plane, "absent", &format!("{}, whenAbsent: skip", lease("nobody")));
+    let (never, skip_absent) = scene(&control_plane, "absent", &format!("{}, whenAbsent: skip", lease("missing")));
     for (namespace, colocate, reason) in
         [(&left, &skip_stale, "scheduler-stale"), (&never, &skip_absent, "scheduler-absent")]
     {
@@ -77,7 +77,7 @@ fn a_scheduler_that_goes_and_comes_is_seen_and_policies_act_on_it() {
         let warning = format!("Warning: colocate: {reason}: no scheduler `stork` is alive");
         assert!(output.stderr.contains(&warning), "{}", output.stderr);
     }
-    assert!(skip_absent.admin("/readyz").ends_with("\nscheduler stork: absent (no Lease kube-system/nobody)\n"));
+    assert!(skip_absent.admin("/readyz").ends_with("\nscheduler stork: absent (no Lease kube-system/missing)\n"));
 
     control_plane.request("start kube-scheduler");
 
@@ -88,7 +88,7 @@ fn a_scheduler_that_goes_and_comes_is_seen_and_policies_act_on_it() {
     skip_stale.wait_for_message(ALIVE, 1);
     assert_eq!(left.apply(&pod("after")).stderr, "");
     assert_eq!(skip_stale.reason_at_create("Pod", "after"), "injected");
-    assert_eq!(series(&skip_absent), "0", "its Lease is another one");
+    assert_eq!(series(&skip_absent), "0", "it watches another Lease");
 
     drop((inject, skip_stale, skip_absent));
     control_plane.end();

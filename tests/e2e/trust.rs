@@ -1,4 +1,4 @@
-//! A colocate that keeps the trust in itself, as the API server has it.
+//! A colocate with a self-managed CA, seen through the API server.
 
 mod configurations;
 mod files;
@@ -15,28 +15,31 @@ use jiff::{SignedDuration, Timestamp};
 
 use requests::Request;
 
-/// Both kinds of configuration.
+/// The kinds of webhook configuration.
 const KINDS: [&str; 2] = ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
 
-/// A CA that is none of colocate's.
+/// Returns a CA that is not one of colocate's.
 fn authority() -> Authority {
-    let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).expect("it is soon");
-    Authority::new("another authority", validity).expect("the library makes it")
+    let validity =
+        Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).expect("one hour from now is a valid date");
+    Authority::new("another authority", validity).expect("a CA can be generated")
 }
 
-/// The value of a key of a Secret.
+/// Returns the value of a key of a Secret.
 fn value(secret: &Object, key: &str) -> String {
-    let text = STANDARD.decode(secret.0["data"][key].as_str().unwrap_or_default()).expect("the API server checked it");
-    String::from_utf8(text).expect("it is PEM")
+    let text = STANDARD
+        .decode(secret.0["data"][key].as_str().unwrap_or_default())
+        .expect("the API server only stores valid base64");
+    String::from_utf8(text).expect("the value is PEM")
 }
 
-/// The value of a series; `None` if there is none.
+/// Returns the value of a series, or `None` if it does not exist.
 fn metric(colocate: &Colocate, series: &str) -> Option<f64> {
     let metrics = colocate.admin("/metrics");
     metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// How often the Secret was written by colocate.
+/// Returns the number of times that colocate wrote the Secret.
 fn times_written(home: &Namespace) -> usize {
     let requests = Request::of_colocate(home).into_iter();
     requests.filter(|request| request.resource == "secrets" && request.writes()).count()

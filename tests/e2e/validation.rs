@@ -1,4 +1,4 @@
-//! What a person is told at `kubectl apply` about annotations that Stork would not read as they were meant.
+//! Warnings at `kubectl apply` about annotations that Stork would not read as intended.
 
 use colocate_harness::{
     Account, AuditLog, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, OTHER_CLASS, PORTWORX_CLASS, Rule,
@@ -8,7 +8,7 @@ use serde_json::json;
 
 const LOCAL_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 
-/// A Deployment with these annotations of its own and of its template, that mounts the claim `data`.
+/// A Deployment with these annotations on itself and on its template. It mounts the claim `data`.
 fn deployment(own: &str, template: &str) -> String {
     format!(
         "apiVersion: apps/v1
@@ -25,7 +25,7 @@ spec:
     )
 }
 
-/// One that validates what comes into the namespace, and mutates it too, as it does in a cluster.
+/// Starts a colocate that validates and mutates the objects of the namespace, as it does in a cluster.
 fn register(namespace: &Namespace, config: &str) -> Colocate {
     let colocate = Colocate::register(namespace, config);
     colocate.validate(namespace.kubectl(), namespace.name());
@@ -33,13 +33,13 @@ fn register(namespace: &Namespace, config: &str) -> Colocate {
 }
 
 #[test]
-fn a_mistyped_value_and_a_misplaced_key_are_warned_of_once_with_their_place_and_remedy() {
+fn findings_are_reported_once_with_their_place_and_fix() {
     let namespace = Namespace::new("validate-warn");
     namespace.add_claim("data", PORTWORX_CLASS);
     let colocate = register(&namespace, "");
     let disabled = "stork.libopenstorage.org/disableHyperconvergence: 'true'";
 
-    let told = namespace.apply(&deployment(disabled, &format!("{LOCAL_ONLY}: 'yes'"))).stderr;
+    let stderr = namespace.apply(&deployment(disabled, &format!("{LOCAL_ONLY}: 'yes'"))).stderr;
 
     for part in [
         "Warning: colocate: HC001: spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]: `yes` is no boolean to Stork",
@@ -47,11 +47,11 @@ fn a_mistyped_value_and_a_misplaced_key_are_warned_of_once_with_their_place_and_
         "Warning: colocate: HC005: metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]: ",
         "write it in spec.template.metadata.annotations",
     ] {
-        assert!(told.contains(part), "{part}\n{told}");
+        assert!(stderr.contains(part), "{part}\n{stderr}");
     }
-    assert_eq!(told.lines().count(), 2, "{told}");
+    assert_eq!(stderr.lines().count(), 2, "{stderr}");
 
-    // Its ReplicaSet and its pod were asked about, and are nobody's business.
+    // Its ReplicaSet and its pod were reviewed too, but created by a controller, so neither causes a warning.
     let pod = namespace.running_pod("-l app=web");
     assert_eq!((pod.scheduler(), pod.annotation(LOCAL_ONLY)), ("stork", "yes"));
     let passed = |why: &str| colocate.metric(&format!("colocate_validations_total{{result=\"{why}\"}}"));
@@ -59,18 +59,18 @@ fn a_mistyped_value_and_a_misplaced_key_are_warned_of_once_with_their_place_and_
     assert_eq!(passed("warned"), 1);
     assert_eq!(colocate.metric("colocate_findings_total{rule=\"HC001\",severity=\"error\"}"), 1);
 
-    // What is no news is not said again, and what is, is.
-    let told = namespace.run("set image deployment/web main=example.test/main:2").stderr;
-    assert_eq!(told, "");
-    let told = namespace.apply(&deployment("", &format!("{LOCAL_ONLY}: 'no'"))).stderr;
-    assert!(told.contains("HC001") && told.contains("`no`") && !told.contains("HC005"), "{told}");
+    // A finding that existed before the change is not repeated; a new one is reported.
+    let stderr = namespace.run("set image deployment/web main=example.test/main:2").stderr;
+    assert_eq!(stderr, "");
+    let stderr = namespace.apply(&deployment("", &format!("{LOCAL_ONLY}: 'no'"))).stderr;
+    assert!(stderr.contains("HC001") && stderr.contains("`no`") && !stderr.contains("HC005"), "{stderr}");
 
     let event = AuditLog::follow().event("create", "deployments", namespace.name(), "web", 201);
     assert_eq!(event["annotations"][&format!("{VALIDATING_WEBHOOK}/findings")], "HC001 HC005");
 }
 
 #[test]
-fn where_findings_are_enforced_all_of_them_deny_together_and_nothing_that_runs_is_stopped() {
+fn enforce_denies_new_errors_and_leaves_existing_objects_alone() {
     let namespace = Namespace::new("validate-enforce");
     namespace.add_claim("data", PORTWORX_CLASS);
     namespace.apply(&deployment("", &format!("{LOCAL_ONLY}: 'yes'")).replace("name: web", "name: before"));
@@ -96,12 +96,12 @@ fn where_findings_are_enforced_all_of_them_deny_together_and_nothing_that_runs_i
     assert!(namespace.list("deployments").iter().all(|deployment| deployment.name() == "before"));
     assert_eq!(colocate.metric("colocate_validations_total{result=\"denied\"}"), 1);
 
-    // A warning denies nothing, and a good one is told nothing.
+    // A warning does not deny, and a correct object causes no warnings.
     let unknown = deployment("", "stork.libopenstorage.org/scheduling-weight: '3'");
     assert!(namespace.apply(&unknown).stderr.contains("HC004"));
     assert_eq!(namespace.apply(&deployment("", &format!("{LOCAL_ONLY}: 'true'"))).stderr, "");
 
-    // What was there before goes on, changes in other ways, and goes.
+    // Existing objects keep running, can be changed in other ways, and can be deleted.
     namespace.run("label deployment/before touched=yes");
     namespace.run("set image deployment/before main=example.test/main:2");
     namespace.run("scale deployment/before --replicas=2");
@@ -114,7 +114,7 @@ fn where_findings_are_enforced_all_of_them_deny_together_and_nothing_that_runs_i
 }
 
 #[test]
-fn claims_classes_and_namespaces_are_validated_where_they_are_made() {
+fn claims_classes_and_namespaces_are_validated_at_creation() {
     let namespace = Namespace::new("validate-storage");
     namespace.add_claim("data", PORTWORX_CLASS);
     namespace.add_claim("logs", PORTWORX_CLASS);
@@ -126,24 +126,24 @@ fn claims_classes_and_namespaces_are_validated_where_they_are_made() {
             "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: validate-storage-{name}}}\nprovisioner: {provisioner}\nparameters: {{{remote_only}}}\n"
         )
     };
-    let told = namespace.apply(&class("px", "pxd.portworx.com")).stderr;
-    assert!(told.contains("HC018: parameters[stork.libopenstorage.org/preferRemoteNodeOnly]"), "{told}");
-    let told = namespace.apply(&class("other", "other.example.test")).stderr;
-    assert!(told.contains("HC019") && told.contains("the provisioner is `other.example.test`"), "{told}");
+    let stderr = namespace.apply(&class("px", "pxd.portworx.com")).stderr;
+    assert!(stderr.contains("HC018: parameters[stork.libopenstorage.org/preferRemoteNodeOnly]"), "{stderr}");
+    let stderr = namespace.apply(&class("other", "other.example.test")).stderr;
+    assert!(stderr.contains("HC019") && stderr.contains("the provisioner is `other.example.test`"), "{stderr}");
 
     let claim = |class: &str| {
         format!(
             "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {class}, annotations: {{{remote_only}}}}}\nspec: {{storageClassName: {class}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n"
         )
     };
-    let told = namespace.apply(&claim(PORTWORX_CLASS)).stderr;
-    assert!(told.contains("HC018: metadata.annotations["), "{told}");
-    let told = namespace.apply(&claim(OTHER_CLASS)).stderr;
-    assert!(told.contains("HC019"), "{told}");
+    let stderr = namespace.apply(&claim(PORTWORX_CLASS)).stderr;
+    assert!(stderr.contains("HC018: metadata.annotations["), "{stderr}");
+    let stderr = namespace.apply(&claim(OTHER_CLASS)).stderr;
+    assert!(stderr.contains("HC019"), "{stderr}");
 
-    let told =
+    let output =
         namespace.run("label namespace validate-storage stork.libopenstorage.org/disable-admission-controller=yes");
-    assert!(told.stderr.contains("HC024: metadata.labels["), "{}", told.stderr);
+    assert!(output.stderr.contains("HC024: metadata.labels["), "{}", output.stderr);
 
     let stateful = format!(
         "apiVersion: apps/v1
@@ -162,16 +162,16 @@ spec:
     spec: {{storageClassName: {PORTWORX_CLASS}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}
 "
     );
-    let told = namespace.apply(&stateful).stderr;
-    assert!(told.contains("HC007: spec.volumeClaimTemplates[0].metadata.annotations["), "{told}");
-    assert!(told.contains("HC015: spec.template.metadata.annotations["), "{told}");
-    // The claim that the controller makes of it carries the annotation, and nobody is told again.
+    let stderr = namespace.apply(&stateful).stderr;
+    assert!(stderr.contains("HC007: spec.volumeClaimTemplates[0].metadata.annotations["), "{stderr}");
+    assert!(stderr.contains("HC015: spec.template.metadata.annotations["), "{stderr}");
+    // The claim that the controller creates from the template has the annotation too, and does not cause another warning.
     namespace.run("wait --for=create pvc/own-db-0 --timeout=60s");
     assert_eq!(colocate.metric("colocate_findings_total{rule=\"HC007\""), 1);
 }
 
 #[test]
-fn what_is_not_known_is_said_and_the_right_that_is_missing_is_named() {
+fn unchecked_findings_are_reported_and_name_the_missing_right() {
     let control_plane = ControlPlane::shared();
     let namespace = Namespace::new("validate-unknown");
     let rights: Vec<Rule> = COLOCATE.iter().filter(|rule| !rule.is_on("volumeplacementstrategies")).cloned().collect();
@@ -180,9 +180,9 @@ fn what_is_not_known_is_said_and_the_right_that_is_missing_is_named() {
     colocate.admit(namespace.kubectl(), Namespaces::Only(&[namespace.name()]));
     colocate.validate(namespace.kubectl(), namespace.name());
 
-    let told = namespace.apply(&deployment("", &format!("{LOCAL_ONLY}: 'true'"))).stderr;
-    assert!(told.contains("HC013: spec.template.metadata.annotations["), "{told}");
-    assert!(told.contains("could not be checked: claim `data` does not exist"), "{told}");
+    let stderr = namespace.apply(&deployment("", &format!("{LOCAL_ONLY}: 'true'"))).stderr;
+    assert!(stderr.contains("HC013: spec.template.metadata.annotations["), "{stderr}");
+    assert!(stderr.contains("could not be checked: claim `data` does not exist"), "{stderr}");
 
     let class = |name: &str, strategy: &str| {
         json!({
@@ -194,16 +194,16 @@ fn what_is_not_known_is_said_and_the_right_that_is_missing_is_named() {
         })
         .to_string()
     };
-    let told = namespace.apply(&class("forbidden", "together")).stderr;
-    assert!(told.contains("HC020: parameters[placement_strategy]: could not be checked"), "{told}");
+    let stderr = namespace.apply(&class("forbidden", "together")).stderr;
+    assert!(stderr.contains("HC020: parameters[placement_strategy]: could not be checked"), "{stderr}");
     colocate.wait_for_line("(grant the verb `list` on `volumeplacementstrategies.portworx.io`)");
 
     account.grant(COLOCATE);
-    // Without the kind there is nothing to say, which is also how the right is seen to have come.
-    let mut made = 0;
-    while !namespace.apply(&class(&format!("no-kind-{made}"), "together")).stderr.is_empty() {
-        made += 1;
-        assert!(made < 200, "the right never came");
+    // As long as the CRD does not exist, nothing is reported, which also shows that the right is in effect.
+    let mut attempts = 0;
+    while !namespace.apply(&class(&format!("no-kind-{attempts}"), "together")).stderr.is_empty() {
+        attempts += 1;
+        assert!(attempts < 200, "the right never took effect");
     }
 
     namespace.run("create -f tests/fixtures/portworx/volumeplacementstrategies-crd.yaml");
@@ -211,11 +211,11 @@ fn what_is_not_known_is_said_and_the_right_that_is_missing_is_named() {
     let strategy =
         "apiVersion: portworx.io/v1beta2\nkind: VolumePlacementStrategy\nmetadata: {name: together}\nspec: {}\n";
     while !namespace.kubectl().attempt("apply -f -", strategy).succeeded {}
-    let told = namespace.apply(&class("missing", "togther")).stderr;
+    let stderr = namespace.apply(&class("missing", "togther")).stderr;
     assert!(
-        told.contains("HC020: parameters[placement_strategy]: there is no VolumePlacementStrategy `togther`"),
-        "{told}"
+        stderr.contains("HC020: parameters[placement_strategy]: there is no VolumePlacementStrategy `togther`"),
+        "{stderr}"
     );
-    assert!(told.contains("such as together"), "{told}");
+    assert!(stderr.contains("such as together"), "{stderr}");
     assert_eq!(namespace.apply(&class("there", "together")).stderr, "");
 }

@@ -1,5 +1,4 @@
-//! Many pods whose claims never come, and those who ask for something else meanwhile. (How long these take is measured by
-//! `make bench-waiters`.)
+//! Many pods whose claims never appear, and other clients meanwhile. `make bench-waiters` measures the waiting times.
 
 use colocate_harness::{Account, Api, Colocate, ControlPlane, Namespace, Namespaces, Rule, pair};
 use futures_util::future::join_all;
@@ -7,13 +6,13 @@ use hyper::StatusCode;
 
 const PODS: usize = 500;
 
-/// How many make them: of one alone, the API server's flow control would turn most away.
+/// The number of clients. The API server's flow control would reject most requests of a single one.
 const MAKERS: usize = 10;
 
 const NAMESPACES: [&str; 5] = ["waiters-1", "waiters-2", "waiters-3", "waiters-4", "waiters-5"];
 
 #[tokio::test]
-async fn of_500_pods_that_wait_in_vain_all_are_admitted_with_a_warning_and_nobody_else_is_turned_away() {
+async fn all_500_pods_without_claims_are_admitted_with_a_warning() {
     let control_plane = ControlPlane::own(&[]);
     let namespaces = NAMESPACES.map(|name| Namespace::within(&control_plane, name));
     let colocate = Colocate::start(&control_plane, NAMESPACES[0], "");
@@ -36,7 +35,7 @@ async fn of_500_pods_that_wait_in_vain_all_are_admitted_with_a_warning_and_nobod
             answers.push(reader.get(&path).await.status);
         }
     };
-    let pods = tokio::select! { pods = pods => pods, () = others => unreachable!("it asks for ever") };
+    let pods = tokio::select! { pods = pods => pods, () = others => unreachable!("the reader never stops") };
 
     assert!(answers.len() > 10 && answers.iter().all(|status| *status == StatusCode::OK), "{answers:?}");
     for pod in pods {

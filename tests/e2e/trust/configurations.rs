@@ -1,4 +1,4 @@
-//! The `caBundle`, whatever others do to the configurations.
+//! The `caBundle` while other clients change the configurations.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use super::steps::Steps;
 use super::{KINDS, authority, times_written};
 
 #[test]
-fn what_helm_does_never_fails_and_leaves_no_entry_without_its_bundle() {
+fn helm_never_fails_and_every_entry_keeps_its_bundle() {
     helm("trust-helm", "");
 }
 
 #[test]
-fn neither_does_what_helm_does_on_the_client_side() {
+fn client_side_helm_never_fails_and_every_entry_keeps_its_bundle() {
     helm("trust-client-helm", "--server-side=false");
 }
 
@@ -45,21 +45,21 @@ fn helm(name: &str, flag: &str) {
         steps.step(step, || helm.run(&format!("{line} {flag}")));
     }
     assert_eq!(installation.secret().0["data"], filled);
-    assert_eq!(times_written(namespace), 1, "no step emptied the Secret");
-    site.assert_that_only_the_bundle_is_ours();
-    site.assert_that_pods_are_decided();
+    assert_eq!(times_written(namespace), 1, "no step may empty the Secret");
+    site.assert_only_the_bundle_is_owned();
+    site.assert_pods_are_decided();
     steps.step("uninstall", || helm.run(&format!("uninstall {name}")));
 
-    // The Secret is gone, and nobody has made anything that looks like a part of the release.
+    // The Secret is gone, and no object was created that looks like a part of the release.
     let left = namespace.list(&format!("secret,service,configmap,lease -l app.kubernetes.io/instance={name}"));
     assert!(left.is_empty(), "{left:?}");
     let brought = ["install: m", "install: v", "restored: m", "renamed: m", "renamed: v", "rollback: m", "rollback: v"];
     assert_eq!(steps.end(), brought);
-    site.assert_that_nothing_was_made_and_no_right_missed();
+    site.assert_nothing_created_and_no_right_missing();
 }
 
 #[test]
-fn neither_does_what_kubectl_does_on_either_side() {
+fn kubectl_never_fails_and_every_entry_keeps_its_bundle() {
     let site = Site::new("trust-kubectl");
     let Site { namespace, installation, helm, values, .. } = &site;
     let manifest = |values_of_step: &str| helm.run(&format!("template release CHART {values} {values_of_step}"));
@@ -88,8 +88,8 @@ fn neither_does_what_kubectl_does_on_either_side() {
         steps.step(step, || namespace.kubectl().feed(line, &manifest(values_of_step)));
     }
 
-    site.assert_that_only_the_bundle_is_ours();
-    site.assert_that_pods_are_decided();
+    site.assert_only_the_bundle_is_owned();
+    site.assert_pods_are_decided();
     let brought = [
         "apply: m",
         "apply: v",
@@ -107,11 +107,11 @@ fn neither_does_what_kubectl_does_on_either_side() {
         "replace by force: v",
     ];
     assert_eq!(steps.end(), brought);
-    site.assert_that_nothing_was_made_and_no_right_missed();
+    site.assert_nothing_created_and_no_right_missing();
 }
 
 #[test]
-fn a_bundle_that_somebody_else_wrote_is_put_right_and_what_else_they_wrote_stays() {
+fn a_foreign_bundle_is_restored_and_other_fields_are_kept() {
     let site = Site::new("trust-foreign");
     let Site { namespace, installation, helm, values, .. } = &site;
     let manifest = helm.run(&format!("template release CHART {values}"));
@@ -147,7 +147,7 @@ fn a_bundle_that_somebody_else_wrote_is_put_right_and_what_else_they_wrote_stays
     expected[0]["timeoutSeconds"] = 7.into();
     assert_eq!(after.0["webhooks"], expected);
     assert_eq!(after.annotation("example.test/note"), "mine");
-    site.assert_that_only_the_bundle_is_ours();
+    site.assert_only_the_bundle_is_owned();
     let wrong = [
         "created: m",
         "created: v",
@@ -160,7 +160,7 @@ fn a_bundle_that_somebody_else_wrote_is_put_right_and_what_else_they_wrote_stays
     assert_eq!(steps.end(), wrong);
 }
 
-/// Two replicas, and the chart that is not installed yet.
+/// Two replicas, and a chart that is not installed yet.
 struct Site {
     namespace: Namespace,
     installation: Installation<'static>,
@@ -181,7 +181,7 @@ impl Site {
         Self { namespace, installation, replicas, helm, values: format!("--set name={configuration},port={port}") }
     }
 
-    fn assert_that_only_the_bundle_is_ours(&self) {
+    fn assert_only_the_bundle_is_owned(&self) {
         for kind in KINDS {
             let line = format!("get {kind}/{} --show-managed-fields", self.installation.configuration_name());
             let ours = BTreeSet::from(["f:caBundle".to_owned()]);
@@ -189,25 +189,25 @@ impl Site {
         }
     }
 
-    fn assert_that_pods_are_decided(&self) {
+    fn assert_pods_are_decided(&self) {
         self.namespace.add_claim("data", PORTWORX_CLASS);
         assert_eq!(self.namespace.apply(&pair::pod("data").to_string()).stderr, "");
         assert_eq!(self.namespace.get("pod/data").scheduler(), "stork");
     }
 
-    fn assert_that_nothing_was_made_and_no_right_missed(&self) {
+    fn assert_nothing_created_and_no_right_missing(&self) {
         for Request { verb, resource, name, code, .. } in Request::of_colocate(&self.namespace) {
             assert!(verb != "create" && code != 403, "{verb} {resource}/{name}: {code}");
         }
     }
 }
 
-/// The line of kubectl that patches the mutating configuration.
+/// Returns the kubectl command line that patches the mutating configuration.
 fn patch(installation: &Installation<'_>, operations: &Value) -> String {
     format!("patch {}/{} --type=json -p {operations}", KINDS[0], installation.configuration_name())
 }
 
-/// What colocate has made its own: the last step of each path.
+/// Returns the fields that colocate owns, by the last step of each path.
 fn owned_by_colocate(object: &Object) -> BTreeSet<String> {
     let entries = object.0["metadata"]["managedFields"].as_array().into_iter().flatten();
     entries.filter(|entry| entry["manager"] == "colocate").flat_map(|entry| leaves("", &entry["fieldsV1"])).collect()

@@ -1,4 +1,4 @@
-//! A certificate from files, and the `caBundle` with it.
+//! A certificate from files, and its `caBundle`.
 
 use std::fs;
 
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::requests::Request;
 use super::{KINDS, authority, metric};
 
-/// Where the bundle of the one entry is.
+/// The path of the bundle of the only entry.
 const BUNDLE: &str = "/webhooks/0/clientConfig/caBundle";
 
 #[test]
-fn with_a_ca_beside_them_the_bundle_is_written_and_put_right() {
+fn with_a_ca_file_the_bundle_is_written_and_restored() {
     let namespace = Namespace::new("trust-files");
     let home = namespace.name();
     let installation = Installation::without_secret(ControlPlane::shared(), &namespace, "", &rights(home));
@@ -30,7 +30,7 @@ fn with_a_ca_beside_them_the_bundle_is_written_and_put_right() {
     colocate.admit(namespace.kubectl(), Namespaces::Only(&[home]));
 
     colocate.wait_until_ready();
-    let ca = fs::read_to_string(folder.join("ca.crt")).expect("it was issued");
+    let ca = fs::read_to_string(folder.join("ca.crt")).expect("ca.crt was written");
     assert_eq!(installation.bundles(), [Some(ca.clone())]);
 
     let patch = |operation: Value| {
@@ -41,10 +41,10 @@ fn with_a_ca_beside_them_the_bundle_is_written_and_put_right() {
     installation.wait_for_bundles(&[Some(ca.clone())]);
     patch(json!({"op": "replace", "path": BUNDLE, "value": STANDARD.encode("hello")}));
     installation.wait_for_bundles(&[Some(ca.clone())]);
-    // Another CA could be that of a replica whose files are newer: it stays for a while.
+    // Another CA could be that of a replica with newer files, so it stays for a while.
     let foreign = authority();
     patch(json!({"op": "replace", "path": BUNDLE, "value": STANDARD.encode(foreign.certificate_pem())}));
-    let ours = Certificate::from_pem(ca.as_bytes()).expect("it is one");
+    let ours = Certificate::from_pem(ca.as_bytes()).expect("ca.crt holds a certificate");
     let mut both = [&ours, foreign.certificate()];
     both.sort_unstable_by(|one, other| one.der().cmp(other.der()));
     installation.wait_for_bundles(&[Some(both.map(Certificate::pem).concat())]);
@@ -54,7 +54,7 @@ fn with_a_ca_beside_them_the_bundle_is_written_and_put_right() {
 }
 
 #[test]
-fn without_one_no_configuration_is_looked_at_nor_waited_for() {
+fn without_a_ca_file_no_configuration_is_read_or_waited_for() {
     let namespace = Namespace::new("trust-issued");
     let installation = Installation::without_secret(ControlPlane::shared(), &namespace, "", COLOCATE);
     let colocate = installation.launch("one", From::Issued).go();
@@ -64,9 +64,9 @@ fn without_one_no_configuration_is_looked_at_nor_waited_for() {
     colocate.wait_until_ready();
 
     assert_eq!(installation.bundles(), [None]);
-    let asked = Request::of_colocate(&namespace);
-    assert!(!asked.is_empty());
-    for Request { verb, resource, .. } in asked {
+    let requests = Request::of_colocate(&namespace);
+    assert!(!requests.is_empty());
+    for Request { verb, resource, .. } in requests {
         assert!(resource != "secrets" && !resource.ends_with("webhookconfigurations"), "{verb} {resource}");
     }
     assert_eq!(metric(&colocate, "colocate_certificate_rotations_total{certificate=\"leaf\"}"), Some(1.0));

@@ -1,4 +1,4 @@
-//! What was asked of the API server, as its audit log has it.
+//! The requests to the API server, read from its audit log.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,16 +13,16 @@ pub(super) struct Request {
     pub(super) resource: String,
     pub(super) name: String,
     pub(super) code: u64,
-    /// When it came, and when its answer was complete.
+    /// The times at which it arrived and at which its response was complete.
     pub(super) received: Timestamp,
     pub(super) answered: Timestamp,
     dry_run: bool,
 }
 
 impl Request {
-    /// All that the colocates at home in that namespace have asked so far.
+    /// Returns all requests so far of the colocates in that namespace.
     pub(super) fn of_colocate(home: &Namespace) -> Vec<Self> {
-        // What stands in the log before this was asked before it.
+        // All events before this mark in the log belong to earlier requests.
         static MARKS: AtomicU32 = AtomicU32::new(0);
         let mark = format!("so-far-{}", MARKS.fetch_add(1, Ordering::Relaxed));
         home.run(&format!("create configmap {mark}"));
@@ -30,7 +30,7 @@ impl Request {
         Self::until(home.name(), &mark).into_iter().filter(|request| request.user == user).collect()
     }
 
-    /// All that mention that namespace, until the `ConfigMap` of that name was made in it.
+    /// Returns all requests that mention that namespace, until the creation of the `ConfigMap` with that name.
     pub(super) fn until(home: &str, configmap: &str) -> Vec<Self> {
         let is_last = |event: &Value| {
             event["objectRef"]["namespace"] == home
@@ -47,24 +47,24 @@ impl Request {
             resource: text("/objectRef/resource").to_owned(),
             name: text("/objectRef/name").to_owned(),
             code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
-            received: text("/requestReceivedTimestamp").parse().expect("it is a timestamp"),
-            answered: text("/stageTimestamp").parse().expect("it is a timestamp"),
+            received: text("/requestReceivedTimestamp").parse().expect("audit events have RFC 3339 timestamps"),
+            answered: text("/stageTimestamp").parse().expect("audit events have RFC 3339 timestamps"),
             dry_run: text("/requestURI").contains("dryRun="),
         })
     }
 
-    /// Whether it may have changed an object, or made one.
+    /// Returns true if it may have changed or created an object.
     pub(super) fn writes(&self) -> bool {
         matches!(&*self.verb, "create" | "update" | "patch") && self.code < 300 && !self.dry_run
     }
 
-    /// Whether it makes the `ConfigMap` of that name.
+    /// Returns true if it creates the `ConfigMap` with that name.
     pub(super) fn makes(&self, configmap: &str) -> bool {
         self.verb == "create" && self.resource == "configmaps" && self.name == configmap
     }
 }
 
-/// The name of an account, as a user.
+/// Returns the user name of a service account.
 pub(super) fn account(home: &str, name: &str) -> String {
     format!("system:serviceaccount:{home}:{name}")
 }

@@ -1,4 +1,4 @@
-//! The Secret with the CA: absent, corrupt, emptied.
+//! The Secret with the CA: absent, corrupt, or emptied.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::requests::Request;
 use super::{authority, times_written, value};
 
-/// With it, the Secret is read ten times in a second.
+/// With this setting, the Secret is read ten times a second.
 const OFTEN: &str = "lifetimes: {settle: 400ms}";
 
 #[test]
-fn one_that_is_absent_is_no_ca_and_is_told_with_the_remedy() {
+fn an_absent_secret_is_reported_with_the_fix() {
     let namespace = Namespace::new("trust-absent");
     let name = namespace.name();
     let installation = Installation::without_secret(ControlPlane::shared(), &namespace, "", &rights(name));
@@ -25,14 +25,14 @@ fn one_that_is_absent_is_no_ca_and_is_told_with_the_remedy() {
     colocate.wait_for_readiness(&problem);
     assert!(!colocate.is_ready());
 
-    // It is looked for again and again.
+    // colocate keeps retrying the read.
     namespace.kubectl().feed("create -f -", &empty_secret());
     colocate.admit(namespace.kubectl(), Namespaces::Only(&[name]));
     colocate.wait_until_ready();
 }
 
 #[test]
-fn one_that_is_absent_is_created_where_that_is_configured_with_nothing_of_the_release() {
+fn secret_create_creates_an_absent_secret_without_release_labels() {
     let namespace = Namespace::new("trust-create");
     let rights = rights(namespace.name());
     let tls = "secret: {create: true}";
@@ -52,17 +52,17 @@ fn one_that_is_absent_is_created_where_that_is_configured_with_nothing_of_the_re
         assert_eq!(secret.0["metadata"].get(part), None, "{secret:?}");
     }
     assert_eq!(installation.bundles(), [Some(value(&secret, "ca.crt"))]);
-    let made = Request::of_colocate(&namespace).into_iter().filter(|request| request.verb == "create");
-    assert_eq!(made.filter(Request::writes).map(|request| request.resource).collect::<Vec<_>>(), ["secrets"]);
+    let created = Request::of_colocate(&namespace).into_iter().filter(|request| request.verb == "create");
+    assert_eq!(created.filter(Request::writes).map(|request| request.resource).collect::<Vec<_>>(), ["secrets"]);
 }
 
 #[test]
-fn one_that_is_corrupt_is_told_with_its_key_and_never_written() {
+fn a_corrupt_secret_is_reported_with_its_key_and_never_written() {
     let namespace = Namespace::new("trust-corrupt");
     let installation = Installation::new(ControlPlane::shared(), &namespace, OFTEN);
     let (ca, other) = (authority(), authority());
-    let leaf = ca.issue(&["localhost".parse().expect("it is a name")], ca.certificate().validity());
-    let leaf = leaf.expect("the library makes it");
+    let leaf = ca.issue(&["localhost".parse().expect("localhost is a valid name")], ca.certificate().validity());
+    let leaf = leaf.expect("a leaf can be issued");
     let (ca_pem, key) = (ca.certificate_pem(), ca.key_pem());
     let cases = [
         (json!({"ca.crt": "hello", "ca.key": key}), "key `ca.crt`: it is not a certificate in PEM form"),
@@ -75,7 +75,7 @@ fn one_that_is_corrupt_is_told_with_its_key_and_never_written() {
         (json!({"password": "hunter2"}), "key `ca.crt` is missing; there is `password`"),
     ];
     let running = installation.start("running");
-    // Nobody is called: it is about what is written.
+    // The configuration matches no request: this test only looks at the bundle.
     let webhook = installation.webhook(running.port(), Namespaces::Only(&["nowhere"]));
     namespace.kubectl().feed("create -f -", &webhook);
     running.wait_until_ready();
@@ -87,10 +87,10 @@ fn one_that_is_corrupt_is_told_with_its_key_and_never_written() {
         running.wait_for_line(&problem);
         running.wait_for_readiness(&problem);
         assert!(running.is_ready());
-        // It goes on with what it knows.
+        // A running replica continues with its current CA.
         namespace.kubectl().feed("replace -f -", &webhook);
         installation.wait_for_bundles(&bundle);
-        // One that starts now knows nothing, and does nothing.
+        // A replica that starts now has no CA, and writes nothing.
         let starting = installation.start("starting");
         starting.wait_for_line(&problem);
         starting.wait_for_readiness(&problem);
@@ -98,11 +98,11 @@ fn one_that_is_corrupt_is_told_with_its_key_and_never_written() {
 
         assert_eq!(installation.secret(), corrupt);
     }
-    assert_eq!(times_written(&namespace), 1, "only when it was empty");
+    assert_eq!(times_written(&namespace), 1, "only the empty Secret was filled");
 }
 
 #[test]
-fn one_that_somebody_empties_holds_the_same_ca_again() {
+fn an_emptied_secret_gets_the_same_ca_again() {
     let namespace = Namespace::new("trust-emptied");
     let installation = Installation::new(ControlPlane::shared(), &namespace, OFTEN);
     let replicas = ["one", "two"].map(|replica| installation.start(replica));
@@ -118,16 +118,16 @@ fn one_that_somebody_empties_holds_the_same_ca_again() {
     let after = namespace.kubectl().watch(&format!("secret/{SECRET}"), is_filled);
     assert_eq!(after.0["data"], before.0["data"]);
     assert_eq!(installation.bundles(), bundles);
-    assert_eq!(times_written(&namespace), 2, "one for all, at first and again");
+    assert_eq!(times_written(&namespace), 2, "one write at the start and one after the Secret was emptied");
 }
 
-/// Puts these values into the Secret in place of what it holds, and returns it as it is then.
+/// Replaces the contents of the Secret, and returns it as it is then.
 fn put(installation: &Installation<'_>, values: &Value) -> Object {
     let mut secret = installation.secret();
     let values = values.as_object().into_iter().flatten();
     let encoded = values.map(|(key, value)| (key.clone(), STANDARD.encode(value.as_str().unwrap_or_default()).into()));
     secret.0["data"] = Value::Object(encoded.collect());
-    // Whoever writes at the same moment is overwritten.
+    // Overwrites concurrent changes.
     if let Some(metadata) = secret.0["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
     }

@@ -1,4 +1,4 @@
-//! How it begins: one replica, and several at once.
+//! The start of a single replica, and of several at once.
 
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{KINDS, authority, metric, value};
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[test]
-fn it_fills_the_secret_that_was_made_for_it_and_is_called_by_the_bundle_that_it_wrote() {
+fn a_replica_fills_its_secret_and_serves_calls() {
     let namespace = Namespace::new("trust");
     let installation = Installation::new(ControlPlane::shared(), &namespace, "");
     let colocate = installation.start("one");
@@ -40,7 +40,7 @@ fn it_fills_the_secret_that_was_made_for_it_and_is_called_by_the_bundle_that_it_
     for (certificate, days) in [("leaf", 7.0), ("ca", 365.0)] {
         let metric = |name| metric(&colocate, &format!("colocate_certificate_{name}{{certificate=\"{certificate}\"}}"));
         assert_eq!(metric("rotations_total"), Some(1.0));
-        let left = metric("expiry_seconds").expect("there is one");
+        let left = metric("expiry_seconds").expect("the series exists");
         assert!(left > (days - 1.0) * day && left <= days * day, "{certificate}: {left} s");
     }
     let in_sync = |kind| {
@@ -48,21 +48,22 @@ fn it_fills_the_secret_that_was_made_for_it_and_is_called_by_the_bundle_that_it_
         metric(&colocate, &format!("colocate_ca_bundle_in_sync{{configuration=\"{kind}/{name}\"}}"))
     };
     assert_eq!(in_sync("MutatingWebhookConfiguration"), Some(1.0));
-    assert_eq!(in_sync("ValidatingWebhookConfiguration"), None, "there is none");
+    assert_eq!(in_sync("ValidatingWebhookConfiguration"), None, "the configuration does not exist");
 }
 
 #[tokio::test]
-async fn of_replicas_that_start_at_the_same_moment_one_makes_the_ca_of_all() {
+async fn replicas_that_start_together_agree_on_one_ca() {
     const ROUNDS: usize = 6;
     let control_plane = ControlPlane::shared();
     let namespace = Namespace::new("trust-together");
     let installation = Installation::without_secret(control_plane, &namespace, "", &rights(namespace.name()));
     let name = installation.configuration_name();
-    // Nobody is called: no pod is made here.
+    // The webhook is never called: this test creates no pods.
     let chart = format!("template release CHART --set name={name},port=1");
     let manifest = Helm::new(control_plane, &namespace).run(&chart);
     for round in 0..ROUNDS {
-        // What all of them wait for comes before they start, and, even more at the same moment, after that.
+        // In even rounds, the Secret and the configurations exist before the replicas start. In odd rounds, they are created
+        // afterwards, so the replicas act even closer together.
         let replicas = if round % 2 == 0 {
             namespace.kubectl().feed("create -f -", &manifest);
             start_together(&installation)
@@ -84,14 +85,14 @@ async fn of_replicas_that_start_at_the_same_moment_one_makes_the_ca_of_all() {
             assert!(bundles.iter().all(|bundle| bundle.as_ref() == Some(&ca)), "round {round}: {bundles:#?}");
         }
         for replica in &replicas {
-            replica.client(TIMEOUT).connect().await.expect("its certificate chains to the one CA in the bundle");
+            replica.client(TIMEOUT).connect().await.expect("the certificate chains to the CA in the bundle");
         }
         let rotations = "colocate_certificate_rotations_total";
-        let made = |certificate: &str| {
+        let issued = |certificate: &str| {
             let series = format!("{rotations}{{certificate=\"{certificate}\"}}");
             replicas.iter().map(|replica| metric(replica, &series).unwrap_or_default()).sum::<f64>()
         };
-        assert_eq!((made("ca"), made("leaf")), (1.0, 4.0));
+        assert_eq!((issued("ca"), issued("leaf")), (1.0, 4.0));
         drop(replicas);
         namespace.kubectl().feed("delete -f -", &manifest);
     }
@@ -100,20 +101,20 @@ async fn of_replicas_that_start_at_the_same_moment_one_makes_the_ca_of_all() {
         .filter(|request| request.resource == "secrets" && request.verb == "update")
         .collect();
     let with = |code| updates.iter().filter(|request| request.code == code).count();
-    println!("of {} updates of the Secret, in {ROUNDS} rounds, {} came second", updates.len(), with(409));
+    println!("of {} updates of the Secret, in {ROUNDS} rounds, {} got a conflict", updates.len(), with(409));
     assert_eq!((with(200), with(200) + with(409)), (ROUNDS, updates.len()));
-    assert!(with(409) > 0, "they started one after another");
+    assert!(with(409) > 0, "the replicas never raced");
 }
 
 fn start_together(installation: &Installation<'_>) -> Vec<Colocate> {
     thread::scope(|scope| {
         let starts = ["one", "two", "three", "four"].map(|replica| scope.spawn(move || installation.start(replica)));
-        starts.into_iter().map(|start| start.join().expect("it starts")).collect()
+        starts.into_iter().map(|start| start.join().expect("the replica starts")).collect()
     })
 }
 
 #[test]
-fn it_is_ready_when_the_live_bundle_has_the_ca_of_its_certificate_and_not_before_whoever_writes_it() {
+fn a_replica_is_ready_once_the_live_bundle_has_its_ca() {
     let namespace = Namespace::new("trust-ready");
     let name = format!("zz-colocate-{}", namespace.name());
     let look = |resource| Rule::new("admissionregistration.k8s.io", resource, &["get", "watch"]).named(&name);
