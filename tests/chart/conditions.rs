@@ -1,5 +1,5 @@
-//! The conditions under which API servers ask: that they are there, and speak of what the configuration has.
-//! (`tests/installation` has what they let through.)
+//! The match conditions: they exist, and they agree with the configuration. (`tests/installation` tests which requests they
+//! match.)
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::chart::{DEFAULTS, Rendered, render, render_for, text, texts, yaml};
 
-/// The conditions of a webhook: the name and the expression of each.
+/// Returns the name and the expression of each match condition of a webhook.
 fn conditions(webhook: &Value) -> Vec<(&str, &str)> {
     let conditions = webhook["matchConditions"].as_array().into_iter().flatten();
     conditions.map(|condition| (text(condition, "/name"), text(condition, "/expression"))).collect()
@@ -29,7 +29,7 @@ config:
 ";
 
 #[test]
-fn an_older_cluster_that_does_not_know_them_has_none() {
+fn older_clusters_get_no_match_conditions() {
     for (kubernetes, there) in [
         ("1.26.0", false),
         ("1.27.16", false),
@@ -48,12 +48,12 @@ fn an_older_cluster_that_does_not_know_them_has_none() {
 }
 
 #[test]
-fn every_one_has_a_name_of_its_own_and_no_syntax_that_1_28_does_not_know() {
+fn names_are_unique_and_expressions_are_valid_in_1_28() {
     let rendered = render(WITH_ALL);
     for webhook in rendered.webhooks() {
         let mut names = HashSet::new();
         for (name, expression) in conditions(webhook) {
-            assert!(names.insert(name), "{name} stands twice in {}", webhook["name"]);
+            assert!(names.insert(name), "{name} occurs twice in {}", webhook["name"]);
             for optional in [".?", "[?", "orValue", "optional."] {
                 assert!(!expression.contains(optional), "{name}: {expression}");
             }
@@ -61,9 +61,9 @@ fn every_one_has_a_name_of_its_own_and_no_syntax_that_1_28_does_not_know() {
     }
 }
 
-/// What the program makes of the configuration, and not what the chart makes of it.
+/// Compares the conditions with the configuration as the program parses it, not as the chart renders it.
 #[test]
-fn they_speak_of_what_the_configuration_has() {
+fn conditions_use_the_names_in_the_configuration() {
     for config in [
         "{}",
         "{drivers: [{name: portworx}]}",
@@ -77,16 +77,16 @@ fn they_speak_of_what_the_configuration_has() {
     ] {
         let rendered = render(&format!("config: {config}"));
         let parsed = Config::parse(rendered.text_at("ConfigMap/colocate", "/data/config.yaml"), config).unwrap();
-        let meant = yaml(&parsed.to_yaml().unwrap());
-        let drivers = meant["drivers"].as_array().unwrap();
+        let settings = yaml(&parsed.to_yaml().unwrap());
+        let drivers = settings["drivers"].as_array().unwrap();
         let provisioners = list(drivers.iter().flat_map(|driver| texts(&driver["provisioners"])));
         let schedulers = list(
             drivers
                 .iter()
                 .map(|driver| driver["scheduler"].as_str().unwrap_or_else(|| text(driver, "/scheduler/name"))),
         );
-        let replaceable = list([""].into_iter().chain(texts(&meant["replaceableSchedulers"])));
-        let opt_outs = list(texts(&meant["optOut"]["annotations"]));
+        let replaceable = list([""].into_iter().chain(texts(&settings["replaceableSchedulers"])));
+        let opt_outs = list(texts(&settings["optOut"]["annotations"]));
         for webhook in ["pods", "workloads", "cronjobs", "podtemplates"] {
             let webhook = format!("{webhook}.mutate.colocate");
             let volumes = expression(&rendered, &webhook, "volumes");
@@ -108,7 +108,7 @@ fn they_speak_of_what_the_configuration_has() {
     }
 }
 
-/// As CEL has it, none twice.
+/// Returns a CEL list without duplicates.
 fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut once = Vec::new();
     for text in texts {
@@ -120,7 +120,7 @@ fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 #[test]
-fn an_opt_out_is_what_parses_as_true() {
+fn opt_outs_are_all_values_that_parse_as_true() {
     let expression = expression(&DEFAULTS, "pods.mutate.colocate", "opt-out");
     assert!(expression.contains(r#" in ["1","t","T","TRUE","true","True"])"#), "{expression}");
     for value in ["1", "t", "T", "TRUE", "true", "True"] {
@@ -129,7 +129,7 @@ fn an_opt_out_is_what_parses_as_true() {
 }
 
 #[test]
-fn custom_workloads_are_looked_at_where_their_templates_are() {
+fn conditions_use_the_template_paths_of_custom_workloads() {
     let rendered = render(WITH_ALL);
     let template = expression(&rendered, "custom-workloads.mutate.colocate", "template");
     for object in ["object", "oldObject"] {
@@ -140,7 +140,7 @@ fn custom_workloads_are_looked_at_where_their_templates_are() {
     let keys = expression(&rendered, "custom-workloads.validate.colocate", "keys");
     for found in [
         r#"["spec"]["template"]["metadata"] : {}"#,
-        // Whatever leads to a template may have metadata.
+        // Every mapping on the path to a template may have metadata.
         r#"["spec"]["metadata"] : {}"#,
         r#"["spec"]["a/b"]["metadata"] : {}"#,
         r#"["spec"]["a/b"]["~c"]["if"]["metadata"] : {}"#,
@@ -152,7 +152,7 @@ fn custom_workloads_are_looked_at_where_their_templates_are() {
 }
 
 #[test]
-fn the_keys_that_are_validated_are_storks_and_those_that_were_chosen() {
+fn stork_keys_and_configured_keys_are_validated() {
     let values =
         "config: {validation: {mode: warn}, optOut: {annotations: [example.com/a.b], namespaceLabel: example.com/no}}";
     let rendered = render(values);
@@ -163,15 +163,15 @@ fn the_keys_that_are_validated_are_storks_and_those_that_were_chosen() {
             for part in ["(?i)openstorage|", "|preferRemoteNode|", r#"k in ["example.com/a.b","example.com/no"]"#] {
                 assert!(expression.contains(part), "{part}: {expression}");
             }
-            // What is only read beside them.
+            // Keys that are read along with those.
             assert_eq!(expression.contains("sharedv4_svc_type"), name == "changed", "{expression}");
         }
     }
 }
 
-/// Numbers that together stay below an API server's budget, whatever an object has (`_validate.tpl`).
+/// These limits together stay below the API server's cost budget, whatever the object contains (`_validate.tpl`).
 #[test]
-fn what_is_looked_at_is_bounded() {
+fn expressions_have_a_bounded_cost() {
     let rendered = render(WITH_ALL);
     for webhook in rendered.webhooks() {
         let name = text(webhook, "/name");
@@ -193,25 +193,21 @@ fn what_is_looked_at_is_bounded() {
     }
 }
 
-/// The seven pieces of the prefix by which a misspelled one is known: together they are the whole of it.
+/// A misspelled prefix is detected by seven pieces, which together are the whole prefix.
 #[test]
-fn a_misspelled_prefix_is_known_by_its_pieces() {
+fn a_misspelled_prefix_is_detected_by_its_pieces() {
     let rendered = render("config: {validation: {mode: warn}}");
     let keys = expression(&rendered, "pods.validate.colocate", "keys");
-    let (_, pieces) = keys.split_once(r#"k.matches("(?i)(stor|"#).expect("the pieces");
-    let (pieces, _) = pieces.split_once(").*/").expect("the end of the pieces");
+    let (_, pieces) = keys.split_once(r#"k.matches("(?i)(stor|"#).expect("the expression lists the pieces");
+    let (pieces, _) = pieces.split_once(").*/").expect("the list of pieces ends");
     let prefix = format!("stor|{pieces}").replace(r"\\.", ".");
-    assert_eq!(
-        prefix.split('|').count(),
-        7,
-        "three mistakes, each of which swaps two letters, leave one of seven whole"
-    );
+    assert_eq!(prefix.split('|').count(), 7, "three transpositions leave at least one of seven pieces intact");
     assert_eq!(prefix.replace('|', ""), "stork.libopenstorage.org");
-    assert!(keys.contains(r#"k.matches("^.{21,27}/[^/]*$")"#), "as long as it, or three letters off");
+    assert!(keys.contains(r#"k.matches("^.{21,27}/[^/]*$")"#), "the length may differ by up to three");
 }
 
 #[test]
-fn the_flow_schema_is_of_a_version_that_the_cluster_has() {
+fn the_flow_schema_has_a_version_that_the_cluster_serves() {
     for (kubernetes, version) in [("1.28.9", "v1beta3"), ("1.29.0", "v1"), ("1.29.1-gke.1", "v1"), ("1.37.0", "v1")] {
         let rendered = render_for(kubernetes, "");
         let expected = format!("flowcontrol.apiserver.k8s.io/{version}");

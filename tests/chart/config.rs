@@ -1,4 +1,4 @@
-//! The program's configuration and its arguments: what the chart gives it, it takes.
+//! The program accepts the configuration and the arguments that the chart renders.
 
 use clap::Parser as _;
 use colocate::cli::Cli;
@@ -33,7 +33,7 @@ const WRITTEN: &str = "
   drain: {grace: 1s, timeout: 2s}
 ";
 
-/// What the chart fills in.
+/// The names that the chart adds.
 const NAMES: &str = "
 tls:
   secret: {namespace: home, name: colocate-ca}
@@ -46,7 +46,7 @@ fn mounted(values: &str) -> String {
 }
 
 #[test]
-fn what_is_written_is_passed_through_with_the_names_filled_in() {
+fn configured_values_are_passed_on_and_names_are_added() {
     let mut expected = yaml(WRITTEN);
     for (section, names) in yaml(NAMES)["tls"].as_object().unwrap() {
         expected["tls"][section] = names.clone();
@@ -57,14 +57,14 @@ fn what_is_written_is_passed_through_with_the_names_filled_in() {
 }
 
 #[test]
-fn what_is_left_out_is_left_to_the_program() {
+fn missing_values_are_left_to_the_program() {
     for values in ["", "config: {}", "config: null", "config: {drivers: , optOut: {owners: }, tls: {secret: }}"] {
         let expected: Config = NAMES.parse().unwrap();
         assert_eq!(Config::parse(&mounted(values), "config.yaml").unwrap(), expected, "{values}");
     }
 }
 
-/// YAML 1.1, which Helm reads, has `off` for false.
+/// YAML 1.1, which Helm reads, parses `off` as false.
 #[test]
 fn off_stays_off() {
     for off in ["off", "'off'", "false"] {
@@ -75,9 +75,9 @@ fn off_stays_off() {
     }
 }
 
-/// Whatever else is configured, without a restart or with one, is found where the arguments say.
+/// The arguments name the right files and ports for all values.
 #[test]
-fn the_program_takes_the_arguments_of_every_pod() {
+fn the_program_accepts_the_arguments_of_every_pod() {
     for values in [
         "",
         "hostNetwork: {enabled: true}\nservice: {ipFamilies: [IPv6]}\nlog: {format: text, level: debug}",
@@ -99,7 +99,7 @@ fn the_program_takes_the_arguments_of_every_pod() {
     }
 }
 
-/// What templates know of the defaults is what the program has.
+/// The defaults in the templates equal those of the program.
 #[test]
 fn the_programs_defaults_are_current() {
     crate::documents::check("files/defaults.yaml", |_| {

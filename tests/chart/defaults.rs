@@ -1,4 +1,4 @@
-//! What is installed where nobody says otherwise.
+//! The objects of the chart with its default values.
 
 use colocate::config::Config;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::chart::{DEFAULTS, HOME, Rendered, documented_driver, render, yaml};
 const POD: &str = "/spec/template/spec";
 
 #[test]
-fn these_objects_and_no_others() {
+fn the_default_objects_are_exactly_these() {
     let expected = [
         "ClusterRole/colocate",
         "ClusterRoleBinding/colocate",
@@ -34,14 +34,14 @@ fn these_objects_and_no_others() {
 }
 
 #[test]
-fn annotations_are_validated_where_the_program_does_so_by_default() {
+fn annotations_are_validated_if_the_program_does_by_default() {
     let defaults: Value = crate::chart::yaml(&crate::chart::file("files/defaults.yaml"));
     let validates = defaults.pointer("/validation/mode").is_some_and(|mode| mode != "off");
     assert_eq!(DEFAULTS.find("ValidatingWebhookConfiguration/zz-colocate").is_some(), validates);
 }
 
 #[test]
-fn a_rollout_and_an_eviction_leave_one_that_answers() {
+fn rollouts_and_evictions_keep_a_ready_replica() {
     let deployment = |pointer| DEFAULTS.at("Deployment/colocate", pointer);
     assert_eq!(deployment("/spec/replicas"), 2);
     assert_eq!(deployment("/spec/strategy/rollingUpdate"), &json!({"maxUnavailable": 0, "maxSurge": 1}));
@@ -57,9 +57,9 @@ fn a_rollout_and_an_eviction_leave_one_that_answers() {
     assert_eq!(budget("/spec/selector"), deployment("/spec/selector"));
 }
 
-/// With two nodes and two replicas, a third would wait for a port for ever, and the old ones with it.
+/// With two nodes and two replicas, a third pod would wait indefinitely for a host port, and the rollout with it.
 #[test]
-fn pods_that_have_their_nodes_ports_are_replaced_one_after_the_other() {
+fn pods_with_host_ports_are_replaced_one_by_one() {
     let strategy = |values: &str| render(values).at("Deployment/colocate", "/spec/strategy").clone();
     let one_after_the_other = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}});
     assert_eq!(strategy("hostNetwork: {enabled: true}"), one_after_the_other);
@@ -68,14 +68,14 @@ fn pods_that_have_their_nodes_ports_are_replaced_one_after_the_other() {
 }
 
 #[test]
-fn who_says_which_pods_are_spread_is_taken_at_their_word() {
+fn explicit_spread_constraints_are_kept() {
     let own = "{topologyKey: rack, maxSkew: 1, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {a: b}}}";
     let rendered = render(&format!("topologySpreadConstraints: [{own}]"));
     assert_eq!(rendered.at("Deployment/colocate", &format!("{POD}/topologySpreadConstraints/0")), &yaml(own));
 }
 
 #[test]
-fn a_budget_with_a_single_replica_would_keep_nodes_from_being_drained() {
+fn a_single_replica_has_no_disruption_budget() {
     for (values, there) in [
         ("replicaCount: 0", false),
         ("replicaCount: 1", false),
@@ -88,7 +88,7 @@ fn a_budget_with_a_single_replica_would_keep_nodes_from_being_drained() {
 }
 
 #[test]
-fn all_probes_ask_the_admin_port() {
+fn all_probes_use_the_admin_port() {
     let container = DEFAULTS.at("Deployment/colocate", "/spec/template/spec/containers/0");
     for (probe, path) in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
         assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "admin"}), "{probe}");
@@ -96,9 +96,9 @@ fn all_probes_ask_the_admin_port() {
     assert!(container["ports"].as_array().unwrap().contains(&json!({"name": "admin", "containerPort": 8080})));
 }
 
-/// In seconds, with Kubernetes' defaults for what is not written: a period of 10, 3 failures, a timeout of 1.
+/// In seconds. Kubernetes' defaults apply to missing fields: a period of 10, 3 failures, a timeout of 1.
 #[test]
-fn a_start_has_a_minute_and_who_is_not_ready_is_known_in_seconds_and_a_late_answer_kills_nobody() {
+fn probes_allow_slow_starts_and_detect_unready_pods_quickly() {
     let container = DEFAULTS.at("Deployment/colocate", "/spec/template/spec/containers/0");
     let number = |probe: &str, key: &str, default| container[probe][key].as_u64().unwrap_or(default);
     let [start, live, ready] = ["startupProbe", "livenessProbe", "readinessProbe"].map(|probe| {
@@ -111,7 +111,7 @@ fn a_start_has_a_minute_and_who_is_not_ready_is_known_in_seconds_and_a_late_answ
 }
 
 #[test]
-fn there_is_time_to_drain() {
+fn the_grace_period_covers_the_drain() {
     for (drain, seconds) in [
         ("", 35),
         ("{timeout: 1m30s}", 95),
@@ -126,10 +126,10 @@ fn there_is_time_to_drain() {
 }
 
 #[test]
-fn pods_are_restricted_and_have_no_user_of_their_own() {
+fn pods_are_restricted_and_set_no_user() {
     let pods = [DEFAULTS.at("Deployment/colocate", POD), DEFAULTS.at("Pod/colocate-test", "/spec")];
     for pod in pods {
-        // What the Pod Security Standard `restricted` asks for.
+        // The requirements of the `restricted` Pod Security Standard.
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
         for absent in ["hostNetwork", "hostPID", "hostIPC"] {
@@ -144,7 +144,7 @@ fn pods_are_restricted_and_have_no_user_of_their_own() {
             assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
             assert_eq!(context["readOnlyRootFilesystem"], true);
         }
-        // What OpenShift's `restricted-v2` refuses.
+        // Fields that OpenShift's `restricted-v2` rejects.
         let text = pod.to_string();
         for absent in ["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"] {
             assert!(!text.contains(absent), "{absent}");
@@ -153,14 +153,14 @@ fn pods_are_restricted_and_have_no_user_of_their_own() {
 }
 
 #[test]
-fn cpu_is_not_limited_and_memory_is() {
+fn memory_is_limited_and_cpu_is_not() {
     let resources = DEFAULTS.at("Deployment/colocate", "/spec/template/spec/containers/0/resources");
     assert!(resources["limits"]["cpu"].is_null() && resources["limits"]["memory"].is_string(), "{resources}");
     assert!(resources["requests"]["cpu"].is_string(), "{resources}");
 }
 
 #[test]
-fn a_token_is_mounted_only_in_pods_that_ask_somebody() {
+fn tokens_are_only_mounted_in_pods_that_need_them() {
     for account in ["ServiceAccount/colocate", "ServiceAccount/colocate-test"] {
         assert_eq!(DEFAULTS.at(account, "/automountServiceAccountToken"), false);
     }
@@ -169,7 +169,7 @@ fn a_token_is_mounted_only_in_pods_that_ask_somebody() {
 }
 
 #[test]
-fn a_changed_configuration_restarts_nothing() {
+fn a_changed_configuration_does_not_restart_pods() {
     let template = |values: &str| render(values).at("Deployment/colocate", "/spec/template").clone();
     assert_eq!(template("config: {mode: audit}"), template(""));
     assert_eq!(template("config: {missingClaim: {wait: 1s, then: inject}}"), template(""));
@@ -179,9 +179,9 @@ fn a_changed_configuration_restarts_nothing() {
     assert_ne!(with_checksum("audit"), with_checksum("inject"));
 }
 
-/// Those that run would go on with the old names, and with rights that are gone.
+/// Otherwise, running pods would continue with the old names and with rights that were revoked.
 #[test]
-fn what_is_only_read_at_the_start_replaces_the_pods() {
+fn settings_that_are_read_at_startup_replace_the_pods() {
     let template = |values: &str| render(values).at("Deployment/colocate", "/spec/template").clone();
     for values in [
         "webhook: {name: zz-other}",
@@ -197,12 +197,12 @@ fn what_is_only_read_at_the_start_replaces_the_pods() {
             let text = rendered.text_at("ConfigMap/colocate", "/data/config.yaml");
             Config::parse(text, "config.yaml").unwrap().needs_restart(&started())
         };
-        assert!(!needs(&render(values)).is_empty(), "{values}: the program takes note of it");
+        assert!(!needs(&render(values)).is_empty(), "{values}: the program must require a restart");
     }
 }
 
 #[test]
-fn a_changed_key_of_a_driver_replaces_the_pods_if_the_program_needs_it() {
+fn a_driver_key_replaces_the_pods_if_it_needs_a_restart() {
     let driver = documented_driver();
     let file = |driver: &Value| json!({"drivers": [driver]}).to_string();
     let config = |driver: &Value| Config::parse(&file(driver), "config.yaml").unwrap();
@@ -227,13 +227,13 @@ fn change(value: &mut Value) {
     }
 }
 
-/// What the program has with the chart's default values.
+/// Returns the configuration of the program with the chart's default values.
 fn started() -> Config {
     Config::parse(DEFAULTS.text_at("ConfigMap/colocate", "/data/config.yaml"), "config.yaml").unwrap()
 }
 
 #[test]
-fn the_pod_of_the_test_is_none_of_the_deployments() {
+fn the_deployment_does_not_select_the_test_pod() {
     let labels = DEFAULTS.at("Pod/colocate-test", "/metadata/labels");
     let selector = DEFAULTS.at("Service/colocate", "/spec/selector").as_object().unwrap();
     assert_eq!(DEFAULTS.at("Deployment/colocate", "/spec/selector/matchLabels").as_object(), Some(selector));
@@ -241,19 +241,19 @@ fn the_pod_of_the_test_is_none_of_the_deployments() {
 }
 
 #[test]
-fn the_test_leaves_nothing_behind_but_a_pod_that_failed() {
+fn the_test_only_leaves_a_failed_pod_behind() {
     for object in DEFAULTS.objects().iter().filter(|object| object.to_string().contains("helm.sh/hook")) {
         let annotations = &object["metadata"]["annotations"];
         assert_eq!(annotations["helm.sh/hook"], "test");
         assert_eq!(annotations["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded");
-        // The pod comes when its rights are there.
+        // The pod is created after its rights.
         let weight = if object["kind"] == "Pod" { "0" } else { "-1" };
         assert_eq!(annotations["helm.sh/hook-weight"], weight);
     }
 }
 
 #[test]
-fn the_test_may_create_deployments_in_its_namespace_and_nothing_else() {
+fn the_test_may_only_create_deployments_in_its_namespace() {
     let may = json!([{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]}]);
     assert_eq!(DEFAULTS.at("default:Role/colocate-test", "/rules"), &may);
     let subjects = json!([{"kind": "ServiceAccount", "name": "colocate-test", "namespace": HOME}]);
@@ -261,7 +261,7 @@ fn the_test_may_create_deployments_in_its_namespace_and_nothing_else() {
 }
 
 #[test]
-fn the_test_goes_where_the_api_server_asks_about_it() {
+fn the_test_uses_a_namespace_that_is_reviewed() {
     let namespace = |values: &str| {
         let rendered = render(values);
         let pod = rendered.find("Pod/colocate-test")?;

@@ -1,4 +1,4 @@
-//! What is generated is current, and what is said of the chart is true. `make chart` writes what is generated.
+//! Generated files are current, and statements about the chart are true. `make chart` writes the generated files.
 
 use std::process::Output;
 
@@ -7,36 +7,36 @@ use serde_json::{Value, json};
 use crate::chart::{self, DEFAULTS, HOME, file, helm, render, render_for, yaml};
 use crate::values::Documented;
 
-/// Between these lines the README has the table of values.
+/// The README's table of values is between these lines.
 const BEGIN: &str = "<!-- values: written by `make chart` -->\n";
 const END: &str = "<!-- end of values -->\n";
 
-/// Holds a generated file to what it is to be, or writes it, where `CHART_WRITE` is set. What is to be made of it may
-/// depend on what is there.
+/// Compares a generated file with its expected content, or writes it if `CHART_WRITE` is set. `make` gets the current
+/// content.
 pub(crate) fn check(name: &str, make: impl FnOnce(&str) -> String) {
     let written = file(name);
     let wanted = make(&written);
     if written == wanted {
         return;
     }
-    assert!(std::env::var_os("CHART_WRITE").is_some(), "charts/colocate/{name} is not current: make chart");
-    std::fs::write(chart::folder().join(name), wanted).expect("it can be written");
+    assert!(std::env::var_os("CHART_WRITE").is_some(), "charts/colocate/{name} is not current: run `make chart`");
+    std::fs::write(chart::folder().join(name), wanted).expect("the chart's folder is writable");
 }
 
 #[test]
 fn the_table_of_values_is_current() {
     check("README.md", |readme| {
-        let (before, rest) = readme.split_once(BEGIN).expect("the table begins");
-        let (_, after) = rest.split_once(END).expect("the table ends");
+        let (before, rest) = readme.split_once(BEGIN).expect("the README has the first marker");
+        let (_, after) = rest.split_once(END).expect("the README has the last marker");
         format!("{before}{BEGIN}{}{END}{after}", table(&Documented::read(&file("values.yaml"))))
     });
 }
 
 fn table(values: &[Documented]) -> String {
-    /// A longer default is read in the file.
+    /// Longer defaults are not shown in the table.
     const LONGEST: usize = 60;
     let rows = values.iter().map(|Documented { path, default, text }| {
-        let default = serde_json::to_string(default).expect("it was YAML");
+        let default = serde_json::to_string(default).expect("YAML values are valid JSON values");
         let default = if default.len() > LONGEST { "see `values.yaml`".to_owned() } else { format!("`{default}`") };
         format!("| `{path}` | {default} | {} |\n", text.replace('|', "\\|"))
     });
@@ -44,7 +44,7 @@ fn table(values: &[Documented]) -> String {
 }
 
 #[test]
-fn its_version_of_the_program_is_this_one() {
+fn the_app_version_is_that_of_the_crate() {
     let chart = yaml(&file("Chart.yaml"));
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
     let image = DEFAULTS.text_at("Deployment/colocate", "/spec/template/spec/containers/0/image");
@@ -52,20 +52,20 @@ fn its_version_of_the_program_is_this_one() {
 }
 
 #[test]
-fn helm_finds_nothing_to_complain_about() {
+fn helm_lint_finds_no_problems() {
     for values in
         ["", "config: {validation: {mode: warn}}\nserviceMonitor: {enabled: true}\ndashboard: {enabled: true}"]
     {
         let chart = chart::folder();
-        let output = helm(&["lint", "--strict", chart.to_str().expect("text"), "--values", "-"], values);
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && !said.contains("[WARNING]"), "{said}");
+        let output = helm(&["lint", "--strict", chart.to_str().expect("the path is UTF-8"), "--values", "-"], values);
+        let output_text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && !output_text.contains("[WARNING]"), "{output_text}");
     }
 }
 
-/// Argo CD renders again and again, and takes a difference for a change.
+/// Argo CD renders the chart repeatedly, and treats a difference as a change.
 #[test]
-fn it_is_rendered_alike_each_time() {
+fn rendering_is_deterministic() {
     let values = file("../../tests/chart/everything.yaml");
     assert_eq!(render(&values).text, render(&values).text);
     for template in std::fs::read_dir(chart::folder().join("templates")).unwrap() {
@@ -79,15 +79,16 @@ fn it_is_rendered_alike_each_time() {
 
 fn notes(values: &str) -> String {
     let chart = chart::folder();
-    let arguments = ["install", "colocate", chart.to_str().expect("text"), "--dry-run=client", "--namespace", HOME];
+    let arguments =
+        ["install", "colocate", chart.to_str().expect("the path is UTF-8"), "--dry-run=client", "--namespace", HOME];
     let Output { stdout, stderr, .. } = helm(&[&arguments[..], &["--values", "-"]].concat(), values);
-    let text = String::from_utf8(stdout).expect("helm writes text");
+    let text = String::from_utf8(stdout).expect("helm prints UTF-8");
     let (_, notes) = text.split_once("NOTES:\n").unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&stderr)));
     notes.to_owned()
 }
 
 #[test]
-fn the_notes_say_what_to_do_next() {
+fn the_notes_name_the_next_steps() {
     for (values, parts) in [
         ("", &["rollout status deployment/colocate", "helm test colocate --namespace home", "admitted unchanged"][..]),
         ("webhook: {failurePolicy: Fail}", &["objects are rejected"]),
@@ -115,9 +116,9 @@ fn the_notes_say_what_to_do_next() {
     }
 }
 
-/// helm shows them of the version that it takes for granted only: here they are a part of an object.
+/// helm only renders the notes for its own default version of Kubernetes, so they are rendered as part of an object here.
 #[test]
-fn the_notes_say_where_a_cluster_asks_about_everything() {
+fn the_notes_mention_clusters_without_match_conditions() {
     let define = format!("{{{{- define \"notes\" -}}}}{}{{{{- end -}}}}\n", file("templates/NOTES.txt"));
     let object = define + "kind: Notes\nmetadata: {name: notes}\nnotes: {{ include \"notes\" . | toJson }}";
     let values = json!({"extraObjects": [object]}).to_string();
@@ -140,7 +141,7 @@ fn every_value_has_a_comment() {
     }
 }
 
-/// The paths of all that is no mapping, or an empty one.
+/// Collects the paths of all values that are not mappings, and of empty mappings.
 pub(crate) fn leaves_of(value: &Value, path: &str, leaves: &mut Vec<String>) {
     match value.as_object().filter(|object| !object.is_empty()) {
         Some(object) => {

@@ -8,17 +8,17 @@ use crate::chart::{DEFAULTS, Rendered, file, render, yaml};
 use crate::documents::leaves_of;
 use crate::values::Documented;
 
-/// What is otherwise than by default.
+/// A difference from the chart's default output.
 enum Effect {
-    /// In an object, at a JSON pointer, stands a value.
+    /// The value at a JSON pointer in an object is this one.
     Is(&'static str, &'static str, Value),
-    /// In an object, at a JSON pointer, stands an array with an item.
+    /// The array at a JSON pointer in an object contains this item.
     Has(&'static str, &'static str, Value),
-    /// In an object, at a JSON pointer, stands anything.
+    /// There is a value at a JSON pointer in an object.
     Present(&'static str, &'static str),
-    /// There is an object.
+    /// The object exists.
     Made(&'static str),
-    /// There is none.
+    /// The object does not exist.
     Gone(&'static str),
 }
 
@@ -40,24 +40,24 @@ const DEPLOYMENT: &str = "Deployment/colocate";
 const SERVICE: &str = "Service/colocate";
 const MUTATING: &str = "MutatingWebhookConfiguration/zz-colocate";
 
-/// Values, and what each does, by subject.
+/// Returns values and the effect of each, by subject.
 fn effects() -> Vec<(&'static str, Effect)> {
     [
-        of_the_image_and_names(),
-        of_webhooks(),
-        of_tls(),
-        of_the_service(),
-        of_accounts(),
-        of_the_deployment(),
-        of_pods(),
-        of_extras(),
+        image_and_name_effects(),
+        webhook_effects(),
+        tls_effects(),
+        service_effects(),
+        account_effects(),
+        deployment_effects(),
+        pod_effects(),
+        extra_effects(),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-fn of_the_image_and_names() -> Vec<(&'static str, Effect)> {
+fn image_and_name_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Has, Is, Made};
     let image = |text: &str| Is(DEPLOYMENT, "/spec/template/spec/containers/0/image", json!(text));
     let version = env!("CARGO_PKG_VERSION");
@@ -95,7 +95,7 @@ fn of_the_image_and_names() -> Vec<(&'static str, Effect)> {
     ]
 }
 
-fn of_webhooks() -> Vec<(&'static str, Effect)> {
+fn webhook_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Has, Is, Made};
     let expressions = "/webhooks/0/namespaceSelector/matchExpressions";
     let by_name = |operator: &str, names: Value| json!({"key": "kubernetes.io/metadata.name", "operator": operator, "values": names});
@@ -124,7 +124,7 @@ fn of_webhooks() -> Vec<(&'static str, Effect)> {
     ]
 }
 
-fn of_tls() -> Vec<(&'static str, Effect)> {
+fn tls_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Gone, Has, Is, Made};
     let issued = "tls: {source: cert-manager, certManager: {issuerRef: {name: ca}, duration: 24h}}";
     vec![
@@ -143,7 +143,7 @@ fn of_tls() -> Vec<(&'static str, Effect)> {
     ]
 }
 
-fn of_the_service() -> Vec<(&'static str, Effect)> {
+fn service_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Has, Is};
     let arguments = "/spec/template/spec/containers/0/args";
     let ports = "/spec/template/spec/containers/0/ports";
@@ -170,7 +170,7 @@ fn of_the_service() -> Vec<(&'static str, Effect)> {
     ]
 }
 
-fn of_accounts() -> Vec<(&'static str, Effect)> {
+fn account_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Gone, Is, Made};
     let flow = "FlowSchema/colocate";
     vec![
@@ -186,7 +186,7 @@ fn of_accounts() -> Vec<(&'static str, Effect)> {
     ]
 }
 
-fn of_the_deployment() -> Vec<(&'static str, Effect)> {
+fn deployment_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Gone, Is, Made, Present};
     let (budget, scaler) = ("PodDisruptionBudget/colocate", "HorizontalPodAutoscaler/colocate");
     vec![
@@ -210,7 +210,7 @@ fn of_the_deployment() -> Vec<(&'static str, Effect)> {
     ]
 }
 
-fn of_pods() -> Vec<(&'static str, Effect)> {
+fn pod_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Has, Is};
     let pod = |pointer: &'static str, value| Is(DEPLOYMENT, pointer, value);
     vec![
@@ -237,7 +237,7 @@ fn of_pods() -> Vec<(&'static str, Effect)> {
     ]
 }
 
-fn of_extras() -> Vec<(&'static str, Effect)> {
+fn extra_effects() -> Vec<(&'static str, Effect)> {
     use Effect::{Gone, Has, Is, Made};
     let policy = "NetworkPolicy/colocate";
     let peer = json!([{"podSelector": {}}]);
@@ -294,22 +294,22 @@ fn of_extras() -> Vec<(&'static str, Effect)> {
 }
 
 #[test]
-fn each_does_what_it_says_and_is_not_so_by_default() {
+fn every_value_has_its_effect_only_when_set() {
     let mut rendered = HashMap::new();
     for (values, effect) in effects() {
         assert!(effect.is_seen_in(rendered.entry(values).or_insert_with(|| render(values))), "{values}");
-        assert!(!effect.is_seen_in(&DEFAULTS), "this is so by default, too: {values}");
+        assert!(!effect.is_seen_in(&DEFAULTS), "the default values have the same effect: {values}");
     }
 }
 
 #[test]
-fn none_is_without_an_effect_that_is_tested() {
+fn every_value_has_a_tested_effect() {
     let mut set = Vec::new();
     for (values, _) in effects() {
         leaves_of(&yaml(values), "", &mut set);
     }
     for Documented { path, .. } in Documented::read(&file("values.yaml")) {
         let is_set = set.iter().any(|leaf| *leaf == path || leaf.starts_with(&format!("{path}.")));
-        assert!(is_set, "{path}: nothing tests its effect");
+        assert!(is_set, "{path}: no test covers its effect");
     }
 }

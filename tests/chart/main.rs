@@ -1,6 +1,6 @@
-//! The Helm chart: what the real helm makes of it, and that what is said of it is true.
+//! The Helm chart: the output of the real helm, and the documentation of the chart.
 //!
-//! No cluster is asked. `tests/installation` has what only an API server can tell.
+//! These tests do not need a cluster. `tests/installation` covers what only an API server can check.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 

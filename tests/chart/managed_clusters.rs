@@ -1,10 +1,10 @@
-//! The rules by which managed clusters find webhooks that could stop them.
+//! The rules by which managed Kubernetes services detect webhooks that could break a cluster.
 
 use serde_json::Value;
 
 use crate::chart::{HOME, Rendered, render, text, texts};
 
-/// Values with which nothing may become unsafe.
+/// Values with which the webhooks must stay safe.
 const VALUES: [&str; 4] = [
     "",
     "webhook: {failurePolicy: Fail, timeoutSeconds: 15}\nconfig: {validation: {mode: enforce}}",
@@ -28,10 +28,10 @@ fn leaves_alone(webhook: &Value, namespace: &str) -> bool {
     })
 }
 
-/// Gardener's remediator flags a webhook that may hold up kube-system, nodes or leases: one that fails closed, or takes
-/// longer than 15 s.
+/// Gardener's remediator flags webhooks that can block kube-system, nodes, or leases: those that fail closed, or have a
+/// timeout above 15 s.
 #[test]
-fn gardener_finds_nothing_to_remedy() {
+fn gardener_does_not_flag_the_webhooks() {
     for values in VALUES {
         webhooks_of(values, |_, webhook, name| {
             assert!(webhook["timeoutSeconds"].as_u64().is_some_and(|seconds| seconds <= 15), "{name}");
@@ -42,13 +42,13 @@ fn gardener_finds_nothing_to_remedy() {
     }
 }
 
-/// GKE's check of the same asks for nothing that intercepts kube-system, nodes or leases, whatever the policy; neither may
-/// there be a wildcard that takes them in.
+/// GKE's check flags every webhook that intercepts kube-system, nodes, or leases, whatever its failure policy. Wildcards that
+/// include them are flagged, too.
 #[test]
-fn nothing_intercepts_nodes_or_leases() {
+fn no_webhook_intercepts_nodes_or_leases() {
     for values in VALUES {
         webhooks_of(values, |_, webhook, name| {
-            for rule in webhook["rules"].as_array().expect("it has rules") {
+            for rule in webhook["rules"].as_array().expect("a webhook has rules") {
                 for list in ["apiGroups", "apiVersions", "resources", "operations"] {
                     let texts = texts(&rule[list]);
                     assert!(!texts.is_empty() && texts.iter().all(|text| !text.contains('*')), "{name}: {rule}");
@@ -57,15 +57,15 @@ fn nothing_intercepts_nodes_or_leases() {
                 for absent in ["nodes", "leases", "tokenreviews", "subjectaccessreviews", "endpointslices"] {
                     assert!(!resources.contains(&absent), "{name}: {absent}");
                 }
-                assert!(resources.iter().all(|resource| !resource.contains('/')), "{name}: a subresource");
+                assert!(resources.iter().all(|resource| !resource.contains('/')), "{name} intercepts a subresource");
             }
         });
     }
 }
 
-/// A webhook that fails closed must never be asked about its own pods.
+/// A webhook that fails closed must never intercept its own pods.
 #[test]
-fn its_own_pods_come_without_it() {
+fn webhooks_do_not_intercept_the_own_pods() {
     for values in VALUES {
         webhooks_of(values, |_, webhook, name| assert!(leaves_alone(webhook, HOME), "{name}"));
     }

@@ -1,13 +1,13 @@
-//! What the objects are called, whatever the release is, and the labels by which they find each other.
+//! Object names for any release name, and the labels of selectors.
 
 use std::process::Output;
 
 use crate::chart::{DEFAULTS, folder, helm, render, render_as, render_file, text};
 
-/// As long as Helm lets a release's name be.
+/// The longest release name that Helm allows.
 const LONGEST: &str = "a-release-with-a-name-that-is-as-long-as-it-may-be-53";
 
-/// All that makes an object of its own.
+/// Values with which every object is created.
 const ALL: &str = "
 serviceMonitor: {enabled: true}
 prometheusRule: {enabled: true}
@@ -18,7 +18,7 @@ tls: {source: cert-manager, certManager: {issuerRef: {name: ca}}}
 ";
 
 #[test]
-fn none_is_longer_than_the_name_of_a_service_or_the_value_of_a_label_may_be() {
+fn names_and_label_values_have_at_most_63_characters() {
     assert_eq!(LONGEST.len(), 53);
     for values in ["", ALL] {
         let rendered = render_as(LONGEST, values);
@@ -33,7 +33,7 @@ fn none_is_longer_than_the_name_of_a_service_or_the_value_of_a_label_may_be() {
 }
 
 #[test]
-fn the_charts_name_is_in_them_once() {
+fn names_contain_the_chart_name_once() {
     for (release, expected) in
         [("colocate", "colocate"), ("my-colocate", "my-colocate"), ("storage", "storage-colocate")]
     {
@@ -41,9 +41,9 @@ fn the_charts_name_is_in_them_once() {
     }
 }
 
-/// A label of the user's must not make a Deployment that does not select its own pods, or a Service that finds none.
+/// A label of the user must not break the selectors of the Deployment and the Service.
 #[test]
-fn labels_by_which_pods_are_found_are_nobodys_to_change() {
+fn selector_labels_cannot_be_overridden() {
     const OWN: &str = "{app.kubernetes.io/name: other, app.kubernetes.io/instance: other, team: storage}";
     let selector = DEFAULTS.at("Deployment/colocate", "/spec/selector/matchLabels").as_object().unwrap();
     for values in [format!("podLabels: {OWN}"), format!("commonLabels: {OWN}")] {
@@ -56,9 +56,9 @@ fn labels_by_which_pods_are_found_are_nobodys_to_change() {
     }
 }
 
-/// A build's version has a `+`, which a label's value has not.
+/// A version with build metadata has a `+`, which label values do not allow.
 #[test]
-fn a_version_with_a_build_is_a_label_all_the_same() {
+fn a_version_with_build_metadata_is_a_valid_label() {
     let to = tempfile::tempdir().unwrap();
     let (chart, target) = (folder(), to.path().to_str().unwrap());
     let packed = ["package", chart.to_str().unwrap(), "--version", "1.2.3+build.7", "--destination", target];

@@ -1,20 +1,20 @@
-//! Who reaches the pods, and whom they reach.
+//! Network access to and from the pods.
 
 use serde_json::{Value, json};
 
 use crate::chart::{DEFAULTS, Rendered, render};
 
-/// The ports of the Deployment's container, by name.
+/// Returns a port of the Deployment's container, by name.
 fn port(rendered: &Rendered, name: &str) -> Value {
     let ports = rendered.at("Deployment/colocate", "/spec/template/spec/containers/0/ports").as_array().unwrap();
     ports.iter().find(|port| port["name"] == *name).unwrap()["containerPort"].clone()
 }
 
 #[test]
-fn a_network_policy_lets_reviews_and_scrapes_in_and_requests_to_api_servers_out_and_nothing_else() {
+fn the_network_policy_only_allows_the_needed_traffic() {
     let rendered = render("networkPolicy: {enabled: true}");
     let policy = |pointer| rendered.at("NetworkPolicy/colocate", pointer);
-    // What is not named here would be open, whatever the rules say.
+    // A direction that is not listed here would be open, whatever the rules are.
     assert_eq!(policy("/spec/policyTypes"), &json!(["Ingress", "Egress"]));
     assert_eq!(policy("/spec/podSelector"), rendered.at("Deployment/colocate", "/spec/selector"));
     let listens = rendered.text_at("Deployment/colocate", "/spec/template/spec/containers/0/args/2");
@@ -23,9 +23,9 @@ fn a_network_policy_lets_reviews_and_scrapes_in_and_requests_to_api_servers_out_
     assert_eq!(policy("/spec/egress"), &json!([{"ports": [{"port": 443}, {"port": 6443}]}]));
 }
 
-/// A replica that does not know the claims yet, or ends, must not be asked.
+/// A replica that has not listed the claims yet, or drains, must not receive requests.
 #[test]
-fn the_service_leads_to_replicas_that_are_ready() {
+fn the_service_only_targets_ready_replicas() {
     assert_eq!(DEFAULTS.at("Service/colocate", "/spec/publishNotReadyAddresses"), &Value::Null);
     let ports = DEFAULTS.at("Service/colocate", "/spec/ports").as_array().unwrap();
     let https = ports.iter().find(|port| port["port"] == 443).unwrap();

@@ -1,4 +1,4 @@
-//! Metrics, alerts and the dashboard: they speak of what there is.
+//! Metrics, alerts, and the dashboard: they use existing names.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const API_SERVERS: [&str; 4] = [
 
 const ON: &str = "prometheusRule: {enabled: true}\nserviceMonitor: {enabled: true}\ndashboard: {enabled: true}";
 
-/// The queries of the alerts and of the dashboard.
+/// Returns the queries of the alerts and of the dashboard.
 fn queries(rendered: &Rendered) -> Vec<String> {
     let rules = rendered.at("PrometheusRule/colocate", "/spec/groups/0/rules").as_array().unwrap();
     let alerts = rules.iter().map(|rule| text(rule, "/expr").to_owned());
@@ -32,23 +32,23 @@ fn dashboard(rendered: &Rendered) -> Value {
 }
 
 #[test]
-fn every_metric_that_is_asked_for_is_there() {
+fn every_queried_metric_exists() {
     let names = Metrics::names();
     let names: BTreeSet<_> = names.iter().filter_map(|name| name.split('{').next()).collect();
-    let mut asked = 0;
+    let mut count = 0;
     for query in queries(&render(ON)) {
         let words = query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         for word in words.filter(|word| word.starts_with("colocate_") || word.starts_with("apiserver_")) {
             let word = word.strip_suffix("_bucket").unwrap_or(word);
             assert!(names.contains(word) || API_SERVERS.contains(&word), "{word} in {query}");
-            asked += 1;
+            count += 1;
         }
     }
-    assert!(asked > 15, "the queries are somewhere else");
+    assert!(count > 15, "fewer metrics found than expected");
 }
 
 #[test]
-fn every_reason_that_is_asked_for_is_one() {
+fn every_queried_reason_exists() {
     for query in queries(&render(ON)) {
         let Some((_, rest)) = query.split_once("reason=~\"") else { continue };
         let (reasons, _) = rest.split_once('"').unwrap();
@@ -58,9 +58,9 @@ fn every_reason_that_is_asked_for_is_one() {
     }
 }
 
-/// In a string of a query a backslash is written twice.
+/// A backslash is escaped in a PromQL string.
 #[test]
-fn the_webhooks_are_those_that_are_asked_for() {
+fn queries_select_the_webhooks_of_the_chart() {
     for query in queries(&render(ON)) {
         if query.contains("apiserver_") {
             assert!(query.contains(r#"name=~".+\\.colocate""#), "{query}");
@@ -70,7 +70,7 @@ fn the_webhooks_are_those_that_are_asked_for() {
 }
 
 #[test]
-fn every_alert_says_what_it_means() {
+fn every_alert_has_a_description() {
     let rendered = render(ON);
     let rules = rendered.at("PrometheusRule/colocate", "/spec/groups/0/rules").as_array().unwrap();
     let mut names = BTreeSet::new();
@@ -84,7 +84,7 @@ fn every_alert_says_what_it_means() {
 }
 
 #[test]
-fn the_monitor_reads_from_the_service_and_it_alone() {
+fn the_service_monitor_selects_only_the_service() {
     let rendered = render(ON);
     let selector = rendered.at("ServiceMonitor/colocate", "/spec/selector/matchLabels").as_object().unwrap();
     let selected = rendered.objects().iter().filter(|object| {
@@ -99,7 +99,7 @@ fn the_monitor_reads_from_the_service_and_it_alone() {
 }
 
 #[test]
-fn the_panels_have_ids_and_places_of_their_own() {
+fn panels_have_unique_ids_and_places() {
     let dashboard = dashboard(&render(ON));
     let panels = dashboard["panels"].as_array().unwrap();
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].to_string()).collect();
@@ -109,7 +109,7 @@ fn the_panels_have_ids_and_places_of_their_own() {
 }
 
 #[test]
-fn braces_of_prometheus_are_no_template() {
+fn prometheus_templates_are_not_rendered_by_helm() {
     let rendered = render(ON);
     let alerts = yaml(&crate::chart::file("files/alerts.yaml"));
     assert_eq!(rendered.at("PrometheusRule/colocate", "/spec"), &alerts);

@@ -1,10 +1,10 @@
-//! What does not go together is refused, with what to write instead.
+//! Contradictory values are rejected with a message that names the fix.
 
 use crate::chart::{refused, render};
 
 #[test]
-fn half_of_something_is_refused() {
-    for (values, said) in [
+fn incomplete_values_are_rejected() {
+    for (values, message) in [
         ("tls: {source: cert-manager}", "tls.certManager.issuerRef.name is empty: set it"),
         (
             "tls: {certManager: {issuerRef: {name: ca}}}",
@@ -18,13 +18,13 @@ fn half_of_something_is_refused() {
         ("tls: {existingSecret: {name: own}}", "tls.existingSecret.name is set, but tls.source is self"),
         ("serviceAccount: {create: false}", "serviceAccount.name is empty: set it"),
     ] {
-        assert_refused(values, said);
+        assert_refused(values, message);
     }
 }
 
 #[test]
-fn names_that_are_not_the_charts_are_refused() {
-    for (written, said) in [
+fn names_other_than_the_charts_are_rejected() {
+    for (written, message) in [
         ("{secret: {name: a}}", "config.tls.secret.name is a, but the chart uses colocate-ca"),
         ("{secret: {namespace: a}}", "config.tls.secret.namespace is a, but the chart uses home"),
         ("{secret: {create: true}}", "the chart creates the Secret, without data: remove it"),
@@ -33,14 +33,14 @@ fn names_that_are_not_the_charts_are_refused() {
         ("{webhooks: {mutating: a}}", "config.tls.webhooks.mutating is a, but the chart uses zz-colocate"),
         ("{webhooks: {validating: a}}", "config.tls.webhooks.validating is a, but the chart uses zz-colocate"),
     ] {
-        assert_refused(&format!("config: {{tls: {written}}}"), said);
+        assert_refused(&format!("config: {{tls: {written}}}"), message);
     }
 }
 
 #[test]
-fn namespaces_that_contradict_each_other_are_refused() {
+fn contradictory_namespaces_are_rejected() {
     let own = "webhook.namespaces.include has";
-    for (values, said) in [
+    for (values, message) in [
         ("webhook: {namespaces: {include: [kube-system]}}", format!("{own} kube-system, which is excluded")),
         ("webhook: {namespaces: {include: [home]}}", format!("{own} home, which is excluded")),
         ("webhook: {namespaces: {include: [a], exclude: [a]}}", format!("{own} a, which is excluded")),
@@ -53,20 +53,20 @@ fn namespaces_that_contradict_each_other_are_refused() {
         ("test: {namespace: a}\nwebhook: {namespaces: {include: [b]}}", "test.namespace is a, which".to_owned()),
         ("test: {namespace: a}\nconfig: {namespaces: [b]}", "test.namespace is a, which".to_owned()),
     ] {
-        assert_refused(values, &said);
+        assert_refused(values, &message);
     }
     render("webhook: {namespaces: {include: [a, b]}}\nconfig: {namespaces: [b, a]}\ntest: {namespace: b}");
 }
 
 #[test]
-fn much_of_what_the_program_would_refuse_is_refused_before() {
+fn helm_rejects_many_configurations_that_the_program_rejects() {
     let workload = |rest: &str| {
         format!(
             "config: {{customWorkloads: [{{group: a.test, version: v1, resource: as, kind: A, path: /spec/template, {rest}}}]}}"
         )
     };
     render(&workload("update: false"));
-    for (values, said) in [
+    for (values, message) in [
         ("config: {drivers: [{name: a, scheduler: b}]}", "driver a in config.drivers has no provisioners: set it"),
         ("config: {drivers: [{name: a, provisioners: [b]}]}", "driver a in config.drivers has no scheduler: set it"),
         ("config: {drivers: [{name: a, provisioners: [], scheduler: b}]}", "at '/config/drivers/0/provisioners"),
@@ -89,16 +89,16 @@ fn much_of_what_the_program_would_refuse_is_refused_before() {
         ),
         ("config: {drivers: [{name: a, provisioners: [b], scheduler: {name: ''}}]}", "at '/config/drivers/0/scheduler"),
     ] {
-        assert_refused(values, said);
+        assert_refused(values, message);
     }
 }
 
-/// Only the API server would say so.
+/// Otherwise, only the API server would reject it.
 #[test]
-fn what_no_service_can_be_is_refused() {
+fn invalid_services_are_rejected() {
     for name in ["123", "a.b", "A"] {
-        let said = format!("{name} is not a valid name for a Service: set fullnameOverride");
-        assert_refused(&format!("fullnameOverride: '{name}'"), &said);
+        let message = format!("{name} is not a valid name for a Service: set fullnameOverride");
+        assert_refused(&format!("fullnameOverride: '{name}'"), &message);
     }
     assert_refused(
         "service: {ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6]}",
@@ -107,7 +107,7 @@ fn what_no_service_can_be_is_refused() {
 }
 
 #[test]
-fn numbers_that_contradict_each_other_are_refused() {
+fn contradictory_numbers_are_rejected() {
     assert_refused(
         "autoscaling: {enabled: true, minReplicas: 7}",
         "autoscaling.minReplicas (7) is greater than autoscaling.maxReplicas (6)",
@@ -123,7 +123,7 @@ fn numbers_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn values_that_mean_nothing_are_refused() {
+fn invalid_values_are_rejected() {
     for (values, place) in [
         ("webhook: {failurePolicy: Sometimes}", "/webhook/failurePolicy"),
         ("webhook: {failurePolicy: ignore}", "/webhook/failurePolicy"),
@@ -164,7 +164,7 @@ fn values_that_mean_nothing_are_refused() {
     }
 }
 
-fn assert_refused(values: &str, said: &str) {
+fn assert_refused(values: &str, message: &str) {
     let error = refused(values);
-    assert!(error.contains(said), "{values}: {error}");
+    assert!(error.contains(message), "{values}: {error}");
 }

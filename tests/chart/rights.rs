@@ -1,4 +1,4 @@
-//! What colocate may do: what it needs, and only where it needs it. (`tests/installation` has that it needs no more.)
+//! The rights of colocate, and the features that need them. (`tests/installation` tests that it needs no others.)
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::chart::{DEFAULTS, HOME, Rendered, render, texts};
 
-/// A right as one line: `namespace:group/resource:name verb`, with `*` for all namespaces or names.
+/// Returns each right as one line: `namespace:group/resource:name verb`, with `*` for all namespaces or names.
 fn rights(rendered: &Rendered) -> BTreeSet<String> {
     let mut rights = BTreeSet::new();
     let roles =
@@ -32,13 +32,13 @@ fn rights(rendered: &Rendered) -> BTreeSet<String> {
     rights
 }
 
-fn more(base: &str, values: &str) -> (Vec<String>, Vec<String>) {
+fn added_and_lost(base: &str, values: &str) -> (Vec<String>, Vec<String>) {
     let (before, after) = (rights(&render(base)), rights(&render(values)));
     (after.difference(&before).cloned().collect(), before.difference(&after).cloned().collect())
 }
 
 #[test]
-fn these_by_default_and_no_others() {
+fn the_default_rights_are_exactly_these() {
     let rendered = render("config: {validation: {mode: off}}");
     let expected = [
         "*:/persistentvolumeclaims:* get",
@@ -60,18 +60,18 @@ fn these_by_default_and_no_others() {
 }
 
 #[test]
-fn each_only_where_its_feature_is_on() {
-    let (added, lost) = more("config: {validation: {mode: off}}", "config: {validation: {mode: warn}}");
+fn rights_depend_on_their_features() {
+    let (added, lost) = added_and_lost("config: {validation: {mode: off}}", "config: {validation: {mode: warn}}");
     let patch = "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate patch";
     assert_eq!(added, [patch, "*:portworx.io/volumeplacementstrategies:* list"]);
     assert_eq!(lost, [""; 0]);
 
-    let (added, lost) = more("", "config: {namespaces: [team-a]}");
+    let (added, lost) = added_and_lost("", "config: {namespaces: [team-a]}");
     let claims = ["get", "list", "watch"].map(|verb| format!("team-a:/persistentvolumeclaims:* {verb}"));
     assert_eq!(added, claims);
     assert_eq!(lost, claims.map(|right| right.replace("team-a", "*")));
 
-    let (added, lost) = more("", "tls: {source: existingSecret, existingSecret: {name: own}}");
+    let (added, lost) = added_and_lost("", "tls: {source: existingSecret, existingSecret: {name: own}}");
     assert_eq!(
         (added.len(), lost),
         (0, ["get", "update"].map(|verb| format!("home:/secrets:colocate-ca {verb}")).to_vec())
@@ -81,16 +81,17 @@ fn each_only_where_its_feature_is_on() {
         "tls: {source: existingSecret, existingSecret: {name: own, caKey: ''}}",
         "tls: {source: cert-manager, certManager: {issuerRef: {name: ca}}}",
     ] {
-        let (added, lost) = more("", values);
+        let (added, lost) = added_and_lost("", values);
         assert_eq!((added.len(), lost.iter().filter(|right| trust(right)).count()), (0, 6), "{values}");
     }
-    let (_, lost) = more("", "rbac: {create: false}");
+    let (_, lost) = added_and_lost("", "rbac: {create: false}");
     assert_eq!(lost.len(), rights(&DEFAULTS).len());
 }
 
-/// By name, in any namespace: a Role in one that is not there yet could not be installed.
+/// The Leases are listed by name in a ClusterRole, because a Role in a namespace that does not exist yet could not be
+/// installed.
 #[test]
-fn the_leases_are_those_that_the_program_looks_at() {
+fn the_lease_rights_match_the_leases_of_the_program() {
     for drivers in [
         "[{name: portworx}]",
         "[]",
@@ -111,7 +112,7 @@ fn the_leases_are_those_that_the_program_looks_at() {
 }
 
 #[test]
-fn they_are_given_to_the_account_of_the_pods() {
+fn rights_are_granted_to_the_account_of_the_pods() {
     for (values, account) in [
         ("", "colocate"),
         ("config: {namespaces: [team-a]}", "colocate"),

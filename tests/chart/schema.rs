@@ -1,4 +1,4 @@
-//! The schema of the values: it knows all of them, and nothing else.
+//! The schema of the values: it has all of them, and no others.
 
 use colocate::companion::Rule;
 use colocate::config::Config;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::chart::{documented_driver, file, refused, render, yaml};
 use crate::documents::leaves_of;
 
-/// What is passed on to Kubernetes, which knows what may be in it, and mappings whose keys are the user's.
+/// Values that are passed to Kubernetes, which validates them, and mappings with arbitrary keys.
 const OPEN: [&str; 18] = [
     "affinity",
     "commonAnnotations",
@@ -33,7 +33,7 @@ fn schema() -> Value {
     serde_json::from_str(&file("values.schema.json")).unwrap()
 }
 
-/// A part of the schema that is a mapping, and the keys that lead to it; `[]` stands for the items of an array.
+/// Collects the mappings of the schema, each with its path; `[]` stands for the items of an array.
 fn mappings<'a>(schema: &'a Value, path: &[&'a str], found: &mut Vec<(Vec<&'a str>, &'a Map<String, Value>)>) {
     let Some(own) = schema.as_object() else { return };
     let is_mapping = own.get("type").is_some_and(|kind| kind == "object" || kind == &json!(["object", "null"]));
@@ -52,7 +52,7 @@ fn mappings<'a>(schema: &'a Value, path: &[&'a str], found: &mut Vec<(Vec<&'a st
 }
 
 #[test]
-fn an_unknown_key_is_refused_at_every_level() {
+fn an_unknown_key_is_rejected_at_every_level() {
     let schema = schema();
     let mut all = Vec::new();
     mappings(&schema, &[], &mut all);
@@ -63,7 +63,7 @@ fn an_unknown_key_is_refused_at_every_level() {
     sorted.sort();
     assert_eq!(sorted, OPEN, "mappings that take any key");
     assert!(closed.len() > 40, "{}", closed.len());
-    // All at once: helm names each place.
+    // All at once: helm reports each place.
     let mut values = json!({});
     for (path, _) in &closed {
         let unknown = path.iter().rev().fold(json!({"unknownKey": 1}), |inner, key| match *key {
@@ -75,12 +75,12 @@ fn an_unknown_key_is_refused_at_every_level() {
     let error = refused(&values.to_string());
     for (path, _) in closed {
         let place = [&[""], &path[..]].concat().join("/").replace("[]", "0");
-        let said = format!("at '{place}': additional properties 'unknownKey' not allowed");
-        assert!(error.contains(&said), "{said}: {error}");
+        let message = format!("at '{place}': additional properties 'unknownKey' not allowed");
+        assert!(error.contains(&message), "{message}: {error}");
     }
 }
 
-/// Adds a value to another, whose arrays have one item each.
+/// Merges a value into another one, whose arrays have one item each.
 fn merge(into: &mut Value, value: Value) {
     match (into, value) {
         (Value::Object(into), Value::Object(value)) => {
@@ -95,9 +95,10 @@ fn merge(into: &mut Value, value: Value) {
     }
 }
 
-/// Null takes a default away. Where a template needs one, helm says so; where not, nothing is null in what is rendered.
+/// Null removes a default. Helm reports it if a template needs the value. Otherwise the rendered objects must not contain
+/// null.
 #[test]
-fn a_value_that_is_taken_away_is_missed_where_it_is_needed() {
+fn a_removed_default_is_reported_if_it_is_needed() {
     let (schema, values) = (schema(), yaml(&file("values.yaml")));
     let (mut needed, mut free) = (Vec::new(), json!({}));
     for (section, default) in values.as_object().unwrap() {
@@ -120,7 +121,7 @@ fn a_value_that_is_taken_away_is_missed_where_it_is_needed() {
     for object in rendered.objects() {
         let mut nulls = Vec::new();
         nulls_of(object, "", &mut nulls);
-        // Kubernetes takes null for nothing there.
+        // Kubernetes accepts null there.
         nulls.retain(|path| !path.ends_with("/securityContext") && !path.ends_with("/resources"));
         assert!(nulls.is_empty(), "{}: {nulls:?}", object["kind"]);
     }
@@ -147,7 +148,7 @@ fn is_required(mapping: &Value, key: &str) -> bool {
     mapping["required"].as_array().is_some_and(|required| required.iter().any(|one| one == key))
 }
 
-/// Where null stands in an object.
+/// Collects the paths of null values in an object.
 fn nulls_of(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Null => found.push(path.to_owned()),
@@ -159,14 +160,14 @@ fn nulls_of(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What Helm puts into the values of a chart that another one depends on.
+/// Values that Helm adds to a chart that is a dependency of another one.
 #[test]
-fn it_may_be_a_part_of_another_chart() {
+fn the_chart_may_be_a_dependency() {
     render("global: {anything: 1}\nenabled: true");
 }
 
 #[test]
-fn every_value_is_in_it() {
+fn the_schema_has_every_value() {
     let schema = schema();
     let mut leaves = Vec::new();
     leaves_of(&yaml(&file("values.yaml")), "", &mut leaves);
@@ -182,9 +183,9 @@ fn every_value_is_in_it() {
     }
 }
 
-/// The schema of `config`, and the program: what the one knows, the other does, and where null is as good as nothing.
+/// Compares the schema of `config` with the program: both accept the same keys, and null in the same places.
 #[test]
-fn of_the_configuration_it_knows_what_the_program_knows() {
+fn the_schema_of_config_agrees_with_the_program() {
     let schema = schema();
     let defaults = yaml(&Config::default().to_yaml().unwrap());
     let sections = schema["properties"]["config"]["properties"].as_object().unwrap();
@@ -204,9 +205,9 @@ fn compare(schema: &Value, own: &Value, default: &Value, path: &[&str]) {
     if path == ["validation", "rules"] {
         return;
     }
-    // What is not printed is a name.
+    // Keys that are not printed hold names.
     let value = if default.is_null() { json!("a") } else { default.clone() };
-    assert!(parse(value).is_ok(), "{path:?} is in the schema, and the program does not take it");
+    assert!(parse(value).is_ok(), "{path:?} is in the schema, but the program rejects it");
     assert_eq!(takes_null(schema, own), parse(Value::Null).is_ok(), "{path:?}: null");
     let Some(properties) = own.get("properties").and_then(Value::as_object) else { return };
     for (key, value) in properties {
@@ -227,7 +228,7 @@ fn takes_null(schema: &Value, own: &Value) -> bool {
 }
 
 #[test]
-fn the_rules_of_validation_are_the_companions() {
+fn the_schema_has_the_rules_of_the_companion() {
     let values = |ids: &[&str]| format!("config: {{validation: {{rules: {{{}: off}}}}}}", ids.join(": off, "));
     render(&values(&Rule::ALL.iter().map(|rule| rule.id()).collect::<Vec<_>>()));
     for other in ["HC000", &format!("HC{:03}", Rule::ALL.len() + 1), "HC0011", "HC999"] {
@@ -235,9 +236,9 @@ fn the_rules_of_validation_are_the_companions() {
     }
 }
 
-/// The keys of list items, which the defaults do not show: the program takes each, and the schema has no others.
+/// The keys of list items do not occur in the defaults. The program accepts each of them, and the schema has no others.
 #[test]
-fn of_the_items_of_lists_it_knows_what_the_program_knows() {
+fn the_schema_of_list_items_agrees_with_the_program() {
     let schema = schema();
     let config = &schema["properties"]["config"]["properties"];
     for (item, list, full) in [

@@ -1,4 +1,4 @@
-//! Where the certificate comes from, and who is told to trust it.
+//! The source of the certificate, and the CA that API servers trust.
 
 use colocate::config::Config;
 use serde_json::{Value, json};
@@ -13,16 +13,16 @@ fn certificate_arguments(rendered: &Rendered) -> Vec<&str> {
     arguments(rendered).into_iter().filter(|argument| argument.starts_with("--tls-")).collect()
 }
 
-/// It then survives an upgrade, a rollback and `--server-side=false`, and goes with an uninstall.
+/// An object without data survives upgrades, rollbacks, and `--server-side=false`, and is deleted by an uninstall.
 #[test]
-fn the_secret_is_made_without_data() {
+fn the_secret_is_rendered_without_data() {
     let secret = DEFAULTS.get("Secret/colocate-ca").as_object().unwrap();
     assert!(["data", "stringData"].iter().all(|key| !secret.contains_key(*key)), "{secret:?}");
     assert_eq!(certificate_arguments(&DEFAULTS), [""; 0]);
 }
 
 #[test]
-fn the_configuration_names_what_the_chart_makes() {
+fn the_configuration_names_the_charts_objects() {
     for (values, name, webhook) in [
         ("", "colocate", "zz-colocate"),
         ("fullnameOverride: other\nwebhook: {name: zzz}", "other", "zzz"),
@@ -40,13 +40,13 @@ fn the_configuration_names_what_the_chart_makes() {
         {
             rendered.get(&object);
         }
-        let asked = &rendered.webhook("pods.mutate.colocate")["clientConfig"]["service"]["name"];
-        assert_eq!(asked, name);
+        let service = &rendered.webhook("pods.mutate.colocate")["clientConfig"]["service"]["name"];
+        assert_eq!(service, name);
     }
 }
 
 #[test]
-fn names_that_agree_may_be_written() {
+fn matching_names_may_be_configured() {
     let values = "
 config:
   tls:
@@ -60,7 +60,7 @@ config:
 }
 
 #[test]
-fn cert_manager_issues_it_and_tells_api_servers() {
+fn cert_manager_issues_the_certificate_and_injects_the_ca() {
     let values = "
 tls: {source: cert-manager, certManager: {issuerRef: {name: ca, kind: ClusterIssuer}, duration: 24h}}
 config: {validation: {mode: warn}, tls: {names: [colocate.example.com, 192.0.2.1, '2001:db8::1']}}
@@ -75,16 +75,16 @@ webhook: {url: 'https://other.example.com'}
     let issuer = json!({"name": "ca", "kind": "ClusterIssuer", "group": "cert-manager.io"});
     assert_eq!(certificate("/spec/issuerRef"), &issuer);
     assert_eq!(certificate("/spec/duration"), "24h");
-    assert_eq!(certificate("/spec/usages"), &json!(["server auth"]), "API servers refuse one that is for clients");
+    assert_eq!(certificate("/spec/usages"), &json!(["server auth"]), "the certificate is only for a server");
     assert_eq!(
         certificate("/spec/privateKey/rotationPolicy"),
         "Always",
-        "a key that leaked is gone with its certificate"
+        "a leaked key must not outlive its certificate"
     );
     let volumes = rendered.at("Deployment/colocate", "/spec/template/spec/volumes").as_array().unwrap();
     assert!(volumes.contains(&json!({"name": "tls", "secret": {"secretName": certificate("/spec/secretName")}})));
     let files = ["--tls-cert=/etc/colocate-tls/tls.crt", "--tls-key=/etc/colocate-tls/tls.key"];
-    assert_eq!(certificate_arguments(&rendered), files, "the caBundle is cert-manager's business");
+    assert_eq!(certificate_arguments(&rendered), files, "cert-manager manages the caBundle");
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
         let annotations = rendered.at(&format!("{kind}/zz-colocate"), "/metadata/annotations");
         assert_eq!(annotations["cert-manager.io/inject-ca-from"], format!("{HOME}/colocate"));
@@ -98,7 +98,7 @@ webhook: {url: 'https://other.example.com'}
 }
 
 #[test]
-fn a_secret_that_is_there_is_mounted_and_its_ca_is_told_to_api_servers() {
+fn an_existing_secret_is_mounted_and_its_ca_is_used() {
     let with = |key: &str| render(&format!("tls: {{source: existingSecret, existingSecret: {{name: own{key}}}}}"));
     let files = ["--tls-cert=/etc/colocate-tls/tls.crt", "--tls-key=/etc/colocate-tls/tls.key"];
     for (key, authority) in [

@@ -7,19 +7,19 @@ use crate::chart::yaml;
 /// A value with a comment above it.
 #[derive(Debug)]
 pub(crate) struct Documented {
-    /// Its keys, with dots between them.
+    /// The keys that lead to it, joined with dots.
     pub(crate) path: String,
     pub(crate) default: Value,
-    /// The comment, in one line.
+    /// The comment, as one line.
     pub(crate) text: String,
 }
 
 impl Documented {
-    /// All of a file, in its order.
+    /// Reads all values of a file, in their order.
     pub(crate) fn read(file: &str) -> Vec<Self> {
         let defaults = yaml(file);
         let (mut all, mut comment) = (Vec::new(), Vec::new());
-        // The keys that the line stands below, each with its indentation.
+        // The keys that enclose the line, each with its indentation.
         let mut above: Vec<(usize, &str)> = Vec::new();
         for line in file.lines() {
             let text = line.trim_start();
@@ -43,7 +43,7 @@ impl Documented {
     }
 }
 
-/// The key that a line of block YAML begins with.
+/// Returns the key at the beginning of a line of block YAML.
 fn key(text: &str) -> Option<&str> {
     let (key, rest) = text.split_once(':')?;
     let is_key = !text.starts_with('-') && !key.contains(' ');

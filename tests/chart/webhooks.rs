@@ -1,4 +1,4 @@
-//! The webhook configurations: who is asked about what, and what if nobody answers.
+//! The webhook configurations: rules, selectors, and failure policies.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn names(rendered: &Rendered) -> Vec<&str> {
     rendered.webhooks().map(|webhook| text(webhook, "/name")).collect()
 }
 
-/// The group, resource and operation of every rule.
+/// Returns the group, resource, and operation of every rule.
 fn rules(webhook: &Value) -> Vec<(&str, &str, &str)> {
     let mut all = Vec::new();
     for rule in webhook["rules"].as_array().unwrap() {
@@ -29,7 +29,7 @@ fn rules(webhook: &Value) -> Vec<(&str, &str, &str)> {
     all
 }
 
-/// An upgrade by server-side apply merges entries by their names.
+/// Server-side apply merges the entries of an upgrade by their names.
 #[test]
 fn the_names_of_the_entries_do_not_change() {
     let mutating = [
@@ -54,15 +54,15 @@ fn the_names_of_the_entries_do_not_change() {
     let all = [&mutating[..], &custom.0, &validating, &custom.1].concat();
     assert_eq!(names(&render(WITH_ALL)), all);
     let left = render("config: {templates: leave, validation: {mode: off}}");
-    assert_eq!(names(&left), &mutating[..2], "workloads are left, and need not be asked about");
+    assert_eq!(names(&left), &mutating[..2], "workloads are not changed, and so not reviewed");
 }
 
 #[test]
-fn every_kind_that_is_decided_about_is_asked_about_once() {
+fn every_kind_is_intercepted_once() {
     let rendered = render(WITH_ALL);
     let of = |path: &str| {
-        let asked = rendered.webhooks().filter(|webhook| text(webhook, "/clientConfig/service/path") == path);
-        let mut all: Vec<_> = asked.flat_map(rules).collect();
+        let selected = rendered.webhooks().filter(|webhook| text(webhook, "/clientConfig/service/path") == path);
+        let mut all: Vec<_> = selected.flat_map(rules).collect();
         all.sort_unstable();
         all
     };
@@ -92,7 +92,7 @@ fn every_kind_that_is_decided_about_is_asked_about_once() {
 }
 
 #[test]
-fn every_entry_is_asked_alike() {
+fn all_entries_have_the_same_settings() {
     let rendered = render(WITH_ALL);
     for webhook in rendered.webhooks() {
         let name = text(webhook, "/name");
@@ -110,7 +110,8 @@ fn every_entry_is_asked_alike() {
     }
 }
 
-/// It is called after all others whatever the release is called, and is nobody's but the chart's.
+/// The name sorts last for any release name, so colocate is called after all other webhooks. The CA
+/// bundle is left to colocate or cert-manager.
 #[test]
 fn the_configurations_sort_last_and_have_no_ca_bundle() {
     let rendered = render(WITH_ALL);
@@ -122,7 +123,7 @@ fn the_configurations_sort_last_and_have_no_ca_bundle() {
 }
 
 #[test]
-fn namespaces_are_left_alone_by_name_and_by_label() {
+fn namespaces_are_excluded_by_name_and_by_label() {
     let expressions = |values: &str| {
         let selector = render(values).webhook("pods.mutate.colocate")["namespaceSelector"].clone();
         selector["matchExpressions"].as_array().unwrap().clone()
@@ -148,7 +149,7 @@ fn namespaces_are_left_alone_by_name_and_by_label() {
 }
 
 #[test]
-fn a_colocate_elsewhere_is_asked_by_its_url_and_has_a_certificate_for_it() {
+fn an_external_colocate_has_its_url_and_a_certificate_for_it() {
     for (url, prefix, host) in [
         ("https://colocate.example.com:8443", "https://colocate.example.com:8443", "colocate.example.com"),
         ("https://192.0.2.1/base/", "https://192.0.2.1/base", "192.0.2.1"),
@@ -156,16 +157,16 @@ fn a_colocate_elsewhere_is_asked_by_its_url_and_has_a_certificate_for_it() {
     ] {
         let values = format!("webhook: {{url: '{url}'}}\nconfig: {{validation: {{mode: warn}}, tls: {{names: [a]}}}}");
         let rendered = render(&values);
-        let asked = |name| rendered.webhook(name)["clientConfig"].clone();
-        assert_eq!(asked("pods.mutate.colocate"), json!({"url": format!("{prefix}/mutate")}));
-        assert_eq!(asked("pods.validate.colocate"), json!({"url": format!("{prefix}/validate")}));
+        let client_config = |name| rendered.webhook(name)["clientConfig"].clone();
+        assert_eq!(client_config("pods.mutate.colocate"), json!({"url": format!("{prefix}/mutate")}));
+        assert_eq!(client_config("pods.validate.colocate"), json!({"url": format!("{prefix}/validate")}));
         let config = crate::chart::yaml(rendered.text_at("ConfigMap/colocate", "/data/config.yaml"));
         assert_eq!(config["tls"]["names"], json!(["a", host]));
     }
 }
 
 #[test]
-fn api_servers_reach_the_service_by_any_family() {
+fn the_service_supports_all_ip_families() {
     let listens = |values: &str| {
         let rendered = render(values);
         let arguments = rendered.at("Deployment/colocate", "/spec/template/spec/containers/0/args").clone();

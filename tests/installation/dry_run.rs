@@ -1,52 +1,52 @@
-//! Requests that keep nothing, many at once.
+//! Dry-run requests, many at a time.
 
 use colocate_harness::{Api, Reply, background};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
-/// How many requests are under way at once.
+/// The number of requests in flight.
 const AT_ONCE: usize = 16;
 
-/// A request to make an object, or to change one.
+/// A request to create or change an object.
 #[derive(Clone)]
 pub(crate) struct DryRun {
-    /// The collection, or where the object is.
+    /// The path of the collection, or of the object.
     path: String,
-    /// As it is to be.
+    /// The new object.
     pub(crate) object: Value,
     is_update: bool,
 }
 
 impl DryRun {
-    /// Of a new object in a collection.
+    /// Returns a request to create an object in a collection.
     pub(crate) fn create(collection: String, object: Value) -> Self {
         Self { path: collection, object, is_update: false }
     }
 
-    /// Of one that is there, whoever has changed it in the meantime: controllers do so with new ones. (With custom resources they
-    /// do not, and a change of those must say of which version it is.)
+    /// Returns a request to change an existing object, even if it has changed in the meantime: controllers change new
+    /// objects. (They do not change custom resources, whose updates must name their version.)
     pub(crate) fn update(collection: &str, mut object: Value) -> Self {
         let version = object["apiVersion"].as_str().unwrap_or_default();
         if ["v1", "apps/v1", "batch/v1", "storage.k8s.io/v1"].contains(&version) {
-            object["metadata"].as_object_mut().expect("it is a mapping").remove("resourceVersion");
+            object["metadata"].as_object_mut().expect("metadata is a mapping").remove("resourceVersion");
         }
-        let name = object["metadata"]["name"].as_str().expect("it has a name");
+        let name = object["metadata"]["name"].as_str().expect("the object has a name");
         Self { path: format!("{collection}/{name}"), object, is_update: true }
     }
 
-    async fn ask(&self, api: &Api) -> Reply {
+    async fn send(&self, api: &Api) -> Reply {
         let path = format!("{}?dryRun=All", self.path);
         if self.is_update { api.replace(&path, &self.object).await } else { api.create(&path, &self.object).await }
     }
 }
 
-/// Asks for all of them; the replies are in their order.
-pub(crate) fn ask_all<'d>(api: &Api, all: impl Iterator<Item = &'d DryRun>) -> Vec<Reply> {
-    let replies = stream::iter(all).map(|dry_run| dry_run.ask(api)).buffered(AT_ONCE);
+/// Sends all requests, and returns the replies in the same order.
+pub(crate) fn send_all<'d>(api: &Api, all: impl Iterator<Item = &'d DryRun>) -> Vec<Reply> {
+    let replies = stream::iter(all).map(|dry_run| dry_run.send(api)).buffered(AT_ONCE);
     background().block_on(replies.collect())
 }
 
-/// Makes objects, each in its collection, and returns them as they are stored.
+/// Creates objects, each in its collection, and returns them as they are stored.
 pub(crate) fn store_all(api: &Api, all: impl Iterator<Item = (String, Value)>) -> Vec<Value> {
     let store = async |(collection, object): (String, Value)| {
         let reply = api.create(&collection, &object).await;

@@ -1,5 +1,5 @@
-//! The conditions of the validating webhooks, held to the companion: with them and without, everybody is told the same; and what
-//! has nothing in it that is validated does not reach colocate.
+//! The match conditions of the validating webhooks, checked against the companion: the findings are the same with and without
+//! the conditions, and an object without anything to validate does not reach colocate.
 
 mod change;
 mod key;
@@ -18,15 +18,15 @@ use self::change::Change;
 use self::key::{KEYS, VALUES, mistyped};
 use self::place::{Holder, PLACES};
 use crate::conditions::kind::Kind;
-use crate::dry_run::{DryRun, ask_all, store_all};
+use crate::dry_run::{DryRun, send_all, store_all};
 
-/// Where the objects are that are in a namespace.
+/// The namespace of the namespaced objects.
 const APPS: &str = "apps";
 
-/// How many keys are tried at each place of a workload; all of them elsewhere.
+/// The number of keys that are tried at each place of a workload. All keys are tried at the other places.
 const KEYS_AT_EACH: usize = 7;
 
-/// How many prefixes are mistyped.
+/// The number of mistyped prefixes.
 const MISTYPED: u64 = 120;
 
 const VALUES_OF_THE_CHART: &str = "
@@ -42,8 +42,9 @@ config:
 ";
 
 #[test]
-fn with_conditions_and_without_everybody_is_told_the_same() {
-    // Its own: classes and Namespaces are in no namespace, so that all releases are asked about them.
+fn findings_are_the_same_with_and_without_conditions() {
+    // This test has its own control plane: classes and Namespaces are cluster-scoped, so all releases would be called for
+    // them.
     let control_plane = &ControlPlane::own(&[]);
     control_plane.kubectl().feed("create -f -", &fixture("argo/rollouts-crd.yaml"));
     control_plane.kubectl().run("wait --for=condition=Established crd --all --timeout=60s");
@@ -57,29 +58,29 @@ fn with_conditions_and_without_everybody_is_told_the_same() {
     release.install(VALUES_OF_THE_CHART);
     release.wait_until_called(APPS);
     let running = release.kubelet().running();
-    let [replica] = &running[..] else { panic!("there is not one replica") };
+    let [replica] = &running[..] else { panic!("expected one replica") };
 
     let silent = Holder::ALL.map(|holder| holder.create(&format!("silent-{}", holder.word()), |_| {}));
-    ask_all(&api, silent.iter());
-    assert_eq!(validations(replica), 0, "what has nothing in it came to colocate");
-    let with = ask_all(&api, all.iter());
-    let came = validations(replica);
+    send_all(&api, silent.iter());
+    assert_eq!(validations(replica), 0, "colocate was called for an object without anything to validate");
+    let with = send_all(&api, all.iter());
+    let reviewed = validations(replica);
     remove_conditions(&release, &api, replica);
     let before = validations(replica);
-    let without = ask_all(&api, all.iter());
-    let came_without = validations(replica) - before;
+    let without = send_all(&api, all.iter());
+    let reviewed_without = validations(replica) - before;
 
-    println!("{} objects: {came} came to colocate, and {came_without} without conditions", all.len());
-    judge(&all, &with, &without);
+    println!("{} objects: {reviewed} reached colocate with conditions, {reviewed_without} without", all.len());
+    assert_same(&all, &with, &without);
     for (dry_run, with) in large.iter().zip(&with[all.len() - large.len()..]) {
         let name = &dry_run.object["metadata"]["name"];
         assert!(with.status.is_success(), "{name}: {with:?}");
     }
-    // What is not valid is refused before.
-    assert!(came_without * 10 > all.len() as u64 * 8, "most came to colocate");
+    // Invalid objects are rejected before.
+    assert!(reviewed_without * 10 > all.len() as u64 * 8, "most objects must reach colocate");
 }
 
-/// New objects: some keys at each place of each kind, and mistyped ones.
+/// Returns new objects: some keys at each place of each kind, and mistyped keys.
 fn creations() -> impl Iterator<Item = DryRun> {
     let at_places = PLACES.iter().enumerate().flat_map(|(which, place)| {
         let count = if matches!(place.holder, Holder::Workload(_)) { KEYS_AT_EACH } else { KEYS.len() };
@@ -95,7 +96,7 @@ fn creations() -> impl Iterator<Item = DryRun> {
     at_places.chain(mistyped)
 }
 
-/// Changes of objects that are stored now.
+/// Returns changes of objects that are stored now.
 fn updates(api: &Api) -> impl Iterator<Item = DryRun> {
     let mut all = Vec::new();
     for (which, place) in PLACES.iter().enumerate() {
@@ -111,12 +112,12 @@ fn updates(api: &Api) -> impl Iterator<Item = DryRun> {
     })
 }
 
-/// How many reviews it has validated.
+/// Returns the number of reviews that the replica has validated.
 fn validations(replica: &Replica) -> u64 {
     replica.metric("colocate_validations_total")
 }
 
-/// Takes the conditions away, and returns when the API server asks about an object that has nothing in it.
+/// Removes the conditions, and waits until the API server calls colocate for an object without anything to validate.
 fn remove_conditions(release: &Release, api: &Api, replica: &Replica) {
     let configuration = format!("validatingwebhookconfiguration/{}", release.configuration());
     let entries = release.namespace().get(&configuration).0["webhooks"].as_array().map_or(0, Vec::len);
@@ -126,28 +127,32 @@ fn remove_conditions(release: &Release, api: &Api, replica: &Replica) {
     let (before, began) = (validations(replica), Instant::now());
     let silent = Holder::Workload(Kind::Pod).create("silent", |_| {});
     while validations(replica) == before {
-        ask_all(api, std::iter::once(&silent));
-        assert!(began.elapsed() < PATIENCE, "the API server still has the conditions");
+        send_all(api, std::iter::once(&silent));
+        assert!(began.elapsed() < PATIENCE, "the API server still applies the conditions");
     }
 }
 
-fn judge(all: &[DryRun], with: &[Reply], without: &[Reply]) {
+fn assert_same(all: &[DryRun], with: &[Reply], without: &[Reply]) {
     let mut wrong = Vec::new();
     let mut rules = BTreeSet::new();
     for ((dry_run, with), without) in all.iter().zip(with).zip(without) {
-        let [told, meant] = [with, without].map(findings);
-        rules.extend(meant.iter().filter_map(|finding| finding.split(':').next().map(str::to_owned)));
-        if told != meant || with.status != without.status {
-            wrong.push(format!("{meant:?}, but {told:?} {}: {}", with.object.text("/message"), dry_run.object));
+        let [actual, expected] = [with, without].map(findings);
+        rules.extend(expected.iter().filter_map(|finding| finding.split(':').next().map(str::to_owned)));
+        if actual != expected || with.status != without.status {
+            wrong.push(format!(
+                "expected {expected:?}, got {actual:?} {}: {}",
+                with.object.text("/message"),
+                dry_run.object
+            ));
         }
     }
     println!("rules: {rules:?}");
     let shown: Vec<_> = wrong.iter().take(10).map(|text| text.chars().take(500).collect::<String>()).collect();
     assert!(wrong.is_empty(), "{} of {}: {shown:#?}", wrong.len(), all.len());
-    assert!(rules.len() >= 12, "most rules are spoken of: {rules:?}");
+    assert!(rules.len() >= 12, "most rules must be covered: {rules:?}");
 }
 
-/// What the companion found: the id of a rule, and the rest.
+/// Returns the findings in a reply: the rule's id, and the rest.
 fn findings(reply: &Reply) -> Vec<String> {
     let warnings = reply.warnings.iter().filter_map(|warning| warning.split_once("colocate: HC"));
     warnings.map(|(_, rest)| format!("HC{rest}")).collect()

@@ -1,11 +1,11 @@
-//! `helm test`: it passes where API servers ask colocate, and fails where they do not, and says why.
+//! `helm test`: it passes if API servers call colocate; otherwise it fails and reports why.
 
 use colocate_harness::{ControlPlane, Namespace, Release};
 
 const VALUES: &str = "webhook: {namespaces: {include: [hook-apps]}}\n";
 
 #[test]
-fn helm_test_passes_when_it_works_and_fails_when_it_does_not() {
+fn helm_test_passes_only_if_pods_are_changed() {
     let control_plane = ControlPlane::shared();
     let release = Release::prepare(control_plane, "hook");
     let _apps = Namespace::new("hook-apps");
@@ -26,7 +26,7 @@ fn helm_test_passes_when_it_works_and_fails_when_it_does_not() {
         }
     }
 
-    // At once, whatever state its pods are in, nobody is asked any more; an upgrade brings it back.
+    // Without the configurations, colocate is not called at all, whatever the state of its pods. An upgrade restores them.
     let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
     release.namespace().run(&format!("delete {kinds} {}", release.configuration()));
     assert_fails(&release, "there may be no webhook configuration");
@@ -44,11 +44,14 @@ fn assert_passes(release: &Release) {
     assert!(output.succeeded && output.stdout.contains("Phase:          Succeeded"), "{output:?}");
 }
 
-fn assert_fails(release: &Release, said: &str) {
+fn assert_fails(release: &Release, expected: &str) {
     let output = release.test();
     let pods = release.kubelet().replicas();
-    let test = pods.iter().rfind(|replica| replica.pod.ends_with("-test")).expect("its pod was run");
+    let test = pods.iter().rfind(|replica| replica.pod.ends_with("-test")).expect("the pod of the test has run");
     let log = test.log().so_far().join("\n");
     assert!(!output.succeeded && output.stderr.contains("failed"), "{output:?}: {log}");
-    assert!(log.contains("came back with schedulerName default-scheduler") && log.contains(said), "{said}: {log}");
+    assert!(
+        log.contains("came back with schedulerName default-scheduler") && log.contains(expected),
+        "{expected}: {log}"
+    );
 }

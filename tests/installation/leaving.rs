@@ -1,4 +1,4 @@
-//! What `docs/install.md` says about looking, and about leaving, done as it says.
+//! The commands of `docs/install.md` that inspect and remove the scheduler, run as they are printed there.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use colocate_harness::{ControlPlane, Namespace, fixture};
 /// The page.
 const PAGE: &str = "docs/install.md";
 
-/// Makes one object of each kind that pods are made from, all of which name the scheduler, and returns when they run.
+/// Creates an object of each kind that creates pods, all with the scheduler, and waits until they run.
 pub(crate) fn prepare(apps: &Namespace) {
     let name_it = |line: &str| match line.strip_suffix("containers:") {
         Some(before) => format!("{before}schedulerName: stork\n{line}\n"),
@@ -20,19 +20,19 @@ pub(crate) fn prepare(apps: &Namespace) {
     }
 }
 
-/// Looks, lists and changes them.
+/// Runs the commands that inspect, list, and change them.
 pub(crate) fn leave(control_plane: &ControlPlane, apps: &Namespace) {
-    let page = std::fs::read_to_string(PAGE).expect("it is there");
+    let page = std::fs::read_to_string(PAGE).expect("the page exists");
     let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let [templates, pods, change] = blocks.collect::<Vec<_>>()[..] else { panic!("{PAGE} has not three blocks") };
+    let [templates, pods, change] = blocks.collect::<Vec<_>>()[..] else { panic!("expected three blocks in {PAGE}") };
     let folder = control_plane.dir().join("leaving");
-    std::fs::create_dir_all(&folder).expect("the control plane's folder is ours");
+    std::fs::create_dir_all(&folder).expect("the control plane's folder is writable");
     let run = |script: &str| bash(control_plane, &folder, script);
 
     for line in page.lines().filter_map(|line| line.strip_prefix("    kubectl get ")) {
-        // There is no Stork here.
+        // Stork is not installed here.
         if !line.contains("stork-webhooks-cfg") {
-            // Whether something is found depends on the moment: no pod need be Pending.
+            // Only the exit code counts: no pod need be Pending at this moment.
             run(&format!("kubectl get {line}"));
         }
     }
@@ -50,7 +50,7 @@ pub(crate) fn leave(control_plane: &ControlPlane, apps: &Namespace) {
         let line = format!("{kind} {} example {path}/spec/schedulerName", apps.name());
         assert!(found.lines().any(|found| found == line), "{line}: {found}");
     }
-    assert_eq!(found.lines().count(), 8, "what a controller owns is not listed: {found}");
+    assert_eq!(found.lines().count(), 8, "objects with a controller must not be listed: {found}");
     let found = run(pods);
     let owned = |line: &&str| !line.ends_with("<none>");
     let bare: Vec<_> = found.lines().skip(1).filter(|line| !owned(line)).collect();
@@ -69,7 +69,7 @@ pub(crate) fn leave(control_plane: &ControlPlane, apps: &Namespace) {
     }
 }
 
-/// Runs it as an administrator would, and returns what it prints.
+/// Runs a script as an administrator would, and returns its output.
 fn bash(control_plane: &ControlPlane, folder: &Path, script: &str) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("bash")
@@ -79,7 +79,7 @@ fn bash(control_plane: &ControlPlane, folder: &Path, script: &str) -> String {
         .env("KUBECACHEDIR", control_plane.dir().join("kubectl-cache"))
         .env("PATH", format!("{}:{path}", control_plane.programs.display()))
         .output()
-        .expect("every Linux has it");
+        .expect("bash is installed");
     let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{script}\n{out}{err}");
     out

@@ -1,7 +1,7 @@
 //! The chart, installed by the real Helm on a real control plane.
 //!
-//! KWOK calls pods ready and runs nothing: a kubelet of the tests runs those of the chart, as processes of this machine, with the
-//! rendered arguments, files and account (`tests/harness/src/kubelet.rs`).
+//! KWOK reports pods as ready but does not run them. A kubelet of the test harness (`tests/harness/src/kubelet.rs`) runs the
+//! chart's pods as local processes, with the rendered arguments, files, and service account.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 

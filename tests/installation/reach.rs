@@ -1,4 +1,4 @@
-//! How the API server reaches colocate, and whom it trusts.
+//! The connection from the API server to colocate, and its trust.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use colocate_harness::{ControlPlane, Namespace, Release, bundles, issue};
 use serde_json::json;
 
 #[test]
-fn at_its_service_by_the_services_name() {
+fn the_service_is_reached_by_its_dns_name() {
     let control_plane = ControlPlane::shared();
     let release = Release::prepare_with_service(control_plane, "service");
     let _apps = Namespace::new("service-apps");
@@ -21,7 +21,7 @@ fn at_its_service_by_the_services_name() {
 }
 
 #[test]
-fn and_not_about_namespaces_that_opt_out() {
+fn namespaces_that_opt_out_are_not_reviewed() {
     const LABEL: &str = "stork.libopenstorage.org/disable-admission-controller";
     let control_plane = ControlPlane::shared();
     let release = Release::prepare(control_plane, "opting");
@@ -48,29 +48,30 @@ fn and_not_about_namespaces_that_opt_out() {
     }
 }
 
-/// What controllers of the control plane make was looked at on what it was made from; what others apply was not.
+/// Objects that control-plane controllers create were validated in the object that they come from. Objects of other clients
+/// were not.
 #[test]
-fn and_about_annotations_of_everybody_but_the_control_planes_controllers() {
+fn annotations_are_validated_except_for_controllers() {
     let release = Release::prepare(ControlPlane::shared(), "authors");
     let apps = Namespace::new("authors-apps");
     release.install("webhook: {failurePolicy: Fail, namespaces: {include: [authors-apps]}}");
     release.wait_until_called("authors-apps");
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {stork.libopenstorage.org/preferLocalNodeOnly: 'yes'}}, \
         spec: {containers: [{name: a, image: a}]}}";
-    for (author, told) in [
+    for (author, warned) in [
         ("system:serviceaccount:argocd:application-controller", true),
         ("system:serviceaccount:flux-system:kustomize-controller", true),
-        ("somebody", true),
+        ("some-user", true),
         ("system:serviceaccount:kube-system:replicaset-controller", false),
     ] {
         let line = format!("create --dry-run=server --as={author} --as-group=system:masters -f -");
         let output = apps.kubectl().feed(&line, pod);
-        assert_eq!(output.stderr.contains("HC001"), told, "{author}: {}", output.stderr);
+        assert_eq!(output.stderr.contains("HC001"), warned, "{author}: {}", output.stderr);
     }
 }
 
 #[test]
-fn with_a_certificate_from_a_secret_which_may_change() {
+fn a_certificate_from_a_secret_may_be_replaced() {
     let control_plane = ControlPlane::shared();
     let release = Release::prepare(control_plane, "secret");
     let _apps = Namespace::new("secret-apps");
@@ -91,9 +92,9 @@ webhook: {failurePolicy: Fail, namespaces: {include: [secret-apps]}}
     release.wait_until_called("secret-apps");
     assert!(release.test().succeeded);
 
-    // The kubelet swaps the files, and colocate looks at them every 10 s.
+    // The kubelet swaps the files, and colocate polls them every 10 s.
     release.namespace().kubectl().feed("replace -f -", &secret(&second));
-    let authority = fs::read_to_string(second.join("ca.crt")).expect("it was issued");
+    let authority = fs::read_to_string(second.join("ca.crt")).expect("ca.crt was written");
     let configuration = format!("mutatingwebhookconfiguration/{}", release.configuration());
     release.namespace().kubectl().watch(&configuration, |configuration| {
         let bundles = bundles(&configuration);
@@ -106,10 +107,10 @@ webhook: {failurePolicy: Fail, namespaces: {include: [secret-apps]}}
     assert!(release.test().succeeded);
 }
 
-/// The Secret with a certificate.
+/// Returns the Secret with a certificate.
 fn secret(folder: &Path) -> String {
     let data = ["tls.crt", "tls.key", "ca.crt"].map(|name| {
-        let content = fs::read(folder.join(name)).expect("it was issued");
+        let content = fs::read(folder.join(name)).expect("the file was written");
         (name.to_owned(), json!(STANDARD.encode(content)))
     });
     let data = serde_json::Map::from_iter(data);

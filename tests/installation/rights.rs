@@ -1,5 +1,5 @@
-//! What colocate may do, it does, and nothing else: by the API server's audit log, and the roles of the chart as it installed
-//! them.
+//! colocate uses all of its rights and needs no others, according to the API server's audit log and the roles of the
+//! installed chart.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -14,9 +14,9 @@ struct Right {
     group: String,
     resource: String,
     verb: String,
-    /// Of an object, where rights are given by name.
+    /// The object's name, if the right is limited to one.
     name: Option<String>,
-    /// Where rights are given in one namespace.
+    /// The namespace, if the right is limited to one.
     namespace: Option<String>,
 }
 
@@ -31,16 +31,16 @@ struct Request {
 }
 
 #[test]
-fn all_rights_are_used_and_none_is_missed() {
+fn all_rights_are_used_and_sufficient() {
     check("rights", "");
 }
 
 #[test]
-fn so_are_those_for_some_namespaces_alone_without_validation() {
+fn rights_for_some_namespaces_are_used_and_sufficient() {
     check("rights-of-some", "namespaces: [rights-of-some-apps], validation: {mode: off}");
 }
 
-/// With what is below `config`.
+/// Installs the chart with these values below `config`, and compares requests and rights.
 fn check(name: &str, config: &str) {
     let validates = !config.contains("validation");
     let control_plane = ControlPlane::shared();
@@ -49,9 +49,9 @@ fn check(name: &str, config: &str) {
     release.install(&format!("config: {{{config}}}\nwebhook: {{namespaces: {{include: [{name}-apps]}}}}"));
     release.wait_until_called(apps.name());
 
-    // A claim that is not there is asked for, and then waited for.
+    // A missing claim is fetched, and then waited for.
     apps.apply(&pair::pod("absent").to_string());
-    // Of a claim that was bound by hand only its volume tells.
+    // For a claim that was bound by hand, only the volume shows the driver.
     let mut claim = pair::claim("bound");
     claim["spec"]["storageClassName"] = "".into();
     let bound = volume(apps.name(), "bound", PORTWORX_CLASS).replace("storageClassName: px-db", "storageClassName: ''");
@@ -60,7 +60,7 @@ fn check(name: &str, config: &str) {
     apps.apply(&pair::pod("bound").to_string());
     assert_eq!(apps.get("pod/bound").scheduler(), "stork");
     if validates {
-        name_a_strategy(&apps);
+        create_class_with_strategy(&apps);
     }
     assert!(release.test().succeeded);
 
@@ -70,19 +70,19 @@ fn check(name: &str, config: &str) {
             let dispatched = dispatched(&release);
             let [(level, count)] = &dispatched[..] else { panic!("{dispatched:?}") };
             assert_eq!(level, "system");
-            assert!(*count >= requests.len(), "{count} of {} requests go before those of others", requests.len());
+            assert!(*count >= requests.len(), "{count} of {} requests have their own priority level", requests.len());
         }
         let refused: Vec<_> = requests.iter().filter(|request| request.code == 403).map(Request::text).collect();
-        assert!(refused.is_empty(), "{part} may not: {refused:#?}");
+        assert!(refused.is_empty(), "{part} lacks rights: {refused:#?}");
         let rights = rights(&release, &account);
         assert!(!rights.is_empty());
         let unused: Vec<_> = rights.iter().filter(|right| !requests.iter().any(|own| right.covers(own))).collect();
-        assert!(unused.is_empty(), "{part} never does: {unused:#?}");
+        assert!(unused.is_empty(), "{part} has unused rights: {unused:#?}");
     }
 }
 
-/// What a class names is looked for.
-fn name_a_strategy(apps: &Namespace) {
+/// Creates a class that names a placement strategy, which colocate then looks up.
+fn create_class_with_strategy(apps: &Namespace) {
     let kubectl = apps.kubectl();
     kubectl.feed("create -f -", &fixture("portworx/volumeplacementstrategies-crd.yaml"));
     let class = json!({
@@ -94,17 +94,17 @@ fn name_a_strategy(apps: &Namespace) {
     });
     let began = Instant::now();
     loop {
-        // A class belongs to no namespace: until another test's release has gone, that one is asked, too.
-        let told = kubectl.attempt("create --dry-run=server -f -", &class.to_string()).stderr;
-        if told.contains("there is no VolumePlacementStrategy `togther`") {
+        // Classes are cluster-scoped: the release of another test is called, too, until it is uninstalled.
+        let stderr = kubectl.attempt("create --dry-run=server -f -", &class.to_string()).stderr;
+        if stderr.contains("there is no VolumePlacementStrategy `togther`") {
             return;
         }
-        // An API server takes its time with a new kind.
-        assert!(began.elapsed() < PATIENCE, "{told}");
+        // The API server needs some time to serve a new CRD.
+        assert!(began.elapsed() < PATIENCE, "{stderr}");
     }
 }
 
-/// What an account asked so far.
+/// Returns the requests of an account so far.
 fn requests(release: &Release, account: &str) -> Vec<Request> {
     let home = release.name();
     let user = format!("system:serviceaccount:{home}:{account}");
@@ -115,7 +115,7 @@ fn requests(release: &Release, account: &str) -> Vec<Request> {
     events.iter().filter(|event| event["user"]["username"] == *user).filter_map(Request::of).collect()
 }
 
-/// The priority levels into which the API server put what came by the release's `FlowSchema`, and how often it did.
+/// Returns the priority levels of the requests that matched the release's `FlowSchema`, with their numbers.
 fn dispatched(release: &Release) -> Vec<(String, usize)> {
     let metrics = release.namespace().kubectl().run("get --raw /metrics").stdout;
     let own = format!("flow_schema=\"{}\"", release.full_name());
@@ -128,7 +128,8 @@ fn dispatched(release: &Release) -> Vec<(String, usize)> {
     series.filter(|line| line.contains(&own)).filter_map(read).collect()
 }
 
-/// What the roles of an account allow. Those of the test are gone with it, and stand in the chart.
+/// Returns the rights in the roles of an account. The roles of the test are deleted after it, so they are taken from the
+/// chart's hooks.
 fn rights(release: &Release, account: &str) -> BTreeSet<Right> {
     let manifest = if account.ends_with("-test") { "hooks" } else { "manifest" };
     let manifest = release.helm().run(&format!("get {manifest} {}", release.name()));
@@ -170,7 +171,7 @@ fn documents(manifest: &str) -> Vec<Value> {
 }
 
 impl Right {
-    /// Whether it is what that request took.
+    /// Returns true if the request needs this right.
     fn covers(&self, request: &Request) -> bool {
         let Self { group, resource, verb, name, namespace } = self;
         (group, resource, verb) == (&request.group, &request.resource, &request.verb)

@@ -1,4 +1,4 @@
-//! Pods that are created without pause.
+//! A continuous stream of new pods.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use colocate_harness::{Api, ControlPlane, PATIENCE, background, pair};
 use serde_json::Value;
 
-/// They are created as dry runs for as long as this value lives.
+/// Creates pods as dry runs until it is dropped.
 pub(crate) struct Stream {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
@@ -20,13 +20,13 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The scheduler of each, or why it was refused.
+    /// The scheduler of each pod, or the reason for its rejection.
     created: Vec<String>,
     stopped: bool,
 }
 
 impl Stream {
-    /// Begins to create pods with that claim in that namespace.
+    /// Starts to create pods with that claim in that namespace.
     pub(crate) fn start(control_plane: &ControlPlane, namespace: &str, claim: &str) -> Self {
         let api = background().block_on(Api::administrator(control_plane));
         let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
@@ -36,8 +36,8 @@ impl Stream {
         Self { shared, thread }
     }
 
-    /// Returns when so many more were created.
-    pub(crate) fn more(&self, count: usize) {
+    /// Waits until `count` more pods were created.
+    pub(crate) fn wait_for_more(&self, count: usize) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = state.created.len() + count;
         while state.created.len() < wanted {
@@ -48,10 +48,10 @@ impl Stream {
         }
     }
 
-    /// The scheduler of each.
+    /// Stops, and returns the scheduler of each pod.
     pub(crate) fn stop(self) -> Vec<String> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
-        self.thread.join().expect("it says why it panicked");
+        self.thread.join().expect("the thread did not panic");
         std::mem::take(&mut self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).created)
     }
 }

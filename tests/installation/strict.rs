@@ -1,27 +1,27 @@
-//! What the chart renders is what a real API server takes, without an unknown field and without a warning.
+//! A real API server accepts all rendered objects, without unknown fields and without warnings.
 
 use std::fs;
 
 use colocate_harness::{CHART, ControlPlane, Helm, Namespace, fixture};
 
-/// As Helm does.
+/// The way Helm applies objects.
 const APPLY: &str = "apply --server-side --dry-run=server --validate=strict -f -";
 
 #[test]
-fn an_api_server_takes_all_of_it_and_has_nothing_to_say() {
+fn the_api_server_accepts_the_chart_without_warnings() {
     let control_plane = ControlPlane::shared();
-    let everything = fs::read_to_string("tests/chart/everything.yaml").expect("it is there");
+    let everything = fs::read_to_string("tests/chart/everything.yaml").expect("the values file exists");
     let namespace = Namespace::new("strict");
     let helm = Helm::new(control_plane, &namespace);
     let kubectl = control_plane.kubectl();
     kubectl
         .feed("create -f -", &format!("{}---\n{}", fixture("crds/monitoring.yaml"), fixture("crds/certificates.yaml")));
     kubectl.run("wait --for=condition=Established crd --all --timeout=60s");
-    // Pods of the chart are as the strictest Pod Security Standard wants them.
+    // The chart's pods comply with the restricted Pod Security Standard.
     let levels = ["enforce", "warn"].map(|level| format!("pod-security.kubernetes.io/{level}=restricted"));
     kubectl.run(&format!("label namespace strict {}", levels.join(" ")));
 
-    // Of a pod, the account must be there, and a dry run makes none.
+    // A pod needs its service account to exist, and a dry run does not create one.
     kubectl.run("create serviceaccount strict-colocate-test --namespace strict");
     kubectl.run("create serviceaccount 123 --namespace strict");
     kubectl.run("create namespace 7");
@@ -43,7 +43,7 @@ autoscaling: {enabled: true}
 networkPolicy: {enabled: true, callers: [{namespaceSelector: {}}], scrapers: [{podSelector: {}}]}",
             false,
         ),
-        // All of these are names, and most of them something else to YAML.
+        // All of these are valid names, and YAML reads most of them as another type.
         (
             "fullnameOverride: 'yes'\nwebhook: {name: '7'}\nserviceAccount: {create: false, name: '123'}
 flowSchema: {priorityLevel: '1.0'}\npriorityClassName: '1e3'\nruntimeClassName: '0x7'
@@ -55,12 +55,12 @@ test: {serviceAccountName: '123'}",
         (&everything, true),
     ] {
         let rendered = helm.feed(&format!("template strict {CHART} --kube-version 1.37.0 --values -"), values);
-        // The namespaces that the rights of some values are for.
+        // The namespaces in which some of the values grant rights.
         let rendered = rendered.replace("namespace: \"team-a\"\n", "namespace: strict\n");
         let output = kubectl.attempt(APPLY, &rendered);
-        let said = output.stderr.lines().filter(|line| !(privileged && line.contains("PodSecurity")));
-        let said: Vec<_> = said.collect();
-        assert!(output.succeeded && said.is_empty(), "with the values\n{values}\n{said:#?}");
+        let warnings = output.stderr.lines().filter(|line| !(privileged && line.contains("PodSecurity")));
+        let warnings: Vec<_> = warnings.collect();
+        assert!(output.succeeded && warnings.is_empty(), "with the values\n{values}\n{warnings:#?}");
         let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
         assert_eq!(output.stdout.lines().count(), objects, "{}", output.stdout);
     }

@@ -1,4 +1,4 @@
-//! 16 clients that create pods, each the next one as soon as the last is answered.
+//! 16 clients that create pods. Each creates the next pod as soon as the last one is answered.
 
 mod pod;
 mod record;
@@ -20,38 +20,38 @@ use record::NotCreated;
 
 use pod::Pod;
 
-/// How many pods are under way at once.
+/// The number of pods in flight.
 const CLIENTS: usize = 16;
 
-/// For how long a client leaves an API server alone that created nothing: it needs the machine to start.
+/// The pause of a client after a failure. A restarting API server needs the CPU.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether the machine leaves this process any time.
+/// The interval at which it is checked that this process gets CPU time.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Who creates pods in a namespace.
+/// The clients that create pods in a namespace.
 pub(crate) struct Clients {
     namespace: String,
     api: Api,
-    /// How many pods have a name.
+    /// The number of pod names used so far.
     named: AtomicUsize,
 }
 
-/// Clients at work.
+/// Running clients.
 pub(crate) struct Load {
-    sheet: Arc<Sheet>,
+    shared: Arc<Shared>,
     end: CancellationToken,
     clients: Vec<JoinHandle<()>>,
 }
 
-/// Where all of them write down what became of their pods.
-struct Sheet {
+/// The record shared by all clients.
+struct Shared {
     record: Mutex<Record>,
     grew: Condvar,
 }
 
 impl Clients {
-    /// An account for them, and the claims that their pods mount.
+    /// Creates an account for the clients, and the claims that their pods mount.
     pub(crate) fn new(control_plane: &ControlPlane, namespace: &Namespace) -> Self {
         namespace.add_claim(pod::PORTWORX_CLAIM, PORTWORX_CLASS);
         namespace.add_claim(pod::OTHER_CLAIM, OTHER_CLASS);
@@ -61,7 +61,7 @@ impl Clients {
         Self { namespace: namespace.name().to_owned(), api, named: AtomicUsize::new(0) }
     }
 
-    /// Returns when the API server asks colocate about pods, and has an answer.
+    /// Waits until the API server calls colocate about pods and gets an answer.
     pub(crate) fn wait_until_decided(&self) {
         let began = Instant::now();
         let path = format!("{}?dryRun=All", pair::pods(&self.namespace));
@@ -75,18 +75,19 @@ impl Clients {
         }
     }
 
-    /// Begins to create pods.
+    /// Starts to create pods.
     pub(crate) fn start(self: &Arc<Self>) -> Load {
-        let sheet = Sheet { record: Mutex::new(Record::begin()), grew: Condvar::new() };
-        let (sheet, end) = (Arc::new(sheet), CancellationToken::new());
-        let create = |_| background().spawn(self.clone().create(sheet.clone(), end.clone()));
+        let shared = Shared { record: Mutex::new(Record::begin()), grew: Condvar::new() };
+        let (shared, end) = (Arc::new(shared), CancellationToken::new());
+        let create = |_| background().spawn(self.clone().create(shared.clone(), end.clone()));
         let mut clients: Vec<_> = (0..CLIENTS).map(create).collect();
-        clients.push(background().spawn(tick(sheet.clone(), end.clone())));
-        Load { sheet, end, clients }
+        clients.push(background().spawn(tick(shared.clone(), end.clone())));
+        Load { shared, end, clients }
     }
 
-    /// Creates one pod after the other, and meanwhile deletes the one before: the API server and etcd stay small.
-    async fn create(self: Arc<Self>, sheet: Arc<Sheet>, end: CancellationToken) {
+    /// Creates one pod after another, and deletes the one before at the same time, so that the API server and etcd stay
+    /// small.
+    async fn create(self: Arc<Self>, shared: Arc<Shared>, end: CancellationToken) {
         let (path, pods, mut last) = (pair::pods(&self.namespace), Pod::all(), None);
         while !end.is_cancelled() {
             let number = self.named.fetch_add(1, Ordering::Relaxed);
@@ -98,8 +99,8 @@ impl Clients {
                     Ok(reply) => Err(NotCreated::from(reply)),
                     Err(error) => Err(NotCreated::from(error)),
                 };
-                let is_away = outcome.as_ref().is_err_and(|cause| !cause.is_colocates());
-                sheet.enter(|record| record.enter(pod, began, outcome));
+                let is_away = outcome.as_ref().is_err_and(|cause| !cause.is_from_colocate());
+                shared.update(|record| record.add(pod, began, outcome));
                 is_away
             };
             let (is_away, ()) = tokio::join!(create, self.delete(last.take()));
@@ -113,45 +114,45 @@ impl Clients {
 
     async fn delete(&self, name: Option<String>) {
         if let Some(name) = name {
-            // One that is not there was not created, and one that stays for that the API server is away costs nothing.
+            // The pod may not exist, and a pod that stays because the API server is down does no harm.
             let _ = self.api.try_delete(&format!("{}/{name}", pair::pods(&self.namespace))).await;
         }
     }
 }
 
-/// Notes how late a timer is.
-async fn tick(sheet: Arc<Sheet>, end: CancellationToken) {
+/// Records the delays of a timer.
+async fn tick(shared: Arc<Shared>, end: CancellationToken) {
     while !end.is_cancelled() {
         let begun = Instant::now();
         tokio::time::sleep(TICK).await;
-        sheet.enter(|record| record.was_late(begun.elapsed().saturating_sub(TICK)));
+        shared.update(|record| record.was_late(begun.elapsed().saturating_sub(TICK)));
     }
 }
 
 impl Load {
-    /// Returns when so many more pods have been created.
-    pub(crate) fn more(&self, pods: usize) {
-        let enough = self.sheet.lock().created() + pods;
+    /// Waits until this number of pods has been created in addition.
+    pub(crate) fn wait_for_more(&self, pods: usize) {
+        let enough = self.shared.lock().created() + pods;
         let waited =
-            self.sheet.grew.wait_timeout_while(self.sheet.lock(), PATIENCE, |record| record.created() < enough);
+            self.shared.grew.wait_timeout_while(self.shared.lock(), PATIENCE, |record| record.created() < enough);
         let (record, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!waited.timed_out(), "no {pods} pods were created: {:#?}", record.last_failure());
+        assert!(!waited.timed_out(), "fewer than {pods} pods were created: {:#?}", record.last_failure());
     }
 
-    /// Ends it, and returns what became of the pods when the last one is answered.
+    /// Stops the clients, and returns the record once the last pod is answered.
     pub(crate) fn stop(self) -> Record {
         self.end.cancel();
         for client in self.clients {
-            background().block_on(client).expect("a client that panicked says why");
+            background().block_on(client).expect("the client did not panic");
         }
-        self.sheet.enter(Record::end);
-        std::mem::replace(&mut self.sheet.lock(), Record::begin())
+        self.shared.update(Record::end);
+        std::mem::replace(&mut self.shared.lock(), Record::begin())
     }
 }
 
-impl Sheet {
-    fn enter(&self, entry: impl FnOnce(&mut Record)) {
-        entry(&mut self.lock());
+impl Shared {
+    fn update(&self, change: impl FnOnce(&mut Record)) {
+        change(&mut self.lock());
         self.grew.notify_all();
     }
 

@@ -1,9 +1,10 @@
-//! Two colocate processes under load while everything around them goes wrong: rollouts, rotations, crashes, outages.
+//! Two colocate processes under load during rollouts, rotations, crashes, and outages.
 //!
-//! In each scenario, 16 clients create pods without pause at a real API server that has `failurePolicy: Fail`. A pod that
-//! was not created because of colocate, or is on the wrong scheduler, fails it. Each prints a row of figures.
+//! In each scenario, 16 clients create pods without pause at a real API server, with `failurePolicy: Fail`. The scenario
+//! fails if a pod is not created because of colocate, or gets the wrong scheduler. Each scenario prints a row of figures.
 //!
-//! `COLOCATE_TORTURE=long`, which is `make torture`, runs them at full length; else they are as short as still tells.
+//! `COLOCATE_TORTURE=long`, set by `make torture`, runs the scenarios at full length. Otherwise they are as short as is still
+//! meaningful.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -18,8 +19,8 @@ mod size;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The machine, for one scenario at a time: two at once would measure each other.
-fn stage() -> MutexGuard<'static, ()> {
-    static STAGE: Mutex<()> = Mutex::new(());
-    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+/// A lock for one scenario at a time: two at once would distort each other's figures.
+fn exclusive() -> MutexGuard<'static, ()> {
+    static EXCLUSIVE: Mutex<()> = Mutex::new(());
+    EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }

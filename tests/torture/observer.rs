@@ -1,10 +1,10 @@
-//! One more client of every replica, which trusts what the live configuration had a while ago: an API server that hears of
-//! changes late.
+//! An additional client of every replica. It trusts the bundle that the live configuration had a while ago, like an API
+//! server that receives changes late.
 //!
-//! An API server keeps its connections, so that it sees few certificates. This one makes a new connection to each replica
-//! again and again, and so sees every certificate that is served.
+//! An API server keeps its connections, so it sees few certificates. The observer opens new connections to each replica all
+//! the time, and so sees every certificate that is served.
 
-mod sight;
+mod observations;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,112 +19,113 @@ use tokio::time::interval;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(crate) use sight::Sight;
+pub(crate) use observations::Observations;
 
 use super::replicas::Replicas;
 
-/// How often it looks.
+/// The interval between two rounds.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// An observer that looks for as long as this value lives.
+/// An observer that runs until it is stopped.
 pub(crate) struct Observer {
-    sheet: Arc<Sheet>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
     end: DropGuard,
 }
 
-struct Sheet {
-    sight: Mutex<Sight>,
+struct Shared {
+    observations: Mutex<Observations>,
     changed: Condvar,
 }
 
-/// Who looks, and at what.
-struct Look {
+/// The parameters of the observer.
+struct Target {
     api: Api,
     configuration: String,
-    /// By which the API server calls.
+    /// The server name that API servers use.
     name: ServerName<'static>,
     ports: Vec<u16>,
-    /// How late it hears of a change.
+    /// The delay after which it receives a change.
     lag: Duration,
 }
 
 impl Observer {
-    /// Begins to look at these replicas, as one that hears of a change `lag` after it is made.
+    /// Starts to observe these replicas, like a client that receives changes `lag` later.
     pub(crate) fn start(replicas: &Replicas<'_>, lag: Duration) -> Self {
         let installation = &replicas.installation;
         let name = format!("colocate.{}.svc", replicas.namespace());
-        let look = Look {
+        let target = Target {
             api: background().block_on(Api::of(installation.account())),
             configuration: format!(
                 "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}",
                 installation.configuration_name()
             ),
-            name: name.try_into().expect("it is the name of a Service"),
+            name: name.try_into().expect("the name of a Service is a valid DNS name"),
             ports: replicas.running.iter().map(|replica| replica.colocate.port()).collect(),
             lag,
         };
-        let sight = Mutex::new(Sight::of(look.ports.len()));
-        let (sheet, end) = (Arc::new(Sheet { sight, changed: Condvar::new() }), CancellationToken::new());
-        let (until, writing) = (end.clone(), sheet.clone());
+        let observations = Mutex::new(Observations::of(target.ports.len()));
+        let (shared, end) = (Arc::new(Shared { observations, changed: Condvar::new() }), CancellationToken::new());
+        let (until, writer) = (end.clone(), shared.clone());
         let task = background().spawn(async move {
-            until.run_until_cancelled(look.again_and_again(&writing)).await;
+            until.run_until_cancelled(target.run(&writer)).await;
         });
-        Self { sheet, task, end: end.drop_guard() }
+        Self { shared, task, end: end.drop_guard() }
     }
 
-    /// Returns when every replica has served certificates of so many CAs, one after the other, since it began to look.
+    /// Waits until every replica has served certificates of this number of further CAs, one after another.
     pub(crate) fn wait_for_rotations(&self, count: usize) {
-        let what = format!("no {count} rotations");
-        self.wait(&what, |sight| sight.rotations() >= count);
+        let problem = format!("fewer than {count} rotations");
+        self.wait(&problem, |observations| observations.rotations() >= count);
     }
 
-    /// Returns when the live configuration has carried a CA for so long.
-    pub(crate) fn wait_until_carried(&self, authority: &Certificate, time: Duration) {
-        self.wait("a CA is not carried", |sight| {
-            sight.bundles.since(authority).is_some_and(|since| since.elapsed() >= time)
+    /// Waits until the live configuration has had a CA for this long.
+    pub(crate) fn wait_until_live_for(&self, authority: &Certificate, time: Duration) {
+        self.wait("the live configuration lacks a CA", |observations| {
+            observations.bundles.live_since(authority).is_some_and(|since| since.elapsed() >= time)
         });
     }
 
-    /// Ends it, and returns what it saw.
-    pub(crate) fn stop(self) -> Sight {
+    /// Stops the observer, and returns its observations.
+    pub(crate) fn stop(self) -> Observations {
         drop(self.end);
-        background().block_on(self.task).expect("an observer that panicked says why");
-        std::mem::take(&mut self.sheet.lock())
+        background().block_on(self.task).expect("the observer did not panic");
+        std::mem::take(&mut self.shared.lock())
     }
 
-    fn wait(&self, why_not: &str, done: impl Fn(&Sight) -> bool) {
-        let waited = self.sheet.changed.wait_timeout_while(self.sheet.lock(), PATIENCE, |sight| !done(sight));
-        let (sight, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        let refused = sight.refused.clone();
-        drop(sight);
-        assert!(!waited.timed_out(), "{why_not}; refused: {refused:?}");
+    fn wait(&self, problem: &str, done: impl Fn(&Observations) -> bool) {
+        let waited =
+            self.shared.changed.wait_timeout_while(self.shared.lock(), PATIENCE, |observations| !done(observations));
+        let (observations, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        let refused = observations.refused.clone();
+        drop(observations);
+        assert!(!waited.timed_out(), "{problem}; refused: {refused:?}");
     }
 }
 
-impl Look {
-    async fn again_and_again(&self, sheet: &Sheet) {
+impl Target {
+    async fn run(&self, shared: &Shared) {
         let mut next = interval(INTERVAL);
         loop {
             next.tick().await;
             let live = self.live().await;
-            sheet.enter(|sight| sight.bundles.saw(Instant::now(), live));
+            shared.update(|observations| observations.bundles.add(Instant::now(), live));
             for (replica, port) in self.ports.iter().enumerate() {
-                let trusted = sheet.lock().bundles.as_of(Instant::now(), self.lag).to_vec();
+                let trusted = shared.lock().bundles.as_of(Instant::now(), self.lag).to_vec();
                 let served = self.served(*port, &trusted).await;
-                sheet.enter(|sight| sight.saw(replica, served));
+                shared.update(|observations| observations.add(replica, served));
             }
         }
     }
 
-    /// The bundle that is live now.
+    /// Returns the bundle of the live configuration.
     async fn live(&self) -> Vec<Certificate> {
         let reply = self.api.get(&self.configuration).await;
-        let pem = bundles(&reply.object).remove(0).expect("the replicas are ready, so that it was written");
-        Certificate::all_from_pem(pem.as_bytes()).expect("the replicas wrote it")
+        let pem = bundles(&reply.object).remove(0).expect("ready replicas have written the bundle");
+        Certificate::all_from_pem(pem.as_bytes()).expect("the bundle is valid PEM")
     }
 
-    /// The certificate by which the process on that port convinces whoever trusts these CAs.
+    /// Returns the certificate that the process on that port serves, if a client with these CAs trusts it.
     async fn served(&self, port: u16, trusted: &[Certificate]) -> Result<Certificate, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let mut roots = RootCertStore::empty();
@@ -136,18 +137,18 @@ impl Look {
         let connected = TlsConnector::from(Arc::new(config)).connect(self.name.clone(), stream).await;
         let stream = connected.map_err(|error| text(&error))?;
         let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let first = certificates.first().ok_or("it sent no certificate")?;
+        let first = certificates.first().ok_or("no certificate was sent")?;
         Certificate::from_der(first).map_err(|error| text(&error))
     }
 }
 
-impl Sheet {
-    fn enter(&self, entry: impl FnOnce(&mut Sight)) {
-        entry(&mut self.lock());
+impl Shared {
+    fn update(&self, change: impl FnOnce(&mut Observations)) {
+        change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sight> {
-        self.sight.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Observations> {
+        self.observations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

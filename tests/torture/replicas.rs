@@ -1,4 +1,4 @@
-//! Two colocate processes behind the balancer, as a Deployment with `maxUnavailable: 0` keeps them.
+//! Two colocate processes behind the balancer, as a Deployment with `maxUnavailable: 0` runs them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use colocate_harness::{
     Backend, Balancer, Certificate, Colocate, ControlPlane, Installation, Launch, Namespace, Namespaces,
 };
 
-/// How many there are.
+/// The number of replicas.
 const COUNT: usize = 2;
 
-/// All that runs of one installation.
+/// An installation and its running replicas.
 pub(crate) struct Replicas<'c> {
     pub(crate) installation: Installation<'c>,
     namespace: String,
-    /// The files of the certificate; none where colocate keeps its own.
+    /// The folder with the certificate, or `None` for a self-managed CA.
     files: Option<PathBuf>,
     balancer: Balancer,
     pub(crate) running: Vec<Replica>,
-    /// How many were started so far.
+    /// The number of replicas started so far.
     started: usize,
 }
 
-/// One of them.
+/// A running replica.
 pub(crate) struct Replica {
     pub(crate) colocate: Colocate,
     pub(crate) backend: Arc<Backend>,
 }
 
 impl<'c> Replicas<'c> {
-    /// Starts two in a namespace, which the API server asks about pods there, and returns when both are ready.
+    /// Starts two replicas that decide about the pods of a namespace, and waits until both are ready.
     pub(crate) fn start(
         control_plane: &'c ControlPlane,
         namespace: &Namespace,
@@ -56,14 +56,14 @@ impl<'c> Replicas<'c> {
         replicas
     }
 
-    /// The namespace that all of it is in.
+    /// Returns the namespace of the installation.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Replaces each, one after the other: the next one goes when the one that takes its place is ready. Returns when all that
-    /// were there have ended, with the most calls that began on one connection while they did.
-    pub(crate) fn roll(&mut self) -> u64 {
+    /// Replaces each replica, one after the other: an old one is terminated when its successor is ready. Waits until all old
+    /// ones have ended, and returns the largest number of calls that began on one connection meanwhile.
+    pub(crate) fn replace_all(&mut self) -> u64 {
         let ending: Vec<_> = (0..COUNT)
             .map(|place| {
                 let new = self.start_one();
@@ -75,7 +75,7 @@ impl<'c> Replicas<'c> {
         ending.into_iter().map(Replica::ended).max().unwrap_or_default()
     }
 
-    /// Starts one, and returns when it is ready.
+    /// Starts a replica, and waits until it is ready.
     pub(crate) fn start_one(&mut self) -> Replica {
         let replica = self.launch();
         replica.backend.wait_until_ready();
@@ -86,7 +86,7 @@ impl<'c> Replicas<'c> {
         self.started += 1;
         let name = format!("replica-{}", self.started);
         let certificate = self.files.as_deref().map_or(Certificate::Managed, Certificate::Files);
-        // A line for each decision would be thousands.
+        // One line per decision would be thousands of lines.
         let colocate = Launch { log_level: "info", ..self.installation.launch(&name, certificate) }.go();
         let backend = self.balancer.add(([127, 0, 0, 1], colocate.port()).into(), colocate.admin_address());
         Replica { colocate, backend }
@@ -94,20 +94,20 @@ impl<'c> Replicas<'c> {
 }
 
 impl Replica {
-    /// Tells it to end, and returns when it has begun to: from then on, each answer closes its connection.
+    /// Sends SIGTERM, and waits until it drains. From then on, each response closes its connection.
     fn terminate(&self) {
         self.colocate.signal("TERM");
         self.backend.wait_until_lost();
         self.backend.mark();
     }
 
-    /// Returns when it has ended, with the most calls that began on one connection since it was told to.
+    /// Waits until it has ended, and returns the largest number of calls that began on one connection since SIGTERM.
     fn ended(mut self) -> u64 {
-        assert_eq!(self.colocate.wait(), 0, "it ends as it was told to");
+        assert_eq!(self.colocate.wait(), 0, "colocate exits with 0 after SIGTERM");
         self.backend.books().calls_since_mark
     }
 
-    /// Ends it as a crash does, and returns when the balancer gives it no connections any more.
+    /// Kills it, and waits until the balancer opens no more connections to it.
     pub(crate) fn kill(&mut self) {
         self.colocate.signal("KILL");
         assert_eq!(self.colocate.wait(), 137);

@@ -1,4 +1,4 @@
-//! Rotations of the CA, one after the other: of colocate's own, and of one in files.
+//! Rotations of the self-managed CA, and of a CA in files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use colocate::trust::Lifetimes;
 use colocate_harness::{ControlPlane, Files, Mount, Namespace};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::exclusive;
 use crate::load::Clients;
-use crate::observer::{Observer, Sight};
+use crate::observer::{Observations, Observer};
 use crate::replicas::Replicas;
 use crate::size::Size;
-use crate::stage;
 
-/// How late the observer hears of a change, as a part of the time for which a configuration has carried a CA before something
-/// comes from it: later than any API server here, and sooner than it may.
+/// The observer's delay is the settle time divided by this. It is longer than that of any API server here, and within the
+/// allowed limit.
 const LAG: u32 = 2;
 
-/// How long the files' CA is in the live configuration before something is served that comes from it.
+/// The time for which the live configuration has the files' CA before a certificate of it is served.
 const SETTLE: Duration = Duration::from_millis(1800);
 
 #[test]
-fn rotations_of_the_own_ca_lose_nothing() {
-    let (size, control_plane) = (Size::wished(), ControlPlane::shared());
+fn no_call_fails_during_rotations_of_the_self_managed_ca() {
+    let (size, control_plane) = (Size::from_env(), ControlPlane::shared());
     let namespace = Namespace::new("torture-rotation");
-    let _stage = stage();
+    let _exclusive = exclusive();
     let Lifetimes { ca, leaf, settle } = size.lifetimes;
     let [ca, leaf, settle] = [ca, leaf, settle].map(|life| GoDuration(life.unsigned_abs()));
     let lifetimes = format!("lifetimes: {{ca: {ca}, leaf: {leaf}, settle: {settle}}}");
@@ -39,22 +39,22 @@ fn rotations_of_the_own_ca_lose_nothing() {
     for rotation in 1..=size.rotations {
         observer.wait_for_rotations(rotation);
     }
-    load.more(100);
-    let (record, sight) = (load.stop(), observer.stop());
+    load.wait_for_more(100);
+    let (record, observations) = (load.stop(), observer.stop());
 
-    record.print("own CA rotated", &beside(&sight));
+    record.print("own CA rotated", &notes(&observations));
     record.assert_nothing_failed();
-    assert!(sight.refused.is_empty(), "{:#?}", sight.refused);
+    assert!(observations.refused.is_empty(), "{:#?}", observations.refused);
 }
 
 #[test]
-fn rotations_of_files_lose_nothing() {
-    let (size, control_plane) = (Size::wished(), ControlPlane::shared());
+fn no_call_fails_during_rotations_of_files() {
+    let (size, control_plane) = (Size::from_env(), ControlPlane::shared());
     let namespace = Namespace::new("torture-files");
     let mut mount = Mount::new(control_plane.dir().join("torture-files"));
     let mut authorities = vec![authority(), authority()];
     mount.write(&files(&issue(&authorities[0], &namespace), &[&authorities[0], &authorities[1]]));
-    let _stage = stage();
+    let _exclusive = exclusive();
     let folder = Some(mount.folder().to_owned());
     let replicas = Replicas::start(control_plane, &namespace, "", folder, size.grace);
     let clients = Arc::new(Clients::new(control_plane, &namespace));
@@ -64,35 +64,35 @@ fn rotations_of_files_lose_nothing() {
     let load = clients.start();
     for rotation in 1..=size.file_rotations {
         authorities.push(authority());
-        let [old, current, next] = &authorities[rotation - 1..] else { unreachable!("one is made for each rotation") };
-        observer.wait_until_carried(current.certificate(), SETTLE);
+        let [old, current, next] = &authorities[rotation - 1..] else { unreachable!("each rotation adds one CA") };
+        observer.wait_until_live_for(current.certificate(), SETTLE);
         mount.write(&files(&issue(current, &namespace), &[old, current, next]));
         observer.wait_for_rotations(rotation);
     }
-    load.more(100);
-    let (record, sight) = (load.stop(), observer.stop());
+    load.wait_for_more(100);
+    let (record, observations) = (load.stop(), observer.stop());
 
-    record.print("CA in files rotated", &beside(&sight));
+    record.print("CA in files rotated", &notes(&observations));
     record.assert_nothing_failed();
-    assert!(sight.refused.is_empty(), "{:#?}", sight.refused);
+    assert!(observations.refused.is_empty(), "{:#?}", observations.refused);
 }
 
-fn beside(sight: &Sight) -> String {
-    let (rotations, leaves) = (sight.rotations(), sight.leaves());
-    format!("{rotations} rotations, {leaves} certificates, seen by {} other connections", sight.handshakes)
+fn notes(observations: &Observations) -> String {
+    let (rotations, leaves) = (observations.rotations(), observations.leaves());
+    format!("{rotations} rotations, {leaves} certificates, seen by {} other connections", observations.handshakes)
 }
 
 fn authority() -> Authority {
-    Authority::new("torture", hours(2)).expect("a key can be made")
+    Authority::new("torture", hours(2)).expect("a CA can be generated")
 }
 
 fn issue(authority: &Authority, namespace: &Namespace) -> Leaf {
     let names = [format!("colocate.{}.svc", namespace.name()), "localhost".to_owned()];
-    let names = names.map(|name| name.parse::<SubjectName>().expect("it is a name"));
-    authority.issue(&names, hours(1)).expect("a key can be made")
+    let names = names.map(|name| name.parse::<SubjectName>().expect("the DNS names are valid"));
+    authority.issue(&names, hours(1)).expect("a leaf can be issued")
 }
 
-/// A certificate, and the CAs that clients are to trust.
+/// Returns the files of a certificate, with the CAs that clients must trust.
 fn files(leaf: &Leaf, trusted: &[&Authority]) -> Files {
     let trusted: String = trusted.iter().map(|authority| authority.certificate_pem()).collect();
     let files = [("tls.crt", leaf.certificate_pem()), ("tls.key", leaf.key_pem()), ("ca.crt", trusted)];
@@ -100,5 +100,5 @@ fn files(leaf: &Leaf, trusted: &[&Authority]) -> Files {
 }
 
 fn hours(hours: i64) -> Validity {
-    Validity::new(Timestamp::now(), SignedDuration::from_hours(hours)).expect("it is a time of ours")
+    Validity::new(Timestamp::now(), SignedDuration::from_hours(hours)).expect("the validity is within range")
 }

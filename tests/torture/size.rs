@@ -1,4 +1,4 @@
-//! How long a scenario is: long by `COLOCATE_TORTURE=long`, else short.
+//! The length of the scenarios: long with `COLOCATE_TORTURE=long`, otherwise short.
 
 use std::env;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use colocate::trust::Lifetimes;
 use jiff::SignedDuration;
 
-/// What differs between the two.
+/// The parameters that depend on the length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
-    /// `drain.grace`: the default, or as short as is longer than the second that the balancer takes.
+    /// `drain.grace`: the default in long runs. In short runs, it is just longer than the second that the balancer needs.
     pub(crate) grace: Duration,
-    /// How often both replicas are replaced: as often in both.
+    /// The number of times that both replicas are replaced. It is the same in both.
     pub(crate) rollouts: usize,
-    /// How often the self-managed CA is rotated.
+    /// The number of rotations of the self-managed CA.
     pub(crate) rotations: usize,
-    /// How long it and its leaves live: the next CA is made when two thirds of the life of one have passed.
+    /// The lifetimes of the CA and its leaves. A new CA is generated after two thirds of the lifetime.
     pub(crate) lifetimes: Lifetimes,
-    /// How often the CA of the files is.
+    /// The number of rotations of the CA in files.
     pub(crate) file_rotations: usize,
-    /// How often a replica is killed.
+    /// The number of times that a replica is killed.
     pub(crate) kills: usize,
-    /// How often a part of the control plane goes and comes.
+    /// The number of times that each part of the control plane is stopped and started.
     pub(crate) outages: usize,
 }
 
@@ -29,7 +29,7 @@ const SHORT: Size = Size {
     grace: Duration::from_secs(3),
     rollouts: 5,
     rotations: 3,
-    // One rotation in 16 s: on a machine that does other things too, a leaf may be renewed 2 s late.
+    // One rotation in 16 s. On a busy machine, a leaf may be renewed 2 s late.
     lifetimes: lifetimes(24_000, 6_000, 3_000),
     file_rotations: 2,
     kills: 2,
@@ -40,7 +40,7 @@ const LONG: Size = Size {
     grace: Duration::from_secs(15),
     rollouts: 5,
     rotations: 12,
-    // One in 10 s.
+    // One rotation in 10 s.
     lifetimes: lifetimes(15_000, 3_000, 1_800),
     file_rotations: 12,
     kills: 5,
@@ -53,12 +53,12 @@ const fn lifetimes(ca: i64, leaf: i64, settle: i64) -> Lifetimes {
 }
 
 impl Size {
-    /// As long as is wished.
-    pub(crate) fn wished() -> Self {
+    /// Returns the length that the environment selects.
+    pub(crate) fn from_env() -> Self {
         match env::var("COLOCATE_TORTURE").as_deref() {
             Ok("long") => LONG,
             Ok("short") | Err(_) => SHORT,
-            Ok(other) => panic!("COLOCATE_TORTURE is {other}; write long or short"),
+            Ok(other) => panic!("invalid COLOCATE_TORTURE={other}: use long or short"),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The kinds that pods are made from, and a custom one.
+//! The kinds that create pods, and a custom one.
 
 use serde_json::{Value, json};
 
-/// A kind whose objects hold a pod template; of a Pod, the Pod itself.
+/// A kind whose objects contain a pod template, or are Pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Pod,
@@ -31,12 +31,12 @@ impl Kind {
         Self::Rollout,
     ];
 
-    /// Whether nobody fills in its defaults, nor checks a field.
+    /// Returns true if the API server does not default and validate its fields.
     pub(crate) fn is_custom(self) -> bool {
         self == Self::Rollout
     }
 
-    /// In lower case.
+    /// Returns the name in lower case.
     pub(crate) fn word(self) -> String {
         format!("{self:?}").to_lowercase()
     }
@@ -50,14 +50,14 @@ impl Kind {
         }
     }
 
-    /// Where its objects are.
+    /// Returns the path of its collection.
     pub(crate) fn path(self, namespace: &str) -> String {
         let version = self.group_version();
         let root = if version.contains('/') { "apis" } else { "api" };
         format!("/{root}/{version}/namespaces/{namespace}/{}s", self.word())
     }
 
-    /// Where the template is; empty for the object itself.
+    /// Returns the JSON pointer to the template. It is empty if the object itself is a Pod.
     pub(crate) fn pointer(self) -> &'static str {
         match self {
             Self::Pod => "",
@@ -67,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// An object with that template and that metadata, from which no pod ever comes.
+    /// Returns an object with that template and that metadata. It never creates a pod.
     pub(crate) fn object(self, name: &str, metadata: &Value, mut template: Value) -> Value {
         template["metadata"]["labels"] = json!({"app": name});
         let mut object = json!({"apiVersion": self.group_version(), "kind": format!("{self:?}"), "metadata": metadata});

@@ -1,11 +1,11 @@
-//! Objects that are not built as their kind: what a person may send, and what a custom resource may hold.
+//! Objects that do not match the schema of their kind, as a user may send or a custom resource may contain them.
 
 use serde_json::{Value, json};
 
 use super::kind::Kind;
 use super::shape::{Shape, volume};
 
-/// Built-in kinds with parts that are missing, null or empty.
+/// Built-in kinds with missing, null, or empty parts.
 pub(crate) fn built_in(name: &str) -> Vec<(Kind, Value)> {
     let mut all = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_custom()) {
@@ -37,7 +37,7 @@ pub(crate) fn built_in(name: &str) -> Vec<(Kind, Value)> {
     all
 }
 
-/// What may stand in a custom resource, beside its metadata.
+/// Contents of a custom resource, without its metadata.
 pub(crate) fn custom() -> Vec<Value> {
     let claim = || volume("persistentVolumeClaim", &json!({"claimName": "data"}));
     let template = |spec: Value| json!({"spec": {"template": {"spec": spec}}});
@@ -64,7 +64,7 @@ pub(crate) fn custom() -> Vec<Value> {
         template(json!({"volumes": [claim()]})),
         template(json!({"volumes": [claim()], "schedulerName": "stork"})),
     ];
-    // The same for a path with keys that nobody would choose.
+    // The same for a path whose keys need escaping.
     all.push(json!({"spec": {"a/b": {"~c": {"if": {"spec": {"volumes": [claim()]}}}}}}));
     all.push(json!({"spec": {"a/b": {"~c": "text"}}}));
     all

@@ -1,9 +1,9 @@
-//! What a pod, or a pod template, may look like, as far as anything is decided by it.
+//! Shapes of pods and pod templates: all fields that affect the decision.
 
 use colocate_harness::{OTHER_CLASS, PORTWORX_CLASS, scramble};
 use serde_json::{Value, json};
 
-/// A choice of each of the below, by its place. The first of each is that of a pod that is given the scheduler.
+/// An index into each of the tables below. The first entries together are a pod that gets the scheduler.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape {
     volumes: usize,
@@ -14,23 +14,23 @@ pub(crate) struct Shape {
     group: usize,
 }
 
-/// More than the API server looks at.
+/// More volumes than the conditions look at.
 const MANY: usize = 2_001;
 
 const SCHEDULERS: [Option<&str>; 5] = [None, Some(""), Some("default-scheduler"), Some("stork"), Some("another")];
 
 const NODES: [Option<&str>; 3] = [None, Some(""), Some("node-1")];
 
-/// The keys of annotations that opt out.
+/// The annotation keys that opt out.
 pub(crate) const OPT_OUTS: [&str; 2] =
     ["stork.libopenstorage.org/disableHyperconvergence", "stork.libopenstorage.org/disable-admission-controller"];
 
-/// What opts out, what does not, and what is no boolean.
+/// Values that opt out, values that do not, and values that are not booleans.
 const VALUES: [&str; 9] = ["true", "1", "t", "T", "TRUE", "True", "false", "yes", ""];
 
 impl Shape {
-    /// Each choice beside the first of all others, each scheduler with each annotation (or, without `pairs`, with some), and as many
-    /// mixtures.
+    /// Returns each entry in combination with the first entries of the other tables, each scheduler with each annotation
+    /// (only some of them without `pairs`), and random mixtures.
     pub(crate) fn all(pairs: bool, mixtures: usize, seed: u64) -> Vec<Self> {
         let [volumes, annotations, owners] = [volumes().len(), annotations().len(), owners().len()];
         let good = Self::default();
@@ -51,13 +51,13 @@ impl Shape {
             let mut pick = |count: usize| {
                 let picked = chance % count as u64;
                 chance /= count as u64;
-                usize::try_from(picked).expect("it is less than a count")
+                usize::try_from(picked).expect("the index is less than the count")
             };
             Self {
                 volumes: pick(volumes),
                 scheduler: pick(SCHEDULERS.len()),
                 annotations: pick(annotations),
-                // Most have no node and no owner.
+                // Most pods have neither a node nor an owner.
                 node: pick(6) / 3,
                 owner: pick(2 * owners).saturating_sub(owners),
                 group: pick(8) / 7,
@@ -66,11 +66,11 @@ impl Shape {
         all
     }
 
-    /// The template.
+    /// Returns the template.
     pub(crate) fn template(self) -> Value {
         let mut spec = json!({
             "containers": [{"name": "main", "image": "example.test/main:1"}],
-            // Nowhere.
+            // No node has this label.
             "nodeSelector": {"example.test/nowhere": "yes"},
         });
         let fields = [
@@ -88,13 +88,13 @@ impl Shape {
         json!({"metadata": metadata, "spec": spec})
     }
 
-    /// The metadata of the object.
+    /// Returns the metadata of the object.
     pub(crate) fn metadata(self) -> Value {
         owners().swap_remove(self.owner).map_or(json!({}), |own| json!({"ownerReferences": own}))
     }
 }
 
-/// A volume of that kind of source.
+/// Returns a volume with that source.
 pub(crate) fn volume(source: &str, content: &Value) -> Value {
     json!({"name": source.to_lowercase(), source: content})
 }

@@ -1,4 +1,4 @@
-//! What may become of an object with keys.
+//! Changes of an object with annotations or labels.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::place::Place;
 /// A change of a stored object.
 pub(crate) struct Change {
     pub(crate) name: &'static str,
-    /// What is written before anybody is asked.
+    /// Prepares the object before any webhook is registered.
     pub(crate) before: fn(&Place, &mut Value),
     pub(crate) after: fn(&Place, &mut Value),
 }
@@ -24,14 +24,14 @@ impl Change {
         Self { name, before, after }
     }
 
-    /// Of the key itself, and of all that the rules read beside it.
+    /// Changes of the key itself, and of everything else that the rules read.
     pub(crate) const ALL: &[Self] = &[
         Self::new("nothing", WRONG, NOTHING),
         Self::new("label", WRONG, |_, object| object["metadata"]["labels"]["touched"] = "yes".into()),
-        Self::new("comes", NOTHING, LOCAL_ONLY),
+        Self::new("added", NOTHING, LOCAL_ONLY),
         Self::new("value", LOCAL_ONLY, WRONG),
-        Self::new("goes", LOCAL_ONLY, |place, object| place.erase(object, LOCAL)),
-        Self::new("another-comes", LOCAL_ONLY, |place, object| {
+        Self::new("removed", LOCAL_ONLY, |place, object| place.erase(object, LOCAL)),
+        Self::new("another-added", LOCAL_ONLY, |place, object| {
             place.write(object, "stork.libopenstorage.org/disableHyperconvergence", "true");
         }),
         Self::new("autoscaler", LOCAL_ONLY, |place, object| {

@@ -1,10 +1,10 @@
-//! Keys that mean something to Stork, keys that nearly do, and others.
+//! Keys that Stork reads, keys that resemble them, and others.
 
 use colocate_harness::scramble;
 
 const PREFIX: &str = "stork.libopenstorage.org";
 
-/// As they are, misspelled, and behind another prefix or none.
+/// The correct keys, misspelled ones, and ones with another prefix or none.
 pub(crate) const KEYS: &[&str] = &[
     "stork.libopenstorage.org/preferLocalNodeOnly",
     "stork.libopenstorage.org/disableHyperconvergence",
@@ -32,16 +32,16 @@ pub(crate) const KEYS: &[&str] = &[
     "example.com/unrelated",
 ];
 
-/// What is written there.
+/// The values of these keys.
 pub(crate) const VALUES: [&str; 4] = ["true", "yes", "false", ""];
 
-/// A key that was mistyped, in its prefix and three times at most.
+/// Returns a key with up to three typing errors in its prefix.
 pub(crate) fn mistyped(number: u64) -> String {
     let mut chance = scramble(number);
     let mut pick = |count: usize| {
         let picked = chance % count as u64;
         chance = scramble(chance);
-        usize::try_from(picked).expect("it is less than a count")
+        usize::try_from(picked).expect("the index is less than the count")
     };
     let mut prefix: Vec<char> = PREFIX.chars().collect();
     for _ in 0..=pick(3) {

@@ -1,4 +1,4 @@
-//! Objects of which more is to be looked at than an API server's budget for conditions allows.
+//! Objects that would exceed the API server's cost budget for match conditions.
 
 use colocate_harness::Api;
 use serde_json::{Map, Value, json};
@@ -8,17 +8,17 @@ use crate::conditions::kind::Kind;
 use crate::conditions::shape::volume;
 use crate::dry_run::{DryRun, store_all};
 
-/// What each of them has, so that something is found: where it is looked for last, so that all the rest is paid for.
+/// An entry that causes a finding. It stands where the conditions look last, so that all the rest is evaluated first.
 const WRONG: (&str, &str) = ("stork.libopenstorage.org/preferLocalNodeOnly", "yes");
 
-/// That many keys of that length, in annotations and again in labels.
+/// A number of keys of that length, in annotations and again in labels.
 #[derive(Clone, Copy)]
 struct Keys {
     count: usize,
     length: usize,
 }
 
-/// New ones.
+/// Returns new large objects.
 pub(super) fn creations() -> impl Iterator<Item = DryRun> {
     let pods = [(30, 100, 30), (5, 100, 250), (199, 1, 100), (990, 1, 30), (1_000, 0, 0), (1_001, 0, 0)];
     let pods = pods.into_iter().map(|(volumes, count, length)| {
@@ -46,7 +46,7 @@ pub(super) fn creations() -> impl Iterator<Item = DryRun> {
     pods.chain(sets)
 }
 
-/// Changes of all keys at all levels.
+/// Returns changes of all keys at all levels.
 pub(super) fn updates(api: &Api) -> Vec<DryRun> {
     let holder = Holder::Workload(Kind::CronJob);
     let all = [Keys { count: 98, length: 250 }, Keys { count: 33, length: 100 }, Keys { count: 90, length: 40 }];
@@ -66,16 +66,16 @@ impl Keys {
     }
 
     fn map(self, word: &str) -> Map<String, Value> {
-        // A name has 63 letters at most.
+        // The name part of a key has at most 63 characters.
         let prefix = self.length.saturating_sub(24);
         let key = |number| format!("{:p<prefix$}/{word}-{number:0>19}", "p");
         (0..self.count).map(|number| (key(number), "v".into())).collect()
     }
 
-    /// Writes them at all levels of a `CronJob`.
+    /// Writes the keys at all levels of a `CronJob`.
     fn write(self, job: &mut Value, word: &str) {
         for level in ["", "/spec/jobTemplate", "/spec/jobTemplate/spec/template"] {
-            let metadata = job.pointer_mut(&format!("{level}/metadata")).expect("it is there");
+            let metadata = job.pointer_mut(&format!("{level}/metadata")).expect("each level has metadata");
             metadata["annotations"] = self.map(word).into();
             metadata["labels"] = self.map(word).into();
         }

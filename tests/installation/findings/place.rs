@@ -1,4 +1,4 @@
-//! Where keys may stand, in objects of each kind.
+//! The places of validated keys, in objects of each kind.
 
 use colocate_harness::PORTWORX_CLASS;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::conditions::kind::Kind;
 use crate::conditions::shape::{Shape, volume};
 use crate::dry_run::DryRun;
 
-/// What holds keys that are validated.
+/// An object that contains validated keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
     Workload(Kind),
@@ -25,7 +25,7 @@ pub(crate) struct Place {
 
 macro_rules! places {
     ($($holder:expr => [$($pointer:literal),+];)+) => {
-        /// All of them.
+        /// All places.
         pub(crate) const PLACES: &[Place] = &[$($(Place { holder: $holder, pointer: $pointer }),+),+];
     };
 }
@@ -96,7 +96,7 @@ impl Holder {
         Self::Namespace,
     ];
 
-    /// In lower case.
+    /// Returns the name in lower case.
     pub(crate) fn word(self) -> String {
         match self {
             Self::Workload(kind) => kind.word(),
@@ -104,7 +104,7 @@ impl Holder {
         }
     }
 
-    /// Where its objects are.
+    /// Returns the path of its collection.
     pub(crate) fn collection(self) -> String {
         match self {
             Self::Workload(kind) => kind.path(APPS),
@@ -114,7 +114,7 @@ impl Holder {
         }
     }
 
-    /// A new object of that name, with what is written into it.
+    /// Returns a request to create an object of that name, after `write` has changed it.
     pub(crate) fn create(self, name: &str, write: impl FnOnce(&mut Value)) -> DryRun {
         let mut object = self.object(name);
         write(&mut object);
@@ -142,14 +142,14 @@ impl Holder {
         }
     }
 
-    /// Gives the pods another scheduler.
+    /// Sets another scheduler for the pods.
     pub(crate) fn set_scheduler(self, object: &mut Value, scheduler: &str) {
         if let Some(template) = self.template(object) {
             template["spec"]["schedulerName"] = scheduler.into();
         }
     }
 
-    /// Gives the pods another claim.
+    /// Sets another claim for the pods.
     pub(crate) fn set_claim(self, object: &mut Value, claim: &str) {
         if let Some(template) = self.template(object) {
             template["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = claim.into();
@@ -163,25 +163,25 @@ impl Holder {
 }
 
 impl Place {
-    /// Writes an entry there.
+    /// Writes an entry at this place.
     pub(crate) fn write(&self, object: &mut Value, key: &str, value: &str) {
-        let (holder, map) = self.pointer.rsplit_once('/').expect("it has a slash");
-        object.pointer_mut(holder).expect("it is there")[map][key] = value.into();
+        let (holder, map) = self.pointer.rsplit_once('/').expect("a JSON pointer has a slash");
+        object.pointer_mut(holder).expect("the holder of the map exists")[map][key] = value.into();
     }
 
-    /// Takes an entry away.
+    /// Removes the entry from this place.
     pub(crate) fn erase(&self, object: &mut Value, key: &str) {
         let entries = object.pointer_mut(self.pointer).and_then(Value::as_object_mut);
-        entries.expect("there are some").remove(key);
+        entries.expect("the map exists").remove(key);
     }
 }
 
-/// With a claim that is there, and one that is made for the pod.
+/// Returns a workload with an existing claim and an ephemeral one.
 fn workload(kind: Kind, name: &str) -> Value {
     let labels = || json!({"labels": {"app": name}});
     let mut template = Shape::default().template();
     let claim_template = json!({"volumeClaimTemplate": {"metadata": labels(), "spec": claim_spec()}});
-    let volumes = template["spec"]["volumes"].as_array_mut().expect("it is a list");
+    let volumes = template["spec"]["volumes"].as_array_mut().expect("volumes is a list");
     volumes.push(volume("ephemeral", &claim_template));
     let mut object = kind.object(name, &labels(), template);
     let mut claim = json!({"metadata": labels(), "spec": claim_spec()});

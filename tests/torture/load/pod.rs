@@ -1,45 +1,46 @@
-//! The pods that are created: some that belong on `stork`, and some that do not.
+//! The pods that are created: some belong on `stork`, and some do not.
 
 use serde_json::{Value, json};
 
-/// A claim of Portworx'.
+/// A Portworx claim.
 pub(super) const PORTWORX_CLAIM: &str = "data";
 
-/// A claim of nobody's.
+/// A claim of another provisioner.
 pub(super) const OTHER_CLAIM: &str = "scratch";
 
 /// Pods of one sort.
 pub(super) struct Pod {
-    /// What sort that is.
+    /// The name of the sort.
     pub(super) sort: &'static str,
-    /// The scheduler that they are to get.
+    /// The scheduler that they must get.
     pub(super) scheduler: &'static str,
     annotations: Value,
     volumes: Value,
 }
 
 impl Pod {
-    /// One of each sort.
+    /// Returns a pod of each sort.
     pub(super) fn all() -> Vec<Self> {
         let claim = |name| json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]);
         let driver = json!([{"name": "data", "csi": {"driver": "pxd.portworx.com"}}]);
         let opt_out = json!({"stork.libopenstorage.org/disableHyperconvergence": "true"});
         let pod = |sort, scheduler, volumes| Self { sort, scheduler, annotations: json!({}), volumes };
         vec![
-            pod("a claim of Portworx'", "stork", claim(PORTWORX_CLAIM)),
-            pod("an inline volume of Portworx'", "stork", driver),
+            pod("a Portworx claim", "stork", claim(PORTWORX_CLAIM)),
+            pod("an inline Portworx volume", "stork", driver),
             pod("another claim", "default-scheduler", claim(OTHER_CLAIM)),
             pod("no volume", "default-scheduler", json!([])),
             Self { annotations: opt_out, ..pod("an opt-out", "default-scheduler", claim(PORTWORX_CLAIM)) },
         ]
     }
 
-    /// The first of these.
+    /// Returns the pod with a Portworx claim.
     pub(super) fn of_portworx() -> Self {
         Self::all().remove(0)
     }
 
-    /// One of that name. Its gate keeps it from every scheduler: it costs nothing but to be created.
+    /// Returns the pod with that name. Its scheduling gate keeps it from every scheduler, so that its only cost is its
+    /// creation.
     pub(super) fn named(&self, name: &str) -> Value {
         json!({
             "apiVersion": "v1",

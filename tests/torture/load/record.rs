@@ -1,4 +1,4 @@
-//! What became of the pods: how long each took, and which went wrong.
+//! The outcome for each pod: durations and failures.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -10,17 +10,17 @@ use hyper::StatusCode;
 
 use super::pod::Pod;
 
-/// What became of them.
+/// The outcomes of a scenario.
 pub(crate) struct Record {
     began: Instant,
     ended: Option<Instant>,
-    /// How long each took that was created.
+    /// The duration of each successful creation.
     took: Vec<Duration>,
-    /// How many were created on each scheduler.
+    /// The number of pods that were created on each scheduler.
     schedulers: BTreeMap<String, usize>,
     failures: Vec<Failure>,
     misplaced: Vec<Misplaced>,
-    /// How late a timer of this process was, at the most.
+    /// The longest delay of a timer in this process.
     late: Duration,
 }
 
@@ -32,31 +32,31 @@ pub(crate) struct Failure {
     cause: NotCreated,
 }
 
-/// Why a pod was not created.
+/// The reason why a pod was not created.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotCreated {
-    /// The API server says that colocate failed.
+    /// The API server reports that colocate failed.
     #[error("{0}")]
     Colocate(String),
-    /// The API server says something else.
+    /// The API server reports something else.
     #[error("HTTP {0}: {1}")]
     ApiServer(StatusCode, String),
-    /// The API server says nothing.
+    /// The API server did not answer.
     #[error("{0}")]
     NoAnswer(NoAnswer),
 }
 
-/// A pod that was created on the wrong scheduler.
+/// A pod that was created with the wrong scheduler.
 #[derive(Debug)]
-#[allow(dead_code, reason = "it is printed")]
+#[allow(dead_code, reason = "the fields are printed with Debug")]
 struct Misplaced {
     sort: &'static str,
     scheduler: String,
 }
 
 impl NotCreated {
-    /// Whether it is colocate's failure.
-    pub(super) fn is_colocates(&self) -> bool {
+    /// Returns true if colocate caused it.
+    pub(super) fn is_from_colocate(&self) -> bool {
         matches!(self, Self::Colocate(_))
     }
 }
@@ -79,19 +79,19 @@ impl From<NoAnswer> for NotCreated {
 }
 
 impl Failure {
-    /// Whether it is colocate's, and not the API server's.
-    pub(crate) fn is_colocates(&self) -> bool {
-        self.cause.is_colocates()
+    /// Returns true if colocate caused it, and not the API server.
+    pub(crate) fn is_from_colocate(&self) -> bool {
+        self.cause.is_from_colocate()
     }
 
-    /// Whether it lies in one of these times, or began or ended there.
+    /// Returns true if it overlaps one of these periods.
     pub(crate) fn is_within(&self, times: &[(Instant, Instant)]) -> bool {
         times.iter().any(|(begin, end)| *begin <= self.ended && self.began <= *end)
     }
 }
 
 impl Record {
-    /// Of nothing yet.
+    /// Starts an empty record.
     pub(super) fn begin() -> Self {
         Self {
             began: Instant::now(),
@@ -104,8 +104,8 @@ impl Record {
         }
     }
 
-    /// A pod was created, on that scheduler, or not.
-    pub(super) fn enter(&mut self, pod: &Pod, began: Instant, outcome: Result<String, NotCreated>) {
+    /// Records a creation, with the pod's scheduler, or a failure.
+    pub(super) fn add(&mut self, pod: &Pod, began: Instant, outcome: Result<String, NotCreated>) {
         let ended = Instant::now();
         match outcome {
             Ok(scheduler) => {
@@ -119,7 +119,7 @@ impl Record {
         }
     }
 
-    /// A timer was late.
+    /// Records the delay of a timer.
     pub(super) fn was_late(&mut self, late: Duration) {
         self.late = self.late.max(late);
     }
@@ -128,33 +128,33 @@ impl Record {
         self.ended = Some(Instant::now());
     }
 
-    /// How many were created.
+    /// Returns the number of created pods.
     pub(super) fn created(&self) -> usize {
         self.took.len()
     }
 
-    /// Why the last one failed that did.
+    /// Returns the reason of the last failure.
     pub(super) fn last_failure(&self) -> String {
         self.failures.last().map(|failure| failure.cause.to_string()).unwrap_or_default()
     }
 
-    /// How many were not created because of colocate.
+    /// Returns the number of pods that were not created because of colocate.
     pub(crate) fn lost(&self) -> usize {
-        self.failures.iter().filter(|failure| failure.is_colocates()).count()
+        self.failures.iter().filter(|failure| failure.is_from_colocate()).count()
     }
 
-    /// Fails unless every pod was created, on its scheduler.
+    /// Panics unless every pod was created on its scheduler.
     pub(crate) fn assert_nothing_failed(&self) {
         self.assert_nothing_failed_but(|_| false);
     }
 
-    /// Fails unless every pod that was created is on its scheduler, and all others are `explained`.
+    /// Panics unless every created pod is on its scheduler, and every failure is `explained`.
     pub(crate) fn assert_nothing_failed_but(&self, explained: impl Fn(&Failure) -> bool) {
         let unexplained: Vec<_> = self.failures.iter().filter(|failure| !explained(failure)).collect();
         let first: Vec<_> = unexplained.iter().take(5).map(|failure| failure.cause.to_string()).collect();
         assert!(
             unexplained.is_empty(),
-            "{} pods were not created: {first:#?}\n(on a machine that left this process alone for up to {} ms)",
+            "{} pods were not created: {first:#?}\n(this process did not get CPU time for up to {} ms)",
             unexplained.len(),
             self.late.as_millis()
         );
@@ -162,12 +162,12 @@ impl Record {
         assert!(self.schedulers.contains_key("stork") && self.schedulers.len() == 2, "{:?}", self.schedulers);
     }
 
-    /// Prints a row of figures about a scenario; `beside` is what else there is to know of it.
-    pub(crate) fn print(&self, scenario: &str, beside: &str) {
+    /// Prints a row of figures about a scenario, with `notes` in the last column.
+    pub(crate) fn print(&self, scenario: &str, notes: &str) {
         static HEADER: Once = Once::new();
         HEADER.call_once(|| {
             print(
-                "| scenario | pods | on `stork` | failed by colocate | API server away | a second | p50 | p99 | longest | lasted | beside |",
+                "| scenario | pods | on `stork` | failed by colocate | failed, API server down | pods per second | p50 | p99 | longest | duration | notes |",
             );
             print("|---|---|---|---|---|---|---|---|---|---|---|");
         });
@@ -175,7 +175,7 @@ impl Record {
         let timings = Timings::new(self.took.clone(), lasted);
         let [p50, p99, longest] = [50, 99, 100].map(|percent| timings.percentile(percent).as_millis());
         print(&format!(
-            "| {scenario} | {} | {} | {} | {} | {:.0} | {p50} ms | {p99} ms | {longest} ms | {} s | {beside} |",
+            "| {scenario} | {} | {} | {} | {} | {:.0} | {p50} ms | {p99} ms | {longest} ms | {} s | {notes} |",
             self.created(),
             self.schedulers.get("stork").copied().unwrap_or_default(),
             self.lost(),
@@ -186,7 +186,7 @@ impl Record {
     }
 }
 
-/// Tells the person at the terminal, also where the test runner catches what tests print.
+/// Prints to stderr directly, because the test runner captures what tests print.
 fn print(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -206,21 +206,21 @@ mod tests {
     fn record<const N: usize>(outcomes: [Result<&str, NotCreated>; N]) -> Record {
         let mut record = Record::begin();
         for outcome in outcomes {
-            record.enter(&Pod::of_portworx(), Instant::now(), outcome.map(str::to_owned));
+            record.add(&Pod::of_portworx(), Instant::now(), outcome.map(str::to_owned));
         }
         record.schedulers.entry("default-scheduler".to_owned()).or_default();
         record
     }
 
     #[test]
-    fn a_failure_is_that_of_whom_the_api_server_names() {
+    fn failures_are_attributed_by_the_api_servers_message() {
         let message = "Internal error occurred: failed calling webhook \"mutate.colocate.test\": EOF";
-        assert!(failed(message).is_colocates());
-        assert!(!failed("etcdserver: request timed out").is_colocates());
+        assert!(failed(message).is_from_colocate());
+        assert!(!failed("etcdserver: request timed out").is_from_colocate());
     }
 
     #[test]
-    fn a_failure_is_within_the_times_that_it_overlaps() {
+    fn a_failure_is_within_the_periods_that_it_overlaps() {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
         let failure = Failure { began: at(3), ended: at(5), cause: failed("") };
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_on_their_scheduler_are_all_that_passes() {
+    fn pods_on_their_scheduler_pass() {
         record([Ok("stork"), Ok("stork")]).assert_nothing_failed();
     }
 
@@ -242,14 +242,14 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "1 pods were not created")]
-    fn a_failure_that_nothing_explains_does_not_pass() {
+    fn an_unexplained_failure_does_not_pass() {
         let outcomes = [Ok("stork"), Err(failed("failed calling webhook")), Err(failed("etcd"))];
-        record(outcomes).assert_nothing_failed_but(|failure| !failure.is_colocates());
+        record(outcomes).assert_nothing_failed_but(|failure| !failure.is_from_colocate());
     }
 
     #[test]
     #[should_panic(expected = "{}")]
-    fn nothing_does_not_pass() {
+    fn an_empty_record_does_not_pass() {
         Record::begin().assert_nothing_failed();
     }
 }

@@ -1,43 +1,43 @@
-//! A namespace, and all that is asked of an API server there: new objects, and changes of some that were there before.
+//! All requests of one namespace: new objects, and changes of objects that existed before.
 
 use std::collections::BTreeSet;
 
 use colocate_harness::{Api, ControlPlane, Decided, Namespace, OTHER_CLASS, PORTWORX_CLASS, Reply, background, pair};
 use serde_json::{Value, json};
 
-use super::changes::{Change, of_claim_templates};
+use super::changes::{Change, with_claim_templates};
 use super::kind::Kind;
 use super::odd;
 use super::shape::{OPT_OUTS, Shape};
-use crate::dry_run::{DryRun, ask_all, store_all};
+use crate::dry_run::{DryRun, send_all, store_all};
 
-/// Mixtures of shapes, for each kind.
+/// The number of random shapes for each kind.
 const MIXTURES: usize = 25;
 
-/// The object after which everything is decided.
+/// The object that is sent last.
 const LAST: &str = "last";
 
 /// Custom resources: the group and version, the plural, and the kind.
 const CUSTOM: [(&str, &str, &str); 2] =
     [("argoproj.io/v1alpha1", "rollouts", "Rollout"), ("example.test/v1", "things", "Thing")];
 
-pub(super) struct Ground {
+pub(super) struct Cases {
     namespace: Namespace,
     api: Api,
     seed: u64,
-    changes: Vec<Asked>,
+    changes: Vec<Case>,
 }
 
-/// A request about an object whose name no other one has.
+/// A request about an object with a unique name.
 #[derive(Clone)]
-pub(super) struct Asked {
+pub(super) struct Case {
     pub(super) name: String,
-    /// None of one of no particular shape.
+    /// `None` for an object without a particular shape.
     kind: Option<Kind>,
     dry_run: DryRun,
 }
 
-/// An object as it is stored, and what it is to become.
+/// A stored object, and its change.
 struct Stored {
     name: String,
     kind: Option<Kind>,
@@ -51,79 +51,79 @@ enum Next {
     Content(Value),
 }
 
-impl Ground {
-    /// Makes it, with all that is to be changed.
+impl Cases {
+    /// Creates the namespace, and the objects that are changed later.
     pub(super) fn prepare(name: &str, seed: u64) -> Self {
         let namespace = Namespace::new(name);
         namespace.add_claim("data", PORTWORX_CLASS);
         namespace.add_claim("plain", OTHER_CLASS);
         let api = background().block_on(Api::administrator(ControlPlane::shared()));
-        let mut ground = Self { namespace, api, seed, changes: Vec::new() };
-        let all = ground.stored();
-        let stored = store_all(&ground.api, all.iter().map(|one| (one.collection.clone(), one.old.clone())));
-        ground.changes = all.into_iter().zip(stored).map(|(one, stored)| one.changed(&stored)).collect();
-        ground
+        let mut cases = Self { namespace, api, seed, changes: Vec::new() };
+        let all = cases.stored();
+        let stored = store_all(&cases.api, all.iter().map(|one| (one.collection.clone(), one.old.clone())));
+        cases.changes = all.into_iter().zip(stored).map(|(one, stored)| one.changed(&stored)).collect();
+        cases
     }
 
     pub(super) fn name(&self) -> &str {
         self.namespace.name()
     }
 
-    /// Asks for everything, and then for the last object.
-    pub(super) fn ask(&self) -> Vec<(Asked, Reply)> {
+    /// Sends all requests, and then the last object.
+    pub(super) fn send(&self) -> Vec<(Case, Reply)> {
         let all: Vec<_> = self.changes.iter().cloned().chain(self.shapes()).chain(self.odd()).collect();
-        let replies = ask_all(&self.api, all.iter().map(|asked| &asked.dry_run));
+        let replies = send_all(&self.api, all.iter().map(|case| &case.dry_run));
         let mut last = pair::pod("data");
         last["metadata"]["name"] = LAST.into();
-        ask_all(&self.api, std::iter::once(&DryRun::create(pair::pods(self.name()), last)));
+        send_all(&self.api, std::iter::once(&DryRun::create(pair::pods(self.name()), last)));
         all.into_iter().zip(replies).collect()
     }
 
-    /// Whether it is of the last object.
+    /// Returns true if the decision is about the last object.
     pub(super) fn is_last(&self, decided: &Decided) -> bool {
         decided.namespace == self.name() && decided.name == LAST
     }
 
-    /// New objects of each kind in each shape.
-    fn shapes(&self) -> impl Iterator<Item = Asked> {
+    /// Returns new objects of each kind in each shape.
+    fn shapes(&self) -> impl Iterator<Item = Case> {
         let namespace = self.name();
         let shaped = Kind::ALL.into_iter().flat_map(move |kind| {
             Shape::all(matches!(kind, Kind::Pod | Kind::Deployment), MIXTURES, self.seed).into_iter().enumerate().map(
                 move |(number, shape)| {
                     let name = format!("shape-{number}-{}", kind.word());
                     let object = kind.object(&name, &shape.metadata(), shape.template());
-                    Asked { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
+                    Case { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
                 },
             )
         });
         let claims = [("px", Some(PORTWORX_CLASS)), ("other", Some(OTHER_CLASS)), ("default", None)];
         let claims = claims.into_iter().map(move |(word, class)| {
             let name = format!("claim-templates-{word}");
-            let object = of_claim_templates(&name, class, Shape::default().template());
+            let object = with_claim_templates(&name, class, Shape::default().template());
             let kind = Kind::StatefulSet;
-            Asked { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
+            Case { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
         });
         shaped.chain(claims)
     }
 
-    /// New objects that are not built as their kind.
-    fn odd(&self) -> impl Iterator<Item = Asked> {
+    /// Returns new objects that do not match the schema of their kind.
+    fn odd(&self) -> impl Iterator<Item = Case> {
         let namespace = self.name();
         let built_in = (0..).zip(odd::built_in("odd")).map(move |(number, (kind, mut object))| {
             let name = format!("odd-{number}-{}", kind.word());
             object["metadata"]["name"] = (&*name).into();
-            Asked { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
+            Case { name, kind: Some(kind), dry_run: DryRun::create(kind.path(namespace), object) }
         });
         let custom = CUSTOM.into_iter().flat_map(move |custom| {
             (0..).zip(odd::custom()).map(move |(number, content)| {
                 let (name, collection, object) = self.custom(custom, &format!("odd-{number}"), content);
-                Asked { name, kind: None, dry_run: DryRun::create(collection, object) }
+                Case { name, kind: None, dry_run: DryRun::create(collection, object) }
             })
         });
         built_in.chain(custom)
     }
 
-    /// A custom resource with that content: its name, its collection, and itself.
+    /// Returns a custom resource with that content: its name, its collection, and the object.
     fn custom(&self, custom: (&str, &str, &str), name: &str, content: Value) -> (String, String, Value) {
         let (version, plural, kind) = custom;
         let (name, mut object) = (format!("{name}-{plural}"), content);
@@ -133,7 +133,7 @@ impl Ground {
         (name, format!("/apis/{version}/namespaces/{}/{plural}", self.name()), object)
     }
 
-    /// What is to be stored.
+    /// Returns the objects to store first.
     fn stored(&self) -> Vec<Stored> {
         let mut all = Vec::new();
         for kind in Kind::ALL {
@@ -148,7 +148,7 @@ impl Ground {
         let count = contents.len();
         for custom in CUSTOM {
             for (one, content) in contents.iter().enumerate() {
-                // To some, and from each to those with a claim.
+                // From each content to some of the others, always including those with a claim.
                 let others = [one + 1, one + 7, count - 4, count - 2].map(|other| other % count);
                 for other in BTreeSet::from(others) {
                     let name = format!("change-{one}-{other}");
@@ -163,8 +163,8 @@ impl Ground {
 }
 
 impl Stored {
-    /// How it is to be changed, now that it is stored so.
-    fn changed(self, stored: &Value) -> Asked {
+    /// Returns the request that changes the stored object.
+    fn changed(self, stored: &Value) -> Case {
         let Self { name, kind, collection, next, .. } = self;
         let object = match next {
             Next::Change(change, kind) => change.changed(kind, stored),
@@ -175,16 +175,16 @@ impl Stored {
                 content
             }
         };
-        Asked { name, kind, dry_run: DryRun::update(&collection, object) }
+        Case { name, kind, dry_run: DryRun::update(&collection, object) }
     }
 }
 
-impl Asked {
+impl Case {
     pub(super) fn object(&self) -> &Value {
         &self.dry_run.object
     }
 
-    /// Whether somebody fills in defaults, and checks its fields.
+    /// Returns true if the API server defaults and validates its fields.
     pub(super) fn is_built_in(&self) -> bool {
         self.kind.is_some_and(|kind| !kind.is_custom())
     }
@@ -193,20 +193,20 @@ impl Asked {
         self.object().pointer(self.kind?.pointer())
     }
 
-    /// The values of its annotations by which it might opt out.
+    /// Returns the values of the annotations that may opt out.
     pub(super) fn opt_outs(&self) -> impl Iterator<Item = &str> {
         let annotations = self.template().and_then(|template| template["metadata"]["annotations"].as_object());
         let opt_outs = annotations.into_iter().flatten().filter(|(key, _)| OPT_OUTS.contains(&key.as_str()));
         opt_outs.filter_map(|(_, value)| value.as_str())
     }
 
-    /// Whether it has more volumes than an API server looks at.
+    /// Returns true if it has more volumes than the conditions look at.
     pub(super) fn has_many_volumes(&self) -> bool {
         let volumes = self.template().and_then(|template| template["spec"]["volumes"].as_array());
         volumes.is_some_and(|volumes| volumes.len() > 2_000)
     }
 
-    /// The scheduler with which it came back.
+    /// Returns the scheduler of the object in the reply.
     pub(super) fn scheduler<'r>(&self, reply: &'r Reply) -> &'r str {
         match self.kind {
             Some(kind) => reply.object.text(&format!("{}/spec/schedulerName", kind.pointer())),
