@@ -1,9 +1,9 @@
-//! What one review costs, step by step, beside what it costs to skip the same bytes, and beside the usual ways to answer.
+//! The cost of a review, by step, compared with skipping the same bytes and with common ways to write a webhook.
 //!
-//! `skip` is S, the unit of every target: the time in which `serde_json` reads the same bytes and keeps nothing.
+//! `skip` is S, the unit of every target: the time in which `serde_json` reads the same bytes and discards them.
 
-#![allow(clippy::expect_used, reason = "a bench that panics has failed, as it should")]
-#![allow(missing_docs, reason = "a program's functions are nobody's interface")]
+#![allow(clippy::expect_used, reason = "a panic fails the bench")]
+#![allow(missing_docs, reason = "a bench has no public interface")]
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -28,7 +28,7 @@ fn main() {
     divan::main();
 }
 
-/// A review as an API server sent it.
+/// A review that an API server sent.
 struct Sample {
     path: &'static str,
     body: &'static str,
@@ -59,12 +59,12 @@ const SAMPLES: &[Sample] = samples![
     "tests/fixtures/reviews/statefulset-create.json"
 ];
 
-/// The one that the usual ways are tried on.
+/// The sample for the comparison with other ways.
 const DEPLOYMENT: &[Sample] = samples!["tests/fixtures/reviews/deployment-create.json"];
 
 static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 
-/// The owner of every claim: the costliest there is, since it ends in a patch.
+/// The owner of every claim. It is the most expensive case, because it leads to a patch.
 static PORTWORX: LazyLock<Owner> = LazyLock::new(|| Owner::Provisioner {
     class: Some(Arc::from("px-db")),
     provisioner: Arc::from("pxd.portworx.com"),
@@ -118,7 +118,7 @@ fn together(bencher: Bencher<'_, '_>, sample: &'static Sample) {
     });
 }
 
-/// The webhooks of kube's examples: the object as a tree of values, and a patch on it.
+/// A webhook as in kube's examples: the object as a tree of values, and a patch on it.
 #[divan::bench(args = DEPLOYMENT)]
 fn kube_dynamic_object(bencher: Bencher<'_, '_>, sample: &Sample) {
     bencher.bench(|| {
@@ -137,7 +137,7 @@ fn kube_dynamic_object(bencher: Bencher<'_, '_>, sample: &Sample) {
     });
 }
 
-/// The typed round trip: the object decoded, changed, and encoded again; what differs would still have to be found.
+/// The typed round trip: the object is decoded, changed, and encoded again. The diff is not included.
 #[divan::bench(args = DEPLOYMENT)]
 fn typed_deployment(bencher: Bencher<'_, '_>, sample: &Sample) {
     let review: serde_json::Value = serde_json::from_str(sample.body).expect("the samples are reviews");
@@ -146,7 +146,7 @@ fn typed_deployment(bencher: Bencher<'_, '_>, sample: &Sample) {
         let mut deployment: Deployment =
             serde_json::from_str(divan::black_box(object.get())).expect("the object is a Deployment");
         let pod = deployment.spec.as_mut().and_then(|spec| spec.template.spec.as_mut());
-        pod.expect("it has a template").scheduler_name = Some("stork".to_owned());
+        pod.expect("a Deployment has a template").scheduler_name = Some("stork".to_owned());
         serde_json::to_vec(&deployment).expect("a Deployment is JSON")
     });
 }

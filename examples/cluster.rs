@@ -1,6 +1,6 @@
-//! The playground of `make cluster`: a real control plane with colocate in it, installed by its chart, to be tried by hand.
+//! The playground of `make cluster`: a real control plane on which the chart is installed, for manual tests.
 //!
-//! It shows what colocate decides for as long as it runs. When it ends, however it ends, everything ends with it.
+//! It prints colocate's decisions while it runs. When it exits, for whatever reason, everything else is stopped.
 
 use std::io;
 
@@ -25,57 +25,57 @@ fn main() -> io::Result<()> {
     release.install("");
     release.wait_until_called("default");
 
-    greet(&control_plane);
-    release.kubelet().follow(show);
-    wait_for_the_end()?;
+    print_instructions(&control_plane);
+    release.kubelet().follow(print_decision);
+    wait_for_signal()?;
 
-    println!("\nending everything");
+    println!("\nstopping everything");
     drop(release);
     control_plane.end();
     Ok(())
 }
 
-fn greet(control_plane: &ControlPlane) {
+fn print_instructions(control_plane: &ControlPlane) {
     println!(
         "
-A control plane with colocate in it is ready, installed by its chart. In another terminal, in this folder:
+A control plane is ready, with colocate installed from its chart. In another terminal, in this folder, run:
 
   export KUBECONFIG={kubeconfig}
   export PATH={programs}:$PATH
   kubectl get storageclass,pvc
 
-Make the pods of the claim `mysql-data`, and see where `stork` has come from:
+Create a Deployment that mounts the claim `mysql-data`, and look at the scheduler of its pods:
 
   kubectl apply -f examples/mysql/deployment.yaml
   kubectl get deployment mysql -o yaml | grep schedulerName
   kubectl get pods -o custom-columns=POD:.metadata.name,SCHEDULER:.spec.schedulerName,NODE:.spec.nodeName
-  kubectl get events --field-selector=reason=Scheduled -o custom-columns=BY:.reportingComponent,WHAT:.message
+  kubectl get events --field-selector=reason=Scheduled -o custom-columns=SCHEDULER:.reportingComponent,MESSAGE:.message
 
-What is no change stays none: no new pod comes from
+An unchanged manifest does not trigger a rollout:
 
   kubectl replace -f examples/mysql/deployment.yaml
 
-And what opts out is left alone:
+A pod that opts out is not changed:
 
   kubectl run free --image=free --annotations=stork.libopenstorage.org/disableHyperconvergence=true \\
     --overrides='{{\"spec\":{{\"volumes\":[{{\"name\":\"data\",\"persistentVolumeClaim\":{{\"claimName\":\"mysql-data\"}}}}]}}}}'
 
-The chart's pods run as processes of this machine. See that API servers ask them, and change what they do; --reuse-values keeps what
-leads the API server here:
+The chart's pods run as local processes. Test that the API server calls them, and change their configuration. --reuse-values keeps
+the values that lead the API server to these processes:
 
   helm test {RELEASE} -n {RELEASE}
   kubectl get pods -n {RELEASE}
   helm upgrade {RELEASE} charts/colocate -n {RELEASE} --reuse-values --set config.mode=audit
 
-Ctrl-C ends everything. Until then, this is what colocate decides:
+Press Ctrl-C to stop everything. Until then, colocate's decisions are printed here:
 ",
         kubeconfig = control_plane.kubeconfig().display(),
         programs = control_plane.programs.display(),
     );
 }
 
-/// Prints what a line of colocate's log tells of a decision, if it does.
-fn show(line: &str) {
+/// Prints a line of colocate's log if it is a decision.
+fn print_decision(line: &str) {
     let Some(decided) = Decided::parse(line).filter(|decided| !decided.is_probe()) else { return };
     let Decided { reason, operation, kind, namespace, name, scheduler, claims, .. } = decided;
     let scheduler = scheduler.map(|scheduler| format!(" ({scheduler})")).unwrap_or_default();
@@ -83,8 +83,8 @@ fn show(line: &str) {
     println!("{operation} {kind} {namespace}/{name}: {reason}{scheduler}{claims}");
 }
 
-/// Returns when somebody has had enough.
-fn wait_for_the_end() -> io::Result<()> {
+/// Waits for Ctrl-C or SIGTERM.
+fn wait_for_signal() -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;

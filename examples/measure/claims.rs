@@ -1,4 +1,4 @@
-//! `make bench-claims`: the cache of claims, at a real control plane and at a scripted API server.
+//! `make bench-claims`: the claim cache, with a real control plane and with a scripted API server.
 
 mod apiserver;
 mod cache;
@@ -28,7 +28,7 @@ const KUBECTL_AT: usize = 50_000;
 const LOOKUP: f64 = 5.0;
 const LOOKUP_AT: usize = 1_000_000;
 
-/// The number of claims whose lookup is the unit of the others.
+/// The number of claims to whose lookup time the others are compared.
 const FEW: usize = 1_000;
 
 /// The options of `make bench-claims`.
@@ -49,15 +49,15 @@ struct Figures {
     row: Row,
     sync: Duration,
     resident: u64,
-    /// After a relist, which only the scripted API server can force.
+    /// The resident memory after a relist, which only the scripted API server can force.
     relisted: Option<u64>,
-    /// The time of kubectl for the same claims.
+    /// The time that kubectl needs for the same claims.
     kubectl: Option<Duration>,
 }
 
 /// Measures the rows, and prints the tables.
 pub(crate) fn run(Options { rows }: Options) -> anyhow::Result<()> {
-    // For kube's client. Only a second call can fail.
+    // Needed by kube's client. It only fails if a provider is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let began = Instant::now();
 
@@ -79,7 +79,7 @@ pub(crate) fn run(Options { rows }: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The cost of a lookup at each number of claims.
+/// Measures a lookup at each number of claims.
 fn lookups(rows: &[Row]) -> anyhow::Result<BTreeMap<usize, Lookup>> {
     let mut lookups = BTreeMap::new();
     for claims in rows.iter().map(|row| row.claims).chain([FEW]) {
@@ -101,16 +101,16 @@ fn scripted(row: Row) -> anyhow::Result<Figures> {
 
     let portworx =
         (0..row.claims).rev().map(|number| population.claim(number)).find(|claim| claim.class().is_portworx());
-    let witness = portworx.context("no claim is Portworx's")?;
+    let witness = portworx.context("no claim has a Portworx class")?;
     let cache = Cache::measure(&kubeconfig, &witness)?;
-    // The new list ends before the witness, whose absence shows the end of the relist.
+    // The new list ends before the witness. When the witness is gone, the relist is complete.
     api.expire(witness.number);
     let relisted = cache.resident_without(&witness)?;
-    eprintln!("  listed again: {}", megabytes(relisted));
+    eprintln!("  after a relist: {}", megabytes(relisted));
     Ok(Figures { row, sync: cache.sync, resident: cache.resident, relisted: Some(relisted), kubectl: None })
 }
 
-/// All rows of the real API server, to which more and more claims are added.
+/// Measures all rows with the real API server, to which claims are added from row to row.
 fn real(rows: &[Row]) -> anyhow::Result<Vec<Figures>> {
     let mut rows: Vec<_> = rows.iter().filter(|row| row.source == Source::Real).copied().collect();
     rows.sort_by_key(|row| row.claims);
@@ -139,7 +139,7 @@ fn introduction() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = machine::cpu_name(&info).unwrap_or("an unnamed processor");
     format!(
-        "Measured on {} cores of {cpu} by `make bench-claims`. The API server shares them with whoever asks it.\n",
+        "Measured on {} cores of {cpu} by `make bench-claims`. The API server and its clients share them.\n",
         machine::allowed_cores(&status).len()
     )
 }
@@ -173,15 +173,15 @@ fn table(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
 fn notes(lookups: &BTreeMap<usize, Lookup>) -> String {
     let walks = lookups.values().map(Lookup::walk).fold(0.0, f64::max);
     format!(
-        "Resident memory is all memory of the process in RAM, pages of its own file included: the maximum of three fresh starts,\n\
-         at rest. Sync time is the time from the start of the process until it is ready. The ratio compares it with\n\
-         `kubectl get pvc -A -o name`. Both are medians of three. Lookup is the time of a hit, in random order, averaged over\n\
-         1,000,000. The walk over the names takes at most {walks:.1} ns of it.\n"
+        "Resident memory includes the pages of the executable. It is the maximum of three fresh starts, when the process is idle. The\n\
+         sync time is the time from the start of the process until it is ready. Its ratio is that to `kubectl get pvc -A -o name`. Both\n\
+         are medians of three. A lookup is one of 1,000,000 hits in random order, of which the walk over the names takes at most\n\
+         {walks:.1} ns.\n"
     )
 }
 
 fn targets(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
-    let mut table = Table::new(["what", "target", "here", ""]);
+    let mut table = Table::new(["measurement", "target", "result", ""]);
     for (claims, goal) in RESIDENT {
         for figures in figures.iter().filter(|figures| figures.row.claims == claims) {
             let mut memory = |when: &str, resident: u64| {
@@ -198,13 +198,13 @@ fn targets(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
             }
         }
     }
-    let mut ratio = |what: String, goal: f64, ratio: f64| {
+    let mut ratio = |label: String, goal: f64, ratio: f64| {
         let verdict = Verdict::of(ratio <= goal).to_string();
-        table.row([what, format!("at most {goal}"), format!("{ratio:.2}"), verdict]);
+        table.row([label, format!("at most {goal}"), format!("{ratio:.2}"), verdict]);
     };
     for figures in figures.iter().filter(|figures| figures.row.claims == KUBECTL_AT) {
         if let Some(times) = figures.ratio() {
-            ratio(format!("{}: sync time, as a ratio to kubectl's", figures.row), KUBECTL, times);
+            ratio(format!("{}: sync time, ratio to kubectl's", figures.row), KUBECTL, times);
         }
     }
     if let Some(times) = lookup_ratio(lookups, LOOKUP_AT) {
@@ -214,7 +214,7 @@ fn targets(figures: &[Figures], lookups: &BTreeMap<usize, Lookup>) -> Table {
 }
 
 impl Figures {
-    /// The sync time as a multiple of kubectl's time.
+    /// Returns the sync time as a multiple of kubectl's time.
     fn ratio(&self) -> Option<f64> {
         Some(self.sync.as_secs_f64() / self.kubectl?.as_secs_f64())
     }
@@ -224,7 +224,7 @@ fn lookup_ratio(lookups: &BTreeMap<usize, Lookup>, claims: usize) -> Option<f64>
     Some(lookups.get(&claims)?.time.as_secs_f64() / lookups.get(&FEW)?.time.as_secs_f64())
 }
 
-/// The median.
+/// Returns the median.
 fn median(times: impl IntoIterator<Item = Duration>) -> Duration {
     let mut times: Vec<_> = times.into_iter().collect();
     times.sort();

@@ -1,5 +1,5 @@
-//! `make bench`: the engine, from the output of the bench `engine`, and the whole server, which runs on one core and gets
-//! requests from another.
+//! `make bench`: the engine, from the output of the bench `engine`, and the whole server, which runs on one core and is
+//! called from another.
 
 mod divan;
 
@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads the output of the bench from standard input, measures the server, and prints the tables.
 pub(crate) fn run() -> anyhow::Result<()> {
     if stdin().is_terminal() {
-        println!("This reads the output of the bench `engine`: run `make bench`.");
+        println!("This program reads the output of the bench `engine`: run `make bench`.");
         return Ok(());
     }
     let mut text = String::new();
@@ -81,14 +81,14 @@ fn introduction(s: Duration) -> String {
 }
 
 fn targets(engine: &Engine, server: &Measured) -> Table {
-    let mut table = Table::new(["what", "target", "here", ""]);
+    let mut table = Table::new(["measurement", "target", "result", ""]);
     let s = engine.s();
-    let mut time = |what: &str, target: Option<f64>, time: Duration| {
+    let mut time = |label: &str, target: Option<f64>, time: Duration| {
         let (goal, verdict) = match target {
             Some(target) => (format!("at most {target} S"), Verdict::of(time <= s.mul_f64(target)).to_string()),
             None => (String::new(), String::new()),
         };
-        table.row([what.to_owned(), goal, format!("{:.2} S, {}", ratio(time, s), micros(time)), verdict]);
+        table.row([label.to_owned(), goal, format!("{:.2} S, {}", ratio(time, s), micros(time)), verdict]);
     };
     let together = engine.cost("together");
     time("parse the review, decide, answer with a patch", Some(TOGETHER), together.fastest);
@@ -120,24 +120,24 @@ fn targets(engine: &Engine, server: &Measured) -> Table {
         format!("{}, {} of CPU time each", whole(handshakes.timings.per_second()), micros(handshakes.cpu())),
         String::new(),
     ]);
-    for (bench, what) in [
+    for (bench, label) in [
         ("kube_dynamic_object", "for comparison: kube's `AdmissionReview<DynamicObject>`, patched and answered"),
         ("typed_deployment", "for comparison: the object alone as a typed `Deployment`, decoded and encoded"),
     ] {
         let Cost { fastest, allocations } = engine.cost(bench);
-        let here = format!("{:.2} S, {}, {allocations} allocations", ratio(fastest, s), micros(fastest));
-        table.row([what.into(), String::new(), here, String::new()]);
+        let result = format!("{:.2} S, {}, {allocations} allocations", ratio(fastest, s), micros(fastest));
+        table.row([label.into(), String::new(), result, String::new()]);
     }
     table
 }
 
-/// What the bench `engine` found out.
+/// The results of the bench `engine`.
 struct Engine(Costs);
 
 impl Engine {
     fn new(costs: Costs) -> anyhow::Result<Self> {
         for bench in ["skip", "parse", "decide", "answer", "together", "kube_dynamic_object", "typed_deployment"] {
-            ensure!(costs.cost(bench, SAMPLE).is_some(), "the bench `engine` printed nothing of {bench}/{SAMPLE}");
+            ensure!(costs.cost(bench, SAMPLE).is_some(), "the bench `engine` did not print {bench}/{SAMPLE}");
         }
         Ok(Self(costs))
     }
@@ -150,7 +150,7 @@ impl Engine {
         self.0.cost(bench, SAMPLE).unwrap_or_default()
     }
 
-    /// Every sample by itself.
+    /// Returns a table of all samples.
     fn samples(&self) -> Table {
         let mut table = Table::new(["review", "S", "parse", "decide", "answer", "together", "allocations"]);
         for sample in self.0.arguments("skip") {
@@ -213,14 +213,14 @@ impl Measured {
         let mut by_connections = Vec::new();
         let mut resident = 0;
         for connections in CONNECTIONS {
-            eprintln!("asking over {connections} connections");
+            eprintln!("measuring reviews over {connections} connections");
             let mut load = Load::open(&client, review.clone(), connections).await?;
             let used = best(server, async || Ok(load.run(TRY).await?)).await?;
             // Measured while the connections are open, because each has buffers.
             resident = resident.max(server.resident()?);
             by_connections.push((connections, used));
         }
-        eprintln!("opening connections");
+        eprintln!("measuring TLS handshakes");
         let handshakes = best(server, async || Ok(Timings::of_handshakes(&client, 4, TRY).await?)).await?;
         Ok(Self { by_connections, handshakes, resident })
     }
@@ -248,7 +248,7 @@ impl Measured {
     }
 }
 
-/// The try with the least CPU time for each request.
+/// Returns the try with the least CPU time per request.
 async fn best(server: &Server, mut attempt: impl AsyncFnMut() -> anyhow::Result<Timings>) -> anyhow::Result<Use> {
     let mut best: Option<Use> = None;
     for _ in 0..TRIES {
@@ -286,7 +286,7 @@ fn micros(time: Duration) -> String {
     format!("{:.1} µs", time.as_secs_f64() * 1e6)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is no larger, and never negative")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are in the range of u64")]
 fn whole(number: f64) -> String {
     thousands(number.round() as u64)
 }

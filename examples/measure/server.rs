@@ -26,8 +26,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one on free ports. `wrapper` is a command that executes the server, or empty; `prepare` adds arguments, such as
-    /// the source of claims.
+    /// Starts a server on free ports. `wrapper` is a command that executes the server, or empty; `prepare` adds arguments,
+    /// such as the source of claims.
     pub(crate) fn start(wrapper: &[&str], prepare: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = |file: &str| folder.path().join(file);
@@ -48,7 +48,7 @@ impl Server {
         let started = Instant::now();
         let spawned = command.stderr(Stdio::piped()).spawn();
         let mut process = spawned.context("cannot run setpriv (util-linux)")?;
-        let log = process.stderr.take().context("its log is piped")?;
+        let log = process.stderr.take().context("stderr is piped")?;
         let mut server = Self { folder, process, started, listen: String::new(), admin: String::new() };
         (server.listen, server.admin) = serving(BufReader::new(log))?;
         Ok(server)

@@ -77,12 +77,12 @@ mod tests {
 
     #[test]
     fn a_table_is_markdown() {
-        let mut table = Table::new(["what", "target", ""]);
+        let mut table = Table::new(["measurement", "target", ""]);
         table.row(["memory".into(), "10 MB".into(), Verdict::of(true).to_string()]);
         table.row(["time".into(), "1 s".into(), Verdict::of(false).to_string()]);
         assert_eq!(
             table.to_string(),
-            "| what | target |  |\n|---|---|---|\n| memory | 10 MB | PASS |\n| time | 1 s | **MISSED** |\n"
+            "| measurement | target |  |\n|---|---|---|\n| memory | 10 MB | PASS |\n| time | 1 s | **MISSED** |\n"
         );
     }
 

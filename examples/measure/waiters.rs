@@ -1,5 +1,4 @@
-//! `make bench-waiters`: the cost of pods that wait for their claims for other requests, at a real API server and at
-//! colocate's own socket.
+//! `make bench-waiters`: the cost of waiting pods for other requests, at a real API server and at colocate's own socket.
 
 mod crowd;
 mod flood;
@@ -55,7 +54,7 @@ fn crowds_table(crowds: &[Crowd]) -> Table {
     ]);
     for crowd in crowds {
         table.row([
-            crowd.what.clone(),
+            crowd.label.clone(),
             crowd.most.to_string(),
             crowd.pods_refused.to_string(),
             crowd.gets.len().to_string(),
@@ -71,28 +70,28 @@ fn flood_table(flood: &Flood) -> Table {
     let mut table = Table::new(["other reviews per second", "reviews of a known claim", "p50", "p99"]);
     let rows = [
         ("none".to_owned(), &flood.before),
-        (format!("{:.0} of a known claim", flood.rate), &flood.beside_known),
+        (format!("{:.0} of a known claim", flood.rate), &flood.during_known),
         (format!("{:.0} of claims that never come", flood.rate), &flood.during),
     ];
-    for (what, timings) in rows {
+    for (label, timings) in rows {
         let [p50, p99] = [50, 99].map(|percent| millis(timings.percentile(percent)));
-        table.row([what, timings.count().to_string(), p50, p99]);
+        table.row([label, timings.count().to_string(), p50, p99]);
     }
     table
 }
 
 fn targets(crowds: &[Crowd], flood: &Flood) -> Table {
-    let mut table = Table::new(["what", "target", "here", ""]);
+    let mut table = Table::new(["measurement", "target", "result", ""]);
     for crowd in crowds.iter().filter(|crowd| crowd.is_target) {
         table.row([
-            format!("429 responses to another user: {}", crowd.what),
+            format!("429 responses to another user: {}", crowd.label),
             "0".to_owned(),
             crowd.gets_refused.to_string(),
             Verdict::of(crowd.gets_refused == 0).to_string(),
         ]);
         let p99 = percentile(&crowd.gets, 99);
         table.row([
-            format!("p99 of a GET by another user: {}", crowd.what),
+            format!("p99 of a GET by another user: {}", crowd.label),
             format!("under {} ms", OTHERS_GETS.as_millis()),
             millis(p99),
             Verdict::of(p99 < OTHERS_GETS).to_string(),
@@ -100,7 +99,7 @@ fn targets(crowds: &[Crowd], flood: &Flood) -> Table {
     }
     let ratio = flood.during.percentile(99).as_secs_f64() / flood.before.percentile(99).as_secs_f64();
     table.row([
-        format!("p99 of other reviews, next to {:.0} per second that name a claim that never comes", flood.rate),
+        format!("p99 of other reviews next to {:.0} per second that name a claim that never comes", flood.rate),
         format!("at most {OTHERS_REVIEWS} times that without them"),
         format!("{ratio:.2} times"),
         Verdict::of(ratio <= OTHERS_REVIEWS).to_string(),
@@ -114,7 +113,7 @@ fn targets(crowds: &[Crowd], flood: &Flood) -> Table {
     table
 }
 
-/// The nearest rank of sorted durations.
+/// Returns the nearest rank of sorted durations.
 fn percentile(took: &[Duration], percent: usize) -> Duration {
     let rank = (took.len() * percent).div_ceil(100);
     took.get(rank.saturating_sub(1)).copied().unwrap_or_default()

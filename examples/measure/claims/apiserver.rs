@@ -1,4 +1,4 @@
-//! A real API server with many claims, and how long kubectl takes to list them.
+//! A real API server with many claims, and the time that kubectl needs to list them.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -15,32 +15,32 @@ use tokio::runtime::{self, Runtime};
 
 use super::median;
 
-/// How many objects are being created at any time: enough for etcd to write several at once.
+/// The number of create requests in flight. It is large enough for etcd to batch its writes.
 const AT_ONCE: usize = 64;
 
-/// After how many claims it is said how many there are.
+/// Progress is printed after this number of claims.
 const STEP: usize = 5_000;
 
-/// How often kubectl is timed.
+/// The number of times that kubectl is timed.
 const TIMES: usize = 3;
 
 const LIST: &str = "get pvc -A -o name";
 
-/// It ends with this value, or with this process if that is killed.
+/// A real API server. It is stopped when this value is dropped, or when this process is killed.
 pub(crate) struct ApiServer {
     control_plane: ControlPlane,
     client: Client,
     runtime: Runtime,
-    /// All claims that there may be, in no order, so that the namespaces fill evenly.
+    /// All claims that may be created, shuffled so that the namespaces fill evenly.
     claims: Vec<NumberedClaim>,
     created: usize,
 }
 
 impl ApiServer {
-    /// One with the namespaces and the classes of `population`, and none of its claims.
+    /// Starts an API server with the namespaces and classes of `population`, but without its claims.
     pub(crate) fn start(population: Population) -> anyhow::Result<Self> {
         let control_plane = ControlPlane::start();
-        // Nobody may do anything about a claim that is bound to no volume, least of all while it is measured.
+        // Controllers must not act on unbound claims during the measurement.
         for part in ["kwok", "kube-scheduler", "kube-controller-manager"] {
             control_plane.request(&format!("stop {part}"));
         }
@@ -58,7 +58,7 @@ impl ApiServer {
         Ok(server)
     }
 
-    /// Creates claims until there are so many.
+    /// Creates claims until there are `claims` of them.
     pub(crate) fn fill(&mut self, claims: usize) -> anyhow::Result<()> {
         let began = Instant::now();
         while self.created < claims {
@@ -72,21 +72,21 @@ impl ApiServer {
         Ok(())
     }
 
-    /// A claim of Portworx, as far at the end of the list as there is one.
+    /// Returns the Portworx claim that is closest to the end of the list.
     pub(crate) fn witness(&self) -> anyhow::Result<&NumberedClaim> {
         let created = self.claims[..self.created].iter().filter(|claim| claim.class().is_portworx());
-        created.max_by_key(|claim| (&claim.namespace, &claim.name)).context("there are no claims")
+        created.max_by_key(|claim| (&claim.namespace, &claim.name)).context("no claim was created")
     }
 
-    /// The administrator's kubeconfig.
+    /// Returns the administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> &Path {
         self.control_plane.kubeconfig()
     }
 
-    /// The time that kubectl needs to list the names of all claims.
+    /// Returns the time that kubectl needs to list the names of all claims.
     pub(crate) fn time_kubectl(&self) -> anyhow::Result<Duration> {
         let kubectl = self.control_plane.kubectl();
-        // It learns what there is in the API, and says how many claims there are.
+        // This first run fills kubectl's discovery cache, and checks the number of claims.
         let listed = kubectl.run(LIST).stdout.lines().count();
         ensure!(listed == self.created, "kubectl lists {listed} claims of {}", self.created);
         let mut times = Vec::new();

@@ -1,4 +1,4 @@
-//! How long a fresh colocate takes to know every claim, and the memory that it has then.
+//! The time in which a fresh colocate caches every claim, and its resident memory then.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -15,59 +15,59 @@ use super::{median, seconds};
 use crate::server::Server;
 use crate::table::megabytes;
 
-/// How often each is started.
+/// The number of starts.
 const STARTS: usize = 3;
 
-/// How exactly the time is taken.
+/// The precision of the time.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Longer than any of it takes.
+/// A limit far above any time that is measured here.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// How far apart two readings of its memory are that have to be equal. An idle server does nothing in between, but its
-/// allocator may still give pages back.
+/// The interval between two readings of the memory that must be equal. An idle server does nothing in between, but its
+/// allocator may still release pages.
 const REST: Duration = Duration::from_secs(1);
 
-/// How many such readings there are at most.
+/// The maximum number of readings.
 const RESTS: usize = 60;
 
 const UID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// What servers with the same claims were found to need.
+/// The measurements of several servers with the same claims.
 pub(crate) struct Cache {
-    /// From the start of the process until it says that it is ready; the median.
+    /// The median time from the start of the process until it is ready.
     pub(crate) sync: Duration,
-    /// The most that one of them had in RAM when it was ready and at rest, in bytes.
+    /// The largest resident memory of an idle, ready server, in bytes.
     pub(crate) resident: u64,
-    /// The last of them, which runs.
+    /// The last server, which is still running.
     server: Server,
 }
 
 impl Cache {
-    /// Starts servers one after the other. `witness` is a claim of Portworx that they have to know when they are ready.
+    /// Starts several servers, one after another. `witness` is a Portworx claim that a ready server must know.
     pub(crate) fn measure(kubeconfig: &Path, witness: &NumberedClaim) -> anyhow::Result<Self> {
         let (mut times, mut resident, mut last) = (Vec::new(), 0, None);
         for start in 1..=STARTS {
-            // The one before has ended before the next one begins.
+            // The previous server must have exited before the next one starts.
             drop(last.take());
             let server = Server::start(&[], |command| {
                 command.env("KUBECONFIG", kubeconfig);
             })?;
             wait(TICK, || server.is_ready())?;
             let time = server.age();
-            ensure!(knows(&server, witness)?, "colocate is ready and does not know {witness:?}");
+            ensure!(knows(&server, witness)?, "colocate is ready but does not know {witness:?}");
             let memory = at_rest(&server)?;
             eprintln!("  start {start} of {STARTS}: {}, {}", seconds(time), megabytes(memory));
             resident = resident.max(memory);
             times.push(time);
             last = Some(server);
         }
-        let Some(server) = last else { bail!("nothing was started") };
+        let Some(server) = last else { bail!("no server was started") };
         Ok(Self { sync: median(times), resident, server })
     }
 
-    /// The memory that the last one has in RAM, in bytes, when it has listed again and is at rest: which is when it does not
-    /// know `gone` any more, a claim of Portworx that it knew and that is not in the new list.
+    /// Returns the resident memory of the last server in bytes, after it has listed the claims again and is idle. The relist
+    /// is complete when the server no longer knows the Portworx claim `gone`, which is not in the new list.
     pub(crate) fn resident_without(&self, gone: &NumberedClaim) -> anyhow::Result<u64> {
         wait(10 * TICK, || Ok(!knows(&self.server, gone)?))?;
         at_rest(&self.server)
@@ -77,13 +77,13 @@ impl Cache {
 fn wait(between: Duration, mut reached: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let began = Instant::now();
     while !reached()? {
-        ensure!(began.elapsed() < PATIENCE, "colocate did not get there within {PATIENCE:?}");
+        ensure!(began.elapsed() < PATIENCE, "colocate did not reach the expected state within {PATIENCE:?}");
         sleep(between);
     }
     Ok(())
 }
 
-/// The memory of a server when two readings are the same.
+/// Returns the memory of a server once two readings are equal.
 fn at_rest(server: &Server) -> anyhow::Result<u64> {
     let mut before = server.resident()?;
     for _ in 0..RESTS {
@@ -94,10 +94,10 @@ fn at_rest(server: &Server) -> anyhow::Result<u64> {
         }
         before = now;
     }
-    bail!("colocate's memory did not come to rest within {RESTS} readings")
+    bail!("colocate's memory was not stable within {RESTS} readings")
 }
 
-/// Whether a server knows this claim of Portworx: it then changes a Deployment that uses it.
+/// Returns true if a server knows this Portworx claim. It then patches a Deployment that uses it.
 fn knows(server: &Server, claim: &NumberedClaim) -> anyhow::Result<bool> {
     let client = Client::new(server.url().parse()?, &server.authority()?, PATIENCE)?;
     let review = Bytes::from(review(claim));
@@ -105,7 +105,7 @@ fn knows(server: &Server, claim: &NumberedClaim) -> anyhow::Result<bool> {
     Ok(Verdict::read(&answer, UID)?.changes() == 1)
 }
 
-/// A new Deployment, since nobody waits for the claims of one: its pods will.
+/// Returns the review of a new Deployment, because a review of a Pod would wait for a missing claim.
 fn review(claim: &NumberedClaim) -> String {
     let NumberedClaim { namespace, name, .. } = claim;
     let pod = json!({

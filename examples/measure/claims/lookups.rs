@@ -1,4 +1,4 @@
-//! What it costs to find the owner of a claim, among few claims and among many.
+//! The cost of a lookup of a claim's owner, among few and among many claims.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -9,16 +9,17 @@ use colocate_harness::{CLASSES, Population, scramble};
 
 use super::median;
 
-/// The look-ups of a round.
+/// The number of lookups in a round.
 const LOOKUPS: usize = 1_000_000;
 const ROUNDS: usize = 5;
 
-/// What one look-up costs.
+/// The cost of a lookup.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lookup {
-    /// The walk over the names included.
+    /// The time of a lookup, including the walk over the names.
     pub(crate) time: Duration,
-    /// The walk alone, times [`LOOKUPS`], since one takes less than the nanosecond that a [`Duration`] can tell.
+    /// The time of the walk alone, times [`LOOKUPS`]: a single step takes less than a nanosecond, the resolution of
+    /// [`Duration`].
     walk: Duration,
 }
 
@@ -27,30 +28,30 @@ impl Lookup {
     pub(crate) fn measure(population: Population) -> anyhow::Result<Self> {
         let inventory = inventory(population);
         ensure!(inventory.claim_count() == population.size(), "the inventory has {} claims", inventory.claim_count());
-        let questions = Questions::new(population);
+        let keys = Keys::new(population);
         let found = |(namespace, name)| matches!(inventory.owner(namespace, name), Owner::Provisioner { .. });
-        ensure!(questions.iter().all(found), "a claim is not found");
+        ensure!(keys.iter().all(found), "a claim is not found");
 
-        let walk = round(&questions, |question| {
-            black_box(question);
+        let walk = round(&keys, |key| {
+            black_box(key);
         });
-        let time = round(&questions, |(namespace, name)| {
+        let time = round(&keys, |(namespace, name)| {
             black_box(inventory.owner(black_box(namespace), black_box(name)));
         });
         Ok(Self { time: time / u32::try_from(LOOKUPS)?, walk })
     }
 
-    /// What the walk over the names takes of each look-up, in nanoseconds.
+    /// Returns the share of the walk over the names in each lookup, in nanoseconds.
     pub(crate) fn walk(&self) -> f64 {
         self.walk.as_secs_f64() * 1e3
     }
 }
 
-/// The median time of a round.
-fn round<'q>(questions: &'q Questions, mut ask: impl FnMut((&'q str, &'q str))) -> Duration {
+/// Returns the median time of a round.
+fn round<'q>(keys: &'q Keys, mut look_up: impl FnMut((&'q str, &'q str))) -> Duration {
     median((0..ROUNDS).map(|_| {
         let began = Instant::now();
-        questions.iter().for_each(&mut ask);
+        keys.iter().for_each(&mut look_up);
         began.elapsed()
     }))
 }
@@ -75,37 +76,37 @@ fn inventory(population: Population) -> Inventory {
     inventory
 }
 
-/// Namespaces and names, one behind the other in the order in which they are asked for: so the walk over them reads memory
-/// from the front to the end, which processors foresee, and what has to be waited for is the inventory's.
-struct Questions {
+/// Namespaces and names, stored one after another in the order of the lookups. The walk over them reads memory sequentially,
+/// which processors prefetch, so that only the inventory causes cache misses.
+struct Keys {
     text: String,
-    /// The ends of each namespace and of each name.
+    /// The end offsets of each namespace and name.
     ends: Vec<(u32, u32)>,
 }
 
-impl Questions {
+impl Keys {
     fn new(population: Population) -> Self {
-        let mut questions = Self { text: String::new(), ends: Vec::with_capacity(LOOKUPS) };
+        let mut keys = Self { text: String::new(), ends: Vec::with_capacity(LOOKUPS) };
         let mut order: Vec<_> = (0..population.size()).collect();
         let mut shuffles = 0;
-        while questions.ends.len() < LOOKUPS {
-            // Another order each time: one that comes again is learned by the processor.
+        while keys.ends.len() < LOOKUPS {
+            // Each shuffle is different: processors learn a repeated order.
             order.sort_by_cached_key(|number| scramble(shuffles << 32 | *number as u64));
             shuffles += 1;
-            for number in order.iter().take(LOOKUPS - questions.ends.len()) {
+            for number in order.iter().take(LOOKUPS - keys.ends.len()) {
                 let claim = population.claim(*number);
-                let namespace = questions.push(&claim.namespace);
-                let name = questions.push(&claim.name);
-                questions.ends.push((namespace, name));
+                let namespace = keys.push(&claim.namespace);
+                let name = keys.push(&claim.name);
+                keys.ends.push((namespace, name));
             }
         }
-        questions
+        keys
     }
 
-    /// Adds a word, and returns where it ends.
+    /// Appends a word, and returns the offset of its end.
     fn push(&mut self, word: &str) -> u32 {
         self.text.push_str(word);
-        // A million questions have 50 MB.
+        // A million lookups have 50 MB of text.
         u32::try_from(self.text.len()).unwrap_or(u32::MAX)
     }
 
@@ -113,9 +114,9 @@ impl Questions {
         let mut begin = 0;
         self.ends.iter().map(move |(namespace, name)| {
             let (namespace, name) = (*namespace as usize, *name as usize);
-            let question = (&self.text[begin..namespace], &self.text[namespace..name]);
+            let key = (&self.text[begin..namespace], &self.text[namespace..name]);
             begin = name;
-            question
+            key
         })
     }
 }
@@ -127,16 +128,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_claim_is_asked_for_equally_often_and_in_no_order() {
+    fn every_claim_is_looked_up_equally_often_in_random_order() {
         let population = Population::new(1_000, 200);
-        let questions = Questions::new(population);
-        let mut asked = HashMap::new();
-        for question in questions.iter() {
-            *asked.entry(question).or_insert(0) += 1;
+        let keys = Keys::new(population);
+        let mut counts = HashMap::new();
+        for key in keys.iter() {
+            *counts.entry(key).or_insert(0) += 1;
         }
-        assert_eq!(asked.len(), 1_000);
-        assert!(asked.values().all(|times| *times == LOOKUPS / 1_000));
-        let first: Vec<_> = questions.iter().take(1_000).collect();
-        assert!(!first.is_sorted() && questions.iter().skip(1_000).take(1_000).ne(first));
+        assert_eq!(counts.len(), 1_000);
+        assert!(counts.values().all(|times| *times == LOOKUPS / 1_000));
+        let first: Vec<_> = keys.iter().take(1_000).collect();
+        assert!(!first.is_sorted() && keys.iter().skip(1_000).take(1_000).ne(first));
     }
 }

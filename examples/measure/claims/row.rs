@@ -1,4 +1,4 @@
-//! A row of the table: how many claims, and who serves them.
+//! A row of the table: the number of claims, and the API server that serves them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,39 +7,41 @@ use colocate_harness::Population;
 
 use crate::table::thousands;
 
-/// So many claims of one API server.
+/// A number of claims of one API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) claims: usize,
     pub(crate) source: Source,
 }
 
-/// Who serves them.
+/// The API server that serves the claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// kube-apiserver, with etcd behind it.
+    /// kube-apiserver with etcd.
     Real,
-    /// One that makes its claims as they are asked for.
+    /// A server that generates its claims on request.
     Scripted,
 }
 
-/// No row.
+/// The error for an invalid row.
 #[derive(Debug, thiserror::Error)]
-#[error("a row is a number of claims and who serves them: 50000-real or 1000000-scripted")]
-pub(crate) struct NoRow;
+#[error(
+    "invalid row: use a number of claims (at least 10) and an API server, for example `50000-real` or `1000000-scripted`"
+)]
+pub(crate) struct InvalidRow;
 
 impl FromStr for Row {
-    type Err = NoRow;
+    type Err = InvalidRow;
 
-    fn from_str(text: &str) -> Result<Self, NoRow> {
-        let (claims, source) = text.split_once('-').ok_or(NoRow)?;
+    fn from_str(text: &str) -> Result<Self, InvalidRow> {
+        let (claims, source) = text.split_once('-').ok_or(InvalidRow)?;
         let source = match source {
             "real" => Source::Real,
             "scripted" => Source::Scripted,
-            _ => return Err(NoRow),
+            _ => return Err(InvalidRow),
         };
-        // The fewest of which some are Portworx's.
-        let claims = claims.parse().ok().filter(|claims| *claims >= 10).ok_or(NoRow)?;
+        // With fewer claims, none would have a Portworx class.
+        let claims = claims.parse().ok().filter(|claims| *claims >= 10).ok_or(InvalidRow)?;
         Ok(Self { claims, source })
     }
 }
@@ -54,7 +56,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// So many claims, in as many namespaces as such a cluster has: 200 with 50,000 claims, 2,000 with a million.
+/// Returns a population with a realistic number of namespaces: 200 for 50,000 claims, 2,000 for a million.
 pub(crate) fn population(claims: usize) -> Population {
     Population::new(claims, (claims / 500).clamp(200, 2_000))
 }

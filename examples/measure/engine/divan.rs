@@ -1,14 +1,14 @@
-//! What divan prints: a tree of benches with their arguments, and below each what was allocated.
+//! The output of divan: a tree of benches with their arguments, and below each its allocations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What one bench found out about one argument.
+/// The result of one bench for one argument.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Cost {
-    /// The fastest sample: what the code costs when nothing else wants the core.
+    /// The fastest sample: the cost of the code when nothing else uses the core.
     pub(crate) fastest: Duration,
-    /// How often memory was asked for; a buffer that grows asks again.
+    /// The number of allocations and reallocations.
     pub(crate) allocations: u64,
 }
 
@@ -17,7 +17,7 @@ pub(crate) struct Cost {
 pub(crate) struct Costs(BTreeMap<String, BTreeMap<String, Cost>>);
 
 impl Costs {
-    /// Reads the tree; lines that belong to none are passed over.
+    /// Reads the tree, and ignores all other lines.
     pub(crate) fn parse<'t>(lines: impl IntoIterator<Item = &'t str>) -> Self {
         let mut costs = Self::default();
         let (mut bench, mut argument) = (String::new(), String::new());
@@ -34,12 +34,12 @@ impl Costs {
                 }
                 continue;
             }
-            // `max alloc:` is what was held at once.
+            // `max alloc:` is the peak.
             let cell = cell(line);
             if cell.ends_with(':') {
                 counted = cell == "alloc:" || cell == "grow:";
             } else if let (true, Ok(count)) = (counted, cell.parse::<u64>()) {
-                // The bytes stand below the count.
+                // The line below the count has the bytes.
                 counted = false;
                 if let Some(cost) = costs.0.get_mut(&bench).and_then(|costs| costs.get_mut(&argument)) {
                     cost.allocations += count;
@@ -49,27 +49,27 @@ impl Costs {
         costs
     }
 
-    /// What `bench` found out about `argument`.
+    /// Returns the result of `bench` for `argument`.
     pub(crate) fn cost(&self, bench: &str, argument: &str) -> Option<Cost> {
         self.0.get(bench)?.get(argument).copied()
     }
 
-    /// The arguments of a bench, in the order of their names.
+    /// Returns the arguments of a bench, in alphabetical order.
     pub(crate) fn arguments(&self, bench: &str) -> impl Iterator<Item = &str> {
         self.0.get(bench).into_iter().flat_map(BTreeMap::keys).map(String::as_str)
     }
 }
 
-/// How deep in the tree a line's branch is, its name, and the time in its first column.
+/// Returns the depth of a line's branch in the tree, its name, and the time in its first column.
 fn branch(line: &str) -> Option<(usize, &str, Option<Duration>)> {
     let (indent, rest) = line.split_once(['├', '╰'])?;
     let (name, columns) = rest.trim_start_matches('─').trim_start().split_once(' ')?;
     let first = columns.split('│').next().unwrap_or_default();
-    // Three characters a level.
+    // A level is three characters wide.
     Some((indent.chars().count() / 3, name, duration(first.trim())))
 }
 
-/// The first column of a line without a branch.
+/// Returns the first column of a line without a branch.
 fn cell(line: &str) -> &str {
     let columns = line.trim_start_matches(['│', ' ']);
     columns.split('│').next().unwrap_or_default().trim()
@@ -133,7 +133,7 @@ engine                      fastest       │ slowest       │ median        �
     }
 
     #[test]
-    fn what_is_no_tree_has_no_costs() {
+    fn lines_outside_the_tree_have_no_costs() {
         let costs = Costs::parse(["", "running 0 tests", "│", "├─", "│  ├─ name soon │"]);
         assert_eq!(costs.arguments("").count(), 0);
     }

@@ -1,4 +1,4 @@
-//! Pods that come at once, at the API server, and another user's GETs meanwhile.
+//! Many pods that are created at once at the API server, and another user's GETs at the same time.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,54 +8,54 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
-/// How many come at once, and how often that is.
+/// The number of pods that are created at once, and the number of times.
 const AT_ONCE: u32 = 500;
 const WAVES: u32 = 4;
 
-/// How many come in a second, one after another, and for how long: where each waits [`LONGEST`], 500 do at once.
+/// The rate of pods per second, and the duration. If each waits [`LONGEST`], 500 wait at the same time.
 const RATE: u32 = 160;
 const TIME: Duration = Duration::from_secs(10);
 
-/// The longest wait that colocate takes from the 5 s that the API server gives it.
+/// The longest wait that colocate allows within the API server's 5 s.
 const LONGEST: &str = "3200ms";
 
-/// Another user asks so often, whether the last one was answered or not.
+/// The interval between GETs by another user, whether or not the last one is answered.
 const GET_EVERY: Duration = Duration::from_millis(20);
 
-/// How many make the pods: of one alone, the API server's flow control turns most away.
+/// The number of clients that create the pods. The API server's flow control would reject most requests of a single one.
 const MAKERS: u32 = 10;
 
-/// The pods come to so many namespaces.
+/// The number of namespaces of the pods.
 const NAMESPACES: u32 = 5;
 
-/// What was seen.
+/// The results of a scenario.
 pub(crate) struct Crowd {
-    pub(crate) what: String,
-    /// Whether targets are about it.
+    pub(crate) label: String,
+    /// Whether it has targets.
     pub(crate) is_target: bool,
-    /// The most pods that were under way at one moment.
+    /// The largest number of pods in flight.
     pub(crate) most: usize,
     pub(crate) pods_refused: usize,
-    /// How long each GET took; the shortest first.
+    /// The duration of each GET, sorted.
     pub(crate) gets: Vec<Duration>,
     pub(crate) gets_refused: usize,
 }
 
-/// How pods come.
+/// The arrival of the pods.
 #[derive(Clone, Copy)]
-enum Come {
+enum Arrival {
     AtOnce,
     Steadily,
 }
 
-/// What their claims are.
+/// The claims of the pods.
 #[derive(Clone, Copy)]
-enum Mounting {
+enum Claims {
     Known,
     Never,
 }
 
-/// Whoever makes pods and whoever asks: accounts of services, which share a priority level.
+/// The users that create pods and send GETs: service accounts, which share a priority level.
 struct Users {
     makers: Vec<Api>,
     reader: Api,
@@ -73,24 +73,24 @@ pub(crate) async fn measure(control_plane: &ControlPlane) -> Vec<Crowd> {
     let bounded = Scene::new(control_plane, "bounded", "");
     let unbounded = format!("missingClaim: {{wait: {LONGEST}, maxWaiters: 10000, maxWaitersPerNamespace: 10000}}\n");
     let unbounded = Scene::new(control_plane, "unbounded", &unbounded);
-    // Nobody schedules or runs the pods: what is left is the API server and colocate.
+    // Without scheduler and kubelet, only the API server and colocate use the CPU.
     for part in ["kube-scheduler", "kwok"] {
         control_plane.request(&format!("stop {part}"));
     }
-    // The connections, and what grows at first.
-    bounded.crowd(&users, Come::AtOnce, Mounting::Known, "warm").await;
-    let never = |come| bounded.crowd(&users, come, Mounting::Never, "claims that never come");
+    // A warm-up opens the connections and fills the caches.
+    bounded.crowd(&users, Arrival::AtOnce, Claims::Known, "warm").await;
+    let never = |arrival| bounded.crowd(&users, arrival, Claims::Never, "claims that never come");
     vec![
-        Crowd { what: "none".to_owned(), ..gets_while(&users.reader, tokio::time::sleep(TIME)).await },
-        bounded.crowd(&users, Come::Steadily, Mounting::Known, "claims known").await,
-        Crowd { is_target: true, ..never(Come::Steadily).await },
-        unbounded.crowd(&users, Come::Steadily, Mounting::Never, "the same without a limit on waiting pods").await,
-        bounded.crowd(&users, Come::AtOnce, Mounting::Known, "claims known").await,
-        Crowd { is_target: true, ..never(Come::AtOnce).await },
+        Crowd { label: "none".to_owned(), ..gets_while(&users.reader, tokio::time::sleep(TIME)).await },
+        bounded.crowd(&users, Arrival::Steadily, Claims::Known, "claims known").await,
+        Crowd { is_target: true, ..never(Arrival::Steadily).await },
+        unbounded.crowd(&users, Arrival::Steadily, Claims::Never, "the same without a limit on waiting pods").await,
+        bounded.crowd(&users, Arrival::AtOnce, Claims::Known, "claims known").await,
+        Crowd { is_target: true, ..never(Arrival::AtOnce).await },
     ]
 }
 
-/// The claim that there is in each namespace.
+/// The claim that exists in each namespace.
 const KNOWN: &str = "known";
 
 /// A colocate and its namespaces.
@@ -112,19 +112,19 @@ impl Scene {
         Self { namespaces: names, _colocate: colocate }
     }
 
-    /// Makes pods while another user asks.
-    async fn crowd(&self, users: &Users, come: Come, mounting: Mounting, what: &str) -> Crowd {
-        let what = match come {
-            Come::AtOnce => format!("{AT_ONCE} at once, {what}"),
-            Come::Steadily => format!("{RATE} per second, {what}"),
+    /// Creates pods while another user sends GETs.
+    async fn crowd(&self, users: &Users, arrival: Arrival, claims: Claims, label: &str) -> Crowd {
+        let label = match arrival {
+            Arrival::AtOnce => format!("{AT_ONCE} at once, {label}"),
+            Arrival::Steadily => format!("{RATE} per second, {label}"),
         };
-        eprintln!("{what}");
+        eprintln!("{label}");
         let (now, most, refused) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let make = async |number: u32| {
-            let name = format!("{}-{number}", what.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-            let claim = match mounting {
-                Mounting::Known => KNOWN,
-                Mounting::Never => &name,
+            let name = format!("{}-{number}", label.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+            let claim = match claims {
+                Claims::Known => KNOWN,
+                Claims::Never => &name,
             };
             let mut pod = pair::pod(claim);
             pod["metadata"]["name"] = name.as_str().into();
@@ -133,17 +133,17 @@ impl Scene {
             most.set(most.get().max(now.get()));
             let status = users.makers[(number % MAKERS) as usize].create(&path, &pod).await.status;
             now.set(now.get() - 1);
-            assert!(matches!(status.as_u16(), 201 | 429), "a pod is made or turned away: {status}");
+            assert!(matches!(status.as_u16(), 201 | 429), "a pod is created or rejected by flow control: {status}");
             refused.set(refused.get() + usize::from(status == 429));
         };
         let pods = async {
-            match come {
-                Come::AtOnce => {
+            match arrival {
+                Arrival::AtOnce => {
                     for wave in 0..WAVES {
                         join_all((0..AT_ONCE).map(|number| make(wave * AT_ONCE + number))).await;
                     }
                 }
-                Come::Steadily => {
+                Arrival::Steadily => {
                     let begun = Instant::now();
                     let count = RATE * u32::try_from(TIME.as_secs()).unwrap_or_default();
                     let pods = (0..count).map(async |number| {
@@ -154,32 +154,32 @@ impl Scene {
                 }
             }
         };
-        let seen = gets_while(&users.reader, pods).await;
-        Crowd { most: most.get(), pods_refused: refused.get(), what: what.clone(), ..seen }
+        let crowd = gets_while(&users.reader, pods).await;
+        Crowd { most: most.get(), pods_refused: refused.get(), label: label.clone(), ..crowd }
     }
 }
 
-/// Asks until `done`.
+/// Sends GETs until `done` completes.
 async fn gets_while(reader: &Api, done: impl Future<Output = ()>) -> Crowd {
-    let mut asked = JoinSet::new();
-    let asking = async {
+    let mut requests = JoinSet::new();
+    let sending = async {
         let mut clock = interval(GET_EVERY);
         loop {
             clock.tick().await;
             let reader = reader.clone();
-            asked.spawn(async move {
+            requests.spawn(async move {
                 let begun = Instant::now();
                 let reply = reader.get("/api/v1/namespaces/users/configmaps/kube-root-ca.crt").await;
                 (begun.elapsed(), reply.status.as_u16())
             });
         }
     };
-    tokio::select! { () = asking => {} () = done => {} }
-    let answers = asked.join_all().await;
-    let strange = answers.iter().find(|(_, status)| !matches!(status, 200 | 429));
-    assert_eq!(strange, None, "a GET is answered or turned away");
+    tokio::select! { () = sending => {} () = done => {} }
+    let answers = requests.join_all().await;
+    let unexpected = answers.iter().find(|(_, status)| !matches!(status, 200 | 429));
+    assert_eq!(unexpected, None, "a GET is answered or rejected by flow control");
     let refused = answers.iter().filter(|(_, status)| *status == 429).count();
     let mut took: Vec<_> = answers.into_iter().map(|(took, _)| took).collect();
     took.sort_unstable();
-    Crowd { what: String::new(), is_target: false, most: 0, pods_refused: 0, gets: took, gets_refused: refused }
+    Crowd { label: String::new(), is_target: false, most: 0, pods_refused: 0, gets: took, gets_refused: refused }
 }

@@ -1,4 +1,4 @@
-//! Reviews of pods whose claims never come, at colocate's own socket, and other reviews meanwhile.
+//! Reviews of pods with missing claims at colocate's own socket, and other reviews at the same time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,34 +10,36 @@ use colocate_harness::{Colocate, ControlPlane, Load, Namespace, Timings, pair};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// How many reviews come in a second, and for how long: longer than what is remembered of a claim, 30 s.
+/// The rate of reviews per second, and the duration, which exceeds the 30 s for which a missing claim is cached.
 const RATE: u32 = 500;
 const TIME: Duration = Duration::from_secs(40);
 
-/// Over so many connections, the other reviews are asked as fast as they are answered.
+/// The number of connections for the other reviews, which are sent as fast as they are answered.
 const OTHERS: usize = 4;
 
-/// The pods are of so many namespaces: all that may wait do.
+/// The number of namespaces of the pods. It is large enough to use all wait slots.
 const NAMESPACES: u32 = 20;
 
-/// The claim that there is, and its namespace.
+/// The claim that exists, and its namespace.
 const KNOWN: &str = "known";
 const HOME: &str = "flood";
 
-/// As long as the configuration of a webhook gives an answer.
+/// The `timeoutSeconds` of a webhook configuration.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was seen.
+/// The results.
 pub(crate) struct Flood {
-    /// How many came in a second.
+    /// The rate of reviews per second.
     pub(crate) rate: f64,
-    /// The other reviews without it, beside as many of claims that are known, and beside it.
+    /// The timings of the other reviews, without concurrent reviews.
     pub(crate) before: Timings,
-    pub(crate) beside_known: Timings,
+    /// The same during reviews that name a known claim.
+    pub(crate) during_known: Timings,
+    /// The same during reviews that name missing claims.
     pub(crate) during: Timings,
-    /// By how many bytes the resident memory grew at most.
+    /// The largest growth of the resident memory in bytes.
     pub(crate) growth: u64,
-    /// How many connections it took.
+    /// The number of connections.
     pub(crate) connections: usize,
 }
 
@@ -48,38 +50,38 @@ pub(crate) async fn measure(control_plane: &ControlPlane) -> anyhow::Result<Floo
     let client = colocate.client(TIMEOUT);
     colocate.wait_for_message("listed", 2);
 
-    eprintln!("reviews of a known claim");
+    eprintln!("measuring reviews that name a known claim");
     let known = Bytes::from(pair::review(HOME, KNOWN).to_string());
     let mut load = Load::open(&client, known, OTHERS).await?;
     let before = load.run(TIME / 2).await?;
-    eprintln!("the same, next to {RATE} per second that name the same claim");
+    eprintln!("measuring them during {RATE} reviews per second that name it, too");
     let flood_of = |never| flood(client.clone(), colocate.clone(), never);
     let known = tokio::spawn(flood_of(false));
-    let beside_known = load.run(TIME).await?;
+    let during_known = load.run(TIME).await?;
     known.await??;
     let resident = colocate.resident();
 
-    eprintln!("the same, next to {RATE} per second that name claims that never come");
+    eprintln!("measuring them during {RATE} reviews per second that name missing claims");
     let flood = tokio::spawn(flood_of(true));
     let during = load.run(TIME).await?;
-    let Seen { rate, most, connections } = flood.await??;
-    Ok(Flood { rate, before, beside_known, during, growth: most.saturating_sub(resident), connections })
+    let Observed { rate, most, connections } = flood.await??;
+    Ok(Flood { rate, before, during_known, during, growth: most.saturating_sub(resident), connections })
 }
 
-struct Seen {
+struct Observed {
     rate: f64,
-    /// The most memory that colocate had.
+    /// The largest resident memory of colocate.
     most: u64,
     connections: usize,
 }
 
-/// Asks at a steady rate, whether the last question was answered or not, for claims that never come, or for the known one.
-async fn flood(client: Client, colocate: Arc<Colocate>, never: bool) -> anyhow::Result<Seen> {
+/// Sends reviews at a steady rate, whether or not the last one is answered. They name missing claims, or the known one.
+async fn flood(client: Client, colocate: Arc<Colocate>, never: bool) -> anyhow::Result<Observed> {
     let idle: Arc<Mutex<Vec<Connection>>> = Arc::default();
-    let mut asked = JoinSet::new();
+    let mut reviews = JoinSet::new();
     let (mut most, mut connections) = (0, 0);
     let mut clock = interval(Duration::from_secs(1) / RATE);
-    // What a busy machine does not send in time is not sent at once later: the rate that is reported is the true one.
+    // A busy machine does not catch up on missed ticks: the reported rate is the true one.
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let begun = Instant::now();
     let mut number = 0_u32;
@@ -94,7 +96,7 @@ async fn flood(client: Client, colocate: Arc<Colocate>, never: bool) -> anyhow::
         let (client, idle) = (client.clone(), idle.clone());
         let open = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         connections += usize::from(open.is_none());
-        asked.spawn(async move {
+        reviews.spawn(async move {
             let mut connection = match open {
                 Some(connection) => connection,
                 None => client.connect().await?,
@@ -109,8 +111,8 @@ async fn flood(client: Client, colocate: Arc<Colocate>, never: bool) -> anyhow::
         }
     }
     let rate = f64::from(number) / begun.elapsed().as_secs_f64();
-    for answered in asked.join_all().await {
+    for answered in reviews.join_all().await {
         answered?;
     }
-    Ok(Seen { rate, most: most.max(colocate.resident()), connections })
+    Ok(Observed { rate, most: most.max(colocate.resident()), connections })
 }
