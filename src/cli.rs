@@ -1,4 +1,4 @@
-//! The command line: what a person can ask for. Each command is a file; here is only what they share.
+//! The command line. Each command has its own file; this one has what they share.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod certs;
+mod facts;
 mod generate;
 mod hunks;
 mod input;
-mod knowledge;
 mod mutate;
 mod paint;
 mod probe;
@@ -35,7 +35,7 @@ enum Command {
     Man(generate::Man),
 }
 
-/// The exit codes and what each means, as docs/running.md and the man page have them.
+/// The exit codes and their meanings, as listed in docs/running.md and the man page.
 pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("0", "done"),
     (
@@ -48,11 +48,11 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("143, 130", "a second SIGTERM or SIGINT ended `serve` before it had drained"),
 ];
 
-/// The exit code of a command that did what was asked for, where success is not all there is to say.
+/// The exit code of a command that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Done = 0,
-    /// Something was found that is an error.
+    /// `validate` found an error.
     Findings = 1,
     /// With `--strict`: something could not be resolved or checked.
     Unresolved = 3,
@@ -60,14 +60,13 @@ enum Exit {
     WouldChange = 4,
 }
 
-/// Arguments that do not go together, which the parser cannot see.
+/// An invalid combination of arguments that clap does not detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(&'static str);
 
 impl Cli {
-    /// Does what was asked for, and says with the exit code ([`EXIT_STATUS`]) how it went. Most wrong usage the parser
-    /// finds before.
+    /// Runs the command and returns its exit code ([`EXIT_STATUS`]). clap has already rejected most wrong usage.
     pub async fn run(self) -> ExitCode {
         let exit = match self.command {
             Command::Serve(serve) => serve.run().await.map(|()| Exit::Done),
@@ -82,7 +81,7 @@ impl Cli {
             Ok(exit) => ExitCode::from(exit as u8),
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                // Where nobody listens, the exit code has to do.
+                // If standard error is closed, only the exit code reports the failure.
                 let _ = writeln!(io::stderr(), "colocate: {}", one_line(&error));
                 ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
             }
@@ -90,12 +89,12 @@ impl Cli {
     }
 }
 
-/// Returns true if the reader of the output has had enough of it, as `head` has.
+/// Returns true if the reader of the output has closed the pipe, as `head` does.
 fn reader_left(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// An error and its causes; a cause that the text before it holds already is not said again.
+/// Formats an error and its causes as one line. Skips a cause that the line already contains.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn a_repeated_cause_is_printed_once() {
         let error = anyhow::anyhow!("no such file").context("cannot read a: no such file").context("it failed");
         assert_eq!(one_line(&error), "it failed: cannot read a: no such file");
     }

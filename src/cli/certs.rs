@@ -21,18 +21,17 @@ const KEY: &str = "tls.key";
 
 /// Issue a certificate for development: ca.crt, tls.crt and tls.key
 ///
-/// The certificate is a server's, for the names given and for localhost and its two addresses, valid for a year. It comes
-/// with the certificate of an authority made for it alone. The authority's key is not written: no one can issue another
-/// certificate that a client of this ca.crt would trust.
+/// The server certificate is for the given names, localhost, 127.0.0.1 and ::1, and is valid for a year. It is issued
+/// by a new CA, whose key is discarded: no one can issue another certificate that a client of this ca.crt would trust.
 #[derive(Debug, clap::Args)]
 pub(super) struct Certs {
-    /// The folder to write to; it is created if need be
+    /// The directory to write to; created if it does not exist
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
 
-    /// A DNS name, a wildcard (*.example.com) or an IP address that the server is reached by; may be repeated
+    /// A DNS name, wildcard (*.example.com) or IP address of the server; may be repeated
     ///
-    /// An API server reaches it as SERVICE.NAMESPACE.svc.
+    /// An API server calls it as SERVICE.NAMESPACE.svc.
     #[arg(long = "name", value_name = "NAME", required = true)]
     names: Vec<SubjectName>,
 
@@ -42,11 +41,11 @@ pub(super) struct Certs {
 }
 
 impl Certs {
-    /// Issues the certificates and prints where they are.
+    /// Issues the certificates and prints their paths.
     ///
     /// # Errors
-    /// One of the files exists and `--force` is missing, or the folder cannot be written to. In either case, no file is
-    /// written.
+    /// If one of the files exists and `--force` is missing, or the directory cannot be written to. No file is written
+    /// then.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let report = self.issue(Timestamp::now())?;
         io::stdout().write_all(report.as_bytes())?;
@@ -62,7 +61,7 @@ impl Certs {
         let [ca_certificate, certificate, key] = targets.map(|target| target.display().to_string());
         let width = certificate.chars().count();
         Ok(format!(
-            "{ca_certificate:width$}  the authority that clients trust; its key is not kept\n\
+            "{ca_certificate:width$}  the CA certificate for clients; the key of the CA was discarded\n\
              {certificate:width$}  for {}\n\
              {key:width$}  its private key\n\
              valid until {}\n",
@@ -87,11 +86,11 @@ fn with_loopback(mut names: Vec<SubjectName>) -> Vec<SubjectName> {
 
 /// Writes all three files or none, and returns their paths.
 fn write(dir: &Path, force: bool, authority: &Authority, leaf: &Leaf) -> anyhow::Result<[PathBuf; 3]> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot create the directory {}", dir.display()))?;
     let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.join(name));
     refuse_to_overwrite(&targets, force)?;
     let stage = |mode, contents: &str| stage(dir, mode, contents).with_context(|| cannot_write(dir));
-    // Complete under other names first, so that only the renaming can fail.
+    // Complete under temporary names first, so that only the renames can fail.
     let staged = [
         stage(0o644, &authority.certificate_pem())?,
         stage(0o644, &leaf.certificate_pem())?,
@@ -115,7 +114,7 @@ fn place(staged: [NamedTempFile; 3], targets: &[PathBuf; 3], force: bool) -> any
         let named = if force { staged.persist(target) } else { staged.persist_noclobber(target) };
         if let Err(error) = named {
             for file in &targets[..placed] {
-                // No pair is better than one that does not match. The files that it replaced are lost, as `--force` allows.
+                // No pair is better than one that does not match. With `--force`, the replaced files are lost.
                 let _ = fs::remove_file(file);
             }
             return Err(error.error).with_context(|| cannot_write(target));
@@ -131,14 +130,14 @@ fn cannot_write(path: &Path) -> String {
 fn refuse_to_overwrite(targets: &[PathBuf], force: bool) -> anyhow::Result<()> {
     let existing: Vec<_> = targets.iter().filter(|target| target.symlink_metadata().is_ok()).collect();
     if let Some(folder) = existing.iter().find(|target| target.is_dir()) {
-        bail!("{} is a folder: remove it, or choose another --dir", folder.display());
+        bail!("{} is a directory: remove it, or choose another --dir", folder.display());
     }
     if force || existing.is_empty() {
         return Ok(());
     }
     let names: Vec<_> = existing.iter().map(|target| target.display().to_string()).collect();
     let exist = if names.len() == 1 { "exists" } else { "exist" };
-    bail!("{} {exist} already; --force replaces all of {CA_CERTIFICATE}, {CERTIFICATE} and {KEY}", names.join(", "))
+    bail!("{} already {exist}: use --force to replace {CA_CERTIFICATE}, {CERTIFICATE} and {KEY}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -225,25 +224,25 @@ mod tests {
     }
 
     #[test]
-    fn a_dangling_link_exists_too() {
+    fn a_dangling_link_counts_as_an_existing_file() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join(KEY)).unwrap();
         let error = issue(dir.path(), &[]).unwrap_err().to_string();
-        assert!(error.contains("exists already"), "{error}");
+        assert!(error.contains("already exists"), "{error}");
         assert_eq!(files(dir.path()).len(), 1);
     }
 
     #[test]
-    fn a_folder_in_the_way_is_not_replaced_by_force_either() {
+    fn force_does_not_replace_a_directory() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(KEY)).unwrap();
         let error = issue(dir.path(), &["--force"]).unwrap_err().to_string();
-        assert!(error.contains("tls.key is a folder"), "{error}");
+        assert!(error.contains("tls.key is a directory"), "{error}");
         assert_eq!(files(dir.path()), [KEY.to_owned()].into());
     }
 
     #[test]
-    fn if_one_file_cannot_be_placed_none_is() {
+    fn if_one_file_cannot_be_placed_all_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let targets = [CA_CERTIFICATE, CERTIFICATE, KEY].map(|name| dir.path().join(name));
         let staged = [(); 3].map(|()| stage(dir.path(), 0o600, "ours").unwrap());
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_certified_once() {
+    fn a_repeated_name_is_certified_once() {
         let names = with_loopback(vec!["localhost".parse().unwrap(), "a".parse().unwrap(), "a".parse().unwrap()]);
         assert_eq!(
             names.iter().map(SubjectName::to_string).collect::<Vec<_>>(),

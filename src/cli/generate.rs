@@ -8,7 +8,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::{Cli, EXIT_STATUS};
 
-/// Print the completions of a shell
+/// Print a shell completion script
 ///
 /// For bash: source <(colocate completions bash)
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ impl Completions {
     }
 }
 
-/// Print the man page, of all commands
+/// Print the man page of all commands
 ///
 /// To read it: colocate man | man -l -
 #[derive(Debug, Args)]
@@ -54,21 +54,21 @@ fn exit_status() -> Roff {
     for (code, meaning) in EXIT_STATUS {
         section.control("TP", []).text([bold(code)]).text([roman(meaning.replace('`', ""))]);
     }
-    section.control("PP", []).text([roman("If several apply: the first of 2, 1, 3, 4.")]);
+    section.control("PP", []).text([roman("If several apply, the first of 2, 1, 3, 4 is used.")]);
     section
 }
 
-/// Tasks, each with a command line below it.
+/// Tasks, each followed by its command line.
 const EXAMPLES: &str = "\
-Set the scheduler in all manifests of a folder, where they are:
+Set the scheduler in all manifests of a directory, in place:
     colocate mutate -f deploy --manifests storage --in-place
 Show what would change, and exit with 4 if anything would:
     colocate mutate -f deploy --check -o diff
-The same for the output of kustomize, with the claims of a cluster:
+Set it in the output of kustomize, with the claims of a cluster:
     kustomize build . | colocate mutate -f - --cluster
 Find annotations that Stork ignores or misreads, and exit with 3 if something could not be checked:
     colocate validate -f deploy --manifests storage --strict
-The same in a pull request, for a code scanning service:
+Report the findings to a code scanning service:
     colocate validate -f deploy --manifests storage -o sarif
 Issue a certificate for development:
     colocate certs --dir certs --name colocate.colocate.svc

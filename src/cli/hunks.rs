@@ -49,13 +49,13 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_the_same_have_none() {
+    fn equal_texts_have_no_hunks() {
         assert_eq!(shown("", ""), "");
         assert_eq!(shown("a\nb\n", "a\nb\n"), "");
     }
 
     #[test]
-    fn three_lines_around_a_change_are_shown_and_changes_that_are_near_share_them() {
+    fn nearby_changes_share_a_hunk_with_three_lines_of_context() {
         let before = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
         assert_eq!(
             shown(before, &before.replace("5\n", "5\nnew\n")),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_that_are_far_apart_have_a_hunk_each() {
+    fn distant_changes_have_separate_hunks() {
         let before = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n";
         assert_eq!(
             shown(before, &format!("0\n{before}11\n")),

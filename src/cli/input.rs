@@ -1,4 +1,4 @@
-//! The manifests that a command line names, and the namespace of what they hold.
+//! The manifests that are named on the command line, and the namespace of their objects.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use super::Usage;
 use crate::engine::dns;
 use crate::manifest::{Manifest, Source};
 
-/// Checks that standard input is named once at most.
+/// Checks that standard input is named at most once.
 pub(super) fn check_stdin<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<(), Usage> {
     if paths.into_iter().filter(|path| is_stdin(path)).count() > 1 {
-        return Err(Usage("standard input can be read only once: name - once"));
+        return Err(Usage("standard input can be read only once: use - once"));
     }
     Ok(())
 }
@@ -28,12 +28,12 @@ pub(super) fn parse(sources: &[Source]) -> anyhow::Result<Vec<Manifest<'_>>> {
     Ok(manifests)
 }
 
-/// Checks that there is a document. The empty output for a pipe whose first half failed, or for a folder with another name,
-/// would pass for success.
+/// Checks that there is at least one document. After a failed command in a pipe, or for the wrong directory, empty
+/// output would look like success.
 pub(super) fn check_documents(manifests: &[Manifest<'_>], paths: &[PathBuf]) -> anyhow::Result<()> {
     if manifests.iter().all(|manifest| manifest.documents.iter().all(|document| document.value.is_null())) {
         let name = |path: &PathBuf| if is_stdin(path) { "standard input".into() } else { path.display().to_string() };
-        bail!("there is no document in {}", paths.iter().map(name).collect::<Vec<_>>().join(", "));
+        bail!("no YAML document found in {}", paths.iter().map(name).collect::<Vec<_>>().join(", "));
     }
     Ok(())
 }
@@ -41,7 +41,7 @@ pub(super) fn check_documents(manifests: &[Manifest<'_>], paths: &[PathBuf]) -> 
 /// Parses the name of a namespace.
 pub(super) fn namespace(name: &str) -> Result<String, String> {
     if !dns::is_label(name) {
-        return Err(format!("write the name of a namespace such as team-a, {}", dns::LABEL_FORM));
+        return Err(format!("use a namespace name such as team-a: {}", dns::LABEL_FORM));
     }
     Ok(name.to_owned())
 }
@@ -54,7 +54,7 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn every_command_with_a_namespace_refuses_what_is_not_a_label() {
+    fn every_namespace_option_rejects_an_invalid_name() {
         let command = Cli::command();
         let has_namespace = |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_short() == Some('n'));
         let commands: Vec<_> = command.get_subcommands().filter(has_namespace).map(clap::Command::get_name).collect();
@@ -68,7 +68,7 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::ValueValidation, "{name} -n {namespace}");
                 assert!(error.to_string().contains("such as team-a"), "{error}");
             }
-            // What else the command needs is not there.
+            // The other required arguments are missing.
             assert_eq!(error("team-a").kind(), ErrorKind::MissingRequiredArgument, "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! `colocate mutate`: the engine on manifests in files.
+//! `colocate mutate`: applies the engine to manifest files.
 
 mod diff;
 mod output;
@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use self::output::File;
 use self::write::Change;
-use super::knowledge::{self, MissingRights, Questions};
+use super::facts::{self, ClusterQuery, MissingPermissions};
 use super::paint::Paint;
 use super::{Exit, Usage, input, reader_left};
 use crate::api::ApiClient;
@@ -20,42 +20,44 @@ use crate::config::Config;
 use crate::engine::{Policy, Reason};
 use crate::manifest::{KnownObjects, Manifest, ManifestMutator, read};
 
-/// Set the scheduler in manifests, as the server would, and change nothing else in them
+/// Set the scheduler in manifests as the server would, and change nothing else
 ///
-/// Claims, classes and volumes are those of the input itself and of --manifests, or with --cluster those of a cluster. All
-/// that is not changed stays byte for byte: comments, order, quoting. What cannot be resolved is said on standard error.
+/// Claims, classes and volumes are read from the input and --manifests, and with --cluster also from a cluster.
+/// Everything else in the input stays byte for byte: comments, order, quoting. Claims that cannot be resolved are
+/// reported on standard error.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Mutate {
-    /// A file, a directory (its *.yaml, *.yml and *.json, without hidden ones and links), or - for standard input
+    /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files and symbolic links), or - for standard
+    /// input
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true, num_args = 1..)]
     filename: Vec<PathBuf>,
 
-    /// Claims, classes and volumes that are read and not printed
+    /// Files with claims, classes and volumes, which are read but not printed
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     manifests: Vec<PathBuf>,
 
-    /// The configuration file; without one, everything has its default
+    /// The configuration file; without one, the defaults apply
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
     config: Option<PathBuf>,
 
-    /// The namespace of objects that name none [default: default, or the kubeconfig's with --cluster]
+    /// The namespace of objects without one [default: default, or with --cluster the kubeconfig's]
     #[arg(short, long, value_parser = input::namespace)]
     namespace: Option<String>,
 
-    /// What is printed [default: yaml]
+    /// The output format [default: yaml]
     #[arg(short, long, value_enum)]
     output: Option<OutputFormat>,
 
-    /// Write changed files where they are, and print nothing
+    /// Change the files in place, and print nothing
     #[arg(long, conflicts_with = "output")]
     in_place: bool,
 
-    /// Write nothing, and print nothing but with -o diff; exit with 4 if something would change
+    /// Exit with 4 if something would change; write nothing, and print nothing except with -o diff
     #[arg(long, conflicts_with = "in_place")]
     check: bool,
 
-    /// Say on standard error what was found for each workload, what was decided, and why
+    /// Explain on standard error what was found for each workload, what was decided, and why
     #[arg(long)]
     explain: bool,
 
@@ -63,28 +65,28 @@ pub(super) struct Mutate {
     #[arg(long)]
     strict: bool,
 
-    /// Ask the kubeconfig's cluster for what the files do not say
+    /// Query the kubeconfig's cluster for objects that the files do not contain
     #[arg(long)]
     cluster: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
-    /// The input's own bytes with the changes made
+    /// The input with the changes applied
     Yaml,
     /// The changed objects as one List
     Json,
     /// A unified diff
     Diff,
-    /// A JSON patch a line for each changed object
+    /// A JSON patch for each changed object, one per line
     Patch,
 }
 
 impl Mutate {
-    /// Reads, decides, and prints or writes.
+    /// Runs the command.
     ///
     /// # Errors
-    /// Input that cannot be read or parsed, a cluster that does not answer: then nothing is printed or written.
+    /// If the input cannot be read or parsed, or the cluster does not answer. Nothing is printed or written then.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         self.check_usage()?;
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
@@ -97,10 +99,10 @@ impl Mutate {
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
 
         let files = others.iter().zip(&described).chain(sources.iter().zip(&manifests));
-        let mut known = knowledge::of_files(files, &namespace, &policy.opt_out.namespace_label)?;
+        let mut known = facts::of_files(files, &namespace, &policy.opt_out.namespace_label)?;
         let missing = match &snapshot {
             Some(snapshot) => self.ask(snapshot, &policy, &manifests, &namespace, &mut known).await?,
-            None => MissingRights::default(),
+            None => MissingPermissions::default(),
         };
 
         let mutator = ManifestMutator { policy: &policy, known: &known, namespace: &namespace };
@@ -109,16 +111,16 @@ impl Mutate {
             .zip(&manifests)
             .map(|(source, manifest)| File { source, mutated: mutator.mutate(manifest) })
             .collect();
-        self.tell(&missing.notes, &files);
-        match self.give(&files) {
-            // The reader has closed the pipe, as `head` does. The exit code still tells the result.
+        self.report(&missing.notes, &files);
+        match self.write_output(&files) {
+            // The reader has closed the pipe, as `head` does. The exit code still reports the result.
             Err(error) if reader_left(&error) => {}
-            given => given?,
+            written => written?,
         }
         Ok(self.exit(&files))
     }
 
-    /// Asks a cluster for what decisions depend on and the files do not say.
+    /// Asks a cluster for the facts that decisions depend on and that the files do not contain.
     async fn ask(
         &self,
         snapshot: &Snapshot,
@@ -126,7 +128,7 @@ impl Mutate {
         manifests: &[Manifest<'_>],
         namespace: &str,
         known: &mut KnownObjects,
-    ) -> anyhow::Result<MissingRights> {
+    ) -> anyhow::Result<MissingPermissions> {
         let open = |known: &KnownObjects| {
             let mutator = ManifestMutator { policy, known, namespace };
             let mut missing = mutator.missing_facts(manifests);
@@ -135,25 +137,25 @@ impl Mutate {
             missing
         };
         let mut missing =
-            Questions { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
-        // Without any claim, there is nothing to decide.
+            ClusterQuery { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
+        // Without any claim, nothing can be decided.
         missing.refusal.take().map_or(Ok(missing), |refusal| Err(refusal.into()))
     }
 
     fn check_usage(&self) -> Result<(), Usage> {
         if self.in_place && self.filename.iter().any(|path| input::is_stdin(path)) {
-            return Err(Usage("--in-place cannot write to standard input: name files, or leave --in-place out"));
+            return Err(Usage("--in-place cannot write to standard input: name files, or remove --in-place"));
         }
         input::check_stdin(self.filename.iter().chain(&self.manifests))?;
         if self.check && !matches!(self.output, None | Some(OutputFormat::Diff)) {
-            let text = "--check prints no result: leave -o out, or write -o diff to see what would change";
+            let text = "--check prints no result: remove -o, or use -o diff to see what would change";
             return Err(Usage(text));
         }
         Ok(())
     }
 
-    /// Says on standard error what a person should know. That nobody listens there changes nothing.
-    fn tell(&self, notes: &[String], files: &[File<'_>]) {
+    /// Prints notes and warnings to standard error. A closed standard error does not change the result.
+    fn report(&self, notes: &[String], files: &[File<'_>]) {
         let mut lines = String::new();
         lines.extend(notes.iter().map(|note| format!("colocate: {note}\n")));
         for file in files {
@@ -177,8 +179,8 @@ impl Mutate {
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 
-    /// Prints or writes what changed.
-    fn give(&self, files: &[File<'_>]) -> anyhow::Result<()> {
+    /// Prints or writes the result.
+    fn write_output(&self, files: &[File<'_>]) -> anyhow::Result<()> {
         if self.in_place {
             let to_change = files.iter().filter(|file| file.is_changed()).filter_map(|file| {
                 let (path, old) = (file.source.path.as_deref()?, &*file.source.text);

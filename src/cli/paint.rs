@@ -1,4 +1,4 @@
-//! Text for a terminal: coloured if that is wanted, and without control characters.
+//! Text for a terminal: optionally coloured, and without control characters.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_may_have_no_colour_and_a_person_may_not_want_it() {
+    fn colour_needs_a_capable_terminal_and_no_opt_out() {
         let wanted = |name: &str, value: &str| is_wanted(|asked| (asked == name).then(|| value.into()));
         assert!(wanted("TERM", "xterm") && wanted("NO_COLOR", "") && wanted("OTHER", "1"));
         assert!(!wanted("TERM", "dumb") && !wanted("NO_COLOR", "1"));

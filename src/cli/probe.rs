@@ -1,4 +1,4 @@
-//! `colocate probe`: calls a webhook as the API server does, and shows all of it.
+//! `colocate probe`: calls a webhook as the API server does, and shows the exchange.
 
 mod api_server;
 mod screen;
@@ -20,30 +20,31 @@ use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
 
-/// More than any API server waits for a webhook, which is at most 30 s.
+/// The longest timeout, more than the 30 s that an API server waits at most.
 const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Ask an admission webhook one thing, as the API server does, and show what it answers
+/// Call an admission webhook as the API server does, and show its answer
 ///
-/// It sends one AdmissionReview over TLS and HTTP/1.1 and shows the request, the answer and its reason, the patch, and
-/// what the patch does to the object. Nothing in any cluster is changed. Any admission webhook can be asked. With
-/// --apiserver, an API server is asked instead, whether it asks colocate.
+/// Sends one AdmissionReview over TLS and HTTP/1.1, and shows the request, the answer and its reason, the patch, and
+/// its effect on the object. Changes nothing in any cluster, and works with any admission webhook. With --apiserver,
+/// checks instead whether an API server calls colocate.
 #[derive(Debug, clap::Args)]
 #[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
 pub(super) struct Probe {
-    /// The https URL of the webhook; the port is 443 and the path /mutate if it names none
+    /// The https URL of the webhook; the port defaults to 443 and the path to /mutate
     #[arg(long, value_name = "URL", required_unless_present = "apiserver", conflicts_with = "apiserver")]
     url: Option<Target>,
 
-    /// The certificate of the authority that issued the webhook's (PEM)
+    /// The CA certificates that the webhook's certificate must chain to (PEM)
     #[arg(long, value_name = "FILE", required_unless_present = "apiserver", conflicts_with = "apiserver")]
     ca: Option<PathBuf>,
 
-    /// The AdmissionReview to send (JSON), - for standard input [default: a Deployment of MySQL on the claim mysql-data]
+    /// The AdmissionReview to send (JSON), or - for standard input [default: a MySQL Deployment with the claim
+    /// mysql-data]
     #[arg(short = 'f', long = "file", value_name = "REVIEW", conflicts_with = "apiserver")]
     review: Option<PathBuf>,
 
-    /// How long to wait for all of it; the webhook is told, as the API server does, in the query
+    /// The timeout of the whole call; sent to the webhook in the query, as the API server does
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
     timeout: Duration,
 
@@ -55,10 +56,10 @@ impl Probe {
     /// Sends the review, and prints the request and the answer as they become known.
     ///
     /// # Errors
-    /// - The file is not an `AdmissionReview`.
-    /// - There is no answer, or the API server would count it as a failure of the webhook, such as a patch that does not apply. A
-    ///   refusal is a good answer.
-    /// - With `--apiserver`, no Deployment came back, or not with the driver's scheduler.
+    /// - If the file is not an `AdmissionReview`.
+    /// - If there is no answer, or one that the API server would count as a failure of the webhook, such as a patch
+    ///   that does not apply. A denial is a valid answer.
+    /// - With `--apiserver`, if no Deployment came back, or it does not have the driver's scheduler.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         self.show(&mut io::stdout(), Screen(Paint::for_stdout())).await
     }
@@ -69,15 +70,15 @@ impl Probe {
             return self.api_server.show(&api_server, out, screen, self.timeout).await;
         }
         let (Some(url), Some(ca)) = (self.url, self.ca) else {
-            return Err(Usage("name a webhook with --url and --ca, or ask an API server with --apiserver").into());
+            return Err(Usage("no target: name a webhook with --url and --ca, or use --apiserver").into());
         };
         let review = match &self.review {
             Some(file) => SentReview::read(file)?,
             None => SentReview::mysql()?,
         };
         let authorities = fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
-        let client =
-            Client::new(url, &authorities, self.timeout).with_context(|| format!("cannot trust {}", ca.display()))?;
+        let client = Client::new(url, &authorities, self.timeout)
+            .with_context(|| format!("cannot use the CA certificates in {}", ca.display()))?;
 
         out.write_all(screen.request(&review, client.target()).as_bytes())?;
         let answer = client.ask(review.body.clone()).await?;
@@ -93,7 +94,7 @@ impl Probe {
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("write a duration from 1ms to {}m, such as 10s", MAX_TIMEOUT.as_secs() / 60);
+    let wrong = || format!("use a duration from 1ms to {}m, such as 10s", MAX_TIMEOUT.as_secs() / 60);
     let duration = text.parse().ok().map(|GoDuration(duration)| duration);
     duration.filter(|duration| (Duration::from_millis(1)..=MAX_TIMEOUT).contains(duration)).ok_or_else(wrong)
 }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_a_good_answer() {
+    async fn a_denial_is_a_valid_answer() {
         let status = json!({"code": 403, "message": "not\nin this \u{1b}[31m namespace"});
         let refused =
             |uid: &str| review(&json!({"uid": uid, "allowed": false, "status": status, "warnings": ["careful"]}));
@@ -237,7 +238,7 @@ mod tests {
         let shown = shown(&["-f", file.to_str().unwrap()], answer).await;
         assert_eq!(shown.error, None);
         assert!(shown.text.starts_with("request    DELETE Pod web (no version), "), "{}", shown.text);
-        assert!(shown.text.ends_with("\n           allowed, as it is\n"), "{}", shown.text);
+        assert!(shown.text.ends_with("\n           allowed, unchanged\n"), "{}", shown.text);
     }
 
     #[tokio::test]
@@ -248,7 +249,7 @@ mod tests {
         let (empty, absent) = (empty.to_str().unwrap(), "/nonexistent/file");
         for (ca, file, text) in [
             (absent, None, "cannot read /nonexistent/file: "),
-            (empty, None, "empty: there is no certificate in PEM form"),
+            (empty, None, "empty: no certificate in PEM form"),
             (empty, Some(absent), "cannot read /nonexistent/file: "),
             (empty, Some(empty), "empty:1:0: not JSON: "),
         ] {

@@ -77,7 +77,7 @@ pub(super) struct Serve {
     #[arg(long, value_enum, default_value_t = LogLevel::Info)]
     log_level: LogLevel,
 
-    /// A file that gets the reason of a failure, if the file exists. Kubernetes shows it in the pod's status.
+    /// The file to write the cause of a failure to, if it exists. Kubernetes shows it in the pod's status.
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     termination_log: PathBuf,
 
@@ -137,14 +137,14 @@ impl Serve {
         process.tasks.spawn("probes and metrics", admin.run(Shutdown::default()));
         tokio::select! {
             () = server.run(process.shutdown.clone()) => {}
-            () = overdue(&process.shutdown, config.drain_timeout()) => tracing::warn!("ending with requests in flight"),
+            () = overdue(&process.shutdown, config.drain_timeout()) => tracing::warn!("drain.timeout reached: exiting with requests in flight"),
             failure = failures.next() => return Err(failure.into()),
         }
         tracing::info!("ended");
         Ok(())
     }
 
-    /// Starts to keep a certificate in `resolver`, and its CA in the webhook configurations.
+    /// Starts the tasks that keep a certificate in `resolver`, and its CA in the webhook configurations.
     fn keep_certificate(
         &self,
         config: &Config,
@@ -193,7 +193,7 @@ impl Serve {
             tracing::info!(claims, "claims are read from --manifests; no cluster is contacted");
             if claims == 0 {
                 tracing::warn!(
-                    "no claim in --manifests: only *.yaml, *.yml and *.json are read from directories, without hidden files and symbolic links"
+                    "no claims found in --manifests: only *.yaml, *.yml and *.json are read from directories, without hidden files and symbolic links"
                 );
             }
             return Ok(ClaimSource::Manifests(Box::new(inventory)));

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use self::outcome::Outcome;
-use super::knowledge::{self, MissingRights, Questions};
+use super::facts::{self, ClusterQuery, MissingPermissions};
 use super::paint::Paint;
 use super::{Exit, Usage, input, reader_left};
 use crate::api::ApiClient;
@@ -23,14 +23,15 @@ use crate::config::Config;
 use crate::engine::Visibility;
 use crate::manifest::{KnownObjects, ManifestValidator, read};
 
-/// Find hyperconvergence annotations that Stork will not read as they were meant
+/// Find hyperconvergence annotations that Stork ignores or misreads
 ///
-/// Claims, classes, volumes and placement strategies are those of the input itself and of --manifests, or with --cluster
-/// those of a cluster. What could not be checked is said on standard error.
+/// Claims, classes, volumes and placement strategies are read from the input and --manifests, and with --cluster also
+/// from a cluster. Anything that could not be checked is reported on standard error.
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE)]
 pub(super) struct Validate {
-    /// A file, a directory (its *.yaml, *.yml and *.json, without hidden ones and links), or - for standard input
+    /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files and symbolic links), or - for standard
+    /// input
     #[arg(
         short,
         long = "filename",
@@ -41,19 +42,19 @@ pub(super) struct Validate {
     )]
     filename: Vec<PathBuf>,
 
-    /// Claims, classes, volumes and placement strategies that are read and not checked
+    /// Files with claims, classes, volumes and placement strategies, which are read but not checked
     #[arg(long, value_name = "FILE|DIR", num_args = 1.., conflicts_with = "list_rules")]
     manifests: Vec<PathBuf>,
 
-    /// The configuration file, with the severities of rules; without one, everything has its default
+    /// The configuration file, which can change the severities of rules; without one, the defaults apply
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
     config: Option<PathBuf>,
 
-    /// The namespace of objects that name none [default: default, or the kubeconfig's with --cluster]
+    /// The namespace of objects without one [default: default, or with --cluster the kubeconfig's]
     #[arg(short, long, value_parser = input::namespace)]
     namespace: Option<String>,
 
-    /// How findings are printed
+    /// The output format
     #[arg(short, long, value_enum, default_value_t = FindingFormat::Text)]
     output: FindingFormat,
 
@@ -61,11 +62,11 @@ pub(super) struct Validate {
     #[arg(long)]
     strict: bool,
 
-    /// Ask the kubeconfig's cluster for what the files do not say
+    /// Query the kubeconfig's cluster for objects that the files do not contain
     #[arg(long, conflicts_with = "list_rules")]
     cluster: bool,
 
-    /// Print all rules, with their severities by the configuration, and check nothing
+    /// Print all rules with their configured severities, and check nothing
     #[arg(long)]
     list_rules: bool,
 }
@@ -76,13 +77,13 @@ const USAGE: &str = "colocate validate [OPTIONS] --filename <FILE|DIR|->...
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FindingFormat {
-    /// For people: each finding with its line, and what to write instead
+    /// Text for people: each finding with its line and a remedy
     Text,
     /// A list of findings
     Json,
-    /// A log of SARIF 2.1.0, which code scanning services read
+    /// A SARIF 2.1.0 log, for code scanning services
     Sarif,
-    /// Annotations of a pull request, as GitHub Actions reads them
+    /// GitHub Actions commands that annotate a pull request
     Github,
 }
 
@@ -90,7 +91,7 @@ impl Validate {
     /// Runs the command.
     ///
     /// # Errors
-    /// Input that cannot be read or parsed, or a cluster that does not answer. Nothing is printed then.
+    /// If the input cannot be read or parsed, or the cluster does not answer. Nothing is printed then.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         self.check_usage()?;
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
@@ -106,7 +107,7 @@ impl Validate {
         let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
 
         let label = &*policy.opt_out.namespace_label;
-        let mut known = knowledge::of_files(others.iter().zip(&described), &namespace, label)?;
+        let mut known = facts::of_files(others.iter().zip(&described), &namespace, label)?;
         let unreadable: Vec<_> =
             manifests.iter().map(|manifest| known.add_readable(manifest, &namespace, label)).collect();
         let open = |known: &KnownObjects| {
@@ -114,9 +115,9 @@ impl Validate {
                 ManifestValidator { policy: &policy, severities: &severities, known, namespace: &namespace };
             validator.missing_facts(&manifests)
         };
-        let mut missing = MissingRights::default();
+        let mut missing = MissingPermissions::default();
         match &snapshot {
-            Some(snapshot) => missing = Questions { snapshot, opt_out: label, open }.complete(&mut known).await?,
+            Some(snapshot) => missing = ClusterQuery { snapshot, opt_out: label, open }.complete(&mut known).await?,
             None => known.inventory.visibility = Visibility::of_files(),
         }
 
@@ -124,15 +125,15 @@ impl Validate {
             ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: &namespace };
         let validated = validator.validate(&manifests);
         if let Some(refusal) = missing.refusal.take() {
-            missing.notes.push(format!("{refusal}: what only a claim would tell is left unresolved"));
+            missing.notes.push(format!("{refusal}: workloads that only the claim resolves stay unresolved"));
         }
         let outcome = Outcome::new(&sources, &manifests, &validated, &unreadable, &missing.notes);
-        self.tell(&outcome)
+        self.report(&outcome)
     }
 
     fn check_usage(&self) -> Result<(), Usage> {
         if self.list_rules && !matches!(self.output, FindingFormat::Text | FindingFormat::Json) {
-            return Err(Usage("--list-rules prints no findings: leave -o out, or write -o json"));
+            return Err(Usage("--list-rules prints no findings: remove -o, or use -o json"));
         }
         input::check_stdin(self.filename.iter().chain(&self.manifests))
     }
@@ -148,7 +149,7 @@ impl Validate {
 
     /// Prints the findings, and on standard error the gaps and a summary. A closed standard error does not change the
     /// result.
-    fn tell(&self, outcome: &Outcome<'_>) -> anyhow::Result<Exit> {
+    fn report(&self, outcome: &Outcome<'_>) -> anyhow::Result<Exit> {
         let say = |lines: &str| drop(io::stderr().write_all(lines.as_bytes()));
         say(&text::gaps(outcome));
         let text = match self.output {
@@ -158,7 +159,7 @@ impl Validate {
             FindingFormat::Github => github::annotations(outcome),
         };
         match io::stdout().write_all(text.as_bytes()).map_err(anyhow::Error::from) {
-            // The reader has closed the pipe, as `head` does. The exit code still tells the result.
+            // The reader has closed the pipe, as `head` does. The exit code still reports the result.
             Err(error) if reader_left(&error) => {}
             printed => printed?,
         }

@@ -21,7 +21,7 @@ fn the_probe_detects_whether_the_api_server_calls_colocate() {
     assert_eq!(code, Some(1));
     let expected = "colocate: the Deployment came back with schedulerName default-scheduler instead of stork: ";
     assert!(stderr.starts_with(expected), "{stderr}");
-    assert!(stdout.contains("the namespace `probe-left-alone` is left alone"), "{stdout}");
+    assert!(stdout.contains("the namespace `probe-left-alone` is excluded"), "{stdout}");
     for namespace in [called, left_alone] {
         assert_eq!(namespace.list("deployments").len(), 0, "the probe is a dry run");
     }

@@ -1,4 +1,4 @@
-//! The output of `colocate mutate`: the text of each format, and the lines for people.
+//! The output of `colocate mutate`: the text of each format, and the lines on standard error.
 
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::paint::bounded;
 use crate::manifest::{BYTE_ORDER_MARK, HELM_ADVICE, Manifest, MutatedManifest, MutatedObject, Position, Source};
 
-/// A file and what becomes of it.
+/// A file and its mutated text.
 pub(super) struct File<'t> {
     pub(super) source: &'t Source,
     pub(super) mutated: MutatedManifest<'t, 't>,
@@ -18,10 +18,10 @@ impl File<'_> {
     }
 }
 
-/// The files behind each other, with a `---` between two where the second does not begin with one.
+/// Joins the files, with a `---` before each that does not begin with one.
 ///
 /// # Errors
-/// Files that cannot stand behind each other: what came out would not be the documents that went in.
+/// If joining the files would change their documents.
 pub(super) fn yaml(files: &[File<'_>]) -> anyhow::Result<String> {
     if let [file] = files {
         return Ok(file.mutated.text.to_string());
@@ -37,7 +37,7 @@ pub(super) fn yaml(files: &[File<'_>]) -> anyhow::Result<String> {
             text.push('\n');
         }
         match first_line(next) {
-            // A directive is one only behind the end of a document.
+            // A directive is recognized only after the end of a document.
             Some(line) if line.starts_with('%') => text.push_str("...\n"),
             Some(line) if is_marker(line) => {}
             _ => text.push_str("---\n"),
@@ -55,12 +55,12 @@ pub(super) fn yaml(files: &[File<'_>]) -> anyhow::Result<String> {
         .map(|document| &document.value)
         .filter(|value| !value.is_null());
     if !read.is_some_and(|read| read.eq(each)) {
-        bail!("these files cannot stand behind each other in one text: mutate each on its own, or use -o json");
+        bail!("these files cannot be joined into one YAML stream: mutate each file separately, or use -o json");
     }
     Ok(text)
 }
 
-/// The first line that says something, which a comment does not.
+/// Returns the first line that is neither blank nor a comment.
 fn first_line(text: &str) -> Option<&str> {
     text.split(['\n', '\r']).find(|line| !line.trim().is_empty() && !line.starts_with('#'))
 }
@@ -70,14 +70,14 @@ fn is_marker(line: &str) -> bool {
     line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
 }
 
-/// The changed objects as one List.
+/// Renders the changed objects as one List.
 pub(super) fn json(files: &[File<'_>]) -> serde_json::Result<String> {
     let items: Vec<Value> = changed(files).map(|(_, object)| object.changed()).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     Ok(serde_json::to_string_pretty(&list)? + "\n")
 }
 
-/// A JSON patch a line for each changed object.
+/// Renders a JSON patch for each changed object, one per line.
 pub(super) fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
     let mut lines = String::new();
     for (file, object) in changed(files) {
@@ -108,42 +108,42 @@ pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> Stri
     let why = mutation.reason.explanation().trim_end_matches('.');
     let scheduler = mutation.scheduler.as_deref().map(|name| format!(" -> {name}")).unwrap_or_default();
     let refusal = mutation.refusal.as_ref();
-    let refusal = refusal.map(|why| format!("; left as it is: {why}, at {}", why.position)).unwrap_or_default();
+    let refusal = refusal.map(|why| format!("; left unchanged: {why}, at {}", why.position)).unwrap_or_default();
     line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", mutation.reason))
 }
 
-/// Describes what is left open about a workload.
+/// Describes what could not be resolved for a workload.
 pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> String {
     match &mutation.refusal {
-        Some(why) => line_at(source, why.position, mutation, &format!("left as it is: {why}")),
+        Some(why) => line_at(source, why.position, mutation, &format!("left unchanged: {why}")),
         None if mutation.claims.is_empty() => own_warnings(source, mutation),
         None => line(source, mutation, &format!("{}: {}", mutation.reason, mutation.claims)),
     }
 }
 
-/// A document that nothing is decided about, though a workload may be in it.
+/// Describes a Helm template, in which workloads cannot be recognized.
 pub(super) fn template(source: &Source, position: Position) -> String {
-    bounded(&format!("{}:{position}: left as it is: {HELM_ADVICE}", source.name)) + "\n"
+    bounded(&format!("{}:{position}: left unchanged: {HELM_ADVICE}", source.name)) + "\n"
 }
 
-/// The warnings that a person would see below `kubectl apply`, but for those of what is unresolved.
+/// Renders the warnings that `kubectl apply` would print, except those about unresolved claims.
 pub(super) fn warnings(source: &Source, mutation: &MutatedObject<'_>) -> String {
     warning_lines(source, mutation, |of_reason| !(of_reason && mutation.is_unresolved()))
 }
 
-/// The warnings that say what is unresolved, and why.
+/// Renders the warnings that explain why something is unresolved.
 pub(super) fn own_warnings(source: &Source, mutation: &MutatedObject<'_>) -> String {
     warning_lines(source, mutation, |of_reason| of_reason)
 }
 
-/// The warnings that are `shown`, which is told whether one is that of the decision's reason.
+/// Renders the warnings that `shown` accepts. Its argument is true for the warning of the decision's reason.
 fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(bool) -> bool) -> String {
     let own = mutation.reason.as_str();
     let shown = mutation.warnings.iter().filter(|warning| shown(warning.word() == Some(own)));
     shown.map(|warning| line(source, mutation, &warning.to_string())).collect()
 }
 
-/// A line about a workload.
+/// Renders a line about a workload.
 pub(super) fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
     line_at(source, mutation.object.position, mutation, text)
 }

@@ -28,19 +28,19 @@ pub(super) fn all(changes: &[Change<'_>]) -> anyhow::Result<()> {
 fn put_in_place(changes: &[Change<'_>], prepared: Vec<(TempPath, PathBuf)>) -> anyhow::Result<()> {
     for (done, (change, (file, target))) in changes.iter().zip(prepared).enumerate() {
         if let Err(error) = file.persist(&target) {
-            let failed = changes[..done].iter().filter(|change| put_back(change).is_err());
+            let failed = changes[..done].iter().filter(|change| restore(change).is_err());
             let failed: Vec<_> = failed.map(|change| change.path.display().to_string()).collect();
             let error = anyhow!(error.error).context(cannot_write(change.path));
             return Err(match &*failed.join(", ") {
                 "" => error,
-                files => error.context(format!("these files are changed already, and stay so: {files}")),
+                files => error.context(format!("cannot restore these files, which are already changed: {files}")),
             });
         }
     }
     Ok(())
 }
 
-fn put_back(change: &Change<'_>) -> io::Result<()> {
+fn restore(change: &Change<'_>) -> io::Result<()> {
     let (file, target) = prepare(change.path, change.old)?;
     Ok(file.persist(target)?)
 }
@@ -51,7 +51,7 @@ fn cannot_write(path: &Path) -> String {
 
 /// Writes a new file next to the old one, and closes it, because there may be more files than can be open at once.
 fn prepare(path: &Path, text: &str) -> io::Result<(TempPath, PathBuf)> {
-    // A link stays, and its target is replaced.
+    // A symbolic link stays; its target is replaced.
     let target = fs::canonicalize(path)?;
     let folder = target.parent().unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder)?;
@@ -64,14 +64,15 @@ fn prepare(path: &Path, text: &str) -> io::Result<(TempPath, PathBuf)> {
     Ok((file.into_temp_path(), target))
 }
 
-/// Gives the new file the owner and the group of the old one. Only root can do so if they are another user's.
+/// Gives the new file the owner and the group of the old one. Only root can do so if the old file belongs to another
+/// user.
 fn keep_owner(old: &fs::Metadata, new: &File) -> io::Result<()> {
     let (owner, of_new) = ((old.uid(), old.gid()), new.metadata()?);
     if owner == (of_new.uid(), of_new.gid()) {
         return Ok(());
     }
     fchown(new, Some(owner.0), Some(owner.1)).map_err(|error| {
-        let text = format!("its owner ({}:{}) could not be kept: {error}", owner.0, owner.1);
+        let text = format!("cannot keep its owner ({}:{}): {error}", owner.0, owner.1);
         io::Error::new(error.kind(), text)
     })
 }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_take_its_place_leaves_all_as_they_were() {
+    fn a_failed_rename_restores_the_files_before_it() {
         let root = tempfile::tempdir().unwrap();
         let paths = ["a", "b"].map(|name| root.path().join(name));
         for path in &paths {

@@ -1,4 +1,4 @@
-//! `colocate probe --apiserver`: asks an API server whether it calls colocate, and names possible causes if it does not.
+//! `colocate probe --apiserver`: checks whether an API server calls colocate, and names possible causes if it does not.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,22 +17,22 @@ use crate::engine::{Mode, Templates};
 #[derive(Debug, clap::Args)]
 #[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
 pub(super) struct ApiServerArgs {
-    /// Ask the API server of the cluster instead, whether it asks colocate: create a Deployment with a volume of the first
-    /// driver, as a dry run, and fail unless it comes back with the driver's scheduler
+    /// Check whether the cluster's API server calls colocate: create a Deployment with a volume of the first driver as
+    /// a dry run, and fail unless it gets the driver's scheduler
     #[arg(long)]
     pub(super) apiserver: bool,
 
-    /// Where it is created [default: default]
+    /// The namespace of the dry run [default: default]
     #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "url", value_parser = input::namespace)]
     namespace: Option<String>,
 
-    /// The configuration file that names the drivers; without one, everything has its default
+    /// The configuration file with the drivers; without one, the defaults apply
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
 }
 
 impl ApiServerArgs {
-    /// Asks an API server, and shows its answer.
+    /// Sends the dry run, and shows the answer.
     pub(super) async fn show(
         self,
         api_server: &ApiClient,
@@ -64,19 +64,19 @@ impl ApiServerArgs {
 fn first_driver(config: &Config) -> anyhow::Result<DryRun> {
     let policy = config.policy();
     let driver =
-        policy.drivers.0.first().context("the configuration has no driver to ask for: add one to `drivers`")?;
+        policy.drivers.0.first().context("the configuration has no driver to test with: add one to `drivers`")?;
     let name = &driver.name;
     DryRun::of(driver).with_context(|| {
-        format!("driver `{name}`, the first, has no CSI driver among its provisioners: name another first, because only a CSI volume needs no claim")
+        format!("the first driver, `{name}`, has no CSI driver among its provisioners: list another driver first, because only a CSI volume can be mounted without a claim")
     })
 }
 
-/// Possible reasons why a Deployment came back unchanged.
+/// Returns the possible reasons why a Deployment came back unchanged.
 fn causes(config: &Config, namespace: &str) -> Vec<String> {
     let policy = config.policy();
     let known = match (policy.mode, policy.templates) {
-        (Mode::Audit, _) => Some("the configuration has `mode: audit`, which changes nothing: write `mode: inject`"),
-        (Mode::Off, _) => Some("the configuration has `mode: off`, which changes nothing: write `mode: inject`"),
+        (Mode::Audit, _) => Some("the configuration has `mode: audit`, which changes nothing: set `mode: inject`"),
+        (Mode::Off, _) => Some("the configuration has `mode: off`, which changes nothing: set `mode: inject`"),
         (Mode::Inject, Templates::Leave) => {
             Some("the configuration has `templates: leave`: only pods are changed, not Deployments")
         }
@@ -89,14 +89,15 @@ fn causes(config: &Config, namespace: &str) -> Vec<String> {
     let label = &policy.opt_out.namespace_label;
     vec![
         format!(
-            "the namespace `{namespace}` is left alone, by the webhook's namespaceSelector or by its label `{label}`: name another with --namespace"
+            "the namespace `{namespace}` is excluded by the webhook's namespaceSelector or by its label `{label}`: choose another with --namespace"
         ),
-        format!("there may be no webhook configuration: check with `kubectl get mutatingwebhookconfiguration {webhook}`"),
+        format!("the webhook configuration does not exist: check with `kubectl get mutatingwebhookconfiguration {webhook}`"),
         "colocate does not answer, and failurePolicy is Ignore: its pods are not ready, or the API server cannot reach their port or does not trust their certificate. See /readyz, and `failed calling webhook` in the API server's log"
             .to_owned(),
-        "colocate runs with another configuration than --config names: another `mode`, or other drivers; or the warning above says that the scheduler is away"
+        "colocate runs with another configuration than --config: a different `mode`, or other drivers"
             .to_owned(),
-        "another webhook changed it back, called later".to_owned(),
+        "the driver's scheduler is not running: see the warning above, if there is one".to_owned(),
+        "another webhook, called later, changed the scheduler back".to_owned(),
     ]
 }
 
@@ -128,7 +129,7 @@ mod tests {
         let mut text = Vec::new();
         let ask = async {
             let asked = asked.show(&api_server, &mut text, Screen(Paint::PLAIN), Duration::from_mins(1)).await;
-            // So that the server does not wait for another request.
+            // Otherwise the server would wait for another request.
             drop(api_server);
             asked
         };
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_drivers_scheduler_is_success() {
+    async fn the_drivers_scheduler_means_success() {
         let (text, error) = shown("", "stork").await;
         assert_eq!(error, None);
         assert!(
@@ -155,12 +156,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_scheduler_is_a_failure_with_its_possible_causes() {
+    async fn another_scheduler_means_failure_with_possible_causes() {
         let (text, error) = shown("tls: {webhooks: {mutating: own}}", "default-scheduler").await;
         let said = "the Deployment came back with schedulerName default-scheduler instead of stork: ";
         assert!(error.as_ref().is_some_and(|error| error.starts_with(said)), "{error:?}");
         for part in
-            ["the namespace `team-a` is left alone", "mutatingwebhookconfiguration own`", "failurePolicy is Ignore"]
+            ["the namespace `team-a` is excluded", "mutatingwebhookconfiguration own`", "failurePolicy is Ignore"]
         {
             let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(flat.contains(part), "{part}: {text}");
@@ -176,7 +177,7 @@ mod tests {
             ("templates: leave", "`templates: leave`: only pods"),
         ] {
             let (text, error) = shown(config, "default-scheduler").await;
-            assert!(error.is_some() && text.contains(cause) && !text.contains("left alone"), "{text}");
+            assert!(error.is_some() && text.contains(cause) && !text.contains("is excluded"), "{text}");
         }
     }
 
@@ -186,7 +187,7 @@ mod tests {
             ("drivers: []", "the configuration has no driver"),
             (
                 "drivers: [{name: a, provisioners: [a.test/b], scheduler: c}]",
-                "driver `a`, the first, has no CSI driver",
+                "the first driver, `a`, has no CSI driver",
             ),
             ("mode: on", "config.yaml:1:7: "),
         ] {

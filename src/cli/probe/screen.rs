@@ -40,7 +40,7 @@ impl Screen {
     pub(super) fn verdict(self, verdict: &Verdict) -> anyhow::Result<String> {
         let mut text = if verdict.allowed {
             let changes = match verdict.changes() {
-                0 => "allowed, as it is".into(),
+                0 => "allowed, unchanged".into(),
                 1 => "allowed, with one change".into(),
                 many => format!("allowed, with {many} changes"),
             };
@@ -88,8 +88,8 @@ impl Screen {
             return Ok(format!("\n{}\n", self.0.text(TextStyle::Bold, "the object is the same before and after")));
         }
         let (before, after) = without_bookkeeping(before, after);
-        let before = serde_saphyr::to_string(&before).context("the object cannot be written as YAML")?;
-        let after = serde_saphyr::to_string(&after).context("the object cannot be written as YAML")?;
+        let before = serde_saphyr::to_string(&before).context("cannot write the object as YAML")?;
+        let after = serde_saphyr::to_string(&after).context("cannot write the object as YAML")?;
         let mut text = format!("\n{}\n", self.0.text(TextStyle::Bold, "the object, before and after"));
         for hunk in hunks::between(&before, &after) {
             writeln!(text, "{}", self.0.text(TextStyle::Cyan, &hunk.header))?;
@@ -113,7 +113,7 @@ impl Screen {
         self.lines("request", &[&what, &volume], TextStyle::Bold)
     }
 
-    /// Renders the Deployment that it would have created.
+    /// Renders the Deployment that the API server would have created.
     pub(super) fn outcome(self, dry_run: &DryRun, outcome: &DryRunOutcome) -> String {
         let style = if *outcome.scheduler == *dry_run.scheduler { TextStyle::Green } else { TextStyle::Red };
         let mut text = self.lines("answer", &[&format!("created after {:.1?}", outcome.took)], TextStyle::Plain);
@@ -126,7 +126,7 @@ impl Screen {
 
     /// Renders the possible causes of a failure.
     pub(super) fn causes(self, causes: &[String]) -> String {
-        let label = if causes.len() == 1 { "why" } else { "may be" };
+        let label = if causes.len() == 1 { "cause" } else { "possible" };
         causes
             .iter()
             .enumerate()
@@ -175,7 +175,7 @@ fn wrap(paragraph: &str) -> Vec<String> {
     lines
 }
 
-/// Removes what the API server and kubectl note about the objects, where it is the same in both.
+/// Removes the bookkeeping of the API server and kubectl where it is equal in both objects.
 fn without_bookkeeping(before: &Value, after: &Value) -> (Value, Value) {
     let (mut before, mut after) = (before.clone(), after.clone());
     for (parent, key) in [("/metadata", "managedFields"), ("/metadata/annotations", LAST_APPLIED)] {
@@ -240,7 +240,7 @@ mod tests {
         let audit_annotations = [("reason", "no-claims"), ("a", "1"), ("scheduler", "s")];
         let audit_annotations = audit_annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let text = SCREEN.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
-        let expected = "           allowed, as it is\n\
+        let expected = "           allowed, unchanged\n\
                         reason     no-claims\n           No volume of the pod could be a storage driver's.\n\
                         scheduler  s\naudit      a: 1\n";
         assert_eq!(text, expected);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn many_operations_are_shown_one_a_line() {
+    fn many_operations_are_shown_one_per_line() {
         let operation = json!({"op": "add", "path": "/metadata/labels/a", "value": "b"});
         let patch = Some(serde_json::from_value(json!([operation, operation])).unwrap());
         let text = SCREEN.verdict(&Verdict { patch, ..verdict() }).unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn bookkeeping_is_left_out_only_where_it_is_the_same() {
+    fn only_unchanged_bookkeeping_is_left_out() {
         let object = json!({"metadata": {"annotations": {LAST_APPLIED: "{}"}, "managedFields": [1]}, "spec": 1});
         let mut after = object.clone();
         after["spec"] = json!(2);

@@ -58,18 +58,18 @@ impl SentReview {
         }
         let request = review.get_mut("request").map(Value::take).unwrap_or_default();
         let Some(uid) = request.get("uid").and_then(Value::as_str).map(ToOwned::to_owned) else {
-            bail!("{name}: the {KIND} has no request.uid: is it an answer?");
+            bail!("{name}: the {KIND} has no request.uid: send a request, not a response");
         };
         Ok(Self { body, uid, request })
     }
 
-    /// The object that a patch applies to; null where the request has none, as at DELETE.
+    /// Returns the object that a patch applies to; null if the request has no object, as for DELETE.
     pub(super) fn object(&self) -> &Value {
         self.request.get("object").unwrap_or(&Value::Null)
     }
 
-    /// The operation, the object and the size: `CREATE Deployment default/mysql (apps/v1), 3921 bytes`. A name that the API
-    /// server will generate ends with an asterisk.
+    /// Returns the operation, the object and the size: `CREATE Deployment default/mysql (apps/v1), 3921 bytes`. A name
+    /// that the API server will generate ends with an asterisk.
     pub(super) fn summary(&self) -> String {
         let with_slash = |pointer| self.word(pointer).map(|word| format!("{word}/")).unwrap_or_default();
         let operation = self.word("/operation").unwrap_or("no operation");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_json_is_refused_with_its_place() {
+    fn invalid_json_is_rejected_with_its_position() {
         assert_eq!(error("{\n  \"kind\" \"x\"}"), "review.json:2:10: not JSON: expected `:`");
         assert_eq!(error(""), "review.json:1:0: not JSON: EOF while parsing a value");
         assert!(error("apiVersion: apps/v1").starts_with("review.json:1:1: not JSON"));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_review_is_refused() {
+    fn json_that_is_not_a_review_is_rejected() {
         let deployment = error(r#"{"kind":"Deployment","apiVersion":"apps/v1"}"#);
         assert!(deployment.ends_with("its kind is Deployment, its apiVersion apps/v1"), "{deployment}");
         let beta = error(r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}"#);

@@ -17,7 +17,7 @@ pub(super) async fn reload(mut file: ConfigFile, started: Config, shared: Shared
                 tracing::info!("configuration reloaded");
                 let parts = config.needs_restart(&started).join(", ");
                 if !parts.is_empty() {
-                    tracing::warn!(parts, "a part of the configuration takes effect only after a restart");
+                    tracing::warn!(parts, "these parts of the configuration take effect only after a restart");
                 }
             }
             Err(error) => {

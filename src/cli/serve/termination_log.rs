@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Writes `line` to the file, if it exists. The kubelet creates it, and shows at most 4096 bytes.
 pub(super) fn write(path: &Path, line: &str) {
-    // Outside of a container there is no file, and none must be created.
+    // Outside a container, the file does not exist and must not be created.
     if let Ok(mut file) = OpenOptions::new().write(true).truncate(true).open(path) {
         let _ = writeln!(file, "{line}");
     }

@@ -5,7 +5,7 @@
 use super::outcome::{Gap, Outcome, PlacedFinding, SourceRange};
 use crate::companion::Severity;
 
-/// Renders one command a line.
+/// Renders one command per line.
 pub(super) fn annotations(outcome: &Outcome<'_>) -> String {
     outcome.findings.iter().map(finding).chain(outcome.gaps.iter().map(gap)).collect()
 }
@@ -33,13 +33,13 @@ fn line(command: &str, range: Option<&SourceRange<'_>>, title: &str, message: &s
     format!("::{command} {}::{}\n", properties.join(","), data(message))
 }
 
-/// The properties that place an annotation; empty for standard input, of which a pull request has no line.
+/// Returns the properties that locate an annotation; empty for standard input, which is not part of a pull request.
 fn properties(range: &SourceRange<'_>) -> Vec<(&'static str, String)> {
     let Some(file) = range.file() else { return Vec::new() };
     let (start, end) = (range.start(), range.end());
     let mut properties =
         vec![("file", file.to_owned()), ("line", start.line.to_string()), ("endLine", end.line.to_string())];
-    // GitHub refuses columns where a range has several lines.
+    // GitHub rejects columns for a range of several lines.
     if start.line == end.line {
         properties.extend([("col", start.column.to_string()), ("endColumn", end.column.to_string())]);
     }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_a_command_or_a_property_is_escaped() {
+    fn delimiters_are_escaped() {
         assert_eq!(data("100%, a: b\r\nc"), "100%25, a: b%0D%0Ac");
         assert_eq!(property("100%, a: b\r\nc"), "100%25%2C a%3A b%0D%0Ac");
         assert_eq!(line("notice", None, "a: b", "c\n::d"), "::notice title=a%3A b::c%0A::d\n");

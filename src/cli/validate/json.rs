@@ -1,4 +1,4 @@
-//! A list of findings in JSON.
+//! The findings as a list in JSON.
 
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::companion::{FieldPath, Finding, Part, Rule, Severity, Unchecked};
 use crate::manifest::{HELM_ADVICE, Manifest, ManifestObject, Position, Source, ValidatedManifest, ValidatedObject};
 
-/// The result of a run, in the order of the files and of the places in each.
+/// The result of a run, ordered by file and position.
 pub(super) struct Outcome<'v> {
     pub(super) findings: Vec<PlacedFinding<'v>>,
     pub(super) gaps: Vec<Gap<'v>>,
@@ -42,8 +42,8 @@ pub(super) struct SourceRange<'v> {
 }
 
 impl<'v> Outcome<'v> {
-    /// Collects what was found. `unreadable` are the objects of each manifest that do not have the shape of their kind,
-    /// `notes` what could not be seen in a cluster.
+    /// Collects the results. `unreadable` lists the objects of each manifest that do not have the shape of their kind,
+    /// and `notes` what could not be read from a cluster.
     pub(super) fn new(
         sources: &'v [Source],
         manifests: &'v [Manifest<'v>],
@@ -75,8 +75,9 @@ impl<'v> Outcome<'v> {
             let name = format!("{} {}", object.kind, object.name());
             Gap { range: Some(at(start..start)), rule: None, what: format!("{}: {what}", name.trim_end()) }
         };
-        let wrong_shape =
-            |object: &ManifestObject<'_>, why: &str| gap(object, &format!("not built as its kind: {why}"));
+        let wrong_shape = |object: &ManifestObject<'_>, why: &str| {
+            gap(object, &format!("it does not have the shape of its kind: {why}"))
+        };
         self.objects += validated.objects.len();
         for object in &validated.objects {
             let report = match &object.report {
@@ -97,7 +98,7 @@ impl<'v> Outcome<'v> {
                 what: format!("{}: {why}; {path}", rule.title()),
             }));
             if report.cut {
-                let what = "there is more than is listed: fix this first, and validate again";
+                let what = "it has more findings than are listed: fix these first, and validate again";
                 self.gaps.push(gap(&object.object, what));
             }
         }
@@ -118,14 +119,14 @@ impl<'v> Outcome<'v> {
         }));
     }
 
-    /// The number of findings of this severity.
+    /// Returns the number of findings of this severity.
     pub(super) fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|found| found.finding.severity == severity).count()
     }
 }
 
 impl SourceRange<'_> {
-    /// The file as it was named, without a `./`; `None` for standard input.
+    /// Returns the file name as given, without a leading `./`; `None` for standard input.
     pub(super) fn file(&self) -> Option<&str> {
         self.source.path.as_ref()?;
         let mut name = &*self.source.name;
@@ -139,12 +140,12 @@ impl SourceRange<'_> {
         self.manifest.position(self.range.start)
     }
 
-    /// The position behind the last character.
+    /// Returns the position after the last character.
     pub(super) fn end(&self) -> Position {
         self.manifest.position(self.range.end)
     }
 
-    /// The line with carets below the range.
+    /// Returns the line with carets below the range.
     pub(super) fn excerpt(&self) -> String {
         self.manifest.excerpt(&self.range)
     }

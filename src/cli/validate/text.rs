@@ -1,13 +1,13 @@
-//! Findings and gaps as people read them.
+//! Findings and gaps as text for people.
 
 use super::outcome::{Gap, Outcome, PlacedFinding};
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::companion::Severity;
 
-/// The way to check more, where a rule could not be checked without a cluster.
+/// The advice if a rule could not be checked without a cluster.
 const ADVICE: &str = ": name the files of claims and classes with --manifests, or ask a cluster with --cluster";
 
-/// Renders all findings, with an empty line between two.
+/// Renders all findings, separated by empty lines.
 pub(super) fn findings(outcome: &Outcome<'_>, paint: Paint) -> String {
     let findings: Vec<_> = outcome.findings.iter().map(|found| finding(found, paint)).collect();
     findings.join("\n")
@@ -39,7 +39,8 @@ fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
     bounded(&line) + "\n"
 }
 
-/// Renders the last line: the counts of findings, objects and files. If `offline`, it ends with the way to check more.
+/// Renders the last line: the counts of findings, objects and files. If `offline`, it ends with advice on how to check
+/// more.
 pub(super) fn summary(outcome: &Outcome<'_>, offline: bool) -> String {
     let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "info")];
     let counts = counts.map(|(severity, word)| (outcome.count(severity), word));
@@ -47,7 +48,7 @@ pub(super) fn summary(outcome: &Outcome<'_>, offline: bool) -> String {
     let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
     let (objects, files) = (many(outcome.objects, "object"), many(outcome.files, "file"));
     let (gaps, of_rules) = (outcome.gaps.len(), outcome.gaps.iter().any(|gap| gap.rule.is_some()));
-    let open = if gaps == 0 { String::new() } else { format!("; {} could not be checked", many(gaps, "thing")) };
+    let open = if gaps == 0 { String::new() } else { format!("; {} could not be checked", many(gaps, "item")) };
     let advice = if offline && of_rules { ADVICE } else { "" };
     format!("colocate: {found} in {objects} of {files}{open}{advice}\n")
 }

@@ -76,9 +76,9 @@ fn a_namespace_that_opts_out_needs_no_claims() {
 
 #[test]
 fn who_may_see_claims_only_is_told_what_is_missing() {
-    let no_namespace = "colocate: no right to get the namespace `shop`: no opt-out by its label is assumed\n";
-    let no_classes = "colocate: no right to list storageclasses: what only a class would tell is left unresolved\n";
-    let no_volumes = "colocate: no right to get persistentvolumes: what only a volume would tell is left unresolved\n";
+    let no_namespace = "colocate: cannot get the namespace `shop` (grant the verb `get` on `namespaces`): assuming that its label does not opt out\n";
+    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved\n";
+    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims that only their volume resolves stay unresolved\n";
     let unresolved = "deployment.yaml:1:1: Deployment shop/mysql: claim-unknown: claim `mysql-data`: unknown: ";
     let named = json!({"storageClassName": "px-db"});
     let bound = json!({"storageClassName": "", "volumeName": "pv-1"});

@@ -39,7 +39,7 @@ fn a_helm_template_is_told_from_a_manifest() {
     let folder = Folder::new(&[("a.yaml", whole)]);
     let run = folder.run("mutate -f a.yaml");
     assert_eq!((run.code, run.out.as_str()), (Some(0), whole));
-    assert!(run.err.starts_with("a.yaml:5:13: left as it is: ") && run.err.contains("`helm template`"), "{}", run.err);
+    assert!(run.err.starts_with("a.yaml:5:13: left unchanged: ") && run.err.contains("`helm template`"), "{}", run.err);
     assert_eq!(folder.run("mutate -f a.yaml --strict").code, Some(3));
 }
 
@@ -78,8 +78,8 @@ fn a_spec_that_cannot_be_changed_alone_stays_and_is_unresolved() {
     );
     let run = Folder::new(&[("list.yaml", &list)]).run("mutate -f list.yaml --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(3), list.as_str()), "{}", run.err);
-    assert!(run.err.contains("Pod default/a: left as it is: ") && run.err.contains("anchor"), "{}", run.err);
-    assert!(run.err.contains("Pod default/b: left as it is: ") && run.err.contains("alias"), "{}", run.err);
+    assert!(run.err.contains("Pod default/a: left unchanged: ") && run.err.contains("anchor"), "{}", run.err);
+    assert!(run.err.contains("Pod default/b: left unchanged: ") && run.err.contains("alias"), "{}", run.err);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn what_readers_of_yaml_see_differently_is_left_as_it_is() {
     let run = Folder::new(&[("pod.yaml", pod)]).run("mutate -f pod.yaml --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(3), pod));
     assert!(
-        run.err.starts_with("pod.yaml:5:8: Pod default/p: left as it is: ") && run.err.contains("U+2028"),
+        run.err.starts_with("pod.yaml:5:8: Pod default/p: left unchanged: ") && run.err.contains("U+2028"),
         "{}",
         run.err
     );

@@ -52,7 +52,7 @@ fn check_writes_nothing_and_says_by_its_exit_code() {
     assert_eq!((shown.code, shown.out, shown.err.as_str()), (Some(4), folder.run("mutate -f . -o diff").out, ""));
     let run = folder.run("mutate -f . --check -o json");
     assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
-    assert!(run.err.contains("leave -o out, or write -o diff"), "{}", run.err);
+    assert!(run.err.contains("remove -o, or use -o diff"), "{}", run.err);
     assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
 }
 
@@ -83,7 +83,7 @@ fn a_file_keeps_its_owner_or_stays_as_it_is() {
     let output = stranger.args(arguments).current_dir(folder.root()).uid(4713).gid(4713).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("deployment.yaml: its owner (4711:4712) could not be kept: "), "{said}");
+    assert!(said.contains("deployment.yaml: cannot keep its owner (4711:4712): "), "{said}");
     assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
 
     assert_eq!(folder.run(&arguments.join(" ")).code, Some(0));
@@ -114,7 +114,7 @@ fn files_that_cannot_stand_behind_each_other_are_not_put_there() {
     assert_eq!(folder.run("mutate -f a.yaml c.yaml").out, "a: 1\n---\nc: 1\n");
     let run = folder.run("mutate -f a.yaml d.json");
     assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
-    assert!(run.err.contains("cannot stand behind each other"), "{}", run.err);
+    assert!(run.err.contains("cannot be joined"), "{}", run.err);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn input_with_no_document_is_a_failure() {
     {
         let run = folder.run(arguments);
         assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");
-        assert!(run.err.contains("there is no document in") && run.err.contains(named), "{}", run.err);
+        assert!(run.err.contains("no YAML document found in") && run.err.contains(named), "{}", run.err);
     }
 }
 

@@ -93,11 +93,10 @@ fn strategies_are_listed_where_one_is_named_that_is_in_no_file() {
     let hidden = ApiServer::new(&[], 403);
     let run = hidden.run(&folder, "validate -f class.yaml --strict");
     assert_eq!(run.code, Some(3));
-    let note =
-        "colocate: no right to list volumeplacementstrategies.portworx.io: whether one exists is left unresolved\n";
+    let note = "colocate: cannot list volumeplacementstrategies.portworx.io (grant the verb `list`): references to them stay unchecked\n";
     assert!(run.err.starts_with(note), "{}", run.err);
     assert!(
-        run.err.contains("class.yaml:5:14: unchecked[HC020] ") && run.err.contains("no right to list them"),
+        run.err.contains("class.yaml:5:14: unchecked[HC020] ") && run.err.contains("not allowed to list them"),
         "{}",
         run.err
     );
@@ -106,9 +105,9 @@ fn strategies_are_listed_where_one_is_named_that_is_in_no_file() {
 #[test]
 fn a_right_that_is_missing_is_named_with_what_follows() {
     let folder = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\"")))]);
-    let no_namespace = "colocate: no right to get the namespace `shop`: no opt-out by its label is assumed\n";
-    let no_classes = "colocate: no right to list storageclasses: what only a class would tell is left unresolved\n";
-    let no_volumes = "colocate: no right to get persistentvolumes: what only a volume would tell is left unresolved\n";
+    let no_namespace = "colocate: cannot get the namespace `shop` (grant the verb `get` on `namespaces`): assuming that its label does not opt out\n";
+    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved\n";
+    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims that only their volume resolves stay unresolved\n";
     let run = |objects: &[(&str, Value)], arguments: &str| {
         let server = ApiServer::new(objects, 403);
         let run = server.run(&folder, &format!("validate -f a.yaml {arguments}"));
@@ -137,7 +136,7 @@ fn a_right_that_is_missing_is_named_with_what_follows() {
 
     let (code, said, _) = run(&[(NAMESPACE_PATH, namespace("")), (CLASSES_PATH, classes())], "--strict");
     assert_eq!(code, Some(3));
-    assert!(said.starts_with("colocate: cannot get persistentvolumeclaims: no (grant the verb `get` on `persistentvolumeclaims`): what only a claim would tell is left unresolved\n"), "{said}");
+    assert!(said.starts_with("colocate: cannot get persistentvolumeclaims: no (grant the verb `get` on `persistentvolumeclaims`): workloads that only the claim resolves stay unresolved\n"), "{said}");
     assert!(said.contains(": claim `data` cannot be seen; "), "{said}");
     // All that is known without it is told.
     let server = ApiServer::new(&[], 403);

@@ -80,13 +80,13 @@ fn of_several_exit_codes_the_first_of_2_1_3_counts() {
 fn wrong_usage_says_what_to_write() {
     let folder = Folder::new(&[("a.yaml", CLASS)]);
     for (arguments, part) in [
-        ("validate -f - --manifests -", "standard input can be read only once: name - once"),
-        ("validate -f - -f -", "standard input can be read only once: name - once"),
+        ("validate -f - --manifests -", "standard input can be read only once: use - once"),
+        ("validate -f - -f -", "standard input can be read only once: use - once"),
         ("validate -o json", "--filename"),
         ("validate -f a.yaml -o xml", "sarif"),
         ("validate -f a.yaml -n Shop", "1 to 63 characters a-z, 0-9 and `-`"),
         ("validate --list-rules -f a.yaml", "cannot be used with"),
-        ("validate --list-rules -o sarif", "leave -o out, or write -o json"),
+        ("validate --list-rules -o sarif", "remove -o, or use -o json"),
     ] {
         let run = folder.run(arguments);
         assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments}");
@@ -104,7 +104,7 @@ fn input_with_no_document_is_a_failure() {
     ] {
         let run = folder.run(arguments);
         assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");
-        assert_eq!(run.err, format!("colocate: there is no document in {name}\n"));
+        assert_eq!(run.err, format!("colocate: no YAML document found in {name}\n"));
     }
     let run = folder.run("validate -f absent.yaml");
     assert_eq!(run.code, Some(1));

@@ -27,13 +27,13 @@ fn a_rule_that_asks_for_an_unknown_claim_is_named_with_its_place_and_why() {
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
     assert_eq!(
         run.err,
-        format!("{first}{second}colocate: nothing found in 1 object of 1 file; 2 things could not be checked{advice}")
+        format!("{first}{second}colocate: nothing found in 1 object of 1 file; 2 items could not be checked{advice}")
     );
 
     let run = folder.run("validate -f a.yaml --config config.txt");
     assert_eq!(
         run.err,
-        format!("{second}colocate: nothing found in 1 object of 1 file; 1 thing could not be checked{advice}")
+        format!("{second}colocate: nothing found in 1 object of 1 file; 1 item could not be checked{advice}")
     );
 
     let [first, second] = why("claim `data`: its StorageClass `px` is in none of the files");
@@ -67,10 +67,10 @@ fn an_object_that_is_not_built_as_its_kind_is_told_and_the_others_are_checked() 
     let run = folder.run("validate -f a.yaml");
     assert_eq!((run.code, run.places()), (Some(1), vec!["a.yaml:24:67: error[HC001]"]), "{}", run.err);
     let expected = "\
-a.yaml:1:1: unchecked: Pod odd: not built as its kind: invalid type: sequence, expected an object or null
-a.yaml:6:1: unchecked: StorageClass px: not built as its kind: it names no provisioner
-a.yaml:11:1: unchecked: PersistentVolumeClaim: not built as its kind: it has no metadata.name
-colocate: 1 error in 4 objects of 1 file; 3 things could not be checked
+a.yaml:1:1: unchecked: Pod odd: it does not have the shape of its kind: invalid type: sequence, expected an object or null
+a.yaml:6:1: unchecked: StorageClass px: it does not have the shape of its kind: it names no provisioner
+a.yaml:11:1: unchecked: PersistentVolumeClaim: it does not have the shape of its kind: it has no metadata.name
+colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
 ";
     assert_eq!(run.err, expected);
     assert_eq!(folder.run("validate -f pod.yaml").code, Some(0));
@@ -111,7 +111,6 @@ fn an_object_with_more_findings_than_are_listed_says_so() {
     let keys: Vec<_> = (0..201).map(|n| format!("stork.libopenstorage.org/unknown-{n}: x")).collect();
     let run = Folder::new(&[("a.yaml", &deployment(&keys.join(", ")))]).run("validate -f a.yaml --strict");
     assert_eq!((run.code, run.places().len()), (Some(3), 200));
-    let said =
-        "a.yaml:1:1: unchecked: Deployment mysql: there is more than is listed: fix this first, and validate again\n";
+    let said = "a.yaml:1:1: unchecked: Deployment mysql: it has more findings than are listed: fix these first, and validate again\n";
     assert!(run.err.starts_with(said), "{}", run.err);
 }

@@ -1,4 +1,4 @@
-//! The facts about claims: from the files, and from a cluster only what the files leave open.
+//! The facts about claims: from files first, and from a cluster what the files do not contain.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::companion::Strategies;
 use crate::engine::Absence;
 use crate::manifest::{KnownObjects, Manifest, ManifestError, MissingFacts, Source};
 
-/// Returns the facts in the files. Files that count more come after the others.
+/// Returns the facts in the files. Later files take precedence.
 ///
 /// # Errors
-/// A claim, class or volume that is not built as its kind.
+/// If a claim, class or volume does not have the shape of its kind.
 pub(super) fn of_files<'f>(
     files: impl IntoIterator<Item = (&'f Source, &'f Manifest<'f>)>,
     namespace: &str,
@@ -24,8 +24,8 @@ pub(super) fn of_files<'f>(
     Ok(known)
 }
 
-/// A cluster, and what it is asked.
-pub(super) struct Questions<'a, F> {
+/// A cluster, and the facts to ask it for.
+pub(super) struct ClusterQuery<'a, F> {
     pub(super) snapshot: &'a Snapshot,
     /// The label by which Namespaces opt out.
     pub(super) opt_out: &'a str,
@@ -33,22 +33,22 @@ pub(super) struct Questions<'a, F> {
     pub(super) open: F,
 }
 
-/// Rights that a person lacks in the cluster that was asked.
+/// Permissions that the user lacks in the cluster.
 #[derive(Default)]
-pub(super) struct MissingRights {
-    /// One line for each of them, with what follows.
+pub(super) struct MissingPermissions {
+    /// One line per permission, with the consequence.
     pub(super) notes: Vec<String>,
-    /// The answer to the first claim that there is no right to get.
+    /// The response to the first claim that the user may not get.
     pub(super) refusal: Option<ApiError>,
 }
 
-impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
-    /// Adds what is open and what the cluster knows of it. Files count more: they are what will be.
+impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
+    /// Adds the missing facts that the cluster has. Files take precedence, because they describe the intended state.
     ///
     /// # Errors
-    /// A cluster that does not answer.
-    pub(super) async fn complete(&self, known: &mut KnownObjects) -> Result<MissingRights, ApiError> {
-        let mut missing = MissingRights::default();
+    /// If the cluster does not answer.
+    pub(super) async fn complete(&self, known: &mut KnownObjects) -> Result<MissingPermissions, ApiError> {
+        let mut missing = MissingPermissions::default();
         self.add_namespaces(known, &mut missing).await?;
         let claims = (self.open)(known).claims;
         if let Some(Forbidden { names, error }) = self.snapshot.claims(claims, &mut known.inventory).await? {
@@ -59,14 +59,15 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
         let volumes = (self.open)(known).volumes;
         if !self.snapshot.volumes(volumes, &mut known.inventory).await? {
             known.inventory.visibility.volumes = Absence::Hidden;
-            missing.note("no right to get persistentvolumes: what only a volume would tell is left unresolved");
+            missing
+                .note("cannot get persistentvolumes (grant the verb `get`): claims that only their volume resolves stay unresolved");
         }
         self.add_strategies(known, &mut missing).await?;
         Ok(missing)
     }
 
-    /// Adds, for the Namespaces that matter and that the files do not describe, whether they opt out.
-    async fn add_namespaces(&self, known: &mut KnownObjects, missing: &mut MissingRights) -> Result<(), ApiError> {
+    /// Adds whether the relevant Namespaces opt out, except those that the files contain.
+    async fn add_namespaces(&self, known: &mut KnownObjects, missing: &mut MissingPermissions) -> Result<(), ApiError> {
         let names = (self.open)(known).namespaces.into_iter().filter(|name| !known.has_namespace(name)).collect();
         let mut hidden = BTreeSet::new();
         for (name, opts_out) in self.snapshot.opted_out(names, self.opt_out).await? {
@@ -77,34 +78,35 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
         }
         if !hidden.is_empty() {
             let names = hidden.into_iter().collect::<Vec<_>>().join(", ");
-            missing.note(format!("no right to get the namespace {names}: no opt-out by its label is assumed"));
+            missing.note(format!("cannot get the namespace {names} (grant the verb `get` on `namespaces`): assuming that its label does not opt out"));
         }
         Ok(())
     }
 
-    async fn add_classes(&self, known: &mut KnownObjects, missing: &mut MissingRights) -> Result<(), ApiError> {
+    async fn add_classes(&self, known: &mut KnownObjects, missing: &mut MissingPermissions) -> Result<(), ApiError> {
         let open = (self.open)(known);
-        // A class counts more than a volume.
+        // A class takes precedence over a volume.
         let decisive = !open.classes.is_empty() || !open.volumes.is_empty() || open.parameters;
         if decisive || open.class_names {
             let listed = self.snapshot.classes(&mut known.inventory).await?;
             if !listed && decisive {
                 known.inventory.visibility.classes = Absence::Hidden;
-                missing.note("no right to list storageclasses: what only a class would tell is left unresolved");
+                missing
+                    .note("cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved");
             }
         }
         Ok(())
     }
 
-    async fn add_strategies(&self, known: &mut KnownObjects, missing: &mut MissingRights) -> Result<(), ApiError> {
+    async fn add_strategies(&self, known: &mut KnownObjects, missing: &mut MissingPermissions) -> Result<(), ApiError> {
         if !(self.open)(known).strategies {
             return Ok(());
         }
         let of_files: Vec<_> = known.strategies.names().into_iter().flatten().cloned().collect();
         known.strategies = self.snapshot.strategies().await?.unwrap_or_else(|| {
-            let note = "no right to list volumeplacementstrategies.portworx.io: whether one exists is left unresolved";
+            let note = "cannot list volumeplacementstrategies.portworx.io (grant the verb `list`): references to them stay unchecked";
             missing.note(note);
-            let why = "there is no right to list them".to_owned();
+            let why = "not allowed to list them".to_owned();
             Strategies::Some { known: BTreeSet::new(), why }
         });
         for name in of_files {
@@ -114,7 +116,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> Questions<'_, F> {
     }
 }
 
-impl MissingRights {
+impl MissingPermissions {
     fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
