@@ -1,9 +1,10 @@
-//! The configuration file, and the only home of defaults.
+//! The configuration file, and the only place that defines defaults.
 //!
-//! One YAML file, all of it optional. What differs by process (addresses, files, logging) is a flag instead.
+//! It is one YAML file in which every key is optional. Settings that differ by process (addresses, files, logging) are
+//! flags instead.
 //!
-//! A `...Section` is what stands in the file behind a key, and a `...Entry` is an item of a list. The types that the other
-//! rooms work with are made of them.
+//! A `...Section` is the value of a key in the file, and a `...Entry` is an item of a list. They are converted to the
+//! types that the other modules use.
 
 mod config_error;
 mod config_file;
@@ -37,7 +38,7 @@ use namespaces::NamespacesSection;
 use section::{Check, section};
 
 section! {
-    /// The configuration as it is written. `Config::default()` is what an empty file means.
+    /// The configuration as written in the file. `Config::default()` is the configuration of an empty file.
     pub struct Config {
         mode: engine::Mode,
         templates: engine::Templates,
@@ -65,15 +66,15 @@ section! {
 section! {
     struct ValidationSection {
         mode: Enforcement,
-        /// The rules whose severity is not their own.
+        /// The rules with a configured severity.
         rules: Severities,
     }
 }
 
 section! {
-    /// The end of the server, from the signal on.
+    /// The shutdown of the server.
     struct DrainSection {
-        /// The API server keeps connections to a pod whose endpoint is gone, and proxies need some seconds to learn of it.
+        /// The API server keeps connections to a pod whose endpoint is gone, and proxies need some seconds to notice.
         grace: GoDuration = GoDuration(Duration::from_secs(15)),
         timeout: GoDuration = GoDuration(Duration::from_secs(30)),
     }
@@ -90,7 +91,7 @@ impl TryFrom<String> for MetadataKey {
     fn try_from(text: String) -> Result<Self, String> {
         if text.is_empty() || text.contains(char::is_whitespace) {
             return Err(format!(
-                "`{text}` is not the key of an annotation or a label: write one such as example.com/opt-out"
+                "`{text}` is not the key of an annotation or a label: use one such as example.com/opt-out"
             ));
         }
         Ok(Self(text))
@@ -101,30 +102,30 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is not YAML, or has an unknown key or a value that makes no sense; with the place.
+    /// If the file cannot be read, is not YAML, or has an unknown key or an invalid value. The error has the position.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         ConfigFile::load(path).map(|(_, config)| config)
     }
 
-    /// Parses a text; `file` is its name in errors.
+    /// Parses a configuration. `file` is its name in errors.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        // An empty file, or one of comments alone, is null to YAML.
+        // An empty file, or one with only comments, is null in YAML.
         let config: Option<Self> = serde_saphyr::from_str(text).map_err(|error| ConfigError::found(&error, file))?;
         Ok(config.unwrap_or_default())
     }
 
-    /// The configuration as a file that means the same.
+    /// Returns the configuration as YAML, including all defaults.
     ///
     /// # Errors
-    /// None that is known: every value of a configuration can be written.
+    /// None in practice: every value of a configuration can be serialized.
     pub fn to_yaml(&self) -> Result<String, serde_saphyr::SerializeError> {
         serde_saphyr::to_string(self)
     }
 
-    /// The rules of the engine.
+    /// Returns the policy of the engine.
     pub fn policy(&self) -> engine::Policy {
         let OptOutSection { annotations, owners, namespace_label } = &self.opt_out;
         engine::Policy {
@@ -142,38 +143,38 @@ impl Config {
         }
     }
 
-    /// The validation policy of the companion.
+    /// Returns the validation policy of the companion.
     pub fn validation(&self) -> companion::ValidationPolicy {
         let ValidationSection { mode, rules } = &self.validation;
         companion::ValidationPolicy { enforcement: *mode, severities: rules.clone() }
     }
 
-    /// The limits on what is done about claims that do not exist.
+    /// Returns the limits on fetching and waiting for claims that do not exist.
     pub fn claim_limits(&self) -> ClaimLimits {
         self.missing_claim.limits()
     }
 
-    /// The drivers' schedulers of which a Lease is known.
+    /// Returns the drivers' schedulers whose Lease is known.
     pub fn schedulers(&self) -> impl Iterator<Item = schedulers::Scheduler> {
         self.drivers.0.iter().filter_map(DriverEntry::to_presence)
     }
 
-    /// The namespaces whose claims are watched; empty means all.
+    /// Returns the namespaces whose claims are watched; empty means all.
     pub fn namespaces(&self) -> &[String] {
         &self.namespaces.0
     }
 
-    /// The certificate that is served, and the configurations that carry its CA.
+    /// Returns the settings of the served certificate, and of the webhook configurations that carry its CA.
     pub fn tls(&self) -> &TlsSection {
         &self.tls
     }
 
-    /// The time for which requests are still answered after the signal to end.
+    /// Returns the time for which requests are still answered after the shutdown signal.
     pub fn drain_grace(&self) -> Duration {
         self.drain.grace.0
     }
 
-    /// The longest time from the signal to the end of the process.
+    /// Returns the longest time from the shutdown signal to the end of the process.
     pub fn drain_timeout(&self) -> Duration {
         self.drain.timeout.0
     }
@@ -192,7 +193,7 @@ impl Check for Config {
         let replaceable = |driver: &&DriverEntry| self.replaceable_schedulers.allow(Some(driver.scheduler()));
         match self.drivers.0.iter().find(replaceable) {
             Some(driver) => Err(format!(
-                "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or each driver would undo the other",
+                "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or drivers would replace each other's schedulers",
                 driver.scheduler(),
                 driver.name,
             )),
@@ -210,7 +211,7 @@ impl Check for DrainSection {
         let Self { grace, timeout } = self;
         if timeout.0 < grace.0 {
             return Err(format!(
-                "drain.timeout ({timeout}) is shorter than drain.grace ({grace}), which is a part of it"
+                "drain.timeout ({timeout}) is shorter than drain.grace ({grace}), which it includes: use a longer timeout"
             ));
         }
         Ok(())
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_printed_configuration_means_the_same() {
+    fn the_printed_configuration_is_equivalent() {
         let text = "mode: audit\ntemplates: leave\ndrivers:\n- {name: portworx}\n- {name: linstor, provisioners: [linstor.csi.linbit.com], scheduler: linstor-scheduler}\ncustomWorkloads:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template}\nmissingClaim: {wait: 1m30s, then: inject}\noptOut: {owners: [{group: apps, kind: ReplicaSet}]}\n";
         for config in [Config::default(), Config::parse(text, "config.yaml").unwrap()] {
             let printed = config.to_yaml().unwrap();
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_are_not_written_have_their_defaults() {
+    fn unset_limits_have_their_defaults() {
         let limits = |text: &str| text.parse::<Config>().unwrap().claim_limits();
         let default =
             ClaimLimits { wait: Duration::from_secs(2), max_waiters: 64, max_waiters_per_namespace: 16, max_gets: 64 };
@@ -277,20 +278,20 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_refused_with_its_place_and_the_nearest_key() {
+    fn an_unknown_key_is_rejected_with_its_position_and_a_hint() {
         assert_eq!(
             error("mode: inject\ntemplate: leave\n"),
             "config.yaml:2:1: unknown key `template`; did you mean `templates`?"
         );
         assert_eq!(
             error("missingClaim:\n  timeout: 2s\n"),
-            "config.yaml:2:3: unknown key `timeout`; the nearest key here is `then`, of wait, then, maxWaiters, maxWaitersPerNamespace, maxGets"
+            "config.yaml:2:3: unknown key `timeout`; the valid keys here are wait, then, maxWaiters, maxWaitersPerNamespace, maxGets"
         );
         assert!(error("drivers:\n- name: portworx\n  schedular: x\n").contains("did you mean `scheduler`?"));
     }
 
     #[test]
-    fn a_value_that_makes_no_sense_is_refused_with_what_to_write() {
+    fn an_invalid_value_is_rejected_with_advice() {
         for (text, part) in [
             ("mode: enforce\n", "config.yaml:1:7: `enforce` is not one of inject, audit, off"),
             (
@@ -298,14 +299,14 @@ mod tests {
                 "config.yaml:1:22: invalid duration `2`: use Go syntax, for example `2s` or `1m30s`",
             ),
             ("missingClaim: {wait: -2s}\n", "invalid duration `-2s`"),
-            ("missingClaim: {maxGets: 0}\n", "maxGets is 0: no claim could be looked up; write at least 1"),
-            ("missingClaim: {maxWaitersPerNamespace: 0}\n", "or maxWaiters: 0 where no pod should wait"),
+            ("missingClaim: {maxGets: 0}\n", "maxGets is 0, so no claim could be looked up: use at least 1"),
+            ("missingClaim: {maxWaitersPerNamespace: 0}\n", "or maxWaiters: 0 if no pod should wait"),
             (
                 "missingClaim: {maxWaiters: 8, maxWaitersPerNamespace: 9}\n",
                 "config.yaml:1:15: maxWaitersPerNamespace (9) is larger than maxWaiters (8)",
             ),
             ("missingClaim: {maxWaiters: -1}\n", "config.yaml:1:28: a whole number is expected here"),
-            ("namespaces: [Team A]\n", "`Team A` is not the name of a namespace: write one such as team-a"),
+            ("namespaces: [Team A]\n", "`Team A` is not the name of a namespace: use one such as team-a"),
             ("namespaces: ['']\n", "is not the name of a namespace"),
             ("namespaces: [-a]\n", "`-a` is not the name of a namespace"),
             ("namespaces: [a, b, a]\n", "config.yaml:1:13: namespace `a` is listed twice"),
@@ -322,23 +323,23 @@ mod tests {
             ("drivers: [{name: linstor, provisioners: [x], scheduler: {}}]\n", "driver `linstor` has no `scheduler`"),
             (
                 "drivers: [{name: portworx, scheduler: {whenStale: skip}}]\n",
-                "config.yaml:1:39: `whenStale: skip` needs a `lease` that shows whether the scheduler is alive: write the Lease of its leader election, such as lease: {namespace: kube-system, name: stork-scheduler}",
+                "config.yaml:1:39: `whenStale: skip` needs a `lease` that shows whether the scheduler is alive: set it to the Lease of the scheduler's leader election, such as lease: {namespace: kube-system, name: stork-scheduler}",
             ),
             (
                 "drivers: [{name: portworx, scheduler: {staleAfter: 999ms}}]\n",
-                "`staleAfter: 999ms` is too short: write at least 1s",
+                "`staleAfter: 999ms` is too short: use at least 1s",
             ),
             ("drivers: [{name: portworx, scheduler: {whenGone: skip}}]\n", "did you mean"),
             ("drivers: [{name: portworx, scheduler: {whenStale: wait}}]\n", "`wait` is not one of inject, skip"),
             (
                 "drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: ../pods}}}]\n",
-                "no Lease can have the name `../pods` in a namespace `a`: write one such as {namespace: kube-system, name: stork-scheduler}",
+                "invalid Lease `../pods` in namespace `a`: use one such as {namespace: kube-system, name: stork-scheduler}",
             ),
             ("drivers: [{name: portworx, scheduler: {lease: {name: stork}}}]\n", "missing field `namespace`"),
             ("replaceableSchedulers: [stork]\n", "remove it there"),
             (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: spec.template}]\n",
-                "write a JSON pointer such as /spec/template",
+                "use a JSON pointer such as /spec/template",
             ),
             (
                 "customWorkloads: [{group: apps, version: v1, resource: deployments, kind: Deployment, path: /spec/template}]\n",
@@ -354,8 +355,8 @@ mod tests {
             ("drain: {grace: 5s, timeout: 1s}\n", "drain.timeout (1s) is shorter than drain.grace (5s)"),
             ("drivers: portworx\n", "config.yaml:1:10: a list is expected here"),
             ("optOut: true\n", "config.yaml:1:9: a mapping of keys and values is expected here"),
-            ("mode: inject\nmode: audit\n", "write each key once"),
-            ("mode: inject\n---\nmode: audit\n", "a configuration is a single one"),
+            ("mode: inject\nmode: audit\n", "use each key once"),
+            ("mode: inject\n---\nmode: audit\n", "use a single document"),
             ("mode: [\n", "config.yaml:"),
         ] {
             let error = error(text);
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_rule_or_severity_is_refused_with_its_place() {
+    fn an_unknown_rule_or_severity_is_rejected_with_its_position() {
         let error = |text: &str| Config::parse(text, "config.yaml").unwrap_err().to_string();
         let unknown = error("validation:\n  rules:\n    HC999: off\n");
         assert!(unknown.starts_with("config.yaml:3:5: `HC999` is no rule"), "{unknown}");

@@ -1,4 +1,4 @@
-//! Durations in Go's syntax, as Kubernetes has them: `2s`, `1m30s`, `500ms`.
+//! Durations in Go's syntax, as in Kubernetes: `2s`, `1m30s`, `500ms`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_go_writes_is_parsed_and_printed_again() {
+    fn go_durations_are_parsed_and_printed_unchanged() {
         for text in ["2s", "1m30s", "500ms", "1h", "0s", "1h2m3s"] {
             assert_eq!(text.parse::<GoDuration>().unwrap().to_string(), text);
         }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_does_not_parse_is_refused() {
+    fn text_that_go_does_not_parse_is_rejected() {
         for text in ["", "2", "two seconds", "2 s", "PT2S", "-2s", "1:30", "2x", "2sec", "1d"] {
             let error = text.parse::<GoDuration>().unwrap_err();
             assert!(error.starts_with(&format!("invalid duration `{text}`: ")), "{error}");

@@ -1,4 +1,4 @@
-//! An error in a configuration, with its place.
+//! An error in a configuration, with its position.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum ConfigError {
     /// The text is not a configuration.
     #[error("{location}: {message}")]
     Invalid {
-        /// The file, and the line and the column where they are known.
+        /// The file, with the line and the column if they are known.
         location: String,
         /// The error, and what to write instead.
         message: String,
@@ -25,7 +25,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Says what the YAML reader found, with the place in front.
+    /// Converts an error of the YAML parser, and puts the position first.
     pub(super) fn found(error: &serde_saphyr::Error, file: &str) -> Self {
         let error = error.without_snippet();
         let location = match error.location() {
@@ -47,13 +47,13 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
     let distance = |name: &&&str| strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase());
     let hint = match known.iter().min_by_key(distance) {
         Some(name) if distance(&name) * 2 <= name.len() => format!("; did you mean `{name}`?"),
-        Some(name) => format!("; the nearest key here is `{name}`, of {}", known.join(", ")),
+        Some(_) => format!("; the valid keys here are {}", known.join(", ")),
         None => String::new(),
     };
     format!("unknown key `{key}`{hint}")
 }
 
-/// The text of an error without its place, which is in front already, and without advice to programmers.
+/// Returns the text of an error without its position, which is put first, and without advice for programmers.
 fn message(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
     let text = text.rfind(" at line ").map_or(text.as_str(), |place| &text[..place]);
@@ -64,10 +64,10 @@ fn message(error: &serde_saphyr::Error) -> String {
         text if text.contains("invalid u32") => "a whole number is expected here, such as 64".to_owned(),
         text if text.contains("null into string") => "a string is expected here, but there is no value".to_owned(),
         text if text.contains("multiple YAML documents") => {
-            "a second document begins here: a configuration is a single one".to_owned()
+            "a second YAML document begins here: use a single document".to_owned()
         }
         text if text.contains("duplicate mapping key") => {
-            format!("{}: write each key once", text.split(',').next().unwrap_or(text))
+            format!("{}: use each key once", text.split(',').next().unwrap_or(text))
         }
         text => text.to_owned(),
     }

@@ -8,8 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Config, ConfigError};
 
-/// The interval at which the contents are compared. A mounted `ConfigMap` changes by a link in the path, which a watch
-/// on the file does not see; the kubelet itself needs up to a minute to see a change.
+/// The interval at which the contents are compared. A mounted `ConfigMap` changes by swapping a symbolic link in its
+/// path, which a watch on the file does not notice. The kubelet itself needs up to a minute to notice a change.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A configuration file that is polled for changes.
@@ -19,7 +19,7 @@ pub struct ConfigFile {
     seen: LastRead,
 }
 
-/// The result of the last read: the text, or the reason why there was none.
+/// The result of the last read: the text, or the kind of the error.
 type LastRead = Result<String, io::ErrorKind>;
 
 impl ConfigFile {
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// A file as in a mounted `ConfigMap`: the name is a link into a folder that is itself a link.
+    /// A file as in a mounted `ConfigMap`: its name is a link into a directory that is itself a link.
     fn publish(folder: &Path, version: &str, text: &str) {
         let data = folder.join(version);
         std::fs::create_dir(&data).unwrap();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_change_is_returned_once_good_or_bad() {
+    async fn each_change_is_returned_once_valid_or_not() {
         let folder = tempfile::tempdir().unwrap();
         publish(folder.path(), "1", "mode: audit\n");
         let path = folder.path().join("config.yaml");

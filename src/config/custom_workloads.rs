@@ -11,7 +11,7 @@ use crate::engine;
 struct WorkloadEntry {
     group: String,
     version: String,
-    /// The plural, as in a webhook's rules; the server itself goes by the kind.
+    /// The plural, as in a webhook's rules. The server itself uses the kind.
     resource: String,
     kind: String,
     path: TemplatePath,
@@ -23,7 +23,7 @@ fn yes() -> bool {
     true
 }
 
-/// Kinds in addition to the built-in ones, none of them twice.
+/// Unique kinds in addition to the built-in ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<WorkloadEntry>")]
 pub(super) struct CustomWorkloadsSection(Vec<WorkloadEntry>);
@@ -52,23 +52,23 @@ impl TryFrom<Vec<WorkloadEntry>> for CustomWorkloadsSection {
         for WorkloadEntry { group, version, resource, kind, .. } in &workloads {
             let empty = [("version", version), ("resource", resource), ("kind", kind)];
             if let Some((field, _)) = empty.iter().find(|(_, value)| value.is_empty()) {
-                return Err(format!("the {field} of a custom workload is empty"));
+                return Err(format!("a custom workload has an empty `{field}`: set it"));
             }
             if group.contains('/') {
-                return Err(format!("`{group}` is not an API group: the version is a key of its own"));
+                return Err(format!("`{group}` is not an API group: write the version as `version`"));
             }
             if engine::Workloads::default().find(group, version, kind).is_some() {
                 return Err(format!("{kind} of {group}/{version} is built in: remove it here"));
             }
             if !seen.insert((group, version, kind)) {
-                return Err(format!("{kind} of {group}/{version} is listed twice"));
+                return Err(format!("{kind} of {group}/{version} is listed twice: list it once"));
             }
         }
         Ok(Self(workloads))
     }
 }
 
-/// The place of a pod template in an object: a JSON pointer (RFC 6901) of object keys.
+/// The path of a pod template in an object: a JSON pointer (RFC 6901) of object keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 struct TemplatePath(Vec<String>);
@@ -77,9 +77,9 @@ impl TryFrom<String> for TemplatePath {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = |what: &str| format!("path `{text}` {what}: write a JSON pointer such as /spec/template");
+        let wrong = |what: &str| format!("path `{text}` {what}: use a JSON pointer such as /spec/template");
         let pointer =
-            json_patch::jsonptr::Pointer::parse(&text).map_err(|error| wrong(&format!("is wrong: {error}")))?;
+            json_patch::jsonptr::Pointer::parse(&text).map_err(|error| wrong(&format!("is invalid: {error}")))?;
         let keys: Vec<_> = pointer.tokens().map(|token| token.decoded().into_owned()).collect();
         if keys.is_empty() {
             return Err(wrong("is the whole object"));

@@ -23,7 +23,7 @@ const SHORTEST_STALE_AFTER: Duration = Duration::from_secs(1);
 #[serde(try_from = "Vec<DriverEntry>")]
 pub(super) struct DriversSection(pub(super) Vec<DriverEntry>);
 
-/// A driver. Settings of its scheduler are keys of [`SchedulerSection`].
+/// A driver. The settings of its scheduler are in [`SchedulerSection`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawDriver")]
 pub(super) struct DriverEntry {
@@ -34,7 +34,7 @@ pub(super) struct DriverEntry {
 }
 
 section! {
-    /// A driver's scheduler, the Lease that shows whether it is alive, and what is done while it is not.
+    /// A driver's scheduler, the Lease that shows whether it is alive, and the behaviour while it is not.
     struct SchedulerSection {
         /// `None` until the built-in driver has filled in its own.
         name: Option<String>,
@@ -42,8 +42,8 @@ section! {
         lease: Option<LeaseEntry>,
         when_absent: Away,
         when_stale: Away,
-        /// A leader renews every 2 s (Kubernetes' default). Three minutes are more than a slow one needs, and more than the
-        /// restart of a node takes.
+        /// A leader renews every 2 s (Kubernetes' default). Three minutes are longer than a slow renewal or the restart
+        /// of a node takes.
         stale_after: GoDuration = GoDuration(Duration::from_mins(3)),
     }
 }
@@ -55,7 +55,7 @@ struct LeaseEntry {
     name: String,
 }
 
-/// A driver as the file has it. Only the built-in one may leave keys out.
+/// A driver as written in the file. Only the built-in one may omit keys.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDriver {
@@ -94,10 +94,9 @@ impl TryFrom<RawDriver> for DriverEntry {
 
     fn try_from(RawDriver { name, provisioners, scheduler }: RawDriver) -> Result<Self, String> {
         let built_in = Some(Self::portworx()).filter(|driver| driver.name == name);
-        let missing =
-            |key| format!("driver `{name}` has no `{key}`: only the built-in driver `portworx` can leave it out");
+        let missing = |key| format!("driver `{name}` has no `{key}`: only the built-in driver `portworx` can omit it");
         if name.is_empty() {
-            return Err("a driver has an empty name".to_owned());
+            return Err("a driver has an empty name: set `name`".to_owned());
         }
         let provisioners = provisioners.or_else(|| Some(built_in.as_ref()?.provisioners.clone()));
         let provisioners = provisioners.ok_or_else(|| missing("provisioners"))?;
@@ -105,14 +104,16 @@ impl TryFrom<RawDriver> for DriverEntry {
         scheduler.name = scheduler.name.or_else(|| built_in?.scheduler.name);
         let Some(scheduler_name) = &scheduler.name else { return Err(missing("scheduler")) };
         if provisioners.is_empty() {
-            return Err(format!("driver `{name}` has an empty list of provisioners: it would own no volume"));
+            return Err(format!(
+                "driver `{name}` has an empty list of provisioners, so it would own no volume: list at least one"
+            ));
         }
         if scheduler_name.is_empty() || provisioners.iter().any(String::is_empty) {
-            return Err(format!("driver `{name}` has an empty scheduler or provisioner"));
+            return Err(format!("driver `{name}` has an empty scheduler or provisioner: use its name"));
         }
         if scheduler_name == engine::DEFAULT_SCHEDULER {
             return Err(format!(
-                "driver `{name}` has the scheduler `{scheduler_name}`, which every pod gets anyway: name the driver's own scheduler"
+                "driver `{name}` has the scheduler `{scheduler_name}`, which every pod gets by default: name the driver's own scheduler"
             ));
         }
         Ok(Self { name, provisioners, scheduler })
@@ -143,7 +144,7 @@ impl DriverEntry {
         }
     }
 
-    /// Returns its scheduler, with the Leases that show whether it is alive; `None` if no Lease is known.
+    /// Returns its scheduler with the Leases that show whether it is alive; `None` if no Lease is known.
     pub(super) fn to_presence(&self) -> Option<schedulers::Scheduler> {
         let built_in = Self::portworx();
         let is_stork = self.name == built_in.name && self.scheduler.name == built_in.scheduler.name;
@@ -161,8 +162,8 @@ impl DriverEntry {
     }
 }
 
-/// The Leases that Stork's scheduler may have: Portworx is installed in a namespace of its own, in `kube-system`, or in
-/// one that its administrator chose, where colocate is likely to be as well.
+/// Returns the Leases that Stork's scheduler may have. Portworx is installed in its own namespace, in `kube-system`, or
+/// in one that the administrator chose, where colocate is likely to be installed too.
 fn stork_leases() -> Vec<schedulers::LeaseRef> {
     [Some("portworx"), Some("kube-system"), None]
         .map(|namespace| schedulers::LeaseRef {
@@ -173,7 +174,7 @@ fn stork_leases() -> Vec<schedulers::LeaseRef> {
 }
 
 impl SchedulerSection {
-    /// The scheduler of this name, with all other keys at their defaults.
+    /// Creates a scheduler of this name, with all other keys at their defaults.
     fn named(name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::default() }
     }
@@ -185,25 +186,23 @@ impl Check for SchedulerSection {
         if let Some(LeaseEntry { namespace, name }) = &self.lease
             && !(dns::is_label(namespace) && dns::is_subdomain(name))
         {
-            return Err(format!(
-                "no Lease can have the name `{name}` in a namespace `{namespace}`: write one such as {EXAMPLE}"
-            ));
+            return Err(format!("invalid Lease `{name}` in namespace `{namespace}`: use one such as {EXAMPLE}"));
         }
         let policies = [("whenAbsent", self.when_absent), ("whenStale", self.when_stale)];
         if let Some((key, _)) = policies.iter().find(|(_, away)| *away == Away::Skip && self.lease.is_none()) {
             return Err(format!(
-                "`{key}: skip` needs a `lease` that shows whether the scheduler is alive: write the Lease of its leader election, such as lease: {EXAMPLE}"
+                "`{key}: skip` needs a `lease` that shows whether the scheduler is alive: set it to the Lease of the scheduler's leader election, such as lease: {EXAMPLE}"
             ));
         }
         if self.stale_after.0 < SHORTEST_STALE_AFTER {
             let shortest = GoDuration(SHORTEST_STALE_AFTER);
-            return Err(format!("`staleAfter: {}` is too short: write at least {shortest}", self.stale_after));
+            return Err(format!("`staleAfter: {}` is too short: use at least {shortest}", self.stale_after));
         }
         Ok(())
     }
 }
 
-/// Writes the name alone where all else is at its default.
+/// Serializes only the name if all other keys have their defaults.
 fn short_if_possible<S: Serializer>(scheduler: &SchedulerSection, serializer: S) -> Result<S::Ok, S::Error> {
     match &scheduler.name {
         Some(name) if *scheduler == SchedulerSection::named(name) => name.serialize(serializer),
@@ -211,7 +210,7 @@ fn short_if_possible<S: Serializer>(scheduler: &SchedulerSection, serializer: S)
     }
 }
 
-/// Reads a name, a mapping, or a key without a value.
+/// Deserializes a name, a mapping, or a key without a value.
 fn short_or_long<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SchedulerSection>, D::Error> {
     struct ShortOrLong;
 

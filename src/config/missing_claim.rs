@@ -1,4 +1,4 @@
-//! `missingClaim`: what is done about a claim that does not exist, and how much of it at once.
+//! `missingClaim`: the handling of claims that do not exist, and its limits.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::duration::GoDuration;
 use crate::engine;
 
 section! {
-    /// The section as the file has it.
+    /// The section as written in the file.
     pub(super) struct MissingClaimSection {
-        /// Clients that make a claim and its pod together make them milliseconds apart; a webhook's timeout is 3 to 5 s.
+        /// Clients that create a claim and its pod together do so milliseconds apart. A webhook's timeout is 3 to 5 s.
         wait: GoDuration = GoDuration(Duration::from_secs(2)),
         pub(super) then: engine::MissingClaim,
         /// A pod that waits holds a seat of the API server's priority level: 500 starve it, 100 delay other requests by 0.16 s
         /// (measured).
         max_waiters: u32 = 64,
-        /// A quarter of all, so that no namespace keeps the others from waiting. A lower `maxWaiters` lowers it, too.
+        /// A quarter of all, so that no namespace keeps the others from waiting. A lower `maxWaiters` also lowers it.
         max_waiters_per_namespace: u32 = max_waiters.min(16),
         /// One for each pod that may wait.
         max_gets: u32 = 64,
@@ -28,16 +28,14 @@ impl Check for MissingClaimSection {
         let Self { max_waiters: all, max_waiters_per_namespace: part, max_gets, .. } = *self;
         if part > all {
             return Err(format!(
-                "maxWaitersPerNamespace ({part}) is larger than maxWaiters ({all}), which counts the waiters of all namespaces: write at most {all}"
+                "maxWaitersPerNamespace ({part}) is larger than maxWaiters ({all}), which counts the waiters of all namespaces: use at most {all}"
             ));
         }
         if part == 0 && all > 0 {
-            return Err(
-                "maxWaitersPerNamespace is 0: write at least 1, or maxWaiters: 0 where no pod should wait".into()
-            );
+            return Err("maxWaitersPerNamespace is 0: use at least 1, or maxWaiters: 0 if no pod should wait".into());
         }
         if max_gets == 0 {
-            return Err("maxGets is 0: no claim could be looked up; write at least 1".into());
+            return Err("maxGets is 0, so no claim could be looked up: use at least 1".into());
         }
         Ok(())
     }

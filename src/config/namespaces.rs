@@ -1,4 +1,4 @@
-//! `namespaces`: where claims are watched.
+//! `namespaces`: the namespaces whose claims are watched.
 
 use std::collections::HashSet;
 
@@ -19,12 +19,12 @@ impl TryFrom<Vec<String>> for NamespacesSection {
         for name in &names {
             if !dns::is_label(name) {
                 return Err(format!(
-                    "`{name}` is not the name of a namespace: write one such as team-a, {}",
+                    "`{name}` is not the name of a namespace: use one such as team-a, {}",
                     dns::LABEL_FORM
                 ));
             }
             if !seen.insert(name) {
-                return Err(format!("namespace `{name}` is listed twice"));
+                return Err(format!("namespace `{name}` is listed twice: list it once"));
             }
         }
         Ok(Self(names))

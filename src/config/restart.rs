@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_request_asks_for_needs_a_restart() {
+    fn keys_that_are_only_read_at_the_start_need_a_restart() {
         let changed = |text: &str| text.parse::<Config>().unwrap().needs_restart(&Config::default());
         for text in [
             "",

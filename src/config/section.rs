@@ -1,20 +1,20 @@
-//! Sections of the file: mappings of which each key has a default.
+//! Sections of the file: mappings in which every key has a default.
 
 /// Checks that involve more than one key of a section.
 pub(super) trait Check {
     /// Checks the keys against each other.
     ///
     /// # Errors
-    /// A message that says what is wrong, and what to write instead.
+    /// A message that says what is wrong and how to fix it.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// Declares a section: each key once, with its type and its default, which is that of the type if none is given. A default can
-/// depend on the keys above it.
+/// Declares a section: each key with its type and its default. Without an explicit default, that of the type applies. A
+/// default can depend on the keys above it.
 ///
-/// A key without a value has its default, too: that is what remains when all lines below a key are commented out.
+/// A key without a value also has its default. Such a key remains when all lines below it are commented out.
 macro_rules! section {
     (
         $(#[$meta:meta])*

@@ -11,11 +11,12 @@ use crate::engine::dns;
 use crate::tls::SubjectName;
 use crate::trust::Lifetimes;
 
-/// A certificate counts in whole seconds; one that lives for two is renewed every second.
+/// The lower bound of `lifetimes.leaf`. Validity is in whole seconds, and a leaf that lives for two is renewed every
+/// second.
 const SHORTEST_LEAF: Duration = Duration::from_secs(2);
 
 section! {
-    /// The section as the file has it.
+    /// The section as written in the file.
     pub struct TlsSection {
         /// The Secret that keeps the self-managed CA.
         pub secret: SecretSection,
@@ -31,12 +32,12 @@ section! {
 section! {
     /// The Secret of the self-managed CA.
     pub struct SecretSection {
-        /// Its namespace; `None` for that of the process.
+        /// The namespace; `None` for that of the process.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub namespace: Option<String>,
         /// Its name.
         pub name: String = "colocate-ca".to_owned(),
-        /// Whether one that does not exist is created.
+        /// Whether to create the Secret if it does not exist.
         pub create: bool,
     }
 }
@@ -44,7 +45,7 @@ section! {
 section! {
     /// A Service.
     pub struct ServiceSection {
-        /// Its namespace; `None` for that of the process.
+        /// The namespace; `None` for that of the process.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub namespace: Option<String>,
         /// Its name.
@@ -79,21 +80,21 @@ section! {
 struct NameEntry(SubjectName);
 
 impl TlsSection {
-    /// The lifetimes of certificates.
+    /// Returns the lifetimes of certificates.
     pub fn lifetimes(&self) -> Lifetimes {
         let signed = |GoDuration(duration)| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
         let LifetimesSection { ca, leaf, settle } = self.lifetimes;
         Lifetimes { ca: signed(ca), leaf: signed(leaf), settle: signed(settle) }
     }
 
-    /// The name by which the API server calls the Service: `<service>.<namespace>.svc`. `own` is the namespace of the
-    /// process.
+    /// Returns the name by which the API server calls the Service: `<service>.<namespace>.svc`. `own` is the namespace
+    /// of the process.
     pub fn service_name(&self, own: &str) -> SubjectName {
         let ServiceSection { namespace, name } = &self.service;
         SubjectName::Dns(format!("{name}.{}.svc", namespace.as_deref().unwrap_or(own)))
     }
 
-    /// All names that a leaf is issued for: the Service in its short and its long form, and what `names` adds.
+    /// Returns all names that a leaf is issued for: the Service in its short and its long form, and those of `names`.
     pub fn names(&self, own: &str) -> Vec<SubjectName> {
         let service = self.service_name(own);
         let long = SubjectName::Dns(format!("{service}.cluster.local"));
@@ -134,7 +135,7 @@ impl Check for LifetimesSection {
     fn check(&self) -> Result<(), String> {
         let Self { ca, leaf, settle } = self;
         if leaf.0 < SHORTEST_LEAF {
-            return Err(format!("lifetimes.leaf is {leaf}: write at least {}", GoDuration(SHORTEST_LEAF)));
+            return Err(format!("lifetimes.leaf is {leaf}: use at least {}", GoDuration(SHORTEST_LEAF)));
         }
         // A rotation starts at 2/3 of a CA's life. The switch comes `settle` later, and the old CA then stays in the
         // bundle for up to 2 x `leaf`. All of that must end before the next rotation starts, 2/3 of a CA's life later.
@@ -142,7 +143,7 @@ impl Check for LifetimesSection {
         for (key, value, part) in [("leaf", leaf, 4), ("settle", settle, 8)] {
             if value.0 > ca.0 / part {
                 return Err(format!(
-                    "lifetimes.{key} ({value}) is more than 1/{part} of lifetimes.ca ({ca}): a rotation would not end before the next one begins; write at most {}",
+                    "lifetimes.{key} ({value}) is more than 1/{part} of lifetimes.ca ({ca}), so a rotation would not end before the next one begins: use at most {}",
                     GoDuration(ca.0 / part)
                 ));
             }
@@ -179,7 +180,7 @@ fn check_subdomain(name: &str, what: &str, example: &str) -> Result<(), String> 
 }
 
 fn check_name(is_name: bool, name: &str, what: &str, example: &str) -> Result<(), String> {
-    if is_name { Ok(()) } else { Err(format!("`{name}` is not the name of {what}: write one such as {example}")) }
+    if is_name { Ok(()) } else { Err(format!("`{name}` is not the name of {what}: use one such as {example}")) }
 }
 
 #[cfg(test)]
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_printed_section_means_the_same() {
+    fn a_printed_section_is_equivalent() {
         let config = config(
             "tls: {secret: {namespace: storage, create: true}, service: {name: a, namespace: b}, webhooks: {mutating: m}, names: [10.0.0.1, webhook.example.com], lifetimes: {ca: 16s, leaf: 4s, settle: 1s}}",
         );
@@ -214,16 +215,16 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_makes_no_sense_is_refused_with_a_remedy() {
+    fn an_invalid_value_is_rejected_with_a_remedy() {
         for (text, part) in [
-            ("tls: {secret: {name: A B}}", "`A B` is not the name of a Secret: write one such as colocate-ca"),
+            ("tls: {secret: {name: A B}}", "`A B` is not the name of a Secret: use one such as colocate-ca"),
             ("tls: {secret: {namespace: A}}", "`A` is not the name of a namespace"),
             ("tls: {service: {name: a.b}}", "`a.b` is not the name of a Service"),
             ("tls: {webhooks: {mutating: ../x}}", "`../x` is not the name of a webhook configuration"),
             ("tls: {names: ['https://x']}", "`https://x` is not a DNS name or IP address: it is a URL"),
-            ("tls: {lifetimes: {leaf: 1s}}", "lifetimes.leaf is 1s: write at least 2s"),
+            ("tls: {lifetimes: {leaf: 1s}}", "lifetimes.leaf is 1s: use at least 2s"),
             ("tls: {lifetimes: {ca: 24h}}", "lifetimes.leaf (168h) is more than 1/4 of lifetimes.ca (24h)"),
-            ("tls: {lifetimes: {settle: 1h, ca: 4h, leaf: 1h}}", "write at most 30m"),
+            ("tls: {lifetimes: {settle: 1h, ca: 4h, leaf: 1h}}", "use at most 30m"),
             ("tls: {secrets: {}}", "did you mean `secret`?"),
         ] {
             let error = Config::parse(text, "config.yaml").unwrap_err().to_string();

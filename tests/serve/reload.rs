@@ -22,7 +22,7 @@ fn a_good_configuration_takes_effect_and_a_bad_one_leaves_it() {
     assert_eq!(reason(), "would-inject");
     server.configure("namespaces: [team-a]\ndrain: {grace: 1s}\n");
     server.logged(IN_EFFECT);
-    let parts = server.logged("a part of the configuration takes effect only after a restart");
+    let parts = server.logged("these parts of the configuration take effect only after a restart");
     assert_eq!(parts["parts"], "namespaces, drain");
     assert_eq!(reason(), "injected");
     let metrics = server.admin("/metrics").body;
