@@ -1,13 +1,13 @@
-//! Claims: where they come from, what is known of them, and the wait for one that does not exist yet.
+//! Claims: their sources, the known facts about them, and the wait for a claim that does not exist yet.
 //!
 //! ```text
 //! ClaimSource -> ClaimCache -> Inventory           the watches keep it current (collection)
-//!             |             -> wait                a claim that is not there is asked and waited for
-//!             |                 WaitSlots            how many pods may wait
+//!             |             -> wait                a missing claim is fetched and waited for
+//!             |                 WaitSlots            limits the number of pods that wait
 //!             |                 SingleFlight         one GET per object, however many pods ask
-//!             |                 TtlSet               what was waited for in vain
-//!             -> Inventory     of files
-//! Snapshot                                           a cluster that is asked once, for a command
+//!             |                 TtlSet               claims whose wait timed out
+//!             -> Inventory     from files
+//! Snapshot                                           one-time reads of a cluster, for a command
 //! ```
 
 mod cache;

@@ -69,7 +69,8 @@ impl<K: WatchedKind> Collection<K> {
         }
     }
 
-    /// Adds the objects of a page, and returns their number. What is known of an object that cannot be decoded stays.
+    /// Adds the objects of a page, and returns their number. An object that cannot be decoded keeps its last known
+    /// state.
     fn add(&self, listing: &Listing, items: &[&RawValue]) -> usize {
         // Decoded before the lock is taken, so that lookups wait for the insertions only.
         let decoded: Vec<_> = items.iter().map(|item| serde_json::from_str::<K::Object<'_>>(item.get())).collect();
@@ -146,7 +147,7 @@ impl<K: WatchedKind> Watch for Collection<K> {
     }
 }
 
-/// Warns of an object that cannot be decoded. Its name often can.
+/// Logs an object that cannot be decoded, and returns its name if that can be.
 fn undecodable<'o, K: WatchedKind>(json: &'o RawValue, error: &serde_json::Error) -> Option<Named<'o>> {
     let named = serde_json::from_str::<Named<'o>>(json.get()).ok();
     tracing::warn!(
@@ -154,7 +155,7 @@ fn undecodable<'o, K: WatchedKind>(json: &'o RawValue, error: &serde_json::Error
         namespace = named.as_ref().and_then(|named| named.namespace()),
         name = named.as_ref().and_then(|named| named.name()),
         %error,
-        "cannot decode an object; what was known of it stays"
+        "cannot decode an object; its last known state stays in effect"
     );
     named
 }
@@ -168,8 +169,8 @@ impl ClaimCache {
         self.watch_kind::<Classes>(vec![None], process);
     }
 
-    /// Starts a watch for each of these namespaces (`None` for all), counts the objects, and measures the time since the
-    /// watch that has waited longest heard from the API server.
+    /// Starts a watch for each of these namespaces (`None` for all). Sets the gauges of the objects and of the time
+    /// since the least recent sign of life of these watches.
     fn watch_kind<K: WatchedKind>(&self, namespaces: Vec<Option<String>>, process: &Process) {
         let watches = namespaces.into_iter().map(|namespace| self.watch_collection::<K>(namespace, process));
         let last_heard: Vec<_> = watches.collect();

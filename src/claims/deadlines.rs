@@ -9,30 +9,30 @@ use tokio::time::Instant;
 const ROUNDING: Duration = Duration::from_secs(1);
 const SHARE: f64 = 0.8;
 
-/// The longest time that a GET may delay a review that must not wait: of a template, a dry run, or in audit mode. What
-/// it gets exists, so that the answer only has to travel.
+/// The longest time that a GET may delay a review that must not wait: of a template, a dry run, or in audit mode. The
+/// object exists, so the GET takes one round trip.
 const LOOKUP: Duration = Duration::from_millis(500);
 
-/// The longest time that a pod without a wait slot waits for a GET that others may have begun.
+/// The longest time that a pod without a wait slot waits for a GET that others may have started.
 const WITHOUT_SLOT: Duration = Duration::from_millis(500);
 
-/// The longest time that the last GET may take, after a claim was waited for in vain. On a busy machine, the watch was
-/// seen 1.1 s behind.
+/// The longest time of the last GET, after the wait for a claim timed out. On a busy machine, the watch was 1.1 s
+/// behind (measured).
 const LAST_GET: Duration = Duration::from_millis(500);
 
 /// The deadlines of the parts of one review.
 ///
 /// ```text
 /// 0                                              answer                       timeout
-/// |------------- 0.8 x (timeout - 1 s) -------------|---- the way back, rounding ----|
+/// |------------- 0.8 x (timeout - 1 s) -------------|---- response and rounding -----|
 /// |- volumes -|--- wait: missingClaim.wait ---|- last GET -|- volumes -|       a pod with a wait slot
 /// |- volumes -|- GET: 0.5 s -|- volumes -|                                     a pod without one
 /// |- volumes: 0.5 s -|                                                         a template, a dry run, an audit
 /// |- volumes: 0.5 s -|- strategies: 0.5 s -|- volumes: 0.5 s -|                a validation, with its old object
 /// ```
 ///
-/// Each part also ends at `answer`. With the defaults (`timeoutSeconds: 5`, `missingClaim.wait: 2s`), `answer` is at 3.2 s,
-/// and a claim that is waited for from the start is waited for until 2 s. One GET may take 10 s, after which its callers are gone.
+/// Each part also ends at `answer`. With the defaults (`timeoutSeconds: 5`, `missingClaim.wait: 2s`), `answer` is at
+/// 3.2 s, and a wait that starts at once ends at 2 s. A GET may take 10 s; by then its callers are gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     /// When the answer must be ready.
@@ -41,19 +41,19 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// The deadlines of a review that begins now. Its sender gives up after `timeout`; a claim that does not exist may be
-    /// waited for as long as `wait`.
+    /// Creates the deadlines of a review that begins now. Its sender gives up after `timeout`. The wait for a claim
+    /// that does not exist takes at most `wait`.
     pub fn new(timeout: Duration, wait: Duration) -> Self {
         Self { answer: Instant::now() + timeout.saturating_sub(ROUNDING).mul_f64(SHARE), wait }
     }
 
-    /// The deadlines of a review that only reads what exists, and waits for nothing.
+    /// Returns the deadlines of a review that reads existing objects and never waits.
     #[must_use]
     pub fn without_wait(self) -> Self {
         Self { answer: self.answer.min(Instant::now() + LOOKUP), wait: Duration::ZERO }
     }
 
-    /// Returns true if claims that do not exist are waited for at all.
+    /// Returns true if the review may wait for claims that do not exist.
     pub(super) fn allow_wait(self) -> bool {
         !self.wait.is_zero()
     }
@@ -64,7 +64,7 @@ impl Deadlines {
         self.answer.min(Instant::now() + wait)
     }
 
-    /// Returns the instant at which the last GET must end, after a wait in vain that has just ended.
+    /// Returns the instant at which the last GET must end, after a wait that has just timed out.
     pub(super) fn last_get_end(self) -> Instant {
         self.answer.min(Instant::now() + LAST_GET)
     }

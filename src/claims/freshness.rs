@@ -1,4 +1,4 @@
-//! The time at which each watch last heard from the API server: the cache is as fresh as that.
+//! The time at which each watch last heard from the API server, which is the freshness of the cache.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) struct Freshness {
     /// The one namespace that is watched.
     pub(super) namespace: Option<String>,
     pub(super) detail: ReadinessDetail,
-    /// Whether the last thing that was reported is a loss.
+    /// Whether the last report was a loss.
     pub(super) lost: bool,
 }
 
@@ -37,7 +37,7 @@ impl LastHeard {
 }
 
 impl Freshness {
-    /// The API server gave a sign of life.
+    /// Records a sign of life.
     pub(super) fn heard(&mut self) {
         *self.heard.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         if std::mem::take(&mut self.lost) {
@@ -47,7 +47,7 @@ impl Freshness {
         }
     }
 
-    /// The connection is lost, for this reason.
+    /// Reports that the connection is lost.
     pub(super) fn lost(&mut self, why: &str) {
         self.lost = true;
         // Whole seconds, so that the conversion and the subtraction cannot fail.

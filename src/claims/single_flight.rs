@@ -17,10 +17,10 @@ use crate::process::readiness::{Readiness, ReadinessDetail};
 /// on the watch.
 const ABSENT_TTL: Duration = Duration::from_secs(2);
 
-/// The longest time of a GET, its place in the queue included.
+/// The longest time of a GET, including its time in the queue.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most objects that are remembered as absent.
+/// The maximum number of objects that are remembered as absent.
 const MAX_ABSENT: usize = 1024;
 
 /// The time for which the same failure is not logged again.
@@ -29,7 +29,7 @@ const LOG_TTL: Duration = Duration::from_mins(1);
 /// The result of a GET: the object as JSON, or `None` if it does not exist.
 pub(super) type GetResult = Result<Option<Arc<[u8]>>, GetFailed>;
 
-/// The API server did not answer, or refused to; the log says why.
+/// A GET that the API server refused or did not answer. The cause is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GetFailed;
 
@@ -39,7 +39,7 @@ pub(super) struct SingleFlight {
     permits: Semaphore,
     in_flight: Mutex<HashMap<String, SharedGet>>,
     /// Numbers the GETs.
-    begun: AtomicU64,
+    started: AtomicU64,
     absent: TtlSet<String>,
     /// Failures that were logged.
     logged: TtlSet<(Resource, Option<u16>)>,
@@ -62,13 +62,13 @@ struct Removal {
 }
 
 impl SingleFlight {
-    /// At most `max_gets` are in flight at once; others are queued.
+    /// Creates an empty table. At most `max_gets` GETs are in flight at once; others are queued.
     pub(super) fn new(client: ApiClient, max_gets: usize, readiness: Readiness) -> Self {
         Self {
             client,
             permits: Semaphore::new(max_gets.min(Semaphore::MAX_PERMITS)),
             in_flight: Mutex::default(),
-            begun: AtomicU64::new(0),
+            started: AtomicU64::new(0),
             absent: TtlSet::new(ABSENT_TTL, MAX_ABSENT),
             logged: TtlSet::new(LOG_TTL, MAX_ABSENT),
             readiness,
@@ -94,7 +94,7 @@ impl SingleFlight {
         if let Some(result) = in_flight.get(&path).and_then(|get| get.result.upgrade()) {
             return result;
         }
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
         let removal = Removal { flights: self.clone(), path: path.clone(), number };
         let result = async move { removal.flights.send(resource, &removal.path).await }.boxed().shared();
         if let Some(weak) = result.downgrade() {
@@ -130,7 +130,7 @@ impl SingleFlight {
             tracing::warn!("{line}");
         }
         if error.code().is_none() {
-            // The API server is not there; the watches report that.
+            // The API server is unreachable, which the watches report.
             return;
         }
         let mut details = self.details();
@@ -152,7 +152,7 @@ impl SingleFlight {
 impl Drop for Removal {
     fn drop(&mut self) {
         let mut in_flight = self.flights.in_flight();
-        // Another GET may have begun since the last caller of this one left.
+        // Another GET may have started since the last caller of this one left.
         if in_flight.get(&self.path).is_some_and(|get| get.number == self.number) {
             in_flight.remove(&self.path);
         }

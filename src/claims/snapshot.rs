@@ -1,4 +1,4 @@
-//! A cluster that is asked once, for a person who may have no more rights than to get a few objects.
+//! One-time reads of a cluster, for a user who may only be allowed to get a few objects.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,18 +22,18 @@ const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 
 const NAMESPACES: Resource = Resource::new("", "namespaces");
 
-/// A cluster, to be asked once.
+/// A cluster that is read once.
 pub struct Snapshot {
     /// A client of the cluster.
     pub client: ApiClient,
 }
 
-/// Claims that there is no right to get.
+/// Claims that the user is not allowed to get.
 #[derive(Debug)]
 pub struct Forbidden {
     /// The namespace and name of each.
     pub names: BTreeSet<(String, String)>,
-    /// The answer to the first of them.
+    /// The response for the first of them.
     pub error: ApiError,
 }
 
@@ -44,7 +44,7 @@ struct ClassList<'a> {
 }
 
 impl Snapshot {
-    /// Adds those of these claims (a namespace and a name each) that exist. Returns those that there is no right to get.
+    /// Adds the claims (by namespace and name) that exist. Returns those that the user is not allowed to get.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -78,7 +78,7 @@ impl Snapshot {
         Ok(forbidden)
     }
 
-    /// Adds all classes that the inventory does not have. Returns `false` if there is no right to list them.
+    /// Adds all classes that the inventory does not have. Returns `false` if the user is not allowed to list them.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -98,7 +98,7 @@ impl Snapshot {
         Ok(true)
     }
 
-    /// Adds those of these volumes that exist. Returns `false` if there is no right to get one.
+    /// Adds the volumes that exist. Returns `false` if the user is not allowed to get one.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -118,7 +118,7 @@ impl Snapshot {
         Ok(found.is_some())
     }
 
-    /// Returns whether each of these Namespaces opts out by `label`; `None` if there is no right to get it.
+    /// Returns whether each of these Namespaces opts out by `label`; `None` if the user is not allowed to get it.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -138,7 +138,7 @@ impl Snapshot {
         gets.buffer_unordered(CONCURRENCY).try_collect().await
     }
 
-    /// Returns the `VolumePlacementStrategies`; `None` if there is no right to list them.
+    /// Returns the `VolumePlacementStrategies`; `None` if the user is not allowed to list them.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -147,7 +147,7 @@ impl Snapshot {
     }
 }
 
-/// Returns an answer; `None` if there is no right to it.
+/// Converts a 403 to `None`.
 fn permitted<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match answer {
         Err(error) if error.code() == Some(403) => Ok(None),

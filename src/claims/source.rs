@@ -7,9 +7,9 @@ use crate::companion::{MountedClaim, Strategies};
 use crate::engine::{ClaimRef, Inventory, Owner, Owners, Pending};
 use crate::process::metrics::Metrics;
 
-/// Claims, classes and volumes, to be asked for the owner of a claim.
+/// Claims, classes and volumes, which determine the owner of a claim.
 ///
-/// A hit is synchronous; only a claim that is not known may be worth a wait.
+/// A hit is synchronous. Only a claim that is not known yet can cause a wait.
 pub enum ClaimSource {
     /// A cluster.
     Cluster(ClaimCache),
@@ -54,8 +54,8 @@ impl ClaimSource {
         owners
     }
 
-    /// Returns what is known of claims for a validation, which never waits: from the cache, and from bound volumes
-    /// where only they reveal the owner.
+    /// Returns the known facts about claims for a validation, which never waits: from the cache, and from bound volumes
+    /// if only they reveal the owner.
     pub async fn mounted(&self, namespace: &str, claims: &[ClaimRef<'_>], deadlines: Deadlines) -> Vec<MountedClaim> {
         let known = self.mounted_now(namespace, claims);
         let Self::Cluster(cache) = self else { return known };

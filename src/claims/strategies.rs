@@ -1,5 +1,5 @@
-//! The `VolumePlacementStrategies` of a cluster. They are few, rarely change, and few objects name one: so they are listed
-//! when an object does, and not watched.
+//! The `VolumePlacementStrategies` of a cluster. They are listed on demand and not watched, because there are few, they
+//! rarely change, and few objects name one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -51,8 +51,8 @@ impl ClaimCache {
         };
         // Logged once per TTL, not once per object.
         if self.logged.insert((String::new(), STRATEGIES.name.to_owned())) {
-            tracing::warn!(why, "the VolumePlacementStrategies cannot be listed");
+            tracing::warn!(why, "cannot list the VolumePlacementStrategies");
         }
-        Strategies::Some { known: BTreeSet::new(), why: "colocate cannot list them; its log says why".to_owned() }
+        Strategies::Some { known: BTreeSet::new(), why: "colocate cannot list them: see its log".to_owned() }
     }
 }

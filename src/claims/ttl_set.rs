@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The most sweeps of expired members per TTL. A full set is not swept on every insert.
+/// The maximum number of sweeps of expired members per TTL. A full set is not swept on every insert.
 const SWEEPS_PER_TTL: u32 = 16;
 
-/// A set whose members expire, up to a number of them.
+/// A set of limited size whose members expire.
 #[derive(Debug)]
 pub(super) struct TtlSet<K> {
     members: Mutex<Members<K>>,
     ttl: Duration,
-    /// Users of a cluster can make up any number of names.
+    /// The maximum number of members: users of a cluster can invent any number of names.
     capacity: usize,
 }
 

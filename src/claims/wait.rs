@@ -1,5 +1,5 @@
 //! The wait for a claim that does not exist yet. A pod and its claim are often created milliseconds apart, by different
-//! clients, and a pod's scheduler cannot be changed later: so the claim is asked for, and waited for, within limits.
+//! clients, and a pod's scheduler cannot be changed later: so the claim is fetched and waited for, within limits.
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -13,8 +13,8 @@ use super::watched_kind::{Claims, VOLUMES, WatchedKind as _, volume_path};
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
 use crate::engine::{Owner, Unknown, dns};
 
-/// The most claims of one object that are requested from the API server: no node can mount that many. Anyone who may
-/// create a pod can name 70,000 in it, each of which would cost a request, and memory for as long as the pod waits.
+/// The maximum number of claims of one object that are requested from the API server. No node can mount that many. A
+/// pod can name 70,000 claims, each of which would cost a request, and memory while the pod waits.
 const MAX_GETS_PER_REVIEW: usize = 256;
 
 /// The way in which the owner of a claim was found.
@@ -31,12 +31,12 @@ pub(super) enum LookupResult {
 }
 
 impl LookupResult {
-    /// The result for an owner that was looked up in the cache only.
+    /// Returns the result for an owner that was looked up only in the cache.
     pub(super) fn of(owner: &Owner) -> Self {
         if *owner == Owner::Missing { Self::Missing } else { Self::Cached }
     }
 
-    /// The word for it, as a metric's label.
+    /// Returns the value of the metric label.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Cached => "cached",
@@ -47,7 +47,7 @@ impl LookupResult {
     }
 }
 
-/// A claim, and what was found out about it so far.
+/// A claim and the result of its lookup so far.
 #[derive(Debug)]
 pub(super) struct Lookup<'n> {
     name: &'n str,
@@ -58,8 +58,8 @@ pub(super) struct Lookup<'n> {
 }
 
 impl Lookup<'_> {
-    /// Returns whether something may still come: the claim, the class that it names, or (where no class tells its owner)
-    /// the volume that it will be bound to.
+    /// Returns whether the owner may still become known: by the claim, by its class, or (if no class determines the
+    /// owner) by the volume that it will be bound to.
     fn is_pending(&self) -> bool {
         use Unknown::{ClassMissing, NoDefaultClass, Unbound};
         // An illegal name cannot exist, and must not become part of a URL path or be cached.
@@ -71,7 +71,7 @@ impl Lookup<'_> {
         self.is_pending() && self.owner == Owner::Missing
     }
 
-    /// Returns whether only the volume that it is bound to can tell its owner.
+    /// Returns whether only the bound volume reveals the owner.
     fn lacks_volume(&self) -> bool {
         matches!(self.owner, Owner::Unknown(Unknown::VolumeMissing(_)))
     }
@@ -82,8 +82,8 @@ impl Lookup<'_> {
 }
 
 impl ClaimCache {
-    /// Looks up the owners of the claims of these names. Ends as soon as `enough` accepts the owners found so far, or
-    /// nothing more can be found out.
+    /// Looks up the owners of the named claims. Ends as soon as `enough` accepts the owners found so far, or no more
+    /// can be found.
     pub(super) async fn owners<'n>(
         &self,
         namespace: &str,
@@ -147,15 +147,15 @@ impl ClaimCache {
         enough: impl Fn(&[Lookup<'n>]) -> bool,
     ) {
         let key = |name: &str| (namespace.to_owned(), name.to_owned());
-        let is_worth_a_wait = |lookup: &Lookup<'_>| lookup.is_pending() && !self.vain.contains(&key(lookup.name));
-        // Whether each is waited for still.
+        let is_worth_a_wait = |lookup: &Lookup<'_>| lookup.is_pending() && !self.timed_out.contains(&key(lookup.name));
+        // True for each claim that is still waited for.
         let mut open: Vec<_> = lookups.iter().map(is_worth_a_wait).collect();
-        let any_hope = open.contains(&true);
-        let slot = if any_hope { self.wait_slots.take(namespace) } else { None };
+        let any_worth_a_wait = open.contains(&true);
+        let slot = if any_worth_a_wait { self.wait_slots.take(namespace) } else { None };
         if slot.is_none() {
             open.fill(false);
         }
-        // From here on every change is seen, also one that arrives while a GET is in flight.
+        // From here on no change is missed, even if it arrives while a GET is in flight.
         let mut changed = self.changed.subscribe();
         let mut gets = FuturesUnordered::new();
         for (index, lookup) in lookups.iter().enumerate().filter(|(_, lookup)| lookup.is_missing()) {
@@ -195,19 +195,19 @@ impl ClaimCache {
             }
         };
         let timed_out = timeout_at(deadlines.wait_end(slot.is_some()), arrivals).await.is_err();
-        let in_vain = timed_out && slot.is_some();
-        if in_vain {
-            self.get_a_last_time(namespace, lookups, deadlines).await;
+        let slot_timed_out = timed_out && slot.is_some();
+        if slot_timed_out {
+            self.get_once_more(namespace, lookups, deadlines).await;
         }
-        let why = match (&slot, any_hope) {
-            (Some(_), _) => "it was waited for in vain",
-            (None, true) => "all wait slots are taken: it was asked for, but not waited for",
-            (None, false) => "it was waited for in vain a short while ago",
+        let why = match (&slot, any_worth_a_wait) {
+            (Some(_), _) => "the wait for it timed out",
+            (None, true) => "all wait slots are taken, so it was not waited for",
+            (None, false) => "a wait for it timed out a short while ago",
         };
         let decided = enough(lookups);
         for lookup in lookups.iter().filter(|lookup| lookup.is_pending()) {
-            if in_vain {
-                self.vain.insert(key(lookup.name));
+            if slot_timed_out {
+                self.timed_out.insert(key(lookup.name));
             }
             if !decided && lookup.is_missing() && self.logged.insert(key(lookup.name)) {
                 // A controller does not show warnings: this line is all that an operator sees.
@@ -215,14 +215,14 @@ impl ClaimCache {
                     namespace,
                     claim = lookup.name,
                     why,
-                    "a pod was decided without its claim, which does not exist; its scheduler cannot be changed later"
+                    "decided a pod without its claim, which does not exist; the pod's scheduler cannot be changed later"
                 );
             }
         }
     }
 
-    /// Gets once more what was waited for in vain, because the watch may be behind.
-    async fn get_a_last_time(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
+    /// Gets the missing claims once more after the wait timed out, because the watch may be behind.
+    async fn get_once_more(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
         let gets = lookups.iter_mut().filter(|lookup| lookup.is_missing()).map(|lookup| async move {
             self.single_flight.forget(|| Claims::object_path(namespace, lookup.name));
             if let Some(owner) = self.get_claim(namespace, lookup.name).await {
@@ -232,7 +232,7 @@ impl ClaimCache {
         let _ = timeout_at(deadlines.last_get_end(), join_all(gets)).await;
     }
 
-    /// Gets the owner of a claim; `None` if there is no claim, or no answer.
+    /// Gets the owner of a claim; `None` if the claim does not exist or there is no answer.
     async fn get_claim(&self, namespace: &str, name: &str) -> Option<Owner> {
         let path = Claims::object_path(namespace, name);
         let json = self.single_flight.get(Claims::RESOURCE, path).await.ok()??;

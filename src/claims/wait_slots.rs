@@ -1,5 +1,5 @@
-//! A limit on the number of pods that wait: a pod that waits holds a seat of the API server's priority level, and those
-//! are few.
+//! A limit on the number of waiting pods. Each holds a seat of the API server's priority level (API Priority and
+//! Fairness), and seats are scarce.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,7 +44,7 @@ impl WaitSlots {
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        // A panic between the changes of two numbers costs one slot.
+        // A panic between the changes of two numbers leaks one slot.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_has_its_share_and_all_have_the_total() {
+    fn slots_are_limited_per_namespace_and_in_total() {
         let slots = WaitSlots::new(3, 2);
         let first = slots.take("a");
         let _second = slots.take("a");

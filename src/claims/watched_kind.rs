@@ -12,11 +12,11 @@ pub(super) trait WatchedKind: Send + 'static {
     const RESOURCE: Resource;
     /// The readiness condition that the first list meets.
     const CONDITION: &'static str;
-    /// Keeps what is known of an object that a list brought and that cannot be decoded.
+    /// Keeps the last known state of a listed object that cannot be decoded.
     const KEEP: fn(&mut Inventory, &Listing, &str, &str);
     /// Removes an object.
     const REMOVE: fn(&mut Inventory, &str, &str);
-    /// Removes what a list did not bring.
+    /// Removes the objects that a list did not contain.
     const END: fn(&mut Inventory, &Listing);
     /// Returns the number of objects that are kept.
     const COUNT: fn(&Inventory) -> usize;
@@ -24,10 +24,10 @@ pub(super) trait WatchedKind: Send + 'static {
     /// An object, as far as it is decoded.
     type Object<'a>: HasMetadata + Deserialize<'a>;
 
-    /// The path of the collection in a namespace, or in all.
+    /// Returns the path of the collection in a namespace, or in all.
     fn path(namespace: Option<&str>) -> String;
 
-    /// Adds an object that a list, or else a watch, brought.
+    /// Adds an object from a list or, without one, from a watch.
     fn insert(inventory: &mut Inventory, listing: Option<&Listing>, object: &Self::Object<'_>);
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Classes;
 pub(super) const VOLUMES: Resource = Resource::new("", "persistentvolumes");
 
 impl Claims {
-    /// The path of one claim.
+    /// Returns the path of one claim.
     pub(super) fn object_path(namespace: &str, name: &str) -> String {
         format!("{}/{name}", Self::path(Some(namespace)))
     }
@@ -102,7 +102,8 @@ impl WatchedKind for Classes {
     }
 }
 
-/// Returns the namespace, empty for a class, and the name of an object; `None` for one that never was in a cluster.
+/// Returns the namespace, empty for a class, and the name of an object; `None` for an object that was never in a
+/// cluster.
 pub(super) fn key(object: &impl HasMetadata) -> Option<(&str, &str)> {
     Some((object.namespace().unwrap_or_default(), object.name()?))
 }

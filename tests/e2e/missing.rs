@@ -68,7 +68,7 @@ fn a_claim_created_after_its_pod_is_missed_unless_injected() {
     for (namespace, colocate) in [(&skip, &skips), (&inject, &injects)] {
         let output = namespace.apply(POD);
         let message =
-            "a pod was decided without its claim, which does not exist; its scheduler cannot be changed later";
+            "decided a pod without its claim, which does not exist; the pod's scheduler cannot be changed later";
         colocate.wait_for_message(message, 1);
         assert_eq!((colocate.lookups("missing"), colocate.lookups("waited")), (1, 0));
         if colocate.reason_at_create("Pod", "example") == "claim-missing" {

@@ -303,14 +303,14 @@ async fn a_silent_watch_is_opened_again_from_its_version() {
     assert!(
         details
             .iter()
-            .any(|line| line.contains("persistentvolumeclaims: lost") && line.contains("nothing came for 150 s")),
+            .any(|line| line.contains("persistentvolumeclaims: lost") && line.contains("nothing received for 150 s")),
         "{details:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_keeps_ending_at_once_backs_off_and_then_lists_again() {
-    let begun = tokio::time::Instant::now();
+async fn a_watch_that_keeps_ending_at_once_backs_off_and_lists_again() {
+    let started = tokio::time::Instant::now();
     let followed = follow(vec![
         (ListClaims, list("8", &[])),
         (ListClasses, list("1", &[])),
@@ -323,13 +323,13 @@ async fn a_watch_that_keeps_ending_at_once_backs_off_and_then_lists_again() {
         (ListClaims, list("10", &[])),
     ])
     .await;
-    // 0.8 s, doubled each time, and some by chance: without pauses it would be no time at all.
-    assert!(begun.elapsed() >= Duration::from_secs(12), "{:?}", begun.elapsed());
+    // 0.8 s, doubled each time, plus a random part. Without pauses, no time would pass.
+    assert!(started.elapsed() >= Duration::from_secs(12), "{:?}", started.elapsed());
     assert!(followed.asked.last().unwrap().contains("resourceVersion=10"), "{:?}", followed.asked);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_only_fails_is_given_up() {
+async fn a_version_that_keeps_failing_is_given_up() {
     let refusal = || (WatchClaims, refused(504, "Too large resource version"));
     let followed = follow(vec![
         (ListClaims, list("8", &[])),
@@ -345,7 +345,7 @@ async fn a_version_that_only_fails_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_right_is_reported() {
+async fn a_missing_permission_is_reported() {
     let forbidden = r#"persistentvolumeclaims is forbidden: User "u" cannot list resource"#;
     let followed = follow(vec![(ListClaims, refused(403, forbidden)), (ListClasses, list("1", &[]))]).await;
     let readiness = followed.process.readiness;

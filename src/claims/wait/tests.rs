@@ -21,7 +21,7 @@ type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
 
 const WAIT: Duration = Duration::from_secs(2);
 const LIMITS: ClaimLimits = ClaimLimits { wait: WAIT, max_waiters: 4, max_waiters_per_namespace: 2, max_gets: 2 };
-/// How long the sender of a review waits, and when its answer must be ready.
+/// The timeout of the sender of a review, and the time until its answer must be ready.
 const TIMEOUT: Duration = Duration::from_millis(7250);
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -61,7 +61,7 @@ fn respond(status: u16, body: &str) -> hyper::Response<Body> {
     hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
 }
 
-/// An API server that answers each GET with a status and a body until the cache is dropped. Returns the count of each path.
+/// Answers each GET with a status and a body until the cache is dropped. Returns the number of requests per path.
 fn answer(mut server: Server, status: u16, body: &'static str) -> JoinHandle<HashMap<String, usize>> {
     tokio::spawn(async move {
         let mut asked = HashMap::new();
@@ -118,13 +118,13 @@ async fn a_thousand_pods_share_one_get() {
 async fn waits_run_together_and_end_with_the_first_driver() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
-    let begun = Instant::now();
+    let started = Instant::now();
     let arrival = async {
         sleep(Duration::from_millis(300)).await;
         arrive(&cache, "two", "px");
     };
     let (found, ()) = tokio::join!(found(&cache, &["one", "two"]), arrival);
-    assert_eq!(begun.elapsed(), Duration::from_millis(300));
+    assert_eq!(started.elapsed(), Duration::from_millis(300));
     assert_eq!(found, [LookupResult::Missing, LookupResult::Waited]);
     drop(cache);
     assert!(asked.await.unwrap().values().all(|count| *count == 1));
@@ -160,10 +160,10 @@ async fn a_claim_without_a_class_waits_to_be_bound() {
             sleep(Duration::from_millis(300)).await;
             bind(Some("pv"));
         };
-        let begun = Instant::now();
+        let started = Instant::now();
         let (answers, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), binding);
         assert!(is_driver(&answers[0].0) && answers[0].1 == LookupResult::Fetched, "{class:?}: {answers:?}");
-        assert_eq!(begun.elapsed(), Duration::from_millis(300));
+        assert_eq!(started.elapsed(), Duration::from_millis(300));
         drop(cache);
         assert_eq!(asked.await.unwrap(), HashMap::from([("/api/v1/persistentvolumes/pv".to_owned(), 1)]));
     }
@@ -178,7 +178,7 @@ async fn a_get_counts_although_the_watch_is_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vain_wait_for_a_class_still_counts_its_claim_as_cached() {
+async fn a_timed_out_wait_for_a_class_counts_its_claim_as_cached() {
     let (cache, _server) = cache();
     arrive(&cache, "one", "never");
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Cached]);
@@ -196,36 +196,36 @@ async fn a_get_without_an_answer_does_not_hide_the_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vain_wait_is_not_repeated_for_a_while() {
+async fn a_timed_out_wait_is_not_repeated_for_a_while() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
     for wait in [WAIT, Duration::ZERO] {
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-        assert_eq!(begun.elapsed(), wait);
+        assert_eq!(started.elapsed(), wait);
     }
-    // Another claim is.
-    let begun = Instant::now();
+    // Another claim is waited for.
+    let started = Instant::now();
     assert_eq!(found(&cache, &["one", "two"]).await, [LookupResult::Missing, LookupResult::Missing]);
-    assert_eq!(begun.elapsed(), WAIT);
+    assert_eq!(started.elapsed(), WAIT);
 
     arrive(&cache, "one", "px");
     cache.update(|inventory| inventory.remove_claim("demo", "one"));
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-    assert_eq!(begun.elapsed(), WAIT, "it was added and removed");
+    assert_eq!(started.elapsed(), WAIT, "it was added and removed");
 
     sleep(Duration::from_secs(30)).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-    assert_eq!(begun.elapsed(), WAIT, "the last wait has expired");
+    assert_eq!(started.elapsed(), WAIT, "the last wait has expired");
     drop(cache);
     let asked = asked.await.unwrap();
     assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 7);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_last_get_finds_what_the_watch_has_not_brought() {
+async fn a_last_get_finds_what_the_watch_has_not_delivered() {
     let (cache, mut server) = cache();
     let script = async {
         for (status, body) in [(404, NOT_FOUND), (200, FOUND)] {
@@ -245,12 +245,12 @@ async fn a_second_waiter_does_not_repeat_the_get() {
         sleep(Duration::from_millis(500)).await;
         found(&cache, &["one"]).await
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let (first, second) = tokio::join!(found(&cache, &["one"]), second);
     assert_eq!((first, second), (vec![LookupResult::Missing], vec![LookupResult::Missing]));
-    assert_eq!(begun.elapsed(), Duration::from_millis(2500), "the GET is spared, and not the wait");
+    assert_eq!(started.elapsed(), Duration::from_millis(2500), "the GET is not repeated, but the wait is");
     drop(cache);
-    // The first question, and for each a last one.
+    // The shared first GET, and a last GET for each waiter.
     assert_eq!(asked.await.unwrap().values().sum::<usize>(), 3);
 }
 
@@ -258,13 +258,13 @@ async fn a_second_waiter_does_not_repeat_the_get() {
 async fn without_a_slot_only_the_get_is_waited_for() {
     let (cache, server) = cache();
     let slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-    assert_eq!(begun.elapsed(), Duration::from_millis(500), "the API server does not answer");
+    assert_eq!(started.elapsed(), Duration::from_millis(500), "the API server does not answer");
     let asked = answer(server, 404, NOT_FOUND);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(found(&cache, &["two"]).await, [LookupResult::Missing]);
-    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(started.elapsed(), Duration::ZERO);
     drop(slots);
     drop(cache);
     assert!(asked.await.is_ok());
@@ -276,7 +276,7 @@ async fn an_invalid_name_is_neither_requested_nor_waited_for() {
     let bound = claim(Some(""), Some("../x?y"));
     cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
     let asked = answer(server, 200, FOUND);
-    let begun = Instant::now();
+    let started = Instant::now();
     let long = "a".repeat(300_000);
     let names = ["?limit=1000000", "../../other/persistentvolumeclaims/one", &long];
     assert_eq!(found(&cache, &names).await, [LookupResult::Missing; 3]);
@@ -284,13 +284,13 @@ async fn an_invalid_name_is_neither_requested_nor_waited_for() {
     assert_eq!(ask(&cache, deadlines(), &["bound"]).await, [(unknown, LookupResult::Cached)]);
     let elsewhere = ask_in("demo/../other", &cache, deadlines(), &["one"]).await;
     assert_eq!(elsewhere, [(Owner::Missing, LookupResult::Missing)]);
-    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(started.elapsed(), Duration::ZERO);
     drop(cache);
     assert_eq!(asked.await.unwrap(), HashMap::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_as_many_claims_as_a_node_can_mount_are_requested() {
+async fn requested_claims_are_limited_to_what_a_node_can_mount() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
     let names: Vec<_> = (0..2_000).map(|number| format!("claim-{number}")).collect();
@@ -307,9 +307,9 @@ async fn the_answer_is_ready_before_its_sender_gives_up() {
     let (cache, _server) = cache();
     let bound = claim(Some(""), Some("pv"));
     cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
-    let begun = Instant::now();
+    let started = Instant::now();
     found(&cache, &["bound", "one"]).await;
-    assert_eq!(begun.elapsed(), ANSWER, "the API server answers neither GET");
+    assert_eq!(started.elapsed(), ANSWER, "the API server answers neither GET");
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,7 +322,7 @@ async fn a_review_that_must_not_wait_gets_no_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volume_is_read_once_also_without_a_wait() {
+async fn a_volume_is_read_once_even_without_a_wait() {
     let (cache, server) = cache();
     let claim = claim(Some(""), Some("pv"));
     cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
@@ -350,16 +350,16 @@ async fn the_volume_of_a_new_claim_is_read() {
         assert_eq!(request.uri().path(), "/api/v1/persistentvolumes/pv");
         send.send_response(respond(200, VOLUME));
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let (answer, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), script);
     assert!(is_driver(&answer[0].0), "{answer:?}");
-    assert_eq!(begun.elapsed(), Duration::from_millis(10));
+    assert_eq!(started.elapsed(), Duration::from_millis(10));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_get_is_cancelled_with_its_last_caller_and_the_next_starts_again() {
+async fn a_get_is_cancelled_with_its_last_caller() {
     let (cache, mut server) = cache();
-    // A vain wait without a slot is not remembered.
+    // A timeout without a slot is not remembered.
     let _slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
     let deadlines = || Deadlines::new(TIMEOUT, Duration::from_millis(100));
     let (first, abandoned) = tokio::join!(ask(&cache, deadlines(), &["one"]), server.next_request());
@@ -373,13 +373,13 @@ async fn a_get_is_cancelled_with_its_last_caller_and_the_next_starts_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_right_is_reported_until_it_is_granted() {
+async fn a_missing_permission_is_reported_until_it_is_granted() {
     const FORBIDDEN: &str =
         r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"not you"}"#;
     let (service, mut server) = mock::pair();
     let process = Process::default();
     let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), LIMITS, &process);
-    // Without a slot there is one GET and no last one.
+    // Without a slot, there is one GET and no last GET.
     let _slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
     let line = "get of persistentvolumeclaims: cannot get persistentvolumeclaims: not you (grant the verb `get` on `persistentvolumeclaims`)";
     for (status, body, details) in [(403, FORBIDDEN, vec![line]), (404, NOT_FOUND, vec![])] {
@@ -395,15 +395,15 @@ async fn a_missing_right_is_reported_until_it_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_get_that_waits_for_its_turn_ends_after_10_s_in_all() {
+async fn a_queued_get_ends_after_10_s_in_total() {
     let (cache, mut server) = cache();
     let claims = Claims::RESOURCE;
     let get = |name: &str| cache.single_flight.get(claims, Claims::object_path("demo", name));
-    let begun = Instant::now();
+    let started = Instant::now();
     // Two may be in flight, and the API server answers neither.
     let (first, second, queued) = tokio::join!(get("one"), get("two"), get("three"));
     assert!(first.is_err() && second.is_err() && queued.is_err());
-    assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    assert_eq!(started.elapsed(), Duration::from_secs(10));
     for _ in 0..2 {
         assert!(server.next_request().await.is_some());
     }
