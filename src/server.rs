@@ -51,7 +51,7 @@ impl<S> HttpServer<S> {
     /// Binds a server to `address`. With `tls`, it accepts TLS only.
     ///
     /// # Errors
-    /// An address that cannot be bound.
+    /// If the address cannot be bound.
     pub async fn bind(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         Ok(Self { listener, tls, service, limits: ServerLimits::default() })
@@ -60,7 +60,7 @@ impl<S> HttpServer<S> {
     /// Returns the address that the server listens on.
     ///
     /// # Errors
-    /// Those of `getsockname`.
+    /// The errors of `getsockname`.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -161,7 +161,7 @@ mod tests {
         while state.open.len() < 2 {
             yield_now().await;
         }
-        // Often enough for the third one to be accepted, if the limit did not hold.
+        // Long enough for the third one to be accepted if there were no limit.
         for _ in 0..1000 {
             yield_now().await;
             assert_eq!(state.open.len(), 2);

@@ -32,7 +32,7 @@ impl Admin {
 impl RequestHandler for Admin {
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed here");
+            return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; use GET");
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok"),

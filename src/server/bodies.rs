@@ -14,18 +14,18 @@ use super::budget::{BodyBudget, BudgetShare};
 pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 
 /// The memory of all bodies in flight: two of the largest that an API server sends, and the reserve. With a thousand
-/// connections the process needs about 40 MB more, so it stays below 160 MB resident where freed blocks go back to the system, as in
-/// the image.
+/// connections the process needs about 40 MB more, so it stays below 160 MB resident if freed blocks go back to the
+/// system, as in the image.
 const BUDGET: usize = 64 * 1024 * 1024;
 
-/// The part of the budget for small bodies: 1,000 reviews of 16 kB, and few are larger.
+/// The part of the budget for small bodies: 1,000 reviews of 16 kB, and few reviews are larger.
 const RESERVE: usize = 16 * 1024 * 1024;
 
 /// The largest body that may use the reserve.
 const SMALL: usize = 1024 * 1024;
 
-/// The number of large bodies that are discarded at once. More would delay the bodies that have room: with 50 of 17 MB
-/// at once, none was complete in time (measured).
+/// The number of large bodies that are discarded at once. More would delay the bodies within the budget: with 50 bodies
+/// of 17 MB at once, none was complete in time (measured).
 const DISCARDS: usize = 2;
 
 /// Reads bodies within the limits.
@@ -82,7 +82,7 @@ impl Bodies {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// A body that is too large, too late or truncated, or for which the budget has no room.
+    /// If the body is too large, too late or truncated, or does not fit into the budget.
     pub(super) async fn read<B>(&self, body: &mut B, deadline: Instant) -> Result<WholeBody, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -99,7 +99,8 @@ impl Bodies {
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        // The announced length is taken before the first byte is read. A chunked body announces none, and grows.
+        // The announced length is taken before the first byte is read. A chunked body announces no length, so its
+        // buffer grows.
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let mut whole = self.allocate(announced)?;
         while let Some(frame) = body.frame().await {
@@ -160,13 +161,13 @@ mod tests {
         bodies.read(&mut body, bodies.deadline()).await
     }
 
-    /// A body that announces no length.
+    /// Creates a body that announces no length.
     fn chunks(count: usize, size: usize) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let chunk = move |_| Ok(Frame::data(Bytes::from(vec![b'x'; size])));
         StreamBody::new(stream::iter((0..count).map(chunk)))
     }
 
-    /// A body that stalls after its first bytes.
+    /// Creates a body that stalls after its first bytes.
     fn stalled(first: &'static str) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         use futures_util::StreamExt as _;
         let first = stream::iter([Ok(Frame::data(Bytes::from_static(first.as_bytes())))]);

@@ -85,7 +85,7 @@ pub(super) async fn serve<S: RequestHandler>(
 
 type TlsStream = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
 
-/// Makes a TLS connection, and returns the reason to refuse its client, if there is one.
+/// Accepts a TLS connection. Returns the reason to refuse its client, if there is one.
 async fn handshake(
     tls: &TlsSettings,
     permits: &Semaphore,
@@ -176,10 +176,10 @@ fn settle(first: &InFlight) -> Option<TaskTrackerToken> {
     first.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// The response when the handler panicked. It has no `Retry-After`, because a retry would panic again.
+/// Returns the response after a panic of the handler. It has no `Retry-After`, because a retry would panic again.
 fn broken() -> HttpResponse {
-    tracing::error!("answering a request panicked; please report this, with the lines above");
-    text(StatusCode::INTERNAL_SERVER_ERROR, "answering this request failed; the server's log says where")
+    tracing::error!("a request handler panicked; please report this with the log lines above");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "internal error: see the server's log")
 }
 
 fn cause(error: &hyper::Error) -> String {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stalled_header_ends_the_connection_and_a_pause_between_requests_does_not() {
+    async fn a_stalled_header_ends_the_connection_but_a_pause_does_not() {
         let state = new_state(ServerLimits::default());
         let mut client = connect(&state);
         for _ in 0..3 {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_connection_is_in_flight_until_its_first_answer_or_a_timeout() {
+    async fn a_new_connection_is_in_flight_until_an_answer_or_timeout() {
         let state = new_state(ServerLimits::default());
         state.busy.close();
         let mut client = connect(&state);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_one_answer_and_not_the_connection() {
+    async fn a_panic_fails_one_request_but_not_the_connection() {
         let state = new_state(ServerLimits::default());
         let mut client = connect(&state);
         assert!(client.ask("/panic").await.starts_with("HTTP/1.1 500"));
@@ -295,17 +295,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_ending_server_closes_idle_connections_and_answers_requests_in_flight() {
+    async fn shutdown_closes_idle_connections_and_answers_requests() {
         let state = new_state(ServerLimits::default());
-        let (idle, mut begun) = (connect(&state), connect(&state));
-        begun.stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let (idle, mut partial) = (connect(&state), connect(&state));
+        partial.stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         // Lets the server read both connections before it ends.
         tokio::task::yield_now().await;
         state.ending.cancel();
         idle.ended.await.unwrap();
-        begun.stream.write_all(b"Host: x\r\n\r\n").await.unwrap();
+        partial.stream.write_all(b"Host: x\r\n\r\n").await.unwrap();
         let mut answer = String::new();
-        begun.stream.read_to_string(&mut answer).await.unwrap();
+        partial.stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 }

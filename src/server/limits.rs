@@ -9,7 +9,7 @@ pub(super) struct ServerLimits {
     pub(super) connections: usize,
     /// TLS handshakes that are computed at once.
     pub(super) handshakes: usize,
-    /// The time for the TLS handshake, the wait for a permit included.
+    /// The time for the TLS handshake, including the wait for a permit.
     pub(super) handshake: Duration,
     /// The time for the header of a request, from its first byte.
     pub(super) header: Duration,

@@ -40,9 +40,9 @@ impl MutateHandler {
     /// Answers a review. Its sender waits for `timeout`.
     ///
     /// # Errors
-    /// A body that is not a review.
+    /// If the body is not a review.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let config = self.config.now();
         let review = Review::parse(body, &config.policy.workloads)?;
         let request = &review.request;
@@ -54,7 +54,7 @@ impl MutateHandler {
                 pending.decide(owners, |driver| self.registry.presence(driver))
             }
         };
-        self.report(&config.policy, request, &decision, begun.elapsed());
+        self.report(&config.policy, request, &decision, started.elapsed());
         Ok(AdmissionResponse::from(&decision).encode(&request.uid))
     }
 
@@ -66,7 +66,7 @@ impl MutateHandler {
         tracing::debug!(
             reason,
             operation,
-            // Strings of the sender, which each log format escapes.
+            // The sender controls these strings. Each log format escapes them.
             kind = one_line(&kind.kind, MAX_SUBDOMAIN),
             namespace = one_line(request.namespace(), MAX_SUBDOMAIN),
             name = one_line(&request.display_name(), MAX_SUBDOMAIN),

@@ -18,7 +18,7 @@ use crate::engine::one_line;
 use crate::process::Process;
 use crate::tls::NotAllowed;
 
-/// About as much as the API server shows of an error response, in characters.
+/// The longest error line, in characters: about as much as the API server shows.
 const MAX_LINE: usize = 512;
 
 /// The default timeout of a webhook.
@@ -103,9 +103,9 @@ enum Endpoint {
 enum Rejection {
     #[error("no such path: {0}; send admission reviews to /mutate or /validate")]
     Path(String),
-    #[error("{0} is not allowed here; send admission reviews with POST")]
+    #[error("method {0} not allowed; send admission reviews with POST")]
     Method(Method),
-    #[error("the body's type is not application/json")]
+    #[error("unsupported Content-Type: send application/json")]
     Type,
     #[error("{0}")]
     Caller(NotAllowed),
@@ -120,7 +120,7 @@ enum Rejection {
 }
 
 impl Rejection {
-    /// Returns the line that is answered and logged. A part of it may be the sender's text.
+    /// Returns the line for the response and the log. It may contain text of the sender.
     fn line(&self) -> String {
         one_line(&self.to_string(), MAX_LINE)
     }

@@ -11,7 +11,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::limits::ServerLimits;
 
-/// The phase that a connection is in. The stream sees a header begin, the service sees its end and the answer.
+/// The phase of a connection. The stream observes the start of a header, and the service observes its end and the
+/// answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No byte of the next request has arrived.
@@ -40,7 +41,7 @@ impl SharedPhase {
 /// A stream that fails when its connection is idle for too long, when a header takes too long from its first byte on, or
 /// when the client does not read an answer.
 ///
-/// A timer starts when the client is first waited for, so a header that arrives at once starts none.
+/// A timer starts at the first wait for the client, so a header that arrives at once does not start one.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     inner: S,
@@ -60,7 +61,7 @@ impl<S> Stream<S> {
         if polled.is_ready() {
             self.answer.stop();
         } else if self.answer.has_expired(cx) {
-            return Poll::Ready(Err(late("the client did not read the answer in time")));
+            return Poll::Ready(Err(timed_out("the client did not read the answer in time")));
         }
         polled
     }
@@ -81,9 +82,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
             return polled;
         }
         match phase {
-            Phase::Idle if self.idle.has_expired(cx) => Poll::Ready(Err(late("the connection was idle for too long"))),
+            Phase::Idle if self.idle.has_expired(cx) => {
+                Poll::Ready(Err(timed_out("the connection was idle for too long")))
+            }
             Phase::Header if self.header.has_expired(cx) => {
-                Poll::Ready(Err(late("the header was not complete in time")))
+                Poll::Ready(Err(timed_out("the header was not complete in time")))
             }
             _ => polled,
         }
@@ -120,7 +123,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 }
 
-/// A timer that starts when it is first asked.
+/// A timer that starts when it is first checked.
 #[derive(Debug)]
 struct Timer {
     limit: Duration,
@@ -136,14 +139,14 @@ impl Timer {
         self.running = None;
     }
 
-    /// Returns whether the time is over; if not, the task is woken when it is.
+    /// Returns whether the time is over. If not, the task is woken when it is.
     fn has_expired(&mut self, cx: &mut Context<'_>) -> bool {
         let limit = self.limit;
         self.running.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx).is_ready()
     }
 }
 
-fn late(message: &'static str) -> io::Error {
+fn timed_out(message: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
@@ -176,7 +179,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_time_of_a_header_starts_at_its_first_byte() {
         let (mut stream, mut far, _) = stream();
-        assert!(timeout(LONG, read(&mut stream)).await.is_err(), "nothing arrived, and nothing is overdue");
+        assert!(timeout(LONG, read(&mut stream)).await.is_err(), "no byte arrived, so no timer runs out");
         let began = Instant::now();
         for _ in 0..3 {
             far.write_all(b"x").await.unwrap();
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_not_read_ends_the_stream_and_a_slow_reader_does_not() {
+    async fn an_unread_answer_ends_the_stream_but_a_slow_reader_does_not() {
         let (mut stream, mut far, _) = stream();
         stream.write_all(&[b'x'; 64]).await.unwrap();
         for _ in 0..3 {

@@ -44,7 +44,7 @@ fn late_arrivals_are_sent_elsewhere_until_what_is_in_flight_is_answered() {
     assert_eq!(idle.send("POST /mutate", b"{}").status, 400);
     begun.begin(2).unwrap();
     server.signal("TERM");
-    server.logged("closing: new requests are told to retry");
+    server.logged("closing: new requests get 503 and Retry-After");
     for connection in [&mut idle, &mut server.connect()] {
         let answer = connection.send("POST /mutate", b"{}");
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{}", answer.body);
