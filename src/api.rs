@@ -1,5 +1,5 @@
-//! The Kubernetes API: the only room that names `kube`. It has one way to make a client, one function that sends a request,
-//! and one watch loop.
+//! The Kubernetes API, and the only module that uses `kube`. It has one way to create a client, one function that sends
+//! every request, and one watch loop.
 
 mod client;
 mod dry_run;

@@ -5,7 +5,7 @@ use kube::config::{InferConfigError, KubeConfigOptions, KubeconfigError};
 
 use crate::engine::one_line;
 
-/// The longest configuration error that one line of a log has room for, in characters.
+/// The length to which a configuration error is truncated, in characters.
 const MAX_LINE: usize = 512;
 
 /// A client of one cluster's API server. Clones share its connections.
@@ -28,7 +28,7 @@ pub enum NotConfigured {
     #[error("the kubeconfig that KUBECONFIG names cannot be used: {}", one_line(&.0.to_string(), MAX_LINE))]
     Kubeconfig(KubeconfigError),
     /// Neither a kubeconfig nor a pod's service account can be used.
-    #[error("no cluster can be asked: {}", one_line(&.0.to_string(), MAX_LINE))]
+    #[error("no usable cluster configuration: {}", one_line(&.0.to_string(), MAX_LINE))]
     Infer(InferConfigError),
     /// The configuration that was found does not make a client.
     #[error("cannot make a client for the cluster: {}", one_line(&.0.to_string(), MAX_LINE))]
@@ -50,16 +50,16 @@ impl ApiClient {
             let options = KubeConfigOptions::default();
             kube::Config::from_kubeconfig(&options).await.map_err(NotConfigured::Kubeconfig)?
         };
-        // A server retries by its own rules and logs it: kube would retry for a minute without a word.
+        // A server retries by its own rules and logs it: kube would retry for a minute without logging.
         config.default_retry = false;
         Self::new(config, in_pod)
     }
 
     /// Finds the cluster for a command: the one that kubectl would use, or else the one that this pod runs in. With
-    /// `retries`, a request that is answered with 429 or 503 is repeated within its time limit.
+    /// `retries`, a request that is answered with 429 or 503 is retried within its time limit.
     ///
     /// # Errors
-    /// If there is none.
+    /// If no cluster is configured.
     pub async fn for_command(retries: bool) -> Result<Self, NotConfigured> {
         let mut config = kube::Config::infer().await.map_err(NotConfigured::Infer)?;
         config.default_retry = retries;
@@ -75,12 +75,12 @@ impl ApiClient {
         Self { kube, in_pod: false }
     }
 
-    /// The namespace that this process runs in, or that the kubeconfig's context names.
+    /// Returns the namespace that this process runs in, or that the kubeconfig's context names.
     pub fn namespace(&self) -> &str {
         self.kube.default_namespace()
     }
 
-    /// The namespace of the pod that this process runs in; `None` elsewhere.
+    /// Returns the namespace of the pod that this process runs in; `None` outside a pod.
     pub fn pod_namespace(&self) -> Option<&str> {
         self.in_pod.then(|| self.namespace())
     }

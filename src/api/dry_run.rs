@@ -1,4 +1,4 @@
-//! A Deployment that an API server is asked to create, as a dry run: what comes back tells whether it asks colocate.
+//! A Deployment that is created as a dry run. Its scheduler shows whether the API server calls colocate.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,11 @@ use crate::engine::Driver;
 
 const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
 
-/// The longest name of a CSI driver that an API server takes.
+/// The longest name of a CSI driver that an API server accepts.
 const LONGEST_CSI_NAME: usize = 63;
 
-/// A Deployment whose pods mount a volume of one driver, so that they are given its scheduler. Nothing of it is kept.
+/// A Deployment whose pods mount a volume of one driver, so that they get its scheduler. The API server does not store
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DryRun {
     /// The driver.
@@ -53,8 +54,8 @@ pub enum DryRunError {
     /// There was no usable answer.
     #[error("the API server does not answer: {}", .0.message())]
     NoAnswer(ApiError),
-    /// The response broke off.
-    #[error("the API server's response broke off")]
+    /// The response ended early.
+    #[error("the API server's response ended early")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The response is not a Deployment.
     #[error("the API server's response is not a Deployment")]
@@ -70,12 +71,12 @@ impl DryRun {
         Some(Self { driver: name.clone(), csi_driver: csi_driver.clone(), scheduler: scheduler.clone() })
     }
 
-    /// Asks for it in a namespace that exists.
+    /// Sends the dry run to an existing namespace.
     ///
     /// # Errors
-    /// No answer, or none with a Deployment.
+    /// If there is no answer, or it is not a Deployment.
     pub async fn ask(&self, client: &ApiClient, namespace: &str) -> Result<DryRunOutcome, DryRunError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let request = Request::post(format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All"))
             .header(CONTENT_TYPE, "application/json");
         let body = self.deployment().to_string().into_bytes();
@@ -89,7 +90,7 @@ impl DryRun {
         let created: Value = serde_json::from_slice(&body).unwrap_or_default();
         let scheduler = created.pointer("/spec/template/spec/schedulerName").and_then(Value::as_str);
         let scheduler = scheduler.ok_or(DryRunError::NotADeployment)?.to_owned();
-        Ok(DryRunOutcome { scheduler, warnings: warnings(&head.headers), took: begun.elapsed() })
+        Ok(DryRunOutcome { scheduler, warnings: warnings(&head.headers), took: started.elapsed() })
     }
 
     /// Builds the Deployment, with the labels, resources and security context that a cluster's policies may require.
@@ -131,17 +132,19 @@ fn is_csi_name(name: &str) -> bool {
     name.len() <= LONGEST_CSI_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
 }
 
-/// Returns what to do about a refusal.
+/// Returns advice about a refusal.
 fn advice(code: u16, message: &str) -> &'static str {
     match code {
-        401 => " (it does not know who asks)",
+        401 => " (the credentials were not accepted: check the kubeconfig or the service account)",
         403 if message.contains("cannot create resource") => " (grant the verb `create` on `deployments.apps` there)",
-        _ if message.contains("failed calling webhook") => " (it got no answer, and failurePolicy is Fail)",
+        _ if message.contains("failed calling webhook") => {
+            " (the webhook did not answer, and its failurePolicy is Fail: check its pods and Service)"
+        }
         _ => "",
     }
 }
 
-/// The texts of the headers `Warning`, which are written `299 - "text"`.
+/// Returns the texts of the `Warning` headers, which have the form `299 - "text"`.
 fn warnings(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(WARNING).into_iter().filter_map(|value| str::from_utf8(value.as_bytes()).ok());
     let texts = values.filter_map(|value| {
@@ -160,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of an API server's answer; what it was asked goes to `asked`.
+    /// Returns the outcome of an API server's answer. Passes the request to `asked`.
     async fn outcome(answer: Response<Vec<u8>>, asked: impl FnOnce(&str, Value)) -> Result<DryRunOutcome, DryRunError> {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
         let client = ApiClient::for_test(Client::new(service, "default"));
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_volume_is_of_the_first_provisioner_that_can_be_a_csi_driver() {
+    fn the_volume_uses_the_first_legal_csi_driver_name() {
         let driver = |provisioners: &[&str]| {
             let provisioners = provisioners.iter().map(|name| Arc::from(*name)).collect();
             DryRun::of(&Driver { provisioners, ..Driver::portworx() }).map(|dry_run| dry_run.csi_driver)
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deployment_is_asked_for_and_its_scheduler_and_warnings_come_back() {
+    async fn the_deployments_scheduler_and_warnings_are_returned() {
         let created = json!({"spec": {"template": {"spec": {"schedulerName": "stork"}}}});
         let mut response = answer(201, &created);
         for warning in [r#"299 - "say \"stork\"""#, "299 - \"two\"", "no warning"] {
@@ -208,16 +211,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_told_with_what_to_do() {
-        for (code, said, told) in [
+    async fn a_refusal_comes_with_advice() {
+        for (code, message, advice) in [
             (403, "deployments.apps is forbidden: User \"x\" cannot create resource", "(grant the verb `create`"),
             (404, "namespaces \"team-a\" not found", "HTTP 404: namespaces \"team-a\" not found"),
-            (500, "failed calling webhook \"a\": timeout", "(it got no answer, and failurePolicy is Fail)"),
+            (
+                500,
+                "failed calling webhook \"a\": timeout",
+                "(the webhook did not answer, and its failurePolicy is Fail: check its pods and Service)",
+            ),
         ] {
             let error =
-                outcome(answer(code, &json!({"kind": "Status", "message": said})), |_, _| ()).await.unwrap_err();
+                outcome(answer(code, &json!({"kind": "Status", "message": message})), |_, _| ()).await.unwrap_err();
             let error = error.to_string();
-            assert!(error.contains(said) && error.contains(told), "{error}");
+            assert!(error.contains(message) && error.contains(advice), "{error}");
         }
         let proxy = Response::builder().status(502).body(b"Bad Gateway".to_vec()).unwrap();
         let error = outcome(proxy, |_, _| ()).await.unwrap_err().to_string();
@@ -225,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_deployment_is_told() {
+    async fn an_answer_without_a_deployment_is_an_error() {
         let error = outcome(answer(200, &json!({"kind": "Pod"})), |_, _| ()).await.unwrap_err();
         assert!(matches!(error, DryRunError::NotADeployment), "{error:?}");
     }

@@ -1,4 +1,4 @@
-//! Requests to the API server: the response's own bytes, and errors that tell an operator which right is missing.
+//! Requests to the API server: raw response bodies, and errors that name a missing permission.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -51,16 +51,16 @@ pub(crate) enum Cause {
     Client(#[from] kube::Error),
     #[error(transparent)]
     Broken(#[from] io::Error),
-    #[error("the response is not what Kubernetes sends: {0}")]
+    #[error("cannot decode the response: {0}")]
     Undecodable(#[source] serde_json::Error),
     /// A `Status` other than success, in a response or in an ERROR event of a watch.
     #[error("{message}")]
     Status { code: u16, message: String },
-    #[error("it was ended at once")]
+    #[error("the API server ended it at once")]
     EndedAtOnce,
     #[error("no answer within {0} s")]
     Timeout(u64),
-    #[error("nothing came for {0} s, not even a bookmark, which comes every minute")]
+    #[error("nothing received for {0} s, although a bookmark is sent every minute")]
     Silent(u64),
 }
 
@@ -79,7 +79,7 @@ impl Default for Status {
 }
 
 impl Resource {
-    /// A resource of this group, which is empty for the core group.
+    /// Creates a resource of this group, which is empty for the core group.
     pub(crate) const fn new(group: &'static str, name: &'static str) -> Self {
         Self { group, name }
     }
@@ -99,7 +99,7 @@ impl Resource {
         timeout(limit, request).await.unwrap_or_else(|_| Err(self.failed(verb, Cause::Timeout(limit.as_secs()))))
     }
 
-    /// A failure of a request with this verb.
+    /// Creates the error of a failed request with this verb.
     pub(crate) fn failed(self, verb: &'static str, cause: impl Into<Cause>) -> ApiError {
         let Self { group, name } = self;
         let resource = if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") };
@@ -114,7 +114,7 @@ impl From<serde_json::Error> for Cause {
 }
 
 impl ApiError {
-    /// The HTTP status of the response, if there was one.
+    /// Returns the HTTP status of the response, if there was a response.
     pub(crate) fn code(&self) -> Option<u16> {
         match &self.cause {
             Cause::Status { code, .. } => Some(*code),
@@ -122,7 +122,7 @@ impl ApiError {
         }
     }
 
-    /// The API server's own message, or the chain of causes.
+    /// Returns the API server's own message, or the chain of causes.
     pub(crate) fn message(&self) -> String {
         let mut text = self.cause.to_string();
         let mut source = self.cause.source();
@@ -148,8 +148,8 @@ impl ApiError {
 }
 
 impl ApiClient {
-    /// Sends a request, and returns its response as soon as the head has come and says that it succeeded. Every request
-    /// to the API server goes through here. Its caller limits the time.
+    /// Sends a request, and returns the response as soon as its head arrives with a success status. Every request to
+    /// the API server goes through here. The caller limits the time.
     pub(crate) async fn send(
         &self,
         (verb, resource): (&'static str, Resource),
@@ -209,7 +209,7 @@ impl ApiClient {
         access.1.within(access.0, within, read).await
     }
 
-    /// Opens a watch, and returns where its lines are read from. `within` limits the time until the head has come.
+    /// Opens a watch, and returns a reader of its lines. `within` limits the time until the head arrives.
     pub(super) async fn watch(
         &self,
         resource: Resource,

@@ -1,6 +1,6 @@
 //! The watch loop: the present state, then its changes, for as long as the process lives.
 //!
-//! kube's own watcher would do, except for three requirements: bookmarks count as signs of life, an object that cannot be
+//! kube's own watcher does not meet three requirements: bookmarks count as signs of life, an object that cannot be
 //! decoded does not end the watch, and each object is reduced before the next one is decoded.
 
 use std::time::Duration;
@@ -27,10 +27,10 @@ const WATCH_SECONDS: u64 = 290;
 /// A watch that ends sooner counts as a failure and is retried with back-off, not in a tight loop.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// After this many failures in a row, the present state is read again: the version may belong to another API server.
+/// After this many consecutive failures, the present state is read again: the version may belong to another API server.
 const MAX_FAILURES: u32 = 3;
 
-/// The interval at which a failure that goes on is logged.
+/// The interval at which a persistent failure is logged.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The first pause after a failure, and the longest; each is twice as long as the one before, plus a random part of the
@@ -42,25 +42,27 @@ const LINE_CAPACITY: usize = 64 * 1024;
 
 /// Objects that are followed by [`follow`].
 pub(crate) trait Watch: Send {
-    /// The resource that is watched.
+    /// Returns the resource that is watched.
     fn resource(&self) -> Resource;
 
-    /// The path of the collection, and its selectors as a query that ends with `&`: `/api/v1/pods?labelSelector=x&`.
+    /// Returns the path of the collection, with its selectors as a query that ends with `&`:
+    /// `/api/v1/pods?labelSelector=x&`.
     fn query(&self) -> String;
 
-    /// The name of this watch in log lines.
+    /// Returns the name of this watch in log lines.
     fn name(&self) -> String;
 
-    /// Reads the present state, and returns the version from which its changes follow; empty if there is none.
+    /// Reads the present state, and returns the version from which its changes follow; empty if the object does not
+    /// exist.
     fn read(&mut self, client: &ApiClient) -> impl Future<Output = Result<String, ApiError>> + Send;
 
     /// Applies a change. `Err` ends the watch as failed.
     fn apply(&mut self, event: &WatchEvent<'_>) -> impl Future<Output = Result<(), ApiError>> + Send;
 
-    /// The API server gave a sign of life.
+    /// Called when the API server gives a sign of life.
     fn heard(&mut self) {}
 
-    /// The connection is lost, for this reason.
+    /// Called when the connection is lost.
     fn lost(&mut self, _reason: &ApiError) {}
 }
 
@@ -75,7 +77,7 @@ pub(crate) struct WatchEvent<'a> {
     pub(crate) object: &'a RawValue,
 }
 
-/// An object of which only the version is read.
+/// An object, decoded only as far as its version.
 #[derive(Deserialize)]
 struct Versioned<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
@@ -94,7 +96,7 @@ pub(crate) struct ListMeta<'a> {
     pub(crate) rest: Option<Text<'a>>,
 }
 
-/// Failures in a row.
+/// Consecutive failures.
 struct Failures {
     count: u32,
     expired: bool,
@@ -110,7 +112,7 @@ impl Failures {
         Self { count: 0, expired: false, backoff, logged: None }
     }
 
-    /// Counts one more, and returns the pause that follows it.
+    /// Counts a failure, and returns the pause before the next attempt.
     fn add(&mut self) -> Duration {
         self.count += 1;
         self.backoff.next().unwrap_or(BACKOFF.1)
@@ -141,9 +143,9 @@ pub(crate) async fn follow(client: ApiClient, mut watch: impl Watch) {
                 Err(error) => error,
             },
             Some(mut at) => {
-                let begun = Instant::now();
+                let started = Instant::now();
                 let end = session.follow_changes(&client, &mut watch, &mut at).await;
-                let good = begun.elapsed() >= LASTING && session.last_heard >= begun;
+                let good = started.elapsed() >= LASTING && session.last_heard >= started;
                 if good {
                     failures = Failures::none();
                 }
@@ -151,7 +153,7 @@ pub(crate) async fn follow(client: ApiClient, mut watch: impl Watch) {
                 let expired = end.as_ref().is_err_and(|error| error.code() == Some(410));
                 version = Some(at).filter(|_| !expired && failures.count < MAX_FAILURES);
                 match end {
-                    // The API server ends each watch in order after some time.
+                    // The API server ends each watch regularly after some time.
                     Ok(()) if good => continue,
                     // Happens after each restart of an API server. A second one in a row is a failure.
                     Err(_) if expired && !std::mem::replace(&mut failures.expired, true) => continue,
@@ -207,7 +209,7 @@ impl Session {
             }
             self.heard(watch);
             watch.apply(&event).await?;
-            // Also after an object that cannot be decoded, or it would come again and again.
+            // Advances past an object that cannot be decoded too, or it would be sent again and again.
             if let Some(version) = version_of(&event) {
                 (*version).clone_into(at);
             }

@@ -8,7 +8,7 @@ use super::*;
 
 const PODS: Resource = Resource::new("", "pods");
 
-/// Follows pods, and keeps nothing of them.
+/// A watch that discards all pods.
 struct Pods;
 
 impl Watch for Pods {
