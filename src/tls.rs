@@ -1,4 +1,4 @@
-//! Certificates: issued or read from files, renewed and replaced while they are served; and who may call.
+//! Certificates, which are issued or read from files and replaced while in use, and the verification of clients.
 
 mod authority;
 mod callers;

@@ -19,7 +19,7 @@ use super::serving_certificate::ServingCertificate;
 use super::subject_name::SubjectName;
 use super::validity::{InvalidValidity, Validity};
 
-/// The common name of a leaf. Clients ignore it; it is for people who look at a certificate.
+/// The common name of a leaf. Clients ignore it; it helps people who inspect a certificate.
 const LEAF: &str = "colocate";
 
 /// The reason why a certificate cannot be issued.

@@ -37,7 +37,7 @@ pub enum CallersError {
         source: pem::Error,
     },
     /// A block of the file is not a certificate.
-    #[error("{} has a block that is not a certificate", .path.display())]
+    #[error("{} has a PEM block that is not a certificate", .path.display())]
     NotACertificate {
         /// The file.
         path: PathBuf,
@@ -55,7 +55,8 @@ pub enum CallersError {
 }
 
 impl Callers {
-    /// Allows clients with a certificate of a CA in this file (PEM) for one of these names, or for any name if there are none.
+    /// Allows clients with a certificate of a CA in this file (PEM) for one of these names, or for any name if the list
+    /// is empty.
     ///
     /// # Errors
     /// If the file cannot be read or has no CA.

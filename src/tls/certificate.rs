@@ -54,7 +54,7 @@ pub enum NotACertificate {
     #[error("it is not a certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----")]
     Pem(#[source] pem::Error),
     /// It has several certificates.
-    #[error("it has {0} certificates: write one")]
+    #[error("it has {0} certificates: use a single one")]
     Several(usize),
     /// The bytes are not a certificate.
     #[error("the content of the PEM block is not an X.509 certificate: {0}")]
@@ -86,7 +86,7 @@ impl Certificate {
     /// Reads all certificates in `pem`, and at least one. Text around them is ignored.
     ///
     /// # Errors
-    /// [`NotACertificate`] if there is none or one cannot be read.
+    /// [`NotACertificate`] if `pem` has no certificate or one cannot be read.
     pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, NotACertificate> {
         let ders = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(NotACertificate::Pem)?;
         if ders.is_empty() {

@@ -57,7 +57,7 @@ pub enum CertificateFileError {
         /// The cause.
         source: rustls::Error,
     },
-    /// Clients do not accept the certificate any more, or yet.
+    /// The certificate has expired or is not valid yet.
     #[error("the certificate in {} is valid from {from} until {until}, but it is {now}: renew it", .path.display())]
     NotValidNow {
         /// The file.
@@ -86,7 +86,8 @@ impl CertificateFiles {
     /// Reads both files as a certificate that can be served at this time.
     ///
     /// # Errors
-    /// If a file cannot be read or is not PEM, the key does not match, or the certificate is not valid now or not for the name.
+    /// If a file cannot be read or is not PEM, the key does not match, or the certificate is not valid now or is not
+    /// for the name.
     pub fn read(&self, now: Timestamp) -> Result<ServingCertificate, CertificateFileError> {
         let path = &self.certificate;
         let chain = CertificateDer::pem_file_iter(path)

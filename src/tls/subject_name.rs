@@ -1,6 +1,6 @@
 //! The name of a server, for which a certificate is issued.
 //!
-//! Its labels follow the rules for names in Kubernetes ([`dns`]) and are in lower case once they are parsed. A certificate can
+//! Its labels follow the rules for names in Kubernetes ([`dns`]) and are converted to lower case. A certificate can
 //! also be for a wildcard or an IP address.
 
 use std::fmt;
@@ -24,13 +24,13 @@ pub enum SubjectName {
 pub enum InvalidName {
     #[error("it is empty")]
     Empty,
-    #[error("it is a URL or has a path: write the host alone")]
+    #[error("it is a URL or has a path: use only the host")]
     Url,
-    #[error("it has a port: write the host alone")]
+    #[error("it has a port: use only the host")]
     Port,
     #[error("it is longer than {MAX_SUBDOMAIN} characters")]
     TooLong,
-    #[error("it ends with a dot: write it without")]
+    #[error("it ends with a dot: remove the dot")]
     TrailingDot,
     #[error("it has an empty part between dots")]
     EmptyLabel,

@@ -48,7 +48,7 @@ pub(crate) fn acceptor(
     Arc::new(config).into()
 }
 
-/// Connects to `name`, and returns what the client says about the certificate of the server.
+/// Connects to `name`, and returns the client's verdict about the certificate of the server.
 pub(crate) async fn handshake(client: &TlsConnector, server: &TlsAcceptor, name: &str) -> Result<(), CertificateError> {
     let (near, far) = tokio::io::duplex(16 * 1024);
     let connect = client.connect(ServerName::try_from(name.to_owned()).unwrap(), near);

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The time by which a certificate is valid before its issue, so that a client whose clock is up to an hour behind
+/// The time for which a certificate is valid before it is issued, so that a client whose clock is up to an hour behind
 /// accepts a server that has just started.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 
@@ -23,7 +23,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// The time from an hour before `now` until `life` after it, in whole seconds, as in a certificate.
+    /// Creates the validity from an hour before `now` until `life` after it, in whole seconds, as in a certificate.
     ///
     /// # Errors
     /// If an end is outside of the years that a timestamp can have.
@@ -42,7 +42,7 @@ impl Validity {
         Self { not_after: self.not_after.min(end), ..self }
     }
 
-    /// Returns when two thirds of the life have passed. The last third is for fixing whatever prevents the renewal.
+    /// Returns when two thirds of the life have passed. The last third is left for fixing a failing renewal.
     pub fn renewal(&self) -> Timestamp {
         let issued = self.not_before.saturating_add(BACKDATED).unwrap_or(self.not_before);
         let life = self.not_after.duration_since(issued).max(SignedDuration::ZERO);

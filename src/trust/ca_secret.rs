@@ -1,6 +1,6 @@
 //! The Secret of the CA: read by `get`, written by `update` with the `resourceVersion` that was read.
 //!
-//! It is polled, not listed or watched, so that the rights to `get` and `update` this one name are enough.
+//! It is polled, not listed or watched, so that permission to `get` and `update` this one name is enough.
 
 use std::collections::BTreeMap;
 use std::fmt;

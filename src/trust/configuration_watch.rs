@@ -34,7 +34,7 @@ pub(super) struct ConfigurationWatch {
 }
 
 impl ConfigurationRef {
-    /// Returns its path.
+    /// Returns the path of the configuration.
     pub(super) fn path(&self) -> String {
         format!("{}/{}", self.list_path(), self.name)
     }
@@ -145,7 +145,7 @@ mod tests {
         ConfigurationWatch::new(configuration, updates)
     }
 
-    /// Each request and its response, in order.
+    /// Returns each request and its response, in order.
     fn script() -> Vec<(String, u16, String)> {
         let get = format!("{LIST}/zz");
         let watch = |from: &str| {

@@ -1,4 +1,4 @@
-//! The controller of trust: it keeps the CA in its Secret, serves a leaf of it, and puts its certificate into the live
+//! The trust controller: keeps the CA in its Secret, serves a leaf of it, and writes its certificate into the live
 //! webhook configurations.
 //!
 //! A replica never removes a CA from a live configuration if a fresh read of the Secret still lists it. If the bundle that
@@ -27,7 +27,8 @@ use crate::tls::{Certificate, CertificateResolver};
 
 pub use super::live_configurations::WebhookNames;
 
-/// The pause after the first failed round, which then doubles up to the interval. An entry waits this long for its bundle.
+/// The pause after the first failed round, which then doubles up to the interval. A new entry waits this long for its
+/// bundle.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 
 /// The number of patch attempts in one round: the first, one retry each for a conflict with Helm and with another
@@ -42,7 +43,7 @@ pub enum TrustSource {
     Mounted(MountedCa),
 }
 
-/// The controller of trust.
+/// The trust controller.
 pub struct TrustController {
     source: TrustSource,
     live: LiveConfigurations,
@@ -58,8 +59,8 @@ pub struct TrustController {
 }
 
 impl TrustController {
-    /// A controller that has not started. The process is not ready until the live configurations trust what `resolver`
-    /// serves.
+    /// Creates a controller that has not started. The process is not ready until the live configurations trust the
+    /// certificate that `resolver` serves.
     pub fn new(
         client: &ApiClient,
         source: TrustSource,
@@ -88,7 +89,7 @@ impl TrustController {
             let watch = ConfigurationWatch::new(reference, sender.clone());
             tasks.spawn("watch of a webhook configuration", api::follow(client, watch));
         }
-        tasks.spawn("trust in the certificate", self.run(updates));
+        tasks.spawn("trust controller", self.run(updates));
     }
 
     async fn run(mut self, mut updates: Receiver<ConfigurationUpdate>) {
@@ -116,7 +117,7 @@ impl TrustController {
             Ok(()) => {
                 self.failures = 0;
                 if self.failure.take().is_some() {
-                    tracing::info!("the CA, the certificate and the caBundles are in order again");
+                    tracing::info!("the CA, the certificate and the caBundles are up to date again");
                     self.detail.set(self.obstacle());
                 }
                 interval
@@ -150,7 +151,7 @@ impl TrustController {
         }
     }
 
-    /// Gives every configuration its bundle, and checks whether what is served is trusted.
+    /// Updates the bundle of every configuration, and checks whether the served certificate is trusted.
     async fn reconcile(&mut self) -> Result<(), TrustError> {
         let mut result = Ok(());
         for kind in WebhookKind::ALL {
@@ -171,7 +172,7 @@ impl TrustController {
         result
     }
 
-    /// Gives a configuration its bundle, if it does not have it.
+    /// Updates the bundle of a configuration, if it is not up to date.
     async fn repair(&mut self, kind: WebhookKind) -> Result<(), TrustError> {
         let reference = self.live.of(kind).reference.clone();
         let label = reference.to_string();
@@ -192,10 +193,10 @@ impl TrustController {
             match reference.patch(&patch).await {
                 Ok(patched) => {
                     tracing::info!(configuration = label, "updated the caBundle");
-                    // The patch applies only to the version that was read, so that no change lies in between.
+                    // The patch applies only to the version that was read, so no change was missed in between.
                     self.live.record(kind, Some(patched), true);
                 }
-                // The configuration has another version by now, for which the API server answers 422, or is deleted.
+                // The configuration was changed, for which the API server answers 422, or deleted.
                 Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => {
                     tracing::debug!(configuration = label, %error, "the configuration has changed; reading it again");
                     self.live.read_one(kind).await?;
@@ -206,17 +207,17 @@ impl TrustController {
         Err(TrustError::Contended { configuration: label })
     }
 
-    /// Returns the reason why an API server may not trust what is served; `None` if it does.
+    /// Returns the reason why an API server may not trust the served certificate; `None` if it does.
     fn obstacle(&self) -> Option<String> {
         match self.resolver.served() {
             Some(serving) => self.live.obstacle(&serving, Timestamp::now()),
-            None => Some("none has been issued yet".to_owned()),
+            None => Some("no certificate has been issued yet".to_owned()),
         }
     }
 }
 
 impl TrustSource {
-    /// The interval at which the source is read.
+    /// Returns the interval at which the source is read.
     fn interval(&self) -> Duration {
         match self {
             Self::Managed(managed) => managed.interval(),

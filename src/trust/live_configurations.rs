@@ -39,7 +39,7 @@ pub(super) enum ConfigurationState {
 }
 
 impl LiveConfigurations {
-    /// Configurations that have not been read yet.
+    /// Creates the state before the first read.
     pub(super) fn new(client: &ApiClient, names: &WebhookNames) -> Self {
         let unknown = |kind| {
             let name = match kind {
@@ -58,8 +58,8 @@ impl LiveConfigurations {
         &self.configurations[kind as usize]
     }
 
-    /// Records an observation; `None` for a configuration that does not exist. `unbroken` says that no change since the
-    /// last observation was missed.
+    /// Records an observation; `None` for a configuration that does not exist. `unbroken` means that no change since
+    /// the last observation was missed.
     pub(super) fn record(&mut self, kind: WebhookKind, observed: Option<WebhookConfiguration>, unbroken: bool) {
         let existing = observed.as_ref().filter(|configuration| !configuration.is_empty());
         let observation = existing.map(|configuration| BundleObservation {
@@ -107,7 +107,7 @@ impl LiveConfigurations {
         (!exists).then(|| {
             let [mutating, validating] = &self.configurations;
             format!(
-                "neither {} nor {} exists with an entry: create one, or set tls.webhooks to the names of yours",
+                "neither {} nor {} exists with an entry: create one, or set tls.webhooks to the names of your configurations",
                 mutating.reference, validating.reference
             )
         })

@@ -56,7 +56,7 @@ struct SecretRead {
 }
 
 impl ManagedCa {
-    /// A CA of which nothing has been read yet.
+    /// Creates a CA that has not been read yet.
     pub fn new(client: &ApiClient, settings: CaSettings) -> Self {
         let CaSettings { namespace, name, create, names, lifetimes } = settings;
         let namespace = namespace.unwrap_or_else(|| client.namespace().to_owned());
@@ -98,7 +98,7 @@ impl ManagedCa {
                     RotationStep::Publish => {
                         tracing::info!(
                             secret,
-                            "created the next CA; it signs when all webhook configurations carry it"
+                            "created the next CA, which signs once all webhook configurations carry it"
                         );
                     }
                     RotationStep::Switch => {
@@ -112,7 +112,8 @@ impl ManagedCa {
         Ok(())
     }
 
-    /// Fills an empty Secret. A replica that knows what the Secret held restores it, so that its clients keep their trust.
+    /// Fills an empty Secret. A replica that knows what the Secret held restores it, so that its clients keep trusting
+    /// it.
     async fn fill(&self, snapshot: &SecretSnapshot, metrics: &Metrics) -> Result<(), TrustError> {
         let now = Timestamp::now();
         let remembered = self.last_read.as_ref().map(|read| &read.state);
@@ -152,7 +153,8 @@ impl ManagedCa {
 
     /// Returns the certificates for a configuration that carries `carried` now; `None` if no state is known yet.
     ///
-    /// A certificate is dropped only if a fresh read of the Secret does not list it. If the Secret cannot be read, none is.
+    /// A certificate is dropped only if a fresh read of the Secret does not list it. If the Secret cannot be read, no
+    /// certificate is dropped.
     pub(super) async fn bundle(&mut self, carried: &[Certificate]) -> Option<Vec<Certificate>> {
         let bundle = self.last_bundle()?;
         if carried.iter().all(|certificate| bundle.contains(certificate)) {

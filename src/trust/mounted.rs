@@ -19,7 +19,7 @@ const FOREIGN_CA_KEPT: Duration = Duration::from_mins(3);
 pub struct MountedCa {
     path: PathBuf,
     authorities: Vec<Certificate>,
-    /// CAs in live configurations that the file does not have, and when each was first observed.
+    /// CAs in live configurations that the file does not have, with the time when each was first observed.
     foreign: Vec<(Certificate, Instant)>,
 }
 
@@ -27,13 +27,13 @@ impl MountedCa {
     /// The interval at which the file is read.
     pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// The CAs in this file, which has not been read yet.
+    /// Creates the source for this file, which has not been read yet.
     pub fn new(path: PathBuf) -> Self {
         Self { path, authorities: Vec::new(), foreign: Vec::new() }
     }
 
     pub(super) fn ca_expiry(&self) -> Option<Timestamp> {
-        // The last one: a CA that ends sooner is being replaced.
+        // The last expiry: a CA that expires sooner is being replaced.
         self.authorities.iter().map(|authority| authority.validity().not_after()).max()
     }
 

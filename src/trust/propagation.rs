@@ -1,4 +1,4 @@
-//! The CAs that the live webhook configurations carry, and for how long they have.
+//! The CAs that the live webhook configurations carry, and since when.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::tls::Certificate;
 
-/// The CAs that the live configurations carry, each with the moment since when it has been there without a break, as one
-/// replica observed it.
+/// The CAs that the live configurations carry, each with the time since which it has been carried without a break, as
+/// one replica observed it.
 ///
 /// Uses a monotonic clock that stops while the machine is suspended. A replica that resumes must not count the
 /// suspended time as time in which the CA was carried.
@@ -27,7 +27,7 @@ struct ObservedBundle {
     since: Vec<(Certificate, Instant)>,
 }
 
-/// A certificate that a configuration does not carry, or may not.
+/// A certificate that a configuration does not carry, or possibly does not carry.
 struct NotCarried;
 
 /// One observation of a configuration.
@@ -76,7 +76,7 @@ impl Propagation {
         Some(time.map_or(SignedDuration::MAX, |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)))
     }
 
-    /// Returns since when all configurations have carried the certificate; `None` if none exists.
+    /// Returns the instant since which all configurations have carried the certificate; `None` if none exists.
     fn since(&self, certificate: &Certificate) -> Result<Option<Instant>, NotCarried> {
         let mut latest = None;
         for observed in self.configurations.values() {

@@ -32,8 +32,8 @@
 //! 4. **A leaf never outlives its CA**, and is renewed only by one that ends later. Near the end of a CA that cannot be
 //!    replaced, leaves are not issued at an ever faster pace.
 //! 5. **At most three CAs.** The next one is created only when the old one is gone.
-//! 6. **A CA that has expired is replaced at once**, whether its successor has settled or not, unless the successor has expired
-//!    too. Clients refuse its leaves anyway, so nothing can be lost.
+//! 6. **A CA that has expired is replaced at once**, whether its successor has settled or not, unless the successor has
+//!    expired too. Clients refuse its leaves anyway, so replacing it cannot make things worse.
 
 use std::sync::Arc;
 
@@ -43,10 +43,10 @@ use tokio::time::Instant;
 use super::propagation::Propagation;
 use crate::tls::{Authority, Certificate, IssueError, Validity};
 
-/// The common name of a CA. Clients ignore it; it is for people who look at a certificate.
+/// The common name of a CA. Clients ignore it; it helps people who inspect a certificate.
 const COMMON_NAME: &str = "colocate CA";
 
-/// The difference between the clocks of two replicas that does no harm. A certificate is backdated by the same time.
+/// The tolerated difference between the clocks of two replicas. A certificate is backdated by the same time.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The lifetimes of certificates, and the time that a rotation waits.
@@ -62,7 +62,7 @@ pub struct Lifetimes {
 }
 
 impl Default for Lifetimes {
-    /// A year, a week and a minute.
+    /// Returns a year for a CA, a week for a leaf, and a minute to settle.
     fn default() -> Self {
         Self {
             ca: SignedDuration::from_hours(365 * 24),
@@ -73,7 +73,8 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// The time for which an old CA stays in the bundle: until its leaves have ended by every replica's clock.
+    /// Returns the time for which an old CA stays in the bundle: until its leaves have expired by every replica's
+    /// clock.
     fn overlap(&self) -> SignedDuration {
         self.leaf.saturating_add(self.leaf.min(TOLERANCE))
     }
@@ -90,7 +91,7 @@ pub(super) struct CaState {
     pub(super) old: Option<OldCa>,
 }
 
-/// A CA that does not sign any more. Its key is deleted.
+/// A CA that no longer signs. Its key is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OldCa {
     /// Its certificate, which stays in the bundle.

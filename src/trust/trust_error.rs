@@ -1,10 +1,10 @@
-//! Reasons why trust is not in order.
+//! The errors of the trust controller.
 
 use super::secret_data::CorruptSecret;
 use crate::api::ApiError;
 use crate::tls::{CertificateFileError, IssueError};
 
-/// The reason why the CA, the certificate or a `caBundle` is not in order. The log and `/readyz` show its text.
+/// The reason why the CA, the certificate or a `caBundle` is not up to date. The log and `/readyz` show its text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TrustError {
     #[error(transparent)]
@@ -23,6 +23,6 @@ pub(super) enum TrustError {
     CaFile(#[from] CertificateFileError),
     #[error("cannot update the caBundle of {configuration}: {source}")]
     Bundle { configuration: String, source: Box<ApiError> },
-    #[error("{configuration} changes faster than its caBundle can be updated")]
+    #[error("cannot update the caBundle of {configuration}: it keeps changing; check what else writes to it")]
     Contended { configuration: String },
 }

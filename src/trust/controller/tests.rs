@@ -149,7 +149,7 @@ impl TestCluster {
         Self { objects, client, server }
     }
 
-    /// A cluster with an empty Secret and a configuration.
+    /// Creates a cluster with an empty Secret and a configuration.
     fn installed() -> Self {
         let cluster = Self::new();
         cluster.change(|objects| {
@@ -385,7 +385,7 @@ async fn a_patch_that_conflicts_is_computed_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ca_of_the_secret_is_not_removed_by_a_replica_with_an_old_state() {
+async fn an_outdated_replica_does_not_remove_a_ca_of_the_secret() {
     let cluster = TestCluster::installed();
     let (mut controller, _) = cluster.replica();
     controller.read_and_go_round().await;

@@ -20,7 +20,7 @@ fn begin() -> Timestamp {
 /// A moment on the wall clock and on the clock that does not jump.
 #[derive(Clone, Copy)]
 struct Clocks {
-    begun: Instant,
+    started: Instant,
     seconds: i64,
 }
 
@@ -30,7 +30,7 @@ impl Clocks {
     }
 
     fn at(self) -> Instant {
-        self.begun + Duration::from_secs(self.seconds.try_into().unwrap())
+        self.started + Duration::from_secs(self.seconds.try_into().unwrap())
     }
 }
 
@@ -47,7 +47,7 @@ struct Cluster {
 }
 
 struct Replica {
-    /// How many seconds its clock is ahead.
+    /// The number of seconds by which its clock is ahead.
     skew: i64,
     secret: Option<SecretCopy>,
     propagation: Propagation,
@@ -87,9 +87,9 @@ const ACTIONS: [Action; 6] = [
 ];
 
 impl Cluster {
-    /// A cluster with a CA that is known everywhere.
+    /// Creates a cluster with a CA that is known everywhere.
     fn new(lifetimes: Lifetimes) -> Self {
-        let clock = Clocks { begun: Instant::now(), seconds: 0 };
+        let clock = Clocks { started: Instant::now(), seconds: 0 };
         let state = CaState::first(clock.now(0), &lifetimes).unwrap();
         let current = state.current.certificate().clone();
         let live = vec![(i64::MIN, vec![current.clone()])];
@@ -135,7 +135,7 @@ impl Cluster {
         }
     }
 
-    /// Does what a replica does without disturbance.
+    /// Runs one undisturbed round of a replica.
     fn round(&mut self, replica: &mut Replica) {
         for action in [
             Action::ReadSecret,
@@ -218,7 +218,7 @@ impl Replica {
 }
 
 #[test]
-fn two_years_without_disturbance() {
+fn two_undisturbed_years_rotate_on_schedule() {
     let mut cluster = Cluster::new(Lifetimes::default());
     let mut replicas = [0, 300, -300].map(Replica::new);
     let mut minutes = 0;
@@ -375,7 +375,7 @@ fn a_leaf_counts_from_the_read_and_never_outlives_its_ca() {
 }
 
 #[test]
-fn a_ca_without_rotation_signs_once_carried_or_as_a_last_resort() {
+fn a_ca_without_rotation_signs_once_carried_or_as_last_resort() {
     let lifetimes = Lifetimes::default();
     let [first, second] = [0, 0].map(|_| CaState::first(begin(), &lifetimes).unwrap());
     let mut propagation = Propagation::new(["mutating"]);
