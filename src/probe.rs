@@ -1,8 +1,8 @@
 //! A client that calls an admission webhook the way the API server does.
 //!
-//! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`], and each
-//! [`Connection`] can be used again and again. A [`Verdict`] is the meaning of an [`Answer`], or the reason why the API server
-//! would not accept it.
+//! It sends an `AdmissionReview` over TLS and HTTP/1.1, to any webhook. A [`Client`] opens connections to a [`Target`],
+//! and each [`Connection`] can be reused. A [`Verdict`] is the meaning of an [`Answer`], or the reason why the API
+//! server would not accept it.
 
 mod connection;
 mod probe_error;
@@ -51,11 +51,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client that trusts only the certificates in `authorities` (PEM, one or more). Each of its methods takes
-    /// `timeout` at most, which the webhook finds in the query, as `?timeout=`.
+    /// Creates a client that trusts only the certificates in `authorities` (PEM, one or more). Each method takes at
+    /// most `timeout`, which is sent to the webhook in the query, as `?timeout=`.
     ///
     /// # Errors
-    /// [`ProbeError::NoAuthority`], [`ProbeError::Pem`] and [`ProbeError::Authority`], where `authorities` cannot be trusted.
+    /// [`ProbeError::NoAuthority`], [`ProbeError::Pem`] and [`ProbeError::Authority`], if `authorities` cannot be used.
     pub fn new(target: Target, authorities: &[u8], timeout: Duration) -> Result<Self, ProbeError> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -66,7 +66,7 @@ impl Client {
         Ok(Self { target: target.with_timeout(timeout), connector: Arc::new(config).into(), timeout })
     }
 
-    /// The webhook, with the query that is sent.
+    /// Returns the webhook, with the query that is sent.
     pub fn target(&self) -> &Target {
         &self.target
     }
@@ -74,7 +74,7 @@ impl Client {
     /// Opens a connection that can be used more than once.
     ///
     /// # Errors
-    /// There is no connection within the timeout.
+    /// If there is no connection within the timeout.
     pub async fn connect(&self) -> Result<Connection, ProbeError> {
         self.open(Instant::now()).await
     }
@@ -82,7 +82,7 @@ impl Client {
     /// Sends one review over a connection of its own: all of it, from the first packet to the last, within the timeout.
     ///
     /// # Errors
-    /// There is no connection, or no answer. An answer that is an error is an answer.
+    /// If there is no connection, or no answer. An HTTP error counts as an answer.
     pub async fn ask(&self, review: Bytes) -> Result<Answer, ProbeError> {
         let since = Instant::now();
         let mut connection = self.open(since).await?;
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tls_1_2_is_spoken() {
+    async fn tls_1_2_is_supported() {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
         let certificate = CertificateDer::from_pem_slice(certificates.leaf.certificate_pem().as_bytes()).unwrap();
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(answer.unwrap().tls, ProtocolVersion::TLSv1_2);
     }
 
-    /// What a client gets from a server that reads the request, sends `text`, and does `then`.
+    /// Returns the client's result from a server that reads the request, sends `text`, and runs `then`.
     async fn answer_to<F: Future<Output = ()>>(
         text: &[u8],
         then: impl FnOnce(TlsStream<TcpStream>) -> F,
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_closed_in_order() {
+    async fn a_connection_is_closed_cleanly() {
         let answer = answer_to(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", async |mut tls| {
             // An end without `close_notify` is an error.
             tls.read_to_end(&mut Vec::new()).await.unwrap();
@@ -248,13 +248,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_the_connection_ends_an_answer_of_no_stated_length() {
+    async fn an_answer_without_a_length_ends_with_its_connection() {
         let answer = answer_to(b"HTTP/1.1 200 OK\r\n\r\nall of it", async |mut tls| tls.shutdown().await.unwrap());
         assert_eq!(answer.await.unwrap().body, "all of it");
     }
 
     #[tokio::test]
-    async fn an_answer_that_breaks_off_or_is_not_http_is_an_error() {
+    async fn a_truncated_or_non_http_answer_is_an_error() {
         for text in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "SSH-2.0-OpenSSH\r\n"] {
             let answer = answer_to(text.as_bytes(), async |mut tls| tls.shutdown().await.unwrap()).await;
             assert!(matches!(answer, Err(ProbeError::Http { .. })), "{text}: {answer:?}");
@@ -294,7 +294,7 @@ mod tests {
         assert!(matches!(again, Err(ProbeError::Http { .. })), "{again:?}");
     }
 
-    /// The client's error against a server that does `serve` to the first TCP connection.
+    /// Returns the client's error from a server that runs `serve` on the first TCP connection.
     async fn error_of<F: Future>(serve: impl FnOnce(TcpStream) -> F, timeout: Duration) -> ProbeError {
         let certificates = Certificates::new();
         let (listener, url) = listen().await;
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_on_which_no_one_listens_is_an_error() {
+    async fn a_closed_port_is_an_error() {
         let (listener, url) = listen().await;
         drop(listener);
         let error = Certificates::new().client(&url, PATIENT).ask("review".into()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Process plumbing, handed on as one value: shutdown, readiness, metrics and background tasks.
+//! Process plumbing, passed on as one value: shutdown, readiness, metrics and background tasks.
 
 pub mod log;
 pub mod metrics;
@@ -16,9 +16,9 @@ use tasks::{TaskFailures, Tasks};
 /// The handles that every part of a running process uses. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// The steps in which the process ends.
+    /// The steps of a shutdown.
     pub shutdown: Shutdown,
-    /// The readiness of the process to answer requests.
+    /// The readiness of the process for requests.
     pub readiness: Readiness,
     /// The metrics of the process.
     pub metrics: Arc<Metrics>,
@@ -38,10 +38,10 @@ impl Process {
 
 #[cfg(test)]
 impl Default for Process {
-    /// A process that ignores failed tasks.
+    /// Creates a process that ignores failed tasks.
     fn default() -> Self {
         let (process, failures) = Self::new();
-        // Dropped, it would cancel the tasks.
+        // Dropping the receiver would cancel the tasks.
         std::mem::forget(failures);
         process
     }

@@ -93,7 +93,7 @@ fn map() -> BTreeMap<String, Option<Rooms>> {
     rows.filter_map(|row| {
         let cells: Vec<_> = row.split('|').collect();
         let (name, uses) = (row.split('`').next()?, cells.get(2)?.trim());
-        Some((name.to_owned(), (uses != "all rooms").then(|| names(uses))))
+        Some((name.to_owned(), (uses != "all modules").then(|| names(uses))))
     })
     .collect()
 }

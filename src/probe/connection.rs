@@ -49,7 +49,7 @@ impl Connection {
     /// Sends one review, within the client's timeout. After an error the connection cannot be used again.
     ///
     /// # Errors
-    /// There is no answer. An answer that is an error is an answer.
+    /// If there is no answer. An HTTP error counts as an answer.
     pub async fn ask(&mut self, review: Bytes) -> Result<Answer, ProbeError> {
         self.exchange(review, Instant::now()).await
     }
@@ -83,12 +83,12 @@ impl Connection {
         })
     }
 
-    /// Closes the TLS session in order, so that the webhook does not see a connection that broke.
+    /// Closes the TLS session cleanly, so that the webhook does not see a broken connection.
     pub async fn close(self, since: Instant) {
         let Self { client, sender, driver, .. } = self;
         drop(sender);
         if let Some(driver) = driver {
-            // The answer is complete, so that an error can be ignored.
+            // The answer is complete, so an error can be ignored.
             let _ = client.hold("answer", since, driver).await;
         }
     }
@@ -104,7 +104,7 @@ async fn drive<T>(
     if let Either::Left((answer, _)) = select(exchange.as_mut(), driver).await {
         return answer;
     }
-    // The connection has ended. Dropping it wakes the exchange, which has the whole answer or the reason of the end.
+    // The connection has ended. Dropping it wakes the exchange, which has the whole answer or the cause of the end.
     *connection = None;
     exchange.await
 }

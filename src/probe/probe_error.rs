@@ -1,4 +1,4 @@
-//! Reasons why there is no answer.
+//! The errors of a call without an answer.
 
 use std::error::Error;
 use std::io;
@@ -14,17 +14,17 @@ pub(super) const MAX_ANSWER: usize = 16 << 20;
 /// The reason why a webhook, which is named by its host and port, gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The file of the authority holds no certificate.
-    #[error("there is no certificate in PEM form (BEGIN CERTIFICATE)")]
+    /// The CA file has no certificate.
+    #[error("no certificate in PEM form (BEGIN CERTIFICATE) found")]
     NoAuthority,
-    /// The file of the authority is broken PEM.
-    #[error("the PEM form is broken")]
+    /// The CA file is not valid PEM.
+    #[error("invalid PEM")]
     Pem(#[source] pem::Error),
-    /// A certificate in the file of the authority is not an X.509 certificate.
-    #[error("a certificate cannot be read")]
+    /// A certificate in the CA file is not an X.509 certificate.
+    #[error("cannot read a certificate")]
     Authority(#[source] rustls::Error),
-    /// The cryptographic library offers no TLS.
-    #[error("TLS cannot be set up")]
+    /// The cryptographic library does not support TLS.
+    #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),
     /// There is no TCP connection.
     #[error("cannot connect to {0}")]
@@ -32,8 +32,8 @@ pub enum ProbeError {
     /// The webhook does not begin a TLS handshake.
     #[error("{0} does not speak TLS")]
     NoTls(String, #[source] io::Error),
-    /// The certificate was issued by another authority.
-    #[error("the certificate of {0} was not issued by the authority that is trusted here")]
+    /// The certificate was issued by another CA.
+    #[error("the certificate of {0} was not issued by a trusted CA: check the CA certificates")]
     Untrusted(String),
     /// There is no TLS connection, for another reason.
     #[error("no TLS connection to {0}")]
@@ -44,7 +44,7 @@ pub enum ProbeError {
     /// The answer is too long.
     #[error("the answer is longer than {} MiB", MAX_ANSWER >> 20)]
     TooLong,
-    /// The timeout, which is for all stages together, has passed. The first field is what is missing.
+    /// The timeout of all stages together has passed. The first field is the stage that was not completed.
     #[error("no {0} from {1} within {2:?}")]
     TimedOut(&'static str, String, Duration),
 }
@@ -53,7 +53,7 @@ impl ProbeError {
     pub(super) fn handshake(to: String, source: io::Error) -> Self {
         let tls = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
         match tls {
-            // An authority with the right name and another key shows as a bad signature.
+            // A CA with the right name but another key results in a bad signature.
             Some(rustls::Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::BadSignature,
             )) => Self::Untrusted(to),

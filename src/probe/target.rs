@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 const DEFAULT_PATH: &str = "/mutate";
 const HTTPS: u16 = 443;
 
-const NOT_A_URL: &str = "not a URL: write one such as https://localhost:8443/mutate";
+const NOT_A_URL: &str = "not a URL: use one such as https://localhost:8443/mutate";
 
 /// The `https` URL of an admission webhook.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Adds the timeout to the query, as the API server does: `?timeout=10s`, in seconds rounded up. A URL that has a
-    /// `timeout` of its own stays as it is.
+    /// Adds the timeout to the query, as the API server does: `?timeout=10s`, in seconds rounded up. A URL that already
+    /// has a `timeout` is not changed.
     #[must_use]
     pub fn with_timeout(mut self, timeout: std::time::Duration) -> Self {
         let query = self.path.query().unwrap_or_default();
@@ -51,10 +51,10 @@ impl FromStr for Target {
     fn from_str(url: &str) -> anyhow::Result<Self> {
         let parts = url.parse::<Uri>().context(NOT_A_URL)?.into_parts();
         let Some(authority) = parts.authority.filter(|_| parts.scheme == Some(Scheme::HTTPS)) else {
-            bail!("admission webhooks speak https only: write a URL such as https://localhost:8443/mutate");
+            bail!("admission webhooks speak https only: use a URL such as https://localhost:8443/mutate");
         };
         if authority.as_str().contains('@') {
-            bail!("a user name is not supported: write a URL such as https://localhost:8443/mutate");
+            bail!("a user name is not supported: use a URL such as https://localhost:8443/mutate");
         }
         let host = authority.host();
         let port = match authority.as_str().strip_prefix(host) {

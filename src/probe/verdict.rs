@@ -19,11 +19,11 @@ const EXCERPT: usize = 300;
 pub struct Verdict {
     /// Whether the request is allowed.
     pub allowed: bool,
-    /// The reason of a refusal, or whatever else the webhook says in `status.message`.
+    /// The reason of a denial, or any other text in `status.message`.
     pub message: Option<String>,
-    /// The HTTP status for the client that is refused.
+    /// The HTTP status for the client that is denied.
     pub code: Option<u16>,
-    /// The change; `None` leaves the object as it is.
+    /// The change; `None` leaves the object unchanged.
     pub patch: Option<Patch>,
     /// Warnings for the user who sent the request.
     pub warnings: Vec<String>,
@@ -35,7 +35,7 @@ impl Verdict {
     /// Parses the answer to the request `uid`.
     ///
     /// # Errors
-    /// The first reason for which the API server would count the call as failed.
+    /// The first reason why the API server would count the call as failed.
     pub fn read(answer: &Answer, uid: &str) -> anyhow::Result<Self> {
         let Answer { status, retry_after, body, .. } = answer;
         if !status.is_success() {
@@ -71,7 +71,7 @@ impl Verdict {
         })
     }
 
-    /// The number of operations in the patch; 0 without a patch.
+    /// Returns the number of operations in the patch; 0 without a patch.
     pub fn changes(&self) -> usize {
         self.patch.as_ref().map_or(0, |patch| patch.len())
     }
@@ -79,8 +79,8 @@ impl Verdict {
     /// Returns the object with the patch applied.
     ///
     /// # Errors
-    /// A patch that does not apply, or that has no object to apply to. The API server then fails the request under every
-    /// `failurePolicy`.
+    /// If the patch does not apply, or there is no object to apply it to. The API server then fails the request under
+    /// every `failurePolicy`.
     pub fn apply(&self, object: &Value) -> anyhow::Result<Value> {
         const DOES_NOT_APPLY: &str = "the patch does not apply to the object: every request with such an answer fails, even under `failurePolicy: Ignore`";
         let mut patched = object.clone();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_does_not_allow_refuses() {
+    fn an_answer_that_does_not_allow_denies() {
         let status = json!({"message": "no such volume", "code": 403});
         let verdict = Verdict::read(&review(&json!({"uid": UID, "allowed": false, "status": status})), UID).unwrap();
         assert!(!verdict.allowed);

@@ -1,4 +1,4 @@
-//! Logging to standard error, one line an event. Only the name of an object is logged, never its contents.
+//! Logging to standard error, one line per event. Only the name of an object is logged, never its contents.
 
 use std::io::{IsTerminal, stderr};
 
@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub enum LogFormat {
     /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -33,7 +33,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Starts to log. Libraries log warnings and errors only.
+/// Starts logging. Libraries log warnings and errors only.
 pub fn init(format: LogFormat, level: LogLevel) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,

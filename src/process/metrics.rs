@@ -23,7 +23,7 @@ const PREFIX: &str = "colocate";
 /// Declares the metrics: name, type, labels and help. Each becomes a field of [`Metrics`] that is registered by its type.
 macro_rules! metrics {
     ($($name:ident: $type:ty, $labels:expr, $help:literal;)*) => {
-        /// Every metric of the process, a field each.
+        /// All metrics of the process, one per field.
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
@@ -48,23 +48,23 @@ macro_rules! metrics {
 metrics! {
     decisions: Counter<3>, ["reason", "operation", "kind"], "Admission requests decided, by reason, operation and kind";
     http_requests: Counter<1>, ["code"], "HTTP requests answered, by status code";
-    review_duration: Durations, [], "Time from the whole request to the whole answer of a review, waits for claims included";
-    claim_lookups: Counter<1>, ["result"], "Claims of reviews, by how they were found: in the cache, by a GET, by waiting for the watch, or not at all";
-    validations: Counter<1>, ["result"], "Reviews validated, by what came of it: denied, warned, clean, or why nothing was looked at";
+    review_duration: Durations, [], "Time from the complete request to the complete response of a review, including waits for claims";
+    claim_lookups: Counter<1>, ["result"], "Claims looked up for reviews, by result: found in the cache, by a GET, by waiting for the watch, or not at all";
+    validations: Counter<1>, ["result"], "Reviews validated, by result: denied, warned, clean, or the reason why nothing was checked";
     findings: Counter<2>, ["rule", "severity"], "Findings in validated objects, by rule and severity";
-    scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews its Lease; no series where that is unknown";
-    certificate_rotations: Counter<1>, ["certificate"], "Certificates that took the place of others in this process, or (ca) that it made current for all";
-    ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the caBundle that it is to have; no series where it does not exist";
-    config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by whether they took effect";
-    certificate_expiry: Computed<SignedDuration>, ["certificate"], "Time until the certificate in use ends; negative since it has";
-    cached_objects: Computed<usize>, ["resource"], "Objects that are known, by resource";
-    watch_staleness: Computed<Duration>, ["resource"], "Time since a watch last heard from the API server, which sends something every minute, by resource";
+    scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews its Lease; no series if unknown";
+    certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: new leaves that this process serves, or (ca) new CAs that it made current for all replicas";
+    ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the wanted caBundle; no series if it does not exist";
+    config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
+    certificate_expiry: Computed<SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
+    cached_objects: Computed<usize>, ["resource"], "Objects in the cache, by resource";
+    watch_staleness: Computed<Duration>, ["resource"], "Time since a watch last heard from the API server, which sends a bookmark every minute, by resource";
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self::register();
-        // An alert compares the number of refused configurations with what it was: it must begin at 0.
+        // An alert checks whether the number of refused configurations increased, so it must start at 0.
         for result in ["applied", "refused"] {
             drop(metrics.config_reloads.series([result]));
         }
@@ -176,7 +176,7 @@ pub trait GaugeValue: Copy + 'static {
     /// Encodes the value as a number.
     ///
     /// # Errors
-    /// Those of the encoder.
+    /// The errors of the encoder.
     fn encode(self, encoder: MetricEncoder<'_>) -> fmt::Result;
 }
 

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The conditions that must be met before requests can be answered.
 ///
-/// A condition that was met once stays met. An API server that is away for a while must not make a replica unready, because
-/// it would make all replicas unready at the same moment.
+/// A condition that was met once stays met. A temporarily unreachable API server must not make a replica unready,
+/// because it would make all replicas unready at once.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     missing: Arc<Mutex<BTreeMap<&'static str, usize>>>,
@@ -82,7 +82,7 @@ impl Readiness {
 }
 
 impl ReadinessCondition {
-    /// Marks the condition as met, for good.
+    /// Marks the condition as met, permanently.
     pub fn met(self) {
         let mut missing = self.readiness.missing();
         if let Some(count) = missing.get_mut(self.name) {
@@ -100,7 +100,7 @@ impl ReadinessCondition {
 impl ReadinessDetail {
     /// Sets the line to `<name>: <text>`; `None` hides it.
     pub fn set(&self, text: Option<String>) {
-        // The text may be that of an API server, with several lines.
+        // The text may come from an API server and have several lines.
         let line = text.map(|text| format!("{}: {text}", self.name).replace(char::is_control, " "));
         self.readiness.lines()[self.index] = line.unwrap_or_default();
     }

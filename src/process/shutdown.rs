@@ -12,7 +12,8 @@ pub struct Shutdown {
     /// Cancelled at the signal. The process is unready and each response closes its connection, but new connections are
     /// accepted.
     pub draining: CancellationToken,
-    /// Cancelled when the grace period is over. Requests in flight are answered, and new ones are told to retry.
+    /// Cancelled when the grace period is over. Requests in flight are answered, and new ones get a response that tells
+    /// the client to retry.
     pub closing: CancellationToken,
 }
 
@@ -21,7 +22,7 @@ impl Shutdown {
     /// that was killed by it.
     ///
     /// # Errors
-    /// Signal handlers that cannot be installed.
+    /// If the signal handlers cannot be installed.
     pub fn on_signal(&self, grace: Duration) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let shutdown = self.clone();
@@ -38,7 +39,7 @@ impl Shutdown {
             tokio::spawn(async move {
                 tokio::time::sleep(grace).await;
                 shutdown.closing.cancel();
-                tracing::info!("closing: new requests are told to retry");
+                tracing::info!("closing: new requests get 503 and Retry-After");
             });
             let (name, code) = next().await;
             tracing::warn!(signal = name, "exiting at once");

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Starts background tasks. A task that ends is a failure, so that a process that has lost a part does not look healthy.
+/// Starts background tasks. A task that ends is a failure, so that a process without that task does not look healthy.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     failures: UnboundedSender<TaskFailure>,
@@ -31,7 +31,7 @@ pub struct TaskFailure {
 }
 
 impl Tasks {
-    /// Creates a starter of tasks and the receiver of their failures.
+    /// Creates a handle that starts tasks, and the receiver of their failures.
     pub fn new() -> (Self, TaskFailures) {
         let (failures, receiver) = unbounded_channel();
         let stop = CancellationToken::new();
@@ -46,7 +46,7 @@ impl Tasks {
             let how = match stop.run_until_cancelled(AssertUnwindSafe(task).catch_unwind()).await {
                 // The process is ending.
                 None => return,
-                Some(Ok(())) => "ended, and nothing has taken over its work".to_owned(),
+                Some(Ok(())) => "ended unexpectedly".to_owned(),
                 Some(Err(cause)) => panicked(&*cause),
             };
             let _ = failures.send(TaskFailure { name, how });
@@ -76,7 +76,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_ends_or_panics_is_named_with_its_cause() {
         for (task, expected) in [
-            (0, "the background task `two` ended, and nothing has taken over its work"),
+            (0, "the background task `two` ended unexpectedly"),
             (1, "the background task `two` panicked: it broke"),
             (2, "the background task `two` panicked: at 7"),
         ] {

@@ -1,7 +1,7 @@
 //! Monitors of the drivers' schedulers, by the Leases of their leader elections.
 //!
-//! A pod that names a scheduler which is not running stays Pending without any event. The scheduler's Lease tells. It is
-//! polled and not watched, so that the right to `get` it, by its name, is enough.
+//! A pod that names a scheduler which is not running stays Pending without any event. The scheduler's Lease shows
+//! whether it is running. The Lease is polled, not watched, so that permission to `get` it by name is enough.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -23,10 +23,10 @@ use crate::process::readiness::ReadinessDetail;
 
 const LEASES: Resource = Resource::new("coordination.k8s.io", "leases");
 
-/// The longest time between two polls: no load for an API server, and short enough for a graph.
+/// The longest time between two polls: little load for an API server, and short enough for a graph.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Starts to monitor the schedulers of `registry`. What is observed goes to the registry, readiness, metrics and the log.
+/// Starts monitoring the schedulers of `registry`. Observations go to the registry, readiness, metrics and the log.
 pub fn monitor(client: &ApiClient, registry: &SchedulerRegistry, process: &Process) {
     for scheduler in registry.schedulers() {
         let monitor = LeaseMonitor::new(client.clone(), scheduler, registry, process);
@@ -46,7 +46,7 @@ struct LeaseMonitor {
     detail: ReadinessDetail,
 }
 
-/// A Lease, and what was observed of it.
+/// A Lease and its last observation.
 struct MonitoredLease {
     namespace: String,
     name: String,
@@ -58,7 +58,7 @@ struct MonitoredLease {
 enum Observation {
     /// Nothing yet.
     Nothing,
-    /// There is no right to get it.
+    /// Getting it is forbidden.
     Forbidden,
     /// It does not exist.
     Absent,
@@ -68,7 +68,7 @@ enum Observation {
         renewed: Option<Timestamp>,
         /// The time since the last renewal, as of the last poll, by our clock.
         age: Duration,
-        /// The instant of the last poll, in vain or not.
+        /// The instant of the last poll, whether it succeeded or not.
         polled: Instant,
     },
 }
@@ -132,7 +132,12 @@ impl LeaseMonitor {
                 Presence::Alive => tracing::info!(driver, scheduler, "the scheduler is alive"),
                 Presence::Stale | Presence::Absent => {
                     let why = text.as_deref();
-                    tracing::warn!(driver, scheduler, why, "no scheduler is alive: pods that name it stay Pending");
+                    tracing::warn!(
+                        driver,
+                        scheduler,
+                        why,
+                        "the scheduler is not alive: pods that name it stay Pending"
+                    );
                 }
                 // The cause was logged for the Lease.
                 Presence::Unknown => {}
@@ -141,8 +146,8 @@ impl LeaseMonitor {
         }
     }
 
-    /// Returns the best presence among the Leases, with a message. The scheduler counts as away only if every Lease was
-    /// read: one that was not read may be the renewed one.
+    /// Returns the best presence among the Leases, with a message. The scheduler counts as stale or absent only if
+    /// every Lease was read, because a Lease that was not read may be the one that is renewed.
     fn judge(&self) -> (Presence, Option<String>) {
         let presence = |lease: &MonitoredLease| lease.observed.presence(self.scheduler.stale_after);
         if self.leases.iter().any(|lease| presence(lease) == Presence::Alive) {
@@ -193,7 +198,7 @@ impl MonitoredLease {
         LEASES.decode("get", &json)
     }
 
-    /// Formats the message for a Lease that colocate may not read, worded like the API server's.
+    /// Formats the message for a Lease that colocate may not read, in the API server's wording.
     fn forbidden(&self) -> String {
         let Self { namespace, name, .. } = self;
         format!("cannot get leases.coordination.k8s.io \"{name}\" in namespace \"{namespace}\": forbidden")
@@ -207,12 +212,12 @@ impl fmt::Display for MonitoredLease {
 }
 
 impl Observation {
-    /// The observation after a Lease was read.
+    /// Returns the observation after a Lease was read.
     fn renewed(self, renewed: Option<Timestamp>) -> Self {
         let now = Instant::now();
         let age = match self {
             Self::Lease { renewed: before, age, polled } if before == renewed => age.saturating_add(now - polled),
-            // That it was renewed is a fact, whatever the two clocks say.
+            // The renewal time changed, so the Lease was renewed, however wrong the clocks are.
             Self::Lease { .. } => Duration::ZERO,
             // The first read can only compare clocks. If they disagree, the next renewal corrects the age.
             Self::Nothing | Self::Forbidden | Self::Absent => renewed.map_or(Duration::MAX, |renewed| {
@@ -222,8 +227,8 @@ impl Observation {
         Self::Lease { renewed, age, polled: now }
     }
 
-    /// The observation after nothing could be read. While the API server is away, no one can renew a Lease: that time does
-    /// not count.
+    /// Returns the observation after a failed read. While the API server is unreachable, no one can renew a Lease, so
+    /// that time does not count.
     fn not_observed(self) -> Self {
         match self {
             Self::Lease { renewed, age, .. } => Self::Lease { renewed, age, polled: Instant::now() },

@@ -1,4 +1,4 @@
-//! The drivers' schedulers and what is known of each, between the monitors that set it and the requests that read it.
+//! The drivers' schedulers and the presence of each. Monitors set it, and requests read it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::engine::{Driver, Presence};
 
-/// A driver's scheduler, and how to tell that it is alive.
+/// A driver's scheduler, and the Leases that show that it is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheduler {
     /// The driver's name.
     pub driver: Arc<str>,
-    /// The scheduler's name, as pods are given it.
+    /// The scheduler's name, as set in pods.
     pub name: Arc<str>,
     /// The Leases of its leader election. One that is renewed is enough.
     pub leases: Vec<LeaseRef>,
@@ -28,7 +28,7 @@ pub struct LeaseRef {
     pub name: String,
 }
 
-/// The known state of the schedulers at this moment. Clones share it.
+/// The current presence of the schedulers. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct SchedulerRegistry(Arc<[RegistryEntry]>);
 
@@ -42,24 +42,24 @@ struct RegistryEntry {
 const BY_NUMBER: [Presence; 4] = [Presence::Unknown, Presence::Alive, Presence::Stale, Presence::Absent];
 
 impl SchedulerRegistry {
-    /// A registry of these schedulers, of which nothing is known yet.
+    /// Creates a registry of these schedulers, whose presence is unknown at first.
     pub fn new(schedulers: impl IntoIterator<Item = Scheduler>) -> Self {
         let unknown = |scheduler| RegistryEntry { scheduler, presence: AtomicU8::default() };
         Self(schedulers.into_iter().map(unknown).collect())
     }
 
-    /// The schedulers to monitor.
+    /// Returns the schedulers to monitor.
     pub fn schedulers(&self) -> impl Iterator<Item = &Scheduler> {
         self.0.iter().map(|entry| &entry.scheduler)
     }
 
-    /// Returns what is known of a driver's scheduler: [`Presence::Unknown`] if it is not in the registry.
+    /// Returns the presence of a driver's scheduler; [`Presence::Unknown`] if it is not in the registry.
     pub fn presence(&self, driver: &Driver) -> Presence {
         let number = self.find(&driver.name).map_or(0, |entry| entry.presence.load(Ordering::Relaxed));
         BY_NUMBER.get(usize::from(number)).copied().unwrap_or_default()
     }
 
-    /// Sets what is known of a driver's scheduler.
+    /// Sets the presence of a driver's scheduler.
     pub fn set(&self, driver: &str, presence: Presence) {
         let number = (0..).zip(BY_NUMBER).find_map(|(number, known)| (known == presence).then_some(number));
         if let (Some(entry), Some(number)) = (self.find(driver), number) {
@@ -67,7 +67,7 @@ impl SchedulerRegistry {
         }
     }
 
-    // A handful: a linear search is the fastest.
+    // There are only a few, so a linear search is the fastest.
     fn find(&self, driver: &str) -> Option<&RegistryEntry> {
         self.0.iter().find(|entry| *entry.scheduler.driver == *driver)
     }

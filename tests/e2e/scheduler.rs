@@ -3,7 +3,7 @@
 use colocate_harness::{Colocate, ControlPlane, Namespace, PORTWORX_CLASS};
 
 const ALIVE: &str = "the scheduler is alive";
-const AWAY: &str = "no scheduler is alive: pods that name it stay Pending";
+const AWAY: &str = "the scheduler is not alive: pods that name it stay Pending";
 
 /// The scheduler renews its Lease more than ten times within this duration.
 const STALE_AFTER: &str = "staleAfter: 5s";

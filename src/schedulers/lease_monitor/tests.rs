@@ -28,7 +28,7 @@ enum Says {
 
 /// A scripted API server, and a monitor of its Leases.
 struct Scene {
-    /// `None` once it runs by itself.
+    /// `None` once the monitor runs in the background.
     monitor: Option<LeaseMonitor>,
     leases: Arc<Mutex<HashMap<String, Says>>>,
     registry: SchedulerRegistry,
@@ -37,7 +37,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// With Leases `stork` in these namespaces; our own is `default`.
+    /// Creates a scene with a Lease `stork` in each of these namespaces. Our own is `default`.
     fn new(namespaces: &[Option<&str>]) -> Self {
         LazyLock::force(&LOG);
         LOGGED.take();
@@ -53,7 +53,7 @@ impl Scene {
         };
         let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
         let leases = Arc::<Mutex<HashMap<String, Says>>>::default();
-        let told = leases.clone();
+        let responses = leases.clone();
         let server = tokio::spawn(async move {
             let mut unanswered = Vec::new();
             while let Some((request, send)) = handle.next_request().await {
@@ -61,9 +61,9 @@ impl Scene {
                 let namespace = path
                     .strip_prefix("/apis/coordination.k8s.io/v1/namespaces/")
                     .and_then(|rest| rest.strip_suffix("/leases/stork"));
-                let namespace = namespace.unwrap_or_else(|| panic!("{path} was asked for"));
+                let namespace = namespace.unwrap_or_else(|| panic!("unexpected request: {path}"));
                 assert_eq!(request.method(), hyper::Method::GET);
-                let says = told.lock().unwrap().get(namespace).cloned();
+                let says = responses.lock().unwrap().get(namespace).cloned();
                 match says.unwrap_or(Says::Status(404)) {
                     Says::Nothing => unanswered.push(send),
                     Says::Renewed(time) => {
@@ -90,7 +90,7 @@ impl Scene {
         self.leases.lock().unwrap().insert(namespace.to_owned(), says);
     }
 
-    /// Polls once; returns what is known then, and checks that all outputs agree.
+    /// Polls once, checks that all outputs agree, and returns the presence.
     async fn poll(&mut self) -> Presence {
         self.monitor.as_mut().unwrap().poll().await;
         let presence = self.registry.presence(&Driver::portworx());
@@ -122,7 +122,7 @@ fn answer(status: u16, body: &str) -> hyper::Response<Body> {
     hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
 }
 
-/// A renewal by a holder whose clock is wrong by this many seconds.
+/// Returns a renewal by a holder whose clock is wrong by this many seconds.
 fn renewed(wrong_by: i64) -> Says {
     Says::Renewed(Timestamp::from_second(Timestamp::now().as_second() + wrong_by).unwrap())
 }
@@ -138,11 +138,11 @@ async fn no_lease_anywhere_is_absent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_lease_is_stale_at_first_and_tells_its_age() {
+async fn an_old_lease_is_stale_at_the_first_read_with_its_age() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", renewed(-242));
     assert_eq!(scene.poll().await, Presence::Stale);
-    // The clock may have gone on by a second since.
+    // A second may have passed since.
     let details = scene.details();
     assert!(details[0].starts_with("scheduler stork: not renewed for 4m"), "{details:?}");
     assert!(details[0].ends_with(" (Lease kube-system/stork)"), "{details:?}");
@@ -152,7 +152,7 @@ async fn an_old_lease_is_stale_at_first_and_tells_its_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_lease_is_alive_at_first() {
+async fn a_fresh_lease_is_alive_at_the_first_read() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", renewed(-5));
     assert_eq!(scene.poll().await, Presence::Alive);
@@ -170,7 +170,7 @@ async fn a_renewal_counts_although_the_holders_clock_is_wrong() {
             scene.says("kube-system", renewed(wrong_by + second));
             assert_eq!(scene.poll().await, Presence::Alive, "{wrong_by}, {second}");
         }
-        // So does the lack of one.
+        // A missing renewal counts too.
         advance(STALE_AFTER).await;
         assert_eq!(scene.poll().await, Presence::Stale, "{wrong_by}");
     }
@@ -199,7 +199,7 @@ async fn a_never_renewed_lease_is_stale_and_a_deleted_one_absent() {
     assert_eq!(scene.poll().await, Presence::Stale);
     scene.says("kube-system", Says::Status(404));
     assert_eq!(scene.poll().await, Presence::Absent);
-    // It is seen for the first time again.
+    // The next read counts as the first again.
     scene.says("kube-system", renewed(-3600));
     assert_eq!(scene.poll().await, Presence::Stale);
 }
@@ -227,9 +227,9 @@ async fn each_lease_is_polled_once() {
 async fn an_unavailable_api_server_changes_nothing() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", Says::Nothing);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(scene.poll().await, Presence::Unknown);
-    assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    assert_eq!(started.elapsed(), Duration::from_secs(10));
     assert_eq!(scene.details(), [""; 0]);
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.poll().await, Presence::Alive);
@@ -238,7 +238,7 @@ async fn an_unavailable_api_server_changes_nothing() {
         advance(STALE_AFTER).await;
         assert_eq!(scene.poll().await, Presence::Alive, "{says:?}");
     }
-    // No one could renew it meanwhile.
+    // No one could renew it in the meantime.
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.poll().await, Presence::Alive);
 
@@ -249,16 +249,16 @@ async fn an_unavailable_api_server_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_right_makes_it_unknown_and_is_logged_once() {
+async fn a_missing_permission_makes_it_unknown_and_is_logged_once() {
     let mut scene = Scene::new(&[Some("portworx"), Some("kube-system")]);
     scene.says("portworx", Says::Status(403));
     let refused = "cannot get leases.coordination.k8s.io \"stork\" in namespace \"portworx\": forbidden";
     for _ in 0..3 {
-        assert_eq!(scene.poll().await, Presence::Unknown, "the Lease may be where it may not look");
+        assert_eq!(scene.poll().await, Presence::Unknown, "the Lease may be in the forbidden namespace");
         assert_eq!(scene.details(), [format!("scheduler stork: unknown: {refused}")]);
     }
     assert_eq!(logged(), [format!("WARN {refused}; grant the verb \"get\"")]);
-    // Elsewhere is enough.
+    // A Lease in another namespace is enough.
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.poll().await, Presence::Alive);
     scene.says("portworx", Says::Status(404));
@@ -276,7 +276,8 @@ async fn each_change_is_logged_once() {
         scene.poll().await;
         scene.poll().await;
     }
-    let away = "WARN no scheduler is alive: pods that name it stay Pending driver=\"portworx\" scheduler=\"stork\"";
+    let away =
+        "WARN the scheduler is not alive: pods that name it stay Pending driver=\"portworx\" scheduler=\"stork\"";
     assert_eq!(
         logged(),
         [
@@ -321,8 +322,8 @@ thread_local! {
     static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes every thread log for itself. Installed once, before the first line: tracing caches per line whether anyone
-/// listens, for all threads.
+/// Gives every thread its own log. Installed once, before the first line, because tracing caches for each call site
+/// whether it is enabled, for all threads.
 static LOG: LazyLock<()> = LazyLock::new(|| {
     let lines = tracing_subscriber::fmt().with_ansi(false).with_target(false).without_time();
     tracing::subscriber::set_global_default(lines.with_writer(|| Log).finish()).unwrap();
