@@ -74,7 +74,7 @@ impl Client {
     /// Opens a connection that can be used more than once.
     ///
     /// # Errors
-    /// If there is no connection within the timeout.
+    /// If the connection cannot be opened within the timeout.
     pub async fn connect(&self) -> Result<Connection, ProbeError> {
         self.open(Instant::now()).await
     }
@@ -82,7 +82,7 @@ impl Client {
     /// Sends one review over a connection of its own: all of it, from the first packet to the last, within the timeout.
     ///
     /// # Errors
-    /// If there is no connection, or no answer. An HTTP error counts as an answer.
+    /// If the connection cannot be opened, or the webhook does not answer. An HTTP error counts as an answer.
     pub async fn ask(&self, review: Bytes) -> Result<Answer, ProbeError> {
         let since = Instant::now();
         let mut connection = self.open(since).await?;

@@ -161,7 +161,7 @@ mod tests {
         while state.open.len() < 2 {
             yield_now().await;
         }
-        // Long enough for the third one to be accepted if there were no limit.
+        // Long enough for the third one to be accepted without the limit.
         for _ in 0..1000 {
             yield_now().await;
             assert_eq!(state.open.len(), 2);

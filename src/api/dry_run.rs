@@ -51,7 +51,7 @@ pub enum DryRunError {
         /// The API server's message.
         message: String,
     },
-    /// There was no usable answer.
+    /// No usable answer arrived.
     #[error("the API server does not answer: {}", .0.message())]
     NoAnswer(ApiError),
     /// The response ended early.
@@ -74,7 +74,7 @@ impl DryRun {
     /// Sends the dry run to an existing namespace.
     ///
     /// # Errors
-    /// If there is no answer, or it is not a Deployment.
+    /// If the API server does not answer with a Deployment.
     pub async fn ask(&self, client: &ApiClient, namespace: &str) -> Result<DryRunOutcome, DryRunError> {
         let started = Instant::now();
         let request = Request::post(format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All"))

@@ -149,7 +149,7 @@ pub(crate) async fn follow(client: ApiClient, mut watch: impl Watch) {
                 if good {
                     failures = Failures::none();
                 }
-                // The changes since the version are no longer known.
+                // The API server no longer has the changes since the version.
                 let expired = end.as_ref().is_err_and(|error| error.code() == Some(410));
                 version = Some(at).filter(|_| !expired && failures.count < MAX_FAILURES);
                 match end {

@@ -232,7 +232,7 @@ impl ClaimCache {
         let _ = timeout_at(deadlines.last_get_end(), join_all(gets)).await;
     }
 
-    /// Gets the owner of a claim; `None` if the claim does not exist or there is no answer.
+    /// Gets the owner of a claim; `None` if the claim does not exist or the API server does not answer.
     async fn get_claim(&self, namespace: &str, name: &str) -> Option<Owner> {
         let path = Claims::object_path(namespace, name);
         let json = self.single_flight.get(Claims::RESOURCE, path).await.ok()??;

@@ -57,8 +57,8 @@ impl Probe {
     ///
     /// # Errors
     /// - If the file is not an `AdmissionReview`.
-    /// - If there is no answer, or one that the API server would count as a failure of the webhook, such as a patch
-    ///   that does not apply. A denial is a valid answer.
+    /// - If the webhook does not answer, or the API server would count its answer as a failure, such as a patch that
+    ///   does not apply. A denial is a valid answer.
     /// - With `--apiserver`, if no Deployment came back, or it does not have the driver's scheduler.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         self.show(&mut io::stdout(), Screen(Paint::for_stdout())).await

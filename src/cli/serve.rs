@@ -103,7 +103,7 @@ impl Serve {
             return Ok(());
         }
         if self.tls_cert.is_none() && !self.manifests.is_empty() {
-            return Err(Usage("--manifests needs a certificate, because there is no cluster to keep a CA in: add --tls-cert and --tls-key (colocate certs issues one)").into());
+            return Err(Usage("--manifests needs a certificate, because without a cluster colocate cannot keep a CA: add --tls-cert and --tls-key (colocate certs issues one)").into());
         }
         log::init(self.log_format, self.log_level);
         let callers = self.client_ca.as_deref().map(|path| Callers::load(path, &self.client_name)).transpose()?;

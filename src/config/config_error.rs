@@ -62,7 +62,7 @@ fn message(error: &serde_saphyr::Error) -> String {
         text if text.contains("expected sequence start") => "a list is expected here".to_owned(),
         text if text.contains("expected mapping start") => "a mapping of keys and values is expected here".to_owned(),
         text if text.contains("invalid u32") => "a whole number is expected here, such as 64".to_owned(),
-        text if text.contains("null into string") => "a string is expected here, but there is no value".to_owned(),
+        text if text.contains("null into string") => "a string is expected here, but the value is missing".to_owned(),
         text if text.contains("multiple YAML documents") => {
             "a second YAML document begins here: use a single document".to_owned()
         }

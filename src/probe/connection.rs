@@ -49,7 +49,7 @@ impl Connection {
     /// Sends one review, within the client's timeout. After an error the connection cannot be used again.
     ///
     /// # Errors
-    /// If there is no answer. An HTTP error counts as an answer.
+    /// If the webhook does not answer. An HTTP error counts as an answer.
     pub async fn ask(&mut self, review: Bytes) -> Result<Answer, ProbeError> {
         self.exchange(review, Instant::now()).await
     }

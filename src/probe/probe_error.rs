@@ -26,7 +26,7 @@ pub enum ProbeError {
     /// The cryptographic library does not support TLS.
     #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),
-    /// There is no TCP connection.
+    /// The TCP connection failed.
     #[error("cannot connect to {0}")]
     Connect(String, #[source] io::Error),
     /// The webhook does not begin a TLS handshake.
@@ -35,7 +35,7 @@ pub enum ProbeError {
     /// The certificate was issued by another CA.
     #[error("the certificate of {0} was not issued by a trusted CA: check the CA certificates")]
     Untrusted(String),
-    /// There is no TLS connection, for another reason.
+    /// The TLS handshake failed for another reason.
     #[error("no TLS connection to {0}")]
     Handshake(String, #[source] io::Error),
     /// The connection ended, or its data is not HTTP/1.1.

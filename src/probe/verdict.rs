@@ -79,8 +79,8 @@ impl Verdict {
     /// Returns the object with the patch applied.
     ///
     /// # Errors
-    /// If the patch does not apply, or there is no object to apply it to. The API server then fails the request under
-    /// every `failurePolicy`.
+    /// If the patch does not apply, or the request has no object. The API server then fails the request under every
+    /// `failurePolicy`.
     pub fn apply(&self, object: &Value) -> anyhow::Result<Value> {
         const DOES_NOT_APPLY: &str = "the patch does not apply to the object: every request with such an answer fails, even under `failurePolicy: Ignore`";
         let mut patched = object.clone();

@@ -100,7 +100,8 @@ impl TrustController {
             while let Ok(update) = timeout_at(next, updates.recv()).await {
                 let Some(ConfigurationUpdate { kind, configuration, unbroken }) = update else { return };
                 self.live.record(kind, configuration, unbroken);
-                // While there is no CA yet, the Secret may have been created just before: read it now, not in the next round.
+                // While no CA exists yet, the Secret may have been created just before: read it now, not in the next
+                // round.
                 if self.source.ca_expiry().is_none() || self.reconcile().await.is_err() {
                     break;
                 }
