@@ -58,7 +58,7 @@ fn scheduler_outages_are_detected_and_policies_apply() {
     assert!(ready.ends_with("s (Lease kube-system/stork-scheduler)\n"), "{ready}");
     let output = waiting.apply(&pod("meanwhile"));
     let warning =
-        "Warning: colocate: scheduler-away: no scheduler `stork` is alive: the pod stays Pending until it is back";
+        "Warning: colocate: scheduler-away: scheduler `stork` is not running: the pod stays Pending until it is back";
     assert!(output.stderr.contains(warning), "{}", output.stderr);
     assert_eq!(waiting.get("pod/meanwhile").scheduler(), "stork");
     assert_eq!(inject.reason_at_create("Pod", "meanwhile"), "injected");
@@ -74,7 +74,7 @@ fn scheduler_outages_are_detected_and_policies_apply() {
         let output = namespace.apply(&pod("skipped"));
         assert_eq!(namespace.get("pod/skipped").scheduler(), "default-scheduler");
         assert_eq!(colocate.reason_at_create("Pod", "skipped"), reason);
-        let warning = format!("Warning: colocate: {reason}: no scheduler `stork` is alive");
+        let warning = format!("Warning: colocate: {reason}: scheduler `stork` is not running");
         assert!(output.stderr.contains(&warning), "{}", output.stderr);
     }
     assert!(skip_absent.admin("/readyz").ends_with("\nscheduler stork: absent (no Lease kube-system/missing)\n"));

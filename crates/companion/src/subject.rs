@@ -70,7 +70,7 @@ pub struct Subject<'a> {
 }
 
 /// The most keys of one object that are read, in all of its maps.
-const MOST_KEYS: usize = Fields::MOST;
+const MOST_KEYS: usize = Fields::MAX;
 
 /// The most claims of one object that are read, and the most claim templates: more than any node can mount.
 const MOST_CLAIMS: usize = 1024;

@@ -13,17 +13,17 @@ use super::fields::{Fields, text};
 /// Written by `kubectl apply`: the manifest as its author wrote it.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Set by the kubelet on the API server's copy of a static pod. The pod itself runs, whatever the copy says.
+/// Set by the kubelet on the API server's copy of a static pod. The pod itself runs, regardless of the copy.
 pub(crate) const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
 /// The annotation `stork.libopenstorage.org/disableHyperconvergence`: Stork scores every node the same.
 pub const DISABLE_HYPERCONVERGENCE: &str = "stork.libopenstorage.org/disableHyperconvergence";
 
 /// The annotation (and Namespace label) `stork.libopenstorage.org/disable-admission-controller`: Stork's own webhook
-/// leaves the pod alone.
+/// ignores the pod.
 pub const DISABLE_ADMISSION_CONTROLLER: &str = "stork.libopenstorage.org/disable-admission-controller";
 
-/// The annotations of one object, borrowed and still encoded: most values are never looked at, and the largest
+/// The annotations of one object, borrowed and still encoded: most values are never read, and the largest
 /// (`last-applied-configuration`) is mostly escapes.
 #[derive(Debug, Default)]
 pub struct Annotations<'a> {
@@ -37,7 +37,7 @@ impl<'a> Annotations<'a> {
         self.first.is_empty()
     }
 
-    /// Returns true if the key is present, whatever its value.
+    /// Returns true if the key is present, with any value.
     pub fn contains(&self, key: &str) -> bool {
         self.raw(key).is_some()
     }
@@ -69,8 +69,8 @@ impl<'a> Annotations<'a> {
     }
 }
 
-/// Annotations past the first ones, as the text of a JSON object without its last brace. An annotation can be five bytes of
-/// input, but is a 40-byte entry among the first ones.
+/// Annotations after the first [`KEPT`], as the text of a JSON object without its closing brace. A decoded entry takes 40
+/// bytes, but an annotation can be only five bytes of input.
 #[derive(Debug, Default)]
 struct Packed(Vec<u8>);
 
@@ -85,7 +85,7 @@ impl Packed {
 
     fn find(&self, key: &str) -> Option<&RawValue> {
         let mut found = None;
-        // Reading ends with an error, because the last brace is missing.
+        // Ends with an error because the closing brace is missing.
         let _ = each_field(&mut serde_json::Deserializer::from_slice(&self.0), |own, value| {
             if found.is_none() && *own == *key {
                 found = Some(value);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_decoded_when_asked_for() {
+    fn values_are_decoded_on_demand() {
         let annotations = read(r#"{"a":"plain","b":"a \"quoted\" word","c":true}"#);
         assert_eq!(annotations.get("a").as_deref(), Some("plain"));
         assert_eq!(annotations.get("b").as_deref(), Some(r#"a "quoted" word"#));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_found_however_many() {
+    fn packed_annotations_are_found() {
         for count in [KEPT - 1, KEPT, KEPT + 1, KEPT + 2, 3 * KEPT] {
             let entry = |n| format!(r#""k\u0065y/{n}" : "v\u0061lue \"{n}\"" "#);
             let text = format!("{{{}}}", (0..count).map(entry).collect::<Vec<_>>().join(","));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_with_one_key_the_first_counts_wherever_they_stand() {
+    fn the_first_of_two_duplicate_keys_wins() {
         for before in [0, KEPT - 1, KEPT, KEPT + 5] {
             let text = format!(r#"{{{}"a":"first","a":"second"}}"#, r#""x":0,"#.repeat(before));
             assert_eq!(read(&text).get("a").as_deref(), Some("first"), "{before}");
@@ -155,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn null_is_no_annotations_and_an_array_is_an_error() {
+    fn null_is_empty_and_an_array_is_an_error() {
         assert!(!read("null").contains("a"));
         assert!(serde_json::from_str::<Annotations<'_>>("[]").is_err());
     }
 
     #[test]
-    fn booleans_are_gos_and_no_others() {
+    fn booleans_are_those_of_gos_parse_bool() {
         for value in ["1", "t", "T", "TRUE", "true", "True"] {
             assert_eq!(parse_bool(value), Some(true), "{value}");
         }

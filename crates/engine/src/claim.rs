@@ -11,19 +11,19 @@ use super::pod::{PodSpec, PodVolume, VolumeSource};
 use super::storage::PersistentVolumeClaim;
 use super::storage_facts::ClaimFacts;
 
-/// A volume whose data may be a storage driver's.
+/// A volume whose data may belong to a storage driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimRef<'r> {
-    /// A claim by its name, in the namespace of the request.
+    /// A claim, by its name, in the namespace of the request.
     Named(Text<'r>),
-    /// A claim that Kubernetes will make.
+    /// A claim that Kubernetes will create.
     Template {
         /// The name of the volume, or of the claim template.
         name: Text<'r>,
-        /// The claim that will be made.
+        /// The claim that will be created.
         claim: ClaimFacts<'r>,
     },
-    /// A volume without a claim, made by `provisioner` on the node.
+    /// A volume without a claim, created by `provisioner` on the node.
     Inline {
         /// The name of the volume.
         name: Text<'r>,
@@ -43,7 +43,7 @@ pub(crate) fn of<'r>(
     let mut replaced = Vec::new();
     if spec.has_volumes() {
         replaced.extend(templates.iter().filter_map(|template| template.bounded_name()));
-        // Sorted, because there may be one for each volume.
+        // Sorted for binary search, because there may be one for each volume.
         replaced.sort_unstable();
     }
     let is_replaced = move |name: &Text<'r>| !replaced.is_empty() && replaced.binary_search(&name.to_name()).is_ok();
@@ -53,13 +53,13 @@ pub(crate) fn of<'r>(
     )
 }
 
-/// Returns whether [`of`] yields anything. A replaced volume counts, because its claim template counts too.
+/// Returns true if [`of`] yields anything. A replaced volume counts, because its claim template counts too.
 pub(crate) fn any(templates: &Entries<'_, PersistentVolumeClaim<'_>>, spec: &PodSpec<'_>) -> bool {
     spec.has_volumes() || !templates.is_empty()
 }
 
 impl<'r> ClaimRef<'r> {
-    /// The name of a claim that exists, or that others will make.
+    /// The name of a claim that exists or that someone else will create.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Named(name) => Some(name),
@@ -67,7 +67,7 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    /// Finds its owner in `inventory`; `namespace` is that of the pod.
+    /// Finds its owner in `inventory`. `namespace` is the namespace of the pod.
     pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
         match self {
             Self::Named(name) => inventory.owner(namespace, name),
@@ -76,7 +76,7 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    /// Finds its use in `inventory`; `None` for a claim that is not there, and for a volume without one.
+    /// Finds its use in `inventory`; `None` for an unknown claim and for a volume without a claim.
     pub fn use_in<'i>(&'i self, inventory: &'i Inventory, namespace: &str) -> Option<ClaimUse<'i>> {
         match self {
             Self::Named(name) => inventory.claim_use(namespace, name),
@@ -117,7 +117,7 @@ mod tests {
     use crate::{WorkloadObject, Workloads};
 
     #[test]
-    fn a_claim_template_takes_the_place_of_a_volume_of_its_name() {
+    fn a_claim_template_replaces_a_volume_of_its_name() {
         let text = r#"{"spec":{"volumeClaimTemplates":[{"metadata":{"name":"b"}},{"metadata":{"name":""}}],"template":{"spec":{
             "volumes":[{"name":"a","csi":{"driver":"x"}},{"name":"b","csi":{"driver":"x"}},{"csi":{"driver":"x"}}]}}}}"#;
         let workloads = Workloads::default();

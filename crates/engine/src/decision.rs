@@ -1,8 +1,8 @@
 //! The rules that lead from a request to a decision, in the order in which they apply.
 //!
-//! Pods are decided when they are created, whatever owns them. Templates are changed too, so that a reader of the
-//! workload sees what its pods will do. They are not changed where that would trigger a rollout, fail an update, or
-//! fight with another writer. Each rule exists because a real cluster showed the rollout, error or fight without it.
+//! Pods are decided when they are created, regardless of their owner. Templates are changed too, so that a reader of the
+//! workload sees the scheduler of its pods. They are not changed where that would trigger a rollout, fail an update, or
+//! conflict with another writer. Each rule exists because a real cluster showed the rollout, error or conflict without it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,17 +29,17 @@ use super::workload::{Update, Workload, WorkloadObject};
 pub struct Decision<'r> {
     /// The reason.
     pub reason: Reason,
-    /// The scheduler that is set, or would be in `mode: audit`.
+    /// The scheduler that is set, or that `mode: audit` would set.
     pub scheduler: Option<Arc<str>>,
-    /// The change; `None` leaves the object as it is.
+    /// The change; `None` if the object is not changed.
     pub patch: Option<Patch>,
     /// Warnings for the person who sent the request.
     pub warnings: Vec<Warning>,
-    /// The claims that were looked at, with their owners; empty if none was.
+    /// The claims that were looked up, with their owners; empty if none were.
     pub owners: Owners<'r>,
 }
 
-/// The result of examining a request without knowing any claim.
+/// The result of examining a request before its claims are known.
 #[derive(Debug)]
 pub enum Examination<'r> {
     /// The request is decided.
@@ -64,7 +64,7 @@ impl<'r> From<Decision<'r>> for Examination<'r> {
     }
 }
 
-/// Decides a request as far as possible without knowing its claims.
+/// Decides a request as far as possible before its claims are known.
 pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Examination<'r> {
     if policy.mode == Mode::Off {
         return Decision::leave(Reason::Off).into();
@@ -88,7 +88,7 @@ pub fn examine<'r>(policy: &'r Policy, request: &'r Request<'r>) -> Examination<
         }
     };
     match examination {
-        Examination::Decided(decision) => policy.carry_out(decision).into(),
+        Examination::Decided(decision) => policy.apply_mode(decision).into(),
         pending @ Examination::Resolve(_) => pending,
     }
 }
@@ -102,7 +102,7 @@ fn unsupported(policy: &Policy, request: &Request<'_>) -> Reason {
 }
 
 fn unreadable(error: &serde_json::Error) -> Decision<'static> {
-    let text = format_args!("the object is left as it is, since its pod template cannot be read: {error}");
+    let text = format_args!("the object is unchanged because its pod template cannot be read: {error}");
     let warnings = vec![Warning::new(Reason::Unreadable.as_str(), text)];
     Decision { warnings, ..Decision::leave(Reason::Unreadable) }
 }
@@ -116,8 +116,8 @@ struct Candidate<'r> {
     template: &'r Template<'r>,
     opt_out: OptOutAnnotation<'r>,
     dry_run: bool,
-    /// The scheduler that the update dropped, if it is to be restored.
-    taken_away: Option<&'r str>,
+    /// The driver's scheduler that the update dropped, if it is to be restored.
+    dropped_scheduler: Option<&'r str>,
 }
 
 impl<'r> Candidate<'r> {
@@ -133,11 +133,11 @@ impl<'r> Candidate<'r> {
         let template = object.template.as_ref().filter(|template| template.spec.is_some());
         let template = template.ok_or(Reason::NoTemplate)?;
         let opt_out = policy.opt_out.read(|key| template.metadata.annotations.raw(key));
-        Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run, taken_away: None })
+        Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run, dropped_scheduler: None })
     }
 
     fn created(self) -> Examination<'r> {
-        match self.left_alone().or_else(|| self.names_scheduler()) {
+        match self.exclusion().or_else(|| self.names_scheduler()) {
             Some(reason) => self.leave(reason).into(),
             None if !self.object.has_claims() => self.leave(Reason::NoClaims).into(),
             None => Examination::Resolve(Pending(self)),
@@ -145,14 +145,13 @@ impl<'r> Candidate<'r> {
     }
 
     fn updated(mut self, old_scheduler: Option<&'r str>) -> Examination<'r> {
-        self.taken_away = old_scheduler
+        self.dropped_scheduler = old_scheduler
             .filter(|old| self.policy.drivers.schedule_with(old))
             .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update == Update::Refused {
-            // A second `kubectl apply` of a file that says `default-scheduler` asks for a change that the API server
-            // would refuse. No other rule applies to an immutable object: even an opt-out cannot change an existing
-            // pod.
-            return match self.taken_away {
+            // Applying a file with `schedulerName: default-scheduler` again requests a change that the API server would
+            // reject. No other rule applies to an immutable object: even an opt-out cannot change an existing pod.
+            return match self.dropped_scheduler {
                 Some(scheduler) => self.inject(Reason::Kept, &scheduler.into()).into(),
                 None => Decision::leave(Reason::Immutable).into(),
             };
@@ -160,8 +159,8 @@ impl<'r> Candidate<'r> {
         self.created()
     }
 
-    /// Returns the reason for an object that no scheduler places, or that another writer owns.
-    fn left_alone(&self) -> Option<Reason> {
+    /// Returns the reason to skip an object that no scheduler places, or that another writer owns.
+    fn exclusion(&self) -> Option<Reason> {
         let spec = self.template.spec.as_ref()?;
         if self.workload.is_pod() {
             if self.template.metadata.annotations.contains(MIRROR_POD) {
@@ -179,7 +178,7 @@ impl<'r> Candidate<'r> {
         None
     }
 
-    /// Returns the reason for an object that names its scheduler or opts out.
+    /// Returns the reason to skip an object that names its scheduler or opts out.
     fn names_scheduler(&self) -> Option<Reason> {
         if self.names_driver() {
             return Some(match self.opt_out.set {
@@ -207,8 +206,8 @@ impl<'r> Candidate<'r> {
         self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler))
     }
 
-    /// Returns true if the manifest that the template comes from names `schedulerName`. A change would then differ from Git
-    /// forever.
+    /// Returns true if the manifest that the template was applied from sets `schedulerName`. A change would then differ
+    /// from Git forever.
     fn source_names_scheduler(&self) -> bool {
         let Some(metadata) = self.object.metadata() else { return false };
         let last_applied = || {
@@ -240,7 +239,7 @@ impl<'r> Candidate<'r> {
             let key = self.opt_out.set.unwrap_or_default();
             let scheduler = self.template.scheduler().unwrap_or_default();
             let text = format_args!(
-                "{key} opts out, but schedulerName is {scheduler}, which still schedules the pods; to leave it, write schedulerName: {DEFAULT_SCHEDULER}"
+                "{key} opts out, but schedulerName is {scheduler}, which still schedules the pods; to opt out, set schedulerName: {DEFAULT_SCHEDULER}"
             );
             warnings.push(Warning::new(reason.as_str(), text));
         }
@@ -264,7 +263,7 @@ impl<'r> Candidate<'r> {
     }
 
     /// Sets the scheduler of a driver, unless the scheduler is away and the driver's policy is to skip.
-    fn give(&self, reason: Reason, driver: &Driver, presence: Presence) -> Decision<'r> {
+    fn inject_driver(&self, reason: Reason, driver: &Driver, presence: Presence) -> Decision<'r> {
         let (away, skipped) = match presence {
             Presence::Unknown | Presence::Alive => return self.inject(reason, &driver.scheduler),
             Presence::Absent => (driver.when_absent, Reason::SchedulerAbsent),
@@ -273,19 +272,22 @@ impl<'r> Candidate<'r> {
         let (is_pod, scheduler) = (self.workload.is_pod(), &driver.scheduler);
         if away == Away::Inject {
             let who = if is_pod { "the pod stays" } else { "its pods stay" };
-            let text = format_args!("no scheduler `{scheduler}` is alive: {who} Pending until it is back");
+            let text = format_args!("scheduler `{scheduler}` is not running: {who} Pending until it is back");
             let mut decision = self.inject(reason, scheduler);
             decision.warnings.push(Warning::new("scheduler-away", text));
             return decision;
         }
         let own = self.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
-        let then = if is_pod {
-            "which cannot be changed later: start it, then create the pod again"
+        let consequence = if is_pod {
+            format!(
+                "; the pod keeps scheduler {own}, which cannot be changed later: start `{scheduler}`, then create the pod again"
+            )
         } else {
-            "and so do pods created before it is back: they cannot be changed later"
+            format!(
+                ": start it; until then, the template keeps scheduler {own}, and pods created from it keep it permanently"
+            )
         };
-        let who = if is_pod { "pod" } else { "template" };
-        let text = format_args!("no scheduler `{scheduler}` is alive; the {who} keeps scheduler {own}, {then}");
+        let text = format_args!("scheduler `{scheduler}` is not running{consequence}");
         let mut warnings = self.opt_out_warnings();
         warnings.push(Warning::new(skipped.as_str(), text));
         Decision { warnings, ..Decision::leave(skipped) }
@@ -293,7 +295,7 @@ impl<'r> Candidate<'r> {
 }
 
 impl<'r> Pending<'r> {
-    /// The claims whose owners are needed. There may be a million of them.
+    /// The claims that need an owner. There may be a million of them.
     pub fn claims(&self) -> impl Iterator<Item = ClaimRef<'r>> + use<'r> {
         let object = self.0.object;
         object.claims()
@@ -305,7 +307,7 @@ impl<'r> Pending<'r> {
     }
 
     /// Returns true if it is worth waiting for a claim that does not exist yet. A template's pods are reviewed later, and a
-    /// dry run or an audit must not delay anyone.
+    /// dry run or `mode: audit` must not delay a request.
     pub fn may_wait(&self) -> bool {
         self.0.workload.is_pod() && !self.0.dry_run && self.0.policy.mode == Mode::Inject
     }
@@ -315,21 +317,21 @@ impl<'r> Pending<'r> {
         owners.into_iter().any(|owner| self.0.policy.driver_of(owner).is_some())
     }
 
-    /// Decides, with the owners of its [`claims`](Self::claims) and with what is known of the scheduler of a driver.
+    /// Decides with the owners of its [`claims`](Self::claims) and the presence of each driver's scheduler.
     pub fn decide(self, mut owners: Owners<'r>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
         let policy = self.0.policy;
-        let decision = match self.0.taken_away {
-            // Even if the scheduler is away: leaving it out would roll the pods.
-            Some(scheduler) => self.put_back(scheduler, &owners),
+        let decision = match self.0.dropped_scheduler {
+            // Restored even if the scheduler is away: dropping it would trigger a rollout.
+            Some(scheduler) => self.restore(scheduler, &owners),
             None => self.choose(&owners, presence),
         };
         owners.set_drivers(policy);
-        policy.carry_out(Decision { owners, ..decision })
+        policy.apply_mode(Decision { owners, ..decision })
     }
 
-    /// Restores the driver's scheduler after an update that dropped it: `kubectl replace` of the original file does so, and
-    /// must not roll the pods. It is dropped only if all claims are known, and none is a driver's.
-    fn put_back(&self, scheduler: &str, owners: &Owners<'_>) -> Decision<'r> {
+    /// Restores the driver's scheduler after an update that dropped it. `kubectl replace` of the original file drops it, and
+    /// must not trigger a rollout. It stays dropped only if all claims are known and none belongs to a driver.
+    fn restore(&self, scheduler: &str, owners: &Owners<'_>) -> Decision<'r> {
         let known = owners.iter().all(|(_, owner)| !owner.is_incomplete());
         if known && !self.has_driver(owners.iter().map(|(_, owner)| owner)) {
             return self.0.leave(Reason::NoDriver);
@@ -341,8 +343,8 @@ impl<'r> Pending<'r> {
         let policy = self.0.policy;
         let drivers = owners.iter().filter_map(|(_, owner)| policy.driver_of(owner));
         if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
-            let mut decision = self.0.give(Reason::Injected, driver, presence(driver));
-            // Two drivers may share one scheduler, which then knows the data of both.
+            let mut decision = self.0.inject_driver(Reason::Injected, driver, presence(driver));
+            // Two drivers may share one scheduler, which then places pods by the data of both.
             let other = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler);
             if let Some((_, other)) = other.filter(|_| decision.scheduler.is_some()) {
                 decision.warnings.push(two_drivers(driver, other));
@@ -352,7 +354,7 @@ impl<'r> Pending<'r> {
         let fallback = policy.drivers.0.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
         let missing = owners.iter().find(|(_, owner)| matches!(owner, Owner::Missing));
         if let (Some(driver), Some(_)) = (fallback.filter(|_| self.0.workload.is_pod()), missing) {
-            return self.0.give(Reason::InjectedMissing, driver, presence(driver));
+            return self.0.inject_driver(Reason::InjectedMissing, driver, presence(driver));
         }
         let unresolved = missing.or_else(|| owners.iter().find(|(_, owner)| owner.is_incomplete()));
         let reason = match unresolved {
@@ -379,7 +381,7 @@ impl<'r> Pending<'r> {
 fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
     let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);
     let text = format_args!(
-        "claims of {name} and {other} in one pod: {scheduler} schedules it, and knows nothing of {other}'s data; use one driver a pod"
+        "the pod mounts claims of {name} and {other}: {scheduler} schedules it and ignores {other}'s data; use one driver per pod"
     );
     Warning::new("two-drivers", text)
 }
@@ -393,7 +395,7 @@ impl Policy {
         object.controller().is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))
     }
 
-    /// The driver that Stork belongs to: the one that owns Portworx' volumes, or else the built-in one.
+    /// The driver that Stork belongs to: the configured driver that owns Portworx volumes, or else the built-in one.
     pub fn portworx(&self) -> Driver {
         let built_in = Driver::portworx();
         let owner = built_in.provisioners.iter().find_map(|provisioner| self.drivers.owning(provisioner));
@@ -408,7 +410,7 @@ impl Policy {
     }
 
     /// Drops the change and the warnings in `mode: audit`.
-    fn carry_out<'r>(&self, decision: Decision<'r>) -> Decision<'r> {
+    fn apply_mode<'r>(&self, decision: Decision<'r>) -> Decision<'r> {
         if self.mode != Mode::Audit {
             return decision;
         }

@@ -1,6 +1,6 @@
-//! Reading JSON without copying it, and without building a tree.
+//! JSON decoding without copies and without a tree.
 //!
-//! An `AdmissionReview` can be 17 MB, of which a decision needs a dozen strings. What is needed is borrowed from the
+//! An `AdmissionReview` can be 17 MB, of which a decision needs a dozen strings. These strings are borrowed from the
 //! request's own bytes; the rest is skipped at the speed of `serde::de::IgnoredAny`.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A string that borrows from the request unless it holds an escape.
+/// A string that borrows from the request unless it contains an escape.
 ///
 /// `Option<Cow<str>>` with `#[serde(borrow)]` always allocates (the attribute does not reach inside the option); a
 /// newtype does not.
@@ -22,12 +22,12 @@ use serde_json::value::RawValue;
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Text<'a> {
-    /// The string itself, borrowed for as long as the request.
+    /// The string itself, with the lifetime of the request.
     pub fn into_cow(self) -> Cow<'a, str> {
         self.0
     }
 
-    /// Makes a copy that borrows from nothing.
+    /// Makes an owned copy.
     pub(crate) fn into_owned(self) -> Text<'static> {
         Text(Cow::Owned(self.0.into_owned()))
     }
@@ -46,7 +46,7 @@ impl Text<'_> {
         })
     }
 
-    /// The string, unless it is empty: absent, null and empty mean the same wherever the engine reads a name.
+    /// The string, unless it is empty: absent, null and empty names are equivalent in the engine.
     pub fn non_empty(text: Option<&Self>) -> Option<&str> {
         text.map(|text| &**text).filter(|text| !text.is_empty())
     }
@@ -74,12 +74,12 @@ impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
 
 /// Reads an object or null into an `Option`, and nothing else.
 ///
-/// serde's derived structs also accept an array (fields by position), which would let `"spec": []` pass for a pod spec
-/// to which no patch of a field applies. For `#[serde(deserialize_with = "object")]`.
+/// serde's derived structs also accept an array (fields by position), so `"spec": []` would pass as a pod spec, and a
+/// patch of one of its fields would fail. For `#[serde(deserialize_with = "object")]`.
 ///
 /// # Errors
 ///
-/// The value is neither of them, or not a `T`.
+/// The value is neither an object nor null, or not a `T`.
 pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -97,8 +97,7 @@ where
     object(deserializer).map(Option::unwrap_or_default)
 }
 
-/// An object or null as a type, for list elements and top-level values, where `deserialize_with = "object"` cannot be
-/// used.
+/// An object or null, for list elements and top-level values, where `deserialize_with = "object"` cannot be used.
 #[derive(Debug)]
 pub(crate) struct Nullable<T>(pub(crate) Option<T>);
 
@@ -108,7 +107,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
     }
 }
 
-/// Reads null, or an object by the seed.
+/// Reads null, or an object with the given seed.
 pub(crate) struct NullableSeed<S>(pub(crate) S);
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NullableSeed<S> {
@@ -148,10 +147,10 @@ pub(crate) trait ReadFields<'de>: Sized {
     /// Reads the value of a field that it knows.
     fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error>;
 
-    /// Ends after the last field.
+    /// Returns the result after the last field.
     fn end<E: Error>(self) -> Result<Self::Value, E>;
 
-    /// Ends where null stands in place of the object.
+    /// Returns the result for a null in place of the object.
     fn null<E: Error>(self) -> Result<Self::Value, E> {
         self.end()
     }
@@ -226,7 +225,7 @@ where
 ///
 /// # Errors
 ///
-/// The value is neither of them, or an element is not a `T`. The message says that `expected` was expected.
+/// The value is neither an array nor null, or an element is not a `T`. The message names `expected`.
 pub fn each_element<'de, D, T>(deserializer: D, expected: &'static str, each: impl FnMut(T)) -> Result<(), D::Error>
 where
     D: Deserializer<'de>,
@@ -256,7 +255,7 @@ where
     deserializer.deserialize_any(Elements(expected, each, PhantomData))
 }
 
-/// Returns true if a field is present and not null, whatever it holds. For `#[serde(deserialize_with = "present")]`.
+/// Returns true if a field is present and not null, with any value. For `#[serde(deserialize_with = "present")]`.
 ///
 /// # Errors
 ///
@@ -265,7 +264,7 @@ pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
     Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
 }
 
-/// Fills the slot of a field, or fails if an earlier field of the same name did.
+/// Fills the slot of a field. Fails if an earlier field of the same name already filled it.
 pub(crate) fn set<T, E: Error>(slot: &mut Option<T>, field: &str, value: T) -> Result<(), E> {
     match slot.replace(value) {
         None => Ok(()),
@@ -273,9 +272,9 @@ pub(crate) fn set<T, E: Error>(slot: &mut Option<T>, field: &str, value: T) -> R
     }
 }
 
-/// Returns true if `text` is a JSON document that holds a value other than null at `path` (object keys from the root).
+/// Returns true if `text` is a JSON document with a value other than null at `path` (object keys from the root).
 ///
-/// A document that does not parse holds nothing.
+/// Returns false for a document that does not parse.
 pub(crate) fn names(text: &str, path: &[Cow<'_, str>]) -> bool {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     PathSearch { path, is_found: false }.deserialize(&mut deserializer).unwrap_or(false)
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_string_is_borrowed_and_an_escaped_one_is_not() {
+    fn only_a_string_without_escapes_is_borrowed() {
         let plain: Sample<'_> = serde_json::from_str(r#"{"name":"data"}"#).unwrap();
         assert!(matches!(plain.name, Some(Text(Cow::Borrowed("data")))));
         let escaped: Sample<'_> = serde_json::from_str(r#"{"name":"d\u0061ta"}"#).unwrap();
@@ -333,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_any_name_is_cut_and_stays_longer() {
+    fn oversized_names_are_truncated_past_the_longest_legal_length() {
         let name = "n".repeat(LONGEST_NAME);
         assert_eq!(*Text::from(&*name).to_name(), *name);
         for long in ["n".repeat(5_000), "ä".repeat(5_000), "😀".repeat(5_000)] {
@@ -345,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_an_object_or_null_and_never_an_array() {
+    fn an_array_is_not_accepted_as_an_object() {
         let read = |text: &'static str| serde_json::from_str::<Nullable<Sample<'_>>>(text);
         assert!(read(r#"{"name":"a"}"#).unwrap().0.is_some());
         assert!(read("null").unwrap().0.is_none());
@@ -356,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn present_means_there_and_not_null() {
+    fn a_null_field_is_not_present() {
         let group = |text: &str| serde_json::from_str::<Sample<'_>>(text).unwrap().group;
         assert!(group(r#"{"group":{}}"#));
         assert!(!group(r#"{"group":null}"#));
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_a_value_only_where_every_step_is_an_object() {
+    fn a_path_is_followed_through_objects_only() {
         let path = ["spec", "schedulerName"].map(Cow::Borrowed);
         assert!(names(r#"{"a":1,"spec":{"x":[{}],"schedulerName":"default-scheduler"},"b":2}"#, &path));
         for text in [

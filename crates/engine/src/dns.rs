@@ -1,7 +1,7 @@
-//! The names of Kubernetes objects, by RFC 1123 and with the bounds of Kubernetes' own checks.
+//! Names of Kubernetes objects, by RFC 1123 and with the length limits of Kubernetes' own validation.
 //!
-//! A certificate is issued for names of another sort: upper case, wildcards and addresses are allowed there, and each label is
-//! bounded.
+//! Names in certificates follow other rules: upper case, wildcards and addresses are allowed, and the length of each label
+//! is limited.
 
 /// The length of the longest label.
 pub const MAX_LABEL: usize = 63;
@@ -12,13 +12,13 @@ pub const LABEL_FORM: &str = "1 to 63 characters a-z, 0-9 and `-`, with no `-` a
 /// The length of the longest subdomain.
 pub const MAX_SUBDOMAIN: usize = 253;
 
-/// Returns true for the name of a namespace or a Service: a DNS label, as Kubernetes' `IsDNS1123Label` has it.
+/// Returns true for the name of a namespace or a Service: a DNS label, as in Kubernetes' `IsDNS1123Label`.
 pub fn is_label(name: &str) -> bool {
     name.len() <= MAX_LABEL && is_part(name)
 }
 
-/// Returns true for the name of most other objects: a DNS subdomain, as Kubernetes' `IsDNS1123Subdomain` has it, which
-/// bounds the whole and not its labels.
+/// Returns true for the name of most other objects: a DNS subdomain, as in Kubernetes' `IsDNS1123Subdomain`, which limits
+/// the length of the whole name and not of its labels.
 ///
 /// A name in an object that is being admitted has not been validated yet: it can be a path, a query or a megabyte.
 pub fn is_subdomain(name: &str) -> bool {
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_that_the_api_server_accepts() {
+    fn names_are_accepted_as_by_the_api_server() {
         let longest = "a".repeat(MAX_LABEL);
         for name in ["a", "team-a", "7", "data-mysql-0", &longest] {
             assert!(is_label(name) && is_subdomain(name), "{name}");

@@ -1,18 +1,18 @@
-//! Storage drivers that have a scheduler of their own.
+//! Storage drivers that have their own scheduler.
 
 use std::sync::Arc;
 
 use super::presence::Away;
 
-/// The provisioner that an in-tree `portworxVolume` stands for.
+/// The provisioner of an in-tree `portworxVolume`.
 pub const PORTWORX_IN_TREE: &str = "kubernetes.io/portworx-volume";
 
 /// A storage driver and the scheduler that places pods next to its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {
-    /// The name by which messages call it.
+    /// The name of the driver in messages.
     pub name: Arc<str>,
-    /// The provisioners (and CSI drivers) whose volumes are its own.
+    /// The provisioners (and CSI drivers) of its volumes.
     pub provisioners: Vec<Arc<str>>,
     /// The `schedulerName` that its pods are given.
     pub scheduler: Arc<str>,
@@ -23,8 +23,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Portworx with its scheduler Stork. The provisioners are those that Stork itself counts as Portworx's: the in-tree
-    /// one, the CSI driver, its deprecated predecessor, and the one of claims restored from a snapshot.
+    /// Portworx with its scheduler Stork. The provisioners are those that Stork itself attributes to Portworx: the in-tree
+    /// provisioner, the CSI driver, its deprecated predecessor, and the provisioner of claims restored from a snapshot.
     pub fn portworx() -> Self {
         let provisioners = [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
         Self {
@@ -37,7 +37,7 @@ impl Driver {
     }
 }
 
-/// The configured drivers. Their order is their rank: of two drivers in one pod, the first wins.
+/// The configured drivers in the order of their rank: if a pod uses two drivers, the first one wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drivers(pub Vec<Driver>);
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The number of entries of a list, or of a map, that are kept decoded: more than any pod that can start has.
+/// The number of entries of a list or map that are kept decoded: more than any pod that can start has.
 ///
 /// Later entries are kept as text and decoded on each use, so that an object takes little more memory than its text.
 /// (950,000 volumes in 20 MiB took 470 MB.)
@@ -25,17 +25,17 @@ pub(crate) struct Entries<'a, T> {
 pub(crate) trait ListEntry: Sized {
     /// The name of the list in error messages.
     const LIST: &'static str;
-    /// The entry as it is written.
+    /// The serialized form of the entry.
     type Written;
 
     /// Reads it; `None` if it cannot affect a decision.
     fn read(written: Self::Written) -> Option<Self>;
 
-    /// Returns true if it is equal to every other blank one.
+    /// Returns true if all its fields are empty, so that it equals every other blank entry.
     fn is_blank(&self) -> bool;
 }
 
-/// An entry, decoded before or just now.
+/// An entry that was kept decoded, or that was decoded for this use.
 #[derive(Debug)]
 pub(crate) enum Item<'e, T> {
     Kept(&'e T),
@@ -68,7 +68,7 @@ impl<T> Entries<'_, T> {
 impl<'a, T: ListEntry<Written: Deserialize<'a>>> Entries<'a, T> {
     /// The entries in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Item<'_, T>> {
-        // All were read without an error before.
+        // All of them decoded without an error before.
         let rest = self.rest.iter().filter_map(|sent| read(sent).ok().flatten().map(Item::Read));
         self.first.iter().map(Item::Kept).chain(rest)
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_there_in_their_order_however_many() {
+    fn all_entries_are_returned_in_order() {
         for count in [0, 1, KEPT - 1, KEPT, KEPT + 1, 3 * KEPT] {
             let text = list(
                 (0..count).flat_map(|n| [format!(r#"{{"word":"\u0061{n}"}}"#), "null".to_owned(), "{}".to_owned()]),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn of_blank_ones_behind_the_first_there_is_one() {
+    fn blank_entries_past_the_limit_are_kept_once() {
         let text = list((0..4 * KEPT).map(|n| format!(r#"{{"word":"{}"}}"#, if n % 2 == 0 { "" } else { "x" })));
         let entries: Entries<'_, Word> = serde_json::from_str(&text).unwrap();
         let blank = entries.iter().skip(KEPT).filter(|word| word.is_blank()).count();
@@ -163,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_an_error_wherever_it_stands() {
-        for place in [0, KEPT - 1, KEPT, KEPT + 1] {
+    fn an_invalid_entry_is_an_error_at_any_index() {
+        for index in [0, KEPT - 1, KEPT, KEPT + 1] {
             let text =
-                list((0..KEPT + 2).map(|n| if n == place { "[]".to_owned() } else { r#"{"word":"x"}"#.to_owned() }));
+                list((0..KEPT + 2).map(|n| if n == index { "[]".to_owned() } else { r#"{"word":"x"}"#.to_owned() }));
             let error = serde_json::from_str::<Entries<'_, Word>>(&text).unwrap_err().to_string();
-            assert!(error.contains("expected an object or null"), "{place}: {error}");
+            assert!(error.contains("expected an object or null"), "{index}: {error}");
         }
         let error = serde_json::from_str::<Entries<'_, Word>>("{}").unwrap_err().to_string();
         assert!(error.contains("expected an array of words"), "{error}");

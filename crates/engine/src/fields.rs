@@ -10,26 +10,26 @@ use super::decode::{Text, each_field};
 
 /// The fields of an object, borrowed and still encoded, because most values are never used. Null has no fields.
 ///
-/// At most [`MOST`](Self::MOST) are kept.
+/// At most [`MAX`](Self::MAX) are kept.
 #[derive(Clone, Debug, Default)]
 pub struct Fields<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// The API server accepts 256 KiB of annotations, which are fewer unless their keys are too short to be Stork's. A
-    /// request with more is an attack.
-    pub const MOST: usize = 20_000;
+    /// The most fields that are kept. The API server accepts 256 KiB of annotations, so an object can only exceed this
+    /// limit with keys that are too short to be Stork's.
+    pub const MAX: usize = 20_000;
 
     /// The value as a string; `None` if it is absent or not a string.
     pub fn get(&self, key: &str) -> Option<Cow<'a, str>> {
         self.raw(key).and_then(text)
     }
 
-    /// Each key with its value as it was sent, in their order.
+    /// Each key with its value as it was sent, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (&**key, *value))
     }
 
-    /// The value as it was sent; of two with one key, the first.
+    /// The value as it was sent. If a key occurs twice, the first one wins.
     pub fn raw(&self, key: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(name, _)| **name == *key).map(|(_, value)| *value)
     }
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
         self.0.len()
     }
 
-    /// Keeps only the first ones.
+    /// Keeps only the first `count` fields.
     pub fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
         self.0.shrink_to_fit();
@@ -64,7 +64,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut fields = Fields::default();
         each_field(deserializer, |key, value| {
-            if fields.len() < Self::MOST {
+            if fields.len() < Self::MAX {
                 fields.push(key, value);
             }
         })?;
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_fields_of_one_name_the_first_counts_and_only_strings_are_text() {
+    fn the_first_duplicate_wins_and_only_strings_are_text() {
         let fields: Fields<'_> = serde_json::from_str(r#"{"a":"\u0061","b":{"c":1},"a":"x"}"#).unwrap();
         assert_eq!((fields.get("a").as_deref(), fields.get("b"), fields.get("c")), (Some("a"), None, None));
         assert_eq!(fields.raw("b").map(RawValue::get), Some(r#"{"c":1}"#));
@@ -87,9 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn very_many_are_left_out() {
-        let text = format!("{{{}\"last\":1}}", r#""a":1,"#.repeat(Fields::MOST));
+    fn fields_past_the_limit_are_dropped() {
+        let text = format!("{{{}\"last\":1}}", r#""a":1,"#.repeat(Fields::MAX));
         let fields: Fields<'_> = serde_json::from_str(&text).unwrap();
-        assert_eq!((fields.len(), fields.raw("last").is_some()), (Fields::MOST, false));
+        assert_eq!((fields.len(), fields.raw("last").is_some()), (Fields::MAX, false));
     }
 }

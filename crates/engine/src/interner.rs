@@ -1,27 +1,27 @@
-//! Values that many records share, each kept once, and only while a record refers to it.
+//! Values that many records share. Each is stored once, while at least one record refers to it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// Values by small handles. A handle that is not released leaks its value, and a cluster's users can name any number of
-/// classes.
+/// Reference-counted values with small handles. A handle that is not released leaks its value, and a cluster's users can
+/// name any number of classes.
 #[derive(Debug)]
 pub(super) struct Interner<T: ?Sized> {
-    /// A value and the number of its users; `None` in a slot that is free.
+    /// A value and the number of its users; `None` for a free slot.
     slots: Vec<Option<(Arc<T>, u32)>>,
     handles: HashMap<Arc<T>, Handle>,
     free: Vec<Handle>,
 }
 
-/// Stands for a value of one interner in 4 bytes, also inside an `Option`.
+/// A reference to a value of one interner. It takes 4 bytes, also inside an `Option`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle(NonZeroU32);
 
 impl Handle {
     fn new(index: usize) -> Self {
-        // 2^32 values at once would need more memory than there is.
+        // 2^32 values at once would exceed the memory.
         let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
         Self(number.unwrap_or(NonZeroU32::MAX))
     }
@@ -38,7 +38,7 @@ impl<T: ?Sized> Default for Interner<T> {
 }
 
 impl<T: ?Sized + Hash + Eq> Interner<T> {
-    /// The handle of `value`, which is shared by `share` if it is new.
+    /// Returns the handle of `value`. A new value is created by `share`.
     pub(super) fn acquire(&mut self, value: &T, share: impl FnOnce() -> Arc<T>) -> Handle {
         if let Some(handle) = self.handles.get(value).copied() {
             if let Some(Some((_, users))) = self.slots.get_mut(handle.index()) {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_values_share_a_handle_and_the_last_user_takes_it_along() {
+    fn equal_values_share_a_handle_until_the_last_release() {
         let mut names = Interner::<str>::default();
         let acquire = |names: &mut Interner<str>, name: &str| names.acquire(name, || Arc::from(name));
         let (a, also_a, b) = (acquire(&mut names, "a"), acquire(&mut names, "a"), acquire(&mut names, "b"));
@@ -95,12 +95,12 @@ mod tests {
         assert_eq!(&**names.get(a).unwrap(), "a");
         names.release(also_a);
         assert!(names.get(a).is_none());
-        assert_eq!(acquire(&mut names, "c").index(), a.index(), "a free slot is used again");
+        assert_eq!(acquire(&mut names, "c").index(), a.index(), "a free slot is reused");
         assert_eq!(names.slots.len(), 2);
     }
 
     #[test]
-    fn a_handle_is_four_bytes_also_where_it_may_be_absent() {
+    fn an_optional_handle_is_four_bytes() {
         assert_eq!(size_of::<Option<Handle>>(), 4);
     }
 }

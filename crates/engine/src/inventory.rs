@@ -1,8 +1,9 @@
-//! The owners of claims, found by the five steps by which Stork finds them.
+//! The owners of claims, found with the same five steps as in Stork.
 //!
-//! Stork reads (`IsPVCOwnedByPortworx` and around it): the class of the claim, the class' provisioner, the provisioner
+//! Stork (`IsPVCOwnedByPortworx` and its callers) reads the class of the claim, the class's provisioner, the provisioner
 //! annotation that overrides it, the bound volume, and a list of provisioners. Two steps are added here: the GA key of the
-//! provisioner annotation, and `spec.csi.driver` of a bound volume, without which a statically provisioned CSI volume has no owner.
+//! provisioner annotation, and `spec.csi.driver` of a bound volume, without which a statically provisioned CSI volume has
+//! no owner.
 
 mod record;
 
@@ -19,7 +20,7 @@ use record::Records;
 
 /// Claims, classes and volumes as plain data, from a watch on a cluster or from files.
 ///
-/// It is made for a million claims: each costs its name and 40 bytes, and is found by two look-ups that copy nothing.
+/// It is designed for a million claims: each takes its name and 40 bytes, and is found with two lookups that copy nothing.
 #[derive(Debug, Default)]
 pub struct Inventory {
     claims: Records,
@@ -27,17 +28,17 @@ pub struct Inventory {
     /// The class that Kubernetes chooses for a claim that names none.
     default_class: Option<Arc<str>>,
     volumes: HashMap<Box<str>, Option<Arc<str>>>,
-    /// The number of the last listing that began.
+    /// The number of the last listing that was started.
     listings: u16,
-    /// The reasons why objects that are not in it were not found.
+    /// The reasons why objects may be absent.
     pub visibility: Visibility,
 }
 
-/// A list of all objects of a kind, while it is read. Objects that it does not contain are removed when it ends, not before,
-/// so that there is always an answer and never a second map.
+/// A list of all objects of a kind, while it is read. Objects that it does not contain are removed only when it ends, so
+/// that lookups always succeed and no second map is needed.
 #[derive(Debug)]
 pub struct Listing {
-    /// The one namespace that is listed.
+    /// The namespace that is listed; `None` for all.
     namespace: Option<Box<str>>,
     number: u16,
 }
@@ -73,9 +74,9 @@ impl Inventory {
         self.claims.remove(namespace, name);
     }
 
-    /// Keeps the facts of a claim's volume, whose source never changes.
+    /// Sets the facts of a claim's volume. The source of a volume never changes.
     ///
-    /// They are dropped if the claim has been removed, or bound to another volume, since.
+    /// They are dropped if the claim has since been removed or bound to another volume.
     pub fn set_volume_provisioner(&mut self, namespace: &str, name: &str, volume: &str, facts: &VolumeFacts<'_>) {
         self.claims.set_volume_provisioner(namespace, name, volume, facts.provisioner.as_deref());
     }
@@ -96,7 +97,8 @@ impl Inventory {
         self.volumes.insert(name.into(), volume.provisioner.map(|name| Arc::from(&*name)));
     }
 
-    /// Begins a list of the claims of one namespace, or of all, or of all classes. A list that never ends removes nothing.
+    /// Starts a list of the claims of one namespace, of all claims, or of all classes. A list that never ends removes
+    /// nothing.
     pub fn list(&mut self, namespace: Option<&str>) -> Listing {
         self.listings = self.listings.wrapping_add(1);
         Listing { namespace: namespace.map(Into::into), number: self.listings }
@@ -112,12 +114,12 @@ impl Inventory {
         self.put_class(name, class, listing.number);
     }
 
-    /// Keeps a claim of a list that cannot be decoded as it was before.
+    /// Keeps the previous state of a listed claim that cannot be decoded.
     pub fn keep_listed_claim(&mut self, listing: &Listing, namespace: &str, name: &str) {
         self.claims.keep(namespace, name, listing.number);
     }
 
-    /// Keeps a class of a list that cannot be decoded as it was before.
+    /// Keeps the previous state of a listed class that cannot be decoded.
     pub fn keep_listed_class(&mut self, listing: &Listing, name: &str) {
         if let Some(class) = self.classes.get_mut(name) {
             class.listing = listing.number;
@@ -145,7 +147,7 @@ impl Inventory {
         self.classes.len()
     }
 
-    /// The owner of a claim by its name.
+    /// The owner of a claim, by its name.
     pub fn owner(&self, namespace: &str, name: &str) -> Owner {
         match self.claims.get(namespace, name) {
             Some(record) => self.owner_by(&self.claims.names(record)),
@@ -164,7 +166,7 @@ impl Inventory {
         })
     }
 
-    /// The other facts of a claim.
+    /// The facts of a claim other than its owner.
     pub fn claim_use(&self, namespace: &str, name: &str) -> Option<ClaimUse<'_>> {
         self.claims.get(namespace, name).map(|record| self.claims.claim_use(record))
     }
@@ -181,7 +183,7 @@ impl Inventory {
         self.choose_default_class();
     }
 
-    /// Chooses as Kubernetes does: of those that are marked, the newest, then the first by name.
+    /// Chooses as Kubernetes does: the newest class that is marked as default, then the first by name.
     fn choose_default_class(&mut self) {
         let defaults = self.classes.iter().filter(|(_, class)| class.default);
         let chosen = defaults.min_by_key(|(name, class)| (Reverse(class.created), &***name));
@@ -192,7 +194,7 @@ impl Inventory {
         let class = match &claim.class {
             Some(name) if name.is_empty() => Err(Unknown::Unbound),
             Some(name) => self.classes.get_key_value(&**name).ok_or_else(|| Unknown::ClassMissing(name.share())),
-            // A claim that is bound without a class was bound by hand, without the default class.
+            // A claim that is bound without a class was bound manually, without the default class.
             None if claim.has_volume => Err(Unknown::Unbound),
             None => {
                 let default = self.default_class.as_ref().and_then(|name| self.classes.get_key_value(name));
@@ -200,7 +202,7 @@ impl Inventory {
             }
         };
         let (class, provisioner) = match (&claim.provisioner, class) {
-            // Kubernetes also writes the annotation, with the class' own provisioner.
+            // Kubernetes also sets the annotation, to the class's own provisioner.
             (Some(name), Ok((class, OwnedClass { provisioner, .. }))) if **name == **provisioner => {
                 (Some(class.clone()), Ok(provisioner.clone()))
             }
@@ -235,10 +237,10 @@ impl Inventory {
 struct OwnerHints<'n> {
     class: Option<NameRef<'n>>,
     provisioner: Option<NameRef<'n>>,
-    /// The volume that it is bound to; kept only if it is needed, which is without a provisioner.
+    /// The volume that it is bound to. Kept only for a claim without a provisioner.
     volume: Option<NameRef<'n>>,
     has_volume: bool,
-    /// The provisioner of that volume, once it was read; empty if it has none.
+    /// The provisioner of that volume, once it has been read; empty if the volume has none.
     volume_provisioner: Option<&'n Arc<str>>,
 }
 

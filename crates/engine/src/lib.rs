@@ -1,16 +1,16 @@
 //! The core of colocate: from the bytes of an `AdmissionReview` to a decision and a patch.
 //!
-//! Everything here is a pure function of its arguments: no I/O, no clock, nothing asynchronous. A request walks through
-//! the modules in this order:
+//! Everything here is a pure function of its arguments: no I/O, no clock, no async code. A request passes through the
+//! modules in this order:
 //!
 //! ```text
 //! bytes -> review -> workload, pod -> claim  ->  owner  -> decision -> patch, warning -> response -> bytes
-//!          parse     locate           mounted    of each   the rules   change, and       answer
-//!                                     volumes    claim                 what to warn of
+//!          parse     locate           mounted    of each   the rules   change and        encode
+//!                                     volumes    claim                 warnings
 //! ```
 //!
-//! Only the owners of claims come from elsewhere: [`examine`] goes as far as it can without them, and
-//! [`Pending::decide`] goes on from there.
+//! Only the owners of claims come from the caller: [`examine`] goes as far as it can without them, and
+//! [`Pending::decide`] continues from there.
 
 mod annotation;
 mod claim;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 /// The owner of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
-    /// The provisioner that made, or will make, its volume; and the class that says so, if one does.
+    /// The provisioner that created or will create its volume, and the class that names it, if any.
     Provisioner {
         /// The class by which the provisioner was found.
         class: Option<Arc<str>>,
         /// The provisioner.
         provisioner: Arc<str>,
     },
-    /// No provisioner: its volume was made by hand, of a kind that no driver owns.
+    /// No provisioner: its volume was created manually, with a source that no driver owns.
     NoProvisioner,
     /// The claim was not found.
     #[default]
@@ -23,12 +23,12 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Returns true if a cluster may know more than was found so far.
+    /// Returns true if the owner is not known yet, but a cluster may know it.
     pub fn is_incomplete(&self) -> bool {
         matches!(self, Self::Missing | Self::Unknown(_))
     }
 
-    /// Says why the owner of `claim` is not known; `None` if it is.
+    /// Describes why the owner of `claim` is not known; `None` if it is.
     pub fn gap(&self, claim: impl fmt::Display, absence: Absence) -> Option<String> {
         match self {
             Self::Missing => Some(format!("{claim} {absence}")),
@@ -52,19 +52,19 @@ pub enum Unknown {
 }
 
 impl Unknown {
-    /// Says why, where `absence` is why the class or volume was not found.
+    /// Describes the reason. `absence` is the reason why the class or volume was not found.
     pub fn explain(&self, absence: Absence) -> String {
         match (self, absence) {
             (Self::ClassMissing(name), _) => format!("its StorageClass `{name}` {absence}"),
             (Self::VolumeMissing(name), _) => format!("its PersistentVolume `{name}` {absence}"),
             (Self::NoDefaultClass, Absence::Nonexistent) => {
-                "it names no StorageClass and the cluster has no default one".to_owned()
+                "it names no StorageClass, and the cluster has no default StorageClass".to_owned()
             }
             (Self::NoDefaultClass, Absence::NotInFiles) => {
-                "it names no StorageClass, and the files have no default one".to_owned()
+                "it names no StorageClass, and the files contain no default StorageClass".to_owned()
             }
             (Self::NoDefaultClass, Absence::Hidden) => {
-                "it names no StorageClass, and which one is the default cannot be seen".to_owned()
+                "it names no StorageClass, and the default StorageClass is not accessible".to_owned()
             }
             (Self::Unbound, _) => "it has no StorageClass and is not bound to a volume".to_owned(),
         }
@@ -87,8 +87,8 @@ impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nonexistent => "does not exist",
-            Self::NotInFiles => "is in none of the files",
-            Self::Hidden => "cannot be seen",
+            Self::NotInFiles => "is not in the files",
+            Self::Hidden => "is not accessible",
         })
     }
 }

@@ -9,16 +9,16 @@ use super::owner::Owner;
 use super::policy::Policy;
 use super::visibility::Visibility;
 
-/// The claims of a request with their owners, in the order of the request: the first ones, and those of the others that
-/// can affect the decision.
+/// The claims of a request with their owners, in the order of the request: the first [`KEPT`], and of the others only those
+/// that can affect the decision.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Owners<'r> {
     claims: Vec<ResolvedClaim<'r>>,
-    /// Whether others were left out.
+    /// Whether other claims were left out.
     more: bool,
 }
 
-/// A claim and what was found of it.
+/// A claim with its owner.
 #[derive(Debug, PartialEq, Eq)]
 struct ResolvedClaim<'r> {
     claim: ClaimRef<'r>,
@@ -52,8 +52,8 @@ impl<'r> Owners<'r> {
         owners
     }
 
-    /// Adds those of the other claims that can affect the decision: the first of each driver, and those whose owner is not
-    /// known yet. The latter are limited, because a cluster is asked about each.
+    /// Adds the other claims that can affect the decision: the first of each driver, and those whose owner is not known yet.
+    /// The latter are limited, because each is looked up in the cluster.
     fn add_decisive(&mut self, policy: &Policy, claims: impl Iterator<Item = ResolvedClaim<'r>>) {
         let rank = |owner: &Owner| policy.driver_of(owner).map(|(rank, _)| rank);
         let mut ranks: Vec<_> = self.iter().filter_map(|(_, owner)| rank(owner)).collect();
@@ -76,7 +76,7 @@ impl<'r> Owners<'r> {
         self.claims.iter().map(|resolved| (&resolved.claim, &resolved.owner))
     }
 
-    /// Each claim with its owner, to be completed by what was found out since.
+    /// Each claim with its owner, which the caller may update after further lookups.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&ClaimRef<'r>, &mut Owner)> {
         self.claims.iter_mut().map(|resolved| (&resolved.claim, &mut resolved.owner))
     }
@@ -95,14 +95,14 @@ impl<'r> Owners<'r> {
     }
 
     /// Describes each claim, its owner and its driver in one line. `visibility` is that of the inventory that was searched,
-    /// and `namespace` that of the pod.
+    /// and `namespace` is the namespace of the pod.
     ///
-    /// The line is bounded: of very many claims, it describes the first ones, and those that decide.
+    /// The length is bounded: if there are too many claims, it describes the first ones and those that affect the decision.
     pub fn describe(&self, visibility: &Visibility, namespace: &str) -> String {
         let mut line = String::with_capacity((USUAL_DESCRIPTION * self.claims.len()).min(MAX_DESCRIPTION));
         let mut more = self.more;
-        for (place, resolved) in self.claims.iter().enumerate() {
-            if line.len() >= MAX_DESCRIPTION || (place >= KEPT && resolved.driver.is_none()) {
+        for (index, resolved) in self.claims.iter().enumerate() {
+            if line.len() >= MAX_DESCRIPTION || (index >= KEPT && resolved.driver.is_none()) {
                 more = true;
                 continue;
             }
@@ -130,7 +130,7 @@ impl ResolvedClaim<'_> {
                 }
                 line.extend(["provisioner ", provisioner, ", driver ", driver.as_deref().unwrap_or("none")]);
             }
-            Owner::NoProvisioner => line.push_str("bound to a volume of no driver"),
+            Owner::NoProvisioner => line.push_str("bound to a volume without a driver"),
             Owner::Missing => line.push_str("missing"),
             Owner::Unknown(unknown) => {
                 let absence = visibility.absence(namespace, claim.name(), owner);
@@ -155,11 +155,11 @@ mod tests {
         let claims = (0..MANY).map(|n| ClaimRef::Named(n.to_string().into()));
         Owners::look_up(&policy, claims, |claim| match claim {
             ClaimRef::Named(name) => owner(name.parse().unwrap()),
-            _ => unreachable!("all have names"),
+            _ => unreachable!("every claim has a name"),
         })
     }
 
-    /// The claims past the first ones that were kept.
+    /// The claims after the first [`KEPT`] that were kept.
     fn kept(owners: &Owners<'_>) -> Vec<String> {
         owners.iter().skip(KEPT).map(|(claim, _)| claim.to_string()).collect()
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_behind_the_first_ones_are_kept_only_where_they_decide() {
+    fn later_claims_are_kept_only_if_they_affect_the_decision() {
         let unowned = owners(|_| Owner::NoProvisioner);
         assert!(unowned.iter().len() == KEPT && unowned.left_some_out());
         let late = owners(|n| match n {
@@ -179,7 +179,7 @@ mod tests {
         });
         assert_eq!(kept(&late), ["claim `1000`", "claim `2000`"]);
         let early = owners(|n| of(if n == 3 { "pxd.portworx.com" } else { "stork-snapshot" }));
-        assert_eq!(kept(&early), [""; 0], "the driver is there already, by whichever provisioner");
+        assert_eq!(kept(&early), [""; 0], "the driver is already present, with another provisioner");
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn few_claims_are_all_there() {
+    fn all_claims_are_kept_up_to_the_limit() {
         let claims = (0..KEPT).map(|n| ClaimRef::Named(n.to_string().into()));
         let owners = Owners::look_up(&Policy::default(), claims, |_| Owner::NoProvisioner);
         assert!(owners.iter().len() == KEPT && !owners.left_some_out());

@@ -5,9 +5,9 @@ use json_patch::{AddOperation, Patch, PatchOperation};
 
 /// Sets `schedulerName` in the pod spec of the template at `path` (object keys from the root).
 ///
-/// It is one `add` of one field, which replaces an existing value. It applies to every object whose template has a `spec` that
-/// is an object, and applying it again changes nothing. Anything more (a `test`, a `replace`, a second operation) can fail,
-/// and a patch that fails is an error to the API server even under `failurePolicy: Ignore`.
+/// It is a single `add` of one field, which replaces an existing value. It applies to every template whose `spec` is an
+/// object, and applying it again changes nothing. Anything more (a `test`, a `replace`, a second operation) can fail, and
+/// the API server treats a failed patch as an error even under `failurePolicy: Ignore`.
 pub(crate) fn set_scheduler(path: &[String], scheduler: &str) -> Patch {
     let tokens = path.iter().map(String::as_str).chain(["spec", "schedulerName"]);
     Patch(vec![PatchOperation::Add(AddOperation {
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_one_add_and_escapes_its_path() {
+    fn the_patch_is_one_add_with_an_escaped_path() {
         let patch = set_scheduler(&["spec".into(), "a/b~c".into()], "stork");
         assert_eq!(
             serde_json::to_value(&patch).unwrap(),

@@ -9,7 +9,7 @@ use super::decode::{Nullable, Text, each_element, object, object_or_default, pre
 use super::entries::{Entries, Item, ListEntry};
 use super::storage::{CsiSource, PersistentVolumeClaim};
 
-/// A Pod or a `PodTemplateSpec`: what Kubernetes makes a pod from.
+/// A Pod or a `PodTemplateSpec`.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Template<'a> {
     #[serde(borrow, default, deserialize_with = "object_or_default")]
@@ -19,7 +19,7 @@ pub(crate) struct Template<'a> {
 }
 
 impl Template<'_> {
-    /// The scheduler that it names; `None` if it is absent, null or empty.
+    /// The value of `schedulerName`; `None` if it is absent, null or empty.
     pub(crate) fn scheduler(&self) -> Option<&str> {
         self.spec.as_ref().and_then(|spec| Text::non_empty(spec.scheduler_name.as_ref()))
     }
@@ -38,8 +38,8 @@ pub(crate) struct PodMetadata<'a> {
     /// The owner that controls the object; there is at most one.
     #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
     pub(crate) controller: Option<Box<ControllerReference<'a>>>,
-    /// The `FieldsV1` documents of `managedFields` that someone applied, as they were sent: they are read only when a
-    /// template is about to be changed. The others are a third of an object, and no decision depends on them.
+    /// The `FieldsV1` documents of server-side apply in `managedFields`, still encoded: they are read only when a template
+    /// is about to be changed. The other entries are a third of an object, and no decision depends on them.
     #[serde(borrow, default, rename = "managedFields", deserialize_with = "applied_fields")]
     pub(crate) applied_fields: Vec<&'a RawValue>,
 }
@@ -68,7 +68,7 @@ impl ControllerReference<'_> {
     }
 }
 
-/// Reads the first entry of `ownerReferences` that says that it controls the object.
+/// Reads the first entry of `ownerReferences` with `controller: true`.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn controller<'de, D: Deserializer<'de>>(
     Ok(controller)
 }
 
-/// Reads the fields of those entries of `managedFields` that a server-side applier wrote.
+/// Reads the fields of those entries of `managedFields` that come from server-side apply.
 fn applied_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
     let mut applied = Vec::new();
     each_element(deserializer, "an array of managed fields", |Nullable(entry): Nullable<ManagedFieldsEntry<'de>>| {
@@ -94,7 +94,7 @@ fn applied_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de
     Ok(applied)
 }
 
-/// The operation of an entry of `managedFields` that a server-side applier wrote.
+/// The operation of an entry of `managedFields` that comes from server-side apply.
 const APPLY: &str = "Apply";
 
 #[derive(Deserialize)]
@@ -121,23 +121,23 @@ pub(crate) struct PodSpec<'a> {
 }
 
 impl<'a> PodSpec<'a> {
-    /// The node that the pod is bound to already.
+    /// The node that the pod is already bound to.
     pub(crate) fn node_name(&self) -> Option<&str> {
         Text::non_empty(self.node_name.as_ref())
     }
 
-    /// Returns true if there are volumes whose data may be a storage driver's.
+    /// Returns true if there are volumes whose data may belong to a storage driver.
     pub(crate) fn has_volumes(&self) -> bool {
         self.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty())
     }
 
-    /// The volumes whose data may be a storage driver's.
+    /// The volumes whose data may belong to a storage driver.
     pub(crate) fn volumes(&self) -> impl Iterator<Item = Item<'_, PodVolume<'a>>> {
         self.volumes.iter().flat_map(Entries::iter)
     }
 }
 
-/// A volume of a pod whose data may be a storage driver's.
+/// A volume of a pod whose data may belong to a storage driver.
 #[derive(Debug)]
 pub(crate) struct PodVolume<'a> {
     pub(crate) name: Text<'a>,
@@ -147,11 +147,11 @@ pub(crate) struct PodVolume<'a> {
 /// The source of a volume's data.
 #[derive(Debug)]
 pub(crate) enum VolumeSource<'a> {
-    /// `persistentVolumeClaim`: a claim that exists, or will exist, by its name.
+    /// `persistentVolumeClaim`: the name of a claim that exists or will exist.
     Claim(Text<'a>),
-    /// `ephemeral`: a claim that Kubernetes makes for this pod and volume.
+    /// `ephemeral`: a claim that Kubernetes creates for this pod and volume.
     Ephemeral(Box<PersistentVolumeClaim<'a>>),
-    /// `csi`: a volume that the driver makes on the node, without a claim.
+    /// `csi`: a volume that the driver creates on the node, without a claim.
     Csi(Text<'a>),
     /// `portworxVolume`: a Portworx volume mounted by its id, without a claim.
     PortworxVolume,
@@ -161,7 +161,7 @@ impl<'a> ListEntry for PodVolume<'a> {
     const LIST: &'static str = "volumes";
     type Written = Nullable<VolumeEntry<'a>>;
 
-    /// Most volumes cannot be a storage driver's: a pod may have 40,000 of those.
+    /// Drops volumes that cannot belong to a storage driver. A pod may have 40,000 of them.
     fn read(Nullable(written): Self::Written) -> Option<Self> {
         let written = written?;
         let source = if let Some(claim) = written.persistent_volume_claim {
@@ -183,7 +183,7 @@ impl<'a> ListEntry for PodVolume<'a> {
     }
 }
 
-/// A volume as it is written: a name, and one field for each kind of source.
+/// The serialized form of a volume: a name, and one field for each kind of source.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VolumeEntry<'a> {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_controller_is_the_owner_that_says_so() {
+    fn the_controller_is_the_owner_with_controller_true() {
         let metadata: PodMetadata<'_> = serde_json::from_str(
             r#"{"ownerReferences":[{"apiVersion":"v1","kind":"Node"},{"apiVersion":"apps/v1","kind":"ReplicaSet","controller":true}]}"#,
         )
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn only_appliers_own_fields() {
+    fn only_fields_of_server_side_apply_are_kept() {
         let metadata: PodMetadata<'_> = serde_json::from_str(
             r#"{"managedFields":[{"operation":"Update","fieldsV1":{"f:a":{}}},{"operation":"Apply","fieldsV1":{"f:b":{}}}]}"#,
         )

@@ -11,10 +11,10 @@ use super::fields::text;
 use super::line::one_line;
 use super::workload::Workloads;
 
-/// The scheduler that Kubernetes fills in where a pod names none.
+/// The scheduler that Kubernetes sets if a pod names none.
 pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
-/// Everything that a decision depends on besides the request and the claims.
+/// The inputs of a decision in addition to the request and the claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// The mode of operation.
@@ -27,7 +27,7 @@ pub struct Policy {
     pub replaceable: ReplaceableSchedulers,
     /// The objects that are left alone.
     pub opt_out: OptOut,
-    /// The kinds that are decided about.
+    /// The kinds of object that decisions apply to.
     pub workloads: Workloads,
     /// The policy for a pod whose claim does not exist.
     pub missing_claim: MissingClaim,
@@ -40,20 +40,20 @@ pub enum Mode {
     /// Changes objects.
     #[default]
     Inject,
-    /// Decides, counts and annotates, but changes nothing and never waits.
+    /// Decides, counts and adds audit annotations, but changes nothing and never waits.
     Audit,
     /// Decides nothing.
     Off,
 }
 
-/// The policy for pod templates. Pods are decided when they are created either way.
+/// The policy for pod templates. In either case, pods are decided when they are created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Templates {
-    /// They name the scheduler too, so that a person who reads the workload sees it.
+    /// Templates name the scheduler too, so that a reader of the workload sees it.
     #[default]
     Inject,
-    /// They stay as they are.
+    /// Templates are not changed.
     Leave,
 }
 
@@ -68,7 +68,7 @@ pub enum MissingClaim {
     Inject,
 }
 
-/// The schedulers that may be replaced; an absent or empty one always may be.
+/// The schedulers that may be replaced. An absent or empty `schedulerName` may always be replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReplaceableSchedulers(pub Vec<String>);
@@ -89,12 +89,12 @@ impl Default for ReplaceableSchedulers {
 /// The objects that are left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptOut {
-    /// Annotations of a pod that opt it out with a value that parses as true.
+    /// Annotations that opt a pod out with a value that parses as true.
     pub annotations: Vec<Arc<str>>,
-    /// Kinds of controller that are left alone with the pods they control, for operators that fight over the field.
+    /// Kinds of controller that are left alone together with their pods, for operators that would revert the field.
     pub owners: Vec<OwnerKind>,
-    /// The label that opts a Namespace out with a value that parses as true. In a cluster the API server reads it, in the
-    /// `namespaceSelector` of the webhook's configuration; in files it is read here.
+    /// The label that opts a Namespace out with a value that parses as true. In a cluster, the API server evaluates it with
+    /// the `namespaceSelector` of the webhook configuration. For files, it is evaluated here.
     pub namespace_label: Arc<str>,
 }
 
@@ -134,15 +134,15 @@ impl OptOut {
             match text(raw).as_deref().and_then(parse_bool) {
                 Some(true) => read.set = read.set.or(Some(key)),
                 Some(false) => {}
-                None => read.invalid = read.invalid.or_else(|| Some((key, one_line(raw.get(), ENOUGH)))),
+                None => read.invalid = read.invalid.or_else(|| Some((key, one_line(raw.get(), MAX_SHOWN)))),
             }
         }
         read
     }
 }
 
-/// The most characters of an invalid value that a warning shows, which leaves room for the advice.
-const ENOUGH: usize = 40;
+/// The most characters of an invalid value in a warning, so that the advice fits too.
+const MAX_SHOWN: usize = 40;
 
 /// The meaning of the opt-out annotations of a pod or template.
 #[derive(Debug, Default)]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The state of a driver's scheduler, as far as it is known.
+/// The state of a driver's scheduler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Presence {
-    /// Not known: Leases are not read, or may not be.
+    /// Not known: Leases are not read, or access to them is denied.
     #[default]
     Unknown,
     /// It renews its Lease.

@@ -1,4 +1,4 @@
-//! Reasons: one word for every decision, the same in metrics, logs, audit annotations, warnings and explanations.
+//! Reasons: one word per decision, the same in metrics, logs, audit annotations, warnings and explanations.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ macro_rules! reasons {
             /// Every reason, in the order in which they are documented.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// The word: stable, and part of the product's interface.
+            /// The word. It is stable: metrics, logs and audit annotations use it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
             }
@@ -30,7 +30,7 @@ macro_rules! reasons {
 reasons! {
     /// The scheduler of the driver that owns a claim was set.
     Injected = "injected",
-    /// A claim is missing, and the policy `missingClaim.then: inject` set the scheduler of the first driver.
+    /// A claim does not exist, so `missingClaim.then: inject` set the scheduler of the first driver.
     InjectedMissing = "injected-missing",
     /// An update dropped the driver's scheduler unintentionally; it was restored.
     Kept = "kept",
@@ -38,51 +38,51 @@ reasons! {
     WouldInject = "would-inject",
     /// In `mode: audit`: the scheduler would have been restored.
     WouldKeep = "would-keep",
-    /// The scheduler of a configured driver is named already.
+    /// `schedulerName` already names the scheduler of a configured driver.
     AlreadySet = "already-set",
-    /// Another scheduler is named, and it is not in `replaceableSchedulers`.
+    /// `schedulerName` names another scheduler, which is not in `replaceableSchedulers`.
     OtherScheduler = "other-scheduler",
-    /// An annotation of the pod, or of the template, opts out.
+    /// An annotation of the pod or template opts it out.
     OptedOut = "opted-out",
-    /// It opts out, but names a driver's scheduler, which therefore still schedules it.
+    /// The object opts out, but names a driver's scheduler, which still schedules it.
     OptOutWithoutEffect = "opt-out-without-effect",
-    /// The pod's controller, or the workload itself, is of a kind in `optOut.owners`.
+    /// The kind of the pod's controller, or of the workload itself, is listed in `optOut.owners`.
     OwnerOptedOut = "owner-opted-out",
-    /// The object's Namespace opts out by its label (in files; in a cluster, the API server does not ask about such objects).
+    /// The object's Namespace opts out by its label (for files only: in a cluster, the API server does not send such objects).
     NamespaceOptedOut = "namespace-opted-out",
-    /// No volume of the pod could be a storage driver's.
+    /// No volume of the pod can belong to a storage driver.
     NoClaims = "no-claims",
     /// Every claim was found, and none belongs to a configured driver.
     NoDriver = "no-driver",
-    /// A claim does not exist, and no other one belongs to a driver.
+    /// A claim does not exist, and no other claim belongs to a driver.
     ClaimMissing = "claim-missing",
-    /// A claim exists, but not the class or volume that leads to its driver, and no other claim belongs to a driver.
+    /// A claim exists, but the class or volume that identifies its driver does not, and no other claim belongs to a driver.
     ClaimUnknown = "claim-unknown",
-    /// The driver's scheduler has no Lease, and its policy `whenAbsent: skip` left the object as it is.
+    /// The driver's scheduler has no Lease, so `whenAbsent: skip` left the object unchanged.
     SchedulerAbsent = "scheduler-absent",
-    /// The driver's scheduler does not renew its Lease any more, and its policy `whenStale: skip` left the object as it is.
+    /// The driver's scheduler no longer renews its Lease, so `whenStale: skip` left the object unchanged.
     SchedulerStale = "scheduler-stale",
-    /// The pod is the API server's picture of a static pod, which no scheduler places.
+    /// The pod is the API server's copy of a static pod, which no scheduler places.
     MirrorPod = "mirror-pod",
-    /// The pod, or the template, names its node: no scheduler places it.
+    /// The pod or template sets `nodeName`, so no scheduler places it.
     NodeNameSet = "node-name-set",
     /// The pod belongs to a scheduling group, which needs one scheduler for all of its pods.
     SchedulingGroup = "scheduling-group",
-    /// The workload has a controller, which would fight for the template; its pods are decided when they come.
+    /// The workload has a controller, which would revert the template; its pods are decided when they are created.
     ControllerOwned = "controller-owned",
-    /// The manifest that the template comes from names `schedulerName`: it stays as written, and its pods are decided when they come.
+    /// The manifest of the template sets `schedulerName`, so the template stays as written; its pods are decided when they are created.
     SourceNamesScheduler = "source-names-scheduler",
-    /// The configuration says `templates: leave`; the pods are decided when they come.
+    /// The configuration says `templates: leave`; pods are decided when they are created.
     TemplatesLeft = "templates-left",
-    /// The update leaves the pod template as it was.
+    /// The update does not change the pod template.
     TemplateUnchanged = "template-unchanged",
-    /// The update is of an object whose scheduler cannot change any more.
+    /// The scheduler of an existing object of this kind cannot be changed.
     Immutable = "immutable",
-    /// The object holds no pod spec where its kind keeps it.
+    /// The object has no pod spec at the path of its kind.
     NoTemplate = "no-template",
-    /// The object is not built as its kind, or as `customWorkloads` says.
+    /// The object does not have the structure of its kind, or the one that `customWorkloads` describes.
     Unreadable = "unreadable",
-    /// The kind is not one of those that are decided about.
+    /// The kind is not one that colocate handles.
     UnsupportedKind = "unsupported-kind",
     /// The operation is neither CREATE nor UPDATE of the object itself.
     UnsupportedOperation = "unsupported-operation",

@@ -1,4 +1,4 @@
-//! The answer to a review, as the API server reads it.
+//! The response to a review, as the API server expects it.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use super::review::{API_VERSION, KIND};
 use super::visibility::Visibility;
 use super::warning::Warning;
 
-/// The usual length of an answer with a patch and two claims, in bytes.
+/// The usual length of a response with a patch and two claims, in bytes.
 const USUAL_LENGTH: usize = 512;
 
-/// The answer: allowed with at most one patch, or denied. It borrows from the decision.
+/// The response: allowed with at most one patch, or denied. It borrows from the decision.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AdmissionResponse<'a> {
     /// The reason why the object is denied, which only validation does.
@@ -33,22 +33,22 @@ pub struct AuditAnnotations<'a> {
     /// The word of the [`Reason`](super::Reason).
     #[serde(skip_serializing_if = "str::is_empty")]
     pub reason: &'a str,
-    /// The scheduler that is set, or would be.
+    /// The scheduler that is set, or that `mode: audit` would set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<&'a str>,
-    /// The claims that were looked at, each with its owner and driver, in one line.
+    /// The claims that were looked up, each with its owner and driver, in one line.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub claims: Cow<'a, str>,
-    /// The ids of the companion's rules that found something.
+    /// The ids of the companion's rules that have findings.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub findings: &'a str,
-    /// The ids of those that could not be checked.
+    /// The ids of the companion's rules that could not be checked.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub unchecked: &'a str,
 }
 
 impl AdmissionResponse<'_> {
-    /// Encodes the whole `AdmissionReview` that answers the request `uid`.
+    /// Encodes the complete `AdmissionReview` that responds to the request `uid`.
     pub fn encode(&self, uid: &str) -> Vec<u8> {
         let review = ResponseEnvelope {
             api_version: API_VERSION,
@@ -95,7 +95,7 @@ struct ResponseEnvelope<'a> {
     response: ResponseFields<'a>,
 }
 
-/// The HTTP status that a client of the API server sees for a denial.
+/// The HTTP status that a client of the API server gets for a denial.
 const FORBIDDEN: u16 = 403;
 
 #[derive(Serialize)]
@@ -121,7 +121,7 @@ struct ResponseFields<'a> {
     audit_annotations: Option<&'a AuditAnnotations<'a>>,
 }
 
-/// Bytes that are serialized as base64, straight into the output.
+/// Bytes that are serialized as base64 directly into the output.
 struct Base64<'a>(&'a [u8]);
 
 impl Serialize for Base64<'_> {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_patch_says_nothing_of_one() {
+    fn a_response_without_a_patch_has_no_patch_fields() {
         assert_eq!(
             encoded(&AdmissionResponse::default()),
             json!({
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_says_why() {
+    fn a_denial_has_a_message() {
         let answer = AdmissionResponse { denied: Some("1 problem:\n- x"), ..AdmissionResponse::default() };
         assert_eq!(
             encoded(&answer)["response"],
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_its_patch_in_base64_with_its_type() {
+    fn a_patch_is_encoded_as_base64_with_its_type() {
         let patch = br#"[{"op":"add","path":"/spec/schedulerName","value":"stork"}]"#;
         let answer = AdmissionResponse {
             patch: Some(patch.to_vec()),

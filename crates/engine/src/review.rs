@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 use super::decode::{Field, FieldsSeed, Nullable, NullableSeed, ReadFields, Text, set};
 use super::workload::{Keep, Located, ObjectSeed, Update, Workload, WorkloadObject, Workloads};
 
-/// The version of requests and answers.
+/// The version of requests and responses.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
-/// The kind of a request, and of its answer.
+/// The kind of a request and its response.
 pub const KIND: &str = "AdmissionReview";
 
-/// A body that is not an `AdmissionReview` of `admission.k8s.io/v1`, and the reason. It is answered with HTTP 400: an answer
-/// of `allowed: false` would deny the request under every `failurePolicy`.
+/// The error for a body that is not an `AdmissionReview` of `admission.k8s.io/v1`. The response is HTTP 400, because
+/// `allowed: false` would deny the request under every `failurePolicy`.
 #[derive(Debug, thiserror::Error)]
 #[error("the body is not an AdmissionReview of {API_VERSION}: {0}")]
 pub struct Malformed(#[from] serde_json::Error);
@@ -26,27 +26,27 @@ pub struct Malformed(#[from] serde_json::Error);
 /// A request about one object.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The id of the call, which the answer repeats.
+    /// The id of the call, which the response repeats.
     pub uid: Text<'a>,
     /// The kind of the object.
     pub kind: GroupVersionKind<'a>,
     /// `scale`, `status`, ...; empty for the object itself.
     pub sub_resource: Option<Text<'a>>,
-    /// The object's name; empty if the API server will make it from `generateName`.
+    /// The object's name; empty if the API server will generate it from `generateName`.
     pub name: Option<Text<'a>>,
     /// The namespace of the request, which is set even if the object's own metadata names none.
     pub namespace: Option<Text<'a>>,
     /// The operation on the object.
     pub operation: Operation,
-    /// Whether nothing will be stored; it must not wait or have side effects.
+    /// Whether nothing will be stored. A dry run must not wait or have side effects.
     pub dry_run: bool,
     pub(crate) namespace_opted_out: bool,
     pub(crate) change: RequestedChange<'a>,
 }
 
 impl<'a> Request<'a> {
-    /// Makes the request that an API server would send about an object that is created from a file. `object` is its JSON. It
-    /// is a dry run, which never waits.
+    /// Makes the request that an API server would send for an object that is created from a file. `object` is its JSON. The
+    /// request is a dry run, which never waits.
     pub fn from_manifest(
         workload: &'a Workload,
         namespace: &'a str,
@@ -81,7 +81,7 @@ impl Request<'_> {
         self.namespace.as_deref().unwrap_or_default()
     }
 
-    /// The name for messages: the object's, or its prefix.
+    /// The name for messages: the object's name, or its `generateName` followed by `*`.
     pub fn display_name(&self) -> Cow<'_, str> {
         if let Some(name) = Text::non_empty(self.name.as_ref()) {
             return Cow::Borrowed(name);
@@ -128,7 +128,7 @@ pub enum Operation {
 impl Operation {
     const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Connect];
 
-    /// The word as it stands in a request.
+    /// The word in a request.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "CREATE",
@@ -153,7 +153,7 @@ impl<'de> Deserialize<'de> for Operation {
 pub(crate) enum RequestedChange<'a> {
     /// A kind, an operation or a subresource that the engine does not decide about.
     Other,
-    /// A custom resource that does not have the form that its configuration says.
+    /// A custom resource that does not have the configured structure.
     Unreadable(serde_json::Error),
     Created(&'a Workload, WorkloadObject<'a>),
     /// An update. Only the scheduler of the old object matters.
@@ -162,11 +162,11 @@ pub(crate) enum RequestedChange<'a> {
         new: WorkloadObject<'a>,
         old_scheduler: Option<Text<'a>>,
     },
-    /// An update that leaves the pod template as it was.
+    /// An update that does not change the pod template.
     Unchanged,
 }
 
-/// An `AdmissionReview` as it arrives.
+/// A received `AdmissionReview`.
 #[derive(Debug)]
 pub struct Review<'a> {
     /// The request.
@@ -180,10 +180,10 @@ impl<'a> Review<'a> {
     /// A body that is not an `AdmissionReview` with a complete request, or whose object cannot be of the kind that the
     /// request names.
     pub fn parse(body: &'a [u8], workloads: &'a Workloads) -> Result<Self, Malformed> {
-        // Checking all of it at once costs a third of checking string by string.
+        // Validating UTF-8 at once costs a third of validating each string.
         match str::from_utf8(body) {
             Ok(text) => Self::read(serde_json::Deserializer::from_str(text), workloads),
-            // Invalid bytes in a string that is skipped do no harm.
+            // Invalid bytes in a skipped string are harmless.
             Err(_) => Self::read(serde_json::Deserializer::from_slice(body), workloads),
         }
     }
@@ -196,15 +196,15 @@ impl<'a> Review<'a> {
     }
 }
 
-/// A nullable field. `None` until it is reached: a second value is an error, even if the first is null.
-type Reached<T> = Option<Option<T>>;
+/// A nullable field. `None` until the field is read: a second value is an error, even if the first one is null.
+type NullableField<T> = Option<Option<T>>;
 
 #[derive(Default)]
 struct ReviewFields<'a> {
     workloads: Option<&'a Workloads>,
     api_version: Option<Text<'a>>,
     kind: Option<Text<'a>>,
-    request: Reached<Request<'a>>,
+    request: NullableField<Request<'a>>,
 }
 
 impl<'a> ReadFields<'a> for ReviewFields<'a> {
@@ -239,24 +239,26 @@ impl<'a> ReadFields<'a> for ReviewFields<'a> {
     }
 }
 
-/// The length of the longest accepted id, in bytes. An API server's has 36. An answer that repeats it stays in memory until the
-/// client has read it: 30 clients that sent ids of 17 MB, and read no answer, cost 530 MB.
+/// The longest accepted id, in bytes. API servers use 36. A response that repeats the id stays in memory until the client
+/// has read it: 30 clients that sent ids of 17 MB and did not read the responses took 530 MB.
 const LONGEST_UID: usize = 1024;
 
 /// Checks the id of a call.
 ///
 /// # Errors
 ///
-/// It is empty, or longer than it may be.
+/// It is empty or too long.
 pub fn expect_uid<E: Error>(uid: &str) -> Result<(), E> {
     match uid.len() {
         0 => Err(E::missing_field("request.uid")),
         1..=LONGEST_UID => Ok(()),
-        length => Err(E::custom(format_args!("request.uid has {length} bytes, and may have {LONGEST_UID}"))),
+        length => {
+            Err(E::custom(format_args!("request.uid has {length} bytes, which exceeds the limit of {LONGEST_UID}")))
+        }
     }
 }
 
-/// Checks a field of the envelope against the one value that it may have.
+/// Checks that a field of the envelope has the only valid value.
 ///
 /// # Errors
 ///
@@ -264,28 +266,28 @@ pub fn expect_uid<E: Error>(uid: &str) -> Result<(), E> {
 pub fn expect<E: Error>(field: &str, found: Option<&str>, wanted: &str) -> Result<(), E> {
     match found {
         Some(found) if found == wanted => Ok(()),
-        Some(found) => Err(E::custom(format_args!("{field} is `{found}` and not `{wanted}`"))),
-        None => Err(E::custom(format_args!("{field} is missing; it is `{wanted}`"))),
+        Some(found) => Err(E::custom(format_args!("{field} is `{found}`, not `{wanted}`"))),
+        None => Err(E::custom(format_args!("{field} is missing: set it to `{wanted}`"))),
     }
 }
 
 #[derive(Default)]
 struct RequestFields<'a> {
-    /// The kinds by which the objects are read.
+    /// The kinds that determine how objects are read.
     workloads: Option<&'a Workloads>,
     uid: Option<Text<'a>>,
     kind: Option<GroupVersionKind<'a>>,
-    sub_resource: Reached<Text<'a>>,
-    name: Reached<Text<'a>>,
-    namespace: Reached<Text<'a>>,
+    sub_resource: NullableField<Text<'a>>,
+    name: NullableField<Text<'a>>,
+    namespace: NullableField<Text<'a>>,
     operation: Option<Operation>,
-    dry_run: Reached<bool>,
+    dry_run: NullableField<bool>,
     object: Option<Payload<'a>>,
     old_object: Option<Payload<'a>>,
 }
 
 impl<'a> RequestFields<'a> {
-    /// The plan for the objects; `None` while the fields that it follows from were not reached.
+    /// The plan for the objects; `None` until the fields that it depends on have been read.
     fn plan(&self) -> Option<Plan<'a>> {
         let sub_resource = self.sub_resource.as_ref().and_then(Option::as_ref);
         Some(Plan::new(self.workloads?, self.kind.as_ref()?, sub_resource, self.operation?))
@@ -351,8 +353,8 @@ impl<'a> ReadFields<'a> for RequestFields<'a> {
     }
 }
 
-/// The way in which a request's objects are read. It follows from fields that the API server sends before the objects, so
-/// that one pass is enough. Another order of fields costs a second pass.
+/// The way in which a request's objects are read. It depends on fields that the API server sends before the objects, so
+/// one pass is enough. Another order of fields costs a second pass.
 #[derive(Clone, Copy)]
 enum Plan<'a> {
     Skip,
@@ -375,7 +377,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The plan for the old object, which is skipped at CREATE, whatever is sent.
+    /// The plan for the old object, which is always skipped for CREATE.
     fn of_old_object(self) -> Self {
         match self {
             Self::Create(_) => Self::Skip,
@@ -425,9 +427,9 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// `object` or `oldObject`, read as far as was possible when it was reached.
+/// `object` or `oldObject`, read as far as the fields before it allow.
 #[derive(Default)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would cost each review an allocation")]
+#[expect(clippy::large_enum_variant, reason = "it is short-lived; a box would cost an allocation per review")]
 enum Payload<'a> {
     #[default]
     Absent,
@@ -456,12 +458,12 @@ impl<'a> DeserializeSeed<'a> for PayloadSeed<'a> {
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         match self.plan.map(Plan::seed) {
             Some(None) => IgnoredAny::deserialize(deserializer).map(|IgnoredAny| Payload::Skipped),
-            // `oldObject` is null at CREATE.
+            // `oldObject` is null for CREATE.
             Some(Some(seed)) if !seed.workload.custom => {
                 let located = NullableSeed(seed).deserialize(deserializer)?;
                 Ok(located.map_or(Payload::Absent, Payload::Located))
             }
-            // The plan is not known yet; or it is a custom resource, whose form must not make the review malformed.
+            // Either the plan is not known yet, or it is a custom resource, whose structure must not make the review malformed.
             _ => Option::<&RawValue>::deserialize(deserializer)
                 .map(|text| text.filter(|text| text.get() != "null").map_or(Payload::Absent, Payload::Sent)),
         }

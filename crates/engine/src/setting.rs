@@ -1,17 +1,17 @@
-//! Settings of Stork's scheduling: the annotations of a claim, and the parameters of a class, that it reads.
+//! Scheduling settings of Stork: the claim annotations and class parameters that it reads.
 
-/// A key that Stork reads from a claim's annotations or a class' parameters when it schedules a pod.
+/// A key that Stork reads from a claim's annotations or a class's parameters when it schedules a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Setting {
-    /// Only nodes without a replica (sharedv4-service volumes).
+    /// Allows only nodes without a replica (sharedv4 service volumes).
     PreferRemoteNodeOnly,
-    /// Nodes without a replica score higher (sharedv4-service volumes).
+    /// Gives nodes without a replica a higher score (sharedv4 service volumes).
     PreferRemoteNode,
-    /// The volume is left out of scoring.
+    /// Excludes the volume from scoring.
     SkipSchedulerScoring,
-    /// `"true"` while a restore runs, during which the pod is refused (claims only).
+    /// `"true"` during a restore, while Stork does not schedule the pod (claims only).
     RestoreInProgress,
-    /// The `VolumePlacementStrategy` by which replicas were placed.
+    /// The `VolumePlacementStrategy` of the replicas.
     PlacementStrategy,
     /// The volume is shared (classes only).
     Sharedv4,
@@ -31,7 +31,7 @@ impl Setting {
         Self::Sharedv4ServiceType,
     ];
 
-    /// The key as it is written.
+    /// The key in an object.
     pub const fn key(self) -> &'static str {
         match self {
             Self::PreferRemoteNodeOnly => "stork.libopenstorage.org/preferRemoteNodeOnly",
@@ -45,18 +45,18 @@ impl Setting {
     }
 }
 
-/// The settings of one claim or class, with their values as written. Most claims have none.
+/// The settings of one claim or class, with unparsed values. Most claims have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings(Box<[(Setting, Box<str>)]>);
 
-/// Truncates a text to the length of the longest name in Kubernetes: a million longer ones would cost much memory.
+/// Truncates a text to the length of the longest object name in Kubernetes, to bound the memory of a million claims.
 pub(super) fn short(text: &str) -> &str {
     const LONGEST: usize = 253;
     &text[..text.floor_char_boundary(LONGEST)]
 }
 
 impl Settings {
-    /// Reads all of them through `value`, which answers a key with its value.
+    /// Reads all settings through `value`, which returns the value of a key.
     pub fn read<V: AsRef<str>>(value: impl Fn(&str) -> Option<V>) -> Self {
         let found = Setting::ALL.into_iter().filter_map(|setting| {
             let value = value(setting.key())?;
@@ -65,7 +65,7 @@ impl Settings {
         Self(found.collect())
     }
 
-    /// The value of one, as written.
+    /// The unparsed value of one setting.
     pub fn get(&self, setting: Setting) -> Option<&str> {
         self.0.iter().find(|(own, _)| *own == setting).map(|(_, value)| &**value)
     }
@@ -81,13 +81,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_value_is_cut() {
+    fn a_long_value_is_truncated() {
         let settings = Settings::read(|_| Some("ä".repeat(1000)));
         assert_eq!(settings.get(Setting::PlacementStrategy).map(str::len), Some(252));
     }
 
     #[test]
-    fn only_what_is_written_is_kept_and_as_it_is_written() {
+    fn present_settings_are_kept_unparsed() {
         let written = [("placement_strategy", "spread"), (Setting::PreferRemoteNode.key(), "False"), ("other", "x")];
         let settings = Settings::read(|key| written.iter().find(|(own, _)| *own == key).map(|(_, value)| value));
         assert_eq!(settings.get(Setting::PlacementStrategy), Some("spread"));

@@ -1,5 +1,5 @@
-//! Kubernetes' storage objects, decoded as far as decisions depend on them. Everything else is skipped, so that a million
-//! of them can be read, and an odd value elsewhere in one does no harm.
+//! Kubernetes' storage objects, decoded as far as decisions depend on them. All other fields are skipped, so that a million
+//! objects can be read and unexpected values in other fields are harmless.
 
 use serde::Deserialize;
 
@@ -34,14 +34,14 @@ pub struct ObjectMeta<'a> {
     annotations: Annotations<'a>,
 }
 
-/// An object of which nothing but its metadata is read.
+/// An object of which only the metadata is read.
 #[derive(Debug, Deserialize)]
 pub struct Named<'a> {
     #[serde(borrow, default, deserialize_with = "object_or_default")]
     metadata: ObjectMeta<'a>,
 }
 
-/// A `PersistentVolumeClaim` of `v1`, or a template of one: of a generic ephemeral volume, or an entry of a
+/// A `PersistentVolumeClaim` of `v1`, or a claim template: that of a generic ephemeral volume, or an entry of a
 /// `StatefulSet`'s `volumeClaimTemplates`.
 #[derive(Debug, Deserialize)]
 pub struct PersistentVolumeClaim<'a> {
@@ -56,7 +56,7 @@ pub struct PersistentVolumeClaim<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ClaimSpec<'a> {
-    /// Absent is the default class, and empty none at all.
+    /// Absent means the default class, and empty means no class.
     #[serde(borrow)]
     storage_class_name: Option<Text<'a>>,
     #[serde(borrow)]
@@ -111,7 +111,7 @@ pub trait HasMetadata {
     /// Its metadata; empty if it has none.
     fn metadata(&self) -> &ObjectMeta<'_>;
 
-    /// `metadata.name`, which only an object that never was in a cluster can lack.
+    /// `metadata.name`, which every object in a cluster has.
     fn name(&self) -> Option<&str> {
         Text::non_empty(self.metadata().name.as_ref())
     }
@@ -121,7 +121,7 @@ pub trait HasMetadata {
         Text::non_empty(self.metadata().namespace.as_ref())
     }
 
-    /// `metadata.resourceVersion`, which only an object that never was in a cluster can lack.
+    /// `metadata.resourceVersion`, which every object in a cluster has.
     fn resource_version(&self) -> Option<&str> {
         Text::non_empty(self.metadata().resource_version.as_ref())
     }
@@ -140,7 +140,7 @@ macro_rules! has_metadata {
 has_metadata!(Named, PersistentVolumeClaim, StorageClass, PersistentVolume);
 
 impl<'a> PersistentVolumeClaim<'a> {
-    /// Its facts, with each name cut to a bounded length.
+    /// Its facts, with each name truncated to a bounded length.
     pub fn facts(&self) -> ClaimFacts<'a> {
         let annotation = |key: &str| self.metadata.annotations.get(key);
         let name = |key: &str| annotation(key).map(|value| Text::from(value).to_name());
@@ -154,17 +154,17 @@ impl<'a> PersistentVolumeClaim<'a> {
         }
     }
 
-    /// The facts of a claim that is made from this template.
+    /// The facts of a claim that is created from this template.
     pub(crate) fn facts_of_template(&self) -> ClaimFacts<'a> {
         ClaimFacts { bound: false, ..self.facts() }
     }
 
-    /// The name, cut to a bounded length; `None` if it is absent or empty.
+    /// The name, truncated to a bounded length; `None` if it is absent or empty.
     pub(crate) fn bounded_name(&self) -> Option<Text<'a>> {
         self.metadata.name.as_ref().filter(|name| !name.is_empty()).map(Text::to_name)
     }
 
-    /// The volume that it is bound to, or asks to be.
+    /// The volume that it is bound to, or that it requests.
     pub fn volume_name(&self) -> Option<&str> {
         self.volume().map(|name| &**name)
     }
@@ -192,7 +192,7 @@ impl<'a> StorageClass<'a> {
     /// Its facts.
     pub fn facts(&self) -> ClassFacts<'a> {
         let created = self.metadata.creation_timestamp.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
-        // Kubernetes compares with "true" here, and parses nothing.
+        // Kubernetes compares with "true" here and does not parse the value.
         let is_marked = |key| self.metadata.annotations.get(key).as_deref() == Some("true");
         ClassFacts {
             provisioner: self.provisioner.clone().unwrap_or_default(),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_of_claims_classes_and_volumes_is_read() {
+    fn claims_classes_and_volumes_are_decoded() {
         let claim: PersistentVolumeClaim<'_> = read(
             r#"{"kind":"PersistentVolumeClaim","metadata":{"name":"data","namespace":"demo","uid":"1","resourceVersion":"7",
             "managedFields":[{"manager":"x","fieldsV1":{"f:spec":{}}}],"labels":{"app":1},
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_class_is_found_by_its_creation() {
+    fn the_newest_default_class_is_chosen() {
         let class = |time: &str| {
             format!(
                 r#"{{"metadata":{{"creationTimestamp":"{time}","annotations":{{"storageclass.kubernetes.io/is-default-class":"true"}}}},"provisioner":"{time}"}}"#
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_as_good_as_null_and_an_array_is_no_object() {
+    fn null_equals_absent_and_an_array_is_an_error() {
         for text in ["{}", r#"{"metadata":null,"spec":null,"status":null}"#, r#"{"spec":{"accessModes":null}}"#] {
             let claim: PersistentVolumeClaim<'_> = read(text);
             assert_eq!((claim.name(), claim.facts()), (None, ClaimFacts::default()), "{text}");

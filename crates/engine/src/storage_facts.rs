@@ -1,4 +1,4 @@
-//! Claims, classes and volumes, reduced to the facts that decide the owner of a claim and how Stork treats it.
+//! Claims, classes and volumes, reduced to the facts that determine the owner of a claim and how Stork treats it.
 
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -9,11 +9,11 @@ use super::setting::Settings;
 /// The facts of a claim, or of a claim template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimFacts<'a> {
-    /// The class that it names; `None` is the default one, if nothing is bound yet, and `""` none at all.
+    /// The class that it names. `None` means the default class, if the claim is not bound yet; `""` means no class.
     pub class: Option<Text<'a>>,
     /// The provisioner that its annotations name.
     pub provisioner: Option<Text<'a>>,
-    /// The volume that it is bound to, or asks for by name; not empty.
+    /// The volume that it is bound to, or requests by name; not empty.
     pub volume: Option<Text<'a>>,
     /// Its annotations that Stork reads.
     pub settings: Settings,
@@ -43,12 +43,12 @@ pub struct ClassFacts<'a> {
 /// The facts of a `PersistentVolume`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeFacts<'a> {
-    /// The provisioner that owns it, if one does.
+    /// The provisioner that owns it, if any.
     pub provisioner: Option<Text<'a>>,
 }
 
 impl ClaimFacts<'_> {
-    /// Makes a copy that borrows from nothing.
+    /// Makes an owned copy.
     pub fn into_owned(self) -> ClaimFacts<'static> {
         let Self { class, provisioner, volume, settings, access, bound } = self;
         let [class, provisioner, volume] = [class, provisioner, volume].map(|text| text.map(Text::into_owned));
@@ -57,10 +57,10 @@ impl ClaimFacts<'_> {
 }
 
 impl AccessModes {
-    /// In the order of their bits.
+    /// The names in the order of their bits.
     const NAMES: [&str; 4] = ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"];
 
-    /// Returns true if the mode of this name is one of them.
+    /// Returns true if the set contains the mode `name`.
     pub fn contains(self, name: &str) -> bool {
         self.0 & Self::bit(name) != 0
     }
@@ -73,9 +73,9 @@ impl AccessModes {
         Self(bits & 0b1111)
     }
 
-    /// Returns no bit for a mode that is not known.
+    /// Returns the bit of a mode, or 0 for an unknown mode.
     fn bit(name: &str) -> u8 {
-        Self::NAMES.iter().position(|own| *own == name).map_or(0, |place| 1 << place)
+        Self::NAMES.iter().position(|own| *own == name).map_or(0, |index| 1 << index)
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn access_modes_are_those_that_were_named() {
+    fn unknown_access_modes_are_ignored() {
         let modes: AccessModes = ["ReadWriteMany", "ReadWriteOnce", "ReadWriteSometimes"].into_iter().collect();
         assert!(modes.contains("ReadWriteMany") && modes.contains("ReadWriteOnce"));
         assert!(!modes.contains("ReadOnlyMany") && !modes.contains("ReadWriteSometimes"));

@@ -1,24 +1,24 @@
-//! Limits of an inventory's view, which decide how a message describes a claim, class or volume that was not found.
+//! Limits of an inventory, which determine how a message describes a claim, class or volume that was not found.
 
 use std::collections::BTreeSet;
 
 use super::owner::{Absence, Owner, Unknown};
 
-/// The reasons why objects of each kind may be absent from an inventory. By default, it contains all of a cluster.
+/// The reasons why objects of each kind may be absent from an inventory. By default, an inventory is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visibility {
     /// Claims that the cluster denies access to, by namespace and name.
     pub hidden_claims: BTreeSet<(String, String)>,
-    /// All other claims.
+    /// The reason for all other claims.
     pub claims: Absence,
-    /// Classes, including the default one.
+    /// The reason for classes, including the default class.
     pub classes: Absence,
-    /// Volumes.
+    /// The reason for volumes.
     pub volumes: Absence,
 }
 
 impl Visibility {
-    /// An inventory of files, with no cluster behind it.
+    /// The visibility of an inventory that was read from files only.
     pub fn of_files() -> Self {
         let absence = Absence::NotInFiles;
         Self { hidden_claims: BTreeSet::new(), claims: absence, classes: absence, volumes: absence }
@@ -42,11 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hidden_claim_is_not_one_of_the_same_name_elsewhere() {
+    fn a_hidden_claim_is_identified_by_namespace_and_name() {
         let hidden_claims = [("shop".to_owned(), "data".to_owned())].into();
         let visibility = Visibility { hidden_claims, ..Visibility::default() };
         let gap = |namespace| Owner::Missing.gap("it", visibility.absence(namespace, Some("data"), &Owner::Missing));
-        assert_eq!(gap("shop").as_deref(), Some("it cannot be seen"));
+        assert_eq!(gap("shop").as_deref(), Some("it is not accessible"));
         assert_eq!(gap("elsewhere").as_deref(), Some("it does not exist"));
     }
 
@@ -57,12 +57,12 @@ mod tests {
             let owner = Owner::Unknown(unknown);
             owner.gap("data", visibility.absence("shop", Some("data"), &owner)).unwrap()
         };
-        assert_eq!(gap(Unknown::ClassMissing("px".into())), "data: its StorageClass `px` cannot be seen");
+        assert_eq!(gap(Unknown::ClassMissing("px".into())), "data: its StorageClass `px` is not accessible");
         assert_eq!(
             gap(Unknown::NoDefaultClass),
-            "data: it names no StorageClass, and which one is the default cannot be seen"
+            "data: it names no StorageClass, and the default StorageClass is not accessible"
         );
-        assert_eq!(gap(Unknown::VolumeMissing("pv".into())), "data: its PersistentVolume `pv` is in none of the files");
+        assert_eq!(gap(Unknown::VolumeMissing("pv".into())), "data: its PersistentVolume `pv` is not in the files");
         assert_eq!(gap(Unknown::Unbound), "data: it has no StorageClass and is not bound to a volume");
     }
 }

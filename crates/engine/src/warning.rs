@@ -6,18 +6,18 @@ use serde::{Serialize, Serializer};
 
 use super::line::one_line;
 
-/// Stands before each warning of an answer, so that its reader knows who warns.
+/// The prefix of each warning in a response, so that the user can tell where it comes from.
 const PREFIX: &str = "colocate: ";
 
-/// The API server cuts a longer one when all warnings of a request pass 4,096 characters together.
+/// The API server truncates longer warnings if all warnings of a request exceed 4,096 characters together.
 const MAX_CHARS: usize = 256;
 
-/// The API server cuts no warning while all of a request have no more characters together.
+/// The API server truncates no warnings while all warnings of a request stay within this limit together.
 const MAX_TOGETHER: usize = 4_096;
 
-/// One line for the person who sent the request: what is wrong, and what to write instead.
+/// One line for the user who sent the request: what is wrong, and what to use instead.
 ///
-/// It is displayed as its word and its text, and serialized as the line of an answer, which names colocate.
+/// It is displayed as its word and text, and serialized with the prefix `colocate: `.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     word: Option<&'static str>,
@@ -25,23 +25,24 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// Makes a warning about `word`: a [`Reason`](super::Reason)'s, or one of its own kind.
+    /// Makes a warning with `word`: that of a [`Reason`](super::Reason), or a word of its own.
     pub(crate) fn new(word: &'static str, text: impl fmt::Display) -> Self {
-        let room = MAX_CHARS - PREFIX.len() - word.len() - ": ".len();
-        Self { word: Some(word), text: one_line(&text.to_string(), room) }
+        let limit = MAX_CHARS - PREFIX.len() - word.len() - ": ".len();
+        Self { word: Some(word), text: one_line(&text.to_string(), limit) }
     }
 
-    /// Makes a line that stays whole. Together, those of a request may have no more than 4,096 characters.
+    /// Makes a warning that is not truncated to 256 characters. All warnings of a request together must not exceed 4,096
+    /// characters.
     pub fn whole(text: impl fmt::Display) -> Self {
         Self { word: None, text: one_line(&text.to_string(), MAX_TOGETHER - PREFIX.len()) }
     }
 
-    /// The stable word that says what it is about, if it has one.
+    /// The stable word for its subject, if any.
     pub fn word(&self) -> Option<&'static str> {
         self.word
     }
 
-    /// The length of the line in an answer, in characters.
+    /// The length of the serialized warning, in characters.
     pub fn chars(&self) -> usize {
         let word = self.word.map_or(0, |word| word.len() + ": ".len());
         PREFIX.len() + word + self.text.chars().count()
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_one_line_of_at_most_256_characters() {
+    fn a_warning_is_one_line_of_at_most_256_characters() {
         let warning = Warning::new("claim-missing", "a\nb\u{7}");
         assert_eq!(line(&warning), "colocate: claim-missing: a\u{fffd}b\u{fffd}");
         assert_eq!(warning.to_string(), "claim-missing: a\u{fffd}b\u{fffd}");
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_line_is_cut_only_where_it_alone_passes_the_limit() {
+    fn a_whole_warning_is_truncated_at_the_total_limit() {
         let whole = Warning::whole("ä".repeat(400));
         assert_eq!((line(&whole).chars().count(), whole.chars()), (410, 410));
         assert_eq!(Warning::whole("ä".repeat(5_000)).chars(), MAX_TOGETHER);

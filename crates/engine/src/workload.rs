@@ -1,4 +1,4 @@
-//! The kinds of object that pods are made from, and where each keeps its pod template.
+//! The kinds of object that create pods, and the path of the pod template in each.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::entries::Entries;
 use super::pod::{ControllerReference, PodMetadata, Template};
 use super::storage::PersistentVolumeClaim;
 
-/// A kind of object that the engine decides about.
+/// A kind of object that the engine handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The API group; empty for the core group.
@@ -21,20 +21,21 @@ pub struct Workload {
     pub version: String,
     /// The kind's name.
     pub kind: String,
-    /// The keys that lead from the object to its pod template; none for a Pod, which is its own.
+    /// The path from the object to its pod template; empty for a Pod, which is its own template.
     pub path: Vec<String>,
     /// The effect of an UPDATE.
     pub update: Update,
-    /// Whether it is a custom resource, whose template may hold anything: its schema may be looser than a built-in's.
+    /// Whether it is a custom resource. Its schema may be looser than that of a built-in kind, so the template may have any
+    /// structure.
     pub custom: bool,
 }
 
 /// The effect of an UPDATE on the pod template of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// It may change; new pods are made from the new one.
+    /// The template may change, and new pods are created from the new template.
     Allowed,
-    /// The API server refuses every change of `schedulerName`.
+    /// The API server rejects every change of `schedulerName`.
     Refused,
 }
 
@@ -45,19 +46,19 @@ impl Workload {
     }
 }
 
-/// Every kind that the engine decides about: the built-in ones, and those of the configuration.
+/// Every kind that the engine handles: the built-in kinds and those of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workloads(Vec<Workload>);
 
 impl Workloads {
-    /// The built-in kinds and `custom` ones. A custom one replaces a built-in of the same group, version and kind.
+    /// Combines the built-in kinds with `custom` kinds, which replace built-in kinds of the same group, version and name.
     pub fn new(custom: impl IntoIterator<Item = Workload>) -> Self {
         let mut kinds: Vec<_> = custom.into_iter().collect();
         kinds.extend(built_in());
         Self(kinds)
     }
 
-    /// The kind of an object that says so of itself: `apps/v1` and `Deployment`.
+    /// Finds a kind by the `apiVersion` and `kind` of an object, such as `apps/v1` and `Deployment`.
     pub fn find_object(&self, api_version: &str, kind: &str) -> Option<&Workload> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         self.find(group, version, kind)
@@ -135,12 +136,12 @@ impl<'a> WorkloadObject<'a> {
         spec.is_some_and(|spec| claim::any(&self.claim_templates, spec))
     }
 
-    /// The scheduler that its pods name; `None` if it is absent, null or empty.
+    /// The `schedulerName` of its pods; `None` if it is absent, null or empty.
     pub fn scheduler(&self) -> Option<&str> {
         self.template.as_ref().and_then(Template::scheduler)
     }
 
-    /// The object's own metadata; for a Pod, that is its template's.
+    /// The object's own metadata; for a Pod, the metadata of its template.
     pub(crate) fn metadata(&self) -> Option<&PodMetadata<'a>> {
         self.metadata.as_ref().or(self.template.as_ref().map(|template| &template.metadata))
     }
@@ -151,7 +152,7 @@ impl<'a> WorkloadObject<'a> {
     }
 }
 
-/// An object whose template was located but not read yet: an update compares the templates as text, and rarely needs to read
+/// An object whose template was located but not decoded yet: an update compares the templates as text, and rarely decodes
 /// them.
 #[derive(Debug, Default)]
 pub(crate) struct Located<'a> {
@@ -169,8 +170,8 @@ enum Slot<'a> {
 }
 
 impl<'a> Located<'a> {
-    /// Returns true if both hold the same template, byte for byte. The API server uses one encoder with one order of fields, so
-    /// different bytes mean different content.
+    /// Returns true if both have the same template, byte for byte. The API server uses one encoder with a fixed order of
+    /// fields, so different bytes mean different content.
     pub(crate) fn same_template(&self, other: &Self) -> bool {
         match (&self.template, &other.template) {
             (Slot::Sent(one), Slot::Sent(other)) => one.get() == other.get(),
@@ -211,7 +212,7 @@ impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
         let mut located = Located::default();
         PathLevel::new(&self, 0, &mut located).deserialize(deserializer)?;
         if !self.workload.is_pod() {
-            // Without metadata of its own it must not be taken for a Pod, whose metadata is its template's.
+            // Set even if absent, because `WorkloadObject::metadata` falls back to the metadata of the template.
             located.metadata.get_or_insert_default();
         }
         Ok(located)
@@ -224,7 +225,7 @@ struct PathLevel<'s, 'l, 'de> {
     /// The number of keys from the root.
     depth: usize,
     located: &'l mut Located<'de>,
-    /// Set by the next key of the path: a second value, null or not, could hide the one that a patch applies to.
+    /// Set by the next key of the path. A duplicate could hide the value that a patch applies to.
     key_seen: Option<()>,
     /// Set by the metadata of the root, and by the claim templates next to the template.
     other_seen: Option<()>,
@@ -235,7 +236,7 @@ impl<'s, 'l, 'de> PathLevel<'s, 'l, 'de> {
         Self { seed, depth, located, key_seen: None, other_seen: None }
     }
 
-    /// The keys that lead from here to the template.
+    /// The remaining path to the template.
     fn path(&self) -> &'s [String] {
         &self.seed.workload.path[self.depth..]
     }
@@ -259,8 +260,8 @@ impl<'de> ReadFields<'de> for PathLevel<'_, '_, 'de> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.depth {
-            0 => write!(f, "a {} as an object", self.seed.workload.kind),
-            _ => write!(f, "an object that holds `{}`, or null", self.path().join(".")),
+            0 => write!(f, "a {} object", self.seed.workload.kind),
+            _ => write!(f, "an object with `{}`, or null", self.path().join(".")),
         }
     }
 

@@ -241,7 +241,7 @@ mod tests {
         let audit_annotations = audit_annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let text = SCREEN.verdict(&Verdict { audit_annotations, ..verdict() }).unwrap();
         let expected = "           allowed, unchanged\n\
-                        reason     no-claims\n           No volume of the pod could be a storage driver's.\n\
+                        reason     no-claims\n           No volume of the pod can belong to a storage driver.\n\
                         scheduler  s\naudit      a: 1\n";
         assert_eq!(text, expected);
     }

@@ -94,17 +94,17 @@ fn who_may_see_claims_only_is_told_what_is_missing() {
 
     let (code, out, said, asked) = run(claim(false, &named), "--strict");
     assert_eq!((code, out.as_str()), (Some(3), DEPLOYMENT));
-    assert_eq!(said, format!("{no_namespace}{no_classes}{unresolved}its StorageClass `px-db` cannot be seen\n"));
+    assert_eq!(said, format!("{no_namespace}{no_classes}{unresolved}its StorageClass `px-db` is not accessible\n"));
     assert_eq!(asked, [NAMESPACE_PATH, CLAIM_PATH, CLASSES_PATH]);
 
     let (_, _, said, _) = run(claim(false, &json!({})), "-o yaml");
-    assert!(said.contains("it names no StorageClass, and which one is the default cannot be seen"), "{said}");
+    assert!(said.contains("it names no StorageClass, and the default StorageClass is not accessible"), "{said}");
 
     let (code, out, said, asked) = run(claim(false, &bound), "--strict");
     assert_eq!((code, out.as_str()), (Some(3), DEPLOYMENT));
     assert_eq!(
         said,
-        format!("{no_namespace}{no_classes}{no_volumes}{unresolved}its PersistentVolume `pv-1` cannot be seen\n")
+        format!("{no_namespace}{no_classes}{no_volumes}{unresolved}its PersistentVolume `pv-1` is not accessible\n")
     );
     assert_eq!(asked, [NAMESPACE_PATH, CLAIM_PATH, VOLUME_PATH, CLASSES_PATH]);
 

@@ -120,12 +120,12 @@ fn a_right_that_is_missing_is_named_with_what_follows() {
         said.starts_with(&format!("{no_namespace}{no_classes}{no_volumes}a.yaml:9:21: unchecked[HC013] ")),
         "{said}"
     );
-    assert!(said.contains(": claim `data`: its PersistentVolume `pv-1` cannot be seen; "), "{said}");
+    assert!(said.contains(": claim `data`: its PersistentVolume `pv-1` is not accessible; "), "{said}");
     assert_eq!(asked, [NAMESPACE_PATH, CLAIM_PATH, VOLUME_PATH, CLASSES_PATH]);
 
     let (code, said, _) = run(&[(CLAIM_PATH, shared()), (NAMESPACE_PATH, namespace(""))], "-o text");
     assert_eq!(code, Some(0));
-    assert!(said.starts_with(no_classes) && said.contains("its StorageClass `px` cannot be seen"), "{said}");
+    assert!(said.starts_with(no_classes) && said.contains("its StorageClass `px` is not accessible"), "{said}");
 
     // Its owner is known by its annotation, and not whether it is shared.
     let mut annotated = claim(&json!({"storageClassName": "px", "accessModes": ["ReadWriteOnce"]}));
@@ -137,7 +137,7 @@ fn a_right_that_is_missing_is_named_with_what_follows() {
     let (code, said, _) = run(&[(NAMESPACE_PATH, namespace("")), (CLASSES_PATH, classes())], "--strict");
     assert_eq!(code, Some(3));
     assert!(said.starts_with("colocate: cannot get persistentvolumeclaims: no (grant the verb `get` on `persistentvolumeclaims`): workloads that only the claim resolves stay unresolved\n"), "{said}");
-    assert!(said.contains(": claim `data` cannot be seen; "), "{said}");
+    assert!(said.contains(": claim `data` is not accessible; "), "{said}");
     // All that is known without it is told.
     let server = ApiServer::new(&[], 403);
     let wrong = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\"")))]);

@@ -21,7 +21,7 @@ fn a_rule_that_asks_for_an_unknown_claim_is_named_with_its_place_and_why() {
             at("HC014", "preferLocalNodeOnly has no effect on a shared volume"),
         ]
     };
-    let [first, second] = why("claim `data` is in none of the files");
+    let [first, second] = why("claim `data` is not in the files");
     let advice = ": name the files of claims and classes with --manifests, or ask a cluster with --cluster\n";
     let run = folder.run("validate -f a.yaml");
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
@@ -36,7 +36,7 @@ fn a_rule_that_asks_for_an_unknown_claim_is_named_with_its_place_and_why() {
         format!("{second}colocate: nothing found in 1 object of 1 file; 1 item could not be checked{advice}")
     );
 
-    let [first, second] = why("claim `data`: its StorageClass `px` is in none of the files");
+    let [first, second] = why("claim `data`: its StorageClass `px` is not in the files");
     let run = folder.run("validate -f a.yaml --manifests claim.yaml");
     assert!(run.err.starts_with(&format!("{first}{second}")), "{}", run.err);
 }
@@ -47,8 +47,8 @@ fn what_lacks_a_default_class_or_a_volume_is_told() {
     let unnamed = claim("ReadWriteOnce").replace("storageClassName: px, ", "");
     let bound = claim("ReadWriteOnce").replace("px,", "\"\", volumeName: pv-1,");
     for (claim, why) in [
-        (unnamed, "it names no StorageClass, and the files have no default one"),
-        (bound, "its PersistentVolume `pv-1` is in none of the files"),
+        (unnamed, "it names no StorageClass, and the files contain no default StorageClass"),
+        (bound, "its PersistentVolume `pv-1` is not in the files"),
     ] {
         let run =
             Folder::new(&[("a.yaml", &local), ("claim.yaml", &claim)]).run("validate -f a.yaml --manifests claim.yaml");

@@ -1,5 +1,5 @@
-//! The rules, one row each: what is asked, and what is answered. The rows are in the modules below, a test for each
-//! group of them, and in `laws` is what holds for all; here is how they are asked.
+//! Table tests of the decision rules: each row has a request and the expected decision. The rows are in the modules below,
+//! with one test per group. `laws` has properties that hold for all rows. This module has the helpers.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ mod schedulers;
 mod templates;
 mod updates;
 
-/// A kind, and where its pod template stands.
+/// A kind, and the path of its pod template.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     group: &'static str,
@@ -54,12 +54,12 @@ const CHANGEABLE: [Kind; 7] = [
 /// The built-in kinds whose template cannot change.
 const FIXED: [Kind; 2] = [POD, JOB];
 
-/// All kinds that hold a template of pods.
-fn templates_of_all() -> impl Iterator<Item = Kind> {
+/// All kinds that have a pod template.
+fn template_kinds() -> impl Iterator<Item = Kind> {
     CHANGEABLE.into_iter().chain([JOB, ROLLOUT])
 }
 
-/// A request in the making.
+/// A request under construction.
 #[derive(Clone, Debug)]
 struct Ask {
     kind: Kind,
@@ -96,29 +96,29 @@ impl Ask {
         Self { kind, review, presence: Presence::Unknown }
     }
 
-    /// Changes the new object at a JSON pointer.
+    /// Sets a value in the new object at a JSON pointer.
     fn with(mut self, pointer: &str, value: Value) -> Self {
         put(&mut self.review["request"]["object"], pointer, value);
         self
     }
 
-    /// The same of the request itself.
+    /// Sets a value in the request at a JSON pointer.
     fn with_request(mut self, pointer: &str, value: Value) -> Self {
         put(&mut self.review["request"], pointer, value);
         self
     }
 
-    /// Asks while the schedulers are there, or are not.
-    fn while_they_are(self, presence: Presence) -> Self {
+    /// Sets the presence of the schedulers.
+    fn with_presence(self, presence: Presence) -> Self {
         Self { presence, ..self }
     }
 
-    /// Writes the manifest that `kubectl apply` leaves behind into the new object's annotations.
+    /// Adds the annotation of `kubectl apply` with a manifest to the new object.
     fn last_applied(self, manifest: &str) -> Self {
         self.with("/metadata/annotations", json!({LAST_APPLIED: manifest}))
     }
 
-    /// Says which fields of the new object a manager owns.
+    /// Adds a manager that owns fields of the new object.
     fn managed(self, operation: &str, fields: &Value) -> Self {
         let others = json!({"manager": "other", "operation": "Apply", "fieldsV1": {"f:metadata": {}}});
         let entry = json!({"manager": "m", "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields});
@@ -142,20 +142,20 @@ fn object(kind: Kind, template: Value) -> Value {
     object
 }
 
-/// Changes a document at a JSON pointer, and makes the objects on the way there.
+/// Sets a value in a document at a JSON pointer, and creates the objects on the path.
 fn put(document: &mut Value, pointer: &str, value: Value) {
-    let mut place = document;
+    let mut target = document;
     for token in pointer.split('/').skip(1) {
         let key = token.replace("~1", "/").replace("~0", "~");
-        if !place.is_object() {
-            *place = json!({});
+        if !target.is_object() {
+            *target = json!({});
         }
-        place = &mut place[&key];
+        target = &mut target[&key];
     }
-    *place = value;
+    *target = value;
 }
 
-/// A pod template whose pods mount these claims, as the API server sends it: with the defaults filled in.
+/// A pod template that mounts these claims, as the API server sends it: with defaults applied.
 fn mounts(claims: &[&str]) -> Value {
     let volume = |claim| json!({"name": format!("v-{claim}"), "persistentVolumeClaim": {"claimName": claim}});
     with_volumes(&claims.iter().map(volume).collect())
@@ -223,7 +223,7 @@ fn cluster() -> Inventory {
     ] {
         cluster.insert_claim(NAMESPACE, name, &claim(class, volume));
     }
-    // A claim of the same name elsewhere must not be taken for one here.
+    // A claim of the same name in another namespace must not be found.
     cluster.insert_claim("elsewhere", "missing-data", &claim(Some("px"), None));
     cluster
 }
@@ -237,7 +237,7 @@ fn linstor() -> Driver {
     }
 }
 
-/// The defaults, and a custom workload: Argo's Rollout, whose template carries no defaults.
+/// The defaults and a custom workload: Argo's Rollout, whose template has no defaults applied.
 fn policy() -> Policy {
     rollouts_with(Update::Allowed)
 }
@@ -253,7 +253,7 @@ fn px() -> Value {
     mounts(&["px-data"])
 }
 
-/// The same template after somebody changed its image.
+/// The same template with another image.
 fn new_image(template: Value) -> Value {
     template.with("/spec/containers", json!([{"name": "c", "image": "example.test/c:2"}]))
 }
@@ -263,7 +263,7 @@ fn manifest(kind: Kind) -> String {
     object(kind, json!({"spec": {"schedulerName": DEFAULT_SCHEDULER}})).to_string()
 }
 
-/// `fieldsV1` that own the scheduler of that kind.
+/// `fieldsV1` with the ownership of `schedulerName` for that kind.
 fn owned_fields(kind: Kind) -> Value {
     let mut fields = json!({"f:metadata": {}});
     put(&mut fields, &format!("{}/spec/schedulerName", kind.template).replace('/', "/f:"), json!({}));
@@ -282,8 +282,8 @@ fn templates_left() -> Policy {
     Policy { templates: Templates::Leave, ..policy() }
 }
 
-/// A policy for schedulers that are not there.
-fn away(when_absent: Away, when_stale: Away) -> Policy {
+/// A policy for absent and stale schedulers.
+fn away_policy(when_absent: Away, when_stale: Away) -> Policy {
     Policy { drivers: Drivers(vec![Driver { when_absent, when_stale, ..Driver::portworx() }]), ..policy() }
 }
 
@@ -291,9 +291,9 @@ fn inject_missing() -> Policy {
     Policy { missing_claim: MissingClaim::Inject, ..policy() }
 }
 
-/// A rule: what is asked, and what is answered.
+/// A row: a request and the expected decision.
 struct Row {
-    says: String,
+    name: String,
     policy: Policy,
     ask: Ask,
     reason: Reason,
@@ -302,8 +302,8 @@ struct Row {
     warnings: Vec<&'static str>,
 }
 
-fn row(says: impl Into<String>, ask: Ask, reason: Reason) -> Row {
-    Row { says: says.into(), policy: policy(), ask, reason, scheduler: None, warnings: Vec::new() }
+fn row(name: impl Into<String>, ask: Ask, reason: Reason) -> Row {
+    Row { name: name.into(), policy: policy(), ask, reason, scheduler: None, warnings: Vec::new() }
 }
 
 impl Row {
@@ -322,7 +322,7 @@ impl Row {
         self
     }
 
-    /// Describes the difference between the expected answer and the real one; empty if there is none.
+    /// Describes the difference between the expected and the actual answer; empty if they are equal.
     fn check(&self) -> String {
         let answer = Answer::to(&self.ask, &self.policy, Order::ApiServer);
         let patch = self.scheduler.map(|scheduler| {
@@ -335,9 +335,9 @@ impl Row {
         if same && warned {
             return String::new();
         }
-        let Self { says, ask, reason, scheduler, warnings, .. } = self;
+        let Self { name, ask, reason, scheduler, warnings, .. } = self;
         let kind = ask.kind.name;
-        format!("\n{kind}: {says}\n  expected {reason:?}, {scheduler:?}, {warnings:?}\n  answered {answer:?}")
+        format!("\n{kind}: {name}\n  expected {reason:?}, {scheduler:?}, {warnings:?}\n  actual {answer:?}")
     }
 }
 
@@ -346,7 +346,7 @@ macro_rules! tests {
         $(
             #[test]
             fn $name() {
-                hold(&$rows());
+                check_all(&$rows());
             }
         )+
     };
@@ -358,7 +358,7 @@ fn table() -> Vec<Row> {
     [pods::all(), opt_outs::all(), templates::all(), updates::all(), schedulers::all()].into_iter().flatten().collect()
 }
 
-fn hold(rows: &[Row]) {
+fn check_all(rows: &[Row]) {
     let failures: String = rows.iter().map(Row::check).collect();
     assert!(failures.is_empty(), "{failures}");
 }
@@ -409,7 +409,7 @@ fn owners<'r>(pending: &Pending<'r>) -> Owners<'r> {
 enum Order {
     /// The kind and operation come before the objects.
     ApiServer,
-    /// The other way round, at every level.
+    /// The reverse order, at every level.
     Reversed,
 }
 

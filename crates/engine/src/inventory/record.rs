@@ -1,4 +1,4 @@
-//! A claim in 40 bytes and its name.
+//! Compact storage of claims: 40 bytes each, plus the name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::super::setting::{Settings, short};
 use super::super::storage_facts::{AccessModes, ClaimFacts};
 use super::{ClaimUse, NameRef, OwnerHints};
 
-/// Claims by namespace, then by name: a look-up borrows both, and a namespace's name is kept once.
+/// Claims by namespace, then by name: a lookup borrows both, and the name of a namespace is stored once.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     namespaces: HashMap<Box<str>, HashMap<Box<str>, Record>>,
@@ -22,23 +22,23 @@ pub(super) struct Records {
 pub(super) struct Record {
     class: Option<Handle>,
     provisioner: Option<Handle>,
-    /// Kept only without a provisioner, which is all that a volume is needed for.
+    /// Kept only for a claim without a provisioner, because the volume is only used to find one.
     volume: Option<Handle>,
-    /// The provisioner of the volume, once it was read; empty if it has none.
+    /// The provisioner of the volume, once it has been read; empty if the volume has none.
     volume_provisioner: Option<Handle>,
-    /// Most claims have none.
+    /// `None` for most claims.
     settings: Option<Handle>,
     /// The last listing that contained it.
     listing: u16,
     flags: u8,
 }
 
-/// Above the bits of the access modes.
+/// Flags in the bits above the access modes.
 const BOUND: u8 = 1 << 6;
 const HAS_VOLUME: u8 = 1 << 7;
 
-/// A map whose capacity is more than this many times its length shrinks.
-const ROOM: usize = 4;
+/// A map shrinks when its capacity exceeds its length by more than this factor.
+const SHRINK_FACTOR: usize = 4;
 
 impl Records {
     pub(super) fn insert(&mut self, namespace: &str, name: &str, claim: &ClaimFacts<'_>, listing: u16) {
@@ -84,27 +84,27 @@ impl Records {
         provisioner: Option<&str>,
     ) {
         let provisioner = provisioner.unwrap_or_default();
-        let told = self.names.acquire(provisioner, || Arc::from(provisioner));
+        let handle = self.names.acquire(provisioner, || Arc::from(provisioner));
         let record = self.namespaces.get_mut(namespace).and_then(|claims| claims.get_mut(name));
         let same = |record: &&mut Record| {
             record.volume.and_then(|handle| self.names.get(handle)).is_some_and(|own| **own == *volume)
         };
         let unused = match record.filter(same) {
-            Some(record) => record.volume_provisioner.replace(told),
-            None => Some(told),
+            Some(record) => record.volume_provisioner.replace(handle),
+            None => Some(handle),
         };
         if let Some(unused) = unused {
             self.names.release(unused);
         }
     }
 
-    /// Removes all claims of the namespace, or of all, that this listing did not contain.
+    /// Removes all claims of the namespace, or of all namespaces, that this listing did not contain.
     pub(super) fn retain_listed(&mut self, namespace: Option<&str>, listing: u16) {
         let mut gone = Vec::new();
         self.namespaces.retain(|own, claims| {
             if namespace.is_none_or(|namespace| **own == *namespace) {
                 gone.extend(claims.extract_if(|_, record| record.listing != listing).map(|(_, record)| record));
-                if claims.capacity() / ROOM > claims.len() {
+                if claims.capacity() / SHRINK_FACTOR > claims.len() {
                     claims.shrink_to_fit();
                 }
             }
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_and_the_place_of_its_name_are_forty_bytes() {
+    fn a_record_and_its_name_pointer_take_forty_bytes() {
         assert_eq!(size_of::<(Box<str>, Record)>(), 40);
     }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_claim_names_any_more_is_forgotten() {
+    fn names_without_a_claim_are_released() {
         let mut records = Records::default();
         for number in 0..3 {
             let (class, volume) = (format!("class-{number}"), format!("volume-{number}"));

@@ -1,4 +1,4 @@
-//! Tests of what is kept, and of the owners that are found.
+//! Tests of stored objects and the owners of claims.
 
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ fn provisioner(claim: &ClaimFacts<'_>) -> String {
     owner(&inventory(), claim)
 }
 
-/// The provisioner that owns it, once by what the claim says and once by what is kept of it.
+/// The provisioner that owns a claim. It must be the same for the claim itself and for its stored record.
 fn owner(inventory: &Inventory, claim: &ClaimFacts<'_>) -> String {
     let mut kept = Records::default();
     kept.insert("a", "data", claim, 0);
@@ -83,14 +83,14 @@ fn owner(inventory: &Inventory, claim: &ClaimFacts<'_>) -> String {
 }
 
 #[test]
-fn the_beta_class_annotation_wins_over_the_field_even_when_empty() {
+fn the_beta_class_annotation_overrides_the_field_even_if_empty() {
     assert_eq!(provisioner(&claim(&[(BETA_STORAGE_CLASS, "px")], Some("default-a"), None)), "pxd.portworx.com");
     let static_only = claim(&[(BETA_STORAGE_CLASS, "")], Some("px"), None);
     assert_eq!(inventory().owner_of(&static_only), Owner::Unknown(Unknown::Unbound));
 }
 
 #[test]
-fn the_provisioner_annotation_wins_over_the_class_and_the_beta_key_over_the_other() {
+fn the_provisioner_annotation_overrides_the_class() {
     let both = [(PROVISIONER, "ga.example.test"), (BETA_PROVISIONER, "beta.example.test")];
     assert_eq!(provisioner(&claim(&both, Some("px"), None)), "beta.example.test");
     assert_eq!(provisioner(&claim(&both[..1], Some("px"), None)), "ga.example.test");
@@ -99,11 +99,11 @@ fn the_provisioner_annotation_wins_over_the_class_and_the_beta_key_over_the_othe
         other => panic!("{other:?}"),
     };
     assert_eq!(class("pxd.portworx.com").as_deref(), Some("px"));
-    assert_eq!(class("other.example.test"), None, "it is not the class that says so");
+    assert_eq!(class("other.example.test"), None, "the provisioner is not from the class");
 }
 
 #[test]
-fn a_claim_still_counts_after_its_class_was_deleted() {
+fn a_claim_of_a_deleted_class_keeps_its_owner() {
     let gone = Some("deleted");
     assert_eq!(provisioner(&claim(&[(BETA_PROVISIONER, "pxd.portworx.com")], gone, None)), "pxd.portworx.com");
     assert_eq!(provisioner(&claim(&[], gone, Some("annotated"))), "pxd.portworx.com");
@@ -111,7 +111,7 @@ fn a_claim_still_counts_after_its_class_was_deleted() {
 }
 
 #[test]
-fn a_bound_volume_tells_by_annotation_then_in_tree_then_csi() {
+fn a_bound_volume_is_resolved_by_annotation_in_tree_and_csi() {
     assert_eq!(provisioner(&claim(&[], Some(""), Some("annotated"))), "pxd.portworx.com");
     assert_eq!(provisioner(&claim(&[], Some(""), Some("in-tree"))), PORTWORX_IN_TREE);
     assert_eq!(provisioner(&claim(&[], None, Some("csi"))), "pxd.portworx.com");
@@ -147,7 +147,7 @@ fn claims_are_found_by_namespace_and_name() {
 }
 
 #[test]
-fn what_a_list_does_not_bring_is_forgotten_at_its_end_and_not_before() {
+fn objects_missing_from_a_list_are_removed_at_its_end() {
     let mut inventory = inventory();
     let px = claim(&[], Some("px"), None);
     for namespace in ["a", "b"] {
@@ -164,9 +164,9 @@ fn what_a_list_does_not_bring_is_forgotten_at_its_end_and_not_before() {
     assert_eq!(inventory.owner("a", "gone"), Owner::Missing);
     assert_eq!(inventory.claim_count(), 6);
 
-    // One that breaks off leaves what it brought, and the next one ends that too.
-    let broken_off = inventory.list(None);
-    inventory.insert_listed_claim(&broken_off, "a", "kept", &px);
+    // An interrupted list keeps the objects it added until the next list ends.
+    let interrupted = inventory.list(None);
+    inventory.insert_listed_claim(&interrupted, "a", "kept", &px);
     let listing = inventory.list(None);
     inventory.insert_listed_claim(&listing, "b", "gone", &px);
     inventory.end_claims(&listing);
@@ -192,7 +192,7 @@ fn a_volumes_provisioner_is_kept_while_the_claim_is_bound_to_it() {
     inventory.set_volume_provisioner("a", "absent", "pv-1", &portworx);
     assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }));
     inventory.insert_claim("a", "data", &bound("pv-1"));
-    assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }), "it was changed in another way");
+    assert!(matches!(inventory.owner("a", "data"), Owner::Provisioner { .. }), "an unrelated change");
     inventory.set_volume_provisioner("a", "data", "pv-1", &VolumeFacts::default());
     assert_eq!(inventory.owner("a", "data"), Owner::NoProvisioner);
     inventory.insert_claim("a", "data", &bound("pv-2"));
@@ -200,7 +200,7 @@ fn a_volumes_provisioner_is_kept_while_the_claim_is_bound_to_it() {
 }
 
 #[test]
-fn how_a_claim_is_used_and_what_stork_reads_of_it_is_kept() {
+fn access_modes_and_settings_of_a_claim_are_kept() {
     let mut inventory = Inventory::default();
     let modes: AccessModes = ["ReadWriteMany"].into_iter().collect();
     let keys = [("placement_strategy", "spread")];

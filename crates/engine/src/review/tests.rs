@@ -1,4 +1,4 @@
-//! Tests of bodies that are refused, and of what is read of others.
+//! Tests of rejected and accepted bodies.
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,8 @@ use super::*;
 
 const SAMPLE: &str = include_str!("../../../../tests/fixtures/reviews/deployment-update.json");
 
-/// The message about a body that is refused.
-fn refusal(body: impl AsRef<[u8]>) -> String {
+/// The error message for a body.
+fn rejection(body: impl AsRef<[u8]>) -> String {
     let text = Review::parse(body.as_ref(), &Workloads::default()).unwrap_err().to_string();
     let (envelope, text) = text.split_at("the body is not an AdmissionReview of admission.k8s.io/v1: ".len());
     assert_eq!(envelope, "the body is not an AdmissionReview of admission.k8s.io/v1: ");
@@ -40,7 +40,7 @@ fn accepts(body: &Value) -> bool {
     Review::parse(body.to_string().as_bytes(), &Workloads::default()).is_ok()
 }
 
-/// A body in which one field is another value, or is taken out.
+/// A body in which one field is replaced or removed.
 fn changed(pointer: &str, value: Option<Value>) -> String {
     let mut body = review("Pod", &pod());
     let (parent, field) = pointer.rsplit_once('/').unwrap();
@@ -53,50 +53,50 @@ fn changed(pointer: &str, value: Option<Value>) -> String {
 }
 
 #[test]
-fn a_body_that_is_no_json_is_refused() {
+fn a_body_that_is_not_json_is_rejected() {
     assert!(accepts(&review("Pod", &pod())) && accepts(&review("Deployment", &deployment())));
-    assert_eq!(refusal(""), "EOF while parsing a value at line 1 column 0");
-    assert_eq!(refusal("hello"), "expected value at line 1 column 1");
-    assert!(refusal([0xff, 0xfe]).starts_with("expected value"));
-    assert!(refusal(b"{\"kind\":\"\xff\"}").contains("invalid unicode code point"));
+    assert_eq!(rejection(""), "EOF while parsing a value at line 1 column 0");
+    assert_eq!(rejection("hello"), "expected value at line 1 column 1");
+    assert!(rejection([0xff, 0xfe]).starts_with("expected value"));
+    assert!(rejection(b"{\"kind\":\"\xff\"}").contains("invalid unicode code point"));
     for (wrong, is) in [("[]", "sequence"), ("null", "null"), ("1", "integer `1`"), ("\"x\"", "string \"x\"")] {
-        assert!(refusal(wrong).starts_with(&format!("invalid type: {is}, expected an AdmissionReview")), "{wrong}");
+        assert!(rejection(wrong).starts_with(&format!("invalid type: {is}, expected an AdmissionReview")), "{wrong}");
     }
 }
 
 #[test]
-fn a_truncated_body_is_refused_wherever_it_ends() {
+fn a_truncated_body_is_rejected() {
     let body = SAMPLE.trim_end();
     assert!(Review::parse(body.as_bytes(), &Workloads::default()).is_ok());
     for end in (0..body.len()).step_by(37).chain([body.len() - 1]) {
-        assert!(refusal(&body[..end]).contains("EOF while parsing"), "{end}");
+        assert!(rejection(&body[..end]).contains("EOF while parsing"), "{end}");
     }
 }
 
 #[test]
-fn a_body_with_something_behind_it_is_refused() {
+fn trailing_characters_are_rejected() {
     let body = review("Pod", &pod()).to_string();
     assert!(Review::parse(format!("{body}\n \t").as_bytes(), &Workloads::default()).is_ok());
     for rest in ["x", "{}", ",", "\0"] {
-        assert!(refusal(format!("{body}{rest}")).starts_with("trailing characters"), "{rest}");
+        assert!(rejection(format!("{body}{rest}")).starts_with("trailing characters"), "{rest}");
     }
 }
 
 #[test]
-fn another_document_is_refused_and_says_which_it_is() {
-    let said = |pointer, value| refusal(changed(pointer, value));
-    let v1beta1 = said("/apiVersion", Some(json!("admission.k8s.io/v1beta1")));
-    assert!(v1beta1.contains("apiVersion is `admission.k8s.io/v1beta1` and not `admission.k8s.io/v1`"), "{v1beta1}");
-    assert!(said("/kind", Some(json!("Pod"))).contains("kind is `Pod` and not `AdmissionReview`"));
-    assert!(said("/apiVersion", None).contains("apiVersion is missing; it is `admission.k8s.io/v1`"));
-    assert!(said("/kind", None).contains("kind is missing; it is `AdmissionReview`"));
-    assert!(said("/kind", Some(Value::Null)).contains("invalid type: null, expected a string"));
-    assert!(refusal("{}").contains("kind is missing"));
-    assert!(refusal(pod().to_string()).contains("kind is missing"));
+fn the_error_for_another_document_names_its_kind_and_version() {
+    let error = |pointer, value| rejection(changed(pointer, value));
+    let v1beta1 = error("/apiVersion", Some(json!("admission.k8s.io/v1beta1")));
+    assert!(v1beta1.contains("apiVersion is `admission.k8s.io/v1beta1`, not `admission.k8s.io/v1`"), "{v1beta1}");
+    assert!(error("/kind", Some(json!("Pod"))).contains("kind is `Pod`, not `AdmissionReview`"));
+    assert!(error("/apiVersion", None).contains("apiVersion is missing: set it to `admission.k8s.io/v1`"));
+    assert!(error("/kind", None).contains("kind is missing: set it to `AdmissionReview`"));
+    assert!(error("/kind", Some(Value::Null)).contains("invalid type: null, expected a string"));
+    assert!(rejection("{}").contains("kind is missing"));
+    assert!(rejection(pod().to_string()).contains("kind is missing"));
 }
 
 #[test]
-fn an_incomplete_request_is_refused_and_says_what_is_missing() {
+fn the_error_for_an_incomplete_request_names_the_missing_field() {
     for (pointer, field) in [
         ("/request", "request"),
         ("/request/uid", "request.uid"),
@@ -104,30 +104,30 @@ fn an_incomplete_request_is_refused_and_says_what_is_missing() {
         ("/request/operation", "request.operation"),
         ("/request/object", "request.object"),
     ] {
-        let said = refusal(changed(pointer, None));
-        assert!(said.contains(&format!("missing field `{field}`")), "{said}");
+        let error = rejection(changed(pointer, None));
+        assert!(error.contains(&format!("missing field `{field}`")), "{error}");
     }
     for (pointer, field) in
         [("/request", "request"), ("/request/kind", "request.kind"), ("/request/object", "request.object")]
     {
-        let said = refusal(changed(pointer, Some(Value::Null)));
-        assert!(said.contains(&format!("missing field `{field}`")), "{said}");
+        let error = rejection(changed(pointer, Some(Value::Null)));
+        assert!(error.contains(&format!("missing field `{field}`")), "{error}");
     }
-    assert!(refusal(changed("/request/uid", Some(json!("")))).contains("missing field `request.uid`"));
-    assert!(refusal(changed("/request/kind", Some(json!({})))).contains("missing field `version`"));
+    assert!(rejection(changed("/request/uid", Some(json!("")))).contains("missing field `request.uid`"));
+    assert!(rejection(changed("/request/kind", Some(json!({})))).contains("missing field `version`"));
     let update = changed("/request/operation", Some(json!("UPDATE")));
-    assert!(refusal(update).contains("missing field `request.oldObject`"));
+    assert!(rejection(update).contains("missing field `request.oldObject`"));
 }
 
 #[test]
-fn a_name_of_a_call_that_is_too_long_to_be_repeated_is_refused() {
+fn a_uid_past_the_limit_is_rejected() {
     let named = |length| changed("/request/uid", Some(json!("u".repeat(length))));
     assert!(Review::parse(named(LONGEST_UID).as_bytes(), &Workloads::default()).is_ok());
-    assert!(refusal(named(LONGEST_UID + 1)).contains("request.uid has 1025 bytes, and may have 1024"));
+    assert!(rejection(named(LONGEST_UID + 1)).contains("request.uid has 1025 bytes, which exceeds the limit of 1024"));
 }
 
 #[test]
-fn a_field_of_another_type_is_refused() {
+fn a_field_of_the_wrong_type_is_rejected() {
     for (pointer, wrong, expected) in [
         ("/request", json!([]), "expected an AdmissionRequest"),
         ("/request", json!("x"), "expected an AdmissionRequest"),
@@ -150,18 +150,18 @@ fn a_field_of_another_type_is_refused() {
         ("/request/object/spec/volumes", json!([1]), "expected an object or null"),
         ("/request/object/spec/schedulerName", json!(1), "expected a string"),
     ] {
-        let said = refusal(changed(pointer, Some(wrong)));
-        assert!(said.contains(expected), "{pointer}: {said}");
+        let error = rejection(changed(pointer, Some(wrong)));
+        assert!(error.contains(expected), "{pointer}: {error}");
     }
 }
 
 #[test]
-fn a_template_of_another_type_is_refused() {
+fn a_template_of_the_wrong_type_is_rejected() {
     for (pointer, wrong, expected) in [
-        ("", json!([]), "expected a Deployment as an object"),
+        ("", json!([]), "expected a Deployment object"),
         ("/metadata", json!(1), "expected an object or null"),
-        ("/spec", json!([]), "expected an object that holds `template`, or null"),
-        ("/spec", json!("x"), "expected an object that holds `template`, or null"),
+        ("/spec", json!([]), "expected an object with `template`, or null"),
+        ("/spec", json!("x"), "expected an object with `template`, or null"),
         ("/spec/template", json!([]), "expected an object or null"),
         ("/spec/template/spec", json!(true), "expected an object or null"),
         ("/spec/volumeClaimTemplates", json!({}), "expected an array of claim templates"),
@@ -169,13 +169,13 @@ fn a_template_of_another_type_is_refused() {
         let mut object = deployment();
         object["spec"]["volumeClaimTemplates"] = Value::Null;
         *object.pointer_mut(pointer).unwrap() = wrong;
-        let said = refusal(review("Deployment", &object).to_string());
-        assert!(said.contains(expected), "{pointer}: {said}");
+        let error = rejection(review("Deployment", &object).to_string());
+        assert!(error.contains(expected), "{pointer}: {error}");
     }
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_refused() {
+fn a_duplicate_key_is_rejected() {
     let pod = review("Pod", &pod()).to_string();
     let deployment = review("Deployment", &deployment()).to_string();
     for (body, once, twice) in [
@@ -192,13 +192,13 @@ fn a_key_that_is_there_twice_is_refused() {
         (&deployment, r#""spec":{}}"#, r#""spec":{}},"template":null"#),
     ] {
         assert!(body.contains(once), "{once}: {body}");
-        let said = refusal(body.replacen(once, twice, 1));
-        assert!(said.contains("duplicate field"), "{twice}: {said}");
+        let error = rejection(body.replacen(once, twice, 1));
+        assert!(error.contains("duplicate field"), "{twice}: {error}");
     }
 }
 
 #[test]
-fn what_no_decision_depends_on_may_hold_anything() {
+fn skipped_fields_may_have_any_value() {
     let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
     let body = changed("/request/userInfo", Some(json!("DEEP"))).replace("\"DEEP\"", &deep);
     assert!(Review::parse(body.as_bytes(), &Workloads::default()).is_ok());
@@ -211,12 +211,12 @@ fn what_no_decision_depends_on_may_hold_anything() {
 }
 
 #[test]
-fn an_old_object_at_a_create_is_not_read_wherever_it_stands() {
+fn the_old_object_of_a_create_is_skipped() {
     let body = |old: &str| {
         let body = review("Deployment", &deployment()).to_string();
-        let behind = body.replacen(r#""operation":"CREATE""#, &format!(r#""operation":"CREATE","oldObject":{old}"#), 1);
+        let after = body.replacen(r#""operation":"CREATE""#, &format!(r#""operation":"CREATE","oldObject":{old}"#), 1);
         let before = body.replacen(r#""request":{"#, &format!(r#""request":{{"oldObject":{old},"#), 1);
-        [behind, before]
+        [after, before]
     };
     for old in ["null", "{}", r#""x""#, "[]", r#"{"spec":[]}"#] {
         for body in body(old) {
@@ -227,7 +227,7 @@ fn an_old_object_at_a_create_is_not_read_wherever_it_stands() {
 }
 
 #[test]
-fn an_object_whose_keys_are_escaped_is_read_all_the_same() {
+fn escaped_keys_are_decoded() {
     let body = review("Pod", &json!({"spec": {"nodeName": "n1"}})).to_string();
     let body = body.replace("nodeName", r"node\u004eame").replace("\"object\"", r#""\u006fbject""#);
     let workloads = Workloads::default();
@@ -237,7 +237,7 @@ fn an_object_whose_keys_are_escaped_is_read_all_the_same() {
 }
 
 #[test]
-fn the_name_to_show_is_the_objects_or_what_it_begins_with() {
+fn the_display_name_is_the_name_or_its_prefix() {
     let workloads = Workloads::default();
     let shown = |name: Value, metadata: Value| {
         let mut body = review("Pod", &json!({"metadata": metadata, "spec": {}}));

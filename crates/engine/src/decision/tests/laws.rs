@@ -1,4 +1,4 @@
-//! Laws that hold for every row, and the texts around a decision.
+//! Properties that hold for every row, and the texts of decisions.
 
 use std::collections::HashSet;
 
@@ -17,13 +17,13 @@ fn every_reason_is_reached_by_a_row() {
             missing.remove(&Answer::to(&row.ask, &policy, Order::ApiServer).reason);
         }
     }
-    // No review says so: the API server does not send one.
+    // The API server does not send reviews for such a Namespace.
     missing.remove(&Reason::NamespaceOptedOut);
-    assert!(missing.is_empty(), "no row ends in {missing:?}");
+    assert!(missing.is_empty(), "no row has the reason {missing:?}");
 }
 
 #[test]
-fn an_object_in_a_namespace_that_opted_out_is_left_alone() {
+fn an_object_in_an_opted_out_namespace_is_left_alone() {
     let policy = policy();
     let workload = policy.workloads.find_object("apps/v1", "Deployment").unwrap();
     let object = object(DEPLOYMENT, mounts(&["px-data"])).to_string();
@@ -39,28 +39,28 @@ fn an_object_in_a_namespace_that_opted_out_is_left_alone() {
 }
 
 #[test]
-fn the_order_of_the_fields_of_a_request_changes_nothing() {
+fn the_order_of_request_fields_does_not_matter() {
     for row in table() {
         let answer = |order| {
             let mut answer = Answer::to(&row.ask, &row.policy, order);
-            // Where an error is in the text does change.
+            // The position of an error does depend on the order.
             for warning in &mut answer.warnings {
                 *warning = warning.split(" at line ").next().unwrap().to_owned();
             }
             answer
         };
-        assert_eq!(answer(Order::ApiServer), answer(Order::Reversed), "{}: {}", row.ask.kind.name, row.says);
+        assert_eq!(answer(Order::ApiServer), answer(Order::Reversed), "{}: {}", row.ask.kind.name, row.name);
     }
 }
 
-/// Past this many claims of no driver, a claim is kept only if it decides.
+/// A number of claims after which a claim is kept only if it can affect the decision.
 const MANY: usize = 600;
 
 #[test]
-fn a_claim_counts_however_many_stand_before_it() {
+fn a_claim_counts_after_many_other_claims() {
     let mut tried = 0;
     for row in table() {
-        let behind = |many: usize| {
+        let answer_after = |many: usize| {
             let mut ask = row.ask.clone();
             for object in ["object", "oldObject"] {
                 let volumes = format!("/request/{object}{}/spec/volumes", row.ask.kind.template);
@@ -70,13 +70,13 @@ fn a_claim_counts_however_many_stand_before_it() {
             }
             Answer::to(&ask, &row.policy, Order::ApiServer)
         };
-        let (one, all) = (behind(1), behind(MANY));
-        let says = format!("{}: {}", row.ask.kind.name, row.says);
-        assert_eq!((all.reason, &all.patch, &all.scheduler), (one.reason, &one.patch, &one.scheduler), "{says}");
-        assert_eq!(all.warnings, one.warnings, "{says}");
+        let (one, all) = (answer_after(1), answer_after(MANY));
+        let name = format!("{}: {}", row.ask.kind.name, row.name);
+        assert_eq!((all.reason, &all.patch, &all.scheduler), (one.reason, &one.patch, &one.scheduler), "{name}");
+        assert_eq!(all.warnings, one.warnings, "{name}");
         tried += usize::from(all.found.contains("local-data"));
     }
-    assert!(tried > 20, "{tried} rows have volumes that were looked at");
+    assert!(tried > 20, "{tried} rows have volumes that were looked up");
 }
 
 fn claim_of_no_driver(number: usize) -> Value {
@@ -84,7 +84,7 @@ fn claim_of_no_driver(number: usize) -> Value {
 }
 
 #[test]
-fn audit_decides_the_same_and_changes_nothing_and_tells_nobody() {
+fn audit_decides_the_same_without_changes_and_warnings() {
     for row in table() {
         let policy = Policy { mode: Mode::Audit, ..row.policy.clone() };
         let inject = Answer::to(&row.ask, &row.policy, Order::ApiServer);
@@ -94,7 +94,7 @@ fn audit_decides_the_same_and_changes_nothing_and_tells_nobody() {
             Reason::Kept => Reason::WouldKeep,
             other => other,
         };
-        assert_eq!(audit, Answer { reason, patch: None, warnings: Vec::new(), ..inject }, "{}", row.says);
+        assert_eq!(audit, Answer { reason, patch: None, warnings: Vec::new(), ..inject }, "{}", row.name);
     }
 }
 
@@ -103,12 +103,12 @@ fn off_decides_nothing() {
     for row in table() {
         let policy = Policy { mode: Mode::Off, ..row.policy.clone() };
         let answer = Answer::to(&row.ask, &policy, Order::ApiServer);
-        assert_eq!(answer, Answer::from(Decision::leave(Reason::Off)), "{}", row.says);
+        assert_eq!(answer, Answer::from(Decision::leave(Reason::Off)), "{}", row.name);
     }
 }
 
 #[test]
-fn no_warning_of_the_table_is_cut_off() {
+fn no_warning_of_the_table_is_truncated() {
     let warnings = |row: &Row| Answer::to(&row.ask, &row.policy, Order::ApiServer).warnings;
     let warnings: Vec<_> = table().iter().flat_map(warnings).collect();
     assert!(warnings.len() > 10, "{warnings:#?}");
@@ -117,18 +117,18 @@ fn no_warning_of_the_table_is_cut_off() {
     }
 }
 
-/// Asks as far as the claims.
-fn pending<T>(ask: &Ask, policy: &Policy, of: impl FnOnce(Pending<'_>) -> T) -> T {
+/// Examines a request up to the lookup of its claims, and passes the result to `test`.
+fn pending<T>(ask: &Ask, policy: &Policy, test: impl FnOnce(Pending<'_>) -> T) -> T {
     let body = encode(&ask.review, Order::ApiServer);
     let review = Review::parse(body.as_bytes(), &policy.workloads).unwrap();
     match examine(policy, &review.request) {
-        Examination::Resolve(pending) => of(pending),
-        Examination::Decided(decision) => panic!("decided before its claims were asked for: {decision:?}"),
+        Examination::Resolve(pending) => test(pending),
+        Examination::Decided(decision) => panic!("decided before its claims were looked up: {decision:?}"),
     }
 }
 
 #[test]
-fn only_a_pod_that_will_be_kept_is_worth_waiting_for_and_only_to_inject() {
+fn only_a_stored_pod_in_mode_inject_may_wait() {
     let may_wait = |kind, mode| {
         let policy = Policy { mode, ..policy() };
         pending(&Ask::create(kind, mounts(&["missing-data"])), &policy, |pending| pending.may_wait())
@@ -142,7 +142,7 @@ fn only_a_pod_that_will_be_kept_is_worth_waiting_for_and_only_to_inject() {
 }
 
 #[test]
-fn a_driver_among_the_owners_ends_the_wait_for_the_others() {
+fn a_driver_among_the_owners_is_detected() {
     let owner = |provisioner: &str| Owner::Provisioner { class: None, provisioner: provisioner.into() };
     pending(&Ask::create(POD, mounts(&["px-data"])), &policy(), |pending| {
         assert!(pending.has_driver(&[Owner::Missing, owner("pxd.portworx.com")]));
@@ -152,7 +152,7 @@ fn a_driver_among_the_owners_ends_the_wait_for_the_others() {
 }
 
 #[test]
-fn what_was_found_of_each_claim_is_told_in_one_line() {
+fn claims_are_described_in_one_line() {
     let claims = ["px-data", "local-data", "by-hand-data", "missing-data", "unknown-data"];
     let volumes = mounts(&claims)["spec"]["volumes"].as_array().unwrap().clone();
     let inline = json!({"name": "id", "portworxVolume": {"volumeID": "1"}});
@@ -164,7 +164,7 @@ fn what_was_found_of_each_claim_is_told_in_one_line() {
         [
             "claim `px-data`: class px, provisioner pxd.portworx.com, driver portworx",
             "claim `local-data`: class local, provisioner local.example.test, driver none",
-            "claim `by-hand-data`: bound to a volume of no driver",
+            "claim `by-hand-data`: bound to a volume without a driver",
             "claim `missing-data`: missing",
             "claim `unknown-data`: unknown: its StorageClass `deleted` does not exist",
             "volume `id`: provisioner kubernetes.io/portworx-volume, driver portworx",
@@ -174,7 +174,7 @@ fn what_was_found_of_each_claim_is_told_in_one_line() {
 }
 
 #[test]
-fn what_was_found_of_very_many_claims_is_cut() {
+fn the_description_of_many_claims_is_truncated() {
     let describe = |claim| {
         let mut volumes: Vec<_> = (0..MANY).map(claim_of_no_driver).collect();
         volumes.push(json!({"name": "last", "persistentVolumeClaim": {"claimName": claim}}));
@@ -189,7 +189,7 @@ fn what_was_found_of_very_many_claims_is_cut() {
 }
 
 #[test]
-fn what_is_told_of_claims_is_bounded_whatever_their_names_are() {
+fn the_description_of_claims_with_long_names_is_bounded() {
     let volume = |number| json!({"name": "v", "csi": {"driver": format!("{number}{}", "n".repeat(5_000))}});
     let template = with_volumes(&(0..200).map(volume).collect());
     let found = Answer::to(&Ask::create(POD, template), &policy(), Order::ApiServer).found;
@@ -198,7 +198,7 @@ fn what_is_told_of_claims_is_bounded_whatever_their_names_are() {
 }
 
 #[test]
-fn the_warnings_say_what_is_and_what_to_write() {
+fn warnings_name_the_problem_and_the_remedy() {
     let warning = |template| Answer::to(&Ask::create(POD, template), &policy(), Order::ApiServer).warnings;
     assert_eq!(
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "yes")),
@@ -211,7 +211,7 @@ fn the_warnings_say_what_is_and_what_to_write() {
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "true").scheduler("stork")),
         [concat!(
             "colocate: opt-out-without-effect: stork.libopenstorage.org/disableHyperconvergence opts out, but ",
-            "schedulerName is stork, which still schedules the pods; to leave it, write schedulerName: ",
+            "schedulerName is stork, which still schedules the pods; to opt out, set schedulerName: ",
             "default-scheduler"
         )]
     );
@@ -225,38 +225,38 @@ fn the_warnings_say_what_is_and_what_to_write() {
 }
 
 #[test]
-fn the_warnings_about_schedulers_say_what_becomes_of_the_pods() {
+fn warnings_about_schedulers_name_the_consequence_for_pods() {
     let warning = |kind, policy: &Policy| {
-        let ask = Ask::create(kind, px()).while_they_are(Presence::Stale);
+        let ask = Ask::create(kind, px()).with_presence(Presence::Stale);
         Answer::to(&ask, policy, Order::ApiServer).warnings
     };
-    let (inject, skip) = (away(Away::Skip, Away::Inject), away(Away::Inject, Away::Skip));
+    let (inject, skip) = (away_policy(Away::Skip, Away::Inject), away_policy(Away::Inject, Away::Skip));
     assert_eq!(
         warning(POD, &inject),
-        ["colocate: scheduler-away: no scheduler `stork` is alive: the pod stays Pending until it is back"]
+        ["colocate: scheduler-away: scheduler `stork` is not running: the pod stays Pending until it is back"]
     );
     assert_eq!(
         warning(DEPLOYMENT, &inject),
-        ["colocate: scheduler-away: no scheduler `stork` is alive: its pods stay Pending until it is back"]
+        ["colocate: scheduler-away: scheduler `stork` is not running: its pods stay Pending until it is back"]
     );
     assert_eq!(
         warning(POD, &skip),
         [concat!(
-            "colocate: scheduler-stale: no scheduler `stork` is alive; the pod keeps scheduler default-scheduler, ",
-            "which cannot be changed later: start it, then create the pod again"
+            "colocate: scheduler-stale: scheduler `stork` is not running; the pod keeps scheduler default-scheduler, ",
+            "which cannot be changed later: start `stork`, then create the pod again"
         )]
     );
     assert_eq!(
         warning(DEPLOYMENT, &skip),
         [concat!(
-            "colocate: scheduler-stale: no scheduler `stork` is alive; the template keeps scheduler default-scheduler, ",
-            "and so do pods created before it is back: they cannot be changed later"
+            "colocate: scheduler-stale: scheduler `stork` is not running: start it; until then, the template keeps ",
+            "scheduler default-scheduler, and pods created from it keep it permanently"
         )]
     );
 }
 
 #[test]
-fn the_default_policy_knows_the_nine_built_in_kinds_and_no_other() {
+fn the_default_policy_has_the_nine_built_in_kinds() {
     let workloads = Workloads::default();
     for kind in [&CHANGEABLE[..], &FIXED].concat() {
         let workload = workloads.find(kind.group, kind.version, kind.name).unwrap();
@@ -269,7 +269,7 @@ fn the_default_policy_knows_the_nine_built_in_kinds_and_no_other() {
 }
 
 #[test]
-fn a_custom_workload_takes_the_place_of_a_built_in_one() {
+fn a_custom_workload_replaces_a_built_in_kind() {
     let custom = Workload {
         group: "apps".to_owned(),
         version: "v1".to_owned(),
@@ -280,10 +280,11 @@ fn a_custom_workload_takes_the_place_of_a_built_in_one() {
     };
     let policy = Policy { workloads: Workloads::new([custom]), ..Policy::default() };
     let moved = Kind { template: "/elsewhere", ..DEPLOYMENT };
-    hold(&[
-        row("its template is read where it is", Ask::create(moved, mounts(&["px-data"])), Reason::Injected)
+    check_all(&[
+        row("its template is read at the configured path", Ask::create(moved, mounts(&["px-data"])), Reason::Injected)
             .under(policy.clone())
             .sets("stork"),
-        row("and nowhere else", Ask::create(DEPLOYMENT, mounts(&["px-data"])), Reason::NoTemplate).under(policy),
+        row("and not at the built-in path", Ask::create(DEPLOYMENT, mounts(&["px-data"])), Reason::NoTemplate)
+            .under(policy),
     ]);
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// The advice for an opt-out that comes too late.
-const EFFECTIVE: &str = "to leave it, write schedulerName: default-scheduler";
+/// The advice for an opt-out without effect.
+const ADVICE: &str = "to opt out, set schedulerName: default-scheduler";
 
 pub(super) fn all() -> Vec<Row> {
     [spellings(), opt_outs(), owners_opted_out(), opted_out_templates()].into_iter().flatten().collect()
@@ -12,7 +12,7 @@ pub(super) fn all() -> Vec<Row> {
 fn spellings() -> Vec<Row> {
     let mut rows = Vec::new();
     for key in [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER] {
-        let mut says = |value: &str, reason, scheduler, warning| {
+        let mut expect = |value: &str, reason, scheduler, warning| {
             for kind in [POD, DEPLOYMENT] {
                 let ask = Ask::create(kind, px().annotated(key, value));
                 let row = row(format!("{key}: {value:?}"), ask, reason);
@@ -20,13 +20,13 @@ fn spellings() -> Vec<Row> {
             }
         };
         for value in ["1", "t", "T", "TRUE", "true", "True"] {
-            says(value, Reason::OptedOut, None, None);
+            expect(value, Reason::OptedOut, None, None);
         }
         for value in ["0", "f", "F", "FALSE", "false", "False"] {
-            says(value, Reason::Injected, Some("stork"), None);
+            expect(value, Reason::Injected, Some("stork"), None);
         }
         for value in ["", "yes", "on", "tRUE", " true", "2", "\n"] {
-            says(value, Reason::Injected, Some("stork"), Some("is not a boolean"));
+            expect(value, Reason::Injected, Some("stork"), Some("is not a boolean"));
         }
     }
     rows
@@ -43,20 +43,20 @@ fn opt_outs() -> Vec<Row> {
             Reason::OptedOut,
         ),
         row(
-            "an invalid one beside a valid one",
+            "an invalid one next to a valid one",
             Ask::create(POD, px().annotated(one, "x").annotated(other, "true")),
             Reason::OptedOut,
         )
         .warns("is not a boolean"),
         row(
-            "a long invalid one leaves room for what to write",
+            "a long invalid one leaves space for the advice",
             Ask::create(POD, px().annotated(one, &"x".repeat(1_000))),
             Reason::Injected,
         )
         .sets("stork")
         .warns("use \"true\" to opt out"),
         row(
-            "an invalid one where nothing is found",
+            "an invalid one and a claim without a driver",
             Ask::create(POD, mounts(&["local-data"]).annotated(one, "x")),
             Reason::NoDriver,
         )
@@ -71,7 +71,7 @@ fn opt_outs() -> Vec<Row> {
         .warns("is not a boolean")
         .warns("does not exist"),
         row(
-            "a value that is no string",
+            "a value that is not a string",
             Ask::create(ROLLOUT, px().with("/metadata/annotations", json!({one: true}))),
             Reason::Injected,
         )
@@ -79,13 +79,9 @@ fn opt_outs() -> Vec<Row> {
         .warns("true is not a boolean"),
         row("keys are case-sensitive", Ask::create(POD, px().annotated(&one.to_lowercase(), "true")), Reason::Injected)
             .sets("stork"),
-        row(
-            "a key of the configuration",
-            Ask::create(POD, px().annotated("example.test/off", "true")),
-            Reason::OptedOut,
-        )
-        .under(own_key.clone()),
-        row("a key that the configuration took out", Ask::create(POD, px().annotated(one, "true")), Reason::Injected)
+        row("a configured key", Ask::create(POD, px().annotated("example.test/off", "true")), Reason::OptedOut)
+            .under(own_key.clone()),
+        row("a default key that is not configured", Ask::create(POD, px().annotated(one, "true")), Reason::Injected)
             .under(own_key)
             .sets("stork"),
         row(
@@ -98,17 +94,17 @@ fn opt_outs() -> Vec<Row> {
             Ask::create(POD, px().annotated(one, "true").scheduler("stork")),
             Reason::OptOutWithoutEffect,
         )
-        .warns(EFFECTIVE),
+        .warns(ADVICE),
     ]
 }
 
-fn leaving(group: &str, kind: &str) -> Policy {
+fn opt_out_kind(group: &str, kind: &str) -> Policy {
     let kind = OwnerKind { group: group.to_owned(), kind: kind.to_owned() };
     Policy { opt_out: OptOut { owners: vec![kind], ..OptOut::default() }, ..policy() }
 }
 
-fn owners_left() -> Policy {
-    leaving("kafka.example.test", "PodSet")
+fn owner_opt_out() -> Policy {
+    opt_out_kind("kafka.example.test", "PodSet")
 }
 
 fn owners_opted_out() -> Vec<Row> {
@@ -116,41 +112,41 @@ fn owners_opted_out() -> Vec<Row> {
     let not_controlling = json!([{"apiVersion": "kafka.example.test/v1", "kind": "PodSet", "controller": false}]);
     vec![
         row(
-            "an owner that a template leaves alone anyway",
+            "a template with an owner",
             Ask::create(STATEFUL_SET, px()).controlled_by("kafka.example.test/v1", "PodSet"),
             Reason::ControllerOwned,
         )
-        .under(owners_left()),
+        .under(owner_opt_out()),
         row("the owner", controlled("kafka.example.test/v1beta2", "PodSet"), Reason::OwnerOptedOut)
-            .under(owners_left()),
+            .under(owner_opt_out()),
         row("an owner of another group", controlled("other.example.test/v1", "PodSet"), Reason::Injected)
-            .under(owners_left())
+            .under(owner_opt_out())
             .sets("stork"),
         row("an owner of another kind", controlled("kafka.example.test/v1", "Pods"), Reason::Injected)
-            .under(owners_left())
+            .under(owner_opt_out())
             .sets("stork"),
         row("an owner of the core group", controlled("v1", "PodSet"), Reason::OwnerOptedOut)
-            .under(leaving("", "PodSet")),
-        row("a template that is of such a kind itself", Ask::create(STATEFUL_SET, px()), Reason::OwnerOptedOut)
-            .under(leaving("apps", "StatefulSet")),
+            .under(opt_out_kind("", "PodSet")),
+        row("a template whose own kind opts out", Ask::create(STATEFUL_SET, px()), Reason::OwnerOptedOut)
+            .under(opt_out_kind("apps", "StatefulSet")),
         row("an update of one", Ask::update(STATEFUL_SET, px().scheduler("stork"), px()), Reason::OwnerOptedOut)
-            .under(leaving("apps", "StatefulSet")),
+            .under(opt_out_kind("apps", "StatefulSet")),
         row(
             "a Deployment's pods have a ReplicaSet for a controller",
             controlled("apps/v1", "ReplicaSet"),
             Reason::Injected,
         )
-        .under(leaving("apps", "Deployment"))
+        .under(opt_out_kind("apps", "Deployment"))
         .sets("stork"),
         row("a template of that kind in another group", Ask::create(STATEFUL_SET, px()), Reason::Injected)
-            .under(leaving("example.test", "StatefulSet"))
+            .under(opt_out_kind("example.test", "StatefulSet"))
             .sets("stork"),
         row(
             "an owner that does not control",
             Ask::create(POD, px()).with("/metadata/ownerReferences", not_controlling),
             Reason::Injected,
         )
-        .under(owners_left())
+        .under(owner_opt_out())
         .sets("stork"),
     ]
 }
@@ -158,7 +154,7 @@ fn owners_opted_out() -> Vec<Row> {
 fn opted_out_templates() -> Vec<Row> {
     let mut rows = Vec::new();
     let [one, other] = [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER];
-    for kind in templates_of_all() {
+    for kind in template_kinds() {
         let ask = Ask::create(kind, px());
         let metadata = json!({one: "true", other: "true"});
         rows.push(
@@ -167,16 +163,15 @@ fn opted_out_templates() -> Vec<Row> {
         );
         let injected = px().annotated(other, "true").scheduler("stork");
         rows.push(
-            row("injected before it opted out", Ask::create(kind, injected), Reason::OptOutWithoutEffect)
-                .warns(EFFECTIVE),
+            row("injected before it opted out", Ask::create(kind, injected), Reason::OptOutWithoutEffect).warns(ADVICE),
         );
     }
     rows
 }
 
 tests! {
-    a_boolean_is_what_go_parses_and_anything_else_earns_a_warning: spellings;
-    one_annotation_that_says_so_opts_out: opt_outs;
-    the_controller_of_a_pod_may_opt_it_out_by_its_kind: owners_opted_out;
-    opt_outs_of_a_workload_stand_in_its_template: opted_out_templates;
+    an_annotation_that_go_does_not_parse_as_a_boolean_is_warned_about: spellings;
+    one_true_annotation_opts_out: opt_outs;
+    a_pod_is_opted_out_by_the_kind_of_its_controller: owners_opted_out;
+    a_workload_is_opted_out_by_annotations_of_its_template: opted_out_templates;
 }

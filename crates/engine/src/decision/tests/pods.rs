@@ -1,4 +1,4 @@
-//! Decisions about pods, by what they mount and what they say.
+//! Decisions about pods, by their volumes, schedulers and annotations.
 
 use super::*;
 
@@ -18,18 +18,19 @@ fn pods() -> Vec<Row> {
         row("an empty scheduler always counts", pod(px().scheduler("")), Reason::Injected)
             .under(replaceable(&[]))
             .sets("stork"),
-        row("whoever owns it", ask.clone().controlled_by("apps/v1", "ReplicaSet"), Reason::Injected).sets("stork"),
+        row("a pod with an owner", ask.clone().controlled_by("apps/v1", "ReplicaSet"), Reason::Injected).sets("stork"),
         row("templates: leave changes pods", ask.clone(), Reason::Injected).under(templates_left()).sets("stork"),
-        row("a scheduler of the list", pod(px().scheduler("mine")), Reason::Injected)
+        row("a replaceable scheduler", pod(px().scheduler("mine")), Reason::Injected)
             .under(replaceable(&["other", "mine"]))
             .sets("stork"),
         row(
-            "an explicit default in its manifest is no opt-out",
+            "an explicit default in its manifest is not an opt-out",
             ask.clone().last_applied(&manifest(POD)),
             Reason::Injected,
         )
         .sets("stork"),
-        row("nor in an applier's fields", ask.managed("Apply", &owned_fields(POD)), Reason::Injected).sets("stork"),
+        row("nor in the fields of server-side apply", ask.managed("Apply", &owned_fields(POD)), Reason::Injected)
+            .sets("stork"),
     ]
 }
 
@@ -37,17 +38,22 @@ fn left_pods() -> Vec<Row> {
     let pod = |template| Ask::create(POD, template);
     vec![
         row("a mirror pod", pod(px().annotated(MIRROR_POD, "abc")), Reason::MirrorPod),
-        row("on a node already", pod(px().with("/spec/nodeName", json!("n1"))), Reason::NodeNameSet),
-        row("an empty node name is none", pod(px().with("/spec/nodeName", json!(""))), Reason::Injected).sets("stork"),
+        row("already on a node", pod(px().with("/spec/nodeName", json!("n1"))), Reason::NodeNameSet),
+        row("an empty node name counts as absent", pod(px().with("/spec/nodeName", json!(""))), Reason::Injected)
+            .sets("stork"),
         row(
             "in a group",
             pod(px().with("/spec/schedulingGroup", json!({"podGroupName": "g"}))),
             Reason::SchedulingGroup,
         ),
-        row("a null group is none", pod(px().with("/spec/schedulingGroup", Value::Null)), Reason::Injected)
+        row("a null group counts as absent", pod(px().with("/spec/schedulingGroup", Value::Null)), Reason::Injected)
             .sets("stork"),
         row("another scheduler", pod(px().scheduler("mine")), Reason::OtherScheduler),
-        row("another scheduler that begins alike", pod(px().scheduler("default-scheduler2")), Reason::OtherScheduler),
+        row(
+            "another scheduler with the same prefix",
+            pod(px().scheduler("default-scheduler2")),
+            Reason::OtherScheduler,
+        ),
         row("the default where it is not replaceable", pod(px()), Reason::OtherScheduler).under(replaceable(&["mine"])),
         row("the driver's scheduler", pod(px().scheduler("stork")), Reason::AlreadySet),
         row("the scheduler of another driver", pod(px().scheduler("linstor-scheduler")), Reason::AlreadySet)
@@ -80,14 +86,18 @@ fn volumes() -> Vec<Row> {
         row("an ephemeral volume's annotation", volume(json!({"ephemeral": by_annotation})), Reason::Injected)
             .sets("stork"),
         row("an inline volume of Portworx", csi("pxd.portworx.com"), Reason::Injected).sets("stork"),
-        row("an inline volume of one that begins alike", csi("pxd.portworx.com.example.test"), Reason::NoDriver),
-        row("an inline volume of one that Portworx begins like", csi("pxd"), Reason::NoDriver),
+        row(
+            "an inline volume of a driver with Portworx's name as its prefix",
+            csi("pxd.portworx.com.example.test"),
+            Reason::NoDriver,
+        ),
+        row("an inline volume of a driver whose name is a prefix of Portworx's", csi("pxd"), Reason::NoDriver),
         row("an inline volume of another driver", csi("secrets-store.csi.k8s.io"), Reason::NoDriver),
         row("a volume by its id", volume(json!({"portworxVolume": {"volumeID": "1"}})), Reason::Injected).sets("stork"),
-        row("a volume by its id where Portworx is no driver", volume(json!({"portworxVolume": {}})), Reason::NoDriver)
+        row("a volume by its id without Portworx as a driver", volume(json!({"portworxVolume": {}})), Reason::NoDriver)
             .under(Policy { drivers: Drivers(vec![linstor()]), ..policy() }),
         row("a claim of another provisioner", Ask::create(POD, mounts(&["local-data"])), Reason::NoDriver),
-        row("a claim of nobody", Ask::create(POD, mounts(&["by-hand-data"])), Reason::NoDriver),
+        row("a claim without a driver", Ask::create(POD, mounts(&["by-hand-data"])), Reason::NoDriver),
         row(
             "the second of three claims",
             Ask::create(POD, mounts(&["local-data", "px-data", "by-hand-data"])),
@@ -107,29 +117,29 @@ fn missing_claims() -> Vec<Row> {
         row("inject the first driver", pod(&["missing-data"]), Reason::InjectedMissing)
             .under(Policy { drivers: first, ..inject_missing() })
             .sets("linstor-scheduler"),
-        row("inject, and there is no driver", pod(&["missing-data"]), Reason::ClaimMissing)
+        row("inject without a driver", pod(&["missing-data"]), Reason::ClaimMissing)
             .under(no_drivers)
             .warns("claim `missing-data` does not exist"),
-        row("beside one of a driver", pod(&["missing-data", "px-data"]), Reason::Injected).sets("stork"),
-        row("inject, beside one of a driver", pod(&["missing-data", "px-data"]), Reason::Injected)
+        row("next to a driver's claim", pod(&["missing-data", "px-data"]), Reason::Injected).sets("stork"),
+        row("inject, next to a driver's claim", pod(&["missing-data", "px-data"]), Reason::Injected)
             .under(inject_missing())
             .sets("stork"),
-        row("beside one of no driver", pod(&["local-data", "missing-data"]), Reason::ClaimMissing)
+        row("next to a claim without a driver", pod(&["local-data", "missing-data"]), Reason::ClaimMissing)
             .warns("claim `missing-data` does not exist"),
         row("unknown", pod(&["unknown-data"]), Reason::ClaimUnknown)
             .warns("claim `unknown-data`: its StorageClass `deleted` does not exist"),
         row("unknown is not missing", pod(&["unknown-data"]), Reason::ClaimUnknown)
             .under(inject_missing())
             .warns("claim `unknown-data`"),
-        row("missing says more than unknown", pod(&["unknown-data", "missing-data"]), Reason::ClaimMissing)
+        row("missing takes precedence over unknown", pod(&["unknown-data", "missing-data"]), Reason::ClaimMissing)
             .warns("claim `missing-data` does not exist"),
-        row("unknown beside one of a driver", pod(&["unknown-data", "px-data"]), Reason::Injected).sets("stork"),
+        row("unknown next to a driver's claim", pod(&["unknown-data", "px-data"]), Reason::Injected).sets("stork"),
         row(
             "a template's claim may come later",
             Ask::create(DEPLOYMENT, mounts(&["missing-data"])),
             Reason::ClaimMissing,
         ),
-        row("inject, of a template", Ask::create(DEPLOYMENT, mounts(&["missing-data"])), Reason::ClaimMissing)
+        row("inject, in a template", Ask::create(DEPLOYMENT, mounts(&["missing-data"])), Reason::ClaimMissing)
             .under(inject_missing()),
         row("a template's class may come later", Ask::create(JOB, mounts(&["unknown-data"])), Reason::ClaimUnknown),
     ]
@@ -145,18 +155,18 @@ fn drivers() -> Vec<Row> {
             .under(two_drivers())
             .sets("linstor-scheduler"),
         row("a driver that is not configured", Ask::create(POD, mounts(&["linstor-data"])), Reason::NoDriver),
-        row("of two, the first of the configuration", Ask::create(POD, mounts(&both)), Reason::Injected)
+        row("two drivers: the first configured one wins", Ask::create(POD, mounts(&both)), Reason::Injected)
             .under(two_drivers())
             .sets("stork")
-            .warns("claims of portworx and linstor in one pod: stork schedules it"),
-        row("of two, the first of the other configuration", Ask::create(POD, mounts(&both)), Reason::Injected)
+            .warns("the pod mounts claims of portworx and linstor: stork schedules it"),
+        row("two drivers in the reverse order", Ask::create(POD, mounts(&both)), Reason::Injected)
             .under(reversed)
             .sets("linstor-scheduler")
-            .warns("claims of linstor and portworx in one pod: linstor-scheduler schedules it"),
-        row("of two, in a template", Ask::create(STATEFUL_SET, mounts(&both)), Reason::Injected)
+            .warns("the pod mounts claims of linstor and portworx: linstor-scheduler schedules it"),
+        row("two drivers in a template", Ask::create(STATEFUL_SET, mounts(&both)), Reason::Injected)
             .under(two_drivers())
             .sets("stork")
-            .warns("use one driver a pod"),
+            .warns("use one driver per pod"),
         row("two claims of one driver", Ask::create(POD, mounts(&["px-data", "px-logs"])), Reason::Injected)
             .under(two_drivers())
             .sets("stork"),
@@ -174,7 +184,7 @@ fn unsupported() -> Vec<Row> {
         row("a delete", operation("DELETE", Value::Null), Reason::UnsupportedOperation),
         row("a connect", operation("CONNECT", json!({"kind": "PodExecOptions"})), Reason::UnsupportedOperation),
         row("a subresource", resize, Reason::UnsupportedOperation),
-        row("an empty subresource is none", whole, Reason::Injected).sets("stork"),
+        row("an empty subresource counts as absent", whole, Reason::Injected).sets("stork"),
         row("another kind", Ask::create(kind("", "ConfigMap", "/spec"), px()), Reason::UnsupportedKind),
         row(
             "a kind of another group",
@@ -190,10 +200,10 @@ fn unsupported() -> Vec<Row> {
 }
 
 tests! {
-    pods_are_decided_when_they_are_created_whoever_owns_them: pods;
-    a_pod_is_left_alone_where_another_places_it: left_pods;
-    every_kind_of_volume_that_a_driver_may_own_counts: volumes;
-    a_missing_or_unknown_claim_follows_the_policy_and_earns_a_pod_a_warning: missing_claims;
-    the_first_driver_of_the_configuration_wins: drivers;
-    what_is_not_decided_about_says_so: unsupported;
+    pods_are_decided_when_they_are_created: pods;
+    pods_that_colocate_must_not_place_are_left_alone: left_pods;
+    all_volume_sources_of_a_driver_count: volumes;
+    missing_and_unknown_claims_follow_the_policy: missing_claims;
+    the_first_configured_driver_wins: drivers;
+    unsupported_kinds_and_operations_are_reported: unsupported;
 }

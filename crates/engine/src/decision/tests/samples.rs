@@ -1,4 +1,4 @@
-//! `AdmissionReview`s as a real API server sent them.
+//! `AdmissionReview`s recorded from a real API server.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn sample(name: &str) -> &'static str {
     ALL.iter().find(|(sample, _)| *sample == name).unwrap().1
 }
 
-/// Asks about a sample in a cluster where everything is Portworx's.
+/// Decides a sample in a cluster where every claim belongs to Portworx.
 fn ask(name: &str) -> (Vec<String>, Answer) {
     let policy = Policy::default();
     let review = Review::parse(sample(name).as_bytes(), &policy.workloads).unwrap();
@@ -43,7 +43,7 @@ fn every_sample_is_read_and_decided() {
     for (name, claims, path) in [
         ("cronjob-create", &["claim `data`"][..], "/spec/jobTemplate/spec/template/spec/schedulerName"),
         ("deployment-create", &["claim `data`"], "/spec/template/spec/schedulerName"),
-        // Somebody set another image.
+        // The update sets another image.
         ("deployment-update", &["claim `data`"], "/spec/template/spec/schedulerName"),
         ("pod-dryrun", &[], ""),
         ("pod-ephemeral-volume", &["claim template `s`"], "/spec/schedulerName"),
@@ -60,9 +60,9 @@ fn every_sample_is_read_and_decided() {
 }
 
 #[test]
-fn a_sample_tells_what_its_request_is_about() {
+fn the_request_of_a_sample_is_decoded() {
     let workloads = Workloads::default();
-    let told = |name| {
+    let decoded = |name| {
         let review = Review::parse(sample(name).as_bytes(), &workloads).unwrap();
         let request = review.request;
         let (namespace, name) = (request.namespace().to_owned(), request.display_name().into_owned());
@@ -71,7 +71,7 @@ fn a_sample_tells_what_its_request_is_about() {
     let expected = |kind: &str, name: &str, operation, dry_run| {
         (kind.to_owned(), "demo".to_owned(), name.to_owned(), operation, dry_run)
     };
-    assert_eq!(told("deployment-update"), expected("Deployment", "web", "UPDATE", false));
-    assert_eq!(told("pod-from-replicaset"), expected("Pod", "web-95b64b7c7-*", "CREATE", false));
-    assert!(told("pod-dryrun").4);
+    assert_eq!(decoded("deployment-update"), expected("Deployment", "web", "UPDATE", false));
+    assert_eq!(decoded("pod-from-replicaset"), expected("Pod", "web-95b64b7c7-*", "CREATE", false));
+    assert!(decoded("pod-dryrun").4);
 }

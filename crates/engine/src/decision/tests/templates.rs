@@ -8,7 +8,7 @@ pub(super) fn all() -> Vec<Row> {
 
 fn templates() -> Vec<Row> {
     let mut rows = Vec::new();
-    for kind in templates_of_all() {
+    for kind in template_kinds() {
         let ask = |template| Ask::create(kind, template);
         let group = px().with("/spec/schedulingGroup", json!({"podGroupName": "g"}));
         let node = json!([{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "0"}]);
@@ -26,8 +26,12 @@ fn templates() -> Vec<Row> {
             row("a node", ask(px().with("/spec/nodeName", json!("n1"))), Reason::NodeNameSet),
             row("a group", ask(group), Reason::SchedulingGroup),
             row("templates: leave", ask(px()), Reason::TemplatesLeft).under(templates_left()),
-            row("a template is no mirror of a pod", ask(px().annotated(MIRROR_POD, "abc")), Reason::Injected)
-                .sets("stork"),
+            row(
+                "a mirror annotation has no effect on a template",
+                ask(px().annotated(MIRROR_POD, "abc")),
+                Reason::Injected,
+            )
+            .sets("stork"),
             row("a null template", bare(kind, Value::Null), Reason::NoTemplate),
             row("a template with no spec", ask(json!({"metadata": {}})), Reason::NoTemplate),
             row("a template with a null spec", ask(json!({"spec": null})), Reason::NoTemplate),
@@ -42,10 +46,14 @@ fn templates() -> Vec<Row> {
             Reason::ControllerOwned,
         ),
         row("a Job of a CronJob", Ask::create(JOB, px()).controlled_by("batch/v1", "CronJob"), Reason::ControllerOwned),
-        row("the template's metadata is not its own", Ask::create(DEPLOYMENT, claimed.clone()), Reason::Injected)
-            .sets("stork"),
         row(
-            "even where it has none",
+            "an owner in the template's metadata has no effect",
+            Ask::create(DEPLOYMENT, claimed.clone()),
+            Reason::Injected,
+        )
+        .sets("stork"),
+        row(
+            "even without metadata on the workload",
             Ask::create(DEPLOYMENT, claimed).with("/metadata", Value::Null),
             Reason::Injected,
         )
@@ -56,10 +64,10 @@ fn templates() -> Vec<Row> {
 
 fn sources() -> Vec<Row> {
     let mut rows = Vec::new();
-    for kind in templates_of_all() {
+    for kind in template_kinds() {
         let ask = Ask::create(kind, px());
         let null = object(kind, json!({"spec": {"schedulerName": null}})).to_string();
-        let beside = object(kind, json!({"schedulerName": "x", "spec": {"containers": [{"schedulerName": "x"}]}}));
+        let elsewhere = object(kind, json!({"schedulerName": "x", "spec": {"containers": [{"schedulerName": "x"}]}}));
         let whole = {
             let mut fields = json!({});
             put(&mut fields, &format!("{}/spec", kind.template).replace('/', "/f:"), json!({"f:volumes": {}}));
@@ -67,21 +75,25 @@ fn sources() -> Vec<Row> {
         };
         let names = Reason::SourceNamesScheduler;
         rows.extend([
-            row("its manifest names the field", ask.clone().last_applied(&manifest(kind)), names),
+            row("its manifest sets the field", ask.clone().last_applied(&manifest(kind)), names),
             row("its applier owns the field", ask.clone().managed("Apply", &owned_fields(kind)), names),
-            row("who updates owns nothing", ask.clone().managed("Update", &owned_fields(kind)), Reason::Injected)
-                .sets("stork"),
+            row(
+                "an updater's ownership has no effect",
+                ask.clone().managed("Update", &owned_fields(kind)),
+                Reason::Injected,
+            )
+            .sets("stork"),
             row("its applier owns other fields", ask.clone().managed("Apply", &whole), Reason::Injected).sets("stork"),
-            row("null names nothing", ask.clone().last_applied(&null), Reason::Injected).sets("stork"),
-            row("another field of that name", ask.clone().last_applied(&beside.to_string()), Reason::Injected)
+            row("a null field has no effect", ask.clone().last_applied(&null), Reason::Injected).sets("stork"),
+            row("another field of that name", ask.clone().last_applied(&elsewhere.to_string()), Reason::Injected)
                 .sets("stork"),
-            row("no manifest", ask.last_applied("schedulerName: {"), Reason::Injected).sets("stork"),
+            row("an invalid manifest", ask.last_applied("schedulerName: {"), Reason::Injected).sets("stork"),
         ]);
     }
     let opted_out = Ask::create(DEPLOYMENT, px().annotated(DISABLE_HYPERCONVERGENCE, "true"));
     rows.extend([
         row(
-            "in no scheduler's place",
+            "with the driver's scheduler",
             Ask::create(DEPLOYMENT, px().scheduler("stork")).last_applied(&manifest(DEPLOYMENT)),
             Reason::AlreadySet,
         ),
@@ -105,7 +117,7 @@ fn claim_templates() -> Vec<Row> {
         row("another class", set(&[], json!([claim("data", local_class.clone())])), Reason::NoDriver),
         row("no class", set(&[], json!([claim("data", json!({"storageClassName": ""}))])), Reason::ClaimUnknown),
         row(
-            "a class that is gone",
+            "a class that was deleted",
             set(&[], json!([claim("data", json!({"storageClassName": "deleted"}))])),
             Reason::ClaimUnknown,
         ),
@@ -116,28 +128,28 @@ fn claim_templates() -> Vec<Row> {
             Reason::Injected,
         )
         .sets("stork"),
-        row("beside a volume", set(&["px-data"], json!([claim("a", local_class.clone())])), Reason::Injected)
+        row("next to a volume", set(&["px-data"], json!([claim("a", local_class.clone())])), Reason::Injected)
             .sets("stork"),
         row(
-            "in the place of a volume of its name",
+            "replaces a driver's volume of its name",
             set(&["px-data"], json!([claim("v-px-data", local_class)])),
             Reason::NoDriver,
         ),
         row(
-            "in the place of a volume of no driver",
+            "replaces a volume without a driver",
             set(&["local-data"], json!([claim("v-local-data", px_class.clone())])),
             Reason::Injected,
         )
         .sets("stork"),
         row(
-            "above the place where they stand",
+            "above the path of claim templates",
             Ask::create(CRON_JOB, mounts(&[]))
                 .with("/spec/volumeClaimTemplates", json!([claim("a", px_class.clone())])),
             Reason::NoClaims,
         ),
         row("null", set(&[], Value::Null), Reason::NoClaims),
         row(
-            "not where they stand",
+            "below the path of claim templates",
             Ask::create(STATEFUL_SET, mounts(&[]).with("/spec/volumeClaimTemplates", json!([claim("a", px_class)]))),
             Reason::NoClaims,
         ),
@@ -156,13 +168,13 @@ fn rollouts() -> Vec<Row> {
             Reason::Injected,
         )
         .sets("stork"),
-        row("taken away, without defaults", Ask::update(ROLLOUT, bare.clone().scheduler("stork"), bare), Reason::Kept)
+        row("dropped, without defaults", Ask::update(ROLLOUT, bare.clone().scheduler("stork"), bare), Reason::Kept)
             .sets("stork"),
-        row("a reference in the template's place", by_reference, Reason::NoTemplate),
+        row("a reference instead of a template", by_reference, Reason::NoTemplate),
         row("no spec", Ask::create(ROLLOUT, px()).with("/spec", Value::Null), Reason::NoTemplate),
     ];
-    let unreadable = |says, ask| row(says, ask, Reason::Unreadable).warns("its pod template cannot be read");
-    for (says, pointer, wrong) in [
+    let unreadable = |name, ask| row(name, ask, Reason::Unreadable).warns("its pod template cannot be read");
+    for (name, pointer, wrong) in [
         ("spec", "/spec", json!([])),
         ("template", "/spec/template", json!("a name")),
         ("template.spec", "/spec/template/spec", json!([1, 2])),
@@ -171,9 +183,9 @@ fn rollouts() -> Vec<Row> {
         ("annotations", "/spec/template/metadata/annotations", json!([])),
         ("ownerReferences", "/metadata/ownerReferences", json!("x")),
     ] {
-        rows.push(unreadable(says, Ask::create(ROLLOUT, px()).with(pointer, wrong.clone())));
+        rows.push(unreadable(name, Ask::create(ROLLOUT, px()).with(pointer, wrong.clone())));
         let update = Ask::update(ROLLOUT, mounts(&[]), px()).with(pointer, wrong);
-        rows.push(unreadable(says, update));
+        rows.push(unreadable(name, update));
     }
     let broken = px().with("/spec/volumes", json!("none"));
     rows.extend([
@@ -182,7 +194,7 @@ fn rollouts() -> Vec<Row> {
             Ask::update(ROLLOUT, broken.clone(), broken.clone()),
             Reason::TemplateUnchanged,
         ),
-        unreadable("unreadable where it cannot change", Ask::update(ROLLOUT, broken.clone(), broken))
+        unreadable("unreadable in an immutable kind", Ask::update(ROLLOUT, broken.clone(), broken))
             .under(rollouts_with(Update::Refused)),
         row("not configured", Ask::create(ROLLOUT, px()), Reason::UnsupportedKind).under(Policy::default()),
     ]);
@@ -190,8 +202,8 @@ fn rollouts() -> Vec<Row> {
 }
 
 tests! {
-    a_template_is_decided_like_a_pod_unless_another_owns_it: templates;
-    a_template_stays_as_its_source_wrote_it: sources;
-    the_claim_templates_of_a_stateful_set_are_of_their_own_class: claim_templates;
-    a_custom_workload_may_hold_anything: rollouts;
+    a_template_without_a_controller_is_decided_like_a_pod: templates;
+    a_template_whose_source_sets_the_field_is_left_alone: sources;
+    claim_templates_are_resolved_by_their_class: claim_templates;
+    a_custom_workload_may_have_any_structure: rollouts;
 }

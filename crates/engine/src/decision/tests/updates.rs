@@ -1,9 +1,9 @@
-//! Decisions about updates: clauses (a) to (d), and what cannot change.
+//! Decisions about updates: clauses (a) to (d), and immutable objects.
 
 use super::*;
 
 pub(super) fn all() -> Vec<Row> {
-    [updates(), put_back(), fixed()].into_iter().flatten().collect()
+    [updates(), restored(), fixed()].into_iter().flatten().collect()
 }
 
 fn updates() -> Vec<Row> {
@@ -15,18 +15,18 @@ fn updates() -> Vec<Row> {
         rows.extend([
             row("(a) it names another scheduler", update(px(), px().scheduler("mine")), Reason::OtherScheduler),
             row(
-                "(a) in the place of the driver's",
+                "(a) it replaces the driver's scheduler",
                 update(px().scheduler("stork"), px().scheduler("mine")),
                 Reason::OtherScheduler,
             ),
-            row("(b) another label of its own", relabelled, Reason::TemplateUnchanged),
+            row("(b) another label of the workload", relabelled, Reason::TemplateUnchanged),
             row(
-                "(b) nothing, with another scheduler",
+                "(b) no change, with another scheduler",
                 update(px().scheduler("mine"), px().scheduler("mine")),
                 Reason::TemplateUnchanged,
             ),
             row(
-                "(b) nothing, with the driver's",
+                "(b) no change, with the driver's scheduler",
                 update(px().scheduler("stork"), px().scheduler("stork")),
                 Reason::TemplateUnchanged,
             ),
@@ -42,19 +42,19 @@ fn updates() -> Vec<Row> {
             row("(d) no template before", update(Value::Null, px()), Reason::Injected).sets("stork"),
             row("(d) no template now", update(px(), Value::Null), Reason::NoTemplate),
             row(
-                "(d) a new image with the driver's",
+                "(d) a new image with the driver's scheduler",
                 update(px().scheduler("stork"), new_image(px().scheduler("stork"))),
                 Reason::AlreadySet,
             ),
             row("(d) it opts out", update(px(), opted_out.clone()), Reason::OptedOut),
             row(
-                "(d) it opts out, and keeps the driver's",
+                "(d) it opts out, and keeps the driver's scheduler",
                 update(px().scheduler("stork"), opted_out.scheduler("stork")),
                 Reason::OptOutWithoutEffect,
             )
             .warns("still schedules the pods"),
             row(
-                "(d) its manifest names the field",
+                "(d) its manifest sets the field",
                 update(px(), new_image(px())).last_applied(&manifest(kind)),
                 Reason::SourceNamesScheduler,
             ),
@@ -70,7 +70,7 @@ fn updates() -> Vec<Row> {
             row("a group", update(px(), px().with("/spec/schedulingGroup", json!({}))), Reason::SchedulingGroup),
             row("templates: leave", update(px(), new_image(px())), Reason::TemplatesLeft).under(templates_left()),
             row(
-                "templates: leave, and the driver's is taken away",
+                "templates: leave, and the driver's scheduler is dropped",
                 update(px().scheduler("stork"), px()),
                 Reason::TemplatesLeft,
             )
@@ -80,14 +80,14 @@ fn updates() -> Vec<Row> {
     rows
 }
 
-/// Clause (c): the update takes the driver's scheduler away.
-fn put_back() -> Vec<Row> {
+/// Clause (c): the update drops the driver's scheduler.
+fn restored() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in CHANGEABLE.into_iter().chain([ROLLOUT]) {
         let replaced = |new| Ask::update(kind, px().scheduler("stork"), new);
         let deleted = Ask::update(kind, mounts(&["missing-data"]).scheduler("stork"), mounts(&["missing-data"]));
         let data = mounts(&["linstor-data"]);
-        let keeps = |says, ask| row(says, ask, Reason::Kept).sets("stork");
+        let keeps = |name, ask| row(name, ask, Reason::Kept).sets("stork");
         rows.extend([
             keeps("the default", replaced(px())),
             keeps("none", replaced(px().with("/spec/schedulerName", Value::Null))),
@@ -96,8 +96,8 @@ fn put_back() -> Vec<Row> {
             keeps("its claim was deleted", deleted),
             keeps("a claim is missing", replaced(mounts(&["local-data", "missing-data"]))),
             keeps("a claim is unknown", replaced(mounts(&["unknown-data"]))),
-            keeps("a claim of a driver beside one of none", replaced(mounts(&["local-data", "px-data"]))),
-            keeps("an opt-out that is no boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "yes")))
+            keeps("a driver's claim next to one without a driver", replaced(mounts(&["local-data", "px-data"]))),
+            keeps("an opt-out that is not a boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "yes")))
                 .warns("is not a boolean"),
             row(
                 "the scheduler of the second driver",
@@ -108,7 +108,7 @@ fn put_back() -> Vec<Row> {
             .sets("linstor-scheduler"),
             row("it opts out", replaced(px().annotated(DISABLE_ADMISSION_CONTROLLER, "true")), Reason::OptedOut),
             row(
-                "its manifest names the field",
+                "its manifest sets the field",
                 replaced(px()).last_applied(&manifest(kind)),
                 Reason::SourceNamesScheduler,
             ),
@@ -117,20 +117,32 @@ fn put_back() -> Vec<Row> {
                 replaced(px()).managed("Apply", &owned_fields(kind)),
                 Reason::SourceNamesScheduler,
             ),
-            row("its claims are all of no driver", replaced(mounts(&["local-data", "by-hand-data"])), Reason::NoDriver),
-            row("it has no claim any more", replaced(mounts(&[])), Reason::NoClaims),
-            row("another driver's in its place", replaced(px().scheduler("linstor-scheduler")), Reason::AlreadySet)
-                .under(two_drivers()),
+            row(
+                "its claims do not belong to a driver",
+                replaced(mounts(&["local-data", "by-hand-data"])),
+                Reason::NoDriver,
+            ),
+            row("it no longer has a claim", replaced(mounts(&[])), Reason::NoClaims),
+            row(
+                "replaced by another driver's scheduler",
+                replaced(px().scheduler("linstor-scheduler")),
+                Reason::AlreadySet,
+            )
+            .under(two_drivers()),
             row("a controller", replaced(px()).controlled_by("example.test/v1", "Database"), Reason::ControllerOwned),
-            row("a scheduler of no driver any more", replaced(mounts(&["linstor-data"])), Reason::Injected)
-                .under(Policy { drivers: Drivers(vec![linstor()]), ..policy() })
-                .sets("linstor-scheduler"),
+            row(
+                "a scheduler that no longer belongs to a driver",
+                replaced(mounts(&["linstor-data"])),
+                Reason::Injected,
+            )
+            .under(Policy { drivers: Drivers(vec![linstor()]), ..policy() })
+            .sets("linstor-scheduler"),
         ]);
     }
     rows
 }
 
-/// Pods and Jobs, and custom resources of their kind, cannot change: only clause (c), and always.
+/// Pods, Jobs and immutable custom resources: clause (c) is the only one that applies, and it always does.
 fn fixed() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in FIXED.into_iter().chain([ROLLOUT]) {
@@ -142,28 +154,32 @@ fn fixed() -> Vec<Row> {
             row("the default", replaced(px()), Reason::Kept).sets("stork"),
             row("none", replaced(px().with("/spec/schedulerName", Value::Null)), Reason::Kept).sets("stork"),
             row("its claim is missing", replaced(mounts(&["missing-data"])), Reason::Kept).sets("stork"),
-            row("its claim is of no driver", replaced(mounts(&["local-data"])), Reason::Kept).sets("stork"),
+            row("its claim does not belong to a driver", replaced(mounts(&["local-data"])), Reason::Kept).sets("stork"),
             row("it has no claim", replaced(mounts(&[])), Reason::Kept).sets("stork"),
             row("it opts out", replaced(opted_out), Reason::Kept).sets("stork"),
-            row("its opt-out is no boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "x")), Reason::Kept)
+            row("its opt-out is not a boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "x")), Reason::Kept)
                 .sets("stork")
                 .warns("is not a boolean"),
-            row("its manifest names the field", replaced(px()).last_applied(&manifest(kind)), Reason::Kept)
+            row("its manifest sets the field", replaced(px()).last_applied(&manifest(kind)), Reason::Kept)
                 .sets("stork"),
             row("its applier owns the field", replaced(px()).managed("Apply", &owned_fields(kind)), Reason::Kept)
                 .sets("stork"),
             row("it has a controller", replaced(px()).controlled_by("batch/v1", "CronJob"), Reason::Kept).sets("stork"),
             row("it is on its node", replaced(px().with("/spec/nodeName", json!("n1"))), Reason::Kept).sets("stork"),
             row("another scheduler", replaced(px().scheduler("mine")), Reason::Immutable),
-            row("the driver's in both", replaced(new_image(px().scheduler("stork"))), Reason::Immutable),
-            row("nothing", Ask::update(kind, px(), px()), Reason::Immutable),
+            row("the driver's scheduler in both", replaced(new_image(px().scheduler("stork"))), Reason::Immutable),
+            row("no change", Ask::update(kind, px(), px()), Reason::Immutable),
             row("a new image", Ask::update(kind, px(), new_image(px())), Reason::Immutable),
-            row("the default in another's place", Ask::update(kind, px().scheduler("mine"), px()), Reason::Immutable),
+            row(
+                "the default replaces another scheduler",
+                Ask::update(kind, px().scheduler("mine"), px()),
+                Reason::Immutable,
+            ),
         ];
         rows.extend(own.map(|row| row.under(policy.clone())));
         rows.push(
             row(
-                "the driver's, which is replaceable, in both",
+                "the driver's scheduler, which is replaceable, in both",
                 replaced(new_image(px().scheduler("stork"))),
                 Reason::Immutable,
             )
@@ -179,7 +195,7 @@ fn fixed() -> Vec<Row> {
 }
 
 tests! {
-    an_update_changes_what_rolls_anyway_and_nothing_else: updates;
-    what_an_update_takes_away_is_put_back: put_back;
-    what_cannot_change_is_put_back_always: fixed;
+    an_update_is_changed_only_if_it_changes_the_template: updates;
+    a_scheduler_that_an_update_drops_is_restored: restored;
+    immutable_objects_always_keep_their_scheduler: fixed;
 }
