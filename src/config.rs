@@ -383,7 +383,7 @@ mod tests {
     fn an_unknown_rule_or_severity_is_rejected_with_its_position() {
         let error = |text: &str| Config::parse(text, "config.yaml").unwrap_err().to_string();
         let unknown = error("validation:\n  rules:\n    HC999: off\n");
-        assert!(unknown.starts_with("config.yaml:3:5: `HC999` is no rule"), "{unknown}");
+        assert!(unknown.starts_with("config.yaml:3:5: unknown rule `HC999`"), "{unknown}");
         let level = error("validation: {rules: {HC001: none}}");
         assert!(level.contains("`none` is not one of off, info, warning, error"), "{level}");
         let mode = error("validation: {mode: deny}");

@@ -42,10 +42,10 @@ fn findings_are_reported_once_with_their_place_and_fix() {
     let stderr = namespace.apply(&deployment(disabled, &format!("{LOCAL_ONLY}: 'yes'"))).stderr;
 
     for part in [
-        "Warning: colocate: HC001: spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]: `yes` is no boolean to Stork",
-        "write \"true\" or \"false\"",
+        "Warning: colocate: HC001: spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]: `yes` is not a boolean",
+        "use \"true\" or \"false\"",
         "Warning: colocate: HC005: metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]: ",
-        "write it in spec.template.metadata.annotations",
+        "move it to spec.template.metadata.annotations",
     ] {
         assert!(stderr.contains(part), "{part}\n{stderr}");
     }
@@ -213,7 +213,7 @@ fn unchecked_findings_are_reported_and_name_the_missing_right() {
     while !namespace.kubectl().attempt("apply -f -", strategy).succeeded {}
     let stderr = namespace.apply(&class("missing", "togther")).stderr;
     assert!(
-        stderr.contains("HC020: parameters[placement_strategy]: there is no VolumePlacementStrategy `togther`"),
+        stderr.contains("HC020: parameters[placement_strategy]: VolumePlacementStrategy `togther` does not exist"),
         "{stderr}"
     );
     assert!(stderr.contains("such as together"), "{stderr}");

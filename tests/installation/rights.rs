@@ -96,7 +96,7 @@ fn create_class_with_strategy(apps: &Namespace) {
     loop {
         // Classes are cluster-scoped: the release of another test is called, too, until it is uninstalled.
         let stderr = kubectl.attempt("create --dry-run=server -f -", &class.to_string()).stderr;
-        if stderr.contains("there is no VolumePlacementStrategy `togther`") {
+        if stderr.contains("VolumePlacementStrategy `togther` does not exist") {
             return;
         }
         // The API server needs some time to serve a new CRD.

@@ -1,4 +1,4 @@
-//! The check of one object by all rules.
+//! Checks one object against all rules.
 
 mod namespace_label;
 mod pod_annotations;
@@ -11,24 +11,24 @@ use serde_json::value::RawValue;
 
 use super::facts::{Facts, MountedClaim, Strategies};
 use super::field_path::FieldPath;
-use super::finding::{Finding, MOST, Part, Unchecked, ValidationReport};
+use super::finding::{Finding, MAX_FINDINGS, Part, Unchecked, ValidationReport};
 use super::key::{Keys, Recognised};
 use super::rule::{Needs, Rule};
 use super::subject::{KeyMap, Subject, SubjectKind};
 use super::validation_policy::Severities;
 use colocate_engine::{ClaimRef, Driver, Owner, Policy, Setting, one_line, parse_bool};
 
-/// The most characters of a value in a message: enough to recognise it.
-const ENOUGH: usize = 60;
+/// The most characters of a value in a message.
+const MAX_SHOWN: usize = 60;
 
 impl Subject<'_> {
-    /// Checks the object, by what is known of its surroundings.
+    /// Checks the object with the known facts about its surroundings.
     pub fn check(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> ValidationReport {
         self.run(policy, severities, facts).0
     }
 
-    /// Returns what the rules need to know before they can check the object, where nothing is known of its claims and its
-    /// Namespace, and these placement strategies exist.
+    /// Returns the facts that the rules need to check the object, given the placement strategies but no facts about its
+    /// claims and its Namespace.
     pub fn needs(&self, policy: &Policy, severities: &Severities, strategies: Strategies) -> BTreeSet<Needs> {
         let claims = self.claims().iter().map(|_| MountedClaim::default()).collect();
         self.run(policy, severities, &Facts { claims, strategies, namespace_opted_out: false }).1
@@ -61,15 +61,17 @@ impl Subject<'_> {
         (check.report, check.needs)
     }
 
-    /// Returns whether no key in it is Stork's or close to one, so that it has no findings and needs no facts.
+    /// Returns true if the object has no key of Stork and none that is close to one, so that it has no findings and needs no
+    /// facts.
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.recognise(key) == Recognised::Foreign && *key != *policy.opt_out.namespace_label;
-        // A setting without the prefix matters only next to one that has it, or if it is not a string.
-        let odd = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
+        // A setting without the prefix matters only together with one that has it, or if it is not a string.
+        let is_not_a_string = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
             site.location.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')
         };
-        let silent = |site: &KeyMap<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !odd(site, key, raw));
+        let silent =
+            |site: &KeyMap<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !is_not_a_string(site, key, raw));
         !self.names_a_strategy() && self.sites.iter().all(silent)
     }
 }
@@ -83,18 +85,18 @@ struct RuleCheck<'c> {
     portworx: Driver,
     subject: &'c Subject<'c>,
     claims: Vec<(&'c ClaimRef<'c>, &'c MountedClaim)>,
-    /// The index of the claim that will be made from the template with this name.
+    /// The index of the claim that will be created from the template with this name.
     templates: HashMap<&'c str, usize>,
     facts: &'c Facts,
     report: ValidationReport,
-    /// The needs of the rules that depend on something that is not known.
+    /// The needs of the rules that depend on unknown facts.
     needs: BTreeSet<Needs>,
 }
 
 impl<'c> RuleCheck<'c> {
     fn find(&mut self, rule: Rule, path: FieldPath, part: Part, message: String, remedy: impl Into<String>) {
         let Some(severity) = self.severities.of(rule) else { return };
-        if self.report.findings.len() == MOST {
+        if self.report.findings.len() == MAX_FINDINGS {
             self.report.cut = true;
         } else {
             let remedy = remedy.into();
@@ -105,21 +107,21 @@ impl<'c> RuleCheck<'c> {
     fn cannot_check(&mut self, rule: Rule, path: FieldPath, why: String) {
         let Some(severity) = self.severities.of(rule) else { return };
         self.needs.insert(rule.needs());
-        if self.report.unchecked.len() == MOST {
+        if self.report.unchecked.len() == MAX_FINDINGS {
             self.report.cut = true;
         } else {
             self.report.unchecked.push(Unchecked { rule, severity, why, path });
         }
     }
 
-    /// Notes that a rule depends on what it needs here, and says nothing without it.
+    /// Records that a rule needs its facts here, without reporting it as unchecked.
     fn need(&mut self, rule: Rule) {
         if self.severities.of(rule).is_some() {
             self.needs.insert(rule.needs());
         }
     }
 
-    /// Returns whether a claim is Portworx'; `None` if that is not known.
+    /// Returns whether a claim belongs to Portworx; `None` if that is not known.
     fn is_portworx(&self, claim: &MountedClaim) -> Option<bool> {
         match &claim.owner {
             Owner::Provisioner { provisioner, .. } => Some(self.portworx.provisioners.contains(provisioner)),
@@ -128,12 +130,12 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Returns why the owner of a claim is not known, for the first such claim.
+    /// Describes why the owner of the first claim with an unknown owner is not known.
     fn first_unknown(&self) -> Option<String> {
         self.claims.iter().find_map(|(claim, known)| known.owner.gap(claim, known.absence))
     }
 
-    /// The claims that are known to be Portworx'.
+    /// The claims that are known to belong to Portworx.
     fn of_portworx(&self) -> impl Iterator<Item = (&'c ClaimRef<'c>, &'c MountedClaim)> {
         let claims = self.claims.iter().copied();
         claims.filter(|(_, known)| self.is_portworx(known) == Some(true))
@@ -149,14 +151,14 @@ fn each_once<'c>(
 }
 
 fn templates<'c>(claims: &[(&'c ClaimRef<'c>, &'c MountedClaim)]) -> HashMap<&'c str, usize> {
-    let templates = claims.iter().enumerate().filter_map(|(place, (claim, _))| match claim {
-        ClaimRef::Template { name, .. } => Some((&**name, place)),
+    let templates = claims.iter().enumerate().filter_map(|(index, (claim, _))| match claim {
+        ClaimRef::Template { name, .. } => Some((&**name, index)),
         ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,
     });
     templates.collect()
 }
 
-/// Returns whether Stork reads this key of a class or a claim.
+/// Returns true if Stork reads this key of a class or a claim.
 fn is_setting(key: &str) -> bool {
     Setting::ALL.iter().any(|setting| setting.key() == key)
 }
@@ -168,7 +170,7 @@ fn flag(value: Option<impl AsRef<str>>) -> Option<bool> {
 
 /// Quotes a value of the object for a message.
 fn shown(value: &str) -> String {
-    format!("`{}`", one_line(value, ENOUGH))
+    format!("`{}`", one_line(value, MAX_SHOWN))
 }
 
 #[cfg(test)]

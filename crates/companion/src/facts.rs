@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use colocate_engine::{Absence, AccessModes, ClaimRef, Inventory, Owner, Setting, Settings, parse_bool};
 
-/// The facts that rules depend on besides the object itself.
+/// The facts that rules depend on in addition to the object itself.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The claims of [`Subject::claims`](super::Subject::claims), in their order.
+    /// The claims of [`Subject::claims`](super::Subject::claims), in the same order.
     pub claims: Vec<MountedClaim>,
     /// The placement strategies that exist.
     pub strategies: Strategies,
@@ -15,12 +15,12 @@ pub struct Facts {
     pub namespace_opted_out: bool,
 }
 
-/// A claim that a pod mounts, or that is checked itself. By default, nothing is known of it.
+/// A claim that a pod mounts, or that is itself checked. By default, nothing is known about it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MountedClaim {
     /// Its owner.
     pub owner: Owner,
-    /// The reason why its owner was not found, if it was not.
+    /// The reason why its owner was not found, if applicable.
     pub absence: Absence,
     /// Its access modes, if they are known.
     pub access: Option<AccessModes>,
@@ -31,7 +31,7 @@ pub struct MountedClaim {
 }
 
 impl MountedClaim {
-    /// Looks a claim up in `inventory`; `namespace` is that of the pod.
+    /// Looks up a claim in `inventory`. `namespace` is the namespace of the pod.
     pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
         let owner = claim.owner_in(inventory, namespace);
         let known = claim.use_in(inventory, namespace);
@@ -48,7 +48,7 @@ impl MountedClaim {
         }
     }
 
-    /// The effective value: the claim's own, or else that of its class.
+    /// The effective value: that of the claim, or else that of its class.
     pub(super) fn setting(&self, setting: Setting) -> Option<&str> {
         self.settings.get(setting).or_else(|| self.parameters.as_ref()?.get(setting))
     }
@@ -58,18 +58,18 @@ impl MountedClaim {
         let many = self.access.map(|access| access.contains("ReadWriteMany"));
         match self.parameters.as_ref().map(sharedv4_service) {
             Some(Some(service)) => Some(service),
-            // Portworx makes a sharedv4 service volume for a claim that many nodes write to.
+            // Portworx creates a sharedv4 service volume for a ReadWriteMany claim.
             Some(None) => many,
             None => many.filter(|many| *many),
         }
     }
 }
 
-/// Returns whether a class makes sharedv4 service volumes; `None` if it does so for `ReadWriteMany` claims only.
+/// Returns whether a class creates sharedv4 service volumes; `None` if it does so for `ReadWriteMany` claims only.
 pub(super) fn sharedv4_service(parameters: &Settings) -> Option<bool> {
     let service = parameters.get(Setting::Sharedv4ServiceType);
     if service == Some("") {
-        // An empty type switches the service off.
+        // An empty type disables the service.
         return Some(false);
     }
     match parameters.get(Setting::Sharedv4) {
@@ -81,7 +81,7 @@ pub(super) fn sharedv4_service(parameters: &Settings) -> Option<bool> {
 /// The `VolumePlacementStrategies` (`portworx.io/v1beta2`, cluster-scoped) that exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strategies {
-    /// These, and no others.
+    /// All that exist.
     All(BTreeSet<String>),
     /// The cluster does not have the kind: references to a strategy are not checked.
     NotInstalled,
@@ -103,7 +103,7 @@ impl Strategies {
         }
     }
 
-    /// Adds a strategy that exists or is about to.
+    /// Adds a strategy that exists or is about to be created.
     pub fn insert(&mut self, name: String) {
         match self {
             Self::All(names) | Self::Some { known: names, .. } => drop(names.insert(name)),
@@ -114,7 +114,7 @@ impl Strategies {
 
 impl Default for Strategies {
     fn default() -> Self {
-        Self::Some { known: BTreeSet::new(), why: "no cluster is asked".to_owned() }
+        Self::Some { known: BTreeSet::new(), why: "no cluster was queried".to_owned() }
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_is_shared_by_its_class_or_else_by_who_writes_to_it() {
+    fn a_volume_is_shared_by_its_class_or_its_access_mode() {
         let many: AccessModes = ["ReadWriteMany"].into_iter().collect();
         let once: AccessModes = ["ReadWriteOnce"].into_iter().collect();
         let shared = |access, parameters: Option<&[(Setting, &str)]>| {

@@ -1,4 +1,4 @@
-//! Paths to the fields of an object, as Kubernetes writes them in its own errors.
+//! Paths to the fields of an object, formatted as in Kubernetes' own errors.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum PathSegment {
 }
 
 impl FieldPath {
-    /// The path that these fields make.
+    /// Makes a path of these fields.
     pub fn of<S: Into<String>>(fields: impl IntoIterator<Item = S>) -> Self {
         Self(fields.into_iter().map(|field| PathSegment::Field(field.into())).collect())
     }
@@ -53,12 +53,12 @@ impl FieldPath {
         Self(self.0[..length].to_vec())
     }
 
-    /// The segments, from the object on.
+    /// The segments, starting at the object.
     pub fn segments(&self) -> &[PathSegment] {
         &self.0
     }
 
-    /// Returns true if both paths are the same but for their indices in lists.
+    /// Returns true if both paths are the same except for list indices.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let is_name = |segment: &&PathSegment| !matches!(segment, PathSegment::Index(_));
         self.0.iter().filter(is_name).eq(other.0.iter().filter(is_name))
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_written_as_in_errors_of_kubernetes() {
+    fn paths_are_formatted_as_in_kubernetes_errors() {
         let templates = FieldPath::of(["spec", "volumeClaimTemplates"]);
         let path = templates.index(1).field("metadata").field("annotations").key("example.com/a");
         assert_eq!(path.to_string(), "spec.volumeClaimTemplates[1].metadata.annotations[example.com/a]");

@@ -4,20 +4,20 @@ use super::field_path::FieldPath;
 use super::rule::Rule;
 use super::severity::Severity;
 
-/// An annotation, label or parameter that Stork will not read as it was meant.
+/// An annotation, label or parameter that does not have the intended effect on Stork.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The rule that found it.
     pub rule: Rule,
-    /// Its severity by the configuration.
+    /// Its configured severity.
     pub severity: Severity,
     /// The mistake and its consequence.
     pub message: String,
-    /// The text to write instead.
+    /// The fix.
     pub remedy: String,
     /// The path in the object.
     pub path: FieldPath,
-    /// The end of the path that it is about.
+    /// The part of the last path segment that it is about.
     pub part: Part,
 }
 
@@ -50,19 +50,19 @@ pub struct ValidationReport {
     pub findings: Vec<Finding>,
     /// The rules that could not be checked.
     pub unchecked: Vec<Unchecked>,
-    /// Whether there are more of either than are listed.
+    /// Whether findings or unchecked rules were left out.
     pub cut: bool,
 }
 
-/// The most findings of one object that are listed. No one reads more, and only a hostile object has them.
-pub(super) const MOST: usize = 200;
+/// The most findings that are listed for one object. Only a hostile object has more.
+pub(super) const MAX_FINDINGS: usize = 200;
 
 impl ValidationReport {
-    /// Drops the findings that `before`, an earlier state of the object, had already: a change is responsible only for
-    /// what it brings.
+    /// Drops the findings that `before`, an earlier state of the object, already had: a change is only responsible for new
+    /// findings.
     #[must_use]
     pub fn since(mut self, before: &Self) -> Self {
-        // An index in a list does not identify an item: a volume inserted before it moves it.
+        // List indices are ignored: inserting a volume shifts the ones after it.
         let same = |one: &Finding, other: &Finding| {
             (one.rule, &one.message) == (other.rule, &other.message) && one.path.is_like(&other.path)
         };
@@ -72,7 +72,7 @@ impl ValidationReport {
         self
     }
 
-    /// The greatest severity; `None` without findings.
+    /// The highest severity; `None` without findings.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|finding| finding.severity).max()
     }

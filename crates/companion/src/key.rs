@@ -1,4 +1,4 @@
-//! The keys that Stork reads, the places where it reads them, and the recognition of misspelled ones.
+//! The keys that Stork reads, the fields it reads them from, and the detection of misspelled keys.
 
 use colocate_engine::{DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Policy, Setting};
 
@@ -8,18 +8,18 @@ pub(super) const PREFIX: &str = "stork.libopenstorage.org/";
 /// Restricts a pod to nodes with a replica of each of its volumes that are not shared.
 pub(super) const PREFER_LOCAL_NODE_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 
-/// A key that decides where pods run.
+/// A key that affects where pods run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StorkKey<'k> {
     pub(super) name: &'k str,
-    pub(super) home: Home,
+    pub(super) source: Source,
     pub(super) value: ValueType,
 }
 
-/// The place where Stork reads a key.
+/// The fields from which Stork reads a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Home {
-    /// The annotations of a pod, and so of a workload's template.
+pub(super) enum Source {
+    /// The annotations of a pod, which come from the template of its workload.
     Pod,
     /// The parameters of a `StorageClass`, and the annotations of a claim.
     Storage,
@@ -27,31 +27,31 @@ pub(super) enum Home {
     Claim,
 }
 
-/// The type as which Stork reads a value.
+/// The type that Stork parses a value as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueType {
-    /// A boolean of Go's `strconv.ParseBool`. A value that does not parse counts as `default`.
+    /// A boolean of Go's `strconv.ParseBool`. If the value does not parse, Stork uses `default`.
     Boolean { default: bool },
     /// Exactly `true`; any other value is false.
     True,
 }
 
-const fn boolean(name: &'static str, home: Home, default: bool) -> StorkKey<'static> {
-    StorkKey { name, home, value: ValueType::Boolean { default } }
+const fn boolean(name: &'static str, source: Source, default: bool) -> StorkKey<'static> {
+    StorkKey { name, source, value: ValueType::Boolean { default } }
 }
 
 /// The keys that Stork reads when it schedules a pod, with its defaults.
 const SCHEDULING: [StorkKey<'static>; 7] = [
-    boolean(DISABLE_HYPERCONVERGENCE, Home::Pod, false),
-    boolean(DISABLE_ADMISSION_CONTROLLER, Home::Pod, false),
-    boolean(PREFER_LOCAL_NODE_ONLY, Home::Pod, false),
-    boolean(Setting::PreferRemoteNodeOnly.key(), Home::Storage, false),
-    boolean(Setting::PreferRemoteNode.key(), Home::Storage, true),
-    boolean(Setting::SkipSchedulerScoring.key(), Home::Storage, false),
-    StorkKey { name: Setting::RestoreInProgress.key(), home: Home::Claim, value: ValueType::True },
+    boolean(DISABLE_HYPERCONVERGENCE, Source::Pod, false),
+    boolean(DISABLE_ADMISSION_CONTROLLER, Source::Pod, false),
+    boolean(PREFER_LOCAL_NODE_ONLY, Source::Pod, false),
+    boolean(Setting::PreferRemoteNodeOnly.key(), Source::Storage, false),
+    boolean(Setting::PreferRemoteNode.key(), Source::Storage, true),
+    boolean(Setting::SkipSchedulerScoring.key(), Source::Storage, false),
+    StorkKey { name: Setting::RestoreInProgress.key(), source: Source::Claim, value: ValueType::True },
 ];
 
-/// Names that are unique to Stork, so that one with another prefix, or with none, was meant for Stork.
+/// Names that are unique to Stork. With another prefix or no prefix, they count as misspelled keys of Stork.
 const UNMISTAKABLE: [&str; 5] = [
     DISABLE_HYPERCONVERGENCE,
     PREFER_LOCAL_NODE_ONLY,
@@ -101,26 +101,26 @@ const UNRELATED: [&str; 37] = [
     "applicationBackupSchedulePolicyType",
 ];
 
-/// The most edits (a letter wrong, missing or swapped) between a misspelled key and the one that was meant.
+/// The most edits (a letter wrong, missing or swapped) between a misspelled key and the intended one.
 const SMALL_EDIT: usize = 2;
 
-/// The most edits between a misspelled prefix and Stork's: `.com` for `.org` is three.
+/// The most edits between a misspelled prefix and Stork's prefix: `.com` for `.org` is three.
 const SMALL_EDIT_OF_PREFIX: usize = 3;
 
 /// The meaning of a key in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Recognised<'k> {
-    /// A key that decides where pods run.
+    /// A key that affects where pods run.
     Key(StorkKey<'k>),
-    /// A key that nothing reads, close to one that Stork reads.
+    /// A key that Stork does not read, close to one that it reads.
     Misspelled { meant: String },
-    /// A key that nothing reads, with Stork's prefix or one close to it. `nearest` is the closest key that exists.
+    /// An unknown key with Stork's prefix or one close to it. `nearest` is the closest known key.
     Unknown { nearest: String },
     /// A key that the companion ignores.
     Foreign,
 }
 
-/// The keys of one policy: Stork's own, and the opt-outs of the configuration.
+/// The keys for one policy: Stork's own keys and the configured opt-outs.
 #[derive(Debug)]
 pub(super) struct Keys<'p>(Vec<StorkKey<'p>>);
 
@@ -130,7 +130,7 @@ impl<'p> Keys<'p> {
         for name in &policy.opt_out.annotations {
             if keys.iter().all(|key| key.name != &**name) {
                 let value = ValueType::Boolean { default: false };
-                keys.push(StorkKey { name, home: Home::Pod, value });
+                keys.push(StorkKey { name, source: Source::Pod, value });
             }
         }
         Self(keys)
@@ -141,8 +141,8 @@ impl<'p> Keys<'p> {
         if let Some(key) = self.0.iter().find(|key| key.name == name) {
             return Recognised::Key(*key);
         }
-        let behind = name.strip_prefix(PREFIX);
-        if behind.is_some_and(|rest| UNRELATED.contains(&rest)) {
+        let suffix = name.strip_prefix(PREFIX);
+        if suffix.is_some_and(|rest| UNRELATED.contains(&rest)) {
             return Recognised::Foreign;
         }
         let (prefix, own) = name.rsplit_once('/').unwrap_or(("", name));
@@ -151,7 +151,7 @@ impl<'p> Keys<'p> {
             let meant = UNMISTAKABLE.iter().find(same);
             return meant.map_or(Recognised::Foreign, |meant| Recognised::Misspelled { meant: (*meant).to_owned() });
         }
-        // Stork may have newer keys for other purposes: of these, only one in another case is a misspelling.
+        // Stork may have newer keys for other purposes, so only a difference in case counts as a misspelling here.
         if let Some(meant) = UNRELATED.iter().find(|unrelated| own.eq_ignore_ascii_case(unrelated)) {
             return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
         }
@@ -163,7 +163,7 @@ impl<'p> Keys<'p> {
         Recognised::Unknown { nearest: format!("{PREFIX}{nearest}") }
     }
 
-    /// The names, without the prefix, of the keys that decide where pods run.
+    /// The names, without the prefix, of the keys that affect where pods run.
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|key| key.name.strip_prefix(PREFIX))
     }
@@ -187,13 +187,13 @@ mod tests {
     use super::*;
 
     fn recognised(name: &str) -> Recognised<'static> {
-        // Only its opt-outs are borrowed, and the default's are Stork's own keys.
+        // Leaked for the `'static` lifetime: `Keys` borrows the names of the policy's opt-outs.
         let policy: &'static Policy = Box::leak(Box::default());
         Keys::new(policy).recognise(name)
     }
 
     #[test]
-    fn a_key_is_known_by_its_letters_and_no_others() {
+    fn keys_are_matched_exactly() {
         for name in SCHEDULING.map(|key| key.name) {
             assert!(matches!(recognised(name), Recognised::Key(key) if key.name == name), "{name}");
         }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_edit_and_another_prefix_are_misspellings() {
+    fn small_edits_and_other_prefixes_are_misspellings() {
         for (name, meant) in [
             ("stork.libopenstorage.org/preferlocalnodeonly", PREFER_LOCAL_NODE_ONLY),
             ("stork.libopenstorage.org/preferLocalNodesOnly", PREFER_LOCAL_NODE_ONLY),
@@ -235,9 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_near_nothing_is_unknown_behind_the_prefix_and_foreign_elsewhere() {
+    fn a_key_far_from_all_others_is_unknown_or_foreign() {
         let Recognised::Unknown { nearest } = recognised("stork.libopenstorage.org/preferLocal") else {
-            panic!("it is no key")
+            panic!("not reported as unknown")
         };
         assert!(nearest.starts_with(PREFIX));
         assert!(matches!(recognised("stork.libopenstorage.com/nothing-like-it"), Recognised::Unknown { .. }));
@@ -249,10 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn an_opt_out_of_the_configuration_is_a_key_of_pods() {
+    fn a_configured_opt_out_is_a_pod_key() {
         let mut policy = Policy::default();
         policy.opt_out.annotations.push("example.com/opt-out".into());
         let recognised = Keys::new(&policy).recognise("example.com/opt-out");
-        assert!(matches!(recognised, Recognised::Key(StorkKey { home: Home::Pod, .. })));
+        assert!(matches!(recognised, Recognised::Key(StorkKey { source: Source::Pod, .. })));
     }
 }

@@ -1,13 +1,13 @@
 //! The companion: finds hyperconvergence annotations that Stork ignores or misreads.
 //!
-//! Stork silently ignores a misplaced key, and replaces a value that does not parse by its default. The pod then stays
-//! Pending, or runs on the wrong node. Everything here is a pure function of its arguments, as in the engine: the facts
-//! about claims and placement strategies come from elsewhere.
+//! Stork silently ignores a misplaced key, and uses its default for a value that does not parse. The pod then stays
+//! Pending, or runs on the wrong node. As in the engine, everything here is a pure function of its arguments: the caller
+//! provides the facts about claims and placement strategies.
 //!
 //! ```text
 //! object -> subject -> needs ->  facts  -> checks -> report -> warnings, a denial, lines of a file
-//!           parse      claims?   claims,   rule,     findings,
-//!                      names?    names     by rule   and what could not be checked
+//!           parse      claims?   claims,   rule      findings
+//!                      names?    names     by rule   and unchecked rules
 //! ```
 
 mod checks;

@@ -1,4 +1,4 @@
-//! Reports as text below the output of `kubectl`: warnings, or the reason for a denial.
+//! Renders reports for `kubectl` output: as warnings, or as the reason for a denial.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -7,16 +7,16 @@ use super::finding::{Finding, Unchecked, ValidationReport};
 use super::severity::Severity;
 use colocate_engine::Warning;
 
-/// The most characters of all warnings together. Beyond that, the API server cuts each to 256 characters and drops some.
-const MOST_TOGETHER: usize = 4_096;
+/// The most characters of all warnings together. Above it, the API server truncates each to 256 characters and drops some.
+const MAX_TOTAL: usize = 4_096;
 
 /// The last line if an object has more findings than are listed.
-const MORE: &str = "and more: fix these first";
+const MORE: &str = "more findings were left out: fix these first";
 
-/// Room for the line with the number of findings that were dropped.
+/// Space reserved for the line with the number of findings that were dropped.
 const LAST_LINE: usize = 128;
 
-/// One line with rule, path, message and remedy.
+/// Formats one line with rule, path, message and remedy.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, path, message, remedy, .. } = self;
@@ -31,14 +31,14 @@ impl fmt::Display for Unchecked {
     }
 }
 
-/// Renders a report as admission warnings, the most severe finding first, without those of severity info. All that could
-/// not be checked is one line.
+/// Renders a report as admission warnings, the most severe finding first and without findings of severity info. All
+/// unchecked rules share one line.
 pub fn warnings(report: &ValidationReport) -> Vec<Warning> {
     let mut lines: Vec<_> = listed(report).into_iter().map(Warning::whole).collect();
     let mut open = report.unchecked.iter().filter(|open| open.severity > Severity::Info);
     if let Some(first) = open.next() {
         let rules: Vec<_> = open.map(|open| open.rule.id()).collect();
-        let more = if rules.is_empty() { String::new() } else { format!(" (nor could {})", rules.join(", ")) };
+        let more = if rules.is_empty() { String::new() } else { format!(" (also unchecked: {})", rules.join(", ")) };
         lines.push(Warning::whole(format_args!("{first}{more}")));
     }
     if report.cut {
@@ -47,22 +47,22 @@ pub fn warnings(report: &ValidationReport) -> Vec<Warning> {
     within_limits(lines)
 }
 
-/// Drops the last lines if the API server would cut or drop any.
+/// Drops the last lines if the API server would otherwise truncate or drop any.
 fn within_limits(mut lines: Vec<Warning>) -> Vec<Warning> {
     let length = |lines: &[Warning]| lines.iter().map(Warning::chars).sum::<usize>();
-    if length(&lines) <= MOST_TOGETHER {
+    if length(&lines) <= MAX_TOTAL {
         return lines;
     }
     let all = lines.len();
-    while length(&lines) > MOST_TOGETHER - LAST_LINE {
+    while length(&lines) > MAX_TOTAL - LAST_LINE {
         lines.pop();
     }
     let more = all - lines.len();
-    lines.push(Warning::whole(format_args!("and {more} more; `colocate validate` shows all of them")));
+    lines.push(Warning::whole(format_args!("and {more} more: run `colocate validate` to see all of them")));
     lines
 }
 
-/// Returns the reason for a denial, which lists the findings; `None` without one of severity error.
+/// Returns the reason for a denial, which lists the findings; `None` if there is no finding of severity error.
 pub fn denial(report: &ValidationReport) -> Option<String> {
     if report.worst() != Some(Severity::Error) {
         return None;
@@ -75,7 +75,7 @@ pub fn denial(report: &ValidationReport) -> Option<String> {
     Some([head].into_iter().chain(lines).chain(more).collect::<Vec<_>>().join("\n"))
 }
 
-/// The findings that a user sees, the most severe first.
+/// The findings that are shown to a user, the most severe first.
 fn listed(report: &ValidationReport) -> Vec<&Finding> {
     let mut findings: Vec<_> = report.findings.iter().filter(|finding| finding.severity > Severity::Info).collect();
     findings.sort_by_key(|finding| Reverse(finding.severity));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_come_first_and_information_is_no_warning() {
+    fn errors_come_first_and_info_is_not_a_warning() {
         let report = ValidationReport {
             findings: vec![
                 finding(Rule::UnknownKey, Severity::Warning, "one"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_checked_is_one_line() {
+    fn unchecked_rules_share_one_line() {
         let open = |rule: Rule| Unchecked {
             rule,
             severity: rule.severity(),
@@ -147,19 +147,22 @@ mod tests {
         let report = ValidationReport { unchecked, ..ValidationReport::default() };
         assert_eq!(
             lines(&report),
-            ["colocate: HC014: a: could not be checked: claim `data` does not exist (nor could HC015)"]
+            ["colocate: HC014: a: could not be checked: claim `data` does not exist (also unchecked: HC015)"]
         );
     }
 
     #[test]
-    fn there_are_no_more_than_the_api_server_passes_on() {
+    fn warnings_stay_within_the_limit_of_the_api_server() {
         let findings =
             (0..100).map(|n| finding(Rule::Misspelled, Severity::Error, &format!("{n}\n{}", "ä".repeat(200))));
         let lines = lines(&ValidationReport { findings: findings.collect(), ..ValidationReport::default() });
         let length: usize = lines.iter().map(|line| line.chars().count()).sum();
         assert!(length <= 4_096 && lines.len() > 10, "{length} in {}", lines.len());
         let more = 101 - lines.len();
-        assert_eq!(lines.last().unwrap(), &format!("colocate: and {more} more; `colocate validate` shows all of them"));
+        assert_eq!(
+            lines.last().unwrap(),
+            &format!("colocate: and {more} more: run `colocate validate` to see all of them")
+        );
         assert!(lines.iter().all(|line| !line.contains(char::is_control)));
     }
 }

@@ -1,4 +1,4 @@
-//! The table of rules, from which docs/annotations.md, `colocate validate --list-rules` and the metric labels follow.
+//! The table of rules. It is the source of docs/annotations.md, `colocate validate --list-rules` and the metric labels.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::severity::Severity;
 
-/// Portworx' documentation of the annotations.
+/// Portworx's documentation of the annotations.
 const DOCUMENTATION: &str =
     "https://docs.portworx.com/portworx-enterprise/operations/operate-kubernetes/storage-operations/hyperconvergence";
 
-/// The source of Stork's filter and score of nodes.
+/// The source code of Stork's filtering and scoring of nodes.
 const EXTENDER: &str = "https://github.com/libopenstorage/stork/blob/master/pkg/extender/extender.go";
 
-/// The source of Stork's own webhook, with its opt-outs.
+/// The source code of Stork's own webhook, with its opt-outs.
 const WEBHOOK: &str = "https://github.com/libopenstorage/stork/blob/master/pkg/webhookadmission/webhook.go";
 
-/// The change that introduced `preferRemoteNodeOnly`, with the volumes it is for.
+/// The change that introduced `preferRemoteNodeOnly`, with the volumes it applies to.
 const REMOTE_ONLY: &str = "https://github.com/libopenstorage/stork/pull/1222";
 
 /// The release that introduced `preferRemoteNode`.
@@ -33,14 +33,14 @@ const USING_STORK: &str =
 
 const AUTOSCALER: &str = "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-are-the-key-best-practices-for-running-cluster-autoscaler";
 
-/// The facts that a rule needs besides the object itself.
+/// The facts that a rule needs in addition to the object itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
-    /// None: the object is enough.
+    /// No other facts.
     Nothing,
-    /// The claims that the object's pods mount, or the object itself as a claim: owner, access modes and annotations.
+    /// Owner, access modes and annotations of the claims that the object's pods mount, or of the object itself as a claim.
     Claims,
-    /// The parameters of the claims' classes, and the claims.
+    /// The claims and the parameters of their classes.
     ClassParameters,
     /// The placement strategies that exist.
     Strategies,
@@ -58,7 +58,7 @@ macro_rules! rules {
         }
 
         impl Rule {
-            /// Every rule, in the order of their ids.
+            /// Every rule, in the order of ids.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
             /// The id, which is stable and never reused.
@@ -66,7 +66,7 @@ macro_rules! rules {
                 match self { $(Self::$name => $id,)+ }
             }
 
-            /// A name of one word, which programs show next to the id.
+            /// A name of one word, which tools show next to the id.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
@@ -81,7 +81,7 @@ macro_rules! rules {
                 match self { $(Self::$name => $title,)+ }
             }
 
-            /// The reason why it matters.
+            /// The reason for the rule.
             pub const fn explanation(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
@@ -91,7 +91,7 @@ macro_rules! rules {
                 match self { $(Self::$name => Needs::$needs,)+ }
             }
 
-            /// A link to what the rule is derived from.
+            /// A link to the source of the rule.
             pub const fn origin(self) -> &'static str {
                 match self { $(Self::$name => $origin,)+ }
             }
@@ -100,93 +100,93 @@ macro_rules! rules {
 }
 
 rules! {
-    NoBoolean "HC001" Error "the value is not one that Stork reads",
-        /// Stork reads booleans as Go's `strconv.ParseBool` does, and takes its default for everything else, in silence.
+    NoBoolean "HC001" Error "Stork does not recognize the value",
+        /// Stork parses booleans with Go's `strconv.ParseBool`, and silently uses its default for any other value.
         Nothing PARSE_BOOL;
     NoString "HC002" Error "the value is not a string",
-        /// The values of annotations, labels and parameters are strings: the API server refuses `true` without quotes.
+        /// The values of annotations, labels and parameters are strings: the API server rejects `true` without quotes.
         Nothing ANNOTATIONS;
     Misspelled "HC003" Error "the key is misspelled",
-        /// Keys are compared letter by letter, upper and lower case included; a key that is nearly right is read by nobody.
+        /// Keys are case-sensitive and must match exactly: Stork ignores a key that is nearly right.
         Nothing EXTENDER;
     UnknownKey "HC004" Warning "the key is unknown",
-        /// Nothing is known to read a key of this name behind Stork's prefix.
+        /// No known component reads a key of this name with Stork's prefix.
         Nothing EXTENDER;
-    OnWorkload "HC005" Error "a pod's key stands on the workload itself",
+    OnWorkload "HC005" Error "a pod annotation is set on the workload itself",
         /// Stork reads it from the pod, whose annotations come from `spec.template.metadata.annotations`.
         Nothing DOCUMENTATION;
-    StorageKeyOnPod "HC006" Error "a key of volumes stands on a pod",
-        /// Stork reads it from the StorageClass' parameters and from the claim's annotations.
+    StorageKeyOnPod "HC006" Error "a volume setting is set on a pod",
+        /// Stork reads it from the parameters of the StorageClass and the annotations of the claim.
         Nothing REMOTE_ONLY;
-    PodKeyOnStorage "HC007" Error "a pod's key stands on a class or a claim",
+    PodKeyOnStorage "HC007" Error "a pod annotation is set on a class or a claim",
         /// Stork reads it from the pod's annotations.
         Nothing DOCUMENTATION;
-    InLabels "HC008" Error "the key stands among the labels",
-        /// Stork reads annotations and, of a StorageClass, parameters.
+    InLabels "HC008" Error "the key is set as a label",
+        /// Stork reads annotations and the parameters of a StorageClass, but no labels.
         Nothing DOCUMENTATION;
-    OnClassMetadata "HC009" Error "the key stands among the annotations of a StorageClass",
-        /// Of a StorageClass, Stork reads the parameters.
+    OnClassMetadata "HC009" Error "the key is set as an annotation of a StorageClass",
+        /// Stork reads only the parameters of a StorageClass.
         Nothing REMOTE_ONLY;
-    OnNamespace "HC010" Error "the key stands on a Namespace",
-        /// Nothing reads it there: of a Namespace, only the opt-out label counts, and only for colocate.
+    OnNamespace "HC010" Error "the key is set on a Namespace",
+        /// On a Namespace, only the opt-out label has an effect, and only for colocate.
         Nothing WEBHOOK;
-    LocalOnlyDisabled "HC011" Error "preferLocalNodeOnly stands beside disableHyperconvergence",
-        /// The one asks for nodes with the data and no others, the other for no difference between nodes: as an opt-out it
-        /// leaves the pod to a scheduler that knows neither, and under Stork the scoring is off while the filter still holds.
+    LocalOnlyDisabled "HC011" Error "preferLocalNodeOnly contradicts disableHyperconvergence",
+        /// One allows only nodes with the data, the other makes all nodes equal. As an opt-out, disableHyperconvergence leaves
+        /// the pod to a scheduler that knows neither; under Stork, it disables scoring, but the filter still applies.
         Nothing EXTENDER;
     LocalOnlyUnenforced "HC012" Error "nothing enforces preferLocalNodeOnly",
-        /// Only Stork reads it, and this pod is not Stork's to schedule.
+        /// Only Stork reads it, and Stork does not schedule this pod.
         Namespace EXTENDER;
-    LocalOnlyWithoutClaim "HC013" Warning "preferLocalNodeOnly on a pod without a claim of Portworx",
-        /// The rule is about the pod's Portworx volumes, and there are none.
+    LocalOnlyWithoutClaim "HC013" Warning "preferLocalNodeOnly on a pod without a Portworx claim",
+        /// It applies to the Portworx volumes of the pod, and the pod has none.
         Claims EXTENDER;
     LocalOnlyShared "HC014" Warning "preferLocalNodeOnly has no effect on a shared volume",
-        /// Stork leaves sharedv4 service volumes, which ReadWriteMany claims are by default, out of this rule without a word.
+        /// Stork silently exempts sharedv4 service volumes, which ReadWriteMany claims get by default.
         ClassParameters EXTENDER;
     LocalOnlySeveral "HC015" Warning "preferLocalNodeOnly with several claims that nothing keeps together",
-        /// One node must hold a replica of every volume, which only a VolumePlacementStrategy with `volumeAffinity` sees to; where
-        /// there is none, the pod stays Pending for ever.
+        /// One node must hold a replica of every volume, which only a VolumePlacementStrategy with `volumeAffinity` ensures.
+        /// Without such a node, the pod stays Pending indefinitely.
         ClassParameters STRATEGIES;
     DisabledShared "HC016" Warning "disableHyperconvergence on a pod with a shared volume",
-        /// By the documentation, the class' `preferRemoteNode` and `preferRemoteNodeOnly` are ignored then; by Stork's code, the
-        /// second is still enforced where Stork schedules the pod.
+        /// According to the documentation, Stork then ignores `preferRemoteNode` and `preferRemoteNodeOnly` of the class.
+        /// According to its code, it still enforces the second if it schedules the pod.
         ClassParameters DOCUMENTATION;
     RemoteOnlyCancelled "HC017" Error "preferRemoteNode: false cancels preferRemoteNodeOnly",
-        /// `preferRemoteNode: "false"` turns anti-hyperconvergence off for the volume, and with it the hard rule.
+        /// `preferRemoteNode: "false"` turns off anti-hyperconvergence for the volume, including the hard rule.
         ClassParameters REMOTE;
     RemoteNotShared "HC018" Warning "preferRemoteNode and preferRemoteNodeOnly are for shared volumes",
         /// Stork reads both for sharedv4 service volumes and ignores them for all others.
         ClassParameters REMOTE_ONLY;
-    NotPortworx "HC019" Warning "the storage is not Portworx'",
-        /// Stork looks at Portworx' volumes only.
+    NotPortworx "HC019" Warning "the storage does not belong to Portworx",
+        /// Stork considers only Portworx volumes.
         Claims EXTENDER;
     NoStrategy "HC020" Error "the VolumePlacementStrategy does not exist",
-        /// Portworx cannot provision a volume by a strategy that is not there: the claim stays Pending.
+        /// Portworx cannot provision a volume with a strategy that does not exist: the claim stays Pending.
         Strategies STRATEGIES;
     ClaimAgainstClass "HC021" Warning "the claim contradicts its class",
         /// The claim's annotation wins.
         ClassParameters REMOTE_ONLY;
-    OptOutRestore "HC022" Info "the opt-out keeps snapshots from being restored in place",
-        /// An in-place restore of a snapshot requires that pods which use the volume are scheduled by Stork.
+    OptOutRestore "HC022" Info "the opt-out prevents in-place restores of snapshots",
+        /// A snapshot can only be restored in place if Stork schedules the pods that use the volume.
         Claims USING_STORK;
-    OptOutHealth "HC023" Info "the opt-out gives up Stork's health filter",
-        /// Nodes on which the storage driver is down are not avoided any more.
+    OptOutHealth "HC023" Info "the opt-out disables Stork's health filter",
+        /// The pod may be scheduled on a node where the storage driver is down.
         Claims USING_STORK;
-    NamespaceLabel "HC024" Error "the opt-out label of the Namespace does not parse",
-        /// A value that is no boolean opts nothing out.
+    NamespaceLabel "HC024" Error "the opt-out label of the Namespace is not a boolean",
+        /// The label has no effect if its value is not a boolean.
         Nothing PARSE_BOOL;
     LocalOnlyDaemonSet "HC025" Warning "preferLocalNodeOnly on a DaemonSet",
-        /// A DaemonSet has a pod for each node, and those of nodes without a replica stay Pending.
+        /// A DaemonSet runs a pod on each node, and pods on nodes without a replica stay Pending.
         ClassParameters EXTENDER;
-    LocalOnlyAutoscaler "HC026" Info "preferLocalNodeOnly where a cluster autoscaler is at work",
-        /// An autoscaler does not know Stork's rule: it believes that the pod fits elsewhere, and adds no node, or one without
+    LocalOnlyAutoscaler "HC026" Info "preferLocalNodeOnly with a cluster autoscaler",
+        /// An autoscaler does not know Stork's rule: it assumes that the pod fits elsewhere, and adds no node, or one without
         /// the data.
         ClassParameters AUTOSCALER;
 }
 
-/// An id that does not belong to a rule.
+/// The error for an unknown rule id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no rule; `colocate validate --list-rules` has all of them, HC001 to {last}", last = Rule::ALL[Rule::ALL.len() - 1])]
+#[error("unknown rule `{0}`: use HC001 to {last}; `colocate validate --list-rules` lists them", last = Rule::ALL[Rule::ALL.len() - 1])]
 pub struct NoSuchRule(String);
 
 impl TryFrom<String> for Rule {
@@ -208,9 +208,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_count_up_and_name_their_rules() {
-        for (place, rule) in Rule::ALL.iter().enumerate() {
-            assert_eq!(rule.id(), format!("HC{:03}", place + 1));
+    fn ids_are_consecutive_and_parse() {
+        for (index, rule) in Rule::ALL.iter().enumerate() {
+            assert_eq!(rule.id(), format!("HC{:03}", index + 1));
             assert_eq!(Rule::try_from(rule.id().to_owned()), Ok(*rule));
         }
         let error = Rule::try_from("HC999".to_owned()).unwrap_err().to_string();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_are_phrases_explanations_sentences_and_origins_links() {
+    fn rule_texts_have_their_form() {
         for rule in Rule::ALL {
             assert!(!rule.title().ends_with('.') && !rule.title().contains('|'), "{rule}");
             assert!(rule.explanation().ends_with('.') && !rule.explanation().contains(['\n', '|']), "{rule}");

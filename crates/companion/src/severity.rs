@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-/// The severity of a finding. A greater one matters more.
+/// The severity of a finding, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Good to know, and never an admission warning.
+    /// For information. Never an admission warning.
     Info,
-    /// The annotation may not do what was meant.
+    /// The annotation may not have the intended effect.
     Warning,
-    /// The annotation does not do what was meant. Where findings are enforced, the object is denied.
+    /// The annotation does not have the intended effect. If findings are enforced, the object is denied.
     Error,
 }
 
 impl Severity {
-    /// Every severity, the greatest first.
+    /// Every severity, the highest first.
     pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Info];
 
     /// The word in configuration and output.

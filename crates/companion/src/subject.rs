@@ -1,4 +1,4 @@
-//! An object as the rules see it: its maps of keys, each with its path, and the claims that its pods mount.
+//! The parts of an object that rules check: its maps of keys, each with its path, and the claims that its pods mount.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use colocate_engine::{
     each_element, present,
 };
 
-/// A kind of object that there are rules for.
+/// A kind of object with rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubjectKind<'p> {
     /// A Pod, or a kind with a pod template.
@@ -60,28 +60,28 @@ pub struct Subject<'a> {
     pub(super) kind: SubjectKind<'a>,
     pub(super) sites: Vec<KeyMap<'a>>,
     pub(super) object: WorkloadObject<'a>,
-    /// The claim, if it is one.
+    /// The facts of the claim, if the object is one.
     pub(super) claim: Option<ClaimFacts<'static>>,
-    /// The provisioner, if it is a class.
+    /// The provisioner, if the object is a class.
     pub(super) provisioner: Option<String>,
     /// The path of the pod or the pod template.
     pub(super) template: FieldPath,
-    pub(super) standing: Standing<'a>,
+    pub(super) lifecycle: Lifecycle<'a>,
 }
 
-/// The most keys of one object that are read, in all of its maps.
-const MOST_KEYS: usize = Fields::MAX;
+/// The most keys that are read from all maps of one object.
+const MAX_KEYS: usize = Fields::MAX;
 
-/// The most claims of one object that are read, and the most claim templates: more than any node can mount.
-const MOST_CLAIMS: usize = 1024;
+/// The most claims, and the most claim templates, that are read from one object: more than any node can mount.
+const MAX_CLAIMS: usize = 1024;
 
-/// The parts of metadata that decide whether the object is checked.
+/// The parts of metadata that determine whether the object is checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Standing<'a> {
+pub(super) struct Lifecycle<'a> {
     #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
     controller: Option<Box<ControllerReference<'a>>>,
-    /// Whether it is being deleted: changes to it only serve its deletion.
+    /// Whether the object is being deleted, so that changes only serve its deletion.
     #[serde(default, deserialize_with = "present")]
     pub(super) deletion_timestamp: bool,
 }
@@ -94,17 +94,17 @@ pub(super) struct KeyMap<'a> {
     pub(super) entries: Fields<'a>,
 }
 
-/// The place of a map of keys in an object.
+/// The location of a map of keys in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MapLocation {
     pub(super) of: Holder,
     pub(super) map: MapField,
 }
 
-/// The annotations of a pod, where Stork reads its keys.
+/// The annotations of a pod, from which Stork reads its keys.
 pub(super) const POD: MapLocation = MapLocation { of: Holder::Pod, map: MapField::Annotations };
 
-/// A thing with metadata in an object.
+/// The part of an object that has the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     /// A pod or a pod template.
@@ -118,7 +118,7 @@ pub(super) enum Holder {
 }
 
 impl MapLocation {
-    /// Returns whether Stork reads the settings of volumes there.
+    /// Returns true if Stork reads the settings of volumes from this map.
     pub(super) fn is_of_storage(&self) -> bool {
         matches!(
             self,
@@ -151,7 +151,7 @@ impl<'a> Subject<'a> {
     /// Reads an object of this kind from its JSON.
     ///
     /// # Errors
-    /// A field that the rules depend on and that has another type than in Kubernetes.
+    /// A field that the rules depend on has another type than in Kubernetes.
     pub fn parse(json: &'a str, kind: SubjectKind<'a>) -> serde_json::Result<Self> {
         let mut subject = Self {
             kind,
@@ -160,11 +160,11 @@ impl<'a> Subject<'a> {
             claim: None,
             provisioner: None,
             template: FieldPath::default(),
-            standing: Standing::default(),
+            lifecycle: Lifecycle::default(),
         };
         let root = fields(json)?;
         if let Some(metadata) = root.raw("metadata") {
-            subject.standing = serde_json::from_str::<Option<_>>(metadata.get())?.unwrap_or_default();
+            subject.lifecycle = serde_json::from_str::<Option<_>>(metadata.get())?.unwrap_or_default();
         }
         let here = FieldPath::default();
         match kind {
@@ -192,17 +192,17 @@ impl<'a> Subject<'a> {
     pub fn claims(&self) -> Vec<ClaimRef<'_>> {
         match &self.claim {
             Some(claim) => vec![ClaimRef::Template { name: Text::default(), claim: claim.clone() }],
-            None => self.object.claims().take(MOST_CLAIMS).collect(),
+            None => self.object.claims().take(MAX_CLAIMS).collect(),
         }
     }
 
-    /// Returns whether its controller is of a kind that is checked itself.
+    /// Returns true if its controller is of a kind that is itself checked.
     pub fn has_controller_among(&self, policy: &Policy) -> bool {
-        let controller = self.standing.controller.as_ref();
+        let controller = self.lifecycle.controller.as_ref();
         controller.is_some_and(|owner| policy.workloads.include(owner.group(), owner.kind()))
     }
 
-    /// Returns whether it names a placement strategy.
+    /// Returns true if it names a placement strategy.
     pub fn names_a_strategy(&self) -> bool {
         let key = Setting::PlacementStrategy.key();
         self.storage_sites().any(|site| site.entries.get(key).is_some_and(|value| !value.is_empty()))
@@ -264,19 +264,19 @@ impl<'a> Subject<'a> {
         let mut entries = child(fields, map.field())?;
         if !entries.is_empty() {
             let before: usize = self.sites.iter().map(|site| site.entries.len()).sum();
-            entries.truncate(MOST_KEYS - before);
+            entries.truncate(MAX_KEYS - before);
             self.sites.push(KeyMap { location: MapLocation { of, map }, path: here.field(map.field()), entries });
         }
         Ok(())
     }
 }
 
-/// The fields of an object, still encoded; null has none.
+/// The fields of an object, still encoded; empty for null.
 fn fields(json: &str) -> serde_json::Result<Fields<'_>> {
     serde_json::from_str(json)
 }
 
-/// The fields of a field; an absent one has none.
+/// The fields of a nested object; empty if it is absent.
 fn child<'a>(of: &Fields<'a>, name: &str) -> serde_json::Result<Fields<'a>> {
     of.raw(name).map_or(Ok(Fields::default()), |raw| fields(raw.get()))
 }
@@ -290,7 +290,7 @@ fn items<'a>(
     let Some(list) = of.raw(name) else { return Ok(Vec::new()) };
     let (mut kept, mut index) = (Vec::new(), 0);
     each_element(&mut serde_json::Deserializer::from_str(list.get()), "an array or null", |item: &'a RawValue| {
-        if kept.len() < MOST_CLAIMS && is_one(item) {
+        if kept.len() < MAX_CLAIMS && is_one(item) {
             kept.push((index, item));
         }
         index += 1;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rule::Rule;
 use super::severity::Severity;
 
-/// The settings by which reviews are validated.
+/// The settings for the validation of reviews.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidationPolicy {
     /// The consequence of findings.
@@ -20,7 +20,7 @@ pub struct ValidationPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Enforcement {
-    /// They are warnings to the user who sent the object.
+    /// Findings are warnings to the user who sent the object.
     #[default]
     Warn,
     /// A finding of severity error denies the object.
@@ -29,7 +29,7 @@ pub enum Enforcement {
     Off,
 }
 
-/// The setting of an operator for one rule: it is not checked, or its findings have this severity.
+/// The operator's setting for one rule: it is off, or its findings have this severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
@@ -51,7 +51,7 @@ impl Severities {
         Self(changed.into_iter().collect())
     }
 
-    /// Returns the severity of a rule's findings; `None` if the rule is switched off.
+    /// Returns the severity of a rule's findings; `None` if the rule is off.
     pub fn of(&self, rule: Rule) -> Option<Severity> {
         match self.0.get(&rule) {
             None => Some(rule.severity()),

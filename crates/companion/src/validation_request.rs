@@ -1,4 +1,4 @@
-//! An admission request for an object with annotations: whether the object is checked, and against which earlier state.
+//! Admission requests for validation, and the decision whether to check the object and against which earlier state.
 
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -9,7 +9,7 @@ use colocate_engine::{
     API_VERSION, GroupVersionKind, KIND, Malformed, Operation, Policy, Text, expect, expect_uid, object,
 };
 
-/// The users that are controllers of the control plane. They create objects from others that were checked before.
+/// The prefix of users that are controllers of the control plane. They create objects from others that were already checked.
 const CONTROL_PLANE: &str = "system:serviceaccount:kube-system:";
 
 /// The parts of an admission request that validation depends on.
@@ -85,11 +85,11 @@ impl<'a> ValidationRequest<'a> {
         Ok(request)
     }
 
-    /// Decides whether the object is checked, and parses it. What a controller creates from a workload is skipped: its
-    /// findings were reported for the workload, and a denial would stop a workload that runs.
+    /// Decides whether the object is checked, and parses it. Objects that a controller creates from a workload are skipped:
+    /// their findings were reported for the workload, and a denial would break a running workload.
     ///
     /// # Errors
-    /// An object that does not have the shape of its kind.
+    /// The object does not have the structure of its kind.
     pub fn screen<'r>(&'r self, policy: &'r Policy) -> Result<Screening<'r>, Malformed> {
         let is_write = matches!(self.operation, Operation::Create | Operation::Update);
         if !is_write || Text::non_empty(self.sub_resource.as_ref()).is_some() {
@@ -105,13 +105,13 @@ impl<'a> ValidationRequest<'a> {
         let new = self.object.ok_or_else(|| serde_json::Error::missing_field("request.object"))?;
         let new = match Subject::parse(new.get(), kind) {
             Ok(new) => new,
-            // A custom resource may have any shape, which is not a reason to deny it.
+            // A custom resource may have any structure, so this is not a reason to deny it.
             Err(_) if matches!(kind, SubjectKind::Workload(workload) if workload.custom) => {
                 return Ok(Screening::Skipped("unreadable"));
             }
             Err(error) => return Err(error.into()),
         };
-        if new.standing.deletion_timestamp {
+        if new.lifecycle.deletion_timestamp {
             return Ok(Screening::Skipped("terminating"));
         }
         if new.has_controller_among(policy) {
@@ -130,7 +130,7 @@ impl<'a> ValidationRequest<'a> {
         self.namespace.as_deref().unwrap_or_default()
     }
 
-    /// The name; empty if the API server is still to generate it.
+    /// The name; empty if the API server has not generated it yet.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
@@ -171,20 +171,20 @@ mod tests {
         review
     }
 
-    /// Returns why the object is skipped, or that it is checked.
+    /// Returns the reason why the object is skipped, or that it is checked.
     fn outcome(review: &Value) -> Result<&'static str, String> {
         let (policy, body) = (Policy::default(), review.to_string());
         let review = ValidationRequest::parse(body.as_bytes()).map_err(|error| error.to_string())?;
         match review.screen(&policy) {
             Ok(Screening::Skipped(why)) => Ok(why),
             Ok(Screening::Checked { old: None, .. }) => Ok("checked"),
-            Ok(Screening::Checked { old: Some(_), .. }) => Ok("checked with what it was"),
+            Ok(Screening::Checked { old: Some(_), .. }) => Ok("checked against the old state"),
             Err(error) => Err(error.to_string()),
         }
     }
 
     #[test]
-    fn what_controllers_make_and_what_is_on_its_way_out_is_passed_over() {
+    fn controller_owned_and_terminating_objects_are_skipped() {
         let owner = |api_version: &str, kind: &str, controller: bool| {
             let owner =
                 json!({ "apiVersion": api_version, "kind": kind, "name": "x", "uid": "2", "controller": controller });
@@ -224,16 +224,16 @@ mod tests {
     }
 
     #[test]
-    fn an_update_is_held_against_what_was_there() {
+    fn an_update_is_checked_against_the_old_state() {
         let update = with(created(&json!({})), "/request/operation", "UPDATE".into());
         let old = with(update.clone(), "/request/oldObject", json!({ "metadata": {} }));
-        assert_eq!(outcome(&old).as_deref(), Ok("checked with what it was"));
+        assert_eq!(outcome(&old).as_deref(), Ok("checked against the old state"));
         assert_eq!(outcome(&update).as_deref(), Ok("checked"));
         assert_eq!(outcome(&with(update, "/request/oldObject", json!([]))).as_deref(), Ok("checked"));
     }
 
     #[test]
-    fn what_is_no_review_is_refused_and_never_denied() {
+    fn a_malformed_review_is_an_error_and_not_a_denial() {
         let plain = created(&json!({}));
         for (review, part) in [
             (json!([]), "expected an object or null"),

@@ -11,10 +11,10 @@ fn a_finding_says_what_and_where_and_what_to_write_instead() {
     let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
     let run = Folder::new(&[("deploy/mysql.yaml", &text)]).run("validate -f deploy");
     let expected = "\
-deploy/mysql.yaml:9:67: error[HC001] `yes` is no boolean to Stork, which reads 1 t T TRUE true True, 0 f F FALSE false False: it goes by its default, false; spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]
+deploy/mysql.yaml:9:67: error[HC001] `yes` is not a boolean (Stork accepts 1 t T TRUE true True, 0 f F FALSE false False), so Stork uses its default, false; spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]
   9 | ...     annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"yes\"}
     |                                                                     ^^^^^
-    = help: write \"true\" or \"false\"
+    = help: use \"true\" or \"false\"
 ";
     assert_eq!((run.code, run.out.as_str()), (Some(1), expected));
     assert_eq!(run.err, "colocate: 1 error in 1 object of 1 file\n");
@@ -141,7 +141,7 @@ fn claims_and_strategies_are_those_of_all_files() {
     let run = folder.run("validate -f class.yaml --strict");
     assert_eq!(run.code, Some(3));
     assert!(
-        run.err.starts_with("class.yaml:5:14: unchecked[HC020] ") && run.err.contains("no cluster is asked"),
+        run.err.starts_with("class.yaml:5:14: unchecked[HC020] ") && run.err.contains("no cluster was queried"),
         "{}",
         run.err
     );

@@ -28,8 +28,8 @@ fn json_is_a_list_of_findings() {
     let expected = json!({
         "rule": "HC001",
         "severity": "error",
-        "message": "`yes` is no boolean to Stork, which reads 1 t T TRUE true True, 0 f F FALSE false False: it goes by its default, false",
-        "remedy": "write \"true\" or \"false\"",
+        "message": "`yes` is not a boolean (Stork accepts 1 t T TRUE true True, 0 f F FALSE false False), so Stork uses its default, false",
+        "remedy": "use \"true\" or \"false\"",
         "file": "./a: ü,1%.yaml",
         "line": 9,
         "column": 67,
@@ -54,13 +54,13 @@ fn github_gets_a_workflow_command_for_each() {
     assert_eq!(run.code, Some(1));
     let lines: Vec<_> = run.out.lines().collect();
     let expected = format!(
-        "::error file=a%3A ü%2C1%25.yaml,line=9,endLine=9,col=67,endColumn=72,title=HC001%3A the value is not one that Stork reads::`yes` is no boolean to Stork, which reads 1 t T TRUE true True, 0 f F FALSE false False: it goes by its default, false; write \"true\" or \"false\" (spec.template.metadata.annotations[{LOCAL_ONLY}])"
+        "::error file=a%3A ü%2C1%25.yaml,line=9,endLine=9,col=67,endColumn=72,title=HC001%3A Stork does not recognize the value::`yes` is not a boolean (Stork accepts 1 t T TRUE true True, 0 f F FALSE false False), so Stork uses its default, false; use \"true\" or \"false\" (spec.template.metadata.annotations[{LOCAL_ONLY}])"
     );
     assert_eq!(lines[0], expected);
     let beginnings: Vec<_> = lines.iter().map(|line| line.split("::").nth(1).unwrap()).collect();
     let at = |line: &str, title: &str| format!("notice file={line},title={title}");
     let of_key = "a%3A ü%2C1%25.yaml,line=9,endLine=9,col=74,endColumn=122";
-    assert_eq!(beginnings[1], at(of_key, "HC022%3A the opt-out keeps snapshots from being restored in place"));
+    assert_eq!(beginnings[1], at(of_key, "HC022%3A the opt-out prevents in-place restores of snapshots"));
     assert_eq!(beginnings[3], at("b.yaml,line=9,endLine=9,col=21,endColumn=65", "HC013%3A unchecked"));
     assert_eq!(lines.len(), 3 + 2, "{}", run.out);
     // Of standard input, a pull request has no line.
@@ -77,7 +77,7 @@ fn sarif_has_the_rules_the_findings_and_what_could_not_be_checked() {
     assert_eq!(run["tool"]["driver"]["name"], "colocate");
     let rule = &run["tool"]["driver"]["rules"][0];
     assert_eq!((&rule["id"], &rule["name"]), (&json!("HC001"), &json!("NoBoolean")));
-    assert_eq!(rule["shortDescription"]["text"], "the value is not one that Stork reads");
+    assert_eq!(rule["shortDescription"]["text"], "Stork does not recognize the value");
     assert_eq!(rule["helpUri"], "https://pkg.go.dev/strconv#ParseBool");
     assert_eq!(rule["defaultConfiguration"]["level"], "error");
     assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), colocate::companion::Rule::ALL.len());
@@ -93,7 +93,7 @@ fn sarif_has_the_rules_the_findings_and_what_could_not_be_checked() {
     });
     assert_eq!((&first["ruleId"], &first["ruleIndex"], &first["level"]), (&json!("HC001"), &json!(0), &json!("error")));
     assert_eq!(first["locations"], json!([location]));
-    assert!(first["message"]["text"].as_str().unwrap().ends_with("; write \"true\" or \"false\""), "{first}");
+    assert!(first["message"]["text"].as_str().unwrap().ends_with("; use \"true\" or \"false\""), "{first}");
     let levels: Vec<_> = results.iter().map(|result| &result["level"]).collect();
     assert_eq!(levels, ["error", "note", "note"]);
     assert_eq!(results[1]["ruleIndex"], 21);

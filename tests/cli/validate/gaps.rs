@@ -17,7 +17,7 @@ fn a_rule_that_asks_for_an_unknown_claim_is_named_with_its_place_and_why() {
             format!("a.yaml:9:21: unchecked[{rule}] {title}: {why}; spec.template.metadata.annotations[{LOCAL_ONLY}]\n")
         };
         [
-            at("HC013", "preferLocalNodeOnly on a pod without a claim of Portworx"),
+            at("HC013", "preferLocalNodeOnly on a pod without a Portworx claim"),
             at("HC014", "preferLocalNodeOnly has no effect on a shared volume"),
         ]
     };

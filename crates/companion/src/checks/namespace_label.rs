@@ -12,8 +12,8 @@ impl RuleCheck<'_> {
         let label = &*self.policy.opt_out.namespace_label;
         for site in self.subject.sites.iter().filter(|site| site.location == LABELS) {
             let Some(value) = site.entries.get(label).filter(|value| parse_bool(value).is_none()) else { continue };
-            let message = format!("{} is no boolean: the Namespace does not opt out", shown(&value));
-            self.find(Rule::NamespaceLabel, site.path.key(label), Part::Value, message, "write \"true\" or \"false\"");
+            let message = format!("{} is not a boolean, so the Namespace does not opt out", shown(&value));
+            self.find(Rule::NamespaceLabel, site.path.key(label), Part::Value, message, "use \"true\" or \"false\"");
         }
     }
 }

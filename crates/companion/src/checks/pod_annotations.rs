@@ -12,8 +12,8 @@ use colocate_engine::{ClaimRef, DISABLE_HYPERCONVERGENCE, Mode, Setting};
 /// The prefixes of annotations that cluster autoscalers read.
 const AUTOSCALERS: [&str; 2] = ["cluster-autoscaler.kubernetes.io/", "karpenter.sh/"];
 
-/// The most names of claims in a message.
-const LISTED: usize = 5;
+/// The most claims in a message.
+const MAX_LISTED: usize = 5;
 
 impl<'c> RuleCheck<'c> {
     pub(super) fn check_pods(&mut self) {
@@ -32,10 +32,8 @@ impl<'c> RuleCheck<'c> {
     fn check_local_only(&mut self, site: &KeyMap<'c>, disabled: bool) {
         let path = site.path.key(PREFER_LOCAL_NODE_ONLY);
         if disabled {
-            let message =
-                "it asks for nodes with the data only, and disableHyperconvergence for no difference between nodes";
-            let remedy =
-                "take one of the two out: this one, to let the pod run anywhere; the other, to keep it with its data";
+            let message = "it allows only nodes with the data, and disableHyperconvergence makes all nodes equal";
+            let remedy = "remove this one to let the pod run anywhere, or the other to keep the pod with its data";
             self.find(Rule::LocalOnlyDisabled, path.clone(), Part::Key, message.to_owned(), remedy);
         } else if let Some((why, remedy)) = self.unenforced(site) {
             let message = format!("nothing enforces it: {why}");
@@ -47,43 +45,43 @@ impl<'c> RuleCheck<'c> {
         let mut keys = site.entries.iter().map(|(key, _)| key);
         let autoscaler = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix)));
         if !self.of_portworx().any(|(_, known)| known.is_shared() != Some(true)) {
-            // Either no volume restricts the pod to certain nodes, or that is not known.
+            // Either no volume restricts the pod to certain nodes, or that is unknown.
             if let Some(why) = self.first_unknown().filter(|_| is_daemon_set) {
                 self.cannot_check(Rule::LocalOnlyDaemonSet, path, why);
             }
             return;
         }
         if is_daemon_set {
-            let message = "a DaemonSet has a pod for each node, and those of nodes without a replica stay Pending";
-            let remedy = "take it out: each pod then prefers nothing and runs where it must";
+            let message = "a DaemonSet runs a pod on each node, and pods on nodes without a replica stay Pending";
+            let remedy = "remove it: each pod then runs on its node, with or without a replica";
             self.find(Rule::LocalOnlyDaemonSet, path.clone(), Part::Key, message.to_owned(), remedy);
         }
         if let Some(key) = autoscaler {
-            let message = format!("a cluster autoscaler is at work ({}), and does not know this rule", shown(key));
-            let remedy = "keep nodes with the data from being scaled away, and do not expect a new node to help";
+            let message = format!("the cluster autoscaler that {} is for does not know this rule", shown(key));
+            let remedy = "exempt nodes with the data from scale-down, and do not expect a new node to help";
             self.find(Rule::LocalOnlyAutoscaler, path, Part::Key, message, remedy);
         }
     }
 
-    /// Returns why Stork will not schedule the pod, and a remedy.
+    /// Returns the reason why Stork will not schedule the pod, and a remedy.
     fn unenforced(&mut self, site: &KeyMap<'_>) -> Option<(String, String)> {
         let (stork, object) = (&self.portworx.scheduler, &self.subject.object);
         let scheduler = object.scheduler();
         if scheduler == Some(&**stork) {
             return None;
         }
-        let name_it = format!("write schedulerName: {stork}");
+        let name_it = format!("set schedulerName: {stork}");
         if let Some(other) = scheduler.filter(|other| !self.policy.replaceable.allow(Some(other))) {
-            let remedy = format!("{name_it}, or take the annotation out");
+            let remedy = format!("{name_it}, or remove the annotation");
             return Some((format!("schedulerName is {}", shown(other)), remedy));
         }
         if let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set {
-            return Some((format!("{key} opts the pod out"), format!("take the opt-out out, or {name_it}")));
+            return Some((format!("{key} opts the pod out"), format!("remove the opt-out, or {name_it}")));
         }
         if let SubjectKind::Workload(workload) = self.subject.kind
             && self.policy.opts_out_by_owner(workload, object)
         {
-            return Some(("its kind of controller opts out (optOut.owners)".to_owned(), name_it));
+            return Some(("the kind of its controller opts out (optOut.owners)".to_owned(), name_it));
         }
         self.need(Rule::LocalOnlyUnenforced);
         if self.facts.namespace_opted_out {
@@ -103,14 +101,14 @@ impl<'c> RuleCheck<'c> {
             if let Some(why) = &unknown {
                 self.cannot_check(Rule::LocalOnlyWithoutClaim, path.clone(), why.clone());
             } else {
-                let message = "the pod mounts no volume of Portworx, which is all that it is about".to_owned();
-                let remedy = "take it out, or mount a claim whose class is Portworx'";
+                let message = "it applies to Portworx volumes, and the pod mounts none".to_owned();
+                let remedy = "remove it, or mount a claim of a Portworx class";
                 self.find(Rule::LocalOnlyWithoutClaim, path.clone(), Part::Key, message, remedy);
             }
         }
         self.check_shared(Rule::LocalOnlyShared, path, &ours, |names| {
-            let message = format!("Stork ignores it for {names}, a sharedv4 service volume, in silence");
-            (message, "take it out, or use a ReadWriteOnce claim of a class that is not sharedv4".to_owned())
+            let message = format!("Stork silently ignores it for sharedv4 service volumes: {names}");
+            (message, "remove it, or use a ReadWriteOnce claim of a class without sharedv4".to_owned())
         });
         let apart: Vec<_> = ours
             .iter()
@@ -121,9 +119,9 @@ impl<'c> RuleCheck<'c> {
         if ordinary >= 2 && !apart.is_empty() {
             let names = list(apart.iter().map(|(claim, _)| *claim));
             let message = format!(
-                "one node must hold replicas of {ordinary} volumes, and nothing keeps {names} with the others: the pod may stay Pending for ever"
+                "one node must hold replicas of {ordinary} volumes, and nothing keeps {names} with the others: the pod may stay Pending indefinitely"
             );
-            let remedy = "name a VolumePlacementStrategy with volumeAffinity as placement_strategy of their classes, or mount one claim";
+            let remedy = "set placement_strategy of their classes to a VolumePlacementStrategy with volumeAffinity, or mount one claim";
             self.find(Rule::LocalOnlySeveral, path.clone(), Part::Key, message, remedy);
         } else if let Some(why) = unknown.filter(|_| self.claims.len() >= 2) {
             self.cannot_check(Rule::LocalOnlySeveral, path.clone(), why);
@@ -133,8 +131,8 @@ impl<'c> RuleCheck<'c> {
     fn check_disabled(&mut self, path: &FieldPath) {
         let ours: Vec<_> = self.of_portworx().collect();
         self.check_shared(Rule::DisabledShared, path, &ours, |names| {
-            let message = format!("for {names}, a sharedv4 service volume, the class' preferRemoteNode and preferRemoteNodeOnly are ignored with it, says the documentation");
-            (message, "to turn anti-hyperconvergence off, write preferRemoteNode: \"false\" on the class or the claim instead".to_owned())
+            let message = format!("according to the documentation, Stork then ignores preferRemoteNode and preferRemoteNodeOnly of the class for sharedv4 service volumes: {names}");
+            (message, "to turn off anti-hyperconvergence, set preferRemoteNode: \"false\" on the class or the claim instead".to_owned())
         });
     }
 
@@ -160,7 +158,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Checks what a pod with Portworx volumes loses with its opt-out.
+    /// Checks for features of Stork that a pod with Portworx volumes loses by its opt-out.
     fn check_opt_out(&mut self, site: &KeyMap<'c>) {
         let Some(key) = self.policy.opt_out.read(|key| site.entries.raw(key)).set.map(str::to_owned) else { return };
         if self.subject.object.scheduler() == Some(&*self.portworx.scheduler) {
@@ -175,18 +173,19 @@ impl<'c> RuleCheck<'c> {
             }
             return;
         }
-        let message = format!("a snapshot of {names} can not be restored in place while the pod is not Stork's");
-        let remedy = "take the opt-out out before such a restore, and create the pod again";
+        let message =
+            format!("a snapshot of {names} cannot be restored in place, because Stork does not schedule the pod");
+        let remedy = "remove the opt-out before such a restore, and create the pod again";
         self.find(Rule::OptOutRestore, path.clone(), Part::Key, message, remedy);
-        let message = format!("a node whose Portworx is down is not avoided, although the pod mounts {names}");
-        self.find(Rule::OptOutHealth, path, Part::Key, message, "take the opt-out out to have such nodes avoided");
+        let message = format!("the pod mounts {names}, but may be scheduled on a node where Portworx is down");
+        self.find(Rule::OptOutHealth, path, Part::Key, message, "remove the opt-out to avoid such nodes");
     }
 }
 
-/// Lists claims by their names, at most [`LISTED`].
+/// Lists claims by their names, at most [`MAX_LISTED`].
 fn list<'c>(claims: impl Iterator<Item = &'c ClaimRef<'c>>) -> String {
     let names: Vec<_> = claims.map(ToString::to_string).collect();
-    let more = names.len().saturating_sub(LISTED);
+    let more = names.len().saturating_sub(MAX_LISTED);
     let shown = names[..names.len() - more].join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }

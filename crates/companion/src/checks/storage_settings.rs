@@ -9,11 +9,11 @@ use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap};
 use colocate_engine::{Owner, Setting, Settings, parse_bool};
 
-/// The settings that Stork reads for volumes.
+/// The settings that Stork applies to volumes.
 const OF_STORK: [Setting; 3] =
     [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode, Setting::SkipSchedulerScoring];
 
-/// The settings that have an effect on shared volumes only.
+/// The settings that affect shared volumes only.
 const OF_SHARED: [Setting; 2] = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
 
 impl RuleCheck<'_> {
@@ -27,8 +27,8 @@ impl RuleCheck<'_> {
             match &site.location.of {
                 Holder::Class => self.check_class(site, &own),
                 Holder::Claim(name) => {
-                    let place = self.templates.get(name.as_deref().unwrap_or_default()).copied();
-                    if let Some((_, known)) = place.and_then(|place| self.claims.get(place).copied()) {
+                    let index = self.templates.get(name.as_deref().unwrap_or_default()).copied();
+                    if let Some((_, known)) = index.and_then(|index| self.claims.get(index).copied()) {
                         self.check_claim(site, &own, known);
                     }
                 }
@@ -49,12 +49,14 @@ impl RuleCheck<'_> {
         }
         let message = match sharedv4_service(own) {
             Some(true) => return,
-            Some(false) => "volumes of this class are no sharedv4 service volumes, for which alone it is read",
+            Some(false) => {
+                "Stork reads it for sharedv4 service volumes only, and volumes of this class are not sharedv4"
+            }
             None => {
-                "without sharedv4, only the ReadWriteMany claims of this class are sharedv4 service volumes, for which alone it is read"
+                "Stork reads it for sharedv4 service volumes only, which without sharedv4 are only the ReadWriteMany claims of this class"
             }
         };
-        self.not_shared(site, own, message, "write sharedv4: \"true\" beside it, or take it out");
+        self.not_shared(site, own, message, "set sharedv4: \"true\" in addition, or remove it");
     }
 
     fn check_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
@@ -66,7 +68,7 @@ impl RuleCheck<'_> {
             (Some(false), Owner::Provisioner { provisioner, .. }) => {
                 self.not_portworx(site, own, &format!("its provisioner is {}", shown(provisioner)));
             }
-            (Some(false), _) => self.not_portworx(site, own, "it is bound to a volume of no driver"),
+            (Some(false), _) => self.not_portworx(site, own, "it is bound to a volume without a driver"),
             (None, owner) => {
                 if let Some(setting) = used {
                     let why = match owner {
@@ -83,8 +85,8 @@ impl RuleCheck<'_> {
     fn check_shared_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         match known.is_shared() {
             Some(false) => {
-                let message = "the claim is no sharedv4 service volume, for which alone it is read";
-                self.not_shared(site, own, message, "use a class with sharedv4: \"true\", or take it out");
+                let message = "Stork reads it for sharedv4 service volumes only, and the claim is not one";
+                self.not_shared(site, own, message, "use a class with sharedv4: \"true\", or remove it");
             }
             None => {
                 if let Some(setting) = OF_SHARED.into_iter().find(|setting| own.get(*setting).is_some()) {
@@ -100,25 +102,25 @@ impl RuleCheck<'_> {
         if remote != Some(false) || only != Some(true) {
             return;
         }
-        // One of the two may come from the class. The finding is about the one that can be changed here.
+        // One of the two may come from the class. Report the one that this object sets.
         let settings = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
         let Some(own) = settings.into_iter().find(|setting| site.entries.raw(setting.key()).is_some()) else { return };
-        let message = "preferRemoteNode is false, which cancels preferRemoteNodeOnly: the hard rule does not hold";
+        let message = "preferRemoteNode is false, which cancels preferRemoteNodeOnly: the hard rule is not enforced";
         let remedy =
-            "take preferRemoteNode out to keep pods away from the data, or preferRemoteNodeOnly to let them go to it";
+            "remove preferRemoteNode to keep pods away from the data, or preferRemoteNodeOnly to allow them next to it";
         self.find(Rule::RemoteOnlyCancelled, site.path.key(own.key()), Part::Key, message.to_owned(), remedy);
     }
 
     fn not_portworx(&mut self, site: &KeyMap<'_>, own: &Settings, why: &str) {
-        for setting in OF_STORK.into_iter().filter(|setting| says_something(own, *setting)) {
-            let message = format!("Stork looks at volumes of Portworx only, and {why}");
+        for setting in OF_STORK.into_iter().filter(|setting| is_not_default(own, *setting)) {
+            let message = format!("Stork considers only Portworx volumes, and {why}");
             let path = site.path.key(setting.key());
-            self.find(Rule::NotPortworx, path, Part::Key, message, "take it out, or use a class of Portworx");
+            self.find(Rule::NotPortworx, path, Part::Key, message, "remove it, or use a Portworx class");
         }
     }
 
     fn not_shared(&mut self, site: &KeyMap<'_>, own: &Settings, message: &str, remedy: &str) {
-        for setting in OF_SHARED.into_iter().filter(|setting| says_something(own, *setting)) {
+        for setting in OF_SHARED.into_iter().filter(|setting| is_not_default(own, *setting)) {
             self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message.to_owned(), remedy);
         }
     }
@@ -134,8 +136,8 @@ impl RuleCheck<'_> {
                 continue;
             }
             let (own, of_class) = (own.get(setting).unwrap_or_default(), parameters.get(setting).unwrap_or_default());
-            let message = format!("the class says {}, and the claim {}: the claim wins", shown(of_class), shown(own));
-            let remedy = "take the annotation out to have the class' value";
+            let message = format!("the class has {}, but the claim has {}, which wins", shown(of_class), shown(own));
+            let remedy = "remove the annotation to use the value of the class";
             self.find(Rule::ClaimAgainstClass, site.path.key(setting.key()), Part::Value, message, remedy);
         }
     }
@@ -145,11 +147,11 @@ impl RuleCheck<'_> {
         let path = site.path.key(Setting::PlacementStrategy.key());
         match &self.facts.strategies {
             Strategies::All(names) if !names.contains(name) => {
-                let message = format!("there is no VolumePlacementStrategy {}", shown(name));
+                let message = format!("VolumePlacementStrategy {} does not exist", shown(name));
                 self.find(Rule::NoStrategy, path, Part::Value, message, existing(name, names.iter()));
             }
             Strategies::Some { known, why } if !known.contains(name) => {
-                let why = format!("whether VolumePlacementStrategy {} exists is not known: {why}", shown(name));
+                let why = format!("VolumePlacementStrategy {} may not exist: {why}", shown(name));
                 self.cannot_check(Rule::NoStrategy, path, why);
             }
             Strategies::All(_) | Strategies::Some { .. } | Strategies::NotInstalled => {}
@@ -157,14 +159,14 @@ impl RuleCheck<'_> {
     }
 }
 
-/// Normalises a setting, so that values with the same meaning are equal; `None` for a boolean that does not parse.
+/// Normalizes a setting, so that values with the same meaning are equal; `None` for a boolean that does not parse.
 fn meaning(settings: &Settings, setting: Setting) -> Option<Cow<'_, str>> {
     let value = settings.get(setting)?;
     if setting == Setting::PlacementStrategy { Some(value.into()) } else { Some(parse_bool(value)?.to_string().into()) }
 }
 
-/// Returns whether a setting is set to another value than its default.
-fn says_something(own: &Settings, setting: Setting) -> bool {
+/// Returns true if a setting is set to another value than its default.
+fn is_not_default(own: &Settings, setting: Setting) -> bool {
     let default = setting == Setting::PreferRemoteNode;
     flag(own.get(setting)).is_some_and(|value| value != default)
 }
@@ -176,7 +178,7 @@ fn existing<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> String {
     names.sort_by_key(|other| strsim::osa_distance(name, other));
     names.truncate(SHOWN);
     match &names[..] {
-        [] => "create it first; there is none at all".to_owned(),
-        names => format!("create it first, or name one that exists, such as {}", names.join(", ")),
+        [] => "create it first: no VolumePlacementStrategy exists".to_owned(),
+        names => format!("create it first, or use one that exists, such as {}", names.join(", ")),
     }
 }

@@ -1,11 +1,11 @@
-//! Rules for keys and values: misspelled, in the wrong place, or not readable.
+//! Rules for keys and values: misspelled keys, keys in the wrong place, and values that do not parse.
 
 use serde_json::value::RawValue;
 
-use super::{ENOUGH, RuleCheck, is_setting, shown};
+use super::{MAX_SHOWN, RuleCheck, is_setting, shown};
 use crate::field_path::FieldPath;
 use crate::finding::Part;
-use crate::key::{Home, PREFIX, Recognised, StorkKey, ValueType};
+use crate::key::{Recognised, Source, StorkKey, ValueType};
 use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap, MapField, MapLocation, POD, SubjectKind};
 use colocate_engine::{one_line, parse_bool};
@@ -37,21 +37,21 @@ impl RuleCheck<'_> {
                 self.check_string(&path, raw);
             }
             Recognised::Foreign => {}
-            Recognised::Key(key) if key.is_at_home(&site.location) => self.check_value(site, &key, path, raw),
+            Recognised::Key(key) if key.is_read_from(&site.location) => self.check_value(site, &key, path, raw),
             Recognised::Key(key) => self.check_place(site, &key, path),
             Recognised::Misspelled { meant } => {
-                let message = format!("{} is read by nobody", shown(name));
+                let message = format!("Stork does not read {}", shown(name));
                 self.find(Rule::Misspelled, path, Part::Key, message, format!("did you mean {meant}?"));
             }
             Recognised::Unknown { nearest } => {
-                let message = format!("{} is read by nobody", shown(name));
-                let remedy = format!("take it out, or correct it; the nearest key behind {PREFIX} is {nearest}");
+                let message = format!("{} is not a known key of Stork", shown(name));
+                let remedy = format!("remove or correct it: the closest known key is {nearest}");
                 self.find(Rule::UnknownKey, path, Part::Key, message, remedy);
             }
         }
     }
 
-    /// Checks that a value is a string, and one that Stork reads.
+    /// Checks that a value is a string that Stork recognizes.
     fn check_value(&mut self, site: &KeyMap<'_>, key: &StorkKey<'_>, path: FieldPath, raw: &RawValue) {
         if !self.check_string(&path, raw) {
             return;
@@ -60,14 +60,14 @@ impl RuleCheck<'_> {
         match key.value {
             ValueType::Boolean { default } if parse_bool(&value).is_none() => {
                 let message = format!(
-                    "{} is no boolean to Stork, which reads {BOOLEANS}: it goes by its default, {default}",
+                    "{} is not a boolean (Stork accepts {BOOLEANS}), so Stork uses its default, {default}",
                     shown(&value)
                 );
-                self.find(Rule::NoBoolean, path, Part::Value, message, "write \"true\" or \"false\"");
+                self.find(Rule::NoBoolean, path, Part::Value, message, "use \"true\" or \"false\"");
             }
             ValueType::True if value != "true" && parse_bool(&value) != Some(false) => {
-                let message = format!("{} is not `true`, the one value that Stork compares with", shown(&value));
-                self.find(Rule::NoBoolean, path, Part::Value, message, "write \"true\", or take the key out");
+                let message = format!("{} is not `true`, the only value that Stork recognizes", shown(&value));
+                self.find(Rule::NoBoolean, path, Part::Value, message, "use \"true\", or remove the key");
             }
             ValueType::Boolean { .. } | ValueType::True => {}
         }
@@ -76,45 +76,50 @@ impl RuleCheck<'_> {
     fn check_string(&mut self, path: &FieldPath, raw: &RawValue) -> bool {
         let is_string = raw.get().starts_with('"');
         if !is_string {
-            let value = one_line(raw.get(), ENOUGH);
-            let message = format!("`{value}` is no string, and the API server refuses it");
+            let value = one_line(raw.get(), MAX_SHOWN);
+            let message = format!("`{value}` is not a string, so the API server rejects it");
             let remedy = match parse_bool(&value) {
-                Some(_) => format!("write it in quotes: \"{value}\""),
-                None => "write a text in quotes; of a key that is yes or no, \"true\" or \"false\"".to_owned(),
+                Some(_) => format!("quote it: \"{value}\""),
+                None => "use a quoted string; for a boolean, \"true\" or \"false\"".to_owned(),
             };
             self.find(Rule::NoString, path.clone(), Part::Value, message, remedy);
         }
         is_string
     }
 
-    /// Reports a key in a place where nothing reads it.
+    /// Reports a key in a place from which Stork does not read it.
     fn check_place(&mut self, site: &KeyMap<'_>, key: &StorkKey<'_>, path: FieldPath) {
         let MapLocation { of, map } = &site.location;
-        let rule = match (of, map, key.home) {
+        let rule = match (of, map, key.source) {
             (Holder::Namespace, _, _) => Rule::OnNamespace,
             (_, MapField::Labels, _) => Rule::InLabels,
-            (Holder::Workload, _, Home::Pod) => Rule::OnWorkload,
+            (Holder::Workload, _, Source::Pod) => Rule::OnWorkload,
             (Holder::Workload | Holder::Pod, _, _) => Rule::StorageKeyOnPod,
-            (Holder::Claim(_) | Holder::Class, _, Home::Pod) => Rule::PodKeyOnStorage,
+            (Holder::Claim(_) | Holder::Class, _, Source::Pod) => Rule::PodKeyOnStorage,
             (Holder::Claim(_) | Holder::Class, _, _) => Rule::OnClassMetadata,
         };
         if rule == Rule::OnWorkload && self.pod_has(key.name, site) {
             // The copy on the workload is harmless.
             return;
         }
-        let message = format!("{} is read by nobody in {} of a {}", shown(key.name), site.path, self.subject.kind);
-        let remedy = match key.home {
+        let kind = self.subject.kind;
+        let place = match of {
+            Holder::Workload if site.path.segments().len() == 2 => format!("a {kind}'s own metadata"),
+            _ => format!("{} of a {kind}", site.path),
+        };
+        let message = format!("Stork does not read {} from {place}", shown(key.name));
+        let remedy = match key.source {
             _ if rule == Rule::OnNamespace && key.name == &*self.policy.opt_out.namespace_label => {
-                "write it as a label of the Namespace".to_owned()
+                "make it a label of the Namespace".to_owned()
             }
-            Home::Pod => format!("write it in {}", self.pod_annotations()),
-            Home::Storage => "write it as a parameter of the StorageClass, or as an annotation of the claim".to_owned(),
-            Home::Claim => "write it as an annotation of the claim".to_owned(),
+            Source::Pod => format!("move it to {}", self.pod_annotations()),
+            Source::Storage => "make it a parameter of the StorageClass or an annotation of the claim".to_owned(),
+            Source::Claim => "make it an annotation of the claim".to_owned(),
         };
         self.find(rule, path, Part::Key, message, remedy);
     }
 
-    /// Returns whether the pod has the same key with the same value.
+    /// Returns true if the pod has the same key with the same value.
     fn pod_has(&self, key: &str, site: &KeyMap<'_>) -> bool {
         let mut pods = self.subject.sites.iter().filter(|site| site.location == POD);
         pods.any(|pod| pod.entries.get(key).is_some_and(|value| Some(value) == site.entries.get(key)))
@@ -125,19 +130,20 @@ impl RuleCheck<'_> {
         match self.subject.kind {
             SubjectKind::Workload(_) => self.subject.template.field("metadata").field("annotations").to_string(),
             SubjectKind::Claim | SubjectKind::Class | SubjectKind::Namespace => {
-                "the annotations of the pod (of a workload: spec.template.metadata.annotations)".to_owned()
+                "the annotations of the pod (for a workload: spec.template.metadata.annotations)".to_owned()
             }
         }
     }
 }
 
 impl StorkKey<'_> {
-    fn is_at_home(&self, place: &MapLocation) -> bool {
+    /// Returns true if Stork reads the key from this map.
+    fn is_read_from(&self, location: &MapLocation) -> bool {
         matches!(
-            (self.home, &place.of, place.map),
-            (Home::Pod, Holder::Pod, MapField::Annotations)
-                | (Home::Storage | Home::Claim, Holder::Claim(_), MapField::Annotations)
-                | (Home::Storage, Holder::Class, MapField::Parameters)
+            (self.source, &location.of, location.map),
+            (Source::Pod, Holder::Pod, MapField::Annotations)
+                | (Source::Storage | Source::Claim, Holder::Claim(_), MapField::Annotations)
+                | (Source::Storage, Holder::Class, MapField::Parameters)
         )
     }
 }

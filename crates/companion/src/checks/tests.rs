@@ -1,4 +1,4 @@
-//! The rules, held to their table, and what goes for all of them.
+//! Tests of the rules against their table, and of properties that hold for all rules.
 
 mod table;
 
@@ -18,13 +18,13 @@ use table::{
 fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategies: Strategies) -> ValidationReport {
     let text = object.to_string();
     let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
-    let kind = SubjectKind::find_object(policy, api_version, kind).expect("there are rules for it");
-    let subject = Subject::parse(&text, kind).expect("it is built as its kind");
+    let kind = SubjectKind::find_object(policy, api_version, kind).expect("a kind with rules");
+    let subject = Subject::parse(&text, kind).expect("a valid object of its kind");
     let inventory = inventory();
     let claims = subject.claims().iter().map(|claim| MountedClaim::find(claim, &inventory, "shop")).collect();
     let report = subject.check(policy, severities, &Facts { claims, strategies, namespace_opted_out: false });
     if subject.is_silent(policy) {
-        assert_eq!(report, ValidationReport::default(), "what is silent has no findings: {object}");
+        assert_eq!(report, ValidationReport::default(), "a silent object has findings: {object}");
     }
     report
 }
@@ -42,7 +42,7 @@ fn found(report: &ValidationReport, rule: Rule) -> Vec<&Finding> {
 }
 
 #[test]
-fn each_rule_finds_what_it_is_for_at_its_place_and_nothing_else() {
+fn each_rule_matches_its_row_of_the_table() {
     for Row { rule, fires, quiet } in table() {
         for (object, path) in &fires {
             let report = check(object);
@@ -59,7 +59,7 @@ fn each_rule_finds_what_it_is_for_at_its_place_and_nothing_else() {
 }
 
 #[test]
-fn each_rule_can_be_switched_off_and_given_another_severity() {
+fn each_rule_can_be_turned_off_or_given_another_severity() {
     for Row { rule, fires, .. } in table() {
         for (object, _) in fires {
             let with = |level| {
@@ -82,17 +82,17 @@ fn the_table_has_a_row_for_each_rule() {
     assert_eq!(rows, Rule::ALL);
 }
 
-/// One answer to each of the questions that rules ask about an object's surroundings, by its number.
+/// A choice of facts about an object's surroundings, by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Answers {
+struct FactChoice {
     claims: usize,
     parameters: usize,
     strategies: usize,
     namespace: usize,
 }
 
-impl Answers {
-    /// Every combination of answers.
+impl FactChoice {
+    /// Every tested combination.
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for (claims, parameters) in (0..6).flat_map(|claims| (0..4).map(move |parameters| (claims, parameters))) {
@@ -138,8 +138,8 @@ impl Answers {
         }
     }
 
-    /// The answers that a rule with these needs may look at.
-    fn seen_with(self, needs: Needs) -> Self {
+    /// The facts that a rule with these needs may use; the others are reset.
+    fn restricted_to(self, needs: Needs) -> Self {
         let Self { claims, parameters, strategies, namespace } = self;
         let nothing = Self::default();
         match needs {
@@ -153,35 +153,35 @@ impl Answers {
 }
 
 #[test]
-fn a_rule_depends_on_what_it_declares_and_on_nothing_else() {
+fn a_rule_depends_on_exactly_its_declared_needs() {
     let (policy, severities) = (Policy::default(), Severities::default());
     let mut depend = BTreeSet::new();
     for object in table().into_iter().flat_map(|row| row.fires.into_iter().map(|(object, _)| object).chain(row.quiet)) {
         let text = object.to_string();
         let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
         let subject = Subject::parse(&text, SubjectKind::find_object(&policy, api_version, kind).unwrap()).unwrap();
-        let reports = Answers::all().into_iter().map(|answers| {
-            let report = subject.check(&policy, &severities, &answers.facts(&subject));
-            (answers, report)
+        let reports = FactChoice::all().into_iter().map(|choice| {
+            let report = subject.check(&policy, &severities, &choice.facts(&subject));
+            (choice, report)
         });
         let reports: Vec<_> = reports.collect();
         for &rule in Rule::ALL {
             let mut of_rule = HashMap::new();
-            for (answers, report) in &reports {
+            for (choice, report) in &reports {
                 let findings: Vec<_> = report.findings.iter().filter(|finding| finding.rule == rule).collect();
                 let unchecked: Vec<_> = report.unchecked.iter().filter(|open| open.rule == rule).collect();
-                let said = (findings, unchecked);
-                let seen = answers.seen_with(rule.needs());
-                let before = of_rule.entry(seen).or_insert_with(|| said.clone());
-                assert_eq!(*before, said, "{rule} needs more than {:?}: {answers:?}\n{object}", rule.needs());
+                let result = (findings, unchecked);
+                let seen = choice.restricted_to(rule.needs());
+                let before = of_rule.entry(seen).or_insert_with(|| result.clone());
+                assert_eq!(*before, result, "{rule} needs more than {:?}: {choice:?}\n{object}", rule.needs());
             }
-            for (seen, said) in &of_rule {
-                // It says something else where nothing but the last thing that it declares is another.
-                let is_near = |other: &Answers| match rule.needs() {
+            for (seen, result) in &of_rule {
+                // The result must differ for two choices that differ only in the last declared need.
+                let is_near = |other: &FactChoice| match rule.needs() {
                     Needs::ClassParameters => other.claims == seen.claims,
                     _ => true,
                 };
-                if of_rule.iter().any(|(other, of_other)| is_near(other) && of_other != said) {
+                if of_rule.iter().any(|(other, of_other)| is_near(other) && of_other != result) {
                     depend.insert(rule);
                 }
             }
@@ -192,7 +192,7 @@ fn a_rule_depends_on_what_it_declares_and_on_nothing_else() {
 }
 
 #[test]
-fn what_is_needed_follows_from_the_keys_of_the_object() {
+fn needs_follow_from_the_keys_of_the_object() {
     let policy = Policy::default();
     let needs = |object: &Value, severities: &Severities| {
         let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
@@ -227,7 +227,7 @@ fn unchecked(object: &Value, strategies: Strategies) -> BTreeMap<Rule, String> {
 }
 
 #[test]
-fn what_is_not_known_is_said_and_not_guessed() {
+fn rules_with_unknown_facts_are_reported_as_unchecked() {
     let why = "claim `absent` does not exist".to_owned();
     let local = deployment(&[(LOCAL_ONLY, "true")], &["absent"]);
     let open = unchecked(&local, strategies());
@@ -252,7 +252,7 @@ fn what_is_not_known_is_said_and_not_guessed() {
 }
 
 #[test]
-fn a_strategy_is_looked_for_where_there_can_be_one() {
+fn strategies_are_checked_only_if_all_are_known() {
     let class = class("pxd.portworx.com", &[("placement_strategy", "spread")]);
     let missing = |strategies| {
         let report = check_with(&class, &Policy::default(), &Severities::default(), strategies);
@@ -267,7 +267,7 @@ fn a_strategy_is_looked_for_where_there_can_be_one() {
 }
 
 #[test]
-fn who_schedules_depends_on_the_configuration() {
+fn enforcement_depends_on_the_configuration() {
     let local = deployment(&[(LOCAL_ONLY, "true")], &["data"]);
     let default = Policy::default;
     let owners_of = |kind: &str| OptOut {
@@ -296,7 +296,7 @@ fn who_schedules_depends_on_the_configuration() {
 }
 
 #[test]
-fn a_namespace_that_opts_out_has_nobody_who_enforces() {
+fn nothing_enforces_local_only_in_an_opted_out_namespace() {
     let (policy, text) = (Policy::default(), deployment(&[(LOCAL_ONLY, "true")], &[]).to_string());
     let subject = Subject::parse(&text, SubjectKind::find(&policy, "apps", "v1", "Deployment").unwrap()).unwrap();
     for opted_out in [true, false] {
@@ -307,7 +307,7 @@ fn a_namespace_that_opts_out_has_nobody_who_enforces() {
 }
 
 #[test]
-fn a_change_is_told_what_it_brings_and_no_more() {
+fn a_change_is_reported_with_its_new_findings_only() {
     let before = check(&deployment(&[(LOCAL_ONLY, "yes")], &["data"]));
     let after = check(&deployment(&[(LOCAL_ONLY, "yes"), (DISABLE, "no")], &["data"]));
     let since = after.clone().since(&before);
@@ -315,14 +315,14 @@ fn a_change_is_told_what_it_brings_and_no_more() {
         since.findings.iter().map(|finding| &finding.path).map(ToString::to_string).collect::<Vec<_>>(),
         [ON_TEMPLATE_DISABLE]
     );
-    // The value is another, and so is the finding.
+    // Another value is a new finding.
     let other = check(&deployment(&[(LOCAL_ONLY, "ja")], &["data"]));
     assert_eq!(other.since(&before).findings.len(), 1);
     assert_eq!(before.clone().since(&before), ValidationReport::default());
 }
 
 #[test]
-fn an_ephemeral_volume_s_claim_is_looked_at_too() {
+fn the_claim_of_an_ephemeral_volume_is_checked() {
     let mut object = deployment(&[(LOCAL_ONLY, "true")], &[]);
     let template = claim("px", MANY, &[(REMOTE_ONLY, "maybe")]);
     object["spec"]["template"]["spec"]["volumes"] = json!([{ "name": "cache", "emptyDir": {} }, { "name": "scratch", "ephemeral": { "volumeClaimTemplate": template } }]);
@@ -333,7 +333,7 @@ fn an_ephemeral_volume_s_claim_is_looked_at_too() {
 }
 
 #[test]
-fn odd_objects_are_read_or_refused() {
+fn unusual_objects_are_accepted_or_rejected() {
     let policy = Policy::default();
     let kind = SubjectKind::find(&policy, "apps", "v1", "Deployment").unwrap();
     for text in [
@@ -350,7 +350,7 @@ fn odd_objects_are_read_or_refused() {
 }
 
 #[test]
-fn an_object_that_was_made_to_have_many_findings_has_no_more_than_are_read() {
+fn the_number_of_findings_is_bounded() {
     let keys: Vec<_> = (0..5_000).map(|n| format!("stork.libopenstorage.org/unknown-{n}")).collect();
     let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
     let report = check(&deployment(&pairs, &["data"]));
@@ -359,7 +359,7 @@ fn an_object_that_was_made_to_have_many_findings_has_no_more_than_are_read() {
 }
 
 #[test]
-fn as_many_templates_of_claims_as_fit_a_request_are_each_found_by_their_name() {
+fn many_claim_templates_are_matched_by_name() {
     let mut object = deployment(&[], &[]);
     let claims = (0..20_000)
         .map(|n| json!({ "metadata": { "name": format!("c{n}"), "annotations": { "placement_strategy": "apart" } } }));
@@ -372,7 +372,7 @@ fn as_many_templates_of_claims_as_fit_a_request_are_each_found_by_their_name() {
 }
 
 #[test]
-fn a_volume_that_moves_in_its_list_brings_nothing_new() {
+fn moving_a_volume_in_its_list_is_not_a_new_finding() {
     let with = |volumes: Value| {
         let mut object = deployment(&[], &[]);
         object["spec"]["template"]["spec"]["volumes"] = volumes;

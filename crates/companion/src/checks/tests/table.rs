@@ -1,19 +1,19 @@
-//! The table of rules: for each, objects in which it finds something, and where, and objects in which it does not.
+//! The table of rules: for each rule, objects with a finding and its path, and objects without a finding.
 
 use serde_json::{Value, json};
 
 use crate::Rule;
 use colocate_engine::{ClaimFacts, ClassFacts, Inventory, Settings};
 
-/// What the objects of the table are looked at beside.
+/// The cluster that the objects of the table are checked against.
 ///
-/// | claim | class | what it is |
+/// | claim | class | description |
 /// |---|---|---|
-/// | `data`, `logs` | `px` | ordinary volumes of Portworx |
-/// | `kept` | `px-kept` | one that a placement strategy keeps with others |
+/// | `data`, `logs` | `px` | ordinary Portworx volumes |
+/// | `kept` | `px-kept` | a volume with a placement strategy |
 /// | `shared` | `px-shared` | a sharedv4 service volume |
-/// | `many` | `px` | a volume that many nodes write to |
-/// | `other` | `other` | a volume of somebody else |
+/// | `many` | `px` | a `ReadWriteMany` volume |
+/// | `other` | `other` | a volume of another driver |
 pub(super) fn inventory() -> Inventory {
     let mut inventory = Inventory::default();
     let classes: [(&str, &str, Pairs<'_>); 5] = [
@@ -81,7 +81,7 @@ pub(super) fn deployment(annotations: &[(&str, &str)], claims: &[&str]) -> Value
 }
 
 pub(super) fn with(mut object: Value, pointer: &str, value: Value) -> Value {
-    *object.pointer_mut(pointer).expect("there is something to replace") = value;
+    *object.pointer_mut(pointer).expect("an existing field") = value;
     object
 }
 
@@ -108,7 +108,7 @@ pub(super) fn namespace(labels: &[(&str, &str)]) -> Value {
     json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "annotations": {}, "labels": map(labels) } })
 }
 
-/// A rule, objects in which it finds something with the place of it, and objects in which it finds nothing.
+/// A rule, objects with a finding and its path, and objects without a finding.
 pub(super) struct Row {
     pub(super) rule: Rule,
     pub(super) fires: Vec<(Value, &'static str)>,
@@ -233,7 +233,7 @@ pub(super) fn table() -> Vec<Row> {
             ],
             &[
                 local(&["data"]),
-                // It is said twice, and read once.
+                // Set on both the workload and the template.
                 with(local(&["data"]), "/metadata/annotations", map(&[(LOCAL_ONLY, "true")])),
                 json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "annotations": map(&[(LOCAL_ONLY, "true")]) }, "spec": {} }),
             ],
