@@ -1,4 +1,4 @@
-//! The documents of a text, and the Kubernetes objects in them, each with its place.
+//! The documents of a text, and the Kubernetes objects in them, each with its position.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -18,8 +18,8 @@ pub struct Manifest<'t> {
     pub text: &'t str,
     /// The syntax of the text.
     pub syntax: Syntax,
-    /// The documents in order, including empty ones. Their ranges together are the whole text; a text that has only
-    /// comments has no document.
+    /// The documents in order, including empty ones. Their ranges together cover the whole text. A text that has only
+    /// comments has no documents.
     pub documents: Vec<Document<'t>>,
     lines: Lines<'t>,
 }
@@ -41,13 +41,13 @@ pub struct Document<'t> {
     /// The value of the document as kubectl reads it: aliases and merge keys are resolved, and `yes` is true. An empty
     /// document is null.
     ///
-    /// Values that JSON does not have are text: `.inf`, and a key that is a collection or null, with the prefix `? `. A
-    /// document with such a key has no Kubernetes objects.
+    /// Values that JSON does not have become strings: `.inf`, and a key that is a collection or null, with the prefix `? `.
+    /// A document with such a key has no Kubernetes objects.
     pub value: Value,
     /// Whether a mapping in it has such a key.
     foreign: bool,
     pub(super) tree: Tree<'t>,
-    /// Cached, because each object of a list asks for it.
+    /// Cached, because it is needed for each object of a list.
     odd_line_break: OnceLock<Option<(usize, char)>>,
 }
 
@@ -56,7 +56,7 @@ pub struct Document<'t> {
 pub struct ManifestObject<'m> {
     /// The index of its document in the text.
     pub document: usize,
-    /// Its path in the document; empty if it is the document.
+    /// Its path in the document; empty for the root.
     pub path: FieldPath,
     /// Its value.
     pub value: &'m Value,
@@ -69,18 +69,18 @@ pub struct ManifestObject<'m> {
 }
 
 impl<'t> Manifest<'t> {
-    /// Reads a text: as JSON if it is JSON, and otherwise as YAML.
+    /// Parses a text as JSON, or as YAML if it is not JSON.
     ///
     /// # Errors
-    /// A text that is neither, a mapping with one key twice, more than 255 nested collections, or aliases that expand to
-    /// more than the limit.
+    /// The text is neither, a mapping has a duplicate key, more than 255 collections are nested, or aliases expand to more
+    /// than the limit.
     pub fn parse(text: &'t str) -> Result<Self, ParseError> {
         let lines = Lines::new(text);
         let parsed = match json_parser::is_likely(text).then(|| documents(text, json_parser::parse)) {
             Some(Ok(documents)) => Ok((Syntax::Json, documents)),
             Some(Err(error)) => {
                 let yaml = documents(text, yaml_parser::parse).map(|documents| (Syntax::Yaml, documents));
-                // The parser that got further is probably the one that was meant.
+                // The parser that got further is probably the right one.
                 yaml.map_err(|of_yaml| if of_yaml.offset > error.offset { of_yaml } else { error })
             }
             None => documents(text, yaml_parser::parse).map(|documents| (Syntax::Yaml, documents)),
@@ -107,7 +107,7 @@ impl<'t> Manifest<'t> {
         self.lines.position(offset)
     }
 
-    /// Shows the line in which a range begins, with carets below it, in two lines: `  2 | a: [` and `    |    ^`.
+    /// Shows the line in which a range starts, with carets below it, in two lines: `  2 | a: [` and `    |    ^`.
     pub fn excerpt(&self, range: &Range<usize>) -> String {
         self.lines.excerpt(range)
     }
@@ -122,8 +122,8 @@ impl<'t> Manifest<'t> {
         })
     }
 
-    /// Adds the object at `path`, or its items if it is a list. An item of a typed list (a `PodList`) that has neither
-    /// `apiVersion` nor `kind` is of the list's kind, as for the API server.
+    /// Adds the object at `path`, or its items if it is a list. An item of a typed list (such as a `PodList`) that has
+    /// neither `apiVersion` nor `kind` has the type of the list, as in the API server.
     fn collect<'m>(
         &'m self,
         document: usize,
@@ -166,7 +166,7 @@ fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, S
 }
 
 impl<'t> Document<'t> {
-    /// Parses a text that has to have this syntax; `None` if it does not.
+    /// Parses a text with the given syntax; `None` if it does not parse.
     pub(super) fn read_again(text: &'t str, syntax: Syntax) -> Option<Vec<Self>> {
         let read = match syntax {
             Syntax::Yaml => documents(text, yaml_parser::parse),
@@ -175,7 +175,7 @@ impl<'t> Document<'t> {
         read.ok()
     }
 
-    /// The first character, with its offset, that ends a line for some YAML readers only.
+    /// The first character that ends a line for some YAML parsers only, with its offset.
     pub(super) fn odd_line_break(&self, text: &str) -> Option<(usize, char)> {
         *self.odd_line_break.get_or_init(|| {
             let mut characters = text[self.range.clone()].char_indices();
@@ -186,13 +186,13 @@ impl<'t> Document<'t> {
 
     /// The range of the key at the end of `path`; `None` if there is none, or the path ends with an index.
     ///
-    /// Behind an alias or a merge key, it is the range in the original.
+    /// For a key that comes through an alias or a merge key, it is the range of the original.
     pub fn key_span(&self, path: &FieldPath) -> Option<Range<usize>> {
         let (key, _) = self.tree.find(path)?;
         Some(self.tree.node(key?).span.clone())
     }
 
-    /// The range of the value at the end of `path`, without its tag and anchor. That of an alias is the alias.
+    /// The range of the value at the end of `path`, without its tag and anchor. For an alias, it is the range of the alias.
     pub fn value_span(&self, path: &FieldPath) -> Option<Range<usize>> {
         let (_, value) = self.tree.find(path)?;
         Some(self.tree.node(value).span.clone())
@@ -200,7 +200,7 @@ impl<'t> Document<'t> {
 }
 
 impl<'m> ManifestObject<'m> {
-    /// Its name; the prefix with a `*` if the API server generates the name.
+    /// Its name, or its `generateName` followed by `*`.
     pub fn name(&self) -> String {
         let metadata = &self.value["metadata"];
         match (metadata["name"].as_str(), metadata["generateName"].as_str()) {

@@ -1,4 +1,4 @@
-//! The only edit that is ever made to a manifest: `schedulerName`, as one line or one value.
+//! The only edit that is made to a manifest: `schedulerName`, as one line or one value.
 
 mod refusal;
 
@@ -24,7 +24,7 @@ const FIELD: &str = "schedulerName";
 pub struct Edit {
     /// The range that is replaced; empty for an insertion.
     pub range: Range<usize>,
-    /// The text that takes its place.
+    /// The new text.
     pub replacement: String,
     document: usize,
     /// The pod spec's path in the document.
@@ -35,9 +35,9 @@ pub struct Edit {
 /// A text with edits applied.
 #[derive(Debug)]
 pub struct Applied<'t> {
-    /// The new text; the old one if no edit was made.
+    /// The new text, or the old text if no edit was made.
     pub text: Cow<'t, str>,
-    /// The edits that were not made, each by its index.
+    /// The refused edits, each with its index.
     pub refused: Vec<(usize, EditRefusal)>,
 }
 
@@ -45,10 +45,10 @@ impl<'t> Manifest<'t> {
     /// Makes the edit that sets `schedulerName` in the pod spec of the object's pod template at `template` (fields from
     /// the object's root; none for a Pod).
     ///
-    /// It inserts one line or one entry at the start of the pod spec, or replaces the value that is there.
+    /// It inserts one line or one entry at the start of the pod spec, or replaces the existing value.
     ///
     /// # Errors
-    /// An edit that would not change exactly this one field.
+    /// The edit would change more than this field.
     pub fn set_scheduler<K: AsRef<str>>(
         &self,
         object: &ManifestObject<'_>,
@@ -58,8 +58,8 @@ impl<'t> Manifest<'t> {
         let document = object.document;
         let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
         let spec = object.path.join(&FieldPath::of(fields));
-        // Readers of YAML 1.1 and 1.2 see different lines in such a document: 1.1, which kubectl reads, ends a line at three
-        // more characters, so that a comment may end and a key begin there.
+        // Parsers of YAML 1.1 and 1.2 see different lines in such a document: in 1.1, which kubectl uses, three more
+        // characters end a line, so that a comment may end and a key may start there.
         if self.syntax == Syntax::Yaml
             && let Some((at, c)) = self.documents[document].odd_line_break(self.text)
         {
@@ -71,9 +71,9 @@ impl<'t> Manifest<'t> {
 
     /// Applies edits to this manifest, each completely or not at all.
     ///
-    /// The new text is parsed again: every document must have its old value but for the one field of each edit. An edit
-    /// that breaks this is refused. It is found by bisecting the edits of each document on its own, because documents do
-    /// not depend on each other, so that the whole text is parsed at most twice.
+    /// The new text is parsed again: every document must have its old value except for the field of each edit. An edit that
+    /// breaks this is refused. It is found by bisecting the edits of each document separately, because documents do not
+    /// depend on each other, so the whole text is parsed at most twice.
     pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
         if edits.is_empty() {
             return Applied { text: Cow::Borrowed(self.text), refused: Vec::new() };
@@ -100,7 +100,7 @@ impl<'t> Manifest<'t> {
         Applied { text, refused: refused.collect() }
     }
 
-    /// Bisects the edits of a document for those that can be made: nearly always all but one.
+    /// Bisects the edits of a document to find those that can be made: nearly always all but one.
     fn sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
         if indices.is_empty() || self.is_sound(document, edits, indices) {
             return indices.to_vec();
@@ -112,7 +112,7 @@ impl<'t> Manifest<'t> {
         [self.sound(document, edits, left), self.sound(document, edits, right)].concat()
     }
 
-    /// Returns whether edits change exactly their fields in a document that is parsed on its own.
+    /// Returns true if edits change only their fields in a document that is parsed separately.
     fn is_sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> bool {
         let Some(old) = self.documents.get(document) else { return false };
         let edits = in_order(edits, indices);
@@ -131,7 +131,7 @@ impl<'t> Manifest<'t> {
         self.means(&text, &edits).then_some(text)
     }
 
-    /// Returns a range of the text with edits made; `None` if one reaches out of the range, or two overlap.
+    /// Returns a range of the text with edits made; `None` if an edit exceeds the range or two edits overlap.
     fn replaced(&self, range: Range<usize>, edits: &[&Edit]) -> Option<String> {
         let mut text = String::with_capacity(range.len() + 64 * edits.len());
         let mut done = range.start;
@@ -144,7 +144,7 @@ impl<'t> Manifest<'t> {
         Some(text)
     }
 
-    /// Returns whether `text` is this manifest with nothing changed but the fields of `edits`, which are in order.
+    /// Returns true if `text` is this manifest with only the fields of `edits` changed. The edits are in order.
     fn means(&self, text: &str, edits: &[&Edit]) -> bool {
         let Ok(new) = Manifest::parse(text) else { return false };
         if new.syntax != self.syntax || new.documents.len() != self.documents.len() {
@@ -188,7 +188,7 @@ struct EditTarget<'a, 't> {
 }
 
 impl<'a, 't> EditTarget<'a, 't> {
-    /// Walks the path, and refuses an alias, an anchor or a merge key on the way: a change behind one shows elsewhere too.
+    /// Follows the path. Refuses aliases, used anchors and merge keys on it, because a change would apply elsewhere too.
     fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a FieldPath) -> Result<Self, EditRefusal> {
         let refusal = |obstacle, node: &Node<'_>, length| {
             EditRefusal::new(obstacle, manifest.position(node.span.start), &path.prefix(length))
@@ -249,14 +249,14 @@ impl<'a, 't> EditTarget<'a, 't> {
         let line_start = line_start(text, start);
         let indent = text[line_start..start].trim_start_matches(BYTE_ORDER_MARK);
         let line_ending = line_ending(text, line_start);
-        // An entry in the line of its `{` has more than indentation before it.
+        // An entry on the line of its `{` has more than indentation before it.
         let own_line = indent.chars().all(|c| c == ' ' || c == '\t');
         let separator = if self.flow { "," } else { "" };
         let (at, inserted) = if own_line {
             let at = self.above_comments(line_start);
             (at, format!("{indent}{entry}{separator}{line_ending}"))
         } else if self.flow {
-            // JSON without spaces stays without spaces.
+            // Compact JSON stays compact.
             let space = if colon == ":" { "" } else { " " };
             (start, format!("{entry},{space}"))
         } else {
@@ -283,7 +283,7 @@ impl<'a, 't> EditTarget<'a, 't> {
         }
     }
 
-    /// The start of the comment directly above a line, which belongs to that line.
+    /// The start of the comment lines directly above a line, which belong to that line.
     fn above_comments(&self, mut line: usize) -> usize {
         let text = self.manifest.text;
         let is_comment = |line: &str| line.trim_start().starts_with('#');
@@ -312,7 +312,7 @@ impl<'a, 't> EditTarget<'a, 't> {
         if like_json { between } else { ": " }
     }
 
-    /// Replaces the value that is there.
+    /// Replaces the existing value.
     fn replacement(&self, entry: MappingEntry, scheduler: &str) -> Result<(Range<usize>, String), EditRefusal> {
         let tree = &self.document.tree;
         let node = tree.node(entry.value);
@@ -328,7 +328,7 @@ impl<'a, 't> EditTarget<'a, 't> {
             return refuse(Obstacle::Anchor);
         }
         if value.is_null() && matches!(scalar.resolution, TagResolution::Tagged(_)) {
-            // The tag `!!null` would stay, and apply to the new value.
+            // The tag `!!null` would remain and apply to the new value.
             return refuse(Obstacle::SideEffect);
         }
         let style = match (&value, &node.kind) {
@@ -344,19 +344,19 @@ impl<'a, 't> EditTarget<'a, 't> {
         if !node.span.is_empty() {
             return Ok((node.span.clone(), value));
         }
-        // The value is empty: insert behind the colon, if there is one.
+        // The value is empty: insert after the colon, if there is one.
         let key_end = tree.node(entry.key).span.end;
         let rest = &self.manifest.text[key_end..];
         let colon = rest.len() - rest.trim_start_matches([' ', '\t']).len();
         if rest[colon..].starts_with(':') {
-            let behind = key_end + colon + ':'.len_utf8();
-            return Ok((behind..behind, format!(" {value}")));
+            let after_colon = key_end + colon + ':'.len_utf8();
+            return Ok((after_colon..after_colon, format!(" {value}")));
         }
         Ok((key_end..key_end, format!(": {value}")))
     }
 }
 
-/// Writes text as a scalar, in quotes if necessary.
+/// Formats text as a scalar, in quotes if necessary.
 fn quoted(text: &str, style: Style) -> String {
     let printable = !text.chars().any(char::is_control);
     match style {
@@ -367,7 +367,7 @@ fn quoted(text: &str, style: Style) -> String {
     }
 }
 
-/// Returns whether text needs no quotes, in any context and for any YAML reader.
+/// Returns true if text needs no quotes, in any context and for any YAML parser.
 fn is_plain(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/');
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(word) && scalar::plain(text).is_string()
@@ -378,14 +378,14 @@ fn line_start(text: &str, offset: usize) -> usize {
     text[..offset].rfind(['\n', '\r']).map_or(0, |end| end + 1)
 }
 
-/// The start of the line before the one that begins at `line_start`.
+/// The start of the line before the one that starts at `line_start`.
 fn line_above(text: &str, line_start: usize) -> Option<usize> {
     let above = text[..line_start].strip_suffix(['\n', '\r'])?;
     let above = if text[..line_start].ends_with("\r\n") { &above[..above.len() - 1] } else { above };
     Some(self::line_start(text, above.len()))
 }
 
-/// The line ending of the line before this one, or that of the text for the first line.
+/// The line ending of the previous line, or that of the text for the first line.
 fn line_ending(text: &str, line_start: usize) -> &'static str {
     let end_of = |before: &str| match before.as_bytes() {
         [.., b'\r', b'\n'] => Some("\r\n"),

@@ -1,4 +1,4 @@
-//! JSON to trees: one value, or several in a row, as kubectl accepts them.
+//! Parses JSON to trees: one value or several in a row, as kubectl accepts them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::position::{BYTE_ORDER_MARK, SyntaxError};
 use super::scalar::{Scalar, Style, TagResolution};
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
-/// Returns whether a text looks like JSON. If it does not parse as such, it is read as YAML.
+/// Returns true if a text looks like JSON. If it does not parse as JSON, it is parsed as YAML.
 pub(super) fn is_likely(text: &str) -> bool {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start().starts_with(['{', '['])
 }
@@ -39,7 +39,7 @@ struct Parser<'t> {
 impl<'t> Parser<'t> {
     fn value(&mut self, depth: usize) -> Result<NodeId, SyntaxError> {
         if depth > MAX_DEPTH {
-            return Err(self.error(format!("more than {MAX_DEPTH} collections are nested here")));
+            return Err(self.error(format!("more than {MAX_DEPTH} nested collections")));
         }
         match self.peek() {
             Some(b'{') => self.object(depth),
@@ -55,12 +55,12 @@ impl<'t> Parser<'t> {
         self.at += 1;
         while self.goes_on(b'}', entries.is_empty())? {
             if self.peek() != Some(b'"') {
-                return Err(self.error("a key in double quotes is expected here"));
+                return Err(self.error("expected a key in double quotes"));
             }
             let key = self.string()?;
             self.skip_space();
             if self.peek() != Some(b':') {
-                return Err(self.error("`:` is expected here"));
+                return Err(self.error("expected `:`"));
             }
             self.at += 1;
             self.skip_space();
@@ -80,7 +80,7 @@ impl<'t> Parser<'t> {
         Ok(self.node(start..self.at, NodeKind::Sequence(items)))
     }
 
-    /// Moves to the next entry of a collection, or past its end.
+    /// Moves to the next entry of a collection and returns true, or past its end and returns false.
     fn goes_on(&mut self, end: u8, first: bool) -> Result<bool, SyntaxError> {
         self.skip_space();
         match self.peek() {
@@ -93,7 +93,7 @@ impl<'t> Parser<'t> {
                 self.at += 1;
                 self.skip_space();
             }
-            _ => return Err(self.error(format!("`,` or `{}` is expected here", char::from(end)))),
+            _ => return Err(self.error(format!("expected `,` or `{}`", char::from(end)))),
         }
         Ok(true)
     }
@@ -105,12 +105,12 @@ impl<'t> Parser<'t> {
             end += if bytes[end] == b'\\' { 2 } else { 1 };
         }
         let Some(token) = self.text.get(start..=end) else {
-            return Err(self.error("a string begins here and never ends"));
+            return Err(self.error("unterminated string"));
         };
         let text = match serde_json::from_str::<&str>(token) {
             Ok(text) => Cow::Borrowed(text),
             // It has escapes, or is not a valid string.
-            Err(_) => Cow::Owned(serde_json::from_str(token).map_err(|error| self.error(without_place(&error)))?),
+            Err(_) => Cow::Owned(serde_json::from_str(token).map_err(|error| self.error(without_position(&error)))?),
         };
         self.at = end + 1;
         let scalar = Scalar { text, style: Style::DoubleQuoted, resolution: TagResolution::Text };
@@ -124,7 +124,7 @@ impl<'t> Parser<'t> {
             rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))).unwrap_or(rest.len());
         let token = &rest[..end];
         if let Err(error) = serde_json::from_str::<IgnoredAny>(token) {
-            let what = if token.is_empty() { "a value is expected here".to_owned() } else { without_place(&error) };
+            let what = if token.is_empty() { "expected a value".to_owned() } else { without_position(&error) };
             return Err(self.error(what));
         }
         let start = self.at;
@@ -153,8 +153,8 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Returns the message of an error without its line and column, which are those of a part of a file only.
-pub(super) fn without_place(error: &serde_json::Error) -> String {
+/// Returns the message of an error without its line and column, which are relative to a part of the file.
+pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
 }

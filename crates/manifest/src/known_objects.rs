@@ -1,4 +1,4 @@
-//! Objects that manifests describe and decisions depend on: claims, classes, volumes, placement strategies, Namespaces.
+//! Objects in manifests that decisions depend on: claims, classes, volumes, placement strategies and Namespaces.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::document::{Manifest, ManifestObject};
-use super::json_parser::without_place;
+use super::json_parser::without_position;
 use super::position::{ParseError, Position};
 use super::sources::{self, ReadError};
 use colocate_companion::Strategies;
@@ -16,7 +16,7 @@ use colocate_engine::{Inventory, parse_bool};
 /// The namespace of an object that has none, as for `kubectl apply`.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// An error on loading manifests.
+/// An error while loading manifests.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// A path cannot be read.
@@ -30,8 +30,8 @@ pub enum ManifestError {
         /// The error with its position and an excerpt.
         error: ParseError,
     },
-    /// An object does not have the shape of its kind.
-    #[error("{file}:{position}: no {kind}: {what}")]
+    /// An object does not have the structure of its kind.
+    #[error("{file}:{position}: invalid {kind}: {what}")]
     WrongShape {
         /// The file.
         file: String,
@@ -44,21 +44,21 @@ pub enum ManifestError {
     },
 }
 
-/// The objects that manifests describe. Of two with the same name, the last one counts, as with `kubectl apply`.
+/// The objects of manifests. If two have the same name, the last one wins, as with `kubectl apply`.
 #[derive(Debug, Default)]
 pub struct KnownObjects {
     /// The claims, classes and volumes.
     pub inventory: Inventory,
-    /// The placement strategies that exist, or will.
+    /// The placement strategies that exist or will exist.
     pub strategies: Strategies,
-    /// The Namespaces, and whether each opts out.
+    /// The opt-out of each known Namespace.
     namespaces: HashMap<String, bool>,
 }
 
 /// Reads the claims, classes and volumes in files and directories, and skips other objects.
 ///
 /// # Errors
-/// A path that cannot be read, a file that is neither YAML nor JSON, or an object that does not have the shape of its kind.
+/// A path cannot be read, a file is neither YAML nor JSON, or an object does not have the structure of its kind.
 pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, ManifestError> {
     let mut known = KnownObjects::default();
     for source in sources::read(paths)? {
@@ -70,11 +70,11 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, ManifestError> {
 }
 
 impl KnownObjects {
-    /// Adds the objects of a manifest that was read from `file`. `namespace` is that of objects that have none, and `opt_out`
-    /// the label by which a Namespace opts out.
+    /// Adds the objects of a manifest that was read from `file`. `namespace` is the namespace of objects that name none, and
+    /// `opt_out` is the label that opts a Namespace out.
     ///
     /// # Errors
-    /// A claim, class or volume that does not have the shape of its kind.
+    /// A claim, class or volume does not have the structure of its kind.
     pub fn add(
         &mut self,
         file: &str,
@@ -91,7 +91,7 @@ impl KnownObjects {
         }
     }
 
-    /// Adds the objects of a manifest, and returns those that do not have the shape of their kind, each with its error.
+    /// Adds the objects of a manifest. Returns those that do not have the structure of their kind, each with its error.
     pub fn add_readable<'m>(
         &mut self,
         manifest: &'m Manifest<'_>,
@@ -99,18 +99,18 @@ impl KnownObjects {
         opt_out: &str,
     ) -> Vec<(ManifestObject<'m>, String)> {
         let objects = manifest.objects().into_iter();
-        let odd = objects.filter_map(|object| {
+        let invalid = objects.filter_map(|object| {
             let what = self.add_object(&object, namespace, opt_out).err()?;
             Some((object, what))
         });
-        odd.collect()
+        invalid.collect()
     }
 
     fn add_object(&mut self, object: &ManifestObject<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
         match (object.api_version, object.kind) {
             ("v1", "PersistentVolumeClaim") => {
                 if object.value["metadata"]["generateName"].is_string() {
-                    // A pod cannot refer to it before its name is generated.
+                    // No pod can refer to it before its name is generated.
                     return Ok(());
                 }
                 let text = object.value.to_string();
@@ -127,7 +127,7 @@ impl KnownObjects {
                 let text = object.value.to_string();
                 let class: StorageClass<'_> = decode(&text)?;
                 if class.provisioner().is_empty() {
-                    return Err("it names no provisioner".to_owned());
+                    return Err("it has no provisioner".to_owned());
                 }
                 self.inventory.insert_class(named(&class)?, class.facts());
             }
@@ -148,24 +148,24 @@ impl KnownObjects {
         Ok(())
     }
 
-    /// Returns whether the Namespace is known.
+    /// Returns true if the Namespace is known.
     pub fn has_namespace(&self, name: &str) -> bool {
         self.namespaces.contains_key(name)
     }
 
-    /// Adds a Namespace, or replaces one.
+    /// Adds or replaces a Namespace.
     pub fn insert_namespace(&mut self, name: String, opts_out: bool) {
         self.namespaces.insert(name, opts_out);
     }
 
-    /// Returns whether the Namespace is known to opt out.
+    /// Returns true if the Namespace is known to opt out.
     pub fn opted_out(&self, namespace: &str) -> bool {
         self.namespaces.get(namespace).copied().unwrap_or(false)
     }
 }
 
 fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| without_place(&error))
+    serde_json::from_str(text).map_err(|error| without_position(&error))
 }
 
 fn named(object: &impl storage::HasMetadata) -> Result<&str, String> {
@@ -202,42 +202,42 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_its_items() {
+    fn the_items_of_a_list_are_read() {
         let items = format!("- {}- {}", CLASS.replace('\n', "\n  "), CLAIM.replace('\n', "\n  "));
         let text = format!("apiVersion: v1\nkind: List\nitems:\n{}", items.replace("  - ", "- "));
         assert!(matches!(load_text(&text).unwrap().owner("default", "data"), Owner::Provisioner { .. }));
     }
 
     #[test]
-    fn a_file_that_does_not_parse_is_named_with_its_line() {
+    fn a_syntax_error_names_the_file_and_line() {
         let error = load_text("a: 1\nb: [\n").unwrap_err().to_string();
         assert!(error.contains(".yaml") && error.contains('2'), "{error}");
     }
 
     #[test]
-    fn a_claim_that_is_none_is_named_with_its_document() {
+    fn an_invalid_claim_is_reported_with_its_position() {
         let text = format!("{CLASS}---\n{}", CLAIM.replace("{storageClassName: px}", "[]"));
         let error = load_text(&text).unwrap_err().to_string();
-        assert!(error.contains(".yaml:6:1: no PersistentVolumeClaim"), "{error}");
+        assert!(error.contains(".yaml:6:1: invalid PersistentVolumeClaim"), "{error}");
     }
 
     #[test]
-    fn a_claim_without_a_name_and_a_class_without_a_provisioner_are_refused() {
+    fn incomplete_claims_and_classes_are_rejected() {
         let nameless = CLAIM.replace("{name: data}", "{}");
         assert!(load_text(&nameless).unwrap_err().to_string().contains("it has no metadata.name"));
         let empty = CLASS.replace("pxd.portworx.com", "''");
-        assert!(load_text(&empty).unwrap_err().to_string().contains("it names no provisioner"));
+        assert!(load_text(&empty).unwrap_err().to_string().contains("it has no provisioner"));
     }
 
     #[test]
-    fn the_items_of_a_typed_list_are_of_its_kind() {
+    fn the_items_of_a_typed_list_have_its_type() {
         let item = "{metadata: {name: data, namespace: demo}, spec: {storageClassName: px}}";
         let text = format!("{CLASS}---\napiVersion: v1\nkind: PersistentVolumeClaimList\nitems: [{item}]\n");
         assert!(matches!(load_text(&text).unwrap().owner("demo", "data"), Owner::Provisioner { .. }));
     }
 
     #[test]
-    fn files_may_be_large() {
+    fn large_files_are_read() {
         let claims = (0..3_000).map(|n| CLAIM.replace("name: data", &format!("name: data-{n}")));
         let text: Vec<_> = claims.chain([CLASS.to_owned()]).collect();
         assert_eq!(load_text(&text.join("---\n")).unwrap().claim_count(), 3_000);

@@ -6,8 +6,8 @@
 //!                       of nodes                        checked by parsing it again
 //! ```
 //!
-//! Its users are `manifest_mutator`, which decides about objects and writes edits, and `manifest_validator`, which places
-//! findings. `known_objects` is what files say about claims, classes and Namespaces.
+//! `manifest_mutator` decides about objects and writes edits. `manifest_validator` finds the position of findings.
+//! `known_objects` has the claims, classes and Namespaces of the files.
 
 mod document;
 mod edit;

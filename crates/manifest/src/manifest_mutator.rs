@@ -1,4 +1,4 @@
-//! The engine on manifests: the server's decision about each object, and the edit that writes it into the file.
+//! Runs the engine on manifests: makes the server's decision about each object, and the edit that writes it into the file.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::pointer::pointer;
 use super::position::Position;
 use colocate_engine::{Decision, Examination, Policy, Presence, Reason, Request, Warning, Workload, examine};
 
-/// Decides about manifests by a policy.
+/// Decides about the objects of manifests.
 #[derive(Debug)]
 pub struct ManifestMutator<'a> {
     /// The policy.
     pub policy: &'a Policy,
     /// The claims, classes, volumes and Namespaces that are known.
     pub known: &'a KnownObjects,
-    /// The namespace of objects that have none.
+    /// The namespace of objects that name none.
     pub namespace: &'a str,
 }
 
@@ -30,30 +30,30 @@ pub struct ManifestMutator<'a> {
 pub struct MutatedManifest<'t, 'm> {
     /// The text with all edits made; every other byte is unchanged.
     pub text: Cow<'t, str>,
-    /// The objects that the engine decides about, in order.
+    /// The objects that the engine handles, in order.
     pub objects: Vec<MutatedObject<'m>>,
     /// The positions that make documents look like Helm templates. Such documents are skipped.
     pub templates: Vec<Position>,
 }
 
-/// An object with the decision about it.
+/// An object with its decision.
 #[derive(Debug)]
 pub struct MutatedObject<'m> {
     /// The object.
     pub object: ManifestObject<'m>,
     /// Its namespace.
     pub namespace: String,
-    /// Its name, or the prefix of a generated one.
+    /// Its name, or its `generateName` followed by `*`.
     pub name: String,
     /// The reason for the decision.
     pub reason: Reason,
-    /// The scheduler that is set, or would be in `mode: audit`.
+    /// The scheduler that is set, or that `mode: audit` would set.
     pub scheduler: Option<Arc<str>>,
     /// Warnings, as `kubectl apply` would show them.
     pub warnings: Vec<Warning>,
-    /// The claims of its pods, each with its owner and driver, in one line; empty if none was looked at.
+    /// The claims of its pods, each with its owner and driver, in one line; empty if none were looked up.
     pub claims: String,
-    /// The change as it applies to the object.
+    /// The patch of the object.
     pub change: Option<Patch>,
     /// The reason why the decision could not be written into the file.
     pub refusal: Option<EditRefusal>,
@@ -72,7 +72,7 @@ impl<'a> ManifestMutator<'a> {
                 Examination::Decided(decision) => decision,
                 Examination::Resolve(pending) => {
                     let owners = pending.look_up(|claim| claim.owner_in(&self.known.inventory, &namespace));
-                    // Whether the scheduler is alive right now must not affect a file.
+                    // The current state of the scheduler must not affect a file.
                     pending.decide(owners, |_| Presence::Unknown)
                 }
             };
@@ -106,7 +106,7 @@ impl<'a> ManifestMutator<'a> {
         MutatedManifest { text, objects, templates }
     }
 
-    /// Returns what decisions about the manifests depend on and is not known.
+    /// Returns the unknown facts that decisions about the manifests depend on.
     pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
         let mut missing = MissingFacts::default();
         for (object, workload) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
@@ -132,25 +132,25 @@ impl<'a> ManifestMutator<'a> {
 }
 
 impl MutatedManifest<'_, '_> {
-    /// Returns whether something is unresolved.
+    /// Returns true if something is unresolved.
     pub fn is_unresolved(&self) -> bool {
         !self.templates.is_empty() || self.objects.iter().any(MutatedObject::is_unresolved)
     }
 }
 
 impl MutatedObject<'_> {
-    /// Returns whether the object is changed.
+    /// Returns true if the object is changed.
     pub fn is_changed(&self) -> bool {
         self.change.is_some() && self.refusal.is_none()
     }
 
-    /// Returns whether a claim, the object's shape, or the edit of its file is unresolved.
+    /// Returns true if a claim is unresolved, the object has an invalid structure, or the edit of its file was refused.
     pub fn is_unresolved(&self) -> bool {
         self.refusal.is_some()
             || matches!(self.reason, Reason::ClaimMissing | Reason::ClaimUnknown | Reason::Unreadable)
     }
 
-    /// The patch as it applies to the object's document; null if there is none.
+    /// The patch relative to the object's document; null if there is none.
     pub fn patch(&self) -> Value {
         let mut patch = serde_json::to_value(&self.change).unwrap_or_default();
         let prefix = pointer(&self.object.path);
@@ -166,7 +166,7 @@ impl MutatedObject<'_> {
     pub fn changed(&self) -> Value {
         let mut value = self.object.value.clone();
         if let Some(patch) = self.change.as_ref().filter(|_| self.is_changed()) {
-            // The edit of the text was checked against the same change.
+            // Cannot fail: the edit of the text was checked against the same change.
             let _ = json_patch::patch(&mut value, patch);
         }
         value

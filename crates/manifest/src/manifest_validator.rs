@@ -1,10 +1,10 @@
-//! The companion on manifests: the findings of each object, with their ranges in the file.
+//! Runs the companion on manifests: returns the findings of each object with their ranges in the file.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
 use super::document::{Manifest, ManifestObject};
-use super::json_parser::without_place;
+use super::json_parser::without_position;
 use super::known_objects::KnownObjects;
 use super::missing_facts::MissingFacts;
 use colocate_companion::{
@@ -21,14 +21,14 @@ pub struct ManifestValidator<'a> {
     pub severities: &'a Severities,
     /// The claims, classes, volumes, placement strategies and Namespaces that are known.
     pub known: &'a KnownObjects,
-    /// The namespace of objects that have none.
+    /// The namespace of objects that name none.
     pub namespace: &'a str,
 }
 
 /// A manifest with its findings.
 #[derive(Debug)]
 pub struct ValidatedManifest<'m> {
-    /// The objects that there are rules for, in order.
+    /// The objects whose kind has rules, in order.
     pub objects: Vec<ValidatedObject<'m>>,
     /// The ranges that make documents look like Helm templates. Such documents are skipped.
     pub templates: Vec<Range<usize>>,
@@ -41,9 +41,9 @@ pub struct ValidatedObject<'m> {
     pub object: ManifestObject<'m>,
     /// Its namespace; `None` for a cluster-scoped kind.
     pub namespace: Option<String>,
-    /// Its name, or the prefix of a generated one.
+    /// Its name, or its `generateName` followed by `*`.
     pub name: String,
-    /// The report; an error if the object does not have the shape of its kind.
+    /// The report, or an error if the object does not have the structure of its kind.
     pub report: Result<ValidationReport, String>,
 }
 
@@ -51,25 +51,26 @@ pub struct ValidatedObject<'m> {
 type Identity<'m> = (&'m str, &'m str, &'m str);
 
 impl<'a> ManifestValidator<'a> {
-    /// Checks every object of the manifests, except those whose controller is in them too, which would repeat its findings.
+    /// Checks every object of the manifests, except those whose controller is also in the manifests and has the same
+    /// findings.
     pub fn validate<'m>(&self, manifests: &'m [Manifest<'_>]) -> Vec<ValidatedManifest<'m>>
     where
         'a: 'm,
     {
         let mut validated = Vec::with_capacity(manifests.len());
         let objects: Vec<_> = manifests.iter().map(|manifest| self.objects(manifest)).collect();
-        let there: HashSet<_> = objects.iter().flatten().map(|(object, _)| self.identity(object)).collect();
+        let identities: HashSet<_> = objects.iter().flatten().map(|(object, _)| self.identity(object)).collect();
         for (manifest, objects) in manifests.iter().zip(&objects) {
-            let told_alone = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &there));
+            let checked = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &identities));
             validated.push(ValidatedManifest {
-                objects: told_alone.map(|(object, kind)| self.validate_object(object, *kind)).collect(),
+                objects: checked.map(|(object, kind)| self.validate_object(object, *kind)).collect(),
                 templates: manifest.template_marks().collect(),
             });
         }
         validated
     }
 
-    /// Returns what the rules need to know about the manifests and is not known.
+    /// Returns the unknown facts that the rules need.
     pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
         let mut missing = MissingFacts::default();
         for (object, kind) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
@@ -109,7 +110,7 @@ impl<'a> ManifestValidator<'a> {
         ValidatedObject {
             namespace: (!matches!(kind, SubjectKind::Class | SubjectKind::Namespace)).then(|| namespace.to_owned()),
             name: object.name(),
-            report: report.map_err(|error| without_place(&error)),
+            report: report.map_err(|error| without_position(&error)),
             object: object.clone(),
         }
     }
@@ -128,21 +129,21 @@ impl<'a> ManifestValidator<'a> {
         (object.namespace_or(self.namespace), object.kind, name)
     }
 
-    fn has_controller_among<'m>(&'m self, object: &ManifestObject<'m>, there: &HashSet<Identity<'m>>) -> bool {
+    fn has_controller_among<'m>(&'m self, object: &ManifestObject<'m>, identities: &HashSet<Identity<'m>>) -> bool {
         let namespace = object.namespace_or(self.namespace);
         let owners = object.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         let mut controllers = owners.filter(|owner| owner["controller"] == true);
         controllers.any(|owner| {
             let field = |name: &str| owner[name].as_str().unwrap_or_default();
-            there.contains(&(namespace, field("kind"), field("name")))
+            identities.contains(&(namespace, field("kind"), field("name")))
         })
     }
 }
 
 impl Manifest<'_> {
-    /// The range of the key or value that a finding is about; if it is not in the text, that of the closest value around it.
+    /// The range of the key or value of a finding. If it is not in the text, the range of the closest enclosing value.
     ///
-    /// Behind an alias or a merge key, it is the range in the original.
+    /// For a field that comes through an alias or a merge key, it is the range of the original.
     pub fn place(&self, object: &ManifestObject<'_>, path: &FieldPath, part: Part) -> Range<usize> {
         let document = &self.documents[object.document];
         let path = object.path.join(path);
@@ -162,7 +163,7 @@ mod tests {
 
     const POD_KEY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 
-    /// Every finding as its rule and the text that it is about.
+    /// The rule of every finding, with the text at its range.
     fn found(text: &str) -> Vec<(Rule, String)> {
         let (manifests, policy) = ([Manifest::parse(text).unwrap()], Policy::default());
         let (severities, known) = (Severities::default(), KnownObjects::default());
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_placed_at_its_key_or_its_value() {
+    fn a_finding_has_the_range_of_its_key_or_value() {
         let pod = |annotations: &str| {
             format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:{annotations}\n")
         };
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_brought_from_elsewhere_is_placed_there() {
+    fn a_finding_through_an_alias_has_the_range_of_the_original() {
         let pod = |annotations: &str| format!("kind: Pod, apiVersion: v1, metadata: {{annotations: {annotations}}}");
         let list =
             |first: &str, second: &str| format!("apiVersion: v1\nkind: List\nitems:\n- {{{first}}}\n- {{{second}}}\n");
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_its_controller_beside_it_is_told_once() {
+    fn an_object_whose_controller_is_present_is_skipped() {
         let owner = "{apiVersion: apps/v1, kind: ReplicaSet, name: r, controller: true}";
         let annotations = format!("annotations: {{{POD_KEY}: \"yes\"}}");
         let pod =

@@ -7,18 +7,18 @@ use serde_json::{Map, Value};
 use super::position::SyntaxError;
 use super::tree::{MappingEntry, NodeId, NodeKind, Tree};
 
-/// The most nested collections, with aliases followed. The YAML parser has the same limit without aliases.
+/// The most nested collections, including those behind aliases. The YAML parser has the same limit without aliases.
 ///
 /// The deepest type of Kubernetes, the schema of a custom resource, has about 40 levels when it is written by hand.
 pub(super) const MAX_DEPTH: usize = 255;
 
-/// The approximate limit of bytes to which the aliases of one document may expand.
+/// The approximate limit of the expanded size of aliases in one document, in bytes.
 ///
-/// A few lines with ten aliases to ten aliases to ten... expand to billions of nodes. With this limit, a document of the
-/// largest size that etcd accepts (1.5 MB) may be repeated ten times.
+/// A few lines of nested aliases, ten per level, expand to billions of nodes. With this limit, a document of the largest
+/// size that etcd accepts (1.5 MB) may be repeated ten times.
 const ALIAS_BUDGET: usize = 16 << 20;
 
-/// The cost of a node besides its text.
+/// The cost of a node in addition to its text, in bytes.
 const NODE_COST: usize = 32;
 
 /// The value of a document.
@@ -47,7 +47,7 @@ impl Reader<'_, '_> {
     fn value(&mut self, id: NodeId, depth: usize) -> Result<Value, SyntaxError> {
         let node = self.tree.node(id);
         if depth > MAX_DEPTH {
-            let message = format!("more than {MAX_DEPTH} collections are nested here");
+            let message = format!("more than {MAX_DEPTH} nested collections");
             return Err(SyntaxError::new(node.span.start, message));
         }
         match &node.kind {
@@ -78,7 +78,7 @@ impl Reader<'_, '_> {
         }
         let left = self.budget.checked_sub(NODE_COST + length);
         self.budget = left.ok_or_else(|| {
-            let message = format!("aliases repeat this and other nodes to more than {} MB", ALIAS_BUDGET >> 20);
+            let message = format!("aliases expand this document to more than {} MB: use fewer", ALIAS_BUDGET >> 20);
             SyntaxError::new(self.tree.node(id).span.start, message)
         })?;
         Ok(())
@@ -86,7 +86,7 @@ impl Reader<'_, '_> {
 
     fn mapping(&mut self, entries: &[MappingEntry], depth: usize) -> Result<Value, SyntaxError> {
         let mut map = Map::new();
-        // The mapping's own keys, from its first merge key on. Before it, they are those of the map.
+        // The mapping's own keys. Only needed after the first merge key: before it, they are the keys of `map`.
         let mut own: Option<HashSet<String>> = None;
         for (index, entry) in entries.iter().enumerate() {
             if self.tree.is_merge(entry.key) {
@@ -113,8 +113,8 @@ impl Reader<'_, '_> {
         Ok(Value::Object(map))
     }
 
-    /// Adds the entries of a merge key's value. As in kubectl's reader, they replace the entries that the mapping has by
-    /// then, and in a sequence the first mapping that has a key wins.
+    /// Adds the entries of a merge key's value. As in kubectl's parser, they replace the entries before the merge key, and
+    /// in a sequence the first mapping with a key wins.
     fn merge(&mut self, id: NodeId, map: &mut Map<String, Value>, depth: usize) -> Result<(), SyntaxError> {
         match self.value(id, depth)? {
             Value::Object(other) => map.extend(other),
@@ -126,18 +126,18 @@ impl Reader<'_, '_> {
                 }
             }
             _ => {
-                let message = "a merge key (`<<`) takes a mapping or a list of mappings: write one, or quote the key";
+                let message = "the value of a merge key (`<<`) must be a mapping or a list of mappings: change it, or quote the key";
                 return Err(SyntaxError::new(self.tree.node(id).span.start, message));
             }
         }
         Ok(())
     }
 
-    /// Reports the key of the last of `entries`, which one before it has too.
+    /// Reports the duplicate key of the last of `entries`.
     fn duplicate(&self, key: &str, entries: &[MappingEntry]) -> SyntaxError {
         let offset = |entry: &MappingEntry| self.tree.node(entry.key).span.start;
         let first = entries.iter().find(|entry| self.tree.key(entry.key).as_deref() == Some(key));
-        let message = format!("the key `{key}` is in this mapping twice: keep this one, or the one in");
+        let message = format!("duplicate key `{key}`: remove it here or on");
         SyntaxError {
             see: first.map(offset),
             ..SyntaxError::new(entries.last().map(offset).unwrap_or_default(), message)

@@ -1,10 +1,10 @@
-//! Facts that decisions and rules depend on and that the files do not have.
+//! Facts that decisions and rules depend on, but that the files do not contain.
 
 use std::collections::BTreeSet;
 
 use colocate_engine::{ClaimRef, Inventory, Owner, Unknown};
 
-/// The facts that have to be looked up in a cluster.
+/// The facts that must be looked up in a cluster.
 #[derive(Debug, Default)]
 pub struct MissingFacts {
     /// The Namespaces whose opt-out matters.
@@ -17,14 +17,14 @@ pub struct MissingFacts {
     pub class_names: bool,
     /// Whether the parameters of that class matter.
     pub parameters: bool,
-    /// The missing volumes that would tell the owner of a claim.
+    /// The missing volumes that determine the owner of a claim.
     pub volumes: BTreeSet<String>,
     /// Whether the placement strategies matter.
     pub strategies: bool,
 }
 
 impl MissingFacts {
-    /// Adds the facts that are missing about a claim; `namespace` is that of its pod.
+    /// Adds the missing facts about a claim. `namespace` is the namespace of its pod.
     pub fn add(&mut self, claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) {
         match (claim, claim.owner_in(inventory, namespace)) {
             (ClaimRef::Named(name), Owner::Missing) => {

@@ -1,4 +1,4 @@
-//! Positions in a text, as editors count them, and errors with an excerpt.
+//! Positions in a text, counted as in editors, and errors with an excerpt.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,8 +21,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// The distance in bytes between two cached counts of characters. Generated JSON may be one line of megabytes, in which
-/// each finding would otherwise count all characters before it.
+/// The distance in bytes between two cached counts of characters. Generated JSON may have megabytes in one line, and
+/// without the cache each finding would count all characters before it.
 const STRIDE: usize = 4096;
 
 /// The starts of the lines of a text.
@@ -30,7 +30,7 @@ const STRIDE: usize = 4096;
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
-    /// The number of characters that begin before each multiple of [`STRIDE`].
+    /// The number of characters that start before each multiple of [`STRIDE`].
     counts: Vec<usize>,
 }
 
@@ -45,16 +45,16 @@ impl<'t> Lines<'t> {
         let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
         let mut counts = vec![0];
         for chunk in bytes.chunks(STRIDE) {
-            counts.push(counts.last().unwrap_or(&0) + beginnings(chunk));
+            counts.push(counts.last().unwrap_or(&0) + count_starts(chunk));
         }
         Self { text, starts, counts }
     }
 
-    /// The number of characters that begin before a byte.
+    /// The number of characters that start before a byte.
     fn characters(&self, offset: usize) -> usize {
         let offset = offset.min(self.text.len());
         let stride = offset / STRIDE;
-        self.counts[stride] + beginnings(&self.text.as_bytes()[stride * STRIDE..offset])
+        self.counts[stride] + count_starts(&self.text.as_bytes()[stride * STRIDE..offset])
     }
 
     /// Converts a byte offset to a position.
@@ -65,13 +65,13 @@ impl<'t> Lines<'t> {
         Position { line, column: self.characters(offset) - self.characters(start) - mark + 1 }
     }
 
-    /// Shows the line in which a range begins, with carets below it.
+    /// Shows the line in which a range starts, with carets below it.
     pub(super) fn excerpt(&self, range: &Range<usize>) -> String {
         let Position { line: number, .. } = self.position(range.start);
         let (before, after) = self.around(number, range.start);
         // Only the first line of the range is shown.
-        let meant = after.get(..range.len()).unwrap_or(after);
-        excerpt(number, before, after, meant.chars().take(SHOWN).count())
+        let marked = after.get(..range.len()).unwrap_or(after);
+        excerpt(number, before, after, marked.chars().take(SHOWN).count())
     }
 
     /// The text of a line, without its end.
@@ -79,7 +79,7 @@ impl<'t> Lines<'t> {
         self.around(number, self.text.len()).0
     }
 
-    /// The text of a line before a byte, and from there on to its end.
+    /// The text of a line before a byte, and the text from that byte to the end of the line.
     fn around(&self, number: usize, offset: usize) -> (&'t str, &'t str) {
         let (start, next) = (self.starts[number - 1], self.starts.get(number).copied());
         let line = self.text[start..next.unwrap_or(self.text.len())].trim_end_matches(['\n', '\r']);
@@ -88,12 +88,12 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// The number of characters that begin in these bytes.
-fn beginnings(bytes: &[u8]) -> usize {
+/// The number of characters that start in these bytes.
+fn count_starts(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0b1100_0000 != 0b1000_0000).count()
 }
 
-/// The character that some editors write at the start of a file. It is not part of the content.
+/// The character that some editors add at the start of a file. It is not part of the content.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// An error at a byte of a text.
@@ -101,7 +101,7 @@ pub const BYTE_ORDER_MARK: char = '\u{feff}';
 pub(super) struct SyntaxError {
     pub(super) offset: usize,
     pub(super) message: String,
-    /// The byte whose line the message refers to at its end.
+    /// The byte whose line is appended to the message.
     pub(super) see: Option<usize>,
 }
 
@@ -139,17 +139,17 @@ impl ParseError {
     }
 }
 
-/// The most characters of a long line that are shown, so that they fit 80 columns, and the least of them before the start
-/// of the range and after it.
+/// The most characters of a long line that are shown, so that they fit in 80 columns, and the minimum before and after the
+/// start of the range.
 const SHOWN: usize = 71;
 const SHOWN_BEFORE: usize = 10;
 const SHOWN_AFTER: usize = 31;
 
-/// Shows the line with this number, with carets below the first `width` characters of `after`. Of a long line, only the
-/// part that is shown is read.
+/// Shows the line with this number, with carets below the first `width` characters of `after`. Only the visible part of a
+/// long line is read.
 fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
     let follow = after.chars().take(SHOWN).count();
-    // A caret may stand behind the end of a line.
+    // A caret may follow the end of a line.
     let most = (SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE)).max(SHOWN - follow.max(1));
     let from = before.char_indices().rev().take(most).last().map_or(before.len(), |(at, _)| at);
     let (skipped, before) = before.split_at(from);
@@ -159,7 +159,7 @@ fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
     let shown: String = printable(&rest().take(SHOWN).collect::<String>());
     let end = if rest().nth(SHOWN).is_some() { "..." } else { "" };
     let carets = "^".repeat(width.clamp(1, SHOWN - indent));
-    // A tab below the line is as wide as one in it.
+    // Tabs are repeated in the second line, so that both have the same width.
     let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let (margin, left) = (" ".repeat(number.to_string().len()), " ".repeat(start.len()));
     format!("  {number} | {start}{shown}{end}\n  {margin} | {left}{indent}{carets}")
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_characters_and_a_byte_order_mark_is_none() {
+    fn columns_count_characters_without_a_byte_order_mark() {
         let text = "\u{feff}é: 1\r\nb: ü x\rc\n\nd";
         let lines = Lines::new(text);
         let at = |needle: &str| lines.position(text.find(needle).unwrap()).to_string();
@@ -183,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn far_out_in_a_long_line_columns_are_the_same() {
-        // Of three bytes each, so that a count begins in the middle of one.
+    fn columns_are_correct_in_long_lines() {
+        // Characters of three bytes, so that a cached count starts in the middle of one.
         let text = format!("first\n{}x", "\u{2713}".repeat(STRIDE));
         let lines = Lines::new(&text);
         for (count, (at, _)) in text["first\n".len()..].char_indices().enumerate() {
@@ -196,27 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_has_its_caret_below_what_is_wrong() {
-        let said =
+    fn an_excerpt_has_its_caret_below_the_error() {
+        let error =
             |text: &str, offset| ParseError::new(SyntaxError::new(offset, "wrong"), &Lines::new(text)).to_string();
-        assert_eq!(said("a: 1\nb: [\n", 8), "2:4: wrong\n  2 | b: [\n    |    ^");
-        assert_eq!(said("\tü\u{1b}x", 4), "1:4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
-        assert_eq!(said("", 99), "1:1: wrong\n  1 | \n    | ^");
+        assert_eq!(error("a: 1\nb: [\n", 8), "2:4: wrong\n  2 | b: [\n    |    ^");
+        assert_eq!(error("\tü\u{1b}x", 4), "1:4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
+        assert_eq!(error("", 99), "1:1: wrong\n  1 | \n    | ^");
         let long = format!("{}X{}", "a".repeat(500), "b".repeat(500));
         let shown = format!("  1 | ...{}X{}...", "a".repeat(40), "b".repeat(30));
-        assert_eq!(said(&long, 500), format!("1:501: wrong\n{shown}\n    | {}^", " ".repeat(43)));
+        assert_eq!(error(&long, 500), format!("1:501: wrong\n{shown}\n    | {}^", " ".repeat(43)));
         let end = format!("1:1002: wrong\n  1 | ...{}\n    | {}^", "b".repeat(70), " ".repeat(73));
-        assert_eq!(said(&long, long.len()), end);
+        assert_eq!(error(&long, long.len()), end);
     }
 
     #[test]
-    fn an_excerpt_has_carets_below_all_that_is_meant_of_its_line() {
+    fn an_excerpt_has_carets_below_the_range() {
         let shown = |text: &str, range| Lines::new(text).excerpt(&range);
         assert_eq!(shown("a: 'ü'\nb: c", 3..7), "  1 | a: 'ü'\n    |    ^^^");
         assert_eq!(shown("a: |\r\n  b\r\nc: 1", 3..11), "  1 | a: |\n    |    ^");
         assert_eq!(shown("a:\n", 1..1), "  1 | a:\n    |  ^");
         assert_eq!(shown("", 0..9), "  1 | \n    | ^");
-        // Nothing of a line that fits is left out, and a wide one is shown whole, as long as it fits.
+        // A line that fits is shown in full, and so is a range that fits.
         let key = format!("{}: X", "k".repeat(60));
         assert_eq!(shown(&key, 62..63), format!("  1 | {key}\n    | {}^", " ".repeat(62)));
         let long = format!("{}{}{}", "a".repeat(500), "X".repeat(45), "b".repeat(500));

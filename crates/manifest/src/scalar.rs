@@ -1,6 +1,6 @@
-//! Values of scalars, as in the YAML reader of kubectl and Helm (sigs.k8s.io/yaml, over go-yaml 2).
+//! Values of scalars, as in the YAML parser of kubectl and Helm (sigs.k8s.io/yaml, based on go-yaml 2).
 //!
-//! It reads YAML 1.1: `yes`, `on` and `y` are true, and `017` is fifteen. Timestamps stay text.
+//! It parses YAML 1.1: `yes`, `on` and `y` are true, and `017` is fifteen. Timestamps remain strings.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub(super) enum Style {
 pub(super) enum TagResolution {
     /// Resolved by its text.
     Plain,
-    /// It is text.
+    /// Always a string.
     Text,
     /// Resolved by the tag `!!merge`, which makes a key a merge key.
     Merge,
@@ -61,7 +61,7 @@ impl Type {
 }
 
 impl Scalar<'_> {
-    /// Returns the value. The error is about a tag that the text does not fit.
+    /// Returns the value, or an error if the text does not match its tag.
     pub(super) fn value(&self) -> Result<Value, String> {
         match self.resolution {
             TagResolution::Plain => Ok(plain(&self.text)),
@@ -75,13 +75,13 @@ impl Scalar<'_> {
 fn tagged(wanted: Type, text: &str) -> Result<Value, String> {
     let value = plain(text);
     let (fits, name) = match wanted {
-        Type::Bool => (value.is_boolean(), "boolean"),
-        Type::Int => (value.is_i64() || value.is_u64(), "whole number"),
-        Type::Float => (value.is_number() || is_special_float(text), "number"),
+        Type::Bool => (value.is_boolean(), "a boolean"),
+        Type::Int => (value.is_i64() || value.is_u64(), "a whole number"),
+        Type::Float => (value.is_number() || is_special_float(text), "a number"),
         Type::Null => (value.is_null(), "null"),
     };
     fits.then_some(value)
-        .ok_or_else(|| format!("`{text}` is no {name}, which its tag says: write another tag, or none"))
+        .ok_or_else(|| format!("`{text}` is not {name}, as its tag requires: change or remove the tag"))
 }
 
 /// The value of a scalar without quotes and tag.
@@ -106,7 +106,7 @@ fn word(text: &str) -> Option<Value> {
     }
 }
 
-/// Parses a number. Those that JSON does not have (`.inf`, `.nan`) stay text.
+/// Parses a number. Those that JSON does not have (`.inf`, `.nan`) remain strings.
 fn number(text: &str) -> Option<Number> {
     if text.starts_with('.') {
         return float(text);
@@ -128,7 +128,7 @@ fn integer(text: &str) -> Option<Number> {
         [b'0', _, ..] => (&digits[1..], 8),
         _ => (digits, 10),
     };
-    // `from_str_radix` accepts a sign, which would be the second one.
+    // `from_str_radix` accepts a sign, which would be a second one.
     if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_what_kubectl_reads() {
+    fn words_are_resolved_as_in_kubectl() {
         for text in ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"] {
             assert_eq!(plain(text), json!(true), "{text}");
         }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_what_kubectl_reads() {
+    fn numbers_are_resolved_as_in_kubectl() {
         for (text, value) in [
             ("0", json!(0)),
             ("-0", json!(0)),
@@ -245,20 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_does_not_fit_says_so() {
+    fn a_tag_that_does_not_match_is_an_error() {
         assert_eq!(tagged(Type::Int, "0x10"), Ok(json!(16)));
         assert_eq!(tagged(Type::Float, "1"), Ok(json!(1)));
         assert_eq!(tagged(Type::Float, "-.inf"), Ok(json!("-.inf")));
         assert_eq!(tagged(Type::Bool, "yes"), Ok(json!(true)));
         assert_eq!(tagged(Type::Null, ""), Ok(Value::Null));
         for (wanted, text, name) in [
-            (Type::Int, "1.5", "whole number"),
-            (Type::Float, "x", "number"),
-            (Type::Bool, "1", "boolean"),
+            (Type::Int, "1.5", "a whole number"),
+            (Type::Float, "x", "a number"),
+            (Type::Bool, "1", "a boolean"),
             (Type::Null, "0", "null"),
         ] {
-            let said = tagged(wanted, text).unwrap_err();
-            assert!(said.starts_with(&format!("`{text}` is no {name}, which its tag says")), "{said}");
+            let error = tagged(wanted, text).unwrap_err();
+            assert!(error.starts_with(&format!("`{text}` is not {name}, as its tag requires")), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The files that a person names, directly or by their directory.
+//! The files that a user passes, directly or by their directory.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::position::{Lines, Position};
 
-/// An error on reading files.
+/// An error while reading files.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// A file or directory that does not exist or is not readable.
+    /// A file or directory does not exist or is not readable.
     #[error("cannot read {}", .path.display())]
     Unreadable {
         /// The path.
@@ -18,12 +18,12 @@ pub enum ReadError {
         /// The cause.
         source: io::Error,
     },
-    /// A file that is not text.
-    #[error("{}:{position}: {what}; save it as UTF-8", .path.display())]
+    /// A file is not UTF-8 text.
+    #[error("{}:{position}: {what}; save the file as UTF-8", .path.display())]
     NoText {
         /// The file.
         path: PathBuf,
-        /// The position of the first byte that is not.
+        /// The position of the first invalid byte.
         position: Position,
         /// A description of that byte.
         what: String,
@@ -33,19 +33,19 @@ pub enum ReadError {
 /// The text of a file.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The file as it was named, or as found below a directory; `standard input`.
+    /// The path as passed or as found in a directory, or `standard input`.
     pub name: String,
-    /// The path to write it to; `None` for standard input.
+    /// The path of the file; `None` for standard input.
     pub path: Option<PathBuf>,
     /// The content.
     pub text: String,
 }
 
-/// Reads files and directories in order; `-` is standard input. A file that is named twice, also by a link, is read once,
-/// at its first place.
+/// Reads files and directories in order; `-` is standard input. A file that is passed twice, possibly by a link, is read
+/// only the first time.
 ///
 /// # Errors
-/// A path that cannot be read, or a file that is not text.
+/// A path cannot be read, or a file is not text.
 pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, ReadError> {
     let (mut sources, mut seen) = (Vec::new(), HashSet::new());
     for path in paths.iter().map(AsRef::as_ref) {
@@ -57,8 +57,8 @@ pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, ReadError> {
         }
         for file in expand(path)? {
             // A pipe has no canonical path.
-            let place = file.canonicalize().unwrap_or_else(|_| file.clone());
-            if seen.insert(place) {
+            let canonical = file.canonicalize().unwrap_or_else(|_| file.clone());
+            if seen.insert(canonical) {
                 let bytes = std::fs::read(&file).map_err(|error| unreadable(&file, error))?;
                 let text = text(&file, bytes)?;
                 sources.push(Source { name: file.display().to_string(), path: Some(file), text });
@@ -81,16 +81,16 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, ReadError> {
         } else {
             ""
         };
-        let what = format!("the byte 0x{:02X} here is no UTF-8{guess}", bytes[good]);
+        let what = format!("the byte 0x{:02X} is not valid UTF-8{guess}", bytes[good]);
         ReadError::NoText { path: path.to_owned(), position: Lines::new(&before).position(good), what }
     })
 }
 
-/// Expands a directory to all `*.yaml`, `*.yml` and `*.json` below it, in the order of their names, without hidden ones
-/// and links. A file is returned as it is.
+/// Expands a directory to all `*.yaml`, `*.yml` and `*.json` files below it, sorted by name, without hidden files and
+/// links. The path of a file is returned unchanged.
 ///
 /// # Errors
-/// A path that does not exist or a directory that cannot be read.
+/// A path does not exist, or a directory cannot be read.
 pub fn expand(path: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let failed = |source| unreadable(path, source);
     if !path.metadata().map_err(failed)?.is_dir() {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_its_manifests_in_order_without_hidden_ones_and_links() {
+    fn a_directory_expands_to_its_manifests_without_hidden_files() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("b/.git")).unwrap();
         for name in ["c.json", "a.yaml", "b/d.yml", "b/.git/e.yaml", ".f.yaml", "g.txt"] {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_named_twice_is_read_once() {
+    fn a_file_that_is_passed_twice_is_read_once() {
         let root = tempfile::tempdir().unwrap();
         let (file, other) = (root.path().join("b.yaml"), root.path().join("a.yaml"));
         fs::write(&file, "b").unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_itself_whatever_it_is_called_and_an_absent_one_is_an_error() {
+    fn a_file_may_have_any_extension_but_must_exist() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("claims.txt");
         assert!(expand(&file).unwrap_err().to_string().contains("claims.txt"));

@@ -11,7 +11,7 @@ use colocate_companion::{FieldPath, PathSegment};
 /// The index of a node in its [`Tree`].
 pub(super) type NodeId = usize;
 
-/// The nodes of one document as written: aliases and merge keys are nodes of their own.
+/// The nodes of one document as written. Aliases and merge keys are separate nodes.
 #[derive(Debug)]
 pub(super) struct Tree<'t> {
     pub(super) nodes: Vec<Node<'t>>,
@@ -22,11 +22,11 @@ pub(super) struct Tree<'t> {
 pub(super) struct Node<'t> {
     /// The range of the node, without its tag and anchor.
     ///
-    /// A block mapping begins at its first entry, including an anchor, a tag or a `?` before the first key. A missing value
-    /// is an empty range before its `:`.
+    /// A block mapping starts at its first entry, including an anchor, a tag or a `?` before the first key. A missing value
+    /// has an empty range before its `:`.
     pub(super) span: Range<usize>,
     pub(super) kind: NodeKind<'t>,
-    /// Whether an alias refers to this node, so that a change in it changes the alias too.
+    /// Whether an alias refers to this node, so that a change of the node also applies to the alias.
     pub(super) aliased: bool,
 }
 
@@ -44,11 +44,11 @@ pub(super) struct MappingEntry {
     pub(super) value: NodeId,
 }
 
-/// The entry that a mapping has for a key.
+/// The entry of a mapping for a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResolvedEntry {
     pub(super) entry: MappingEntry,
-    /// The merge key that brings the entry in from another mapping; `None` for the mapping's own.
+    /// The merge key that includes the entry from another mapping; `None` for the mapping's own entry.
     pub(super) merge_key: Option<NodeId>,
 }
 
@@ -60,13 +60,13 @@ impl<'t> Tree<'t> {
     /// The target of an alias; any other node is its own target.
     pub(super) fn target(&self, id: NodeId) -> NodeId {
         match self.node(id).kind {
-            // An alias names an anchor, and an alias has none: one hop is enough.
+            // An alias refers to an anchor, and an alias cannot have one, so one step is enough.
             NodeKind::Alias(target) => target,
             _ => id,
         }
     }
 
-    /// Returns the entry of the mapping `id` for `key`. The last one wins, as in kubectl's YAML reader.
+    /// Returns the entry of the mapping `id` for `key`. The last one wins, as in kubectl's YAML parser.
     pub(super) fn lookup(&self, id: NodeId, key: &str) -> Option<ResolvedEntry> {
         let NodeKind::Mapping { entries, .. } = &self.node(id).kind else { return None };
         entries.iter().rev().find_map(|&entry| {
@@ -87,7 +87,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    /// Returns whether a key is the merge key.
+    /// Returns true if a key is the merge key.
     pub(super) fn is_merge(&self, key: NodeId) -> bool {
         matches!(
             &self.node(key).kind,
@@ -95,7 +95,7 @@ impl<'t> Tree<'t> {
         )
     }
 
-    /// A key as text, if Kubernetes can read it: text, or a number or boolean as it is written.
+    /// A key as text, if Kubernetes accepts it: a string, or a number or boolean.
     pub(super) fn key(&self, id: NodeId) -> Option<Cow<'_, str>> {
         let NodeKind::Scalar(scalar) = &self.node(self.target(id)).kind else { return None };
         if !matches!(scalar.resolution, TagResolution::Plain | TagResolution::Tagged(_)) {
@@ -103,7 +103,7 @@ impl<'t> Tree<'t> {
         }
         match scalar.value().ok()? {
             Value::String(_) => Some(Cow::Borrowed(&scalar.text)),
-            // As it is written: a person means `1.10`, and not `1.1`.
+            // Unparsed, so that `1.10` does not become `1.1`.
             Value::Number(number) if number.is_f64() => Some(Cow::Borrowed(&scalar.text)),
             value @ (Value::Number(_) | Value::Bool(_)) => Some(Cow::Owned(value.to_string())),
             _ => None,

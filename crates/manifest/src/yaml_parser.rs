@@ -1,4 +1,4 @@
-//! YAML to trees, from the events of a parser.
+//! Builds trees from the events of a YAML parser.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,9 +12,9 @@ use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 /// Parses the documents of a text, each with the offset of its `---`.
 pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, SyntaxError> {
     let options = options! {
-        // If it reports comments, the parser refuses more than 96 in a row.
+        // With comments enabled, the parser rejects more than 96 in a row.
         emit_comments: false,
-        // As libyaml and its ports do, including kubectl's.
+        // As in libyaml and its ports, including kubectl's.
         block_scalar_eof_without_line_feed: true,
     };
     let mut builder = Builder::default();
@@ -82,7 +82,7 @@ impl<'t> Builder<'t> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(&range),
             Event::Alias(anchor) => self.alias(range, anchor)?,
-            // Comments and anchors are switched off, and the stream has no content of its own.
+            // Comments are disabled, and the other events have no content.
             _ => {}
         }
         Ok(())
@@ -105,7 +105,7 @@ impl<'t> Builder<'t> {
 
     fn close(&mut self, end: &Range<usize>) {
         let Some(OpenCollection { id, .. }) = self.open.pop() else { return };
-        // The parser reports the end of a block at the next token. The block ends with its last node.
+        // The parser reports the end of a block at the next token, but the block ends with its last node.
         let last = match &self.nodes[id].kind {
             NodeKind::Sequence(items) => items.last().copied(),
             NodeKind::Mapping { entries, .. } => entries.last().map(|entry| entry.value),
@@ -119,7 +119,7 @@ impl<'t> Builder<'t> {
     fn alias(&mut self, span: Range<usize>, anchor: usize) -> Result<(), SyntaxError> {
         let Some(&target) = self.anchors.get(&anchor) else { return Ok(()) };
         if self.open.iter().any(|open| open.id == target) {
-            let message = "an alias stands inside of what it stands for, which would never end: write the value out";
+            let message = "an alias refers to a collection that contains it: replace the alias with a value";
             return Err(SyntaxError::new(span.start, message));
         }
         self.nodes[target].aliased = true;
@@ -156,7 +156,7 @@ fn resolution(style: ScalarStyle, tag: Option<&Tag>) -> TagResolution {
     match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
         Some("merge") => TagResolution::Merge,
         Some(name) => Type::from_tag(name).map_or(TagResolution::Text, TagResolution::Tagged),
-        // kubectl's reader takes a value with any other tag for text.
+        // In kubectl's parser, a value with any other tag is a string.
         None => TagResolution::Text,
     }
 }

@@ -167,7 +167,7 @@ fn a_file_that_is_no_text_is_named_with_its_line_and_what_to_do() {
     fs::write(folder.path("z.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
     let run = folder.run("mutate -f .");
     assert_eq!(run.code, Some(1));
-    assert!(run.err.contains("z.yaml:2:7: the byte 0xE9 here is no UTF-8; save it as UTF-8"), "{}", run.err);
+    assert!(run.err.contains("z.yaml:2:7: the byte 0xE9 is not valid UTF-8; save the file as UTF-8"), "{}", run.err);
     fs::write(folder.path("z.yaml"), b"\xff\xfea\0").unwrap();
     assert!(folder.run("mutate -f .").err.contains("it looks like UTF-16"));
 }

@@ -68,7 +68,7 @@ fn an_object_that_is_not_built_as_its_kind_is_told_and_the_others_are_checked() 
     assert_eq!((run.code, run.places()), (Some(1), vec!["a.yaml:24:67: error[HC001]"]), "{}", run.err);
     let expected = "\
 a.yaml:1:1: unchecked: Pod odd: it does not have the shape of its kind: invalid type: sequence, expected an object or null
-a.yaml:6:1: unchecked: StorageClass px: it does not have the shape of its kind: it names no provisioner
+a.yaml:6:1: unchecked: StorageClass px: it does not have the shape of its kind: it has no provisioner
 a.yaml:11:1: unchecked: PersistentVolumeClaim: it does not have the shape of its kind: it has no metadata.name
 colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
 ";
@@ -79,7 +79,7 @@ colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
     let run = folder.run("validate -f pod.yaml --manifests class.yaml");
     assert_eq!(
         (run.code, run.err.as_str()),
-        (Some(1), "colocate: class.yaml:1:1: no StorageClass: it names no provisioner\n")
+        (Some(1), "colocate: class.yaml:1:1: invalid StorageClass: it has no provisioner\n")
     );
 }
 

@@ -16,12 +16,12 @@ fn values(text: &str) -> Vec<Value> {
 }
 
 #[track_caller]
-fn refusal(text: &str) -> String {
+fn parse_error(text: &str) -> String {
     Manifest::parse(text).unwrap_err().to_string()
 }
 
 #[test]
-fn documents_are_what_stands_between_their_markers() {
+fn documents_are_split_at_their_markers() {
     assert_eq!(values(""), [] as [Value; 0]);
     assert_eq!(values("# only\n\n"), [] as [Value; 0]);
     assert_eq!(values("a: 1"), [json!({"a": 1})]);
@@ -36,7 +36,7 @@ fn documents_are_what_stands_between_their_markers() {
 }
 
 #[test]
-fn a_text_that_is_json_is_read_as_json() {
+fn json_is_parsed_as_json() {
     let format = |text| manifest(text).syntax;
     for text in ["{}", " \n[1]", "\u{feff}{\"a\": 1}", "{}{}\n[]"] {
         assert_eq!(format(text), Syntax::Json, "{text}");
@@ -48,62 +48,59 @@ fn a_text_that_is_json_is_read_as_json() {
         values("{\"a\": 1}{\"b\": [2.5, -3e2, true, null]}\n\"x\" "),
         [json!({"a": 1}), json!({"b": [2.5, -300.0, true, null]}), json!("x")]
     );
-    // What YAML reads otherwise, or not at all.
+    // JSON that YAML parses differently or not at all.
     let key = "k".repeat(2_000);
     let text = format!("{{\n\t\"<<\": {{\"y\": \"\\ud83d\\ude00\\/\"}}, \"{key}\"\t:\t\"é\", \"\": 1E400}}");
-    assert!(refusal(&text).contains("number out of range"));
+    assert!(parse_error(&text).contains("number out of range"));
     let text = text.replace("1E400", "017".trim_start_matches('0'));
     assert_eq!(values(&text), [json!({"<<": {"y": "😀/"}, key: "é", "": 17})]);
 }
 
 #[test]
-fn a_text_that_is_neither_is_refused_with_its_place() {
-    assert_eq!(refusal("a: 1\nb: [\n"), "2:4: unclosed bracket '['\n  2 | b: [\n    |    ^");
-    for (text, place) in [
+fn syntax_errors_have_a_position() {
+    assert_eq!(parse_error("a: 1\nb: [\n"), "2:4: unclosed bracket '['\n  2 | b: [\n    |    ^");
+    for (text, message) in [
         ("a: b: c\n", "1:5: mapping values are not allowed in this context"),
         ("é: ü\r\n\u{a0}: *x\r\n", "2:4: while parsing node, found unknown anchor"),
         ("a: 1\n b: 2\n", "2:3: mapping values are not allowed in this context"),
-        ("a: !!int x", "1:10: `x` is no whole number, which its tag says"),
-        // JSON, as it gets further than YAML.
+        ("a: !!int x", "1:10: `x` is not a whole number, as its tag requires"),
+        // The JSON parser gets further than the YAML parser.
         ("{\"a\": \"\\x\"}", "1:7: invalid escape"),
         ("{\"a\": 01, \"b\" \"c\"}", "1:15: invalid trailing content"),
-        ("{\"a\" 1}", "1:6: `:` is expected here"),
-        ("{\"a\": 1", "1:8: `,` or `}` is expected here"),
-        ("[1 2", "1:4: `,` or `]` is expected here"),
-        ("{\"a\": ", "1:7: a value is expected here"),
-        ("{\"a", "1:2: a string begins here and never ends"),
-        ("[\"a\\\"", "1:2: a string begins here and never ends"),
-        ("{\"a\": 1}\n{b: 2}", "2:2: a key in double quotes is expected here"),
+        ("{\"a\" 1}", "1:6: expected `:`"),
+        ("{\"a\": 1", "1:8: expected `,` or `}`"),
+        ("[1 2", "1:4: expected `,` or `]`"),
+        ("{\"a\": ", "1:7: expected a value"),
+        ("{\"a", "1:2: unterminated string"),
+        ("[\"a\\\"", "1:2: unterminated string"),
+        ("{\"a\": 1}\n{b: 2}", "2:2: expected a key in double quotes"),
         ("{} x", "1:4:"),
     ] {
-        let said = refusal(text);
-        assert!(said.starts_with(place), "{text}: {said}");
+        let error = parse_error(text);
+        assert!(error.starts_with(message), "{text}: {error}");
     }
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_refused_with_both_places() {
-    for (text, place) in [
-        ("a: 1\nb: 2\na: 3\n", "3:1: the key `a` is in this mapping twice: keep this one, or the one in line 1"),
-        (
-            "{\"a\": {\"b\": 1,\n\"\\u0062\": 2}}",
-            "2:1: the key `b` is in this mapping twice: keep this one, or the one in line 1",
-        ),
+fn a_duplicate_key_is_an_error_with_both_positions() {
+    for (text, message) in [
+        ("a: 1\nb: 2\na: 3\n", "3:1: duplicate key `a`: remove it here or on line 1"),
+        ("{\"a\": {\"b\": 1,\n\"\\u0062\": 2}}", "2:1: duplicate key `b`: remove it here or on line 1"),
         (
             "x: &x {b: 1}\ny:\n  a: 1\n  <<: *x\n  b: 2\n  'a': 3\n",
-            "6:3: the key `a` is in this mapping twice: keep this one, or the one in line 3",
+            "6:3: duplicate key `a`: remove it here or on line 3",
         ),
-        ("1: a\n0x1: b\n", "2:1: the key `1` is in this mapping twice: keep this one, or the one in line 1"),
-        ("true: a\n'true': b\n", "2:1: the key `true` is in this mapping twice"),
+        ("1: a\n0x1: b\n", "2:1: duplicate key `1`: remove it here or on line 1"),
+        ("true: a\n'true': b\n", "2:1: duplicate key `true`"),
     ] {
-        let said = refusal(text);
-        assert!(said.starts_with(place), "{text}: {said}");
+        let error = parse_error(text);
+        assert!(error.starts_with(message), "{text}: {error}");
     }
     assert_eq!(values("~: 1\nnull: 2\n'null': 3\n").len(), 1);
 }
 
 #[test]
-fn aliases_and_merge_keys_mean_what_kubectl_reads() {
+fn aliases_and_merge_keys_are_resolved_as_in_kubectl() {
     assert_eq!(values("a: &x [1, &y {b: 2}]\nc: *x\nd: *y\n*y : e\n").len(), 1);
     assert_eq!(values("a: &x 1\nb: &x 2\nc: *x\n")[0]["c"], 2);
     let text = "x: &x {a: 1, b: 1, c: 1}\ny: &y {b: 2, d: 2}\nz:\n  a: 3\n  <<: [*x, *y, {e: 4}]\n  c: 3\n";
@@ -111,63 +108,65 @@ fn aliases_and_merge_keys_mean_what_kubectl_reads() {
     assert_eq!(values("x: {'<<': {a: 1}, !!merge <<: {b: 2}}")[0]["x"], json!({"<<": {"a": 1}, "b": 2}));
     assert_eq!(values("x: {<<: {<<: {a: 1}, b: 2}, c: 3}")[0]["x"], json!({"a": 1, "b": 2, "c": 3}));
     for value in ["1", "[1]", "~", "[[{}]]"] {
-        assert!(refusal(&format!("<<: {value}")).starts_with("1:5: a merge key (`<<`) takes a mapping"));
+        assert!(
+            parse_error(&format!("<<: {value}")).starts_with("1:5: the value of a merge key (`<<`) must be a mapping")
+        );
     }
-    let said = refusal("a: &x\n  b: [*x]\n");
-    assert!(said.starts_with("2:7: an alias stands inside of what it stands for"), "{said}");
-    let said = refusal("a: &x 1\n---\nb: *x\n");
-    assert!(said.starts_with("3:4: while parsing node, found unknown anchor"), "{said}");
+    let error = parse_error("a: &x\n  b: [*x]\n");
+    assert!(error.starts_with("2:7: an alias refers to a collection that contains it"), "{error}");
+    let error = parse_error("a: &x 1\n---\nb: *x\n");
+    assert!(error.starts_with("3:4: while parsing node, found unknown anchor"), "{error}");
 }
 
 #[test]
-fn aliases_that_would_fill_the_memory_are_refused() {
+fn the_expansion_of_aliases_is_bounded() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let last = format!("*a{}, ", level - 1).repeat(9);
         text = format!("{text}a{level}: &a{level} [{last}]\n");
     }
-    assert!(refusal(&text).contains("aliases repeat this and other nodes to more than 16 MB"));
-    // A merge key is no way around it, and long text counts.
+    assert!(parse_error(&text).contains("aliases expand this document to more than 16 MB"));
+    // Merge keys and long strings count too.
     let long = "x".repeat(1 << 20);
     let text = format!("a: &a {{b: {long}}}\nc:\n{}", "- <<: *a\n".repeat(20));
-    assert!(refusal(&text).contains("aliases repeat this"));
+    assert!(parse_error(&text).contains("aliases expand this document"));
     assert_eq!(values(&text.replace(&long, "x"))[0]["c"].as_array().unwrap().len(), 20);
 }
 
 #[test]
-fn collections_are_nested_as_deep_as_a_stack_can_bear() {
+fn the_depth_of_nested_collections_is_bounded() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert_eq!(manifest(&nested(255)).syntax, Syntax::Json);
-    assert!(refusal(&nested(300)).contains("nested"));
-    assert!(refusal(&nested(100_000)).contains("nested"));
+    assert!(parse_error(&nested(300)).contains("nested"));
+    assert!(parse_error(&nested(100_000)).contains("nested"));
     values(&format!("--- {}", nested(250)));
-    refusal(&format!("--- {}", nested(300)));
+    parse_error(&format!("--- {}", nested(300)));
     let aliases = |depth| format!("a: &a {}\nb: &b {}\n", nested(depth), nested(depth).replacen("[]", "[*a]", 1));
     values(&aliases(100));
-    assert!(refusal(&aliases(200)).contains("more than 255 collections are nested here"));
+    assert!(parse_error(&aliases(200)).contains("more than 255 nested collections"));
 }
 
 #[test]
-fn comments_may_be_as_many_as_one_likes() {
+fn the_number_of_comments_is_not_limited() {
     let comments = "# c\n".repeat(1_000);
     assert_eq!(values(&format!("{comments}a:\n{comments}  b: 1\n{comments}")), [json!({"a": {"b": 1}})]);
 }
 
 #[test]
-fn scalars_are_what_kubectl_reads() {
+fn scalars_are_resolved_as_in_kubectl() {
     let text = "a: yes\nb: 'yes'\nc: !!str yes\nd: !other 1\ne: 0x10\nf:\ng: !!str\nh: 2001-12-14\ni: .inf\nj: |\n  x\nk: >-\n  y\n  z\n";
     let expected = json!({
         "a": true, "b": "yes", "c": "yes", "d": "1", "e": 16, "f": null, "g": "", "h": "2001-12-14", "i": ".inf",
         "j": "x\n", "k": "y z",
     });
     assert_eq!(values(text), [expected]);
-    // As libyaml has it, and so kubectl: no line feed that is not there.
+    // As in libyaml and kubectl, no line feed is added.
     assert_eq!(values("a: |\n  x"), [json!({"a": "x"})]);
     let text = "1: a\n0x10: b\nyes: c\n1.10: d\n? e\n: f\n";
     assert_eq!(values(text), [json!({"1": "a", "16": "b", "true": "c", "1.10": "d", "e": "f"})]);
 }
 
-/// The kind, path and place of every object.
+/// The kind, path and position of every object.
 fn objects(text: &str) -> Vec<String> {
     let manifest = manifest(text);
     let object = |object: &ManifestObject<'_>| {
@@ -226,7 +225,7 @@ items:
         objects("{\"apiVersion\": \"v1\", \"kind\": \"A\"}\n{\"apiVersion\": \"v1\", \"kind\": \"B\"}"),
         ["v1 A  0/ 1:1", "v1 B  1/ 2:1"]
     );
-    // Kubernetes has no such keys: it is somebody else's.
+    // Kubernetes objects cannot have such keys.
     for key in ["? [a]\n: b", "~: b", "? {a: b}\n: c", "metadata: {? ~ : b}"] {
         assert_eq!(objects(&format!("apiVersion: v1\nkind: A\n{key}\n")), [""; 0], "{key}");
     }
@@ -234,7 +233,7 @@ items:
 }
 
 #[test]
-fn every_field_has_its_place() {
+fn every_field_has_its_range() {
     let text = "\u{feff}a: &x\n  'b': [1, {c: \"é\"}]\nd: *x\ne:\n  <<: *x\n  f: |\n    text\ng:\n";
     let manifest = manifest(text);
     let document = &manifest.documents[0];
@@ -250,7 +249,7 @@ fn every_field_has_its_place() {
     assert_eq!(at(&b), (found("2:3", "'b'"), found("2:8", "[1, {c: \"é\"}]")));
     assert_eq!(at(&b.index(1).field("c")), (found("2:13", "c"), found("2:16", "\"é\"")));
     assert_eq!(at(&b.index(0)), (None, found("2:9", "1")));
-    // Below an alias or a merge key, it is where it is written.
+    // Through an alias or a merge key, it is the range of the original.
     assert_eq!(at(&alias), (found("3:1", "d"), found("3:4", "*x")));
     assert_eq!(at(&alias.field("b")), at(&b));
     assert_eq!(at(&merged.field("b")), at(&b));

@@ -1,4 +1,4 @@
-//! The reasons why an edit is not made, with the fix for each.
+//! The reasons why an edit is refused, with the fix for each.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use colocate_companion::FieldPath;
 
 use crate::position::Position;
 
-/// The reason why a manifest stays as it is, though an object in it should get a scheduler.
+/// The reason why an object that should get a scheduler is not changed in its manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct EditRefusal {
-    /// The place of the obstacle.
+    /// The position of the obstacle.
     pub position: Position,
     /// The path of the field that cannot be changed.
     pub field: String,
@@ -20,21 +20,21 @@ pub struct EditRefusal {
 /// An obstacle to an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A mapping on the way to the field, or the pod spec, is missing or empty.
+    /// The pod spec, or a mapping that leads to it, is missing or empty.
     NoMapping,
-    /// A mapping on the way to the field, or the pod spec, is an alias.
+    /// The pod spec, or a mapping that leads to it, is an alias.
     Alias,
-    /// A mapping on the way to the field, or the pod spec, has an anchor that is used.
+    /// The pod spec, or a mapping that leads to it, has an anchor that is used.
     Anchor,
-    /// A field on the way, or `schedulerName` itself, comes from a merge key.
+    /// `schedulerName`, or a field that leads to it, comes from a merge key.
     Merge,
     /// `schedulerName` is a number, a boolean or a collection.
     NotText,
-    /// `schedulerName` is written as a block scalar, whose end is not exact.
+    /// `schedulerName` is a block scalar, whose end is not exact.
     Block,
-    /// The document has a character that ends a line for some YAML readers only.
+    /// The document has a character that ends a line for some YAML parsers only.
     LineBreak(char),
-    /// The changed text would not be the old one with this one field set.
+    /// The edit would change more than this field.
     SideEffect,
 }
 
@@ -47,27 +47,26 @@ impl EditRefusal {
 impl fmt::Display for EditRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.obstacle {
-            Obstacle::NoMapping => "is not a mapping with entries, so that nothing can be set in it",
+            Obstacle::NoMapping => "is not a mapping with entries: write its fields here",
             Obstacle::Alias => {
-                "is an alias: a change here would show wherever the same anchor is used; write it out in place of the \
-                 alias"
+                "is an alias, so a change would also apply wherever its anchor is used: replace the alias with its value"
             }
             Obstacle::Anchor => {
-                "has an anchor that is used elsewhere: a change here would show there too; write it out in place of \
-                 the aliases"
+                "has an anchor that is used elsewhere, so a change would also apply there: replace the aliases with \
+                 their value"
             }
-            Obstacle::Merge => "comes from a merge key (`<<`): write it out here",
-            Obstacle::NotText => "is not text: write the name of a scheduler",
-            Obstacle::Block => "is written over several lines (`|` or `>`): write it in one line",
+            Obstacle::Merge => "comes from a merge key (`<<`): set it here",
+            Obstacle::NotText => "is not a string: use the name of a scheduler",
+            Obstacle::Block => "is a block scalar (`|` or `>`): write it on one line",
             Obstacle::LineBreak(c) => {
                 let code = u32::from(c);
                 return write!(
                     f,
-                    "kubectl ends a line at the character U+{code:04X}, and newer YAML readers do not: remove it, or \
-                     write the text in double quotes with an escape"
+                    "the character U+{code:04X} ends a line for kubectl, but not for newer YAML parsers: remove it, or \
+                     escape it in double quotes"
                 );
             }
-            Obstacle::SideEffect => "cannot be set without a change to something else: set it by hand",
+            Obstacle::SideEffect => "cannot be set without changing something else: set it manually",
         };
         write!(f, "`{}` {what}", self.field)
     }

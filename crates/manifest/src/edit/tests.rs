@@ -1,11 +1,11 @@
-//! Whole texts, before and after: `«new»` is what an edit inserts, `«old|new»` what it replaces.
+//! Tests with whole texts: `«new»` marks the insertion of an edit, `«old|new»` a replacement.
 
 mod refusals;
 
 use super::*;
 use colocate_engine::Workloads;
 
-/// The edit of every object that holds a pod template.
+/// The edit of every object that has a pod template.
 fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, EditRefusal>> {
     let workloads = Workloads::default();
     let edit = |object: &ManifestObject<'_>| {
@@ -25,7 +25,7 @@ fn changed(text: &str) -> String {
     applied.text.into_owned()
 }
 
-/// The text that is marked, before and after.
+/// The marked text before and after its edits.
 fn before_and_after(marked: &str) -> (String, String) {
     let (mut before, mut after) = (String::new(), String::new());
     for (index, part) in marked.split(['«', '»']).enumerate() {
@@ -48,7 +48,7 @@ fn with_line(refusal: &EditRefusal) -> String {
     format!("line {}: {refusal}", refusal.position.line)
 }
 
-/// What is said where nothing is changed.
+/// The refusal for a text with one object that is not changed.
 #[track_caller]
 fn refusal(text: &str) -> String {
     let manifest = Manifest::parse(text).unwrap();
@@ -94,12 +94,12 @@ spec:
 #[test]
 fn mysql_in_plain_blocks() {
     becomes(MYSQL);
-    // Sequences that are indented.
+    // Indented sequences.
     let (head, tail) = MYSQL.split_once("      - name: mysql").unwrap();
     let tail =
         format!("        - name: mysql{}", tail.trim_end().replace('\n', "\n  ").replace("    volumes:", "  volumes:"));
     becomes(&format!("{head}{tail}"));
-    // Four columns a level.
+    // Four columns per level.
     let wide = |line: &str| {
         let (mark, line) = line.split_at(if line.starts_with(['«', '»']) { '«'.len_utf8() } else { 0 });
         let depth = line.len() - line.trim_start().len();
@@ -274,7 +274,7 @@ fn the_templates_of_all_kinds_are_found() {
 }
 
 #[test]
-fn a_scheduler_that_is_named_is_replaced_in_its_quotes() {
+fn an_existing_name_is_replaced_within_its_quotes() {
     for (old, new) in [
         ("default-scheduler", "stork"),
         ("'default-scheduler'", "'stork'"),
@@ -303,7 +303,7 @@ fn a_scheduler_that_is_named_is_replaced_in_its_quotes() {
 }
 
 #[test]
-fn a_scheduler_that_is_empty_is_filled_in() {
+fn an_empty_name_is_filled_in() {
     for marked in [
         "schedulerName:« stork»\n",
         "schedulerName:« stork»",
@@ -328,7 +328,7 @@ fn a_scheduler_that_is_empty_is_filled_in() {
 }
 
 #[test]
-fn odd_blocks_are_changed_too() {
+fn unusual_blocks_are_changed() {
     let pod = "apiVersion: v1\nkind: Pod\n";
     // A `?` before the key, an anchor before the first key, and the mapping next to its indicator.
     becomes(&format!("{pod}spec:\n«  schedulerName: stork\n»  ? containers\n  : []\n"));
@@ -336,32 +336,32 @@ fn odd_blocks_are_changed_too() {
     becomes(&format!("{pod}? spec\n: «schedulerName: stork\n  »containers: []\n  volumes: []\n"));
     becomes(&format!("{pod}spec: !!map\n  # why\n\n«  schedulerName: stork\n»  containers: []\n"));
     becomes(&format!("{pod}spec:\n  &unused\n«  schedulerName: stork\n»  containers: []\n"));
-    // A merge key that brings something else, before or after.
+    // A merge key with other fields, before or after.
     becomes(&format!("{pod}x: &x {{a: b}}\nspec:\n«  schedulerName: stork\n»  <<: *x\n  containers: []\n"));
     becomes(&format!("{pod}x: &x {{a: b}}\nspec:\n«  schedulerName: stork\n»  containers: []\n  <<: [*x, {{c: d}}]\n"));
-    // A name that comes as an alias is written in its place.
+    // The name replaces an alias.
     becomes(&format!("{pod}x: &x default-scheduler\nspec:\n  schedulerName: «*x|stork»\n"));
-    // An anchor below what is changed.
+    // An anchor below the changed mapping.
     becomes(&format!("{pod}spec:\n«  schedulerName: stork\n»  containers: &c []\nx: *c\n"));
-    // The merge key comes first: in every reading, what is written out wins.
+    // The merge key comes first, so the explicit field wins in every YAML parser.
     becomes(&format!(
         "{pod}x: &x {{schedulerName: other}}\nspec:\n  <<: *x\n  schedulerName: «default-scheduler|stork»\n"
     ));
-    // Block scalars before and after, which look like more.
+    // Block scalars before and after, whose text looks like other nodes.
     becomes(&format!(
         "x: |\n  spec:\n    containers: []\n{pod}spec:\n«  schedulerName: stork\n»  a: |+\n    x\n\n\n  containers: >-\n    y\n   # no\n\n"
     ));
 }
 
 #[test]
-fn no_edit_is_no_change() {
+fn without_edits_the_text_is_unchanged() {
     let (text, _) = before_and_after(MYSQL);
     let applied = Manifest::parse(&text).unwrap().apply(&[]);
     assert_eq!((&*applied.text, applied.refused), (&*text, Vec::new()));
 }
 
 #[test]
-fn a_name_that_is_no_plain_text_is_quoted() {
+fn a_name_that_is_not_a_plain_scalar_is_quoted() {
     let set = |spec: &str, scheduler: &str| {
         let text = format!("apiVersion: v1\nkind: Pod\nspec: {spec}\n");
         let manifest = Manifest::parse(&text).unwrap();
@@ -386,9 +386,9 @@ fn a_name_that_is_no_plain_text_is_quoted() {
     assert_eq!(set("{schedulerName: 'x'}", "a\tb"), "{schedulerName: \"a\\tb\"}");
 }
 
-/// Edits that nothing here makes: whatever they would change besides their field, they are refused.
+/// Edits that `set_scheduler` never makes. They are refused if they change anything but their field.
 #[test]
-fn an_edit_that_changes_anything_else_is_not_made() {
+fn an_edit_that_changes_anything_else_is_refused() {
     let applied = |text: &str, old: &str, replacement: &str| {
         let manifest = Manifest::parse(text).unwrap();
         let start = text.find(old).unwrap();
@@ -417,7 +417,7 @@ fn an_edit_that_changes_anything_else_is_not_made() {
     ] {
         assert_eq!(applied(text, old, new), text, "{new}");
     }
-    // JSON that is only YAML afterwards.
+    // An edit that turns JSON into YAML.
     let text = "{\"spec\": {\"a\": 1}}\n";
     assert_eq!(applied(text, "\"a\"", "schedulerName: stork, \"a\""), text);
     assert_ne!(applied(text, "\"a\"", "\"schedulerName\": \"stork\", \"a\""), text);
