@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use colocate_harness::{Colocate, Namespace, PATIENCE, PORTWORX_CLASS, fixture};
+use colocate_harness::{Colocate, Namespace, PORTWORX_CLASS, WAIT_TIMEOUT, fixture};
 
 use crate::kinds::{PODS_OF_KINDS, workloads};
 use crate::picture::Picture;
@@ -121,7 +121,7 @@ spec:
 ";
     let began = Instant::now();
     while !namespace.kubectl().feed("create --dry-run=server -f -", pod).stderr.contains("claim-missing") {
-        assert!(began.elapsed() < PATIENCE, "colocate still has the claim");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "colocate still has the claim");
     }
 }
 

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use colocate_harness::{
-    Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Release, Replica, Reply, background, fixture,
+    Api, ControlPlane, Namespace, OTHER_CLASS, PORTWORX_CLASS, Release, Replica, Reply, WAIT_TIMEOUT, background,
+    fixture,
 };
 use serde_json::{Value, json};
 
@@ -128,7 +129,7 @@ fn remove_conditions(release: &Release, api: &Api, replica: &Replica) {
     let silent = Holder::Workload(Kind::Pod).create("silent", |_| {});
     while validations(replica) == before {
         send_all(api, std::iter::once(&silent));
-        assert!(began.elapsed() < PATIENCE, "the API server still applies the conditions");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "the API server still applies the conditions");
     }
 }
 

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use colocate_harness::{CHART, ControlPlane, Kubectl, Namespace, PATIENCE, PORTWORX_CLASS, Release, bundles, fixture};
+use colocate_harness::{
+    CHART, ControlPlane, Kubectl, Namespace, PORTWORX_CLASS, Release, WAIT_TIMEOUT, bundles, fixture,
+};
 
 use crate::leaving;
 use crate::stream::Stream;
@@ -138,7 +140,7 @@ fn wait_until_exactly(kubectl: &Kubectl, wanted: &BTreeSet<String>) {
             return;
         }
         let others: Vec<_> = there.symmetric_difference(wanted).collect();
-        assert!(began.elapsed() < PATIENCE, "objects that were added or removed: {others:#?}");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "objects that were added or removed: {others:#?}");
     }
 }
 

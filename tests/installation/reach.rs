@@ -14,7 +14,7 @@ fn the_service_is_reached_by_its_dns_name() {
     let release = Release::prepare_with_service(control_plane, "service");
     let _apps = Namespace::new("service-apps");
     release.install("webhook: {failurePolicy: Fail, namespaces: {include: [service-apps]}}");
-    release.lead_service();
+    release.redirect_service();
     release.wait_until_called("service-apps");
     let output = release.test();
     assert!(output.succeeded, "{output:?}");

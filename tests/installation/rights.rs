@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use colocate_harness::{AuditLog, ControlPlane, Namespace, PATIENCE, PORTWORX_CLASS, Release, fixture, pair, volume};
+use colocate_harness::{
+    AuditLog, ControlPlane, Namespace, PORTWORX_CLASS, Release, WAIT_TIMEOUT, fixture, pair, volume,
+};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -100,7 +102,7 @@ fn create_class_with_strategy(apps: &Namespace) {
             return;
         }
         // The API server needs some time to serve a new CRD.
-        assert!(began.elapsed() < PATIENCE, "{stderr}");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "{stderr}");
     }
 }
 
@@ -111,7 +113,7 @@ fn requests(release: &Release, account: &str) -> Vec<Request> {
     let mark = format!("all-of-{account}");
     release.namespace().run(&format!("create configmap {mark}"));
     let is_last = |event: &Value| event["objectRef"]["name"] == *mark && event["verb"] == "create";
-    let events = AuditLog::follow().mentioning(home, is_last);
+    let events = AuditLog::follow().events_mentioning(home, is_last);
     events.iter().filter(|event| event["user"]["username"] == *user).filter_map(Request::of).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use colocate_harness::{Api, ControlPlane, PATIENCE, background, pair};
+use colocate_harness::{Api, ControlPlane, WAIT_TIMEOUT, background, pair};
 use serde_json::Value;
 
 /// Creates pods as dry runs until it is dropped.
@@ -41,7 +41,7 @@ impl Stream {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = state.created.len() + count;
         while state.created.len() < wanted {
-            let grown = self.shared.grew.wait_timeout(state, PATIENCE);
+            let grown = self.shared.grew.wait_timeout(state, WAIT_TIMEOUT);
             let (now, time) = grown.unwrap_or_else(PoisonError::into_inner);
             assert!(!time.timed_out(), "no pod was created for a minute");
             state = now;

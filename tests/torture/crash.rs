@@ -30,8 +30,8 @@ fn a_killed_replica_only_costs_calls_in_flight() {
         seconds.push((killed, Instant::now()));
         load.wait_for_more(200);
         let new = replicas.start_one();
-        let books = std::mem::replace(&mut replicas.running[place], new).backend.books();
-        (broken, refused) = (broken + books.broken, refused + books.refused);
+        let counters = std::mem::replace(&mut replicas.running[place], new).backend.counters();
+        (broken, refused) = (broken + counters.broken, refused + counters.refused);
     }
     load.wait_for_more(200);
     let record = load.stop();

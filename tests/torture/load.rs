@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use colocate_harness::{
-    Account, Api, ControlPlane, Namespace, OTHER_CLASS, PATIENCE, PORTWORX_CLASS, Rule, background, pair,
+    Account, Api, ControlPlane, Namespace, OTHER_CLASS, PORTWORX_CLASS, Rule, WAIT_TIMEOUT, background, pair,
 };
 use hyper::StatusCode;
 use tokio::task::JoinHandle;
@@ -71,7 +71,7 @@ impl Clients {
             if reply.status == StatusCode::CREATED && reply.object.scheduler() == pod.scheduler {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "the API server does not call colocate: {reply:?}");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the API server does not call colocate: {reply:?}");
         }
     }
 
@@ -134,7 +134,7 @@ impl Load {
     pub(crate) fn wait_for_more(&self, pods: usize) {
         let enough = self.shared.lock().created() + pods;
         let waited =
-            self.shared.grew.wait_timeout_while(self.shared.lock(), PATIENCE, |record| record.created() < enough);
+            self.shared.grew.wait_timeout_while(self.shared.lock(), WAIT_TIMEOUT, |record| record.created() < enough);
         let (record, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         assert!(!waited.timed_out(), "fewer than {pods} pods were created: {:#?}", record.last_failure());
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use colocate::tls::Certificate;
-use colocate_harness::{Api, PATIENCE, background, bundles};
+use colocate_harness::{Api, WAIT_TIMEOUT, background, bundles};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -94,8 +94,10 @@ impl Observer {
     }
 
     fn wait(&self, problem: &str, done: impl Fn(&Observations) -> bool) {
-        let waited =
-            self.shared.changed.wait_timeout_while(self.shared.lock(), PATIENCE, |observations| !done(observations));
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.lock(), WAIT_TIMEOUT, |observations| !done(observations));
         let (observations, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         let refused = observations.refused.clone();
         drop(observations);

@@ -62,8 +62,8 @@ fn no_call_fails_in_a_burst_after_95_idle_seconds() {
         record.assert_nothing_failed();
     };
     let count_connections = || {
-        let books = replicas.running.iter().map(|replica| replica.backend.books());
-        books.fold((0, 0), |(open, ended), books| (open + books.open, ended + books.ended))
+        let counters = replicas.running.iter().map(|replica| replica.backend.counters());
+        counters.fold((0, 0), |(open, ended), counters| (open + counters.open, ended + counters.ended))
     };
 
     burst("burst before the silence", "");

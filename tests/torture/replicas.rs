@@ -104,13 +104,13 @@ impl Replica {
     /// Waits until it has ended, and returns the largest number of calls that began on one connection since SIGTERM.
     fn ended(mut self) -> u64 {
         assert_eq!(self.colocate.wait(), 0, "colocate exits with 0 after SIGTERM");
-        self.backend.books().calls_since_mark
+        self.backend.counters().calls_since_mark
     }
 
     /// Kills it, and waits until the balancer opens no more connections to it.
     pub(crate) fn kill(&mut self) {
         self.colocate.signal("KILL");
         assert_eq!(self.colocate.wait(), 137);
-        self.backend.wait_until_it_gets_none();
+        self.backend.wait_until_removed();
     }
 }

@@ -36,7 +36,7 @@ impl Request {
             event["objectRef"]["namespace"] == home
                 && Self::parse(event).is_some_and(|request| request.makes(configmap))
         };
-        AuditLog::follow().mentioning(home, is_last).iter().filter_map(Self::parse).collect()
+        AuditLog::follow().events_mentioning(home, is_last).iter().filter_map(Self::parse).collect()
     }
 
     fn parse(event: &Value) -> Option<Self> {

@@ -41,7 +41,7 @@ fn secret_create_creates_an_absent_secret_without_release_labels() {
 
     let line = colocate.wait_for_line("(grant the verb `create` on `secrets`)");
     assert!(line.contains("cannot create secrets: "), "{line}");
-    let create = Rule::new("", "secrets", &["create"]).at_home();
+    let create = Rule::new("", "secrets", &["create"]).in_own_namespace();
     installation.account().grant(&[&rights[..], &[create]].concat());
     colocate.admit(namespace.kubectl(), Namespaces::Only(&[namespace.name()]));
     colocate.wait_until_ready();

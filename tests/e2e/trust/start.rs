@@ -119,7 +119,7 @@ fn a_replica_is_ready_once_the_live_bundle_has_its_ca() {
     let name = format!("zz-colocate-{}", namespace.name());
     let look = |resource| Rule::new("admissionregistration.k8s.io", resource, &["get", "watch"]).named(&name);
     let without_patch = [
-        Rule::new("", "secrets", &["get", "update"]).named(SECRET).at_home(),
+        Rule::new("", "secrets", &["get", "update"]).named(SECRET).in_own_namespace(),
         look("mutatingwebhookconfigurations"),
         look("validatingwebhookconfigurations"),
     ];

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use colocate_harness::{Account, Api, Installation, Object, PATIENCE, Rule, Watch, bundles};
+use colocate_harness::{Account, Api, Installation, Object, Rule, WAIT_TIMEOUT, Watch, bundles};
 use jiff::SignedDuration;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -51,7 +51,7 @@ impl<'a> Steps<'a> {
     pub(super) fn begin(installation: &'a Installation<'a>) -> Self {
         let name = installation.configuration_name();
         let look = RESOURCES.map(|resource| Rule::new(GROUP, resource, &["get", "list", "watch"]).named(&name));
-        let mark = Rule::new("", "configmaps", &["create"]).at_home();
+        let mark = Rule::new("", "configmaps", &["create"]).in_own_namespace();
         let rules = [&look[..], &[mark]].concat();
         let witness_account = Account::new(installation.control_plane(), installation.home(), WITNESS, &rules);
         let runtime =
@@ -121,7 +121,7 @@ impl<'a> Steps<'a> {
                         .is_some_and(|bundle| self.bundle.as_ref().is_none_or(|first| *first == bundle))
             };
             let waited = seen.wait_for(|object| object.as_ref().is_some_and(is_restored));
-            let object = timeout(PATIENCE, waited).await.map(|seen| seen.expect("the witness is running").clone());
+            let object = timeout(WAIT_TIMEOUT, waited).await.map(|seen| seen.expect("the witness is running").clone());
             Some(object.unwrap_or_else(|_| panic!("{:?}: the bundle was not restored: {live:?}", self.names.last())))
         });
         if let Some(object) = whole.flatten() {

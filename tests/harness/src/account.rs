@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::PATIENCE;
+use super::WAIT_TIMEOUT;
 use super::control_plane::ControlPlane;
 use super::kubectl::Kubectl;
 
@@ -18,14 +18,14 @@ pub struct Rule {
     verbs: &'static [&'static str],
     /// The names of the objects; empty for all objects.
     names: Vec<String>,
-    /// Only in the namespace of the account.
-    at_home: bool,
+    /// Whether the rule applies only in the namespace of the account.
+    in_own_namespace: bool,
 }
 
 impl Rule {
     /// A rule about all objects in all namespaces.
     pub const fn new(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Self {
-        Self { group, resource, verbs, names: Vec::new(), at_home: false }
+        Self { group, resource, verbs, names: Vec::new(), in_own_namespace: false }
     }
 
     /// Returns whether the rule is about that resource.
@@ -39,12 +39,12 @@ impl Rule {
     }
 
     /// Restricts the rule to the namespace of the account.
-    pub fn at_home(self) -> Self {
-        Self { at_home: true, ..self }
+    pub fn in_own_namespace(self) -> Self {
+        Self { in_own_namespace: true, ..self }
     }
 }
 
-/// The rights that colocate needs to look up claims. Every test proves that they suffice.
+/// The rights that colocate needs to look up claims. Every test runs with exactly these.
 pub const COLOCATE: &[Rule] = &[
     Rule::new("", "persistentvolumeclaims", &["get", "list", "watch"]),
     Rule::new("storage.k8s.io", "storageclasses", &["list", "watch"]),
@@ -60,9 +60,9 @@ pub struct Account {
     kubeconfig: PathBuf,
 }
 
-/// Its `ClusterRole`, and the `Role` in its namespace.
+/// The `ClusterRole` of an account, and the `Role` in the namespace of the account.
 struct Granted {
-    /// The name of both.
+    /// The name of both roles.
     name: String,
     home: String,
 }
@@ -80,22 +80,22 @@ impl Account {
         let bindings = granted.bindings(&json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}));
         kubectl.feed("create -f -", &format!("{account}{}{bindings}", granted.manifest(rules)));
         wait_for_rights(&kubectl, namespace, name, rules);
-        // Longer than a session with the playground.
+        // A session with the playground is shorter than 48 hours.
         let token = kubectl.run(&format!("create token {name} --namespace {namespace} --duration=48h")).stdout;
         let config = kubeconfig(&control_plane.url(), control_plane.authority(), namespace, token.trim());
         let folder = control_plane.dir().join("accounts");
         let kubeconfig = folder.join(format!("{}.kubeconfig", granted.name));
-        fs::create_dir_all(folder).expect("the control plane's folder is ours");
-        fs::write(&kubeconfig, config.to_string()).expect("the folder is there");
+        fs::create_dir_all(folder).expect("the control plane's folder is writable");
+        fs::write(&kubeconfig, config.to_string()).expect("the folder exists");
         Self { kubectl, granted, kubeconfig }
     }
 
-    /// Replaces its rules.
+    /// Replaces the rules of the account.
     pub fn grant(&self, rules: &[Rule]) {
         self.kubectl.feed("replace -f -", &self.granted.manifest(rules));
     }
 
-    /// The path of the kubeconfig with its token.
+    /// The path of the kubeconfig with the token of the account.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
@@ -115,8 +115,8 @@ pub(crate) fn kubeconfig(url: &str, authority: &Path, namespace: &str, token: &s
 
 impl Granted {
     fn manifest(&self, rules: &[Rule]) -> String {
-        let role = |kind, at_home| {
-            let rules = rules.iter().filter(|rule| rule.at_home == at_home).map(Rule::manifest);
+        let role = |kind, in_own_namespace| {
+            let rules = rules.iter().filter(|rule| rule.in_own_namespace == in_own_namespace).map(Rule::manifest);
             let mut role = self.object(kind);
             role["rules"] = rules.collect();
             role
@@ -150,30 +150,30 @@ impl Granted {
 impl Rule {
     fn manifest(&self) -> Value {
         let mut rule = json!({"apiGroups": [self.group], "resources": [self.resource], "verbs": self.verbs});
-        // An empty list would mean all objects, too, but is harder to read.
+        // An empty list would also mean all objects, but is harder to read.
         if !self.names.is_empty() {
             rule["resourceNames"] = json!(self.names);
         }
         rule
     }
 
-    /// The arguments with which kubectl checks one of these rights.
+    /// The kubectl arguments that check one of these rights.
     fn question(&self, home: &str) -> String {
-        let Self { group, resource, verbs, names, at_home } = self;
+        let Self { group, resource, verbs, names, in_own_namespace } = self;
         let name = names.first().map(|name| format!("/{name}")).unwrap_or_default();
-        let scope = if *at_home { format!("--namespace={home}") } else { "--all-namespaces".to_owned() };
+        let scope = if *in_own_namespace { format!("--namespace={home}") } else { "--all-namespaces".to_owned() };
         format!("auth can-i {} {resource}.{group}{name} {scope}", verbs.first().unwrap_or(&"get"))
     }
 }
 
-/// Waits for one right of each role: the API server learns about new rights late, but about all rights of a role at once.
+/// Waits for one right of each role. The API server learns about a new role late, but about all of its rights at once.
 fn wait_for_rights(kubectl: &Kubectl, home: &str, name: &str, rules: &[Rule]) {
-    for at_home in [false, true] {
-        let Some(first) = rules.iter().find(|rule| rule.at_home == at_home) else { continue };
+    for in_own_namespace in [false, true] {
+        let Some(first) = rules.iter().find(|rule| rule.in_own_namespace == in_own_namespace) else { continue };
         let line = format!("{} --as=system:serviceaccount:{home}:{name}", first.question(home));
         let began = Instant::now();
         while !kubectl.attempt(&line, "").succeeded {
-            assert!(began.elapsed() < PATIENCE, "{home}/{name} never got its rights");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "{home}/{name} did not get its rights in time");
         }
     }
 }

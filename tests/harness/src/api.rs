@@ -1,4 +1,4 @@
-//! A client of the API server, for tests in which the start of kubectl takes too long.
+//! A client of the API server, for tests in which starting kubectl would take too long.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ pub struct Watch(Pin<Box<dyn AsyncBufRead + Send>>);
 pub struct NoAnswer(String);
 
 impl NoAnswer {
-    /// Keeps all causes: the last one is the most specific.
+    /// Keeps all causes, because the last one is the most specific.
     fn new(error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(Some(error), |error| error.source());
         Self(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
@@ -50,64 +50,64 @@ impl std::fmt::Display for NoAnswer {
 }
 
 impl Api {
-    /// A client as that account.
+    /// Creates a client that acts as that account.
     pub async fn of(account: &Account) -> Self {
         Self::by(account.kubeconfig()).await
     }
 
-    /// A client as the administrator.
+    /// Creates a client that acts as the administrator.
     pub async fn administrator(control_plane: &ControlPlane) -> Self {
         Self::by(control_plane.kubeconfig()).await
     }
 
     async fn by(kubeconfig: &Path) -> Self {
-        // For kube's client. Only a second call can fail.
+        // kube's client needs a default provider. Only a second call can fail.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig was written");
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let mut config = config.expect("the kubeconfig has one cluster and one user");
-        // A test that counts refusals must see them.
+        // A test that counts rejected requests must see each of them.
         config.default_retry = false;
         Self(kube::Client::try_from(config).expect("the certificate authority is valid"))
     }
 
     /// Gets the object or list at that path.
     pub async fn get(&self, path: &str) -> Reply {
-        self.ask(Request::get(path).body(Body::empty()).expect("it is a path")).await
+        self.ask(Request::get(path).body(Body::empty()).expect("the path is valid")).await
     }
 
     /// Creates an object in the collection at that path.
     pub async fn create(&self, path: &str, object: &Value) -> Reply {
-        self.try_create(path, object).await.expect("the API server answers")
+        self.try_create(path, object).await.expect("the API server responds")
     }
 
     /// Like [`create`](Self::create), for an API server that may be unavailable.
     pub async fn try_create(&self, path: &str, object: &Value) -> Result<Reply, NoAnswer> {
         let request = Request::post(path).header(CONTENT_TYPE, "application/json");
-        self.attempt(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
+        self.attempt(request.body(Body::from(object.to_string().into_bytes())).expect("the path is valid")).await
     }
 
     /// Replaces the object at that path.
     pub async fn replace(&self, path: &str, object: &Value) -> Reply {
         let request = Request::put(path).header(CONTENT_TYPE, "application/json");
-        self.ask(request.body(Body::from(object.to_string().into_bytes())).expect("it is a path")).await
+        self.ask(request.body(Body::from(object.to_string().into_bytes())).expect("the path is valid")).await
     }
 
     /// Applies a merge patch to the object at that path.
     pub async fn merge(&self, path: &str, change: &Value) -> Reply {
         let request = Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
-        self.ask(request.body(Body::from(change.to_string().into_bytes())).expect("it is a path")).await
+        self.ask(request.body(Body::from(change.to_string().into_bytes())).expect("the path is valid")).await
     }
 
-    /// Deletes the object at that path, at an API server that may be unavailable.
+    /// Deletes the object at that path. The API server may be unavailable.
     pub async fn try_delete(&self, path: &str) -> Result<Reply, NoAnswer> {
-        self.attempt(Request::delete(path).body(Body::empty()).expect("it is a path")).await
+        self.attempt(Request::delete(path).body(Body::empty()).expect("the path is valid")).await
     }
 
-    /// Starts a watch; the path contains `watch=true`.
+    /// Starts a watch. The path must contain `watch=true`.
     pub async fn watch(&self, path: &str) -> Watch {
-        let request = Request::get(path).body(Vec::new()).expect("it is a path");
-        Watch(Box::pin(self.0.request_stream(request).await.expect("the API server answers")))
+        let request = Request::get(path).body(Vec::new()).expect("the path is valid");
+        Watch(Box::pin(self.0.request_stream(request).await.expect("the API server responds")))
     }
 
     /// The underlying client, for kube's typed API.
@@ -116,7 +116,7 @@ impl Api {
     }
 
     async fn ask(&self, request: Request<Body>) -> Reply {
-        self.attempt(request).await.expect("the API server answers")
+        self.attempt(request).await.expect("the API server responds")
     }
 
     async fn attempt(&self, request: Request<Body>) -> Result<Reply, NoAnswer> {
@@ -127,14 +127,14 @@ impl Api {
         Ok(Reply {
             status: head.status,
             warnings: warnings.iter().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()).collect(),
-            // A response of the flow control is not JSON.
+            // A response from API Priority and Fairness is not JSON.
             object: Object(serde_json::from_slice(&body).unwrap_or_default()),
         })
     }
 }
 
 impl Watch {
-    /// The next event's type (`ADDED`, `MODIFIED`, `DELETED`) and object; `None` at the end of the watch.
+    /// Returns the type (`ADDED`, `MODIFIED`, `DELETED`) and object of the next event; `None` at the end of the watch.
     pub async fn next(&mut self) -> Option<(String, Object)> {
         let mut line = String::new();
         self.0.read_line(&mut line).await.ok().filter(|read| *read > 0)?;

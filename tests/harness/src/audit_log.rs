@@ -11,12 +11,12 @@ use super::lines::Lines;
 /// The audit log of the shared control plane, from its beginning.
 pub struct AuditLog {
     lines: Lines,
-    /// Ends when its standard input is closed, which it is when this is dropped.
+    /// The process ends when its standard input is closed, which happens when this value is dropped.
     _tail: Child,
 }
 
 impl AuditLog {
-    /// Starts to read it.
+    /// Starts to read the log.
     pub fn follow() -> Self {
         let control_plane = ControlPlane::shared();
         let mut tail = control_plane
@@ -26,7 +26,7 @@ impl AuditLog {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the control plane was built");
-        Self { lines: Lines::of(tail.stdout.take().expect("it is piped")), _tail: tail }
+        Self { lines: Lines::of(tail.stdout.take().expect("the stream is piped")), _tail: tail }
     }
 
     /// Waits for the first event about `verb` on that object, and returns all events up to it.
@@ -44,8 +44,8 @@ impl AuditLog {
         events
     }
 
-    /// Waits for the first event that is the `last`, and returns all events with that text up to it.
-    pub fn mentioning(&self, text: &str, last: impl Fn(&Value) -> bool) -> Vec<Value> {
+    /// Waits for the first event for which `last` is true, and returns all events with that text up to it.
+    pub fn events_mentioning(&self, text: &str, last: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut events = Vec::new();
         self.lines.wait_for(&format!("the last audit event about {text}"), |line| {
             // Parsing is slow: most lines are long and about other objects.

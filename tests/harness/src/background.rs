@@ -1,4 +1,4 @@
-//! A runtime for asynchronous work during a test, which is itself blocking.
+//! A runtime for asynchronous work during a blocking test.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 pub fn background() -> &'static Runtime {
     static BACKGROUND: LazyLock<Runtime> = LazyLock::new(|| {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a process may have threads")
+        runtime.expect("the process can start threads")
     });
     &BACKGROUND
 }

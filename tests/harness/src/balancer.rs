@@ -1,10 +1,10 @@
-//! A load balancer of connections, like kube-proxy for a Service: each new connection goes to a ready backend.
+//! A TCP load balancer, like kube-proxy for a Service. Each new connection goes to a ready backend.
 //!
-//! It is as slow as kube-proxy may be: a backend that is no longer ready, or dead, still gets connections for one second. It
-//! counts the traffic of each connection, because the API server has no metrics of it.
+//! It reacts as slowly as kube-proxy can: a backend that is dead or no longer ready still gets connections for one second. It
+//! counts the traffic of each connection, because the API server has no metrics for it.
 
 mod backend;
-mod books;
+mod counters;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use backend::Backend;
 pub(crate) use backend::answers;
-pub use books::Books;
+pub use counters::Counters;
 
 use super::background::background;
 
@@ -27,15 +27,15 @@ pub struct Balancer {
     _ends: DropGuard,
 }
 
-/// In the order in which they came.
+/// The backends, in the order in which they were added.
 type Backends = Arc<Mutex<Vec<Arc<Backend>>>>;
 
 impl Balancer {
-    /// Starts one without backends.
+    /// Starts a balancer without backends.
     pub fn start() -> Self {
         let listener =
-            background().block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("there are free ports");
-        let port = listener.local_addr().expect("it is bound").port();
+            background().block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a local port is free");
+        let port = listener.local_addr().expect("the listener is bound").port();
         let (backends, end) = (Backends::default(), CancellationToken::new());
         background().spawn(end.clone().run_until_cancelled_owned(accept(listener, backends.clone())));
         Self { port, backends, end: end.clone(), _ends: end.drop_guard() }
@@ -59,7 +59,7 @@ impl Balancer {
 /// Accepts connections forever.
 async fn accept(listener: TcpListener, backends: Backends) {
     for turn in 0.. {
-        // Accepting fails for connections that the client has already given up.
+        // Accepting fails if the client has already closed the connection.
         let Ok((client, _)) = listener.accept().await else { continue };
         // Without a backend the connection is closed; kube-proxy would reject it.
         let Some(backend) = pick(&backends, turn) else { continue };
@@ -67,7 +67,7 @@ async fn accept(listener: TcpListener, backends: Backends) {
     }
 }
 
-/// Picks one of the backends that get connections, in turn.
+/// Picks a backend that gets connections, round-robin.
 fn pick(backends: &Backends, turn: usize) -> Option<Arc<Backend>> {
     let (backends, now) = (backends.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
     let taking: Vec<_> = backends.iter().filter(|backend| backend.takes_connections(now)).collect();
@@ -77,7 +77,7 @@ fn pick(backends: &Backends, turn: usize) -> Option<Arc<Backend>> {
 async fn serve(client: TcpStream, backend: Arc<Backend>) {
     match TcpStream::connect(backend.address()).await {
         // The counters record how it ends.
-        Ok(server) => drop(books::Line::open(&backend).carry(client, server).await),
+        Ok(server) => drop(counters::ProxiedConnection::open(&backend).copy(client, server).await),
         Err(_) => backend.refused(),
     }
 }
@@ -88,10 +88,10 @@ mod tests {
     use std::net::{TcpListener as StdListener, TcpStream as StdStream};
     use std::thread;
 
-    use super::super::PATIENCE;
+    use super::super::WAIT_TIMEOUT;
     use super::*;
 
-    /// A fake process: it sends one letter to each client, and answers probes with a set status.
+    /// A fake process. It sends one letter to each client, and answers probes with a configurable status.
     struct Process {
         listen: SocketAddr,
         admin: SocketAddr,
@@ -106,7 +106,7 @@ mod tests {
             };
             let ((listen, work), (admin, probes)) = (bind(), bind());
             let status = Arc::new(Mutex::new("503 Service Unavailable"));
-            let told = status.clone();
+            let probe_status = status.clone();
             thread::spawn(move || {
                 let mut open = Vec::new();
                 for mut stream in work.incoming().map_while(Result::ok) {
@@ -117,21 +117,21 @@ mod tests {
             thread::spawn(move || {
                 for mut stream in probes.incoming().map_while(Result::ok) {
                     let _ = stream.read(&mut [0; 1024]);
-                    let _ = write!(stream, "HTTP/1.1 {}\r\n\r\n", told.lock().unwrap());
+                    let _ = write!(stream, "HTTP/1.1 {}\r\n\r\n", probe_status.lock().unwrap());
                 }
             });
             Self { listen, admin, status }
         }
 
-        fn says(&self, status: &'static str) {
+        fn set_status(&self, status: &'static str) {
             *self.status.lock().unwrap() = status;
         }
     }
 
-    /// The letter from a new connection, `None` if it is closed, and the connection.
+    /// Opens a connection. Returns it with the letter that it received; `None` if it was closed.
     fn connect(balancer: &Balancer) -> (Option<u8>, StdStream) {
         let mut stream = StdStream::connect((Ipv4Addr::LOCALHOST, balancer.port())).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
         let mut letter = [0];
         let count = stream.read(&mut letter).unwrap_or_default();
         ((count == 1).then_some(letter[0]), stream)
@@ -142,10 +142,10 @@ mod tests {
         let (balancer, [one, two]) = (Balancer::start(), [b'1', b'2'].map(Process::start));
         let [first, second] = [&one, &two].map(|process| balancer.add(process.listen, process.admin));
         assert_eq!(connect(&balancer).0, None);
-        one.says("200 OK");
+        one.set_status("200 OK");
         first.wait_until_ready();
         assert_eq!([(); 3].map(|()| connect(&balancer).0), [Some(b'1'); 3]);
-        two.says("200 OK");
+        two.set_status("200 OK");
         second.wait_until_ready();
         let (answered, open) = [(); 4].map(|()| connect(&balancer)).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         assert!(
@@ -153,21 +153,21 @@ mod tests {
                 || answered == [Some(b'2'), Some(b'1'), Some(b'2'), Some(b'1')],
             "{answered:?}"
         );
-        one.says("503 Service Unavailable");
-        first.wait_until_it_gets_none();
+        one.set_status("503 Service Unavailable");
+        first.wait_until_removed();
         assert_eq!([(); 3].map(|()| connect(&balancer).0), [Some(b'2'); 3]);
-        assert_eq!((first.books().made, first.books().ended), (5, 0), "open connections stay");
+        assert_eq!((first.counters().opened, first.counters().ended), (5, 0), "open connections stay open");
         drop(open);
     }
 
     #[test]
     fn a_dead_backend_refuses_connections() {
         let (balancer, process) = (Balancer::start(), Process::start(b'1'));
-        process.says("200 OK");
+        process.set_status("200 OK");
         // No process listens on this privileged port.
         let backend = balancer.add((Ipv4Addr::LOCALHOST, 1).into(), process.admin);
         backend.wait_until_ready();
         assert_eq!(connect(&balancer).0, None);
-        assert_eq!((backend.books().refused, backend.books().open), (1, 0));
+        assert_eq!((backend.counters().refused, backend.counters().open), (1, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! A Kubernetes control plane that ends with this process.
+//! A Kubernetes control plane that stops when this process exits.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt as _;
@@ -11,18 +11,19 @@ use serde::Deserialize;
 use super::kubectl::Kubectl;
 use super::{fixture, programs, storage};
 
-/// The process group of children: a new one, so that Ctrl-C reaches only this process, which ends them in order.
+/// The process group ID that gives a child its own group. Ctrl-C then reaches only this process, which stops its children in
+/// order.
 const OWN_GROUP: i32 = 0;
 
 /// A real control plane: see `tests/controlplane/README.md`.
 pub struct ControlPlane {
     /// The folder of kubectl, helm and the other programs.
     pub programs: PathBuf,
-    /// Its description, from the supervisor.
+    /// The description that the supervisor prints at its start.
     description: Description,
-    /// Ends the control plane when its standard input closes, which the end of this process does in any case.
+    /// The supervisor stops the control plane when its standard input closes, at the latest when this process exits.
     supervisor: Child,
-    /// Its responses to requests, a line each.
+    /// The responses of the supervisor, one line per request.
     answers: Mutex<BufReader<ChildStdout>>,
 }
 
@@ -43,7 +44,7 @@ struct Address {
 }
 
 impl ControlPlane {
-    /// The control plane that all tests of this process share, with their storage classes and custom resource.
+    /// Returns the control plane that all tests of this process share, with the storage classes and the custom resource.
     pub fn shared() -> &'static Self {
         static SHARED: LazyLock<ControlPlane> = LazyLock::new(|| {
             let shared = ControlPlane::start();
@@ -56,28 +57,28 @@ impl ControlPlane {
         &SHARED
     }
 
-    /// A control plane for one test, which may stop its parts, with the storage classes.
+    /// Starts a control plane for one test, with the storage classes. The test may stop its components.
     pub fn own(arguments: &[&str]) -> Self {
         let own = Self::start_with(arguments);
         own.kubectl().feed("create -f -", &storage::classes());
         own
     }
 
-    /// Builds a control plane if necessary, and starts it.
+    /// Starts a control plane, after building it if necessary.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
     fn start_with(arguments: &[&str]) -> Self {
         let programs = programs::folder();
-        say("starting a control plane: etcd, the API server, its controllers, two schedulers, two nodes");
+        print_progress("starting a control plane: etcd, the API server, its controllers, two schedulers, two nodes");
         let mut supervisor = Command::new(programs.join("controlplane"))
-            // Lets pods have a scheduling group.
+            // Allows pods to have a scheduling group.
             .args(["up", "--nodes", "2", "--apiserver-arg", "--feature-gates=GenericWorkload=true"])
-            // The Lease by which colocate detects Stork.
+            // colocate detects Stork by this Lease.
             .args(["--scheduler-arg", "--leader-elect=true"])
             .args(["--scheduler-arg", "--leader-elect-resource-name=stork-scheduler"])
-            // A scheduler that cannot renew its Lease exits. It must survive tests that stop the API server.
+            // A scheduler that cannot renew its Lease exits, but it must survive tests that stop the API server.
             .args(["--scheduler-arg", "--leader-elect-lease-duration=10m"])
             .args(["--scheduler-arg", "--leader-elect-renew-deadline=9m"])
             .args(arguments)
@@ -87,10 +88,10 @@ impl ControlPlane {
             .spawn()
             .expect("the control plane was built");
         let mut line = String::new();
-        let mut answers = BufReader::new(supervisor.stdout.take().expect("it is piped"));
+        let mut answers = BufReader::new(supervisor.stdout.take().expect("the stream is piped"));
         answers.read_line(&mut line).expect("the supervisor writes text");
         let description = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("the control plane did not start: see its output above; {line}"));
+            .unwrap_or_else(|_| panic!("the control plane did not start (see its output above): {line}"));
         Self { programs, description, supervisor, answers: Mutex::new(answers) }
     }
 
@@ -98,14 +99,14 @@ impl ControlPlane {
     pub fn request(&self, request: &str) {
         // The lock is held until the response, so that requests do not overlap.
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stdin = self.supervisor.stdin.as_ref().expect("it is piped");
+        let mut stdin = self.supervisor.stdin.as_ref().expect("the stream is piped");
         writeln!(stdin, "{request}").expect("the supervisor reads");
         let mut answer = String::new();
         answers.read_line(&mut answer).expect("the supervisor writes text");
         assert!(answer.starts_with("{\"done\""), "{request}: {answer}");
     }
 
-    /// kubectl as the administrator.
+    /// Returns a kubectl that acts as the administrator.
     pub fn kubectl(&self) -> Kubectl {
         Kubectl {
             program: self.programs.join("kubectl"),
@@ -131,36 +132,36 @@ impl ControlPlane {
         &self.description.ca
     }
 
-    /// Its folder, which is removed at its end with everything in it.
+    /// The folder of the control plane, which is removed with its contents when the control plane stops.
     pub fn dir(&self) -> &Path {
         &self.description.dir
     }
 
-    /// The API server's audit log: a JSON object a line.
+    /// The API server's audit log, with one JSON object per line.
     pub fn audit_log(&self) -> &Path {
         &self.description.audit_log
     }
 
-    /// A command that ends with this process, or when its standard input is closed.
+    /// Creates a command that is stopped when this process exits or when its standard input is closed.
     pub fn command(&self, program: &Path) -> Command {
-        ending_with_us(&self.programs, program)
+        supervised(&self.programs, program)
     }
 
-    /// Ends it, and waits for its end.
+    /// Stops the control plane, and waits until it has stopped.
     pub fn end(mut self) {
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
     }
 }
 
-/// A command that ends with this process. `programs` is the folder of the control plane's programs.
-pub(crate) fn ending_with_us(programs: &Path, program: &Path) -> Command {
+/// Creates a command that is stopped when this process exits. `programs` is the folder of the control plane's programs.
+pub(crate) fn supervised(programs: &Path, program: &Path) -> Command {
     let mut command = Command::new(programs.join("controlplane"));
     command.args(["exec", "--"]).arg(program).process_group(OWN_GROUP).stdin(Stdio::piped());
     command
 }
 
-/// Prints progress to the terminal. The test runner captures the output of `eprintln`, but not this.
-fn say(what: &str) {
-    let _ = writeln!(io::stderr(), "{what}");
+/// Prints progress to the terminal. The test runner captures the output of `eprintln!`, but not this.
+fn print_progress(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

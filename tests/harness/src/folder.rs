@@ -1,4 +1,4 @@
-//! A folder with files, and commands that run in it.
+//! A temporary folder with files, and commands that run in it.
 
 use std::fs;
 use std::io::Write as _;
@@ -16,21 +16,21 @@ pub const CLAIM: &str = include_str!("../../../examples/mysql/claim.yaml");
 /// The MySQL example's Deployment.
 pub const DEPLOYMENT: &str = include_str!("../../../examples/mysql/deployment.yaml");
 
-/// A folder with files, in which commands of colocate run.
+/// A temporary folder in which commands of colocate run.
 pub struct Folder(TempDir);
 
 /// The result of a command.
 pub struct Run {
-    /// Its exit code; `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// Its standard output.
+    /// The standard output.
     pub out: String,
-    /// Its standard error.
+    /// The standard error.
     pub err: String,
 }
 
 impl Folder {
-    /// Makes a folder with these files, by their paths.
+    /// Creates a folder with these files, given as paths and texts.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for (name, text) in files {
@@ -41,12 +41,12 @@ impl Folder {
         folder
     }
 
-    /// Makes a folder with the MySQL example.
+    /// Creates a folder with the MySQL example.
     pub fn mysql() -> Self {
         Self::new(&[("class.yaml", CLASS), ("claim.yaml", CLAIM), ("deployment.yaml", DEPLOYMENT)])
     }
 
-    /// Its path.
+    /// The path.
     pub fn root(&self) -> &Path {
         self.0.path()
     }
@@ -61,7 +61,7 @@ impl Folder {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Runs `colocate` with these arguments, which are separated by spaces.
+    /// Runs `colocate` with these space-separated arguments.
     pub fn run(&self, arguments: &str) -> Run {
         self.run_with(arguments, "")
     }
@@ -87,7 +87,7 @@ impl Folder {
 }
 
 impl Run {
-    /// The first line of each finding of `colocate validate`, up to and including its rule: `a.yaml:1:2: error[HC001]`.
+    /// Returns the start of each finding of `colocate validate`, including its rule: `a.yaml:1:2: error[HC001]`.
     pub fn places(&self) -> Vec<&str> {
         let heads = self.out.lines().filter(|line| line.contains(": ") && !line.starts_with(' '));
         heads.filter_map(|line| Some(&line[..=line.find(']')?])).collect()

@@ -12,13 +12,13 @@ use super::{Namespace, repository};
 pub struct Helm {
     program: PathBuf,
     kubeconfig: PathBuf,
-    /// Its folder for caches and data, instead of the user's home.
+    /// The folder for caches and data, used instead of the user's home.
     home: PathBuf,
     namespace: String,
 }
 
 impl Helm {
-    /// Helm in that namespace.
+    /// Creates a Helm for that namespace.
     pub fn new(control_plane: &ControlPlane, namespace: &Namespace) -> Self {
         Self {
             program: control_plane.programs.join("helm"),
@@ -28,11 +28,11 @@ impl Helm {
         }
     }
 
-    /// Runs `line`, whose words are separated by spaces, and panics if it fails; `CHART` stands for the chart under
+    /// Runs Helm with the space-separated arguments in `line`, and panics if it fails. `CHART` stands for the chart under
     /// `tests/fixtures`.
     pub fn run(&self, line: &str) -> String {
         let chart = repository("tests/fixtures/chart");
-        self.feed(&line.replace("CHART", chart.to_str().expect("the path is text")), "")
+        self.feed(&line.replace("CHART", chart.to_str().expect("the path is UTF-8")), "")
     }
 
     /// Like [`run`](Self::run), with a standard input, which `--values -` reads. Returns the standard output.
@@ -42,7 +42,7 @@ impl Helm {
         stdout
     }
 
-    /// Like [`feed`](Self::feed), and returns any result.
+    /// Like [`feed`](Self::feed), but also returns the output of a failed command.
     pub fn attempt(&self, line: &str, input: &str) -> Output {
         let mut command = Command::new(&self.program);
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
@@ -52,7 +52,7 @@ impl Helm {
         command.args(line.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
         if let Some(mut stdin) = child.stdin.take() {
-            // helm may end before it has read everything; then its output explains why.
+            // helm may exit before it has read everything. Its output then explains why.
             let _ = stdin.write_all(input.as_bytes());
         }
         Output::of(child)

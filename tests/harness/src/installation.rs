@@ -1,5 +1,5 @@
-//! An installation with managed trust, without the chart: an account with its rights, a Secret without data, and a
-//! configuration file that names both.
+//! An installation with a managed CA, made without the chart: an account with its rights, an empty Secret, and a configuration
+//! file that names both.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use super::{Account, COLOCATE, Colocate, Namespace, Object, Rule};
 /// The name of the Secret with the CA.
 pub const SECRET: &str = "colocate-ca";
 
-/// An installation, without its processes, of which any number can be started, and webhook configurations.
+/// An installation without webhook configurations. Any number of processes can be started in it.
 pub struct Installation<'a> {
     control_plane: &'a ControlPlane,
-    /// The name of its namespace.
+    /// The name of the namespace.
     home: String,
     kubectl: Kubectl,
     account: Account,
@@ -26,18 +26,18 @@ pub struct Installation<'a> {
 }
 
 impl<'a> Installation<'a> {
-    /// Creates an installation. `tls` has more lines, without indentation, for that section of the configuration.
+    /// Creates an installation. `tls` contains more lines, not indented, for that section of the configuration.
     pub fn new(control_plane: &'a ControlPlane, namespace: &Namespace, tls: &str) -> Self {
         namespace.kubectl().feed("create -f -", &empty_secret());
         Self::without_secret(control_plane, namespace, tls, &rights(namespace.name()))
     }
 
-    /// Creates an account with these rights and the configuration file only.
+    /// Creates only the account, with these rights, and the configuration file.
     pub fn without_secret(control_plane: &'a ControlPlane, namespace: &Namespace, tls: &str, rights: &[Rule]) -> Self {
         let home = namespace.name().to_owned();
         let account = Account::new(control_plane, &home, "colocate", rights);
         let (name, tls) = (configuration(&home), tls.lines().flat_map(|line| ["  ", line, "\n"]).collect::<String>());
-        // Tests call it by this name.
+        // Tests connect to `localhost`, so the certificate must include that name.
         let config = format!(
             "tls:
   service: {{namespace: {home}}}
@@ -63,7 +63,7 @@ impl<'a> Installation<'a> {
         self.launch(replica, Certificate::Files(folder)).go()
     }
 
-    /// The parameters of a replica.
+    /// Returns the parameters of a replica.
     pub fn launch<'b>(&'b self, replica: &'b str, certificate: Certificate<'b>) -> Launch<'b> {
         Launch {
             control_plane: self.control_plane,
@@ -76,13 +76,13 @@ impl<'a> Installation<'a> {
         }
     }
 
-    /// The manifest of the Service and of the configuration that lead the API server to that local port, without a
-    /// `caBundle`.
+    /// Returns the manifest of the Service and of the webhook configuration that point the API server to that local port,
+    /// without a `caBundle`.
     pub fn webhook(&self, port: u16, namespaces: Namespaces<'_>) -> String {
         Webhook { home: &self.home, namespaces, port, bundle: None }.manifest()
     }
 
-    /// The name of the configurations.
+    /// The name of both webhook configurations.
     pub fn configuration_name(&self) -> String {
         configuration(&self.home)
     }
@@ -92,18 +92,18 @@ impl<'a> Installation<'a> {
         self.kubectl.object(&format!("get mutatingwebhookconfiguration/{}", self.configuration_name()))
     }
 
-    /// The `caBundle` of each entry, in PEM; `None` where the key is missing.
+    /// Returns the `caBundle` of each entry, in PEM; `None` if the key is missing.
     pub fn bundles(&self) -> Vec<Option<String>> {
         bundles(&self.configuration())
     }
 
-    /// Waits until its entries have these bundles.
+    /// Waits until the entries of the live configuration have these bundles.
     pub fn wait_for_bundles(&self, wanted: &[Option<String>]) {
         let live = format!("mutatingwebhookconfiguration/{}", self.configuration_name());
         self.kubectl.watch(&live, |object| (bundles(&object) == wanted).then_some(()));
     }
 
-    /// The CA that the live configuration carries.
+    /// The CA in the live configuration.
     pub fn authority(&self) -> Authority {
         Authority::Live { kubectl: self.kubectl.clone(), configuration: self.configuration_name() }
     }
@@ -113,41 +113,41 @@ impl<'a> Installation<'a> {
         self.kubectl.object(&format!("get secret/{SECRET}"))
     }
 
-    /// Its account.
+    /// The account.
     pub fn account(&self) -> &Account {
         &self.account
     }
 
-    /// The name of its namespace.
+    /// The name of the namespace.
     pub fn home(&self) -> &str {
         &self.home
     }
 
-    /// kubectl in its namespace.
+    /// kubectl in the namespace of the installation.
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
 
-    /// Its control plane.
+    /// The control plane.
     pub fn control_plane(&self) -> &'a ControlPlane {
         self.control_plane
     }
 }
 
-/// The rights in the documentation's tables, for an installation in that namespace.
+/// The rights that the documentation lists, for an installation in that namespace.
 pub fn rights(home: &str) -> Vec<Rule> {
     let configuration = configuration(home);
     let verbs = &["get", "watch", "patch"];
     let keep = |resource| Rule::new("admissionregistration.k8s.io", resource, verbs).named(&configuration);
     let trust = [
-        Rule::new("", "secrets", &["get", "update"]).named(SECRET).at_home(),
+        Rule::new("", "secrets", &["get", "update"]).named(SECRET).in_own_namespace(),
         keep("mutatingwebhookconfigurations"),
         keep("validatingwebhookconfigurations"),
     ];
     [COLOCATE, &trust].concat()
 }
 
-/// The manifest of the Secret as in the chart, without the key `data`.
+/// The manifest of the Secret. Like the Secret in the chart, it has no key `data`.
 pub fn empty_secret() -> String {
     json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": SECRET}}).to_string()
 }

@@ -1,14 +1,14 @@
 //! A kubelet that runs the pods of a chart as local processes, with the arguments, environment, files and account in their
-//! manifests. KWOK only marks pods as ready.
+//! manifests. (KWOK only marks pods as ready.)
 //!
-//! It takes pods that select a node with its label. There is no such node, so that no scheduler assigns them to KWOK. It sets
-//! their readiness from their readiness probe, so that a Deployment waits as in a cluster. KWOK removes deleted pods at once,
-//! while their processes handle `SIGTERM`.
+//! It runs pods that select a node with its label. No such node exists, so that no scheduler assigns the pods to a KWOK node. It
+//! sets the readiness of each pod from its readiness probe, so that a Deployment waits as in a cluster. KWOK removes deleted
+//! pods at once, while their processes still handle `SIGTERM`.
 
 mod container;
+mod event_loop;
+mod pod;
 mod replica;
-mod tending;
-mod work;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,22 +17,22 @@ use std::thread;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::event_loop::EventLoop;
 use self::replica::Replicas;
-use self::work::Work;
 use super::balancer::Balancer;
-use super::control_plane::{ControlPlane, ending_with_us};
+use super::control_plane::{ControlPlane, supervised};
 use super::{Api, background};
 
 pub use self::replica::Replica;
 
-/// The chart values that assign its pods to the kubelet.
+/// The chart values that assign the pods of a release to the kubelet.
 pub const KUBELET_VALUES: &str = "nodeSelector: {colocate.test/kubelet: \"yes\"}\n";
 
-/// The label of the node, which does not exist.
+/// The label of a node that does not exist.
 const LABEL: &str = "colocate.test/kubelet";
 
-/// The number of log lines of each process that a failed test shows.
-const SHOWN: usize = 40;
+/// The number of log lines per process that a failed test shows.
+const SHOWN_LINES: usize = 40;
 
 /// A kubelet that runs until it is dropped.
 pub struct Kubelet {
@@ -41,7 +41,7 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Runs the pods of that existing namespace. The ones that listen become backends of the balancer.
+    /// Runs the pods of that existing namespace. Pods that listen become backends of the balancer.
     pub fn start(control_plane: &ControlPlane, namespace: &str, balancer: &Arc<Balancer>) -> Self {
         let host = Host {
             programs: control_plane.programs.clone(),
@@ -53,12 +53,12 @@ impl Kubelet {
             balancer: balancer.clone(),
         };
         let (replicas, end) = (Replicas::default(), CancellationToken::new());
-        let work = Work::new(Arc::new(host), replicas.clone(), end.clone());
-        background().spawn(end.clone().run_until_cancelled_owned(work.go()));
+        let events = EventLoop::new(Arc::new(host), replicas.clone(), end.clone());
+        background().spawn(end.clone().run_until_cancelled_owned(events.run()));
         Self { replicas, _ends: end.drop_guard() }
     }
 
-    /// All processes so far, including ended ones.
+    /// All processes so far, including those that have exited.
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
         self.replicas.all()
     }
@@ -68,7 +68,7 @@ impl Kubelet {
         self.replicas().into_iter().filter(|replica| replica.exit().is_none()).collect()
     }
 
-    /// Calls `take` with each new line of each process, until this program ends.
+    /// Calls `take` with each new line of each process, until this program exits.
     pub fn follow(&self, take: fn(&str)) {
         let replicas = self.replicas.clone();
         thread::spawn(move || {
@@ -79,7 +79,7 @@ impl Kubelet {
         });
     }
 
-    /// Waits until all processes have ended, and returns their exit codes.
+    /// Waits until all processes have exited, and returns their exit codes.
     pub fn wait_until_all_have_ended(&self) -> Vec<i32> {
         let ended = |replica: Arc<Replica>| background().block_on(async move { replica.ended().await });
         self.replicas().into_iter().map(ended).collect()
@@ -91,9 +91,9 @@ impl Drop for Kubelet {
         for replica in self.replicas() {
             replica.end();
             if thread::panicking() {
-                // The test runner shows it with the failed test.
-                let said = replica.log().so_far();
-                let last = &said[said.len().saturating_sub(SHOWN)..];
+                // The test runner shows the output of a failed test.
+                let lines = replica.log().so_far();
+                let last = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
                 eprintln!("the last lines of {}:\n{}", replica.pod, last.join("\n"));
             }
         }
@@ -106,7 +106,7 @@ pub(crate) struct Host {
     programs: PathBuf,
     url: String,
     authority: PathBuf,
-    /// A folder with one folder for each pod.
+    /// The folder that contains a folder for each pod.
     folder: PathBuf,
     namespace: String,
     api: Api,
@@ -114,12 +114,12 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A command that ends with this process.
+    /// Creates a command that is stopped when this process exits.
     fn command(&self, program: &Path) -> Command {
-        ending_with_us(&self.programs, program)
+        supervised(&self.programs, program)
     }
 
-    /// The path of an object of the namespace, such as `pods/colocate`.
+    /// Returns the API path of an object in the namespace, such as `pods/colocate`.
     fn path(&self, what: &str) -> String {
         format!("/api/v1/namespaces/{}/{what}", self.namespace)
     }

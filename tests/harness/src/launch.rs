@@ -1,4 +1,4 @@
-//! Starts a colocate process: its account, configuration and certificate.
+//! Starts a colocate process with its account, configuration and certificate.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,34 +15,34 @@ use super::{Account, program};
 
 /// The parameters of a process.
 pub struct Launch<'a> {
-    /// The control plane that it uses.
+    /// The control plane to connect to.
     pub control_plane: &'a ControlPlane,
-    /// Its account.
+    /// The account that the process uses.
     pub account: &'a Account,
-    /// The namespace of the Service that its certificate is for.
+    /// The namespace of the Service that the certificate is for.
     pub home: &'a str,
-    /// Its name among the replicas in the same namespace.
+    /// The name of the replica, unique in its namespace.
     pub replica: &'a str,
-    /// The text of its configuration file.
+    /// The text of the configuration file.
     pub config: &'a str,
     /// The value of `--log-level`.
     pub log_level: &'a str,
-    /// The source of its certificate.
+    /// The source of the certificate.
     pub certificate: Certificate<'a>,
 }
 
 /// The source of the certificate, and the writer of the `caBundle`.
 #[derive(Clone, Copy)]
 pub enum Certificate<'a> {
-    /// New files from `colocate certs`; the registration contains the bundle.
+    /// Issued by `colocate certs`. The registration contains the bundle.
     Issued,
-    /// The files in this folder, including `ca.crt`; colocate maintains the bundle.
+    /// Read from this folder, including `ca.crt`. colocate maintains the bundle.
     Files(&'a Path),
-    /// Managed: its CA is in a Secret, and colocate maintains the bundle.
+    /// Managed by colocate, with the CA in a Secret. colocate maintains the bundle.
     Managed,
 }
 
-/// The addresses in its log.
+/// The addresses in the log line `serving`.
 #[derive(Deserialize)]
 pub(crate) struct Addresses {
     pub(crate) listen: SocketAddr,
@@ -50,12 +50,12 @@ pub(crate) struct Addresses {
 }
 
 impl Launch<'_> {
-    /// Starts it on free ports, and waits until it listens.
+    /// Starts the process on free ports, and waits until it listens.
     pub fn go(&self) -> Colocate {
         let folder = self.control_plane.dir().join("colocate").join(self.home).join(self.replica);
-        fs::create_dir_all(&folder).expect("the control plane's folder is ours");
+        fs::create_dir_all(&folder).expect("the control plane's folder is writable");
         let config = folder.join("config.yaml");
-        fs::write(&config, self.config).expect("the folder is there");
+        fs::write(&config, self.config).expect("the folder exists");
         let mut command = self.control_plane.command(&program::path());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
@@ -67,12 +67,12 @@ impl Launch<'_> {
         let authority = self.certify(&mut command, &folder);
 
         let mut process = command.spawn().expect("the control plane was built");
-        let log = Lines::of(process.stderr.take().expect("it is piped"));
+        let log = Lines::of(process.stderr.take().expect("the stream is piped"));
         let Addresses { listen, admin } = log.wait_for("colocate's address", |line| message(line, "serving"));
         Colocate { home: self.home.to_owned(), port: listen.port(), admin, authority, log, process }
     }
 
-    /// Adds the arguments of its certificate, and returns the CA for its clients.
+    /// Adds the arguments for the certificate, and returns the CA for clients.
     fn certify(&self, command: &mut Command, folder: &Path) -> Authority {
         let mut files = |folder: &Path| {
             command.arg("--tls-cert").arg(folder.join("tls.crt")).arg("--tls-key").arg(folder.join("tls.key"));
@@ -81,7 +81,7 @@ impl Launch<'_> {
             Certificate::Issued => {
                 issue(folder, self.home);
                 files(folder);
-                return Authority::Told(folder.join("ca.crt"));
+                return Authority::File(folder.join("ca.crt"));
             }
             Certificate::Files(folder) => {
                 files(folder);
@@ -93,7 +93,7 @@ impl Launch<'_> {
     }
 }
 
-/// Writes a new CA and a certificate for the Service in the namespace `home` into a folder.
+/// Writes a new CA, and a certificate for the Service in the namespace `home`, to a folder.
 pub fn issue(folder: &Path, home: &str) {
     let output = program::command()
         .args(["certs", "--name", &format!("{SERVICE}.{home}.svc"), "--dir"])

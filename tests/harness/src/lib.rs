@@ -1,8 +1,8 @@
 //! The harness of whole-program tests, the playground and the benchmarks: a real Kubernetes control plane, scripted API servers,
 //! and colocate in front of them.
 //!
-//! Everything here panics on failure, with the question and the answer: a test has no better use for an error. Nothing
-//! sleeps: a test watches what it waits for.
+//! Every function panics on failure and shows the request and the response, because a test can do nothing else with an error.
+//! No function sleeps; tests wait for events.
 
 #![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::missing_errors_doc, clippy::return_self_not_must_use, reason = "only tests use this")]
@@ -40,7 +40,7 @@ pub use self::account::{Account, COLOCATE, Rule};
 pub use self::api::{Api, NoAnswer, Reply, Watch};
 pub use self::audit_log::AuditLog;
 pub use self::background::background;
-pub use self::balancer::{Backend, Balancer, Books};
+pub use self::balancer::{Backend, Balancer, Counters};
 pub use self::colocate::{Colocate, Decided};
 pub use self::control_plane::ControlPlane;
 pub use self::folder::{CLAIM, CLASS, DEPLOYMENT, Folder, Run};
@@ -64,15 +64,15 @@ pub use self::webhook::{Authority, Namespaces, VALIDATING_WEBHOOK, WEBHOOK, Webh
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The timeout of everything that must happen. It takes seconds at most, but a busy machine may need longer.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// The timeout of every wait. An event usually takes seconds at most, but a busy machine may need longer.
+pub const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A path in the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// The text of a file under `examples`: what users are shown, word for word.
+/// The text of a file under `examples`, exactly as users see it.
 pub fn example(name: &str) -> String {
     read(&format!("examples/{name}"))
 }

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::PATIENCE;
+use super::WAIT_TIMEOUT;
 use super::colocate::message;
 
-/// The lines so far, shared by any number of readers.
+/// The lines so far. Clones share them.
 #[derive(Clone)]
 pub struct Lines(Arc<Shared>);
 
@@ -44,8 +44,8 @@ impl Lines {
         self.lock().lines.clone()
     }
 
-    /// Waits until `pick` returns a value for a line, and returns the value. `what` is the subject of the panic's message if
-    /// there is no such line.
+    /// Waits until `pick` returns a value for a line, and returns the value. `what` is the subject of the panic message if no
+    /// such line appears.
     pub fn wait_for<T>(&self, what: &str, mut pick: impl FnMut(&str) -> Option<T>) -> T {
         let mut seen = 0;
         let mut picked = None;
@@ -54,7 +54,7 @@ impl Lines {
             seen = so_far.lines.len();
             picked.is_none() && !so_far.ended
         };
-        let waited = self.0.grew.wait_timeout_while(self.lock(), PATIENCE, more);
+        let waited = self.0.grew.wait_timeout_while(self.lock(), WAIT_TIMEOUT, more);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         picked.unwrap_or_else(|| panic!("{what} did not appear; the last lines:\n{}", self.last()))
     }
@@ -69,11 +69,11 @@ impl Lines {
     }
 
     /// Waits for the end of the output.
-    pub fn wait_for_end(&self, whose: &str) {
-        let waited = self.0.grew.wait_timeout_while(self.lock(), PATIENCE, |so_far| !so_far.ended);
+    pub fn wait_for_end(&self, program: &str) {
+        let waited = self.0.grew.wait_timeout_while(self.lock(), WAIT_TIMEOUT, |so_far| !so_far.ended);
         let (so_far, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(so_far);
-        assert!(!waited.timed_out(), "{whose} did not end; its last lines:\n{}", self.last());
+        assert!(!waited.timed_out(), "{program} did not exit; its last lines:\n{}", self.last());
     }
 
     /// Calls `take` with each line until the end of the output.
@@ -88,7 +88,7 @@ impl Lines {
         }
     }
 
-    /// The last 100 lines: an audit log has megabytes.
+    /// Returns the last 100 lines only, because an audit log has megabytes.
     fn last(&self) -> String {
         let lines = self.so_far();
         lines[lines.len().saturating_sub(100)..].join("\n")

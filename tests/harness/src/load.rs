@@ -1,4 +1,4 @@
-//! A load generator: sends one review repeatedly, each time as soon as the previous response arrives.
+//! A load generator that sends one review repeatedly, each time as soon as the previous response arrives.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use ::colocate::probe::{Answer, Client, Connection, ProbeError};
 
-/// Open connections over which one review is sent. Each connection has one request in flight: a slow webhook gets fewer
+/// Open connections over which one review is sent. Each connection has one request in flight, so a slow webhook gets fewer
 /// requests.
 pub struct Load {
     review: Bytes,
@@ -20,42 +20,42 @@ pub struct Load {
 /// The durations of many operations.
 #[derive(Debug)]
 pub struct Timings {
-    /// From the start of the first one to the end of the last one.
+    /// The time from the start of the first operation to the end of the last one.
     elapsed: Duration,
-    /// In ascending order.
+    /// The durations, in ascending order.
     took: Vec<Duration>,
 }
 
-/// Why a run ended early.
+/// The reason why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A request without a response.
+    /// A request got no response.
     #[error(transparent)]
     NoAnswer(#[from] ProbeError),
-    /// A request that was answered with an error.
-    #[error("the webhook answered HTTP {0}")]
+    /// A request got an HTTP error.
+    #[error("the webhook responded with HTTP {0}")]
     Refused(StatusCode),
-    /// A response that differs from the previous ones.
-    #[error("the webhook gave two different responses to one review")]
+    /// A response differs from the previous ones.
+    #[error("the webhook sent two different responses to one review")]
     OtherAnswer,
 }
 
 impl Load {
-    /// Opens `connections` connections, and sends the review once over another one.
+    /// Opens `connections` connections, and sends the review once over a separate one.
     ///
     /// # Errors
-    /// A connection that cannot be opened, a request without a response, or a response that is an error.
+    /// Fails if a connection cannot be opened, or if the request gets no response or an error.
     pub async fn open(client: &Client, review: Bytes, connections: usize) -> Result<Self, LoadError> {
         let expected = body(client.ask(review.clone()).await?)?;
         let connections = try_join_all((0..connections).map(|_| client.connect())).await?;
         Ok(Self { review, expected, connections })
     }
 
-    /// Sends requests for `duration`, at least one over each connection. All of it runs in the caller's task, and so on one
-    /// core.
+    /// Sends requests for `duration`, at least one over each connection. Everything runs in the caller's task, and therefore on
+    /// one core.
     ///
     /// # Errors
-    /// The first request without a response, or whose response is an error or differs from the previous ones.
+    /// Fails at the first request that gets no response, an error, or a response that differs from the previous ones.
     pub async fn run(&mut self, duration: Duration) -> Result<Timings, LoadError> {
         let begun = Instant::now();
         let (review, expected, end) = (&self.review, &self.expected, begun + duration);
@@ -65,18 +65,18 @@ impl Load {
 }
 
 impl Timings {
-    /// Opens and closes connections for `duration`, `concurrent` at a time and at least once each, without a request. The time
-    /// is that of the TCP connection and the TLS handshake.
+    /// Opens and closes connections for `duration`, `concurrent` at a time and at least once each, and sends no request. The
+    /// durations are those of the TCP connection and the TLS handshake.
     ///
     /// # Errors
-    /// The first connection that cannot be opened.
+    /// Fails at the first connection that cannot be opened.
     pub async fn of_handshakes(client: &Client, concurrent: usize, duration: Duration) -> Result<Self, ProbeError> {
         let begun = Instant::now();
         let openers = (0..concurrent).map(|_| open(client, begun + duration));
         Ok(Self::new(try_join_all(openers).await?.concat(), begun.elapsed()))
     }
 
-    /// The given durations, in any order; `elapsed` is the time from the start of the first one to the end of the last one.
+    /// Takes durations in any order. `elapsed` is the time from the start of the first operation to the end of the last one.
     pub fn new(mut took: Vec<Duration>, elapsed: Duration) -> Self {
         took.sort_unstable();
         Self { elapsed, took }
@@ -87,18 +87,18 @@ impl Timings {
         self.took.len()
     }
 
-    /// The time from the start of the first one to the end of the last one.
+    /// The time from the start of the first operation to the end of the last one.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
     /// The number of operations per second.
-    #[expect(clippy::cast_precision_loss, reason = "2^52 of anything take centuries")]
+    #[expect(clippy::cast_precision_loss, reason = "a count never reaches 2^52")]
     pub fn per_second(&self) -> f64 {
         self.count() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The percentile of the durations; zero if there are none.
+    /// Returns a percentile of the durations; zero if there are no durations.
     pub fn percentile(&self, percent: usize) -> Duration {
         // The nearest rank, without interpolation.
         let rank = (self.count() * percent).div_ceil(100);
@@ -164,9 +164,9 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
-    use crate::PATIENCE;
+    use crate::WAIT_TIMEOUT;
 
-    /// A server with a new certificate for `localhost`, and the PEM of its CA.
+    /// Creates a server with a new certificate for `localhost`. Returns it with the PEM of its CA.
     fn acceptor() -> (TlsAcceptor, String) {
         let validity = Validity::new(Timestamp::now(), SignedDuration::from_hours(1)).unwrap();
         let authority = Authority::new("an authority", validity).unwrap();
@@ -182,7 +182,7 @@ mod tests {
         (Arc::new(config).into(), authority.certificate_pem())
     }
 
-    /// The result of `load` against a webhook that makes its nth response with `answer`, and the number of responses.
+    /// Runs `load` against a webhook that makes its nth response with `answer`. Returns the result and the number of responses.
     async fn loaded<F: Future<Output = Result<Timings, LoadError>>>(
         answer: fn(usize) -> (u16, &'static str),
         load: impl FnOnce(Client) -> F,
@@ -190,7 +190,7 @@ mod tests {
         let (acceptor, authority) = acceptor();
         let listener = TcpListener::bind("localhost:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        let client = Client::new(url.parse().unwrap(), authority.as_bytes(), PATIENCE).unwrap();
+        let client = Client::new(url.parse().unwrap(), authority.as_bytes(), WAIT_TIMEOUT).unwrap();
         let answers = Arc::new(AtomicUsize::new(0));
         let given = answers.clone();
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {

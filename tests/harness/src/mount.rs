@@ -1,4 +1,4 @@
-//! A mounted `ConfigMap` or Secret: all files change at once, because the kubelet swaps a symbolic link.
+//! A mounted `ConfigMap` or Secret. All files change at once, because the kubelet swaps a symbolic link.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,13 +16,13 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Creates that folder, which must not exist, without files.
+    /// Creates that folder, which must not exist, as an empty mount.
     pub fn new(folder: PathBuf) -> Self {
-        fs::create_dir_all(&folder).expect("the control plane's folder is ours");
+        fs::create_dir_all(&folder).expect("the control plane's folder is writable");
         Self { folder, versions: 0 }
     }
 
-    /// Its path.
+    /// The path of the mount.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -33,12 +33,12 @@ impl Mount {
         let version = self.folder.join(format!("..{}", self.versions));
         fs::create_dir(&version).expect("each version is new");
         for (name, content) in files {
-            fs::write(version.join(name), content).expect("the folder is there");
+            fs::write(version.join(name), content).expect("the folder exists");
         }
         let (new, data) = (self.folder.join("..data_tmp"), self.folder.join("..data"));
         symlink(version.file_name().expect("the version has a name"), &new).expect("the previous link was renamed");
-        fs::rename(new, data).expect("both are in one folder");
-        // The links of removed files dangle.
+        fs::rename(new, data).expect("both are in the same folder");
+        // The links of removed files stay, and dangle.
         for name in files.keys() {
             let link = self.folder.join(name);
             if link.symlink_metadata().is_err() {

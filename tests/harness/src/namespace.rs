@@ -6,15 +6,15 @@ use super::control_plane::ControlPlane;
 use super::kubectl::{Kubectl, Output};
 use super::{Object, storage};
 
-/// A namespace in a control plane, usually the shared one. It is not deleted: its objects do not affect other tests, and the
-/// control plane ends with the tests.
+/// A namespace in a control plane, usually the shared one. It is not deleted, because its objects do not affect other tests and
+/// the control plane stops after the tests.
 pub struct Namespace {
     name: String,
     kubectl: Kubectl,
 }
 
 impl Namespace {
-    /// Creates a namespace in the shared control plane, with the name of a test.
+    /// Creates a namespace in the shared control plane, usually named after the test.
     pub fn new(name: &str) -> Self {
         Self::within(ControlPlane::shared(), name)
     }
@@ -26,7 +26,7 @@ impl Namespace {
         Self { name: name.to_owned(), kubectl }
     }
 
-    /// Its name.
+    /// The name of the namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -36,19 +36,19 @@ impl Namespace {
         &self.kubectl
     }
 
-    /// Creates a claim of that class, bound to a volume.
+    /// Creates a claim of that class that is bound to a volume.
     pub fn add_claim(&self, name: &str, class: &str) {
         let (claim, volume) = (storage::claim(name, class), storage::volume(self.name(), name, class));
         self.kubectl.feed("create -f -", &format!("{claim}---\n{volume}"));
     }
 
-    /// Creates the volumes of future claims.
+    /// Creates volumes for claims that do not exist yet.
     pub fn add_volumes(&self, claims: &[&str], class: &str) {
         let volumes: Vec<_> = claims.iter().map(|claim| storage::volume(self.name(), claim, class)).collect();
         self.kubectl.feed("create -f -", &volumes.join("---\n"));
     }
 
-    /// Deletes a claim without its finalizer, which would wait for its pods.
+    /// Deletes a claim, and removes its finalizer, which would block the deletion until its pods are gone.
     pub fn remove_claim(&self, name: &str) {
         self.kubectl.run(&format!("delete pvc/{name} --wait=false"));
         self.kubectl.run(&format!(r#"patch pvc/{name} -p {{"metadata":{{"finalizers":null}}}}"#));
@@ -59,17 +59,17 @@ impl Namespace {
         self.kubectl.feed("apply -f -", manifest)
     }
 
-    /// The object of that kind and name: `deployment/mysql`.
+    /// Gets an object by kind and name: `deployment/mysql`.
     pub fn get(&self, what: &str) -> Object {
         self.kubectl.object(&format!("get {what}"))
     }
 
-    /// The objects of a kind.
+    /// Lists the objects of a kind.
     pub fn list(&self, what: &str) -> Vec<Object> {
         self.kubectl.list(what)
     }
 
-    /// Runs a line of kubectl, and panics if it fails.
+    /// Runs kubectl with the arguments in `line`, and panics if it fails.
     pub fn run(&self, line: &str) -> Output {
         self.kubectl.run(line)
     }
@@ -90,7 +90,7 @@ impl Namespace {
         self.running_pods(selector, 1).remove(0)
     }
 
-    /// The scheduler that bound a pod, from its event.
+    /// Returns the scheduler that bound a pod, as reported by its `Scheduled` event.
     pub fn bound_by(&self, pod: &Object) -> String {
         let name = pod.name();
         let scheduled = format!("events --field-selector=reason=Scheduled,involvedObject.name={name}");

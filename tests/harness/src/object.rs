@@ -1,43 +1,43 @@
-//! A Kubernetes object from the API server, with accessors for tests.
+//! A Kubernetes object with accessors for tests.
 
 use serde_json::Value;
 
-/// The JSON of an object, because typed structs would drop unknown fields.
+/// An object as JSON, because typed structs would drop unknown fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object(pub Value);
 
 impl Object {
-    /// Its kind.
+    /// The kind of the object.
     pub fn kind(&self) -> &str {
         self.text("/kind")
     }
 
-    /// Its name.
+    /// The name of the object.
     pub fn name(&self) -> &str {
         self.text("/metadata/name")
     }
 
-    /// Its UID.
+    /// The UID of the object.
     pub fn uid(&self) -> &str {
         self.text("/metadata/uid")
     }
 
-    /// Its generation, which the API server increments at each change of the specification.
+    /// The generation, which the API server increments whenever the spec changes.
     pub fn generation(&self) -> u64 {
         self.0.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or_default()
     }
 
-    /// The value of an annotation; empty if it is missing.
+    /// Returns the value of an annotation; empty if it is missing.
     pub fn annotation(&self, key: &str) -> &str {
         self.0["metadata"]["annotations"][key].as_str().unwrap_or_default()
     }
 
-    /// The value of a label; empty if it is missing.
+    /// Returns the value of a label; empty if it is missing.
     pub fn label(&self, key: &str) -> &str {
         self.0["metadata"]["labels"][key].as_str().unwrap_or_default()
     }
 
-    /// Its pod template; for a Pod the Pod itself.
+    /// Returns the pod template, or the Pod itself.
     pub fn template(&self) -> &Value {
         match self.kind() {
             "Pod" => &self.0,
@@ -47,27 +47,28 @@ impl Object {
         }
     }
 
-    /// The scheduler of the pod or pod template; empty if it is missing.
+    /// Returns the scheduler of the pod or pod template; empty if it is missing.
     pub fn scheduler(&self) -> &str {
         self.template()["spec"]["schedulerName"].as_str().unwrap_or_default()
     }
 
-    /// The image of the first container.
+    /// Returns the image of the first container.
     pub fn image(&self) -> &str {
         self.template()["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
     }
 
-    /// The string at a JSON pointer; empty if it is missing.
+    /// Returns the string at a JSON pointer; empty if it is missing.
     pub fn text(&self, pointer: &str) -> &str {
         self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The number at a JSON pointer; 0 if it is missing, because the API server omits zeros.
+    /// Returns the number at a JSON pointer; 0 if it is missing, because the API server omits zeros.
     pub fn number(&self, pointer: &str) -> u64 {
         self.0.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
     }
 
-    /// Returns whether this is a running pod that is not being deleted, or a pod of a Job, which KWOK completes at once.
+    /// Returns whether this is a pod that runs and is not being deleted. A pod of a Job, which KWOK completes at once, counts as
+    /// running.
     pub fn runs(&self) -> bool {
         let phase = self.text("/status/phase");
         matches!(phase, "Running" | "Succeeded") && self.text("/metadata/deletionTimestamp").is_empty()

@@ -1,9 +1,9 @@
-//! A scripted API server with a large [`Population`] of claims: it generates pages on demand, and its watches send only
+//! A scripted API server with a large [`Population`] of claims. It generates pages on demand, and its watches send only
 //! bookmarks until they expire.
 //!
-//! It measures caches: their memory, the time to fill them, and their recovery from an expired watch. It serves lists,
-//! watches and single objects of claims, classes and volumes (of which there are none) over plain HTTP. It does not stream
-//! lists, like Kubernetes 1.33 by default.
+//! Benchmarks use it to measure the memory of caches, the time to fill them, and their recovery from an expired watch. It serves
+//! lists, watches and single objects of claims, classes and volumes over plain HTTP. No volumes exist. It does not stream lists,
+//! like Kubernetes 1.33 by default.
 
 use std::convert::Infallible;
 use std::io;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::population::{CLASSES, NamedClass, Population};
 
 /// The interval of bookmarks, as in a real API server.
-const BOOKMARKS: Duration = Duration::from_mins(1);
+const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The revision of the first list, which is higher than that of every claim.
 const FIRST_REVISION: u64 = 1_000_000_000;
@@ -38,50 +38,50 @@ const FIRST_REVISION: u64 = 1_000_000_000;
 /// An API server that runs until it is dropped.
 pub struct PagingApi {
     address: SocketAddr,
-    now: watch::Sender<Moment>,
+    now: watch::Sender<Snapshot>,
     end: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The objects at a revision.
 #[derive(Clone, Copy, Debug)]
-struct Moment {
+struct Snapshot {
     revision: u64,
     population: Population,
-    /// The number of existing claims, the first ones of the population.
+    /// The number of existing claims, which are the first ones of the population.
     claims: usize,
 }
 
 impl PagingApi {
-    /// Starts one with all claims of `population` on a free local port.
+    /// Starts a server with all claims of `population` on a free local port.
     pub fn start(population: Population) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
-        let (now, moments) = watch::channel(Moment::first(population));
+        let (now, snapshots) = watch::channel(Snapshot::first(population));
         let end = CancellationToken::new();
         let ended = end.clone();
         let thread = thread::spawn(move || {
-            runtime.block_on(ended.run_until_cancelled(serve(listener, moments)));
+            runtime.block_on(ended.run_until_cancelled(serve(listener, snapshots)));
         });
         Ok(Self { address, now, end, thread: Some(thread) })
     }
 
-    /// A kubeconfig for it.
+    /// Returns a kubeconfig for the server.
     pub fn kubeconfig(&self) -> String {
         let server = self.address;
         format!(
             "apiVersion: v1
 kind: Config
 clusters: [{{name: scripted, cluster: {{server: 'http://{server}'}}}}]
-users: [{{name: anybody, user: {{}}}}]
-contexts: [{{name: scripted, context: {{cluster: scripted, user: anybody}}}}]
+users: [{{name: anonymous, user: {{}}}}]
+contexts: [{{name: scripted, context: {{cluster: scripted, user: anonymous}}}}]
 current-context: scripted
 "
         )
     }
 
-    /// Ends every watch with `410 Gone`, so that clients have to list again, and then find the first `claims` of the
+    /// Ends every watch with `410 Gone`, so that clients must list again. They then find the first `claims` claims of the
     /// population.
     pub fn expire(&self, claims: usize) {
         self.now.send_modify(|now| {
@@ -100,18 +100,18 @@ impl Drop for PagingApi {
     }
 }
 
-async fn serve(listener: TcpListener, moments: watch::Receiver<Moment>) {
+async fn serve(listener: TcpListener, snapshots: watch::Receiver<Snapshot>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(connection(stream, moments.clone()));
+        tokio::spawn(connection(stream, snapshots.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, moments: watch::Receiver<Moment>) {
-    // Otherwise the last packet of a page would be delayed.
+async fn connection(stream: TcpStream, snapshots: watch::Receiver<Snapshot>) {
+    // Nagle's algorithm would delay the last packet of a page.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: Request<Incoming>| {
-        let moments = moments.clone();
-        async move { Ok::<_, Infallible>(respond(&request, moments)) }
+        let snapshots = snapshots.clone();
+        async move { Ok::<_, Infallible>(respond(&request, snapshots)) }
     });
     // A client may disconnect at any time.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -119,18 +119,18 @@ async fn connection(stream: TcpStream, moments: watch::Receiver<Moment>) {
 
 fn respond(
     request: &Request<Incoming>,
-    moments: watch::Receiver<Moment>,
+    snapshots: watch::Receiver<Snapshot>,
 ) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
     let query = Query(request.uri().query().unwrap_or_default());
-    let now = *moments.borrow();
+    let now = *snapshots.borrow();
     let answer = match request.method() {
         &Method::GET => now.answer(request.uri().path(), query),
-        _ => Answer::status(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered here"),
+        _ => Answer::status(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is supported"),
     };
     let (status, body) = match answer {
         Answer::Json(status, text) => (status, Full::from(text).boxed_unsync()),
         Answer::Watch(kind) => {
-            let lines = events(kind, query.revision().unwrap_or(now.revision), moments);
+            let lines = events(kind, query.revision().unwrap_or(now.revision), snapshots);
             (StatusCode::OK, StreamBody::new(frames(lines)).boxed_unsync())
         }
     };
@@ -144,21 +144,21 @@ fn frames(lines: impl Stream<Item = String>) -> impl Stream<Item = Result<Frame<
     lines.map(|line| Ok(Frame::data(Bytes::from(line))))
 }
 
-/// The lines of a watch from a revision on: a bookmark each minute, and an error when the revision expires.
-fn events(kind: Kind, from: u64, moments: watch::Receiver<Moment>) -> impl Stream<Item = String> {
-    stream::unfold(Some(moments), move |watching| async move {
-        let mut moments = watching?;
-        let is_past = |now: &Moment| now.revision > from;
-        let expired = tokio::time::timeout(BOOKMARKS, moments.wait_for(is_past)).await.is_ok();
+/// The lines of a watch that starts at a revision: a bookmark each minute, and an error when the revision expires.
+fn events(kind: Kind, from: u64, snapshots: watch::Receiver<Snapshot>) -> impl Stream<Item = String> {
+    stream::unfold(Some(snapshots), move |watching| async move {
+        let mut snapshots = watching?;
+        let is_past = |now: &Snapshot| now.revision > from;
+        let expired = tokio::time::timeout(BOOKMARK_INTERVAL, snapshots.wait_for(is_past)).await.is_ok();
         if expired {
             let status = status(StatusCode::GONE, "Expired", &format!("too old resource version: {from}"));
             return Some((format!("{{\"type\":\"ERROR\",\"object\":{status}}}\n"), None));
         }
-        Some((kind.bookmark(from), Some(moments)))
+        Some((kind.bookmark(from), Some(snapshots)))
     })
 }
 
-/// A response.
+/// A response to a request.
 #[derive(Debug)]
 enum Answer {
     Json(StatusCode, String),
@@ -176,11 +176,11 @@ const CLAIM: Kind = Kind { name: "PersistentVolumeClaim", version: "v1" };
 const VOLUME: Kind = Kind { name: "PersistentVolume", version: "v1" };
 const CLASS: Kind = Kind { name: "StorageClass", version: "storage.k8s.io/v1" };
 
-/// The parameters of a request. The ones that are read here are never escaped.
+/// The query parameters of a request. The ones that this server reads are never escaped.
 #[derive(Clone, Copy)]
 struct Query<'q>(&'q str);
 
-impl Moment {
+impl Snapshot {
     fn first(population: Population) -> Self {
         Self { revision: FIRST_REVISION, population, claims: population.size() }
     }
@@ -211,7 +211,7 @@ impl Moment {
         }
     }
 
-    /// The requested page of these claims.
+    /// Returns the requested page of these claims.
     fn claims(&self, numbers: Range<usize>, query: Query<'_>) -> Answer {
         let begin = match query.get("continue") {
             None => numbers.start,
@@ -231,14 +231,14 @@ impl Moment {
         self.list(CLAIM, &items, &more, query)
     }
 
-    /// The position in a continue token; `None` if it has expired.
+    /// Returns the position in a continue token; `None` if the token has expired.
     fn place(&self, token: &str, numbers: &Range<usize>) -> Option<usize> {
         let (revision, place) = token.split_once('-')?;
         let place = place.parse().ok().filter(|place| numbers.contains(place))?;
         (revision.parse() == Ok(self.revision)).then_some(place)
     }
 
-    /// A list, or a watch if requested; `more` is added to the metadata of a list.
+    /// Returns a list, or a watch if requested. `more` is added to the metadata of a list.
     fn list(&self, kind: Kind, items: &[String], more: &str, query: Query<'_>) -> Answer {
         if query.get("sendInitialEvents") == Some("true") {
             let message = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
@@ -310,15 +310,15 @@ mod tests {
 
     const POPULATION: Population = Population::new(1_203, 7);
 
-    fn get(now: &Moment, path: &str, query: &str) -> (u16, Value) {
+    fn get(now: &Snapshot, path: &str, query: &str) -> (u16, Value) {
         match now.answer(path, Query(query)) {
             Answer::Json(status, text) => (status.as_u16(), serde_json::from_str(&text).unwrap()),
             Answer::Watch(kind) => panic!("a watch of {kind:?}"),
         }
     }
 
-    /// The names on all pages, and the number of pages.
-    fn names(now: &Moment, path: &str) -> (Vec<String>, usize) {
+    /// Returns the names on all pages, and the number of pages.
+    fn names(now: &Snapshot, path: &str) -> (Vec<String>, usize) {
         let (mut names, mut token) = (Vec::new(), String::new());
         for pages in 1.. {
             let (status, page) = get(now, path, &format!("limit=500{token}"));
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn pages_have_every_claim_of_one_or_all_namespaces_once() {
-        let now = Moment::first(POPULATION);
+        let now = Snapshot::first(POPULATION);
         let all: Vec<_> = (0..1_203).map(|number| POPULATION.claim(number).name).collect();
         assert_eq!(names(&now, "/api/v1/persistentvolumeclaims"), (all, 3));
         let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims", POPULATION.claim(200).namespace);
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_page_of_an_old_list_is_gone() {
-        let mut now = Moment::first(POPULATION);
+        let mut now = Snapshot::first(POPULATION);
         let (_, page) = get(&now, "/api/v1/persistentvolumeclaims", "limit=500");
         assert_eq!(page["metadata"]["remainingItemCount"], 703);
         let next = format!("limit=500&continue={}", page["metadata"]["continue"].as_str().unwrap());
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn single_objects_equal_those_in_lists() {
-        let now = Moment { claims: 1_202, ..Moment::first(POPULATION) };
+        let now = Snapshot { claims: 1_202, ..Snapshot::first(POPULATION) };
         let path = |number| {
             let claim = POPULATION.claim(number);
             format!("/api/v1/namespaces/{}/persistentvolumeclaims/{}", claim.namespace, claim.name)
@@ -375,28 +375,28 @@ mod tests {
 
     #[test]
     fn lists_are_not_streamed() {
-        let now = Moment::first(POPULATION);
+        let now = Snapshot::first(POPULATION);
         let (status, refused) = get(&now, "/api/v1/persistentvolumeclaims", "watch=true&sendInitialEvents=true");
         assert_eq!((status, refused["reason"].as_str()), (422, Some("Invalid")));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_watch_sends_bookmarks_until_it_expires() {
-        let (now, moments) = watch::channel(Moment::first(POPULATION));
+        let (now, snapshots) = watch::channel(Snapshot::first(POPULATION));
         let began = tokio::time::Instant::now();
-        let mut lines = pin!(events(CLAIM, FIRST_REVISION, moments.clone()));
+        let mut lines = pin!(events(CLAIM, FIRST_REVISION, snapshots.clone()));
         for minute in 1..=3 {
             let bookmark: Value = serde_json::from_str(&lines.next().await.unwrap()).unwrap();
             assert_eq!((&bookmark["type"], &bookmark["object"]["kind"]), (&"BOOKMARK".into(), &CLAIM.name.into()));
-            assert_eq!(began.elapsed(), BOOKMARKS * minute);
+            assert_eq!(began.elapsed(), BOOKMARK_INTERVAL * minute);
         }
         now.send_modify(|now| now.revision += 1);
         let error: Value = serde_json::from_str(&lines.next().await.unwrap()).unwrap();
         assert_eq!((&error["type"], &error["object"]["code"]), (&"ERROR".into(), &410.into()));
         assert_eq!(lines.next().await, None);
-        assert_eq!(began.elapsed(), BOOKMARKS * 3);
+        assert_eq!(began.elapsed(), BOOKMARK_INTERVAL * 3);
 
-        let late = pin!(events(CLAIM, FIRST_REVISION, moments)).next().await.unwrap();
+        let late = pin!(events(CLAIM, FIRST_REVISION, snapshots)).next().await.unwrap();
         assert!(late.contains("410"), "{late}");
     }
 

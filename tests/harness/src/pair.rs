@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::PORTWORX_CLASS;
 
-/// The claim.
+/// Returns the claim.
 pub fn claim(name: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -18,7 +18,7 @@ pub fn claim(name: &str) -> Value {
     })
 }
 
-/// The pod of the same name.
+/// Returns the pod, which has the name of the claim.
 pub fn pod(claim: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -31,17 +31,17 @@ pub fn pod(claim: &str) -> Value {
     })
 }
 
-/// The path of the pods in a namespace.
+/// Returns the API path of the pods in a namespace.
 pub fn pods(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods")
 }
 
-/// The path of the claims in a namespace.
+/// Returns the API path of the claims in a namespace.
 pub fn claims(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims")
 }
 
-/// The review of the new pod, with the fields that matter.
+/// Returns the review of the new pod, with the fields that matter.
 pub fn review(namespace: &str, claim: &str) -> Value {
     let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
     let resource = json!({"group": "", "version": "v1", "resource": "pods"});
@@ -66,5 +66,5 @@ pub fn review(namespace: &str, claim: &str) -> Value {
     })
 }
 
-/// The `uid` of every such review.
+/// The `uid` of every [`review`].
 pub const UID: &str = "8acbe0ee-9237-4281-a12f-b02ee32a3291";

@@ -1,8 +1,8 @@
-//! The claims of a large cluster. Each is generated from its number, so that none is kept in memory.
+//! The claims of a large cluster. Each claim is generated from its number, so that it need not be kept in memory.
 
 use std::ops::Range;
 
-/// Numbers of claims and namespaces. Claims are ordered by namespace, as in a list.
+/// The numbers of claims and namespaces. Claims are ordered by namespace, as in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Population {
     size: usize,
@@ -12,24 +12,24 @@ pub struct Population {
 /// A bound claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberedClaim {
-    /// Its position in the list of all claims.
+    /// The index in the list of all claims.
     pub number: usize,
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 /// A `StorageClass`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NamedClass {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Its provisioner.
+    /// The provisioner.
     pub provisioner: &'static str,
 }
 
-/// The classes, which claims use in turn. The last three are provisioned by Portworx.
+/// The classes, which claims use in turn. Portworx provisions the last three.
 pub const CLASSES: [NamedClass; 5] = [
     NamedClass { name: "gp3-encrypted", provisioner: "ebs.csi.aws.com" },
     NamedClass { name: "cephfs", provisioner: "rook-ceph.cephfs.csi.ceph.com" },
@@ -38,7 +38,7 @@ pub const CLASSES: [NamedClass; 5] = [
     NamedClass { name: "px-db", provisioner: "pxd.portworx.com" },
 ];
 
-/// The names of claim templates and workloads.
+/// The names of claim templates.
 const TEMPLATES: [&str; 5] = ["data", "storage", "pgdata", "data-volume", "persistent-storage"];
 const WORKLOADS: [&str; 7] =
     ["mysql", "postgres", "kafka-broker", "redis-node", "elastic-hot", "mongodb-replica", "cassandra-rack"];
@@ -46,11 +46,11 @@ const WORKLOADS: [&str; 7] =
 /// The number of pods, and of claims, of each workload.
 const REPLICAS: usize = 3;
 
-/// The first number in a name, so that it has at least two digits.
+/// The first number of a workload, so that it has at least two digits.
 const FIRST: usize = 10;
 
 impl Population {
-    /// A population of that size.
+    /// Creates a population of that size.
     pub const fn new(size: usize, namespaces: usize) -> Self {
         Self { size, namespaces }
     }
@@ -65,12 +65,12 @@ impl Population {
         (0..self.namespaces).map(namespace)
     }
 
-    /// The claim with this number, which is less than the size.
+    /// Returns the claim with this number, which must be less than the size.
     pub fn claim(self, number: usize) -> NumberedClaim {
         NumberedClaim { number, namespace: namespace(number / self.per_namespace()), name: name(number) }
     }
 
-    /// The claim with this name.
+    /// Returns the claim with this name.
     pub fn find(self, namespace: &str, name: &str) -> Option<NumberedClaim> {
         let mut numbers = name.rsplitn(3, '-').map(str::parse::<usize>);
         let (pod, workload) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
@@ -79,7 +79,7 @@ impl Population {
         (claim.namespace == namespace && claim.name == name).then_some(claim)
     }
 
-    /// The numbers of the claims in one namespace.
+    /// Returns the numbers of the claims in one namespace.
     pub fn within(self, namespace: &str) -> Range<usize> {
         let index = namespace.rsplit('-').next().and_then(|index| index.parse::<usize>().ok());
         let known = index.filter(|index| *index < self.namespaces && self::namespace(*index) == namespace);
@@ -94,35 +94,35 @@ impl Population {
 }
 
 impl NumberedClaim {
-    /// Its class.
+    /// The class of the claim.
     pub fn class(&self) -> &'static NamedClass {
         &CLASSES[self.number % CLASSES.len()]
     }
 
-    /// The name of its volume.
+    /// The name of the bound volume.
     pub fn volume(&self) -> String {
         format!("pvc-{}", uid(self.number))
     }
 
-    /// Its JSON as an item of a list, without kind and API version.
+    /// Returns the claim as an item of a list, in JSON, without kind and API version.
     pub fn item(&self) -> String {
-        // Lower than the version of any list.
+        // Lower than the resource version of any list.
         let version = self.number + 1;
         format!("{{{}", self.fields(&format!(r#""resourceVersion":"{version}","#)))
     }
 
-    /// Its JSON as a single object.
+    /// Returns the claim as a single object, in JSON.
     pub fn object(&self) -> String {
         let item = self.item();
         format!(r#"{{"kind":"PersistentVolumeClaim","apiVersion":"v1",{}"#, &item[1..])
     }
 
-    /// Its JSON for a request to create it.
+    /// Returns the claim for a create request, in JSON.
     pub fn draft(&self) -> String {
         format!(r#"{{"kind":"PersistentVolumeClaim","apiVersion":"v1",{}"#, self.fields(""))
     }
 
-    /// The fields, with `version` in the metadata.
+    /// Returns the fields, with `version` in the metadata.
     fn fields(&self, version: &str) -> String {
         let Self { number, namespace, name } = self;
         let NamedClass { name: class, provisioner } = self.class();
@@ -164,12 +164,12 @@ impl NumberedClaim {
 }
 
 impl NamedClass {
-    /// Returns whether the built-in driver provisions it.
+    /// Returns whether the built-in driver provisions volumes of the class.
     pub fn is_portworx(&self) -> bool {
         matches!(self.provisioner, "pxd.portworx.com" | "kubernetes.io/portworx-volume")
     }
 
-    /// Its JSON, as in a response and for a request to create it.
+    /// Returns the class in JSON, for a response or a create request.
     pub fn object(&self) -> String {
         let Self { name, provisioner } = self;
         format!(
@@ -184,7 +184,7 @@ impl NamedClass {
     }
 }
 
-/// A deterministic pseudorandom number (`SplitMix64`).
+/// Returns a deterministic pseudorandom number (`SplitMix64`).
 pub const fn scramble(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -200,7 +200,8 @@ fn workload(number: usize) -> usize {
     FIRST + number / REPLICAS
 }
 
-/// The name of a claim of a `StatefulSet`: template, workload and pod. The workload's number makes it unique in the cluster.
+/// Returns the name of a claim of a `StatefulSet`: template, workload and pod. The number of the workload makes it unique in the
+/// cluster.
 fn name(number: usize) -> String {
     let workload = workload(number);
     let (template, app) = (TEMPLATES[workload % TEMPLATES.len()], WORKLOADS[workload % WORKLOADS.len()]);

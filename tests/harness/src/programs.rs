@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::repository;
 
-/// Their folder. Builds them if necessary, with the output of the build on the terminal.
+/// Returns the folder of the programs. Builds them if necessary, and prints the output of the build on the terminal.
 pub fn folder() -> PathBuf {
     let script = repository("tests/controlplane/build");
     let output = Command::new(&script)

@@ -11,18 +11,18 @@ use super::balancer::Balancer;
 use super::control_plane::ControlPlane;
 use super::kubectl::Output;
 use super::kubelet::{KUBELET_VALUES, Kubelet};
-use super::{Api, Helm, Namespace, PATIENCE, background, pair};
+use super::{Api, Helm, Namespace, WAIT_TIMEOUT, background, pair};
 
 /// The chart under test.
 pub const CHART: &str = "charts/colocate";
 
 /// A release in its own namespace.
 pub struct Release {
-    /// Its name, which is also its namespace's.
+    /// The name of the release and of its namespace.
     name: String,
     namespace: Namespace,
     helm: Helm,
-    /// The path of the base values, which all tests use.
+    /// The path of the values file that every `helm` command uses.
     base: PathBuf,
     balancer: Arc<Balancer>,
     kubelet: Kubelet,
@@ -30,25 +30,25 @@ pub struct Release {
 }
 
 impl Release {
-    /// Creates its namespace, kubelet and balancer, but does not install the chart. API servers call a URL.
+    /// Creates the namespace, kubelet and balancer, but does not install the chart. The API server calls a URL.
     pub fn prepare(control_plane: &ControlPlane, name: &str) -> Self {
         let url = |balancer: &Balancer| format!("url: https://localhost:{}", balancer.port());
         Self::with(control_plane, name, url)
     }
 
-    /// Like [`prepare`](Self::prepare), but API servers call its Service, whose port is the balancer's; see
-    /// [`lead_service`](Self::lead_service).
+    /// Like [`prepare`](Self::prepare), but the API server calls the Service of the release, which has the port of the balancer.
+    /// See [`redirect_service`](Self::redirect_service).
     pub fn prepare_with_service(control_plane: &ControlPlane, name: &str) -> Self {
         let release = Self::with(control_plane, name, |_| String::new());
-        let values = fs::read_to_string(&release.base).expect("it was written");
+        let values = fs::read_to_string(&release.base).expect("the values file was written");
         let port = format!("service: {{port: {}}}\n", release.balancer.port());
-        fs::write(&release.base, values + &port).expect("the control plane's folder is ours");
+        fs::write(&release.base, values + &port).expect("the control plane's folder is writable");
         release
     }
 
-    /// Redirects its Service to this machine, like kube-proxy in a cluster to the pods. Only for a Service, the API server speaks
-    /// HTTP/1.1 and verifies the Service's name.
-    pub fn lead_service(&self) {
+    /// Redirects the Service to this machine, as kube-proxy redirects it to the pods in a cluster. The API server speaks HTTP/1.1
+    /// and verifies the Service name only if the registration names a Service.
+    pub fn redirect_service(&self) {
         let spec = r#"{"spec":{"type":"ExternalName","externalName":"localhost","clusterIP":null,"clusterIPs":null}}"#;
         self.namespace.run(&format!("patch service/{} --type=merge -p {spec}", self.full_name()));
     }
@@ -59,19 +59,20 @@ impl Release {
         // All pods of the chart satisfy the strictest Pod Security Standard.
         namespace.run(&format!("label namespace {name} pod-security.kubernetes.io/enforce=restricted"));
         let base = control_plane.dir().join(format!("{name}-values.yaml"));
-        // The grace period is one second longer than the balancer's.
+        // The grace period is one second longer than the reaction time of the balancer.
         let values = format!(
             "{KUBELET_VALUES}log: {{level: debug}}\nconfig: {{drain: {{grace: 2s}}}}\nwebhook: {{name: zz-{name}, {}}}\n",
             webhook(&balancer)
         );
-        fs::write(&base, values).expect("the control plane's folder is ours");
+        fs::write(&base, values).expect("the control plane's folder is writable");
         let kubelet = Kubelet::start(control_plane, name, &balancer);
         let helm = Helm::new(control_plane, &namespace);
         let api = background().block_on(Api::administrator(control_plane));
         Self { name: name.to_owned(), namespace, helm, base, balancer, kubelet, api }
     }
 
-    /// Runs `helm COMMAND NAME CHART` with the base values and these, and waits until Helm reports that everything is ready.
+    /// Runs `helm COMMAND NAME CHART` with the base values and these values, and waits until Helm reports that everything is
+    /// ready.
     pub fn helm_with(&self, command: &str, chart: &Path, values: &str) -> String {
         let Self { name, base, .. } = self;
         let (chart, base) = (chart.display(), base.display());
@@ -83,17 +84,17 @@ impl Release {
         self.helm_with("install", Path::new(CHART), values)
     }
 
-    /// Upgrades it to the current chart with these values.
+    /// Upgrades the release to the current chart with these values.
     pub fn upgrade(&self, values: &str) -> String {
         self.helm_with("upgrade", Path::new(CHART), values)
     }
 
-    /// The result of `helm test`.
+    /// Runs `helm test`, and returns its output.
     pub fn test(&self) -> Output {
         self.helm.attempt(&format!("test {} --timeout 60s", self.name), "")
     }
 
-    /// Waits until the API server calls it about pods in that namespace.
+    /// Waits until the API server calls the release for pods in that namespace.
     pub fn wait_until_called(&self, namespace: &str) {
         let path = format!("{}?dryRun=All", pair::pods(namespace));
         let mut pod = pair::pod("probe");
@@ -104,16 +105,16 @@ impl Release {
             if reply.object.scheduler() == "stork" {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "the API server does not call colocate: {reply:?}");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the API server does not call colocate: {reply:?}");
         }
     }
 
-    /// Helm in its namespace.
+    /// Helm in the namespace of the release.
     pub fn helm(&self) -> &Helm {
         &self.helm
     }
 
-    /// Its name, which is that of its namespace.
+    /// The name of the release and of its namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -123,17 +124,17 @@ impl Release {
         if self.name.contains("colocate") { self.name.clone() } else { format!("{}-colocate", self.name) }
     }
 
-    /// The name of its webhook configurations.
+    /// The name of the webhook configurations.
     pub fn configuration(&self) -> String {
         format!("zz-{}", self.name)
     }
 
-    /// Its namespace.
+    /// The namespace of the release.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// The kubelet that runs its pods.
+    /// The kubelet that runs the pods of the release.
     pub fn kubelet(&self) -> &Kubelet {
         &self.kubelet
     }
@@ -146,7 +147,7 @@ impl Release {
 
 impl Drop for Release {
     fn drop(&mut self) {
-        // All releases validate classes, which have no namespace. The processes of this one end now.
+        // Every release validates StorageClasses, which have no namespace. The processes of this release are about to exit.
         let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
         let line = format!("delete {kinds} {} --ignore-not-found", self.configuration());
         self.namespace.kubectl().attempt(&line, "");

@@ -10,31 +10,31 @@ use serde_json::{Value, json};
 
 use super::{Folder, Run};
 
-/// An API server with fixed objects. All other requests get one status.
+/// An API server with fixed objects. All other requests get the same status.
 pub struct ApiServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl ApiServer {
-    /// Starts one with these responses by path; `otherwise` is the status of other paths.
+    /// Starts a server with these objects by path. `otherwise` is the status of all other paths.
     pub fn new(objects: &[(&str, Value)], otherwise: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let objects: HashMap<_, _> =
             objects.iter().map(|(path, body)| ((*path).to_owned(), body.to_string())).collect();
-        let noted = asked.clone();
-        // The thread ends with the process, after its clients, which are children.
+        let recorded = asked.clone();
+        // The thread lives until the process exits, after its clients, which are child processes.
         thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(stream.unwrap(), &objects, otherwise, &noted);
+                answer(stream.unwrap(), &objects, otherwise, &recorded);
             }
         });
         Self { address, asked }
     }
 
-    /// Runs a command with `--cluster` and a kubeconfig for this server, whose namespace is `shop`.
+    /// Runs a command with `--cluster` and a kubeconfig for this server, with the namespace `shop`.
     pub fn run(&self, folder: &Folder, arguments: &str) -> Run {
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",

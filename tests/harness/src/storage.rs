@@ -1,11 +1,11 @@
-//! Manifests of classes, claims and volumes. No provisioner runs: each volume names its claim.
+//! Manifests of classes, claims and volumes. Each volume names its claim, because no provisioner runs.
 
 use super::example;
 
 /// The Portworx class of `examples/mysql/storageclass.yaml`.
 pub const PORTWORX_CLASS: &str = "px-db";
 
-/// A class that is not provisioned by a configured driver.
+/// A class whose provisioner does not belong to a configured driver.
 pub const OTHER_CLASS: &str = "other";
 
 /// The manifest of both classes.
@@ -35,7 +35,8 @@ spec:
     )
 }
 
-/// The manifest of the volume that is bound to a claim. Its name contains the namespace, because volumes have none.
+/// The manifest of the volume that is bound to a claim. The name contains the claim's namespace, because volumes are not
+/// namespaced.
 pub fn volume(namespace: &str, claim: &str, class: &str) -> String {
     let driver = if class == PORTWORX_CLASS { "pxd.portworx.com" } else { "other.example.test" };
     format!(

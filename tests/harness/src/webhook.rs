@@ -11,41 +11,41 @@ use base64::engine::general_purpose::STANDARD;
 use super::Object;
 use super::kubectl::Kubectl;
 
-/// The name of the mutating webhook, which is the prefix of its audit annotations.
+/// The name of the mutating webhook, which prefixes its audit annotations.
 pub const WEBHOOK: &str = "mutate.colocate.test";
 
 /// The name of the validating webhook.
 pub const VALIDATING_WEBHOOK: &str = "validate.colocate.test";
 
-/// The name of its Service, which starts the name in its certificate.
+/// The name of the Service, which is the first label of the name in the certificate.
 pub(crate) const SERVICE: &str = "colocate";
 
-/// The name of both configurations of the Service in the namespace `home`.
+/// Returns the name of both webhook configurations of the Service in the namespace `home`.
 pub(crate) fn configuration(home: &str) -> String {
     format!("zz-colocate-{home}")
 }
 
-/// A registration, which filters by namespace only, so that every call of a test reaches colocate.
+/// A registration that filters by namespace only, so that every request of a test reaches colocate.
 pub struct Webhook<'a> {
     /// The namespace of the Service.
     pub home: &'a str,
-    /// The namespaces whose objects are sent.
+    /// The namespaces whose objects the API server sends.
     pub namespaces: Namespaces<'a>,
     /// The local port.
     pub port: u16,
-    /// The `caBundle` in PEM; `None` omits the key.
+    /// The `caBundle` in PEM. `None` omits the key.
     pub bundle: Option<&'a str>,
 }
 
 /// The source of the CA that the clients of a colocate trust.
 pub enum Authority {
-    /// A file, which a registration contains.
-    Told(PathBuf),
-    /// The live configuration, which colocate maintains.
+    /// A PEM file, which the registration contains.
+    File(PathBuf),
+    /// The live webhook configuration, whose `caBundle` colocate maintains.
     Live {
         /// kubectl as the administrator.
         kubectl: Kubectl,
-        /// The name of the configuration.
+        /// The name of the webhook configuration.
         configuration: String,
     },
 }
@@ -60,8 +60,8 @@ pub enum Namespaces<'a> {
 }
 
 impl Webhook<'_> {
-    /// The manifest of the mutating webhook. It uses a Service because the API server speaks HTTP/1.1 to it, as in production,
-    /// but HTTP/2 to a URL with a local address.
+    /// Returns the manifest of the mutating webhook. It uses a Service, to which the API server speaks HTTP/1.1, as in
+    /// production; to a URL with a local address it would speak HTTP/2.
     pub fn manifest(&self) -> String {
         let Self { home, port, .. } = self;
         let name = configuration(home);
@@ -114,8 +114,8 @@ webhooks:
 }
 
 impl Webhook<'_> {
-    /// The manifest of the validating webhook, for its namespaces and for cluster-wide objects whose names start with
-    /// `prefix`.
+    /// Returns the manifest of the validating webhook, for objects in the namespace `prefix` and for cluster-wide objects whose
+    /// names start with `prefix`.
     pub(crate) fn validating_manifest(&self, prefix: &str) -> String {
         let Self { home, port, .. } = self;
         let name = configuration(home);
@@ -158,33 +158,34 @@ webhooks:
 }
 
 impl Authority {
-    /// The `caBundle` of a registration; `None` if colocate maintains it.
-    pub(crate) fn told(&self) -> Option<String> {
+    /// Returns the `caBundle` for a registration; `None` if colocate maintains it.
+    pub(crate) fn bundle(&self) -> Option<String> {
         match self {
-            Self::Told(file) => Some(fs::read_to_string(file).expect("it was issued")),
+            Self::File(file) => Some(fs::read_to_string(file).expect("the CA file was written")),
             Self::Live { .. } => None,
         }
     }
 
-    /// A client that trusts the current CA and calls that local port.
+    /// Creates a client that trusts the current CA and calls that local port.
     pub fn client(&self, port: u16, timeout: Duration) -> Client {
         let pem = match self {
-            Self::Told(_) => self.told().unwrap_or_default(),
+            Self::File(_) => self.bundle().unwrap_or_default(),
             Self::Live { kubectl, configuration } => {
                 let live = kubectl.object(&format!("get mutatingwebhookconfiguration/{configuration}"));
                 bundles(&live).first().cloned().flatten().unwrap_or_default()
             }
         };
-        let target = format!("https://localhost:{port}").parse().expect("it is a URL");
+        let target = format!("https://localhost:{port}").parse().expect("the URL is valid");
         Client::new(target, pem.as_bytes(), timeout).expect("the CA is valid")
     }
 }
 
-/// The `caBundle` of each entry of a configuration, in PEM; `None` where the key is missing.
+/// Returns the `caBundle` of each entry of a webhook configuration, in PEM; `None` if the key is missing.
 pub fn bundles(configuration: &Object) -> Vec<Option<String>> {
     let entries = configuration.0["webhooks"].as_array().into_iter().flatten();
     let bundle = |entry: &serde_json::Value| {
-        let pem = STANDARD.decode(entry["clientConfig"]["caBundle"].as_str()?).expect("the API server checked it");
+        let pem =
+            STANDARD.decode(entry["clientConfig"]["caBundle"].as_str()?).expect("the API server validated the base64");
         Some(String::from_utf8_lossy(&pem).into_owned())
     };
     entries.map(bundle).collect()

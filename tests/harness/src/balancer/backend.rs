@@ -8,14 +8,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
 
-use super::super::PATIENCE;
-use super::Books;
+use super::super::WAIT_TIMEOUT;
+use super::Counters;
 
-/// The time for which a backend that is no longer ready still gets connections.
-const NOTICE: Duration = Duration::from_secs(1);
+/// The time during which a backend that is no longer ready still gets connections.
+const REMOVAL_DELAY: Duration = Duration::from_secs(1);
 
 /// The interval of readiness probes.
-const PROBES: Duration = Duration::from_millis(100);
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A process behind the balancer.
 pub struct Backend {
@@ -26,18 +26,18 @@ pub struct Backend {
 
 struct State {
     health: Health,
-    books: Books,
-    /// The time of the last request or response.
+    counters: Counters,
+    /// The instant of the last request or response.
     active: Instant,
 }
 
-/// The result of its probes.
+/// The state of a backend according to its probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     /// Not ready yet.
     New,
     Ready,
-    /// No longer ready, since then.
+    /// Not ready since that instant.
     Lost(Instant),
 }
 
@@ -54,15 +54,15 @@ impl Health {
         match self {
             Self::New => false,
             Self::Ready => true,
-            // It may have been lost up to one interval before the probe.
-            Self::Lost(since) => now + PROBES < since + NOTICE,
+            // The backend may have stopped being ready up to one interval before the probe.
+            Self::Lost(since) => now + PROBE_INTERVAL < since + REMOVAL_DELAY,
         }
     }
 }
 
 impl Backend {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        let state = State { health: Health::New, books: Books::default(), active: Instant::now() };
+        let state = State { health: Health::New, counters: Counters::default(), active: Instant::now() };
         Self { address, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -70,12 +70,12 @@ impl Backend {
         self.address
     }
 
-    /// Probes its readiness forever.
+    /// Probes the readiness in an endless loop.
     pub(crate) async fn probe(self: Arc<Self>, admin: SocketAddr) {
-        let mut next = interval(PROBES);
+        let mut next = interval(PROBE_INTERVAL);
         loop {
             next.tick().await;
-            let ready = timeout(NOTICE, answers(admin, "/readyz")).await.unwrap_or_default();
+            let ready = timeout(REMOVAL_DELAY, answers(admin, "/readyz")).await.unwrap_or_default();
             self.change(|state| state.health = state.health.after(ready, Instant::now()));
         }
     }
@@ -86,62 +86,62 @@ impl Backend {
 
     /// Records a connection that was refused.
     pub(crate) fn refused(&self) {
-        self.record(|books| books.refused += 1);
+        self.record(|counters| counters.refused += 1);
     }
 
     /// Changes the counters.
-    pub(crate) fn record(&self, entry: impl FnOnce(&mut Books)) {
-        self.change(|state| entry(&mut state.books));
+    pub(crate) fn record(&self, entry: impl FnOnce(&mut Counters)) {
+        self.change(|state| entry(&mut state.counters));
     }
 
     /// Records a request or response.
-    pub(crate) fn spoke(&self) {
+    pub(crate) fn record_activity(&self) {
         self.change(|state| state.active = Instant::now());
     }
 
-    /// Its counters.
-    pub fn books(&self) -> Books {
-        self.lock().books
+    /// The counters.
+    pub fn counters(&self) -> Counters {
+        self.lock().counters
     }
 
-    /// Resets the count [since the mark](Books::calls_since_mark).
+    /// Resets the count [since the mark](Counters::calls_since_mark).
     pub fn mark(&self) {
-        self.change(|state| state.books.mark());
+        self.change(|state| state.counters.mark());
     }
 
-    /// Waits until it gets connections.
+    /// Waits until the backend gets connections.
     pub fn wait_until_ready(&self) {
-        self.wait("it is not ready", |state| state.health == Health::Ready);
+        self.wait("the backend is not ready", |state| state.health == Health::Ready);
     }
 
-    /// Waits until a probe says that it is no longer ready.
+    /// Waits until a probe reports that the backend is no longer ready.
     pub fn wait_until_lost(&self) {
-        self.wait("it is still ready", |state| matches!(state.health, Health::Lost(_)));
+        self.wait("the backend is still ready", |state| matches!(state.health, Health::Lost(_)));
     }
 
-    /// Waits until it gets no new connections.
-    pub fn wait_until_it_gets_none(&self) {
+    /// Waits until the backend gets no new connections.
+    pub fn wait_until_removed(&self) {
         let began = Instant::now();
         let mut state = self.lock();
         while state.health.takes_connections(Instant::now()) {
-            assert!(began.elapsed() < PATIENCE, "it is still ready");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "the backend still gets connections");
             // The passing of time does not signal the condition variable.
-            state = self.changed.wait_timeout(state, PROBES).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, PROBE_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Waits until there was no request and no response for this long.
+    /// Waits until there has been no request and no response for this long.
     pub fn wait_for_silence(&self, silence: Duration) {
         let began = Instant::now();
         let mut state = self.lock();
         while let Some(left) = silence.checked_sub(state.active.elapsed()) {
-            assert!(began.elapsed() < silence + PATIENCE, "it is never silent");
+            assert!(began.elapsed() < silence + WAIT_TIMEOUT, "the backend never goes silent");
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     fn wait(&self, why_not: &str, mut done: impl FnMut(&State) -> bool) {
-        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, |state| !done(state));
+        let waited = self.changed.wait_timeout_while(self.lock(), WAIT_TIMEOUT, |state| !done(state));
         let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(state);
         assert!(!waited.timed_out(), "{why_not}");
@@ -157,7 +157,7 @@ impl Backend {
     }
 }
 
-/// Returns whether a GET is answered with 200; a dead process does not answer.
+/// Returns whether a GET gets a 200. A dead process does not respond.
 pub(crate) async fn answers(admin: SocketAddr, path: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(admin).await?;

@@ -1,4 +1,4 @@
-//! The container in a pod's manifest, adapted to a local process.
+//! The container in a pod's manifest, mapped to a local process.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Object;
 
-/// The one container of a pod.
+/// The only container of a pod.
 #[derive(Clone)]
 pub(crate) struct Container {
     pub(crate) pod: Object,
@@ -23,7 +23,7 @@ pub(crate) struct Volume {
     path: String,
 }
 
-/// The source of a volume: the name of a `ConfigMap` or Secret.
+/// The source of a volume, with the name of the `ConfigMap` or Secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     ConfigMap(String),
@@ -33,7 +33,7 @@ pub(crate) enum Source {
 /// The arguments of the local process.
 pub(crate) struct Arguments {
     pub(crate) all: Vec<String>,
-    /// The ports in the container. The local process gets any free ports.
+    /// The ports in the container. The local process listens on free ports instead.
     pub(crate) ports: Option<Ports>,
 }
 
@@ -48,7 +48,7 @@ impl Container {
         let array = |pointer| pod.0.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
         assert_eq!(array("/spec/containers").count(), 1, "{}: only pods with one container are supported", pod.name());
         let sources: BTreeMap<_, _> = array("/spec/volumes")
-            // The service account's token, which is in the kubeconfig here.
+            // A projected volume has the token of the service account, which is in the kubeconfig here.
             .filter(|volume| volume.get("projected").is_none())
             .map(|volume| (text(volume, "/name"), Source::of(volume)))
             .collect();
@@ -63,7 +63,7 @@ impl Container {
         self.pod.text("/spec/serviceAccountName")
     }
 
-    /// The arguments, with the paths of volumes replaced by local folders, in the order of the volumes.
+    /// Returns the arguments, with the mount paths replaced by `folders`, which are in the order of the volumes.
     pub(crate) fn arguments(&self, folders: &[PathBuf]) -> Arguments {
         let written = self.at("/args").as_array().into_iter().flatten().filter_map(Value::as_str);
         let (mut all, mut listen, mut admin) = (Vec::new(), None, None);
@@ -98,7 +98,7 @@ impl Container {
         (text(probe, "/path"), self.port(&probe["port"]))
     }
 
-    /// Returns whether it runs to completion.
+    /// Returns whether the container runs to completion.
     pub(crate) fn ends(&self) -> bool {
         self.pod.text("/spec/restartPolicy") == "Never"
     }

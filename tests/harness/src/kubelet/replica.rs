@@ -1,4 +1,4 @@
-//! The process of a pod.
+//! Processes of pods.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use crate::launch::Addresses;
 use crate::lines::Lines;
 use crate::{Decided, colocate, program};
 
-/// A process of a pod.
+/// The process of a pod.
 pub struct Replica {
     /// The name of its pod.
     pub pod: String,
     log: Lines,
-    /// Its local addresses, if it listens.
+    /// The local addresses, if the process is a server.
     pub(crate) addresses: Option<Addresses>,
     id: u32,
-    /// The process ends when this is closed.
+    /// The standard input. The wrapper kills the process when it is closed.
     stdin: Mutex<Option<ChildStdin>>,
     exit: watch::Receiver<Option<i32>>,
 }
 
 impl Replica {
-    /// Starts it and, if it is a server, waits until it listens.
+    /// Starts the process and, if it is a server, waits until it listens.
     pub(crate) fn start(
         host: &Host,
         container: &Container,
@@ -50,19 +50,19 @@ impl Replica {
         let (log, id, stdin) = (Lines::of(reader), child.id(), child.stdin.take());
         let (ended, exit) = watch::channel(None);
         thread::spawn(move || {
-            let status = child.wait().expect("it is a child of ours");
+            let status = child.wait().expect("the process is a child of this one");
             ended.send_replace(Some(status.code().expect("the wrapper reports signals as exit codes")))
         });
         let addresses = ports.map(|_| log.wait_for("colocate's address", |line| colocate::message(line, "serving")));
         Ok(Self { pod: container.pod.name().to_owned(), log, addresses, id, stdin: Mutex::new(stdin), exit })
     }
 
-    /// Its output.
+    /// The output.
     pub fn log(&self) -> &Lines {
         &self.log
     }
 
-    /// Waits until it has logged that message `count` times.
+    /// Waits until the log has `count` lines with that message.
     pub fn wait_for_message(&self, text: &str, count: usize) {
         self.log.wait_for_message(text, count);
     }
@@ -72,30 +72,30 @@ impl Replica {
         self.log.so_far().iter().filter_map(|line| Decided::parse(line)).collect()
     }
 
-    /// The sum of all series of a counter whose lines in a scrape start with `prefix`.
+    /// Returns the sum of all series whose lines in a scrape start with `prefix`.
     pub fn metric(&self, prefix: &str) -> u64 {
-        colocate::metric(self.addresses.as_ref().expect("it serves").admin, prefix)
+        colocate::metric(self.addresses.as_ref().expect("the replica is a server").admin, prefix)
     }
 
-    /// Its exit code; `None` while it runs.
+    /// The exit code; `None` while it runs.
     pub fn exit(&self) -> Option<i32> {
         *self.exit.borrow()
     }
 
-    /// Waits for its end, and returns its exit code.
+    /// Waits until the process exits, and returns its exit code.
     pub(crate) async fn ended(&self) -> i32 {
         let mut exit = self.exit.clone();
-        let code = exit.wait_for(Option::is_some).await.expect("the sender waits for the process");
-        code.expect("the process has ended")
+        let code = exit.wait_for(Option::is_some).await.expect("the sender lives until the process exits");
+        code.expect("the process has exited")
     }
 
     /// Sends `SIGTERM`, as a kubelet does.
     pub(crate) fn terminate(&self) {
-        // It may have ended already.
+        // The process may have exited already.
         let _ = Command::new("kill").args(["-s", "TERM", &self.id.to_string()]).status();
     }
 
-    /// Kills it.
+    /// Kills the process.
     pub(crate) fn end(&self) {
         drop(self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
     }

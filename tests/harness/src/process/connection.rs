@@ -1,4 +1,4 @@
-//! A raw connection to a server.
+//! Raw connections to a server.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,10 +8,10 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
-use super::PATIENCE;
+use super::WAIT_TIMEOUT;
 
 /// The interval between two bytes of a slow client.
-const DRIP: Duration = Duration::from_millis(200);
+const DRIP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A persistent connection.
 pub struct Connection(BufReader<Box<dyn Stream>>);
@@ -63,12 +63,12 @@ impl Connection {
     /// Sends a request with these header lines, which may be malformed.
     pub fn send_raw(&mut self, head: &str, body: &[u8]) -> Answer {
         self.write(format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes());
-        // A server that refuses the body may close the connection early.
+        // A server that rejects the body may close the connection early.
         self.offer(body);
         self.answer()
     }
 
-    /// Sends a request, and returns its response; `None` if the server closes the connection.
+    /// Sends a request, and returns the response; `None` if the server closes the connection.
     pub fn attempt(&mut self, head: &str, body: &[u8]) -> Option<Answer> {
         let head = format!("{head} HTTP/1.1\r\nContent-Type: application/json\r\nHost: colocate.test.svc");
         self.offer(format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes());
@@ -86,9 +86,9 @@ impl Connection {
         let _ = self.0.get_mut().write_all(bytes);
     }
 
-    /// Sends these bytes slowly, one by one, until the server responds or closes the connection.
+    /// Sends bytes slowly, one at a time, until the server responds or closes the connection.
     pub fn drip(&mut self, bytes: &[u8]) {
-        self.0.get_ref().socket().set_read_timeout(Some(DRIP)).unwrap();
+        self.0.get_ref().socket().set_read_timeout(Some(DRIP_INTERVAL)).unwrap();
         for byte in bytes {
             self.offer(&[*byte]);
             match self.0.fill_buf() {
@@ -96,7 +96,7 @@ impl Connection {
                 _ => break,
             }
         }
-        self.0.get_ref().socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        self.0.get_ref().socket().set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     }
 
     /// Starts a review of this length with `Expect: 100-continue`. Returns the response if it is not `100 Continue`.
@@ -109,7 +109,7 @@ impl Connection {
 
     /// Reads the response to the current request.
     pub fn answer(&mut self) -> Answer {
-        self.read_answer().expect("a response")
+        self.read_answer().expect("the server sends a response")
     }
 
     /// Reads the next response.
@@ -118,11 +118,11 @@ impl Connection {
         let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
-        answer.body = String::from_utf8(body).expect("a response in UTF-8");
+        answer.body = String::from_utf8(body).expect("the response is UTF-8");
         Ok(answer)
     }
 
-    /// Reads the next response without its body, as to a HEAD request.
+    /// Reads the next response without a body, as for a HEAD request.
     pub fn read_head(&mut self) -> std::io::Result<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -163,12 +163,12 @@ impl Connection {
     pub fn is_closed(&mut self) -> bool {
         match self.0.read(&mut [0]) {
             Ok(count) => count == 0,
-            // After this time it would stay open forever.
+            // After this time, the server would keep the connection open indefinitely.
             Err(error) => !is_late(&error),
         }
     }
 
-    /// The version of TLS; `None` without TLS.
+    /// The TLS version of the connection; `None` if it does not use TLS.
     pub fn tls_version(&self) -> Option<ProtocolVersion> {
         self.0.get_ref().tls_version()
     }
@@ -176,9 +176,9 @@ impl Connection {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
-    // Otherwise the body would wait for the acknowledgement of the header.
+    // Nagle's algorithm would delay the body until the header is acknowledged.
     socket.set_nodelay(true).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     socket
 }
 
@@ -197,7 +197,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut pairs = self.head.lines().filter_map(|line| line.split_once(": "));
         pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)

@@ -13,12 +13,12 @@ use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, Suppo
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Answer, Connection, PATIENCE, allow_files, manifests, program};
+use super::{Answer, Connection, WAIT_TIMEOUT, allow_files, manifests, program};
 
 /// The name in the certificate.
 pub const NAME: &str = "colocate.test.svc";
 
-/// A server with its own certificate on free ports. It ends when it is dropped, or with a killed test.
+/// A server with its own certificate on free ports. It is killed when it is dropped and when the test is killed.
 pub struct Server {
     /// The address of reviews.
     pub listen: SocketAddr,
@@ -30,21 +30,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one with this configuration that knows the MySQL example's claim.
+    /// Starts a server with this configuration and the manifests of the MySQL example.
     pub fn start(config: &str) -> Self {
         Self::start_with(config, |command| {
             command.arg("--manifests").arg(manifests());
         })
     }
 
-    /// Starts one with the arguments that `prepare` adds, such as the source of claims.
+    /// Starts a server with the arguments that `prepare` adds, such as the source of claims.
     pub fn start_with(config: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let issued = program::command().args(["certs", "--name", NAME, "--dir"]).arg(folder.path()).output().unwrap();
         assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
         std::fs::write(folder.path().join("config.yaml"), config).unwrap();
 
-        // Otherwise the server would outlive a killed test.
+        // Without this, the server would outlive a killed test.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(program::path());
         command
@@ -73,7 +73,7 @@ impl Server {
     pub fn logged(&self, message: &str) -> Value {
         let log = self.log.lock().unwrap();
         loop {
-            let line = log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it did not log {message:?}"));
+            let line = log.recv_timeout(WAIT_TIMEOUT).unwrap_or_else(|_| panic!("the server did not log {message:?}"));
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
             if line["message"] == message {
                 return line;
@@ -81,28 +81,28 @@ impl Server {
         }
     }
 
-    /// Limits its open files to this many more than now.
+    /// Sets the limit of open files to `more` above the current number.
     pub fn allow_files_more(&self, more: usize) {
         let process = self.process.id();
         let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
         allow_files(process, open + more);
     }
 
-    /// Replaces its configuration file atomically.
+    /// Replaces the configuration file atomically.
     pub fn configure(&self, config: &str) {
         let (new, file) = (self.folder.path().join("new.yaml"), self.folder.path().join("config.yaml"));
         std::fs::write(&new, config).unwrap();
         std::fs::rename(new, file).unwrap();
     }
 
-    /// Its peak resident memory in kB.
+    /// The peak resident memory in kB.
     pub fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Its certificate authority.
+    /// The CA of the server certificate.
     pub fn certificate_authority(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_file(self.folder.path().join("ca.crt")).unwrap()
     }
@@ -112,12 +112,12 @@ impl Server {
         self.connect_with(rustls::DEFAULT_VERSIONS)
     }
 
-    /// Opens a connection with one of these TLS versions.
+    /// Opens a TLS connection with one of these versions.
     pub fn connect_with(&self, versions: &[&'static SupportedProtocolVersion]) -> Connection {
         self.connect_as(versions, None)
     }
 
-    /// Opens a connection with an optional client certificate.
+    /// Opens a TLS connection with an optional client certificate.
     pub fn connect_as(
         &self,
         versions: &[&'static SupportedProtocolVersion],
@@ -143,7 +143,7 @@ impl Server {
         config.with_protocol_versions(versions).unwrap().with_root_certificates(roots)
     }
 
-    /// A complete `ClientHello`.
+    /// Returns a complete `ClientHello`.
     pub fn hello(&self) -> Vec<u8> {
         let config = self.trusting(rustls::DEFAULT_VERSIONS).with_no_client_auth();
         let mut client = ClientConnection::new(Arc::new(config), NAME.try_into().unwrap()).unwrap();
@@ -157,7 +157,7 @@ impl Server {
         self.connect().send(head, body)
     }
 
-    /// Sends a review, and returns the `response` in the answer.
+    /// Sends a review, and returns the field `response` of the result.
     pub fn review(&self, review: &[u8]) -> Value {
         let answer = self.send("POST /mutate?timeout=5s", review);
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -165,24 +165,24 @@ impl Server {
         answer["response"].take()
     }
 
-    /// The response of the admin port to a GET.
+    /// Sends a GET to the admin port, and returns the response.
     pub fn admin(&self, path: &str) -> Answer {
         let head = format!("GET {path} HTTP/1.1\r\nHost: colocate.test.svc");
         Connection::plain(self.admin).send_raw(&head, b"")
     }
 
-    /// Sends a signal to it.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: &str) {
         let status = Command::new("kill").args(["-s", signal, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    /// The log lines until its end.
+    /// Returns the remaining log lines, after the process has exited.
     pub fn rest_of_log(&self) -> Vec<String> {
         self.log.lock().unwrap().iter().collect()
     }
 
-    /// Waits for its end.
+    /// Waits until the process exits.
     pub fn wait(&mut self) -> ExitStatus {
         self.process.wait().unwrap()
     }

@@ -1,4 +1,4 @@
-//! The life of one pod, from its start to its end.
+//! Runs one pod, from its start until it is deleted or exits.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,63 +19,63 @@ use crate::account::kubeconfig;
 use crate::balancer::answers;
 use crate::launch::Addresses;
 
-/// The interval of readiness probes; in a cluster, it is one or two seconds.
-const PROBES: Duration = Duration::from_millis(100);
+/// The interval of readiness probes. In a cluster, it is one or two seconds.
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A node without the label that the pods select.
 const NODE: &str = "node-1";
 
-/// Runs a pod, with its volumes in these folders, until it ends or is deleted.
-pub(crate) async fn tend(
+/// Runs a pod, with its volumes in these folders, until its process exits or the pod is deleted.
+pub(crate) async fn run_pod(
     host: Arc<Host>,
     container: Container,
     folders: Vec<PathBuf>,
     replicas: Replicas,
     deleted: CancellationToken,
 ) {
-    let pod = Tended { host, container };
-    pod.take().await;
+    let pod = RunningPod { host, container };
+    pod.bind().await;
     let replica = pod.start(folders).await;
     replicas.add(replica.clone());
-    let probed = replica.addresses.as_ref().map(|addresses| pod.listens(addresses));
+    let probed = replica.addresses.as_ref().map(|addresses| pod.add_backend(addresses));
     let mut ready = false;
-    let mut probe = interval(PROBES);
+    let mut probe = interval(PROBE_INTERVAL);
     loop {
         tokio::select! {
-            code = replica.ended() => break pod.ended(code).await,
+            code = replica.ended() => break pod.report_exit(code).await,
             () = deleted.cancelled() => break replica.terminate(),
             _ = probe.tick() => {
                 let Some((address, path)) = &probed else { continue };
                 let is_ready = answers(*address, path).await;
                 if is_ready != ready {
                     ready = is_ready;
-                    pod.tell(&pod.container.status(ready)).await;
+                    pod.patch_status(&pod.container.status(ready)).await;
                 }
             }
         }
     }
 }
 
-struct Tended {
+struct RunningPod {
     host: Arc<Host>,
     container: Container,
 }
 
-impl Tended {
+impl RunningPod {
     fn name(&self) -> &str {
         self.container.pod.name()
     }
 
-    /// Sets its phase to `Running`, because KWOK takes `Pending` pods, and binds it.
-    async fn take(&self) {
+    /// Binds the pod to a node. First sets its phase to `Running`, because KWOK handles `Pending` pods.
+    async fn bind(&self) {
         static ADDRESSES: AtomicU8 = AtomicU8::new(1);
-        // A network for documentation (RFC 5737), which is never used.
+        // An address from a documentation network (RFC 5737). Nothing connects to it.
         let address = format!("192.0.2.{}", ADDRESSES.fetch_add(1, Ordering::Relaxed));
         let mut status = self.container.status(false);
         status["phase"] = "Running".into();
         status["podIP"] = (&*address).into();
         status["podIPs"] = json!([{"ip": address}]);
-        self.tell(&status).await;
+        self.patch_status(&status).await;
         let binding = json!({
             "apiVersion": "v1",
             "kind": "Binding",
@@ -87,17 +87,17 @@ impl Tended {
 
     async fn start(&self, folders: Vec<PathBuf>) -> Arc<Replica> {
         let kubeconfig = self.kubeconfig().await;
-        // Starting blocks until the process listens.
+        // This call blocks until the process listens.
         let (host, container) = (self.host.clone(), self.container.clone());
         let started = spawn_blocking(move || Replica::start(&host, &container, &folders, &kubeconfig)).await;
-        Arc::new(started.expect("the task prints why it panicked").expect("colocate was built"))
+        Arc::new(started.expect("the task does not panic").expect("colocate was built"))
     }
 
-    /// Writes a kubeconfig with its service account's token.
+    /// Writes a kubeconfig with a token of the pod's service account.
     async fn kubeconfig(&self) -> PathBuf {
         let Host { url, authority, folder, namespace, api, .. } = &*self.host;
         let account = self.container.service_account();
-        // Longer than a session with the playground.
+        // A session with the playground is shorter than 48 hours.
         let request = json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -108,23 +108,23 @@ impl Tended {
         assert!(!token.is_empty(), "{}: no token for {account}: {reply:?}", self.name());
         let folder = folder.join(self.container.pod.uid());
         let file = folder.join("kubeconfig");
-        fs::create_dir_all(folder).expect("the control plane's folder is ours");
-        fs::write(&file, kubeconfig(url, authority, namespace, token).to_string()).expect("the folder is there");
+        fs::create_dir_all(folder).expect("the control plane's folder is writable");
+        fs::write(&file, kubeconfig(url, authority, namespace, token).to_string()).expect("the folder exists");
         file
     }
 
-    /// Adds it to the balancer, and returns the address and path of its readiness probe.
-    fn listens(&self, addresses: &Addresses) -> (SocketAddr, String) {
+    /// Adds the process to the balancer, and returns the address and path of its readiness probe.
+    fn add_backend(&self, addresses: &Addresses) -> (SocketAddr, String) {
         let Addresses { listen, admin } = addresses;
         let (path, port) = self.container.readiness();
-        let ports = self.container.arguments(&[]).ports.expect("it listens");
+        let ports = self.container.arguments(&[]).ports.expect("a server has ports in its arguments");
         assert_eq!(port, ports.admin, "the probe uses the admin port");
         assert_eq!(self.container.port(&json!("https")), ports.listen, "the Service uses the port of reviews");
         self.host.balancer.add(*listen, *admin);
         (*admin, path.to_owned())
     }
 
-    async fn ended(&self, code: i32) {
+    async fn report_exit(&self, code: i32) {
         let phase = match code {
             _ if !self.container.ends() => "Running",
             0 => "Succeeded",
@@ -132,11 +132,11 @@ impl Tended {
         };
         let mut status = self.container.status(false);
         status["phase"] = phase.into();
-        self.tell(&status).await;
+        self.patch_status(&status).await;
     }
 
-    /// Writes its status; the pod may be gone.
-    async fn tell(&self, status: &Value) {
+    /// Patches the status of the pod, which may have been deleted.
+    async fn patch_status(&self, status: &Value) {
         self.host.api.merge(&self.host.path(&format!("pods/{}/status", self.name())), &json!({"status": status})).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Counts the traffic of a backend. It is encrypted: only the sender and the size of data, and the end that closes, are known.
+//! Counters for the traffic of a backend. The traffic is encrypted, so only the sender, the size of the data, and the end that
+//! closes first are known.
 
 use std::io;
 
@@ -8,23 +9,23 @@ use tokio::net::TcpStream;
 use super::Backend;
 
 /// The size of the TLS 1.3 record with a `close_notify` alert. No request or response is shorter.
-const GOODBYE: usize = 5 + 2 + 1 + 16;
+const CLOSE_NOTIFY: usize = 5 + 2 + 1 + 16;
 
 /// The size of a copy buffer.
 const BUFFER: usize = 64 * 1024;
 
 /// The counters of a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Books {
-    /// Connections that were opened.
-    pub made: u64,
-    /// Connections that the backend refused.
+pub struct Counters {
+    /// The number of opened connections.
+    pub opened: u64,
+    /// The number of connections that the backend refused.
     pub refused: u64,
-    /// Connections that are open.
+    /// The number of open connections.
     pub open: u64,
-    /// Connections that the backend, not the client, closed with no request in flight.
+    /// The number of connections that the backend, not the client, closed with no request in flight.
     pub ended: u64,
-    /// Connections that the backend closed before it answered, even if the request had not arrived yet.
+    /// The number of connections that the backend closed before it responded, even if the request had not arrived yet.
     pub broken: u64,
     /// The largest number of calls that started on one connection since the mark. A TLS handshake counts as one.
     pub calls_since_mark: u64,
@@ -32,7 +33,7 @@ pub struct Books {
     marks: u64,
 }
 
-impl Books {
+impl Counters {
     pub(crate) fn mark(&mut self) {
         self.marks += 1;
         self.calls_since_mark = 0;
@@ -40,13 +41,13 @@ impl Books {
 }
 
 /// One connection.
-pub(crate) struct Line<'b> {
+pub(crate) struct ProxiedConnection<'b> {
     backend: &'b Backend,
-    /// Whether a request is unanswered.
-    waiting: bool,
+    /// Whether a request is in flight.
+    in_flight: bool,
     /// The end that closed first.
     ended: Option<End>,
-    /// Calls since the mark with the number `mark`.
+    /// The number of calls since the mark with the number `mark`.
     calls: u64,
     mark: u64,
 }
@@ -58,27 +59,27 @@ enum End {
     Server,
 }
 
-impl<'b> Line<'b> {
+impl<'b> ProxiedConnection<'b> {
     pub(crate) fn open(backend: &'b Backend) -> Self {
-        backend.record(|books| {
-            books.made += 1;
-            books.open += 1;
+        backend.record(|counters| {
+            counters.opened += 1;
+            counters.open += 1;
         });
-        Self { backend, waiting: false, ended: None, calls: 0, mark: 0 }
+        Self { backend, in_flight: false, ended: None, calls: 0, mark: 0 }
     }
 
-    /// Copies bytes in both directions until both ends have closed, or one fails.
-    pub(crate) async fn carry(mut self, mut client: TcpStream, mut server: TcpStream) -> io::Result<()> {
+    /// Copies bytes in both directions until both ends have closed or one fails.
+    pub(crate) async fn copy(mut self, mut client: TcpStream, mut server: TcpStream) -> io::Result<()> {
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
         let (mut up, mut down) = (vec![0; BUFFER], vec![0; BUFFER]);
-        let (mut asks, mut answers) = (true, true);
-        while asks || answers {
+        let (mut client_open, mut server_open) = (true, true);
+        while client_open || server_open {
             tokio::select! {
-                read = from_client.read(&mut up), if asks => match read? {
+                read = from_client.read(&mut up), if client_open => match read? {
                     0 => {
-                        asks = false;
+                        client_open = false;
                         self.client_ended();
                         to_server.shutdown().await?;
                     }
@@ -87,9 +88,9 @@ impl<'b> Line<'b> {
                         to_server.write_all(&up[..count]).await?;
                     }
                 },
-                read = from_server.read(&mut down), if answers => match read {
+                read = from_server.read(&mut down), if server_open => match read {
                     Ok(0) | Err(_) => {
-                        answers = false;
+                        server_open = false;
                         self.server_ended();
                         to_client.shutdown().await?;
                     }
@@ -104,32 +105,32 @@ impl<'b> Line<'b> {
     }
 
     fn client_sent(&mut self, bytes: usize) {
-        if bytes <= GOODBYE {
-            if bytes == GOODBYE {
+        if bytes <= CLOSE_NOTIFY {
+            if bytes == CLOSE_NOTIFY {
                 self.client_ended();
             }
             return;
         }
-        let begins = !std::mem::replace(&mut self.waiting, true);
-        self.backend.spoke();
-        self.backend.record(|books| {
-            if self.mark != books.marks {
-                (self.mark, self.calls) = (books.marks, 0);
+        let begins = !std::mem::replace(&mut self.in_flight, true);
+        self.backend.record_activity();
+        self.backend.record(|counters| {
+            if self.mark != counters.marks {
+                (self.mark, self.calls) = (counters.marks, 0);
             }
             self.calls += u64::from(begins);
-            books.calls_since_mark = books.calls_since_mark.max(self.calls);
+            counters.calls_since_mark = counters.calls_since_mark.max(self.calls);
             if begins && self.ended == Some(End::Server) {
-                books.ended -= 1;
-                books.broken += 1;
+                counters.ended -= 1;
+                counters.broken += 1;
             }
         });
     }
 
     fn server_sent(&mut self, bytes: usize) {
-        if bytes > GOODBYE {
-            self.waiting = false;
-            self.backend.spoke();
-        } else if bytes == GOODBYE {
+        if bytes > CLOSE_NOTIFY {
+            self.in_flight = false;
+            self.backend.record_activity();
+        } else if bytes == CLOSE_NOTIFY {
             self.server_ended();
         }
     }
@@ -141,15 +142,15 @@ impl<'b> Line<'b> {
     fn server_ended(&mut self) {
         if self.ended.is_none() {
             self.ended = Some(End::Server);
-            let waiting = self.waiting;
-            self.backend.record(|books| if waiting { books.broken += 1 } else { books.ended += 1 });
+            let in_flight = self.in_flight;
+            self.backend.record(|counters| if in_flight { counters.broken += 1 } else { counters.ended += 1 });
         }
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for ProxiedConnection<'_> {
     fn drop(&mut self) {
-        self.backend.record(|books| books.open -= 1);
+        self.backend.record(|counters| counters.open -= 1);
     }
 }
 
@@ -159,15 +160,15 @@ mod tests {
 
     use super::*;
 
-    /// The two ends of a connection through a `Line`.
-    async fn line(backend: &'static Backend) -> (TcpStream, TcpStream) {
+    /// Opens a connection through a `ProxiedConnection`, and returns both ends.
+    async fn connection(backend: &'static Backend) -> (TcpStream, TcpStream) {
         let pair = async || {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            (near, listener.accept().await.unwrap().0)
+            let local = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            (local, listener.accept().await.unwrap().0)
         };
         let ((client, client_side), (server_side, server)) = (pair().await, pair().await);
-        tokio::spawn(Line::open(backend).carry(client_side, server_side));
+        tokio::spawn(ProxiedConnection::open(backend).copy(client_side, server_side));
         (client, server)
     }
 
@@ -180,7 +181,7 @@ mod tests {
         to.read_exact(&mut vec![0; bytes]).await.unwrap();
     }
 
-    /// Reads both ends to their end, after which the counters are complete.
+    /// Closes both ends and reads them to the end of the stream, after which the counters are complete.
     async fn end(mut client: TcpStream, mut server: TcpStream) {
         let _ = client.shutdown().await;
         let _ = server.shutdown().await;
@@ -189,59 +190,62 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_are_counted_since_the_mark_without_alerts() {
+    async fn calls_since_the_mark_exclude_alerts() {
         let backend = backend();
-        let ((mut client, mut server), mut other) = (line(backend).await, line(backend).await);
+        let ((mut client, mut server), mut other) = (connection(backend).await, connection(backend).await);
         for call in 1..=3 {
             send(&mut client, &mut server, 100).await;
             send(&mut client, &mut server, 100).await;
-            assert_eq!(backend.books().calls_since_mark, call);
+            assert_eq!(backend.counters().calls_since_mark, call);
             send(&mut server, &mut client, 100).await;
         }
         backend.mark();
-        assert_eq!(backend.books().calls_since_mark, 0);
+        assert_eq!(backend.counters().calls_since_mark, 0);
         send(&mut other.0, &mut other.1, 100).await;
         send(&mut client, &mut server, 100).await;
         send(&mut server, &mut client, 100).await;
-        send(&mut client, &mut server, GOODBYE).await;
-        assert_eq!((backend.books().calls_since_mark, backend.books().made, backend.books().open), (1, 2, 2));
+        send(&mut client, &mut server, CLOSE_NOTIFY).await;
+        assert_eq!(
+            (backend.counters().calls_since_mark, backend.counters().opened, backend.counters().open),
+            (1, 2, 2)
+        );
     }
 
     #[tokio::test]
     async fn the_end_that_closes_first_is_counted() {
         let backend = backend();
-        let counts = || (backend.books().ended, backend.books().broken);
+        let counts = || (backend.counters().ended, backend.counters().broken);
         // The client closes after a request.
-        let (mut client, mut server) = line(backend).await;
+        let (mut client, mut server) = connection(backend).await;
         send(&mut client, &mut server, 100).await;
         client.shutdown().await.unwrap();
         server.read_to_end(&mut Vec::new()).await.unwrap();
         end(client, server).await;
         assert_eq!(counts(), (0, 0));
         // The client closes with an alert, before the server.
-        let (mut client, mut server) = line(backend).await;
-        send(&mut client, &mut server, GOODBYE).await;
+        let (mut client, mut server) = connection(backend).await;
+        send(&mut client, &mut server, CLOSE_NOTIFY).await;
         server.shutdown().await.unwrap();
         client.read_to_end(&mut Vec::new()).await.unwrap();
         end(client, server).await;
         assert_eq!(counts(), (0, 0));
         // The server closes after its response.
-        let (mut client, mut server) = line(backend).await;
+        let (mut client, mut server) = connection(backend).await;
         send(&mut client, &mut server, 100).await;
         send(&mut server, &mut client, 100).await;
-        send(&mut server, &mut client, GOODBYE).await;
+        send(&mut server, &mut client, CLOSE_NOTIFY).await;
         server.shutdown().await.unwrap();
         client.read_to_end(&mut Vec::new()).await.unwrap();
         end(client, server).await;
         assert_eq!(counts(), (1, 0));
         // The server closes with a request in flight.
-        let (mut client, mut server) = line(backend).await;
+        let (mut client, mut server) = connection(backend).await;
         send(&mut client, &mut server, 100).await;
         drop(server);
         client.read_to_end(&mut Vec::new()).await.unwrap();
         assert_eq!(counts(), (1, 1));
         // The server closes while a request is on its way.
-        let (mut client, mut server) = line(backend).await;
+        let (mut client, mut server) = connection(backend).await;
         server.shutdown().await.unwrap();
         client.read_to_end(&mut Vec::new()).await.unwrap();
         assert_eq!(counts(), (2, 1));
