@@ -1,4 +1,4 @@
-//! The law of annotations: how they are read, and which pods they opt out, whatever they contain.
+//! The law of annotations: how they are parsed, and which pods they opt out, for any content.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 /// The annotation of a mirror pod, which stands for a static pod.
 const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
-/// Asserts that annotations are read as by an independent parser. Bytes that are not JSON are tried as the value of one annotation.
+/// Asserts that annotations are parsed as by an independent parser. Text that is not JSON is tried as the value of an annotation.
 pub fn hold(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     assert_eq!(parse_bool(text), go_bool(text), "{text:?}");
@@ -30,12 +30,12 @@ pub fn hold(bytes: &[u8]) {
         assert_eq!(annotations.raw(key).map(RawValue::get), Some(value.get()));
         assert_eq!(annotations.get(key).as_deref(), string(value).as_deref());
     }
-    assert!(!annotations.contains("key that is not there") || entries.contains_key("key that is not there"));
+    assert!(!annotations.contains("missing key") || entries.contains_key("missing key"));
     decide(raw, |decision| opt_out(&entries, decision))
-        .unwrap_or_else(|| panic!("a pod with these annotations is refused: {text}"));
+        .unwrap_or_else(|| panic!("a review with these annotations was rejected: {text}"));
 }
 
-/// Asserts that the decision about a pod with a claim of the driver is the one that its annotations ask for.
+/// Asserts that the decision about a pod with a claim of the driver follows from its annotations.
 fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision<'_>) {
     let keys = [DISABLE_HYPERCONVERGENCE, DISABLE_ADMISSION_CONTROLLER];
     let values =
@@ -49,11 +49,11 @@ fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision<'_>) {
     };
     assert_eq!(decision.reason, reason, "{entries:?}");
     assert_eq!(decision.patch.is_some(), reason == Reason::Injected);
-    let warned = decision.warnings.iter().filter(|warning| warning.word() == Some("opt-out-invalid")).count();
-    assert_eq!(warned, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
+    let warnings = decision.warnings.iter().filter(|warning| warning.word() == Some("opt-out-invalid")).count();
+    assert_eq!(warnings, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
 }
 
-/// Decides about a pod with these annotations and a claim of the driver; `None` if its review is refused.
+/// Decides about a pod with these annotations and a claim of the driver. Returns `None` if the review is rejected.
 fn decide<T>(annotations: &RawValue, then: impl FnOnce(&Decision<'_>) -> T) -> Option<T> {
     let body = format!(
         r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",
@@ -73,8 +73,8 @@ fn decide<T>(annotations: &RawValue, then: impl FnOnce(&Decision<'_>) -> T) -> O
     Some(then(&decision))
 }
 
-/// Go's `strconv.ParseBool`, written differently from colocate's: a digit, a letter, or a word in lower case, in upper case or
-/// capitalised.
+/// Go's `strconv.ParseBool`, implemented independently of colocate: a digit, a letter, or a word in lower case, in upper case or
+/// capitalized.
 fn go_bool(text: &str) -> Option<bool> {
     [(true, "1", "true"), (false, "0", "false")].into_iter().find_map(|(value, digit, word)| {
         let (first, rest) = word.split_at(1);
@@ -91,7 +91,7 @@ fn string(value: &RawValue) -> Option<String> {
     }
 }
 
-/// The entries of an object, the first one of each key; empty for `null`.
+/// The entries of an object, with the first one of each key; empty for `null`.
 struct Entries<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {

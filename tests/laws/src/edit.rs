@@ -1,8 +1,8 @@
-//! The law of edits: an edit of a manifest is one line or one value.
+//! The law of edits: an edit of a manifest inserts one line or sets one value.
 
 use colocate_manifest::Edit;
 
-/// The texts that an edit may replace, besides an alias.
+/// The texts that an edit may replace, in addition to an alias.
 const OLD: [&str; 10] = [
     "",
     "~",
@@ -16,11 +16,11 @@ const OLD: [&str; 10] = [
     "Null",
 ];
 
-/// Applies the edits, each of which sets `scheduler`, without the code under test. Panics if one is more than a line or a value.
-pub fn by_hand(text: &str, edits: &[Edit], scheduler: &str) -> String {
+/// Applies edits that set `scheduler`, independently of the code under test. Panics if an edit is more than one line or value.
+pub fn apply(text: &str, edits: &[Edit], scheduler: &str) -> String {
     let mut edits: Vec<_> = edits.iter().collect();
     edits.sort_by_key(|edit| edit.range.start);
-    let mut by_hand = text.to_owned();
+    let mut edited = text.to_owned();
     for edit in edits.iter().rev() {
         let (old, new) = (&text[edit.range.clone()], &*edit.replacement);
         assert!(old.lines().count() <= 1 && new.matches(['\n', '\r']).count() <= 2, "{old:?} {new:?}");
@@ -29,7 +29,7 @@ pub fn by_hand(text: &str, edits: &[Edit], scheduler: &str) -> String {
         let nothing = old.is_empty() && new.is_empty();
         assert!(if old.is_empty() { inserted || replaced || nothing } else { replaced }, "{old:?} {new:?}");
         assert!(OLD.contains(&old) || old.starts_with('*'), "{old:?}");
-        by_hand.replace_range(edit.range.clone(), new);
+        edited.replace_range(edit.range.clone(), new);
     }
-    by_hand
+    edited
 }

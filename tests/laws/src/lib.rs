@@ -1,13 +1,13 @@
-//! The laws of colocate: what holds for every review, manifest and annotation, whatever its bytes are.
+//! The laws of colocate: invariants that hold for every review, manifest and annotation, for any bytes.
 //!
-//! A law is one function that panics where it does not hold. Property tests, the corpus of bad input and the fuzz targets
-//! share them.
+//! Each law is a function that panics if the invariant does not hold. Property tests, the corpus of bad input and the fuzz
+//! targets share the laws.
 
 #![allow(
     clippy::expect_used,
     clippy::missing_panics_doc,
     clippy::unwrap_used,
-    reason = "a law panics where it does not hold"
+    reason = "a law panics if it does not hold"
 )]
 
 pub mod annotation;

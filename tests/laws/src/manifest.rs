@@ -1,4 +1,4 @@
-//! The law of manifests: it holds for every text, whatever is known about its claims.
+//! The law of manifests, which holds for every text and for any facts about its claims.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use json_patch::Patch;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::edit::by_hand;
+use crate::edit;
 
 const NAMESPACE: &str = "default";
 const PROVISIONER: &str = "pxd.portworx.com";
@@ -16,7 +16,7 @@ const SCHEDULER: &str = "stork";
 
 static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 
-/// Asserts that a text is edited as promised. Bytes that are not UTF-8 are not read at all.
+/// Asserts that only the scheduler fields of a text are edited. Bytes that are not UTF-8 are skipped.
 pub fn hold(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let manifest = match Manifest::parse(text) {
@@ -24,7 +24,7 @@ pub fn hold(bytes: &[u8]) {
         Err(error) => return assert!(error.position.line <= text.matches(['\n', '\r']).count() + 1, "{error}"),
     };
     let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
-    assert!(manifest.documents.is_empty() || ranges == text, "the documents are not the text");
+    assert!(manifest.documents.is_empty() || ranges == text, "the documents do not cover the text");
 
     let known = with_claims_of_the_driver(&manifest);
     let mutated = mutate(&manifest, &known);
@@ -42,7 +42,7 @@ fn mutate<'t, 'm>(manifest: &'m Manifest<'t>, known: &KnownObjects) -> MutatedMa
     ManifestMutator { policy: &POLICY, known, namespace: NAMESPACE }.mutate(manifest)
 }
 
-/// The storage objects in the text, and one of the driver for each object that it refers to and does not contain.
+/// Returns the storage objects in the text, plus an object of the driver for each reference to a missing object.
 fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
     let mut known = KnownObjects::default();
     if let Err(error) = known.add("-", manifest, NAMESPACE, &POLICY.opt_out.namespace_label) {
@@ -69,14 +69,14 @@ fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
     known
 }
 
-/// Asserts that no byte outside of the edits differs.
+/// Asserts that no byte outside the edits differs.
 fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     let edits = changed.iter().map(|mutation| {
         let template = POLICY.workloads.find_object(mutation.object.api_version, mutation.object.kind);
         let template = &template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind)).path;
         manifest.set_scheduler(&mutation.object, template, SCHEDULER).unwrap_or_else(|refusal| panic!("{refusal}"))
     });
-    assert_eq!(by_hand(manifest.text, &edits.collect::<Vec<_>>(), SCHEDULER), text);
+    assert_eq!(edit::apply(manifest.text, &edits.collect::<Vec<_>>(), SCHEDULER), text);
 }
 
 /// Asserts that the parsed documents differ only in the field of each changed object.
@@ -90,12 +90,13 @@ fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_
     for mutation in changed {
         let mut object = mutation.object.value.clone();
         json_patch::patch(&mut object, mutation.change.as_ref().expect("a changed object has a patch"))
-            .expect("it applies");
+            .expect("the patch applies");
         assert_eq!(mutation.changed(), object);
     }
 }
 
-/// Asserts that every other parser that finds the pod specs at the same places in the old text sees the field, and no other change, in the new text.
+/// Asserts that other parsers see the new field and no other change. Skips parsers that do not find the pod specs of the old text
+/// at the same paths.
 fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
     type Reader = fn(&str) -> Option<Vec<Value>>;
     let readers: &[(&str, Reader)] = match manifest.syntax {
@@ -130,7 +131,7 @@ fn saphyr(text: &str) -> Option<Vec<Value>> {
     serde_saphyr::from_multiple(text).ok()
 }
 
-/// The documents with each patch applied to its own document; `None` if one does not apply.
+/// Applies each patch to its document. Returns `None` if a patch does not apply.
 fn patched(
     mut documents: Vec<Value>,
     changed: &[&MutatedObject<'_>],
@@ -144,7 +145,7 @@ fn patched(
 }
 
 fn a_second_run_changes_nothing(mutated: &MutatedManifest<'_, '_>, known: &KnownObjects) {
-    let manifest = Manifest::parse(&mutated.text).expect("it was parsed before");
+    let manifest = Manifest::parse(&mutated.text).expect("the result is a valid manifest");
     let again = mutate(&manifest, known);
     assert_eq!(again.text, mutated.text, "a second run changes something");
     assert_eq!(again.objects.len(), mutated.objects.len());

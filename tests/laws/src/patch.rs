@@ -1,24 +1,24 @@
-//! The law of patches, stated without the engine's code: the kinds, where each keeps its pod spec, and the one change that is
-//! allowed there.
+//! The law of patches, stated independently of the engine: the kinds, the path of each kind's pod spec, and the only change that
+//! is allowed there.
 
 use colocate_engine::{Driver, Drivers, Policy, Update, Workload, Workloads};
 use json_patch::{Patch, PatchOperation};
 use serde_json::{Value, json};
 
-/// A kind of workload.
+/// A workload kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// Its API group; empty for the core group.
+    /// The API group, which is empty for the core group.
     pub group: &'static str,
-    /// Its version.
+    /// The API version.
     pub version: &'static str,
-    /// Its name, such as `Deployment`.
+    /// The name of the kind, such as `Deployment`.
     pub name: &'static str,
-    /// The keys that lead to its pod template.
+    /// The keys that lead to the pod template.
     pub path: &'static [&'static str],
-    /// The JSON pointer to its pod spec.
+    /// The JSON pointer to the pod spec.
     pub spec: &'static str,
-    /// Whether an update may change its template.
+    /// The effect of an update on the template.
     pub update: Update,
 }
 
@@ -50,12 +50,12 @@ const CUSTOM: [Kind; 3] = [
     kind(("x.example.test", "v1", "Fixed"), &["spec", "pod.spec", ""], "/spec/pod.spec//spec", Update::Refused),
 ];
 
-/// All kinds of [`policy`].
+/// Returns all kinds of [`policy`].
 pub fn kinds() -> impl Iterator<Item = Kind> {
     BUILT_IN.into_iter().chain(CUSTOM)
 }
 
-/// A policy with two drivers, and custom resources with unusual paths.
+/// Returns a policy with two drivers, and custom resources with unusual paths.
 pub fn policy() -> Policy {
     let custom = CUSTOM.map(|Kind { group, version, name, path, update, .. }| {
         let path = path.iter().map(ToString::to_string).collect();
@@ -76,12 +76,12 @@ pub fn policy() -> Policy {
 }
 
 /// Applies a patch as the API server does, and returns the patched object and the JSON pointer of its pod spec. Panics unless the
-/// patch is one `add` of the scheduler to a pod spec that has none.
+/// patch is a single `add` of the scheduler to a pod spec without one.
 pub fn apply(patch: &Patch, object: &Value) -> (Value, String) {
     let [PatchOperation::Add(add)] = &patch.0[..] else { panic!("not a single `add`: {patch:?}") };
     let spec = add.path.as_str().strip_suffix("/schedulerName");
-    let spec = spec.unwrap_or_else(|| panic!("another field: {}", add.path)).to_owned();
-    assert!(object.pointer(&spec).is_some_and(Value::is_object), "there is no pod spec at {spec}: {object}");
+    let spec = spec.unwrap_or_else(|| panic!("the patch sets another field: {}", add.path)).to_owned();
+    assert!(object.pointer(&spec).is_some_and(Value::is_object), "no pod spec at {spec}: {object}");
 
     let mut patched = object.clone();
     json_patch::patch(&mut patched, patch).unwrap_or_else(|error| panic!("{error}: {object}"));

@@ -1,4 +1,4 @@
-//! The law of reviews: it holds for every request body, whatever is known about its claims.
+//! The law of reviews, which holds for every request body and for any facts about its claims.
 
 use std::sync::LazyLock;
 
@@ -13,10 +13,10 @@ use json_patch::Patch;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-/// The inputs of a decision besides the request.
+/// The inputs of a decision, other than the request.
 struct Circumstance {
     policy: Policy,
-    /// The owner of the claim of this number.
+    /// Returns the owner of the claim with this number.
     owner: fn(usize) -> Owner,
     presence: Presence,
 }
@@ -63,7 +63,7 @@ impl Circumstance {
     }
 }
 
-/// Asserts that a body is answered as promised.
+/// Asserts that a body gets a correct response.
 pub fn hold(body: &[u8]) {
     let review = match parse(body) {
         Ok(review) => review,
@@ -72,16 +72,16 @@ pub fn hold(body: &[u8]) {
     assert!(serde_json::from_slice::<IgnoredAny>(body).is_ok(), "a body that is not JSON was accepted");
     for circumstance in CIRCUMSTANCES.iter() {
         let decision = circumstance.decide(&review.request);
-        is_an_answer(&AdmissionResponse::from(&decision).encode(&review.request.uid), &decision, &review.request.uid);
-        assert!(circumstance.policy.mode != Mode::Audit || decision.patch.is_none(), "an audit changes something");
+        is_response(&AdmissionResponse::from(&decision).encode(&review.request.uid), &decision, &review.request.uid);
+        assert!(circumstance.policy.mode != Mode::Audit || decision.patch.is_none(), "audit mode changed the object");
     }
     if let Some(question) = Question::read(body) {
-        question.is_that_of(&review.request);
-        question.is_rightly_decided(&review.request);
+        question.equals(&review.request);
+        question.is_decided_correctly(&review.request);
     }
 }
 
-/// Parses with the kinds that all circumstances share.
+/// Parses a body with the kinds that all circumstances share.
 fn parse(body: &[u8]) -> Result<Review<'_>, Malformed> {
     Review::parse(body, &CIRCUMSTANCES[0].policy.workloads)
 }
@@ -92,7 +92,8 @@ struct Question {
 }
 
 impl Question {
-    /// Reads the request; `None` where JSON parsers disagree about it: a duplicate key, a lone surrogate, a number out of range.
+    /// Reads the request. Returns `None` if JSON parsers disagree about it, for example because of a duplicate key, a lone
+    /// surrogate, or a number out of range.
     fn read(body: &[u8]) -> Option<Self> {
         let mut review: Value = serde_json::from_slice(body).ok()?;
         let manifest = Manifest::parse(str::from_utf8(body).ok()?).ok()?;
@@ -105,7 +106,7 @@ impl Question {
         Some(Self { request: review["request"].take() })
     }
 
-    fn is_that_of(&self, request: &Request<'_>) {
+    fn equals(&self, request: &Request<'_>) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         assert_eq!(self.request["uid"], json!(&*request.uid));
         assert!(!request.uid.is_empty() && self.request["operation"] == json!(request.operation.as_str()));
@@ -118,38 +119,38 @@ impl Question {
         assert!(request.display_name().starts_with(&text(&self.request["name"])));
     }
 
-    fn is_rightly_decided(&self, request: &Request<'_>) {
-        let bodies = [self.body_in_the_order_of_the_api_server(), self.body_in_another_order()];
-        let reordered = bodies
-            .each_ref()
-            .map(|body| parse(body.as_bytes()).unwrap_or_else(|error| panic!("in another order: {error}: {body}")));
+    fn is_decided_correctly(&self, request: &Request<'_>) {
+        let bodies = [self.body_in_api_server_order(), self.body_in_alphabetical_order()];
+        let reordered = bodies.each_ref().map(|body| {
+            parse(body.as_bytes()).unwrap_or_else(|error| panic!("rejected in another order: {error}: {body}"))
+        });
         for circumstance in CIRCUMSTANCES.iter() {
             let decision = circumstance.decide(request);
             for reordered in &reordered {
-                is_the_same(&decision, &circumstance.decide(&reordered.request), request);
+                same_decision(&decision, &circumstance.decide(&reordered.request), request);
             }
             if let Some(patch) = &decision.patch {
-                self.is_rightly_patched(circumstance, &decision, patch);
+                self.is_patched_correctly(circumstance, &decision, patch);
             }
         }
     }
 
-    fn is_rightly_patched(&self, circumstance: &Circumstance, decision: &Decision<'_>, patch: &Patch) {
+    fn is_patched_correctly(&self, circumstance: &Circumstance, decision: &Decision<'_>, patch: &Patch) {
         let (patched, spec) = apply(patch, &self.request["object"]);
-        let kind = self.kind().unwrap_or_else(|| panic!("a kind was patched that is not configured: {}", self.request));
+        let kind = self.kind().unwrap_or_else(|| panic!("an unconfigured kind was patched: {}", self.request));
         assert_eq!(spec, kind.spec);
         let (create, sub_resource) = (self.request["operation"] == json!("CREATE"), &self.request["subResource"]);
         assert!(create || self.request["operation"] == json!("UPDATE"), "{}", self.request["operation"]);
         assert!(matches!(sub_resource.as_str(), None | Some("")), "{sub_resource}");
-        assert!(!create || decision.reason != Reason::Kept, "there was no scheduler to keep");
+        assert!(!create || decision.reason != Reason::Kept, "a new object has no scheduler to keep");
         if create || kind.update == Update::Allowed {
             self.does_not_opt_out(circumstance, kind);
         }
-        // At an update the API server calls again with the same old object. In both cases nothing is left to do.
+        // When the API server calls the webhook again, at CREATE or with the same old object at UPDATE, nothing may be patched.
         let again = Self { request: with(&self.request, "object", patched) };
-        again.is_left(circumstance);
+        again.is_not_patched(circumstance);
         let created = with(&with(&again.request, "operation", json!("CREATE")), "oldObject", Value::Null);
-        Self { request: created }.is_left(circumstance);
+        Self { request: created }.is_not_patched(circumstance);
     }
 
     fn kind(&self) -> Option<Kind> {
@@ -163,24 +164,24 @@ impl Question {
         let annotations = template.map_or(&Value::Null, |template| &template["metadata"]["annotations"]);
         for key in &circumstance.policy.opt_out.annotations {
             let value = annotations[&**key].as_str().and_then(parse_bool);
-            assert_ne!(value, Some(true), "it opts out: {annotations}");
+            assert_ne!(value, Some(true), "an object that opts out was patched: {annotations}");
         }
     }
 
-    fn is_left(&self, circumstance: &Circumstance) {
-        let body = self.body_in_the_order_of_the_api_server();
+    fn is_not_patched(&self, circumstance: &Circumstance) {
+        let body = self.body_in_api_server_order();
         let review =
-            parse(body.as_bytes()).unwrap_or_else(|error| panic!("the patched object is refused: {error}: {body}"));
+            parse(body.as_bytes()).unwrap_or_else(|error| panic!("the patched object was rejected: {error}: {body}"));
         let decision = circumstance.decide(&review.request);
-        assert!(decision.patch.is_none(), "it was patched again: {body}");
+        assert!(decision.patch.is_none(), "the object was patched twice: {body}");
     }
 
-    /// The objects precede the operation, which says how to read them.
-    fn body_in_another_order(&self) -> String {
+    /// Returns a body in which the objects precede the operation, although the operation determines how they are read.
+    fn body_in_alphabetical_order(&self) -> String {
         json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": self.request}).to_string()
     }
 
-    fn body_in_the_order_of_the_api_server(&self) -> String {
+    fn body_in_api_server_order(&self) -> String {
         const FIELDS: [&str; 9] =
             ["uid", "kind", "subResource", "name", "namespace", "operation", "object", "oldObject", "dryRun"];
         let fields = FIELDS.iter().filter_map(|field| Some(format!("\"{field}\":{}", self.request.get(field)?)));
@@ -189,8 +190,8 @@ impl Question {
     }
 }
 
-fn is_the_same(decision: &Decision<'_>, other: &Decision<'_>, request: &Request<'_>) {
-    // Templates that differed in white space only may be equal now.
+fn same_decision(decision: &Decision<'_>, other: &Decision<'_>, request: &Request<'_>) {
+    // Templates that differed only in white space may be equal now.
     if request.operation == Operation::Update && other.reason == Reason::TemplateUnchanged {
         return;
     }
@@ -205,24 +206,25 @@ fn with(request: &Value, field: &str, value: Value) -> Value {
 }
 
 /// Asserts that the bytes are the `AdmissionReview` that the API server expects for this request and decision.
-fn is_an_answer(bytes: &[u8], decision: &Decision<'_>, uid: &str) {
-    let mut answer: Value = serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("no JSON: {error}"));
+fn is_response(bytes: &[u8], decision: &Decision<'_>, uid: &str) {
+    let mut answer: Value = serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("not JSON: {error}"));
     let Value::Object(mut response) = answer["response"].take() else { panic!("no response: {answer}") };
     assert_eq!(answer, json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": null}));
 
     let mut take = |field| response.remove(field);
     assert_eq!((take("uid"), take("allowed")), (Some(json!(uid)), Some(json!(true))));
     let patch = take("patch").map(|patch| {
-        let patch = BASE64_STANDARD.decode(patch.as_str().expect("a text")).expect("base64");
-        serde_json::from_slice::<Value>(&patch).expect("a patch is JSON")
+        let patch =
+            BASE64_STANDARD.decode(patch.as_str().expect("the patch is a string")).expect("the patch is base64");
+        serde_json::from_slice::<Value>(&patch).expect("the patch is JSON")
     });
     assert_eq!(take("patchType"), patch.is_some().then(|| json!("JSONPatch")));
     assert_eq!(patch, decision.patch.as_ref().map(|patch| json!(patch)));
-    for warning in take("warnings").iter().flat_map(|warnings| warnings.as_array().expect("a list")) {
-        let warning = warning.as_str().expect("a text");
+    for warning in take("warnings").iter().flat_map(|warnings| warnings.as_array().expect("the warnings are a list")) {
+        let warning = warning.as_str().expect("a warning is a string");
         assert!(!warning.contains(char::is_control) && warning.chars().count() <= 256, "{warning:?}");
     }
-    let Some(Value::Object(annotations)) = take("auditAnnotations") else { panic!("no reason") };
+    let Some(Value::Object(annotations)) = take("auditAnnotations") else { panic!("no audit annotations") };
     assert!(annotations.values().all(Value::is_string), "{annotations:?}");
     let reason = Reason::ALL.iter().find(|reason| annotations["reason"] == reason.as_str());
     assert_eq!(reason, Some(&decision.reason));

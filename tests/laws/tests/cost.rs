@@ -1,6 +1,6 @@
-//! The cost of a decision grows linearly with the length of the object, whatever it contains.
+//! The cost of a decision grows linearly with the length of the object, for any content.
 //!
-//! A binary of its own: no other test takes CPU time while this one measures.
+//! This test has its own binary, so that no other test takes CPU time while it measures.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use colocate_engine::{AdmissionResponse, Examination, Owner, Policy, Presence, Review, examine};
 
-/// Enough items for a quadratic algorithm to take a hundred times as long as parsing.
+/// The number of items, large enough that a quadratic algorithm would take a hundred times as long as parsing.
 const COUNT: usize = 10_000;
 
-/// [`COUNT`] copies of a text as the items of a list; `#` is replaced by the number of each.
-fn many(text: &str) -> String {
+/// Returns [`COUNT`] copies of a text as the items of a list. `#` is replaced by the number of the copy.
+fn list_of(text: &str) -> String {
     (0..COUNT).map(|number| text.replace('#', &number.to_string())).collect::<Vec<_>>().join(",")
 }
 
@@ -25,18 +25,19 @@ fn stateful_set(metadata: &str, pod: &str, volumes: &str, claim_templates: &str)
 }
 
 #[test]
-fn nothing_takes_longer_to_decide_than_to_read() {
+fn deciding_is_never_slower_than_parsing() {
     let (csi, claim) =
         (r#"{"name":"v#","csi":{"driver":"x"}}"#, r#"{"name":"v#","persistentVolumeClaim":{"claimName":"c#"}}"#);
     let template = r#"{"metadata":{"name":"v#"},"spec":{"storageClassName":"x#"}}"#;
-    let annotations = format!(r#""annotations":{{{}}}"#, many(r#""stork.libopenstorage.org/a#":"true""#));
-    let owners = format!(r#""ownerReferences":[{}]"#, many(r#"{"apiVersion":"a/v#","kind":"K"}"#));
-    let fields = format!(r#""managedFields":[{}]"#, many(r#"{"operation":"Apply","fieldsV1":{"f:spec":{"f:x#":{}}}}"#));
+    let annotations = format!(r#""annotations":{{{}}}"#, list_of(r#""stork.libopenstorage.org/a#":"true""#));
+    let owners = format!(r#""ownerReferences":[{}]"#, list_of(r#"{"apiVersion":"a/v#","kind":"K"}"#));
+    let fields =
+        format!(r#""managedFields":[{}]"#, list_of(r#"{"operation":"Apply","fieldsV1":{"f:spec":{"f:x#":{}}}}"#));
     let template_with_annotations = format!(r#"{{"metadata":{{"name":"v",{annotations}}}}}"#);
     for (what, body) in [
-        ("volumes", stateful_set("", "", &many(csi), "")),
-        ("claims", stateful_set("", "", &many(claim), "")),
-        ("volumes and claim templates", stateful_set("", "", &many(csi), &many(template))),
+        ("volumes", stateful_set("", "", &list_of(csi), "")),
+        ("claims", stateful_set("", "", &list_of(claim), "")),
+        ("volumes and claim templates", stateful_set("", "", &list_of(csi), &list_of(template))),
         ("annotations of the pod", stateful_set("", &annotations, claim, "")),
         ("annotations of a claim template", stateful_set("", "", "", &template_with_annotations)),
         ("owners", stateful_set(&owners, "", claim, "")),
@@ -63,7 +64,7 @@ fn decide(what: &str, body: &[u8]) {
     let answer = AdmissionResponse::from(&decision).encode("1");
     let deciding = begun.elapsed();
 
-    // On any machine: a linear decision takes at most as long as parsing, a quadratic one a hundred times as long.
-    assert!(deciding < 10 * reading, "{what}: read in {reading:?}, decided in {deciding:?}");
-    assert!(answer.len() < 64 * 1024, "{what}: an answer of {} bytes", answer.len());
+    // On any machine, a linear decision takes at most as long as parsing, and a quadratic one a hundred times as long.
+    assert!(deciding < 10 * reading, "{what}: parsed in {reading:?}, decided in {deciding:?}");
+    assert!(answer.len() < 64 * 1024, "{what}: a response of {} bytes", answer.len());
 }

@@ -1,4 +1,4 @@
-//! Generated documents as values: workloads, lists of them, and others.
+//! Generates documents as values: workloads, lists of workloads, and other documents.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::sample::select;
 use proptest::strategy::Union;
 use serde_json::{Map, Value, json};
 
-/// A kind, and the keys that lead to its pod template.
+/// A kind with the keys that lead to its pod template.
 pub(crate) type Kind = (&'static str, &'static str, &'static [&'static str]);
 
 pub(crate) const KINDS: [Kind; 4] = [
@@ -50,12 +50,12 @@ fn workload() -> impl Strategy<Value = Document> {
     let scheduler =
         select(vec![None, None, None, Some(Value::Null), Some(json!("")), Some(json!("default-scheduler"))]);
     (select(KINDS.to_vec()), any_map(1..4), scheduler, any_map(0..3), any_map(0..3)).prop_map(
-        |((api_version, kind, template), mut spec, scheduler, beside, metadata)| {
+        |((api_version, kind, template), mut spec, scheduler, siblings, metadata)| {
             spec.extend(scheduler.map(|scheduler| ("schedulerName".to_owned(), scheduler)));
             let mut value = Value::Object(spec);
             let mut pointer = "/spec".to_owned();
             for key in ["spec"].iter().chain(template.iter().rev()) {
-                let mut parent = beside.clone();
+                let mut parent = siblings.clone();
                 parent.insert((*key).to_owned(), value);
                 value = Value::Object(parent);
             }
@@ -95,8 +95,8 @@ fn key() -> impl Strategy<Value = String> {
         4 => select(vec!["containers", "volumes", "name", "image", "mountPath", "schedulerNames", "a/b.c", "x"]).prop_map(str::to_owned),
         1 => "[ -~é😀]{0,12}",
     ]
-    // Keys that lead to a template have a meaning.
-    .prop_filter("a key with a meaning", |key| !matches!(key.as_str(), "spec" | "template" | "jobTemplate" | "items" | "schedulerName" | "<<"))
+    // These keys lead to a template or have another special meaning.
+    .prop_filter("a reserved key", |key| !matches!(key.as_str(), "spec" | "template" | "jobTemplate" | "items" | "schedulerName" | "<<"))
 }
 
 fn text() -> impl Strategy<Value = String> {

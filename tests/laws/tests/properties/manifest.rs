@@ -1,7 +1,7 @@
-//! In every manifest, however it is written, an edit changes one field and nothing else, and never twice.
+//! In a manifest of any style, an edit changes one field and nothing else, and never twice.
 //!
-//! Documents are generated as values and written in styles that a tape of random bytes selects: block and flow, any
-//! indentation, quotes, block scalars, comments, anchors, tags, markers, line endings.
+//! Documents are generated as values and written in styles that random bytes select: block and flow, any indentation, quotes,
+//! block scalars, comments, anchors, tags, markers, line endings.
 
 use colocate_laws::edit;
 use colocate_manifest::{Edit, EditRefusal, FieldPath, Manifest, ManifestObject, PathSegment, Syntax};
@@ -11,16 +11,16 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use crate::documents::{Document, KINDS, document};
-use crate::pen;
+use crate::writer;
 
 const SCHEDULER: &str = "stork";
 
-/// A text with its meaning.
+/// A text with the documents that it means.
 #[derive(Debug)]
 struct Written {
     text: String,
     documents: Vec<Value>,
-    /// The pod specs that get a scheduler: the document, and a JSON pointer.
+    /// The pod specs that get a scheduler, as document index and JSON pointer.
     specs: Vec<(usize, String)>,
 }
 
@@ -38,7 +38,7 @@ impl Written {
     }
 }
 
-/// 5 seconds of one core; `PROPTEST_CASES` asks for more.
+/// 400 cases take 5 seconds on one core. `PROPTEST_CASES` can increase the number.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig { cases: default.cases.max(400), failure_persistence: None, ..default }
@@ -50,9 +50,9 @@ proptest! {
     #[test]
     fn an_edit_changes_one_field_and_nothing_else(
         documents in vec(document(), 1..4),
-        tape in vec(any::<u8>(), 0..600),
+        choices in vec(any::<u8>(), 0..600),
     ) {
-        check(&Written::new(&documents, pen::write(&documents, &tape)));
+        check(&Written::new(&documents, writer::write(&documents, &choices)));
     }
 
     #[test]
@@ -68,17 +68,17 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_text_is_refused_or_changed_in_one_field(
+    fn a_damaged_text_is_rejected_or_changed_in_one_field(
         documents in vec(document(), 1..3),
-        tape in vec(any::<u8>(), 0..300),
-        blots in vec((any::<Index>(), select(BLOTS.to_vec()), 0..3_usize), 1..4),
+        choices in vec(any::<u8>(), 0..300),
+        damages in vec((any::<Index>(), select(FRAGMENTS.to_vec()), 0..3_usize), 1..4),
     ) {
-        let mut text = pen::write(&documents, &tape);
-        for (at, blot, removed) in blots {
+        let mut text = writer::write(&documents, &choices);
+        for (at, fragment, removed) in damages {
             let starts: Vec<_> = text.char_indices().map(|(start, _)| start).chain([text.len()]).collect();
             let first = at.index(starts.len());
             let last = (first + removed).min(starts.len() - 1);
-            text.replace_range(starts[first]..starts[last], blot);
+            text.replace_range(starts[first]..starts[last], fragment);
         }
         if let Ok(manifest) = Manifest::parse(&text) {
             let edits: Vec<_> = edits(&manifest).into_iter().flatten().collect();
@@ -106,15 +106,15 @@ fn check(written: &Written) {
     let manifest = Manifest::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let read: Vec<_> = manifest.documents.iter().map(|document| document.value.clone()).collect();
     assert_eq!(&without_empty(read), documents, "{text}");
-    assert_eq!(&others_reading(text, manifest.syntax), documents, "{text}");
+    assert_eq!(&other_parser(text, manifest.syntax), documents, "{text}");
 
     let after = changed(written);
     assert_eq!(without_empty(values(&after)), intended(written), "{text}\n{after}");
-    assert_eq!(others_reading(&after, manifest.syntax), intended(written), "{text}\n{after}");
+    assert_eq!(other_parser(&after, manifest.syntax), intended(written), "{text}\n{after}");
     assert_eq!(changed(&Written { text: after.clone(), documents: Vec::new(), specs: written.specs.clone() }), after);
 }
 
-/// The text with all edits made, each checked by [`edit::by_hand`].
+/// Returns the text with all edits applied, each checked by [`edit::apply`].
 fn changed(written: &Written) -> String {
     let text = &written.text;
     let manifest = Manifest::parse(text).unwrap();
@@ -123,13 +123,13 @@ fn changed(written: &Written) -> String {
     assert_eq!(edits.len(), written.specs.len(), "{text}");
     let applied = manifest.apply(&edits);
     assert_eq!(applied.refused, [], "{text}");
-    let by_hand = edit::by_hand(text, &edits, SCHEDULER);
-    assert_eq!(by_hand, applied.text);
-    by_hand
+    let edited = edit::apply(text, &edits, SCHEDULER);
+    assert_eq!(edited, applied.text);
+    edited
 }
 
-/// The pieces that damage a text.
-const BLOTS: [&str; 16] =
+/// The fragments that damage a text.
+const FRAGMENTS: [&str; 16] =
     ["", " ", "\n", "\t", ":", "- ", "{", "}", ",", "'", "\"", "&a ", "*a ", "# ", "é", "<<: {schedulerName: x}\n"];
 
 fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, EditRefusal>> {
@@ -147,7 +147,7 @@ fn scheduler<'a>(object: &ManifestObject<'a>) -> Option<&'a str> {
     spec["schedulerName"].as_str()
 }
 
-/// The documents of a text without the scheduler of each pod spec.
+/// Returns the documents of a text, without the scheduler of each pod spec.
 fn without_the_field(text: &str) -> Vec<Value> {
     let manifest = Manifest::parse(text).unwrap();
     let mut documents = values(text);
@@ -169,8 +169,8 @@ fn values(text: &str) -> Vec<Value> {
     Manifest::parse(text).unwrap().documents.iter().map(|document| document.value.clone()).collect()
 }
 
-/// The documents as serde-saphyr, and for JSON `serde_json`, read them.
-fn others_reading(text: &str, format: Syntax) -> Vec<Value> {
+/// Parses the documents with serde-saphyr, or `serde_json` for JSON.
+fn other_parser(text: &str, format: Syntax) -> Vec<Value> {
     without_empty(match format {
         Syntax::Json => serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().unwrap(),
         Syntax::Yaml => serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}\n{text}")),

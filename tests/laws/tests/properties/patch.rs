@@ -1,4 +1,4 @@
-//! For every object, a patch applies and changes one field, once; and no body makes the engine panic.
+//! For every object, a patch applies and changes one field, and only once. No body makes the engine panic.
 
 use std::cell::Cell;
 
@@ -24,7 +24,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     )
 }
 
-/// Any JSON, a few levels deep.
+/// Generates any JSON, a few levels deep.
 fn anything() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -41,7 +41,7 @@ fn anything() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// A field: mostly there, and sometimes absent, null or of any type.
+/// Generates a field that is usually present, and sometimes absent, null or of any type.
 fn field(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
     prop_oneof![
         40 => value.prop_map(Some),
@@ -52,7 +52,7 @@ fn field(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<
     .boxed()
 }
 
-/// An object with these fields, and with others that nobody knows.
+/// Generates an object with these fields and with unknown ones.
 fn object(fields: Vec<(&'static str, BoxedStrategy<Option<Value>>)>) -> BoxedStrategy<Value> {
     let (names, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
     let unknown = btree_map("x[a-z]{0,3}", anything(), 0..3);
@@ -139,7 +139,7 @@ fn pod() -> BoxedStrategy<Value> {
     object(vec![("metadata", field(metadata())), ("spec", field(spec))])
 }
 
-/// An object of a kind, with any fields on the way to its template.
+/// Generates an object of a kind, with any fields on the path to its template.
 fn object_of(kind: Kind) -> BoxedStrategy<Value> {
     let mut value = pod();
     for (depth, key) in kind.path.iter().enumerate().rev() {
@@ -168,7 +168,7 @@ fn owner() -> impl Strategy<Value = Owner> {
     ])
 }
 
-/// A request, and what is known about its claims.
+/// A request with the owners of its claims.
 #[derive(Clone, Debug)]
 struct Case {
     policy: Policy,
@@ -177,19 +177,19 @@ struct Case {
     /// The old object; null at CREATE.
     old: Value,
     owners: Vec<Owner>,
-    /// Whether the fields are in the order of the API server.
+    /// Whether the fields are in the same order as in requests of the API server.
     in_order: bool,
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    // Built once per kind: building it for each case takes half of the time.
+    // Built once per kind, because building it for each case would take half of the time.
     let objects = Union::new(kinds().map(|kind| objects(kind).prop_map(move |objects| (kind, objects))));
     (policies(), objects, vec(owner(), 1..4), any::<bool>()).prop_map(
         |(policy, (kind, (object, old)), owners, in_order)| Case { policy, kind, object, old, owners, in_order },
     )
 }
 
-/// An object and its old version: none, the same with another scheduler, or any other.
+/// Generates an object and its old version: null, the same object with another scheduler, or the same object.
 fn objects(kind: Kind) -> impl Strategy<Value = (Value, Value)> {
     let object = object_of(kind);
     let before = one_of(&["stork", "linstor-scheduler", "mine", "default-scheduler"]);
@@ -224,7 +224,7 @@ impl Case {
         format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{{request}}}}}"#)
     }
 
-    /// The engine's patch; `None` if it refuses the body.
+    /// Returns the engine's patch; `None` if it rejects the body.
     fn patch(&self) -> Option<Patch> {
         patch_of(self.body().as_bytes(), &self.policy, &self.owners)
     }
@@ -242,7 +242,7 @@ fn patch_of(body: &[u8], policy: &Policy, owners: &[Owner]) -> Option<Patch> {
     }
 }
 
-/// The same cases in every run: a test that fails on one machine fails on all.
+/// Gives the same cases in every run, so that a test that fails on one machine fails on all.
 const SEED: RngSeed = RngSeed::Fixed(20_261_123);
 
 fn for_all<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
@@ -255,7 +255,7 @@ fn for_all<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Res
 }
 
 #[test]
-fn a_patch_applies_changes_one_field_and_never_twice() {
+fn a_patch_applies_and_changes_one_field_once() {
     const CASES: u32 = 1_000;
     let patched = Cell::new(0);
     let kept = Cell::new(0);
@@ -265,20 +265,20 @@ fn a_patch_applies_changes_one_field_and_never_twice() {
         prop_assert_eq!(spec, case.kind.spec);
         patched.set(patched.get() + 1);
         kept.set(kept.get() + u32::from(!case.old.is_null()));
-        // At an update the API server calls again with the same old object. In both cases nothing is left to do.
+        // When the API server calls the webhook again, at CREATE or with the same old object at UPDATE, nothing may be patched.
         for old in [case.old.clone(), Value::Null] {
             let again = Case { object: object.clone(), old, ..case.clone() };
-            prop_assert_eq!(again.patch(), None, "it was patched again: {}", again.object);
+            prop_assert_eq!(again.patch(), None, "the object was patched twice: {}", again.object);
         }
         Ok(())
     });
-    // Enough objects must be well-formed.
+    // Most generated objects are malformed, so make sure that enough of them are not.
     let (patched, kept) = (patched.get(), kept.get());
     assert!(patched > CASES / 20 && kept > CASES / 60, "of {CASES} only {patched} were patched, {kept} at an update");
 }
 
 #[test]
-fn no_patch_where_there_is_no_pod_spec() {
+fn an_object_without_a_pod_spec_is_not_patched() {
     let without = (case(), any::<Index>(), select(vec![None, Some(Value::Null)])).prop_map(|(case, depth, parent)| {
         let mut object = case.object.clone();
         let keys: Vec<_> = case.kind.path.iter().chain(&["spec"]).collect();
@@ -321,7 +321,7 @@ fn no_bytes_make_the_engine_panic() {
 }
 
 #[test]
-fn a_truncated_sample_is_refused() {
+fn a_truncated_sample_is_rejected() {
     let policy = Policy::default();
     for_all(300, &(select(SAMPLES.to_vec()), any::<Index>()), |(sample, end)| {
         let sample = sample.trim_end().as_bytes();
@@ -342,14 +342,14 @@ fn a_sample_with_other_bytes_does_not_make_the_engine_panic() {
             body[at] = byte;
         }
         let Some(patch) = patch_of(&body, &policy, &[portworx()]) else { return Ok(()) };
-        // The engine does not check the UTF-8 of what it skips.
+        // The engine does not check the UTF-8 of values that it skips.
         let Ok(review) = serde_json::from_slice::<Value>(&body) else { return Ok(()) };
         apply(&patch, &review["request"]["object"]);
         Ok(())
     });
 }
 
-/// The value that is the `n`th of a document, counted from its root downwards.
+/// Returns the `n`th value of a document, counted depth-first from its root.
 fn nth<'v>(value: &'v mut Value, n: &mut usize) -> Option<&'v mut Value> {
     if *n == 0 {
         return Some(value);
@@ -371,7 +371,7 @@ fn count(value: &Value) -> usize {
 }
 
 #[test]
-fn a_sample_with_another_value_anywhere_is_patched_rightly_or_not_at_all() {
+fn a_sample_with_a_changed_value_is_patched_correctly_if_at_all() {
     let policy = Policy::default();
     let samples = SAMPLES.map(|sample| serde_json::from_str::<Value>(sample).unwrap());
     let other = prop_oneof![Just(Value::Object(Map::new())), Just(json!([])), Just(Value::Null), anything()];
@@ -390,7 +390,7 @@ fn a_sample_with_another_value_anywhere_is_patched_rightly_or_not_at_all() {
 }
 
 #[test]
-fn no_depth_overflows_the_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let policy = Policy::default();
     let deep = |open: &str, close: &str| open.repeat(200_000) + "1" + &close.repeat(200_000);
     for deep in [deep("[", "]"), deep("{\"spec\":", "}"), deep("{\"template\":", "}"), deep("[{\"csi\":", "}]")] {

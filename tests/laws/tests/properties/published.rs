@@ -1,7 +1,7 @@
-//! Published manifests: every YAML and JSON file of some large Go modules is edited without other changes, or refused, and
-//! then libyaml refuses it too.
+//! Published manifests: every YAML and JSON file of some large Go modules is edited without other changes, or rejected if
+//! libyaml rejects it too.
 //!
-//! The modules are those that the control plane of the tests is built from, so they are downloaded already. libyaml
+//! The modules are those that the control plane of the tests is built from, so they have been downloaded already. libyaml
 //! (`yaml_serde`) shares no code with our parser.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use colocate_manifest::{self as manifest, Edit, Manifest, ManifestObject};
 use serde::Deserialize as _;
 use yaml_serde::Value;
 
-/// Modules, and the folder in each: Kubernetes with its test data, one object of each kind with all its fields, the pods of
+/// Modules with a folder in each: Kubernetes with its test data, one object of each kind with all its fields, the pods of
 /// its security standards, and Helm with hundreds of charts.
 const MODULES: [(&str, &str); 4] = [
     ("k8s.io/kubernetes", ""),
@@ -26,11 +26,11 @@ const MODULES: [(&str, &str); 4] = [
 const SCHEDULER: &str = "colocate-test";
 
 #[test]
-fn published_manifests_go_through_unharmed_or_are_refused_by_libyaml_too() {
+fn published_manifests_are_edited_or_rejected_like_by_libyaml() {
     let started = Instant::now();
     let files: Vec<_> =
         MODULES.iter().flat_map(|(module, below)| manifest::expand(&folder(module).join(below)).unwrap()).collect();
-    // Two threads, because a machine has at least two cores.
+    // Two threads: test machines have at least two cores.
     let (left, right): (Vec<_>, Vec<_>) = files.iter().enumerate().partition(|(index, _)| index % 2 == 0);
     let count = |files: Vec<(usize, &PathBuf)>| {
         files.into_iter().fold(Counts::default(), |counts, (_, file)| counts.and(&examine(file)))
@@ -40,7 +40,10 @@ fn published_manifests_go_through_unharmed_or_are_refused_by_libyaml_too() {
         count(left).and(&other.join().unwrap())
     });
     println!("{counts:?} in {:.1} s", started.elapsed().as_secs_f32());
-    assert!(counts.files > 5_000 && counts.edits > 4_000, "the modules are not what they were: {counts:?}");
+    assert!(
+        counts.files > 5_000 && counts.edits > 4_000,
+        "the modules contain fewer manifests than expected: {counts:?}"
+    );
 }
 
 #[derive(Debug, Default)]
@@ -50,9 +53,9 @@ struct Counts {
     objects: usize,
     edits: usize,
     refused_edits: usize,
-    /// Files that are not YAML.
+    /// The number of files that are not valid YAML.
     refused_files: usize,
-    /// The ones with a duplicate key.
+    /// The number of those files with a duplicate key.
     duplicates: usize,
 }
 
@@ -75,7 +78,8 @@ fn examine(file: &Path) -> Counts {
     let manifest = match Manifest::parse(&text) {
         Ok(manifest) => manifest,
         Err(error) => {
-            let other = libyaml(&text).err().unwrap_or_else(|| panic!("{} is refused: {error}", file.display()));
+            let other =
+                libyaml(&text).err().unwrap_or_else(|| panic!("only our parser rejects {}: {error}", file.display()));
             let duplicates = usize::from(error.message.starts_with("the key `"));
             let is_duplicate = other.contains("duplicate entry");
             assert_eq!(duplicates == 1, is_duplicate, "{}: {error}\nlibyaml: {other}", file.display());
@@ -107,7 +111,7 @@ fn examine(file: &Path) -> Counts {
     }
 }
 
-/// The edit of an object with a pod template, even an empty one.
+/// Returns the edit of an object with a pod template, even if the template is empty.
 fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<Edit, manifest::EditRefusal>> {
     let template: &[&str] = match (object.api_version, object.kind) {
         ("v1", "Pod") => &[],
@@ -130,7 +134,7 @@ fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<E
     Some(edit)
 }
 
-/// Asserts that the texts differ only in lines with the field, and for other parsers only in the field.
+/// Asserts that the texts differ only in lines with the field, and that other parsers see only the field change.
 fn only_the_field_differs(file: &Path, before: &str, after: &str, edits: usize) {
     let (mut old, mut changed) = (before.split_inclusive('\n').peekable(), 0);
     let mut new = after.split_inclusive('\n').peekable();
@@ -157,7 +161,7 @@ fn only_the_field_differs(file: &Path, before: &str, after: &str, edits: usize) 
     assert_eq!((set, old), (edits, new), "{}", file.display());
 }
 
-/// Sets the field in `old` wherever `new` has it with our scheduler; returns how often.
+/// Sets the field in `old` wherever `new` has it with our scheduler. Returns the number of changes.
 fn set_where_new(old: &mut Value, new: &Value) -> usize {
     match (old, new) {
         (Value::Mapping(old), Value::Mapping(new)) => {
@@ -181,21 +185,21 @@ fn second_run_changes_nothing(file: &Path, text: &str) {
     assert_eq!(manifest.apply(&edits).text, text, "{}", file.display());
 }
 
-/// The documents of a text as other parsers read them.
+/// Parses the documents of a text with other parsers.
 fn other_reading(text: &str) -> Vec<Value> {
-    // Concatenated JSON values are not YAML.
+    // Concatenated JSON values are not valid YAML.
     let json: Result<_, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
     json.unwrap_or_else(|_| libyaml(text).unwrap())
 }
 
-/// The documents of a text as libyaml reads them, or its error.
+/// Parses the documents of a text with libyaml.
 fn libyaml(text: &str) -> Result<Vec<Value>, String> {
     yaml_serde::Deserializer::from_str(text)
         .map(|document| Value::deserialize(document).map_err(|error| error.to_string()))
         .collect()
 }
 
-/// The folder of a Go module that the control plane requires. Downloads it if it is missing.
+/// Returns the folder of a Go module that the control plane requires. Downloads the module if it is missing.
 fn folder(module: &str) -> PathBuf {
     let go = |arguments: &[&str]| {
         let output = Command::new("go")
@@ -205,7 +209,7 @@ fn folder(module: &str) -> PathBuf {
             .envs([("GOFLAGS", "-mod=readonly"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")])
             .stderr(Stdio::inherit())
             .output()
-            .expect("go is needed, as for the control plane");
+            .expect("go is installed, as the control plane requires");
         assert!(output.status.success(), "go {arguments:?} {module} failed");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };

@@ -1,52 +1,52 @@
-//! Writes documents as text in any style.
+//! Writes documents as text in many styles.
 
 use serde_json::{Map, Value};
 
 use crate::documents::Document;
 
-/// Writes documents in the styles that the tape selects; at its end, in the plainest one.
-pub(crate) fn write(documents: &[Document], tape: &[u8]) -> String {
-    let mut pen = Pen {
-        tape: tape.iter(),
+/// Writes documents in the styles that the bytes in `choices` select. After the last byte, the plainest style is used.
+pub(crate) fn write(documents: &[Document], choices: &[u8]) -> String {
+    let mut writer = Writer {
+        choices: choices.iter(),
         out: String::new(),
         anchors: Vec::new(),
-        named: 0,
+        anchor_count: 0,
         specs: &[],
         after_keep: false,
         in_block_scalar: false,
     };
-    let line_ending = ["\n", "\n", "\r\n"][pen.choose(3)];
-    let byte_order_mark = pen.choose(5) == 1;
+    let line_ending = ["\n", "\n", "\r\n"][writer.choose(3)];
+    let byte_order_mark = writer.choose(5) == 1;
     for (index, document) in documents.iter().enumerate() {
-        pen.document(index, document);
+        writer.document(index, document);
     }
-    match pen.choose(4) {
-        1 if !pen.after_keep => pen.out.push_str("# the end"),
-        2 => pen.out.push_str("...\n"),
-        3 if !pen.in_block_scalar => pen.out.truncate(pen.out.trim_end_matches('\n').len()),
+    match writer.choose(4) {
+        1 if !writer.after_keep => writer.out.push_str("# the end"),
+        2 => writer.out.push_str("...\n"),
+        3 if !writer.in_block_scalar => writer.out.truncate(writer.out.trim_end_matches('\n').len()),
         _ => {}
     }
-    let text = pen.out.replace('\n', line_ending);
+    let text = writer.out.replace('\n', line_ending);
     if byte_order_mark { format!("\u{feff}{text}") } else { text }
 }
 
-struct Pen<'a> {
-    tape: std::slice::Iter<'a, u8>,
+struct Writer<'a> {
+    choices: std::slice::Iter<'a, u8>,
     out: String,
     /// The anchors that an alias may name, with their values.
     anchors: Vec<(String, Value)>,
-    named: usize,
+    anchor_count: usize,
     /// The pod specs of this document.
     specs: &'a [String],
-    /// A scalar that keeps all line ends after it was the last.
+    /// Whether the last value was a block scalar that keeps its trailing line breaks.
     after_keep: bool,
-    /// The last scalar was a block.
+    /// Whether the last scalar was a block scalar.
     in_block_scalar: bool,
 }
 
-impl<'a> Pen<'a> {
+impl<'a> Writer<'a> {
     fn choose(&mut self, options: usize) -> usize {
-        self.tape.next().map_or(0, |&byte| usize::from(byte) % options)
+        self.choices.next().map_or(0, |&byte| usize::from(byte) % options)
     }
 
     fn document(&mut self, index: usize, document: &'a Document) {
@@ -54,7 +54,7 @@ impl<'a> Pen<'a> {
         if index > 0 && self.choose(4) == 1 {
             self.out.push_str("...\n");
         }
-        self.noise(0);
+        self.comments_and_blank_lines(0);
         let marker = index > 0 || self.choose(3) == 1;
         if marker {
             self.write_one_of(&["---", "--- # a document", "---  "]);
@@ -79,16 +79,16 @@ impl<'a> Pen<'a> {
         self.out.extend(std::iter::repeat_n(' ', spaces));
     }
 
-    /// Comments and empty lines before a line that is indented so far.
-    fn noise(&mut self, indent: usize) {
+    /// Writes comments and empty lines before a line with this indentation.
+    fn comments_and_blank_lines(&mut self, indent: usize) {
         for _ in 0..self.choose(4).saturating_sub(1) {
             match self.choose(3) {
                 0 if !self.after_keep => {
-                    // Spaces below a block scalar may be its text.
+                    // Spaces after a block scalar could become part of its text.
                     let spaces = if self.in_block_scalar { 0 } else { self.choose(4) };
                     self.indent(spaces);
                 }
-                // To a block scalar above, what is indented as far as its text is text.
+                // After a block scalar, a comment must be indented less than the scalar's text.
                 _ => {
                     let spaces = self.choose(indent + 1);
                     self.indent(spaces);
@@ -101,12 +101,12 @@ impl<'a> Pen<'a> {
         self.after_keep = false;
     }
 
-    /// A comment at the end of a line.
-    fn remark(&mut self) {
+    /// Writes an optional comment at the end of a line.
+    fn trailing_comment(&mut self) {
         self.write_one_of(&["", "", "  ", " # why", "\t# {"]);
     }
 
-    /// A value that begins on a line of its own, with all its lines.
+    /// Writes a value that starts on its own line.
     fn block(&mut self, value: &Value, path: &str, indent: usize) {
         match value {
             Value::Object(map) if !map.is_empty() => self.block_mapping(map, path, indent, true),
@@ -114,20 +114,20 @@ impl<'a> Pen<'a> {
             _ => {
                 self.indent(indent);
                 self.flow(value, path, indent);
-                self.remark();
+                self.trailing_comment();
                 self.out.push('\n');
             }
         }
     }
 
-    /// `fresh` says that the first entry, too, stands on a line of its own.
-    fn block_mapping(&mut self, map: &Map<String, Value>, path: &str, indent: usize, fresh: bool) {
+    /// Writes a block mapping. If `on_new_line`, the first entry also starts on its own line.
+    fn block_mapping(&mut self, map: &Map<String, Value>, path: &str, indent: usize, on_new_line: bool) {
         let mut entries: Vec<_> = map.iter().collect();
-        let turn = self.choose(entries.len());
-        entries.rotate_left(turn);
+        let offset = self.choose(entries.len());
+        entries.rotate_left(offset);
         for (index, (key, value)) in entries.into_iter().enumerate() {
-            if index > 0 || fresh {
-                self.noise(indent);
+            if index > 0 || on_new_line {
+                self.comments_and_blank_lines(indent);
                 self.indent(indent);
             }
             let path = format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
@@ -137,28 +137,28 @@ impl<'a> Pen<'a> {
                 self.out.push('\n');
                 self.indent(indent);
                 self.out.push(':');
-                self.behind_indicator(value, &path, indent);
+                self.after_indicator(value, &path, indent);
             } else {
                 self.key(key);
                 self.write_one_of(&[":", ":", " :"]);
-                self.behind_key(value, &path, indent);
+                self.after_key(value, &path, indent);
             }
         }
     }
 
-    fn block_sequence(&mut self, items: &[Value], path: &str, indent: usize, fresh: bool) {
+    fn block_sequence(&mut self, items: &[Value], path: &str, indent: usize, on_new_line: bool) {
         for (index, item) in items.iter().enumerate() {
-            if index > 0 || fresh {
-                self.noise(indent);
+            if index > 0 || on_new_line {
+                self.comments_and_blank_lines(indent);
                 self.indent(indent);
             }
             self.out.push('-');
-            self.behind_indicator(item, &format!("{path}/{index}"), indent);
+            self.after_indicator(item, &format!("{path}/{index}"), indent);
         }
     }
 
-    /// What follows `-`, or the `:` of a key with `?`: it may be a block that begins in this line.
-    fn behind_indicator(&mut self, value: &Value, path: &str, indent: usize) {
+    /// Writes the value after `-`, or after the `:` of a key with `?`. It may be a block that starts in this line.
+    fn after_indicator(&mut self, value: &Value, path: &str, indent: usize) {
         let compact = self.choose(4) != 1;
         match value {
             Value::Object(map) if compact && !map.is_empty() => {
@@ -175,14 +175,14 @@ impl<'a> Pen<'a> {
         }
     }
 
-    fn behind_key(&mut self, value: &Value, path: &str, indent: usize) {
-        // A sequence need not be indented further than its key.
-        let least = usize::from(!value.is_array());
-        self.rest_of_line(value, path, indent, least);
+    fn after_key(&mut self, value: &Value, path: &str, indent: usize) {
+        // A sequence may have the same indentation as its key.
+        let min_step = usize::from(!value.is_array());
+        self.rest_of_line(value, path, indent, min_step);
     }
 
-    /// A value behind its key: in this line, or as a block of its own lines, indented at least so much further.
-    fn rest_of_line(&mut self, value: &Value, path: &str, indent: usize, least: usize) {
+    /// Writes a value after its key, in the same line or as a block that is indented by at least `min_step` more.
+    fn rest_of_line(&mut self, value: &Value, path: &str, indent: usize, min_step: usize) {
         let is_block = match value {
             Value::Object(map) => !map.is_empty(),
             Value::Array(items) => !items.is_empty(),
@@ -190,16 +190,16 @@ impl<'a> Pen<'a> {
         };
         if is_block && self.choose(4) != 1 {
             if !self.properties(value, path) {
-                self.remark();
+                self.trailing_comment();
             } else if self.choose(2) == 1 {
                 self.out.push_str(" # a remark");
             }
             self.out.push('\n');
             (self.in_block_scalar, self.after_keep) = (false, false);
-            let step = [2, 2, 4, 1, 3, 5, 6, 7, 8, 0][self.choose(10)].max(least);
+            let step = [2, 2, 4, 1, 3, 5, 6, 7, 8, 0][self.choose(10)].max(min_step);
             return self.block(value, path, indent + step);
         }
-        // A scheduler that is written as a block is left.
+        // The manifest editor does not edit a scheduler that is a block scalar.
         if let (Value::String(text), 1) = (value, self.choose(3))
             && !path.ends_with("/schedulerName")
             && self.block_scalar(text, indent)
@@ -212,11 +212,11 @@ impl<'a> Pen<'a> {
         if self.out[before..].trim().is_empty() {
             self.out.truncate(before);
         }
-        self.remark();
+        self.trailing_comment();
         self.out.push('\n');
     }
 
-    /// A literal or folded scalar, if the text can be one.
+    /// Writes a literal or folded block scalar. Returns false if the text cannot be one.
     fn block_scalar(&mut self, text: &str, indent: usize) -> bool {
         let body = text.trim_end_matches('\n');
         let ends = text.len() - body.len();
@@ -257,7 +257,7 @@ impl<'a> Pen<'a> {
         self.out.push_str(&written);
     }
 
-    /// A value that may stand anywhere; lines in it are indented at least so far.
+    /// Writes a value in flow style. Its lines have at least this indentation.
     fn flow(&mut self, value: &Value, path: &str, indent: usize) {
         self.in_block_scalar = false;
         self.after_keep = false;
@@ -280,14 +280,14 @@ impl<'a> Pen<'a> {
     }
 
     fn flow_mapping(&mut self, map: &Map<String, Value>, path: &str, indent: usize) {
-        let spread = self.choose(3) == 1;
+        let multiline = self.choose(3) == 1;
         let like_json = self.choose(3) == 1;
         self.out.push('{');
         for (index, (key, value)) in map.iter().enumerate() {
             if index > 0 {
                 self.out.push(',');
             }
-            self.between(spread, indent);
+            self.before_flow_entry(multiline, indent);
             if like_json {
                 self.out.push_str(&double_quoted(key));
                 self.write_one_of(&[":", ": ", " : "]);
@@ -297,41 +297,41 @@ impl<'a> Pen<'a> {
             }
             self.flow(value, &format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), indent);
         }
-        self.closing(spread, indent, map.is_empty());
+        self.end_of_flow(multiline, indent, map.is_empty());
         self.out.push('}');
     }
 
     fn flow_sequence(&mut self, items: &[Value], path: &str, indent: usize) {
-        let spread = self.choose(3) == 1;
+        let multiline = self.choose(3) == 1;
         self.out.push('[');
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
                 self.out.push(',');
             }
-            self.between(spread, indent);
+            self.before_flow_entry(multiline, indent);
             self.flow(item, &format!("{path}/{index}"), indent);
         }
-        self.closing(spread, indent, items.is_empty());
+        self.end_of_flow(multiline, indent, items.is_empty());
         self.out.push(']');
     }
 
-    /// What stands before an entry of a flow collection.
-    fn between(&mut self, spread: bool, indent: usize) {
-        if spread {
+    /// Writes white space, and possibly a comment, before an entry of a flow collection.
+    fn before_flow_entry(&mut self, multiline: bool, indent: usize) {
+        if multiline {
             self.write_one_of(&["", " # an entry"]);
             self.out.push('\n');
-            self.noise(indent);
+            self.comments_and_blank_lines(indent);
             self.indent(indent + 2);
         } else {
             self.write_one_of(&["", " "]);
         }
     }
 
-    fn closing(&mut self, spread: bool, indent: usize, empty: bool) {
+    fn end_of_flow(&mut self, multiline: bool, indent: usize, empty: bool) {
         if !empty && self.choose(4) == 1 {
             self.out.push_str(" ,");
         }
-        if spread {
+        if multiline {
             self.out.push('\n');
             self.indent(indent + 1);
         }
@@ -342,7 +342,7 @@ impl<'a> Pen<'a> {
             1 => double_quoted(text),
             2 => single_quoted(text),
             3 if text.split(' ').all(|word| !word.is_empty() && !word.contains(['\t', '\n'])) => {
-                // A line that is folded between two words.
+                // A line break between two words, which YAML folds into a space.
                 let line = format!("\n{}", " ".repeat(indent + 2));
                 double_quoted(text).replacen(' ', &line, 1)
             }
@@ -351,7 +351,7 @@ impl<'a> Pen<'a> {
         self.out.push_str(&written);
     }
 
-    /// A tag, an anchor, both or none; says whether there is one.
+    /// Writes a tag, an anchor, both or neither. Returns whether it wrote anything.
     fn properties(&mut self, value: &Value, path: &str) -> bool {
         let tag = match value {
             Value::Object(_) => " !!map",
@@ -366,21 +366,21 @@ impl<'a> Pen<'a> {
         }
         let has_anchor = choice >= 10;
         if has_anchor {
-            self.named += 1;
-            let name = format!("a{}", self.named);
+            self.anchor_count += 1;
+            let name = format!("a{}", self.anchor_count);
             self.out.extend([" &", &name]);
-            // What is changed must not be used elsewhere.
-            if !self.is_changed(path) {
+            // A value that will be edited must not be aliased elsewhere.
+            if !self.touches_spec(path) {
                 self.anchors.push((name, value.clone()));
             }
         }
         has_tag || has_anchor
     }
 
-    /// Writes an alias, if there is an anchor of that value.
+    /// Writes an alias if an anchor with that value exists.
     fn alias(&mut self, value: &Value, path: &str) -> bool {
-        let is_spec = self.is_changed(path) && !path.ends_with("/schedulerName");
-        // An anchor is complete when the value after it begins: one inside of itself is not.
+        let is_spec = self.touches_spec(path) && !path.ends_with("/schedulerName");
+        // A value never contains a value equal to itself, so an alias cannot refer to an anchor that is still open.
         let found = self.anchors.iter().find(|(_, anchored)| anchored == value).map(|(name, _)| name.clone());
         match found {
             Some(name) if !is_spec && self.choose(2) == 1 => {
@@ -391,8 +391,8 @@ impl<'a> Pen<'a> {
         }
     }
 
-    /// Whether a pod spec is there, above it or below it.
-    fn is_changed(&self, path: &str) -> bool {
+    /// Returns whether the path is that of a pod spec, of a value that contains one, or of its scheduler.
+    fn touches_spec(&self, path: &str) -> bool {
         self.specs.iter().any(|spec| spec.starts_with(path) || path == format!("{spec}/schedulerName"))
     }
 }
@@ -402,12 +402,12 @@ fn double_quoted(text: &str) -> String {
     if text == "default-scheduler" { quoted } else { quoted.replace('-', "\\u002d") }
 }
 
-/// A line break in single quotes is folded: two are one.
+/// Quotes a text with single quotes, unless line breaks, which single quotes would fold, require double quotes.
 fn single_quoted(text: &str) -> String {
     if text.contains(['\n', '\t']) { double_quoted(text) } else { format!("'{}'", text.replace('\'', "''")) }
 }
 
-/// Text without quotes, if every reader takes it for itself.
+/// Returns the text if every parser reads it as the same string without quotes.
 fn plain(text: &str) -> Option<String> {
     let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
