@@ -39,7 +39,7 @@ fn server(authority: &Authority, names: &[&str]) -> (TempDir, Server) {
 }
 
 #[test]
-fn only_a_client_with_a_certificate_of_the_ca_for_an_allowed_name_may_ask() {
+fn only_certificates_of_the_ca_with_an_allowed_name_are_accepted() {
     let (authority, other) = (Authority::new(), Authority::new());
     let (_folder, server) = server(&authority, &["kube-apiserver", "api.example.com"]);
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
@@ -56,14 +56,14 @@ fn only_a_client_with_a_certificate_of_the_ca_for_an_allowed_name_may_ask() {
         assert!(connect(None).is_refused());
         assert!(connect(Some(other.issue("kube-apiserver", &[]))).is_refused());
     }
-    // Probes need none.
+    // Probes need no certificate.
     assert_eq!(server.admin("/readyz").status, 200);
 }
 
 #[test]
-fn without_names_every_certificate_of_the_ca_will_do() {
+fn without_allowed_names_every_certificate_of_the_ca_is_accepted() {
     let authority = Authority::new();
     let (_folder, server) = server(&authority, &[]);
-    let mut connection = server.connect_as(rustls::DEFAULT_VERSIONS, Some(authority.issue("anybody", &[])));
+    let mut connection = server.connect_as(rustls::DEFAULT_VERSIONS, Some(authority.issue("any-client", &[])));
     assert_eq!(connection.send("POST /mutate", b"{}").status, 400);
 }

@@ -1,12 +1,12 @@
-//! A cluster that is configured and cannot be reached.
+//! A configured cluster that is unreachable.
 
 use std::net::TcpListener;
 
 use colocate_harness::process::Server;
 
 #[test]
-fn an_unreachable_cluster_is_waited_for_and_nobody_is_answered_wrongly() {
-    // A port that was free a moment ago, and that nobody listens on.
+fn with_an_unreachable_cluster_reviews_get_a_503_to_retry() {
+    // A port that was free a moment ago. No process listens on it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
@@ -23,7 +23,7 @@ fn an_unreachable_cluster_is_waited_for_and_nobody_is_answered_wrongly() {
         assert!(ready.body.contains(missing), "{}", ready.body);
     }
     assert_eq!(server.admin("/livez").status, 200);
-    // With this header the API server asks again; without it, the failure policy would apply at once.
+    // With this header, the API server retries. Without it, the failure policy would apply at once.
     let answer = server.send("POST /mutate", b"{}");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     assert!(answer.body.contains("list of claims"), "{}", answer.body);

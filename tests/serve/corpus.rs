@@ -1,7 +1,7 @@
 //! A corpus of bad input with the expected responses.
 //!
-//! For all cases, the server does not panic and responds in time; malformed bodies get 400 and never a denial; a patch applies
-//! and is not repeated. The cases are in `corpus/cases`; `corpus/README.md` explains how to write one.
+//! For all cases, the server does not panic and responds in time. Malformed bodies get a 400 and never a denial. A patch applies
+//! and is not repeated. The cases are in `corpus/cases`, and `corpus/README.md` explains how to write one.
 
 mod answer;
 mod case;
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use self::case::{Case, Kind};
 
-/// The limit of resident memory in kB, whatever is sent.
+/// The limit of resident memory in kB, for any input.
 const MEMORY: u64 = 160_000;
 
 /// The minimum number of cases.
@@ -63,7 +63,7 @@ fn every_body_gets_the_expected_response() {
 }
 
 #[test]
-fn every_connection_goes_as_expected() {
+fn every_conversation_goes_as_expected() {
     let server = start();
     run(
         |kind| matches!(kind, Kind::Talk(talk) if !talk.slow),
@@ -79,7 +79,7 @@ fn every_connection_goes_as_expected() {
 #[test]
 fn every_slow_client_times_out() {
     let server = start();
-    // All at once: each takes the timeout of 10 s.
+    // All at once, because each takes the timeout of 10 s.
     run(
         |kind| matches!(kind, Kind::Talk(talk) if talk.slow),
         usize::MAX,
@@ -92,17 +92,17 @@ fn every_slow_client_times_out() {
 }
 
 /// Runs the cases, `at_once` in parallel, and reports all failures. `CASE` selects cases by a part of their names.
-fn run(is_one: impl Fn(&Kind) -> bool, at_once: usize, check: impl Fn(&Case) + Sync) {
+fn run(selects: impl Fn(&Kind) -> bool, at_once: usize, check: impl Fn(&Case) + Sync) {
     let wanted = std::env::var("CASE").unwrap_or_default();
     let cases: Vec<_> =
-        case::all().into_iter().filter(|case| is_one(&case.kind) && case.name.contains(&wanted)).collect();
+        case::all().into_iter().filter(|case| selects(&case.kind) && case.name.contains(&wanted)).collect();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut failed = Vec::new();
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
                 let case = format!("{}: {}", case.group, case.name);
-                eprintln!("^ that was {case}");
+                eprintln!("^ failed case: {case}");
                 failed.push(case);
             }
         }
@@ -115,7 +115,7 @@ fn run(is_one: impl Fn(&Kind) -> bool, at_once: usize, check: impl Fn(&Case) + S
     assert!(failed.is_empty(), "{} of {} cases failed, see above:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
 
-/// Ends the process, and asserts that it used little memory and logged no error.
+/// Stops the server, and asserts that it used little memory and logged no error.
 fn end(mut server: Server) {
     let peak = server.peak();
     assert!(peak < MEMORY, "{peak} kB resident");

@@ -1,11 +1,11 @@
-//! How the process ends.
+//! The shutdown of the process.
 
 use std::os::unix::process::ExitStatusExt;
 
 use colocate_harness::process::Server;
 
 #[test]
-fn a_server_that_drains_is_not_ready_and_still_answers_and_closes() {
+fn a_draining_server_is_not_ready_but_still_responds() {
     let mut server = Server::start("drain: {grace: 1h, timeout: 2h}\n");
     let mut connection = server.connect();
     let before = connection.send("POST /mutate", b"{}");
@@ -14,19 +14,19 @@ fn a_server_that_drains_is_not_ready_and_still_answers_and_closes() {
     server.logged("draining");
     let ready = server.admin("/readyz");
     assert_eq!((ready.status, ready.body.contains("draining")), (503, true));
-    // The connection that was open, and a new one.
+    // Both the open connection and a new one are closed after the response.
     let after = connection.send("POST /mutate", b"{}");
     assert_eq!((after.status, after.header("connection")), (400, Some("close")));
     assert!(connection.is_closed());
     assert_eq!(server.send("POST /mutate", b"{}").header("connection"), Some("close"));
-    // A second signal ends it at once.
+    // A second signal stops the process at once.
     server.signal("TERM");
     let status = server.wait();
     assert_eq!((status.code(), status.signal()), (Some(143), None));
 }
 
 #[test]
-fn after_the_grace_it_ends_when_nothing_is_in_flight() {
+fn after_the_grace_period_an_idle_server_exits() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start("drain: {grace: 0s}\n");
         let mut idle = server.connect();
@@ -38,7 +38,7 @@ fn after_the_grace_it_ends_when_nothing_is_in_flight() {
 }
 
 #[test]
-fn late_arrivals_are_sent_elsewhere_until_what_is_in_flight_is_answered() {
+fn late_requests_get_a_503_while_one_is_in_flight() {
     let mut server = Server::start("drain: {grace: 0s, timeout: 1h}\n");
     let (mut idle, mut begun) = (server.connect(), server.connect());
     assert_eq!(idle.send("POST /mutate", b"{}").status, 400);

@@ -1,4 +1,4 @@
-//! What is answered to everything that is no review: an HTTP error with one clear line, and never a denial.
+//! A request that is not a review gets an HTTP error with one clear line, and never a denial.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ fn assert_refused(answer: &Answer, status: u16, part: &str) {
 }
 
 #[test]
-fn another_path_method_or_type_is_refused_by_its_own_code() {
+fn a_wrong_path_method_or_content_type_gets_its_own_status() {
     let server = Server::start("");
     assert_refused(&server.send("POST /", b"{}"), 404, "send admission reviews to /mutate");
     let answer = server.send("GET /mutate", b"");
@@ -28,7 +28,7 @@ fn another_path_method_or_type_is_refused_by_its_own_code() {
 }
 
 #[test]
-fn a_body_that_is_no_review_is_a_bad_request_and_the_connection_goes_on() {
+fn an_invalid_review_is_a_bad_request_and_keeps_the_connection() {
     let server = Server::start("");
     let mut connection = server.connect();
     for (body, part) in [
@@ -49,7 +49,7 @@ fn a_body_that_is_no_review_is_a_bad_request_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_body_of_more_than_20_mib_is_refused() {
+fn a_body_over_20_mib_is_rejected() {
     let server = Server::start("");
     let body = vec![b' '; 21 * 1024 * 1024];
     assert_refused(&server.send("POST /mutate", &body), 413, "20 MiB");
@@ -58,12 +58,12 @@ fn a_body_of_more_than_20_mib_is_refused() {
 }
 
 #[test]
-fn what_is_not_tls_is_hung_up_on_and_hurts_nobody() {
+fn a_client_without_tls_is_disconnected() {
     let server = Server::start("");
     let mut plain = TcpStream::connect(server.listen).unwrap();
     plain.write_all(b"POST /mutate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut rest = Vec::new();
-    // An alert or nothing, and then the end, which some systems report as a reset.
+    // The server may send an alert before it closes. Some systems report the close as a reset.
     let _ = plain.read_to_end(&mut rest);
     assert!(!rest.starts_with(b"HTTP"));
     assert_eq!(server.send("POST /mutate", b"{}").status, 400);
@@ -79,7 +79,7 @@ fn the_admin_port_has_three_paths() {
 }
 
 #[test]
-fn what_the_sender_wrote_is_not_answered_at_length() {
+fn long_input_is_truncated_in_the_response() {
     let server = Server::start("");
     let body = format!(r#"{{"kind":"{}"}}"#, "k".repeat(100_000));
     let answer = server.send("POST /mutate", body.as_bytes());

@@ -1,4 +1,4 @@
-//! What clients cannot do to others: take all connections, all handshakes or all memory, or be slow.
+//! No client can starve others of connections, handshakes or memory, or slow them down.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,14 +8,13 @@ use colocate_harness::process::{self, Connection, Server};
 
 const MIB: usize = 1024 * 1024;
 
-/// Lets this process, and what it starts, open so many files, which is fewer than any system allows and may be more than
-/// it allows unasked.
+/// Raises the limit of open files of this process and its children, because the default can be too low.
 fn allow_files(count: usize) {
     process::allow_files(std::process::id(), count);
 }
 
 #[test]
-fn of_1_100_connections_each_is_answered_and_those_beyond_the_limit_are_not_kept() {
+fn connections_over_the_limit_get_a_response_but_are_not_kept() {
     allow_files(4096);
     let server = Server::start("");
     let mut kept = Vec::new();
@@ -33,9 +32,9 @@ fn of_1_100_connections_each_is_answered_and_those_beyond_the_limit_are_not_kept
     assert!(kept.iter_mut().all(|connection| connection.send("POST /mutate", b"{}").status == 400));
 }
 
-/// As on a machine that has no file descriptor left: what comes meanwhile is not lost, and is answered when one is free.
+/// Connections that arrive while the process has no free file descriptor are not lost.
 #[test]
-fn without_a_file_to_open_it_says_so_and_goes_on_when_there_is_one() {
+fn accepting_continues_after_file_descriptors_ran_out() {
     let server = Server::start("");
     server.allow_files_more(2);
     let taken = [(); 8].map(|()| TcpStream::connect(server.listen).unwrap());
@@ -45,12 +44,12 @@ fn without_a_file_to_open_it_says_so_and_goes_on_when_there_is_one() {
 }
 
 #[test]
-fn clients_that_begin_a_handshake_and_stop_keep_nobody_away() {
+fn unfinished_client_hellos_do_not_block_other_clients() {
     let server = Server::start("");
     let slow: Vec<_> = (0..200)
         .map(|number| {
             let mut stream = TcpStream::connect(server.listen).unwrap();
-            // Nothing, or the beginning of a hello that would be 512 bytes.
+            // Nothing, or the start of a hello of 512 bytes.
             stream.write_all(&[0x16, 3, 1, 2, 0, 1][..number % 7]).unwrap();
             stream
         })
@@ -60,21 +59,21 @@ fn clients_that_begin_a_handshake_and_stop_keep_nobody_away() {
 }
 
 #[test]
-fn clients_that_say_hello_and_stop_keep_nobody_away() {
+fn unfinished_handshakes_do_not_block_other_clients() {
     let server = Server::start("");
     let hello = server.hello();
-    // More than have a turn at once.
+    // More than the number of concurrent handshakes.
     let mut slow: Vec<_> = (0..80)
         .map(|_| {
             let mut stream = TcpStream::connect(server.listen).unwrap();
             stream.write_all(&hello).unwrap();
-            // Its hello was computed, and nothing follows.
+            // Wait for the server's hello, and send nothing more.
             stream.read_exact(&mut [0]).unwrap();
             stream
         })
         .collect();
     assert_eq!(server.send("POST /mutate", b"{}").status, 400);
-    // Nobody had to be given up for that.
+    // The server did not close a slow connection to make room.
     slow[0].set_nonblocking(true).unwrap();
     let mut rest = Vec::new();
     let end = slow[0].read_to_end(&mut rest).unwrap_err();
@@ -82,10 +81,10 @@ fn clients_that_say_hello_and_stop_keep_nobody_away() {
 }
 
 #[test]
-fn tls_1_1_is_refused_with_an_alert() {
+fn tls_1_1_is_rejected_with_an_alert() {
     let server = Server::start("");
-    // A hello as an old client sends it: version 1.1, random bytes, no session, one cipher suite, no compression, and of
-    // extensions the one for signature algorithms.
+    // The hello of an old client: version 1.1, random bytes, no session, one cipher suite, no compression, and only the extension
+    // for signature algorithms.
     let mut hello = vec![0x16, 3, 1, 0, 55, 1, 0, 0, 51, 3, 2];
     hello.extend([7; 32]);
     hello.extend([0, 0, 2, 0, 0x2f, 1, 0, 0, 8, 0, 13, 0, 4, 0, 2, 4, 1]);
@@ -93,11 +92,11 @@ fn tls_1_1_is_refused_with_an_alert() {
     stream.write_all(&hello).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    assert_eq!(answer[..], [0x15, 3, 3, 0, 2, 2, 70], "a fatal alert that names the version");
+    assert_eq!(answer[..], [0x15, 3, 3, 0, 2, 2, 70], "a fatal `protocol_version` alert");
 }
 
 #[test]
-fn a_client_that_leaves_in_the_middle_of_a_request_is_let_go() {
+fn a_connection_that_ends_within_a_request_is_closed() {
     let server = Server::start("");
     let head = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     for sent in [0, 20, head.len()] {
@@ -110,7 +109,7 @@ fn a_client_that_leaves_in_the_middle_of_a_request_is_let_go() {
 }
 
 #[test]
-fn large_bodies_wait_for_room_outside_and_small_ones_always_have_some() {
+fn large_bodies_over_the_limit_get_a_503_and_small_ones_do_not() {
     let server = Server::start("");
     let (mut one, mut two) = (server.connect(), server.connect());
     one.begin(20 * MIB).unwrap();
@@ -118,7 +117,7 @@ fn large_bodies_wait_for_room_outside_and_small_ones_always_have_some() {
     let refused = server.connect().begin(20 * MIB).unwrap_err();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.body);
     assert_eq!(server.send("POST /mutate", b"{}").status, 400);
-    // Whoever does not ask before it sends is told in time too.
+    // A client that does not send `Expect: 100-continue` also gets the response.
     let refused = server.send("POST /mutate", &vec![b' '; 17 * MIB]);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.body);
 
@@ -128,7 +127,7 @@ fn large_bodies_wait_for_room_outside_and_small_ones_always_have_some() {
 }
 
 #[test]
-fn fifty_reviews_of_17_mb_at_once_take_a_bounded_memory() {
+fn fifty_reviews_of_17_mb_at_once_take_bounded_memory() {
     let server = Server::start("");
     let mut review = br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u","kind":{"group":"","version":"v1","kind":"Pod"},"operation":"CREATE","namespace":"default","object":{"metadata":{"annotations":{"padding":""#.to_vec();
     review.resize(17_000_000, b'x');
@@ -146,7 +145,7 @@ fn fifty_reviews_of_17_mb_at_once_take_a_bounded_memory() {
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     assert!(statuses.contains(&Some(200)), "{statuses:?}");
-    // 850 MB may take longer than a body may: then the answer is 408, or lost to a client that still sends.
+    // Sending 850 MB may exceed the timeout of a body. The response is then a 408, which a client that still sends may not get.
     assert!(statuses.iter().all(|status| [Some(200), Some(503), Some(408), None].contains(status)), "{statuses:?}");
     assert!(server.peak() < 160_000, "{} kB", server.peak());
     assert_eq!(server.send("POST /mutate", review).status, 200);

@@ -8,7 +8,7 @@ const IN_EFFECT: &str = "configuration reloaded";
 const REFUSED: &str = "invalid configuration ignored: the previous one stays in effect";
 
 #[test]
-fn a_good_configuration_takes_effect_and_a_bad_one_leaves_it() {
+fn a_valid_configuration_takes_effect_and_an_invalid_one_does_not() {
     let server = Server::start("");
     let reason = || server.review(MYSQL)["auditAnnotations"]["reason"].as_str().unwrap().to_owned();
     assert_eq!(reason(), "injected");

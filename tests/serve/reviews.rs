@@ -1,4 +1,4 @@
-//! What is answered to reviews.
+//! Responses to reviews.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +13,7 @@ fn uid() -> Value {
 }
 
 #[test]
-fn the_mysql_deployment_gets_stork_over_both_versions_of_tls() {
+fn the_mysql_deployment_gets_stork_over_both_tls_versions() {
     let server = Server::start("");
     for (version, name) in [(&rustls::version::TLS13, "TLSv1_3"), (&rustls::version::TLS12, "TLSv1_2")] {
         let mut connection = server.connect_with(&[version]);
@@ -40,7 +40,7 @@ fn the_mysql_deployment_gets_stork_over_both_versions_of_tls() {
 }
 
 #[test]
-fn a_decision_is_logged_and_counted_and_nothing_else_of_the_object() {
+fn a_decision_is_logged_and_counted_without_the_object() {
     let server = Server::start("");
     server.review(MYSQL.as_bytes());
     let line = server.logged("decided");
@@ -68,7 +68,7 @@ fn a_pod_whose_claim_is_missing_is_admitted_with_a_warning() {
 }
 
 #[test]
-fn the_configuration_says_what_becomes_of_it() {
+fn the_configuration_determines_the_decision() {
     let server = Server::start("missingClaim: {then: inject}\n");
     assert_eq!(server.review(&pod_with_claim("later"))["auditAnnotations"]["reason"], "injected-missing");
     let audit = Server::start("mode: audit\n").review(MYSQL.as_bytes());

@@ -1,4 +1,4 @@
-//! The command line: exit codes, and what is said.
+//! The command line: exit codes and messages.
 
 use std::process::Output;
 
@@ -30,7 +30,7 @@ fn run_with_certificate(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn with_no_source_of_claims_it_fails_and_names_both() {
+fn without_a_source_of_claims_the_error_names_both() {
     let (code, _, stderr) = run_with_certificate(&[]);
     assert_eq!(code, Some(1));
     let line = stderr.lines().last().unwrap();
@@ -38,7 +38,7 @@ fn with_no_source_of_claims_it_fails_and_names_both() {
 }
 
 #[test]
-fn a_kubeconfig_counts_only_where_it_is_named_and_must_be_one() {
+fn only_a_valid_kubeconfig_named_by_the_variable_is_used() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join(".kube")).unwrap();
     let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n";
@@ -72,7 +72,7 @@ fn a_kubeconfig_counts_only_where_it_is_named_and_must_be_one() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_failure_and_a_full_disk_is() {
+fn a_closed_pipe_is_not_a_failure_but_a_full_disk_is() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let status = program::command().args(["serve", "--print-config"]).stdout(writer).status().unwrap();
@@ -84,7 +84,7 @@ fn a_reader_that_has_had_enough_is_no_failure_and_a_full_disk_is() {
 }
 
 #[test]
-fn wrong_usage_is_exit_code_2() {
+fn wrong_usage_exits_with_2() {
     for (arguments, part) in [
         (&["serve", "--manifests", "x"][..], "--tls-cert and --tls-key (colocate certs issues one)"),
         (&["serve", "--tls-cert", "x"], "--tls-key"),
@@ -104,7 +104,7 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
-fn input_that_cannot_be_read_is_exit_code_1_with_the_file() {
+fn unreadable_input_exits_with_1_and_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -136,14 +136,14 @@ fn input_that_cannot_be_read_is_exit_code_1_with_the_file() {
 }
 
 #[test]
-fn why_it_failed_is_written_where_kubernetes_looks_if_that_is_there() {
+fn the_error_is_written_to_an_existing_termination_log() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("termination-log");
     let path = log.to_str().unwrap();
     let arguments = ["--manifests", "/absent", "--termination-log", path];
     assert_eq!(run_with_certificate(&arguments).0, Some(1));
     assert!(!log.exists());
-    std::fs::write(&log, "what was there before, and is longer than what comes now: ".repeat(9)).unwrap();
+    std::fs::write(&log, "an older message that is longer than the new one: ".repeat(9)).unwrap();
     let (_, _, stderr) = run_with_certificate(&arguments);
     let written = std::fs::read_to_string(&log).unwrap();
     assert_eq!(stderr.lines().last(), Some(format!("colocate: {}", written.trim_end()).as_str()));
@@ -163,7 +163,7 @@ fn the_printed_configuration_is_a_valid_file() {
 }
 
 #[test]
-fn the_version_and_help_are_done() {
+fn version_and_help_exit_with_0() {
     assert_eq!(run(&["--version"]).0, Some(0));
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, Some(0));

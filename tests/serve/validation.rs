@@ -1,4 +1,4 @@
-//! What is answered to reviews that are to be validated.
+//! Responses to reviews for validation.
 
 use colocate_harness::process::Server;
 use serde_json::{Value, json};
@@ -8,14 +8,14 @@ const MYSQL: &str = include_str!("../../src/cli/probe/mysql-deployment.json");
 
 const KEY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 
-/// The same with this value of that annotation on its template.
+/// Returns [`MYSQL`] with this value of the annotation [`KEY`] on its template.
 fn annotated(value: &Value) -> Value {
     let mut review: Value = serde_json::from_str(MYSQL).unwrap();
     review["request"]["object"]["spec"]["template"]["metadata"]["annotations"] = json!({ KEY: value });
     review
 }
 
-/// The status of the answer, and its `response`; of an error, what it says.
+/// Sends a review. Returns the status, and the `response` or the text of an error.
 fn ask(server: &Server, review: &Value) -> (u16, Value) {
     let answer = server.send("POST /validate?timeout=5s", review.to_string().as_bytes());
     let response = serde_json::from_str::<Value>(&answer.body).map(|mut answer| answer["response"].take());
@@ -23,7 +23,7 @@ fn ask(server: &Server, review: &Value) -> (u16, Value) {
 }
 
 #[test]
-fn findings_are_warnings_or_a_denial_as_the_configuration_says_at_that_moment() {
+fn the_current_configuration_makes_findings_warnings_or_a_denial() {
     let server = Server::start("");
     let bad = annotated(&"yes".into());
     let uid = &bad["request"]["uid"];
@@ -62,7 +62,7 @@ fn findings_are_warnings_or_a_denial_as_the_configuration_says_at_that_moment() 
 }
 
 #[test]
-fn what_is_no_review_is_refused_and_never_denied() {
+fn an_invalid_review_is_rejected_and_never_denied() {
     let server = Server::start("validation: {mode: enforce}\n");
     let mut beta = annotated(&"yes".into());
     beta["apiVersion"] = "admission.k8s.io/v1beta1".into();
@@ -73,10 +73,13 @@ fn what_is_no_review_is_refused_and_never_denied() {
         (beta, "apiVersion is `admission.k8s.io/v1beta1`"),
         (no_object, "invalid type: sequence"),
     ] {
-        let (status, said) = ask(&server, &review);
-        let said = said.as_str().unwrap();
-        assert!(status == 400 && said.contains("the body is not an AdmissionReview") && said.contains(part), "{said}");
+        let (status, error) = ask(&server, &review);
+        let error = error.as_str().unwrap();
+        assert!(
+            status == 400 && error.contains("the body is not an AdmissionReview") && error.contains(part),
+            "{error}"
+        );
     }
-    // Not even what the API server would never send stops it.
+    // The API server never sends an annotation of this type, but it must not cause an error.
     assert_eq!(ask(&server, &annotated(&json!({ "a": [null] }))).0, 200);
 }

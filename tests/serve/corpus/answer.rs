@@ -1,4 +1,4 @@
-//! Bodies, sent as the API server sends them, and their answers held to the rules and to what the case says.
+//! Sends bodies as the API server does, and checks the responses against the rules and the case.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,31 +9,31 @@ use serde_json::{Value, json};
 use super::case::{Body, Decision, Every, Expected, Refusal};
 use super::text::Reader;
 
-/// Sends a case's bodies, one behind the other on one connection, and checks what is answered to each.
+/// Sends the bodies of a case, one after another on one connection, and checks each response.
 pub(crate) fn check(server: &Server, body: &Body, expected: &Expected) {
     let bytes = body.bytes(Reader::Server);
-    let mut asker = Asker(server.connect());
+    let mut client = Client(server.connect());
     match &body.every {
-        None => asker.check(&bytes, expected, || body.bytes(Reader::Anyone)),
+        None => client.check(&bytes, expected, || body.bytes(Reader::Anyone)),
         Some(Every::Beginning) => {
             for end in 0..bytes.len() {
-                asker.check(&bytes[..end], expected, || unreachable!("a part of a review is none"));
+                client.check(&bytes[..end], expected, || unreachable!("a truncated review is invalid"));
             }
         }
         Some(Every::Byte(byte)) => {
             for place in 0..bytes.len() {
                 let with = |reader| [&bytes[..place], &byte.bytes(reader), &bytes[place + 1..]].concat();
-                asker.check(&with(Reader::Server), expected, || with(Reader::Anyone));
+                client.check(&with(Reader::Server), expected, || with(Reader::Anyone));
             }
         }
     }
 }
 
-/// Whoever asks about bodies, on one connection.
-struct Asker(Connection);
+/// A client that sends bodies over one connection.
+struct Client(Connection);
 
-impl Asker {
-    /// `for_anyone` is the body as others read it, of whom a patch has to be understood.
+impl Client {
+    /// Sends a body and checks the response. `for_anyone` returns the body for other parsers, on which a patch is tested.
     fn check(&mut self, body: &[u8], expected: &Expected, for_anyone: impl FnOnce() -> Vec<u8>) {
         self.check_validation(body);
         let answer = self.0.send("POST /mutate?timeout=5s", body);
@@ -42,40 +42,41 @@ impl Asker {
             Expected::Either if answer.status == 400 => check_refusal(&answer, &Refusal::of(400)),
             Expected::Either => self.check_response(&answer, &for_anyone()),
             Expected::Decision(decision) => {
-                Given::read(&answer).check(decision);
+                Response::read(&answer).check(decision);
                 self.check_response(&answer, &for_anyone());
             }
         }
     }
 
-    /// Validation reads the same bodies by itself: it refuses, or answers without a change.
+    /// Sends the body to validation, which parses it separately. It must reject the body, or respond without a patch.
     fn check_validation(&mut self, body: &[u8]) {
         let answer = self.0.send("POST /validate?timeout=5s", body);
         match answer.status {
-            200 => assert_eq!(Given::read(&answer).patch, None),
+            200 => assert_eq!(Response::read(&answer).patch, None),
             status => check_refusal(&answer, &Refusal::of(if status == 413 { 413 } else { 400 })),
         }
     }
 
-    /// Holds a response to the rules for all: it is about the question, and its patch applies, and leaves nothing to do.
+    /// Checks the rules for every response: it has the uid of the request, its patch applies, and the patched object gets no
+    /// patch.
     fn check_response(&mut self, answer: &Answer, question: &[u8]) {
-        let given = Given::read(answer);
+        let given = Response::read(answer);
         let mut question: Value = match serde_json::from_slice(question) {
             Ok(question) => question,
             Err(_) if given.patch.is_none() => return,
-            Err(error) => panic!("a review is patched that others cannot read, see `odd`: {error}"),
+            Err(error) => panic!("a review was patched that other parsers reject (see `odd`): {error}"),
         };
         assert_eq!(given.uid, question["request"]["uid"]);
         if let Some(patch) = &given.patch {
-            json_patch::patch(&mut question["request"]["object"], patch).expect("a patch applies");
+            json_patch::patch(&mut question["request"]["object"], patch).expect("the patch applies");
             let again = self.0.send("POST /mutate?timeout=5s", question.to_string().as_bytes());
-            assert_eq!(Given::read(&again).patch, None, "what was patched is patched again");
+            assert_eq!(Response::read(&again).patch, None, "the object was patched twice");
         }
     }
 }
 
-/// What a response says.
-struct Given {
+/// A parsed response.
+struct Response {
     uid: Value,
     patch: Option<Patch>,
     warnings: Vec<String>,
@@ -83,17 +84,17 @@ struct Given {
     claims: String,
 }
 
-impl Given {
+impl Response {
     fn read(answer: &Answer) -> Self {
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!(answer.header("content-type"), Some("application/json"));
-        let mut envelope: Value = serde_json::from_str(&answer.body).expect("a response is JSON");
+        let mut envelope: Value = serde_json::from_str(&answer.body).expect("the response is JSON");
         let mut response = envelope["response"].take();
-        let is = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": null});
-        assert_eq!((envelope, &response["allowed"]), (is, &json!(true)));
+        let expected = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": null});
+        assert_eq!((envelope, &response["allowed"]), (expected, &json!(true)));
         let patch = response["patch"].as_str().map(|patch| {
-            let patch = BASE64_STANDARD.decode(patch).expect("a patch in base64");
-            serde_json::from_slice(&patch).expect("a patch is one")
+            let patch = BASE64_STANDARD.decode(patch).expect("the patch is base64");
+            serde_json::from_slice(&patch).expect("the patch is a JSON patch")
         });
         assert_eq!(response["patchType"].as_str(), patch.as_ref().map(|_| "JSONPatch"));
         let audit = response["auditAnnotations"].take();
@@ -123,7 +124,7 @@ impl Given {
     }
 }
 
-/// Holds a refusal to the rules, which are the same for all: one line that says why.
+/// Checks the rules for every rejection: it is one line that explains why.
 pub(crate) fn check_refusal(answer: &Answer, expected: &Refusal) {
     assert_eq!(answer.status, expected.status, "{}", answer.body);
     assert!(answer.body.contains(&expected.says), "{:?} is not in {:?}", expected.says, answer.body);

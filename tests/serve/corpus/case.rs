@@ -1,4 +1,4 @@
-//! A case, as it is written in one of the files of this folder.
+//! Parses cases from the files in this folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,25 +11,25 @@ use serde_json::Value;
 use super::review::{self, Order};
 use super::text::{Reader, Text};
 
-/// A case: what is sent, and what comes of it.
+/// A case: the input and the expected result.
 #[derive(Debug)]
 pub(crate) struct Case {
-    /// The file that it is in, without its extension.
+    /// The name of its file, without the extension.
     pub(crate) group: String,
     pub(crate) name: String,
     pub(crate) kind: Kind,
 }
 
-/// What a case is about.
+/// The kind of input.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// A body, sent as the API server sends one.
+    /// A body that is sent as the API server sends it.
     Body(Body, Expected),
-    /// A connection, byte by byte.
+    /// The raw bytes of a connection.
     Talk(Talk),
 }
 
-/// A body, and whether it is one or stands for many.
+/// A body, or a template for many bodies.
 #[derive(Debug)]
 pub(crate) struct Body {
     written: Written,
@@ -42,26 +42,26 @@ enum Written {
     Review { text: String, replace: BTreeMap<String, Text> },
 }
 
-/// Many bodies made of one.
+/// The bodies that are derived from one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Every {
-    /// Each beginning of it, but not all of it.
+    /// Each prefix of the body, except the whole body.
     Beginning,
-    /// It with each byte in turn replaced.
+    /// The body with each of its bytes replaced in turn.
     Byte(Text),
 }
 
-/// What a body is answered with.
+/// The expected response to a body.
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
     Refusal(Refusal),
     Decision(Decision),
-    /// Either of the two, but by the rules for each.
+    /// A rejection or a decision that follows the rules.
     Either,
 }
 
-/// An HTTP status that is not 200, and words of the one line that says why.
+/// An HTTP status other than 200, and words from the line that explains it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Value")]
 pub(crate) struct Refusal {
@@ -69,32 +69,32 @@ pub(crate) struct Refusal {
     pub(crate) says: String,
 }
 
-/// The answer to a review.
+/// The expected decision about a review.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Decision {
     pub(crate) reason: String,
-    /// Where the scheduler is set, as a JSON pointer; absent if nothing is changed.
+    /// The JSON pointer at which the scheduler is set. `None` if nothing is patched.
     pub(crate) patch: Option<String>,
     #[serde(default = "stork")]
     pub(crate) scheduler: String,
-    /// The word that the one warning begins with.
+    /// The word that starts the only warning.
     pub(crate) warning: Option<String>,
-    /// A part of what is said of the claims.
+    /// A part of the audit annotation about the claims.
     #[serde(default)]
     pub(crate) claims: String,
 }
 
-/// What is said on a connection, and by whom.
+/// The steps on a connection.
 #[derive(Debug)]
 pub(crate) struct Talk {
     pub(crate) over: Over,
-    /// Whether it takes as long as a client may take.
+    /// Whether the client is so slow that it runs into a timeout.
     pub(crate) slow: bool,
     pub(crate) steps: Vec<Step>,
 }
 
-/// What a connection goes over.
+/// The transport of a connection.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Over {
@@ -102,41 +102,41 @@ pub(crate) enum Over {
     Tls,
     /// TLS 1.2.
     Tls12,
-    /// With these protocols offered.
+    /// TLS with these ALPN protocols offered.
     Alpn(Vec<String>),
-    /// Without the server's name.
+    /// TLS without SNI.
     NoName,
 }
 
-/// One thing that happens on a connection.
+/// A step on a connection.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
-    /// These bytes are sent.
+    /// The client sends these bytes.
     Send(Text),
-    /// These bytes are sent one by one, so slowly that the server sees each, until it closes.
+    /// The client sends these bytes one by one, so slowly that the server reads each separately, until the server closes.
     Drip(Text),
-    /// An answer comes: the status, and words of it.
+    /// The server responds with this status and these words.
     Answer(Refusal),
-    /// An answer to HEAD comes, which has no body.
+    /// The server responds to HEAD, without a body.
     Head(u16),
-    /// These bytes come.
+    /// The server sends these bytes.
     Bytes(Text),
-    /// The client says that nothing more will come.
+    /// The client shuts down its sending side.
     Shut,
-    /// The client goes.
+    /// The client closes the connection.
     Leave,
-    /// Nothing more comes: the server closes the connection.
+    /// The server closes the connection without sending anything else.
     Closed,
-    /// The server closes the connection, whatever it says before.
+    /// The server closes the connection, possibly after sending something.
     Ends,
-    /// It answers so and closes the connection; a client that still sends may be cut off before it sees the answer.
+    /// The server responds with this and closes the connection. A client that is still sending may not get the response.
     CutOff(Refusal),
-    /// A good review is answered on the same connection.
+    /// The server responds to a valid review on the same connection.
     Open,
 }
 
-/// A case as it stands in its file: which keys go together is checked afterwards.
+/// A case in a file. The combination of keys is checked later.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -162,19 +162,19 @@ struct Entry {
     talk: Option<Vec<Step>>,
 }
 
-/// Reads a file of this folder, `text`, as what it is to be.
+/// Parses `text`, the content of a file in this folder.
 pub(crate) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> T {
     let read = || {
         let mut value: yaml_serde::Value = yaml_serde::from_str(text)?;
         value.apply_merge()?;
-        // By way of JSON, in which a variant is a key and no tag.
+        // Converted through JSON, in which an enum variant is a key instead of a YAML tag.
         yaml_serde::from_value::<Value>(value)
     };
     let value = read().unwrap_or_else(|error| panic!("tests/serve/corpus/{file}: {error}"));
     serde_json::from_value(value).unwrap_or_else(|error| panic!("tests/serve/corpus/{file}: {error}"))
 }
 
-/// All cases, in the order of their files.
+/// Returns all cases, in the order of their files.
 pub(crate) fn all() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve/corpus/cases");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -183,7 +183,7 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 fn read(file: &Path) -> Vec<Case> {
-    let group = file.file_stem().and_then(|stem| stem.to_str()).expect("a file has a name").to_owned();
+    let group = file.file_stem().and_then(|stem| stem.to_str()).expect("the file has a name").to_owned();
     let entries: Vec<Value> = parse(&format!("cases/{group}.yaml"), &fs::read_to_string(file).unwrap());
     let case = |entry: Value| {
         let name = entry["name"].as_str().unwrap_or("(no name)").to_owned();
@@ -218,15 +218,15 @@ impl TryFrom<Entry> for Kind {
             (None, None, Some(steps)) if !changed && every.is_none() && expect.is_none() => {
                 return Ok(Self::Talk(Talk { over: over.unwrap_or(Over::Tls), slow, steps }));
             }
-            _ => return Err("a case has `of` with its changes, `body` or `talk`".to_owned()),
+            _ => return Err("a case needs one of `of` (with changes), `body` or `talk`".to_owned()),
         };
-        let expect = expect.ok_or("nothing is expected")?;
+        let expect = expect.ok_or("`expect` is missing")?;
         Ok(Self::Body(Body { written, every }, Expected::try_from(expect)?))
     }
 }
 
 impl Body {
-    /// Its bytes.
+    /// Returns the bytes for a reader.
     pub(crate) fn bytes(&self, reader: Reader) -> Vec<u8> {
         match &self.written {
             Written::Text(text) => text.bytes(reader),
@@ -234,8 +234,8 @@ impl Body {
                 let mut bytes = text.clone().into_bytes();
                 for (old, new) in replace {
                     let mut places = bytes.windows(old.len()).enumerate().filter(|(_, part)| *part == old.as_bytes());
-                    let place = places.next().unwrap_or_else(|| panic!("{old} is not in {text}")).0;
-                    assert!(places.next().is_none(), "{old} is in {text} more than once");
+                    let place = places.next().unwrap_or_else(|| panic!("{old} does not occur in {text}")).0;
+                    assert!(places.next().is_none(), "{old} occurs in {text} more than once");
                     bytes.splice(place..place + old.len(), new.bytes(reader));
                 }
                 bytes
@@ -250,7 +250,7 @@ impl TryFrom<Value> for Expected {
     fn try_from(value: Value) -> Result<Self, String> {
         match &value {
             Value::String(word) if word == "either" => Ok(Self::Either),
-            // The reason alone.
+            // Only the reason.
             Value::String(word) if !word.starts_with(|c: char| c.is_ascii_digit()) => {
                 Ok(Self::Decision(Decision { reason: word.clone(), ..Decision::default() }))
             }
@@ -273,7 +273,7 @@ fn stork() -> String {
 }
 
 impl Refusal {
-    /// Whatever the answer says.
+    /// Returns a rejection with any text.
     pub(crate) fn of(status: u16) -> Self {
         Self { status, says: String::new() }
     }
@@ -282,11 +282,11 @@ impl Refusal {
 impl TryFrom<Value> for Refusal {
     type Error = String;
 
-    /// `400`, or `400 and words of the answer`.
+    /// Parses `400`, or `400 some words of the response`.
     fn try_from(value: Value) -> Result<Self, String> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let (status, says) = text.split_once(' ').unwrap_or((&text, ""));
-        let status = status.parse().map_err(|_| format!("{text} begins with no HTTP status"))?;
+        let status = status.parse().map_err(|_| format!("`{text}` does not start with an HTTP status"))?;
         Ok(Self { status, says: says.to_owned() })
     }
 }

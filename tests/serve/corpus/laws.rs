@@ -1,4 +1,4 @@
-//! The laws of the fuzz targets (`make fuzz`), held on their seeds, on what fuzzing has found, and on the corpus.
+//! Checks the laws of the fuzz targets (`make fuzz`) on their seeds, on earlier findings, and on the corpus.
 
 use std::path::Path;
 use std::{fs, panic};
@@ -7,7 +7,7 @@ use colocate_laws::{annotation, manifest, review};
 
 use super::seeds::{self, Seed, targets};
 
-/// A law takes any bytes, and panics where it does not hold.
+/// A function that takes any bytes and panics if the law does not hold.
 type Law = fn(&[u8]);
 const LAWS: [(&str, Law); 3] =
     [("review", review::hold), ("manifest", manifest::hold), ("annotation", annotation::hold)];
@@ -33,7 +33,7 @@ fn hold(seeds: &[Seed]) {
 }
 
 #[test]
-#[ignore = "writes the seeds of a fuzzer and checks nothing"]
+#[ignore = "writes the seeds for fuzzing and checks nothing"]
 fn write_the_corpus() {
     let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(seeds::WRITTEN);
     for Seed { target, name, bytes } in seeds::of_corpus() {
@@ -43,7 +43,7 @@ fn write_the_corpus() {
 }
 
 #[test]
-fn the_fuzz_targets_are_the_tested_laws() {
+fn every_fuzz_target_uses_a_tested_law() {
     let manifest = include_str!("../../../fuzz/Cargo.toml");
     let bins: Vec<_> = manifest.lines().filter_map(|line| line.strip_prefix("name = ")).skip(1).collect();
     let names: Vec<_> = targets().iter().map(|(target, _)| format!("\"{target}\"")).collect();
@@ -58,6 +58,6 @@ fn the_fuzz_targets_are_the_tested_laws() {
     let serde_json = manifest.lines().find(|line| line.starts_with("serde_json = ")).unwrap();
     assert!(
         include_str!("../../../Cargo.toml").lines().any(|line| line == serde_json),
-        "the project has another version"
+        "fuzz/Cargo.toml has another version of serde_json than Cargo.toml"
     );
 }

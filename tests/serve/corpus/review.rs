@@ -1,4 +1,4 @@
-//! Reviews, as a case changes them.
+//! Reviews that cases modify.
 
 use std::sync::LazyLock;
 
@@ -6,30 +6,30 @@ use serde_json::Value;
 
 use super::case::parse;
 
-/// The reviews that cases begin with, in the order in which they are written.
+/// The reviews that cases start from.
 static BASES: LazyLock<Vec<(String, Value)>> = LazyLock::new(|| {
     let bases: serde_json::Map<_, _> = parse("bases.yaml", include_str!("bases.yaml"));
     bases.into_iter().collect()
 });
 
-/// A review that can be changed.
+/// A modifiable review.
 #[derive(Clone, Debug)]
 pub(crate) struct Document(Value);
 
-/// The review of this name in `bases.yaml`.
+/// Returns the review with this name in `bases.yaml`.
 pub(crate) fn base(name: &str) -> Document {
     let base = BASES.iter().find(|(base, _)| base == name);
     Document(base.unwrap_or_else(|| panic!("bases.yaml has no `{name}`")).1.clone())
 }
 
-/// In which order the fields of an object are written.
+/// The order of the fields of an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Order {
-    /// As the API server does it: what a request is about comes before its objects.
+    /// The API server's order, in which the metadata of a request comes before its objects.
     #[default]
     ApiServer,
-    /// The other way round, at every level.
+    /// The reverse order, at every level.
     Reversed,
 }
 
@@ -42,28 +42,30 @@ impl Document {
         encode(&self.0, order)
     }
 
-    /// Writes a value at a JSON pointer, and makes the objects on the way there.
+    /// Sets the value at a JSON pointer, and creates missing objects on the path.
     pub(crate) fn put(&mut self, pointer: &str, value: Value) {
         let mut place = &mut self.0;
         for token in tokens(pointer) {
             place = if place.is_array() {
-                place.pointer_mut(&format!("/{token}")).unwrap_or_else(|| panic!("there is nothing at {pointer}"))
+                place.pointer_mut(&format!("/{token}")).unwrap_or_else(|| panic!("{pointer} does not exist"))
             } else {
                 if !place.is_object() {
                     *place = Value::Object(serde_json::Map::default());
                 }
-                place.as_object_mut().expect("it is one now").entry(token).or_insert(Value::Null)
+                place.as_object_mut().expect("the value is an object").entry(token).or_insert(Value::Null)
             };
         }
         *place = value;
     }
 
-    /// Takes the field at a JSON pointer away.
+    /// Removes the field at a JSON pointer.
     pub(crate) fn take(&mut self, pointer: &str) {
-        let (parent, field) = pointer.rsplit_once('/').expect("a JSON pointer");
+        let (parent, field) = pointer.rsplit_once('/').expect("a JSON pointer contains a slash");
         let parent = self.0.pointer_mut(parent).and_then(Value::as_object_mut);
-        let taken = parent.and_then(|parent| parent.remove(&tokens(&format!("/{field}")).next().expect("one")));
-        assert!(taken.is_some(), "there is nothing at {pointer}");
+        let taken = parent.and_then(|parent| {
+            parent.remove(&tokens(&format!("/{field}")).next().expect("the field name is one token"))
+        });
+        assert!(taken.is_some(), "{pointer} does not exist");
     }
 }
 

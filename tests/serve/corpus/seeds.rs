@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::case::{self, Kind};
 use super::text::Reader;
 
-/// Fuzzing longer inputs is slow and finds little.
+/// The maximum size of a seed. Fuzzing longer inputs is slow and finds little.
 const LARGEST: usize = 16 * 1024;
 
 /// The folder in `fuzz` that the corpus is written to.
@@ -21,19 +21,19 @@ pub(crate) struct Seed {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The targets with the folders of their seeds.
+/// Returns the fuzz targets with the folders of their seeds.
 pub(crate) fn targets() -> Vec<(&'static str, Vec<PathBuf>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lines = include_str!("../../../fuzz/targets").lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
-            let (target, folders) = line.split_once(' ').expect("a target has seeds");
+            let (target, folders) = line.split_once(' ').expect("the line has a target and folders");
             (target, folders.split_whitespace().map(|folder| root.join(folder)).collect())
         })
         .collect()
 }
 
-/// The files in these folders.
+/// Returns the seeds in the folders of all targets.
 pub(crate) fn of_folders() -> Vec<Seed> {
     let of_target = |(target, folders): (_, Vec<PathBuf>)| {
         let files: Vec<_> = folders.iter().flat_map(|folder| files(folder)).collect();
@@ -46,7 +46,7 @@ pub(crate) fn of_folders() -> Vec<Seed> {
     targets().into_iter().flat_map(of_target).collect()
 }
 
-/// The bodies in the corpus, and as further seeds their objects as manifests and the annotations of these.
+/// Returns the bodies in the corpus, their objects as manifests, and the annotations of these objects.
 pub(crate) fn of_corpus() -> Vec<Seed> {
     let mut seeds = Vec::new();
     for case in case::all() {
@@ -58,7 +58,7 @@ pub(crate) fn of_corpus() -> Vec<Seed> {
         let file = file_name(&case.name);
         let mut add = |target, name: String, bytes: Vec<u8>| seeds.push(Seed { target, name, bytes });
         add("review", format!("{file}.json"), bytes);
-        // Only an object that other parsers read, too, is a manifest.
+        // Only an object that other parsers accept can be a manifest.
         let Ok(review) = serde_json::from_slice::<Value>(&body.bytes(Reader::Anyone)) else { continue };
         let Some(object) = review.pointer("/request/object").filter(|object| object.is_object()) else { continue };
         add("manifest", format!("{file}.json"), object.to_string().into_bytes());
@@ -72,14 +72,14 @@ pub(crate) fn of_corpus() -> Vec<Seed> {
     seeds
 }
 
-/// The files below a folder.
+/// Returns the files in a folder and its subfolders.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// A case's name as a file name.
+/// Converts the name of a case to a file name.
 fn file_name(name: &str) -> String {
     let mut file: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();

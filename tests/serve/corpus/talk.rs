@@ -1,4 +1,4 @@
-//! Connections, byte by byte.
+//! Conversations with raw bytes.
 
 use colocate_harness::process::{Connection, NAME, Server};
 
@@ -7,37 +7,39 @@ use super::case::{Over, Step, Talk};
 use super::review;
 use super::text::Reader;
 
-/// Does what a case says, and sees that the server does so too.
+/// Performs the steps of the client, and checks those of the server.
 pub(crate) fn check(server: &Server, talk: &Talk) {
     let mut connection = Some(connect(server, &talk.over));
     for (number, step) in talk.steps.iter().enumerate() {
         let at = format!("step {}", number + 1);
-        let open = connection.as_mut().expect("nothing happens after the client has gone");
+        let open = connection.as_mut().expect("no step follows `leave`");
         match step {
-            // A server that has heard enough may close before all was sent.
+            // The server may close the connection before everything is sent.
             Step::Send(text) => open.offer(&text.bytes(Reader::Server)),
             Step::Drip(text) => open.drip(&text.bytes(Reader::Server)),
             Step::Answer(expected) => {
-                let answer = open.read_answer().unwrap_or_else(|error| panic!("{at}: no answer: {error}"));
+                let answer = open.read_answer().unwrap_or_else(|error| panic!("{at}: no response: {error}"));
                 check_refusal(&answer, expected);
             }
             Step::Head(status) => {
-                let answer = open.read_head().unwrap_or_else(|error| panic!("{at}: no answer: {error}"));
+                let answer = open.read_head().unwrap_or_else(|error| panic!("{at}: no response: {error}"));
                 assert_eq!(answer.status, *status, "{at}");
             }
             Step::Bytes(text) => {
                 let expected = text.bytes(Reader::Server);
-                assert_eq!(open.read(expected.len()).expect("bytes"), expected, "{at}");
+                assert_eq!(open.read(expected.len()).expect("the server sends bytes"), expected, "{at}");
             }
             Step::Shut => open.shut(),
             Step::Leave => connection = None,
-            Step::Closed => assert!(open.is_closed(), "{at}: the server said something, or left it open"),
-            Step::Ends => assert!(open.ends(), "{at}: the server left it open"),
+            Step::Closed => {
+                assert!(open.is_closed(), "{at}: the server sent something or did not close the connection");
+            }
+            Step::Ends => assert!(open.ends(), "{at}: the server did not close the connection"),
             Step::CutOff(expected) => {
                 if let Ok(answer) = open.read_answer() {
                     check_refusal(&answer, expected);
                 }
-                assert!(open.ends(), "{at}: the server left it open");
+                assert!(open.ends(), "{at}: the server did not close the connection");
             }
             Step::Open => {
                 let answer = open.send("POST /mutate", review::base("pod").text().as_bytes());

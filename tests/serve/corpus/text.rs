@@ -1,42 +1,42 @@
-//! Bytes to send, as a case writes them: as they are, or by how they are made.
+//! Bytes to send, written literally or with a generator.
 
 use serde::Deserialize;
 
 use super::review;
 
-/// Bytes, by how they are made.
+/// A description of bytes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Text {
-    /// These characters.
+    /// A literal string.
     Plain(String),
-    /// One behind the other.
+    /// A concatenation.
     Joined(Vec<Text>),
-    /// What a generator makes.
-    Made(Box<Maker>),
+    /// The output of a generator.
+    Generated(Box<Generator>),
 }
 
-/// The generators. In a case each is a mapping with these keys.
+/// A generator, which is a mapping with these keys in a case.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-pub(crate) enum Maker {
-    /// These bytes, as pairs of digits.
+pub(crate) enum Generator {
+    /// Bytes as pairs of hexadecimal digits.
     Hex { hex: String },
-    /// A text so many times; `{n}` in it is the number of the copy.
+    /// A text, repeated. `{n}` in it is replaced by the number of the copy.
     Repeat {
         repeat: Text,
         times: usize,
         #[serde(default)]
         between: String,
     },
-    /// A text within so many pairs of brackets.
+    /// A text within nested brackets.
     Nest { nest: Text, within: (String, String), times: usize },
-    /// A text without its last bytes.
+    /// A text without its last `by` bytes.
     Short { short: Text, by: usize },
-    /// Bytes that others than the server would refuse, or take long to read; what a patch is tried on has something else
-    /// in their place.
+    /// Bytes that parsers other than the server reject, or take long to read. The body on which a patch is tested contains
+    /// `instead`.
     Odd { odd: Text, instead: Text },
-    /// A `POST /mutate` of JSON with these further headers; `{length}` in one is the body's.
+    /// A `POST /mutate` of JSON with additional headers. `{length}` in a header is the length of the body.
     Post {
         post: Vec<Text>,
         #[serde(default)]
@@ -52,17 +52,17 @@ impl Default for Text {
     }
 }
 
-/// For whom bytes are made.
+/// The reader of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// The server.
     Server,
-    /// Somebody who reads JSON into a tree, and refuses what is odd or deep.
+    /// A parser that reads JSON into a tree, and rejects odd or deeply nested JSON.
     Anyone,
 }
 
 impl Text {
-    /// The bytes.
+    /// Returns the bytes for a reader.
     pub(crate) fn bytes(&self, reader: Reader) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write(reader, &mut bytes);
@@ -73,12 +73,12 @@ impl Text {
         match self {
             Self::Plain(text) => bytes.extend(text.as_bytes()),
             Self::Joined(parts) => parts.iter().for_each(|part| part.write(reader, bytes)),
-            Self::Made(maker) => maker.write(reader, bytes),
+            Self::Generated(generator) => generator.write(reader, bytes),
         }
     }
 }
 
-impl Maker {
+impl Generator {
     fn write(&self, reader: Reader, bytes: &mut Vec<u8>) {
         match self {
             Self::Hex { hex } => bytes.extend(from_hex(hex)),
@@ -116,7 +116,7 @@ impl Maker {
                 let body = body.bytes(reader);
                 bytes.extend(b"POST /mutate HTTP/1.1\r\nHost: colocate.test.svc\r\nContent-Type: application/json\r\n");
                 for header in post {
-                    let header = String::from_utf8(header.bytes(reader)).expect("a header is text");
+                    let header = String::from_utf8(header.bytes(reader)).expect("a header is UTF-8");
                     bytes.extend(header.replace("{length}", &body.len().to_string()).as_bytes());
                     bytes.extend(b"\r\n");
                 }
@@ -128,7 +128,7 @@ impl Maker {
     }
 }
 
-/// What is between the places where `{n}` stands.
+/// Splits a text at each `{n}`.
 fn parts(mut text: Vec<u8>) -> Vec<Vec<u8>> {
     const NUMBER: &[u8] = b"{n}";
     let mut parts = Vec::new();
@@ -141,9 +141,13 @@ fn parts(mut text: Vec<u8>) -> Vec<Vec<u8>> {
     parts
 }
 
-/// The bytes of pairs of digits, with spaces wherever they help.
+/// Parses pairs of hexadecimal digits, which may be separated by spaces.
 fn from_hex(hex: &str) -> Vec<u8> {
     let digits: String = hex.split_whitespace().collect();
     let pairs = (0..digits.len()).step_by(2).map(|place| &digits[place..place + 2]);
-    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap_or_else(|_| panic!("{pair} is no byte"))).collect()
+    pairs
+        .map(|pair| {
+            u8::from_str_radix(pair, 16).unwrap_or_else(|_| panic!("`{pair}` is not a byte in hexadecimal digits"))
+        })
+        .collect()
 }
