@@ -10,7 +10,7 @@ mod rules;
 const LOCAL_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 const DISABLE: &str = "stork.libopenstorage.org/disableHyperconvergence";
 
-/// A Deployment whose pods mount the claim `data` and have these annotations, on line 9.
+/// Returns a Deployment whose pods mount the claim `data` and have these annotations, on line 9.
 fn deployment(annotations: &str) -> String {
     format!(
         "apiVersion: apps/v1

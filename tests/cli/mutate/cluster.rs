@@ -1,4 +1,4 @@
-//! `--cluster`: what is asked of an API server, and what becomes of its refusals.
+//! `--cluster`: the requests to the API server, and the handling of denied ones.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn classes() -> Value {
 }
 
 #[test]
-fn a_cluster_is_asked_for_what_the_files_need_and_do_not_say() {
+fn only_objects_that_the_files_lack_are_requested() {
     let spec = json!({"storageClassName": "px-db"});
     let objects = [(CLAIM_PATH, claim(false, &spec)), (NAMESPACE_PATH, namespace("false")), (CLASSES_PATH, classes())];
     let server = ApiServer::new(&objects, 404);
@@ -47,7 +47,7 @@ fn a_cluster_is_asked_for_what_the_files_need_and_do_not_say() {
     let run =
         server.run(&folder, "mutate -f deployment.yaml --manifests claim.yaml class.yaml namespace.yaml --explain");
     assert!(run.err.contains("namespace-opted-out"), "{}", run.err);
-    assert_eq!(server.asked(), [""; 0], "all is in the files");
+    assert_eq!(server.asked(), [""; 0], "everything is in the files");
 
     fs::write(folder.path("namespace.yaml"), namespace("false").to_string()).unwrap();
     let opted_out = ApiServer::new(&[(CLAIM_PATH, claim(false, &spec)), (NAMESPACE_PATH, namespace("true"))], 404);
@@ -55,7 +55,7 @@ fn a_cluster_is_asked_for_what_the_files_need_and_do_not_say() {
     assert_eq!((run.code, run.out, opted_out.asked()), (Some(0), mutated(DEPLOYMENT), vec![CLAIM_PATH.to_owned()]));
 
     let run = server.run(&folder, "mutate -f class.yaml claim.yaml");
-    assert_eq!((run.code, server.asked()), (Some(0), Vec::new()), "nothing mentions a claim");
+    assert_eq!((run.code, server.asked()), (Some(0), Vec::new()), "no object refers to a claim");
 
     fs::write(folder.path("bad.yaml"), "a: [\n").unwrap();
     for arguments in ["mutate -f deployment.yaml bad.yaml", "mutate -f deployment.yaml --manifests bad.yaml"] {
@@ -66,7 +66,7 @@ fn a_cluster_is_asked_for_what_the_files_need_and_do_not_say() {
 }
 
 #[test]
-fn a_namespace_that_opts_out_needs_no_claims() {
+fn claims_of_an_opted_out_namespace_are_not_requested() {
     let server = ApiServer::new(&[(NAMESPACE_PATH, namespace("true"))], 404);
     let folder = Folder::new(&[("deployment.yaml", DEPLOYMENT)]);
     let run = server.run(&folder, "mutate -f deployment.yaml --strict");
@@ -75,7 +75,7 @@ fn a_namespace_that_opts_out_needs_no_claims() {
 }
 
 #[test]
-fn who_may_see_claims_only_is_told_what_is_missing() {
+fn missing_rights_other_than_to_claims_are_named() {
     let no_namespace = "colocate: cannot get the namespace `shop` (grant the verb `get` on `namespaces`): assuming that its label does not opt out\n";
     let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved\n";
     let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims that only their volume resolves stay unresolved\n";
@@ -108,13 +108,13 @@ fn who_may_see_claims_only_is_told_what_is_missing() {
     );
     assert_eq!(asked, [NAMESPACE_PATH, CLAIM_PATH, VOLUME_PATH, CLASSES_PATH]);
 
-    // Nobody is told of a right that nothing depends on.
+    // A missing right is not named if nothing depends on it.
     let (code, _, said, _) = run(claim(true, &named), "--explain");
     assert_eq!((code, said.lines().count()), (Some(0), 2), "{said}");
 }
 
 #[test]
-fn who_may_not_see_claims_is_told_so_and_gets_nothing() {
+fn without_the_right_to_get_claims_mutate_fails() {
     let server = ApiServer::new(&[], 403);
     let folder = Folder::new(&[("deployment.yaml", DEPLOYMENT)]);
     let run = server.run(&folder, "mutate -f deployment.yaml");

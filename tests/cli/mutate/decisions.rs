@@ -1,4 +1,4 @@
-//! What is decided, and what is said of it.
+//! Decisions and the messages about them.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use colocate_harness::{CLAIM, DEPLOYMENT, Folder};
 use super::mutated;
 
 #[test]
-fn one_line_is_inserted_and_all_else_is_the_inputs_own_bytes() {
+fn one_line_is_inserted_and_all_other_bytes_are_kept() {
     let folder = Folder::mysql();
     let run = folder.run("mutate -f deployment.yaml --manifests class.yaml claim.yaml");
     assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), mutated(DEPLOYMENT).as_str(), ""));
@@ -17,7 +17,7 @@ fn one_line_is_inserted_and_all_else_is_the_inputs_own_bytes() {
 }
 
 #[test]
-fn a_namespace_that_can_be_none_is_wrong_usage() {
+fn an_invalid_namespace_name_is_wrong_usage() {
     let folder = Folder::mysql();
     let long = "a".repeat(64);
     for name in ["", "Shop", "a_b", "-a", "a-", "a.b", long.as_str()] {
@@ -29,12 +29,12 @@ fn a_namespace_that_can_be_none_is_wrong_usage() {
 }
 
 #[test]
-fn a_helm_template_is_told_from_a_manifest() {
+fn a_helm_template_is_recognized() {
     let broken = "kind: Deployment\nspec:\n{{- if .Values.db }}\n  replicas: 1\n{{- end }}\n";
     let run = Folder::new(&[("a.yaml", broken)]).run("mutate -f a.yaml");
     assert_eq!(run.code, Some(1));
     assert!(run.err.starts_with("colocate: a.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
-    // One that is YAML all the same.
+    // A template that is valid YAML.
     let whole = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeName: {{ .Values.node }}\n";
     let folder = Folder::new(&[("a.yaml", whole)]);
     let run = folder.run("mutate -f a.yaml");
@@ -44,21 +44,21 @@ fn a_helm_template_is_told_from_a_manifest() {
 }
 
 #[test]
-fn what_cannot_be_read_as_its_kind_is_explained_too() {
+fn an_unreadable_object_is_explained_too() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {schedulerName: 3, volumes: []}\n";
     let run = Folder::new(&[("pod.yaml", pod)]).run("mutate -f pod.yaml --explain");
     assert!(run.err.contains("expected a string"), "{}", run.err);
 }
 
 #[test]
-fn what_cannot_be_resolved_is_said_and_strict_makes_it_exit_3() {
+fn unresolved_claims_are_reported_and_strict_exits_with_3() {
     let folder = Folder::mysql();
     let run = folder.run("mutate -f deployment.yaml");
     assert_eq!((run.code, run.out.as_str()), (Some(0), DEPLOYMENT));
     assert!(run.err.starts_with("deployment.yaml:1:1: Deployment default/mysql: claim-missing: "), "{}", run.err);
     assert_eq!(folder.run("mutate -f deployment.yaml --strict").code, Some(3));
     assert_eq!(folder.run("mutate -f . --strict").code, Some(0));
-    // Of several, the first of 2, 1, 3, 4.
+    // If several exit codes apply, the first of 2, 1, 3, 4 wins.
     fs::write(folder.path("other.yaml"), DEPLOYMENT.replace("mysql-data", "absent")).unwrap();
     assert_eq!(folder.run("mutate -f . --strict --check").code, Some(3));
     assert_eq!(folder.run("mutate -f absent.yaml --strict --check").code, Some(1));
@@ -66,7 +66,7 @@ fn what_cannot_be_resolved_is_said_and_strict_makes_it_exit_3() {
 }
 
 #[test]
-fn a_spec_that_cannot_be_changed_alone_stays_and_is_unresolved() {
+fn a_shared_spec_is_left_unchanged_and_unresolved() {
     let pod = |name: &str, spec: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {spec}\n");
     let list = format!(
         "apiVersion: v1\nkind: List\nitems:\n- {}- {}",
@@ -99,7 +99,7 @@ fn every_workload_is_explained_on_one_line() {
 }
 
 #[test]
-fn a_namespace_is_the_objects_or_the_one_that_is_named_and_may_opt_out() {
+fn the_object_or_the_flag_sets_the_namespace_which_may_opt_out() {
     let folder = Folder::mysql();
     let claim = CLAIM.replace("{name: mysql-data}", "{name: mysql-data, namespace: shop}");
     fs::write(folder.path("claim.yaml"), &claim).unwrap();
@@ -114,7 +114,7 @@ fn a_namespace_is_the_objects_or_the_one_that_is_named_and_may_opt_out() {
 }
 
 #[test]
-fn the_configuration_counts() {
+fn the_configuration_is_applied() {
     let folder = Folder::mysql();
     fs::write(folder.path("config.txt"), "templates: leave\n").unwrap();
     assert_eq!(folder.run("mutate -f . --check --config config.txt").code, Some(0));
@@ -132,14 +132,14 @@ fn the_configuration_counts() {
 }
 
 #[test]
-fn what_is_no_kubernetes_object_passes_through() {
+fn documents_that_are_not_objects_pass_through() {
     let text = "# nothing\n---\n- a list\n---\nplain text\n--- # empty\n...\n---\nkind: Deployment\n";
     let run = Folder::new(&[("a.yaml", text)]).run("mutate -f a.yaml --strict");
     assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), text, ""));
 }
 
 #[test]
-fn what_is_not_built_as_its_kind_is_said_with_its_name_and_why() {
+fn an_unreadable_object_is_reported_with_its_name_and_reason() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {schedulerName: 3, volumes: []}\n";
     let run = Folder::new(&[("pod.yaml", pod)]).run("mutate -f pod.yaml --strict");
     assert_eq!(run.code, Some(3));
@@ -151,7 +151,7 @@ fn what_is_not_built_as_its_kind_is_said_with_its_name_and_why() {
 }
 
 #[test]
-fn what_readers_of_yaml_see_differently_is_left_as_it_is() {
+fn text_that_yaml_parsers_read_differently_is_left_unchanged() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  # see\u{2028}  schedulerName: mine\n  volumes: [{name: v, portworxVolume: {}}]\n";
     let run = Folder::new(&[("pod.yaml", pod)]).run("mutate -f pod.yaml --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(3), pod));

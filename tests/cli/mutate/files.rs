@@ -1,4 +1,4 @@
-//! Which files are read and written, and what becomes of them.
+//! Reading and writing of files.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -10,7 +10,7 @@ use colocate_harness::{CLAIM, CLASS, DEPLOYMENT, Folder, program};
 use super::mutated;
 
 #[test]
-fn several_files_come_in_order_with_a_line_between_where_one_is_missing() {
+fn files_are_printed_in_order_with_separators_where_needed() {
     let folder = Folder::new(&[
         ("a.yaml", CLASS.trim_end()),
         ("b.yaml", &format!("# the claim\n---\n{CLAIM}")),
@@ -24,26 +24,26 @@ fn several_files_come_in_order_with_a_line_between_where_one_is_missing() {
 }
 
 #[test]
-fn in_place_rewrites_changed_files_only_and_keeps_their_mode() {
+fn in_place_rewrites_only_changed_files_and_keeps_their_mode() {
     let folder = Folder::mysql();
     fs::set_permissions(folder.path("deployment.yaml"), fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink("deployment.yaml", folder.path("link.yaml")).unwrap();
-    let untouched = |name: &str| fs::metadata(folder.path(name)).unwrap().ino();
-    let (class, deployment) = (untouched("class.yaml"), untouched("deployment.yaml"));
+    let inode = |name: &str| fs::metadata(folder.path(name)).unwrap().ino();
+    let (class, deployment) = (inode("class.yaml"), inode("deployment.yaml"));
     let run = folder.run("mutate -f class.yaml claim.yaml link.yaml --in-place");
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
     assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
     assert_eq!(fs::metadata(folder.path("deployment.yaml")).unwrap().mode() & 0o777, 0o640);
     assert!(folder.path("link.yaml").is_symlink());
-    assert_eq!(untouched("class.yaml"), class);
-    assert_ne!(untouched("deployment.yaml"), deployment, "it was not replaced whole");
-    assert_eq!(fs::read_dir(folder.root()).unwrap().count(), 4, "something was left behind");
-    // Nothing is left to do.
+    assert_eq!(inode("class.yaml"), class);
+    assert_ne!(inode("deployment.yaml"), deployment, "the file was not replaced atomically");
+    assert_eq!(fs::read_dir(folder.root()).unwrap().count(), 4, "a temporary file was left behind");
+    // A second run has nothing to change.
     assert_eq!(folder.run("mutate -f . --check").code, Some(0));
 }
 
 #[test]
-fn check_writes_nothing_and_says_by_its_exit_code() {
+fn check_writes_nothing_and_reports_by_its_exit_code() {
     let folder = Folder::mysql();
     let run = folder.run("mutate -f . --check");
     let said = "./deployment.yaml:1:1: Deployment default/mysql: would be set to stork\n";
@@ -57,7 +57,7 @@ fn check_writes_nothing_and_says_by_its_exit_code() {
 }
 
 #[test]
-fn a_file_that_is_named_twice_is_given_once() {
+fn a_file_named_twice_is_printed_once() {
     let folder = Folder::mysql();
     std::os::unix::fs::symlink("deployment.yaml", folder.path("link.yaml")).unwrap();
     let run = folder.run("mutate -f deployment.yaml -f ./deployment.yaml link.yaml --manifests class.yaml claim.yaml");
@@ -65,25 +65,26 @@ fn a_file_that_is_named_twice_is_given_once() {
 }
 
 #[test]
-fn a_file_keeps_its_owner_or_stays_as_it_is() {
+fn a_file_keeps_its_owner_or_is_not_written() {
     let folder = Folder::mysql();
     let deployment = folder.path("deployment.yaml");
     fs::set_permissions(&deployment, fs::Permissions::from_mode(0o604)).unwrap();
     if std::os::unix::fs::chown(&deployment, Some(4711), Some(4712)).is_err() {
-        // Only root gives files away, and only to root's runs is this anything.
+        // Only root can change the owner of a file, so the test cannot run as another user.
         return;
     }
-    // Somebody who may write in the folder and is not the file's owner.
+    // A user who may write to the folder but does not own the file.
     let program = folder.path("colocate");
-    // By another process: a child that another test starts meanwhile would hold a file open that this one writes.
+    // Another process makes the copy. A child that another test starts in the meantime would inherit a file that this process has
+    // open for writing, and an open file cannot be executed.
     assert!(Command::new("cp").arg(program::path()).arg(&program).status().unwrap().success());
     fs::set_permissions(folder.root(), fs::Permissions::from_mode(0o777)).unwrap();
     let arguments = ["mutate", "-f", "claim.yaml", "class.yaml", "deployment.yaml", "--in-place"];
-    let mut stranger = Command::new(&program);
-    let output = stranger.args(arguments).current_dir(folder.root()).uid(4713).gid(4713).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("deployment.yaml: cannot keep its owner (4711:4712): "), "{said}");
+    let mut other_user = Command::new(&program);
+    let output = other_user.args(arguments).current_dir(folder.root()).uid(4713).gid(4713).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("deployment.yaml: cannot keep its owner (4711:4712): "), "{stderr}");
     assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
 
     assert_eq!(folder.run(&arguments.join(" ")).code, Some(0));
@@ -93,7 +94,7 @@ fn a_file_keeps_its_owner_or_stays_as_it_is() {
 }
 
 #[test]
-fn a_file_that_does_not_parse_is_named_with_its_place_and_nothing_is_written() {
+fn an_invalid_file_is_named_and_nothing_is_written() {
     let folder = Folder::mysql();
     fs::write(folder.path("z.yaml"), "a: 1\nb: [\n").unwrap();
     let run = folder.run("mutate -f . --in-place");
@@ -103,7 +104,7 @@ fn a_file_that_does_not_parse_is_named_with_its_place_and_nothing_is_written() {
 }
 
 #[test]
-fn files_that_cannot_stand_behind_each_other_are_not_put_there() {
+fn files_that_cannot_be_concatenated_are_rejected() {
     let folder = Folder::new(&[
         ("a.yaml", "a: 1"),
         ("b.yaml", "%YAML 1.2\n---\nb: 1\n"),
@@ -118,7 +119,7 @@ fn files_that_cannot_stand_behind_each_other_are_not_put_there() {
 }
 
 #[test]
-fn input_with_no_document_is_a_failure() {
+fn input_without_a_document_is_a_failure() {
     let folder = Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n")]);
     for (arguments, named) in
         [("mutate -f -", "standard input"), ("mutate -f empty", "empty"), ("mutate -f comment.yaml", "comment.yaml")]
@@ -130,7 +131,7 @@ fn input_with_no_document_is_a_failure() {
 }
 
 #[test]
-fn nobody_listening_changes_nothing_but_what_is_heard() {
+fn closed_output_streams_do_not_change_the_result() {
     let folder = Folder::mysql();
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
@@ -149,7 +150,7 @@ fn nobody_listening_changes_nothing_but_what_is_heard() {
 }
 
 #[test]
-fn more_files_than_may_be_open_at_once_are_written() {
+fn more_files_are_written_than_may_be_open_at_once() {
     let names: Vec<_> = (0..40).map(|n| format!("d/{n}.yaml")).collect();
     let files: Vec<_> = names.iter().map(|name| (name.as_str(), DEPLOYMENT)).collect();
     let folder = Folder::new(&files);
@@ -162,7 +163,7 @@ fn more_files_than_may_be_open_at_once_are_written() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_named_with_its_line_and_what_to_do() {
+fn a_file_that_is_not_utf8_is_named_with_its_line_and_a_remedy() {
     let folder = Folder::mysql();
     fs::write(folder.path("z.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
     let run = folder.run("mutate -f .");

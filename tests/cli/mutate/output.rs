@@ -1,4 +1,4 @@
-//! The formats of what is printed.
+//! Output formats.
 
 use std::fs;
 use std::process::Command;
@@ -20,13 +20,13 @@ fn json_stays_json() {
 }
 
 #[test]
-fn the_formats_say_the_same() {
+fn all_formats_show_the_same_change() {
     let folder = Folder::mysql();
     let diff = folder.run("mutate -f . -o diff");
     let hunk = "+      schedulerName: stork";
     assert!(diff.out.starts_with("--- a/deployment.yaml\n+++ b/deployment.yaml\n@@ "), "{}", diff.out);
     assert_eq!(diff.out.lines().filter(|line| line.starts_with(['+', '-'])).skip(2).collect::<Vec<_>>(), [hunk]);
-    assert_eq!(diff.out.lines().count(), 2 + 1 + 3 + 1 + 3, "a hunk has three lines around its change: {}", diff.out);
+    assert_eq!(diff.out.lines().count(), 2 + 1 + 3 + 1 + 3, "a hunk has three lines of context: {}", diff.out);
 
     let patch: Value = serde_json::from_str(&folder.run("mutate -f . -o patch").out).unwrap();
     let operation = json!({"op": "add", "path": "/spec/template/spec/schedulerName", "value": "stork"});
@@ -52,7 +52,7 @@ fn the_patch_of_an_object_in_a_list_applies_to_the_list() {
 }
 
 #[test]
-fn a_diff_makes_of_the_old_files_the_new_ones() {
+fn a_diff_turns_the_old_files_into_the_new_ones() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: v, portworxVolume: {}}]";
     let json = r#"{"apiVersion":"v1","kind":"Pod","spec":{"volumes":[{"name":"v","portworxVolume":{}}]}}"#;
     let texts = [
@@ -87,7 +87,7 @@ fn a_diff_makes_of_the_old_files_the_new_ones() {
 }
 
 #[test]
-fn completions_and_the_man_page_know_every_command() {
+fn completions_and_the_man_page_list_every_command() {
     let run = |arguments: &[&str]| {
         let output = program::command().args(arguments).output().unwrap();
         assert!(output.status.success());
@@ -112,7 +112,7 @@ fn completions_and_the_man_page_know_every_command() {
 }
 
 #[test]
-fn a_name_in_a_diff_is_the_files_own_and_stays_on_its_line() {
+fn file_names_in_a_diff_are_escaped() {
     let folder = Folder::mysql();
     for (name, header) in [
         (".argo.yaml", "--- a/.argo.yaml\n"),

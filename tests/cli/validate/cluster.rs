@@ -1,4 +1,4 @@
-//! `--cluster`: what is asked of an API server, and what becomes of its refusals.
+//! `--cluster`: the requests to the API server, and the handling of denied ones.
 
 use colocate_harness::ApiServer;
 use colocate_harness::Folder;
@@ -34,7 +34,7 @@ fn classes() -> Value {
 }
 
 #[test]
-fn a_cluster_is_asked_for_what_the_rules_need_and_the_files_do_not_say() {
+fn only_objects_that_rules_need_and_files_lack_are_requested() {
     let objects = [(CLAIM_PATH, shared()), (NAMESPACE_PATH, namespace("false")), (CLASSES_PATH, classes())];
     let server = ApiServer::new(&objects, 404);
     let of_pod = |annotations: &str| Folder::new(&[("a.yaml", &deployment(annotations)), ("class.yaml", CLASS)]);
@@ -43,7 +43,7 @@ fn a_cluster_is_asked_for_what_the_rules_need_and_the_files_do_not_say() {
     assert_eq!((run.code, run.places()), (Some(0), vec!["a.yaml:9:21: warning[HC014]"]), "{}", run.err);
     assert_eq!(server.asked(), [NAMESPACE_PATH, CLAIM_PATH, CLASSES_PATH]);
 
-    // The opt-out of a Namespace is nothing to a pod that opts out itself.
+    // The opt-out of a Namespace does not matter if the pod opts out itself.
     let run =
         server.run(&of_pod(&format!("{DISABLE}: \"true\"")), "validate -f a.yaml --manifests class.yaml --strict");
     assert_eq!((run.code, run.places().len()), (Some(0), 3), "{}", run.out);
@@ -51,7 +51,7 @@ fn a_cluster_is_asked_for_what_the_rules_need_and_the_files_do_not_say() {
 
     for nothing in ["", "example.com/a: b", "stork.libopenstorage.org/preferlocalnodeonly: \"true\""] {
         server.run(&of_pod(nothing), "validate -f a.yaml");
-        assert_eq!(server.asked(), [""; 0], "no rule asks about claims: {nothing}");
+        assert_eq!(server.asked(), [""; 0], "no rule needs claims: {nothing}");
     }
 
     let opted_out = ApiServer::new(&[(CLAIM_PATH, shared()), (NAMESPACE_PATH, namespace("true"))], 404);
@@ -64,7 +64,7 @@ fn a_cluster_is_asked_for_what_the_rules_need_and_the_files_do_not_say() {
 }
 
 #[test]
-fn strategies_are_listed_where_one_is_named_that_is_in_no_file() {
+fn strategies_are_listed_if_a_named_one_is_not_in_the_files() {
     let class = CLASS.replace("repl: \"2\"", "placement_strategy: spraed");
     let strategy = "apiVersion: portworx.io/v1beta2\nkind: VolumePlacementStrategy\nmetadata: {name: spraed}\n";
     let other = class.replace("spraed", "together");
@@ -79,7 +79,7 @@ fn strategies_are_listed_where_one_is_named_that_is_in_no_file() {
     assert_eq!(server.run(&folder, "validate -f class.yaml --manifests strategy.yaml --strict").code, Some(0));
     assert_eq!(server.run(&folder, "validate -f plain.yaml --strict").code, Some(0));
     assert_eq!(server.asked(), [""; 0]);
-    // One is there already, and the other will be.
+    // One strategy exists already, and the other is in the files.
     assert_eq!(
         server.run(&folder, "validate -f class.yaml other.yaml --manifests strategy.yaml --strict").code,
         Some(0)
@@ -103,7 +103,7 @@ fn strategies_are_listed_where_one_is_named_that_is_in_no_file() {
 }
 
 #[test]
-fn a_right_that_is_missing_is_named_with_what_follows() {
+fn a_missing_right_is_named_with_its_consequence() {
     let folder = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\"")))]);
     let no_namespace = "colocate: cannot get the namespace `shop` (grant the verb `get` on `namespaces`): assuming that its label does not opt out\n";
     let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved\n";
@@ -127,7 +127,7 @@ fn a_right_that_is_missing_is_named_with_what_follows() {
     assert_eq!(code, Some(0));
     assert!(said.starts_with(no_classes) && said.contains("its StorageClass `px` is not accessible"), "{said}");
 
-    // Its owner is known by its annotation, and not whether it is shared.
+    // The annotation reveals the owner of the claim, but not whether the claim is shared.
     let mut annotated = claim(&json!({"storageClassName": "px", "accessModes": ["ReadWriteOnce"]}));
     annotated["metadata"]["annotations"] = json!({"volume.kubernetes.io/storage-provisioner": "pxd.portworx.com"});
     let (code, said, _) = run(&[(CLAIM_PATH, annotated), (NAMESPACE_PATH, namespace(""))], "--strict");
@@ -138,7 +138,7 @@ fn a_right_that_is_missing_is_named_with_what_follows() {
     assert_eq!(code, Some(3));
     assert!(said.starts_with("colocate: cannot get persistentvolumeclaims: no (grant the verb `get` on `persistentvolumeclaims`): workloads that only the claim resolves stay unresolved\n"), "{said}");
     assert!(said.contains(": claim `data` is not accessible; "), "{said}");
-    // All that is known without it is told.
+    // Findings that do not depend on the right are reported.
     let server = ApiServer::new(&[], 403);
     let wrong = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\"")))]);
     let run = server.run(&wrong, "validate -f a.yaml --strict");
@@ -146,7 +146,7 @@ fn a_right_that_is_missing_is_named_with_what_follows() {
 }
 
 #[test]
-fn a_cluster_that_does_not_answer_is_a_failure() {
+fn a_failing_or_missing_cluster_is_a_failure() {
     let server = ApiServer::new(&[], 500);
     let folder = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"on\"")))]);
     let run = server.run(&folder, "validate -f a.yaml");

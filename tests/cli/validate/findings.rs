@@ -1,4 +1,4 @@
-//! What a person sees, and the exit codes.
+//! The text format and the exit codes.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use colocate_harness::Folder;
 use super::{CLASS, DISABLE, LOCAL_ONLY, claim, deployment};
 
 #[test]
-fn a_finding_says_what_and_where_and_what_to_write_instead() {
+fn a_finding_shows_the_problem_the_position_and_the_remedy() {
     let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
     let run = Folder::new(&[("deploy/mysql.yaml", &text)]).run("validate -f deploy");
     let expected = "\
@@ -21,7 +21,7 @@ deploy/mysql.yaml:9:67: error[HC001] `yes` is not a boolean (Stork accepts 1 t T
 }
 
 #[test]
-fn all_findings_are_told_in_the_order_of_their_places_with_a_line_between_two() {
+fn findings_are_sorted_by_position_and_separated_by_blank_lines() {
     let wrong = "stork.libopenstorage.org/preferlocalnodeonly";
     let text = deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\", {wrong}: \"true\""));
     let folder = Folder::new(&[
@@ -61,7 +61,7 @@ fn only_errors_fail() {
 }
 
 #[test]
-fn of_several_exit_codes_the_first_of_2_1_3_counts() {
+fn the_first_of_exit_codes_2_1_3_that_applies_wins() {
     let folder = Folder::new(&[
         ("wrong.yaml", &deployment(&format!("{LOCAL_ONLY}: \"yes\""))),
         ("open.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\""))),
@@ -77,7 +77,7 @@ fn of_several_exit_codes_the_first_of_2_1_3_counts() {
 }
 
 #[test]
-fn wrong_usage_says_what_to_write() {
+fn wrong_usage_is_reported_with_a_remedy() {
     let folder = Folder::new(&[("a.yaml", CLASS)]);
     for (arguments, part) in [
         ("validate -f - --manifests -", "standard input can be read only once: use - once"),
@@ -95,7 +95,7 @@ fn wrong_usage_says_what_to_write() {
 }
 
 #[test]
-fn input_with_no_document_is_a_failure() {
+fn input_without_a_document_is_a_failure() {
     let folder = Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n")]);
     for (arguments, name) in [
         ("validate -f -", "standard input"),
@@ -112,14 +112,14 @@ fn input_with_no_document_is_a_failure() {
 }
 
 #[test]
-fn standard_input_is_checked_too() {
+fn standard_input_is_validated_too() {
     let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
     let run = Folder::new(&[]).run_with("validate -f -", &text);
     assert_eq!((run.code, run.places()), (Some(1), vec!["standard input:9:67: error[HC001]"]));
 }
 
 #[test]
-fn what_nobody_has_a_rule_for_is_no_finding() {
+fn documents_without_a_rule_have_no_findings() {
     let text = "# nothing\n---\n- a list\n---\nplain text\n---\nkind: Deployment\n---\napiVersion: v1\nkind: Secret\n";
     let run = Folder::new(&[("a.yaml", text)]).run("validate -f a.yaml --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
@@ -127,7 +127,7 @@ fn what_nobody_has_a_rule_for_is_no_finding() {
 }
 
 #[test]
-fn claims_and_strategies_are_those_of_all_files() {
+fn claims_and_strategies_come_from_all_files() {
     let local = deployment(&format!("{LOCAL_ONLY}: \"true\""));
     let class = format!("{}\n", CLASS.replace("repl: \"2\"", "placement_strategy: together"));
     let strategy = "apiVersion: portworx.io/v1beta2\nkind: VolumePlacementStrategy\nmetadata: {name: together}\n";
@@ -150,7 +150,7 @@ fn claims_and_strategies_are_those_of_all_files() {
 }
 
 #[test]
-fn a_namespace_is_the_objects_or_the_one_that_is_named_and_may_opt_out() {
+fn the_object_or_the_flag_sets_the_namespace_which_may_opt_out() {
     let claim = claim("ReadWriteOnce").replace("{name: data}", "{name: data, namespace: shop}");
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {stork.libopenstorage.org/disable-admission-controller: \"true\"}}\n";
     let local = deployment(&format!("{LOCAL_ONLY}: \"true\""));

@@ -1,11 +1,11 @@
-//! The formats of what programs read.
+//! Machine-readable formats.
 
 use colocate_harness::{Folder, Run};
 use serde_json::{Value, json};
 
 use super::{CLASS, DISABLE, LOCAL_ONLY, claim, deployment};
 
-/// An error, an information, and what cannot be checked.
+/// Returns files with an error, two infos, and two rules that cannot be checked.
 fn folder() -> Folder {
     Folder::new(&[
         ("a: ü,1%.yaml", &deployment(&format!("{LOCAL_ONLY}: \"yes\", {DISABLE}: \"true\""))),
@@ -38,7 +38,7 @@ fn json_is_a_list_of_findings() {
     });
     assert_eq!(list[0], expected);
     assert_eq!((&list[1]["severity"], &list[1]["rule"]), (&json!("info"), &json!("HC022")));
-    // A list of findings has no place for what could not be checked.
+    // The list of findings cannot contain rules that could not be checked, so they go to standard error.
     assert!(run.err.contains("./b.yaml:9:21: unchecked[HC013] ") && !run.err.contains("colocate: "), "{}", run.err);
 
     let class = CLASS.replace("parameters: {", "parameters: {stork.libopenstorage.org/preferRemoteNode: no, ");
@@ -49,7 +49,7 @@ fn json_is_a_list_of_findings() {
 }
 
 #[test]
-fn github_gets_a_workflow_command_for_each() {
+fn github_gets_a_workflow_command_for_each_finding() {
     let run = run("github");
     assert_eq!(run.code, Some(1));
     let lines: Vec<_> = run.out.lines().collect();
@@ -63,13 +63,13 @@ fn github_gets_a_workflow_command_for_each() {
     assert_eq!(beginnings[1], at(of_key, "HC022%3A the opt-out prevents in-place restores of snapshots"));
     assert_eq!(beginnings[3], at("b.yaml,line=9,endLine=9,col=21,endColumn=65", "HC013%3A unchecked"));
     assert_eq!(lines.len(), 3 + 2, "{}", run.out);
-    // Of standard input, a pull request has no line.
+    // Standard input has no file in a pull request.
     let run = Folder::new(&[]).run_with("validate -f - -o github", &deployment(&format!("{LOCAL_ONLY}: \"yes\"")));
     assert!(run.out.starts_with("::error title=HC001%3A "), "{}", run.out);
 }
 
 #[test]
-fn sarif_has_the_rules_the_findings_and_what_could_not_be_checked() {
+fn sarif_has_the_rules_the_findings_and_unchecked_rules() {
     let run = run("sarif");
     assert_eq!(run.code, Some(1));
     let log: Value = serde_json::from_str(&run.out).unwrap();
@@ -110,7 +110,7 @@ fn sarif_has_the_rules_the_findings_and_what_could_not_be_checked() {
 }
 
 #[test]
-fn sarif_is_as_its_schema_has_it() {
+fn sarif_is_valid_according_to_its_schema() {
     // One pattern has a stray bracket, which a strict regular expression parser rejects.
     let schema = include_str!("../../fixtures/sarif-2.1.0.json").replace("{2}]?$", "{2}$");
     let schema: Value = serde_json::from_str(&schema).unwrap();
@@ -126,6 +126,6 @@ fn sarif_is_as_its_schema_has_it() {
         assert!(wrong.is_empty(), "{wrong:#?}");
         let mut broken = log.clone();
         broken["runs"][0]["columnKind"] = json!("bytes");
-        assert!(!schema.is_valid(&broken), "the schema is no schema");
+        assert!(!schema.is_valid(&broken), "the schema accepts an invalid log");
     }
 }

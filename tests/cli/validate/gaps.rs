@@ -1,11 +1,11 @@
-//! What could not be checked.
+//! Objects and rules that could not be checked.
 
 use colocate_harness::Folder;
 
 use super::{CLASS, DISABLE, LOCAL_ONLY, claim, deployment};
 
 #[test]
-fn a_rule_that_asks_for_an_unknown_claim_is_named_with_its_place_and_why() {
+fn a_rule_that_needs_an_unknown_claim_is_reported_as_unchecked() {
     let folder = Folder::new(&[
         ("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\""))),
         ("claim.yaml", &claim("ReadWriteOnce")),
@@ -42,7 +42,7 @@ fn a_rule_that_asks_for_an_unknown_claim_is_named_with_its_place_and_why() {
 }
 
 #[test]
-fn what_lacks_a_default_class_or_a_volume_is_told() {
+fn a_missing_default_class_or_volume_is_named() {
     let local = deployment(&format!("{DISABLE}: \"true\""));
     let unnamed = claim("ReadWriteOnce").replace("storageClassName: px, ", "");
     let bound = claim("ReadWriteOnce").replace("px,", "\"\", volumeName: pv-1,");
@@ -57,7 +57,7 @@ fn what_lacks_a_default_class_or_a_volume_is_told() {
 }
 
 #[test]
-fn an_object_that_is_not_built_as_its_kind_is_told_and_the_others_are_checked() {
+fn an_unreadable_object_is_reported_and_the_others_are_checked() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: []\n";
     let class = CLASS.replace("provisioner: pxd.portworx.com\n", "");
     let claim = claim("ReadWriteOnce").replace("{name: data}", "{}");
@@ -75,7 +75,7 @@ colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
     assert_eq!(run.err, expected);
     assert_eq!(folder.run("validate -f pod.yaml").code, Some(0));
     assert_eq!(folder.run("validate -f pod.yaml --strict").code, Some(3));
-    // What is only to be known has to be right.
+    // An unreadable object in --manifests is an error.
     let run = folder.run("validate -f pod.yaml --manifests class.yaml");
     assert_eq!(
         (run.code, run.err.as_str()),
@@ -84,7 +84,7 @@ colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
 }
 
 #[test]
-fn a_helm_template_is_told_from_a_manifest() {
+fn a_helm_template_is_recognized() {
     let broken = "kind: Deployment\nspec:\n{{- if .Values.db }}\n  replicas: 1\n{{- end }}\n";
     let whole = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeName: {{ .Values.node }}\n";
     let folder = Folder::new(&[("broken.yaml", broken), ("whole.yaml", whole)]);
@@ -96,7 +96,7 @@ fn a_helm_template_is_told_from_a_manifest() {
     let said = "whole.yaml:5:13: unchecked: this looks like a Helm template: render it first, with `helm template`\n";
     assert!(run.err.starts_with(said), "{}", run.err);
     assert_eq!(folder.run("validate -f whole.yaml --strict").code, Some(3));
-    // Of several things, each stands at its place.
+    // Several messages are sorted by position.
     let several =
         format!("{whole}---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: odd}}\nspec: []\n");
     let run = Folder::new(&[("several.yaml", &several)]).run("validate -f several.yaml");
@@ -107,7 +107,7 @@ fn a_helm_template_is_told_from_a_manifest() {
 }
 
 #[test]
-fn an_object_with_more_findings_than_are_listed_says_so() {
+fn a_truncated_list_of_findings_is_reported() {
     let keys: Vec<_> = (0..201).map(|n| format!("stork.libopenstorage.org/unknown-{n}: x")).collect();
     let run = Folder::new(&[("a.yaml", &deployment(&keys.join(", ")))]).run("validate -f a.yaml --strict");
     assert_eq!((run.code, run.places().len()), (Some(3), 200));

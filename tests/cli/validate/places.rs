@@ -1,10 +1,10 @@
-//! Positions: however a file is written, a finding stands where it is meant.
+//! The positions of findings, in every style of YAML and JSON.
 
 use colocate_harness::Folder;
 
 use super::{LOCAL_ONLY, deployment};
 
-/// Where the findings in one file of this name are: `1:2: error[HC001]`.
+/// Returns the positions of the findings in one file with this name: `1:2: error[HC001]`.
 fn found(name: &str, text: &str) -> Vec<String> {
     let run = Folder::new(&[(name, text)]).run(&format!("validate -f {name}"));
     assert_eq!(run.code, Some(1), "{}", run.err);
@@ -13,7 +13,7 @@ fn found(name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn block_and_flow_yaml_and_json() {
+fn positions_are_correct_in_block_and_flow_yaml_and_in_json() {
     let flow = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
     assert_eq!(found("a.yaml", &flow), ["9:67: error[HC001]"]);
     let block = flow.replace("annotations: {", "annotations:\n        ").replace("\"yes\"}", "\"yes\"");
@@ -27,7 +27,7 @@ fn block_and_flow_yaml_and_json() {
 }
 
 #[test]
-fn other_line_ends_and_a_byte_order_mark() {
+fn line_endings_and_a_byte_order_mark_do_not_shift_positions() {
     let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
     for text in [text.replace('\n', "\r\n"), text.replace('\n', "\r"), format!("\u{feff}{text}")] {
         let run = Folder::new(&[("a.yaml", &text)]).run("validate -f a.yaml");
@@ -37,7 +37,7 @@ fn other_line_ends_and_a_byte_order_mark() {
 }
 
 #[test]
-fn objects_behind_each_other_and_in_lists() {
+fn positions_are_correct_in_several_documents_and_in_lists() {
     let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
     assert_eq!(
         found("a.yaml", &format!("# a\n---\n{text}---\n{text}")),
@@ -55,7 +55,7 @@ fn objects_behind_each_other_and_in_lists() {
 }
 
 #[test]
-fn what_an_alias_or_a_merge_key_brings_stands_where_it_is_written() {
+fn a_finding_from_an_alias_or_merge_key_is_at_the_anchor() {
     let first = deployment(&format!("{LOCAL_ONLY}: \"yes\"")).replace("annotations: {", "annotations: &a {");
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {annotations: ";
     let in_list = |pod: &str| {
@@ -69,7 +69,7 @@ fn what_an_alias_or_a_merge_key_brings_stands_where_it_is_written() {
 }
 
 #[test]
-fn a_key_is_meant_or_a_value() {
+fn carets_mark_the_key_if_the_key_is_wrong() {
     let run = Folder::new(&[("a.yaml", &deployment("preferLocalNodeOnly: \"true\""))]).run("validate -f a.yaml");
     assert_eq!(run.places(), ["a.yaml:9:21: error[HC003]"]);
     let carets = run.out.lines().nth(2).unwrap();
@@ -77,7 +77,7 @@ fn a_key_is_meant_or_a_value() {
 }
 
 #[test]
-fn what_a_terminal_would_act_on_is_shown_as_what_it_is_not() {
+fn control_characters_are_not_printed() {
     let key = "stork.libopenstorage.org/\\e[31m\\n";
     let run = Folder::new(&[("a.yaml", &deployment(&format!("\"{key}\": \"true\"")))]).run("validate -f a.yaml");
     assert_eq!((run.code, run.out.lines().count()), (Some(0), 4), "{}", run.out);

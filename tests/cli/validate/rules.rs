@@ -5,7 +5,7 @@ use colocate_harness::Folder;
 use serde_json::Value;
 
 #[test]
-fn every_rule_is_listed_with_the_severity_that_the_configuration_gives_it() {
+fn every_rule_is_listed_with_its_configured_severity() {
     let folder = Folder::new(&[("config.txt", "validation: {rules: {HC001: off, HC022: error}}")]);
     let run = folder.run("validate --list-rules --config config.txt");
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
