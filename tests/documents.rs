@@ -1,6 +1,6 @@
-//! The README and the other pages agree with the program, and their links lead somewhere.
+//! The README and the other pages match the program, and their links are valid.
 
-#![allow(clippy::expect_used, reason = "a test fails by a panic")]
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use colocate::process::metrics::Metrics;
 /// The root of the repository.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The pages for people.
+/// All Markdown pages.
 const PAGES: [&str; 14] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -37,7 +37,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The rows of the table of a page whose first column has this name.
+/// Returns the rows of the table whose first column has this name.
 fn table(name: &str, column: &str) -> Vec<String> {
     let page = page(name);
     let head = format!("| {column} |");
@@ -45,7 +45,7 @@ fn table(name: &str, column: &str) -> Vec<String> {
     table.take_while(|line| line.starts_with('|')).map(str::to_owned).collect()
 }
 
-/// The lines of a page outside of code blocks.
+/// Returns the lines of a page outside code blocks.
 fn prose(page: &str) -> impl Iterator<Item = &str> {
     page.lines()
         .scan(false, |fenced, line| {
@@ -56,7 +56,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
         .flatten()
 }
 
-/// The anchors of a page's headings, as GitHub makes them.
+/// Returns the anchors that GitHub generates for the headings of a page.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = prose(page).filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {
@@ -68,14 +68,14 @@ fn anchors(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_table_of_reasons_is_the_enum() {
+fn the_table_of_reasons_matches_the_enum() {
     let wanted: Vec<_> =
         Reason::ALL.iter().map(|reason| format!("| `{reason}` | {} |", reason.explanation())).collect();
     assert_eq!(table("README.md", "reason"), wanted);
 }
 
 #[test]
-fn the_table_of_rules_is_the_companions() {
+fn the_table_of_rules_matches_the_rules() {
     let row = |rule: &Rule| {
         let (id, severity, title, explanation) = (rule.id(), rule.severity(), rule.title(), rule.explanation());
         format!("| {id} | {severity} | {title} | {explanation} |")
@@ -84,52 +84,52 @@ fn the_table_of_rules_is_the_companions() {
 }
 
 #[test]
-fn the_table_of_exit_codes_is_that_of_the_man_page() {
+fn the_table_of_exit_codes_matches_the_man_page() {
     let wanted = EXIT_STATUS.map(|(code, meaning)| format!("| {code} | {meaning} |"));
     assert_eq!(table("docs/running.md", "code"), wanted);
 }
 
 #[test]
-fn the_table_of_metrics_has_every_metric_with_its_labels() {
+fn the_table_of_metrics_lists_every_metric_with_its_labels() {
     let rows = table("docs/running.md", "metric");
     let documented: Vec<_> = rows.iter().filter_map(|row| row.split('`').nth(1)).collect();
     assert_eq!(documented, Metrics::names());
 }
 
 #[test]
-fn the_configuration_in_the_pages_is_the_default_and_every_example_is_valid() {
+fn the_documented_defaults_are_correct_and_examples_are_valid() {
     let examples = |name: &str| -> Vec<Config> {
         let page = page(name);
         let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(""));
-        blocks.map(|text| Config::parse(text, name).expect("an example is valid")).collect()
+        blocks.map(|text| Config::parse(text, name).expect("the example is valid")).collect()
     };
     let configs = examples("docs/configuration.md");
-    assert!(configs.len() >= 3, "there are fewer examples than before");
+    assert!(configs.len() >= 3, "docs/configuration.md has fewer examples than expected");
     assert_eq!(configs[0], Config::default());
-    assert!(!examples("docs/running.md").is_empty(), "there is no example");
+    assert!(!examples("docs/running.md").is_empty(), "docs/running.md has no example");
 }
 
 #[test]
-fn the_driver_of_the_page_has_every_key_of_a_scheduler() {
+fn the_documented_driver_has_every_key_of_a_scheduler() {
     let page = page("docs/running.md");
-    let (_, block) = page.split_once("```yaml\ndrivers:\n").expect("the page has a driver");
+    let (_, block) = page.split_once("```yaml\ndrivers:\n").expect("the page shows a driver");
     let documented = format!("drivers:\n{}", block.split("```").next().unwrap_or_default());
-    let config: Config = documented.parse().expect("an example is valid");
+    let config: Config = documented.parse().expect("the example is valid");
     let keys = |text: &str| -> Vec<String> {
-        let value: serde_json::Value = serde_saphyr::from_str(text).expect("it is YAML");
-        let scheduler = value["drivers"][0]["scheduler"].as_object().expect("it is a mapping");
+        let value: serde_json::Value = serde_saphyr::from_str(text).expect("the text is YAML");
+        let scheduler = value["drivers"][0]["scheduler"].as_object().expect("the scheduler is a mapping");
         scheduler.keys().cloned().collect()
     };
-    assert_eq!(keys(&documented), keys(&config.to_yaml().expect("it can be printed")));
+    assert_eq!(keys(&documented), keys(&config.to_yaml().expect("the configuration can be printed")));
 }
 
 #[test]
-fn no_placeholder_is_left() {
+fn measurements_have_no_placeholder() {
     assert!(!page("docs/measurements.md").contains("@TIMES"));
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_a_heading() {
+fn every_link_points_to_an_existing_file_and_heading() {
     let mut wrong = Vec::new();
     let mut found = 0;
     for name in PAGES {
@@ -143,11 +143,11 @@ fn every_link_leads_to_a_file_and_a_heading() {
                 found += 1;
                 let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
                 let file = if path.is_empty() { PathBuf::from(name) } else { linked(name, path) };
-                let there = Path::new(ROOT).join(&file);
+                let target = Path::new(ROOT).join(&file);
                 let is_valid = if anchor.is_empty() {
-                    there.exists()
+                    target.exists()
                 } else {
-                    fs::read_to_string(there).is_ok_and(|page| anchors(&page).contains(anchor))
+                    fs::read_to_string(target).is_ok_and(|page| anchors(&page).contains(anchor))
                 };
                 if !is_valid {
                     wrong.push(format!("{name}: {link}"));
@@ -156,14 +156,17 @@ fn every_link_leads_to_a_file_and_a_heading() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(found > 60, "{found}");
-    for entry in Path::new(ROOT).join("docs").read_dir().expect("docs is a folder") {
-        let name = entry.expect("an entry can be read").file_name();
-        assert!(PAGES.iter().any(|page| Path::new(page) == Path::new("docs").join(&name)), "{name:?} is not checked");
+    assert!(found > 60, "only {found} links");
+    for entry in Path::new(ROOT).join("docs").read_dir().expect("docs is a readable folder") {
+        let name = entry.expect("the entry is readable").file_name();
+        assert!(
+            PAGES.iter().any(|page| Path::new(page) == Path::new("docs").join(&name)),
+            "{name:?} is missing in PAGES"
+        );
     }
 }
 
-/// The file that a link of a page leads to.
+/// Returns the file that a link of a page points to.
 fn linked(page: &str, link: &str) -> PathBuf {
     Path::new(page).parent().unwrap_or(Path::new("")).join(link)
 }

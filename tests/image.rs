@@ -1,7 +1,7 @@
-//! The image: what its Dockerfile says of it, and that `image/build` asks the right things of cargo and of who builds images. Both are
-//! played here: no image is built.
+//! The Dockerfile matches the program, and `image/build` calls cargo and the image builder correctly. Scripts stand in for both,
+//! so no image is built.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -12,11 +12,12 @@ use tempfile::TempDir;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What `image/build` needs of any machine.
+/// The tools that `image/build` always needs.
 const TOOLS: [&str; 13] =
     ["basename", "bash", "dirname", "env", "git", "install", "mkdir", "realpath", "rm", "sed", "stat", "touch", "tr"];
 
-/// A machine of architecture amd64, where these programs do as they should and note how they were called.
+// Stand-ins for the programs of an amd64 machine. They succeed and record their arguments.
+
 const UNAME: &str = "echo x86_64";
 const RUSTC: &str = r#"echo "$MACHINE""#;
 const CARGO: &str = r#"
@@ -42,14 +43,15 @@ struct Machine {
 }
 
 impl Machine {
-    /// One that can build for amd64, with buildah.
+    /// Creates a machine that can build for amd64 with buildah.
     fn new() -> Self {
         let machine = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(machine.path("bin")).unwrap();
         for tool in TOOLS {
             let found =
                 ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool)).into_iter().find(|path| path.exists());
-            symlink(found.unwrap_or_else(|| panic!("{tool} is not there")), machine.path("bin").join(tool)).unwrap();
+            symlink(found.unwrap_or_else(|| panic!("{tool} is not installed")), machine.path("bin").join(tool))
+                .unwrap();
         }
         machine
             .with("uname", UNAME)
@@ -76,13 +78,13 @@ impl Machine {
         self
     }
 
-    /// With this script as what cargo compiles.
+    /// Sets the script that stands in for the compiled program.
     fn program(self, script: &str) -> Self {
         write_script(&self.path("program"), script);
         self
     }
 
-    /// Runs `image/build`; the archive and the calls, or what is said if it fails.
+    /// Runs `image/build`. Returns the path of the archive and the recorded calls; on failure, the standard error.
     fn build(&self, variables: &[(&str, &str)]) -> Result<(String, String), String> {
         let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("image/build"))
             .env_clear()
@@ -99,7 +101,7 @@ impl Machine {
             return Err(text(output.stderr));
         }
         let archive = text(output.stdout).trim_end().to_owned();
-        assert!(Path::new(&archive).is_file(), "there is no archive `{archive}`");
+        assert!(Path::new(&archive).is_file(), "the archive `{archive}` does not exist");
         Ok((archive, fs::read_to_string(self.path("calls")).unwrap()))
     }
 }
@@ -113,36 +115,36 @@ fn dockerfile() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap()
 }
 
-/// What follows each of this instruction in the Dockerfile.
+/// Returns the arguments of each instruction with this name in the Dockerfile.
 fn instructions<'a>(dockerfile: &'a str, name: &str) -> Vec<&'a str> {
     dockerfile.lines().filter_map(|line| line.strip_prefix(name)).map(str::trim).collect()
 }
 
 #[test]
-fn the_dockerfile_is_of_one_program_and_a_user_that_is_a_number() {
+fn the_dockerfile_has_one_program_and_a_numeric_user() {
     let dockerfile = dockerfile();
     assert_eq!(instructions(&dockerfile, "FROM "), ["scratch"]);
     assert_eq!(instructions(&dockerfile, "COPY "), ["${TARGETARCH}/colocate /colocate"]);
     assert_eq!(instructions(&dockerfile, "ENTRYPOINT "), [r#"["/colocate"]"#]);
-    let [tunable] = instructions(&dockerfile, "ENV ")[..] else { panic!("there is not one variable") };
+    let [tunable] = instructions(&dockerfile, "ENV ")[..] else { panic!("expected one ENV instruction") };
     assert!(
         include_str!("../docs/running.md").contains(&format!("`{tunable}`")),
-        "docs/running.md has another {tunable}"
+        "docs/running.md does not mention `{tunable}`"
     );
     for instruction in ["ADD ", "RUN "] {
         assert!(instructions(&dockerfile, instruction).is_empty(), "{instruction}");
     }
-    let [user] = instructions(&dockerfile, "USER ")[..] else { panic!("there is not one user") };
+    let [user] = instructions(&dockerfile, "USER ")[..] else { panic!("expected one USER instruction") };
     let ids: Vec<u32> = user.split(':').map(|id| id.parse().unwrap()).collect();
     assert!(ids.len() == 2 && ids.iter().all(|id| *id >= 1000), "{user}");
 }
 
 #[test]
-fn the_labels_are_what_cargo_toml_says() {
+fn the_labels_match_cargo_toml() {
     let dockerfile = dockerfile();
     let label = |name: &str| {
         let found = dockerfile.split(&format!("org.opencontainers.image.{name}=\"")).nth(1);
-        found.unwrap_or_else(|| panic!("there is no label {name}")).split('"').next().unwrap().to_owned()
+        found.unwrap_or_else(|| panic!("the Dockerfile has no label {name}")).split('"').next().unwrap().to_owned()
     };
     assert_eq!(label("title"), env!("CARGO_PKG_NAME"));
     assert_eq!(label("description"), env!("CARGO_PKG_DESCRIPTION"));
@@ -151,7 +153,7 @@ fn the_labels_are_what_cargo_toml_says() {
 }
 
 #[test]
-fn the_ports_are_those_of_serve() {
+fn the_exposed_ports_are_the_default_ports_of_serve() {
     let output = Command::new(env!("CARGO_BIN_EXE_colocate")).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let ports: Vec<_> = help.split("[default: 0.0.0.0:").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
@@ -159,12 +161,12 @@ fn the_ports_are_those_of_serve() {
 }
 
 #[test]
-fn it_is_compiled_static_with_no_path_of_the_machine_and_named_for_the_version() {
+fn the_program_is_static_and_contains_no_local_path() {
     let machine = Machine::new();
     let (archive, calls) = machine.build(&[]).unwrap();
     assert!(archive.ends_with(&format!("/target/image/colocate-{VERSION}-amd64.tar")), "{archive}");
 
-    // What had the name before goes first.
+    // The second call removes an older image of the same name.
     let [cargo, _, build, push] = calls.lines().collect::<Vec<_>>()[..] else { panic!("{calls}") };
     assert!(
         cargo.starts_with("cargo build --locked --profile dist --target x86_64-unknown-linux-gnu --bin colocate "),
@@ -196,7 +198,7 @@ fn it_is_compiled_static_with_no_path_of_the_machine_and_named_for_the_version()
 }
 
 #[test]
-fn a_registry_comes_before_the_name_and_a_name_is_taken_as_it_is() {
+fn registry_prefixes_the_image_name_and_image_replaces_it() {
     for (variable, value, name) in [
         ("REGISTRY", "registry.example.com/team", format!("registry.example.com/team/colocate:{VERSION}")),
         ("IMAGE", "other:1", "other:1".to_owned()),
@@ -207,7 +209,7 @@ fn a_registry_comes_before_the_name_and_a_name_is_taken_as_it_is() {
 }
 
 #[test]
-fn two_architectures_make_one_list() {
+fn two_architectures_make_one_manifest_list() {
     let machine = Machine::new().with("aarch64-linux-gnu-gcc", GCC);
     let (archive, calls) = machine.build(&[("ARCH", "amd64 arm64")]).unwrap();
     assert!(archive.ends_with(&format!("/colocate-{VERSION}-amd64-arm64.tar")), "{archive}");
@@ -224,19 +226,16 @@ fn two_architectures_make_one_list() {
     assert_eq!(
         list[0],
         format!("buildah manifest rm colocate:{VERSION}"),
-        "a list that is there already would be added to"
+        "`buildah build --manifest` would add to an existing list"
     );
-    assert!(
-        list[1].contains("linux/amd64") && list[2].contains("linux/arm64"),
-        "not in the order that was asked for: {calls}"
-    );
+    assert!(list[1].contains("linux/amd64") && list[2].contains("linux/arm64"), "not in the order of ARCH: {calls}");
     for arch in ["amd64", "arm64"] {
         assert!(machine.path("target/image/context").join(arch).join("colocate").exists());
     }
 }
 
 #[test]
-fn docker_builds_it_where_buildah_is_not() {
+fn docker_builds_the_image_if_buildah_is_missing() {
     let machine = Machine::new().without("buildah").with("docker", DOCKER);
     let (archive, calls) = machine.build(&[]).unwrap();
     assert!(calls.contains(&format!("--tag colocate:{VERSION} --load ")), "{calls}");
@@ -244,8 +243,8 @@ fn docker_builds_it_where_buildah_is_not() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_how_to_get_it() {
-    for (machine, arch, said) in [
+fn a_missing_tool_is_named_with_the_command_that_installs_it() {
+    for (machine, arch, message) in [
         (Machine::new().without("buildah"), "amd64", "apt-get install buildah"),
         (Machine::new().without("cargo"), "amd64", "https://rustup.rs"),
         (Machine::new().with("rustc", "echo /none"), "arm64", "rustup target add aarch64-unknown-linux-gnu"),
@@ -259,14 +258,14 @@ fn what_is_missing_is_named_with_how_to_get_it() {
         (Machine::new(), "riscv64", "invalid ARCH `riscv64`: use amd64, arm64 or both ('amd64 arm64')"),
     ] {
         let error = machine.build(&[("ARCH", arch)]).unwrap_err();
-        assert!(error.contains(said), "{said} was not said, but: {error}");
-        assert!(!machine.path("target").exists(), "it went on, after: {error}");
+        assert!(error.contains(message), "expected {message} in: {error}");
+        assert!(!machine.path("target").exists(), "the build continued after: {error}");
     }
 }
 
 #[test]
-fn no_image_is_made_of_a_program_that_does_not_fit() {
-    for (machine, said) in [
+fn an_invalid_program_is_not_put_into_an_image() {
+    for (machine, message) in [
         (Machine::new().with("readelf", "echo INTERP"), "is not static"),
         (Machine::new().program("echo colocate 0.0.0"), &*format!("is not version {VERSION}")),
         (
@@ -276,7 +275,7 @@ fn no_image_is_made_of_a_program_that_does_not_fit() {
         (Machine::new().with("cargo", "exit 1"), ""),
     ] {
         let error = machine.build(&[]).unwrap_err();
-        assert!(error.contains(said), "{said} was not said, but: {error}");
+        assert!(error.contains(message), "expected {message} in: {error}");
         let calls = fs::read_to_string(machine.path("calls")).unwrap_or_default();
         assert!(!calls.contains("buildah"), "{calls}");
     }

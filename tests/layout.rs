@@ -1,7 +1,7 @@
-//! The map in `src/lib.rs` is true: which room uses which, exactly, and no two use each other. Between the crates, the
-//! compiler checks it.
+//! The table of modules in `src/lib.rs` matches the code: it lists exactly the modules that each module uses, without cycles.
+//! For crates, the compiler checks this.
 
-#![allow(clippy::expect_used, reason = "a test that panics has failed, as it should")]
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
-type Rooms = BTreeSet<String>;
+type Modules = BTreeSet<String>;
 
-/// Collects the first two segments of every path of a file that does not belong to a test.
+/// The first two segments of every path in a file, except in tests.
 #[derive(Default)]
 struct Paths(BTreeSet<[String; 2]>);
 
@@ -37,7 +37,7 @@ impl Paths {
 
 impl<'ast> Visit<'ast> for Paths {
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
-        // Tests may borrow from other rooms.
+        // Tests may use any module.
         if !is_test(&module.attrs) {
             syn::visit::visit_item_mod(self, module);
         }
@@ -56,10 +56,10 @@ impl<'ast> Visit<'ast> for Paths {
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| attribute.path().is_ident("cfg") && quote_of(attribute).contains("test"))
+    attributes.iter().any(|attribute| attribute.path().is_ident("cfg") && tokens_of(attribute).contains("test"))
 }
 
-fn quote_of(attribute: &Attribute) -> String {
+fn tokens_of(attribute: &Attribute) -> String {
     attribute.meta.require_list().map(|list| list.tokens.to_string()).unwrap_or_default()
 }
 
@@ -67,10 +67,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The sources below a folder, without the files of tests.
+/// Returns the source files in a folder and its subfolders, without those of tests.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = folder.read_dir() else { return Vec::new() };
-    let paths = entries.map(|entry| entry.expect("a folder can be read").path());
+    let paths = entries.map(|entry| entry.expect("the folder is readable").path());
     let paths = paths.filter(|path| path.file_stem().is_none_or(|stem| stem != "tests"));
     let files = paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
     files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
@@ -79,16 +79,16 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn paths(files: &[PathBuf]) -> BTreeSet<[String; 2]> {
     let mut paths = Paths::default();
     for file in files {
-        let text = fs::read_to_string(file).expect("a source can be read");
-        paths.visit_file(&syn::parse_file(&text).expect("a source can be parsed"));
+        let text = fs::read_to_string(file).expect("the source file is readable");
+        paths.visit_file(&syn::parse_file(&text).expect("the source file is valid Rust"));
     }
     paths.0
 }
 
-/// The rooms of the map, each with the rooms that it uses; `None` stands for all.
-fn map() -> BTreeMap<String, Option<Rooms>> {
-    let text = fs::read_to_string(root().join("src/lib.rs")).expect("there is a map");
-    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Rooms>();
+/// Returns the modules in the table, each with the modules that it uses. `None` means all modules.
+fn documented() -> BTreeMap<String, Option<Modules>> {
+    let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs is readable");
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Modules>();
     let rows = text.lines().filter_map(|line| line.strip_prefix("//! | [`"));
     rows.filter_map(|row| {
         let cells: Vec<_> = row.split('|').collect();
@@ -98,14 +98,14 @@ fn map() -> BTreeMap<String, Option<Rooms>> {
     .collect()
 }
 
-/// The rooms of the program, each with the rooms that its code names.
-fn rooms() -> BTreeMap<String, Rooms> {
+/// Returns the modules of the program, each with the modules that its code names.
+fn actual() -> BTreeMap<String, Modules> {
     let src = root().join("src");
     let files = |name: &str| {
         let own = Some(src.join(format!("{name}.rs"))).filter(|file| file.exists());
         sources(&src.join(name)).into_iter().chain(own).collect::<Vec<_>>()
     };
-    let text = fs::read_to_string(src.join("lib.rs")).expect("there is a map");
+    let text = fs::read_to_string(src.join("lib.rs")).expect("src/lib.rs is readable");
     let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     let used = |name: &str| {
         let paths = paths(&files(name)).into_iter().filter(|[first, _]| first == "crate").map(|[_, second]| second);
@@ -115,34 +115,39 @@ fn rooms() -> BTreeMap<String, Rooms> {
 }
 
 #[test]
-fn each_room_uses_what_the_map_says() {
-    let (map, rooms) = (map(), rooms());
-    assert!(rooms.len() > 8, "they are somewhere else: {rooms:?}");
-    for (name, used) in &rooms {
-        let told = map.get(name).unwrap_or_else(|| panic!("the map does not have `{name}`"));
-        let others = || rooms.keys().filter(|other| *other != name).cloned().collect();
-        assert_eq!(used, &told.clone().unwrap_or_else(others), "`{name}`: what it uses, and what the map says");
+fn each_module_uses_the_modules_in_the_table() {
+    let documented = documented();
+    let actual = actual();
+    assert!(actual.len() > 8, "src/lib.rs has fewer modules than expected: {actual:?}");
+    for (name, used) in &actual {
+        let listed = documented.get(name).unwrap_or_else(|| panic!("the table in src/lib.rs has no row for `{name}`"));
+        let others = || actual.keys().filter(|other| *other != name).cloned().collect();
+        let listed = listed.clone().unwrap_or_else(others);
+        assert_eq!(
+            used, &listed,
+            "`{name}` uses the modules on the left; the table in src/lib.rs lists those on the right"
+        );
     }
 }
 
 #[test]
-fn no_two_rooms_use_each_other() {
-    let mut rooms = rooms();
-    // Rooms that use no other are taken away again and again; what is left is a circle.
-    while let Some(name) = rooms.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone()) {
-        rooms.remove(&name);
-        for used in rooms.values_mut() {
+fn modules_do_not_depend_on_each_other_in_a_cycle() {
+    let mut modules = actual();
+    // Modules that use no others are removed repeatedly. If any are left, they form a cycle.
+    while let Some(name) = modules.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone()) {
+        modules.remove(&name);
+        for used in modules.values_mut() {
             used.remove(&name);
         }
     }
-    assert!(rooms.is_empty(), "a circle: {rooms:?}");
+    assert!(modules.is_empty(), "a cycle: {modules:?}");
 }
 
 #[test]
 fn the_engine_and_the_companion_are_pure() {
     for name in ["engine", "companion"] {
         let files = sources(&root().join("crates").join(name).join("src"));
-        assert!(files.len() > 10, "it is somewhere else: {files:?}");
+        assert!(files.len() > 10, "{name} has fewer source files than expected: {files:?}");
         let impure = ["env", "fs", "io", "net", "process", "thread", "time"];
         let found: Vec<_> = paths(&files)
             .into_iter()
