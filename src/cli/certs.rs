@@ -21,8 +21,9 @@ const KEY: &str = "tls.key";
 
 /// Issue a certificate for development: ca.crt, tls.crt and tls.key
 ///
-/// The server certificate is for the given names, localhost, 127.0.0.1 and ::1, and is valid for a year. It is issued
-/// by a new CA, whose key is discarded: no one can issue another certificate that a client of this ca.crt would trust.
+/// The server certificate is for the given names, localhost and the loopback addresses, and is valid for a year. It is
+/// issued by a new CA, whose key is discarded: no one can issue another certificate that a client of this ca.crt would
+/// trust.
 #[derive(Debug, clap::Args)]
 pub(super) struct Certs {
     /// The directory to write to; created if it does not exist
