@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use colocate::cli::EXIT_STATUS;
 use colocate::companion::Rule;
@@ -54,6 +55,28 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
             Some((!*fenced && !is_fence).then_some(line))
         })
         .flatten()
+}
+
+/// Returns the code block of the README that begins with this fence.
+fn readme_block(fence: &str) -> String {
+    let readme = page("README.md");
+    let block = readme.split_once(&format!("```{fence}\n")).and_then(|(_, rest)| rest.split_once("```\n"));
+    block.unwrap_or_else(|| panic!("README.md has no block ```{fence}")).0.to_owned()
+}
+
+/// Runs a program in the root of the repository.
+fn run(command: &mut Command) -> Output {
+    command.current_dir(ROOT).output().expect("the program starts")
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("the output is text")
+}
+
+/// Returns the output with the free port of the server replaced by that of the README.
+fn with_fixed_port(output: &str) -> String {
+    let (before, after) = output.split_once("127.0.0.1:").expect("the output names the server's address");
+    format!("{before}127.0.0.1:8443{}", after.trim_start_matches(|digit: char| digit.is_ascii_digit()))
 }
 
 /// Returns the anchors that GitHub generates for the headings of a page.
