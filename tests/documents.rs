@@ -73,10 +73,14 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("the output is text")
 }
 
-/// Returns the output with the free port of the server replaced by that of the README.
-fn with_fixed_port(output: &str) -> String {
-    let (before, after) = output.split_once("127.0.0.1:").expect("the output names the server's address");
-    format!("{before}127.0.0.1:8443{}", after.trim_start_matches(|digit: char| digit.is_ascii_digit()))
+/// Returns the output of the demo with the port and the duration of the README, because each run has its own.
+fn as_in_the_readme(output: &str) -> String {
+    let port = output.split("127.0.0.1:").nth(1).expect("the output names the server's address");
+    let port = port.split(|other: char| !other.is_ascii_digit()).next().expect("splitting yields a first part");
+    let output = output.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:8443");
+    let (before, after) = output.split_once("OK after ").expect("the output has the duration of the request");
+    let (_, after) = after.split_once(',').expect("the line goes on after the duration");
+    format!("{before}OK after 1.4ms,{after}")
 }
 
 /// Returns the anchors that GitHub generates for the headings of a page.
@@ -144,6 +148,25 @@ fn the_documented_driver_has_every_key_of_a_scheduler() {
         scheduler.keys().cloned().collect()
     };
     assert_eq!(keys(&documented), keys(&config.to_yaml().expect("the configuration can be printed")));
+}
+
+#[test]
+fn the_readme_shows_the_output_of_the_demo() {
+    let binary = env!("CARGO_BIN_EXE_colocate");
+    let output = run(Command::new("examples/demo").env("COLOCATE_BINARY", binary).env_remove("COLUMNS"));
+    assert_eq!(text(output.stderr), "");
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(as_in_the_readme(&text(output.stdout)), readme_block("text demo"));
+}
+
+#[test]
+fn the_readme_shows_a_finding_of_validate() {
+    let block = readme_block("console validate");
+    let (command, expected) = block.split_once('\n').expect("the block is a command and its output");
+    let arguments = command.strip_prefix("$ colocate ").expect("the command is colocate");
+    let output = run(Command::new(env!("CARGO_BIN_EXE_colocate")).args(arguments.split(' ')));
+    assert_eq!(text(output.stdout) + &text(output.stderr), expected);
+    assert_eq!(output.status.code(), Some(1), "a finding is an error");
 }
 
 #[test]
