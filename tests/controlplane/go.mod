@@ -1,4 +1,4 @@
-// A real Kubernetes control plane for tests. See README.md; `update VERSION`
+// A real Kubernetes control plane for tests (see README.md). `update VERSION`
 // writes the Kubernetes versions below.
 module colocate/tests/controlplane
 

@@ -1,10 +1,10 @@
-// Command controlplane is a whole Kubernetes control plane in one binary: etcd,
-// kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, helm, `up`, which
-// starts a cluster of them, and `exec`, which starts any other program like one.
+// Command controlplane is a complete Kubernetes control plane in one binary: etcd,
+// kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and helm. `up`
+// starts a cluster of them, and `exec` starts any other program in the same way.
 //
-// One binary rather than six, because nearly all of the time of a warm build goes
-// into linking. The name it is called by chooses what it is, as with busybox: a
-// symlink `kubectl` to it is kubectl, and `controlplane kubectl` is too.
+// It is one binary rather than six because a warm build spends nearly all of its time
+// on linking. The name it is called by selects the program, as in busybox: both a
+// symlink `kubectl` and `controlplane kubectl` run kubectl.
 package main
 
 import (
@@ -34,8 +34,8 @@ import (
 	"colocate/tests/controlplane/internal/supervisor"
 )
 
-// words maps what the binary can be to its main function, which returns the exit
-// code and finds its arguments in os.Args as if it were alone in the binary.
+// words maps the name of each program to its main function, which returns the exit
+// code and reads its arguments from os.Args as a separate binary would.
 var words = map[string]func() int{
 	"etcd":                    runEtcd,
 	"exec":                    func() int { return supervisor.Exec(os.Args[1:]) },
@@ -72,7 +72,7 @@ func runEtcd() int {
 }
 
 func runKubectl() int {
-	// Building the command already logs; the flags are only parsed later.
+	// Building the command already logs, before its flags are parsed.
 	_, _ = logs.GlogSetter(kubectlcmd.GetLogVerbosity(os.Args))
 
 	if err := cli.RunNoErrOutput(kubectlcmd.NewDefaultKubectlCommand()); err != nil {
@@ -82,7 +82,7 @@ func runKubectl() int {
 }
 
 func runHelm() int {
-	// Otherwise the field manager is this binary's name.
+	// By default, the field manager is the name of this binary.
 	helmkube.ManagedFieldsManager = "helm"
 
 	command, err := helm.NewRootCmd(os.Stdout, os.Args[1:], helm.SetupLogging)

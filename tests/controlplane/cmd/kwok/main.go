@@ -1,8 +1,8 @@
-// Command kwok is KWOK, which plays the kubelets of all nodes: it makes Node
-// objects Ready and moves pods to Running without running anything.
+// Command kwok is KWOK, which simulates the kubelets of all nodes: it marks nodes
+// Ready and pods Running without running any containers.
 //
-// It follows KWOK's own main. It cannot be one more word of the multi-call
-// binary: KWOK and Kubernetes both register a global flag named "version".
+// It mirrors KWOK's own main. It is not part of the multi-call binary because KWOK
+// and Kubernetes both register a global flag named "version".
 package main
 
 import (

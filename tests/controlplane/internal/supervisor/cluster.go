@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// administrators is the group that may do everything, whatever RBAC says.
+// administrators is the group with all permissions, independent of RBAC.
 const administrators = "system:masters"
 
 // cluster is a control plane with its nodes.
@@ -18,15 +18,15 @@ type cluster struct {
 	pki      *pki
 	tls      *tls.Config
 	launcher launcher
-	// end ends the run of the supervisor, and says why.
+	// end stops the supervisor with this cause.
 	end func(error)
 
-	// kubeconfig is the administrator's.
+	// kubeconfig is the path of the administrator's kubeconfig.
 	kubeconfig string
 	parts      *parts
 }
 
-// newCluster prepares all files of a cluster. Nothing runs yet.
+// newCluster prepares all files of a cluster. It does not start any part.
 func newCluster(f *folder, o *options, end func(error)) (*cluster, error) {
 	c := &cluster{folder: f, launcher: newLauncher(), end: end}
 	var err error
@@ -48,7 +48,7 @@ func newCluster(f *folder, o *options, end func(error)) (*cluster, error) {
 	return c, nil
 }
 
-// start returns when pods can be made and run.
+// start starts all parts and returns when pods can be created and run.
 func (c *cluster) start(ctx context.Context, nodes int, say func(string, ...any)) error {
 	for _, part := range []*part{c.parts.etcd, c.parts.apiserver} {
 		say("starting %s", part.name)
@@ -81,7 +81,8 @@ func startTogether(ctx context.Context, parts ...*part) error {
 	return errors.Join(failures...)
 }
 
-// kill ends all parts. Nothing is worth an orderly end: the folder goes next.
+// kill kills all parts. A graceful stop is not needed, because the folder is removed
+// next.
 func (c *cluster) kill() {
 	all := c.parts.all()
 	for i := len(all) - 1; i >= 0; i-- {

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Exec is `controlplane exec -- PROGRAM ARGUMENT...`: it runs one more program for as
-// long as somebody wants it, and returns its exit code. As with a cluster, that is
-// until standard input closes; and if this process is killed, so is the program.
+// Exec is `controlplane exec -- PROGRAM ARGUMENT...`: it runs one program until the
+// program exits or standard input closes, and returns its exit code. If this process
+// is killed, so is the program.
 func Exec(arguments []string) int {
 	if len(arguments) > 0 && arguments[0] == "--" {
 		arguments = arguments[1:]
@@ -26,7 +26,7 @@ func Exec(arguments []string) int {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 
 	command := exec.Command(arguments[0], arguments[1:]...)
-	// As files, not through pipes: nothing is left to be copied when the program ends.
+	// Passed as files, so that no output is left to copy when the program exits.
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	if err := newLauncher().start(command); err != nil {
 		fmt.Fprintln(os.Stderr, "controlplane exec:", err)

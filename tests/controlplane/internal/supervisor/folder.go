@@ -7,26 +7,26 @@ import (
 	"syscall"
 )
 
-// lockName is the file in a cluster's folder that its supervisor keeps locked. It
-// also marks the folder as ours: nothing without it is ever removed.
+// lockName is the file in a cluster's folder that its supervisor keeps locked. A
+// folder without this file is never removed.
 const lockName = "supervisor.lock"
 
-// folder is where one cluster keeps all of its files: keys, data, logs. It lives
-// as long as its supervisor.
+// folder holds all files of one cluster: keys, data and logs. It exists as long as
+// its supervisor.
 type folder struct {
 	path string
 	lock *os.File
 }
 
-// newFolder makes a folder of its own in parent, and removes those that
-// supervisors left there when they were killed before they could clean up.
+// newFolder creates a folder in parent. It also removes folders of supervisors that
+// were killed before they could clean up.
 func newFolder(parent string) (*folder, error) {
 	parent, err := filepath.Abs(parent)
 	if err != nil {
 		return nil, err
 	}
-	// Held while the new folder has no lock yet, lest another supervisor that
-	// starts right now takes it for a dead one.
+	// Held until the new folder has its lock. Otherwise, a supervisor that starts at
+	// the same time could remove it as stale.
 	guard, err := lock(parent, os.O_RDONLY, syscall.LOCK_EX)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func newFolder(parent string) (*folder, error) {
 	removeStale(parent)
 	path, err := os.MkdirTemp(parent, "cluster-")
 	if err != nil {
-		return nil, fmt.Errorf("cannot write to %s: %w", parent, err)
+		return nil, fmt.Errorf("create a folder in %s: %w", parent, err)
 	}
 	held, err := lock(filepath.Join(path, lockName), os.O_CREATE|os.O_RDWR, syscall.LOCK_EX)
 	if err != nil {
@@ -46,8 +46,8 @@ func newFolder(parent string) (*folder, error) {
 	return &folder{path: path, lock: held}, nil
 }
 
-// removeStale removes the folders whose supervisor is dead: the kernel dropped
-// its lock. What cannot be removed is left to whoever owns parent.
+// removeStale removes folders of dead supervisors, whose locks the kernel released.
+// It ignores errors: the owner of parent can remove the rest.
 func removeStale(parent string) {
 	locks, _ := filepath.Glob(filepath.Join(parent, "cluster-*", lockName))
 	for _, name := range locks {
@@ -60,8 +60,8 @@ func removeStale(parent string) {
 	}
 }
 
-// lock opens a file or folder and takes its flock, which ends with this process.
-// Children do not inherit it: Go opens everything close-on-exec.
+// lock opens a file or folder and locks it with flock. The lock is released when this
+// process exits. Children do not inherit it, because Go opens files close-on-exec.
 func lock(path string, flags, how int) (*os.File, error) {
 	file, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
@@ -80,17 +80,17 @@ func lock(path string, flags, how int) (*os.File, error) {
 	return file, nil
 }
 
-// join names a file in the folder.
+// join returns the path of a file in the folder.
 func (f *folder) join(name string) string {
 	return filepath.Join(f.path, name)
 }
 
-// write writes a file that only its owner may read: most of them hold keys.
+// write writes a file that only its owner can read, because most files hold keys.
 func (f *folder) write(name string, content []byte) error {
 	return os.WriteFile(f.join(name), content, 0o600)
 }
 
-// remove removes the folder and everything in it.
+// remove removes the folder and its contents.
 func (f *folder) remove() error {
 	defer f.lock.Close()
 	return os.RemoveAll(f.path)

@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// launcher starts child processes that cannot outlive this one. Linux kills them
-// (Pdeathsig) when the *thread* that started them ends, and Go ends threads as it
-// pleases; so all of them are started from one thread that is never given back.
+// launcher starts child processes that cannot outlive this one. With Pdeathsig, Linux
+// kills a child when the *thread* that started it exits, and Go may end any idle
+// thread. All children are therefore started from one locked thread that never exits.
 type launcher chan func()
 
 func newLauncher() launcher {
@@ -25,7 +25,7 @@ func newLauncher() launcher {
 func (l launcher) start(command *exec.Cmd) error {
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: syscall.SIGKILL,
-		// Ctrl-C is for the supervisor alone, which ends its children in order.
+		// Only the supervisor receives Ctrl-C. It then stops its children.
 		Setpgid: true,
 	}
 	done := make(chan error)

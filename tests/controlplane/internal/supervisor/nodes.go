@@ -21,8 +21,8 @@ func newClientset(kubeconfig string) (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// waitForServiceAccount returns when pods can be made in the namespace default:
-// they are refused until the controller-manager has made their ServiceAccount.
+// waitForServiceAccount returns when pods can be created in the namespace default.
+// They are rejected until the controller-manager has created its ServiceAccount.
 func waitForServiceAccount(ctx context.Context, client kubernetes.Interface) error {
 	return poll(ctx, "the ServiceAccount default/default", func(ctx context.Context) (bool, error) {
 		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
@@ -30,8 +30,8 @@ func waitForServiceAccount(ctx context.Context, client kubernetes.Interface) err
 	})
 }
 
-// newNodes makes node-1 to node-COUNT, which KWOK brings to life, and returns when
-// pods can be scheduled to all of them.
+// newNodes creates node-1 to node-COUNT, which KWOK simulates, and returns when pods
+// can be scheduled to all of them.
 func newNodes(ctx context.Context, client kubernetes.Interface, count int) error {
 	for number := 1; number <= count; number++ {
 		name := fmt.Sprintf("node-%d", number)
@@ -62,8 +62,8 @@ func newNodes(ctx context.Context, client kubernetes.Interface, count int) error
 	})
 }
 
-// usable tells whether a node is Ready and rid of the taint of one that is not,
-// which goes a little later.
+// usable reports whether a node is Ready and no longer has the not-ready taint, which
+// is removed a little later.
 func usable(node *corev1.Node) bool {
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
@@ -73,8 +73,8 @@ func usable(node *corev1.Node) bool {
 	return false
 }
 
-// poll asks again until done is true. A failing question is no reason to give up:
-// what it returned last is told if time runs out.
+// poll calls done until it returns true. It retries after errors. On timeout, it
+// returns the last one.
 func poll(ctx context.Context, what string, done func(context.Context) (bool, error)) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, probeInterval, startTimeout, true, func(ctx context.Context) (ok bool, _ error) {

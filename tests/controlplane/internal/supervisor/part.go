@@ -16,35 +16,35 @@ import (
 )
 
 const (
-	// startTimeout is generous: the first start on a busy machine reads 200 MB of
-	// program from disk.
+	// startTimeout is long because the first start on a busy machine reads a program
+	// of 200 MB from disk.
 	startTimeout = 2 * time.Minute
-	// stopTimeout is how long a part may take over an orderly end, as for a pod.
+	// stopTimeout limits a graceful stop. It equals a pod's default grace period.
 	stopTimeout = 30 * time.Second
-	// probeInterval is how often a starting part is asked whether it is healthy, and
-	// probeTimeout how long it may think about it.
+	// probeInterval is the time between health checks of a starting part, and
+	// probeTimeout the timeout of each.
 	probeInterval = 50 * time.Millisecond
 	probeTimeout  = 5 * time.Second
-	// tailLines is how much of a part's log goes into an error.
+	// tailLines is the number of log lines in an error.
 	tailLines = 20
 )
 
 // part is one component of the control plane.
 type part struct {
 	name string
-	// program is called with name as its zeroth argument, and then args.
+	// program is called with name as argument zero, followed by args.
 	program string
 	args    []string
 	env     []string
 	dir     string
-	// health is the URL that answers 200 once the part does its work.
+	// health is the URL that returns 200 when the part is healthy.
 	health string
 	client *http.Client
-	// log is the file that takes all output of all runs.
+	// log is the file with the output of all runs.
 	log string
 
 	launcher launcher
-	// died is told when the part ends though nobody asked it to.
+	// died is called when the part exits unexpectedly.
 	died func(error)
 
 	// running is nil while the part is stopped.
@@ -54,17 +54,17 @@ type part struct {
 // process is one run of a part.
 type process struct {
 	command *exec.Cmd
-	// asked is set before the process is told to end.
+	// asked is set before the process is signaled to stop.
 	asked atomic.Bool
-	// ended is closed when it has ended and err says how.
+	// ended is closed when the process has exited. err then has its exit status.
 	ended chan struct{}
 	err   error
 }
 
-// start returns when the part is healthy.
+// start starts the part and returns when it is healthy.
 func (p *part) start(ctx context.Context) error {
 	if p.running != nil {
-		return fmt.Errorf("%s is running already", p.name)
+		return fmt.Errorf("%s is already running", p.name)
 	}
 	run, err := p.launch()
 	if err != nil {
@@ -80,7 +80,7 @@ func (p *part) start(ctx context.Context) error {
 		select {
 		case <-time.After(probeInterval):
 		case <-run.ended:
-			return p.failure(fmt.Errorf("ended while it started: %w", run.err))
+			return p.failure(fmt.Errorf("exited during start: %w", run.err))
 		case <-timeout:
 			run.end(syscall.SIGKILL)
 			return p.failure(fmt.Errorf("not healthy after %s: %w", startTimeout, unhealthy))
@@ -94,14 +94,14 @@ func (p *part) start(ctx context.Context) error {
 	go func() {
 		<-run.ended
 		if !run.asked.Load() {
-			p.died(p.failure(fmt.Errorf("ended on its own: %w", run.err)))
+			p.died(p.failure(fmt.Errorf("exited unexpectedly: %w", run.err)))
 		}
 	}()
 	return nil
 }
 
-// stop ends the part in order, as a rollout does, or by force if it takes too long.
-// It returns when the part is gone.
+// stop stops the part gracefully, as a rollout does, and kills it after stopTimeout.
+// It returns when the part has exited.
 func (p *part) stop(ctx context.Context) error {
 	run := p.running
 	if run == nil {
@@ -122,7 +122,7 @@ func (p *part) stop(ctx context.Context) error {
 	}
 }
 
-// kill ends the part at once, as a crash does, and returns when it is gone.
+// kill kills the part, like a crash, and returns when it has exited.
 func (p *part) kill() error {
 	if p.running == nil {
 		return fmt.Errorf("%s is not running", p.name)
@@ -132,7 +132,7 @@ func (p *part) kill() error {
 	return nil
 }
 
-// pid is 0 while the part is stopped.
+// pid returns the process ID, or 0 while the part is stopped.
 func (p *part) pid() int {
 	if p.running == nil {
 		return 0
@@ -170,14 +170,14 @@ func (p *part) launch() (*process, error) {
 	return run, nil
 }
 
-// end sends a signal that the process cannot survive, and waits for its end.
+// end sends a fatal signal and waits until the process has exited.
 func (r *process) end(signal syscall.Signal) {
 	r.asked.Store(true)
 	_ = r.command.Process.Signal(signal)
 	<-r.ended
 }
 
-// probe asks the part whether it is healthy.
+// probe checks whether the part is healthy.
 func (p *part) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -200,10 +200,10 @@ func (p *part) probe(ctx context.Context) error {
 	return nil
 }
 
-// failure is an error of the part with the end of its log, which is where the
-// reason stands.
+// failure adds the part's name and the end of its log, which has the cause, to an
+// error.
 func (p *part) failure(err error) error {
-	return fmt.Errorf("%s: %w; its log %s ends with\n%s", p.name, err, p.log, tail(p.log))
+	return fmt.Errorf("%s: %w; last lines of %s:\n%s", p.name, err, p.log, tail(p.log))
 }
 
 func tail(path string) string {

@@ -17,14 +17,15 @@ import (
 const (
 	loopback     = "127.0.0.1"
 	serviceRange = "10.96.0.0/16"
-	// serviceIP is the first of serviceRange, which the Service `kubernetes` gets.
+	// serviceIP is the first address in serviceRange, which the Service `kubernetes`
+	// gets.
 	serviceIP = "10.96.0.1"
-	// advertiseAddress is what the API server would tell pods to call. It may not
-	// be a loopback address; this one (RFC 5737) is nobody's.
+	// advertiseAddress is the address of the API server for pods. It must not be a
+	// loopback address. This one is reserved for documentation (RFC 5737).
 	advertiseAddress = "192.0.2.10"
 	frontProxyUser   = "front-proxy-client"
 
-	// Components must never be what a test waits for.
+	// High enough that client-side rate limits never delay a test.
 	clientQPS   = 1000
 	clientBurst = 2000
 )
@@ -32,17 +33,17 @@ const (
 //go:embed audit-policy.yaml
 var auditPolicy []byte
 
-// parts are the components of one cluster.
+// parts holds the components of one cluster.
 type parts struct {
 	etcd, apiserver, controllerManager, scheduler, kwok *part
 }
 
-// all lists them in the order of start.
+// all returns the parts in start order.
 func (p *parts) all() []*part {
 	return []*part{p.etcd, p.apiserver, p.controllerManager, p.scheduler, p.kwok}
 }
 
-// named finds a part by its name.
+// named returns the part with this name.
 func (p *parts) named(name string) (*part, error) {
 	var known []string
 	for _, part := range p.all() {
@@ -51,10 +52,10 @@ func (p *parts) named(name string) (*part, error) {
 		}
 		known = append(known, part.name)
 	}
-	return nil, fmt.Errorf("no part is called %q: there are %s", name, strings.Join(known, ", "))
+	return nil, fmt.Errorf("unknown part %q: use one of %s", name, strings.Join(known, ", "))
 }
 
-// newParts writes what each part reads at its start. Nothing runs yet.
+// newParts writes the files that each part reads at start. It does not start them.
 func (c *cluster) newParts(o *options) (*parts, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -81,7 +82,7 @@ func (c *cluster) newParts(o *options) (*parts, error) {
 	if p.kwok.args, err = c.kwokArgs(); err != nil {
 		return nil, err
 	}
-	// Last, because the last of several equal flags counts.
+	// Appended, because the last of several equal flags wins.
 	p.apiserver.args = append(p.apiserver.args, o.apiserverArgs...)
 	p.controllerManager.args = append(p.controllerManager.args, o.controllerManagerArgs...)
 	p.scheduler.args = append(p.scheduler.args, o.schedulerArgs...)
@@ -92,8 +93,8 @@ func (c *cluster) newPart(name, program, scheme string, port *port, health strin
 	return &part{
 		name:    name,
 		program: program,
-		// Nothing of the caller's environment: ETCD_*, KWOK_* and proxy variables
-		// would change what runs, and files would land outside of the folder.
+		// The caller's environment is not passed on: ETCD_*, KWOK_* and proxy
+		// variables would change the parts, and files would land outside of the folder.
 		env:      []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.folder.path, "TMPDIR=" + c.folder.path},
 		dir:      c.folder.path,
 		health:   scheme + "://" + port.address() + health,
@@ -114,7 +115,8 @@ func (c *cluster) etcdArgs() []string {
 		"--listen-peer-urls=" + peer,
 		"--initial-advertise-peer-urls=" + peer,
 		"--initial-cluster=etcd=" + peer,
-		// Survives a killed etcd, though not a power cut: nor does the folder.
+		// Data survives a killed etcd, but not a power failure. Neither does the
+		// folder.
 		"--unsafe-no-fsync",
 	}
 }
@@ -147,9 +149,9 @@ func (c *cluster) apiserverArgs() ([]string, error) {
 		"--proxy-client-key-file=" + c.pki.frontProxy.keyFile,
 		"--audit-policy-file=" + c.folder.join("audit-policy.yaml"),
 		"--audit-log-path=" + c.auditLog(),
-		// Otherwise an orderly end waits a minute for the watches of the components.
+		// By default, graceful shutdown waits a minute for the components' watches.
 		"--shutdown-watch-termination-grace-period=2s",
-		// A rotated log would hide lines from the test that reads it (in MB).
+		// In MB. Rotation would hide lines from the test that reads the log.
 		"--audit-log-maxsize=100000",
 	}, nil
 }
@@ -169,11 +171,11 @@ func (c *cluster) controllerManagerArgs() ([]string, error) {
 		"--root-ca-file="+c.pki.ca.certificateFile,
 		"--cluster-signing-cert-file="+c.pki.ca.certificateFile,
 		"--cluster-signing-key-file="+c.pki.ca.keyFile,
-		// Nodes send no heartbeats, and tests may stop KWOK or the API server for as
-		// long as they like: their nodes stay Ready and their pods where they are.
+		// Nodes do not send heartbeats, and tests may stop KWOK or the API server for
+		// any length of time. Nodes stay Ready and pods are not evicted.
 		"--node-monitor-grace-period=8760h",
-		// Binds a claim soon after its volume appears, whichever came first; the
-		// default is 15 s.
+		// Binds a claim soon after its volume appears, even if the claim came first.
+		// The default is 15 s.
 		"--pvclaimbinder-sync-period=1s",
 		"--concurrent-deployment-syncs=20",
 		"--concurrent-replicaset-syncs=20",
@@ -190,8 +192,8 @@ func (c *cluster) schedulerArgs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The profile `stork` stands in for Stork: a second scheduler by that name,
-	// and one whose name is on the Events of the pods that it binds.
+	// The profile `stork` replaces Stork's scheduler. Its name is also in the Events
+	// of the pods that it binds.
 	config := fmt.Sprintf(`apiVersion: kubescheduler.config.k8s.io/v1
 kind: KubeSchedulerConfiguration
 clientConnection:
@@ -212,8 +214,8 @@ profiles:
 	return append(c.servingArgs(c.ports.scheduler), "--config="+c.folder.join("kube-scheduler.yaml")), nil
 }
 
-// servingArgs let an administrator's certificate read the metrics of a component
-// without that component asking the API server, which may be stopped.
+// servingArgs returns flags that let an administrator's certificate read a
+// component's metrics even while the API server is stopped.
 func (c *cluster) servingArgs(port *port) []string {
 	return []string{
 		"--bind-address=" + loopback,
@@ -229,8 +231,8 @@ func (c *cluster) kwokArgs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	// KWOK does nothing without stages; these make nodes Ready, pods Running, pods
-	// of a Job Succeeded, and deleted pods gone.
+	// KWOK does nothing without stages. These mark nodes Ready, pods Running and pods
+	// of a Job Succeeded, and remove deleted pods.
 	stages := strings.Join([]string{
 		nodefast.DefaultNodeInit,
 		podfast.DefaultPodReady,
@@ -244,8 +246,8 @@ func (c *cluster) kwokArgs() ([]string, error) {
 		"--kubeconfig=" + kubeconfig,
 		"--config=" + c.folder.join("kwok-stages.yaml"),
 		"--manage-all-nodes=true",
-		// No Leases for nodes. A KWOK that is started again has another identity, and
-		// would leave all pods alone until the Leases of the one before run out.
+		// Disables node Leases. A restarted KWOK has a new identity and would ignore
+		// all pods until the Leases of its predecessor expire.
 		"--node-lease-duration-seconds=0",
 		"--server-address=" + c.ports.kwok.address(),
 	}, nil

@@ -17,7 +17,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// pair is a certificate and its key, in memory and as files of the folder.
+// pair is a certificate and its key, in memory and in files of the folder.
 type pair struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -26,15 +26,15 @@ type pair struct {
 	certificateFile, keyFile string
 }
 
-// pki is everything that the parts know each other by. All of it is made anew for
-// each cluster and goes with its folder.
+// pki holds the certificates and keys with which the parts authenticate each other.
+// They are created for each cluster and removed with its folder.
 type pki struct {
-	// ca signs what the servers show and what the clients show.
+	// ca signs the certificates of servers and clients.
 	ca *pair
-	// serving is shown by every server but etcd, which speaks plain HTTP.
+	// serving is the certificate of every server except etcd, which uses plain HTTP.
 	serving *pair
-	// frontProxyCA and frontProxy let the API server speak to extension servers.
-	// A CA of its own: who holds one of its certificates can act as anyone.
+	// frontProxyCA and frontProxy let the API server call extension servers. The CA
+	// is separate because a client with one of its certificates can act as any user.
 	frontProxyCA, frontProxy *pair
 	// serviceAccountKey signs the tokens of ServiceAccounts.
 	serviceAccountKey, serviceAccountPublicKey string
@@ -91,8 +91,8 @@ func newClient(f *folder, ca *pair, name, user string, groups ...string) (*pair,
 	})
 }
 
-// newPair makes a key and a certificate for it, signed by ca, or by itself when
-// there is none, and writes both to files called name.
+// newPair creates a key and a certificate and writes both to files called name. The
+// certificate is signed by ca, or self-signed if ca is nil.
 func newPair(f *folder, name string, ca *pair, template *x509.Certificate) (*pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -103,7 +103,7 @@ func newPair(f *folder, name string, ca *pair, template *x509.Certificate) (*pai
 		return nil, err
 	}
 	template.SerialNumber = serial
-	// Tests may ask how things looked a little before now.
+	// Tests may verify the certificate at a time slightly in the past.
 	template.NotBefore = time.Now().Add(-time.Hour)
 	template.NotAfter = time.Now().AddDate(1, 0, 0)
 
@@ -165,8 +165,8 @@ func encodeKey(key crypto.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// newKubeconfig issues a client certificate and writes a kubeconfig around it. Keys
-// are inside, not named by path, so that the file can be copied elsewhere.
+// newKubeconfig issues a client certificate and writes a kubeconfig with it. Keys are
+// embedded, so that the file can be copied elsewhere.
 func (p *pki) newKubeconfig(f *folder, name, server, user string, groups ...string) (string, error) {
 	client, err := newClient(f, p.ca, name, user, groups...)
 	if err != nil {

@@ -7,15 +7,15 @@ import (
 	"syscall"
 )
 
-// port is a TCP port of 127.0.0.1 that belongs to this supervisor until it ends,
-// whether or not a part listens on it at the moment. Without that, a port that was
-// free a moment ago, or that of a part that is stopped for now, may go to any
-// outgoing connection on the machine.
+// port is a TCP port of 127.0.0.1 that is reserved for this supervisor until it
+// exits, even while no part listens on it. Without the reservation, any outgoing
+// connection on the machine could take the port before a part starts or while it is
+// stopped.
 //
-// It is held by a socket that is bound but never listens. Linux lets a second
+// The reservation is a socket that is bound but never listens. Linux lets a second
 // socket bind to the same port if both have SO_REUSEADDR, which Go sets on every
-// listener, and if none of them listens yet. Nobody is handed such a port by
-// chance: a bind to port 0, like an outgoing connection, passes over it.
+// listener, and if none of them listens yet. A bind to port 0 or an outgoing
+// connection never gets a reserved port.
 type port struct {
 	number int
 	socket int
@@ -28,8 +28,8 @@ func newPort() (*port, error) {
 		return nil, fmt.Errorf("reserve a port: %w", err)
 	}
 	p := &port{socket: socket}
-	// SO_REUSEADDR comes after the bind: with it, the bind itself could be given
-	// the port that another supervisor holds.
+	// Set SO_REUSEADDR after the bind. Otherwise the bind could return a port that
+	// another supervisor has reserved.
 	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		p.release()
 		return nil, fmt.Errorf("reserve a port: %w", err)
@@ -47,7 +47,7 @@ func newPort() (*port, error) {
 	return p, nil
 }
 
-// address is the port as HOST:PORT.
+// address returns the port as HOST:PORT.
 func (p *port) address() string {
 	return net.JoinHostPort(loopback, strconv.Itoa(p.number))
 }
@@ -56,7 +56,7 @@ func (p *port) release() {
 	_ = syscall.Close(p.socket)
 }
 
-// ports are all the ports of one cluster.
+// ports holds all ports of one cluster.
 type ports struct {
 	etcd, etcdPeer, apiserver, controllerManager, scheduler, kwok *port
 }

@@ -1,6 +1,6 @@
-// Package supervisor runs a Kubernetes control plane for as long as somebody wants
-// it: until its standard input closes. A test that starts it holds the other end of
-// that pipe, so whichever way the test ends, the cluster ends too.
+// Package supervisor runs a Kubernetes control plane until its standard input closes.
+// A test that starts it holds the write end of that pipe, so the cluster stops with
+// the test, even if the test is killed.
 package supervisor
 
 import (
@@ -20,11 +20,11 @@ import (
 	"golang.org/x/term"
 )
 
-// errDone ends a run that nothing is wrong with.
-var errDone = errors.New("asked to end")
+// errDone ends a run without an error.
+var errDone = errors.New("stopped on request")
 
-// requestsAhead is how many requests may wait while one is being served. They are
-// read early so that the end of the input, which comes after them, is seen at once.
+// requestsAhead is the number of requests that may queue while one is being served.
+// They are read ahead so that the end of the input is noticed immediately.
 const requestsAhead = 64
 
 type options struct {
@@ -34,15 +34,15 @@ type options struct {
 	apiserverArgs, controllerManagerArgs, schedulerArgs []string
 }
 
-// Main is `controlplane up`. It returns the exit code.
+// Main runs `controlplane up` and returns the exit code.
 func Main(arguments []string) int {
 	o := &options{}
 	flags := pflag.NewFlagSet("controlplane up", pflag.ContinueOnError)
-	flags.StringVar(&o.dir, "dir", os.TempDir(), "the folder in which the cluster makes its own")
-	flags.IntVar(&o.nodes, "nodes", 2, "how many nodes to make")
-	flags.StringArrayVar(&o.apiserverArgs, "apiserver-arg", nil, "one more argument for kube-apiserver; repeatable")
-	flags.StringArrayVar(&o.controllerManagerArgs, "controller-manager-arg", nil, "one more argument for kube-controller-manager; repeatable")
-	flags.StringArrayVar(&o.schedulerArgs, "scheduler-arg", nil, "one more argument for kube-scheduler; repeatable")
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "folder in which the cluster creates its own folder")
+	flags.IntVar(&o.nodes, "nodes", 2, "number of nodes")
+	flags.StringArrayVar(&o.apiserverArgs, "apiserver-arg", nil, "additional argument for kube-apiserver; repeatable")
+	flags.StringArrayVar(&o.controllerManagerArgs, "controller-manager-arg", nil, "additional argument for kube-controller-manager; repeatable")
+	flags.StringArrayVar(&o.schedulerArgs, "scheduler-arg", nil, "additional argument for kube-scheduler; repeatable")
 	err := flags.Parse(arguments)
 	if errors.Is(err, pflag.ErrHelp) {
 		return 0
@@ -61,10 +61,10 @@ func Main(arguments []string) int {
 	return 0
 }
 
-// run always returns an error: errDone, or what went wrong.
+// run always returns an error: errDone, or the cause of a failure.
 func run(o *options) (err error) {
-	// The one context of everything that waits. It ends when the run does: by
-	// signal, by the end of standard input, or because a part died.
+	// The context of all waits. It is cancelled when the run ends: on a signal, at the
+	// end of standard input, or when a part dies.
 	ctx, end := context.WithCancelCause(context.Background())
 	endOnSignal(end)
 	requests := make(chan string, requestsAhead)
@@ -113,10 +113,11 @@ func run(o *options) (err error) {
 	}
 }
 
-// endOnSignal ends the run instead of the process, which would leave the folder.
+// endOnSignal makes signals end the run. Ending the process would leave its folder
+// behind.
 func endOnSignal(end context.CancelCauseFunc) {
-	// Without this, Go dies of writing to a caller that no longer reads. The
-	// write's error is enough.
+	// Without this, a write to a caller that no longer reads would kill the process.
+	// The write's error is enough.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	signals := make(chan os.Signal, 1)
@@ -127,8 +128,8 @@ func endOnSignal(end context.CancelCauseFunc) {
 	}()
 }
 
-// readRequests passes lines on, and ends the run with the end of the input, even
-// while a request is being served.
+// readRequests forwards lines and ends the run at the end of the input, even while a
+// request is being served.
 func readRequests(ctx context.Context, input io.Reader, requests chan<- string, end context.CancelCauseFunc) {
 	lines := bufio.NewScanner(input)
 	for lines.Scan() {
@@ -141,15 +142,15 @@ func readRequests(ctx context.Context, input io.Reader, requests chan<- string, 
 	end(errDone)
 }
 
-// response answers one request, or one that could not be served.
+// response is the answer to one request.
 type response struct {
 	Done string `json:"done,omitempty"`
-	// PID is the new process after a start.
+	// PID is the process ID after a start.
 	PID   int    `json:"pid,omitempty"`
 	Error string `json:"error,omitempty"`
 }
 
-// serve does what a line of input asks for, and returns when it is done.
+// serve runs the request on one line of input and returns when it is done.
 func (c *cluster) serve(ctx context.Context, request string) response {
 	verb, name, _ := strings.Cut(strings.TrimSpace(request), " ")
 	part, err := c.parts.named(strings.TrimSpace(name))
@@ -164,7 +165,7 @@ func (c *cluster) serve(ctx context.Context, request string) response {
 	case "kill":
 		err = part.kill()
 	default:
-		err = fmt.Errorf("cannot %q a part: it is start, stop or kill", verb)
+		err = fmt.Errorf("unknown request %q: use start, stop or kill", verb)
 	}
 	if err != nil {
 		return response{Error: err.Error()}
@@ -172,7 +173,7 @@ func (c *cluster) serve(ctx context.Context, request string) response {
 	return response{Done: verb + " " + part.name, PID: part.pid()}
 }
 
-// description is the line that says that the cluster is ready, and where.
+// description is the line that reports that the cluster is ready and where it is.
 type description struct {
 	Kubeconfig string            `json:"kubeconfig"`
 	Dir        string            `json:"dir"`
@@ -214,7 +215,7 @@ func answer(value any) error {
 	return err
 }
 
-// greet tells a person how to use the cluster.
+// greet explains to a person how to use the cluster.
 func greet(c *cluster) {
 	self, err := os.Executable()
 	if err != nil {
@@ -228,7 +229,7 @@ The cluster is ready. In another terminal:
   kubectl get nodes
 
 Logs, keys and the audit log are in %s.
-"stop kube-apiserver" or "start kube-apiserver" here stops or starts a part.
-Ctrl-C ends the cluster and removes everything.
+To stop or start a part, type "stop kube-apiserver" or "start kube-apiserver" here.
+Ctrl-C stops the cluster and removes its folder.
 `, c.kubeconfig, filepath.Dir(self), c.folder.path)
 }
