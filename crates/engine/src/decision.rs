@@ -1,6 +1,6 @@
 //! The rules that lead from a request to a decision, in the order in which they apply.
 //!
-//! Pods are decided when they are created, regardless of their owner. Templates are changed too, so that a reader of the
+//! Pods get their scheduler when they are created, regardless of their owner. Templates are changed too, so that a reader of the
 //! workload sees the scheduler of its pods. They are not changed where that would trigger a rollout, fail an update, or
 //! conflict with another writer. Each rule exists because a real cluster showed the rollout, error or conflict without it.
 
@@ -42,7 +42,7 @@ pub struct Decision<'r> {
 /// The result of examining a request before its claims are known.
 #[derive(Debug)]
 pub enum Examination<'r> {
-    /// The request is decided.
+    /// The decision. No claims need to be looked up.
     Decided(Decision<'r>),
     /// The decision depends on the owners of these claims.
     Resolve(Pending<'r>),
@@ -137,7 +137,7 @@ impl<'r> Candidate<'r> {
     }
 
     fn created(self) -> Examination<'r> {
-        match self.exclusion().or_else(|| self.names_scheduler()) {
+        match self.exclusion().or_else(|| self.scheduler_or_opt_out()) {
             Some(reason) => self.leave(reason).into(),
             None if !self.object.has_claims() => self.leave(Reason::NoClaims).into(),
             None => Examination::Resolve(Pending(self)),
@@ -146,7 +146,7 @@ impl<'r> Candidate<'r> {
 
     fn updated(mut self, old_scheduler: Option<&'r str>) -> Examination<'r> {
         self.dropped_scheduler = old_scheduler
-            .filter(|old| self.policy.drivers.schedule_with(old))
+            .filter(|old| self.policy.drivers.has_scheduler(old))
             .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update == Update::Refused {
             // Applying a file with `schedulerName: default-scheduler` again requests a change that the API server would
@@ -179,7 +179,7 @@ impl<'r> Candidate<'r> {
     }
 
     /// Returns the reason to skip an object that names its scheduler or opts out.
-    fn names_scheduler(&self) -> Option<Reason> {
+    fn scheduler_or_opt_out(&self) -> Option<Reason> {
         if self.names_driver() {
             return Some(match self.opt_out.set {
                 Some(_) => Reason::OptOutWithoutEffect,
@@ -203,7 +203,7 @@ impl<'r> Candidate<'r> {
 
     /// Returns true if it names a driver's scheduler.
     fn names_driver(&self) -> bool {
-        self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.schedule_with(scheduler))
+        self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.has_scheduler(scheduler))
     }
 
     /// Returns true if the manifest that the template was applied from sets `schedulerName`. A change would then differ
@@ -239,7 +239,7 @@ impl<'r> Candidate<'r> {
             let key = self.opt_out.set.unwrap_or_default();
             let scheduler = self.template.scheduler().unwrap_or_default();
             let text = format_args!(
-                "{key} opts out, but schedulerName is {scheduler}, which still schedules the pods; to opt out, set schedulerName: {DEFAULT_SCHEDULER}"
+                "{key} opts out, but schedulerName is still {scheduler}: in addition to the annotation, set schedulerName: {DEFAULT_SCHEDULER}"
             );
             warnings.push(Warning::new(reason.as_str(), text));
         }
@@ -262,7 +262,7 @@ impl<'r> Candidate<'r> {
         }
     }
 
-    /// Sets the scheduler of a driver, unless the scheduler is away and the driver's policy is to skip.
+    /// Sets the scheduler of a driver, unless the scheduler is not running and the driver's policy is to skip.
     fn inject_driver(&self, reason: Reason, driver: &Driver, presence: Presence) -> Decision<'r> {
         let (away, skipped) = match presence {
             Presence::Unknown | Presence::Alive => return self.inject(reason, &driver.scheduler),
@@ -321,7 +321,7 @@ impl<'r> Pending<'r> {
     pub fn decide(self, mut owners: Owners<'r>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
         let policy = self.0.policy;
         let decision = match self.0.dropped_scheduler {
-            // Restored even if the scheduler is away: dropping it would trigger a rollout.
+            // Restored even if the scheduler is not running: dropping it would trigger a rollout.
             Some(scheduler) => self.restore(scheduler, &owners),
             None => self.choose(&owners, presence),
         };
@@ -395,7 +395,7 @@ impl Policy {
         object.controller().is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))
     }
 
-    /// The driver that Stork belongs to: the configured driver that owns Portworx volumes, or else the built-in one.
+    /// The driver that Stork belongs to: the configured driver for Portworx volumes, or else the built-in one.
     pub fn portworx(&self) -> Driver {
         let built_in = Driver::portworx();
         let owner = built_in.provisioners.iter().find_map(|provisioner| self.drivers.owning(provisioner));

@@ -42,13 +42,13 @@ impl Driver {
 pub struct Drivers(pub Vec<Driver>);
 
 impl Drivers {
-    /// The rank of the driver that owns volumes of `provisioner`, and the driver.
+    /// Returns the driver of `provisioner` and its rank.
     pub(crate) fn owning(&self, provisioner: &str) -> Option<(usize, &Driver)> {
         self.0.iter().enumerate().find(|(_, driver)| driver.provisioners.iter().any(|own| **own == *provisioner))
     }
 
     /// Returns true if `scheduler` is the scheduler of a driver.
-    pub(crate) fn schedule_with(&self, scheduler: &str) -> bool {
+    pub(crate) fn has_scheduler(&self, scheduler: &str) -> bool {
         self.0.iter().any(|driver| *driver.scheduler == *scheduler)
     }
 }

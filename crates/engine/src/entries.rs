@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The number of entries of a list or map that are kept decoded: more than any pod that can start has.
+/// The number of entries of a list or map that are kept decoded. No pod that can start has more.
 ///
 /// Later entries are kept as text and decoded on each use, so that an object takes little more memory than its text.
 /// (950,000 volumes in 20 MiB took 470 MB.)

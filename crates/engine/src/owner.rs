@@ -13,7 +13,7 @@ pub enum Owner {
         /// The provisioner.
         provisioner: Arc<str>,
     },
-    /// No provisioner: its volume was created manually, with a source that no driver owns.
+    /// No provisioner: its volume was created manually, with a source that does not belong to a driver.
     NoProvisioner,
     /// The claim was not found.
     #[default]

@@ -14,7 +14,7 @@ use super::visibility::Visibility;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Owners<'r> {
     claims: Vec<ResolvedClaim<'r>>,
-    /// Whether other claims were left out.
+    /// Whether other claims were dropped.
     more: bool,
 }
 
@@ -23,7 +23,7 @@ pub struct Owners<'r> {
 struct ResolvedClaim<'r> {
     claim: ClaimRef<'r>,
     owner: Owner,
-    /// The name of the driver that owns it; set when all owners are final.
+    /// The name of its driver; set when all owners are final.
     driver: Option<Arc<str>>,
 }
 
@@ -81,7 +81,7 @@ impl<'r> Owners<'r> {
         self.claims.iter_mut().map(|resolved| (&resolved.claim, &mut resolved.owner))
     }
 
-    /// Returns true if claims were left out that cannot affect the decision.
+    /// Returns true if claims were dropped that cannot affect the decision.
     #[cfg(test)]
     pub(crate) fn left_some_out(&self) -> bool {
         self.more

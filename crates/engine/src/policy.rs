@@ -46,7 +46,7 @@ pub enum Mode {
     Off,
 }
 
-/// The policy for pod templates. In either case, pods are decided when they are created.
+/// The policy for pod templates. In either case, pods get their scheduler when they are created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Templates {

@@ -1,4 +1,4 @@
-//! The presence of a driver's scheduler, and the policy while it is away.
+//! The presence of a driver's scheduler, and the policy while it is not running.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub enum Presence {
     Absent,
 }
 
-/// The policy for a pod whose driver's scheduler is away.
+/// The policy for a pod whose driver's scheduler is not running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Away {

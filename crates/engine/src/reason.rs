@@ -28,7 +28,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The scheduler of the driver that owns a claim was set.
+    /// The scheduler of the storage driver of one of its claims was set.
     Injected = "injected",
     /// A claim does not exist, so `missingClaim.then: inject` set the scheduler of the first driver.
     InjectedMissing = "injected-missing",
@@ -68,11 +68,11 @@ reasons! {
     NodeNameSet = "node-name-set",
     /// The pod belongs to a scheduling group, which needs one scheduler for all of its pods.
     SchedulingGroup = "scheduling-group",
-    /// The workload has a controller, which would revert the template; its pods are decided when they are created.
+    /// The workload has a controller, which would revert the template; its pods get their scheduler when they are created.
     ControllerOwned = "controller-owned",
-    /// The manifest of the template sets `schedulerName`, so the template stays as written; its pods are decided when they are created.
+    /// The manifest of the template sets `schedulerName`, so the template stays as written; its pods get their scheduler when they are created.
     SourceNamesScheduler = "source-names-scheduler",
-    /// The configuration says `templates: leave`; pods are decided when they are created.
+    /// The configuration says `templates: leave`; pods get their scheduler when they are created.
     TemplatesLeft = "templates-left",
     /// The update does not change the pod template.
     TemplateUnchanged = "template-unchanged",

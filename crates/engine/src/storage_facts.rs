@@ -43,7 +43,7 @@ pub struct ClassFacts<'a> {
 /// The facts of a `PersistentVolume`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeFacts<'a> {
-    /// The provisioner that owns it, if any.
+    /// Its provisioner, if any.
     pub provisioner: Option<Text<'a>>,
 }
 

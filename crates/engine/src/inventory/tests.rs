@@ -69,7 +69,7 @@ fn provisioner(claim: &ClaimFacts<'_>) -> String {
     owner(&inventory(), claim)
 }
 
-/// The provisioner that owns a claim. It must be the same for the claim itself and for its stored record.
+/// The provisioner of a claim. It must be the same for the claim itself and for its stored record.
 fn owner(inventory: &Inventory, claim: &ClaimFacts<'_>) -> String {
     let mut kept = Records::default();
     kept.insert("a", "data", claim, 0);

@@ -211,7 +211,7 @@ fn warnings_name_the_problem_and_the_remedy() {
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "true").scheduler("stork")),
         [concat!(
             "colocate: opt-out-without-effect: stork.libopenstorage.org/disableHyperconvergence opts out, but ",
-            "schedulerName is stork, which still schedules the pods; to opt out, set schedulerName: ",
+            "schedulerName is still stork: in addition to the annotation, set schedulerName: ",
             "default-scheduler"
         )]
     );

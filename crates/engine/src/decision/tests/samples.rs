@@ -39,7 +39,7 @@ fn ask(name: &str) -> (Vec<String>, Answer) {
 }
 
 #[test]
-fn every_sample_is_read_and_decided() {
+fn every_sample_is_read_and_gets_a_decision() {
     for (name, claims, path) in [
         ("cronjob-create", &["claim `data`"][..], "/spec/jobTemplate/spec/template/spec/schedulerName"),
         ("deployment-create", &["claim `data`"], "/spec/template/spec/schedulerName"),

@@ -10,7 +10,7 @@ fn updates() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in CHANGEABLE.into_iter().chain([ROLLOUT]) {
         let update = |old, new| Ask::update(kind, old, new);
-        let relabelled = update(px(), px()).with("/metadata/labels", json!({"team": "x"}));
+        let relabeled = update(px(), px()).with("/metadata/labels", json!({"team": "x"}));
         let opted_out = px().annotated(DISABLE_HYPERCONVERGENCE, "true");
         rows.extend([
             row("(a) it names another scheduler", update(px(), px().scheduler("mine")), Reason::OtherScheduler),
@@ -19,7 +19,7 @@ fn updates() -> Vec<Row> {
                 update(px().scheduler("stork"), px().scheduler("mine")),
                 Reason::OtherScheduler,
             ),
-            row("(b) another label of the workload", relabelled, Reason::TemplateUnchanged),
+            row("(b) another label of the workload", relabeled, Reason::TemplateUnchanged),
             row(
                 "(b) no change, with another scheduler",
                 update(px().scheduler("mine"), px().scheduler("mine")),
