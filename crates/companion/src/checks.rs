@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::facts::{Facts, MountedClaim, Strategies};
 use super::field_path::FieldPath;
 use super::finding::{Finding, MAX_FINDINGS, Part, Unchecked, ValidationReport};
-use super::key::{Keys, Recognised};
+use super::key::{Keys, Recognized};
 use super::rule::{Needs, Rule};
 use super::subject::{KeyMap, Subject, SubjectKind};
 use super::validation_policy::Severities;
@@ -65,7 +65,7 @@ impl Subject<'_> {
     /// facts.
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let keys = Keys::new(policy);
-        let foreign = |key: &str| keys.recognise(key) == Recognised::Foreign && *key != *policy.opt_out.namespace_label;
+        let foreign = |key: &str| keys.recognize(key) == Recognized::Foreign && *key != *policy.opt_out.namespace_label;
         // A setting without the prefix matters only together with one that has it, or if it is not a string.
         let is_not_a_string = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
             site.location.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')

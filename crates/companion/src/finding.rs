@@ -50,7 +50,7 @@ pub struct ValidationReport {
     pub findings: Vec<Finding>,
     /// The rules that could not be checked.
     pub unchecked: Vec<Unchecked>,
-    /// Whether findings or unchecked rules were left out.
+    /// Whether findings or unchecked rules were dropped.
     pub cut: bool,
 }
 

@@ -109,7 +109,7 @@ const SMALL_EDIT_OF_PREFIX: usize = 3;
 
 /// The meaning of a key in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Recognised<'k> {
+pub(super) enum Recognized<'k> {
     /// A key that affects where pods run.
     Key(StorkKey<'k>),
     /// A key that Stork does not read, close to one that it reads.
@@ -136,31 +136,31 @@ impl<'p> Keys<'p> {
         Self(keys)
     }
 
-    /// Recognises a key of an object's annotations, labels or parameters.
-    pub(super) fn recognise(&self, name: &str) -> Recognised<'p> {
+    /// Recognizes a key of an object's annotations, labels or parameters.
+    pub(super) fn recognize(&self, name: &str) -> Recognized<'p> {
         if let Some(key) = self.0.iter().find(|key| key.name == name) {
-            return Recognised::Key(*key);
+            return Recognized::Key(*key);
         }
         let suffix = name.strip_prefix(PREFIX);
         if suffix.is_some_and(|rest| UNRELATED.contains(&rest)) {
-            return Recognised::Foreign;
+            return Recognized::Foreign;
         }
         let (prefix, own) = name.rsplit_once('/').unwrap_or(("", name));
         if edits(prefix, PREFIX.trim_end_matches('/'), SMALL_EDIT_OF_PREFIX).is_none() {
             let same = |key: &&&str| own.eq_ignore_ascii_case(key.trim_start_matches(PREFIX));
             let meant = UNMISTAKABLE.iter().find(same);
-            return meant.map_or(Recognised::Foreign, |meant| Recognised::Misspelled { meant: (*meant).to_owned() });
+            return meant.map_or(Recognized::Foreign, |meant| Recognized::Misspelled { meant: (*meant).to_owned() });
         }
         // Stork may have newer keys for other purposes, so only a difference in case counts as a misspelling here.
         if let Some(meant) = UNRELATED.iter().find(|unrelated| own.eq_ignore_ascii_case(unrelated)) {
-            return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
+            return Recognized::Misspelled { meant: format!("{PREFIX}{meant}") };
         }
         let near = self.names().filter_map(|name| Some((edits(own, name, SMALL_EDIT)?, name)));
         if let Some((_, meant)) = near.min_by_key(|(edits, _)| *edits) {
-            return Recognised::Misspelled { meant: format!("{PREFIX}{meant}") };
+            return Recognized::Misspelled { meant: format!("{PREFIX}{meant}") };
         }
         let nearest = self.names().min_by_key(|name| distance(own, name)).unwrap_or_default();
-        Recognised::Unknown { nearest: format!("{PREFIX}{nearest}") }
+        Recognized::Unknown { nearest: format!("{PREFIX}{nearest}") }
     }
 
     /// The names, without the prefix, of the keys that affect where pods run.
@@ -186,19 +186,19 @@ fn distance(word: &str, other: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn recognised(name: &str) -> Recognised<'static> {
+    fn recognized(name: &str) -> Recognized<'static> {
         // Leaked for the `'static` lifetime: `Keys` borrows the names of the policy's opt-outs.
         let policy: &'static Policy = Box::leak(Box::default());
-        Keys::new(policy).recognise(name)
+        Keys::new(policy).recognize(name)
     }
 
     #[test]
     fn keys_are_matched_exactly() {
         for name in SCHEDULING.map(|key| key.name) {
-            assert!(matches!(recognised(name), Recognised::Key(key) if key.name == name), "{name}");
+            assert!(matches!(recognized(name), Recognized::Key(key) if key.name == name), "{name}");
         }
         for name in UNRELATED {
-            assert_eq!(recognised(&format!("{PREFIX}{name}")), Recognised::Foreign, "{name}");
+            assert_eq!(recognized(&format!("{PREFIX}{name}")), Recognized::Foreign, "{name}");
         }
         for name in [
             "app",
@@ -212,7 +212,7 @@ mod tests {
             "",
             "/",
         ] {
-            assert_eq!(recognised(name), Recognised::Foreign, "{name}");
+            assert_eq!(recognized(name), Recognized::Foreign, "{name}");
         }
     }
 
@@ -230,29 +230,29 @@ mod tests {
             ("stork.libopenstorage.org/preferRemoteNodes", Setting::PreferRemoteNode.key()),
             ("stork.libopenstorage.org/snapshotname", "stork.libopenstorage.org/snapshotName"),
         ] {
-            assert_eq!(recognised(name), Recognised::Misspelled { meant: meant.to_owned() }, "{name}");
+            assert_eq!(recognized(name), Recognized::Misspelled { meant: meant.to_owned() }, "{name}");
         }
     }
 
     #[test]
     fn a_key_far_from_all_others_is_unknown_or_foreign() {
-        let Recognised::Unknown { nearest } = recognised("stork.libopenstorage.org/preferLocal") else {
+        let Recognized::Unknown { nearest } = recognized("stork.libopenstorage.org/preferLocal") else {
             panic!("not reported as unknown")
         };
         assert!(nearest.starts_with(PREFIX));
-        assert!(matches!(recognised("stork.libopenstorage.com/nothing-like-it"), Recognised::Unknown { .. }));
+        assert!(matches!(recognized("stork.libopenstorage.com/nothing-like-it"), Recognized::Unknown { .. }));
         for name in ["kdmpp", "created-at", "migrationType", "skip-resources", "replica"] {
             let name = format!("{PREFIX}{name}");
-            assert!(matches!(recognised(&name), Recognised::Unknown { .. }), "{name}");
+            assert!(matches!(recognized(&name), Recognized::Unknown { .. }), "{name}");
         }
-        assert!(matches!(recognised(PREFIX), Recognised::Unknown { .. }));
+        assert!(matches!(recognized(PREFIX), Recognized::Unknown { .. }));
     }
 
     #[test]
     fn a_configured_opt_out_is_a_pod_key() {
         let mut policy = Policy::default();
         policy.opt_out.annotations.push("example.com/opt-out".into());
-        let recognised = Keys::new(&policy).recognise("example.com/opt-out");
-        assert!(matches!(recognised, Recognised::Key(StorkKey { source: Source::Pod, .. })));
+        let recognized = Keys::new(&policy).recognize("example.com/opt-out");
+        assert!(matches!(recognized, Recognized::Key(StorkKey { source: Source::Pod, .. })));
     }
 }

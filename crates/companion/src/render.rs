@@ -11,7 +11,7 @@ use colocate_engine::Warning;
 const MAX_TOTAL: usize = 4_096;
 
 /// The last line if an object has more findings than are listed.
-const MORE: &str = "more findings were left out: fix these first";
+const MORE: &str = "there are more findings than are listed: fix these first";
 
 /// Space reserved for the line with the number of findings that were dropped.
 const LAST_LINE: usize = 128;

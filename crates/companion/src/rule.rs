@@ -132,7 +132,8 @@ rules! {
         Nothing WEBHOOK;
     LocalOnlyDisabled "HC011" Error "preferLocalNodeOnly contradicts disableHyperconvergence",
         /// One allows only nodes with the data, the other makes all nodes equal. As an opt-out, disableHyperconvergence leaves
-        /// the pod to a scheduler that knows neither; under Stork, it disables scoring, but the filter still applies.
+        /// the pod to a scheduler that knows neither; under Stork, it turns off the scoring of nodes, but `preferLocalNodeOnly`
+        /// still excludes nodes without the data.
         Nothing EXTENDER;
     LocalOnlyUnenforced "HC012" Error "nothing enforces preferLocalNodeOnly",
         /// Only Stork reads it, and Stork does not schedule this pod.
@@ -149,10 +150,10 @@ rules! {
         ClassParameters STRATEGIES;
     DisabledShared "HC016" Warning "disableHyperconvergence on a pod with a shared volume",
         /// According to the documentation, Stork then ignores `preferRemoteNode` and `preferRemoteNodeOnly` of the class.
-        /// According to its code, it still enforces the second if it schedules the pod.
+        /// According to its code, it still enforces `preferRemoteNodeOnly` if it schedules the pod.
         ClassParameters DOCUMENTATION;
     RemoteOnlyCancelled "HC017" Error "preferRemoteNode: false cancels preferRemoteNodeOnly",
-        /// `preferRemoteNode: "false"` turns off anti-hyperconvergence for the volume, including the hard rule.
+        /// `preferRemoteNode: "false"` turns off anti-hyperconvergence for the volume, and `preferRemoteNodeOnly` with it.
         ClassParameters REMOTE;
     RemoteNotShared "HC018" Warning "preferRemoteNode and preferRemoteNodeOnly are for shared volumes",
         /// Stork reads both for sharedv4 service volumes and ignores them for all others.
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_texts_have_their_form() {
+    fn titles_have_no_period_and_explanations_have_one() {
         for rule in Rule::ALL {
             assert!(!rule.title().ends_with('.') && !rule.title().contains('|'), "{rule}");
             assert!(rule.explanation().ends_with('.') && !rule.explanation().contains(['\n', '|']), "{rule}");

@@ -6,7 +6,7 @@
 //!                       of nodes                        checked by parsing it again
 //! ```
 //!
-//! `manifest_mutator` decides about objects and writes edits. `manifest_validator` finds the position of findings.
+//! `manifest_mutator` makes the decisions for objects and writes edits. `manifest_validator` finds the position of findings.
 //! `known_objects` has the claims, classes and Namespaces of the files.
 
 mod document;

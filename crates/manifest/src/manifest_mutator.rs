@@ -14,7 +14,7 @@ use super::pointer::pointer;
 use super::position::Position;
 use colocate_engine::{Decision, Examination, Policy, Presence, Reason, Request, Warning, Workload, examine};
 
-/// Decides about the objects of manifests.
+/// Makes the decisions for the objects of manifests.
 #[derive(Debug)]
 pub struct ManifestMutator<'a> {
     /// The policy.
@@ -60,7 +60,7 @@ pub struct MutatedObject<'m> {
 }
 
 impl<'a> ManifestMutator<'a> {
-    /// Decides about every object of the manifest, and writes the decisions into its text.
+    /// Makes the decision for every object of the manifest, and writes the decisions into its text.
     pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> MutatedManifest<'t, 'm> {
         let mut objects = Vec::new();
         let mut edits = Vec::new();

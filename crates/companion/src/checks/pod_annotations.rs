@@ -32,11 +32,11 @@ impl<'c> RuleCheck<'c> {
     fn check_local_only(&mut self, site: &KeyMap<'c>, disabled: bool) {
         let path = site.path.key(PREFER_LOCAL_NODE_ONLY);
         if disabled {
-            let message = "it allows only nodes with the data, and disableHyperconvergence makes all nodes equal";
-            let remedy = "remove this one to let the pod run anywhere, or the other to keep the pod with its data";
+            let message = "preferLocalNodeOnly allows only nodes with the data, and disableHyperconvergence makes all nodes equal";
+            let remedy = "remove preferLocalNodeOnly to let the pod run anywhere, or disableHyperconvergence to keep it with its data";
             self.find(Rule::LocalOnlyDisabled, path.clone(), Part::Key, message.to_owned(), remedy);
         } else if let Some((why, remedy)) = self.unenforced(site) {
-            let message = format!("nothing enforces it: {why}");
+            let message = format!("nothing enforces preferLocalNodeOnly: {why}");
             self.find(Rule::LocalOnlyUnenforced, path.clone(), Part::Key, message, remedy);
         }
         self.check_claims_of_local_only(&path);
@@ -57,7 +57,10 @@ impl<'c> RuleCheck<'c> {
             self.find(Rule::LocalOnlyDaemonSet, path.clone(), Part::Key, message.to_owned(), remedy);
         }
         if let Some(key) = autoscaler {
-            let message = format!("the cluster autoscaler that {} is for does not know this rule", shown(key));
+            let message = format!(
+                "a cluster autoscaler (see {}) does not know that preferLocalNodeOnly restricts the pod to some nodes",
+                shown(key)
+            );
             let remedy = "exempt nodes with the data from scale-down, and do not expect a new node to help";
             self.find(Rule::LocalOnlyAutoscaler, path, Part::Key, message, remedy);
         }
@@ -101,13 +104,13 @@ impl<'c> RuleCheck<'c> {
             if let Some(why) = &unknown {
                 self.cannot_check(Rule::LocalOnlyWithoutClaim, path.clone(), why.clone());
             } else {
-                let message = "it applies to Portworx volumes, and the pod mounts none".to_owned();
+                let message = "preferLocalNodeOnly applies to Portworx volumes, and the pod mounts none".to_owned();
                 let remedy = "remove it, or mount a claim of a Portworx class";
                 self.find(Rule::LocalOnlyWithoutClaim, path.clone(), Part::Key, message, remedy);
             }
         }
         self.check_shared(Rule::LocalOnlyShared, path, &ours, |names| {
-            let message = format!("Stork silently ignores it for sharedv4 service volumes: {names}");
+            let message = format!("Stork silently ignores preferLocalNodeOnly for sharedv4 service volumes: {names}");
             (message, "remove it, or use a ReadWriteOnce claim of a class without sharedv4".to_owned())
         });
         let apart: Vec<_> = ours

@@ -50,10 +50,10 @@ impl RuleCheck<'_> {
         let message = match sharedv4_service(own) {
             Some(true) => return,
             Some(false) => {
-                "Stork reads it for sharedv4 service volumes only, and volumes of this class are not sharedv4"
+                "Stork reads the setting for sharedv4 service volumes only, and volumes of this class are not sharedv4"
             }
             None => {
-                "Stork reads it for sharedv4 service volumes only, which without sharedv4 are only the ReadWriteMany claims of this class"
+                "Stork reads the setting for sharedv4 service volumes only, and in this class, which does not set sharedv4, only ReadWriteMany claims get one"
             }
         };
         self.not_shared(site, own, message, "set sharedv4: \"true\" in addition, or remove it");
@@ -85,7 +85,7 @@ impl RuleCheck<'_> {
     fn check_shared_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         match known.is_shared() {
             Some(false) => {
-                let message = "Stork reads it for sharedv4 service volumes only, and the claim is not one";
+                let message = "Stork reads the setting for sharedv4 service volumes only, and the claim is not one";
                 self.not_shared(site, own, message, "use a class with sharedv4: \"true\", or remove it");
             }
             None => {
@@ -105,7 +105,7 @@ impl RuleCheck<'_> {
         // One of the two may come from the class. Report the one that this object sets.
         let settings = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
         let Some(own) = settings.into_iter().find(|setting| site.entries.raw(setting.key()).is_some()) else { return };
-        let message = "preferRemoteNode is false, which cancels preferRemoteNodeOnly: the hard rule is not enforced";
+        let message = "preferRemoteNode is false, so Stork does not enforce preferRemoteNodeOnly";
         let remedy =
             "remove preferRemoteNode to keep pods away from the data, or preferRemoteNodeOnly to allow them next to it";
         self.find(Rule::RemoteOnlyCancelled, site.path.key(own.key()), Part::Key, message.to_owned(), remedy);

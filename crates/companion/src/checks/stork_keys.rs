@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{MAX_SHOWN, RuleCheck, is_setting, shown};
 use crate::field_path::FieldPath;
 use crate::finding::Part;
-use crate::key::{Recognised, Source, StorkKey, ValueType};
+use crate::key::{Recognized, Source, StorkKey, ValueType};
 use crate::rule::Rule;
 use crate::subject::{Holder, KeyMap, MapField, MapLocation, POD, SubjectKind};
 use colocate_engine::{one_line, parse_bool};
@@ -32,18 +32,18 @@ impl RuleCheck<'_> {
 
     fn check_key(&mut self, site: &KeyMap<'_>, name: &str, raw: &RawValue) {
         let path = site.path.key(name);
-        match self.keys.recognise(name) {
-            Recognised::Foreign if site.location.is_of_storage() && is_setting(name) => {
+        match self.keys.recognize(name) {
+            Recognized::Foreign if site.location.is_of_storage() && is_setting(name) => {
                 self.check_string(&path, raw);
             }
-            Recognised::Foreign => {}
-            Recognised::Key(key) if key.is_read_from(&site.location) => self.check_value(site, &key, path, raw),
-            Recognised::Key(key) => self.check_place(site, &key, path),
-            Recognised::Misspelled { meant } => {
+            Recognized::Foreign => {}
+            Recognized::Key(key) if key.is_read_from(&site.location) => self.check_value(site, &key, path, raw),
+            Recognized::Key(key) => self.check_place(site, &key, path),
+            Recognized::Misspelled { meant } => {
                 let message = format!("Stork does not read {}", shown(name));
                 self.find(Rule::Misspelled, path, Part::Key, message, format!("did you mean {meant}?"));
             }
-            Recognised::Unknown { nearest } => {
+            Recognized::Unknown { nearest } => {
                 let message = format!("{} is not a known key of Stork", shown(name));
                 let remedy = format!("remove or correct it: the closest known key is {nearest}");
                 self.find(Rule::UnknownKey, path, Part::Key, message, remedy);
