@@ -37,12 +37,12 @@ enum Command {
 
 /// The exit codes and their meanings, as listed in docs/running.md and the man page.
 pub const EXIT_STATUS: [(&str, &str); 6] = [
-    ("0", "done"),
+    ("0", "success"),
     (
         "1",
         "failed: input that cannot be read or parsed, no cluster, no answer; for `validate`: findings of severity error",
     ),
-    ("2", "wrong usage"),
+    ("2", "usage error"),
     ("3", "with `--strict`: something could not be resolved or checked"),
     ("4", "with `--check`: something would change"),
     ("143, 130", "a second SIGTERM or SIGINT ended `serve` before it had drained"),
@@ -66,7 +66,7 @@ enum Exit {
 struct Usage(&'static str);
 
 impl Cli {
-    /// Runs the command and returns its exit code ([`EXIT_STATUS`]). clap has already rejected most wrong usage.
+    /// Runs the command and returns its exit code ([`EXIT_STATUS`]). clap has already rejected most usage errors.
     pub async fn run(self) -> ExitCode {
         let exit = match self.command {
             Command::Serve(serve) => serve.run().await.map(|()| Exit::Done),

@@ -136,7 +136,9 @@ fn is_csi_name(name: &str) -> bool {
 fn advice(code: u16, message: &str) -> &'static str {
     match code {
         401 => " (the credentials were not accepted: check the kubeconfig or the service account)",
-        403 if message.contains("cannot create resource") => " (grant the verb `create` on `deployments.apps` there)",
+        403 if message.contains("cannot create resource") => {
+            " (grant the verb `create` on `deployments.apps` in this namespace)"
+        }
         _ if message.contains("failed calling webhook") => {
             " (the webhook did not answer, and its failurePolicy is Fail: check its pods and Service)"
         }

@@ -11,7 +11,7 @@ use crate::manifest::{KnownObjects, Manifest, ManifestError, MissingFacts, Sourc
 /// Returns the facts in the files. Later files take precedence.
 ///
 /// # Errors
-/// If a claim, class or volume does not have the shape of its kind.
+/// If a claim, class or volume does not have the structure of its kind.
 pub(super) fn of_files<'f>(
     files: impl IntoIterator<Item = (&'f Source, &'f Manifest<'f>)>,
     namespace: &str,
@@ -60,7 +60,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
         if !self.snapshot.volumes(volumes, &mut known.inventory).await? {
             known.inventory.visibility.volumes = Absence::Hidden;
             missing
-                .note("cannot get persistentvolumes (grant the verb `get`): claims that only their volume resolves stay unresolved");
+                .note("cannot get persistentvolumes (grant the verb `get`): the driver of claims that only a volume identifies stays unknown");
         }
         self.add_strategies(known, &mut missing).await?;
         Ok(missing)
@@ -78,7 +78,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
         }
         if !hidden.is_empty() {
             let names = hidden.into_iter().collect::<Vec<_>>().join(", ");
-            missing.note(format!("cannot get the namespace {names} (grant the verb `get` on `namespaces`): assuming that its label does not opt out"));
+            missing.note(format!("cannot get namespaces {names} (grant the verb `get` on `namespaces`): assuming that they do not opt out"));
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
             if !listed && decisive {
                 known.inventory.visibility.classes = Absence::Hidden;
                 missing
-                    .note("cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved");
+                    .note("cannot list storageclasses (grant the verb `list`): the driver of claims that only their class identifies stays unknown");
             }
         }
         Ok(())

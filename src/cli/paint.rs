@@ -1,4 +1,4 @@
-//! Text for a terminal: optionally coloured, and without control characters.
+//! Text for a terminal: optionally colored, and without control characters.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
@@ -14,7 +14,7 @@ pub(super) fn bounded(text: &str) -> String {
     one_line(text, MAX_LINE)
 }
 
-/// Colours text, or leaves it plain.
+/// Colors text, or leaves it plain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
     on: bool,
@@ -32,7 +32,7 @@ pub(super) enum TextStyle {
 }
 
 impl Paint {
-    /// Colours text if standard output is a terminal with colours, unless `NO_COLOR` (no-color.org) is set.
+    /// Colors text if standard output is a terminal with colors, unless `NO_COLOR` (no-color.org) is set.
     pub(super) fn for_stdout() -> Self {
         Self { on: io::stdout().is_terminal() && is_wanted(|name| std::env::var_os(name)) }
     }
@@ -65,7 +65,7 @@ fn is_wanted(variable: impl Fn(&str) -> Option<OsString>) -> bool {
 #[cfg(test)]
 impl Paint {
     pub(super) const PLAIN: Self = Self { on: false };
-    pub(super) const COLOUR: Self = Self { on: true };
+    pub(super) const COLOR: Self = Self { on: true };
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_needs_a_capable_terminal_and_no_opt_out() {
+    fn color_needs_a_capable_terminal_and_no_opt_out() {
         let wanted = |name: &str, value: &str| is_wanted(|asked| (asked == name).then(|| value.into()));
         assert!(wanted("TERM", "xterm") && wanted("NO_COLOR", "") && wanted("OTHER", "1"));
         assert!(!wanted("TERM", "dumb") && !wanted("NO_COLOR", "1"));

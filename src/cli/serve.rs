@@ -140,7 +140,7 @@ impl Serve {
             () = overdue(&process.shutdown, config.drain_timeout()) => tracing::warn!("drain.timeout reached: exiting with requests in flight"),
             failure = failures.next() => return Err(failure.into()),
         }
-        tracing::info!("ended");
+        tracing::info!("shut down");
         Ok(())
     }
 

@@ -125,7 +125,7 @@ impl Validate {
             ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: &namespace };
         let validated = validator.validate(&manifests);
         if let Some(refusal) = missing.refusal.take() {
-            missing.notes.push(format!("{refusal}: workloads that only the claim resolves stay unresolved"));
+            missing.notes.push(format!("{refusal}: rules that need the claims are not checked"));
         }
         let outcome = Outcome::new(&sources, &manifests, &validated, &unreadable, &missing.notes);
         self.report(&outcome)

@@ -64,7 +64,7 @@ fn validate_uses_the_claims_of_the_cluster() {
     let local = deployment.replace("labels: {app: mysql, version", local);
     assert_eq!(
         validate(&deployment),
-        (Some(0), String::new(), "colocate: nothing found in 1 object of 1 file\n".to_owned())
+        (Some(0), String::new(), "colocate: no findings in 1 object of 1 file\n".to_owned())
     );
     let (code, found, stderr) = validate(&local);
     assert_eq!((code, found.as_str()), (Some(3), ""));

@@ -126,12 +126,15 @@ impl Screen {
 
     /// Renders the possible causes of a failure.
     pub(super) fn causes(self, causes: &[String]) -> String {
-        let label = if causes.len() == 1 { "cause" } else { "possible" };
-        causes
-            .iter()
-            .enumerate()
-            .map(|(rank, cause)| self.lines(if rank == 0 { label } else { "or" }, &[cause], TextStyle::Plain))
-            .collect()
+        if let [cause] = causes {
+            return self.lines("cause", &[cause], TextStyle::Plain);
+        }
+        let list = causes.iter().enumerate();
+        list.map(|(rank, cause)| {
+            let label = if rank == 0 { "causes" } else { "" };
+            self.lines(label, &[&format!("- {cause}")], TextStyle::Plain)
+        })
+        .collect()
     }
 
     /// Renders paragraphs after a label, the first of them painted.
@@ -278,8 +281,8 @@ mod tests {
     }
 
     #[test]
-    fn colour_surrounds_the_text_but_not_its_label() {
-        let screen = Screen(Paint::COLOUR);
+    fn color_surrounds_the_text_but_not_its_label() {
+        let screen = Screen(Paint::COLOR);
         assert_eq!(screen.lines("warning", &["careful"], TextStyle::Yellow), "warning    \u{1b}[33mcareful\u{1b}[0m\n");
         let text = screen.change(&json!({"a": 1}), &json!({"a": 2})).unwrap();
         assert!(text.contains("\u{1b}[31m-a: 1\u{1b}[0m\n\u{1b}[32m+a: 2\u{1b}[0m\n"), "{text:?}");

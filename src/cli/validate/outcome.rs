@@ -42,7 +42,7 @@ pub(super) struct SourceRange<'v> {
 }
 
 impl<'v> Outcome<'v> {
-    /// Collects the results. `unreadable` lists the objects of each manifest that do not have the shape of their kind,
+    /// Collects the results. `unreadable` lists the objects of each manifest that do not have the structure of their kind,
     /// and `notes` what could not be read from a cluster.
     pub(super) fn new(
         sources: &'v [Source],
@@ -75,15 +75,15 @@ impl<'v> Outcome<'v> {
             let name = format!("{} {}", object.kind, object.name());
             Gap { range: Some(at(start..start)), rule: None, what: format!("{}: {what}", name.trim_end()) }
         };
-        let wrong_shape = |object: &ManifestObject<'_>, why: &str| {
-            gap(object, &format!("it does not have the shape of its kind: {why}"))
+        let wrong_structure = |object: &ManifestObject<'_>, why: &str| {
+            gap(object, &format!("the object does not have the structure of its kind: {why}"))
         };
         self.objects += validated.objects.len();
         for object in &validated.objects {
             let report = match &object.report {
                 Ok(report) => report,
                 Err(why) => {
-                    self.gaps.push(wrong_shape(&object.object, why));
+                    self.gaps.push(wrong_structure(&object.object, why));
                     continue;
                 }
             };
@@ -108,7 +108,7 @@ impl<'v> Outcome<'v> {
                 same && other.report.is_err()
             });
             if !is_reported {
-                self.gaps.push(wrong_shape(object, why));
+                self.gaps.push(wrong_structure(object, why));
             }
         }
         let templates = validated.templates.iter();

@@ -5,7 +5,8 @@ use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::companion::Severity;
 
 /// The advice if a rule could not be checked without a cluster.
-const ADVICE: &str = ": name the files of claims and classes with --manifests, or ask a cluster with --cluster";
+const ADVICE: &str =
+    ": pass the files that define the claims and classes with --manifests, or query a cluster with --cluster";
 
 /// Renders all findings, separated by empty lines.
 pub(super) fn findings(outcome: &Outcome<'_>, paint: Paint) -> String {
@@ -45,7 +46,7 @@ pub(super) fn summary(outcome: &Outcome<'_>, offline: bool) -> String {
     let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "info")];
     let counts = counts.map(|(severity, word)| (outcome.count(severity), word));
     let found: Vec<_> = counts.into_iter().filter(|(count, _)| *count > 0).map(|(n, word)| many(n, word)).collect();
-    let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
+    let found = if found.is_empty() { "no findings".to_owned() } else { found.join(", ") };
     let (objects, files) = (many(outcome.objects, "object"), many(outcome.files, "file"));
     let (gaps, of_rules) = (outcome.gaps.len(), outcome.gaps.iter().any(|gap| gap.rule.is_some()));
     let open = if gaps == 0 { String::new() } else { format!("; {} could not be checked", many(gaps, "item")) };
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_has_its_plural() {
+    fn counts_other_than_one_use_the_plural() {
         assert_eq!([many(1, "file"), many(0, "file"), many(2, "info")], ["1 file", "0 files", "2 info"]);
     }
 }

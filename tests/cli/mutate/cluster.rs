@@ -75,10 +75,10 @@ fn claims_of_an_opted_out_namespace_are_not_requested() {
 }
 
 #[test]
-fn missing_rights_other_than_to_claims_are_named() {
-    let no_namespace = "colocate: cannot get the namespace `shop` (grant the verb `get` on `namespaces`): assuming that its label does not opt out\n";
-    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved\n";
-    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims that only their volume resolves stay unresolved\n";
+fn missing_permissions_except_for_claims_are_reported() {
+    let no_namespace = "colocate: cannot get namespaces `shop` (grant the verb `get` on `namespaces`): assuming that they do not opt out\n";
+    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): the driver of claims that only their class identifies stays unknown\n";
+    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): the driver of claims that only a volume identifies stays unknown\n";
     let unresolved = "deployment.yaml:1:1: Deployment shop/mysql: claim-unknown: claim `mysql-data`: unknown: ";
     let named = json!({"storageClassName": "px-db"});
     let bound = json!({"storageClassName": "", "volumeName": "pv-1"});
@@ -108,13 +108,13 @@ fn missing_rights_other_than_to_claims_are_named() {
     );
     assert_eq!(asked, [NAMESPACE_PATH, CLAIM_PATH, VOLUME_PATH, CLASSES_PATH]);
 
-    // A missing right is not named if nothing depends on it.
+    // A missing permission is not reported if nothing depends on it.
     let (code, _, said, _) = run(claim(true, &named), "--explain");
     assert_eq!((code, said.lines().count()), (Some(0), 2), "{said}");
 }
 
 #[test]
-fn without_the_right_to_get_claims_mutate_fails() {
+fn without_permission_to_get_claims_mutate_fails() {
     let server = ApiServer::new(&[], 403);
     let folder = Folder::new(&[("deployment.yaml", DEPLOYMENT)]);
     let run = server.run(&folder, "mutate -f deployment.yaml");

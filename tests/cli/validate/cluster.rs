@@ -103,11 +103,11 @@ fn strategies_are_listed_if_a_named_one_is_not_in_the_files() {
 }
 
 #[test]
-fn a_missing_right_is_named_with_its_consequence() {
+fn a_missing_permission_is_named_with_its_consequence() {
     let folder = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\"")))]);
-    let no_namespace = "colocate: cannot get the namespace `shop` (grant the verb `get` on `namespaces`): assuming that its label does not opt out\n";
-    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims that only their class resolves stay unresolved\n";
-    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims that only their volume resolves stay unresolved\n";
+    let no_namespace = "colocate: cannot get namespaces `shop` (grant the verb `get` on `namespaces`): assuming that they do not opt out\n";
+    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): the driver of claims that only their class identifies stays unknown\n";
+    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): the driver of claims that only a volume identifies stays unknown\n";
     let run = |objects: &[(&str, Value)], arguments: &str| {
         let server = ApiServer::new(objects, 403);
         let run = server.run(&folder, &format!("validate -f a.yaml {arguments}"));
@@ -136,9 +136,9 @@ fn a_missing_right_is_named_with_its_consequence() {
 
     let (code, said, _) = run(&[(NAMESPACE_PATH, namespace("")), (CLASSES_PATH, classes())], "--strict");
     assert_eq!(code, Some(3));
-    assert!(said.starts_with("colocate: cannot get persistentvolumeclaims: no (grant the verb `get` on `persistentvolumeclaims`): workloads that only the claim resolves stay unresolved\n"), "{said}");
+    assert!(said.starts_with("colocate: cannot get persistentvolumeclaims: no (grant the verb `get` on `persistentvolumeclaims`): rules that need the claims are not checked\n"), "{said}");
     assert!(said.contains(": claim `data` is not accessible; "), "{said}");
-    // Findings that do not depend on the right are reported.
+    // Findings that do not depend on the permission are reported.
     let server = ApiServer::new(&[], 403);
     let wrong = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\"")))]);
     let run = server.run(&wrong, "validate -f a.yaml --strict");

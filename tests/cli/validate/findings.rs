@@ -50,7 +50,7 @@ fn only_errors_fail() {
     ]);
     let run = folder.run("validate -f good.yaml claim.yaml class.yaml --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
-    assert_eq!(run.err, "colocate: nothing found in 3 objects of 3 files\n");
+    assert_eq!(run.err, "colocate: no findings in 3 objects of 3 files\n");
 
     let run = folder.run("validate -f unknown.yaml --strict");
     assert_eq!((run.code, run.places()), (Some(0), vec!["unknown.yaml:9:21: warning[HC004]"]));
@@ -123,7 +123,7 @@ fn documents_without_a_rule_have_no_findings() {
     let text = "# nothing\n---\n- a list\n---\nplain text\n---\nkind: Deployment\n---\napiVersion: v1\nkind: Secret\n";
     let run = Folder::new(&[("a.yaml", text)]).run("validate -f a.yaml --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
-    assert_eq!(run.err, "colocate: nothing found in 0 objects of 1 file\n");
+    assert_eq!(run.err, "colocate: no findings in 0 objects of 1 file\n");
 }
 
 #[test]

@@ -22,18 +22,19 @@ fn a_rule_that_needs_an_unknown_claim_is_reported_as_unchecked() {
         ]
     };
     let [first, second] = why("claim `data` is not in the files");
-    let advice = ": name the files of claims and classes with --manifests, or ask a cluster with --cluster\n";
+    let advice =
+        ": pass the files that define the claims and classes with --manifests, or query a cluster with --cluster\n";
     let run = folder.run("validate -f a.yaml");
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
     assert_eq!(
         run.err,
-        format!("{first}{second}colocate: nothing found in 1 object of 1 file; 2 items could not be checked{advice}")
+        format!("{first}{second}colocate: no findings in 1 object of 1 file; 2 items could not be checked{advice}")
     );
 
     let run = folder.run("validate -f a.yaml --config config.txt");
     assert_eq!(
         run.err,
-        format!("{second}colocate: nothing found in 1 object of 1 file; 1 item could not be checked{advice}")
+        format!("{second}colocate: no findings in 1 object of 1 file; 1 item could not be checked{advice}")
     );
 
     let [first, second] = why("claim `data`: its StorageClass `px` is not in the files");
@@ -67,9 +68,9 @@ fn an_unreadable_object_is_reported_and_the_others_are_checked() {
     let run = folder.run("validate -f a.yaml");
     assert_eq!((run.code, run.places()), (Some(1), vec!["a.yaml:24:67: error[HC001]"]), "{}", run.err);
     let expected = "\
-a.yaml:1:1: unchecked: Pod odd: it does not have the shape of its kind: invalid type: sequence, expected an object or null
-a.yaml:6:1: unchecked: StorageClass px: it does not have the shape of its kind: it has no provisioner
-a.yaml:11:1: unchecked: PersistentVolumeClaim: it does not have the shape of its kind: it has no metadata.name
+a.yaml:1:1: unchecked: Pod odd: the object does not have the structure of its kind: invalid type: sequence, expected an object or null
+a.yaml:6:1: unchecked: StorageClass px: the object does not have the structure of its kind: it has no provisioner
+a.yaml:11:1: unchecked: PersistentVolumeClaim: the object does not have the structure of its kind: it has no metadata.name
 colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
 ";
     assert_eq!(run.err, expected);
