@@ -349,7 +349,7 @@ mod tests {
                 "customWorkloads: [{group: g/v1, version: v1, resource: rs, kind: R, path: /spec}]\n",
                 "`g/v1` is not an API group",
             ),
-            ("customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /}]\n", "has an empty step"),
+            ("customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /}]\n", "has an empty segment"),
             ("drivers: [{name: portworx, provisioners: []}]\n", "an empty list of provisioners"),
             ("optOut: {annotations: ['']}\n", "is not the key of an annotation"),
             ("drain: {grace: 5s, timeout: 1s}\n", "drain.timeout (1s) is shorter than drain.grace (5s)"),

@@ -31,7 +31,7 @@
 //! |---|---|---|
 //! | [`manifest`] | manifest files: documents with byte positions, the one edit, the positions of findings, claims in files | `companion`, `engine` |
 //! | [`companion`] | finds annotations that Stork ignores or misreads | `engine` |
-//! | [`engine`] | decides about an object and patches it | |
+//! | [`engine`] | makes the decision for an object and its patch | |
 
 pub mod api;
 pub mod claims;

@@ -201,8 +201,8 @@ impl ClaimCache {
         }
         let why = match (&slot, any_worth_a_wait) {
             (Some(_), _) => "the wait for it timed out",
-            (None, true) => "all wait slots are taken, so it was not waited for",
-            (None, false) => "a wait for it timed out a short while ago",
+            (None, true) => "too many pods are waiting already (missingClaim.maxWaiters, maxWaitersPerNamespace)",
+            (None, false) => "not waited for again: the last wait for it timed out less than 30 s ago",
         };
         let decided = enough(lookups);
         for lookup in lookups.iter().filter(|lookup| lookup.is_pending()) {
@@ -215,7 +215,7 @@ impl ClaimCache {
                     namespace,
                     claim = lookup.name,
                     why,
-                    "decided a pod without its claim, which does not exist; the pod's scheduler cannot be changed later"
+                    "missingClaim.then was applied to a pod, because its claim does not exist; to change the pod's scheduler, create the claim, then delete and recreate the pod"
                 );
             }
         }

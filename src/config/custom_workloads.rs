@@ -85,7 +85,7 @@ impl TryFrom<String> for TemplatePath {
             return Err(wrong("is the whole object"));
         }
         if keys.iter().any(String::is_empty) {
-            return Err(wrong("has an empty step"));
+            return Err(wrong("has an empty segment"));
         }
         if keys[0] == "metadata" {
             return Err(wrong("leads into metadata, which cannot hold a pod template"));

@@ -34,7 +34,7 @@ pub(super) struct DriverEntry {
 }
 
 section! {
-    /// A driver's scheduler, the Lease that shows whether it is alive, and the behaviour while it is not.
+    /// A driver's scheduler, the Lease that shows whether it is alive, and the behavior while it is not.
     struct SchedulerSection {
         /// `None` until the built-in driver has filled in its own.
         name: Option<String>,

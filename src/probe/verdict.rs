@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_does_not_allow_denies() {
+    fn a_response_without_allowed_true_is_a_denial() {
         let status = json!({"message": "no such volume", "code": 403});
         let verdict = Verdict::read(&review(&json!({"uid": UID, "allowed": false, "status": status})), UID).unwrap();
         assert!(!verdict.allowed);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn patch_and_type_come_together() {
+    fn a_patch_needs_its_type_and_vice_versa() {
         let with = |more: Value| {
             let mut response = json!({"uid": UID, "allowed": true});
             response.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -46,7 +46,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    decisions: Counter<3>, ["reason", "operation", "kind"], "Admission requests decided, by reason, operation and kind";
+    decisions: Counter<3>, ["reason", "operation", "kind"], "Mutating reviews answered, by reason, operation and kind";
     http_requests: Counter<1>, ["code"], "HTTP requests answered, by status code";
     review_duration: Durations, [], "Time from the complete request to the complete response of a review, including waits for claims";
     claim_lookups: Counter<1>, ["result"], "Claims looked up for reviews, by result: found in the cache, by a GET, by waiting for the watch, or not at all";
@@ -54,7 +54,7 @@ metrics! {
     findings: Counter<2>, ["rule", "severity"], "Findings in validated objects, by rule and severity";
     scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews its Lease; no series if unknown";
     certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: new leaves that this process serves, or (ca) new CAs that it made current for all replicas";
-    ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the wanted caBundle; no series if it does not exist";
+    ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the expected caBundle; no series if the configuration does not exist";
     config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
     certificate_expiry: Computed<SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
     cached_objects: Computed<usize>, ["resource"], "Objects in the cache, by resource";

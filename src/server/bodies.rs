@@ -14,7 +14,7 @@ use super::budget::{BodyBudget, BudgetShare};
 pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 
 /// The memory of all bodies in flight: two of the largest that an API server sends, and the reserve. With a thousand
-/// connections the process needs about 40 MB more, so it stays below 160 MB resident if freed blocks go back to the
+/// connections in use the process needs about 50 MB more, so it stays below 160 MB resident if freed blocks go back to the
 /// system, as in the image.
 const BUDGET: usize = 64 * 1024 * 1024;
 

@@ -25,7 +25,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             // An API server has one for each call in flight and keeps 25 idle. This is enough for five API servers with 180
-            // calls each, and takes 25 MB at 25 kB each.
+            // calls each, and takes about 50 MB at 50 kB each in use (docs/measurements.md).
             connections: 1024,
             // A handshake takes 0.3 ms of CPU time: 64 delay the reviews on open connections by at most 20 ms.
             handshakes: 64,

@@ -45,7 +45,7 @@ impl ValidateHandler {
     /// Answers a review. Its sender waits for `timeout`.
     ///
     /// # Errors
-    /// If the body is not a review, or the object does not have the shape of its kind.
+    /// If the body is not a review, or the object does not have the structure of its kind.
     pub async fn review(&self, body: &[u8], timeout: Duration) -> Result<Vec<u8>, Malformed> {
         let config = self.config.now();
         let review = ValidationRequest::parse(body)?;

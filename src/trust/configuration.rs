@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_carried_by_all_and_by_any_entry() {
+    fn certificates_of_all_and_of_any_entry_are_distinguished() {
         let one = certificate();
         let two = certificate();
         let (both, first) = (one.pem() + &two.pem(), one.pem());

@@ -107,7 +107,7 @@ impl LiveConfigurations {
         (!exists).then(|| {
             let [mutating, validating] = &self.configurations;
             format!(
-                "neither {} nor {} exists with an entry: create one, or set tls.webhooks to the names of your configurations",
+                "neither {} nor {} exists with at least one webhook: create one of them, or set tls.webhooks to the names of your configurations",
                 mutating.reference, validating.reference
             )
         })

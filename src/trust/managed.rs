@@ -98,7 +98,7 @@ impl ManagedCa {
                     RotationStep::Publish => {
                         tracing::info!(
                             secret,
-                            "created the next CA, which signs once all webhook configurations carry it"
+                            "created the next CA, which issues certificates when all webhook configurations have it"
                         );
                     }
                     RotationStep::Switch => {

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn time_counts_from_when_all_carry_it_without_a_break() {
+    fn propagation_time_starts_when_all_bundles_have_the_ca() {
         let one = certificate();
         let other = certificate();
         let start = Instant::now();

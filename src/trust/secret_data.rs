@@ -32,7 +32,9 @@ pub(super) type SecretData = BTreeMap<String, Vec<u8>>;
 
 /// A Secret whose data is not a valid state.
 #[derive(Debug, thiserror::Error)]
-#[error("Secret {secret}: {problem}; colocate does not touch it: fix it, or remove all of its data for a new CA")]
+#[error(
+    "Secret {secret}: {problem}; colocate does not change it: fix it, or, for a new CA, scale colocate to zero, remove the data, and scale up again"
+)]
 pub(super) struct CorruptSecret {
     secret: String,
     problem: SecretProblem,
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn no_data_is_no_state_and_unknown_keys_stay() {
+    fn an_empty_secret_has_no_state_and_unknown_keys_are_kept() {
         assert!(CaState::from_data(&SecretData::new(), "x").unwrap().is_none());
         let [first, published, switched] = states();
         let mut data = data(&published);
@@ -237,7 +239,7 @@ mod tests {
         ] {
             let error = error(&data);
             assert!(error.starts_with("Secret storage/colocate-ca: "), "{error}");
-            assert!(error.contains(part) && error.contains("colocate does not touch it"), "{part}: {error}");
+            assert!(error.contains(part) && error.contains("colocate does not change it"), "{part}: {error}");
         }
     }
 }

@@ -67,8 +67,7 @@ fn a_claim_created_after_its_pod_is_missed_unless_injected() {
 
     for (namespace, colocate) in [(&skip, &skips), (&inject, &injects)] {
         let output = namespace.apply(POD);
-        let message =
-            "decided a pod without its claim, which does not exist; the pod's scheduler cannot be changed later";
+        let message = "missingClaim.then was applied to a pod, because its claim does not exist; to change the pod's scheduler, create the claim, then delete and recreate the pod";
         colocate.wait_for_message(message, 1);
         assert_eq!((colocate.lookups("missing"), colocate.lookups("waited")), (1, 0));
         if colocate.reason_at_create("Pod", "example") == "claim-missing" {
@@ -93,7 +92,7 @@ fn a_claim_created_after_its_pod_is_missed_unless_injected() {
 }
 
 #[test]
-fn later_pods_of_a_deployment_older_than_its_claim_get_stork() {
+fn pods_created_after_the_claim_get_stork() {
     let namespace = Namespace::new("missing-at-first");
     let colocate = Colocate::register(&namespace, "missingClaim: {wait: 0s}\n");
 

@@ -59,7 +59,7 @@ pub(crate) async fn requests_in_30_s<W: Watch>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_way_to_end_at_once_backs_off() {
+async fn a_watch_that_ends_at_once_backs_off_for_every_cause() {
     let status = |code: u16| json!({"kind": "Status", "code": code, "message": "no"}).to_string();
     let event = json!({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}).to_string();
     let bookmark = json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "2"}}}).to_string();

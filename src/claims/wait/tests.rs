@@ -131,7 +131,7 @@ async fn waits_run_together_and_end_with_the_first_driver() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_waits_for_its_class() {
+async fn a_pod_waits_for_the_class_of_its_claim() {
     let (cache, server) = cache();
     arrive(&cache, "one", "later");
     let asked = answer(server, 404, NOT_FOUND);
@@ -146,7 +146,7 @@ async fn a_claim_waits_for_its_class() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_without_a_class_waits_to_be_bound() {
+async fn a_pod_waits_until_a_claim_without_a_class_is_bound() {
     for class in [Some(""), None] {
         let (cache, server) = cache();
         let bind = |volume| {
@@ -170,7 +170,7 @@ async fn a_claim_without_a_class_waits_to_be_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_get_counts_although_the_watch_is_behind() {
+async fn a_get_is_used_even_if_the_watch_is_behind() {
     let (cache, server) = cache();
     answer(server, 200, r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"storageClassName":""}}"#);
     let unbound = Owner::Unknown(Unknown::Unbound);
@@ -178,7 +178,7 @@ async fn a_get_counts_although_the_watch_is_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timed_out_wait_for_a_class_counts_its_claim_as_cached() {
+async fn a_claim_whose_class_never_appears_counts_as_cached() {
     let (cache, _server) = cache();
     arrive(&cache, "one", "never");
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Cached]);

@@ -160,7 +160,7 @@ async fn a_fresh_lease_is_alive_at_the_first_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_counts_although_the_holders_clock_is_wrong() {
+async fn a_renewal_counts_even_if_the_holders_clock_is_wrong() {
     for wrong_by in [-3600, 3600] {
         let mut scene = Scene::new(&[Some("kube-system")]);
         scene.says("kube-system", renewed(wrong_by));

@@ -215,7 +215,7 @@ fn wrote(method: &Method, path: &str, status: u16) -> (Method, String, u16) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ready_once_the_secret_and_the_bundle_are_written() {
+async fn it_becomes_ready_when_the_secret_and_the_bundle_are_written() {
     let cluster = TestCluster::installed();
     let (mut controller, readiness) = cluster.replica();
     assert_eq!(readiness.obstacles(), ["certificate"]);

@@ -375,7 +375,7 @@ fn a_leaf_counts_from_the_read_and_never_outlives_its_ca() {
 }
 
 #[test]
-fn a_ca_without_rotation_signs_once_carried_or_as_last_resort() {
+fn a_ca_without_rotation_signs_if_carried_or_as_last_resort() {
     let lifetimes = Lifetimes::default();
     let [first, second] = [0, 0].map(|_| CaState::first(begin(), &lifetimes).unwrap());
     let mut propagation = Propagation::new(["mutating"]);
