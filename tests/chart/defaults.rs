@@ -34,7 +34,7 @@ fn the_default_objects_are_exactly_these() {
 }
 
 #[test]
-fn annotations_are_validated_if_the_program_does_by_default() {
+fn the_chart_validates_annotations_if_the_program_defaults_to_it() {
     let defaults: Value = crate::chart::yaml(&crate::chart::file("files/defaults.yaml"));
     let validates = defaults.pointer("/validation/mode").is_some_and(|mode| mode != "off");
     assert_eq!(DEFAULTS.find("ValidatingWebhookConfiguration/zz-colocate").is_some(), validates);
@@ -179,7 +179,7 @@ fn a_changed_configuration_does_not_restart_pods() {
     assert_ne!(with_checksum("audit"), with_checksum("inject"));
 }
 
-/// Otherwise, running pods would continue with the old names and with rights that were revoked.
+/// Otherwise, running pods would continue with the old names and with permissions that were revoked.
 #[test]
 fn settings_that_are_read_at_startup_replace_the_pods() {
     let template = |values: &str| render(values).at("Deployment/colocate", "/spec/template").clone();

@@ -65,7 +65,7 @@ fn no_webhook_intercepts_nodes_or_leases() {
 
 /// A webhook that fails closed must never intercept its own pods.
 #[test]
-fn webhooks_do_not_intercept_the_own_pods() {
+fn webhooks_do_not_intercept_colocates_own_pods() {
     for values in VALUES {
         webhooks_of(values, |_, webhook, name| assert!(leaves_alone(webhook, HOME), "{name}"));
     }

@@ -1,4 +1,4 @@
-//! The rights of colocate, and the features that need them. (`tests/installation` tests that it needs no others.)
+//! The permissions of colocate, and the features that need them. (`tests/installation` tests that it needs no others.)
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::chart::{DEFAULTS, HOME, Rendered, render, texts};
 
-/// Returns each right as one line: `namespace:group/resource:name verb`, with `*` for all namespaces or names.
+/// Returns each permission as one line: `namespace:group/resource:name verb`, with `*` for all namespaces or names.
 fn rights(rendered: &Rendered) -> BTreeSet<String> {
     let mut rights = BTreeSet::new();
     let roles =
@@ -38,7 +38,7 @@ fn added_and_lost(base: &str, values: &str) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn the_default_rights_are_exactly_these() {
+fn the_default_permissions_are_exactly_these() {
     let rendered = render("config: {validation: {mode: off}}");
     let expected = [
         "*:/persistentvolumeclaims:* get",
@@ -60,7 +60,7 @@ fn the_default_rights_are_exactly_these() {
 }
 
 #[test]
-fn rights_depend_on_their_features() {
+fn permissions_depend_on_their_features() {
     let (added, lost) = added_and_lost("config: {validation: {mode: off}}", "config: {validation: {mode: warn}}");
     let patch = "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate patch";
     assert_eq!(added, [patch, "*:portworx.io/volumeplacementstrategies:* list"]);
@@ -91,7 +91,7 @@ fn rights_depend_on_their_features() {
 /// The Leases are listed by name in a ClusterRole, because a Role in a namespace that does not exist yet could not be
 /// installed.
 #[test]
-fn the_lease_rights_match_the_leases_of_the_program() {
+fn the_lease_permissions_match_the_leases_of_the_program() {
     for drivers in [
         "[{name: portworx}]",
         "[]",
@@ -112,7 +112,7 @@ fn the_lease_rights_match_the_leases_of_the_program() {
 }
 
 #[test]
-fn rights_are_granted_to_the_account_of_the_pods() {
+fn permissions_are_granted_to_the_account_of_the_pods() {
     for (values, account) in [
         ("", "colocate"),
         ("config: {namespaces: [team-a]}", "colocate"),

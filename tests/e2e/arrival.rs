@@ -24,7 +24,7 @@ const LEAD: u64 = 500;
 /// this after its pod is not counted as lost. There are none on an idle machine.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// The rights of the account that creates pods and claims.
+/// The permissions of the account that creates pods and claims.
 const CLIENTS: &[Rule] = &[Rule::new("", "pods", &["create"]), Rule::new("", "persistentvolumeclaims", &["create"])];
 
 /// The delays after which the pod and the claim of a pair are created.

@@ -6,7 +6,7 @@ use crate::kinds::{PODS_OF_KINDS, workloads};
 use crate::no_harm::naming_scheduler;
 
 #[test]
-fn a_claim_of_another_provisioner_leaves_all_kinds_on_the_default_scheduler() {
+fn no_kind_is_changed_for_claims_of_other_provisioners() {
     let namespace = Namespace::new("other-provisioner");
     let colocate = Colocate::register(&namespace, "");
     namespace.add_claim("data", OTHER_CLASS);

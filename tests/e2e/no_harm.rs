@@ -126,7 +126,7 @@ spec:
 }
 
 #[test]
-fn a_pod_or_job_replaced_with_the_default_scheduler_is_kept() {
+fn replacing_a_pod_or_job_keeps_its_scheduler() {
     let (namespace, colocate) = kinds("replace-immutable", CLIENT_SIDE, &fixture("kinds.yaml"));
     let before = Picture::of(&namespace);
 
@@ -155,8 +155,8 @@ fn a_label_does_not_trigger_a_rollout_for_any_kind() {
 
     namespace.kubectl().feed("label -f - touched=yes", &kinds_yaml);
 
-    let labelled = workloads(&namespace).into_iter().chain([namespace.get("pod/example")]);
-    for object in labelled.filter(|object| object.name() == "example") {
+    let labeled = workloads(&namespace).into_iter().chain([namespace.get("pod/example")]);
+    for object in labeled.filter(|object| object.name() == "example") {
         assert_eq!(object.label("touched"), "yes", "{}", object.kind());
     }
     assert_eq!(Picture::of(&namespace), before);

@@ -1,10 +1,10 @@
-//! `colocate probe --apiserver`: checks whether an API server calls colocate. It needs only the right to create a Deployment.
+//! `colocate probe --apiserver`: checks whether an API server calls colocate. It needs only permission to create a Deployment.
 
 use std::process::Command;
 
 use colocate_harness::{Account, Colocate, ControlPlane, Namespace, Rule};
 
-/// The rights that the probe needs.
+/// The permissions that the probe needs.
 const PROBE: &[Rule] = &[Rule::new("apps", "deployments", &["create"])];
 
 #[test]
@@ -28,8 +28,8 @@ fn the_probe_detects_whether_the_api_server_calls_colocate() {
 }
 
 #[test]
-fn the_probe_names_a_missing_right() {
-    let namespace = Namespace::new("probe-no-right");
+fn the_probe_names_a_missing_permission() {
+    let namespace = Namespace::new("probe-no-permission");
     let account = Account::new(ControlPlane::shared(), namespace.name(), "probe", &[]);
     let (code, _, stderr) = probe(&account, &namespace);
     assert_eq!(code, Some(1));

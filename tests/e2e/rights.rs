@@ -1,15 +1,15 @@
-//! A right that colocate lacks. (All other tests show that it needs no more than the rights of the harness.)
+//! A permission that colocate lacks. (All other tests show that it needs no more than the permissions of the harness.)
 
 use colocate_harness::{Account, COLOCATE, Colocate, ControlPlane, Namespace, Namespaces, PORTWORX_CLASS, Rule, pair};
 
-/// All rights except those on `StorageClasses`.
+/// All permissions except those on `StorageClasses`.
 const WITHOUT_CLASSES: &[Rule] = &[
     Rule::new("", "persistentvolumeclaims", &["get", "list", "watch"]),
     Rule::new("coordination.k8s.io", "leases", &["get"]),
 ];
 
 #[test]
-fn a_missing_right_is_named_and_granting_it_is_enough() {
+fn a_missing_permission_is_named_and_granting_it_suffices() {
     let control_plane = ControlPlane::shared();
     let namespace = Namespace::new("right-missing");
     namespace.add_claim("data", PORTWORX_CLASS);

@@ -171,7 +171,7 @@ spec:
 }
 
 #[test]
-fn unchecked_findings_are_reported_and_name_the_missing_right() {
+fn unchecked_findings_name_the_missing_permission() {
     let control_plane = ControlPlane::shared();
     let namespace = Namespace::new("validate-unknown");
     let rights: Vec<Rule> = COLOCATE.iter().filter(|rule| !rule.is_on("volumeplacementstrategies")).cloned().collect();
@@ -199,11 +199,11 @@ fn unchecked_findings_are_reported_and_name_the_missing_right() {
     colocate.wait_for_line("(grant the verb `list` on `volumeplacementstrategies.portworx.io`)");
 
     account.grant(COLOCATE);
-    // As long as the CRD does not exist, nothing is reported, which also shows that the right is in effect.
+    // As long as the CRD does not exist, nothing is reported, which also shows that the permission is in effect.
     let mut attempts = 0;
     while !namespace.apply(&class(&format!("no-kind-{attempts}"), "together")).stderr.is_empty() {
         attempts += 1;
-        assert!(attempts < 200, "the right never took effect");
+        assert!(attempts < 200, "the permission never took effect");
     }
 
     namespace.run("create -f tests/fixtures/portworx/volumeplacementstrategies-crd.yaml");

@@ -1,4 +1,4 @@
-//! colocate uses all of its rights and needs no others, according to the API server's audit log and the roles of the
+//! colocate uses all of its permissions and needs no others, according to the API server's audit log and the roles of the
 //! installed chart.
 
 use std::collections::BTreeSet;
@@ -16,9 +16,9 @@ struct Right {
     group: String,
     resource: String,
     verb: String,
-    /// The object's name, if the right is limited to one.
+    /// The object's name, if the permission is limited to one.
     name: Option<String>,
-    /// The namespace, if the right is limited to one.
+    /// The namespace, if the permission is limited to one.
     namespace: Option<String>,
 }
 
@@ -33,16 +33,16 @@ struct Request {
 }
 
 #[test]
-fn all_rights_are_used_and_sufficient() {
+fn all_permissions_are_used_and_sufficient() {
     check("rights", "");
 }
 
 #[test]
-fn rights_for_some_namespaces_are_used_and_sufficient() {
+fn permissions_for_some_namespaces_are_used_and_sufficient() {
     check("rights-of-some", "namespaces: [rights-of-some-apps], validation: {mode: off}");
 }
 
-/// Installs the chart with these values below `config`, and compares requests and rights.
+/// Installs the chart with these values below `config`, and compares requests and permissions.
 fn check(name: &str, config: &str) {
     let validates = !config.contains("validation");
     let control_plane = ControlPlane::shared();
@@ -75,11 +75,11 @@ fn check(name: &str, config: &str) {
             assert!(*count >= requests.len(), "{count} of {} requests have their own priority level", requests.len());
         }
         let refused: Vec<_> = requests.iter().filter(|request| request.code == 403).map(Request::text).collect();
-        assert!(refused.is_empty(), "{part} lacks rights: {refused:#?}");
+        assert!(refused.is_empty(), "{part} lacks permissions: {refused:#?}");
         let rights = rights(&release, &account);
         assert!(!rights.is_empty());
         let unused: Vec<_> = rights.iter().filter(|right| !requests.iter().any(|own| right.covers(own))).collect();
-        assert!(unused.is_empty(), "{part} has unused rights: {unused:#?}");
+        assert!(unused.is_empty(), "{part} has unused permissions: {unused:#?}");
     }
 }
 
@@ -130,7 +130,7 @@ fn dispatched(release: &Release) -> Vec<(String, usize)> {
     series.filter(|line| line.contains(&own)).filter_map(read).collect()
 }
 
-/// Returns the rights in the roles of an account. The roles of the test are deleted after it, so they are taken from the
+/// Returns the permissions in the roles of an account. The roles of the test are deleted after it, so they are taken from the
 /// chart's hooks.
 fn rights(release: &Release, account: &str) -> BTreeSet<Right> {
     let manifest = if account.ends_with("-test") { "hooks" } else { "manifest" };
@@ -173,7 +173,7 @@ fn documents(manifest: &str) -> Vec<Value> {
 }
 
 impl Right {
-    /// Returns true if the request needs this right.
+    /// Returns true if the request needs this permission.
     fn covers(&self, request: &Request) -> bool {
         let Self { group, resource, verb, name, namespace } = self;
         (group, resource, verb) == (&request.group, &request.resource, &request.verb)

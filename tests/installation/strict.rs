@@ -55,7 +55,7 @@ test: {serviceAccountName: '123'}",
         (&everything, true),
     ] {
         let rendered = helm.feed(&format!("template strict {CHART} --kube-version 1.37.0 --values -"), values);
-        // The namespaces in which some of the values grant rights.
+        // The namespaces in which some of the values grant permissions.
         let rendered = rendered.replace("namespace: \"team-a\"\n", "namespace: strict\n");
         let output = kubectl.attempt(APPLY, &rendered);
         let warnings = output.stderr.lines().filter(|line| !(privileged && line.contains("PodSecurity")));

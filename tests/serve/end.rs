@@ -38,7 +38,7 @@ fn after_the_grace_period_an_idle_server_exits() {
 }
 
 #[test]
-fn late_requests_get_a_503_while_one_is_in_flight() {
+fn new_requests_get_a_503_while_the_last_one_is_finished() {
     let mut server = Server::start("drain: {grace: 0s, timeout: 1h}\n");
     let (mut idle, mut begun) = (server.connect(), server.connect());
     assert_eq!(idle.send("POST /mutate", b"{}").status, 400);

@@ -30,7 +30,7 @@ fn run_with_certificate(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn without_a_source_of_claims_the_error_names_both() {
+fn without_a_cluster_or_manifests_the_error_names_both_options() {
     let (code, _, stderr) = run_with_certificate(&[]);
     assert_eq!(code, Some(1));
     let line = stderr.lines().last().unwrap();

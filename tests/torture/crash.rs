@@ -11,7 +11,7 @@ use crate::replicas::Replicas;
 use crate::size::Size;
 
 #[test]
-fn a_killed_replica_only_costs_calls_in_flight() {
+fn a_killed_replica_only_loses_calls_until_it_is_noticed() {
     let (size, control_plane) = (Size::from_env(), ControlPlane::shared());
     let namespace = Namespace::new("torture-crash");
     let _exclusive = exclusive();
@@ -42,7 +42,7 @@ fn a_killed_replica_only_costs_calls_in_flight() {
         size.kills
     );
     record.print("`kill -9` of a replica", &notes);
-    record.assert_nothing_failed_but(|failure| failure.is_from_colocate() && failure.is_within(&seconds));
+    record.assert_no_failure_except(|failure| failure.is_from_colocate() && failure.is_within(&seconds));
     let (lost, explained) = (record.lost() as u64, broken + refused);
     assert!(lost <= explained, "{lost} calls failed, but only {explained} were in flight to killed replicas");
 }

@@ -3,7 +3,7 @@
 //! In each scenario, 16 clients create pods without pause at a real API server, with `failurePolicy: Fail`. The scenario
 //! fails if a pod is not created because of colocate, or gets the wrong scheduler. Each scenario prints a row of figures.
 //!
-//! `COLOCATE_TORTURE=long`, set by `make torture`, runs the scenarios at full length. Otherwise they are as short as is still
+//! `COLOCATE_TORTURE=long`, set by `make torture`, runs the scenarios at full length. Otherwise they run as briefly as is still
 //! meaningful.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]

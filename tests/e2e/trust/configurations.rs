@@ -55,7 +55,7 @@ fn helm(name: &str, flag: &str) {
     assert!(left.is_empty(), "{left:?}");
     let brought = ["install: m", "install: v", "restored: m", "renamed: m", "renamed: v", "rollback: m", "rollback: v"];
     assert_eq!(steps.end(), brought);
-    site.assert_nothing_created_and_no_right_missing();
+    site.assert_nothing_created_and_no_permission_missing();
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn kubectl_never_fails_and_every_entry_keeps_its_bundle() {
         "replace by force: v",
     ];
     assert_eq!(steps.end(), brought);
-    site.assert_nothing_created_and_no_right_missing();
+    site.assert_nothing_created_and_no_permission_missing();
 }
 
 #[test]
@@ -195,7 +195,7 @@ impl Site {
         assert_eq!(self.namespace.get("pod/data").scheduler(), "stork");
     }
 
-    fn assert_nothing_created_and_no_right_missing(&self) {
+    fn assert_nothing_created_and_no_permission_missing(&self) {
         for Request { verb, resource, name, code, .. } in Request::of_colocate(&self.namespace) {
             assert!(verb != "create" && code != 403, "{verb} {resource}/{name}: {code}");
         }

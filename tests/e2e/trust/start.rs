@@ -114,7 +114,7 @@ fn start_together(installation: &Installation<'_>) -> Vec<Colocate> {
 }
 
 #[test]
-fn a_replica_is_ready_once_the_live_bundle_has_its_ca() {
+fn a_replica_becomes_ready_when_the_live_bundle_has_its_ca() {
     let namespace = Namespace::new("trust-ready");
     let name = format!("zz-colocate-{}", namespace.name());
     let look = |resource| Rule::new("admissionregistration.k8s.io", resource, &["get", "watch"]).named(&name);

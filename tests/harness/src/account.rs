@@ -1,4 +1,4 @@
-//! A `ServiceAccount` of a control plane, with its RBAC rights.
+//! A `ServiceAccount` of a control plane, with its RBAC permissions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl Rule {
     }
 }
 
-/// The rights that colocate needs to look up claims. Every test runs with exactly these.
+/// The permissions that colocate needs to look up claims. Every test runs with exactly these.
 pub const COLOCATE: &[Rule] = &[
     Rule::new("", "persistentvolumeclaims", &["get", "list", "watch"]),
     Rule::new("storage.k8s.io", "storageclasses", &["list", "watch"]),
@@ -53,7 +53,7 @@ pub const COLOCATE: &[Rule] = &[
     Rule::new("portworx.io", "volumeplacementstrategies", &["list"]),
 ];
 
-/// A `ServiceAccount` with its own rights and a kubeconfig.
+/// A `ServiceAccount` with its own permissions and a kubeconfig.
 pub struct Account {
     kubectl: Kubectl,
     granted: Granted,
@@ -68,7 +68,7 @@ struct Granted {
 }
 
 impl Account {
-    /// Creates an account in an existing namespace, and waits until it has these rights.
+    /// Creates an account in an existing namespace, and waits until it has these permissions.
     pub fn new(control_plane: &ControlPlane, namespace: &str, name: &str, rules: &[Rule]) -> Self {
         let kubectl = control_plane.kubectl();
         let granted = Granted { name: format!("{namespace}-{name}"), home: namespace.to_owned() };
@@ -157,7 +157,7 @@ impl Rule {
         rule
     }
 
-    /// The kubectl arguments that check one of these rights.
+    /// The kubectl arguments that check one of these permissions.
     fn question(&self, home: &str) -> String {
         let Self { group, resource, verbs, names, in_own_namespace } = self;
         let name = names.first().map(|name| format!("/{name}")).unwrap_or_default();
@@ -166,14 +166,14 @@ impl Rule {
     }
 }
 
-/// Waits for one right of each role. The API server learns about a new role late, but about all of its rights at once.
+/// Waits for one permission of each role. The API server learns about a new role late, but about all of its permissions at once.
 fn wait_for_rights(kubectl: &Kubectl, home: &str, name: &str, rules: &[Rule]) {
     for in_own_namespace in [false, true] {
         let Some(first) = rules.iter().find(|rule| rule.in_own_namespace == in_own_namespace) else { continue };
         let line = format!("{} --as=system:serviceaccount:{home}:{name}", first.question(home));
         let began = Instant::now();
         while !kubectl.attempt(&line, "").succeeded {
-            assert!(began.elapsed() < WAIT_TIMEOUT, "{home}/{name} did not get its rights in time");
+            assert!(began.elapsed() < WAIT_TIMEOUT, "{home}/{name} did not get its permissions in time");
         }
     }
 }

@@ -67,7 +67,7 @@ impl Colocate {
     }
 
     /// Starts a colocate that is not registered. Its certificate is for the Service in the existing namespace `home`, where it
-    /// gets a `ServiceAccount` with the rights that it needs.
+    /// gets a `ServiceAccount` with the permissions that it needs.
     pub fn start(control_plane: &ControlPlane, home: &str, config: &str) -> Self {
         let account = Account::new(control_plane, home, "colocate", COLOCATE);
         Self::start_as(&account, control_plane, home, config)

@@ -1,4 +1,4 @@
-//! An installation with a managed CA, made without the chart: an account with its rights, an empty Secret, and a configuration
+//! An installation with a managed CA, made without the chart: an account with its permissions, an empty Secret, and a configuration
 //! file that names both.
 
 use std::path::Path;
@@ -32,7 +32,7 @@ impl<'a> Installation<'a> {
         Self::without_secret(control_plane, namespace, tls, &rights(namespace.name()))
     }
 
-    /// Creates only the account, with these rights, and the configuration file.
+    /// Creates only the account, with these permissions, and the configuration file.
     pub fn without_secret(control_plane: &'a ControlPlane, namespace: &Namespace, tls: &str, rights: &[Rule]) -> Self {
         let home = namespace.name().to_owned();
         let account = Account::new(control_plane, &home, "colocate", rights);
@@ -134,7 +134,7 @@ impl<'a> Installation<'a> {
     }
 }
 
-/// The rights that the documentation lists, for an installation in that namespace.
+/// The permissions that the documentation lists, for an installation in that namespace.
 pub fn rights(home: &str) -> Vec<Rule> {
     let configuration = configuration(home);
     let verbs = &["get", "watch", "patch"];

@@ -41,7 +41,7 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Runs the pods of that existing namespace. Pods that listen become backends of the balancer.
+    /// Runs the pods of `namespace`, which must exist. Pods that listen become backends of the balancer.
     pub fn start(control_plane: &ControlPlane, namespace: &str, balancer: &Arc<Balancer>) -> Self {
         let host = Host {
             programs: control_plane.programs.clone(),

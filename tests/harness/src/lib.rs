@@ -1,5 +1,5 @@
 //! The harness of whole-program tests, the playground and the benchmarks: a real Kubernetes control plane, scripted API servers,
-//! and colocate in front of them.
+//! and colocate, which they call.
 //!
 //! Every function panics on failure and shows the request and the response, because a test can do nothing else with an error.
 //! No function sleeps; tests wait for events.

@@ -34,7 +34,7 @@ fn hold(seeds: &[Seed]) {
 
 #[test]
 #[ignore = "writes the seeds for fuzzing and checks nothing"]
-fn write_the_corpus() {
+fn generate_corpus() {
     let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(seeds::WRITTEN);
     for Seed { target, name, bytes } in seeds::of_corpus() {
         fs::create_dir_all(written.join(target)).unwrap();

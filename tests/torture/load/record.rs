@@ -145,11 +145,11 @@ impl Record {
 
     /// Panics unless every pod was created on its scheduler.
     pub(crate) fn assert_nothing_failed(&self) {
-        self.assert_nothing_failed_but(|_| false);
+        self.assert_no_failure_except(|_| false);
     }
 
     /// Panics unless every created pod is on its scheduler, and every failure is `explained`.
-    pub(crate) fn assert_nothing_failed_but(&self, explained: impl Fn(&Failure) -> bool) {
+    pub(crate) fn assert_no_failure_except(&self, explained: impl Fn(&Failure) -> bool) {
         let unexplained: Vec<_> = self.failures.iter().filter(|failure| !explained(failure)).collect();
         let first: Vec<_> = unexplained.iter().take(5).map(|failure| failure.cause.to_string()).collect();
         assert!(
@@ -244,7 +244,7 @@ mod tests {
     #[should_panic(expected = "1 pods were not created")]
     fn an_unexplained_failure_does_not_pass() {
         let outcomes = [Ok("stork"), Err(failed("failed calling webhook")), Err(failed("etcd"))];
-        record(outcomes).assert_nothing_failed_but(|failure| !failure.is_from_colocate());
+        record(outcomes).assert_no_failure_except(|failure| !failure.is_from_colocate());
     }
 
     #[test]

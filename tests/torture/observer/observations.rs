@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_counts_once_every_replica_has_it() {
+    fn a_rotation_counts_when_every_replica_has_it() {
         let [one, two] = [authority(), authority()];
         let mut observations = Observations::of(2);
         let both = vec![one.certificate().clone(), two.certificate().clone()];

@@ -26,7 +26,7 @@ const MODULES: [(&str, &str); 4] = [
 const SCHEDULER: &str = "colocate-test";
 
 #[test]
-fn published_manifests_are_edited_or_rejected_like_by_libyaml() {
+fn published_manifests_are_read_as_libyaml_reads_them() {
     let started = Instant::now();
     let files: Vec<_> =
         MODULES.iter().flat_map(|(module, below)| manifest::expand(&folder(module).join(below)).unwrap()).collect();
