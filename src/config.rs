@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn no_namespaces_means_all() {
+    fn namespaces_are_empty_by_default() {
         assert!(Config::default().namespaces().is_empty());
         let config: Config = "namespaces: [team-a, 7]".parse().unwrap();
         assert_eq!(config.namespaces(), ["team-a", "7"]);

@@ -23,7 +23,7 @@ fn an_existing_deployment_is_only_injected_with_its_next_rollout() {
     let pods = namespace.running_pods("-l app=mysql", 2);
     let new_pod = pods.iter().find(|pod| pod.uid() != old_pod.uid()).expect("there is a new pod");
     assert!(pods.iter().any(|pod| pod.uid() == old_pod.uid()), "the old pod keeps running");
-    assert_eq!(namespace.bound_by(new_pod), "stork", "a new pod is decided on its own");
+    assert_eq!(namespace.bound_by(new_pod), "stork", "a new pod gets its scheduler, whatever its template says");
 
     namespace.run("set image deployment/mysql mysql=mysql:5.7");
     namespace.run("rollout status deployment/mysql --timeout=60s");

@@ -45,7 +45,7 @@ fn a_stateful_set_with_two_claim_templates_runs_on_stork() {
     let colocate = Colocate::register(&namespace, "");
     namespace.add_volumes(&["data-db-0", "log-db-0", "data-db-1", "log-db-1"], PORTWORX_CLASS);
 
-    // No claim exists yet. The template is decided by its storage classes, and the pods by claims created moments earlier.
+    // No claim exists yet. The template gets its scheduler from its storage classes, and the pods from claims created moments earlier.
     namespace.apply(
         "
 apiVersion: apps/v1

@@ -62,7 +62,7 @@ async fn cached_claims_survive_an_api_server_outage() {
     assert!(!ready.contains("watch of "), "{ready}");
     let (renewed, since) = (staleness(&running), starting.elapsed().as_secs_f64());
     assert!(renewed.iter().all(|stale| *stale < since), "{renewed:?}, started {since} s ago");
-    // The pod that was answered before is not decided again.
+    // The pod that was answered before is not reviewed again.
     namespace.add_claim("unknown", PORTWORX_CLASS);
     namespace.add_claim("after", PORTWORX_CLASS);
     for claim in ["before", "unknown", "after"] {

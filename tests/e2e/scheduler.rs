@@ -25,7 +25,7 @@ fn driver(scheduler: &str) -> String {
     format!("drivers: [{{name: portworx, scheduler: {{{scheduler}}}}}]\n")
 }
 
-/// A colocate that decides about a namespace with a Portworx claim.
+/// A colocate for a namespace with a Portworx claim.
 fn scene(control_plane: &ControlPlane, name: &str, scheduler: &str) -> (Namespace, Colocate) {
     let namespace = Namespace::within(control_plane, name);
     namespace.add_claim("data", PORTWORX_CLASS);

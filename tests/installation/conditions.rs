@@ -1,7 +1,7 @@
 //! The match conditions of the mutating webhooks, checked against the engine: they let every request through that the engine
 //! would change, under both failure policies, and their evaluation never fails.
 //!
-//! Each object goes to two colocates. The first is an auditor without match conditions, which decides about everything and
+//! Each object goes to two colocates. The first is an auditor without match conditions, which reviews everything and
 //! changes nothing. The second is the chart's, which is called if its conditions match.
 
 mod cases;
@@ -116,7 +116,7 @@ impl Outcome {
             }
         }
         let audited: usize = counts.values().map(|(all, _)| all).sum();
-        println!("{policy}: {} objects, of which the auditor decided about {audited}", self.replies.len());
+        println!("{policy}: {} objects, of which the auditor reviewed {audited}", self.replies.len());
         for (reason, (all, called)) in &counts {
             println!("{reason:24} {all:5} {called:5} to colocate");
         }

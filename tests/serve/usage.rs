@@ -84,7 +84,7 @@ fn a_closed_pipe_is_not_a_failure_but_a_full_disk_is() {
 }
 
 #[test]
-fn wrong_usage_exits_with_2() {
+fn usage_errors_exit_with_2() {
     for (arguments, part) in [
         (&["serve", "--manifests", "x"][..], "--tls-cert and --tls-key (colocate certs issues one)"),
         (&["serve", "--tls-cert", "x"], "--tls-key"),

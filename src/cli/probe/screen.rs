@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_unchanged_bookkeeping_is_left_out() {
+    fn only_unchanged_bookkeeping_is_omitted() {
         let object = json!({"metadata": {"annotations": {LAST_APPLIED: "{}"}, "managedFields": [1]}, "spec": 1});
         let mut after = object.clone();
         after["spec"] = json!(2);

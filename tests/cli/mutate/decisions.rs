@@ -17,7 +17,7 @@ fn one_line_is_inserted_and_all_other_bytes_are_kept() {
 }
 
 #[test]
-fn an_invalid_namespace_name_is_wrong_usage() {
+fn an_invalid_namespace_name_is_a_usage_error() {
     let folder = Folder::mysql();
     let long = "a".repeat(64);
     for name in ["", "Shop", "a_b", "-a", "a-", "a.b", long.as_str()] {

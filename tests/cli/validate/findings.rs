@@ -77,7 +77,7 @@ fn the_first_of_exit_codes_2_1_3_that_applies_wins() {
 }
 
 #[test]
-fn wrong_usage_is_reported_with_a_remedy() {
+fn usage_errors_are_reported_with_a_remedy() {
     let folder = Folder::new(&[("a.yaml", CLASS)]);
     for (arguments, part) in [
         ("validate -f - --manifests -", "standard input can be read only once: use - once"),

@@ -53,7 +53,7 @@ fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision<'_>) {
     assert_eq!(warnings, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
 }
 
-/// Decides about a pod with these annotations and a claim of the driver. Returns `None` if the review is rejected.
+/// Makes the decision for a pod with these annotations and a claim of the driver. Returns `None` if the review is rejected.
 fn decide<T>(annotations: &RawValue, then: impl FnOnce(&Decision<'_>) -> T) -> Option<T> {
     let body = format!(
         r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",

@@ -1,4 +1,4 @@
-//! The memory that an object takes while it is decided about and validated, for any content.
+//! The memory that an object takes while it is reviewed and validated, for any content.
 
 use colocate_harness::process::Server;
 use serde_json::json;

@@ -57,7 +57,7 @@ fn the_order_of_request_fields_does_not_matter() {
 const MANY: usize = 600;
 
 #[test]
-fn a_claim_counts_after_many_other_claims() {
+fn a_claim_after_many_others_is_used() {
     let mut tried = 0;
     for row in table() {
         let answer_after = |many: usize| {
