@@ -47,16 +47,12 @@ impl RuleCheck<'_> {
             self.not_portworx(site, own, &format!("the provisioner is {}", shown(provisioner)));
             return;
         }
-        let message = match sharedv4_service(own) {
+        let why = match sharedv4_service(own) {
             Some(true) => return,
-            Some(false) => {
-                "Stork reads the setting for sharedv4 service volumes only, and volumes of this class are not sharedv4"
-            }
-            None => {
-                "Stork reads the setting for sharedv4 service volumes only, and in this class, which does not set sharedv4, only ReadWriteMany claims get one"
-            }
+            Some(false) => "volumes of this class are not sharedv4",
+            None => "in this class, which does not set sharedv4, only ReadWriteMany claims get one",
         };
-        self.not_shared(site, own, message, "set sharedv4: \"true\" in addition, or remove it");
+        self.not_shared(site, own, why, "set sharedv4: \"true\" in addition, or remove it");
     }
 
     fn check_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
@@ -85,8 +81,7 @@ impl RuleCheck<'_> {
     fn check_shared_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         match known.is_shared() {
             Some(false) => {
-                let message = "Stork reads the setting for sharedv4 service volumes only, and the claim is not one";
-                self.not_shared(site, own, message, "use a class with sharedv4: \"true\", or remove it");
+                self.not_shared(site, own, "the claim is not one", "use a class with sharedv4: \"true\", or remove it");
             }
             None => {
                 if let Some(setting) = OF_SHARED.into_iter().find(|setting| own.get(*setting).is_some()) {
@@ -119,9 +114,10 @@ impl RuleCheck<'_> {
         }
     }
 
-    fn not_shared(&mut self, site: &KeyMap<'_>, own: &Settings, message: &str, remedy: &str) {
+    fn not_shared(&mut self, site: &KeyMap<'_>, own: &Settings, why: &str, remedy: &str) {
         for setting in OF_SHARED.into_iter().filter(|setting| is_not_default(own, *setting)) {
-            self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message.to_owned(), remedy);
+            let message = format!("Stork reads {} for sharedv4 service volumes only, and {why}", setting.key());
+            self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message, remedy);
         }
     }
 
