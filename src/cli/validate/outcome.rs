@@ -95,7 +95,7 @@ impl<'v> Outcome<'v> {
             self.gaps.extend(report.unchecked.iter().map(|Unchecked { rule, why, path, .. }| Gap {
                 range: Some(at(manifest.place(&object.object, path, Part::Key))),
                 rule: Some(*rule),
-                what: format!("{}: {why}; {path}", rule.title()),
+                what: format!("{}: {why} (at {path})", rule.title()),
             }));
             if report.cut {
                 let what = "it has more findings than are listed: fix these first, and validate again";

@@ -18,7 +18,7 @@ fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Pain
     let (start, severity) = (range.start(), finding.severity);
     let place = bounded(&format!("{}:{start}:", range.source.name));
     let label = paint.text(severity.into(), &format!("{severity}[{}]", finding.rule));
-    let what = bounded(&format!("{}; {}", finding.message, finding.path));
+    let what = bounded(&format!("{} (at {})", finding.message, finding.path));
     let excerpt = range.excerpt();
     let (line, carets) = excerpt.split_at(excerpt.rfind(|c| c != '^').map_or(0, |last| last + 1));
     let margin = " ".repeat(start.line.to_string().len());

@@ -11,7 +11,7 @@ fn a_finding_shows_the_problem_the_position_and_the_remedy() {
     let text = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
     let run = Folder::new(&[("deploy/mysql.yaml", &text)]).run("validate -f deploy");
     let expected = "\
-deploy/mysql.yaml:9:67: error[HC001] `yes` is not a boolean (Stork accepts 1 t T TRUE true True, 0 f F FALSE false False), so Stork uses its default, false; spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]
+deploy/mysql.yaml:9:67: error[HC001] `yes` is not a boolean (Stork accepts 1 t T TRUE true True, 0 f F FALSE false False), so Stork uses its default, false (at spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly])
   9 | ...     annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"yes\"}
     |                                                                     ^^^^^
     = help: use \"true\" or \"false\"

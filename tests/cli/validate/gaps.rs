@@ -14,7 +14,9 @@ fn a_rule_that_needs_an_unknown_claim_is_reported_as_unchecked() {
     ]);
     let why = |why: &str| {
         let at = |rule: &str, title: &str| {
-            format!("a.yaml:9:21: unchecked[{rule}] {title}: {why}; spec.template.metadata.annotations[{LOCAL_ONLY}]\n")
+            format!(
+                "a.yaml:9:21: unchecked[{rule}] {title}: {why} (at spec.template.metadata.annotations[{LOCAL_ONLY}])\n"
+            )
         };
         [
             at("HC013", "preferLocalNodeOnly on a pod without a Portworx claim"),
