@@ -317,8 +317,8 @@ mod tests {
                 "provisioner `x` is listed twice",
             ),
             ("drivers: [{name: portworx, scheduler: default-scheduler}]\n", "name the driver's own scheduler"),
-            ("drivers: [{name: portworx, scheduler: ''}]\n", "empty scheduler"),
-            ("drivers: [{name: portworx, scheduler: {name: ''}}]\n", "empty scheduler"),
+            ("drivers: [{name: portworx, scheduler: ''}]\n", "empty name for its scheduler"),
+            ("drivers: [{name: portworx, scheduler: {name: ''}}]\n", "empty name for its scheduler"),
             ("drivers: [{name: portworx, scheduler: [stork]}]\n", "the name of a scheduler, or a mapping"),
             ("drivers: [{name: linstor, provisioners: [x], scheduler: {}}]\n", "driver `linstor` has no `scheduler`"),
             (

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_go_does_not_parse_is_rejected() {
+    fn durations_that_go_rejects_are_rejected() {
         for text in ["", "2", "two seconds", "2 s", "PT2S", "-2s", "1:30", "2x", "2sec", "1d"] {
             let error = text.parse::<GoDuration>().unwrap_err();
             assert!(error.starts_with(&format!("invalid duration `{text}`: ")), "{error}");

@@ -1,5 +1,5 @@
-//! colocate keeps stateful pods next to their data: an admission server that sets the scheduler of the storage driver that
-//! owns a pod's claims.
+//! colocate keeps stateful pods next to their data: an admission server that sets a pod's scheduler to that of the storage
+//! driver that owns its claims.
 //!
 //! This page is the map of the crate. The path of one request:
 //!
@@ -31,7 +31,7 @@
 //! |---|---|---|
 //! | [`manifest`] | manifest files: documents with byte positions, the one edit, the positions of findings, claims in files | `companion`, `engine` |
 //! | [`companion`] | finds annotations that Stork ignores or misreads | `engine` |
-//! | [`engine`] | makes the decision for an object and its patch | |
+//! | [`engine`] | decides about an object and builds the patch | |
 
 pub mod api;
 pub mod claims;

@@ -198,7 +198,7 @@ fn the_program_is_static_and_contains_no_local_path() {
 }
 
 #[test]
-fn registry_prefixes_the_image_name_and_image_replaces_it() {
+fn registry_variable_prefixes_the_name_and_image_replaces_it() {
     for (variable, value, name) in [
         ("REGISTRY", "registry.example.com/team", format!("registry.example.com/team/colocate:{VERSION}")),
         ("IMAGE", "other:1", "other:1".to_owned()),

@@ -147,7 +147,7 @@ impl<K: WatchedKind> Watch for Collection<K> {
     }
 }
 
-/// Logs an object that cannot be decoded, and returns its name if that can be.
+/// Logs an object that cannot be decoded, and returns its name if the name can be decoded.
 fn undecodable<'o, K: WatchedKind>(json: &'o RawValue, error: &serde_json::Error) -> Option<Named<'o>> {
     let named = serde_json::from_str::<Named<'o>>(json.get()).ok();
     tracing::warn!(
@@ -169,8 +169,8 @@ impl ClaimCache {
         self.watch_kind::<Classes>(vec![None], process);
     }
 
-    /// Starts a watch for each of these namespaces (`None` for all). Sets the gauges of the objects and of the time
-    /// since the least recent sign of life of these watches.
+    /// Starts a watch for each of these namespaces (`None` for all). Sets two gauges: the number of objects, and the
+    /// staleness of the watch that has been silent the longest.
     fn watch_kind<K: WatchedKind>(&self, namespaces: Vec<Option<String>>, process: &Process) {
         let watches = namespaces.into_iter().map(|namespace| self.watch_collection::<K>(namespace, process));
         let last_heard: Vec<_> = watches.collect();

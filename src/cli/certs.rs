@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_three_files_serve_the_names_and_the_loopback() {
+    async fn the_certificate_is_valid_for_its_names_and_loopback() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("made/by/it");
         let report = issue(&dir, &["--name", "10.0.0.7"]).unwrap();

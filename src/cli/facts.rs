@@ -1,4 +1,4 @@
-//! The facts about claims: from files first, and from a cluster what the files do not contain.
+//! The facts about claims: from files first, then from a cluster for what the files do not contain.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
         if !self.snapshot.volumes(volumes, &mut known.inventory).await? {
             known.inventory.visibility.volumes = Absence::Hidden;
             missing
-                .note("cannot get persistentvolumes (grant the verb `get`): the driver of claims that only a volume identifies stays unknown");
+                .note("cannot get persistentvolumes (grant the verb `get`): claims whose driver only a volume identifies stay unresolved");
         }
         self.add_strategies(known, &mut missing).await?;
         Ok(missing)
@@ -92,7 +92,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
             if !listed && decisive {
                 known.inventory.visibility.classes = Absence::Hidden;
                 missing
-                    .note("cannot list storageclasses (grant the verb `list`): the driver of claims that only their class identifies stays unknown");
+                    .note("cannot list storageclasses (grant the verb `list`): claims whose driver only their class identifies stay unresolved");
             }
         }
         Ok(())

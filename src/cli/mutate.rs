@@ -23,8 +23,8 @@ use crate::manifest::{KnownObjects, Manifest, ManifestMutator, read};
 /// Set the scheduler in manifests as the server would, and change nothing else
 ///
 /// Claims, classes and volumes are read from the input and --manifests, and with --cluster also from a cluster.
-/// Everything else in the input stays byte for byte: comments, order, quoting. Claims that cannot be resolved are
-/// reported on standard error.
+/// Everything else in the input stays the same, byte for byte: comments, order, quoting. Claims that cannot be
+/// resolved are reported on standard error.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Mutate {
@@ -86,7 +86,8 @@ impl Mutate {
     /// Runs the command.
     ///
     /// # Errors
-    /// If the input cannot be read or parsed, or the cluster does not answer. Nothing is printed or written then.
+    /// If the input cannot be read or parsed, or the cluster does not answer. In that case, nothing is printed or
+    /// written.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         self.check_usage()?;
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();

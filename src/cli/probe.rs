@@ -20,7 +20,7 @@ use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
 
-/// The longest timeout, more than the 30 s that an API server waits at most.
+/// The longest timeout. An API server waits for at most 30 s.
 const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Call an admission webhook as the API server does, and show its answer

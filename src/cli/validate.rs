@@ -91,7 +91,7 @@ impl Validate {
     /// Runs the command.
     ///
     /// # Errors
-    /// If the input cannot be read or parsed, or the cluster does not answer. Nothing is printed then.
+    /// If the input cannot be read or parsed, or the cluster does not answer. In that case, nothing is printed.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         self.check_usage()?;
         let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_change_is_returned_once_valid_or_not() {
+    async fn valid_and_invalid_changes_are_each_returned_once() {
         let folder = tempfile::tempdir().unwrap();
         publish(folder.path(), "1", "mode: audit\n");
         let path = folder.path().join("config.yaml");

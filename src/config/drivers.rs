@@ -109,7 +109,7 @@ impl TryFrom<RawDriver> for DriverEntry {
             ));
         }
         if scheduler_name.is_empty() || provisioners.iter().any(String::is_empty) {
-            return Err(format!("driver `{name}` has an empty scheduler or provisioner: use its name"));
+            return Err(format!("driver `{name}` has an empty name for its scheduler or a provisioner: fill it in"));
         }
         if scheduler_name == engine::DEFAULT_SCHEDULER {
             return Err(format!(
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheduler_is_a_name_or_a_mapping_and_printed_short() {
+    fn a_scheduler_is_a_name_or_mapping_and_prints_in_short_form() {
         for short in ["stork", "{}", "{name: stork}", "{whenAbsent: inject, staleAfter: 180s}", "{lease: }"] {
             let config: Config = format!("drivers: [{{name: portworx, scheduler: {short}}}]").parse().unwrap();
             assert_eq!(config, Config::default(), "{short}");

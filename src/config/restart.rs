@@ -6,7 +6,7 @@ use super::Config;
 use crate::claims::ClaimLimits;
 
 impl Config {
-    /// Returns the parts that differ from `started` and are only read at the start of a process.
+    /// Returns the parts that differ from `started` and are only read at startup.
     pub fn needs_restart(&self, started: &Self) -> Vec<&'static str> {
         let schedulers = |config: &Self| config.schedulers().collect::<Vec<_>>();
         let limits = |config: &Self| ClaimLimits { wait: Duration::ZERO, ..config.claim_limits() };

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_patch_leaves_the_object() {
+    fn an_answer_without_a_patch_leaves_the_object_unchanged() {
         for response in [
             json!({"uid": UID, "allowed": true}),
             json!({"uid": UID, "allowed": true, "patch": null, "patchType": null, "warnings": null, "status": null}),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uid_must_be_the_requests() {
+    fn the_uid_must_match_that_of_the_request() {
         let other = wrong(&review(&json!({"uid": "other", "allowed": true})));
         assert!(other.contains("`other`") && other.contains(UID), "{other}");
         assert!(wrong(&review(&json!({"allowed": true}))).contains("missing"));

@@ -53,7 +53,7 @@ metrics! {
     validations: Counter<1>, ["result"], "Reviews validated, by result: denied, warned, clean, or the reason why nothing was checked";
     findings: Counter<2>, ["rule", "severity"], "Findings in validated objects, by rule and severity";
     scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews its Lease; no series if unknown";
-    certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: new leaves that this process serves, or (ca) new CAs that it made current for all replicas";
+    certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: `leaf` counts new certificates that this process has served, `ca` counts new CAs that it made current for all replicas";
     ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the expected caBundle; no series if the configuration does not exist";
     config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
     certificate_expiry: Computed<SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";

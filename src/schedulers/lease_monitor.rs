@@ -251,7 +251,7 @@ fn interval(stale_after: Duration) -> Duration {
     INTERVAL.min(stale_after / 4)
 }
 
-/// Returns up to 10 % less, at random, so that replicas that were started together do not poll together.
+/// Returns the interval, randomly shortened by up to 10 %, so that replicas that were started together do not poll together.
 fn jittered(interval: Duration) -> Duration {
     let chance = RandomState::new().hash_one(()) % 100;
     interval.mul_f64(1.0 - f64::from(u8::try_from(chance).unwrap_or_default()) / 1000.0)

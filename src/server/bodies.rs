@@ -119,8 +119,8 @@ impl Bodies {
         Ok(whole)
     }
 
-    /// Reads the rest of a body and discards it. A connection that is closed while its client still sends is reset, and the
-    /// client may never see the answer.
+    /// Reads the rest of a body and discards it. A connection that is closed while its client is still sending is
+    /// reset, and the client may never see the answer.
     pub(super) async fn discard<B: Body + Unpin>(&self, body: &mut B, deadline: Instant) {
         let read = async {
             let large = body.size_hint().lower() > SMALL as u64;

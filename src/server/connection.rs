@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_ends_when_it_was_idle_for_too_long() {
+    async fn a_connection_ends_when_it_has_been_idle_for_too_long() {
         let state = new_state(ServerLimits::default());
         let began = Instant::now();
         let client = connect(&state);

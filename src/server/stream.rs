@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_between_requests_and_bodies_do_not_count_as_header() {
+    async fn idle_time_and_bodies_do_not_count_toward_the_header_limit() {
         let (mut stream, mut far, phase) = stream();
         for _ in 0..3 {
             far.write_all(b"header").await.unwrap();

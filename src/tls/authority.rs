@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_validity_begins_an_hour_ago() {
+    fn a_validity_is_backdated_by_an_hour() {
         assert_eq!(year().not_before().to_string(), "2026-11-23T11:00:00Z");
         assert_eq!(year().not_after().to_string(), "2027-11-23T12:00:00Z");
     }
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leaf_is_a_server_certificate_with_the_key_of_its_authority() {
+    fn the_leaf_is_a_server_certificate_that_identifies_its_ca() {
         let authority = Authority::new("an authority", year()).unwrap();
         let leaf = authority.issue(&names(&["localhost"]), Validity::new(now(), DAY * 7).unwrap()).unwrap();
         let certificate = leaf.certificate_pem();

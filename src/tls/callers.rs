@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn one_allowed_name_suffices_and_without_names_the_ca_does() {
+    fn one_allowed_name_suffices_or_any_if_none_are_configured() {
         let certificate = [certificate("kube-apiserver", &["api.example.com", "10.0.0.1"])];
         for names in [&[][..], &["kube-apiserver"], &["API.example.com"], &["other", "api.example.com"]] {
             assert_eq!(callers(names).check(Some(&certificate)), Ok(()), "{names:?}");

@@ -70,7 +70,7 @@ pub enum CertificateFileError {
         now: Timestamp,
     },
     /// The API server does not accept the certificate.
-    #[error("the certificate in {} is not for {name}, by which the API server calls: issue one with this DNS name, or set tls.service", .path.display())]
+    #[error("the certificate in {} is not valid for {name}, the name that the API server uses: issue one with this DNS name, or set tls.service", .path.display())]
     OtherName {
         /// The file.
         path: PathBuf,

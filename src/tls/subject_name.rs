@@ -36,7 +36,7 @@ pub enum InvalidName {
     EmptyLabel,
     #[error("`{0}` is not a DNS label: use {LABEL_FORM}")]
     Label(String),
-    #[error("`*` stands for the whole first part of a name only, as in `*.example.com`")]
+    #[error("`*` is only allowed as the whole first part of a name, as in `*.example.com`")]
     Wildcard,
     #[error("`*` needs at least two parts after it, as in `*.example.com`: clients accept nothing else")]
     WideWildcard,

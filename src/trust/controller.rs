@@ -197,7 +197,7 @@ impl TrustController {
                     // The patch applies only to the version that was read, so no change was missed in between.
                     self.live.record(kind, Some(patched), true);
                 }
-                // The configuration was changed, for which the API server answers 422, or deleted.
+                // The configuration was deleted, or it was changed and the API server answers 422.
                 Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => {
                     tracing::debug!(configuration = label, %error, "the configuration has changed; reading it again");
                     self.live.read_one(kind).await?;
@@ -208,7 +208,7 @@ impl TrustController {
         Err(TrustError::Contended { configuration: label })
     }
 
-    /// Returns the reason why an API server may not trust the served certificate; `None` if it does.
+    /// Returns the reason why an API server might not trust the served certificate; `None` if there is none.
     fn obstacle(&self) -> Option<String> {
         match self.resolver.served() {
             Some(serving) => self.live.obstacle(&serving, Timestamp::now()),

@@ -87,7 +87,7 @@ impl LiveConfigurations {
         Ok(())
     }
 
-    /// Returns the reason why an API server may not trust `serving`; `None` if it does.
+    /// Returns the reason why an API server might not trust `serving`; `None` if there is none.
     pub(super) fn obstacle(&self, serving: &ServingCertificate, now: Timestamp) -> Option<String> {
         let mut exists = false;
         for LiveConfiguration { reference, state } in &self.configurations {

@@ -25,10 +25,10 @@
 //!    Secret are one sequence, which two replicas cannot fork.
 //! 2. **A leaf never comes from a CA that an API server may not know yet.** A CA becomes current only when every live
 //!    configuration has carried it for [`Lifetimes::settle`] without a break ([`Propagation`]).
-//! 3. **A CA stays in the bundle while one of its leaves is valid.** The life of a leaf counts from a moment *before* its
-//!    replica read that the CA is current ([`CaState::leaf`]), not from the issue. However old the state is that a replica
-//!    knows, its leaves end at `read + leaf` or earlier. The switch comes after every such read, so all of these leaves end
-//!    before `switch + leaf`. [`OldCa::until`] has a margin for replicas whose clocks differ.
+//! 3. **A CA stays in the bundle while one of its leaves is valid.** The life of a leaf is counted from a moment *before*
+//!    its replica read that the CA is current ([`CaState::leaf`]), not from when the leaf is issued. No matter how stale a
+//!    replica's state is, its leaves expire by `read + leaf`. The switch comes after every such read, so all of these leaves
+//!    end before `switch + leaf`. [`OldCa::until`] has a margin for replicas whose clocks differ.
 //! 4. **A leaf never outlives its CA**, and is renewed only by one that ends later. Near the end of a CA that cannot be
 //!    replaced, leaves are not issued at an ever faster pace.
 //! 5. **At most three CAs.** The next one is created only when the old one is gone.
@@ -96,7 +96,7 @@ pub(super) struct CaState {
 pub(super) struct OldCa {
     /// Its certificate, which stays in the bundle.
     pub(super) certificate: Certificate,
-    /// The time at which it leaves the bundle. All of its leaves have ended by then.
+    /// The time at which it is removed from the bundle. By then, every leaf that it signed has expired.
     pub(super) until: Timestamp,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct CorruptSecret {
 
 #[derive(Debug, thiserror::Error)]
 enum SecretProblem {
-    #[error("key `{missing}` is missing; there is {}", list(.found))]
+    #[error("key `{missing}` is missing; the Secret has only {}", list(.found))]
     Missing { missing: &'static str, found: Vec<String> },
     #[error("key `{key}`: {reason}")]
     Authority { key: &'static str, reason: NotAnAuthority },
@@ -212,8 +212,8 @@ mod tests {
         };
         let same = first.current.certificate_pem();
         for (data, part) in [
-            (with(&first, "ca.crt", None), "key `ca.crt` is missing; there is `ca.key`"),
-            (with(&first, "ca.key", None), "key `ca.key` is missing; there is `ca.crt`"),
+            (with(&first, "ca.crt", None), "key `ca.crt` is missing; the Secret has only `ca.key`"),
+            (with(&first, "ca.key", None), "key `ca.key` is missing; the Secret has only `ca.crt`"),
             (with(&first, "ca.crt", Some("")), "key `ca.crt`: it is not a certificate in PEM form"),
             (with(&first, "ca.crt", Some(&leaf)), "key `ca.crt`: it is not a CA certificate"),
             (with(&first, "ca.key", Some("hello")), "key `ca.key`: it is not a usable private key in PEM form"),
@@ -235,7 +235,10 @@ mod tests {
                 with(&switched, "old-ca.crt", Some(&switched.current.certificate_pem())),
                 "keys `ca.crt` and `old-ca.crt` hold the same certificate",
             ),
-            ([("tls.crt".to_owned(), same.into_bytes())].into(), "key `ca.crt` is missing; there is `tls.crt`"),
+            (
+                [("tls.crt".to_owned(), same.into_bytes())].into(),
+                "key `ca.crt` is missing; the Secret has only `tls.crt`",
+            ),
         ] {
             let error = error(&data);
             assert!(error.starts_with("Secret storage/colocate-ca: "), "{error}");

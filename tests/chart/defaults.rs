@@ -181,7 +181,7 @@ fn a_changed_configuration_does_not_restart_pods() {
 
 /// Otherwise, running pods would continue with the old names and with permissions that were revoked.
 #[test]
-fn settings_that_are_read_at_startup_replace_the_pods() {
+fn changing_a_startup_setting_replaces_the_pods() {
     let template = |values: &str| render(values).at("Deployment/colocate", "/spec/template").clone();
     for values in [
         "webhook: {name: zz-other}",

@@ -23,7 +23,7 @@ fn incomplete_values_are_rejected() {
 }
 
 #[test]
-fn names_other_than_the_charts_are_rejected() {
+fn names_that_differ_from_those_of_the_chart_are_rejected() {
     for (written, message) in [
         ("{secret: {name: a}}", "config.tls.secret.name is a, but the chart uses colocate-ca"),
         ("{secret: {namespace: a}}", "config.tls.secret.namespace is a, but the chart uses home"),

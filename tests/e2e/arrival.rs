@@ -20,8 +20,8 @@ const AT_ONCE: usize = 32;
 /// How far ahead of its claim a pod may be created, in milliseconds.
 const LEAD: u64 = 500;
 
-/// A pod waits for 2 s. On a busy machine, the API server takes longer for some claims. A claim that was created later than
-/// this after its pod is not counted as lost. There are none on an idle machine.
+/// A pod waits for 2 s. On a busy machine, the API server takes longer for some claims. A pod whose claim was created more
+/// than this long after it does not count as lost. There are none on an idle machine.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// The permissions of the account that creates pods and claims.

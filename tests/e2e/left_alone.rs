@@ -66,7 +66,7 @@ spec:
 }
 
 #[test]
-fn kinds_that_opt_out_are_left_alone_with_their_pods() {
+fn kinds_that_opt_out_and_their_pods_are_left_alone() {
     let namespace = Namespace::new("kind-opted-out");
     let config = "optOut: {owners: [{group: apps, kind: StatefulSet}, {group: batch, kind: Job}]}\n";
     let colocate = Colocate::register(&namespace, config);

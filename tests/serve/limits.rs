@@ -145,7 +145,8 @@ fn fifty_reviews_of_17_mb_at_once_take_bounded_memory() {
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     assert!(statuses.contains(&Some(200)), "{statuses:?}");
-    // Sending 850 MB may exceed the timeout of a body. The response is then a 408, which a client that still sends may not get.
+    // Sending 850 MB may exceed the timeout of a body. The response is then a 408, which a client that is still sending might
+    // not get.
     assert!(statuses.iter().all(|status| [Some(200), Some(503), Some(408), None].contains(status)), "{statuses:?}");
     assert!(server.peak() < 160_000, "{} kB", server.peak());
     assert_eq!(server.send("POST /mutate", review).status, 200);

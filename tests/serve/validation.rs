@@ -23,7 +23,7 @@ fn ask(server: &Server, review: &Value) -> (u16, Value) {
 }
 
 #[test]
-fn the_current_configuration_makes_findings_warnings_or_a_denial() {
+fn the_current_config_turns_findings_into_warnings_or_a_denial() {
     let server = Server::start("");
     let bad = annotated(&"yes".into());
     let uid = &bad["request"]["uid"];

@@ -26,7 +26,7 @@ const CLIENTS: usize = 16;
 /// The pause of a client after a failure. A restarting API server needs the CPU.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The interval at which it is checked that this process gets CPU time.
+/// The interval between checks that this process gets CPU time.
 const TICK: Duration = Duration::from_millis(20);
 
 /// The clients that create pods in a namespace.
@@ -130,7 +130,7 @@ async fn tick(shared: Arc<Shared>, end: CancellationToken) {
 }
 
 impl Load {
-    /// Waits until this number of pods has been created in addition.
+    /// Waits until this many more pods have been created.
     pub(crate) fn wait_for_more(&self, pods: usize) {
         let enough = self.shared.lock().created() + pods;
         let waited =

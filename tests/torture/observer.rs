@@ -73,7 +73,8 @@ impl Observer {
         Self { shared, task, end: end.drop_guard() }
     }
 
-    /// Waits until every replica has served certificates of this number of further CAs, one after another.
+    /// Waits until every replica has rotated this many times, that is, has served certificates from this many new CAs in
+    /// turn.
     pub(crate) fn wait_for_rotations(&self, count: usize) {
         let problem = format!("fewer than {count} rotations");
         self.wait(&problem, |observations| observations.rotations() >= count);

@@ -19,7 +19,8 @@ use crate::size::Size;
 /// allowed limit.
 const LAG: u32 = 2;
 
-/// The time for which the live configuration has the files' CA before a certificate of it is served.
+/// The time for which the live configuration has carried the CA from the files before a certificate that it issued is
+/// served.
 const SETTLE: Duration = Duration::from_millis(1800);
 
 #[test]

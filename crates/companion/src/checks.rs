@@ -130,7 +130,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Describes why the owner of the first claim with an unknown owner is not known.
+    /// Finds the first claim whose owner is unknown, and describes why.
     fn first_unknown(&self) -> Option<String> {
         self.claims.iter().find_map(|(claim, known)| known.owner.gap(claim, known.absence))
     }

@@ -131,9 +131,9 @@ rules! {
         /// On a Namespace, only the opt-out label has an effect, and only for colocate.
         Nothing WEBHOOK;
     LocalOnlyDisabled "HC011" Error "preferLocalNodeOnly contradicts disableHyperconvergence",
-        /// One allows only nodes with the data, the other makes all nodes equal. As an opt-out, disableHyperconvergence leaves
-        /// the pod to a scheduler that knows neither; under Stork, it turns off the scoring of nodes, but `preferLocalNodeOnly`
-        /// still excludes nodes without the data.
+        /// `preferLocalNodeOnly` allows only nodes with the data; `disableHyperconvergence` treats all nodes alike. As an
+        /// opt-out, `disableHyperconvergence` leaves the pod to a scheduler that reads neither annotation. If Stork schedules
+        /// the pod anyway, it no longer scores nodes, but `preferLocalNodeOnly` still excludes nodes without the data.
         Nothing EXTENDER;
     LocalOnlyUnenforced "HC012" Error "nothing enforces preferLocalNodeOnly",
         /// Only Stork reads it, and Stork does not schedule this pod.

@@ -34,8 +34,8 @@ pub enum ClaimRef<'r> {
 
 /// The claims of pods with this spec and these claim templates.
 ///
-/// Each claim template gives the pods a volume of its name, with a claim called `<template>-<pod name>`. It replaces a
-/// volume of the same name.
+/// Each claim template gives the pods a volume of the same name, with a claim called `<template>-<pod name>`. It replaces
+/// a volume of the spec that has this name.
 pub(crate) fn of<'r>(
     templates: &'r Entries<'r, PersistentVolumeClaim<'r>>,
     spec: &'r PodSpec<'r>,
@@ -117,7 +117,7 @@ mod tests {
     use crate::{WorkloadObject, Workloads};
 
     #[test]
-    fn a_claim_template_replaces_a_volume_of_its_name() {
+    fn a_claim_template_replaces_a_volume_of_the_same_name() {
         let text = r#"{"spec":{"volumeClaimTemplates":[{"metadata":{"name":"b"}},{"metadata":{"name":""}}],"template":{"spec":{
             "volumes":[{"name":"a","csi":{"driver":"x"}},{"name":"b","csi":{"driver":"x"}},{"csi":{"driver":"x"}}]}}}}"#;
         let workloads = Workloads::default();

@@ -149,8 +149,8 @@ impl<'r> Candidate<'r> {
             .filter(|old| self.policy.drivers.has_scheduler(old))
             .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update == Update::Refused {
-            // Applying a file with `schedulerName: default-scheduler` again requests a change that the API server would
-            // reject. No other rule applies to an immutable object: even an opt-out cannot change an existing pod.
+            // Reapplying a file with `schedulerName: default-scheduler` requests a change that the API server would reject.
+            // No other rule applies to an immutable object: even an opt-out cannot change an existing pod.
             return match self.dropped_scheduler {
                 Some(scheduler) => self.inject(Reason::Kept, &scheduler.into()).into(),
                 None => Decision::leave(Reason::Immutable).into(),

@@ -28,7 +28,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The scheduler of the storage driver of one of its claims was set.
+    /// One of its claims belongs to a storage driver, so that driver's scheduler was set.
     Injected = "injected",
     /// A claim does not exist, so `missingClaim.then: inject` set the scheduler of the first driver.
     InjectedMissing = "injected-missing",
@@ -56,7 +56,8 @@ reasons! {
     NoDriver = "no-driver",
     /// A claim does not exist, and no other claim belongs to a driver.
     ClaimMissing = "claim-missing",
-    /// A claim exists, but the class or volume that identifies its driver does not, and no other claim belongs to a driver.
+    /// A claim exists, but the class or volume that would identify its driver does not exist, and no other claim belongs to a
+    /// driver.
     ClaimUnknown = "claim-unknown",
     /// The driver's scheduler has no Lease, so `whenAbsent: skip` left the object unchanged.
     SchedulerAbsent = "scheduler-absent",

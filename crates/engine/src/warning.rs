@@ -9,10 +9,10 @@ use super::line::one_line;
 /// The prefix of each warning in a response, so that the user can tell where it comes from.
 const PREFIX: &str = "colocate: ";
 
-/// The API server truncates longer warnings if all warnings of a request exceed 4,096 characters together.
+/// If the warnings of a request exceed 4,096 characters in total, the API server truncates those that are longer than this.
 const MAX_CHARS: usize = 256;
 
-/// The API server truncates no warnings while all warnings of a request stay within this limit together.
+/// As long as the warnings of a request stay within this limit in total, the API server does not truncate any of them.
 const MAX_TOGETHER: usize = 4_096;
 
 /// One line for the user who sent the request: what is wrong, and what to use instead.

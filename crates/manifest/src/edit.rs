@@ -72,8 +72,8 @@ impl<'t> Manifest<'t> {
     /// Applies edits to this manifest, each completely or not at all.
     ///
     /// The new text is parsed again: every document must have its old value except for the field of each edit. An edit that
-    /// breaks this is refused. It is found by bisecting the edits of each document separately, because documents do not
-    /// depend on each other, so the whole text is parsed at most twice.
+    /// breaks this is refused. Such edits are found by bisection, document by document, since documents do not depend on each
+    /// other. The whole text is therefore parsed at most twice.
     pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
         if edits.is_empty() {
             return Applied { text: Cow::Borrowed(self.text), refused: Vec::new() };

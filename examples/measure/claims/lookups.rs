@@ -41,7 +41,7 @@ impl Lookup {
         Ok(Self { time: time / u32::try_from(LOOKUPS)?, walk })
     }
 
-    /// Returns the share of the walk over the names in each lookup, in nanoseconds.
+    /// Returns how much of each lookup's time is spent walking over the names, in nanoseconds.
     pub(crate) fn walk(&self) -> f64 {
         self.walk.as_secs_f64() * 1e3
     }
@@ -106,7 +106,7 @@ impl Keys {
     /// Appends a word, and returns the offset of its end.
     fn push(&mut self, word: &str) -> u32 {
         self.text.push_str(word);
-        // A million lookups have 50 MB of text.
+        // The names for a million lookups take 50 MB.
         u32::try_from(self.text.len()).unwrap_or(u32::MAX)
     }
 

@@ -94,7 +94,7 @@ fn causes(config: &Config, namespace: &str) -> Vec<String> {
         format!("the webhook configuration does not exist: check with `kubectl get mutatingwebhookconfiguration {webhook}`"),
         "colocate does not answer, and failurePolicy is Ignore: its pods are not ready, or the API server cannot reach their port or does not trust their certificate. See /readyz, and `failed calling webhook` in the API server's log"
             .to_owned(),
-        "colocate runs with another configuration than --config: a different `mode`, or other drivers"
+        "colocate runs with a configuration other than that of --config: a different `mode`, or other drivers"
             .to_owned(),
         "the driver's scheduler is not running: see the warning above, if there is one".to_owned(),
         "another webhook, called later, changed the scheduler back".to_owned(),

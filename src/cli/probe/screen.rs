@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_shown_with_its_time_and_its_tls() {
+    fn an_answer_is_shown_with_its_duration_and_tls_version() {
         let answer = Answer {
             status: StatusCode::OK,
             retry_after: None,

@@ -239,7 +239,7 @@ fn two_undisturbed_years_rotate_on_schedule() {
 }
 
 #[test]
-fn rotations_of_seconds_work_too() {
+fn lifetimes_of_a_few_seconds_work_too() {
     let seconds = SignedDuration::from_secs;
     let mut cluster = Cluster::new(Lifetimes { ca: seconds(16), leaf: seconds(4), settle: seconds(1) });
     let mut replicas = [0, 0].map(Replica::new);
@@ -354,7 +354,7 @@ fn a_next_ca_that_expired_before_the_switch_is_replaced() {
 }
 
 #[test]
-fn a_leaf_counts_from_the_read_and_never_outlives_its_ca() {
+fn a_leafs_life_starts_at_the_read_and_never_outlives_its_ca() {
     let lifetimes = Lifetimes::default();
     let state = CaState::first(begin(), &lifetimes).unwrap();
     let propagation = Propagation::new([]);
@@ -375,7 +375,7 @@ fn a_leaf_counts_from_the_read_and_never_outlives_its_ca() {
 }
 
 #[test]
-fn a_ca_without_rotation_signs_if_carried_or_as_last_resort() {
+fn an_unrotated_ca_signs_if_carried_or_if_the_leaf_has_expired() {
     let lifetimes = Lifetimes::default();
     let [first, second] = [0, 0].map(|_| CaState::first(begin(), &lifetimes).unwrap());
     let mut propagation = Propagation::new(["mutating"]);

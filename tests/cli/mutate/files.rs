@@ -150,7 +150,7 @@ fn closed_output_streams_do_not_change_the_result() {
 }
 
 #[test]
-fn more_files_are_written_than_may_be_open_at_once() {
+fn more_files_than_may_be_open_at_once_can_be_written() {
     let names: Vec<_> = (0..40).map(|n| format!("d/{n}.yaml")).collect();
     let files: Vec<_> = names.iter().map(|name| (name.as_str(), DEPLOYMENT)).collect();
     let folder = Folder::new(&files);

@@ -72,7 +72,7 @@ fn a_corrupt_secret_is_reported_with_its_key_and_never_written() {
             json!({"ca.crt": leaf.certificate_pem(), "ca.key": leaf.key_pem()}),
             "key `ca.crt`: it is not a CA certificate: its basicConstraints do not say CA:TRUE",
         ),
-        (json!({"password": "hunter2"}), "key `ca.crt` is missing; there is `password`"),
+        (json!({"password": "hunter2"}), "key `ca.crt` is missing; the Secret has only `password`"),
     ];
     let running = installation.start("running");
     // The configuration matches no request: this test only looks at the bundle.

@@ -44,7 +44,7 @@ impl Load {
     /// Opens `connections` connections, and sends the review once over a separate one.
     ///
     /// # Errors
-    /// Fails if a connection cannot be opened, or if the request gets no response or an error.
+    /// Fails if a connection cannot be opened, or if the request gets an error or no response.
     pub async fn open(client: &Client, review: Bytes, connections: usize) -> Result<Self, LoadError> {
         let expected = body(client.ask(review.clone()).await?)?;
         let connections = try_join_all((0..connections).map(|_| client.connect())).await?;
@@ -55,7 +55,7 @@ impl Load {
     /// one core.
     ///
     /// # Errors
-    /// Fails at the first request that gets no response, an error, or a response that differs from the previous ones.
+    /// Fails at the first request that gets an error, no response, or a response that differs from the previous ones.
     pub async fn run(&mut self, duration: Duration) -> Result<Timings, LoadError> {
         let begun = Instant::now();
         let (review, expected, end) = (&self.review, &self.expected, begun + duration);

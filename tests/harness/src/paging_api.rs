@@ -2,8 +2,8 @@
 //! bookmarks until they expire.
 //!
 //! Benchmarks use it to measure the memory of caches, the time to fill them, and their recovery from an expired watch. It serves
-//! lists, watches and single objects of claims, classes and volumes over plain HTTP. No volumes exist. It does not stream lists,
-//! like Kubernetes 1.33 by default.
+//! lists, watches and single objects of claims, classes and volumes over plain HTTP. No volumes exist. Like Kubernetes
+//! 1.33 with its defaults, it does not stream lists.
 
 use std::convert::Infallible;
 use std::io;

@@ -134,7 +134,7 @@ impl<'c> RuleCheck<'c> {
     fn check_disabled(&mut self, path: &FieldPath) {
         let ours: Vec<_> = self.of_portworx().collect();
         self.check_shared(Rule::DisabledShared, path, &ours, |names| {
-            let message = format!("according to the documentation, Stork then ignores preferRemoteNode and preferRemoteNodeOnly of the class for sharedv4 service volumes: {names}");
+            let message = format!("according to the documentation, disableHyperconvergence makes Stork ignore preferRemoteNode and preferRemoteNodeOnly of the class for sharedv4 service volumes: {names}");
             (message, "to turn off anti-hyperconvergence, set preferRemoteNode: \"false\" on the class or the claim instead".to_owned())
         });
     }

@@ -50,9 +50,9 @@ impl RuleCheck<'_> {
         let why = match sharedv4_service(own) {
             Some(true) => return,
             Some(false) => "volumes of this class are not sharedv4",
-            None => "in this class, which does not set sharedv4, only ReadWriteMany claims get one",
+            None => "this class does not set sharedv4, so only its ReadWriteMany claims get such a volume",
         };
-        self.not_shared(site, own, why, "set sharedv4: \"true\" in addition, or remove it");
+        self.not_shared(site, own, why, "also set sharedv4: \"true\"");
     }
 
     fn check_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
@@ -81,7 +81,7 @@ impl RuleCheck<'_> {
     fn check_shared_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         match known.is_shared() {
             Some(false) => {
-                self.not_shared(site, own, "the claim is not one", "use a class with sharedv4: \"true\", or remove it");
+                self.not_shared(site, own, "the claim does not get one", "use a class with sharedv4: \"true\"");
             }
             None => {
                 if let Some(setting) = OF_SHARED.into_iter().find(|setting| own.get(*setting).is_some()) {
@@ -117,6 +117,7 @@ impl RuleCheck<'_> {
     fn not_shared(&mut self, site: &KeyMap<'_>, own: &Settings, why: &str, remedy: &str) {
         for setting in OF_SHARED.into_iter().filter(|setting| is_not_default(own, *setting)) {
             let message = format!("Stork reads {} for sharedv4 service volumes only, and {why}", setting.key());
+            let remedy = format!("{remedy}, or remove {}", setting.key());
             self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message, remedy);
         }
     }
@@ -161,7 +162,7 @@ fn meaning(settings: &Settings, setting: Setting) -> Option<Cow<'_, str>> {
     if setting == Setting::PlacementStrategy { Some(value.into()) } else { Some(parse_bool(value)?.to_string().into()) }
 }
 
-/// Returns true if a setting is set to another value than its default.
+/// Returns true if a setting is set to a value other than its default.
 fn is_not_default(own: &Settings, setting: Setting) -> bool {
     let default = setting == Setting::PreferRemoteNode;
     flag(own.get(setting)).is_some_and(|value| value != default)

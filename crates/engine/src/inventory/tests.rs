@@ -111,7 +111,7 @@ fn a_claim_of_a_deleted_class_keeps_its_owner() {
 }
 
 #[test]
-fn a_bound_volume_is_resolved_by_annotation_in_tree_and_csi() {
+fn a_bound_volume_is_resolved_by_its_annotation_or_its_source() {
     assert_eq!(provisioner(&claim(&[], Some(""), Some("annotated"))), "pxd.portworx.com");
     assert_eq!(provisioner(&claim(&[], Some(""), Some("in-tree"))), PORTWORX_IN_TREE);
     assert_eq!(provisioner(&claim(&[], None, Some("csi"))), "pxd.portworx.com");

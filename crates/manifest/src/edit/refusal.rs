@@ -30,7 +30,7 @@ pub enum Obstacle {
     Merge,
     /// `schedulerName` is a number, a boolean or a collection.
     NotText,
-    /// `schedulerName` is a block scalar, whose end is not exact.
+    /// `schedulerName` is a block scalar, whose end position is not known exactly.
     Block,
     /// The document has a character that ends a line for some YAML parsers only.
     LineBreak(char),

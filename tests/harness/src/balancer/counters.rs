@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_that_closes_first_is_counted() {
+    async fn a_connection_is_counted_by_the_side_that_closes_first() {
         let backend = backend();
         let counts = || (backend.counters().ended, backend.counters().broken);
         // The client closes after a request.
