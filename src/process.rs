@@ -1,5 +1,6 @@
 //! Process plumbing, passed on as one value: shutdown, readiness, metrics and background tasks.
 
+pub mod clock;
 pub mod log;
 pub mod metrics;
 pub mod readiness;
@@ -8,6 +9,7 @@ pub mod tasks;
 
 use std::sync::Arc;
 
+use clock::Clock;
 use metrics::Metrics;
 use readiness::Readiness;
 use shutdown::Shutdown;
@@ -24,6 +26,8 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     /// Starts background tasks.
     pub tasks: Tasks,
+    /// The clock of this machine, and what is known of the API server's.
+    pub clock: Clock,
 }
 
 impl Process {
@@ -32,7 +36,11 @@ impl Process {
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
         let (tasks, failures) = Tasks::new();
-        (Self { shutdown, readiness, metrics: Arc::default(), tasks }, failures)
+        let metrics = Arc::<Metrics>::default();
+        let clock = Clock::system();
+        let read = clock.clone();
+        metrics.clock_skew.set([], move || read.read().skew());
+        (Self { shutdown, readiness, metrics, tasks, clock }, failures)
     }
 }
 

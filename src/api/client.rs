@@ -4,6 +4,7 @@ use kube::Client;
 use kube::config::{InferConfigError, KubeConfigOptions, KubeconfigError};
 
 use crate::engine::one_line;
+use crate::process::clock::Clock;
 
 /// The length to which a configuration error is truncated, in characters.
 const MAX_LINE: usize = 512;
@@ -14,6 +15,7 @@ pub struct ApiClient {
     pub(super) kube: Client,
     /// Whether it uses the service account of the pod that this process runs in.
     in_pod: bool,
+    pub(super) clock: Clock,
 }
 
 /// No usable configuration names a cluster.
@@ -38,11 +40,11 @@ pub enum NotConfigured {
 impl ApiClient {
     /// Finds the cluster for a server: the one that `KUBECONFIG` names, or else the one that this pod runs in.
     /// `~/.kube/config` is not read, because a server must not serve from whatever cluster someone used last. The cluster
-    /// is not contacted.
+    /// is not contacted. `clock` hears the `Date` of its answers.
     ///
     /// # Errors
     /// If neither names a cluster, or the kubeconfig cannot be used.
-    pub async fn for_server() -> Result<Self, NotConfigured> {
+    pub async fn for_server(clock: Clock) -> Result<Self, NotConfigured> {
         let in_pod = std::env::var_os("KUBECONFIG").is_none_or(|path| path.is_empty());
         let mut config = if in_pod {
             kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
@@ -52,7 +54,7 @@ impl ApiClient {
         };
         // A server retries by its own rules and logs it: kube would retry for a minute without logging.
         config.default_retry = false;
-        Self::new(config, in_pod)
+        Self::new(config, in_pod, clock)
     }
 
     /// Finds the cluster for a command: the one that kubectl would use, or else the one that this pod runs in. With
@@ -63,16 +65,21 @@ impl ApiClient {
     pub async fn for_command(retries: bool) -> Result<Self, NotConfigured> {
         let mut config = kube::Config::infer().await.map_err(NotConfigured::Infer)?;
         config.default_retry = retries;
-        Self::new(config, false)
+        Self::new(config, false, Clock::system())
     }
 
-    fn new(config: kube::Config, in_pod: bool) -> Result<Self, NotConfigured> {
-        Ok(Self { kube: Client::try_from(config).map_err(NotConfigured::Client)?, in_pod })
+    fn new(config: kube::Config, in_pod: bool, clock: Clock) -> Result<Self, NotConfigured> {
+        Ok(Self { kube: Client::try_from(config).map_err(NotConfigured::Client)?, in_pod, clock })
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(kube: Client) -> Self {
-        Self { kube, in_pod: false }
+        Self::for_test_with_clock(kube, Clock::system())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test_with_clock(kube: Client, clock: Clock) -> Self {
+        Self { kube, in_pod: false, clock }
     }
 
     /// Returns the namespace that this process runs in, or that the kubeconfig's context names.

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use futures_util::{AsyncBufRead, AsyncReadExt, TryStreamExt};
 use http_body_util::BodyExt;
+use hyper::header::DATE;
 use hyper::http::request::Builder;
 use hyper::{Request, Response};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use kube::client::Body;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::client::ApiClient;
 use crate::engine::one_line;
@@ -158,7 +161,14 @@ impl ApiClient {
     ) -> Result<Response<Body>, ApiError> {
         let send = async {
             let request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
+            let sent = Instant::now();
             let response = self.kube.send(request).await?;
+            // A 5xx may come from a load balancer in between, which has another clock.
+            if !response.status().is_server_error()
+                && let Some(date) = date(&response)
+            {
+                self.clock.hear(date, sent);
+            }
             if response.status().is_success() {
                 return Ok(response);
             }
@@ -222,6 +232,12 @@ impl ApiClient {
     }
 }
 
+/// Returns the `Date` of a response.
+fn date(response: &Response<Body>) -> Option<Timestamp> {
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    DateTimeParser::new().parse_timestamp(date).ok()
+}
+
 async fn read_body(
     (verb, resource): (&'static str, Resource),
     response: Response<Body>,
@@ -240,4 +256,44 @@ fn reader(response: Response<Body>) -> impl AsyncBufRead + Unpin {
 fn status_message(body: &[u8]) -> String {
     let text = || String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned();
     serde_json::from_slice(body).map_or_else(|_| text(), |Status { message, .. }| message)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Client;
+
+    use super::*;
+    use crate::process::clock::Clock;
+
+    const NOW: &str = "2026-11-23T12:00:00Z";
+
+    /// Returns the API server's time after an answer with this status and `Date`.
+    async fn heard(status: u16, date: &'static str) -> Option<Timestamp> {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let clock = Clock::new(|| NOW.parse().unwrap());
+        let client = ApiClient::for_test_with_clock(Client::new(service, "default"), clock.clone());
+        let server = async {
+            let (_, respond) = handle.next_request().await.unwrap();
+            let response = Response::builder().status(status).header(DATE, date);
+            respond.send_response(response.body(Body::empty()).unwrap());
+        };
+        let _ = tokio::join!(server, client.get(Resource::new("", "secrets"), "/")).1;
+        clock.read().server
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_api_servers_time_is_that_of_its_answers() {
+        let eight = "Mon, 23 Nov 2026 20:00:00 GMT";
+        let time = |text: &str| Some(text.parse().unwrap());
+        for (status, date, expected) in [
+            (200, eight, time("2026-11-23T20:00:00Z")),
+            (404, eight, time("2026-11-23T20:00:00Z")),
+            (200, "Mon, 23 Nov 2026 12:00:00 GMT", time(NOW)),
+            (200, "Sat, 01 Nov 1986 12:00:00 GMT", time("1986-11-01T12:00:01Z")),
+            (503, eight, None),
+            (200, "yesterday", None),
+        ] {
+            assert_eq!(heard(status, date).await, expected, "{status} {date}");
+        }
+    }
 }

@@ -175,10 +175,10 @@ impl ClaimCache {
         let watches = namespaces.into_iter().map(|namespace| self.watch_collection::<K>(namespace, process));
         let last_heard: Vec<_> = watches.collect();
         let inventory = self.inventory.clone();
-        let count = move || K::COUNT(&inventory.read().unwrap_or_else(PoisonError::into_inner));
-        let staleness = move || last_heard.iter().map(|heard| heard.ago()).max().unwrap_or_default();
-        self.metrics.cached_objects.set(K::RESOURCE.name, Some(count));
-        self.metrics.watch_staleness.set(K::RESOURCE.name, Some(staleness));
+        let count = move || Some(K::COUNT(&inventory.read().unwrap_or_else(PoisonError::into_inner)));
+        let staleness = move || last_heard.iter().map(|heard| heard.ago()).max();
+        self.metrics.cached_objects.set([K::RESOURCE.name], count);
+        self.metrics.watch_staleness.set([K::RESOURCE.name], staleness);
     }
 
     fn watch_collection<K: WatchedKind>(&self, namespace: Option<String>, process: &Process) -> Arc<LastHeard> {

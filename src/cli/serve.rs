@@ -110,7 +110,8 @@ impl Serve {
 
         let (process, mut failures) = Process::new();
         let registry = SchedulerRegistry::new(config.schedulers());
-        let client = if self.manifests.is_empty() { Some(ApiClient::for_server().await?) } else { None };
+        let client =
+            if self.manifests.is_empty() { Some(ApiClient::for_server(process.clock.clone()).await?) } else { None };
         let resolver = CertificateResolver::default();
         self.keep_certificate(&config, client.as_ref(), &resolver, &process)?;
         let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };

@@ -56,9 +56,10 @@ metrics! {
     certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: `leaf` counts new certificates that this process has served, `ca` counts new CAs that it made current for all replicas";
     ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the expected caBundle; no series if the configuration does not exist";
     config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
-    certificate_expiry: Computed<SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
-    cached_objects: Computed<usize>, ["resource"], "Objects in the cache, by resource";
-    watch_staleness: Computed<Duration>, ["resource"], "Time since a watch last heard from the API server, which sends a bookmark every minute, by resource";
+    certificate_expiry: Computed<1, SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
+    cached_objects: Computed<1, usize>, ["resource"], "Objects in the cache, by resource";
+    clock_skew: Computed<0, SignedDuration>, [], "Time by which this machine's clock is ahead of the API server's; negative if it is behind; no series if unknown";
+    watch_staleness: Computed<1, Duration>, ["resource"], "Time since a watch last heard from the API server, which sends a bookmark every minute, by resource";
 }
 
 impl Default for Metrics {
@@ -157,16 +158,16 @@ impl Durations {
     }
 }
 
-/// Gauges by one label that are computed when they are scraped.
+/// Gauges by the values of `N` labels that are computed when they are scraped.
 #[derive(Clone)]
-pub struct Computed<T> {
+pub struct Computed<const N: usize, T> {
     name: &'static str,
-    label: &'static str,
+    labels: [&'static str; N],
     help: &'static str,
-    series: Arc<Mutex<BTreeMap<&'static str, Compute<T>>>>,
+    series: Arc<Mutex<BTreeMap<[&'static str; N], Compute<T>>>>,
 }
 
-type Compute<T> = Box<dyn Fn() -> T + Send>;
+type Compute<T> = Box<dyn Fn() -> Option<T> + Send>;
 
 /// The value of a computed gauge.
 pub trait GaugeValue: Copy + 'static {
@@ -204,48 +205,52 @@ impl GaugeValue for SignedDuration {
     }
 }
 
-impl<T: GaugeValue> Computed<T> {
+impl<const N: usize, T: GaugeValue> Computed<N, T> {
     const SUFFIX: &str = if T::SECONDS { "_seconds" } else { "" };
 
-    fn register(registry: &mut Registry, name: &'static str, [label]: [&'static str; 1], help: &'static str) -> Self {
-        let metric = Self { name, label, help, series: Arc::default() };
+    fn register(registry: &mut Registry, name: &'static str, labels: [&'static str; N], help: &'static str) -> Self {
+        let metric = Self { name, labels, help, series: Arc::default() };
         registry.register_collector(Box::new(metric.clone()));
         metric
     }
 
-    /// Adds a gauge that `compute` computes; `None` removes it.
-    pub fn set(&self, value: &'static str, compute: Option<impl Fn() -> T + Send + 'static>) {
+    /// Adds a gauge that `compute` computes, and that has no series while it computes `None`.
+    pub fn set(&self, values: [&'static str; N], compute: impl Fn() -> Option<T> + Send + 'static) {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        match compute {
-            Some(compute) => drop(series.insert(value, Box::new(compute))),
-            None => drop(series.remove(value)),
-        }
+        series.insert(values, Box::new(compute));
     }
 }
 
-impl Computed<SignedDuration> {
+impl Computed<1, SignedDuration> {
     /// Adds a gauge of the time until `end`; `None` removes it.
     pub fn set_end(&self, value: &'static str, end: Option<Timestamp>) {
-        self.set(value, end.map(|end| move || end.duration_since(Timestamp::now())));
+        self.set([value], move || Some(end?.duration_since(Timestamp::now())));
     }
 }
 
-impl<T: GaugeValue> Collector for Computed<T> {
+impl<const N: usize, T: GaugeValue> Collector for Computed<N, T> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        if series.is_empty() {
+        let values = series.iter().filter_map(|(labels, compute)| Some((labels, compute()?)));
+        let values: Vec<_> = values.collect();
+        if values.is_empty() {
             return Ok(());
         }
         let unit = T::SECONDS.then_some(Unit::Seconds);
         let mut family = encoder.encode_descriptor(self.name, self.help, unit.as_ref(), MetricType::Gauge)?;
-        for (value, compute) in &*series {
-            compute().encode(family.encode_family(&[(self.label, *value)])?)?;
+        for (labels, value) in values {
+            if N == 0 {
+                // The library writes `{}` for a family without labels.
+                return value.encode(family);
+            }
+            let labels: [_; N] = std::array::from_fn(|i| (self.labels[i], labels[i]));
+            value.encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
 }
 
-impl<T> fmt::Debug for Computed<T> {
+impl<const N: usize, T> fmt::Debug for Computed<N, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Computed").field("name", &self.name).finish_non_exhaustive()
     }
@@ -274,9 +279,11 @@ mod tests {
         metrics.certificate_rotations.inc(["ca"]);
         metrics.ca_bundle_in_sync.set(["MutatingWebhookConfiguration/colocate"], Some(false));
         metrics.config_reloads.inc(["refused"]);
-        metrics.certificate_expiry.set_end("leaf", Some(Timestamp::now() + SignedDuration::from_millis(3_600_500)));
-        metrics.cached_objects.set("persistentvolumeclaims", Some(|| 3));
-        metrics.watch_staleness.set("persistentvolumeclaims", Some(|| Duration::from_millis(1500)));
+        let end = Timestamp::now() + SignedDuration::from_millis(3_600_500);
+        metrics.certificate_expiry.set_end("leaf", Some(end));
+        metrics.cached_objects.set(["persistentvolumeclaims"], || Some(3));
+        metrics.clock_skew.set([], || Some(SignedDuration::from_secs(-2)));
+        metrics.watch_staleness.set(["persistentvolumeclaims"], || Some(Duration::from_millis(1500)));
         let text = metrics.encode();
         // The order of the series of a family is that of a hash table.
         let text = text.replace(
@@ -295,7 +302,8 @@ mod tests {
         let metrics = Metrics::default();
         let empty = metrics.encode();
         metrics.scheduler_alive.set(["portworx", "stork"], Some(true));
-        metrics.certificate_expiry.set_end("leaf", Some(Timestamp::now() - SignedDuration::from_hours(1)));
+        let end = Timestamp::now() - SignedDuration::from_hours(1);
+        metrics.certificate_expiry.set_end("leaf", Some(end));
         let text = metrics.encode();
         assert!(text.contains("colocate_scheduler_alive{driver=\"portworx\",scheduler=\"stork\"} 1\n"), "{text}");
         assert!(text.contains("colocate_certificate_expiry_seconds{certificate=\"leaf\"} -3600\n"), "{text}");
