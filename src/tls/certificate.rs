@@ -175,13 +175,16 @@ impl Certificate {
     }
 
     /// Returns whether a client that trusts `authorities` accepts it at this time, if the server sends `intermediates` too.
+    ///
+    /// The authorities must be valid, too, as they must be for an API server: Go checks that, webpki does not.
     pub fn chains_to<'a>(
         &self,
         authorities: impl IntoIterator<Item = &'a Certificate>,
         intermediates: &[CertificateDer<'_>],
         now: Timestamp,
     ) -> bool {
-        let anchors = authorities.into_iter().filter_map(|ca| webpki::anchor_from_trusted_cert(&ca.der).ok());
+        let valid = authorities.into_iter().filter(|ca| ca.validity.contains(now));
+        let anchors = valid.filter_map(|ca| webpki::anchor_from_trusted_cert(&ca.der).ok());
         let anchors: Vec<_> = anchors.collect();
         let Ok(certificate) = webpki::EndEntityCert::try_from(&self.der) else { return false };
         let Ok(seconds) = u64::try_from(now.as_second()) else { return false };
@@ -260,6 +263,22 @@ mod tests {
         assert!(!leaf.chains_to([&other], &[], now()) && !leaf.chains_to([], &[], now()));
         let after = validity().not_after() + SignedDuration::from_secs(1);
         assert!(!leaf.chains_to([&ours], &[], after));
+    }
+
+    #[test]
+    fn an_authority_that_is_not_valid_now_is_not_trusted() {
+        let authority = Authority::new("an authority", validity()).unwrap();
+        let day = SignedDuration::from_hours(24);
+        let longer = Validity::new(now() - day, day * 3).unwrap();
+        let leaf = authority.issue(&["a.example".parse().unwrap()], longer).unwrap();
+        let leaf = Certificate::from_pem(leaf.certificate_pem().as_bytes()).unwrap();
+        let Validity { not_before, not_after } = validity();
+        let second = SignedDuration::from_secs(1);
+        for (time, trusted) in
+            [(not_before - second, false), (not_before, true), (not_after, true), (not_after + second, false)]
+        {
+            assert_eq!(leaf.chains_to([authority.certificate()], &[], time), trusted, "{time}");
+        }
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl CertificateFiles {
         key.keys_match().map_err(unusable)?;
         let validity = certificate.validity();
         let (from, until) = (validity.not_before(), validity.not_after());
-        if now < from || until < now {
+        if !validity.contains(now) {
             let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
             return Err(CertificateFileError::NotValidNow { path: path.clone(), from, until, now });
         }

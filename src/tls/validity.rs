@@ -42,6 +42,11 @@ impl Validity {
         Self { not_after: self.not_after.min(end), ..self }
     }
 
+    /// Returns whether a certificate is valid at this time.
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.not_before <= time && time <= self.not_after
+    }
+
     /// Returns when two thirds of the life have passed. The last third is left for fixing a failing renewal.
     pub fn renewal(&self) -> Timestamp {
         let issued = self.not_before.saturating_add(BACKDATED).unwrap_or(self.not_before);
