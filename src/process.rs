@@ -26,7 +26,7 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     /// Starts background tasks.
     pub tasks: Tasks,
-    /// The clock of this machine, and what is known of the API server's.
+    /// This machine's clock, and the API server's as far as it is known.
     pub clock: Clock,
 }
 
@@ -38,8 +38,8 @@ impl Process {
         let (tasks, failures) = Tasks::new();
         let metrics = Arc::<Metrics>::default();
         let clock = Clock::system();
-        let read = clock.clone();
-        metrics.clock_skew.set([], move || read.read().skew());
+        let measured = clock.clone();
+        metrics.clock_skew.set([], move || measured.read().skew());
         (Self { shutdown, readiness, metrics, tasks, clock }, failures)
     }
 }

@@ -1,6 +1,7 @@
 //! Trust: the CA, and its certificate in the live webhook configurations.
 
 mod ca_secret;
+mod clock_report;
 mod configuration;
 mod configuration_watch;
 mod controller;

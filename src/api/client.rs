@@ -40,7 +40,7 @@ pub enum NotConfigured {
 impl ApiClient {
     /// Finds the cluster for a server: the one that `KUBECONFIG` names, or else the one that this pod runs in.
     /// `~/.kube/config` is not read, because a server must not serve from whatever cluster someone used last. The cluster
-    /// is not contacted. `clock` hears the `Date` of its answers.
+    /// is not contacted. `clock` records the `Date` of its responses.
     ///
     /// # Errors
     /// If neither names a cluster, or the kubeconfig cannot be used.
@@ -80,6 +80,11 @@ impl ApiClient {
     #[cfg(test)]
     pub(crate) fn for_test_with_clock(kube: Client, clock: Clock) -> Self {
         Self { kube, in_pod: false, clock }
+    }
+
+    /// Returns the clock that records the `Date` of responses.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Returns the namespace that this process runs in, or that the kubeconfig's context names.

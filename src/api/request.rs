@@ -163,11 +163,11 @@ impl ApiClient {
             let request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
             let sent = Instant::now();
             let response = self.kube.send(request).await?;
-            // A 5xx may come from a load balancer in between, which has another clock.
+            // A 5xx may come from a load balancer, which has its own clock.
             if !response.status().is_server_error()
                 && let Some(date) = date(&response)
             {
-                self.clock.hear(date, sent);
+                self.clock.record(date, sent);
             }
             if response.status().is_success() {
                 return Ok(response);
@@ -267,8 +267,8 @@ mod tests {
 
     const NOW: &str = "2026-11-23T12:00:00Z";
 
-    /// Returns the API server's time after an answer with this status and `Date`.
-    async fn heard(status: u16, date: &'static str) -> Option<Timestamp> {
+    /// Returns the API server's time after a response with this status and `Date`.
+    async fn time_after(status: u16, date: &'static str) -> Option<Timestamp> {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
         let clock = Clock::new(|| NOW.parse().unwrap());
         let client = ApiClient::for_test_with_clock(Client::new(service, "default"), clock.clone());
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_api_servers_time_is_that_of_its_answers() {
+    async fn the_api_servers_time_is_that_of_its_responses() {
         let eight = "Mon, 23 Nov 2026 20:00:00 GMT";
         let time = |text: &str| Some(text.parse().unwrap());
         for (status, date, expected) in [
@@ -293,7 +293,7 @@ mod tests {
             (503, eight, None),
             (200, "yesterday", None),
         ] {
-            assert_eq!(heard(status, date).await, expected, "{status} {date}");
+            assert_eq!(time_after(status, date).await, expected, "{status} {date}");
         }
     }
 }

@@ -159,10 +159,10 @@ impl Serve {
             let known = tls.service.namespace.as_deref().or(client.and_then(ApiClient::pod_namespace));
             let name = known.map(|namespace| tls.service_name(namespace));
             let files = CertificateFiles { certificate: certificate.clone(), key: key.clone(), name };
-            let metrics = process.metrics.clone();
+            let (metrics, clock) = (process.metrics.clone(), process.clock.clone());
             let reloader = CertificateReloader::begin(files, resolver.clone(), move |expiry| {
                 metrics.certificate_rotations.inc(["leaf"]);
-                metrics.certificate_expiry.set_end("leaf", expiry);
+                metrics.certificate_expiry.set_end("leaf", expiry, &clock);
             })?;
             process.tasks.spawn("certificate files", reloader.run());
             source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));
@@ -170,7 +170,7 @@ impl Serve {
             let SecretSection { namespace, name, create } = tls.secret.clone();
             let names = tls.names(client.namespace());
             let settings = CaSettings { namespace, name, create, names, lifetimes: tls.lifetimes() };
-            source = Some(TrustSource::Managed(Box::new(ManagedCa::new(client, settings))));
+            source = Some(TrustSource::Managed(Box::new(ManagedCa::new(client, settings, &process.readiness))));
         }
         if let (Some(source), Some(client)) = (source, client) {
             let webhooks = &tls.webhooks;

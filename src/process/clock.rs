@@ -1,8 +1,9 @@
-//! The time: by this machine's clock, and by the API server's clock as its answers tell.
+//! The time, by this machine's clock and by the API server's clock.
 //!
-//! A certificate is valid or not by the clock of the API server that verifies it. That clock is known from the `Date` of
-//! answers that arrive anyway. Between two answers it goes on by a clock that does not jump, so a jump of this machine's
-//! clock changes the difference of the two at once.
+//! An API server verifies certificates by its own clock. That clock is known from the `Date` header of its responses, and is
+//! extrapolated between two responses by a monotonic clock. A jump of this machine's clock therefore changes the difference
+//! of the two at once. The monotonic clock stops while the machine is suspended: afterwards, the two differ until the next
+//! response.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,24 +14,24 @@ use tokio::time::Instant;
 /// The resolution of a `Date`.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 
-/// For tests only, and not in release builds: the number of seconds by which the process takes its clock to be ahead.
+/// The number of seconds by which [`Clock::system`] is ahead. For tests only: release builds do not read it.
 #[cfg(debug_assertions)]
 const TEST_OFFSET: &str = "COLOCATE_TEST_CLOCK_AHEAD";
 
-/// The clock of this machine, and what is known of the API server's. Clones share it.
+/// This machine's clock, and the API server's as far as it is known. Clones share it.
 #[derive(Clone)]
 pub struct Clock {
     local: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    heard: Arc<Mutex<Option<ServerDate>>>,
+    server: Arc<Mutex<Option<ServerDate>>>,
 }
 
-/// The `Date` of an answer.
+/// The `Date` of a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerDate {
     pub(crate) date: Timestamp,
     /// When the request was sent.
     pub(crate) sent: Instant,
-    /// When the answer had come.
+    /// When the response arrived.
     pub(crate) received: Instant,
 }
 
@@ -39,14 +40,14 @@ pub(crate) struct ServerDate {
 pub struct ClockReading {
     /// The time by this machine's clock.
     pub local: Timestamp,
-    /// The time by the API server's clock; `None` if no answer has told it yet.
+    /// The time by the API server's clock; `None` before its first response.
     pub server: Option<Timestamp>,
-    /// The same moment on a clock that does not jump.
+    /// The same moment by the monotonic clock.
     pub at: Instant,
 }
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system's clock.
     pub fn system() -> Self {
         #[cfg(debug_assertions)]
         if let Some(ahead) = std::env::var(TEST_OFFSET).ok().and_then(|ahead| ahead.parse().ok()) {
@@ -56,30 +57,31 @@ impl Clock {
         Self::new(Timestamp::now)
     }
 
-    /// A clock that shows what `local` returns.
+    /// Creates a clock with `local` as this machine's clock.
     pub fn new(local: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { local: Arc::new(local), heard: Arc::default() }
+        Self { local: Arc::new(local), server: Arc::default() }
     }
 
-    /// Records the `Date` of an answer of the API server that has just come. Its request was sent at `sent`.
-    pub fn hear(&self, date: Timestamp, sent: Instant) {
-        let heard = ServerDate { date, sent, received: Instant::now() };
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
+    /// Records the `Date` of a response that has just arrived from the API server. Its request was sent at `sent`.
+    pub fn record(&self, date: Timestamp, sent: Instant) {
+        let server = ServerDate { date, sent, received: Instant::now() };
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
     /// Reads both clocks now.
     pub fn read(&self) -> ClockReading {
-        let (local, at) = ((self.local)(), Instant::now());
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        ClockReading { local, server: heard.map(|heard| heard.time(at, local)), at }
+        let local = (self.local)();
+        let at = Instant::now();
+        let server = *self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        ClockReading { local, server: server.map(|server| server.time(at, local)), at }
     }
 }
 
 impl ServerDate {
     /// Returns the API server's time at `at`.
     ///
-    /// The answer was dated between `sent` and `received`, and its date is cut to whole seconds, which leaves an interval. A
-    /// local time within it is taken as right, so that two clocks that agree have no difference.
+    /// The response was dated between `sent` and `received`, and the date is truncated to seconds. That leaves an interval: a
+    /// local time within it counts as right, so that two clocks that agree do not differ by the round-trip time.
     pub(crate) fn time(&self, at: Instant, local: Timestamp) -> Timestamp {
         let after = |since: Instant| {
             let passed = SignedDuration::try_from(at.saturating_duration_since(since)).unwrap_or(SignedDuration::MAX);
@@ -91,12 +93,12 @@ impl ServerDate {
 }
 
 impl ClockReading {
-    /// Returns the time by the API server's clock, or by this machine's while that is all that is known.
+    /// Returns the time by the API server's clock, or by this machine's clock before the first response.
     pub fn now(&self) -> Timestamp {
         self.server.unwrap_or(self.local)
     }
 
-    /// Returns how far this machine's clock is ahead of the API server's, at least; negative if it is behind.
+    /// Returns the time by which this machine's clock is at least ahead of the API server's; negative if it is behind.
     pub fn skew(&self) -> Option<SignedDuration> {
         Some(self.local.duration_since(self.server?))
     }
@@ -115,7 +117,7 @@ impl Default for Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clock").field("heard", &self.heard).finish_non_exhaustive()
+        f.debug_struct("Clock").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -133,7 +135,7 @@ mod tests {
         "2026-11-23T12:00:00Z".parse().unwrap()
     }
 
-    /// Returns a clock that is that many milliseconds ahead of `begin()`, and stands still.
+    /// Returns a stopped clock that is this number of milliseconds ahead of `begin()`.
     fn clock(ahead: i64) -> (Clock, Arc<AtomicI64>) {
         let ahead = Arc::new(AtomicI64::new(ahead));
         let shown = ahead.clone();
@@ -153,8 +155,8 @@ mod tests {
             assert!(clock.read().skew().is_none() && !clock.read().agrees_within(SignedDuration::MAX));
             let sent = Instant::now();
             advance(Duration::from_secs(3)).await;
-            // The API server wrote it within the last 3 s, and it may be up to one second older than it says.
-            clock.hear(begin(), sent);
+            // The API server dated its response within the last 3 s, and truncated up to one second.
+            clock.record(begin(), sent);
             assert_eq!(millis(&clock), skew, "{local}");
         }
     }
@@ -162,7 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_jumps_disagrees_at_once() {
         let (clock, ahead) = clock(0);
-        clock.hear(begin(), Instant::now());
+        clock.record(begin(), Instant::now());
         assert_eq!(clock.read().now(), begin());
         for hours in [8, 400 * 24, -30 * 24] {
             ahead.store(hours * HOUR * 1000, Ordering::Relaxed);
@@ -175,15 +177,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_api_servers_time_goes_on_between_its_answers() {
+    async fn the_api_servers_time_advances_between_responses() {
         let (clock, ahead) = clock(0);
-        clock.hear(begin(), Instant::now());
-        advance(Duration::from_secs(600)).await;
-        assert_eq!(millis(&clock), -600_000, "the clock here stands still");
+        clock.record(begin(), Instant::now());
+        advance(Duration::from_mins(10)).await;
+        assert_eq!(millis(&clock), -600_000, "this machine's clock is stopped");
         ahead.store(600_000, Ordering::Relaxed);
         assert_eq!(millis(&clock), 0);
-        // The last answer counts.
-        clock.clone().hear(begin() + SignedDuration::from_hours(2), Instant::now());
+        // The last response counts.
+        clock.clone().record(begin() + SignedDuration::from_hours(2), Instant::now());
         assert_eq!(millis(&clock), -6_600_000);
     }
 }

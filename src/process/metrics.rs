@@ -15,6 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric, counter};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::clock::Clock;
+
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -55,6 +57,7 @@ metrics! {
     scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews its Lease; no series if unknown";
     certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: `leaf` counts new certificates that this process has served, `ca` counts new CAs that it made current for all replicas";
     ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the expected caBundle; no series if the configuration does not exist";
+    certificate_valid: Flag<1>, ["certificate"], "Whether the certificate in use is valid by the API server's clock; no series if colocate does not maintain the caBundle";
     config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
     certificate_expiry: Computed<1, SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
     cached_objects: Computed<1, usize>, ["resource"], "Objects in the cache, by resource";
@@ -223,8 +226,9 @@ impl<const N: usize, T: GaugeValue> Computed<N, T> {
 
 impl Computed<1, SignedDuration> {
     /// Adds a gauge of the time until `end`; `None` removes it.
-    pub fn set_end(&self, value: &'static str, end: Option<Timestamp>) {
-        self.set([value], move || Some(end?.duration_since(Timestamp::now())));
+    pub fn set_end(&self, value: &'static str, end: Option<Timestamp>, clock: &Clock) {
+        let clock = clock.clone();
+        self.set([value], move || Some(end?.duration_since(clock.read().now())));
     }
 }
 
@@ -279,8 +283,10 @@ mod tests {
         metrics.certificate_rotations.inc(["ca"]);
         metrics.ca_bundle_in_sync.set(["MutatingWebhookConfiguration/colocate"], Some(false));
         metrics.config_reloads.inc(["refused"]);
+        metrics.certificate_valid.set(["leaf"], Some(true));
+        let clock = Clock::system();
         let end = Timestamp::now() + SignedDuration::from_millis(3_600_500);
-        metrics.certificate_expiry.set_end("leaf", Some(end));
+        metrics.certificate_expiry.set_end("leaf", Some(end), &clock);
         metrics.cached_objects.set(["persistentvolumeclaims"], || Some(3));
         metrics.clock_skew.set([], || Some(SignedDuration::from_secs(-2)));
         metrics.watch_staleness.set(["persistentvolumeclaims"], || Some(Duration::from_millis(1500)));
@@ -302,13 +308,14 @@ mod tests {
         let metrics = Metrics::default();
         let empty = metrics.encode();
         metrics.scheduler_alive.set(["portworx", "stork"], Some(true));
-        let end = Timestamp::now() - SignedDuration::from_hours(1);
-        metrics.certificate_expiry.set_end("leaf", Some(end));
+        let clock = Clock::new(|| Timestamp::UNIX_EPOCH);
+        let end = Timestamp::UNIX_EPOCH - SignedDuration::from_hours(1);
+        metrics.certificate_expiry.set_end("leaf", Some(end), &clock);
         let text = metrics.encode();
         assert!(text.contains("colocate_scheduler_alive{driver=\"portworx\",scheduler=\"stork\"} 1\n"), "{text}");
         assert!(text.contains("colocate_certificate_expiry_seconds{certificate=\"leaf\"} -3600\n"), "{text}");
         metrics.scheduler_alive.set(["portworx", "stork"], None);
-        metrics.certificate_expiry.set_end("leaf", None);
+        metrics.certificate_expiry.set_end("leaf", None, &clock);
         assert_eq!(metrics.encode(), empty);
     }
 }

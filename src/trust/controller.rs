@@ -20,10 +20,11 @@ use super::mounted::MountedCa;
 use super::trust_error::TrustError;
 use crate::api::{self, ApiClient};
 use crate::process::Process;
+use crate::process::clock::Clock;
 use crate::process::metrics::Metrics;
 use crate::process::readiness::{ReadinessCondition, ReadinessDetail};
 use crate::process::tasks::Tasks;
-use crate::tls::{Certificate, CertificateResolver};
+use crate::tls::{Certificate, CertificateResolver, Validity};
 
 pub use super::live_configurations::WebhookNames;
 
@@ -48,6 +49,7 @@ pub struct TrustController {
     source: TrustSource,
     live: LiveConfigurations,
     resolver: CertificateResolver,
+    clock: Clock,
     metrics: Arc<Metrics>,
     /// The condition of readiness, until it is met.
     condition: Option<ReadinessCondition>,
@@ -72,6 +74,7 @@ impl TrustController {
             source,
             live: LiveConfigurations::new(client, webhooks),
             resolver: resolver.clone(),
+            clock: client.clock().clone(),
             metrics: process.metrics.clone(),
             condition: Some(process.readiness.condition("certificate")),
             detail: process.readiness.detail("certificate"),
@@ -102,7 +105,7 @@ impl TrustController {
                 self.live.record(kind, configuration, unbroken);
                 // While no CA exists yet, the Secret may have been created just before: read it now, not in the next
                 // round.
-                if self.source.ca_expiry().is_none() || self.reconcile().await.is_err() {
+                if self.source.authorities().is_empty() || self.reconcile().await.is_err() {
                     break;
                 }
             }
@@ -142,7 +145,8 @@ impl TrustController {
             TrustSource::Managed(managed) => managed.advance(&mut self.live, &self.metrics).await?,
             TrustSource::Mounted(mounted) => mounted.read()?,
         }
-        self.issue()
+        self.issue()?;
+        self.source.check(self.clock.read().now())
     }
 
     fn issue(&mut self) -> Result<(), TrustError> {
@@ -159,8 +163,7 @@ impl TrustController {
             result = result.and(self.repair(kind).await);
         }
         result = result.and(self.issue());
-        self.metrics.certificate_expiry.set_end("leaf", self.resolver.expiry());
-        self.metrics.certificate_expiry.set_end("ca", self.source.ca_expiry());
+        self.measure();
         let obstacle = self.obstacle();
         if obstacle.is_none()
             && let Some(condition) = self.condition.take()
@@ -208,12 +211,22 @@ impl TrustController {
         Err(TrustError::Contended { configuration: label })
     }
 
+    /// Sets the metrics of the certificates in use.
+    fn measure(&self) {
+        let now = self.clock.read().now();
+        let leaf = self.resolver.served().map(|served| served.certificate.validity());
+        self.metrics.certificate_valid.set(["leaf"], leaf.map(|leaf| leaf.contains(now)));
+        self.metrics.certificate_valid.set(["ca"], self.source.is_valid(now));
+        self.metrics.certificate_expiry.set_end("leaf", leaf.as_ref().map(Validity::not_after), &self.clock);
+        self.metrics.certificate_expiry.set_end("ca", self.source.last().map(|ca| ca.not_after()), &self.clock);
+    }
+
     /// Returns the reason why an API server might not trust the served certificate; `None` if there is none.
     fn obstacle(&self) -> Option<String> {
-        match self.resolver.served() {
-            Some(serving) => self.live.obstacle(&serving, Timestamp::now()),
-            None => Some("no certificate has been issued yet".to_owned()),
-        }
+        let Some(serving) = self.resolver.served() else {
+            return Some("no certificate has been issued yet".to_owned());
+        };
+        self.live.obstacle(&serving, self.clock.read().now())
     }
 }
 
@@ -226,12 +239,34 @@ impl TrustSource {
         }
     }
 
-    /// Returns the end of the current CA; `None` if no CA is known yet.
-    fn ca_expiry(&self) -> Option<Timestamp> {
+    /// Returns the CAs that sign what is served; none if none is known yet.
+    fn authorities(&self) -> &[Certificate] {
         match self {
-            Self::Managed(managed) => managed.ca_expiry(),
-            Self::Mounted(mounted) => mounted.ca_expiry(),
+            Self::Managed(managed) => managed.authorities(),
+            Self::Mounted(mounted) => mounted.authorities(),
         }
+    }
+
+    /// Returns the validity of the CA that ends last: one that ends sooner is being replaced.
+    fn last(&self) -> Option<Validity> {
+        self.authorities().iter().map(Certificate::validity).max_by_key(Validity::not_after)
+    }
+
+    /// Returns whether a CA is valid at this time; `None` if none is known yet.
+    fn is_valid(&self, now: Timestamp) -> Option<bool> {
+        let authorities = self.authorities();
+        let valid = authorities.iter().any(|authority| authority.validity().contains(now));
+        (!authorities.is_empty()).then_some(valid)
+    }
+
+    /// Checks that a CA is valid at this time, if any is known.
+    fn check(&self, now: Timestamp) -> Result<(), TrustError> {
+        let Some(last) = self.last().filter(|_| self.is_valid(now) == Some(false)) else { return Ok(()) };
+        let place = match self {
+            Self::Managed(managed) => managed.place(),
+            Self::Mounted(mounted) => mounted.place(),
+        };
+        Err(TrustError::NotValid { place, from: last.not_before(), until: last.not_after() })
     }
 
     /// Returns the bundle that this configuration should have, as PEM; `None` if no CA is known yet.

@@ -89,6 +89,11 @@ impl LiveConfigurations {
 
     /// Returns the reason why an API server might not trust `serving`; `None` if there is none.
     pub(super) fn obstacle(&self, serving: &ServingCertificate, now: Timestamp) -> Option<String> {
+        let validity = serving.certificate.validity();
+        if !validity.contains(now) {
+            let (from, until) = (validity.not_before(), validity.not_after());
+            return Some(format!("it is valid from {from} until {until}, and not now"));
+        }
         let mut exists = false;
         for LiveConfiguration { reference, state } in &self.configurations {
             match state {
@@ -98,7 +103,7 @@ impl LiveConfigurations {
                 ConfigurationState::Present(configuration) if !configuration.is_empty() => {
                     exists = true;
                     if !serving.chains_to(&configuration.carried_by_all(), now) {
-                        return Some(format!("it does not chain to the caBundle of {reference}"));
+                        return Some(format!("it does not chain to a valid CA in the caBundle of {reference}"));
                     }
                 }
                 ConfigurationState::Absent | ConfigurationState::Present(_) => {}

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::ca_secret::{CaSecret, SecretSnapshot, WriteOutcome};
+use super::clock_report::ClockReport;
 use super::live_configurations::LiveConfigurations;
 use super::propagation::Propagation;
-use super::rotation::{CaState, LeafInUse, Lifetimes, RotationStep};
+use super::rotation::{CaState, LeafInUse, Lifetimes, RotationStep, TOLERANCE};
 use super::trust_error::TrustError;
 use crate::api::ApiClient;
+use crate::process::clock::Clock;
 use crate::process::metrics::Metrics;
+use crate::process::readiness::Readiness;
 use crate::tls::{Certificate, CertificateResolver, SubjectName};
 
 /// The interval at which the Secret is read. Other replicas may take a step in between.
@@ -20,8 +23,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// The lower bound of the interval for very short lifetimes.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The number of attempts in one round: four steps (fill, publish, switch, retire), and up to four conflicts with other
-/// replicas.
+/// The number of attempts in one round: five steps (fill or replace, shorten, retire, publish, switch), and up to three
+/// conflicts with other replicas.
 const ATTEMPTS: usize = 8;
 
 /// The settings of a [`ManagedCa`].
@@ -44,6 +47,8 @@ pub struct ManagedCa {
     secret: CaSecret,
     names: Vec<SubjectName>,
     lifetimes: Lifetimes,
+    clock: Clock,
+    clock_report: ClockReport,
     last_read: Option<SecretRead>,
     leaf: Option<LeafInUse>,
 }
@@ -51,17 +56,19 @@ pub struct ManagedCa {
 /// The last state that was read from the Secret.
 struct SecretRead {
     state: CaState,
-    /// A moment before the request was sent.
+    /// A moment before the request was sent, by the API server's clock.
     at: Timestamp,
 }
 
 impl ManagedCa {
     /// Creates a CA that has not been read yet.
-    pub fn new(client: &ApiClient, settings: CaSettings) -> Self {
+    pub fn new(client: &ApiClient, settings: CaSettings, readiness: &Readiness) -> Self {
         let CaSettings { namespace, name, create, names, lifetimes } = settings;
         let namespace = namespace.unwrap_or_else(|| client.namespace().to_owned());
         let secret = CaSecret { client: client.clone(), namespace, name, create };
-        Self { secret, names, lifetimes, last_read: None, leaf: None }
+        let clock = client.clock().clone();
+        let clock_report = ClockReport::new(readiness);
+        Self { secret, names, lifetimes, clock, clock_report, last_read: None, leaf: None }
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -69,8 +76,14 @@ impl ManagedCa {
         Duration::try_from(shortest).unwrap_or_default().clamp(SHORTEST_INTERVAL, INTERVAL)
     }
 
-    pub(super) fn ca_expiry(&self) -> Option<Timestamp> {
-        Some(self.last_read.as_ref()?.state.current.certificate().validity().not_after())
+    /// Returns the CA that signs leaves, if it is known.
+    pub(super) fn authorities(&self) -> &[Certificate] {
+        self.last_read.as_ref().map_or(&[], |read| std::slice::from_ref(read.state.current.certificate()))
+    }
+
+    /// Returns the place of the CA, for messages.
+    pub(super) fn place(&self) -> String {
+        format!("Secret {}", self.secret)
     }
 
     /// Reads the Secret, and takes the steps of the rotation that are due.
@@ -81,43 +94,64 @@ impl ManagedCa {
                 self.fill(&snapshot, metrics).await?;
                 continue;
             };
-            let due = |live: &LiveConfigurations| {
-                state.step(Timestamp::now(), Instant::now(), &live.propagation, &self.lifetimes)
-            };
-            let mut step = due(live);
+            let mut clocks = self.clock.read();
+            let mut step = state.step(&clocks, &live.propagation, &self.lifetimes);
             if step == Some(RotationStep::Switch) {
                 // A dead watch shows an old bundle. The next CA signs only if the configurations carry it right now.
                 live.read().await?;
-                step = due(live);
+                clocks = self.clock.read();
+                step = state.step(&clocks, &live.propagation, &self.lifetimes);
             }
             let Some(step) = step else { return Ok(()) };
-            let after = state.after(step, Timestamp::now(), &self.lifetimes)?;
+            let after = state.after(step, clocks.now(), &self.lifetimes)?;
             if self.secret.write(&snapshot, &after).await? == WriteOutcome::Written {
-                let secret = self.secret.to_string();
-                match step {
-                    RotationStep::Publish => {
-                        tracing::info!(
-                            secret,
-                            "created the next CA, which issues certificates when all webhook configurations have it"
-                        );
-                    }
-                    RotationStep::Switch => {
-                        metrics.certificate_rotations.inc(["ca"]);
-                        tracing::info!(secret, "switched to the next CA");
-                    }
-                    RotationStep::Retire => tracing::info!(secret, "removed the old CA"),
-                }
+                self.report(step, state, clocks.now(), metrics);
             }
         }
         Ok(())
     }
 
+    /// Logs and counts a step that was taken from `before`.
+    fn report(&self, step: RotationStep, before: &CaState, now: Timestamp, metrics: &Metrics) {
+        let secret = self.secret.to_string();
+        if matches!(step, RotationStep::Switch | RotationStep::Replace) {
+            metrics.certificate_rotations.inc(["ca"]);
+        }
+        match step {
+            RotationStep::Publish => {
+                tracing::info!(
+                    secret,
+                    "created the next CA, which issues certificates when all webhook configurations have it"
+                );
+            }
+            RotationStep::Switch => tracing::info!(secret, "switched to the next CA"),
+            RotationStep::Replace => {
+                let validity = before.current.certificate().validity();
+                let (from, until) = (validity.not_before(), validity.not_after());
+                tracing::warn!(secret, %from, %until, %now, "replaced the CA, which was not valid");
+            }
+            RotationStep::Shorten => {
+                let until = before.old.as_ref().map(|old| tracing::field::display(old.until));
+                tracing::warn!(
+                    secret,
+                    until,
+                    "old-ca.until was later than any leaf of the old CA can end; shortened it"
+                );
+            }
+            RotationStep::Retire => tracing::info!(secret, "removed the old CA"),
+        }
+    }
+
     /// Fills an empty Secret. A replica that knows what the Secret held restores it, so that its clients keep trusting
     /// it.
     async fn fill(&self, snapshot: &SecretSnapshot, metrics: &Metrics) -> Result<(), TrustError> {
-        let now = Timestamp::now();
+        let clocks = self.clock.read();
+        if !clocks.agrees_within(TOLERANCE) {
+            return Err(TrustError::NotFilled(self.secret.to_string()));
+        }
+        let now = clocks.now();
         let remembered = self.last_read.as_ref().map(|read| &read.state);
-        let remembered = remembered.filter(|state| state.current.certificate().validity().not_after() > now);
+        let remembered = remembered.filter(|state| state.current.certificate().validity().contains(now));
         let state = match remembered {
             Some(state) => state.clone(),
             None => CaState::first(now, &self.lifetimes)?,
@@ -142,7 +176,7 @@ impl ManagedCa {
         metrics: &Metrics,
     ) -> Result<(), TrustError> {
         let Some(SecretRead { state, at }) = &self.last_read else { return Ok(()) };
-        let due = state.leaf(*at, Timestamp::now(), self.leaf.as_ref(), propagation, &self.lifetimes)?;
+        let due = state.leaf(*at, &self.clock.read(), self.leaf.as_ref(), propagation, &self.lifetimes)?;
         let Some(validity) = due else { return Ok(()) };
         resolver.serve(state.current.issue(&self.names, validity)?.serving()?);
         self.leaf = Some(LeafInUse { authority: state.current.certificate().clone(), validity });
@@ -171,8 +205,13 @@ impl ManagedCa {
     }
 
     async fn read(&mut self) -> Result<SecretSnapshot, TrustError> {
-        let at = Timestamp::now();
+        let sent = Instant::now();
         let snapshot = self.secret.read().await?;
+        let clocks = self.clock.read();
+        self.clock_report.update(&clocks);
+        // Not read before the request: the first response may be the first to tell the API server's time.
+        let passed = SignedDuration::try_from(clocks.at.saturating_duration_since(sent)).unwrap_or(SignedDuration::MAX);
+        let at = clocks.now().saturating_sub(passed).unwrap_or(Timestamp::MIN);
         if let Some(state) = snapshot.state.clone() {
             self.last_read = Some(SecretRead { state, at });
         }

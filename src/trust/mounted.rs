@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::trust_error::TrustError;
@@ -32,9 +31,14 @@ impl MountedCa {
         Self { path, authorities: Vec::new(), foreign: Vec::new() }
     }
 
-    pub(super) fn ca_expiry(&self) -> Option<Timestamp> {
-        // The last expiry: a CA that expires sooner is being replaced.
-        self.authorities.iter().map(|authority| authority.validity().not_after()).max()
+    /// Returns the CAs of the file, as it was read last.
+    pub(super) fn authorities(&self) -> &[Certificate] {
+        &self.authorities
+    }
+
+    /// Returns the place of the CAs, for messages.
+    pub(super) fn place(&self) -> String {
+        self.path.display().to_string()
     }
 
     /// Reads the file. If it cannot be used, the CAs that were read before stay.
@@ -68,7 +72,7 @@ impl MountedCa {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
+    use jiff::{SignedDuration, Timestamp};
     use tokio::time::advance;
 
     use super::*;

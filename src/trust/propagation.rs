@@ -69,8 +69,13 @@ impl Propagation {
         self.since(certificate).is_ok()
     }
 
+    /// Returns whether all configurations have carried the certificate for this time.
+    pub(super) fn settled(&self, certificate: &Certificate, at: Instant, time: SignedDuration) -> bool {
+        self.carried_for(certificate, at).is_some_and(|carried| carried >= time)
+    }
+
     /// Returns how long all configurations have carried the certificate, or the maximum if none exists.
-    pub(super) fn carried_for(&self, certificate: &Certificate, at: Instant) -> Option<SignedDuration> {
+    fn carried_for(&self, certificate: &Certificate, at: Instant) -> Option<SignedDuration> {
         let since = self.since(certificate).ok()?;
         let time = since.map(|since| at.saturating_duration_since(since));
         Some(time.map_or(SignedDuration::MAX, |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)))

@@ -19,6 +19,10 @@
 //! A step depends on the wall clock and on the Secret, not on the replica that took the step before. A machine that was
 //! suspended takes all steps that are due, one after the other, and any replica can take any of them.
 //!
+//! The wall clock is the API server's ([`ClockReading::now`]), because API servers verify certificates by their own clock.
+//! If the clock of a replica differs from it by more than [`TOLERANCE`], one of the two is wrong, and the replica takes no
+//! step. It still issues and serves leaves.
+//!
 //! # Invariants
 //!
 //! 1. **One current CA.** A step is written with the version of the Secret that it was computed from. So the contents of the
@@ -32,22 +36,25 @@
 //! 4. **A leaf never outlives its CA**, and is renewed only by one that ends later. Near the end of a CA that cannot be
 //!    replaced, leaves are not issued at an ever faster pace.
 //! 5. **At most three CAs.** The next one is created only when the old one is gone.
-//! 6. **A CA that has expired is replaced at once**, whether its successor has settled or not, unless the successor has
-//!    expired too. Clients refuse its leaves anyway, so replacing it cannot make things worse.
+//! 6. **A CA that is not valid now is replaced at once**, by its successor if that is valid, whether it has settled or not.
+//!    Clients refuse all leaves of a CA that has expired, or that a replica created with a wrong clock for the future, so
+//!    replacing it cannot make things worse. Such a CA signs no leaf.
+//! 7. **An old CA stays for a bounded time.** If [`OldCa::until`] is later than any switch can have written it, it is
+//!    shortened.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 
 use super::propagation::Propagation;
+use crate::process::clock::ClockReading;
 use crate::tls::{Authority, Certificate, IssueError, Validity};
 
 /// The common name of a CA. Clients ignore it; it helps people who inspect a certificate.
 const COMMON_NAME: &str = "colocate CA";
 
-/// The tolerated difference between the clocks of two replicas. A certificate is backdated by the same time.
-const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
+/// The tolerated difference between two clocks. A certificate is backdated by the same time.
+pub(super) const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The lifetimes of certificates, and the time that a rotation waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +85,19 @@ impl Lifetimes {
     fn overlap(&self) -> SignedDuration {
         self.leaf.saturating_add(self.leaf.min(TOLERANCE))
     }
+
+    /// Returns the end of the overlap after a switch at `now`.
+    fn overlap_end(&self, now: Timestamp) -> Timestamp {
+        let end = now.saturating_add(self.overlap()).unwrap_or(now);
+        // The Secret holds whole seconds.
+        Timestamp::from_second(end.as_second().saturating_add(1)).unwrap_or(end)
+    }
+
+    /// Returns the longest overlap that a replica can find in the Secret: the one that switched may have had a different
+    /// time.
+    fn longest_overlap(&self) -> SignedDuration {
+        self.overlap().saturating_add(TOLERANCE)
+    }
 }
 
 /// The CAs that the Secret holds.
@@ -103,10 +123,14 @@ pub(super) struct OldCa {
 /// A step of the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum RotationStep {
-    /// Creates the next CA, also in place of one that has expired before its switch.
+    /// Creates the next CA, also in place of one that is not valid.
     Publish,
     /// Makes the next CA the current one.
     Switch,
+    /// Replaces a current CA that is not valid by the next one, or else by a new one.
+    Replace,
+    /// Reduces [`OldCa::until`] to the value that a switch would write now.
+    Shorten,
     /// Removes the old CA.
     Retire,
 }
@@ -133,27 +157,35 @@ impl CaState {
         [Some(self.current.certificate()), next, old].into_iter().flatten().collect()
     }
 
-    /// Returns the step that is due. `at` is the same moment as `now`, on a clock that does not jump.
+    /// Returns the step that is due, if a replica with these clocks may take it.
     pub(super) fn step(
         &self,
-        now: Timestamp,
-        at: Instant,
+        clocks: &ClockReading,
         propagation: &Propagation,
         lifetimes: &Lifetimes,
     ) -> Option<RotationStep> {
-        let expired = |certificate: &Certificate| certificate.validity().not_after() < now;
-        if let Some(old) = &self.old {
-            return (old.until <= now || expired(&old.certificate)).then_some(RotationStep::Retire);
+        if !clocks.agrees_within(TOLERANCE) {
+            return None;
         }
+        let now = clocks.now();
+        let valid = |certificate: &Certificate| certificate.validity().contains(now);
         let current = self.current.certificate();
+        if !valid(current) {
+            return Some(RotationStep::Replace);
+        }
+        if let Some(old) = &self.old {
+            if old.until <= now || !valid(&old.certificate) {
+                return Some(RotationStep::Retire);
+            }
+            return (old.until.duration_since(now) > lifetimes.longest_overlap()).then_some(RotationStep::Shorten);
+        }
         let Some(next) = self.next.as_ref().map(|next| next.certificate()) else {
             return (current.validity().renewal() <= now).then_some(RotationStep::Publish);
         };
-        let settled = || propagation.carried_for(next, at).is_some_and(|time| time >= lifetimes.settle);
-        if expired(next) {
-            Some(RotationStep::Publish)
+        if valid(next) {
+            propagation.settled(next, clocks.at, lifetimes.settle).then_some(RotationStep::Switch)
         } else {
-            (expired(current) || settled()).then_some(RotationStep::Switch)
+            Some(RotationStep::Publish)
         }
     }
 
@@ -163,14 +195,20 @@ impl CaState {
         match (step, &self.next) {
             (RotationStep::Publish, _) => after.next = Some(authority(now, lifetimes)?),
             (RotationStep::Switch, Some(next)) => {
-                let until = now.saturating_add(lifetimes.overlap()).unwrap_or(now);
-                // The Secret holds whole seconds.
-                let until = Timestamp::from_second(until.as_second().saturating_add(1)).unwrap_or(until);
-                after.old = Some(OldCa { certificate: self.current.certificate().clone(), until });
+                let certificate = self.current.certificate().clone();
+                after.old = Some(OldCa { certificate, until: lifetimes.overlap_end(now) });
                 after.current = next.clone();
                 after.next = None;
             }
             (RotationStep::Switch, None) => {}
+            (RotationStep::Replace, next) => {
+                let valid = next.as_ref().filter(|next| next.certificate().validity().contains(now));
+                after.current = valid.map_or_else(|| authority(now, lifetimes), |next| Ok(next.clone()))?;
+                after.next = None;
+            }
+            (RotationStep::Shorten, _) => {
+                after.old = after.old.map(|old| OldCa { until: old.until.min(lifetimes.overlap_end(now)), ..old });
+            }
             (RotationStep::Retire, _) => after.old = None,
         }
         Ok(after)
@@ -182,27 +220,37 @@ impl CaState {
     pub(super) fn leaf(
         &self,
         read: Timestamp,
-        now: Timestamp,
+        clocks: &ClockReading,
         in_use: Option<&LeafInUse>,
         propagation: &Propagation,
         lifetimes: &Lifetimes,
     ) -> Result<Option<Validity>, IssueError> {
         let current = self.current.certificate();
+        let now = clocks.now();
         let validity = Validity::new(read, lifetimes.leaf)?.until(current.validity().not_after());
-        if validity.not_after() < now {
+        if !validity.contains(now) || !current.validity().contains(now) {
             return Ok(None);
         }
         let due = in_use.is_none_or(|leaf| {
-            let end = leaf.validity.not_after();
-            if leaf.authority == *current {
-                leaf.validity.renewal() <= now && end < validity.not_after()
+            if !leaf.is_valid(now) {
+                true
+            } else if leaf.authority == *current {
+                leaf.validity.renewal() <= now && leaf.validity.not_after() < validity.not_after()
             } else {
-                // A CA that replaced another without a rotation, for example because the Secret was emptied, may not be in the
-                // bundle yet, while the CA of the leaf in use still is.
-                propagation.carries(current) || end < now
+                // A CA that replaced another without a switch, for example because the Secret was emptied, may not be known to
+                // the API servers yet, while the CA of the leaf in use still is.
+                propagation.settled(current, clocks.at, lifetimes.settle)
+                    || propagation.carries(current) && !propagation.carries(&leaf.authority)
             }
         });
         Ok(due.then_some(validity))
+    }
+}
+
+impl LeafInUse {
+    /// Returns whether clients accept it at this time, if they trust its CA.
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.validity.contains(now) && self.authority.validity().contains(now)
     }
 }
 

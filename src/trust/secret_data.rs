@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 use super::rotation::{CaState, OldCa};
 use crate::tls::{Authority, Certificate, NotAnAuthority};
@@ -110,8 +111,14 @@ fn old(data: &SecretData) -> Result<Option<OldCa>, SecretProblem> {
     let Some([pem, until]) = pair(data, OLD_CERTIFICATE, OLD_UNTIL)? else { return Ok(None) };
     let key = OLD_CERTIFICATE;
     let certificate = Certificate::ca_from_pem(pem).map_err(|reason| SecretProblem::Authority { key, reason })?;
-    let until = std::str::from_utf8(until).ok().and_then(|text| text.trim().parse::<Timestamp>().ok());
+    let until = std::str::from_utf8(until).ok().and_then(|text| time(text.trim()));
     Ok(Some(OldCa { certificate, until: until.ok_or(SecretProblem::Time { key: OLD_UNTIL })? }))
+}
+
+/// Reads a time in RFC 3339. The last two days of the year 9999, which a [`Timestamp`] cannot have, are its last moment.
+fn time(text: &str) -> Option<Timestamp> {
+    let last = || text.strip_suffix('Z')?.parse::<DateTime>().ok().map(|_| Timestamp::MAX);
+    text.parse().ok().or_else(last)
 }
 
 /// Returns the values of two keys that belong together; `None` if the Secret has neither.
@@ -194,6 +201,21 @@ mod tests {
         assert!(CaState::from_data(&data, "x").unwrap().is_some());
         first.write_to(&mut data);
         assert_eq!(data.keys().collect::<Vec<_>>(), ["ca.crt", "ca.key", "note"]);
+    }
+
+    #[test]
+    fn the_old_ca_may_be_kept_until_any_time_of_rfc_3339() {
+        let [.., switched] = states();
+        for (text, read) in [
+            ("2026-11-30T13:00:01Z", "2026-11-30T13:00:01Z"),
+            ("2026-11-30T14:00:01+01:00\n", "2026-11-30T13:00:01Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-30T22:00:00.999999999Z"),
+        ] {
+            let mut data = data(&switched);
+            data.insert("old-ca.until".to_owned(), text.as_bytes().to_vec());
+            let state = CaState::from_data(&data, "x").unwrap().unwrap();
+            assert_eq!(state.old.unwrap().until.to_string(), read, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The errors of the trust controller.
 
+use jiff::Timestamp;
+
 use super::secret_data::CorruptSecret;
 use crate::api::ApiError;
 use crate::tls::{CertificateFileError, IssueError};
@@ -15,6 +17,10 @@ pub(super) enum TrustError {
     SecretAbsent(String),
     #[error(transparent)]
     SecretCorrupt(#[from] CorruptSecret),
+    #[error("Secret {0} has no CA, and this replica does not create one while its clock and the API server's disagree")]
+    NotFilled(String),
+    #[error("no CA in {place} is valid now: the last one is valid from {from} until {until}")]
+    NotValid { place: String, from: Timestamp, until: Timestamp },
     #[error(transparent)]
     Issue(#[from] IssueError),
     #[error("cannot serve the certificate that was issued: {0}")]

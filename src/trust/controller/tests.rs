@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt as _;
 use hyper::Method;
+use hyper::header::DATE;
 use jiff::SignedDuration;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -15,6 +18,7 @@ use tokio::task::JoinHandle;
 use tower_test::mock;
 
 use super::*;
+use crate::process::clock::Clock;
 use crate::process::readiness::Readiness;
 use crate::tls::Validity;
 use crate::trust::CaSettings;
@@ -120,8 +124,26 @@ fn configuration() -> Value {
     json!({ "metadata": { "name": "zz-colocate" }, "webhooks": [entry("a.example.com"), entry("b.example.com")] })
 }
 
+/// The clock of the API server, and how far that of the replicas is ahead, in seconds.
+struct TestClocks {
+    begun: (Timestamp, Instant),
+    ahead: AtomicI64,
+}
+
+impl TestClocks {
+    fn server(&self) -> Timestamp {
+        let (now, at) = self.begun;
+        now + at.elapsed()
+    }
+
+    fn local(&self) -> Timestamp {
+        self.server() + SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed))
+    }
+}
+
 struct TestCluster {
     objects: Arc<Mutex<Objects>>,
+    clocks: Arc<TestClocks>,
     client: ApiClient,
     server: JoinHandle<()>,
 }
@@ -130,7 +152,8 @@ impl TestCluster {
     fn new() -> Self {
         let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
         let objects = Arc::<Mutex<Objects>>::default();
-        let shared = objects.clone();
+        let clocks = Arc::new(TestClocks { begun: (Timestamp::now(), Instant::now()), ahead: AtomicI64::new(0) });
+        let (shared, dating) = (objects.clone(), clocks.clone());
         let server = tokio::spawn(async move {
             while let Some((request, send)) = handle.next_request().await {
                 let (head, body) = request.into_parts();
@@ -142,11 +165,14 @@ impl TestCluster {
                     json!({ "kind": "Status", "status": "Failure", "code": status })
                 };
                 let body = Body::from(object.to_string().into_bytes());
-                send.send_response(hyper::Response::builder().status(status).body(body).unwrap());
+                let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&dating.server()).unwrap();
+                send.send_response(hyper::Response::builder().status(status).header(DATE, date).body(body).unwrap());
             }
         });
-        let client = ApiClient::for_test(Client::new(service, "storage"));
-        Self { objects, client, server }
+        let local = clocks.clone();
+        let clock = Clock::new(move || local.local());
+        let client = ApiClient::for_test_with_clock(Client::new(service, "storage"), clock);
+        Self { objects, clocks, client, server }
     }
 
     /// Creates a cluster with an empty Secret and a configuration.
@@ -178,13 +204,14 @@ impl TestCluster {
     fn replica_with(&self, create: bool, lifetimes: Lifetimes) -> (TrustController, Readiness) {
         let names = vec!["colocate.storage.svc".parse().unwrap()];
         let name = "colocate-ca".to_owned();
-        let managed = ManagedCa::new(&self.client, CaSettings { namespace: None, name, create, names, lifetimes });
-        self.controller(TrustSource::Managed(Box::new(managed)))
+        let process = Process::default();
+        let settings = CaSettings { namespace: None, name, create, names, lifetimes };
+        let managed = ManagedCa::new(&self.client, settings, &process.readiness);
+        self.controller(TrustSource::Managed(Box::new(managed)), process)
     }
 
-    fn controller(&self, source: TrustSource) -> (TrustController, Readiness) {
+    fn controller(&self, source: TrustSource, process: Process) -> (TrustController, Readiness) {
         let webhooks = WebhookNames { mutating: "zz-colocate".to_owned(), validating: "zz-colocate".to_owned() };
-        let process = Process::default();
         let controller =
             TrustController::new(&self.client, source, &webhooks, &CertificateResolver::default(), &process);
         let readiness = process.readiness;
@@ -206,7 +233,7 @@ impl TrustController {
     }
 
     fn leaf_chains_to(&self, certificates: &[Certificate]) -> bool {
-        self.resolver.served().unwrap().chains_to(certificates, Timestamp::now())
+        self.resolver.served().unwrap().chains_to(certificates, self.clock.read().now())
     }
 }
 
@@ -240,6 +267,8 @@ async fn it_becomes_ready_when_the_secret_and_the_bundle_are_written() {
         r#"colocate_ca_bundle_in_sync{configuration="MutatingWebhookConfiguration/zz-colocate"} 1"#,
         r#"colocate_certificate_expiry_seconds{certificate="leaf"} 604"#,
         r#"colocate_certificate_expiry_seconds{certificate="ca"} 31"#,
+        r#"colocate_certificate_valid{certificate="leaf"} 1"#,
+        r#"colocate_certificate_valid{certificate="ca"} 1"#,
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
@@ -487,7 +516,7 @@ async fn with_cas_from_a_file_the_certificate_must_chain_to_them() {
     let state = CaState::first(Timestamp::now(), &Lifetimes::default()).unwrap();
     std::fs::write(folder.path().join("ca.crt"), state.current.certificate_pem()).unwrap();
     let (mut controller, readiness) =
-        cluster.controller(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))));
+        cluster.controller(TrustSource::Mounted(MountedCa::new(folder.path().join("ca.crt"))), Process::default());
     controller.read_and_go_round().await;
     assert_eq!(cluster.change(|objects| objects.bundle(MUTATING)), std::slice::from_ref(state.current.certificate()));
     assert_eq!(readiness.obstacles(), ["certificate"]);
@@ -496,4 +525,159 @@ async fn with_cas_from_a_file_the_certificate_must_chain_to_them() {
     controller.resolver.serve(leaf.serving().unwrap());
     controller.read_and_go_round().await;
     assert!(readiness.obstacles().is_empty());
+}
+
+impl TestCluster {
+    /// Sets the clock of the replicas this far ahead of the API server's.
+    fn set_ahead(&self, ahead: SignedDuration) {
+        self.clocks.ahead.store(ahead.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Checks that API servers accept what this replica serves.
+    fn assert_accepted(&self, controller: &TrustController) {
+        let bundle = self.change(|objects| objects.bundle(MUTATING));
+        let served = controller.resolver.served().unwrap();
+        assert!(served.chains_to(&bundle, self.clocks.server()), "{served:?}\n{bundle:?}");
+    }
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_whose_clock_is_wrong_serves_and_writes_no_secret() {
+    let cluster = TestCluster::installed();
+    let (mut controller, _) = cluster.replica();
+    controller.read_and_go_round().await;
+    let before = cluster.change(|objects| objects.by_path[SECRET].clone());
+    cluster.writes();
+    for days in [400, 260, -400, 1] {
+        cluster.set_ahead(DAY * days);
+        let (mut other, readiness) = cluster.replica();
+        for _ in 0..3 {
+            controller.read_and_go_round().await;
+            other.read_and_go_round().await;
+            tokio::time::advance(Duration::from_mins(2)).await;
+        }
+        cluster.assert_accepted(&controller);
+        cluster.assert_accepted(&other);
+        assert!(readiness.obstacles().is_empty(), "{:?}", readiness.details());
+        let (hours, direction) = (days.abs() * 24, if days > 0 { "ahead of" } else { "behind" });
+        let line = format!("clock: the clock of this machine is {hours}h {direction} the API server's: ");
+        assert!(readiness.details()[0].starts_with(&line), "{:?}", readiness.details());
+    }
+    assert_eq!(cluster.writes(), []);
+    assert_eq!(cluster.change(|objects| objects.by_path[SECRET].clone()), before);
+    cluster.set_ahead(SignedDuration::ZERO);
+    controller.read_and_go_round().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_secret_waits_for_a_replica_whose_clock_agrees() {
+    let cluster = TestCluster::installed();
+    cluster.set_ahead(DAY * 400);
+    let (mut controller, readiness) = cluster.replica();
+    controller.read_and_go_round().await;
+    let details = readiness.details().join("\n");
+    assert!(details.contains("Secret storage/colocate-ca has no CA, and this replica does not create"), "{details}");
+    assert!(details.contains("clock: the clock of this machine is 9600h ahead"), "{details}");
+    assert_eq!((cluster.writes(), readiness.obstacles()), (vec![], vec!["certificate"]));
+    cluster.set_ahead(SignedDuration::ZERO);
+    controller.read_and_go_round().await;
+    assert!(readiness.obstacles().is_empty() && readiness.details().is_empty(), "{:?}", readiness.details());
+    cluster.assert_accepted(&controller);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_with_a_ca_of_the_future_heals() {
+    let life = Lifetimes::default();
+    for (days, retired) in [(400, true), (400, false), (260, false)] {
+        let cluster = TestCluster::installed();
+        let (mut controller, readiness) = cluster.replica();
+        controller.read_and_go_round().await;
+        // The Secret as a replica of an older version left it, with a clock that was ahead.
+        let wrong = cluster.clocks.server() + DAY * days;
+        let bad = cluster.change(|objects| {
+            let published = objects.state().after(RotationStep::Publish, wrong, &life).unwrap();
+            let mut bad = published.after(RotationStep::Switch, wrong, &life).unwrap();
+            if retired {
+                bad = bad.after(RotationStep::Retire, wrong, &life).unwrap();
+            }
+            objects.hold(&bad);
+            objects.put(MUTATING, configuration());
+            bad
+        });
+
+        // A replica that starts now, with a clock that is ahead, does not serve a leaf of that CA.
+        cluster.set_ahead(DAY * days);
+        let (mut ahead, readiness_ahead) = cluster.replica();
+        ahead.read_and_go_round().await;
+        assert!(ahead.resolver.served().is_none());
+        let details = readiness_ahead.details().join("\n");
+        assert!(details.contains("certificate: no CA in Secret storage/colocate-ca is valid now"), "{details}");
+        assert!(ahead.metrics.encode().contains("colocate_certificate_valid{certificate=\"ca\"} 0\n"));
+        assert!(cluster.change(|objects| objects.state().current.certificate() == bad.current.certificate()));
+
+        cluster.set_ahead(SignedDuration::ZERO);
+        controller.read_and_go_round().await;
+        cluster.assert_accepted(&controller);
+        ahead.read_and_go_round().await;
+        cluster.assert_accepted(&ahead);
+        // Old leaves stay trusted until all replicas have a new one.
+        let healed = cluster.change(|objects| objects.state());
+        assert_eq!(healed.old.is_some(), !retired);
+        let longest = cluster.clocks.server() + life.leaf + SignedDuration::from_hours(2);
+        assert!(healed.old.is_none_or(|old| old.until < longest));
+        assert!(!cluster.change(|objects| objects.bundle(MUTATING)).contains(bad.current.certificate()));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        for controller in [&mut controller, &mut ahead] {
+            controller.read_and_go_round().await;
+            assert!(controller.leaf_chains_to(std::slice::from_ref(healed.current.certificate())));
+        }
+        for readiness in [readiness, readiness_ahead] {
+            assert!(readiness.obstacles().is_empty() && readiness.details().is_empty(), "{:?}", readiness.details());
+        }
+        let metrics = controller.metrics.encode();
+        for line in [
+            "colocate_certificate_rotations_total{certificate=\"ca\"} 2\n",
+            "colocate_certificate_valid{certificate=\"ca\"} 1\n",
+            "colocate_certificate_valid{certificate=\"leaf\"} 1\n",
+        ] {
+            assert!(metrics.contains(line), "{line}\n{metrics}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_starts_8_hours_ahead_serves_a_leaf_that_is_valid_now() {
+    let cluster = TestCluster::installed();
+    let (mut first, _) = cluster.replica();
+    first.read_and_go_round().await;
+    cluster.set_ahead(SignedDuration::from_hours(8));
+    let (mut second, _) = cluster.replica();
+    second.read_and_go_round().await;
+    cluster.assert_accepted(&second);
+    cluster.set_ahead(SignedDuration::ZERO);
+    second.read_and_go_round().await;
+    cluster.assert_accepted(&second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_of_cas_that_are_not_valid_is_reported() {
+    let cluster = TestCluster::new();
+    cluster.change(|objects| objects.put(MUTATING, configuration()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.crt");
+    let state = CaState::first(cluster.clocks.server() + DAY, &Lifetimes::default()).unwrap();
+    std::fs::write(&path, state.current.certificate_pem()).unwrap();
+    let (mut controller, readiness) =
+        cluster.controller(TrustSource::Mounted(MountedCa::new(path.clone())), Process::default());
+    let validity = Validity::new(cluster.clocks.server(), DAY).unwrap();
+    let leaf = state.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
+    controller.resolver.serve(leaf.serving().unwrap());
+    controller.read_and_go_round().await;
+    let details = readiness.details().join("\n");
+    assert!(details.contains(&format!("no CA in {} is valid now", path.display())), "{details}");
+    assert_eq!(readiness.obstacles(), ["certificate"]);
+    let metrics = controller.metrics.encode();
+    assert!(metrics.contains("colocate_certificate_valid{certificate=\"ca\"} 0\n"), "{metrics}");
 }

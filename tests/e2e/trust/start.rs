@@ -42,7 +42,10 @@ fn a_replica_fills_its_secret_and_serves_calls() {
         assert_eq!(metric("rotations_total"), Some(1.0));
         let left = metric("expiry_seconds").expect("the series exists");
         assert!(left > (days - 1.0) * day && left <= days * day, "{certificate}: {left} s");
+        assert_eq!(metric("valid"), Some(1.0));
     }
+    let skew = metric(&colocate, "colocate_clock_skew_seconds").expect("the API server has answered");
+    assert!(skew.abs() < 1.0, "both are on this machine: {skew} s");
     let in_sync = |kind| {
         let name = installation.configuration_name();
         metric(&colocate, &format!("colocate_ca_bundle_in_sync{{configuration=\"{kind}/{name}\"}}"))
