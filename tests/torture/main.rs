@@ -1,4 +1,4 @@
-//! Two colocate processes under load during rollouts, rotations, crashes, and outages.
+//! Two colocate processes under load during rollouts, rotations, crashes, and outages, and with wrong clocks.
 //!
 //! In each scenario, 16 clients create pods without pause at a real API server, with `failurePolicy: Fail`. The scenario
 //! fails if a pod is not created because of colocate, or gets the wrong scheduler. Each scenario prints a row of figures.
@@ -8,6 +8,7 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod clocks;
 mod crash;
 mod load;
 mod observer;

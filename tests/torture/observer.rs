@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use observations::Observations;
 
-use super::replicas::Replicas;
+use super::replicas::{COUNT, Replicas};
 
 /// The interval between two rounds.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -78,6 +78,12 @@ impl Observer {
     pub(crate) fn wait_for_rotations(&self, count: usize) {
         let problem = format!("fewer than {count} rotations");
         self.wait(&problem, |observations| observations.rotations() >= count);
+    }
+
+    /// Waits until it has opened this number of further connections to each replica.
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        let enough = self.shared.lock().handshakes + count * COUNT;
+        self.wait("too few connections", |observations| observations.handshakes >= enough);
     }
 
     /// Waits until the live configuration has had a CA for this long.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use colocate_harness::{
     Backend, Balancer, Certificate, Colocate, ControlPlane, Installation, Launch, Namespace, Namespaces,
 };
+use jiff::SignedDuration;
 
 /// The number of replicas.
-const COUNT: usize = 2;
+pub(crate) const COUNT: usize = 2;
 
 /// An installation and its running replicas.
 pub(crate) struct Replicas<'c> {
@@ -51,7 +52,7 @@ impl<'c> Replicas<'c> {
             running: Vec::new(),
             started: 0,
         };
-        let starting: Vec<_> = (0..COUNT).map(|_| replicas.launch()).collect();
+        let starting: Vec<_> = (0..COUNT).map(|_| replicas.launch(SignedDuration::ZERO)).collect();
         replicas.running = starting.into_iter().inspect(|replica| replica.backend.wait_until_ready()).collect();
         replicas
     }
@@ -64,9 +65,17 @@ impl<'c> Replicas<'c> {
     /// Replaces each replica, one after the other: an old one is terminated when its successor is ready. Waits until all old
     /// ones have ended, and returns the largest number of calls that began on one connection meanwhile.
     pub(crate) fn replace_all(&mut self) -> u64 {
-        let ending: Vec<_> = (0..COUNT)
-            .map(|place| {
-                let new = self.start_one();
+        self.replace_all_by([SignedDuration::ZERO; COUNT])
+    }
+
+    /// Like [`replace_all`](Self::replace_all), with replicas whose clocks are that far ahead.
+    pub(crate) fn replace_all_by(&mut self, clocks_ahead: [SignedDuration; COUNT]) -> u64 {
+        let ending: Vec<_> = clocks_ahead
+            .into_iter()
+            .enumerate()
+            .map(|(place, ahead)| {
+                let new = self.launch(ahead);
+                new.backend.wait_until_ready();
                 let old = std::mem::replace(&mut self.running[place], new);
                 old.terminate();
                 old
@@ -77,17 +86,18 @@ impl<'c> Replicas<'c> {
 
     /// Starts a replica, and waits until it is ready.
     pub(crate) fn start_one(&mut self) -> Replica {
-        let replica = self.launch();
+        let replica = self.launch(SignedDuration::ZERO);
         replica.backend.wait_until_ready();
         replica
     }
 
-    fn launch(&mut self) -> Replica {
+    fn launch(&mut self, clock_ahead: SignedDuration) -> Replica {
         self.started += 1;
         let name = format!("replica-{}", self.started);
         let certificate = self.files.as_deref().map_or(Certificate::Managed, Certificate::Files);
         // One line per decision would be thousands of lines.
-        let colocate = Launch { log_level: "info", ..self.installation.launch(&name, certificate) }.go();
+        let launch = self.installation.launch(&name, certificate);
+        let colocate = Launch { log_level: "info", clock_ahead, ..launch }.go();
         let backend = self.balancer.add(([127, 0, 0, 1], colocate.port()).into(), colocate.admin_address());
         Replica { colocate, backend }
     }

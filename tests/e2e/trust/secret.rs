@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use colocate::tls::{Authority, Validity};
 use colocate_harness::{ControlPlane, Installation, Namespace, Namespaces, Object, Rule, SECRET, empty_secret, rights};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::requests::Request;
@@ -119,6 +121,34 @@ fn an_emptied_secret_gets_the_same_ca_again() {
     assert_eq!(after.0["data"], before.0["data"]);
     assert_eq!(installation.bundles(), bundles);
     assert_eq!(times_written(&namespace), 2, "one write at the start and one after the Secret was emptied");
+}
+
+#[test]
+fn a_ca_of_the_future_is_replaced_before_it_signs() {
+    let namespace = Namespace::new("trust-future");
+    let installation = Installation::new(ControlPlane::shared(), &namespace, OFTEN);
+    let later = Timestamp::now() + SignedDuration::from_hours(400 * 24);
+    let validity = Validity::new(later, SignedDuration::from_hours(365 * 24)).expect("it is in the calendar");
+    let future = Authority::new("colocate CA", validity).expect("a key can be generated");
+    let data = json!({
+        "ca.crt": future.certificate_pem(),
+        "ca.key": future.key_pem(),
+        "old-ca.crt": authority().certificate_pem(),
+        "old-ca.until": "9999-12-31T23:59:59Z",
+    });
+    put(&installation, &data);
+
+    let colocate = installation.start("one");
+    // It returns when the API server has called the webhook.
+    colocate.admit(namespace.kubectl(), Namespaces::Only(&[namespace.name()]));
+
+    colocate.wait_for_line("replaced the CA, which was not valid");
+    colocate.wait_until_ready();
+    let secret = installation.secret();
+    assert_ne!(value(&secret, "ca.crt"), future.certificate_pem());
+    let until: Timestamp = value(&secret, "old-ca.until").parse().expect("colocate wrote it");
+    assert!(until < Timestamp::now() + SignedDuration::from_hours(7 * 24 + 2), "{until}");
+    assert!(installation.bundles().iter().flatten().all(|bundle| !bundle.contains(&future.certificate_pem())));
 }
 
 /// Replaces the contents of the Secret, and returns it as it is then.

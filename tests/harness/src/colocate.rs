@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use ::colocate::probe::Client;
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::control_plane::ControlPlane;
@@ -93,6 +94,7 @@ impl Colocate {
             config,
             log_level,
             certificate: Certificate::Issued,
+            clock_ahead: SignedDuration::ZERO,
         };
         launch.go()
     }

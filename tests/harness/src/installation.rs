@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::control_plane::ControlPlane;
@@ -73,6 +74,7 @@ impl<'a> Installation<'a> {
             config: &self.config,
             log_level: "debug",
             certificate,
+            clock_ahead: SignedDuration::ZERO,
         }
     }
 

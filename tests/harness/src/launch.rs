@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::colocate::{Colocate, message};
@@ -29,6 +30,8 @@ pub struct Launch<'a> {
     pub log_level: &'a str,
     /// The source of the certificate.
     pub certificate: Certificate<'a>,
+    /// How far it takes its clock to be ahead.
+    pub clock_ahead: SignedDuration,
 }
 
 /// The source of the certificate, and the writer of the `caBundle`.
@@ -63,6 +66,7 @@ impl Launch<'_> {
             .arg("--config")
             .arg(config)
             .env("KUBECONFIG", self.account.kubeconfig())
+            .env("COLOCATE_TEST_CLOCK_AHEAD", self.clock_ahead.as_secs().to_string())
             .stderr(Stdio::piped());
         let authority = self.certify(&mut command, &folder);
 
