@@ -6,6 +6,7 @@
 //!             |                 WaitSlots            limits the number of pods that wait
 //!             |                 SingleFlight         one GET per object, however many pods ask
 //!             |                 TtlSet               claims whose wait timed out
+//!             |             -> StrategyLists       lists of placement strategies, shared for seconds
 //!             -> Inventory     from files
 //! Snapshot                                           one-time reads of a cluster, for a command
 //! ```
@@ -19,6 +20,7 @@ mod single_flight;
 mod snapshot;
 mod source;
 mod strategies;
+mod ttl_counter;
 mod ttl_set;
 mod wait;
 mod wait_slots;

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::limits::ClaimLimits;
 use super::single_flight::SingleFlight;
+use super::strategies::StrategyLists;
 use super::ttl_set::TtlSet;
 use super::wait_slots::WaitSlots;
 use super::watched_kind::Claims;
@@ -33,8 +34,9 @@ pub struct ClaimCache {
     pub(super) wait_slots: Arc<WaitSlots>,
     /// Claims whose wait timed out, by namespace and name.
     pub(super) timed_out: Arc<TtlSet<(String, String)>>,
-    /// Missing claims that were logged, by namespace and name, and (without a namespace) other causes.
+    /// Missing claims that were logged, by namespace and name.
     pub(super) logged: Arc<TtlSet<(String, String)>>,
+    pub(super) strategies: Arc<StrategyLists>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -43,6 +45,7 @@ impl ClaimCache {
     pub fn new(client: ApiClient, limits: ClaimLimits, process: &Process) -> Self {
         Self {
             single_flight: Arc::new(SingleFlight::new(client.clone(), limits.max_gets, process.readiness.clone())),
+            strategies: Arc::new(StrategyLists::new(client.clone())),
             client,
             inventory: Arc::default(),
             changed: watch::Sender::new(()),

@@ -1,5 +1,7 @@
 //! The source of claims: a cluster, or files.
 
+use std::borrow::Cow;
+
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
 use super::wait::{Lookup, LookupResult};
@@ -68,10 +70,10 @@ impl ClaimSource {
         self.mounted_now(namespace, claims)
     }
 
-    /// Returns the placement strategies, as far as they can be read in time.
-    pub async fn placement_strategies(&self, deadlines: Deadlines) -> Strategies {
+    /// Returns the placement strategies, as far as they can be read in time, to look up these names.
+    pub async fn placement_strategies(&self, names: &[Cow<'_, str>], deadlines: Deadlines) -> Strategies {
         match self {
-            Self::Cluster(cache) => cache.placement_strategies(deadlines.without_wait()).await,
+            Self::Cluster(cache) => cache.strategies.get(names, deadlines.without_wait()).await,
             Self::Manifests(_) => Strategies::default(),
         }
     }

@@ -100,10 +100,11 @@ impl ValidateHandler {
     }
 
     async fn facts(&self, namespace: &str, subject: &Subject<'_>, deadlines: Deadlines) -> Facts {
-        let strategies = if subject.names_a_strategy() {
-            self.claims.placement_strategies(deadlines).await
-        } else {
+        let names: Vec<_> = subject.strategy_names().collect();
+        let strategies = if names.is_empty() {
             Strategies::default()
+        } else {
+            self.claims.placement_strategies(&names, deadlines).await
         };
         let claims = self.claims.mounted(namespace, &subject.claims(), deadlines).await;
         // The webhook configuration excludes Namespaces that opt out.

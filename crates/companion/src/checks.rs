@@ -72,7 +72,7 @@ impl Subject<'_> {
         };
         let silent =
             |site: &KeyMap<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !is_not_a_string(site, key, raw));
-        !self.names_a_strategy() && self.sites.iter().all(silent)
+        self.strategy_names().next().is_none() && self.sites.iter().all(silent)
     }
 }
 

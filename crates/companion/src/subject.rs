@@ -1,5 +1,6 @@
 //! The parts of an object that rules check: its maps of keys, each with its path, and the claims that its pods mount.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -202,10 +203,10 @@ impl<'a> Subject<'a> {
         controller.is_some_and(|owner| policy.workloads.include(owner.group(), owner.kind()))
     }
 
-    /// Returns true if it names a placement strategy.
-    pub fn names_a_strategy(&self) -> bool {
+    /// The placement strategies that it names.
+    pub fn strategy_names(&self) -> impl Iterator<Item = Cow<'a, str>> {
         let key = Setting::PlacementStrategy.key();
-        self.storage_sites().any(|site| site.entries.get(key).is_some_and(|value| !value.is_empty()))
+        self.storage_sites().filter_map(|site| site.entries.get(key)).filter(|name| !name.is_empty())
     }
 
     /// The maps from which Stork reads the settings of volumes.
