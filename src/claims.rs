@@ -3,9 +3,10 @@
 //! ```text
 //! ClaimSource -> ClaimCache -> Inventory           the watches keep it current (collection)
 //!             |             -> wait                a missing claim is fetched and waited for
-//!             |                 WaitSlots            limits the number of pods that wait
+//!             |                 Waiters              all state of waiting: who may wait, who no longer does
+//!             |                   WaitSlots            limits the number of pods that wait, fairly
 //!             |                 SingleFlight         one GET per object, however many pods ask
-//!             |                 TtlSet               claims whose wait timed out
+//!             |                   GetQueue             limits the number of GETs in flight, fairly
 //!             |             -> StrategyLists       lists of placement strategies, shared for seconds
 //!             -> Inventory     from files
 //! Snapshot                                           one-time reads of a cluster, for a command
@@ -15,15 +16,16 @@ mod cache;
 mod collection;
 mod deadlines;
 mod freshness;
+mod get_queue;
 mod limits;
 mod single_flight;
 mod snapshot;
 mod source;
 mod strategies;
 mod ttl_counter;
-mod ttl_set;
 mod wait;
 mod wait_slots;
+mod waiters;
 mod watched_kind;
 
 pub use cache::ClaimCache;

@@ -1,27 +1,17 @@
 //! A cache of a cluster's claims, classes and volumes, kept current by watches.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::limits::ClaimLimits;
 use super::single_flight::SingleFlight;
 use super::strategies::StrategyLists;
-use super::ttl_set::TtlSet;
-use super::wait_slots::WaitSlots;
-use super::watched_kind::Claims;
+use super::waiters::Waiters;
 use crate::api::ApiClient;
 use crate::engine::Inventory;
 use crate::process::Process;
 use crate::process::metrics::Metrics;
-
-/// The time for which a claim is not waited for again after its wait timed out: a controller that keeps creating pods
-/// must not hold the wait slots of others.
-const TIMED_OUT_TTL: Duration = Duration::from_secs(30);
-
-/// The maximum number of such claims. 64 pods that wait 2 s each produce 1,000 in that time.
-const MAX_TIMED_OUT: usize = 4096;
 
 /// A cache of a cluster's claims, classes and volumes. Clones share it.
 #[derive(Clone)]
@@ -31,11 +21,7 @@ pub struct ClaimCache {
     /// Notified whenever a claim or a class is added or changed.
     pub(super) changed: watch::Sender<()>,
     pub(super) single_flight: Arc<SingleFlight>,
-    pub(super) wait_slots: Arc<WaitSlots>,
-    /// Claims whose wait timed out, by namespace and name.
-    pub(super) timed_out: Arc<TtlSet<(String, String)>>,
-    /// Missing claims that were logged, by namespace and name.
-    pub(super) logged: Arc<TtlSet<(String, String)>>,
+    pub(super) waiters: Arc<Waiters>,
     pub(super) strategies: Arc<StrategyLists>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -49,9 +35,7 @@ impl ClaimCache {
             client,
             inventory: Arc::default(),
             changed: watch::Sender::new(()),
-            wait_slots: Arc::new(WaitSlots::new(limits.max_waiters, limits.max_waiters_per_namespace)),
-            timed_out: Arc::new(TtlSet::new(TIMED_OUT_TTL, MAX_TIMED_OUT)),
-            logged: Arc::new(TtlSet::new(TIMED_OUT_TTL, MAX_TIMED_OUT)),
+            waiters: Arc::new(Waiters::new(limits)),
             metrics: process.metrics.clone(),
         }
     }
@@ -68,22 +52,8 @@ impl ClaimCache {
         change(&mut self.inventory.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notifies the waiters that a claim was added or changed, or (without a namespace) a class.
-    pub(super) fn arrived(&self, namespace: Option<&str>, name: Option<&str>) {
-        match (namespace, name) {
-            (Some(namespace), Some(name)) => {
-                self.timed_out.remove(|| (namespace.to_owned(), name.to_owned()));
-                self.single_flight.forget(|| Claims::object_path(namespace, name));
-            }
-            // Any claim may have waited for the class.
-            _ => self.timed_out.clear(),
-        }
-        self.changed.send_replace(());
-    }
-
-    /// Notifies the waiters that a page of a list was added.
-    pub(super) fn listed(&self) {
-        self.timed_out.clear();
+    /// Notifies the waiters that a claim or a class was added or changed.
+    pub(super) fn arrived(&self) {
         self.changed.send_replace(());
     }
 }

@@ -86,7 +86,7 @@ impl<K: WatchedKind> Collection<K> {
                 }
             }
         });
-        self.cache.listed();
+        self.cache.arrived();
         items.len()
     }
 }
@@ -121,7 +121,7 @@ impl<K: WatchedKind> Watch for Collection<K> {
             "ADDED" | "MODIFIED" => match serde_json::from_str::<K::Object<'_>>(json) {
                 Ok(object) => {
                     self.cache.update(|inventory| K::insert(inventory, None, &object));
-                    self.cache.arrived(object.namespace(), object.name());
+                    self.cache.arrived();
                 }
                 Err(error) => drop(undecodable::<K>(event.object, &error)),
             },

@@ -7,24 +7,20 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use tokio::sync::Semaphore;
 
-use super::ttl_set::TtlSet;
+use super::get_queue::GetQueue;
+use super::ttl_counter::{Start, TtlCounter};
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::process::readiness::{Readiness, ReadinessDetail};
-
-/// The TTL of a negative result, equal to the default wait of a pod. An object that is created in the meantime arrives
-/// on the watch.
-const ABSENT_TTL: Duration = Duration::from_secs(2);
 
 /// The longest time of a GET, including its time in the queue.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The maximum number of objects that are remembered as absent.
-const MAX_ABSENT: usize = 1024;
-
 /// The time for which the same failure is not logged again.
 const LOG_TTL: Duration = Duration::from_mins(1);
+
+/// The maximum number of such failures: two resources, each with a few HTTP status codes.
+const MAX_LOGGED: usize = 64;
 
 /// The result of a GET: the object as JSON, or `None` if it does not exist.
 pub(super) type GetResult = Result<Option<Arc<[u8]>>, GetFailed>;
@@ -36,17 +32,20 @@ pub(super) struct GetFailed;
 /// The GETs in flight.
 pub(super) struct SingleFlight {
     client: ApiClient,
-    permits: Semaphore,
-    in_flight: Mutex<HashMap<String, SharedGet>>,
+    queue: GetQueue,
+    in_flight: Mutex<HashMap<Target, SharedGet>>,
     /// Numbers the GETs.
     started: AtomicU64,
-    absent: TtlSet<String>,
-    /// Failures that were logged.
-    logged: TtlSet<(Resource, Option<u16>)>,
+    /// Failures that were logged, by resource and status code.
+    logged: TtlCounter,
     readiness: Readiness,
     /// A line for each resource whose last GET failed.
     details: Mutex<HashMap<Resource, ReadinessDetail>>,
 }
+
+/// The namespace for whose pods an object is read, and the object's path. A GET is only shared within a namespace, so
+/// that none waits in the queue of another.
+type Target = (Arc<str>, String);
 
 /// A shared GET. Its callers poll it; it is cancelled when the last caller is gone.
 struct SharedGet {
@@ -57,7 +56,7 @@ struct SharedGet {
 /// Removes a GET from the table when it ends or is cancelled.
 struct Removal {
     flights: Arc<SingleFlight>,
-    path: String,
+    target: Target,
     number: u64,
 }
 
@@ -66,47 +65,38 @@ impl SingleFlight {
     pub(super) fn new(client: ApiClient, max_gets: usize, readiness: Readiness) -> Self {
         Self {
             client,
-            permits: Semaphore::new(max_gets.min(Semaphore::MAX_PERMITS)),
+            queue: GetQueue::new(max_gets),
             in_flight: Mutex::default(),
             started: AtomicU64::new(0),
-            absent: TtlSet::new(ABSENT_TTL, MAX_ABSENT),
-            logged: TtlSet::new(LOG_TTL, MAX_ABSENT),
+            logged: TtlCounter::new(LOG_TTL, Start::First, MAX_LOGGED),
             readiness,
             details: Mutex::default(),
         }
     }
 
-    /// Gets the object at `path`. A GET in flight is shared, and an absence is remembered for [`ABSENT_TTL`].
-    pub(super) async fn get(self: &Arc<Self>, resource: Resource, path: String) -> GetResult {
-        if self.absent.contains(&path) {
-            return Ok(None);
-        }
-        self.join(resource, path).await
+    /// Gets the object at `path` for a pod of `namespace`. A GET in flight is shared. An absence is not remembered: the
+    /// object may exist a moment later.
+    pub(super) async fn get(self: &Arc<Self>, namespace: &str, resource: Resource, path: String) -> GetResult {
+        self.join(resource, (namespace.into(), path)).await
     }
 
-    /// Forgets that the object at `path` is absent, because it was added or changed.
-    pub(super) fn forget(&self, path: impl FnOnce() -> String) {
-        self.absent.remove(path);
-    }
-
-    fn join(self: &Arc<Self>, resource: Resource, path: String) -> Shared<BoxFuture<'static, GetResult>> {
+    fn join(self: &Arc<Self>, resource: Resource, target: Target) -> Shared<BoxFuture<'static, GetResult>> {
         let mut in_flight = self.in_flight();
-        if let Some(result) = in_flight.get(&path).and_then(|get| get.result.upgrade()) {
+        if let Some(result) = in_flight.get(&target).and_then(|get| get.result.upgrade()) {
             return result;
         }
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let removal = Removal { flights: self.clone(), path: path.clone(), number };
-        let result = async move { removal.flights.send(resource, &removal.path).await }.boxed().shared();
+        let removal = Removal { flights: self.clone(), target: target.clone(), number };
+        let result = async move { removal.flights.send(resource, &removal.target).await }.boxed().shared();
         if let Some(weak) = result.downgrade() {
-            in_flight.insert(path, SharedGet { number, result: weak });
+            in_flight.insert(target, SharedGet { number, result: weak });
         }
         result
     }
 
-    async fn send(&self, resource: Resource, path: &str) -> GetResult {
+    async fn send(&self, resource: Resource, (namespace, path): &Target) -> GetResult {
         let get = async {
-            // The semaphore is never closed.
-            let _permit = self.permits.acquire().await;
+            let _permit = self.queue.acquire(namespace).await;
             self.client.get_opt(resource, path).await
         };
         let found = match resource.within("get", TIMEOUT, get).await {
@@ -117,16 +107,13 @@ impl SingleFlight {
             }
         };
         self.details().remove(&resource);
-        if found.is_none() {
-            self.absent.insert(path.to_owned());
-        }
         Ok(found.map(Arc::from))
     }
 
     /// Reports a failure in the log, once per [`LOG_TTL`], and below the answer of `/readyz`.
     fn report(&self, resource: Resource, error: &ApiError) {
         let line = error.to_string();
-        if self.logged.insert((resource, error.code())) {
+        if self.logged.increment(&(resource, error.code()), 1).is_some() {
             tracing::warn!("{line}");
         }
         if error.code().is_none() {
@@ -143,7 +130,7 @@ impl SingleFlight {
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn in_flight(&self) -> MutexGuard<'_, HashMap<String, SharedGet>> {
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<Target, SharedGet>> {
         // A panic between two changes leaves a map that is still valid.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,8 +140,8 @@ impl Drop for Removal {
     fn drop(&mut self) {
         let mut in_flight = self.flights.in_flight();
         // Another GET may have started since the last caller of this one left.
-        if in_flight.get(&self.path).is_some_and(|get| get.number == self.number) {
-            in_flight.remove(&self.path);
+        if in_flight.get(&self.target).is_some_and(|get| get.number == self.number) {
+            in_flight.remove(&self.target);
         }
     }
 }

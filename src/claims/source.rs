@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
 use super::wait::{Lookup, LookupResult};
+use super::waiters::PodOrigin;
 use crate::companion::{MountedClaim, Strategies};
 use crate::engine::{ClaimRef, Inventory, Owner, Owners, Pending};
 use crate::process::metrics::Metrics;
@@ -45,7 +46,8 @@ impl ClaimSource {
             Self::Cluster(cache) if !names.is_empty() && !enough => {
                 let deadlines = if pending.may_wait() { deadlines } else { deadlines.without_wait() };
                 let enough = |lookups: &[Lookup<'_>]| pending.has_driver(lookups.iter().map(|lookup| &lookup.owner));
-                let lookups = cache.owners(namespace, &names, deadlines, enough).await;
+                let pod = PodOrigin { namespace, controller: pending.controller_uid() };
+                let lookups = cache.owners(pod, &names, deadlines, enough).await;
                 for (place, lookup) in places.into_iter().zip(lookups) {
                     *place = lookup.owner;
                     metrics.claim_lookups.inc([lookup.result.as_str()]);
@@ -66,7 +68,8 @@ impl ClaimSource {
         if names.is_empty() {
             return known;
         }
-        cache.owners(namespace, &names, deadlines.without_wait(), |_| false).await;
+        let pod = PodOrigin { namespace, controller: None };
+        cache.owners(pod, &names, deadlines.without_wait(), |_| false).await;
         self.mounted_now(namespace, claims)
     }
 

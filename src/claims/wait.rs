@@ -5,17 +5,19 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
-use tokio::time::timeout_at;
+use tokio::time::{sleep_until, timeout_at};
 
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
+use super::waiters::PodOrigin;
 use super::watched_kind::{Claims, VOLUMES, WatchedKind as _, volume_path};
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
 use crate::engine::{Owner, Unknown, dns};
 
-/// The maximum number of claims of one object that are requested from the API server. No node can mount that many. A
-/// pod can name 70,000 claims, each of which would cost a request, and memory while the pod waits.
-const MAX_GETS_PER_REVIEW: usize = 256;
+/// The maximum number of claims of one object that are requested from the API server, if the cache does not have their
+/// owners. Each costs at most three GETs: one, a last one, and one of its volume. A pod can name 70,000 claims. Few pods
+/// name 32, and hardly any before these claims exist.
+const MAX_LOOKUPS: usize = 32;
 
 /// The way in which the owner of a claim was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(super) struct Lookup<'n> {
     pub(super) owner: Owner,
     /// The way in which the owner was found.
     pub(super) result: LookupResult,
+    /// Whether a pod with a wait slot still waits for the watch to deliver it.
+    awaited: bool,
 }
 
 impl Lookup<'_> {
@@ -79,14 +83,23 @@ impl Lookup<'_> {
     fn set(&mut self, owner: Owner, result: LookupResult) {
         (self.owner, self.result) = (owner, result);
     }
+
+    /// Takes over what a GET has returned, unless the watch was faster.
+    fn fetched(&mut self, owner: Owner) {
+        if self.is_pending() {
+            self.set(owner, LookupResult::Fetched);
+            // The volume can be fetched once the watch has delivered the claim.
+            self.awaited &= self.is_pending() || self.lacks_volume();
+        }
+    }
 }
 
 impl ClaimCache {
-    /// Looks up the owners of the named claims. Ends as soon as `enough` accepts the owners found so far, or no more
-    /// can be found.
+    /// Looks up the owners of the named claims for a pod. Ends as soon as `enough` accepts the owners found so far, or no
+    /// more can be found.
     pub(super) async fn owners<'n>(
         &self,
-        namespace: &str,
+        pod: PodOrigin<'_>,
         names: &[&'n str],
         deadlines: Deadlines,
         enough: impl Fn(&[Lookup<'n>]) -> bool,
@@ -94,21 +107,21 @@ impl ClaimCache {
         let mut lookups: Vec<_> = {
             let inventory = self.inventory();
             let look_up = |name: &&'n str| {
-                let owner = inventory.owner(namespace, name);
-                Lookup { name, result: LookupResult::of(&owner), owner }
+                let owner = inventory.owner(pod.namespace, name);
+                Lookup { name, result: LookupResult::of(&owner), owner, awaited: false }
             };
             names.iter().map(look_up).collect()
         };
-        if enough(&lookups) || !dns::is_label(namespace) {
+        if enough(&lookups) || !dns::is_label(pod.namespace) {
             return lookups;
         }
-        let most = lookups.len().min(MAX_GETS_PER_REVIEW);
+        let most = lookups.len().min(MAX_LOOKUPS);
         let asked = &mut lookups[..most];
-        self.get_volumes(namespace, asked, deadlines).await;
+        self.get_volumes(pod.namespace, asked, deadlines).await;
         if deadlines.allow_wait() && !enough(asked) && asked.iter().any(Lookup::is_pending) {
-            self.wait_for_claims(namespace, asked, deadlines, enough).await;
+            self.wait_for_claims(pod, asked, deadlines, enough).await;
             // A claim that was created just now may be bound already.
-            self.get_volumes(namespace, asked, deadlines).await;
+            self.get_volumes(pod.namespace, asked, deadlines).await;
         }
         lookups
     }
@@ -122,7 +135,9 @@ impl ClaimCache {
                 let Owner::Unknown(Unknown::VolumeMissing(volume)) = &lookup.owner else { return None };
                 let volume = Some(volume.clone()).filter(|volume| dns::is_subdomain(volume))?;
                 Some(async move {
-                    let Ok(Some(json)) = self.single_flight.get(VOLUMES, volume_path(&volume)).await else { return };
+                    let Ok(Some(json)) = self.single_flight.get(namespace, VOLUMES, volume_path(&volume)).await else {
+                        return;
+                    };
                     let Some(read) = decode::<PersistentVolume<'_>>("persistentvolume", &volume, &json) else { return };
                     self.update(|inventory| {
                         inventory.set_volume_provisioner(namespace, lookup.name, &volume, &read.facts());
@@ -141,82 +156,67 @@ impl ClaimCache {
 
     async fn wait_for_claims<'n>(
         &self,
-        namespace: &str,
+        pod: PodOrigin<'_>,
         lookups: &mut [Lookup<'n>],
         deadlines: Deadlines,
         enough: impl Fn(&[Lookup<'n>]) -> bool,
     ) {
-        let key = |name: &str| (namespace.to_owned(), name.to_owned());
-        let is_worth_a_wait = |lookup: &Lookup<'_>| lookup.is_pending() && !self.timed_out.contains(&key(lookup.name));
-        // True for each claim that is still waited for.
-        let mut open: Vec<_> = lookups.iter().map(is_worth_a_wait).collect();
-        let any_worth_a_wait = open.contains(&true);
-        let slot = if any_worth_a_wait { self.wait_slots.take(namespace) } else { None };
-        if slot.is_none() {
-            open.fill(false);
-        }
+        let mut wait = self.waiters.start(pod);
         // From here on no change is missed, even if it arrives while a GET is in flight.
         let mut changed = self.changed.subscribe();
         let mut gets = FuturesUnordered::new();
-        for (index, lookup) in lookups.iter().enumerate().filter(|(_, lookup)| lookup.is_missing()) {
-            let name = lookup.name;
-            gets.push(async move { (index, self.get_claim(namespace, name).await) });
+        for (index, lookup) in lookups.iter_mut().enumerate() {
+            lookup.awaited = lookup.is_pending();
+            if lookup.is_missing() {
+                let name = lookup.name;
+                gets.push(async move { (index, self.get_claim(pod.namespace, name).await) });
+            }
         }
-        let arrivals = async {
-            loop {
-                for (lookup, open) in lookups.iter_mut().zip(&mut open) {
-                    if *open || lookup.is_pending() {
-                        match self.inventory().owner(namespace, lookup.name) {
-                            // The watch may be behind what a GET has returned.
-                            Owner::Missing => {}
-                            owner => {
-                                if owner != lookup.owner {
-                                    lookup.set(owner, LookupResult::Waited);
-                                }
-                                *open &= lookup.is_pending();
-                            }
-                        }
+        let mut end = deadlines.wait_end(wait.has_slot());
+        loop {
+            self.refresh(pod.namespace, lookups);
+            let is_awaited = wait.has_slot() && lookups.iter().any(|lookup| lookup.awaited);
+            if enough(lookups) || (gets.is_empty() && !is_awaited) {
+                break;
+            }
+            tokio::select! {
+                biased;
+                Some((index, owner)) = gets.next() => {
+                    if let Some(owner) = owner {
+                        lookups[index].fetched(owner);
                     }
                 }
-                if enough(lookups) || (gets.is_empty() && !open.contains(&true)) {
-                    return;
-                }
-                tokio::select! {
-                    Some((index, owner)) = gets.next() => {
-                        let lookup = &mut lookups[index];
-                        if let Some(owner) = owner && lookup.is_pending() {
-                            lookup.set(owner, LookupResult::Fetched);
-                            // The volume can be fetched once the watch has delivered the claim.
-                            open[index] &= lookup.is_pending() || lookup.lacks_volume();
-                        }
+                () = sleep_until(end) => {
+                    if wait.has_slot() {
+                        self.get_once_more(pod.namespace, lookups, deadlines).await;
                     }
-                    notified = changed.changed() => if notified.is_err() { return },
+                    break;
                 }
+                // It goes on like a pod that found no slot.
+                () = wait.evicted() => end = end.min(deadlines.wait_end(false)),
+                notified = changed.changed() => if notified.is_err() { break },
             }
-        };
-        let timed_out = timeout_at(deadlines.wait_end(slot.is_some()), arrivals).await.is_err();
-        let slot_timed_out = timed_out && slot.is_some();
-        if slot_timed_out {
-            self.get_once_more(namespace, lookups, deadlines).await;
         }
-        let why = match (&slot, any_worth_a_wait) {
-            (Some(_), _) => "the wait for it timed out",
-            (None, true) => "too many pods are waiting already (missingClaim.maxWaiters, maxWaitersPerNamespace)",
-            (None, false) => "not waited for again: the last wait for it timed out less than 30 s ago",
-        };
-        let decided = enough(lookups);
-        for lookup in lookups.iter().filter(|lookup| lookup.is_pending()) {
-            if slot_timed_out {
-                self.timed_out.insert(key(lookup.name));
-            }
-            if !decided && lookup.is_missing() && self.logged.insert(key(lookup.name)) {
-                // A controller does not show warnings: this line is all that an operator sees.
-                tracing::warn!(
-                    namespace,
-                    claim = lookup.name,
-                    why,
-                    "missingClaim.then was applied to a pod, because its claim does not exist; to change the pod's scheduler, create the claim, then delete and recreate the pod"
-                );
+        if enough(lookups) || !lookups.iter().any(Lookup::is_pending) {
+            wait.found();
+        } else {
+            wait.timed_out(lookups.iter().filter(|lookup| lookup.is_missing()).map(|lookup| lookup.name));
+        }
+    }
+
+    /// Takes over what the watches have delivered.
+    fn refresh(&self, namespace: &str, lookups: &mut [Lookup<'_>]) {
+        let inventory = self.inventory();
+        for lookup in lookups.iter_mut().filter(|lookup| lookup.awaited) {
+            match inventory.owner(namespace, lookup.name) {
+                // The watch may be behind what a GET has returned.
+                Owner::Missing => {}
+                owner => {
+                    if owner != lookup.owner {
+                        lookup.set(owner, LookupResult::Waited);
+                    }
+                    lookup.awaited = lookup.is_pending();
+                }
             }
         }
     }
@@ -224,7 +224,6 @@ impl ClaimCache {
     /// Gets the missing claims once more after the wait timed out, because the watch may be behind.
     async fn get_once_more(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
         let gets = lookups.iter_mut().filter(|lookup| lookup.is_missing()).map(|lookup| async move {
-            self.single_flight.forget(|| Claims::object_path(namespace, lookup.name));
             if let Some(owner) = self.get_claim(namespace, lookup.name).await {
                 lookup.set(owner, LookupResult::Fetched);
             }
@@ -235,7 +234,7 @@ impl ClaimCache {
     /// Gets the owner of a claim; `None` if the claim does not exist or the API server does not answer.
     async fn get_claim(&self, namespace: &str, name: &str) -> Option<Owner> {
         let path = Claims::object_path(namespace, name);
-        let json = self.single_flight.get(Claims::RESOURCE, path).await.ok()??;
+        let json = self.single_flight.get(namespace, Claims::RESOURCE, path).await.ok()??;
         let claim = decode::<PersistentVolumeClaim<'_>>("persistentvolumeclaim", name, &json)?;
         (claim.name() == Some(name)).then(|| self.inventory().owner_of(&claim.facts()))
     }

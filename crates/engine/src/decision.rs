@@ -312,6 +312,11 @@ impl<'r> Pending<'r> {
         self.0.workload.is_pod() && !self.0.dry_run && self.0.policy.mode == Mode::Inject
     }
 
+    /// The UID of the controller that creates the pod.
+    pub fn controller_uid(&self) -> Option<&str> {
+        self.0.object.controller()?.uid()
+    }
+
     /// Returns true if one of these owners is a driver, so that no other claim is worth waiting for.
     pub fn has_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
         owners.into_iter().any(|owner| self.0.policy.driver_of(owner).is_some())

@@ -52,6 +52,8 @@ pub struct ControllerReference<'a> {
     api_version: Option<Text<'a>>,
     #[serde(borrow, default)]
     kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    uid: Option<Text<'a>>,
     #[serde(default)]
     controller: Option<bool>,
 }
@@ -65,6 +67,11 @@ impl ControllerReference<'_> {
     /// The kind of the owner.
     pub fn kind(&self) -> &str {
         self.kind.as_deref().unwrap_or_default()
+    }
+
+    /// The UID of the owner, which the API server chose at random.
+    pub fn uid(&self) -> Option<&str> {
+        Text::non_empty(self.uid.as_ref())
     }
 }
 

@@ -21,6 +21,9 @@ type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
 
 const WAIT: Duration = Duration::from_secs(2);
 const LIMITS: ClaimLimits = ClaimLimits { wait: WAIT, max_waiters: 4, max_waiters_per_namespace: 2, max_gets: 2 };
+/// The limits of the default configuration.
+const DEFAULT_LIMITS: ClaimLimits =
+    ClaimLimits { wait: WAIT, max_waiters: 64, max_waiters_per_namespace: 16, max_gets: 64 };
 /// The timeout of the sender of a review, and the time until its answer must be ready.
 const TIMEOUT: Duration = Duration::from_millis(7250);
 const ANSWER: Duration = Duration::from_secs(5);
@@ -34,9 +37,13 @@ const FOUND: &str = r#"{"metadata":{"name":"one","namespace":"demo"},"spec":{"st
 const VOLUME: &str = r#"{"metadata":{"name":"pv"},"spec":{"csi":{"driver":"pxd.portworx.com"}}}"#;
 
 fn cache() -> (ClaimCache, Server) {
+    cache_with(LIMITS)
+}
+
+fn cache_with(limits: ClaimLimits) -> (ClaimCache, Server) {
     let (service, server) = mock::pair();
     let client = ApiClient::for_test(Client::new(service, "default"));
-    let cache = ClaimCache::new(client, LIMITS, &Process::default());
+    let cache = ClaimCache::new(client, limits, &Process::default());
     add_class(&cache, "px");
     (cache, server)
 }
@@ -44,7 +51,7 @@ fn cache() -> (ClaimCache, Server) {
 fn add_class(cache: &ClaimCache, name: &str) {
     let class = ClassFacts { provisioner: "pxd.portworx.com".into(), ..ClassFacts::default() };
     cache.update(|inventory| inventory.insert_class(name, class));
-    cache.arrived(None, Some(name));
+    cache.arrived();
 }
 
 fn claim<'a>(class: Option<&'a str>, volume: Option<&'a str>) -> ClaimFacts<'a> {
@@ -54,7 +61,7 @@ fn claim<'a>(class: Option<&'a str>, volume: Option<&'a str>) -> ClaimFacts<'a> 
 fn arrive(cache: &ClaimCache, name: &str, class: &str) {
     let claim = claim(Some(class), None);
     cache.update(|inventory| inventory.insert_claim("demo", name, &claim));
-    cache.arrived(Some("demo"), Some(name));
+    cache.arrived();
 }
 
 fn respond(status: u16, body: &str) -> hyper::Response<Body> {
@@ -77,19 +84,37 @@ fn is_driver(owner: &Owner) -> bool {
     matches!(owner, Owner::Provisioner { .. })
 }
 
-async fn ask_in(
-    namespace: &str,
+async fn ask_as(
+    pod: PodOrigin<'_>,
     cache: &ClaimCache,
     deadlines: Deadlines,
     names: &[&str],
 ) -> Vec<(Owner, LookupResult)> {
     let enough = |lookups: &[Lookup<'_>]| lookups.iter().any(|lookup| is_driver(&lookup.owner));
-    let lookups = cache.owners(namespace, names, deadlines, enough).await;
+    let lookups = cache.owners(pod, names, deadlines, enough).await;
     lookups.into_iter().map(|lookup| (lookup.owner, lookup.result)).collect()
 }
 
 async fn ask(cache: &ClaimCache, deadlines: Deadlines, names: &[&str]) -> Vec<(Owner, LookupResult)> {
-    ask_in("demo", cache, deadlines, names).await
+    ask_as(pod_in("demo"), cache, deadlines, names).await
+}
+
+/// A pod without a controller.
+fn pod_in(namespace: &str) -> PodOrigin<'_> {
+    PodOrigin { namespace, controller: None }
+}
+
+/// A pod that a controller creates.
+fn pod_of<'r>(namespace: &'r str, controller: &'r str) -> PodOrigin<'r> {
+    PodOrigin { namespace, controller: Some(controller) }
+}
+
+/// Returns the time that the lookup of a claim takes that does not appear.
+async fn time_to_miss(pod: PodOrigin<'_>, cache: &ClaimCache, name: &str) -> Duration {
+    let started = Instant::now();
+    let lookups = ask_as(pod, cache, deadlines(), &[name]).await;
+    assert_eq!(lookups, [(Owner::Missing, LookupResult::Missing)]);
+    started.elapsed()
 }
 
 async fn found(cache: &ClaimCache, names: &[&str]) -> Vec<LookupResult> {
@@ -152,7 +177,7 @@ async fn a_pod_waits_until_a_claim_without_a_class_is_bound() {
         let bind = |volume| {
             let claim = claim(class, volume);
             cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
-            cache.arrived(Some("demo"), Some("one"));
+            cache.arrived();
         };
         bind(None);
         let asked = answer(server, 200, VOLUME);
@@ -196,32 +221,139 @@ async fn a_get_without_an_answer_does_not_hide_the_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timed_out_wait_is_not_repeated_for_a_while() {
+async fn ten_pods_of_one_controller_wait_twice() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
-    for wait in [WAIT, Duration::ZERO] {
-        let started = Instant::now();
-        assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-        assert_eq!(started.elapsed(), wait);
+    let driver = pod_of("demo", "spark");
+    let mut waited = Vec::new();
+    for executor in 0..10 {
+        waited.push(time_to_miss(driver, &cache, &format!("executor-{executor}")).await);
+        // Each is reviewed well after the one before, but within 30 s of it.
+        sleep(Duration::from_secs(20)).await;
     }
-    // Another claim is waited for.
-    let started = Instant::now();
-    assert_eq!(found(&cache, &["one", "two"]).await, [LookupResult::Missing, LookupResult::Missing]);
-    assert_eq!(started.elapsed(), WAIT);
-
-    arrive(&cache, "one", "px");
-    cache.update(|inventory| inventory.remove_claim("demo", "one"));
-    let started = Instant::now();
-    assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-    assert_eq!(started.elapsed(), WAIT, "it was added and removed");
-
+    assert_eq!(waited[..2], [WAIT; 2]);
+    assert_eq!(waited[2..], [Duration::ZERO; 8]);
+    for other in [pod_of("demo", "other"), pod_of("elsewhere", "spark"), pod_in("demo")] {
+        assert_eq!(time_to_miss(other, &cache, "executor-0").await, WAIT, "{other:?}");
+    }
     sleep(Duration::from_secs(30)).await;
-    let started = Instant::now();
-    assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
-    assert_eq!(started.elapsed(), WAIT, "the last wait has expired");
+    assert_eq!(time_to_miss(driver, &cache, "executor-0").await, WAIT, "the record has expired");
     drop(cache);
     let asked = asked.await.unwrap();
-    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/one"], 7);
+    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/executor-9"], 1, "it is still asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_found_claim_makes_the_pods_of_its_controller_wait_again() {
+    let (cache, mut server) = cache();
+    let driver = pod_of("demo", "spark");
+    let script = async {
+        // Two waits with a first and a last GET, and one pod that does not wait.
+        for body in [NOT_FOUND, NOT_FOUND, NOT_FOUND, NOT_FOUND, FOUND] {
+            let (_, send) = server.next_request().await.unwrap();
+            send.send_response(respond(if body == FOUND { 200 } else { 404 }, body));
+        }
+        answer(server, 404, NOT_FOUND);
+    };
+    let pods = async {
+        for _ in 0..2 {
+            assert_eq!(time_to_miss(driver, &cache, "one").await, WAIT);
+        }
+        let started = Instant::now();
+        assert_eq!(ask_as(driver, &cache, deadlines(), &["one"]).await[0].1, LookupResult::Fetched);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    };
+    tokio::join!(pods, script);
+    assert_eq!(time_to_miss(driver, &cache, "two").await, WAIT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_shortens_the_wait_of_another_controllers_pod() {
+    let (cache, server) = cache_with(DEFAULT_LIMITS);
+    answer(server, 404, NOT_FOUND);
+    let forged: Vec<_> = (0..256).map(|number| format!("data-{number}")).collect();
+    let forged: Vec<_> = forged.iter().map(String::as_str).collect();
+    for pod in [pod_in("demo"), pod_of("demo", "forged"), pod_of("elsewhere", "mysql")] {
+        for _ in 0..3 {
+            ask_as(pod, &cache, deadlines(), &forged).await;
+        }
+    }
+    for (number, pod) in [pod_of("demo", "mysql"), pod_in("demo")].into_iter().enumerate() {
+        let name = format!("data-{number}");
+        let arrival = async {
+            sleep(Duration::from_millis(1_900)).await;
+            arrive(&cache, &name, "px");
+        };
+        let names = [&*name];
+        let (lookups, ()) = tokio::join!(ask_as(pod, &cache, deadlines(), &names), arrival);
+        assert_eq!(lookups[0].1, LookupResult::Waited);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sixteen_clients_in_each_of_four_namespaces_do_not_starve_a_fifth() {
+    let (cache, server) = cache_with(DEFAULT_LIMITS);
+    answer(server, 404, NOT_FOUND);
+    let floods = ["a", "b", "c", "d"].into_iter().flat_map(|flood| (0..16).map(move |number| (flood, number)));
+    let floods = join_all(floods.map(|(flood, number)| {
+        let cache = &cache;
+        async move { time_to_miss(pod_in(flood), cache, &format!("never-{number}")).await }
+    }));
+    let fifth = async {
+        sleep(Duration::from_millis(100)).await;
+        ask(&cache, deadlines(), &["one"]).await
+    };
+    let arrival = async {
+        sleep(Duration::from_secs(2)).await;
+        arrive(&cache, "one", "px");
+    };
+    let (floods, fifth, ()) = tokio::join!(floods, fifth, arrival);
+    assert_eq!(fifth[0].1, LookupResult::Waited);
+    let evicted = floods.iter().filter(|waited| **waited == Duration::from_millis(100)).count();
+    assert_eq!((evicted, floods.iter().filter(|waited| **waited == WAIT).count()), (1, 63));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_evicted_pod_still_gets_the_answer_to_its_get() {
+    let (cache, mut server) = cache_with(ClaimLimits { max_waiters: 2, ..LIMITS });
+    let _first = cache.waiters.start(pod_in("demo"));
+    let started = Instant::now();
+    let evict = async {
+        let (_, send) = server.next_request().await.unwrap();
+        let slot = cache.waiters.start(pod_in("other"));
+        assert!(slot.has_slot());
+        sleep(Duration::from_millis(400)).await;
+        send.send_response(respond(200, FOUND));
+    };
+    let (found, ()) = tokio::join!(found(&cache, &["one"]), evict);
+    assert_eq!((found, started.elapsed()), (vec![LookupResult::Fetched], Duration::from_millis(400)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn gets_of_one_namespace_do_not_delay_those_of_another() {
+    let (cache, mut server) = cache_with(ClaimLimits { max_waiters_per_namespace: 4, ..LIMITS });
+    let names: Vec<_> = (0..32).map(|number| format!("data-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut flood = Box::pin(ask_as(pod_in("flood"), &cache, deadlines(), &names));
+    let mut shop = Box::pin(ask_as(pod_in("shop"), &cache, deadlines(), &["one"]));
+    // The flood asks first.
+    assert!(poll_fn(|context| Poll::Ready(flood.as_mut().poll(context).is_pending())).await);
+    let script = async {
+        let mut paths = Vec::new();
+        for _ in 0..4 {
+            let (request, send) = server.next_request().await.unwrap();
+            paths.push(request.uri().path().to_owned());
+            send.send_response(respond(404, NOT_FOUND));
+        }
+        paths
+    };
+    let paths = tokio::select! {
+        paths = script => paths,
+        _ = &mut flood => unreachable!("it waits"),
+        _ = &mut shop => unreachable!("it waits"),
+    };
+    let place = paths.iter().position(|path| path.contains("/shop/"));
+    assert!(place.is_some(), "{paths:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,26 +370,9 @@ async fn a_last_get_finds_what_the_watch_has_not_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_waiter_does_not_repeat_the_get() {
-    let (cache, server) = cache();
-    let asked = answer(server, 404, NOT_FOUND);
-    let second = async {
-        sleep(Duration::from_millis(500)).await;
-        found(&cache, &["one"]).await
-    };
-    let started = Instant::now();
-    let (first, second) = tokio::join!(found(&cache, &["one"]), second);
-    assert_eq!((first, second), (vec![LookupResult::Missing], vec![LookupResult::Missing]));
-    assert_eq!(started.elapsed(), Duration::from_millis(2500), "the GET is not repeated, but the wait is");
-    drop(cache);
-    // The shared first GET, and a last GET for each waiter.
-    assert_eq!(asked.await.unwrap().values().sum::<usize>(), 3);
-}
-
-#[tokio::test(start_paused = true)]
 async fn without_a_slot_only_the_get_is_waited_for() {
     let (cache, server) = cache();
-    let slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
+    let slots = [cache.waiters.start(pod_in("demo")), cache.waiters.start(pod_in("demo"))];
     let started = Instant::now();
     assert_eq!(found(&cache, &["one"]).await, [LookupResult::Missing]);
     assert_eq!(started.elapsed(), Duration::from_millis(500), "the API server does not answer");
@@ -282,7 +397,7 @@ async fn an_invalid_name_is_neither_requested_nor_waited_for() {
     assert_eq!(found(&cache, &names).await, [LookupResult::Missing; 3]);
     let unknown = Owner::Unknown(Unknown::VolumeMissing("../x?y".into()));
     assert_eq!(ask(&cache, deadlines(), &["bound"]).await, [(unknown, LookupResult::Cached)]);
-    let elsewhere = ask_in("demo/../other", &cache, deadlines(), &["one"]).await;
+    let elsewhere = ask_as(pod_in("demo/../other"), &cache, deadlines(), &["one"]).await;
     assert_eq!(elsewhere, [(Owner::Missing, LookupResult::Missing)]);
     assert_eq!(started.elapsed(), Duration::ZERO);
     drop(cache);
@@ -290,7 +405,7 @@ async fn an_invalid_name_is_neither_requested_nor_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requested_claims_are_limited_to_what_a_node_can_mount() {
+async fn one_review_requests_at_most_32_claims() {
     let (cache, server) = cache();
     let asked = answer(server, 404, NOT_FOUND);
     let names: Vec<_> = (0..2_000).map(|number| format!("claim-{number}")).collect();
@@ -298,7 +413,8 @@ async fn requested_claims_are_limited_to_what_a_node_can_mount() {
     assert_eq!(found(&cache, &names).await, vec![LookupResult::Missing; 2_000]);
     drop(cache);
     let asked = asked.await.unwrap();
-    let of_first = names[..256].iter().map(|name| Claims::object_path("demo", name));
+    assert_eq!(asked.values().sum::<usize>(), 64, "a first and a last GET for each");
+    let of_first = names[..32].iter().map(|name| Claims::object_path("demo", name));
     assert_eq!(asked.into_keys().collect::<HashSet<_>>(), of_first.collect());
 }
 
@@ -345,7 +461,7 @@ async fn the_volume_of_a_new_claim_is_read() {
         sleep(Duration::from_millis(10)).await;
         let claim = claim(Some(""), Some("pv"));
         cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));
-        cache.arrived(Some("demo"), Some("one"));
+        cache.arrived();
         let (request, send) = server.next_request().await.unwrap();
         assert_eq!(request.uri().path(), "/api/v1/persistentvolumes/pv");
         send.send_response(respond(200, VOLUME));
@@ -359,8 +475,7 @@ async fn the_volume_of_a_new_claim_is_read() {
 #[tokio::test(start_paused = true)]
 async fn a_get_is_cancelled_with_its_last_caller() {
     let (cache, mut server) = cache();
-    // A timeout without a slot is not remembered.
-    let _slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
+    let _slots = [cache.waiters.start(pod_in("demo")), cache.waiters.start(pod_in("demo"))];
     let deadlines = || Deadlines::new(TIMEOUT, Duration::from_millis(100));
     let (first, abandoned) = tokio::join!(ask(&cache, deadlines(), &["one"]), server.next_request());
     assert_eq!((first[0].1, abandoned.is_some()), (LookupResult::Missing, true));
@@ -380,7 +495,7 @@ async fn a_missing_permission_is_reported_until_it_is_granted() {
     let process = Process::default();
     let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), LIMITS, &process);
     // Without a slot, there is one GET and no last GET.
-    let _slots = [cache.wait_slots.take("demo").unwrap(), cache.wait_slots.take("demo").unwrap()];
+    let _slots = [cache.waiters.start(pod_in("demo")), cache.waiters.start(pod_in("demo"))];
     let line = "get of persistentvolumeclaims: cannot get persistentvolumeclaims: not you (grant the verb `get` on `persistentvolumeclaims`)";
     for (status, body, details) in [(403, FORBIDDEN, vec![line]), (404, NOT_FOUND, vec![])] {
         let answer = async {
@@ -398,7 +513,7 @@ async fn a_missing_permission_is_reported_until_it_is_granted() {
 async fn a_queued_get_ends_after_10_s_in_total() {
     let (cache, mut server) = cache();
     let claims = Claims::RESOURCE;
-    let get = |name: &str| cache.single_flight.get(claims, Claims::object_path("demo", name));
+    let get = |name: &str| cache.single_flight.get("demo", claims, Claims::object_path("demo", name));
     let started = Instant::now();
     // Two may be in flight, and the API server answers neither.
     let (first, second, queued) = tokio::join!(get("one"), get("two"), get("three"));
