@@ -9,6 +9,7 @@ use tokio::time::{sleep_until, timeout_at};
 
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
+use super::single_flight::GetFailed;
 use super::waiters::PodOrigin;
 use super::watched_kind::{Claims, VOLUMES, WatchedKind as _, volume_path};
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
@@ -30,6 +31,8 @@ pub(super) enum LookupResult {
     Waited,
     /// Not found.
     Missing,
+    /// The API server did not return the claim or its volume.
+    Unreadable,
 }
 
 impl LookupResult {
@@ -45,6 +48,7 @@ impl LookupResult {
             Self::Fetched => "fetched",
             Self::Waited => "waited",
             Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -59,6 +63,8 @@ pub(super) struct Lookup<'n> {
     pub(super) result: LookupResult,
     /// Whether a pod with a wait slot still waits for the watch to deliver it.
     awaited: bool,
+    /// Whether a GET that it depends on has failed or has no answer yet.
+    unread: bool,
 }
 
 impl Lookup<'_> {
@@ -75,22 +81,29 @@ impl Lookup<'_> {
         self.is_pending() && self.owner == Owner::Missing
     }
 
-    /// Returns whether only the bound volume reveals the owner.
-    fn lacks_volume(&self) -> bool {
-        matches!(self.owner, Owner::Unknown(Unknown::VolumeMissing(_)))
-    }
-
     fn set(&mut self, owner: Owner, result: LookupResult) {
-        (self.owner, self.result) = (owner, result);
+        (self.owner, self.result, self.unread) = (owner, result, false);
     }
 
-    /// Takes over what a GET has returned, unless the watch was faster.
-    fn fetched(&mut self, owner: Owner) {
-        if self.is_pending() {
-            self.set(owner, LookupResult::Fetched);
-            // The volume can be fetched once the watch has delivered the claim.
-            self.awaited &= self.is_pending() || self.lacks_volume();
+    /// Takes over what a GET of the claim has returned, unless the watch was faster.
+    fn fetched(&mut self, claim: Result<Option<Owner>, GetFailed>) {
+        if self.is_missing() {
+            self.unread = claim.is_err();
+            if let Ok(Some(owner)) = claim {
+                self.set(owner, LookupResult::Fetched);
+                self.awaited = self.is_pending();
+            }
         }
+    }
+
+    /// Tells an object that could not be read from one that does not exist, after the last GET.
+    fn settle(&mut self) {
+        let unknown = match &self.owner {
+            Owner::Missing if self.unread => Unknown::ClaimUnreadable,
+            Owner::Unknown(Unknown::VolumeMissing(volume)) if self.unread => Unknown::VolumeUnreadable(volume.clone()),
+            _ => return,
+        };
+        self.set(Owner::Unknown(unknown), LookupResult::Unreadable);
     }
 }
 
@@ -108,7 +121,7 @@ impl ClaimCache {
             let inventory = self.inventory();
             let look_up = |name: &&'n str| {
                 let owner = inventory.owner(pod.namespace, name);
-                Lookup { name, result: LookupResult::of(&owner), owner, awaited: false }
+                Lookup { name, result: LookupResult::of(&owner), owner, awaited: false, unread: false }
             };
             names.iter().map(look_up).collect()
         };
@@ -123,6 +136,7 @@ impl ClaimCache {
             // A claim that was created just now may be bound already.
             self.get_volumes(pod.namespace, asked, deadlines).await;
         }
+        asked.iter_mut().for_each(Lookup::settle);
         lookups
     }
 
@@ -134,18 +148,21 @@ impl ClaimCache {
             .filter_map(|lookup| {
                 let Owner::Unknown(Unknown::VolumeMissing(volume)) = &lookup.owner else { return None };
                 let volume = Some(volume.clone()).filter(|volume| dns::is_subdomain(volume))?;
+                lookup.unread = true;
                 Some(async move {
-                    let Ok(Some(json)) = self.single_flight.get(namespace, VOLUMES, volume_path(&volume)).await else {
+                    let get = self.single_flight.get(namespace, VOLUMES, volume_path(&volume));
+                    let Ok(found) = get.await else { return };
+                    let Some(json) = found else {
+                        lookup.unread = false;
                         return;
                     };
                     let Some(read) = decode::<PersistentVolume<'_>>("persistentvolume", &volume, &json) else { return };
+                    let facts = read.facts();
                     self.update(|inventory| {
-                        inventory.set_volume_provisioner(namespace, lookup.name, &volume, &read.facts());
+                        inventory.set_volume_provisioner(namespace, lookup.name, &volume, &facts);
                     });
-                    match self.inventory().owner(namespace, lookup.name) {
-                        Owner::Missing => {}
-                        owner => lookup.set(owner, LookupResult::Fetched),
-                    }
+                    // The watch may not have delivered the claim yet.
+                    lookup.set(facts.owner(), LookupResult::Fetched);
                 })
             })
             .collect();
@@ -168,6 +185,7 @@ impl ClaimCache {
         for (index, lookup) in lookups.iter_mut().enumerate() {
             lookup.awaited = lookup.is_pending();
             if lookup.is_missing() {
+                lookup.unread = true;
                 let name = lookup.name;
                 gets.push(async move { (index, self.get_claim(pod.namespace, name).await) });
             }
@@ -181,11 +199,7 @@ impl ClaimCache {
             }
             tokio::select! {
                 biased;
-                Some((index, owner)) = gets.next() => {
-                    if let Some(owner) = owner {
-                        lookups[index].fetched(owner);
-                    }
-                }
+                Some((index, claim)) = gets.next() => lookups[index].fetched(claim),
                 () = sleep_until(end) => {
                     if wait.has_slot() {
                         self.get_once_more(pod.namespace, lookups, deadlines).await;
@@ -199,8 +213,13 @@ impl ClaimCache {
         }
         if enough(lookups) || !lookups.iter().any(Lookup::is_pending) {
             wait.found();
-        } else {
-            wait.timed_out(lookups.iter().filter(|lookup| lookup.is_missing()).map(|lookup| lookup.name));
+            return;
+        }
+        if !lookups.iter().any(|lookup| lookup.unread) {
+            wait.timed_out();
+        }
+        for lookup in lookups.iter().filter(|lookup| lookup.is_missing()) {
+            wait.log(lookup.name, lookup.unread);
         }
     }
 
@@ -224,19 +243,19 @@ impl ClaimCache {
     /// Gets the missing claims once more after the wait timed out, because the watch may be behind.
     async fn get_once_more(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
         let gets = lookups.iter_mut().filter(|lookup| lookup.is_missing()).map(|lookup| async move {
-            if let Some(owner) = self.get_claim(namespace, lookup.name).await {
-                lookup.set(owner, LookupResult::Fetched);
-            }
+            lookup.unread = true;
+            lookup.fetched(self.get_claim(namespace, lookup.name).await);
         });
         let _ = timeout_at(deadlines.last_get_end(), join_all(gets)).await;
     }
 
-    /// Gets the owner of a claim; `None` if the claim does not exist or the API server does not answer.
-    async fn get_claim(&self, namespace: &str, name: &str) -> Option<Owner> {
+    /// Gets the owner of a claim; `None` if the claim does not exist.
+    async fn get_claim(&self, namespace: &str, name: &str) -> Result<Option<Owner>, GetFailed> {
         let path = Claims::object_path(namespace, name);
-        let json = self.single_flight.get(namespace, Claims::RESOURCE, path).await.ok()??;
-        let claim = decode::<PersistentVolumeClaim<'_>>("persistentvolumeclaim", name, &json)?;
-        (claim.name() == Some(name)).then(|| self.inventory().owner_of(&claim.facts()))
+        let Some(json) = self.single_flight.get(namespace, Claims::RESOURCE, path).await? else { return Ok(None) };
+        let claim = decode::<PersistentVolumeClaim<'_>>("persistentvolumeclaim", name, &json);
+        let claim = claim.filter(|claim| claim.name() == Some(name)).ok_or(GetFailed)?;
+        Ok(Some(self.inventory().owner_of(&claim.facts())))
     }
 }
 

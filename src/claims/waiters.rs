@@ -129,21 +129,22 @@ impl Wait<'_> {
         }
     }
 
-    /// Records that the pod is decided without these claims, which do not exist, and logs them. A pod that lost its slot, or
-    /// got none, says nothing about its controller.
-    pub(super) fn timed_out<'n>(&self, missing: impl Iterator<Item = &'n str>) {
+    /// Records that the pod is decided without a claim that does not exist. A pod that lost its slot, or got none, says
+    /// nothing about its controller.
+    pub(super) fn timed_out(&self) {
         if let Some(key) = self.pod.key()
             && matches!(self.slot, Ok(_) | Err(NoSlot::ControllerTimedOut))
         {
             self.waiters.timeouts.increment(&key, u32::MAX);
         }
-        missing.for_each(|claim| self.log(claim));
     }
 
-    /// Logs a missing claim. A controller does not show warnings: this line is all that an operator sees.
-    fn log(&self, claim: &str) {
+    /// Logs a claim that does not exist or, if it is `unread`, may exist. A controller does not show warnings: this line is
+    /// all that an operator sees.
+    pub(super) fn log(&self, claim: &str, unread: bool) {
         let namespace = self.pod.namespace;
         let why = match self.slot {
+            _ if unread => "the API server did not return it",
             Ok(_) => "the wait for it timed out",
             Err(NoSlot::Unavailable) => {
                 "too many pods are waiting already (missingClaim.maxWaiters, maxWaitersPerNamespace)"
@@ -154,6 +155,12 @@ impl Wait<'_> {
             }
         };
         match self.waiters.log_line(namespace, claim) {
+            LogLine::Claim if unread => tracing::warn!(
+                namespace,
+                claim,
+                why,
+                "missingClaim.then was applied to a pod, because its claim could not be read; to change the pod's scheduler, delete and recreate the pod"
+            ),
             LogLine::Claim => tracing::warn!(
                 namespace,
                 claim,

@@ -51,7 +51,7 @@ metrics! {
     decisions: Counter<3>, ["reason", "operation", "kind"], "Mutating reviews answered, by reason, operation and kind";
     http_requests: Counter<1>, ["code"], "HTTP requests answered, by status code";
     review_duration: Durations, [], "Time from the complete request to the complete response of a review, including waits for claims";
-    claim_lookups: Counter<1>, ["result"], "Claims looked up for reviews, by result: found in the cache, by a GET, by waiting for the watch, or not at all";
+    claim_lookups: Counter<1>, ["result"], "Claims looked up for reviews, by result: found in the cache, by a GET, by waiting for the watch, not at all, or not readable";
     validations: Counter<1>, ["result"], "Reviews validated, by result: denied, warned, clean, or the reason why nothing was checked";
     findings: Counter<2>, ["rule", "severity"], "Findings in validated objects, by rule and severity";
     scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews its Lease; no series if unknown";

@@ -42,9 +42,11 @@ async fn all_500_pods_without_claims_are_admitted_with_a_warning() {
         assert_eq!(pod.status, StatusCode::CREATED, "{pod:?}");
         assert_eq!(pod.object.scheduler(), "default-scheduler");
         let [warning] = &pod.warnings[..] else { panic!("{pod:?}") };
-        assert!(warning.contains("colocate: claim-missing: claim `pod-"), "{warning}");
+        // A pod without a wait slot waits half a second for its GET, which 500 others may delay.
+        let reasons = ["missing", "unreadable"].map(|reason| format!("colocate: claim-{reason}: claim `pod-"));
+        assert!(reasons.iter().any(|reason| warning.contains(reason)), "{warning}");
     }
-    assert_eq!(colocate.lookups("missing"), PODS as u64);
+    assert_eq!(colocate.lookups("missing") + colocate.lookups("unreadable"), PODS as u64);
     drop(colocate);
     control_plane.end();
 }

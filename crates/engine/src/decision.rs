@@ -13,7 +13,7 @@ use super::annotation::{LAST_APPLIED, MIRROR_POD};
 use super::claim::ClaimRef;
 use super::decode;
 use super::driver::Driver;
-use super::owner::{Absence, Owner};
+use super::owner::{Absence, Owner, Unknown};
 use super::owners::Owners;
 use super::patch;
 use super::pod::Template;
@@ -356,14 +356,19 @@ impl<'r> Pending<'r> {
             }
             return decision;
         }
+        let first = |kind: fn(&Owner) -> bool| owners.iter().find(|(_, owner)| kind(owner));
+        let missing = first(|owner| *owner == Owner::Missing);
+        let unreadable = first(|owner| *owner == Owner::Unknown(Unknown::ClaimUnreadable));
         let fallback = policy.drivers.0.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
-        let missing = owners.iter().find(|(_, owner)| matches!(owner, Owner::Missing));
-        if let (Some(driver), Some(_)) = (fallback.filter(|_| self.0.workload.is_pod()), missing) {
+        if let (Some(driver), Some(_)) = (fallback.filter(|_| self.0.workload.is_pod()), missing.or(unreadable)) {
             return self.0.inject_driver(Reason::InjectedMissing, driver, presence(driver));
         }
-        let unresolved = missing.or_else(|| owners.iter().find(|(_, owner)| owner.is_incomplete()));
+        let unresolved = missing.or(unreadable).or_else(|| first(Owner::is_incomplete));
         let reason = match unresolved {
             Some((_, Owner::Missing)) => Reason::ClaimMissing,
+            Some((_, Owner::Unknown(Unknown::ClaimUnreadable | Unknown::VolumeUnreadable(_)))) => {
+                Reason::ClaimUnreadable
+            }
             Some(_) => Reason::ClaimUnknown,
             None => Reason::NoDriver,
         };

@@ -18,7 +18,7 @@ pub enum Owner {
     /// The claim was not found.
     #[default]
     Missing,
-    /// The claim was found, but not its class or volume.
+    /// The claim was found, but not its class or volume; or it could not be read.
     Unknown(Unknown),
 }
 
@@ -32,6 +32,7 @@ impl Owner {
     pub fn gap(&self, claim: impl fmt::Display, absence: Absence) -> Option<String> {
         match self {
             Self::Missing => Some(format!("{claim} {absence}")),
+            Self::Unknown(Unknown::ClaimUnreadable) => Some(format!("{claim} {UNREADABLE}")),
             Self::Unknown(unknown) => Some(format!("{claim}: {}", unknown.explain(absence))),
             Self::Provisioner { .. } | Self::NoProvisioner => None,
         }
@@ -49,7 +50,14 @@ pub enum Unknown {
     Unbound,
     /// The volume that it is bound to was not found.
     VolumeMissing(Arc<str>),
+    /// Whether it exists is not known: the API server did not return it.
+    ClaimUnreadable,
+    /// The API server did not return the volume that it is bound to.
+    VolumeUnreadable(Arc<str>),
 }
+
+/// Describes an object that the API server did not return, although it may exist.
+const UNREADABLE: &str = "could not be read from the API server";
 
 impl Unknown {
     /// Describes the reason. `absence` is the reason why the class or volume was not found.
@@ -66,6 +74,8 @@ impl Unknown {
             (Self::NoDefaultClass, Absence::Hidden) => {
                 "it names no StorageClass, and the default StorageClass is not accessible".to_owned()
             }
+            (Self::ClaimUnreadable, _) => format!("it {UNREADABLE}"),
+            (Self::VolumeUnreadable(name), _) => format!("its PersistentVolume `{name}` {UNREADABLE}"),
             (Self::Unbound, _) => "it has no StorageClass and is not bound to a volume".to_owned(),
         }
     }

@@ -30,7 +30,7 @@ macro_rules! reasons {
 reasons! {
     /// One of its claims belongs to a storage driver, so that driver's scheduler was set.
     Injected = "injected",
-    /// A claim does not exist, so `missingClaim.then: inject` set the scheduler of the first driver.
+    /// A claim does not exist or could not be read, so `missingClaim.then: inject` set the scheduler of the first driver.
     InjectedMissing = "injected-missing",
     /// An update dropped the driver's scheduler unintentionally; it was restored.
     Kept = "kept",
@@ -59,6 +59,8 @@ reasons! {
     /// A claim exists, but the class or volume that would identify its driver does not exist, and no other claim belongs to a
     /// driver.
     ClaimUnknown = "claim-unknown",
+    /// A claim or its volume could not be read from the API server, and no other claim belongs to a driver.
+    ClaimUnreadable = "claim-unreadable",
     /// The driver's scheduler has no Lease, so `whenAbsent: skip` left the object unchanged.
     SchedulerAbsent = "scheduler-absent",
     /// The driver's scheduler no longer renews its Lease, so `whenStale: skip` left the object unchanged.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use super::decode::{Text, each_element};
+use super::owner::Owner;
 use super::setting::Settings;
 
 /// The facts of a claim, or of a claim template.
@@ -45,6 +46,16 @@ pub struct ClassFacts<'a> {
 pub struct VolumeFacts<'a> {
     /// Its provisioner, if any.
     pub provisioner: Option<Text<'a>>,
+}
+
+impl VolumeFacts<'_> {
+    /// The owner of a claim that is bound to the volume, if nothing else identifies it.
+    pub fn owner(&self) -> Owner {
+        match &self.provisioner {
+            Some(provisioner) => Owner::Provisioner { class: None, provisioner: (**provisioner).into() },
+            None => Owner::NoProvisioner,
+        }
+    }
 }
 
 impl ClaimFacts<'_> {

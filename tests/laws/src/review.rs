@@ -21,7 +21,7 @@ struct Circumstance {
     presence: Presence,
 }
 
-static CIRCUMSTANCES: LazyLock<[Circumstance; 7]> = LazyLock::new(|| {
+static CIRCUMSTANCES: LazyLock<[Circumstance; 8]> = LazyLock::new(|| {
     let with = |policy, owner, presence| Circumstance { policy, owner, presence };
     let lenient = Policy { missing_claim: MissingClaim::Inject, templates: Templates::Leave, ..policy() };
     let cautious = Driver { when_absent: Away::Skip, when_stale: Away::Skip, ..Driver::portworx() };
@@ -32,6 +32,7 @@ static CIRCUMSTANCES: LazyLock<[Circumstance; 7]> = LazyLock::new(|| {
         with(policy(), |_| Owner::NoProvisioner, Presence::Unknown),
         with(policy(), |_| Owner::Unknown(Unknown::ClassMissing("px".into())), Presence::Alive),
         with(policy(), mixed, Presence::Absent),
+        with(policy(), |_| Owner::Unknown(Unknown::ClaimUnreadable), Presence::Alive),
         with(lenient, |_| Owner::Missing, Presence::Stale),
         with(cautious, mixed, Presence::Stale),
         with(audit, |_| portworx(), Presence::Alive),

@@ -112,6 +112,20 @@ fn missing_claims() -> Vec<Row> {
     let no_drivers = Policy { drivers: Drivers(Vec::new()), ..inject_missing() };
     let first = Drivers(vec![linstor(), Driver::portworx()]);
     vec![
+        row("unreadable is not missing", pod(&["unreadable-data"]), Reason::ClaimUnreadable)
+            .warns("claim `unreadable-data` could not be read from the API server; the pod keeps scheduler"),
+        row("a volume is unreadable", pod(&["unreadable-volume"]), Reason::ClaimUnreadable)
+            .under(inject_missing())
+            .warns("claim `unreadable-volume`: its PersistentVolume `pv` could not be read from the API server"),
+        row("unreadable, inject", pod(&["unreadable-data"]), Reason::InjectedMissing)
+            .under(inject_missing())
+            .sets("stork"),
+        row("unreadable next to one of a driver", pod(&["unreadable-data", "px-data"]), Reason::Injected).sets("stork"),
+        row(
+            "unreadable in a template",
+            Ask::create(DEPLOYMENT, mounts(&["unreadable-volume"])),
+            Reason::ClaimUnreadable,
+        ),
         row("skip", pod(&["missing-data"]), Reason::ClaimMissing).warns("claim `missing-data` does not exist"),
         row("inject", pod(&["missing-data"]), Reason::InjectedMissing).under(inject_missing()).sets("stork"),
         row("inject the first driver", pod(&["missing-data"]), Reason::InjectedMissing)
