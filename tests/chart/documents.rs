@@ -116,6 +116,25 @@ fn the_notes_name_the_next_steps() {
     }
 }
 
+#[test]
+fn the_notes_name_each_direction_that_a_network_policy_leaves_open() {
+    let callers = "networkPolicy.callers to the API servers";
+    let api_servers = "any address on ports 443, 6443. Set networkPolicy.apiServers";
+    for (values, open) in [
+        ("{enabled: false}", &[][..]),
+        ("{enabled: true}", &[callers, api_servers]),
+        ("{enabled: true, callers: [{podSelector: {}}]}", &[api_servers]),
+        ("{enabled: true, apiServers: [{podSelector: {}}]}", &[callers]),
+        ("{enabled: true, callers: [{podSelector: {}}], apiServers: [{podSelector: {}}]}", &[]),
+    ] {
+        let notes = notes(&format!("networkPolicy: {values}"));
+        let named: Vec<_> = [callers, api_servers].into_iter().filter(|text| notes.contains(text)).collect();
+        assert_eq!(named, open, "{values}: {notes}");
+        assert_eq!(notes.contains("NetworkPolicy"), !open.is_empty(), "{values}: {notes}");
+        assert!(notes.lines().all(|line| line.chars().count() <= 140), "{notes}");
+    }
+}
+
 /// helm only renders the notes for its own default version of Kubernetes, so they are rendered as part of an object here.
 #[test]
 fn the_notes_mention_clusters_without_match_conditions() {

@@ -261,6 +261,10 @@ fn extra_effects() -> Vec<(&'static str, Effect)> {
         ),
         ("networkPolicy: {enabled: true, scrapers: [{podSelector: {}}]}", Is(policy, "/spec/ingress/1/from", peer)),
         (
+            "networkPolicy: {enabled: true, apiServers: [{podSelector: {}}]}",
+            Is(policy, "/spec/egress/0/to", json!([{"podSelector": {}}])),
+        ),
+        (
             "networkPolicy: {enabled: true, apiServerPorts: [7]}",
             Is(policy, "/spec/egress", json!([{"ports": [{"port": 7}]}])),
         ),

@@ -40,7 +40,7 @@ serviceMonitor: {enabled: true, labels: {release: monitoring}, interval: 30s}
 prometheusRule: {enabled: true, labels: {release: monitoring}}
 dashboard: {enabled: true}
 autoscaling: {enabled: true}
-networkPolicy: {enabled: true, callers: [{namespaceSelector: {}}], scrapers: [{podSelector: {}}]}",
+networkPolicy: {enabled: true, callers: [{namespaceSelector: {}}], scrapers: [{podSelector: {}}], apiServers: [{ipBlock: {cidr: 192.0.2.10/32}}]}",
             false,
         ),
         // All of these are valid names, and YAML reads most of them as another type.
