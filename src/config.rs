@@ -323,7 +323,7 @@ mod tests {
             ("drivers: [{name: linstor, provisioners: [x], scheduler: {}}]\n", "driver `linstor` has no `scheduler`"),
             (
                 "drivers: [{name: portworx, scheduler: {whenStale: skip}}]\n",
-                "config.yaml:1:39: `whenStale: skip` needs a `lease` that shows whether the scheduler is alive: set it to the Lease of the scheduler's leader election, such as lease: {namespace: kube-system, name: stork-scheduler}",
+                "config.yaml:1:39: `whenStale: skip` needs `leases` that show whether the scheduler is alive: set the Leases of the leader elections of its processes, such as leases: [{name: stork-scheduler, namespaces: [kube-system]}]",
             ),
             (
                 "drivers: [{name: portworx, scheduler: {staleAfter: 999ms}}]\n",
@@ -333,7 +333,27 @@ mod tests {
             ("drivers: [{name: portworx, scheduler: {whenStale: wait}}]\n", "`wait` is not one of inject, skip"),
             (
                 "drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: ../pods}}}]\n",
-                "invalid Lease `../pods` in namespace `a`: use one such as {namespace: kube-system, name: stork-scheduler}",
+                "invalid name `../pods` of a Lease: use leases: [{name: stork-scheduler, namespaces: [kube-system]}]",
+            ),
+            (
+                "drivers: [{name: portworx, scheduler: {leases: [{name: a, namespaces: [a.b]}]}}]\n",
+                "invalid namespace `a.b` of Lease `a`: use leases: [",
+            ),
+            (
+                "drivers: [{name: portworx, scheduler: {leases: [{name: a, namespaces: []}]}}]\n",
+                "Lease `a` has no namespace",
+            ),
+            (
+                "drivers: [{name: portworx, scheduler: {leases: [{name: a, namespaces: [b]}, {name: a, namespaces: [c]}]}}]\n",
+                "Lease `a` is listed twice: list all of its namespaces in one entry",
+            ),
+            (
+                "drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: b}, leases: []}}]\n",
+                "`lease` and `leases` exclude each other",
+            ),
+            (
+                "drivers: [{name: portworx, scheduler: {leases: [], whenAbsent: skip}}]\n",
+                "`whenAbsent: skip` needs `leases`",
             ),
             ("drivers: [{name: portworx, scheduler: {lease: {name: stork}}}]\n", "missing field `namespace`"),
             ("replaceableSchedulers: [stork]\n", "remove it there"),

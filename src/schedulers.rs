@@ -1,6 +1,7 @@
-//! The drivers' schedulers: whether each is alive, by the Lease of its leader election.
+//! The drivers' schedulers: whether each is alive, by the Leases of its processes.
 
 mod lease_monitor;
+mod monitored_lease;
 mod registry;
 
 pub use lease_monitor::monitor;

@@ -34,12 +34,16 @@ pub(super) struct DriverEntry {
 }
 
 section! {
-    /// A driver's scheduler, the Lease that shows whether it is alive, and the behavior while it is not.
+    /// A driver's scheduler, the Leases that show whether it is alive, and the behavior while it is not.
     struct SchedulerSection {
         /// `None` until the built-in driver has filled in its own.
         name: Option<String>,
+        /// Short for a single entry of `leases` with one namespace.
         #[serde(skip_serializing_if = "Option::is_none")]
-        lease: Option<LeaseEntry>,
+        lease: Option<NamespacedLease>,
+        /// The Leases of its processes, which must all be renewed; empty to monitor none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        leases: Option<Vec<LeaseEntry>>,
         when_absent: Away,
         when_stale: Away,
         /// A leader renews every 2 s (Kubernetes' default). Three minutes are longer than a slow renewal or the restart
@@ -50,9 +54,17 @@ section! {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LeaseEntry {
+struct NamespacedLease {
     namespace: String,
     name: String,
+}
+
+/// A Lease in one of several namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaseEntry {
+    name: String,
+    namespaces: Vec<String>,
 }
 
 /// A driver as written in the file. Only the built-in one may omit keys.
@@ -148,11 +160,14 @@ impl DriverEntry {
     pub(super) fn to_presence(&self) -> Option<schedulers::Scheduler> {
         let built_in = Self::portworx();
         let is_stork = self.name == built_in.name && self.scheduler.name == built_in.scheduler.name;
-        let leases = match self.scheduler.lease.clone() {
-            Some(LeaseEntry { namespace, name }) => vec![schedulers::LeaseRef { namespace: Some(namespace), name }],
+        let leases = match self.scheduler.leases() {
+            Some(leases) => leases.into_iter().map(LeaseEntry::into_ref).collect(),
             None if is_stork => stork_leases(),
-            None => return None,
+            None => Vec::new(),
         };
+        if leases.is_empty() {
+            return None;
+        }
         Some(schedulers::Scheduler {
             driver: self.name.as_str().into(),
             name: self.scheduler().into(),
@@ -162,15 +177,22 @@ impl DriverEntry {
     }
 }
 
-/// Returns the Leases that Stork's scheduler may have. Portworx is installed in its own namespace, in `kube-system`, or
-/// in one that the administrator chose, where colocate is likely to be installed too.
+/// Returns the Leases of Stork's two processes: kube-scheduler with the profile `stork`, and Stork itself, the extender
+/// that kube-scheduler calls for each pod. Without the extender, kube-scheduler runs and places no pod.
+///
+/// Portworx is installed in its own namespace, in `kube-system`, or in one that the administrator chose, where colocate is
+/// likely to be installed too.
 fn stork_leases() -> Vec<schedulers::LeaseRef> {
-    [Some("portworx"), Some("kube-system"), None]
-        .map(|namespace| schedulers::LeaseRef {
-            namespace: namespace.map(str::to_owned),
-            name: "stork-scheduler".to_owned(),
-        })
+    let namespaces = [Some("portworx"), Some("kube-system"), None].map(|namespace| namespace.map(str::to_owned));
+    ["stork-scheduler", "stork"]
+        .map(|name| schedulers::LeaseRef { name: name.to_owned(), namespaces: namespaces.to_vec() })
         .to_vec()
+}
+
+impl LeaseEntry {
+    fn into_ref(self) -> schedulers::LeaseRef {
+        schedulers::LeaseRef { name: self.name, namespaces: self.namespaces.into_iter().map(Some).collect() }
+    }
 }
 
 impl SchedulerSection {
@@ -178,20 +200,42 @@ impl SchedulerSection {
     fn named(name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::default() }
     }
+
+    /// Returns the Leases that the file has, in either form.
+    fn leases(&self) -> Option<Vec<LeaseEntry>> {
+        let short = self
+            .lease
+            .clone()
+            .map(|NamespacedLease { namespace, name }| vec![LeaseEntry { name, namespaces: vec![namespace] }]);
+        short.or_else(|| self.leases.clone())
+    }
 }
 
 impl Check for SchedulerSection {
     fn check(&self) -> Result<(), String> {
-        const EXAMPLE: &str = "{namespace: kube-system, name: stork-scheduler}";
-        if let Some(LeaseEntry { namespace, name }) = &self.lease
-            && !(dns::is_label(namespace) && dns::is_subdomain(name))
-        {
-            return Err(format!("invalid Lease `{name}` in namespace `{namespace}`: use one such as {EXAMPLE}"));
+        const EXAMPLE: &str = "leases: [{name: stork-scheduler, namespaces: [kube-system]}]";
+        if self.lease.is_some() && self.leases.is_some() {
+            return Err(format!("`lease` and `leases` exclude each other: use {EXAMPLE}"));
+        }
+        let leases = self.leases().unwrap_or_default();
+        for (index, LeaseEntry { name, namespaces }) in leases.iter().enumerate() {
+            if namespaces.is_empty() {
+                return Err(format!("Lease `{name}` has no namespace: use {EXAMPLE}"));
+            }
+            if let Some(namespace) = namespaces.iter().find(|name| !dns::is_label(name)) {
+                return Err(format!("invalid namespace `{namespace}` of Lease `{name}`: use {EXAMPLE}"));
+            }
+            if !dns::is_subdomain(name) {
+                return Err(format!("invalid name `{name}` of a Lease: use {EXAMPLE}"));
+            }
+            if leases[..index].iter().any(|other| other.name == *name) {
+                return Err(format!("Lease `{name}` is listed twice: list all of its namespaces in one entry"));
+            }
         }
         let policies = [("whenAbsent", self.when_absent), ("whenStale", self.when_stale)];
-        if let Some((key, _)) = policies.iter().find(|(_, away)| *away == Away::Skip && self.lease.is_none()) {
+        if let Some((key, _)) = policies.iter().find(|(_, away)| *away == Away::Skip && leases.is_empty()) {
             return Err(format!(
-                "`{key}: skip` needs a `lease` that shows whether the scheduler is alive: set it to the Lease of the scheduler's leader election, such as lease: {EXAMPLE}"
+                "`{key}: skip` needs `leases` that show whether the scheduler is alive: set the Leases of the leader elections of its processes, such as {EXAMPLE}"
             ));
         }
         if self.stale_after.0 < SHORTEST_STALE_AFTER {
@@ -250,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_scheduler_is_a_name_or_mapping_and_prints_in_short_form() {
-        for short in ["stork", "{}", "{name: stork}", "{whenAbsent: inject, staleAfter: 180s}", "{lease: }"] {
+        for short in ["stork", "{}", "{name: stork}", "{whenAbsent: inject, staleAfter: 180s}", "{lease: , leases: }"] {
             let config: Config = format!("drivers: [{{name: portworx, scheduler: {short}}}]").parse().unwrap();
             assert_eq!(config, Config::default(), "{short}");
         }
@@ -279,7 +323,9 @@ mod tests {
     fn a_scheduler_is_watched_if_its_lease_is_known() {
         let leases = |text: &str| {
             let config: Config = text.parse().unwrap();
-            let lease = |lease: schedulers::LeaseRef| (lease.namespace.unwrap_or_default(), lease.name);
+            let lease = |lease: schedulers::LeaseRef| {
+                (lease.name, lease.namespaces.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>())
+            };
             let schedulers = config.schedulers().map(|scheduler| {
                 let leases: Vec<_> = scheduler.leases.into_iter().map(lease).collect();
                 (scheduler.driver.to_string(), scheduler.name.to_string(), leases, scheduler.stale_after)
@@ -287,17 +333,27 @@ mod tests {
             schedulers.collect::<Vec<_>>()
         };
         let three_minutes = Duration::from_mins(3);
-        let own = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
-        let stork = ["portworx", "kube-system", ""].map(|namespace| own(namespace, "stork-scheduler")).to_vec();
+        let lease = |name: &str, namespaces: &[&str]| {
+            (name.to_owned(), namespaces.iter().map(|namespace| (*namespace).to_owned()).collect::<Vec<_>>())
+        };
         let portworx = |leases| ("portworx".to_owned(), "stork".to_owned(), leases, three_minutes);
-        assert_eq!(leases(""), [portworx(stork)]);
-        assert_eq!(
-            leases("drivers: [{name: portworx, scheduler: {lease: {namespace: a, name: b}}}]"),
-            [portworx(vec![own("a", "b")])]
-        );
+        let default = ["stork-scheduler", "stork"].map(|name| lease(name, &["portworx", "kube-system", ""]));
+        assert_eq!(leases(""), [portworx(default.to_vec())]);
+        for (text, expected) in [
+            ("lease: {namespace: a, name: b}", vec![lease("b", &["a"])]),
+            ("leases: [{name: b, namespaces: [a]}]", vec![lease("b", &["a"])]),
+            (
+                "leases: [{name: b, namespaces: [a, c]}, {name: d, namespaces: [a]}]",
+                vec![lease("b", &["a", "c"]), lease("d", &["a"])],
+            ),
+        ] {
+            let text = format!("drivers: [{{name: portworx, scheduler: {{{text}}}}}]");
+            assert_eq!(leases(&text), [portworx(expected)], "{text}");
+        }
         for text in [
             "drivers: [{name: portworx, scheduler: another}]",
             "drivers: [{name: other, provisioners: [x], scheduler: stork}]",
+            "drivers: [{name: portworx, scheduler: {leases: []}}]",
         ] {
             assert_eq!(leases(text), [], "{text}");
         }

@@ -54,7 +54,8 @@ metrics! {
     claim_lookups: Counter<1>, ["result"], "Claims looked up for reviews, by result: found in the cache, by a GET, by waiting for the watch, not at all, or not readable";
     validations: Counter<1>, ["result"], "Reviews validated, by result: denied, warned, clean, or the reason why nothing was checked";
     findings: Counter<2>, ["rule", "severity"], "Findings in validated objects, by rule and severity";
-    scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews its Lease; no series if unknown";
+    scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews all of its Leases; no series if unknown";
+    scheduler_lease_renewed: Flag<3>, ["driver", "scheduler", "lease"], "Whether a Lease of the driver's scheduler is renewed; no series if unknown";
     certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: `leaf` counts new certificates that this process has served, `ca` counts new CAs that it made current for all replicas";
     ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the expected caBundle; no series if the configuration does not exist";
     certificate_valid: Flag<1>, ["certificate"], "Whether the certificate in use is valid by the API server's clock; no series if colocate does not maintain the caBundle";
@@ -279,7 +280,8 @@ mod tests {
         metrics.claim_lookups.inc(["cached"]);
         metrics.validations.inc(["clean"]);
         metrics.findings.inc(["HC001", "error"]);
-        metrics.scheduler_alive.set(["portworx", "stork"], Some(true));
+        metrics.scheduler_alive.set(["portworx", "stork"], Some(false));
+        metrics.scheduler_lease_renewed.set(["portworx", "stork", "stork-scheduler"], Some(true));
         metrics.certificate_rotations.inc(["ca"]);
         metrics.ca_bundle_in_sync.set(["MutatingWebhookConfiguration/colocate"], Some(false));
         metrics.config_reloads.inc(["refused"]);

@@ -1,8 +1,9 @@
 //! The drivers' schedulers and the presence of each. Monitors set it, and requests read it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use crate::engine::{Driver, Presence};
 
@@ -13,19 +14,19 @@ pub struct Scheduler {
     pub driver: Arc<str>,
     /// The scheduler's name, as set in pods.
     pub name: Arc<str>,
-    /// The Leases of its leader election. One that is renewed is enough.
+    /// The Leases of the leader elections of its processes. It is alive while all of them are renewed. Their names differ.
     pub leases: Vec<LeaseRef>,
-    /// The time after its last renewal at which it counts as stale.
+    /// The time after its last renewal at which a Lease counts as stale.
     pub stale_after: Duration,
 }
 
-/// A reference to a Lease.
+/// A reference to a Lease that is in one of several namespaces. One that is renewed is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRef {
-    /// Its namespace; `None` for that of this process.
-    pub namespace: Option<String>,
     /// Its name.
     pub name: String,
+    /// The namespaces; `None` for the namespace of this process.
+    pub namespaces: Vec<Option<String>>,
 }
 
 /// The current presence of the schedulers. Clones share it.
@@ -35,16 +36,13 @@ pub struct SchedulerRegistry(Arc<[RegistryEntry]>);
 #[derive(Debug)]
 struct RegistryEntry {
     scheduler: Scheduler,
-    /// A [`Presence`], as its index in [`BY_NUMBER`].
-    presence: AtomicU8,
+    presence: ArcSwap<Presence>,
 }
-
-const BY_NUMBER: [Presence; 4] = [Presence::Unknown, Presence::Alive, Presence::Stale, Presence::Absent];
 
 impl SchedulerRegistry {
     /// Creates a registry of these schedulers, whose presence is unknown at first.
     pub fn new(schedulers: impl IntoIterator<Item = Scheduler>) -> Self {
-        let unknown = |scheduler| RegistryEntry { scheduler, presence: AtomicU8::default() };
+        let unknown = |scheduler| RegistryEntry { scheduler, presence: ArcSwap::default() };
         Self(schedulers.into_iter().map(unknown).collect())
     }
 
@@ -55,15 +53,13 @@ impl SchedulerRegistry {
 
     /// Returns the presence of a driver's scheduler; [`Presence::Unknown`] if it is not in the registry.
     pub fn presence(&self, driver: &Driver) -> Presence {
-        let number = self.find(&driver.name).map_or(0, |entry| entry.presence.load(Ordering::Relaxed));
-        BY_NUMBER.get(usize::from(number)).copied().unwrap_or_default()
+        self.find(&driver.name).map_or(Presence::Unknown, |entry| Presence::clone(&entry.presence.load()))
     }
 
     /// Sets the presence of a driver's scheduler.
     pub fn set(&self, driver: &str, presence: Presence) {
-        let number = (0..).zip(BY_NUMBER).find_map(|(number, known)| (known == presence).then_some(number));
-        if let (Some(entry), Some(number)) = (self.find(driver), number) {
-            entry.presence.store(number, Ordering::Relaxed);
+        if let Some(entry) = self.find(driver) {
+            entry.presence.store(Arc::new(presence));
         }
     }
 
@@ -88,9 +84,10 @@ mod tests {
         let registry = SchedulerRegistry::new([scheduler("linstor"), scheduler("portworx")]);
         let driver = Driver::portworx();
         assert_eq!(registry.presence(&driver), Presence::Unknown);
-        registry.set("linstor", Presence::Absent);
-        for presence in [Presence::Alive, Presence::Stale, Presence::Absent, Presence::Unknown] {
-            registry.clone().set("portworx", presence);
+        registry.set("linstor", Presence::Absent("linstor".into()));
+        let away = [Presence::Stale("kube-system/stork".into()), Presence::Absent("stork".into())];
+        for presence in [Presence::Alive].into_iter().chain(away).chain([Presence::Unknown]) {
+            registry.clone().set("portworx", presence.clone());
             assert_eq!(registry.presence(&driver), presence);
         }
         registry.set("another", Presence::Alive);

@@ -223,6 +223,8 @@ fn change(value: &mut Value) {
         Value::Object(keys) => keys.values_mut().for_each(change),
         Value::String(text) if text == "inject" => *value = json!("skip"),
         Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit()) => *value = json!("7m"),
+        Value::Array(items) => items.iter_mut().for_each(change),
+        Value::String(text) => text.insert_str(0, "other-"),
         _ => *value = json!("other"),
     }
 }

@@ -50,6 +50,7 @@ fn the_default_permissions_are_exactly_these() {
         "*:admissionregistration.k8s.io/mutatingwebhookconfigurations:zz-colocate watch",
         "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate get",
         "*:admissionregistration.k8s.io/validatingwebhookconfigurations:zz-colocate watch",
+        "*:coordination.k8s.io/leases:stork get",
         "*:coordination.k8s.io/leases:stork-scheduler get",
         "*:storage.k8s.io/storageclasses:* list",
         "*:storage.k8s.io/storageclasses:* watch",
@@ -98,6 +99,8 @@ fn the_lease_permissions_match_the_leases_of_the_program() {
         "[{name: portworx, scheduler: {}}]",
         "[{name: portworx, scheduler: other}]",
         "[{name: portworx, scheduler: {lease: {namespace: a, name: own}}}]",
+        "[{name: portworx, scheduler: {leases: [{name: a, namespaces: [a]}, {name: b, namespaces: [a, b]}]}}]",
+        "[{name: portworx, scheduler: {leases: []}}]",
         "[{name: px, provisioners: [a], scheduler: stork}]",
         "[{name: linstor, provisioners: [a], scheduler: {name: l, lease: {namespace: a, name: l1}}}, {name: b, provisioners: [b], scheduler: b}, {name: portworx}]",
     ] {

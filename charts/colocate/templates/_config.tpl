@@ -73,7 +73,7 @@ for which the RBAC rules are already gone.
 {{- list $config.namespaces $config.tls $config.drain $limits $schedulers | toJson -}}
 {{- end -}}
 
-{{/* The drivers, with the built-in driver's defaults filled in: `{provisioners, scheduler, lease}`, the latter two as names. */}}
+{{/* The drivers, with the built-in driver's defaults filled in: `{provisioners, scheduler, leases}`, the latter two as names. */}}
 {{- define "colocate.drivers" -}}
 {{- $builtIn := first (.Files.Get "files/defaults.yaml" | fromYaml).drivers -}}
 {{- $drivers := list -}}
@@ -81,12 +81,16 @@ for which the RBAC rules are already gone.
 {{- $isBuiltIn := eq .name $builtIn.name -}}
 {{- $scheduler := kindIs "map" .scheduler | ternary .scheduler (dict "name" .scheduler) -}}
 {{- $name := $scheduler.name | default $builtIn.scheduler -}}
-{{- $lease := ($scheduler.lease | default dict).name -}}
-{{- if and $isBuiltIn (eq $name $builtIn.scheduler) -}}
-{{- $lease = $lease | default "stork-scheduler" -}}
+{{- $leases := list -}}
+{{- if kindIs "slice" $scheduler.leases -}}
+{{- range $scheduler.leases }}{{ $leases = append $leases .name }}{{ end -}}
+{{- else if $scheduler.lease -}}
+{{- $leases = list $scheduler.lease.name -}}
+{{- else if and $isBuiltIn (eq $name $builtIn.scheduler) -}}
+{{- $leases = list "stork-scheduler" "stork" -}}
 {{- end -}}
 {{- $provisioners := .provisioners | default $builtIn.provisioners -}}
-{{- $drivers = append $drivers (dict "provisioners" $provisioners "scheduler" $name "lease" $lease) -}}
+{{- $drivers = append $drivers (dict "provisioners" $provisioners "scheduler" $name "leases" $leases) -}}
 {{- end -}}
 {{- toJson $drivers -}}
 {{- end -}}

@@ -264,15 +264,20 @@ impl<'r> Candidate<'r> {
 
     /// Sets the scheduler of a driver, unless the scheduler is not running and the driver's policy is to skip.
     fn inject_driver(&self, reason: Reason, driver: &Driver, presence: Presence) -> Decision<'r> {
-        let (away, skipped) = match presence {
-            Presence::Unknown | Presence::Alive => return self.inject(reason, &driver.scheduler),
-            Presence::Absent => (driver.when_absent, Reason::SchedulerAbsent),
-            Presence::Stale => (driver.when_stale, Reason::SchedulerStale),
+        let scheduler = &driver.scheduler;
+        let (away, skipped, lease) = match presence {
+            Presence::Unknown | Presence::Alive => return self.inject(reason, scheduler),
+            Presence::Absent(lease) => {
+                (driver.when_absent, Reason::SchedulerAbsent, format!("there is no Lease {lease}"))
+            }
+            Presence::Stale(lease) => {
+                (driver.when_stale, Reason::SchedulerStale, format!("Lease {lease} is not renewed"))
+            }
         };
-        let (is_pod, scheduler) = (self.workload.is_pod(), &driver.scheduler);
+        let is_pod = self.workload.is_pod();
         if away == Away::Inject {
             let who = if is_pod { "the pod stays" } else { "its pods stay" };
-            let text = format_args!("scheduler `{scheduler}` is not running: {who} Pending until it is back");
+            let text = format_args!("scheduler `{scheduler}` is not running ({lease}): {who} Pending until it is back");
             let mut decision = self.inject(reason, scheduler);
             decision.warnings.push(Warning::new("scheduler-away", text));
             return decision;
@@ -287,7 +292,7 @@ impl<'r> Candidate<'r> {
                 ": start it; until then, the template keeps scheduler {own}, and pods created from it keep it permanently"
             )
         };
-        let text = format_args!("scheduler `{scheduler}` is not running{consequence}");
+        let text = format_args!("scheduler `{scheduler}` is not running ({lease}){consequence}");
         let mut warnings = self.opt_out_warnings();
         warnings.push(Warning::new(skipped.as_str(), text));
         Decision { warnings, ..Decision::leave(skipped) }

@@ -1,19 +1,21 @@
 //! The presence of a driver's scheduler, and the policy while it is not running.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-/// The state of a driver's scheduler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The state of a driver's scheduler. It may be several processes, each with its own Lease, and needs all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Presence {
     /// Not known: Leases are not read, or access to them is denied.
     #[default]
     Unknown,
-    /// It renews its Lease.
+    /// It renews its Leases.
     Alive,
-    /// It has a Lease, and has not renewed it for too long.
-    Stale,
-    /// It has no Lease.
-    Absent,
+    /// It has not renewed this Lease for too long.
+    Stale(Arc<str>),
+    /// It does not have this Lease.
+    Absent(Arc<str>),
 }
 
 /// The policy for a pod whose driver's scheduler is not running.

@@ -10,8 +10,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{advance, timeout};
 use tower_test::mock;
 
+use jiff::Timestamp;
+use tokio::time::Instant;
+
 use super::*;
 use crate::engine::Driver;
+use crate::schedulers::LeaseRef;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const STALE_AFTER: Duration = Duration::from_mins(3);
@@ -30,6 +34,7 @@ enum Says {
 struct Scene {
     /// `None` once the monitor runs in the background.
     monitor: Option<LeaseMonitor>,
+    /// Responses by `<namespace>/<name>`.
     leases: Arc<Mutex<HashMap<String, Says>>>,
     registry: SchedulerRegistry,
     process: Process,
@@ -37,18 +42,23 @@ struct Scene {
 }
 
 impl Scene {
-    /// Creates a scene with a Lease `stork` in each of these namespaces. Our own is `default`.
+    /// Creates a scene with a Lease `stork` in one of these namespaces. Our own is `default`.
     fn new(namespaces: &[Option<&str>]) -> Self {
+        Self::with_leases(&[("stork", namespaces)])
+    }
+
+    /// Creates a scene with Leases of these names, each in one of its namespaces.
+    fn with_leases(leases: &[(&str, &[Option<&str>])]) -> Self {
         LazyLock::force(&LOG);
         LOGGED.take();
-        let lease = |namespace: Option<&str>| crate::schedulers::LeaseRef {
-            namespace: namespace.map(str::to_owned),
-            name: "stork".to_owned(),
-        };
+        let leases = leases.iter().map(|(name, namespaces)| LeaseRef {
+            name: (*name).to_owned(),
+            namespaces: namespaces.iter().map(|namespace| namespace.map(str::to_owned)).collect(),
+        });
         let scheduler = Scheduler {
             driver: "portworx".into(),
             name: "stork".into(),
-            leases: namespaces.iter().copied().map(lease).collect(),
+            leases: leases.collect(),
             stale_after: STALE_AFTER,
         };
         let (service, mut handle) = mock::pair::<hyper::Request<Body>, hyper::Response<Body>>();
@@ -58,12 +68,12 @@ impl Scene {
             let mut unanswered = Vec::new();
             while let Some((request, send)) = handle.next_request().await {
                 let path = request.uri().path();
-                let namespace = path
+                let place = path
                     .strip_prefix("/apis/coordination.k8s.io/v1/namespaces/")
-                    .and_then(|rest| rest.strip_suffix("/leases/stork"));
-                let namespace = namespace.unwrap_or_else(|| panic!("unexpected request: {path}"));
+                    .and_then(|rest| rest.split_once("/leases/"));
+                let (namespace, name) = place.unwrap_or_else(|| panic!("unexpected request: {path}"));
                 assert_eq!(request.method(), hyper::Method::GET);
-                let says = responses.lock().unwrap().get(namespace).cloned();
+                let says = responses.lock().unwrap().get(&format!("{namespace}/{name}")).cloned();
                 match says.unwrap_or(Says::Status(404)) {
                     Says::Nothing => unanswered.push(send),
                     Says::Renewed(time) => {
@@ -86,8 +96,23 @@ impl Scene {
         Self { monitor, leases, registry, process, server }
     }
 
+    /// Sets the response about the Lease `stork` in that namespace.
     fn says(&self, namespace: &str, says: Says) {
-        self.leases.lock().unwrap().insert(namespace.to_owned(), says);
+        self.says_of(&format!("{namespace}/stork"), says);
+    }
+
+    /// Sets the response about the Lease `<namespace>/<name>`.
+    fn says_of(&self, lease: &str, says: Says) {
+        self.leases.lock().unwrap().insert(lease.to_owned(), says);
+    }
+
+    /// Returns the series of the Leases: name and value.
+    fn series(&self) -> Vec<String> {
+        let metrics = self.process.metrics.encode();
+        let prefix = "colocate_scheduler_lease_renewed{driver=\"portworx\",scheduler=\"stork\",lease=";
+        let mut series: Vec<_> = metrics.lines().filter_map(|line| line.strip_prefix(prefix)).collect();
+        series.sort_unstable();
+        series.into_iter().map(|line| line.replace(['"', '}'], "")).collect()
     }
 
     /// Polls once, checks that all outputs agree, and returns the presence.
@@ -100,7 +125,7 @@ impl Scene {
         let expected = match presence {
             Presence::Unknown => None,
             Presence::Alive => Some("1"),
-            Presence::Stale | Presence::Absent => Some("0"),
+            Presence::Stale(_) | Presence::Absent(_) => Some("0"),
         };
         assert_eq!(value, expected, "{metrics}");
         assert!(self.process.readiness.can_answer());
@@ -118,6 +143,16 @@ impl Drop for Scene {
     }
 }
 
+/// The Lease of most scenes is stale.
+fn stale() -> Presence {
+    Presence::Stale("kube-system/stork".into())
+}
+
+/// The Lease of most scenes is absent.
+fn absent() -> Presence {
+    Presence::Absent("stork".into())
+}
+
 fn answer(status: u16, body: &str) -> hyper::Response<Body> {
     hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
 }
@@ -130,7 +165,7 @@ fn renewed(wrong_by: i64) -> Says {
 #[tokio::test(start_paused = true)]
 async fn no_lease_anywhere_is_absent() {
     let mut scene = Scene::new(&[Some("portworx"), Some("kube-system"), None]);
-    assert_eq!(scene.poll().await, Presence::Absent);
+    assert_eq!(scene.poll().await, absent());
     assert_eq!(
         scene.details(),
         ["scheduler stork: absent (no Lease portworx/stork, kube-system/stork, default/stork)"]
@@ -141,13 +176,13 @@ async fn no_lease_anywhere_is_absent() {
 async fn an_old_lease_is_stale_at_the_first_read_with_its_age() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", renewed(-242));
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
     // A second may have passed since.
     let details = scene.details();
     assert!(details[0].starts_with("scheduler stork: not renewed for 4m"), "{details:?}");
     assert!(details[0].ends_with(" (Lease kube-system/stork)"), "{details:?}");
     advance(MINUTE).await;
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
     assert!(scene.details()[0].starts_with("scheduler stork: not renewed for 5m"), "{:?}", scene.details());
 }
 
@@ -172,7 +207,7 @@ async fn a_renewal_counts_even_if_the_holders_clock_is_wrong() {
         }
         // A missing renewal counts too.
         advance(STALE_AFTER).await;
-        assert_eq!(scene.poll().await, Presence::Stale, "{wrong_by}");
+        assert_eq!(scene.poll().await, stale(), "{wrong_by}");
     }
 }
 
@@ -184,7 +219,7 @@ async fn a_lease_turns_stale_and_the_next_renewal_revives_it() {
     advance(2 * MINUTE).await;
     assert_eq!(scene.poll().await, Presence::Alive);
     advance(MINUTE).await;
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
     scene.says("kube-system", renewed(1));
     assert_eq!(scene.poll().await, Presence::Alive);
 }
@@ -193,24 +228,24 @@ async fn a_lease_turns_stale_and_the_next_renewal_revives_it() {
 async fn a_never_renewed_lease_is_stale_and_a_deleted_one_absent() {
     let mut scene = Scene::new(&[Some("kube-system")]);
     scene.says("kube-system", Says::NeverRenewed);
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
     assert_eq!(scene.details(), ["scheduler stork: never renewed (Lease kube-system/stork)"]);
     advance(MINUTE).await;
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
     scene.says("kube-system", Says::Status(404));
-    assert_eq!(scene.poll().await, Presence::Absent);
+    assert_eq!(scene.poll().await, absent());
     // The next read counts as the first again.
     scene.says("kube-system", renewed(-3600));
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_best_of_several_leases_counts() {
     let mut scene = Scene::new(&[Some("portworx"), Some("kube-system"), None]);
     scene.says("kube-system", renewed(-3600));
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
     scene.says("default", renewed(-7200));
-    assert_eq!(scene.poll().await, Presence::Stale);
+    assert_eq!(scene.poll().await, stale());
     assert!(scene.details()[0].contains("kube-system/stork"), "the youngest: {:?}", scene.details());
     scene.says("default", renewed(0));
     assert_eq!(scene.poll().await, Presence::Alive);
@@ -220,7 +255,65 @@ async fn the_best_of_several_leases_counts() {
 #[tokio::test(start_paused = true)]
 async fn each_lease_is_polled_once() {
     let scene = Scene::new(&[Some("default"), Some("kube-system"), None]);
-    assert_eq!(scene.monitor.as_ref().unwrap().leases.len(), 2);
+    let places: Vec<_> = scene.monitor.as_ref().unwrap().leases.iter().flat_map(MonitoredLease::places).collect();
+    assert_eq!(places, ["default/stork", "kube-system/stork"]);
+}
+
+const TWO_PROCESSES: &[(&str, &[Option<&str>])] = &[
+    ("stork-scheduler", &[Some("portworx"), Some("kube-system")]),
+    ("stork", &[Some("portworx"), Some("kube-system")]),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduler_is_alive_only_if_all_of_its_leases_are() {
+    let mut scene = Scene::with_leases(TWO_PROCESSES);
+    scene.says_of("portworx/stork-scheduler", renewed(0));
+    scene.says_of("kube-system/stork", renewed(0));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    assert_eq!(scene.details(), [""; 0]);
+    assert_eq!(scene.series(), ["stork 1", "stork-scheduler 1"]);
+
+    advance(STALE_AFTER).await;
+    scene.says_of("portworx/stork-scheduler", renewed(1));
+    assert_eq!(scene.poll().await, Presence::Stale("kube-system/stork".into()), "the extender died");
+    assert_eq!(scene.details(), ["scheduler stork: not renewed for 3m (Lease kube-system/stork)"]);
+    assert_eq!(scene.series(), ["stork 0", "stork-scheduler 1"]);
+
+    advance(STALE_AFTER).await;
+    scene.says_of("kube-system/stork", renewed(1));
+    assert_eq!(scene.poll().await, Presence::Stale("portworx/stork-scheduler".into()), "kube-scheduler died");
+    assert_eq!(scene.series(), ["stork 1", "stork-scheduler 0"]);
+
+    scene.says_of("kube-system/stork", Says::Status(404));
+    assert_eq!(scene.poll().await, Presence::Absent("stork".into()), "both died");
+    assert_eq!(
+        scene.details(),
+        [concat!(
+            "scheduler stork: not renewed for 3m (Lease portworx/stork-scheduler); ",
+            "absent (no Lease portworx/stork, kube-system/stork)"
+        )]
+    );
+    assert_eq!(scene.series(), ["stork 0", "stork-scheduler 0"]);
+
+    scene.says_of("kube-system/stork", renewed(0));
+    scene.says_of("portworx/stork-scheduler", renewed(2));
+    assert_eq!(scene.poll().await, Presence::Alive);
+    let away = "WARN the scheduler is not alive: pods that name it stay Pending driver=\"portworx\" scheduler=\"stork\" why=\"";
+    let logged = logged();
+    assert_eq!(logged.iter().filter(|line| line.starts_with(away)).count(), 3, "one line per change: {logged:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_read_hides_no_other() {
+    let mut scene = Scene::with_leases(TWO_PROCESSES);
+    scene.says_of("portworx/stork", Says::Status(403));
+    scene.says_of("portworx/stork-scheduler", renewed(0));
+    assert_eq!(scene.poll().await, Presence::Unknown);
+    assert_eq!(scene.series(), ["stork-scheduler 1"]);
+    advance(STALE_AFTER).await;
+    assert_eq!(scene.poll().await, Presence::Stale("portworx/stork-scheduler".into()));
+    assert_eq!(scene.series(), ["stork-scheduler 0"]);
+    assert!(scene.details()[0].contains("; unknown: cannot get leases"), "{:?}", scene.details());
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,9 +336,9 @@ async fn an_unavailable_api_server_changes_nothing() {
     assert_eq!(scene.poll().await, Presence::Alive);
 
     scene.says("kube-system", Says::Status(404));
-    assert_eq!(scene.poll().await, Presence::Absent);
+    assert_eq!(scene.poll().await, absent());
     scene.says("kube-system", Says::Nothing);
-    assert_eq!(scene.poll().await, Presence::Absent);
+    assert_eq!(scene.poll().await, absent());
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,11 +402,11 @@ async fn it_keeps_polling() {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    for (says, presence) in [(Says::Status(404), Presence::Absent), (renewed(0), Presence::Alive)] {
+    for (says, presence) in [(Says::Status(404), absent()), (renewed(0), Presence::Alive)] {
         scene.says("kube-system", says);
         timeout(INTERVAL + INTERVAL, known(presence)).await.unwrap();
     }
-    timeout(STALE_AFTER + INTERVAL + INTERVAL, known(Presence::Stale)).await.unwrap();
+    timeout(STALE_AFTER + INTERVAL + INTERVAL, known(stale())).await.unwrap();
     looking.abort();
 }
 

@@ -60,7 +60,8 @@ impl Api {
         Self::by(control_plane.kubeconfig()).await
     }
 
-    async fn by(kubeconfig: &Path) -> Self {
+    /// Creates a client as the user of that kubeconfig.
+    pub(crate) async fn by(kubeconfig: &Path) -> Self {
         // kube's client needs a default provider. Only a second call can fail.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig was written");
@@ -95,8 +96,13 @@ impl Api {
 
     /// Applies a merge patch to the object at that path.
     pub async fn merge(&self, path: &str, change: &Value) -> Reply {
+        self.try_merge(path, change).await.expect("the API server answers")
+    }
+
+    /// Like [`merge`](Self::merge), for an API server that may be unavailable.
+    pub async fn try_merge(&self, path: &str, change: &Value) -> Result<Reply, NoAnswer> {
         let request = Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
-        self.ask(request.body(Body::from(change.to_string().into_bytes())).expect("the path is valid")).await
+        self.attempt(request.body(Body::from(change.to_string().into_bytes())).expect("the path is valid")).await
     }
 
     /// Deletes the object at that path. The API server may be unavailable.

@@ -7,9 +7,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::Deserialize;
+use tokio::task::AbortHandle;
 
 use super::kubectl::Kubectl;
-use super::{fixture, programs, storage};
+use super::{Api, fixture, programs, storage, stork};
 
 /// The process group ID that gives a child its own group. Ctrl-C then reaches only this process, which stops its children in
 /// order.
@@ -25,6 +26,8 @@ pub struct ControlPlane {
     supervisor: Child,
     /// The responses of the supervisor, one line per request.
     answers: Mutex<BufReader<ChildStdout>>,
+    /// Renews Stork's Lease.
+    stork: Mutex<Option<AbortHandle>>,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +78,7 @@ impl ControlPlane {
         let mut supervisor = Command::new(programs.join("controlplane"))
             // Allows pods to have a scheduling group.
             .args(["up", "--nodes", "2", "--apiserver-arg", "--feature-gates=GenericWorkload=true"])
-            // colocate detects Stork by this Lease.
+            // Stork's kube-scheduler has this Lease.
             .args(["--scheduler-arg", "--leader-elect=true"])
             .args(["--scheduler-arg", "--leader-elect-resource-name=stork-scheduler"])
             // A scheduler that cannot renew its Lease exits, but it must survive tests that stop the API server.
@@ -92,7 +95,29 @@ impl ControlPlane {
         answers.read_line(&mut line).expect("the supervisor writes text");
         let description = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("the control plane did not start (see its output above): {line}"));
-        Self { programs, description, supervisor, answers: Mutex::new(answers) }
+        let control_plane =
+            Self { programs, description, supervisor, answers: Mutex::new(answers), stork: Mutex::default() };
+        control_plane.kubectl().feed("create -f -", &stork::lease());
+        control_plane.start_stork();
+        control_plane
+    }
+
+    /// Starts to renew the Lease of Stork's own process, as at the start of the control plane.
+    pub fn start_stork(&self) {
+        let kubeconfig = self.kubeconfig().to_owned();
+        self.set_stork(Some(stork::renew(async move { Api::by(&kubeconfig).await })));
+    }
+
+    /// Stops the renewals, as if Stork's own process had died.
+    pub fn stop_stork(&self) {
+        self.set_stork(None);
+    }
+
+    fn set_stork(&self, renewals: Option<AbortHandle>) {
+        let mut stork = self.stork.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = std::mem::replace(&mut *stork, renewals) {
+            before.abort();
+        }
     }
 
     /// Sends a request to the supervisor, such as `stop kube-scheduler`, and waits until it is done.
@@ -149,6 +174,7 @@ impl ControlPlane {
 
     /// Stops the control plane, and waits until it has stopped.
     pub fn end(mut self) {
+        self.stop_stork();
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
     }

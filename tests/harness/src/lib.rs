@@ -34,6 +34,7 @@ pub mod programs;
 mod release;
 mod scripted_api;
 mod storage;
+mod stork;
 mod webhook;
 
 pub use self::account::{Account, COLOCATE, Rule};

@@ -31,10 +31,10 @@ static CIRCUMSTANCES: LazyLock<[Circumstance; 8]> = LazyLock::new(|| {
         with(policy(), |_| portworx(), Presence::Unknown),
         with(policy(), |_| Owner::NoProvisioner, Presence::Unknown),
         with(policy(), |_| Owner::Unknown(Unknown::ClassMissing("px".into())), Presence::Alive),
-        with(policy(), mixed, Presence::Absent),
+        with(policy(), mixed, Presence::Absent("stork".into())),
         with(policy(), |_| Owner::Unknown(Unknown::ClaimUnreadable), Presence::Alive),
-        with(lenient, |_| Owner::Missing, Presence::Stale),
-        with(cautious, mixed, Presence::Stale),
+        with(lenient, |_| Owner::Missing, Presence::Stale("kube-system/stork".into())),
+        with(cautious, mixed, Presence::Stale("kube-system/stork".into())),
         with(audit, |_| portworx(), Presence::Alive),
     ]
 });
@@ -58,7 +58,7 @@ impl Circumstance {
             Examination::Resolve(pending) => {
                 let mut claims = 0..;
                 let owners = pending.look_up(|_| claims.next().map_or(Owner::Missing, self.owner));
-                pending.decide(owners, |_| self.presence)
+                pending.decide(owners, |_| self.presence.clone())
             }
         }
     }

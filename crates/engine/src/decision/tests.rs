@@ -381,7 +381,7 @@ impl Answer {
             Examination::Decided(decision) => decision,
             Examination::Resolve(pending) => {
                 let owners = owners(&pending);
-                pending.decide(owners, |_| ask.presence)
+                pending.decide(owners, |_| ask.presence.clone())
             }
         })
     }

@@ -227,32 +227,31 @@ fn warnings_name_the_problem_and_the_remedy() {
 #[test]
 fn warnings_about_schedulers_name_the_consequence_for_pods() {
     let warning = |kind, policy: &Policy| {
-        let ask = Ask::create(kind, px()).with_presence(Presence::Stale);
+        let ask = Ask::create(kind, px()).with_presence(schedulers::stale());
         Answer::to(&ask, policy, Order::ApiServer).warnings
     };
     let (inject, skip) = (away_policy(Away::Skip, Away::Inject), away_policy(Away::Inject, Away::Skip));
-    assert_eq!(
-        warning(POD, &inject),
-        ["colocate: scheduler-away: scheduler `stork` is not running: the pod stays Pending until it is back"]
-    );
-    assert_eq!(
-        warning(DEPLOYMENT, &inject),
-        ["colocate: scheduler-away: scheduler `stork` is not running: its pods stay Pending until it is back"]
-    );
-    assert_eq!(
-        warning(POD, &skip),
-        [concat!(
-            "colocate: scheduler-stale: scheduler `stork` is not running; the pod keeps scheduler default-scheduler, ",
-            "which cannot be changed later: start `stork`, then create the pod again"
-        )]
-    );
-    assert_eq!(
-        warning(DEPLOYMENT, &skip),
-        [concat!(
-            "colocate: scheduler-stale: scheduler `stork` is not running: start it; until then, the template keeps ",
-            "scheduler default-scheduler, and pods created from it keep it permanently"
-        )]
-    );
+    let away = "scheduler `stork` is not running (Lease kube-system/stork is not renewed)";
+    for (kind, policy, line) in [
+        (POD, &inject, format!("scheduler-away: {away}: the pod stays Pending until it is back")),
+        (DEPLOYMENT, &inject, format!("scheduler-away: {away}: its pods stay Pending until it is back")),
+        (
+            POD,
+            &skip,
+            format!(
+                "scheduler-stale: {away}; the pod keeps scheduler default-scheduler, which cannot be changed later: start `stork`, then create the pod again"
+            ),
+        ),
+        (
+            DEPLOYMENT,
+            &skip,
+            format!(
+                "scheduler-stale: {away}: start it; until then, the template keeps scheduler default-scheduler, and pods created from it keep it permanently"
+            ),
+        ),
+    ] {
+        assert_eq!(warning(kind, policy), [format!("colocate: {line}")]);
+    }
 }
 
 #[test]

@@ -6,6 +6,16 @@ pub(super) fn all() -> Vec<Row> {
     [present(), away_and_injected(), away_and_skipped(), independent_of_presence()].into_iter().flatten().collect()
 }
 
+/// A scheduler that does not have a Lease.
+pub(super) fn absent() -> Presence {
+    Presence::Absent("stork".into())
+}
+
+/// A scheduler that does not renew a Lease.
+pub(super) fn stale() -> Presence {
+    Presence::Stale("kube-system/stork".into())
+}
+
 /// Every kind that is changed on CREATE.
 fn kinds() -> impl Iterator<Item = Kind> {
     std::iter::once(POD).chain(template_kinds())
@@ -14,9 +24,9 @@ fn kinds() -> impl Iterator<Item = Kind> {
 fn present() -> Vec<Row> {
     let skip = away_policy(Away::Skip, Away::Skip);
     let presences = [Presence::Unknown, Presence::Alive];
-    let rows = presences.into_iter().flat_map(|presence| kinds().map(move |kind| (presence, kind)));
+    let rows = presences.into_iter().flat_map(|presence| kinds().map(move |kind| (presence.clone(), kind)));
     rows.map(|(presence, kind)| {
-        let ask = Ask::create(kind, px()).with_presence(presence);
+        let ask = Ask::create(kind, px()).with_presence(presence.clone());
         row(format!("{presence:?}"), ask, Reason::Injected).under(skip.clone()).sets("stork")
     })
     .collect()
@@ -26,32 +36,27 @@ fn away_and_injected() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in kinds() {
         let who = if kind.template.is_empty() { "the pod stays Pending" } else { "its pods stay Pending" };
-        for (presence, policy) in [
-            (Presence::Absent, away_policy(Away::Inject, Away::Skip)),
-            (Presence::Stale, away_policy(Away::Skip, Away::Inject)),
-        ] {
-            let ask = Ask::create(kind, px()).with_presence(presence);
+        for (presence, policy) in
+            [(absent(), away_policy(Away::Inject, Away::Skip)), (stale(), away_policy(Away::Skip, Away::Inject))]
+        {
+            let ask = Ask::create(kind, px()).with_presence(presence.clone());
             rows.push(row(format!("{presence:?}"), ask, Reason::Injected).under(policy).sets("stork").warns(who));
         }
     }
-    let missing = Ask::create(POD, mounts(&["missing-data"])).with_presence(Presence::Stale);
+    let missing = Ask::create(POD, mounts(&["missing-data"])).with_presence(stale());
     let invalid = px().annotated(DISABLE_HYPERCONVERGENCE, "yes");
     rows.extend([
         row("a missing claim", missing, Reason::InjectedMissing)
             .under(inject_missing())
             .sets("stork")
             .warns("scheduler-away"),
-        row("with other warnings", Ask::create(POD, invalid).with_presence(Presence::Absent), Reason::Injected)
+        row("with other warnings", Ask::create(POD, invalid).with_presence(absent()), Reason::Injected)
             .sets("stork")
             .warns("opt-out-invalid")
             .warns("scheduler-away"),
-        row(
-            "a new image",
-            Ask::update(DEPLOYMENT, px(), new_image(px())).with_presence(Presence::Stale),
-            Reason::Injected,
-        )
-        .sets("stork")
-        .warns("scheduler-away"),
+        row("a new image", Ask::update(DEPLOYMENT, px(), new_image(px())).with_presence(stale()), Reason::Injected)
+            .sets("stork")
+            .warns("scheduler-away"),
     ]);
     rows
 }
@@ -60,17 +65,17 @@ fn away_and_skipped() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in kinds() {
         for (presence, policy, reason) in [
-            (Presence::Absent, away_policy(Away::Skip, Away::Inject), Reason::SchedulerAbsent),
-            (Presence::Stale, away_policy(Away::Inject, Away::Skip), Reason::SchedulerStale),
+            (absent(), away_policy(Away::Skip, Away::Inject), Reason::SchedulerAbsent),
+            (stale(), away_policy(Away::Inject, Away::Skip), Reason::SchedulerStale),
         ] {
-            let ask = Ask::create(kind, px()).with_presence(presence);
+            let ask = Ask::create(kind, px()).with_presence(presence.clone());
             rows.push(row(format!("{presence:?}"), ask, reason).under(policy).warns(reason.as_str()));
         }
     }
     let skip = away_policy(Away::Skip, Away::Skip);
     let first_of_two = Drivers(vec![Driver { when_absent: Away::Skip, ..Driver::portworx() }, linstor()]);
-    let missing = Ask::create(POD, mounts(&["missing-data"])).with_presence(Presence::Absent);
-    let both = Ask::create(POD, mounts(&["linstor-data", "px-data"])).with_presence(Presence::Absent);
+    let missing = Ask::create(POD, mounts(&["missing-data"])).with_presence(absent());
+    let both = Ask::create(POD, mounts(&["linstor-data", "px-data"])).with_presence(absent());
     let invalid = px().annotated(DISABLE_HYPERCONVERGENCE, "yes");
     rows.extend([
         row("a missing claim", missing, Reason::SchedulerAbsent)
@@ -79,7 +84,7 @@ fn away_and_skipped() -> Vec<Row> {
         row("the first of two drivers counts", both, Reason::SchedulerAbsent)
             .under(Policy { drivers: first_of_two, ..policy() })
             .warns("scheduler `stork` is not running"),
-        row("with other warnings", Ask::create(POD, invalid).with_presence(Presence::Stale), Reason::SchedulerStale)
+        row("with other warnings", Ask::create(POD, invalid).with_presence(stale()), Reason::SchedulerStale)
             .under(skip)
             .warns("opt-out-invalid")
             .warns("scheduler-stale"),
@@ -90,12 +95,12 @@ fn away_and_skipped() -> Vec<Row> {
 fn independent_of_presence() -> Vec<Row> {
     let skip = away_policy(Away::Skip, Away::Skip);
     let mut rows = Vec::new();
-    for presence in [Presence::Absent, Presence::Stale] {
+    for presence in [absent(), stale()] {
         for kind in CHANGEABLE.into_iter().chain(FIXED).chain([ROLLOUT]) {
-            let replaced = Ask::update(kind, px().scheduler("stork"), px()).with_presence(presence);
+            let replaced = Ask::update(kind, px().scheduler("stork"), px()).with_presence(presence.clone());
             rows.push(row("restored", replaced, Reason::Kept).under(skip.clone()).sets("stork"));
         }
-        let create = |template| Ask::create(POD, template).with_presence(presence);
+        let create = |template| Ask::create(POD, template).with_presence(presence.clone());
         rows.extend([
             row("already set", create(px().scheduler("stork")), Reason::AlreadySet).under(skip.clone()),
             row("a claim without a driver", create(mounts(&["local-data"])), Reason::NoDriver).under(skip.clone()),
