@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use colocate::engine::{
-    AdmissionResponse as Answer, Decision, Examination, Owner, Policy, Presence, Request, Review, examine,
+    AdmissionResponse as Answer, Decision, Evidence, Examination, Owner, Policy, Presence, Request, Review, examine,
 };
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
@@ -68,6 +68,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 static PORTWORX: LazyLock<Owner> = LazyLock::new(|| Owner::Provisioner {
     class: Some(Arc::from("px-db")),
     provisioner: Arc::from("pxd.portworx.com"),
+    evidence: Evidence::Class,
 });
 
 fn parsed(sample: &'static Sample) -> Review<'static> {

@@ -7,7 +7,7 @@ mod request;
 mod watch;
 
 pub use client::{ApiClient, NotConfigured};
-pub use dry_run::{DryRun, DryRunError, DryRunOutcome};
+pub use dry_run::{DryRun, DryRunError, DryRunOutcome, DryRunVolume};
 pub use request::ApiError;
 pub(crate) use request::{FIELD_MANAGER, Resource};
 pub(crate) use watch::{ListMeta, Watch, WatchEvent, follow};

@@ -311,6 +311,12 @@ mod tests {
             ("namespaces: [-a]\n", "`-a` is not the name of a namespace"),
             ("namespaces: [a, b, a]\n", "config.yaml:1:13: namespace `a` is listed twice"),
             ("drivers: [{name: linstor}]\n", "driver `linstor` has no `provisioners`"),
+            ("drivers: [{name: portworx, recognises: []}]\n", "empty list `recognises`, so no claim would count"),
+            ("drivers: [{name: portworx, recognises: [class, class]}]\n", "lists the same entry of `recognises` twice"),
+            (
+                "drivers: [{name: portworx, recognises: [pvc]}]\n",
+                "`pvc` is not one of class, betaProvisionerAnnotation",
+            ),
             ("drivers: [{name: portworx}, {name: portworx}]\n", "two drivers have the name `portworx`"),
             (
                 "drivers: [{name: a, provisioners: [x], scheduler: a}, {name: b, provisioners: [x], scheduler: b}]\n",

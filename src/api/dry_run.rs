@@ -1,5 +1,6 @@
 //! A Deployment that is created as a dry run. Its scheduler shows whether the API server calls colocate.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::ApiClient;
 use super::request::{ApiError, Resource};
-use crate::engine::Driver;
+use crate::engine::{Driver, Evidence, PORTWORX_IN_TREE};
 
 const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
 
@@ -23,10 +24,19 @@ const LONGEST_CSI_NAME: usize = 63;
 pub struct DryRun {
     /// The driver.
     pub driver: Arc<str>,
-    /// The CSI driver of the volume: one of the driver's provisioners.
-    pub csi_driver: Arc<str>,
+    /// The volume of its pods.
+    pub volume: DryRunVolume,
     /// The driver's scheduler.
     pub scheduler: Arc<str>,
+}
+
+/// A volume without a claim, which the driver's scheduler recognises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DryRunVolume {
+    /// An inline volume of this CSI driver, one of the driver's provisioners.
+    Csi(Arc<str>),
+    /// An in-tree volume of Portworx.
+    InTree,
 }
 
 /// A Deployment as it would have been created.
@@ -63,12 +73,15 @@ pub enum DryRunError {
 }
 
 impl DryRun {
-    /// Returns the dry run for a driver; `None` if none of its provisioners is a legal CSI driver name, so that only a
-    /// claim could mount its volumes.
+    /// Returns the dry run for a driver; `None` if it has no volume without a claim that its scheduler recognises.
     pub fn of(driver: &Driver) -> Option<Self> {
-        let csi_driver = driver.provisioners.iter().find(|provisioner| is_csi_name(provisioner))?;
+        let recognises = |evidence| driver.recognises.contains(&evidence);
+        let csi = driver.provisioners.iter().find(|name| is_csi_name(name) && recognises(Evidence::InlineCsi));
+        let in_tree =
+            driver.provisioners.iter().any(|name| **name == *PORTWORX_IN_TREE) && recognises(Evidence::InTree);
+        let volume = csi.cloned().map(DryRunVolume::Csi).or(in_tree.then_some(DryRunVolume::InTree))?;
         let Driver { name, scheduler, .. } = driver;
-        Some(Self { driver: name.clone(), csi_driver: csi_driver.clone(), scheduler: scheduler.clone() })
+        Some(Self { driver: name.clone(), volume, scheduler: scheduler.clone() })
     }
 
     /// Sends the dry run to an existing namespace.
@@ -118,11 +131,29 @@ impl DryRun {
                             },
                         }],
                         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                        "volumes": [{"name": "data", "csi": {"driver": &*self.csi_driver}}],
+                        "volumes": [self.volume.manifest()],
                     },
                 },
             },
         })
+    }
+}
+
+impl DryRunVolume {
+    fn manifest(&self) -> Value {
+        match self {
+            Self::Csi(driver) => json!({"name": "data", "csi": {"driver": &**driver}}),
+            Self::InTree => json!({"name": "data", "portworxVolume": {"volumeID": "colocate-probe"}}),
+        }
+    }
+}
+
+impl fmt::Display for DryRunVolume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Csi(driver) => write!(f, "volume of CSI driver {driver}"),
+            Self::InTree => f.write_str("in-tree volume of Portworx"),
+        }
     }
 }
 
@@ -186,13 +217,26 @@ mod tests {
 
     #[test]
     fn the_volume_uses_the_first_legal_csi_driver_name() {
-        let driver = |provisioners: &[&str]| {
+        let volume = |provisioners: &[&str]| {
             let provisioners = provisioners.iter().map(|name| Arc::from(*name)).collect();
-            DryRun::of(&Driver { provisioners, ..Driver::portworx() }).map(|dry_run| dry_run.csi_driver)
+            DryRun::of(&Driver { provisioners, ..Driver::portworx() }).map(|dry_run| dry_run.volume)
         };
-        assert_eq!(DryRun::of(&Driver::portworx()).unwrap().csi_driver, "pxd.portworx.com".into());
-        assert_eq!(driver(&["example.com/a", "linstor.csi.linbit.com"]), Some("linstor.csi.linbit.com".into()));
-        assert_eq!(driver(&["example.com/a", &"a".repeat(64), "a b"]), None);
+        let csi = |name: &str| Some(DryRunVolume::Csi(name.into()));
+        assert_eq!(DryRun::of(&Driver::portworx()).map(|dry_run| dry_run.volume), csi("pxd.portworx.com"));
+        assert_eq!(volume(&["example.com/a", "linstor.csi.linbit.com"]), csi("linstor.csi.linbit.com"));
+        assert_eq!(volume(&["example.com/a", &"a".repeat(64), "a b"]), None);
+    }
+
+    #[test]
+    fn the_volume_is_one_that_the_scheduler_recognises() {
+        let volume = |recognises: &[Evidence]| {
+            let driver = Driver { recognises: recognises.to_vec(), ..Driver::portworx() };
+            DryRun::of(&driver).map(|dry_run| dry_run.volume)
+        };
+        assert_eq!(volume(&[Evidence::Class, Evidence::InTree]), Some(DryRunVolume::InTree));
+        assert_eq!(volume(&[Evidence::InlineCsi]), Some(DryRunVolume::Csi("pxd.portworx.com".into())));
+        assert_eq!(volume(&[Evidence::Class, Evidence::Ephemeral]), None);
+        assert_eq!(DryRunVolume::InTree.manifest()["portworxVolume"]["volumeID"], "colocate-probe");
     }
 
     #[tokio::test]

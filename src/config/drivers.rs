@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::section::{Check, section};
 use crate::duration::GoDuration;
-use crate::engine::{self, Away, dns};
+use crate::engine::{self, Away, Evidence, dns};
 use crate::schedulers;
 
 /// The lower bound of `staleAfter`. The Lease is polled four times per `staleAfter`, and each poll is a request to the
@@ -29,6 +29,9 @@ pub(super) struct DriversSection(pub(super) Vec<DriverEntry>);
 pub(super) struct DriverEntry {
     pub(super) name: String,
     provisioners: Vec<String>,
+    /// The evidence by which its scheduler recognises volumes, in the order of [`Evidence::ALL`].
+    #[serde(skip_serializing_if = "is_all")]
+    recognises: Vec<Evidence>,
     #[serde(serialize_with = "short_if_possible")]
     scheduler: SchedulerSection,
 }
@@ -73,6 +76,7 @@ struct LeaseEntry {
 struct RawDriver {
     name: String,
     provisioners: Option<Vec<String>>,
+    recognises: Option<Vec<Evidence>>,
     #[serde(default, deserialize_with = "short_or_long")]
     scheduler: Option<SchedulerSection>,
 }
@@ -104,7 +108,7 @@ impl TryFrom<Vec<DriverEntry>> for DriversSection {
 impl TryFrom<RawDriver> for DriverEntry {
     type Error = String;
 
-    fn try_from(RawDriver { name, provisioners, scheduler }: RawDriver) -> Result<Self, String> {
+    fn try_from(RawDriver { name, provisioners, recognises, scheduler }: RawDriver) -> Result<Self, String> {
         let built_in = Some(Self::portworx()).filter(|driver| driver.name == name);
         let missing = |key| format!("driver `{name}` has no `{key}`: only the built-in driver `portworx` can omit it");
         if name.is_empty() {
@@ -128,16 +132,18 @@ impl TryFrom<RawDriver> for DriverEntry {
                 "driver `{name}` has the scheduler `{scheduler_name}`, which every pod gets by default: name the driver's own scheduler"
             ));
         }
-        Ok(Self { name, provisioners, scheduler })
+        let recognises = recognised(&name, recognises)?;
+        Ok(Self { name, provisioners, recognises, scheduler })
     }
 }
 
 impl DriverEntry {
     fn portworx() -> Self {
-        let engine::Driver { name, provisioners, scheduler, .. } = engine::Driver::portworx();
+        let engine::Driver { name, provisioners, recognises, scheduler, .. } = engine::Driver::portworx();
         Self {
             name: name.to_string(),
             provisioners: provisioners.iter().map(ToString::to_string).collect(),
+            recognises,
             scheduler: SchedulerSection::named(&scheduler),
         }
     }
@@ -150,6 +156,7 @@ impl DriverEntry {
         engine::Driver {
             name: self.name.as_str().into(),
             provisioners: self.provisioners.iter().map(|name| name.as_str().into()).collect(),
+            recognises: self.recognises.clone(),
             scheduler: self.scheduler().into(),
             when_absent: self.scheduler.when_absent,
             when_stale: self.scheduler.when_stale,
@@ -175,6 +182,25 @@ impl DriverEntry {
             stale_after: self.scheduler.stale_after.0,
         })
     }
+}
+
+/// Returns what a driver recognises: everything by default.
+fn recognised(driver: &str, written: Option<Vec<Evidence>>) -> Result<Vec<Evidence>, String> {
+    let Some(written) = written else { return Ok(Evidence::ALL.to_vec()) };
+    let recognises: Vec<_> = Evidence::ALL.into_iter().filter(|evidence| written.contains(evidence)).collect();
+    if recognises.is_empty() {
+        return Err(format!(
+            "driver `{driver}` has an empty list `recognises`, so no claim would count: remove the key, or list what its scheduler recognises"
+        ));
+    }
+    if recognises.len() < written.len() {
+        return Err(format!("driver `{driver}` lists the same entry of `recognises` twice: list each once"));
+    }
+    Ok(recognises)
+}
+
+fn is_all(recognises: &[Evidence]) -> bool {
+    recognises.len() == Evidence::ALL.len()
 }
 
 /// Returns the Leases of Stork's two processes: kube-scheduler with the profile `stork`, and Stork itself, the extender
@@ -317,6 +343,20 @@ mod tests {
             ..engine::Driver::portworx()
         };
         assert_eq!(config.policy().drivers, engine::Drivers(vec![expected]));
+    }
+
+    #[test]
+    fn a_driver_recognises_everything_unless_it_lists_what() {
+        let portworx =
+            |recognises: &str| format!("drivers: [{{name: portworx{recognises}}}]").parse::<Config>().unwrap();
+        let all = "class, betaProvisionerAnnotation, gaProvisionerAnnotation, provisionedBy, staticCsi, inTree, inlineCsi, ephemeral";
+        for recognises in ["", ", recognises: ", &format!(", recognises: [{all}]")] {
+            assert_eq!(portworx(recognises), Config::default(), "{recognises}");
+        }
+        let some = portworx(", recognises: [inTree, class]");
+        assert_eq!(some.policy().drivers.0[0].recognises, [Evidence::Class, Evidence::InTree]);
+        assert_eq!(Config::parse(&some.to_yaml().unwrap(), "printed").unwrap(), some);
+        assert!(some.needs_restart(&Config::default()).is_empty());
     }
 
     #[test]

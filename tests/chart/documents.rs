@@ -97,6 +97,11 @@ fn the_notes_name_the_next_steps() {
         ("webhook: {namespaces: {exclude: [default]}}", &["set test.namespace"]),
         ("config: {templates: leave}", &["`helm test` cannot pass because `templates: leave`"]),
         ("config: {drivers: []}", &["`helm test` cannot pass because no driver is configured"]),
+        ("config: {drivers: [{name: portworx, recognises: [class, inTree]}]}", &["helm test colocate"]),
+        (
+            "config: {drivers: [{name: portworx, recognises: [class]}]}",
+            &["`helm test` cannot pass because its volume is not one that the first driver's scheduler recognises"],
+        ),
         ("rbac: {create: false}", &["set test.serviceAccountName to one that can create Deployments in default"]),
         ("replicaCount: 0", &["This release runs no pods: set replicaCount.", "no replica runs"]),
         (

@@ -86,6 +86,8 @@ first: if every node already runs a pod, a new one would wait for a free port in
 `templates: {{ $config.templates }}` does not change its Deployment: set config.templates to `inject`
 {{- else if not $config.drivers -}}
 no driver is configured: set config.drivers
+{{- else if not (include "colocate.probes" .) -}}
+its volume is not one that the first driver's scheduler recognises: list another driver first
 {{- else if not (or .Values.webhook.url .Values.autoscaling.enabled .Values.replicaCount) -}}
 no replica runs: set replicaCount
 {{- else if not (include "colocate.testNamespace" .) -}}
@@ -93,6 +95,14 @@ its namespace is excluded: set test.namespace to an included one, not the releas
 {{- else if not (include "colocate.hasTest" .) -}}
 its pod has no permissions: set test.serviceAccountName to one that can create Deployments in {{ include "colocate.testNamespace" . }}
 {{- end -}}
+{{- end -}}
+
+{{/* Whether the first driver's scheduler recognises a volume that a pod can mount without a claim. */}}
+{{- define "colocate.probes" -}}
+{{- $driver := first (include "colocate.config" . | fromJson).drivers -}}
+{{- $provisioners := (first (include "colocate.drivers" . | fromJsonArray)).provisioners -}}
+{{- $recognises := $driver.recognises | default (list "inlineCsi") -}}
+{{- if or (has "inlineCsi" $recognises) (and (has "inTree" $recognises) (has "kubernetes.io/portworx-volume" $provisioners)) }}true{{ end -}}
 {{- end -}}
 
 {{/* Whether the chart has a test. It needs a namespace and a ServiceAccount, either created with its role or provided. */}}

@@ -192,7 +192,7 @@ impl<'a> Subject<'a> {
     /// The claims that the rules depend on: those that its pods mount, or the object itself.
     pub fn claims(&self) -> Vec<ClaimRef<'_>> {
         match &self.claim {
-            Some(claim) => vec![ClaimRef::Template { name: Text::default(), claim: claim.clone() }],
+            Some(claim) => vec![ClaimRef::Template { name: Text::default(), ephemeral: false, claim: claim.clone() }],
             None => self.object.claims().take(MAX_CLAIMS).collect(),
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use super::decode::Text;
 use super::driver::PORTWORX_IN_TREE;
 use super::entries::Entries;
+use super::evidence::Evidence;
 use super::inventory::{ClaimUse, Inventory};
 use super::owner::Owner;
 use super::pod::{PodSpec, PodVolume, VolumeSource};
@@ -22,6 +23,8 @@ pub enum ClaimRef<'r> {
         name: Text<'r>,
         /// The claim that will be created.
         claim: ClaimFacts<'r>,
+        /// Whether it is the claim of a generic ephemeral volume.
+        ephemeral: bool,
     },
     /// A volume without a claim, created by `provisioner` on the node.
     Inline {
@@ -29,6 +32,8 @@ pub enum ClaimRef<'r> {
         name: Text<'r>,
         /// The CSI driver, or the in-tree provisioner.
         provisioner: Text<'r>,
+        /// The field that names it.
+        evidence: Evidence,
     },
 }
 
@@ -71,8 +76,13 @@ impl<'r> ClaimRef<'r> {
     pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
         match self {
             Self::Named(name) => inventory.owner(namespace, name),
-            Self::Template { claim, .. } => inventory.owner_of(claim),
-            Self::Inline { provisioner, .. } => Owner::Provisioner { class: None, provisioner: (**provisioner).into() },
+            Self::Template { claim, ephemeral: false, .. } => inventory.owner_of(claim),
+            Self::Template { claim, ephemeral: true, .. } => {
+                inventory.owner_of(claim).with_evidence(Evidence::Ephemeral)
+            }
+            Self::Inline { provisioner, evidence, .. } => {
+                Owner::Provisioner { class: None, provisioner: (**provisioner).into(), evidence: *evidence }
+            }
         }
     }
 
@@ -88,17 +98,23 @@ impl<'r> ClaimRef<'r> {
     }
 
     fn of_volume(volume: &PodVolume<'r>) -> Self {
-        let inline = |provisioner| Self::Inline { name: volume.name.to_name(), provisioner };
+        let name = volume.name.to_name();
         match &volume.source {
-            VolumeSource::Claim(name) => Self::Named(name.to_name()),
-            VolumeSource::Ephemeral(template) => Self::of_template(volume.name.to_name(), template),
-            VolumeSource::Csi(driver) => inline(driver.to_name()),
-            VolumeSource::PortworxVolume => inline(PORTWORX_IN_TREE.into()),
+            VolumeSource::Claim(claim) => Self::Named(claim.to_name()),
+            VolumeSource::Ephemeral(template) => {
+                Self::Template { name, claim: template.facts_of_template(), ephemeral: true }
+            }
+            VolumeSource::Csi(driver) => {
+                Self::Inline { name, provisioner: driver.to_name(), evidence: Evidence::InlineCsi }
+            }
+            VolumeSource::PortworxVolume => {
+                Self::Inline { name, provisioner: PORTWORX_IN_TREE.into(), evidence: Evidence::InTree }
+            }
         }
     }
 
     fn of_template(name: Text<'r>, template: &PersistentVolumeClaim<'r>) -> Self {
-        Self::Template { name, claim: template.facts_of_template() }
+        Self::Template { name, claim: template.facts_of_template(), ephemeral: false }
     }
 }
 

@@ -322,9 +322,10 @@ impl<'r> Pending<'r> {
         self.0.object.controller()?.uid()
     }
 
-    /// Returns true if one of these owners is a driver, so that no other claim is worth waiting for.
+    /// Returns true if one of these owners is a driver whose scheduler recognises the claim, so that no other claim is
+    /// worth waiting for.
     pub fn has_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
-        owners.into_iter().any(|owner| self.0.policy.driver_of(owner).is_some())
+        owners.into_iter().any(|owner| self.0.policy.recognising_driver(owner).is_some())
     }
 
     /// Decides with the owners of its [`claims`](Self::claims) and the presence of each driver's scheduler.
@@ -340,10 +341,11 @@ impl<'r> Pending<'r> {
     }
 
     /// Restores the driver's scheduler after an update that dropped it. `kubectl replace` of the original file drops it, and
-    /// must not trigger a rollout. It stays dropped only if all claims are known and none belongs to a driver.
+    /// must not trigger a rollout. It stays dropped only if all claims are known and none belongs to a driver, recognised or
+    /// not.
     fn restore(&self, scheduler: &str, owners: &Owners<'_>) -> Decision<'r> {
         let known = owners.iter().all(|(_, owner)| !owner.is_incomplete());
-        if known && !self.has_driver(owners.iter().map(|(_, owner)| owner)) {
+        if known && owners.iter().all(|(_, owner)| self.0.policy.driver_of(owner).is_none()) {
             return self.0.leave(Reason::NoDriver);
         }
         self.0.inject(Reason::Kept, &scheduler.into())
@@ -351,7 +353,7 @@ impl<'r> Pending<'r> {
 
     fn choose(&self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
         let policy = self.0.policy;
-        let drivers = owners.iter().filter_map(|(_, owner)| policy.driver_of(owner));
+        let drivers = owners.iter().filter_map(|(_, owner)| policy.recognising_driver(owner));
         if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
             let mut decision = self.0.inject_driver(Reason::Injected, driver, presence(driver));
             // Two drivers may share one scheduler, which then places pods by the data of both.
@@ -375,6 +377,7 @@ impl<'r> Pending<'r> {
                 Reason::ClaimUnreadable
             }
             Some(_) => Reason::ClaimUnknown,
+            None if owners.iter().any(|(_, owner)| policy.driver_of(owner).is_some()) => Reason::NotRecognised,
             None => Reason::NoDriver,
         };
         let gap = unresolved.and_then(|(claim, owner)| owner.gap(claim, Absence::default()));
@@ -417,11 +420,18 @@ impl Policy {
         owner.map_or(built_in.clone(), |(_, driver)| driver.clone())
     }
 
+    /// Returns the driver that owns a claim, whether or not its scheduler recognises the claim.
     pub(crate) fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
         match owner {
             Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),
             Owner::NoProvisioner | Owner::Missing | Owner::Unknown(_) => None,
         }
+    }
+
+    /// Returns the driver of a claim that the driver's scheduler recognises.
+    pub(crate) fn recognising_driver(&self, owner: &Owner) -> Option<(usize, &Driver)> {
+        let Owner::Provisioner { evidence, .. } = owner else { return None };
+        self.driver_of(owner).filter(|(_, driver)| driver.recognises.contains(evidence))
     }
 
     /// Drops the change and the warnings in `mode: audit`.

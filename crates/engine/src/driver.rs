@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::evidence::Evidence;
 use super::presence::Away;
 
 /// The provisioner of an in-tree `portworxVolume`.
@@ -14,6 +15,9 @@ pub struct Driver {
     pub name: Arc<str>,
     /// The provisioners (and CSI drivers) of its volumes.
     pub provisioners: Vec<Arc<str>>,
+    /// The evidence by which its scheduler recognises these volumes. A pod whose volumes it does not recognise is not given
+    /// to it: it would place the pod by chance.
+    pub recognises: Vec<Evidence>,
     /// The `schedulerName` that its pods are given.
     pub scheduler: Arc<str>,
     /// The policy while the scheduler has no Lease.
@@ -25,11 +29,14 @@ pub struct Driver {
 impl Driver {
     /// Portworx with its scheduler Stork. The provisioners are those that Stork itself attributes to Portworx: the in-tree
     /// provisioner, the CSI driver, its deprecated predecessor, and the provisioner of claims restored from a snapshot.
+    ///
+    /// What Stork recognises depends on its version, which is not known here, so that everything counts.
     pub fn portworx() -> Self {
         let provisioners = [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
         Self {
             name: "portworx".into(),
             provisioners: provisioners.map(Arc::from).to_vec(),
+            recognises: Evidence::ALL.to_vec(),
             scheduler: "stork".into(),
             when_absent: Away::Inject,
             when_stale: Away::Inject,

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::evidence::Evidence;
 use super::owner::{Owner, Unknown};
 use super::setting::Settings;
 use super::storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
@@ -27,7 +28,7 @@ pub struct Inventory {
     classes: HashMap<Arc<str>, OwnedClass>,
     /// The class that Kubernetes chooses for a claim that names none.
     default_class: Option<Arc<str>>,
-    volumes: HashMap<Box<str>, Option<Arc<str>>>,
+    volumes: HashMap<Box<str>, Option<(Arc<str>, Evidence)>>,
     /// The number of the last listing that was started.
     listings: u16,
     /// The reasons why objects may be absent.
@@ -78,7 +79,12 @@ impl Inventory {
     ///
     /// They are dropped if the claim has since been removed or bound to another volume.
     pub fn set_volume_provisioner(&mut self, namespace: &str, name: &str, volume: &str, facts: &VolumeFacts<'_>) {
-        self.claims.set_volume_provisioner(namespace, name, volume, facts.provisioner.as_deref());
+        self.claims.set_volume_provisioner(
+            namespace,
+            name,
+            volume,
+            facts.provisioner.as_ref().map(|(name, by)| (&**name, *by)),
+        );
     }
 
     /// Adds or replaces a class.
@@ -94,7 +100,7 @@ impl Inventory {
 
     /// Adds or replaces a volume.
     pub fn insert_volume(&mut self, name: &str, volume: VolumeFacts<'_>) {
-        self.volumes.insert(name.into(), volume.provisioner.map(|name| Arc::from(&*name)));
+        self.volumes.insert(name.into(), volume.provisioner.map(|(name, evidence)| (Arc::from(&*name), evidence)));
     }
 
     /// Starts a list of the claims of one namespace, of all claims, or of all classes. A list that never ends removes
@@ -160,6 +166,7 @@ impl Inventory {
         self.owner_by(&OwnerHints {
             class: claim.class.as_deref().map(NameRef::Text),
             provisioner: claim.provisioner.as_deref().map(NameRef::Text),
+            annotation: annotation_evidence(claim.ga_annotation),
             volume: claim.volume.as_deref().map(NameRef::Text),
             has_volume: claim.volume.is_some(),
             volume_provisioner: None,
@@ -204,14 +211,18 @@ impl Inventory {
         let (class, provisioner) = match (&claim.provisioner, class) {
             // Kubernetes also sets the annotation, to the class's own provisioner.
             (Some(name), Ok((class, OwnedClass { provisioner, .. }))) if **name == **provisioner => {
-                (Some(class.clone()), Ok(provisioner.clone()))
+                (Some(class.clone()), Ok((provisioner.clone(), Evidence::Class)))
             }
-            (Some(name), _) => (None, Ok(name.share())),
-            (None, Ok((class, OwnedClass { provisioner, .. }))) => (Some(class.clone()), Ok(provisioner.clone())),
+            (Some(name), _) => (None, Ok((name.share(), claim.annotation))),
+            (None, Ok((class, OwnedClass { provisioner, .. }))) => {
+                (Some(class.clone()), Ok((provisioner.clone(), Evidence::Class)))
+            }
             (None, Err(unknown)) => (None, Err(unknown)),
         };
         match provisioner {
-            Ok(provisioner) if !provisioner.is_empty() => Owner::Provisioner { class, provisioner },
+            Ok((provisioner, evidence)) if !provisioner.is_empty() => {
+                Owner::Provisioner { class, provisioner, evidence }
+            }
             unknown => self.owner_by_volume(claim, unknown.err().unwrap_or(Unknown::Unbound)),
         }
     }
@@ -219,17 +230,24 @@ impl Inventory {
     fn owner_by_volume(&self, claim: &OwnerHints<'_>, otherwise: Unknown) -> Owner {
         let Some(volume) = &claim.volume else { return Owner::Unknown(otherwise) };
         let provisioner = match claim.volume_provisioner {
-            Some(provisioner) => Some(provisioner).filter(|provisioner| !provisioner.is_empty()),
+            Some((provisioner, evidence)) => Some((provisioner, evidence)).filter(|(name, _)| !name.is_empty()),
             None => match self.volumes.get(&**volume) {
-                Some(provisioner) => provisioner.as_ref(),
+                Some(provisioner) => provisioner.as_ref().map(|(name, evidence)| (name, *evidence)),
                 None => return Owner::Unknown(Unknown::VolumeMissing(volume.share())),
             },
         };
         match provisioner {
-            Some(provisioner) => Owner::Provisioner { class: None, provisioner: provisioner.clone() },
+            Some((provisioner, evidence)) => {
+                Owner::Provisioner { class: None, provisioner: provisioner.clone(), evidence }
+            }
             None => Owner::NoProvisioner,
         }
     }
+}
+
+/// The evidence of a claim's annotation.
+fn annotation_evidence(ga: bool) -> Evidence {
+    if ga { Evidence::GaProvisionerAnnotation } else { Evidence::BetaProvisionerAnnotation }
 }
 
 /// The fields of a claim that lead to its owner.
@@ -237,11 +255,13 @@ impl Inventory {
 struct OwnerHints<'n> {
     class: Option<NameRef<'n>>,
     provisioner: Option<NameRef<'n>>,
+    /// The annotation that names the provisioner, if one does.
+    annotation: Evidence,
     /// The volume that it is bound to. Kept only for a claim without a provisioner.
     volume: Option<NameRef<'n>>,
     has_volume: bool,
     /// The provisioner of that volume, once it has been read; empty if the volume has none.
-    volume_provisioner: Option<&'n Arc<str>>,
+    volume_provisioner: Option<(&'n Arc<str>, Evidence)>,
 }
 
 /// A name that is shared or borrowed.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::evidence::Evidence;
+
 /// The owner of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
@@ -12,6 +14,8 @@ pub enum Owner {
         class: Option<Arc<str>>,
         /// The provisioner.
         provisioner: Arc<str>,
+        /// The field that says so.
+        evidence: Evidence,
     },
     /// No provisioner: its volume was created manually, with a source that does not belong to a driver.
     NoProvisioner,
@@ -23,6 +27,14 @@ pub enum Owner {
 }
 
 impl Owner {
+    /// Replaces the evidence of a provisioner.
+    pub(crate) fn with_evidence(self, evidence: Evidence) -> Self {
+        match self {
+            Self::Provisioner { class, provisioner, .. } => Self::Provisioner { class, provisioner, evidence },
+            other => other,
+        }
+    }
+
     /// Returns true if the owner is not known yet, but a cluster may know it.
     pub fn is_incomplete(&self) -> bool {
         matches!(self, Self::Missing | Self::Unknown(_))

@@ -25,6 +25,8 @@ struct ResolvedClaim<'r> {
     owner: Owner,
     /// The name of its driver; set when all owners are final.
     driver: Option<Arc<str>>,
+    /// Whether the driver's scheduler recognises it.
+    recognised: bool,
 }
 
 /// The usual length of the description of a claim with a class, in bytes.
@@ -43,7 +45,7 @@ impl<'r> Owners<'r> {
     ) -> Self {
         let mut with_owner = |claim: ClaimRef<'r>| {
             let owner = look_up(&claim);
-            ResolvedClaim { claim, owner, driver: None }
+            ResolvedClaim { claim, owner, driver: None, recognised: false }
         };
         let mut owners = Self { claims: claims.by_ref().take(KEPT).map(&mut with_owner).collect(), more: false };
         if owners.claims.len() == KEPT {
@@ -52,10 +54,12 @@ impl<'r> Owners<'r> {
         owners
     }
 
-    /// Adds the other claims that can affect the decision: the first of each driver, and those whose owner is not known yet.
-    /// The latter are limited, because each is looked up in the cluster.
+    /// Adds the other claims that can affect the decision: the first of each driver that its scheduler recognises, the
+    /// first of each driver that it does not, and those whose owner is not known yet. The latter are limited, because each
+    /// is looked up in the cluster.
     fn add_decisive(&mut self, policy: &Policy, claims: impl Iterator<Item = ResolvedClaim<'r>>) {
-        let rank = |owner: &Owner| policy.driver_of(owner).map(|(rank, _)| rank);
+        let rank =
+            |owner: &Owner| policy.driver_of(owner).map(|(rank, _)| (rank, policy.recognising_driver(owner).is_some()));
         let mut ranks: Vec<_> = self.iter().filter_map(|(_, owner)| rank(owner)).collect();
         let mut incomplete = 0;
         for claim in claims {
@@ -91,6 +95,7 @@ impl<'r> Owners<'r> {
     pub(crate) fn set_drivers(&mut self, policy: &Policy) {
         for resolved in &mut self.claims {
             resolved.driver = policy.driver_of(&resolved.owner).map(|(_, driver)| driver.name.clone());
+            resolved.recognised = policy.recognising_driver(&resolved.owner).is_some();
         }
     }
 
@@ -120,15 +125,18 @@ impl<'r> Owners<'r> {
 
 impl ResolvedClaim<'_> {
     fn describe(&self, visibility: &Visibility, namespace: &str, line: &mut String) {
-        let Self { claim, owner, driver } = self;
+        let Self { claim, owner, driver, recognised } = self;
         // Writing to a String cannot fail.
         let _ = write!(line, "{claim}: ");
         match owner {
-            Owner::Provisioner { class, provisioner } => {
+            Owner::Provisioner { class, provisioner, .. } => {
                 if let Some(class) = class {
                     line.extend(["class ", class, ", "]);
                 }
                 line.extend(["provisioner ", provisioner, ", driver ", driver.as_deref().unwrap_or("none")]);
+                if driver.is_some() && !recognised {
+                    line.push_str(", not recognised by its scheduler");
+                }
             }
             Owner::NoProvisioner => line.push_str("bound to a volume without a driver"),
             Owner::Missing => line.push_str("missing"),
@@ -144,6 +152,7 @@ impl ResolvedClaim<'_> {
 mod tests {
     use super::*;
     use crate::driver::{Driver, Drivers};
+    use crate::evidence::Evidence;
 
     const MANY: usize = 10 * KEPT;
 
@@ -165,7 +174,7 @@ mod tests {
     }
 
     fn of(provisioner: &str) -> Owner {
-        Owner::Provisioner { class: None, provisioner: provisioner.into() }
+        Owner::Provisioner { class: None, provisioner: provisioner.into(), evidence: Evidence::Class }
     }
 
     #[test]
@@ -180,6 +189,20 @@ mod tests {
         assert_eq!(kept(&late), ["claim `1000`", "claim `2000`"]);
         let early = owners(|n| of(if n == 3 { "pxd.portworx.com" } else { "stork-snapshot" }));
         assert_eq!(kept(&early), [""; 0], "the driver is already present, with another provisioner");
+    }
+
+    #[test]
+    fn later_claims_that_are_not_recognised_are_kept_once() {
+        let static_csi = |provisioner: &str| of(provisioner).with_evidence(Evidence::StaticCsi);
+        let driver = Driver { recognises: vec![Evidence::Class], ..Driver::portworx() };
+        let policy = Policy { drivers: Drivers(vec![driver]), ..Policy::default() };
+        let claims = (0..MANY).map(|n| ClaimRef::Named(n.to_string().into()));
+        let owners = Owners::look_up(&policy, claims, |claim| match claim.name() {
+            Some("1000" | "1001") => static_csi("pxd.portworx.com"),
+            Some("2000" | "2001") => of("pxd.portworx.com"),
+            _ => of("local"),
+        });
+        assert_eq!(kept(&owners), ["claim `1000`", "claim `2000`"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::annotation::Annotations;
 use super::decode::{Nullable, Text, object, object_or_default, present};
 use super::driver::PORTWORX_IN_TREE;
 use super::entries::ListEntry;
+use super::evidence::Evidence;
 use super::fields::Fields;
 use super::setting::Settings;
 use super::storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
@@ -147,6 +148,7 @@ impl<'a> PersistentVolumeClaim<'a> {
         ClaimFacts {
             class: name(BETA_STORAGE_CLASS).or_else(|| self.spec.storage_class_name.as_ref().map(Text::to_name)),
             provisioner: name(BETA_PROVISIONER).or_else(|| name(PROVISIONER)),
+            ga_annotation: annotation(BETA_PROVISIONER).is_none() && annotation(PROVISIONER).is_some(),
             volume: self.volume().map(Text::to_name),
             settings: Settings::read(annotation),
             access: self.spec.access_modes,
@@ -211,11 +213,12 @@ impl<'a> StorageClass<'a> {
 impl<'a> PersistentVolume<'a> {
     /// Its facts.
     pub fn facts(&self) -> VolumeFacts<'a> {
-        let annotated = self.metadata.annotations.get(PROVISIONED_BY).map(Text::from);
-        let in_tree = self.spec.portworx_volume.then(|| PORTWORX_IN_TREE.into());
-        let csi = self.spec.csi.as_ref().and_then(|csi| csi.driver.clone());
         let is_set = |name: &Text<'a>| !name.is_empty();
-        VolumeFacts { provisioner: annotated.filter(is_set).or(in_tree).or_else(|| csi.filter(is_set)) }
+        let annotated = self.metadata.annotations.get(PROVISIONED_BY).map(Text::from).filter(is_set);
+        let in_tree = self.spec.portworx_volume.then(|| (PORTWORX_IN_TREE.into(), Evidence::InTree));
+        let csi = self.spec.csi.as_ref().and_then(|csi| csi.driver.clone()).filter(is_set);
+        let annotated = annotated.map(|name| (name, Evidence::ProvisionedBy));
+        VolumeFacts { provisioner: annotated.or(in_tree).or(csi.map(|name| (name, Evidence::StaticCsi))) }
     }
 }
 
@@ -257,9 +260,9 @@ mod tests {
 
         let volume: PersistentVolume<'_> =
             read(r#"{"metadata":{"name":"pv"},"spec":{"portworxVolume":null,"csi":{"driver":"pxd.portworx.com"}}}"#);
-        assert_eq!(volume.facts(), VolumeFacts { provisioner: Some("pxd.portworx.com".into()) });
+        assert_eq!(volume.facts(), VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), Evidence::StaticCsi)) });
         let in_tree: PersistentVolume<'_> = read(r#"{"spec":{"portworxVolume":{"volumeID":"1"}}}"#);
-        assert_eq!(in_tree.facts(), VolumeFacts { provisioner: Some(PORTWORX_IN_TREE.into()) });
+        assert_eq!(in_tree.facts(), VolumeFacts { provisioner: Some((PORTWORX_IN_TREE.into(), Evidence::InTree)) });
     }
 
     #[test]

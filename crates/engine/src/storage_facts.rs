@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use super::decode::{Text, each_element};
+use super::evidence::Evidence;
 use super::owner::Owner;
 use super::setting::Settings;
 
@@ -14,6 +15,8 @@ pub struct ClaimFacts<'a> {
     pub class: Option<Text<'a>>,
     /// The provisioner that its annotations name.
     pub provisioner: Option<Text<'a>>,
+    /// Whether only the GA annotation names the provisioner, without the beta one.
+    pub ga_annotation: bool,
     /// The volume that it is bound to, or requests by name; not empty.
     pub volume: Option<Text<'a>>,
     /// Its annotations that Stork reads.
@@ -44,15 +47,17 @@ pub struct ClassFacts<'a> {
 /// The facts of a `PersistentVolume`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeFacts<'a> {
-    /// Its provisioner, if any.
-    pub provisioner: Option<Text<'a>>,
+    /// Its provisioner, if any, and the field that names it.
+    pub provisioner: Option<(Text<'a>, Evidence)>,
 }
 
 impl VolumeFacts<'_> {
     /// The owner of a claim that is bound to the volume, if nothing else identifies it.
     pub fn owner(&self) -> Owner {
         match &self.provisioner {
-            Some(provisioner) => Owner::Provisioner { class: None, provisioner: (**provisioner).into() },
+            Some((provisioner, evidence)) => {
+                Owner::Provisioner { class: None, provisioner: (**provisioner).into(), evidence: *evidence }
+            }
             None => Owner::NoProvisioner,
         }
     }
@@ -61,9 +66,9 @@ impl VolumeFacts<'_> {
 impl ClaimFacts<'_> {
     /// Makes an owned copy.
     pub fn into_owned(self) -> ClaimFacts<'static> {
-        let Self { class, provisioner, volume, settings, access, bound } = self;
+        let Self { class, provisioner, ga_annotation, volume, settings, access, bound } = self;
         let [class, provisioner, volume] = [class, provisioner, volume].map(|text| text.map(Text::into_owned));
-        ClaimFacts { class, provisioner, volume, settings, access, bound }
+        ClaimFacts { class, provisioner, ga_annotation, volume, settings, access, bound }
     }
 }
 

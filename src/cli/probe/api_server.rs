@@ -67,7 +67,7 @@ fn first_driver(config: &Config) -> anyhow::Result<DryRun> {
         policy.drivers.0.first().context("the configuration has no driver to test with: add one to `drivers`")?;
     let name = &driver.name;
     DryRun::of(driver).with_context(|| {
-        format!("the first driver, `{name}`, has no CSI driver among its provisioners: list another driver first, because only a CSI volume can be mounted without a claim")
+        format!("the first driver, `{name}`, has no volume that a pod can mount without a claim: that takes a CSI driver among its `provisioners`, and `inlineCsi` in its `recognises`; list another driver first")
     })
 }
 
@@ -187,7 +187,7 @@ mod tests {
             ("drivers: []", "the configuration has no driver"),
             (
                 "drivers: [{name: a, provisioners: [a.test/b], scheduler: c}]",
-                "the first driver, `a`, has no CSI driver",
+                "the first driver, `a`, has no volume that a pod can mount without a claim",
             ),
             ("mode: on", "config.yaml:1:7: "),
         ] {

@@ -109,7 +109,7 @@ impl Screen {
     /// Renders the request to an API server.
     pub(super) fn dry_run(self, dry_run: &DryRun, namespace: &str) -> String {
         let what = format!("CREATE Deployment {namespace}/colocate-probe-* (apps/v1), a dry run");
-        let volume = format!("volume of CSI driver {} (driver {})", dry_run.csi_driver, dry_run.driver);
+        let volume = format!("{} (driver {})", dry_run.volume, dry_run.driver);
         self.lines("request", &[&what, &volume], TextStyle::Bold)
     }
 

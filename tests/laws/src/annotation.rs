@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use colocate_engine::{
-    Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Examination, Owner, Policy,
-    Presence, Reason, Review, examine, parse_bool,
+    Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Evidence, Examination, Owner,
+    Policy, Presence, Reason, Review, examine, parse_bool,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -62,7 +62,7 @@ fn decide<T>(annotations: &RawValue, then: impl FnOnce(&Decision<'_>) -> T) -> O
     );
     let policy = Policy::default();
     let review = Review::parse(body.as_bytes(), &policy.workloads).ok()?;
-    let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
+    let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class };
     let decision = match examine(&policy, &review.request) {
         Examination::Decided(decision) => decision,
         Examination::Resolve(pending) => {

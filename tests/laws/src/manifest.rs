@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use colocate_engine::{ClaimFacts, ClassFacts, Policy, Reason, Unknown, VolumeFacts};
+use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Policy, Reason, Unknown, VolumeFacts};
 use colocate_manifest::{KnownObjects, Manifest, ManifestMutator, MutatedManifest, MutatedObject, Syntax};
 use json_patch::Patch;
 use serde::Deserialize as _;
@@ -64,7 +64,7 @@ fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
         }
     }
     for name in &missing.volumes {
-        inventory.insert_volume(name, VolumeFacts { provisioner: Some(PROVISIONER.into()) });
+        inventory.insert_volume(name, VolumeFacts { provisioner: Some((PROVISIONER.into(), Evidence::ProvisionedBy)) });
     }
     known
 }

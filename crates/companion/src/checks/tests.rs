@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use colocate_engine::{Driver, Drivers, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Settings, Templates};
+use colocate_engine::{Driver, Drivers, Evidence, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Settings, Templates};
 
 use super::*;
 use crate::{Level, Severity, Strategies};
@@ -107,7 +107,11 @@ impl FactChoice {
         let settings = |pairs: &'static [(Setting, &'static str)]| {
             Settings::read(|key| pairs.iter().find(|(setting, _)| setting.key() == key).map(|(_, value)| *value))
         };
-        let provisioner = |provisioner: &str| Owner::Provisioner { provisioner: provisioner.into(), class: None };
+        let provisioner = |provisioner: &str| Owner::Provisioner {
+            provisioner: provisioner.into(),
+            class: None,
+            evidence: Evidence::Class,
+        };
         let portworx = || provisioner("pxd.portworx.com");
         let access = |mode: &'static str| Some([mode].into_iter().collect());
         let together: &[_] = &[(Setting::PlacementStrategy, "together"), (Setting::PreferRemoteNode, "false")];

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    ClaimFacts, ClassFacts, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Inventory, OptOut,
-    OwnerKind, ReplaceableSchedulers, Review, Unknown, Visibility, VolumeFacts, Workloads,
+    ClaimFacts, ClassFacts, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Evidence, Inventory,
+    OptOut, OwnerKind, PORTWORX_IN_TREE, ReplaceableSchedulers, Review, Unknown, Visibility, VolumeFacts, Workloads,
 };
 
 mod laws;
@@ -157,8 +157,11 @@ fn put(document: &mut Value, pointer: &str, value: Value) {
 
 /// A pod template that mounts these claims, as the API server sends it: with defaults applied.
 fn mounts(claims: &[&str]) -> Value {
-    let volume = |claim| json!({"name": format!("v-{claim}"), "persistentVolumeClaim": {"claimName": claim}});
-    with_volumes(&claims.iter().map(volume).collect())
+    with_volumes(&claims.iter().map(|claim| claim_volume(claim)).collect())
+}
+
+fn claim_volume(claim: &str) -> Value {
+    json!({"name": format!("v-{claim}"), "persistentVolumeClaim": {"claimName": claim}})
 }
 
 fn with_volumes(volumes: &Value) -> Value {
@@ -208,6 +211,13 @@ fn cluster() -> Inventory {
         cluster.insert_class(name, ClassFacts { provisioner: provisioner.into(), default, ..ClassFacts::default() });
     }
     cluster.insert_volume("by-hand", VolumeFacts::default());
+    for (name, provisioner, evidence) in [
+        ("annotated", "pxd.portworx.com", Evidence::ProvisionedBy),
+        ("csi", "pxd.portworx.com", Evidence::StaticCsi),
+        ("in-tree", PORTWORX_IN_TREE, Evidence::InTree),
+    ] {
+        cluster.insert_volume(name, VolumeFacts { provisioner: Some((provisioner.into(), evidence)) });
+    }
     let claim = |class: Option<&'static str>, volume: Option<&'static str>| ClaimFacts {
         class: class.map(Into::into),
         volume: volume.map(Into::into),
@@ -220,8 +230,15 @@ fn cluster() -> Inventory {
         ("local-data", Some("local"), None),
         ("by-hand-data", Some(""), Some("by-hand")),
         ("unknown-data", Some("deleted"), None),
+        ("annotated-data", Some(""), Some("annotated")),
+        ("csi-data", Some(""), Some("csi")),
+        ("in-tree-data", Some(""), Some("in-tree")),
     ] {
         cluster.insert_claim(NAMESPACE, name, &claim(class, volume));
+    }
+    for (name, ga_annotation) in [("beta-data", false), ("ga-data", true)] {
+        let provisioner = Some("pxd.portworx.com".into());
+        cluster.insert_claim(NAMESPACE, name, &ClaimFacts { provisioner, ga_annotation, ..claim(Some(""), None) });
     }
     // A claim of the same name in another namespace must not be found.
     cluster.insert_claim("elsewhere", "missing-data", &claim(Some("px"), None));

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::super::evidence::Evidence;
 use super::super::interner::{Handle, Interner};
 use super::super::setting::{Settings, short};
 use super::super::storage_facts::{AccessModes, ClaimFacts};
-use super::{ClaimUse, NameRef, OwnerHints};
+use super::{ClaimUse, NameRef, OwnerHints, annotation_evidence};
 
 /// Claims by namespace, then by name: a lookup borrows both, and the name of a namespace is stored once.
 #[derive(Debug, Default)]
@@ -33,9 +34,14 @@ pub(super) struct Record {
     flags: u8,
 }
 
-/// Flags in the bits above the access modes.
+/// Flags in the bits above the access modes. The lowest two are the index of the evidence, of the annotation or of the
+/// volume: a claim with an annotation needs no volume.
+const EVIDENCE: u8 = 0b11 << EVIDENCE_SHIFT;
+const EVIDENCE_SHIFT: u8 = 4;
 const BOUND: u8 = 1 << 6;
 const HAS_VOLUME: u8 = 1 << 7;
+
+const VOLUME_EVIDENCE: [Evidence; 3] = [Evidence::ProvisionedBy, Evidence::StaticCsi, Evidence::InTree];
 
 /// A map shrinks when its capacity exceeds its length by more than this factor.
 const SHRINK_FACTOR: usize = 4;
@@ -56,6 +62,7 @@ impl Records {
         // The volume is the same, so it need not be read again.
         if old.volume.is_some() && old.volume == record.volume {
             old.volume_provisioner = record.volume_provisioner.take();
+            old.flags |= record.flags & EVIDENCE;
         }
         self.release(&record);
     }
@@ -81,16 +88,20 @@ impl Records {
         namespace: &str,
         name: &str,
         volume: &str,
-        provisioner: Option<&str>,
+        provisioner: Option<(&str, Evidence)>,
     ) {
-        let provisioner = provisioner.unwrap_or_default();
+        let (provisioner, evidence) = provisioner.unwrap_or(("", Evidence::ProvisionedBy));
         let handle = self.names.acquire(provisioner, || Arc::from(provisioner));
         let record = self.namespaces.get_mut(namespace).and_then(|claims| claims.get_mut(name));
         let same = |record: &&mut Record| {
             record.volume.and_then(|handle| self.names.get(handle)).is_some_and(|own| **own == *volume)
         };
         let unused = match record.filter(same) {
-            Some(record) => record.volume_provisioner.replace(handle),
+            Some(record) => {
+                let index = (0..).zip(VOLUME_EVIDENCE).find_map(|(index, own)| (own == evidence).then_some(index));
+                record.flags = (record.flags & !EVIDENCE) | (index.unwrap_or(0_u8) << EVIDENCE_SHIFT);
+                record.volume_provisioner.replace(handle)
+            }
             None => Some(handle),
         };
         if let Some(unused) = unused {
@@ -127,12 +138,16 @@ impl Records {
     /// The fields of a record that lead to its owner.
     pub(super) fn names(&self, record: &Record) -> OwnerHints<'_> {
         let name = |handle: Option<Handle>| handle.and_then(|handle| self.names.get(handle));
+        let evidence = (record.flags & EVIDENCE) >> EVIDENCE_SHIFT;
         OwnerHints {
             class: name(record.class).map(NameRef::Shared),
             provisioner: name(record.provisioner).map(NameRef::Shared),
+            annotation: annotation_evidence(evidence != 0),
             volume: name(record.volume).map(NameRef::Shared),
             has_volume: record.flags & HAS_VOLUME != 0,
-            volume_provisioner: name(record.volume_provisioner),
+            volume_provisioner: name(record.volume_provisioner).map(|provisioner| {
+                (provisioner, VOLUME_EVIDENCE.get(usize::from(evidence)).copied().unwrap_or(Evidence::ProvisionedBy))
+            }),
         }
     }
 
@@ -159,7 +174,10 @@ impl Records {
             settings: (!claim.settings.is_empty())
                 .then(|| self.settings.acquire(&claim.settings, || Arc::new(claim.settings.clone()))),
             listing,
-            flags: claim.access.bits() | flag(claim.bound, BOUND) | flag(claim.volume.is_some(), HAS_VOLUME),
+            flags: claim.access.bits()
+                | flag(claim.ga_annotation && !needs_volume, 1 << EVIDENCE_SHIFT)
+                | flag(claim.bound, BOUND)
+                | flag(claim.volume.is_some(), HAS_VOLUME),
         }
     }
 
@@ -192,8 +210,8 @@ mod tests {
         for number in 0..3 {
             let (class, volume) = (format!("class-{number}"), format!("volume-{number}"));
             records.insert("a", "data", &claim(&class, &volume), 0);
-            records.set_volume_provisioner("a", "data", &volume, Some("pxd.portworx.com"));
-            records.set_volume_provisioner("a", "data", "another", Some("other.example.test"));
+            records.set_volume_provisioner("a", "data", &volume, Some(("pxd.portworx.com", Evidence::InTree)));
+            records.set_volume_provisioner("a", "data", "another", Some(("other.example.test", Evidence::StaticCsi)));
             records.set_volume_provisioner("a", "data", &volume, None);
         }
         assert_eq!((records.names.len(), records.settings.len(), records.len()), (3, 1, 1));

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::super::decode::Text;
 use super::super::driver::PORTWORX_IN_TREE;
 use super::super::setting::Setting;
 use super::super::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
@@ -40,7 +39,7 @@ fn volume(keys: Keys<'_>, portworx: bool, csi: Option<&str>) -> VolumeFacts<'sta
     let spec = json!({"portworxVolume": portworx, "csi": csi.map(|driver| json!({"driver": driver}))});
     let json = json!({"metadata": metadata(keys), "spec": spec}).to_string();
     let facts = serde_json::from_str::<PersistentVolume<'_>>(&json).unwrap().facts();
-    VolumeFacts { provisioner: facts.provisioner.map(Text::into_owned) }
+    VolumeFacts { provisioner: facts.provisioner.map(|(name, evidence)| (name.into_owned(), evidence)) }
 }
 
 fn inventory() -> Inventory {
@@ -120,6 +119,52 @@ fn a_bound_volume_is_resolved_by_its_annotation_or_its_source() {
         inventory().owner_of(&claim(&[], Some(""), Some("absent"))),
         Owner::Unknown(Unknown::VolumeMissing("absent".into()))
     );
+}
+
+#[test]
+fn the_field_that_names_the_provisioner_is_kept() {
+    let beta = (BETA_PROVISIONER, "pxd.portworx.com");
+    let ga = (PROVISIONER, "pxd.portworx.com");
+    for (claim, expected) in [
+        (claim(&[], Some("px"), None), Evidence::Class),
+        (claim(&[beta, ga], Some("px"), None), Evidence::Class),
+        (claim(&[ga], Some("px"), None), Evidence::Class),
+        (claim(&[beta, ga], Some("deleted"), Some("annotated")), Evidence::BetaProvisionerAnnotation),
+        (claim(&[ga], Some("deleted"), Some("annotated")), Evidence::GaProvisionerAnnotation),
+        (claim(&[(BETA_PROVISIONER, "")], Some(""), Some("csi")), Evidence::StaticCsi),
+        (claim(&[(PROVISIONER, "")], Some(""), Some("annotated")), Evidence::ProvisionedBy),
+        (claim(&[], Some(""), Some("annotated")), Evidence::ProvisionedBy),
+        (claim(&[], Some(""), Some("in-tree")), Evidence::InTree),
+        (claim(&[], Some(""), Some("csi")), Evidence::StaticCsi),
+    ] {
+        // Checks the stored record, too.
+        owner(&inventory(), &claim);
+        let Owner::Provisioner { evidence, .. } = inventory().owner_of(&claim) else { panic!("{claim:?}") };
+        assert_eq!(evidence, expected, "{claim:?}");
+    }
+}
+
+#[test]
+fn a_volume_that_was_read_later_keeps_its_field() {
+    let mut inventory = Inventory::default();
+    for (name, evidence) in [
+        ("a", Evidence::ProvisionedBy),
+        ("b", Evidence::StaticCsi),
+        ("c", Evidence::InTree),
+        ("d", Evidence::StaticCsi),
+    ] {
+        let bound = claim(&[], Some(""), Some(name));
+        inventory.insert_claim("ns", name, &bound);
+        let facts = VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), evidence)) };
+        inventory.set_volume_provisioner("ns", name, name, &facts);
+        // An update of the claim keeps what is known of its volume.
+        inventory.insert_claim("ns", name, &ClaimFacts { bound: true, ..bound });
+        let expected = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence };
+        assert_eq!(inventory.owner("ns", name), expected);
+        assert!(
+            inventory.claim_use("ns", name).is_some_and(|known| known.bound && !known.access.contains("ReadWriteOnce"))
+        );
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use colocate_engine::{
-    DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Examination, MissingClaim, Owner, Policy, Presence, Review,
-    Templates, Unknown, examine,
+    DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Evidence, Examination, MissingClaim, Owner, Policy,
+    Presence, Review, Templates, Unknown, examine,
 };
 use colocate_laws::patch::{Kind, apply, kinds, policy};
 use json_patch::Patch;
@@ -156,7 +156,11 @@ fn object_of(kind: Kind) -> BoxedStrategy<Value> {
 }
 
 fn owner() -> impl Strategy<Value = Owner> {
-    let by = |provisioner: &str| Owner::Provisioner { class: Some("c".into()), provisioner: provisioner.into() };
+    let by = |provisioner: &str| Owner::Provisioner {
+        class: Some("c".into()),
+        provisioner: provisioner.into(),
+        evidence: Evidence::Class,
+    };
     select(vec![
         by("pxd.portworx.com"),
         by("pxd.portworx.com"),
@@ -308,7 +312,7 @@ const SAMPLES: [&str; 8] = [
 ];
 
 fn portworx() -> Owner {
-    Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() }
+    Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class }
 }
 
 #[test]

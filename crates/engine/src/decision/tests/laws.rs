@@ -143,7 +143,11 @@ fn only_a_stored_pod_in_mode_inject_may_wait() {
 
 #[test]
 fn a_driver_among_the_owners_is_detected() {
-    let owner = |provisioner: &str| Owner::Provisioner { class: None, provisioner: provisioner.into() };
+    let owner = |provisioner: &str| Owner::Provisioner {
+        class: None,
+        provisioner: provisioner.into(),
+        evidence: Evidence::Class,
+    };
     pending(&Ask::create(POD, mounts(&["px-data"])), &policy(), |pending| {
         assert!(pending.has_driver(&[Owner::Missing, owner("pxd.portworx.com")]));
         assert!(!pending.has_driver(&[Owner::Missing, Owner::NoProvisioner, owner("local.example.test")]));

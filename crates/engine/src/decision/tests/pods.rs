@@ -3,7 +3,10 @@
 use super::*;
 
 pub(super) fn all() -> Vec<Row> {
-    [pods(), left_pods(), volumes(), missing_claims(), drivers(), unsupported()].into_iter().flatten().collect()
+    [pods(), left_pods(), volumes(), missing_claims(), drivers(), recognition(), unsupported()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn pods() -> Vec<Row> {
@@ -190,6 +193,54 @@ fn drivers() -> Vec<Row> {
     ]
 }
 
+/// A scheduler like Stork's before 25.2.0.
+fn recognition() -> Vec<Row> {
+    use Evidence::{BetaProvisionerAnnotation, Class, InTree, InlineCsi, ProvisionedBy};
+    let portworx = |recognises: &[Evidence]| Driver { recognises: recognises.to_vec(), ..Driver::portworx() };
+    let under = |drivers: Vec<Driver>| Policy { drivers: Drivers(drivers), ..policy() };
+    let stork = under(vec![portworx(&[Class, BetaProvisionerAnnotation, ProvisionedBy, InTree])]);
+    let ephemeral = json!({"volumeClaimTemplate": {"spec": {"storageClassName": "px"}}});
+    let pod = |volumes: Value| Ask::create(POD, with_volumes(&volumes));
+    let volume = |source: Value| pod(json!([source.with("/name", json!("v"))]));
+    let inline = volume(json!({"csi": {"driver": "pxd.portworx.com"}}));
+    let both = json!([{"name": "v", "csi": {"driver": "pxd.portworx.com"}}, claim_volume("px-data")]);
+    let missing = json!([{"name": "v", "csi": {"driver": "pxd.portworx.com"}}, claim_volume("missing-data")]);
+    let dropped = Ask::update(
+        DEPLOYMENT,
+        with_volumes(&json!([claim_volume("ga-data")])).scheduler("stork"),
+        with_volumes(&json!([claim_volume("ga-data")])),
+    );
+    let named = |claim: &str| Ask::create(POD, mounts(&[claim]));
+    vec![
+        row("by its class", named("px-data"), Reason::Injected).under(stork.clone()).sets("stork"),
+        row("by the beta annotation", named("beta-data"), Reason::Injected).under(stork.clone()).sets("stork"),
+        row("by the GA annotation alone", named("ga-data"), Reason::NotRecognised).under(stork.clone()),
+        row("by the annotation of its volume", named("annotated-data"), Reason::Injected)
+            .under(stork.clone())
+            .sets("stork"),
+        row("by the CSI driver of its volume", named("csi-data"), Reason::NotRecognised).under(stork.clone()),
+        row("by its in-tree volume", named("in-tree-data"), Reason::Injected).under(stork.clone()).sets("stork"),
+        row("an in-tree volume of a pod", volume(json!({"portworxVolume": {"volumeID": "1"}})), Reason::Injected)
+            .under(stork.clone())
+            .sets("stork"),
+        row("an inline CSI volume", inline.clone(), Reason::NotRecognised).under(stork.clone()),
+        row("an ephemeral volume", volume(json!({"ephemeral": ephemeral})), Reason::NotRecognised).under(stork.clone()),
+        row("next to a claim that is recognised", pod(both), Reason::Injected).under(stork.clone()).sets("stork"),
+        row("next to a missing claim", pod(missing), Reason::ClaimMissing)
+            .under(stork.clone())
+            .warns("claim `missing-data` does not exist"),
+        row("a template", Ask::create(DEPLOYMENT, mounts(&["csi-data"])), Reason::NotRecognised).under(stork.clone()),
+        row("an update that drops the scheduler never rolls the pods", dropped, Reason::Kept)
+            .under(stork)
+            .sets("stork"),
+        row("what one driver's scheduler recognises", inline, Reason::Injected)
+            .under(under(vec![portworx(&[InlineCsi])]))
+            .sets("stork"),
+        row("by default, everything", named("csi-data"), Reason::Injected).sets("stork"),
+        row("by default, the GA annotation too", named("ga-data"), Reason::Injected).sets("stork"),
+    ]
+}
+
 fn unsupported() -> Vec<Row> {
     let operation = |operation: &str, object| Ask::new(POD, operation, &object, &px());
     let resize = Ask::update(POD, px().scheduler("stork"), px()).with_request("/subResource", json!("resize"));
@@ -219,5 +270,6 @@ tests! {
     all_volume_sources_of_a_driver_count: volumes;
     missing_and_unknown_claims_follow_the_policy: missing_claims;
     the_first_configured_driver_wins: drivers;
+    a_claim_that_the_scheduler_does_not_recognise_does_not_count: recognition;
     unsupported_kinds_and_operations_are_reported: unsupported;
 }

@@ -31,7 +31,8 @@ fn ask(name: &str) -> (Vec<String>, Answer) {
         Examination::Decided(decision) => (Vec::new(), decision.into()),
         Examination::Resolve(pending) => {
             let claims = pending.claims().map(|claim| claim.to_string()).collect();
-            let owner = Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into() };
+            let owner =
+                Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class };
             let owners = pending.look_up(|_| owner.clone());
             (claims, pending.decide(owners, |_| Presence::Unknown).into())
         }
