@@ -183,6 +183,11 @@ rules! {
         /// An autoscaler does not know Stork's rule: it assumes that the pod fits elsewhere, and adds no node, or one without
         /// the data.
         ClassParameters AUTOSCALER;
+    NotRecognised "HC031" Info "Stork does not recognize the pod's volumes",
+        /// Stork then places the pod by chance, and more slowly than the default scheduler. It reads neither inline CSI
+        /// volumes, nor the GA provisioner annotation, nor the CSI driver of a volume made by hand, and ephemeral volumes only
+        /// from 25.2.0 on.
+        Claims EXTENDER;
 }
 
 /// The error for an unknown rule id.
@@ -209,13 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_consecutive_and_parse() {
-        for (index, rule) in Rule::ALL.iter().enumerate() {
-            assert_eq!(rule.id(), format!("HC{:03}", index + 1));
+    fn ids_ascend_and_parse() {
+        assert!(Rule::ALL.is_sorted_by(|one, next| one.id() < next.id()));
+        for rule in Rule::ALL {
+            assert!(rule.id().len() == 5 && rule.id().starts_with("HC"), "{rule}");
             assert_eq!(Rule::try_from(rule.id().to_owned()), Ok(*rule));
         }
         let error = Rule::try_from("HC999".to_owned()).unwrap_err().to_string();
-        assert!(error.contains("HC001 to HC026"), "{error}");
+        assert!(error.contains("HC001 to HC031"), "{error}");
     }
 
     #[test]

@@ -7,17 +7,22 @@ use crate::finding::Part;
 use crate::key::PREFER_LOCAL_NODE_ONLY;
 use crate::rule::Rule;
 use crate::subject::{KeyMap, POD, SubjectKind};
-use colocate_engine::{ClaimRef, DISABLE_HYPERCONVERGENCE, Mode, Setting};
+use colocate_engine::{ClaimRef, DISABLE_HYPERCONVERGENCE, Evidence, Mode, Owner, Setting};
 
 /// The prefixes of annotations that cluster autoscalers read.
 const AUTOSCALERS: [&str; 2] = ["cluster-autoscaler.kubernetes.io/", "karpenter.sh/"];
+
+/// The evidence that Stork does not read: ephemeral volumes before 25.2.0, the others in no version that is known.
+const NOT_READ_BY_STORK: [Evidence; 4] =
+    [Evidence::GaProvisionerAnnotation, Evidence::StaticCsi, Evidence::InlineCsi, Evidence::Ephemeral];
 
 /// The most claims in a message.
 const MAX_LISTED: usize = 5;
 
 impl<'c> RuleCheck<'c> {
     pub(super) fn check_pods(&mut self) {
-        // Without annotations, there is nothing to check.
+        self.check_recognition();
+        // Without annotations, there is nothing else to check.
         let Some(site) = self.subject.sites.iter().find(|site| site.location == POD) else { return };
         let is_set = |key: &str| flag(site.entries.get(key)) == Some(true);
         if is_set(PREFER_LOCAL_NODE_ONLY) {
@@ -27,6 +32,37 @@ impl<'c> RuleCheck<'c> {
             self.check_disabled(&site.path.key(DISABLE_HYPERCONVERGENCE));
         }
         self.check_opt_out(site);
+    }
+
+    /// Checks whether Stork recognises a volume of a pod that is given to it. Only uses what is known: the rule alone is not
+    /// worth a request.
+    fn check_recognition(&mut self) {
+        let SubjectKind::Workload(workload) = self.subject.kind else { return };
+        let scheduler = self.subject.object.scheduler();
+        let is_ours = scheduler == Some(&*self.portworx.scheduler);
+        let site = self.subject.sites.iter().find(|site| site.location == POD);
+        let opts_out = site.is_some_and(|site| self.policy.opt_out.read(|key| site.entries.raw(key)).set.is_some());
+        if !is_ours && (opts_out || !self.policy.replaceable.allow(scheduler)) {
+            return;
+        }
+        let evidence = |known: &MountedClaim| match known.owner {
+            Owner::Provisioner { evidence, .. } => Some(evidence),
+            _ => None,
+        };
+        let ours: Vec<_> = self.of_portworx().filter_map(|(claim, known)| Some((claim, evidence(known)?))).collect();
+        let is_given = |(_, evidence): &(_, Evidence)| self.portworx.recognises.contains(evidence);
+        let is_unread = |(_, evidence): &(_, Evidence)| NOT_READ_BY_STORK.contains(evidence);
+        if !ours.iter().any(|claim| is_ours || is_given(claim)) || !ours.iter().all(is_unread) {
+            return;
+        }
+        let names = list(ours.iter().map(|(claim, _)| *claim));
+        let path = workload.path.iter().map(String::as_str).chain(["spec", "volumes"]);
+        let message = format!(
+            "Stork may recognize none of the pod's Portworx volumes ({names}), and then places the pod by chance"
+        );
+        let remedy =
+            "set `recognises` of the driver to what your Stork recognizes, so that the pod keeps its scheduler";
+        self.find(Rule::NotRecognised, FieldPath::of(path), Part::Key, message, remedy);
     }
 
     fn check_local_only(&mut self, site: &KeyMap<'c>, disabled: bool) {

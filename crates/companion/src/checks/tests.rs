@@ -24,7 +24,9 @@ fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategi
     let claims = subject.claims().iter().map(|claim| MountedClaim::find(claim, &inventory, "shop")).collect();
     let report = subject.check(policy, severities, &Facts { claims, strategies, namespace_opted_out: false });
     if subject.is_silent(policy) {
-        assert_eq!(report, ValidationReport::default(), "a silent object has findings: {object}");
+        // It has none because of a key.
+        assert!(report.findings.iter().all(|finding| finding.rule == Rule::NotRecognised), "{object}");
+        assert_eq!(report.unchecked, [], "a silent object has unchecked rules: {object}");
     }
     report
 }
@@ -95,7 +97,7 @@ impl FactChoice {
     /// Every tested combination.
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for (claims, parameters) in (0..6).flat_map(|claims| (0..4).map(move |parameters| (claims, parameters))) {
+        for (claims, parameters) in (0..7).flat_map(|claims| (0..4).map(move |parameters| (claims, parameters))) {
             for (strategies, namespace) in [(0, 0), (1, 1), (2, 0), (0, 1)] {
                 all.push(Self { claims, parameters, strategies, namespace });
             }
@@ -113,6 +115,8 @@ impl FactChoice {
             evidence: Evidence::Class,
         };
         let portworx = || provisioner("pxd.portworx.com");
+        let static_csi =
+            Owner::Provisioner { provisioner: "pxd.portworx.com".into(), class: None, evidence: Evidence::StaticCsi };
         let access = |mode: &'static str| Some([mode].into_iter().collect());
         let together: &[_] = &[(Setting::PlacementStrategy, "together"), (Setting::PreferRemoteNode, "false")];
         let (owner, access, own) = match self.claims {
@@ -121,7 +125,8 @@ impl FactChoice {
             2 => (provisioner("other.example.test"), access(MANY), &[][..]),
             3 => (portworx(), access(ONCE), &[][..]),
             4 => (portworx(), access(MANY), &[][..]),
-            _ => (portworx(), access(ONCE), together),
+            5 => (portworx(), access(ONCE), together),
+            _ => (static_csi, access(ONCE), &[][..]),
         };
         let parameters = match self.parameters {
             0 => None,
@@ -300,6 +305,17 @@ fn enforcement_depends_on_the_configuration() {
 }
 
 #[test]
+fn volumes_that_the_driver_does_not_recognise_are_not_reported() {
+    let inline = table::with_volume(json!({"csi": {"driver": "pxd.portworx.com"}}), &[], &[]);
+    for (recognises, count) in [(Evidence::ALL.to_vec(), 1), (vec![Evidence::Class], 0)] {
+        let driver = Driver { recognises, ..Driver::portworx() };
+        let policy = Policy { drivers: Drivers(vec![driver]), ..Policy::default() };
+        let report = check_with(&inline, &policy, &Severities::default(), strategies());
+        assert_eq!(found(&report, Rule::NotRecognised).len(), count, "{policy:?}");
+    }
+}
+
+#[test]
 fn nothing_enforces_local_only_in_an_opted_out_namespace() {
     let (policy, text) = (Policy::default(), deployment(&[(LOCAL_ONLY, "true")], &[]).to_string());
     let subject = Subject::parse(&text, SubjectKind::find(&policy, "apps", "v1", "Deployment").unwrap()).unwrap();
@@ -333,7 +349,8 @@ fn the_claim_of_an_ephemeral_volume_is_checked() {
     let report = check(&object);
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.rule, finding.path.to_string())).collect();
     let path = "spec.template.spec.volumes[1].ephemeral.volumeClaimTemplate.metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
-    assert_eq!(found, [(Rule::NoBoolean, path.to_owned()), (Rule::LocalOnlyShared, ON_TEMPLATE.to_owned())]);
+    let volumes = (Rule::NotRecognised, "spec.template.spec.volumes".to_owned());
+    assert_eq!(found, [(Rule::NoBoolean, path.to_owned()), volumes, (Rule::LocalOnlyShared, ON_TEMPLATE.to_owned())]);
 }
 
 #[test]
@@ -384,6 +401,6 @@ fn moving_a_volume_in_its_list_is_not_a_new_finding() {
     };
     let bad = json!({ "name": "scratch", "ephemeral": { "volumeClaimTemplate": claim("px", MANY, &[(REMOTE_ONLY, "maybe")]) } });
     let before = with(json!([bad]));
-    assert_eq!(before.findings.len(), 1);
+    assert_eq!(found(&before, Rule::NoBoolean).len(), 1);
     assert_eq!(with(json!([{ "name": "cache", "emptyDir": {} }, bad])).since(&before), ValidationReport::default());
 }

@@ -14,6 +14,7 @@ use colocate_engine::{ClaimFacts, ClassFacts, Inventory, Settings};
 /// | `shared` | `px-shared` | a sharedv4 service volume |
 /// | `many` | `px` | a `ReadWriteMany` volume |
 /// | `other` | `other` | a volume of another driver |
+/// | `ga` | none | a volume that only the GA annotation gives to Portworx |
 pub(super) fn inventory() -> Inventory {
     let mut inventory = Inventory::default();
     let classes: [(&str, &str, Pairs<'_>); 5] = [
@@ -38,6 +39,10 @@ pub(super) fn inventory() -> Inventory {
         let claim = ClaimFacts { class: Some(class.into()), access, bound: true, ..ClaimFacts::default() };
         inventory.insert_claim("shop", name, &claim);
     }
+    let provisioner = Some("pxd.portworx.com".into());
+    let ga =
+        ClaimFacts { class: Some("".into()), provisioner, ga_annotation: true, bound: true, ..ClaimFacts::default() };
+    inventory.insert_claim("shop", "ga", &ga);
     inventory
 }
 
@@ -454,7 +459,42 @@ pub(super) fn table() -> Vec<Row> {
             )],
             &[local(&["data"]), deployment(&[("karpenter.sh/do-not-disrupt", "true")], &["data"])],
         ),
+        row(
+            Rule::NotRecognised,
+            &[
+                (with_volume(json!({"csi": {"driver": "pxd.portworx.com"}}), &[], &[]), ON_VOLUMES),
+                (with_volume(ephemeral(), &[], &[]), ON_VOLUMES),
+                (deployment(&[], &["ga"]), ON_VOLUMES),
+                (with_scheduler(with_volume(ephemeral(), &[(OPT_OUT, "true")], &[]), "stork"), ON_VOLUMES),
+            ],
+            &[
+                deployment(&[], &["data"]),
+                with_volume(ephemeral(), &[], &["data"]),
+                with_volume(json!({"csi": {"driver": "secrets-store.csi.k8s.io"}}), &[], &[]),
+                with_volume(json!({"portworxVolume": {"volumeID": "1"}}), &[], &[]),
+                with_volume(ephemeral(), &[(OPT_OUT, "true")], &[]),
+                with_scheduler(with_volume(ephemeral(), &[], &[]), "other-scheduler"),
+            ],
+        ),
     ]
+}
+
+const ON_VOLUMES: &str = "spec.template.spec.volumes";
+
+/// The source of an ephemeral volume of Portworx.
+fn ephemeral() -> Value {
+    json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "px"}}}})
+}
+
+/// A Deployment that mounts these claims, and a volume of this source.
+pub(super) fn with_volume(source: Value, annotations: &[(&str, &str)], claims: &[&str]) -> Value {
+    let mut object = deployment(annotations, claims);
+    let mut volume = source;
+    volume["name"] = "extra".into();
+    if let Some(volumes) = object["spec"]["template"]["spec"]["volumes"].as_array_mut() {
+        volumes.push(volume);
+    }
+    object
 }
 
 pub(super) fn with_scheduler(mut object: Value, name: &str) -> Value {
