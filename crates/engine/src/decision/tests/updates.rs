@@ -52,7 +52,7 @@ fn updates() -> Vec<Row> {
                 update(px().scheduler("stork"), opted_out.scheduler("stork")),
                 Reason::OptOutWithoutEffect,
             )
-            .warns("still schedules the pods"),
+            .warns("but schedulerName is still stork"),
             row(
                 "(d) its manifest sets the field",
                 update(px(), new_image(px())).last_applied(&manifest(kind)),
