@@ -195,7 +195,7 @@ mod tests {
         let (_folder, mut files) = files(&leaf.certificate_pem(), &leaf.key_pem());
         files.name = Some("colocate.default.svc".parse().unwrap());
         let error = files.read(now()).unwrap_err().to_string();
-        assert!(error.contains("is not for colocate.default.svc"), "{error}");
+        assert!(error.contains("is not valid for colocate.default.svc"), "{error}");
         files.name = None;
         files.read(now()).unwrap();
         files.key = "/absent/tls.key".into();

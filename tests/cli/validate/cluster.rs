@@ -60,7 +60,7 @@ fn only_objects_that_rules_need_and_files_lack_are_requested() {
 
     let run = server.run(&of_pod(&format!("{LOCAL_ONLY}: \"true\"")), "validate -f a.yaml -n elsewhere --strict");
     assert_eq!(run.code, Some(3));
-    assert!(run.err.contains(": claim `data` does not exist; ") && !run.err.contains("--cluster"), "{}", run.err);
+    assert!(run.err.contains(": claim `data` does not exist (at ") && !run.err.contains("--cluster"), "{}", run.err);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_missing_permission_is_named_with_its_consequence() {
         said.starts_with(&format!("{no_namespace}{no_classes}{no_volumes}a.yaml:9:21: unchecked[HC013] ")),
         "{said}"
     );
-    assert!(said.contains(": claim `data`: its PersistentVolume `pv-1` is not accessible; "), "{said}");
+    assert!(said.contains(": claim `data`: its PersistentVolume `pv-1` is not accessible (at "), "{said}");
     assert_eq!(asked, [NAMESPACE_PATH, CLAIM_PATH, VOLUME_PATH, CLASSES_PATH]);
 
     let (code, said, _) = run(&[(CLAIM_PATH, shared()), (NAMESPACE_PATH, namespace(""))], "-o text");
@@ -137,7 +137,7 @@ fn a_missing_permission_is_named_with_its_consequence() {
     let (code, said, _) = run(&[(NAMESPACE_PATH, namespace("")), (CLASSES_PATH, classes())], "--strict");
     assert_eq!(code, Some(3));
     assert!(said.starts_with("colocate: cannot get persistentvolumeclaims: no (grant the verb `get` on `persistentvolumeclaims`): rules that need the claims are not checked\n"), "{said}");
-    assert!(said.contains(": claim `data` is not accessible; "), "{said}");
+    assert!(said.contains(": claim `data` is not accessible (at "), "{said}");
     // Findings that do not depend on the permission are reported.
     let server = ApiServer::new(&[], 403);
     let wrong = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\"")))]);
