@@ -29,7 +29,7 @@ fn helm_test_passes_only_if_pods_are_changed() {
     // Without the configurations, colocate is not called at all, whatever the state of its pods. An upgrade restores them.
     let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
     release.namespace().run(&format!("delete {kinds} {}", release.configuration()));
-    assert_fails(&release, "there may be no webhook configuration");
+    assert_fails(&release, "the webhook configuration does not exist");
     release.upgrade(VALUES);
     release.wait_until_called("hook-apps");
     assert_passes(&release);
