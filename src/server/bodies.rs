@@ -2,27 +2,28 @@
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::{BodyBudget, BudgetShare};
+use super::budget::{BodyBudget, BudgetShare, BudgetSizes};
 
 /// The largest body. The API server sends up to 17.4 MB (measured: an object of 3 MiB with managed fields, its characters escaped).
 pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 
-/// The memory of all bodies in flight: two of the largest that an API server sends, and the reserve. With a thousand
-/// connections in use the process needs about 50 MB more, so it stays below 160 MB resident if freed blocks go back to the
-/// system, as in the image.
-const BUDGET: usize = 64 * 1024 * 1024;
-
-/// The part of the budget for small bodies: 1,000 reviews of 16 kB, and few reviews are larger.
-const RESERVE: usize = 16 * 1024 * 1024;
-
-/// The largest body that may use the reserve.
-const SMALL: usize = 1024 * 1024;
+/// The division of the memory for bodies. Each of the 1,024 connections has at most one body, so the allowances take at
+/// most 32 MiB, and a review of up to 32 KiB always has room. (A pod takes 9 kB, an update of a Deployment 20 kB.) The
+/// shared room holds two of the largest bodies that an API server sends, and the reserve. With a thousand connections in use the
+/// process needs about 50 MB more, so it stays below 160 MB resident if freed blocks go back to the system, as in the
+/// image.
+const BUDGET: BudgetSizes = BudgetSizes {
+    allowance: 32 * 1024,
+    shared: 48 * 1024 * 1024,
+    reserve: 8 * 1024 * 1024,
+    medium: 1024 * 1024,
+};
 
 /// The number of large bodies that are discarded at once. More would delay the bodies within the budget: with 50 bodies
 /// of 17 MB at once, none was complete in time (measured).
@@ -42,9 +43,7 @@ pub(super) struct Bodies {
 #[derive(Debug)]
 pub(super) struct WholeBody {
     bytes: Vec<u8>,
-    /// The bytes that are taken from the budget.
-    capacity: usize,
-    _share: BudgetShare,
+    share: BudgetShare,
 }
 
 /// An error of a body.
@@ -71,7 +70,7 @@ impl std::ops::Deref for WholeBody {
 impl Bodies {
     /// Creates a reader of bodies that clients must send within `limit`.
     pub(super) fn new(limit: Duration) -> Self {
-        Self { budget: BodyBudget::new(BUDGET, RESERVE, SMALL), discards: Semaphore::new(DISCARDS), limit }
+        Self { budget: BodyBudget::new(BUDGET), discards: Semaphore::new(DISCARDS), limit }
     }
 
     /// Returns the deadline of a body whose header is complete now.
@@ -99,21 +98,21 @@ impl Bodies {
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        // The announced length is taken before the first byte is read. A chunked body announces no length, so its
-        // buffer grows.
+        // A chunked body announces no length.
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        let mut whole = self.allocate(announced)?;
+        if announced > MAX_BODY {
+            return Err(BodyError::TooLarge);
+        }
+        // Only bytes that have arrived take room. A body that has none now is refused before it is sent.
+        if !self.budget.has_room(announced) {
+            return Err(BodyError::NoRoom);
+        }
+        let mut whole = WholeBody { bytes: Vec::new(), share: self.budget.share() };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|error| BodyError::Truncated(error.to_string()))?.into_data() else {
                 continue;
             };
-            let needed = whole.bytes.len() + data.remaining();
-            if needed > whole.capacity {
-                // Both buffers count until the bytes are copied.
-                let mut larger = self.allocate(needed.max((2 * whole.capacity).min(MAX_BODY)))?;
-                larger.bytes.extend_from_slice(&whole.bytes);
-                whole = larger;
-            }
+            whole.reserve(data.len(), if announced == 0 { MAX_BODY } else { announced })?;
             whole.bytes.extend_from_slice(&data);
         }
         Ok(whole)
@@ -123,7 +122,7 @@ impl Bodies {
     /// reset, and the client may never see the answer.
     pub(super) async fn discard<B: Body + Unpin>(&self, body: &mut B, deadline: Instant) {
         let read = async {
-            let large = body.size_hint().lower() > SMALL as u64;
+            let large = body.size_hint().lower() > BUDGET.medium as u64;
             let permit = if large { Some(self.discards.acquire().await) } else { None };
             while let Some(Ok(_)) = body.frame().await {}
             drop(permit);
@@ -131,23 +130,40 @@ impl Bodies {
         // The answer does not wait longer than the body may take.
         let _ = timeout_at(deadline, read).await;
     }
+}
 
-    fn allocate(&self, bytes: usize) -> Result<WholeBody, BodyError> {
-        if bytes > MAX_BODY {
+impl WholeBody {
+    /// Takes room for `more` bytes of a body that has at most `expected`. The buffer doubles, so it takes at most twice the
+    /// bytes that have arrived.
+    fn reserve(&mut self, more: usize, expected: usize) -> Result<(), BodyError> {
+        let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
+        let needed = length + more;
+        if needed > MAX_BODY {
             return Err(BodyError::TooLarge);
         }
-        let share = self.budget.take(bytes).ok_or(BodyError::NoRoom)?;
-        Ok(WholeBody { bytes: Vec::with_capacity(bytes), capacity: bytes, _share: share })
+        if needed > capacity {
+            let larger = (2 * capacity).max(BUDGET.allowance).min(expected).max(needed);
+            if !self.share.grow(larger) {
+                return Err(BodyError::NoRoom);
+            }
+            // A large block is moved by remapping its pages, so the old and the new one do not exist at once.
+            self.bytes.reserve_exact(larger - length);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
+    use futures_util::future::join_all;
     use futures_util::stream;
     use http_body_util::{Full, StreamBody};
-    use hyper::body::Frame;
+    use hyper::body::{Frame, SizeHint};
+    use tokio::task::yield_now;
 
     use super::*;
 
@@ -174,6 +190,28 @@ mod tests {
         StreamBody::new(first.chain(stream::pending()))
     }
 
+    /// A body that announces this length.
+    struct Announced<B> {
+        size: u64,
+        body: B,
+    }
+
+    impl<B: Body + Unpin> Body for Announced<B> {
+        type Data = B::Data;
+        type Error = B::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+            Pin::new(&mut self.body).poll_frame(cx)
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.size)
+        }
+    }
+
     #[tokio::test]
     async fn a_body_is_read_with_and_without_a_length() {
         let bodies = Bodies::new(LIMIT);
@@ -191,17 +229,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_bodies_share_a_budget_and_small_ones_have_a_reserve() {
+    async fn large_bodies_share_a_budget_and_leave_a_reserve_to_medium_ones() {
         let bodies = Bodies::new(LIMIT);
         let large = || Full::from(vec![b'x'; MAX_BODY]);
         let (first, second) = (read(&bodies, large()).await.unwrap(), read(&bodies, large()).await.unwrap());
         assert_eq!(read(&bodies, large()).await.unwrap_err(), BodyError::NoRoom);
         assert_eq!(read(&bodies, chunks(20, 1024 * 1024)).await.unwrap_err(), BodyError::NoRoom);
-        let small = read(&bodies, Full::from("small")).await.unwrap();
+        let medium = read(&bodies, Full::from(vec![b'x'; BUDGET.medium])).await.unwrap();
         drop(first);
         let third = read(&bodies, large()).await.unwrap();
-        drop((second, third, small));
-        assert!(bodies.budget.take(BUDGET - RESERVE).is_some(), "something leaked");
+        drop((second, third, medium));
+        assert_eq!(bodies.budget.free(), BUDGET.shared);
+    }
+
+    #[tokio::test]
+    async fn a_small_body_has_room_whatever_the_others_take() {
+        let bodies = Bodies::new(LIMIT);
+        let mut others = Vec::new();
+        for size in [MAX_BODY, BUDGET.medium, BUDGET.allowance + 1] {
+            while let Ok(other) = read(&bodies, chunks(size.div_ceil(1024), 1024)).await {
+                others.push(other);
+            }
+        }
+        assert!(bodies.budget.free() < 2 * BUDGET.allowance, "{}", bodies.budget.free());
+        for _ in 0..64 {
+            others.push(read(&bodies, Full::from(vec![b'x'; BUDGET.allowance])).await.unwrap());
+            others.push(read(&bodies, chunks(BUDGET.allowance / 1024, 1024)).await.unwrap());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_takes_room_as_it_arrives_and_not_as_it_is_announced() {
+        let bodies = Bodies::new(LIMIT);
+        let size = MAX_BODY as u64;
+        let waiting: Vec<_> = (0..10).map(|_| Announced { size, body: stalled("{") }).collect();
+        let reading = join_all(waiting.into_iter().map(|body| read(&bodies, body)));
+        let check = async {
+            yield_now().await;
+            assert_eq!(bodies.budget.free(), BUDGET.shared);
+            read(&bodies, Full::from(vec![b'x'; MAX_BODY])).await.unwrap();
+        };
+        let (read, ()) = tokio::join!(reading, check);
+        assert!(read.iter().all(|read| *read.as_ref().unwrap_err() == BodyError::Late(LIMIT)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -210,7 +279,7 @@ mod tests {
         let began = Instant::now();
         assert_eq!(read(&bodies, stalled("{")).await.unwrap_err(), BodyError::Late(LIMIT));
         assert_eq!(began.elapsed(), LIMIT);
-        assert!(bodies.budget.take(BUDGET - RESERVE).is_some(), "something leaked");
+        assert_eq!(bodies.budget.free(), BUDGET.shared);
         bodies.discard(&mut stalled("{"), bodies.deadline()).await;
         assert_eq!(began.elapsed(), 2 * LIMIT);
     }

@@ -109,20 +109,34 @@ fn a_connection_that_ends_within_a_request_is_closed() {
 }
 
 #[test]
+fn announced_bodies_take_no_room_until_they_arrive() {
+    let server = Server::start("");
+    let mut announced: Vec<_> = (0..64).map(|_| server.connect()).collect();
+    for connection in &mut announced {
+        connection.begin(MIB).unwrap();
+    }
+    assert_eq!(server.send("POST /mutate", &vec![b' '; MIB]).status, 400);
+    assert_eq!(server.send("POST /mutate", &vec![b' '; 20 * MIB]).status, 400);
+}
+
+#[test]
 fn large_bodies_over_the_limit_get_a_503_and_small_ones_do_not() {
     let server = Server::start("");
-    let (mut one, mut two) = (server.connect(), server.connect());
-    one.begin(20 * MIB).unwrap();
-    two.begin(20 * MIB).unwrap();
-    let refused = server.connect().begin(20 * MIB).unwrap_err();
+    let mut large = [server.connect(), server.connect()];
+    for connection in &mut large {
+        connection.begin(20 * MIB).unwrap();
+        connection.write(&vec![b' '; 20 * MIB - 1]);
+    }
+    // The last bytes may still be on their way to the server.
+    let refused = (0..10_000).find_map(|_| server.connect().begin(20 * MIB).err()).expect("a refusal");
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.body);
-    assert_eq!(server.send("POST /mutate", b"{}").status, 400);
     // A client that does not send `Expect: 100-continue` also gets the response.
     let refused = server.send("POST /mutate", &vec![b' '; 17 * MIB]);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.body);
+    assert_eq!(server.send("POST /mutate", &vec![b' '; MIB]).status, 400);
 
-    one.write(&vec![b' '; 20 * MIB]);
-    assert_eq!(one.answer().status, 400);
+    large[0].write(b" ");
+    assert_eq!(large[0].answer().status, 400);
     server.connect().begin(20 * MIB).unwrap();
 }
 
