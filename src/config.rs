@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::claims::ClaimLimits;
 use crate::companion::{self, Enforcement, Severities};
 use crate::duration::GoDuration;
-use crate::{engine, schedulers};
+use crate::{engine, file, schedulers};
 
 pub use config_error::ConfigError;
 pub use config_file::ConfigFile;
@@ -104,7 +104,8 @@ impl Config {
     /// # Errors
     /// If the file cannot be read, is not YAML, or has an unknown key or an invalid value. The error has the position.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        ConfigFile::load(path).map(|(_, config)| config)
+        let text = file::read_blocking(path).and_then(file::to_string);
+        Self::parse(&text.map_err(|source| ConfigError::unreadable(path, source))?, &path.display().to_string())
     }
 
     /// Parses a configuration. `file` is its name in errors.

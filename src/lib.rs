@@ -14,15 +14,16 @@
 //! | module | purpose | uses |
 //! |---|---|---|
 //! | [`cli`] | the commands, one file each: only wiring and output | all modules |
-//! | [`config`] | the configuration file, and the defaults of its keys | `claims`, `schedulers`, `trust`, `tls`, `duration` |
+//! | [`config`] | the configuration file, and the defaults of its keys | `claims`, `schedulers`, `trust`, `tls`, `file`, `duration` |
 //! | [`server`] | HTTP over TLS: listener, connections, routes, one review from bytes to bytes; probes and metrics | `claims`, `schedulers`, `tls`, `process`, `duration` |
 //! | [`claims`] | claims of a cluster or of files: cache, watches, the wait for a claim that does not exist yet, snapshot | `api`, `process` |
 //! | [`schedulers`] | whether the drivers' schedulers are alive, by their Leases | `api`, `process`, `duration` |
-//! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `process` |
+//! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `file`, `process` |
 //! | [`api`] | the API server client: the only module that uses `kube` | `process` |
-//! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | |
+//! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file` |
 //! | [`probe`] | a client that calls an admission webhook the way the API server does | |
 //! | [`process`] | metrics, readiness, shutdown, background tasks, the clock and logging, passed on as one value | |
+//! | [`file`] | reads of small files, limited in size and time | |
 //! | [`duration`] | durations in Go's syntax | |
 //!
 //! Every module may use the crates. They are pure (no clock, no async, no network), except that `manifest` reads files.
@@ -38,6 +39,7 @@ pub mod claims;
 pub mod cli;
 pub mod config;
 pub mod duration;
+pub mod file;
 pub mod probe;
 pub mod process;
 pub mod schedulers;

@@ -16,7 +16,7 @@ pub use authority::{Authority, IssueError, Leaf};
 pub use callers::{Callers, CallersError, NotAllowed};
 pub use certificate::{Certificate, NotACertificate, NotAnAuthority};
 pub use certificate_files::{CertificateFileError, CertificateFiles, read_authorities};
-pub use certificate_reloader::CertificateReloader;
+pub use certificate_reloader::{CertificateRead, CertificateReloader};
 pub use certificate_resolver::CertificateResolver;
 pub use serving_certificate::ServingCertificate;
 pub use subject_name::{InvalidName, SubjectName};

@@ -24,7 +24,7 @@ use crate::schedulers::{self, SchedulerRegistry};
 use crate::server::{
     Admin, HttpServer, MutateHandler, RequestConfig, Routes, SharedConfig, TlsSettings, ValidateHandler,
 };
-use crate::tls::{Callers, CertificateFiles, CertificateReloader, CertificateResolver};
+use crate::tls::{Callers, CertificateFiles, CertificateRead, CertificateReloader, CertificateResolver};
 use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSource, WebhookNames};
 
 /// Answer admission reviews over TLS.
@@ -96,8 +96,10 @@ impl Serve {
     }
 
     async fn serve(&self) -> anyhow::Result<()> {
-        let (file, config) = self.config.as_deref().map(ConfigFile::load).transpose()?.unzip();
-        let config: Config = config.unwrap_or_default();
+        let (file, config) = match &self.config {
+            Some(path) => ConfigFile::load(path).await.map(|(file, config)| (Some(file), config))?,
+            None => (None, Config::default()),
+        };
         if self.print_config {
             std::io::stdout().write_all(config.to_yaml()?.as_bytes())?;
             return Ok(());
@@ -106,20 +108,23 @@ impl Serve {
             return Err(Usage("--manifests needs a certificate, because without a cluster colocate cannot keep a CA: add --tls-cert and --tls-key (colocate certs issues one)").into());
         }
         log::init(self.log_format, self.log_level);
-        let callers = self.client_ca.as_deref().map(|path| Callers::load(path, &self.client_name)).transpose()?;
+        let callers = match &self.client_ca {
+            Some(path) => Some(Callers::load(path, &self.client_name).await?),
+            None => None,
+        };
 
         let (process, mut failures) = Process::new();
         let registry = SchedulerRegistry::new(config.schedulers());
         let client =
             if self.manifests.is_empty() { Some(ApiClient::for_server(process.clock.clone()).await?) } else { None };
         let resolver = CertificateResolver::default();
-        self.keep_certificate(&config, client.as_ref(), &resolver, &process)?;
+        self.keep_certificate(&config, client.as_ref(), &resolver, &process).await?;
         let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
         let claims = Arc::new(self.claims(client, &config, &registry, &process)?);
 
         let shared = SharedConfig::new(request_config(&config));
         if let Some(file) = file {
-            let reload = reload::reload(file, config.clone(), shared.clone(), process.metrics.clone());
+            let reload = reload::reload(file, config.clone(), shared.clone(), process.clone());
             process.tasks.spawn("configuration file", reload);
         }
         let validate = ValidateHandler::new(shared.clone(), claims.clone(), process.metrics.clone());
@@ -146,7 +151,7 @@ impl Serve {
     }
 
     /// Starts the tasks that keep a certificate in `resolver`, and its CA in the webhook configurations.
-    fn keep_certificate(
+    async fn keep_certificate(
         &self,
         config: &Config,
         client: Option<&ApiClient>,
@@ -158,12 +163,23 @@ impl Serve {
         if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
             let known = tls.service.namespace.as_deref().or(client.and_then(ApiClient::pod_namespace));
             let name = known.map(|namespace| tls.service_name(namespace));
-            let files = CertificateFiles { certificate: certificate.clone(), key: key.clone(), name };
+            let files = CertificateFiles::new(certificate, key, name);
             let (metrics, clock) = (process.metrics.clone(), process.clock.clone());
-            let reloader = CertificateReloader::begin(files, resolver.clone(), move |expiry| {
-                metrics.certificate_rotations.inc(["leaf"]);
-                metrics.certificate_expiry.set_end("leaf", expiry, &clock);
-            })?;
+            let detail = process.readiness.detail("certificate files");
+            let report = move |read: CertificateRead<'_>| {
+                let failure = match read {
+                    CertificateRead::New(expiry) => {
+                        metrics.certificate_rotations.inc(["leaf"]);
+                        metrics.certificate_expiry.set_end("leaf", expiry, &clock);
+                        None
+                    }
+                    CertificateRead::Unchanged => None,
+                    CertificateRead::Refused(failure) => Some(failure.to_owned()),
+                };
+                metrics.file_usable.set(["certificate"], Some(failure.is_none()));
+                detail.set(failure);
+            };
+            let reloader = CertificateReloader::begin(files, resolver.clone(), report).await?;
             process.tasks.spawn("certificate files", reloader.run());
             source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));
         } else if let Some(client) = client {

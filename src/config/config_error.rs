@@ -1,7 +1,7 @@
 //! An error in a configuration, with its position.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,10 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), source }
+    }
+
     /// Converts an error of the YAML parser, and puts the position first.
     pub(super) fn found(error: &serde_saphyr::Error, file: &str) -> Self {
         let error = error.without_snippet();

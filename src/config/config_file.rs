@@ -1,12 +1,13 @@
 //! The configuration file, and its changes while the process runs.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Config, ConfigError};
+use crate::file::SmallFile;
 
 /// The interval at which the contents are compared. A mounted `ConfigMap` changes by swapping a symbolic link in its
 /// path, which a watch on the file does not notice. The kubelet itself needs up to a minute to notice a change.
@@ -15,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// A configuration file that is polled for changes.
 #[derive(Debug)]
 pub struct ConfigFile {
-    path: PathBuf,
+    file: SmallFile,
     seen: LastRead,
 }
 
@@ -27,11 +28,11 @@ impl ConfigFile {
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn load(path: &Path) -> Result<(Self, Config), ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    pub async fn load(path: &Path) -> Result<(Self, Config), ConfigError> {
+        let mut file = SmallFile::new(path);
+        let text = file.read_to_string().await.map_err(|source| ConfigError::unreadable(path, source))?;
         let config = Config::parse(&text, &path.display().to_string())?;
-        Ok((Self { path: path.to_owned(), seen: Ok(text) }, config))
+        Ok((Self { file, seen: Ok(text) }, config))
     }
 
     /// Waits until the contents change, and returns the new configuration. Each change is returned once.
@@ -43,12 +44,13 @@ impl ConfigFile {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let read = tokio::fs::read_to_string(&self.path).await;
+            let read = self.file.read_to_string().await;
             let seen = read.as_ref().map(Clone::clone).map_err(io::Error::kind);
             if seen != self.seen {
                 self.seen = seen;
-                let text = read.map_err(|source| ConfigError::Unreadable { path: self.path.clone(), source })?;
-                return Config::parse(&text, &self.path.display().to_string());
+                let path = self.file.path();
+                let text = read.map_err(|source| ConfigError::unreadable(path, source))?;
+                return Config::parse(&text, &path.display().to_string());
             }
         }
     }
@@ -56,11 +58,13 @@ impl ConfigFile {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
     use std::os::unix::fs::symlink;
 
     use tokio::time::timeout;
 
     use super::*;
+    use crate::file::MAX_SIZE;
 
     /// A file as in a mounted `ConfigMap`: its name is a link into a directory that is itself a link.
     fn publish(folder: &Path, version: &str, text: &str) {
@@ -81,7 +85,7 @@ mod tests {
         publish(folder.path(), "1", "mode: audit\n");
         let path = folder.path().join("config.yaml");
         symlink("data/config.yaml", &path).unwrap();
-        let (mut file, config) = ConfigFile::load(&path).unwrap();
+        let (mut file, config) = ConfigFile::load(&path).await.unwrap();
         assert_eq!(config, "mode: audit".parse().unwrap());
         assert!(unchanged(&mut file).await);
 
@@ -96,5 +100,9 @@ mod tests {
         assert!(unchanged(&mut file).await);
         publish(folder.path(), "4", "");
         assert_eq!(file.changed().await.unwrap(), Config::default());
+        publish(folder.path(), "5", &"#".repeat(MAX_SIZE + 1));
+        let error = file.changed().await.unwrap_err();
+        assert_eq!(error.source().unwrap().to_string(), "larger than 1 MiB");
+        assert!(unchanged(&mut file).await);
     }
 }

@@ -59,6 +59,7 @@ metrics! {
     certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: `leaf` counts new certificates that this process has served, `ca` counts new CAs that it made current for all replicas";
     ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the expected caBundle; no series if the configuration does not exist";
     certificate_valid: Flag<1>, ["certificate"], "Whether the certificate in use is valid by the API server's clock; no series if colocate does not maintain the caBundle";
+    file_usable: Flag<1>, ["file"], "Whether the last read of the file could be used; if not, the previous contents stay in effect";
     config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
     certificate_expiry: Computed<1, SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
     cached_objects: Computed<1, usize>, ["resource"], "Objects in the cache, by resource";
@@ -284,6 +285,7 @@ mod tests {
         metrics.scheduler_lease_renewed.set(["portworx", "stork", "stork-scheduler"], Some(true));
         metrics.certificate_rotations.inc(["ca"]);
         metrics.ca_bundle_in_sync.set(["MutatingWebhookConfiguration/colocate"], Some(false));
+        metrics.file_usable.set(["configuration"], Some(true));
         metrics.config_reloads.inc(["refused"]);
         metrics.certificate_valid.set(["leaf"], Some(true));
         let clock = Clock::system();

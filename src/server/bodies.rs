@@ -18,12 +18,8 @@ pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 /// shared room holds two of the largest bodies that an API server sends, and the reserve. With a thousand connections in use the
 /// process needs about 50 MB more, so it stays below 160 MB resident if freed blocks go back to the system, as in the
 /// image.
-const BUDGET: BudgetSizes = BudgetSizes {
-    allowance: 32 * 1024,
-    shared: 48 * 1024 * 1024,
-    reserve: 8 * 1024 * 1024,
-    medium: 1024 * 1024,
-};
+const BUDGET: BudgetSizes =
+    BudgetSizes { allowance: 32 * 1024, shared: 48 * 1024 * 1024, reserve: 8 * 1024 * 1024, medium: 1024 * 1024 };
 
 /// The number of large bodies that are discarded at once. More would delay the bodies within the budget: with 50 bodies
 /// of 17 MB at once, none was complete in time (measured).

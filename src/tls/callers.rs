@@ -12,6 +12,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
+use crate::file::SmallFile;
+
 /// The clients that may send requests: those with a certificate of a CA, optionally restricted to some names.
 #[derive(Clone, Debug)]
 pub struct Callers {
@@ -60,11 +62,12 @@ impl Callers {
     ///
     /// # Errors
     /// If the file cannot be read or has no CA.
-    pub fn load(path: &Path, names: &[String]) -> Result<Self, CallersError> {
+    pub async fn load(path: &Path, names: &[String]) -> Result<Self, CallersError> {
         let unreadable = |source| CallersError::Unreadable { path: path.to_owned(), source };
         let unusable = |source| CallersError::Unusable { path: path.to_owned(), source };
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let text = SmallFile::new(path).read().await.map_err(|error| unreadable(pem::Error::Io(error)))?;
+        for certificate in CertificateDer::pem_slice_iter(&text) {
             let added = roots.add(certificate.map_err(unreadable)?);
             added.map_err(|source| CallersError::NotACertificate { path: path.to_owned(), source })?;
         }
@@ -125,42 +128,42 @@ mod tests {
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
-    fn callers(names: &[&str]) -> Callers {
+    async fn callers(names: &[&str]) -> Callers {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.crt");
         let params = CertificateParams::new(Vec::new()).unwrap();
         std::fs::write(&path, params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()).unwrap();
-        Callers::load(&path, &names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+        Callers::load(&path, &names.iter().map(ToString::to_string).collect::<Vec<_>>()).await.unwrap()
     }
 
-    #[test]
-    fn one_allowed_name_suffices_or_any_if_none_are_configured() {
+    #[tokio::test]
+    async fn one_allowed_name_suffices_or_any_if_none_are_configured() {
         let certificate = [certificate("kube-apiserver", &["api.example.com", "10.0.0.1"])];
         for names in [&[][..], &["kube-apiserver"], &["API.example.com"], &["other", "api.example.com"]] {
-            assert_eq!(callers(names).check(Some(&certificate)), Ok(()), "{names:?}");
+            assert_eq!(callers(names).await.check(Some(&certificate)), Ok(()), "{names:?}");
         }
         for names in [&["other"][..], &["10.0.0.1"], &["example.com"], &["kube"]] {
-            let refused = callers(names).check(Some(&certificate)).unwrap_err().to_string();
+            let refused = callers(names).await.check(Some(&certificate)).unwrap_err().to_string();
             assert!(refused.contains("is for api.example.com, kube-apiserver, which"), "{refused}");
         }
     }
 
-    #[test]
-    fn a_client_without_a_name_is_refused() {
+    #[tokio::test]
+    async fn a_client_without_a_name_is_refused() {
         let none = [certificate("", &[])];
         for certificates in [None, Some(&[][..]), Some(&none[..]), Some(&[CertificateDer::from(vec![1])][..])] {
-            assert!(callers(&["kube-apiserver"]).check(certificates).is_err());
+            assert!(callers(&["kube-apiserver"]).await.check(certificates).is_err());
         }
     }
 
-    #[test]
-    fn errors_name_the_file() {
+    #[tokio::test]
+    async fn errors_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.crt");
-        assert!(Callers::load(&path, &[]).unwrap_err().to_string().contains("ca.crt"));
+        assert!(Callers::load(&path, &[]).await.unwrap_err().to_string().contains("ca.crt"));
         for text in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&path, text).unwrap();
-            let error = Callers::load(&path, &[]).unwrap_err().to_string();
+            let error = Callers::load(&path, &[]).await.unwrap_err().to_string();
             assert!(error.contains("ca.crt"), "{error}");
         }
     }

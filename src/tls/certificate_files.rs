@@ -11,16 +11,17 @@ use rustls::sign::CertifiedKey;
 
 use super::certificate::{Certificate, NotACertificate};
 use super::{ServingCertificate, SubjectName};
+use crate::file::SmallFile;
 
 /// The files of a certificate and its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct CertificateFiles {
     /// The certificate and the intermediates that chain it to its CA, as PEM.
-    pub certificate: PathBuf,
+    certificate: SmallFile,
     /// The private key, as PEM.
-    pub key: PathBuf,
+    key: SmallFile,
     /// The name by which the API server calls; `None` if it is not known.
-    pub name: Option<SubjectName>,
+    name: Option<SubjectName>,
 }
 
 /// The reason why a file of certificates or keys cannot be used.
@@ -83,32 +84,51 @@ pub enum CertificateFileError {
 }
 
 impl CertificateFiles {
+    /// The files of this certificate and its key, which have not been read yet. `name` is the name by which the API server
+    /// calls; `None` if it is not known.
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>, name: Option<SubjectName>) -> Self {
+        Self { certificate: SmallFile::new(certificate), key: SmallFile::new(key), name }
+    }
+
+    /// Returns the path of the certificate.
+    pub(super) fn certificate(&self) -> &Path {
+        self.certificate.path()
+    }
+
     /// Reads both files as a certificate that can be served at this time.
     ///
     /// # Errors
     /// If a file cannot be read or is not PEM, the key does not match, or the certificate is not valid now or is not
     /// for the name.
-    pub fn read(&self, now: Timestamp) -> Result<ServingCertificate, CertificateFileError> {
-        let path = &self.certificate;
-        let chain = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(unreadable("a certificate", path))?;
+    pub async fn read(&mut self, now: Timestamp) -> Result<ServingCertificate, CertificateFileError> {
+        let (certificate, key) = tokio::join!(self.certificate.read(), self.key.read());
+        let path = self.certificate.path().to_owned();
+        let chain = certificate
+            .map_err(pem::Error::Io)
+            .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
+            .map_err(unreadable("a certificate", &path))?;
         let first = chain.first().ok_or_else(|| CertificateFileError::NoCertificate(path.clone()))?;
-        let certificate = Certificate::from_der(first).map_err(undecodable(path))?;
-        let private = PrivateKeyDer::from_pem_file(&self.key).map_err(unreadable("a private key", &self.key))?;
-        let unusable =
-            |source| CertificateFileError::Unusable { certificate: path.clone(), key: self.key.clone(), source };
+        let certificate = Certificate::from_der(first).map_err(undecodable(&path))?;
+        let private = key
+            .map_err(pem::Error::Io)
+            .and_then(|text| PrivateKeyDer::from_pem_slice(&text))
+            .map_err(unreadable("a private key", self.key.path()))?;
+        let unusable = |source| CertificateFileError::Unusable {
+            certificate: path.clone(),
+            key: self.key.path().to_owned(),
+            source,
+        };
         let key = CertifiedKey::new(chain, any_supported_type(&private).map_err(unusable)?);
         key.keys_match().map_err(unusable)?;
         let validity = certificate.validity();
         let (from, until) = (validity.not_before(), validity.not_after());
         if !validity.contains(now) {
             let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-            return Err(CertificateFileError::NotValidNow { path: path.clone(), from, until, now });
+            return Err(CertificateFileError::NotValidNow { path, from, until, now });
         }
         match &self.name {
             Some(name) if !certificate.is_for(name) => {
-                Err(CertificateFileError::OtherName { path: path.clone(), name: name.clone() })
+                Err(CertificateFileError::OtherName { path, name: name.clone() })
             }
             _ => Ok(ServingCertificate { key: Arc::new(key), certificate }),
         }
@@ -119,8 +139,10 @@ impl CertificateFiles {
 ///
 /// # Errors
 /// If the file cannot be read, is not PEM, or has a certificate that does not belong to a CA.
-pub fn read_authorities(path: &Path) -> Result<Vec<Certificate>, CertificateFileError> {
-    let text = std::fs::read(path).map_err(|error| unreadable("a CA certificate", path)(pem::Error::Io(error)))?;
+pub async fn read_authorities(file: &mut SmallFile) -> Result<Vec<Certificate>, CertificateFileError> {
+    let read = file.read().await;
+    let path = file.path();
+    let text = read.map_err(|error| unreadable("a CA certificate", path)(pem::Error::Io(error)))?;
     let authorities = Certificate::all_from_pem(&text).map_err(undecodable(path))?;
     if !authorities.iter().all(Certificate::is_authority) {
         return Err(CertificateFileError::NotACa(path.to_owned()));
@@ -164,20 +186,20 @@ mod tests {
         std::fs::write(path("tls.crt"), certificate).unwrap();
         std::fs::write(path("tls.key"), key).unwrap();
         let name = Some("colocate.storage.svc".parse().unwrap());
-        let files = CertificateFiles { certificate: path("tls.crt"), key: path("tls.key"), name };
+        let files = CertificateFiles::new(path("tls.crt"), path("tls.key"), name);
         (folder, files)
     }
 
-    #[test]
-    fn a_matching_pair_is_served() {
+    #[tokio::test]
+    async fn a_matching_pair_is_served() {
         let leaf = issue(2);
-        let (_folder, files) = files(&leaf.certificate_pem(), &leaf.key_pem());
-        let served = files.read(now()).unwrap();
+        let (_folder, mut files) = files(&leaf.certificate_pem(), &leaf.key_pem());
+        let served = files.read(now()).await.unwrap();
         assert_eq!(served.certificate.validity(), leaf.validity());
     }
 
-    #[test]
-    fn each_pair_that_cannot_be_served_has_its_reason() {
+    #[tokio::test]
+    async fn each_pair_that_cannot_be_served_has_its_reason() {
         let (leaf, other) = (issue(2), issue(2));
         let later = now() + SignedDuration::from_hours(3);
         let earlier = now() - SignedDuration::from_hours(3);
@@ -188,34 +210,35 @@ mod tests {
             (&leaf.certificate_pem(), leaf.key_pem(), later, "until 2026-11-23T14:00:00Z, but it is 2026-11-23T15"),
             (&leaf.certificate_pem(), leaf.key_pem(), earlier, "is valid from 2026-11-23T11:00:00Z"),
         ] {
-            let (_folder, files) = files(certificate, &key);
-            let error = files.read(at).unwrap_err().to_string();
+            let (_folder, mut files) = files(certificate, &key);
+            let error = files.read(at).await.unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
         let (_folder, mut files) = files(&leaf.certificate_pem(), &leaf.key_pem());
         files.name = Some("colocate.default.svc".parse().unwrap());
-        let error = files.read(now()).unwrap_err().to_string();
+        let error = files.read(now()).await.unwrap_err().to_string();
         assert!(error.contains("is not valid for colocate.default.svc"), "{error}");
         files.name = None;
-        files.read(now()).unwrap();
-        files.key = "/absent/tls.key".into();
-        assert!(files.read(now()).unwrap_err().to_string().contains("/absent/tls.key"));
+        files.read(now()).await.unwrap();
+        files.key = SmallFile::new("/absent/tls.key");
+        assert!(files.read(now()).await.unwrap_err().to_string().contains("/absent/tls.key"));
     }
 
-    #[test]
-    fn a_file_of_cas_has_at_least_one_and_nothing_else() {
+    #[tokio::test]
+    async fn a_file_of_cas_has_at_least_one_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.crt");
+        let mut file = SmallFile::new(&path);
         let (one, two, leaf) = (authority(), authority(), issue(2));
         std::fs::write(&path, one.certificate_pem() + &two.certificate_pem()).unwrap();
-        assert_eq!(read_authorities(&path).unwrap(), [one.certificate().clone(), two.certificate().clone()]);
+        assert_eq!(read_authorities(&mut file).await.unwrap(), [one.certificate().clone(), two.certificate().clone()]);
         for (text, part) in
             [(String::new(), "not a certificate in PEM form"), (leaf.certificate_pem(), "is not a CA certificate")]
         {
             std::fs::write(&path, text).unwrap();
-            let error = read_authorities(&path).unwrap_err().to_string();
+            let error = read_authorities(&mut file).await.unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
-        assert!(read_authorities(&folder.path().join("absent")).is_err());
+        assert!(read_authorities(&mut SmallFile::new(folder.path().join("absent"))).await.is_err());
     }
 }

@@ -16,55 +16,69 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub struct CertificateReloader<F> {
     files: CertificateFiles,
     resolver: CertificateResolver,
-    /// Called with the end of each new certificate.
-    renewed: F,
+    /// Called after each read.
+    report: F,
     /// The failure that was logged last.
     failure: Option<String>,
 }
 
-impl<F: Fn(Option<Timestamp>)> CertificateReloader<F> {
+/// The outcome of a read of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateRead<'r> {
+    /// A new certificate is served, which expires at this time.
+    New(Option<Timestamp>),
+    /// The files have the certificate that is served.
+    Unchanged,
+    /// The files cannot be used, for this reason.
+    Refused(&'r str),
+}
+
+impl<F: Fn(CertificateRead<'_>)> CertificateReloader<F> {
     /// Reads the files for the first time, and serves their certificate.
     ///
     /// # Errors
     /// If the files cannot be served.
-    pub fn begin(
-        files: CertificateFiles,
+    pub async fn begin(
+        mut files: CertificateFiles,
         resolver: CertificateResolver,
-        renewed: F,
+        report: F,
     ) -> Result<Self, CertificateFileError> {
-        resolver.serve(files.read(Timestamp::now())?);
-        renewed(resolver.expiry());
-        Ok(Self { files, resolver, renewed, failure: None })
+        resolver.serve(files.read(Timestamp::now()).await?);
+        report(CertificateRead::New(resolver.expiry()));
+        Ok(Self { files, resolver, report, failure: None })
     }
 
     /// Reads the files at intervals, forever.
     pub async fn run(mut self) {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            self.reload(Timestamp::now());
+            self.reload(Timestamp::now()).await;
         }
     }
 
     /// Serves the certificate of the files if it is new and can be served.
-    fn reload(&mut self, now: Timestamp) {
-        match self.files.read(now) {
+    async fn reload(&mut self, now: Timestamp) {
+        match self.files.read(now).await {
             Ok(read) => {
                 self.failure = None;
                 if self.resolver.served().is_none_or(|served| *served != read) {
                     tracing::info!(
-                        file = %self.files.certificate.display(),
+                        file = %self.files.certificate().display(),
                         until = %read.certificate.validity().not_after(),
                         "serving a new certificate"
                     );
                     self.resolver.serve(read);
-                    (self.renewed)(self.resolver.expiry());
+                    (self.report)(CertificateRead::New(self.resolver.expiry()));
+                } else {
+                    (self.report)(CertificateRead::Unchanged);
                 }
             }
             Err(error) => {
-                let failure = error.to_string();
+                let failure = format!("{error}; the previous certificate stays in use");
+                (self.report)(CertificateRead::Refused(&failure));
                 // Each failure is logged once. A pair that is half written is complete the next time.
                 if self.failure.as_ref() != Some(&failure) {
-                    tracing::error!("{failure}; the previous certificate stays in use");
+                    tracing::error!("{failure}");
                     self.failure = Some(failure);
                 }
             }
@@ -95,8 +109,8 @@ mod tests {
         std::fs::write(folder.join("tls.key"), key.key_pem()).unwrap();
     }
 
-    #[test]
-    fn a_swapped_link_is_noticed_and_invalid_files_are_ignored() {
+    #[tokio::test]
+    async fn a_swapped_link_is_noticed_and_invalid_files_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let [first, second] = [issue(), issue()];
@@ -108,31 +122,30 @@ mod tests {
             std::fs::rename(path("new"), path("data")).unwrap();
         };
         swap("first");
-        let files = CertificateFiles {
-            certificate: path("data/tls.crt"),
-            key: path("data/tls.key"),
-            name: Some("colocate.storage.svc".parse().unwrap()),
-        };
+        let name = Some("colocate.storage.svc".parse().unwrap());
+        let files = CertificateFiles::new(path("data/tls.crt"), path("data/tls.key"), name);
         let (resolver, renewed) = (CertificateResolver::default(), Cell::new(0));
-        let mut reloader =
-            CertificateReloader::begin(files, resolver.clone(), |_| renewed.set(renewed.get() + 1)).unwrap();
+        let report = |read: CertificateRead<'_>| {
+            renewed.set(renewed.get() + i32::from(matches!(read, CertificateRead::New(_))));
+        };
+        let mut reloader = CertificateReloader::begin(files, resolver.clone(), report).await.unwrap();
         let served = || resolver.served().unwrap().certificate.pem();
         let now = Timestamp::now();
-        reloader.reload(now);
+        reloader.reload(now).await;
         assert_eq!((served(), renewed.get()), (first.certificate_pem(), 1));
         swap("mixed");
-        reloader.reload(now);
+        reloader.reload(now).await;
         assert_eq!((served(), renewed.get()), (first.certificate_pem(), 1));
         assert!(reloader.failure.as_ref().unwrap().contains("does not match"));
         swap("second");
-        reloader.reload(now + SignedDuration::from_hours(3));
+        reloader.reload(now + SignedDuration::from_hours(3)).await;
         assert_eq!(served(), first.certificate_pem());
         assert!(reloader.failure.as_ref().unwrap().contains("renew it"));
-        reloader.reload(now);
+        reloader.reload(now).await;
         assert_eq!((served(), renewed.get()), (second.certificate_pem(), 2));
         assert_eq!(reloader.failure, None);
         std::fs::remove_file(path("data")).unwrap();
-        reloader.reload(now);
+        reloader.reload(now).await;
         assert_eq!(served(), second.certificate_pem());
     }
 }

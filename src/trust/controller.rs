@@ -143,7 +143,11 @@ impl TrustController {
     async fn advance(&mut self) -> Result<(), TrustError> {
         match &mut self.source {
             TrustSource::Managed(managed) => managed.advance(&mut self.live, &self.metrics).await?,
-            TrustSource::Mounted(mounted) => mounted.read()?,
+            TrustSource::Mounted(mounted) => {
+                let read = mounted.read().await;
+                self.metrics.file_usable.set(["ca"], Some(read.is_ok()));
+                read?;
+            }
         }
         self.issue()?;
         self.source.check(self.clock.read().now())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::trust_error::TrustError;
+use crate::file::SmallFile;
 use crate::tls::{Certificate, read_authorities};
 
 /// The time for which a CA that the file does not have stays in a live configuration. The kubelet updates a mounted
@@ -16,7 +17,7 @@ const FOREIGN_CA_KEPT: Duration = Duration::from_mins(3);
 /// CAs from a file.
 #[derive(Debug)]
 pub struct MountedCa {
-    path: PathBuf,
+    file: SmallFile,
     authorities: Vec<Certificate>,
     /// CAs in live configurations that the file does not have, with the time when each was first observed.
     foreign: Vec<(Certificate, Instant)>,
@@ -28,7 +29,7 @@ impl MountedCa {
 
     /// Creates the source for this file, which has not been read yet.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, authorities: Vec::new(), foreign: Vec::new() }
+        Self { file: SmallFile::new(path), authorities: Vec::new(), foreign: Vec::new() }
     }
 
     /// Returns the CAs of the file, as it was read last.
@@ -38,14 +39,14 @@ impl MountedCa {
 
     /// Returns the place of the CAs, for messages.
     pub(super) fn place(&self) -> String {
-        self.path.display().to_string()
+        self.file.path().display().to_string()
     }
 
     /// Reads the file. If it cannot be used, the CAs that were read before stay.
-    pub(super) fn read(&mut self) -> Result<(), TrustError> {
-        let authorities = read_authorities(&self.path)?;
+    pub(super) async fn read(&mut self) -> Result<(), TrustError> {
+        let authorities = read_authorities(&mut self.file).await?;
         if authorities != self.authorities {
-            tracing::info!(file = %self.path.display(), count = authorities.len(), "read the CAs");
+            tracing::info!(file = %self.file.path().display(), count = authorities.len(), "read the CAs");
         }
         self.authorities = authorities;
         Ok(())
@@ -91,9 +92,9 @@ mod tests {
         let ours_alone = std::slice::from_ref(&our_certificate);
         let mut mounted = MountedCa::new(path.clone());
         assert_eq!(mounted.bundle(&[]), None);
-        assert!(mounted.read().unwrap_err().to_string().contains("ca.crt"));
+        assert!(mounted.read().await.unwrap_err().to_string().contains("ca.crt"));
         std::fs::write(&path, ours.certificate_pem()).unwrap();
-        mounted.read().unwrap();
+        mounted.read().await.unwrap();
         assert_eq!(mounted.bundle(&[]).unwrap(), ours_alone);
         let both = [our_certificate.clone(), foreign.clone()];
         assert_eq!(mounted.bundle(std::slice::from_ref(&foreign)).unwrap(), both);
@@ -102,7 +103,7 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         assert_eq!(mounted.bundle(&both).unwrap(), ours_alone);
         std::fs::write(&path, "").unwrap();
-        mounted.read().unwrap_err();
+        mounted.read().await.unwrap_err();
         assert_eq!(mounted.bundle(&[]).unwrap(), ours_alone);
     }
 }

@@ -8,6 +8,31 @@ const IN_EFFECT: &str = "configuration reloaded";
 const REFUSED: &str = "invalid configuration ignored: the previous one stays in effect";
 
 #[test]
+fn pipes_in_place_of_files_do_not_block_the_server() {
+    let mut server = Server::start("drain: {grace: 0s}\n");
+    server.replace_by_pipe("config.yaml");
+    server.replace_by_pipe("tls.key");
+    let error = server.logged(REFUSED)["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("config.yaml: not a regular file"), "{error}");
+    server.logged_with("cannot read a private key from");
+    assert_eq!(server.review(MYSQL)["allowed"], true);
+    let ready = server.admin("/readyz");
+    assert_eq!(ready.status, 200);
+    for part in ["configuration file: cannot read", "certificate files: cannot read a private key"] {
+        assert!(ready.body.contains(part), "{}", ready.body);
+    }
+    let metrics = server.admin("/metrics").body;
+    for file in ["configuration", "certificate"] {
+        assert!(metrics.contains(&format!("colocate_file_usable{{file=\"{file}\"}} 0")), "{metrics}");
+    }
+    server.configure("mode: audit\ndrain: {grace: 0s}\n");
+    server.logged(IN_EFFECT);
+    assert!(server.admin("/metrics").body.contains("colocate_file_usable{file=\"configuration\"} 1"));
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn a_valid_configuration_takes_effect_and_an_invalid_one_does_not() {
     let server = Server::start("");
     let reason = || server.review(MYSQL)["auditAnnotations"]["reason"].as_str().unwrap().to_owned();

@@ -1,6 +1,7 @@
 //! The command line: exit codes and messages.
 
-use std::process::Output;
+use std::fs::File;
+use std::process::{Command, Output};
 
 use colocate_harness::process::manifests;
 use colocate_harness::program;
@@ -133,6 +134,25 @@ fn unreadable_input_exits_with_1_and_names_the_file() {
         run(&["serve", "--tls-cert", "/absent.crt", "--tls-key", "/absent.key", "--manifests", manifests]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("/absent.crt"), "{stderr}");
+}
+
+#[test]
+fn files_that_cannot_be_small_are_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (pipe, large) = (path("pipe"), path("large"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    File::create(&large).unwrap().set_len(1 << 30).unwrap();
+    for (file, part) in [(&pipe, "not a regular file"), (&large, "larger than 1 MiB")] {
+        for option in ["--config", "--client-ca"] {
+            let (code, _, stderr) = run_with_certificate(&[option, file, "--manifests", manifests().to_str().unwrap()]);
+            assert_eq!(code, Some(1), "{stderr}");
+            assert!(stderr.contains(file.as_str()) && stderr.contains(part), "{option}: {stderr}");
+        }
+        let (code, _, stderr) = run(&["serve", "--tls-cert", file, "--tls-key", file, "--manifests", file]);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("cannot read a certificate from"), "{stderr}");
+    }
 }
 
 #[test]

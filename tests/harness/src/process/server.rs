@@ -69,13 +69,29 @@ impl Server {
         server
     }
 
+    /// Replaces a file, such as `tls.key`, by a pipe that no one writes to.
+    pub fn replace_by_pipe(&self, name: &str) {
+        let new = self.folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&new).status().unwrap().success());
+        std::fs::rename(new, self.folder.path().join(name)).unwrap();
+    }
+
     /// Waits for the next log line with this message.
     pub fn logged(&self, message: &str) -> Value {
+        self.next_line(message, |line| line == message)
+    }
+
+    /// Waits for the next log line whose message starts like this.
+    pub fn logged_with(&self, start: &str) -> Value {
+        self.next_line(start, |line| line.starts_with(start))
+    }
+
+    fn next_line(&self, what: &str, is_wanted: impl Fn(&str) -> bool) -> Value {
         let log = self.log.lock().unwrap();
         loop {
-            let line = log.recv_timeout(WAIT_TIMEOUT).unwrap_or_else(|_| panic!("the server did not log {message:?}"));
+            let line = log.recv_timeout(WAIT_TIMEOUT).unwrap_or_else(|_| panic!("the server did not log {what:?}"));
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-            if line["message"] == message {
+            if line["message"].as_str().is_some_and(&is_wanted) {
                 return line;
             }
         }
