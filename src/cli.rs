@@ -69,7 +69,8 @@ impl Cli {
     /// Runs the command and returns its exit code ([`EXIT_STATUS`]). clap has already rejected most usage errors.
     pub async fn run(self) -> ExitCode {
         let exit = match self.command {
-            Command::Serve(serve) => serve.run().await.map(|()| Exit::Done),
+            // It reports its failure itself, because standard error may not be read.
+            Command::Serve(serve) => return serve.run().await,
             Command::Mutate(mutate) => mutate.run().await,
             Command::Validate(validate) => validate.run().await,
             Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),
@@ -79,14 +80,27 @@ impl Cli {
         };
         match exit {
             Ok(exit) => ExitCode::from(exit as u8),
-            Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 // If standard error is closed, only the exit code reports the failure.
-                let _ = writeln!(io::stderr(), "colocate: {}", one_line(&error));
-                ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+                let _ = io::stderr().write_all(last_line(&error).as_bytes());
+                exit_code(&error)
             }
         }
     }
+}
+
+/// Returns the exit code of a failure.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error {
+        error if reader_left(error) => ExitCode::SUCCESS,
+        error if error.is::<Usage>() => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Returns the line about a failure for standard error; empty if the reader of the output has had enough.
+fn last_line(error: &anyhow::Error) -> String {
+    if reader_left(error) { String::new() } else { format!("colocate: {}\n", one_line(error)) }
 }
 
 /// Returns true if the reader of the output has closed the pipe, as `head` does.

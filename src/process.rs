@@ -1,7 +1,8 @@
-//! Process plumbing, passed on as one value: shutdown, readiness, metrics and background tasks.
+//! Process plumbing, passed on as one value: shutdown, readiness, metrics, background tasks and the log.
 
 pub mod clock;
 pub mod log;
+pub mod log_queue;
 pub mod metrics;
 pub mod readiness;
 pub mod shutdown;
@@ -10,6 +11,7 @@ pub mod tasks;
 use std::sync::Arc;
 
 use clock::Clock;
+use log_queue::LogQueue;
 use metrics::Metrics;
 use readiness::Readiness;
 use shutdown::Shutdown;
@@ -24,6 +26,8 @@ pub struct Process {
     pub readiness: Readiness,
     /// The metrics of the process.
     pub metrics: Arc<Metrics>,
+    /// The log lines of the process.
+    pub log: LogQueue,
     /// Starts background tasks.
     pub tasks: Tasks,
     /// This machine's clock, and the API server's as far as it is known.
@@ -35,12 +39,13 @@ impl Process {
     pub fn new() -> (Self, TaskFailures) {
         let shutdown = Shutdown::default();
         let readiness = Readiness::new(shutdown.draining.clone());
+        let metrics: Arc<Metrics> = Arc::default();
+        let log = LogQueue::new(metrics.clone());
         let (tasks, failures) = Tasks::new();
-        let metrics = Arc::<Metrics>::default();
         let clock = Clock::system();
         let measured = clock.clone();
         metrics.clock_skew.set([], move || measured.read().skew());
-        (Self { shutdown, readiness, metrics, tasks, clock }, failures)
+        (Self { shutdown, readiness, metrics, log, tasks, clock }, failures)
     }
 }
 

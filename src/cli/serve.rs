@@ -3,13 +3,14 @@
 mod reload;
 mod termination_log;
 
-use std::io::Write as _;
+use std::io::{Write as _, stderr};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::Usage;
@@ -20,6 +21,7 @@ use crate::manifest;
 use crate::process::Process;
 use crate::process::log::{self, LogFormat, LogLevel};
 use crate::process::shutdown::Shutdown;
+use crate::process::tasks::TaskFailures;
 use crate::schedulers::{self, SchedulerRegistry};
 use crate::server::{
     Admin, HttpServer, MutateHandler, RequestConfig, Routes, SharedConfig, TlsSettings, ValidateHandler,
@@ -87,15 +89,26 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
-        let ended = self.serve().await;
-        if let Err(error) = &ended {
-            termination_log::write(&self.termination_log, &super::one_line(error));
-        }
-        ended
+    pub(super) async fn run(self) -> ExitCode {
+        let (process, failures) = Process::new();
+        let log = process.log.clone();
+        let ended = match log.write_to(stderr()) {
+            Ok(()) => self.serve(process, failures).await,
+            Err(error) => Err(anyhow!(error).context("cannot start the thread that writes the log")),
+        };
+        let code = match &ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                termination_log::write(&self.termination_log, &super::one_line(error));
+                log.push(super::last_line(error).as_bytes());
+                super::exit_code(error)
+            }
+        };
+        log.flush();
+        code
     }
 
-    async fn serve(&self) -> anyhow::Result<()> {
+    async fn serve(&self, process: Process, mut failures: TaskFailures) -> anyhow::Result<()> {
         let (file, config) = match &self.config {
             Some(path) => ConfigFile::load(path).await.map(|(file, config)| (Some(file), config))?,
             None => (None, Config::default()),
@@ -107,13 +120,12 @@ impl Serve {
         if self.tls_cert.is_none() && !self.manifests.is_empty() {
             return Err(Usage("--manifests needs a certificate, because without a cluster colocate cannot keep a CA: add --tls-cert and --tls-key (colocate certs issues one)").into());
         }
-        log::init(self.log_format, self.log_level);
+        log::init(self.log_format, self.log_level, &process.log);
         let callers = match &self.client_ca {
             Some(path) => Some(Callers::load(path, &self.client_name).await?),
             None => None,
         };
 
-        let (process, mut failures) = Process::new();
         let registry = SchedulerRegistry::new(config.schedulers());
         let client =
             if self.manifests.is_empty() { Some(ApiClient::for_server(process.clock.clone()).await?) } else { None };

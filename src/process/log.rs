@@ -1,5 +1,6 @@
 //! Logging to standard error, one line per event. Only the name of an object is logged, never its contents.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, stderr};
 
 use clap::ValueEnum;
@@ -8,6 +9,12 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::log_queue::LogQueue;
+use crate::engine::one_line;
+
+/// The longest message of a panic, in characters.
+const MAX_PANIC: usize = 1024;
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,8 +40,8 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Starts logging. Libraries log warnings and errors only.
-pub fn init(format: LogFormat, level: LogLevel) {
+/// Starts logging to `queue`, panics included. Libraries log warnings and errors only.
+pub fn init(format: LogFormat, level: LogLevel, queue: &LogQueue) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -46,10 +53,20 @@ pub fn init(format: LogFormat, level: LogLevel) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level)
         .with_target("kube_client", LevelFilter::OFF);
-    let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(queue.clone());
     let layer = match format {
         LogFormat::Text => layer.with_ansi(stderr().is_terminal()).with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(targets)).init();
+    // The default hook writes to standard error itself, and could block.
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        tracing::error!(
+            location = panic.location().map(ToString::to_string),
+            backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
+            "panicked: {}",
+            one_line(panic.payload_as_str().unwrap_or("without a message"), MAX_PANIC)
+        );
+    }));
 }

@@ -59,6 +59,7 @@ metrics! {
     certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: `leaf` counts new certificates that this process has served, `ca` counts new CAs that it made current for all replicas";
     ca_bundle_in_sync: Flag<1>, ["configuration"], "Whether the live webhook configuration has the expected caBundle; no series if the configuration does not exist";
     certificate_valid: Flag<1>, ["certificate"], "Whether the certificate in use is valid by the API server's clock; no series if colocate does not maintain the caBundle";
+    log_lines_dropped: Total, [], "Log lines that were dropped because standard error was not read in time";
     file_usable: Flag<1>, ["file"], "Whether the last read of the file could be used; if not, the previous contents stay in effect";
     config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
     certificate_expiry: Computed<1, SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
@@ -140,6 +141,25 @@ impl<const N: usize> Flag<N> {
             Some(value) => drop(self.series(values).set(value.into())),
             None => drop(self.family.remove(&self.labels(values))),
         }
+    }
+}
+
+/// Counts events of one sort.
+#[derive(Debug)]
+pub struct Total(counter::Counter);
+
+impl Total {
+    const SUFFIX: &str = "_total";
+
+    fn register(registry: &mut Registry, name: &str, _: [&'static str; 0], help: &str) -> Self {
+        let counter = counter::Counter::default();
+        registry.register(name, help, counter.clone());
+        Self(counter)
+    }
+
+    /// Counts an event.
+    pub fn inc(&self) {
+        self.0.inc();
     }
 }
 

@@ -8,6 +8,7 @@ mod corpus;
 mod end;
 mod http;
 mod limits;
+mod log;
 mod reload;
 mod reviews;
 mod usage;

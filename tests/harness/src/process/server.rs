@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
@@ -27,6 +27,8 @@ pub struct Server {
     folder: TempDir,
     process: Child,
     log: Mutex<Receiver<String>>,
+    /// Whether the log is not read.
+    held: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Server {
@@ -59,14 +61,29 @@ impl Server {
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let (lines, log) = channel();
         let stderr = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+        let held = Arc::new((Mutex::new(false), Condvar::new()));
+        let (gate, released) = (held.clone(), |held: &mut bool| *held);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                drop(gate.1.wait_while(gate.0.lock().unwrap(), released).unwrap());
+                if lines.send(line).is_err() {
+                    break;
+                }
+            }
+        });
 
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { listen: unknown, admin: unknown, folder, process, log: Mutex::new(log) };
+        let mut server = Self { listen: unknown, admin: unknown, folder, process, log: Mutex::new(log), held };
         let serving = server.logged("serving");
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
         (server.listen, server.admin) = (address("listen"), address("admin"));
         server
+    }
+
+    /// Stops or continues to read the log.
+    pub fn hold_log(&self, held: bool) {
+        *self.held.0.lock().unwrap() = held;
+        self.held.1.notify_all();
     }
 
     /// Replaces a file, such as `tls.key`, by a pipe that no one writes to.
