@@ -4,10 +4,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use colocate::cli::Cli;
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     // kube's client uses the default provider. Only a second call can fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Cli::parse().run().await
+    let cli = Cli::parse();
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("colocate: cannot start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(cli.run());
+    // Dropping it would wait for blocking reads, which may never end.
+    runtime.shutdown_background();
+    code
 }

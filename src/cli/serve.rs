@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -143,7 +142,8 @@ impl Serve {
         let mutate = MutateHandler::new(shared, claims, registry, process.metrics.clone());
         let server = bind(self.listen, Some(tls), Routes::new(mutate, validate, &process)).await?;
         let admin = bind(self.admin, None, Admin::new(&process)).await?;
-        process.shutdown.on_signal(config.drain_grace()).context("cannot install signal handlers")?;
+        let (grace, timeout) = (config.drain_grace(), config.drain_timeout());
+        process.shutdown.on_signal(grace, timeout, process.log.clone()).context("cannot install signal handlers")?;
         tracing::info!(
             listen = %server.address()?,
             admin = %admin.address()?,
@@ -155,7 +155,6 @@ impl Serve {
         process.tasks.spawn("probes and metrics", admin.run(Shutdown::default()));
         tokio::select! {
             () = server.run(process.shutdown.clone()) => {}
-            () = overdue(&process.shutdown, config.drain_timeout()) => tracing::warn!("drain.timeout reached: exiting with requests in flight"),
             failure = failures.next() => return Err(failure.into()),
         }
         tracing::info!("shut down");
@@ -241,10 +240,4 @@ fn request_config(config: &Config) -> RequestConfig {
 
 async fn bind<S>(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> anyhow::Result<HttpServer<S>> {
     HttpServer::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Waits until draining has taken longer than `timeout`.
-async fn overdue(shutdown: &Shutdown, timeout: Duration) {
-    shutdown.draining.cancelled().await;
-    tokio::time::sleep(timeout).await;
 }

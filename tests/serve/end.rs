@@ -38,6 +38,16 @@ fn after_the_grace_period_an_idle_server_exits() {
 }
 
 #[test]
+fn at_the_timeout_the_process_exits_with_a_request_in_flight() {
+    let mut server = Server::start("drain: {grace: 0s, timeout: 1s}\n");
+    let mut begun = server.connect();
+    begun.begin(2).unwrap();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(begun.is_closed());
+}
+
+#[test]
 fn new_requests_get_a_503_while_the_last_one_is_finished() {
     let mut server = Server::start("drain: {grace: 0s, timeout: 1h}\n");
     let (mut idle, mut begun) = (server.connect(), server.connect());
