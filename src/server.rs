@@ -4,9 +4,11 @@ mod admin;
 mod bodies;
 mod budget;
 mod connection;
+mod connection_table;
 mod handler;
 mod limits;
 mod mutate;
+mod request_body;
 mod routes;
 mod shared_config;
 mod stream;
@@ -29,10 +31,11 @@ pub use shared_config::{RequestConfig, SharedConfig};
 pub use validate::ValidateHandler;
 
 pub use connection::TlsSettings;
+pub use limits::ServerLimits;
 
 use connection::ServerState;
+use connection_table::ConnectionTable;
 use handler::RequestHandler;
-use limits::ServerLimits;
 
 use crate::process::shutdown::Shutdown;
 
@@ -52,9 +55,14 @@ impl<S> HttpServer<S> {
     ///
     /// # Errors
     /// If the address cannot be bound.
-    pub async fn bind(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<TlsSettings>,
+        service: S,
+        limits: ServerLimits,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, service, limits: ServerLimits::default() })
+        Ok(Self { listener, tls, service, limits })
     }
 
     /// Returns the address that the server listens on.
@@ -88,22 +96,14 @@ impl<S: RequestHandler> HttpServer<S> {
     }
 }
 
-/// Accepts connections forever.
-///
-/// Connections beyond the limit are queued in the kernel. The API server counts a closed connection as a failed call and does
-/// not retry, but a queued one is served as soon as another ends. While the limit is reached, each response closes its
-/// connection.
+/// Accepts connections forever. At the limit, an old connection gives way to each new one ([`ConnectionTable`]).
 async fn accept<S: RequestHandler>(listener: &TcpListener, state: &Arc<ServerState<S>>) {
-    let places = Arc::new(Semaphore::new(state.limits.connections));
-    // The semaphore is never closed.
-    while let Ok(place) = places.clone().acquire_owned().await {
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = connection::serve(state.clone(), stream, state.busy.token());
-                state.open.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                let in_flight = state.busy.token();
+                let slot = state.table.admit().await;
+                state.open.spawn(connection::serve(state.clone(), stream, slot, in_flight));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -119,6 +119,7 @@ impl<S> ServerState<S> {
             service,
             tls,
             limits,
+            table: Arc::new(ConnectionTable::new(limits.connections)),
             handshakes: Semaphore::new(limits.handshakes),
             open: TaskTracker::new(),
             busy: TaskTracker::new(),
@@ -131,47 +132,43 @@ impl<S> ServerState<S> {
 #[cfg(test)]
 mod tests {
     use hyper::StatusCode;
-    use hyper::body::Incoming;
+    use hyper::http::request::Parts;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
-    use tokio::task::yield_now;
 
     use super::handler::{HttpResponse, text};
+    use super::request_body::RequestBody;
     use super::*;
 
     struct Scripted;
 
     impl RequestHandler for Scripted {
-        async fn answer(&self, _: hyper::Request<Incoming>) -> HttpResponse {
+        async fn answer(&self, _: &Parts, _: &mut RequestBody) -> HttpResponse {
             text(StatusCode::OK, "scripted")
         }
     }
 
     #[tokio::test]
-    async fn a_connection_beyond_the_limit_is_queued_until_another_ends() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let limits = ServerLimits { connections: 2, ..ServerLimits::default() };
-        let state = Arc::new(ServerState::new(Scripted, None, limits, CancellationToken::new()));
-        let accepting = state.clone();
-        let accepting = tokio::spawn(async move { accept(&listener, &accepting).await });
-
-        let (one, two) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
-        let mut three = TcpStream::connect(address).await.unwrap();
-        while state.open.len() < 2 {
-            yield_now().await;
+    async fn at_the_limit_a_new_connection_takes_the_place_of_the_oldest() {
+        let limits = ServerLimits { connections: 2, ..ServerLimits::reviews() };
+        let server = HttpServer::bind(([127, 0, 0, 1], 0).into(), None, Scripted, limits).await.unwrap();
+        let address = server.address().unwrap();
+        let shutdown = Shutdown::default();
+        let serving = tokio::spawn(server.run(shutdown.clone()));
+        let mut connections = Vec::new();
+        for _ in 0..4 {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            connection.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut answer = [0; 1024];
+            let count = connection.read(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer[..count]);
+            assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("close"), "{answer}");
+            connections.push(connection);
         }
-        // Long enough for the third one to be accepted without the limit.
-        for _ in 0..1000 {
-            yield_now().await;
-            assert_eq!(state.open.len(), 2);
+        for closed in &mut connections[..2] {
+            assert_eq!(closed.read(&mut [0]).await.unwrap(), 0);
         }
-        drop(one);
-        three.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        let mut answer = [0; 15];
-        three.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200 OK");
-        accepting.abort();
-        drop(two);
+        shutdown.closing.cancel();
+        serving.await.unwrap();
     }
 }

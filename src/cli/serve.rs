@@ -23,7 +23,7 @@ use crate::process::shutdown::Shutdown;
 use crate::process::tasks::TaskFailures;
 use crate::schedulers::{self, SchedulerRegistry};
 use crate::server::{
-    Admin, HttpServer, MutateHandler, RequestConfig, Routes, SharedConfig, TlsSettings, ValidateHandler,
+    Admin, HttpServer, MutateHandler, RequestConfig, Routes, ServerLimits, SharedConfig, TlsSettings, ValidateHandler,
 };
 use crate::tls::{Callers, CertificateFiles, CertificateRead, CertificateReloader, CertificateResolver};
 use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSource, WebhookNames};
@@ -140,8 +140,9 @@ impl Serve {
         }
         let validate = ValidateHandler::new(shared.clone(), claims.clone(), process.metrics.clone());
         let mutate = MutateHandler::new(shared, claims, registry, process.metrics.clone());
-        let server = bind(self.listen, Some(tls), Routes::new(mutate, validate, &process)).await?;
-        let admin = bind(self.admin, None, Admin::new(&process)).await?;
+        let server =
+            bind(self.listen, Some(tls), Routes::new(mutate, validate, &process), ServerLimits::reviews()).await?;
+        let admin = bind(self.admin, None, Admin::new(&process), ServerLimits::admin()).await?;
         let (grace, timeout) = (config.drain_grace(), config.drain_timeout());
         process.shutdown.on_signal(grace, timeout, process.log.clone()).context("cannot install signal handlers")?;
         tracing::info!(
@@ -238,6 +239,11 @@ fn request_config(config: &Config) -> RequestConfig {
     RequestConfig { policy: config.policy(), wait: config.claim_limits().wait, validation: config.validation() }
 }
 
-async fn bind<S>(address: SocketAddr, tls: Option<TlsSettings>, service: S) -> anyhow::Result<HttpServer<S>> {
-    HttpServer::bind(address, tls, service).await.with_context(|| format!("cannot listen on {address}"))
+async fn bind<S>(
+    address: SocketAddr,
+    tls: Option<TlsSettings>,
+    service: S,
+    limits: ServerLimits,
+) -> anyhow::Result<HttpServer<S>> {
+    HttpServer::bind(address, tls, service, limits).await.with_context(|| format!("cannot listen on {address}"))
 }

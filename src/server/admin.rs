@@ -1,9 +1,10 @@
 //! `/livez`, `/readyz` and `/metrics`, on a plain port.
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 
 use super::handler::{HttpResponse, RequestHandler, response, text};
+use super::request_body::RequestBody;
 use crate::process::Process;
 use crate::process::metrics;
 
@@ -30,11 +31,11 @@ impl Admin {
 }
 
 impl RequestHandler for Admin {
-    async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
+    async fn answer(&self, head: &Parts, _: &mut RequestBody) -> HttpResponse {
+        if head.method != Method::GET && head.method != Method::HEAD {
             return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; use GET");
         }
-        match request.uri().path() {
+        match head.uri.path() {
             "/livez" => text(StatusCode::OK, "ok"),
             "/readyz" => self.ready(),
             "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, self.process.metrics.encode()),

@@ -5,8 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::budget::{BodyBudget, BudgetShare, BudgetSizes};
 
@@ -21,16 +20,10 @@ pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 const BUDGET: BudgetSizes =
     BudgetSizes { allowance: 32 * 1024, shared: 48 * 1024 * 1024, reserve: 8 * 1024 * 1024, medium: 1024 * 1024 };
 
-/// The number of large bodies that are discarded at once. More would delay the bodies within the budget: with 50 bodies
-/// of 17 MB at once, none was complete in time (measured).
-const DISCARDS: usize = 2;
-
 /// Reads bodies within the limits.
 #[derive(Debug)]
 pub(super) struct Bodies {
     budget: BodyBudget,
-    /// Permits to discard a large body.
-    discards: Semaphore,
     /// The longest time that a client may take to send a body.
     limit: Duration,
 }
@@ -66,24 +59,19 @@ impl std::ops::Deref for WholeBody {
 impl Bodies {
     /// Creates a reader of bodies that clients must send within `limit`.
     pub(super) fn new(limit: Duration) -> Self {
-        Self { budget: BodyBudget::new(BUDGET), discards: Semaphore::new(DISCARDS), limit }
-    }
-
-    /// Returns the deadline of a body whose header is complete now.
-    pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.limit
+        Self { budget: BodyBudget::new(BUDGET), limit }
     }
 
     /// Reads a body to its end.
     ///
     /// # Errors
     /// If the body is too large, too late or truncated, or does not fit into the budget.
-    pub(super) async fn read<B>(&self, body: &mut B, deadline: Instant) -> Result<WholeBody, BodyError>
+    pub(super) async fn read<B>(&self, body: &mut B) -> Result<WholeBody, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        match timeout_at(deadline, self.collect(body)).await {
+        match timeout(self.limit, self.collect(body)).await {
             Ok(read) => read,
             Err(_) => Err(BodyError::Late(self.limit)),
         }
@@ -112,19 +100,6 @@ impl Bodies {
             whole.bytes.extend_from_slice(&data);
         }
         Ok(whole)
-    }
-
-    /// Reads the rest of a body and discards it. A connection that is closed while its client is still sending is
-    /// reset, and the client may never see the answer.
-    pub(super) async fn discard<B: Body + Unpin>(&self, body: &mut B, deadline: Instant) {
-        let read = async {
-            let large = body.size_hint().lower() > BUDGET.medium as u64;
-            let permit = if large { Some(self.discards.acquire().await) } else { None };
-            while let Some(Ok(_)) = body.frame().await {}
-            drop(permit);
-        };
-        // The answer does not wait longer than the body may take.
-        let _ = timeout_at(deadline, read).await;
     }
 }
 
@@ -160,6 +135,7 @@ mod tests {
     use http_body_util::{Full, StreamBody};
     use hyper::body::{Frame, SizeHint};
     use tokio::task::yield_now;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -170,7 +146,7 @@ mod tests {
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        bodies.read(&mut body, bodies.deadline()).await
+        bodies.read(&mut body).await
     }
 
     /// Creates a body that announces no length.
@@ -232,9 +208,9 @@ mod tests {
         assert_eq!(read(&bodies, large()).await.unwrap_err(), BodyError::NoRoom);
         assert_eq!(read(&bodies, chunks(20, 1024 * 1024)).await.unwrap_err(), BodyError::NoRoom);
         let medium = read(&bodies, Full::from(vec![b'x'; BUDGET.medium])).await.unwrap();
-        drop(first);
+        drop((first, medium));
         let third = read(&bodies, large()).await.unwrap();
-        drop((second, third, medium));
+        drop((second, third));
         assert_eq!(bodies.budget.free(), BUDGET.shared);
     }
 
@@ -276,7 +252,5 @@ mod tests {
         assert_eq!(read(&bodies, stalled("{")).await.unwrap_err(), BodyError::Late(LIMIT));
         assert_eq!(began.elapsed(), LIMIT);
         assert_eq!(bodies.budget.free(), BUDGET.shared);
-        bodies.discard(&mut stalled("{"), bodies.deadline()).await;
-        assert_eq!(began.elapsed(), 2 * LIMIT);
     }
 }

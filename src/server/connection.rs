@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use futures_util::FutureExt;
+use hyper::body::Body as _;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::connection_table::{ConnectionSlot, ConnectionTable};
 use super::handler::{HttpResponse, RequestHandler, text};
 use super::limits::ServerLimits;
+use super::request_body::RequestBody;
 use super::stream::{Phase, SharedPhase, Stream};
 use crate::tls::{Callers, NotAllowed};
 
@@ -50,6 +53,8 @@ pub(super) struct ServerState<S> {
     pub(super) service: S,
     pub(super) tls: Option<TlsSettings>,
     pub(super) limits: ServerLimits,
+    /// The slots of the open connections.
+    pub(super) table: Arc<ConnectionTable>,
     /// Permits to compute a TLS handshake.
     pub(super) handshakes: Semaphore,
     /// The open connections.
@@ -65,19 +70,24 @@ pub(super) struct ServerState<S> {
 /// The mark of a connection whose first request has not arrived.
 type InFlight = Mutex<Option<TaskTrackerToken>>;
 
-/// Serves a connection to its end.
+/// Serves a connection to its end, or until it gives way to a new one.
 pub(super) async fn serve<S: RequestHandler>(
     state: Arc<ServerState<S>>,
     stream: TcpStream,
+    slot: ConnectionSlot,
     in_flight: TaskTrackerToken,
 ) {
     // A response is one small write, which must not wait for a full packet.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let Some(tls) = &state.tls else { return converse(state, stream, None, in_flight).await };
-    match timeout(state.limits.handshake, handshake(tls, &state.handshakes, stream)).await {
-        Ok(Ok((stream, refused))) => converse(state, stream, refused, in_flight).await,
+    let Some(tls) = &state.tls else { return converse(state, stream, None, slot, in_flight).await };
+    let shaken = tokio::select! {
+        shaken = timeout(state.limits.handshake, handshake(tls, &state.handshakes, stream)) => shaken,
+        () = slot.evicted() => return tracing::debug!("closed a connection in its TLS handshake for a new one"),
+    };
+    match shaken {
+        Ok(Ok((stream, refused))) => converse(state, stream, refused, slot, in_flight).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
@@ -113,27 +123,31 @@ pub(super) async fn converse<S: RequestHandler>(
     state: Arc<ServerState<S>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     refused: Option<NotAllowed>,
+    slot: ConnectionSlot,
     in_flight: TaskTrackerToken,
 ) {
     let limits = state.limits;
-    let phase = SharedPhase::default();
+    let phase = SharedPhase::new(slot);
     let stream = Stream::new(stream, phase.clone(), &limits);
     // A new connection is about to send a request, so the process must not end before it arrives.
     let first: InFlight = Mutex::new(Some(in_flight));
-    let service = service_fn(|mut request: Request<_>| {
+    let service = service_fn(|request: Request<_>| {
         phase.set(Phase::Answer);
         let in_flight = settle(&first).unwrap_or_else(|| state.busy.token());
+        let (mut head, body) = request.into_parts();
         if let Some(refused) = &refused {
-            request.extensions_mut().insert(refused.clone());
+            head.extensions.insert(refused.clone());
         }
         let (state, phase) = (state.clone(), phase.clone());
         async move {
-            let answered = AssertUnwindSafe(state.service.answer(request)).catch_unwind().await;
+            let mut body = RequestBody::new(body);
+            let answered = AssertUnwindSafe(state.service.answer(&head, &mut body)).catch_unwind().await;
             let mut response = answered.unwrap_or_else(|_| broken());
-            if state.closes_connections() {
+            let unread = !body.is_end_stream();
+            if unread || state.draining.is_cancelled() || phase.slot().must_close() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            phase.set(Phase::Idle);
+            phase.set(Phase::Sending { unread });
             drop(in_flight);
             Ok::<_, Infallible>(response)
         }
@@ -146,12 +160,21 @@ pub(super) async fn converse<S: RequestHandler>(
             .serve_connection(TokioIo::new(stream), service)
     );
     let mut unused = std::pin::pin!(sleep(limits.header));
-    let (mut ending, mut waiting) = (false, true);
+    let (mut closing, mut waiting) = (false, true);
     let ended = loop {
         tokio::select! {
+            // A request that has arrived is answered first.
+            biased;
             ended = connection.as_mut() => break ended,
-            () = state.ending.cancelled(), if !ending => {
-                ending = true;
+            () = phase.slot().evicted(), if !closing => {
+                if !phase.slot().is_in_flight() {
+                    return tracing::debug!("closed a connection without a request for a new one");
+                }
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = state.ending.cancelled(), if !closing => {
+                closing = true;
                 connection.as_mut().graceful_shutdown();
             }
             () = unused.as_mut(), if waiting => {
@@ -162,13 +185,6 @@ pub(super) async fn converse<S: RequestHandler>(
     };
     if let Err(error) = ended {
         tracing::debug!(error = cause(&error), "a connection ended early");
-    }
-}
-
-impl<S> ServerState<S> {
-    /// Returns whether responses close their connections: while the server drains, and while connections are queued.
-    fn closes_connections(&self) -> bool {
-        self.draining.is_cancelled() || self.open.len() >= self.limits.connections
     }
 }
 
@@ -193,26 +209,35 @@ fn cause(error: &hyper::Error) -> String {
 mod tests {
     use std::time::Duration;
 
-    use hyper::body::Incoming;
+    use hyper::http::request::Parts;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::Notify;
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
 
     use super::*;
 
-    /// Panics at `/panic`, and answers every other path at once.
-    struct Scripted;
+    /// Panics at `/panic`, waits at `/wait`, and answers every other path at once. Does not read bodies.
+    #[derive(Default)]
+    struct Scripted {
+        waiting: Notify,
+        released: Notify,
+    }
 
     impl RequestHandler for Scripted {
-        async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
-            assert!(request.uri().path() != "/panic", "scripted");
-            let refused = request.extensions().get::<NotAllowed>().map(ToString::to_string);
+        async fn answer(&self, head: &Parts, _: &mut RequestBody) -> HttpResponse {
+            assert!(head.uri.path() != "/panic", "scripted");
+            if head.uri.path() == "/wait" {
+                self.waiting.notify_one();
+                self.released.notified().await;
+            }
+            let refused = head.extensions.get::<NotAllowed>().map(ToString::to_string);
             text(StatusCode::OK, &refused.unwrap_or_default())
         }
     }
 
     fn new_state(limits: ServerLimits) -> Arc<ServerState<Scripted>> {
-        Arc::new(ServerState::new(Scripted, None, limits, CancellationToken::new()))
+        Arc::new(ServerState::new(Scripted::default(), None, limits, CancellationToken::new()))
     }
 
     struct Client {
@@ -222,13 +247,22 @@ mod tests {
 
     fn connect(state: &Arc<ServerState<Scripted>>) -> Client {
         let (near, far) = duplex(64 * 1024);
-        let ended = state.open.spawn(converse(state.clone(), far, None, state.busy.token()));
+        let slot = state.table.admit().now_or_never().expect("a free slot");
+        let ended = state.open.spawn(converse(state.clone(), far, None, slot, state.busy.token()));
         Client { stream: near, ended }
     }
 
     impl Client {
         async fn ask(&mut self, path: &str) -> String {
+            self.send(path).await;
+            self.answer().await
+        }
+
+        async fn send(&mut self, path: &str) {
             self.stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        }
+
+        async fn answer(&mut self) -> String {
             let mut answer = vec![0; 4096];
             let count = self.stream.read(&mut answer).await.unwrap();
             answer.truncate(count);
@@ -238,7 +272,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stalled_header_ends_the_connection_but_a_pause_does_not() {
-        let state = new_state(ServerLimits::default());
+        let state = new_state(ServerLimits::reviews());
         let mut client = connect(&state);
         for _ in 0..3 {
             assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
@@ -252,7 +286,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_ends_when_it_has_been_idle_for_too_long() {
-        let state = new_state(ServerLimits::default());
+        let state = new_state(ServerLimits::reviews());
         let began = Instant::now();
         let client = connect(&state);
         client.ended.await.unwrap();
@@ -261,7 +295,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_is_in_flight_until_an_answer_or_timeout() {
-        let state = new_state(ServerLimits::default());
+        let state = new_state(ServerLimits::reviews());
         state.busy.close();
         let mut client = connect(&state);
         let _silent = connect(&state);
@@ -274,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_one_request_but_not_the_connection() {
-        let state = new_state(ServerLimits::default());
+        let state = new_state(ServerLimits::reviews());
         let mut client = connect(&state);
         assert!(client.ask("/panic").await.starts_with("HTTP/1.1 500"));
         assert!(client.ask("/").await.starts_with("HTTP/1.1 200"));
@@ -283,20 +317,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_the_limit_each_answer_closes_its_connection() {
-        let state = new_state(ServerLimits { connections: 2, ..ServerLimits::default() });
-        let (mut one, two) = (connect(&state), connect(&state));
-        assert!(one.ask("/").await.contains("connection: close"));
-        one.ended.await.unwrap();
-        let mut three = connect(&state);
-        drop(two.stream);
-        two.ended.await.unwrap();
-        assert!(!three.ask("/").await.contains("connection: close"));
+    async fn an_unused_connection_gives_way_before_an_idle_one() {
+        let state = new_state(ServerLimits { connections: 2, ..ServerLimits::reviews() });
+        let mut idle = connect(&state);
+        assert!(!idle.ask("/").await.contains("connection: close"));
+        let unused = connect(&state);
+        let slot = state.table.admit().await;
+        unused.ended.await.unwrap();
+        assert!(!idle.ask("/").await.contains("connection: close"), "a full server closes nothing by itself");
+        let _next = state.table.admit().await;
+        idle.ended.await.unwrap();
+        drop(slot);
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_is_answered_before_its_connection_gives_way() {
+        let state = new_state(ServerLimits { connections: 1, ..ServerLimits::reviews() });
+        let mut client = connect(&state);
+        client.send("/wait").await;
+        state.service.waiting.notified().await;
+        let mut new = std::pin::pin!(state.table.admit());
+        assert!(new.as_mut().now_or_never().is_none());
+        state.service.released.notify_one();
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+        new.await;
+        client.ended.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_an_unread_body_closes_after_the_answer() {
+        let state = new_state(ServerLimits::reviews());
+        let began = Instant::now();
+        for (header, closes) in [
+            ("Content-Length: 0", false),
+            ("Content-Length: 100", true),
+            ("Transfer-Encoding: chunked", true),
+            ("Content-Length: 100\r\nExpect: 100-continue", true),
+        ] {
+            let mut client = connect(&state);
+            client
+                .stream
+                .write_all(format!("POST / HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n").as_bytes())
+                .await
+                .unwrap();
+            let answer = client.answer().await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert_eq!(answer.contains("connection: close"), closes, "{header}: {answer}");
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO, "the answer does not wait for the body");
     }
 
     #[tokio::test]
     async fn shutdown_closes_idle_connections_and_answers_requests() {
-        let state = new_state(ServerLimits::default());
+        let state = new_state(ServerLimits::reviews());
         let (idle, mut partial) = (connect(&state), connect(&state));
         partial.stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         // Lets the server read both connections before it ends.

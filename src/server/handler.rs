@@ -3,16 +3,18 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+
+use super::request_body::RequestBody;
 
 /// A response whose body is complete.
 pub(crate) type HttpResponse = hyper::Response<Full<Bytes>>;
 
 /// Answers requests.
 pub(crate) trait RequestHandler: Send + Sync + 'static {
-    /// Answers one request.
-    fn answer(&self, request: hyper::Request<Incoming>) -> impl Future<Output = HttpResponse> + Send;
+    /// Answers one request. If it leaves a part of the body unread, the connection closes after the answer.
+    fn answer(&self, head: &Parts, body: &mut RequestBody) -> impl Future<Output = HttpResponse> + Send;
 }
 
 /// Makes a text response of `line`, which may contain line breaks.

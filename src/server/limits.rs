@@ -4,25 +4,32 @@ use std::time::Duration;
 
 /// The limits of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ServerLimits {
+pub struct ServerLimits {
     /// Open connections.
     pub(super) connections: usize,
     /// TLS handshakes that are computed at once.
     pub(super) handshakes: usize,
     /// The time for the TLS handshake, including the wait for a permit.
     pub(super) handshake: Duration,
+    /// The time until the first byte of a connection's first request.
+    pub(super) first_byte: Duration,
     /// The time for the header of a request, from its first byte.
     pub(super) header: Duration,
     /// The time for the body, from the end of the header.
     pub(super) body: Duration,
     /// The time in which a client must read a part of the answer.
     pub(super) answer: Duration,
-    /// The time that a connection may be idle.
+    /// The time that a connection may be idle between two requests.
     pub(super) idle: Duration,
+    /// The time for which the rest of a request is discarded after its answer.
+    pub(super) discard: Duration,
+    /// The bytes of a request that are discarded after its answer.
+    pub(super) discardable: usize,
 }
 
-impl Default for ServerLimits {
-    fn default() -> Self {
+impl ServerLimits {
+    /// Returns the limits of the server for reviews.
+    pub fn reviews() -> Self {
         Self {
             // An API server has one for each call in flight and keeps 25 idle. This is enough for five API servers with 180
             // calls each, and takes about 50 MB at 50 kB each in use (docs/measurements.md).
@@ -34,8 +41,25 @@ impl Default for ServerLimits {
             header: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(10),
-            // The API server keeps idle connections for 90 s, and a call on one that is closed at that moment fails.
+            // The API server keeps idle connections for 90 s, and a call on one that is closed at that moment fails. It may
+            // open a connection for a call that then finds another one free, and keep it unused.
+            first_byte: Duration::from_secs(130),
             idle: Duration::from_secs(130),
+            // An API server closes the connection when it has the answer. The limits are for clients that first send the
+            // whole body.
+            discard: Duration::from_secs(2),
+            discardable: 20 * 1024 * 1024,
+        }
+    }
+
+    /// Returns the limits of the server for probes and metrics.
+    pub fn admin() -> Self {
+        Self {
+            // A kubelet opens one for each probe, and Prometheus keeps one.
+            connections: 64,
+            // Each client sends at once. A scrape that finds its connection closed is repeated by the client.
+            first_byte: Duration::from_secs(5),
+            ..Self::reviews()
         }
     }
 }

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, StatusCode};
-use tokio::time::Instant;
+use hyper::{Method, StatusCode};
 
 use super::bodies::{Bodies, BodyError};
 use super::handler::{HttpResponse, RequestHandler, insert, response, text};
 use super::limits::ServerLimits;
 use super::mutate::MutateHandler;
+use super::request_body::RequestBody;
 use super::validate::ValidateHandler;
 use crate::duration::GoDuration;
 use crate::engine::one_line;
@@ -36,10 +35,10 @@ pub struct Routes {
 impl Routes {
     /// Routes `POST /mutate` to `mutate` and `POST /validate` to `validate`, while `process` is ready and not closing.
     pub fn new(mutate: MutateHandler, validate: ValidateHandler, process: &Process) -> Self {
-        Self { mutate, validate, bodies: Bodies::new(ServerLimits::default().body), process: process.clone() }
+        Self { mutate, validate, bodies: Bodies::new(ServerLimits::reviews().body), process: process.clone() }
     }
 
-    async fn route(&self, head: &Parts, body: &mut Incoming, deadline: Instant) -> Result<HttpResponse, Rejection> {
+    async fn route(&self, head: &Parts, body: &mut RequestBody) -> Result<HttpResponse, Rejection> {
         if let Some(reason) = head.extensions.get::<NotAllowed>() {
             return Err(Rejection::Caller(reason.clone()));
         }
@@ -60,7 +59,7 @@ impl Routes {
         if !self.process.readiness.can_answer() {
             return Err(Rejection::NotReady(self.process.readiness.obstacles()));
         }
-        let body = self.bodies.read(body, deadline).await.map_err(Rejection::Body)?;
+        let body = self.bodies.read(body).await.map_err(Rejection::Body)?;
         let timeout = timeout(head.uri.query());
         let answer = match path {
             Endpoint::Mutate => self.mutate.review(&body, timeout).await,
@@ -72,17 +71,11 @@ impl Routes {
 }
 
 impl RequestHandler for Routes {
-    async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
-        let deadline = self.bodies.deadline();
-        let (head, mut body) = request.into_parts();
-        let response = match self.route(&head, &mut body, deadline).await {
+    async fn answer(&self, head: &Parts, body: &mut RequestBody) -> HttpResponse {
+        let response = match self.route(head, body).await {
             Ok(response) => response,
             Err(rejection) => {
                 tracing::debug!(refusal = rejection.line(), "refused a request");
-                // With `Expect: 100-continue` the client has not sent the body yet, so there is nothing to drain.
-                if !head.headers.contains_key(EXPECT) {
-                    self.bodies.discard(&mut body, deadline).await;
-                }
                 rejection.into_response()
             }
         };
@@ -136,8 +129,7 @@ impl Rejection {
                 (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1")))
             }
             Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            // The rest of the body was not read, so the connection cannot be used again.
-            Self::Body(BodyError::Late(_)) => (StatusCode::REQUEST_TIMEOUT, Some((CONNECTION, "close"))),
+            Self::Body(BodyError::Late(_)) => (StatusCode::REQUEST_TIMEOUT, None),
             Self::Body(BodyError::Truncated(_)) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
         };
         let mut response = text(status, &self.line());
@@ -162,7 +154,18 @@ fn timeout(query: Option<&str>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::Instant;
+
+    use super::super::connection::{ServerState, converse};
+    use super::super::{RequestConfig, SharedConfig};
     use super::*;
+    use crate::claims::ClaimSource;
+    use crate::companion::ValidationPolicy;
+    use crate::engine::Policy;
+    use crate::schedulers::SchedulerRegistry;
 
     #[test]
     fn the_timeout_is_from_the_query_or_the_default() {
@@ -171,5 +174,44 @@ mod tests {
         for query in [None, Some(""), Some("timeout=soon"), Some("timeout=-1s")] {
             assert_eq!(timeout(query), DEFAULT_TIMEOUT, "{query:?}");
         }
+    }
+
+    /// A server of routes that know no claim.
+    fn server(process: &Process) -> Arc<ServerState<Routes>> {
+        let config = SharedConfig::new(RequestConfig {
+            policy: Policy::default(),
+            wait: Duration::ZERO,
+            validation: ValidationPolicy::default(),
+        });
+        let claims = Arc::new(ClaimSource::Manifests(Box::default()));
+        let registry = SchedulerRegistry::new(std::iter::empty());
+        let mutate = MutateHandler::new(config.clone(), claims.clone(), registry, process.metrics.clone());
+        let validate = ValidateHandler::new(config, claims, process.metrics.clone());
+        let routes = Routes::new(mutate, validate, process);
+        Arc::new(ServerState::new(routes, None, ServerLimits::reviews(), process.shutdown.draining.clone()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_does_not_wait_for_the_body() {
+        let process = Process::default();
+        let server = server(&process);
+        let review = "POST /mutate HTTP/1.1\r\nContent-Type: application/json";
+        let _unready = process.readiness.condition("claims");
+        let began = Instant::now();
+        for (head, status) in
+            [("POST / HTTP/1.1", 404), ("PUT /mutate HTTP/1.1", 405), ("POST /validate HTTP/1.1", 415), (review, 503)]
+        {
+            let (mut client, stream) = duplex(1024);
+            let slot = server.table.admit().await;
+            tokio::spawn(converse(server.clone(), stream, None, slot, server.busy.token()));
+            client
+                .write_all(format!("{head}\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n{{").as_bytes())
+                .await
+                .unwrap();
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {status}"));
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 }

@@ -14,22 +14,54 @@ fn allow_files(count: usize) {
 }
 
 #[test]
-fn connections_over_the_limit_get_a_response_but_are_not_kept() {
+fn unused_connections_give_way_to_new_ones() {
     allow_files(4096);
     let server = Server::start("");
-    let mut kept = Vec::new();
-    for _ in 0..1_100 {
+    let mut kept = server.connect();
+    assert_eq!(kept.send("POST /mutate", b"{}").status, 400);
+    let open = || {
         let mut connection = server.connect();
-        let answer = connection.send("POST /mutate", b"{}");
-        assert_eq!(answer.status, 400);
-        if answer.header("connection") == Some("close") {
-            assert!(connection.is_closed());
-        } else {
-            kept.push(connection);
-        }
-    }
-    assert_eq!(kept.len(), 1_023);
+        connection.establish();
+        connection
+    };
+    let mut unused: Vec<_> = (0..1_100).map(|_| open()).collect();
+    let mut in_flight = server.connect();
+    in_flight.begin(2).unwrap();
+    unused.extend((0..10).map(|_| open()));
+    assert_eq!(server.send("POST /mutate", b"{}").status, 400);
+    assert_eq!(kept.send("POST /mutate", b"{}").header("connection"), None);
+    in_flight.write(b"{}");
+    assert_eq!(in_flight.answer().status, 400);
+    assert!(unused[..80].iter_mut().all(Connection::is_closed), "the oldest ones");
+    assert_eq!(unused[1_109].send("POST /mutate", b"{}").status, 400);
+}
+
+#[test]
+fn idle_connections_give_way_to_new_ones() {
+    allow_files(4096);
+    let server = Server::start("");
+    let mut idle: Vec<_> = (0..1_100)
+        .map(|_| {
+            let mut connection = server.connect();
+            let answer = connection.send("POST /mutate", b"{}");
+            assert_eq!((answer.status, answer.header("connection")), (400, None));
+            connection
+        })
+        .collect();
+    let (closed, kept) = idle.split_at_mut(76);
+    assert!(closed.iter_mut().all(Connection::is_closed));
     assert!(kept.iter_mut().all(|connection| connection.send("POST /mutate", b"{}").status == 400));
+}
+
+#[test]
+fn unused_connections_do_not_block_probes() {
+    allow_files(4096);
+    let server = Server::start("");
+    let unused: Vec<_> = (0..1_100).map(|_| TcpStream::connect(server.admin).unwrap()).collect();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(server.admin(path).status, 200);
+    }
+    drop(unused);
 }
 
 /// Connections that arrive while the process has no free file descriptor are not lost.

@@ -20,6 +20,7 @@ pub struct Connection(BufReader<Box<dyn Stream>>);
 trait Stream: Read + Write + Send {
     fn socket(&self) -> &TcpStream;
     fn tls_version(&self) -> Option<ProtocolVersion>;
+    fn complete_handshake(&mut self) -> std::io::Result<()>;
 }
 
 impl Stream for TcpStream {
@@ -30,6 +31,10 @@ impl Stream for TcpStream {
     fn tls_version(&self) -> Option<ProtocolVersion> {
         None
     }
+
+    fn complete_handshake(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Stream for StreamOwned<ClientConnection, TcpStream> {
@@ -39,6 +44,13 @@ impl Stream for StreamOwned<ClientConnection, TcpStream> {
 
     fn tls_version(&self) -> Option<ProtocolVersion> {
         self.conn.protocol_version()
+    }
+
+    fn complete_handshake(&mut self) -> std::io::Result<()> {
+        while self.conn.is_handshaking() {
+            self.conn.complete_io(&mut self.sock)?;
+        }
+        Ok(())
     }
 }
 
@@ -53,6 +65,11 @@ impl Connection {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let session = ClientConnection::new(Arc::new(config), name).unwrap();
         Self(BufReader::new(Box::new(StreamOwned::new(session, connect(address)))))
+    }
+
+    /// Completes the TLS handshake, which otherwise happens with the first request.
+    pub fn establish(&mut self) {
+        self.0.get_mut().complete_handshake().unwrap();
     }
 
     /// Sends a request with this method and path and a JSON body.
