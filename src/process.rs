@@ -4,6 +4,7 @@ pub mod clock;
 pub mod log;
 pub mod log_queue;
 pub mod metrics;
+pub mod open_files;
 pub mod readiness;
 pub mod shutdown;
 pub mod tasks;

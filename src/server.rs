@@ -31,7 +31,7 @@ pub use shared_config::{RequestConfig, SharedConfig};
 pub use validate::ValidateHandler;
 
 pub use connection::TlsSettings;
-pub use limits::ServerLimits;
+pub use limits::{ServerLimits, TooFewFiles};
 
 use connection::ServerState;
 use connection_table::ConnectionTable;

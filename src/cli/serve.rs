@@ -17,16 +17,21 @@ use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, SecretSection};
 use crate::manifest;
-use crate::process::Process;
 use crate::process::log::{self, LogFormat, LogLevel};
 use crate::process::shutdown::Shutdown;
 use crate::process::tasks::TaskFailures;
+use crate::process::{Process, open_files};
 use crate::schedulers::{self, SchedulerRegistry};
 use crate::server::{
-    Admin, HttpServer, MutateHandler, RequestConfig, Routes, ServerLimits, SharedConfig, TlsSettings, ValidateHandler,
+    Admin, HttpServer, MutateHandler, RequestConfig, Routes, ServerLimits, SharedConfig, TlsSettings, TooFewFiles,
+    ValidateHandler,
 };
 use crate::tls::{Callers, CertificateFiles, CertificateRead, CertificateReloader, CertificateResolver};
 use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSource, WebhookNames};
+
+/// The files that the process opens besides those of clients, of watched namespaces and of GETs: standard streams, event
+/// queues, other connections to the API server, and files that are read.
+const OWN_FILES: usize = 64;
 
 /// Answer admission reviews over TLS.
 ///
@@ -140,9 +145,9 @@ impl Serve {
         }
         let validate = ValidateHandler::new(shared.clone(), claims.clone(), process.metrics.clone());
         let mutate = MutateHandler::new(shared, claims, registry, process.metrics.clone());
-        let server =
-            bind(self.listen, Some(tls), Routes::new(mutate, validate, &process), ServerLimits::reviews()).await?;
-        let admin = bind(self.admin, None, Admin::new(&process), ServerLimits::admin()).await?;
+        let (review_limits, admin_limits) = server_limits(&config)?;
+        let server = bind(self.listen, Some(tls), Routes::new(mutate, validate, &process), review_limits).await?;
+        let admin = bind(self.admin, None, Admin::new(&process), admin_limits).await?;
         let (grace, timeout) = (config.drain_grace(), config.drain_timeout());
         process.shutdown.on_signal(grace, timeout, process.log.clone()).context("cannot install signal handlers")?;
         tracing::info!(
@@ -237,6 +242,29 @@ impl Serve {
 /// Returns the part of the configuration that every request depends on.
 fn request_config(config: &Config) -> RequestConfig {
     RequestConfig { policy: config.policy(), wait: config.claim_limits().wait, validation: config.validation() }
+}
+
+/// Returns the limits of the server for reviews and of the one for probes, which fit the limit of open files together.
+fn server_limits(config: &Config) -> anyhow::Result<(ServerLimits, ServerLimits)> {
+    let limit = open_files::raise();
+    // Each watched namespace and each GET of a claim may need a connection of its own.
+    let own = OWN_FILES + config.namespaces().len() + config.claim_limits().max_gets;
+    let (reviews, admin) = ServerLimits::within(limit.saturating_sub(own)).map_err(|TooFewFiles { missing }| {
+        anyhow!(
+            "the limit of open files is {limit}, which is too low: raise it to at least {} (ulimit -n)",
+            own.max(limit) + missing
+        )
+    })?;
+    let (connections, wanted) = (reviews.connections(), ServerLimits::reviews().connections());
+    if connections < wanted {
+        tracing::warn!(
+            limit,
+            connections,
+            "the limit of open files allows only some of {wanted} connections: raise it by {} (ulimit -n)",
+            wanted - connections
+        );
+    }
+    Ok((reviews, admin))
 }
 
 async fn bind<S>(

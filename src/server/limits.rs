@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+/// The fewest connections for reviews: two API servers keep 25 idle ones each.
+const MIN_CONNECTIONS: usize = 64;
+
+/// The number of open files is too low for a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFewFiles {
+    /// The number of files by which the limit must be raised at least.
+    pub missing: usize,
+}
+
 /// The limits of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
@@ -61,5 +71,43 @@ impl ServerLimits {
             first_byte: Duration::from_secs(5),
             ..Self::reviews()
         }
+    }
+
+    /// Returns the limits of both servers, for reviews and for probes, within this number of open files.
+    ///
+    /// # Errors
+    /// If that is not enough for the fewest connections.
+    pub fn within(files: usize) -> Result<(Self, Self), TooFewFiles> {
+        let (mut reviews, admin) = (Self::reviews(), Self::admin());
+        // The listeners, and for each a connection that waits for another one to end.
+        let taken = admin.connections + 4;
+        let missing = (taken + MIN_CONNECTIONS).saturating_sub(files);
+        if missing > 0 {
+            return Err(TooFewFiles { missing });
+        }
+        reviews.connections = reviews.connections.min(files - taken);
+        Ok((reviews, admin))
+    }
+
+    /// Returns the number of connections that may be open at once.
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_for_reviews_are_what_the_files_allow() {
+        let connections =
+            |files| ServerLimits::within(files).map(|(reviews, admin)| (reviews.connections, admin.connections));
+        assert_eq!(connections(usize::MAX), Ok((1024, 64)));
+        assert_eq!(connections(1092), Ok((1024, 64)));
+        assert_eq!(connections(1091), Ok((1023, 64)));
+        assert_eq!(connections(132), Ok((64, 64)));
+        assert_eq!(connections(131), Err(TooFewFiles { missing: 1 }));
+        assert_eq!(connections(0), Err(TooFewFiles { missing: 132 }));
     }
 }

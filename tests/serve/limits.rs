@@ -64,6 +64,27 @@ fn unused_connections_do_not_block_probes() {
     drop(unused);
 }
 
+#[test]
+fn the_limit_of_open_files_is_raised() {
+    let server = Server::start_with_files("64:4096");
+    assert_eq!(server.files(), 4096);
+}
+
+#[test]
+fn a_low_limit_of_open_files_lowers_that_of_connections() {
+    let server = Server::start_with_files("300:300");
+    let mut kept = Vec::new();
+    for _ in 0..150 {
+        let mut connection = server.connect();
+        assert_eq!(connection.send("POST /mutate", b"{}").status, 400);
+        assert_eq!(server.admin("/livez").status, 200);
+        kept.push(connection);
+    }
+    server.signal("KILL");
+    let log = server.rest_of_log();
+    assert!(!log.iter().any(|line| line.contains("cannot accept a connection")));
+}
+
 /// Connections that arrive while the process has no free file descriptor are not lost.
 #[test]
 fn accepting_continues_after_file_descriptors_ran_out() {

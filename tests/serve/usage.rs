@@ -156,6 +156,28 @@ fn files_that_cannot_be_small_are_refused_at_the_start() {
 }
 
 #[test]
+fn too_few_open_files_are_refused_with_the_number_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let issued = program::command().args(["certs", "--name", "x.test", "--dir"]).arg(folder.path()).output().unwrap();
+    assert!(issued.status.success());
+    let output = Command::new("prlimit")
+        .arg("--nofile=100:100")
+        .arg(program::path())
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--manifests"])
+        .arg(manifests())
+        .arg("--tls-cert")
+        .arg(folder.path().join("tls.crt"))
+        .arg("--tls-key")
+        .arg(folder.path().join("tls.key"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let needed = "colocate: the limit of open files is 100, which is too low: raise it to at least 260 (ulimit -n)";
+    assert_eq!(stderr.lines().last(), Some(needed), "{stderr}");
+}
+
+#[test]
 fn the_error_is_written_to_an_existing_termination_log() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("termination-log");

@@ -41,6 +41,19 @@ impl Server {
 
     /// Starts a server with the arguments that `prepare` adds, such as the source of claims.
     pub fn start_with(config: &str, prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::launch(&[], config, prepare)
+    }
+
+    /// Starts a server whose limits of open files are these, such as `64:4096`: the current one, and the highest that it may
+    /// set.
+    pub fn start_with_files(limits: &str) -> Self {
+        Self::launch(&["prlimit", &format!("--nofile={limits}")], "", |command| {
+            command.arg("--manifests").arg(manifests());
+        })
+    }
+
+    /// Starts a server that `wrapper` starts.
+    fn launch(wrapper: &[&str], config: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let issued = program::command().args(["certs", "--name", NAME, "--dir"]).arg(folder.path()).output().unwrap();
         assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
@@ -48,7 +61,7 @@ impl Server {
 
         // Without this, the server would outlive a killed test.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program::path());
+        command.args(["--pdeathsig", "KILL"]).args(wrapper).arg(program::path());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"])
             .args(["--log-level", "debug", "--config"])
@@ -84,6 +97,13 @@ impl Server {
     pub fn hold_log(&self, held: bool) {
         *self.held.0.lock().unwrap() = held;
         self.held.1.notify_all();
+    }
+
+    /// The current limit of open files.
+    pub fn files(&self) -> usize {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.process.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// Replaces a file, such as `tls.key`, by a pipe that no one writes to.
