@@ -172,7 +172,7 @@ impl<'r> Candidate<'r> {
         if spec.node_name().is_some() {
             return Some(Reason::NodeNameSet);
         }
-        if spec.scheduling_group {
+        if spec.in_scheduling_group() {
             return Some(Reason::SchedulingGroup);
         }
         None

@@ -121,8 +121,12 @@ pub(crate) struct PodSpec<'a> {
     pub(crate) scheduler_name: Option<Text<'a>>,
     #[serde(borrow, default)]
     node_name: Option<Text<'a>>,
+    /// The pod's scheduling group, from Kubernetes 1.36 on.
     #[serde(default, deserialize_with = "present")]
-    pub(crate) scheduling_group: bool,
+    scheduling_group: bool,
+    /// The pod's scheduling group in Kubernetes 1.35.
+    #[serde(default, deserialize_with = "present")]
+    workload_ref: bool,
     #[serde(borrow, default)]
     volumes: Option<Entries<'a, PodVolume<'a>>>,
 }
@@ -131,6 +135,11 @@ impl<'a> PodSpec<'a> {
     /// The node that the pod is already bound to.
     pub(crate) fn node_name(&self) -> Option<&str> {
         Text::non_empty(self.node_name.as_ref())
+    }
+
+    /// Returns true if the pod belongs to a scheduling group. A group whose pods have two schedulers never starts.
+    pub(crate) fn in_scheduling_group(&self) -> bool {
+        self.scheduling_group || self.workload_ref
     }
 
     /// Returns true if there are volumes whose data may belong to a storage driver.
@@ -251,8 +260,9 @@ mod tests {
 
     #[test]
     fn nulls_are_absent_and_wrong_types_are_errors() {
-        let nulls = spec(r#"{"schedulerName":null,"nodeName":null,"schedulingGroup":null,"volumes":null}"#);
-        assert!(nulls.volumes().next().is_none() && nulls.node_name().is_none() && !nulls.scheduling_group);
+        let nulls =
+            spec(r#"{"schedulerName":null,"nodeName":null,"schedulingGroup":null,"workloadRef":null,"volumes":null}"#);
+        assert!(nulls.volumes().next().is_none() && nulls.node_name().is_none() && !nulls.in_scheduling_group());
         for wrong in [r#"{"volumes":{}}"#, r#"{"volumes":[[]]}"#, r#"{"schedulerName":1}"#, r#"{"nodeName":{}}"#] {
             assert!(serde_json::from_str::<PodSpec<'_>>(wrong).is_err(), "{wrong}");
         }

@@ -287,6 +287,11 @@ fn owned_fields(kind: Kind) -> Value {
     fields
 }
 
+/// The field of Kubernetes 1.35 that makes a pod a member of a scheduling group.
+fn workload_ref() -> Value {
+    json!({"name": "train", "podGroup": "workers"})
+}
+
 fn two_drivers() -> Policy {
     Policy { drivers: Drivers(vec![Driver::portworx(), linstor()]), ..policy() }
 }

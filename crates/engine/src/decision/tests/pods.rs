@@ -49,7 +49,14 @@ fn left_pods() -> Vec<Row> {
             pod(px().with("/spec/schedulingGroup", json!({"podGroupName": "g"}))),
             Reason::SchedulingGroup,
         ),
+        row(
+            "in a group of Kubernetes 1.35",
+            pod(px().with("/spec/workloadRef", workload_ref())),
+            Reason::SchedulingGroup,
+        ),
         row("a null group counts as absent", pod(px().with("/spec/schedulingGroup", Value::Null)), Reason::Injected)
+            .sets("stork"),
+        row("a null reference counts as absent", pod(px().with("/spec/workloadRef", Value::Null)), Reason::Injected)
             .sets("stork"),
         row("another scheduler", pod(px().scheduler("mine")), Reason::OtherScheduler),
         row(

@@ -25,6 +25,11 @@ fn templates() -> Vec<Row> {
                 .sets("stork"),
             row("a node", ask(px().with("/spec/nodeName", json!("n1"))), Reason::NodeNameSet),
             row("a group", ask(group), Reason::SchedulingGroup),
+            row(
+                "a group of Kubernetes 1.35",
+                ask(px().with("/spec/workloadRef", workload_ref())),
+                Reason::SchedulingGroup,
+            ),
             row("templates: leave", ask(px()), Reason::TemplatesLeft).under(templates_left()),
             row(
                 "a mirror annotation has no effect on a template",
