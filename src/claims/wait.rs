@@ -71,10 +71,13 @@ impl Lookup<'_> {
     /// Returns whether the owner may still become known: by the claim, by its class, or (if no class determines the
     /// owner) by the volume that it will be bound to.
     fn is_pending(&self) -> bool {
-        use Unknown::{ClassMissing, NoDefaultClass, Unbound};
+        use Unknown::{ClassMissing, NoDefaultClass, NotProvisioned, Unbound};
         // An illegal name cannot exist, and must not become part of a URL path or be cached.
         dns::is_subdomain(self.name)
-            && matches!(self.owner, Owner::Missing | Owner::Unknown(ClassMissing(_) | Unbound | NoDefaultClass))
+            && matches!(
+                self.owner,
+                Owner::Missing | Owner::Unknown(ClassMissing(_) | Unbound | NotProvisioned(_) | NoDefaultClass)
+            )
     }
 
     fn is_missing(&self) -> bool {

@@ -8,6 +8,10 @@ use super::presence::Away;
 /// The provisioner of an in-tree `portworxVolume`.
 pub const PORTWORX_IN_TREE: &str = "kubernetes.io/portworx-volume";
 
+/// The provisioner of a class that provisions nothing: its volumes are created by hand or by another controller, and may
+/// belong to any driver.
+pub(crate) const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
 /// A storage driver and the scheduler that places pods next to its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {

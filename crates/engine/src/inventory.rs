@@ -3,7 +3,7 @@
 //! Stork (`IsPVCOwnedByPortworx` and its callers) reads the class of the claim, the class's provisioner, the provisioner
 //! annotation that overrides it, the bound volume, and a list of provisioners. Two steps are added here: the GA key of the
 //! provisioner annotation, and `spec.csi.driver` of a bound volume, without which a statically provisioned CSI volume has
-//! no owner.
+//! no owner. The provisioner `kubernetes.io/no-provisioner` does not name an owner; the bound volume does.
 
 mod record;
 
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::driver::NO_PROVISIONER;
 use super::evidence::Evidence;
 use super::owner::{Owner, Unknown};
 use super::setting::Settings;
@@ -48,6 +49,7 @@ pub struct Listing {
 struct OwnedClass {
     provisioner: Arc<str>,
     default: bool,
+    binds_late: bool,
     created: i64,
     parameters: Settings,
     listing: u16,
@@ -184,8 +186,9 @@ impl Inventory {
     }
 
     fn put_class(&mut self, name: &str, class: ClassFacts<'_>, listing: u16) {
-        let ClassFacts { provisioner, default, created, parameters } = class;
-        let class = OwnedClass { provisioner: Arc::from(&*provisioner), default, created, parameters, listing };
+        let ClassFacts { provisioner, default, binds_late, created, parameters } = class;
+        let provisioner = Arc::from(&*provisioner);
+        let class = OwnedClass { provisioner, default, binds_late, created, parameters, listing };
         self.classes.insert(name.into(), class);
         self.choose_default_class();
     }
@@ -220,10 +223,31 @@ impl Inventory {
             (None, Err(unknown)) => (None, Err(unknown)),
         };
         match provisioner {
+            Ok((provisioner, evidence)) if *provisioner == *NO_PROVISIONER => {
+                self.owner_of_static(claim, class, provisioner, evidence)
+            }
             Ok((provisioner, evidence)) if !provisioner.is_empty() => {
                 Owner::Provisioner { class, provisioner, evidence }
             }
             unknown => self.owner_by_volume(claim, unknown.err().unwrap_or(Unknown::Unbound)),
+        }
+    }
+
+    /// The owner of a claim whose volume is not provisioned for it. A claim that is bound late has no volume yet when the
+    /// scheduler of its first pod is chosen, so it counts as one without a driver.
+    fn owner_of_static(
+        &self,
+        claim: &OwnerHints<'_>,
+        class: Option<Arc<str>>,
+        provisioner: Arc<str>,
+        evidence: Evidence,
+    ) -> Owner {
+        match &class {
+            _ if claim.volume.is_some() => self.owner_by_volume(claim, Unknown::Unbound),
+            Some(name) if self.classes.get(name).is_some_and(|class| !class.binds_late) => {
+                Owner::Unknown(Unknown::NotProvisioned(name.clone()))
+            }
+            _ => Owner::Provisioner { class, provisioner, evidence },
         }
     }
 

@@ -60,6 +60,8 @@ pub enum Unknown {
     NoDefaultClass,
     /// It has no class and is not bound.
     Unbound,
+    /// Its class provisions no volumes, and it is not bound to an existing one yet.
+    NotProvisioned(Arc<str>),
     /// The volume that it is bound to was not found.
     VolumeMissing(Arc<str>),
     /// Whether it exists is not known: the API server did not return it.
@@ -89,6 +91,9 @@ impl Unknown {
             (Self::ClaimUnreadable, _) => format!("it {UNREADABLE}"),
             (Self::VolumeUnreadable(name), _) => format!("its PersistentVolume `{name}` {UNREADABLE}"),
             (Self::Unbound, _) => "it has no StorageClass and is not bound to a volume".to_owned(),
+            (Self::NotProvisioned(class), _) => {
+                format!("its StorageClass `{class}` provisions no volumes, and it is not bound to one")
+            }
         }
     }
 }

@@ -78,6 +78,9 @@ pub struct StorageClass<'a> {
     metadata: ObjectMeta<'a>,
     #[serde(borrow)]
     provisioner: Option<Text<'a>>,
+    /// `Immediate` if absent.
+    #[serde(borrow, default, rename = "volumeBindingMode")]
+    volume_binding_mode: Option<Text<'a>>,
     #[serde(borrow, default)]
     parameters: Fields<'a>,
 }
@@ -199,6 +202,7 @@ impl<'a> StorageClass<'a> {
         ClassFacts {
             provisioner: self.provisioner.clone().unwrap_or_default(),
             default: is_marked(DEFAULT_CLASS) || is_marked(BETA_DEFAULT_CLASS),
+            binds_late: self.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
             created: created.map_or(0, jiff::Timestamp::as_second),
             parameters: Settings::read(|key| self.parameters.get(key)),
         }

@@ -38,6 +38,8 @@ pub struct ClassFacts<'a> {
     pub provisioner: Text<'a>,
     /// Whether it is marked as the default class.
     pub default: bool,
+    /// Whether a claim is bound only when its first pod is scheduled (`volumeBindingMode: WaitForFirstConsumer`).
+    pub binds_late: bool,
     /// Its creation in seconds since 1970; 0 for a class that was never in a cluster.
     pub created: i64,
     /// Its parameters that Stork reads.

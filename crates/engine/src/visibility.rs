@@ -32,7 +32,7 @@ impl Visibility {
             Owner::Missing => self.claims,
             Owner::Unknown(Unknown::ClassMissing(_) | Unknown::NoDefaultClass) => self.classes,
             Owner::Unknown(Unknown::VolumeMissing(_)) => self.volumes,
-            Owner::Unknown(Unknown::Unbound | Unknown::ClaimUnreadable | Unknown::VolumeUnreadable(_))
+            Owner::Unknown(Unknown::Unbound | Unknown::NotProvisioned(_) | Unknown::ClaimUnreadable | Unknown::VolumeUnreadable(_))
             | Owner::Provisioner { .. }
             | Owner::NoProvisioner => Absence::default(),
         }
@@ -66,5 +66,9 @@ mod tests {
         );
         assert_eq!(gap(Unknown::VolumeMissing("pv".into())), "data: its PersistentVolume `pv` is not in the files");
         assert_eq!(gap(Unknown::Unbound), "data: it has no StorageClass and is not bound to a volume");
+        assert_eq!(
+            gap(Unknown::NotProvisioned("static".into())),
+            "data: its StorageClass `static` provisions no volumes, and it is not bound to one"
+        );
     }
 }

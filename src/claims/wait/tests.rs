@@ -171,9 +171,12 @@ async fn a_pod_waits_for_the_class_of_its_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_waits_until_a_claim_without_a_class_is_bound() {
-    for class in [Some(""), None] {
+async fn a_pod_waits_until_a_claim_is_bound_if_only_its_volume_names_a_driver() {
+    for class in [Some(""), None, Some("static")] {
         let (cache, server) = cache();
+        let provisions_nothing =
+            ClassFacts { provisioner: "kubernetes.io/no-provisioner".into(), ..ClassFacts::default() };
+        cache.update(|inventory| inventory.insert_class("static", provisions_nothing));
         let bind = |volume| {
             let claim = claim(class, volume);
             cache.update(|inventory| inventory.insert_claim("demo", "one", &claim));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::super::driver::NO_PROVISIONER;
 use super::super::evidence::Evidence;
 use super::super::interner::{Handle, Interner};
 use super::super::setting::{Settings, short};
@@ -164,7 +165,7 @@ impl Records {
             let name = short(name);
             self.names.acquire(name, || Arc::from(name))
         };
-        let needs_volume = claim.provisioner.as_deref().is_none_or(str::is_empty);
+        let needs_volume = claim.provisioner.as_deref().is_none_or(|name| ["", NO_PROVISIONER].contains(&name));
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Record {
             class: claim.class.as_deref().map(&mut name),

@@ -50,6 +50,7 @@ fn inventory() -> Inventory {
         ("default-b", &[(DEFAULT_CLASS, "true")], "b.example.test", 2),
         ("default-a", &[(BETA_DEFAULT_CLASS, "true")], "a.example.test", 2),
         ("not-default", &[(DEFAULT_CLASS, "True")], "c.example.test", 3),
+        ("static", &[], NO_PROVISIONER, 1),
     ] {
         inventory.insert_class(name, class(keys, provisioner, created));
     }
@@ -145,6 +146,22 @@ fn the_field_that_names_the_provisioner_is_kept() {
 }
 
 #[test]
+fn the_bound_volume_owns_a_claim_whose_class_provisions_nothing() {
+    for volume in ["annotated", "csi"] {
+        assert_eq!(provisioner(&claim(&[], Some("static"), Some(volume))), "pxd.portworx.com", "{volume}");
+    }
+    assert_eq!(provisioner(&claim(&[], Some("static"), Some("in-tree"))), PORTWORX_IN_TREE);
+    assert_eq!(provisioner(&claim(&[], Some("static"), Some("by-hand"))), "NoProvisioner");
+    assert_eq!(provisioner(&claim(&[], Some("static"), Some("absent"))), r#"Unknown(VolumeMissing("absent"))"#);
+    for key in [PROVISIONER, BETA_PROVISIONER] {
+        let annotated = claim(&[(key, NO_PROVISIONER)], Some("static"), Some("csi"));
+        assert_eq!(provisioner(&annotated), "pxd.portworx.com", "{key}");
+        let deleted = claim(&[(key, NO_PROVISIONER)], Some("deleted"), Some("csi"));
+        assert_eq!(provisioner(&deleted), "pxd.portworx.com", "{key}");
+    }
+}
+
+#[test]
 fn a_volume_that_was_read_later_keeps_its_field() {
     let mut inventory = Inventory::default();
     for (name, evidence) in [
@@ -165,6 +182,22 @@ fn a_volume_that_was_read_later_keeps_its_field() {
             inventory.claim_use("ns", name).is_some_and(|known| known.bound && !known.access.contains("ReadWriteOnce"))
         );
     }
+}
+
+#[test]
+fn a_claim_of_such_a_class_is_unknown_until_bound_unless_it_binds_late() {
+    let unbound = claim(&[], Some("static"), None);
+    assert_eq!(provisioner(&unbound), r#"Unknown(NotProvisioned("static"))"#);
+    let read = |mode: &str| {
+        let json = json!({"provisioner": NO_PROVISIONER, "volumeBindingMode": mode}).to_string();
+        serde_json::from_str::<StorageClass<'_>>(&json).unwrap().facts().binds_late
+    };
+    assert!(read("WaitForFirstConsumer") && !read("Immediate"));
+    let late = ClassFacts { binds_late: true, ..class(&[], NO_PROVISIONER, 1) };
+    let mut inventory = inventory();
+    inventory.insert_class("static", late);
+    assert_eq!(owner(&inventory, &unbound), NO_PROVISIONER);
+    assert_eq!(owner(&inventory, &claim(&[], Some("static"), Some("csi"))), "pxd.portworx.com");
 }
 
 #[test]
