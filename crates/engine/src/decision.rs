@@ -50,7 +50,21 @@ pub enum Examination<'r> {
 
 /// A decision that waits for the owners of claims.
 #[derive(Debug)]
-pub struct Pending<'r>(Candidate<'r>);
+pub struct Pending<'r> {
+    candidate: Candidate<'r>,
+    question: Question<'r>,
+}
+
+/// The question that the owners of the claims answer.
+#[derive(Clone, Copy, Debug)]
+enum Question<'r> {
+    /// Which driver's scheduler to set.
+    Choose,
+    /// Whether to restore this driver's scheduler, which the update dropped.
+    Restore(&'r str),
+    /// Whether a claim belongs to the driver of this scheduler, which the object names.
+    Check(&'r str),
+}
 
 impl Decision<'_> {
     fn leave(reason: Reason) -> Self {
@@ -116,8 +130,6 @@ struct Candidate<'r> {
     template: &'r Template<'r>,
     opt_out: OptOutAnnotation<'r>,
     dry_run: bool,
-    /// The driver's scheduler that the update dropped, if it is to be restored.
-    dropped_scheduler: Option<&'r str>,
 }
 
 impl<'r> Candidate<'r> {
@@ -133,30 +145,40 @@ impl<'r> Candidate<'r> {
         let template = object.template.as_ref().filter(|template| template.spec.is_some());
         let template = template.ok_or(Reason::NoTemplate)?;
         let opt_out = policy.opt_out.read(|key| template.metadata.annotations.raw(key));
-        Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run, dropped_scheduler: None })
+        Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run })
     }
 
     fn created(self) -> Examination<'r> {
-        match self.exclusion().or_else(|| self.scheduler_or_opt_out()) {
-            Some(reason) => self.leave(reason).into(),
-            None if !self.object.has_claims() => self.leave(Reason::NoClaims).into(),
-            None => Examination::Resolve(Pending(self)),
-        }
+        self.ask(Question::Choose)
     }
 
-    fn updated(mut self, old_scheduler: Option<&'r str>) -> Examination<'r> {
-        self.dropped_scheduler = old_scheduler
+    fn updated(self, old_scheduler: Option<&'r str>) -> Examination<'r> {
+        let dropped_scheduler = old_scheduler
             .filter(|old| self.policy.drivers.has_scheduler(old))
-            .filter(|_| !self.names_driver() && self.policy.replaceable.allow(self.template.scheduler()));
+            .filter(|_| self.names_driver().is_none() && self.policy.replaceable.allow(self.template.scheduler()));
         if self.workload.update == Update::Refused {
             // Reapplying a file with `schedulerName: default-scheduler` requests a change that the API server would reject.
             // No other rule applies to an immutable object: even an opt-out cannot change an existing pod.
-            return match self.dropped_scheduler {
+            return match dropped_scheduler {
                 Some(scheduler) => self.inject(Reason::Kept, &scheduler.into()).into(),
                 None => Decision::leave(Reason::Immutable).into(),
             };
         }
-        self.created()
+        self.ask(dropped_scheduler.map_or(Question::Choose, Question::Restore))
+    }
+
+    /// Applies the rules that need no claim, and asks `question` if none of them decides.
+    fn ask(self, question: Question<'r>) -> Examination<'r> {
+        let reason = self.exclusion().or_else(|| self.scheduler_or_opt_out());
+        let question = match (reason, self.names_driver()) {
+            (None, _) => question,
+            (Some(Reason::AlreadySet), Some(scheduler)) => Question::Check(scheduler),
+            (Some(reason), _) => return self.leave(reason).into(),
+        };
+        if !self.object.has_claims() {
+            return self.leave(reason.unwrap_or(Reason::NoClaims)).into();
+        }
+        Examination::Resolve(Pending { candidate: self, question })
     }
 
     /// Returns the reason to skip an object that no scheduler places, or that another writer owns.
@@ -180,7 +202,7 @@ impl<'r> Candidate<'r> {
 
     /// Returns the reason to skip an object that names its scheduler or opts out.
     fn scheduler_or_opt_out(&self) -> Option<Reason> {
-        if self.names_driver() {
+        if self.names_driver().is_some() {
             return Some(match self.opt_out.set {
                 Some(_) => Reason::OptOutWithoutEffect,
                 None => Reason::AlreadySet,
@@ -201,9 +223,9 @@ impl<'r> Candidate<'r> {
         self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
     }
 
-    /// Returns true if it names a driver's scheduler.
-    fn names_driver(&self) -> bool {
-        self.template.scheduler().is_some_and(|scheduler| self.policy.drivers.has_scheduler(scheduler))
+    /// Returns the driver's scheduler that it names.
+    fn names_driver(&self) -> Option<&'r str> {
+        self.template.scheduler().filter(|scheduler| self.policy.drivers.has_scheduler(scheduler))
     }
 
     /// Returns true if the manifest that the template was applied from sets `schedulerName`. A change would then differ
@@ -302,64 +324,87 @@ impl<'r> Candidate<'r> {
 impl<'r> Pending<'r> {
     /// The claims that need an owner. There may be a million of them.
     pub fn claims(&self) -> impl Iterator<Item = ClaimRef<'r>> + use<'r> {
-        let object = self.0.object;
+        let object = self.candidate.object;
         object.claims()
     }
 
     /// Looks up their owners, and keeps those that can affect the decision.
     pub fn look_up(&self, owner: impl FnMut(&ClaimRef<'r>) -> Owner) -> Owners<'r> {
-        Owners::look_up(self.0.policy, self.claims(), owner)
+        Owners::look_up(self.candidate.policy, self.claims(), owner)
     }
 
     /// Returns true if it is worth waiting for a claim that does not exist yet. A template's pods are reviewed later, and a
-    /// dry run or `mode: audit` must not delay a request.
+    /// dry run, `mode: audit` or a mere warning must not delay a request.
     pub fn may_wait(&self) -> bool {
-        self.0.workload.is_pod() && !self.0.dry_run && self.0.policy.mode == Mode::Inject
+        let Self { candidate, question } = self;
+        let can_change = !matches!(question, Question::Check(_));
+        can_change && candidate.workload.is_pod() && !candidate.dry_run && candidate.policy.mode == Mode::Inject
     }
 
     /// The UID of the controller that creates the pod.
     pub fn controller_uid(&self) -> Option<&str> {
-        self.0.object.controller()?.uid()
+        self.candidate.object.controller()?.uid()
     }
 
-    /// Returns true if one of these owners is a driver whose scheduler recognises the claim, so that no other claim is
-    /// worth waiting for.
+    /// Returns true if one of these owners decides the request, so that no other claim is worth a lookup: a driver whose
+    /// scheduler recognises the claim, or the driver whose scheduler the object names or named.
     pub fn has_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
-        owners.into_iter().any(|owner| self.0.policy.recognising_driver(owner).is_some())
+        let policy = self.candidate.policy;
+        let mut owners = owners.into_iter();
+        match self.question {
+            Question::Choose => owners.any(|owner| policy.recognising_driver(owner).is_some()),
+            Question::Restore(scheduler) | Question::Check(scheduler) => {
+                owners.filter_map(|owner| policy.driver_of(owner)).any(|(_, driver)| *driver.scheduler == *scheduler)
+            }
+        }
     }
 
     /// Decides with the owners of its [`claims`](Self::claims) and the presence of each driver's scheduler.
     pub fn decide(self, mut owners: Owners<'r>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
-        let policy = self.0.policy;
-        let decision = match self.0.dropped_scheduler {
-            // Restored even if the scheduler is not running: dropping it would trigger a rollout.
-            Some(scheduler) => self.restore(scheduler, &owners),
-            None => self.choose(&owners, presence),
+        let policy = self.candidate.policy;
+        let decision = match self.question {
+            Question::Choose => self.choose(&owners, presence),
+            Question::Restore(scheduler) => self.restore(scheduler, &owners, presence),
+            Question::Check(scheduler) => self.check(scheduler, &owners),
         };
         owners.set_drivers(policy);
         policy.apply_mode(Decision { owners, ..decision })
     }
 
     /// Restores the driver's scheduler after an update that dropped it. `kubectl replace` of the original file drops it, and
-    /// must not trigger a rollout. It stays dropped only if all claims are known and none belongs to a driver, recognised or
-    /// not.
-    fn restore(&self, scheduler: &str, owners: &Owners<'_>) -> Decision<'r> {
-        let known = owners.iter().all(|(_, owner)| !owner.is_incomplete());
-        if known && owners.iter().all(|(_, owner)| self.0.policy.driver_of(owner).is_none()) {
-            return self.0.leave(Reason::NoDriver);
-        }
-        self.0.inject(Reason::Kept, &scheduler.into())
+    /// must not trigger a rollout. The update is decided like a new object only if all claims are known and none belongs to
+    /// that driver: its data moved to another one.
+    fn restore(&self, scheduler: &str, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
+        let Some(own) = self.driver_with_claim(scheduler, owners) else {
+            if is_known(owners) {
+                return self.choose(owners, presence);
+            }
+            return self.candidate.inject(Reason::Kept, &scheduler.into());
+        };
+        // Restored even if the scheduler is not running: dropping it would trigger a rollout.
+        let mut decision = self.candidate.inject(Reason::Kept, &own.scheduler);
+        decision.warnings.extend(self.two_drivers(own, owners));
+        decision
+    }
+
+    /// Checks the driver's scheduler that the object names. It is never changed, because it may be intended.
+    fn check(&self, scheduler: &str, owners: &Owners<'_>) -> Decision<'r> {
+        let mut decision = self.candidate.leave(Reason::AlreadySet);
+        let warning = match self.driver_with_claim(scheduler, owners) {
+            Some(own) => self.two_drivers(own, owners),
+            None if is_known(owners) => self.scheduler_without_claim(scheduler, owners),
+            None => None,
+        };
+        decision.warnings.extend(warning);
+        decision
     }
 
     fn choose(&self, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
-        let policy = self.0.policy;
-        let drivers = owners.iter().filter_map(|(_, owner)| policy.recognising_driver(owner));
-        if let Some((_, driver)) = drivers.clone().min_by_key(|(rank, _)| *rank) {
-            let mut decision = self.0.inject_driver(Reason::Injected, driver, presence(driver));
-            // Two drivers may share one scheduler, which then places pods by the data of both.
-            let other = drivers.clone().find(|(_, other)| other.scheduler != driver.scheduler);
-            if let Some((_, other)) = other.filter(|_| decision.scheduler.is_some()) {
-                decision.warnings.push(two_drivers(driver, other));
+        let policy = self.candidate.policy;
+        if let Some(driver) = self.first_driver(owners) {
+            let mut decision = self.candidate.inject_driver(Reason::Injected, driver, presence(driver));
+            if decision.scheduler.is_some() {
+                decision.warnings.extend(self.two_drivers(driver, owners));
             }
             return decision;
         }
@@ -367,8 +412,8 @@ impl<'r> Pending<'r> {
         let missing = first(|owner| *owner == Owner::Missing);
         let unreadable = first(|owner| *owner == Owner::Unknown(Unknown::ClaimUnreadable));
         let fallback = policy.drivers.0.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
-        if let (Some(driver), Some(_)) = (fallback.filter(|_| self.0.workload.is_pod()), missing.or(unreadable)) {
-            return self.0.inject_driver(Reason::InjectedMissing, driver, presence(driver));
+        if let (Some(driver), Some(_)) = (fallback.filter(|_| self.candidate.workload.is_pod()), missing.or(unreadable)) {
+            return self.candidate.inject_driver(Reason::InjectedMissing, driver, presence(driver));
         }
         let unresolved = missing.or(unreadable).or_else(|| first(Owner::is_incomplete));
         let reason = match unresolved {
@@ -381,27 +426,64 @@ impl<'r> Pending<'r> {
             None => Reason::NoDriver,
         };
         let gap = unresolved.and_then(|(claim, owner)| owner.gap(claim, Absence::default()));
-        let mut warnings = self.0.opt_out_warnings();
+        let mut warnings = self.candidate.opt_out_warnings();
         warnings.extend(gap.and_then(|gap| self.pod_warning(reason, &gap)));
         Decision { warnings, ..Decision::leave(reason) }
     }
 
     /// Warns about a pod, but not about a template, whose claims may be created before its pods.
     fn pod_warning(&self, reason: Reason, gap: &str) -> Option<Warning> {
-        let scheduler = self.0.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
+        let scheduler = self.candidate.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
         let text = format_args!(
             "{gap}; the pod keeps scheduler {scheduler}, which cannot be changed later: fix this, then create the pod again"
         );
-        self.0.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
+        self.candidate.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
+    }
+
+    /// Each driver whose scheduler recognises a claim of it, with its rank, in the order of the claims.
+    fn drivers(&self, owners: &Owners<'_>) -> impl Iterator<Item = (usize, &'r Driver)> {
+        let policy = self.candidate.policy;
+        owners.iter().filter_map(move |(_, owner)| policy.recognising_driver(owner))
+    }
+
+    /// The first configured driver among them.
+    fn first_driver(&self, owners: &Owners<'_>) -> Option<&'r Driver> {
+        self.drivers(owners).min_by_key(|(rank, _)| *rank).map(|(_, driver)| driver)
+    }
+
+    /// A driver with this scheduler that owns a claim, whether or not its scheduler recognises the claim.
+    fn driver_with_claim(&self, scheduler: &str, owners: &Owners<'_>) -> Option<&'r Driver> {
+        let policy = self.candidate.policy;
+        let mut drivers = owners.iter().filter_map(|(_, owner)| policy.driver_of(owner)).map(|(_, driver)| driver);
+        drivers.find(|driver| *driver.scheduler == *scheduler)
+    }
+
+    /// Warns if another driver than the one whose scheduler places the pod owns a claim too. Two drivers may share one
+    /// scheduler, which then places pods by the data of both.
+    fn two_drivers(&self, winner: &Driver, owners: &Owners<'_>) -> Option<Warning> {
+        let (_, other) = self.drivers(owners).find(|(_, other)| other.scheduler != winner.scheduler)?;
+        let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);
+        let text = format_args!(
+            "the pod mounts claims of {name} and {other}: {scheduler} schedules it and ignores {other}'s data; use one driver per pod"
+        );
+        Some(Warning::new("two-drivers", text))
+    }
+
+    /// Warns that the object names a driver's scheduler, although none of its claims belongs to that driver.
+    fn scheduler_without_claim(&self, scheduler: &str, owners: &Owners<'_>) -> Option<Warning> {
+        let driver = self.candidate.policy.drivers.0.iter().find(|driver| *driver.scheduler == *scheduler)?;
+        let fitting = self.first_driver(owners).map_or(DEFAULT_SCHEDULER, |driver| &driver.scheduler);
+        let text = format_args!(
+            "schedulerName is {scheduler}, but no claim belongs to {}: set schedulerName: {fitting}",
+            driver.name
+        );
+        Some(Warning::new("scheduler-without-claim", text))
     }
 }
 
-fn two_drivers(winner: &Driver, other: &Driver) -> Warning {
-    let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);
-    let text = format_args!(
-        "the pod mounts claims of {name} and {other}: {scheduler} schedules it and ignores {other}'s data; use one driver per pod"
-    );
-    Warning::new("two-drivers", text)
+/// Returns true if the owner of every claim is known.
+fn is_known(owners: &Owners<'_>) -> bool {
+    owners.iter().all(|(_, owner)| !owner.is_incomplete())
 }
 
 impl Policy {

@@ -139,6 +139,8 @@ fn only_a_stored_pod_in_mode_inject_may_wait() {
     assert!(!may_wait(JOB, Mode::Inject));
     let dry_run = Ask::create(POD, mounts(&["missing-data"])).with_request("/dryRun", json!(true));
     assert!(!pending(&dry_run, &policy(), |pending| pending.may_wait()));
+    let named = Ask::create(POD, mounts(&["missing-data"]).scheduler("stork"));
+    assert!(!pending(&named, &policy(), |pending| pending.may_wait()), "only a warning depends on the claim");
 }
 
 #[test]
@@ -153,6 +155,15 @@ fn a_driver_among_the_owners_is_detected() {
         assert!(!pending.has_driver(&[Owner::Missing, Owner::NoProvisioner, owner("local.example.test")]));
         assert!(!pending.has_driver(&[Owner::Unknown(Unknown::Unbound)]));
     });
+    let (px, linstor) = (owner("pxd.portworx.com"), owner("linstor.csi.linbit.com"));
+    let named = Ask::create(POD, mounts(&["px-data"]).scheduler("stork"));
+    let dropped = Ask::update(DEPLOYMENT, super::px().scheduler("stork"), super::px());
+    for ask in [named, dropped] {
+        pending(&ask, &two_drivers(), |pending| {
+            assert!(pending.has_driver(&[linstor.clone(), px.clone()]));
+            assert!(!pending.has_driver(&[linstor.clone()]), "another driver does not decide");
+        });
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 pub(super) fn all() -> Vec<Row> {
-    [pods(), left_pods(), volumes(), missing_claims(), drivers(), recognition(), unsupported()]
+    [pods(), left_pods(), volumes(), missing_claims(), drivers(), recognition(), named_schedulers(), unsupported()]
         .into_iter()
         .flatten()
         .collect()
@@ -67,7 +67,8 @@ fn left_pods() -> Vec<Row> {
         row("the default where it is not replaceable", pod(px()), Reason::OtherScheduler).under(replaceable(&["mine"])),
         row("the driver's scheduler", pod(px().scheduler("stork")), Reason::AlreadySet),
         row("the scheduler of another driver", pod(px().scheduler("linstor-scheduler")), Reason::AlreadySet)
-            .under(two_drivers()),
+            .under(two_drivers())
+            .warns("schedulerName is linstor-scheduler, but no claim belongs to linstor: set schedulerName: stork"),
         row("no driver of that scheduler", pod(px().scheduler("linstor-scheduler")), Reason::OtherScheduler),
         row("no spec", pod(json!({"metadata": {}})), Reason::NoTemplate),
         row("a null spec", pod(json!({"metadata": {}, "spec": null})), Reason::NoTemplate),
@@ -248,6 +249,35 @@ fn recognition() -> Vec<Row> {
     ]
 }
 
+/// Objects that name a driver's scheduler: it is never changed, but a warning says if it does not fit their claims.
+fn named_schedulers() -> Vec<Row> {
+    let twins = Driver { scheduler: "stork".into(), ..linstor() };
+    let one_scheduler = Policy { drivers: Drivers(vec![Driver::portworx(), twins]), ..policy() };
+    let mut rows = Vec::new();
+    for kind in std::iter::once(POD).chain(template_kinds()) {
+        let named = |claims: &[&str]| row("", Ask::create(kind, mounts(claims).scheduler("stork")), Reason::AlreadySet);
+        let row = |name: &str, row: Row| Row { name: name.to_owned(), ..row };
+        rows.extend([
+            row("its claim belongs to the driver", named(&["px-data"])),
+            row("one of its claims belongs to the driver", named(&["local-data", "px-data"])),
+            row("its claim belongs to no driver", named(&["local-data"]))
+                .warns("no claim belongs to portworx: set schedulerName: default-scheduler"),
+            row("its claim was bound by hand", named(&["by-hand-data"])).warns("scheduler-without-claim"),
+            row("its claim belongs to another driver", named(&["linstor-data"]))
+                .under(two_drivers())
+                .warns("no claim belongs to portworx: set schedulerName: linstor-scheduler"),
+            row("its claims belong to two drivers", named(&["linstor-data", "px-data"]))
+                .under(two_drivers())
+                .warns("the pod mounts claims of portworx and linstor: stork schedules it"),
+            row("two drivers share the scheduler", named(&["linstor-data"])).under(one_scheduler.clone()),
+            row("a claim is missing", named(&["local-data", "missing-data"])),
+            row("a claim is unknown", named(&["linstor-data", "unknown-data"])).under(two_drivers()),
+            row("it has no claim", named(&[])),
+        ]);
+    }
+    rows
+}
+
 fn unsupported() -> Vec<Row> {
     let operation = |operation: &str, object| Ask::new(POD, operation, &object, &px());
     let resize = Ask::update(POD, px().scheduler("stork"), px()).with_request("/subResource", json!("resize"));
@@ -278,5 +308,6 @@ tests! {
     missing_and_unknown_claims_follow_the_policy: missing_claims;
     the_first_configured_driver_wins: drivers;
     a_claim_that_the_scheduler_does_not_recognise_does_not_count: recognition;
+    a_named_scheduler_without_a_claim_of_its_driver_is_warned_about: named_schedulers;
     unsupported_kinds_and_operations_are_reported: unsupported;
 }

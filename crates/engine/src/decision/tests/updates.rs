@@ -3,7 +3,7 @@
 use super::*;
 
 pub(super) fn all() -> Vec<Row> {
-    [updates(), restored(), fixed()].into_iter().flatten().collect()
+    [updates(), restored(), moved(), fixed()].into_iter().flatten().collect()
 }
 
 fn updates() -> Vec<Row> {
@@ -128,7 +128,8 @@ fn restored() -> Vec<Row> {
                 replaced(px().scheduler("linstor-scheduler")),
                 Reason::AlreadySet,
             )
-            .under(two_drivers()),
+            .under(two_drivers())
+            .warns("no claim belongs to linstor: set schedulerName: stork"),
             row("a controller", replaced(px()).controlled_by("example.test/v1", "Database"), Reason::ControllerOwned),
             row(
                 "a scheduler that no longer belongs to a driver",
@@ -137,6 +138,51 @@ fn restored() -> Vec<Row> {
             )
             .under(Policy { drivers: Drivers(vec![linstor()]), ..policy() })
             .sets("linstor-scheduler"),
+        ]);
+    }
+    rows
+}
+
+/// Clause (c) after the data moved to another driver.
+fn moved() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kind in CHANGEABLE.into_iter().chain([ROLLOUT]) {
+        let moved = |claims: &[&str]| Ask::update(kind, px().scheduler("stork"), mounts(claims));
+        let back = Ask::update(kind, mounts(&["linstor-data"]).scheduler("linstor-scheduler"), px());
+        let twins = Driver { scheduler: "stork".into(), ..linstor() };
+        let one_scheduler = Policy { drivers: Drivers(vec![Driver::portworx(), twins]), ..policy() };
+        let skip = Driver { when_absent: Away::Skip, ..linstor() };
+        let skip = Policy { drivers: Drivers(vec![Driver::portworx(), skip]), ..policy() };
+        let all = [
+            row("to the second driver", moved(&["linstor-data"]), Reason::Injected).sets("linstor-scheduler"),
+            row("to the first driver", back, Reason::Injected).sets("stork"),
+            row("to the second driver and to none", moved(&["local-data", "linstor-data"]), Reason::Injected)
+                .sets("linstor-scheduler"),
+            row("to no driver", moved(&["local-data"]), Reason::NoDriver),
+            row("in part", moved(&["linstor-data", "px-data"]), Reason::Kept)
+                .sets("stork")
+                .warns("the pod mounts claims of portworx and linstor: stork schedules it"),
+            row("perhaps in part", moved(&["linstor-data", "missing-data"]), Reason::Kept).sets("stork"),
+            row("perhaps in part: unknown", moved(&["linstor-data", "unknown-data"]), Reason::Kept).sets("stork"),
+            row(
+                "and the old scheduler stays named",
+                Ask::update(kind, px().scheduler("stork"), mounts(&["linstor-data"]).scheduler("stork")),
+                Reason::AlreadySet,
+            )
+            .warns("no claim belongs to portworx: set schedulerName: linstor-scheduler"),
+        ];
+        rows.extend(all.map(|row| row.under(two_drivers())));
+        rows.extend([
+            row("to a driver with the same scheduler", moved(&["linstor-data"]), Reason::Kept)
+                .under(one_scheduler)
+                .sets("stork"),
+            row(
+                "to a driver whose scheduler is away",
+                moved(&["linstor-data"]).with_presence(Presence::Absent),
+                Reason::SchedulerAbsent,
+            )
+            .under(skip)
+            .warns("scheduler-absent"),
         ]);
     }
     rows
@@ -197,5 +243,6 @@ fn fixed() -> Vec<Row> {
 tests! {
     an_update_is_changed_only_if_it_changes_the_template: updates;
     a_scheduler_that_an_update_drops_is_restored: restored;
+    a_scheduler_is_not_restored_after_its_data_moved: moved;
     immutable_objects_always_keep_their_scheduler: fixed;
 }
