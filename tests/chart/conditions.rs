@@ -108,6 +108,19 @@ fn conditions_use_the_names_in_the_configuration() {
     }
 }
 
+/// colocate warns if a driver's scheduler does not fit the claims of an object. A controller shows no warnings.
+#[test]
+fn objects_that_name_a_drivers_scheduler_match_unless_controlled() {
+    for webhook in ["pods", "workloads", "cronjobs", "podtemplates"] {
+        let scheduler = expression(&DEFAULTS, &format!("{webhook}.mutate.colocate"), "scheduler").replace("\n ", "");
+        let uncontrolled = "!object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller))";
+        assert!(
+            scheduler.contains(uncontrolled) && scheduler.contains(r#"schedulerName in ["stork"] && ((!has("#),
+            "{scheduler}"
+        );
+    }
+}
+
 /// Returns a CEL list without duplicates.
 fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut once = Vec::new();

@@ -131,8 +131,9 @@ impl Outcome {
 
 /// Returns true if the chart's conditions must not match.
 fn is_stopped(reason: &str, case: &Case) -> bool {
-    // The conditions match an object with a driver's scheduler if it also opts out, because colocate warns about that.
-    let may_warn = reason == "already-set" && case.opt_outs().next().is_some();
+    // The conditions match an object with a driver's scheduler if colocate may warn about it: if it also opts out, or if no
+    // controller hides the warning.
+    let may_warn = reason == "already-set" && (case.opt_outs().next().is_some() || !case.has_controller());
     case.is_built_in() && STOPPED.contains(&reason) && !case.has_many_volumes() && !may_warn
 }
 

@@ -50,10 +50,11 @@ the program checks again.
     || has({{ . }}) && size({{ . }}) > 0
     {{- end }}
 - name: scheduler
-  # A replaceable scheduler, or a driver's scheduler together with an opt-out, which causes a warning.
+  # A replaceable scheduler, or a driver's scheduler that may not fit the object, which causes a warning. Controllers show no warnings.
   expression: >-
     !has({{ $scheduler }}) || {{ $scheduler }} in {{ include "colocate.replaceable" .root }} ||
-    ({{ $scheduler }} in {{ $schedulers }} && {{ $annotated }} && {{ $optOuts }}.exists(k, k in {{ $annotations }}))
+    ({{ $scheduler }} in {{ $schedulers }} && (({{ include "colocate.uncontrolled" . }}) ||
+    {{ $annotated }} && {{ $optOuts }}.exists(k, k in {{ $annotations }})))
 - name: opt-out
   expression: >-
     !({{ $annotated }}) ||
@@ -76,7 +77,12 @@ the program checks again.
 {{- define "colocate.controllerCondition" -}}
 - name: controller
   expression: >-
-    !has(object.metadata.ownerReferences) || size(object.metadata.ownerReferences) > 1000 ||
+    {{ include "colocate.uncontrolled" . }}
+{{- end -}}
+
+{{/* The object has no controller. With more than 1,000 owners, the server checks it instead. */}}
+{{- define "colocate.uncontrolled" -}}
+!has(object.metadata.ownerReferences) || size(object.metadata.ownerReferences) > 1000 ||
     !object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller)
 {{- end -}}
 

@@ -200,6 +200,12 @@ impl Case {
         opt_outs.filter_map(|(_, value)| value.as_str())
     }
 
+    /// Returns true if a controller owns it.
+    pub(super) fn has_controller(&self) -> bool {
+        let owners = self.object()["metadata"]["ownerReferences"].as_array();
+        owners.is_some_and(|owners| owners.iter().any(|owner| owner["controller"] == true))
+    }
+
     /// Returns true if it has more volumes than the conditions look at.
     pub(super) fn has_many_volumes(&self) -> bool {
         let volumes = self.template().and_then(|template| template["spec"]["volumes"].as_array());
