@@ -91,7 +91,11 @@ pub fn apply(patch: &Patch, object: &Value) -> (Value, String) {
     assert_eq!(with, without, "another field was changed");
     assert!(now == Some(json!("stork")) || now == Some(json!("linstor-scheduler")), "{now:?}");
     let before = before.unwrap_or_default();
-    let replaceable = [Value::Null, json!(""), json!("default-scheduler")];
-    assert!(replaceable.contains(&before), "the scheduler {before} was replaced");
+    let is_replaceable = match &before {
+        Value::Null => true,
+        Value::String(name) => name.is_empty() || policy().replaceable.allow(Some(name)),
+        _ => false,
+    };
+    assert!(is_replaceable, "the scheduler {before} was replaced");
     (patched, spec)
 }

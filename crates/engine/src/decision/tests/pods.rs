@@ -21,6 +21,15 @@ fn pods() -> Vec<Row> {
         row("an empty scheduler always counts", pod(px().scheduler("")), Reason::Injected)
             .under(replaceable(&[]))
             .sets("stork"),
+        row("GKE's scheduler", pod(px().scheduler("gke.io/optimize-utilization-scheduler")), Reason::Injected)
+            .sets("stork"),
+        row("Gardener's scheduler", pod(px().scheduler("bin-packing-scheduler")), Reason::Injected).sets("stork"),
+        row(
+            "a platform's scheduler that is not replaceable",
+            pod(px().scheduler("bin-packing-scheduler")),
+            Reason::OtherScheduler,
+        )
+        .under(replaceable(&["default-scheduler"])),
         row("a pod with an owner", ask.clone().controlled_by("apps/v1", "ReplicaSet"), Reason::Injected).sets("stork"),
         row("templates: leave changes pods", ask.clone(), Reason::Injected).under(templates_left()).sets("stork"),
         row("a replaceable scheduler", pod(px().scheduler("mine")), Reason::Injected)
