@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::claims::ClaimLimits;
 use crate::companion::{self, Enforcement, Severities};
 use crate::duration::GoDuration;
+use crate::engine::dns;
 use crate::{engine, file, schedulers};
 
 pub use config_error::ConfigError;
@@ -57,6 +58,8 @@ section! {
 section! {
     struct OptOutSection {
         annotations: Vec<MetadataKey> = keys(&engine::OptOut::default().annotations),
+        /// For the `objectSelector` of the webhook's configuration too.
+        labels: Vec<LabelKey> = labels(),
         owners: Vec<engine::OwnerKind>,
         /// For the `namespaceSelector` of the webhook's configuration: the server does not see Namespaces.
         namespace_label: MetadataKey = MetadataKey(engine::OptOut::default().namespace_label.to_string()),
@@ -98,6 +101,22 @@ impl TryFrom<String> for MetadataKey {
     }
 }
 
+/// The key of a label, which API servers validate in a selector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+struct LabelKey(String);
+
+impl TryFrom<String> for LabelKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if !dns::is_qualified_name(&text) {
+            return Err(format!("`{text}` is not the key of a label: use one such as example.com/opt-out"));
+        }
+        Ok(Self(text))
+    }
+}
+
 impl Config {
     /// Reads a file.
     ///
@@ -128,7 +147,7 @@ impl Config {
 
     /// Returns the policy of the engine.
     pub fn policy(&self) -> engine::Policy {
-        let OptOutSection { annotations, owners, namespace_label } = &self.opt_out;
+        let OptOutSection { annotations, labels, owners, namespace_label } = &self.opt_out;
         engine::Policy {
             mode: self.mode,
             templates: self.templates,
@@ -136,6 +155,7 @@ impl Config {
             replaceable: self.replaceable_schedulers.clone(),
             opt_out: engine::OptOut {
                 annotations: annotations.iter().map(|key| key.0.as_str().into()).collect(),
+                labels: labels.iter().map(|key| key.0.as_str().into()).collect(),
                 owners: owners.clone(),
                 namespace_label: namespace_label.0.as_str().into(),
             },
@@ -217,6 +237,10 @@ impl Check for DrainSection {
         }
         Ok(())
     }
+}
+
+fn labels() -> Vec<LabelKey> {
+    engine::OptOut::default().labels.iter().map(|text| LabelKey(text.to_string())).collect()
 }
 
 fn keys(texts: &[std::sync::Arc<str>]) -> Vec<MetadataKey> {

@@ -121,6 +121,14 @@ fn webhook_effects() -> Vec<(&'static str, Effect)> {
             "webhook: {namespaces: {matchExpressions: [{key: a, operator: Exists}]}}",
             Has(MUTATING, expressions, json!({"key": "a", "operator": "Exists"})),
         ),
+        (
+            "webhook: {objectSelector: {matchLabels: {a: b}}}",
+            Is(MUTATING, "/webhooks/0/objectSelector/matchLabels", json!({"a": "b"})),
+        ),
+        (
+            "webhook: {objectSelector: {matchExpressions: [{key: a, operator: Exists}]}}",
+            Has(MUTATING, "/webhooks/0/objectSelector/matchExpressions", json!({"key": "a", "operator": "Exists"})),
+        ),
     ]
 }
 

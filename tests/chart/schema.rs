@@ -8,7 +8,7 @@ use crate::chart::{documented_driver, file, refused, render, yaml};
 use crate::documents::leaves_of;
 
 /// Values that are passed to Kubernetes, which validates them, and mappings with arbitrary keys.
-const OPEN: [&str; 18] = [
+const OPEN: [&str; 19] = [
     "affinity",
     "commonAnnotations",
     "commonLabels",
@@ -27,6 +27,7 @@ const OPEN: [&str; 18] = [
     "serviceAccount.annotations",
     "serviceMonitor.labels",
     "webhook.annotations",
+    "webhook.objectSelector.matchLabels",
 ];
 
 fn schema() -> Value {

@@ -148,6 +148,32 @@ fn namespaces_are_excluded_by_name_and_by_label() {
     assert_eq!(expressions(&matching), [own, label, level]);
 }
 
+/// The API server evaluates the opt-out label. It must not do so for updates that only restore what cannot change: if both
+/// the old and the new object had the label, it would reject the update instead.
+#[test]
+fn objects_are_excluded_by_their_label() {
+    let selector = |values: &str, webhook: &str| render(values).webhook(webhook)["objectSelector"].clone();
+    let opted_out =
+        |key: &str| json!({"key": key, "operator": "NotIn", "values": ["1", "t", "T", "TRUE", "true", "True"]});
+    let default = json!({"matchExpressions": [opted_out("colocate/ignore")]});
+    for webhook in ["pods", "workloads", "cronjobs", "podtemplates", "custom-workloads"] {
+        assert_eq!(selector(WITH_ALL, &format!("{webhook}.mutate.colocate")), default, "{webhook}");
+    }
+    for webhook in ["pod-updates.mutate", "job-updates.mutate", "pods.validate", "storage.validate"] {
+        assert_eq!(selector(WITH_ALL, &format!("{webhook}.colocate")), Value::Null, "{webhook}");
+    }
+    let pods = "pods.mutate.colocate";
+    let two = json!({"matchExpressions": [opted_out("a"), opted_out("example.com/b")]});
+    assert_eq!(selector("config: {optOut: {labels: [a, example.com/b]}}", pods), two);
+    assert_eq!(selector("config: {optOut: {labels: []}}", pods), Value::Null);
+    let managed = json!({"key": "managed", "operator": "Exists"});
+    let own = format!("webhook: {{objectSelector: {{matchLabels: {{a: b}}, matchExpressions: [{managed}]}}}}");
+    let both = json!({"matchLabels": {"a": "b"}, "matchExpressions": [opted_out("colocate/ignore"), managed]});
+    assert_eq!(selector(&own, pods), both);
+    let own_only = json!({"matchLabels": {"a": "b"}, "matchExpressions": [managed]});
+    assert_eq!(selector(&own, "pod-updates.mutate.colocate"), own_only);
+}
+
 #[test]
 fn an_external_colocate_has_its_url_and_a_certificate_for_it() {
     for (url, prefix, host) in [

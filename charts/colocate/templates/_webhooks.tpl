@@ -1,4 +1,4 @@
-{{/* The fields common to all webhooks. `path` is the URL path that is called. */}}
+{{/* The fields common to all webhooks. `path` is the URL path that is called. `optOuts` are labels that opt an object out. */}}
 {{- define "colocate.webhook" -}}
 {{- $webhook := .root.Values.webhook -}}
 clientConfig:
@@ -32,9 +32,32 @@ namespaceSelector:
   {{- with $webhook.namespaces.matchExpressions }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- $expressions := list -}}
+{{- range .optOuts -}}
+{{- $expressions = append $expressions (dict "key" . "operator" "NotIn" "values" (include "colocate.true" $ | fromJsonArray)) -}}
+{{- end -}}
+{{- $selector := $webhook.objectSelector | default dict -}}
+{{- $expressions = concat $expressions ($selector.matchExpressions | default list) -}}
+{{- if or $selector.matchLabels $expressions }}
+objectSelector:
+  {{- with $selector.matchLabels }}
+  matchLabels:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $expressions }}
+  matchExpressions:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "colocate.mutatingWebhook" -}}
+{{ include "colocate.webhook" (dict "root" . "path" "/mutate" "optOuts" (include "colocate.config" . | fromJson).optOut.labels) }}
+reinvocationPolicy: IfNeeded
+{{- end -}}
+
+{{/* A webhook that only restores what cannot change. An opt-out has no effect there, or the API server would reject the update. */}}
+{{- define "colocate.restoringWebhook" -}}
 {{ include "colocate.webhook" (dict "root" . "path" "/mutate") }}
 reinvocationPolicy: IfNeeded
 {{- end -}}

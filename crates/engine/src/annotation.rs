@@ -23,6 +23,12 @@ pub const DISABLE_HYPERCONVERGENCE: &str = "stork.libopenstorage.org/disableHype
 /// ignores the pod.
 pub const DISABLE_ADMISSION_CONTROLLER: &str = "stork.libopenstorage.org/disable-admission-controller";
 
+/// The label that opts a pod or a workload out.
+pub(crate) const IGNORE_LABEL: &str = "colocate/ignore";
+
+/// The labels of one object, which have the form of annotations.
+pub(crate) type Labels<'a> = Annotations<'a>;
+
 /// The annotations of one object, borrowed and still encoded: most values are never read, and the largest
 /// (`last-applied-configuration`) is mostly escapes.
 #[derive(Debug, Default)]

@@ -16,8 +16,8 @@ use super::driver::Driver;
 use super::owner::{Absence, Owner, Unknown};
 use super::owners::Owners;
 use super::patch;
-use super::pod::Template;
-use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutAnnotation, Policy, Templates};
+use super::pod::{PodMetadata, Template};
+use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutKey, Policy, Templates};
 use super::presence::{Away, Presence};
 use super::reason::Reason;
 use super::review::{Request, RequestedChange};
@@ -128,7 +128,7 @@ struct Candidate<'r> {
     workload: &'r Workload,
     object: &'r WorkloadObject<'r>,
     template: &'r Template<'r>,
-    opt_out: OptOutAnnotation<'r>,
+    opt_out: OptOutKey<'r>,
     dry_run: bool,
 }
 
@@ -144,7 +144,12 @@ impl<'r> Candidate<'r> {
         }
         let template = object.template.as_ref().filter(|template| template.spec.is_some());
         let template = template.ok_or(Reason::NoTemplate)?;
-        let opt_out = policy.opt_out.read(|key| template.metadata.annotations.raw(key));
+        let labels = |metadata: &'r PodMetadata<'r>| policy.opt_out.read_labels(|key| metadata.labels.raw(key));
+        let mut opt_out =
+            policy.opt_out.read(|key| template.metadata.annotations.raw(key)).or(labels(&template.metadata));
+        if !workload.is_pod() {
+            opt_out = opt_out.or(object.metadata().map(labels).unwrap_or_default());
+        }
         Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run })
     }
 

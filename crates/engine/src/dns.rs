@@ -25,6 +25,19 @@ pub fn is_subdomain(name: &str) -> bool {
     name.len() <= MAX_SUBDOMAIN && name.split('.').all(is_part)
 }
 
+/// Returns true for the key of a label: a name of at most 63 characters, with an optional prefix that is a DNS subdomain, as
+/// in Kubernetes' `IsQualifiedName`. Some schedulers have such a name too.
+pub fn is_qualified_name(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let bytes = name.as_bytes();
+    let at_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    prefix.is_none_or(is_subdomain)
+        && name.len() <= MAX_LABEL
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        && at_end(bytes.first())
+        && at_end(bytes.last())
+}
+
 fn is_part(part: &str) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = part.as_bytes();
@@ -36,6 +49,18 @@ fn is_part(part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn qualified_names_are_accepted_as_by_the_api_server() {
+        let longest = "a".repeat(MAX_LABEL);
+        for name in ["a", "A_b.c-D", "gke.io/optimize-utilization-scheduler", "colocate/ignore", &longest] {
+            assert!(is_qualified_name(name), "{name}");
+        }
+        let too_long = format!("{longest}a");
+        for name in ["", "a/", "/a", "a/b/c", "A.b/c", "a b", "-a", "a_", "ä", "a\n", &too_long] {
+            assert!(!is_qualified_name(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn names_are_accepted_as_by_the_api_server() {

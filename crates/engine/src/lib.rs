@@ -55,8 +55,7 @@ pub use owner::{Absence, Owner, Unknown};
 pub use owners::Owners;
 pub use pod::{ControllerReference, controller};
 pub use policy::{
-    DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OptOutAnnotation, OwnerKind, Policy, ReplaceableSchedulers,
-    Templates,
+    DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OptOutKey, OwnerKind, Policy, ReplaceableSchedulers, Templates,
 };
 pub use presence::{Away, Presence};
 pub use reason::Reason;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
-use super::annotation::Annotations;
+use super::annotation::{Annotations, Labels};
 use super::decode::{Nullable, Text, each_element, object, object_or_default, present};
 use super::entries::{Entries, Item, ListEntry};
 use super::storage::{CsiSource, PersistentVolumeClaim};
@@ -35,6 +35,8 @@ pub(crate) struct PodMetadata<'a> {
     pub(crate) generate_name: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(crate) annotations: Annotations<'a>,
+    #[serde(borrow, default)]
+    pub(crate) labels: Labels<'a>,
     /// The owner that controls the object; there is at most one.
     #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
     pub(crate) controller: Option<Box<ControllerReference<'a>>>,

@@ -42,7 +42,7 @@ reasons! {
     AlreadySet = "already-set",
     /// `schedulerName` names another scheduler, which is not in `replaceableSchedulers`.
     OtherScheduler = "other-scheduler",
-    /// An annotation of the pod or template opts it out.
+    /// An annotation of the pod or template, or a label of the object, opts it out.
     OptedOut = "opted-out",
     /// The object opts out, but names a driver's scheduler, which still schedules it.
     OptOutWithoutEffect = "opt-out-without-effect",

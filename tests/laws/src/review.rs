@@ -163,11 +163,19 @@ impl Question {
     }
 
     fn does_not_opt_out(&self, circumstance: &Circumstance, kind: Kind) {
-        let template = kind.spec.strip_suffix("/spec").and_then(|path| self.request["object"].pointer(path));
-        let annotations = template.map_or(&Value::Null, |template| &template["metadata"]["annotations"]);
-        for key in &circumstance.policy.opt_out.annotations {
-            let value = annotations[&**key].as_str().and_then(parse_bool);
-            assert_ne!(value, Some(true), "an object that opts out was patched: {annotations}");
+        let object = &self.request["object"];
+        let template = kind.spec.strip_suffix("/spec").and_then(|path| object.pointer(path)).unwrap_or(&Value::Null);
+        let (annotations, labels) = (&template["metadata"]["annotations"], &template["metadata"]["labels"]);
+        let opt_out = &circumstance.policy.opt_out;
+        for (map, keys) in [
+            (annotations, &opt_out.annotations),
+            (labels, &opt_out.labels),
+            (&object["metadata"]["labels"], &opt_out.labels),
+        ] {
+            for key in keys {
+                let value = map[&**key].as_str().and_then(parse_bool);
+                assert_ne!(value, Some(true), "an object that opts out was patched: {map}");
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::*;
 const ADVICE: &str = "in addition to the annotation, set schedulerName: default-scheduler";
 
 pub(super) fn all() -> Vec<Row> {
-    [spellings(), opt_outs(), owners_opted_out(), opted_out_templates()].into_iter().flatten().collect()
+    [spellings(), opt_outs(), labels(), owners_opted_out(), opted_out_templates()].into_iter().flatten().collect()
 }
 
 fn spellings() -> Vec<Row> {
@@ -98,6 +98,52 @@ fn opt_outs() -> Vec<Row> {
     ]
 }
 
+/// The label that the API server also evaluates, on the object itself.
+fn labels() -> Vec<Row> {
+    let label = |value: &str| json!({"colocate/ignore": value});
+    let own_label =
+        Policy { opt_out: OptOut { labels: vec!["example.test/off".into()], ..OptOut::default() }, ..policy() };
+    let mut rows = Vec::new();
+    for kind in std::iter::once(POD).chain(template_kinds()) {
+        let ask = |template| Ask::create(kind, template);
+        let labelled = |value| px().with("/metadata/labels", label(value));
+        rows.extend([
+            row("a label of the pod or template", ask(labelled("true")), Reason::OptedOut),
+            row("a label of the object", ask(px()).with("/metadata/labels", label("1")), Reason::OptedOut),
+            row("a false label", ask(labelled("false")), Reason::Injected).sets("stork"),
+            row("a label that is not a boolean", ask(labelled("yes")), Reason::Injected)
+                .sets("stork")
+                .warns("colocate/ignore is ignored because \"yes\" is not a boolean"),
+            row("another label is configured", ask(labelled("true")), Reason::Injected)
+                .under(own_label.clone())
+                .sets("stork"),
+            row(
+                "an annotation of that name has no effect",
+                ask(px().annotated("colocate/ignore", "true")),
+                Reason::Injected,
+            )
+            .sets("stork"),
+            row("the driver's scheduler", ask(labelled("true").scheduler("stork")), Reason::OptOutWithoutEffect)
+                .warns("colocate/ignore opts out, but schedulerName is stork"),
+        ]);
+    }
+    for kind in CHANGEABLE {
+        let dropped = Ask::update(kind, px().scheduler("stork"), px());
+        rows.push(row(
+            "an update that drops the scheduler",
+            dropped.with("/metadata/labels", label("true")),
+            Reason::OptedOut,
+        ));
+    }
+    for kind in FIXED {
+        let dropped = Ask::update(kind, px().scheduler("stork"), px());
+        rows.push(
+            row("an immutable object", dropped.with("/metadata/labels", label("true")), Reason::Kept).sets("stork"),
+        );
+    }
+    rows
+}
+
 fn opt_out_kind(group: &str, kind: &str) -> Policy {
     let kind = OwnerKind { group: group.to_owned(), kind: kind.to_owned() };
     Policy { opt_out: OptOut { owners: vec![kind], ..OptOut::default() }, ..policy() }
@@ -172,6 +218,7 @@ fn opted_out_templates() -> Vec<Row> {
 tests! {
     an_annotation_that_go_does_not_parse_as_a_boolean_is_warned_about: spellings;
     one_true_annotation_opts_out: opt_outs;
+    a_label_of_the_object_or_its_template_opts_out: labels;
     a_pod_is_opted_out_by_the_kind_of_its_controller: owners_opted_out;
     a_workload_is_opted_out_by_annotations_of_its_template: opted_out_templates;
 }
