@@ -44,7 +44,7 @@ section! {
         mode: engine::Mode,
         templates: engine::Templates,
         drivers: DriversSection,
-        replaceable_schedulers: engine::ReplaceableSchedulers,
+        replaceable_schedulers: ReplaceableSection,
         opt_out: OptOutSection,
         custom_workloads: CustomWorkloadsSection,
         namespaces: NamespacesSection,
@@ -80,6 +80,24 @@ section! {
         /// The API server keeps connections to a pod whose endpoint is gone, and proxies need some seconds to notice.
         grace: GoDuration = GoDuration(Duration::from_secs(15)),
         timeout: GoDuration = GoDuration(Duration::from_secs(30)),
+    }
+}
+
+/// The schedulers that may be replaced, each with the name of a scheduler.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct ReplaceableSection(engine::ReplaceableSchedulers);
+
+impl TryFrom<Vec<String>> for ReplaceableSection {
+    type Error = String;
+
+    fn try_from(names: Vec<String>) -> Result<Self, String> {
+        match names.iter().find(|name| !dns::is_qualified_name(name)) {
+            Some(name) => Err(format!(
+                "`{name}` is not the name of a scheduler, so no pod can have it: use one such as default-scheduler"
+            )),
+            None => Ok(Self(engine::ReplaceableSchedulers(names))),
+        }
     }
 }
 
@@ -152,7 +170,7 @@ impl Config {
             mode: self.mode,
             templates: self.templates,
             drivers: engine::Drivers(self.drivers.0.iter().map(DriverEntry::to_engine).collect()),
-            replaceable: self.replaceable_schedulers.clone(),
+            replaceable: self.replaceable_schedulers.0.clone(),
             opt_out: engine::OptOut {
                 annotations: annotations.iter().map(|key| key.0.as_str().into()).collect(),
                 labels: labels.iter().map(|key| key.0.as_str().into()).collect(),
@@ -211,7 +229,7 @@ impl FromStr for Config {
 
 impl Check for Config {
     fn check(&self) -> Result<(), String> {
-        let replaceable = |driver: &&DriverEntry| self.replaceable_schedulers.allow(Some(driver.scheduler()));
+        let replaceable = |driver: &&DriverEntry| self.replaceable_schedulers.0.allow(Some(driver.scheduler()));
         match self.drivers.0.iter().find(replaceable) {
             Some(driver) => Err(format!(
                 "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or drivers would replace each other's schedulers",
@@ -273,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_printed_configuration_is_equivalent() {
-        let text = "mode: audit\ntemplates: leave\ndrivers:\n- {name: portworx}\n- {name: linstor, provisioners: [linstor.csi.linbit.com], scheduler: linstor-scheduler}\ncustomWorkloads:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template}\nmissingClaim: {wait: 1m30s, then: inject}\noptOut: {owners: [{group: apps, kind: ReplicaSet}]}\n";
+        let text = "mode: audit\ntemplates: leave\ndrivers:\n- {name: portworx}\n- {name: linstor, provisioners: [linstor.csi.linbit.com], scheduler: linstor-scheduler}\ncustomWorkloads:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template}\nmissingClaim: {wait: 15s, then: inject}\noptOut: {owners: [{group: apps, kind: ReplicaSet}]}\n";
         for config in [Config::default(), Config::parse(text, "config.yaml").unwrap()] {
             let printed = config.to_yaml().unwrap();
             assert_eq!(Config::parse(&printed, "printed").unwrap(), config, "{printed}");
@@ -342,6 +360,10 @@ mod tests {
                 "drivers: [{name: portworx, recognises: [pvc]}]\n",
                 "`pvc` is not one of class, betaProvisionerAnnotation",
             ),
+            (
+                "drivers: []\n",
+                "config.yaml:1:10: no driver is listed, so nothing could be changed: list at least one, or set `mode: off`",
+            ),
             ("drivers: [{name: portworx}, {name: portworx}]\n", "two drivers have the name `portworx`"),
             (
                 "drivers: [{name: a, provisioners: [x], scheduler: a}, {name: b, provisioners: [x], scheduler: b}]\n",
@@ -388,6 +410,30 @@ mod tests {
             ),
             ("drivers: [{name: portworx, scheduler: {lease: {name: stork}}}]\n", "missing field `namespace`"),
             ("replaceableSchedulers: [stork]\n", "remove it there"),
+            (
+                "drivers: [{name: portworx, scheduler: Stork_2}]\n",
+                "driver `portworx` has the scheduler `Stork_2`, which is not a DNS subdomain: use the schedulerName of the driver's scheduler, such as stork",
+            ),
+            ("drivers: [{name: portworx, scheduler: a/b}]\n", "`a/b`, which is not a DNS subdomain"),
+            ("drivers: [{name: portworx, scheduler: ' stork'}]\n", "` stork`, which is not a DNS subdomain"),
+            (
+                "replaceableSchedulers: [my scheduler]\n",
+                "config.yaml:1:24: `my scheduler` is not the name of a scheduler",
+            ),
+            ("replaceableSchedulers: ['']\n", "`` is not the name of a scheduler"),
+            ("optOut: {labels: [a b]}\n", "`a b` is not the key of a label: use one such as example.com/opt-out"),
+            (
+                "missingClaim: {wait: 31s}\n",
+                "config.yaml:1:15: wait (31s) is longer than any webhook's timeout: use at most 30s",
+            ),
+            (
+                "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /spec/jobs/0/template}]\n",
+                "path `/spec/jobs/0/template` leads through a list (`0`), and templates in lists are not read: remove this entry, and the pods are decided when they are created",
+            ),
+            (
+                "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /spec/jobs/-/template}]\n",
+                "leads through a list (`-`)",
+            ),
             (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: spec.template}]\n",
                 "use a JSON pointer such as /spec/template",

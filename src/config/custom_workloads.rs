@@ -87,6 +87,12 @@ impl TryFrom<String> for TemplatePath {
         if keys.iter().any(String::is_empty) {
             return Err(wrong("has an empty segment"));
         }
+        let is_index = |key: &&String| *key == "-" || key.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(index) = keys.iter().find(is_index) {
+            return Err(format!(
+                "path `{text}` leads through a list (`{index}`), and templates in lists are not read: remove this entry, and the pods are decided when they are created"
+            ));
+        }
         if keys[0] == "metadata" {
             return Err(wrong("leads into metadata, which cannot hold a pod template"));
         }

@@ -91,6 +91,11 @@ impl TryFrom<Vec<DriverEntry>> for DriversSection {
     type Error = String;
 
     fn try_from(drivers: Vec<DriverEntry>) -> Result<Self, String> {
+        if drivers.is_empty() {
+            return Err(
+                "no driver is listed, so nothing could be changed: list at least one, or set `mode: off`".to_owned()
+            );
+        }
         let mut names = HashSet::new();
         let mut provisioners = HashSet::new();
         for driver in &drivers {
@@ -126,6 +131,11 @@ impl TryFrom<RawDriver> for DriverEntry {
         }
         if scheduler_name.is_empty() || provisioners.iter().any(String::is_empty) {
             return Err(format!("driver `{name}` has an empty name for its scheduler or a provisioner: fill it in"));
+        }
+        if !dns::is_subdomain(scheduler_name) {
+            return Err(format!(
+                "driver `{name}` has the scheduler `{scheduler_name}`, which is not a DNS subdomain: use the schedulerName of the driver's scheduler, such as stork"
+            ));
         }
         if scheduler_name == engine::DEFAULT_SCHEDULER {
             return Err(format!(

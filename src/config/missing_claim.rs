@@ -24,9 +24,16 @@ section! {
     }
 }
 
+/// The upper bound of `wait`: the longest timeout that Kubernetes accepts for a webhook.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 impl Check for MissingClaimSection {
     fn check(&self) -> Result<(), String> {
-        let Self { max_waiters: all, max_waiters_per_namespace: part, max_gets, .. } = *self;
+        let Self { wait, max_waiters: all, max_waiters_per_namespace: part, max_gets, .. } = *self;
+        if wait.0 > LONGEST_WAIT {
+            let longest = GoDuration(LONGEST_WAIT);
+            return Err(format!("wait ({wait}) is longer than any webhook's timeout: use at most {longest}"));
+        }
         if part > all {
             return Err(format!(
                 "maxWaitersPerNamespace ({part}) is larger than maxWaiters ({all}), which counts the waiters of all namespaces: use at most {all}"

@@ -15,6 +15,14 @@ use crate::trust::Lifetimes;
 /// second.
 const SHORTEST_LEAF: Duration = Duration::from_secs(2);
 
+/// The upper bound of `lifetimes.ca`. A CA that outlives its cluster is never rotated, so a rotation that fails would go
+/// unnoticed.
+const LONGEST_CA: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// The lower bound of `lifetimes.settle`. API servers need some time to notice a changed configuration, so a new CA must not
+/// sign at once.
+const SHORTEST_SETTLE: Duration = Duration::from_millis(100);
+
 section! {
     /// The section as written in the file.
     pub struct TlsSection {
@@ -137,6 +145,15 @@ impl Check for LifetimesSection {
         if leaf.0 < SHORTEST_LEAF {
             return Err(format!("lifetimes.leaf is {leaf}: use at least {}", GoDuration(SHORTEST_LEAF)));
         }
+        if ca.0 > LONGEST_CA {
+            return Err(format!("lifetimes.ca is {ca}: use at most {} (10 years)", GoDuration(LONGEST_CA)));
+        }
+        if settle.0 < SHORTEST_SETTLE {
+            return Err(format!(
+                "lifetimes.settle is {settle}, so a new CA would sign before API servers trust it: use at least {}",
+                GoDuration(SHORTEST_SETTLE)
+            ));
+        }
         // A rotation starts at 2/3 of a CA's life. The switch comes `settle` later, and the old CA then stays in the
         // bundle for up to 2 x `leaf`. All of that must end before the next rotation starts, 2/3 of a CA's life later.
         // Hence `leaf` <= `ca` / 4 and `settle` <= `ca` / 8.
@@ -225,6 +242,11 @@ mod tests {
             ("tls: {lifetimes: {leaf: 1s}}", "lifetimes.leaf is 1s: use at least 2s"),
             ("tls: {lifetimes: {ca: 24h}}", "lifetimes.leaf (168h) is more than 1/4 of lifetimes.ca (24h)"),
             ("tls: {lifetimes: {settle: 1h, ca: 4h, leaf: 1h}}", "use at most 30m"),
+            ("tls: {lifetimes: {ca: 876000h}}", "lifetimes.ca is 876000h: use at most 87600h (10 years)"),
+            (
+                "tls: {lifetimes: {settle: 0s}}",
+                "lifetimes.settle is 0s, so a new CA would sign before API servers trust it: use at least 100ms",
+            ),
             ("tls: {secrets: {}}", "did you mean `secret`?"),
         ] {
             let error = Config::parse(text, "config.yaml").unwrap_err().to_string();

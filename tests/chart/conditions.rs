@@ -67,7 +67,6 @@ fn conditions_use_the_names_in_the_configuration() {
     for config in [
         "{}",
         "{drivers: [{name: portworx}]}",
-        "{drivers: []}",
         "{drivers: [{name: portworx, scheduler: {whenAbsent: inject}}, {name: a, provisioners: [a.test, \"b'c\"], scheduler: a}]}",
         "{drivers: [{name: a, provisioners: [a.test], scheduler: {name: b}}, {name: c, provisioners: [c.test], scheduler: b}]}",
         "{replaceableSchedulers: []}",

@@ -96,7 +96,6 @@ fn the_notes_name_the_next_steps() {
         ("config: {mode: off}", &["`mode: off`"]),
         ("webhook: {namespaces: {exclude: [default]}}", &["set test.namespace"]),
         ("config: {templates: leave}", &["`helm test` cannot pass because `templates: leave`"]),
-        ("config: {drivers: []}", &["`helm test` cannot pass because no driver is configured"]),
         ("config: {drivers: [{name: portworx, recognises: [class, inTree]}]}", &["helm test colocate"]),
         (
             "config: {drivers: [{name: portworx, recognises: [class]}]}",

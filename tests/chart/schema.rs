@@ -167,6 +167,27 @@ fn the_chart_may_be_a_dependency() {
     render("global: {anything: 1}\nenabled: true");
 }
 
+/// Values of `config` that the program refuses at its start are rejected before they are installed.
+#[test]
+fn names_and_paths_that_the_program_refuses_are_rejected() {
+    for (config, place) in [
+        ("{drivers: []}", "at '/config/drivers'"),
+        ("{drivers: [{name: portworx, scheduler: my_scheduler}]}", "at '/config/drivers/0/scheduler'"),
+        ("{drivers: [{name: portworx, scheduler: {name: gke.io/a}}]}", "at '/config/drivers/0/scheduler"),
+        ("{replaceableSchedulers: [a b]}", "at '/config/replaceableSchedulers/0'"),
+        ("{optOut: {labels: [-a]}}", "at '/config/optOut/labels/0'"),
+        (
+            "{customWorkloads: [{group: a, version: v1, resource: bs, kind: B, path: /spec/jobs/0/template}]}",
+            "at '/config/customWorkloads/0/path'",
+        ),
+    ] {
+        assert!(config.parse::<Config>().is_err(), "{config}");
+        let error = refused(&format!("config: {config}"));
+        assert!(error.contains(place), "{config}: {error}");
+    }
+    render("config: {replaceableSchedulers: [gke.io/optimize-utilization-scheduler], optOut: {labels: [a.b/C_d]}}");
+}
+
 #[test]
 fn the_schema_has_every_value() {
     let schema = schema();

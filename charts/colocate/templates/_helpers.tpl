@@ -84,8 +84,6 @@ first: if every node already runs a pod, a new one would wait for a free port in
 `mode: {{ $config.mode }}` changes nothing: set config.mode to `inject`
 {{- else if ne $config.templates "inject" -}}
 `templates: {{ $config.templates }}` does not change its Deployment: set config.templates to `inject`
-{{- else if not $config.drivers -}}
-no driver is configured: set config.drivers
 {{- else if not (include "colocate.probes" .) -}}
 its volume is not one that the first driver's scheduler recognises: list another driver first
 {{- else if not (or .Values.webhook.url .Values.autoscaling.enabled .Values.replicaCount) -}}

@@ -184,7 +184,6 @@ mod tests {
     #[tokio::test]
     async fn no_request_is_sent_without_a_csi_driver() {
         for (config, said) in [
-            ("drivers: []", "the configuration has no driver"),
             (
                 "drivers: [{name: a, provisioners: [a.test/b], scheduler: c}]",
                 "the first driver, `a`, has no volume that a pod can mount without a claim",
