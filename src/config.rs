@@ -150,9 +150,12 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        // An empty file, or one with only comments, is null in YAML.
-        let config: Option<Self> = serde_saphyr::from_str(text).map_err(|error| ConfigError::found(&error, file))?;
-        Ok(config.unwrap_or_default())
+        Self::parse_content(text, file).map(Option::unwrap_or_default)
+    }
+
+    /// Parses a configuration; `None` for an empty file, or one with only comments, which is null in YAML.
+    fn parse_content(text: &str, file: &str) -> Result<Option<Self>, ConfigError> {
+        serde_saphyr::from_str(text).map_err(|error| ConfigError::found(&error, file))
     }
 
     /// Returns the configuration as YAML, including all defaults.

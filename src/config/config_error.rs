@@ -14,6 +14,12 @@ pub enum ConfigError {
         /// The cause.
         source: io::Error,
     },
+    /// The file has lost its content while the process runs.
+    #[error("{}: the file is now empty: write {{}} to use the defaults", .path.display())]
+    Emptied {
+        /// The path of the file.
+        path: PathBuf,
+    },
     /// The text is not a configuration.
     #[error("{location}: {message}")]
     Invalid {

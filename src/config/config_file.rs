@@ -18,6 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 pub struct ConfigFile {
     file: SmallFile,
     seen: LastRead,
+    /// Whether the configuration in effect is that of a file without content.
+    is_empty: bool,
 }
 
 /// The result of the last read: the text, or the kind of the error.
@@ -31,14 +33,15 @@ impl ConfigFile {
     pub async fn load(path: &Path) -> Result<(Self, Config), ConfigError> {
         let mut file = SmallFile::new(path);
         let text = file.read_to_string().await.map_err(|source| ConfigError::unreadable(path, source))?;
-        let config = Config::parse(&text, &path.display().to_string())?;
-        Ok((Self { file, seen: Ok(text) }, config))
+        let config = Config::parse_content(&text, &path.display().to_string())?;
+        Ok((Self { file, seen: Ok(text), is_empty: config.is_none() }, config.unwrap_or_default()))
     }
 
     /// Waits until the contents change, and returns the new configuration. Each change is returned once.
     ///
     /// # Errors
-    /// As [`Config::load`], for the new contents.
+    /// As [`Config::load`], for the new contents. A file that lost its content is an error too: a truncated file must not
+    /// switch on what its content had switched off.
     pub async fn changed(&mut self) -> Result<Config, ConfigError> {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -50,7 +53,12 @@ impl ConfigFile {
                 self.seen = seen;
                 let path = self.file.path();
                 let text = read.map_err(|source| ConfigError::unreadable(path, source))?;
-                return Config::parse(&text, &path.display().to_string());
+                let config = Config::parse_content(&text, &path.display().to_string())?;
+                if config.is_none() && !self.is_empty {
+                    return Err(ConfigError::Emptied { path: path.to_owned() });
+                }
+                self.is_empty = config.is_none();
+                return Ok(config.unwrap_or_default());
             }
         }
     }
@@ -98,7 +106,27 @@ mod tests {
         std::fs::remove_file(folder.path().join("data")).unwrap();
         assert!(matches!(file.changed().await, Err(ConfigError::Unreadable { .. })));
         assert!(unchanged(&mut file).await);
-        publish(folder.path(), "4", "");
+        publish(folder.path(), "4", "{}");
+        assert_eq!(file.changed().await.unwrap(), Config::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_lost_its_content_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        std::fs::write(&path, "# nothing yet\n").unwrap();
+        let (mut file, config) = ConfigFile::load(&path).unwrap();
+        assert_eq!(config, Config::default());
+        std::fs::write(&path, "# still nothing\n").unwrap();
+        assert_eq!(file.changed().await.unwrap(), Config::default());
+        std::fs::write(&path, "mode: off\n").unwrap();
+        assert_eq!(file.changed().await.unwrap(), "mode: off".parse().unwrap());
+        for text in ["", "\n", "# mode: off\n", "---\n", "--- ~\n"] {
+            std::fs::write(&path, text).unwrap();
+            let error = file.changed().await.unwrap_err().to_string();
+            assert!(error.ends_with("config.yaml: the file is now empty: write {} to use the defaults"), "{error}");
+        }
+        std::fs::write(&path, "{}").unwrap();
         assert_eq!(file.changed().await.unwrap(), Config::default());
         publish(folder.path(), "5", &"#".repeat(MAX_SIZE + 1));
         let error = file.changed().await.unwrap_err();

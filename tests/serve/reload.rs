@@ -50,9 +50,17 @@ fn a_valid_configuration_takes_effect_and_an_invalid_one_does_not() {
     let parts = server.logged("these parts of the configuration take effect only after a restart");
     assert_eq!(parts["parts"], "namespaces, drain");
     assert_eq!(reason(), "injected");
+    server.configure("mode: off\n");
+    server.logged(IN_EFFECT);
+    assert_eq!(reason(), "off");
+    server.configure("# mode: off\n");
+    let refused = server.logged(REFUSED);
+    let error = refused["error"].as_str().unwrap();
+    assert!(error.ends_with("config.yaml: the file is now empty: write {} to use the defaults"), "{error}");
+    assert_eq!(reason(), "off");
     let metrics = server.admin("/metrics").body;
     for line in
-        ["colocate_config_reloads_total{result=\"applied\"} 2", "colocate_config_reloads_total{result=\"refused\"} 1"]
+        ["colocate_config_reloads_total{result=\"applied\"} 3", "colocate_config_reloads_total{result=\"refused\"} 2"]
     {
         assert!(metrics.contains(line), "{metrics}");
     }
