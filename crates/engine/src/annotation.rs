@@ -1,9 +1,10 @@
 //! Annotations: the keys that the engine reads, and how Stork reads their values.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher as _, RandomState};
 
 use serde::Deserialize;
-use serde::de::Deserializer;
+use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
 
 use super::decode::{Text, each_field};
@@ -62,6 +63,22 @@ impl<'a> Annotations<'a> {
         self.first.raw(key).or_else(|| self.find_in_rest(key))
     }
 
+    /// Returns true if a key occurs twice. JSON parsers differ about which one counts.
+    fn have_duplicates(&self) -> bool {
+        match &self.rest {
+            None => self.first.have_duplicates(),
+            Some(rest) => {
+                // Hashes are compared, because a million keys would take several times their text.
+                let hasher = RandomState::new();
+                let mut hashes: Vec<_> = self.first.iter().map(|(key, _)| hasher.hash_one(key)).collect();
+                hashes.reserve_exact(rest.len);
+                rest.each_field(|key, _| hashes.push(hasher.hash_one(&*key)));
+                hashes.sort_unstable();
+                hashes.windows(2).any(|pair| pair[0] == pair[1])
+            }
+        }
+    }
+
     fn find_in_rest(&self, key: &str) -> Option<&RawValue> {
         self.rest.as_ref().and_then(|rest| rest.find(key))
     }
@@ -78,26 +95,35 @@ impl<'a> Annotations<'a> {
 /// Annotations after the first [`KEPT`], as the text of a JSON object without its closing brace. A decoded entry takes 40
 /// bytes, but an annotation can be only five bytes of input.
 #[derive(Debug, Default)]
-struct Packed(Vec<u8>);
+struct Packed {
+    text: Vec<u8>,
+    /// The number of annotations.
+    len: usize,
+}
 
 impl Packed {
     fn push(&mut self, key: &str, value: &RawValue) {
-        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        self.text.push(if self.text.is_empty() { b'{' } else { b',' });
         // Writing a string into memory cannot fail.
-        let _ = serde_json::to_writer(&mut self.0, key);
-        self.0.push(b':');
-        self.0.extend_from_slice(value.get().as_bytes());
+        let _ = serde_json::to_writer(&mut self.text, key);
+        self.text.push(b':');
+        self.text.extend_from_slice(value.get().as_bytes());
+        self.len += 1;
     }
 
     fn find(&self, key: &str) -> Option<&RawValue> {
         let mut found = None;
-        // Ends with an error because the closing brace is missing.
-        let _ = each_field(&mut serde_json::Deserializer::from_slice(&self.0), |own, value| {
-            if found.is_none() && *own == *key {
+        self.each_field(|own, value| {
+            if *own == *key {
                 found = Some(value);
             }
         });
         found
+    }
+
+    fn each_field<'s>(&'s self, each: impl FnMut(Text<'s>, &'s RawValue)) {
+        // Ends with an error because the closing brace is missing.
+        let _ = each_field(&mut serde_json::Deserializer::from_slice(&self.text), each);
     }
 }
 
@@ -105,6 +131,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut annotations = Annotations::default();
         each_field(deserializer, |key, value| annotations.push(key, value))?;
+        if annotations.have_duplicates() {
+            return Err(D::Error::custom("duplicate key in annotations or labels"));
+        }
         Ok(annotations)
     }
 }
@@ -153,10 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_two_duplicate_keys_wins() {
-        for before in [0, KEPT - 1, KEPT, KEPT + 5] {
-            let text = format!(r#"{{{}"a":"first","a":"second"}}"#, r#""x":0,"#.repeat(before));
-            assert_eq!(read(&text).get("a").as_deref(), Some("first"), "{before}");
+    fn a_duplicate_key_is_rejected_at_any_index() {
+        for before in [0, KEPT - 2, KEPT - 1, KEPT, KEPT + 5] {
+            for between in [0, 1, 2 * KEPT] {
+                let others =
+                    |range: std::ops::Range<usize>| range.map(|n| format!(r#""x{n}":"","#)).collect::<String>();
+                let (before, between) = (others(0..before), others(before..before + between));
+                let text = format!(r#"{{{before}"a":"first",{between}"\u0061":"second"}}"#);
+                let error = serde_json::from_str::<Annotations<'_>>(&text).unwrap_err().to_string();
+                assert!(error.starts_with("duplicate key in annotations or labels"), "{error}");
+                let other = text.replace(r"\u0061", "b");
+                assert_eq!(read(&other).get("b").as_deref(), Some("second"), "{other}");
+            }
         }
     }
 

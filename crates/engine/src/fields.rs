@@ -44,6 +44,11 @@ impl<'a> Fields<'a> {
         self.0.len()
     }
 
+    /// Returns true if a key occurs twice, which takes a time of the square of their number.
+    pub(super) fn have_duplicates(&self) -> bool {
+        self.0.iter().enumerate().any(|(index, (key, _))| self.0[..index].iter().any(|(earlier, _)| earlier == key))
+    }
+
     /// Keeps only the first `count` fields.
     pub fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
