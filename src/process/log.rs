@@ -10,6 +10,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::log_line::EscapedLines;
 use super::log_queue::LogQueue;
 use crate::engine::one_line;
 
@@ -53,9 +54,12 @@ pub fn init(format: LogFormat, level: LogLevel, queue: &LogQueue) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level)
         .with_target("kube_client", LevelFilter::OFF);
-    let layer = tracing_subscriber::fmt::layer().with_writer(queue.clone());
+    let is_coloured = format == LogFormat::Text && stderr().is_terminal();
+    let writer = queue.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(move || EscapedLines { inner: writer.make_writer(), format, is_coloured });
     let layer = match format {
-        LogFormat::Text => layer.with_ansi(stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Text => layer.with_ansi(is_coloured).with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(targets)).init();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::claim::ClaimRef;
 use super::entries::KEPT;
+use super::line::{is_unsafe, one_line};
 use super::owner::Owner;
 use super::policy::Policy;
 use super::visibility::Visibility;
@@ -103,6 +104,7 @@ impl<'r> Owners<'r> {
     /// and `namespace` is the namespace of the pod.
     ///
     /// The length is bounded: if there are too many claims, it describes the first ones and those that affect the decision.
+    /// Names in an object that is being admitted have not been validated yet, so unsafe characters are replaced.
     pub fn describe(&self, visibility: &Visibility, namespace: &str) -> String {
         let mut line = String::with_capacity((USUAL_DESCRIPTION * self.claims.len()).min(MAX_DESCRIPTION));
         let mut more = self.more;
@@ -119,7 +121,7 @@ impl<'r> Owners<'r> {
         if more {
             line.push_str("; and more");
         }
-        line
+        if line.contains(is_unsafe) { one_line(&line, usize::MAX) } else { line }
     }
 }
 

@@ -189,6 +189,18 @@ fn claims_are_described_in_one_line() {
 }
 
 #[test]
+fn unsafe_characters_are_replaced_in_the_description() {
+    let volumes = json!([
+        {"name": "v\u{202e}1", "csi": {"driver": "a\nb"}},
+        {"name": "w", "persistentVolumeClaim": {"claimName": "c\u{2028}\u{9b}"}},
+        {"name": "x", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "d\u{7f}"}}}},
+    ]);
+    let answer = Answer::to(&Ask::create(POD, with_volumes(&volumes)), &policy(), Order::ApiServer);
+    assert!(!answer.found.contains(crate::is_unsafe), "{:?}", answer.found);
+    assert!(answer.found.starts_with("volume `v\u{fffd}1`: provisioner a\u{fffd}b, driver none; "), "{}", answer.found);
+}
+
+#[test]
 fn the_description_of_many_claims_is_truncated() {
     let describe = |claim| {
         let mut volumes: Vec<_> = (0..MANY).map(claim_of_no_driver).collect();
