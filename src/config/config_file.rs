@@ -115,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
         std::fs::write(&path, "# nothing yet\n").unwrap();
-        let (mut file, config) = ConfigFile::load(&path).unwrap();
+        let (mut file, config) = ConfigFile::load(&path).await.unwrap();
         assert_eq!(config, Config::default());
         std::fs::write(&path, "# still nothing\n").unwrap();
         assert_eq!(file.changed().await.unwrap(), Config::default());

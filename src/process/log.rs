@@ -56,8 +56,11 @@ pub fn init(format: LogFormat, level: LogLevel, queue: &LogQueue) {
         .with_target("kube_client", LevelFilter::OFF);
     let is_coloured = format == LogFormat::Text && stderr().is_terminal();
     let writer = queue.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(move || EscapedLines { inner: writer.make_writer(), format, is_coloured });
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || EscapedLines {
+        inner: writer.clone(),
+        format,
+        is_coloured,
+    });
     let layer = match format {
         LogFormat::Text => layer.with_ansi(is_coloured).with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),

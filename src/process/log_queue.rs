@@ -6,8 +6,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
-
 use super::metrics::Metrics;
 
 /// The memory for lines that wait, in bytes: about 8,000 decisions at `debug`, or 100 of the longest lines.
@@ -125,7 +123,7 @@ impl LogQueue {
 }
 
 /// Each write of the formatter is one line.
-impl Write for &LogQueue {
+impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())
@@ -133,14 +131,6 @@ impl Write for &LogQueue {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<'q> MakeWriter<'q> for LogQueue {
-    type Writer = &'q LogQueue;
-
-    fn make_writer(&'q self) -> Self::Writer {
-        self
     }
 }
 

@@ -417,7 +417,8 @@ impl<'r> Pending<'r> {
         let missing = first(|owner| *owner == Owner::Missing);
         let unreadable = first(|owner| *owner == Owner::Unknown(Unknown::ClaimUnreadable));
         let fallback = policy.drivers.0.first().filter(|_| policy.missing_claim == MissingClaim::Inject);
-        if let (Some(driver), Some(_)) = (fallback.filter(|_| self.candidate.workload.is_pod()), missing.or(unreadable)) {
+        if let (Some(driver), Some(_)) = (fallback.filter(|_| self.candidate.workload.is_pod()), missing.or(unreadable))
+        {
             return self.candidate.inject_driver(Reason::InjectedMissing, driver, presence(driver));
         }
         let unresolved = missing.or(unreadable).or_else(|| first(Owner::is_incomplete));

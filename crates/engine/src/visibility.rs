@@ -32,7 +32,9 @@ impl Visibility {
             Owner::Missing => self.claims,
             Owner::Unknown(Unknown::ClassMissing(_) | Unknown::NoDefaultClass) => self.classes,
             Owner::Unknown(Unknown::VolumeMissing(_)) => self.volumes,
-            Owner::Unknown(Unknown::Unbound | Unknown::NotProvisioned(_) | Unknown::ClaimUnreadable | Unknown::VolumeUnreadable(_))
+            Owner::Unknown(
+                Unknown::Unbound | Unknown::NotProvisioned(_) | Unknown::ClaimUnreadable | Unknown::VolumeUnreadable(_),
+            )
             | Owner::Provisioner { .. }
             | Owner::NoProvisioner => Absence::default(),
         }

@@ -6,7 +6,8 @@ use crate::patch::{Kind, apply, kinds, policy};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use colocate_engine::{
     AdmissionResponse, Away, Decision, Driver, Drivers, Evidence, Examination, Malformed, MissingClaim, Mode,
-    Operation, Owner, Policy, Presence, Reason, Request, Review, Templates, Unknown, Update, examine, is_unsafe, parse_bool,
+    Operation, Owner, Policy, Presence, Reason, Request, Review, Templates, Unknown, Update, examine, is_unsafe,
+    parse_bool,
 };
 use colocate_manifest::{Manifest, Syntax};
 use json_patch::Patch;

@@ -178,7 +178,7 @@ fn moved() -> Vec<Row> {
                 .sets("stork"),
             row(
                 "to a driver whose scheduler is away",
-                moved(&["linstor-data"]).with_presence(Presence::Absent),
+                moved(&["linstor-data"]).with_presence(Presence::Absent("linstor-scheduler".into())),
                 Reason::SchedulerAbsent,
             )
             .under(skip)
