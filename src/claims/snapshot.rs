@@ -91,7 +91,7 @@ impl Snapshot {
         let list: ClassList<'_> = Classes::RESOURCE.decode("list", &json)?;
         for class in list.items {
             let name = class.name().unwrap_or_default();
-            if inventory.class_parameters(name).is_none() {
+            if inventory.class(name).is_none() {
                 inventory.insert_class(name, class.facts());
             }
         }

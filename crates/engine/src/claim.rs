@@ -91,7 +91,9 @@ impl<'r> ClaimRef<'r> {
         match self {
             Self::Named(name) => inventory.claim_use(namespace, name),
             Self::Template { claim, .. } => {
-                Some(ClaimUse { access: claim.access, bound: claim.bound, settings: Some(&claim.settings) })
+                let bound = claim.bound || claim.volume.is_some();
+                let class = claim.class.as_deref();
+                Some(ClaimUse { class, access: claim.access, bound, settings: Some(&claim.settings) })
             }
             Self::Inline { .. } => None,
         }

@@ -55,12 +55,23 @@ struct OwnedClass {
     listing: u16,
 }
 
+/// The facts of a class other than its provisioner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassUse<'i> {
+    /// Its parameters that Stork and Portworx read.
+    pub parameters: &'i Settings,
+    /// Whether a claim is bound only when its first pod is scheduled.
+    pub binds_late: bool,
+}
+
 /// The facts of a claim other than its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimUse<'i> {
+    /// The class that it names. `None` means the default class, if the claim is not bound yet; `""` means no class.
+    pub class: Option<&'i str>,
     /// The modes in which it may be mounted.
     pub access: AccessModes,
-    /// Whether it is bound to a volume.
+    /// Whether it is bound to a volume, or requests one by name.
     pub bound: bool,
     /// Its annotations that Stork reads.
     pub settings: Option<&'i Settings>,
@@ -180,9 +191,15 @@ impl Inventory {
         self.claims.get(namespace, name).map(|record| self.claims.claim_use(record))
     }
 
-    /// The parameters of a class that Stork reads.
-    pub fn class_parameters(&self, name: &str) -> Option<&Settings> {
-        self.classes.get(name).map(|class| &class.parameters)
+    /// The facts of a class other than its provisioner.
+    pub fn class(&self, name: &str) -> Option<ClassUse<'_>> {
+        let OwnedClass { parameters, binds_late, .. } = self.classes.get(name)?;
+        Some(ClassUse { parameters, binds_late: *binds_late })
+    }
+
+    /// The access modes of all claims that name a class; `None` if no claim names it. Visits every claim.
+    pub fn access_of_class(&self, name: &str) -> Option<AccessModes> {
+        self.claims.of_class(name).reduce(AccessModes::union)
     }
 
     fn put_class(&mut self, name: &str, class: ClassFacts<'_>, listing: u16) {

@@ -49,7 +49,7 @@ pub use decode::{Text, each_element, object, present};
 pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
 pub use evidence::Evidence;
 pub use fields::Fields;
-pub use inventory::{ClaimUse, Inventory, Listing};
+pub use inventory::{ClaimUse, ClassUse, Inventory, Listing};
 pub use line::{is_unsafe, one_line, printable};
 pub use owner::{Absence, Owner, Unknown};
 pub use owners::Owners;

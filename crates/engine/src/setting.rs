@@ -1,6 +1,6 @@
-//! Scheduling settings of Stork: the claim annotations and class parameters that it reads.
+//! Scheduling settings of Stork, and the class parameters of Portworx that determine how Stork treats a volume.
 
-/// A key that Stork reads from a claim's annotations or a class's parameters when it schedules a pod.
+/// A key of a claim's annotations or a class's parameters that affects where Stork schedules a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Setting {
     /// Allows only nodes without a replica (sharedv4 service volumes).
@@ -13,15 +13,23 @@ pub enum Setting {
     RestoreInProgress,
     /// The `VolumePlacementStrategy` of the replicas.
     PlacementStrategy,
-    /// The volume is shared (classes only).
+    /// The volume is shared over NFS (classes only). For a CSI volume, its access modes override the value.
     Sharedv4,
     /// The type of service for a shared volume (classes only).
     Sharedv4ServiceType,
+    /// The volume is shared in the way that preceded sharedv4 (classes only).
+    Shared,
+    /// The volume is shared with Windows nodes (classes only).
+    Winshare,
+    /// The storage array that holds the data: `pure_block` or `pure_file` (classes only).
+    Backend,
+    /// The file server or object store that holds the data (classes only).
+    ProxyEndpoint,
 }
 
 impl Setting {
     /// Every setting.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::PreferRemoteNodeOnly,
         Self::PreferRemoteNode,
         Self::SkipSchedulerScoring,
@@ -29,6 +37,10 @@ impl Setting {
         Self::PlacementStrategy,
         Self::Sharedv4,
         Self::Sharedv4ServiceType,
+        Self::Shared,
+        Self::Winshare,
+        Self::Backend,
+        Self::ProxyEndpoint,
     ];
 
     /// The key in an object.
@@ -41,6 +53,10 @@ impl Setting {
             Self::PlacementStrategy => "placement_strategy",
             Self::Sharedv4 => "sharedv4",
             Self::Sharedv4ServiceType => "sharedv4_svc_type",
+            Self::Shared => "shared",
+            Self::Winshare => "winshare",
+            Self::Backend => "backend",
+            Self::ProxyEndpoint => "proxy_endpoint",
         }
     }
 }

@@ -73,13 +73,14 @@ struct ClaimStatus<'a> {
 
 /// A `StorageClass` of `storage.k8s.io/v1`.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StorageClass<'a> {
     #[serde(borrow, default, deserialize_with = "object_or_default")]
     metadata: ObjectMeta<'a>,
     #[serde(borrow)]
     provisioner: Option<Text<'a>>,
     /// `Immediate` if absent.
-    #[serde(borrow, default, rename = "volumeBindingMode")]
+    #[serde(borrow, default)]
     volume_binding_mode: Option<Text<'a>>,
     #[serde(borrow, default)]
     parameters: Fields<'a>,
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(claim.volume_name(), None);
         let class: StorageClass<'_> = read(
             r#"{"metadata":{"name":"px","creationTimestamp":"2026-11-23T04:05:06Z"},"provisioner":"pxd.portworx.com",
-            "parameters":{"repl":"2","sharedv4":"true"}}"#,
+            "parameters":{"repl":"2","sharedv4":"true"},"volumeBindingMode":"WaitForFirstConsumer"}"#,
         );
         let mut inventory = Inventory::default();
         inventory.insert_claim("demo", "data", &claim.facts());
@@ -260,7 +261,8 @@ mod tests {
         let known = inventory.claim_use("demo", "data").unwrap();
         assert!(known.bound && known.access.contains("ReadWriteMany"));
         assert_eq!(known.settings.unwrap().get(Setting::PlacementStrategy), Some("spread"));
-        assert_eq!(inventory.class_parameters("px").unwrap().get(Setting::Sharedv4), Some("true"));
+        let class = inventory.class("px").unwrap();
+        assert!(class.binds_late && class.parameters.get(Setting::Sharedv4) == Some("true"));
 
         let volume: PersistentVolume<'_> =
             read(r#"{"metadata":{"name":"pv"},"spec":{"portworxVolume":null,"csi":{"driver":"pxd.portworx.com"}}}"#);

@@ -42,7 +42,7 @@ pub struct ClassFacts<'a> {
     pub binds_late: bool,
     /// Its creation in seconds since 1970; 0 for a class that was never in a cluster.
     pub created: i64,
-    /// Its parameters that Stork reads.
+    /// Its parameters that Stork and Portworx read.
     pub parameters: Settings,
 }
 
@@ -77,6 +77,12 @@ impl ClaimFacts<'_> {
 impl AccessModes {
     /// The names in the order of their bits.
     const NAMES: [&str; 4] = ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"];
+
+    /// The modes of both sets.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Returns true if the set contains the mode `name`.
     pub fn contains(self, name: &str) -> bool {

@@ -152,10 +152,19 @@ impl Records {
         }
     }
 
+    /// The access modes of each claim that names a class.
+    pub(super) fn of_class(&self, name: &str) -> impl Iterator<Item = AccessModes> {
+        let class = self.names.find(short(name));
+        let records = self.namespaces.values().flat_map(HashMap::values);
+        let named = records.filter(move |record| class.is_some() && record.class == class);
+        named.map(|record| AccessModes::from_bits(record.flags))
+    }
+
     pub(super) fn claim_use(&self, record: &Record) -> ClaimUse<'_> {
         ClaimUse {
+            class: record.class.and_then(|handle| self.names.get(handle)).map(AsRef::as_ref),
             access: AccessModes::from_bits(record.flags),
-            bound: record.flags & BOUND != 0,
+            bound: record.flags & (BOUND | HAS_VOLUME) != 0,
             settings: record.settings.and_then(|handle| self.settings.get(handle)).map(AsRef::as_ref),
         }
     }

@@ -285,7 +285,10 @@ fn access_modes_and_settings_of_a_claim_are_kept() {
     inventory.insert_claim("a", "plain", &claim(&[], None, None));
     inventory.insert_claim("a", "data", &ClaimFacts { access: modes, bound: true, ..claim(&keys, None, None) });
     let plain = inventory.claim_use("a", "plain").unwrap();
-    assert_eq!(plain, ClaimUse { access: AccessModes::default(), bound: false, settings: None });
+    assert_eq!(plain, ClaimUse { class: None, access: AccessModes::default(), bound: false, settings: None });
+    inventory.insert_claim("a", "static", &claim(&[], Some(""), Some("pv")));
+    let by_hand = inventory.claim_use("a", "static").unwrap();
+    assert_eq!((by_hand.class, by_hand.bound), (Some(""), true));
     let data = inventory.claim_use("a", "data").unwrap();
     assert!(data.bound && data.access == modes);
     assert_eq!(data.settings.unwrap().get(Setting::PlacementStrategy), Some("spread"));
@@ -293,5 +296,23 @@ fn access_modes_and_settings_of_a_claim_are_kept() {
     let parameters = Settings::read(|key| (key == "sharedv4").then_some("true"));
     let shared = ClassFacts { parameters, ..class(&[], "pxd.portworx.com", 1) };
     inventory.insert_class("shared", shared);
-    assert_eq!(inventory.class_parameters("shared").unwrap().get(Setting::Sharedv4), Some("true"));
+    let shared = inventory.class("shared").unwrap();
+    assert_eq!((shared.parameters.get(Setting::Sharedv4), shared.binds_late), (Some("true"), false));
+}
+
+#[test]
+fn the_access_modes_of_a_class_are_those_of_its_claims() {
+    let mut inventory = Inventory::default();
+    let modes = |names: &[&str]| names.iter().collect::<AccessModes>();
+    for (namespace, class, access) in
+        [("a", "px", "ReadWriteOnce"), ("b", "px", "ReadOnlyMany"), ("a", "other", "ReadWriteMany")]
+    {
+        let access = modes(&[access]);
+        inventory.insert_claim(namespace, class, &ClaimFacts { access, ..claim(&[], Some(class), None) });
+    }
+    inventory.insert_claim("a", "unnamed", &claim(&[], None, None));
+    assert_eq!(inventory.access_of_class("px"), Some(modes(&["ReadWriteOnce", "ReadOnlyMany"])));
+    assert_eq!(inventory.access_of_class("absent"), None);
+    inventory.remove_claim("b", "px");
+    assert_eq!(inventory.access_of_class("px"), Some(modes(&["ReadWriteOnce"])));
 }
