@@ -107,8 +107,9 @@ impl ValidateHandler {
             self.claims.placement_strategies(&names, deadlines).await
         };
         let claims = self.claims.mounted(namespace, &subject.claims(), deadlines).await;
-        // The webhook configuration excludes Namespaces that opt out.
-        Facts { claims, strategies, namespace_opted_out: false }
+        // The webhook configuration excludes Namespaces that opt out. A new class has no claims, and its parameters are
+        // immutable.
+        Facts { claims, class_access: None, strategies, namespace_opted_out: false }
     }
 
     fn judge(

@@ -175,8 +175,9 @@ fn stork_keys_and_configured_keys_are_validated() {
             for part in ["(?i)openstorage|", "|preferRemoteNode|", r#"k in ["example.com/a.b","example.com/no"]"#] {
                 assert!(expression.contains(part), "{part}: {expression}");
             }
-            // Keys that are read along with those.
-            assert_eq!(expression.contains("sharedv4_svc_type"), name == "changed", "{expression}");
+            // Keys that are read along with those, and whose values are validated in a class.
+            let parameters = name == "changed" || webhook.starts_with("storage");
+            assert_eq!(expression.contains("sharedv4_svc_type"), parameters, "{expression}");
         }
     }
 }

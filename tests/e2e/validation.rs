@@ -123,7 +123,7 @@ fn claims_classes_and_namespaces_are_validated_at_creation() {
 
     let class = |name: &str, provisioner: &str| {
         format!(
-            "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: validate-storage-{name}}}\nprovisioner: {provisioner}\nparameters: {{{remote_only}}}\n"
+            "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: validate-storage-{name}}}\nprovisioner: {provisioner}\nparameters: {{shared: 'true', {remote_only}}}\n"
         )
     };
     let stderr = namespace.apply(&class("px", "pxd.portworx.com")).stderr;

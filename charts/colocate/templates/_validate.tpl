@@ -26,7 +26,7 @@ Whether a key `k` is validated. These keys are:
 Conditions for objects with a key to validate. Such a key may be in:
 
 - the annotations or labels of the object or of its `templates`,
-- its `parameters`,
+- its `parameters`, where the values of some more keys are validated on their own,
 - a claim template: one of its `claims`, or of the generic ephemeral volumes of its `pods`.
 
 For an UPDATE, one of these keys, or another field that the validation reads, must have changed. `templates`, `claims` and `pods` are
@@ -60,6 +60,9 @@ objects are therefore let through, and the server checks them. Upper bounds of t
 {{- $key := include "colocate.isValidated" .root -}}
 - name: keys
   expression: >-
+    {{- if .parameters }}
+    ["sharedv4", "sharedv4_svc_type", "shared"].exists(k, k in {{ include "colocate.at" (merge (dict "keys" (list "parameters")) $new $map) }}) ||
+    {{- end }}
     {{- with concat $claims $volumes }}
     {{- range $i, $keys := . }}
     {{ if $i }}+ {{ end }}size({{ include "colocate.at" (merge (dict "keys" $keys) $new $list) }})
@@ -100,6 +103,7 @@ objects are therefore let through, and the server checks them. Upper bounds of t
     {{- end }}
     {{- range $.pods }}
     dyn({{ include "colocate.at" (merge (dict "keys" (concat . (list "spec" "schedulerName"))) $either $text) }}),
+    dyn({{ include "colocate.at" (merge (dict "keys" (concat . (list "spec" "priorityClassName"))) $either $text) }}),
     {{- end }}
     ])].exists(all, all[0] != all[1])
     {{- end }}

@@ -31,7 +31,7 @@ impl Subject<'_> {
     /// claims and its Namespace.
     pub fn needs(&self, policy: &Policy, severities: &Severities, strategies: Strategies) -> BTreeSet<Needs> {
         let claims = self.claims().iter().map(|_| MountedClaim::default()).collect();
-        self.run(policy, severities, &Facts { claims, strategies, namespace_opted_out: false }).1
+        self.run(policy, severities, &Facts { claims, strategies, ..Facts::default() }).1
     }
 
     fn run(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> (ValidationReport, BTreeSet<Needs>) {
@@ -66,15 +66,19 @@ impl Subject<'_> {
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.recognize(key) == Recognized::Foreign && *key != *policy.opt_out.namespace_label;
-        // A setting without the prefix matters only together with one that has it, or if it is not a string.
-        let is_not_a_string = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
-            site.location.is_of_storage() && is_setting(key) && !raw.get().starts_with('"')
+        // A setting without the prefix matters only together with one that has it, or if it is rejected.
+        let rejected = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
+            let is_not_a_string = || is_setting(key) && !raw.get().starts_with('"');
+            site.location.is_of_storage() && is_not_a_string() || storage_settings::rejection(site, key).is_some()
         };
         let silent =
-            |site: &KeyMap<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !is_not_a_string(site, key, raw));
+            |site: &KeyMap<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !rejected(site, key, raw));
         self.strategy_names().next().is_none() && self.sites.iter().all(silent)
     }
 }
+
+/// A claim and what is known about it.
+type Mounted<'c> = (&'c ClaimRef<'c>, &'c MountedClaim);
 
 /// A check in progress: the object, the facts, and the findings so far.
 struct RuleCheck<'c> {
@@ -84,7 +88,7 @@ struct RuleCheck<'c> {
     /// The driver that Stork belongs to.
     portworx: Driver,
     subject: &'c Subject<'c>,
-    claims: Vec<(&'c ClaimRef<'c>, &'c MountedClaim)>,
+    claims: Vec<Mounted<'c>>,
     /// The index of the claim that will be created from the template with this name.
     templates: HashMap<&'c str, usize>,
     facts: &'c Facts,
@@ -136,21 +140,19 @@ impl<'c> RuleCheck<'c> {
     }
 
     /// The claims that are known to belong to Portworx.
-    fn of_portworx(&self) -> impl Iterator<Item = (&'c ClaimRef<'c>, &'c MountedClaim)> {
+    fn of_portworx(&self) -> impl Iterator<Item = Mounted<'c>> {
         let claims = self.claims.iter().copied();
         claims.filter(|(_, known)| self.is_portworx(known) == Some(true))
     }
 }
 
 /// Drops repeated claims: a pod may mount one claim as two volumes.
-fn each_once<'c>(
-    claims: impl Iterator<Item = (&'c ClaimRef<'c>, &'c MountedClaim)>,
-) -> Vec<(&'c ClaimRef<'c>, &'c MountedClaim)> {
+fn each_once<'c>(claims: impl Iterator<Item = Mounted<'c>>) -> Vec<Mounted<'c>> {
     let mut seen = HashSet::new();
     claims.filter(|(claim, _)| claim.name().is_none_or(|name| seen.insert(name))).collect()
 }
 
-fn templates<'c>(claims: &[(&'c ClaimRef<'c>, &'c MountedClaim)]) -> HashMap<&'c str, usize> {
+fn templates<'c>(claims: &[Mounted<'c>]) -> HashMap<&'c str, usize> {
     let templates = claims.iter().enumerate().filter_map(|(index, (claim, _))| match claim {
         ClaimRef::Template { name, .. } => Some((&**name, index)),
         ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use colocate_engine::{Absence, AccessModes, ClaimRef, Inventory, Owner, Setting, Settings, parse_bool};
+use colocate_engine::{
+    Absence, AccessModes, ClaimRef, ClaimUse, ClassUse, Evidence, Inventory, Owner, Setting, Settings, parse_bool,
+};
 
 /// The facts that rules depend on in addition to the object itself.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The claims of [`Subject::claims`](super::Subject::claims), in the same order.
     pub claims: Vec<MountedClaim>,
+    /// If the object is a class: the access modes of the known claims that name it; `None` if there are none.
+    pub class_access: Option<AccessModes>,
     /// The placement strategies that exist.
     pub strategies: Strategies,
     /// Whether the object's Namespace opts out by its label.
@@ -26,8 +30,41 @@ pub struct MountedClaim {
     pub access: Option<AccessModes>,
     /// Its annotations that Stork reads.
     pub settings: Settings,
-    /// The parameters of its class that Stork reads, if the class is known.
-    pub parameters: Option<Settings>,
+    /// Its class, if that is known.
+    pub class: Option<MountedClass>,
+    /// Whether it is bound to a volume, or requests one by name.
+    pub bound: bool,
+    /// Whether Stork's scheduler recognizes it, if that is known.
+    pub recognized: Option<bool>,
+}
+
+/// The class of a claim. A claim without a class has the default of this type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MountedClass {
+    /// The parameters that Stork and Portworx read.
+    pub parameters: Settings,
+    /// Whether a claim is bound, and its volume created, only when its first pod is scheduled.
+    pub binds_late: bool,
+}
+
+impl From<ClassUse<'_>> for MountedClass {
+    fn from(ClassUse { parameters, binds_late }: ClassUse<'_>) -> Self {
+        Self { parameters: parameters.clone(), binds_late }
+    }
+}
+
+/// The way in which Stork's filter treats a Portworx volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VolumeKind {
+    /// `preferLocalNodeOnly` restricts its pods to nodes with a replica.
+    Ordinary,
+    /// A sharedv4 service volume: it is exempt from `preferLocalNodeOnly`, and `preferRemoteNodeOnly` restricts its pods to
+    /// nodes without a replica.
+    Shared,
+    /// Its data is on a storage array or a file server, so that no node has a replica.
+    External,
+    /// A volume for Windows nodes: Stork does not restrict its pods at all.
+    Windows,
 }
 
 impl MountedClaim {
@@ -35,47 +72,143 @@ impl MountedClaim {
     pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
         let owner = claim.owner_in(inventory, namespace);
         let known = claim.use_in(inventory, namespace);
+        let named = known.and_then(|known| known.class).filter(|name| !name.is_empty());
         let class = match &owner {
-            Owner::Provisioner { class: Some(class), .. } => Some(&**class),
+            Owner::Provisioner { class: Some(class), .. } => inventory.class(class).map(MountedClass::from),
+            // A claim of an existing volume may name a class that provisions nothing.
+            Owner::Provisioner {
+                evidence: Evidence::StaticCsi | Evidence::ProvisionedBy | Evidence::InTree, ..
+            } if named.is_some() => named.and_then(|name| inventory.class(name)).map(MountedClass::from),
+            // A volume that was created manually has no class, and neither does an inline volume.
+            Owner::Provisioner { .. } if named.is_none() => Some(MountedClass::default()),
             _ => None,
         };
         Self {
             absence: inventory.visibility.absence(namespace, claim.name(), &owner),
-            access: known.map(|known| known.access),
+            access: match claim {
+                ClaimRef::Inline { .. } => Some(AccessModes::default()),
+                ClaimRef::Named(_) | ClaimRef::Template { .. } => known.map(|known| known.access),
+            },
             settings: known.and_then(|known| known.settings).cloned().unwrap_or_default(),
-            parameters: class.and_then(|class| inventory.class_parameters(class)).cloned(),
+            bound: known.is_some_and(|known| known.bound),
+            recognized: known_to_stork(&owner, known, inventory),
+            class,
             owner,
         }
     }
 
     /// The effective value: that of the claim, or else that of its class.
     pub(super) fn setting(&self, setting: Setting) -> Option<&str> {
-        self.settings.get(setting).or_else(|| self.parameters.as_ref()?.get(setting))
+        self.settings.get(setting).or_else(|| self.class.as_ref()?.parameters.get(setting))
+    }
+
+    /// The way in which Stork treats its volume; `None` if that depends on a class that is not known.
+    pub(super) fn volume_kind(&self) -> Option<VolumeKind> {
+        Some(VolumeKind::of(self.access?, &self.class.as_ref()?.parameters))
     }
 
     /// Returns whether its volume is, or will be, a sharedv4 service volume; `None` if that is not known.
     pub(super) fn is_shared(&self) -> Option<bool> {
-        let many = self.access.map(|access| access.contains("ReadWriteMany"));
-        match self.parameters.as_ref().map(sharedv4_service) {
-            Some(Some(service)) => Some(service),
-            // Portworx creates a sharedv4 service volume for a ReadWriteMany claim.
-            Some(None) => many,
-            None => many.filter(|many| *many),
+        match self.access {
+            // Whatever the class is.
+            Some(access) if !is_multi_node(access) => Some(false),
+            _ => self.volume_kind().map(|kind| kind == VolumeKind::Shared),
+        }
+    }
+
+    /// Returns whether its volume is created only when its first pod is placed, and does not exist yet; `None` if that
+    /// depends on a class that is not known.
+    pub(super) fn awaits_consumer(&self) -> Option<bool> {
+        if self.bound { Some(false) } else { self.class.as_ref().map(|class| class.binds_late) }
+    }
+
+    /// Returns true if Stork restricts the pod to nodes without a replica of its volume.
+    pub(super) fn is_remote_only(&self) -> bool {
+        let flag = |setting| self.setting(setting).and_then(parse_bool);
+        self.volume_kind() == Some(VolumeKind::Shared)
+            && flag(Setting::PreferRemoteNodeOnly) == Some(true)
+            && flag(Setting::PreferRemoteNode) != Some(false)
+    }
+
+    /// Returns the reason why Stork's scheduler does not recognize the volume as one of Portworx, and a remedy; `None` if it
+    /// does, or if that is not known.
+    pub(super) fn unrecognized(&self) -> Option<(&'static str, &'static str)> {
+        const USE_A_CLAIM: &str = "mount a PersistentVolumeClaim of a Portworx class instead";
+        let Owner::Provisioner { evidence, .. } = &self.owner else { return None };
+        if self.recognized != Some(false) {
+            return None;
+        }
+        match evidence {
+            Evidence::Ephemeral => Some((
+                "generic ephemeral volumes are read only since Stork 25.2.0",
+                "update Stork, or mount a PersistentVolumeClaim",
+            )),
+            Evidence::InlineCsi => Some(("inline CSI volumes are not read", USE_A_CLAIM)),
+            Evidence::StaticCsi => Some((
+                "its PersistentVolume has no annotation pv.kubernetes.io/provisioned-by",
+                "set pv.kubernetes.io/provisioned-by to the CSI driver on the PersistentVolume",
+            )),
+            Evidence::GaProvisionerAnnotation => Some((
+                "only the annotation volume.kubernetes.io/storage-provisioner names its driver",
+                "set volume.beta.kubernetes.io/storage-provisioner on the claim too",
+            )),
+            Evidence::Class | Evidence::BetaProvisionerAnnotation | Evidence::ProvisionedBy | Evidence::InTree => None,
         }
     }
 }
 
-/// Returns whether a class creates sharedv4 service volumes; `None` if it does so for `ReadWriteMany` claims only.
-pub(super) fn sharedv4_service(parameters: &Settings) -> Option<bool> {
-    let service = parameters.get(Setting::Sharedv4ServiceType);
-    if service == Some("") {
-        // An empty type disables the service.
-        return Some(false);
+impl VolumeKind {
+    /// The kind of a volume that Portworx' CSI driver creates for a claim with these access modes and a class with these
+    /// parameters.
+    ///
+    /// As in openstorage (`resolveSharedSpec`), the access modes override `sharedv4` in both directions, and the older
+    /// `shared` replaces it. Portworx adds a service to each sharedv4 volume; Stork treats a volume with an empty
+    /// `sharedv4_svc_type` as if it had one.
+    pub(super) fn of(access: AccessModes, parameters: &Settings) -> Self {
+        let flag = |setting| parameters.get(setting).and_then(parse_bool) == Some(true);
+        let is_pure = |backend: &str| backend.to_ascii_lowercase().starts_with("pure_");
+        if flag(Setting::Winshare) {
+            Self::Windows
+        } else if parameters.get(Setting::Backend).is_some_and(is_pure)
+            || parameters.get(Setting::ProxyEndpoint).is_some_and(|endpoint| !endpoint.is_empty())
+        {
+            Self::External
+        } else if is_multi_node(access) && (flag(Setting::Sharedv4) || !flag(Setting::Shared)) {
+            Self::Shared
+        } else {
+            Self::Ordinary
+        }
     }
-    match parameters.get(Setting::Sharedv4) {
-        Some(value) => parse_bool(value),
-        None => service.map(|_| true),
+}
+
+/// Returns whether Stork's scheduler finds a volume; `None` if that is not known.
+///
+/// Stork's filter looks at the claims of a pod and at `portworxVolume`, and finds the owner of a claim by its class, the beta
+/// annotation, and the annotation or the in-tree source of its volume.
+fn known_to_stork(owner: &Owner, claim: Option<ClaimUse<'_>>, inventory: &Inventory) -> Option<bool> {
+    let Owner::Provisioner { evidence, .. } = owner else { return None };
+    match evidence {
+        Evidence::Ephemeral | Evidence::InlineCsi | Evidence::StaticCsi => Some(false),
+        Evidence::Class | Evidence::BetaProvisionerAnnotation | Evidence::ProvisionedBy | Evidence::InTree => {
+            Some(true)
+        }
+        // Stork does not read this annotation, but other fields may name the driver too.
+        Evidence::GaProvisionerAnnotation => {
+            let claim = claim?;
+            let class = claim.class.filter(|name| !name.is_empty());
+            if class.is_some_and(|name| inventory.class(name).is_none()) {
+                return None;
+            }
+            let Some(volume) = claim.volume else { return Some(false) };
+            let evidence = inventory.volume_evidence(volume)?;
+            Some(matches!(evidence, Some(Evidence::ProvisionedBy | Evidence::InTree)))
+        }
     }
+}
+
+/// Returns true if pods on several nodes may mount the volume.
+pub(super) fn is_multi_node(access: AccessModes) -> bool {
+    access.contains("ReadWriteMany") || access.contains("ReadOnlyMany")
 }
 
 /// The `VolumePlacementStrategies` (`portworx.io/v1beta2`, cluster-scoped) that exist.
@@ -120,6 +253,8 @@ impl Default for Strategies {
 
 #[cfg(test)]
 mod tests {
+    use colocate_engine::{ClaimFacts, ClassFacts, VolumeFacts};
+
     use super::*;
 
     fn settings(pairs: &[(Setting, &str)]) -> Settings {
@@ -127,26 +262,59 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_is_shared_by_its_class_or_its_access_mode() {
-        let many: AccessModes = ["ReadWriteMany"].into_iter().collect();
-        let once: AccessModes = ["ReadWriteOnce"].into_iter().collect();
-        let shared = |access, parameters: Option<&[(Setting, &str)]>| {
-            MountedClaim { access, parameters: parameters.map(settings), ..MountedClaim::default() }.is_shared()
-        };
-        let (yes, no) = (&[(Setting::Sharedv4, "true")][..], &[(Setting::Sharedv4, "false")][..]);
-        let no_service = &[(Setting::Sharedv4, "true"), (Setting::Sharedv4ServiceType, "")][..];
-        for (access, parameters, expected) in [
-            (Some(once), Some(yes), Some(true)),
-            (Some(many), Some(no), Some(false)),
-            (Some(many), Some(no_service), Some(false)),
-            (Some(many), Some(&[][..]), Some(true)),
-            (Some(once), Some(&[][..]), Some(false)),
-            (Some(many), None, Some(true)),
-            (Some(once), None, None),
-            (None, None, None),
-            (None, Some(yes), Some(true)),
+    fn access_modes_decide_about_sharing_and_the_class_about_the_rest() {
+        use Setting::{Backend, ProxyEndpoint, Shared, Sharedv4, Sharedv4ServiceType, Winshare};
+        let kind =
+            |mode: &str, pairs: &[(Setting, &str)]| VolumeKind::of([mode].into_iter().collect(), &settings(pairs));
+        for (mode, pairs, expected) in [
+            ("ReadWriteOnce", &[][..], VolumeKind::Ordinary),
+            ("ReadWriteOncePod", &[(Sharedv4, "true")], VolumeKind::Ordinary),
+            ("ReadWriteOnce", &[(Sharedv4, "true"), (Sharedv4ServiceType, "ClusterIP")], VolumeKind::Ordinary),
+            ("ReadWriteMany", &[], VolumeKind::Shared),
+            ("ReadOnlyMany", &[], VolumeKind::Shared),
+            ("ReadWriteMany", &[(Sharedv4, "false")], VolumeKind::Shared),
+            ("ReadOnlyMany", &[(Sharedv4, "true"), (Sharedv4ServiceType, "")], VolumeKind::Shared),
+            ("ReadWriteMany", &[(Shared, "true")], VolumeKind::Ordinary),
+            ("ReadWriteMany", &[(Shared, "true"), (Sharedv4, "false")], VolumeKind::Ordinary),
+            ("ReadWriteMany", &[(Shared, "true"), (Sharedv4, "true")], VolumeKind::Shared),
+            ("ReadWriteMany", &[(Shared, "false")], VolumeKind::Shared),
+            ("ReadWriteMany", &[(Backend, "pure_file"), (Sharedv4, "true")], VolumeKind::External),
+            ("ReadWriteOnce", &[(Backend, "PURE_BLOCK")], VolumeKind::External),
+            ("ReadOnlyMany", &[(ProxyEndpoint, "nfs://server")], VolumeKind::External),
+            ("ReadWriteMany", &[(Winshare, "1")], VolumeKind::Windows),
+            ("ReadWriteMany", &[(Winshare, "false")], VolumeKind::Shared),
         ] {
-            assert_eq!(shared(access, parameters), expected, "{access:?} {parameters:?}");
+            assert_eq!(kind(mode, pairs), expected, "{mode} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_multi_node_claim_needs_its_class_to_be_judged() {
+        let shared = |mode: Option<&'static str>, class: Option<&[(Setting, &str)]>| {
+            let class = class.map(|pairs| MountedClass { parameters: settings(pairs), ..MountedClass::default() });
+            MountedClaim { access: mode.map(|mode| [mode].into_iter().collect()), class, ..MountedClaim::default() }
+                .is_shared()
+        };
+        assert_eq!(shared(Some("ReadWriteOnce"), None), Some(false));
+        assert_eq!(shared(Some("ReadWriteMany"), None), None);
+        assert_eq!(shared(None, Some(&[(Setting::Sharedv4, "true")])), None);
+        assert_eq!(shared(Some("ReadWriteMany"), Some(&[])), Some(true));
+    }
+
+    #[test]
+    fn a_claim_of_an_existing_volume_has_the_class_that_it_names() {
+        let mut inventory = Inventory::default();
+        let nothing = ClassFacts { provisioner: "kubernetes.io/no-provisioner".into(), ..ClassFacts::default() };
+        inventory.insert_class("static", nothing);
+        let provisioner = Some(("pxd.portworx.com".into(), Evidence::StaticCsi));
+        inventory.insert_volume("pv", VolumeFacts { provisioner });
+        for (name, class) in
+            [("", Some(MountedClass::default())), ("static", Some(MountedClass::default())), ("px", None)]
+        {
+            let facts = ClaimFacts { class: Some(name.into()), volume: Some("pv".into()), ..ClaimFacts::default() };
+            inventory.insert_claim("shop", "data", &facts);
+            let claim = MountedClaim::find(&ClaimRef::Named("data".into()), &inventory, "shop");
+            assert_eq!((claim.class, claim.recognized), (class, Some(false)), "{name}");
         }
     }
 }

@@ -22,7 +22,7 @@ mod subject;
 mod validation_policy;
 mod validation_request;
 
-pub use facts::{Facts, MountedClaim, Strategies};
+pub use facts::{Facts, MountedClaim, MountedClass, Strategies};
 pub use field_path::{FieldPath, PathSegment};
 pub use finding::{Finding, Part, Unchecked, ValidationReport};
 pub use render::{denial, warnings};

@@ -31,6 +31,16 @@ const ANNOTATIONS: &str = "https://kubernetes.io/docs/concepts/overview/working-
 const USING_STORK: &str =
     "https://docs.portworx.com/portworx-enterprise/deploy-your-applications/stateful-applications/stork";
 
+/// The source code of openstorage's parser of class parameters.
+const PARAMETERS: &str = "https://github.com/libopenstorage/openstorage/blob/master/api/spec/spec_handler.go";
+
+/// The source code of openstorage's CSI driver, which decides whether a volume is shared (`resolveSharedSpec`).
+const SHARED: &str = "https://github.com/libopenstorage/openstorage/blob/master/csi/controller.go";
+
+const FIRST_CONSUMER: &str = "https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode";
+
+const PREEMPTION: &str = "https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/#preemption";
+
 const AUTOSCALER: &str = "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-are-the-key-best-practices-for-running-cluster-autoscaler";
 
 /// The facts that a rule needs in addition to the object itself.
@@ -40,7 +50,7 @@ pub enum Needs {
     Nothing,
     /// Owner, access modes and annotations of the claims that the object's pods mount, or of the object itself as a claim.
     Claims,
-    /// The claims and the parameters of their classes.
+    /// The claims, and the parameters and binding modes of their classes; for a class, the access modes of its claims.
     ClassParameters,
     /// The placement strategies that exist.
     Strategies,
@@ -142,8 +152,9 @@ rules! {
         /// It applies to the Portworx volumes of the pod, and the pod has none.
         Claims EXTENDER;
     LocalOnlyShared "HC014" Warning "preferLocalNodeOnly has no effect on a shared volume",
-        /// Stork silently exempts sharedv4 service volumes, which ReadWriteMany claims get by default.
-        ClassParameters EXTENDER;
+        /// Stork silently exempts sharedv4 service volumes. Portworx creates them for `ReadWriteMany` and `ReadOnlyMany` claims,
+        /// whatever `sharedv4` says.
+        ClassParameters SHARED;
     LocalOnlySeveral "HC015" Warning "preferLocalNodeOnly with several claims that nothing keeps together",
         /// One node must hold a replica of every volume, which only a VolumePlacementStrategy with `volumeAffinity` ensures.
         /// Without such a node, the pod stays Pending indefinitely.
@@ -156,8 +167,9 @@ rules! {
         /// `preferRemoteNode: "false"` turns off anti-hyperconvergence for the volume, and `preferRemoteNodeOnly` with it.
         ClassParameters REMOTE;
     RemoteNotShared "HC018" Warning "preferRemoteNode and preferRemoteNodeOnly are for shared volumes",
-        /// Stork reads both for sharedv4 service volumes and ignores them for all others.
-        ClassParameters REMOTE_ONLY;
+        /// Stork reads both for sharedv4 service volumes and ignores them for all others. Portworx creates such volumes for
+        /// `ReadWriteMany` and `ReadOnlyMany` claims, whatever `sharedv4` says.
+        ClassParameters SHARED;
     NotPortworx "HC019" Warning "the storage does not belong to Portworx",
         /// Stork considers only Portworx volumes.
         Claims EXTENDER;
@@ -171,7 +183,8 @@ rules! {
         /// A snapshot can only be restored in place if Stork schedules the pods that use the volume.
         Claims USING_STORK;
     OptOutHealth "HC023" Info "the opt-out disables Stork's health filter",
-        /// The pod may be scheduled on a node where the storage driver is down.
+        /// Stork's health monitor deletes a pod on a node whose storage is down, and another scheduler may place it on the same
+        /// node again: about every 210 s when this was measured.
         Claims USING_STORK;
     NamespaceLabel "HC024" Error "the opt-out label of the Namespace is not a boolean",
         /// The label has no effect if its value is not a boolean.
@@ -183,7 +196,37 @@ rules! {
         /// An autoscaler does not know Stork's rule: it assumes that the pod fits elsewhere, and adds no node, or one without
         /// the data.
         ClassParameters AUTOSCALER;
-    NotRecognised "HC031" Info "Stork does not recognize the pod's volumes",
+    LocalOnlyExternal "HC027" Error "preferLocalNodeOnly on a volume without replicas",
+        /// With `backend: pure_block` or `pure_file`, or with `proxy_endpoint`, no node holds the data: the pod stays Pending
+        /// indefinitely.
+        ClassParameters EXTENDER;
+    LocalOnlyRemoteOnly "HC028" Warning "preferLocalNodeOnly and preferRemoteNodeOnly on one pod",
+        /// One allows only nodes with the data of some volumes, and the other only nodes without the data of others. If no node
+        /// satisfies both, the pod stays Pending indefinitely.
+        ClassParameters EXTENDER;
+    LocalOnlyWindows "HC029" Warning "preferLocalNodeOnly on a pod with a volume for Windows",
+        /// Stork does not restrict a pod that mounts a volume with `winshare: "true"`, whatever its other volumes are.
+        ClassParameters EXTENDER;
+    Unrecognized "HC030" Warning "Stork does not recognize the volume",
+        /// Stork's scheduler ignores generic ephemeral volumes (before 25.2.0), inline CSI volumes, static CSI volumes without
+        /// `pv.kubernetes.io/provisioned-by`, and claims whose driver only `volume.kubernetes.io/storage-provisioner` names.
+        Claims EXTENDER;
+    LocalOnlyFirstConsumer "HC031" Warning "preferLocalNodeOnly on a volume that does not exist yet",
+        /// With `volumeBindingMode: WaitForFirstConsumer`, the first pod is placed before its volume is created. Stork enforces
+        /// the rule only for the pods after it.
+        ClassParameters FIRST_CONSUMER;
+    RestoreInProgress "HC032" Warning "restore-in-progress is set on a claim",
+        /// Stork sets it during a restore, and rejects every pod that mounts the claim until it is removed. In a manifest, it
+        /// stays.
+        Nothing EXTENDER;
+    LocalOnlyPreemption "HC033" Info "preferLocalNodeOnly disables preemption",
+        /// If no allowed node has room, Stork answers with an error. The scheduler then reports `SchedulerError` and preempts no
+        /// pod of a lower priority.
+        ClassParameters PREEMPTION;
+    RejectedParameter "HC034" Error "Portworx rejects the parameter",
+        /// Portworx cannot provision a volume with such a value: the claims of the class stay Pending.
+        Nothing PARAMETERS;
+    NotRecognised "HC035" Info "Stork does not recognize the pod's volumes",
         /// Stork then places the pod by chance, and more slowly than the default scheduler. It reads neither inline CSI
         /// volumes, nor the GA provisioner annotation, nor the CSI driver of a volume made by hand, and ephemeral volumes only
         /// from 25.2.0 on.
@@ -221,7 +264,7 @@ mod tests {
             assert_eq!(Rule::try_from(rule.id().to_owned()), Ok(*rule));
         }
         let error = Rule::try_from("HC999".to_owned()).unwrap_err().to_string();
-        assert!(error.contains("HC001 to HC031"), "{error}");
+        assert!(error.contains("HC001 to HC035"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::field_path::FieldPath;
-use colocate_engine::storage::{PersistentVolumeClaim, StorageClass};
+use colocate_engine::storage::{HasMetadata as _, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
     ClaimFacts, ClaimRef, ControllerReference, Fields, Policy, Setting, Text, Workload, WorkloadObject, controller,
     each_element, present,
@@ -65,8 +65,12 @@ pub struct Subject<'a> {
     pub(super) claim: Option<ClaimFacts<'static>>,
     /// The provisioner, if the object is a class.
     pub(super) provisioner: Option<String>,
+    /// The name of the object, if it is a class that has one.
+    class_name: Option<String>,
     /// The path of the pod or the pod template.
     pub(super) template: FieldPath,
+    /// Whether the pod has a priority by which it may preempt others.
+    pub(super) may_preempt: bool,
     pub(super) lifecycle: Lifecycle<'a>,
 }
 
@@ -160,7 +164,9 @@ impl<'a> Subject<'a> {
             object: WorkloadObject::default(),
             claim: None,
             provisioner: None,
+            class_name: None,
             template: FieldPath::default(),
+            may_preempt: false,
             lifecycle: Lifecycle::default(),
         };
         let root = fields(json)?;
@@ -181,6 +187,7 @@ impl<'a> Subject<'a> {
             SubjectKind::Class => {
                 let class: StorageClass<'_> = serde_json::from_str(json)?;
                 subject.provisioner = Some(class.provisioner().to_owned());
+                subject.class_name = class.name().map(str::to_owned);
                 subject.read_metadata(&root, &here, &Holder::Class)?;
                 subject.read_map(&root, &here, Holder::Class, MapField::Parameters)?;
             }
@@ -195,6 +202,11 @@ impl<'a> Subject<'a> {
             Some(claim) => vec![ClaimRef::Template { name: Text::default(), ephemeral: false, claim: claim.clone() }],
             None => self.object.claims().take(MAX_CLAIMS).collect(),
         }
+    }
+
+    /// The name of the class, if the object is one and has a name.
+    pub fn class_name(&self) -> Option<&str> {
+        self.class_name.as_deref()
     }
 
     /// Returns true if its controller is of a kind that is itself checked.
@@ -226,7 +238,9 @@ impl<'a> Subject<'a> {
             here = here.field(name);
         }
         self.read_metadata(&level, &here, &Holder::Pod)?;
-        self.read_ephemeral(&child(&level, "spec")?, &here.field("spec"))?;
+        let spec = child(&level, "spec")?;
+        self.read_ephemeral(&spec, &here.field("spec"))?;
+        self.may_preempt = may_preempt(&spec);
         self.template = here;
         Ok(())
     }
@@ -297,6 +311,13 @@ fn items<'a>(
         index += 1;
     })?;
     Ok(kept)
+}
+
+/// Returns true if a pod with this spec has a priority above zero, as far as the spec shows it, and may preempt others.
+fn may_preempt(spec: &Fields<'_>) -> bool {
+    let has_class = spec.get("priorityClassName").is_some_and(|name| !name.is_empty());
+    let priority = spec.raw("priority").and_then(|raw| raw.get().parse::<i64>().ok());
+    priority.map_or(has_class, |priority| priority > 0) && spec.get("preemptionPolicy").as_deref() != Some("Never")
 }
 
 fn text(of: &Fields<'_>, name: &str) -> String {

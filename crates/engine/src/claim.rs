@@ -93,7 +93,8 @@ impl<'r> ClaimRef<'r> {
             Self::Template { claim, .. } => {
                 let bound = claim.bound || claim.volume.is_some();
                 let class = claim.class.as_deref();
-                Some(ClaimUse { class, access: claim.access, bound, settings: Some(&claim.settings) })
+                let volume = claim.volume.as_deref();
+                Some(ClaimUse { class, volume, access: claim.access, bound, settings: Some(&claim.settings) })
             }
             Self::Inline { .. } => None,
         }

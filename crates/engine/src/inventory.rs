@@ -69,6 +69,9 @@ pub struct ClassUse<'i> {
 pub struct ClaimUse<'i> {
     /// The class that it names. `None` means the default class, if the claim is not bound yet; `""` means no class.
     pub class: Option<&'i str>,
+    /// The volume that it is bound to, or requests by name. Kept only if the owner, or whether Stork recognises the claim,
+    /// may depend on it.
+    pub volume: Option<&'i str>,
     /// The modes in which it may be mounted.
     pub access: AccessModes,
     /// Whether it is bound to a volume, or requests one by name.
@@ -189,6 +192,13 @@ impl Inventory {
     /// The facts of a claim other than its owner.
     pub fn claim_use(&self, namespace: &str, name: &str) -> Option<ClaimUse<'_>> {
         self.claims.get(namespace, name).map(|record| self.claims.claim_use(record))
+    }
+
+    /// The evidence that a volume belongs to its provisioner; `Some(None)` for a volume without a provisioner, and `None` for an
+    /// unknown volume.
+    pub fn volume_evidence(&self, name: &str) -> Option<Option<Evidence>> {
+        let provisioner = self.volumes.get(name)?;
+        Some(provisioner.as_ref().map(|(_, evidence)| *evidence))
     }
 
     /// The facts of a class other than its provisioner.

@@ -102,6 +102,7 @@ impl<'a> ManifestValidator<'a> {
             let find = |claim| MountedClaim::find(claim, &self.known.inventory, namespace);
             let facts = Facts {
                 claims: claims.iter().map(find).collect(),
+                class_access: subject.class_name().and_then(|name| self.known.inventory.access_of_class(name)),
                 strategies: self.known.strategies.clone(),
                 namespace_opted_out: self.known.opted_out(namespace),
             };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use colocate_engine::{ClaimRef, Inventory, Owner, Unknown};
+use colocate_engine::{ClaimRef, Evidence, Inventory, Owner, Unknown};
 
 /// The facts that must be looked up in a cluster.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct MissingFacts {
     pub class_names: bool,
     /// Whether the parameters of that class matter.
     pub parameters: bool,
-    /// The missing volumes that determine the owner of a claim.
+    /// The missing volumes that determine the owner of a claim, or whether Stork recognizes it.
     pub volumes: BTreeSet<String>,
     /// Whether the placement strategies matter.
     pub strategies: bool,
@@ -36,8 +36,13 @@ impl MissingFacts {
             (_, Owner::Unknown(unknown @ (Unknown::ClassMissing(_) | Unknown::NoDefaultClass))) => {
                 self.classes.push(unknown);
             }
-            (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class: None, .. }) => {
+            (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class: None, evidence, .. }) => {
                 self.class_names = true;
+                let volume = claim.use_in(inventory, namespace).and_then(|known| known.volume);
+                let is_open = |volume: &&str| inventory.volume_evidence(volume).is_none();
+                if evidence == Evidence::GaProvisionerAnnotation {
+                    self.volumes.extend(volume.filter(is_open).map(str::to_owned));
+                }
             }
             _ => {}
         }

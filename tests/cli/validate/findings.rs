@@ -150,6 +150,24 @@ fn claims_and_strategies_come_from_all_files() {
 }
 
 #[test]
+fn a_class_is_judged_by_the_claims_in_the_files() {
+    let class = CLASS.replace("repl: \"2\"", "stork.libopenstorage.org/preferRemoteNodeOnly: \"true\"");
+    let folder = Folder::new(&[
+        ("class.yaml", &class),
+        ("once.yaml", &claim("ReadWriteOnce")),
+        ("many.yaml", &claim("ReadOnlyMany").replace("name: data", "name: shared")),
+    ]);
+    for (arguments, findings) in [
+        ("validate -f class.yaml --strict", &[][..]),
+        ("validate -f class.yaml --strict --manifests once.yaml", &["class.yaml:5:14: warning[HC018]"]),
+        ("validate -f class.yaml --strict --manifests once.yaml many.yaml", &[]),
+    ] {
+        let run = folder.run(arguments);
+        assert_eq!((run.code, run.places()), (Some(0), findings.to_vec()), "{arguments}: {}", run.err);
+    }
+}
+
+#[test]
 fn the_object_or_the_flag_sets_the_namespace_which_may_opt_out() {
     let claim = claim("ReadWriteOnce").replace("{name: data}", "{name: data, namespace: shop}");
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {stork.libopenstorage.org/disable-admission-controller: \"true\"}}\n";

@@ -1,20 +1,16 @@
 //! Rules for pods and pod templates: contradictions between annotations, and annotations that nothing enforces.
 
-use super::{RuleCheck, flag, shown};
-use crate::facts::MountedClaim;
+use super::{Mounted, RuleCheck, flag, shown};
+use crate::facts::{MountedClaim, VolumeKind};
 use crate::field_path::FieldPath;
 use crate::finding::Part;
 use crate::key::PREFER_LOCAL_NODE_ONLY;
 use crate::rule::Rule;
 use crate::subject::{KeyMap, POD, SubjectKind};
-use colocate_engine::{ClaimRef, DISABLE_HYPERCONVERGENCE, Evidence, Mode, Owner, Setting};
+use colocate_engine::{DISABLE_HYPERCONVERGENCE, Mode, Owner, Setting};
 
 /// The prefixes of annotations that cluster autoscalers read.
 const AUTOSCALERS: [&str; 2] = ["cluster-autoscaler.kubernetes.io/", "karpenter.sh/"];
-
-/// The evidence that Stork does not read: ephemeral volumes before 25.2.0, the others in no version that is known.
-const NOT_READ_BY_STORK: [Evidence; 4] =
-    [Evidence::GaProvisionerAnnotation, Evidence::StaticCsi, Evidence::InlineCsi, Evidence::Ephemeral];
 
 /// The most claims in a message.
 const MAX_LISTED: usize = 5;
@@ -34,7 +30,7 @@ impl<'c> RuleCheck<'c> {
         self.check_opt_out(site);
     }
 
-    /// Checks whether Stork recognises a volume of a pod that is given to it. Only uses what is known: the rule alone is not
+    /// Checks whether Stork recognizes a volume of a pod that is given to it. Only uses what is known: the rule alone is not
     /// worth a request.
     fn check_recognition(&mut self) {
         let SubjectKind::Workload(workload) = self.subject.kind else { return };
@@ -45,17 +41,16 @@ impl<'c> RuleCheck<'c> {
         if !is_ours && (opts_out || !self.policy.replaceable.allow(scheduler)) {
             return;
         }
-        let evidence = |known: &MountedClaim| match known.owner {
-            Owner::Provisioner { evidence, .. } => Some(evidence),
-            _ => None,
+        let ours: Vec<_> = self.of_portworx().collect();
+        let counts = |known: &MountedClaim| match &known.owner {
+            Owner::Provisioner { evidence, .. } => self.portworx.recognises.contains(evidence),
+            _ => false,
         };
-        let ours: Vec<_> = self.of_portworx().filter_map(|(claim, known)| Some((claim, evidence(known)?))).collect();
-        let is_given = |(_, evidence): &(_, Evidence)| self.portworx.recognises.contains(evidence);
-        let is_unread = |(_, evidence): &(_, Evidence)| NOT_READ_BY_STORK.contains(evidence);
-        if !ours.iter().any(|claim| is_ours || is_given(claim)) || !ours.iter().all(is_unread) {
+        let is_given = ours.iter().any(|(_, known)| is_ours || counts(known));
+        if !is_given || ours.iter().any(|(_, known)| known.unrecognized().is_none()) {
             return;
         }
-        let names = list(ours.iter().map(|(claim, _)| *claim));
+        let names = list(&ours);
         let path = workload.path.iter().map(String::as_str).chain(["spec", "volumes"]);
         let message = format!(
             "Stork may recognize none of the pod's Portworx volumes ({names}), and then places the pod by chance"
@@ -67,23 +62,141 @@ impl<'c> RuleCheck<'c> {
 
     fn check_local_only(&mut self, site: &KeyMap<'c>, disabled: bool) {
         let path = site.path.key(PREFER_LOCAL_NODE_ONLY);
+        let other_scheduler = self.other_scheduler(site);
+        // Otherwise, what Stork would do does not matter.
+        let by_stork = other_scheduler.is_none();
         if disabled {
             let message = "preferLocalNodeOnly allows only nodes with the data, and disableHyperconvergence makes all nodes equal";
             let remedy = "remove preferLocalNodeOnly to let the pod run anywhere, or disableHyperconvergence to keep it with its data";
             self.find(Rule::LocalOnlyDisabled, path.clone(), Part::Key, message.to_owned(), remedy);
-        } else if let Some((why, remedy)) = self.unenforced(site) {
+        } else if let Some((why, remedy)) = other_scheduler.or_else(|| self.not_injected()) {
             let message = format!("nothing enforces preferLocalNodeOnly: {why}");
             self.find(Rule::LocalOnlyUnenforced, path.clone(), Part::Key, message, remedy);
         }
-        self.check_claims_of_local_only(&path);
+        self.check_unrecognized(&path);
+        let volumes = self.pod_volumes();
+        if let [(first, _), ..] = volumes.windows[..] {
+            let message = format!("Stork allows all nodes, because {first} is for Windows (winshare)");
+            self.find(
+                Rule::LocalOnlyWindows,
+                path,
+                Part::Key,
+                message,
+                "remove it, or mount the volumes in separate pods",
+            );
+            return;
+        }
+        self.check_ignored(&path, &volumes);
+        self.check_unchecked(&path, &volumes);
+        if by_stork {
+            self.check_pending(&path, &volumes);
+            self.check_side_effects(site, &path, &volumes);
+        }
+    }
+
+    fn check_unrecognized(&mut self, path: &FieldPath) {
+        let open = self.of_portworx().find(|(_, known)| known.recognized.is_none());
+        let open = open.map(|(claim, _)| format!("the class or the volume of {claim} is not known"));
+        let unrecognized: Vec<_> = self.of_portworx().filter(|(_, known)| known.unrecognized().is_some()).collect();
+        if let Some((why, remedy)) = unrecognized.first().and_then(|(_, known)| known.unrecognized()) {
+            let names = list(&unrecognized);
+            let message = format!(
+                "Stork's scheduler does not recognize {names}, so preferLocalNodeOnly has no effect there: {why}"
+            );
+            self.find(Rule::Unrecognized, path.clone(), Part::Key, message, remedy);
+        } else if let Some(why) = open {
+            self.cannot_check(Rule::Unrecognized, path.clone(), why);
+        }
+    }
+
+    /// Checks for volumes that Stork does not restrict the pod by.
+    fn check_ignored(&mut self, path: &FieldPath, volumes: &PodVolumes<'c>) {
+        if self.of_portworx().next().is_none() && volumes.unknown.is_none() {
+            let message = "preferLocalNodeOnly applies to Portworx volumes, and the pod mounts none".to_owned();
+            let remedy = "remove it, or mount a claim of a Portworx class";
+            self.find(Rule::LocalOnlyWithoutClaim, path.clone(), Part::Key, message, remedy);
+        }
+        if !volumes.shared.is_empty() {
+            let names = list(&volumes.shared);
+            let message = format!("Stork silently ignores preferLocalNodeOnly for sharedv4 service volumes: {names}");
+            let remedy = "remove it, or use a ReadWriteOnce claim";
+            self.find(Rule::LocalOnlyShared, path.clone(), Part::Key, message, remedy);
+        }
+        if !volumes.awaited.is_empty() {
+            let names = list(&volumes.awaited);
+            let message = format!(
+                "the volume is created only after the first pod was placed (WaitForFirstConsumer), so Stork does not enforce preferLocalNodeOnly for that pod: {names}"
+            );
+            let remedy =
+                "create the pod again after its volume was created, or use a class with volumeBindingMode: Immediate";
+            self.find(Rule::LocalOnlyFirstConsumer, path.clone(), Part::Key, message, remedy);
+        }
+    }
+
+    /// Reports rules that depend on unknown facts. One line per missing fact is enough, so that rules with the same gap as
+    /// another are only recorded.
+    fn check_unchecked(&mut self, path: &FieldPath, volumes: &PodVolumes<'c>) {
+        let Some(why) = &volumes.unknown else { return };
+        if self.of_portworx().next().is_none() {
+            self.cannot_check(Rule::LocalOnlyWithoutClaim, path.clone(), why.clone());
+        }
+        if volumes.may_be_shared && volumes.shared.is_empty() {
+            self.cannot_check(Rule::LocalOnlyShared, path.clone(), why.clone());
+        } else if volumes.external.is_empty() {
+            self.cannot_check(Rule::LocalOnlyExternal, path.clone(), why.clone());
+        }
+        for rule in [
+            Rule::LocalOnlyExternal,
+            Rule::LocalOnlyRemoteOnly,
+            Rule::LocalOnlyWindows,
+            Rule::Unrecognized,
+            Rule::LocalOnlyFirstConsumer,
+        ] {
+            self.need(rule);
+        }
+    }
+
+    /// Checks for combinations of volumes that no node may satisfy.
+    fn check_pending(&mut self, path: &FieldPath, volumes: &PodVolumes<'c>) {
+        let PodVolumes { ordinary, shared, external, .. } = volumes;
+        if !external.is_empty() {
+            let names = list(external);
+            let message = format!(
+                "no node has a replica of {names}, whose data is on a storage array or a file server: the pod stays Pending"
+            );
+            self.find(Rule::LocalOnlyExternal, path.clone(), Part::Key, message, "remove it");
+        }
+        let remote: Vec<_> = shared.iter().copied().filter(|(_, known)| known.is_remote_only()).collect();
+        if !remote.is_empty() && !ordinary.is_empty() {
+            let (names, local) = (list(&remote), list(ordinary));
+            let message = format!(
+                "preferLocalNodeOnly allows only nodes with replicas of {local}, and preferRemoteNodeOnly only nodes without replicas of {names}: if no node is left, the pod stays Pending"
+            );
+            let remedy = "remove one of the two, or mount the volumes in separate pods";
+            self.find(Rule::LocalOnlyRemoteOnly, path.clone(), Part::Key, message, remedy);
+        }
+        let is_apart = |(_, known): &&Mounted<'_>| known.setting(Setting::PlacementStrategy).is_none_or(str::is_empty);
+        let apart: Vec<_> = ordinary.iter().filter(is_apart).copied().collect();
+        if ordinary.len() >= 2 && !apart.is_empty() {
+            let (count, names) = (ordinary.len(), list(&apart));
+            let message = format!(
+                "one node must hold replicas of {count} volumes, and nothing keeps {names} with the others: the pod may stay Pending indefinitely"
+            );
+            let remedy = "set placement_strategy of their classes to a VolumePlacementStrategy with volumeAffinity, or mount one claim";
+            self.find(Rule::LocalOnlySeveral, path.clone(), Part::Key, message, remedy);
+        } else if let Some(why) = volumes.unknown.clone().filter(|_| self.claims.len() >= 2) {
+            self.cannot_check(Rule::LocalOnlySeveral, path.clone(), why);
+        }
+    }
+
+    /// Checks for consequences of a rule that is enforced.
+    fn check_side_effects(&mut self, site: &KeyMap<'c>, path: &FieldPath, volumes: &PodVolumes<'c>) {
         let is_daemon_set =
             matches!(self.subject.kind, SubjectKind::Workload(workload) if workload.kind == "DaemonSet");
-        let mut keys = site.entries.iter().map(|(key, _)| key);
-        let autoscaler = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix)));
-        if !self.of_portworx().any(|(_, known)| known.is_shared() != Some(true)) {
+        if volumes.ordinary.is_empty() {
             // Either no volume restricts the pod to certain nodes, or that is unknown.
-            if let Some(why) = self.first_unknown().filter(|_| is_daemon_set) {
-                self.cannot_check(Rule::LocalOnlyDaemonSet, path, why);
+            if let Some(why) = volumes.unknown.clone().filter(|_| is_daemon_set) {
+                self.cannot_check(Rule::LocalOnlyDaemonSet, path.clone(), why);
             }
             return;
         }
@@ -92,18 +205,44 @@ impl<'c> RuleCheck<'c> {
             let remedy = "remove it: each pod then runs on its node, with or without a replica";
             self.find(Rule::LocalOnlyDaemonSet, path.clone(), Part::Key, message.to_owned(), remedy);
         }
-        if let Some(key) = autoscaler {
+        let mut keys = site.entries.iter().map(|(key, _)| key);
+        if let Some(key) = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix))) {
             let message = format!(
                 "a cluster autoscaler (see {}) does not know that preferLocalNodeOnly restricts the pod to some nodes",
                 shown(key)
             );
             let remedy = "exempt nodes with the data from scale-down, and do not expect a new node to help";
-            self.find(Rule::LocalOnlyAutoscaler, path, Part::Key, message, remedy);
+            self.find(Rule::LocalOnlyAutoscaler, path.clone(), Part::Key, message, remedy);
+        }
+        if self.subject.may_preempt {
+            let message = "if the nodes with the data are full, the pod stays Pending in spite of its priority: no pod of a lower priority is preempted";
+            let remedy = "keep room for the pod on the nodes with its data";
+            self.find(Rule::LocalOnlyPreemption, path.clone(), Part::Key, message.to_owned(), remedy);
         }
     }
 
-    /// Returns the reason why Stork will not schedule the pod, and a remedy.
-    fn unenforced(&mut self, site: &KeyMap<'_>) -> Option<(String, String)> {
+    /// The Portworx volumes of the pod by the way in which Stork's filter treats them.
+    fn pod_volumes(&self) -> PodVolumes<'c> {
+        let recognized: Vec<_> = self.of_portworx().filter(|(_, known)| known.unrecognized().is_none()).collect();
+        let of = |kind: Option<VolumeKind>| -> Vec<Mounted<'c>> {
+            recognized.iter().copied().filter(|(_, known)| known.volume_kind() == kind).collect()
+        };
+        let ordinary = of(Some(VolumeKind::Ordinary));
+        let no_owner = self.first_unknown();
+        let no_class = || of(None).first().map(|(claim, _)| format!("the class of {claim} is not known"));
+        PodVolumes {
+            awaited: ordinary.iter().copied().filter(|(_, known)| known.awaits_consumer() == Some(true)).collect(),
+            ordinary,
+            shared: of(Some(VolumeKind::Shared)),
+            external: of(Some(VolumeKind::External)),
+            windows: of(Some(VolumeKind::Windows)),
+            may_be_shared: no_owner.is_some() || recognized.iter().any(|(_, known)| known.is_shared().is_none()),
+            unknown: no_owner.or_else(no_class),
+        }
+    }
+
+    /// Returns the reason in the object itself why another scheduler than Stork places the pod, and a remedy.
+    fn other_scheduler(&self, site: &KeyMap<'_>) -> Option<(String, String)> {
         let (stork, object) = (&self.portworx.scheduler, &self.subject.object);
         let scheduler = object.scheduler();
         if scheduler == Some(&**stork) {
@@ -122,6 +261,16 @@ impl<'c> RuleCheck<'c> {
         {
             return Some(("the kind of its controller opts out (optOut.owners)".to_owned(), name_it));
         }
+        None
+    }
+
+    /// Returns the reason outside of the object why colocate does not give the pod to Stork, and a remedy.
+    fn not_injected(&mut self) -> Option<(String, String)> {
+        let stork = &*self.portworx.scheduler;
+        if self.subject.object.scheduler() == Some(stork) {
+            return None;
+        }
+        let name_it = format!("set schedulerName: {stork}");
         self.need(Rule::LocalOnlyUnenforced);
         if self.facts.namespace_opted_out {
             return Some(("its Namespace opts out by its label".to_owned(), name_it));
@@ -133,67 +282,18 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    fn check_claims_of_local_only(&mut self, path: &FieldPath) {
-        let ours: Vec<_> = self.of_portworx().collect();
-        let unknown = self.first_unknown();
-        if ours.is_empty() {
-            if let Some(why) = &unknown {
-                self.cannot_check(Rule::LocalOnlyWithoutClaim, path.clone(), why.clone());
-            } else {
-                let message = "preferLocalNodeOnly applies to Portworx volumes, and the pod mounts none".to_owned();
-                let remedy = "remove it, or mount a claim of a Portworx class";
-                self.find(Rule::LocalOnlyWithoutClaim, path.clone(), Part::Key, message, remedy);
-            }
-        }
-        self.check_shared(Rule::LocalOnlyShared, path, &ours, |names| {
-            let message = format!("Stork silently ignores preferLocalNodeOnly for sharedv4 service volumes: {names}");
-            (message, "remove it, or use a ReadWriteOnce claim of a class without sharedv4".to_owned())
-        });
-        let apart: Vec<_> = ours
-            .iter()
-            .filter(|(_, known)| known.is_shared() == Some(false))
-            .filter(|(_, known)| known.setting(Setting::PlacementStrategy).is_none_or(str::is_empty))
-            .collect();
-        let ordinary = ours.iter().filter(|(_, known)| known.is_shared() != Some(true)).count();
-        if ordinary >= 2 && !apart.is_empty() {
-            let names = list(apart.iter().map(|(claim, _)| *claim));
-            let message = format!(
-                "one node must hold replicas of {ordinary} volumes, and nothing keeps {names} with the others: the pod may stay Pending indefinitely"
-            );
-            let remedy = "set placement_strategy of their classes to a VolumePlacementStrategy with volumeAffinity, or mount one claim";
-            self.find(Rule::LocalOnlySeveral, path.clone(), Part::Key, message, remedy);
-        } else if let Some(why) = unknown.filter(|_| self.claims.len() >= 2) {
-            self.cannot_check(Rule::LocalOnlySeveral, path.clone(), why);
-        }
-    }
-
     fn check_disabled(&mut self, path: &FieldPath) {
-        let ours: Vec<_> = self.of_portworx().collect();
-        self.check_shared(Rule::DisabledShared, path, &ours, |names| {
-            let message = format!("according to the documentation, disableHyperconvergence makes Stork ignore preferRemoteNode and preferRemoteNodeOnly of the class for sharedv4 service volumes: {names}");
-            (message, "to turn off anti-hyperconvergence, set preferRemoteNode: \"false\" on the class or the claim instead".to_owned())
-        });
-    }
-
-    /// Checks a rule about shared volumes.
-    fn check_shared(
-        &mut self,
-        rule: Rule,
-        path: &FieldPath,
-        ours: &[(&'c ClaimRef<'c>, &'c MountedClaim)],
-        say: impl Fn(&str) -> (String, String),
-    ) {
-        let shared = ours.iter().filter(|(_, known)| known.is_shared() == Some(true)).map(|(claim, _)| *claim);
-        let names = list(shared);
-        let open =
-            ours.iter().find(|(claim, known)| known.is_shared().is_none() && !matches!(claim, ClaimRef::Inline { .. }));
-        if !names.is_empty() {
-            let (message, remedy) = say(&names);
-            self.find(rule, path.clone(), Part::Key, message, remedy);
-        } else if let Some(why) = self.first_unknown() {
-            self.cannot_check(rule, path.clone(), why);
-        } else if let Some((claim, _)) = open {
-            self.cannot_check(rule, path.clone(), format!("the class of {claim} is not known"));
+        let PodVolumes { shared, unknown, may_be_shared, .. } = self.pod_volumes();
+        if !shared.is_empty() {
+            let names = list(&shared);
+            let message = format!(
+                "according to the documentation, disableHyperconvergence makes Stork ignore preferRemoteNode and preferRemoteNodeOnly of the class for sharedv4 service volumes: {names}"
+            );
+            let remedy =
+                "to turn off anti-hyperconvergence, set preferRemoteNode: \"false\" on the class or the claim instead";
+            self.find(Rule::DisabledShared, path.clone(), Part::Key, message, remedy);
+        } else if let Some(why) = unknown.filter(|_| may_be_shared) {
+            self.cannot_check(Rule::DisabledShared, path.clone(), why);
         }
     }
 
@@ -204,7 +304,7 @@ impl<'c> RuleCheck<'c> {
             return;
         }
         let path = site.path.key(&key);
-        let names = list(self.of_portworx().map(|(claim, _)| claim));
+        let names = list(&self.of_portworx().collect::<Vec<_>>());
         if names.is_empty() {
             if let Some(why) = self.first_unknown() {
                 self.cannot_check(Rule::OptOutRestore, path.clone(), why.clone());
@@ -216,15 +316,31 @@ impl<'c> RuleCheck<'c> {
             format!("a snapshot of {names} cannot be restored in place, because Stork does not schedule the pod");
         let remedy = "remove the opt-out before such a restore, and create the pod again";
         self.find(Rule::OptOutRestore, path.clone(), Part::Key, message, remedy);
-        let message = format!("the pod mounts {names}, but may be scheduled on a node where Portworx is down");
+        let message = format!(
+            "the pod mounts {names}, but may be scheduled on a node whose storage is down; Stork's health monitor then deletes it, and it may return to the same node again and again"
+        );
         self.find(Rule::OptOutHealth, path, Part::Key, message, "remove the opt-out to avoid such nodes");
     }
 }
 
+/// The Portworx volumes of a pod, by the way in which Stork's filter treats them. Volumes that Stork does not recognize are
+/// in none of the lists.
+struct PodVolumes<'c> {
+    ordinary: Vec<Mounted<'c>>,
+    /// The ordinary volumes that are created only after the first pod was placed.
+    awaited: Vec<Mounted<'c>>,
+    shared: Vec<Mounted<'c>>,
+    external: Vec<Mounted<'c>>,
+    windows: Vec<Mounted<'c>>,
+    /// Whether a volume may be shared, but its owner or class is not known.
+    may_be_shared: bool,
+    /// The first fact that is not known, if any.
+    unknown: Option<String>,
+}
+
 /// Lists claims by their names, at most [`MAX_LISTED`].
-fn list<'c>(claims: impl Iterator<Item = &'c ClaimRef<'c>>) -> String {
-    let names: Vec<_> = claims.map(ToString::to_string).collect();
-    let more = names.len().saturating_sub(MAX_LISTED);
-    let shown = names[..names.len() - more].join(", ");
+fn list(claims: &[Mounted<'_>]) -> String {
+    let names: Vec<_> = claims.iter().take(MAX_LISTED).map(|(claim, _)| claim.to_string()).collect();
+    let (more, shown) = (claims.len() - names.len(), names.join(", "));
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }

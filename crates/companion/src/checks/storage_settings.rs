@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::{RuleCheck, flag, shown};
-use crate::facts::{MountedClaim, Strategies, sharedv4_service};
+use crate::facts::{MountedClaim, Strategies, VolumeKind, is_multi_node};
 use crate::finding::Part;
 use crate::rule::Rule;
-use crate::subject::{Holder, KeyMap};
-use colocate_engine::{Owner, Setting, Settings, parse_bool};
+use crate::subject::{Holder, KeyMap, MapField};
+use colocate_engine::{AccessModes, ClaimRef, Owner, Setting, Settings, parse_bool};
 
 /// The settings that Stork applies to volumes.
 const OF_STORK: [Setting; 3] =
@@ -15,6 +15,9 @@ const OF_STORK: [Setting; 3] =
 
 /// The settings that affect shared volumes only.
 const OF_SHARED: [Setting; 2] = [Setting::PreferRemoteNodeOnly, Setting::PreferRemoteNode];
+
+/// The values of `sharedv4_svc_type` that openstorage accepts.
+const SERVICE_TYPES: [&str; 7] = ["", "ClusterIP", "clusterIP", "NodePort", "nodePort", "LoadBalancer", "loadBalancer"];
 
 impl RuleCheck<'_> {
     pub(super) fn check_storage(&mut self) {
@@ -28,8 +31,9 @@ impl RuleCheck<'_> {
                 Holder::Class => self.check_class(site, &own),
                 Holder::Claim(name) => {
                     let index = self.templates.get(name.as_deref().unwrap_or_default()).copied();
-                    if let Some((_, known)) = index.and_then(|index| self.claims.get(index).copied()) {
+                    if let Some((claim, known)) = index.and_then(|index| self.claims.get(index).copied()) {
                         self.check_claim(site, &own, known);
+                        self.check_restore(site, &own, claim);
                     }
                 }
                 Holder::Pod | Holder::Workload | Holder::Namespace => {}
@@ -47,12 +51,36 @@ impl RuleCheck<'_> {
             self.not_portworx(site, own, &format!("the provisioner is {}", shown(provisioner)));
             return;
         }
-        let why = match sharedv4_service(own) {
-            Some(true) => return,
-            Some(false) => "volumes of this class are not sharedv4",
-            None => "this class does not set sharedv4, so only its ReadWriteMany claims get such a volume",
+        for (key, (why, remedy)) in site.entries.iter().filter_map(|(key, _)| Some((key, rejection(site, key)?))) {
+            self.find(Rule::RejectedParameter, site.path.key(key), Part::Value, why, remedy);
+        }
+        let many: AccessModes = ["ReadWriteMany"].into_iter().collect();
+        let (why, remedy) = match VolumeKind::of(many, own) {
+            // The access modes decide, which the class does not know.
+            VolumeKind::Shared if self.facts.class_access.is_none_or(is_multi_node) => return,
+            VolumeKind::Shared => (
+                "no known claim of this class is ReadWriteMany or ReadOnlyMany",
+                Some("use the class for ReadWriteMany or ReadOnlyMany claims"),
+            ),
+            VolumeKind::Ordinary => {
+                ("volumes with `shared` are not sharedv4", Some("replace shared with sharedv4: \"true\""))
+            }
+            VolumeKind::External => ("the data of this class is on a storage array or a file server", None),
+            VolumeKind::Windows => ("volumes for Windows are not treated as such", None),
         };
-        self.not_shared(site, own, why, "also set sharedv4: \"true\"");
+        self.not_shared(site, own, why, remedy);
+    }
+
+    /// Checks for the mark of a restore, which only Stork should set.
+    fn check_restore(&mut self, site: &KeyMap<'_>, own: &Settings, claim: &ClaimRef<'_>) {
+        // Stork does not look at the claims of ephemeral volumes.
+        let is_ephemeral = matches!(claim, ClaimRef::Template { ephemeral: true, .. });
+        if own.get(Setting::RestoreInProgress) == Some("true") && !is_ephemeral {
+            let path = site.path.key(Setting::RestoreInProgress.key());
+            let message = "Stork rejects every pod that mounts the claim: the pod stays Pending".to_owned();
+            let remedy = "remove it, unless a restore is running";
+            self.find(Rule::RestoreInProgress, path, Part::Key, message, remedy);
+        }
     }
 
     fn check_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
@@ -79,18 +107,36 @@ impl RuleCheck<'_> {
     }
 
     fn check_shared_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
-        match known.is_shared() {
-            Some(false) => {
-                self.not_shared(site, own, "the claim does not get one", "use a class with sharedv4: \"true\"");
+        if let Some((why, remedy)) = known.unrecognized() {
+            for setting in OF_STORK.into_iter().filter(|setting| is_not_default(own, *setting)) {
+                let message = format!(
+                    "Stork's scheduler does not recognize the volume, so {} has no effect: {why}",
+                    setting.key()
+                );
+                self.find(Rule::Unrecognized, site.path.key(setting.key()), Part::Key, message, remedy);
             }
-            None => {
+            return;
+        }
+        let (why, remedy) = match (known.is_shared(), known.volume_kind()) {
+            (Some(true), _) => return,
+            (None, _) => {
                 if let Some(setting) = OF_SHARED.into_iter().find(|setting| own.get(*setting).is_some()) {
                     let path = site.path.key(setting.key());
                     self.cannot_check(Rule::RemoteNotShared, path, "its StorageClass is not known".to_owned());
                 }
+                return;
             }
-            Some(true) => {}
-        }
+            (_, Some(VolumeKind::External)) => ("its data is on a storage array or a file server", None),
+            (_, Some(VolumeKind::Windows)) => ("a volume for Windows is not treated as such", None),
+            _ if known.access.is_some_and(is_multi_node) => {
+                ("a volume of a class with `shared` is not sharedv4", Some("use a class with sharedv4: \"true\""))
+            }
+            _ => (
+                "the claim is neither ReadWriteMany nor ReadOnlyMany",
+                Some("use access mode ReadWriteMany or ReadOnlyMany"),
+            ),
+        };
+        self.not_shared(site, own, why, remedy);
     }
 
     fn check_cancelled(&mut self, site: &KeyMap<'_>, remote: Option<bool>, only: Option<bool>) {
@@ -114,10 +160,11 @@ impl RuleCheck<'_> {
         }
     }
 
-    fn not_shared(&mut self, site: &KeyMap<'_>, own: &Settings, why: &str, remedy: &str) {
+    fn not_shared(&mut self, site: &KeyMap<'_>, own: &Settings, why: &str, remedy: Option<&str>) {
         for setting in OF_SHARED.into_iter().filter(|setting| is_not_default(own, *setting)) {
             let message = format!("Stork reads {} for sharedv4 service volumes only, and {why}", setting.key());
-            let remedy = format!("{remedy}, or remove {}", setting.key());
+            let remove = format!("remove {}", setting.key());
+            let remedy = remedy.map_or_else(|| remove.clone(), |remedy| format!("{remedy}, or {remove}"));
             self.find(Rule::RemoteNotShared, site.path.key(setting.key()), Part::Key, message, remedy);
         }
     }
@@ -125,7 +172,7 @@ impl RuleCheck<'_> {
     fn check_against_class(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
         for setting in OF_STORK.into_iter().chain([Setting::PlacementStrategy]) {
             let Some(of_claim) = meaning(own, setting) else { continue };
-            let Some(parameters) = &known.parameters else {
+            let Some(parameters) = known.class.as_ref().map(|class| &class.parameters) else {
                 self.need(Rule::ClaimAgainstClass);
                 return;
             };
@@ -153,6 +200,26 @@ impl RuleCheck<'_> {
             }
             Strategies::All(_) | Strategies::Some { .. } | Strategies::NotInstalled => {}
         }
+    }
+}
+
+/// Returns the reason why Portworx rejects a parameter of a class, and a remedy.
+pub(super) fn rejection(site: &KeyMap<'_>, key: &str) -> Option<(String, &'static str)> {
+    if site.location.map != MapField::Parameters {
+        return None;
+    }
+    let setting = [Setting::Sharedv4, Setting::Shared, Setting::Sharedv4ServiceType];
+    let setting = setting.into_iter().find(|setting| setting.key() == key)?;
+    let value = site.entries.get(key)?;
+    match setting {
+        Setting::Sharedv4ServiceType => (!SERVICE_TYPES.contains(&&*value)).then(|| {
+            let message = format!("{} is not a type of service, so Portworx provisions no volume", shown(&value));
+            (message, "use ClusterIP, NodePort, LoadBalancer or \"\"")
+        }),
+        _ => parse_bool(&value).is_none().then(|| {
+            let message = format!("{} is not a boolean, so Portworx provisions no volume", shown(&value));
+            (message, "use \"true\" or \"false\"")
+        }),
     }
 }
 

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use colocate_engine::{Driver, Drivers, Evidence, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Settings, Templates};
+use colocate_engine::{
+    AccessModes, Driver, Drivers, Evidence, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Settings, Templates,
+};
 
 use super::*;
-use crate::{Level, Severity, Strategies};
+use crate::{Level, MountedClass, Severity, Strategies};
 use table::{
     DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, REMOTE_ONLY, Row, claim, class, deployment,
     inventory, table, with_scheduler,
@@ -22,7 +24,9 @@ fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategi
     let subject = Subject::parse(&text, kind).expect("a valid object of its kind");
     let inventory = inventory();
     let claims = subject.claims().iter().map(|claim| MountedClaim::find(claim, &inventory, "shop")).collect();
-    let report = subject.check(policy, severities, &Facts { claims, strategies, namespace_opted_out: false });
+    let class_access = subject.class_name().and_then(|name| inventory.access_of_class(name));
+    let report =
+        subject.check(policy, severities, &Facts { claims, class_access, strategies, namespace_opted_out: false });
     if subject.is_silent(policy) {
         // It has none because of a key.
         assert!(report.findings.iter().all(|finding| finding.rule == Rule::NotRecognised), "{object}");
@@ -97,14 +101,18 @@ impl FactChoice {
     /// Every tested combination.
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for (claims, parameters) in (0..7).flat_map(|claims| (0..4).map(move |parameters| (claims, parameters))) {
-            for (strategies, namespace) in [(0, 0), (1, 1), (2, 0), (0, 1)] {
+        for (claims, parameters) in (0..8).flat_map(|claims| (0..8).map(move |parameters| (claims, parameters))) {
+            let others = [(0, 0), (1, 1), (2, 0), (0, 1)];
+            // All combinations with one claim, and two with each other, to save time.
+            let count = if (claims, parameters) == (3, 1) { others.len() } else { 2 };
+            for (strategies, namespace) in others.into_iter().take(count) {
                 all.push(Self { claims, parameters, strategies, namespace });
             }
         }
         all
     }
 
+    #[expect(clippy::match_same_arms, reason = "the choices also differ in other facts")]
     fn facts(self, subject: &Subject<'_>) -> Facts {
         let settings = |pairs: &'static [(Setting, &'static str)]| {
             Settings::read(|key| pairs.iter().find(|(setting, _)| setting.key() == key).map(|(_, value)| *value))
@@ -115,9 +123,12 @@ impl FactChoice {
             evidence: Evidence::Class,
         };
         let portworx = || provisioner("pxd.portworx.com");
-        let static_csi =
-            Owner::Provisioner { provisioner: "pxd.portworx.com".into(), class: None, evidence: Evidence::StaticCsi };
-        let access = |mode: &'static str| Some([mode].into_iter().collect());
+        let by_hand = || Owner::Provisioner {
+            provisioner: "pxd.portworx.com".into(),
+            class: None,
+            evidence: Evidence::StaticCsi,
+        };
+        let access = |mode: &'static str| Some([mode].into_iter().collect::<AccessModes>());
         let together: &[_] = &[(Setting::PlacementStrategy, "together"), (Setting::PreferRemoteNode, "false")];
         let (owner, access, own) = match self.claims {
             0 => (Owner::Missing, None, &[][..]),
@@ -125,22 +136,43 @@ impl FactChoice {
             2 => (provisioner("other.example.test"), access(MANY), &[][..]),
             3 => (portworx(), access(ONCE), &[][..]),
             4 => (portworx(), access(MANY), &[][..]),
-            5 => (portworx(), access(ONCE), together),
-            _ => (static_csi, access(ONCE), &[][..]),
+            5 => (by_hand(), access(MANY), &[][..]),
+            6 => (portworx(), access(ONCE), together),
+            // The others are `ReadWriteOnce`.
+            _ => (portworx(), access(MANY), &[][..]),
         };
         let parameters = match self.parameters {
             0 => None,
             1 => Some(settings(&[])),
             2 => Some(settings(&[(Setting::Sharedv4, "true"), (Setting::PreferRemoteNodeOnly, "false")])),
+            3 => Some(settings(&[(Setting::Backend, "pure_block")])),
+            4 => Some(settings(&[(Setting::Winshare, "true")])),
+            5 => Some(settings(&[(Setting::PreferRemoteNodeOnly, "true")])),
+            // With another binding mode.
+            6 => Some(settings(&[])),
             _ => Some(settings(&[
                 (Setting::PlacementStrategy, "spread"),
                 (Setting::PreferRemoteNode, "false"),
                 (Setting::PreferRemoteNodeOnly, "true"),
             ])),
         };
-        let claim = MountedClaim { owner, access, settings: settings(own), parameters, ..MountedClaim::default() };
+        let binds_late = self.parameters == 6;
+        let class = parameters.map(|parameters| MountedClass { parameters, binds_late });
+        let recognized = Some(self.claims != 5);
+        let settings = settings(own);
+        let claim = MountedClaim { owner, access, settings, class, recognized, ..MountedClaim::default() };
+        let once = [ONCE].into_iter().collect::<AccessModes>();
+        let mut claims = vec![claim; subject.claims().len()];
+        if self.claims == 7
+            && let Some((_, others)) = claims.split_first_mut()
+        {
+            for claim in others {
+                claim.access = Some(once);
+            }
+        }
         Facts {
-            claims: subject.claims().iter().map(|_| claim.clone()).collect(),
+            claims,
+            class_access: access,
             strategies: [strategies(), Strategies::All(BTreeSet::new()), Strategies::NotInstalled][self.strategies]
                 .clone(),
             namespace_opted_out: self.namespace == 1,
@@ -348,9 +380,10 @@ fn the_claim_of_an_ephemeral_volume_is_checked() {
     object["spec"]["template"]["spec"]["volumes"] = json!([{ "name": "cache", "emptyDir": {} }, { "name": "scratch", "ephemeral": { "volumeClaimTemplate": template } }]);
     let report = check(&object);
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.rule, finding.path.to_string())).collect();
+    // Stork does not look at the volume, so that the access mode does not matter.
     let path = "spec.template.spec.volumes[1].ephemeral.volumeClaimTemplate.metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
     let volumes = (Rule::NotRecognised, "spec.template.spec.volumes".to_owned());
-    assert_eq!(found, [(Rule::NoBoolean, path.to_owned()), volumes, (Rule::LocalOnlyShared, ON_TEMPLATE.to_owned())]);
+    assert_eq!(found, [(Rule::NoBoolean, path.to_owned()), volumes, (Rule::Unrecognized, ON_TEMPLATE.to_owned())]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) struct Records {
 pub(super) struct Record {
     class: Option<Handle>,
     provisioner: Option<Handle>,
-    /// Kept only for a claim without a provisioner, because the volume is only used to find one.
+    /// Kept only for a claim without a provisioner, to find one, or with the GA annotation alone, which Stork does not read.
     volume: Option<Handle>,
     /// The provisioner of the volume, once it has been read; empty if the volume has none.
     volume_provisioner: Option<Handle>,
@@ -163,6 +163,7 @@ impl Records {
     pub(super) fn claim_use(&self, record: &Record) -> ClaimUse<'_> {
         ClaimUse {
             class: record.class.and_then(|handle| self.names.get(handle)).map(AsRef::as_ref),
+            volume: record.volume.and_then(|handle| self.names.get(handle)).map(AsRef::as_ref),
             access: AccessModes::from_bits(record.flags),
             bound: record.flags & (BOUND | HAS_VOLUME) != 0,
             settings: record.settings.and_then(|handle| self.settings.get(handle)).map(AsRef::as_ref),
@@ -179,7 +180,7 @@ impl Records {
         Record {
             class: claim.class.as_deref().map(&mut name),
             provisioner: claim.provisioner.as_deref().map(&mut name),
-            volume: claim.volume.as_deref().filter(|_| needs_volume).map(&mut name),
+            volume: claim.volume.as_deref().filter(|_| needs_volume || claim.ga_annotation).map(&mut name),
             volume_provisioner: None,
             settings: (!claim.settings.is_empty())
                 .then(|| self.settings.acquire(&claim.settings, || Arc::new(claim.settings.clone()))),

@@ -285,10 +285,16 @@ fn access_modes_and_settings_of_a_claim_are_kept() {
     inventory.insert_claim("a", "plain", &claim(&[], None, None));
     inventory.insert_claim("a", "data", &ClaimFacts { access: modes, bound: true, ..claim(&keys, None, None) });
     let plain = inventory.claim_use("a", "plain").unwrap();
-    assert_eq!(plain, ClaimUse { class: None, access: AccessModes::default(), bound: false, settings: None });
+    assert_eq!(
+        plain,
+        ClaimUse { class: None, volume: None, access: AccessModes::default(), bound: false, settings: None }
+    );
     inventory.insert_claim("a", "static", &claim(&[], Some(""), Some("pv")));
     let by_hand = inventory.claim_use("a", "static").unwrap();
-    assert_eq!((by_hand.class, by_hand.bound), (Some(""), true));
+    assert_eq!((by_hand.class, by_hand.volume, by_hand.bound), (Some(""), Some("pv"), true));
+    let by_annotation = claim(&[(PROVISIONER, "pxd.portworx.com")], Some(""), Some("pv"));
+    inventory.insert_claim("a", "annotated", &by_annotation);
+    assert_eq!(inventory.claim_use("a", "annotated").unwrap().volume, Some("pv"));
     let data = inventory.claim_use("a", "data").unwrap();
     assert!(data.bound && data.access == modes);
     assert_eq!(data.settings.unwrap().get(Setting::PlacementStrategy), Some("spread"));

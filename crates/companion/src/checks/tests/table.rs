@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Rule;
-use colocate_engine::{ClaimFacts, ClassFacts, Inventory, Settings};
+use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Settings, VolumeFacts};
 
 /// The cluster that the objects of the table are checked against.
 ///
@@ -14,10 +14,14 @@ use colocate_engine::{ClaimFacts, ClassFacts, Inventory, Settings};
 /// | `shared` | `px-shared` | a sharedv4 service volume |
 /// | `many` | `px` | a `ReadWriteMany` volume |
 /// | `other` | `other` | a volume of another driver |
+/// | `array` | `px-array` | a volume on a storage array |
+/// | `windows` | `px-windows` | a volume for Windows |
+/// | `late` | `px-late` | a volume that waits for its first pod |
+/// | `static` | | a CSI volume that was created by hand, without `pv.kubernetes.io/provisioned-by` |
 /// | `ga` | none | a volume that only the GA annotation gives to Portworx |
 pub(super) fn inventory() -> Inventory {
     let mut inventory = Inventory::default();
-    let classes: [(&str, &str, Pairs<'_>); 5] = [
+    let classes: [(&str, &str, Pairs<'_>); 8] = [
         ("px", "pxd.portworx.com", &[]),
         ("px-kept", "pxd.portworx.com", &[("placement_strategy", "together")]),
         (
@@ -27,18 +31,28 @@ pub(super) fn inventory() -> Inventory {
         ),
         ("px-local", "pxd.portworx.com", &[("sharedv4", "true"), (REMOTE, "false")]),
         ("other", "other.example.test", &[]),
+        ("px-array", "pxd.portworx.com", &[("backend", "pure_block")]),
+        ("px-windows", "pxd.portworx.com", &[("winshare", "true")]),
+        ("px-late", "pxd.portworx.com", &[]),
     ];
     for (name, provisioner, parameters) in classes {
         let parameter = |key: &str| parameters.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
         let (provisioner, parameters) = (provisioner.into(), Settings::read(parameter));
-        inventory.insert_class(name, ClassFacts { provisioner, parameters, ..ClassFacts::default() });
+        let binds_late = name == "px-late";
+        let facts = ClassFacts { provisioner, parameters, binds_late, ..ClassFacts::default() };
+        inventory.insert_class(name, facts);
     }
     let claims = [("data", "px", ONCE), ("logs", "px", ONCE), ("kept", "px-kept", ONCE), ("shared", "px-shared", MANY)];
-    for (name, class, access) in claims.into_iter().chain([("many", "px", MANY), ("other", "other", ONCE)]) {
-        let access = [access].into_iter().collect();
-        let claim = ClaimFacts { class: Some(class.into()), access, bound: true, ..ClaimFacts::default() };
+    let special = [("array", "px-array", ONCE), ("windows", "px-windows", MANY), ("late", "px-late", ONCE)];
+    let others = [("many", "px", MANY), ("other", "other", ONCE)];
+    for (name, class, access) in claims.into_iter().chain(others).chain(special) {
+        let (access, bound) = ([access].into_iter().collect(), name != "late");
+        let claim = ClaimFacts { class: Some(class.into()), access, bound, ..ClaimFacts::default() };
         inventory.insert_claim("shop", name, &claim);
     }
+    inventory.insert_volume("pv", VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), Evidence::StaticCsi)) });
+    let by_hand = ClaimFacts { class: Some("".into()), volume: Some("pv".into()), ..ClaimFacts::default() };
+    inventory.insert_claim("shop", "static", &by_hand);
     let provisioner = Some("pxd.portworx.com".into());
     let ga =
         ClaimFacts { class: Some("".into()), provisioner, ga_annotation: true, bound: true, ..ClaimFacts::default() };
@@ -57,6 +71,7 @@ pub(super) const DISABLE: &str = "stork.libopenstorage.org/disableHyperconvergen
 pub(super) const OPT_OUT: &str = "stork.libopenstorage.org/disable-admission-controller";
 pub(super) const REMOTE: &str = "stork.libopenstorage.org/preferRemoteNode";
 pub(super) const REMOTE_ONLY: &str = "stork.libopenstorage.org/preferRemoteNodeOnly";
+const RESTORE: &str = "stork.libopenstorage.org/restore-in-progress";
 pub(super) const SKIP: &str = "stork.libopenstorage.org/skipSchedulerScoring";
 
 pub(super) fn map<V: Into<Value> + Clone>(entries: &[(&str, V)]) -> Value {
@@ -140,6 +155,16 @@ pub(super) fn table() -> Vec<Row> {
         object["spec"]["volumeClaimTemplates"] = json!([claim(class, ONCE, annotations)]);
         object
     };
+    let stateful_local = |class: &str| {
+        let mut object = workload("StatefulSet", &[(LOCAL_ONLY, "true")], &[]);
+        object["spec"]["volumeClaimTemplates"] = json!([claim(class, ONCE, &[])]);
+        object
+    };
+    let claim_by_annotation = |class: &str| {
+        let provisioner = ("volume.kubernetes.io/storage-provisioner", "pxd.portworx.com");
+        claim(class, MANY, &[(REMOTE_ONLY, "true"), provisioner])
+    };
+    let ephemeral = |annotations: &[(&str, &str)]| json!([{ "name": "scratch", "ephemeral": { "volumeClaimTemplate": claim("px", ONCE, annotations) } }]);
     vec![
         row(
             Rule::NoBoolean,
@@ -333,7 +358,7 @@ pub(super) fn table() -> Vec<Row> {
         row(
             Rule::LocalOnlyShared,
             &[(local(&["shared"]), ON_TEMPLATE), (local(&["data", "many"]), ON_TEMPLATE)],
-            &[local(&["data"]), deployment(&[], &["shared"])],
+            &[local(&["data"]), deployment(&[], &["shared"]), local(&["array"]), local(&["windows", "many"])],
         ),
         row(
             Rule::LocalOnlySeveral,
@@ -344,6 +369,10 @@ pub(super) fn table() -> Vec<Row> {
                 local(&["kept", "shared"]),
                 local(&["data", "shared"]),
                 local(&["data", "other"]),
+                local(&["data", "windows"]),
+                local(&["data", "static"]),
+                // Another scheduler places the pod.
+                with_scheduler(local(&["data", "logs"]), "my-scheduler"),
             ],
         ),
         row(
@@ -371,12 +400,30 @@ pub(super) fn table() -> Vec<Row> {
         row(
             Rule::RemoteNotShared,
             &[
-                (portworx(&[(REMOTE_ONLY, "true")]), ON_CLASS),
-                (portworx(&[("sharedv4", "false"), (REMOTE_ONLY, "true")]), ON_CLASS),
-                (portworx(&[("sharedv4", "true"), ("sharedv4_svc_type", ""), (REMOTE_ONLY, "true")]), ON_CLASS),
+                (portworx(&[("backend", "pure_file"), (REMOTE_ONLY, "true")]), ON_CLASS),
+                (
+                    portworx(&[("proxy_endpoint", "nfs://server"), ("sharedv4", "true"), (REMOTE_ONLY, "true")]),
+                    ON_CLASS,
+                ),
+                (portworx(&[("shared", "true"), (REMOTE_ONLY, "true")]), ON_CLASS),
+                (portworx(&[("winshare", "true"), (REMOTE_ONLY, "true")]), ON_CLASS),
+                // All known claims of this class are ReadWriteOnce.
+                (
+                    with(portworx(&[("sharedv4", "true"), (REMOTE_ONLY, "true")]), "/metadata/name", "px-kept".into()),
+                    ON_CLASS,
+                ),
                 (claim("px", ONCE, &[(REMOTE_ONLY, "true")]), ON_CLAIM),
+                (claim("px-shared", ONCE, &[(REMOTE_ONLY, "true")]), ON_CLAIM),
+                (claim("px-array", MANY, &[(REMOTE_ONLY, "true")]), ON_CLAIM),
+                (claim("px-windows", MANY, &[(REMOTE_ONLY, "true")]), ON_CLAIM),
             ],
             &[
+                // A claim may be ReadWriteMany.
+                portworx(&[(REMOTE_ONLY, "true")]),
+                portworx(&[("sharedv4", "false"), (REMOTE_ONLY, "true")]),
+                portworx(&[("sharedv4", "true"), ("sharedv4_svc_type", ""), (REMOTE_ONLY, "true")]),
+                with(portworx(&[(REMOTE_ONLY, "true")]), "/metadata/name", "px".into()),
+                claim("px", "ReadOnlyMany", &[(REMOTE_ONLY, "true")]),
                 portworx(&[("sharedv4", "true"), ("sharedv4_svc_type", "ClusterIP"), (REMOTE_ONLY, "true")]),
                 claim("px", MANY, &[(REMOTE_ONLY, "true")]),
                 claim("px", ONCE, &[(SKIP, "true")]),
@@ -460,20 +507,128 @@ pub(super) fn table() -> Vec<Row> {
             &[local(&["data"]), deployment(&[("karpenter.sh/do-not-disrupt", "true")], &["data"])],
         ),
         row(
+            Rule::LocalOnlyExternal,
+            &[
+                (local(&["array"]), ON_TEMPLATE),
+                (
+                    with_scheduler(deployment(&[(LOCAL_ONLY, "true"), (DISABLE, "true")], &["array"]), "stork"),
+                    ON_TEMPLATE,
+                ),
+            ],
+            &[
+                local(&["data"]),
+                deployment(&[], &["array"]),
+                deployment(&[(LOCAL_ONLY, "true"), (OPT_OUT, "true")], &["array"]),
+                local(&["array", "windows"]),
+            ],
+        ),
+        row(
+            Rule::LocalOnlyRemoteOnly,
+            &[(local(&["data", "shared"]), ON_TEMPLATE)],
+            &[local(&["data", "many"]), local(&["shared"]), deployment(&[], &["data", "shared"])],
+        ),
+        row(
+            Rule::LocalOnlyWindows,
+            &[(local(&["windows"]), ON_TEMPLATE), (local(&["data", "windows", "absent"]), ON_TEMPLATE)],
+            &[local(&["data"]), deployment(&[], &["windows"])],
+        ),
+        row(
+            Rule::Unrecognized,
+            &[
+                (local(&["static"]), ON_TEMPLATE),
+                (local(&["data", "static", "windows"]), ON_TEMPLATE),
+                (
+                    with_volumes(local(&[]), json!([{ "name": "a", "csi": { "driver": "pxd.portworx.com" } }])),
+                    ON_TEMPLATE,
+                ),
+                (
+                    with_volumes(deployment(&[], &[]), ephemeral(&[(SKIP, "true")])),
+                    "spec.template.spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.annotations[stork.libopenstorage.org/skipSchedulerScoring]",
+                ),
+                (claim_by_annotation(""), ON_CLAIM),
+            ],
+            &[
+                local(&["data"]),
+                deployment(&[], &["static"]),
+                with_volumes(local(&[]), json!([{ "name": "a", "portworxVolume": { "volumeID": "1" } }])),
+                with_volumes(local(&[]), json!([{ "name": "a", "csi": { "driver": "other.example.test" } }])),
+                // The class may have the provisioner.
+                claim_by_annotation("absent"),
+                claim_by_annotation("px"),
+            ],
+        ),
+        row(
+            Rule::LocalOnlyFirstConsumer,
+            &[(local(&["late"]), ON_TEMPLATE), (stateful_local("px-late"), ON_TEMPLATE)],
+            &[local(&["data"]), deployment(&[], &["late"]), stateful_local("px")],
+        ),
+        row(
+            Rule::RestoreInProgress,
+            &[
+                (
+                    claim("px", ONCE, &[(RESTORE, "true")]),
+                    "metadata.annotations[stork.libopenstorage.org/restore-in-progress]",
+                ),
+                // Stork reads it from every claim.
+                (
+                    claim("other", ONCE, &[(RESTORE, "true")]),
+                    "metadata.annotations[stork.libopenstorage.org/restore-in-progress]",
+                ),
+                (
+                    stateful(&[(RESTORE, "true")], "px"),
+                    "spec.volumeClaimTemplates[0].metadata.annotations[stork.libopenstorage.org/restore-in-progress]",
+                ),
+            ],
+            &[
+                claim("px", ONCE, &[(RESTORE, "True")]),
+                claim("px", ONCE, &[(RESTORE, "false")]),
+                with_volumes(deployment(&[], &[]), ephemeral(&[(RESTORE, "true")])),
+            ],
+        ),
+        row(
+            Rule::LocalOnlyPreemption,
+            &[
+                (with_priority(local(&["data"]), &json!({ "priorityClassName": "high" })), ON_TEMPLATE),
+                (with_priority(local(&["data"]), &json!({ "priority": 1000 })), ON_TEMPLATE),
+            ],
+            &[
+                local(&["data"]),
+                with_priority(local(&["shared"]), &json!({ "priorityClassName": "high" })),
+                with_priority(local(&["data"]), &json!({ "priorityClassName": "high", "preemptionPolicy": "Never" })),
+                with_priority(local(&["data"]), &json!({ "priorityClassName": "low", "priority": -10 })),
+                with_priority(local(&["data"]), &json!({ "priority": 0, "preemptionPolicy": "PreemptLowerPriority" })),
+                with_priority(deployment(&[], &["data"]), &json!({ "priority": 1000 })),
+            ],
+        ),
+        row(
+            Rule::RejectedParameter,
+            &[
+                (portworx(&[("sharedv4", "yes")]), "parameters[sharedv4]"),
+                (portworx(&[("shared", "")]), "parameters[shared]"),
+                (portworx(&[("sharedv4_svc_type", "clusterip")]), "parameters[sharedv4_svc_type]"),
+            ],
+            &[
+                portworx(&[("sharedv4", "T"), ("shared", "0"), ("sharedv4_svc_type", "")]),
+                portworx(&[("sharedv4_svc_type", "nodePort")]),
+                class("other.example.test", &[("shared", "yes")]),
+                claim("px", ONCE, &[("sharedv4", "yes")]),
+            ],
+        ),
+        row(
             Rule::NotRecognised,
             &[
                 (with_volume(json!({"csi": {"driver": "pxd.portworx.com"}}), &[], &[]), ON_VOLUMES),
-                (with_volume(ephemeral(), &[], &[]), ON_VOLUMES),
+                (with_volume(inline_claim(), &[], &[]), ON_VOLUMES),
                 (deployment(&[], &["ga"]), ON_VOLUMES),
-                (with_scheduler(with_volume(ephemeral(), &[(OPT_OUT, "true")], &[]), "stork"), ON_VOLUMES),
+                (with_scheduler(with_volume(inline_claim(), &[(OPT_OUT, "true")], &[]), "stork"), ON_VOLUMES),
             ],
             &[
                 deployment(&[], &["data"]),
-                with_volume(ephemeral(), &[], &["data"]),
+                with_volume(inline_claim(), &[], &["data"]),
                 with_volume(json!({"csi": {"driver": "secrets-store.csi.k8s.io"}}), &[], &[]),
                 with_volume(json!({"portworxVolume": {"volumeID": "1"}}), &[], &[]),
-                with_volume(ephemeral(), &[(OPT_OUT, "true")], &[]),
-                with_scheduler(with_volume(ephemeral(), &[], &[]), "other-scheduler"),
+                with_volume(inline_claim(), &[(OPT_OUT, "true")], &[]),
+                with_scheduler(with_volume(inline_claim(), &[], &[]), "other-scheduler"),
             ],
         ),
     ]
@@ -482,7 +637,7 @@ pub(super) fn table() -> Vec<Row> {
 const ON_VOLUMES: &str = "spec.template.spec.volumes";
 
 /// The source of an ephemeral volume of Portworx.
-fn ephemeral() -> Value {
+fn inline_claim() -> Value {
     json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "px"}}}})
 }
 
@@ -493,6 +648,18 @@ pub(super) fn with_volume(source: Value, annotations: &[(&str, &str)], claims: &
     volume["name"] = "extra".into();
     if let Some(volumes) = object["spec"]["template"]["spec"]["volumes"].as_array_mut() {
         volumes.push(volume);
+    }
+    object
+}
+
+fn with_volumes(mut object: Value, volumes: Value) -> Value {
+    object["spec"]["template"]["spec"]["volumes"] = volumes;
+    object
+}
+
+fn with_priority(mut object: Value, fields: &Value) -> Value {
+    for (name, value) in fields.as_object().expect("fields of a pod's spec") {
+        object["spec"]["template"]["spec"][name] = value.clone();
     }
     object
 }
