@@ -124,7 +124,7 @@ fn labels() -> Vec<Row> {
             )
             .sets("stork"),
             row("the driver's scheduler", ask(labelled("true").scheduler("stork")), Reason::OptOutWithoutEffect)
-                .warns("colocate/ignore opts out, but schedulerName is stork"),
+                .warns("colocate/ignore opts out, but schedulerName is still stork"),
         ]);
     }
     for kind in CHANGEABLE {
