@@ -216,6 +216,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::server::connection_table::Stage;
 
     /// Panics at `/panic`, waits at `/wait`, and answers every other path at once. Does not read bodies.
     #[derive(Default)]
@@ -323,6 +324,7 @@ mod tests {
         assert!(!idle.ask("/").await.contains("connection: close"));
         let unused = connect(&state);
         let slot = state.table.admit().await;
+        slot.enter(Stage::InFlight);
         unused.ended.await.unwrap();
         assert!(!idle.ask("/").await.contains("connection: close"), "a full server closes nothing by itself");
         let _next = state.table.admit().await;
