@@ -43,6 +43,7 @@ pub(crate) fn documented_driver() -> Value {
     let (_, block) = page.split_once("```yaml\ndrivers:\n").expect("the page shows a driver");
     let mut drivers = yaml(block.split("```").next().unwrap_or_default());
     drivers[0]["provisioners"] = json!(["pxd.portworx.com"]);
+    drivers[0]["recognises"] = json!(["class"]);
     drivers[0].take()
 }
 

@@ -95,7 +95,6 @@ fn permissions_depend_on_their_features() {
 fn the_lease_permissions_match_the_leases_of_the_program() {
     for drivers in [
         "[{name: portworx}]",
-        "[]",
         "[{name: portworx, scheduler: {}}]",
         "[{name: portworx, scheduler: other}]",
         "[{name: portworx, scheduler: {lease: {namespace: a, name: own}}}]",
