@@ -337,6 +337,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn an_invalid_value_is_rejected_with_advice() {
         for (text, part) in [
             ("mode: enforce\n", "config.yaml:1:7: `enforce` is not one of inject, audit, off"),

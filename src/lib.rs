@@ -23,7 +23,7 @@
 //! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file` |
 //! | [`probe`] | a client that calls an admission webhook the way the API server does | |
 //! | [`process`] | metrics, readiness, shutdown, background tasks, the clock and logging, passed on as one value | |
-//! | [`file`] | reads of small files, limited in size and time | |
+//! | [`file`](mod@file) | reads of small files, limited in size and time | |
 //! | [`duration`] | durations in Go's syntax | |
 //!
 //! Every module may use the crates. They are pure (no clock, no async, no network), except that `manifest` reads files.

@@ -58,7 +58,7 @@ fn every_queried_reason_exists() {
     }
 }
 
-/// A backslash is escaped in a PromQL string.
+/// A backslash is escaped in a `PromQL` string.
 #[test]
 fn queries_select_the_webhooks_of_the_chart() {
     for query in queries(&render(ON)) {

@@ -89,7 +89,7 @@ fn permissions_depend_on_their_features() {
     assert_eq!(lost.len(), rights(&DEFAULTS).len());
 }
 
-/// The Leases are listed by name in a ClusterRole, because a Role in a namespace that does not exist yet could not be
+/// The Leases are listed by name in a `ClusterRole`, because a Role in a namespace that does not exist yet could not be
 /// installed.
 #[test]
 fn the_lease_permissions_match_the_leases_of_the_program() {

@@ -69,10 +69,10 @@ impl<'a> Annotations<'a> {
             None => self.first.have_duplicates(),
             Some(rest) => {
                 // Hashes are compared, because a million keys would take several times their text.
-                let hasher = RandomState::new();
-                let mut hashes: Vec<_> = self.first.iter().map(|(key, _)| hasher.hash_one(key)).collect();
+                let seed = RandomState::new();
+                let mut hashes: Vec<_> = self.first.iter().map(|(key, _)| seed.hash_one(key)).collect();
                 hashes.reserve_exact(rest.len);
-                rest.each_field(|key, _| hashes.push(hasher.hash_one(&*key)));
+                rest.each_field(|key, _| hashes.push(seed.hash_one(&*key)));
                 hashes.sort_unstable();
                 hashes.windows(2).any(|pair| pair[0] == pair[1])
             }
@@ -185,8 +185,9 @@ mod tests {
     fn a_duplicate_key_is_rejected_at_any_index() {
         for before in [0, KEPT - 2, KEPT - 1, KEPT, KEPT + 5] {
             for between in [0, 1, 2 * KEPT] {
-                let others =
-                    |range: std::ops::Range<usize>| range.map(|n| format!(r#""x{n}":"","#)).collect::<String>();
+                let others = |range: std::ops::Range<usize>| -> String {
+                    range.flat_map(|n| [r#""x"#.to_owned(), n.to_string(), r#"":"","#.to_owned()]).collect()
+                };
                 let (before, between) = (others(0..before), others(before..before + between));
                 let text = format!(r#"{{{before}"a":"first",{between}"\u0061":"second"}}"#);
                 let error = serde_json::from_str::<Annotations<'_>>(&text).unwrap_err().to_string();

@@ -10,7 +10,7 @@ use super::owner::Owner;
 use super::policy::Policy;
 use super::visibility::Visibility;
 
-/// The claims of a request with their owners, in the order of the request: the first [`KEPT`], and of the others only those
+/// The claims of a request with their owners, in the order of the request: the first `KEPT`, and of the others only those
 /// that can affect the decision.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Owners<'r> {

@@ -162,6 +162,7 @@ pub(crate) struct Located<'a> {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::large_enum_variant, reason = "one per request, on the stack; a box would cost an allocation")]
 enum Slot<'a> {
     #[default]
     Absent,

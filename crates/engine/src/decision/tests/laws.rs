@@ -160,8 +160,8 @@ fn a_driver_among_the_owners_is_detected() {
     let dropped = Ask::update(DEPLOYMENT, super::px().scheduler("stork"), super::px());
     for ask in [named, dropped] {
         pending(&ask, &two_drivers(), |pending| {
-            assert!(pending.has_driver(&[linstor.clone(), px.clone()]));
-            assert!(!pending.has_driver(&[linstor.clone()]), "another driver does not decide");
+            assert!(pending.has_driver([&linstor, &px]));
+            assert!(!pending.has_driver([&linstor]), "another driver does not decide");
         });
     }
 }
