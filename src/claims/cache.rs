@@ -42,8 +42,8 @@ impl ClaimCache {
 
     /// Locks the inventory for reading.
     pub(super) fn inventory(&self) -> RwLockReadGuard<'_, Inventory> {
-        // A panic between two changes can leave a record without names. Its claim then reads like one without a class,
-        // so the poisoned lock is still usable.
+        // A panic between two changes can leave a claim's record without the names of its class and provisioner. Such a
+        // claim is treated as one without a class, so the data behind the poisoned lock is still usable.
         self.inventory.read().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -14,7 +14,7 @@ pub(super) struct LastHeard {
     last: Mutex<Instant>,
 }
 
-/// Records a watch's signs of life, and reports a loss below the answer of `/readyz`.
+/// Records a watch's signs of life. If the connection is lost, adds a line about it below the first line of `/readyz`.
 #[derive(Debug)]
 pub(super) struct Freshness {
     pub(super) heard: Arc<LastHeard>,

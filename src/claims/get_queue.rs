@@ -51,7 +51,7 @@ impl GetQueue {
         permit
     }
 
-    /// Takes a permit, or else a place in the queue with a signal for its end.
+    /// Takes a permit, or else a place in the queue. The receiver is signalled when the permit is granted.
     fn request(&self, namespace: &str) -> (GetPermit<'_>, Option<oneshot::Receiver<()>>) {
         let namespace: Arc<str> = namespace.into();
         let mut shares = self.shares();
@@ -85,7 +85,8 @@ impl Shares {
         {
             share.held += 1;
             self.free -= 1;
-            // The receiver is dropped after its permit, which then gives this grant back.
+            // Sending can fail only if the caller is being cancelled. It has then dropped the receiver and will drop
+            // its `GetPermit`, which returns the permit that was just granted.
             let _ = grant.send(());
         }
     }

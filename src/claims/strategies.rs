@@ -106,8 +106,8 @@ impl StrategyLists {
         some(BTreeSet::new(), "colocate cannot list them: see its log")
     }
 
-    /// Returns the latest list if it is recent and covers these names, and a new one otherwise. The flag is false if a new
-    /// one would be one too many.
+    /// Returns the latest list if it is recent and covers these names, and a new one otherwise. The flag is false if
+    /// the list does not cover these names, but [`MAX_LISTS`] does not allow a new one.
     fn join(&self, names: &[Cow<'_, str>]) -> (SharedList, bool) {
         let mut latest = self.latest();
         let recent = latest.as_ref().filter(|list| list.started.elapsed() < TTL);

@@ -16,8 +16,9 @@ use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolum
 use crate::engine::{Owner, Unknown, dns};
 
 /// The maximum number of claims of one object that are requested from the API server, if the cache does not have their
-/// owners. Each costs at most three GETs: one, a last one, and one of its volume. A pod can name 70,000 claims. Few pods
-/// name 32, and hardly any before these claims exist.
+/// owners. Each costs at most three GETs: one of the claim at the start of the wait, one at its end, and one of its
+/// volume. A pod can name 70,000 claims. Few pods name more than 32 claims, and hardly any of these pods is created
+/// before its claims.
 const MAX_LOOKUPS: usize = 32;
 
 /// The way in which the owner of a claim was found.

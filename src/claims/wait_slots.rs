@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// Slots for pods that wait: a number in total, and a maximum per namespace. If all are taken, a namespace evicts the
-/// newest waiter of the namespace with the most slots, unless that has at most one more. So the shares of namespaces
-/// shrink as others arrive, and differ by at most one while all slots are in demand.
+/// newest waiter of the namespace with the most slots, provided that this one has at least two slots more than the
+/// namespace that asks. So the shares of namespaces shrink as others arrive, and differ by at most one while all slots
+/// are in demand.
 #[derive(Debug)]
 pub(super) struct WaitSlots {
     total: usize,

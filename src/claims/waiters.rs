@@ -11,11 +11,12 @@ use super::wait_slots::{WaitSlot, WaitSlots};
 /// after the response to its pod: ten executors, one after another, took 20 s.
 const MAX_TIMEOUTS: u32 = 2;
 
-/// The time for which they do not wait. Each of them that is decided without its claim starts it again.
+/// The time for which the pods of such a controller do not wait. It restarts whenever one of them is decided without
+/// its claim.
 const TIMEOUTS_TTL: Duration = Duration::from_secs(30);
 
-/// The maximum number of controllers with timed-out waits. 64 pods that wait 2 s each produce 1,000 in that time. An
-/// evicted controller waits again.
+/// The maximum number of controllers with timed-out waits. With 64 pods waiting at once for 2 s each, about 1,000 waits
+/// time out within [`TIMEOUTS_TTL`]. An evicted controller waits again.
 const MAX_CONTROLLERS: usize = 4096;
 
 /// The time for which a missing claim is not logged again.
@@ -129,8 +130,9 @@ impl Wait<'_> {
         }
     }
 
-    /// Records that the pod is decided without a claim that does not exist. A pod that lost its slot, or got none, says
-    /// nothing about its controller.
+    /// Records that the pod is decided without a claim that does not exist. A pod that was evicted from its slot, or
+    /// found no free slot, says nothing about its controller. (A pod that got none because its controller has timed out
+    /// does count.)
     pub(super) fn timed_out(&self) {
         if let Some(key) = self.pod.key()
             && matches!(self.slot, Ok(_) | Err(NoSlot::ControllerTimedOut))

@@ -16,8 +16,8 @@ section! {
         /// A pod that waits holds a seat of the API server's priority level: 500 starve it, 100 delay other requests by 0.16 s
         /// (measured).
         max_waiters: u32 = 64,
-        /// A quarter of all: four namespaces can wait undisturbed, and the shares of more are smaller. A lower `maxWaiters`
-        /// also lowers it.
+        /// A quarter of `maxWaiters`: up to four namespaces can use their maximum at once; if more namespaces wait,
+        /// each gets a smaller share. A lower `maxWaiters` also lowers it.
         max_waiters_per_namespace: u32 = max_waiters.min(16),
         /// One for each pod that may wait.
         max_gets: u32 = 64,

@@ -98,7 +98,8 @@ impl ClockReading {
         self.server.unwrap_or(self.local)
     }
 
-    /// Returns the time by which this machine's clock is at least ahead of the API server's; negative if it is behind.
+    /// Returns the smallest possible difference between the two clocks: positive if this machine's clock is ahead of
+    /// the API server's, negative if it is behind.
     pub fn skew(&self) -> Option<SignedDuration> {
         Some(self.local.duration_since(self.server?))
     }

@@ -20,7 +20,8 @@ pub struct Scheduler {
     pub stale_after: Duration,
 }
 
-/// A reference to a Lease that is in one of several namespaces. One that is renewed is enough.
+/// A reference to a Lease by its name, in one of several namespaces. If it exists in more than one, it is enough that
+/// one of them is renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRef {
     /// Its name.

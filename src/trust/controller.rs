@@ -28,8 +28,8 @@ use crate::tls::{Certificate, CertificateResolver, Validity};
 
 pub use super::live_configurations::WebhookNames;
 
-/// The pause after the first failed round, which then doubles up to the interval. A new entry waits this long for its
-/// bundle.
+/// The pause after the first failed round. It doubles with each further failure, up to the interval. If a round fails
+/// to write the bundle of a new webhook entry, the entry waits this long for the next attempt.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 
 /// The number of patch attempts in one round: the first, one retry each for a conflict with Helm and with another

@@ -142,8 +142,8 @@ impl ManagedCa {
         }
     }
 
-    /// Fills an empty Secret. A replica that knows what the Secret held restores it, so that its clients keep trusting
-    /// it.
+    /// Fills an empty Secret. A replica that still has the CA that the Secret held writes that CA back, so that clients
+    /// keep trusting the leaves of this CA.
     async fn fill(&self, snapshot: &SecretSnapshot, metrics: &Metrics) -> Result<(), TrustError> {
         let clocks = self.clock.read();
         if !clocks.agrees_within(TOLERANCE) {
@@ -209,7 +209,8 @@ impl ManagedCa {
         let snapshot = self.secret.read().await?;
         let clocks = self.clock.read();
         self.clock_report.update(&clocks);
-        // Not read before the request: the first response may be the first to tell the API server's time.
+        // The clocks are read after the request, not before, because the API server's time is unknown until its first
+        // response, which may be this one.
         let passed = SignedDuration::try_from(clocks.at.saturating_duration_since(sent)).unwrap_or(SignedDuration::MAX);
         let at = clocks.now().saturating_sub(passed).unwrap_or(Timestamp::MIN);
         if let Some(state) = snapshot.state.clone() {

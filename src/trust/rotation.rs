@@ -30,15 +30,16 @@
 //! 2. **A leaf never comes from a CA that an API server may not know yet.** A CA becomes current only when every live
 //!    configuration has carried it for [`Lifetimes::settle`] without a break ([`Propagation`]).
 //! 3. **A CA stays in the bundle while one of its leaves is valid.** The life of a leaf is counted from a moment *before*
-//!    its replica read that the CA is current ([`CaState::leaf`]), not from when the leaf is issued. No matter how stale a
-//!    replica's state is, its leaves expire by `read + leaf`. The switch comes after every such read, so all of these leaves
-//!    end before `switch + leaf`. [`OldCa::until`] has a margin for replicas whose clocks differ.
-//! 4. **A leaf never outlives its CA**, and is renewed only by one that ends later. Near the end of a CA that cannot be
-//!    replaced, leaves are not issued at an ever faster pace.
+//!    its replica read that the CA is current ([`CaState::leaf`]), not from when the leaf is issued. However stale a
+//!    replica's state is, its leaves expire by `read + leaf`. A replica can only have read that a CA is current before
+//!    the switch that replaces this CA, so all leaves of the CA end before `switch + leaf`. [`OldCa::until`] has a
+//!    margin for replicas whose clocks differ.
+//! 4. **A leaf never outlives its CA**, and is replaced only by a leaf that ends later. Otherwise, near the end of a CA
+//!    that cannot be replaced, ever shorter leaves would be issued ever faster.
 //! 5. **At most three CAs.** The next one is created only when the old one is gone.
 //! 6. **A CA that is not valid now is replaced at once**, by its successor if that is valid, whether it has settled or not.
-//!    Clients refuse all leaves of a CA that has expired, or that a replica created with a wrong clock for the future, so
-//!    replacing it cannot make things worse. Such a CA signs no leaf.
+//!    Clients refuse all leaves of a CA that has expired or is not valid yet (a replica whose clock was ahead created
+//!    it), so replacing it cannot make things worse. Such a CA signs no leaf.
 //! 7. **An old CA stays for a bounded time.** If [`OldCa::until`] is later than any switch can have written it, it is
 //!    shortened.
 

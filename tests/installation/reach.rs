@@ -48,8 +48,8 @@ fn namespaces_that_opt_out_are_not_reviewed() {
     }
 }
 
-/// Objects that control-plane controllers create were validated in the object that they come from. Objects of other clients
-/// were not.
+/// Objects that control-plane controllers create are skipped, because they were validated as a part of the object that
+/// they come from. Objects of other clients are validated themselves.
 #[test]
 fn annotations_are_validated_except_for_controllers() {
     let release = Release::prepare(ControlPlane::shared(), "authors");

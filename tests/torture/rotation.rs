@@ -19,8 +19,7 @@ use crate::size::Size;
 /// allowed limit.
 const LAG: u32 = 2;
 
-/// The time for which the live configuration has carried the CA from the files before a certificate that it issued is
-/// served.
+/// How long the live configuration must have carried the CA from the files before a certificate of this CA is served.
 const SETTLE: Duration = Duration::from_millis(1800);
 
 #[test]

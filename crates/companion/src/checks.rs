@@ -66,7 +66,8 @@ impl Subject<'_> {
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let keys = Keys::new(policy);
         let foreign = |key: &str| keys.recognize(key) == Recognized::Foreign && *key != *policy.opt_out.namespace_label;
-        // A setting without the prefix matters only together with one that has it, or if it is rejected.
+        // A setting whose key lacks Stork's prefix can cause findings only if the object also has a key with the
+        // prefix, or if the setting is rejected.
         let rejected = |site: &KeyMap<'_>, key: &str, raw: &RawValue| {
             let is_not_a_string = || is_setting(key) && !raw.get().starts_with('"');
             site.location.is_of_storage() && is_not_a_string() || storage_settings::rejection(site, key).is_some()

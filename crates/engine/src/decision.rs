@@ -239,14 +239,15 @@ impl<'r> Candidate<'r> {
         let Some(metadata) = self.object.metadata() else { return false };
         let last_applied = || {
             let annotations = &metadata.annotations;
-            // The encoders that write this annotation never escape letters, so most need not be decoded.
+            // The encoders that write this annotation never escape letters, so an annotation whose raw text lacks
+            // `schedulerName` need not be decoded. Most lack it.
             annotations.raw(LAST_APPLIED).filter(|raw| raw.get().contains("schedulerName"))?;
             annotations.get(LAST_APPLIED)
         };
         if last_applied().is_some_and(|manifest| decode::names(&manifest, &self.scheduler_path(""))) {
             return true;
         }
-        // Few objects have an applier, and only they need the path.
+        // Few objects were applied server-side (have `applied_fields`), and the path is needed only for those.
         !metadata.applied_fields.is_empty() && {
             let path = self.scheduler_path("f:");
             metadata.applied_fields.iter().any(|fields| decode::names(fields.get(), &path))

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The field that shows which provisioner a volume belongs to. A driver's scheduler may not read all of them, and treats a
-/// volume that only another field assigns to the driver as someone else's.
+/// The field that shows which provisioner a volume belongs to. Some schedulers read only some of these fields. If a
+/// volume belongs to the driver only by a field that the scheduler does not read, the scheduler treats the volume as
+/// foreign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Evidence {
@@ -15,7 +16,7 @@ pub enum Evidence {
     GaProvisionerAnnotation,
     /// The volume's annotation `pv.kubernetes.io/provisioned-by`.
     ProvisionedBy,
-    /// `spec.csi.driver` of a volume without that annotation, which was made by hand.
+    /// `spec.csi.driver` of a manually created volume, which has no annotation `pv.kubernetes.io/provisioned-by`.
     StaticCsi,
     /// `portworxVolume` of a volume or of a pod.
     InTree,

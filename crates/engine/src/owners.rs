@@ -55,9 +55,9 @@ impl<'r> Owners<'r> {
         owners
     }
 
-    /// Adds the other claims that can affect the decision: the first of each driver that its scheduler recognises, the
-    /// first of each driver that it does not, and those whose owner is not known yet. The latter are limited, because each
-    /// is looked up in the cluster.
+    /// Adds the other claims that can affect the decision: for each driver, the first claim that the driver's scheduler
+    /// recognises and the first that it does not recognise; and claims whose owner is not known yet. The number of
+    /// claims with an unknown owner is limited, because each is looked up in the cluster.
     fn add_decisive(&mut self, policy: &Policy, claims: impl Iterator<Item = ResolvedClaim<'r>>) {
         let rank =
             |owner: &Owner| policy.driver_of(owner).map(|(rank, _)| (rank, policy.recognising_driver(owner).is_some()));

@@ -58,8 +58,8 @@ impl<'t> Manifest<'t> {
         let document = object.document;
         let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
         let spec = object.path.join(&FieldPath::of(fields));
-        // Parsers of YAML 1.1 and 1.2 see different lines in such a document: in 1.1, which kubectl uses, three more
-        // characters end a line, so that a comment may end and a key may start there.
+        // In YAML 1.1, which kubectl uses, three more characters end a line than in 1.2. A document that contains one
+        // has different lines for the two: a comment may end and a key may start there.
         if self.syntax == Syntax::Yaml
             && let Some((at, c)) = self.documents[document].odd_line_break(self.text)
         {
@@ -100,7 +100,7 @@ impl<'t> Manifest<'t> {
         Applied { text, refused: refused.collect() }
     }
 
-    /// Bisects the edits of a document to find those that can be made: nearly always all but one.
+    /// Bisects the edits of a document to find those that can be made. Usually only one of them cannot.
     fn sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
         if indices.is_empty() || self.is_sound(document, edits, indices) {
             return indices.to_vec();

@@ -109,7 +109,7 @@ fn pod_of<'r>(namespace: &'r str, controller: &'r str) -> PodOrigin<'r> {
     PodOrigin { namespace, controller: Some(controller) }
 }
 
-/// Returns the time that the lookup of a claim takes that does not appear.
+/// Looks up a claim that does not appear, and returns how long that takes.
 async fn time_to_miss(pod: PodOrigin<'_>, cache: &ClaimCache, name: &str) -> Duration {
     let started = Instant::now();
     let lookups = ask_as(pod, cache, deadlines(), &[name]).await;

@@ -27,7 +27,8 @@ pub struct Counters {
     pub ended: u64,
     /// The number of connections that the backend closed before it responded, even if the request had not arrived yet.
     pub broken: u64,
-    /// The largest number of calls that started on one connection since the mark. A TLS handshake counts as one.
+    /// The largest number of calls that started on one connection since the last call of `Backend::mark`. A TLS
+    /// handshake counts as one.
     pub calls_since_mark: u64,
     /// The number of marks.
     marks: u64,

@@ -1,4 +1,5 @@
-//! Decisions about updates: clauses (a) to (d), and immutable objects.
+//! Decisions about updates that (a) name another scheduler, (b) leave the template as it was, (c) drop the driver's
+//! scheduler, or (d) change the template in another way; and about updates of immutable objects.
 
 use super::*;
 
@@ -80,7 +81,7 @@ fn updates() -> Vec<Row> {
     rows
 }
 
-/// Clause (c): the update drops the driver's scheduler.
+/// Case (c): the update drops the driver's scheduler.
 fn restored() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in CHANGEABLE.into_iter().chain([ROLLOUT]) {
@@ -143,7 +144,7 @@ fn restored() -> Vec<Row> {
     rows
 }
 
-/// Clause (c) after the data moved to another driver.
+/// Case (c): the update drops the driver's scheduler, after the data moved to another driver.
 fn moved() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in CHANGEABLE.into_iter().chain([ROLLOUT]) {
@@ -188,7 +189,7 @@ fn moved() -> Vec<Row> {
     rows
 }
 
-/// Pods, Jobs and immutable custom resources: clause (c) is the only one that applies, and it always does.
+/// Pods, Jobs and immutable custom resources: case (c) is the only one that applies, and it always does.
 fn fixed() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in FIXED.into_iter().chain([ROLLOUT]) {
