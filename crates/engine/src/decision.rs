@@ -267,7 +267,7 @@ impl<'r> Candidate<'r> {
             let key = self.opt_out.set.unwrap_or_default();
             let scheduler = self.template.scheduler().unwrap_or_default();
             let text = format_args!(
-                "{key} opts out, but schedulerName is still {scheduler}: in addition to the annotation, set schedulerName: {DEFAULT_SCHEDULER}"
+                "{key} opts out, but schedulerName is still {scheduler}: in addition to the opt-out, set schedulerName: {DEFAULT_SCHEDULER}"
             );
             warnings.push(Warning::new(reason.as_str(), text));
         }

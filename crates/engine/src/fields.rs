@@ -44,9 +44,10 @@ impl<'a> Fields<'a> {
         self.0.len()
     }
 
-    /// Returns true if a key occurs twice, which takes a time of the square of their number.
+    /// Returns true if a key other than the empty one occurs twice. The time grows with the square of their number.
     pub(super) fn have_duplicates(&self) -> bool {
-        self.0.iter().enumerate().any(|(index, (key, _))| self.0[..index].iter().any(|(earlier, _)| earlier == key))
+        let is_earlier = |index: usize, key: &Text<'a>| self.0[..index].iter().any(|(earlier, _)| earlier == key);
+        self.0.iter().enumerate().any(|(index, (key, _))| !key.is_empty() && is_earlier(index, key))
     }
 
     /// Keeps only the first `count` fields.

@@ -1,13 +1,14 @@
 //! The law of annotations: how they are parsed, and which pods they opt out, for any content.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use colocate_engine::{
     Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Evidence, Examination, Owner,
     Policy, Presence, Reason, Review, examine, parse_bool,
 };
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -21,7 +22,10 @@ pub fn hold(bytes: &[u8]) {
     let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { return };
     let read = serde_json::from_str::<Annotations<'_>>(text);
     let Ok(Entries(entries)) = serde_json::from_str(text) else {
-        assert!(read.is_err() && decide(raw, |_| ()).is_none(), "annotations that are not an object were accepted");
+        assert!(
+            read.is_err() && decide(raw, |_| ()).is_none(),
+            "annotations that are not an object, or that have a duplicate key, were accepted"
+        );
         return;
     };
     let annotations = read.unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -91,7 +95,7 @@ fn string(value: &RawValue) -> Option<String> {
     }
 }
 
-/// The entries of an object, with the first one of each key; empty for `null`.
+/// The entries of an object without duplicate keys, except the empty one; empty for `null`.
 struct Entries<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
@@ -111,8 +115,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut entries = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry()? {
-                    entries.entry(key).or_insert(value);
+                while let Some((key, value)) = map.next_entry::<String, _>()? {
+                    match entries.entry(key) {
+                        Entry::Occupied(entry) if !entry.key().is_empty() => {
+                            return Err(M::Error::custom("duplicate key"));
+                        }
+                        entry => {
+                            entry.or_insert(value);
+                        }
+                    }
                 }
                 Ok(Entries(entries))
             }

@@ -238,7 +238,7 @@ fn warnings_name_the_problem_and_the_remedy() {
         warning(mounts(&["px-data"]).annotated(DISABLE_HYPERCONVERGENCE, "true").scheduler("stork")),
         [concat!(
             "colocate: opt-out-without-effect: stork.libopenstorage.org/disableHyperconvergence opts out, but ",
-            "schedulerName is still stork: in addition to the annotation, set schedulerName: ",
+            "schedulerName is still stork: in addition to the opt-out, set schedulerName: ",
             "default-scheduler"
         )]
     );
