@@ -58,7 +58,7 @@ impl ServerLimits {
             // An API server closes the connection when it has the answer. The limits are for clients that first send the
             // whole body.
             discard: Duration::from_secs(2),
-            discardable: 20 * 1024 * 1024,
+            discardable: 32 * 1024 * 1024,
         }
     }
 
