@@ -80,7 +80,7 @@ fn examine(file: &Path) -> Counts {
         Err(error) => {
             let other =
                 libyaml(&text).err().unwrap_or_else(|| panic!("only our parser rejects {}: {error}", file.display()));
-            let duplicates = usize::from(error.message.starts_with("the key `"));
+            let duplicates = usize::from(error.message.starts_with("duplicate key `"));
             let is_duplicate = other.contains("duplicate entry");
             assert_eq!(duplicates == 1, is_duplicate, "{}: {error}\nlibyaml: {other}", file.display());
             return Counts { files: 1, refused_files: 1, duplicates, ..Counts::default() };

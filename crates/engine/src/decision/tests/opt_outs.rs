@@ -3,7 +3,7 @@
 use super::*;
 
 /// The advice for an opt-out without effect.
-const ADVICE: &str = "in addition to the annotation, set schedulerName: default-scheduler";
+const ADVICE: &str = "in addition to the opt-out, set schedulerName: default-scheduler";
 
 pub(super) fn all() -> Vec<Row> {
     [spellings(), opt_outs(), labels(), owners_opted_out(), opted_out_templates()].into_iter().flatten().collect()
