@@ -133,14 +133,18 @@ impl ClaimCache {
             return lookups;
         }
         let most = lookups.len().min(MAX_LOOKUPS);
-        let asked = &mut lookups[..most];
+        let (asked, others) = lookups.split_at_mut(most);
         self.get_volumes(pod.namespace, asked, deadlines).await;
         if deadlines.allow_wait() && !enough(asked) && asked.iter().any(Lookup::is_pending) {
             self.wait_for_claims(pod, asked, deadlines, enough).await;
             // A claim that was created just now may be bound already.
             self.get_volumes(pod.namespace, asked, deadlines).await;
         }
-        asked.iter_mut().for_each(Lookup::settle);
+        // Those past the limit were not requested, so it is not known whether they exist.
+        for other in others {
+            other.unread = other.owner != Owner::Missing || (deadlines.allow_wait() && other.is_missing());
+        }
+        lookups.iter_mut().for_each(Lookup::settle);
         lookups
     }
 
