@@ -339,8 +339,9 @@ async fn gets_of_one_namespace_do_not_delay_those_of_another() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let mut flood = Box::pin(ask_as(pod_in("flood"), &cache, deadlines(), &names));
     let mut shop = Box::pin(ask_as(pod_in("shop"), &cache, deadlines(), &["one"]));
-    // The flood asks first.
+    // The flood asks first, and both have asked before the first answer.
     assert!(poll_fn(|context| Poll::Ready(flood.as_mut().poll(context).is_pending())).await);
+    assert!(poll_fn(|context| Poll::Ready(shop.as_mut().poll(context).is_pending())).await);
     let script = async {
         let mut paths = Vec::new();
         for _ in 0..4 {
@@ -350,10 +351,12 @@ async fn gets_of_one_namespace_do_not_delay_those_of_another() {
         }
         paths
     };
+    // In random order, the flood could send twice before the shop uses the permit that it was given.
     let paths = tokio::select! {
+        biased;
         paths = script => paths,
-        _ = &mut flood => unreachable!("it waits"),
         _ = &mut shop => unreachable!("it waits"),
+        _ = &mut flood => unreachable!("it waits"),
     };
     let place = paths.iter().position(|path| path.contains("/shop/"));
     assert!(place.is_some(), "{paths:?}");
