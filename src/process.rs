@@ -2,7 +2,7 @@
 
 pub mod clock;
 pub mod log;
-mod log_line;
+pub mod log_line;
 pub mod log_queue;
 pub mod metrics;
 pub mod open_files;

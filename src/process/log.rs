@@ -10,21 +10,12 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::log_line::EscapedLines;
+use super::log_line::{EscapedLines, LogFormat};
 use super::log_queue::LogQueue;
 use crate::engine::one_line;
 
 /// The longest message of a panic, in characters.
 const MAX_PANIC: usize = 1024;
-
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text for people.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
 
 /// The lowest level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

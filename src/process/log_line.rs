@@ -6,8 +6,18 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::log::LogFormat;
+use clap::ValueEnum;
+
 use crate::engine::is_unsafe;
+
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
 
 /// A writer of whole lines, which escapes the unsafe characters in each.
 #[derive(Debug)]
