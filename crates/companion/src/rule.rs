@@ -209,15 +209,16 @@ rules! {
         ClassParameters EXTENDER;
     Unrecognized "HC030" Warning "Stork does not recognize the volume",
         /// Stork's scheduler ignores generic ephemeral volumes (before 25.2.0), inline CSI volumes, static CSI volumes without
-        /// `pv.kubernetes.io/provisioned-by`, and claims whose driver only `volume.kubernetes.io/storage-provisioner` names.
+        /// `pv.kubernetes.io/provisioned-by`, and claims whose driver is named only by
+        /// `volume.kubernetes.io/storage-provisioner`.
         Claims EXTENDER;
     LocalOnlyFirstConsumer "HC031" Warning "preferLocalNodeOnly on a volume that does not exist yet",
         /// With `volumeBindingMode: WaitForFirstConsumer`, the first pod is placed before its volume is created. Stork enforces
-        /// the rule only for the pods after it.
+        /// `preferLocalNodeOnly` only for the pods after the first one.
         ClassParameters FIRST_CONSUMER;
     RestoreInProgress "HC032" Warning "restore-in-progress is set on a claim",
-        /// Stork sets it during a restore, and rejects every pod that mounts the claim until it is removed. In a manifest, it
-        /// stays.
+        /// Stork sets the annotation during a restore. Until the annotation is removed, Stork rejects every pod that
+        /// mounts the claim. An annotation that a manifest sets stays set.
         Nothing EXTENDER;
     LocalOnlyPreemption "HC033" Info "preferLocalNodeOnly disables preemption",
         /// If no allowed node has room, Stork answers with an error. The scheduler then reports `SchedulerError` and preempts no
@@ -227,9 +228,9 @@ rules! {
         /// Portworx cannot provision a volume with such a value: the claims of the class stay Pending.
         Nothing PARAMETERS;
     NotRecognised "HC035" Info "Stork does not recognize the pod's volumes",
-        /// Stork then places the pod by chance, and more slowly than the default scheduler. It reads neither inline CSI
-        /// volumes, nor the GA provisioner annotation, nor the CSI driver of a volume made by hand, and ephemeral volumes only
-        /// from 25.2.0 on.
+        /// Stork then places the pod by chance, and more slowly than the default scheduler. Stork does not read inline
+        /// CSI volumes, the GA provisioner annotation, or the CSI driver of a manually created volume. It reads
+        /// ephemeral volumes from 25.2.0 on.
         Claims EXTENDER;
 }
 

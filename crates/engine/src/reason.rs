@@ -54,7 +54,8 @@ reasons! {
     NoClaims = "no-claims",
     /// Every claim was found, and none belongs to a configured driver.
     NoDriver = "no-driver",
-    /// Every claim was found, and its driver's scheduler does not recognise (`recognises`) those that belong to a driver.
+    /// Every claim was found, and some belong to a driver, but the driver's scheduler recognizes none of those
+    /// (`recognises`).
     NotRecognised = "not-recognised",
     /// A claim does not exist, and no other claim belongs to a driver.
     ClaimMissing = "claim-missing",
