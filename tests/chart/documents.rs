@@ -99,7 +99,7 @@ fn the_notes_name_the_next_steps() {
         ("config: {drivers: [{name: portworx, recognises: [class, inTree]}]}", &["helm test colocate"]),
         (
             "config: {drivers: [{name: portworx, recognises: [class]}]}",
-            &["`helm test` cannot pass because its volume is not one that the first driver's scheduler recognises"],
+            &["`helm test` cannot pass because its volume is not one that the first driver's scheduler recognizes"],
         ),
         ("rbac: {create: false}", &["set test.serviceAccountName to one that can create Deployments in default"]),
         ("replicaCount: 0", &["This release runs no pods: set replicaCount.", "no replica runs"]),

@@ -149,7 +149,7 @@ fn namespaces_are_excluded_by_name_and_by_label() {
 }
 
 /// The API server evaluates the opt-out label. It must not do so for updates that only restore what cannot change: if both
-/// the old and the new object had the label, it would reject the update instead.
+/// the old and the new object had the label, it would not call colocate, and would reject the update.
 #[test]
 fn objects_are_excluded_by_their_label() {
     let selector = |values: &str, webhook: &str| render(values).webhook(webhook)["objectSelector"].clone();

@@ -85,7 +85,7 @@ first: if every node already runs a pod, a new one would wait for a free port in
 {{- else if ne $config.templates "inject" -}}
 `templates: {{ $config.templates }}` does not change its Deployment: set config.templates to `inject`
 {{- else if not (include "colocate.probes" .) -}}
-its volume is not one that the first driver's scheduler recognises: list another driver first
+its volume is not one that the first driver's scheduler recognizes: list another driver first
 {{- else if not (or .Values.webhook.url .Values.autoscaling.enabled .Values.replicaCount) -}}
 no replica runs: set replicaCount
 {{- else if not (include "colocate.testNamespace" .) -}}
@@ -95,7 +95,7 @@ its pod has no permissions: set test.serviceAccountName to one that can create D
 {{- end -}}
 {{- end -}}
 
-{{/* Whether the first driver's scheduler recognises a volume that a pod can mount without a claim. */}}
+{{/* Whether the first driver's scheduler recognizes a volume that a pod can mount without a claim. */}}
 {{- define "colocate.probes" -}}
 {{- $driver := first (include "colocate.config" . | fromJson).drivers -}}
 {{- $provisioners := (first (include "colocate.drivers" . | fromJsonArray)).provisioners -}}
