@@ -317,7 +317,7 @@ impl<'r> Candidate<'r> {
             )
         } else {
             format!(
-                ": start it; until then, the template keeps scheduler {own}, and pods created from it keep it permanently"
+                ": start it. The template keeps scheduler {own}, and pods created before `{scheduler}` runs keep {own} permanently"
             )
         };
         let text = format_args!("scheduler `{scheduler}` is not running ({lease}){consequence}");
@@ -353,7 +353,7 @@ impl<'r> Pending<'r> {
     }
 
     /// Returns true if one of these owners decides the request, so that no other claim is worth a lookup: a driver whose
-    /// scheduler recognises the claim, or the driver whose scheduler the object names or named.
+    /// scheduler recognizes the claim, or the driver whose scheduler the object names or named.
     pub fn has_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> bool {
         let policy = self.candidate.policy;
         let mut owners = owners.into_iter();
@@ -378,8 +378,8 @@ impl<'r> Pending<'r> {
     }
 
     /// Restores the driver's scheduler after an update that dropped it. `kubectl replace` of the original file drops it, and
-    /// must not trigger a rollout. The update is decided like a new object only if all claims are known and none belongs to
-    /// that driver: its data moved to another one.
+    /// must not trigger a rollout. The update is treated like a new object only if all claims are known and none
+    /// belongs to that driver: then the object's data moved to another driver.
     fn restore(&self, scheduler: &str, owners: &Owners<'_>, presence: impl Fn(&Driver) -> Presence) -> Decision<'r> {
         let Some(own) = self.driver_with_claim(scheduler, owners) else {
             if is_known(owners) {
@@ -447,7 +447,8 @@ impl<'r> Pending<'r> {
         self.candidate.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
     }
 
-    /// Each driver whose scheduler recognises a claim of it, with its rank, in the order of the claims.
+    /// Each driver that owns a claim of the object and whose scheduler recognizes this claim, with the driver's rank,
+    /// in the order of the claims.
     fn drivers(&self, owners: &Owners<'_>) -> impl Iterator<Item = (usize, &'r Driver)> {
         let policy = self.candidate.policy;
         owners.iter().filter_map(move |(_, owner)| policy.recognising_driver(owner))
@@ -458,7 +459,7 @@ impl<'r> Pending<'r> {
         self.drivers(owners).min_by_key(|(rank, _)| *rank).map(|(_, driver)| driver)
     }
 
-    /// A driver with this scheduler that owns a claim, whether or not its scheduler recognises the claim.
+    /// A driver with this scheduler that owns a claim, whether or not its scheduler recognizes the claim.
     fn driver_with_claim(&self, scheduler: &str, owners: &Owners<'_>) -> Option<&'r Driver> {
         let policy = self.candidate.policy;
         let mut drivers = owners.iter().filter_map(|(_, owner)| policy.driver_of(owner)).map(|(_, driver)| driver);
@@ -509,7 +510,7 @@ impl Policy {
         owner.map_or(built_in.clone(), |(_, driver)| driver.clone())
     }
 
-    /// Returns the driver that owns a claim, whether or not its scheduler recognises the claim.
+    /// Returns the driver that owns a claim, whether or not its scheduler recognizes the claim.
     pub(crate) fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
         match owner {
             Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),
@@ -517,7 +518,7 @@ impl Policy {
         }
     }
 
-    /// Returns the driver of a claim that the driver's scheduler recognises.
+    /// Returns the driver of a claim that the driver's scheduler recognizes.
     pub(crate) fn recognising_driver(&self, owner: &Owner) -> Option<(usize, &Driver)> {
         let Owner::Provisioner { evidence, .. } = owner else { return None };
         self.driver_of(owner).filter(|(_, driver)| driver.recognises.contains(evidence))

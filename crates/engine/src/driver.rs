@@ -19,8 +19,8 @@ pub struct Driver {
     pub name: Arc<str>,
     /// The provisioners (and CSI drivers) of its volumes.
     pub provisioners: Vec<Arc<str>>,
-    /// The evidence by which its scheduler recognises these volumes. A pod is not given to a scheduler that recognises
-    /// none of its volumes, because that scheduler would place it by chance.
+    /// The evidence by which its scheduler recognizes these volumes. A pod is not given to a scheduler that recognizes
+    /// none of the pod's volumes, because that scheduler would place the pod by chance.
     pub recognises: Vec<Evidence>,
     /// The `schedulerName` that its pods are given.
     pub scheduler: Arc<str>,
@@ -34,7 +34,7 @@ impl Driver {
     /// Portworx with its scheduler Stork. The provisioners are those that Stork itself attributes to Portworx: the in-tree
     /// provisioner, the CSI driver, its deprecated predecessor, and the provisioner of claims restored from a snapshot.
     ///
-    /// What Stork recognises depends on its version. The version is not known here, so all evidence is accepted.
+    /// What Stork recognizes depends on its version. The version is not known here, so all evidence is accepted.
     pub fn portworx() -> Self {
         let provisioners = [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
         Self {

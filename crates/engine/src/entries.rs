@@ -68,7 +68,7 @@ impl<T> Entries<'_, T> {
 impl<'a, T: ListEntry<Written: Deserialize<'a>>> Entries<'a, T> {
     /// The entries in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Item<'_, T>> {
-        // All of them decoded without an error before.
+        // All of them were decoded without an error when the list was read.
         let rest = self.rest.iter().filter_map(|sent| read(sent).ok().flatten().map(Item::Read));
         self.first.iter().map(Item::Kept).chain(rest)
     }

@@ -40,7 +40,7 @@ impl Owner {
         matches!(self, Self::Missing | Self::Unknown(_))
     }
 
-    /// Describes why the owner of `claim` is not known; `None` if it is.
+    /// Describes why the owner of `claim` is not known; `None` if the owner is known.
     pub fn gap(&self, claim: impl fmt::Display, absence: Absence) -> Option<String> {
         match self {
             Self::Missing => Some(format!("{claim} {absence}")),
@@ -64,7 +64,7 @@ pub enum Unknown {
     NotProvisioned(Arc<str>),
     /// The volume that it is bound to was not found.
     VolumeMissing(Arc<str>),
-    /// Whether it exists is not known: the API server did not return it.
+    /// It is not known whether the claim exists: the API server did not return it.
     ClaimUnreadable,
     /// The API server did not return the volume that it is bound to.
     VolumeUnreadable(Arc<str>),

@@ -26,7 +26,7 @@ struct ResolvedClaim<'r> {
     owner: Owner,
     /// The name of its driver; set when all owners are final.
     driver: Option<Arc<str>>,
-    /// Whether the driver's scheduler recognises it.
+    /// Whether the driver's scheduler recognizes it.
     recognised: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'r> Owners<'r> {
     }
 
     /// Adds the other claims that can affect the decision: for each driver, the first claim that the driver's scheduler
-    /// recognises and the first that it does not recognise; and claims whose owner is not known yet. The number of
+    /// recognizes and the first that it does not recognize; and claims whose owner is not known yet. The number of
     /// claims with an unknown owner is limited, because each is looked up in the cluster.
     fn add_decisive(&mut self, policy: &Policy, claims: impl Iterator<Item = ResolvedClaim<'r>>) {
         let rank =
@@ -137,7 +137,7 @@ impl ResolvedClaim<'_> {
                 }
                 line.extend(["provisioner ", provisioner, ", driver ", driver.as_deref().unwrap_or("none")]);
                 if driver.is_some() && !recognised {
-                    line.push_str(", not recognised by its scheduler");
+                    line.push_str(", not recognized by its scheduler");
                 }
             }
             Owner::NoProvisioner => line.push_str("bound to a volume without a driver"),

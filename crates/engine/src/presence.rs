@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The state of a driver's scheduler. It may be several processes, each with its own Lease, and needs all of them.
+/// The state of a driver's scheduler. A scheduler may be several processes, each with its own Lease, and needs all of
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Presence {
     /// Not known: Leases are not read, or access to them is denied.

@@ -17,7 +17,7 @@ const USUAL_LENGTH: usize = 512;
 /// The response: allowed with at most one patch, or denied. It borrows from the decision.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AdmissionResponse<'a> {
-    /// The reason why the object is denied, which only validation does.
+    /// The reason for a denial. Only validation denies objects.
     pub denied: Option<&'a str>,
     /// The patch as JSON text (RFC 6902).
     pub patch: Option<Vec<u8>>,

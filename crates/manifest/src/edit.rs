@@ -100,7 +100,7 @@ impl<'t> Manifest<'t> {
         Applied { text, refused: refused.collect() }
     }
 
-    /// Bisects the edits of a document to find those that can be made. Usually only one of them cannot.
+    /// Bisects the edits of a document to find those that can be made. Usually, only one of them cannot be made.
     fn sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
         if indices.is_empty() || self.is_sound(document, edits, indices) {
             return indices.to_vec();

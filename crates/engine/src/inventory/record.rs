@@ -24,7 +24,8 @@ pub(super) struct Records {
 pub(super) struct Record {
     class: Option<Handle>,
     provisioner: Option<Handle>,
-    /// Kept only for a claim without a provisioner, to find one, or with the GA annotation alone, which Stork does not read.
+    /// Kept only for two sorts of claim: those without a provisioner, to find one, and those with only the GA
+    /// annotation, which Stork does not read.
     volume: Option<Handle>,
     /// The provisioner of the volume, once it has been read; empty if the volume has none.
     volume_provisioner: Option<Handle>,
@@ -35,8 +36,8 @@ pub(super) struct Record {
     flags: u8,
 }
 
-/// Flags in the bits above the access modes. The lowest two are the index of the evidence, of the annotation or of the
-/// volume: a claim with an annotation needs no volume.
+/// Flags in the bits above the access modes. The lowest two are the index of the evidence: that of the annotation or,
+/// for a claim without one, that of the volume. (A claim with an annotation needs no volume to find its provisioner.)
 const EVIDENCE: u8 = 0b11 << EVIDENCE_SHIFT;
 const EVIDENCE_SHIFT: u8 = 4;
 const BOUND: u8 = 1 << 6;

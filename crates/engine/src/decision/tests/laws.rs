@@ -273,7 +273,7 @@ fn warnings_about_schedulers_name_the_consequence_for_pods() {
             DEPLOYMENT,
             &skip,
             format!(
-                "scheduler-stale: {away}: start it; until then, the template keeps scheduler default-scheduler, and pods created from it keep it permanently"
+                "scheduler-stale: {away}: start it. The template keeps scheduler default-scheduler, and pods created before `stork` runs keep default-scheduler permanently"
             ),
         ),
     ] {

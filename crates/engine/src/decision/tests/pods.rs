@@ -242,7 +242,7 @@ fn recognition() -> Vec<Row> {
             .sets("stork"),
         row("an inline CSI volume", inline.clone(), Reason::NotRecognised).under(stork.clone()),
         row("an ephemeral volume", volume(json!({"ephemeral": ephemeral})), Reason::NotRecognised).under(stork.clone()),
-        row("next to a claim that is recognised", pod(both), Reason::Injected).under(stork.clone()).sets("stork"),
+        row("next to a claim that is recognized", pod(both), Reason::Injected).under(stork.clone()).sets("stork"),
         row("next to a missing claim", pod(missing), Reason::ClaimMissing)
             .under(stork.clone())
             .warns("claim `missing-data` does not exist"),
@@ -250,7 +250,7 @@ fn recognition() -> Vec<Row> {
         row("an update that drops the scheduler never rolls the pods", dropped, Reason::Kept)
             .under(stork)
             .sets("stork"),
-        row("what one driver's scheduler recognises", inline, Reason::Injected)
+        row("what one driver's scheduler recognizes", inline, Reason::Injected)
             .under(under(vec![portworx(&[InlineCsi])]))
             .sets("stork"),
         row("by default, everything", named("csi-data"), Reason::Injected).sets("stork"),
