@@ -61,7 +61,7 @@ pub(super) enum VolumeKind {
     /// A sharedv4 service volume: it is exempt from `preferLocalNodeOnly`, and `preferRemoteNodeOnly` restricts its pods to
     /// nodes without a replica.
     Shared,
-    /// Its data is on a storage array or a file server, so that no node has a replica.
+    /// Its data is on a storage array or a file server, so no node has a replica.
     External,
     /// A volume for Windows nodes: Stork does not restrict its pods at all.
     Windows,
@@ -130,8 +130,8 @@ impl MountedClaim {
             && flag(Setting::PreferRemoteNode) != Some(false)
     }
 
-    /// Returns the reason why Stork's scheduler does not recognize the volume as one of Portworx, and a remedy; `None` if it
-    /// does, or if that is not known.
+    /// Returns the reason why Stork's scheduler does not recognize the volume as one of Portworx, and a remedy; `None`
+    /// if the scheduler recognizes it, or if that is not known.
     pub(super) fn unrecognized(&self) -> Option<(&'static str, &'static str)> {
         const USE_A_CLAIM: &str = "mount a PersistentVolumeClaim of a Portworx class instead";
         let Owner::Provisioner { evidence, .. } = &self.owner else { return None };

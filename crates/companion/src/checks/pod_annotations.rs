@@ -109,7 +109,7 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Checks for volumes that Stork does not restrict the pod by.
+    /// Checks for volumes that do not restrict the nodes that Stork allows for the pod.
     fn check_ignored(&mut self, path: &FieldPath, volumes: &PodVolumes<'c>) {
         if self.of_portworx().next().is_none() && volumes.unknown.is_none() {
             let message = "preferLocalNodeOnly applies to Portworx volumes, and the pod mounts none".to_owned();
@@ -133,8 +133,8 @@ impl<'c> RuleCheck<'c> {
         }
     }
 
-    /// Reports rules that depend on unknown facts. One line per missing fact is enough, so that rules with the same gap as
-    /// another are only recorded.
+    /// Reports rules that depend on unknown facts. One line per missing fact is enough, so a rule with the same gap as
+    /// another rule is recorded but not reported.
     fn check_unchecked(&mut self, path: &FieldPath, volumes: &PodVolumes<'c>) {
         let Some(why) = &volumes.unknown else { return };
         if self.of_portworx().next().is_none() {

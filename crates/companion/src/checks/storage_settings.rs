@@ -56,7 +56,7 @@ impl RuleCheck<'_> {
         }
         let many: AccessModes = ["ReadWriteMany"].into_iter().collect();
         let (why, remedy) = match VolumeKind::of(many, own) {
-            // The access modes decide, which the class does not know.
+            // The access modes decide, and the class does not determine them.
             VolumeKind::Shared if self.facts.class_access.is_none_or(is_multi_node) => return,
             VolumeKind::Shared => (
                 "no known claim of this class is ReadWriteMany or ReadOnlyMany",
@@ -66,7 +66,7 @@ impl RuleCheck<'_> {
                 ("volumes with `shared` are not sharedv4", Some("replace shared with sharedv4: \"true\""))
             }
             VolumeKind::External => ("the data of this class is on a storage array or a file server", None),
-            VolumeKind::Windows => ("volumes for Windows are not treated as such", None),
+            VolumeKind::Windows => ("volumes for Windows do not count as such volumes", None),
         };
         self.not_shared(site, own, why, remedy);
     }
@@ -127,7 +127,7 @@ impl RuleCheck<'_> {
                 return;
             }
             (_, Some(VolumeKind::External)) => ("its data is on a storage array or a file server", None),
-            (_, Some(VolumeKind::Windows)) => ("a volume for Windows is not treated as such", None),
+            (_, Some(VolumeKind::Windows)) => ("a volume for Windows does not count as one", None),
             _ if known.access.is_some_and(is_multi_node) => {
                 ("a volume of a class with `shared` is not sharedv4", Some("use a class with sharedv4: \"true\""))
             }

@@ -380,7 +380,7 @@ fn the_claim_of_an_ephemeral_volume_is_checked() {
     object["spec"]["template"]["spec"]["volumes"] = json!([{ "name": "cache", "emptyDir": {} }, { "name": "scratch", "ephemeral": { "volumeClaimTemplate": template } }]);
     let report = check(&object);
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.rule, finding.path.to_string())).collect();
-    // Stork does not look at the volume, so that the access mode does not matter.
+    // Stork does not look at the volume, so the access mode does not matter.
     let path = "spec.template.spec.volumes[1].ephemeral.volumeClaimTemplate.metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
     let volumes = (Rule::NotRecognised, "spec.template.spec.volumes".to_owned());
     assert_eq!(found, [(Rule::NoBoolean, path.to_owned()), volumes, (Rule::Unrecognized, ON_TEMPLATE.to_owned())]);
