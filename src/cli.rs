@@ -69,7 +69,7 @@ impl Cli {
     /// Runs the command and returns its exit code ([`EXIT_STATUS`]). clap has already rejected most usage errors.
     pub async fn run(self) -> ExitCode {
         let exit = match self.command {
-            // It reports its failure itself, because standard error may not be read.
+            // `serve` reports its failure itself, because it is possible that no one reads standard error.
             Command::Serve(serve) => return serve.run().await,
             Command::Mutate(mutate) => mutate.run().await,
             Command::Validate(validate) => validate.run().await,

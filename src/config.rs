@@ -58,10 +58,11 @@ section! {
 section! {
     struct OptOutSection {
         annotations: Vec<MetadataKey> = keys(&engine::OptOut::default().annotations),
-        /// For the `objectSelector` of the webhook's configuration too.
+        /// Also used in the `objectSelector` of the webhook configuration.
         labels: Vec<LabelKey> = labels(),
         owners: Vec<engine::OwnerKind>,
-        /// For the `namespaceSelector` of the webhook's configuration: the server does not see Namespaces.
+        /// Used in the `namespaceSelector` of the webhook configuration, not by the server, which does not see
+        /// Namespaces.
         namespace_label: MetadataKey = MetadataKey(engine::OptOut::default().namespace_label.to_string()),
     }
 }
@@ -83,7 +84,7 @@ section! {
     }
 }
 
-/// The schedulers that may be replaced, each with the name of a scheduler.
+/// The names of the schedulers that may be replaced. Each is a valid name of a scheduler.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 struct ReplaceableSection(engine::ReplaceableSchedulers);
@@ -432,7 +433,7 @@ mod tests {
             ),
             (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /spec/jobs/0/template}]\n",
-                "path `/spec/jobs/0/template` leads through a list (`0`), and templates in lists are not read: remove this entry, and the pods are decided when they are created",
+                "path `/spec/jobs/0/template` leads through a list (`0`), and templates in lists are not read: remove this entry, and colocate decides about the pods when they are created",
             ),
             (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /spec/jobs/-/template}]\n",

@@ -18,8 +18,8 @@ const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
 /// The longest name of a CSI driver that an API server accepts.
 const LONGEST_CSI_NAME: usize = 63;
 
-/// A Deployment whose pods mount a volume of one driver, so that they get its scheduler. The API server does not store
-/// it.
+/// A Deployment whose pods mount a volume of one driver, so that the pods get this driver's scheduler. The API server
+/// does not store the Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DryRun {
     /// The driver.
@@ -30,7 +30,7 @@ pub struct DryRun {
     pub scheduler: Arc<str>,
 }
 
-/// A volume without a claim, which the driver's scheduler recognises.
+/// A volume without a claim, which the driver's scheduler recognizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DryRunVolume {
     /// An inline volume of this CSI driver, one of the driver's provisioners.
@@ -73,7 +73,7 @@ pub enum DryRunError {
 }
 
 impl DryRun {
-    /// Returns the dry run for a driver; `None` if it has no volume without a claim that its scheduler recognises.
+    /// Returns the dry run for a driver; `None` if it has no volume without a claim that its scheduler recognizes.
     pub fn of(driver: &Driver) -> Option<Self> {
         let recognises = |evidence| driver.recognises.contains(&evidence);
         let csi = driver.provisioners.iter().find(|name| is_csi_name(name) && recognises(Evidence::InlineCsi));
@@ -157,8 +157,8 @@ impl fmt::Display for DryRunVolume {
     }
 }
 
-/// Returns true if the API server accepts the name for a CSI driver: a DNS subdomain, not a path, which a provisioner
-/// can be.
+/// Returns true if the API server accepts the name for a CSI driver: a DNS subdomain. (The name of a provisioner can
+/// also be a path.)
 fn is_csi_name(name: &str) -> bool {
     name.len() <= LONGEST_CSI_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
 }

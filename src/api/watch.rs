@@ -209,7 +209,7 @@ impl Session {
             }
             self.heard(watch);
             watch.apply(&event).await?;
-            // Advances past an object that cannot be decoded too, or it would be sent again and again.
+            // Advances past an object that cannot be decoded, too: otherwise, the object would be sent again and again.
             if let Some(version) = version_of(&event) {
                 (*version).clone_into(at);
             }

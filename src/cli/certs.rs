@@ -115,7 +115,8 @@ fn place(staged: [NamedTempFile; 3], targets: &[PathBuf; 3], force: bool) -> any
         let named = if force { staged.persist(target) } else { staged.persist_noclobber(target) };
         if let Err(error) = named {
             for file in &targets[..placed] {
-                // No pair is better than one that does not match. With `--force`, the replaced files are lost.
+                // It is better to have no pair than one that does not match. With `--force`, the replaced files are
+                // lost.
                 let _ = fs::remove_file(file);
             }
             return Err(error.error).with_context(|| cannot_write(target));

@@ -60,7 +60,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
         if !self.snapshot.volumes(volumes, &mut known.inventory).await? {
             known.inventory.visibility.volumes = Absence::Hidden;
             missing
-                .note("cannot get persistentvolumes (grant the verb `get`): claims whose driver only a volume identifies stay unresolved");
+                .note("cannot get persistentvolumes (grant the verb `get`): claims whose driver is identified only by a volume stay unresolved");
         }
         self.add_strategies(known, &mut missing).await?;
         Ok(missing)
@@ -92,7 +92,7 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
             if !listed && decisive {
                 known.inventory.visibility.classes = Absence::Hidden;
                 missing
-                    .note("cannot list storageclasses (grant the verb `list`): claims whose driver only their class identifies stay unresolved");
+                    .note("cannot list storageclasses (grant the verb `list`): claims whose driver is identified only by their class stay unresolved");
             }
         }
         Ok(())

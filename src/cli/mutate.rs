@@ -139,7 +139,7 @@ impl Mutate {
         };
         let mut missing =
             ClusterQuery { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
-        // Without any claim, nothing can be decided.
+        // Without permission to get a claim, no decision about its pods is possible.
         missing.refusal.take().map_or(Ok(missing), |refusal| Err(refusal.into()))
     }
 

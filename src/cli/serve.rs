@@ -245,7 +245,8 @@ fn request_config(config: &Config) -> RequestConfig {
     RequestConfig { policy: config.policy(), wait: config.claim_limits().wait, validation: config.validation() }
 }
 
-/// Returns the limits of the server for reviews and of the one for probes, which fit the limit of open files together.
+/// Returns the limits of the server for reviews and of the one for probes, which together fit within the limit of open
+/// files.
 fn server_limits(config: &Config) -> anyhow::Result<(ServerLimits, ServerLimits)> {
     let limit = open_files::raise();
     // Each watched namespace and each GET of a claim may need a connection of its own.

@@ -90,7 +90,7 @@ impl TryFrom<String> for TemplatePath {
         let is_index = |key: &&String| *key == "-" || key.bytes().all(|byte| byte.is_ascii_digit());
         if let Some(index) = keys.iter().find(is_index) {
             return Err(format!(
-                "path `{text}` leads through a list (`{index}`), and templates in lists are not read: remove this entry, and the pods are decided when they are created"
+                "path `{text}` leads through a list (`{index}`), and templates in lists are not read: remove this entry, and colocate decides about the pods when they are created"
             ));
         }
         if keys[0] == "metadata" {

@@ -29,7 +29,7 @@ pub(super) struct DriversSection(pub(super) Vec<DriverEntry>);
 pub(super) struct DriverEntry {
     pub(super) name: String,
     provisioners: Vec<String>,
-    /// The evidence by which its scheduler recognises volumes, in the order of [`Evidence::ALL`].
+    /// The evidence by which its scheduler recognizes volumes, in the order of [`Evidence::ALL`].
     #[serde(skip_serializing_if = "is_all")]
     recognises: Vec<Evidence>,
     #[serde(serialize_with = "short_if_possible")]
@@ -194,13 +194,13 @@ impl DriverEntry {
     }
 }
 
-/// Returns what a driver recognises: everything by default.
+/// Returns the evidence that a driver's scheduler recognizes: everything by default.
 fn recognised(driver: &str, written: Option<Vec<Evidence>>) -> Result<Vec<Evidence>, String> {
     let Some(written) = written else { return Ok(Evidence::ALL.to_vec()) };
     let recognises: Vec<_> = Evidence::ALL.into_iter().filter(|evidence| written.contains(evidence)).collect();
     if recognises.is_empty() {
         return Err(format!(
-            "driver `{driver}` has an empty list `recognises`, so no claim would count: remove the key, or list what its scheduler recognises"
+            "driver `{driver}` has an empty list `recognises`, so no claim would count: remove the key, or list what its scheduler recognizes"
         ));
     }
     if recognises.len() < written.len() {

@@ -67,7 +67,7 @@ fn first_driver(config: &Config) -> anyhow::Result<DryRun> {
         policy.drivers.0.first().context("the configuration has no driver to test with: add one to `drivers`")?;
     let name = &driver.name;
     DryRun::of(driver).with_context(|| {
-        format!("the first driver, `{name}`, has no volume that a pod can mount without a claim: that takes a CSI driver among its `provisioners`, and `inlineCsi` in its `recognises`; list another driver first")
+        format!("the first driver, `{name}`, has no volume that a pod can mount without a claim: for such a volume, `provisioners` must name a CSI driver, and `recognises` must have `inlineCsi`; list another driver first")
     })
 }
 

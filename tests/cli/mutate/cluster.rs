@@ -77,8 +77,8 @@ fn claims_of_an_opted_out_namespace_are_not_requested() {
 #[test]
 fn missing_permissions_except_for_claims_are_reported() {
     let no_namespace = "colocate: cannot get namespaces `shop` (grant the verb `get` on `namespaces`): assuming that they do not opt out\n";
-    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims whose driver only their class identifies stay unresolved\n";
-    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims whose driver only a volume identifies stay unresolved\n";
+    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims whose driver is identified only by their class stay unresolved\n";
+    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims whose driver is identified only by a volume stay unresolved\n";
     let unresolved = "deployment.yaml:1:1: Deployment shop/mysql: claim-unknown: claim `mysql-data`: unknown: ";
     let named = json!({"storageClassName": "px-db"});
     let bound = json!({"storageClassName": "", "volumeName": "pv-1"});

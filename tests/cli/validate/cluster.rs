@@ -106,8 +106,8 @@ fn strategies_are_listed_if_a_named_one_is_not_in_the_files() {
 fn a_missing_permission_is_named_with_its_consequence() {
     let folder = Folder::new(&[("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"true\"")))]);
     let no_namespace = "colocate: cannot get namespaces `shop` (grant the verb `get` on `namespaces`): assuming that they do not opt out\n";
-    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims whose driver only their class identifies stay unresolved\n";
-    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims whose driver only a volume identifies stay unresolved\n";
+    let no_classes = "colocate: cannot list storageclasses (grant the verb `list`): claims whose driver is identified only by their class stay unresolved\n";
+    let no_volumes = "colocate: cannot get persistentvolumes (grant the verb `get`): claims whose driver is identified only by a volume stay unresolved\n";
     let run = |objects: &[(&str, Value)], arguments: &str| {
         let server = ApiServer::new(objects, 403);
         let run = server.run(&folder, &format!("validate -f a.yaml {arguments}"));
