@@ -9,8 +9,8 @@ use tokio::time::Instant;
 const ROUNDING: Duration = Duration::from_secs(1);
 const SHARE: f64 = 0.8;
 
-/// The longest time that a GET may delay a review that must not wait: of a template, a dry run, or in audit mode. The
-/// object exists, so the GET takes one round trip.
+/// The longest time that a GET may delay a review that must not wait: that of a template, that of a dry run, and every
+/// one in audit mode. The object exists, so the GET takes one round trip.
 const LOOKUP: Duration = Duration::from_millis(500);
 
 /// The longest time that a pod without a wait slot waits for a GET that others may have started.
@@ -35,7 +35,7 @@ const LAST_GET: Duration = Duration::from_millis(500);
 /// 3.2 s, and a wait that starts at once ends at 2 s. A GET may take 10 s; by then its callers are gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// When the answer must be ready.
+    /// The time at which the answer must be ready.
     pub(super) answer: Instant,
     wait: Duration,
 }

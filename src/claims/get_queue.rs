@@ -15,7 +15,7 @@ pub(super) struct GetQueue {
 #[derive(Debug)]
 struct Shares {
     free: usize,
-    /// The number of permits that were requested so far; it numbers them.
+    /// The count of permits that were requested so far. It is also the number of the next request.
     requested: u64,
     /// The namespaces that hold or wait for permits.
     by_namespace: HashMap<Arc<str>, Share>,
@@ -51,7 +51,7 @@ impl GetQueue {
         permit
     }
 
-    /// Takes a permit, or else a place in the queue. The receiver is signalled when the permit is granted.
+    /// Takes a permit, or else a place in the queue. The receiver is signaled when the permit is granted.
     fn request(&self, namespace: &str) -> (GetPermit<'_>, Option<oneshot::Receiver<()>>) {
         let namespace: Arc<str> = namespace.into();
         let mut shares = self.shares();

@@ -34,7 +34,7 @@ pub(super) struct SingleFlight {
     client: ApiClient,
     queue: GetQueue,
     in_flight: Mutex<HashMap<Target, SharedGet>>,
-    /// Numbers the GETs.
+    /// The count of GETs that were started so far. It is also the number of the next GET.
     started: AtomicU64,
     /// Failures that were logged, by resource and status code.
     logged: TtlCounter,
@@ -44,7 +44,7 @@ pub(super) struct SingleFlight {
 }
 
 /// The namespace for whose pods an object is read, and the object's path. A GET is only shared within a namespace, so
-/// that none waits in the queue of another.
+/// that no namespace waits in the queue of another.
 type Target = (Arc<str>, String);
 
 /// A shared GET. Its callers poll it; it is cancelled when the last caller is gone.

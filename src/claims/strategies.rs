@@ -107,7 +107,7 @@ impl StrategyLists {
     }
 
     /// Returns the latest list if it is recent and covers these names, and a new one otherwise. The flag is false if
-    /// the list does not cover these names, but [`MAX_LISTS`] does not allow a new one.
+    /// the list does not cover these names and [`MAX_LISTS`] does not allow a new list.
     fn join(&self, names: &[Cow<'_, str>]) -> (SharedList, bool) {
         let mut latest = self.latest();
         let recent = latest.as_ref().filter(|list| list.started.elapsed() < TTL);
@@ -138,7 +138,8 @@ impl StrategyLists {
 }
 
 impl SharedList {
-    /// Returns true if it has this name, or is a failure. A strategy that it does not have may have been created since.
+    /// Returns true if the list has this name, or failed. A strategy that the list does not have may have been created
+    /// since.
     fn is_decisive_on(&self, name: &str) -> bool {
         self.result.peek().is_some_and(|result| match &**result {
             Ok(Strategies::All(known)) => known.contains(name),

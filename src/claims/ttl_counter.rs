@@ -33,7 +33,7 @@ struct Counters {
     by_key: HashMap<u64, Counter>,
     /// The keys in the order in which their TTLs started.
     order: BTreeMap<u64, u64>,
-    /// The number of starts so far, which numbers them.
+    /// The count of starts so far. It is also the number of the next start.
     starts: u64,
 }
 

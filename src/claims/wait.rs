@@ -148,8 +148,8 @@ impl ClaimCache {
         lookups
     }
 
-    /// Fetches the volumes of claims whose owner only the bound volume reveals. Volumes are not watched: few claims
-    /// need one, and a volume's driver never changes, so it is read once and kept with its claim.
+    /// Fetches the volumes of claims whose owner is revealed only by the bound volume. Volumes are not watched: few
+    /// claims need one, and a volume's driver never changes, so it is read once and kept with its claim.
     async fn get_volumes(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
         let gets: Vec<_> = lookups
             .iter_mut()
@@ -214,7 +214,7 @@ impl ClaimCache {
                     }
                     break;
                 }
-                // It goes on like a pod that found no slot.
+                // The pod goes on like one that found no slot.
                 () = wait.evicted() => end = end.min(deadlines.wait_end(false)),
                 notified = changed.changed() => if notified.is_err() { break },
             }

@@ -20,7 +20,7 @@ pub(super) struct WaitSlots {
 #[derive(Debug, Default)]
 struct Taken {
     count: usize,
-    /// The number of slots that were taken so far, which numbers them.
+    /// The count of slots that were taken so far. It is also the number of the next slot.
     ever: u64,
     /// The slots of each namespace. Removing a slot's sender evicts its waiter.
     by_namespace: HashMap<Arc<str>, BTreeMap<u64, oneshot::Sender<()>>>,

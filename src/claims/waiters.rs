@@ -11,8 +11,8 @@ use super::wait_slots::{WaitSlot, WaitSlots};
 /// after the response to its pod: ten executors, one after another, took 20 s.
 const MAX_TIMEOUTS: u32 = 2;
 
-/// The time for which the pods of such a controller do not wait. It restarts whenever one of them is decided without
-/// its claim.
+/// The time for which the pods of such a controller do not wait. It starts again whenever colocate decides about one of
+/// these pods without its claim.
 const TIMEOUTS_TTL: Duration = Duration::from_secs(30);
 
 /// The maximum number of controllers with timed-out waits. With 64 pods waiting at once for 2 s each, about 1,000 waits
@@ -25,8 +25,8 @@ const LOG_TTL: Duration = Duration::from_secs(30);
 /// The maximum number of claims that are known to be logged. An evicted claim is logged again.
 const MAX_LOGGED: usize = 4096;
 
-/// The maximum number of missing claims of one namespace that are logged per [`LOG_TTL`], before a line says that others
-/// are not.
+/// The maximum number of missing claims of one namespace that are logged per [`LOG_TTL`], before a line says that no
+/// more are logged.
 const MAX_LINES: u32 = 64;
 
 /// The namespace of a pod, and the UID of its controller.
@@ -123,16 +123,16 @@ impl Wait<'_> {
         self.slot = Err(NoSlot::Evicted);
     }
 
-    /// Records that the pod is decided with all claims that its decision depends on.
+    /// Records that all claims were found that the decision about the pod depends on.
     pub(super) fn found(&self) {
         if let Some(key) = self.pod.key() {
             self.waiters.timeouts.reset(&key);
         }
     }
 
-    /// Records that the pod is decided without a claim that does not exist. A pod that was evicted from its slot, or
-    /// found no free slot, says nothing about its controller. (A pod that got none because its controller has timed out
-    /// does count.)
+    /// Records a decision about the pod without a claim that does not exist. A pod that was evicted from its slot, or
+    /// found no free slot, says nothing about its controller. (A pod that got no slot because its controller has timed
+    /// out does count.)
     pub(super) fn timed_out(&self) {
         if let Some(key) = self.pod.key()
             && matches!(self.slot, Ok(_) | Err(NoSlot::ControllerTimedOut))
@@ -200,7 +200,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_namespace_keeps_the_missing_claims_of_another_from_the_log() {
         let waiters = Waiters::new(LIMITS);
-        // More claims than are remembered, and as many namespaces as are.
+        // More claims than `MAX_LOGGED`, in fewer namespaces than `MAX_LOGGED`.
         for number in 0..3_000 {
             let line = waiters.log_line("flood", &number.to_string());
             let expected = match number {
