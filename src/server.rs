@@ -77,7 +77,7 @@ impl<S> HttpServer<S> {
 #[allow(private_bounds)]
 impl<S: RequestHandler> HttpServer<S> {
     /// Serves until `shutdown` closes and nothing is in flight. New connections are accepted until then, so that the
-    /// handler can redirect late requests.
+    /// handler can tell the senders of late requests to retry.
     pub async fn run(self, shutdown: Shutdown) {
         let state = Arc::new(ServerState::new(self.service, self.tls, self.limits, shutdown.draining));
         let nothing_in_flight = async {

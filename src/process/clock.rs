@@ -29,9 +29,9 @@ pub struct Clock {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerDate {
     pub(crate) date: Timestamp,
-    /// When the request was sent.
+    /// The time at which the request was sent.
     pub(crate) sent: Instant,
-    /// When the response arrived.
+    /// The time at which the response arrived.
     pub(crate) received: Instant,
 }
 

@@ -24,7 +24,7 @@ pub enum LogFormat {
 pub(super) struct EscapedLines<W> {
     pub(super) inner: W,
     pub(super) format: LogFormat,
-    /// Whether the line is coloured with escape sequences. Those of its text were escaped by the formatter.
+    /// Whether the line is colored with escape sequences. Those of its text were escaped by the formatter.
     pub(super) is_coloured: bool,
 }
 

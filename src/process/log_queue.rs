@@ -11,13 +11,13 @@ use super::metrics::Metrics;
 /// The memory for lines that wait, in bytes: about 8,000 decisions at `debug`, or 100 of the longest lines.
 const CAPACITY: usize = 4 * 1024 * 1024;
 
-/// The longest wait for the last lines of the process. A reader that is there takes them within milliseconds.
+/// The longest wait for the last lines of the process. An active reader takes them within milliseconds.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A queue of log lines with a thread that writes them. Clones share it.
 ///
-/// The output is often a pipe. If no one reads it, a write blocks, and a request that logs must not. A line for which
-/// the queue has no room is therefore dropped and counted.
+/// The output is often a pipe. If no one reads it, a write blocks, but a request that logs must not block. A line for
+/// which the queue has no room is therefore dropped and counted.
 #[derive(Clone, Debug)]
 pub struct LogQueue(Arc<Shared>);
 

@@ -183,7 +183,7 @@ impl Durations {
     }
 }
 
-/// Gauges by the values of `N` labels that are computed when they are scraped.
+/// Gauges that are computed when they are scraped, by the values of `N` labels.
 #[derive(Clone)]
 pub struct Computed<const N: usize, T> {
     name: &'static str,

@@ -173,7 +173,7 @@ impl Observation {
     }
 
     /// Returns the observation after a failed read. While the API server is unreachable, no one can renew a Lease, so
-    /// that time does not count.
+    /// this time does not count.
     fn not_observed(self) -> Self {
         match self {
             Self::Lease { renewed, age, .. } => Self::Lease { renewed, age, polled: Instant::now() },

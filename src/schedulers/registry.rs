@@ -14,7 +14,8 @@ pub struct Scheduler {
     pub driver: Arc<str>,
     /// The scheduler's name, as set in pods.
     pub name: Arc<str>,
-    /// The Leases of the leader elections of its processes. It is alive while all of them are renewed. Their names differ.
+    /// The Leases of the leader elections of its processes, with different names. The scheduler is alive while all are
+    /// renewed.
     pub leases: Vec<LeaseRef>,
     /// The time after its last renewal at which a Lease counts as stale.
     pub stale_after: Duration,

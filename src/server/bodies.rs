@@ -87,7 +87,8 @@ impl Bodies {
         if announced > MAX_BODY {
             return Err(BodyError::TooLarge);
         }
-        // Only bytes that have arrived take room. A body that has none now is refused before it is sent.
+        // Only bytes that have arrived take room. A body for which there is no room now is refused before
+        // it is sent.
         if !self.budget.has_room(announced) {
             return Err(BodyError::NoRoom);
         }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The division of the memory for bodies, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BudgetSizes {
-    /// The part of each body that needs no room. With the limit on connections, it bounds a memory of its own.
+    /// The part of each body that takes nothing from the shared room. The limit on connections also limits the memory
+    /// for these parts.
     pub(super) allowance: usize,
     /// The room for everything beyond the allowances.
     pub(super) shared: usize,

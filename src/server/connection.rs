@@ -106,7 +106,7 @@ async fn handshake(
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     let permit = permits.acquire().await;
     let mut answered = std::pin::pin!(hello.into_stream(tls.config.clone()));
-    // It is released when the answer to the hello is sent, so a client that stops there does not hold one either.
+    // The permit is released when the answer to the hello is sent, so a client that stops there does not hold one.
     let stream = match poll_fn(|context| Poll::Ready(answered.as_mut().poll(context))).await {
         Poll::Ready(stream) => stream?,
         Poll::Pending => {

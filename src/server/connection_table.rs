@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 /// The open connections of a server, at most a fixed number.
 ///
 /// A new connection at the limit evicts another: the first in the order of [`Stage`], and the oldest in its stage. A
-/// connection with a request in flight is never evicted. If all have one, the new connection waits, and
+/// connection with a request in flight is never evicted. If all have a request in flight, the new connection waits, and
 /// [`is_waiting`](Self::is_waiting) asks the others to close after their next answer.
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
@@ -24,7 +24,7 @@ struct Entries {
     open: usize,
     /// The connections without a request in flight, in the order of their eviction.
     evictable: BTreeMap<Position, CancellationToken>,
-    /// The number of stages that were entered, which orders the connections in a stage.
+    /// The count of stages that were entered so far. It orders the connections in a stage.
     entered: u64,
     /// Whether a new connection waits, and no other could be evicted for it yet.
     waiting: bool,
@@ -99,7 +99,8 @@ impl ConnectionTable {
 }
 
 impl Entries {
-    /// Evicts a connection now, or the first one that enters a stage in which it can be.
+    /// Evicts a connection now or, if none can be evicted, the first one that enters a stage other than
+    /// [`Stage::InFlight`].
     fn evict(&mut self) {
         match self.evictable.pop_first() {
             Some((_, evicted)) => evicted.cancel(),
@@ -141,7 +142,8 @@ impl ConnectionSlot {
         }
     }
 
-    /// Waits until the connection has to give way to a new one. If a request is in flight, it must be answered before.
+    /// Waits until the connection has to give way to a new one. If a request is in flight, the connection
+    /// must answer it first.
     pub(super) fn evicted(&self) -> WaitForCancellationFuture<'_> {
         self.evicted.cancelled()
     }

@@ -52,7 +52,8 @@ impl ServerLimits {
             body: Duration::from_secs(10),
             answer: Duration::from_secs(10),
             // The API server keeps idle connections for 90 s, and a call on one that is closed at that moment fails. It may
-            // open a connection for a call that then finds another one free, and keep it unused.
+            // also open a connection for a call, send the call over another one that is free by then, and keep the new
+            // one unused.
             first_byte: Duration::from_secs(130),
             idle: Duration::from_secs(130),
             // An API server closes the connection when it has the answer. The limits are for clients that first send the

@@ -193,7 +193,7 @@ impl Cluster {
         let due = |replica: &Replica| state.step(&self.clocks(replica), &replica.propagation, &self.lifetimes);
         let Some(mut step) = due(replica) else { return };
         if step == RotationStep::Switch {
-            // Like the server, it reads the configurations again just before.
+            // Like the server, it reads the configurations again just before the switch.
             self.observe(replica);
             match due(replica) {
                 Some(again) => step = again,
