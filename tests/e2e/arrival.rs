@@ -17,11 +17,11 @@ const NAMESPACES: [&str; 8] =
 /// server of a busy machine may take longer to create a claim than a pod waits.
 const AT_ONCE: usize = 32;
 
-/// How far ahead of its claim a pod may be created, in milliseconds.
+/// The longest time by which a pod is created before its claim, in milliseconds.
 const LEAD: u64 = 500;
 
 /// A pod waits for 2 s. On a busy machine, the API server takes longer for some claims. A pod whose claim was created more
-/// than this long after it does not count as lost. There are none on an idle machine.
+/// than this long after the pod does not count as lost. On an idle machine, there are no such pods.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// The permissions of the account that creates pods and claims.

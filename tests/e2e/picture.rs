@@ -29,8 +29,8 @@ impl Picture {
         Self(entries.collect())
     }
 
-    /// The same without generations, for `kubectl replace`. It drops the annotations of the controllers, which raises the
-    /// generation of a Deployment.
+    /// The same without generations, for use after `kubectl replace`. That command drops the annotations that
+    /// controllers have set, which raises the generation of a Deployment.
     pub(crate) fn without_generations(mut self) -> Self {
         for entry in self.0.values_mut() {
             entry.generation = 0;

@@ -77,7 +77,7 @@ fn findings_are_the_same_with_and_without_conditions() {
         let name = &dry_run.object["metadata"]["name"];
         assert!(with.status.is_success(), "{name}: {with:?}");
     }
-    // Invalid objects are rejected before.
+    // Invalid objects are rejected before any webhook is called.
     assert!(reviewed_without * 10 > all.len() as u64 * 8, "most objects must reach colocate");
 }
 

@@ -51,8 +51,8 @@ fn pods_are_changed_until_uninstall_which_leaves_nothing_behind() {
     assert_ne!(entries(&release), old, "the entries of the webhooks must have changed");
     assert_eq!(release.namespace().get("deployment/life-colocate").number("/status/readyReplicas"), 3);
     let manifest = release.helm().run("get manifest life");
-    // A tool that takes the release over from Helm applies the same manifest. The API server rejects it if it conflicts with
-    // Helm's. In atomic lists (`rules`), no field may be left to the API server's defaults.
+    // A tool that takes the release over from Helm applies the same manifest. The API server rejects this apply if it
+    // conflicts with Helm's. In atomic lists (`rules`), no field may be left to the API server's defaults.
     kubectl.feed("apply --server-side --dry-run=server -f -", &manifest);
     release.helm().run("rollback life 1 --wait");
     stream.wait_for_more(20);

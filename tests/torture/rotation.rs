@@ -15,11 +15,12 @@ use crate::observer::{Observations, Observer};
 use crate::replicas::Replicas;
 use crate::size::Size;
 
-/// The observer's delay is the settle time divided by this. It is longer than that of any API server here, and within the
-/// allowed limit.
+/// The observer's delay is the settle time divided by this. The delay is longer than that of any API server here, and
+/// within the allowed limit.
 const LAG: u32 = 2;
 
-/// How long the live configuration must have carried the CA from the files before a certificate of this CA is served.
+/// The time for which the live configuration must have carried the CA from the files before a certificate of this CA is
+/// served.
 const SETTLE: Duration = Duration::from_millis(1800);
 
 #[test]

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 pub(crate) struct Size {
     /// `drain.grace`: the default in long runs. In short runs, it is just longer than the second that the balancer needs.
     pub(crate) grace: Duration,
-    /// The number of times that both replicas are replaced. It is the same in both.
+    /// The number of times that both replicas are replaced. It is the same in short and in long runs.
     pub(crate) rollouts: usize,
     /// The number of rotations of the self-managed CA.
     pub(crate) rotations: usize,

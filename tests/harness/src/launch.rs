@@ -30,7 +30,7 @@ pub struct Launch<'a> {
     pub log_level: &'a str,
     /// The source of the certificate.
     pub certificate: Certificate<'a>,
-    /// How far it takes its clock to be ahead.
+    /// The time by which the clock of the process is set ahead.
     pub clock_ahead: SignedDuration,
 }
 

@@ -30,7 +30,7 @@ const VALUES: [&str; 9] = ["true", "1", "t", "T", "TRUE", "True", "false", "yes"
 
 impl Shape {
     /// Returns each entry in combination with the first entries of the other tables, each scheduler with each annotation
-    /// (only some of them without `pairs`), and random mixtures.
+    /// (if `pairs` is false, with every fifth one), and random mixtures.
     pub(crate) fn all(pairs: bool, mixtures: usize, seed: u64) -> Vec<Self> {
         let [volumes, annotations, owners] = [volumes().len(), annotations().len(), owners().len()];
         let good = Self::default();

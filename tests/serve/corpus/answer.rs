@@ -48,7 +48,8 @@ impl Client {
         }
     }
 
-    /// Sends the body to validation, which parses it separately. It must reject the body, or respond without a patch.
+    /// Sends the body to validation, which parses it separately. Validation must reject the body, or respond without a
+    /// patch.
     fn check_validation(&mut self, body: &[u8]) {
         let answer = self.0.send("POST /validate?timeout=5s", body);
         match answer.status {
