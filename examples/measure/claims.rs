@@ -103,7 +103,8 @@ fn scripted(row: Row) -> anyhow::Result<Figures> {
         (0..row.claims).rev().map(|number| population.claim(number)).find(|claim| claim.class().is_portworx());
     let witness = portworx.context("no claim has a Portworx class")?;
     let cache = Cache::measure(&kubeconfig, &witness)?;
-    // The new list ends before the witness. When the witness is gone, the relist is complete.
+    // The new list has only the claims that precede the witness. When the cache no longer has the witness, the relist
+    // is complete.
     api.expire(witness.number);
     let relisted = cache.resident_without(&witness)?;
     eprintln!("  after a relist: {}", megabytes(relisted));

@@ -28,7 +28,7 @@ const UID: &str = "fb928068-e370-47a4-9e6a-34d1f29ebf1e";
 const TOGETHER: f64 = 1.5;
 const ALLOCATIONS: u64 = 16;
 const SERVER_CPU: f64 = 4.5;
-/// The minimum load of the core; the client is not faster.
+/// The minimum load of the core. It is below 1 because the server may have to wait for the client.
 const BUSY: f64 = 0.9;
 const RESIDENT: u64 = 10_000_000;
 

@@ -97,7 +97,7 @@ fn at_rest(server: &Server) -> anyhow::Result<u64> {
     bail!("colocate's memory was not stable within {RESTS} readings")
 }
 
-/// Returns true if a server knows this Portworx claim. It then patches a Deployment that uses it.
+/// Returns true if a server knows this Portworx claim. Such a server patches a Deployment that uses the claim.
 fn knows(server: &Server, claim: &NumberedClaim) -> anyhow::Result<bool> {
     let client = Client::new(server.url().parse()?, &server.authority()?, PATIENCE)?;
     let review = Bytes::from(review(claim));

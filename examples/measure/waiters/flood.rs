@@ -10,7 +10,8 @@ use colocate_harness::{Colocate, ControlPlane, Load, Namespace, Timings, pair};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// The rate of reviews per second, and the duration, which exceeds the 30 s for which a missing claim is cached.
+/// The rate of reviews per second, and the duration, which exceeds the 30 s for which colocate remembers timed-out
+/// waits and logged claims.
 const RATE: u32 = 500;
 const TIME: Duration = Duration::from_secs(40);
 
