@@ -62,7 +62,7 @@ pub(super) struct Lookup<'n> {
     pub(super) owner: Owner,
     /// The way in which the owner was found.
     pub(super) result: LookupResult,
-    /// Whether a pod with a wait slot still waits for the watch to deliver it.
+    /// Whether the watch may still deliver it. Only a pod with a wait slot waits for that.
     awaited: bool,
     /// Whether a GET that it depends on has failed or has no answer yet.
     unread: bool,

@@ -130,9 +130,9 @@ impl Wait<'_> {
         }
     }
 
-    /// Records a decision about the pod without a claim that does not exist. A pod that was evicted from its slot, or
-    /// found no free slot, says nothing about its controller. (A pod that got no slot because its controller has timed
-    /// out does count.)
+    /// Records that colocate decides about the pod without one of its claims, because this claim does not exist. A pod
+    /// that was evicted from its slot, or found no free slot, says nothing about its controller. (A pod that got no
+    /// slot because its controller has timed out does count.)
     pub(super) fn timed_out(&self) {
         if let Some(key) = self.pod.key()
             && matches!(self.slot, Ok(_) | Err(NoSlot::ControllerTimedOut))

@@ -94,8 +94,8 @@ impl Lifetimes {
         Timestamp::from_second(end.as_second().saturating_add(1)).unwrap_or(end)
     }
 
-    /// Returns the longest overlap that a replica can find in the Secret: the one that switched may have had a different
-    /// time.
+    /// Returns the longest overlap that a replica can find in the Secret. The clock of the replica that switched may
+    /// have differed.
     fn longest_overlap(&self) -> SignedDuration {
         self.overlap().saturating_add(TOLERANCE)
     }

@@ -27,7 +27,8 @@ const LIFETIMES: &str = "lifetimes: {ca: 8760h, leaf: 168h, settle: 1s}";
 /// The observer's delay: within the settle time.
 const LAG: Duration = Duration::from_millis(500);
 
-/// The number of connections to each replica that take three times as long as a CA needs to settle.
+/// The number of connections to each replica. To open all of them takes the observer three times as long as a CA needs
+/// to settle.
 const CONNECTIONS: usize = 30;
 
 #[test]

@@ -466,8 +466,8 @@ impl<'r> Pending<'r> {
         drivers.find(|driver| *driver.scheduler == *scheduler)
     }
 
-    /// Warns if another driver than the one whose scheduler places the pod owns a claim too. Two drivers may share one
-    /// scheduler, which then places pods by the data of both.
+    /// Warns if a claim belongs to a driver other than the one whose scheduler places the pod. Two drivers may share
+    /// one scheduler, which then places pods by the data of both.
     fn two_drivers(&self, winner: &Driver, owners: &Owners<'_>) -> Option<Warning> {
         let (_, other) = self.drivers(owners).find(|(_, other)| other.scheduler != winner.scheduler)?;
         let (name, scheduler, other) = (&winner.name, &winner.scheduler, &other.name);

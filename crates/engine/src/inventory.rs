@@ -69,8 +69,8 @@ pub struct ClassUse<'i> {
 pub struct ClaimUse<'i> {
     /// The class that it names. `None` means the default class, if the claim is not bound yet; `""` means no class.
     pub class: Option<&'i str>,
-    /// The volume that it is bound to, or requests by name. Kept only if the owner, or whether Stork recognizes the
-    /// claim, may depend on it.
+    /// The volume that it is bound to, or requests by name. Kept only if it may determine the claim's owner, or whether
+    /// Stork recognizes the claim.
     pub volume: Option<&'i str>,
     /// The modes in which it may be mounted.
     pub access: AccessModes,

@@ -81,7 +81,7 @@ impl ReplaceableSchedulers {
 }
 
 /// Schedulers that a platform sets on every pod, by a webhook that API servers call before colocate. They place pods by
-/// the use of nodes, so they are a default like `default-scheduler`, and not the choice of the pod's author.
+/// the utilization of nodes, so they are a default like `default-scheduler`, and not the choice of the pod's author.
 ///
 /// These are GKE's autoscaling profile `optimize-utilization`, and Gardener's profile `bin-packing`.
 const PLATFORM_SCHEDULERS: [&str; 2] = ["gke.io/optimize-utilization-scheduler", "bin-packing-scheduler"];

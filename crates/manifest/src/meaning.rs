@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::position::SyntaxError;
 use super::tree::{MappingEntry, NodeId, NodeKind, Tree};
 
-/// The most nested collections, including those behind aliases. The YAML parser has the same limit without aliases.
+/// The maximum depth of nested collections, including those behind aliases. The YAML parser has the same limit without
+/// aliases.
 ///
 /// The deepest type of Kubernetes, the schema of a custom resource, has about 40 levels when it is written by hand.
 pub(super) const MAX_DEPTH: usize = 255;
