@@ -45,7 +45,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("2", "usage error"),
     ("3", "with `--strict`: something could not be resolved or checked"),
     ("4", "with `--check`: something would change"),
-    ("143, 130", "a second SIGTERM or SIGINT ended `serve` before it had drained"),
+    ("143, 130", "SIGTERM or SIGINT ended `serve` before it served, or a second one ended it before it had drained"),
 ];
 
 /// The exit code of a command that ran to its end.

@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigFile, SecretSection};
 use crate::manifest;
 use crate::process::log::{self, LogLevel};
 use crate::process::log_line::LogFormat;
-use crate::process::shutdown::Shutdown;
+use crate::process::shutdown::{DrainTimes, Shutdown, SignalHandlers};
 use crate::process::tasks::TaskFailures;
 use crate::process::{Process, open_files};
 use crate::schedulers::{self, SchedulerRegistry};
@@ -97,10 +97,7 @@ impl Serve {
     pub(super) async fn run(self) -> ExitCode {
         let (process, failures) = Process::new();
         let log = process.log.clone();
-        let ended = match log.write_to(stderr()) {
-            Ok(()) => self.serve(process, failures).await,
-            Err(error) => Err(anyhow!(error).context("cannot start the thread that writes the log")),
-        };
+        let ended = self.start(process, failures).await;
         let code = match &ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -113,7 +110,20 @@ impl Serve {
         code
     }
 
-    async fn serve(&self, process: Process, mut failures: TaskFailures) -> anyhow::Result<()> {
+    /// Starts what must work however long the rest of the start takes, and serves.
+    async fn start(&self, process: Process, failures: TaskFailures) -> anyhow::Result<()> {
+        let handlers = process.shutdown.on_signal(process.log.clone()).context("cannot install signal handlers")?;
+        process.log.write_to(stderr()).context("cannot start the thread that writes the log")?;
+        log::init(self.log_format, self.log_level, &process.log);
+        self.serve(process, failures, handlers).await
+    }
+
+    async fn serve(
+        &self,
+        process: Process,
+        mut failures: TaskFailures,
+        handlers: SignalHandlers,
+    ) -> anyhow::Result<()> {
         let (file, config) = match &self.config {
             Some(path) => ConfigFile::load(path).await.map(|(file, config)| (Some(file), config))?,
             None => (None, Config::default()),
@@ -125,7 +135,6 @@ impl Serve {
         if self.tls_cert.is_none() && !self.manifests.is_empty() {
             return Err(Usage("--manifests needs a certificate, because without a cluster colocate cannot keep a CA: add --tls-cert and --tls-key (colocate certs issues one)").into());
         }
-        log::init(self.log_format, self.log_level, &process.log);
         let callers = match &self.client_ca {
             Some(path) => Some(Callers::load(path, &self.client_name).await?),
             None => None,
@@ -149,8 +158,7 @@ impl Serve {
         let (review_limits, admin_limits) = server_limits(&config)?;
         let server = bind(self.listen, Some(tls), Routes::new(mutate, validate, &process), review_limits).await?;
         let admin = bind(self.admin, None, Admin::new(&process), admin_limits).await?;
-        let (grace, timeout) = (config.drain_grace(), config.drain_timeout());
-        process.shutdown.on_signal(grace, timeout, process.log.clone()).context("cannot install signal handlers")?;
+        handlers.drain(DrainTimes { grace: config.drain_grace(), timeout: config.drain_timeout() });
         tracing::info!(
             listen = %server.address()?,
             admin = %admin.address()?,

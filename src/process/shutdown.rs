@@ -1,5 +1,6 @@
 //! Shutdown in two steps, so that requests that are still routed here are answered.
 
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::thread;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -23,21 +25,46 @@ pub struct Shutdown {
     pub closing: CancellationToken,
 }
 
+/// The time that a shutdown takes.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainTimes {
+    /// From the signal until the process closes.
+    pub grace: Duration,
+    /// From the signal until the process exits, even if it hangs.
+    pub timeout: Duration,
+}
+
+/// The signal handlers of a process that is starting.
+#[derive(Debug)]
+#[must_use = "until the process serves, a signal ends it at once"]
+pub struct SignalHandlers(oneshot::Sender<DrainTimes>);
+
+impl SignalHandlers {
+    /// Lets signals drain the process from now on.
+    pub fn drain(self, times: DrainTimes) {
+        // The receiver is gone only if a signal is ending the process.
+        let _ = self.0.send(times);
+    }
+}
+
 /// The name of a signal, and the exit code of a process that was killed by it.
 type Signal = (&'static str, i32);
 
 impl Shutdown {
-    /// Drains at SIGTERM or SIGINT, and closes `grace` later. A second signal exits at once, with the exit code of a process
-    /// that was killed by it. `timeout` after the first signal, the process exits even if it hangs: the signals have a
-    /// thread and a runtime of their own.
+    /// Installs handlers of SIGTERM and SIGINT, which have a thread and a runtime of their own, so they work while the process
+    /// hangs.
+    ///
+    /// While it starts, it has nothing to drain: a signal exits at once, with the exit code of a process that was killed by
+    /// it. Once it serves ([`SignalHandlers::drain`]), the first signal drains it, and a second one exits at once.
     ///
     /// # Errors
     /// If the signal handlers cannot be installed.
-    pub fn on_signal(&self, grace: Duration, timeout: Duration, log: LogQueue) -> io::Result<()> {
+    pub fn on_signal(&self, log: LogQueue) -> io::Result<SignalHandlers> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let context = runtime.enter();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         drop(context);
+        let (serving, started) = oneshot::channel();
         let shutdown = self.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let next = async || {
@@ -46,20 +73,32 @@ impl Shutdown {
                     _ = interrupt.recv() => ("SIGINT", 128 + 2),
                 }
             };
-            let code = runtime.block_on(shutdown.follow(next, grace, timeout));
+            let code = runtime.block_on(shutdown.follow(next, started));
             log.flush();
             std::process::exit(code);
         })?;
-        Ok(())
+        Ok(SignalHandlers(serving))
     }
 
     /// Takes the steps of a shutdown from the first signal on, and returns the exit code when the process must exit.
-    async fn follow(&self, mut next: impl AsyncFnMut() -> Signal, grace: Duration, timeout: Duration) -> i32 {
+    async fn follow(&self, mut next: impl AsyncFnMut() -> Signal, started: oneshot::Receiver<DrainTimes>) -> i32 {
+        let started = async {
+            match started.await {
+                Ok(times) => times,
+                // The start has failed, and the process is exiting by itself.
+                Err(_) => pending().await,
+            }
+        };
+        let times = tokio::select! {
+            biased;
+            times = started => times,
+            (name, code) = next() => return at_once(name, code),
+        };
         let (name, _) = next().await;
-        tracing::info!(signal = name, ?grace, "draining");
+        tracing::info!(signal = name, grace = ?times.grace, "draining");
         self.draining.cancel();
-        let mut over = pin!(sleep(grace));
-        let deadline = Instant::now() + timeout;
+        let mut over = pin!(sleep(times.grace));
+        let deadline = Instant::now() + times.timeout;
         loop {
             tokio::select! {
                 biased;
@@ -67,10 +106,7 @@ impl Shutdown {
                     self.closing.cancel();
                     tracing::info!("closing: new requests get 503 and Retry-After");
                 }
-                (name, code) = next() => {
-                    tracing::warn!(signal = name, "exiting at once");
-                    return code;
-                }
+                (name, code) = next() => return at_once(name, code),
                 () = sleep_until(deadline) => {
                     tracing::warn!("drain.timeout reached: exiting although the process has not ended");
                     return 0;
@@ -78,6 +114,11 @@ impl Shutdown {
             }
         }
     }
+}
+
+fn at_once(name: &str, code: i32) -> i32 {
+    tracing::warn!(signal = name, "exiting at once");
+    code
 }
 
 #[cfg(test)]
@@ -89,15 +130,42 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(15);
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Follows the signals that are sent, and returns the exit code and its time.
-    fn follow(shutdown: Shutdown) -> (UnboundedSender<Signal>, impl Future<Output = (i32, Duration)>) {
+    /// Starts to follow the signals that are sent. Returns their sender, the handlers, and the exit code with its time.
+    fn start(shutdown: Shutdown) -> (UnboundedSender<Signal>, SignalHandlers, impl Future<Output = (i32, Duration)>) {
         let (signals, mut received) = unbounded_channel();
+        let (serving, started) = oneshot::channel();
         let followed = async move {
             let began = Instant::now();
             let next = async || received.recv().await.unwrap();
-            (shutdown.follow(next, GRACE, TIMEOUT).await, began.elapsed())
+            (shutdown.follow(next, started).await, began.elapsed())
         };
+        (signals, SignalHandlers(serving), followed)
+    }
+
+    /// As `start`, of a process that serves.
+    fn follow(shutdown: Shutdown) -> (UnboundedSender<Signal>, impl Future<Output = (i32, Duration)>) {
+        let (signals, handlers, followed) = start(shutdown);
+        handlers.drain(DrainTimes { grace: GRACE, timeout: TIMEOUT });
         (signals, followed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_during_the_start_exits_at_once() {
+        for (name, code) in [("SIGTERM", 143), ("SIGINT", 130)] {
+            let (signals, _hanging, exit) = start(Shutdown::default());
+            signals.send((name, code)).unwrap();
+            assert_eq!(exit.await, (code, Duration::ZERO));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_failed_waits_for_the_process_to_end() {
+        let (signals, failed, exit) = start(Shutdown::default());
+        drop(failed);
+        let mut exit = pin!(exit);
+        assert!(tokio::time::timeout(TIMEOUT, exit.as_mut()).await.is_err());
+        signals.send(("SIGTERM", 143)).unwrap();
+        assert_eq!(exit.await.0, 143);
     }
 
     #[tokio::test(start_paused = true)]

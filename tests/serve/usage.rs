@@ -155,6 +155,26 @@ fn files_that_cannot_be_small_are_refused_at_the_start() {
     }
 }
 
+/// The kubeconfig is read by a library, without a limit of time.
+#[test]
+fn a_signal_ends_a_process_that_hangs_in_its_start() {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&kubeconfig).status().unwrap().success());
+        let mut process = program::command()
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .env("KUBECONFIG", &kubeconfig)
+            .spawn()
+            .unwrap();
+        // The open ends when the process has opened the pipe to read it.
+        let _writer = File::options().write(true).open(&kubeconfig).unwrap();
+        let sent = Command::new("kill").args(["-s", signal, &process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(process.wait().unwrap().code(), Some(code));
+    }
+}
+
 #[test]
 fn too_few_open_files_are_refused_with_the_number_needed() {
     let folder = tempfile::tempdir().unwrap();
