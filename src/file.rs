@@ -1,4 +1,4 @@
-//! Reads of small files, such as a configuration or a certificate, that are limited in size and time.
+//! Reads of files, such as a configuration or a certificate, that are limited in size and time.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,6 +15,9 @@ pub const MAX_SIZE: usize = 1024 * 1024;
 /// The longest time for a read. It takes microseconds, except on a mount that hangs.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// The message about a pipe, a device or a directory.
+const NOT_REGULAR: &str = "not a regular file; save the contents of a pipe to a file";
+
 /// A regular file that is read again and again, without blocking an async worker.
 ///
 /// A read that takes longer than the limit continues on its own thread, and the next call waits for it. A mount that
@@ -29,7 +32,7 @@ pub struct SmallFile {
 impl SmallFile {
     /// A file that has not been read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), read: read_regular, reading: None }
+        Self { path: path.into(), read: |path| read_regular(path, MAX_SIZE), reading: None }
     }
 
     /// The path of the file.
@@ -46,12 +49,9 @@ impl SmallFile {
             let (read, path) = (self.read, self.path.clone());
             spawn_blocking(move || read(&path))
         });
-        let Ok(joined) = timeout(LIMIT, reading).await else {
-            let message = format!("the read did not end within {} s; the file system may hang", LIMIT.as_secs());
-            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
-        };
+        let read = end_of(reading, LIMIT).await?;
         self.reading = None;
-        joined.unwrap_or_else(|error| Err(io::Error::other(error)))
+        read
     }
 
     /// Reads the file as text.
@@ -61,6 +61,22 @@ impl SmallFile {
     pub async fn read_to_string(&mut self) -> io::Result<String> {
         to_string(self.read().await?)
     }
+}
+
+/// Runs a read on a thread of its own, and waits for its end for at most `limit`. A read that takes longer continues there.
+///
+/// # Errors
+/// A read that does not end in time.
+pub async fn within<T: Send + 'static>(limit: Duration, read: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    end_of(&mut spawn_blocking(read), limit).await
+}
+
+async fn end_of<T>(reading: &mut JoinHandle<T>, limit: Duration) -> io::Result<T> {
+    let Ok(joined) = timeout(limit, reading).await else {
+        let message = format!("the read did not end within {} s; the file system may hang", limit.as_secs());
+        return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+    };
+    joined.map_err(io::Error::other)
 }
 
 /// Converts the contents of a file to text.
@@ -76,27 +92,35 @@ pub fn to_string(bytes: Vec<u8>) -> io::Result<String> {
 /// # Errors
 /// A file that cannot be read or is larger than [`MAX_SIZE`].
 pub fn read_blocking(path: &Path) -> io::Result<Vec<u8>> {
-    read_limited(File::open(path)?)
+    read_limited(File::open(path)?, MAX_SIZE)
 }
 
-fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a regular file of at most `max` bytes. Only a file system that hangs can block it.
+///
+/// # Errors
+/// A file that cannot be read, is larger, or is not a regular file.
+pub fn read_regular(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     // Without NONBLOCK, the open of a named pipe waits for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, NOT_REGULAR));
     }
-    read_limited(file)
+    if metadata.len() > max as u64 {
+        return Err(too_large(max));
+    }
+    read_limited(file, max)
 }
 
-fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
+fn read_limited(source: impl Read, max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_SIZE {
-        let message = format!("larger than {} MiB", MAX_SIZE / 1024 / 1024);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(bytes)
+    source.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max { Err(too_large(max)) } else { Ok(bytes) }
+}
+
+fn too_large(max: usize) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} MiB", max / 1024 / 1024))
 }
 
 #[cfg(test)]
@@ -140,8 +164,16 @@ mod tests {
         make_pipe(&path);
         for path in [&path, Path::new("/dev/zero"), folder.path()] {
             let error = SmallFile::new(path).read().await.unwrap_err();
-            assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidInput, "not a regular file"));
+            assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidInput, NOT_REGULAR));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_on_its_own_thread_has_a_limit() {
+        assert_eq!(within(LIMIT, || 1).await.unwrap(), 1);
+        let (_end, hang) = std::sync::mpsc::channel::<()>();
+        let (read, ()) = tokio::join!(within(LIMIT, move || hang.recv()), tokio::time::advance(LIMIT));
+        assert_eq!(read.unwrap_err().to_string(), "the read did not end within 5 s; the file system may hang");
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@
 //!
 //! | module | purpose | uses |
 //! |---|---|---|
-//! | [`cli`] | the commands, one file each: only wiring and output | `config`, `server`, `claims`, `schedulers`, `trust`, `api`, `tls`, `probe`, `process`, `duration` |
+//! | [`cli`] | the commands, one file each: only wiring and output | `config`, `server`, `claims`, `schedulers`, `trust`, `api`, `tls`, `probe`, `process`, `file`, `duration` |
 //! | [`config`] | the configuration file, and the defaults of its keys | `claims`, `schedulers`, `trust`, `tls`, `file`, `duration` |
 //! | [`server`] | HTTP over TLS: listener, connections, routes, one review from bytes to bytes; probes and metrics | `claims`, `schedulers`, `tls`, `process`, `duration` |
 //! | [`claims`] | claims of a cluster or of files: cache, watches, the wait for a claim that does not exist yet, snapshot | `api`, `process` |
@@ -23,7 +23,7 @@
 //! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file` |
 //! | [`probe`] | a client that calls an admission webhook the way the API server does | |
 //! | [`process`] | metrics, readiness, shutdown, background tasks, the clock and logging, passed on as one value | |
-//! | [`file`](mod@file) | reads of small files, limited in size and time | |
+//! | [`file`](mod@file) | reads of files, limited in size and time | |
 //! | [`duration`] | durations in Go's syntax | |
 //!
 //! Every module may use the crates. They are pure (no clock, no async, no network), except that `manifest` reads files.

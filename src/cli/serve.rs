@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -16,7 +17,8 @@ use super::Usage;
 use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, SecretSection};
-use crate::manifest;
+use crate::file;
+use crate::manifest::{self, Source};
 use crate::process::log::{self, LogLevel};
 use crate::process::log_line::LogFormat;
 use crate::process::shutdown::{DrainTimes, Shutdown, SignalHandlers};
@@ -33,6 +35,12 @@ use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSourc
 /// The files that the process opens besides those of clients, of watched namespaces and of GETs: standard streams, event
 /// queues, other connections to the API server, and files that are read.
 const OWN_FILES: usize = 64;
+
+/// The largest file of `--manifests`, in bytes: a few hundred thousand claims.
+const MAX_MANIFEST: usize = 256 * 1024 * 1024;
+
+/// The longest time to read `--manifests`. It takes less than a second, except on a mount that hangs.
+const MANIFESTS_LIMIT: Duration = Duration::from_secs(30);
 
 /// Answer admission reviews over TLS.
 ///
@@ -146,7 +154,7 @@ impl Serve {
         let resolver = CertificateResolver::default();
         self.keep_certificate(&config, client.as_ref(), &resolver, &process).await?;
         let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
-        let claims = Arc::new(self.claims(client, &config, &registry, &process)?);
+        let claims = Arc::new(self.claims(client, &config, &registry, &process).await?);
 
         let shared = SharedConfig::new(request_config(&config));
         if let Some(file) = file {
@@ -223,7 +231,7 @@ impl Serve {
         Ok(())
     }
 
-    fn claims(
+    async fn claims(
         &self,
         client: Option<ApiClient>,
         config: &Config,
@@ -231,7 +239,7 @@ impl Serve {
         process: &Process,
     ) -> anyhow::Result<ClaimSource> {
         let Some(client) = client else {
-            let inventory = manifest::load(&self.manifests)?;
+            let inventory = manifest::load(&self.read_manifests().await?)?;
             let claims = inventory.claim_count();
             tracing::info!(claims, "claims are read from --manifests; no cluster is contacted");
             if claims == 0 {
@@ -245,6 +253,12 @@ impl Serve {
         let cache = ClaimCache::new(client, config.claim_limits(), process);
         cache.watch(config.namespaces(), process);
         Ok(ClaimSource::Cluster(cache))
+    }
+
+    async fn read_manifests(&self) -> anyhow::Result<Vec<Source>> {
+        let paths = self.manifests.clone();
+        let read = move || manifest::read_with(&paths, |path| file::read_regular(path, MAX_MANIFEST));
+        Ok(file::within(MANIFESTS_LIMIT, read).await.context("cannot read --manifests")??)
     }
 }
 

@@ -155,6 +155,27 @@ fn files_that_cannot_be_small_are_refused_at_the_start() {
     }
 }
 
+#[test]
+fn manifests_must_be_regular_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (pipe, large) = (path("pipe"), path("large"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    File::create(&large).unwrap().set_len(1 << 40).unwrap();
+    for (file, part) in [
+        (pipe.as_str(), "not a regular file; save the contents of a pipe to a file"),
+        ("/dev/zero", "not a regular file"),
+        (&large, "larger than 256 MiB"),
+    ] {
+        let (code, _, stderr) = run_with_certificate(&["--manifests", file]);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains(&format!("cannot read {file}: {part}")), "{stderr}");
+    }
+    let (code, _, stderr) = run_with_certificate(&["--manifests", "-"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("cannot read standard input: "), "{stderr}");
+}
+
 /// The kubeconfig is read by a library, without a limit of time.
 #[test]
 fn a_signal_ends_a_process_that_hangs_in_its_start() {

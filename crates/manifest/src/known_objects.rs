@@ -1,14 +1,13 @@
 //! Objects in manifests that decisions depend on: claims, classes, volumes, placement strategies and Namespaces.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde::Deserialize;
 
 use super::document::{Manifest, ManifestObject};
 use super::json_parser::without_position;
 use super::position::{ParseError, Position};
-use super::sources::{self, ReadError};
+use super::sources::Source;
 use colocate_companion::Strategies;
 use colocate_engine::storage::{self, HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{Inventory, parse_bool};
@@ -19,9 +18,6 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// An error while loading manifests.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// A path cannot be read.
-    #[error(transparent)]
-    Files(#[from] ReadError),
     /// A file is neither YAML nor JSON.
     #[error("{file}:{error}")]
     Unparsable {
@@ -55,13 +51,13 @@ pub struct KnownObjects {
     namespaces: HashMap<String, bool>,
 }
 
-/// Reads the claims, classes and volumes in files and directories, and skips other objects.
+/// Parses the claims, classes and volumes in files, and skips other objects.
 ///
 /// # Errors
-/// A path cannot be read, a file is neither YAML nor JSON, or an object does not have the structure of its kind.
-pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Inventory, ManifestError> {
+/// A file is neither YAML nor JSON, or an object does not have the structure of its kind.
+pub fn load(sources: &[Source]) -> Result<Inventory, ManifestError> {
     let mut known = KnownObjects::default();
-    for source in sources::read(paths)? {
+    for source in sources {
         let unparsable = |error| ManifestError::Unparsable { file: source.name.clone(), error };
         let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
         known.add(&source.name, &manifest, DEFAULT_NAMESPACE, "")?;
@@ -174,15 +170,11 @@ fn named(object: &impl storage::HasMetadata) -> Result<&str, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use colocate_engine::Owner;
 
     fn load_text(text: &str) -> Result<Inventory, ManifestError> {
-        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-        fs::write(file.path(), text).unwrap();
-        load(&[file.path()])
+        load(&[Source { name: "claims.yaml".to_owned(), path: None, text: text.to_owned() }])
     }
 
     const CLASS: &str =

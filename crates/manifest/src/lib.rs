@@ -34,4 +34,4 @@ pub use manifest_mutator::{ManifestMutator, MutatedManifest, MutatedObject};
 pub use manifest_validator::{ManifestValidator, ValidatedManifest, ValidatedObject};
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
-pub use sources::{ReadError, Source, expand, read};
+pub use sources::{ReadError, Source, expand, read, read_with};

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::position::{Lines, Position};
 
+/// The path of standard input.
+const STANDARD_INPUT: &str = "/dev/stdin";
+
 /// An error while reading files.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -42,16 +45,33 @@ pub struct Source {
 }
 
 /// Reads files and directories in order; `-` is standard input. A file that is passed twice, possibly by a link, is read
-/// only the first time.
+/// only the first time. A pipe is read until its writers have closed it.
 ///
 /// # Errors
 /// A path cannot be read, or a file is not text.
 pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, ReadError> {
+    read_with(paths, |path| {
+        if path != Path::new(STANDARD_INPUT) {
+            return std::fs::read(path);
+        }
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    })
+}
+
+/// As [`read`], but with `read_file` for the contents of each file, and of `/dev/stdin` for `-`.
+///
+/// # Errors
+/// A path cannot be read, or a file is not text.
+pub fn read_with<P: AsRef<Path>>(
+    paths: &[P],
+    mut read_file: impl FnMut(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Vec<Source>, ReadError> {
     let (mut sources, mut seen) = (Vec::new(), HashSet::new());
     for path in paths.iter().map(AsRef::as_ref) {
         if path == Path::new("-") {
-            let (name, mut bytes) = (Path::new("standard input"), Vec::new());
-            io::stdin().read_to_end(&mut bytes).map_err(|error| unreadable(name, error))?;
+            let name = Path::new("standard input");
+            let bytes = read_file(Path::new(STANDARD_INPUT)).map_err(|error| unreadable(name, error))?;
             sources.push(Source { name: name.display().to_string(), path: None, text: text(name, bytes)? });
             continue;
         }
@@ -59,7 +79,7 @@ pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, ReadError> {
             // A pipe has no canonical path.
             let canonical = file.canonicalize().unwrap_or_else(|_| file.clone());
             if seen.insert(canonical) {
-                let bytes = std::fs::read(&file).map_err(|error| unreadable(&file, error))?;
+                let bytes = read_file(&file).map_err(|error| unreadable(&file, error))?;
                 let text = text(&file, bytes)?;
                 sources.push(Source { name: file.display().to_string(), path: Some(file), text });
             }
