@@ -317,12 +317,13 @@ mod tests {
         state.busy.wait().await;
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_unused_connection_gives_way_before_an_idle_one() {
         let state = new_state(ServerLimits { connections: 2, ..ServerLimits::reviews() });
         let mut idle = connect(&state);
         assert!(!idle.ask("/").await.contains("connection: close"));
         let unused = connect(&state);
+        tokio::time::advance(Duration::from_secs(1)).await;
         let slot = state.table.admit().await;
         slot.enter(Stage::InFlight);
         unused.ended.await.unwrap();
