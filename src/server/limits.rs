@@ -29,6 +29,8 @@ pub struct ServerLimits {
     pub(super) body: Duration,
     /// The time in which a client must read a part of the answer.
     pub(super) answer: Duration,
+    /// The time without progress after which a connection whose client reads its answer slowly can be evicted.
+    pub(super) stalled: Duration,
     /// The time that a connection may be idle between two requests.
     pub(super) idle: Duration,
     /// The time for which the rest of a request is discarded after its answer.
@@ -51,6 +53,8 @@ impl ServerLimits {
             header: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(10),
+            // A client that reads its answer acknowledges a part of it within a round trip.
+            stalled: Duration::from_secs(1),
             // The API server keeps idle connections for 90 s, and a call on one that is closed at that moment fails. It may
             // also open a connection for a call, send the call over another one that is free by then, and keep the new
             // one unused.

@@ -79,6 +79,7 @@ pub(super) struct Stream<S> {
     idle: Timer,
     header: Timer,
     answer: Timer,
+    stalled: Timer,
     discard: Timer,
     /// The bytes that may still be discarded; `None` while the sending side is open.
     discardable: Option<usize>,
@@ -86,20 +87,22 @@ pub(super) struct Stream<S> {
 
 impl<S> Stream<S> {
     pub(super) fn new(inner: S, phase: SharedPhase, limits: &ServerLimits) -> Self {
-        let [idle, header, answer, discard] =
-            [limits.first_byte, limits.header, limits.answer, limits.discard].map(Timer::new);
-        Self { inner, phase, limits: *limits, idle, header, answer, discard, discardable: None }
+        let [idle, header, answer, stalled, discard] =
+            [limits.first_byte, limits.header, limits.answer, limits.stalled, limits.discard].map(Timer::new);
+        Self { inner, phase, limits: *limits, idle, header, answer, stalled, discard, discardable: None }
     }
 
     fn written<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let sent = polled.is_ready();
         if sent {
             self.answer.stop();
+            self.stalled.stop();
         } else if self.answer.has_expired(cx) {
             return Poll::Ready(Err(timed_out("the client did not read the answer in time")));
         }
         if let Phase::Sending { .. } = self.phase.get() {
-            self.phase.slot().enter(if sent { Stage::InFlight } else { Stage::Unread });
+            let stalled = !sent && self.stalled.has_expired(cx);
+            self.phase.slot().enter(if stalled { Stage::Unread } else { Stage::InFlight });
         }
         polled
     }
@@ -232,6 +235,7 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
+    const STALLED: Duration = Duration::from_secs(1);
     const LONG: Duration = Duration::from_secs(100);
 
     fn stream() -> (Stream<DuplexStream>, DuplexStream, SharedPhase) {
@@ -242,6 +246,7 @@ mod tests {
             idle: LONG * 2,
             header: LIMIT,
             answer: LIMIT,
+            stalled: STALLED,
             discard: LIMIT,
             discardable: 1000,
             ..ServerLimits::reviews()
@@ -334,8 +339,11 @@ mod tests {
         phase.set(Phase::Sending { unread: false });
         stream.write_all(&[b'x'; 64]).await.unwrap();
         assert!(phase.slot().is_in_flight());
-        // The client does not read, so the connection may give way.
-        assert!(timeout(LIMIT / 2, stream.write_all(b"x")).await.is_err());
+        // The client is slow. When it has read nothing for a while, the connection may give way.
+        let just_before = STALLED.checked_sub(Duration::from_millis(2)).unwrap();
+        assert!(timeout(just_before, stream.write_all(b"x")).await.is_err());
+        assert!(phase.slot().is_in_flight());
+        assert!(timeout(Duration::from_millis(4), stream.write_all(b"x")).await.is_err());
         assert!(!phase.slot().is_in_flight());
         far.read_exact(&mut [0; 64]).await.unwrap();
         stream.write_all(b"x").await.unwrap();
