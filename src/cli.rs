@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::engine::printable_lines;
+
 mod certs;
 mod facts;
 mod generate;
@@ -81,8 +83,7 @@ impl Cli {
         match exit {
             Ok(exit) => ExitCode::from(exit as u8),
             Err(error) => {
-                // If standard error is closed, only the exit code reports the failure.
-                let _ = io::stderr().write_all(last_line(&error).as_bytes());
+                say(&last_line(&error));
                 exit_code(&error)
             }
         }
@@ -108,7 +109,14 @@ fn reader_left(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Formats an error and its causes as one line. Skips a cause that the line already contains.
+/// Prints lines on standard error, without characters that control a terminal or reorder its text. If standard error is
+/// closed, only the exit code reports the result.
+fn say(lines: &str) {
+    let _ = io::stderr().write_all(printable_lines(lines).as_bytes());
+}
+
+/// Formats an error and its causes as one line, or more if a cause has an excerpt. Skips a cause that the line already
+/// contains.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -118,12 +126,20 @@ fn one_line(error: &anyhow::Error) -> String {
             line = format!("{line}: {cause}");
         }
     }
-    line
+    printable_lines(&line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_cannot_control_a_terminal() {
+        let error = anyhow::anyhow!("1:1: invalid\n  1 | \u{1b}]0;a\u{202e}").context("cannot parse \u{9b}a");
+        let expected = "cannot parse \u{fffd}a: 1:1: invalid\n  1 | \u{fffd}]0;a\u{fffd}";
+        assert_eq!(one_line(&error), expected);
+        assert_eq!(last_line(&error), format!("colocate: {expected}\n"));
+    }
 
     #[test]
     fn a_repeated_cause_is_printed_once() {

@@ -13,7 +13,7 @@ use self::output::File;
 use self::write::Change;
 use super::facts::{self, ClusterQuery, MissingPermissions};
 use super::paint::Paint;
-use super::{Exit, Usage, input, reader_left};
+use super::{Exit, Usage, input, reader_left, say};
 use crate::api::ApiClient;
 use crate::claims::Snapshot;
 use crate::config::Config;
@@ -177,7 +177,7 @@ impl Mutate {
                 lines += &output::warnings(file.source, object);
             }
         }
-        let _ = io::stderr().write_all(lines.as_bytes());
+        say(&lines);
     }
 
     /// Prints or writes the result.

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use self::outcome::Outcome;
 use super::facts::{self, ClusterQuery, MissingPermissions};
 use super::paint::Paint;
-use super::{Exit, Usage, input, reader_left};
+use super::{Exit, Usage, input, reader_left, say};
 use crate::api::ApiClient;
 use crate::claims::Snapshot;
 use crate::companion::{Severities, Severity};
@@ -150,7 +150,6 @@ impl Validate {
     /// Prints the findings, and on standard error the gaps and a summary. A closed standard error does not change the
     /// result.
     fn report(&self, outcome: &Outcome<'_>) -> anyhow::Result<Exit> {
-        let say = |lines: &str| drop(io::stderr().write_all(lines.as_bytes()));
         say(&text::gaps(outcome));
         let text = match self.output {
             FindingFormat::Text => text::findings(outcome, Paint::for_stdout()),

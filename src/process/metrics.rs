@@ -16,6 +16,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric, counter};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::clock::Clock;
+use crate::engine::one_line;
 
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -115,7 +116,8 @@ where
     }
 
     fn labels(&self, values: [&str; N]) -> Labels<N> {
-        std::array::from_fn(|i| (self.labels[i], values[i].to_owned()))
+        // A name in the configuration or in the cluster may have any characters.
+        std::array::from_fn(|i| (self.labels[i], one_line(values[i], usize::MAX)))
     }
 
     fn series(&self, values: [&str; N]) -> impl Deref<Target = M> {
@@ -325,6 +327,15 @@ mod tests {
             let name = name.split('{').next().unwrap_or_default();
             assert!(text.contains(&format!("\n{name}")), "{name}");
         }
+    }
+
+    #[test]
+    fn a_label_has_no_unsafe_characters() {
+        let metrics = Metrics::default();
+        metrics.scheduler_alive.set(["a\u{202e}b\n\u{1b}", "stork"], Some(true));
+        assert!(metrics.encode().contains("driver=\"a\u{fffd}b\u{fffd}\u{fffd}\""));
+        metrics.scheduler_alive.set(["a\u{202e}b\n\u{1b}", "stork"], None);
+        assert_eq!(metrics.encode(), Metrics::default().encode());
     }
 
     #[test]

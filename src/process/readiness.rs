@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::one_line;
+
 /// The conditions that must be met before requests can be answered.
 ///
 /// A condition that was met once stays met. A temporarily unreachable API server must not make a replica unready,
@@ -100,8 +102,8 @@ impl ReadinessCondition {
 impl ReadinessDetail {
     /// Sets the line to `<name>: <text>`; `None` hides it.
     pub fn set(&self, text: Option<String>) {
-        // The text may come from an API server and have several lines.
-        let line = text.map(|text| format!("{}: {text}", self.name).replace(char::is_control, " "));
+        // The text may come from an API server or a file, and have several lines.
+        let line = text.map(|text| one_line(&format!("{}: {text}", self.name), usize::MAX));
         self.readiness.lines()[self.index] = line.unwrap_or_default();
     }
 }
@@ -150,12 +152,15 @@ mod tests {
         let readiness = Readiness::default();
         let (first, second) = (readiness.detail("scheduler stork"), readiness.detail("claims"));
         assert_eq!(readiness.details(), [""; 0]);
-        second.set(Some("stale:\nnothing came".to_owned()));
+        second.set(Some("stale:\n\u{202e}nothing came\u{9b}".to_owned()));
         first.set(Some("absent".to_owned()));
-        assert_eq!(readiness.clone().details(), ["scheduler stork: absent", "claims: stale: nothing came"]);
+        assert_eq!(
+            readiness.clone().details(),
+            ["scheduler stork: absent", "claims: stale:\u{fffd}\u{fffd}nothing came\u{fffd}"]
+        );
         assert!(readiness.obstacles().is_empty() && readiness.can_answer());
         first.set(None);
-        assert_eq!(readiness.details(), ["claims: stale: nothing came"]);
+        assert_eq!(readiness.details(), ["claims: stale:\u{fffd}\u{fffd}nothing came\u{fffd}"]);
         drop(second);
         assert_eq!(readiness.details(), [""; 0]);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::finding::{Finding, Unchecked, ValidationReport};
 use super::severity::Severity;
-use colocate_engine::Warning;
+use colocate_engine::{Warning, one_line};
 
 /// The most characters of all warnings together. Above it, the API server truncates each to 256 characters and drops some.
 const MAX_TOTAL: usize = 4_096;
@@ -70,7 +70,9 @@ pub fn denial(report: &ValidationReport) -> Option<String> {
     let findings = listed(report);
     let problems = if findings.len() == 1 { "problem" } else { "problems" };
     let head = format!("{} {problems} in the hyperconvergence annotations:", findings.len());
-    let lines = findings.iter().map(|finding| format!("- {}: {finding}", finding.severity));
+    // A path has keys as their author wrote them.
+    let line = |finding: &&Finding| one_line(&format!("- {}: {finding}", finding.severity), usize::MAX);
+    let lines = findings.iter().map(line);
     let more = report.cut.then(|| MORE.to_owned());
     Some([head].into_iter().chain(lines).chain(more).collect::<Vec<_>>().join("\n"))
 }
@@ -124,6 +126,16 @@ mod tests {
             denied,
             "2 problems in the hyperconvergence annotations:\n- error: HC003: metadata.annotations[a]: three; write less\n- warning: HC004: metadata.annotations[a]: one; write less"
         );
+    }
+
+    #[test]
+    fn a_denial_has_one_line_for_each_finding() {
+        let path = FieldPath::of(["metadata", "annotations"]).key("a\n- error: b\u{202e}");
+        let finding = Finding { path, ..finding(Rule::Misspelled, Severity::Error, "three") };
+        let report = ValidationReport { findings: vec![finding], ..ValidationReport::default() };
+        let denied = denial(&report).unwrap();
+        assert_eq!(denied.lines().count(), 2);
+        assert!(denied.contains("metadata.annotations[a\u{fffd}- error: b\u{fffd}]: three"), "{denied}");
     }
 
     #[test]

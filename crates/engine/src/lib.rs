@@ -50,7 +50,7 @@ pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
 pub use evidence::Evidence;
 pub use fields::Fields;
 pub use inventory::{ClaimUse, ClassUse, Inventory, Listing};
-pub use line::{is_unsafe, one_line, printable};
+pub use line::{is_unsafe, one_line, printable, printable_lines};
 pub use owner::{Absence, Owner, Unknown};
 pub use owners::Owners;
 pub use pod::{ControllerReference, controller};

@@ -5,6 +5,11 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c == '\t' { c } else { visible(c) }).collect()
 }
 
+/// Replaces unsafe characters in each line, other than tabs. The text may have several lines.
+pub fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
 /// Returns at most `max` characters of `text` without unsafe characters, so that it stays one line in a log, an HTTP
 /// response, a terminal, or a warning (the API server drops warnings with control characters).
 pub fn one_line(text: &str, max: usize) -> String {
@@ -40,6 +45,7 @@ mod tests {
     fn control_characters_are_replaced_and_long_text_is_truncated() {
         assert_eq!(one_line("a\nb\u{7}\u{1b}[31m\u{85}", 20), "a\u{fffd}b\u{fffd}\u{fffd}[31m\u{fffd}");
         assert_eq!(printable("a\tb\r"), "a\tb\u{fffd}");
+        assert_eq!(printable_lines("a\tb\r\nc\u{202e}\n"), "a\tb\u{fffd}\nc\u{fffd}\n");
         assert_eq!(one_line("a\tb", 20), "a\u{fffd}b");
         assert_eq!(one_line("äöü", 3), "äöü");
         assert_eq!(one_line("äöüß", 3), "äö…");

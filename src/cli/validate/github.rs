@@ -4,6 +4,7 @@
 
 use super::outcome::{Gap, Outcome, PlacedFinding, SourceRange};
 use crate::companion::Severity;
+use crate::engine::printable;
 
 /// Renders one command per line.
 pub(super) fn annotations(outcome: &Outcome<'_>) -> String {
@@ -47,7 +48,8 @@ fn properties(range: &SourceRange<'_>) -> Vec<(&'static str, String)> {
 }
 
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    printable(&text)
 }
 
 fn property(text: &str) -> String {
@@ -63,5 +65,6 @@ mod tests {
         assert_eq!(data("100%, a: b\r\nc"), "100%25, a: b%0D%0Ac");
         assert_eq!(property("100%, a: b\r\nc"), "100%25%2C a%3A b%0D%0Ac");
         assert_eq!(line("notice", None, "a: b", "c\n::d"), "::notice title=a%3A b::c%0A::d\n");
+        assert_eq!(line("notice", None, "a", "b\u{202e}\u{1b}"), "::notice title=a::b\u{fffd}\u{fffd}\n");
     }
 }
