@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::engine::printable_lines;
+use crate::process::blocking_writer::BlockingWriter;
 
 mod certs;
 mod facts;
@@ -112,7 +113,7 @@ fn reader_left(error: &anyhow::Error) -> bool {
 /// Prints lines on standard error, without characters that control a terminal or reorder its text. If standard error is
 /// closed, only the exit code reports the result.
 fn say(lines: &str) {
-    let _ = io::stderr().write_all(printable_lines(lines).as_bytes());
+    let _ = BlockingWriter(io::stderr()).write_all(printable_lines(lines).as_bytes());
 }
 
 /// Formats an error and its causes as one line, or more if a cause has an excerpt. Skips a cause that the line already

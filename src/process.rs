@@ -1,5 +1,6 @@
 //! Process plumbing, passed on as one value: shutdown, readiness, metrics, background tasks and the log.
 
+pub mod blocking_writer;
 pub mod clock;
 pub mod log;
 pub mod log_line;

@@ -19,6 +19,7 @@ use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, SecretSection};
 use crate::file;
 use crate::manifest::{self, Source};
+use crate::process::blocking_writer::BlockingWriter;
 use crate::process::log::{self, LogLevel};
 use crate::process::log_line::LogFormat;
 use crate::process::shutdown::{DrainTimes, Shutdown, SignalHandlers};
@@ -121,7 +122,7 @@ impl Serve {
     /// Starts what must work however long the rest of the start takes, and serves.
     async fn start(&self, process: Process, failures: TaskFailures) -> anyhow::Result<()> {
         let handlers = process.shutdown.on_signal(process.log.clone()).context("cannot install signal handlers")?;
-        process.log.write_to(stderr()).context("cannot start the thread that writes the log")?;
+        process.log.write_to(BlockingWriter(stderr())).context("cannot start the thread that writes the log")?;
         log::init(self.log_format, self.log_level, &process.log);
         self.serve(process, failures, handlers).await
     }

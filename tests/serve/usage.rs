@@ -136,6 +136,31 @@ fn unreadable_input_exits_with_1_and_names_the_file() {
     assert!(stderr.contains("/absent.crt"), "{stderr}");
 }
 
+/// A parent that uses asynchronous pipes, such as Node.js, may pass such a standard error.
+#[test]
+fn all_lines_reach_a_non_blocking_standard_error() {
+    let pod = |n: usize| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}}}\nspec: {{volumes: [{{name: v, persistentVolumeClaim: {{claimName: absent}}}}]}}\n"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pods.yaml");
+    std::fs::write(&file, (0..5_000).map(pod).collect::<String>()).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
+    let mut process = program::command()
+        .args(["mutate", "--check", "-f"])
+        .arg(&file)
+        .env("HOME", folder.path())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let stderr = std::io::read_to_string(reader).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!((0..5_000).find(|n| !stderr.contains(&format!("/p{n}:"))), None);
+}
+
 #[test]
 fn files_that_cannot_be_small_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
