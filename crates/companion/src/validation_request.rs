@@ -233,6 +233,41 @@ mod tests {
     }
 
     #[test]
+    fn a_duplicate_key_is_rejected() {
+        let kind = |group: &str, version: &str, kind: &str| json!({ "group": group, "version": version, "kind": kind });
+        let class = kind("storage.k8s.io", "v1", "StorageClass");
+        let (namespace, claim) = (kind("", "v1", "Namespace"), kind("", "v1", "PersistentVolumeClaim"));
+        let (set, job) = (kind("apps", "v1", "StatefulSet"), kind("batch", "v1", "CronJob"));
+        let twice = r#"{"a":"true","\u0061":"false"}"#;
+        for (kind, object) in [
+            (&class, r#"{"provisioner":"p","parameters":TWICE}"#),
+            (&class, r#"{"provisioner":"p","metadata":{"labels":TWICE}}"#),
+            (&class, r#"{"provisioner":"p","provisioner":"q"}"#),
+            (&namespace, r#"{"metadata":{"labels":TWICE}}"#),
+            (&namespace, r#"{"metadata":{"annotations":TWICE}}"#),
+            (&namespace, r#"{"metadata":{},"metadata":{"labels":{}}}"#),
+            (&namespace, r#"{"metadata":{"labels":{},"labels":null}}"#),
+            (&claim, r#"{"metadata":{"labels":TWICE}}"#),
+            (&claim, r#"{"metadata":{"annotations":TWICE}}"#),
+            (&set, r#"{"metadata":{"labels":TWICE},"spec":{"template":{}}}"#),
+            (&set, r#"{"spec":{"template":{"metadata":{"labels":TWICE}}}}"#),
+            (&set, r#"{"spec":{"template":{},"volumeClaimTemplates":[{"metadata":{"labels":TWICE}}]}}"#),
+            (
+                &set,
+                r#"{"spec":{"template":{"spec":{"volumes":[{"name":"v","ephemeral":{"volumeClaimTemplate":{"metadata":{"labels":TWICE}}}}]}}}}"#,
+            ),
+            (&job, r#"{"spec":{"jobTemplate":{"metadata":{"labels":TWICE}}}}"#),
+        ] {
+            let body = review("CREATE", kind, &json!("OBJECT")).to_string();
+            let object = object.replace("TWICE", twice);
+            let body = body.replace("\"OBJECT\"", &object);
+            let review = ValidationRequest::parse(body.as_bytes()).unwrap();
+            let error = review.screen(&Policy::default()).unwrap_err().to_string();
+            assert!(error.contains("duplicate"), "{object}: {error}");
+        }
+    }
+
+    #[test]
     fn a_malformed_review_is_an_error_and_not_a_denial() {
         let plain = created(&json!({}));
         for (review, part) in [

@@ -1,7 +1,6 @@
 //! Annotations: the keys that the engine reads, and how Stork reads their values.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher as _, RandomState};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -9,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::decode::{Text, each_field};
 use super::entries::KEPT;
-use super::fields::{Fields, text};
+use super::fields::{Fields, SeenKeys, text};
 
 /// Written by `kubectl apply`: the manifest as its author wrote it.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -63,20 +62,15 @@ impl<'a> Annotations<'a> {
         self.first.raw(key).or_else(|| self.find_in_rest(key))
     }
 
-    /// Returns true if a key occurs twice. JSON parsers differ about which one counts. The empty key is exempt: no one reads
-    /// it, and the API server rejects it.
+    /// Returns true if a key occurs twice.
     fn have_duplicates(&self) -> bool {
         match &self.rest {
-            None => self.first.have_duplicates(),
+            None => self.first.duplicate().is_some(),
             Some(rest) => {
-                // Hashes are compared, because a million keys would take several times their text.
-                let state = RandomState::new();
-                let hash = |key: &str| (!key.is_empty()).then(|| state.hash_one(key));
-                let mut hashes: Vec<_> = self.first.iter().filter_map(|(key, _)| hash(key)).collect();
-                hashes.reserve_exact(rest.len);
-                rest.each_field(|key, _| hashes.extend(hash(&key)));
-                hashes.sort_unstable();
-                hashes.windows(2).any(|pair| pair[0] == pair[1])
+                let mut seen = SeenKeys::with_capacity(self.first.len() + rest.len);
+                self.first.iter().for_each(|(key, _)| seen.add(key));
+                rest.each_field(|key, _| seen.add(&key));
+                seen.have_duplicates()
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The fields of an object of any kind.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher as _, RandomState};
 
 use serde::Deserialize;
-use serde::de::Deserializer;
+use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
 
 use super::decode::{Text, each_field};
@@ -29,7 +30,7 @@ impl<'a> Fields<'a> {
         self.0.iter().map(|(key, value)| (&**key, *value))
     }
 
-    /// The value as it was sent. If a key occurs twice, the first one wins.
+    /// The value as it was sent.
     pub fn raw(&self, key: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(name, _)| **name == *key).map(|(_, value)| *value)
     }
@@ -44,10 +45,11 @@ impl<'a> Fields<'a> {
         self.0.len()
     }
 
-    /// Returns true if a key other than the empty one occurs twice. The time grows with the square of their number.
-    pub(super) fn have_duplicates(&self) -> bool {
+    /// Returns a key that occurs twice. The time grows with the square of their number.
+    pub(super) fn duplicate(&self) -> Option<&str> {
         let is_earlier = |index: usize, key: &Text<'a>| self.0[..index].iter().any(|(earlier, _)| earlier == key);
-        self.0.iter().enumerate().any(|(index, (key, _))| !key.is_empty() && is_earlier(index, key))
+        let is_duplicate = |(index, key): &(usize, &Text<'a>)| !key.is_empty() && is_earlier(*index, key);
+        self.0.iter().map(|(key, _)| key).enumerate().find(is_duplicate).map(|(_, key)| &**key)
     }
 
     /// Keeps only the first `count` fields.
@@ -61,6 +63,33 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Detects keys that occur twice in an object. JSON parsers differ about which one counts. The empty key is exempt: no one
+/// reads it, and the API server rejects it in maps of names.
+///
+/// Hashes are compared, because a million keys would take several times their text.
+#[derive(Debug, Default)]
+pub(super) struct SeenKeys {
+    state: RandomState,
+    hashes: Vec<u64>,
+}
+
+impl SeenKeys {
+    pub(super) fn with_capacity(count: usize) -> Self {
+        Self { state: RandomState::new(), hashes: Vec::with_capacity(count) }
+    }
+
+    pub(super) fn add(&mut self, key: &str) {
+        if !key.is_empty() {
+            self.hashes.push(self.state.hash_one(key));
+        }
+    }
+
+    pub(super) fn have_duplicates(mut self) -> bool {
+        self.hashes.sort_unstable();
+        self.hashes.windows(2).any(|pair| pair[0] == pair[1])
+    }
+}
+
 /// A value as a string, if it is one.
 pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(Text::into_cow)
@@ -68,12 +97,19 @@ pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Fields::default();
+        let (mut fields, mut seen) = (Fields::default(), SeenKeys::default());
         each_field(deserializer, |key, value| {
+            seen.add(&key);
             if fields.len() < Self::MAX {
                 fields.push(key, value);
             }
         })?;
+        if seen.have_duplicates() {
+            return Err(match fields.duplicate() {
+                Some(key) => D::Error::custom(format_args!("duplicate field `{key}`")),
+                None => D::Error::custom("duplicate field"),
+            });
+        }
         Ok(fields)
     }
 }
@@ -83,19 +119,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_duplicate_wins_and_only_strings_are_text() {
-        let fields: Fields<'_> = serde_json::from_str(r#"{"a":"\u0061","b":{"c":1},"a":"x"}"#).unwrap();
+    fn only_strings_are_text() {
+        let fields: Fields<'_> = serde_json::from_str(r#"{"a":"\u0061","b":{"c":1}}"#).unwrap();
         assert_eq!((fields.get("a").as_deref(), fields.get("b"), fields.get("c")), (Some("a"), None, None));
         assert_eq!(fields.raw("b").map(RawValue::get), Some(r#"{"c":1}"#));
-        assert!(fields.iter().map(|(key, _)| key).eq(["a", "b", "a"]));
+        assert!(fields.iter().map(|(key, _)| key).eq(["a", "b"]));
         assert!(serde_json::from_str::<Fields<'_>>("null").unwrap().iter().next().is_none());
         assert!(serde_json::from_str::<Fields<'_>>("[]").is_err());
     }
 
     #[test]
     fn fields_past_the_limit_are_dropped() {
-        let text = format!("{{{}\"last\":1}}", r#""a":1,"#.repeat(Fields::MAX));
+        let text = format!("{{{}\"last\":1}}", many());
         let fields: Fields<'_> = serde_json::from_str(&text).unwrap();
         assert_eq!((fields.len(), fields.raw("last").is_some()), (Fields::MAX, false));
+    }
+
+    /// As many fields as are kept.
+    fn many() -> String {
+        (0..Fields::MAX).map(|n| format!("\"{n}\":1,")).collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn a_duplicate_key_is_rejected_at_any_index() {
+        let error = |text: &str| serde_json::from_str::<Fields<'_>>(text).unwrap_err().to_string();
+        assert!(error(r#"{"a":"","b":"","\u0061":""}"#).starts_with("duplicate field `a`"));
+        assert!(error(&format!(r#"{{{}"last":1,"0":2}}"#, many())).starts_with("duplicate field"));
+        assert!(error(&format!(r#"{{{}"last":1,"last":2}}"#, many())).starts_with("duplicate field"));
+        assert_eq!(
+            serde_json::from_str::<Fields<'_>>(r#"{"":1,"":2}"#).unwrap().len(),
+            2,
+            "no one reads the empty key"
+        );
     }
 }
