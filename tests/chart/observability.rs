@@ -48,6 +48,27 @@ fn every_queried_metric_exists() {
 }
 
 #[test]
+fn every_metric_is_queried() {
+    let queries = queries(&render(ON)).concat();
+    for name in Metrics::names() {
+        let name = name.split('{').next().unwrap_or_default();
+        assert!(queries.contains(name), "no alert and no panel shows {name}");
+    }
+}
+
+/// A user reads about an alert there when it fires.
+#[test]
+fn every_alert_is_documented() {
+    let rendered = render(ON);
+    let rules = rendered.at("PrometheusRule/colocate", "/spec/groups/0/rules").as_array().unwrap();
+    let alerts: Vec<_> = rules.iter().map(|rule| text(rule, "/alert")).collect();
+    let page = include_str!("../../docs/install.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `Colocate")?.split_once('`'));
+    let documented: Vec<_> = rows.map(|(name, _)| format!("Colocate{name}")).collect();
+    assert_eq!(documented, alerts);
+}
+
+#[test]
 fn every_queried_reason_exists() {
     for query in queries(&render(ON)) {
         let Some((_, rest)) = query.split_once("reason=~\"") else { continue };
