@@ -1,5 +1,6 @@
 //! Tests of the rules against their table, and of properties that hold for all rules.
 
+mod objects;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,10 +13,11 @@ use colocate_engine::{
 
 use super::*;
 use crate::{Level, MountedClass, Severity, Strategies};
-use table::{
-    DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, REMOTE_ONLY, Row, claim, class, deployment,
-    inventory, table, with_scheduler,
+use objects::{
+    DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, REMOTE_ONLY, claim, class, deployment,
+    inventory, with_scheduler, with_volume,
 };
+use table::{Row, table};
 
 fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategies: Strategies) -> ValidationReport {
     let text = object.to_string();
@@ -338,7 +340,7 @@ fn enforcement_depends_on_the_configuration() {
 
 #[test]
 fn volumes_that_the_driver_does_not_recognise_are_not_reported() {
-    let inline = table::with_volume(json!({"csi": {"driver": "pxd.portworx.com"}}), &[], &[]);
+    let inline = with_volume(json!({"csi": {"driver": "pxd.portworx.com"}}), &[], &[]);
     for (recognises, count) in [(Evidence::ALL.to_vec(), 1), (vec![Evidence::Class], 0)] {
         let driver = Driver { recognises, ..Driver::portworx() };
         let policy = Policy { drivers: Drivers(vec![driver]), ..Policy::default() };

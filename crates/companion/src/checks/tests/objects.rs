@@ -1,0 +1,204 @@
+//! The objects that the rules are tested with, and the cluster that they are checked against.
+
+use serde_json::{Value, json};
+
+use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Settings, VolumeFacts};
+
+/// The cluster that the objects of the table are checked against.
+///
+/// | claim | class | description |
+/// |---|---|---|
+/// | `data`, `logs` | `px` | ordinary Portworx volumes |
+/// | `kept` | `px-kept` | a volume with a placement strategy |
+/// | `shared` | `px-shared` | a sharedv4 service volume |
+/// | `many` | `px` | a `ReadWriteMany` volume |
+/// | `other` | `other` | a volume of another driver |
+/// | `array` | `px-array` | a volume on a storage array |
+/// | `windows` | `px-windows` | a volume for Windows |
+/// | `late` | `px-late` | a volume that waits for its first pod |
+/// | `static` | | a CSI volume that was created by hand, without `pv.kubernetes.io/provisioned-by` |
+/// | `ga` | none | a volume that only the GA annotation gives to Portworx |
+pub(super) fn inventory() -> Inventory {
+    let mut inventory = Inventory::default();
+    let classes: [(&str, &str, Pairs<'_>); 8] = [
+        ("px", "pxd.portworx.com", &[]),
+        ("px-kept", "pxd.portworx.com", &[("placement_strategy", "together")]),
+        (
+            "px-shared",
+            "pxd.portworx.com",
+            &[("sharedv4", "true"), (REMOTE_ONLY, "true"), ("placement_strategy", "apart")],
+        ),
+        ("px-local", "pxd.portworx.com", &[("sharedv4", "true"), (REMOTE, "false")]),
+        ("other", "other.example.test", &[]),
+        ("px-array", "pxd.portworx.com", &[("backend", "pure_block")]),
+        ("px-windows", "pxd.portworx.com", &[("winshare", "true")]),
+        ("px-late", "pxd.portworx.com", &[]),
+    ];
+    for (name, provisioner, parameters) in classes {
+        let parameter = |key: &str| parameters.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
+        let (provisioner, parameters) = (provisioner.into(), Settings::read(parameter));
+        let binds_late = name == "px-late";
+        let facts = ClassFacts { provisioner, parameters, binds_late, ..ClassFacts::default() };
+        inventory.insert_class(name, facts);
+    }
+    let claims = [("data", "px", ONCE), ("logs", "px", ONCE), ("kept", "px-kept", ONCE), ("shared", "px-shared", MANY)];
+    let special = [("array", "px-array", ONCE), ("windows", "px-windows", MANY), ("late", "px-late", ONCE)];
+    let others = [("many", "px", MANY), ("other", "other", ONCE)];
+    for (name, class, access) in claims.into_iter().chain(others).chain(special) {
+        let (access, bound) = ([access].into_iter().collect(), name != "late");
+        let claim = ClaimFacts { class: Some(class.into()), access, bound, ..ClaimFacts::default() };
+        inventory.insert_claim("shop", name, &claim);
+    }
+    inventory.insert_volume("pv", VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), Evidence::StaticCsi)) });
+    let by_hand = ClaimFacts { class: Some("".into()), volume: Some("pv".into()), ..ClaimFacts::default() };
+    inventory.insert_claim("shop", "static", &by_hand);
+    let provisioner = Some("pxd.portworx.com".into());
+    let ga =
+        ClaimFacts { class: Some("".into()), provisioner, ga_annotation: true, bound: true, ..ClaimFacts::default() };
+    inventory.insert_claim("shop", "ga", &ga);
+    inventory
+}
+
+/// Keys and values.
+type Pairs<'p> = &'p [(&'p str, &'p str)];
+
+pub(super) const ONCE: &str = "ReadWriteOnce";
+pub(super) const MANY: &str = "ReadWriteMany";
+
+pub(super) const LOCAL_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
+pub(super) const DISABLE: &str = "stork.libopenstorage.org/disableHyperconvergence";
+pub(super) const OPT_OUT: &str = "stork.libopenstorage.org/disable-admission-controller";
+pub(super) const REMOTE: &str = "stork.libopenstorage.org/preferRemoteNode";
+pub(super) const REMOTE_ONLY: &str = "stork.libopenstorage.org/preferRemoteNodeOnly";
+pub(super) const RESTORE: &str = "stork.libopenstorage.org/restore-in-progress";
+pub(super) const SKIP: &str = "stork.libopenstorage.org/skipSchedulerScoring";
+
+pub(super) fn map<V: Into<Value> + Clone>(entries: &[(&str, V)]) -> Value {
+    entries
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone().into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// A workload whose template has these annotations and mounts these claims.
+pub(super) fn workload(kind: &str, annotations: &[(&str, &str)], claims: &[&str]) -> Value {
+    let volume = |name: &&str| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": { "name": "web", "annotations": {} },
+        "spec": { "template": {
+            "metadata": { "annotations": map(annotations) },
+            "spec": { "volumes": claims.iter().map(volume).collect::<Vec<_>>() },
+        } },
+    })
+}
+
+pub(super) fn deployment(annotations: &[(&str, &str)], claims: &[&str]) -> Value {
+    workload("Deployment", annotations, claims)
+}
+
+pub(super) fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+    *object.pointer_mut(pointer).expect("an existing field") = value;
+    object
+}
+
+pub(super) fn class(provisioner: &str, parameters: &[(&str, &str)]) -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": { "name": "new", "annotations": {} },
+        "provisioner": provisioner,
+        "parameters": map(parameters),
+    })
+}
+
+pub(super) fn claim(class: &str, access: &str, annotations: &[(&str, &str)]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "new", "annotations": map(annotations) },
+        "spec": { "storageClassName": class, "accessModes": [access] },
+    })
+}
+
+pub(super) fn namespace(labels: &[(&str, &str)]) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "annotations": {}, "labels": map(labels) } })
+}
+
+pub(super) const ON_TEMPLATE: &str = "spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]";
+pub(super) const ON_TEMPLATE_DISABLE: &str =
+    "spec.template.metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]";
+pub(super) const ON_CLASS: &str = "parameters[stork.libopenstorage.org/preferRemoteNodeOnly]";
+pub(super) const ON_CLAIM: &str = "metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
+
+pub(super) const ON_VOLUMES: &str = "spec.template.spec.volumes";
+
+/// A Deployment with `preferLocalNodeOnly` that mounts these claims.
+pub(super) fn local(claims: &[&str]) -> Value {
+    deployment(&[(LOCAL_ONLY, "true")], claims)
+}
+
+/// A class of Portworx.
+pub(super) fn portworx(parameters: &[(&str, &str)]) -> Value {
+    class("pxd.portworx.com", parameters)
+}
+
+/// A `StatefulSet` with a claim template of this class with these annotations.
+pub(super) fn stateful(annotations: &[(&str, &str)], class: &str) -> Value {
+    let mut object = workload("StatefulSet", &[], &[]);
+    object["spec"]["volumeClaimTemplates"] = json!([claim(class, ONCE, annotations)]);
+    object
+}
+
+/// A `StatefulSet` with `preferLocalNodeOnly` and a claim template of this class.
+pub(super) fn stateful_local(class: &str) -> Value {
+    let mut object = workload("StatefulSet", &[(LOCAL_ONLY, "true")], &[]);
+    object["spec"]["volumeClaimTemplates"] = json!([claim(class, ONCE, &[])]);
+    object
+}
+
+/// A claim of this class that the GA annotation gives to Portworx.
+pub(super) fn claim_by_annotation(class: &str) -> Value {
+    let provisioner = ("volume.kubernetes.io/storage-provisioner", "pxd.portworx.com");
+    claim(class, MANY, &[(REMOTE_ONLY, "true"), provisioner])
+}
+
+/// Volumes with an ephemeral volume of Portworx, whose claim has these annotations.
+pub(super) fn ephemeral(annotations: &[(&str, &str)]) -> Value {
+    json!([{ "name": "scratch", "ephemeral": { "volumeClaimTemplate": claim("px", ONCE, annotations) } }])
+}
+
+/// The source of an ephemeral volume of Portworx.
+pub(super) fn inline_claim() -> Value {
+    json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "px"}}}})
+}
+
+/// A Deployment that mounts these claims, and a volume of this source.
+pub(super) fn with_volume(source: Value, annotations: &[(&str, &str)], claims: &[&str]) -> Value {
+    let mut object = deployment(annotations, claims);
+    let mut volume = source;
+    volume["name"] = "extra".into();
+    if let Some(volumes) = object["spec"]["template"]["spec"]["volumes"].as_array_mut() {
+        volumes.push(volume);
+    }
+    object
+}
+
+pub(super) fn with_volumes(mut object: Value, volumes: Value) -> Value {
+    object["spec"]["template"]["spec"]["volumes"] = volumes;
+    object
+}
+
+pub(super) fn with_priority(mut object: Value, fields: &Value) -> Value {
+    for (name, value) in fields.as_object().expect("fields of a pod's spec") {
+        object["spec"]["template"]["spec"][name] = value.clone();
+    }
+    object
+}
+
+pub(super) fn with_scheduler(mut object: Value, name: &str) -> Value {
+    object["spec"]["template"]["spec"]["schedulerName"] = name.into();
+    object
+}

@@ -1,0 +1,186 @@
+//! Rows about keys and their values.
+
+use serde_json::json;
+
+use super::{Row, row};
+use crate::Rule;
+use crate::checks::tests::objects::{
+    DISABLE, LOCAL_ONLY, MANY, ON_CLAIM, ON_CLASS, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, OPT_OUT, REMOTE,
+    REMOTE_ONLY, SKIP, claim, deployment, local, map, namespace, portworx, stateful, with,
+};
+
+#[expect(clippy::too_many_lines, reason = "it is a table")]
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        row(
+            Rule::NoBoolean,
+            &[
+                (deployment(&[(LOCAL_ONLY, "yes")], &["data"]), ON_TEMPLATE),
+                (deployment(&[(DISABLE, "")], &[]), ON_TEMPLATE_DISABLE),
+                (portworx(&[("sharedv4", "true"), (REMOTE_ONLY, "tRUE")]), ON_CLASS),
+                (claim("px-shared", MANY, &[(REMOTE_ONLY, " true")]), ON_CLAIM),
+                (
+                    stateful(&[(REMOTE_ONLY, "on")], "px-shared"),
+                    "spec.volumeClaimTemplates[0].metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]",
+                ),
+                (
+                    claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "True")]),
+                    "metadata.annotations[stork.libopenstorage.org/restore-in-progress]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                deployment(&[(LOCAL_ONLY, "F"), (OPT_OUT, "0")], &["data"]),
+                claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "true")]),
+                claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "false")]),
+                deployment(&[("example.com/preferLocal", "yes")], &["data"]),
+            ],
+        ),
+        row(
+            Rule::NoString,
+            &[
+                (
+                    with(local(&["data"]), "/spec/template/metadata/annotations", map(&[(LOCAL_ONLY, true)])),
+                    ON_TEMPLATE,
+                ),
+                (with(portworx(&[]), "/parameters", map(&[(REMOTE_ONLY, 1)])), ON_CLASS),
+                (with(portworx(&[]), "/parameters", map(&[("sharedv4", true)])), "parameters[sharedv4]"),
+                (
+                    with(namespace(&[]), "/metadata/labels", map(&[(OPT_OUT, true)])),
+                    "metadata.labels[stork.libopenstorage.org/disable-admission-controller]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                with(local(&["data"]), "/spec/template/metadata/annotations", map(&[("example.com/a", 1)])),
+            ],
+        ),
+        row(
+            Rule::Misspelled,
+            &[
+                (
+                    deployment(&[("stork.libopenstorage.org/preferLocalnodeOnly", "true")], &["data"]),
+                    "spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalnodeOnly]",
+                ),
+                (
+                    with(
+                        local(&["data"]),
+                        "/metadata/annotations",
+                        map(&[("stork.libopenstorage.org/disableHyperconvergance", "true")]),
+                    ),
+                    "metadata.annotations[stork.libopenstorage.org/disableHyperconvergance]",
+                ),
+                (portworx(&[("preferRemoteNodeOnly", "true")]), "parameters[preferRemoteNodeOnly]"),
+                (
+                    namespace(&[("stork.libopenstorage.org/disable-admission-controler", "true")]),
+                    "metadata.labels[stork.libopenstorage.org/disable-admission-controler]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                deployment(&[("stork.libopenstorage.org/snapshotName", "x"), ("app/replicas", "1")], &[]),
+            ],
+        ),
+        row(
+            Rule::UnknownKey,
+            &[(
+                deployment(&[("stork.libopenstorage.org/scheduling-weight", "3")], &["data"]),
+                "spec.template.metadata.annotations[stork.libopenstorage.org/scheduling-weight]",
+            )],
+            &[
+                local(&["data"]),
+                deployment(&[("stork.libopenstorage.org/created-by", "x"), ("example.com/a", "b")], &[]),
+            ],
+        ),
+        row(
+            Rule::OnWorkload,
+            &[
+                (
+                    with(deployment(&[], &["data"]), "/metadata/annotations", map(&[(LOCAL_ONLY, "true")])),
+                    "metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    json!({
+                        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {},
+                        "spec": { "jobTemplate": { "metadata": { "annotations": map(&[(OPT_OUT, "true")]) }, "spec": { "template": {} } } },
+                    }),
+                    "spec.jobTemplate.metadata.annotations[stork.libopenstorage.org/disable-admission-controller]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                // Set on both the workload and the template.
+                with(local(&["data"]), "/metadata/annotations", map(&[(LOCAL_ONLY, "true")])),
+                json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "annotations": map(&[(LOCAL_ONLY, "true")]) }, "spec": {} }),
+            ],
+        ),
+        row(
+            Rule::StorageKeyOnPod,
+            &[
+                (
+                    deployment(&[(SKIP, "true")], &["data"]),
+                    "spec.template.metadata.annotations[stork.libopenstorage.org/skipSchedulerScoring]",
+                ),
+                (
+                    with(deployment(&[], &["data"]), "/metadata/annotations", map(&[(REMOTE, "false")])),
+                    "metadata.annotations[stork.libopenstorage.org/preferRemoteNode]",
+                ),
+            ],
+            &[stateful(&[(REMOTE_ONLY, "true")], "px-shared"), local(&["data"])],
+        ),
+        row(
+            Rule::PodKeyOnStorage,
+            &[
+                (portworx(&[(LOCAL_ONLY, "true")]), "parameters[stork.libopenstorage.org/preferLocalNodeOnly]"),
+                (
+                    claim("px", ONCE, &[(DISABLE, "true")]),
+                    "metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]",
+                ),
+                (
+                    stateful(&[(LOCAL_ONLY, "true")], "px"),
+                    "spec.volumeClaimTemplates[0].metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+            ],
+            &[portworx(&[("sharedv4", "true"), (REMOTE, "false")]), claim("px-shared", MANY, &[(SKIP, "true")])],
+        ),
+        row(
+            Rule::InLabels,
+            &[(
+                {
+                    let mut object = deployment(&[], &["data"]);
+                    object["spec"]["template"]["metadata"]["labels"] = map(&[(LOCAL_ONLY, "true")]);
+                    object
+                },
+                "spec.template.metadata.labels[stork.libopenstorage.org/preferLocalNodeOnly]",
+            )],
+            &[local(&["data"]), namespace(&[(OPT_OUT, "true")])],
+        ),
+        row(
+            Rule::OnClassMetadata,
+            &[(
+                with(portworx(&[("sharedv4", "true")]), "/metadata/annotations", map(&[(REMOTE_ONLY, "true")])),
+                "metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]",
+            )],
+            &[portworx(&[("sharedv4", "true"), (REMOTE_ONLY, "true")])],
+        ),
+        row(
+            Rule::OnNamespace,
+            &[
+                (
+                    with(namespace(&[]), "/metadata/annotations", map(&[(OPT_OUT, "true")])),
+                    "metadata.annotations[stork.libopenstorage.org/disable-admission-controller]",
+                ),
+                (namespace(&[(LOCAL_ONLY, "true")]), "metadata.labels[stork.libopenstorage.org/preferLocalNodeOnly]"),
+            ],
+            &[namespace(&[(OPT_OUT, "true"), ("team", "shop")])],
+        ),
+        row(
+            Rule::NamespaceLabel,
+            &[(
+                namespace(&[(OPT_OUT, "yes")]),
+                "metadata.labels[stork.libopenstorage.org/disable-admission-controller]",
+            )],
+            &[namespace(&[(OPT_OUT, "true")]), namespace(&[(OPT_OUT, "0")]), namespace(&[])],
+        ),
+    ]
+}
