@@ -2,6 +2,7 @@
 
 mod namespace_label;
 mod pod_annotations;
+mod pod_scheduler;
 mod storage_settings;
 mod stork_keys;
 
@@ -72,8 +73,12 @@ impl Subject<'_> {
             let is_not_a_string = || is_setting(key) && !raw.get().starts_with('"');
             site.location.is_of_storage() && is_not_a_string() || storage_settings::rejection(site, key).is_some()
         };
-        let silent =
-            |site: &KeyMap<'_>| site.entries.iter().all(|(key, raw)| foreign(key) && !rejected(site, key, raw));
+        let silent = |site: &KeyMap<'_>| {
+            let is_silent = |key: &str, raw: &RawValue| {
+                foreign(key) && !site.location.is_opt_out_label(key, policy) && !rejected(site, key, raw)
+            };
+            site.entries.iter().all(|(key, raw)| is_silent(key, raw))
+        };
         self.strategy_names().next().is_none() && self.sites.iter().all(silent)
     }
 }
@@ -111,7 +116,7 @@ impl<'c> RuleCheck<'c> {
 
     fn cannot_check(&mut self, rule: Rule, path: FieldPath, why: String) {
         let Some(severity) = self.severities.of(rule) else { return };
-        self.needs.insert(rule.needs());
+        self.needs.extend(rule.needs());
         if self.report.unchecked.len() == MAX_FINDINGS {
             self.report.cut = true;
         } else {
@@ -122,7 +127,7 @@ impl<'c> RuleCheck<'c> {
     /// Records that a rule needs its facts here, without reporting it as unchecked.
     fn need(&mut self, rule: Rule) {
         if self.severities.of(rule).is_some() {
-            self.needs.insert(rule.needs());
+            self.needs.extend(rule.needs());
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use colocate_engine::{
-    Absence, AccessModes, ClaimRef, ClaimUse, ClassUse, Evidence, Inventory, Owner, Setting, Settings, parse_bool,
+    Absence, AccessModes, ClaimRef, ClaimUse, ClassUse, Driver, Evidence, Inventory, Owner, Setting, Settings,
+    parse_bool,
 };
 
 /// The facts that rules depend on in addition to the object itself.
@@ -34,7 +35,7 @@ pub struct MountedClaim {
     pub class: Option<MountedClass>,
     /// Whether it is bound to a volume, or requests one by name.
     pub bound: bool,
-    /// Whether Stork's scheduler recognizes it, if that is known.
+    /// Whether Stork's scheduler recognizes it according to Stork's sources of October 2024, if that is known.
     pub recognized: Option<bool>,
 }
 
@@ -130,18 +131,30 @@ impl MountedClaim {
             && flag(Setting::PreferRemoteNode) != Some(false)
     }
 
+    /// Returns whether the scheduler of `driver` recognizes the volume; `None` if that is not known. What the configuration
+    /// states is true. It states nothing by default, and then Stork's sources decide.
+    pub(super) fn recognized_by(&self, driver: &Driver) -> Option<bool> {
+        let Owner::Provisioner { evidence, .. } = &self.owner else { return None };
+        match driver.stated_recognition() {
+            Some(stated) if stated.contains(evidence) => Some(true),
+            // Another field may name the driver too.
+            Some(_) if *evidence != Evidence::GaProvisionerAnnotation => Some(false),
+            _ => self.recognized,
+        }
+    }
+
     /// Returns the reason why Stork's scheduler does not recognize the volume as one of Portworx, and a remedy; `None`
-    /// if the scheduler recognizes it, or if that is not known.
-    pub(super) fn unrecognized(&self) -> Option<(&'static str, &'static str)> {
+    /// if the scheduler recognizes it, or if that is not known. `driver` is the one that Stork belongs to.
+    pub(super) fn unrecognized(&self, driver: &Driver) -> Option<(&'static str, &'static str)> {
         const USE_A_CLAIM: &str = "mount a PersistentVolumeClaim of a Portworx class instead";
         let Owner::Provisioner { evidence, .. } = &self.owner else { return None };
-        if self.recognized != Some(false) {
+        if self.recognized_by(driver) != Some(false) {
             return None;
         }
         match evidence {
             Evidence::Ephemeral => Some((
                 "generic ephemeral volumes are read only since Stork 25.2.0",
-                "update Stork, or mount a PersistentVolumeClaim",
+                "update Stork and list `ephemeral` in `recognises` of the driver, or mount a PersistentVolumeClaim",
             )),
             Evidence::InlineCsi => Some(("inline CSI volumes are not read", USE_A_CLAIM)),
             Evidence::StaticCsi => Some((
@@ -152,7 +165,12 @@ impl MountedClaim {
                 "only the annotation volume.kubernetes.io/storage-provisioner names its driver",
                 "set volume.beta.kubernetes.io/storage-provisioner on the claim too",
             )),
-            Evidence::Class | Evidence::BetaProvisionerAnnotation | Evidence::ProvisionedBy | Evidence::InTree => None,
+            Evidence::Class | Evidence::BetaProvisionerAnnotation | Evidence::ProvisionedBy | Evidence::InTree => {
+                Some((
+                    "`recognises` of the driver does not list the field that names it",
+                    "add that field to `recognises`, if Stork reads it",
+                ))
+            }
         }
     }
 }

@@ -46,8 +46,6 @@ const AUTOSCALER: &str = "https://github.com/kubernetes/autoscaler/blob/master/c
 /// The facts that a rule needs in addition to the object itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
-    /// No other facts.
-    Nothing,
     /// Owner, access modes and annotations of the claims that the object's pods mount, or of the object itself as a claim.
     Claims,
     /// The claims, and the parameters and binding modes of their classes; for a class, the access modes of its claims.
@@ -59,7 +57,7 @@ pub enum Needs {
 }
 
 macro_rules! rules {
-    ($($name:ident $id:literal $severity:ident $title:literal, $(#[doc = $doc:literal])+ $needs:ident $origin:ident;)+) => {
+    ($($name:ident $id:literal $severity:ident $title:literal, $(#[doc = $doc:literal])+ [$($needs:ident),*] $origin:ident;)+) => {
         /// A mistake in annotations that Stork does not report.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
@@ -97,8 +95,8 @@ macro_rules! rules {
             }
 
             /// The facts about the object's surroundings that its findings depend on.
-            pub const fn needs(self) -> Needs {
-                match self { $(Self::$name => Needs::$needs,)+ }
+            pub const fn needs(self) -> &'static [Needs] {
+                match self { $(Self::$name => &[$(Needs::$needs),*],)+ }
             }
 
             /// A link to the source of the rule.
@@ -111,127 +109,130 @@ macro_rules! rules {
 
 rules! {
     NoBoolean "HC001" Error "Stork does not recognize the value",
-        /// Stork parses booleans with Go's `strconv.ParseBool`, and silently uses its default for any other value.
-        Nothing PARSE_BOOL;
+        /// Stork parses booleans with Go's `strconv.ParseBool`, and silently uses its default for any other value. colocate reads
+        /// opt-outs in the same way.
+        [] PARSE_BOOL;
     NoString "HC002" Error "the value is not a string",
         /// The values of annotations, labels and parameters are strings: the API server rejects `true` without quotes.
-        Nothing ANNOTATIONS;
+        [] ANNOTATIONS;
     Misspelled "HC003" Error "the key is misspelled",
         /// Keys are case-sensitive and must match exactly: Stork ignores a key that is nearly right.
-        Nothing EXTENDER;
+        [] EXTENDER;
     UnknownKey "HC004" Warning "the key is unknown",
         /// No known component reads a key of this name with Stork's prefix.
-        Nothing EXTENDER;
+        [] EXTENDER;
     OnWorkload "HC005" Error "a pod annotation is set on the workload itself",
         /// Stork reads it from the pod, whose annotations come from `spec.template.metadata.annotations`.
-        Nothing DOCUMENTATION;
+        [] DOCUMENTATION;
     StorageKeyOnPod "HC006" Error "a volume setting is set on a pod",
         /// Stork reads it from the parameters of the StorageClass and the annotations of the claim.
-        Nothing REMOTE_ONLY;
+        [] REMOTE_ONLY;
     PodKeyOnStorage "HC007" Error "a pod annotation is set on a class or a claim",
         /// Stork reads it from the pod's annotations.
-        Nothing DOCUMENTATION;
+        [] DOCUMENTATION;
     InLabels "HC008" Error "the key is set as a label",
         /// Stork reads annotations and the parameters of a StorageClass, but no labels.
-        Nothing DOCUMENTATION;
+        [] DOCUMENTATION;
     OnClassMetadata "HC009" Error "the key is set as an annotation of a StorageClass",
         /// Stork reads only the parameters of a StorageClass.
-        Nothing REMOTE_ONLY;
+        [] REMOTE_ONLY;
     OnNamespace "HC010" Error "the key is set on a Namespace",
         /// On a Namespace, only the opt-out label has an effect, and only for colocate.
-        Nothing WEBHOOK;
+        [] WEBHOOK;
     LocalOnlyDisabled "HC011" Error "preferLocalNodeOnly contradicts disableHyperconvergence",
         /// `preferLocalNodeOnly` allows only nodes with the data; `disableHyperconvergence` treats all nodes alike. As an
         /// opt-out, `disableHyperconvergence` leaves the pod to a scheduler that reads neither annotation. If Stork schedules
         /// the pod anyway, it no longer scores nodes, but `preferLocalNodeOnly` still excludes nodes without the data.
-        Nothing EXTENDER;
+        [] EXTENDER;
     LocalOnlyUnenforced "HC012" Error "nothing enforces preferLocalNodeOnly",
         /// Only Stork reads it, and Stork does not schedule this pod.
-        Namespace EXTENDER;
+        [Namespace] EXTENDER;
     LocalOnlyWithoutClaim "HC013" Warning "preferLocalNodeOnly on a pod without a Portworx claim",
         /// It applies to the Portworx volumes of the pod, and the pod has none.
-        Claims EXTENDER;
+        [Claims] EXTENDER;
     LocalOnlyShared "HC014" Warning "preferLocalNodeOnly has no effect on a shared volume",
         /// Stork silently exempts sharedv4 service volumes. Portworx creates them for `ReadWriteMany` and `ReadOnlyMany` claims,
         /// whatever `sharedv4` says.
-        ClassParameters SHARED;
+        [ClassParameters] SHARED;
     LocalOnlySeveral "HC015" Warning "preferLocalNodeOnly with several claims that nothing keeps together",
         /// One node must hold a replica of every volume, which only a VolumePlacementStrategy with `volumeAffinity` ensures.
         /// Without such a node, the pod stays Pending indefinitely.
-        ClassParameters STRATEGIES;
+        [ClassParameters] STRATEGIES;
     DisabledShared "HC016" Warning "disableHyperconvergence on a pod with a shared volume",
         /// According to the documentation, Stork then ignores `preferRemoteNode` and `preferRemoteNodeOnly` of the class.
         /// According to its code, it still enforces `preferRemoteNodeOnly` if it schedules the pod.
-        ClassParameters DOCUMENTATION;
+        [ClassParameters] DOCUMENTATION;
     RemoteOnlyCancelled "HC017" Error "preferRemoteNode: false cancels preferRemoteNodeOnly",
         /// `preferRemoteNode: "false"` turns off anti-hyperconvergence for the volume, and `preferRemoteNodeOnly` with it.
-        ClassParameters REMOTE;
+        [ClassParameters] REMOTE;
     RemoteNotShared "HC018" Warning "preferRemoteNode and preferRemoteNodeOnly are for shared volumes",
         /// Stork reads both for sharedv4 service volumes and ignores them for all others. Portworx creates such volumes for
         /// `ReadWriteMany` and `ReadOnlyMany` claims, whatever `sharedv4` says.
-        ClassParameters SHARED;
+        [ClassParameters] SHARED;
     NotPortworx "HC019" Warning "the storage does not belong to Portworx",
         /// Stork considers only Portworx volumes.
-        Claims EXTENDER;
+        [Claims] EXTENDER;
     NoStrategy "HC020" Error "the VolumePlacementStrategy does not exist",
         /// Portworx cannot provision a volume with a strategy that does not exist: the claim stays Pending.
-        Strategies STRATEGIES;
+        [Strategies] STRATEGIES;
     ClaimAgainstClass "HC021" Warning "the claim contradicts its class",
         /// The claim's annotation wins.
-        ClassParameters REMOTE_ONLY;
+        [ClassParameters] REMOTE_ONLY;
     OptOutRestore "HC022" Info "the opt-out prevents in-place restores of snapshots",
         /// A snapshot can only be restored in place if Stork schedules the pods that use the volume.
-        Claims USING_STORK;
+        [Claims] USING_STORK;
     OptOutHealth "HC023" Info "the opt-out disables Stork's health filter",
         /// Stork's health monitor deletes a pod on a node whose storage is down, and another scheduler may place it on the same
         /// node again: about every 210 s when this was measured.
-        Claims USING_STORK;
+        [Claims] USING_STORK;
     NamespaceLabel "HC024" Error "the opt-out label of the Namespace is not a boolean",
         /// The label has no effect if its value is not a boolean.
-        Nothing PARSE_BOOL;
+        [] PARSE_BOOL;
     LocalOnlyDaemonSet "HC025" Warning "preferLocalNodeOnly on a DaemonSet",
         /// A DaemonSet runs a pod on each node, and pods on nodes without a replica stay Pending.
-        ClassParameters EXTENDER;
+        [ClassParameters] EXTENDER;
     LocalOnlyAutoscaler "HC026" Info "preferLocalNodeOnly with a cluster autoscaler",
         /// An autoscaler does not know Stork's rule: it assumes that the pod fits elsewhere, and adds no node, or one without
         /// the data.
-        ClassParameters AUTOSCALER;
+        [ClassParameters] AUTOSCALER;
     LocalOnlyExternal "HC027" Error "preferLocalNodeOnly on a volume without replicas",
         /// With `backend: pure_block` or `pure_file`, or with `proxy_endpoint`, no node holds the data: the pod stays Pending
         /// indefinitely.
-        ClassParameters EXTENDER;
+        [ClassParameters] EXTENDER;
     LocalOnlyRemoteOnly "HC028" Warning "preferLocalNodeOnly and preferRemoteNodeOnly on one pod",
         /// One allows only nodes with the data of some volumes, and the other only nodes without the data of others. If no node
         /// satisfies both, the pod stays Pending indefinitely.
-        ClassParameters EXTENDER;
+        [ClassParameters] EXTENDER;
     LocalOnlyWindows "HC029" Warning "preferLocalNodeOnly on a pod with a volume for Windows",
         /// Stork does not restrict a pod that mounts a volume with `winshare: "true"`, whatever its other volumes are.
-        ClassParameters EXTENDER;
+        [ClassParameters] EXTENDER;
     Unrecognized "HC030" Warning "Stork does not recognize the volume",
         /// Stork's scheduler ignores generic ephemeral volumes (before 25.2.0), inline CSI volumes, static CSI volumes without
         /// `pv.kubernetes.io/provisioned-by`, and claims whose driver is named only by
-        /// `volume.kubernetes.io/storage-provisioner`.
-        Claims EXTENDER;
+        /// `volume.kubernetes.io/storage-provisioner`. If the configuration has a list `recognises` for Portworx, that list
+        /// decides.
+        [Claims] EXTENDER;
     LocalOnlyFirstConsumer "HC031" Warning "preferLocalNodeOnly on a volume that does not exist yet",
         /// With `volumeBindingMode: WaitForFirstConsumer`, the first pod is placed before its volume is created. Stork enforces
         /// `preferLocalNodeOnly` only for the pods after the first one.
-        ClassParameters FIRST_CONSUMER;
+        [ClassParameters] FIRST_CONSUMER;
     RestoreInProgress "HC032" Warning "restore-in-progress is set on a claim",
         /// Stork sets the annotation during a restore. Until the annotation is removed, Stork rejects every pod that
         /// mounts the claim. An annotation that a manifest sets stays set.
-        Nothing EXTENDER;
+        [] EXTENDER;
     LocalOnlyPreemption "HC033" Info "preferLocalNodeOnly disables preemption",
         /// If no allowed node has room, Stork answers with an error. The scheduler then reports `SchedulerError` and preempts no
         /// pod of a lower priority.
-        ClassParameters PREEMPTION;
+        [ClassParameters] PREEMPTION;
     RejectedParameter "HC034" Error "Portworx rejects the parameter",
         /// Portworx cannot provision a volume with such a value: the claims of the class stay Pending.
-        Nothing PARAMETERS;
+        [] PARAMETERS;
     NotRecognised "HC035" Info "Stork does not recognize the pod's volumes",
         /// Stork then places the pod by chance, and more slowly than the default scheduler. Stork does not read inline
         /// CSI volumes, the GA provisioner annotation, or the CSI driver of a manually created volume. It reads
-        /// ephemeral volumes from 25.2.0 on.
-        Claims EXTENDER;
+        /// ephemeral volumes from 25.2.0 on. If the configuration has a list `recognises` for Portworx, that list decides. The
+        /// rule is only about pods that colocate gives to Stork, or that name it.
+        [Claims, Namespace] EXTENDER;
 }
 
 /// The error for an unknown rule id.

@@ -131,6 +131,12 @@ impl MapLocation {
                 | Self { of: Holder::Class, map: MapField::Parameters }
         )
     }
+
+    /// Returns true if colocate reads `key` of this map as a label that opts out.
+    pub(super) fn is_opt_out_label(&self, key: &str, policy: &Policy) -> bool {
+        let is_read = matches!(self, Self { of: Holder::Pod | Holder::Workload, map: MapField::Labels });
+        is_read && policy.opt_out.labels.iter().any(|label| **label == *key)
+    }
 }
 
 /// A field that is a map of keys.

@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use json_patch::Patch;
 
-use super::annotation::{LAST_APPLIED, MIRROR_POD};
+use super::annotation::LAST_APPLIED;
 use super::claim::ClaimRef;
 use super::decode;
 use super::driver::Driver;
+use super::opt_out::{OptOutKey, OptOutKeys};
 use super::owner::{Absence, Owner, Unknown};
 use super::owners::Owners;
 use super::patch;
-use super::pod::{PodMetadata, Template};
-use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, OptOutKey, Policy, Templates};
+use super::pod::Template;
+use super::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, Policy, Templates};
 use super::presence::{Away, Presence};
 use super::reason::Reason;
 use super::review::{Request, RequestedChange};
@@ -128,7 +129,7 @@ struct Candidate<'r> {
     workload: &'r Workload,
     object: &'r WorkloadObject<'r>,
     template: &'r Template<'r>,
-    opt_out: OptOutKey<'r>,
+    opt_out: OptOutKeys<'r>,
     dry_run: bool,
 }
 
@@ -144,12 +145,7 @@ impl<'r> Candidate<'r> {
         }
         let template = object.template.as_ref().filter(|template| template.spec.is_some());
         let template = template.ok_or(Reason::NoTemplate)?;
-        let labels = |metadata: &'r PodMetadata<'r>| policy.opt_out.read_labels(|key| metadata.labels.raw(key));
-        let mut opt_out =
-            policy.opt_out.read(|key| template.metadata.annotations.raw(key)).or(labels(&template.metadata));
-        if !workload.is_pod() {
-            opt_out = opt_out.or(object.metadata().map(labels).unwrap_or_default());
-        }
+        let opt_out = policy.opt_out.of_object(object);
         Ok(Self { policy, workload, object, template, opt_out, dry_run: request.dry_run })
     }
 
@@ -188,38 +184,23 @@ impl<'r> Candidate<'r> {
 
     /// Returns the reason to skip an object that no scheduler places, or that another writer owns.
     fn exclusion(&self) -> Option<Reason> {
-        let spec = self.template.spec.as_ref()?;
         if self.workload.is_pod() {
-            if self.template.metadata.annotations.contains(MIRROR_POD) {
+            if self.template.is_mirror_pod() {
                 return Some(Reason::MirrorPod);
             }
         } else if self.object.controller().is_some() {
             return Some(Reason::ControllerOwned);
         }
-        if spec.node_name().is_some() {
-            return Some(Reason::NodeNameSet);
-        }
-        if spec.in_scheduling_group() {
-            return Some(Reason::SchedulingGroup);
-        }
-        None
+        self.template.exclusion()
     }
 
     /// Returns the reason to skip an object that names its scheduler or opts out.
     fn scheduler_or_opt_out(&self) -> Option<Reason> {
-        if self.names_driver().is_some() {
-            return Some(match self.opt_out.set {
-                Some(_) => Reason::OptOutWithoutEffect,
-                None => Reason::AlreadySet,
-            });
+        let reason = self.policy.scheduler_exclusion(self.template, &self.opt_out);
+        if reason.is_some() {
+            return reason;
         }
-        if !self.policy.replaceable.allow(self.template.scheduler()) {
-            return Some(Reason::OtherScheduler);
-        }
-        if self.opt_out.set.is_some() {
-            return Some(Reason::OptedOut);
-        }
-        if self.policy.opts_out_by_owner(self.workload, self.object) {
+        if self.policy.opt_out.covers_object(self.workload, self.object) {
             return Some(Reason::OwnerOptedOut);
         }
         if self.workload.is_pod() {
@@ -264,7 +245,7 @@ impl<'r> Candidate<'r> {
     fn leave(&self, reason: Reason) -> Decision<'r> {
         let mut warnings = self.opt_out_warnings();
         if reason == Reason::OptOutWithoutEffect {
-            let key = self.opt_out.set.unwrap_or_default();
+            let key = self.opt_out.set.map_or("", OptOutKey::name);
             let scheduler = self.template.scheduler().unwrap_or_default();
             let text = format_args!(
                 "{key} opts out, but schedulerName is still {scheduler}: in addition to the opt-out, set schedulerName: {DEFAULT_SCHEDULER}"
@@ -456,7 +437,7 @@ impl<'r> Pending<'r> {
 
     /// The first configured driver among them.
     fn first_driver(&self, owners: &Owners<'_>) -> Option<&'r Driver> {
-        self.drivers(owners).min_by_key(|(rank, _)| *rank).map(|(_, driver)| driver)
+        self.candidate.policy.first_driver(owners.iter().map(|(_, owner)| owner))
     }
 
     /// A driver with this scheduler that owns a claim, whether or not its scheduler recognizes the claim.
@@ -495,12 +476,11 @@ fn is_known(owners: &Owners<'_>) -> bool {
 }
 
 impl Policy {
-    /// Returns true if the pod's controller, or the workload itself, is of a kind that opts out.
-    pub fn opts_out_by_owner(&self, workload: &Workload, object: &WorkloadObject<'_>) -> bool {
-        if !workload.is_pod() {
-            return self.opt_out.covers(&workload.group, &workload.kind);
-        }
-        object.controller().is_some_and(|owner| self.opt_out.covers(owner.group(), owner.kind()))
+    /// The driver whose scheduler pods with claims of these owners get: the first configured one whose scheduler recognises
+    /// a claim.
+    pub fn first_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> Option<&Driver> {
+        let drivers = owners.into_iter().filter_map(|owner| self.recognising_driver(owner));
+        drivers.min_by_key(|(rank, _)| *rank).map(|(_, driver)| driver)
     }
 
     /// The driver that Stork belongs to: the configured driver for Portworx volumes, or else the built-in one.

@@ -46,6 +46,12 @@ impl Driver {
             when_stale: Away::Inject,
         }
     }
+
+    /// Returns what its scheduler recognises according to the configuration. `None` if that is everything, as by default: it
+    /// then says nothing about the scheduler, whose version is not known.
+    pub fn stated_recognition(&self) -> Option<&[Evidence]> {
+        (self.recognises.len() < Evidence::ALL.len()).then_some(&*self.recognises)
+    }
 }
 
 /// The configured drivers in the order of their rank: if a pod uses two drivers, the first one wins.

@@ -20,10 +20,12 @@ pub mod dns;
 mod driver;
 mod entries;
 mod evidence;
+mod exclusion;
 mod fields;
 mod interner;
 mod inventory;
 mod line;
+mod opt_out;
 mod owner;
 mod owners;
 mod patch;
@@ -51,12 +53,11 @@ pub use evidence::Evidence;
 pub use fields::Fields;
 pub use inventory::{ClaimUse, ClassUse, Inventory, Listing};
 pub use line::{is_unsafe, one_line, printable, printable_lines};
+pub use opt_out::{OptOut, OptOutKey, OptOutKeys, OwnerKind};
 pub use owner::{Absence, Owner, Unknown};
 pub use owners::Owners;
 pub use pod::{ControllerReference, controller};
-pub use policy::{
-    DEFAULT_SCHEDULER, MissingClaim, Mode, OptOut, OptOutKey, OwnerKind, Policy, ReplaceableSchedulers, Templates,
-};
+pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, Policy, ReplaceableSchedulers, Templates};
 pub use presence::{Away, Presence};
 pub use reason::Reason;
 pub use response::{AdmissionResponse, AuditAnnotations};

@@ -44,6 +44,16 @@ impl Workload {
     pub fn is_pod(&self) -> bool {
         self.path.is_empty()
     }
+
+    /// The group and kind of the controllers between an object of this kind and its pods; `None` if it controls them itself,
+    /// or if that is not known.
+    pub(crate) fn intermediate_controller(&self) -> Option<(&'static str, &'static str)> {
+        match (&*self.group, &*self.kind) {
+            ("apps", "Deployment") => Some(("apps", "ReplicaSet")),
+            ("batch", "CronJob") => Some(("batch", "Job")),
+            _ => None,
+        }
+    }
 }
 
 /// Every kind that the engine handles: the built-in kinds and those of the configuration.

@@ -107,7 +107,7 @@ impl RuleCheck<'_> {
     }
 
     fn check_shared_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {
-        if let Some((why, remedy)) = known.unrecognized() {
+        if let Some((why, remedy)) = known.unrecognized(&self.portworx) {
             for setting in OF_STORK.into_iter().filter(|setting| is_not_default(own, *setting)) {
                 let message = format!(
                     "Stork's scheduler does not recognize the volume, so {} has no effect: {why}",

@@ -25,6 +25,10 @@ impl RuleCheck<'_> {
                     self.check_string(&site.path.key(key), raw);
                     continue;
                 }
+                if site.location.is_opt_out_label(key, self.policy) {
+                    self.check_opt_out_label(site, key, raw);
+                    continue;
+                }
                 self.check_key(site, key, raw);
             }
         }
@@ -70,6 +74,18 @@ impl RuleCheck<'_> {
                 self.find(Rule::NoBoolean, path, Part::Value, message, "use \"true\", or remove the key");
             }
             ValueType::Boolean { .. } | ValueType::True => {}
+        }
+    }
+
+    fn check_opt_out_label(&mut self, site: &KeyMap<'_>, name: &str, raw: &RawValue) {
+        let path = site.path.key(name);
+        if !self.check_string(&path, raw) {
+            return;
+        }
+        let value = site.entries.get(name).unwrap_or_default();
+        if parse_bool(&value).is_none() {
+            let message = format!("{} is not a boolean, so the label does not opt out", shown(&value));
+            self.find(Rule::NoBoolean, path, Part::Value, message, "use \"true\" or \"false\"");
         }
     }
 

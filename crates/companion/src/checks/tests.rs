@@ -182,15 +182,29 @@ impl FactChoice {
     }
 
     /// The facts that a rule with these needs may use; the others are reset.
-    fn restricted_to(self, needs: Needs) -> Self {
-        let Self { claims, parameters, strategies, namespace } = self;
-        let nothing = Self::default();
-        match needs {
-            Needs::Nothing => nothing,
-            Needs::Claims => Self { claims, ..nothing },
-            Needs::ClassParameters => Self { claims, parameters, ..nothing },
-            Needs::Strategies => Self { strategies, ..nothing },
-            Needs::Namespace => Self { namespace, ..nothing },
+    fn restricted_to(self, needs: &[Needs]) -> Self {
+        let mut restricted = Self::default();
+        for need in needs {
+            match need {
+                Needs::Claims => restricted.claims = self.claims,
+                Needs::ClassParameters => {
+                    restricted.claims = self.claims;
+                    restricted.parameters = self.parameters;
+                }
+                Needs::Strategies => restricted.strategies = self.strategies,
+                Needs::Namespace => restricted.namespace = self.namespace,
+            }
+        }
+        restricted
+    }
+
+    /// This choice with the facts of one need reset. What includes those of another need is kept.
+    fn without(self, need: Needs) -> Self {
+        match need {
+            Needs::Claims => Self { claims: 0, ..self },
+            Needs::ClassParameters => Self { parameters: 0, ..self },
+            Needs::Strategies => Self { strategies: 0, ..self },
+            Needs::Namespace => Self { namespace: 0, ..self },
         }
     }
 }
@@ -218,19 +232,18 @@ fn a_rule_depends_on_exactly_its_declared_needs() {
                 let before = of_rule.entry(seen).or_insert_with(|| result.clone());
                 assert_eq!(*before, result, "{rule} needs more than {:?}: {choice:?}\n{object}", rule.needs());
             }
-            for (seen, result) in &of_rule {
-                // The result must differ for two choices that differ only in the last declared need.
-                let is_near = |other: &FactChoice| match rule.needs() {
-                    Needs::ClassParameters => other.claims == seen.claims,
-                    _ => true,
-                };
-                if of_rule.iter().any(|(other, of_other)| is_near(other) && of_other != result) {
-                    depend.insert(rule);
+            for &need in rule.needs() {
+                // The result must differ for two choices that differ only in this need.
+                let mut of_others = HashMap::new();
+                for (seen, result) in &of_rule {
+                    if of_others.entry(seen.without(need)).or_insert(result) != &result {
+                        depend.insert((rule, need));
+                    }
                 }
             }
         }
     }
-    let declared = Rule::ALL.iter().copied().filter(|rule| rule.needs() != Needs::Nothing);
+    let declared = Rule::ALL.iter().flat_map(|rule| rule.needs().iter().map(|need| (*rule, *need)));
     assert_eq!(depend, declared.collect(), "a rule declares a need that it does not have");
 }
 
@@ -309,21 +322,25 @@ fn strategies_are_checked_only_if_all_are_known() {
     assert_eq!(missing(Strategies::Some { known: known(&["spread"]), why: "x".to_owned() }), (0, 0));
 }
 
+/// Opt-outs of these kinds of the group `apps`.
+fn owners_of(kinds: &[&str]) -> OptOut {
+    let owner = |kind: &&str| OwnerKind { group: "apps".to_owned(), kind: (*kind).to_owned() };
+    OptOut { owners: kinds.iter().map(owner).collect(), ..OptOut::default() }
+}
+
 #[test]
 fn enforcement_depends_on_the_configuration() {
     let local = deployment(&[(LOCAL_ONLY, "true")], &["data"]);
     let default = Policy::default;
-    let owners_of = |kind: &str| OptOut {
-        owners: vec![OwnerKind { group: "apps".to_owned(), kind: kind.to_owned() }],
-        ..OptOut::default()
-    };
     for (policy, enforced) in [
         (default(), true),
         (Policy { mode: Mode::Audit, ..default() }, false),
         (Policy { mode: Mode::Off, ..default() }, false),
         (Policy { templates: Templates::Leave, ..default() }, true),
-        (Policy { opt_out: owners_of("Deployment"), ..default() }, false),
-        (Policy { opt_out: owners_of("StatefulSet"), ..default() }, true),
+        // The pods of a Deployment are controlled by a ReplicaSet.
+        (Policy { opt_out: owners_of(&["Deployment"]), ..default() }, true),
+        (Policy { opt_out: owners_of(&["Deployment", "ReplicaSet"]), ..default() }, false),
+        (Policy { opt_out: owners_of(&["StatefulSet"]), ..default() }, true),
         (Policy { replaceable: ReplaceableSchedulers(vec!["x".to_owned()]), ..default() }, true),
     ] {
         let report = check_with(&local, &policy, &Severities::default(), strategies());
@@ -339,14 +356,152 @@ fn enforcement_depends_on_the_configuration() {
 }
 
 #[test]
-fn volumes_that_the_driver_does_not_recognise_are_not_reported() {
-    let inline = with_volume(json!({"csi": {"driver": "pxd.portworx.com"}}), &[], &[]);
-    for (recognises, count) in [(Evidence::ALL.to_vec(), 1), (vec![Evidence::Class], 0)] {
+fn the_configuration_states_what_stork_recognizes() {
+    let inline = json!({ "csi": { "driver": "pxd.portworx.com" } });
+    let ephemeral = objects::inline_claim;
+    let all = Evidence::ALL.to_vec();
+    let local = [(LOCAL_ONLY, "true")];
+    for (recognises, object, unrecognized, given) in [
+        // The default says nothing about Stork's version.
+        (all.clone(), with_volume(inline.clone(), &local, &[]), true, true),
+        (all, with_volume(ephemeral(), &local, &[]), true, true),
+        (vec![Evidence::Class, Evidence::Ephemeral], with_volume(ephemeral(), &local, &[]), false, false),
+        (vec![Evidence::Class, Evidence::InlineCsi], with_volume(inline.clone(), &local, &[]), false, false),
+        (vec![Evidence::Class, Evidence::GaProvisionerAnnotation], deployment(&local, &["ga"]), false, false),
+        (vec![Evidence::Class, Evidence::StaticCsi], deployment(&local, &["static"]), false, false),
+        // The pod keeps its scheduler, unless it names Stork.
+        (vec![Evidence::Class], with_volume(ephemeral(), &local, &[]), true, false),
+        (vec![Evidence::Class], with_scheduler(with_volume(ephemeral(), &local, &[]), "stork"), true, true),
+        (vec![Evidence::InTree], deployment(&local, &["data"]), true, false),
+    ] {
         let driver = Driver { recognises, ..Driver::portworx() };
         let policy = Policy { drivers: Drivers(vec![driver]), ..Policy::default() };
-        let report = check_with(&inline, &policy, &Severities::default(), strategies());
-        assert_eq!(found(&report, Rule::NotRecognised).len(), count, "{policy:?}");
+        let report = check_with(&object, &policy, &Severities::default(), strategies());
+        let count = |rule| found(&report, rule).len();
+        let expected = (usize::from(unrecognized), usize::from(given));
+        assert_eq!((count(Rule::Unrecognized), count(Rule::NotRecognised)), expected, "{policy:?} {object}");
     }
+}
+
+#[test]
+fn a_stated_ephemeral_volume_has_the_settings_of_a_claim() {
+    let driver = Driver { recognises: vec![Evidence::Class, Evidence::Ephemeral], ..Driver::portworx() };
+    let policy = Policy { drivers: Drivers(vec![driver]), ..Policy::default() };
+    let mut volume = objects::inline_claim();
+    volume["ephemeral"]["volumeClaimTemplate"] = claim("px", ONCE, &[(REMOTE_ONLY, "true")]);
+    let report = check_with(&with_volume(volume, &[], &[]), &policy, &Severities::default(), strategies());
+    let rules: Vec<_> = report.findings.iter().map(|finding| finding.rule).collect();
+    assert_eq!(rules, [Rule::RemoteNotShared]);
+}
+
+#[test]
+fn only_pods_that_are_given_to_stork_gain_nothing_from_it() {
+    let default = Policy::default;
+    let of_other = Driver {
+        name: "other".into(),
+        provisioners: vec!["other.example.test".into()],
+        scheduler: "other-scheduler".into(),
+        ..Driver::portworx()
+    };
+    let inline = || objects::with_volume(objects::inline_claim(), &[], &["other"]);
+    let mut stateful = inline();
+    stateful["kind"] = "StatefulSet".into();
+    let named = |scheduler| with_scheduler(inline(), scheduler);
+    for (policy, object, count) in [
+        (default(), inline(), 1),
+        (Policy { mode: Mode::Audit, ..default() }, inline(), 0),
+        (Policy { mode: Mode::Off, ..default() }, inline(), 0),
+        (Policy { mode: Mode::Off, ..default() }, named("stork"), 1),
+        // Its pods get their scheduler when they are created.
+        (Policy { templates: Templates::Leave, ..default() }, inline(), 1),
+        (Policy { opt_out: owners_of(&["StatefulSet"]), ..default() }, stateful.clone(), 0),
+        (Policy { opt_out: owners_of(&["DaemonSet"]), ..default() }, stateful, 1),
+        (Policy { opt_out: owners_of(&["Deployment", "ReplicaSet"]), ..default() }, inline(), 0),
+        (Policy { opt_out: owners_of(&["Deployment", "ReplicaSet"]), ..default() }, named("stork"), 1),
+        // The claim of another driver decides, or its scheduler is named.
+        (Policy { drivers: Drivers(vec![of_other.clone(), Driver::portworx()]), ..default() }, inline(), 0),
+        (Policy { drivers: Drivers(vec![Driver::portworx(), of_other.clone()]), ..default() }, inline(), 1),
+        (Policy { drivers: Drivers(vec![Driver::portworx(), of_other]), ..default() }, named("other-scheduler"), 0),
+    ] {
+        let report = check_with(&object, &policy, &Severities::default(), strategies());
+        assert_eq!(found(&report, Rule::NotRecognised).len(), count, "{policy:?} {object}");
+    }
+}
+
+/// The rules about what Stork does with `preferLocalNodeOnly`.
+const BY_STORK: [Rule; 11] = [
+    Rule::LocalOnlyShared,
+    Rule::LocalOnlySeveral,
+    Rule::LocalOnlyDaemonSet,
+    Rule::LocalOnlyAutoscaler,
+    Rule::LocalOnlyExternal,
+    Rule::LocalOnlyRemoteOnly,
+    Rule::LocalOnlyWindows,
+    Rule::Unrecognized,
+    Rule::LocalOnlyFirstConsumer,
+    Rule::LocalOnlyPreemption,
+    Rule::NotRecognised,
+];
+
+/// The rules of [`BY_STORK`] with a finding about the pods of `object`, and the number of findings that nothing enforces the
+/// annotation.
+fn by_stork(object: &Value, policy: &Policy) -> (Vec<Rule>, usize) {
+    let report = check_with(object, policy, &Severities::default(), strategies());
+    let of_pods = report.findings.iter().filter(|finding| !finding.path.to_string().contains("volumeClaimTemplate"));
+    let rules = of_pods.map(|finding| finding.rule).filter(|rule| BY_STORK.contains(rule)).collect();
+    (rules, found(&report, Rule::LocalOnlyUnenforced).len())
+}
+
+#[test]
+fn what_stork_would_do_is_not_reported_for_excluded_pods() {
+    let rows = table().into_iter().filter(|row| BY_STORK.contains(&row.rule));
+    for object in rows.flat_map(|row| row.fires).map(|(object, _)| object) {
+        let template = &object["spec"]["template"];
+        let is_local = template["metadata"]["annotations"][LOCAL_ONLY] == "true";
+        if !is_local || template["spec"]["schedulerName"] == "stork" {
+            continue;
+        }
+        let mut annotated = object.clone();
+        annotated["spec"]["template"]["metadata"]["annotations"]["stork.libopenstorage.org/disable-admission-controller"] =
+            "true".into();
+        for excluded in [
+            objects::with_label(object.clone(), "colocate/ignore", "true"),
+            objects::with_field(object.clone(), "nodeName", "node-1"),
+            objects::with_field(object.clone(), "schedulingGroup", json!({})),
+            with_scheduler(object.clone(), "my-scheduler"),
+            annotated,
+        ] {
+            assert_eq!(by_stork(&excluded, &Policy::default()), (Vec::new(), 1), "{excluded}");
+        }
+    }
+}
+
+#[test]
+fn what_stork_would_do_is_not_reported_for_pods_of_another_driver() {
+    let object = deployment(&[(LOCAL_ONLY, "true")], &["array", "other"]);
+    assert_eq!(by_stork(&object, &Policy::default()), (vec![Rule::LocalOnlyExternal], 0));
+    let first = Driver {
+        name: "other".into(),
+        provisioners: vec!["other.example.test".into()],
+        scheduler: "other-scheduler".into(),
+        ..Driver::portworx()
+    };
+    let policy = Policy { drivers: Drivers(vec![first, Driver::portworx()]), ..Policy::default() };
+    assert_eq!(by_stork(&object, &policy).0, []);
+}
+
+#[test]
+fn a_configured_label_opts_out_even_with_a_name_of_stork() {
+    let key = "stork.libopenstorage.org/disable-admission-controller";
+    let object = objects::with_label(deployment(&[(LOCAL_ONLY, "true")], &["data"]), key, "true");
+    let rules = |policy: &Policy| {
+        let report = check_with(&object, policy, &Severities::default(), strategies());
+        report.findings.iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(&Policy::default()), [Rule::InLabels]);
+    let opt_out = OptOut { labels: vec![key.into()], ..OptOut::default() };
+    let expected = [Rule::LocalOnlyUnenforced, Rule::OptOutRestore, Rule::OptOutHealth];
+    assert_eq!(rules(&Policy { opt_out, ..Policy::default() }), expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::annotation::MIRROR_POD;
 use crate::{
     ClaimFacts, ClassFacts, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Evidence, Inventory,
     OptOut, OwnerKind, PORTWORX_IN_TREE, ReplaceableSchedulers, Review, Unknown, Visibility, VolumeFacts, Workloads,

@@ -68,6 +68,7 @@ pub(super) const MANY: &str = "ReadWriteMany";
 pub(super) const LOCAL_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 pub(super) const DISABLE: &str = "stork.libopenstorage.org/disableHyperconvergence";
 pub(super) const OPT_OUT: &str = "stork.libopenstorage.org/disable-admission-controller";
+pub(super) const IGNORE: &str = "colocate/ignore";
 pub(super) const REMOTE: &str = "stork.libopenstorage.org/preferRemoteNode";
 pub(super) const REMOTE_ONLY: &str = "stork.libopenstorage.org/preferRemoteNodeOnly";
 pub(super) const RESTORE: &str = "stork.libopenstorage.org/restore-in-progress";
@@ -130,6 +131,7 @@ pub(super) fn namespace(labels: &[(&str, &str)]) -> Value {
 pub(super) const ON_TEMPLATE: &str = "spec.template.metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]";
 pub(super) const ON_TEMPLATE_DISABLE: &str =
     "spec.template.metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]";
+pub(super) const ON_LABEL: &str = "spec.template.metadata.labels[colocate/ignore]";
 pub(super) const ON_CLASS: &str = "parameters[stork.libopenstorage.org/preferRemoteNodeOnly]";
 pub(super) const ON_CLAIM: &str = "metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
 
@@ -198,7 +200,18 @@ pub(super) fn with_priority(mut object: Value, fields: &Value) -> Value {
     object
 }
 
-pub(super) fn with_scheduler(mut object: Value, name: &str) -> Value {
-    object["spec"]["template"]["spec"]["schedulerName"] = name.into();
+pub(super) fn with_scheduler(object: Value, name: &str) -> Value {
+    with_field(object, "schedulerName", name)
+}
+
+/// The object with a label of its pods.
+pub(super) fn with_label(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
+    object["spec"]["template"]["metadata"]["labels"][key] = value.into();
+    object
+}
+
+/// The object with a field of its pods' spec.
+pub(super) fn with_field(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
+    object["spec"]["template"]["spec"][name] = value.into();
     object
 }

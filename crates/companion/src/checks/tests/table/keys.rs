@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{Row, row};
 use crate::Rule;
 use crate::checks::tests::objects::{
-    DISABLE, LOCAL_ONLY, MANY, ON_CLAIM, ON_CLASS, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, OPT_OUT, REMOTE,
-    REMOTE_ONLY, SKIP, claim, deployment, local, map, namespace, portworx, stateful, with,
+    DISABLE, IGNORE, LOCAL_ONLY, MANY, ON_CLAIM, ON_CLASS, ON_LABEL, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, OPT_OUT,
+    REMOTE, REMOTE_ONLY, SKIP, claim, deployment, local, map, namespace, portworx, stateful, with, with_label,
 };
 
 #[expect(clippy::too_many_lines, reason = "it is a table")]
@@ -17,6 +17,11 @@ pub(super) fn rows() -> Vec<Row> {
             &[
                 (deployment(&[(LOCAL_ONLY, "yes")], &["data"]), ON_TEMPLATE),
                 (deployment(&[(DISABLE, "")], &[]), ON_TEMPLATE_DISABLE),
+                (with_label(deployment(&[], &["data"]), IGNORE, "yes"), ON_LABEL),
+                (
+                    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "labels": { IGNORE: "on" } } }),
+                    "metadata.labels[colocate/ignore]",
+                ),
                 (portworx(&[("sharedv4", "true"), (REMOTE_ONLY, "tRUE")]), ON_CLASS),
                 (claim("px-shared", MANY, &[(REMOTE_ONLY, " true")]), ON_CLAIM),
                 (
@@ -30,6 +35,8 @@ pub(super) fn rows() -> Vec<Row> {
             ],
             &[
                 local(&["data"]),
+                with_label(deployment(&[], &["data"]), IGNORE, "F"),
+                deployment(&[(IGNORE, "yes")], &["data"]),
                 deployment(&[(LOCAL_ONLY, "F"), (OPT_OUT, "0")], &["data"]),
                 claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "true")]),
                 claim("px", ONCE, &[("stork.libopenstorage.org/restore-in-progress", "false")]),
@@ -45,6 +52,7 @@ pub(super) fn rows() -> Vec<Row> {
                 ),
                 (with(portworx(&[]), "/parameters", map(&[(REMOTE_ONLY, 1)])), ON_CLASS),
                 (with(portworx(&[]), "/parameters", map(&[("sharedv4", true)])), "parameters[sharedv4]"),
+                (with_label(deployment(&[], &["data"]), IGNORE, true), ON_LABEL),
                 (
                     with(namespace(&[]), "/metadata/labels", map(&[(OPT_OUT, true)])),
                     "metadata.labels[stork.libopenstorage.org/disable-admission-controller]",

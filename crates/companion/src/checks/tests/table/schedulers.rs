@@ -1,12 +1,12 @@
 //! Rows about the scheduler of pods.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Row, row};
 use crate::Rule;
 use crate::checks::tests::objects::{
-    DISABLE, LOCAL_ONLY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ON_VOLUMES, OPT_OUT, deployment, inline_claim, local,
-    with_scheduler, with_volume,
+    DISABLE, IGNORE, LOCAL_ONLY, ON_LABEL, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ON_VOLUMES, OPT_OUT, deployment,
+    inline_claim, local, map, with_field, with_label, with_scheduler, with_volume,
 };
 
 pub(super) fn rows() -> Vec<Row> {
@@ -16,8 +16,20 @@ pub(super) fn rows() -> Vec<Row> {
             &[
                 (deployment(&[(LOCAL_ONLY, "true"), (OPT_OUT, "true")], &["data"]), ON_TEMPLATE),
                 (with_scheduler(local(&["data"]), "my-scheduler"), ON_TEMPLATE),
+                (with_label(local(&["data"]), IGNORE, "true"), ON_TEMPLATE),
+                (with_field(local(&["data"]), "nodeName", "node-1"), ON_TEMPLATE),
+                (with_field(with_scheduler(local(&["data"]), "stork"), "nodeName", "node-1"), ON_TEMPLATE),
+                (with_field(local(&["data"]), "schedulingGroup", json!({})), ON_TEMPLATE),
+                (with_field(local(&["data"]), "workloadRef", json!({})), ON_TEMPLATE),
+                (mirror_pod(None), "metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]"),
+                (mirror_pod(Some("stork")), "metadata.annotations[stork.libopenstorage.org/preferLocalNodeOnly]"),
             ],
             &[
+                with_label(local(&["data"]), IGNORE, "false"),
+                with_label(with_scheduler(local(&["data"]), "stork"), IGNORE, "true"),
+                with_field(with_scheduler(local(&["data"]), "stork"), "schedulingGroup", json!({})),
+                // Its pods are decided when they are created.
+                labelled_workload(local(&["data"])),
                 local(&["data"]),
                 with_scheduler(local(&["data"]), "stork"),
                 with_scheduler(local(&["data"]), "default-scheduler"),
@@ -27,17 +39,37 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             Rule::OptOutRestore,
-            &[(deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE)],
+            &[
+                (deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE),
+                (with_label(deployment(&[], &["data"]), IGNORE, "1"), ON_LABEL),
+            ],
             &[
                 deployment(&[(DISABLE, "false")], &["data"]),
                 deployment(&[(DISABLE, "true")], &["other"]),
                 with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "stork"),
+                with_label(deployment(&[], &["data"]), IGNORE, "false"),
+                labelled_workload(deployment(&[], &["data"])),
+                // Without the opt-out, Stork would not schedule the pod either.
+                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "my-scheduler"),
+                with_field(deployment(&[(DISABLE, "true")], &["data"]), "nodeName", "node-1"),
             ],
         ),
         row(
             Rule::OptOutHealth,
-            &[(deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE)],
-            &[deployment(&[(DISABLE, "false")], &["data"]), deployment(&[(DISABLE, "true")], &["other"])],
+            &[
+                (deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE),
+                (with_label(deployment(&[], &["data"]), IGNORE, "1"), ON_LABEL),
+            ],
+            &[
+                deployment(&[(DISABLE, "false")], &["data"]),
+                deployment(&[(DISABLE, "true")], &["other"]),
+                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "stork"),
+                with_label(deployment(&[], &["data"]), IGNORE, "false"),
+                labelled_workload(deployment(&[], &["data"])),
+                // Without the opt-out, Stork would not schedule the pod either.
+                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "my-scheduler"),
+                with_field(deployment(&[(DISABLE, "true")], &["data"]), "nodeName", "node-1"),
+            ],
         ),
         row(
             Rule::NotRecognised,
@@ -46,6 +78,9 @@ pub(super) fn rows() -> Vec<Row> {
                 (with_volume(inline_claim(), &[], &[]), ON_VOLUMES),
                 (deployment(&[], &["ga"]), ON_VOLUMES),
                 (with_scheduler(with_volume(inline_claim(), &[(OPT_OUT, "true")], &[]), "stork"), ON_VOLUMES),
+                // The pods of a template that is left alone get their scheduler when they are created.
+                (labelled_workload(with_volume(inline_claim(), &[], &[])), ON_VOLUMES),
+                (applied(with_volume(inline_claim(), &[], &[])), ON_VOLUMES),
             ],
             &[
                 deployment(&[], &["data"]),
@@ -54,7 +89,38 @@ pub(super) fn rows() -> Vec<Row> {
                 with_volume(json!({"portworxVolume": {"volumeID": "1"}}), &[], &[]),
                 with_volume(inline_claim(), &[(OPT_OUT, "true")], &[]),
                 with_scheduler(with_volume(inline_claim(), &[], &[]), "other-scheduler"),
+                with_label(with_volume(inline_claim(), &[], &[]), IGNORE, "true"),
+                with_field(with_volume(inline_claim(), &[], &[]), "nodeName", "node-1"),
+                with_field(with_volume(inline_claim(), &[], &[]), "schedulingGroup", json!({})),
+                with_field(with_volume(inline_claim(), &[], &[]), "workloadRef", json!({})),
+                mirror_pod(None),
+                mirror_pod(Some("stork")),
             ],
         ),
     ]
+}
+
+/// A workload whose own label opts it out, but not its pods.
+fn labelled_workload(mut object: Value) -> Value {
+    object["metadata"]["labels"] = map(&[(IGNORE, "true")]);
+    object
+}
+
+/// A workload that was applied from a manifest that names the default scheduler.
+fn applied(object: Value) -> Value {
+    let mut object = with_scheduler(object, "default-scheduler");
+    let manifest = json!({ "spec": { "template": { "spec": { "schedulerName": "default-scheduler" } } } });
+    let key = "kubectl.kubernetes.io/last-applied-configuration";
+    object["metadata"]["annotations"] = map(&[(key, manifest.to_string())]);
+    object
+}
+
+/// The copy of a static pod with an inline volume, which names this scheduler.
+fn mirror_pod(scheduler: Option<&str>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": "web", "annotations": map(&[(LOCAL_ONLY, "true"), ("kubernetes.io/config.mirror", "x")]) },
+        "spec": { "schedulerName": scheduler, "volumes": [{ "name": "a", "csi": { "driver": "pxd.portworx.com" } }] },
+    })
 }
