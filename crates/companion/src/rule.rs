@@ -196,8 +196,8 @@ rules! {
         /// the data.
         [ClassParameters] AUTOSCALER;
     LocalOnlyExternal "HC027" Error "preferLocalNodeOnly on a volume without replicas",
-        /// With `backend: pure_block` or `pure_file`, or with `proxy_endpoint`, no node holds the data: the pod stays Pending
-        /// indefinitely.
+        /// With `backend: pure_block` or `pure_file`, or with `proxy_endpoint`, no node holds the data: once the volume exists, the
+        /// pod stays Pending indefinitely.
         [ClassParameters] EXTENDER;
     LocalOnlyRemoteOnly "HC028" Warning "preferLocalNodeOnly and preferRemoteNodeOnly on one pod",
         /// One allows only nodes with the data of some volumes, and the other only nodes without the data of others. If no node
@@ -213,8 +213,8 @@ rules! {
         /// decides.
         [Claims] EXTENDER;
     LocalOnlyFirstConsumer "HC031" Warning "preferLocalNodeOnly on a volume that does not exist yet",
-        /// With `volumeBindingMode: WaitForFirstConsumer`, the first pod is placed before its volume is created. Stork enforces
-        /// `preferLocalNodeOnly` only for the pods after the first one.
+        /// With `volumeBindingMode: WaitForFirstConsumer`, the first pod is placed before its volume is created. Stork does not
+        /// restrict that pod by this volume, whatever its class is.
         [ClassParameters] FIRST_CONSUMER;
     RestoreInProgress "HC032" Warning "restore-in-progress is set on a claim",
         /// Stork sets the annotation during a restore. Until the annotation is removed, Stork rejects every pod that

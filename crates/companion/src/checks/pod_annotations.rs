@@ -1,5 +1,7 @@
 //! Rules for pods and pod templates: contradictions between annotations, and annotations that nothing enforces.
 
+use std::fmt::Write as _;
+
 use super::{Mounted, RuleCheck, flag, shown};
 use crate::facts::VolumeKind;
 use crate::field_path::FieldPath;
@@ -99,15 +101,30 @@ impl<'c> RuleCheck<'c> {
             let remedy = "remove it, or use a ReadWriteOnce claim";
             self.find(Rule::LocalOnlyShared, path.clone(), Part::Key, message, remedy);
         }
-        if !volumes.awaited.is_empty() {
-            let names = list(&volumes.awaited);
-            let message = format!(
-                "the volume is created only after the first pod was placed (WaitForFirstConsumer), so Stork does not enforce preferLocalNodeOnly for that pod: {names}"
-            );
-            let remedy =
-                "create the pod again after its volume was created, or use a class with volumeBindingMode: Immediate";
-            self.find(Rule::LocalOnlyFirstConsumer, path.clone(), Part::Key, message, remedy);
+        self.check_awaited(path, &volumes.awaited);
+    }
+
+    /// Checks for volumes that do not exist yet, so that Stork cannot restrict the first pod by them.
+    fn check_awaited(&mut self, path: &FieldPath, awaited: &[Mounted<'c>]) {
+        if awaited.is_empty() {
+            return;
         }
+        let names = list(awaited);
+        let mut message = format!(
+            "the volume is created only after the first pod was placed (WaitForFirstConsumer), so Stork cannot restrict that pod to nodes with its data: {names}"
+        );
+        let first = |kind| awaited.iter().find(|(_, known)| known.volume_kind() == Some(kind)).map(|(claim, _)| claim);
+        let remedy = if let Some(claim) = first(VolumeKind::External) {
+            // Writing into a string cannot fail.
+            let _ = write!(message, "; each later pod stays Pending, because no node has a replica of {claim}");
+            "remove it"
+        } else if let Some(claim) = first(VolumeKind::Windows) {
+            let _ = write!(message, "; later pods may run on all nodes, because {claim} is for Windows (winshare)");
+            "remove it, or mount the volumes in separate pods"
+        } else {
+            "create the pod again after its volume was created, or use a class with volumeBindingMode: Immediate"
+        };
+        self.find(Rule::LocalOnlyFirstConsumer, path.clone(), Part::Key, message, remedy);
     }
 
     /// Reports rules that depend on unknown facts. One line per missing fact is enough, so a rule with the same gap as
@@ -140,7 +157,8 @@ impl<'c> RuleCheck<'c> {
             );
             self.find(Rule::LocalOnlyExternal, path.clone(), Part::Key, message, "remove it");
         }
-        let remote: Vec<_> = shared.iter().copied().filter(|(_, known)| known.is_remote_only()).collect();
+        let is_remote = |(_, known): &Mounted<'_>| known.is_remote_only() && known.awaits_consumer() != Some(true);
+        let remote: Vec<_> = shared.iter().copied().filter(is_remote).collect();
         if !remote.is_empty() && !ordinary.is_empty() {
             let (names, local) = (list(&remote), list(ordinary));
             let message = format!(
@@ -167,7 +185,10 @@ impl<'c> RuleCheck<'c> {
     fn check_side_effects(&mut self, site: &KeyMap<'c>, path: &FieldPath, volumes: &PodVolumes<'c>) {
         let is_daemon_set =
             matches!(self.subject.kind, SubjectKind::Workload(workload) if workload.kind == "DaemonSet");
-        if volumes.ordinary.is_empty() {
+        // The first of a DaemonSet's pods creates the volume, which restricts the others.
+        let is_later = |(_, known): &Mounted<'_>| known.volume_kind() == Some(VolumeKind::Ordinary);
+        let is_restricted = !volumes.ordinary.is_empty() || is_daemon_set && volumes.awaited.iter().any(is_later);
+        if !is_restricted {
             // Either no volume restricts the pod to certain nodes, or that is unknown.
             if let Some(why) = volumes.unknown.clone().filter(|_| is_daemon_set) {
                 self.cannot_check(Rule::LocalOnlyDaemonSet, path.clone(), why);
@@ -178,6 +199,9 @@ impl<'c> RuleCheck<'c> {
             let message = "a DaemonSet runs a pod on each node, and pods on nodes without a replica stay Pending";
             let remedy = "remove it: each pod then runs on its node, with or without a replica";
             self.find(Rule::LocalOnlyDaemonSet, path.clone(), Part::Key, message.to_owned(), remedy);
+        }
+        if volumes.ordinary.is_empty() {
+            return;
         }
         let mut keys = site.entries.iter().map(|(key, _)| key);
         if let Some(key) = keys.find(|key| AUTOSCALERS.iter().any(|prefix| key.starts_with(prefix))) {
@@ -202,15 +226,21 @@ impl<'c> RuleCheck<'c> {
         let of = |kind: Option<VolumeKind>| -> Vec<Mounted<'c>> {
             recognized.iter().copied().filter(|(_, known)| known.volume_kind() == kind).collect()
         };
-        let ordinary = of(Some(VolumeKind::Ordinary));
+        // Stork exempts a shared volume whether or not it exists.
+        let shared = of(Some(VolumeKind::Shared));
+        let is_awaited = |(_, known): &Mounted<'_>| known.awaits_consumer() == Some(true);
+        let split = |kind| -> (Vec<_>, Vec<_>) { of(Some(kind)).into_iter().partition(is_awaited) };
+        let (awaited, ordinary) = split(VolumeKind::Ordinary);
+        let (awaited_external, external) = split(VolumeKind::External);
+        let (awaited_windows, windows) = split(VolumeKind::Windows);
         let no_owner = self.first_unknown();
         let no_class = || of(None).first().map(|(claim, _)| format!("the class of {claim} is not known"));
         PodVolumes {
-            awaited: ordinary.iter().copied().filter(|(_, known)| known.awaits_consumer() == Some(true)).collect(),
+            awaited: [awaited, awaited_external, awaited_windows].concat(),
             ordinary,
-            shared: of(Some(VolumeKind::Shared)),
-            external: of(Some(VolumeKind::External)),
-            windows: of(Some(VolumeKind::Windows)),
+            shared,
+            external,
+            windows,
             may_be_shared: no_owner.is_some() || recognized.iter().any(|(_, known)| known.is_shared().is_none()),
             unknown: no_owner.or_else(no_class),
         }
@@ -235,9 +265,10 @@ impl<'c> RuleCheck<'c> {
 /// The Portworx volumes of a pod, by the way in which Stork's filter treats them. Volumes that Stork does not recognize are
 /// in none of the lists.
 struct PodVolumes<'c> {
-    ordinary: Vec<Mounted<'c>>,
-    /// The ordinary volumes that are created only after the first pod was placed.
+    /// The volumes, other than shared ones, that are created only after the first pod was placed. Stork's filter does not see
+    /// them, so they are in no other list.
     awaited: Vec<Mounted<'c>>,
+    ordinary: Vec<Mounted<'c>>,
     shared: Vec<Mounted<'c>>,
     external: Vec<Mounted<'c>>,
     windows: Vec<Mounted<'c>>,

@@ -516,6 +516,29 @@ fn nothing_enforces_local_only_in_an_opted_out_namespace() {
 }
 
 #[test]
+fn the_finding_for_a_first_pod_says_what_happens_to_later_ones() {
+    for (claims, message, remedy) in [
+        (&["late"][..], "with its data: claim `late`", "create the pod again"),
+        (
+            &["data", "late-array"],
+            "each later pod stays Pending, because no node has a replica of claim `late-array`",
+            "remove it",
+        ),
+        (&["late-files", "late"], "because no node has a replica of claim `late-files`", "remove it"),
+        (
+            &["late-windows"],
+            "later pods may run on all nodes, because claim `late-windows` is for Windows",
+            "mount the volumes in separate pods",
+        ),
+    ] {
+        let report = check(&deployment(&[(LOCAL_ONLY, "true")], claims));
+        let [finding] = &report.findings[..] else { panic!("{report:?}") };
+        assert_eq!(finding.rule, Rule::LocalOnlyFirstConsumer);
+        assert!(finding.message.contains(message) && finding.remedy.contains(remedy), "{finding:?}");
+    }
+}
+
+#[test]
 fn a_change_is_reported_with_its_new_findings_only() {
     let before = check(&deployment(&[(LOCAL_ONLY, "yes")], &["data"]));
     let after = check(&deployment(&[(LOCAL_ONLY, "yes"), (DISABLE, "no")], &["data"]));

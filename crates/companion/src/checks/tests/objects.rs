@@ -15,12 +15,12 @@ use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Settings, Vol
 /// | `other` | `other` | a volume of another driver |
 /// | `array` | `px-array` | a volume on a storage array |
 /// | `windows` | `px-windows` | a volume for Windows |
-/// | `late` | `px-late` | a volume that waits for its first pod |
+/// | `late`, `late-many`, `late-array`, `late-files`, `late-remote`, `late-windows` | `px-late`, ... | volumes that wait for their first pod |
 /// | `static` | | a CSI volume that was created by hand, without `pv.kubernetes.io/provisioned-by` |
 /// | `ga` | none | a volume that only the GA annotation gives to Portworx |
 pub(super) fn inventory() -> Inventory {
     let mut inventory = Inventory::default();
-    let classes: [(&str, &str, Pairs<'_>); 8] = [
+    let classes: [(&str, &str, Pairs<'_>); 12] = [
         ("px", "pxd.portworx.com", &[]),
         ("px-kept", "pxd.portworx.com", &[("placement_strategy", "together")]),
         (
@@ -33,19 +33,30 @@ pub(super) fn inventory() -> Inventory {
         ("px-array", "pxd.portworx.com", &[("backend", "pure_block")]),
         ("px-windows", "pxd.portworx.com", &[("winshare", "true")]),
         ("px-late", "pxd.portworx.com", &[]),
+        ("px-late-array", "pxd.portworx.com", &[("backend", "pure_block")]),
+        ("px-late-files", "pxd.portworx.com", &[("proxy_endpoint", "nfs://server")]),
+        ("px-late-remote", "pxd.portworx.com", &[(REMOTE_ONLY, "true")]),
+        ("px-late-windows", "pxd.portworx.com", &[("winshare", "true")]),
     ];
     for (name, provisioner, parameters) in classes {
         let parameter = |key: &str| parameters.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
         let (provisioner, parameters) = (provisioner.into(), Settings::read(parameter));
-        let binds_late = name == "px-late";
+        let binds_late = name.starts_with("px-late");
         let facts = ClassFacts { provisioner, parameters, binds_late, ..ClassFacts::default() };
         inventory.insert_class(name, facts);
     }
     let claims = [("data", "px", ONCE), ("logs", "px", ONCE), ("kept", "px-kept", ONCE), ("shared", "px-shared", MANY)];
     let special = [("array", "px-array", ONCE), ("windows", "px-windows", MANY), ("late", "px-late", ONCE)];
+    let late = [
+        ("late-many", "px-late", MANY),
+        ("late-array", "px-late-array", ONCE),
+        ("late-files", "px-late-files", MANY),
+        ("late-remote", "px-late-remote", MANY),
+        ("late-windows", "px-late-windows", MANY),
+    ];
     let others = [("many", "px", MANY), ("other", "other", ONCE)];
-    for (name, class, access) in claims.into_iter().chain(others).chain(special) {
-        let (access, bound) = ([access].into_iter().collect(), name != "late");
+    for (name, class, access) in claims.into_iter().chain(others).chain(special).chain(late) {
+        let (access, bound) = ([access].into_iter().collect(), !name.starts_with("late"));
         let claim = ClaimFacts { class: Some(class.into()), access, bound, ..ClaimFacts::default() };
         inventory.insert_claim("shop", name, &claim);
     }

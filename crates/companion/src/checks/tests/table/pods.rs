@@ -27,7 +27,11 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             Rule::LocalOnlyShared,
-            &[(local(&["shared"]), ON_TEMPLATE), (local(&["data", "many"]), ON_TEMPLATE)],
+            &[
+                (local(&["shared"]), ON_TEMPLATE),
+                (local(&["data", "many"]), ON_TEMPLATE),
+                (local(&["late-many"]), ON_TEMPLATE),
+            ],
             &[local(&["data"]), deployment(&[], &["shared"]), local(&["array"]), local(&["windows", "many"])],
         ),
         row(
@@ -41,6 +45,8 @@ pub(super) fn rows() -> Vec<Row> {
                 local(&["data", "other"]),
                 local(&["data", "windows"]),
                 local(&["data", "static"]),
+                // The volume does not exist yet.
+                local(&["data", "late"]),
                 // Another scheduler places the pod.
                 with_scheduler(local(&["data", "logs"]), "my-scheduler"),
             ],
@@ -52,7 +58,11 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             Rule::LocalOnlyDaemonSet,
-            &[(workload("DaemonSet", &[(LOCAL_ONLY, "true")], &["data"]), ON_TEMPLATE)],
+            &[
+                (workload("DaemonSet", &[(LOCAL_ONLY, "true")], &["data"]), ON_TEMPLATE),
+                // The first pod creates the volume, which restricts the others.
+                (workload("DaemonSet", &[(LOCAL_ONLY, "true")], &["late"]), ON_TEMPLATE),
+            ],
             &[
                 local(&["data"]),
                 workload("DaemonSet", &[(LOCAL_ONLY, "false")], &["data"]),
@@ -84,17 +94,27 @@ pub(super) fn rows() -> Vec<Row> {
                 deployment(&[], &["array"]),
                 deployment(&[(LOCAL_ONLY, "true"), (OPT_OUT, "true")], &["array"]),
                 local(&["array", "windows"]),
+                local(&["late-array"]),
+                local(&["late-files"]),
+                local(&["data", "late-array"]),
             ],
         ),
         row(
             Rule::LocalOnlyRemoteOnly,
             &[(local(&["data", "shared"]), ON_TEMPLATE)],
-            &[local(&["data", "many"]), local(&["shared"]), deployment(&[], &["data", "shared"])],
+            &[
+                local(&["data", "many"]),
+                local(&["shared"]),
+                deployment(&[], &["data", "shared"]),
+                // One of the volumes does not exist yet.
+                local(&["late", "shared"]),
+                local(&["data", "late-remote"]),
+            ],
         ),
         row(
             Rule::LocalOnlyWindows,
             &[(local(&["windows"]), ON_TEMPLATE), (local(&["data", "windows", "absent"]), ON_TEMPLATE)],
-            &[local(&["data"]), deployment(&[], &["windows"])],
+            &[local(&["data"]), deployment(&[], &["windows"]), local(&["data", "late-windows"])],
         ),
         row(
             Rule::Unrecognized,
@@ -123,8 +143,24 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             Rule::LocalOnlyFirstConsumer,
-            &[(local(&["late"]), ON_TEMPLATE), (stateful_local("px-late"), ON_TEMPLATE)],
-            &[local(&["data"]), deployment(&[], &["late"]), stateful_local("px")],
+            &[
+                (local(&["late"]), ON_TEMPLATE),
+                (local(&["data", "late"]), ON_TEMPLATE),
+                (local(&["late-array"]), ON_TEMPLATE),
+                (local(&["late-files"]), ON_TEMPLATE),
+                (local(&["late-windows"]), ON_TEMPLATE),
+                (stateful_local("px-late"), ON_TEMPLATE),
+                (stateful_local("px-late-array"), ON_TEMPLATE),
+            ],
+            &[
+                local(&["data"]),
+                deployment(&[], &["late"]),
+                stateful_local("px"),
+                // Stork ignores the annotation for it at any time.
+                local(&["late-many"]),
+                // Stork allows all nodes.
+                local(&["windows", "late"]),
+            ],
         ),
         row(
             Rule::LocalOnlyPreemption,
@@ -135,6 +171,7 @@ pub(super) fn rows() -> Vec<Row> {
             &[
                 local(&["data"]),
                 with_priority(local(&["shared"]), &json!({ "priorityClassName": "high" })),
+                with_priority(local(&["late"]), &json!({ "priorityClassName": "high" })),
                 with_priority(local(&["data"]), &json!({ "priorityClassName": "high", "preemptionPolicy": "Never" })),
                 with_priority(local(&["data"]), &json!({ "priorityClassName": "low", "priority": -10 })),
                 with_priority(local(&["data"]), &json!({ "priority": 0, "preemptionPolicy": "PreemptLowerPriority" })),
