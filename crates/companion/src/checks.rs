@@ -15,6 +15,7 @@ use super::field_path::FieldPath;
 use super::finding::{Finding, MAX_FINDINGS, Part, Unchecked, ValidationReport};
 use super::key::{Keys, Recognized};
 use super::rule::{Needs, Rule};
+use super::severity::Severity;
 use super::subject::{KeyMap, Subject, SubjectKind};
 use super::validation_policy::Severities;
 use colocate_engine::{ClaimRef, Driver, Owner, Policy, Setting, one_line, parse_bool};
@@ -105,7 +106,20 @@ struct RuleCheck<'c> {
 
 impl<'c> RuleCheck<'c> {
     fn find(&mut self, rule: Rule, path: FieldPath, part: Part, message: String, remedy: impl Into<String>) {
-        let Some(severity) = self.severities.of(rule) else { return };
+        self.find_at_most(Severity::Error, rule, path, part, message, remedy);
+    }
+
+    /// Adds a finding whose severity is lowered to `worst`.
+    fn find_at_most(
+        &mut self,
+        worst: Severity,
+        rule: Rule,
+        path: FieldPath,
+        part: Part,
+        message: String,
+        remedy: impl Into<String>,
+    ) {
+        let Some(severity) = self.severities.of(rule).map(|severity| severity.min(worst)) else { return };
         if self.report.findings.len() == MAX_FINDINGS {
             self.report.cut = true;
         } else {

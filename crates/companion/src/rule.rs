@@ -216,9 +216,10 @@ rules! {
         /// With `volumeBindingMode: WaitForFirstConsumer`, the first pod is placed before its volume is created. Stork does not
         /// restrict that pod by this volume, whatever its class is.
         [ClassParameters] FIRST_CONSUMER;
-    RestoreInProgress "HC032" Warning "restore-in-progress is set on a claim",
+    RestoreInProgress "HC032" Error "restore-in-progress is set on a claim",
         /// Stork sets the annotation during a restore. Until the annotation is removed, Stork rejects every pod that
-        /// mounts the claim. An annotation that a manifest sets stays set.
+        /// mounts the claim. An annotation that a manifest sets stays set. On a bound claim, the severity is at
+        /// most warning, because a restore may be running.
         [] EXTENDER;
     LocalOnlyPreemption "HC033" Info "preferLocalNodeOnly disables preemption",
         /// If no allowed node has room, Stork answers with an error. The scheduler then reports `SchedulerError` and preempts no

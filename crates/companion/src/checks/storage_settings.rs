@@ -6,6 +6,7 @@ use super::{RuleCheck, flag, shown};
 use crate::facts::{MountedClaim, Strategies, VolumeKind, is_multi_node};
 use crate::finding::Part;
 use crate::rule::Rule;
+use crate::severity::Severity;
 use crate::subject::{Holder, KeyMap, MapField};
 use colocate_engine::{AccessModes, ClaimRef, Owner, Setting, Settings, parse_bool};
 
@@ -75,12 +76,19 @@ impl RuleCheck<'_> {
     fn check_restore(&mut self, site: &KeyMap<'_>, own: &Settings, claim: &ClaimRef<'_>) {
         // Stork does not look at the claims of ephemeral volumes.
         let is_ephemeral = matches!(claim, ClaimRef::Template { ephemeral: true, .. });
-        if own.get(Setting::RestoreInProgress) == Some("true") && !is_ephemeral {
-            let path = site.path.key(Setting::RestoreInProgress.key());
-            let message = "Stork rejects every pod that mounts the claim: the pod stays Pending".to_owned();
-            let remedy = "remove it, unless a restore is running";
-            self.find(Rule::RestoreInProgress, path, Part::Key, message, remedy);
+        if own.get(Setting::RestoreInProgress) != Some("true") || is_ephemeral {
+            return;
         }
+        let path = site.path.key(Setting::RestoreInProgress.key());
+        let message = "Stork places no pod that mounts the claim, whatever its access mode is: the pod stays Pending";
+        // Only a claim with a volume can be restored. There, Stork itself may have set the key, and must not be denied.
+        let is_bound = self.subject.claim.as_ref().is_some_and(|claim| claim.bound);
+        let (worst, remedy) = if is_bound {
+            (Severity::Warning, "remove it, unless a restore is running")
+        } else {
+            (Severity::Error, "remove it: only Stork sets it, during a restore")
+        };
+        self.find_at_most(worst, Rule::RestoreInProgress, path, Part::Key, message.to_owned(), remedy);
     }
 
     fn check_claim(&mut self, site: &KeyMap<'_>, own: &Settings, known: &MountedClaim) {

@@ -516,6 +516,24 @@ fn nothing_enforces_local_only_in_an_opted_out_namespace() {
 }
 
 #[test]
+fn a_restore_of_a_bound_claim_is_never_denied() {
+    let mut object = claim("px", MANY, &[("stork.libopenstorage.org/restore-in-progress", "true")]);
+    let severity = |object: &Value, severities: &Severities| {
+        let report = check_with(object, &Policy::default(), severities, strategies());
+        let [finding] = found(&report, Rule::RestoreInProgress)[..] else { panic!("{report:?}") };
+        finding.severity
+    };
+    assert_eq!(severity(&object, &Severities::default()), Severity::Error);
+    object["status"] = json!({ "phase": "Bound" });
+    for (level, expected) in
+        [(Level::Error, Severity::Warning), (Level::Warning, Severity::Warning), (Level::Info, Severity::Info)]
+    {
+        assert_eq!(severity(&object, &Severities::new([(Rule::RestoreInProgress, level)])), expected, "{level:?}");
+    }
+    assert_eq!(severity(&object, &Severities::default()), Severity::Warning);
+}
+
+#[test]
 fn the_finding_for_a_first_pod_says_what_happens_to_later_ones() {
     for (claims, message, remedy) in [
         (&["late"][..], "with its data: claim `late`", "create the pod again"),

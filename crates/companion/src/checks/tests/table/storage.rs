@@ -101,6 +101,10 @@ pub(super) fn rows() -> Vec<Row> {
                     claim("px", ONCE, &[(RESTORE, "true")]),
                     "metadata.annotations[stork.libopenstorage.org/restore-in-progress]",
                 ),
+                (
+                    claim("px", MANY, &[(RESTORE, "true")]),
+                    "metadata.annotations[stork.libopenstorage.org/restore-in-progress]",
+                ),
                 // Stork reads it from every claim.
                 (
                     claim("other", ONCE, &[(RESTORE, "true")]),
