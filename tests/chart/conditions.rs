@@ -165,14 +165,17 @@ fn conditions_use_the_template_paths_of_custom_workloads() {
 
 #[test]
 fn stork_keys_and_configured_keys_are_validated() {
-    let values =
-        "config: {validation: {mode: warn}, optOut: {annotations: [example.com/a.b], namespaceLabel: example.com/no}}";
+    let values = "config: {validation: {mode: warn}, optOut: {annotations: [example.com/a.b], labels: [example.com/skip], namespaceLabel: example.com/no}}";
     let rendered = render(values);
     for webhook in ["pods", "workloads", "cronjobs", "podtemplates", "storage", "namespaces"] {
         let webhook = format!("{webhook}.validate.colocate");
         for name in ["keys", "changed"] {
             let expression = expression(&rendered, &webhook, name);
-            for part in ["(?i)openstorage|", "|preferRemoteNode|", r#"k in ["example.com/a.b","example.com/no"]"#] {
+            for part in [
+                "(?i)openstorage|",
+                "|preferRemoteNode|",
+                r#"k in ["example.com/a.b","example.com/skip","example.com/no"]"#,
+            ] {
                 assert!(expression.contains(part), "{part}: {expression}");
             }
             // Keys that are read along with those, and whose values are validated in a class.

@@ -14,7 +14,7 @@ Whether a key `k` is validated. These keys are:
 {{- $names := "preferLocalNodeOnly|preferRemoteNodeOnly|preferRemoteNode|disableHyperconvergence|disable-admission-controller|skipSchedulerScoring" -}}
 {{- $optOut := (include "colocate.config" . | fromJson).optOut -}}
 {{- $chosen := list -}}
-{{- range append $optOut.annotations $optOut.namespaceLabel | uniq -}}
+{{- range append (concat $optOut.annotations $optOut.labels) $optOut.namespaceLabel | uniq -}}
 {{- if not (contains "openstorage" .) }}{{ $chosen = append $chosen . }}{{ end -}}
 {{- end -}}
 (size(k) > 100 || k.matches({{ printf "(?i)openstorage|(^|/)(%s)$|^placement_strategy$" $names | toJson }}) ||
@@ -55,7 +55,7 @@ objects are therefore let through, and the server checks them. Upper bounds of t
 {{- $volumes := list -}}
 {{- range .pods }}{{ $volumes = append $volumes (concat . (list "spec" "volumes")) }}{{ end -}}
 {{- $claims := .claims | default list -}}
-{{- /* Whether Stork schedules a pod depends on its scheduler and, if configured, on its owner. */ -}}
+{{- /* Whether Stork schedules a pod depends on its scheduler, its node and, if configured, on its owner. */ -}}
 {{- $owners := (include "colocate.config" .root | fromJson).optOut.owners | empty | ternary list (list (list "metadata" "ownerReferences")) -}}
 {{- $key := include "colocate.isValidated" .root -}}
 - name: keys
@@ -104,6 +104,7 @@ objects are therefore let through, and the server checks them. Upper bounds of t
     {{- range $.pods }}
     dyn({{ include "colocate.at" (merge (dict "keys" (concat . (list "spec" "schedulerName"))) $either $text) }}),
     dyn({{ include "colocate.at" (merge (dict "keys" (concat . (list "spec" "priorityClassName"))) $either $text) }}),
+    dyn({{ include "colocate.at" (merge (dict "keys" (concat . (list "spec" "nodeName"))) $either $text) }}),
     {{- end }}
     ])].exists(all, all[0] != all[1])
     {{- end }}
