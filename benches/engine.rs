@@ -9,7 +9,8 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use colocate::engine::{
-    AdmissionResponse as Answer, Decision, Evidence, Examination, Owner, Policy, Presence, Request, Review, examine,
+    AdmissionResponse as Answer, ClaimClass, Decision, Evidence, Examination, Owner, Policy, Presence, Request, Review,
+    examine,
 };
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
@@ -66,9 +67,9 @@ static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 
 /// The owner of every claim. It is the most expensive case, because it leads to a patch.
 static PORTWORX: LazyLock<Owner> = LazyLock::new(|| Owner::Provisioner {
-    class: Some(Arc::from("px-db")),
+    class: Some(ClaimClass { name: "px-db".into(), provisioner: "pxd.portworx.com".into() }),
     provisioner: Arc::from("pxd.portworx.com"),
-    evidence: Evidence::Class,
+    evidence: Evidence::Class.into(),
 });
 
 fn parsed(sample: &'static Sample) -> Review<'static> {

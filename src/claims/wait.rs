@@ -104,7 +104,9 @@ impl Lookup<'_> {
     fn settle(&mut self) {
         let unknown = match &self.owner {
             Owner::Missing if self.unread => Unknown::ClaimUnreadable,
-            Owner::Unknown(Unknown::VolumeMissing(volume)) if self.unread => Unknown::VolumeUnreadable(volume.clone()),
+            Owner::Unknown(Unknown::VolumeMissing { volume, .. }) if self.unread => {
+                Unknown::VolumeUnreadable(volume.clone())
+            }
             _ => return,
         };
         self.set(Owner::Unknown(unknown), LookupResult::Unreadable);
@@ -154,7 +156,10 @@ impl ClaimCache {
         let gets: Vec<_> = lookups
             .iter_mut()
             .filter_map(|lookup| {
-                let Owner::Unknown(Unknown::VolumeMissing(volume)) = &lookup.owner else { return None };
+                let Owner::Unknown(Unknown::VolumeMissing { volume, no_provisioner }) = &lookup.owner else {
+                    return None;
+                };
+                let no_provisioner = *no_provisioner;
                 let volume = Some(volume.clone()).filter(|volume| dns::is_subdomain(volume))?;
                 lookup.unread = true;
                 Some(async move {
@@ -170,7 +175,7 @@ impl ClaimCache {
                         inventory.set_volume_provisioner(namespace, lookup.name, &volume, &facts);
                     });
                     // The watch may not have delivered the claim yet.
-                    lookup.set(facts.owner(), LookupResult::Fetched);
+                    lookup.set(facts.owner(no_provisioner), LookupResult::Fetched);
                 })
             })
             .collect();

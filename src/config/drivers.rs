@@ -359,7 +359,7 @@ mod tests {
     fn a_driver_recognises_everything_unless_it_lists_what() {
         let portworx =
             |recognises: &str| format!("drivers: [{{name: portworx{recognises}}}]").parse::<Config>().unwrap();
-        let all = "class, betaProvisionerAnnotation, gaProvisionerAnnotation, provisionedBy, staticCsi, inTree, inlineCsi, ephemeral";
+        let all = "class, betaProvisionerAnnotation, gaProvisionerAnnotation, provisionedBy, staticCsi, inTree, inlineCsi, ephemeral, noProvisioner";
         for recognises in ["", ", recognises: ", &format!(", recognises: [{all}]")] {
             assert_eq!(portworx(recognises), Config::default(), "{recognises}");
         }

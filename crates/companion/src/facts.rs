@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use colocate_engine::{
-    Absence, AccessModes, ClaimRef, ClaimUse, ClassUse, Driver, Evidence, Inventory, Owner, Setting, Settings,
-    parse_bool,
+    Absence, AccessModes, ClaimClass, ClaimRef, ClaimUse, ClassUse, Driver, Evidence, EvidenceSet, Inventory, Owner,
+    PORTWORX_PROVISIONERS, Setting, Settings, parse_bool,
 };
 
 /// The facts that rules depend on in addition to the object itself.
@@ -75,11 +75,13 @@ impl MountedClaim {
         let known = claim.use_in(inventory, namespace);
         let named = known.and_then(|known| known.class).filter(|name| !name.is_empty());
         let class = match &owner {
-            Owner::Provisioner { class: Some(class), .. } => inventory.class(class).map(MountedClass::from),
+            Owner::Provisioner { class: Some(class), provisioner, .. } if is_same_driver(class, provisioner) => {
+                inventory.class(&class.name).map(MountedClass::from)
+            }
             // A claim of an existing volume may name a class that provisions nothing.
-            Owner::Provisioner {
-                evidence: Evidence::StaticCsi | Evidence::ProvisionedBy | Evidence::InTree, ..
-            } if named.is_some() => named.and_then(|name| inventory.class(name)).map(MountedClass::from),
+            Owner::Provisioner { evidence, .. } if named.is_some() && evidence.contains_any(&OF_VOLUME) => {
+                named.and_then(|name| inventory.class(name)).map(MountedClass::from)
+            }
             // A volume that was created manually has no class, and neither does an inline volume.
             Owner::Provisioner { .. } if named.is_none() => Some(MountedClass::default()),
             _ => None,
@@ -135,12 +137,14 @@ impl MountedClaim {
     /// states is true. It states nothing by default, and then Stork's sources decide.
     pub(super) fn recognized_by(&self, driver: &Driver) -> Option<bool> {
         let Owner::Provisioner { evidence, .. } = &self.owner else { return None };
-        match driver.stated_recognition() {
-            Some(stated) if stated.contains(evidence) => Some(true),
-            // Another field may name the driver too.
-            Some(_) if *evidence != Evidence::GaProvisionerAnnotation => Some(false),
-            _ => self.recognized,
+        if !driver.states_recognition() {
+            return self.recognized;
         }
+        if driver.recognises_owner(&self.owner) {
+            return Some(true);
+        }
+        // The volume, which may be unknown, may name the driver too.
+        if *evidence == EvidenceSet::from(Evidence::GaProvisionerAnnotation) { self.recognized } else { Some(false) }
     }
 
     /// Returns the reason why Stork's scheduler does not recognize the volume as one of Portworx, and a remedy; `None`
@@ -151,27 +155,37 @@ impl MountedClaim {
         if self.recognized_by(driver) != Some(false) {
             return None;
         }
-        match evidence {
-            Evidence::Ephemeral => Some((
+        let reasons = [
+            (
+                Evidence::Ephemeral,
                 "generic ephemeral volumes are read only since Stork 25.2.0",
                 "update Stork and list `ephemeral` in `recognises` of the driver, or mount a PersistentVolumeClaim",
-            )),
-            Evidence::InlineCsi => Some(("inline CSI volumes are not read", USE_A_CLAIM)),
-            Evidence::StaticCsi => Some((
+            ),
+            (Evidence::InlineCsi, "inline CSI volumes are not read", USE_A_CLAIM),
+            (
+                Evidence::StaticCsi,
                 "its PersistentVolume has no annotation pv.kubernetes.io/provisioned-by",
                 "set pv.kubernetes.io/provisioned-by to the CSI driver on the PersistentVolume",
-            )),
-            Evidence::GaProvisionerAnnotation => Some((
+            ),
+            (
+                Evidence::GaProvisionerAnnotation,
                 "only the annotation volume.kubernetes.io/storage-provisioner names its driver",
                 "set volume.beta.kubernetes.io/storage-provisioner on the claim too",
-            )),
-            Evidence::Class | Evidence::BetaProvisionerAnnotation | Evidence::ProvisionedBy | Evidence::InTree => {
-                Some((
-                    "`recognises` of the driver does not list the field that names it",
-                    "add that field to `recognises`, if Stork reads it",
-                ))
-            }
-        }
+            ),
+            (
+                Evidence::NoProvisioner,
+                "its claim names kubernetes.io/no-provisioner, and Stork does not read the volume then",
+                "use storageClassName \"\" for the claim and the volume, and set pv.kubernetes.io/provisioned-by on the volume",
+            ),
+        ];
+        let reason = reasons.into_iter().find(|(own, _, _)| evidence.contains(*own));
+        Some(reason.map_or(
+            (
+                "`recognises` of the driver does not list the field that names it",
+                "add that field to `recognises`, if Stork reads it",
+            ),
+            |(_, reason, remedy)| (reason, remedy),
+        ))
     }
 }
 
@@ -204,24 +218,41 @@ impl VolumeKind {
 /// Stork's filter looks at the claims of a pod and at `portworxVolume`, and finds the owner of a claim by its class, the beta
 /// annotation, and the annotation or the in-tree source of its volume.
 fn known_to_stork(owner: &Owner, claim: Option<ClaimUse<'_>>, inventory: &Inventory) -> Option<bool> {
-    let Owner::Provisioner { evidence, .. } = owner else { return None };
-    match evidence {
-        Evidence::Ephemeral | Evidence::InlineCsi | Evidence::StaticCsi => Some(false),
-        Evidence::Class | Evidence::BetaProvisionerAnnotation | Evidence::ProvisionedBy | Evidence::InTree => {
-            Some(true)
-        }
-        // Stork does not read this annotation, but other fields may name the driver too.
-        Evidence::GaProvisionerAnnotation => {
-            let claim = claim?;
-            let class = claim.class.filter(|name| !name.is_empty());
-            if class.is_some_and(|name| inventory.class(name).is_none()) {
-                return None;
-            }
-            let Some(volume) = claim.volume else { return Some(false) };
-            let evidence = inventory.volume_evidence(volume)?;
-            Some(matches!(evidence, Some(Evidence::ProvisionedBy | Evidence::InTree)))
-        }
+    let Owner::Provisioner { class, evidence, .. } = owner else { return None };
+    if evidence.contains_any(&READ_BY_STORK) {
+        return Some(true);
     }
+    if !evidence.contains(Evidence::GaProvisionerAnnotation) {
+        return Some(false);
+    }
+    // Stork does not read this annotation, but other fields may name the driver too.
+    let claim = claim?;
+    if claim.class.is_some_and(|name| !name.is_empty()) {
+        // Stork reads the volume only if the class does not exist.
+        return class.as_ref().map(|class| is_of_portworx(&class.provisioner));
+    }
+    let Some(volume) = claim.volume else { return Some(false) };
+    let evidence = inventory.volume_evidence(volume)?;
+    Some(evidence.is_some_and(|evidence| READ_BY_STORK.contains(&evidence)))
+}
+
+/// The fields in which Stork finds the owner of a claim.
+const READ_BY_STORK: [Evidence; 4] =
+    [Evidence::Class, Evidence::BetaProvisionerAnnotation, Evidence::ProvisionedBy, Evidence::InTree];
+
+/// The evidence of a volume that was not provisioned by the claim's class.
+const OF_VOLUME: [Evidence; 4] =
+    [Evidence::StaticCsi, Evidence::ProvisionedBy, Evidence::InTree, Evidence::NoProvisioner];
+
+fn is_of_portworx(provisioner: &str) -> bool {
+    PORTWORX_PROVISIONERS.contains(&provisioner)
+}
+
+/// Returns true if the parameters of a class apply to a claim with this provisioner. Kubernetes translates the in-tree
+/// provisioner of a class into a CSI driver. Any other difference means that the class is not the one that the volume was
+/// created with.
+fn is_same_driver(class: &ClaimClass, provisioner: &str) -> bool {
+    *class.provisioner == *provisioner || (is_of_portworx(&class.provisioner) && is_of_portworx(provisioner))
 }
 
 /// Returns true if pods on several nodes may mount the volume.

@@ -208,9 +208,9 @@ rules! {
         [ClassParameters] EXTENDER;
     Unrecognized "HC030" Warning "Stork does not recognize the volume",
         /// Stork's scheduler ignores generic ephemeral volumes (before 25.2.0), inline CSI volumes, static CSI volumes without
-        /// `pv.kubernetes.io/provisioned-by`, and claims whose driver is named only by
-        /// `volume.kubernetes.io/storage-provisioner`. If the configuration has a list `recognises` for Portworx, that list
-        /// decides.
+        /// `pv.kubernetes.io/provisioned-by`, claims whose driver is named only by
+        /// `volume.kubernetes.io/storage-provisioner`, and bound claims of a class with the provisioner
+        /// `kubernetes.io/no-provisioner`. If the configuration has a list `recognises` for Portworx, that list decides.
         [Claims] EXTENDER;
     LocalOnlyFirstConsumer "HC031" Warning "preferLocalNodeOnly on a volume that does not exist yet",
         /// With `volumeBindingMode: WaitForFirstConsumer`, the first pod is placed before its volume is created. Stork does not

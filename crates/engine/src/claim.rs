@@ -81,7 +81,7 @@ impl<'r> ClaimRef<'r> {
                 inventory.owner_of(claim).with_evidence(Evidence::Ephemeral)
             }
             Self::Inline { provisioner, evidence, .. } => {
-                Owner::Provisioner { class: None, provisioner: (**provisioner).into(), evidence: *evidence }
+                Owner::Provisioner { class: None, provisioner: (**provisioner).into(), evidence: (*evidence).into() }
             }
         }
     }

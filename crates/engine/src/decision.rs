@@ -500,8 +500,7 @@ impl Policy {
 
     /// Returns the driver of a claim that the driver's scheduler recognizes.
     pub(crate) fn recognising_driver(&self, owner: &Owner) -> Option<(usize, &Driver)> {
-        let Owner::Provisioner { evidence, .. } = owner else { return None };
-        self.driver_of(owner).filter(|(_, driver)| driver.recognises.contains(evidence))
+        self.driver_of(owner).filter(|(_, driver)| driver.recognises_owner(owner))
     }
 
     /// Drops the change and the warnings in `mode: audit`.

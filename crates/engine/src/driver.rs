@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::evidence::Evidence;
+use super::owner::Owner;
 use super::presence::Away;
 
 /// The provisioner of an in-tree `portworxVolume`.
@@ -10,7 +11,12 @@ pub const PORTWORX_IN_TREE: &str = "kubernetes.io/portworx-volume";
 
 /// The provisioner of a class that provisions nothing: its volumes are created by hand or by another controller, and may
 /// belong to any driver.
-pub(crate) const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// The provisioners that Stork attributes to Portworx: the in-tree provisioner, the CSI driver, its deprecated predecessor,
+/// and the provisioner of claims restored from a snapshot.
+pub const PORTWORX_PROVISIONERS: [&str; 4] =
+    [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
 
 /// A storage driver and the scheduler that places pods next to its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +37,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Portworx with its scheduler Stork. The provisioners are those that Stork itself attributes to Portworx: the in-tree
-    /// provisioner, the CSI driver, its deprecated predecessor, and the provisioner of claims restored from a snapshot.
+    /// Portworx with its scheduler Stork.
     ///
     /// What Stork recognizes depends on its version. The version is not known here, so all evidence is accepted.
     pub fn portworx() -> Self {
-        let provisioners = [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
         Self {
             name: "portworx".into(),
-            provisioners: provisioners.map(Arc::from).to_vec(),
+            provisioners: PORTWORX_PROVISIONERS.map(Arc::from).to_vec(),
             recognises: Evidence::ALL.to_vec(),
             scheduler: "stork".into(),
             when_absent: Away::Inject,
@@ -47,10 +51,25 @@ impl Driver {
         }
     }
 
-    /// Returns what its scheduler recognises according to the configuration. `None` if that is everything, as by default: it
-    /// then says nothing about the scheduler, whose version is not known.
-    pub fn stated_recognition(&self) -> Option<&[Evidence]> {
-        (self.recognises.len() < Evidence::ALL.len()).then_some(&*self.recognises)
+    /// Returns true if the configuration states what its scheduler recognises. A list of everything, which is the default,
+    /// states nothing, because the version of the scheduler is not known.
+    pub fn states_recognition(&self) -> bool {
+        self.recognises.len() < Evidence::ALL.len()
+    }
+
+    /// Returns true if a claim with this owner belongs to it, and its scheduler reads one of the fields that say so.
+    pub fn recognises_owner(&self, owner: &Owner) -> bool {
+        let Owner::Provisioner { class, provisioner, evidence } = owner else { return false };
+        // The class may name another provisioner of the driver than an annotation does, which overrides it.
+        let by_class = class.as_ref().is_some_and(|class| self.owns(&class.provisioner));
+        let by_class =
+            by_class && !evidence.contains(Evidence::Ephemeral) && self.recognises.contains(&Evidence::Class);
+        self.owns(provisioner) && (by_class || evidence.contains_any(&self.recognises))
+    }
+
+    /// Returns true if the volumes of `provisioner` belong to it.
+    pub(crate) fn owns(&self, provisioner: &str) -> bool {
+        self.provisioners.iter().any(|own| **own == *provisioner)
     }
 }
 
@@ -61,7 +80,7 @@ pub struct Drivers(pub Vec<Driver>);
 impl Drivers {
     /// Returns the driver of `provisioner` and its rank.
     pub(crate) fn owning(&self, provisioner: &str) -> Option<(usize, &Driver)> {
-        self.0.iter().enumerate().find(|(_, driver)| driver.provisioners.iter().any(|own| **own == *provisioner))
+        self.0.iter().enumerate().find(|(_, driver)| driver.owns(provisioner))
     }
 
     /// Returns true if `scheduler` is the scheduler of a driver.

@@ -13,8 +13,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::driver::NO_PROVISIONER;
-use super::evidence::Evidence;
-use super::owner::{Owner, Unknown};
+use super::evidence::{Evidence, EvidenceSet};
+use super::owner::{ClaimClass, Owner, Unknown};
 use super::setting::Settings;
 use super::storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
 use super::visibility::Visibility;
@@ -181,8 +181,7 @@ impl Inventory {
     pub fn owner_of(&self, claim: &ClaimFacts<'_>) -> Owner {
         self.owner_by(&OwnerHints {
             class: claim.class.as_deref().map(NameRef::Text),
-            provisioner: claim.provisioner.as_deref().map(NameRef::Text),
-            annotation: annotation_evidence(claim.ga_annotation),
+            provisioner: claim.provisioner.as_ref().map(|(name, evidence)| (NameRef::Text(name), *evidence)),
             volume: claim.volume.as_deref().map(NameRef::Text),
             has_volume: claim.volume.is_some(),
             volume_provisioner: None,
@@ -228,86 +227,72 @@ impl Inventory {
     }
 
     fn owner_by(&self, claim: &OwnerHints<'_>) -> Owner {
-        let class = match &claim.class {
-            Some(name) if name.is_empty() => Err(Unknown::Unbound),
-            Some(name) => self.classes.get_key_value(&**name).ok_or_else(|| Unknown::ClassMissing(name.share())),
+        let class = self.class_of(claim);
+        // An unbound claim gets its volume by its class, whatever the annotation says.
+        let annotated = claim.provisioner.as_ref().filter(|(name, _)| **name != *NO_PROVISIONER || claim.has_volume);
+        let (provisioner, evidence) = match (annotated, &class) {
+            // Kubernetes also sets the annotations, to the class's own provisioner.
+            (Some((name, evidence)), Ok((class, _))) if **name == *class.provisioner => {
+                (class.provisioner.clone(), evidence.with(Evidence::Class))
+            }
+            (Some((name, evidence)), _) => (name.share(), *evidence),
+            (None, Ok((class, _))) => (class.provisioner.clone(), Evidence::Class.into()),
+            (None, Err(unknown)) => return self.owner_by_volume(claim, false, unknown.clone()),
+        };
+        if provisioner.is_empty() {
+            return self.owner_by_volume(claim, false, Unknown::Unbound);
+        }
+        let class = match class {
+            _ if *provisioner != *NO_PROVISIONER => class.ok().map(|(class, _)| class),
+            _ if claim.volume.is_some() => return self.owner_by_volume(claim, true, Unknown::Unbound),
+            // A claim that is bound late has no volume yet when the scheduler of its first pod is chosen, so it counts as
+            // one without a driver.
+            Ok((class, binds_late)) if binds_late => Some(class),
+            Ok((class, _)) => return Owner::Unknown(Unknown::NotProvisioned(class.name)),
+            Err(unknown) => return Owner::Unknown(unknown),
+        };
+        Owner::Provisioner { class, provisioner, evidence }
+    }
+
+    /// The class of a claim, and whether it binds late.
+    fn class_of(&self, claim: &OwnerHints<'_>) -> Result<(ClaimClass, bool), Unknown> {
+        let (name, class) = match &claim.class {
+            Some(name) if name.is_empty() => return Err(Unknown::Unbound),
+            Some(name) => self.classes.get_key_value(&**name).ok_or_else(|| Unknown::ClassMissing(name.share()))?,
             // A claim that is bound without a class was bound manually, without the default class.
-            None if claim.has_volume => Err(Unknown::Unbound),
+            None if claim.has_volume => return Err(Unknown::Unbound),
             None => {
                 let default = self.default_class.as_ref().and_then(|name| self.classes.get_key_value(name));
-                default.ok_or(Unknown::NoDefaultClass)
+                default.ok_or(Unknown::NoDefaultClass)?
             }
         };
-        let (class, provisioner) = match (&claim.provisioner, class) {
-            // Kubernetes also sets the annotation, to the class's own provisioner.
-            (Some(name), Ok((class, OwnedClass { provisioner, .. }))) if **name == **provisioner => {
-                (Some(class.clone()), Ok((provisioner.clone(), Evidence::Class)))
-            }
-            (Some(name), _) => (None, Ok((name.share(), claim.annotation))),
-            (None, Ok((class, OwnedClass { provisioner, .. }))) => {
-                (Some(class.clone()), Ok((provisioner.clone(), Evidence::Class)))
-            }
-            (None, Err(unknown)) => (None, Err(unknown)),
-        };
-        match provisioner {
-            Ok((provisioner, evidence)) if *provisioner == *NO_PROVISIONER => {
-                self.owner_of_static(claim, class, provisioner, evidence)
-            }
-            Ok((provisioner, evidence)) if !provisioner.is_empty() => {
-                Owner::Provisioner { class, provisioner, evidence }
-            }
-            unknown => self.owner_by_volume(claim, unknown.err().unwrap_or(Unknown::Unbound)),
-        }
+        Ok((ClaimClass { name: name.clone(), provisioner: class.provisioner.clone() }, class.binds_late))
     }
 
-    /// The owner of a claim whose volume is not provisioned for it. A claim that is bound late has no volume yet when the
-    /// scheduler of its first pod is chosen, so it counts as one without a driver.
-    fn owner_of_static(
-        &self,
-        claim: &OwnerHints<'_>,
-        class: Option<Arc<str>>,
-        provisioner: Arc<str>,
-        evidence: Evidence,
-    ) -> Owner {
-        match &class {
-            _ if claim.volume.is_some() => self.owner_by_volume(claim, Unknown::Unbound),
-            Some(name) if self.classes.get(name).is_some_and(|class| !class.binds_late) => {
-                Owner::Unknown(Unknown::NotProvisioned(name.clone()))
-            }
-            _ => Owner::Provisioner { class, provisioner, evidence },
-        }
-    }
-
-    fn owner_by_volume(&self, claim: &OwnerHints<'_>, otherwise: Unknown) -> Owner {
+    fn owner_by_volume(&self, claim: &OwnerHints<'_>, no_provisioner: bool, otherwise: Unknown) -> Owner {
         let Some(volume) = &claim.volume else { return Owner::Unknown(otherwise) };
         let provisioner = match claim.volume_provisioner {
             Some((provisioner, evidence)) => Some((provisioner, evidence)).filter(|(name, _)| !name.is_empty()),
             None => match self.volumes.get(&**volume) {
                 Some(provisioner) => provisioner.as_ref().map(|(name, evidence)| (name, *evidence)),
-                None => return Owner::Unknown(Unknown::VolumeMissing(volume.share())),
+                None => {
+                    return Owner::Unknown(Unknown::VolumeMissing { volume: volume.share(), no_provisioner });
+                }
             },
         };
         match provisioner {
-            Some((provisioner, evidence)) => {
-                Owner::Provisioner { class: None, provisioner: provisioner.clone(), evidence }
-            }
+            Some((provisioner, evidence)) => Owner::of_volume(provisioner.clone(), evidence, no_provisioner),
             None => Owner::NoProvisioner,
         }
     }
-}
-
-/// The evidence of a claim's annotation.
-fn annotation_evidence(ga: bool) -> Evidence {
-    if ga { Evidence::GaProvisionerAnnotation } else { Evidence::BetaProvisionerAnnotation }
 }
 
 /// The fields of a claim that lead to its owner.
 #[derive(Debug)]
 struct OwnerHints<'n> {
     class: Option<NameRef<'n>>,
-    provisioner: Option<NameRef<'n>>,
-    /// The annotation that names the provisioner, if one does.
-    annotation: Evidence,
+    /// The provisioner that its annotations name, and which of them do.
+    provisioner: Option<(NameRef<'n>, EvidenceSet)>,
     /// The volume that it is bound to. Kept only for a claim without a provisioner.
     volume: Option<NameRef<'n>>,
     has_volume: bool,

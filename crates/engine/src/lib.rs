@@ -48,13 +48,13 @@ pub use annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCON
 pub use claim::ClaimRef;
 pub use decision::{Decision, Examination, Pending, examine};
 pub use decode::{Text, each_element, object, present};
-pub use driver::{Driver, Drivers, PORTWORX_IN_TREE};
-pub use evidence::Evidence;
+pub use driver::{Driver, Drivers, NO_PROVISIONER, PORTWORX_IN_TREE, PORTWORX_PROVISIONERS};
+pub use evidence::{Evidence, EvidenceSet};
 pub use fields::Fields;
 pub use inventory::{ClaimUse, ClassUse, Inventory, Listing};
 pub use line::{is_unsafe, one_line, printable, printable_lines};
 pub use opt_out::{OptOut, OptOutKey, OptOutKeys, OwnerKind};
-pub use owner::{Absence, Owner, Unknown};
+pub use owner::{Absence, ClaimClass, Owner, Unknown};
 pub use owners::Owners;
 pub use pod::{ControllerReference, controller};
 pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, Policy, ReplaceableSchedulers, Templates};

@@ -3,19 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, EvidenceSet};
 
 /// The owner of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
-    /// The provisioner that created or will create its volume, and the class that names it, if any.
+    /// The provisioner that created or will create its volume.
     Provisioner {
-        /// The class by which the provisioner was found.
-        class: Option<Arc<str>>,
+        /// The class of the claim, if it exists and the claim's volume need not be read.
+        class: Option<ClaimClass>,
         /// The provisioner.
         provisioner: Arc<str>,
-        /// The field that says so.
-        evidence: Evidence,
+        /// The fields that name the provisioner.
+        evidence: EvidenceSet,
     },
     /// No provisioner: its volume was created manually, with a source that does not belong to a driver.
     NoProvisioner,
@@ -26,13 +26,31 @@ pub enum Owner {
     Unknown(Unknown),
 }
 
+/// The class of a claim. Its provisioner may be another one than that of the claim, which an annotation names: Kubernetes
+/// translates an in-tree provisioner into a CSI driver, and a class can be deleted and created again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimClass {
+    /// The name of the class.
+    pub name: Arc<str>,
+    /// The provisioner of the class.
+    pub provisioner: Arc<str>,
+}
+
 impl Owner {
     /// Replaces the evidence of a provisioner.
     pub(crate) fn with_evidence(self, evidence: Evidence) -> Self {
         match self {
-            Self::Provisioner { class, provisioner, .. } => Self::Provisioner { class, provisioner, evidence },
+            Self::Provisioner { class, provisioner, .. } => {
+                Self::Provisioner { class, provisioner, evidence: evidence.into() }
+            }
             other => other,
         }
+    }
+
+    /// The owner of a claim of which only the volume names the provisioner.
+    pub(crate) fn of_volume(provisioner: Arc<str>, evidence: Evidence, no_provisioner: bool) -> Self {
+        let evidence = if no_provisioner { Evidence::NoProvisioner } else { evidence };
+        Self::Provisioner { class: None, provisioner, evidence: evidence.into() }
     }
 
     /// Returns true if the owner is not known yet, but a cluster may know it.
@@ -63,7 +81,12 @@ pub enum Unknown {
     /// Its class provisions no volumes, and it is not bound to an existing one yet.
     NotProvisioned(Arc<str>),
     /// The volume that it is bound to was not found.
-    VolumeMissing(Arc<str>),
+    VolumeMissing {
+        /// The name of the volume.
+        volume: Arc<str>,
+        /// Whether the claim names `kubernetes.io/no-provisioner`, as in [`Evidence::NoProvisioner`].
+        no_provisioner: bool,
+    },
     /// It is not known whether the claim exists: the API server did not return it.
     ClaimUnreadable,
     /// The API server did not return the volume that it is bound to.
@@ -78,7 +101,7 @@ impl Unknown {
     pub fn explain(&self, absence: Absence) -> String {
         match (self, absence) {
             (Self::ClassMissing(name), _) => format!("its StorageClass `{name}` {absence}"),
-            (Self::VolumeMissing(name), _) => format!("its PersistentVolume `{name}` {absence}"),
+            (Self::VolumeMissing { volume: name, .. }, _) => format!("its PersistentVolume `{name}` {absence}"),
             (Self::NoDefaultClass, Absence::Nonexistent) => {
                 "it names no StorageClass, and the cluster has no default StorageClass".to_owned()
             }

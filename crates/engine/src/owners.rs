@@ -133,7 +133,7 @@ impl ResolvedClaim<'_> {
         match owner {
             Owner::Provisioner { class, provisioner, .. } => {
                 if let Some(class) = class {
-                    line.extend(["class ", class, ", "]);
+                    line.extend(["class ", &*class.name, ", "]);
                 }
                 line.extend(["provisioner ", provisioner, ", driver ", driver.as_deref().unwrap_or("none")]);
                 if driver.is_some() && !recognised {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn of(provisioner: &str) -> Owner {
-        Owner::Provisioner { class: None, provisioner: provisioner.into(), evidence: Evidence::Class }
+        Owner::Provisioner { class: None, provisioner: provisioner.into(), evidence: Evidence::Class.into() }
     }
 
     #[test]

@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use super::annotation::Annotations;
 use super::decode::{Nullable, Text, object, object_or_default, present};
-use super::driver::PORTWORX_IN_TREE;
+use super::driver::{NO_PROVISIONER, PORTWORX_IN_TREE};
 use super::entries::ListEntry;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, EvidenceSet};
 use super::fields::Fields;
 use super::setting::Settings;
 use super::storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
@@ -151,13 +151,30 @@ impl<'a> PersistentVolumeClaim<'a> {
         let name = |key: &str| annotation(key).map(|value| Text::from(value).to_name());
         ClaimFacts {
             class: name(BETA_STORAGE_CLASS).or_else(|| self.spec.storage_class_name.as_ref().map(Text::to_name)),
-            provisioner: name(BETA_PROVISIONER).or_else(|| name(PROVISIONER)),
-            ga_annotation: annotation(BETA_PROVISIONER).is_none() && annotation(PROVISIONER).is_some(),
+            provisioner: self.provisioner(),
             volume: self.volume().map(Text::to_name),
             settings: Settings::read(annotation),
             access: self.spec.access_modes,
             bound: self.status.phase.as_deref() == Some("Bound"),
         }
+    }
+
+    /// The provisioner that the annotations name: the beta one if both are set.
+    ///
+    /// `kubernetes.io/no-provisioner` in the GA annotation alone means nothing: Stork does not read it there.
+    fn provisioner(&self) -> Option<(Text<'a>, EvidenceSet)> {
+        let [beta, ga] = [BETA_PROVISIONER, PROVISIONER].map(|key| self.metadata.annotations.get(key).map(Text::from));
+        let (beta_only, ga_only) =
+            (Evidence::BetaProvisionerAnnotation.into(), Evidence::GaProvisionerAnnotation.into());
+        let (name, evidence) = match (beta, ga) {
+            (Some(beta), Some(ga)) if *beta == *ga => {
+                (beta, EvidenceSet::with(beta_only, Evidence::GaProvisionerAnnotation))
+            }
+            (Some(beta), _) => (beta, beta_only),
+            (None, Some(ga)) if *ga != *NO_PROVISIONER => (ga, ga_only),
+            (None, _) => return None,
+        };
+        Some((name.to_name(), evidence))
     }
 
     /// The facts of a claim that is created from this template.
@@ -283,7 +300,9 @@ mod tests {
         inventory.insert_class("a", read::<StorageClass<'_>>(&old).facts());
         inventory.insert_class("b", read::<StorageClass<'_>>(&new).facts());
         let unnamed = ClaimFacts::default();
-        assert!(matches!(inventory.owner_of(&unnamed), Owner::Provisioner { class: Some(name), .. } if &*name == "b"));
+        assert!(
+            matches!(inventory.owner_of(&unnamed), Owner::Provisioner { class: Some(class), .. } if &*class.name == "b")
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use super::decode::{Text, each_element};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, EvidenceSet};
 use super::owner::Owner;
 use super::setting::Settings;
 
@@ -13,10 +13,8 @@ use super::setting::Settings;
 pub struct ClaimFacts<'a> {
     /// The class that it names. `None` means the default class, if the claim is not bound yet; `""` means no class.
     pub class: Option<Text<'a>>,
-    /// The provisioner that its annotations name.
-    pub provisioner: Option<Text<'a>>,
-    /// Whether only the GA annotation names the provisioner, without the beta one.
-    pub ga_annotation: bool,
+    /// The provisioner that its annotations name, and which of the two annotations do.
+    pub provisioner: Option<(Text<'a>, EvidenceSet)>,
     /// The volume that it is bound to, or requests by name; not empty.
     pub volume: Option<Text<'a>>,
     /// Its annotations that Stork reads.
@@ -54,12 +52,11 @@ pub struct VolumeFacts<'a> {
 }
 
 impl VolumeFacts<'_> {
-    /// The owner of a claim that is bound to the volume, if nothing else identifies it.
-    pub fn owner(&self) -> Owner {
+    /// The owner of a claim that is bound to the volume, if nothing else identifies it. `no_provisioner` is that of
+    /// [`Unknown::VolumeMissing`](super::Unknown::VolumeMissing).
+    pub fn owner(&self, no_provisioner: bool) -> Owner {
         match &self.provisioner {
-            Some((provisioner, evidence)) => {
-                Owner::Provisioner { class: None, provisioner: (**provisioner).into(), evidence: *evidence }
-            }
+            Some((provisioner, evidence)) => Owner::of_volume((**provisioner).into(), *evidence, no_provisioner),
             None => Owner::NoProvisioner,
         }
     }
@@ -68,9 +65,10 @@ impl VolumeFacts<'_> {
 impl ClaimFacts<'_> {
     /// Makes an owned copy.
     pub fn into_owned(self) -> ClaimFacts<'static> {
-        let Self { class, provisioner, ga_annotation, volume, settings, access, bound } = self;
-        let [class, provisioner, volume] = [class, provisioner, volume].map(|text| text.map(Text::into_owned));
-        ClaimFacts { class, provisioner, ga_annotation, volume, settings, access, bound }
+        let Self { class, provisioner, volume, settings, access, bound } = self;
+        let [class, volume] = [class, volume].map(|text| text.map(Text::into_owned));
+        let provisioner = provisioner.map(|(name, evidence)| (name.into_owned(), evidence));
+        ClaimFacts { class, provisioner, volume, settings, access, bound }
     }
 }
 

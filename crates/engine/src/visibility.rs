@@ -31,7 +31,7 @@ impl Visibility {
             Owner::Missing if claim.is_some_and(is_hidden) => Absence::Hidden,
             Owner::Missing => self.claims,
             Owner::Unknown(Unknown::ClassMissing(_) | Unknown::NoDefaultClass) => self.classes,
-            Owner::Unknown(Unknown::VolumeMissing(_)) => self.volumes,
+            Owner::Unknown(Unknown::VolumeMissing { .. }) => self.volumes,
             Owner::Unknown(
                 Unknown::Unbound | Unknown::NotProvisioned(_) | Unknown::ClaimUnreadable | Unknown::VolumeUnreadable(_),
             )
@@ -66,7 +66,10 @@ mod tests {
             gap(Unknown::NoDefaultClass),
             "data: it names no StorageClass, and the default StorageClass is not accessible"
         );
-        assert_eq!(gap(Unknown::VolumeMissing("pv".into())), "data: its PersistentVolume `pv` is not in the files");
+        assert_eq!(
+            gap(Unknown::VolumeMissing { volume: "pv".into(), no_provisioner: false }),
+            "data: its PersistentVolume `pv` is not in the files"
+        );
         assert_eq!(gap(Unknown::Unbound), "data: it has no StorageClass and is not bound to a volume");
         assert_eq!(
             gap(Unknown::NotProvisioned("static".into())),

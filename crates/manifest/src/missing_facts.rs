@@ -30,17 +30,17 @@ impl MissingFacts {
             (ClaimRef::Named(name), Owner::Missing) => {
                 self.claims.insert((namespace.to_owned(), name.to_string()));
             }
-            (_, Owner::Unknown(Unknown::VolumeMissing(name))) => {
-                self.volumes.insert(name.to_string());
+            (_, Owner::Unknown(Unknown::VolumeMissing { volume, .. })) => {
+                self.volumes.insert(volume.to_string());
             }
             (_, Owner::Unknown(unknown @ (Unknown::ClassMissing(_) | Unknown::NoDefaultClass))) => {
                 self.classes.push(unknown);
             }
-            (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class: None, evidence, .. }) => {
-                self.class_names = true;
+            (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class, evidence, .. }) => {
+                self.class_names |= class.is_none();
                 let volume = claim.use_in(inventory, namespace).and_then(|known| known.volume);
                 let is_open = |volume: &&str| inventory.volume_evidence(volume).is_none();
-                if evidence == Evidence::GaProvisionerAnnotation {
+                if evidence == Evidence::GaProvisionerAnnotation.into() {
                     self.volumes.extend(volume.filter(is_open).map(str::to_owned));
                 }
             }

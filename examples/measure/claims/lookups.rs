@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use colocate::engine::{ClaimFacts, ClassFacts, Inventory, Owner};
+use colocate::engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Owner};
 use colocate_harness::{CLASSES, Population, scramble};
 
 use super::median;
@@ -67,7 +67,7 @@ fn inventory(population: Population) -> Inventory {
         let class = claim.class();
         let facts = ClaimFacts {
             class: Some(class.name.into()),
-            provisioner: Some(class.provisioner.into()),
+            provisioner: Some((class.provisioner.into(), Evidence::BetaProvisionerAnnotation.into())),
             volume: Some(claim.volume().into()),
             ..ClaimFacts::default()
         };

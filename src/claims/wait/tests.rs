@@ -14,7 +14,7 @@ use tower_test::mock::{self, Handle};
 use super::*;
 use crate::api::ApiClient;
 use crate::claims::ClaimLimits;
-use crate::engine::{ClaimFacts, ClassFacts};
+use crate::engine::{ClaimFacts, ClassFacts, Evidence};
 use crate::process::Process;
 
 type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
@@ -191,6 +191,9 @@ async fn a_pod_waits_until_a_claim_is_bound_if_only_its_volume_names_a_driver() 
         let started = Instant::now();
         let (answers, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), binding);
         assert!(is_driver(&answers[0].0) && answers[0].1 == LookupResult::Fetched, "{class:?}: {answers:?}");
+        assert_eq!(answers[0].0, cache.inventory().owner("demo", "one"), "the same as for the next pod");
+        let expected = if class == Some("static") { Evidence::NoProvisioner } else { Evidence::StaticCsi };
+        assert!(matches!(answers[0].0, Owner::Provisioner { evidence, .. } if evidence == expected.into()));
         assert_eq!(started.elapsed(), Duration::from_millis(300));
         drop(cache);
         assert_eq!(asked.await.unwrap(), HashMap::from([("/api/v1/persistentvolumes/pv".to_owned(), 1)]));
@@ -401,7 +404,7 @@ async fn an_invalid_name_is_neither_requested_nor_waited_for() {
     let long = "a".repeat(300_000);
     let names = ["?limit=1000000", "../../other/persistentvolumeclaims/one", &long];
     assert_eq!(found(&cache, &names).await, [LookupResult::Missing; 3]);
-    let unknown = Owner::Unknown(Unknown::VolumeMissing("../x?y".into()));
+    let unknown = Owner::Unknown(Unknown::VolumeMissing { volume: "../x?y".into(), no_provisioner: false });
     assert_eq!(ask(&cache, deadlines(), &["bound"]).await, [(unknown, LookupResult::Cached)]);
     let elsewhere = ask_as(pod_in("demo/../other"), &cache, deadlines(), &["one"]).await;
     assert_eq!(elsewhere, [(Owner::Missing, LookupResult::Missing)]);

@@ -52,7 +52,10 @@ fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
         .missing_facts(std::slice::from_ref(manifest));
     let inventory = &mut known.inventory;
     for (namespace, name) in &missing.claims {
-        let claim = ClaimFacts { provisioner: Some(PROVISIONER.into()), ..ClaimFacts::default() };
+        let claim = ClaimFacts {
+            provisioner: Some((PROVISIONER.into(), Evidence::BetaProvisionerAnnotation.into())),
+            ..ClaimFacts::default()
+        };
         inventory.insert_claim(namespace, name, &claim);
     }
     for why in &missing.classes {

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use crate::patch::{Kind, apply, kinds, policy};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use colocate_engine::{
-    AdmissionResponse, Away, Decision, Driver, Drivers, Evidence, Examination, Malformed, MissingClaim, Mode,
-    Operation, Owner, Policy, Presence, Reason, Request, Review, Templates, Unknown, Update, examine, is_unsafe,
+    AdmissionResponse, Away, ClaimClass, Decision, Driver, Drivers, Evidence, Examination, Malformed, MissingClaim,
+    Mode, Operation, Owner, Policy, Presence, Reason, Request, Review, Templates, Unknown, Update, examine, is_unsafe,
     parse_bool,
 };
 use colocate_manifest::{Manifest, Syntax};
@@ -41,15 +41,21 @@ static CIRCUMSTANCES: LazyLock<[Circumstance; 8]> = LazyLock::new(|| {
 });
 
 fn portworx() -> Owner {
-    Owner::Provisioner { class: Some("px".into()), provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class }
+    Owner::Provisioner {
+        class: Some(ClaimClass { name: "px".into(), provisioner: "pxd.portworx.com".into() }),
+        provisioner: "pxd.portworx.com".into(),
+        evidence: Evidence::Class.into(),
+    }
 }
 
 fn mixed(claim: usize) -> Owner {
     match claim % 3 {
         0 => Owner::Missing,
-        1 => {
-            Owner::Provisioner { class: None, provisioner: "linstor.csi.linbit.com".into(), evidence: Evidence::Class }
-        }
+        1 => Owner::Provisioner {
+            class: None,
+            provisioner: "linstor.csi.linbit.com".into(),
+            evidence: Evidence::Class.into(),
+        },
         _ => portworx(),
     }
 }

@@ -122,13 +122,13 @@ impl FactChoice {
         let provisioner = |provisioner: &str| Owner::Provisioner {
             provisioner: provisioner.into(),
             class: None,
-            evidence: Evidence::Class,
+            evidence: Evidence::Class.into(),
         };
         let portworx = || provisioner("pxd.portworx.com");
         let by_hand = || Owner::Provisioner {
             provisioner: "pxd.portworx.com".into(),
             class: None,
-            evidence: Evidence::StaticCsi,
+            evidence: Evidence::StaticCsi.into(),
         };
         let access = |mode: &'static str| Some([mode].into_iter().collect::<AccessModes>());
         let together: &[_] = &[(Setting::PlacementStrategy, "together"), (Setting::PreferRemoteNode, "false")];

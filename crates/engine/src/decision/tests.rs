@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::annotation::MIRROR_POD;
 use crate::{
-    ClaimFacts, ClassFacts, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Evidence, Inventory,
-    OptOut, OwnerKind, PORTWORX_IN_TREE, ReplaceableSchedulers, Review, Unknown, Visibility, VolumeFacts, Workloads,
+    ClaimFacts, ClassFacts, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Evidence, EvidenceSet,
+    Inventory, NO_PROVISIONER, OptOut, OwnerKind, PORTWORX_IN_TREE, ReplaceableSchedulers, Review, Unknown, Visibility,
+    VolumeFacts, Workloads,
 };
 
 mod laws;
@@ -207,6 +208,8 @@ fn cluster() -> Inventory {
         ("linstor", "linstor.csi.linbit.com"),
         ("local", "local.example.test"),
         ("standard", "pxd.portworx.com"),
+        ("px-in-tree", PORTWORX_IN_TREE),
+        ("static", NO_PROVISIONER),
     ] {
         let default = name == "standard";
         cluster.insert_class(name, ClassFacts { provisioner: provisioner.into(), default, ..ClassFacts::default() });
@@ -237,9 +240,19 @@ fn cluster() -> Inventory {
     ] {
         cluster.insert_claim(NAMESPACE, name, &claim(class, volume));
     }
-    for (name, ga_annotation) in [("beta-data", false), ("ga-data", true)] {
-        let provisioner = Some("pxd.portworx.com".into());
-        cluster.insert_claim(NAMESPACE, name, &ClaimFacts { provisioner, ga_annotation, ..claim(Some(""), None) });
+    let (beta, ga) = (Evidence::BetaProvisionerAnnotation, Evidence::GaProvisionerAnnotation);
+    for (name, evidence, class) in [
+        ("beta-data", beta.into(), ""),
+        ("ga-data", ga.into(), ""),
+        ("both-data", EvidenceSet::from(beta).with(ga), "deleted"),
+        ("migrated-data", ga.into(), "px-in-tree"),
+        ("recreated-data", ga.into(), "local"),
+    ] {
+        let provisioner = Some(("pxd.portworx.com".into(), evidence));
+        cluster.insert_claim(NAMESPACE, name, &ClaimFacts { provisioner, ..claim(Some(class), None) });
+    }
+    for volume in ["annotated", "csi", "in-tree"] {
+        cluster.insert_claim(NAMESPACE, &format!("static-{volume}"), &claim(Some("static"), Some(volume)));
     }
     // A claim of the same name in another namespace must not be found.
     cluster.insert_claim("elsewhere", "missing-data", &claim(Some("px"), None));

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::driver::NO_PROVISIONER;
-use super::super::evidence::Evidence;
+use super::super::evidence::{Evidence, EvidenceSet};
 use super::super::interner::{Handle, Interner};
 use super::super::setting::{Settings, short};
 use super::super::storage_facts::{AccessModes, ClaimFacts};
-use super::{ClaimUse, NameRef, OwnerHints, annotation_evidence};
+use super::{ClaimUse, NameRef, OwnerHints};
 
 /// Claims by namespace, then by name: a lookup borrows both, and the name of a namespace is stored once.
 #[derive(Debug, Default)]
@@ -42,6 +42,13 @@ const EVIDENCE: u8 = 0b11 << EVIDENCE_SHIFT;
 const EVIDENCE_SHIFT: u8 = 4;
 const BOUND: u8 = 1 << 6;
 const HAS_VOLUME: u8 = 1 << 7;
+
+/// The annotations that name a provisioner, by their index.
+const ANNOTATIONS: [&[Evidence]; 3] = [
+    &[Evidence::BetaProvisionerAnnotation],
+    &[Evidence::GaProvisionerAnnotation],
+    &[Evidence::BetaProvisionerAnnotation, Evidence::GaProvisionerAnnotation],
+];
 
 const VOLUME_EVIDENCE: [Evidence; 3] = [Evidence::ProvisionedBy, Evidence::StaticCsi, Evidence::InTree];
 
@@ -143,8 +150,7 @@ impl Records {
         let evidence = (record.flags & EVIDENCE) >> EVIDENCE_SHIFT;
         OwnerHints {
             class: name(record.class).map(NameRef::Shared),
-            provisioner: name(record.provisioner).map(NameRef::Shared),
-            annotation: annotation_evidence(evidence != 0),
+            provisioner: name(record.provisioner).map(|name| (NameRef::Shared(name), annotations(evidence))),
             volume: name(record.volume).map(NameRef::Shared),
             has_volume: record.flags & HAS_VOLUME != 0,
             volume_provisioner: name(record.volume_provisioner).map(|provisioner| {
@@ -176,18 +182,21 @@ impl Records {
             let name = short(name);
             self.names.acquire(name, || Arc::from(name))
         };
-        let needs_volume = claim.provisioner.as_deref().is_none_or(|name| ["", NO_PROVISIONER].contains(&name));
+        let provisioner = claim.provisioner.as_ref();
+        let needs_volume = provisioner.is_none_or(|(name, _)| ["", NO_PROVISIONER].contains(&&**name));
+        let evidence = provisioner.filter(|_| !needs_volume).map(|(_, evidence)| *evidence);
+        let is_ga_only = evidence == Some(Evidence::GaProvisionerAnnotation.into());
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Record {
             class: claim.class.as_deref().map(&mut name),
-            provisioner: claim.provisioner.as_deref().map(&mut name),
-            volume: claim.volume.as_deref().filter(|_| needs_volume || claim.ga_annotation).map(&mut name),
+            provisioner: provisioner.map(|(provisioner, _)| name(provisioner)),
+            volume: claim.volume.as_deref().filter(|_| needs_volume || is_ga_only).map(&mut name),
             volume_provisioner: None,
             settings: (!claim.settings.is_empty())
                 .then(|| self.settings.acquire(&claim.settings, || Arc::new(claim.settings.clone()))),
             listing,
             flags: claim.access.bits()
-                | flag(claim.ga_annotation && !needs_volume, 1 << EVIDENCE_SHIFT)
+                | evidence.map_or(0, |evidence| index_of(evidence) << EVIDENCE_SHIFT)
                 | flag(claim.bound, BOUND)
                 | flag(claim.volume.is_some(), HAS_VOLUME),
         }
@@ -200,6 +209,17 @@ impl Records {
             self.settings.release(settings);
         }
     }
+}
+
+/// The annotations with this index.
+fn annotations(index: u8) -> EvidenceSet {
+    let annotations = ANNOTATIONS.get(usize::from(index)).copied().unwrap_or_default();
+    annotations.iter().fold(EvidenceSet::default(), |set, own| set.with(*own))
+}
+
+/// The index of these annotations.
+fn index_of(evidence: EvidenceSet) -> u8 {
+    (0..).zip(ANNOTATIONS).find_map(|(index, _)| (annotations(index) == evidence).then_some(index)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -65,6 +65,10 @@ fn inventory() -> Inventory {
     inventory
 }
 
+fn volume_missing(volume: &str) -> Unknown {
+    Unknown::VolumeMissing { volume: volume.into(), no_provisioner: false }
+}
+
 fn provisioner(claim: &ClaimFacts<'_>) -> String {
     owner(&inventory(), claim)
 }
@@ -95,11 +99,12 @@ fn the_provisioner_annotation_overrides_the_class() {
     assert_eq!(provisioner(&claim(&both, Some("px"), None)), "beta.example.test");
     assert_eq!(provisioner(&claim(&both[..1], Some("px"), None)), "ga.example.test");
     let class = |annotated| match inventory().owner_of(&claim(&[(BETA_PROVISIONER, annotated)], Some("px"), None)) {
-        Owner::Provisioner { class, .. } => class,
+        Owner::Provisioner { class, .. } => class.map(|class| (class.name.to_string(), class.provisioner.to_string())),
         other => panic!("{other:?}"),
     };
-    assert_eq!(class("pxd.portworx.com").as_deref(), Some("px"));
-    assert_eq!(class("other.example.test"), None, "the provisioner is not from the class");
+    let px = Some(("px".to_owned(), "pxd.portworx.com".to_owned()));
+    assert_eq!(class("pxd.portworx.com"), px);
+    assert_eq!(class("other.example.test"), px, "the class of the claim, whose provisioner is another one");
 }
 
 #[test]
@@ -116,28 +121,39 @@ fn a_bound_volume_is_resolved_by_its_annotation_or_its_source() {
     assert_eq!(provisioner(&claim(&[], Some(""), Some("in-tree"))), PORTWORX_IN_TREE);
     assert_eq!(provisioner(&claim(&[], None, Some("csi"))), "pxd.portworx.com");
     assert_eq!(inventory().owner_of(&claim(&[], Some(""), Some("by-hand"))), Owner::NoProvisioner);
-    assert_eq!(
-        inventory().owner_of(&claim(&[], Some(""), Some("absent"))),
-        Owner::Unknown(Unknown::VolumeMissing("absent".into()))
-    );
+    assert_eq!(inventory().owner_of(&claim(&[], Some(""), Some("absent"))), Owner::Unknown(volume_missing("absent")));
 }
 
 #[test]
-fn the_field_that_names_the_provisioner_is_kept() {
+fn the_fields_that_name_the_provisioner_are_kept() {
+    use Evidence::{BetaProvisionerAnnotation as Beta, Class, GaProvisionerAnnotation as Ga};
+    use Evidence::{InTree, NoProvisioner, ProvisionedBy, StaticCsi};
+
     let beta = (BETA_PROVISIONER, "pxd.portworx.com");
     let ga = (PROVISIONER, "pxd.portworx.com");
+    let other_ga = (PROVISIONER, "other.example.test");
+    let nothing = |key| (key, NO_PROVISIONER);
     for (claim, expected) in [
-        (claim(&[], Some("px"), None), Evidence::Class),
-        (claim(&[beta, ga], Some("px"), None), Evidence::Class),
-        (claim(&[ga], Some("px"), None), Evidence::Class),
-        (claim(&[beta, ga], Some("deleted"), Some("annotated")), Evidence::BetaProvisionerAnnotation),
-        (claim(&[ga], Some("deleted"), Some("annotated")), Evidence::GaProvisionerAnnotation),
-        (claim(&[(BETA_PROVISIONER, "")], Some(""), Some("csi")), Evidence::StaticCsi),
-        (claim(&[(PROVISIONER, "")], Some(""), Some("annotated")), Evidence::ProvisionedBy),
-        (claim(&[], Some(""), Some("annotated")), Evidence::ProvisionedBy),
-        (claim(&[], Some(""), Some("in-tree")), Evidence::InTree),
-        (claim(&[], Some(""), Some("csi")), Evidence::StaticCsi),
+        (claim(&[], Some("px"), None), &[Class][..]),
+        (claim(&[beta, ga], Some("px"), None), &[Class, Beta, Ga]),
+        (claim(&[beta, other_ga], Some("px"), None), &[Class, Beta]),
+        (claim(&[ga], Some("px"), None), &[Class, Ga]),
+        (claim(&[beta, ga], Some("deleted"), Some("annotated")), &[Beta, Ga]),
+        (claim(&[beta], Some("deleted"), Some("annotated")), &[Beta]),
+        (claim(&[ga], Some("deleted"), Some("annotated")), &[Ga]),
+        (claim(&[(BETA_PROVISIONER, "")], Some(""), Some("csi")), &[StaticCsi]),
+        (claim(&[(PROVISIONER, "")], Some(""), Some("annotated")), &[ProvisionedBy]),
+        (claim(&[], Some(""), Some("annotated")), &[ProvisionedBy]),
+        (claim(&[], Some(""), Some("in-tree")), &[InTree]),
+        (claim(&[], Some(""), Some("csi")), &[StaticCsi]),
+        // Stork stops at the name of the class or of the beta annotation, and does not read the volume.
+        (claim(&[], Some("static"), Some("annotated")), &[NoProvisioner]),
+        (claim(&[], Some("static"), Some("in-tree")), &[NoProvisioner]),
+        (claim(&[], Some("static"), Some("csi")), &[NoProvisioner]),
+        (claim(&[nothing(BETA_PROVISIONER)], Some(""), Some("annotated")), &[NoProvisioner]),
+        (claim(&[nothing(PROVISIONER)], Some(""), Some("annotated")), &[ProvisionedBy]),
     ] {
+        let expected = expected.iter().fold(EvidenceSet::default(), |set, evidence| set.with(*evidence));
         // Checks the stored record, too.
         owner(&inventory(), &claim);
         let Owner::Provisioner { evidence, .. } = inventory().owner_of(&claim) else { panic!("{claim:?}") };
@@ -152,7 +168,10 @@ fn the_bound_volume_owns_a_claim_whose_class_provisions_nothing() {
     }
     assert_eq!(provisioner(&claim(&[], Some("static"), Some("in-tree"))), PORTWORX_IN_TREE);
     assert_eq!(provisioner(&claim(&[], Some("static"), Some("by-hand"))), "NoProvisioner");
-    assert_eq!(provisioner(&claim(&[], Some("static"), Some("absent"))), r#"Unknown(VolumeMissing("absent"))"#);
+    assert_eq!(
+        provisioner(&claim(&[], Some("static"), Some("absent"))),
+        r#"Unknown(VolumeMissing { volume: "absent", no_provisioner: true })"#
+    );
     for key in [PROVISIONER, BETA_PROVISIONER] {
         let annotated = claim(&[(key, NO_PROVISIONER)], Some("static"), Some("csi"));
         assert_eq!(provisioner(&annotated), "pxd.portworx.com", "{key}");
@@ -173,6 +192,7 @@ fn a_volume_that_was_read_later_keeps_its_field() {
         let bound = claim(&[], Some(""), Some(name));
         inventory.insert_claim("ns", name, &bound);
         let facts = VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), evidence)) };
+        let evidence = evidence.into();
         inventory.set_volume_provisioner("ns", name, name, &facts);
         // An update of the claim keeps what is known of its volume.
         inventory.insert_claim("ns", name, &ClaimFacts { bound: true, ..bound });
@@ -188,6 +208,13 @@ fn a_volume_that_was_read_later_keeps_its_field() {
 fn a_claim_of_such_a_class_is_unknown_until_bound_unless_it_binds_late() {
     let unbound = claim(&[], Some("static"), None);
     assert_eq!(provisioner(&unbound), r#"Unknown(NotProvisioned("static"))"#);
+    for key in [PROVISIONER, BETA_PROVISIONER] {
+        let annotated = |class| provisioner(&claim(&[(key, NO_PROVISIONER)], Some(class), None));
+        assert_eq!(annotated("static"), r#"Unknown(NotProvisioned("static"))"#, "{key}");
+        assert_eq!(annotated("deleted"), r#"Unknown(ClassMissing("deleted"))"#, "{key}");
+        assert_eq!(annotated(""), "Unknown(Unbound)", "{key}");
+        assert_eq!(annotated("px"), "pxd.portworx.com", "{key}: the class will provision its volume");
+    }
     let read = |mode: &str| {
         let json = json!({"provisioner": NO_PROVISIONER, "volumeBindingMode": mode}).to_string();
         serde_json::from_str::<StorageClass<'_>>(&json).unwrap().facts().binds_late
@@ -263,7 +290,7 @@ fn a_volumes_provisioner_is_kept_while_the_claim_is_bound_to_it() {
     let mut inventory = Inventory::default();
     let bound = |volume| claim(&[], Some("manual"), Some(volume));
     inventory.insert_claim("a", "data", &bound("pv-1"));
-    let missing = Owner::Unknown(Unknown::VolumeMissing("pv-1".into()));
+    let missing = Owner::Unknown(volume_missing("pv-1"));
     assert_eq!(inventory.owner("a", "data"), missing);
     let portworx = volume(&[], false, Some("pxd.portworx.com"));
     inventory.set_volume_provisioner("a", "data", "pv-1", &portworx);
@@ -274,7 +301,7 @@ fn a_volumes_provisioner_is_kept_while_the_claim_is_bound_to_it() {
     inventory.set_volume_provisioner("a", "data", "pv-1", &VolumeFacts::default());
     assert_eq!(inventory.owner("a", "data"), Owner::NoProvisioner);
     inventory.insert_claim("a", "data", &bound("pv-2"));
-    assert_eq!(inventory.owner("a", "data"), Owner::Unknown(Unknown::VolumeMissing("pv-2".into())));
+    assert_eq!(inventory.owner("a", "data"), Owner::Unknown(volume_missing("pv-2")));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use colocate_engine::{
-    DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Evidence, Examination, MissingClaim, Owner, Policy,
-    Presence, Review, Templates, Unknown, examine,
+    ClaimClass, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Evidence, Examination, MissingClaim, Owner,
+    Policy, Presence, Review, Templates, Unknown, examine,
 };
 use colocate_laws::patch::{Kind, apply, kinds, policy};
 use json_patch::Patch;
@@ -157,9 +157,9 @@ fn object_of(kind: Kind) -> BoxedStrategy<Value> {
 
 fn owner() -> impl Strategy<Value = Owner> {
     let by = |provisioner: &str| Owner::Provisioner {
-        class: Some("c".into()),
+        class: Some(ClaimClass { name: "c".into(), provisioner: provisioner.into() }),
         provisioner: provisioner.into(),
-        evidence: Evidence::Class,
+        evidence: Evidence::Class.into(),
     };
     select(vec![
         by("pxd.portworx.com"),
@@ -312,7 +312,7 @@ const SAMPLES: [&str; 8] = [
 ];
 
 fn portworx() -> Owner {
-    Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class }
+    Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class.into() }
 }
 
 #[test]

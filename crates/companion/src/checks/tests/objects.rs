@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Settings, VolumeFacts};
+use colocate_engine::{
+    ClaimFacts, ClassFacts, Evidence, Inventory, NO_PROVISIONER, PORTWORX_IN_TREE, Settings, VolumeFacts,
+};
 
 /// The cluster that the objects of the table are checked against.
 ///
@@ -18,9 +20,11 @@ use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Settings, Vol
 /// | `late`, `late-many`, `late-array`, `late-files`, `late-remote`, `late-windows` | `px-late`, ... | volumes that wait for their first pod |
 /// | `static` | | a CSI volume that was created by hand, without `pv.kubernetes.io/provisioned-by` |
 /// | `ga` | none | a volume that only the GA annotation gives to Portworx |
+/// | `migrated` | `px-in-tree` | a volume of an in-tree class, which the CSI driver has provisioned |
+/// | `unread` | `static` | a volume with `pv.kubernetes.io/provisioned-by`, whose class hides it from Stork |
 pub(super) fn inventory() -> Inventory {
     let mut inventory = Inventory::default();
-    let classes: [(&str, &str, Pairs<'_>); 12] = [
+    let classes: [(&str, &str, Pairs<'_>); 14] = [
         ("px", "pxd.portworx.com", &[]),
         ("px-kept", "pxd.portworx.com", &[("placement_strategy", "together")]),
         (
@@ -37,6 +41,8 @@ pub(super) fn inventory() -> Inventory {
         ("px-late-files", "pxd.portworx.com", &[("proxy_endpoint", "nfs://server")]),
         ("px-late-remote", "pxd.portworx.com", &[(REMOTE_ONLY, "true")]),
         ("px-late-windows", "pxd.portworx.com", &[("winshare", "true")]),
+        ("px-in-tree", PORTWORX_IN_TREE, &[]),
+        ("static", NO_PROVISIONER, &[]),
     ];
     for (name, provisioner, parameters) in classes {
         let parameter = |key: &str| parameters.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
@@ -63,10 +69,19 @@ pub(super) fn inventory() -> Inventory {
     inventory.insert_volume("pv", VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), Evidence::StaticCsi)) });
     let by_hand = ClaimFacts { class: Some("".into()), volume: Some("pv".into()), ..ClaimFacts::default() };
     inventory.insert_claim("shop", "static", &by_hand);
-    let provisioner = Some("pxd.portworx.com".into());
-    let ga =
-        ClaimFacts { class: Some("".into()), provisioner, ga_annotation: true, bound: true, ..ClaimFacts::default() };
-    inventory.insert_claim("shop", "ga", &ga);
+    let annotated = VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), Evidence::ProvisionedBy)) };
+    inventory.insert_volume("annotated", annotated);
+    let unread = ClaimFacts { class: Some("static".into()), volume: Some("annotated".into()), ..ClaimFacts::default() };
+    inventory.insert_claim("shop", "unread", &unread);
+    let ga = |class: &'static str, access: &str| ClaimFacts {
+        class: Some(class.into()),
+        provisioner: Some(("pxd.portworx.com".into(), Evidence::GaProvisionerAnnotation.into())),
+        bound: true,
+        access: [access].into_iter().collect(),
+        ..ClaimFacts::default()
+    };
+    inventory.insert_claim("shop", "ga", &ga("", ONCE));
+    inventory.insert_claim("shop", "migrated", &ga("px-in-tree", MANY));
     inventory
 }
 

@@ -148,7 +148,7 @@ fn a_driver_among_the_owners_is_detected() {
     let owner = |provisioner: &str| Owner::Provisioner {
         class: None,
         provisioner: provisioner.into(),
-        evidence: Evidence::Class,
+        evidence: Evidence::Class.into(),
     };
     pending(&Ask::create(POD, mounts(&["px-data"])), &policy(), |pending| {
         assert!(pending.has_driver(&[Owner::Missing, owner("pxd.portworx.com")]));

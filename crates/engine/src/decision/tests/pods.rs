@@ -212,7 +212,8 @@ fn drivers() -> Vec<Row> {
 
 /// A scheduler like Stork's before 25.2.0.
 fn recognition() -> Vec<Row> {
-    use Evidence::{BetaProvisionerAnnotation, Class, InTree, InlineCsi, ProvisionedBy};
+    use Evidence::{BetaProvisionerAnnotation, Class, GaProvisionerAnnotation, InTree};
+    use Evidence::{InlineCsi, NoProvisioner, ProvisionedBy};
     let portworx = |recognises: &[Evidence]| Driver { recognises: recognises.to_vec(), ..Driver::portworx() };
     let under = |drivers: Vec<Driver>| Policy { drivers: Drivers(drivers), ..policy() };
     let stork = under(vec![portworx(&[Class, BetaProvisionerAnnotation, ProvisionedBy, InTree])]);
@@ -232,6 +233,27 @@ fn recognition() -> Vec<Row> {
         row("by its class", named("px-data"), Reason::Injected).under(stork.clone()).sets("stork"),
         row("by the beta annotation", named("beta-data"), Reason::Injected).under(stork.clone()).sets("stork"),
         row("by the GA annotation alone", named("ga-data"), Reason::NotRecognised).under(stork.clone()),
+        row("by the GA annotation and an in-tree class", named("migrated-data"), Reason::Injected)
+            .under(stork.clone())
+            .sets("stork"),
+        row("by the GA annotation and a class of another driver", named("recreated-data"), Reason::NotRecognised)
+            .under(stork.clone()),
+        row("by one of its two annotations", named("both-data"), Reason::Injected)
+            .under(under(vec![portworx(&[GaProvisionerAnnotation])]))
+            .sets("stork"),
+        row("a static volume whose class hides it", named("static-annotated"), Reason::NotRecognised)
+            .under(stork.clone()),
+        row("an in-tree volume whose class hides it", named("static-in-tree"), Reason::NotRecognised)
+            .under(stork.clone()),
+        row("a static volume, if the class is no obstacle", named("static-csi"), Reason::Injected)
+            .under(under(vec![portworx(&[NoProvisioner])]))
+            .sets("stork"),
+        row(
+            "an ephemeral volume is known by nothing else",
+            volume(json!({"ephemeral": ephemeral})),
+            Reason::NotRecognised,
+        )
+        .under(under(vec![portworx(&[Class, NoProvisioner])])),
         row("by the annotation of its volume", named("annotated-data"), Reason::Injected)
             .under(stork.clone())
             .sets("stork"),

@@ -31,8 +31,11 @@ fn ask(name: &str) -> (Vec<String>, Answer) {
         Examination::Decided(decision) => (Vec::new(), decision.into()),
         Examination::Resolve(pending) => {
             let claims = pending.claims().map(|claim| claim.to_string()).collect();
-            let owner =
-                Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class };
+            let owner = Owner::Provisioner {
+                class: None,
+                provisioner: "pxd.portworx.com".into(),
+                evidence: Evidence::Class.into(),
+            };
             let owners = pending.look_up(|_| owner.clone());
             (claims, pending.decide(owners, |_| Presence::Unknown).into())
         }

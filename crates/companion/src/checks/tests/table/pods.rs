@@ -31,6 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
                 (local(&["shared"]), ON_TEMPLATE),
                 (local(&["data", "many"]), ON_TEMPLATE),
                 (local(&["late-many"]), ON_TEMPLATE),
+                (local(&["migrated"]), ON_TEMPLATE),
             ],
             &[local(&["data"]), deployment(&[], &["shared"]), local(&["array"]), local(&["windows", "many"])],
         ),
@@ -120,6 +121,7 @@ pub(super) fn rows() -> Vec<Row> {
             Rule::Unrecognized,
             &[
                 (local(&["static"]), ON_TEMPLATE),
+                (local(&["unread"]), ON_TEMPLATE),
                 (local(&["data", "static", "windows"]), ON_TEMPLATE),
                 (
                     with_volumes(local(&[]), json!([{ "name": "a", "csi": { "driver": "pxd.portworx.com" } }])),
@@ -134,6 +136,7 @@ pub(super) fn rows() -> Vec<Row> {
             &[
                 local(&["data"]),
                 deployment(&[], &["static"]),
+                local(&["migrated"]),
                 with_volumes(local(&[]), json!([{ "name": "a", "portworxVolume": { "volumeID": "1" } }])),
                 with_volumes(local(&[]), json!([{ "name": "a", "csi": { "driver": "other.example.test" } }])),
                 // The class may have the provisioner.

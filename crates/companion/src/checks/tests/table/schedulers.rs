@@ -77,6 +77,7 @@ pub(super) fn rows() -> Vec<Row> {
                 (with_volume(json!({"csi": {"driver": "pxd.portworx.com"}}), &[], &[]), ON_VOLUMES),
                 (with_volume(inline_claim(), &[], &[]), ON_VOLUMES),
                 (deployment(&[], &["ga"]), ON_VOLUMES),
+                (deployment(&[], &["unread"]), ON_VOLUMES),
                 (with_scheduler(with_volume(inline_claim(), &[(OPT_OUT, "true")], &[]), "stork"), ON_VOLUMES),
                 // The pods of a template that is left alone get their scheduler when they are created.
                 (labelled_workload(with_volume(inline_claim(), &[], &[])), ON_VOLUMES),
