@@ -359,6 +359,10 @@ mod tests {
             ("namespaces: [-a]\n", "`-a` is not the name of a namespace"),
             ("namespaces: [a, b, a]\n", "config.yaml:1:13: namespace `a` is listed twice"),
             ("drivers: [{name: linstor}]\n", "driver `linstor` has no `provisioners`"),
+            (
+                "drivers: [{name: portworx, provisioners: [pxd.portworx.com, kubernetes.io/no-provisioner]}]\n",
+                "config.yaml:1:11: driver `portworx` has the provisioner `kubernetes.io/no-provisioner`",
+            ),
             ("drivers: [{name: portworx, recognises: []}]\n", "empty list `recognises`, so no claim would count"),
             ("drivers: [{name: portworx, recognises: [class, class]}]\n", "lists the same entry of `recognises` twice"),
             (

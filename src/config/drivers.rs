@@ -132,6 +132,12 @@ impl TryFrom<RawDriver> for DriverEntry {
         if scheduler_name.is_empty() || provisioners.iter().any(String::is_empty) {
             return Err(format!("driver `{name}` has an empty name for its scheduler or a provisioner: fill it in"));
         }
+        if provisioners.iter().any(|name| *name == engine::NO_PROVISIONER) {
+            return Err(format!(
+                "driver `{name}` has the provisioner `{}`, which classes of every driver may name because it provisions nothing: remove it, and the driver is found by the bound volume",
+                engine::NO_PROVISIONER
+            ));
+        }
         if !dns::is_subdomain(scheduler_name) {
             return Err(format!(
                 "driver `{name}` has the scheduler `{scheduler_name}`, which is not a DNS subdomain: use the schedulerName of the driver's scheduler, such as stork"
