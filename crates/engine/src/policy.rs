@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::driver::Drivers;
+use super::driver::{Driver, Drivers};
 use super::opt_out::OptOut;
+use super::owner::Owner;
 use super::workload::Workloads;
 
 /// The scheduler that Kubernetes sets if a pod names none.
@@ -26,6 +27,35 @@ pub struct Policy {
     pub workloads: Workloads,
     /// The policy for a pod whose claim does not exist.
     pub missing_claim: MissingClaim,
+}
+
+impl Policy {
+    /// The driver whose scheduler pods with claims of these owners get: the first configured one whose scheduler recognizes
+    /// a claim.
+    pub fn first_driver<'o>(&self, owners: impl IntoIterator<Item = &'o Owner>) -> Option<&Driver> {
+        let drivers = owners.into_iter().filter_map(|owner| self.recognising_driver(owner));
+        drivers.min_by_key(|(rank, _)| *rank).map(|(_, driver)| driver)
+    }
+
+    /// The driver that Stork belongs to: the configured driver for Portworx volumes, or else the built-in one.
+    pub fn portworx(&self) -> Driver {
+        let built_in = Driver::portworx();
+        let owner = built_in.provisioners.iter().find_map(|provisioner| self.drivers.owning(provisioner));
+        owner.map_or(built_in.clone(), |(_, driver)| driver.clone())
+    }
+
+    /// Returns the driver that owns a claim, whether or not its scheduler recognizes the claim.
+    pub(crate) fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
+        match owner {
+            Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),
+            Owner::NoProvisioner | Owner::Missing | Owner::Unknown(_) => None,
+        }
+    }
+
+    /// Returns the driver of a claim that the driver's scheduler recognizes.
+    pub(crate) fn recognising_driver(&self, owner: &Owner) -> Option<(usize, &Driver)> {
+        self.driver_of(owner).filter(|(_, driver)| driver.recognises_owner(owner))
+    }
 }
 
 /// The mode of operation.

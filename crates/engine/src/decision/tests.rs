@@ -4,11 +4,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::annotation::MIRROR_POD;
+use crate::annotation::{LAST_APPLIED, MIRROR_POD};
 use crate::{
-    ClaimFacts, ClassFacts, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Drivers, Evidence, EvidenceSet,
-    Inventory, NO_PROVISIONER, OptOut, OwnerKind, PORTWORX_IN_TREE, ReplaceableSchedulers, Review, Unknown, Visibility,
-    VolumeFacts, Workloads,
+    Away, ClaimFacts, ClassFacts, DEFAULT_SCHEDULER, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Driver,
+    Drivers, Evidence, EvidenceSet, Inventory, MissingClaim, NO_PROVISIONER, OptOut, Owner, OwnerKind,
+    PORTWORX_IN_TREE, Presence, ReplaceableSchedulers, Review, Templates, Unknown, Update, Visibility, VolumeFacts,
+    Workload, Workloads,
 };
 
 mod laws;
