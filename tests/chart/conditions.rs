@@ -117,6 +117,9 @@ fn objects_that_name_a_drivers_scheduler_match_unless_controlled() {
             scheduler.contains(uncontrolled) && scheduler.contains(r#"schedulerName in ["stork"] && ((!has("#),
             "{scheduler}"
         );
+        // Also without claims.
+        let volumes = expression(&DEFAULTS, &format!("{webhook}.mutate.colocate"), "volumes");
+        assert!(volumes.ends_with(r#".spec.schedulerName in ["stork"]"#), "{volumes}");
     }
 }
 

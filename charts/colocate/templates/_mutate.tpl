@@ -49,6 +49,7 @@ the program checks again.
     {{- with .claimTemplates }}
     || has({{ . }}) && size({{ . }}) > 0
     {{- end }}
+    || has({{ $scheduler }}) && {{ $scheduler }} in {{ $schedulers }}
 - name: scheduler
   # A replaceable scheduler, or a driver's scheduler that may not fit the object, which causes a warning. Controllers show no warnings.
   expression: >-

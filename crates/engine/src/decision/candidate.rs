@@ -73,10 +73,16 @@ impl<'r> Candidate<'r> {
             (Some(Reason::AlreadySet), Some(scheduler)) => Question::Check(scheduler),
             (Some(reason), _) => return self.leave(reason).into(),
         };
-        if !self.object.has_claims() {
-            return self.leave(reason.unwrap_or(Reason::NoClaims)).into();
+        if self.object.has_claims() {
+            return Examination::Resolve(Pending { candidate: self, question });
         }
-        Examination::Resolve(Pending { candidate: self, question })
+        match question {
+            // The operator of a custom resource may add claims to the template.
+            Question::Check(_) if !self.workload.custom => {
+                Pending { candidate: self, question }.decide(Owners::default(), |_| Presence::Unknown).into()
+            }
+            _ => self.leave(reason.unwrap_or(Reason::NoClaims)).into(),
+        }
     }
 
     /// Returns the reason to skip an object that no scheduler places, or that another writer owns.

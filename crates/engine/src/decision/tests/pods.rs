@@ -284,7 +284,26 @@ fn recognition() -> Vec<Row> {
 fn named_schedulers() -> Vec<Row> {
     let twins = Driver { scheduler: "stork".into(), ..linstor() };
     let one_scheduler = Policy { drivers: Drivers(vec![Driver::portworx(), twins]), ..policy() };
-    let mut rows = Vec::new();
+    let opted_out = mounts(&[]).scheduler("stork").annotated(DISABLE_HYPERCONVERGENCE, "true");
+    let mut rows = vec![
+        row(
+            "a custom resource without claims",
+            Ask::create(ROLLOUT, mounts(&[]).scheduler("stork")),
+            Reason::AlreadySet,
+        ),
+        row("an opted-out pod without claims", Ask::create(POD, opted_out), Reason::OptOutWithoutEffect)
+            .warns("opts out, but schedulerName is still stork"),
+        row(
+            "a pod without claims on a node",
+            Ask::create(POD, mounts(&[]).scheduler("stork").with("/spec/nodeName", json!("n"))),
+            Reason::NodeNameSet,
+        ),
+    ];
+    for kind in std::iter::once(POD).chain(template_kinds()).filter(|kind| kind.name != ROLLOUT.name) {
+        let ask = Ask::create(kind, mounts(&[]).scheduler("stork"));
+        let named = row("it has no claim", ask, Reason::AlreadySet);
+        rows.push(named.warns("no claim belongs to portworx: set schedulerName: default-scheduler"));
+    }
     for kind in std::iter::once(POD).chain(template_kinds()) {
         let named = |claims: &[&str]| row("", Ask::create(kind, mounts(claims).scheduler("stork")), Reason::AlreadySet);
         let row = |name: &str, row: Row| Row { name: name.to_owned(), ..row };
@@ -303,7 +322,6 @@ fn named_schedulers() -> Vec<Row> {
             row("two drivers share the scheduler", named(&["linstor-data"])).under(one_scheduler.clone()),
             row("a claim is missing", named(&["local-data", "missing-data"])),
             row("a claim is unknown", named(&["linstor-data", "unknown-data"])).under(two_drivers()),
-            row("it has no claim", named(&[])),
         ]);
     }
     rows
