@@ -440,6 +440,14 @@ mod tests {
                 "path `/spec/jobs/0/template` leads through a list (`0`), and templates in lists are not read: remove this entry, and colocate decides about the pods when they are created",
             ),
             (
+                "customWorkloads: [{group: ray.io, version: v1, resource: rayclusters, kind: RayCluster, path: /spec/workerGroupSpecs/template}]\n",
+                "path `/spec/workerGroupSpecs/template` leads through a list (`/spec/workerGroupSpecs`)",
+            ),
+            (
+                "customWorkloads: [{group: jobset.x-k8s.io, version: v1alpha2, resource: jobsets, kind: JobSet, path: /spec/replicatedJobs}]\n",
+                "path `/spec/replicatedJobs` leads through a list (`/spec/replicatedJobs`)",
+            ),
+            (
                 "customWorkloads: [{group: g, version: v1, resource: rs, kind: R, path: /spec/jobs/-/template}]\n",
                 "leads through a list (`-`)",
             ),

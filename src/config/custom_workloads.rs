@@ -1,7 +1,9 @@
 //! `customWorkloads`: custom resources that hold a pod template.
 
 use std::collections::HashSet;
+use std::fmt;
 
+use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine;
@@ -49,7 +51,7 @@ impl TryFrom<Vec<WorkloadEntry>> for CustomWorkloadsSection {
 
     fn try_from(workloads: Vec<WorkloadEntry>) -> Result<Self, String> {
         let mut seen = HashSet::new();
-        for WorkloadEntry { group, version, resource, kind, .. } in &workloads {
+        for WorkloadEntry { group, version, resource, kind, path, .. } in &workloads {
             let empty = [("version", version), ("resource", resource), ("kind", kind)];
             if let Some((field, _)) = empty.iter().find(|(_, value)| value.is_empty()) {
                 return Err(format!("a custom workload has an empty `{field}`: set it"));
@@ -60,12 +62,40 @@ impl TryFrom<Vec<WorkloadEntry>> for CustomWorkloadsSection {
             if engine::Workloads::default().find(group, version, kind).is_some() {
                 return Err(format!("{kind} of {group}/{version} is built in: remove it here"));
             }
+            let is_list = |(own_group, own_kind, list): &&(&str, &str, &str)| {
+                own_group == group && own_kind == kind && path.leads_through(list)
+            };
+            if let Some((_, _, list)) = TEMPLATE_LISTS.iter().find(is_list) {
+                return Err(leads_through_list(&path.to_string(), list));
+            }
             if !seen.insert((group, version, kind)) {
                 return Err(format!("{kind} of {group}/{version} is listed twice: list it once"));
             }
         }
         Ok(Self(workloads))
     }
+}
+
+/// Lists of pod templates in well-known custom resources: group, kind and path. In other kinds, whether a field is a list is
+/// known only when an object is created, which then has the reason `unreadable`.
+const TEMPLATE_LISTS: [(&str, &str, &str); 11] = [
+    ("batch.volcano.sh", "Job", "/spec/tasks"),
+    ("elasticsearch.k8s.elastic.co", "Elasticsearch", "/spec/nodeSets"),
+    ("flow.volcano.sh", "JobTemplate", "/spec/tasks"),
+    ("jobset.x-k8s.io", "JobSet", "/spec/replicatedJobs"),
+    ("kueue.x-k8s.io", "Workload", "/spec/podSets"),
+    ("ray.io", "RayCluster", "/spec/workerGroupSpecs"),
+    ("ray.io", "RayJob", "/spec/rayClusterSpec/workerGroupSpecs"),
+    ("ray.io", "RayService", "/spec/rayClusterConfig/workerGroupSpecs"),
+    ("trainer.kubeflow.org", "ClusterTrainingRuntime", "/spec/template/spec/replicatedJobs"),
+    ("trainer.kubeflow.org", "TrainingRuntime", "/spec/template/spec/replicatedJobs"),
+    ("workload.codeflare.dev", "AppWrapper", "/spec/components"),
+];
+
+fn leads_through_list(path: &str, list: &str) -> String {
+    format!(
+        "path `{path}` leads through a list (`{list}`), and templates in lists are not read: remove this entry, and colocate decides about the pods when they are created"
+    )
 }
 
 /// The path of a pod template in an object: a JSON pointer (RFC 6901) of object keys.
@@ -78,8 +108,7 @@ impl TryFrom<String> for TemplatePath {
 
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = |what: &str| format!("path `{text}` {what}: use a JSON pointer such as /spec/template");
-        let pointer =
-            json_patch::jsonptr::Pointer::parse(&text).map_err(|error| wrong(&format!("is invalid: {error}")))?;
+        let pointer = Pointer::parse(&text).map_err(|error| wrong(&format!("is invalid: {error}")))?;
         let keys: Vec<_> = pointer.tokens().map(|token| token.decoded().into_owned()).collect();
         if keys.is_empty() {
             return Err(wrong("is the whole object"));
@@ -89,9 +118,7 @@ impl TryFrom<String> for TemplatePath {
         }
         let is_index = |key: &&String| *key == "-" || key.bytes().all(|byte| byte.is_ascii_digit());
         if let Some(index) = keys.iter().find(is_index) {
-            return Err(format!(
-                "path `{text}` leads through a list (`{index}`), and templates in lists are not read: remove this entry, and colocate decides about the pods when they are created"
-            ));
+            return Err(leads_through_list(&text, index));
         }
         if keys[0] == "metadata" {
             return Err(wrong("leads into metadata, which cannot hold a pod template"));
@@ -100,8 +127,56 @@ impl TryFrom<String> for TemplatePath {
     }
 }
 
+impl TemplatePath {
+    /// Returns true if `field`, a JSON pointer without escapes, is on the path or at its end.
+    fn leads_through(&self, field: &str) -> bool {
+        let mut keys = self.0.iter();
+        field.split('/').skip(1).all(|key| keys.next().is_some_and(|own| own == key))
+    }
+}
+
+impl fmt::Display for TemplatePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        PointerBuf::from_tokens(&self.0).fmt(f)
+    }
+}
+
 impl From<TemplatePath> for String {
     fn from(path: TemplatePath) -> Self {
-        json_patch::jsonptr::PointerBuf::from_tokens(path.0).to_string()
+        path.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn parse(group: &str, kind: &str, path: &str) -> Result<Config, String> {
+        let entry = format!("{{group: {group}, version: v1, resource: rs, kind: {kind}, path: {path}}}");
+        format!("customWorkloads: [{entry}]").parse().map_err(|error: crate::config::ConfigError| error.to_string())
+    }
+
+    #[test]
+    fn a_path_through_a_well_known_list_is_refused() {
+        for (group, kind, list) in TEMPLATE_LISTS {
+            for path in [list.to_owned(), format!("{list}/template"), format!("{list}/a/b/template")] {
+                let error = parse(group, kind, &path).unwrap_err();
+                assert!(error.contains(&format!("`{path}` leads through a list (`{list}`)")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_fields_and_other_kinds_are_accepted() {
+        for (group, kind, path) in [
+            ("ray.io", "RayCluster", "/spec/headGroupSpec/template"),
+            ("ray.io", "RayCluster", "/spec/workerGroupSpecsOther/template"),
+            ("ray.io", "RayCluster", "/spec"),
+            ("ray.io", "Other", "/spec/workerGroupSpecs/template"),
+            ("example.com", "RayCluster", "/spec/workerGroupSpecs/template"),
+        ] {
+            parse(group, kind, path).unwrap();
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -144,6 +144,11 @@ pub(crate) trait ReadFields<'de>: Sized {
         f.write_str("an object or null")
     }
 
+    /// Makes the error for an array in place of the object.
+    fn array<E: Error>(self) -> E {
+        E::invalid_type(Unexpected::Seq, &FieldsSeed(self))
+    }
+
     /// Reads the value of a field that it knows.
     fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error>;
 
@@ -185,6 +190,10 @@ impl<'de, R: ReadFields<'de>> Visitor<'de> for FieldsSeed<R> {
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
         self.0.null()
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, _: S) -> Result<Self::Value, S::Error> {
+        Err(self.0.array())
     }
 
     fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Self::Value, M::Error> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use json_patch::jsonptr::PointerBuf;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Unexpected};
 use serde_json::value::RawValue;
@@ -261,7 +262,16 @@ impl<'de> DeserializeSeed<'de> for PathLevel<'_, '_, 'de> {
             return FieldsSeed(self).deserialize(deserializer);
         }
         let keep = if self.depth == 0 { Keep::Read } else { self.seed.keep };
-        self.located.template = slot(deserializer, keep)?;
+        self.located.template = if self.seed.workload.custom {
+            // It may be of any type, which its text shows.
+            let text = <&RawValue>::deserialize(deserializer)?;
+            if text.get().starts_with('[') {
+                return Err(self.array());
+            }
+            slot(text, keep).map_err(D::Error::custom)?
+        } else {
+            slot(deserializer, keep)?
+        };
         Ok(())
     }
 }
@@ -274,6 +284,17 @@ impl<'de> ReadFields<'de> for PathLevel<'_, '_, 'de> {
             0 => write!(f, "a {} object", self.seed.workload.kind),
             _ => write!(f, "an object with `{}`, or null", self.path().join(".")),
         }
+    }
+
+    fn array<E: Error>(self) -> E {
+        let Workload { kind, path, custom, .. } = self.seed.workload;
+        if self.depth == 0 || !custom {
+            return E::invalid_type(Unexpected::Seq, &FieldsSeed(self));
+        }
+        let list = PointerBuf::from_tokens(&path[..self.depth]);
+        E::custom(format_args!(
+            "`{list}` is a list, which customWorkloads cannot describe: remove {kind} from it; colocate decides about its pods when they are created"
+        ))
     }
 
     fn field<M: MapAccess<'de>>(&mut self, key: Text<'de>, map: &mut M) -> Result<Field, M::Error> {

@@ -51,6 +51,20 @@ fn an_unreadable_object_is_explained_too() {
 }
 
 #[test]
+fn a_list_on_the_path_of_a_custom_workload_is_explained() {
+    let group = "{template: {spec: {volumes: [{name: v, portworxVolume: {volumeID: '1'}}]}}}";
+    let farm = format!("apiVersion: example.com/v1\nkind: Farm\nmetadata: {{name: f}}\nspec: {{groups: [{group}]}}\n");
+    let config = "customWorkloads: [{group: example.com, version: v1, resource: farms, kind: Farm, path: /spec/groups/template}]\n";
+    let folder = Folder::new(&[("farm.yaml", &farm), ("config.txt", config)]);
+    for options in ["--explain", "--strict"] {
+        let run = folder.run(&format!("mutate -f farm.yaml --config config.txt {options}"));
+        let expected = "`/spec/groups` is a list, which customWorkloads cannot describe: remove Farm from it";
+        assert!(run.err.contains("unreadable") && run.err.contains(expected), "{}", run.err);
+        assert_eq!(run.out, farm);
+    }
+}
+
+#[test]
 fn unresolved_claims_are_reported_and_strict_exits_with_3() {
     let folder = Folder::mysql();
     let run = folder.run("mutate -f deployment.yaml");

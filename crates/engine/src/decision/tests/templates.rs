@@ -192,6 +192,13 @@ fn rollouts() -> Vec<Row> {
         let update = Ask::update(ROLLOUT, mounts(&[]), px()).with(pointer, wrong);
         rows.push(unreadable(name, update));
     }
+    for (pointer, list) in [("/spec", "`/spec` is a list"), ("/spec/template", "`/spec/template` is a list")] {
+        for templates in [json!([]), json!([px()])] {
+            for ask in [Ask::create(ROLLOUT, px()), Ask::update(ROLLOUT, mounts(&[]), px())] {
+                rows.push(row("a list", ask.with(pointer, templates.clone()), Reason::Unreadable).warns(list));
+            }
+        }
+    }
     let broken = px().with("/spec/volumes", json!("none"));
     rows.extend([
         row(
