@@ -39,7 +39,7 @@ use namespaces::NamespacesSection;
 use section::{Check, section};
 
 section! {
-    /// The configuration as written in the file. `Config::default()` is the configuration of an empty file.
+    /// The configuration as written in the file. `Config::default()` is the configuration without a file.
     pub struct Config {
         mode: engine::Mode,
         templates: engine::Templates,
@@ -140,7 +140,8 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// If the file cannot be read, is not YAML, or has an unknown key or an invalid value. The error has the position.
+    /// If the file cannot be read, is empty, is not YAML, or has an unknown key or an invalid value. The error has the
+    /// position.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = file::read_blocking(path).and_then(file::to_string);
         Self::parse(&text.map_err(|source| ConfigError::unreadable(path, source))?, &path.display().to_string())
@@ -151,12 +152,10 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        Self::parse_content(text, file).map(Option::unwrap_or_default)
-    }
-
-    /// Parses a configuration; `None` for an empty file, or one with only comments, which is null in YAML.
-    fn parse_content(text: &str, file: &str) -> Result<Option<Self>, ConfigError> {
-        serde_saphyr::from_str(text).map_err(|error| ConfigError::found(&error, file))
+        // A file without content, which is null in YAML, was probably truncated. Its defaults could switch on what its
+        // content had switched off.
+        let config: Option<Self> = serde_saphyr::from_str(text).map_err(|error| ConfigError::found(&error, file))?;
+        config.ok_or_else(|| ConfigError::Empty { file: file.to_owned() })
     }
 
     /// Returns the configuration as YAML, including all defaults.
@@ -278,12 +277,16 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_the_default_of_the_engine() {
+    fn a_file_without_content_is_refused() {
+        for text in ["", "\n", "# mode: off\n", "---\n# nothing\n", "--- ~\n"] {
+            let expected = "config.yaml: the file is empty or has only comments: write {} to use the defaults";
+            assert_eq!(error(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_without_values_is_the_default_of_the_engine() {
         for text in [
-            "",
-            "\n",
-            "# nothing\n",
-            "---\n# nothing\n",
             "{}",
             "mode:\ndrivers: null\noptOut:\n  # annotations: []\nmissingClaim: ~\n",
             "optOut: {namespaceLabel: , owners: }\ndrain: {grace: }\nmissingClaim: {then: , wait: }\nvalidation: {rules: }\n",
@@ -307,7 +310,7 @@ mod tests {
         let limits = |text: &str| text.parse::<Config>().unwrap().claim_limits();
         let default =
             ClaimLimits { wait: Duration::from_secs(2), max_waiters: 64, max_waiters_per_namespace: 16, max_gets: 64 };
-        assert_eq!(limits(""), default);
+        assert_eq!(limits("{}"), default);
         assert_eq!(limits("missingClaim: {maxWaiters:, maxGets: 1}"), ClaimLimits { max_gets: 1, ..default });
         let lowered = ClaimLimits { max_waiters: 8, max_waiters_per_namespace: 8, ..default };
         assert_eq!(limits("missingClaim: {maxWaiters: 8}"), lowered);

@@ -14,11 +14,11 @@ pub enum ConfigError {
         /// The cause.
         source: io::Error,
     },
-    /// The file has lost its content while the process runs.
-    #[error("{}: the file is now empty: write {{}} to use the defaults", .path.display())]
-    Emptied {
-        /// The path of the file.
-        path: PathBuf,
+    /// The file has no content.
+    #[error("{file}: the file is empty or has only comments: write {{}} to use the defaults")]
+    Empty {
+        /// The name of the file.
+        file: String,
     },
     /// The text is not a configuration.
     #[error("{location}: {message}")]

@@ -18,8 +18,6 @@ const INTERVAL: Duration = Duration::from_secs(2);
 pub struct ConfigFile {
     file: SmallFile,
     seen: LastRead,
-    /// Whether the configuration in effect is that of a file without content.
-    is_empty: bool,
 }
 
 /// The result of the last read: the text, or the kind of the error.
@@ -33,15 +31,14 @@ impl ConfigFile {
     pub async fn load(path: &Path) -> Result<(Self, Config), ConfigError> {
         let mut file = SmallFile::new(path);
         let text = file.read_to_string().await.map_err(|source| ConfigError::unreadable(path, source))?;
-        let config = Config::parse_content(&text, &path.display().to_string())?;
-        Ok((Self { file, seen: Ok(text), is_empty: config.is_none() }, config.unwrap_or_default()))
+        let config = Config::parse(&text, &path.display().to_string())?;
+        Ok((Self { file, seen: Ok(text) }, config))
     }
 
     /// Waits until the contents change, and returns the new configuration. Each change is returned once.
     ///
     /// # Errors
-    /// As [`Config::load`], for the new contents. A file that lost its content is an error too: a truncated file must not
-    /// switch on what its content had switched off.
+    /// As [`Config::load`], for the new contents.
     pub async fn changed(&mut self) -> Result<Config, ConfigError> {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,12 +50,7 @@ impl ConfigFile {
                 self.seen = seen;
                 let path = self.file.path();
                 let text = read.map_err(|source| ConfigError::unreadable(path, source))?;
-                let config = Config::parse_content(&text, &path.display().to_string())?;
-                if config.is_none() && !self.is_empty {
-                    return Err(ConfigError::Emptied { path: path.to_owned() });
-                }
-                self.is_empty = config.is_none();
-                return Ok(config.unwrap_or_default());
+                return Config::parse(&text, &path.display().to_string());
             }
         }
     }
@@ -115,20 +107,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_file_that_lost_its_content_is_refused() {
+    async fn a_file_without_content_is_refused_at_start_and_later() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
-        std::fs::write(&path, "# nothing yet\n").unwrap();
-        let (mut file, config) = ConfigFile::load(&path).await.unwrap();
-        assert_eq!(config, Config::default());
-        std::fs::write(&path, "# still nothing\n").unwrap();
-        assert_eq!(file.changed().await.unwrap(), Config::default());
-        std::fs::write(&path, "mode: off\n").unwrap();
-        assert_eq!(file.changed().await.unwrap(), "mode: off".parse().unwrap());
-        for text in ["", "\n", "# mode: off\n", "---\n", "--- ~\n"] {
+        let is_refused =
+            |error: ConfigError| matches!(error, ConfigError::Empty { file } if file.ends_with("config.yaml"));
+        for text in ["", "# mode: off\n"] {
             std::fs::write(&path, text).unwrap();
-            let error = file.changed().await.unwrap_err().to_string();
-            assert!(error.ends_with("config.yaml: the file is now empty: write {} to use the defaults"), "{error}");
+            assert!(is_refused(ConfigFile::load(&path).await.unwrap_err()), "{text:?}");
+            assert!(is_refused(Config::load(&path).unwrap_err()), "{text:?}");
+        }
+        std::fs::write(&path, "mode: off\n").unwrap();
+        let (mut file, _) = ConfigFile::load(&path).await.unwrap();
+        for text in ["", "# mode: off\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(is_refused(file.changed().await.unwrap_err()), "{text:?}");
         }
         std::fs::write(&path, "{}").unwrap();
         assert_eq!(file.changed().await.unwrap(), Config::default());

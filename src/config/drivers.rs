@@ -394,7 +394,7 @@ mod tests {
         };
         let portworx = |leases| ("portworx".to_owned(), "stork".to_owned(), leases, three_minutes);
         let default = ["stork-scheduler", "stork"].map(|name| lease(name, &["portworx", "kube-system", ""]));
-        assert_eq!(leases(""), [portworx(default.to_vec())]);
+        assert_eq!(leases("{}"), [portworx(default.to_vec())]);
         for (text, expected) in [
             ("lease: {namespace: a, name: b}", vec![lease("b", &["a"])]),
             ("leases: [{name: b, namespaces: [a]}]", vec![lease("b", &["a"])]),

@@ -29,7 +29,7 @@ mod tests {
     fn keys_that_are_only_read_at_the_start_need_a_restart() {
         let changed = |text: &str| text.parse::<Config>().unwrap().needs_restart(&Config::default());
         for text in [
-            "",
+            "{}",
             "mode: audit",
             "missingClaim: {wait: 1s, then: inject}",
             "drivers: [{name: portworx, provisioners: [x]}]",

@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_leaf_is_for_the_service_and_further_names() {
         let names = |text: &str| config(text).tls().names("own").iter().map(SubjectName::to_string).collect::<Vec<_>>();
-        assert_eq!(names(""), ["colocate.own.svc", "colocate.own.svc.cluster.local"]);
+        assert_eq!(names("{}"), ["colocate.own.svc", "colocate.own.svc.cluster.local"]);
         let text = "tls: {service: {name: a, namespace: b}, names: ['::1', localhost, a.b.svc]}";
         assert_eq!(names(text), ["a.b.svc", "a.b.svc.cluster.local", "::1", "localhost"]);
     }

@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_drivers_scheduler_means_success() {
-        let (text, error) = shown("", "stork").await;
+        let (text, error) = shown("{}", "stork").await;
         assert_eq!(error, None);
         assert!(
             text.starts_with("request    CREATE Deployment team-a/colocate-probe-* (apps/v1), a dry run\n"),

@@ -58,7 +58,8 @@ impl Launch<'_> {
         let folder = self.control_plane.dir().join("colocate").join(self.home).join(self.replica);
         fs::create_dir_all(&folder).expect("the control plane's folder is writable");
         let config = folder.join("config.yaml");
-        fs::write(&config, self.config).expect("the folder exists");
+        let text = if self.config.is_empty() { "{}" } else { self.config };
+        fs::write(&config, text).expect("the folder exists");
         let mut command = self.control_plane.command(&program::path());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])

@@ -57,6 +57,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let issued = program::command().args(["certs", "--name", NAME, "--dir"]).arg(folder.path()).output().unwrap();
         assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
+        let config = if config.is_empty() { "{}" } else { config };
         std::fs::write(folder.path().join("config.yaml"), config).unwrap();
 
         // Without this, the server would outlive a killed test.
