@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::monitored_lease::MonitoredLease;
+use super::monitored_lease::{LeaseState, MonitoredLease};
 use super::registry::{Scheduler, SchedulerRegistry};
 use crate::api::ApiClient;
 use crate::engine::Presence;
@@ -66,28 +66,37 @@ impl LeaseMonitor {
         let client = &self.client;
         join_all(self.leases.iter_mut().map(|lease| lease.poll(client))).await;
         let Scheduler { driver, name, stale_after, .. } = &self.scheduler;
-        let mut states = Vec::new();
+        let mut lost = Vec::new();
         let mut texts = Vec::new();
+        let mut all_renewed = !self.leases.is_empty();
         for lease in &self.leases {
-            let (presence, text) = lease.judge(*stale_after);
-            self.metrics.scheduler_lease_renewed.set([driver, name, lease.name()], is_alive(&presence));
-            states.push(presence);
+            let (state, text) = lease.judge(*stale_after);
+            self.metrics.scheduler_lease_renewed.set([driver, name, lease.name()], state.is_renewed());
+            all_renewed &= state == LeaseState::Renewed;
+            if let LeaseState::Lost(lease) = state {
+                lost.push(lease);
+            }
             texts.extend(text);
         }
-        // The scheduler needs all of its processes. Of two that are away, the first is named.
-        let presence = states.into_iter().rev().max_by_key(severity).unwrap_or_default();
+        // The scheduler needs all of its processes: one that is away decides, whatever is known of the others.
+        let presence = match lost.is_empty() {
+            false => Presence::Away(lost.into()),
+            true if all_renewed => Presence::Alive,
+            true => Presence::Unknown,
+        };
         self.report(presence, (!texts.is_empty()).then(|| texts.join("; ")));
     }
 
     fn report(&mut self, presence: Presence, text: Option<String>) {
         let Scheduler { driver, name, .. } = &self.scheduler;
         self.registry.set(driver, presence.clone());
-        self.metrics.scheduler_alive.set([driver, name], is_alive(&presence));
+        let is_alive = (presence != Presence::Unknown).then_some(presence == Presence::Alive);
+        self.metrics.scheduler_alive.set([driver, name], is_alive);
         if presence != self.presence {
             let (driver, scheduler) = (&**driver, &**name);
             match presence {
                 Presence::Alive => tracing::info!(driver, scheduler, "the scheduler is alive"),
-                Presence::Stale(_) | Presence::Absent(_) => {
+                Presence::Away(_) => {
                     let why = text.as_deref();
                     tracing::warn!(
                         driver,
@@ -102,21 +111,6 @@ impl LeaseMonitor {
             self.presence = presence;
         }
         self.detail.set(text);
-    }
-}
-
-/// Returns the value of a metric; `None` if it is unknown.
-fn is_alive(presence: &Presence) -> Option<bool> {
-    (*presence != Presence::Unknown).then_some(*presence == Presence::Alive)
-}
-
-/// Ranks presences. One process that is away decides, whatever is known of the others.
-fn severity(presence: &Presence) -> u8 {
-    match presence {
-        Presence::Alive => 0,
-        Presence::Unknown => 1,
-        Presence::Stale(_) => 2,
-        Presence::Absent(_) => 3,
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::registry::LeaseRef;
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::duration::GoDuration;
-use crate::engine::Presence;
+use crate::engine::LostLease;
 
 const LEASES: Resource = Resource::new("coordination.k8s.io", "leases");
 
@@ -46,6 +46,15 @@ enum Observation {
         /// The instant of the last poll, whether it succeeded or not.
         polled: Instant,
     },
+}
+
+/// The state of a Lease, judged by all of its places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LeaseState {
+    /// It was not read everywhere.
+    Unknown,
+    Renewed,
+    Lost(LostLease),
 }
 
 /// A Lease, as far as it is decoded.
@@ -91,32 +100,41 @@ impl MonitoredLease {
         join_all(self.places.iter_mut().map(|place| place.poll(client))).await;
     }
 
-    /// Returns the best presence among the places, with a message if it is not alive. The Lease counts as stale or absent
+    /// Returns the best state among the places, with a message if the Lease is not renewed. It counts as stale or absent
     /// only if it was read everywhere, because one that was not read may be the one that is renewed.
-    pub(super) fn judge(&self, stale_after: Duration) -> (Presence, Option<String>) {
+    pub(super) fn judge(&self, stale_after: Duration) -> (LeaseState, Option<String>) {
         let ages = self.places.iter().filter_map(|place| match place.observed {
             Observation::Lease { age, .. } => Some((age, place)),
             _ => None,
         });
         let youngest = ages.min_by_key(|(age, _)| *age);
         if youngest.is_some_and(|(age, _)| age < stale_after) {
-            return (Presence::Alive, None);
+            return (LeaseState::Renewed, None);
         }
         if let Some(place) = self.places.iter().find(|place| place.observed == Observation::Forbidden) {
-            return (Presence::Unknown, Some(format!("unknown: {}", place.forbidden())));
+            return (LeaseState::Unknown, Some(format!("unknown: {}", place.forbidden())));
         }
         if self.places.iter().any(|place| place.observed == Observation::Nothing) {
-            return (Presence::Unknown, None);
+            return (LeaseState::Unknown, None);
         }
         if let Some((age, place)) = youngest {
             let renewed = match age {
                 Duration::MAX => "never renewed".to_owned(),
                 age => format!("not renewed for {}", GoDuration(Duration::from_secs(age.as_secs()))),
             };
-            return (Presence::Stale(place.to_string().into()), Some(format!("{renewed} (Lease {place})")));
+            let lost = LostLease::Stale(place.to_string().into());
+            return (LeaseState::Lost(lost), Some(format!("{renewed} (Lease {place})")));
         }
         let places: Vec<_> = self.places.iter().map(ToString::to_string).collect();
-        (Presence::Absent(self.name.as_str().into()), Some(format!("absent (no Lease {})", places.join(", "))))
+        let lost = LostLease::Absent(self.name.as_str().into());
+        (LeaseState::Lost(lost), Some(format!("absent (no Lease {})", places.join(", "))))
+    }
+}
+
+impl LeaseState {
+    /// Returns the value of a metric; `None` if it is unknown.
+    pub(super) fn is_renewed(&self) -> Option<bool> {
+        (*self != Self::Unknown).then_some(*self == Self::Renewed)
     }
 }
 

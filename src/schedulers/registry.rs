@@ -74,6 +74,7 @@ impl SchedulerRegistry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::LostLease;
 
     #[test]
     fn a_presence_is_known_for_its_driver_only() {
@@ -86,9 +87,10 @@ mod tests {
         let registry = SchedulerRegistry::new([scheduler("linstor"), scheduler("portworx")]);
         let driver = Driver::portworx();
         assert_eq!(registry.presence(&driver), Presence::Unknown);
-        registry.set("linstor", Presence::Absent("linstor".into()));
-        let away = [Presence::Stale("kube-system/stork".into()), Presence::Absent("stork".into())];
-        for presence in [Presence::Alive].into_iter().chain(away).chain([Presence::Unknown]) {
+        let away = |lease| Presence::Away([lease].into());
+        registry.set("linstor", away(LostLease::Absent("linstor".into())));
+        let stale = away(LostLease::Stale("kube-system/stork".into()));
+        for presence in [Presence::Alive, stale, away(LostLease::Absent("stork".into())), Presence::Unknown] {
             registry.clone().set("portworx", presence.clone());
             assert_eq!(registry.presence(&driver), presence);
         }

@@ -58,7 +58,7 @@ pub use owner::{Absence, ClaimClass, Owner, Unknown};
 pub use owners::Owners;
 pub use pod::{ControllerReference, controller};
 pub use policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, Policy, ReplaceableSchedulers, Templates};
-pub use presence::{Away, Presence};
+pub use presence::{Away, LostLease, Presence};
 pub use reason::Reason;
 pub use response::{AdmissionResponse, AuditAnnotations};
 pub use review::{API_VERSION, GroupVersionKind, KIND, Malformed, Operation, Request, Review, expect, expect_uid};

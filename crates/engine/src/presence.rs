@@ -1,5 +1,6 @@
 //! The presence of a driver's scheduler, and the policy while it is not running.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,26 @@ pub enum Presence {
     Unknown,
     /// It renews its Leases.
     Alive,
-    /// It has not renewed this Lease for too long.
-    Stale(Arc<str>),
-    /// It does not have this Lease.
+    /// It is not running: these Leases, at least one, are not renewed.
+    Away(Arc<[LostLease]>),
+}
+
+/// A Lease that a process of a scheduler should renew, and does not. Its text is a clause of a warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LostLease {
+    /// No Lease of this name exists.
     Absent(Arc<str>),
+    /// The Lease with this namespace and name was not renewed for too long.
+    Stale(Arc<str>),
+}
+
+impl fmt::Display for LostLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(name) => write!(f, "there is no Lease {name}"),
+            Self::Stale(lease) => write!(f, "Lease {lease} is not renewed"),
+        }
+    }
 }
 
 /// The policy for a pod whose driver's scheduler is not running.

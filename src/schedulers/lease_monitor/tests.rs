@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::*;
-use crate::engine::Driver;
+use crate::engine::{Driver, LostLease};
 use crate::schedulers::LeaseRef;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -125,7 +125,7 @@ impl Scene {
         let expected = match presence {
             Presence::Unknown => None,
             Presence::Alive => Some("1"),
-            Presence::Stale(_) | Presence::Absent(_) => Some("0"),
+            Presence::Away(_) => Some("0"),
         };
         assert_eq!(value, expected, "{metrics}");
         assert!(self.process.readiness.can_answer());
@@ -145,12 +145,16 @@ impl Drop for Scene {
 
 /// The Lease of most scenes is stale.
 fn stale() -> Presence {
-    Presence::Stale("kube-system/stork".into())
+    away([LostLease::Stale("kube-system/stork".into())])
 }
 
 /// The Lease of most scenes is absent.
 fn absent() -> Presence {
-    Presence::Absent("stork".into())
+    away([LostLease::Absent("stork".into())])
+}
+
+fn away<const LEASES: usize>(leases: [LostLease; LEASES]) -> Presence {
+    Presence::Away(leases.into())
 }
 
 fn answer(status: u16, body: &str) -> hyper::Response<Body> {
@@ -275,17 +279,19 @@ async fn a_scheduler_is_alive_only_if_all_of_its_leases_are() {
 
     advance(STALE_AFTER).await;
     scene.says_of("portworx/stork-scheduler", renewed(1));
-    assert_eq!(scene.poll().await, Presence::Stale("kube-system/stork".into()), "the extender died");
+    assert_eq!(scene.poll().await, stale(), "the extender died");
     assert_eq!(scene.details(), ["scheduler stork: not renewed for 3m (Lease kube-system/stork)"]);
     assert_eq!(scene.series(), ["stork 0", "stork-scheduler 1"]);
 
     advance(STALE_AFTER).await;
     scene.says_of("kube-system/stork", renewed(1));
-    assert_eq!(scene.poll().await, Presence::Stale("portworx/stork-scheduler".into()), "kube-scheduler died");
+    let no_kube_scheduler = LostLease::Stale("portworx/stork-scheduler".into());
+    assert_eq!(scene.poll().await, away([no_kube_scheduler.clone()]), "kube-scheduler died");
     assert_eq!(scene.series(), ["stork 1", "stork-scheduler 0"]);
 
     scene.says_of("kube-system/stork", Says::Status(404));
-    assert_eq!(scene.poll().await, Presence::Absent("stork".into()), "both died");
+    let no_stork = LostLease::Absent("stork".into());
+    assert_eq!(scene.poll().await, away([no_kube_scheduler, no_stork]), "both died");
     assert_eq!(
         scene.details(),
         [concat!(
@@ -311,7 +317,7 @@ async fn a_lease_that_cannot_be_read_hides_no_other() {
     assert_eq!(scene.poll().await, Presence::Unknown);
     assert_eq!(scene.series(), ["stork-scheduler 1"]);
     advance(STALE_AFTER).await;
-    assert_eq!(scene.poll().await, Presence::Stale("portworx/stork-scheduler".into()));
+    assert_eq!(scene.poll().await, away([LostLease::Stale("portworx/stork-scheduler".into())]));
     assert_eq!(scene.series(), ["stork-scheduler 0"]);
     assert!(scene.details()[0].contains("; unknown: cannot get leases"), "{:?}", scene.details());
 }

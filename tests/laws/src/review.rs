@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use crate::patch::{Kind, apply, kinds, policy};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use colocate_engine::{
-    AdmissionResponse, Away, ClaimClass, Decision, Driver, Drivers, Evidence, Examination, Malformed, MissingClaim,
-    Mode, Operation, Owner, Policy, Presence, Reason, Request, Review, Templates, Unknown, Update, examine, is_unsafe,
-    parse_bool,
+    AdmissionResponse, Away, ClaimClass, Decision, Driver, Drivers, Evidence, Examination, LostLease, Malformed,
+    MissingClaim, Mode, Operation, Owner, Policy, Presence, Reason, Request, Review, Templates, Unknown, Update,
+    examine, is_unsafe, parse_bool,
 };
 use colocate_manifest::{Manifest, Syntax};
 use json_patch::Patch;
@@ -32,13 +32,17 @@ static CIRCUMSTANCES: LazyLock<[Circumstance; 8]> = LazyLock::new(|| {
         with(policy(), |_| portworx(), Presence::Unknown),
         with(policy(), |_| Owner::NoProvisioner, Presence::Unknown),
         with(policy(), |_| Owner::Unknown(Unknown::ClassMissing("px".into())), Presence::Alive),
-        with(policy(), mixed, Presence::Absent("stork".into())),
+        with(policy(), mixed, away(LostLease::Absent("stork".into()))),
         with(policy(), |_| Owner::Unknown(Unknown::ClaimUnreadable), Presence::Alive),
-        with(lenient, |_| Owner::Missing, Presence::Stale("kube-system/stork".into())),
-        with(cautious, mixed, Presence::Stale("kube-system/stork".into())),
+        with(lenient, |_| Owner::Missing, away(LostLease::Stale("kube-system/stork".into()))),
+        with(cautious, mixed, away(LostLease::Stale("kube-system/stork".into()))),
         with(audit, |_| portworx(), Presence::Alive),
     ]
 });
+
+fn away(lease: LostLease) -> Presence {
+    Presence::Away([lease].into())
+}
 
 fn portworx() -> Owner {
     Owner::Provisioner {

@@ -13,7 +13,7 @@ use crate::owners::Owners;
 use crate::patch;
 use crate::pod::Template;
 use crate::policy::{DEFAULT_SCHEDULER, Policy, Templates};
-use crate::presence::{Away, Presence};
+use crate::presence::{Away, LostLease, Presence};
 use crate::reason::Reason;
 use crate::review::Request;
 use crate::warning::Warning;
@@ -174,26 +174,25 @@ impl<'r> Candidate<'r> {
         }
     }
 
-    /// Sets the scheduler of a driver, unless the scheduler is not running and the driver's policy is to skip.
+    /// Sets the scheduler of a driver, unless the scheduler is not running and the driver's policy is to skip. Of several
+    /// Leases that are not renewed, each has its policy, and one that says skip is enough.
     pub(super) fn inject_driver(&self, reason: Reason, driver: &Driver, presence: Presence) -> Decision<'r> {
         let scheduler = &driver.scheduler;
-        let (away, skipped, lease) = match presence {
-            Presence::Unknown | Presence::Alive => return self.inject(reason, scheduler),
-            Presence::Absent(lease) => {
-                (driver.when_absent, Reason::SchedulerAbsent, format!("there is no Lease {lease}"))
-            }
-            Presence::Stale(lease) => {
-                (driver.when_stale, Reason::SchedulerStale, format!("Lease {lease} is not renewed"))
-            }
-        };
+        let Presence::Away(leases) = presence else { return self.inject(reason, scheduler) };
+        let why = leases.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let is_pod = self.workload.is_pod();
-        if away == Away::Inject {
+        let skips = leases.iter().filter_map(|lease| match lease {
+            LostLease::Absent(_) => (driver.when_absent == Away::Skip).then_some(Reason::SchedulerAbsent),
+            LostLease::Stale(_) => (driver.when_stale == Away::Skip).then_some(Reason::SchedulerStale),
+        });
+        // An absent Lease decides the word: it is the likelier mistake in the configuration.
+        let Some(skipped) = skips.max_by_key(|reason| *reason == Reason::SchedulerAbsent) else {
             let who = if is_pod { "the pod stays" } else { "its pods stay" };
-            let text = format_args!("scheduler `{scheduler}` is not running ({lease}): {who} Pending until it is back");
+            let text = format_args!("scheduler `{scheduler}` is not running ({why}): {who} Pending until it is back");
             let mut decision = self.inject(reason, scheduler);
             decision.warnings.push(Warning::new("scheduler-away", text));
             return decision;
-        }
+        };
         let own = self.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
         let consequence = if is_pod {
             format!(
@@ -204,7 +203,7 @@ impl<'r> Candidate<'r> {
                 ": start it. The template keeps scheduler {own}, and pods created before `{scheduler}` runs keep {own} permanently"
             )
         };
-        let text = format_args!("scheduler `{scheduler}` is not running ({lease}){consequence}");
+        let text = format_args!("scheduler `{scheduler}` is not running ({why}){consequence}");
         let mut warnings = self.opt_out_warnings();
         warnings.push(Warning::new(skipped.as_str(), text));
         Decision { warnings, ..Decision::leave(skipped) }

@@ -7,7 +7,7 @@ use super::*;
 use crate::annotation::{LAST_APPLIED, MIRROR_POD};
 use crate::{
     Away, ClaimFacts, ClassFacts, DEFAULT_SCHEDULER, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Driver,
-    Drivers, Evidence, EvidenceSet, Inventory, MissingClaim, NO_PROVISIONER, OptOut, Owner, OwnerKind,
+    Drivers, Evidence, EvidenceSet, Inventory, LostLease, MissingClaim, NO_PROVISIONER, OptOut, Owner, OwnerKind,
     PORTWORX_IN_TREE, Presence, ReplaceableSchedulers, Review, Templates, Unknown, Update, Visibility, VolumeFacts,
     Workload, Workloads,
 };

@@ -8,12 +8,19 @@ pub(super) fn all() -> Vec<Row> {
 
 /// A scheduler that does not have a Lease.
 pub(super) fn absent() -> Presence {
-    Presence::Absent("stork".into())
+    Presence::Away([LostLease::Absent("stork".into())].into())
 }
 
 /// A scheduler that does not renew a Lease.
 pub(super) fn stale() -> Presence {
-    Presence::Stale("kube-system/stork".into())
+    Presence::Away([LostLease::Stale("kube-system/stork".into())].into())
+}
+
+/// A scheduler that needs two Leases: one is absent, and one is stale. Either may be first.
+fn absent_and_stale() -> [Presence; 2] {
+    let absent = LostLease::Absent("stork".into());
+    let stale = LostLease::Stale("kube-system/stork-scheduler".into());
+    [Presence::Away([absent.clone(), stale.clone()].into()), Presence::Away([stale, absent].into())]
 }
 
 /// Every kind that is changed on CREATE.
@@ -92,6 +99,27 @@ fn away_and_skipped() -> Vec<Row> {
     rows
 }
 
+fn away_in_two_ways() -> Vec<Row> {
+    let (inject, skip) = (Away::Inject, Away::Skip);
+    let mut rows = Vec::new();
+    for (when_absent, when_stale, reason) in [
+        (inject, inject, Reason::Injected),
+        (inject, skip, Reason::SchedulerStale),
+        (skip, inject, Reason::SchedulerAbsent),
+        (skip, skip, Reason::SchedulerAbsent),
+    ] {
+        for presence in absent_and_stale() {
+            for lease in ["there is no Lease stork", "Lease kube-system/stork-scheduler is not renewed"] {
+                let ask = Ask::create(POD, px()).with_presence(presence.clone());
+                let row = row(format!("{when_absent:?}, {when_stale:?}, {presence:?}"), ask, reason);
+                let row = if reason == Reason::Injected { row.sets("stork") } else { row };
+                rows.push(row.under(away_policy(when_absent, when_stale)).warns(lease));
+            }
+        }
+    }
+    rows
+}
+
 fn independent_of_presence() -> Vec<Row> {
     let skip = away_policy(Away::Skip, Away::Skip);
     let mut rows = Vec::new();
@@ -116,5 +144,6 @@ tests! {
     a_present_or_unknown_scheduler_is_set_without_a_warning: present;
     when_inject_sets_an_absent_scheduler_with_a_warning: away_and_injected;
     when_skip_leaves_objects_while_the_scheduler_is_away: away_and_skipped;
+    one_setting_that_says_skip_is_enough: away_in_two_ways;
     restoring_does_not_depend_on_the_presence_of_the_scheduler: independent_of_presence;
 }

@@ -179,7 +179,8 @@ fn moved() -> Vec<Row> {
                 .sets("stork"),
             row(
                 "to a driver whose scheduler is away",
-                moved(&["linstor-data"]).with_presence(Presence::Absent("linstor-scheduler".into())),
+                moved(&["linstor-data"])
+                    .with_presence(Presence::Away([LostLease::Absent("linstor-scheduler".into())].into())),
                 Reason::SchedulerAbsent,
             )
             .under(skip)
