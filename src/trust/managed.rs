@@ -135,7 +135,7 @@ impl ManagedCa {
                 tracing::warn!(
                     secret,
                     until,
-                    "old-ca.until was later than any leaf of the old CA can end; shortened it"
+                    "old-ca.until was not a time, or later than any leaf of the old CA can end; shortened it"
                 );
             }
             RotationStep::Retire => tracing::info!(secret, "removed the old CA"),

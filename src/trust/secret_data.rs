@@ -13,7 +13,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 
 use super::rotation::{CaState, OldCa};
 use crate::tls::{Authority, Certificate, NotAnAuthority};
@@ -47,8 +46,6 @@ enum SecretProblem {
     Missing { missing: &'static str, found: Vec<String> },
     #[error("key `{key}`: {reason}")]
     Authority { key: &'static str, reason: NotAnAuthority },
-    #[error("key `{key}`: it is not a time such as 2026-11-23T12:00:00Z")]
-    Time { key: &'static str },
     #[error("keys `{0}` and `{1}` hold the same certificate")]
     Duplicate(&'static str, &'static str),
 }
@@ -111,14 +108,10 @@ fn old(data: &SecretData) -> Result<Option<OldCa>, SecretProblem> {
     let Some([pem, until]) = pair(data, OLD_CERTIFICATE, OLD_UNTIL)? else { return Ok(None) };
     let key = OLD_CERTIFICATE;
     let certificate = Certificate::ca_from_pem(pem).map_err(|reason| SecretProblem::Authority { key, reason })?;
-    let until = std::str::from_utf8(until).ok().and_then(|text| time(text.trim()));
-    Ok(Some(OldCa { certificate, until: until.ok_or(SecretProblem::Time { key: OLD_UNTIL })? }))
-}
-
-/// Reads a time in RFC 3339. The last two days of the year 9999, which a [`Timestamp`] cannot have, are its last moment.
-fn time(text: &str) -> Option<Timestamp> {
-    let last = || text.strip_suffix('Z')?.parse::<DateTime>().ok().map(|_| Timestamp::MAX);
-    text.parse().ok().or_else(last)
+    // A time that cannot be read, such as one after the year 9999, must not stop the rotation. It counts as the last one,
+    // which is shortened at once to the end of the leaves that the old CA can have signed.
+    let until = std::str::from_utf8(until).ok().and_then(|text| text.trim().parse().ok());
+    Ok(Some(OldCa { certificate, until: until.unwrap_or(Timestamp::MAX) }))
 }
 
 /// Returns the values of two keys that belong together; `None` if the Secret has neither.
@@ -146,9 +139,12 @@ fn list(keys: &[String]) -> impl fmt::Display {
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::process::clock::ClockReading;
     use crate::tls::Validity;
+    use crate::trust::propagation::Propagation;
     use crate::trust::rotation::{Lifetimes, RotationStep};
 
     fn begin() -> Timestamp {
@@ -204,17 +200,29 @@ mod tests {
     }
 
     #[test]
-    fn the_old_ca_may_be_kept_until_any_time_of_rfc_3339() {
+    fn an_until_that_is_not_a_time_counts_as_the_last_one() {
         let [.., switched] = states();
+        let propagation = Propagation::new([]);
+        let clocks = ClockReading { local: begin(), server: Some(begin()), at: Instant::now() };
         for (text, read) in [
             ("2026-11-30T13:00:01Z", "2026-11-30T13:00:01Z"),
             ("2026-11-30T14:00:01+01:00\n", "2026-11-30T13:00:01Z"),
             ("9999-12-31T23:59:59Z", "9999-12-30T22:00:00.999999999Z"),
+            ("9999-12-31T23:59:59-12:00", "9999-12-30T22:00:00.999999999Z"),
+            ("+010000-01-01T00:00:00Z", "9999-12-30T22:00:00.999999999Z"),
+            ("10000-01-01T00:00:00Z", "9999-12-30T22:00:00.999999999Z"),
+            ("soon", "9999-12-30T22:00:00.999999999Z"),
+            ("", "9999-12-30T22:00:00.999999999Z"),
         ] {
             let mut data = data(&switched);
             data.insert("old-ca.until".to_owned(), text.as_bytes().to_vec());
             let state = CaState::from_data(&data, "x").unwrap().unwrap();
-            assert_eq!(state.old.unwrap().until.to_string(), read, "{text}");
+            let until = state.old.as_ref().unwrap().until;
+            assert_eq!(until.to_string(), read, "{text}");
+            let step = (until == Timestamp::MAX).then_some(RotationStep::Shorten);
+            assert_eq!(state.step(&clocks, &propagation, &Lifetimes::default()), step, "{text}");
+            let shortened = state.after(RotationStep::Shorten, begin(), &Lifetimes::default()).unwrap();
+            assert_eq!(shortened.old, switched.old, "{text}");
         }
     }
 
@@ -251,7 +259,6 @@ mod tests {
             (with(&published, "next-ca.crt", Some("x")), "key `next-ca.crt`: it is not a certificate in PEM form"),
             (with(&switched, "old-ca.crt", Some("x")), "key `old-ca.crt`: it is not a certificate in PEM form"),
             (with(&switched, "old-ca.crt", Some(&leaf)), "key `old-ca.crt`: it is not a CA certificate"),
-            (with(&switched, "old-ca.until", Some("soon")), "key `old-ca.until`: it is not a time"),
             (with(&switched, "old-ca.until", None), "key `old-ca.until` is missing"),
             (
                 with(&switched, "old-ca.crt", Some(&switched.current.certificate_pem())),
