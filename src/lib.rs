@@ -20,7 +20,7 @@
 //! | [`schedulers`] | whether the drivers' schedulers are alive, by their Leases | `api`, `process`, `duration` |
 //! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `file`, `process` |
 //! | [`api`] | the API server client: the only module that uses `kube` | `process` |
-//! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file` |
+//! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file`, `process` |
 //! | [`probe`] | a client that calls an admission webhook the way the API server does | |
 //! | [`process`] | metrics, readiness, shutdown, background tasks, the clock and logging, passed on as one value | |
 //! | [`file`](mod@file) | reads of files, limited in size and time | |

@@ -57,6 +57,7 @@ impl Client {
     /// # Errors
     /// [`ProbeError::NoAuthority`], [`ProbeError::Pem`] and [`ProbeError::Authority`], if `authorities` cannot be used.
     pub fn new(target: Target, authorities: &[u8], timeout: Duration) -> Result<Self, ProbeError> {
+        // Certificates are judged by this machine's clock, because the probe knows no API server's.
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(ProbeError::Setup)?

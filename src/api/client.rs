@@ -3,11 +3,15 @@
 use kube::Client;
 use kube::config::{InferConfigError, KubeConfigOptions, KubeconfigError};
 
+use super::request::Resource;
 use crate::engine::one_line;
 use crate::process::clock::Clock;
 
 /// The length to which a configuration error is truncated, in characters.
 const MAX_LINE: usize = 512;
+
+/// The version of the API server. Every client may get it.
+const VERSION: Resource = Resource::new("", "version");
 
 /// A client of one cluster's API server. Clones share its connections.
 #[derive(Clone)]
@@ -85,6 +89,14 @@ impl ApiClient {
     /// Returns the clock that records the `Date` of responses.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Sends a request that needs no permission, so that the clock knows the API server's time. Without a response, it stays
+    /// unknown.
+    pub async fn learn_time(&self) {
+        if let Err(error) = self.get(VERSION, "/version").await {
+            tracing::debug!(%error, "cannot ask the API server for its version, and so for its time");
+        }
     }
 
     /// Returns the namespace that this process runs in, or that the kubeconfig's context names.

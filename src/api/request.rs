@@ -277,7 +277,7 @@ mod tests {
             let response = Response::builder().status(status).header(DATE, date);
             respond.send_response(response.body(Body::empty()).unwrap());
         };
-        let _ = tokio::join!(server, client.get(Resource::new("", "secrets"), "/")).1;
+        tokio::join!(server, client.learn_time());
         clock.read().server
     }
 
@@ -287,6 +287,7 @@ mod tests {
         let time = |text: &str| Some(text.parse().unwrap());
         for (status, date, expected) in [
             (200, eight, time("2026-11-23T20:00:00Z")),
+            (403, eight, time("2026-11-23T20:00:00Z")),
             (404, eight, time("2026-11-23T20:00:00Z")),
             (200, "Mon, 23 Nov 2026 12:00:00 GMT", time(NOW)),
             (200, "Sat, 01 Nov 1986 12:00:00 GMT", time("1986-11-01T12:00:01Z")),

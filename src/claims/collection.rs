@@ -186,7 +186,9 @@ impl ClaimCache {
         let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
         let name = format!("watch of {}{place}", K::RESOURCE.name);
         let detail = process.readiness.detail(name.clone());
-        let freshness = Freshness { heard: last_heard.clone(), namespace: namespace.clone(), detail, lost: false };
+        let clock = process.clock.clone();
+        let freshness =
+            Freshness { heard: last_heard.clone(), namespace: namespace.clone(), detail, clock, lost: false };
         let listed = process.readiness.condition(K::CONDITION);
         let collection = Collection::<K>::new(self.clone(), namespace, freshness, listed);
         process.tasks.spawn(name, api::follow(self.client.clone(), collection));

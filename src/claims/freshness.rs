@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::process::clock::Clock;
 use crate::process::readiness::ReadinessDetail;
 
 /// A watch's last sign of life.
@@ -21,6 +22,7 @@ pub(super) struct Freshness {
     /// The one namespace that is watched.
     pub(super) namespace: Option<String>,
     pub(super) detail: ReadinessDetail,
+    pub(super) clock: Clock,
     /// Whether the last report was a loss.
     pub(super) lost: bool,
 }
@@ -52,7 +54,7 @@ impl Freshness {
         self.lost = true;
         // Whole seconds, so that the conversion and the subtraction cannot fail.
         let ago = i64::try_from(self.heard.ago().as_secs()).unwrap_or_default();
-        let since = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_secs(ago)).unwrap_or_default();
+        let since = self.clock.read().now().saturating_sub(jiff::SignedDuration::from_secs(ago)).unwrap_or_default();
         self.detail.set(Some(format!("lost; nothing heard since {}; {why}", since.strftime("%FT%TZ"))));
     }
 }
@@ -68,11 +70,17 @@ mod tests {
     async fn a_loss_is_reported_until_a_sign_of_life() {
         let (readiness, heard) = (Readiness::default(), Arc::new(LastHeard::new("persistentvolumeclaims")));
         let detail = readiness.detail("watch of persistentvolumeclaims");
-        let mut freshness = Freshness { heard: heard.clone(), namespace: None, detail, lost: false };
+        let server: jiff::Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let clock = Clock::new(move || server + jiff::SignedDuration::from_hours(8));
+        clock.record(server, tokio::time::Instant::now());
+        let mut freshness = Freshness { heard: heard.clone(), namespace: None, detail, clock, lost: false };
         advance(Duration::from_secs(7)).await;
         freshness.lost("the API server is away");
         let [line] = &readiness.details()[..] else { panic!("{readiness:?}") };
-        assert!(line.starts_with("watch of persistentvolumeclaims: lost; nothing heard since 2"), "{line}");
+        assert!(
+            line.starts_with("watch of persistentvolumeclaims: lost; nothing heard since 2026-11-23T12:00:01Z"),
+            "{line}"
+        );
         assert!(line.ends_with("; the API server is away") && readiness.can_answer(), "{line}");
         assert_eq!(heard.ago(), Duration::from_secs(7));
         freshness.heard();

@@ -48,6 +48,7 @@ impl Certs {
     /// If one of the files exists and `--force` is missing, or the directory cannot be written to. No file is written
     /// then.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        // The clock of the user's machine: this command contacts no API server.
         let report = self.issue(Timestamp::now())?;
         io::stdout().write_all(report.as_bytes())?;
         Ok(())

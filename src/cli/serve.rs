@@ -30,7 +30,9 @@ use crate::server::{
     Admin, HttpServer, MutateHandler, RequestConfig, Routes, ServerLimits, SharedConfig, TlsSettings, TooFewFiles,
     ValidateHandler,
 };
-use crate::tls::{Callers, CertificateFiles, CertificateRead, CertificateReloader, CertificateResolver};
+use crate::tls::{
+    Callers, CertificateFileError, CertificateFiles, CertificateRead, CertificateReloader, CertificateResolver,
+};
 use crate::trust::{CaSettings, ManagedCa, MountedCa, TrustController, TrustSource, WebhookNames};
 
 /// The files that the process opens besides those of clients, of watched namespaces and of GETs: standard streams, event
@@ -154,7 +156,7 @@ impl Serve {
             if self.manifests.is_empty() { Some(ApiClient::for_server(process.clock.clone()).await?) } else { None };
         let resolver = CertificateResolver::default();
         self.keep_certificate(&config, client.as_ref(), &resolver, &process).await?;
-        let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref())?), callers };
+        let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref(), &process.clock)?), callers };
         let claims = Arc::new(self.claims(client, &config, &registry, &process).await?);
 
         let shared = SharedConfig::new(request_config(&config));
@@ -198,7 +200,12 @@ impl Serve {
         if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
             let known = tls.service.namespace.as_deref().or(client.and_then(ApiClient::pod_namespace));
             let name = known.map(|namespace| tls.service_name(namespace));
-            let files = CertificateFiles::new(certificate, key, name);
+            let mut files = CertificateFiles::new(certificate, key, name);
+            // Before the API server's first response, only this machine's clock is known, and it must not refuse the files.
+            let first = files.read(process.clock.read().now()).await;
+            if let (Err(CertificateFileError::NotValidNow { .. }), Some(client)) = (first, client) {
+                client.learn_time().await;
+            }
             let (metrics, clock) = (process.metrics.clone(), process.clock.clone());
             let detail = process.readiness.detail("certificate files");
             let report = move |read: CertificateRead<'_>| {
@@ -214,7 +221,7 @@ impl Serve {
                 metrics.file_usable.set(["certificate"], Some(failure.is_none()));
                 detail.set(failure);
             };
-            let reloader = CertificateReloader::begin(files, resolver.clone(), report).await?;
+            let reloader = CertificateReloader::begin(files, resolver.clone(), process.clock.clone(), report).await?;
             process.tasks.spawn("certificate files", reloader.run());
             source = self.tls_ca.clone().map(|path| TrustSource::Mounted(MountedCa::new(path)));
         } else if let Some(client) = client {

@@ -141,7 +141,7 @@ impl LeaseState {
 impl Place {
     async fn poll(&mut self, client: &ApiClient) {
         let observed = match self.get(client).await {
-            Ok(lease) => self.observed.renewed(lease.spec.renew_time),
+            Ok(lease) => self.observed.renewed(lease.spec.renew_time, client.clock().read().now()),
             Err(error) if error.code() == Some(404) => Observation::Absent,
             Err(error) if error.code() == Some(403) => Observation::Forbidden,
             Err(error) => {
@@ -175,17 +175,16 @@ impl fmt::Display for Place {
 }
 
 impl Observation {
-    /// Returns the observation after a Lease was read.
-    fn renewed(self, renewed: Option<Timestamp>) -> Self {
+    /// Returns the observation after a Lease was read. `time` is now, by the API server's clock.
+    fn renewed(self, renewed: Option<Timestamp>, time: Timestamp) -> Self {
         let now = Instant::now();
         let age = match self {
             Self::Lease { renewed: before, age, polled } if before == renewed => age.saturating_add(now - polled),
             // The renewal time changed, so the Lease was renewed, however wrong the clocks are.
             Self::Lease { .. } => Duration::ZERO,
             // The first read can only compare clocks. If they disagree, the next renewal corrects the age.
-            Self::Nothing | Self::Forbidden | Self::Absent => renewed.map_or(Duration::MAX, |renewed| {
-                Duration::try_from(Timestamp::now().duration_since(renewed)).unwrap_or_default()
-            }),
+            Self::Nothing | Self::Forbidden | Self::Absent => renewed
+                .map_or(Duration::MAX, |renewed| Duration::try_from(time.duration_since(renewed)).unwrap_or_default()),
         };
         Self::Lease { renewed, age, polled: now }
     }

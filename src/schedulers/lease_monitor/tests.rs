@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use hyper::header::DATE;
+use jiff::SignedDuration;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use kube::client::Body;
 use tokio::task::JoinHandle;
 use tokio::time::{advance, timeout};
@@ -15,6 +18,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::engine::{Driver, LostLease};
+use crate::process::clock::Clock;
 use crate::schedulers::LeaseRef;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -49,6 +53,11 @@ impl Scene {
 
     /// Creates a scene with Leases of these names, each in one of its namespaces.
     fn with_leases(leases: &[(&str, &[Option<&str>])]) -> Self {
+        Self::with_clock(leases, Clock::system())
+    }
+
+    /// Creates a scene with this clock. The API server's is right.
+    fn with_clock(leases: &[(&str, &[Option<&str>])], clock: Clock) -> Self {
         LazyLock::force(&LOG);
         LOGGED.take();
         let leases = leases.iter().map(|(name, namespaces)| LeaseRef {
@@ -90,7 +99,7 @@ impl Scene {
             }
         });
         let (registry, process) = (SchedulerRegistry::new([scheduler]), Process::default());
-        let client = ApiClient::for_test(kube::Client::new(service, "default"));
+        let client = ApiClient::for_test_with_clock(kube::Client::new(service, "default"), clock);
         let scheduler = registry.schedulers().next().unwrap();
         let monitor = Some(LeaseMonitor::new(client, scheduler, &registry, &process));
         Self { monitor, leases, registry, process, server }
@@ -158,7 +167,8 @@ fn away<const LEASES: usize>(leases: [LostLease; LEASES]) -> Presence {
 }
 
 fn answer(status: u16, body: &str) -> hyper::Response<Body> {
-    hyper::Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).unwrap();
+    hyper::Response::builder().status(status).header(DATE, date).body(Body::from(body.as_bytes().to_vec())).unwrap()
 }
 
 /// Returns a renewal by a holder whose clock is wrong by this many seconds.
@@ -196,6 +206,20 @@ async fn a_fresh_lease_is_alive_at_the_first_read() {
     scene.says("kube-system", renewed(-5));
     assert_eq!(scene.poll().await, Presence::Alive);
     assert_eq!(scene.details(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_at_the_first_read_is_that_of_the_api_servers_clock() {
+    for ahead in [-8, 8] {
+        let clock = Clock::new(move || Timestamp::now() + SignedDuration::from_hours(ahead));
+        let mut scene = Scene::with_clock(&[("stork", &[Some("kube-system")])], clock);
+        scene.says("kube-system", renewed(-5));
+        assert_eq!(scene.poll().await, Presence::Alive, "{ahead} h");
+        scene.says("kube-system", Says::Status(404));
+        scene.poll().await;
+        scene.says("kube-system", renewed(-242));
+        assert_eq!(scene.poll().await, stale(), "{ahead} h");
+    }
 }
 
 #[tokio::test(start_paused = true)]
