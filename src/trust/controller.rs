@@ -99,8 +99,10 @@ impl TrustController {
         loop {
             let pause = self.round().await;
             let next = Instant::now() + pause;
-            // Each update is handled at once, and does not postpone the next round.
-            while let Ok(update) = timeout_at(next, updates.recv()).await {
+            // Each update is handled at once. However many there are, they do not postpone the next round, which renews the leaf.
+            while Instant::now() < next
+                && let Ok(update) = timeout_at(next, updates.recv()).await
+            {
                 let Some(ConfigurationUpdate { kind, configuration, unbroken }) = update else { return };
                 self.live.record(kind, configuration, unbroken);
                 // While no CA exists yet, the Secret may have been created just before: read it now, not in the next
@@ -142,7 +144,7 @@ impl TrustController {
 
     async fn advance(&mut self) -> Result<(), TrustError> {
         match &mut self.source {
-            TrustSource::Managed(managed) => managed.advance(&mut self.live, &self.metrics).await?,
+            TrustSource::Managed(managed) => managed.advance(&mut self.live, &self.resolver, &self.metrics).await?,
             TrustSource::Mounted(mounted) => {
                 let read = mounted.read().await;
                 self.metrics.file_usable.set(["ca"], Some(read.is_ok()));
@@ -165,8 +167,8 @@ impl TrustController {
         let mut result = Ok(());
         for kind in WebhookKind::ALL {
             result = result.and(self.repair(kind).await);
+            result = result.and(self.issue());
         }
-        result = result.and(self.issue());
         self.measure();
         let obstacle = self.obstacle();
         if obstacle.is_none()

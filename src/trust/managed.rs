@@ -86,10 +86,17 @@ impl ManagedCa {
         format!("Secret {}", self.secret)
     }
 
-    /// Reads the Secret, and takes the steps of the rotation that are due.
-    pub(super) async fn advance(&mut self, live: &mut LiveConfigurations, metrics: &Metrics) -> Result<(), TrustError> {
+    /// Reads the Secret, serves a new leaf if one is due, and takes the steps of the rotation that are due.
+    pub(super) async fn advance(
+        &mut self,
+        live: &mut LiveConfigurations,
+        resolver: &CertificateResolver,
+        metrics: &Metrics,
+    ) -> Result<(), TrustError> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.read().await?;
+            // First of all: a leaf that is due must not wait for the requests below, which may be slow or fail.
+            self.issue(&live.propagation, resolver, metrics)?;
             let Some(state) = &snapshot.state else {
                 self.fill(&snapshot, metrics).await?;
                 continue;

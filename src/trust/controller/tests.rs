@@ -40,6 +40,10 @@ struct Objects {
     writes: Vec<(Method, String, u16)>,
     /// A change by another client just before the next write.
     interference: Option<Interference>,
+    /// The time that each write takes.
+    write_time: Duration,
+    /// The number of times that the Secret was read.
+    secret_reads: usize,
 }
 
 impl Objects {
@@ -52,6 +56,7 @@ impl Objects {
 
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
         if method == Method::GET {
+            self.secret_reads += usize::from(path == SECRET);
             let object = self.by_path.get(path).cloned();
             return object.map_or((404, Value::Null), |object| (200, object));
         }
@@ -158,6 +163,10 @@ impl TestCluster {
             while let Some((request, send)) = handle.next_request().await {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
+                if head.method != Method::GET {
+                    let time = shared.lock().unwrap().write_time;
+                    tokio::time::sleep(time).await;
+                }
                 let (status, object) = shared.lock().unwrap().answer(&head.method, head.uri.path(), &body);
                 let object = if status < 400 {
                     object
@@ -320,6 +329,46 @@ async fn an_absent_secret_is_created_only_if_configured() {
     });
     controller.read_and_go_round().await;
     assert!(readiness.obstacles().is_empty() && readiness.details().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leaf_is_renewed_although_no_write_is_answered() {
+    let cluster = TestCluster::installed();
+    let (mut controller, _) = cluster.replica();
+    controller.read_and_go_round().await;
+    cluster.change(|objects| objects.write_time = Duration::from_hours(1));
+    // The next CA is due, and the leaf has expired.
+    tokio::time::advance(Duration::from_hours(250 * 24)).await;
+    let read = cluster.change(|objects| objects.secret_reads);
+    tokio::time::timeout(Duration::from_millis(1), controller.round()).await.unwrap_err();
+    assert_eq!(cluster.change(|objects| objects.secret_reads), read + 1);
+    let bundle = cluster.change(|objects| objects.bundle(MUTATING));
+    assert!(controller.leaf_chains_to(&bundle), "{:?}", controller.resolver.expiry());
+}
+
+#[tokio::test(start_paused = true)]
+async fn updates_do_not_postpone_a_round() {
+    let cluster = TestCluster::installed();
+    let (controller, _) = cluster.replica();
+    let (sender, updates) = channel(16);
+    // Another writer removes the bundle again and again, and each repair takes a second.
+    cluster.change(|objects| objects.write_time = Duration::from_secs(1));
+    let objects = cluster.objects.clone();
+    let fight = tokio::spawn(async move {
+        loop {
+            let kind = WebhookKind::Mutating;
+            let removed = objects.lock().unwrap().put(MUTATING, configuration());
+            let configuration = WebhookConfiguration::from_json(removed.to_string().as_bytes()).ok();
+            sender.send(ConfigurationUpdate { kind, configuration, unbroken: true }).await.unwrap();
+        }
+    });
+    let keeping = tokio::spawn(controller.run(updates));
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    // A round starts at most 10 s after the one before, and takes a few seconds longer here.
+    let reads = cluster.change(|objects| objects.secret_reads);
+    assert!(reads > 20, "the Secret was read {reads} times");
+    keeping.abort();
+    fight.abort();
 }
 
 #[tokio::test(start_paused = true)]
