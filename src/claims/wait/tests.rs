@@ -1,5 +1,9 @@
 //! Waits for claims, against a scripted API server.
 
+mod controllers;
+mod failures;
+mod limits;
+
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -227,145 +231,6 @@ async fn a_get_without_an_answer_does_not_hide_the_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_pods_of_one_controller_wait_twice() {
-    let (cache, server) = cache();
-    let asked = answer(server, 404, NOT_FOUND);
-    let driver = pod_of("demo", "spark");
-    let mut waited = Vec::new();
-    for executor in 0..10 {
-        waited.push(time_to_miss(driver, &cache, &format!("executor-{executor}")).await);
-        // Each is reviewed well after the one before, but within 30 s of it.
-        sleep(Duration::from_secs(20)).await;
-    }
-    assert_eq!(waited[..2], [WAIT; 2]);
-    assert_eq!(waited[2..], [Duration::ZERO; 8]);
-    for other in [pod_of("demo", "other"), pod_of("elsewhere", "spark"), pod_in("demo")] {
-        assert_eq!(time_to_miss(other, &cache, "executor-0").await, WAIT, "{other:?}");
-    }
-    sleep(Duration::from_secs(30)).await;
-    assert_eq!(time_to_miss(driver, &cache, "executor-0").await, WAIT, "the record has expired");
-    drop(cache);
-    let asked = asked.await.unwrap();
-    assert_eq!(asked["/api/v1/namespaces/demo/persistentvolumeclaims/executor-9"], 1, "it is still asked for");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_found_claim_makes_the_pods_of_its_controller_wait_again() {
-    let (cache, mut server) = cache();
-    let driver = pod_of("demo", "spark");
-    let script = async {
-        // Two waits with a first and a last GET, and one pod that does not wait.
-        for body in [NOT_FOUND, NOT_FOUND, NOT_FOUND, NOT_FOUND, FOUND] {
-            let (_, send) = server.next_request().await.unwrap();
-            send.send_response(respond(if body == FOUND { 200 } else { 404 }, body));
-        }
-        answer(server, 404, NOT_FOUND);
-    };
-    let pods = async {
-        for _ in 0..2 {
-            assert_eq!(time_to_miss(driver, &cache, "one").await, WAIT);
-        }
-        let started = Instant::now();
-        assert_eq!(ask_as(driver, &cache, deadlines(), &["one"]).await[0].1, LookupResult::Fetched);
-        assert_eq!(started.elapsed(), Duration::ZERO);
-    };
-    tokio::join!(pods, script);
-    assert_eq!(time_to_miss(driver, &cache, "two").await, WAIT);
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_request_shortens_the_wait_of_another_controllers_pod() {
-    let (cache, server) = cache_with(DEFAULT_LIMITS);
-    answer(server, 404, NOT_FOUND);
-    let forged: Vec<_> = (0..256).map(|number| format!("data-{number}")).collect();
-    let forged: Vec<_> = forged.iter().map(String::as_str).collect();
-    for pod in [pod_in("demo"), pod_of("demo", "forged"), pod_of("elsewhere", "mysql")] {
-        for _ in 0..3 {
-            ask_as(pod, &cache, deadlines(), &forged).await;
-        }
-    }
-    for (number, pod) in [pod_of("demo", "mysql"), pod_in("demo")].into_iter().enumerate() {
-        let name = format!("data-{number}");
-        let arrival = async {
-            sleep(Duration::from_millis(1_900)).await;
-            arrive(&cache, &name, "px");
-        };
-        let names = [&*name];
-        let (lookups, ()) = tokio::join!(ask_as(pod, &cache, deadlines(), &names), arrival);
-        assert_eq!(lookups[0].1, LookupResult::Waited);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn sixteen_clients_in_each_of_four_namespaces_do_not_starve_a_fifth() {
-    let (cache, server) = cache_with(DEFAULT_LIMITS);
-    answer(server, 404, NOT_FOUND);
-    let floods = ["a", "b", "c", "d"].into_iter().flat_map(|flood| (0..16).map(move |number| (flood, number)));
-    let floods = join_all(floods.map(|(flood, number)| {
-        let cache = &cache;
-        async move { time_to_miss(pod_in(flood), cache, &format!("never-{number}")).await }
-    }));
-    let fifth = async {
-        sleep(Duration::from_millis(100)).await;
-        ask(&cache, deadlines(), &["one"]).await
-    };
-    let arrival = async {
-        sleep(Duration::from_secs(2)).await;
-        arrive(&cache, "one", "px");
-    };
-    let (floods, fifth, ()) = tokio::join!(floods, fifth, arrival);
-    assert_eq!(fifth[0].1, LookupResult::Waited);
-    let evicted = floods.iter().filter(|waited| **waited == Duration::from_millis(100)).count();
-    assert_eq!((evicted, floods.iter().filter(|waited| **waited == WAIT).count()), (1, 63));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_evicted_pod_still_gets_the_answer_to_its_get() {
-    let (cache, mut server) = cache_with(ClaimLimits { max_waiters: 2, ..LIMITS });
-    let _first = cache.waiters.start(pod_in("demo"));
-    let started = Instant::now();
-    let evict = async {
-        let (_, send) = server.next_request().await.unwrap();
-        let slot = cache.waiters.start(pod_in("other"));
-        assert!(slot.has_slot());
-        sleep(Duration::from_millis(400)).await;
-        send.send_response(respond(200, FOUND));
-    };
-    let (found, ()) = tokio::join!(found(&cache, &["one"]), evict);
-    assert_eq!((found, started.elapsed()), (vec![LookupResult::Fetched], Duration::from_millis(400)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn gets_of_one_namespace_do_not_delay_those_of_another() {
-    let (cache, mut server) = cache_with(ClaimLimits { max_waiters_per_namespace: 4, ..LIMITS });
-    let names: Vec<_> = (0..32).map(|number| format!("data-{number}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut flood = Box::pin(ask_as(pod_in("flood"), &cache, deadlines(), &names));
-    let mut shop = Box::pin(ask_as(pod_in("shop"), &cache, deadlines(), &["one"]));
-    // The flood asks first, and both have asked before the first answer.
-    assert!(poll_fn(|context| Poll::Ready(flood.as_mut().poll(context).is_pending())).await);
-    assert!(poll_fn(|context| Poll::Ready(shop.as_mut().poll(context).is_pending())).await);
-    let script = async {
-        let mut paths = Vec::new();
-        for _ in 0..4 {
-            let (request, send) = server.next_request().await.unwrap();
-            paths.push(request.uri().path().to_owned());
-            send.send_response(respond(404, NOT_FOUND));
-        }
-        paths
-    };
-    // In random order, the flood could send twice before the shop uses the permit that it was given.
-    let paths = tokio::select! {
-        biased;
-        paths = script => paths,
-        _ = &mut shop => unreachable!("it waits"),
-        _ = &mut flood => unreachable!("it waits"),
-    };
-    let place = paths.iter().position(|path| path.contains("/shop/"));
-    assert!(place.is_some(), "{paths:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_last_get_finds_what_the_watch_has_not_delivered() {
     let (cache, mut server) = cache();
     let script = async {
@@ -376,22 +241,6 @@ async fn a_last_get_finds_what_the_watch_has_not_delivered() {
     };
     let (found, ()) = tokio::join!(found(&cache, &["one"]), script);
     assert_eq!(found, [LookupResult::Fetched]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_a_slot_only_the_get_is_waited_for() {
-    let (cache, server) = cache();
-    let slots = [cache.waiters.start(pod_in("demo")), cache.waiters.start(pod_in("demo"))];
-    let started = Instant::now();
-    assert_eq!(found(&cache, &["one"]).await, [LookupResult::Unreadable]);
-    assert_eq!(started.elapsed(), Duration::from_millis(500), "the API server does not answer");
-    let asked = answer(server, 404, NOT_FOUND);
-    let started = Instant::now();
-    assert_eq!(found(&cache, &["two"]).await, [LookupResult::Missing]);
-    assert_eq!(started.elapsed(), Duration::ZERO);
-    drop(slots);
-    drop(cache);
-    assert!(asked.await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -411,32 +260,6 @@ async fn an_invalid_name_is_neither_requested_nor_waited_for() {
     assert_eq!(started.elapsed(), Duration::ZERO);
     drop(cache);
     assert_eq!(asked.await.unwrap(), HashMap::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_review_requests_at_most_32_claims() {
-    let (cache, server) = cache();
-    let asked = answer(server, 404, NOT_FOUND);
-    let names: Vec<_> = (0..2_000).map(|number| format!("claim-{number}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let found = found(&cache, &names).await;
-    assert_eq!(found[..32], [LookupResult::Missing; 32]);
-    assert_eq!(found[32..], [LookupResult::Unreadable; 1_968], "it is not known whether the others exist");
-    drop(cache);
-    let asked = asked.await.unwrap();
-    assert_eq!(asked.values().sum::<usize>(), 64, "a first and a last GET for each");
-    let of_first = names[..32].iter().map(|name| Claims::object_path("demo", name));
-    assert_eq!(asked.into_keys().collect::<HashSet<_>>(), of_first.collect());
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_answer_is_ready_before_its_sender_gives_up() {
-    let (cache, _server) = cache();
-    let bound = claim(Some(""), Some("pv"));
-    cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
-    let started = Instant::now();
-    found(&cache, &["bound", "one"]).await;
-    assert_eq!(started.elapsed(), ANSWER, "the API server answers neither GET");
 }
 
 #[tokio::test(start_paused = true)]
@@ -479,95 +302,4 @@ async fn the_volume_of_a_new_claim_is_read() {
     let (answer, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), script);
     assert!(is_driver(&answer[0].0), "{answer:?}");
     assert_eq!(started.elapsed(), Duration::ZERO, "although the watch has not delivered the claim");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_object_whose_get_fails_is_unreadable_and_not_missing() {
-    const NO_JSON: &str = "no JSON";
-    const OTHER: &str = r#"{"metadata":{"name":"other"},"spec":{}}"#;
-    let failures = [(403, NOT_FOUND), (500, NOT_FOUND), (200, NO_JSON), (200, OTHER)];
-    for (status, body) in failures {
-        let (cache, server) = cache();
-        answer(server, status, body);
-        let claim = (Owner::Unknown(Unknown::ClaimUnreadable), LookupResult::Unreadable);
-        for _ in 0..3 {
-            let started = Instant::now();
-            assert_eq!(ask_as(pod_of("demo", "mysql"), &cache, deadlines(), &["one"]).await[0], claim);
-            assert_eq!(started.elapsed(), WAIT, "a failure says nothing about the controller");
-        }
-    }
-    for (status, body) in failures.into_iter().take(3) {
-        let (cache, server) = cache();
-        answer(server, status, body);
-        let bound = claim(Some(""), Some("pv"));
-        cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
-        let volume = (Owner::Unknown(Unknown::VolumeUnreadable("pv".into())), LookupResult::Unreadable);
-        assert_eq!(ask(&cache, deadlines().without_wait(), &["bound"]).await, [volume]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_object_whose_get_has_no_answer_is_unreadable() {
-    let (cache, _server) = cache();
-    let bound = claim(Some(""), Some("pv"));
-    cache.update(|inventory| inventory.insert_claim("demo", "bound", &bound));
-    let deadlines = Deadlines::new(Duration::from_secs(20), WAIT);
-    let owners: Vec<_> = ask(&cache, deadlines, &["bound", "one"]).await.into_iter().map(|(owner, _)| owner).collect();
-    assert_eq!(owners, [Unknown::VolumeUnreadable("pv".into()), Unknown::ClaimUnreadable].map(Owner::Unknown));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_get_is_cancelled_with_its_last_caller() {
-    let (cache, mut server) = cache();
-    let _slots = [cache.waiters.start(pod_in("demo")), cache.waiters.start(pod_in("demo"))];
-    let deadlines = || Deadlines::new(TIMEOUT, Duration::from_millis(100));
-    let (first, abandoned) = tokio::join!(ask(&cache, deadlines(), &["one"]), server.next_request());
-    assert_eq!((first[0].1, abandoned.is_some()), (LookupResult::Unreadable, true));
-    let answer = async {
-        let (_, send) = server.next_request().await.unwrap();
-        send.send_response(respond(200, FOUND));
-    };
-    let (second, ()) = tokio::join!(ask(&cache, deadlines(), &["one"]), answer);
-    assert_eq!(second[0].1, LookupResult::Fetched);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_missing_permission_is_reported_until_it_is_granted() {
-    const FORBIDDEN: &str =
-        r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"not you"}"#;
-    let (service, mut server) = mock::pair();
-    let process = Process::default();
-    let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), LIMITS, &process);
-    // Without a slot, there is one GET and no last GET.
-    let _slots = [cache.waiters.start(pod_in("demo")), cache.waiters.start(pod_in("demo"))];
-    let line = "get of persistentvolumeclaims: cannot get persistentvolumeclaims: not you (grant the verb `get` on `persistentvolumeclaims`)";
-    for (status, body, details, result) in
-        [(403, FORBIDDEN, vec![line], LookupResult::Unreadable), (404, NOT_FOUND, vec![], LookupResult::Missing)]
-    {
-        let answer = async {
-            let (_, send) = server.next_request().await.unwrap();
-            send.send_response(respond(status, body));
-        };
-        let (found, ()) = tokio::join!(found(&cache, &["one"]), answer);
-        assert_eq!(found, [result]);
-        assert_eq!(process.readiness.details(), details);
-    }
-    assert!(process.readiness.can_answer());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_queued_get_ends_after_10_s_in_total() {
-    let (cache, mut server) = cache();
-    let claims = Claims::RESOURCE;
-    let get = |name: &str| cache.single_flight.get("demo", claims, Claims::object_path("demo", name));
-    let started = Instant::now();
-    // Two may be in flight, and the API server answers neither.
-    let (first, second, queued) = tokio::join!(get("one"), get("two"), get("three"));
-    assert!(first.is_err() && second.is_err() && queued.is_err());
-    assert_eq!(started.elapsed(), Duration::from_secs(10));
-    for _ in 0..2 {
-        assert!(server.next_request().await.is_some());
-    }
-    drop(cache);
-    assert!(server.next_request().await.is_none(), "the third was not sent");
 }

@@ -1,5 +1,8 @@
 //! The controller with a scripted API server that has a Secret, two configurations and other writers.
 
+mod clocks;
+mod secret;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -285,53 +288,6 @@ async fn it_becomes_ready_when_the_secret_and_the_bundle_are_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replicas_that_start_together_agree_on_one_ca() {
-    let cluster = TestCluster::installed();
-    let mut replicas = [cluster.replica().0, cluster.replica().0, cluster.replica().0];
-    let [first, second, third] = &mut replicas;
-    tokio::join!(first.read_and_go_round(), second.read_and_go_round(), third.read_and_go_round());
-    for replica in &mut replicas {
-        replica.read_and_go_round().await;
-    }
-    let bundle = cluster.change(|objects| objects.bundle(MUTATING));
-    assert_eq!(bundle.len(), 1);
-    assert!(replicas.iter().all(|replica| replica.leaf_chains_to(&bundle)));
-    let filled = cluster.writes().into_iter().filter(|write| *write == wrote(&Method::PUT, SECRET, 200)).count();
-    assert_eq!(filled, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_absent_secret_is_created_only_if_configured() {
-    let cluster = TestCluster::new();
-    let (mut controller, readiness) = cluster.replica();
-    for pause in [
-        FIRST_RETRY,
-        FIRST_RETRY * 2,
-        FIRST_RETRY * 4,
-        FIRST_RETRY * 8,
-        FIRST_RETRY * 16,
-        FIRST_RETRY * 20,
-        FIRST_RETRY * 20,
-    ] {
-        assert_eq!(controller.read_and_go_round().await, pause);
-    }
-    let details = readiness.details().join("\n");
-    assert!(details.contains("Secret storage/colocate-ca does not exist"), "{details}");
-    assert_eq!(cluster.writes(), []);
-    let (mut controller, readiness) = cluster.replica_with(true, Lifetimes::default());
-    controller.read_and_go_round().await;
-    assert_eq!(cluster.writes(), [wrote(&Method::POST, "/api/v1/namespaces/storage/secrets", 201)]);
-    let details = readiness.details().join("\n");
-    assert!(details.contains("neither MutatingWebhookConfiguration/zz-colocate nor"), "{details}");
-    cluster.change(|objects| {
-        assert_eq!(objects.by_path[SECRET]["metadata"].get("labels"), None);
-        objects.put(VALIDATING, configuration())
-    });
-    controller.read_and_go_round().await;
-    assert!(readiness.obstacles().is_empty() && readiness.details().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_leaf_is_renewed_although_no_write_is_answered() {
     let cluster = TestCluster::installed();
     let (mut controller, _) = cluster.replica();
@@ -395,46 +351,6 @@ async fn a_new_configuration_does_not_wait_for_the_next_round() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_corrupt_secret_is_not_touched_and_the_last_state_is_used() {
-    let cluster = TestCluster::installed();
-    let (mut controller, readiness) = cluster.replica();
-    controller.read_and_go_round().await;
-    cluster.writes();
-    let good = cluster.change(|objects| {
-        let good = objects.by_path[SECRET].clone();
-        objects
-            .put(SECRET, secret(Some(json!({ "ca.crt": STANDARD.encode("hello"), "ca.key": good["data"]["ca.key"] }))));
-        good
-    });
-    // Entries still get their bundle.
-    cluster.change(|objects| objects.put(MUTATING, configuration()));
-    controller.read_and_go_round().await;
-    let details = readiness.details().join("\n");
-    assert!(
-        details.contains("Secret storage/colocate-ca: key `ca.crt`: it is not a certificate in PEM form"),
-        "{details}"
-    );
-    assert_eq!(cluster.writes(), [wrote(&Method::PATCH, MUTATING, 200)]);
-    cluster.change(|objects| objects.put(SECRET, good));
-    controller.read_and_go_round().await;
-    assert!(readiness.details().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_emptied_secret_gets_the_same_ca_again() {
-    let cluster = TestCluster::installed();
-    let (mut controller, _) = cluster.replica();
-    controller.read_and_go_round().await;
-    let before = cluster.change(|objects| {
-        let before = objects.state();
-        objects.put(SECRET, secret(None));
-        before
-    });
-    controller.read_and_go_round().await;
-    assert_eq!(cluster.change(|objects| objects.state()).bundle(), before.bundle());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_patch_that_conflicts_is_computed_again() {
     let cluster = TestCluster::installed();
     let (mut controller, readiness) = cluster.replica();
@@ -460,49 +376,6 @@ async fn a_patch_that_conflicts_is_computed_again() {
         [wrote(&Method::PATCH, MUTATING, 404)],
         "a deleted configuration is not created again"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_outdated_replica_does_not_remove_a_ca_of_the_secret() {
-    let cluster = TestCluster::installed();
-    let (mut controller, _) = cluster.replica();
-    controller.read_and_go_round().await;
-    // Another replica publishes the next CA, and writes it into the bundle of one entry.
-    let both: Vec<_> = cluster.change(|objects| {
-        let now = Timestamp::now();
-        let after = objects.state().after(RotationStep::Publish, now, &Lifetimes::default()).unwrap();
-        objects.hold(&after);
-        let bundle: String = after.bundle().into_iter().map(Certificate::pem).collect();
-        let mut configuration = configuration();
-        configuration["webhooks"][0]["clientConfig"]["caBundle"] = STANDARD.encode(bundle).into();
-        objects.put(MUTATING, configuration);
-        after.bundle().into_iter().cloned().collect()
-    });
-    controller.live.read().await.unwrap();
-    controller.reconcile().await.unwrap();
-    let bundle = cluster.change(|objects| objects.bundle(MUTATING));
-    assert!(bundle.len() == 2 && both.iter().all(|certificate| bundle.contains(certificate)));
-    // A CA that the Secret does not list is removed.
-    let foreign = CaState::first(Timestamp::now(), &Lifetimes::default()).unwrap();
-    cluster.change(|objects| {
-        let mut configuration = configuration();
-        for entry in configuration["webhooks"].as_array_mut().unwrap() {
-            entry["clientConfig"]["caBundle"] = STANDARD.encode(foreign.current.certificate_pem()).into();
-        }
-        objects.put(MUTATING, configuration);
-    });
-    controller.read_and_go_round().await;
-    assert!(!cluster.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
-    // Unless the Secret cannot be read.
-    cluster.change(|objects| {
-        let mut configuration = configuration();
-        configuration["webhooks"][0]["clientConfig"]["caBundle"] =
-            STANDARD.encode(foreign.current.certificate_pem()).into();
-        objects.put(MUTATING, configuration);
-        objects.by_path.remove(SECRET);
-    });
-    controller.read_and_go_round().await;
-    assert!(cluster.change(|objects| objects.bundle(MUTATING)).contains(foreign.current.certificate()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -591,142 +464,3 @@ impl TestCluster {
 }
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-#[tokio::test(start_paused = true)]
-async fn a_replica_whose_clock_is_wrong_serves_and_writes_no_secret() {
-    let cluster = TestCluster::installed();
-    let (mut controller, _) = cluster.replica();
-    controller.read_and_go_round().await;
-    let before = cluster.change(|objects| objects.by_path[SECRET].clone());
-    cluster.writes();
-    for days in [400, 260, -400, 1] {
-        cluster.set_ahead(DAY * days);
-        let (mut other, readiness) = cluster.replica();
-        for _ in 0..3 {
-            controller.read_and_go_round().await;
-            other.read_and_go_round().await;
-            tokio::time::advance(Duration::from_mins(2)).await;
-        }
-        cluster.assert_accepted(&controller);
-        cluster.assert_accepted(&other);
-        assert!(readiness.obstacles().is_empty(), "{:?}", readiness.details());
-        let (hours, direction) = (days.abs() * 24, if days > 0 { "ahead of" } else { "behind" });
-        let line = format!("clock: the clock of this machine is {hours}h {direction} the API server's: ");
-        assert!(readiness.details()[0].starts_with(&line), "{:?}", readiness.details());
-    }
-    assert_eq!(cluster.writes(), []);
-    assert_eq!(cluster.change(|objects| objects.by_path[SECRET].clone()), before);
-    cluster.set_ahead(SignedDuration::ZERO);
-    controller.read_and_go_round().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_empty_secret_waits_for_a_replica_whose_clock_agrees() {
-    let cluster = TestCluster::installed();
-    cluster.set_ahead(DAY * 400);
-    let (mut controller, readiness) = cluster.replica();
-    controller.read_and_go_round().await;
-    let details = readiness.details().join("\n");
-    assert!(details.contains("Secret storage/colocate-ca has no CA, and this replica does not create"), "{details}");
-    assert!(details.contains("clock: the clock of this machine is 9600h ahead"), "{details}");
-    assert_eq!((cluster.writes(), readiness.obstacles()), (vec![], vec!["certificate"]));
-    cluster.set_ahead(SignedDuration::ZERO);
-    controller.read_and_go_round().await;
-    assert!(readiness.obstacles().is_empty() && readiness.details().is_empty(), "{:?}", readiness.details());
-    cluster.assert_accepted(&controller);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cluster_with_a_ca_of_the_future_heals() {
-    let life = Lifetimes::default();
-    for (days, retired) in [(400, true), (400, false), (260, false)] {
-        let cluster = TestCluster::installed();
-        let (mut controller, readiness) = cluster.replica();
-        controller.read_and_go_round().await;
-        // The Secret as a replica of an older version left it, with a clock that was ahead.
-        let wrong = cluster.clocks.server() + DAY * days;
-        let bad = cluster.change(|objects| {
-            let published = objects.state().after(RotationStep::Publish, wrong, &life).unwrap();
-            let mut bad = published.after(RotationStep::Switch, wrong, &life).unwrap();
-            if retired {
-                bad = bad.after(RotationStep::Retire, wrong, &life).unwrap();
-            }
-            objects.hold(&bad);
-            objects.put(MUTATING, configuration());
-            bad
-        });
-
-        // A replica that starts now, with a clock that is ahead, does not serve a leaf of that CA.
-        cluster.set_ahead(DAY * days);
-        let (mut ahead, readiness_ahead) = cluster.replica();
-        ahead.read_and_go_round().await;
-        assert!(ahead.resolver.served().is_none());
-        let details = readiness_ahead.details().join("\n");
-        assert!(details.contains("certificate: no CA in Secret storage/colocate-ca is valid now"), "{details}");
-        assert!(ahead.metrics.encode().contains("colocate_certificate_valid{certificate=\"ca\"} 0\n"));
-        assert!(cluster.change(|objects| objects.state().current.certificate() == bad.current.certificate()));
-
-        cluster.set_ahead(SignedDuration::ZERO);
-        controller.read_and_go_round().await;
-        cluster.assert_accepted(&controller);
-        ahead.read_and_go_round().await;
-        cluster.assert_accepted(&ahead);
-        // Old leaves stay trusted until all replicas have a new one.
-        let healed = cluster.change(|objects| objects.state());
-        assert_eq!(healed.old.is_some(), !retired);
-        let longest = cluster.clocks.server() + life.leaf + SignedDuration::from_hours(2);
-        assert!(healed.old.is_none_or(|old| old.until < longest));
-        assert!(!cluster.change(|objects| objects.bundle(MUTATING)).contains(bad.current.certificate()));
-        tokio::time::advance(Duration::from_mins(1)).await;
-        for controller in [&mut controller, &mut ahead] {
-            controller.read_and_go_round().await;
-            assert!(controller.leaf_chains_to(std::slice::from_ref(healed.current.certificate())));
-        }
-        for readiness in [readiness, readiness_ahead] {
-            assert!(readiness.obstacles().is_empty() && readiness.details().is_empty(), "{:?}", readiness.details());
-        }
-        let metrics = controller.metrics.encode();
-        for line in [
-            "colocate_certificate_rotations_total{certificate=\"ca\"} 2\n",
-            "colocate_certificate_valid{certificate=\"ca\"} 1\n",
-            "colocate_certificate_valid{certificate=\"leaf\"} 1\n",
-        ] {
-            assert!(metrics.contains(line), "{line}\n{metrics}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_replica_that_starts_8_hours_ahead_serves_a_leaf_that_is_valid_now() {
-    let cluster = TestCluster::installed();
-    let (mut first, _) = cluster.replica();
-    first.read_and_go_round().await;
-    cluster.set_ahead(SignedDuration::from_hours(8));
-    let (mut second, _) = cluster.replica();
-    second.read_and_go_round().await;
-    cluster.assert_accepted(&second);
-    cluster.set_ahead(SignedDuration::ZERO);
-    second.read_and_go_round().await;
-    cluster.assert_accepted(&second);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_file_of_cas_that_are_not_valid_is_reported() {
-    let cluster = TestCluster::new();
-    cluster.change(|objects| objects.put(MUTATING, configuration()));
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ca.crt");
-    let state = CaState::first(cluster.clocks.server() + DAY, &Lifetimes::default()).unwrap();
-    std::fs::write(&path, state.current.certificate_pem()).unwrap();
-    let (mut controller, readiness) =
-        cluster.controller(TrustSource::Mounted(MountedCa::new(path.clone())), Process::default());
-    let validity = Validity::new(cluster.clocks.server(), DAY).unwrap();
-    let leaf = state.current.issue(&["a.example".parse().unwrap()], validity).unwrap();
-    controller.resolver.serve(leaf.serving().unwrap());
-    controller.read_and_go_round().await;
-    let details = readiness.details().join("\n");
-    assert!(details.contains(&format!("no CA in {} is valid now", path.display())), "{details}");
-    assert_eq!(readiness.obstacles(), ["certificate"]);
-    let metrics = controller.metrics.encode();
-    assert!(metrics.contains("colocate_certificate_valid{certificate=\"ca\"} 0\n"), "{metrics}");
-}
