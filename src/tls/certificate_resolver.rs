@@ -16,7 +16,7 @@ use super::callers::Callers;
 use super::serving_certificate::ServingCertificate;
 use crate::process::clock::Clock;
 
-/// The certificate in use, shared by clones. Without one, every handshake fails.
+/// The certificate in use, shared by clones. Without one, or before it is valid, every handshake fails.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateResolver {
     served: Arc<ArcSwapOption<ServingCertificate>>,
@@ -48,7 +48,7 @@ impl CertificateResolver {
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(clock.clone()))
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(callers.map_or_else(WebPkiClientVerifier::no_client_auth, Callers::verifier))
-            .with_cert_resolver(Arc::new(self.clone()));
+            .with_cert_resolver(Arc::new(ServedByClock { resolver: self.clone(), clock: clock.clone() }));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // The API server never resumes a session, and a resumed session would not get a new certificate.
         config.send_tls13_tickets = 0;
@@ -66,11 +66,21 @@ impl TimeProvider for Clock {
     }
 }
 
-impl ResolvesServerCert for CertificateResolver {
-    // A certificate that is not valid now is served, too. A handshake without a certificate would fail as well, but for every
-    // client, also for one whose clock differs, and with an alert that does not name the cause.
+/// The served certificate, unless it is not valid yet.
+#[derive(Debug)]
+struct ServedByClock {
+    resolver: CertificateResolver,
+    clock: Clock,
+}
+
+impl ResolvesServerCert for ServedByClock {
+    // A certificate that is not valid yet was issued by a clock that was ahead, and is being replaced. An expired one is still
+    // served: the client then names the cause, and one whose clock is behind accepts it.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.served.load().as_ref()?.key.clone())
+        let served = self.resolver.served.load();
+        let served = served.as_ref()?;
+        let is_valid_later = served.certificate.validity().not_before() > self.clock.read().now();
+        (!is_valid_later).then(|| served.key.clone())
     }
 }
 
@@ -113,6 +123,22 @@ mod tests {
         assert_eq!(resolver.expiry().unwrap().to_string(), "2026-11-30T12:00:00Z");
         assert!(resolver.served().unwrap().chains_to([second.certificate()], now()));
         assert!(!resolver.served().unwrap().chains_to([first.certificate()], now()));
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_valid_yet_is_not_served() {
+        let validity = Validity::new(now(), SignedDuration::from_hours(240)).unwrap();
+        let authority = Authority::new("a", validity).unwrap();
+        let resolver = CertificateResolver::default();
+        resolver.serve(served(&authority, 1));
+        let client = testing::client(&authority.certificate_pem(), now());
+        let start = resolver.served().unwrap().certificate.validity().not_before();
+        for (time, is_served) in [(start - SignedDuration::from_secs(1), false), (start, true), (now() + DAY * 2, true)]
+        {
+            let clock = Clock::new(move || time);
+            let acceptor = TlsAcceptor::from(Arc::new(resolver.server_config(None, &clock).unwrap()));
+            assert_eq!(testing::accept(&client, &acceptor, "localhost").await.is_ok(), is_served, "{time}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
