@@ -56,7 +56,10 @@ fn a_valid_configuration_takes_effect_and_an_invalid_one_does_not() {
     server.configure("# mode: off\n");
     let refused = server.logged(REFUSED);
     let error = refused["error"].as_str().unwrap();
-    assert!(error.ends_with("config.yaml: the file is empty or has only comments: write {} to use the defaults"), "{error}");
+    assert!(
+        error.ends_with("config.yaml: the file is empty or has only comments: write {} to use the defaults"),
+        "{error}"
+    );
     assert_eq!(reason(), "off");
     let metrics = server.admin("/metrics").body;
     for line in

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::driver::NO_PROVISIONER;
 use super::evidence::{Evidence, EvidenceSet};
 
 /// The owner of a claim.
@@ -51,6 +52,13 @@ impl Owner {
     pub(crate) fn of_volume(provisioner: Arc<str>, evidence: Evidence, no_provisioner: bool) -> Self {
         let evidence = if no_provisioner { Evidence::NoProvisioner } else { evidence };
         Self::Provisioner { class: None, provisioner, evidence: evidence.into() }
+    }
+
+    /// Returns true if the claim may still turn out to belong to any driver: its owner is not known, or the volume decides,
+    /// which is chosen only when the first pod is scheduled.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_incomplete()
+            || matches!(self, Self::Provisioner { provisioner, .. } if **provisioner == *NO_PROVISIONER)
     }
 
     /// Returns true if the owner is not known yet, but a cluster may know it.

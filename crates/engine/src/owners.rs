@@ -56,17 +56,17 @@ impl<'r> Owners<'r> {
     }
 
     /// Adds the other claims that can affect the decision: for each driver, the first claim that the driver's scheduler
-    /// recognizes and the first that it does not recognize; and claims whose owner is not known yet. The number of
-    /// claims with an unknown owner is limited, because each is looked up in the cluster.
+    /// recognizes and the first that it does not recognize; and claims whose driver is open. The number of
+    /// such claims is limited, because most of them are looked up in the cluster.
     fn add_decisive(&mut self, policy: &Policy, claims: impl Iterator<Item = ResolvedClaim<'r>>) {
         let rank =
             |owner: &Owner| policy.driver_of(owner).map(|(rank, _)| (rank, policy.recognising_driver(owner).is_some()));
         let mut ranks: Vec<_> = self.iter().filter_map(|(_, owner)| rank(owner)).collect();
-        let mut incomplete = 0;
+        let mut open = 0;
         for claim in claims {
             match rank(&claim.owner) {
                 Some(rank) if !ranks.contains(&rank) => ranks.push(rank),
-                None if claim.owner.is_incomplete() && incomplete < KEPT => incomplete += 1,
+                None if claim.owner.is_open() && open < KEPT => open += 1,
                 _ => {
                     self.more = true;
                     continue;

@@ -191,7 +191,7 @@ impl<'r> Pending<'r> {
     }
 }
 
-/// Returns true if the owner of every claim is known.
+/// Returns true if every claim is known to belong to a driver, or to none.
 fn is_known(owners: &Owners<'_>) -> bool {
-    owners.iter().all(|(_, owner)| !owner.is_incomplete())
+    owners.iter().all(|(_, owner)| !owner.is_open())
 }

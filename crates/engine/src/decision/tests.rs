@@ -211,9 +211,11 @@ fn cluster() -> Inventory {
         ("standard", "pxd.portworx.com"),
         ("px-in-tree", PORTWORX_IN_TREE),
         ("static", NO_PROVISIONER),
+        ("late", NO_PROVISIONER),
     ] {
-        let default = name == "standard";
-        cluster.insert_class(name, ClassFacts { provisioner: provisioner.into(), default, ..ClassFacts::default() });
+        let (default, binds_late) = (name == "standard", name == "late");
+        let facts = ClassFacts { provisioner: provisioner.into(), default, binds_late, ..ClassFacts::default() };
+        cluster.insert_class(name, facts);
     }
     cluster.insert_volume("by-hand", VolumeFacts::default());
     for (name, provisioner, evidence) in [
@@ -235,6 +237,7 @@ fn cluster() -> Inventory {
         ("local-data", Some("local"), None),
         ("by-hand-data", Some(""), Some("by-hand")),
         ("unknown-data", Some("deleted"), None),
+        ("late-data", Some("late"), None),
         ("annotated-data", Some(""), Some("annotated")),
         ("csi-data", Some(""), Some("csi")),
         ("in-tree-data", Some(""), Some("in-tree")),

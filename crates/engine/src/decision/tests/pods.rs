@@ -322,6 +322,7 @@ fn named_schedulers() -> Vec<Row> {
             row("two drivers share the scheduler", named(&["linstor-data"])).under(one_scheduler.clone()),
             row("a claim is missing", named(&["local-data", "missing-data"])),
             row("a claim is unknown", named(&["linstor-data", "unknown-data"])).under(two_drivers()),
+            row("a claim is bound to its volume later", named(&["linstor-data", "late-data"])).under(two_drivers()),
         ]);
     }
     rows

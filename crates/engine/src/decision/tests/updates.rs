@@ -97,6 +97,7 @@ fn restored() -> Vec<Row> {
             keeps("its claim was deleted", deleted),
             keeps("a claim is missing", replaced(mounts(&["local-data", "missing-data"]))),
             keeps("a claim is unknown", replaced(mounts(&["unknown-data"]))),
+            keeps("a claim is bound to its volume later", replaced(mounts(&["late-data"]))),
             keeps("a driver's claim next to one without a driver", replaced(mounts(&["local-data", "px-data"]))),
             keeps("an opt-out that is not a boolean", replaced(px().annotated(DISABLE_HYPERCONVERGENCE, "yes")))
                 .warns("is not a boolean"),
