@@ -138,9 +138,11 @@ impl ClaimCache {
         let (asked, others) = lookups.split_at_mut(most);
         self.get_volumes(pod.namespace, asked, deadlines).await;
         if deadlines.allow_wait() && !enough(asked) && asked.iter().any(Lookup::is_pending) {
-            self.wait_for_claims(pod, asked, deadlines, enough).await;
+            self.wait_for_claims(pod, asked, deadlines, &enough).await;
             // A claim that was created just now may be bound already.
-            self.get_volumes(pod.namespace, asked, deadlines).await;
+            if !enough(asked) {
+                self.get_volumes(pod.namespace, asked, deadlines).await;
+            }
         }
         // Those past the limit were not requested, so it is not known whether they exist.
         for other in others {

@@ -303,3 +303,19 @@ async fn the_volume_of_a_new_claim_is_read() {
     assert!(is_driver(&answer[0].0), "{answer:?}");
     assert_eq!(started.elapsed(), Duration::ZERO, "although the watch has not delivered the claim");
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_volume_is_read_after_a_wait_that_found_a_driver() {
+    let (cache, server) = cache();
+    let asked = answer(server, 404, NOT_FOUND);
+    let arrival = async {
+        sleep(Duration::from_millis(300)).await;
+        let bound = claim(Some(""), Some("pv"));
+        cache.update(|inventory| inventory.insert_claim("demo", "one", &bound));
+        arrive(&cache, "two", "px");
+    };
+    let (found, ()) = tokio::join!(found(&cache, &["one", "two"]), arrival);
+    assert_eq!(found[1], LookupResult::Waited);
+    drop(cache);
+    assert_eq!(asked.await.unwrap().keys().filter(|path| path.contains("persistentvolumes/")).count(), 0);
+}
