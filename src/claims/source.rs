@@ -7,7 +7,7 @@ use super::deadlines::Deadlines;
 use super::wait::{Lookup, LookupResult};
 use super::waiters::PodOrigin;
 use crate::companion::{MountedClaim, Strategies};
-use crate::engine::{ClaimRef, Inventory, Owner, Owners, Pending};
+use crate::engine::{ClaimRef, Inventory, Owner, Owners, Pending, Request};
 use crate::process::metrics::Metrics;
 
 /// Claims, classes and volumes, which determine the owner of a claim.
@@ -21,14 +21,15 @@ pub enum ClaimSource {
 }
 
 impl ClaimSource {
-    /// Finds the owners of the claims that a decision depends on.
+    /// Finds the owners of the claims that the decision about a request depends on.
     pub async fn owners<'r>(
         &self,
-        namespace: &str,
+        request: &Request<'_>,
         pending: &Pending<'r>,
         deadlines: Deadlines,
         metrics: &Metrics,
     ) -> Owners<'r> {
+        let namespace = request.namespace();
         let mut owners = pending.look_up(|claim| self.known_owner(namespace, claim));
         let enough = pending.has_driver(owners.iter().map(|(_, owner)| owner));
         let (mut names, mut places) = (Vec::new(), Vec::new());
@@ -46,7 +47,7 @@ impl ClaimSource {
             Self::Cluster(cache) if !names.is_empty() && !enough => {
                 let deadlines = if pending.may_wait() { deadlines } else { deadlines.without_wait() };
                 let enough = |lookups: &[Lookup<'_>]| pending.has_driver(lookups.iter().map(|lookup| &lookup.owner));
-                let pod = PodOrigin { namespace, controller: pending.controller_uid() };
+                let pod = PodOrigin { namespace, name: &request.display_name(), controller: pending.controller_uid() };
                 let lookups = cache.owners(pod, &names, deadlines, enough).await;
                 for (place, lookup) in places.into_iter().zip(lookups) {
                     *place = lookup.owner;
@@ -68,7 +69,7 @@ impl ClaimSource {
         if names.is_empty() {
             return known;
         }
-        let pod = PodOrigin { namespace, controller: None };
+        let pod = PodOrigin { namespace, name: "", controller: None };
         cache.owners(pod, &names, deadlines.without_wait(), |_| false).await;
         self.mounted_now(namespace, claims)
     }

@@ -40,6 +40,8 @@ struct Counters {
 #[derive(Clone, Copy, Debug)]
 struct Counter {
     count: u32,
+    /// The hash of what the last increment was for, if that was stated.
+    cause: Option<u64>,
     /// The number of the TTL's start.
     start: u64,
     /// The time of the TTL's start.
@@ -53,6 +55,15 @@ impl TtlCounter {
 
     /// Increments a counter and returns its new value; `None` if it has reached `limit`, in which case it stays as it is.
     pub(super) fn increment(&self, key: &impl Hash, limit: u32) -> Option<u32> {
+        self.add(key, limit, None)
+    }
+
+    /// Increments a counter, unless its last increment had the same cause. As an increment, that extends it.
+    pub(super) fn increment_for(&self, key: &impl Hash, cause: &impl Hash) {
+        self.add(key, u32::MAX, Some(self.hasher.hash_one(cause)));
+    }
+
+    fn add(&self, key: &impl Hash, limit: u32, cause: Option<u64>) -> Option<u32> {
         let key = self.hasher.hash_one(key);
         let now = Instant::now();
         let mut counters = self.counters();
@@ -61,11 +72,14 @@ impl TtlCounter {
             if counter.count >= limit {
                 return None;
             }
-            counter.count += 1;
+            if cause.is_none() || counter.cause != cause {
+                counter.count += 1;
+                counter.cause = cause;
+            }
             let counter = *counter;
             if self.start == Start::Last {
                 counters.order.remove(&counter.start);
-                counters.start(key, counter.count, now);
+                counters.start(key, counter.count, cause, now);
             }
             return Some(counter.count);
         }
@@ -75,7 +89,7 @@ impl TtlCounter {
         if counters.by_key.len() >= self.capacity {
             counters.remove_first();
         }
-        counters.start(key, 1, now);
+        counters.start(key, 1, cause, now);
         Some(1)
     }
 
@@ -102,11 +116,11 @@ impl TtlCounter {
 }
 
 impl Counters {
-    fn start(&mut self, key: u64, count: u32, now: Instant) {
+    fn start(&mut self, key: u64, count: u32, cause: Option<u64>, now: Instant) {
         let start = self.starts;
         self.starts += 1;
         self.order.insert(start, key);
-        self.by_key.insert(key, Counter { count, start, started: now });
+        self.by_key.insert(key, Counter { count, cause, start, started: now });
     }
 
     fn expire(&mut self, now: Instant, ttl: Duration) {
@@ -148,6 +162,18 @@ mod tests {
             counter.reset(&"a");
             assert_eq!((counter.count(&"a"), counter.counters().order.len()), (0, 1));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repeated_cause_extends_a_counter_without_an_increment() {
+        let counter = TtlCounter::new(Duration::from_secs(30), Start::Last, 8);
+        for (cause, count) in [("x", 1), ("x", 1), ("y", 2), ("y", 2), ("x", 3)] {
+            counter.increment_for(&"a", &cause);
+            assert_eq!(counter.count(&"a"), count, "{cause}");
+            advance(Duration::from_secs(29)).await;
+        }
+        counter.increment_for(&"b", &"x");
+        assert_eq!([counter.count(&"a"), counter.count(&"b")], [3, 1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -231,7 +231,7 @@ impl ClaimCache {
             return;
         }
         if !lookups.iter().any(|lookup| lookup.unread) {
-            wait.timed_out();
+            wait.timed_out(&lookups.iter().filter(|lookup| lookup.is_pending()).map(|lookup| lookup.name).collect());
         }
         for lookup in lookups.iter().filter(|lookup| lookup.is_missing()) {
             wait.log(lookup.name, lookup.unread);

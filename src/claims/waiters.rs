@@ -1,5 +1,6 @@
 //! All state of waiting: which pods may wait, which controllers' pods no longer wait, and which claims were logged.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use super::ttl_counter::{Start, TtlCounter};
 use super::wait_slots::{WaitSlot, WaitSlots};
 
 /// The number of timed-out waits after which the pods of a controller do not wait. Spark creates the claim of an executor
-/// after the response to its pod: ten executors, one after another, took 20 s.
+/// after the response to its pod: ten executors, one after another, took 20 s. A wait that repeats the one before, for the same
+/// claims and a pod of the same name, is not counted: an API server may call colocate twice for a pod (`reinvocationPolicy`),
+/// and a controller may try again.
 const MAX_TIMEOUTS: u32 = 2;
 
 /// The time for which the pods of such a controller do not wait. It starts again whenever colocate decides about one of
@@ -29,10 +32,12 @@ const MAX_LOGGED: usize = 4096;
 /// more are logged.
 const MAX_LINES: u32 = 64;
 
-/// The namespace of a pod, and the UID of its controller.
+/// The namespace and name of a pod, and the UID of its controller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PodOrigin<'r> {
     pub(super) namespace: &'r str,
+    /// Its name, or what its name is generated from; empty for a review that does not wait.
+    pub(super) name: &'r str,
     /// `None` for a pod without a controller, and for a review that does not wait.
     pub(super) controller: Option<&'r str>,
 }
@@ -130,14 +135,14 @@ impl Wait<'_> {
         }
     }
 
-    /// Records that colocate decides about the pod without one of its claims, because this claim does not exist. A pod
-    /// that was evicted from its slot, or found no free slot, says nothing about its controller. (A pod that got no
-    /// slot because its controller has timed out does count.)
-    pub(super) fn timed_out(&self) {
+    /// Records that colocate decides about the pod without these claims, which are missing or do not lead to a driver. A pod
+    /// that was evicted from its slot, or found no free slot, says nothing about its controller. (A pod that got no slot
+    /// because its controller has timed out does count.)
+    pub(super) fn timed_out(&self, claims: &BTreeSet<&str>) {
         if let Some(key) = self.pod.key()
             && matches!(self.slot, Ok(_) | Err(NoSlot::ControllerTimedOut))
         {
-            self.waiters.timeouts.increment(&key, u32::MAX);
+            self.waiters.timeouts.increment_for(&key, &(self.pod.name, claims));
         }
     }
 
@@ -152,9 +157,7 @@ impl Wait<'_> {
                 "too many pods are waiting already (missingClaim.maxWaiters, maxWaitersPerNamespace)"
             }
             Err(NoSlot::Evicted) => "its wait slot went to another namespace (missingClaim.maxWaiters)",
-            Err(NoSlot::ControllerTimedOut) => {
-                "not waited for: the waits of two other pods of its controller timed out"
-            }
+            Err(NoSlot::ControllerTimedOut) => "not waited for: the waits of two pods of its controller timed out",
         };
         match self.waiters.log_line(namespace, claim) {
             LogLine::Claim if unread => tracing::warn!(

@@ -50,7 +50,7 @@ impl MutateHandler {
             Examination::Decided(decision) => decision,
             Examination::Resolve(pending) => {
                 let deadlines = Deadlines::new(timeout, config.wait);
-                let owners = self.claims.owners(request.namespace(), &pending, deadlines, &self.metrics).await;
+                let owners = self.claims.owners(request, &pending, deadlines, &self.metrics).await;
                 pending.decide(owners, |driver| self.registry.presence(driver))
             }
         };

@@ -105,12 +105,12 @@ async fn ask(cache: &ClaimCache, deadlines: Deadlines, names: &[&str]) -> Vec<(O
 
 /// A pod without a controller.
 fn pod_in(namespace: &str) -> PodOrigin<'_> {
-    PodOrigin { namespace, controller: None }
+    PodOrigin { namespace, name: "pod", controller: None }
 }
 
 /// A pod that a controller creates.
 fn pod_of<'r>(namespace: &'r str, controller: &'r str) -> PodOrigin<'r> {
-    PodOrigin { namespace, controller: Some(controller) }
+    PodOrigin { controller: Some(controller), ..pod_in(namespace) }
 }
 
 /// Looks up a claim that does not appear, and returns how long that takes.

@@ -26,6 +26,23 @@ async fn ten_pods_of_one_controller_wait_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_is_reviewed_again_is_counted_once() {
+    let (cache, server) = cache();
+    answer(server, 404, NOT_FOUND);
+    let pod = |name| PodOrigin { name, ..pod_of("demo", "spark") };
+    for _ in 0..3 {
+        assert_eq!(time_to_miss(pod("executor-*"), &cache, "one").await, WAIT);
+    }
+    // Another pod with other claims, or with the same claims and another name, is another wait.
+    for (second, claim) in [(pod("executor-*"), "two"), (pod("driver"), "one")] {
+        assert_eq!(time_to_miss(second, &cache, claim).await, WAIT);
+        assert_eq!(time_to_miss(pod("executor-*"), &cache, "three").await, Duration::ZERO);
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(time_to_miss(pod("executor-*"), &cache, "one").await, WAIT, "the record has expired");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_found_claim_makes_the_pods_of_its_controller_wait_again() {
     let (cache, mut server) = cache();
     let driver = pod_of("demo", "spark");
@@ -38,15 +55,15 @@ async fn a_found_claim_makes_the_pods_of_its_controller_wait_again() {
         answer(server, 404, NOT_FOUND);
     };
     let pods = async {
-        for _ in 0..2 {
-            assert_eq!(time_to_miss(driver, &cache, "one").await, WAIT);
+        for claim in ["one", "two"] {
+            assert_eq!(time_to_miss(driver, &cache, claim).await, WAIT);
         }
         let started = Instant::now();
         assert_eq!(ask_as(driver, &cache, deadlines(), &["one"]).await[0].1, LookupResult::Fetched);
         assert_eq!(started.elapsed(), Duration::ZERO);
     };
     tokio::join!(pods, script);
-    assert_eq!(time_to_miss(driver, &cache, "two").await, WAIT);
+    assert_eq!(time_to_miss(driver, &cache, "three").await, WAIT);
 }
 
 #[tokio::test(start_paused = true)]
