@@ -272,6 +272,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_first_byte_arrives_within_seconds_on_the_admin_port() {
+        for (limits, seconds) in [(ServerLimits::admin(), 5), (ServerLimits::reviews(), 130)] {
+            let began = Instant::now();
+            let Client { stream: _silent, ended } = connect(&new_state(limits));
+            ended.await.unwrap();
+            assert_eq!(began.elapsed(), Duration::from_secs(seconds));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_stalled_header_ends_the_connection_but_a_pause_does_not() {
         let state = new_state(ServerLimits::reviews());
         let mut client = connect(&state);
