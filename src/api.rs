@@ -2,11 +2,13 @@
 //! every request, and one watch loop.
 
 mod client;
+mod client_file;
 mod dry_run;
 mod request;
 mod watch;
 
 pub use client::{ApiClient, NotConfigured};
+pub use client_file::ClientFileError;
 pub use dry_run::{DryRun, DryRunError, DryRunOutcome, DryRunVolume};
 pub use request::ApiError;
 pub(crate) use request::{FIELD_MANAGER, Resource};

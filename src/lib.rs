@@ -19,7 +19,7 @@
 //! | [`claims`] | claims of a cluster or of files: cache, watches, the wait for a claim that does not exist yet, snapshot | `api`, `process` |
 //! | [`schedulers`] | whether the drivers' schedulers are alive, by their Leases | `api`, `process`, `duration` |
 //! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `file`, `process` |
-//! | [`api`] | the API server client: the only module that uses `kube` | `process` |
+//! | [`api`] | the API server client: the only module that uses `kube` | `file`, `process` |
 //! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file`, `process` |
 //! | [`probe`] | a client that calls an admission webhook the way the API server does | |
 //! | [`process`] | metrics, readiness, shutdown, background tasks, the clock and logging, passed on as one value | |

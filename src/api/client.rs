@@ -1,10 +1,15 @@
 //! A client of one cluster's API server.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use kube::Client;
 use kube::config::{InferConfigError, KubeConfigOptions, KubeconfigError};
 
+use super::client_file::{Access, ClientFile, ClientFileError, take_token_file};
 use super::request::Resource;
 use crate::engine::one_line;
+use crate::process::Process;
 use crate::process::clock::Clock;
 
 /// The length to which a configuration error is truncated, in characters.
@@ -16,7 +21,8 @@ const VERSION: Resource = Resource::new("", "version");
 /// A client of one cluster's API server. Clones share its connections.
 #[derive(Clone)]
 pub struct ApiClient {
-    pub(super) kube: Client,
+    pub(super) access: Arc<ArcSwap<Access>>,
+    namespace: Arc<str>,
     /// Whether it uses the service account of the pod that this process runs in.
     in_pod: bool,
     pub(super) clock: Clock,
@@ -39,16 +45,20 @@ pub enum NotConfigured {
     /// The configuration that was found does not make a client.
     #[error("cannot make a client for the cluster: {}", one_line(&.0.to_string(), MAX_LINE))]
     Client(kube::Error),
+    /// The client's token cannot be used.
+    #[error("no usable cluster configuration: {0}")]
+    File(ClientFileError),
 }
 
 impl ApiClient {
     /// Finds the cluster for a server: the one that `KUBECONFIG` names, or else the one that this pod runs in.
     /// `~/.kube/config` is not read, because a server must not serve from whatever cluster someone used last. The cluster
-    /// is not contacted. `clock` records the `Date` of its responses.
+    /// is not contacted. The clock of `process` records the `Date` of its responses, and background tasks follow the files
+    /// that are replaced while the process runs.
     ///
     /// # Errors
-    /// If neither names a cluster, or the kubeconfig cannot be used.
-    pub async fn for_server(clock: Clock) -> Result<Self, NotConfigured> {
+    /// If neither names a cluster, or the kubeconfig or the token cannot be used.
+    pub async fn for_server(process: &Process) -> Result<Self, NotConfigured> {
         let in_pod = std::env::var_os("KUBECONFIG").is_none_or(|path| path.is_empty());
         let mut config = if in_pod {
             kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
@@ -58,7 +68,11 @@ impl ApiClient {
         };
         // A server retries by its own rules and logs it: kube would retry for a minute without logging.
         config.default_retry = false;
-        Self::new(config, in_pod, clock)
+        let (client, files) = Self::new(config, in_pod, process.clock.clone()).await?;
+        for file in files {
+            process.tasks.spawn(file.name(), file.follow(process.clone()));
+        }
+        Ok(client)
     }
 
     /// Finds the cluster for a command: the one that kubectl would use, or else the one that this pod runs in. With
@@ -69,11 +83,36 @@ impl ApiClient {
     pub async fn for_command(retries: bool) -> Result<Self, NotConfigured> {
         let mut config = kube::Config::infer().await.map_err(NotConfigured::Infer)?;
         config.default_retry = retries;
-        Self::new(config, false, Clock::system())
+        // A command ends long before its token expires.
+        let (client, _) = Self::new(config, false, Clock::system()).await?;
+        Ok(client)
     }
 
-    fn new(config: kube::Config, in_pod: bool, clock: Clock) -> Result<Self, NotConfigured> {
-        Ok(Self { kube: Client::try_from(config).map_err(NotConfigured::Client)?, in_pod, clock })
+    /// Creates a client that has read its token, and the files to read again.
+    async fn new(
+        mut config: kube::Config,
+        in_pod: bool,
+        clock: Clock,
+    ) -> Result<(Self, Vec<ClientFile>), NotConfigured> {
+        let token = take_token_file(&mut config.auth_info);
+        let authorities = config.root_cert_file.take();
+        let kube = Client::try_from(config.clone()).map_err(NotConfigured::Client)?;
+        let client = Self::with_clock(kube, in_pod, clock);
+        let mut files = Vec::new();
+        if let Some(path) = token {
+            let mut file = ClientFile::token(path, client.access.clone());
+            file.read().await.map_err(NotConfigured::File)?;
+            files.push(file);
+        }
+        if let Some(path) = authorities {
+            files.push(ClientFile::authorities(path, config, client.access.clone()));
+        }
+        Ok((client, files))
+    }
+
+    fn with_clock(kube: Client, in_pod: bool, clock: Clock) -> Self {
+        let namespace = kube.default_namespace().into();
+        Self { access: Arc::new(ArcSwap::from_pointee(Access { kube, authorization: None })), namespace, in_pod, clock }
     }
 
     #[cfg(test)]
@@ -83,7 +122,7 @@ impl ApiClient {
 
     #[cfg(test)]
     pub(crate) fn for_test_with_clock(kube: Client, clock: Clock) -> Self {
-        Self { kube, in_pod: false, clock }
+        Self::with_clock(kube, false, clock)
     }
 
     /// Returns the clock that records the `Date` of responses.
@@ -101,7 +140,7 @@ impl ApiClient {
 
     /// Returns the namespace that this process runs in, or that the kubeconfig's context names.
     pub fn namespace(&self) -> &str {
-        self.kube.default_namespace()
+        &self.namespace
     }
 
     /// Returns the namespace of the pod that this process runs in; `None` outside a pod.

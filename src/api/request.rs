@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{AsyncBufRead, AsyncReadExt, TryStreamExt};
 use http_body_util::BodyExt;
-use hyper::header::DATE;
+use hyper::header::{AUTHORIZATION, DATE};
 use hyper::http::request::Builder;
 use hyper::{Request, Response};
 use jiff::Timestamp;
@@ -160,9 +160,13 @@ impl ApiClient {
         body: Vec<u8>,
     ) -> Result<Response<Body>, ApiError> {
         let send = async {
-            let request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
+            let access = self.access.load_full();
+            let mut request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
+            if let Some(authorization) = &access.authorization {
+                request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            }
             let sent = Instant::now();
-            let response = self.kube.send(request).await?;
+            let response = access.kube.send(request).await?;
             // A 5xx may come from a load balancer, which has its own clock.
             if !response.status().is_server_error()
                 && let Some(date) = date(&response)

@@ -152,8 +152,7 @@ impl Serve {
         };
 
         let registry = SchedulerRegistry::new(config.schedulers());
-        let client =
-            if self.manifests.is_empty() { Some(ApiClient::for_server(process.clock.clone()).await?) } else { None };
+        let client = if self.manifests.is_empty() { Some(ApiClient::for_server(&process).await?) } else { None };
         let resolver = CertificateResolver::default();
         self.keep_certificate(&config, client.as_ref(), &resolver, &process).await?;
         let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref(), &process.clock)?), callers };
