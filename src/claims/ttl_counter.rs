@@ -40,7 +40,7 @@ struct Counters {
 #[derive(Clone, Copy, Debug)]
 struct Counter {
     count: u32,
-    /// The hash of what the last increment was for, if that was stated.
+    /// The hash of what the last increment was for, if that was stated and has not been repeated.
     cause: Option<u64>,
     /// The number of the TTL's start.
     start: u64,
@@ -58,7 +58,8 @@ impl TtlCounter {
         self.add(key, limit, None)
     }
 
-    /// Increments a counter, unless its last increment had the same cause. As an increment, that extends it.
+    /// Increments a counter, unless this repeats the cause of its last increment for the first time. A repeat extends the
+    /// counter as an increment does.
     pub(super) fn increment_for(&self, key: &impl Hash, cause: &impl Hash) {
         self.add(key, u32::MAX, Some(self.hasher.hash_one(cause)));
     }
@@ -72,14 +73,16 @@ impl TtlCounter {
             if counter.count >= limit {
                 return None;
             }
-            if cause.is_none() || counter.cause != cause {
+            if cause.is_some() && counter.cause == cause {
+                counter.cause = None;
+            } else {
                 counter.count += 1;
                 counter.cause = cause;
             }
             let counter = *counter;
             if self.start == Start::Last {
                 counters.order.remove(&counter.start);
-                counters.start(key, counter.count, cause, now);
+                counters.start(key, counter.count, counter.cause, now);
             }
             return Some(counter.count);
         }
@@ -165,15 +168,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_repeated_cause_extends_a_counter_without_an_increment() {
+    async fn the_first_repeat_of_a_cause_is_not_an_increment() {
         let counter = TtlCounter::new(Duration::from_secs(30), Start::Last, 8);
-        for (cause, count) in [("x", 1), ("x", 1), ("y", 2), ("y", 2), ("x", 3)] {
+        for (cause, count) in [("x", 1), ("x", 1), ("x", 2), ("y", 3), ("y", 3), ("x", 4)] {
             counter.increment_for(&"a", &cause);
             assert_eq!(counter.count(&"a"), count, "{cause}");
             advance(Duration::from_secs(29)).await;
         }
         counter.increment_for(&"b", &"x");
-        assert_eq!([counter.count(&"a"), counter.count(&"b")], [3, 1]);
+        assert_eq!([counter.count(&"a"), counter.count(&"b")], [4, 1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,9 +9,8 @@ use super::ttl_counter::{Start, TtlCounter};
 use super::wait_slots::{WaitSlot, WaitSlots};
 
 /// The number of timed-out waits after which the pods of a controller do not wait. Spark creates the claim of an executor
-/// after the response to its pod: ten executors, one after another, took 20 s. A wait that repeats the one before, for the same
-/// claims and a pod of the same name, is not counted: an API server may call colocate twice for a pod (`reinvocationPolicy`),
-/// and a controller may try again.
+/// after the response to its pod: ten executors, one after another, took 20 s. The first repeat of a wait, for the same claims
+/// and a pod of the same name, is not counted: an API server may call colocate twice for a pod (`reinvocationPolicy`).
 const MAX_TIMEOUTS: u32 = 2;
 
 /// The time for which the pods of such a controller do not wait. It starts again whenever colocate decides about one of
