@@ -33,13 +33,14 @@ pub(super) struct Record {
     settings: Option<Handle>,
     /// The last listing that contained it.
     listing: u16,
+    /// The field of the volume that names its provisioner, if `volume_provisioner` is set and not empty.
+    volume_evidence: Evidence,
     flags: u8,
 }
 
-/// Flags in the bits above the access modes. The lowest two are the index of the evidence: that of the annotation or,
-/// for a claim without one, that of the volume. (A claim with an annotation needs no volume to find its provisioner.)
-const EVIDENCE: u8 = 0b11 << EVIDENCE_SHIFT;
-const EVIDENCE_SHIFT: u8 = 4;
+/// Flags in the bits above the access modes. The lowest two are the index of the annotations that name the provisioner.
+const ANNOTATIONS_MASK: u8 = 0b11 << ANNOTATIONS_SHIFT;
+const ANNOTATIONS_SHIFT: u8 = 4;
 const BOUND: u8 = 1 << 6;
 const HAS_VOLUME: u8 = 1 << 7;
 
@@ -49,8 +50,6 @@ const ANNOTATIONS: [&[Evidence]; 3] = [
     &[Evidence::GaProvisionerAnnotation],
     &[Evidence::BetaProvisionerAnnotation, Evidence::GaProvisionerAnnotation],
 ];
-
-const VOLUME_EVIDENCE: [Evidence; 3] = [Evidence::ProvisionedBy, Evidence::StaticCsi, Evidence::InTree];
 
 /// A map shrinks when its capacity exceeds its length by more than this factor.
 const SHRINK_FACTOR: usize = 4;
@@ -71,7 +70,7 @@ impl Records {
         // The volume is the same, so it need not be read again.
         if old.volume.is_some() && old.volume == record.volume {
             old.volume_provisioner = record.volume_provisioner.take();
-            old.flags |= record.flags & EVIDENCE;
+            old.volume_evidence = record.volume_evidence;
         }
         self.release(&record);
     }
@@ -107,8 +106,7 @@ impl Records {
         };
         let unused = match record.filter(same) {
             Some(record) => {
-                let index = (0..).zip(VOLUME_EVIDENCE).find_map(|(index, own)| (own == evidence).then_some(index));
-                record.flags = (record.flags & !EVIDENCE) | (index.unwrap_or(0_u8) << EVIDENCE_SHIFT);
+                record.volume_evidence = evidence;
                 record.volume_provisioner.replace(handle)
             }
             None => Some(handle),
@@ -147,15 +145,13 @@ impl Records {
     /// The fields of a record that lead to its owner.
     pub(super) fn names(&self, record: &Record) -> OwnerHints<'_> {
         let name = |handle: Option<Handle>| handle.and_then(|handle| self.names.get(handle));
-        let evidence = (record.flags & EVIDENCE) >> EVIDENCE_SHIFT;
+        let index = (record.flags & ANNOTATIONS_MASK) >> ANNOTATIONS_SHIFT;
         OwnerHints {
             class: name(record.class).map(NameRef::Shared),
-            provisioner: name(record.provisioner).map(|name| (NameRef::Shared(name), annotations(evidence))),
+            provisioner: name(record.provisioner).map(|name| (NameRef::Shared(name), annotations(index))),
             volume: name(record.volume).map(NameRef::Shared),
             has_volume: record.flags & HAS_VOLUME != 0,
-            volume_provisioner: name(record.volume_provisioner).map(|provisioner| {
-                (provisioner, VOLUME_EVIDENCE.get(usize::from(evidence)).copied().unwrap_or(Evidence::ProvisionedBy))
-            }),
+            volume_provisioner: name(record.volume_provisioner).map(|name| (name, record.volume_evidence)),
         }
     }
 
@@ -192,11 +188,12 @@ impl Records {
             provisioner: provisioner.map(|(provisioner, _)| name(provisioner)),
             volume: claim.volume.as_deref().filter(|_| needs_volume || is_ga_only).map(&mut name),
             volume_provisioner: None,
+            volume_evidence: Evidence::ProvisionedBy,
             settings: (!claim.settings.is_empty())
                 .then(|| self.settings.acquire(&claim.settings, || Arc::new(claim.settings.clone()))),
             listing,
             flags: claim.access.bits()
-                | evidence.map_or(0, |evidence| index_of(evidence) << EVIDENCE_SHIFT)
+                | evidence.map_or(0, |evidence| index_of(evidence) << ANNOTATIONS_SHIFT)
                 | flag(claim.bound, BOUND)
                 | flag(claim.volume.is_some(), HAS_VOLUME),
         }

@@ -204,6 +204,49 @@ fn a_volume_that_was_read_later_keeps_its_field() {
     }
 }
 
+/// Every sort of claim that is bound to `volume`.
+fn sorts_of_claim(volume: &str) -> Vec<ClaimFacts<'static>> {
+    let annotations = ["", "pxd.portworx.com", NO_PROVISIONER];
+    let keys = annotations.into_iter().flat_map(|value| {
+        [vec![], vec![BETA_PROVISIONER], vec![PROVISIONER], vec![BETA_PROVISIONER, PROVISIONER]]
+            .map(|keys| keys.into_iter().map(|key| (key, value)).collect::<Vec<_>>())
+    });
+    let classes = [None, Some(""), Some("static"), Some("px"), Some("deleted")];
+    keys.flat_map(|keys| classes.map(|class| claim(&keys, class, Some(volume)))).collect()
+}
+
+#[test]
+fn a_changed_claim_has_the_owner_of_a_new_one() {
+    let known = inventory();
+    for name in ["annotated", "csi", "in-tree", "by-hand"] {
+        let provisioner = known.volumes[name].as_ref().map(|(name, evidence)| (&**name, *evidence));
+        let facts = VolumeFacts { provisioner: provisioner.map(|(name, evidence)| (name.into(), evidence)) };
+        let sorts = sorts_of_claim(name);
+        let mut inventory = Inventory { volumes: HashMap::new(), ..inventory() };
+        for (before, after) in sorts.iter().flat_map(|before| sorts.iter().map(move |after| (before, after))) {
+            // The volume is read before the change, or while the claim changes.
+            for is_early in [true, false] {
+                inventory.remove_claim("ns", "data");
+                inventory.insert_claim("ns", "data", before);
+                if is_early {
+                    inventory.set_volume_provisioner("ns", "data", name, &facts);
+                }
+                inventory.insert_claim("ns", "data", after);
+                if !is_early {
+                    inventory.set_volume_provisioner("ns", "data", name, &facts);
+                }
+                let owner = inventory.owner("ns", "data");
+                if matches!(owner, Owner::Unknown(Unknown::VolumeMissing { .. })) {
+                    // A claim with an owner of its own need not keep its volume.
+                    assert_ne!(inventory.owner_of(before), owner, "{name}: {before:?} -> {after:?}");
+                } else {
+                    assert_eq!(owner, known.owner_of(after), "{name}: {before:?} -> {after:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_claim_of_such_a_class_is_unknown_until_bound_unless_it_binds_late() {
     let unbound = claim(&[], Some("static"), None);
