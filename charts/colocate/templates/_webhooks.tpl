@@ -1,4 +1,7 @@
-{{/* The fields common to all webhooks. `path` is the URL path that is called. `optOuts` are labels that opt an object out. */}}
+{{/*
+The fields common to all webhooks. `path` is the URL path that is called. `optOuts` are labels that opt an object out. If `restores`,
+labels of the Namespace and of the object have no effect: they may have been set since the object was created.
+*/}}
 {{- define "colocate.webhook" -}}
 {{- $webhook := .root.Values.webhook -}}
 clientConfig:
@@ -21,9 +24,11 @@ namespaceSelector:
   - key: kubernetes.io/metadata.name
     operator: NotIn
     values: {{ include "colocate.excluded" .root }}
+  {{- if not .restores }}
   - key: {{ (include "colocate.config" .root | fromJson).optOut.namespaceLabel | quote }}
     operator: NotIn
     values: {{ include "colocate.true" . }}
+  {{- end }}
   {{- with include "colocate.included" .root | fromJsonArray }}
   - key: kubernetes.io/metadata.name
     operator: In
@@ -36,7 +41,7 @@ namespaceSelector:
 {{- range .optOuts -}}
 {{- $expressions = append $expressions (dict "key" . "operator" "NotIn" "values" (include "colocate.true" $ | fromJsonArray)) -}}
 {{- end -}}
-{{- $selector := $webhook.objectSelector | default dict -}}
+{{- $selector := ternary dict ($webhook.objectSelector | default dict) (.restores | default false) -}}
 {{- $expressions = concat $expressions ($selector.matchExpressions | default list) -}}
 {{- if or $selector.matchLabels $expressions }}
 objectSelector:
@@ -56,9 +61,9 @@ objectSelector:
 reinvocationPolicy: IfNeeded
 {{- end -}}
 
-{{/* A webhook that only restores what cannot change. An opt-out has no effect there, or the API server would reject the update. */}}
+{{/* A webhook that only restores what cannot change. If it were not called, the API server would reject the update. */}}
 {{- define "colocate.restoringWebhook" -}}
-{{ include "colocate.webhook" (dict "root" . "path" "/mutate") }}
+{{ include "colocate.webhook" (dict "root" . "path" "/mutate" "restores" true) }}
 reinvocationPolicy: IfNeeded
 {{- end -}}
 
