@@ -93,10 +93,9 @@ impl TryFrom<Vec<String>> for ReplaceableSection {
     type Error = String;
 
     fn try_from(names: Vec<String>) -> Result<Self, String> {
-        match names.iter().find(|name| !dns::is_qualified_name(name)) {
-            Some(name) => Err(format!(
-                "`{name}` is not the name of a scheduler, so no pod can have it: use one such as default-scheduler"
-            )),
+        // Some platforms' schedulers have a prefix, and others a name of several parts.
+        match names.iter().find(|name| !dns::is_subdomain(name) && !dns::is_qualified_name(name)) {
+            Some(name) => Err(format!("`{name}` is not the name of a scheduler: use one such as default-scheduler")),
             None => Ok(Self(engine::ReplaceableSchedulers(names))),
         }
     }
@@ -432,7 +431,7 @@ mod tests {
                 "replaceableSchedulers: [my scheduler]\n",
                 "config.yaml:1:24: `my scheduler` is not the name of a scheduler",
             ),
-            ("replaceableSchedulers: ['']\n", "`` is not the name of a scheduler"),
+            ("replaceableSchedulers: ['']\n", "`` is not the name of a scheduler: use one such as default-scheduler"),
             ("optOut: {labels: [a b]}\n", "`a b` is not the key of a label: use one such as example.com/opt-out"),
             (
                 "missingClaim: {wait: 31s}\n",

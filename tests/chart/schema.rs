@@ -189,7 +189,11 @@ fn names_and_paths_that_the_program_refuses_are_rejected() {
         let error = refused(&format!("config: {config}"));
         assert!(error.contains(place), "{config}: {error}");
     }
-    render("config: {replaceableSchedulers: [gke.io/optimize-utilization-scheduler], optOut: {labels: [a.b/C_d]}}");
+    let long = ["bin-packing"; 7].join(".");
+    assert!(long.len() > 63);
+    let names = format!("[gke.io/optimize-utilization-scheduler, {long}]");
+    assert!(format!("{{replaceableSchedulers: {names}}}").parse::<Config>().is_ok());
+    render(&format!("config: {{replaceableSchedulers: {names}, optOut: {{labels: [a.b/C_d]}}}}"));
 }
 
 #[test]
