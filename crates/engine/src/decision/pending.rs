@@ -100,7 +100,7 @@ impl<'r> Pending<'r> {
         let mut decision = self.candidate.leave(Reason::AlreadySet);
         let warning = match self.driver_with_claim(scheduler, owners) {
             Some(own) => self.two_drivers(own, owners),
-            None if is_known(owners) => self.scheduler_without_claim(scheduler, owners),
+            None if is_known(owners) => Some(self.scheduler_without_claim(scheduler, owners)),
             None => None,
         };
         decision.warnings.extend(warning);
@@ -179,15 +179,14 @@ impl<'r> Pending<'r> {
         Some(Warning::new("two-drivers", text))
     }
 
-    /// Warns that the object names a driver's scheduler, although none of its claims belongs to that driver.
-    fn scheduler_without_claim(&self, scheduler: &str, owners: &Owners<'_>) -> Option<Warning> {
-        let driver = self.candidate.policy.drivers.0.iter().find(|driver| *driver.scheduler == *scheduler)?;
+    /// Warns that the object names a driver's scheduler, although none of its claims belongs to a driver of this scheduler.
+    fn scheduler_without_claim(&self, scheduler: &str, owners: &Owners<'_>) -> Warning {
+        let drivers = self.candidate.policy.drivers.0.iter().filter(|driver| *driver.scheduler == *scheduler);
+        let names = drivers.map(|driver| &*driver.name).collect::<Vec<_>>().join(" or ");
         let fitting = self.first_driver(owners).map_or(DEFAULT_SCHEDULER, |driver| &driver.scheduler);
-        let text = format_args!(
-            "schedulerName is {scheduler}, but no claim belongs to {}: set schedulerName: {fitting}",
-            driver.name
-        );
-        Some(Warning::new("scheduler-without-claim", text))
+        let text =
+            format_args!("schedulerName is {scheduler}, but no claim belongs to {names}: set schedulerName: {fitting}");
+        Warning::new("scheduler-without-claim", text)
     }
 }
 

@@ -320,6 +320,9 @@ fn named_schedulers() -> Vec<Row> {
                 .under(two_drivers())
                 .warns("the pod mounts claims of portworx and linstor: stork schedules it"),
             row("two drivers share the scheduler", named(&["linstor-data"])).under(one_scheduler.clone()),
+            row("no claim belongs to either driver", named(&["local-data"]))
+                .under(one_scheduler.clone())
+                .warns("schedulerName is stork, but no claim belongs to portworx or linstor: set schedulerName:"),
             row("a claim is missing", named(&["local-data", "missing-data"])),
             row("a claim is unknown", named(&["linstor-data", "unknown-data"])).under(two_drivers()),
             row("a claim is bound to its volume later", named(&["linstor-data", "late-data"])).under(two_drivers()),
