@@ -119,6 +119,13 @@ impl MountedClaim {
         }
     }
 
+    /// Returns true if the class of its volume, which is sharedv4, states that the volume has a service. Otherwise, Portworx
+    /// decides when it creates the volume.
+    pub(super) fn has_service(&self) -> bool {
+        let parameters = self.class.as_ref().map(|class| &class.parameters);
+        parameters.and_then(|parameters| parameters.get(Setting::Sharedv4ServiceType)).is_some()
+    }
+
     /// Returns whether its volume is created only when its first pod is placed, and does not exist yet; `None` if that
     /// depends on a class that is not known.
     pub(super) fn awaits_consumer(&self) -> Option<bool> {

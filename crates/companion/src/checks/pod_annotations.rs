@@ -97,7 +97,13 @@ impl<'c> RuleCheck<'c> {
     fn check_ignored(&mut self, path: &FieldPath, volumes: &PodVolumes<'c>) {
         if !volumes.shared.is_empty() {
             let names = list(&volumes.shared);
-            let message = format!("Stork silently ignores preferLocalNodeOnly for sharedv4 service volumes: {names}");
+            let message = if volumes.shared.iter().all(|(_, known)| known.has_service()) {
+                format!("Stork silently ignores preferLocalNodeOnly for sharedv4 service volumes: {names}")
+            } else {
+                format!(
+                    "Stork silently ignores preferLocalNodeOnly for sharedv4 volumes with a service, as Portworx creates them by default (`pxctl volume inspect` shows the service): {names}"
+                )
+            };
             let remedy = "remove it, or use a ReadWriteOnce claim";
             self.find(Rule::LocalOnlyShared, path.clone(), Part::Key, message, remedy);
         }

@@ -105,7 +105,7 @@ impl RuleCheck<'_> {
         *scheduler == *self.portworx.scheduler
     }
 
-    /// The scheduler that colocate sets for the claims that are known.
+    /// The scheduler that colocate sets for the claims that are known; `None` if none of them belongs to a driver.
     fn first_scheduler(&self) -> Option<&str> {
         let owners = self.claims.iter().map(|(_, known)| &known.owner);
         self.policy.first_driver(owners).map(|driver| &*driver.scheduler)
@@ -149,7 +149,11 @@ impl RuleCheck<'_> {
             return Some(("its Namespace opts out by its label".to_owned(), name_it));
         }
         match self.policy.mode {
-            Mode::Inject => None,
+            Mode::Inject => {
+                let first = self.first_scheduler().filter(|first| !self.is_stork(first))?;
+                let why = format!("the pod gets the scheduler {} for the claims of another driver", shown(first));
+                Some((why, "mount the volumes in separate pods".to_owned()))
+            }
             Mode::Audit => Some(("colocate only audits (mode: audit)".to_owned(), name_it)),
             Mode::Off => Some(("colocate is off (mode: off)".to_owned(), name_it)),
         }

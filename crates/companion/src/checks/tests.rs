@@ -487,7 +487,22 @@ fn what_stork_would_do_is_not_reported_for_pods_of_another_driver() {
         ..Driver::portworx()
     };
     let policy = Policy { drivers: Drivers(vec![first, Driver::portworx()]), ..Policy::default() };
-    assert_eq!(by_stork(&object, &policy).0, []);
+    assert_eq!(by_stork(&object, &policy), (vec![], 1));
+    let report = check_with(&object, &policy, &Severities::default(), strategies());
+    let [finding] = found(&report, Rule::LocalOnlyUnenforced)[..] else { panic!("{report:?}") };
+    let expected = "the pod gets the scheduler `other-scheduler` for the claims of another driver";
+    assert!(finding.message.contains(expected), "{}", finding.message);
+    let named = with_scheduler(object, "stork");
+    assert_eq!(by_stork(&named, &policy), (vec![Rule::LocalOnlyExternal], 0), "Stork is named");
+}
+
+#[test]
+fn a_volume_is_only_said_to_have_a_service_if_that_is_known() {
+    for (volumes, certain) in [(&["shared"][..], false), (&["many"], false), (&["service"], true)] {
+        let report = check(&deployment(&[(LOCAL_ONLY, "true")], volumes));
+        let [finding] = found(&report, Rule::LocalOnlyShared)[..] else { panic!("{volumes:?}: {report:?}") };
+        assert_eq!(!finding.message.contains("pxctl volume inspect"), certain, "{}", finding.message);
+    }
 }
 
 #[test]

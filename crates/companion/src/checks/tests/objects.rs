@@ -14,6 +14,7 @@ use colocate_engine::{
 /// | `kept` | `px-kept` | a volume with a placement strategy |
 /// | `shared` | `px-shared` | a sharedv4 service volume |
 /// | `many` | `px` | a `ReadWriteMany` volume |
+/// | `service` | `px-service` | a sharedv4 volume whose class states its service |
 /// | `other` | `other` | a volume of another driver |
 /// | `array` | `px-array` | a volume on a storage array |
 /// | `windows` | `px-windows` | a volume for Windows |
@@ -24,7 +25,7 @@ use colocate_engine::{
 /// | `unread` | `static` | a volume with `pv.kubernetes.io/provisioned-by`, whose class hides it from Stork |
 pub(super) fn inventory() -> Inventory {
     let mut inventory = Inventory::default();
-    let classes: [(&str, &str, Pairs<'_>); 14] = [
+    let classes: [(&str, &str, Pairs<'_>); 15] = [
         ("px", "pxd.portworx.com", &[]),
         ("px-kept", "pxd.portworx.com", &[("placement_strategy", "together")]),
         (
@@ -36,6 +37,7 @@ pub(super) fn inventory() -> Inventory {
         ("other", "other.example.test", &[]),
         ("px-array", "pxd.portworx.com", &[("backend", "pure_block")]),
         ("px-windows", "pxd.portworx.com", &[("winshare", "true")]),
+        ("px-service", "pxd.portworx.com", &[("sharedv4_svc_type", "ClusterIP")]),
         ("px-late", "pxd.portworx.com", &[]),
         ("px-late-array", "pxd.portworx.com", &[("backend", "pure_block")]),
         ("px-late-files", "pxd.portworx.com", &[("proxy_endpoint", "nfs://server")]),
@@ -60,7 +62,7 @@ pub(super) fn inventory() -> Inventory {
         ("late-remote", "px-late-remote", MANY),
         ("late-windows", "px-late-windows", MANY),
     ];
-    let others = [("many", "px", MANY), ("other", "other", ONCE)];
+    let others = [("many", "px", MANY), ("service", "px-service", MANY), ("other", "other", ONCE)];
     for (name, class, access) in claims.into_iter().chain(others).chain(special).chain(late) {
         let (access, bound) = ([access].into_iter().collect(), !name.starts_with("late"));
         let claim = ClaimFacts { class: Some(class.into()), access, bound, ..ClaimFacts::default() };
