@@ -206,9 +206,16 @@ impl Inventory {
         Some(ClassUse { parameters, binds_late: *binds_late })
     }
 
-    /// The access modes of all claims that name a class; `None` if no claim names it. Visits every claim.
-    pub fn access_of_class(&self, name: &str) -> Option<AccessModes> {
-        self.claims.of_class(name).reduce(AccessModes::union)
+    /// The access modes of all claims of a class, including those that get it as the default class, and of these claim
+    /// templates; `None` if none of them has this class. Visits every claim.
+    pub fn access_of_class(&self, name: &str, templates: &[ClaimFacts<'_>]) -> Option<AccessModes> {
+        let is_default = self.default_class.as_deref() == Some(name);
+        let of_templates = templates.iter().filter(|claim| match &claim.class {
+            Some(class) => **class == *name,
+            None => is_default && claim.volume.is_none(),
+        });
+        let of_templates = of_templates.map(|claim| claim.access);
+        self.claims.of_class(name, is_default).chain(of_templates).reduce(AccessModes::union)
     }
 
     fn put_class(&mut self, name: &str, class: ClassFacts<'_>, listing: u16) {

@@ -1,5 +1,6 @@
 //! Runs the companion on manifests: returns the findings of each object with their ranges in the file.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use super::missing_facts::MissingFacts;
 use colocate_companion::{
     Facts, FieldPath, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport,
 };
-use colocate_engine::Policy;
+use colocate_engine::{ClaimFacts, ClaimRef, Policy};
 
 /// Checks manifests against the rules.
 #[derive(Debug)]
@@ -60,10 +61,11 @@ impl<'a> ManifestValidator<'a> {
         let mut validated = Vec::with_capacity(manifests.len());
         let objects: Vec<_> = manifests.iter().map(|manifest| self.objects(manifest)).collect();
         let identities: HashSet<_> = objects.iter().flatten().map(|(object, _)| self.identity(object)).collect();
+        let templates = LazyCell::new(|| claim_templates(objects.iter().flatten()));
         for (manifest, objects) in manifests.iter().zip(&objects) {
             let checked = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &identities));
             validated.push(ValidatedManifest {
-                objects: checked.map(|(object, kind)| self.validate_object(object, *kind)).collect(),
+                objects: checked.map(|(object, kind)| self.validate_object(object, *kind, || &**templates)).collect(),
                 templates: manifest.template_marks().collect(),
             });
         }
@@ -95,14 +97,21 @@ impl<'a> ManifestValidator<'a> {
         missing
     }
 
-    fn validate_object<'m>(&self, object: &ManifestObject<'m>, kind: SubjectKind<'_>) -> ValidatedObject<'m> {
+    fn validate_object<'m, 't>(
+        &self,
+        object: &ManifestObject<'m>,
+        kind: SubjectKind<'_>,
+        templates: impl Fn() -> &'t [ClaimFacts<'static>],
+    ) -> ValidatedObject<'m> {
         let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
         let report = Subject::parse(&json, kind).map(|subject| {
             let claims = subject.claims();
             let find = |claim| MountedClaim::find(claim, &self.known.inventory, namespace);
             let facts = Facts {
                 claims: claims.iter().map(find).collect(),
-                class_access: subject.class_name().and_then(|name| self.known.inventory.access_of_class(name)),
+                class_access: subject
+                    .class_name()
+                    .and_then(|name| self.known.inventory.access_of_class(name, templates())),
                 strategies: self.known.strategies.clone(),
                 namespace_opted_out: self.known.opted_out(namespace),
             };
@@ -155,6 +164,22 @@ impl Manifest<'_> {
         let end = self.text[place.clone()].trim_end_matches(['\n', '\r']).len();
         place.start..place.start + end
     }
+}
+
+/// The claim templates of workloads, and those of generic ephemeral volumes.
+fn claim_templates<'m>(
+    objects: impl Iterator<Item = &'m (ManifestObject<'m>, SubjectKind<'m>)>,
+) -> Vec<ClaimFacts<'static>> {
+    let mut templates = Vec::new();
+    for (object, kind) in objects.filter(|(_, kind)| matches!(kind, SubjectKind::Workload(_))) {
+        let json = object.value.to_string();
+        let Ok(subject) = Subject::parse(&json, *kind) else { continue };
+        templates.extend(subject.claims().into_iter().filter_map(|claim| match claim {
+            ClaimRef::Template { claim, .. } => Some(claim.into_owned()),
+            ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,
+        }));
+    }
+    templates
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategi
     let subject = Subject::parse(&text, kind).expect("a valid object of its kind");
     let inventory = inventory();
     let claims = subject.claims().iter().map(|claim| MountedClaim::find(claim, &inventory, "shop")).collect();
-    let class_access = subject.class_name().and_then(|name| inventory.access_of_class(name));
+    let class_access = subject.class_name().and_then(|name| inventory.access_of_class(name, &[]));
     let report =
         subject.check(policy, severities, &Facts { claims, class_access, strategies, namespace_opted_out: false });
     if subject.is_silent(policy) {

@@ -387,8 +387,22 @@ fn the_access_modes_of_a_class_are_those_of_its_claims() {
         inventory.insert_claim(namespace, class, &ClaimFacts { access, ..claim(&[], Some(class), None) });
     }
     inventory.insert_claim("a", "unnamed", &claim(&[], None, None));
-    assert_eq!(inventory.access_of_class("px"), Some(modes(&["ReadWriteOnce", "ReadOnlyMany"])));
-    assert_eq!(inventory.access_of_class("absent"), None);
+    assert_eq!(inventory.access_of_class("px", &[]), Some(modes(&["ReadWriteOnce", "ReadOnlyMany"])));
+    assert_eq!(inventory.access_of_class("absent", &[]), None);
     inventory.remove_claim("b", "px");
-    assert_eq!(inventory.access_of_class("px"), Some(modes(&["ReadWriteOnce"])));
+    assert_eq!(inventory.access_of_class("px", &[]), Some(modes(&["ReadWriteOnce"])));
+    let templates = [Some("px"), None].map(|class| {
+        let access = modes(&[if class.is_some() { "ReadWriteMany" } else { "ReadOnlyMany" }]);
+        ClaimFacts { access, ..claim(&[], class, None) }
+    });
+    assert_eq!(inventory.access_of_class("px", &templates), Some(modes(&["ReadWriteOnce", "ReadWriteMany"])));
+    let default = ClassFacts { default: true, ..class(&[], "pxd.portworx.com", 1) };
+    inventory.insert_class("px", default);
+    let access = modes(&["ReadWriteOncePod"]);
+    inventory.insert_claim("a", "unnamed", &ClaimFacts { access, ..claim(&[], None, None) });
+    let bound = ClaimFacts { access: modes(&["ReadWriteMany"]), ..claim(&[], None, Some("pv")) };
+    inventory.insert_claim("a", "bound", &bound);
+    assert_eq!(inventory.access_of_class("px", &[]), Some(modes(&["ReadWriteOnce", "ReadWriteOncePod"])));
+    let all = modes(&["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"]);
+    assert_eq!(inventory.access_of_class("px", &templates), Some(all));
 }
