@@ -70,6 +70,7 @@ static PORTWORX: LazyLock<Owner> = LazyLock::new(|| Owner::Provisioner {
     class: Some(ClaimClass { name: "px-db".into(), provisioner: "pxd.portworx.com".into() }),
     provisioner: Arc::from("pxd.portworx.com"),
     evidence: Evidence::Class.into(),
+    unread_volume: None,
 });
 
 fn parsed(sample: &'static Sample) -> Review<'static> {

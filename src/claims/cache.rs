@@ -17,6 +17,8 @@ use crate::process::metrics::Metrics;
 #[derive(Clone)]
 pub struct ClaimCache {
     pub(super) client: ApiClient,
+    /// The namespaces whose claims are watched; empty for all.
+    pub(super) namespaces: Arc<[String]>,
     pub(super) inventory: Arc<RwLock<Inventory>>,
     /// Notified whenever a claim or a class is added or changed.
     pub(super) changed: watch::Sender<()>,
@@ -27,17 +29,24 @@ pub struct ClaimCache {
 }
 
 impl ClaimCache {
-    /// Creates an empty cache of the cluster of `client`.
-    pub fn new(client: ApiClient, limits: ClaimLimits, process: &Process) -> Self {
+    /// Creates an empty cache of the cluster of `client`, for the claims of these namespaces, or of all if the list is
+    /// empty.
+    pub fn new(client: ApiClient, namespaces: &[String], limits: ClaimLimits, process: &Process) -> Self {
         Self {
             single_flight: Arc::new(SingleFlight::new(client.clone(), limits.max_gets, process.readiness.clone())),
             strategies: Arc::new(StrategyLists::new(client.clone())),
             client,
+            namespaces: namespaces.into(),
             inventory: Arc::default(),
             changed: watch::Sender::new(()),
             waiters: Arc::new(Waiters::new(limits)),
             metrics: process.metrics.clone(),
         }
+    }
+
+    /// Returns true if the claims of `namespace` are watched, so that one that the cache does not have does not exist.
+    pub(super) fn watches(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|watched| watched == namespace)
     }
 
     /// Locks the inventory for reading.

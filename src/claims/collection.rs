@@ -161,10 +161,9 @@ fn undecodable<'o, K: WatchedKind>(json: &'o RawValue, error: &serde_json::Error
 }
 
 impl ClaimCache {
-    /// Starts the watches: of the claims of these namespaces, or of all if the list is empty, and of classes. Readiness
-    /// waits for the first list of each.
-    pub fn watch(&self, namespaces: &[String], process: &Process) {
-        let named: Vec<_> = namespaces.iter().cloned().map(Some).collect();
+    /// Starts the watches of claims and classes. Readiness waits for the first list of each.
+    pub fn watch(&self, process: &Process) {
+        let named: Vec<_> = self.namespaces.iter().cloned().map(Some).collect();
         self.watch_kind::<Claims>(if named.is_empty() { vec![None] } else { named }, process);
         self.watch_kind::<Classes>(vec![None], process);
     }

@@ -7,7 +7,7 @@ use super::deadlines::Deadlines;
 use super::wait::{Lookup, LookupResult};
 use super::waiters::PodOrigin;
 use crate::companion::{MountedClaim, Strategies};
-use crate::engine::{ClaimRef, Inventory, Owner, Owners, Pending, Request};
+use crate::engine::{ClaimRef, Inventory, Owner, Owners, Pending, Policy, Request};
 use crate::process::metrics::Metrics;
 
 /// Claims, classes and volumes, which determine the owner of a claim.
@@ -29,13 +29,13 @@ impl ClaimSource {
         deadlines: Deadlines,
         metrics: &Metrics,
     ) -> Owners<'r> {
-        let namespace = request.namespace();
+        let (namespace, policy) = (request.namespace(), pending.policy());
         let mut owners = pending.look_up(|claim| self.known_owner(namespace, claim));
         let enough = pending.has_driver(owners.iter().map(|(_, owner)| owner));
         let (mut names, mut places) = (Vec::new(), Vec::new());
         for (claim, owner) in owners.iter_mut() {
             match claim {
-                ClaimRef::Named(name) if owner.is_incomplete() => {
+                ClaimRef::Named(name) if is_open(owner, policy) => {
                     names.push(&**name);
                     places.push(owner);
                 }
@@ -48,7 +48,7 @@ impl ClaimSource {
                 let deadlines = if pending.may_wait() { deadlines } else { deadlines.without_wait() };
                 let enough = |lookups: &[Lookup<'_>]| pending.has_driver(lookups.iter().map(|lookup| &lookup.owner));
                 let pod = PodOrigin { namespace, name: &request.display_name(), controller: pending.controller_uid() };
-                let lookups = cache.owners(pod, &names, deadlines, enough).await;
+                let lookups = cache.owners(pod, &names, policy, deadlines, enough).await;
                 for (place, lookup) in places.into_iter().zip(lookups) {
                     *place = lookup.owner;
                     metrics.claim_lookups.inc([lookup.result.as_str()]);
@@ -61,17 +61,35 @@ impl ClaimSource {
 
     /// Returns the known facts about claims for a validation, which never waits: from the cache, and from bound volumes
     /// if only they reveal the owner.
-    pub async fn mounted(&self, namespace: &str, claims: &[ClaimRef<'_>], deadlines: Deadlines) -> Vec<MountedClaim> {
+    pub async fn mounted(
+        &self,
+        namespace: &str,
+        claims: &[ClaimRef<'_>],
+        policy: &Policy,
+        deadlines: Deadlines,
+    ) -> Vec<MountedClaim> {
         let known = self.mounted_now(namespace, claims);
         let Self::Cluster(cache) = self else { return known };
-        let open = claims.iter().zip(&known).filter(|(_, known)| known.owner.is_incomplete());
-        let names: Vec<_> = open.filter_map(|(claim, _)| claim.name()).collect();
+        let open = (0..).zip(claims.iter().zip(&known)).filter(|(_, (_, known))| is_open(&known.owner, policy));
+        let (places, names): (Vec<usize>, Vec<_>) =
+            open.filter_map(|(place, (claim, _))| Some((place, claim.name()?))).unzip();
         if names.is_empty() {
             return known;
         }
         let pod = PodOrigin { namespace, name: "", controller: None };
-        cache.owners(pod, &names, deadlines.without_wait(), |_| false).await;
-        self.mounted_now(namespace, claims)
+        let lookups = cache.owners(pod, &names, policy, deadlines.without_wait(), |_| false).await;
+        let mut known = self.mounted_now(namespace, claims);
+        let inventory = cache.inventory();
+        for (place, Lookup { owner, fetched, .. }) in places.into_iter().zip(lookups) {
+            // The cache has neither failures, nor claims that are not watched.
+            if known[place].owner.is_incomplete() {
+                let fetched =
+                    fetched.map(|claim| ClaimRef::Template { name: "".into(), claim: *claim, ephemeral: false });
+                let claim = fetched.as_ref().unwrap_or(&claims[place]);
+                known[place] = MountedClaim::with_owner(claim, owner, &inventory, namespace);
+            }
+        }
+        known
     }
 
     /// Returns the placement strategies, as far as they can be read in time, to look up these names.
@@ -98,4 +116,9 @@ impl ClaimSource {
             Self::Manifests(inventory) => claim.owner_in(inventory, namespace),
         }
     }
+}
+
+/// Returns true if a GET may tell more about a claim, and `policy` depends on it.
+fn is_open(owner: &Owner, policy: &Policy) -> bool {
+    owner.is_incomplete() || policy.volume_to_read(owner).is_some()
 }

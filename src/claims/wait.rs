@@ -1,11 +1,13 @@
 //! The wait for a claim that does not exist yet. A pod and its claim are often created milliseconds apart, by different
 //! clients, and a pod's scheduler cannot be changed later: so the claim is fetched and waited for, within limits.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::cache::ClaimCache;
 use super::deadlines::Deadlines;
@@ -13,7 +15,7 @@ use super::single_flight::GetFailed;
 use super::waiters::PodOrigin;
 use super::watched_kind::{Claims, VOLUMES, WatchedKind as _, volume_path};
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
-use crate::engine::{Owner, Unknown, dns};
+use crate::engine::{ClaimFacts, Owner, Policy, Unknown, dns};
 
 /// The maximum number of claims of one object that are requested from the API server, if the cache does not have their
 /// owners. Each costs at most three GETs: one of the claim at the start of the wait, one at its end, and one of its
@@ -62,6 +64,8 @@ pub(super) struct Lookup<'n> {
     pub(super) owner: Owner,
     /// The way in which the owner was found.
     pub(super) result: LookupResult,
+    /// The claim that a GET returned.
+    pub(super) fetched: Option<Box<ClaimFacts<'static>>>,
     /// Whether the watch may still deliver it. Only a pod with a wait slot waits for that.
     awaited: bool,
     /// Whether a GET that it depends on has failed or has no answer yet.
@@ -90,10 +94,11 @@ impl Lookup<'_> {
     }
 
     /// Takes over what a GET of the claim has returned, unless the watch was faster.
-    fn fetched(&mut self, claim: Result<Option<Owner>, GetFailed>) {
+    fn fetched(&mut self, claim: Result<Option<FetchedClaim>, GetFailed>) {
         if self.is_missing() {
             self.unread = claim.is_err();
-            if let Ok(Some(owner)) = claim {
+            if let Ok(Some((owner, claim))) = claim {
+                self.fetched = Some(claim);
                 self.set(owner, LookupResult::Fetched);
                 self.awaited = self.is_pending();
             }
@@ -101,25 +106,28 @@ impl Lookup<'_> {
     }
 
     /// Tells an object that could not be read from one that does not exist, after the last GET.
-    fn settle(&mut self) {
-        let unknown = match &self.owner {
-            Owner::Missing if self.unread => Unknown::ClaimUnreadable,
-            Owner::Unknown(Unknown::VolumeMissing { volume, .. }) if self.unread => {
-                Unknown::VolumeUnreadable(volume.clone())
-            }
-            _ => return,
+    fn settle(&mut self, policy: &Policy) {
+        let unknown = match policy.volume_to_read(&self.owner) {
+            _ if !self.unread => return,
+            Some(volume) => Unknown::VolumeUnreadable(volume.clone()),
+            None if self.owner == Owner::Missing => Unknown::ClaimUnreadable,
+            None => return,
         };
         self.set(Owner::Unknown(unknown), LookupResult::Unreadable);
     }
 }
 
+/// The owner of a claim that a GET returned, and the claim.
+type FetchedClaim = (Owner, Box<ClaimFacts<'static>>);
+
 impl ClaimCache {
-    /// Looks up the owners of the named claims for a pod. Ends as soon as `enough` accepts the owners found so far, or no
-    /// more can be found.
+    /// Looks up the owners of the named claims for a pod, as far as `policy` depends on them. Ends as soon as `enough`
+    /// accepts the owners found so far, or no more can be found.
     pub(super) async fn owners<'n>(
         &self,
         pod: PodOrigin<'_>,
         names: &[&'n str],
+        policy: &Policy,
         deadlines: Deadlines,
         enough: impl Fn(&[Lookup<'n>]) -> bool,
     ) -> Vec<Lookup<'n>> {
@@ -127,7 +135,7 @@ impl ClaimCache {
             let inventory = self.inventory();
             let look_up = |name: &&'n str| {
                 let owner = inventory.owner(pod.namespace, name);
-                Lookup { name, result: LookupResult::of(&owner), owner, awaited: false, unread: false }
+                Lookup { name, result: LookupResult::of(&owner), owner, fetched: None, awaited: false, unread: false }
             };
             names.iter().map(look_up).collect()
         };
@@ -136,33 +144,37 @@ impl ClaimCache {
         }
         let most = lookups.len().min(MAX_LOOKUPS);
         let (asked, others) = lookups.split_at_mut(most);
-        self.get_volumes(pod.namespace, asked, deadlines).await;
-        if deadlines.allow_wait() && !enough(asked) && asked.iter().any(Lookup::is_pending) {
-            self.wait_for_claims(pod, asked, deadlines, &enough).await;
+        self.get_volumes(pod.namespace, asked, policy, deadlines).await;
+        // Otherwise, the cache has every claim that exists.
+        let gets_claims = deadlines.allow_wait() || !self.watches(pod.namespace);
+        if gets_claims && !enough(asked) && asked.iter().any(Lookup::is_pending) {
+            if deadlines.allow_wait() {
+                self.wait_for_claims(pod, asked, deadlines, &enough).await;
+            } else {
+                self.get_missing(pod.namespace, asked, deadlines.answer).await;
+            }
             // A claim that was created just now may be bound already.
             if !enough(asked) {
-                self.get_volumes(pod.namespace, asked, deadlines).await;
+                self.get_volumes(pod.namespace, asked, policy, deadlines).await;
             }
         }
         // Those past the limit were not requested, so it is not known whether they exist.
         for other in others {
-            other.unread = other.owner != Owner::Missing || (deadlines.allow_wait() && other.is_missing());
+            other.unread = other.owner != Owner::Missing || (gets_claims && other.is_missing());
         }
-        lookups.iter_mut().for_each(Lookup::settle);
+        for lookup in &mut lookups {
+            lookup.settle(policy);
+        }
         lookups
     }
 
     /// Fetches the volumes of claims whose owner is revealed only by the bound volume. Volumes are not watched: few
     /// claims need one, and a volume's driver never changes, so it is read once and kept with its claim.
-    async fn get_volumes(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
+    async fn get_volumes(&self, namespace: &str, lookups: &mut [Lookup<'_>], policy: &Policy, deadlines: Deadlines) {
         let gets: Vec<_> = lookups
             .iter_mut()
             .filter_map(|lookup| {
-                let Owner::Unknown(Unknown::VolumeMissing { volume, no_provisioner }) = &lookup.owner else {
-                    return None;
-                };
-                let no_provisioner = *no_provisioner;
-                let volume = Some(volume.clone()).filter(|volume| dns::is_subdomain(volume))?;
+                let volume = policy.volume_to_read(&lookup.owner).filter(|volume| dns::is_subdomain(volume))?.clone();
                 lookup.unread = true;
                 Some(async move {
                     let get = self.single_flight.get(namespace, VOLUMES, volume_path(&volume));
@@ -177,7 +189,8 @@ impl ClaimCache {
                         inventory.set_volume_provisioner(namespace, lookup.name, &volume, &facts);
                     });
                     // The watch may not have delivered the claim yet.
-                    lookup.set(facts.owner(no_provisioner), LookupResult::Fetched);
+                    let provisioner = facts.provisioner.map(|(name, evidence)| (Arc::from(&*name), evidence));
+                    lookup.set(lookup.owner.clone().with_volume(provisioner), LookupResult::Fetched);
                 })
             })
             .collect();
@@ -217,7 +230,8 @@ impl ClaimCache {
                 Some((index, claim)) = gets.next() => lookups[index].fetched(claim),
                 () = sleep_until(end) => {
                     if wait.has_slot() {
-                        self.get_once_more(pod.namespace, lookups, deadlines).await;
+                        // The watch may be behind.
+                        self.get_missing(pod.namespace, lookups, deadlines.last_get_end()).await;
                     }
                     break;
                 }
@@ -255,22 +269,23 @@ impl ClaimCache {
         }
     }
 
-    /// Gets the missing claims once more after the wait timed out, because the watch may be behind.
-    async fn get_once_more(&self, namespace: &str, lookups: &mut [Lookup<'_>], deadlines: Deadlines) {
+    /// Gets the missing claims, until `end`.
+    async fn get_missing(&self, namespace: &str, lookups: &mut [Lookup<'_>], end: Instant) {
         let gets = lookups.iter_mut().filter(|lookup| lookup.is_missing()).map(|lookup| async move {
             lookup.unread = true;
             lookup.fetched(self.get_claim(namespace, lookup.name).await);
         });
-        let _ = timeout_at(deadlines.last_get_end(), join_all(gets)).await;
+        let _ = timeout_at(end, join_all(gets)).await;
     }
 
-    /// Gets the owner of a claim; `None` if the claim does not exist.
-    async fn get_claim(&self, namespace: &str, name: &str) -> Result<Option<Owner>, GetFailed> {
+    /// Gets a claim and its owner; `None` if the claim does not exist.
+    async fn get_claim(&self, namespace: &str, name: &str) -> Result<Option<FetchedClaim>, GetFailed> {
         let path = Claims::object_path(namespace, name);
         let Some(json) = self.single_flight.get(namespace, Claims::RESOURCE, path).await? else { return Ok(None) };
         let claim = decode::<PersistentVolumeClaim<'_>>("persistentvolumeclaim", name, &json);
         let claim = claim.filter(|claim| claim.name() == Some(name)).ok_or(GetFailed)?;
-        Ok(Some(self.inventory().owner_of(&claim.facts())))
+        let claim = claim.facts().into_owned();
+        Ok(Some((self.inventory().owner_of(&claim), Box::new(claim))))
     }
 }
 

@@ -257,8 +257,8 @@ impl Serve {
             return Ok(ClaimSource::Manifests(Box::new(inventory)));
         };
         schedulers::monitor(&client, registry, process);
-        let cache = ClaimCache::new(client, config.claim_limits(), process);
-        cache.watch(config.namespaces(), process);
+        let cache = ClaimCache::new(client, config.namespaces(), config.claim_limits(), process);
+        cache.watch(process);
         Ok(ClaimSource::Cluster(cache))
     }
 

@@ -9,7 +9,7 @@ use crate::companion::{
     Enforcement, Facts, Screening, Severity, Strategies, Subject, ValidationReport, ValidationRequest, denial, warnings,
 };
 use crate::engine::dns::MAX_SUBDOMAIN;
-use crate::engine::{AdmissionResponse, AuditAnnotations, Malformed, Warning, one_line};
+use crate::engine::{AdmissionResponse, AuditAnnotations, Malformed, Policy, Warning, one_line};
 use crate::process::metrics::Metrics;
 
 /// Validates the annotations of objects.
@@ -88,25 +88,26 @@ impl ValidateHandler {
         if new.is_silent(policy) {
             return ValidationReport::default();
         }
-        let facts = self.facts(namespace, new, deadlines).await;
+        let facts = self.facts(namespace, new, policy, deadlines).await;
         let report = new.check(policy, severities, &facts);
         match old {
             Some(old) if report != ValidationReport::default() => {
-                let before = Facts { claims: self.claims.mounted(namespace, &old.claims(), deadlines).await, ..facts };
+                let before =
+                    Facts { claims: self.claims.mounted(namespace, &old.claims(), policy, deadlines).await, ..facts };
                 report.since(&old.check(policy, severities, &before))
             }
             _ => report,
         }
     }
 
-    async fn facts(&self, namespace: &str, subject: &Subject<'_>, deadlines: Deadlines) -> Facts {
+    async fn facts(&self, namespace: &str, subject: &Subject<'_>, policy: &Policy, deadlines: Deadlines) -> Facts {
         let names: Vec<_> = subject.strategy_names().collect();
         let strategies = if names.is_empty() {
             Strategies::default()
         } else {
             self.claims.placement_strategies(&names, deadlines).await
         };
-        let claims = self.claims.mounted(namespace, &subject.claims(), deadlines).await;
+        let claims = self.claims.mounted(namespace, &subject.claims(), policy, deadlines).await;
         // The webhook configuration excludes Namespaces that opt out. A new class has no claims, and its parameters are
         // immutable.
         Facts { claims, class_access: None, strategies, namespace_opted_out: false }

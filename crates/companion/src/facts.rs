@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use colocate_engine::{
-    Absence, AccessModes, ClaimClass, ClaimRef, ClaimUse, ClassUse, Driver, Evidence, EvidenceSet, Inventory, Owner,
-    PORTWORX_PROVISIONERS, Setting, Settings, parse_bool,
+    Absence, AccessModes, ClaimRef, ClaimUse, ClassUse, Driver, Evidence, Inventory, Owner, PORTWORX_PROVISIONERS,
+    Setting, Settings, is_same_driver, parse_bool,
 };
 
 /// The facts that rules depend on in addition to the object itself.
@@ -71,11 +71,18 @@ pub(super) enum VolumeKind {
 impl MountedClaim {
     /// Looks up a claim in `inventory`. `namespace` is the namespace of the pod.
     pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
-        let owner = claim.owner_in(inventory, namespace);
+        Self::with_owner(claim, claim.owner_in(inventory, namespace), inventory, namespace)
+    }
+
+    /// Looks up a claim whose owner is known from elsewhere.
+    pub fn with_owner(claim: &ClaimRef<'_>, owner: Owner, inventory: &Inventory, namespace: &str) -> Self {
         let known = claim.use_in(inventory, namespace);
         let named = known.and_then(|known| known.class).filter(|name| !name.is_empty());
         let class = match &owner {
-            Owner::Provisioner { class: Some(class), provisioner, .. } if is_same_driver(class, provisioner) => {
+            // If another driver is annotated, the class is not the one that the volume was created with.
+            Owner::Provisioner { class: Some(class), provisioner, .. }
+                if is_same_driver(&class.provisioner, provisioner) =>
+            {
                 inventory.class(&class.name).map(MountedClass::from)
             }
             // A claim of an existing volume may name a class that provisions nothing.
@@ -94,7 +101,7 @@ impl MountedClaim {
             },
             settings: known.and_then(|known| known.settings).cloned().unwrap_or_default(),
             bound: known.is_some_and(|known| known.bound),
-            recognized: known_to_stork(&owner, known, inventory),
+            recognized: known_to_stork(&owner, known),
             class,
             owner,
         }
@@ -143,15 +150,17 @@ impl MountedClaim {
     /// Returns whether the scheduler of `driver` recognizes the volume; `None` if that is not known. What the configuration
     /// states is true. It states nothing by default, and then Stork's sources decide.
     pub(super) fn recognized_by(&self, driver: &Driver) -> Option<bool> {
-        let Owner::Provisioner { evidence, .. } = &self.owner else { return None };
+        if !matches!(self.owner, Owner::Provisioner { .. }) {
+            return None;
+        }
         if !driver.states_recognition() {
             return self.recognized;
         }
         if driver.recognises_owner(&self.owner) {
             return Some(true);
         }
-        // The volume, which may be unknown, may name the driver too.
-        if *evidence == EvidenceSet::from(Evidence::GaProvisionerAnnotation) { self.recognized } else { Some(false) }
+        // The volume, which has not been read, may name the driver too.
+        if driver.needs_volume(&self.owner) { None } else { Some(false) }
     }
 
     /// Returns the reason why Stork's scheduler does not recognize the volume as one of Portworx, and a remedy; `None`
@@ -224,23 +233,22 @@ impl VolumeKind {
 ///
 /// Stork's filter looks at the claims of a pod and at `portworxVolume`, and finds the owner of a claim by its class, the beta
 /// annotation, and the annotation or the in-tree source of its volume.
-fn known_to_stork(owner: &Owner, claim: Option<ClaimUse<'_>>, inventory: &Inventory) -> Option<bool> {
-    let Owner::Provisioner { class, evidence, .. } = owner else { return None };
+fn known_to_stork(owner: &Owner, claim: Option<ClaimUse<'_>>) -> Option<bool> {
+    let Owner::Provisioner { class, evidence, unread_volume, .. } = owner else { return None };
     if evidence.contains_any(&READ_BY_STORK) {
         return Some(true);
     }
-    if !evidence.contains(Evidence::GaProvisionerAnnotation) {
+    if unread_volume.is_some() {
+        return None;
+    }
+    if !evidence.contains(Evidence::GaProvisionerAnnotation) || evidence.contains_any(&OF_VOLUME) {
         return Some(false);
     }
-    // Stork does not read this annotation, but other fields may name the driver too.
-    let claim = claim?;
-    if claim.class.is_some_and(|name| !name.is_empty()) {
-        // Stork reads the volume only if the class does not exist.
+    // Stork does not read this annotation, but the class may name the driver too.
+    if claim?.class.is_some_and(|name| !name.is_empty()) {
         return class.as_ref().map(|class| is_of_portworx(&class.provisioner));
     }
-    let Some(volume) = claim.volume else { return Some(false) };
-    let evidence = inventory.volume_evidence(volume)?;
-    Some(evidence.is_some_and(|evidence| READ_BY_STORK.contains(&evidence)))
+    Some(false)
 }
 
 /// The fields in which Stork finds the owner of a claim.
@@ -253,13 +261,6 @@ const OF_VOLUME: [Evidence; 4] =
 
 fn is_of_portworx(provisioner: &str) -> bool {
     PORTWORX_PROVISIONERS.contains(&provisioner)
-}
-
-/// Returns true if the parameters of a class apply to a claim with this provisioner. Kubernetes translates the in-tree
-/// provisioner of a class into a CSI driver. Any other difference means that the class is not the one that the volume was
-/// created with.
-fn is_same_driver(class: &ClaimClass, provisioner: &str) -> bool {
-    *class.provisioner == *provisioner || (is_of_portworx(&class.provisioner) && is_of_portworx(provisioner))
 }
 
 /// Returns true if pods on several nodes may mount the volume.
@@ -355,6 +356,55 @@ mod tests {
         assert_eq!(shared(Some("ReadWriteMany"), None), None);
         assert_eq!(shared(None, Some(&[(Setting::Sharedv4, "true")])), None);
         assert_eq!(shared(Some("ReadWriteMany"), Some(&[])), Some(true));
+    }
+
+    /// Where the two differ, a warning of one contradicts the decision of the other.
+    #[test]
+    fn the_companion_recognizes_what_the_engine_recognizes() {
+        let mut inventory = Inventory::default();
+        for (name, provisioner, evidence) in [
+            ("annotated", "pxd.portworx.com", Evidence::ProvisionedBy),
+            ("in-tree", "kubernetes.io/portworx-volume", Evidence::InTree),
+            ("csi", "pxd.portworx.com", Evidence::StaticCsi),
+            ("foreign", "other.example.test", Evidence::ProvisionedBy),
+        ] {
+            inventory.insert_volume(name, VolumeFacts { provisioner: Some((provisioner.into(), evidence)) });
+        }
+        inventory.insert_volume("by-hand", VolumeFacts::default());
+        let recognises = vec![
+            Evidence::Class,
+            Evidence::BetaProvisionerAnnotation,
+            Evidence::ProvisionedBy,
+            Evidence::InTree,
+            Evidence::Ephemeral,
+        ];
+        let restricted = Driver { recognises, ..Driver::portworx() };
+        for class in ["", "deleted"] {
+            for (volume, expected) in [
+                ("annotated", Some(true)),
+                ("in-tree", Some(true)),
+                ("csi", Some(false)),
+                ("foreign", Some(false)),
+                ("by-hand", Some(false)),
+                ("unread", None),
+            ] {
+                let annotated = ("pxd.portworx.com".into(), Evidence::GaProvisionerAnnotation.into());
+                let facts = ClaimFacts {
+                    class: Some(class.into()),
+                    provisioner: Some(annotated),
+                    volume: Some(volume.into()),
+                    ..ClaimFacts::default()
+                };
+                inventory.insert_claim("shop", "data", &facts);
+                let claim = MountedClaim::find(&ClaimRef::Named("data".into()), &inventory, "shop");
+                assert_eq!(claim.recognized_by(&restricted), expected, "{class:?} {volume}");
+                assert_eq!(restricted.recognises_owner(&claim.owner), expected == Some(true), "{class:?} {volume}");
+                assert_eq!(restricted.needs_volume(&claim.owner), expected.is_none(), "{class:?} {volume}");
+                if class.is_empty() {
+                    assert_eq!(claim.recognized_by(&Driver::portworx()), expected, "by Stork's sources: {volume}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -80,9 +80,7 @@ impl<'r> ClaimRef<'r> {
             Self::Template { claim, ephemeral: true, .. } => {
                 inventory.owner_of(claim).with_evidence(Evidence::Ephemeral)
             }
-            Self::Inline { provisioner, evidence, .. } => {
-                Owner::Provisioner { class: None, provisioner: (**provisioner).into(), evidence: (*evidence).into() }
-            }
+            Self::Inline { provisioner, evidence, .. } => Owner::of_volume((**provisioner).into(), *evidence),
         }
     }
 
@@ -93,8 +91,7 @@ impl<'r> ClaimRef<'r> {
             Self::Template { claim, .. } => {
                 let bound = claim.bound || claim.volume.is_some();
                 let class = claim.class.as_deref();
-                let volume = claim.volume.as_deref();
-                Some(ClaimUse { class, volume, access: claim.access, bound, settings: Some(&claim.settings) })
+                Some(ClaimUse { class, access: claim.access, bound, settings: Some(&claim.settings) })
             }
             Self::Inline { .. } => None,
         }

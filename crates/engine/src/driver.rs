@@ -18,6 +18,13 @@ pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 pub const PORTWORX_PROVISIONERS: [&str; 4] =
     [PORTWORX_IN_TREE, "pxd.portworx.com", "com.openstorage.pxd", "stork-snapshot"];
 
+/// Returns true if two provisioners are names of the same driver: if they are equal, or both Portworx's. Kubernetes
+/// translates an in-tree provisioner into a CSI driver.
+pub fn is_same_driver(one: &str, other: &str) -> bool {
+    let is_portworx = |provisioner| PORTWORX_PROVISIONERS.contains(&provisioner);
+    one == other || (is_portworx(one) && is_portworx(other))
+}
+
 /// A storage driver and the scheduler that places pods next to its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {
@@ -59,12 +66,20 @@ impl Driver {
 
     /// Returns true if a claim with this owner belongs to it, and its scheduler reads one of the fields that say so.
     pub fn recognises_owner(&self, owner: &Owner) -> bool {
-        let Owner::Provisioner { class, provisioner, evidence } = owner else { return false };
+        let Owner::Provisioner { class, provisioner, evidence, .. } = owner else { return false };
         // The class may name another provisioner of the driver than an annotation does, which overrides it.
         let by_class = class.as_ref().is_some_and(|class| self.owns(&class.provisioner));
         let by_class =
             by_class && !evidence.contains(Evidence::Ephemeral) && self.recognises.contains(&Evidence::Class);
         self.owns(provisioner) && (by_class || evidence.contains_any(&self.recognises))
+    }
+
+    /// Returns true if its scheduler recognizes a claim with this owner only if the claim's volume, which has not been
+    /// read, names the provisioner too.
+    pub fn needs_volume(&self, owner: &Owner) -> bool {
+        let Owner::Provisioner { provisioner, unread_volume: Some(_), .. } = owner else { return false };
+        let reads_volumes = Evidence::OF_VOLUME.iter().any(|evidence| self.recognises.contains(evidence));
+        self.owns(provisioner) && reads_volumes && !self.recognises_owner(owner)
     }
 
     /// Returns true if the volumes of `provisioner` belong to it.

@@ -46,6 +46,9 @@ impl Evidence {
         Self::Ephemeral,
         Self::NoProvisioner,
     ];
+
+    /// The evidence of a volume.
+    pub const OF_VOLUME: [Self; 3] = [Self::ProvisionedBy, Self::StaticCsi, Self::InTree];
 }
 
 impl EvidenceSet {

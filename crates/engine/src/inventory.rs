@@ -4,6 +4,8 @@
 //! annotation that overrides it, the bound volume, and a list of provisioners. Two steps are added here: the GA key of the
 //! provisioner annotation, and `spec.csi.driver` of a bound volume, without which a statically provisioned CSI volume has
 //! no owner. The provisioner `kubernetes.io/no-provisioner` does not name an owner; the bound volume does.
+//!
+//! Stork reads the volume of a claim that has no class, even if the GA key names the provisioner. So that volume is evidence, too.
 
 mod record;
 
@@ -69,9 +71,6 @@ pub struct ClassUse<'i> {
 pub struct ClaimUse<'i> {
     /// The class that it names. `None` means the default class, if the claim is not bound yet; `""` means no class.
     pub class: Option<&'i str>,
-    /// The volume that it is bound to, or requests by name. Kept only if it may determine the claim's owner, or whether
-    /// Stork recognizes the claim.
-    pub volume: Option<&'i str>,
     /// The modes in which it may be mounted.
     pub access: AccessModes,
     /// Whether it is bound to a volume, or requests one by name.
@@ -193,13 +192,6 @@ impl Inventory {
         self.claims.get(namespace, name).map(|record| self.claims.claim_use(record))
     }
 
-    /// The evidence that a volume belongs to its provisioner; `Some(None)` for a volume without a provisioner, and `None` for an
-    /// unknown volume.
-    pub fn volume_evidence(&self, name: &str) -> Option<Option<Evidence>> {
-        let provisioner = self.volumes.get(name)?;
-        Some(provisioner.as_ref().map(|(_, evidence)| *evidence))
-    }
-
     /// The facts of a class other than its provisioner.
     pub fn class(&self, name: &str) -> Option<ClassUse<'_>> {
         let OwnedClass { parameters, binds_late, .. } = self.classes.get(name)?;
@@ -250,6 +242,12 @@ impl Inventory {
             return self.owner_by_volume(claim, false, Unknown::Unbound);
         }
         let class = match class {
+            // Stork reads the volume of a claim without a class.
+            Err(_) if evidence == Evidence::GaProvisionerAnnotation.into() => {
+                let unread_volume = claim.volume.as_ref().map(NameRef::share);
+                let owner = Owner::Provisioner { class: None, provisioner, evidence, unread_volume };
+                return self.complete_by_volume(owner, claim);
+            }
             _ if *provisioner != *NO_PROVISIONER => class.ok().map(|(class, _)| class),
             _ if claim.volume.is_some() => return self.owner_by_volume(claim, true, Unknown::Unbound),
             // A claim that is bound late has no volume yet when the scheduler of its first pod is chosen, so it counts as
@@ -258,7 +256,7 @@ impl Inventory {
             Ok((class, _)) => return Owner::Unknown(Unknown::NotProvisioned(class.name)),
             Err(unknown) => return Owner::Unknown(unknown),
         };
-        Owner::Provisioner { class, provisioner, evidence }
+        Owner::Provisioner { class, provisioner, evidence, unread_volume: None }
     }
 
     /// The class of a claim, and whether it binds late.
@@ -278,18 +276,18 @@ impl Inventory {
 
     fn owner_by_volume(&self, claim: &OwnerHints<'_>, no_provisioner: bool, otherwise: Unknown) -> Owner {
         let Some(volume) = &claim.volume else { return Owner::Unknown(otherwise) };
-        let provisioner = match claim.volume_provisioner {
-            Some((provisioner, evidence)) => Some((provisioner, evidence)).filter(|(name, _)| !name.is_empty()),
-            None => match self.volumes.get(&**volume) {
-                Some(provisioner) => provisioner.as_ref().map(|(name, evidence)| (name, *evidence)),
-                None => {
-                    return Owner::Unknown(Unknown::VolumeMissing { volume: volume.share(), no_provisioner });
-                }
-            },
-        };
-        match provisioner {
-            Some((provisioner, evidence)) => Owner::of_volume(provisioner.clone(), evidence, no_provisioner),
-            None => Owner::NoProvisioner,
+        let missing = Unknown::VolumeMissing { volume: volume.share(), no_provisioner };
+        self.complete_by_volume(Owner::Unknown(missing), claim)
+    }
+
+    /// Completes the owner with the provisioner of the claim's volume, if the volume is known.
+    fn complete_by_volume(&self, owner: Owner, claim: &OwnerHints<'_>) -> Owner {
+        if let Some((name, evidence)) = claim.volume_provisioner {
+            return owner.with_volume((!name.is_empty()).then(|| (name.clone(), evidence)));
+        }
+        match claim.volume.as_deref().and_then(|name| self.volumes.get(name)) {
+            Some(volume) => owner.with_volume(volume.clone()),
+            None => owner,
         }
     }
 }
@@ -300,7 +298,7 @@ struct OwnerHints<'n> {
     class: Option<NameRef<'n>>,
     /// The provisioner that its annotations name, and which of them do.
     provisioner: Option<(NameRef<'n>, EvidenceSet)>,
-    /// The volume that it is bound to. Kept only for a claim without a provisioner.
+    /// The volume that it is bound to. Kept only for a claim without a provisioner, or with only the GA annotation.
     volume: Option<NameRef<'n>>,
     has_volume: bool,
     /// The provisioner of that volume, once it has been read; empty if the volume has none.

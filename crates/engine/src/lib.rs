@@ -48,7 +48,7 @@ pub use annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCON
 pub use claim::ClaimRef;
 pub use decision::{Decision, Examination, Pending, examine};
 pub use decode::{Text, each_element, object, present};
-pub use driver::{Driver, Drivers, NO_PROVISIONER, PORTWORX_IN_TREE, PORTWORX_PROVISIONERS};
+pub use driver::{Driver, Drivers, NO_PROVISIONER, PORTWORX_IN_TREE, PORTWORX_PROVISIONERS, is_same_driver};
 pub use evidence::{Evidence, EvidenceSet};
 pub use fields::Fields;
 pub use inventory::{ClaimUse, ClassUse, Inventory, Listing};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::driver::NO_PROVISIONER;
+use super::driver::{NO_PROVISIONER, is_same_driver};
 use super::evidence::{Evidence, EvidenceSet};
 
 /// The owner of a claim.
@@ -17,6 +17,9 @@ pub enum Owner {
         provisioner: Arc<str>,
         /// The fields that name the provisioner.
         evidence: EvidenceSet,
+        /// The volume, which has not been read, if it may name the provisioner too and a scheduler may read only the
+        /// volume: the volume of a claim with only the GA annotation.
+        unread_volume: Option<Arc<str>>,
     },
     /// No provisioner: its volume was created manually, with a source that does not belong to a driver.
     NoProvisioner,
@@ -42,16 +45,32 @@ impl Owner {
     pub(crate) fn with_evidence(self, evidence: Evidence) -> Self {
         match self {
             Self::Provisioner { class, provisioner, .. } => {
-                Self::Provisioner { class, provisioner, evidence: evidence.into() }
+                Self::Provisioner { class, provisioner, evidence: evidence.into(), unread_volume: None }
             }
             other => other,
         }
     }
 
-    /// The owner of a claim of which only the volume names the provisioner.
-    pub(crate) fn of_volume(provisioner: Arc<str>, evidence: Evidence, no_provisioner: bool) -> Self {
-        let evidence = if no_provisioner { Evidence::NoProvisioner } else { evidence };
-        Self::Provisioner { class: None, provisioner, evidence: evidence.into() }
+    /// The owner of a volume without a claim, or of one whose claim does not name a provisioner.
+    pub fn of_volume(provisioner: Arc<str>, evidence: Evidence) -> Self {
+        Self::Provisioner { class: None, provisioner, evidence: evidence.into(), unread_volume: None }
+    }
+
+    /// Completes the owner with the provisioner of the claim's volume, once the volume has been read.
+    #[must_use]
+    pub fn with_volume(self, volume: Option<(Arc<str>, Evidence)>) -> Self {
+        match (self, volume) {
+            (Self::Unknown(Unknown::VolumeMissing { no_provisioner, .. }), Some((provisioner, evidence))) => {
+                Self::of_volume(provisioner, if no_provisioner { Evidence::NoProvisioner } else { evidence })
+            }
+            (Self::Unknown(Unknown::VolumeMissing { .. }), None) => Self::NoProvisioner,
+            (Self::Provisioner { class, provisioner, evidence, unread_volume: Some(_) }, volume) => {
+                let own = volume.filter(|(own, _)| is_same_driver(own, &provisioner));
+                let evidence = own.map_or(evidence, |(_, own)| evidence.with(own));
+                Self::Provisioner { class, provisioner, evidence, unread_volume: None }
+            }
+            (other, _) => other,
+        }
     }
 
     /// Returns true if the claim may still turn out to belong to any driver: its owner is not known, or the volume decides,

@@ -176,7 +176,12 @@ mod tests {
     }
 
     fn of(provisioner: &str) -> Owner {
-        Owner::Provisioner { class: None, provisioner: provisioner.into(), evidence: Evidence::Class.into() }
+        Owner::Provisioner {
+            class: None,
+            provisioner: provisioner.into(),
+            evidence: Evidence::Class.into(),
+            unread_volume: None,
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The operator's configuration, in the engine's own types.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::driver::{Driver, Drivers};
 use super::opt_out::OptOut;
-use super::owner::Owner;
+use super::owner::{Owner, Unknown};
 use super::workload::Workloads;
 
 /// The scheduler that Kubernetes sets if a pod names none.
@@ -48,6 +50,18 @@ impl Policy {
     pub(crate) fn driver_of(&self, owner: &Owner) -> Option<(usize, &Driver)> {
         match owner {
             Owner::Provisioner { provisioner, .. } => self.drivers.owning(provisioner),
+            Owner::NoProvisioner | Owner::Missing | Owner::Unknown(_) => None,
+        }
+    }
+
+    /// Returns the name of the volume that must be read to decide about a claim.
+    pub fn volume_to_read<'o>(&self, owner: &'o Owner) -> Option<&'o Arc<str>> {
+        match owner {
+            Owner::Unknown(Unknown::VolumeMissing { volume, .. }) => Some(volume),
+            Owner::Provisioner { unread_volume, .. } => {
+                let (_, driver) = self.driver_of(owner)?;
+                unread_volume.as_ref().filter(|_| driver.needs_volume(owner))
+            }
             Owner::NoProvisioner | Owner::Missing | Owner::Unknown(_) => None,
         }
     }

@@ -5,7 +5,6 @@ use serde::de::Deserializer;
 
 use super::decode::{Text, each_element};
 use super::evidence::{Evidence, EvidenceSet};
-use super::owner::Owner;
 use super::setting::Settings;
 
 /// The facts of a claim, or of a claim template.
@@ -49,17 +48,6 @@ pub struct ClassFacts<'a> {
 pub struct VolumeFacts<'a> {
     /// Its provisioner, if any, and the field that names it.
     pub provisioner: Option<(Text<'a>, Evidence)>,
-}
-
-impl VolumeFacts<'_> {
-    /// The owner of a claim that is bound to the volume, if nothing else identifies it. `no_provisioner` is that of
-    /// [`Unknown::VolumeMissing`](super::Unknown::VolumeMissing).
-    pub fn owner(&self, no_provisioner: bool) -> Owner {
-        match &self.provisioner {
-            Some((provisioner, evidence)) => Owner::of_volume((**provisioner).into(), *evidence, no_provisioner),
-            None => Owner::NoProvisioner,
-        }
-    }
 }
 
 impl ClaimFacts<'_> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use colocate_engine::{ClaimRef, Evidence, Inventory, Owner, Unknown};
+use colocate_engine::{ClaimRef, Inventory, Owner, Unknown};
 
 /// The facts that must be looked up in a cluster.
 #[derive(Debug, Default)]
@@ -36,13 +36,9 @@ impl MissingFacts {
             (_, Owner::Unknown(unknown @ (Unknown::ClassMissing(_) | Unknown::NoDefaultClass))) => {
                 self.classes.push(unknown);
             }
-            (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class, evidence, .. }) => {
+            (ClaimRef::Named(_) | ClaimRef::Template { .. }, Owner::Provisioner { class, unread_volume, .. }) => {
                 self.class_names |= class.is_none();
-                let volume = claim.use_in(inventory, namespace).and_then(|known| known.volume);
-                let is_open = |volume: &&str| inventory.volume_evidence(volume).is_none();
-                if evidence == Evidence::GaProvisionerAnnotation.into() {
-                    self.volumes.extend(volume.filter(is_open).map(str::to_owned));
-                }
+                self.volumes.extend(unread_volume.map(|volume| volume.to_string()));
             }
             _ => {}
         }

@@ -45,8 +45,8 @@ struct Followed {
 async fn follow(script: Vec<(Ask, Response)>) -> Followed {
     let (service, server) = mock::pair();
     let process = Process::default();
-    let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), LIMITS, &process);
-    cache.watch(&[], &process);
+    let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), &[], LIMITS, &process);
+    cache.watch(&process);
     let (asked, open) = answer(server, script.into()).await;
     Followed { cache, process, asked, _open: open }
 }

@@ -3,6 +3,8 @@
 mod controllers;
 mod failures;
 mod limits;
+mod validation;
+mod volumes;
 
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
@@ -12,13 +14,13 @@ use std::time::Duration;
 use kube::Client;
 use kube::client::Body;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tower_test::mock::{self, Handle};
 
 use super::*;
 use crate::api::ApiClient;
 use crate::claims::ClaimLimits;
-use crate::engine::{ClaimFacts, ClassFacts, Evidence};
+use crate::engine::{ClaimFacts, ClassFacts, Driver, Drivers, Evidence};
 use crate::process::Process;
 
 type Server = Handle<hyper::Request<Body>, hyper::Response<Body>>;
@@ -45,9 +47,14 @@ fn cache() -> (ClaimCache, Server) {
 }
 
 fn cache_with(limits: ClaimLimits) -> (ClaimCache, Server) {
+    cache_of(&[], limits)
+}
+
+/// A cache that watches these namespaces, or all.
+fn cache_of(namespaces: &[String], limits: ClaimLimits) -> (ClaimCache, Server) {
     let (service, server) = mock::pair();
     let client = ApiClient::for_test(Client::new(service, "default"));
-    let cache = ClaimCache::new(client, limits, &Process::default());
+    let cache = ClaimCache::new(client, namespaces, limits, &Process::default());
     add_class(&cache, "px");
     (cache, server)
 }
@@ -94,8 +101,18 @@ async fn ask_as(
     deadlines: Deadlines,
     names: &[&str],
 ) -> Vec<(Owner, LookupResult)> {
-    let enough = |lookups: &[Lookup<'_>]| lookups.iter().any(|lookup| is_driver(&lookup.owner));
-    let lookups = cache.owners(pod, names, deadlines, enough).await;
+    ask_by(&Policy::default(), pod, cache, deadlines, names).await
+}
+
+async fn ask_by(
+    policy: &Policy,
+    pod: PodOrigin<'_>,
+    cache: &ClaimCache,
+    deadlines: Deadlines,
+    names: &[&str],
+) -> Vec<(Owner, LookupResult)> {
+    let enough = |lookups: &[Lookup<'_>]| policy.first_driver(lookups.iter().map(|lookup| &lookup.owner)).is_some();
+    let lookups = cache.owners(pod, names, policy, deadlines, enough).await;
     lookups.into_iter().map(|lookup| (lookup.owner, lookup.result)).collect()
 }
 

@@ -66,8 +66,12 @@ fn decide<T>(annotations: &RawValue, then: impl FnOnce(&Decision<'_>) -> T) -> O
     );
     let policy = Policy::default();
     let review = Review::parse(body.as_bytes(), &policy.workloads).ok()?;
-    let owner =
-        Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class.into() };
+    let owner = Owner::Provisioner {
+        class: None,
+        provisioner: "pxd.portworx.com".into(),
+        evidence: Evidence::Class.into(),
+        unread_volume: None,
+    };
     let decision = match examine(&policy, &review.request) {
         Examination::Decided(decision) => decision,
         Examination::Resolve(pending) => {

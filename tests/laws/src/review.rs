@@ -49,6 +49,7 @@ fn portworx() -> Owner {
         class: Some(ClaimClass { name: "px".into(), provisioner: "pxd.portworx.com".into() }),
         provisioner: "pxd.portworx.com".into(),
         evidence: Evidence::Class.into(),
+        unread_volume: None,
     }
 }
 
@@ -59,6 +60,7 @@ fn mixed(claim: usize) -> Owner {
             class: None,
             provisioner: "linstor.csi.linbit.com".into(),
             evidence: Evidence::Class.into(),
+            unread_volume: None,
         },
         _ => portworx(),
     }

@@ -123,12 +123,14 @@ impl FactChoice {
             provisioner: provisioner.into(),
             class: None,
             evidence: Evidence::Class.into(),
+            unread_volume: None,
         };
         let portworx = || provisioner("pxd.portworx.com");
         let by_hand = || Owner::Provisioner {
             provisioner: "pxd.portworx.com".into(),
             class: None,
             evidence: Evidence::StaticCsi.into(),
+            unread_volume: None,
         };
         let access = |mode: &'static str| Some([mode].into_iter().collect::<AccessModes>());
         let together: &[_] = &[(Setting::PlacementStrategy, "together"), (Setting::PreferRemoteNode, "false")];

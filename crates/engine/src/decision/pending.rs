@@ -6,7 +6,7 @@ use crate::claim::ClaimRef;
 use crate::driver::Driver;
 use crate::owner::{Absence, Owner, Unknown};
 use crate::owners::Owners;
-use crate::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode};
+use crate::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, Policy};
 use crate::presence::Presence;
 use crate::reason::Reason;
 use crate::warning::Warning;
@@ -30,6 +30,11 @@ pub(super) enum Question<'r> {
 }
 
 impl<'r> Pending<'r> {
+    /// The policy of the decision.
+    pub fn policy(&self) -> &'r Policy {
+        self.candidate.policy
+    }
+
     /// The claims that need an owner. There may be a million of them.
     pub fn claims(&self) -> impl Iterator<Item = ClaimRef<'r>> + use<'r> {
         let object = self.candidate.object;

@@ -169,7 +169,6 @@ impl Records {
     pub(super) fn claim_use(&self, record: &Record) -> ClaimUse<'_> {
         ClaimUse {
             class: record.class.and_then(|handle| self.names.get(handle)).map(AsRef::as_ref),
-            volume: record.volume.and_then(|handle| self.names.get(handle)).map(AsRef::as_ref),
             access: AccessModes::from_bits(record.flags),
             bound: record.flags & (BOUND | HAS_VOLUME) != 0,
             settings: record.settings.and_then(|handle| self.settings.get(handle)).map(AsRef::as_ref),

@@ -58,7 +58,7 @@ async fn a_missing_permission_is_reported_until_it_is_granted() {
         r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"not you"}"#;
     let (service, mut server) = mock::pair();
     let process = Process::default();
-    let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), LIMITS, &process);
+    let cache = ClaimCache::new(ApiClient::for_test(Client::new(service, "default")), &[], LIMITS, &process);
     // Without a slot, there is one GET and no last GET.
     let _slots = [cache.waiters.start(pod_in("demo")), cache.waiters.start(pod_in("demo"))];
     let line = "get of persistentvolumeclaims: cannot get persistentvolumeclaims: not you (grant the verb `get` on `persistentvolumeclaims`)";

@@ -160,6 +160,7 @@ fn owner() -> impl Strategy<Value = Owner> {
         class: Some(ClaimClass { name: "c".into(), provisioner: provisioner.into() }),
         provisioner: provisioner.into(),
         evidence: Evidence::Class.into(),
+        unread_volume: None,
     };
     select(vec![
         by("pxd.portworx.com"),
@@ -312,7 +313,12 @@ const SAMPLES: [&str; 8] = [
 ];
 
 fn portworx() -> Owner {
-    Owner::Provisioner { class: None, provisioner: "pxd.portworx.com".into(), evidence: Evidence::Class.into() }
+    Owner::Provisioner {
+        class: None,
+        provisioner: "pxd.portworx.com".into(),
+        evidence: Evidence::Class.into(),
+        unread_volume: None,
+    }
 }
 
 #[test]

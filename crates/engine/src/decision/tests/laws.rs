@@ -149,6 +149,7 @@ fn a_driver_among_the_owners_is_detected() {
         class: None,
         provisioner: provisioner.into(),
         evidence: Evidence::Class.into(),
+        unread_volume: None,
     };
     pending(&Ask::create(POD, mounts(&["px-data"])), &policy(), |pending| {
         assert!(pending.has_driver(&[Owner::Missing, owner("pxd.portworx.com")]));

@@ -35,6 +35,7 @@ fn ask(name: &str) -> (Vec<String>, Answer) {
                 class: None,
                 provisioner: "pxd.portworx.com".into(),
                 evidence: Evidence::Class.into(),
+                unread_volume: None,
             };
             let owners = pending.look_up(|_| owner.clone());
             (claims, pending.decide(owners, |_| Presence::Unknown).into())
