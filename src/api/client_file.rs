@@ -104,12 +104,12 @@ impl ClientFile {
             let read = self.read().await;
             metrics.file_usable.set([self.name()], Some(read.is_ok()));
             let failure = read.err().map(|error| format!("{error}; what was read before stays in use"));
+            detail.set(failure.clone());
             if let Some(failure) = &failure
                 && logged.as_ref() != Some(failure)
             {
                 tracing::error!("{failure}");
             }
-            detail.set(failure.clone());
             logged = failure;
         }
     }

@@ -10,7 +10,7 @@ const ROUNDING: Duration = Duration::from_secs(1);
 const SHARE: f64 = 0.8;
 
 /// The longest time that a GET may delay a review that must not wait: that of a template, that of a dry run, and every
-/// one in audit mode. The object exists, so the GET takes one round trip.
+/// one in audit mode. The GET takes one round trip.
 const LOOKUP: Duration = Duration::from_millis(500);
 
 /// The longest time that a pod without a wait slot waits for a GET that others may have started.
@@ -27,7 +27,7 @@ const LAST_GET: Duration = Duration::from_millis(500);
 /// |------------- 0.8 x (timeout - 1 s) -------------|---- response and rounding -----|
 /// |- volumes -|--- wait: missingClaim.wait ---|- last GET -|- volumes -|       a pod with a wait slot
 /// |- volumes -|- GET: 0.5 s -|- volumes -|                                     a pod without one
-/// |- volumes: 0.5 s -|                                                         a template, a dry run, an audit
+/// |- claims, volumes: 0.5 s -|                                                 a template, a dry run, an audit
 /// |- volumes: 0.5 s -|- strategies: 0.5 s -|- volumes: 0.5 s -|                a validation, with its old object
 /// ```
 ///

@@ -78,11 +78,13 @@ impl ClaimSource {
         }
         let pod = PodOrigin { namespace, name: "", controller: None };
         let lookups = cache.owners(pod, &names, policy, deadlines.without_wait(), |_| false).await;
+        let before: Vec<_> = known.into_iter().map(|known| known.owner).collect();
         let mut known = self.mounted_now(namespace, claims);
         let inventory = cache.inventory();
         for (place, Lookup { owner, fetched, .. }) in places.into_iter().zip(lookups) {
-            // The cache has neither failures, nor claims that are not watched.
-            if known[place].owner.is_incomplete() {
+            // The cache has neither failures, nor claims that are not watched. What the watch has delivered meanwhile is newer.
+            let is_unchanged = known[place].owner == before[place] || known[place].owner == Owner::Missing;
+            if known[place].owner.is_incomplete() && is_unchanged {
                 let fetched =
                     fetched.map(|claim| ClaimRef::Template { name: "".into(), claim: *claim, ephemeral: false });
                 let claim = fetched.as_ref().unwrap_or(&claims[place]);

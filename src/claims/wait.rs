@@ -151,7 +151,7 @@ impl ClaimCache {
             if deadlines.allow_wait() {
                 self.wait_for_claims(pod, asked, deadlines, &enough).await;
             } else {
-                self.get_missing(pod.namespace, asked, deadlines.answer).await;
+                self.get_missing(pod.namespace, asked, deadlines.without_wait().answer).await;
             }
             // A claim that was created just now may be bound already.
             if !enough(asked) {

@@ -111,7 +111,7 @@ mod tests {
         let validity = Validity::new(now(), SignedDuration::from_hours(240)).unwrap();
         let [first, second] = ["first", "second"].map(|name| Authority::new(name, validity).unwrap());
         let resolver = CertificateResolver::default();
-        let acceptor = TlsAcceptor::from(Arc::new(resolver.server_config(None, &Clock::system()).unwrap()));
+        let acceptor = TlsAcceptor::from(Arc::new(resolver.server_config(None, &Clock::new(now)).unwrap()));
         let clients = [&first, &second].map(|authority| testing::client(&authority.certificate_pem(), now()));
         resolver.serve(served(&first, 1));
         testing::handshake(&clients[0], &acceptor, "localhost").await.unwrap();

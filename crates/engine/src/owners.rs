@@ -56,17 +56,19 @@ impl<'r> Owners<'r> {
     }
 
     /// Adds the other claims that can affect the decision: for each driver, the first claim that the driver's scheduler
-    /// recognizes and the first that it does not recognize; and claims whose driver is open. The number of
-    /// such claims is limited, because most of them are looked up in the cluster.
+    /// recognizes and the first that it does not recognize; the first claim that gets its volume later; and claims that are
+    /// looked up in the cluster, whose number is limited.
     fn add_decisive(&mut self, policy: &Policy, claims: impl Iterator<Item = ResolvedClaim<'r>>) {
         let rank =
             |owner: &Owner| policy.driver_of(owner).map(|(rank, _)| (rank, policy.recognising_driver(owner).is_some()));
         let mut ranks: Vec<_> = self.iter().filter_map(|(_, owner)| rank(owner)).collect();
-        let mut open = 0;
+        let (mut looked_up, mut has_late) = (0, false);
         for claim in claims {
+            let is_open = claim.owner.is_incomplete() || policy.volume_to_read(&claim.owner).is_some();
             match rank(&claim.owner) {
+                _ if is_open && looked_up < KEPT => looked_up += 1,
                 Some(rank) if !ranks.contains(&rank) => ranks.push(rank),
-                None if claim.owner.is_open() && open < KEPT => open += 1,
+                None if !is_open && claim.owner.is_open() && !has_late => has_late = true,
                 _ => {
                     self.more = true;
                     continue;

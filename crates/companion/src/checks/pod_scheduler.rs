@@ -30,7 +30,7 @@ impl RuleCheck<'_> {
     /// Reports `preferLocalNodeOnly` if Stork does not schedule the pods.
     pub(super) fn check_enforcement(&mut self, path: &FieldPath) {
         let otherwise = self.exclusion().map(|reason| self.explain(reason));
-        if let Some((why, remedy)) = otherwise.or_else(|| self.not_injected()) {
+        if let Some((why, remedy)) = otherwise.or_else(|| self.not_injected(path)) {
             let message = format!("nothing enforces preferLocalNodeOnly: {why}");
             self.find(Rule::LocalOnlyUnenforced, path.clone(), Part::Key, message, remedy);
         }
@@ -139,7 +139,7 @@ impl RuleCheck<'_> {
     }
 
     /// Returns the reason outside of the object why colocate does not give the pods to Stork.
-    fn not_injected(&mut self) -> Option<Otherwise> {
+    fn not_injected(&mut self, path: &FieldPath) -> Option<Otherwise> {
         if self.names_stork() {
             return None;
         }
@@ -149,9 +149,19 @@ impl RuleCheck<'_> {
             return Some(("its Namespace opts out by its label".to_owned(), name_it));
         }
         match self.policy.mode {
+            // HC013 is about pods without a Portworx volume.
+            Mode::Inject if self.of_portworx().next().is_none() => None,
             Mode::Inject => {
-                let first = self.first_scheduler().filter(|first| !self.is_stork(first))?;
-                let why = format!("the pod gets the scheduler {} for the claims of another driver", shown(first));
+                let first = self.first_scheduler().filter(|first| !self.is_stork(first))?.to_owned();
+                let mut schedulers = self.policy.drivers.0.iter().map(|driver| &*driver.scheduler);
+                let stork_is_first =
+                    schedulers.find(|own| **own == *first || self.is_stork(own)).is_some_and(|own| self.is_stork(own));
+                // A claim that is not known may give the pod to Stork.
+                if let Some(why) = self.first_unknown().filter(|_| stork_is_first) {
+                    self.cannot_check(Rule::LocalOnlyUnenforced, path.clone(), why);
+                    return None;
+                }
+                let why = format!("the pod gets the scheduler {} for the claims of another driver", shown(&first));
                 Some((why, "mount the volumes in separate pods".to_owned()))
             }
             Mode::Audit => Some(("colocate only audits (mode: audit)".to_owned(), name_it)),

@@ -496,6 +496,31 @@ fn what_stork_would_do_is_not_reported_for_pods_of_another_driver() {
     assert!(finding.message.contains(expected), "{}", finding.message);
     let named = with_scheduler(object, "stork");
     assert_eq!(by_stork(&named, &policy), (vec![Rule::LocalOnlyExternal], 0), "Stork is named");
+    let only_other = deployment(&[(LOCAL_ONLY, "true")], &["other"]);
+    let report = check_with(&only_other, &policy, &Severities::default(), strategies());
+    let rules: Vec<_> = report.findings.iter().map(|finding| finding.rule).collect();
+    assert_eq!(rules, [Rule::LocalOnlyWithoutClaim], "the pod has no volume that Stork could place it by");
+}
+
+#[test]
+fn a_pod_may_get_stork_for_a_claim_that_is_not_known() {
+    let other = Driver {
+        name: "other".into(),
+        provisioners: vec!["other.example.test".into()],
+        scheduler: "other-scheduler".into(),
+        ..Driver::portworx()
+    };
+    // Only a volume that names its driver in another field is recognized.
+    let portworx = Driver { recognises: vec![Evidence::ProvisionedBy], ..Driver::portworx() };
+    let object = deployment(&[(LOCAL_ONLY, "true")], &["data", "other", "missing"]);
+    for (drivers, unenforced, unchecked) in
+        [(vec![portworx.clone(), other.clone()], 0, 1), (vec![other, portworx], 1, 0)]
+    {
+        let policy = Policy { drivers: Drivers(drivers), ..Policy::default() };
+        let report = check_with(&object, &policy, &Severities::default(), strategies());
+        let unknown = report.unchecked.iter().filter(|gap| gap.rule == Rule::LocalOnlyUnenforced).count();
+        assert_eq!((found(&report, Rule::LocalOnlyUnenforced).len(), unknown), (unenforced, unchecked), "{report:?}");
+    }
 }
 
 #[test]
