@@ -12,7 +12,7 @@ use colocate_engine::{
 pub struct Facts {
     /// The claims of [`Subject::claims`](super::Subject::claims), in the same order.
     pub claims: Vec<MountedClaim>,
-    /// If the object is a class: the access modes of the known claims that name it; `None` if there are none.
+    /// The access modes of the known claims of the class, if the object is one; `None` if there are none.
     pub class_access: Option<AccessModes>,
     /// The placement strategies that exist.
     pub strategies: Strategies,

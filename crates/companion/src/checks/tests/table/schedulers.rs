@@ -37,40 +37,8 @@ pub(super) fn rows() -> Vec<Row> {
                 with_scheduler(deployment(&[(LOCAL_ONLY, "false")], &["data"]), "my-scheduler"),
             ],
         ),
-        row(
-            Rule::OptOutRestore,
-            &[
-                (deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE),
-                (with_label(deployment(&[], &["data"]), IGNORE, "1"), ON_LABEL),
-            ],
-            &[
-                deployment(&[(DISABLE, "false")], &["data"]),
-                deployment(&[(DISABLE, "true")], &["other"]),
-                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "stork"),
-                with_label(deployment(&[], &["data"]), IGNORE, "false"),
-                labelled_workload(deployment(&[], &["data"])),
-                // Without the opt-out, Stork would not schedule the pod either.
-                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "my-scheduler"),
-                with_field(deployment(&[(DISABLE, "true")], &["data"]), "nodeName", "node-1"),
-            ],
-        ),
-        row(
-            Rule::OptOutHealth,
-            &[
-                (deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE),
-                (with_label(deployment(&[], &["data"]), IGNORE, "1"), ON_LABEL),
-            ],
-            &[
-                deployment(&[(DISABLE, "false")], &["data"]),
-                deployment(&[(DISABLE, "true")], &["other"]),
-                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "stork"),
-                with_label(deployment(&[], &["data"]), IGNORE, "false"),
-                labelled_workload(deployment(&[], &["data"])),
-                // Without the opt-out, Stork would not schedule the pod either.
-                with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "my-scheduler"),
-                with_field(deployment(&[(DISABLE, "true")], &["data"]), "nodeName", "node-1"),
-            ],
-        ),
+        lost_by_an_opt_out(Rule::OptOutRestore),
+        lost_by_an_opt_out(Rule::OptOutHealth),
         row(
             Rule::NotRecognised,
             &[
@@ -99,6 +67,27 @@ pub(super) fn rows() -> Vec<Row> {
             ],
         ),
     ]
+}
+
+/// The row of a rule about a feature of Stork that pods with Portworx volumes lose by their opt-out.
+fn lost_by_an_opt_out(rule: Rule) -> Row {
+    row(
+        rule,
+        &[
+            (deployment(&[(DISABLE, "true")], &["data"]), ON_TEMPLATE_DISABLE),
+            (with_label(deployment(&[], &["data"]), IGNORE, "1"), ON_LABEL),
+        ],
+        &[
+            deployment(&[(DISABLE, "false")], &["data"]),
+            deployment(&[(DISABLE, "true")], &["other"]),
+            with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "stork"),
+            with_label(deployment(&[], &["data"]), IGNORE, "false"),
+            labelled_workload(deployment(&[], &["data"])),
+            // Without the opt-out, Stork would not schedule the pod either.
+            with_scheduler(deployment(&[(DISABLE, "true")], &["data"]), "my-scheduler"),
+            with_field(deployment(&[(DISABLE, "true")], &["data"]), "nodeName", "node-1"),
+        ],
+    )
 }
 
 /// A workload whose own label opts it out, but not its pods.
