@@ -155,7 +155,7 @@ impl ResolvedClaim<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::{Driver, Drivers};
+    use crate::driver::{Driver, Drivers, NO_PROVISIONER};
     use crate::evidence::Evidence;
 
     const MANY: usize = 10 * KEPT;
@@ -219,6 +219,12 @@ mod tests {
         let missing = owners(|n| if n % 2 == 0 { Owner::Missing } else { Owner::NoProvisioner });
         let kept = kept(&missing);
         assert_eq!((kept.len(), &*kept[0], missing.left_some_out()), (KEPT, "claim `256`", true));
+    }
+
+    #[test]
+    fn claims_that_get_a_volume_later_leave_room_for_unknown_ones() {
+        let late = owners(|n| if n == 2000 { Owner::Missing } else { of(NO_PROVISIONER) });
+        assert_eq!(kept(&late), ["claim `256`", "claim `2000`"]);
     }
 
     #[test]

@@ -95,3 +95,27 @@ async fn claims_of_an_unwatched_namespace_past_the_limit_are_unread() {
     drop(cache);
     assert_eq!(asked.await.unwrap().values().sum::<usize>(), 32);
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_a_wait_a_claim_of_an_unwatched_namespace_delays_a_pod_for_one_get_only() {
+    let (cache, _server) = cache_of(&["watched".to_owned()], LIMITS);
+    let started = Instant::now();
+    let deadlines = Deadlines::new(TIMEOUT, Duration::ZERO);
+    let answers = ask_as(pod_in("other"), &cache, deadlines, &["one"]).await;
+    assert_eq!(answers, [(Owner::Unknown(Unknown::ClaimUnreadable), LookupResult::Unreadable)]);
+    assert_eq!(started.elapsed(), Duration::from_millis(500), "the API server does not answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_watch_delivers_during_a_lookup_is_newer() {
+    let (cache, mut server) = cache();
+    cache.update(|inventory| inventory.insert_claim("demo", "bound", &claim(Some(""), Some("pv"))));
+    let arrival = async {
+        let (_, send) = server.next_request().await.unwrap();
+        cache.update(|inventory| inventory.insert_claim("demo", "new", &claim(Some("absent"), None)));
+        send.send_response(respond(404, NOT_FOUND));
+    };
+    let (claims, ()) = tokio::join!(mounted(&cache, "demo", &["new", "bound"]), arrival);
+    assert_eq!(gap(&claims[0]), "it: its StorageClass `absent` does not exist");
+    assert_eq!(gap(&claims[1]), "it: its PersistentVolume `pv` does not exist");
+}
