@@ -12,7 +12,7 @@ use super::watched_kind::{Claims, Classes, VOLUMES, WatchedKind as _, volume_pat
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::companion::Strategies;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
-use crate::engine::{Inventory, dns, parse_bool};
+use crate::engine::{Inventory, StorageView as _, dns, parse_bool};
 
 /// The number of objects that are requested at once.
 const CONCURRENCY: usize = 8;

@@ -88,7 +88,7 @@ impl ClaimSource {
                 let fetched =
                     fetched.map(|claim| ClaimRef::Template { name: "".into(), claim: *claim, ephemeral: false });
                 let claim = fetched.as_ref().unwrap_or(&claims[place]);
-                known[place] = MountedClaim::with_owner(claim, owner, &inventory, namespace);
+                known[place] = MountedClaim::with_owner(claim, owner, &*inventory, namespace);
             }
         }
         known
@@ -114,8 +114,8 @@ impl ClaimSource {
 
     fn known_owner(&self, namespace: &str, claim: &ClaimRef<'_>) -> Owner {
         match self {
-            Self::Cluster(cache) => claim.owner_in(&cache.inventory(), namespace),
-            Self::Manifests(inventory) => claim.owner_in(inventory, namespace),
+            Self::Cluster(cache) => claim.owner_in(&*cache.inventory(), namespace),
+            Self::Manifests(inventory) => claim.owner_in(&**inventory, namespace),
         }
     }
 }

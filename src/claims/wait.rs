@@ -15,7 +15,7 @@ use super::single_flight::GetFailed;
 use super::waiters::PodOrigin;
 use super::watched_kind::{Claims, VOLUMES, WatchedKind as _, volume_path};
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim};
-use crate::engine::{ClaimFacts, Owner, Policy, Unknown, dns};
+use crate::engine::{ClaimFacts, Owner, Policy, StorageView as _, Unknown, dns};
 
 /// The maximum number of claims of one object that are requested from the API server, if the cache does not have their
 /// owners. Each costs at most three GETs: one of the claim at the start of the wait, one at its end, and one of its

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use colocate_engine::{
-    Absence, AccessModes, ClaimRef, ClaimUse, ClassUse, Driver, Evidence, Inventory, Owner, PORTWORX_PROVISIONERS,
-    Setting, Settings, is_same_driver, parse_bool,
+    Absence, AccessModes, ClaimRef, ClaimUse, ClassUse, Driver, Evidence, Owner, PORTWORX_PROVISIONERS, Setting,
+    Settings, StorageView, is_same_driver, parse_bool,
 };
 
 /// The facts that rules depend on in addition to the object itself.
@@ -69,32 +69,32 @@ pub(super) enum VolumeKind {
 }
 
 impl MountedClaim {
-    /// Looks up a claim in `inventory`. `namespace` is the namespace of the pod.
-    pub fn find(claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) -> Self {
-        Self::with_owner(claim, claim.owner_in(inventory, namespace), inventory, namespace)
+    /// Looks up a claim in `view`. `namespace` is the namespace of the pod.
+    pub fn find(claim: &ClaimRef<'_>, view: &impl StorageView, namespace: &str) -> Self {
+        Self::with_owner(claim, claim.owner_in(view, namespace), view, namespace)
     }
 
     /// Looks up a claim whose owner is known from elsewhere.
-    pub fn with_owner(claim: &ClaimRef<'_>, owner: Owner, inventory: &Inventory, namespace: &str) -> Self {
-        let known = claim.use_in(inventory, namespace);
+    pub fn with_owner(claim: &ClaimRef<'_>, owner: Owner, view: &impl StorageView, namespace: &str) -> Self {
+        let known = claim.use_in(view, namespace);
         let named = known.and_then(|known| known.class).filter(|name| !name.is_empty());
         let class = match &owner {
             // If another driver is annotated, the class is not the one that the volume was created with.
             Owner::Provisioner { class: Some(class), provisioner, .. }
                 if is_same_driver(&class.provisioner, provisioner) =>
             {
-                inventory.class(&class.name).map(MountedClass::from)
+                view.class(&class.name).map(MountedClass::from)
             }
             // A claim of an existing volume may name a class that provisions nothing.
             Owner::Provisioner { evidence, .. } if named.is_some() && evidence.contains_any(&OF_VOLUME) => {
-                named.and_then(|name| inventory.class(name)).map(MountedClass::from)
+                named.and_then(|name| view.class(name)).map(MountedClass::from)
             }
             // A volume that was created manually has no class, and neither does an inline volume.
             Owner::Provisioner { .. } if named.is_none() => Some(MountedClass::default()),
             _ => None,
         };
         Self {
-            absence: inventory.visibility.absence(namespace, claim.name(), &owner),
+            absence: view.visibility().absence(namespace, claim.name(), &owner),
             access: match claim {
                 ClaimRef::Inline { .. } => Some(AccessModes::default()),
                 ClaimRef::Named(_) | ClaimRef::Template { .. } => known.map(|known| known.access),
@@ -310,7 +310,7 @@ impl Default for Strategies {
 
 #[cfg(test)]
 mod tests {
-    use colocate_engine::{ClaimFacts, ClassFacts, VolumeFacts};
+    use colocate_engine::{ClaimFacts, ClassFacts, Inventory, VolumeFacts};
 
     use super::*;
 

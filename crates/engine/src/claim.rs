@@ -6,11 +6,11 @@ use super::decode::Text;
 use super::driver::PORTWORX_IN_TREE;
 use super::entries::Entries;
 use super::evidence::Evidence;
-use super::inventory::{ClaimUse, Inventory};
 use super::owner::Owner;
 use super::pod::{PodSpec, PodVolume, VolumeSource};
 use super::storage::PersistentVolumeClaim;
 use super::storage_facts::ClaimFacts;
+use super::storage_view::{ClaimUse, StorageView};
 
 /// A volume whose data may belong to a storage driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,27 +72,21 @@ impl<'r> ClaimRef<'r> {
         }
     }
 
-    /// Finds its owner in `inventory`. `namespace` is the namespace of the pod.
-    pub fn owner_in(&self, inventory: &Inventory, namespace: &str) -> Owner {
+    /// Finds its owner in `view`. `namespace` is the namespace of the pod.
+    pub fn owner_in(&self, view: &impl StorageView, namespace: &str) -> Owner {
         match self {
-            Self::Named(name) => inventory.owner(namespace, name),
-            Self::Template { claim, ephemeral: false, .. } => inventory.owner_of(claim),
-            Self::Template { claim, ephemeral: true, .. } => {
-                inventory.owner_of(claim).with_evidence(Evidence::Ephemeral)
-            }
+            Self::Named(name) => view.owner(namespace, name),
+            Self::Template { claim, ephemeral: false, .. } => view.owner_of(claim),
+            Self::Template { claim, ephemeral: true, .. } => view.owner_of(claim).with_evidence(Evidence::Ephemeral),
             Self::Inline { provisioner, evidence, .. } => Owner::of_volume((**provisioner).into(), *evidence),
         }
     }
 
-    /// Finds its use in `inventory`; `None` for an unknown claim and for a volume without a claim.
-    pub fn use_in<'i>(&'i self, inventory: &'i Inventory, namespace: &str) -> Option<ClaimUse<'i>> {
+    /// Finds its use in `view`; `None` for an unknown claim and for a volume without a claim.
+    pub fn use_in<'i>(&'i self, view: &'i impl StorageView, namespace: &str) -> Option<ClaimUse<'i>> {
         match self {
-            Self::Named(name) => inventory.claim_use(namespace, name),
-            Self::Template { claim, .. } => {
-                let bound = claim.bound || claim.volume.is_some();
-                let class = claim.class.as_deref();
-                Some(ClaimUse { class, access: claim.access, bound, settings: Some(&claim.settings) })
-            }
+            Self::Named(name) => view.claim_use(namespace, name),
+            Self::Template { claim, .. } => Some(claim.into()),
             Self::Inline { .. } => None,
         }
     }

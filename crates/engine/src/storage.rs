@@ -247,7 +247,7 @@ impl<'a> PersistentVolume<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Inventory, Owner, Setting};
+    use crate::{Inventory, Owner, Setting, StorageView as _};
 
     fn read<'a, T: Deserialize<'a>>(text: &'a str) -> T {
         serde_json::from_str(text).unwrap()

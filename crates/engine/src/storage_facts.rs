@@ -8,7 +8,7 @@ use super::evidence::{Evidence, EvidenceSet};
 use super::setting::Settings;
 
 /// The facts of a claim, or of a claim template.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ClaimFacts<'a> {
     /// The class that it names. `None` means the default class, if the claim is not bound yet; `""` means no class.
     pub class: Option<Text<'a>>,
@@ -25,7 +25,7 @@ pub struct ClaimFacts<'a> {
 }
 
 /// The modes in which a claim's volume may be mounted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AccessModes(u8);
 
 /// The facts of a `StorageClass`.

@@ -33,7 +33,11 @@ impl Visibility {
             Owner::Unknown(Unknown::ClassMissing(_) | Unknown::NoDefaultClass) => self.classes,
             Owner::Unknown(Unknown::VolumeMissing { .. }) => self.volumes,
             Owner::Unknown(
-                Unknown::Unbound | Unknown::NotProvisioned(_) | Unknown::ClaimUnreadable | Unknown::VolumeUnreadable(_),
+                Unknown::Unbound
+                | Unknown::NotProvisioned(_)
+                | Unknown::ClaimUnreadable
+                | Unknown::VolumeUnreadable(_)
+                | Unknown::Ambiguous(_),
             )
             | Owner::Provisioner { .. }
             | Owner::NoProvisioner => Absence::default(),
@@ -75,5 +79,7 @@ mod tests {
             gap(Unknown::NotProvisioned("static".into())),
             "data: its StorageClass `static` provisions no volumes, and it is not bound to one"
         );
+        let text = "it is described differently in a.yaml:1:1 and b.yaml:1:1";
+        assert_eq!(gap(Unknown::Ambiguous(text.into())), format!("data: {text}"));
     }
 }

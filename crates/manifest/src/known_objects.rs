@@ -171,7 +171,7 @@ fn named(object: &impl storage::HasMetadata) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use colocate_engine::Owner;
+    use colocate_engine::{Owner, StorageView as _};
 
     fn load_text(text: &str) -> Result<Inventory, ManifestError> {
         load(&[Source { name: "claims.yaml".to_owned(), path: None, text: text.to_owned() }])

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use colocate_engine::{ClaimRef, Inventory, Owner, Unknown};
+use colocate_engine::{ClaimRef, Owner, StorageView, Unknown};
 
 /// The facts that must be looked up in a cluster.
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ pub struct MissingFacts {
 
 impl MissingFacts {
     /// Adds the missing facts about a claim. `namespace` is the namespace of its pod.
-    pub fn add(&mut self, claim: &ClaimRef<'_>, inventory: &Inventory, namespace: &str) {
-        match (claim, claim.owner_in(inventory, namespace)) {
+    pub fn add(&mut self, claim: &ClaimRef<'_>, view: &impl StorageView, namespace: &str) {
+        match (claim, claim.owner_in(view, namespace)) {
             (ClaimRef::Named(name), Owner::Missing) => {
                 self.claims.insert((namespace.to_owned(), name.to_string()));
             }

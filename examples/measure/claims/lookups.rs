@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use colocate::engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Owner};
+use colocate::engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Owner, StorageView as _};
 use colocate_harness::{CLASSES, Population, scramble};
 
 use super::median;

@@ -13,7 +13,7 @@ use tower_test::mock::{self, Handle, SendResponse};
 
 use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimLimits};
-use crate::engine::{Owner, Unknown};
+use crate::engine::{Owner, StorageView as _, Unknown};
 use crate::process::Process;
 
 type Response = hyper::Response<UnsyncBoxBody<Bytes, std::io::Error>>;

@@ -8,7 +8,7 @@ use super::super::evidence::{Evidence, EvidenceSet};
 use super::super::interner::{Handle, Interner};
 use super::super::setting::{Settings, short};
 use super::super::storage_facts::{AccessModes, ClaimFacts};
-use super::{ClaimUse, NameRef, OwnerHints};
+use super::super::storage_view::{ClaimUse, NameRef, OwnerHints};
 
 /// Claims by namespace, then by name: a lookup borrows both, and the name of a namespace is stored once.
 #[derive(Debug, Default)]
@@ -143,7 +143,7 @@ impl Records {
     }
 
     /// The fields of a record that lead to its owner.
-    pub(super) fn names(&self, record: &Record) -> OwnerHints<'_> {
+    pub(super) fn hints(&self, record: &Record) -> OwnerHints<'_> {
         let name = |handle: Option<Handle>| handle.and_then(|handle| self.names.get(handle));
         let index = (record.flags & ANNOTATIONS_MASK) >> ANNOTATIONS_SHIFT;
         OwnerHints {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::driver::PORTWORX_IN_TREE;
+use super::super::driver::{NO_PROVISIONER, PORTWORX_IN_TREE};
+use super::super::evidence::EvidenceSet;
 use super::super::setting::Setting;
 use super::super::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 use super::super::storage_facts::AccessModes;
@@ -77,7 +78,7 @@ fn provisioner(claim: &ClaimFacts<'_>) -> String {
 fn owner(inventory: &Inventory, claim: &ClaimFacts<'_>) -> String {
     let mut kept = Records::default();
     kept.insert("a", "data", claim, 0);
-    let kept = kept.get("a", "data").map(|record| inventory.owner_by(&kept.names(record)));
+    let kept = kept.get("a", "data").map(|record| kept.hints(record).owner(inventory));
     let owner = inventory.owner_of(claim);
     assert_eq!(kept.as_ref(), Some(&owner), "{claim:?}");
     match owner {
@@ -413,4 +414,23 @@ fn the_access_modes_of_a_class_are_those_of_its_claims() {
     assert_eq!(inventory.access_of_class("px", &[]), Some(modes(&["ReadWriteOnce", "ReadWriteOncePod"])));
     let all = modes(&["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"]);
     assert_eq!(inventory.access_of_class("px", &templates), Some(all));
+}
+
+/// The inventory does not keep which annotation names `kubernetes.io/no-provisioner`. A claim in a file still has it.
+#[test]
+fn no_provisioner_never_names_the_owner_of_a_claim_without_a_class() {
+    let mut inventory = Inventory::default();
+    let driver = ("pxd.portworx.com".into(), Evidence::ProvisionedBy);
+    inventory.insert_volume("pv", VolumeFacts { provisioner: Some(driver) });
+    for class in ["", "deleted"] {
+        let claim = ClaimFacts {
+            class: Some(class.into()),
+            provisioner: Some((NO_PROVISIONER.into(), Evidence::GaProvisionerAnnotation.into())),
+            volume: Some("pv".into()),
+            ..ClaimFacts::default()
+        };
+        inventory.insert_claim("ns", "data", &claim);
+        let owner = Owner::of_volume("pxd.portworx.com".into(), Evidence::NoProvisioner);
+        assert_eq!((inventory.owner_of(&claim), inventory.owner("ns", "data")), (owner.clone(), owner), "{class:?}");
+    }
 }
