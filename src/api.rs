@@ -7,7 +7,7 @@ mod dry_run;
 mod request;
 mod watch;
 
-pub use client::{ApiClient, NotConfigured};
+pub use client::{ApiClient, ClusterChoice, NotConfigured};
 pub use client_file::ClientFileError;
 pub use dry_run::{DryRun, DryRunError, DryRunOutcome, DryRunVolume};
 pub use request::ApiError;

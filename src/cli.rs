@@ -9,14 +9,18 @@ use crate::engine::printable_lines;
 use crate::process::blocking_writer::BlockingWriter;
 
 mod certs;
+mod console;
 mod facts;
 mod generate;
 mod hunks;
 mod input;
+mod json_list;
 mod mutate;
 mod paint;
 mod probe;
+mod problem;
 mod serve;
+mod survey;
 mod validate;
 
 /// Keeps stateful pods next to their data: an admission server that sets the storage driver's scheduler
@@ -48,15 +52,18 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("2", "usage error"),
     ("3", "with `--strict`: something could not be resolved or checked"),
     ("4", "with `--check`: something would change"),
-    ("143, 130", "SIGTERM or SIGINT ended `serve` before it served, or a second one ended it before it had drained"),
+    (
+        "143, 130",
+        "SIGTERM or SIGINT ended `mutate --in-place`, which then changed nothing, or `serve` before it served; or a second one ended `serve` before it had drained",
+    ),
 ];
 
 /// The exit code of a command that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Done = 0,
-    /// `validate` found an error.
-    Findings = 1,
+    /// `validate` found an error, or a file cannot be read or parsed.
+    Failed = 1,
     /// With `--strict`: something could not be resolved or checked.
     Unresolved = 3,
     /// With `--check`: something would change.
@@ -66,7 +73,7 @@ enum Exit {
 /// An invalid combination of arguments that clap does not detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Usage(&'static str);
+struct Usage(String);
 
 impl Cli {
     /// Runs the command and returns its exit code ([`EXIT_STATUS`]). clap has already rejected most usage errors.

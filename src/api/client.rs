@@ -1,10 +1,11 @@
 //! A client of one cluster's API server.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use kube::Client;
-use kube::config::{InferConfigError, KubeConfigOptions, KubeconfigError};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::client_file::{Access, ClientFile, ClientFileError, take_token_file};
 use super::request::Resource;
@@ -28,6 +29,15 @@ pub struct ApiClient {
     pub(super) clock: Clock,
 }
 
+/// The cluster that a user chose, if any.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterChoice<'a> {
+    /// The kubeconfig, instead of the one that kubectl would use.
+    pub kubeconfig: Option<&'a Path>,
+    /// The context, instead of the current one.
+    pub context: Option<&'a str>,
+}
+
 /// No usable configuration names a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum NotConfigured {
@@ -39,6 +49,9 @@ pub enum NotConfigured {
     /// The kubeconfig cannot be used.
     #[error("the kubeconfig that KUBECONFIG names cannot be used: {}", one_line(&.0.to_string(), MAX_LINE))]
     Kubeconfig(KubeconfigError),
+    /// The kubeconfig or the context that a user named cannot be used.
+    #[error("the cluster of --kubeconfig or --context cannot be used: {}", one_line(&.0.to_string(), MAX_LINE))]
+    Chosen(KubeconfigError),
     /// Neither a kubeconfig nor a pod's service account can be used.
     #[error("no usable cluster configuration: {}", one_line(&.0.to_string(), MAX_LINE))]
     Infer(InferConfigError),
@@ -75,13 +88,24 @@ impl ApiClient {
         Ok(client)
     }
 
-    /// Finds the cluster for a command: the one that kubectl would use, or else the one that this pod runs in. With
-    /// `retries`, a request that is answered with 429 or 503 is retried within its time limit.
+    /// Finds the cluster for a command: the chosen one, or else the one that kubectl would use, or else the one that this pod
+    /// runs in. With `retries`, a request that is answered with 429 or 503 is retried within its time limit.
     ///
     /// # Errors
     /// If no cluster is configured.
-    pub async fn for_command(retries: bool) -> Result<Self, NotConfigured> {
-        let mut config = kube::Config::infer().await.map_err(NotConfigured::Infer)?;
+    pub async fn for_command(retries: bool, choice: ClusterChoice<'_>) -> Result<Self, NotConfigured> {
+        let mut config = match choice {
+            ClusterChoice { kubeconfig: None, context: None } => {
+                kube::Config::infer().await.map_err(NotConfigured::Infer)?
+            }
+            ClusterChoice { kubeconfig, context } => {
+                let kubeconfig = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+                let context = context.map(str::to_owned);
+                let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+                let config = kube::Config::from_custom_kubeconfig(kubeconfig.map_err(NotConfigured::Chosen)?, &options);
+                config.await.map_err(NotConfigured::Chosen)?
+            }
+        };
         config.default_retry = retries;
         // A command ends long before its token expires.
         let (client, _) = Self::new(config, false, Clock::system()).await?;

@@ -12,7 +12,8 @@ use super::watched_kind::{Claims, Classes, VOLUMES, WatchedKind as _, volume_pat
 use crate::api::{ApiClient, ApiError, Resource};
 use crate::companion::Strategies;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
-use crate::engine::{Inventory, StorageView as _, dns, parse_bool};
+use crate::engine::{dns, parse_bool};
+use crate::manifest::KnownObjects;
 
 /// The number of objects that are requested at once.
 const CONCURRENCY: usize = 8;
@@ -51,7 +52,7 @@ impl Snapshot {
     pub async fn claims(
         &self,
         names: BTreeSet<(String, String)>,
-        inventory: &mut Inventory,
+        known: &mut KnownObjects,
     ) -> Result<Option<Forbidden>, ApiError> {
         // An illegal name cannot exist, and must not become part of a URL path.
         let names = names.into_iter().filter(|(namespace, name)| dns::is_label(namespace) && dns::is_subdomain(name));
@@ -66,7 +67,7 @@ impl Snapshot {
                 Ok(None) => {}
                 Ok(Some(json)) => {
                     let claim: PersistentVolumeClaim<'_> = Claims::RESOURCE.decode("get", &json)?;
-                    inventory.insert_claim(&namespace, &name, &claim.facts());
+                    known.add_claim_of_cluster(&namespace, &name, claim.facts());
                 }
                 Err(error) if error.code() == Some(403) => {
                     let forbidden = forbidden.get_or_insert(Forbidden { names: BTreeSet::new(), error });
@@ -78,11 +79,11 @@ impl Snapshot {
         Ok(forbidden)
     }
 
-    /// Adds all classes that the inventory does not have. Returns `false` if the user is not allowed to list them.
+    /// Adds all classes that no file describes. Returns `false` if the user is not allowed to list them.
     ///
     /// # Errors
     /// If the cluster does not answer.
-    pub async fn classes(&self, inventory: &mut Inventory) -> Result<bool, ApiError> {
+    pub async fn classes(&self, known: &mut KnownObjects) -> Result<bool, ApiError> {
         let mut json = Vec::new();
         let list = self.client.list(Classes::RESOURCE, &Classes::path(None), LIST_TIMEOUT, &mut json).await;
         if permitted(list)?.is_none() {
@@ -90,10 +91,7 @@ impl Snapshot {
         }
         let list: ClassList<'_> = Classes::RESOURCE.decode("list", &json)?;
         for class in list.items {
-            let name = class.name().unwrap_or_default();
-            if inventory.class(name).is_none() {
-                inventory.insert_class(name, class.facts());
-            }
+            known.add_class_of_cluster(class.name().unwrap_or_default(), class.facts());
         }
         Ok(true)
     }
@@ -102,7 +100,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// If the cluster does not answer.
-    pub async fn volumes(&self, names: BTreeSet<String>, inventory: &mut Inventory) -> Result<bool, ApiError> {
+    pub async fn volumes(&self, names: BTreeSet<String>, known: &mut KnownObjects) -> Result<bool, ApiError> {
         let names = names.into_iter().filter(|name| dns::is_subdomain(name));
         let gets = stream::iter(names).map(|name| async move {
             let json = self.client.get_opt(VOLUMES, &volume_path(&name)).await?;
@@ -112,7 +110,7 @@ impl Snapshot {
         for (name, json) in found.iter().flatten() {
             if let Some(json) = json {
                 let volume: PersistentVolume<'_> = VOLUMES.decode("get", json)?;
-                inventory.insert_volume(name, volume.facts());
+                known.add_volume_of_cluster(name, &volume.facts());
             }
         }
         Ok(found.is_some())

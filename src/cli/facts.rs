@@ -1,4 +1,4 @@
-//! The facts about claims: from files first, then from a cluster for what the files do not contain.
+//! The facts about claims that a cluster has and the files do not contain.
 
 use std::collections::BTreeSet;
 
@@ -6,23 +6,11 @@ use crate::api::ApiError;
 use crate::claims::{Forbidden, Snapshot};
 use crate::companion::Strategies;
 use crate::engine::Absence;
-use crate::manifest::{KnownObjects, Manifest, ManifestError, MissingFacts, Source};
+use crate::manifest::{KnownObjects, MissingFacts};
 
-/// Returns the facts in the files. Later files take precedence.
-///
-/// # Errors
-/// If a claim, class or volume does not have the structure of its kind.
-pub(super) fn of_files<'f>(
-    files: impl IntoIterator<Item = (&'f Source, &'f Manifest<'f>)>,
-    namespace: &str,
-    opt_out: &str,
-) -> Result<KnownObjects, ManifestError> {
-    let mut known = KnownObjects::default();
-    for (source, manifest) in files {
-        known.add(&source.name, manifest, namespace, opt_out)?;
-    }
-    Ok(known)
-}
+/// The advice if the files do not contain what is needed and no cluster was asked.
+pub(super) const ADVICE: &str =
+    "pass the files that define the claims and classes with --manifests, or query a cluster with --cluster";
 
 /// A cluster, and the facts to ask it for.
 pub(super) struct ClusterQuery<'a, F> {
@@ -42,23 +30,23 @@ pub(super) struct MissingPermissions {
     pub(super) refusal: Option<ApiError>,
 }
 
-impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
+impl<F: FnMut(&KnownObjects) -> anyhow::Result<MissingFacts>> ClusterQuery<'_, F> {
     /// Adds the missing facts that the cluster has. Files take precedence, because they describe the intended state.
     ///
     /// # Errors
-    /// If the cluster does not answer.
-    pub(super) async fn complete(&self, known: &mut KnownObjects) -> Result<MissingPermissions, ApiError> {
+    /// If the cluster does not answer, or a file cannot be read again.
+    pub(super) async fn complete(&mut self, known: &mut KnownObjects) -> anyhow::Result<MissingPermissions> {
         let mut missing = MissingPermissions::default();
         self.add_namespaces(known, &mut missing).await?;
-        let claims = (self.open)(known).claims;
-        if let Some(Forbidden { names, error }) = self.snapshot.claims(claims, &mut known.inventory).await? {
-            known.inventory.visibility.hidden_claims = names;
+        let claims = (self.open)(known)?.claims;
+        if let Some(Forbidden { names, error }) = self.snapshot.claims(claims, known).await? {
+            known.visibility.hidden_claims = names;
             missing.refusal = Some(error);
         }
         self.add_classes(known, &mut missing).await?;
-        let volumes = (self.open)(known).volumes;
-        if !self.snapshot.volumes(volumes, &mut known.inventory).await? {
-            known.inventory.visibility.volumes = Absence::Hidden;
+        let volumes = (self.open)(known)?.volumes;
+        if !self.snapshot.volumes(volumes, known).await? {
+            known.visibility.volumes = Absence::Hidden;
             missing
                 .note("cannot get persistentvolumes (grant the verb `get`): claims whose driver is identified only by a volume stay unresolved");
         }
@@ -67,12 +55,16 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
     }
 
     /// Adds whether the relevant Namespaces opt out, except those that the files contain.
-    async fn add_namespaces(&self, known: &mut KnownObjects, missing: &mut MissingPermissions) -> Result<(), ApiError> {
-        let names = (self.open)(known).namespaces.into_iter().filter(|name| !known.has_namespace(name)).collect();
+    async fn add_namespaces(
+        &mut self,
+        known: &mut KnownObjects,
+        missing: &mut MissingPermissions,
+    ) -> anyhow::Result<()> {
+        let names = (self.open)(known)?.namespaces.into_iter().filter(|name| !known.has_namespace(name)).collect();
         let mut hidden = BTreeSet::new();
         for (name, opts_out) in self.snapshot.opted_out(names, self.opt_out).await? {
             match opts_out {
-                Some(opts_out) => known.insert_namespace(name, opts_out),
+                Some(opts_out) => known.add_namespace_of_cluster(&name, opts_out),
                 None => drop(hidden.insert(format!("`{name}`"))),
             }
         }
@@ -83,14 +75,14 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
         Ok(())
     }
 
-    async fn add_classes(&self, known: &mut KnownObjects, missing: &mut MissingPermissions) -> Result<(), ApiError> {
-        let open = (self.open)(known);
+    async fn add_classes(&mut self, known: &mut KnownObjects, missing: &mut MissingPermissions) -> anyhow::Result<()> {
+        let open = (self.open)(known)?;
         // A class takes precedence over a volume.
         let decisive = !open.classes.is_empty() || !open.volumes.is_empty() || open.parameters;
         if decisive || open.class_names {
-            let listed = self.snapshot.classes(&mut known.inventory).await?;
+            let listed = self.snapshot.classes(known).await?;
             if !listed && decisive {
-                known.inventory.visibility.classes = Absence::Hidden;
+                known.visibility.classes = Absence::Hidden;
                 missing
                     .note("cannot list storageclasses (grant the verb `list`): claims whose driver is identified only by their class stay unresolved");
             }
@@ -98,8 +90,12 @@ impl<F: Fn(&KnownObjects) -> MissingFacts> ClusterQuery<'_, F> {
         Ok(())
     }
 
-    async fn add_strategies(&self, known: &mut KnownObjects, missing: &mut MissingPermissions) -> Result<(), ApiError> {
-        if !(self.open)(known).strategies {
+    async fn add_strategies(
+        &mut self,
+        known: &mut KnownObjects,
+        missing: &mut MissingPermissions,
+    ) -> anyhow::Result<()> {
+        if !(self.open)(known)?.strategies {
             return Ok(());
         }
         let of_files: Vec<_> = known.strategies.names().into_iter().flatten().cloned().collect();

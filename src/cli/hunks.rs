@@ -5,7 +5,7 @@ use similar::udiff::UnifiedHunkHeader;
 use similar::{Change, DiffOp, group_diff_ops};
 
 /// The number of lines around a change, as in `diff -u`.
-const CONTEXT: usize = 3;
+pub(super) const CONTEXT: usize = 3;
 
 /// A group of changed lines, with the lines around them.
 pub(super) struct Hunk<'a> {
@@ -17,13 +17,37 @@ pub(super) struct Hunk<'a> {
 
 /// Returns all differences. Lines end at line feeds only, as for `patch`.
 pub(super) fn between<'a>(before: &'a str, after: &'a str) -> Vec<Hunk<'a>> {
+    between_from(0, 0, before, after)
+}
+
+/// Returns all differences between parts of two texts. The numbers of lines before the parts count in the headers.
+pub(super) fn between_from<'a>(
+    lines_before: usize,
+    lines_after: usize,
+    before: &'a str,
+    after: &'a str,
+) -> Vec<Hunk<'a>> {
     let (before, after): (Vec<_>, Vec<_>) =
         (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
     let hunk = |changes: Vec<DiffOp>| Hunk {
-        header: UnifiedHunkHeader::new(&changes).to_string(),
+        header: header(&changes, lines_before, lines_after),
         lines: changes.iter().flat_map(|change| change.iter_changes(&before, &after)).collect(),
     };
     group_diff_ops(changes(&before, &after), CONTEXT).into_iter().map(hunk).collect()
+}
+
+/// The header of a hunk that is this many lines below the start of the texts.
+fn header(changes: &[DiffOp], before: usize, after: usize) -> String {
+    let mut changes = changes.to_vec();
+    for change in &mut changes {
+        let (DiffOp::Equal { old_index, new_index, .. }
+        | DiffOp::Delete { old_index, new_index, .. }
+        | DiffOp::Insert { old_index, new_index, .. }
+        | DiffOp::Replace { old_index, new_index, .. }) = change;
+        *old_index += before;
+        *new_index += after;
+    }
+    UnifiedHunkHeader::new(&changes).to_string()
 }
 
 /// Compares lines by one algorithm. `TextDiff` would link all six, which is 0.5 MB of code.

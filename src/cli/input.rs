@@ -1,41 +1,175 @@
-//! The manifests that are named on the command line, and the namespace of their objects.
+//! The manifests that are named on the command line, the namespace of their objects, and the cluster that completes them.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::Usage;
+use super::problem::Problem;
+use crate::api::{ApiClient, ClusterChoice};
+use crate::claims::Snapshot;
+use crate::config::Config;
 use crate::engine::dns;
-use crate::manifest::{Manifest, Source};
+use crate::manifest::{FileSearch, Source};
 
-/// Checks that standard input is named at most once.
-pub(super) fn check_stdin<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<(), Usage> {
-    if paths.into_iter().filter(|path| is_stdin(path)).count() > 1 {
-        return Err(Usage("standard input can be read only once: use - once"));
+/// The options of commands that read manifests.
+#[derive(Debug, Args)]
+pub(super) struct InputOptions {
+    /// The same as FILE|DIR|-, as in kubectl
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1..)]
+    pub(super) filename: Vec<PathBuf>,
+
+    /// Accepted as in kubectl: directories are always read recursively
+    #[arg(short = 'R', long)]
+    recursive: bool,
+
+    /// Not read by this program
+    #[arg(short = 'k', long, value_name = "DIR", hide = true)]
+    kustomize: Option<PathBuf>,
+
+    /// Leave out the files that match this glob, which has the syntax of .gitignore; can be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+
+    /// Files with claims, classes, volumes and placement strategies, which are read but neither changed nor checked
+    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
+    pub(super) manifests: Vec<PathBuf>,
+
+    /// The configuration file; without one, the defaults apply
+    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
+    config: Option<PathBuf>,
+
+    /// The namespace of objects without one [default: default, or with --cluster the kubeconfig's]
+    #[arg(short, long, value_parser = namespace)]
+    namespace: Option<String>,
+
+    /// Query the kubeconfig's cluster for objects that the files do not contain
+    #[arg(long)]
+    pub(super) cluster: bool,
+
+    /// The context of the kubeconfig
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    context: Option<String>,
+
+    /// The kubeconfig, instead of the one that kubectl would use
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// The files that were found.
+pub(super) struct Input {
+    /// The files that are changed or checked.
+    pub(super) sources: Vec<Source>,
+    /// The files of `--manifests`.
+    pub(super) described: Vec<Source>,
+    /// The Helm charts whose templates were skipped.
+    pub(super) charts: Vec<PathBuf>,
+    /// The paths that cannot be read.
+    pub(super) problems: Vec<Problem>,
+    /// Whether a path was named only to be left out by an option or an ignore file.
+    left_out: bool,
+}
+
+impl InputOptions {
+    /// All paths that are to be changed or checked. `paths` are those without an option.
+    pub(super) fn paths(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        self.filename.iter().chain(paths).cloned().collect()
     }
-    Ok(())
+
+    /// Checks that the paths are files.
+    pub(super) fn check_usage(&self, command: &str, paths: &[PathBuf]) -> Result<(), Usage> {
+        if let Some(folder) = &self.kustomize {
+            let folder = folder.display();
+            return Err(Usage(format!(
+                "-k is not supported: run kustomize first: kubectl kustomize {folder} | colocate {command} -"
+            )));
+        }
+        let all = || paths.iter().chain(&self.manifests);
+        if let Some(url) = all().filter_map(|path| path.to_str()).find(|path| is_url(path)) {
+            return Err(Usage(format!("URLs are not read: curl -fsSL {url} | colocate {command} -")));
+        }
+        if all().filter(|path| is_stdin(path)).count() > 1 {
+            return Err(Usage("standard input can be read only once: use - once".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Finds the files.
+    pub(super) fn find(&self, paths: &[PathBuf]) -> Result<Input, Usage> {
+        let search = || FileSearch::new(&self.exclude).map_err(|error| Usage(format!("--exclude: {error}")));
+        let (found, described) = (search()?.find(paths), search()?.find(&self.manifests));
+        let mut charts = found.charts;
+        charts.extend(described.charts);
+        charts.dedup();
+        let problems = found.errors.into_iter().chain(described.errors).map(Problem::from).collect();
+        let left_out = found.left_out > 0;
+        Ok(Input { sources: found.sources, described: described.sources, charts, problems, left_out })
+    }
+
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
+        Ok(path.map(Config::load).transpose()?.unwrap_or_default())
+    }
+
+    /// Makes a client of the cluster, if one is to be queried.
+    pub(super) async fn snapshot(&self) -> anyhow::Result<Option<Snapshot>> {
+        if !self.cluster {
+            return Ok(None);
+        }
+        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
+        Ok(Some(Snapshot { client: ApiClient::for_command(true, choice).await? }))
+    }
+
+    /// The namespace of objects without one.
+    pub(super) fn namespace(&self, snapshot: Option<&Snapshot>) -> String {
+        let of_context = snapshot.map(|snapshot| snapshot.client.namespace());
+        self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned()
+    }
+}
+
+impl Input {
+    /// Checks that there is at least one document. After a failed command in a pipe, or for the wrong directory, empty
+    /// output would look like success.
+    pub(super) fn check_documents(&self, found: bool, paths: &[PathBuf]) -> anyhow::Result<()> {
+        // Skipped files are reported, or left out deliberately.
+        if found || !self.charts.is_empty() || (self.left_out && self.sources.is_empty()) {
+            return Ok(());
+        }
+        let name = |path: &PathBuf| if is_stdin(path) { "standard input".into() } else { path.display().to_string() };
+        bail!("no YAML document found in {}", paths.iter().map(name).collect::<Vec<_>>().join(", "));
+    }
+
+    /// The lines about the charts that were skipped.
+    pub(super) fn skipped_charts(&self, command: &str) -> Vec<String> {
+        let line = |chart: &PathBuf| {
+            let chart = chart.display();
+            format!(
+                "{chart}/templates: skipped: Helm templates must be rendered first: helm template {chart} | colocate \
+                 {command} - (--exclude '{chart}/templates' leaves them out deliberately)"
+            )
+        };
+        self.charts.iter().map(line).collect()
+    }
+}
+
+/// The size of files in bytes, as far as it is known.
+pub(super) fn size<'s>(sources: impl IntoIterator<Item = &'s Source>) -> u64 {
+    sources.into_iter().map(Source::size).sum()
 }
 
 pub(super) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-pub(super) fn parse(sources: &[Source]) -> anyhow::Result<Vec<Manifest<'_>>> {
-    let mut manifests = Vec::with_capacity(sources.len());
-    for Source { name, text, .. } in sources {
-        manifests.push(Manifest::parse(text).map_err(|error| anyhow!("{name}:{error}"))?);
-    }
-    Ok(manifests)
+fn is_url(path: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| path.starts_with(scheme))
 }
 
-/// Checks that there is at least one document. After a failed command in a pipe, or for the wrong directory, empty
-/// output would look like success.
-pub(super) fn check_documents(manifests: &[Manifest<'_>], paths: &[PathBuf]) -> anyhow::Result<()> {
-    if manifests.iter().all(|manifest| manifest.documents.iter().all(|document| document.value.is_null())) {
-        let name = |path: &PathBuf| if is_stdin(path) { "standard input".into() } else { path.display().to_string() };
-        bail!("no YAML document found in {}", paths.iter().map(name).collect::<Vec<_>>().join(", "));
-    }
-    Ok(())
+/// Parses a path that may be empty, which is the same as none: a variable may be set but empty.
+pub(super) fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Parses the name of a namespace.

@@ -1,49 +1,47 @@
 //! `colocate mutate`: applies the engine to manifest files.
 
 mod diff;
+mod joints;
 mod output;
-mod write;
+mod replacements;
+mod report;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use self::output::File;
-use self::write::Change;
-use super::facts::{self, ClusterQuery, MissingPermissions};
+use self::joints::Joints;
+use self::output::Output;
+use self::replacements::Replacements;
+use self::report::{Detail, Report};
+use super::console::Console;
+use super::facts::{ClusterQuery, MissingPermissions};
+use super::input::{InputOptions, is_stdin, size};
 use super::paint::Paint;
-use super::{Exit, Usage, input, reader_left, say};
-use crate::api::ApiClient;
+use super::survey::{Survey, each_document, unusable_text};
+use super::{Exit, Usage};
 use crate::claims::Snapshot;
-use crate::config::Config;
-use crate::engine::{Policy, Reason};
-use crate::manifest::{KnownObjects, Manifest, ManifestMutator, read};
+use crate::engine::{Policy, Visibility};
+use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Purpose, Source};
 
 /// Set the scheduler in manifests as the server would, and change nothing else
 ///
-/// Claims, classes and volumes are read from the input and --manifests, and with --cluster also from a cluster.
-/// Everything else in the input stays the same, byte for byte: comments, order, quoting. Claims that cannot be
-/// resolved are reported on standard error.
+/// Claims, classes and volumes are read from the input and --manifests, and with --cluster also from a cluster. If several
+/// files describe one, the nearest to the workload counts: the same file, then the nearest folder upwards. Everything
+/// else in the input stays the same, byte for byte: comments, order, quoting. Claims that cannot be resolved are reported
+/// on standard error.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Mutate {
-    /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files and symbolic links), or - for standard
-    /// input
-    #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true, num_args = 1..)]
-    filename: Vec<PathBuf>,
+    /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files, symbolic links, and files that a .gitignore
+    /// or .colocateignore lists), or - for standard input
+    #[arg(value_name = "FILE|DIR|-", required_unless_present_any = ["filename", "kustomize"])]
+    paths: Vec<PathBuf>,
 
-    /// Files with claims, classes and volumes, which are read but not printed
-    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
-    manifests: Vec<PathBuf>,
-
-    /// The configuration file; without one, the defaults apply
-    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// The namespace of objects without one [default: default, or with --cluster the kubeconfig's]
-    #[arg(short, long, value_parser = input::namespace)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    input: InputOptions,
 
     /// The output format [default: yaml]
     #[arg(short, long, value_enum)]
@@ -64,15 +62,11 @@ pub(super) struct Mutate {
     /// Exit with 3 if something could not be resolved
     #[arg(long)]
     strict: bool,
-
-    /// Query the kubeconfig's cluster for objects that the files do not contain
-    #[arg(long)]
-    cluster: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
-    /// The input with the changes applied
+    /// The input with the changes applied; JSON files only are joined as JSON
     Yaml,
     /// The changed objects as one List
     Json,
@@ -86,39 +80,70 @@ impl Mutate {
     /// Runs the command.
     ///
     /// # Errors
-    /// If the input cannot be read or parsed, or the cluster does not answer. In that case, nothing is printed or
-    /// written.
+    /// If the input cannot be read, or the cluster does not answer. In that case, nothing is printed or written.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        self.check_usage()?;
-        let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
-        let policy = config.policy();
-        let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
-        let (manifests, described) = (input::parse(&sources)?, input::parse(&others)?);
-        input::check_documents(&manifests, &self.filename)?;
-        let snapshot = if self.cluster { Some(Snapshot { client: ApiClient::for_command(true).await? }) } else { None };
-        let of_context = snapshot.as_ref().map(|snapshot| snapshot.client.namespace());
-        let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
+        let paths = self.input.paths(&self.paths);
+        self.check_usage(&paths)?;
+        let policy = self.input.config()?.policy();
+        let mut input = self.input.find(&paths)?;
+        let snapshot = self.input.snapshot().await?;
+        let namespace = self.input.namespace(snapshot.as_ref());
 
-        let files = others.iter().zip(&described).chain(sources.iter().zip(&manifests));
-        let mut known = facts::of_files(files, &namespace, &policy.opt_out.namespace_label)?;
-        let missing = match &snapshot {
-            Some(snapshot) => self.ask(snapshot, &policy, &manifests, &namespace, &mut known).await?,
-            None => MissingPermissions::default(),
-        };
-
-        let mutator = ManifestMutator { policy: &policy, known: &known, namespace: &namespace };
-        let files: Vec<_> = sources
-            .iter()
-            .zip(&manifests)
-            .map(|(source, manifest)| File { source, mutated: mutator.mutate(manifest) })
-            .collect();
-        self.report(&missing.notes, &files);
-        match self.write_output(&files) {
-            // The reader has closed the pipe, as `head` does. The exit code still reports the result.
-            Err(error) if reader_left(&error) => {}
-            written => written?,
+        let (mut console, mut joints) = (Console::new(), Joints::default());
+        let one_stream = input.sources.len() > 1 && self.prints_yaml();
+        let mut survey = Survey::read(&mut input, &policy, Purpose::Mutate, &namespace, &mut console, |ends| {
+            if one_stream {
+                joints.add(ends);
+            }
+        });
+        input.skipped_charts("mutate").iter().for_each(|line| console.say(&format!("{line}\n")));
+        if !input.problems.is_empty() {
+            input.problems.iter().for_each(|problem| console.say(&problem.lines()));
+            console.say(&self.nothing_is_done(input.problems.len()));
+            return Ok(Exit::Failed);
         }
-        Ok(self.exit(&files))
+        input.check_documents(survey.has_documents, &paths)?;
+        let separators = if one_stream { joints.separators()? } else { Vec::new() };
+
+        let mut missing = MissingPermissions::default();
+        match &snapshot {
+            Some(snapshot) => {
+                missing = self.ask(snapshot, &policy, &input.sources, &namespace, &mut survey, &mut console).await?;
+            }
+            None => survey.known.visibility = Visibility::of_files(),
+        }
+        let mut report = Report::new(&mut console, self.detail());
+        missing.notes.iter().for_each(|note| report.note(note));
+        survey.skipped.iter().for_each(|skipped| report.skipped(&skipped.file, skipped.position, &skipped.what));
+        for (source, _, unusable) in &survey.unusable {
+            report.skipped(&input.sources[*source].name, unusable.position, &unusable_text(unusable));
+        }
+        let mutator = ManifestMutator { policy: &policy, known: &survey.known, namespace: &namespace };
+        let mut output = self.output(separators)?;
+        report.console.start("deciding", size(&input.sources));
+        for (source, &file) in input.sources.iter().zip(&survey.files) {
+            let text = source.read()?;
+            let manifest = Manifest::new(&text);
+            output.begin(&manifest)?;
+            for document in manifest.documents() {
+                let document = document.map_err(|error| anyhow!("{}:{error}", source.name))?;
+                let mutated = mutator.mutate(file, &document);
+                report.document(source, &document, &mutated);
+                output.document(source, &document, &mutated)?;
+                report.console.advance(document.text().len());
+            }
+            output.end(source, &manifest)?;
+        }
+        report.console.clear();
+        output.finish()?;
+        report.end(&policy, snapshot.is_none());
+        Ok(if self.strict && (report.unresolved || !input.charts.is_empty()) {
+            Exit::Unresolved
+        } else if self.check && report.changed {
+            Exit::WouldChange
+        } else {
+            Exit::Done
+        })
     }
 
     /// Asks a cluster for the facts that decisions depend on and that the files do not contain.
@@ -126,86 +151,76 @@ impl Mutate {
         &self,
         snapshot: &Snapshot,
         policy: &Policy,
-        manifests: &[Manifest<'_>],
+        sources: &[Source],
         namespace: &str,
-        known: &mut KnownObjects,
+        survey: &mut Survey,
+        console: &mut Console,
     ) -> anyhow::Result<MissingPermissions> {
+        let files = &survey.files;
         let open = |known: &KnownObjects| {
-            let mutator = ManifestMutator { policy, known, namespace };
-            let mut missing = mutator.missing_facts(manifests);
+            let (mutator, mut missing) = (ManifestMutator { policy, known, namespace }, MissingFacts::default());
+            console.start("searching", size(sources));
+            for (source, &file) in sources.iter().zip(files) {
+                each_document(source, |document| {
+                    if let Ok(document) = document {
+                        console.advance(document.text().len());
+                        mutator.add_missing_facts(file, &document, &mut missing);
+                    }
+                })?;
+            }
             // No decision depends on the name of a class.
             missing.class_names &= self.explain;
-            missing
+            Ok(missing)
         };
-        let mut missing =
-            ClusterQuery { snapshot, opt_out: &policy.opt_out.namespace_label, open }.complete(known).await?;
+        let mut query = ClusterQuery { snapshot, opt_out: &policy.opt_out.namespace_label, open };
+        let mut missing = query.complete(&mut survey.known).await?;
         // Without permission to get a claim, no decision about its pods is possible.
         missing.refusal.take().map_or(Ok(missing), |refusal| Err(refusal.into()))
     }
 
-    fn check_usage(&self) -> Result<(), Usage> {
-        if self.in_place && self.filename.iter().any(|path| input::is_stdin(path)) {
-            return Err(Usage("--in-place cannot write to standard input: name files, or remove --in-place"));
+    fn check_usage(&self, paths: &[PathBuf]) -> Result<(), Usage> {
+        self.input.check_usage("mutate", paths)?;
+        if self.in_place && paths.iter().any(|path| is_stdin(path)) {
+            let text = "--in-place cannot write to standard input: name files, or remove --in-place";
+            return Err(Usage(text.to_owned()));
         }
-        input::check_stdin(self.filename.iter().chain(&self.manifests))?;
         if self.check && !matches!(self.output, None | Some(OutputFormat::Diff)) {
             let text = "--check prints no result: remove -o, or use -o diff to see what would change";
-            return Err(Usage(text));
+            return Err(Usage(text.to_owned()));
         }
         Ok(())
     }
 
-    /// Prints notes and warnings to standard error. A closed standard error does not change the result.
-    fn report(&self, notes: &[String], files: &[File<'_>]) {
-        let mut lines = String::new();
-        lines.extend(notes.iter().map(|note| format!("colocate: {note}\n")));
-        for file in files {
-            lines.extend(file.mutated.templates.iter().map(|mark| output::template(file.source, *mark)));
-            for object in &file.mutated.objects {
-                if self.explain {
-                    lines += &output::explanation(file.source, object);
-                    if object.reason == Reason::Unreadable {
-                        lines += &output::own_warnings(file.source, object);
-                    }
-                } else if object.is_unresolved() {
-                    lines += &output::unresolved(file.source, object);
-                }
-                if self.check && self.output.is_none() && object.is_changed() && !self.explain {
-                    let scheduler = object.scheduler.as_deref().unwrap_or_default();
-                    lines += &output::line(file.source, object, &format!("would be set to {scheduler}"));
-                }
-                lines += &output::warnings(file.source, object);
-            }
-        }
-        say(&lines);
-    }
-
-    /// Prints or writes the result.
-    fn write_output(&self, files: &[File<'_>]) -> anyhow::Result<()> {
-        if self.in_place {
-            let to_change = files.iter().filter(|file| file.is_changed()).filter_map(|file| {
-                let (path, old) = (file.source.path.as_deref()?, &*file.source.text);
-                Some(Change { path, old, new: &file.mutated.text })
-            });
-            return write::all(&to_change.collect::<Vec<_>>());
-        }
-        let text = match self.output {
-            None if self.check => return Ok(()),
-            None | Some(OutputFormat::Yaml) => output::yaml(files)?,
-            Some(OutputFormat::Json) => output::json(files)?,
-            Some(OutputFormat::Diff) => diff::of(files, Paint::for_stdout()),
-            Some(OutputFormat::Patch) => output::patches(files)?,
-        };
-        Ok(io::stdout().write_all(text.as_bytes())?)
-    }
-
-    fn exit(&self, files: &[File<'_>]) -> Exit {
-        if self.strict && files.iter().any(|file| file.mutated.is_unresolved()) {
-            Exit::Unresolved
-        } else if self.check && files.iter().any(File::is_changed) {
-            Exit::WouldChange
+    fn detail(&self) -> Detail {
+        if self.explain {
+            Detail::Explanations
+        } else if self.check && self.output.is_none() {
+            Detail::Changes
         } else {
-            Exit::Done
+            Detail::Nothing
         }
+    }
+
+    /// Returns true if the texts of the files are printed.
+    fn prints_yaml(&self) -> bool {
+        !self.in_place && !self.check && matches!(self.output, None | Some(OutputFormat::Yaml))
+    }
+
+    fn output(&self, separators: Vec<String>) -> io::Result<Output> {
+        Ok(match self.output {
+            _ if self.in_place => Output::replace(Replacements::new()?),
+            None if self.check => Output::nothing(),
+            None | Some(OutputFormat::Yaml) => Output::yaml(separators),
+            Some(OutputFormat::Json) => Output::json(),
+            Some(OutputFormat::Diff) => Output::diff(Paint::for_stdout()),
+            Some(OutputFormat::Patch) => Output::patches(),
+        })
+    }
+
+    /// The last line if files have errors.
+    fn nothing_is_done(&self, problems: usize) -> String {
+        let errors = if problems == 1 { "1 error".to_owned() } else { format!("{problems} errors") };
+        let what = if self.in_place { "changed" } else { "printed" };
+        format!("colocate: {errors}, so nothing was {what}: correct the files, or leave them out with --exclude\n")
     }
 }

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use self::api_server::ApiServerArgs;
 use self::screen::Screen;
 use self::sent_review::SentReview;
-use crate::api::ApiClient;
+use crate::api::{ApiClient, ClusterChoice};
 use crate::cli::Usage;
 use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
@@ -66,11 +66,11 @@ impl Probe {
 
     async fn show(self, out: &mut impl Write, screen: Screen) -> anyhow::Result<()> {
         if self.api_server.apiserver {
-            let api_server = ApiClient::for_command(false).await?;
+            let api_server = ApiClient::for_command(false, ClusterChoice::default()).await?;
             return self.api_server.show(&api_server, out, screen, self.timeout).await;
         }
         let (Some(url), Some(ca)) = (self.url, self.ca) else {
-            return Err(Usage("no target: name a webhook with --url and --ca, or use --apiserver").into());
+            return Err(Usage("no target: name a webhook with --url and --ca, or use --apiserver".to_owned()).into());
         };
         let review = match &self.review {
             Some(file) => SentReview::read(file)?,

@@ -14,6 +14,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::Usage;
+use super::input::path_or_nothing;
 use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, SecretSection};
@@ -51,7 +52,7 @@ const MANIFESTS_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// The configuration file. Without one, the defaults apply.
-    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
     config: Option<PathBuf>,
 
     /// The address for admission reviews: an IP address and a port, such as `[::]:8443` for IPv4 and IPv6.
@@ -135,7 +136,7 @@ impl Serve {
         mut failures: TaskFailures,
         handlers: SignalHandlers,
     ) -> anyhow::Result<()> {
-        let (file, config) = match &self.config {
+        let (file, config) = match self.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => ConfigFile::load(path).await.map(|(file, config)| (Some(file), config))?,
             None => (None, Config::default()),
         };
@@ -144,7 +145,7 @@ impl Serve {
             return Ok(());
         }
         if self.tls_cert.is_none() && !self.manifests.is_empty() {
-            return Err(Usage("--manifests needs a certificate, because without a cluster colocate cannot keep a CA: add --tls-cert and --tls-key (colocate certs issues one)").into());
+            return Err(Usage("--manifests needs a certificate, because without a cluster colocate cannot keep a CA: add --tls-cert and --tls-key (colocate certs issues one)".to_owned()).into());
         }
         let callers = match &self.client_ca {
             Some(path) => Some(Callers::load(path, &self.client_name).await?),

@@ -3,6 +3,7 @@
 mod github;
 mod json;
 mod outcome;
+mod report;
 mod rule_list;
 mod sarif;
 mod text;
@@ -12,47 +13,34 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use self::outcome::Outcome;
-use super::facts::{self, ClusterQuery, MissingPermissions};
+use self::outcome::{Gap, Outcome};
+use self::report::Report;
+use super::facts::{ClusterQuery, MissingPermissions};
+use super::input::{Input, InputOptions, size};
 use super::paint::Paint;
-use super::{Exit, Usage, input, reader_left, say};
-use crate::api::ApiClient;
+use super::problem::Problem;
+use super::survey::{Survey, each_document};
+use super::{Exit, Usage};
 use crate::claims::Snapshot;
-use crate::companion::{Severities, Severity};
-use crate::config::Config;
-use crate::engine::Visibility;
-use crate::manifest::{KnownObjects, ManifestValidator, read};
+use crate::companion::Severities;
+use crate::engine::{Policy, Visibility};
+use crate::manifest::{KnownObjects, Manifest, ManifestValidator, MissingFacts, Purpose, Unusable};
 
 /// Find hyperconvergence annotations that Stork ignores or misreads
 ///
 /// Claims, classes, volumes and placement strategies are read from the input and --manifests, and with --cluster also
-/// from a cluster. Anything that could not be checked is reported on standard error.
+/// from a cluster. If several files describe one, the nearest to the workload counts: the same file, then the nearest
+/// folder upwards. Anything that could not be checked is reported on standard error.
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE)]
 pub(super) struct Validate {
-    /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files and symbolic links), or - for standard
-    /// input
-    #[arg(
-        short,
-        long = "filename",
-        value_name = "FILE|DIR|-",
-        required_unless_present = "list_rules",
-        num_args = 1..,
-        conflicts_with = "list_rules"
-    )]
-    filename: Vec<PathBuf>,
+    /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files, symbolic links, and files that a .gitignore
+    /// or .colocateignore lists), or - for standard input
+    #[arg(value_name = "FILE|DIR|-", required_unless_present_any = ["filename", "kustomize", "list_rules"])]
+    paths: Vec<PathBuf>,
 
-    /// Files with claims, classes, volumes and placement strategies, which are read but not checked
-    #[arg(long, value_name = "FILE|DIR", num_args = 1.., conflicts_with = "list_rules")]
-    manifests: Vec<PathBuf>,
-
-    /// The configuration file, which can change the severities of rules; without one, the defaults apply
-    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// The namespace of objects without one [default: default, or with --cluster the kubeconfig's]
-    #[arg(short, long, value_parser = input::namespace)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    input: InputOptions,
 
     /// The output format
     #[arg(short, long, value_enum, default_value_t = FindingFormat::Text)]
@@ -62,17 +50,13 @@ pub(super) struct Validate {
     #[arg(long)]
     strict: bool,
 
-    /// Query the kubeconfig's cluster for objects that the files do not contain
-    #[arg(long, conflicts_with = "list_rules")]
-    cluster: bool,
-
     /// Print all rules with their configured severities, and check nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["paths", "filename", "manifests", "cluster"])]
     list_rules: bool,
 }
 
 /// The usage. Clap's own does not show that either files or `--list-rules` are required.
-const USAGE: &str = "colocate validate [OPTIONS] --filename <FILE|DIR|->...
+const USAGE: &str = "colocate validate [OPTIONS] <FILE|DIR|->...
        colocate validate --list-rules [--config <FILE>] [--output <json>]";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,51 +75,111 @@ impl Validate {
     /// Runs the command.
     ///
     /// # Errors
-    /// If the input cannot be read or parsed, or the cluster does not answer. In that case, nothing is printed.
+    /// If nothing can be checked at all. Files that cannot be read do not prevent the check of the others.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        self.check_usage()?;
-        let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
-        let (policy, severities) = (config.policy(), config.validation().severities);
+        let paths = self.input.paths(&self.paths);
+        self.check_usage(&paths)?;
         if self.list_rules {
-            return self.list_rules(&severities);
+            return self.list_rules(&self.input.config()?.validation().severities);
         }
-        let (sources, others) = (read(&self.filename)?, read(&self.manifests)?);
-        let (manifests, described) = (input::parse(&sources)?, input::parse(&others)?);
-        input::check_documents(&manifests, &self.filename)?;
-        let snapshot = if self.cluster { Some(Snapshot { client: ApiClient::for_command(true).await? }) } else { None };
-        let of_context = snapshot.as_ref().map(|snapshot| snapshot.client.namespace());
-        let namespace = self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned();
+        // A usage error prints no document.
+        let input = self.input.find(&paths)?;
+        let mut report = Report::new(self.output)?;
+        match self.check(input, &paths, &mut report).await {
+            Ok(()) => report.finish(!self.input.cluster)?,
+            Err(error) => {
+                // The document of a machine-readable format is complete even now.
+                report.fail(&Problem::from(&error))?;
+                return Err(error);
+            }
+        }
+        Ok(report.exit(self.strict))
+    }
 
+    async fn check(&self, mut input: Input, paths: &[PathBuf], report: &mut Report) -> anyhow::Result<()> {
+        let config = self.input.config()?;
+        let (policy, severities) = (config.policy(), config.validation().severities);
         let label = &*policy.opt_out.namespace_label;
-        let mut known = facts::of_files(others.iter().zip(&described), &namespace, label)?;
-        let unreadable: Vec<_> =
-            manifests.iter().map(|manifest| known.add_readable(manifest, &namespace, label)).collect();
-        let open = |known: &KnownObjects| {
-            let validator =
-                ManifestValidator { policy: &policy, severities: &severities, known, namespace: &namespace };
-            validator.missing_facts(&manifests)
+        // The files can be checked without the cluster.
+        let snapshot = match self.input.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                input.problems.push(Problem::from(&error));
+                None
+            }
         };
+        let namespace = self.input.namespace(snapshot.as_ref());
+        let mut survey = Survey::read(&mut input, &policy, Purpose::Validate, &namespace, &mut report.console, |_| {});
         let mut missing = MissingPermissions::default();
-        match &snapshot {
-            Some(snapshot) => missing = ClusterQuery { snapshot, opt_out: label, open }.complete(&mut known).await?,
-            None => known.inventory.visibility = Visibility::of_files(),
+        survey.known.visibility = Visibility::of_files();
+        if let Some(snapshot) = snapshot.as_ref().filter(|_| survey.has_documents) {
+            survey.known.visibility = Visibility::default();
+            let asked =
+                self.ask(snapshot, (&policy, &severities, label), &input, &namespace, &mut survey, report).await;
+            match asked {
+                Ok(permissions) => missing = permissions,
+                Err(error) => {
+                    input.problems.push(Problem::from(&error));
+                    survey.known.visibility = Visibility::of_files();
+                }
+            }
         }
-
-        let validator =
-            ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: &namespace };
-        let validated = validator.validate(&manifests);
+        for problem in &input.problems {
+            report.console.say(&problem.lines());
+            report.add_problem(problem)?;
+        }
+        if input.problems.is_empty() {
+            input.check_documents(survey.has_documents, paths)?;
+        }
         if let Some(refusal) = missing.refusal.take() {
             missing.notes.push(format!("{refusal}: rules that need the claims are not checked"));
         }
-        let outcome = Outcome::new(&sources, &manifests, &validated, &unreadable, &missing.notes);
-        self.report(&outcome)
+        for what in missing.notes {
+            report.add_gap(&Gap::of_run(what))?;
+        }
+        for what in input.skipped_charts("validate") {
+            report.add_gap(&Gap::of_run(what))?;
+        }
+        for skipped in &survey.skipped {
+            let what = format!("{}:{}: skipped: {}", skipped.file, skipped.position, skipped.what);
+            report.add_gap(&Gap::of_run(what))?;
+        }
+        validate(&input, &survey, (&policy, &severities), &namespace, report)
     }
 
-    fn check_usage(&self) -> Result<(), Usage> {
+    async fn ask(
+        &self,
+        snapshot: &Snapshot,
+        (policy, severities, opt_out): (&Policy, &Severities, &str),
+        input: &Input,
+        namespace: &str,
+        survey: &mut Survey,
+        report: &mut Report,
+    ) -> anyhow::Result<MissingPermissions> {
+        let Survey { known, controllers, files, .. } = survey;
+        let open = |known: &KnownObjects| {
+            let validator = ManifestValidator { policy, severities, known, controllers, namespace };
+            let mut missing = MissingFacts::default();
+            report.console.start("searching", size(&input.sources));
+            for (source, &file) in input.sources.iter().zip(files.iter()) {
+                // What cannot be read has been reported.
+                let _ = each_document(source, |document| {
+                    if let Ok(document) = document {
+                        report.console.advance(document.text().len());
+                        validator.add_missing_facts(file, &document, &mut missing);
+                    }
+                });
+            }
+            Ok(missing)
+        };
+        ClusterQuery { snapshot, opt_out, open }.complete(known).await
+    }
+
+    fn check_usage(&self, paths: &[PathBuf]) -> Result<(), Usage> {
         if self.list_rules && !matches!(self.output, FindingFormat::Text | FindingFormat::Json) {
-            return Err(Usage("--list-rules prints no findings: remove -o, or use -o json"));
+            return Err(Usage("--list-rules prints no findings: remove -o, or use -o json".to_owned()));
         }
-        input::check_stdin(self.filename.iter().chain(&self.manifests))
+        self.input.check_usage("validate", paths)
     }
 
     fn list_rules(&self, severities: &Severities) -> anyhow::Result<Exit> {
@@ -146,35 +190,35 @@ impl Validate {
         io::stdout().write_all(text.as_bytes())?;
         Ok(Exit::Done)
     }
+}
 
-    /// Prints the findings, and on standard error the gaps and a summary. A closed standard error does not change the
-    /// result.
-    fn report(&self, outcome: &Outcome<'_>) -> anyhow::Result<Exit> {
-        say(&text::gaps(outcome));
-        let text = match self.output {
-            FindingFormat::Text => text::findings(outcome, Paint::for_stdout()),
-            FindingFormat::Json => json::findings(outcome)?,
-            FindingFormat::Sarif => sarif::log(outcome)?,
-            FindingFormat::Github => github::annotations(outcome),
-        };
-        match io::stdout().write_all(text.as_bytes()).map_err(anyhow::Error::from) {
-            // The reader has closed the pipe, as `head` does. The exit code still reports the result.
-            Err(error) if reader_left(&error) => {}
-            printed => printed?,
+/// Checks all documents that can be parsed.
+fn validate(
+    input: &Input,
+    survey: &Survey,
+    (policy, severities): (&Policy, &Severities),
+    namespace: &str,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let Survey { known, controllers, .. } = survey;
+    let validator = ManifestValidator { policy, severities, known, controllers, namespace };
+    report.console.start("checking", size(&input.sources));
+    let mut unusable = survey.unusable.iter().peekable();
+    for (index, (source, &file)) in input.sources.iter().zip(&survey.files).enumerate() {
+        // What cannot be read has been reported.
+        let Ok(text) = source.read() else { continue };
+        let manifest = Manifest::new(&text);
+        for document in manifest.documents().flatten() {
+            report.console.advance(document.text().len());
+            let validated = validator.validate(file, &document);
+            let own =
+                |(of, document_index, _): &&(usize, usize, Unusable)| (*of, *document_index) == (index, document.index);
+            let unusable: Vec<_> = std::iter::from_fn(|| unusable.next_if(|next| own(next))).collect();
+            let unusable = unusable.into_iter().map(|(_, _, unusable)| unusable);
+            report.add(&Outcome::new(source, &document, &validated, unusable))?;
         }
-        if self.output == FindingFormat::Text {
-            say(&text::summary(outcome, !self.cluster));
-        }
-        Ok(self.exit(outcome))
+        report.files += 1;
     }
-
-    fn exit(&self, outcome: &Outcome<'_>) -> Exit {
-        if outcome.count(Severity::Error) > 0 {
-            Exit::Findings
-        } else if self.strict && !outcome.gaps.is_empty() {
-            Exit::Unresolved
-        } else {
-            Exit::Done
-        }
-    }
+    report.console.clear();
+    Ok(())
 }

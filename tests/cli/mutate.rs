@@ -8,6 +8,6 @@ mod output;
 /// The inserted line, and the line after it.
 const INSERTED: &str = "      schedulerName: stork\n      containers:\n";
 
-fn mutated(text: &str) -> String {
+pub(super) fn mutated(text: &str) -> String {
     text.replacen("      containers:\n", INSERTED, 1)
 }

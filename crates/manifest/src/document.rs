@@ -5,11 +5,13 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::json_parser::Values;
 use super::meaning::{self, Meaning};
 use super::position::{Lines, ParseError, Position, SyntaxError};
+use super::split::Split;
 use super::tree::Tree;
 use super::{helm, json_parser, yaml_parser};
-use colocate_companion::FieldPath;
+use colocate_companion::{FieldPath, Part};
 
 /// A text with Kubernetes objects: YAML documents, or JSON.
 #[derive(Debug)]
@@ -18,9 +20,8 @@ pub struct Manifest<'t> {
     pub text: &'t str,
     /// The syntax of the text.
     pub syntax: Syntax,
-    /// The documents in order, including empty ones. Their ranges together cover the whole text. A text that has only
-    /// comments has no documents.
-    pub documents: Vec<Document<'t>>,
+    /// The reason why the text is not JSON, if it looks like JSON.
+    not_json: Option<SyntaxError>,
     lines: Lines<'t>,
 }
 
@@ -33,9 +34,26 @@ pub enum Syntax {
     Json,
 }
 
+/// Parses one document after the other, so that only one is in memory.
+#[derive(Debug)]
+pub struct Documents<'m> {
+    manifest: &'m Manifest<'m>,
+    ranges: Ranges<'m>,
+    index: usize,
+}
+
+#[derive(Debug)]
+enum Ranges<'m> {
+    Yaml(Split<'m>),
+    Json(Values<'m>),
+}
+
 /// One document of a text.
 #[derive(Debug)]
-pub struct Document<'t> {
+pub struct Document<'m> {
+    pub(super) manifest: &'m Manifest<'m>,
+    /// The number of documents before it.
+    pub index: usize,
     /// The range of the document, from its `---` (or the start of the text) to the next document.
     pub range: Range<usize>,
     /// The value of the document as kubectl reads it: aliases and merge keys are resolved, and `yes` is true. An empty
@@ -44,9 +62,12 @@ pub struct Document<'t> {
     /// Values that JSON does not have become strings: `.inf`, and a key that is a collection or null, with the prefix `? `.
     /// A document with such a key has no Kubernetes objects.
     pub value: Value,
-    /// Whether a mapping in it has such a key.
+    /// The first key that a mapping has twice. kubectl keeps the last one, as `value` does, but other readers may not, so
+    /// that nothing must be decided about the document.
+    pub duplicate: Option<ParseError>,
+    /// Whether a mapping in it has a key that a Kubernetes object cannot have.
     foreign: bool,
-    pub(super) tree: Tree<'t>,
+    pub(super) tree: Tree<'m>,
     /// Cached, because it is needed for each object of a list.
     odd_line_break: OnceLock<Option<(usize, char)>>,
 }
@@ -54,8 +75,6 @@ pub struct Document<'t> {
 /// A Kubernetes object in a document.
 #[derive(Clone, Debug)]
 pub struct ManifestObject<'m> {
-    /// The index of its document in the text.
-    pub document: usize,
     /// Its path in the document; empty for the root.
     pub path: FieldPath,
     /// Its value.
@@ -69,37 +88,36 @@ pub struct ManifestObject<'m> {
 }
 
 impl<'t> Manifest<'t> {
-    /// Parses a text as JSON, or as YAML if it is not JSON.
-    ///
-    /// # Errors
-    /// The text is neither, a mapping has a duplicate key, more than 255 collections are nested, or aliases expand to more
-    /// than the limit.
-    pub fn parse(text: &'t str) -> Result<Self, ParseError> {
-        let lines = Lines::new(text);
-        let parsed = match json_parser::is_likely(text).then(|| documents(text, json_parser::parse)) {
-            Some(Ok(documents)) => Ok((Syntax::Json, documents)),
-            Some(Err(error)) => {
-                let yaml = documents(text, yaml_parser::parse).map(|documents| (Syntax::Yaml, documents));
-                // The parser that got further is probably the right one.
-                yaml.map_err(|of_yaml| if of_yaml.offset > error.offset { of_yaml } else { error })
-            }
-            None => documents(text, yaml_parser::parse).map(|documents| (Syntax::Yaml, documents)),
+    /// Recognizes the syntax of a text: JSON, or YAML if it is not JSON.
+    pub fn new(text: &'t str) -> Self {
+        let json = json_parser::is_likely(text).then(|| json_parser::check(text));
+        let (syntax, not_json) = match json {
+            Some(Ok(())) => (Syntax::Json, None),
+            Some(Err(error)) => (Syntax::Yaml, Some(error)),
+            None => (Syntax::Yaml, None),
         };
-        match parsed {
-            Ok((syntax, documents)) => Ok(Self { text, syntax, documents, lines }),
-            Err(error) => Err(ParseError::new(error, &lines)),
-        }
+        Self { text, syntax, not_json, lines: Lines::new(text) }
     }
 
-    /// The Kubernetes objects of all documents, in order.
-    pub fn objects(&self) -> Vec<ManifestObject<'_>> {
-        let mut objects = Vec::new();
-        for (index, document) in self.documents.iter().enumerate() {
-            if !document.foreign {
-                self.collect(index, &document.value, FieldPath::default(), None, &mut objects);
-            }
-        }
-        objects
+    /// Parses the documents in order, including empty ones. Their ranges together cover the whole text. A text that has only
+    /// comments has no documents.
+    ///
+    /// A document is an error if it is neither JSON nor YAML, more than 255 collections are nested, or aliases expand to more
+    /// than the limit. The documents after it are not affected.
+    pub fn documents(&self) -> Documents<'_> {
+        let ranges = match self.syntax {
+            Syntax::Yaml => Ranges::Yaml(Split::new(self.text)),
+            Syntax::Json => Ranges::Json(Values::new(self.text)),
+        };
+        Documents { manifest: self, ranges, index: 0 }
+    }
+
+    /// Parses all documents.
+    ///
+    /// # Errors
+    /// The error of the first document that has one.
+    pub fn parse(&self) -> Result<Vec<Document<'_>>, ParseError> {
+        self.documents().collect()
     }
 
     /// Converts a byte offset to a position.
@@ -112,73 +130,123 @@ impl<'t> Manifest<'t> {
         self.lines.excerpt(range)
     }
 
-    /// The range of the first `{{` of each document that looks like a Helm template.
-    ///
-    /// Some templates parse as YAML: `{{ x }}` is a mapping whose key is a mapping.
-    pub(super) fn template_marks(&self) -> impl Iterator<Item = Range<usize>> {
-        self.documents.iter().filter(|document| document.foreign).filter_map(|document| {
-            let start = document.range.start + self.text[document.range.clone()].find(helm::MARK)?;
-            Some(start..start + helm::MARK.len())
+    fn parse_yaml(&self, range: Range<usize>) -> Result<(Range<usize>, Tree<'_>), SyntaxError> {
+        match yaml_parser::parse(&self.text[range.clone()], range.start) {
+            Ok(tree) => Ok((range, tree)),
+            Err(error) => Err(match &self.not_json {
+                // The parser that got further is probably the right one.
+                Some(of_json) if of_json.offset >= error.offset && of_json.offset <= range.end => of_json.clone(),
+                _ => error,
+            }),
+        }
+    }
+
+    fn document<'m>(&'m self, index: usize, range: Range<usize>, tree: Tree<'m>) -> Result<Document<'m>, ParseError> {
+        let error = |error| ParseError::new(error, &self.lines, &range);
+        let Meaning { value, foreign, duplicate } = meaning::read(&tree).map_err(error)?;
+        let duplicate = duplicate.map(error);
+        Ok(Document { manifest: self, index, range, value, duplicate, foreign, tree, odd_line_break: OnceLock::new() })
+    }
+}
+
+impl<'m> Iterator for Documents<'m> {
+    type Item = Result<Document<'m>, ParseError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let manifest = self.manifest;
+        let (whole, parsed) = match &mut self.ranges {
+            Ranges::Yaml(split) => {
+                let range = split.next()?;
+                (range.clone(), manifest.parse_yaml(range))
+            }
+            Ranges::Json(values) => (0..manifest.text.len(), values.next()?),
+        };
+        let index = self.index;
+        self.index += 1;
+        Some(match parsed {
+            Ok((range, tree)) => manifest.document(index, range, tree),
+            Err(error) => Err(ParseError::new(error, &manifest.lines, &whole)),
         })
     }
+}
 
-    /// Adds the object at `path`, or its items if it is a list. An item of a typed list (such as a `PodList`) that has
-    /// neither `apiVersion` nor `kind` has the type of the list, as in the API server.
-    fn collect<'m>(
-        &'m self,
-        document: usize,
-        value: &'m Value,
-        path: FieldPath,
-        list: Option<(&'m str, &'m str)>,
-        objects: &mut Vec<ManifestObject<'m>>,
-    ) {
-        let own = |field: &str| value[field].as_str().filter(|text| !text.is_empty());
-        let (api_version, kind) = match (own("apiVersion"), own("kind"), list) {
-            (Some(api_version), Some(kind), _) => (api_version, kind),
-            (None, None, Some(of_list)) if value.is_object() => of_list,
-            _ => return,
-        };
-        if let (Some(of_items), Some(items)) = (kind.strip_suffix("List"), value["items"].as_array()) {
-            let of_items = (!of_items.is_empty()).then_some((api_version, of_items));
-            let path = path.field("items");
-            for (index, item) in items.iter().enumerate() {
-                self.collect(document, item, path.index(index), of_items, objects);
-            }
-            return;
+impl<'m> Document<'m> {
+    /// Its Kubernetes objects, in order.
+    pub fn objects(&self) -> Vec<ManifestObject<'_>> {
+        let mut objects = Vec::new();
+        if !self.foreign {
+            self.collect(&self.value, FieldPath::default(), None, &mut objects);
         }
-        let offset = self.documents[document].value_span(&path).unwrap_or_default().start;
-        let position = self.position(offset);
-        objects.push(ManifestObject { document, path, value, api_version, kind, position });
+        objects
     }
-}
 
-type Parse<'t> = fn(&'t str) -> Result<Vec<(usize, Tree<'t>)>, SyntaxError>;
-
-fn documents<'t>(text: &'t str, parse: Parse<'t>) -> Result<Vec<Document<'t>>, SyntaxError> {
-    let mut trees = parse(text)?.into_iter().peekable();
-    let mut documents = Vec::with_capacity(trees.len());
-    while let Some((start, tree)) = trees.next() {
-        let end = trees.peek().map_or(text.len(), |(start, _)| *start);
-        let Meaning { value, foreign } = meaning::read(&tree)?;
-        documents.push(Document { range: start..end, value, foreign, tree, odd_line_break: OnceLock::new() });
+    /// Its text.
+    pub fn text(&self) -> &'m str {
+        &self.manifest.text[self.range.clone()]
     }
-    Ok(documents)
-}
 
-impl<'t> Document<'t> {
-    /// Parses a text with the given syntax; `None` if it does not parse.
-    pub(super) fn read_again(text: &'t str, syntax: Syntax) -> Option<Vec<Self>> {
-        let read = match syntax {
-            Syntax::Yaml => documents(text, yaml_parser::parse),
-            Syntax::Json => documents(text, json_parser::parse),
+    /// The text before it.
+    pub fn before(&self) -> &'m str {
+        &self.manifest.text[..self.range.start]
+    }
+
+    /// Shows the line in which a range of the manifest starts, with carets below it ([`Manifest::excerpt`]).
+    pub fn excerpt(&self, range: &Range<usize>) -> String {
+        self.manifest.excerpt(range)
+    }
+
+    /// Converts a byte offset in the manifest to a position.
+    pub fn position(&self, offset: usize) -> Position {
+        self.manifest.position(offset)
+    }
+
+    /// The range of the first `{{` if the document looks like a Helm template.
+    ///
+    /// Some templates parse as YAML: `{{ x }}` is a mapping whose key is a mapping.
+    pub fn template_mark(&self) -> Option<Range<usize>> {
+        let start = self.range.start + self.foreign.then(|| self.text().find(helm::MARK)).flatten()?;
+        Some(start..start + helm::MARK.len())
+    }
+
+    /// The range of the key or value at the end of a path in an object, such as that of a finding. If it is not in the text,
+    /// the range of the closest enclosing value.
+    ///
+    /// For a field that comes through an alias or a merge key, it is the range of the original.
+    pub fn place(&self, object: &ManifestObject<'_>, path: &FieldPath, part: Part) -> Range<usize> {
+        let path = object.path.join(path);
+        let key = (part == Part::Key).then(|| self.key_span(&path)).flatten();
+        let around = || (0..=path.segments().len()).rev().find_map(|length| self.value_span(&path.prefix(length)));
+        let place = key.or_else(around).unwrap_or_default();
+        // The range of a block scalar includes the end of its last line.
+        let end = self.manifest.text[place.clone()].trim_end_matches(['\n', '\r']).len();
+        place.start..place.start + end
+    }
+
+    /// Reads the value of a text that has exactly one document, with the same syntax; `None` if it has not.
+    pub(super) fn read_again(&self, text: &str) -> Option<Value> {
+        let is_json = |text| json_parser::is_likely(text) && json_parser::check(text).is_ok();
+        let tree = match self.manifest.syntax {
+            Syntax::Json => {
+                let mut values = Values::new(text);
+                let (_, tree) = values.next()?.ok()?;
+                values.next().is_none().then_some(tree)?
+            }
+            // A text must not become JSON, which has other rules.
+            Syntax::Yaml if is_json(text) != is_json(self.text()) => return None,
+            Syntax::Yaml => {
+                let mut split = Split::new(text);
+                split.next().filter(|_| split.next().is_none())?;
+                yaml_parser::parse(text, 0).ok()?
+            }
         };
-        read.ok()
+        let Meaning { value, duplicate, .. } = meaning::read(&tree).ok()?;
+        duplicate.is_none().then_some(value)
     }
 
     /// The first character that ends a line for some YAML parsers only, with its offset.
-    pub(super) fn odd_line_break(&self, text: &str) -> Option<(usize, char)> {
+    pub(super) fn odd_line_break(&self) -> Option<(usize, char)> {
         *self.odd_line_break.get_or_init(|| {
-            let mut characters = text[self.range.clone()].char_indices();
+            let mut characters = self.text().char_indices();
             let (at, c) = characters.find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))?;
             Some((self.range.start + at, c))
         })
@@ -196,6 +264,33 @@ impl<'t> Document<'t> {
     pub fn value_span(&self, path: &FieldPath) -> Option<Range<usize>> {
         let (_, value) = self.tree.find(path)?;
         Some(self.tree.node(value).span.clone())
+    }
+
+    /// Adds the object at `path`, or its items if it is a list. An item of a typed list (such as a `PodList`) that has
+    /// neither `apiVersion` nor `kind` has the type of the list, as in the API server.
+    fn collect<'d>(
+        &'d self,
+        value: &'d Value,
+        path: FieldPath,
+        list: Option<(&'d str, &'d str)>,
+        objects: &mut Vec<ManifestObject<'d>>,
+    ) {
+        let own = |field: &str| value[field].as_str().filter(|text| !text.is_empty());
+        let (api_version, kind) = match (own("apiVersion"), own("kind"), list) {
+            (Some(api_version), Some(kind), _) => (api_version, kind),
+            (None, None, Some(of_list)) if value.is_object() => of_list,
+            _ => return,
+        };
+        if let (Some(of_items), Some(items)) = (kind.strip_suffix("List"), value["items"].as_array()) {
+            let of_items = (!of_items.is_empty()).then_some((api_version, of_items));
+            let path = path.field("items");
+            for (index, item) in items.iter().enumerate() {
+                self.collect(item, path.index(index), of_items, objects);
+            }
+            return;
+        }
+        let position = self.position(self.value_span(&path).unwrap_or_default().start);
+        objects.push(ManifestObject { path, value, api_version, kind, position });
     }
 }
 

@@ -2,15 +2,13 @@
 
 mod refusal;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde_json::Value;
 
 pub use refusal::{EditRefusal, Obstacle};
 
-use super::document::{Document, Manifest, ManifestObject, Syntax};
+use super::document::{Document, ManifestObject, Syntax};
 use super::pointer::pointer;
 use super::position::BYTE_ORDER_MARK;
 use super::scalar::{self, Scalar, Style, TagResolution};
@@ -26,22 +24,26 @@ pub struct Edit {
     pub range: Range<usize>,
     /// The new text.
     pub replacement: String,
-    document: usize,
     /// The pod spec's path in the document.
     spec: FieldPath,
     scheduler: String,
 }
 
-/// A text with edits applied.
-#[derive(Debug)]
-pub struct Applied<'t> {
-    /// The new text, or the old text if no edit was made.
-    pub text: Cow<'t, str>,
+/// The edits of a document that were checked.
+#[derive(Debug, Default)]
+pub struct CheckedEdits {
+    /// The edits that can be made together, in order.
+    pub made: Vec<Edit>,
     /// The refused edits, each with its index.
     pub refused: Vec<(usize, EditRefusal)>,
 }
 
-impl<'t> Manifest<'t> {
+impl Document<'_> {
+    /// The pieces of its text with edits made, to be written one after the other. The edits must be in order.
+    pub fn edited<'e>(&'e self, edits: &'e [Edit]) -> impl Iterator<Item = &'e str> {
+        pieces(self.manifest.text, self.range.clone(), edits)
+    }
+
     /// Makes the edit that sets `schedulerName` in the pod spec of the object's pod template at `template` (fields from
     /// the object's root; none for a Pod).
     ///
@@ -55,108 +57,87 @@ impl<'t> Manifest<'t> {
         template: &[K],
         scheduler: &str,
     ) -> Result<Edit, EditRefusal> {
-        let document = object.document;
         let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
         let spec = object.path.join(&FieldPath::of(fields));
         // In YAML 1.1, which kubectl uses, three more characters end a line than in 1.2. A document that contains one
         // has different lines for the two: a comment may end and a key may start there.
-        if self.syntax == Syntax::Yaml
-            && let Some((at, c)) = self.documents[document].odd_line_break(self.text)
+        if self.manifest.syntax == Syntax::Yaml
+            && let Some((at, c)) = self.odd_line_break()
         {
             return Err(EditRefusal::new(Obstacle::LineBreak(c), self.position(at), &FieldPath::default()));
         }
-        let (range, replacement) = EditTarget::find(self, document, &spec)?.edit(scheduler)?;
-        Ok(Edit { range, replacement, document, spec, scheduler: scheduler.to_owned() })
+        let (range, replacement) = EditTarget::find(self, &spec)?.edit(scheduler)?;
+        Ok(Edit { range, replacement, spec, scheduler: scheduler.to_owned() })
     }
 
-    /// Applies edits to this manifest, each completely or not at all.
+    /// Checks edits of this document. Each is made completely or not at all.
     ///
-    /// The new text is parsed again: every document must have its old value except for the field of each edit. An edit that
-    /// breaks this is refused. Such edits are found by bisection, document by document, since documents do not depend on each
-    /// other. The whole text is therefore parsed at most twice.
-    pub fn apply(&self, edits: &[Edit]) -> Applied<'t> {
-        if edits.is_empty() {
-            return Applied { text: Cow::Borrowed(self.text), refused: Vec::new() };
-        }
+    /// The new text of the document is parsed again: it must be one document with the old value except for the field of each
+    /// edit. An edit that breaks this is refused. Such edits are found by bisection.
+    pub fn check_edits(&self, edits: Vec<Edit>) -> CheckedEdits {
         let all: Vec<_> = (0..edits.len()).collect();
-        if let Some(text) = self.changed(edits, &all) {
-            return Applied { text: Cow::Owned(text), refused: Vec::new() };
+        let mut sound = self.sound(&edits, &all);
+        // The halves were checked separately.
+        if sound.len() < all.len() && !self.is_sound(&edits, &sound) {
+            sound.clear();
         }
-        let mut of_document: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (index, edit) in edits.iter().enumerate() {
-            of_document.entry(edit.document).or_default().push(index);
-        }
-        let of_document = of_document.iter();
-        let sound: Vec<_> = of_document.flat_map(|(document, indices)| self.sound(*document, edits, indices)).collect();
-        let (text, made) = match self.changed(edits, &sound) {
-            Some(text) if !sound.is_empty() => (Cow::Owned(text), sound),
-            _ => (Cow::Borrowed(self.text), Vec::new()),
-        };
-        let made: BTreeSet<_> = made.into_iter().collect();
-        let refused = all.into_iter().filter(|index| !made.contains(index)).map(|index| {
+        let refused = all.iter().filter(|index| sound.binary_search(index).is_err()).map(|&index| {
             let (position, field) = (self.position(edits[index].range.start), edits[index].spec.field(FIELD));
             (index, EditRefusal::new(Obstacle::SideEffect, position, &field))
         });
-        Applied { text, refused: refused.collect() }
+        let refused = refused.collect();
+        let made = edits.into_iter().enumerate().filter(|(index, _)| sound.binary_search(index).is_ok());
+        let mut made: Vec<_> = made.map(|(_, edit)| edit).collect();
+        made.sort_by_key(|edit| edit.range.start);
+        CheckedEdits { made, refused }
     }
 
-    /// Bisects the edits of a document to find those that can be made. Usually, only one of them cannot be made.
-    fn sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
-        if indices.is_empty() || self.is_sound(document, edits, indices) {
+    /// Bisects edits to find those that can be made. Usually, only one of them cannot be made.
+    fn sound(&self, edits: &[Edit], indices: &[usize]) -> Vec<usize> {
+        if indices.is_empty() || self.is_sound(edits, indices) {
             return indices.to_vec();
         }
         if indices.len() == 1 {
             return Vec::new();
         }
         let (left, right) = indices.split_at(indices.len() / 2);
-        [self.sound(document, edits, left), self.sound(document, edits, right)].concat()
+        [self.sound(edits, left), self.sound(edits, right)].concat()
     }
 
-    /// Returns true if edits change only their fields in a document that is parsed separately.
-    fn is_sound(&self, document: usize, edits: &[Edit], indices: &[usize]) -> bool {
-        let Some(old) = self.documents.get(document) else { return false };
+    /// Returns true if edits change only their fields.
+    fn is_sound(&self, edits: &[Edit], indices: &[usize]) -> bool {
         let edits = in_order(edits, indices);
-        let Some(text) = self.replaced(old.range.clone(), &edits) else { return false };
-        let new = Document::read_again(&text, self.syntax);
-        match new.as_deref() {
-            Some([new]) => intended(&old.value, &edits).as_ref() == Some(&new.value),
+        let Some(text) = apply(self.manifest.text, self.range.clone(), &edits) else { return false };
+        match (self.read_again(&text), intended(&self.value, &edits)) {
+            (Some(new), Some(intended)) => new == intended,
             _ => false,
         }
     }
+}
 
-    /// Returns the text with edits made; `None` if they change more than their fields.
-    fn changed(&self, edits: &[Edit], indices: &[usize]) -> Option<String> {
-        let edits = in_order(edits, indices);
-        let text = self.replaced(0..self.text.len(), &edits)?;
-        self.means(&text, &edits).then_some(text)
-    }
+/// The pieces of a text with edits made, to be written one after the other. The edits must be in order.
+pub fn edited<'e>(text: &'e str, edits: &'e [Edit]) -> impl Iterator<Item = &'e str> {
+    pieces(text, 0..text.len(), edits)
+}
 
-    /// Returns a range of the text with edits made; `None` if an edit exceeds the range or two edits overlap.
-    fn replaced(&self, range: Range<usize>, edits: &[&Edit]) -> Option<String> {
-        let mut text = String::with_capacity(range.len() + 64 * edits.len());
-        let mut done = range.start;
-        for edit in edits {
-            text.push_str(self.text.get(done..edit.range.start)?);
-            text.push_str(&edit.replacement);
-            done = edit.range.end;
-        }
-        text.push_str(self.text.get(done..range.end)?);
-        Some(text)
-    }
+fn pieces<'e>(text: &'e str, range: Range<usize>, edits: &'e [Edit]) -> impl Iterator<Item = &'e str> {
+    let starts = std::iter::once(range.start).chain(edits.iter().map(|edit| edit.range.end));
+    let ends = edits.iter().map(|edit| edit.range.start).chain([range.end]);
+    let replacements = edits.iter().map(|edit| &*edit.replacement).chain([""]);
+    starts.zip(ends).zip(replacements).flat_map(|((start, end), replacement)| [&text[start..end], replacement])
+}
 
-    /// Returns true if `text` is this manifest with only the fields of `edits` changed. The edits are in order.
-    fn means(&self, text: &str, edits: &[&Edit]) -> bool {
-        let Ok(new) = Manifest::parse(text) else { return false };
-        if new.syntax != self.syntax || new.documents.len() != self.documents.len() {
-            return false;
-        }
-        let mut left = edits;
-        self.documents.iter().zip(new.documents).enumerate().all(|(index, (old, new))| {
-            let (own, others) = left.split_at(left.partition_point(|edit| edit.document <= index));
-            left = others;
-            if own.is_empty() { old.value == new.value } else { intended(&old.value, own).as_ref() == Some(&new.value) }
-        })
+/// Returns a range of a text with edits made; `None` if an edit exceeds the range or two edits overlap.
+fn apply(text: &str, range: Range<usize>, edits: &[&Edit]) -> Option<String> {
+    let mut edited = String::with_capacity(range.len() + 64 * edits.len());
+    let mut done = range.start;
+    for edit in edits {
+        edited.push_str(text.get(done..edit.range.start)?);
+        edited.push_str(&edit.replacement);
+        done = edit.range.end;
     }
+    edited.push_str(text.get(done..range.end)?);
+    Some(edited)
 }
 
 /// Selects edits by their indices, in the order of their ranges.
@@ -178,7 +159,6 @@ fn intended(value: &Value, edits: &[&Edit]) -> Option<Value> {
 
 /// A pod spec that an edit may change.
 struct EditTarget<'a, 't> {
-    manifest: &'a Manifest<'t>,
     document: &'a Document<'t>,
     path: &'a FieldPath,
     node: &'a Node<'t>,
@@ -189,9 +169,9 @@ struct EditTarget<'a, 't> {
 
 impl<'a, 't> EditTarget<'a, 't> {
     /// Follows the path. Refuses aliases, used anchors and merge keys on it, because a change would apply elsewhere too.
-    fn find(manifest: &'a Manifest<'t>, document: usize, path: &'a FieldPath) -> Result<Self, EditRefusal> {
+    fn find(document: &'a Document<'t>, path: &'a FieldPath) -> Result<Self, EditRefusal> {
         let refusal = |obstacle, node: &Node<'_>, length| {
-            EditRefusal::new(obstacle, manifest.position(node.span.start), &path.prefix(length))
+            EditRefusal::new(obstacle, document.position(node.span.start), &path.prefix(length))
         };
         let unshared = |node: &'a Node<'t>, length| match node.kind {
             NodeKind::Alias(_) => Err(refusal(Obstacle::Alias, node, length)),
@@ -199,7 +179,6 @@ impl<'a, 't> EditTarget<'a, 't> {
             _ => Ok(node),
         };
         let length = path.segments().len();
-        let document = &manifest.documents[document];
         let tree = &document.tree;
         let mut id = tree.root;
         for (depth, segment) in path.segments().iter().enumerate() {
@@ -219,7 +198,7 @@ impl<'a, 't> EditTarget<'a, 't> {
         let node = unshared(tree.node(id), length)?;
         match &node.kind {
             NodeKind::Mapping { flow, entries } if !entries.is_empty() => {
-                Ok(Self { manifest, document, path, node, id, entries, flow: *flow })
+                Ok(Self { document, path, node, id, entries, flow: *flow })
             }
             _ => Err(refusal(Obstacle::NoMapping, node, length)),
         }
@@ -235,12 +214,12 @@ impl<'a, 't> EditTarget<'a, 't> {
     }
 
     fn refusal(&self, obstacle: Obstacle, node: &Node<'_>) -> EditRefusal {
-        EditRefusal::new(obstacle, self.manifest.position(node.span.start), &self.path.field(FIELD))
+        EditRefusal::new(obstacle, self.document.position(node.span.start), &self.path.field(FIELD))
     }
 
     /// Inserts a new first entry.
     fn insertion(&self, scheduler: &str) -> (Range<usize>, String) {
-        let text = self.manifest.text;
+        let text = self.document.manifest.text;
         let first = self.entries[0];
         let quotes = self.key_style(first);
         let colon = self.colon(first, quotes);
@@ -271,7 +250,7 @@ impl<'a, 't> EditTarget<'a, 't> {
         if !self.flow {
             return self.node.span.start;
         }
-        let text = self.manifest.text;
+        let text = self.document.manifest.text;
         let mut at = self.node.span.start + '{'.len_utf8();
         loop {
             let rest = &text[at..];
@@ -285,7 +264,7 @@ impl<'a, 't> EditTarget<'a, 't> {
 
     /// The start of the comment lines directly above a line, which belong to that line.
     fn above_comments(&self, mut line: usize) -> usize {
-        let text = self.manifest.text;
+        let text = self.document.manifest.text;
         let is_comment = |line: &str| line.trim_start().starts_with('#');
         while let Some(above) = line_above(text, line)
             && is_comment(&text[above..line])
@@ -307,7 +286,7 @@ impl<'a, 't> EditTarget<'a, 't> {
     fn colon(&self, entry: MappingEntry, quotes: Style) -> &'a str {
         let tree = &self.document.tree;
         let between = tree.node(entry.key).span.end..tree.node(entry.value).span.start;
-        let between = self.manifest.text.get(between).unwrap_or_default();
+        let between = self.document.manifest.text.get(between).unwrap_or_default();
         let like_json = self.flow && quotes == Style::DoubleQuoted && between.trim_matches(' ') == ":";
         if like_json { between } else { ": " }
     }
@@ -346,7 +325,7 @@ impl<'a, 't> EditTarget<'a, 't> {
         }
         // The value is empty: insert after the colon, if there is one.
         let key_end = tree.node(entry.key).span.end;
-        let rest = &self.manifest.text[key_end..];
+        let rest = &self.document.manifest.text[key_end..];
         let colon = rest.len() - rest.trim_start_matches([' ', '\t']).len();
         if rest[colon..].starts_with(':') {
             let after_colon = key_end + colon + ':'.len_utf8();

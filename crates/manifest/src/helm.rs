@@ -6,13 +6,14 @@ pub(super) const MARK: &str = "{{";
 /// The advice for a user who passes a template.
 pub const ADVICE: &str = "this looks like a Helm template: render it first, with `helm template`";
 
-/// Returns true if a text with an error in `line` looks like a template. Other files have `{{` too (alerting rules,
+/// Returns true if a text with an error between `before` and `after` on a line looks like a template. Other files have `{{` too (alerting rules,
 /// workflows), but in quotes, where it is not an error, and without Helm's objects and functions.
-pub(super) fn is_likely(text: &str, line: &str) -> bool {
+pub(super) fn is_likely(text: &str, before: &str, after: &str) -> bool {
     let begins = |line: &str| line.trim_start().starts_with(MARK);
     let known = [" .Values", " .Release", " .Chart", " include ", " template "];
     let helms = |line: &str| line.contains(MARK) && known.iter().any(|word| line.contains(word));
-    line.contains(MARK) || text.lines().any(|line| begins(line) || helms(line))
+    let split = before.ends_with('{') && after.starts_with('{');
+    split || before.contains(MARK) || after.contains(MARK) || text.lines().any(|line| begins(line) || helms(line))
 }
 
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod tests {
 
     #[test]
     fn a_helm_template_is_distinguished_from_invalid_yaml() {
-        let advised = |text: &str| Manifest::parse(text).unwrap_err().message.contains("`helm template`");
+        let advised = |text: &str| Manifest::new(text).parse().unwrap_err().message.contains("`helm template`");
         assert!(advised("a: {{ .Values.b }}c\n"));
         assert!(advised("a:\n{{- if .Values.b }}\n  b: c\n{{- end }}\n"));
         assert!(advised("a: {{ include \"b\" . }}\nb: [\n"));

@@ -15,21 +15,50 @@ pub(super) fn is_likely(text: &str) -> bool {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start().starts_with(['{', '['])
 }
 
-/// Parses the values of a text, each with its offset.
-pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, SyntaxError> {
-    let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
-    let mut parser = Parser { text, at, nodes: Vec::new() };
-    let mut documents = Vec::new();
-    parser.skip_space();
-    while parser.at < text.len() {
-        let start = if documents.is_empty() { 0 } else { parser.at };
-        let root = parser.value(0)?;
-        documents.push((start, Tree { nodes: std::mem::take(&mut parser.nodes), root }));
-        parser.skip_space();
-    }
-    Ok(documents)
+/// Checks that a text has only JSON values.
+pub(super) fn check(text: &str) -> Result<(), SyntaxError> {
+    Values::new(text).try_for_each(|value| value.map(drop))
 }
 
+/// Parses the values of a text, each with its range, which extends to the next value.
+#[derive(Debug)]
+pub(super) struct Values<'t> {
+    parser: Parser<'t>,
+    first: bool,
+}
+
+impl<'t> Values<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        let mut parser = Parser { text, at, nodes: Vec::new() };
+        parser.skip_space();
+        Self { parser, first: true }
+    }
+}
+
+impl<'t> Iterator for Values<'t> {
+    type Item = Result<(Range<usize>, Tree<'t>), SyntaxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let parser = &mut self.parser;
+        if parser.at == parser.text.len() {
+            return None;
+        }
+        let start = if std::mem::take(&mut self.first) { 0 } else { parser.at };
+        match parser.value(0) {
+            Ok(root) => {
+                parser.skip_space();
+                Some(Ok((start..parser.at, Tree { nodes: std::mem::take(&mut parser.nodes), root })))
+            }
+            Err(error) => {
+                parser.at = parser.text.len();
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Parser<'t> {
     text: &'t str,
     at: usize,

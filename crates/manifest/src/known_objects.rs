@@ -1,147 +1,233 @@
 //! Objects in manifests that decisions depend on: claims, classes, volumes, placement strategies and Namespaces.
+//!
+//! One name may be described several times: a folder per environment, a base and its overlays. Every description is kept
+//! with its place, and an object sees the nearest one ([`KnownObjects::seen_from`]).
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::document::{Manifest, ManifestObject};
+use super::document::{Document, ManifestObject};
+use super::file_view::FileView;
+use super::folders::{FolderId, Folders};
 use super::json_parser::without_position;
-use super::position::{ParseError, Position};
-use super::sources::Source;
-use colocate_companion::Strategies;
-use colocate_engine::storage::{self, HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
-use colocate_engine::{Inventory, parse_bool};
+use super::position::Position;
+use colocate_companion::{Strategies, Subject, SubjectKind};
+use colocate_engine::storage::{HasMetadata, PersistentVolume, PersistentVolumeClaim, StorageClass};
+use colocate_engine::{
+    AccessModes, ClaimFacts, ClaimRef, ClassEntry, ClassFacts, Evidence, Policy, Settings, Visibility, VolumeFacts,
+    parse_bool,
+};
 
-/// The namespace of an object that has none, as for `kubectl apply`.
-const DEFAULT_NAMESPACE: &str = "default";
-
-/// An error while loading manifests.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// A file is neither YAML nor JSON.
-    #[error("{file}:{error}")]
-    Unparsable {
-        /// The file.
-        file: String,
-        /// The error with its position and an excerpt.
-        error: ParseError,
-    },
-    /// An object does not have the structure of its kind.
-    #[error("{file}:{position}: invalid {kind}: {what}")]
-    WrongShape {
-        /// The file.
-        file: String,
-        /// The position of the object.
-        position: Position,
-        /// Its kind.
-        kind: String,
-        /// The error.
-        what: String,
-    },
-}
-
-/// The objects of manifests. If two have the same name, the last one wins, as with `kubectl apply`.
+/// The objects of manifests and of a cluster.
 #[derive(Debug, Default)]
 pub struct KnownObjects {
-    /// The claims, classes and volumes.
-    pub inventory: Inventory,
     /// The placement strategies that exist or will exist.
     pub strategies: Strategies,
-    /// The opt-out of each known Namespace.
-    namespaces: HashMap<String, bool>,
+    /// The reasons why objects may be absent.
+    pub visibility: Visibility,
+    files: Vec<KnownFile>,
+    pub(super) folders: Folders,
+    /// By namespace, then by name.
+    claims: HashMap<Box<str>, HashMap<Box<str>, Descriptions<KnownClaim>>>,
+    pub(super) classes: HashMap<Box<str>, Descriptions<Arc<KnownClass>>>,
+    /// The default class of each file that has one.
+    pub(super) default_classes: Descriptions<Arc<KnownClass>>,
+    pub(super) volumes: HashMap<Box<str>, Descriptions<VolumeProvisioner>>,
+    /// Whether each Namespace opts out.
+    pub(super) namespaces: HashMap<Box<str>, Descriptions<bool>>,
+    /// The claims and claim templates that name each class.
+    pub(super) users_of_class: HashMap<Box<str>, ClassUsers>,
+    /// Those that get the default class.
+    pub(super) users_of_default: ClassUsers,
+    /// Most claims of a large file differ only by their names.
+    claim_facts: HashSet<KnownClaim>,
 }
 
-/// Parses the claims, classes and volumes in files, and skips other objects.
-///
-/// # Errors
-/// A file is neither YAML nor JSON, or an object does not have the structure of its kind.
-pub fn load(sources: &[Source]) -> Result<Inventory, ManifestError> {
-    let mut known = KnownObjects::default();
-    for source in sources {
-        let unparsable = |error| ManifestError::Unparsable { file: source.name.clone(), error };
-        let manifest = Manifest::parse(&source.text).map_err(unparsable)?;
-        known.add(&source.name, &manifest, DEFAULT_NAMESPACE, "")?;
-    }
-    Ok(known.inventory)
+/// A file with known objects, or the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub(super) u32);
+
+impl FileId {
+    /// The cluster, which is farther away than any file.
+    pub(super) const CLUSTER: Self = Self(u32::MAX);
+}
+
+#[derive(Debug)]
+struct KnownFile {
+    name: Box<str>,
+    folder: Option<FolderId>,
+}
+
+/// All descriptions of one name, in the order of the files.
+pub(super) type Descriptions<T> = Vec<Described<T>>;
+
+/// A description of an object, with its place.
+#[derive(Debug)]
+pub(super) struct Described<T> {
+    pub(super) file: FileId,
+    line: u32,
+    column: u32,
+    pub(super) facts: T,
+}
+
+/// The files of the claims that use a class, with their access modes.
+pub(super) type ClassUsers = HashSet<(FileId, AccessModes)>;
+
+/// The facts of a claim, which are shared with claims that are alike.
+pub(super) type KnownClaim = Arc<ClaimFacts<'static>>;
+
+/// The provisioner of a volume, if any, and the field that names it.
+pub(super) type VolumeProvisioner = Option<(Arc<str>, Evidence)>;
+
+/// A class.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct KnownClass {
+    pub(super) name: Arc<str>,
+    pub(super) provisioner: Arc<str>,
+    pub(super) default: bool,
+    pub(super) binds_late: bool,
+    pub(super) created: i64,
+    pub(super) parameters: Settings,
+}
+
+/// An object that should describe a claim, class or volume, but cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Its position.
+    pub position: Position,
+    /// Its path in the document.
+    pub path: colocate_companion::FieldPath,
+    /// Its kind.
+    pub kind: String,
+    /// Its name, or its `generateName` followed by `*`.
+    pub name: String,
+    /// The error.
+    pub what: String,
 }
 
 impl KnownObjects {
-    /// Adds the objects of a manifest that was read from `file`. `namespace` is the namespace of objects that name none, and
-    /// `opt_out` is the label that opts a Namespace out.
+    /// Adds a file, whose objects can then be added. `path` is `None` for a text that is not in a folder, such as standard
+    /// input.
+    pub fn add_file(&mut self, name: &str, path: Option<&Path>) -> FileId {
+        let folder = path.map(|path| self.folders.of_file(path));
+        let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX - 1));
+        self.files.push(KnownFile { name: name.into(), folder });
+        id
+    }
+
+    /// Adds the objects of a document. `namespace` is the namespace of objects that name none, and `opt_out` is the label
+    /// that opts a Namespace out. Returns the objects that are skipped because they do not have the structure of their kind.
     ///
-    /// # Errors
-    /// A claim, class or volume does not have the structure of its kind.
-    pub fn add(
-        &mut self,
-        file: &str,
-        manifest: &Manifest<'_>,
-        namespace: &str,
-        opt_out: &str,
-    ) -> Result<(), ManifestError> {
-        match self.add_readable(manifest, namespace, opt_out).into_iter().next() {
-            None => Ok(()),
-            Some((object, what)) => {
-                let (position, kind) = (object.position, object.kind.to_owned());
-                Err(ManifestError::WrongShape { file: file.to_owned(), position, kind, what })
-            }
+    /// A document with a duplicate key describes nothing.
+    pub fn add(&mut self, file: FileId, document: &Document<'_>, namespace: &str, opt_out: &str) -> Vec<Unusable> {
+        if document.duplicate.is_some() {
+            return Vec::new();
         }
+        let objects = document.objects().into_iter();
+        let unusable = objects.filter_map(|object| {
+            let what = self.add_object(file, &object, namespace, opt_out).err()?;
+            let (name, kind) = (object.name(), object.kind.to_owned());
+            Some(Unusable { position: object.position, path: object.path, kind, name, what })
+        });
+        unusable.collect()
     }
 
-    /// Adds the objects of a manifest. Returns those that do not have the structure of their kind, each with its error.
-    pub fn add_readable<'m>(
+    fn add_object(
         &mut self,
-        manifest: &'m Manifest<'_>,
+        file: FileId,
+        object: &ManifestObject<'_>,
         namespace: &str,
         opt_out: &str,
-    ) -> Vec<(ManifestObject<'m>, String)> {
-        let objects = manifest.objects().into_iter();
-        let invalid = objects.filter_map(|object| {
-            let what = self.add_object(&object, namespace, opt_out).err()?;
-            Some((object, what))
-        });
-        invalid.collect()
-    }
-
-    fn add_object(&mut self, object: &ManifestObject<'_>, namespace: &str, opt_out: &str) -> Result<(), String> {
-        match (object.api_version, object.kind) {
-            ("v1", "PersistentVolumeClaim") => {
-                if object.value["metadata"]["generateName"].is_string() {
-                    // No pod can refer to it before its name is generated.
-                    return Ok(());
-                }
+    ) -> Result<(), String> {
+        let metadata = &object.value["metadata"];
+        match DescriptionKind::of(object) {
+            // No pod can refer to it before its name is generated.
+            Some(DescriptionKind::Claim) if metadata["generateName"].is_string() => {}
+            Some(DescriptionKind::Claim) => {
                 let text = object.value.to_string();
                 let claim: PersistentVolumeClaim<'_> = decode(&text)?;
                 let namespace = claim.namespace().unwrap_or(namespace);
-                self.inventory.insert_claim(namespace, named(&claim)?, &claim.facts());
+                self.insert_claim(file, object.position, namespace, named(&claim)?, claim.facts());
             }
-            ("v1", "PersistentVolume") => {
+            Some(DescriptionKind::Volume) => {
                 let text = object.value.to_string();
                 let volume: PersistentVolume<'_> = decode(&text)?;
-                self.inventory.insert_volume(named(&volume)?, volume.facts());
+                self.insert_volume(file, object.position, named(&volume)?, &volume.facts());
             }
-            ("storage.k8s.io/v1", "StorageClass") => {
+            Some(DescriptionKind::Class) => {
                 let text = object.value.to_string();
                 let class: StorageClass<'_> = decode(&text)?;
                 if class.provisioner().is_empty() {
                     return Err("it has no provisioner".to_owned());
                 }
-                self.inventory.insert_class(named(&class)?, class.facts());
+                self.insert_class(file, object.position, named(&class)?, class.facts());
             }
-            ("portworx.io/v1beta2", "VolumePlacementStrategy") => {
-                if let Some(name) = object.value["metadata"]["name"].as_str() {
+            Some(DescriptionKind::Strategy) => {
+                if let Some(name) = metadata["name"].as_str() {
                     self.strategies.insert(name.to_owned());
                 }
             }
-            ("v1", "Namespace") => {
-                let metadata = &object.value["metadata"];
+            Some(DescriptionKind::Namespace) => {
                 let label = metadata["labels"][opt_out].as_str().and_then(parse_bool);
                 if let Some(name) = metadata["name"].as_str() {
-                    self.insert_namespace(name.to_owned(), label == Some(true));
+                    self.insert_namespace(file, object.position, name, label == Some(true));
                 }
             }
-            _ => {}
+            None => {}
         }
         Ok(())
+    }
+
+    /// Adds the claim templates of a document's workloads, and those of generic ephemeral volumes, as users of their
+    /// classes.
+    pub fn add_claim_templates(&mut self, file: FileId, document: &Document<'_>, policy: &Policy) {
+        // Few documents have one, and there may be a million.
+        if document.duplicate.is_some() || !document.text().contains("volumeClaimTemplate") {
+            return;
+        }
+        for object in document.objects() {
+            let kind = SubjectKind::find_object(policy, object.api_version, object.kind);
+            let Some(kind @ SubjectKind::Workload(_)) = kind else { continue };
+            let json = object.value.to_string();
+            let Ok(subject) = Subject::parse(&json, kind) else { continue };
+            for claim in subject.claims() {
+                if let ClaimRef::Template { claim, .. } = claim {
+                    self.add_class_user(file, &claim);
+                }
+            }
+        }
+    }
+
+    /// Returns the objects as an object in `file` sees them, for this purpose.
+    pub fn seen_from(&self, file: FileId, purpose: Purpose) -> FileView<'_> {
+        FileView::new(self, file, purpose)
+    }
+
+    /// Adds a claim of the cluster.
+    pub fn add_claim_of_cluster(&mut self, namespace: &str, name: &str, claim: ClaimFacts<'_>) {
+        self.insert_claim(FileId::CLUSTER, NOWHERE, namespace, name, claim);
+    }
+
+    /// Adds a class of the cluster, unless a file describes it.
+    pub fn add_class_of_cluster(&mut self, name: &str, class: ClassFacts<'_>) {
+        if !self.classes.contains_key(name) {
+            self.insert_class(FileId::CLUSTER, NOWHERE, name, class);
+        }
+    }
+
+    /// Adds a volume of the cluster.
+    pub fn add_volume_of_cluster(&mut self, name: &str, volume: &VolumeFacts<'_>) {
+        self.insert_volume(FileId::CLUSTER, NOWHERE, name, volume);
+    }
+
+    /// Adds a Namespace of the cluster.
+    pub fn add_namespace_of_cluster(&mut self, name: &str, opts_out: bool) {
+        self.insert_namespace(FileId::CLUSTER, NOWHERE, name, opts_out);
     }
 
     /// Returns true if the Namespace is known.
@@ -149,14 +235,157 @@ impl KnownObjects {
         self.namespaces.contains_key(name)
     }
 
-    /// Adds or replaces a Namespace.
-    pub fn insert_namespace(&mut self, name: String, opts_out: bool) {
-        self.namespaces.insert(name, opts_out);
+    pub(super) fn claims(&self, namespace: &str, name: &str) -> &[Described<KnownClaim>] {
+        self.claims.get(namespace).and_then(|claims| claims.get(name)).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns true if the Namespace is known to opt out.
-    pub fn opted_out(&self, namespace: &str) -> bool {
-        self.namespaces.get(namespace).copied().unwrap_or(false)
+    /// All claims: the namespace, the name and the descriptions of each.
+    pub(super) fn all_claims(&self) -> impl Iterator<Item = (&str, &str, &[Described<KnownClaim>])> {
+        self.claims.iter().flat_map(|(namespace, claims)| {
+            claims.iter().map(move |(name, descriptions)| (&**namespace, &**name, descriptions.as_slice()))
+        })
+    }
+
+    pub(super) fn folder(&self, file: FileId) -> Option<FolderId> {
+        self.files.get(file.0 as usize)?.folder
+    }
+
+    /// The place of a description: `FILE:LINE:COLUMN`, or `the cluster`.
+    pub(super) fn place<'k, T>(&'k self, described: &Described<T>) -> Place<'k> {
+        let Described { file, line, column, .. } = *described;
+        Place { file: self.files.get(file.0 as usize).map(|file| &*file.name), line, column }
+    }
+
+    fn insert_claim(&mut self, file: FileId, at: Position, namespace: &str, name: &str, claim: ClaimFacts<'_>) {
+        let claim = claim.into_owned();
+        self.add_class_user(file, &claim);
+        let facts = self.claim_facts.get(&claim).cloned().unwrap_or_else(|| Arc::new(claim));
+        self.claim_facts.insert(Arc::clone(&facts));
+        if !self.claims.contains_key(namespace) {
+            self.claims.insert(namespace.into(), HashMap::new());
+        }
+        if let Some(claims) = self.claims.get_mut(namespace) {
+            push(claims, name, Described::new(file, at, facts));
+        }
+    }
+
+    fn add_class_user(&mut self, file: FileId, claim: &ClaimFacts<'_>) {
+        let users = match claim.class.as_deref() {
+            Some(class) => self.users_of_class.entry(class.into()).or_default(),
+            // A claim that is bound without a class was bound manually, without the default class.
+            None if claim.volume.is_some() => return,
+            None => &mut self.users_of_default,
+        };
+        users.insert((file, claim.access));
+    }
+
+    fn insert_class(&mut self, file: FileId, at: Position, name: &str, class: ClassFacts<'_>) {
+        let ClassFacts { provisioner, default, binds_late, created, parameters } = class;
+        let provisioner = Arc::from(&*provisioner);
+        let class = Arc::new(KnownClass { name: name.into(), provisioner, default, binds_late, created, parameters });
+        if default {
+            self.insert_default_class(Described::new(file, at, Arc::clone(&class)));
+        }
+        push(&mut self.classes, name, Described::new(file, at, class));
+    }
+
+    /// Of several in one file, Kubernetes chooses the newest, then the first by name.
+    fn insert_default_class(&mut self, new: Described<Arc<KnownClass>>) {
+        let order = |class: &KnownClass| (Reverse(class.created), class.name.clone());
+        match self.default_classes.iter_mut().rfind(|described| described.file == new.file) {
+            Some(described) if order(&new.facts) < order(&described.facts) => *described = new,
+            Some(_) => {}
+            None => self.default_classes.push(new),
+        }
+    }
+
+    fn insert_volume(&mut self, file: FileId, at: Position, name: &str, volume: &VolumeFacts<'_>) {
+        let provisioner = volume.provisioner.as_ref().map(|(name, evidence)| (Arc::from(&**name), *evidence));
+        push(&mut self.volumes, name, Described::new(file, at, provisioner));
+    }
+
+    fn insert_namespace(&mut self, file: FileId, at: Position, name: &str, opts_out: bool) {
+        push(&mut self.namespaces, name, Described::new(file, at, opts_out));
+    }
+}
+
+/// The purpose for which objects are looked up. It determines which differences between two equally near descriptions
+/// matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To choose a scheduler: only the owners of claims matter.
+    Mutate,
+    /// To validate annotations: access modes, parameters and other settings matter too.
+    Validate,
+}
+
+/// A kind of object that decisions depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DescriptionKind {
+    /// A `PersistentVolumeClaim`.
+    Claim,
+    /// A `PersistentVolume`.
+    Volume,
+    /// A `StorageClass`.
+    Class,
+    /// A `VolumePlacementStrategy`.
+    Strategy,
+    /// A `Namespace`.
+    Namespace,
+}
+
+impl DescriptionKind {
+    /// The kind of an object; `None` if no decision depends on it.
+    pub fn of(object: &ManifestObject<'_>) -> Option<Self> {
+        match (object.api_version, object.kind) {
+            ("v1", "PersistentVolumeClaim") => Some(Self::Claim),
+            ("v1", "PersistentVolume") => Some(Self::Volume),
+            ("storage.k8s.io/v1", "StorageClass") => Some(Self::Class),
+            ("portworx.io/v1beta2", "VolumePlacementStrategy") => Some(Self::Strategy),
+            ("v1", "Namespace") => Some(Self::Namespace),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Described<T> {
+    fn new(file: FileId, at: Position, facts: T) -> Self {
+        let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { file, line: short(at.line), column: short(at.column), facts }
+    }
+}
+
+impl KnownClass {
+    pub(super) fn entry(&self) -> ClassEntry<'_> {
+        let Self { name, provisioner, binds_late, parameters, .. } = self;
+        ClassEntry { name, provisioner, binds_late: *binds_late, parameters }
+    }
+}
+
+/// The position of an object of the cluster.
+const NOWHERE: Position = Position { line: 0, column: 0 };
+
+/// The place of a description.
+pub(super) struct Place<'k> {
+    file: Option<&'k str>,
+    line: u32,
+    column: u32,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.file {
+            Some(file) => write!(f, "{file}:{}:{}", self.line, self.column),
+            None => f.write_str("the cluster"),
+        }
+    }
+}
+
+fn push<T>(map: &mut HashMap<Box<str>, Descriptions<T>>, name: &str, described: Described<T>) {
+    match map.get_mut(name) {
+        Some(descriptions) => descriptions.push(described),
+        // Almost always the only one.
+        None => drop(map.insert(name.into(), vec![described])),
     }
 }
 
@@ -164,79 +393,6 @@ fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| without_position(&error))
 }
 
-fn named(object: &impl storage::HasMetadata) -> Result<&str, String> {
+fn named(object: &impl HasMetadata) -> Result<&str, String> {
     object.name().ok_or_else(|| "it has no metadata.name".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use colocate_engine::{Owner, StorageView as _};
-
-    fn load_text(text: &str) -> Result<Inventory, ManifestError> {
-        load(&[Source { name: "claims.yaml".to_owned(), path: None, text: text.to_owned() }])
-    }
-
-    const CLASS: &str =
-        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: px}\nprovisioner: pxd.portworx.com\n";
-    const CLAIM: &str =
-        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {storageClassName: px}\n";
-
-    #[test]
-    fn claims_and_classes_are_found_among_other_documents() {
-        let text = format!("{CLASS}---\n# nothing\n---\nkind: Deployment\n---\n{CLAIM}");
-        let inventory = load_text(&text).unwrap();
-        assert!(matches!(
-            inventory.owner("default", "data"),
-            Owner::Provisioner { provisioner, .. } if *provisioner == *"pxd.portworx.com"
-        ));
-        assert_eq!(inventory.owner("other", "data"), Owner::Missing);
-    }
-
-    #[test]
-    fn the_items_of_a_list_are_read() {
-        let items = format!("- {}- {}", CLASS.replace('\n', "\n  "), CLAIM.replace('\n', "\n  "));
-        let text = format!("apiVersion: v1\nkind: List\nitems:\n{}", items.replace("  - ", "- "));
-        assert!(matches!(load_text(&text).unwrap().owner("default", "data"), Owner::Provisioner { .. }));
-    }
-
-    #[test]
-    fn a_syntax_error_names_the_file_and_line() {
-        let error = load_text("a: 1\nb: [\n").unwrap_err().to_string();
-        assert!(error.contains(".yaml") && error.contains('2'), "{error}");
-    }
-
-    #[test]
-    fn an_invalid_claim_is_reported_with_its_position() {
-        let text = format!("{CLASS}---\n{}", CLAIM.replace("{storageClassName: px}", "[]"));
-        let error = load_text(&text).unwrap_err().to_string();
-        assert!(error.contains(".yaml:6:1: invalid PersistentVolumeClaim"), "{error}");
-    }
-
-    #[test]
-    fn incomplete_claims_and_classes_are_rejected() {
-        let nameless = CLAIM.replace("{name: data}", "{}");
-        assert!(load_text(&nameless).unwrap_err().to_string().contains("it has no metadata.name"));
-        let empty = CLASS.replace("pxd.portworx.com", "''");
-        assert!(load_text(&empty).unwrap_err().to_string().contains("it has no provisioner"));
-    }
-
-    #[test]
-    fn the_items_of_a_typed_list_have_its_type() {
-        let item = "{metadata: {name: data, namespace: demo}, spec: {storageClassName: px}}";
-        let text = format!("{CLASS}---\napiVersion: v1\nkind: PersistentVolumeClaimList\nitems: [{item}]\n");
-        assert!(matches!(load_text(&text).unwrap().owner("demo", "data"), Owner::Provisioner { .. }));
-    }
-
-    #[test]
-    fn large_files_are_read() {
-        let claims = (0..3_000).map(|n| CLAIM.replace("name: data", &format!("name: data-{n}")));
-        let text: Vec<_> = claims.chain([CLASS.to_owned()]).collect();
-        assert_eq!(load_text(&text.join("---\n")).unwrap().claim_count(), 3_000);
-        let item =
-            |n| format!("- {{metadata: {{name: data-{n}}}, spec: {{storageClassName: px, volumeMode: Filesystem}}}}\n");
-        let list: String = (0..20_000).map(item).collect();
-        let text = format!("apiVersion: v1\nkind: PersistentVolumeClaimList\nitems:\n{list}");
-        assert_eq!(load_text(&text).unwrap().claim_count(), 20_000);
-    }
 }

@@ -1,19 +1,24 @@
 //! Kubernetes objects in files.
 //!
 //! ```text
-//! text -> *_parser   -> tree  -> meaning -> document -> edit -> text
-//!         one of them   ranges   values     objects     one line or one value,
-//!                       of nodes                        checked by parsing it again
+//! text -> split     -> *_parser    -> tree  -> meaning -> document -> edit -> text
+//!         documents    one of them    ranges   values     objects     one line or one value,
+//!                                     of nodes                        checked by parsing it again
 //! ```
 //!
+//! Only one document is parsed at a time, so that memory is bounded by the largest document of a text.
+//!
 //! `manifest_mutator` makes the decisions for objects and writes edits. `manifest_validator` finds the position of findings.
-//! `known_objects` has the claims, classes and Namespaces of the files.
+//! `known_objects` has the claims, classes and Namespaces of the files, and `file_view` the nearest ones of each file.
 
 mod document;
 mod edit;
+mod file_view;
+mod folders;
 mod helm;
 mod json_parser;
 mod known_objects;
+mod load;
 mod manifest_mutator;
 mod manifest_validator;
 mod meaning;
@@ -22,16 +27,19 @@ mod pointer;
 mod position;
 mod scalar;
 mod sources;
+mod split;
 mod tree;
 mod yaml_parser;
 
 pub use colocate_companion::{FieldPath, PathSegment};
-pub use document::{Document, Manifest, ManifestObject, Syntax};
-pub use edit::{Applied, Edit, EditRefusal, Obstacle};
+pub use document::{Document, Documents, Manifest, ManifestObject, Syntax};
+pub use edit::{CheckedEdits, Edit, EditRefusal, Obstacle, edited};
+pub use file_view::FileView;
 pub use helm::ADVICE as HELM_ADVICE;
-pub use known_objects::{KnownObjects, ManifestError, load};
-pub use manifest_mutator::{ManifestMutator, MutatedManifest, MutatedObject};
-pub use manifest_validator::{ManifestValidator, ValidatedManifest, ValidatedObject};
+pub use known_objects::{DescriptionKind, FileId, KnownObjects, Purpose, Unusable};
+pub use load::{ManifestError, load};
+pub use manifest_mutator::{ManifestMutator, MutatedDocument, MutatedObject};
+pub use manifest_validator::{Controllers, ManifestValidator, ValidatedDocument, ValidatedObject};
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
-pub use sources::{ReadError, Source, expand, read, read_with};
+pub use sources::{FileSearch, Found, ReadError, Source, read_with};

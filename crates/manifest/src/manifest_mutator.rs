@@ -1,17 +1,17 @@
 //! Runs the engine on manifests: makes the server's decision about each object, and the edit that writes it into the file.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use json_patch::Patch;
 use serde_json::Value;
 
-use super::document::{Manifest, ManifestObject};
-use super::edit::{Applied, EditRefusal};
-use super::known_objects::KnownObjects;
+use super::document::{Document, ManifestObject};
+use super::edit::{CheckedEdits, Edit, EditRefusal, Obstacle};
+use super::known_objects::{FileId, KnownObjects, Purpose};
 use super::missing_facts::MissingFacts;
 use super::pointer::pointer;
 use super::position::Position;
+use colocate_companion::FieldPath;
 use colocate_engine::{Decision, Examination, Policy, Presence, Reason, Request, Warning, Workload, examine};
 
 /// Makes the decisions for the objects of manifests.
@@ -25,22 +25,24 @@ pub struct ManifestMutator<'a> {
     pub namespace: &'a str,
 }
 
-/// A manifest with the decisions about its objects.
+/// A document with the decisions about its objects.
 #[derive(Debug)]
-pub struct MutatedManifest<'t, 'm> {
-    /// The text with all edits made; every other byte is unchanged.
-    pub text: Cow<'t, str>,
-    /// The objects that the engine handles, in order.
-    pub objects: Vec<MutatedObject<'m>>,
-    /// The positions that make documents look like Helm templates. Such documents are skipped.
-    pub templates: Vec<Position>,
+pub struct MutatedDocument<'d> {
+    /// The edits to make, in order. Every other byte stays the same.
+    pub edits: Vec<Edit>,
+    /// The objects that the engine handles, in order. A document with a duplicate key or a template has none.
+    pub objects: Vec<MutatedObject<'d>>,
+    /// The position that makes the document look like a Helm template.
+    pub template: Option<Position>,
+    /// The objects about which nothing is decided, because the document has a duplicate key.
+    pub undecided: Vec<ManifestObject<'d>>,
 }
 
 /// An object with its decision.
 #[derive(Debug)]
-pub struct MutatedObject<'m> {
+pub struct MutatedObject<'d> {
     /// The object.
-    pub object: ManifestObject<'m>,
+    pub object: ManifestObject<'d>,
     /// Its namespace.
     pub namespace: String,
     /// Its name, or its `generateName` followed by `*`.
@@ -60,70 +62,86 @@ pub struct MutatedObject<'m> {
 }
 
 impl<'a> ManifestMutator<'a> {
-    /// Makes the decision for every object of the manifest, and writes the decisions into its text.
-    pub fn mutate<'t, 'm>(&self, manifest: &'m Manifest<'t>) -> MutatedManifest<'t, 'm> {
-        let mut objects = Vec::new();
+    /// Makes the decision for every object of a document in `file`, and the edits that write the decisions into its text.
+    pub fn mutate<'d>(&self, file: FileId, document: &'d Document<'_>) -> MutatedDocument<'d> {
+        let template = document.template_mark().map(|mark| document.position(mark.start));
+        let mut mutated = MutatedDocument { edits: Vec::new(), objects: Vec::new(), template, undecided: Vec::new() };
+        if document.duplicate.is_some() {
+            mutated.undecided = self.objects(document).map(|(object, _)| object).collect();
+            return mutated;
+        }
         let mut edits = Vec::new();
-        let visibility = &self.known.inventory.visibility;
-        for (object, workload) in self.objects(manifest) {
-            let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value.to_string());
-            let request = Request::from_manifest(workload, &namespace, self.known.opted_out(&namespace), &json);
-            let decision = match examine(self.policy, &request) {
-                Examination::Decided(decision) => decision,
-                Examination::Resolve(pending) => {
-                    let owners = pending.look_up(|claim| claim.owner_in(&self.known.inventory, &namespace));
-                    // The current state of the scheduler must not affect a file.
-                    pending.decide(owners, |_| Presence::Unknown)
-                }
-            };
-            let mut refusal = None;
-            if let (Some(_), Some(scheduler)) = (&decision.patch, &decision.scheduler) {
-                match manifest.set_scheduler(&object, &workload.path, scheduler) {
-                    Ok(edit) => edits.push((objects.len(), edit)),
-                    Err(why) => refusal = Some(why),
-                }
-            }
-            let (name, claims) = (object.name(), decision.owners.describe(visibility, &namespace));
-            let Decision { reason, scheduler, patch, warnings, .. } = decision;
-            objects.push(MutatedObject {
-                object,
-                namespace,
-                name,
-                reason,
-                scheduler,
-                warnings,
-                claims,
-                change: patch,
-                refusal,
-            });
+        for (object, workload) in self.objects(document) {
+            let (object, edit) = self.mutate_object(file, document, object, workload);
+            edits.extend(edit.map(|edit| (mutated.objects.len(), edit)));
+            mutated.objects.push(object);
         }
         let (edited, edits): (Vec<_>, Vec<_>) = edits.into_iter().unzip();
-        let Applied { text, refused } = manifest.apply(&edits);
+        let CheckedEdits { made, refused } = document.check_edits(edits);
         for (edit, refusal) in refused {
-            objects[edited[edit]].refusal = Some(refusal);
+            mutated.objects[edited[edit]].refusal = Some(refusal);
         }
-        let templates = manifest.template_marks().map(|mark| manifest.position(mark.start)).collect();
-        MutatedManifest { text, objects, templates }
+        mutated.edits = made;
+        mutated
     }
 
-    /// Returns the unknown facts that decisions about the manifests depend on.
-    pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
-        let mut missing = MissingFacts::default();
-        for (object, workload) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
+    fn mutate_object<'d>(
+        &self,
+        file: FileId,
+        document: &Document<'_>,
+        object: ManifestObject<'d>,
+        workload: &Workload,
+    ) -> (MutatedObject<'d>, Option<Edit>) {
+        let view = self.known.seen_from(file, Purpose::Mutate);
+        let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value.to_string());
+        let opted_out = view.opted_out(&namespace);
+        let request = Request::from_manifest(workload, &namespace, *opted_out.as_ref().unwrap_or(&false), &json);
+        let decision = match examine(self.policy, &request) {
+            Examination::Decided(decision) => decision,
+            Examination::Resolve(pending) => {
+                let owners = pending.look_up(|claim| claim.owner_in(&view, &namespace));
+                // The current state of the scheduler must not affect a file.
+                pending.decide(owners, |_| Presence::Unknown)
+            }
+        };
+        let edit = match (&decision.patch, &decision.scheduler, opted_out) {
+            (Some(_), Some(_), Err(text)) => {
+                let obstacle = Obstacle::Namespace(text);
+                Err(Some(EditRefusal::new(obstacle, object.position, &FieldPath::default())))
+            }
+            (Some(_), Some(scheduler), Ok(_)) => {
+                document.set_scheduler(&object, &workload.path, scheduler).map_err(Some)
+            }
+            _ => Err(None),
+        };
+        let (edit, refusal) = match edit {
+            Ok(edit) => (Some(edit), None),
+            Err(refusal) => (None, refusal),
+        };
+        let (name, claims) = (object.name(), decision.owners.describe(&self.known.visibility, &namespace));
+        let Decision { reason, scheduler, patch, warnings, .. } = decision;
+        let object =
+            MutatedObject { object, namespace, name, reason, scheduler, warnings, claims, change: patch, refusal };
+        (object, edit)
+    }
+
+    /// Adds the unknown facts that decisions about a document in `file` depend on.
+    pub fn add_missing_facts(&self, file: FileId, document: &Document<'_>, missing: &mut MissingFacts) {
+        let view = self.known.seen_from(file, Purpose::Mutate);
+        for (object, workload) in self.objects(document).filter(|_| document.duplicate.is_none()) {
             let (namespace, json) = (object.namespace_or(self.namespace), object.value.to_string());
-            let request = Request::from_manifest(workload, namespace, self.known.opted_out(namespace), &json);
+            let request = Request::from_manifest(workload, namespace, view.opted_out(namespace) == Ok(true), &json);
             let Examination::Resolve(pending) = examine(self.policy, &request) else { continue };
             missing.namespaces.insert(namespace.to_owned());
             for claim in pending.claims() {
-                missing.add(&claim, &self.known.inventory, namespace);
+                missing.add(&claim, &view, namespace);
             }
         }
-        missing
     }
 
-    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> impl Iterator<Item = (ManifestObject<'m>, &'a Workload)> {
+    fn objects<'d>(&self, document: &'d Document<'_>) -> impl Iterator<Item = (ManifestObject<'d>, &'a Workload)> {
         let workloads = &self.policy.workloads;
-        let objects = manifest.objects().into_iter();
+        let objects = document.objects().into_iter();
         objects.filter_map(|object| {
             let workload = workloads.find_object(object.api_version, object.kind)?;
             Some((object, workload))
@@ -131,10 +149,10 @@ impl<'a> ManifestMutator<'a> {
     }
 }
 
-impl MutatedManifest<'_, '_> {
+impl MutatedDocument<'_> {
     /// Returns true if something is unresolved.
     pub fn is_unresolved(&self) -> bool {
-        !self.templates.is_empty() || self.objects.iter().any(MutatedObject::is_unresolved)
+        self.template.is_some() || !self.undecided.is_empty() || self.objects.iter().any(MutatedObject::is_unresolved)
     }
 }
 

@@ -1,17 +1,14 @@
 //! Runs the companion on manifests: returns the findings of each object with their ranges in the file.
 
-use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::document::{Manifest, ManifestObject};
+use super::document::{Document, ManifestObject};
 use super::json_parser::without_position;
-use super::known_objects::KnownObjects;
+use super::known_objects::{FileId, KnownObjects, Purpose};
 use super::missing_facts::MissingFacts;
-use colocate_companion::{
-    Facts, FieldPath, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport,
-};
-use colocate_engine::{ClaimFacts, ClaimRef, Policy};
+use colocate_companion::{Facts, MountedClaim, Needs, Severities, Subject, SubjectKind, ValidationReport};
+use colocate_engine::Policy;
 
 /// Checks manifests against the rules.
 #[derive(Debug)]
@@ -22,60 +19,88 @@ pub struct ManifestValidator<'a> {
     pub severities: &'a Severities,
     /// The claims, classes, volumes, placement strategies and Namespaces that are known.
     pub known: &'a KnownObjects,
+    /// The controllers in the manifests.
+    pub controllers: &'a Controllers,
     /// The namespace of objects that name none.
     pub namespace: &'a str,
 }
 
-/// A manifest with its findings.
+/// The objects of manifests that other objects may name as their controller: each by its namespace, kind and name.
+#[derive(Debug, Default)]
+pub struct Controllers(HashSet<(Box<str>, Box<str>, Box<str>)>);
+
+/// A document with its findings.
 #[derive(Debug)]
-pub struct ValidatedManifest<'m> {
-    /// The objects whose kind has rules, in order.
-    pub objects: Vec<ValidatedObject<'m>>,
-    /// The ranges that make documents look like Helm templates. Such documents are skipped.
-    pub templates: Vec<Range<usize>>,
+pub struct ValidatedDocument<'d> {
+    /// The objects whose kind has rules, in order. A document with a duplicate key or a template has none.
+    pub objects: Vec<ValidatedObject<'d>>,
+    /// The range that makes the document look like a Helm template.
+    pub template: Option<Range<usize>>,
+    /// The objects that are not checked, because the document has a duplicate key.
+    pub unchecked: Vec<ManifestObject<'d>>,
 }
 
 /// An object with its findings.
 #[derive(Debug)]
-pub struct ValidatedObject<'m> {
+pub struct ValidatedObject<'d> {
     /// The object.
-    pub object: ManifestObject<'m>,
+    pub object: ManifestObject<'d>,
     /// Its namespace; `None` for a cluster-scoped kind.
     pub namespace: Option<String>,
     /// Its name, or its `generateName` followed by `*`.
     pub name: String,
     /// The report, or an error if the object does not have the structure of its kind.
     pub report: Result<ValidationReport, String>,
+    /// Why it is not known whether the Namespace opts out, if rules depend on it: equally near files differ.
+    pub unknown_namespace: Option<String>,
 }
 
-/// The namespace, kind and name of an object.
-type Identity<'m> = (&'m str, &'m str, &'m str);
-
-impl<'a> ManifestValidator<'a> {
-    /// Checks every object of the manifests, except those whose controller is also in the manifests and has the same
-    /// findings.
-    pub fn validate<'m>(&self, manifests: &'m [Manifest<'_>]) -> Vec<ValidatedManifest<'m>>
-    where
-        'a: 'm,
-    {
-        let mut validated = Vec::with_capacity(manifests.len());
-        let objects: Vec<_> = manifests.iter().map(|manifest| self.objects(manifest)).collect();
-        let identities: HashSet<_> = objects.iter().flatten().map(|(object, _)| self.identity(object)).collect();
-        let templates = LazyCell::new(|| claim_templates(objects.iter().flatten()));
-        for (manifest, objects) in manifests.iter().zip(&objects) {
-            let checked = objects.iter().filter(|(object, _)| !self.has_controller_among(object, &identities));
-            validated.push(ValidatedManifest {
-                objects: checked.map(|(object, kind)| self.validate_object(object, *kind, || &**templates)).collect(),
-                templates: manifest.template_marks().collect(),
-            });
+impl Controllers {
+    /// Adds the controllers of a document. `namespace` is the namespace of objects that name none.
+    pub fn add(&mut self, document: &Document<'_>, policy: &Policy, namespace: &str) {
+        for object in document.objects() {
+            // A pod controls nothing, and a file may have a million of them.
+            let may_control = !matches!((object.api_version, object.kind), ("v1", "Pod"));
+            let is_workload = || policy.workloads.find_object(object.api_version, object.kind).is_some();
+            if may_control && document.duplicate.is_none() && is_workload() {
+                let name = object.value["metadata"]["name"].as_str().unwrap_or_default();
+                self.0.insert((object.namespace_or(namespace).into(), object.kind.into(), name.into()));
+            }
         }
-        validated
     }
 
-    /// Returns the unknown facts that the rules need.
-    pub fn missing_facts(&self, manifests: &[Manifest<'_>]) -> MissingFacts {
-        let mut missing = MissingFacts::default();
-        for (object, kind) in manifests.iter().flat_map(|manifest| self.objects(manifest)) {
+    /// Returns true if one of them is the controller of an object in `namespace`.
+    fn include_that_of(&self, object: &ManifestObject<'_>, namespace: &str) -> bool {
+        let owners = object.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let mut controllers = owners.filter(|owner| owner["controller"] == true);
+        controllers.any(|owner| {
+            let field = |name: &str| owner[name].as_str().unwrap_or_default().into();
+            self.0.contains(&(namespace.into(), field("kind"), field("name")))
+        })
+    }
+}
+
+impl<'a> ManifestValidator<'a> {
+    /// Checks every object of a document in `file`, except those whose controller is also in the manifests and has the same
+    /// findings.
+    pub fn validate<'d>(&self, file: FileId, document: &'d Document<'_>) -> ValidatedDocument<'d> {
+        let template = document.template_mark();
+        if document.duplicate.is_some() {
+            let unchecked = self.objects(document).map(|(object, _)| object).collect();
+            return ValidatedDocument { objects: Vec::new(), template, unchecked };
+        }
+        let checked = self.objects(document).filter(|(object, _)| {
+            let namespace = object.namespace_or(self.namespace);
+            !self.controllers.include_that_of(object, namespace)
+        });
+        let objects = checked.map(|(object, kind)| self.validate_object(file, object, kind)).collect();
+        ValidatedDocument { objects, template, unchecked: Vec::new() }
+    }
+
+    /// Adds the unknown facts that the rules need for a document in `file`.
+    pub fn add_missing_facts(&self, file: FileId, document: &Document<'_>, missing: &mut MissingFacts) {
+        let view = self.known.seen_from(file, Purpose::Validate);
+        for (object, kind) in self.objects(document).filter(|_| document.duplicate.is_none()) {
             let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
             let Ok(subject) = Subject::parse(&json, kind) else { continue };
             if subject.is_silent(self.policy) {
@@ -89,121 +114,92 @@ impl<'a> ManifestValidator<'a> {
             let parameters = needs.contains(&Needs::ClassParameters);
             if parameters || needs.contains(&Needs::Claims) {
                 for claim in subject.claims() {
-                    missing.add(&claim, &self.known.inventory, namespace);
+                    missing.add(&claim, &view, namespace);
                 }
                 missing.parameters |= parameters && missing.class_names;
             }
         }
-        missing
     }
 
-    fn validate_object<'m, 't>(
+    fn validate_object<'d>(
         &self,
-        object: &ManifestObject<'m>,
+        file: FileId,
+        object: ManifestObject<'d>,
         kind: SubjectKind<'_>,
-        templates: impl Fn() -> &'t [ClaimFacts<'static>],
-    ) -> ValidatedObject<'m> {
-        let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
+    ) -> ValidatedObject<'d> {
+        let view = self.known.seen_from(file, Purpose::Validate);
+        let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace).to_owned());
+        let mut unknown_namespace = None;
         let report = Subject::parse(&json, kind).map(|subject| {
+            let opted_out = view.opted_out(&namespace);
+            let needs = || subject.needs(self.policy, self.severities, self.known.strategies.clone());
+            unknown_namespace = opted_out.as_ref().err().filter(|_| needs().contains(&Needs::Namespace)).cloned();
             let claims = subject.claims();
-            let find = |claim| MountedClaim::find(claim, &self.known.inventory, namespace);
+            let find = |claim| MountedClaim::find(claim, &view, &namespace);
             let facts = Facts {
                 claims: claims.iter().map(find).collect(),
-                class_access: subject
-                    .class_name()
-                    .and_then(|name| self.known.inventory.access_of_class(name, templates())),
+                class_access: subject.class_name().and_then(|name| view.access_of_class(name)),
                 strategies: self.known.strategies.clone(),
-                namespace_opted_out: self.known.opted_out(namespace),
+                namespace_opted_out: opted_out.unwrap_or(false),
             };
             subject.check(self.policy, self.severities, &facts)
         });
         ValidatedObject {
-            namespace: (!matches!(kind, SubjectKind::Class | SubjectKind::Namespace)).then(|| namespace.to_owned()),
+            namespace: (!matches!(kind, SubjectKind::Class | SubjectKind::Namespace)).then_some(namespace),
             name: object.name(),
             report: report.map_err(|error| without_position(&error)),
-            object: object.clone(),
+            unknown_namespace,
+            object,
         }
     }
 
-    fn objects<'m>(&self, manifest: &'m Manifest<'_>) -> Vec<(ManifestObject<'m>, SubjectKind<'a>)> {
-        let objects = manifest.objects().into_iter();
-        let checked = objects.filter_map(|object| {
-            let kind = SubjectKind::find_object(self.policy, object.api_version, object.kind)?;
+    fn objects<'d>(
+        &self,
+        document: &'d Document<'_>,
+    ) -> impl Iterator<Item = (ManifestObject<'d>, SubjectKind<'a>)> + use<'a, 'd> {
+        let policy = self.policy;
+        let objects = document.objects().into_iter();
+        objects.filter_map(move |object| {
+            let kind = SubjectKind::find_object(policy, object.api_version, object.kind)?;
             Some((object, kind))
-        });
-        checked.collect()
-    }
-
-    fn identity<'m>(&'m self, object: &ManifestObject<'m>) -> Identity<'m> {
-        let name = object.value["metadata"]["name"].as_str().unwrap_or_default();
-        (object.namespace_or(self.namespace), object.kind, name)
-    }
-
-    fn has_controller_among<'m>(&'m self, object: &ManifestObject<'m>, identities: &HashSet<Identity<'m>>) -> bool {
-        let namespace = object.namespace_or(self.namespace);
-        let owners = object.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        let mut controllers = owners.filter(|owner| owner["controller"] == true);
-        controllers.any(|owner| {
-            let field = |name: &str| owner[name].as_str().unwrap_or_default();
-            identities.contains(&(namespace, field("kind"), field("name")))
         })
     }
-}
-
-impl Manifest<'_> {
-    /// The range of the key or value of a finding. If it is not in the text, the range of the closest enclosing value.
-    ///
-    /// For a field that comes through an alias or a merge key, it is the range of the original.
-    pub fn place(&self, object: &ManifestObject<'_>, path: &FieldPath, part: Part) -> Range<usize> {
-        let document = &self.documents[object.document];
-        let path = object.path.join(path);
-        let key = (part == Part::Key).then(|| document.key_span(&path)).flatten();
-        let around = || (0..=path.segments().len()).rev().find_map(|length| document.value_span(&path.prefix(length)));
-        let place = key.or_else(around).unwrap_or_default();
-        // The range of a block scalar includes the end of its last line.
-        let end = self.text[place.clone()].trim_end_matches(['\n', '\r']).len();
-        place.start..place.start + end
-    }
-}
-
-/// The claim templates of workloads, and those of generic ephemeral volumes.
-fn claim_templates<'m>(
-    objects: impl Iterator<Item = &'m (ManifestObject<'m>, SubjectKind<'m>)>,
-) -> Vec<ClaimFacts<'static>> {
-    let mut templates = Vec::new();
-    for (object, kind) in objects.filter(|(_, kind)| matches!(kind, SubjectKind::Workload(_))) {
-        let json = object.value.to_string();
-        let Ok(subject) = Subject::parse(&json, *kind) else { continue };
-        templates.extend(subject.claims().into_iter().filter_map(|claim| match claim {
-            ClaimRef::Template { claim, .. } => Some(claim.into_owned()),
-            ClaimRef::Named(_) | ClaimRef::Inline { .. } => None,
-        }));
-    }
-    templates
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Manifest;
     use colocate_companion::Rule;
 
     const POD_KEY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
 
     /// The rule of every finding, with the text at its range.
     fn found(text: &str) -> Vec<(Rule, String)> {
-        let (manifests, policy) = ([Manifest::parse(text).unwrap()], Policy::default());
-        let (severities, known) = (Severities::default(), KnownObjects::default());
-        let validator =
-            ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: "default" };
-        let validated = validator.validate(&manifests);
-        let objects = validated.iter().flat_map(|validated| &validated.objects);
-        let found = objects.flat_map(|validation| {
-            validation.report.as_ref().unwrap().findings.iter().map(|finding| {
-                let place = manifests[0].place(&validation.object, &finding.path, finding.part);
-                (finding.rule, text[place].to_owned())
-            })
-        });
-        found.collect()
+        let (policy, severities, mut known) = (Policy::default(), Severities::default(), KnownObjects::default());
+        let (file, manifest, mut controllers) =
+            (known.add_file("-", None), Manifest::new(text), Controllers::default());
+        let documents = manifest.parse().unwrap();
+        for document in &documents {
+            controllers.add(document, &policy, "default");
+        }
+        let validator = ManifestValidator {
+            policy: &policy,
+            severities: &severities,
+            known: &known,
+            controllers: &controllers,
+            namespace: "default",
+        };
+        let mut found = Vec::new();
+        for document in &documents {
+            for validated in validator.validate(file, document).objects {
+                found.extend(validated.report.unwrap().findings.iter().map(|finding| {
+                    let place = document.place(&validated.object, &finding.path, finding.part);
+                    (finding.rule, text[place].to_owned())
+                }));
+            }
+        }
+        found
     }
 
     #[test]

@@ -28,12 +28,14 @@ pub(super) struct Meaning {
     pub(super) value: Value,
     /// Whether a mapping in it has a key that a Kubernetes object cannot have: a collection, or null.
     pub(super) foreign: bool,
+    /// The first key that a mapping has twice. The value has the last one.
+    pub(super) duplicate: Option<SyntaxError>,
 }
 
 pub(super) fn read(tree: &Tree<'_>) -> Result<Meaning, SyntaxError> {
-    let mut reader = Reader { tree, budget: ALIAS_BUDGET, aliases: 0, foreign: false };
+    let mut reader = Reader { tree, budget: ALIAS_BUDGET, aliases: 0, foreign: false, duplicate: None };
     let value = reader.value(tree.root, 0)?;
-    Ok(Meaning { value, foreign: reader.foreign })
+    Ok(Meaning { value, foreign: reader.foreign, duplicate: reader.duplicate })
 }
 
 struct Reader<'a, 't> {
@@ -42,6 +44,7 @@ struct Reader<'a, 't> {
     /// The number of aliases that are being followed.
     aliases: usize,
     foreign: bool,
+    duplicate: Option<SyntaxError>,
 }
 
 impl Reader<'_, '_> {
@@ -106,8 +109,8 @@ impl Reader<'_, '_> {
                 Some(own) => !own.insert(key.clone().into_owned()),
                 None => map.contains_key(&*key),
             };
-            if twice {
-                return Err(self.duplicate(&key, &entries[..=index]));
+            if twice && self.duplicate.is_none() {
+                self.duplicate = Some(self.duplicate(&key, &entries[..=index]));
             }
             map.insert(key.into_owned(), value);
         }

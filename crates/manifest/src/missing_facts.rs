@@ -24,7 +24,7 @@ pub struct MissingFacts {
 }
 
 impl MissingFacts {
-    /// Adds the missing facts about a claim. `namespace` is the namespace of its pod.
+    /// Adds the missing facts about a claim in `view`. `namespace` is the namespace of its pod.
     pub fn add(&mut self, claim: &ClaimRef<'_>, view: &impl StorageView, namespace: &str) {
         match (claim, claim.owner_in(view, namespace)) {
             (ClaimRef::Named(name), Owner::Missing) => {

@@ -21,69 +21,83 @@ impl fmt::Display for Position {
     }
 }
 
-/// The distance in bytes between two cached counts of characters. Generated JSON may have megabytes in one line, and
-/// without the cache each finding would count all characters before it.
-const STRIDE: usize = 4096;
+/// The distance in bytes between two marks. Generated JSON may have megabytes in one line, and a text may have a million
+/// lines: without the marks, each position would be counted from the start. The marks take 5% of the text.
+const STRIDE: usize = 512;
 
-/// The starts of the lines of a text.
+/// The lines of a text.
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
     text: &'t str,
-    starts: Vec<usize>,
-    /// The number of characters that start before each multiple of [`STRIDE`].
-    counts: Vec<usize>,
+    /// The counts at each multiple of [`STRIDE`].
+    marks: Vec<Mark>,
+}
+
+/// The counts before a byte.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// The number of lines that end.
+    ended: usize,
+    /// The start of the last line.
+    line_start: usize,
+    /// The number of characters that start.
+    characters: usize,
+}
+
+impl Mark {
+    /// Moves from the byte `from` to the byte `to`.
+    fn advance(&mut self, bytes: &[u8], from: usize, to: usize) {
+        for (at, byte) in bytes.iter().enumerate().take(to).skip(from) {
+            if *byte == b'\n' || (*byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')) {
+                self.ended += 1;
+                self.line_start = at + 1;
+            }
+        }
+        self.characters += count_starts(&bytes[from..to]);
+    }
 }
 
 impl<'t> Lines<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        let bytes = text.as_bytes();
-        let ends = bytes.iter().enumerate().filter(|&(at, byte)| match byte {
-            b'\n' => true,
-            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-            _ => false,
-        });
-        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
-        let mut counts = vec![0];
-        for chunk in bytes.chunks(STRIDE) {
-            counts.push(counts.last().unwrap_or(&0) + count_starts(chunk));
+        let (bytes, mut mark) = (text.as_bytes(), Mark::default());
+        let mut marks = vec![mark];
+        for from in (0..bytes.len()).step_by(STRIDE) {
+            mark.advance(bytes, from, (from + STRIDE).min(bytes.len()));
+            marks.push(mark);
         }
-        Self { text, starts, counts }
+        Self { text, marks }
     }
 
-    /// The number of characters that start before a byte.
-    fn characters(&self, offset: usize) -> usize {
+    fn mark(&self, offset: usize) -> Mark {
         let offset = offset.min(self.text.len());
         let stride = offset / STRIDE;
-        self.counts[stride] + count_starts(&self.text.as_bytes()[stride * STRIDE..offset])
+        let mut mark = self.marks[stride];
+        mark.advance(self.text.as_bytes(), stride * STRIDE, offset);
+        mark
     }
 
     /// Converts a byte offset to a position.
     pub(super) fn position(&self, offset: usize) -> Position {
-        let line = self.starts.partition_point(|&start| start <= offset);
-        let start = self.starts[line - 1];
-        let mark = usize::from(offset > start && self.text[start..].starts_with(BYTE_ORDER_MARK));
-        Position { line, column: self.characters(offset) - self.characters(start) - mark + 1 }
+        let Mark { ended, line_start, characters } = self.mark(offset);
+        let mark = usize::from(offset > line_start && self.text[line_start..].starts_with(BYTE_ORDER_MARK));
+        Position { line: ended + 1, column: characters - self.mark(line_start).characters - mark + 1 }
     }
 
     /// Shows the line in which a range starts, with carets below it.
     pub(super) fn excerpt(&self, range: &Range<usize>) -> String {
-        let Position { line: number, .. } = self.position(range.start);
-        let (before, after) = self.around(number, range.start);
+        let (before, after) = self.around(range.start);
         // Only the first line of the range is shown.
         let marked = after.get(..range.len()).unwrap_or(after);
-        excerpt(number, before, after, marked.chars().take(SHOWN).count())
-    }
-
-    /// The text of a line, without its end.
-    fn line(&self, number: usize) -> &'t str {
-        self.around(number, self.text.len()).0
+        excerpt(self.position(range.start).line, before, after, marked.chars().take(SHOWN).count())
     }
 
     /// The text of a line before a byte, and the text from that byte to the end of the line.
-    fn around(&self, number: usize, offset: usize) -> (&'t str, &'t str) {
-        let (start, next) = (self.starts[number - 1], self.starts.get(number).copied());
-        let line = self.text[start..next.unwrap_or(self.text.len())].trim_end_matches(['\n', '\r']);
-        let (before, after) = line.split_at_checked(offset.saturating_sub(start)).unwrap_or((line, ""));
+    fn around(&self, offset: usize) -> (&'t str, &'t str) {
+        let start = self.mark(offset).line_start;
+        let (before, rest) = self.text.split_at_checked(offset).unwrap_or((self.text, ""));
+        // The byte may be in the middle of the end of the line.
+        let before = before[start.min(before.len())..].trim_end_matches('\r');
+        let after = rest.split(['\n', '\r']).next().unwrap_or_default();
         (before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before), after)
     }
 }
@@ -97,7 +111,7 @@ fn count_starts(bytes: &[u8]) -> usize {
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// An error at a byte of a text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SyntaxError {
     pub(super) offset: usize,
     pub(super) message: String,
@@ -117,25 +131,32 @@ impl SyntaxError {
 pub struct ParseError {
     /// The position of the error.
     pub position: Position,
+    /// The byte of the error.
+    pub offset: usize,
     /// The error in one line.
     pub message: String,
     excerpt: String,
 }
 
 impl ParseError {
-    pub(super) fn new(error: SyntaxError, lines: &Lines<'_>) -> Self {
+    /// `document` is the range of the document that has the error.
+    pub(super) fn new(error: SyntaxError, lines: &Lines<'_>, document: &Range<usize>) -> Self {
         let offset = error.offset.min(lines.text.len());
         let position = lines.position(offset);
         let mut message = error.message;
         if let Some(see) = error.see {
             message = format!("{message} line {}", lines.position(see).line);
         }
-        let line = lines.line(position.line);
-        if helm::is_likely(lines.text, line) {
+        let (before, after) = lines.around(offset);
+        if helm::is_likely(&lines.text[document.clone()], before, after) {
             message = format!("{message}; {}", helm::ADVICE);
         }
-        let (before, after) = lines.around(position.line, offset);
-        Self { position, message, excerpt: excerpt(position.line, before, after, 1) }
+        Self { position, offset, message, excerpt: excerpt(position.line, before, after, 1) }
+    }
+
+    /// The line of the error with a caret below its position, in two lines.
+    pub fn excerpt(&self) -> &str {
+        &self.excerpt
     }
 }
 
@@ -179,7 +200,10 @@ mod tests {
         assert_eq!((at("b"), at("x")), ("2:1".to_owned(), "2:6".to_owned()));
         assert_eq!((at("c"), at("d")), ("3:1".to_owned(), "5:1".to_owned()));
         assert_eq!(lines.position(text.len()).to_string(), "5:2");
-        assert_eq!(["é: 1", "b: ü x", "c", "", "d"], [1, 2, 3, 4, 5].map(|line| lines.line(line)));
+        let around = |needle: &str| lines.around(text.find(needle).unwrap());
+        assert_eq!(around(": 1"), ("é", ": 1"));
+        assert_eq!((around("\r\n"), around("\nb")), (("é: 1", ""), ("é: 1", "")));
+        assert_eq!((around("x"), around("\nd"), around("d")), (("b: ü ", "x"), ("", ""), ("", "d")));
     }
 
     #[test]
@@ -197,8 +221,9 @@ mod tests {
 
     #[test]
     fn an_excerpt_has_its_caret_below_the_error() {
-        let error =
-            |text: &str, offset| ParseError::new(SyntaxError::new(offset, "wrong"), &Lines::new(text)).to_string();
+        let error = |text: &str, offset| {
+            ParseError::new(SyntaxError::new(offset, "wrong"), &Lines::new(text), &(0..text.len())).to_string()
+        };
         assert_eq!(error("a: 1\nb: [\n", 8), "2:4: wrong\n  2 | b: [\n    |    ^");
         assert_eq!(error("\tü\u{1b}x", 4), "1:4: wrong\n  1 | \tü\u{fffd}x\n    | \t  ^");
         assert_eq!(error("", 99), "1:1: wrong\n  1 | \n    | ^");

@@ -9,33 +9,33 @@ use super::position::SyntaxError;
 use super::scalar::{Scalar, Style, TagResolution, Type};
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, Tree};
 
-/// Parses the documents of a text, each with the offset of its `---`.
-pub(super) fn parse(text: &str) -> Result<Vec<(usize, Tree<'_>)>, SyntaxError> {
+/// Parses a text that is one document and starts at byte `start` of a longer text, to which all ranges refer.
+pub(super) fn parse(text: &str, start: usize) -> Result<Tree<'_>, SyntaxError> {
     let options = options! {
         // With comments enabled, the parser rejects more than 96 in a row.
         emit_comments: false,
         // As in libyaml and its ports, including kubectl's.
         block_scalar_eof_without_line_feed: true,
     };
-    let mut builder = Builder::default();
+    let mut builder = Builder { start, ..Builder::default() };
     for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| syntax_error(&error))?;
-        builder.event(text, event, span)?;
+        let (event, span) = event.map_err(|error| syntax_error(&error, start))?;
+        builder.event(event, span)?;
     }
-    Ok(builder.documents)
+    let tree = builder.trees.pop().filter(|_| builder.trees.is_empty());
+    // The text was split at the same markers as the parser does it.
+    tree.ok_or_else(|| SyntaxError::new(start, "the documents cannot be told apart: separate them with `---` lines"))
 }
 
-fn syntax_error(error: &ScanError) -> SyntaxError {
-    SyntaxError::new(error.marker().byte_offset().unwrap_or_default(), error.info())
+fn syntax_error(error: &ScanError, start: usize) -> SyntaxError {
+    SyntaxError::new(start + error.marker().byte_offset().unwrap_or_default(), error.info())
 }
 
 #[derive(Default)]
 struct Builder<'t> {
-    documents: Vec<(usize, Tree<'t>)>,
-    /// The start of the current document.
+    trees: Vec<Tree<'t>>,
+    /// The start of the text.
     start: usize,
-    /// The start of the next document, if the last one ended with `...`.
-    next_start: Option<usize>,
     nodes: Vec<Node<'t>>,
     open: Vec<OpenCollection>,
     anchors: HashMap<usize, NodeId>,
@@ -49,25 +49,15 @@ struct OpenCollection {
 }
 
 impl<'t> Builder<'t> {
-    fn event(&mut self, text: &'t str, event: Event<'t>, span: Span) -> Result<(), SyntaxError> {
+    fn event(&mut self, event: Event<'t>, span: Span) -> Result<(), SyntaxError> {
         // A parser of a `&str` has a byte range for every event.
-        let span_of = |span: Span| span.byte_range().unwrap_or_default();
-        let range = span_of(span);
+        let range = span.byte_range().unwrap_or_default();
+        let range = self.start + range.start..self.start + range.end;
         match event {
-            Event::DocumentStart(..) => {
-                self.start = match (self.documents.is_empty(), self.next_start.take()) {
-                    (true, _) => 0,
-                    (false, Some(start)) => start,
-                    (false, None) => range.start,
-                };
-            }
             Event::DocumentEnd => {
-                if !range.is_empty() {
-                    self.next_start = Some(line_after(text, range.end));
-                }
                 let nodes = std::mem::take(&mut self.nodes);
                 self.anchors.clear();
-                self.documents.push((self.start, Tree { nodes, root: 0 }));
+                self.trees.push(Tree { nodes, root: 0 });
             }
             Event::Scalar(content, style, anchor, tag) => {
                 let resolution = resolution(style, tag.as_deref());
@@ -159,11 +149,4 @@ fn resolution(style: ScalarStyle, tag: Option<&Tag>) -> TagResolution {
         // In kubectl's parser, a value with any other tag is a string.
         None => TagResolution::Text,
     }
-}
-
-/// The start of the line after the one that contains `offset`.
-fn line_after(text: &str, offset: usize) -> usize {
-    let rest = &text[offset..];
-    let Some(end) = rest.find(['\n', '\r']) else { return text.len() };
-    offset + end + if rest[end..].starts_with("\r\n") { 2 } else { 1 }
 }

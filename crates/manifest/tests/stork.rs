@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use colocate_companion::{Rule, Severities, Severity};
 use colocate_engine::Policy;
-use colocate_manifest::{KnownObjects, Manifest, ManifestValidator};
+use colocate_manifest::{Controllers, KnownObjects, Manifest, ManifestValidator};
 use serde_json::{Value, json};
 
 /// The rules by which something is not read, or has no effect.
@@ -43,8 +43,9 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let fixture = Manifest::parse(include_str!("stork.yaml")).unwrap();
-    let cases = fixture.documents[0].value.as_array().unwrap().iter().map(|case| {
+    let fixture = Manifest::new(include_str!("stork.yaml"));
+    let documents = fixture.parse().unwrap();
+    let cases = documents[0].value.as_array().unwrap().iter().map(|case| {
         let text = |field: &str| case[field].as_str().unwrap_or_else(|| panic!("no {field}: {case}")).to_owned();
         assert!(!text("allows").is_empty() && !text("placed").is_empty());
         let findings = case["findings"].as_array().unwrap();
@@ -62,12 +63,21 @@ fn cases() -> Vec<Case> {
 /// The rules of the findings, sorted. Every rule must have been checked.
 fn found(objects: &Value) -> Vec<Rule> {
     let (text, policy, severities) = (objects.to_string(), Policy::default(), Severities::default());
-    let manifests = [Manifest::parse(&text).unwrap()];
-    let mut known = KnownObjects::default();
-    known.add("stork.yaml", &manifests[0], "default", &policy.opt_out.namespace_label).unwrap();
-    let validator = ManifestValidator { policy: &policy, severities: &severities, known: &known, namespace: "default" };
+    let (mut known, mut controllers) = (KnownObjects::default(), Controllers::default());
+    let (file, manifest) = (known.add_file("stork.yaml", None), Manifest::new(&text));
+    let document = manifest.documents().next().unwrap().unwrap();
+    assert_eq!(known.add(file, &document, "default", &policy.opt_out.namespace_label), []);
+    known.add_claim_templates(file, &document, &policy);
+    controllers.add(&document, &policy, "default");
+    let validator = ManifestValidator {
+        policy: &policy,
+        severities: &severities,
+        known: &known,
+        controllers: &controllers,
+        namespace: "default",
+    };
     let mut found = Vec::new();
-    for object in validator.validate(&manifests).into_iter().flat_map(|validated| validated.objects) {
+    for object in validator.validate(file, &document).objects {
         let report = object.report.unwrap();
         assert_eq!(report.unchecked, [], "{text}");
         found.extend(report.findings.into_iter().map(|finding| finding.rule));

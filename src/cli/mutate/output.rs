@@ -1,154 +1,197 @@
-//! The output of `colocate mutate`: the text of each format, and the lines on standard error.
+//! The output of `colocate mutate` in each format, written document by document.
 
-use anyhow::bail;
-use serde_json::{Value, json};
+use std::io::{self, BufWriter, Stdout, Write};
+use std::ops::Range;
 
-use crate::cli::paint::bounded;
-use crate::manifest::{BYTE_ORDER_MARK, HELM_ADVICE, Manifest, MutatedManifest, MutatedObject, Position, Source};
+use serde_json::json;
 
-/// A file and its mutated text.
-pub(super) struct File<'t> {
-    pub(super) source: &'t Source,
-    pub(super) mutated: MutatedManifest<'t, 't>,
+use super::diff;
+use super::replacements::Replacements;
+use crate::cli::json_list::JsonList;
+use crate::cli::paint::Paint;
+use crate::manifest::{BYTE_ORDER_MARK, Document, Edit, Manifest, MutatedDocument, MutatedObject, Source};
+
+/// Writes the changes to standard output, or to the files.
+pub(super) struct Output {
+    format: Format,
+    out: Pipe,
+    /// The number of files that were begun.
+    files: usize,
+    /// The edits of the current file.
+    edits: Vec<(Range<usize>, String)>,
 }
 
-impl File<'_> {
-    pub(super) fn is_changed(&self) -> bool {
-        *self.mutated.text != *self.source.text
-    }
+enum Format {
+    Nothing,
+    /// The texts, with a separator before each.
+    Yaml(Vec<String>),
+    Json(JsonList),
+    Diff(Paint),
+    Patches,
+    Replace(Box<Replacements>),
 }
 
-/// Joins the files, with a `---` before each that does not begin with one.
-///
-/// # Errors
-/// If joining the files would change their documents.
-pub(super) fn yaml(files: &[File<'_>]) -> anyhow::Result<String> {
-    if let [file] = files {
-        return Ok(file.mutated.text.to_string());
+/// Standard output. If the reader closes it, as `head` does, the rest is dropped; the exit code still reports the result.
+struct Pipe {
+    out: BufWriter<Stdout>,
+    closed: bool,
+}
+
+/// The beginning and end of a List of the changed objects.
+const LIST: (&str, &str) = ("{\n  \"apiVersion\": \"v1\",\n  \"items\": ", ",\n  \"kind\": \"List\"\n}\n");
+
+impl Output {
+    pub(super) fn nothing() -> Self {
+        Self::new(Format::Nothing)
     }
-    let mut text = String::new();
-    for file in files.iter().filter(|file| !file.mutated.text.is_empty()) {
-        let next = file.mutated.text.trim_start_matches(BYTE_ORDER_MARK);
-        if text.is_empty() {
-            text.push_str(&file.mutated.text);
-            continue;
+
+    /// Prints the texts with the edits made. `separators` has the text before each file; none if there is only one file.
+    pub(super) fn yaml(separators: Vec<String>) -> Self {
+        Self::new(Format::Yaml(separators))
+    }
+
+    /// Prints the changed objects as one List.
+    pub(super) fn json() -> Self {
+        Self::new(Format::Json(JsonList::new(1)))
+    }
+
+    /// Prints the differences of all files.
+    pub(super) fn diff(paint: Paint) -> Self {
+        Self::new(Format::Diff(paint))
+    }
+
+    /// Prints a JSON patch for each changed object, one per line.
+    pub(super) fn patches() -> Self {
+        Self::new(Format::Patches)
+    }
+
+    /// Changes the files in place.
+    pub(super) fn replace(replacements: Replacements) -> Self {
+        Self::new(Format::Replace(Box::new(replacements)))
+    }
+
+    fn new(format: Format) -> Self {
+        let out = Pipe { out: BufWriter::new(io::stdout()), closed: false };
+        Self { format, out, files: 0, edits: Vec::new() }
+    }
+
+    /// Begins a file.
+    pub(super) fn begin(&mut self, manifest: &Manifest<'_>) -> io::Result<()> {
+        match &self.format {
+            Format::Yaml(separators) => {
+                if let Some(separator) = separators.get(self.files) {
+                    self.out.write(separator)?;
+                }
+                if manifest.documents().next().is_none() {
+                    self.out.write(manifest.text)?;
+                }
+            }
+            Format::Json(_) if self.files == 0 => self.out.write(LIST.0)?,
+            _ => {}
         }
-        if !text.ends_with(['\n', '\r']) {
-            text.push('\n');
+        self.files += 1;
+        Ok(())
+    }
+
+    /// Writes the next document of the file.
+    pub(super) fn document(
+        &mut self,
+        source: &Source,
+        document: &Document<'_>,
+        mutated: &MutatedDocument<'_>,
+    ) -> anyhow::Result<()> {
+        match &mut self.format {
+            Format::Nothing => {}
+            Format::Yaml(_) => {
+                // Only the first file may begin with a byte order mark.
+                let inner = self.files > 1 && document.range.start == 0;
+                for (index, piece) in document.edited(&mutated.edits).enumerate() {
+                    let piece = if inner && index == 0 { piece.trim_start_matches(BYTE_ORDER_MARK) } else { piece };
+                    self.out.write(piece)?;
+                }
+            }
+            Format::Json(list) => {
+                for object in mutated.objects.iter().filter(|object| object.is_changed()) {
+                    self.out.write(&list.item(&object.changed())?)?;
+                }
+            }
+            Format::Diff(_) => {
+                let edits =
+                    mutated.edits.iter().map(|Edit { range, replacement, .. }| (range.clone(), replacement.clone()));
+                self.edits.extend(edits);
+            }
+            Format::Patches => {
+                for object in mutated.objects.iter().filter(|object| object.is_changed()) {
+                    self.out.write(&patch(source, document, object)?)?;
+                }
+            }
+            Format::Replace(replacements) => replacements.document(source, document, &mutated.edits)?,
         }
-        match first_line(next) {
-            // A directive is recognized only after the end of a document.
-            Some(line) if line.starts_with('%') => text.push_str("...\n"),
-            Some(line) if is_marker(line) => {}
-            _ => text.push_str("---\n"),
+        Ok(())
+    }
+
+    /// Ends the file.
+    pub(super) fn end(&mut self, source: &Source, manifest: &Manifest<'_>) -> anyhow::Result<()> {
+        match &mut self.format {
+            Format::Diff(paint) => {
+                let edits = std::mem::take(&mut self.edits);
+                if !edits.is_empty() {
+                    self.out.write(&diff::of(source, manifest.text, &edits, *paint))?;
+                }
+            }
+            Format::Replace(replacements) => replacements.end_file()?,
+            _ => {}
         }
-        text.push_str(next);
+        Ok(())
     }
-    let read = Manifest::parse(&text).ok();
-    let read = read
-        .as_ref()
-        .map(|manifest| manifest.documents.iter().map(|document| &document.value).filter(|value| !value.is_null()));
-    let each = files.iter().map(|file| Manifest::parse(&file.mutated.text)).collect::<Result<Vec<_>, _>>()?;
-    let each = each
-        .iter()
-        .flat_map(|manifest| &manifest.documents)
-        .map(|document| &document.value)
-        .filter(|value| !value.is_null());
-    if !read.is_some_and(|read| read.eq(each)) {
-        bail!("these files cannot be joined into one YAML stream: mutate each file separately, or use -o json");
-    }
-    Ok(text)
-}
 
-/// Returns the first line that is neither blank nor a comment.
-fn first_line(text: &str) -> Option<&str> {
-    text.split(['\n', '\r']).find(|line| !line.trim().is_empty() && !line.starts_with('#'))
-}
-
-/// Returns true if a line begins a document.
-fn is_marker(line: &str) -> bool {
-    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
-}
-
-/// Renders the changed objects as one List.
-pub(super) fn json(files: &[File<'_>]) -> serde_json::Result<String> {
-    let items: Vec<Value> = changed(files).map(|(_, object)| object.changed()).collect();
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    Ok(serde_json::to_string_pretty(&list)? + "\n")
-}
-
-/// Renders a JSON patch for each changed object, one per line.
-pub(super) fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
-    let mut lines = String::new();
-    for (file, object) in changed(files) {
-        let line = json!({
-            "file": file.source.name,
-            "document": object.object.document + 1,
-            "kind": object.object.kind,
-            "namespace": object.namespace,
-            "name": object.name,
-            "patch": object.patch(),
-        });
-        lines += &(serde_json::to_string(&line)? + "\n");
-    }
-    Ok(lines)
-}
-
-fn changed<'f>(files: &'f [File<'f>]) -> impl Iterator<Item = (&'f File<'f>, &'f MutatedObject<'f>)> {
-    let objects = files.iter().flat_map(|file| file.mutated.objects.iter().map(move |object| (file, object)));
-    objects.filter(|(_, object)| object.is_changed())
-}
-
-/// Describes what was found for a workload, what was decided, and why.
-pub(super) fn explanation(source: &Source, mutation: &MutatedObject<'_>) -> String {
-    let found = match &*mutation.claims {
-        "" => String::new(),
-        found => format!("; {found}"),
-    };
-    let why = mutation.reason.explanation().trim_end_matches('.');
-    let scheduler = mutation.scheduler.as_deref().map(|name| format!(" -> {name}")).unwrap_or_default();
-    let refusal = mutation.refusal.as_ref();
-    let refusal = refusal.map(|why| format!("; left unchanged: {why}, at {}", why.position)).unwrap_or_default();
-    line(source, mutation, &format!("{}{scheduler}{found}{refusal} ({why})", mutation.reason))
-}
-
-/// Describes what could not be resolved for a workload.
-pub(super) fn unresolved(source: &Source, mutation: &MutatedObject<'_>) -> String {
-    match &mutation.refusal {
-        Some(why) => line_at(source, why.position, mutation, &format!("left unchanged: {why}")),
-        None if mutation.claims.is_empty() => own_warnings(source, mutation),
-        None => line(source, mutation, &format!("{}: {}", mutation.reason, mutation.claims)),
+    /// Ends the output. Files are changed only now.
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        match self.format {
+            Format::Json(list) => {
+                if self.files == 0 {
+                    self.out.write(LIST.0)?;
+                }
+                self.out.write(&list.end())?;
+                self.out.write(LIST.1)?;
+            }
+            Format::Replace(replacements) => replacements.commit()?,
+            _ => {}
+        }
+        Ok(self.out.flush()?)
     }
 }
 
-/// Describes a Helm template, in which workloads cannot be recognized.
-pub(super) fn template(source: &Source, position: Position) -> String {
-    bounded(&format!("{}:{position}: left unchanged: {HELM_ADVICE}", source.name)) + "\n"
+impl Pipe {
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        let written = if self.closed { Ok(()) } else { self.out.write_all(text.as_bytes()) };
+        self.unless_closed(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = if self.closed { Ok(()) } else { self.out.flush() };
+        self.unless_closed(flushed)
+    }
+
+    fn unless_closed(&mut self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
 }
 
-/// Renders the warnings that `kubectl apply` would print, except those about unresolved claims.
-pub(super) fn warnings(source: &Source, mutation: &MutatedObject<'_>) -> String {
-    warning_lines(source, mutation, |of_reason| !(of_reason && mutation.is_unresolved()))
-}
-
-/// Renders the warnings that explain why something is unresolved.
-pub(super) fn own_warnings(source: &Source, mutation: &MutatedObject<'_>) -> String {
-    warning_lines(source, mutation, |of_reason| of_reason)
-}
-
-/// Renders the warnings that `shown` accepts. Its argument is true for the warning of the decision's reason.
-fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(bool) -> bool) -> String {
-    let own = mutation.reason.as_str();
-    let shown = mutation.warnings.iter().filter(|warning| shown(warning.word() == Some(own)));
-    shown.map(|warning| line(source, mutation, &warning.to_string())).collect()
-}
-
-/// Renders a line about a workload.
-pub(super) fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
-    line_at(source, mutation.object.position, mutation, text)
-}
-
-fn line_at(source: &Source, position: Position, mutation: &MutatedObject<'_>, text: &str) -> String {
-    let MutatedObject { object, namespace, name, .. } = mutation;
-    bounded(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind)) + "\n"
+fn patch(source: &Source, document: &Document<'_>, object: &MutatedObject<'_>) -> serde_json::Result<String> {
+    let line = json!({
+        "file": source.name,
+        "document": document.index + 1,
+        "kind": object.object.kind,
+        "namespace": object.namespace,
+        "name": object.name,
+        "patch": object.patch(),
+    });
+    Ok(serde_json::to_string(&line)? + "\n")
 }

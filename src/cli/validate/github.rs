@@ -2,16 +2,14 @@
 //!
 //! The syntax and its escapes are those of `packages/core/src/command.ts` in `actions/toolkit`.
 
-use super::outcome::{Gap, Outcome, PlacedFinding, SourceRange};
+use super::outcome::{Gap, PlacedFinding, SourceRange, file};
+use crate::cli::problem::Problem;
 use crate::companion::Severity;
 use crate::engine::printable;
+use crate::manifest::Position;
 
-/// Renders one command per line.
-pub(super) fn annotations(outcome: &Outcome<'_>) -> String {
-    outcome.findings.iter().map(finding).chain(outcome.gaps.iter().map(gap)).collect()
-}
-
-fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) -> String {
+/// Renders a finding as a command.
+pub(super) fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) -> String {
     let command = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -19,16 +17,25 @@ fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) -> String {
     };
     let title = format!("{}: {}", finding.rule, finding.rule.title());
     let message = format!("{}; {} ({})", finding.message, finding.remedy, finding.path);
-    line(command, Some(range), &title, &message)
+    line(command, properties(range), &title, &message)
 }
 
-fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
+/// Renders something that could not be checked.
+pub(super) fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
     let title = rule.map_or("unchecked".to_owned(), |rule| format!("{rule}: unchecked"));
-    line("notice", range.as_ref(), &title, what)
+    line("notice", range.as_ref().map(properties).unwrap_or_default(), &title, what)
 }
 
-fn line(command: &str, range: Option<&SourceRange<'_>>, title: &str, message: &str) -> String {
-    let mut properties = range.map(properties).unwrap_or_default();
+/// Renders a failure.
+pub(super) fn problem(Problem { place, what, .. }: &Problem) -> String {
+    let of_place = |(name, position): &(String, Position)| {
+        let (line, column) = (position.line.to_string(), position.column.to_string());
+        vec![("file", file(name).to_owned()), ("line", line), ("col", column)]
+    };
+    line("error", place.as_ref().map(of_place).unwrap_or_default(), "colocate", what)
+}
+
+fn line(command: &str, mut properties: Vec<(&'static str, String)>, title: &str, message: &str) -> String {
     properties.push(("title", title.to_owned()));
     let properties: Vec<_> = properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
     format!("::{command} {}::{}\n", properties.join(","), data(message))
@@ -64,7 +71,7 @@ mod tests {
     fn delimiters_are_escaped() {
         assert_eq!(data("100%, a: b\r\nc"), "100%25, a: b%0D%0Ac");
         assert_eq!(property("100%, a: b\r\nc"), "100%25%2C a%3A b%0D%0Ac");
-        assert_eq!(line("notice", None, "a: b", "c\n::d"), "::notice title=a%3A b::c%0A::d\n");
-        assert_eq!(line("notice", None, "a", "b\u{202e}\u{1b}"), "::notice title=a::b\u{fffd}\u{fffd}\n");
+        assert_eq!(line("notice", Vec::new(), "a: b", "c\n::d"), "::notice title=a%3A b::c%0A::d\n");
+        assert_eq!(line("notice", Vec::new(), "a", "b\u{202e}\u{1b}"), "::notice title=a::b\u{fffd}\u{fffd}\n");
     }
 }

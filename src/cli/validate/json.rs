@@ -2,15 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::outcome::{Outcome, PlacedFinding};
+use super::outcome::PlacedFinding;
 
-/// Renders all findings.
-pub(super) fn findings(outcome: &Outcome<'_>) -> serde_json::Result<String> {
-    let entries: Vec<_> = outcome.findings.iter().map(entry).collect();
-    Ok(serde_json::to_string_pretty(&entries)? + "\n")
-}
-
-fn entry(PlacedFinding { range, object, finding }: &PlacedFinding<'_>) -> Value {
+/// Renders a finding.
+pub(super) fn entry(PlacedFinding { range, object, finding }: &PlacedFinding<'_>) -> Value {
     let start = range.start();
     json!({
         "rule": finding.rule.id(),

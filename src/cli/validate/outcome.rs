@@ -1,18 +1,22 @@
-//! The findings and gaps of all files, each with its place in a file.
+//! The findings and gaps of a document, each with its place in the file.
 
 use std::ops::Range;
 
-use crate::companion::{FieldPath, Finding, Part, Rule, Severity, Unchecked};
-use crate::manifest::{HELM_ADVICE, Manifest, ManifestObject, Position, Source, ValidatedManifest, ValidatedObject};
+use crate::cli::survey::unusable_text;
+use crate::companion::{FieldPath, Finding, Part, Rule, Unchecked};
+use crate::manifest::{
+    DescriptionKind, Document, HELM_ADVICE, ManifestObject, Position, Source, Unusable, ValidatedDocument,
+    ValidatedObject,
+};
 
-/// The result of a run, ordered by file and position.
+/// The result for a document, ordered by position.
 pub(super) struct Outcome<'v> {
     pub(super) findings: Vec<PlacedFinding<'v>>,
     pub(super) gaps: Vec<Gap<'v>>,
+    /// Lines that matter to no rule.
+    pub(super) remarks: Vec<Gap<'v>>,
     /// The number of objects that were checked.
     pub(super) objects: usize,
-    /// The number of files that were read.
-    pub(super) files: usize,
 }
 
 /// A finding with its place.
@@ -24,7 +28,7 @@ pub(super) struct PlacedFinding<'v> {
 
 /// Something that could not be checked.
 pub(super) struct Gap<'v> {
-    /// Its place; `None` if it is about the cluster.
+    /// Its place; `None` if it is about the cluster or a whole file.
     pub(super) range: Option<SourceRange<'v>>,
     /// The rule, if it is a single one.
     pub(super) rule: Option<Rule>,
@@ -34,94 +38,107 @@ pub(super) struct Gap<'v> {
 
 /// A range of bytes in a file.
 pub(super) struct SourceRange<'v> {
-    /// The number of the file.
-    index: usize,
     pub(super) source: &'v Source,
-    manifest: &'v Manifest<'v>,
+    document: &'v Document<'v>,
     range: Range<usize>,
 }
 
+impl Gap<'_> {
+    /// A gap that is not about a place in a checked file.
+    pub(super) fn of_run(what: String) -> Self {
+        Self { range: None, rule: None, what }
+    }
+}
+
 impl<'v> Outcome<'v> {
-    /// Collects the results. `unreadable` lists the objects of each manifest that do not have the structure of their kind,
-    /// and `notes` what could not be read from a cluster.
+    /// Collects the results. `unusable` has the objects that do not have the structure of their kind.
     pub(super) fn new(
-        sources: &'v [Source],
-        manifests: &'v [Manifest<'v>],
-        validated: &'v [ValidatedManifest<'v>],
-        unreadable: &'v [Vec<(ManifestObject<'v>, String)>],
-        notes: &[String],
+        source: &'v Source,
+        document: &'v Document<'v>,
+        validated: &'v ValidatedDocument<'v>,
+        unusable: impl IntoIterator<Item = &'v Unusable>,
     ) -> Self {
-        let notes = notes.iter().map(|note| Gap { range: None, rule: None, what: note.clone() });
-        let mut outcome = Self { findings: Vec::new(), gaps: notes.collect(), objects: 0, files: sources.len() };
-        let files = sources.iter().zip(manifests).zip(validated).zip(unreadable).enumerate();
-        for (index, (((source, manifest), validated), unreadable)) in files {
-            let at = |range| SourceRange { index, source, manifest, range };
-            outcome.add(at, manifest, validated, unreadable);
+        let objects = validated.objects.len();
+        let mut outcome = Self { findings: Vec::new(), gaps: Vec::new(), remarks: Vec::new(), objects };
+        let at = |range| SourceRange { source, document, range };
+        for object in &validated.objects {
+            outcome.add(at, document, object);
         }
-        outcome.findings.sort_by_key(|found| (found.range.order(), found.finding.rule));
-        outcome.gaps.sort_by_key(|gap| (gap.range.as_ref().map(SourceRange::order), gap.rule));
+        for unusable in unusable {
+            let is_reported =
+                validated.objects.iter().any(|other| other.object.path == unusable.path && other.report.is_err());
+            if !is_reported {
+                let start = document.value_span(&unusable.path).unwrap_or_default().start;
+                outcome.gaps.push(Gap { range: Some(at(start..start)), rule: None, what: unusable_text(unusable) });
+            }
+        }
+        let template = validated.template.iter().cloned();
+        outcome.gaps.extend(template.map(|mark| Gap {
+            range: Some(at(mark)),
+            rule: None,
+            what: HELM_ADVICE.to_owned(),
+        }));
+        outcome.add_duplicate(at, document, validated);
+        outcome.findings.sort_by_key(|found| (found.range.range.start, found.finding.rule));
+        outcome.gaps.sort_by_key(|gap| (gap.range.as_ref().map(|range| range.range.start), gap.rule));
         outcome
     }
 
     fn add(
         &mut self,
         at: impl Fn(Range<usize>) -> SourceRange<'v>,
-        manifest: &Manifest<'_>,
-        validated: &'v ValidatedManifest<'v>,
-        unreadable: &[(ManifestObject<'_>, String)],
+        document: &Document<'_>,
+        object: &'v ValidatedObject<'v>,
     ) {
-        let gap = |object: &ManifestObject<'_>, what: &str| {
-            let start = manifest.place(object, &FieldPath::default(), Part::Value).start;
-            let name = format!("{} {}", object.kind, object.name());
+        let gap = |what: &str| {
+            let start = document.place(&object.object, &FieldPath::default(), Part::Value).start;
+            let name = format!("{} {}", object.object.kind, object.name);
             Gap { range: Some(at(start..start)), rule: None, what: format!("{}: {what}", name.trim_end()) }
         };
-        let wrong_structure = |object: &ManifestObject<'_>, why: &str| {
-            gap(object, &format!("the object does not have the structure of its kind: {why}"))
+        let report = match &object.report {
+            Ok(report) => report,
+            Err(why) => {
+                self.gaps.push(gap(&format!("the object does not have the structure of its kind: {why}")));
+                return;
+            }
         };
-        self.objects += validated.objects.len();
-        for object in &validated.objects {
-            let report = match &object.report {
-                Ok(report) => report,
-                Err(why) => {
-                    self.gaps.push(wrong_structure(&object.object, why));
-                    continue;
-                }
-            };
-            self.findings.extend(report.findings.iter().map(|finding| PlacedFinding {
-                range: at(manifest.place(&object.object, &finding.path, finding.part)),
-                object,
-                finding,
-            }));
-            self.gaps.extend(report.unchecked.iter().map(|Unchecked { rule, why, path, .. }| Gap {
-                range: Some(at(manifest.place(&object.object, path, Part::Key))),
-                rule: Some(*rule),
-                what: format!("{}: {why} (at {path})", rule.title()),
-            }));
-            if report.cut {
-                let what = "it has more findings than are listed: fix these first, and validate again";
-                self.gaps.push(gap(&object.object, what));
-            }
-        }
-        for (object, why) in unreadable {
-            let is_reported = validated.objects.iter().any(|other| {
-                let same = (other.object.document, &other.object.path) == (object.document, &object.path);
-                same && other.report.is_err()
-            });
-            if !is_reported {
-                self.gaps.push(wrong_structure(object, why));
-            }
-        }
-        let templates = validated.templates.iter();
-        self.gaps.extend(templates.map(|mark| Gap {
-            range: Some(at(mark.clone())),
-            rule: None,
-            what: HELM_ADVICE.to_owned(),
+        self.findings.extend(report.findings.iter().map(|finding| PlacedFinding {
+            range: at(document.place(&object.object, &finding.path, finding.part)),
+            object,
+            finding,
         }));
+        self.gaps.extend(report.unchecked.iter().map(|Unchecked { rule, why, path, .. }| Gap {
+            range: Some(at(document.place(&object.object, path, Part::Key))),
+            rule: Some(*rule),
+            what: format!("{}: {why} (at {path})", rule.title()),
+        }));
+        if report.cut {
+            self.gaps.push(gap("it has more findings than are listed: fix these first, and validate again"));
+        }
+        if let Some(why) = &object.unknown_namespace {
+            self.gaps.push(gap(&format!("{why}, and both are equally near: assuming that it does not opt out")));
+        }
     }
 
-    /// Returns the number of findings of this severity.
-    pub(super) fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|found| found.finding.severity == severity).count()
+    /// Adds a line about a duplicate key. It is a gap if the document has an object that is checked or describes something.
+    fn add_duplicate(
+        &mut self,
+        at: impl Fn(Range<usize>) -> SourceRange<'v>,
+        document: &Document<'_>,
+        validated: &ValidatedDocument<'_>,
+    ) {
+        let Some(error) = &document.duplicate else { return };
+        let objects = document.objects();
+        let described = objects.iter().find(|object| DescriptionKind::of(object).is_some());
+        let object = validated.unchecked.first().or(described);
+        let name = |object: &ManifestObject<'_>| format!("{} {}", object.kind, object.name());
+        let range = Some(at(error.offset..error.offset));
+        match object.map(name) {
+            Some(name) => {
+                self.gaps.push(Gap { range, rule: None, what: format!("{}: {}", name.trim_end(), error.message) });
+            }
+            None => self.remarks.push(Gap { range, rule: None, what: error.message.clone() }),
+        }
     }
 }
 
@@ -129,28 +146,28 @@ impl SourceRange<'_> {
     /// Returns the file name as given, without a leading `./`; `None` for standard input.
     pub(super) fn file(&self) -> Option<&str> {
         self.source.path.as_ref()?;
-        let mut name = &*self.source.name;
-        while let Some(rest) = name.strip_prefix("./") {
-            name = rest.trim_start_matches('/');
-        }
-        Some(name)
+        Some(file(&self.source.name))
     }
 
     pub(super) fn start(&self) -> Position {
-        self.manifest.position(self.range.start)
+        self.document.position(self.range.start)
     }
 
     /// Returns the position after the last character.
     pub(super) fn end(&self) -> Position {
-        self.manifest.position(self.range.end)
+        self.document.position(self.range.end)
     }
 
     /// Returns the line with carets below the range.
     pub(super) fn excerpt(&self) -> String {
-        self.manifest.excerpt(&self.range)
+        self.document.excerpt(&self.range)
     }
+}
 
-    fn order(&self) -> (usize, usize) {
-        (self.index, self.range.start)
+/// Returns a file name without a leading `./`.
+pub(super) fn file(mut name: &str) -> &str {
+    while let Some(rest) = name.strip_prefix("./") {
+        name = rest.trim_start_matches('/');
     }
+    name
 }

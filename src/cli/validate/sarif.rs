@@ -1,39 +1,96 @@
 //! SARIF 2.1.0, which code scanning services read.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use serde_json::json;
 use serde_sarif::sarif::{
     ArtifactLocation, Invocation, Location, LogicalLocation, Message, MultiformatMessageString, Notification,
     PhysicalLocation, Region, ReportingConfiguration, ReportingDescriptor, ReportingDescriptorReference,
-    Result as SarifResult, ResultLevel, Run, SCHEMA_URL, Sarif, Tool, ToolComponent, Version,
+    Result as SarifResult, ResultLevel, SCHEMA_URL, Tool, ToolComponent, Version,
 };
 
-use super::outcome::{Gap, Outcome, PlacedFinding, SourceRange};
+use super::outcome::{Gap, PlacedFinding, SourceRange, file};
+use crate::cli::json_list::JsonList;
+use crate::cli::problem::Problem;
 use crate::companion::{Rule, Severity};
+use crate::manifest::Position;
 
 /// The characters that are encoded in a path of a URI: all but RFC 3986's unreserved ones and `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Renders one run: the rules, the findings, and what could not be checked.
-pub(super) fn log(outcome: &Outcome<'_>) -> serde_json::Result<String> {
-    let driver = ToolComponent::builder()
-        .name("colocate")
-        .semantic_version(env!("CARGO_PKG_VERSION"))
-        .rules(Rule::ALL.iter().map(|rule| descriptor(*rule)).collect::<Vec<_>>())
-        .build();
-    let notifications: Vec<_> = outcome.gaps.iter().map(notification).collect();
-    let run = Run::builder()
-        .tool(Tool::builder().driver(driver).build())
-        // The default is UTF-16 code units.
-        .column_kind(json!("unicodeCodePoints"))
-        .invocations([Invocation::builder()
-            .execution_successful(true)
-            .tool_execution_notifications(notifications)
-            .build()])
-        .results(outcome.findings.iter().map(result).collect::<Vec<_>>())
-        .build();
-    let log = Sarif::builder().schema(SCHEMA_URL).version(json!(Version::V2_1_0)).runs([run]).build();
-    Ok(serde_json::to_string_pretty(&log)? + "\n")
+/// A log with one run, which is printed piece by piece: the rules, the findings, and what could not be checked.
+pub(super) struct Log {
+    results: JsonList,
+    notifications: Vec<Notification>,
+}
+
+impl Log {
+    pub(super) fn new() -> Self {
+        Self { results: JsonList::new(3), notifications: Vec::new() }
+    }
+
+    /// Renders the log up to its results.
+    pub(super) fn begin() -> serde_json::Result<String> {
+        let driver = ToolComponent::builder()
+            .name("colocate")
+            .semantic_version(env!("CARGO_PKG_VERSION"))
+            .rules(Rule::ALL.iter().map(|rule| descriptor(*rule)).collect::<Vec<_>>())
+            .build();
+        let tool = nested(3, &Tool::builder().driver(driver).build())?;
+        let (schema, version) = (json!(SCHEMA_URL), json!(Version::V2_1_0));
+        Ok(format!(
+            "{{
+  \"$schema\": {schema},
+  \"version\": {version},
+  \"runs\": [
+    {{
+      \"tool\": {tool},
+      \"columnKind\": {},
+      \"results\": ",
+            // The default is UTF-16 code units.
+            json!("unicodeCodePoints"),
+        ))
+    }
+
+    /// Renders a finding.
+    pub(super) fn result(&mut self, finding: &PlacedFinding<'_>) -> serde_json::Result<String> {
+        self.results.item(&result(finding))
+    }
+
+    /// Adds something that could not be checked.
+    pub(super) fn add_gap(&mut self, gap: &Gap<'_>) {
+        self.notifications.push(notification(gap));
+    }
+
+    /// Adds a failure.
+    pub(super) fn add_problem(&mut self, Problem { place, what, .. }: &Problem) {
+        let location = |(name, position): &(String, Position)| {
+            let region =
+                Region::builder().start_line(number(position.line)).start_column(number(position.column)).build();
+            let artifact = ArtifactLocation::builder().uri(uri(Some(file(name)))).build();
+            let physical = PhysicalLocation::builder().artifact_location(artifact).region(region).build();
+            Location::builder().physical_location(physical).build()
+        };
+        let locations: Vec<_> = place.iter().map(location).collect();
+        let level = json!(ResultLevel::Error);
+        self.notifications
+            .push(Notification::builder().level(level).message(message(what)).locations(locations).build());
+    }
+
+    /// Renders the rest.
+    pub(super) fn end(&self, successful: bool) -> serde_json::Result<String> {
+        let invocation = Invocation::builder()
+            .execution_successful(successful)
+            .tool_execution_notifications(self.notifications.clone())
+            .build();
+        let (results, invocations) = (self.results.end(), nested(3, &[invocation])?);
+        Ok(format!("{results},\n      \"invocations\": {invocations}\n    }}\n  ]\n}}\n"))
+    }
+}
+
+/// Renders a value inside of this many levels.
+fn nested(depth: usize, value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(value)?.replace('\n', &format!("\n{}", "  ".repeat(depth))))
 }
 
 fn descriptor(rule: Rule) -> ReportingDescriptor {

@@ -1,20 +1,25 @@
 //! Findings and gaps as text for people.
 
-use super::outcome::{Gap, Outcome, PlacedFinding};
+use super::outcome::{Gap, PlacedFinding};
+use crate::cli::facts::ADVICE;
 use crate::cli::paint::{Paint, TextStyle, bounded};
-use crate::companion::Severity;
 
-/// The advice if a rule could not be checked without a cluster.
-const ADVICE: &str =
-    ": pass the files that define the claims and classes with --manifests, or query a cluster with --cluster";
-
-/// Renders all findings, separated by empty lines.
-pub(super) fn findings(outcome: &Outcome<'_>, paint: Paint) -> String {
-    let findings: Vec<_> = outcome.findings.iter().map(|found| finding(found, paint)).collect();
-    findings.join("\n")
+/// What a run found, as numbers.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) errors: usize,
+    pub(super) warnings: usize,
+    pub(super) infos: usize,
+    /// What could not be checked.
+    pub(super) gaps: usize,
+    /// Whether a gap is about a rule.
+    pub(super) rules_are_open: bool,
+    /// The objects that were checked.
+    pub(super) objects: usize,
 }
 
-fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Paint) -> String {
+/// Renders a finding.
+pub(super) fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Paint) -> String {
     let (start, severity) = (range.start(), finding.severity);
     let place = bounded(&format!("{}:{start}:", range.source.name));
     let label = paint.text(severity.into(), &format!("{severity}[{}]", finding.rule));
@@ -26,12 +31,8 @@ fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, paint: Pain
     format!("{place} {label} {what}\n{line}{carets}\n  {margin} = help: {}\n", bounded(&finding.remedy))
 }
 
-/// Renders what could not be checked, one line each.
-pub(super) fn gaps(outcome: &Outcome<'_>) -> String {
-    outcome.gaps.iter().map(gap).collect()
-}
-
-fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
+/// Renders what could not be checked.
+pub(super) fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
     let line = match (range, rule) {
         (None, _) => format!("colocate: {what}"),
         (Some(range), None) => format!("{}:{}: unchecked: {what}", range.source.name, range.start()),
@@ -40,18 +41,25 @@ fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
     bounded(&line) + "\n"
 }
 
-/// Renders the last line: the counts of findings, objects and files. If `offline`, it ends with advice on how to check
-/// more.
-pub(super) fn summary(outcome: &Outcome<'_>, offline: bool) -> String {
-    let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "info")];
-    let counts = counts.map(|(severity, word)| (outcome.count(severity), word));
+/// Renders a line about a document that matters to no rule.
+pub(super) fn remark(Gap { range, what, .. }: &Gap<'_>) -> String {
+    let place = range.as_ref().map(|range| format!("{}:{}: ", range.source.name, range.start()));
+    bounded(&format!("{}skipped: {what}", place.unwrap_or_default())) + "\n"
+}
+
+/// Renders the last line: the counts of findings, objects and files. With `advice`, it says how to check more.
+pub(super) fn summary(totals: &Totals, files: usize, problems: usize, advice: bool) -> String {
+    let counts = [(totals.errors, "error"), (totals.warnings, "warning"), (totals.infos, "info")];
     let found: Vec<_> = counts.into_iter().filter(|(count, _)| *count > 0).map(|(n, word)| many(n, word)).collect();
     let found = if found.is_empty() { "no findings".to_owned() } else { found.join(", ") };
-    let (objects, files) = (many(outcome.objects, "object"), many(outcome.files, "file"));
-    let (gaps, of_rules) = (outcome.gaps.len(), outcome.gaps.iter().any(|gap| gap.rule.is_some()));
-    let open = if gaps == 0 { String::new() } else { format!("; {} could not be checked", many(gaps, "item")) };
-    let advice = if offline && of_rules { ADVICE } else { "" };
-    format!("colocate: {found} in {objects} of {files}{open}{advice}\n")
+    let (objects, files) = (many(totals.objects, "object"), many(files, "file"));
+    let open = match totals.gaps {
+        0 => String::new(),
+        gaps => format!("; {} could not be checked", many(gaps, "item")),
+    };
+    let failed = if problems == 0 { String::new() } else { format!("; {}", many(problems, "failure")) };
+    let advice = if advice { format!(": {ADVICE}") } else { String::new() };
+    format!("colocate: {found} in {objects} of {files}{failed}{open}{advice}\n")
 }
 
 fn many(count: usize, word: &str) -> String {

@@ -61,7 +61,7 @@ fn only_objects_that_the_files_lack_are_requested() {
     for arguments in ["mutate -f deployment.yaml bad.yaml", "mutate -f deployment.yaml --manifests bad.yaml"] {
         let run = server.run(&folder, arguments);
         assert_eq!((run.code, server.asked()), (Some(1), Vec::new()), "{arguments}");
-        assert!(run.err.starts_with("colocate: bad.yaml:1:4: "), "{}", run.err);
+        assert!(run.err.starts_with("bad.yaml:1:4: "), "{}", run.err);
     }
 }
 

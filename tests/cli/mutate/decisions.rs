@@ -33,7 +33,7 @@ fn a_helm_template_is_recognized() {
     let broken = "kind: Deployment\nspec:\n{{- if .Values.db }}\n  replicas: 1\n{{- end }}\n";
     let run = Folder::new(&[("a.yaml", broken)]).run("mutate -f a.yaml");
     assert_eq!(run.code, Some(1));
-    assert!(run.err.starts_with("colocate: a.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
+    assert!(run.err.starts_with("a.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
     // A template that is valid YAML.
     let whole = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeName: {{ .Values.node }}\n";
     let folder = Folder::new(&[("a.yaml", whole)]);
@@ -70,6 +70,9 @@ fn unresolved_claims_are_reported_and_strict_exits_with_3() {
     let run = folder.run("mutate -f deployment.yaml");
     assert_eq!((run.code, run.out.as_str()), (Some(0), DEPLOYMENT));
     assert!(run.err.starts_with("deployment.yaml:1:1: Deployment default/mysql: claim-missing: "), "{}", run.err);
+    let advice = "colocate: the claims of 1 object are not resolved: pass the files that define the claims and classes with \
+                  --manifests, or query a cluster with --cluster\n";
+    assert!(run.err.ends_with(advice), "{}", run.err);
     assert_eq!(folder.run("mutate -f deployment.yaml --strict").code, Some(3));
     assert_eq!(folder.run("mutate -f . --strict").code, Some(0));
     // If several exit codes apply, the first of 2, 1, 3, 4 wins.
@@ -130,8 +133,14 @@ fn the_object_or_the_flag_sets_the_namespace_which_may_opt_out() {
 #[test]
 fn the_configuration_is_applied() {
     let folder = Folder::mysql();
-    fs::write(folder.path("config.txt"), "templates: leave\n").unwrap();
-    assert_eq!(folder.run("mutate -f . --check --config config.txt").code, Some(0));
+    for (key, code) in [("templates: leave", 0), ("mode: audit", 0), ("mode: off", 0), ("mode: inject", 4)] {
+        fs::write(folder.path("config.txt"), format!("{key}\n")).unwrap();
+        let run = folder.run("mutate -f . --check --config config.txt");
+        assert_eq!(run.code, Some(code), "{key}");
+        // What the configuration prevents must not pass silently.
+        let note = format!("colocate: 1 object left unchanged because the configuration has `{key}`: ");
+        assert_eq!(run.err.contains(&note), code == 0, "{}", run.err);
+    }
     fs::write(
         folder.path("config.txt"),
         "drivers: [{name: other, provisioners: [pxd.portworx.com], scheduler: other}]\n",
@@ -174,4 +183,31 @@ fn text_that_yaml_parsers_read_differently_is_left_unchanged() {
         "{}",
         run.err
     );
+}
+
+#[test]
+fn a_document_with_a_duplicate_key_is_left_unchanged() {
+    let folder = Folder::mysql();
+    let service = "kind: Service\napiVersion: v1\nspec: {}\nspec: {}\n";
+    let twice = format!("{DEPLOYMENT}kind: Deployment\n---\n{DEPLOYMENT}---\n{service}");
+    fs::write(folder.path("deployment.yaml"), &twice).unwrap();
+    let run = folder.run("mutate . -o diff --strict");
+    assert_eq!((run.code, run.out.matches("+      schedulerName: stork").count()), (Some(3), 1), "{}", run.out);
+    let lines: Vec<_> = run.err.lines().collect();
+    assert!(
+        lines[0].contains(": Deployment mysql: left unchanged: duplicate key `kind`: remove it here or on line 2"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains(": skipped: duplicate key `spec`: remove it here or on line "), "{lines:?}");
+    fs::write(folder.path("deployment.yaml"), format!("{DEPLOYMENT}---\n{service}")).unwrap();
+    let run = folder.run("mutate . --check --strict");
+    assert_eq!(run.code, Some(4), "a document that is not decided about does not matter");
+    // A claim with a duplicate key describes nothing, and neither does one without a name.
+    for claim in [format!("{CLAIM}kind: PersistentVolumeClaim\n"), CLAIM.replace("name: mysql-data", "labels: {}")] {
+        fs::write(folder.path("claim.yaml"), claim).unwrap();
+        let run = folder.run("mutate deployment.yaml --manifests claim.yaml class.yaml --strict");
+        assert_eq!(run.code, Some(3));
+        assert!(run.err.contains("claim.yaml:") && run.err.contains(": skipped: "), "{}", run.err);
+        assert!(run.err.contains("claim `mysql-data`: missing"), "{}", run.err);
+    }
 }

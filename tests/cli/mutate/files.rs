@@ -1,9 +1,10 @@
 //! Reading and writing of files.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use colocate_harness::{CLAIM, CLASS, DEPLOYMENT, Folder, program};
 
@@ -94,13 +95,36 @@ fn a_file_keeps_its_owner_or_is_not_written() {
 }
 
 #[test]
-fn an_invalid_file_is_named_and_nothing_is_written() {
+fn every_invalid_document_is_named_and_nothing_is_written() {
     let folder = Folder::mysql();
-    fs::write(folder.path("z.yaml"), "a: 1\nb: [\n").unwrap();
+    fs::write(folder.path("z.yaml"), "a: 1\nb: [\n---\nc: 1\n---\n# c\nf: [\n").unwrap();
+    fs::write(folder.path("b.yaml"), "a: b\n c: d\n").unwrap();
     let run = folder.run("mutate -f . --in-place");
     assert_eq!(run.code, Some(1));
-    assert!(run.err.starts_with("colocate: ./z.yaml:2:4: unclosed") && run.err.contains("b: ["), "{}", run.err);
+    let expected = "\
+./b.yaml:2:3: mapping values are not allowed in this context
+  2 |  c: d
+    |   ^
+./z.yaml:2:4: unclosed bracket '['
+  2 | b: [
+    |    ^
+./z.yaml:7:4: unclosed bracket '['
+  7 | f: [
+    |    ^
+colocate: 3 errors, so nothing was changed: correct the files, or leave them out with --exclude
+";
+    assert_eq!(run.err, expected);
     assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+    let run = folder.run("mutate absent.yaml b.yaml claim.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(1), ""));
+    assert!(
+        run.err.starts_with("colocate: cannot read absent.yaml: ") && run.err.contains("b.yaml:2:3:"),
+        "{}",
+        run.err
+    );
+    // Without the invalid files, the others are changed.
+    assert_eq!(folder.run("mutate . --exclude b.yaml --exclude z.yaml --in-place").code, Some(0));
+    assert_eq!(folder.text("deployment.yaml"), mutated(DEPLOYMENT));
 }
 
 #[test]
@@ -116,6 +140,59 @@ fn files_that_cannot_be_concatenated_are_rejected() {
     let run = folder.run("mutate -f a.yaml d.json");
     assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
     assert!(run.err.contains("cannot be joined"), "{}", run.err);
+}
+
+#[test]
+fn json_files_are_joined_without_a_marker() {
+    let value =
+        |name: &str| format!("{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\"}}}}");
+    let folder = Folder::new(&[
+        ("a.json", &value("a")),
+        ("b.json", &format!("\u{feff}{}\n", value("b"))),
+        ("c.json", &format!("{}{}", value("c"), value("d"))),
+        ("e.yaml", "e: 1\n"),
+    ]);
+    let run = folder.run("mutate a.json b.json c.json");
+    assert_eq!(run.out, format!("{}\n{}\n{}{}", value("a"), value("b"), value("c"), value("d")));
+    assert_eq!(
+        folder.run("mutate a.json e.yaml b.json").out,
+        format!("{}\n---\ne: 1\n---\n{}\n", value("a"), value("b"))
+    );
+    assert_eq!(folder.run("mutate c.json e.yaml").code, Some(1));
+}
+
+#[test]
+fn the_last_value_of_a_file_is_not_changed_by_joining() {
+    for last in ["a: |+\n  b", "--- |\nb"] {
+        let folder = Folder::new(&[("a.yaml", last), ("b.yaml", "# c\n---\nb: 1\n")]);
+        let run = folder.run("mutate a.yaml b.yaml");
+        assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{last}");
+    }
+}
+
+#[test]
+fn a_signal_leaves_neither_new_files_nor_changes() {
+    let files: Vec<_> = (0..1_000).map(|n| (format!("d/{n:03}.yaml"), DEPLOYMENT)).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let folder = Folder::new(&files);
+    fs::write(folder.path("class.yaml"), CLASS).unwrap();
+    fs::write(folder.path("claim.yaml"), CLAIM).unwrap();
+    let mut child = program::command()
+        .args(["mutate", ".", "--in-place", "--explain"])
+        .current_dir(folder.root())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The lines do not fit into the pipe, so that the process waits for a reader before it can end.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(
+        lines.by_ref().take(2).all(|line| line.unwrap().contains("injected")),
+        "the first file has its new file now"
+    );
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(fs::read_dir(folder.path("d")).unwrap().count(), 1_000, "something was left behind");
+    assert!(files.iter().all(|(name, _)| folder.text(name) == DEPLOYMENT));
 }
 
 #[test]

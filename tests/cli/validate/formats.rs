@@ -119,7 +119,8 @@ fn sarif_is_valid_according_to_its_schema() {
     let piped = Folder::new(&[]).run_with("validate -f - -o sarif", &deployment(&format!("{LOCAL_ONLY}: \"yes\""))).out;
     let odd =
         Folder::new(&[("odd.yaml", "apiVersion: v1\nkind: Pod\nspec: []\n")]).run("validate -f odd.yaml -o sarif").out;
-    for text in [&run("sarif").out, &nothing, &piped, &odd] {
+    let failed = [bad_folder().run("validate . -o sarif").out, bad_folder().run("validate empty -o sarif").out];
+    for text in [&run("sarif").out, &nothing, &piped, &odd, &failed[0], &failed[1]] {
         let log: Value = serde_json::from_str(text).unwrap();
         let wrong: Vec<_> =
             schema.iter_errors(&log).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -127,5 +128,79 @@ fn sarif_is_valid_according_to_its_schema() {
         let mut broken = log.clone();
         broken["runs"][0]["columnKind"] = json!("bytes");
         assert!(!schema.is_valid(&broken), "the schema accepts an invalid log");
+    }
+}
+
+/// Returns a file with a finding, one that cannot be parsed, and one that is not text.
+fn bad_folder() -> Folder {
+    let folder = Folder::new(&[
+        ("a.yaml", &deployment(&format!("{LOCAL_ONLY}: \"yes\""))),
+        ("bad.yaml", "a: b\n c: d\n"),
+        ("empty/notes.txt", ""),
+    ]);
+    std::fs::write(folder.path("text.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
+    folder
+}
+
+#[test]
+fn every_format_is_complete_although_a_file_fails() {
+    let folder = bad_folder();
+    let run = |format: &str| {
+        let run = folder.run(&format!("validate . absent.yaml -o {format}"));
+        assert_eq!(run.code, Some(1), "{format}");
+        for part in [
+            "./bad.yaml:2:3: mapping values are not allowed in this context\n  2 |  c: d\n    |   ^\n",
+            "./text.yaml:2:7: the byte 0xE9 is not valid UTF-8",
+            "colocate: cannot read absent.yaml: No such file",
+        ] {
+            assert!(run.err.contains(part), "{format}: {}", run.err);
+        }
+        run.out
+    };
+    let list: Vec<Value> = serde_json::from_str(&run("json")).unwrap();
+    assert_eq!((list.len(), &list[0]["rule"]), (1, &json!("HC001")));
+
+    let log: Value = serde_json::from_str(&run("sarif")).unwrap();
+    let (invocation, results) = (&log["runs"][0]["invocations"][0], &log["runs"][0]["results"]);
+    assert_eq!((&invocation["executionSuccessful"], results.as_array().unwrap().len()), (&json!(false), 1));
+    let notifications = invocation["toolExecutionNotifications"].as_array().unwrap();
+    let error = notifications.iter().find(|one| !one["locations"][0].is_null()).unwrap();
+    assert_eq!(
+        (&error["level"], &error["message"]["text"]),
+        (&json!("error"), &json!("mapping values are not allowed in this context"))
+    );
+    let place = &error["locations"][0]["physicalLocation"];
+    assert_eq!(*place, json!({"artifactLocation": {"uri": "bad.yaml"}, "region": {"startLine": 2, "startColumn": 3}}));
+
+    let commands = run("github");
+    for command in [
+        "::error file=bad.yaml,line=2,col=3,title=colocate::mapping values are not allowed in this context\n",
+        "::error title=colocate::cannot read absent.yaml: No such file",
+        "::error file=a.yaml,line=9,",
+    ] {
+        assert!(commands.contains(command), "{commands}");
+    }
+}
+
+#[test]
+fn every_format_is_complete_although_nothing_can_be_checked() {
+    let folder = bad_folder();
+    std::fs::write(folder.path("config.txt"), "no: key\n").unwrap();
+    for (arguments, what) in
+        [("empty", "no YAML document found in empty"), ("a.yaml --config config.txt", "unknown key `no`")]
+    {
+        let run = |format: &str| {
+            let run = folder.run(&format!("validate {arguments} -o {format}"));
+            assert_eq!(run.code, Some(1), "{format}");
+            assert_eq!(run.err.matches(what).count(), 1, "{}", run.err);
+            run.out
+        };
+        assert_eq!(run("json"), "[]\n");
+        let log: Value = serde_json::from_str(&run("sarif")).unwrap();
+        let invocation = &log["runs"][0]["invocations"][0];
+        assert_eq!((&invocation["executionSuccessful"], &log["runs"][0]["results"]), (&json!(false), &json!([])));
+        let text = invocation["toolExecutionNotifications"][0]["message"]["text"].as_str().unwrap();
+        assert!(text.contains(what), "{text}");
+        assert!(run("github").starts_with("::error title=colocate::"));
     }
 }

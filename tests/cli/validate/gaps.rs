@@ -78,12 +78,10 @@ colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
     assert_eq!(run.err, expected);
     assert_eq!(folder.run("validate -f pod.yaml").code, Some(0));
     assert_eq!(folder.run("validate -f pod.yaml --strict").code, Some(3));
-    // An unreadable object in --manifests is an error.
-    let run = folder.run("validate -f pod.yaml --manifests class.yaml");
-    assert_eq!(
-        (run.code, run.err.as_str()),
-        (Some(1), "colocate: class.yaml:1:1: invalid StorageClass: it has no provisioner\n")
-    );
+    // An unreadable object in --manifests is skipped too.
+    let run = folder.run("validate pod.yaml --manifests class.yaml");
+    let line = "class.yaml:1:1: skipped: StorageClass px: the object does not have the structure of its kind: it has no provisioner";
+    assert!(run.code == Some(0) && run.err.contains(line), "{}", run.err);
 }
 
 #[test]
@@ -93,7 +91,7 @@ fn a_helm_template_is_recognized() {
     let folder = Folder::new(&[("broken.yaml", broken), ("whole.yaml", whole)]);
     let run = folder.run("validate -f broken.yaml");
     assert_eq!(run.code, Some(1));
-    assert!(run.err.starts_with("colocate: broken.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
+    assert!(run.err.starts_with("broken.yaml:3:3: ") && run.err.contains("`helm template`"), "{}", run.err);
     let run = folder.run("validate -f whole.yaml");
     assert_eq!(run.code, Some(0));
     let said = "whole.yaml:5:13: unchecked: this looks like a Helm template: render it first, with `helm template`\n";
@@ -116,4 +114,28 @@ fn a_truncated_list_of_findings_is_reported() {
     assert_eq!((run.code, run.places().len()), (Some(3), 200));
     let said = "a.yaml:1:1: unchecked: Deployment mysql: it has more findings than are listed: fix these first, and validate again\n";
     assert!(run.err.starts_with(said), "{}", run.err);
+}
+
+#[test]
+fn a_document_with_a_duplicate_key_is_not_checked_but_the_others_are() {
+    let twice = |text: &str| format!("{text}metadata: {{name: twice}}\n");
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  selector: {a: b}\n  selector: {a: b}\n";
+    let good = deployment(&format!("{LOCAL_ONLY}: \"yes\""));
+    let folder = Folder::new(&[
+        ("a.yaml", &format!("{service}---\n{good}")),
+        ("b.yaml", &twice(&good)),
+        ("claim.yaml", &twice(&claim("ReadWriteOnce"))),
+    ]);
+    let run = folder.run("validate a.yaml --strict");
+    assert_eq!((run.code, run.places()), (Some(1), vec!["a.yaml:16:67: error[HC001]"]));
+    let line = "a.yaml:6:3: skipped: duplicate key `selector`: remove it here or on line 5\n";
+    assert_eq!(run.err, format!("{line}colocate: 1 error in 1 object of 1 file\n"));
+    let run = folder.run("validate b.yaml claim.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
+    let lines: Vec<_> = run.err.lines().collect();
+    assert_eq!(
+        lines[0],
+        "b.yaml:13:1: unchecked: Deployment twice: duplicate key `metadata`: remove it here or on line 3"
+    );
+    assert!(lines[1].starts_with("claim.yaml:5:1: unchecked: PersistentVolumeClaim twice: duplicate key"), "{lines:?}");
 }

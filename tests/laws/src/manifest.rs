@@ -3,7 +3,10 @@
 use std::sync::LazyLock;
 
 use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Policy, Reason, Unknown, VolumeFacts};
-use colocate_manifest::{KnownObjects, Manifest, ManifestMutator, MutatedManifest, MutatedObject, Syntax};
+use colocate_manifest::{
+    Document, Edit, FileId, KnownObjects, Manifest, ManifestMutator, MissingFacts, MutatedDocument, MutatedObject,
+    Syntax, edited,
+};
 use json_patch::Patch;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -19,78 +22,113 @@ static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 /// Asserts that only the scheduler fields of a text are edited. Bytes that are not UTF-8 are skipped.
 pub fn hold(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let manifest = match Manifest::parse(text) {
-        Ok(manifest) => manifest,
-        Err(error) => return assert!(error.position.line <= text.matches(['\n', '\r']).count() + 1, "{error}"),
+    let manifest = Manifest::new(text);
+    let is_line = |line| assert!(line <= text.matches(['\n', '\r']).count() + 1, "{line}");
+    let documents = match manifest.parse() {
+        Ok(documents) => documents,
+        Err(error) => return is_line(error.position.line),
     };
-    let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
-    assert!(manifest.documents.is_empty() || ranges == text, "the documents do not cover the text");
-
-    let known = with_claims_of_the_driver(&manifest);
-    let mutated = mutate(&manifest, &known);
-    let changed: Vec<_> = mutated.objects.iter().filter(|mutation| mutation.is_changed()).collect();
-    if changed.is_empty() {
-        return assert_eq!(mutated.text, text, "the text differs although no object is changed");
+    for error in documents.iter().filter_map(|document| document.duplicate.as_ref()) {
+        is_line(error.position.line);
     }
-    only_the_edits_are_made(&manifest, &changed, &mutated.text);
-    only_the_fields_are_set(&manifest, &changed, &mutated.text);
-    other_readers_agree(&manifest, &changed, &mutated.text);
-    a_second_run_changes_nothing(&mutated, &known);
+    let ranges: String = documents.iter().map(Document::text).collect();
+    assert!(documents.is_empty() || ranges == text, "the documents do not cover the text");
+
+    let (known, file) = with_claims_of_the_driver(&documents);
+    let mutated = mutate(&documents, &known, file);
+    let changed: Vec<_> = mutated.changed().collect();
+    if changed.is_empty() {
+        return assert_eq!(mutated.edits, [], "there are edits although no object is changed");
+    }
+    let after: String = edited(text, &mutated.edits).collect();
+    only_the_edits_are_made(text, &documents, &changed, &after);
+    only_the_fields_are_set(&documents, manifest.syntax, &changed, &after);
+    // Other parsers reject duplicate keys.
+    if documents.iter().all(|document| document.duplicate.is_none()) {
+        other_readers_agree(&documents, &manifest, &changed, &after);
+    }
+    a_second_run_changes_nothing(&mutated, &after, &known, file);
 }
 
-fn mutate<'t, 'm>(manifest: &'m Manifest<'t>, known: &KnownObjects) -> MutatedManifest<'t, 'm> {
-    ManifestMutator { policy: &POLICY, known, namespace: NAMESPACE }.mutate(manifest)
+/// The decisions about a text: each object with the index of its document.
+struct Mutated<'d> {
+    edits: Vec<Edit>,
+    objects: Vec<(usize, MutatedObject<'d>)>,
+}
+
+impl<'d> Mutated<'d> {
+    fn changed(&self) -> impl Iterator<Item = &(usize, MutatedObject<'d>)> {
+        self.objects.iter().filter(|(_, mutation)| mutation.is_changed())
+    }
+}
+
+fn mutate<'d>(documents: &'d [Document<'_>], known: &KnownObjects, file: FileId) -> Mutated<'d> {
+    let mutator = ManifestMutator { policy: &POLICY, known, namespace: NAMESPACE };
+    let mut mutated = Mutated { edits: Vec::new(), objects: Vec::new() };
+    for document in documents {
+        let MutatedDocument { edits, objects, .. } = mutator.mutate(file, document);
+        mutated.edits.extend(edits);
+        mutated.objects.extend(objects.into_iter().map(|object| (document.index, object)));
+    }
+    mutated
 }
 
 /// Returns the storage objects in the text, plus an object of the driver for each reference to a missing object.
-fn with_claims_of_the_driver(manifest: &Manifest<'_>) -> KnownObjects {
+fn with_claims_of_the_driver(documents: &[Document<'_>]) -> (KnownObjects, FileId) {
     let mut known = KnownObjects::default();
-    if let Err(error) = known.add("-", manifest, NAMESPACE, &POLICY.opt_out.namespace_label) {
-        assert!(error.to_string().starts_with("-:"), "{error}");
+    let file = known.add_file("-", None);
+    for document in documents {
+        known.add(file, document, NAMESPACE, &POLICY.opt_out.namespace_label);
     }
-    let missing = ManifestMutator { policy: &POLICY, known: &known, namespace: NAMESPACE }
-        .missing_facts(std::slice::from_ref(manifest));
-    let inventory = &mut known.inventory;
+    let mut missing = MissingFacts::default();
+    let mutator = ManifestMutator { policy: &POLICY, known: &known, namespace: NAMESPACE };
+    for document in documents {
+        mutator.add_missing_facts(file, document, &mut missing);
+    }
     for (namespace, name) in &missing.claims {
         let claim = ClaimFacts {
             provisioner: Some((PROVISIONER.into(), Evidence::BetaProvisionerAnnotation.into())),
             ..ClaimFacts::default()
         };
-        inventory.insert_claim(namespace, name, &claim);
+        known.add_claim_of_cluster(namespace, name, claim);
     }
     for why in &missing.classes {
         let class = ClassFacts { provisioner: PROVISIONER.into(), ..ClassFacts::default() };
         if let Unknown::ClassMissing(name) = why {
-            inventory.insert_class(name, class);
+            known.add_class_of_cluster(name, class);
         } else {
-            inventory.insert_class("the default", ClassFacts { default: true, ..class });
+            known.add_class_of_cluster("the default", ClassFacts { default: true, ..class });
         }
     }
     for name in &missing.volumes {
-        inventory.insert_volume(name, VolumeFacts { provisioner: Some((PROVISIONER.into(), Evidence::ProvisionedBy)) });
+        let volume = VolumeFacts { provisioner: Some((PROVISIONER.into(), Evidence::ProvisionedBy)) };
+        known.add_volume_of_cluster(name, &volume);
     }
-    known
+    (known, file)
 }
 
+type Changed<'c, 'd> = &'c (usize, MutatedObject<'d>);
+
 /// Asserts that no byte outside the edits differs.
-fn only_the_edits_are_made(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
-    let edits = changed.iter().map(|mutation| {
+fn only_the_edits_are_made(before: &str, documents: &[Document<'_>], changed: &[Changed<'_, '_>], after: &str) {
+    let edits = changed.iter().map(|(document, mutation)| {
         let template = POLICY.workloads.find_object(mutation.object.api_version, mutation.object.kind);
         let template = &template.unwrap_or_else(|| panic!("no policy covers {}", mutation.object.kind)).path;
-        manifest.set_scheduler(&mutation.object, template, SCHEDULER).unwrap_or_else(|refusal| panic!("{refusal}"))
+        let edit = documents[*document].set_scheduler(&mutation.object, template, SCHEDULER);
+        edit.unwrap_or_else(|refusal| panic!("{refusal}"))
     });
-    assert_eq!(edit::apply(manifest.text, &edits.collect::<Vec<_>>(), SCHEDULER), text);
+    assert_eq!(edit::apply(before, &edits.collect::<Vec<_>>(), SCHEDULER), after);
 }
 
 /// Asserts that the parsed documents differ only in the field of each changed object.
-fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
-    let new = Manifest::parse(text).unwrap_or_else(|error| panic!("the result cannot be parsed: {error}"));
-    assert_eq!(new.syntax, manifest.syntax);
-    let old = manifest.documents.iter().map(|document| document.value.clone()).collect();
-    let new: Vec<_> = new.documents.iter().map(|document| document.value.clone()).collect();
-    let document = |mutation: &MutatedObject<'_>| mutation.object.document;
-    assert_eq!(patched(old, changed, document).expect("the patches apply to the parsed documents"), new);
-    for mutation in changed {
+fn only_the_fields_are_set(documents: &[Document<'_>], syntax: Syntax, changed: &[Changed<'_, '_>], after: &str) {
+    let manifest = Manifest::new(after);
+    let new = manifest.parse().unwrap_or_else(|error| panic!("the result cannot be parsed: {error}"));
+    assert_eq!(manifest.syntax, syntax);
+    let old = documents.iter().map(|document| document.value.clone()).collect();
+    let new: Vec<_> = new.into_iter().map(|document| document.value).collect();
+    assert_eq!(patched(old, changed, |index| index).expect("the patches apply to the parsed documents"), new);
+    for (_, mutation) in changed {
         let mut object = mutation.object.value.clone();
         json_patch::patch(&mut object, mutation.change.as_ref().expect("a changed object has a patch"))
             .expect("the patch applies");
@@ -100,7 +138,7 @@ fn only_the_fields_are_set(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_
 
 /// Asserts that other parsers see the new field and no other change. Skips parsers that do not find the pod specs of the old text
 /// at the same paths.
-fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], text: &str) {
+fn other_readers_agree(documents: &[Document<'_>], manifest: &Manifest<'_>, changed: &[Changed<'_, '_>], text: &str) {
     type Reader = fn(&str) -> Option<Vec<Value>>;
     let readers: &[(&str, Reader)] = match manifest.syntax {
         Syntax::Json => &[("serde_json", json)],
@@ -108,8 +146,8 @@ fn other_readers_agree(manifest: &Manifest<'_>, changed: &[&MutatedObject<'_>], 
     };
     // Some parsers skip documents without content.
     let read = |read: &Reader, text| Some(read(text)?.into_iter().filter(|document| !document.is_null()).collect());
-    let document = |mutation: &MutatedObject<'_>| {
-        let before = &manifest.documents[..mutation.object.document];
+    let document = |index: usize| {
+        let before = &documents[..index];
         before.iter().filter(|document| !document.value.is_null()).count()
     };
     for (name, reader) in readers {
@@ -137,23 +175,24 @@ fn saphyr(text: &str) -> Option<Vec<Value>> {
 /// Applies each patch to its document. Returns `None` if a patch does not apply.
 fn patched(
     mut documents: Vec<Value>,
-    changed: &[&MutatedObject<'_>],
-    document: impl Fn(&MutatedObject<'_>) -> usize,
+    changed: &[Changed<'_, '_>],
+    document: impl Fn(usize) -> usize,
 ) -> Option<Vec<Value>> {
-    for mutation in changed {
+    for (index, mutation) in changed {
         let patch: Patch = serde_json::from_value(mutation.patch()).expect("a mutation's patch is a JSON patch");
-        json_patch::patch(documents.get_mut(document(mutation))?, &patch).ok()?;
+        json_patch::patch(documents.get_mut(document(*index))?, &patch).ok()?;
     }
     Some(documents)
 }
 
-fn a_second_run_changes_nothing(mutated: &MutatedManifest<'_, '_>, known: &KnownObjects) {
-    let manifest = Manifest::parse(&mutated.text).expect("the result is a valid manifest");
-    let again = mutate(&manifest, known);
-    assert_eq!(again.text, mutated.text, "a second run changes something");
+fn a_second_run_changes_nothing(mutated: &Mutated<'_>, after: &str, known: &KnownObjects, file: FileId) {
+    let manifest = Manifest::new(after);
+    let documents = manifest.parse().expect("the result is a valid manifest");
+    let again = mutate(&documents, known, file);
+    assert_eq!(again.edits, [], "a second run changes something: {after}");
     assert_eq!(again.objects.len(), mutated.objects.len());
-    for (first, second) in mutated.objects.iter().zip(&again.objects) {
+    for ((_, first), (_, second)) in mutated.objects.iter().zip(&again.objects) {
         let wanted = if first.is_changed() { Reason::AlreadySet } else { first.reason };
-        assert_eq!(second.reason, wanted, "{}", mutated.text);
+        assert_eq!(second.reason, wanted, "{after}");
     }
 }

@@ -112,8 +112,10 @@ impl Question {
     /// surrogate, or a number out of range.
     fn read(body: &[u8]) -> Option<Self> {
         let mut review: Value = serde_json::from_slice(body).ok()?;
-        let manifest = Manifest::parse(str::from_utf8(body).ok()?).ok()?;
-        let [document] = &manifest.documents[..] else { return None };
+        let manifest = Manifest::new(str::from_utf8(body).ok()?);
+        let documents = manifest.parse().ok()?;
+        let [document] = &documents[..] else { return None };
+        document.duplicate.is_none().then_some(())?;
         (manifest.syntax == Syntax::Json).then(|| assert_eq!(document.value, review))?;
         assert_eq!(
             (&review["kind"], &review["apiVersion"]),

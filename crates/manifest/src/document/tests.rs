@@ -4,20 +4,21 @@ use super::*;
 
 #[track_caller]
 fn manifest(text: &str) -> Manifest<'_> {
-    Manifest::parse(text).unwrap_or_else(|error| panic!("{error}"))
+    Manifest::new(text)
 }
 
 #[track_caller]
 fn values(text: &str) -> Vec<Value> {
     let manifest = manifest(text);
-    let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
-    assert!(manifest.documents.is_empty() || ranges == text, "{ranges}");
-    manifest.documents.iter().map(|document| document.value.clone()).collect()
+    let documents = manifest.parse().unwrap_or_else(|error| panic!("{error}"));
+    let ranges: String = documents.iter().map(Document::text).collect();
+    assert!(documents.is_empty() || ranges == text, "{ranges}");
+    documents.into_iter().map(|document| document.value).collect()
 }
 
 #[track_caller]
 fn parse_error(text: &str) -> String {
-    Manifest::parse(text).unwrap_err().to_string()
+    Manifest::new(text).parse().unwrap_err().to_string()
 }
 
 #[test]
@@ -31,7 +32,7 @@ fn documents_are_split_at_their_markers() {
         [json!({"a": 1}), json!({"b": 2}), json!({"c": 3})]
     );
     let text = "# a\n--- x\n--- # c\n- y\n... # d\r\n# e\nz";
-    let ranges: Vec<_> = manifest(text).documents.iter().map(|document| &text[document.range.clone()]).collect();
+    let ranges: Vec<_> = Split::new(text).map(|range| &text[range]).collect();
     assert_eq!(ranges, ["# a\n--- x\n", "--- # c\n- y\n... # d\r\n", "# e\nz"]);
 }
 
@@ -82,7 +83,12 @@ fn syntax_errors_have_a_position() {
 }
 
 #[test]
-fn a_duplicate_key_is_an_error_with_both_positions() {
+fn a_duplicate_key_is_reported_with_both_positions() {
+    let duplicate = |text: &str| {
+        let manifest = manifest(text);
+        let document = manifest.documents().next().unwrap().unwrap();
+        document.duplicate.unwrap().to_string()
+    };
     for (text, message) in [
         ("a: 1\nb: 2\na: 3\n", "3:1: duplicate key `a`: remove it here or on line 1"),
         ("{\"a\": {\"b\": 1,\n\"\\u0062\": 2}}", "2:1: duplicate key `b`: remove it here or on line 1"),
@@ -93,9 +99,10 @@ fn a_duplicate_key_is_an_error_with_both_positions() {
         ("1: a\n0x1: b\n", "2:1: duplicate key `1`: remove it here or on line 1"),
         ("true: a\n'true': b\n", "2:1: duplicate key `true`"),
     ] {
-        let error = parse_error(text);
+        let error = duplicate(text);
         assert!(error.starts_with(message), "{text}: {error}");
     }
+    assert_eq!(values("a: 1\nb: 2\na: 3\n")[0]["a"], 3, "the last one wins, as in kubectl");
     assert_eq!(values("~: 1\nnull: 2\n'null': 3\n").len(), 1);
 }
 
@@ -168,15 +175,15 @@ fn scalars_are_resolved_as_in_kubectl() {
 
 /// The kind, path and position of every object.
 fn objects(text: &str) -> Vec<String> {
-    let manifest = manifest(text);
-    let object = |object: &ManifestObject<'_>| {
-        let value = object.value["metadata"]["name"].as_str().unwrap_or_default();
-        format!(
-            "{} {} {value} {}/{} {}",
-            object.api_version, object.kind, object.document, object.path, object.position
-        )
-    };
-    manifest.objects().iter().map(object).collect()
+    let (manifest, mut objects) = (manifest(text), Vec::new());
+    for document in manifest.parse().unwrap() {
+        objects.extend(document.objects().iter().map(|object| {
+            let ManifestObject { api_version, kind, path, position, value } = object;
+            let name = value["metadata"]["name"].as_str().unwrap_or_default();
+            format!("{api_version} {kind} {name} {}/{path} {position}", document.index)
+        }));
+    }
+    objects
 }
 
 #[test]
@@ -236,7 +243,7 @@ items:
 fn every_field_has_its_range() {
     let text = "\u{feff}a: &x\n  'b': [1, {c: \"é\"}]\nd: *x\ne:\n  <<: *x\n  f: |\n    text\ng:\n";
     let manifest = manifest(text);
-    let document = &manifest.documents[0];
+    let document = &manifest.parse().unwrap()[0];
     let at = |path: &FieldPath| {
         let shown =
             |range: Option<Range<usize>>| range.map(|range| (manifest.position(range.start).to_string(), &text[range]));

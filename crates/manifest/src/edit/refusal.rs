@@ -18,7 +18,7 @@ pub struct EditRefusal {
 }
 
 /// An obstacle to an edit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// The pod spec, or a mapping that leads to it, is missing or empty.
     NoMapping,
@@ -36,17 +36,19 @@ pub enum Obstacle {
     LineBreak(char),
     /// The edit would change more than this field.
     SideEffect,
+    /// Whether the object's Namespace opts out is described in two ways. The text says where.
+    Namespace(String),
 }
 
 impl EditRefusal {
-    pub(super) fn new(obstacle: Obstacle, position: Position, path: &FieldPath) -> Self {
+    pub(crate) fn new(obstacle: Obstacle, position: Position, path: &FieldPath) -> Self {
         Self { position, field: path.to_string(), obstacle }
     }
 }
 
 impl fmt::Display for EditRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.obstacle {
+        let what = match &self.obstacle {
             Obstacle::NoMapping => "is not a mapping with entries: write its fields here",
             Obstacle::Alias => {
                 "is an alias, so a change would also apply wherever its anchor is used: replace the alias with its value"
@@ -59,13 +61,14 @@ impl fmt::Display for EditRefusal {
             Obstacle::NotText => "is not a string: use the name of a scheduler",
             Obstacle::Block => "is a block scalar (`|` or `>`): write it on one line",
             Obstacle::LineBreak(c) => {
-                let code = u32::from(c);
+                let code = u32::from(*c);
                 return write!(
                     f,
                     "the character U+{code:04X} ends a line for kubectl, but not for newer YAML parsers: remove it, or \
                      escape it in double quotes"
                 );
             }
+            Obstacle::Namespace(text) => return write!(f, "{text}, and both are equally near"),
             Obstacle::SideEffect => "cannot be set without changing something else: set it manually",
         };
         write!(f, "`{}` {what}", self.field)

@@ -3,26 +3,39 @@
 mod refusals;
 
 use super::*;
+use crate::Manifest;
 use colocate_engine::Workloads;
 
 /// The edit of every object that has a pod template.
-fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, EditRefusal>> {
+fn edits(document: &Document<'_>) -> Vec<Result<Edit, EditRefusal>> {
     let workloads = Workloads::default();
     let edit = |object: &ManifestObject<'_>| {
         let (group, version) = object.api_version.split_once('/').unwrap_or(("", object.api_version));
         let workload = workloads.find(group, version, object.kind)?;
-        Some(manifest.set_scheduler(object, &workload.path, "stork"))
+        Some(document.set_scheduler(object, &workload.path, "stork"))
     };
-    manifest.objects().iter().filter_map(edit).collect()
+    document.objects().iter().filter_map(edit).collect()
+}
+
+/// The text with the edits of all objects made, and the indices of the refused edits.
+fn edit_all(text: &str) -> (String, Vec<usize>) {
+    let (manifest, mut made, mut refused, mut count) = (Manifest::new(text), Vec::new(), Vec::new(), 0);
+    for document in manifest.parse().unwrap() {
+        let edits: Vec<_> = edits(&document).into_iter().collect::<Result<_, _>>().unwrap();
+        let edits_before = count;
+        count += edits.len();
+        let checked = document.check_edits(edits);
+        made.extend(checked.made);
+        refused.extend(checked.refused.into_iter().map(|(index, _)| edits_before + index));
+    }
+    assert!(count > 0, "no object: {text}");
+    (edited(text, &made).collect(), refused)
 }
 
 fn changed(text: &str) -> String {
-    let manifest = Manifest::parse(text).unwrap();
-    let edits: Vec<_> = edits(&manifest).into_iter().collect::<Result<_, _>>().unwrap();
-    assert!(!edits.is_empty(), "no object: {text}");
-    let applied = manifest.apply(&edits);
-    assert_eq!(applied.refused, [], "{text}");
-    applied.text.into_owned()
+    let (changed, refused) = edit_all(text);
+    assert_eq!(refused, [0; 0], "{text}");
+    changed
 }
 
 /// The marked text before and after its edits.
@@ -51,17 +64,24 @@ fn with_line(refusal: &EditRefusal) -> String {
 /// The refusal for a text with one object that is not changed.
 #[track_caller]
 fn refusal(text: &str) -> String {
-    let manifest = Manifest::parse(text).unwrap();
-    let mut edits = edits(&manifest);
-    assert_eq!(edits.len(), 1, "{edits:?}");
-    match edits.remove(0) {
-        Err(refusal) => with_line(&refusal),
-        Ok(edit) => {
-            let mut applied = manifest.apply(&[edit]);
-            assert_eq!((&*applied.text, applied.refused.len()), (text, 1), "it was changed");
-            with_line(&applied.refused.remove(0).1)
-        }
-    }
+    let manifest = Manifest::new(text);
+    let refusals = manifest.parse().unwrap().into_iter().filter_map(|document| {
+        let mut edits = edits(&document);
+        assert!(edits.len() <= 1, "{edits:?}");
+        edits.pop().map(|edit| {
+            edit.map_or_else(
+                |refusal| refusal,
+                |edit| {
+                    let mut checked = document.check_edits(vec![edit]);
+                    assert_eq!((checked.made.len(), checked.refused.len()), (0, 1), "it was changed");
+                    checked.refused.remove(0).1
+                },
+            )
+        })
+    });
+    let refusals: Vec<_> = refusals.map(|refusal| with_line(&refusal)).collect();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    refusals.concat()
 }
 
 const MYSQL: &str = "\
@@ -356,19 +376,22 @@ fn unusual_blocks_are_changed() {
 #[test]
 fn without_edits_the_text_is_unchanged() {
     let (text, _) = before_and_after(MYSQL);
-    let applied = Manifest::parse(&text).unwrap().apply(&[]);
-    assert_eq!((&*applied.text, applied.refused), (&*text, Vec::new()));
+    let checked = Manifest::new(&text).parse().unwrap()[0].check_edits(Vec::new());
+    assert!(checked.made.is_empty() && checked.refused.is_empty());
+    assert_eq!(edited(&text, &[]).collect::<String>(), text);
 }
 
 #[test]
 fn a_name_that_is_not_a_plain_scalar_is_quoted() {
     let set = |spec: &str, scheduler: &str| {
         let text = format!("apiVersion: v1\nkind: Pod\nspec: {spec}\n");
-        let manifest = Manifest::parse(&text).unwrap();
-        let edit = manifest.set_scheduler::<&str>(&manifest.objects()[0], &[], scheduler).unwrap();
-        let applied = manifest.apply(&[edit]);
-        assert_eq!(applied.refused, []);
-        applied.text.split_once("spec: ").unwrap().1.trim_end().to_owned()
+        let manifest = Manifest::new(&text);
+        let document = manifest.documents().next().unwrap().unwrap();
+        let edit = document.set_scheduler::<&str>(&document.objects()[0], &[], scheduler).unwrap();
+        let checked = document.check_edits(vec![edit]);
+        assert_eq!(checked.refused, []);
+        let text: String = edited(&text, &checked.made).collect();
+        text.split_once("spec: ").unwrap().1.trim_end().to_owned()
     };
     for (name, written) in [
         ("a.b/c-d_e", "a.b/c-d_e"),
@@ -390,16 +413,16 @@ fn a_name_that_is_not_a_plain_scalar_is_quoted() {
 #[test]
 fn an_edit_that_changes_anything_else_is_refused() {
     let applied = |text: &str, old: &str, replacement: &str| {
-        let manifest = Manifest::parse(text).unwrap();
+        let manifest = Manifest::new(text);
+        let document = manifest.documents().next().unwrap().unwrap();
         let start = text.find(old).unwrap();
         let edit = Edit {
             range: start..start + old.len(),
             replacement: replacement.to_owned(),
-            document: 0,
             spec: FieldPath::of(["spec"]),
             scheduler: "stork".to_owned(),
         };
-        manifest.apply(&[edit]).text.into_owned()
+        edited(text, &document.check_edits(vec![edit]).made).collect::<String>()
     };
     let text = "spec: {a: 1, b: 2}\n---\nc: 3\n";
     for (old, new) in [("a", "schedulerName: stork, a"), ("a: 1", "schedulerName: stork, a: 0x1")] {

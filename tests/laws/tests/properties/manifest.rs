@@ -4,7 +4,9 @@
 //! block scalars, comments, anchors, tags, markers, line endings.
 
 use colocate_laws::edit;
-use colocate_manifest::{Edit, EditRefusal, FieldPath, Manifest, ManifestObject, PathSegment, Syntax};
+use colocate_manifest::{
+    Document as Parsed, Edit, EditRefusal, FieldPath, Manifest, ManifestObject, PathSegment, Syntax, edited,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -80,32 +82,48 @@ proptest! {
             let last = (first + removed).min(starts.len() - 1);
             text.replace_range(starts[first]..starts[last], fragment);
         }
-        if let Ok(manifest) = Manifest::parse(&text) {
-            let edits: Vec<_> = edits(&manifest).into_iter().flatten().collect();
-            let applied = manifest.apply(&edits);
-            let made = (0..edits.len()).filter(|index| applied.refused.iter().all(|(refused, _)| refused != index));
-            prop_assert_eq!(without_the_field(&text), without_the_field(&applied.text), "{}\n{}", text, applied.text);
-            let manifest = Manifest::parse(&applied.text).unwrap();
-            let set = manifest.objects().iter().filter(|object| scheduler(object) == Some(SCHEDULER)).count();
-            prop_assert_eq!(set, made.count());
+        let manifest = Manifest::new(&text);
+        if let Some(documents) = sound(&manifest) {
+            let (made, _) = made(&documents);
+            let after: String = edited(&text, &made).collect();
+            prop_assert_eq!(without_the_field(&text), without_the_field(&after), "{}\n{}", text, after);
+            let manifest = Manifest::new(&after);
+            let is_set = |object: &ManifestObject<'_>| scheduler(object) == Some(SCHEDULER);
+            let set = |document: &Parsed<'_>| document.objects().iter().filter(|object| is_set(object)).count();
+            prop_assert_eq!(manifest.parse().unwrap().iter().map(set).sum::<usize>(), made.len());
         }
     }
 
     #[test]
     fn the_documents_of_a_manifest_cover_the_whole_text(text in "[a-c:\\-?{}\\[\\],&*!|>%#'\" \n\r\t~.<]{0,40}") {
-        if let Ok(manifest) = Manifest::parse(&text) {
-            let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
-            prop_assert!(manifest.documents.is_empty() || ranges == text);
-            prop_assert_eq!(&*manifest.apply(&[]).text, &text);
+        if let Ok(documents) = Manifest::new(&text).parse() {
+            let ranges: String = documents.iter().map(Parsed::text).collect();
+            prop_assert!(documents.is_empty() || ranges == text);
         }
+    }
+
+    #[test]
+    fn a_yaml_text_is_split_where_other_parsers_split_it(
+        lines in vec("(---|[.]{3}|[a:'\"|>#% -]{0,3})( [a:'\"|#-]{0,2})?", 0..8),
+        end in select(vec!["\n", "\r\n"]),
+    ) {
+        let text: String = lines.iter().flat_map(|line| [line, end]).collect();
+        let manifest = Manifest::new(&text);
+        let Ok(documents) = manifest.parse() else { return Ok(()) };
+        if documents.iter().any(|document| document.duplicate.is_some()) {
+            return Ok(());
+        }
+        // It has the same scanner, which here reads the whole text.
+        let Ok(other) = serde_saphyr::from_multiple::<Value>(&text) else { return Ok(()) };
+        let read: Vec<_> = documents.into_iter().map(|document| document.value).collect();
+        prop_assert_eq!(without_empty(read), without_empty(other), "{:?}", text);
     }
 }
 
 fn check(written: &Written) {
     let Written { text, documents, .. } = written;
-    let manifest = Manifest::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let read: Vec<_> = manifest.documents.iter().map(|document| document.value.clone()).collect();
-    assert_eq!(&without_empty(read), documents, "{text}");
+    let manifest = Manifest::new(text);
+    assert_eq!(&without_empty(values(text)), documents, "{text}");
     assert_eq!(&other_parser(text, manifest.syntax), documents, "{text}");
 
     let after = changed(written);
@@ -117,24 +135,36 @@ fn check(written: &Written) {
 /// Returns the text with all edits applied, each checked by [`edit::apply`].
 fn changed(written: &Written) -> String {
     let text = &written.text;
-    let manifest = Manifest::parse(text).unwrap();
-    let edits = edits(&manifest).into_iter().collect::<Result<Vec<_>, _>>();
-    let edits = edits.unwrap_or_else(|refusal| panic!("{refusal}\n{text}"));
-    assert_eq!(edits.len(), written.specs.len(), "{text}");
-    let applied = manifest.apply(&edits);
-    assert_eq!(applied.refused, [], "{text}");
-    let edited = edit::apply(text, &edits, SCHEDULER);
-    assert_eq!(edited, applied.text);
-    edited
+    let manifest = Manifest::new(text);
+    let (made, refused) = made(&manifest.parse().unwrap());
+    assert_eq!((made.len(), refused), (written.specs.len(), Vec::new()), "{text}");
+    let after = edit::apply(text, &made, SCHEDULER);
+    assert_eq!(after, edited(text, &made).collect::<String>());
+    after
 }
 
 /// The fragments that damage a text.
 const FRAGMENTS: [&str; 16] =
     ["", " ", "\n", "\t", ":", "- ", "{", "}", ",", "'", "\"", "&a ", "*a ", "# ", "é", "<<: {schedulerName: x}\n"];
 
-fn edits(manifest: &Manifest<'_>) -> Vec<Result<Edit, EditRefusal>> {
-    let edit = |object: &ManifestObject<'_>| Some(manifest.set_scheduler(object, template(object)?, SCHEDULER));
-    manifest.objects().iter().filter_map(edit).collect()
+/// The documents of a text, if all can be parsed and none has a duplicate key.
+fn sound<'m>(manifest: &'m Manifest<'m>) -> Option<Vec<Parsed<'m>>> {
+    let documents = manifest.parse().ok()?;
+    documents.iter().all(|document| document.duplicate.is_none()).then_some(documents)
+}
+
+/// The edits of all objects that are made, and those that are refused.
+fn made(documents: &[Parsed<'_>]) -> (Vec<Edit>, Vec<EditRefusal>) {
+    let (mut made, mut refused) = (Vec::new(), Vec::new());
+    for document in documents {
+        let edit = |object: &ManifestObject<'_>| Some(document.set_scheduler(object, template(object)?, SCHEDULER));
+        let (edits, refusals): (Vec<_>, Vec<_>) = document.objects().iter().filter_map(edit).partition(Result::is_ok);
+        let checked = document.check_edits(edits.into_iter().flatten().collect());
+        made.extend(checked.made);
+        refused.extend(refusals.into_iter().filter_map(Result::err));
+        refused.extend(checked.refused.into_iter().map(|(_, refusal)| refusal));
+    }
+    (made, refused)
 }
 
 fn template(object: &ManifestObject<'_>) -> Option<&'static [&'static str]> {
@@ -149,24 +179,27 @@ fn scheduler<'a>(object: &ManifestObject<'a>) -> Option<&'a str> {
 
 /// Returns the documents of a text, without the scheduler of each pod spec.
 fn without_the_field(text: &str) -> Vec<Value> {
-    let manifest = Manifest::parse(text).unwrap();
-    let mut documents = values(text);
-    for object in manifest.objects() {
-        let Some(template) = template(&object) else { continue };
-        let path = object.path.join(&FieldPath::of(template.iter().copied().chain(["spec"])));
-        let spec = path.segments().iter().try_fold(&mut documents[object.document], |value, segment| match segment {
-            PathSegment::Field(name) | PathSegment::Key(name) => value.get_mut(name),
-            PathSegment::Index(index) => value.get_mut(index),
-        });
-        if let Some(Value::Object(spec)) = spec {
-            spec.remove("schedulerName");
+    let (manifest, mut values) = (Manifest::new(text), values(text));
+    for (document, value) in manifest.parse().unwrap().iter().zip(&mut values) {
+        for object in document.objects() {
+            let Some(template) = template(&object) else { continue };
+            let path = object.path.join(&FieldPath::of(template.iter().copied().chain(["spec"])));
+            let spec = path.segments().iter().try_fold(&mut *value, |value, segment| match segment {
+                PathSegment::Field(name) | PathSegment::Key(name) => value.get_mut(name),
+                PathSegment::Index(index) => value.get_mut(index),
+            });
+            if let Some(Value::Object(spec)) = spec {
+                spec.remove("schedulerName");
+            }
         }
     }
-    documents
+    values
 }
 
 fn values(text: &str) -> Vec<Value> {
-    Manifest::parse(text).unwrap().documents.iter().map(|document| document.value.clone()).collect()
+    let manifest = Manifest::new(text);
+    let documents = manifest.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
+    documents.into_iter().map(|document| document.value).collect()
 }
 
 /// Parses the documents with serde-saphyr, or `serde_json` for JSON.

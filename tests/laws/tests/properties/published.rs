@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{env, fs, thread};
 
-use colocate_manifest::{self as manifest, Edit, Manifest, ManifestObject};
+use colocate_manifest::{Document, Edit, EditRefusal, Manifest, ManifestObject, edited};
 use serde::Deserialize as _;
 use yaml_serde::Value;
 
@@ -28,8 +28,7 @@ const SCHEDULER: &str = "colocate-test";
 #[test]
 fn published_manifests_are_read_as_libyaml_reads_them() {
     let started = Instant::now();
-    let files: Vec<_> =
-        MODULES.iter().flat_map(|(module, below)| manifest::expand(&folder(module).join(below)).unwrap()).collect();
+    let files: Vec<_> = MODULES.iter().flat_map(|(module, below)| manifests_in(&folder(module).join(below))).collect();
     // Two threads: test machines have at least two cores.
     let (left, right): (Vec<_>, Vec<_>) = files.iter().enumerate().partition(|(index, _)| index % 2 == 0);
     let count = |files: Vec<(usize, &PathBuf)>| {
@@ -44,6 +43,19 @@ fn published_manifests_are_read_as_libyaml_reads_them() {
         counts.files > 5_000 && counts.edits > 4_000,
         "the modules contain fewer manifests than expected: {counts:?}"
     );
+}
+
+/// All YAML and JSON files below a folder, including Helm templates.
+fn manifests_in(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let files = |path: PathBuf| match path.extension().and_then(|ending| ending.to_str()) {
+        _ if path.is_symlink() => Vec::new(),
+        _ if path.is_dir() => manifests_in(&path),
+        Some("yaml" | "yml" | "json") => vec![path],
+        _ => Vec::new(),
+    };
+    paths.into_iter().flat_map(files).collect()
 }
 
 #[derive(Debug, Default)]
@@ -75,44 +87,52 @@ impl Counts {
 
 fn examine(file: &Path) -> Counts {
     let text = String::from_utf8(fs::read(file).unwrap()).unwrap();
-    let manifest = match Manifest::parse(&text) {
-        Ok(manifest) => manifest,
-        Err(error) => {
-            let other =
-                libyaml(&text).err().unwrap_or_else(|| panic!("only our parser rejects {}: {error}", file.display()));
-            let duplicates = usize::from(error.message.starts_with("duplicate key `"));
-            let is_duplicate = other.contains("duplicate entry");
-            assert_eq!(duplicates == 1, is_duplicate, "{}: {error}\nlibyaml: {other}", file.display());
-            return Counts { files: 1, refused_files: 1, duplicates, ..Counts::default() };
+    let manifest = Manifest::new(&text);
+    // The first error in the text, as libyaml reports it.
+    let (mut documents, mut rejected) = (Vec::new(), None);
+    for document in manifest.documents() {
+        match document {
+            Ok(document) => {
+                rejected = rejected.or_else(|| document.duplicate.clone().map(|error| (error, true)));
+                documents.push(document);
+            }
+            Err(error) => rejected = rejected.or(Some((error, false))),
         }
-    };
-    let ranges: String = manifest.documents.iter().map(|document| &text[document.range.clone()]).collect();
-    assert!(manifest.documents.is_empty() || ranges == text, "{}", file.display());
-    let unchanged = manifest.apply(&[]);
-    assert_eq!((&*unchanged.text, unchanged.refused.len()), (&*text, 0), "{}", file.display());
+    }
+    if let Some((error, duplicate)) = rejected {
+        let other =
+            libyaml(&text).err().unwrap_or_else(|| panic!("only our parser rejects {}: {error}", file.display()));
+        let is_duplicate = other.contains("duplicate entry");
+        assert_eq!(duplicate, is_duplicate, "{}: {error}\nlibyaml: {other}", file.display());
+        return Counts { files: 1, refused_files: 1, duplicates: usize::from(duplicate), ..Counts::default() };
+    }
+    let ranges: String = documents.iter().map(Document::text).collect();
+    assert!(documents.is_empty() || ranges == text, "{}", file.display());
 
-    let objects = manifest.objects();
-    let edits: Vec<_> = objects.iter().filter_map(|object| edit(&manifest, object)).collect();
-    let refused_edits = edits.iter().filter(|edit| edit.is_err()).count();
-    let edits: Vec<_> = edits.into_iter().flatten().collect();
-    if !edits.is_empty() {
-        let applied = manifest.apply(&edits);
-        assert_eq!(applied.refused, [], "{}", file.display());
-        only_the_field_differs(file, &text, &applied.text, edits.len());
-        second_run_changes_nothing(file, &applied.text);
+    let mut counts = Counts { files: 1, documents: documents.len(), ..Counts::default() };
+    let mut made = Vec::new();
+    for document in &documents {
+        let objects = document.objects();
+        let edits: Vec<_> = objects.iter().filter_map(|object| edit(document, object)).collect();
+        counts.objects += objects.len();
+        counts.refused_edits += edits.iter().filter(|edit| edit.is_err()).count();
+        let checked = document.check_edits(edits.into_iter().flatten().collect());
+        assert_eq!(checked.refused, [], "{}", file.display());
+        made.extend(checked.made);
     }
-    Counts {
-        files: 1,
-        documents: manifest.documents.len(),
-        objects: objects.len(),
-        edits: edits.len(),
-        refused_edits,
-        ..Counts::default()
+    let after: String = edited(&text, &made).collect();
+    counts.edits = made.len();
+    if made.is_empty() {
+        assert_eq!(after, text, "{}", file.display());
+    } else {
+        only_the_field_differs(file, &text, &after, made.len());
+        second_run_changes_nothing(file, &after);
     }
+    counts
 }
 
 /// Returns the edit of an object with a pod template, even if the template is empty.
-fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<Edit, manifest::EditRefusal>> {
+fn edit(document: &Document<'_>, object: &ManifestObject<'_>) -> Option<Result<Edit, EditRefusal>> {
     let template: &[&str] = match (object.api_version, object.kind) {
         ("v1", "Pod") => &[],
         ("v1", "PodTemplate") => &["template"],
@@ -125,7 +145,7 @@ fn edit(manifest: &Manifest<'_>, object: &ManifestObject<'_>) -> Option<Result<E
         ) => &["spec", "template"],
         _ => return None,
     };
-    let edit = manifest.set_scheduler(object, template, SCHEDULER);
+    let edit = document.set_scheduler(object, template, SCHEDULER);
     if let Err(refusal) = &edit {
         let spec = template.iter().chain(&["spec"]).fold(object.value, |value, key| &value[key]);
         let empty = spec.as_object().is_none_or(serde_json::Map::is_empty);
@@ -180,9 +200,12 @@ fn set_where_new(old: &mut Value, new: &Value) -> usize {
 }
 
 fn second_run_changes_nothing(file: &Path, text: &str) {
-    let manifest = Manifest::parse(text).unwrap();
-    let edits: Vec<_> = manifest.objects().iter().filter_map(|object| edit(&manifest, object)?.ok()).collect();
-    assert_eq!(manifest.apply(&edits).text, text, "{}", file.display());
+    let (manifest, mut made) = (Manifest::new(text), Vec::new());
+    for document in manifest.parse().unwrap() {
+        let edits = document.objects().iter().filter_map(|object| edit(&document, object)?.ok()).collect();
+        made.extend(document.check_edits(edits).made);
+    }
+    assert_eq!(edited(text, &made).collect::<String>(), text, "{}", file.display());
 }
 
 /// Parses the documents of a text with other parsers.

@@ -76,8 +76,9 @@ fn shared_parent_mappings_are_refused() {
     assert!(message.starts_with("line 5: `spec.template` comes from a merge key (`<<`)"), "{message}");
     let list = "apiVersion: v1\nkind: List\nitems:\n";
     let text = format!("{list}- &p\n  apiVersion: v1\n  kind: Pod\n  spec: {{a: b}}\n- *p\n- {{}}\n");
-    let manifest = Manifest::parse(&text).unwrap();
-    let messages: Vec<_> = edits(&manifest).into_iter().map(|edit| with_line(&edit.unwrap_err())).collect();
+    let manifest = Manifest::new(&text);
+    let messages: Vec<_> =
+        edits(&manifest.parse().unwrap()[0]).into_iter().map(|edit| with_line(&edit.unwrap_err())).collect();
     assert!(messages[0].starts_with("line 5: `items[0]` has an anchor"), "{messages:?}");
     assert!(messages[1].starts_with("line 8: `items[1]` is an alias"), "{messages:?}");
 }
@@ -87,19 +88,12 @@ fn a_refused_edit_does_not_affect_the_others() {
     let pod = |rest: &str| format!("---\napiVersion: v1\nkind: Pod\nspec: {rest}\n");
     let (good, bad) = (pod("{a: b}"), pod("{schedulerName: &a }"));
     let text = [&good, &bad, &good, &good, &bad].map(String::as_str).concat();
-    let manifest = Manifest::parse(&text).unwrap();
-    let edits: Vec<_> = edits(&manifest).into_iter().map(Result::unwrap).collect();
-    let applied = manifest.apply(&edits);
-    assert_eq!(applied.refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 4]);
-    assert_eq!(applied.text, text.replace("{a: b}", "{schedulerName: stork, a: b}"));
+    let changed = |text: &str| text.replace("{a: b}", "{schedulerName: stork, a: b}");
+    assert_eq!(edit_all(&text), (changed(&text), vec![1, 4]));
     // The same within one document, which follows another document and a directive.
     let item = |rest: &str| format!("- {{apiVersion: v1, kind: Pod, spec: {rest}}}\n");
     let (good, bad) = (item("{a: b}"), item("{schedulerName: &a }"));
     let items = [&good, &good, &bad, &good].map(String::as_str).concat();
     let text = format!("a: &a 1\n...\n# c\n%YAML 1.2\n--- # d\nkind: List\napiVersion: v1\nitems:\n{items}");
-    let manifest = Manifest::parse(&text).unwrap();
-    let edits: Vec<_> = self::edits(&manifest).into_iter().map(Result::unwrap).collect();
-    let applied = manifest.apply(&edits);
-    assert_eq!(applied.refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2]);
-    assert_eq!(applied.text, text.replace("{a: b}", "{schedulerName: stork, a: b}"));
+    assert_eq!(edit_all(&text), (changed(&text), vec![2]));
 }

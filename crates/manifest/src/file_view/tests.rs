@@ -1,0 +1,293 @@
+//! Layouts of repositories, and what an object in each file sees.
+
+use super::*;
+use crate::{FileId, Manifest};
+use colocate_engine::{ClassFacts, Policy};
+
+/// Objects in files.
+#[derive(Default)]
+struct Files {
+    known: KnownObjects,
+    ids: Vec<(String, FileId)>,
+}
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let mut own = Self::default();
+        for (name, text) in files {
+            let path = std::path::Path::new("/repository").join(name);
+            let id = own.known.add_file(name, Some(&path));
+            own.ids.push(((*name).to_owned(), id));
+            for document in Manifest::new(text).parse().unwrap() {
+                assert_eq!(own.known.add(id, &document, "default", "opt-out"), []);
+                own.known.add_claim_templates(id, &document, &Policy::default());
+            }
+        }
+        own.known.visibility = Visibility::of_files();
+        own
+    }
+
+    fn view(&self, file: &str, purpose: Purpose) -> FileView<'_> {
+        let id = self.ids.iter().find(|(name, _)| name == file).unwrap().1;
+        self.known.seen_from(id, purpose)
+    }
+
+    /// What an object in `file` learns about the claim `data`: its provisioner, or why that is not known.
+    fn data(&self, file: &str) -> String {
+        owner(self.view(file, Purpose::Mutate).owner("default", "data"))
+    }
+}
+
+fn owner(owner: Owner) -> String {
+    match owner {
+        Owner::Provisioner { provisioner, .. } => provisioner.to_string(),
+        Owner::Unknown(Unknown::Ambiguous(text)) => text.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn claim(class: &str) -> String {
+    format!("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data}}\nspec: {{{class}}}\n")
+}
+
+fn of_class(class: &str) -> String {
+    claim(&format!("storageClassName: {class}"))
+}
+
+fn class(name: &str, provisioner: &str) -> String {
+    format!(
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: {name}}}\nprovisioner: {provisioner}\n"
+    )
+}
+
+fn default_class(name: &str, provisioner: &str) -> String {
+    let annotations = "annotations: {storageclass.kubernetes.io/is-default-class: \"true\"}";
+    class(name, provisioner).replace("metadata: {", &format!("metadata: {{{annotations}, "))
+}
+
+#[test]
+fn each_environment_sees_its_own_claim() {
+    let classes = format!("{}---\n{}", class("px", "pxd"), class("local", "local"));
+    let files = Files::new(&[
+        ("classes.yaml", &classes),
+        ("dev/all.yaml", &of_class("local")),
+        ("prod/all.yaml", &of_class("px")),
+        ("prod/app/pod.yaml", ""),
+        ("pod.yaml", ""),
+    ]);
+    assert_eq!(files.data("dev/all.yaml"), "local");
+    assert_eq!(files.data("prod/all.yaml"), "pxd");
+    assert_eq!(files.data("prod/app/pod.yaml"), "pxd");
+    let text = "it is described differently in dev/all.yaml:1:1 and in prod/all.yaml:1:1, which are equally near";
+    assert_eq!(files.data("pod.yaml"), text);
+}
+
+#[test]
+fn a_base_with_overlays_is_ambiguous_only_where_they_differ() {
+    let files = |dev: &str, base: Option<&str>| {
+        let base = base.map(of_class).unwrap_or_default();
+        let classes = format!("{}---\n{}---\n{}", class("px", "pxd"), class("px-fast", "pxd"), class("local", "local"));
+        Files::new(&[
+            ("classes/all.yaml", &classes),
+            ("base/pod.yaml", ""),
+            ("base/claim.yaml", &base),
+            ("overlays/dev/pvc.yaml", &of_class(dev)),
+            ("overlays/dev/pod.yaml", ""),
+            ("overlays/prod/pvc.yaml", &of_class("px")),
+        ])
+    };
+    let open = files("local", None);
+    assert!(open.data("base/pod.yaml").contains("overlays/dev/pvc.yaml:1:1 and in overlays/prod/pvc.yaml:1:1"));
+    assert_eq!(open.data("overlays/dev/pod.yaml"), "local");
+    assert_eq!(files("local", Some("px")).data("base/pod.yaml"), "pxd", "the claim in the same folder is nearer");
+    assert_eq!(files("px-fast", None).data("base/pod.yaml"), "pxd", "both have the same driver");
+}
+
+#[test]
+fn a_description_in_the_same_file_comes_first() {
+    let stream = |class: &str| format!("# a pod\n---\n{}", of_class(class));
+    let files = Files::new(&[
+        ("a.yaml", &stream("a")),
+        ("b.yaml", &stream("b")),
+        ("c.yaml", ""),
+        ("twice.yaml", &format!("{}---\n{}", of_class("a"), of_class("b"))),
+        ("classes.yaml", &format!("{}---\n{}", class("a", "pa"), class("b", "pb"))),
+    ]);
+    assert_eq!((files.data("a.yaml"), files.data("b.yaml")), ("pa".to_owned(), "pb".to_owned()));
+    assert!(files.data("c.yaml").contains("a.yaml:3:1 and in b.yaml:3:1"), "{}", files.data("c.yaml"));
+    assert!(files.data("twice.yaml").contains("twice.yaml:1:1 and in twice.yaml:6:1"), "{}", files.data("twice.yaml"));
+}
+
+#[test]
+fn classes_volumes_and_default_classes_are_the_nearest_ones() {
+    let volume = |driver: &str| {
+        format!("apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv}}\nspec: {{csi: {{driver: {driver}}}}}\n")
+    };
+    let bound = claim("storageClassName: '', volumeName: pv");
+    let files = Files::new(&[
+        ("dev/storage/class.yaml", &class("px", "dev")),
+        ("dev/pod.yaml", &of_class("px")),
+        ("prod/class.yaml", &class("px", "prod")),
+        ("prod/pod.yaml", &of_class("px")),
+        ("pod.yaml", &of_class("px")),
+        ("a/volume.yaml", &volume("pa")),
+        ("a/pod.yaml", &bound),
+        ("b/volume.yaml", &volume("pb")),
+        ("c/pod.yaml", &bound),
+        ("d/default.yaml", &default_class("d", "pd")),
+        ("d/pod.yaml", &claim("")),
+        ("e/default.yaml", &format!("{}---\n{}", default_class("f", "pf"), default_class("e", "pe"))),
+        ("e/pod.yaml", &claim("")),
+        ("g/pod.yaml", &claim("")),
+    ]);
+    assert_eq!((files.data("dev/pod.yaml"), files.data("prod/pod.yaml")), ("dev".to_owned(), "prod".to_owned()));
+    let text =
+        "its StorageClass `px` is described differently in dev/storage/class.yaml:1:1 and in prod/class.yaml:1:1";
+    assert!(files.data("pod.yaml").starts_with(text), "{}", files.data("pod.yaml"));
+    assert_eq!(files.data("a/pod.yaml"), "pa");
+    assert!(
+        files.data("c/pod.yaml").starts_with("its PersistentVolume `pv` is described differently in a/volume.yaml")
+    );
+    assert_eq!(files.data("d/pod.yaml"), "pd");
+    assert_eq!(files.data("e/pod.yaml"), "pe", "of two defaults in one file, Kubernetes chooses the first by name");
+    let text = "it names no StorageClass, and the default StorageClass is described differently in d/default.yaml:1:1";
+    assert!(files.data("g/pod.yaml").starts_with(text), "{}", files.data("g/pod.yaml"));
+}
+
+#[test]
+fn settings_matter_only_to_a_validation() {
+    let shared = of_class("px").replace("spec: {", "spec: {accessModes: [ReadWriteMany], ");
+    let files = Files::new(&[
+        ("class.yaml", &class("px", "pxd")),
+        ("a/claim.yaml", &of_class("px")),
+        ("b/claim.yaml", &shared),
+        ("pod.yaml", ""),
+        ("c/class.yaml", &format!("{}parameters: {{repl: \"2\"}}\n", class("px", "pxd"))),
+        ("d/class.yaml", &class("px", "pxd")),
+        ("e/pod.yaml", ""),
+    ]);
+    assert_eq!(files.data("pod.yaml"), "pxd");
+    let view = files.view("pod.yaml", Purpose::Validate);
+    assert!(owner(view.owner("default", "data")).starts_with("it is described differently in a/claim.yaml:1:1"));
+    assert_eq!(view.claim_use("default", "data"), None);
+    assert!(view.class("px").is_some(), "the class in the same folder is nearer");
+    let far = files.view("e/pod.yaml", Purpose::Validate);
+    assert!(far.class("px").is_some_and(|class| class.parameters.is_empty()), "class.yaml is in a parent folder");
+}
+
+#[test]
+fn the_users_of_a_class_are_the_claims_that_see_it() {
+    let with = |mode: &str| of_class("px").replace("spec: {", &format!("spec: {{accessModes: [{mode}], "));
+    let files = Files::new(&[
+        ("dev/class.yaml", &class("px", "pxd")),
+        ("dev/claim.yaml", &with("ReadWriteOnce")),
+        ("prod/class.yaml", &class("px", "pxd")),
+        ("prod/claim.yaml", &with("ReadWriteMany")),
+    ]);
+    let access = |file| files.view(file, Purpose::Validate).access_of_class("px").unwrap();
+    assert!(access("dev/class.yaml").contains("ReadWriteOnce") && !access("dev/class.yaml").contains("ReadWriteMany"));
+    assert!(access("prod/class.yaml").contains("ReadWriteMany"));
+    assert_eq!(files.view("dev/class.yaml", Purpose::Validate).access_of_class("other"), None);
+}
+
+#[test]
+fn claim_templates_and_claims_without_a_class_use_classes_too() {
+    let set = |spec: &str| {
+        format!(
+            "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: web}}\nspec: {{template: {{spec: {{}}}}, volumeClaimTemplates: [{{metadata: {{name: logs}}, spec: {{{spec}}}}}]}}\n"
+        )
+    };
+    let ephemeral = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: px, accessModes: [ReadWriteOncePod]}}}}]}\n";
+    let files = Files::new(&[
+        ("dev/class.yaml", &default_class("px", "pxd")),
+        ("dev/set.yaml", &set("storageClassName: px, accessModes: [ReadWriteMany]")),
+        ("dev/pod.yaml", ephemeral),
+        ("prod/class.yaml", &format!("{}---\n{}", default_class("px", "pxd"), default_class("z", "pxd"))),
+        ("prod/set.yaml", &set("accessModes: [ReadOnlyMany]")),
+        ("prod/claim.yaml", &claim("accessModes: [ReadWriteOnce]")),
+        ("prod/bound.yaml", &claim("accessModes: [ReadWriteMany], volumeName: pv")),
+    ]);
+    let access = |file, name| files.view(file, Purpose::Validate).access_of_class(name);
+    let modes = |modes: &[&'static str]| Some(modes.iter().copied().collect::<AccessModes>());
+    assert_eq!(access("dev/class.yaml", "px"), modes(&["ReadWriteMany", "ReadWriteOncePod"]));
+    assert_eq!(access("prod/class.yaml", "px"), modes(&["ReadOnlyMany", "ReadWriteOnce"]));
+    assert_eq!(access("prod/class.yaml", "z"), None, "`px` is the default class");
+}
+
+#[test]
+fn equally_near_claims_are_alike_if_their_volumes_are() {
+    let volume = |name: &str, annotation: &str| {
+        format!("apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}{annotation}}}\nspec: {{}}\n")
+    };
+    let annotated = ", annotations: {pv.kubernetes.io/provisioned-by: pxd}";
+    let claim = |volume: &str| {
+        let annotations = "annotations: {volume.kubernetes.io/storage-provisioner: pxd}";
+        let text = claim(&format!("storageClassName: '', volumeName: {volume}"));
+        text.replace("metadata: {", &format!("metadata: {{{annotations}, "))
+    };
+    let files = |a: &str, b: &str| {
+        Files::new(&[
+            ("a/claim.yaml", &claim("pv-a")),
+            ("a/volume.yaml", a),
+            ("b/claim.yaml", &claim("pv-b")),
+            ("b/volume.yaml", b),
+            ("pod.yaml", ""),
+        ])
+    };
+    let (a, b) = (volume("pv-a", annotated), volume("pv-b", annotated));
+    assert_eq!(files(&a, &b).data("pod.yaml"), "pxd");
+    assert_eq!(files("", "").data("pod.yaml"), "pxd", "neither volume is known");
+    let mut half = files(&a, "");
+    assert!(half.data("pod.yaml").starts_with("it is described differently"), "{}", half.data("pod.yaml"));
+    half.known.visibility = Visibility::default();
+    let owner = half.view("pod.yaml", Purpose::Mutate).owner("default", "data");
+    let Owner::Provisioner { unread_volume: Some(volume), .. } = &owner else { panic!("{owner:?}") };
+    assert_eq!(**volume, *"pv-b", "the cluster may have it");
+}
+
+#[test]
+fn a_namespace_opts_out_where_its_nearest_description_does() {
+    let namespace = |value: &str| {
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{opt-out: \"{value}\"}}}}\n")
+    };
+    let files = Files::new(&[
+        ("dev/namespace.yaml", &namespace("true")),
+        ("prod/namespace.yaml", &namespace("false")),
+        ("pod.yaml", ""),
+    ]);
+    let opted_out = |file, name| files.view(file, Purpose::Mutate).opted_out(name);
+    assert_eq!(opted_out("dev/namespace.yaml", "shop"), Ok(true));
+    assert_eq!(opted_out("prod/namespace.yaml", "shop"), Ok(false));
+    assert_eq!(opted_out("pod.yaml", "other"), Ok(false));
+    let text = "the Namespace `shop` opts out in dev/namespace.yaml:1:1, but not in prod/namespace.yaml:1:1";
+    assert_eq!(opted_out("pod.yaml", "shop"), Err(text.to_owned()));
+}
+
+#[test]
+fn the_cluster_comes_last() {
+    let mut files =
+        Files::new(&[("dev/claim.yaml", &of_class("px")), ("pod.yaml", ""), ("other.yaml", &class("x", "px"))]);
+    files.known.visibility = Visibility::default();
+    assert_eq!(files.data("pod.yaml"), "Unknown(ClassMissing(\"px\"))");
+    let of_cluster =
+        |provisioner: &str| ClassFacts { provisioner: provisioner.to_owned().into(), ..ClassFacts::default() };
+    files.known.add_class_of_cluster("px", of_cluster("pxd"));
+    files.known.add_class_of_cluster("x", of_cluster("other"));
+    files.known.add_claim_of_cluster("default", "data", ClaimFacts::default());
+    assert_eq!(files.data("pod.yaml"), "pxd");
+    assert_eq!(&**files.view("pod.yaml", Purpose::Mutate).find_class("x").unwrap().provisioner, "px");
+}
+
+#[test]
+fn a_difference_that_the_cluster_may_explain_is_left_open() {
+    let mut files =
+        Files::new(&[("dev/claim.yaml", &of_class("a")), ("prod/claim.yaml", &of_class("b")), ("pod.yaml", "")]);
+    assert!(files.data("pod.yaml").starts_with("it is described differently"), "{}", files.data("pod.yaml"));
+    files.known.visibility = Visibility::default();
+    assert_eq!(files.data("pod.yaml"), "Unknown(ClassMissing(\"a\"))");
+    for name in ["a", "b"] {
+        let class = ClassFacts { provisioner: "pxd".into(), ..ClassFacts::default() };
+        files.known.add_class_of_cluster(name, class);
+    }
+    assert_eq!(files.data("pod.yaml"), "pxd");
+}

@@ -1,0 +1,206 @@
+//! Claims, classes and volumes in files as one inventory, for a server.
+
+use super::document::Manifest;
+use super::known_objects::{Described, KnownObjects};
+use super::position::{ParseError, Position};
+use super::sources::{ReadError, Source};
+use colocate_engine::{ClassFacts, Inventory, VolumeFacts};
+
+/// The namespace of an object that has none, as for `kubectl apply`.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// An error while loading manifests.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Files(#[from] ReadError),
+    /// A file is neither YAML nor JSON, or a mapping has a duplicate key.
+    #[error("{file}:{error}")]
+    Unparsable {
+        /// The file.
+        file: String,
+        /// The error with its position and an excerpt.
+        error: ParseError,
+    },
+    /// An object does not have the structure of its kind.
+    #[error("{file}:{position}: invalid {kind}: {what}")]
+    WrongShape {
+        /// The file.
+        file: String,
+        /// The position of the object.
+        position: Position,
+        /// Its kind.
+        kind: String,
+        /// The error.
+        what: String,
+    },
+    /// An object is described twice, in different ways.
+    #[error("{second}: {kind} `{name}` is described differently in {first}: remove one of them")]
+    Ambiguous {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name, after its namespace if it has one.
+        name: String,
+        /// The places of two descriptions.
+        first: String,
+        /// The second place.
+        second: String,
+    },
+}
+
+/// Parses the claims, classes and volumes in files, and skips other objects.
+///
+/// A server's pods come from no file, so that no description is nearer than another: each object must be described in one way
+/// only.
+///
+/// # Errors
+/// A file is neither YAML nor JSON or has a duplicate key, an object does not have the structure of its kind, or is described
+/// in two ways.
+pub fn load(sources: &[Source]) -> Result<Inventory, ManifestError> {
+    let mut known = KnownObjects::default();
+    for source in sources {
+        let unparsable = |error| ManifestError::Unparsable { file: source.name.clone(), error };
+        let file = known.add_file(&source.name, source.path.as_deref());
+        let text = source.read()?;
+        for document in Manifest::new(&text).documents() {
+            let document = document.map_err(unparsable)?;
+            if let Some(error) = document.duplicate {
+                return Err(unparsable(error));
+            }
+            if let Some(unusable) = known.add(file, &document, DEFAULT_NAMESPACE, "").into_iter().next() {
+                let (position, kind, what) = (unusable.position, unusable.kind, unusable.what);
+                return Err(ManifestError::WrongShape { file: source.name.clone(), position, kind, what });
+            }
+        }
+    }
+    inventory(&known)
+}
+
+fn inventory(known: &KnownObjects) -> Result<Inventory, ManifestError> {
+    let mut inventory = Inventory::default();
+    for (namespace, name, claims) in known.all_claims() {
+        let name_in = || format!("{namespace}/{name}");
+        let claim = only(known, "PersistentVolumeClaim", name_in, claims)?;
+        inventory.insert_claim(namespace, name, claim);
+    }
+    for (name, classes) in &known.classes {
+        let class = only(known, "StorageClass", || name.to_string(), classes)?;
+        let facts = ClassFacts {
+            provisioner: (&*class.provisioner).into(),
+            default: class.default,
+            binds_late: class.binds_late,
+            created: class.created,
+            parameters: class.parameters.clone(),
+        };
+        inventory.insert_class(name, facts);
+    }
+    for (name, volumes) in &known.volumes {
+        let volume = only(known, "PersistentVolume", || name.to_string(), volumes)?;
+        let provisioner = volume.as_ref().map(|(name, evidence)| ((&**name).into(), *evidence));
+        inventory.insert_volume(name, VolumeFacts { provisioner });
+    }
+    Ok(inventory)
+}
+
+/// Returns what all descriptions of an object say.
+fn only<'k, T: PartialEq>(
+    known: &KnownObjects,
+    kind: &'static str,
+    name: impl Fn() -> String,
+    descriptions: &'k [Described<T>],
+) -> Result<&'k T, ManifestError> {
+    // A description is only added with its name.
+    let first = &descriptions[0];
+    match descriptions.iter().find(|other| other.facts != first.facts) {
+        None => Ok(&first.facts),
+        Some(other) => {
+            let [first, second] = [first, other].map(|described| known.place(described).to_string());
+            Err(ManifestError::Ambiguous { kind, name: name(), first, second })
+        }
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use colocate_engine::{Owner, StorageView as _};
+
+    fn load_text(text: &str) -> Result<Inventory, ManifestError> {
+        load(&[Source::of_text("claims.yaml", text)])
+    }
+
+    const CLASS: &str =
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: px}\nprovisioner: pxd.portworx.com\n";
+    const CLAIM: &str =
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {storageClassName: px}\n";
+
+    #[test]
+    fn claims_and_classes_are_found_among_other_documents() {
+        let text = format!("{CLASS}---\n# nothing\n---\nkind: Deployment\n---\n{CLAIM}");
+        let inventory = load_text(&text).unwrap();
+        assert!(matches!(
+            inventory.owner("default", "data"),
+            Owner::Provisioner { provisioner, .. } if *provisioner == *"pxd.portworx.com"
+        ));
+        assert_eq!(inventory.owner("other", "data"), Owner::Missing);
+    }
+
+    #[test]
+    fn the_items_of_a_list_are_read() {
+        let items = format!("- {}- {}", CLASS.replace('\n', "\n  "), CLAIM.replace('\n', "\n  "));
+        let text = format!("apiVersion: v1\nkind: List\nitems:\n{}", items.replace("  - ", "- "));
+        assert!(matches!(load_text(&text).unwrap().owner("default", "data"), Owner::Provisioner { .. }));
+    }
+
+    #[test]
+    fn a_syntax_error_names_the_file_and_line() {
+        let error = load_text("a: 1\nb: [\n").unwrap_err().to_string();
+        assert!(error.contains(".yaml") && error.contains('2'), "{error}");
+    }
+
+    #[test]
+    fn an_invalid_claim_is_reported_with_its_position() {
+        let text = format!("{CLASS}---\n{}", CLAIM.replace("{storageClassName: px}", "[]"));
+        let error = load_text(&text).unwrap_err().to_string();
+        assert!(error.contains(".yaml:6:1: invalid PersistentVolumeClaim"), "{error}");
+    }
+
+    #[test]
+    fn an_object_that_is_described_in_two_ways_is_an_error() {
+        let other = CLASS.replace("pxd.portworx.com", "other.example.test");
+        let error = load_text(&format!("{CLASS}---\n{other}")).unwrap_err().to_string();
+        assert!(error.contains(".yaml:6:1: StorageClass `px` is described differently in "), "{error}");
+        assert!(error.ends_with(".yaml:1:1: remove one of them"), "{error}");
+        let error = load_text(&format!("{CLAIM}---\n{}", CLAIM.replace("px", "other"))).unwrap_err().to_string();
+        assert!(error.contains("PersistentVolumeClaim `default/data` is described differently"), "{error}");
+        assert_eq!(load_text(&format!("{CLAIM}---\n{CLAIM}")).unwrap().claim_count(), 1);
+        assert!(load_text("kind: a\nkind: b\n").unwrap_err().to_string().contains("2:1: duplicate key `kind`"));
+    }
+
+    #[test]
+    fn incomplete_claims_and_classes_are_rejected() {
+        let nameless = CLAIM.replace("{name: data}", "{}");
+        assert!(load_text(&nameless).unwrap_err().to_string().contains("it has no metadata.name"));
+        let empty = CLASS.replace("pxd.portworx.com", "''");
+        assert!(load_text(&empty).unwrap_err().to_string().contains("it has no provisioner"));
+    }
+
+    #[test]
+    fn the_items_of_a_typed_list_have_its_type() {
+        let item = "{metadata: {name: data, namespace: demo}, spec: {storageClassName: px}}";
+        let text = format!("{CLASS}---\napiVersion: v1\nkind: PersistentVolumeClaimList\nitems: [{item}]\n");
+        assert!(matches!(load_text(&text).unwrap().owner("demo", "data"), Owner::Provisioner { .. }));
+    }
+
+    #[test]
+    fn large_files_are_read() {
+        let claims = (0..3_000).map(|n| CLAIM.replace("name: data", &format!("name: data-{n}")));
+        let text: Vec<_> = claims.chain([CLASS.to_owned()]).collect();
+        assert_eq!(load_text(&text.join("---\n")).unwrap().claim_count(), 3_000);
+        let item =
+            |n| format!("- {{metadata: {{name: data-{n}}}, spec: {{storageClassName: px, volumeMode: Filesystem}}}}\n");
+        let list: String = (0..20_000).map(item).collect();
+        let text = format!("apiVersion: v1\nkind: PersistentVolumeClaimList\nitems:\n{list}");
+        assert_eq!(load_text(&text).unwrap().claim_count(), 20_000);
+    }
+}

@@ -1,0 +1,151 @@
+//! The first reading of all files: what cannot be read, and the objects that decisions depend on.
+//!
+//! Only what decides is kept. The files are read again for the decisions, so that memory is bounded by the largest file and its
+//! largest document.
+
+use super::console::Console;
+use super::input::{Input, size};
+use super::problem::Problem;
+use crate::engine::Policy;
+use crate::manifest::{
+    Controllers, DescriptionKind, Document, FileId, KnownObjects, Manifest, ParseError, Position, Purpose, ReadError,
+    Source, Unusable,
+};
+
+/// What the first reading found.
+pub(super) struct Survey {
+    /// The claims, classes, volumes, placement strategies and Namespaces.
+    pub(super) known: KnownObjects,
+    /// The objects that other objects may name as their controller.
+    pub(super) controllers: Controllers,
+    /// The number of each file of [`Input::sources`] in `known`.
+    pub(super) files: Vec<FileId>,
+    /// The objects in [`Input::sources`] that cannot be used as a description: each with the index of its file and document.
+    pub(super) unusable: Vec<(usize, usize, Unusable)>,
+    /// The objects in [`Input::described`] that cannot be used: each with its file.
+    pub(super) skipped: Vec<Skipped>,
+    /// Whether there is a document that is not empty.
+    pub(super) has_documents: bool,
+}
+
+/// An object or document that is not used as a description.
+pub(super) struct Skipped {
+    pub(super) file: String,
+    pub(super) position: Position,
+    pub(super) what: String,
+}
+
+/// The ends of a file's text, by which it is joined with others.
+pub(super) struct Ends<'t> {
+    pub(super) manifest: &'t Manifest<'t>,
+    /// The text of the first and of the last document; the whole text if there is none.
+    pub(super) first: &'t str,
+    pub(super) last: &'t str,
+    pub(super) documents: usize,
+}
+
+impl Survey {
+    /// Reads all files. `ends` gets the ends of each source.
+    pub(super) fn read(
+        input: &mut Input,
+        policy: &Policy,
+        purpose: Purpose,
+        namespace: &str,
+        console: &mut Console,
+        mut ends: impl FnMut(&Ends<'_>),
+    ) -> Self {
+        let mut survey = Self {
+            known: KnownObjects::default(),
+            controllers: Controllers::default(),
+            files: Vec::new(),
+            unusable: Vec::new(),
+            skipped: Vec::new(),
+            has_documents: false,
+        };
+        let label = &*policy.opt_out.namespace_label;
+        console.start("reading", size(input.described.iter().chain(&input.sources)));
+        for source in &input.described {
+            let file = survey.known.add_file(&source.name, source.path.as_deref());
+            let read = each_document(source, |document| {
+                console.advance(document.as_ref().map_or(0, |document| document.text().len()));
+                match document {
+                    Ok(document) => survey.add_described(source, file, &document, namespace, label),
+                    Err(error) => input.problems.push(Problem::of_document(source, &error)),
+                }
+            });
+            input.problems.extend(read.err().map(Problem::from));
+        }
+        for (index, source) in input.sources.iter().enumerate() {
+            let file = survey.known.add_file(&source.name, source.path.as_deref());
+            survey.files.push(file);
+            let text = match source.read() {
+                Ok(text) => text,
+                Err(error) => {
+                    input.problems.push(error.into());
+                    continue;
+                }
+            };
+            let manifest = Manifest::new(&text);
+            let (mut first, mut last, mut documents) = (None, None, 0);
+            for document in manifest.documents() {
+                let document = match document {
+                    Ok(document) => document,
+                    Err(error) => {
+                        input.problems.push(Problem::of_document(source, &error));
+                        continue;
+                    }
+                };
+                console.advance(document.text().len());
+                survey.has_documents |= !document.value.is_null();
+                survey.controllers.add(&document, policy, namespace);
+                let unusable = survey.known.add(file, &document, namespace, label).into_iter();
+                if purpose == Purpose::Validate {
+                    survey.known.add_claim_templates(file, &document, policy);
+                }
+                survey.unusable.extend(unusable.map(|unusable| (index, document.index, unusable)));
+                first = first.or(Some(document.range.clone()));
+                last = Some(document.range);
+                documents += 1;
+            }
+            let whole = 0..text.len();
+            let (first, last) = (first.unwrap_or_else(|| whole.clone()), last.unwrap_or(whole));
+            ends(&Ends { manifest: &manifest, first: &text[first], last: &text[last], documents });
+        }
+        console.clear();
+        survey
+    }
+
+    fn add_described(
+        &mut self,
+        source: &Source,
+        file: FileId,
+        document: &Document<'_>,
+        namespace: &str,
+        opt_out: &str,
+    ) {
+        let skipped = |position, what| Skipped { file: source.name.clone(), position, what };
+        let describes = || document.objects().iter().any(|object| DescriptionKind::of(object).is_some());
+        if let Some(error) = document.duplicate.as_ref().filter(|_| describes()) {
+            self.skipped.push(skipped(error.position, error.message.clone()));
+        }
+        for unusable in self.known.add(file, document, namespace, opt_out) {
+            self.skipped.push(skipped(unusable.position, unusable_text(&unusable)));
+        }
+    }
+}
+
+/// Describes why an object is not used: its kind and name, and the error.
+pub(super) fn unusable_text(Unusable { kind, name, what, .. }: &Unusable) -> String {
+    let object = format!("{kind} {name}");
+    format!("{}: the object does not have the structure of its kind: {what}", object.trim_end())
+}
+
+/// Reads a file and parses its documents, one after the other.
+pub(super) fn each_document(
+    source: &Source,
+    mut f: impl FnMut(Result<Document<'_>, ParseError>),
+) -> Result<(), ReadError> {
+    let text = source.read()?;
+    Manifest::new(&text).documents().for_each(&mut f);
+    Ok(())
+}

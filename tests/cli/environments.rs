@@ -1,0 +1,111 @@
+//! Repositories in which a name is described several times.
+
+use colocate_harness::{ApiServer, Folder};
+
+const CLASSES: &str = "apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: px}
+provisioner: pxd.portworx.com
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: hostpath}
+provisioner: rancher.io/local-path
+";
+
+fn claim(class: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data}}\nspec: {{storageClassName: {class}}}\n"
+    )
+}
+
+fn pod(name: &str) -> String {
+    let volumes = "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]";
+    format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  {volumes}\n")
+}
+
+#[test]
+fn each_environment_is_decided_by_its_own_claim() {
+    let all = |class: &str, name: &str| format!("{}---\n{}", claim(class), pod(name));
+    let folder = Folder::new(&[
+        ("classes.yaml", CLASSES),
+        ("dev/all.yaml", &all("hostpath", "p-dev")),
+        ("prod/all.yaml", &all("px", "p-prod")),
+    ]);
+    for paths in [".", "prod dev classes.yaml", "dev prod --manifests classes.yaml"] {
+        let run = folder.run(&format!("mutate {paths} --strict --explain --check"));
+        assert_eq!(run.code, Some(4), "{paths}: {}", run.err);
+        let reason = |name: &str| {
+            let line = run.err.lines().find(|line| line.contains(&format!("default/{name}: "))).unwrap();
+            line.split(": ").nth(2).unwrap().to_owned()
+        };
+        assert_eq!(
+            (reason("p-dev").as_str(), reason("p-prod").as_str()),
+            ("no-driver; claim `data`", "injected -> stork; claim `data`")
+        );
+    }
+}
+
+#[test]
+fn equally_near_claims_that_differ_leave_a_pod_unresolved() {
+    let folder = Folder::new(&[
+        ("base/classes.yaml", CLASSES),
+        ("base/pod.yaml", &pod("p")),
+        ("overlays/dev/pvc.yaml", &claim("hostpath")),
+        ("overlays/prod/pvc.yaml", &claim("px")),
+    ]);
+    let run = folder.run("mutate . --strict -o diff");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
+    let expected = "./base/pod.yaml:1:1: Pod default/p: claim-unknown: claim `data`: unknown: it is described differently in \
+                    ./overlays/dev/pvc.yaml:1:1 and in ./overlays/prod/pvc.yaml:1:1, which are equally near\n";
+    assert!(run.err.starts_with(expected), "{}", run.err);
+    let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
+    std::fs::write(folder.path("base/pod.yaml"), pod("p").replace("metadata: {", key)).unwrap();
+    let run = folder.run("validate . --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
+    let why =
+        "claim `data`: it is described differently in ./overlays/dev/pvc.yaml:1:1 and in ./overlays/prod/pvc.yaml:1:1";
+    assert!(run.err.contains("./base/pod.yaml:3:26: unchecked[HC013]") && run.err.contains(why), "{}", run.err);
+    // A claim in the same folder is nearer, and so is one environment alone.
+    std::fs::write(folder.path("base/pvc.yaml"), claim("px")).unwrap();
+    assert_eq!(folder.run("mutate . --strict --check").code, Some(4));
+    std::fs::remove_file(folder.path("base/pvc.yaml")).unwrap();
+    assert_eq!(folder.run("mutate base overlays/dev --strict --check").code, Some(0));
+    assert_eq!(folder.run("mutate base overlays/prod --strict --check").code, Some(4));
+}
+
+#[test]
+fn a_namespace_that_opts_out_in_one_environment_leaves_a_pod_unchanged() {
+    let namespace = |value: &str| {
+        let label = format!("stork.libopenstorage.org/disable-admission-controller: \"{value}\"");
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{{label}}}}}\n")
+    };
+    let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
+    let folder = Folder::new(&[
+        ("base/all.yaml", &format!("{CLASSES}---\n{}---\n{}", claim("px"), pod("p").replace("metadata: {", key))),
+        ("overlays/dev/namespace.yaml", &namespace("true")),
+        ("overlays/prod/namespace.yaml", &namespace("false")),
+    ]);
+    let run = folder.run("mutate . -n shop --strict -o diff");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
+    let why = "the Namespace `shop` opts out in ./overlays/dev/namespace.yaml:1:1, but not in ./overlays/prod/namespace.yaml:1:1";
+    assert!(run.err.contains(&format!("Pod shop/p: left unchanged: {why}, and both are equally near")), "{}", run.err);
+    let run = folder.run("validate . -n shop --strict");
+    assert!(run.code == Some(3) && run.err.contains(&format!("unchecked: Pod p: {why}")), "{}", run.err);
+    assert_eq!(folder.run("mutate base overlays/prod -n shop --strict --check").code, Some(4));
+    assert_eq!(folder.run("mutate base overlays/dev -n shop --strict --check").code, Some(0));
+}
+
+#[test]
+fn the_cluster_is_not_asked_about_what_files_describe() {
+    let folder = Folder::new(&[
+        ("classes.yaml", CLASSES),
+        ("pod.yaml", &pod("p")),
+        ("dev/pvc.yaml", &claim("hostpath")),
+        ("prod/pvc.yaml", &claim("px")),
+    ]);
+    let server = ApiServer::new(&[], 404);
+    let run = server.run(&folder, "mutate . --strict -n shop");
+    assert_eq!((run.code, server.asked()), (Some(3), vec!["/api/v1/namespaces/shop".to_owned()]), "{}", run.err);
+    assert!(run.err.contains("./dev/pvc.yaml:1:1 and in ./prod/pvc.yaml:1:1"), "{}", run.err);
+}

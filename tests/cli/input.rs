@@ -1,0 +1,129 @@
+//! The ways in which files are named, and files that are left out.
+
+use colocate_harness::{ApiServer, CLAIM, CLASS, DEPLOYMENT, Folder, program};
+
+use super::mutate::mutated;
+
+/// Returns the MySQL example next to a chart, as in many repositories.
+fn with_chart() -> Folder {
+    Folder::new(&[
+        ("deploy/class.yaml", CLASS),
+        ("deploy/claim.yaml", CLAIM),
+        ("deploy/deployment.yaml", DEPLOYMENT),
+        ("chart/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n"),
+        ("chart/values.yaml", "replicas: 1\n"),
+        ("chart/templates/db.yaml", "kind: Deployment\nspec:\n{{- if .Values.replicas }}\n{{- end }}\n"),
+    ])
+}
+
+#[test]
+fn paths_need_no_option_and_may_be_mixed() {
+    let folder = Folder::mysql();
+    let expected = folder.run("mutate -f class.yaml claim.yaml deployment.yaml").out;
+    assert!(expected.contains("schedulerName: stork"));
+    for arguments in [
+        "mutate class.yaml claim.yaml deployment.yaml",
+        "mutate -R -f class.yaml claim.yaml -- deployment.yaml",
+        "mutate deployment.yaml -f class.yaml claim.yaml -o yaml",
+    ] {
+        let run = folder.run(arguments);
+        assert_eq!(run.code, Some(0), "{arguments}: {}", run.err);
+        let lines = |text: &str| {
+            text.lines().filter(|line| *line != "---").map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(lines(&run.out), lines(&expected), "{arguments}");
+    }
+    let run = folder.run_with("mutate - --manifests class.yaml claim.yaml", DEPLOYMENT);
+    assert_eq!((run.code, run.out), (Some(0), mutated(DEPLOYMENT)));
+    assert_eq!(folder.run("validate . -R").code, Some(0));
+}
+
+#[test]
+fn what_is_not_read_has_a_command_to_pipe_from() {
+    let folder = Folder::mysql();
+    for (arguments, said) in [
+        (
+            "mutate https://x.test/a.yaml",
+            "colocate: URLs are not read: curl -fsSL https://x.test/a.yaml | colocate mutate -\n",
+        ),
+        (
+            "validate a -f http://x.test",
+            "colocate: URLs are not read: curl -fsSL http://x.test | colocate validate -\n",
+        ),
+        (
+            "validate -k overlays/dev",
+            "colocate: -k is not supported: run kustomize first: kubectl kustomize overlays/dev | colocate validate -\n",
+        ),
+        ("mutate . --exclude {a", "--exclude: "),
+        ("mutate . --context x", "--cluster"),
+    ] {
+        let run = folder.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments}");
+        assert!(run.err.contains(said), "{}", run.err);
+    }
+}
+
+#[test]
+fn an_empty_variable_for_the_configuration_counts_as_unset() {
+    let folder = Folder::mysql();
+    for (value, code) in [("", 4), ("absent.txt", 1)] {
+        let mut command = program::command();
+        command.args(["mutate", ".", "--check"]).env("COLOCATE_CONFIG", value).current_dir(folder.root());
+        assert_eq!(command.output().unwrap().status.code(), Some(code), "{value}");
+    }
+}
+
+#[test]
+fn the_templates_of_a_chart_are_skipped_with_a_line() {
+    let folder = with_chart();
+    let line = "chart/templates: skipped: Helm templates must be rendered first: helm template ";
+    let run = folder.run("mutate . --check");
+    assert_eq!(run.code, Some(4));
+    assert!(run.err.starts_with(&format!("./{line}./chart | colocate mutate - ")), "{}", run.err);
+    assert_eq!(run.err.matches("skipped").count(), 1, "{}", run.err);
+    assert_eq!(folder.run("mutate . --check --strict").code, Some(3));
+    assert_eq!(folder.run("mutate . --check --strict --exclude chart/templates").code, Some(4));
+
+    let run = folder.run("validate . --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
+    assert!(run.err.contains(&format!("{line}./chart | colocate validate - ")), "{}", run.err);
+    assert_eq!(folder.run("validate . --strict --exclude chart/templates").code, Some(0));
+    // pre-commit names files.
+    let run = folder.run("validate chart/templates/db.yaml deploy/class.yaml");
+    assert!(run.code == Some(0) && run.err.contains(&format!("{line}chart | colocate validate - ")), "{}", run.err);
+    assert_eq!(folder.run("validate chart/templates/db.yaml").code, Some(0));
+}
+
+#[test]
+fn excluded_files_are_left_out_even_if_they_are_named() {
+    let folder = with_chart();
+    std::fs::write(folder.path("deploy/broken.yaml"), "a: [\n").unwrap();
+    assert_eq!(folder.run("validate deploy").code, Some(1));
+    assert_eq!(folder.run("validate deploy --exclude broken.yaml").code, Some(0));
+    assert_eq!(folder.run("validate deploy/broken.yaml --exclude broken.*").code, Some(0));
+    std::fs::write(folder.path(".colocateignore"), "deploy/broken.yaml\nchart/templates/\n").unwrap();
+    assert_eq!(folder.run("validate deploy/broken.yaml deploy").code, Some(0));
+    assert_eq!(folder.run("validate . --strict").code, Some(0));
+    std::fs::remove_file(folder.path(".colocateignore")).unwrap();
+    // What git ignores is left out of directories only.
+    std::fs::write(folder.path(".gitignore"), "broken.yaml\n").unwrap();
+    assert_eq!(folder.run("validate .").code, Some(0));
+    assert_eq!(folder.run("validate deploy/broken.yaml").code, Some(1));
+}
+
+#[test]
+fn a_cluster_is_chosen_by_its_kubeconfig_and_context() {
+    let folder = Folder::mysql();
+    let server = ApiServer::new(&[], 404);
+    assert_eq!(server.run(&folder, "mutate deployment.yaml").code, Some(0));
+    let asked = server.asked();
+    assert!(!asked.is_empty());
+    std::fs::rename(folder.path("kubeconfig"), folder.path("other.config")).unwrap();
+    let run = folder.run("mutate deployment.yaml --cluster");
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    let run = folder.run("mutate deployment.yaml --cluster --kubeconfig other.config");
+    assert_eq!((run.code, server.asked()), (Some(0), asked), "{}", run.err);
+    let run = folder.run("mutate deployment.yaml --cluster --kubeconfig other.config --context absent");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("--context cannot be used: ") && run.err.contains("absent"), "{}", run.err);
+}
