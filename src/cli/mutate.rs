@@ -23,7 +23,7 @@ use super::paint::Paint;
 use super::survey::{Survey, each_document, unusable_text};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
-use crate::engine::{Policy, Visibility};
+use crate::engine::Policy;
 use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Purpose, Source};
 
 /// Set the scheduler in manifests as the server would, and change nothing else
@@ -110,7 +110,7 @@ impl Mutate {
             Some(snapshot) => {
                 missing = self.ask(snapshot, &policy, &input.sources, &namespace, &mut survey, &mut console).await?;
             }
-            None => survey.known.visibility = Visibility::of_files(),
+            None => survey.known.complete_without_cluster(),
         }
         let mut report = Report::new(&mut console, self.detail());
         missing.notes.iter().for_each(|note| report.note(note));

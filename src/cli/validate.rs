@@ -23,7 +23,7 @@ use super::survey::{Survey, each_document};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
 use crate::companion::Severities;
-use crate::engine::{Policy, Visibility};
+use crate::engine::Policy;
 use crate::manifest::{KnownObjects, Manifest, ManifestValidator, MissingFacts, Purpose, Unusable};
 
 /// Find hyperconvergence annotations that Stork ignores or misreads
@@ -111,18 +111,18 @@ impl Validate {
         let namespace = self.input.namespace(snapshot.as_ref());
         let mut survey = Survey::read(&mut input, &policy, Purpose::Validate, &namespace, &mut report.console, |_| {});
         let mut missing = MissingPermissions::default();
-        survey.known.visibility = Visibility::of_files();
         if let Some(snapshot) = snapshot.as_ref().filter(|_| survey.has_documents) {
-            survey.known.visibility = Visibility::default();
             let asked =
                 self.ask(snapshot, (&policy, &severities, label), &input, &namespace, &mut survey, report).await;
             match asked {
                 Ok(permissions) => missing = permissions,
                 Err(error) => {
                     input.problems.push(Problem::from(&error));
-                    survey.known.visibility = Visibility::of_files();
+                    survey.known.complete_without_cluster();
                 }
             }
+        } else {
+            survey.known.complete_without_cluster();
         }
         for problem in &input.problems {
             report.console.say(&problem.lines());

@@ -1,10 +1,10 @@
-//! Helm templates, which look like manifests but must be rendered first.
+//! Templates (of Helm, of Jinja and others), which look like manifests but must be rendered first.
 
 /// The start of an action in a template.
 pub(super) const MARK: &str = "{{";
 
-/// The advice for a user who passes a template.
-pub const ADVICE: &str = "this looks like a Helm template: render it first, with `helm template`";
+/// The advice for a user who passes a template. Its language is not known: Go templates and Jinja have the same marks.
+pub const ADVICE: &str = "this looks like a template: render it first (a Helm chart with `helm template`)";
 
 /// Returns true if a text with an error between `before` and `after` on a line looks like a template. Other files have `{{` too (alerting rules,
 /// workflows), but in quotes, where it is not an error, and without Helm's objects and functions.

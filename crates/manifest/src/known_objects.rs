@@ -20,7 +20,7 @@ use colocate_companion::{Strategies, Subject, SubjectKind};
 use colocate_engine::storage::{HasMetadata, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
     AccessModes, ClaimFacts, ClaimRef, ClassEntry, ClassFacts, Evidence, Policy, Settings, Visibility, VolumeFacts,
-    parse_bool,
+    parse_bool, portworx_classes,
 };
 
 /// The objects of manifests and of a cluster.
@@ -217,6 +217,19 @@ impl KnownObjects {
     pub fn add_class_of_cluster(&mut self, name: &str, class: ClassFacts<'_>) {
         if !self.classes.contains_key(name) {
             self.insert_class(FileId::CLUSTER, NOWHERE, name, class);
+        }
+    }
+
+    /// Completes the objects if no cluster is asked for those that are missing. The classes that Portworx creates by itself are
+    /// known, unless a file describes them.
+    pub fn complete_without_cluster(&mut self) {
+        self.add_portworx_classes();
+        self.visibility = Visibility::of_files();
+    }
+
+    pub(super) fn add_portworx_classes(&mut self) {
+        for (name, class) in portworx_classes() {
+            self.add_class_of_cluster(&name, class);
         }
     }
 

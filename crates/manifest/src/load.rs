@@ -49,7 +49,8 @@ pub enum ManifestError {
     },
 }
 
-/// Parses the claims, classes and volumes in files, and skips other objects.
+/// Parses the claims, classes and volumes in files, and skips other objects. The classes that Portworx creates by itself are known
+/// too.
 ///
 /// A server's pods come from no file, so that no description is nearer than another: each object must be described in one way
 /// only.
@@ -74,6 +75,7 @@ pub fn load(sources: &[Source]) -> Result<Inventory, ManifestError> {
             }
         }
     }
+    known.add_portworx_classes();
     inventory(&known)
 }
 
@@ -120,10 +122,12 @@ fn only<'k, T: PartialEq>(
         }
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use colocate_engine::{Owner, StorageView as _};
+    use crate::Purpose;
+    use colocate_engine::{Owner, StorageView as _, Unknown};
 
     fn load_text(text: &str) -> Result<Inventory, ManifestError> {
         load(&[Source::of_text("claims.yaml", text)])
@@ -143,6 +147,29 @@ mod tests {
             Owner::Provisioner { provisioner, .. } if *provisioner == *"pxd.portworx.com"
         ));
         assert_eq!(inventory.owner("other", "data"), Owner::Missing);
+    }
+
+    #[test]
+    fn without_a_cluster_the_classes_of_portworx_are_known() {
+        let of = |text: &str| {
+            let mut known = KnownObjects::default();
+            let file = known.add_file("claims.yaml", None);
+            for document in Manifest::new(text).parse().unwrap() {
+                assert_eq!(known.add(file, &document, "default", ""), []);
+            }
+            known.complete_without_cluster();
+            known.seen_from(file, Purpose::Mutate).owner("default", "data")
+        };
+        let owned_by = |owner: &Owner, expected: &str| matches!(owner, Owner::Provisioner { provisioner, .. } if **provisioner == *expected);
+        let claim = CLAIM.replace(": px", ": px-csi-db");
+        assert!(owned_by(&of(&claim), "pxd.portworx.com"));
+        assert!(owned_by(&of(&CLAIM.replace(": px", ": px-replicated")), "kubernetes.io/portworx-volume"));
+        // A description in a file wins.
+        let class = CLASS.replace("name: px", "name: px-csi-db").replace("pxd.portworx.com", "other.example.test");
+        assert!(owned_by(&of(&format!("{class}---\n{claim}")), "other.example.test"));
+        assert_eq!(of(CLAIM), Owner::Unknown(Unknown::ClassMissing("px".into())));
+        // A server with files knows them too.
+        assert!(owned_by(&load_text(&claim).unwrap().owner("default", "data"), "pxd.portworx.com"));
     }
 
     #[test]
