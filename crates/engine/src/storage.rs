@@ -102,6 +102,18 @@ struct VolumeSpec<'a> {
     portworx_volume: bool,
     #[serde(borrow, deserialize_with = "object")]
     csi: Option<CsiSource<'a>>,
+    #[serde(borrow, deserialize_with = "object_or_default")]
+    claim_ref: ClaimReference<'a>,
+}
+
+/// `claimRef` of a volume.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ClaimReference<'a> {
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
 }
 
 /// `csi` of a pod's volume, or of a `PersistentVolume`.
@@ -233,6 +245,12 @@ impl<'a> StorageClass<'a> {
 }
 
 impl<'a> PersistentVolume<'a> {
+    /// The namespace and the name of the claim that the volume is bound to, or reserved for.
+    pub fn claim(&self) -> Option<(&str, &str)> {
+        let ClaimReference { namespace, name } = &self.spec.claim_ref;
+        Some((Text::non_empty(namespace.as_ref())?, Text::non_empty(name.as_ref())?))
+    }
+
     /// Its facts.
     pub fn facts(&self) -> VolumeFacts<'a> {
         let is_set = |name: &Text<'a>| !name.is_empty();
@@ -283,6 +301,10 @@ mod tests {
 
         let volume: PersistentVolume<'_> =
             read(r#"{"metadata":{"name":"pv"},"spec":{"portworxVolume":null,"csi":{"driver":"pxd.portworx.com"}}}"#);
+        assert_eq!(volume.claim(), None);
+        let reserved: PersistentVolume<'_> =
+            read(r#"{"spec":{"claimRef":{"namespace":"demo","name":"data","uid":"1"}}}"#);
+        assert_eq!(reserved.claim(), Some(("demo", "data")));
         assert_eq!(volume.facts(), VolumeFacts { provisioner: Some(("pxd.portworx.com".into(), Evidence::StaticCsi)) });
         let in_tree: PersistentVolume<'_> = read(r#"{"spec":{"portworxVolume":{"volumeID":"1"}}}"#);
         assert_eq!(in_tree.facts(), VolumeFacts { provisioner: Some((PORTWORX_IN_TREE.into(), Evidence::InTree)) });

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::folders::{FolderId, Nearness};
-use super::known_objects::{Described, FileId, KnownClaim, KnownClass, KnownObjects, Purpose};
+use super::known_objects::{Described, FileId, KnownClaim, KnownClass, KnownObjects, Purpose, bound};
 use colocate_engine::{
     Absence, AccessModes, ClaimFacts, ClaimUse, ClassEntry, Evidence, NO_PROVISIONER, Owner, StorageView, Unknown,
     Visibility,
@@ -115,7 +115,16 @@ impl<'k> FileView<'k> {
         namespace: &str,
         name: &str,
     ) -> Result<Option<&'k Described<KnownClaim>>, Conflict<'k, KnownClaim>> {
-        self.nearest(self.known.claims(namespace, name), |a, b| a == b || self.alike(a, b))
+        let reserved = self.reserved_volume(namespace, name);
+        self.nearest(self.known.claims(namespace, name), |a, b| {
+            a == b || self.alike(&bound(a, reserved), &bound(b, reserved))
+        })
+    }
+
+    /// The volume that is reserved for a claim; `None` if several are, because any of them may be bound.
+    fn reserved_volume(&self, namespace: &str, claim: &str) -> Option<&'k str> {
+        let nearest = self.nearest(self.known.reservations(namespace, claim), |a, b| a == b);
+        nearest.ok().flatten().map(|described| &*described.facts)
     }
 
     /// Returns true if it does not matter which of two claims a pod mounts.
@@ -167,11 +176,12 @@ impl<'k> FileView<'k> {
 
 impl StorageView for FileView<'_> {
     fn owner(&self, namespace: &str, name: &str) -> Owner {
+        let reserved = self.reserved_volume(namespace, name);
         match self.nearest_claim(namespace, name) {
-            Ok(Some(claim)) => self.owner_of(&claim.facts),
+            Ok(Some(claim)) => self.owner_of(&bound(&claim.facts, reserved)),
             Ok(None) => Owner::Missing,
             Err(conflict) => {
-                let owners = [conflict.0, conflict.1].map(|claim| self.owner_of(&claim.facts));
+                let owners = [conflict.0, conflict.1].map(|claim| self.owner_of(&bound(&claim.facts, reserved)));
                 let open = owners.into_iter().find(|owner| self.may_be_in_cluster(owner));
                 open.unwrap_or_else(|| Owner::Unknown(self.ambiguous("it", conflict)))
             }
@@ -180,7 +190,8 @@ impl StorageView for FileView<'_> {
 
     fn claim_use(&self, namespace: &str, name: &str) -> Option<ClaimUse<'_>> {
         let claim = self.nearest_claim(namespace, name).ok()??;
-        Some((&*claim.facts).into())
+        let claim = ClaimUse::from(&*claim.facts);
+        Some(ClaimUse { bound: claim.bound || self.reserved_volume(namespace, name).is_some(), ..claim })
     }
 
     fn find_class(&self, name: &str) -> Result<ClassEntry<'_>, Unknown> {

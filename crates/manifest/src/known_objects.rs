@@ -3,6 +3,7 @@
 //! One name may be described several times: a folder per environment, a base and its overlays. Every description is kept
 //! with its place, and an object sees the nearest one ([`KnownObjects::seen_from`]).
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -33,11 +34,13 @@ pub struct KnownObjects {
     files: Vec<KnownFile>,
     pub(super) folders: Folders,
     /// By namespace, then by name.
-    claims: HashMap<Box<str>, HashMap<Box<str>, Descriptions<KnownClaim>>>,
+    claims: HashMap<Box<str>, ByName<KnownClaim>>,
     pub(super) classes: HashMap<Box<str>, Descriptions<Arc<KnownClass>>>,
     /// The default class of each file that has one.
     pub(super) default_classes: Descriptions<Arc<KnownClass>>,
     pub(super) volumes: HashMap<Box<str>, Descriptions<VolumeProvisioner>>,
+    /// The volumes whose `claimRef` names each claim, by its namespace, then by its name.
+    reservations: HashMap<Box<str>, ByName<Arc<str>>>,
     /// Whether each Namespace opts out.
     pub(super) namespaces: HashMap<Box<str>, Descriptions<bool>>,
     /// The claims and claim templates that name each class.
@@ -65,6 +68,9 @@ struct KnownFile {
 
 /// All descriptions of one name, in the order of the files.
 pub(super) type Descriptions<T> = Vec<Described<T>>;
+
+/// Objects of one kind, by name.
+type ByName<T> = HashMap<Box<str>, Descriptions<T>>;
 
 /// A description of an object, with its place.
 #[derive(Debug)]
@@ -157,7 +163,12 @@ impl KnownObjects {
             Some(DescriptionKind::Volume) => {
                 let text = object.value.to_string();
                 let volume: PersistentVolume<'_> = decode(&text)?;
-                self.insert_volume(file, object.position, named(&volume)?, &volume.facts());
+                let name = named(&volume)?;
+                self.insert_volume(file, object.position, name, &volume.facts());
+                if let Some((namespace, claim)) = volume.claim() {
+                    let claims = self.reservations.entry(namespace.into()).or_default();
+                    push(claims, claim, Described::new(file, object.position, name.into()));
+                }
             }
             Some(DescriptionKind::Class) => {
                 let text = object.value.to_string();
@@ -250,6 +261,10 @@ impl KnownObjects {
 
     pub(super) fn claims(&self, namespace: &str, name: &str) -> &[Described<KnownClaim>] {
         self.claims.get(namespace).and_then(|claims| claims.get(name)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn reservations(&self, namespace: &str, claim: &str) -> &[Described<Arc<str>>] {
+        self.reservations.get(namespace).and_then(|claims| claims.get(claim)).map_or(&[], Vec::as_slice)
     }
 
     /// All claims: the namespace, the name and the descriptions of each.
@@ -391,6 +406,16 @@ impl fmt::Display for Place<'_> {
             Some(file) => write!(f, "{file}:{}:{}", self.line, self.column),
             None => f.write_str("the cluster"),
         }
+    }
+}
+
+/// The facts of a claim for which a volume may be reserved: without a `volumeName`, it counts as bound to that volume.
+pub(super) fn bound<'c>(claim: &'c ClaimFacts<'static>, reserved: Option<&str>) -> Cow<'c, ClaimFacts<'static>> {
+    match reserved {
+        Some(volume) if claim.volume.is_none() => {
+            Cow::Owned(ClaimFacts { volume: Some(volume.to_owned().into()), ..claim.clone() })
+        }
+        _ => Cow::Borrowed(claim),
     }
 }
 

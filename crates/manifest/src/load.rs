@@ -1,7 +1,7 @@
 //! Claims, classes and volumes in files as one inventory, for a server.
 
 use super::document::Manifest;
-use super::known_objects::{Described, KnownObjects};
+use super::known_objects::{Described, KnownObjects, bound};
 use super::position::{ParseError, Position};
 use super::sources::{ReadError, Source};
 use colocate_engine::{ClassFacts, Inventory, VolumeFacts};
@@ -84,7 +84,9 @@ fn inventory(known: &KnownObjects) -> Result<Inventory, ManifestError> {
     for (namespace, name, claims) in known.all_claims() {
         let name_in = || format!("{namespace}/{name}");
         let claim = only(known, "PersistentVolumeClaim", name_in, claims)?;
-        inventory.insert_claim(namespace, name, claim);
+        let reserved = known.reservations(namespace, name);
+        let volume = reserved.first().filter(|first| reserved.iter().all(|other| other.facts == first.facts));
+        inventory.insert_claim(namespace, name, &bound(claim, volume.map(|volume| &*volume.facts)));
     }
     for (name, classes) in &known.classes {
         let class = only(known, "StorageClass", || name.to_string(), classes)?;
@@ -170,6 +172,44 @@ mod tests {
         assert_eq!(of(CLAIM), Owner::Unknown(Unknown::ClassMissing("px".into())));
         // A server with files knows them too.
         assert!(owned_by(&load_text(&claim).unwrap().owner("default", "data"), "pxd.portworx.com"));
+    }
+
+    #[test]
+    fn a_volume_with_a_claim_reference_binds_the_claim() {
+        let volume = |name: &str, driver: &str, claim: &str| {
+            format!(
+                "---\napiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\n\
+                 spec: {{csi: {{driver: {driver}}}, claimRef: {claim}}}\n"
+            )
+        };
+        let claim = |spec: &str| {
+            format!("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data}}\nspec: {spec}\n")
+        };
+        let owner = |text: String| match load_text(&text).unwrap().owner("default", "data") {
+            Owner::Provisioner { provisioner, .. } => provisioner.to_string(),
+            other => format!("{other:?}"),
+        };
+        let static_claim = claim("{storageClassName: ''}");
+        let reserved = volume("a", "pxd.portworx.com", "{namespace: default, name: data}");
+        assert_eq!(owner(format!("{static_claim}{reserved}")), "pxd.portworx.com");
+        assert_eq!(owner(format!("{reserved}---\n{static_claim}")), "pxd.portworx.com");
+        let known = load_text(&format!("{static_claim}{reserved}")).unwrap();
+        assert!(known.claim_use("default", "data").unwrap().bound);
+        // A claim without a class has none then, as with volumeName.
+        assert_eq!(owner(format!("{}{reserved}", claim("{}"))), "pxd.portworx.com");
+        // The claim names another volume.
+        let other = volume("b", "other.example.test", "{namespace: default, name: someone}");
+        let bound = claim("{storageClassName: '', volumeName: b}");
+        assert_eq!(owner(format!("{bound}{reserved}{other}")), "other.example.test");
+        // Another namespace, no namespace, and a choice of two volumes.
+        let second = volume("b", "other.example.test", "{namespace: default, name: data}");
+        for volumes in [
+            volume("a", "pxd.portworx.com", "{namespace: other, name: data}"),
+            volume("a", "pxd.portworx.com", "{name: data}"),
+            format!("{reserved}{second}"),
+        ] {
+            assert_eq!(owner(format!("{static_claim}{volumes}")), "Unknown(Unbound)", "{volumes}");
+        }
     }
 
     #[test]

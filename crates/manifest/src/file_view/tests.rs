@@ -155,6 +155,32 @@ fn classes_volumes_and_default_classes_are_the_nearest_ones() {
 }
 
 #[test]
+fn the_nearest_volume_with_a_claim_reference_binds_a_claim() {
+    let reserved = |name: &str, driver: &str| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec: {{csi: {{driver: {driver}}}, claimRef: {{namespace: default, name: data}}}}\n"
+        )
+    };
+    let files = Files::new(&[
+        ("claim.yaml", &claim("storageClassName: ''")),
+        ("dev/volume.yaml", &reserved("pv", "dev")),
+        ("dev/pod.yaml", ""),
+        ("prod/volume.yaml", &reserved("pv-prod", "prod")),
+        ("prod/pod.yaml", ""),
+        ("two/volume.yaml", &format!("{}---\n{}", reserved("a", "pa"), reserved("b", "pb"))),
+        ("two/pod.yaml", ""),
+        ("two/bound/claim.yaml", &claim("storageClassName: '', volumeName: b")),
+    ]);
+    assert_eq!((files.data("dev/pod.yaml"), files.data("prod/pod.yaml")), ("dev".to_owned(), "prod".to_owned()));
+    for (file, bound) in [("dev/pod.yaml", true), ("claim.yaml", false)] {
+        let view = files.view(file, Purpose::Validate);
+        assert_eq!(view.claim_use("default", "data").map(|claim| claim.bound), Some(bound), "{file}");
+    }
+    assert_eq!(files.data("claim.yaml"), "Unknown(Unbound)", "several volumes are equally near");
+    assert_eq!(files.data("two/bound/claim.yaml"), "pb", "the claim names its volume");
+}
+
+#[test]
 fn settings_matter_only_to_a_validation() {
     let shared = of_class("px").replace("spec: {", "spec: {accessModes: [ReadWriteMany], ");
     let files = Files::new(&[
