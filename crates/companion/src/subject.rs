@@ -10,7 +10,7 @@ use super::field_path::FieldPath;
 use colocate_engine::storage::{HasMetadata as _, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
     ClaimFacts, ClaimRef, ControllerReference, Fields, Policy, Setting, Text, Workload, WorkloadObject, controller,
-    each_element, present,
+    current_api_version, each_element, present,
 };
 
 /// A kind of object with rules.
@@ -37,8 +37,13 @@ impl<'p> SubjectKind<'p> {
         }
     }
 
-    /// Finds the kind of an object by its `apiVersion` and `kind`, such as `apps/v1` and `Deployment`.
+    /// Finds the kind of an object in a file by its `apiVersion` and `kind`, such as `apps/v1` and `Deployment`. A kind of a removed
+    /// version is that of the version that replaced it.
     pub fn find_object(policy: &'p Policy, api_version: &str, kind: &str) -> Option<Self> {
+        if let Some(workload) = policy.workloads.find_object(api_version, kind) {
+            return Some(Self::Workload(workload));
+        }
+        let api_version = current_api_version(api_version, kind);
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         Self::find(policy, group, version, kind)
     }

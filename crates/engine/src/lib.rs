@@ -13,6 +13,7 @@
 //! [`Pending::decide`] continues from there.
 
 mod annotation;
+mod api_version;
 mod claim;
 mod decision;
 mod decode;
@@ -47,6 +48,7 @@ mod workload;
 pub use json_patch::jsonptr::PointerBuf;
 
 pub use annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
+pub use api_version::current_api_version;
 pub use claim::ClaimRef;
 pub use decision::{Decision, Examination, Pending, examine};
 pub use decode::{Text, each_element, object, present};

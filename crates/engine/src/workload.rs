@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Unexpected};
 use serde_json::value::RawValue;
 
+use super::api_version::current_api_version;
 use super::claim::{self, ClaimRef};
 use super::decode::{Field, FieldsSeed, Nullable, ReadFields, Text, set};
 use super::entries::Entries;
@@ -69,10 +70,14 @@ impl Workloads {
         Self(kinds)
     }
 
-    /// Finds a kind by the `apiVersion` and `kind` of an object, such as `apps/v1` and `Deployment`.
+    /// Finds a kind by the `apiVersion` and `kind` of an object in a file, such as `apps/v1` and `Deployment`. A kind of a removed
+    /// version is that of the [version that replaced it](current_api_version).
     pub fn find_object(&self, api_version: &str, kind: &str) -> Option<&Workload> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        self.find(group, version, kind)
+        let find = |api_version: &str| {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+            self.find(group, version, kind)
+        };
+        find(api_version).or_else(|| find(current_api_version(api_version, kind)))
     }
 
     /// Returns true if there is a kind of that group and name, in any version.

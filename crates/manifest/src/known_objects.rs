@@ -21,7 +21,7 @@ use colocate_companion::{Strategies, Subject, SubjectKind};
 use colocate_engine::storage::{HasMetadata, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
     AccessModes, ClaimFacts, ClaimRef, ClassEntry, ClassFacts, Evidence, Policy, Settings, Visibility, VolumeFacts,
-    parse_bool, portworx_classes,
+    current_api_version, parse_bool, portworx_classes,
 };
 
 /// The objects of manifests and of a cluster.
@@ -365,7 +365,7 @@ pub enum DescriptionKind {
 impl DescriptionKind {
     /// The kind of an object; `None` if no decision depends on it.
     pub fn of(object: &ManifestObject<'_>) -> Option<Self> {
-        match (object.api_version, object.kind) {
+        match (current_api_version(object.api_version, object.kind), object.kind) {
             ("v1", "PersistentVolumeClaim") => Some(Self::Claim),
             ("v1", "PersistentVolume") => Some(Self::Volume),
             ("storage.k8s.io/v1", "StorageClass") => Some(Self::Class),

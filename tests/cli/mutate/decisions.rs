@@ -65,6 +65,31 @@ fn a_list_on_the_path_of_a_custom_workload_is_explained() {
 }
 
 #[test]
+fn kinds_of_removed_api_versions_are_read_as_their_successors() {
+    let spec = "{containers: [{name: a, image: b}], volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}";
+    let template = format!("{{template: {{spec: {spec}}}}}");
+    let class =
+        "apiVersion: storage.k8s.io/v1beta1\nkind: StorageClass\nmetadata: {name: px}\nprovisioner: pxd.portworx.com\n";
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {storageClassName: px}\n";
+    for (version, kind, spec) in [
+        ("extensions/v1beta1", "Deployment", template.clone()),
+        ("apps/v1beta1", "StatefulSet", template.clone()),
+        ("apps/v1beta2", "DaemonSet", template.clone()),
+        ("batch/v1beta1", "CronJob", format!("{{jobTemplate: {{spec: {template}}}}}")),
+    ] {
+        let object = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n");
+        let folder = Folder::new(&[("a.yaml", &object), ("class.yaml", class), ("claim.yaml", claim)]);
+        let run = folder.run("mutate -f a.yaml --manifests class.yaml claim.yaml --strict");
+        let expected = object.replace("{containers", "{schedulerName: stork, containers");
+        assert_eq!(
+            (run.code, run.out.as_str(), run.err.as_str()),
+            (Some(0), expected.as_str(), ""),
+            "{version} {kind}"
+        );
+    }
+}
+
+#[test]
 fn unresolved_claims_are_reported_and_strict_exits_with_3() {
     let folder = Folder::mysql();
     let run = folder.run("mutate -f deployment.yaml");
