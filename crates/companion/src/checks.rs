@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::facts::{Facts, MountedClaim, Strategies};
 use super::field_path::FieldPath;
 use super::finding::{Finding, MAX_FINDINGS, Part, Unchecked, ValidationReport};
-use super::key::{Keys, Recognized};
+use super::key::{Keys, Recognized, is_like_placement_strategy};
 use super::rule::{Needs, Rule};
 use super::severity::Severity;
 use super::subject::{KeyMap, Subject, SubjectKind};
@@ -52,6 +52,7 @@ impl Subject<'_> {
             needs: BTreeSet::new(),
         };
         check.check_keys();
+        check.check_strays();
         match self.kind {
             SubjectKind::Workload(_) => {
                 check.check_pods();
@@ -59,6 +60,7 @@ impl Subject<'_> {
             }
             SubjectKind::Claim | SubjectKind::Class => check.check_storage(),
             SubjectKind::Namespace => check.check_namespace(),
+            SubjectKind::Other(_) => {}
         }
         (check.report, check.needs)
     }
@@ -75,12 +77,13 @@ impl Subject<'_> {
             site.location.is_of_storage() && is_not_a_string() || storage_settings::rejection(site, key).is_some()
         };
         let silent = |site: &KeyMap<'_>| {
-            let is_silent = |key: &str, raw: &RawValue| {
-                foreign(key) && !site.location.is_opt_out_label(key, policy) && !rejected(site, key, raw)
-            };
+            let is_strategy = |key: &str| site.location.is_of_storage() && is_like_placement_strategy(key);
+            let is_read = |key: &str| site.location.is_opt_out_label(key, policy) || is_strategy(key);
+            let is_silent = |key: &str, raw: &RawValue| foreign(key) && !is_read(key) && !rejected(site, key, raw);
             site.entries.iter().all(|(key, raw)| is_silent(key, raw))
         };
-        self.strategy_names().next().is_none() && self.sites.iter().all(silent)
+        let has_strays = self.strays.iter().any(|stray| !foreign(&stray.name));
+        self.strategy_names().next().is_none() && !has_strays && self.sites.iter().all(silent)
     }
 }
 

@@ -101,6 +101,9 @@ const UNRELATED: [&str; 37] = [
     "applicationBackupSchedulePolicyType",
 ];
 
+/// The key of a placement strategy without separators, to find it with others.
+const PLACEMENT_STRATEGY: &str = "placementstrategy";
+
 /// The most edits (a letter wrong, missing or swapped) between a misspelled key and the intended one.
 const SMALL_EDIT: usize = 2;
 
@@ -145,11 +148,14 @@ impl<'p> Keys<'p> {
         if suffix.is_some_and(|rest| UNRELATED.contains(&rest)) {
             return Recognized::Foreign;
         }
-        let (prefix, own) = name.rsplit_once('/').unwrap_or(("", name));
-        if edits(prefix, PREFIX.trim_end_matches('/'), SMALL_EDIT_OF_PREFIX).is_none() {
+        let (prefix, own) = split(name);
+        if !is_like_prefix(prefix) {
             let same = |key: &&&str| own.eq_ignore_ascii_case(key.trim_start_matches(PREFIX));
             let meant = UNMISTAKABLE.iter().find(same);
             return meant.map_or(Recognized::Foreign, |meant| Recognized::Misspelled { meant: (*meant).to_owned() });
+        }
+        if is_like_placement_strategy(own) {
+            return Recognized::Misspelled { meant: Setting::PlacementStrategy.key().to_owned() };
         }
         // Stork may have newer keys for other purposes, so only a difference in case counts as a misspelling here.
         if let Some(meant) = UNRELATED.iter().find(|unrelated| own.eq_ignore_ascii_case(unrelated)) {
@@ -167,6 +173,43 @@ impl<'p> Keys<'p> {
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|key| key.name.strip_prefix(PREFIX))
     }
+}
+
+/// Splits a key into its prefix and its name. A dot or a colon counts as a slash after a prefix like Stork's.
+fn split(name: &str) -> (&str, &str) {
+    let by_slash = name.rsplit_once('/');
+    let split = by_slash.or_else(|| name.rsplit_once(['.', ':']).filter(|(prefix, _)| is_like_prefix(prefix)));
+    split.unwrap_or(("", name))
+}
+
+fn is_like_prefix(prefix: &str) -> bool {
+    edits(prefix, PREFIX.trim_end_matches('/'), SMALL_EDIT_OF_PREFIX).is_some()
+}
+
+/// Returns true if a key of a class or a claim is a misspelled `placement_strategy`, with any prefix.
+pub(super) fn is_like_placement_strategy(name: &str) -> bool {
+    let own = name.rsplit_once('/').map_or(name, |(_, own)| own);
+    let letters = own.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
+    name != Setting::PlacementStrategy.key() && letters.eq(PLACEMENT_STRATEGY.bytes())
+}
+
+/// Returns true if a key in any place of an object may be one of Stork, or close to one. It is fast, because it is called for
+/// every key of an object; [`Keys::recognize`] decides.
+pub(super) fn is_candidate(name: &str) -> bool {
+    const OF_PREFIX: &str = "openstorage";
+    let contains =
+        |part: &str| name.as_bytes().windows(part.len()).any(|own| own.eq_ignore_ascii_case(part.as_bytes()));
+    let ends = |key: &str| {
+        let own = key.trim_start_matches(PREFIX).as_bytes();
+        name.len().checked_sub(own.len()).is_some_and(|at| name.as_bytes()[at..].eq_ignore_ascii_case(own))
+    };
+    contains(OF_PREFIX) || UNMISTAKABLE.into_iter().any(ends)
+}
+
+/// Returns true if `name` has Stork's prefix, or one close to it, and is not the name of a key that Stork uses for other
+/// purposes than scheduling.
+pub fn is_stork_key(policy: &Policy, name: &str) -> bool {
+    is_candidate(name) && is_like_prefix(split(name).0) && Keys::new(policy).recognize(name) != Recognized::Foreign
 }
 
 /// The number of edits between two words, ignoring case, if it is at most `most` and at most a third of the word.
@@ -209,6 +252,9 @@ mod tests {
             "snapshotschedule.stork.libopenstorage.org/daily",
             "px/hyperconvergence",
             "operator.libopenstorage.org/unschedulable",
+            "stork.libopenstorage.org",
+            "libopenstorage.org.preferences",
+            "placement-strategy",
             "",
             "/",
         ] {
@@ -229,6 +275,11 @@ mod tests {
             ("Stork.libopenstorage.org/disable-admission-controler", DISABLE_ADMISSION_CONTROLLER),
             ("stork.libopenstorage.org/preferRemoteNodes", Setting::PreferRemoteNode.key()),
             ("stork.libopenstorage.org/snapshotname", "stork.libopenstorage.org/snapshotName"),
+            ("stork.libopenstorage.org.preferLocalNodeOnly", PREFER_LOCAL_NODE_ONLY),
+            ("stork.libopenstorage.org:preferRemoteNode", Setting::PreferRemoteNode.key()),
+            ("stork.libopenstorage.com.preferLocalNodesOnly", PREFER_LOCAL_NODE_ONLY),
+            ("stork.libopenstorage.org:restore-in-progress", Setting::RestoreInProgress.key()),
+            ("stork.libopenstorage.org/placement-strategy", "placement_strategy"),
         ] {
             assert_eq!(recognized(name), Recognized::Misspelled { meant: meant.to_owned() }, "{name}");
         }
@@ -246,6 +297,28 @@ mod tests {
             assert!(matches!(recognized(&name), Recognized::Unknown { .. }), "{name}");
         }
         assert!(matches!(recognized(PREFIX), Recognized::Unknown { .. }));
+    }
+
+    #[test]
+    fn every_key_and_misspelled_key_is_a_candidate_in_any_place() {
+        for name in SCHEDULING.map(|key| key.name).into_iter().chain(["preferlocalnodeonly", "x/skipSchedulerScoring"])
+        {
+            assert!(is_candidate(name), "{name}");
+        }
+        for name in ["", "annotations", "prefer", "preferredDuringSchedulingIgnoredDuringExecution", "é"] {
+            assert!(!is_candidate(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_other_spellings_of_placement_strategy_are_like_it() {
+        for name in ["placement-strategy", "placementStrategy", "Placement_Strategy", "portworx.io/placement-strategy"]
+        {
+            assert!(is_like_placement_strategy(name), "{name}");
+        }
+        for name in ["placement_strategy", "placement", "placement-strategies", ""] {
+            assert!(!is_like_placement_strategy(name), "{name}");
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ rules! {
         [] ANNOTATIONS;
     Misspelled "HC003" Error "the key is misspelled",
         /// Keys are case-sensitive and must match exactly: Stork ignores a key that is nearly right.
-        [] EXTENDER;
+        [Claims] EXTENDER;
     UnknownKey "HC004" Warning "the key is unknown",
         /// No known component reads a key of this name with Stork's prefix.
         [] EXTENDER;
@@ -234,6 +234,10 @@ rules! {
         /// ephemeral volumes from 25.2.0 on. If the configuration has a list `recognises` for Portworx, that list decides. The
         /// rule is only about pods that colocate gives to Stork, or that name it.
         [Claims, Namespace] EXTENDER;
+    Misplaced "HC036" Error "the key is in a place that Stork does not read",
+        /// Stork reads its keys from the annotations of pods and claims and from the parameters of a StorageClass. A key in another
+        /// field, or on an object of another kind, has no effect.
+        [] DOCUMENTATION;
 }
 
 /// The error for an unknown rule id.
@@ -267,7 +271,7 @@ mod tests {
             assert_eq!(Rule::try_from(rule.id().to_owned()), Ok(*rule));
         }
         let error = Rule::try_from("HC999".to_owned()).unwrap_err().to_string();
-        assert!(error.contains("HC001 to HC035"), "{error}");
+        assert!(error.contains("HC001 to HC036"), "{error}");
     }
 
     #[test]

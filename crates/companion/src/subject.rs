@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::field_path::FieldPath;
+use super::stray_key::{self, StrayKey};
 use colocate_engine::storage::{HasMetadata as _, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
     ClaimFacts, ClaimRef, ControllerReference, Fields, Policy, Setting, Text, Workload, WorkloadObject, controller,
@@ -24,7 +25,22 @@ pub enum SubjectKind<'p> {
     Class,
     /// A Namespace.
     Namespace,
+    /// Another built-in kind, with its name. Stork does not read its metadata, and no controller copies that to pods.
+    Other(&'static str),
 }
+
+/// The groups and names of the [other kinds](SubjectKind::Other).
+const OTHER_KINDS: [(&str, &str); 9] = [
+    ("", "ConfigMap"),
+    ("", "Node"),
+    ("", "PersistentVolume"),
+    ("", "Service"),
+    ("", "ServiceAccount"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("networking.k8s.io", "Ingress"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("policy", "PodDisruptionBudget"),
+];
 
 impl<'p> SubjectKind<'p> {
     /// Finds a kind by its group, version and name.
@@ -33,8 +49,17 @@ impl<'p> SubjectKind<'p> {
             ("", "v1", "PersistentVolumeClaim") => Some(Self::Claim),
             ("storage.k8s.io", "v1", "StorageClass") => Some(Self::Class),
             ("", "v1", "Namespace") => Some(Self::Namespace),
-            _ => policy.workloads.find(group, version, kind).map(Self::Workload),
+            _ => {
+                let other = || OTHER_KINDS.iter().find(|(own, name)| *own == group && *name == kind);
+                let workload = policy.workloads.find(group, version, kind).map(Self::Workload);
+                workload.or_else(|| other().map(|(_, name)| Self::Other(name)))
+            }
         }
+    }
+
+    /// Returns true if it is known that objects of this kind have no namespace.
+    pub fn is_cluster_scoped(self) -> bool {
+        matches!(self, Self::Class | Self::Namespace | Self::Other("Node" | "PersistentVolume"))
     }
 
     /// Finds the kind of an object in a file by its `apiVersion` and `kind`, such as `apps/v1` and `Deployment`. A kind of a removed
@@ -56,6 +81,7 @@ impl fmt::Display for SubjectKind<'_> {
             Self::Claim => "PersistentVolumeClaim",
             Self::Class => "StorageClass",
             Self::Namespace => "Namespace",
+            Self::Other(kind) => kind,
         })
     }
 }
@@ -77,6 +103,8 @@ pub struct Subject<'a> {
     /// Whether the pod has a priority by which it may preempt others.
     pub(super) may_preempt: bool,
     pub(super) lifecycle: Lifecycle<'a>,
+    /// The keys outside of these maps that may be meant for Stork.
+    pub(super) strays: Vec<StrayKey>,
 }
 
 /// The most keys that are read from all maps of one object.
@@ -125,6 +153,8 @@ pub(super) enum Holder {
     Claim(Option<String>),
     Class,
     Namespace,
+    /// An object of [another kind](SubjectKind::Other).
+    Other,
 }
 
 impl MapLocation {
@@ -179,6 +209,7 @@ impl<'a> Subject<'a> {
             template: FieldPath::default(),
             may_preempt: false,
             lifecycle: Lifecycle::default(),
+            strays: Vec::new(),
         };
         let root = fields(json)?;
         if let Some(metadata) = root.raw("metadata") {
@@ -203,7 +234,9 @@ impl<'a> Subject<'a> {
                 subject.read_map(&root, &here, Holder::Class, MapField::Parameters)?;
             }
             SubjectKind::Namespace => subject.read_metadata(&root, &here, &Holder::Namespace)?,
+            SubjectKind::Other(_) => subject.read_metadata(&root, &here, &Holder::Other)?,
         }
+        subject.read_strays(json);
         Ok(subject)
     }
 
@@ -235,6 +268,31 @@ impl<'a> Subject<'a> {
     /// The maps from which Stork reads the settings of volumes.
     pub(super) fn storage_sites(&self) -> impl Iterator<Item = &KeyMap<'a>> {
         self.sites.iter().filter(|site| site.location.is_of_storage())
+    }
+
+    /// Finds the keys that are not in one of the maps.
+    fn read_strays(&mut self, json: &str) {
+        let mut strays = stray_key::find(json);
+        strays.retain(|stray| {
+            let is_in_map = self.sites.iter().any(|site| site.path == stray.parent);
+            !is_in_map && self.knows(&stray.parent)
+        });
+        self.strays = strays;
+    }
+
+    /// Returns true if the meaning of the fields at `path` is known. A custom resource may pass annotations on to its claims from
+    /// any field, and a `ConfigMap` may have any data.
+    fn knows(&self, path: &FieldPath) -> bool {
+        let starts_with = |prefix: &FieldPath| path.segments().starts_with(prefix.segments());
+        let is_of_metadata = || {
+            path.segments().is_empty()
+                || ["metadata", "annotations"].iter().any(|name| starts_with(&FieldPath::of([*name])))
+        };
+        match self.kind {
+            SubjectKind::Workload(workload) if workload.custom => is_of_metadata() || starts_with(&self.template),
+            SubjectKind::Other(_) => is_of_metadata(),
+            SubjectKind::Workload(_) | SubjectKind::Claim | SubjectKind::Class | SubjectKind::Namespace => true,
+        }
     }
 
     /// Reads all metadata from the object down to its pod template.

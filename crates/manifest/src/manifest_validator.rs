@@ -145,7 +145,7 @@ impl<'a> ManifestValidator<'a> {
             subject.check(self.policy, self.severities, &facts)
         });
         ValidatedObject {
-            namespace: (!matches!(kind, SubjectKind::Class | SubjectKind::Namespace)).then_some(namespace),
+            namespace: (!kind.is_cluster_scoped()).then_some(namespace),
             name: object.name(),
             report: report.map_err(|error| without_position(&error)),
             unknown_namespace,
@@ -161,9 +161,17 @@ impl<'a> ManifestValidator<'a> {
         let objects = document.objects().into_iter();
         objects.filter_map(move |object| {
             let kind = SubjectKind::find_object(policy, object.api_version, object.kind)?;
-            Some((object, kind))
+            // Nearly all files have such objects, and nearly none of them has a key of Stork.
+            let is_rare = matches!(kind, SubjectKind::Other(_));
+            (!is_rare || !is_silent(policy, &object, kind)).then_some((object, kind))
         })
     }
+}
+
+/// Returns true if no rule applies to an object.
+fn is_silent(policy: &Policy, object: &ManifestObject<'_>, kind: SubjectKind<'_>) -> bool {
+    let json = object.value.to_string();
+    Subject::parse(&json, kind).is_ok_and(|subject| subject.is_silent(policy))
 }
 
 #[cfg(test)]

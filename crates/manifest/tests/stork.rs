@@ -10,7 +10,7 @@ use colocate_manifest::{Controllers, KnownObjects, Manifest, ManifestValidator};
 use serde_json::{Value, json};
 
 /// The rules by which something is not read, or has no effect.
-const INEFFECTIVE: [Rule; 16] = [
+const INEFFECTIVE: [Rule; 17] = [
     Rule::NoBoolean,
     Rule::NoString,
     Rule::Misspelled,
@@ -27,6 +27,7 @@ const INEFFECTIVE: [Rule; 16] = [
     Rule::RemoteNotShared,
     Rule::LocalOnlyWindows,
     Rule::Unrecognized,
+    Rule::Misplaced,
 ];
 
 /// The rules by which a pod stays Pending for certain.

@@ -21,6 +21,87 @@ deploy/mysql.yaml:9:67: error[HC001] `yes` is not a boolean (Stork accepts 1 t T
 }
 
 #[test]
+fn a_misplaced_key_is_found_with_its_place_and_the_right_one() {
+    let key = format!("{{{LOCAL_ONLY}: \"true\"}}");
+    let template = |metadata: &str, other: &str, pod: &str| {
+        format!(
+            "{{template: {{metadata: {{{metadata}}}, {other} spec: {{{pod} containers: [{{name: a, image: b}}]}}}}}}"
+        )
+    };
+    let object = |kind: &str, metadata: &str, spec: &str| {
+        let version = if kind == "Deployment" { "apps/v1" } else { "v1" };
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a{metadata}}}\nspec: {spec}\n")
+    };
+    let deployment = |spec: &str| object("Deployment", "", spec);
+    let right = "move it to spec.template.metadata.annotations";
+    let of_pod = "move it to the annotations of the pod (for a workload: spec.template.metadata.annotations)";
+    let service = object("Service", &format!(", annotations: {key}"), "{}");
+    let labels = object("Node", &format!(", labels: {key}"), "{}");
+    let in_metadata = deployment(&template(&format!("{LOCAL_ONLY}: \"true\""), "", ""));
+    for (text, place, remedy) in [
+        (
+            deployment(&template("", &format!("annotations: {key},"), "")),
+            "spec.template.annotations of a Deployment",
+            right,
+        ),
+        (
+            deployment(&template("", "", &format!("annotations: {key},"))),
+            "spec.template.spec.annotations of a Deployment",
+            right,
+        ),
+        (deployment(&format!("{{annotations: {key}, template: {{}}}}")), "spec.annotations of a Deployment", right),
+        (format!("{}annotations: {key}\n", deployment("{}")), "the top-level field annotations of a Deployment", right),
+        (in_metadata, "spec.template.metadata of a Deployment", right),
+        (
+            deployment(&template(&format!("annotation: {key}"), "", "")),
+            "spec.template.metadata.annotation of a Deployment",
+            "rename `annotation` to `annotations`",
+        ),
+        (service, "metadata.annotations of a Service", of_pod),
+        (labels, "metadata.labels of a Node", of_pod),
+    ] {
+        let run = Folder::new(&[("a.yaml", &text)]).run("validate -f a.yaml");
+        let message = format!("error[HC036] Stork does not read `{LOCAL_ONLY}` from {place} (at ");
+        assert!(run.out.contains(&message) && run.out.ends_with(&format!("= help: {remedy}\n")), "{text}{}", run.out);
+        assert_eq!((run.code, run.out.matches("error[").count()), (Some(1), 1), "{}", run.out);
+    }
+}
+
+#[test]
+fn objects_of_kinds_that_stork_does_not_read_are_not_counted() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {example.com/a: b}}\n";
+    let run = Folder::new(&[("a.yaml", service)]).run("validate -f a.yaml");
+    assert_eq!((run.code, run.err.as_str()), (Some(0), "colocate: no findings in 0 objects of 1 file\n"));
+}
+
+/// As in openstorage (`resolveSharedSpec`): with a storage array or a file server behind the volume, it is not a sharedv4 volume;
+/// otherwise, its access modes decide in both directions.
+#[test]
+fn access_modes_decide_which_volumes_are_sharedv4() {
+    for (mode, parameters, expected) in [
+        ("ReadWriteMany", "{backend: pure_file}", "HC027"),
+        ("ReadWriteMany", "{proxy_endpoint: \"nfs://server\"}", "HC027"),
+        ("ReadWriteMany", "{shared: \"true\"}", ""),
+        ("ReadOnlyMany", "{repl: \"2\"}", "HC014"),
+        ("ReadWriteOnce", "{sharedv4: \"true\"}", ""),
+        ("ReadWriteMany", "{sharedv4: \"false\"}", "HC014"),
+        ("ReadWriteOnce", "{sharedv4: \"yes\"}", "HC034"),
+        ("ReadWriteOnce", "{sharedv4_svc_type: clusterip}", "HC034"),
+        ("ReadWriteOnce", "{sharedv4_svc_type: clusterIP}", ""),
+    ] {
+        let class = format!(
+            "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: px}}\nprovisioner: pxd.portworx.com\n\
+             parameters: {parameters}\n"
+        );
+        let text = [deployment(&format!("{LOCAL_ONLY}: \"true\"")), claim(mode), class].join("---\n");
+        let run = Folder::new(&[("a.yaml", &text)]).run("validate -f a.yaml --strict -o json");
+        let findings: Vec<serde_json::Value> = serde_json::from_str(&run.out).unwrap();
+        let found: Vec<_> = findings.iter().filter_map(|finding| finding["rule"].as_str()).collect();
+        assert_eq!(found.join(" "), expected, "{mode} {parameters}: {}", run.err);
+    }
+}
+
+#[test]
 fn findings_are_sorted_by_position_and_separated_by_blank_lines() {
     let wrong = "stork.libopenstorage.org/preferlocalnodeonly";
     let text = deployment(&format!("{LOCAL_ONLY}: \"true\", {DISABLE}: \"true\", {wrong}: \"true\""));

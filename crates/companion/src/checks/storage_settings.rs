@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{RuleCheck, flag, shown};
 use crate::facts::{MountedClaim, Strategies, VolumeKind, is_multi_node};
 use crate::finding::Part;
+use crate::key::{Recognized, is_like_placement_strategy};
 use crate::rule::Rule;
 use crate::severity::Severity;
 use crate::subject::{Holder, KeyMap, MapField};
@@ -24,6 +25,7 @@ impl RuleCheck<'_> {
     pub(super) fn check_storage(&mut self) {
         let subject = self.subject;
         for site in subject.storage_sites() {
+            self.check_spelling(site);
             let own = Settings::read(|key| site.entries.get(key));
             if own.is_empty() {
                 continue;
@@ -37,10 +39,43 @@ impl RuleCheck<'_> {
                         self.check_restore(site, &own, claim);
                     }
                 }
-                Holder::Pod | Holder::Workload | Holder::Namespace => {}
+                Holder::Pod | Holder::Workload | Holder::Namespace | Holder::Other => {}
             }
             self.check_strategy(site, &own);
         }
+    }
+
+    /// Checks for a misspelled `placement_strategy`, which only Portworx reads.
+    fn check_spelling(&mut self, site: &KeyMap<'_>) {
+        let keys = site.entries.iter().map(|(key, _)| key).filter(|key| is_like_placement_strategy(key));
+        let keys: Vec<_> = keys.filter(|key| self.keys.recognize(key) == Recognized::Foreign).collect();
+        if keys.is_empty() {
+            return;
+        }
+        let is_portworx = match &site.location.of {
+            Holder::Class => Some(self.is_portworx_class()),
+            Holder::Claim(name) => {
+                let index = self.templates.get(name.as_deref().unwrap_or_default()).copied();
+                index.and_then(|index| self.is_portworx(self.claims.get(index)?.1))
+            }
+            _ => Some(false),
+        };
+        match is_portworx {
+            Some(false) => return,
+            Some(true) => {}
+            // Another driver may have such a key, but few have.
+            None => self.need(Rule::Misspelled),
+        }
+        for key in keys {
+            let message = format!("Portworx does not read {}", shown(key));
+            let remedy = format!("did you mean {}?", Setting::PlacementStrategy.key());
+            self.find(Rule::Misspelled, site.path.key(key), Part::Key, message, remedy);
+        }
+    }
+
+    fn is_portworx_class(&self) -> bool {
+        let provisioner = self.subject.provisioner.as_deref().unwrap_or_default();
+        self.portworx.provisioners.iter().any(|ours| **ours == *provisioner)
     }
 
     fn check_class(&mut self, site: &KeyMap<'_>, own: &Settings) {
@@ -48,7 +83,7 @@ impl RuleCheck<'_> {
         let only = flag(own.get(Setting::PreferRemoteNodeOnly));
         self.check_cancelled(site, remote, only);
         let provisioner = self.subject.provisioner.as_deref().unwrap_or_default();
-        if !self.portworx.provisioners.iter().any(|ours| **ours == *provisioner) {
+        if !self.is_portworx_class() {
             self.not_portworx(site, own, &format!("the provisioner is {}", shown(provisioner)));
             return;
         }

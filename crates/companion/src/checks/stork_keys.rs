@@ -7,6 +7,7 @@ use crate::field_path::FieldPath;
 use crate::finding::Part;
 use crate::key::{Recognized, Source, StorkKey, ValueType};
 use crate::rule::Rule;
+use crate::stray_key::StrayKey;
 use crate::subject::{Holder, KeyMap, MapField, MapLocation, POD, SubjectKind};
 use colocate_engine::{one_line, parse_bool};
 
@@ -47,11 +48,7 @@ impl RuleCheck<'_> {
                 let message = format!("Stork does not read {}", shown(name));
                 self.find(Rule::Misspelled, path, Part::Key, message, format!("did you mean {meant}?"));
             }
-            Recognized::Unknown { nearest } => {
-                let message = format!("{} is not a known key of Stork", shown(name));
-                let remedy = format!("remove or correct it: the closest known key is {nearest}");
-                self.find(Rule::UnknownKey, path, Part::Key, message, remedy);
-            }
+            Recognized::Unknown { nearest } => self.find_unknown(path, name, &nearest),
         }
     }
 
@@ -108,6 +105,7 @@ impl RuleCheck<'_> {
         let MapLocation { of, map } = &site.location;
         let rule = match (of, map, key.source) {
             (Holder::Namespace, _, _) => Rule::OnNamespace,
+            (Holder::Other, _, _) => Rule::Misplaced,
             (_, MapField::Labels, _) => Rule::InLabels,
             (Holder::Workload, _, Source::Pod) => Rule::OnWorkload,
             (Holder::Workload | Holder::Pod, _, _) => Rule::StorageKeyOnPod,
@@ -124,15 +122,73 @@ impl RuleCheck<'_> {
             _ => format!("{} of a {kind}", site.path),
         };
         let message = format!("Stork does not read {} from {place}", shown(key.name));
-        let remedy = match key.source {
-            _ if rule == Rule::OnNamespace && key.name == &*self.policy.opt_out.namespace_label => {
+        let remedy = match rule {
+            Rule::OnNamespace if key.name == &*self.policy.opt_out.namespace_label => {
                 "make it a label of the Namespace".to_owned()
             }
-            Source::Pod => format!("move it to {}", self.pod_annotations()),
-            Source::Storage => "make it a parameter of the StorageClass or an annotation of the claim".to_owned(),
-            Source::Claim => "make it an annotation of the claim".to_owned(),
+            _ => self.right_place(key.source),
         };
         self.find(rule, path, Part::Key, message, remedy);
+    }
+
+    /// Describes what to do with a key, so that Stork reads it.
+    fn right_place(&self, source: Source) -> String {
+        match (source, self.subject.kind) {
+            (Source::Pod, _) => format!("move it to {}", self.pod_annotations()),
+            (Source::Storage, SubjectKind::Class) => "move it to parameters".to_owned(),
+            (Source::Storage | Source::Claim, SubjectKind::Claim) => "move it to metadata.annotations".to_owned(),
+            (Source::Storage, _) => "make it a parameter of the StorageClass or an annotation of the claim".to_owned(),
+            (Source::Claim, _) => "make it an annotation of the claim".to_owned(),
+        }
+    }
+
+    /// Reports keys in fields that are not maps of keys.
+    pub(super) fn check_strays(&mut self) {
+        for StrayKey { parent, name } in &self.subject.strays {
+            let path = parent.key(name);
+            let place = match parent.segments().len() {
+                0 => format!("the top level of a {}", self.subject.kind),
+                1 => format!("the top-level field {parent} of a {}", self.subject.kind),
+                _ => format!("{parent} of a {}", self.subject.kind),
+            };
+            match self.keys.recognize(name) {
+                Recognized::Foreign => {}
+                Recognized::Key(key) => {
+                    let message = format!("Stork does not read {} from {place}", shown(name));
+                    let remedy = if self.is_singular(parent, key.source) {
+                        "rename `annotation` to `annotations`".to_owned()
+                    } else {
+                        self.right_place(key.source)
+                    };
+                    self.find(Rule::Misplaced, path, Part::Key, message, remedy);
+                }
+                Recognized::Misspelled { meant } => {
+                    let message = format!("Stork does not read {} from {place}", shown(name));
+                    let remedy = match self.keys.recognize(&meant) {
+                        Recognized::Key(key) => format!("did you mean {meant}? Then {}", self.right_place(key.source)),
+                        _ => format!("did you mean {meant}?"),
+                    };
+                    self.find(Rule::Misspelled, path, Part::Key, message, remedy);
+                }
+                Recognized::Unknown { nearest } => self.find_unknown(path, name, &nearest),
+            }
+        }
+    }
+
+    fn find_unknown(&mut self, path: FieldPath, name: &str, nearest: &str) {
+        let message = format!("{} is not a known key of Stork", shown(name));
+        let remedy = format!("remove or correct it: the closest known key is {nearest}");
+        self.find(Rule::UnknownKey, path, Part::Key, message, remedy);
+    }
+
+    /// Returns true if `field` would be the right place under the name `annotations`.
+    fn is_singular(&self, field: &FieldPath, source: Source) -> bool {
+        let is_at = |metadata: FieldPath| *field == metadata.field("annotation");
+        match (source, self.subject.kind) {
+            (Source::Pod, SubjectKind::Workload(_)) => is_at(self.subject.template.field("metadata")),
+            (Source::Storage | Source::Claim, SubjectKind::Claim) => is_at(FieldPath::of(["metadata"])),
+            _ => false,
+        }
     }
 
     /// Returns true if the pod has the same key with the same value.
@@ -145,7 +201,7 @@ impl RuleCheck<'_> {
     fn pod_annotations(&self) -> String {
         match self.subject.kind {
             SubjectKind::Workload(_) => self.subject.template.field("metadata").field("annotations").to_string(),
-            SubjectKind::Claim | SubjectKind::Class | SubjectKind::Namespace => {
+            SubjectKind::Claim | SubjectKind::Class | SubjectKind::Namespace | SubjectKind::Other(_) => {
                 "the annotations of the pod (for a workload: spec.template.metadata.annotations)".to_owned()
             }
         }

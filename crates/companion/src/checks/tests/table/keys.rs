@@ -6,7 +6,8 @@ use super::{Row, row};
 use crate::Rule;
 use crate::checks::tests::objects::{
     DISABLE, IGNORE, LOCAL_ONLY, MANY, ON_CLAIM, ON_CLASS, ON_LABEL, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, OPT_OUT,
-    REMOTE, REMOTE_ONLY, SKIP, claim, deployment, local, map, namespace, portworx, stateful, with, with_label,
+    REMOTE, REMOTE_ONLY, SKIP, claim, class, deployment, local, map, namespace, portworx, stateful, with, with_field,
+    with_label,
 };
 
 #[expect(clippy::too_many_lines, reason = "it is a table")]
@@ -80,6 +81,17 @@ pub(super) fn rows() -> Vec<Row> {
                 ),
                 (portworx(&[("preferRemoteNodeOnly", "true")]), "parameters[preferRemoteNodeOnly]"),
                 (
+                    deployment(&[("stork.libopenstorage.org.preferLocalNodeOnly", "true")], &["data"]),
+                    "spec.template.metadata.annotations[stork.libopenstorage.org.preferLocalNodeOnly]",
+                ),
+                (
+                    with_field(deployment(&[], &["data"]), "preferLocalNodeOnly", true),
+                    "spec.template.spec[preferLocalNodeOnly]",
+                ),
+                (portworx(&[("placement-strategy", "x")]), "parameters[placement-strategy]"),
+                (claim("px", ONCE, &[("placementStrategy", "x")]), "metadata.annotations[placementStrategy]"),
+                (claim("absent", ONCE, &[("placementStrategy", "x")]), "metadata.annotations[placementStrategy]"),
+                (
                     namespace(&[("stork.libopenstorage.org/disable-admission-controler", "true")]),
                     "metadata.labels[stork.libopenstorage.org/disable-admission-controler]",
                 ),
@@ -87,6 +99,9 @@ pub(super) fn rows() -> Vec<Row> {
             &[
                 local(&["data"]),
                 deployment(&[("stork.libopenstorage.org/snapshotName", "x"), ("app/replicas", "1")], &[]),
+                class("other.example.test", &[("placement-strategy", "x")]),
+                claim("other", ONCE, &[("placementStrategy", "x")]),
+                deployment(&[("placement-strategy", "x")], &["data"]),
             ],
         ),
         row(
@@ -189,6 +204,77 @@ pub(super) fn rows() -> Vec<Row> {
                 "metadata.labels[stork.libopenstorage.org/disable-admission-controller]",
             )],
             &[namespace(&[(OPT_OUT, "true")]), namespace(&[(OPT_OUT, "0")]), namespace(&[])],
+        ),
+        row(
+            Rule::Misplaced,
+            &[
+                (
+                    with(
+                        deployment(&[], &["data"]),
+                        "/spec/template",
+                        json!({ "annotations": map(&[(LOCAL_ONLY, "true")]) }),
+                    ),
+                    "spec.template.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    with_field(deployment(&[], &["data"]), "annotations", map(&[(LOCAL_ONLY, "true")])),
+                    "spec.template.spec.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    with(deployment(&[], &["data"]), "/spec", json!({ "annotations": map(&[(LOCAL_ONLY, "true")]) })),
+                    "spec.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    json!({ "apiVersion": "v1", "kind": "Pod", "annotations": map(&[(DISABLE, "true")]) }),
+                    "annotations[stork.libopenstorage.org/disableHyperconvergence]",
+                ),
+                (
+                    with(deployment(&[], &["data"]), "/metadata", map(&[(LOCAL_ONLY, "true")])),
+                    "metadata[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    with(
+                        deployment(&[], &["data"]),
+                        "/spec/template/metadata",
+                        json!({ "annotation": map(&[(LOCAL_ONLY, "true")]) }),
+                    ),
+                    "spec.template.metadata.annotation[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    with(claim("px", MANY, &[]), "/spec", map(&[(REMOTE_ONLY, "true")])),
+                    "spec[stork.libopenstorage.org/preferRemoteNodeOnly]",
+                ),
+                (
+                    json!({
+                        "apiVersion": "v1", "kind": "PersistentVolume",
+                        "metadata": { "name": "pv", "annotations": map(&[(SKIP, "true")]) },
+                    }),
+                    "metadata.annotations[stork.libopenstorage.org/skipSchedulerScoring]",
+                ),
+                (
+                    json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "labels": map(&[(LOCAL_ONLY, "true")]) } }),
+                    "metadata.labels[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
+                    json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "annotations": map(&[(DISABLE, "true")]) } }),
+                    "metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]",
+                ),
+            ],
+            &[
+                local(&["data"]),
+                // Keys of other purposes, copies, and the data of a ConfigMap.
+                json!({
+                    "apiVersion": "v1", "kind": "PersistentVolume",
+                    "metadata": { "annotations": map(&[("stork.libopenstorage.org/migrationName", "x")]) },
+                }),
+                with(
+                    local(&["data"]),
+                    "/metadata",
+                    json!({ "managedFields": [{ "fieldsV1": map(&[("f:stork.libopenstorage.org/preferLocalNodeOnly", 1)]) }] }),
+                ),
+                json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": map(&[(LOCAL_ONLY, "true")]) }),
+                with_field(local(&["data"]), "affinity", json!({ "preferred": 1 })),
+            ],
         ),
     ]
 }
