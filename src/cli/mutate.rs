@@ -112,7 +112,7 @@ impl Mutate {
             }
             None => survey.known.complete_without_cluster(),
         }
-        let mut report = Report::new(&mut console, self.detail());
+        let mut report = Report::new(&mut console, self.detail(), self.strict);
         missing.notes.iter().for_each(|note| report.note(note));
         survey.skipped.iter().for_each(|skipped| report.skipped(&skipped.file, skipped.position, &skipped.what));
         for (source, _, unusable) in &survey.unusable {

@@ -252,6 +252,11 @@ impl<'m> Document<'m> {
         })
     }
 
+    /// Returns true if a mapping in it has a key that JSON does not have, so that it has no objects.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
     /// The range of the key at the end of `path`; `None` if there is none, or the path ends with an index.
     ///
     /// For a key that comes through an alias or a merge key, it is the range of the original.

@@ -29,6 +29,7 @@ mod scalar;
 mod sources;
 mod split;
 mod tree;
+mod undecided;
 mod yaml_parser;
 
 pub use colocate_companion::{FieldPath, PathSegment};
@@ -43,3 +44,4 @@ pub use manifest_validator::{Controllers, ManifestValidator, ValidatedDocument, 
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
 pub use sources::{FileSearch, Found, ReadError, Source, read_with};
+pub use undecided::Undecided;

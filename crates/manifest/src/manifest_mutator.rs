@@ -35,7 +35,9 @@ pub struct MutatedDocument<'d> {
     /// The position that makes the document look like a Helm template.
     pub template: Option<Position>,
     /// The objects about which nothing is decided, because the document has a duplicate key.
-    pub undecided: Vec<ManifestObject<'d>>,
+    pub unread: Vec<ManifestObject<'d>>,
+    /// What has a pod template with claims or a key of Stork, but no decision, each at its position.
+    pub undecided: Vec<(Position, String)>,
 }
 
 /// An object with its decision.
@@ -65,9 +67,15 @@ impl<'a> ManifestMutator<'a> {
     /// Makes the decision for every object of a document in `file`, and the edits that write the decisions into its text.
     pub fn mutate<'d>(&self, file: FileId, document: &'d Document<'_>) -> MutatedDocument<'d> {
         let template = document.template_mark().map(|mark| document.position(mark.start));
-        let mut mutated = MutatedDocument { edits: Vec::new(), objects: Vec::new(), template, undecided: Vec::new() };
+        let mut mutated = MutatedDocument {
+            edits: Vec::new(),
+            objects: Vec::new(),
+            template,
+            unread: Vec::new(),
+            undecided: Vec::new(),
+        };
         if document.duplicate.is_some() {
-            mutated.undecided = self.objects(document).map(|(object, _)| object).collect();
+            mutated.unread = self.objects(document).map(|(object, _)| object).collect();
             return mutated;
         }
         let mut edits = Vec::new();
@@ -82,6 +90,8 @@ impl<'a> ManifestMutator<'a> {
             mutated.objects[edited[edit]].refusal = Some(refusal);
         }
         mutated.edits = made;
+        let undecided = document.undecided(self.policy).into_iter();
+        mutated.undecided = undecided.map(|found| (document.position(found.range.start), found.what)).collect();
         mutated
     }
 
@@ -152,7 +162,8 @@ impl<'a> ManifestMutator<'a> {
 impl MutatedDocument<'_> {
     /// Returns true if something is unresolved.
     pub fn is_unresolved(&self) -> bool {
-        self.template.is_some() || !self.undecided.is_empty() || self.objects.iter().any(MutatedObject::is_unresolved)
+        let is_skipped = self.template.is_some() || !self.unread.is_empty() || !self.undecided.is_empty();
+        is_skipped || self.objects.iter().any(MutatedObject::is_unresolved)
     }
 }
 

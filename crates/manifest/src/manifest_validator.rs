@@ -7,6 +7,7 @@ use super::document::{Document, ManifestObject};
 use super::json_parser::without_position;
 use super::known_objects::{FileId, KnownObjects, Purpose};
 use super::missing_facts::MissingFacts;
+use super::undecided::Undecided;
 use colocate_companion::{Facts, MountedClaim, Needs, Severities, Subject, SubjectKind, ValidationReport};
 use colocate_engine::Policy;
 
@@ -38,6 +39,8 @@ pub struct ValidatedDocument<'d> {
     pub template: Option<Range<usize>>,
     /// The objects that are not checked, because the document has a duplicate key.
     pub unchecked: Vec<ManifestObject<'d>>,
+    /// What has a pod template with claims or a key of Stork, but is not checked.
+    pub undecided: Vec<Undecided>,
 }
 
 /// An object with its findings.
@@ -87,14 +90,14 @@ impl<'a> ManifestValidator<'a> {
         let template = document.template_mark();
         if document.duplicate.is_some() {
             let unchecked = self.objects(document).map(|(object, _)| object).collect();
-            return ValidatedDocument { objects: Vec::new(), template, unchecked };
+            return ValidatedDocument { objects: Vec::new(), template, unchecked, undecided: Vec::new() };
         }
         let checked = self.objects(document).filter(|(object, _)| {
             let namespace = object.namespace_or(self.namespace);
             !self.controllers.include_that_of(object, namespace)
         });
         let objects = checked.map(|(object, kind)| self.validate_object(file, object, kind)).collect();
-        ValidatedDocument { objects, template, unchecked: Vec::new() }
+        ValidatedDocument { objects, template, unchecked: Vec::new(), undecided: document.undecided(self.policy) }
     }
 
     /// Adds the unknown facts that the rules need for a document in `file`.

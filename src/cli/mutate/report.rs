@@ -13,6 +13,8 @@ use crate::manifest::{
 pub(super) struct Report<'c> {
     pub(super) console: &'c mut Console,
     detail: Detail,
+    /// Whether objects of kinds without decisions are named.
+    names_undecided: bool,
     /// Whether something would change.
     pub(super) changed: bool,
     /// Whether something is unresolved.
@@ -34,8 +36,17 @@ pub(super) enum Detail {
 }
 
 impl<'c> Report<'c> {
-    pub(super) fn new(console: &'c mut Console, detail: Detail) -> Self {
-        Self { console, detail, changed: false, unresolved: false, open: 0, by_configuration: BTreeMap::new() }
+    pub(super) fn new(console: &'c mut Console, detail: Detail, strict: bool) -> Self {
+        let names_undecided = strict || detail == Detail::Explanations;
+        Self {
+            console,
+            detail,
+            names_undecided,
+            changed: false,
+            unresolved: false,
+            open: 0,
+            by_configuration: BTreeMap::new(),
+        }
     }
 
     /// Prints what could not be read from the cluster.
@@ -56,6 +67,11 @@ impl<'c> Report<'c> {
         }
         if let Some(error) = &document.duplicate {
             lines += &Self::duplicate(source, document, mutated, error.position, &error.message);
+        }
+        if self.names_undecided {
+            for (position, what) in &mutated.undecided {
+                lines += &(bounded(&format!("{}:{position}: left unchanged: {what}", source.name)) + "\n");
+            }
         }
         for object in &mutated.objects {
             self.count(object);
@@ -112,8 +128,8 @@ impl<'c> Report<'c> {
     ) -> String {
         let at = |text: String| bounded(&format!("{}:{position}: {text}", source.name)) + "\n";
         let name = |object: &ManifestObject<'_>| format!("{} {}", object.kind, object.name());
-        let undecided = mutated.undecided.iter().map(|object| at(format!("{}: left unchanged: {what}", name(object))));
-        let lines: String = undecided.collect();
+        let unread = mutated.unread.iter().map(|object| at(format!("{}: left unchanged: {what}", name(object))));
+        let lines: String = unread.collect();
         if !lines.is_empty() {
             return lines;
         }

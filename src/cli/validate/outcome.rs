@@ -72,6 +72,12 @@ impl<'v> Outcome<'v> {
                 outcome.gaps.push(Gap { range: Some(at(start..start)), rule: None, what: unusable_text(unusable) });
             }
         }
+        let undecided = validated.undecided.iter();
+        outcome.gaps.extend(undecided.map(|found| Gap {
+            range: Some(at(found.range.clone())),
+            rule: None,
+            what: found.what.clone(),
+        }));
         let template = validated.template.iter().cloned();
         outcome.gaps.extend(template.map(|mark| Gap {
             range: Some(at(mark)),

@@ -65,6 +65,25 @@ fn a_list_on_the_path_of_a_custom_workload_is_explained() {
 }
 
 #[test]
+fn a_kind_without_decisions_is_named_and_strict_exits_with_3() {
+    let spec = "{containers: [{name: a, image: b}], volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}";
+    let config = format!(
+        "apiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nmetadata: {{name: web}}\nspec: {{template: {{spec: {spec}}}}}\n"
+    );
+    let folder = Folder::new(&[("a.yaml", &config)]);
+    let said = "a.yaml:4:18: left unchanged: DeploymentConfig web of apps.openshift.io/v1 has a pod template with volumes at \
+                spec.template, for which no decision is made: add the kind to customWorkloads of the configuration, with the path \
+                /spec/template\n";
+    for (options, code, err) in [("", 0, ""), (" --explain", 0, said), (" --strict", 3, said)] {
+        let run = folder.run(&format!("mutate -f a.yaml{options}"));
+        assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(code), config.as_str(), err), "{options}");
+    }
+    let run = folder.run("validate -f a.yaml --strict");
+    assert!(run.err.starts_with("a.yaml:4:18: unchecked: DeploymentConfig web "), "{}", run.err);
+    assert_eq!(run.code, Some(3));
+}
+
+#[test]
 fn kinds_of_removed_api_versions_are_read_as_their_successors() {
     let spec = "{containers: [{name: a, image: b}], volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}";
     let template = format!("{{template: {{spec: {spec}}}}}");
