@@ -12,6 +12,7 @@ use super::document::{Document, ManifestObject, Syntax};
 use super::pointer::pointer;
 use super::position::BYTE_ORDER_MARK;
 use super::scalar::{self, Scalar, Style, TagResolution};
+use super::sops;
 use super::tree::{MappingEntry, Node, NodeId, NodeKind, ResolvedEntry};
 use colocate_companion::{FieldPath, PathSegment};
 
@@ -59,6 +60,11 @@ impl Document<'_> {
     ) -> Result<Edit, EditRefusal> {
         let fields = template.iter().map(AsRef::as_ref).chain(["spec"]);
         let spec = object.path.join(&FieldPath::of(fields));
+        if sops::is_encrypted(&self.value) {
+            let checksum = FieldPath::of(["sops", "mac"]);
+            let span = self.key_span(&checksum).unwrap_or_default();
+            return Err(EditRefusal::new(Obstacle::Encrypted, self.position(span.start), &checksum));
+        }
         // In YAML 1.1, which kubectl uses, three more characters end a line than in 1.2. A document that contains one
         // has different lines for the two: a comment may end and a key may start there.
         if self.manifest.syntax == Syntax::Yaml

@@ -26,6 +26,7 @@ mod missing_facts;
 mod pointer;
 mod position;
 mod scalar;
+mod sops;
 mod sources;
 mod split;
 mod tree;

@@ -7,8 +7,9 @@ use super::document::{Document, ManifestObject};
 use super::json_parser::without_position;
 use super::known_objects::{FileId, KnownObjects, Purpose};
 use super::missing_facts::MissingFacts;
+use super::sops::{self, EncryptedValues};
 use super::undecided::Undecided;
-use colocate_companion::{Facts, MountedClaim, Needs, Severities, Subject, SubjectKind, ValidationReport};
+use colocate_companion::{Facts, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport};
 use colocate_engine::Policy;
 
 /// Checks manifests against the rules.
@@ -92,12 +93,25 @@ impl<'a> ManifestValidator<'a> {
             let unchecked = self.objects(document).map(|(object, _)| object).collect();
             return ValidatedDocument { objects: Vec::new(), template, unchecked, undecided: Vec::new() };
         }
+        let is_encrypted = sops::is_encrypted(&document.value);
         let checked = self.objects(document).filter(|(object, _)| {
             let namespace = object.namespace_or(self.namespace);
             !self.controllers.include_that_of(object, namespace)
         });
-        let objects = checked.map(|(object, kind)| self.validate_object(file, object, kind)).collect();
-        ValidatedDocument { objects, template, unchecked: Vec::new(), undecided: document.undecided(self.policy) }
+        let objects = checked.map(|(object, kind)| {
+            let mut validated = self.validate_object(file, object, kind);
+            if let (true, Ok(report)) = (is_encrypted, &mut validated.report) {
+                report.findings.retain(|finding| !sops::is_quoted_in(&finding.message));
+            }
+            validated
+        });
+        let objects = objects.collect();
+        let mut undecided = document.undecided(self.policy);
+        if is_encrypted {
+            let objects = self.objects(document).map(|(object, _)| object);
+            undecided.extend(objects.filter_map(|object| encrypted_values(document, &object)));
+        }
+        ValidatedDocument { objects, template, unchecked: Vec::new(), undecided }
     }
 
     /// Adds the unknown facts that the rules need for a document in `file`.
@@ -169,6 +183,18 @@ impl<'a> ManifestValidator<'a> {
             (!is_rare || !is_silent(policy, &object, kind)).then_some((object, kind))
         })
     }
+}
+
+/// Names the encrypted values of an object that rules may depend on.
+fn encrypted_values(document: &Document<'_>, object: &ManifestObject<'_>) -> Option<Undecided> {
+    let EncryptedValues { count, first } = EncryptedValues::of(object.value);
+    let what = format!(
+        "{} {}: rules that depend on {count} encrypted values, such as {first}, are not checked: validate the output of \
+         `sops decrypt`",
+        object.kind,
+        object.name()
+    );
+    (count > 0).then(|| Undecided { range: document.place(object, &first, Part::Value), what })
 }
 
 /// Returns true if no rule applies to an object.
@@ -245,6 +271,36 @@ mod tests {
         assert_eq!(found(&merged), [yes.clone(), yes.clone()]);
         let value = list(&pod(&format!("{{{POD_KEY}: &a \"yes\"}}")), &pod(&format!("{{{POD_KEY}: *a}}")));
         assert_eq!(found(&value), [yes, (Rule::NoBoolean, "*a".to_owned())]);
+    }
+
+    #[test]
+    fn an_encrypted_value_is_named_and_not_judged() {
+        let pod = |rest: &str| {
+            format!(
+                "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    {POD_KEY}: ENC[x]\n    \
+                 stork.libopenstorage.org/preferLocal: ENC[y]\n{rest}"
+            )
+        };
+        let sops = "sops:\n  mac: ENC[z]\n  lastmodified: \"2024-01-01T00:00:00Z\"\n";
+        let unknown = (Rule::UnknownKey, "stork.libopenstorage.org/preferLocal".to_owned());
+        assert_eq!(found(&pod(sops)), [unknown]);
+        let text = pod(sops);
+        let (policy, severities, mut known) = (Policy::default(), Severities::default(), KnownObjects::default());
+        let (file, manifest, controllers) = (known.add_file("-", None), Manifest::new(&text), Controllers::default());
+        let validator = ManifestValidator {
+            policy: &policy,
+            severities: &severities,
+            known: &known,
+            controllers: &controllers,
+            namespace: "default",
+        };
+        let document = manifest.documents().next().unwrap().unwrap();
+        let undecided = validator.validate(file, &document).undecided;
+        assert_eq!(&text[undecided[0].range.clone()], "ENC[y]");
+        let what = "Pod p: rules that depend on 2 encrypted values, such as metadata.annotations[stork.libopenstorage.org/preferLocal], ";
+        assert!(undecided.len() == 1 && undecided[0].what.starts_with(what), "{undecided:?}");
+        // Without the metadata of SOPS, it is an ordinary value.
+        assert!(found(&pod("")).iter().any(|(rule, _)| *rule == Rule::NoBoolean));
     }
 
     #[test]

@@ -84,6 +84,19 @@ fn a_kind_without_decisions_is_named_and_strict_exits_with_3() {
 }
 
 #[test]
+fn an_encrypted_object_is_left_unchanged_with_a_reason() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: v, portworxVolume: {volumeID: c}}]\n\
+               sops: {mac: \"ENC[x]\", lastmodified: \"2024-01-01T00:00:00Z\"}\n";
+    let run = Folder::new(&[("a.yaml", pod)]).run("mutate -f a.yaml --strict");
+    assert_eq!((run.code, run.out.as_str()), (Some(3), pod));
+    assert!(
+        run.err.starts_with("a.yaml:6:8: Pod default/p: left unchanged: `sops.mac` is SOPS' checksum"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
 fn kinds_of_removed_api_versions_are_read_as_their_successors() {
     let spec = "{containers: [{name: a, image: b}], volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}";
     let template = format!("{{template: {{spec: {spec}}}}}");

@@ -32,6 +32,8 @@ pub enum Obstacle {
     NotText,
     /// `schedulerName` is a block scalar, whose end position is not known exactly.
     Block,
+    /// The document is encrypted with SOPS.
+    Encrypted,
     /// The document has a character that ends a line for some YAML parsers only.
     LineBreak(char),
     /// The edit would change more than this field.
@@ -60,6 +62,9 @@ impl fmt::Display for EditRefusal {
             Obstacle::Merge => "comes from a merge key (`<<`): set it here",
             Obstacle::NotText => "is not a string: use the name of a scheduler",
             Obstacle::Block => "is a block scalar (`|` or `>`): write it on one line",
+            Obstacle::Encrypted => {
+                "is SOPS' checksum of the document, which a change would make invalid: set schedulerName with `sops edit`"
+            }
             Obstacle::LineBreak(c) => {
                 let code = u32::from(*c);
                 return write!(

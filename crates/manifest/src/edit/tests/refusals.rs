@@ -97,3 +97,14 @@ fn a_refused_edit_does_not_affect_the_others() {
     let text = format!("a: &a 1\n...\n# c\n%YAML 1.2\n--- # d\nkind: List\napiVersion: v1\nitems:\n{items}");
     assert_eq!(edit_all(&text), (changed(&text), vec![2]));
 }
+
+#[test]
+fn an_encrypted_document_is_not_changed() {
+    let pod =
+        "apiVersion: v1\nkind: Pod\nspec: {a: b}\nsops:\n  lastmodified: \"2024-01-01T00:00:00Z\"\n  mac: ENC[x]\n";
+    assert_eq!(
+        refusal(pod),
+        "line 6: `sops.mac` is SOPS' checksum of the document, which a change would make invalid: set schedulerName with \
+         `sops edit`"
+    );
+}
