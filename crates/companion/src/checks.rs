@@ -36,21 +36,19 @@ impl Subject<'_> {
         self.run(policy, severities, &Facts { claims, strategies, ..Facts::default() }).1
     }
 
+    /// Checks only the keys of the object and their values, because it is incomplete, such as a patch.
+    pub fn check_keys(&self, policy: &Policy, severities: &Severities) -> ValidationReport {
+        let facts = Facts::default();
+        let mut check = self.rule_check(policy, severities, &facts, Vec::new());
+        check.check_keys();
+        check.check_strays();
+        check.report
+    }
+
     fn run(&self, policy: &Policy, severities: &Severities, facts: &Facts) -> (ValidationReport, BTreeSet<Needs>) {
         let claims = self.claims();
         let known = each_once(claims.iter().zip(&facts.claims));
-        let mut check = RuleCheck {
-            policy,
-            severities,
-            keys: Keys::new(policy),
-            portworx: policy.portworx(),
-            subject: self,
-            templates: templates(&known),
-            claims: known,
-            facts,
-            report: ValidationReport::default(),
-            needs: BTreeSet::new(),
-        };
+        let mut check = self.rule_check(policy, severities, facts, known);
         check.check_keys();
         check.check_strays();
         match self.kind {
@@ -60,9 +58,30 @@ impl Subject<'_> {
             }
             SubjectKind::Claim | SubjectKind::Class => check.check_storage(),
             SubjectKind::Namespace => check.check_namespace(),
-            SubjectKind::Other(_) => {}
+            SubjectKind::Kustomization | SubjectKind::Other(_) => {}
         }
         (check.report, check.needs)
+    }
+
+    fn rule_check<'c>(
+        &'c self,
+        policy: &'c Policy,
+        severities: &'c Severities,
+        facts: &'c Facts,
+        claims: Vec<Mounted<'c>>,
+    ) -> RuleCheck<'c> {
+        RuleCheck {
+            policy,
+            severities,
+            keys: Keys::new(policy),
+            portworx: policy.portworx(),
+            subject: self,
+            templates: templates(&claims),
+            claims,
+            facts,
+            report: ValidationReport::default(),
+            needs: BTreeSet::new(),
+        }
     }
 
     /// Returns true if the object has no key of Stork and none that is close to one, so that it has no findings and needs no

@@ -24,6 +24,9 @@ const REMOTE: &str = "https://github.com/libopenstorage/stork/releases/tag/v23.1
 
 const STRATEGIES: &str = "https://docs.portworx.com/portworx-enterprise/concepts/volume-placement-strategies";
 
+/// The documentation of `commonAnnotations`.
+const KUSTOMIZE: &str = "https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/commonannotations/";
+
 const PARSE_BOOL: &str = "https://pkg.go.dev/strconv#ParseBool";
 
 const ANNOTATIONS: &str = "https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/";
@@ -238,6 +241,10 @@ rules! {
         /// Stork reads its keys from the annotations of pods and claims and from the parameters of a StorageClass. A key in another
         /// field, or on an object of another kind, has no effect.
         [] DOCUMENTATION;
+    OnEveryObject "HC037" Warning "kustomize adds the key to every object",
+        /// `commonAnnotations` of a kustomization reach pods, claims, classes and all other objects, but Stork reads each key from some
+        /// of them only.
+        [] KUSTOMIZE;
 }
 
 /// The error for an unknown rule id.
@@ -271,7 +278,7 @@ mod tests {
             assert_eq!(Rule::try_from(rule.id().to_owned()), Ok(*rule));
         }
         let error = Rule::try_from("HC999".to_owned()).unwrap_err().to_string();
-        assert!(error.contains("HC001 to HC036"), "{error}");
+        assert!(error.contains("HC001 to HC037"), "{error}");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum SubjectKind<'p> {
     Class,
     /// A Namespace.
     Namespace,
+    /// A kustomization, or a component of one, as a file for kustomize.
+    Kustomization,
     /// Another built-in kind, with its name. Stork does not read its metadata, and no controller copies that to pods.
     Other(&'static str),
 }
@@ -49,6 +51,7 @@ impl<'p> SubjectKind<'p> {
             ("", "v1", "PersistentVolumeClaim") => Some(Self::Claim),
             ("storage.k8s.io", "v1", "StorageClass") => Some(Self::Class),
             ("", "v1", "Namespace") => Some(Self::Namespace),
+            ("kustomize.config.k8s.io", _, "Kustomization" | "Component") => Some(Self::Kustomization),
             _ => {
                 let other = || OTHER_KINDS.iter().find(|(own, name)| *own == group && *name == kind);
                 let workload = policy.workloads.find(group, version, kind).map(Self::Workload);
@@ -59,7 +62,7 @@ impl<'p> SubjectKind<'p> {
 
     /// Returns true if it is known that objects of this kind have no namespace.
     pub fn is_cluster_scoped(self) -> bool {
-        matches!(self, Self::Class | Self::Namespace | Self::Other("Node" | "PersistentVolume"))
+        matches!(self, Self::Class | Self::Namespace | Self::Kustomization | Self::Other("Node" | "PersistentVolume"))
     }
 
     /// Finds the kind of an object in a file by its `apiVersion` and `kind`, such as `apps/v1` and `Deployment`. A kind of a removed
@@ -81,6 +84,7 @@ impl fmt::Display for SubjectKind<'_> {
             Self::Claim => "PersistentVolumeClaim",
             Self::Class => "StorageClass",
             Self::Namespace => "Namespace",
+            Self::Kustomization => "Kustomization",
             Self::Other(kind) => kind,
         })
     }
@@ -153,7 +157,9 @@ pub(super) enum Holder {
     Claim(Option<String>),
     Class,
     Namespace,
-    /// An object of [another kind](SubjectKind::Other).
+    /// Every object of a kustomization.
+    Kustomization,
+    /// An object of [another kind](SubjectKind::Other), or what kustomize generates.
     Other,
 }
 
@@ -234,6 +240,7 @@ impl<'a> Subject<'a> {
                 subject.read_map(&root, &here, Holder::Class, MapField::Parameters)?;
             }
             SubjectKind::Namespace => subject.read_metadata(&root, &here, &Holder::Namespace)?,
+            SubjectKind::Kustomization => subject.read_kustomization(&root)?,
             SubjectKind::Other(_) => subject.read_metadata(&root, &here, &Holder::Other)?,
         }
         subject.read_strays(json);
@@ -291,8 +298,27 @@ impl<'a> Subject<'a> {
         match self.kind {
             SubjectKind::Workload(workload) if workload.custom => is_of_metadata() || starts_with(&self.template),
             SubjectKind::Other(_) => is_of_metadata(),
-            SubjectKind::Workload(_) | SubjectKind::Claim | SubjectKind::Class | SubjectKind::Namespace => true,
+            SubjectKind::Workload(_)
+            | SubjectKind::Claim
+            | SubjectKind::Class
+            | SubjectKind::Namespace
+            | SubjectKind::Kustomization => true,
         }
+    }
+
+    /// Reads the annotations and labels that kustomize adds to objects.
+    fn read_kustomization(&mut self, root: &Fields<'a>) -> serde_json::Result<()> {
+        let here = FieldPath::default();
+        let common = |map| MapLocation { of: Holder::Kustomization, map };
+        self.push(child(root, "commonAnnotations")?, here.field("commonAnnotations"), common(MapField::Annotations));
+        self.push(child(root, "commonLabels")?, here.field("commonLabels"), common(MapField::Labels));
+        for (index, item) in items(root, "labels", |_| true)? {
+            let path = here.field("labels").index(index).field("pairs");
+            self.push(child(&fields(item.get())?, "pairs")?, path, common(MapField::Labels));
+        }
+        let (options, here) = (child(root, "generatorOptions")?, here.field("generatorOptions"));
+        self.read_map(&options, &here, Holder::Other, MapField::Annotations)?;
+        self.read_map(&options, &here, Holder::Other, MapField::Labels)
     }
 
     /// Reads all metadata from the object down to its pod template.
@@ -345,13 +371,16 @@ impl<'a> Subject<'a> {
     }
 
     fn read_map(&mut self, fields: &Fields<'a>, here: &FieldPath, of: Holder, map: MapField) -> serde_json::Result<()> {
-        let mut entries = child(fields, map.field())?;
+        self.push(child(fields, map.field())?, here.field(map.field()), MapLocation { of, map });
+        Ok(())
+    }
+
+    fn push(&mut self, mut entries: Fields<'a>, path: FieldPath, location: MapLocation) {
         if !entries.is_empty() {
             let before: usize = self.sites.iter().map(|site| site.entries.len()).sum();
             entries.truncate(MAX_KEYS - before);
-            self.sites.push(KeyMap { location: MapLocation { of, map }, path: here.field(map.field()), entries });
+            self.sites.push(KeyMap { location, path, entries });
         }
-        Ok(())
     }
 }
 

@@ -284,6 +284,7 @@ impl<'m> Document<'m> {
         let (api_version, kind) = match (own("apiVersion"), own("kind"), list) {
             (Some(api_version), Some(kind), _) => (api_version, kind),
             (None, None, Some(of_list)) if value.is_object() => of_list,
+            (None, None, None) if is_kustomization(value) => KUSTOMIZATION,
             _ => return,
         };
         if let (Some(of_items), Some(items)) = (kind.strip_suffix("List"), value["items"].as_array()) {
@@ -297,6 +298,19 @@ impl<'m> Document<'m> {
         let position = self.position(self.value_span(&path).unwrap_or_default().start);
         objects.push(ManifestObject { path, value, api_version, kind, position });
     }
+}
+
+/// The type of a kustomization that does not name one.
+const KUSTOMIZATION: (&str, &str) = ("kustomize.config.k8s.io/v1beta1", "Kustomization");
+
+/// Returns true if a value without a type has the fields of a kustomization. kustomize adds the type itself.
+fn is_kustomization(value: &Value) -> bool {
+    const SOURCES: [&str; 3] = ["bases", "components", "resources"];
+    const CHANGES: [&str; 5] =
+        ["commonAnnotations", "commonLabels", "patches", "patchesJson6902", "patchesStrategicMerge"];
+    let is_source = |name: &&str| value[name].as_array().is_some_and(|items| items.iter().all(Value::is_string));
+    // A chart's values may have such names too, but not lists of files.
+    SOURCES.iter().any(is_source) && CHANGES.iter().any(|name| !value[name].is_null())
 }
 
 impl<'m> ManifestObject<'m> {

@@ -23,6 +23,7 @@ mod manifest_mutator;
 mod manifest_validator;
 mod meaning;
 mod missing_facts;
+mod patches;
 mod pointer;
 mod position;
 mod scalar;

@@ -7,13 +7,16 @@ use super::document::{Document, ManifestObject};
 use super::json_parser::without_position;
 use super::known_objects::{FileId, KnownObjects, Purpose};
 use super::missing_facts::MissingFacts;
+use super::patches::{JSON_PATCH, PatchCheck, is_json_patch};
 use super::sops::{self, EncryptedValues};
 use super::undecided::Undecided;
-use colocate_companion::{Facts, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport};
+use colocate_companion::{
+    Facts, FieldPath, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport,
+};
 use colocate_engine::Policy;
 
 /// Checks manifests against the rules.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ManifestValidator<'a> {
     /// The policy, with its opt-outs and kinds.
     pub policy: &'a Policy,
@@ -100,12 +103,15 @@ impl<'a> ManifestValidator<'a> {
         });
         let objects = checked.map(|(object, kind)| {
             let mut validated = self.validate_object(file, object, kind);
+            if let (SubjectKind::Kustomization, Ok(report)) = (kind, &mut validated.report) {
+                report.findings.extend(self.patches().kustomization(validated.object.value).findings);
+            }
             if let (true, Ok(report)) = (is_encrypted, &mut validated.report) {
                 report.findings.retain(|finding| !sops::is_quoted_in(&finding.message));
             }
             validated
         });
-        let objects = objects.collect();
+        let objects = objects.chain(self.json_patch(document)).collect();
         let mut undecided = document.undecided(self.policy);
         if is_encrypted {
             let objects = self.objects(document).map(|(object, _)| object);
@@ -174,14 +180,37 @@ impl<'a> ManifestValidator<'a> {
         &self,
         document: &'d Document<'_>,
     ) -> impl Iterator<Item = (ManifestObject<'d>, SubjectKind<'a>)> + use<'a, 'd> {
-        let policy = self.policy;
+        let validator = *self;
         let objects = document.objects().into_iter();
         objects.filter_map(move |object| {
-            let kind = SubjectKind::find_object(policy, object.api_version, object.kind)?;
+            let kind = SubjectKind::find_object(validator.policy, object.api_version, object.kind)?;
             // Nearly all files have such objects, and nearly none of them has a key of Stork.
-            let is_rare = matches!(kind, SubjectKind::Other(_));
-            (!is_rare || !is_silent(policy, &object, kind)).then_some((object, kind))
+            let is_rare = matches!(kind, SubjectKind::Other(_) | SubjectKind::Kustomization);
+            (!is_rare || !validator.is_silent(&object, kind)).then_some((object, kind))
         })
+    }
+
+    /// Returns true if no rule applies to an object.
+    fn is_silent(&self, object: &ManifestObject<'_>, kind: SubjectKind<'_>) -> bool {
+        let json = object.value.to_string();
+        let has_patches =
+            || kind == SubjectKind::Kustomization && self.patches().kustomization(object.value).worst().is_some();
+        Subject::parse(&json, kind).is_ok_and(|subject| subject.is_silent(self.policy)) && !has_patches()
+    }
+
+    fn patches(&self) -> PatchCheck<'a> {
+        PatchCheck { policy: self.policy, severities: self.severities }
+    }
+
+    /// Checks a document that is a JSON patch.
+    fn json_patch<'d>(&self, document: &'d Document<'_>) -> Option<ValidatedObject<'d>> {
+        let (value, path) = (&document.value, FieldPath::default());
+        let report = is_json_patch(value).then(|| self.patches().json_patch(value, None))?;
+        report.worst()?;
+        let position = document.position(document.value_span(&path).unwrap_or_default().start);
+        let object = ManifestObject { path, value, api_version: "", kind: JSON_PATCH, position };
+        let name = String::new();
+        Some(ValidatedObject { object, namespace: None, name, report: Ok(report), unknown_namespace: None })
     }
 }
 
@@ -195,12 +224,6 @@ fn encrypted_values(document: &Document<'_>, object: &ManifestObject<'_>) -> Opt
         object.name()
     );
     (count > 0).then(|| Undecided { range: document.place(object, &first, Part::Value), what })
-}
-
-/// Returns true if no rule applies to an object.
-fn is_silent(policy: &Policy, object: &ManifestObject<'_>, kind: SubjectKind<'_>) -> bool {
-    let json = object.value.to_string();
-    Subject::parse(&json, kind).is_ok_and(|subject| subject.is_silent(policy))
 }
 
 #[cfg(test)]

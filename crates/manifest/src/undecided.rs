@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::document::{Document, ManifestObject};
+use super::patches::is_json_patch;
 use colocate_companion::{FieldPath, SubjectKind, is_stork_key};
 use colocate_engine::Policy;
 
@@ -25,7 +26,8 @@ impl Document<'_> {
     /// configuration.
     pub fn undecided(&self, policy: &Policy) -> Vec<Undecided> {
         let (root, objects) = (FieldPath::default(), self.objects());
-        let unread = (objects.is_empty() && !self.is_foreign()).then_some((None, &root, &self.value));
+        let is_read = self.is_foreign() || is_json_patch(&self.value);
+        let unread = (objects.is_empty() && !is_read).then_some((None, &root, &self.value));
         let objects = objects.iter().map(|object| (Some(object), &object.path, object.value));
         let undecided = unread.into_iter().chain(objects).filter_map(|(object, path, value)| {
             if object.is_some_and(|object| is_decided(object, policy)) {

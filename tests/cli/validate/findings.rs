@@ -68,6 +68,39 @@ fn a_misplaced_key_is_found_with_its_place_and_the_right_one() {
 }
 
 #[test]
+fn patches_and_kustomizations_are_checked() {
+    let escaped = LOCAL_ONLY.replace('/', "~1");
+    let patch = format!("- {{op: add, path: /spec/template/annotations/{escaped}, value: \"true\"}}\n");
+    let kustomization = format!(
+        "commonAnnotations: {{{LOCAL_ONLY}: \"true\"}}\nresources: [a.yaml]\npatches:\n- target: {{kind: Deployment}}\n  \
+         patch: |-\n    - {{op: add, path: /metadata/annotations/{escaped}, value: \"true\"}}\n"
+    );
+    // kustomize adds the type if there is none.
+    let typed = format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n{kustomization}");
+    let folder = Folder::new(&[("patch.yaml", &patch), ("kustomization.yaml", &kustomization), ("typed.yaml", &typed)]);
+    for (file, line) in [("kustomization.yaml", 1), ("typed.yaml", 3)] {
+        let run = folder.run(&format!("validate -f {file} --strict"));
+        let [common, patch] = [
+            format!(
+                "{file}:{line}:21: warning[HC037] kustomize adds `{LOCAL_ONLY}` to every object, but Stork reads it only from pods "
+            ),
+            format!(
+                "{file}:{}:5: error[HC005] in this patch, at metadata.annotations[{LOCAL_ONLY}]: Stork does not read `{LOCAL_ONLY}` \
+                 from a Deployment's own metadata (at patches[0].patch)\n",
+                line + 5
+            ),
+        ];
+        assert!(run.out.starts_with(&common) && run.out.contains(&patch), "{}{}", run.out, run.err);
+        assert_eq!((run.code, run.err), (Some(1), "colocate: 1 error, 1 warning in 1 object of 1 file\n".to_owned()));
+    }
+    let run = folder.run("validate -f patch.yaml -o json");
+    let findings: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let expected = serde_json::json!({ "kind": "JSON patch", "namespace": null, "name": "" });
+    assert_eq!((&findings[0]["rule"], &findings[0]["object"]), (&"HC036".into(), &expected), "{findings}");
+    assert_eq!((&findings[0]["line"], &findings[0]["path"]), (&1.into(), &"[0].path".into()), "{findings}");
+}
+
+#[test]
 fn objects_of_kinds_that_stork_does_not_read_are_not_counted() {
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {example.com/a: b}}\n";
     let run = Folder::new(&[("a.yaml", service)]).run("validate -f a.yaml");

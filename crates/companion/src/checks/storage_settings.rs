@@ -39,7 +39,7 @@ impl RuleCheck<'_> {
                         self.check_restore(site, &own, claim);
                     }
                 }
-                Holder::Pod | Holder::Workload | Holder::Namespace | Holder::Other => {}
+                Holder::Pod | Holder::Workload | Holder::Namespace | Holder::Kustomization | Holder::Other => {}
             }
             self.check_strategy(site, &own);
         }

@@ -14,6 +14,9 @@ use colocate_engine::{one_line, parse_bool};
 /// The booleans of Go's `strconv.ParseBool`.
 const BOOLEANS: &str = "1 t T TRUE true True, 0 f F FALSE false False";
 
+/// The annotations that kustomize adds to every object.
+const COMMON: MapLocation = MapLocation { of: Holder::Kustomization, map: MapField::Annotations };
+
 impl RuleCheck<'_> {
     pub(super) fn check_keys(&mut self) {
         for site in &self.subject.sites {
@@ -43,6 +46,10 @@ impl RuleCheck<'_> {
             }
             Recognized::Foreign => {}
             Recognized::Key(key) if key.is_read_from(&site.location) => self.check_value(site, &key, path, raw),
+            Recognized::Key(key) if site.location == COMMON => {
+                self.check_value(site, &key, path.clone(), raw);
+                self.check_common(&key, path);
+            }
             Recognized::Key(key) => self.check_place(site, &key, path),
             Recognized::Misspelled { meant } => {
                 let message = format!("Stork does not read {}", shown(name));
@@ -107,6 +114,7 @@ impl RuleCheck<'_> {
             (Holder::Namespace, _, _) => Rule::OnNamespace,
             (Holder::Other, _, _) => Rule::Misplaced,
             (_, MapField::Labels, _) => Rule::InLabels,
+            (Holder::Kustomization, _, _) => Rule::Misplaced,
             (Holder::Workload, _, Source::Pod) => Rule::OnWorkload,
             (Holder::Workload | Holder::Pod, _, _) => Rule::StorageKeyOnPod,
             (Holder::Claim(_) | Holder::Class, _, Source::Pod) => Rule::PodKeyOnStorage,
@@ -129,6 +137,17 @@ impl RuleCheck<'_> {
             _ => self.right_place(key.source),
         };
         self.find(rule, path, Part::Key, message, remedy);
+    }
+
+    /// Reports a key that kustomize adds to every object. It has its effect on some of them.
+    fn check_common(&mut self, key: &StorkKey<'_>, path: FieldPath) {
+        let (readers, remedy) = match key.source {
+            Source::Pod => ("pods", "patch spec.template.metadata.annotations of the workloads instead"),
+            Source::Storage | Source::Claim => ("claims", "patch metadata.annotations of the claims instead"),
+        };
+        let message =
+            format!("kustomize adds {} to every object, but Stork reads it only from {readers}", shown(key.name));
+        self.find(Rule::OnEveryObject, path, Part::Key, message, remedy);
     }
 
     /// Describes what to do with a key, so that Stork reads it.
@@ -201,7 +220,11 @@ impl RuleCheck<'_> {
     fn pod_annotations(&self) -> String {
         match self.subject.kind {
             SubjectKind::Workload(_) => self.subject.template.field("metadata").field("annotations").to_string(),
-            SubjectKind::Claim | SubjectKind::Class | SubjectKind::Namespace | SubjectKind::Other(_) => {
+            SubjectKind::Claim
+            | SubjectKind::Class
+            | SubjectKind::Namespace
+            | SubjectKind::Kustomization
+            | SubjectKind::Other(_) => {
                 "the annotations of the pod (for a workload: spec.template.metadata.annotations)".to_owned()
             }
         }

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use colocate_engine::{
     AccessModes, Driver, Drivers, Evidence, Mode, OptOut, OwnerKind, ReplaceableSchedulers, Settings, Templates,
+    Update, Workload,
 };
 
 use super::*;
 use crate::{Level, MountedClass, Severity, Strategies};
 use objects::{
     DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, REMOTE_ONLY, claim, class, deployment,
-    inventory, with_scheduler, with_volume,
+    inventory, map, with_scheduler, with_volume,
 };
 use table::{Row, table};
 
@@ -392,6 +393,29 @@ fn the_claim_of_an_ephemeral_volume_is_checked() {
     let path = "spec.template.spec.volumes[1].ephemeral.volumeClaimTemplate.metadata.annotations[stork.libopenstorage.org/preferRemoteNodeOnly]";
     let volumes = (Rule::NotRecognised, "spec.template.spec.volumes".to_owned());
     assert_eq!(found, [(Rule::NoBoolean, path.to_owned()), volumes, (Rule::Unrecognized, ON_TEMPLATE.to_owned())]);
+}
+
+#[test]
+fn fields_of_custom_resources_may_be_read_by_their_controllers() {
+    let rollout = Workload {
+        group: "argoproj.io".to_owned(),
+        version: "v1alpha1".to_owned(),
+        kind: "Rollout".to_owned(),
+        path: vec!["spec".to_owned(), "template".to_owned()],
+        update: Update::Allowed,
+        custom: true,
+    };
+    let kind = SubjectKind::Workload(&rollout);
+    let found = |object: Value| -> Vec<String> {
+        let json = object.to_string();
+        let report = Subject::parse(&json, kind).unwrap().check_keys(&Policy::default(), &Severities::default());
+        report.findings.iter().map(|finding| format!("{} {}", finding.rule, finding.path)).collect()
+    };
+    assert_eq!(found(json!({ "spec": { "podAnnotations": map(&[(LOCAL_ONLY, "true")]) } })), [""; 0]);
+    let in_template = json!({ "spec": { "template": { "annotations": map(&[(LOCAL_ONLY, "true")]) } } });
+    assert_eq!(found(in_template), [format!("HC036 spec.template.annotations[{LOCAL_ONLY}]")]);
+    let in_metadata = json!({ "metadata": map(&[(LOCAL_ONLY, "true")]) });
+    assert_eq!(found(in_metadata), [format!("HC036 metadata[{LOCAL_ONLY}]")]);
 }
 
 #[test]

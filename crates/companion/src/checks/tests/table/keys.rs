@@ -256,6 +256,10 @@ pub(super) fn rows() -> Vec<Row> {
                     "metadata.labels[stork.libopenstorage.org/preferLocalNodeOnly]",
                 ),
                 (
+                    kustomization("generatorOptions", &json!({ "annotations": map(&[(LOCAL_ONLY, "true")]) })),
+                    "generatorOptions.annotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+                ),
+                (
                     json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "annotations": map(&[(DISABLE, "true")]) } }),
                     "metadata.annotations[stork.libopenstorage.org/disableHyperconvergence]",
                 ),
@@ -276,5 +280,17 @@ pub(super) fn rows() -> Vec<Row> {
                 with_field(local(&["data"]), "affinity", json!({ "preferred": 1 })),
             ],
         ),
+        row(
+            Rule::OnEveryObject,
+            &[(
+                kustomization("commonAnnotations", &map(&[(LOCAL_ONLY, "true")])),
+                "commonAnnotations[stork.libopenstorage.org/preferLocalNodeOnly]",
+            )],
+            &[kustomization("commonAnnotations", &map(&[("example.com/a", "b")]))],
+        ),
     ]
+}
+
+fn kustomization(field: &str, value: &serde_json::Value) -> serde_json::Value {
+    json!({ "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", field: value })
 }
