@@ -133,8 +133,10 @@ impl Input {
     /// Checks that there is at least one document. After a failed command in a pipe, or for the wrong directory, empty
     /// output would look like success.
     pub(super) fn check_documents(&self, found: bool, paths: &[PathBuf]) -> anyhow::Result<()> {
+        // pre-commit and `xargs` name files without regard to what they contain.
+        let named_files = paths.iter().all(|path| path.is_file());
         // Skipped files are reported, or left out deliberately.
-        if found || !self.charts.is_empty() || (self.left_out && self.sources.is_empty()) {
+        if found || named_files || !self.charts.is_empty() || (self.left_out && self.sources.is_empty()) {
             return Ok(());
         }
         let name = |path: &PathBuf| if is_stdin(path) { "standard input".into() } else { path.display().to_string() };

@@ -16,6 +16,17 @@ fn with_chart() -> Folder {
     ])
 }
 
+/// As pre-commit names them, if only they are staged.
+#[test]
+fn named_files_need_not_have_a_document() {
+    let folder = Folder::new(&[("comment.yaml", "# nothing\n---\n"), ("empty.yaml", "")]);
+    let run = folder.run("validate comment.yaml empty.yaml --strict");
+    assert_eq!((run.code, run.err.as_str()), (Some(0), "colocate: no findings in 0 objects of 2 files\n"));
+    let run = folder.run("mutate --in-place --strict comment.yaml empty.yaml");
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    assert_eq!(folder.text("comment.yaml"), "# nothing\n---\n");
+}
+
 #[test]
 fn paths_need_no_option_and_may_be_mixed() {
     let folder = Folder::mysql();

@@ -199,7 +199,7 @@ fn a_signal_leaves_neither_new_files_nor_changes() {
 fn input_without_a_document_is_a_failure() {
     let folder = Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n")]);
     for (arguments, named) in
-        [("mutate -f -", "standard input"), ("mutate -f empty", "empty"), ("mutate -f comment.yaml", "comment.yaml")]
+        [("mutate -f -", "standard input"), ("mutate -f empty", "empty"), ("mutate comment.yaml empty", "comment.yaml")]
     {
         let run = folder.run(arguments);
         assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");

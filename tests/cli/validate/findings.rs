@@ -214,7 +214,7 @@ fn input_without_a_document_is_a_failure() {
     for (arguments, name) in [
         ("validate -f -", "standard input"),
         ("validate -f empty", "empty"),
-        ("validate -f comment.yaml", "comment.yaml"),
+        ("validate comment.yaml empty", "comment.yaml, empty"),
     ] {
         let run = folder.run(arguments);
         assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");
