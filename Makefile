@@ -39,6 +39,7 @@ demo: ## Show how colocate changes a Deployment, without a cluster (4.5 minutes 
 test: ## Run all tests, from unit to end-to-end on a real control plane (12 minutes, 32 with empty caches, needs Go)
 	@echo '==> control plane (etcd, kube-apiserver, ...), built once for all clones'
 	@tests/controlplane/build >/dev/null
+	@tests/pipelines/tools/build >/dev/null
 	@echo '==> tests'
 	@cargo test --locked
 
@@ -88,7 +89,7 @@ sbom: ## Write the image's bill of materials in CycloneDX format (ARCH=)
 format: ## Check that all code is formatted
 	@cargo fmt --check
 	@rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
-	@files=$$(gofmt -l tests/controlplane) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
+	@files=$$(gofmt -l tests/controlplane tests/pipelines) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
 
 lint: ## Run clippy (warnings are errors) and shellcheck, if installed
 	@cargo clippy --locked --all-targets -- -D warnings

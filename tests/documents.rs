@@ -17,7 +17,7 @@ use colocate::process::metrics::Metrics;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// All Markdown pages.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -29,6 +29,7 @@ const PAGES: [&str; 14] = [
     "docs/install.md",
     "docs/manifests.md",
     "docs/measurements.md",
+    "docs/pipelines.md",
     "docs/running.md",
     "tests/controlplane/README.md",
     "tests/serve/corpus/README.md",

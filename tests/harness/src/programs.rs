@@ -1,17 +1,27 @@
-//! The programs of the control plane: kubectl, helm and others.
+//! The programs that tests need besides `colocate`. Scripts build or install them, once for all clones.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::repository;
 
-/// Returns the folder of the programs. Builds them if necessary, and prints the output of the build on the terminal.
+/// Returns the folder of the control plane's programs: kubectl, helm and others.
 pub fn folder() -> PathBuf {
-    let script = repository("tests/controlplane/build");
-    let output = Command::new(&script)
+    printed_by("tests/controlplane/build").expect("the script prints a folder")
+}
+
+/// Returns the folder of the tools for pipelines: kustomize and actionlint.
+pub fn tools() -> PathBuf {
+    printed_by("tests/pipelines/tools/build").expect("the script prints a folder")
+}
+
+/// Runs a script, and returns the path that it prints. Its messages appear on the terminal.
+fn printed_by(script: &str) -> Option<PathBuf> {
+    let path = repository(script);
+    let output = Command::new(&path)
         .stderr(Stdio::inherit())
         .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
-    assert!(output.status.success(), "{} failed: see its output above", script.display());
-    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(output.status.success(), "{} failed: see its output above", path.display());
+    Some(String::from_utf8_lossy(&output.stdout).trim()).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
