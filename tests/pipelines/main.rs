@@ -7,6 +7,7 @@
 
 mod action;
 mod commands;
+mod helm;
 mod kustomize;
 mod page;
 mod project;
