@@ -10,5 +10,6 @@ mod commands;
 mod helm;
 mod kustomize;
 mod page;
+mod pre_commit;
 mod project;
 mod runner;

@@ -15,6 +15,11 @@ pub fn tools() -> PathBuf {
     printed_by("tests/pipelines/tools/build").expect("the script prints a folder")
 }
 
+/// Returns the path of pre-commit; `None` if this machine cannot run it. The terminal then shows why.
+pub fn pre_commit() -> Option<PathBuf> {
+    printed_by("tests/pipelines/pre-commit/install")
+}
+
 /// Runs a script, and returns the path that it prints. Its messages appear on the terminal.
 fn printed_by(script: &str) -> Option<PathBuf> {
     let path = repository(script);
