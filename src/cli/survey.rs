@@ -8,8 +8,8 @@ use super::input::{Input, size};
 use super::problem::Problem;
 use crate::engine::Policy;
 use crate::manifest::{
-    Controllers, DescriptionKind, Document, FileId, KnownObjects, Manifest, ParseError, Position, Purpose, ReadError,
-    Source, Unusable,
+    Controllers, DescriptionKind, Document, FileId, FileRole, KnownObjects, Kustomizations, Manifest, ParseError,
+    Position, Purpose, ReadError, Source, Unusable,
 };
 
 /// What the first reading found.
@@ -55,7 +55,7 @@ impl Survey {
         mut ends: impl FnMut(&Ends<'_>),
     ) -> Self {
         let mut survey = Self {
-            known: KnownObjects::default(),
+            known: KnownObjects::new(Kustomizations::read(input.described.iter().chain(&input.sources))),
             controllers: Controllers::default(),
             files: Vec::new(),
             unusable: Vec::new(),
@@ -65,7 +65,7 @@ impl Survey {
         let label = &*policy.opt_out.namespace_label;
         console.start("reading", size(input.described.iter().chain(&input.sources)));
         for source in &input.described {
-            let file = survey.known.add_file(&source.name, source.path.as_deref());
+            let file = survey.known.add_file(&source.name, source.path.as_deref(), FileRole::Description);
             let read = each_document(source, |document| {
                 console.advance(document.as_ref().map_or(0, |document| document.text().len()));
                 match document {
@@ -76,7 +76,7 @@ impl Survey {
             input.problems.extend(read.err().map(Problem::from));
         }
         for (index, source) in input.sources.iter().enumerate() {
-            let file = survey.known.add_file(&source.name, source.path.as_deref());
+            let file = survey.known.add_file(&source.name, source.path.as_deref(), FileRole::Input);
             survey.files.push(file);
             let text = match source.read() {
                 Ok(text) => text,

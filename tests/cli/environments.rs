@@ -48,10 +48,14 @@ fn each_environment_is_decided_by_its_own_claim() {
 
 #[test]
 fn equally_near_claims_that_differ_leave_a_pod_unresolved() {
+    let overlay = "resources: [../../base, pvc.yaml]\n";
     let folder = Folder::new(&[
+        ("base/kustomization.yaml", "resources: [classes.yaml, pod.yaml]\n"),
         ("base/classes.yaml", CLASSES),
         ("base/pod.yaml", &pod("p")),
+        ("overlays/dev/kustomization.yaml", overlay),
         ("overlays/dev/pvc.yaml", &claim("hostpath")),
+        ("overlays/prod/kustomization.yaml", overlay),
         ("overlays/prod/pvc.yaml", &claim("px")),
     ]);
     let run = folder.run("mutate . --strict -o diff");
@@ -67,11 +71,52 @@ fn equally_near_claims_that_differ_leave_a_pod_unresolved() {
         "claim `data`: it is described differently in ./overlays/dev/pvc.yaml:1:1 and in ./overlays/prod/pvc.yaml:1:1";
     assert!(run.err.contains("./base/pod.yaml:3:26: unchecked[HC013]") && run.err.contains(why), "{}", run.err);
     // A claim in the same folder is nearer, and so is one environment alone.
+    let base = |resources: &str| {
+        let path = folder.path("base/kustomization.yaml");
+        std::fs::write(path, format!("resources: [classes.yaml, pod.yaml{resources}]\n")).unwrap();
+    };
     std::fs::write(folder.path("base/pvc.yaml"), claim("px")).unwrap();
+    base(", pvc.yaml");
     assert_eq!(folder.run("mutate . --strict --check").code, Some(4));
     std::fs::remove_file(folder.path("base/pvc.yaml")).unwrap();
+    base("");
     assert_eq!(folder.run("mutate base overlays/dev --strict --check").code, Some(0));
     assert_eq!(folder.run("mutate base overlays/prod --strict --check").code, Some(4));
+}
+
+#[test]
+fn the_claim_of_another_environment_does_not_decide() {
+    let folder =
+        Folder::new(&[("classes.yaml", CLASSES), ("dev/pod.yaml", &pod("p")), ("prod/claim.yaml", &claim("px"))]);
+    let run = folder.run("mutate . --strict --check");
+    let expected = "./dev/pod.yaml:1:1: Pod default/p: claim-unknown: claim `data`: unknown: it is described only in other \
+                    folders (./prod/claim.yaml:1:1), which may be another environment: name the right file with --manifests\n";
+    assert!(run.code == Some(3) && run.err.starts_with(expected), "{}", run.err);
+    assert_eq!(folder.run("mutate dev classes.yaml --manifests prod --strict --check").code, Some(4));
+}
+
+#[test]
+fn objects_have_the_namespace_of_their_kustomization() {
+    let label = "labels: {stork.libopenstorage.org/disable-admission-controller: \"true\"}";
+    let folder = Folder::new(&[
+        ("classes.yaml", CLASSES),
+        ("a/kustomization.yaml", "namespace: a\nresources: [claim.yaml, pod.yaml]\n"),
+        ("a/claim.yaml", &claim("px").replace("name: data", "name: data, namespace: a")),
+        ("a/pod.yaml", &pod("p")),
+        ("b/kustomization.yaml", "namespace: b\nresources: [claim.yaml, pod.yaml, namespace.yaml]\n"),
+        ("b/claim.yaml", &claim("px")),
+        ("b/pod.yaml", &pod("p")),
+        ("b/namespace.yaml", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: b, {label}}}\n")),
+        ("c/claim.yaml", &claim("hostpath")),
+    ]);
+    let run = folder.run("mutate . --strict --check --explain");
+    assert_eq!(run.code, Some(4), "{}", run.err);
+    let decided = |start: &str| run.err.lines().any(|line| line.starts_with(start));
+    assert!(decided("./a/pod.yaml:1:1: Pod a/p: injected -> stork; claim `data`"), "{}", run.err);
+    assert!(decided("./b/pod.yaml:1:1: Pod b/p: namespace-opted-out"), "{}", run.err);
+    let server = ApiServer::new(&[], 404);
+    let run = server.run(&folder, "mutate a/kustomization.yaml a/pod.yaml");
+    assert!(server.asked().contains(&"/api/v1/namespaces/a/persistentvolumeclaims/data".to_owned()), "{}", run.err);
 }
 
 #[test]
@@ -105,7 +150,7 @@ fn the_cluster_is_not_asked_about_what_files_describe() {
         ("prod/pvc.yaml", &claim("px")),
     ]);
     let server = ApiServer::new(&[], 404);
-    let run = server.run(&folder, "mutate . --strict -n shop");
+    let run = server.run(&folder, "mutate pod.yaml --manifests classes.yaml dev prod --strict -n shop");
     assert_eq!((run.code, server.asked()), (Some(3), vec!["/api/v1/namespaces/shop".to_owned()]), "{}", run.err);
-    assert!(run.err.contains("./dev/pvc.yaml:1:1 and in ./prod/pvc.yaml:1:1"), "{}", run.err);
+    assert!(run.err.contains("dev/pvc.yaml:1:1 and in prod/pvc.yaml:1:1"), "{}", run.err);
 }

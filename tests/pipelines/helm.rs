@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use colocate_harness::repository;
+use colocate_harness::{CLAIM, repository};
 
 use crate::page;
 use crate::project::{Project, SCHEDULER, own};
@@ -53,6 +53,8 @@ fn the_post_renderer_adds_the_scheduler_and_changes_nothing_else() {
 #[test]
 fn a_release_with_an_unresolved_claim_is_not_installed() {
     let project = installed();
+    // Portworx creates the class `px-db` by itself, so that it is known without a file.
+    project.write("deploy/chart/templates/claim.yaml", &CLAIM.replace("px-db", "px-own"));
     let run = project.bash(&command().replace(" --post-renderer-args=--manifests=storage", ""));
     assert_eq!((run.code, run.out.as_str()), (Some(1), ""));
     assert!(run.err.contains("plugin \"colocate\" exited with error"), "{}", run.err);

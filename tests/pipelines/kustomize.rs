@@ -56,6 +56,8 @@ fn a_resource_list_keeps_every_other_byte() {
 #[test]
 fn the_function_fails_if_a_claim_is_unresolved() {
     let project = kustomization();
+    // Portworx creates the class `px-db` by itself, so that it is known without a file.
+    project.write("deploy/claim.yaml", &CLAIM.replace("px-db", "px-own"));
     project.remove("storage/class.yaml");
     project.write("storage/other.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: a}}\n");
     let run = project.bash(page::command("kustomize build"));

@@ -121,6 +121,8 @@ pub enum Unknown {
     /// Files describe it, or its class or volume, in several ways, and none is nearer than the others. The text says what is
     /// described where.
     Ambiguous(Arc<str>),
+    /// Only files in other folders describe it, and another environment may be described there. The text says where.
+    Elsewhere(Arc<str>),
 }
 
 /// Describes an object that the API server did not return, although it may exist.
@@ -143,7 +145,7 @@ impl Unknown {
             }
             (Self::ClaimUnreadable, _) => format!("it {UNREADABLE}"),
             (Self::VolumeUnreadable(name), _) => format!("its PersistentVolume `{name}` {UNREADABLE}"),
-            (Self::Ambiguous(text), _) => text.to_string(),
+            (Self::Ambiguous(text) | Self::Elsewhere(text), _) => text.to_string(),
             (Self::Unbound, _) => "it has no StorageClass and is not bound to a volume".to_owned(),
             (Self::NotProvisioned(class), _) => {
                 format!("its StorageClass `{class}` provisions no volumes, and it is not bound to one")

@@ -51,6 +51,11 @@ pub struct VolumeFacts<'a> {
 }
 
 impl ClaimFacts<'_> {
+    /// Returns true if it names no class, provisioner or volume.
+    pub fn names_no_owner(&self) -> bool {
+        self.class.is_none() && self.provisioner.is_none() && self.volume.is_none()
+    }
+
     /// Makes an owned copy.
     pub fn into_owned(self) -> ClaimFacts<'static> {
         let Self { class, provisioner, volume, settings, access, bound } = self;

@@ -37,7 +37,8 @@ impl Visibility {
                 | Unknown::NotProvisioned(_)
                 | Unknown::ClaimUnreadable
                 | Unknown::VolumeUnreadable(_)
-                | Unknown::Ambiguous(_),
+                | Unknown::Ambiguous(_)
+                | Unknown::Elsewhere(_),
             )
             | Owner::Provisioner { .. }
             | Owner::NoProvisioner => Absence::default(),

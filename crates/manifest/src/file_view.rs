@@ -1,13 +1,18 @@
 //! Claims, classes, volumes and Namespaces as an object in a file sees them: the nearest description of each name.
 //!
-//! The nearest descriptions are those in the same file, or else those whose deepest common folder with the file is the
-//! deepest. Among these, files directly in that folder come before files below it. A cluster comes last. If equally near
-//! descriptions would lead to different decisions, none of them is used.
+//! The nearest descriptions are those in the same file, then those that a kustomization builds together with the file, then those
+//! whose deepest common folder with the file is the deepest. Among these, files directly in that folder come before files below
+//! it. A cluster comes last. If equally near descriptions would lead to different decisions, none of them is used.
+//!
+//! A name does not always identify an object: each folder of an environment may have a claim `data` without a namespace, and a
+//! default class has no name at all. Such a description counts only for files in its folder and below.
 
 use std::sync::Arc;
 
 use super::folders::{FolderId, Nearness};
-use super::known_objects::{Described, FileId, KnownClaim, KnownClass, KnownObjects, Purpose, bound};
+use super::known_objects::{
+    Described, DescriptionKind, FileId, FileRole, KnownClaim, KnownClass, KnownObjects, Purpose, bound,
+};
 use colocate_engine::{
     Absence, AccessModes, ClaimFacts, ClaimUse, ClassEntry, Evidence, NO_PROVISIONER, Owner, StorageView, Unknown,
     Visibility,
@@ -20,6 +25,8 @@ pub struct FileView<'k> {
     file: FileId,
     folder: Option<FolderId>,
     purpose: Purpose,
+    /// Whether the namespaces that kustomizations give to the file are used.
+    transforms: bool,
 }
 
 /// The distance of a file from this one. A greater value is nearer.
@@ -29,7 +36,19 @@ enum Rank {
     /// The file, or this one, is not in a folder.
     Elsewhere,
     Folder(Nearness),
+    /// One kustomization includes both files.
+    SameBuild(Nearness),
     SameFile,
+}
+
+/// The files whose descriptions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// All files: the name identifies the object.
+    Everywhere,
+    /// Files that cannot belong to another environment: those in the folder of this file or above, those that a kustomization
+    /// builds together with it, and those that were named to describe objects.
+    Here,
 }
 
 /// Two descriptions that differ although both are equally near.
@@ -37,16 +56,45 @@ type Conflict<'k, T> = (&'k Described<T>, &'k Described<T>);
 
 impl<'k> FileView<'k> {
     pub(super) fn new(known: &'k KnownObjects, file: FileId, purpose: Purpose) -> Self {
-        Self { known, file, folder: known.folder(file), purpose }
+        Self { known, file, folder: known.folder(file), purpose, transforms: true }
+    }
+
+    /// The namespaces of an object in this file that names `namespace`: those that kustomizations give it, or its own. There is
+    /// at least one.
+    pub fn namespaces(&self, namespace: &str) -> Vec<Arc<str>> {
+        if self.transforms { self.known.namespaces_in(self.file, namespace) } else { vec![namespace.into()] }
+    }
+
+    /// Returns the same view for objects in exactly the namespaces that callers pass, whatever kustomizations do.
+    #[must_use]
+    pub fn without_transformations(self) -> Self {
+        Self { transforms: false, ..self }
     }
 
     /// Returns whether a Namespace opts out. A Namespace that is not known does not.
     ///
     /// # Errors
-    /// Equally near descriptions differ. The text says where they are.
+    /// Equally near descriptions differ, or kustomizations give several namespaces. The text says where they are.
     pub fn opted_out(&self, namespace: &str) -> Result<bool, String> {
+        let namespaces = self.namespaces(namespace);
+        let opted_out: Vec<_> =
+            namespaces.iter().map(|name| self.namespace_opted_out(name)).collect::<Result<_, _>>()?;
+        let find = |value| opted_out.iter().position(|opted_out| *opted_out == value).map(|index| &namespaces[index]);
+        match (find(true), find(false)) {
+            (Some(yes), Some(no)) => Err(format!(
+                "the Namespace `{yes}` opts out, but `{no}` does not, and kustomizations build the file for both"
+            )),
+            (yes, _) => Ok(yes.is_some()),
+        }
+    }
+
+    fn namespace_opted_out(&self, namespace: &str) -> Result<bool, String> {
         let descriptions = self.known.namespaces.get(namespace).map_or(&[][..], Vec::as_slice);
-        match self.nearest(descriptions, |a, b| a == b) {
+        let nearest = self.nearest(descriptions, Scope::Everywhere, |a, b| a == b);
+        if let Some(unusable) = self.unusable(DescriptionKind::Namespace, "", namespace, &nearest) {
+            return Err(format!("the Namespace `{namespace}` {unusable}"));
+        }
+        match nearest {
             Ok(nearest) => Ok(nearest.is_some_and(|described| described.facts)),
             Err(conflict) => {
                 let (yes, no) = if conflict.0.facts { conflict } else { (conflict.1, conflict.0) };
@@ -60,16 +108,16 @@ impl<'k> FileView<'k> {
     /// name the class or get it as the default class; `None` if there are none.
     pub fn access_of_class(&self, name: &str) -> Option<AccessModes> {
         let descriptions = self.known.classes.get(name).map_or(&[][..], Vec::as_slice);
-        let sees_it_in = |descriptions, file| {
-            let mut nearest = Self::new(self.known, file, self.purpose).all_nearest(descriptions);
+        let sees_it_in = |descriptions, scope, file| {
+            let mut nearest = Self::new(self.known, file, self.purpose).all_nearest(descriptions, scope);
             nearest.any(|described: &Described<Arc<KnownClass>>| {
                 described.file == self.file && *described.facts.name == *name
             })
         };
         let named = self.known.users_of_class.get(name).into_iter().flatten();
-        let named = named.filter(|(file, _)| sees_it_in(descriptions, *file));
+        let named = named.filter(|(file, _)| sees_it_in(descriptions, Scope::Everywhere, *file));
         let default = self.known.users_of_default.iter();
-        let default = default.filter(|(file, _)| sees_it_in(&self.known.default_classes, *file));
+        let default = default.filter(|(file, _)| sees_it_in(&self.known.default_classes, Scope::Here, *file));
         named.chain(default).map(|(_, access)| *access).reduce(AccessModes::union)
     }
 
@@ -81,33 +129,73 @@ impl<'k> FileView<'k> {
             return Rank::SameFile;
         }
         match (self.folder, self.known.folder(file)) {
-            (Some(own), Some(other)) => Rank::Folder(self.known.folders.nearness(own, other)),
+            (Some(own), Some(other)) => {
+                let nearness = self.known.folders.nearness(own, other);
+                let together = self.known.are_built_together(self.file, file);
+                if together { Rank::SameBuild(nearness) } else { Rank::Folder(nearness) }
+            }
             _ => Rank::Elsewhere,
         }
     }
 
+    fn is_in(&self, scope: Scope, file: FileId) -> bool {
+        scope == Scope::Everywhere
+            || self.known.role(file) == Some(FileRole::Description)
+            || match self.rank(file) {
+                Rank::Folder(nearness) => nearness.is_upwards(),
+                Rank::Cluster | Rank::Elsewhere | Rank::SameBuild(_) | Rank::SameFile => true,
+            }
+    }
+
     /// The descriptions that are nearer than all others.
-    fn all_nearest<T>(self, descriptions: &'k [Described<T>]) -> impl Iterator<Item = &'k Described<T>> {
+    fn all_nearest<T>(self, descriptions: &'k [Described<T>], scope: Scope) -> impl Iterator<Item = &'k Described<T>> {
+        let counts = move |described: &&Described<T>| self.is_in(scope, described.file);
         let nearest = match descriptions {
             // The rank of the only one does not matter.
             [_] | [] => None,
-            _ => descriptions.iter().map(|described| self.rank(described.file)).max(),
+            _ => descriptions.iter().filter(counts).map(|described| self.rank(described.file)).max(),
         };
-        descriptions.iter().filter(move |described| nearest.is_none_or(|rank| self.rank(described.file) == rank))
+        let is_nearest = move |file| nearest.is_none_or(|rank| self.rank(file) == rank);
+        descriptions.iter().filter(counts).filter(move |described| is_nearest(described.file))
     }
 
     /// Returns the first of the nearest descriptions, if all of them are alike.
     fn nearest<T>(
         &self,
         descriptions: &'k [Described<T>],
+        scope: Scope,
         alike: impl Fn(&T, &T) -> bool,
     ) -> Result<Option<&'k Described<T>>, Conflict<'k, T>> {
-        let mut nearest = self.all_nearest(descriptions);
+        let mut nearest = self.all_nearest(descriptions, scope);
         let Some(first) = nearest.next() else { return Ok(None) };
         match nearest.find(|other| !alike(&first.facts, &other.facts)) {
             Some(other) => Err((first, other)),
             None => Ok(Some(first)),
         }
+    }
+
+    /// Describes an object that cannot be used, if it is at least as near as the nearest one that can.
+    fn unusable<T>(
+        &self,
+        kind: DescriptionKind,
+        namespace: &str,
+        name: &str,
+        usable: &Result<Option<&Described<T>>, Conflict<'_, T>>,
+    ) -> Option<String> {
+        let scope = if kind == DescriptionKind::Claim { self.scope_of_claims(namespace) } else { Scope::Everywhere };
+        let nearest = self.all_nearest(self.known.unusable(kind, namespace, name), scope).next()?;
+        let usable = match usable {
+            Ok(found) => *found,
+            Err((first, _)) => Some(*first),
+        };
+        usable
+            .is_none_or(|usable| self.rank(usable.file) <= self.rank(nearest.file))
+            .then(|| format!("cannot be used as described in {}: {}", self.known.place(nearest), nearest.facts))
+    }
+
+    /// The scope of claims in a namespace. Only a namespace that they name themselves identifies them.
+    fn scope_of_claims(&self, namespace: &str) -> Scope {
+        if *namespace == *self.known.default_namespace { Scope::Here } else { Scope::Everywhere }
     }
 
     fn nearest_claim(
@@ -116,30 +204,22 @@ impl<'k> FileView<'k> {
         name: &str,
     ) -> Result<Option<&'k Described<KnownClaim>>, Conflict<'k, KnownClaim>> {
         let reserved = self.reserved_volume(namespace, name);
-        self.nearest(self.known.claims(namespace, name), |a, b| {
+        self.nearest(self.known.claims(namespace, name), self.scope_of_claims(namespace), |a, b| {
             a == b || self.alike(&bound(a, reserved), &bound(b, reserved))
         })
     }
 
     /// The volume that is reserved for a claim; `None` if several are, because any of them may be bound.
     fn reserved_volume(&self, namespace: &str, claim: &str) -> Option<&'k str> {
-        let nearest = self.nearest(self.known.reservations(namespace, claim), |a, b| a == b);
+        let (reservations, scope) = (self.known.reservations(namespace, claim), self.scope_of_claims(namespace));
+        let nearest = self.nearest(reservations, scope, |a, b| a == b);
         nearest.ok().flatten().map(|described| &*described.facts)
     }
 
     /// Returns true if it does not matter which of two claims a pod mounts.
     fn alike(&self, a: &ClaimFacts<'_>, b: &ClaimFacts<'_>) -> bool {
-        let same_owner = match (self.owner_of(a), self.owner_of(b)) {
-            (
-                Owner::Provisioner { provisioner, evidence, unread_volume, .. },
-                Owner::Provisioner { provisioner: other, evidence: of_other, unread_volume: of_other_volume, .. },
-            ) => {
-                let alike = provisioner == other && evidence == of_other;
-                alike && unread_volume.is_some() == of_other_volume.is_some()
-            }
-            (owner, other) => owner == other,
-        };
-        same_owner && (self.purpose == Purpose::Mutate || ClaimUse::from(a) == ClaimUse::from(b))
+        are_alike(&self.owner_of(a), &self.owner_of(b))
+            && (self.purpose == Purpose::Mutate || ClaimUse::from(a) == ClaimUse::from(b))
     }
 
     /// Returns true if it does not matter which of two classes a claim has.
@@ -174,12 +254,20 @@ impl<'k> FileView<'k> {
     }
 }
 
-impl StorageView for FileView<'_> {
-    fn owner(&self, namespace: &str, name: &str) -> Owner {
+impl FileView<'_> {
+    /// The owner of a claim in exactly this namespace.
+    fn owner_in(&self, namespace: &str, name: &str) -> Owner {
+        let nearest = self.nearest_claim(namespace, name);
+        if let Some(text) = self.unusable(DescriptionKind::Claim, namespace, name, &nearest) {
+            return Owner::Unknown(Unknown::Ambiguous(format!("it {text}").into()));
+        }
         let reserved = self.reserved_volume(namespace, name);
-        match self.nearest_claim(namespace, name) {
+        match nearest {
             Ok(Some(claim)) => self.owner_of(&bound(&claim.facts, reserved)),
-            Ok(None) => Owner::Missing,
+            Ok(None) => match self.elsewhere(self.known.claims(namespace, name)) {
+                Some(text) => Owner::Unknown(Unknown::Elsewhere(format!("it {text}").into())),
+                None => Owner::Missing,
+            },
             Err(conflict) => {
                 let owners = [conflict.0, conflict.1].map(|claim| self.owner_of(&bound(&claim.facts, reserved)));
                 let open = owners.into_iter().find(|owner| self.may_be_in_cluster(owner));
@@ -188,15 +276,77 @@ impl StorageView for FileView<'_> {
         }
     }
 
+    /// Says where files that do not count describe an object; `None` if none does.
+    fn elsewhere<T>(&self, descriptions: &[Described<T>]) -> Option<String> {
+        let mut places: Vec<_> = descriptions
+            .iter()
+            .take(MOST_PLACES + 1)
+            .map(|described| self.known.place(described).to_string())
+            .collect();
+        let more = if places.len() > MOST_PLACES { ", ..." } else { "" };
+        places.truncate(MOST_PLACES);
+        (!places.is_empty()).then(|| {
+            format!(
+                "is described only in other folders ({}{more}), which may be another environment: name the right file with \
+                 --manifests",
+                places.join(", ")
+            )
+        })
+    }
+}
+
+/// The number of places that a message about other folders names.
+const MOST_PLACES: usize = 2;
+
+/// Returns true if two owners lead to the same decision.
+fn are_alike(owner: &Owner, other: &Owner) -> bool {
+    match (owner, other) {
+        (
+            Owner::Provisioner { provisioner, evidence, unread_volume, .. },
+            Owner::Provisioner { provisioner: other, evidence: of_other, unread_volume: of_other_volume, .. },
+        ) => {
+            let alike = provisioner == other && evidence == of_other;
+            alike && unread_volume.is_some() == of_other_volume.is_some()
+        }
+        (owner, other) => owner == other,
+    }
+}
+
+impl StorageView for FileView<'_> {
+    fn owner(&self, namespace: &str, name: &str) -> Owner {
+        let namespaces = self.namespaces(namespace);
+        let first = self.owner_in(&namespaces[0], name);
+        let differs = |namespace: &&Arc<str>| !are_alike(&self.owner_in(namespace, name), &first);
+        match namespaces[1..].iter().find(differs) {
+            None => first,
+            Some(other) => {
+                let text = format!(
+                    "it is not the same in the namespaces `{}` and `{other}`, for which kustomizations build the file",
+                    namespaces[0]
+                );
+                Owner::Unknown(Unknown::Ambiguous(text.into()))
+            }
+        }
+    }
+
     fn claim_use(&self, namespace: &str, name: &str) -> Option<ClaimUse<'_>> {
-        let claim = self.nearest_claim(namespace, name).ok()??;
-        let claim = ClaimUse::from(&*claim.facts);
-        Some(ClaimUse { bound: claim.bound || self.reserved_volume(namespace, name).is_some(), ..claim })
+        let uses = self.namespaces(namespace).into_iter().map(|namespace| {
+            let claim = self.nearest_claim(&namespace, name).ok()??;
+            let claim = ClaimUse::from(&*claim.facts);
+            Some(ClaimUse { bound: claim.bound || self.reserved_volume(&namespace, name).is_some(), ..claim })
+        });
+        let uses: Option<Vec<_>> = uses.collect();
+        let (first, others) = uses.as_deref().and_then(<[_]>::split_first)?;
+        others.iter().all(|other| other == first).then_some(*first)
     }
 
     fn find_class(&self, name: &str) -> Result<ClassEntry<'_>, Unknown> {
         let descriptions = self.known.classes.get(name).map_or(&[][..], Vec::as_slice);
-        match self.nearest(descriptions, |a, b| self.alike_classes(a, b)) {
+        let nearest = self.nearest(descriptions, Scope::Everywhere, |a, b| self.alike_classes(a, b));
+        if let Some(text) = self.unusable(DescriptionKind::Class, "", name, &nearest) {
+            return Err(Unknown::Ambiguous(format!("its StorageClass `{name}` {text}").into()));
+        }
+        match nearest {
             Ok(Some(class)) => Ok(class.facts.entry()),
             Ok(None) => Err(Unknown::ClassMissing(name.into())),
             Err(conflict) => Err(self.ambiguous(format_args!("its StorageClass `{name}`"), conflict)),
@@ -204,16 +354,25 @@ impl StorageView for FileView<'_> {
     }
 
     fn find_default_class(&self) -> Result<ClassEntry<'_>, Unknown> {
-        match self.nearest(&self.known.default_classes, |a, b| self.alike_classes(a, b)) {
+        let classes = &self.known.default_classes;
+        match self.nearest(classes, Scope::Here, |a, b| self.alike_classes(a, b)) {
             Ok(Some(class)) => Ok(class.facts.entry()),
-            Ok(None) => Err(Unknown::NoDefaultClass),
+            // If a cluster is asked, its default class counts.
+            Ok(None) if self.known.visibility.classes != Absence::NotInFiles => Err(Unknown::NoDefaultClass),
+            Ok(None) => Err(self.elsewhere(classes).map_or(Unknown::NoDefaultClass, |text| {
+                Unknown::Elsewhere(format!("it names no StorageClass, and the default StorageClass {text}").into())
+            })),
             Err(conflict) => Err(self.ambiguous("it names no StorageClass, and the default StorageClass", conflict)),
         }
     }
 
     fn find_volume(&self, name: &str) -> Result<Option<(&Arc<str>, Evidence)>, Unknown> {
         let descriptions = self.known.volumes.get(name).map_or(&[][..], Vec::as_slice);
-        match self.nearest(descriptions, |a, b| a == b) {
+        let nearest = self.nearest(descriptions, Scope::Everywhere, |a, b| a == b);
+        if let Some(text) = self.unusable(DescriptionKind::Volume, "", name, &nearest) {
+            return Err(Unknown::Ambiguous(format!("its PersistentVolume `{name}` {text}").into()));
+        }
+        match nearest {
             Ok(Some(volume)) => Ok(volume.facts.as_ref().map(|(name, evidence)| (name, *evidence))),
             Ok(None) => Err(Unknown::VolumeMissing { volume: name.into(), no_provisioner: false }),
             Err(conflict) => Err(self.ambiguous(format_args!("its PersistentVolume `{name}`"), conflict)),

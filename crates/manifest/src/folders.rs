@@ -30,6 +30,13 @@ pub(super) struct Nearness {
     direct: bool,
 }
 
+impl Nearness {
+    /// Returns true if the file is in the folder of the other one, or in a folder above.
+    pub(super) fn is_upwards(self) -> bool {
+        self.direct
+    }
+}
+
 impl Folders {
     /// The folder of a file. Relative paths are relative to the working directory, and links to folders are followed if the
     /// folder exists.

@@ -16,6 +16,7 @@ use super::document::{Document, ManifestObject};
 use super::file_view::FileView;
 use super::folders::{FolderId, Folders};
 use super::json_parser::without_position;
+use super::kustomizations::{BuiltFile, Kustomizations};
 use super::position::Position;
 use colocate_companion::{Strategies, Subject, SubjectKind};
 use colocate_engine::storage::{HasMetadata, PersistentVolume, PersistentVolumeClaim, StorageClass};
@@ -33,6 +34,9 @@ pub struct KnownObjects {
     pub visibility: Visibility,
     files: Vec<KnownFile>,
     pub(super) folders: Folders,
+    kustomizations: Kustomizations,
+    /// The namespace of objects that name none.
+    pub(super) default_namespace: Box<str>,
     /// By namespace, then by name.
     claims: HashMap<Box<str>, ByName<KnownClaim>>,
     pub(super) classes: HashMap<Box<str>, Descriptions<Arc<KnownClass>>>,
@@ -43,6 +47,8 @@ pub struct KnownObjects {
     reservations: HashMap<Box<str>, ByName<Arc<str>>>,
     /// Whether each Namespace opts out.
     pub(super) namespaces: HashMap<Box<str>, Descriptions<bool>>,
+    /// The objects that cannot be used: the reason for each, by kind, by namespace (empty for cluster-scoped kinds) and name.
+    unusable: HashMap<(DescriptionKind, Box<str>), ByName<Box<str>>>,
     /// The claims and claim templates that name each class.
     pub(super) users_of_class: HashMap<Box<str>, ClassUsers>,
     /// Those that get the default class.
@@ -64,6 +70,17 @@ impl FileId {
 struct KnownFile {
     name: Box<str>,
     folder: Option<FolderId>,
+    role: FileRole,
+    built: BuiltFile,
+}
+
+/// The purpose for which a file was named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileRole {
+    /// Its objects are changed or checked.
+    Input,
+    /// Its objects only describe claims, classes and volumes for all others.
+    Description,
 }
 
 /// All descriptions of one name, in the order of the files.
@@ -117,26 +134,38 @@ pub struct Unusable {
 }
 
 impl KnownObjects {
+    /// Makes an empty set. `kustomizations` are those of all files that will be added.
+    pub fn new(kustomizations: Kustomizations) -> Self {
+        Self { kustomizations, ..Self::default() }
+    }
+
     /// Adds a file, whose objects can then be added. `path` is `None` for a text that is not in a folder, such as standard
     /// input.
-    pub fn add_file(&mut self, name: &str, path: Option<&Path>) -> FileId {
+    pub fn add_file(&mut self, name: &str, path: Option<&Path>, role: FileRole) -> FileId {
         let folder = path.map(|path| self.folders.of_file(path));
+        let path = path.filter(|_| !self.kustomizations.is_empty());
+        let built = path.and_then(|path| self.kustomizations.file(path)).cloned().unwrap_or_default();
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX - 1));
-        self.files.push(KnownFile { name: name.into(), folder });
+        self.files.push(KnownFile { name: name.into(), folder, role, built });
         id
     }
 
     /// Adds the objects of a document. `namespace` is the namespace of objects that name none, and `opt_out` is the label
     /// that opts a Namespace out. Returns the objects that are skipped because they do not have the structure of their kind.
     ///
-    /// A document with a duplicate key describes nothing.
+    /// A document with a duplicate key describes nothing, but its objects are known to be described there.
     pub fn add(&mut self, file: FileId, document: &Document<'_>, namespace: &str, opt_out: &str) -> Vec<Unusable> {
-        if document.duplicate.is_some() {
-            return Vec::new();
+        if *self.default_namespace != *namespace {
+            self.default_namespace = namespace.into();
         }
         let objects = document.objects().into_iter();
+        if let Some(error) = &document.duplicate {
+            objects.for_each(|object| self.insert_unusable(file, &object, namespace, &error.message));
+            return Vec::new();
+        }
         let unusable = objects.filter_map(|object| {
             let what = self.add_object(file, &object, namespace, opt_out).err()?;
+            self.insert_unusable(file, &object, namespace, &what);
             let (name, kind) = (object.name(), object.kind.to_owned());
             Some(Unusable { position: object.position, path: object.path, kind, name, what })
         });
@@ -154,11 +183,21 @@ impl KnownObjects {
         match DescriptionKind::of(object) {
             // No pod can refer to it before its name is generated.
             Some(DescriptionKind::Claim) if metadata["generateName"].is_string() => {}
+            Some(_) if object.value["$patch"] == "delete" => return Err("a patch deletes it".to_owned()),
             Some(DescriptionKind::Claim) => {
                 let text = object.value.to_string();
                 let claim: PersistentVolumeClaim<'_> = decode(&text)?;
-                let namespace = claim.namespace().unwrap_or(namespace);
-                self.insert_claim(file, object.position, namespace, named(&claim)?, claim.facts());
+                let (name, facts) = (named(&claim)?, claim.facts());
+                // A patch that chooses no class leaves the one of the claim that it patches. Kubernetes accepts no claim
+                // without access modes.
+                let is_patch =
+                    self.files[file.0 as usize].built.is_patch || object.value["spec"]["accessModes"].is_null();
+                if is_patch && facts.names_no_owner() {
+                    return Ok(());
+                }
+                for namespace in self.namespaces_in(file, claim.namespace().unwrap_or(namespace)) {
+                    self.insert_claim(file, object.position, &namespace, name, facts.clone());
+                }
             }
             Some(DescriptionKind::Volume) => {
                 let text = object.value.to_string();
@@ -192,6 +231,19 @@ impl KnownObjects {
             None => {}
         }
         Ok(())
+    }
+
+    fn insert_unusable(&mut self, file: FileId, object: &ManifestObject<'_>, namespace: &str, why: &str) {
+        let name = object.value["metadata"]["name"].as_str().filter(|name| !name.is_empty());
+        let (Some(kind), Some(name)) = (DescriptionKind::of(object), name) else { return };
+        let namespaces = match kind {
+            DescriptionKind::Claim => self.namespaces_in(file, object.namespace_or(namespace)),
+            _ => vec![Arc::from("")],
+        };
+        for namespace in namespaces {
+            let objects = self.unusable.entry((kind, (&*namespace).into())).or_default();
+            push(objects, name, Described::new(file, object.position, why.into()));
+        }
     }
 
     /// Adds the claim templates of a document's workloads, and those of generic ephemeral volumes, as users of their
@@ -274,8 +326,37 @@ impl KnownObjects {
         })
     }
 
+    pub(super) fn unusable(&self, kind: DescriptionKind, namespace: &str, name: &str) -> &[Described<Box<str>>] {
+        if self.unusable.is_empty() {
+            return &[];
+        }
+        let objects = self.unusable.get(&(kind, Box::from(namespace)));
+        objects.and_then(|objects| objects.get(name)).map_or(&[], Vec::as_slice)
+    }
+
     pub(super) fn folder(&self, file: FileId) -> Option<FolderId> {
         self.files.get(file.0 as usize)?.folder
+    }
+
+    pub(super) fn role(&self, file: FileId) -> Option<FileRole> {
+        self.files.get(file.0 as usize).map(|file| file.role)
+    }
+
+    /// Returns true if one kustomization includes both files.
+    pub(super) fn are_built_together(&self, file: FileId, other: FileId) -> bool {
+        let builds = |file: FileId| self.files.get(file.0 as usize).map(|file| &file.built.builds);
+        builds(file).zip(builds(other)).is_some_and(|(own, other)| !own.is_disjoint(other))
+    }
+
+    /// The namespaces of an object in `file` that names this one: those that kustomizations give it, or its own.
+    pub(super) fn namespaces_in(&self, file: FileId, own: &str) -> Vec<Arc<str>> {
+        let given = self.files.get(file.0 as usize).map(|file| &file.built.namespaces).into_iter().flatten();
+        let mut namespaces: Vec<_> = given.map(|given| given.clone().unwrap_or_else(|| own.into())).collect();
+        if namespaces.is_empty() {
+            namespaces.push(own.into());
+        }
+        namespaces.dedup();
+        namespaces
     }
 
     /// The place of a description: `FILE:LINE:COLUMN`, or `the cluster`.
@@ -348,7 +429,7 @@ pub enum Purpose {
 }
 
 /// A kind of object that decisions depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DescriptionKind {
     /// A `PersistentVolumeClaim`.
     Claim,

@@ -1,7 +1,7 @@
 //! Claims, classes and volumes in files as one inventory, for a server.
 
 use super::document::Manifest;
-use super::known_objects::{Described, KnownObjects, bound};
+use super::known_objects::{Described, FileRole, KnownObjects, bound};
 use super::position::{ParseError, Position};
 use super::sources::{ReadError, Source};
 use colocate_engine::{ClassFacts, Inventory, VolumeFacts};
@@ -62,7 +62,7 @@ pub fn load(sources: &[Source]) -> Result<Inventory, ManifestError> {
     let mut known = KnownObjects::default();
     for source in sources {
         let unparsable = |error| ManifestError::Unparsable { file: source.name.clone(), error };
-        let file = known.add_file(&source.name, source.path.as_deref());
+        let file = known.add_file(&source.name, source.path.as_deref(), FileRole::Description);
         let text = source.read()?;
         for document in Manifest::new(&text).documents() {
             let document = document.map_err(unparsable)?;
@@ -155,7 +155,7 @@ mod tests {
     fn without_a_cluster_the_classes_of_portworx_are_known() {
         let of = |text: &str| {
             let mut known = KnownObjects::default();
-            let file = known.add_file("claims.yaml", None);
+            let file = known.add_file("claims.yaml", None, FileRole::Input);
             for document in Manifest::new(text).parse().unwrap() {
                 assert_eq!(known.add(file, &document, "default", ""), []);
             }
@@ -196,7 +196,7 @@ mod tests {
         let known = load_text(&format!("{static_claim}{reserved}")).unwrap();
         assert!(known.claim_use("default", "data").unwrap().bound);
         // A claim without a class has none then, as with volumeName.
-        assert_eq!(owner(format!("{}{reserved}", claim("{}"))), "pxd.portworx.com");
+        assert_eq!(owner(format!("{}{reserved}", claim("{accessModes: [ReadWriteOnce]}"))), "pxd.portworx.com");
         // The claim names another volume.
         let other = volume("b", "other.example.test", "{namespace: default, name: someone}");
         let bound = claim("{storageClassName: '', volumeName: b}");

@@ -103,13 +103,14 @@ impl<'a> ManifestMutator<'a> {
         workload: &Workload,
     ) -> (MutatedObject<'d>, Option<Edit>) {
         let view = self.known.seen_from(file, Purpose::Mutate);
-        let (namespace, json) = (object.namespace_or(self.namespace).to_owned(), object.value.to_string());
-        let opted_out = view.opted_out(&namespace);
+        let (own, json) = (object.namespace_or(self.namespace), object.value.to_string());
+        let opted_out = view.opted_out(own);
+        let namespace = view.namespaces(own)[0].to_string();
         let request = Request::from_manifest(workload, &namespace, *opted_out.as_ref().unwrap_or(&false), &json);
         let decision = match examine(self.policy, &request) {
             Examination::Decided(decision) => decision,
             Examination::Resolve(pending) => {
-                let owners = pending.look_up(|claim| claim.owner_in(&view, &namespace));
+                let owners = pending.look_up(|claim| claim.owner_in(&view, own));
                 // The current state of the scheduler must not affect a file.
                 pending.decide(owners, |_| Presence::Unknown)
             }
@@ -139,12 +140,15 @@ impl<'a> ManifestMutator<'a> {
     pub fn add_missing_facts(&self, file: FileId, document: &Document<'_>, missing: &mut MissingFacts) {
         let view = self.known.seen_from(file, Purpose::Mutate);
         for (object, workload) in self.objects(document).filter(|_| document.duplicate.is_none()) {
-            let (namespace, json) = (object.namespace_or(self.namespace), object.value.to_string());
-            let request = Request::from_manifest(workload, namespace, view.opted_out(namespace) == Ok(true), &json);
+            let (own, json) = (object.namespace_or(self.namespace), object.value.to_string());
+            let request = Request::from_manifest(workload, own, view.opted_out(own) == Ok(true), &json);
             let Examination::Resolve(pending) = examine(self.policy, &request) else { continue };
-            missing.namespaces.insert(namespace.to_owned());
-            for claim in pending.claims() {
-                missing.add(&claim, &view, namespace);
+            let view = view.without_transformations();
+            for namespace in self.known.namespaces_in(file, own) {
+                missing.namespaces.insert(namespace.to_string());
+                for claim in pending.claims() {
+                    missing.add(&claim, &view, &namespace);
+                }
             }
         }
     }

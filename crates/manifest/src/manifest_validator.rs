@@ -124,20 +124,24 @@ impl<'a> ManifestValidator<'a> {
     pub fn add_missing_facts(&self, file: FileId, document: &Document<'_>, missing: &mut MissingFacts) {
         let view = self.known.seen_from(file, Purpose::Validate);
         for (object, kind) in self.objects(document).filter(|_| document.duplicate.is_none()) {
-            let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace));
+            let (json, own) = (object.value.to_string(), object.namespace_or(self.namespace));
             let Ok(subject) = Subject::parse(&json, kind) else { continue };
             if subject.is_silent(self.policy) {
                 continue;
             }
             let needs = subject.needs(self.policy, self.severities, self.known.strategies.clone());
+            let namespaces = view.namespaces(own);
             if needs.contains(&Needs::Namespace) {
-                missing.namespaces.insert(namespace.to_owned());
+                missing.namespaces.extend(namespaces.iter().map(ToString::to_string));
             }
             missing.strategies |= needs.contains(&Needs::Strategies);
             let parameters = needs.contains(&Needs::ClassParameters);
             if parameters || needs.contains(&Needs::Claims) {
-                for claim in subject.claims() {
-                    missing.add(&claim, &view, namespace);
+                let view = view.without_transformations();
+                for namespace in namespaces {
+                    for claim in subject.claims() {
+                        missing.add(&claim, &view, &namespace);
+                    }
                 }
                 missing.parameters |= parameters && missing.class_names;
             }
@@ -151,14 +155,14 @@ impl<'a> ManifestValidator<'a> {
         kind: SubjectKind<'_>,
     ) -> ValidatedObject<'d> {
         let view = self.known.seen_from(file, Purpose::Validate);
-        let (json, namespace) = (object.value.to_string(), object.namespace_or(self.namespace).to_owned());
+        let (json, own) = (object.value.to_string(), object.namespace_or(self.namespace));
         let mut unknown_namespace = None;
         let report = Subject::parse(&json, kind).map(|subject| {
-            let opted_out = view.opted_out(&namespace);
+            let opted_out = view.opted_out(own);
             let needs = || subject.needs(self.policy, self.severities, self.known.strategies.clone());
             unknown_namespace = opted_out.as_ref().err().filter(|_| needs().contains(&Needs::Namespace)).cloned();
             let claims = subject.claims();
-            let find = |claim| MountedClaim::find(claim, &view, &namespace);
+            let find = |claim| MountedClaim::find(claim, &view, own);
             let facts = Facts {
                 claims: claims.iter().map(find).collect(),
                 class_access: subject.class_name().and_then(|name| view.access_of_class(name)),
@@ -168,7 +172,7 @@ impl<'a> ManifestValidator<'a> {
             subject.check(self.policy, self.severities, &facts)
         });
         ValidatedObject {
-            namespace: (!kind.is_cluster_scoped()).then_some(namespace),
+            namespace: (!kind.is_cluster_scoped()).then(|| view.namespaces(own)[0].to_string()),
             name: object.name(),
             report: report.map_err(|error| without_position(&error)),
             unknown_namespace,
@@ -229,7 +233,7 @@ fn encrypted_values(document: &Document<'_>, object: &ManifestObject<'_>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Manifest;
+    use crate::{FileRole, Manifest};
     use colocate_companion::Rule;
 
     const POD_KEY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
@@ -238,7 +242,7 @@ mod tests {
     fn found(text: &str) -> Vec<(Rule, String)> {
         let (policy, severities, mut known) = (Policy::default(), Severities::default(), KnownObjects::default());
         let (file, manifest, mut controllers) =
-            (known.add_file("-", None), Manifest::new(text), Controllers::default());
+            (known.add_file("-", None, FileRole::Input), Manifest::new(text), Controllers::default());
         let documents = manifest.parse().unwrap();
         for document in &documents {
             controllers.add(document, &policy, "default");
@@ -309,7 +313,8 @@ mod tests {
         assert_eq!(found(&pod(sops)), [unknown]);
         let text = pod(sops);
         let (policy, severities, mut known) = (Policy::default(), Severities::default(), KnownObjects::default());
-        let (file, manifest, controllers) = (known.add_file("-", None), Manifest::new(&text), Controllers::default());
+        let (file, manifest, controllers) =
+            (known.add_file("-", None, FileRole::Input), Manifest::new(&text), Controllers::default());
         let validator = ManifestValidator {
             policy: &policy,
             severities: &severities,

@@ -27,7 +27,7 @@ impl MissingFacts {
     /// Adds the missing facts about a claim in `view`. `namespace` is the namespace of its pod.
     pub fn add(&mut self, claim: &ClaimRef<'_>, view: &impl StorageView, namespace: &str) {
         match (claim, claim.owner_in(view, namespace)) {
-            (ClaimRef::Named(name), Owner::Missing) => {
+            (ClaimRef::Named(name), Owner::Missing | Owner::Unknown(Unknown::Elsewhere(_))) => {
                 self.claims.insert((namespace.to_owned(), name.to_string()));
             }
             (_, Owner::Unknown(Unknown::VolumeMissing { volume, .. })) => {

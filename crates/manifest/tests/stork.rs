@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use colocate_companion::{Rule, Severities, Severity};
 use colocate_engine::Policy;
-use colocate_manifest::{Controllers, KnownObjects, Manifest, ManifestValidator};
+use colocate_manifest::{Controllers, FileRole, KnownObjects, Manifest, ManifestValidator};
 use serde_json::{Value, json};
 
 /// The rules by which something is not read, or has no effect.
@@ -65,7 +65,7 @@ fn cases() -> Vec<Case> {
 fn found(objects: &Value) -> Vec<Rule> {
     let (text, policy, severities) = (objects.to_string(), Policy::default(), Severities::default());
     let (mut known, mut controllers) = (KnownObjects::default(), Controllers::default());
-    let (file, manifest) = (known.add_file("stork.yaml", None), Manifest::new(&text));
+    let (file, manifest) = (known.add_file("stork.yaml", None, FileRole::Input), Manifest::new(&text));
     let document = manifest.documents().next().unwrap().unwrap();
     assert_eq!(known.add(file, &document, "default", &policy.opt_out.namespace_label), []);
     known.add_claim_templates(file, &document, &policy);

@@ -260,11 +260,15 @@ fn a_document_with_a_duplicate_key_is_left_unchanged() {
     let run = folder.run("mutate . --check --strict");
     assert_eq!(run.code, Some(4), "a document that is not decided about does not matter");
     // A claim with a duplicate key describes nothing, and neither does one without a name.
-    for claim in [format!("{CLAIM}kind: PersistentVolumeClaim\n"), CLAIM.replace("name: mysql-data", "labels: {}")] {
+    let twice = "unknown: it cannot be used as described in claim.yaml:1:1: duplicate key `kind`";
+    for (claim, why) in [
+        (format!("{CLAIM}kind: PersistentVolumeClaim\n"), twice),
+        (CLAIM.replace("name: mysql-data", "labels: {}"), "missing"),
+    ] {
         fs::write(folder.path("claim.yaml"), claim).unwrap();
         let run = folder.run("mutate deployment.yaml --manifests claim.yaml class.yaml --strict");
         assert_eq!(run.code, Some(3));
         assert!(run.err.contains("claim.yaml:") && run.err.contains(": skipped: "), "{}", run.err);
-        assert!(run.err.contains("claim `mysql-data`: missing"), "{}", run.err);
+        assert!(run.err.contains(&format!("claim `mysql-data`: {why}")), "{}", run.err);
     }
 }

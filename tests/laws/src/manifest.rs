@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use colocate_engine::{ClaimFacts, ClassFacts, Evidence, Policy, Reason, Unknown, VolumeFacts};
 use colocate_manifest::{
-    Document, Edit, FileId, KnownObjects, Manifest, ManifestMutator, MissingFacts, MutatedDocument, MutatedObject,
-    Syntax, edited,
+    Document, Edit, FileId, FileRole, KnownObjects, Manifest, ManifestMutator, MissingFacts, MutatedDocument,
+    MutatedObject, Syntax, edited,
 };
 use json_patch::Patch;
 use serde::Deserialize as _;
@@ -76,7 +76,7 @@ fn mutate<'d>(documents: &'d [Document<'_>], known: &KnownObjects, file: FileId)
 /// Returns the storage objects in the text, plus an object of the driver for each reference to a missing object.
 fn with_claims_of_the_driver(documents: &[Document<'_>]) -> (KnownObjects, FileId) {
     let mut known = KnownObjects::default();
-    let file = known.add_file("-", None);
+    let file = known.add_file("-", None, FileRole::Input);
     for document in documents {
         known.add(file, document, NAMESPACE, &POLICY.opt_out.namespace_label);
     }

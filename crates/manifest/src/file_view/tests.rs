@@ -1,7 +1,9 @@
 //! Layouts of repositories, and what an object in each file sees.
 
+use std::path::Path;
+
 use super::*;
-use crate::{FileId, Manifest};
+use crate::{FileId, FileSearch, Kustomizations, Manifest};
 use colocate_engine::{ClassFacts, Policy};
 
 /// Objects in files.
@@ -13,10 +15,22 @@ struct Files {
 
 impl Files {
     fn new(files: &[(&str, &str)]) -> Self {
-        let mut own = Self::default();
+        Self::with_role(files, FileRole::Input)
+    }
+
+    /// Files that were named to describe objects.
+    fn of_manifests(files: &[(&str, &str)]) -> Self {
+        Self::with_role(files, FileRole::Description)
+    }
+
+    fn with_role(files: &[(&str, &str)], role: FileRole) -> Self {
+        Self::default().add(Path::new("/repository"), files, role)
+    }
+
+    fn add(self, directory: &Path, files: &[(&str, &str)], role: FileRole) -> Self {
+        let mut own = self;
         for (name, text) in files {
-            let path = std::path::Path::new("/repository").join(name);
-            let id = own.known.add_file(name, Some(&path));
+            let id = own.known.add_file(name, Some(&directory.join(name)), role);
             own.ids.push(((*name).to_owned(), id));
             for document in Manifest::new(text).parse().unwrap() {
                 assert_eq!(own.known.add(id, &document, "default", "opt-out"), []);
@@ -41,7 +55,7 @@ impl Files {
 fn owner(owner: Owner) -> String {
     match owner {
         Owner::Provisioner { provisioner, .. } => provisioner.to_string(),
-        Owner::Unknown(Unknown::Ambiguous(text)) => text.to_string(),
+        Owner::Unknown(Unknown::Ambiguous(text) | Unknown::Elsewhere(text)) => text.to_string(),
         other => format!("{other:?}"),
     }
 }
@@ -74,12 +88,20 @@ fn each_environment_sees_its_own_claim() {
         ("prod/all.yaml", &of_class("px")),
         ("prod/app/pod.yaml", ""),
         ("pod.yaml", ""),
+        ("stage/pod.yaml", ""),
     ]);
     assert_eq!(files.data("dev/all.yaml"), "local");
     assert_eq!(files.data("prod/all.yaml"), "pxd");
     assert_eq!(files.data("prod/app/pod.yaml"), "pxd");
-    let text = "it is described differently in dev/all.yaml:1:1 and in prod/all.yaml:1:1, which are equally near";
-    assert_eq!(files.data("pod.yaml"), text);
+    let elsewhere = |places| {
+        format!(
+            "it is described only in other folders ({places}), which may be another environment: name the right file with --manifests"
+        )
+    };
+    assert_eq!(files.data("pod.yaml"), elsewhere("dev/all.yaml:1:1, prod/all.yaml:1:1"));
+    assert_eq!(files.data("stage/pod.yaml"), elsewhere("dev/all.yaml:1:1, prod/all.yaml:1:1"));
+    let only = Files::new(&[("classes.yaml", &classes), ("prod/all.yaml", &of_class("px")), ("dev/pod.yaml", "")]);
+    assert_eq!(only.data("dev/pod.yaml"), elsewhere("prod/all.yaml:1:1"));
 }
 
 #[test]
@@ -87,7 +109,7 @@ fn a_base_with_overlays_is_ambiguous_only_where_they_differ() {
     let files = |dev: &str, base: Option<&str>| {
         let base = base.map(of_class).unwrap_or_default();
         let classes = format!("{}---\n{}---\n{}", class("px", "pxd"), class("px-fast", "pxd"), class("local", "local"));
-        Files::new(&[
+        Files::of_manifests(&[
             ("classes/all.yaml", &classes),
             ("base/pod.yaml", ""),
             ("base/claim.yaml", &base),
@@ -124,7 +146,7 @@ fn classes_volumes_and_default_classes_are_the_nearest_ones() {
         format!("apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv}}\nspec: {{csi: {{driver: {driver}}}}}\n")
     };
     let bound = claim("storageClassName: '', volumeName: pv");
-    let files = Files::new(&[
+    let files = Files::of_manifests(&[
         ("dev/storage/class.yaml", &class("px", "dev")),
         ("dev/pod.yaml", &of_class("px")),
         ("prod/class.yaml", &class("px", "prod")),
@@ -135,10 +157,10 @@ fn classes_volumes_and_default_classes_are_the_nearest_ones() {
         ("b/volume.yaml", &volume("pb")),
         ("c/pod.yaml", &bound),
         ("d/default.yaml", &default_class("d", "pd")),
-        ("d/pod.yaml", &claim("")),
+        ("d/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
         ("e/default.yaml", &format!("{}---\n{}", default_class("f", "pf"), default_class("e", "pe"))),
-        ("e/pod.yaml", &claim("")),
-        ("g/pod.yaml", &claim("")),
+        ("e/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
+        ("g/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
     ]);
     assert_eq!((files.data("dev/pod.yaml"), files.data("prod/pod.yaml")), ("dev".to_owned(), "prod".to_owned()));
     let text =
@@ -183,7 +205,7 @@ fn the_nearest_volume_with_a_claim_reference_binds_a_claim() {
 #[test]
 fn settings_matter_only_to_a_validation() {
     let shared = of_class("px").replace("spec: {", "spec: {accessModes: [ReadWriteMany], ");
-    let files = Files::new(&[
+    let files = Files::of_manifests(&[
         ("class.yaml", &class("px", "pxd")),
         ("a/claim.yaml", &of_class("px")),
         ("b/claim.yaml", &shared),
@@ -252,7 +274,7 @@ fn equally_near_claims_are_alike_if_their_volumes_are() {
         text.replace("metadata: {", &format!("metadata: {{{annotations}, "))
     };
     let files = |a: &str, b: &str| {
-        Files::new(&[
+        Files::of_manifests(&[
             ("a/claim.yaml", &claim("pv-a")),
             ("a/volume.yaml", a),
             ("b/claim.yaml", &claim("pv-b")),
@@ -291,8 +313,11 @@ fn a_namespace_opts_out_where_its_nearest_description_does() {
 
 #[test]
 fn the_cluster_comes_last() {
-    let mut files =
-        Files::new(&[("dev/claim.yaml", &of_class("px")), ("pod.yaml", ""), ("other.yaml", &class("x", "px"))]);
+    let mut files = Files::of_manifests(&[
+        ("dev/claim.yaml", &of_class("px")),
+        ("pod.yaml", ""),
+        ("other.yaml", &class("x", "px")),
+    ]);
     files.known.visibility = Visibility::default();
     assert_eq!(files.data("pod.yaml"), "Unknown(ClassMissing(\"px\"))");
     let of_cluster =
@@ -306,8 +331,11 @@ fn the_cluster_comes_last() {
 
 #[test]
 fn a_difference_that_the_cluster_may_explain_is_left_open() {
-    let mut files =
-        Files::new(&[("dev/claim.yaml", &of_class("a")), ("prod/claim.yaml", &of_class("b")), ("pod.yaml", "")]);
+    let mut files = Files::of_manifests(&[
+        ("dev/claim.yaml", &of_class("a")),
+        ("prod/claim.yaml", &of_class("b")),
+        ("pod.yaml", ""),
+    ]);
     assert!(files.data("pod.yaml").starts_with("it is described differently"), "{}", files.data("pod.yaml"));
     files.known.visibility = Visibility::default();
     assert_eq!(files.data("pod.yaml"), "Unknown(ClassMissing(\"a\"))");
@@ -316,4 +344,154 @@ fn a_difference_that_the_cluster_may_explain_is_left_open() {
         files.known.add_class_of_cluster(name, class);
     }
     assert_eq!(files.data("pod.yaml"), "pxd");
+}
+
+#[test]
+fn a_namespace_that_is_named_identifies_a_claim_in_any_folder() {
+    let claim = of_class("px").replace("name: data", "name: data, namespace: shop");
+    let files = Files::new(&[("class.yaml", &class("px", "pxd")), ("prod/claim.yaml", &claim), ("dev/pod.yaml", "")]);
+    assert_eq!(owner(files.view("dev/pod.yaml", Purpose::Mutate).owner("shop", "data")), "pxd");
+    assert_eq!(files.data("dev/pod.yaml"), "Missing");
+}
+
+#[test]
+fn a_default_class_counts_in_its_folder_and_below() {
+    let files = Files::new(&[
+        ("a/default.yaml", &default_class("d", "pd")),
+        ("a/b/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
+        ("c/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
+        ("c/patch.yaml", ""),
+    ]);
+    assert_eq!(files.data("a/b/pod.yaml"), "pd");
+    let text = "it names no StorageClass, and the default StorageClass is described only in other folders (a/default.yaml:1:1)";
+    assert!(files.data("c/pod.yaml").starts_with(text), "{}", files.data("c/pod.yaml"));
+}
+
+#[test]
+fn a_nearer_description_that_cannot_be_used_hides_the_others() {
+    let classes = format!("{}---\n{}", class("px", "pxd"), class("local", "local"));
+    let with = |dev: &str| {
+        let mut files =
+            Files::new(&[("classes.yaml", &classes), ("claim.yaml", &of_class("local")), ("dev/pod.yaml", "")]);
+        let id = files.known.add_file("dev/claim.yaml", Some(Path::new("/repository/dev/claim.yaml")), FileRole::Input);
+        for document in Manifest::new(dev).parse().unwrap() {
+            files.known.add(id, &document, "default", "opt-out");
+        }
+        files
+    };
+    let twice = of_class("px").replace("spec:", "spec: {}\nspec:");
+    let text = "it cannot be used as described in dev/claim.yaml:1:1: duplicate key `spec`";
+    assert!(with(&twice).data("dev/pod.yaml").starts_with(text), "{}", with(&twice).data("dev/pod.yaml"));
+    let text = "it cannot be used as described in dev/claim.yaml:1:1: invalid type";
+    let invalid = claim("accessModes: [], storageClassName: 1");
+    assert!(with(&invalid).data("dev/pod.yaml").starts_with(text), "{}", with(&invalid).data("dev/pod.yaml"));
+    let deleted = format!("{}$patch: delete\n", of_class("px"));
+    let text = "it cannot be used as described in dev/claim.yaml:1:1: a patch deletes it";
+    assert_eq!(with(&deleted).data("dev/pod.yaml"), text);
+    // It matters neither elsewhere nor if it is farther away.
+    assert_eq!(with(&twice).data("claim.yaml"), "local");
+    // A patch of the claim that does not choose a class is no description.
+    assert_eq!(with(&claim("resources: {requests: {storage: 1Gi}}")).data("dev/pod.yaml"), "local");
+    assert_eq!(with(&of_class("px")).data("dev/pod.yaml"), "pxd");
+    let class_twice = class("px", "other").replace("provisioner:", "provisioner: x\nprovisioner:");
+    let text = "its StorageClass `local` cannot be used";
+    let files = with(&class_twice.replace("name: px", "name: local"));
+    assert!(files.data("dev/pod.yaml").starts_with(text), "{}", files.data("dev/pod.yaml"));
+    let namespace =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, name: shop, labels: {opt-out: \"true\"}}\n";
+    let view_of = with(namespace);
+    let error = view_of.view("dev/pod.yaml", Purpose::Mutate).opted_out("shop").unwrap_err();
+    assert!(error.starts_with("the Namespace `shop` cannot be used as described in dev/claim.yaml"), "{error}");
+}
+
+/// Files in a directory of their own, with their kustomizations.
+fn built(files: &[(&str, &str)]) -> Files {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let found = FileSearch::new(&[]).unwrap().find(&[directory.path().to_owned()]);
+    let known = KnownObjects::new(Kustomizations::read(&found.sources));
+    Files { known, ids: Vec::new() }.add(directory.path(), files, FileRole::Input)
+}
+
+#[test]
+fn a_kustomization_gives_its_files_a_namespace() {
+    let namespaced = of_class("px").replace("name: data", "name: data, namespace: a");
+    let classes = format!("{}---\n{}", class("px", "pxd"), class("local", "local"));
+    let opted_out = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {opt-out: \"true\"}}\n";
+    let files = built(&[
+        ("classes.yaml", &classes),
+        ("a/kustomization.yaml", "namespace: a\nresources: [claim.yaml, pod.yaml, namespace.yaml]\n"),
+        ("a/namespace.yaml", opted_out),
+        ("a/claim.yaml", &namespaced),
+        ("a/pod.yaml", ""),
+        ("b/kustomization.yaml", "namespace: b\nresources: [claim.yaml]\n"),
+        ("b/claim.yaml", &of_class("local")),
+        ("b/unlisted.yaml", ""),
+    ]);
+    assert_eq!(files.data("a/pod.yaml"), "pxd");
+    assert_eq!(files.data("b/claim.yaml"), "local");
+    assert_eq!(files.data("b/unlisted.yaml"), "Missing", "it is in the namespace `default`");
+    assert_eq!(files.view("a/pod.yaml", Purpose::Mutate).opted_out("default"), Ok(true));
+    assert_eq!(files.view("b/claim.yaml", Purpose::Mutate).opted_out("default"), Ok(false));
+    assert_eq!(files.view("a/pod.yaml", Purpose::Mutate).namespaces("default"), ["a".into()]);
+}
+
+#[test]
+fn files_of_one_kustomization_are_one_stream_in_any_folder() {
+    let overlay = "resources: [../../base, claim.yaml]\n";
+    let classes = format!("{}---\n{}", class("px", "pxd"), class("local", "local"));
+    let files = |dev: &str, prod: &str| {
+        built(&[
+            ("classes.yaml", &classes),
+            ("overlays/claim.yaml", &of_class("none")),
+            ("base/kustomization.yaml", "resources: [pod.yaml]\n"),
+            ("base/pod.yaml", ""),
+            ("overlays/dev/kustomization.yaml", overlay),
+            ("overlays/dev/claim.yaml", &of_class(dev)),
+            ("overlays/prod/kustomization.yaml", overlay),
+            ("overlays/prod/claim.yaml", &of_class(prod)),
+        ])
+    };
+    assert_eq!(files("px", "px").data("base/pod.yaml"), "pxd");
+    let text = "it is described differently in overlays/dev/claim.yaml:1:1 and in overlays/prod/claim.yaml:1:1";
+    assert!(
+        files("px", "local").data("base/pod.yaml").starts_with(text),
+        "{}",
+        files("px", "local").data("base/pod.yaml")
+    );
+    let in_two_namespaces = built(&[
+        ("classes.yaml", &classes),
+        ("base/kustomization.yaml", "resources: [pod.yaml]\n"),
+        ("base/pod.yaml", ""),
+        ("dev/kustomization.yaml", "namespace: dev\nresources: [../base, claim.yaml]\n"),
+        ("dev/claim.yaml", &of_class("px")),
+        ("prod/kustomization.yaml", "namespace: prod\nresources: [../base, claim.yaml]\n"),
+        ("prod/claim.yaml", &of_class("local")),
+    ]);
+    let text = "it is not the same in the namespaces `dev` and `prod`, for which kustomizations build the file";
+    assert_eq!(in_two_namespaces.data("base/pod.yaml"), text);
+}
+
+#[test]
+fn a_patch_in_a_kustomization_describes_no_claim_unless_it_chooses_a_class() {
+    let size = claim("accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}");
+    let files = |patch: &str| {
+        built(&[
+            (
+                "classes.yaml",
+                &format!("{}---\n{}---\n{}", class("px", "pxd"), class("x", "px"), default_class("d", "pd")),
+            ),
+            ("base/kustomization.yaml", "resources: [claim.yaml]\n"),
+            ("base/claim.yaml", &of_class("px")),
+            ("prod/kustomization.yaml", "resources: [../base, pod.yaml]\npatches: [{path: patch.yaml}]\n"),
+            ("prod/pod.yaml", ""),
+            ("prod/patch.yaml", patch),
+        ])
+    };
+    assert_eq!(files(&size).data("prod/pod.yaml"), "pxd");
+    assert_eq!(files(&of_class("x")).data("prod/pod.yaml"), "px");
 }
