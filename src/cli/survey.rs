@@ -137,7 +137,7 @@ impl Survey {
 /// Describes why an object is not used: its kind and name, and the error.
 pub(super) fn unusable_text(Unusable { kind, name, what, .. }: &Unusable) -> String {
     let object = format!("{kind} {name}");
-    format!("{}: the object does not have the structure of its kind: {what}", object.trim_end())
+    format!("{}: it cannot be used: {what}", object.trim_end())
 }
 
 /// Reads a file and parses its documents, one after the other.

@@ -18,6 +18,7 @@ use super::folders::{FolderId, Folders};
 use super::json_parser::without_position;
 use super::kustomizations::{BuiltFile, Kustomizations};
 use super::position::Position;
+use super::sops::{self, EncryptedValues};
 use colocate_companion::{Strategies, Subject, SubjectKind};
 use colocate_engine::storage::{HasMetadata, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
@@ -163,8 +164,15 @@ impl KnownObjects {
             objects.for_each(|object| self.insert_unusable(file, &object, namespace, &error.message));
             return Vec::new();
         }
+        let is_encrypted = sops::is_encrypted(&document.value);
         let unusable = objects.filter_map(|object| {
-            let what = self.add_object(file, &object, namespace, opt_out).err()?;
+            let encrypted = is_encrypted.then(|| EncryptedValues::of(object.value)).filter(|values| values.count > 0);
+            let what = match encrypted.filter(|_| DescriptionKind::of(&object).is_some()) {
+                Some(EncryptedValues { first, .. }) => {
+                    format!("{first} is encrypted: use the output of `sops decrypt`")
+                }
+                None => self.add_object(file, &object, namespace, opt_out).err()?,
+            };
             self.insert_unusable(file, &object, namespace, &what);
             let (name, kind) = (object.name(), object.kind.to_owned());
             Some(Unusable { position: object.position, path: object.path, kind, name, what })

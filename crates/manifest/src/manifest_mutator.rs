@@ -11,6 +11,7 @@ use super::known_objects::{FileId, KnownObjects, Purpose};
 use super::missing_facts::MissingFacts;
 use super::pointer::pointer;
 use super::position::Position;
+use super::sops::{self, EncryptedValues};
 use colocate_companion::FieldPath;
 use colocate_engine::{Decision, Examination, Policy, Presence, Reason, Request, Warning, Workload, examine};
 
@@ -74,9 +75,23 @@ impl<'a> ManifestMutator<'a> {
             unread: Vec::new(),
             undecided: Vec::new(),
         };
+        let undecided = document.undecided(self.policy).into_iter();
+        mutated.undecided = undecided.map(|found| (document.position(found.range.start), found.what)).collect();
         if document.duplicate.is_some() {
             mutated.unread = self.objects(document).map(|(object, _)| object).collect();
             return mutated;
+        }
+        if sops::is_encrypted(&document.value) {
+            let what = self.objects(document).filter_map(|(object, _)| {
+                let EncryptedValues { count, first } = EncryptedValues::of(object.value);
+                let what = format!(
+                    "{} {}: the decision depends on {count} encrypted values, such as {first}: use the output of `sops decrypt`",
+                    object.kind,
+                    object.name()
+                );
+                (count > 0).then_some((object.position, what))
+            });
+            mutated.undecided.extend(what);
         }
         let mut edits = Vec::new();
         for (object, workload) in self.objects(document) {
@@ -90,8 +105,6 @@ impl<'a> ManifestMutator<'a> {
             mutated.objects[edited[edit]].refusal = Some(refusal);
         }
         mutated.edits = made;
-        let undecided = document.undecided(self.policy).into_iter();
-        mutated.undecided = undecided.map(|found| (document.position(found.range.start), found.what)).collect();
         mutated
     }
 

@@ -94,7 +94,8 @@ impl<'a> ManifestValidator<'a> {
         let template = document.template_mark();
         if document.duplicate.is_some() {
             let unchecked = self.objects(document).map(|(object, _)| object).collect();
-            return ValidatedDocument { objects: Vec::new(), template, unchecked, undecided: Vec::new() };
+            let undecided = document.undecided(self.policy);
+            return ValidatedDocument { objects: Vec::new(), template, unchecked, undecided };
         }
         let is_encrypted = sops::is_encrypted(&document.value);
         let checked = self.objects(document).filter(|(object, _)| {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use colocate_harness::{CLAIM, DEPLOYMENT, Folder};
+use colocate_harness::{CLAIM, CLASS, DEPLOYMENT, Folder};
 
 use super::mutated;
 
@@ -240,6 +240,42 @@ fn text_that_yaml_parsers_read_differently_is_left_unchanged() {
         "{}",
         run.err
     );
+}
+
+#[test]
+fn an_encrypted_value_decides_nothing() {
+    let sops = "sops: {mac: \"ENC[x]\", lastmodified: \"2024-01-01T00:00:00Z\"}\n";
+    let folder = Folder::mysql();
+    fs::write(folder.path("class.yaml"), CLASS.replace("pxd.portworx.com", "ENC[AES256_GCM,data:x]") + sops).unwrap();
+    let run = folder.run("mutate . --strict --check");
+    assert_eq!(run.code, Some(3), "{}", run.err);
+    let why = "its StorageClass `px-db` cannot be used as described in ./class.yaml:1:1: provisioner is encrypted: use the output of `sops decrypt`";
+    assert!(run.err.contains(why), "{}", run.err);
+    let folder = Folder::new(&[(
+        "pod.yaml",
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{volumes: [{{name: v, csi: {{driver: \"ENC[x]\"}}}}]}}\n{sops}"
+        ),
+    )]);
+    let run = folder.run("mutate . --strict --check");
+    assert_eq!(run.code, Some(3), "{}", run.err);
+    let line = "./pod.yaml:1:1: left unchanged: Pod p: the decision depends on 1 encrypted values, such as spec.volumes[0].csi.driver";
+    assert!(run.err.starts_with(line), "{}", run.err);
+}
+
+#[test]
+fn an_undecided_kind_with_a_duplicate_key_is_named() {
+    let volumes = "volumes: [{name: v, portworxVolume: {volumeID: x}}]";
+    let text = format!(
+        "apiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nmetadata: {{name: d, labels: {{a: b, a: c}}}}\n\
+         spec: {{template: {{spec: {{{volumes}, containers: []}}}}}}\n"
+    );
+    let folder = Folder::new(&[("dc.yaml", &text)]);
+    for command in ["mutate", "validate"] {
+        let run = folder.run(&format!("{command} . --strict"));
+        assert_eq!(run.code, Some(3), "{command}: {}", run.err);
+        assert!(run.err.contains("DeploymentConfig d of apps.openshift.io/v1 has a pod template"), "{}", run.err);
+    }
 }
 
 #[test]

@@ -71,8 +71,8 @@ fn an_unreadable_object_is_reported_and_the_others_are_checked() {
     assert_eq!((run.code, run.places()), (Some(1), vec!["a.yaml:24:67: error[HC001]"]), "{}", run.err);
     let expected = "\
 a.yaml:1:1: unchecked: Pod odd: the object does not have the structure of its kind: invalid type: sequence, expected an object or null
-a.yaml:6:1: unchecked: StorageClass px: the object does not have the structure of its kind: it has no provisioner
-a.yaml:11:1: unchecked: PersistentVolumeClaim: the object does not have the structure of its kind: it has no metadata.name
+a.yaml:6:1: unchecked: StorageClass px: it cannot be used: it has no provisioner
+a.yaml:11:1: unchecked: PersistentVolumeClaim: it cannot be used: it has no metadata.name
 colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
 ";
     assert_eq!(run.err, expected);
@@ -80,7 +80,7 @@ colocate: 1 error in 4 objects of 1 file; 3 items could not be checked
     assert_eq!(folder.run("validate -f pod.yaml --strict").code, Some(3));
     // An unreadable object in --manifests is skipped too.
     let run = folder.run("validate pod.yaml --manifests class.yaml");
-    let line = "class.yaml:1:1: skipped: StorageClass px: the object does not have the structure of its kind: it has no provisioner";
+    let line = "class.yaml:1:1: skipped: StorageClass px: it cannot be used: it has no provisioner";
     assert!(run.code == Some(0) && run.err.contains(line), "{}", run.err);
 }
 
