@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::folders::{FolderId, Nearness};
 use super::known_objects::{
-    Described, DescriptionKind, FileId, FileRole, KnownClaim, KnownClass, KnownObjects, Purpose, bound,
+    ClassAccess, Described, DescriptionKind, FileId, FileRole, KnownClaim, KnownClass, KnownObjects, Purpose, bound,
 };
 use colocate_engine::{
     Absence, AccessModes, ClaimFacts, ClaimUse, ClassEntry, Evidence, NO_PROVISIONER, Owner, StorageView, Unknown,
@@ -107,18 +107,8 @@ impl<'k> FileView<'k> {
     /// The access modes of all claims and claim templates that see the description of the class `name` in this file, and
     /// name the class or get it as the default class; `None` if there are none.
     pub fn access_of_class(&self, name: &str) -> Option<AccessModes> {
-        let descriptions = self.known.classes.get(name).map_or(&[][..], Vec::as_slice);
-        let sees_it_in = |descriptions, scope, file| {
-            let mut nearest = Self::new(self.known, file, self.purpose).all_nearest(descriptions, scope);
-            nearest.any(|described: &Described<Arc<KnownClass>>| {
-                described.file == self.file && *described.facts.name == *name
-            })
-        };
-        let named = self.known.users_of_class.get(name).into_iter().flatten();
-        let named = named.filter(|(file, _)| sees_it_in(descriptions, Scope::Everywhere, *file));
-        let default = self.known.users_of_default.iter();
-        let default = default.filter(|(file, _)| sees_it_in(&self.known.default_classes, Scope::Here, *file));
-        named.chain(default).map(|(_, access)| *access).reduce(AccessModes::union)
+        let access = self.known.class_access.get_or_init(|| class_access(self.known, self.purpose));
+        access.get(&self.file)?.get(name).copied()
     }
 
     fn rank(&self, file: FileId) -> Rank {
@@ -148,15 +138,24 @@ impl<'k> FileView<'k> {
     }
 
     /// The descriptions that are nearer than all others.
-    fn all_nearest<T>(self, descriptions: &'k [Described<T>], scope: Scope) -> impl Iterator<Item = &'k Described<T>> {
-        let counts = move |described: &&Described<T>| self.is_in(scope, described.file);
-        let nearest = match descriptions {
+    fn all_nearest<T>(self, descriptions: &'k [Described<T>], scope: Scope) -> Vec<&'k Described<T>> {
+        let counts = |described: &&Described<T>| self.is_in(scope, described.file);
+        if let [_] | [] = descriptions {
             // The rank of the only one does not matter.
-            [_] | [] => None,
-            _ => descriptions.iter().filter(counts).map(|described| self.rank(described.file)).max(),
-        };
-        let is_nearest = move |file| nearest.is_none_or(|rank| self.rank(file) == rank);
-        descriptions.iter().filter(counts).filter(move |described| is_nearest(described.file))
+            return descriptions.iter().filter(counts).collect();
+        }
+        let (mut nearest, mut best) = (Vec::new(), None);
+        for described in descriptions.iter().filter(counts) {
+            let rank = Some(self.rank(described.file));
+            if rank > best {
+                nearest.clear();
+                best = rank;
+            }
+            if rank == best {
+                nearest.push(described);
+            }
+        }
+        nearest
     }
 
     /// Returns the first of the nearest descriptions, if all of them are alike.
@@ -166,9 +165,9 @@ impl<'k> FileView<'k> {
         scope: Scope,
         alike: impl Fn(&T, &T) -> bool,
     ) -> Result<Option<&'k Described<T>>, Conflict<'k, T>> {
-        let mut nearest = self.all_nearest(descriptions, scope);
-        let Some(first) = nearest.next() else { return Ok(None) };
-        match nearest.find(|other| !alike(&first.facts, &other.facts)) {
+        let nearest = self.all_nearest(descriptions, scope);
+        let Some((first, others)) = nearest.split_first() else { return Ok(None) };
+        match others.iter().find(|other| !alike(&first.facts, &other.facts)) {
             Some(other) => Err((first, other)),
             None => Ok(Some(first)),
         }
@@ -183,7 +182,7 @@ impl<'k> FileView<'k> {
         usable: &Result<Option<&Described<T>>, Conflict<'_, T>>,
     ) -> Option<String> {
         let scope = if kind == DescriptionKind::Claim { self.scope_of_claims(namespace) } else { Scope::Everywhere };
-        let nearest = self.all_nearest(self.known.unusable(kind, namespace, name), scope).next()?;
+        let nearest = self.all_nearest(self.known.unusable(kind, namespace, name), scope).into_iter().next()?;
         let usable = match usable {
             Ok(found) => *found,
             Err((first, _)) => Some(*first),
@@ -293,6 +292,24 @@ impl FileView<'_> {
             )
         })
     }
+}
+
+/// The access modes of the users of each class, by the file that describes it.
+fn class_access(known: &KnownObjects, purpose: Purpose) -> ClassAccess {
+    let mut all = ClassAccess::new();
+    let mut add = |file, access: AccessModes, descriptions: &[Described<Arc<KnownClass>>], scope| {
+        for described in FileView::new(known, file, purpose).all_nearest(descriptions, scope) {
+            let modes = all.entry(described.file).or_default().entry(Arc::clone(&described.facts.name)).or_default();
+            *modes = modes.union(access);
+        }
+    };
+    for (name, users) in &known.users_of_class {
+        let descriptions = known.classes.get(name).map_or(&[][..], Vec::as_slice);
+        users.iter().for_each(|(file, access)| add(*file, *access, descriptions, Scope::Everywhere));
+    }
+    let default = &known.users_of_default;
+    default.iter().for_each(|(file, access)| add(*file, *access, &known.default_classes, Scope::Here));
+    all
 }
 
 /// The number of places that a message about other folders names.

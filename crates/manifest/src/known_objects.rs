@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 
@@ -54,6 +54,8 @@ pub struct KnownObjects {
     pub(super) users_of_class: HashMap<Box<str>, ClassUsers>,
     /// Those that get the default class.
     pub(super) users_of_default: ClassUsers,
+    /// The access modes of the users of each class, found when they are needed first.
+    pub(super) class_access: OnceLock<ClassAccess>,
     /// Most claims of a large file differ only by their names.
     claim_facts: HashSet<KnownClaim>,
 }
@@ -101,6 +103,9 @@ pub(super) struct Described<T> {
 
 /// The files of the claims that use a class, with their access modes.
 pub(super) type ClassUsers = HashSet<(FileId, AccessModes)>;
+
+/// Access modes by the file that describes a class, and by its name.
+pub(super) type ClassAccess = HashMap<FileId, HashMap<Arc<str>, AccessModes>>;
 
 /// The facts of a claim, which are shared with claims that are alike.
 pub(super) type KnownClaim = Arc<ClaimFacts<'static>>;
