@@ -118,10 +118,9 @@ pub enum Unknown {
     ClaimUnreadable,
     /// The API server did not return the volume that it is bound to.
     VolumeUnreadable(Arc<str>),
-    /// Files describe it, or its class or volume, in several ways, and none is nearer than the others. The text says what is
-    /// described where.
+    /// The nearest descriptions of it, or of its class or volume, differ or cannot be used. The text names them.
     Ambiguous(Arc<str>),
-    /// Only files in other folders describe it, and another environment may be described there. The text says where.
+    /// Only files in other folders describe it, which may belong to another environment. The text names them.
     Elsewhere(Arc<str>),
 }
 

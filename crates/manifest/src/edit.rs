@@ -231,22 +231,23 @@ impl<'a, 't> EditTarget<'a, 't> {
         let colon = self.colon(first, quotes);
         let entry = format!("{}{colon}{}", quoted(FIELD, quotes), quoted(scheduler, quotes));
         let start = self.first_entry();
-        let line_start = line_start(text, start);
-        let indent = text[line_start..start].trim_start_matches(BYTE_ORDER_MARK);
-        let line_ending = line_ending(text, line_start);
-        // An entry on the line of its `{` has more than indentation before it.
-        let own_line = indent.chars().all(|c| c == ' ' || c == '\t');
+        // An entry on the line of its `{` has more than indentation before it. A line of compact JSON may be long, so its start
+        // is not searched.
+        let indented = text[..start].trim_end_matches([' ', '\t']).len();
+        let before = &text[..indented];
+        let own_line = before.is_empty() || before.ends_with(['\n', '\r', BYTE_ORDER_MARK]);
         let separator = if self.flow { "," } else { "" };
         let (at, inserted) = if own_line {
-            let at = self.above_comments(line_start);
-            (at, format!("{indent}{entry}{separator}{line_ending}"))
+            let at = self.above_comments(indented);
+            (at, format!("{}{entry}{separator}{}", &text[indented..start], line_ending(text, indented)))
         } else if self.flow {
             // Compact JSON stays compact.
             let space = if colon == ":" { "" } else { " " };
             (start, format!("{entry},{space}"))
         } else {
-            let indent = " ".repeat(indent.chars().count());
-            (start, format!("{entry}{line_ending}{indent}"))
+            let line_start = line_start(text, start);
+            let indent = text[line_start..start].trim_start_matches(BYTE_ORDER_MARK).chars().count();
+            (start, format!("{entry}{}{}", line_ending(text, line_start), " ".repeat(indent)))
         };
         (at..at, inserted)
     }

@@ -2,7 +2,7 @@
 //!
 //! The nearest descriptions are those in the same file, then those that a kustomization builds together with the file, then those
 //! whose deepest common folder with the file is the deepest. Among these, files directly in that folder come before files below
-//! it. A cluster comes last. If equally near descriptions would lead to different decisions, none of them is used.
+//! it. A cluster comes last. If equally near descriptions lead to different provisioners, none of them is used.
 //!
 //! A name does not always identify an object: each folder of an environment may have a claim `data` without a namespace, and a
 //! default class has no name at all. Such a description counts only for files in its folder and below.
@@ -99,7 +99,9 @@ impl<'k> FileView<'k> {
             Err(conflict) => {
                 let (yes, no) = if conflict.0.facts { conflict } else { (conflict.1, conflict.0) };
                 let (yes, no) = (self.known.place(yes), self.known.place(no));
-                Err(format!("the Namespace `{namespace}` opts out in {yes}, but not in {no}"))
+                Err(format!(
+                    "the Namespace `{namespace}` opts out in {yes}, but not in {no}, and both are equally near"
+                ))
             }
         }
     }
@@ -187,12 +189,13 @@ impl<'k> FileView<'k> {
             Ok(found) => *found,
             Err((first, _)) => Some(*first),
         };
-        usable
-            .is_none_or(|usable| self.rank(usable.file) <= self.rank(nearest.file))
-            .then(|| format!("cannot be used as described in {}: {}", self.known.place(nearest), nearest.facts))
+        usable.is_none_or(|usable| self.rank(usable.file) <= self.rank(nearest.file)).then(|| {
+            format!("has a description that cannot be used, in {}: {}", self.known.place(nearest), nearest.facts)
+        })
     }
 
-    /// The scope of claims in a namespace. Only a namespace that they name themselves identifies them.
+    /// The scope of claims in a namespace. The default namespace does not identify a claim, because claims of several
+    /// environments may get it.
     fn scope_of_claims(&self, namespace: &str) -> Scope {
         if *namespace == *self.known.default_namespace { Scope::Here } else { Scope::Everywhere }
     }
@@ -315,7 +318,7 @@ fn class_access(known: &KnownObjects, purpose: Purpose) -> ClassAccess {
 /// The number of places that a message about other folders names.
 const MOST_PLACES: usize = 2;
 
-/// Returns true if two owners lead to the same decision.
+/// Returns true if two owners have the same provisioner and evidence, and thus lead to the same decision.
 fn are_alike(owner: &Owner, other: &Owner) -> bool {
     match (owner, other) {
         (
@@ -338,7 +341,7 @@ impl StorageView for FileView<'_> {
             None => first,
             Some(other) => {
                 let text = format!(
-                    "it is not the same in the namespaces `{}` and `{other}`, for which kustomizations build the file",
+                    "it differs between the namespaces `{}` and `{other}`, and kustomizations build the file for both",
                     namespaces[0]
                 );
                 Owner::Unknown(Unknown::Ambiguous(text.into()))

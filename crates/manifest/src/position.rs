@@ -91,13 +91,15 @@ impl<'t> Lines<'t> {
         excerpt(self.position(range.start).line, before, after, marked.chars().take(SHOWN).count())
     }
 
-    /// The text of a line before a byte, and the text from that byte to the end of the line.
+    /// The text of a line before a byte, and the text from that byte to the end of the line. Of a long line, only the start of
+    /// the latter is read.
     fn around(&self, offset: usize) -> (&'t str, &'t str) {
         let start = self.mark(offset).line_start;
         let (before, rest) = self.text.split_at_checked(offset).unwrap_or((self.text, ""));
         // The byte may be in the middle of the end of the line.
         let before = before[start.min(before.len())..].trim_end_matches('\r');
-        let after = rest.split(['\n', '\r']).next().unwrap_or_default();
+        let near = rest.floor_char_boundary(STRIDE);
+        let after = rest[..near].split(['\n', '\r']).next().unwrap_or_default();
         (before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before), after)
     }
 }

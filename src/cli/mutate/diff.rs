@@ -41,10 +41,16 @@ struct Part {
 
 /// Groups edits whose lines, with the context around them, touch.
 fn parts(text: &str, edits: &[(Range<usize>, String)]) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
+    let (mut parts, mut line): (Vec<Part>, _) = (Vec::new(), 0..0);
     for (index, (range, _)) in edits.iter().enumerate() {
+        if let Some(last) = parts.last_mut().filter(|_| line.start <= range.start && range.end < line.end) {
+            // A line of compact JSON may have thousands of edits, so its ends are searched once.
+            last.edits.end = index + 1;
+            continue;
+        }
         // The line before an insertion at its start belongs to the change if it has no line feed.
         let (mut start, mut end) = (line_start(text, range.start), line_end(text, range.end));
+        line = start..end;
         for _ in 0..CONTEXT {
             start = line_start(text, start.saturating_sub(1));
             end = line_end(text, end);

@@ -122,7 +122,7 @@ impl<'v> Outcome<'v> {
             self.gaps.push(gap("it has more findings than are listed: fix these first, and validate again"));
         }
         if let Some(why) = &object.unknown_namespace {
-            self.gaps.push(gap(&format!("{why}, and both are equally near: assuming that it does not opt out")));
+            self.gaps.push(gap(&format!("{why}: assuming that it does not opt out")));
         }
     }
 

@@ -249,7 +249,7 @@ fn an_encrypted_value_decides_nothing() {
     fs::write(folder.path("class.yaml"), CLASS.replace("pxd.portworx.com", "ENC[AES256_GCM,data:x]") + sops).unwrap();
     let run = folder.run("mutate . --strict --check");
     assert_eq!(run.code, Some(3), "{}", run.err);
-    let why = "its StorageClass `px-db` cannot be used as described in ./class.yaml:1:1: provisioner is encrypted: use the output of `sops decrypt`";
+    let why = "its StorageClass `px-db` has a description that cannot be used, in ./class.yaml:1:1: provisioner is encrypted: use the output of `sops decrypt`";
     assert!(run.err.contains(why), "{}", run.err);
     let folder = Folder::new(&[(
         "pod.yaml",
@@ -296,7 +296,7 @@ fn a_document_with_a_duplicate_key_is_left_unchanged() {
     let run = folder.run("mutate . --check --strict");
     assert_eq!(run.code, Some(4), "a document that is not decided about does not matter");
     // A claim with a duplicate key describes nothing, and neither does one without a name.
-    let twice = "unknown: it cannot be used as described in claim.yaml:1:1: duplicate key `kind`";
+    let twice = "unknown: it has a description that cannot be used, in claim.yaml:1:1: duplicate key `kind`";
     for (claim, why) in [
         (format!("{CLAIM}kind: PersistentVolumeClaim\n"), twice),
         (CLAIM.replace("name: mysql-data", "labels: {}"), "missing"),

@@ -129,3 +129,22 @@ fn file_names_in_a_diff_are_escaped() {
         assert!(out.starts_with(header), "{out}");
     }
 }
+
+/// If each of the objects searched the ends of the line, the time would grow with the square of their number: this test would take
+/// minutes.
+#[test]
+fn a_long_line_with_many_objects_is_decided_shown_and_checked() {
+    const PODS: usize = 8_000;
+    let pod = |number: usize| {
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("p{number}"), "annotations": {"stork.libopenstorage.org/preferLocalNodeOnly": "yes"}},
+            "spec": {"volumes": [{"name": "v", "csi": {"driver": "pxd.portworx.com"}}]}})
+    };
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": (0..PODS).map(pod).collect::<Vec<_>>()});
+    let folder = Folder::new(&[("pods.json", &list.to_string())]);
+    let diff = folder.run("mutate . -o diff");
+    assert_eq!(diff.out.matches(r#""schedulerName":"stork""#).count(), PODS);
+    assert_eq!(diff.out.lines().filter(|line| line.starts_with("@@")).count(), 1);
+    let found = folder.run("validate . -o github");
+    assert_eq!(found.out.lines().filter(|line| line.starts_with("::error ")).count(), PODS, "{}", found.err);
+}

@@ -38,7 +38,7 @@ pub enum Obstacle {
     LineBreak(char),
     /// The edit would change more than this field.
     SideEffect,
-    /// Whether the object's Namespace opts out is described in two ways. The text says where.
+    /// It is not known whether the object's Namespace opts out. The text is the reason.
     Namespace(String),
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for EditRefusal {
                      escape it in double quotes"
                 );
             }
-            Obstacle::Namespace(text) => return write!(f, "{text}, and both are equally near"),
+            Obstacle::Namespace(text) => return write!(f, "{text}"),
             Obstacle::SideEffect => "cannot be set without changing something else: set it manually",
         };
         write!(f, "`{}` {what}", self.field)

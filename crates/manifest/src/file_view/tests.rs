@@ -307,7 +307,7 @@ fn a_namespace_opts_out_where_its_nearest_description_does() {
     assert_eq!(opted_out("dev/namespace.yaml", "shop"), Ok(true));
     assert_eq!(opted_out("prod/namespace.yaml", "shop"), Ok(false));
     assert_eq!(opted_out("pod.yaml", "other"), Ok(false));
-    let text = "the Namespace `shop` opts out in dev/namespace.yaml:1:1, but not in prod/namespace.yaml:1:1";
+    let text = "the Namespace `shop` opts out in dev/namespace.yaml:1:1, but not in prod/namespace.yaml:1:1, and both are equally near";
     assert_eq!(opted_out("pod.yaml", "shop"), Err(text.to_owned()));
 }
 
@@ -380,13 +380,13 @@ fn a_nearer_description_that_cannot_be_used_hides_the_others() {
         files
     };
     let twice = of_class("px").replace("spec:", "spec: {}\nspec:");
-    let text = "it cannot be used as described in dev/claim.yaml:1:1: duplicate key `spec`";
+    let text = "it has a description that cannot be used, in dev/claim.yaml:1:1: duplicate key `spec`";
     assert!(with(&twice).data("dev/pod.yaml").starts_with(text), "{}", with(&twice).data("dev/pod.yaml"));
-    let text = "it cannot be used as described in dev/claim.yaml:1:1: invalid type";
+    let text = "it has a description that cannot be used, in dev/claim.yaml:1:1: invalid type";
     let invalid = claim("accessModes: [], storageClassName: 1");
     assert!(with(&invalid).data("dev/pod.yaml").starts_with(text), "{}", with(&invalid).data("dev/pod.yaml"));
     let deleted = format!("{}$patch: delete\n", of_class("px"));
-    let text = "it cannot be used as described in dev/claim.yaml:1:1: a patch deletes it";
+    let text = "it has a description that cannot be used, in dev/claim.yaml:1:1: a patch deletes it";
     assert_eq!(with(&deleted).data("dev/pod.yaml"), text);
     // It matters neither elsewhere nor if it is farther away.
     assert_eq!(with(&twice).data("claim.yaml"), "local");
@@ -394,14 +394,17 @@ fn a_nearer_description_that_cannot_be_used_hides_the_others() {
     assert_eq!(with(&claim("resources: {requests: {storage: 1Gi}}")).data("dev/pod.yaml"), "local");
     assert_eq!(with(&of_class("px")).data("dev/pod.yaml"), "pxd");
     let class_twice = class("px", "other").replace("provisioner:", "provisioner: x\nprovisioner:");
-    let text = "its StorageClass `local` cannot be used";
+    let text = "its StorageClass `local` has a description that cannot be used";
     let files = with(&class_twice.replace("name: px", "name: local"));
     assert!(files.data("dev/pod.yaml").starts_with(text), "{}", files.data("dev/pod.yaml"));
     let namespace =
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, name: shop, labels: {opt-out: \"true\"}}\n";
     let view_of = with(namespace);
     let error = view_of.view("dev/pod.yaml", Purpose::Mutate).opted_out("shop").unwrap_err();
-    assert!(error.starts_with("the Namespace `shop` cannot be used as described in dev/claim.yaml"), "{error}");
+    assert!(
+        error.starts_with("the Namespace `shop` has a description that cannot be used, in dev/claim.yaml"),
+        "{error}"
+    );
 }
 
 /// Files in a directory of their own, with their kustomizations.
@@ -472,7 +475,7 @@ fn files_of_one_kustomization_are_one_stream_in_any_folder() {
         ("prod/kustomization.yaml", "namespace: prod\nresources: [../base, claim.yaml]\n"),
         ("prod/claim.yaml", &of_class("local")),
     ]);
-    let text = "it is not the same in the namespaces `dev` and `prod`, for which kustomizations build the file";
+    let text = "it differs between the namespaces `dev` and `prod`, and kustomizations build the file for both";
     assert_eq!(in_two_namespaces.data("base/pod.yaml"), text);
 }
 
