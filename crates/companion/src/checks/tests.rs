@@ -16,8 +16,8 @@ use colocate_engine::{
 use super::*;
 use crate::{Level, MountedClass, Severity, Strategies};
 use objects::{
-    DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, REMOTE_ONLY, claim, class, deployment,
-    inventory, map, with_scheduler, with_volume,
+    DISABLE, LOCAL_ONLY, MANY, ON_TEMPLATE, ON_TEMPLATE_DISABLE, ONCE, REMOTE_ONLY, access_of_class, claim, class,
+    deployment, inventory, map, with_scheduler, with_volume,
 };
 use table::{Row, table};
 
@@ -28,7 +28,7 @@ fn check_with(object: &Value, policy: &Policy, severities: &Severities, strategi
     let subject = Subject::parse(&text, kind).expect("a valid object of its kind");
     let inventory = inventory();
     let claims = subject.claims().iter().map(|claim| MountedClaim::find(claim, &inventory, "shop")).collect();
-    let class_access = subject.class_name().and_then(|name| inventory.access_of_class(name, &[]));
+    let class_access = subject.class_name().and_then(access_of_class);
     let report =
         subject.check(policy, severities, &Facts { claims, class_access, strategies, namespace_opted_out: false });
     if subject.is_silent(policy) {

@@ -3,8 +3,33 @@
 use serde_json::{Value, json};
 
 use colocate_engine::{
-    ClaimFacts, ClassFacts, Evidence, Inventory, NO_PROVISIONER, PORTWORX_IN_TREE, Settings, VolumeFacts,
+    AccessModes, ClaimFacts, ClassFacts, Evidence, Inventory, NO_PROVISIONER, PORTWORX_IN_TREE, Settings, VolumeFacts,
 };
+
+/// The claims of the namespace `shop`, each with its class and access mode.
+const CLAIMS: [(&str, &str, &str); 15] = [
+    ("data", "px", ONCE),
+    ("logs", "px", ONCE),
+    ("kept", "px-kept", ONCE),
+    ("shared", "px-shared", MANY),
+    ("many", "px", MANY),
+    ("service", "px-service", MANY),
+    ("other", "other", ONCE),
+    ("array", "px-array", ONCE),
+    ("windows", "px-windows", MANY),
+    ("late", "px-late", ONCE),
+    ("late-many", "px-late", MANY),
+    ("late-array", "px-late-array", ONCE),
+    ("late-files", "px-late-files", MANY),
+    ("late-remote", "px-late-remote", MANY),
+    ("late-windows", "px-late-windows", MANY),
+];
+
+/// The access modes of all claims of a class; `None` if it has none.
+pub(super) fn access_of_class(name: &str) -> Option<AccessModes> {
+    let claims = CLAIMS.iter().filter(|(_, class, _)| *class == name);
+    claims.map(|(_, _, mode)| [*mode].into_iter().collect::<AccessModes>()).reduce(AccessModes::union)
+}
 
 /// The cluster that the objects of the table are checked against.
 ///
@@ -53,17 +78,7 @@ pub(super) fn inventory() -> Inventory {
         let facts = ClassFacts { provisioner, parameters, binds_late, ..ClassFacts::default() };
         inventory.insert_class(name, facts);
     }
-    let claims = [("data", "px", ONCE), ("logs", "px", ONCE), ("kept", "px-kept", ONCE), ("shared", "px-shared", MANY)];
-    let special = [("array", "px-array", ONCE), ("windows", "px-windows", MANY), ("late", "px-late", ONCE)];
-    let late = [
-        ("late-many", "px-late", MANY),
-        ("late-array", "px-late-array", ONCE),
-        ("late-files", "px-late-files", MANY),
-        ("late-remote", "px-late-remote", MANY),
-        ("late-windows", "px-late-windows", MANY),
-    ];
-    let others = [("many", "px", MANY), ("service", "px-service", MANY), ("other", "other", ONCE)];
-    for (name, class, access) in claims.into_iter().chain(others).chain(special).chain(late) {
+    for (name, class, access) in CLAIMS {
         let (access, bound) = ([access].into_iter().collect(), !name.starts_with("late"));
         let claim = ClaimFacts { class: Some(class.into()), access, bound, ..ClaimFacts::default() };
         inventory.insert_claim("shop", name, &claim);
