@@ -211,11 +211,20 @@ impl<'k> FileView<'k> {
         })
     }
 
-    /// The volume that is reserved for a claim; `None` if several are, because any of them may be bound.
+    /// The volume that is reserved for a claim; `None` if several are, because any of them may be bound. A `claimRef` counts only
+    /// if no nearer file describes its volume.
     fn reserved_volume(&self, namespace: &str, claim: &str) -> Option<&'k str> {
-        let (reservations, scope) = (self.known.reservations(namespace, claim), self.scope_of_claims(namespace));
-        let nearest = self.nearest(reservations, scope, |a, b| a == b);
-        nearest.ok().flatten().map(|described| &*described.facts)
+        let scope = self.scope_of_claims(namespace);
+        let counts = |reservation: &&Described<Arc<str>>| {
+            let volume = self.known.volumes.get(&*reservation.facts).map_or(&[][..], Vec::as_slice);
+            let mut nearest = self.all_nearest(volume, Scope::Everywhere).into_iter();
+            self.is_in(scope, reservation.file) && nearest.any(|described| described.file == reservation.file)
+        };
+        let reservations: Vec<_> = self.known.reservations(namespace, claim).iter().filter(counts).collect();
+        let rank = reservations.iter().map(|reservation| self.rank(reservation.file)).max()?;
+        let mut nearest = reservations.into_iter().filter(|reservation| self.rank(reservation.file) == rank);
+        let first = nearest.next()?;
+        nearest.all(|other| other.facts == first.facts).then_some(&*first.facts)
     }
 
     /// Returns true if it does not matter which of two claims a pod mounts.

@@ -203,6 +203,32 @@ fn the_nearest_volume_with_a_claim_reference_binds_a_claim() {
 }
 
 #[test]
+fn a_nearer_description_of_a_volume_replaces_its_claim_reference() {
+    let volume = |driver: &str, reference: &str| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv}}\nspec: {{csi: {{driver: {driver}}}{reference}}}\n"
+        )
+    };
+    let to = |name: &str| format!(", claimRef: {{namespace: default, name: {name}}}");
+    let files = Files::new(&[
+        ("base/claim.yaml", &claim("storageClassName: ''")),
+        ("base/volume.yaml", &volume("base", &to("data"))),
+        ("base/pod.yaml", ""),
+        ("base/same/volume.yaml", &volume("same", &to("data"))),
+        ("base/same/pod.yaml", ""),
+        ("base/other/volume.yaml", &volume("other", &to("another"))),
+        ("base/other/pod.yaml", ""),
+        ("base/free/volume.yaml", &volume("free", "")),
+        ("base/free/pod.yaml", ""),
+    ]);
+    let unbound = "Unknown(Unbound)";
+    for (folder, expected) in [("base", "base"), ("base/same", "same"), ("base/other", unbound), ("base/free", unbound)]
+    {
+        assert_eq!(files.data(&format!("{folder}/pod.yaml")), expected, "{folder}");
+    }
+}
+
+#[test]
 fn settings_matter_only_to_a_validation() {
     let shared = of_class("px").replace("spec: {", "spec: {accessModes: [ReadWriteMany], ");
     let files = Files::of_manifests(&[
