@@ -7,6 +7,7 @@
 //! A name does not always identify an object: each folder of an environment may have a claim `data` without a namespace, and a
 //! default class has no name at all. Such a description counts only for files in its folder and below.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::folders::{FolderId, Nearness};
@@ -319,9 +320,29 @@ fn class_access(known: &KnownObjects, purpose: Purpose) -> ClassAccess {
         let descriptions = known.classes.get(name).map_or(&[][..], Vec::as_slice);
         users.iter().for_each(|(file, access)| add(*file, *access, descriptions, Scope::Everywhere));
     }
-    let default = &known.users_of_default;
-    default.iter().for_each(|(file, access)| add(*file, *access, &known.default_classes, Scope::Here));
+    let reserved =
+        if known.default_classes.is_empty() { HashMap::new() } else { reserved_without_class(known, purpose) };
+    for (user, count) in &known.users_of_default {
+        if count > reserved.get(user).unwrap_or(&0) {
+            add(user.0, user.1, &known.default_classes, Scope::Here);
+        }
+    }
     all
+}
+
+/// Counts the claims without a class that a volume is reserved for, by their file and access modes. They do not get the default
+/// class.
+fn reserved_without_class(known: &KnownObjects, purpose: Purpose) -> HashMap<(FileId, AccessModes), usize> {
+    let mut counts = HashMap::new();
+    for (namespace, name) in known.reserved_claims() {
+        let claims = known.claims(namespace, name).iter();
+        for claim in claims.filter(|claim| claim.facts.class.is_none() && claim.facts.volume.is_none()) {
+            if FileView::new(known, claim.file, purpose).reserved_volume(namespace, name).is_some() {
+                *counts.entry((claim.file, claim.facts.access)).or_default() += 1;
+            }
+        }
+    }
+    counts
 }
 
 /// The number of places that a message about other folders names.

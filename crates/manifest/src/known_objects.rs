@@ -52,9 +52,9 @@ pub struct KnownObjects {
     unusable: HashMap<(DescriptionKind, Box<str>), ByName<Box<str>>>,
     /// The claims and claim templates that name each class.
     pub(super) users_of_class: HashMap<Box<str>, ClassUsers>,
-    /// Those that get the default class.
-    pub(super) users_of_default: ClassUsers,
-    /// The access modes of the users of each class, found when they are needed first.
+    /// The number of those that name no class and no volume, by their file and access modes.
+    pub(super) users_of_default: HashMap<(FileId, AccessModes), usize>,
+    /// The access modes of the users of each class, computed on first use.
     pub(super) class_access: OnceLock<ClassAccess>,
     /// Most claims of a large file differ only by their names.
     claim_facts: HashSet<KnownClaim>,
@@ -332,6 +332,11 @@ impl KnownObjects {
         self.reservations.get(namespace).and_then(|claims| claims.get(claim)).map_or(&[], Vec::as_slice)
     }
 
+    /// The claims that a `claimRef` names, each with its namespace.
+    pub(super) fn reserved_claims(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.reservations.iter().flat_map(|(namespace, claims)| claims.keys().map(move |name| (&**namespace, &**name)))
+    }
+
     /// All claims: the namespace, the name and the descriptions of each.
     pub(super) fn all_claims(&self) -> impl Iterator<Item = (&str, &str, &[Described<KnownClaim>])> {
         self.claims.iter().flat_map(|(namespace, claims)| {
@@ -392,13 +397,15 @@ impl KnownObjects {
     }
 
     fn add_class_user(&mut self, file: FileId, claim: &ClaimFacts<'_>) {
-        let users = match claim.class.as_deref() {
-            Some(class) => self.users_of_class.entry(class.into()).or_default(),
+        let user = (file, claim.access);
+        match claim.class.as_deref() {
+            Some(class) => {
+                self.users_of_class.entry(class.into()).or_default().insert(user);
+            }
             // A claim that is bound without a class was bound manually, without the default class.
-            None if claim.volume.is_some() => return,
-            None => &mut self.users_of_default,
-        };
-        users.insert((file, claim.access));
+            None if claim.volume.is_some() => {}
+            None => *self.users_of_default.entry(user).or_default() += 1,
+        }
     }
 
     fn insert_class(&mut self, file: FileId, at: Position, name: &str, class: ClassFacts<'_>) {

@@ -289,6 +289,36 @@ fn claim_templates_and_claims_without_a_class_use_classes_too() {
 }
 
 #[test]
+fn a_claim_that_a_volume_is_reserved_for_does_not_use_the_default_class() {
+    let claim = |name: &str, mode: &str| {
+        claim(&format!("accessModes: [{mode}]")).replace("{name: data}", &format!("{{name: {name}}}"))
+    };
+    let reserved = |name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv-{name}}}\nspec: {{csi: {{driver: pxd}}, claimRef: {{namespace: default, name: {name}}}}}\n"
+        )
+    };
+    let access = |claims: &str, elsewhere: &str| {
+        let files = Files::new(&[
+            ("dev/class.yaml", &default_class("px", "pxd")),
+            ("dev/claims.yaml", claims),
+            ("volume.yaml", elsewhere),
+        ]);
+        files.view("dev/class.yaml", Purpose::Validate).access_of_class("px")
+    };
+    let modes = |modes: &[&'static str]| Some(modes.iter().copied().collect::<AccessModes>());
+    let (a, b) = (claim("a", "ReadWriteMany"), claim("b", "ReadWriteOnce"));
+    let both = format!("{a}---\n{b}");
+    assert_eq!(access(&both, ""), modes(&["ReadWriteMany", "ReadWriteOnce"]));
+    assert_eq!(access(&format!("{both}{}", reserved("a")), ""), modes(&["ReadWriteOnce"]));
+    assert_eq!(access(&both, &reserved("b")), modes(&["ReadWriteMany"]));
+    assert_eq!(access(&format!("{both}{}{}", reserved("a"), reserved("b")), ""), None);
+    // Another claim of the same file with the same modes still uses the class.
+    let third = format!("{both}---\n{}{}", claim("c", "ReadWriteMany"), reserved("a"));
+    assert_eq!(access(&third, ""), modes(&["ReadWriteMany", "ReadWriteOnce"]));
+}
+
+#[test]
 fn equally_near_claims_are_alike_if_their_volumes_are() {
     let volume = |name: &str, annotation: &str| {
         format!("apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}{annotation}}}\nspec: {{}}\n")
