@@ -10,7 +10,7 @@ use super::meaning::{self, Meaning};
 use super::position::{Lines, ParseError, Position, SyntaxError};
 use super::split::Split;
 use super::tree::Tree;
-use super::{helm, json_parser, yaml_parser};
+use super::{json_parser, template, yaml_parser};
 use colocate_companion::{FieldPath, Part};
 
 /// A text with Kubernetes objects: YAML documents, or JSON.
@@ -200,12 +200,12 @@ impl<'m> Document<'m> {
         self.manifest.position(offset)
     }
 
-    /// The range of the first `{{` if the document looks like a Helm template.
+    /// The range of the first `{{` if the document looks like a template.
     ///
     /// Some templates parse as YAML: `{{ x }}` is a mapping whose key is a mapping.
     pub fn template_mark(&self) -> Option<Range<usize>> {
-        let start = self.range.start + self.foreign.then(|| self.text().find(helm::MARK)).flatten()?;
-        Some(start..start + helm::MARK.len())
+        let start = self.range.start + self.foreign.then(|| self.text().find(template::MARK)).flatten()?;
+        Some(start..start + template::MARK.len())
     }
 
     /// The range of the key or value at the end of a path in an object, such as that of a finding. If it is not in the text,

@@ -33,7 +33,7 @@ pub struct MutatedDocument<'d> {
     pub edits: Vec<Edit>,
     /// The objects that the engine handles, in order. A document with a duplicate key or a template has none.
     pub objects: Vec<MutatedObject<'d>>,
-    /// The position that makes the document look like a Helm template.
+    /// The position that makes the document look like a template.
     pub template: Option<Position>,
     /// The objects about which nothing is decided, because the document has a duplicate key.
     pub unread: Vec<ManifestObject<'d>>,

@@ -39,7 +39,7 @@ pub struct Controllers(HashSet<(Box<str>, Box<str>, Box<str>)>);
 pub struct ValidatedDocument<'d> {
     /// The objects whose kind has rules, in order. A document with a duplicate key or a template has none.
     pub objects: Vec<ValidatedObject<'d>>,
-    /// The range that makes the document look like a Helm template.
+    /// The range that makes the document look like a template.
     pub template: Option<Range<usize>>,
     /// The objects that are not checked, because the document has a duplicate key.
     pub unchecked: Vec<ManifestObject<'d>>,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::helm;
+use super::template;
 use colocate_engine::printable;
 
 /// A position in a text: line and column from 1. A column is a character.
@@ -150,8 +150,8 @@ impl ParseError {
             message = format!("{message} line {}", lines.position(see).line);
         }
         let (before, after) = lines.around(offset);
-        if helm::is_likely(&lines.text[document.clone()], before, after) {
-            message = format!("{message}; {}", helm::ADVICE);
+        if template::is_likely(&lines.text[document.clone()], before, after) {
+            message = format!("{message}; {}", template::ADVICE);
         }
         Self { position, offset, message, excerpt: excerpt(position.line, before, after, 1) }
     }

@@ -6,7 +6,7 @@ use crate::cli::console::Console;
 use crate::cli::paint::bounded;
 use crate::engine::{Policy, Reason};
 use crate::manifest::{
-    DescriptionKind, Document, HELM_ADVICE, ManifestObject, MutatedDocument, MutatedObject, Position, Source,
+    DescriptionKind, Document, ManifestObject, MutatedDocument, MutatedObject, Position, Source, TEMPLATE_ADVICE,
 };
 
 /// Prints what could not be resolved, warnings and explanations, and counts what changes.
@@ -63,7 +63,7 @@ impl<'c> Report<'c> {
     pub(super) fn document(&mut self, source: &Source, document: &Document<'_>, mutated: &MutatedDocument<'_>) {
         let mut lines = String::new();
         if let Some(position) = mutated.template {
-            lines += &(bounded(&format!("{}:{position}: left unchanged: {HELM_ADVICE}", source.name)) + "\n");
+            lines += &(bounded(&format!("{}:{position}: left unchanged: {TEMPLATE_ADVICE}", source.name)) + "\n");
         }
         if let Some(error) = &document.duplicate {
             lines += &Self::duplicate(source, document, mutated, error.position, &error.message);

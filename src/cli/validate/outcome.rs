@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::cli::survey::unusable_text;
 use crate::companion::{FieldPath, Finding, Part, Rule, Unchecked};
 use crate::manifest::{
-    DescriptionKind, Document, HELM_ADVICE, ManifestObject, Position, Source, Unusable, ValidatedDocument,
+    DescriptionKind, Document, ManifestObject, Position, Source, TEMPLATE_ADVICE, Unusable, ValidatedDocument,
     ValidatedObject,
 };
 
@@ -82,7 +82,7 @@ impl<'v> Outcome<'v> {
         outcome.gaps.extend(template.map(|mark| Gap {
             range: Some(at(mark)),
             rule: None,
-            what: HELM_ADVICE.to_owned(),
+            what: TEMPLATE_ADVICE.to_owned(),
         }));
         outcome.add_duplicate(at, document, validated);
         outcome.findings.sort_by_key(|found| (found.range.range.start, found.finding.rule));
