@@ -81,15 +81,18 @@ impl InputOptions {
     /// Checks that the paths are files.
     pub(super) fn check_usage(&self, command: &str, paths: &[PathBuf]) -> Result<(), Usage> {
         if let Some(folder) = &self.kustomize {
-            let folder = folder.display();
+            let folder = shell_word(&folder.display().to_string());
             return Err(Usage(format!(
                 "-k is not supported: run kustomize first: kubectl kustomize {folder} | colocate {command} -"
             )));
         }
-        let all = || paths.iter().chain(&self.manifests);
-        if let Some(url) = all().filter_map(|path| path.to_str()).find(|path| is_url(path)) {
-            return Err(Usage(format!("URLs are not read: curl -fsSL {url} | colocate {command} -")));
+        if let Some(url) = paths.iter().find_map(|path| url(path)) {
+            return Err(no_url(url, &format!("colocate {command} -")));
         }
+        if let Some(url) = self.manifests.iter().find_map(|path| url(path)) {
+            return Err(no_url(url, &format!("colocate {command} ... --manifests -")));
+        }
+        let all = || paths.iter().chain(&self.manifests);
         if all().filter(|path| is_stdin(path)).count() > 1 {
             return Err(Usage("standard input can be read only once: use - once".to_owned()));
         }
@@ -146,10 +149,11 @@ impl Input {
     /// The lines about the charts that were skipped.
     pub(super) fn skipped_charts(&self, command: &str) -> Vec<String> {
         let line = |chart: &PathBuf| {
-            let chart = chart.display();
+            let templates = chart.join("templates").display().to_string();
+            let (chart, excluded) = (shell_word(&chart.display().to_string()), shell_word(&templates));
             format!(
-                "{chart}/templates: skipped: Helm templates must be rendered first: helm template {chart} | colocate \
-                 {command} - (--exclude '{chart}/templates' leaves them out deliberately)"
+                "{templates}: skipped: Helm templates must be rendered first: helm template {chart} | colocate {command} \
+                 - (--exclude {excluded} leaves them out deliberately)"
             )
         };
         self.charts.iter().map(line).collect()
@@ -165,8 +169,30 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn is_url(path: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| path.starts_with(scheme))
+/// Returns the URL that was named instead of a path, such as `https://...`, `s3://...` or `git::ssh://...`.
+fn url(path: &Path) -> Option<&str> {
+    let text = path.to_str()?;
+    let (scheme, _) = text.split_once("://")?;
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.:".contains(c);
+    let is_url = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_scheme);
+    (is_url && !path.exists()).then_some(text)
+}
+
+/// The error about a URL, with the command to pipe from.
+fn no_url(url: &str, command: &str) -> Usage {
+    let scheme = url.split("://").next().unwrap_or_default();
+    let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    Usage(if is_http {
+        format!("URLs are not read: curl -fsSL {} | {command}", shell_word(url))
+    } else {
+        format!("URLs are not read: download {url}, and name the file, or pipe it to `{command}`")
+    })
+}
+
+/// Quotes a word for a shell if it has a character that a shell may interpret.
+fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Parses a path that may be empty, which is the same as none: a variable may be set but empty.
@@ -188,6 +214,13 @@ mod tests {
     use clap::error::ErrorKind;
 
     use crate::cli::Cli;
+
+    #[test]
+    fn a_word_is_quoted_for_the_shell_if_necessary() {
+        assert_eq!(super::shell_word("../a/b-1_c.yaml"), "../a/b-1_c.yaml");
+        assert_eq!(super::shell_word("https://x.test/?a=1&b=2"), "'https://x.test/?a=1&b=2'");
+        assert_eq!(super::shell_word("it's; rm $a"), r"'it'\''s; rm $a'");
+    }
 
     #[test]
     fn every_namespace_option_rejects_an_invalid_name() {

@@ -65,6 +65,27 @@ fn what_is_not_read_has_a_command_to_pipe_from() {
             "validate -k overlays/dev",
             "colocate: -k is not supported: run kustomize first: kubectl kustomize overlays/dev | colocate validate -\n",
         ),
+        (
+            "mutate -k overlays/$USER",
+            "colocate: -k is not supported: run kustomize first: kubectl kustomize 'overlays/$USER' | colocate mutate -\n",
+        ),
+        (
+            "mutate HTTPS://x.test/a.yaml?b=1&c=2",
+            "colocate: URLs are not read: curl -fsSL 'HTTPS://x.test/a.yaml?b=1&c=2' | colocate mutate -\n",
+        ),
+        (
+            "validate . --manifests . https://x.test/a.yaml",
+            "colocate: URLs are not read: curl -fsSL https://x.test/a.yaml | colocate validate ... --manifests -\n",
+        ),
+        (
+            "validate s3://bucket/a.yaml",
+            "colocate: URLs are not read: download s3://bucket/a.yaml, and name the file, or pipe it to `colocate validate -`\n",
+        ),
+        (
+            "mutate git::ssh://x.test/a",
+            "colocate: URLs are not read: download git::ssh://x.test/a, and name the file, or pipe it to `colocate mutate -`\n",
+        ),
+        ("validate . --kubeconfig x", "--cluster"),
         ("mutate . --exclude {a", "--exclude: "),
         ("mutate . --context x", "--cluster"),
     ] {
@@ -72,6 +93,14 @@ fn what_is_not_read_has_a_command_to_pipe_from() {
         assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments}");
         assert!(run.err.contains(said), "{}", run.err);
     }
+}
+
+/// A folder may have a colon at the end of its name.
+#[test]
+fn a_path_that_looks_like_a_url_is_read_if_it_exists() {
+    let folder = Folder::new(&[("pods:/a.yaml", "kind: Pod\n")]);
+    let run = folder.run("mutate pods://a.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "kind: Pod\n"), "{}", run.err);
 }
 
 #[test]
