@@ -18,15 +18,20 @@ use crate::manifest::Position;
 /// The characters that are encoded in a path of a URI: all but RFC 3986's unreserved ones and `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
+/// The largest number of gaps in a log. They are kept in memory until its end.
+const MAX_GAPS: usize = 10_000;
+
 /// A log with one run, which is printed piece by piece: the rules, the findings, and what could not be checked.
 pub(super) struct Log {
     results: JsonList,
     notifications: Vec<Notification>,
+    /// The number of gaps, including those that the log does not list.
+    gaps: usize,
 }
 
 impl Log {
     pub(super) fn new() -> Self {
-        Self { results: JsonList::new(3), notifications: Vec::new() }
+        Self { results: JsonList::new(3), notifications: Vec::new(), gaps: 0 }
     }
 
     /// Renders the log up to its results.
@@ -59,7 +64,10 @@ impl Log {
 
     /// Adds something that could not be checked.
     pub(super) fn add_gap(&mut self, gap: &Gap<'_>) {
-        self.notifications.push(notification(gap));
+        self.gaps += 1;
+        if self.gaps <= MAX_GAPS {
+            self.notifications.push(notification(gap));
+        }
     }
 
     /// Adds a failure.
@@ -79,10 +87,12 @@ impl Log {
 
     /// Renders the rest.
     pub(super) fn end(&self, successful: bool) -> serde_json::Result<String> {
-        let invocation = Invocation::builder()
-            .execution_successful(successful)
-            .tool_execution_notifications(self.notifications.clone())
-            .build();
+        let mut notifications = self.notifications.clone();
+        if let Some(more @ 1..) = self.gaps.checked_sub(MAX_GAPS) {
+            notifications.push(notification(&Gap::of_run(format!("{more} more, which standard error lists"))));
+        }
+        let invocation =
+            Invocation::builder().execution_successful(successful).tool_execution_notifications(notifications).build();
         let (results, invocations) = (self.results.end(), nested(3, &[invocation])?);
         Ok(format!("{results},\n      \"invocations\": {invocations}\n    }}\n  ]\n}}\n"))
     }
@@ -174,5 +184,21 @@ mod tests {
         assert_eq!(uri(Some("a:b%/ü#?.yaml")), "a%3Ab%25/%C3%BC%23%3F.yaml");
         assert_eq!(uri(Some("/srv/a.yaml")), "file:///srv/a.yaml");
         assert_eq!(uri(None), "stdin");
+    }
+
+    #[test]
+    fn gaps_past_the_limit_are_counted_and_failures_are_kept() {
+        let log = |gaps: usize| {
+            let mut log = Log::new();
+            (0..gaps).for_each(|number| log.add_gap(&Gap::of_run(format!("a{number}"))));
+            log.add_problem(&Problem::from(&anyhow::anyhow!("a failure")));
+            log.end(false).unwrap()
+        };
+        let notes = |text: &str| text.matches("not checked: ").count();
+        let (full, more) = (log(MAX_GAPS), log(MAX_GAPS + 2));
+        assert_eq!((notes(&full), notes(&more)), (MAX_GAPS, MAX_GAPS + 1));
+        assert!(!full.contains(" more, which") && full.contains("a failure"));
+        assert!(more.contains("\"not checked: 2 more, which standard error lists\"") && more.contains("a failure"));
+        assert!(more.contains("\"not checked: a9999\"") && !more.contains("\"not checked: a10000\""));
     }
 }
