@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::examples::Examples;
 use crate::engine::printable_lines;
 use crate::process::blocking_writer::BlockingWriter;
 
 mod certs;
 mod console;
+mod examples;
 mod facts;
 mod generate;
 mod hunks;
@@ -26,10 +28,16 @@ mod validate;
 /// Keeps stateful pods next to their data: an admission server that sets the storage driver's scheduler
 #[derive(Debug, Parser)]
 #[command(name = "colocate", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = examples::text(&EXAMPLES))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: Examples = [
+    ("Show what would change in the manifests of a directory, and why:", "colocate mutate deploy --check --explain"),
+    ("Find annotations that Stork ignores or misreads:", "colocate validate deploy"),
+];
 
 #[derive(Debug, Subcommand)]
 enum Command {

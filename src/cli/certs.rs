@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::NamedTempFile;
 
+use super::examples::{self, Examples};
 use crate::tls::{Authority, Leaf, SubjectName, Validity};
 
 const AUTHORITY: &str = "colocate development CA";
@@ -25,6 +26,7 @@ const KEY: &str = "tls.key";
 /// issued by a new CA, whose key is discarded: no one can issue another certificate that a client of this ca.crt would
 /// trust.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::text(&EXAMPLES))]
 pub(super) struct Certs {
     /// The directory to write to; created if it does not exist
     #[arg(long, value_name = "DIR")]
@@ -40,6 +42,11 @@ pub(super) struct Certs {
     #[arg(long)]
     force: bool,
 }
+
+const EXAMPLES: Examples = [
+    ("Issue a certificate for a Service:", "colocate certs --dir certs --name colocate.colocate.svc"),
+    ("Replace it by one for two addresses:", "colocate certs --dir certs --name 192.0.2.10 --name 192.0.2.11 --force"),
+];
 
 impl Certs {
     /// Issues the certificates and prints their paths.
@@ -103,7 +110,7 @@ fn write(dir: &Path, force: bool, authority: &Authority, leaf: &Leaf) -> anyhow:
 }
 
 /// Writes a complete file under a temporary name.
-fn stage(dir: &Path, mode: u32, contents: &str) -> io::Result<NamedTempFile> {
+pub(super) fn stage(dir: &Path, mode: u32, contents: &str) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(dir)?;
     file.write_all(contents.as_bytes())?;
     file.as_file().sync_all()?;

@@ -1,22 +1,30 @@
 //! `colocate completions` and `colocate man`, generated from the definition of the command line.
 
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory as _};
+use anyhow::Context as _;
+use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{Cli, EXIT_STATUS};
+use super::examples::{self, Examples};
+use super::{Cli, EXIT_STATUS, certs};
 
 /// Print a shell completion script
-///
-/// For bash: source <(colocate completions bash)
 #[derive(Debug, Args)]
+#[command(after_help = examples::text(&OF_COMPLETIONS))]
 pub(super) struct Completions {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
+
+const OF_COMPLETIONS: Examples = [
+    ("Complete commands in this bash:", "source <(colocate completions bash)"),
+    ("Complete commands in each new fish:", "colocate completions fish > ~/.config/fish/completions/colocate.fish"),
+];
 
 impl Completions {
     pub(super) fn run(&self) -> anyhow::Result<()> {
@@ -26,81 +34,187 @@ impl Completions {
     }
 }
 
-/// Print the man page of all commands
-///
-/// To read it: colocate man | man -l -
+/// Print the man page of a command, or write all pages to a directory
 #[derive(Debug, Args)]
-pub(super) struct Man {}
+#[command(after_help = examples::text(&OF_MAN))]
+pub(super) struct Man {
+    /// The command whose page is printed; without one, the page of colocate itself
+    #[arg(value_name = "COMMAND", value_parser = command_name)]
+    command: Option<String>,
+
+    /// Write all pages to this directory instead, and create it if it does not exist
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    dir: Option<PathBuf>,
+}
+
+const OF_MAN: Examples = [
+    ("Read the page of a command:", "colocate man mutate | man -l -"),
+    ("Install all pages for the current user:", "colocate man --dir ~/.local/share/man/man1"),
+];
 
 impl Man {
-    #[expect(clippy::unused_self, reason = "all commands are run in the same way")]
+    /// Prints or writes the pages.
+    ///
+    /// # Errors
+    /// If the directory cannot be written to.
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let mut command = Cli::command();
-        command.build();
-        let mut text = Vec::new();
-        clap_mangen::Man::new(command.clone()).render(&mut text)?;
-        exit_status().to_writer(&mut text)?;
-        examples().to_writer(&mut text)?;
-        for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
-            clap_mangen::Man::new(command.clone()).render(&mut text)?;
+        let root = root();
+        if let Some(dir) = &self.dir {
+            return write_all(&root, dir);
         }
-        Ok(io::stdout().write_all(&text)?)
+        // The name was checked when it was parsed.
+        let command = self.command.as_deref().and_then(|name| root.find_subcommand(name));
+        Ok(io::stdout().write_all(page(command.unwrap_or(&root))?.as_bytes())?)
     }
 }
 
-fn exit_status() -> Roff {
+/// Parses the name of a command.
+fn command_name(name: &str) -> Result<String, String> {
+    let root = root();
+    let names: Vec<_> = root.get_subcommands().map(Command::get_name).collect();
+    let known = names.contains(&name).then(|| name.to_owned());
+    known.ok_or_else(|| format!("no such command: use one of {}", names.join(", ")))
+}
+
+/// Returns the command line without clap's command `help`, which has no page.
+fn root() -> Command {
+    let mut root = Cli::command().disable_help_subcommand(true);
+    root.build();
+    root
+}
+
+/// Writes each page under its name. A page that exists is replaced as a whole.
+fn write_all(root: &Command, dir: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create the directory {}", dir.display()))?;
+    for command in root.get_subcommands().chain([root]) {
+        let path = dir.join(clap_mangen::Man::new(command.clone()).get_filename());
+        let written = certs::stage(dir, 0o644, &page(command)?).and_then(|file| Ok(file.persist(&path)?));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Renders the page of a command.
+fn page(command: &Command) -> anyhow::Result<String> {
+    let man = clap_mangen::Man::new(command.clone()).source(concat!("colocate ", env!("CARGO_PKG_VERSION")));
+    let mut text = Vec::new();
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    let is_root = command.has_subcommands();
+    if is_root {
+        man.render_subcommands_section(&mut text)?;
+    }
+    exit_status(command).to_writer(&mut text)?;
+    example_section(command).to_writer(&mut text)?;
+    if !is_root {
+        let mut section = Roff::new();
+        section.control("SH", ["SEE ALSO"]).text([bold("colocate"), roman("(1)")]);
+        section.to_writer(&mut text)?;
+    }
+    Ok(String::from_utf8(text)?)
+}
+
+fn exit_status(command: &Command) -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["EXIT STATUS"]);
-    for (code, meaning) in EXIT_STATUS {
-        section.control("TP", []).text([bold(code)]).text([roman(meaning.replace('`', ""))]);
+    for (code, meaning) in EXIT_STATUS.iter().filter(|(code, _)| has_exit_code(command, code)) {
+        section.control("TP", []).text([bold(*code)]).text([roman(meaning.replace('`', ""))]);
     }
-    section.control("PP", []).text([roman("If several apply, the first of 2, 1, 3, 4 is used.")]);
+    if has_exit_code(command, "3") {
+        section.control("PP", []).text([roman("If several apply, the first of 2, 1, 3, 4 is used.")]);
+    }
     section
 }
 
-/// Tasks, each followed by its command line.
-const EXAMPLES: &str = "\
-Set the scheduler in all manifests of a directory, in place:
-    colocate mutate -f deploy --manifests storage --in-place
-Show what would change, and exit with 4 if anything would:
-    colocate mutate -f deploy --check -o diff
-Set it in the output of kustomize, with the claims of a cluster:
-    kustomize build . | colocate mutate -f - --cluster
-Find annotations that Stork ignores or misreads, and exit with 3 if something could not be checked:
-    colocate validate -f deploy --manifests storage --strict
-Report the findings to a code scanning service:
-    colocate validate -f deploy --manifests storage -o sarif
-Issue a certificate for development:
-    colocate certs --dir certs --name colocate.colocate.svc
-Serve admission reviews, with claims from files:
-    colocate serve --tls-cert certs/tls.crt --tls-key certs/tls.key --manifests storage
-Ask a server for its decision:
-    colocate probe --url https://localhost:8443 --ca certs/ca.crt
-Ask a cluster's API server whether it calls colocate:
-    colocate probe --apiserver --namespace team-a";
+/// Returns true if the command, or one of its subcommands, can end with this code of [`EXIT_STATUS`].
+fn has_exit_code(command: &Command, code: &str) -> bool {
+    let has = |name: &str| command.get_arguments().any(|argument| argument.get_long() == Some(name));
+    let own = match code {
+        "3" => has("strict"),
+        "4" => has("check"),
+        "143, 130" => has("in-place") || has("listen"),
+        _ => true,
+    };
+    own || command.get_subcommands().any(|command| has_exit_code(command, code))
+}
 
-fn examples() -> Roff {
+fn example_section(command: &Command) -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["EXAMPLES"]);
-    for line in EXAMPLES.lines() {
-        section.control("PP", []);
-        match line.strip_prefix("    ") {
-            Some(command) => section.control("RS", []).text([bold(command)]).control("RE", []),
-            None => section.text([roman(line)]),
-        };
+    for (task, line) in examples::of(command) {
+        section.control("PP", []).text([roman(task)]);
+        section.control("PP", []).control("RS", []).text([bold(line)]).control("RE", []);
     }
     section
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// Returns the pages that a page mentions, such as `colocate-mutate(1)`.
+    fn mentioned(page: &str) -> BTreeSet<String> {
+        // roff escapes hyphens, and sets the section in another font.
+        let page = page.replace("\\-", "-").replace("\\fR", "").replace("\\fB", "");
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let before = page.match_indices("(1)").map(|(end, _)| &page[..end]);
+        before.map(|text| text[text.trim_end_matches(is_name).len()..].to_owned()).collect()
+    }
+
     #[test]
-    fn every_example_is_accepted_by_the_program() {
-        for line in EXAMPLES.lines().filter_map(|line| line.strip_prefix("    ")) {
-            let line = line.rsplit("| ").next().unwrap();
-            Cli::command().try_get_matches_from(line.split(' ')).unwrap();
+    fn every_page_that_a_page_mentions_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("share/man1");
+        for _ in 0..2 {
+            Man { command: None, dir: Some(dir.clone()) }.run().unwrap();
+        }
+        let files = fs::read_dir(&dir).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let written: BTreeSet<_> = files.map(|name| name.strip_suffix(".1").unwrap().to_owned()).collect();
+        let root = root();
+        let names = root.get_subcommands().map(|command| format!("colocate-{}", command.get_name()));
+        let expected: BTreeSet<_> = names.chain(["colocate".to_owned()]).collect();
+        assert_eq!(written, expected);
+        for name in &written {
+            let page = fs::read_to_string(dir.join(format!("{name}.1"))).unwrap();
+            assert!(page.contains(&format!(".TH {name} 1 ")), "{page}");
+            let mentioned = mentioned(&page);
+            assert!(mentioned.is_subset(&written), "{name}: {mentioned:?}");
+            let others: BTreeSet<_> = written.iter().filter(|other| *other != "colocate").cloned().collect();
+            assert_eq!(mentioned, if name == "colocate" { others } else { BTreeSet::from(["colocate".to_owned()]) });
+        }
+    }
+
+    #[test]
+    fn a_page_has_the_examples_and_exit_codes_of_its_command() {
+        let root = root();
+        for (name, codes) in [
+            ("mutate", &["0", "1", "2", "3", "4", "143, 130"][..]),
+            ("validate", &["0", "1", "2", "3"]),
+            ("serve", &["0", "1", "2", "143, 130"]),
+            ("certs", &["0", "1", "2"]),
+        ] {
+            let command = root.find_subcommand(name).unwrap();
+            let has = EXIT_STATUS.iter().map(|(code, _)| *code).filter(|code| has_exit_code(command, code));
+            assert_eq!(has.collect::<Vec<_>>(), codes, "{name}");
+            let page = page(command).unwrap().replace("\\-", "-");
+            let (_, section) = page.split_once(".SH EXAMPLES\n").unwrap();
+            for (task, line) in examples::of(command) {
+                assert!(section.contains(&task) && section.contains(&line), "{name}: {section}");
+            }
+        }
+        assert!(EXIT_STATUS.iter().all(|(code, _)| has_exit_code(&root, code)));
+    }
+
+    #[test]
+    fn an_unknown_command_has_no_page() {
+        for name in ["help", "mutat", ""] {
+            let error = command_name(name).unwrap_err();
+            assert!(error.starts_with("no such command: use one of serve, mutate, validate, "), "{error}");
         }
     }
 }

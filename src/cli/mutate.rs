@@ -17,6 +17,7 @@ use self::output::Output;
 use self::replacements::Replacements;
 use self::report::{Detail, Report};
 use super::console::Console;
+use super::examples::{self, Examples};
 use super::facts::{ClusterQuery, MissingPermissions};
 use super::input::{InputOptions, is_stdin, size};
 use super::paint::Paint;
@@ -33,6 +34,7 @@ use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Pur
 /// else in the input stays the same, byte for byte: comments, order, quoting. Claims that cannot be resolved are reported
 /// on standard error.
 #[derive(Debug, Args)]
+#[command(after_help = examples::text(&EXAMPLES))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Mutate {
     /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files, symbolic links, and files that a .gitignore
@@ -65,6 +67,17 @@ pub(super) struct Mutate {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+const EXAMPLES: Examples = [
+    (
+        "Set the scheduler in all manifests of a directory, in place:",
+        "colocate mutate deploy --manifests storage --in-place",
+    ),
+    (
+        "Set it in the output of kustomize, with the claims of a cluster:",
+        "kustomize build . | colocate mutate - --cluster",
+    ),
+];
+
 enum OutputFormat {
     /// The input with the changes applied; JSON files only are joined as JSON
     Yaml,

@@ -16,6 +16,7 @@ use self::screen::Screen;
 use self::sent_review::SentReview;
 use crate::api::{ApiClient, ClusterChoice};
 use crate::cli::Usage;
+use crate::cli::examples::{self, Examples};
 use crate::cli::paint::Paint;
 use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
@@ -29,6 +30,7 @@ const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 /// its effect on the object. Changes nothing in any cluster, and works with any admission webhook. With --apiserver,
 /// checks instead whether an API server calls colocate.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::text(&EXAMPLES))]
 #[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
 pub(super) struct Probe {
     /// The https URL of the webhook; the port defaults to 443 and the path to /mutate
@@ -51,6 +53,14 @@ pub(super) struct Probe {
     #[command(flatten)]
     api_server: ApiServerArgs,
 }
+
+const EXAMPLES: Examples = [
+    (
+        "Show the decision of a server about an AdmissionReview:",
+        "colocate probe --url https://localhost:8443 --ca certs/ca.crt -f review.json",
+    ),
+    ("Check that the API server of a cluster calls colocate:", "colocate probe --apiserver --namespace team-a"),
+];
 
 impl Probe {
     /// Sends the review, and prints the request and the answer as they become known.

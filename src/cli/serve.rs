@@ -14,6 +14,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::Usage;
+use super::examples::{self, Examples};
 use super::input::path_or_nothing;
 use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
@@ -50,6 +51,7 @@ const MANIFESTS_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Claims are read from the cluster of KUBECONFIG or of the pod's service account, or, with --manifests, from files only.
 #[derive(Debug, Args)]
+#[command(after_help = examples::text(&EXAMPLES))]
 pub(super) struct Serve {
     /// The configuration file. Without one, the defaults apply.
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
@@ -104,6 +106,17 @@ pub(super) struct Serve {
     #[arg(long)]
     print_config: bool,
 }
+
+const EXAMPLES: Examples = [
+    (
+        "Serve admission reviews without a cluster, with claims from files:",
+        "colocate serve --tls-cert certs/tls.crt --tls-key certs/tls.key --manifests storage",
+    ),
+    (
+        "Check a configuration file, and print it with all defaults:",
+        "colocate serve --config colocate.yaml --print-config",
+    ),
+];
 
 impl Serve {
     pub(super) async fn run(self) -> ExitCode {

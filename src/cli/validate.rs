@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 
 use self::outcome::{Gap, Outcome};
 use self::report::Report;
+use super::examples::{self, Examples};
 use super::facts::{ClusterQuery, MissingPermissions};
 use super::input::{Input, InputOptions, size};
 use super::paint::Paint;
@@ -32,7 +33,7 @@ use crate::manifest::{KnownObjects, Manifest, ManifestValidator, MissingFacts, P
 /// from a cluster. If several files describe one, the nearest to the workload counts: the same file, then the nearest
 /// folder upwards. Anything that could not be checked is reported on standard error.
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE)]
+#[command(override_usage = USAGE, after_help = examples::text(&EXAMPLES))]
 pub(super) struct Validate {
     /// A file, a directory (its *.yaml, *.yml and *.json, except hidden files, symbolic links, and files that a .gitignore
     /// or .colocateignore lists), or - for standard input
@@ -54,6 +55,17 @@ pub(super) struct Validate {
     #[arg(long, conflicts_with_all = ["paths", "filename", "manifests", "cluster"])]
     list_rules: bool,
 }
+
+const EXAMPLES: Examples = [
+    (
+        "Check all manifests of a directory, and fail if something could not be checked:",
+        "colocate validate deploy --manifests storage --strict",
+    ),
+    (
+        "Write the findings to a file for a code scanning service:",
+        "colocate validate deploy --cluster -o sarif > findings.sarif",
+    ),
+];
 
 /// The usage. Clap's own does not show that either files or `--list-rules` are required.
 const USAGE: &str = "colocate validate [OPTIONS] <FILE|DIR|->...
