@@ -58,7 +58,10 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
         "failed: input that cannot be read or parsed, no cluster, no answer; for `validate`: findings of severity error",
     ),
     ("2", "usage error"),
-    ("3", "with `--strict`: something could not be resolved or checked"),
+    (
+        "3",
+        "with `--strict`: something could not be resolved or checked; with `mutate --check`: only the configuration prevents a change",
+    ),
     ("4", "with `--check`: something would change"),
     (
         "143, 130",
@@ -72,7 +75,7 @@ enum Exit {
     Done = 0,
     /// `validate` found an error, or a file cannot be read or parsed.
     Failed = 1,
-    /// With `--strict`: something could not be resolved or checked.
+    /// With `--strict`: something could not be resolved or checked. With `mutate --check`: the configuration prevents a change.
     Unresolved = 3,
     /// With `--check`: something would change.
     WouldChange = 4,

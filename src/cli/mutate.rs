@@ -24,7 +24,7 @@ use super::paint::Paint;
 use super::survey::{Survey, each_document, unusable_text};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
-use crate::engine::Policy;
+use crate::engine::{Mode, Policy, Templates};
 use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Purpose, Source};
 
 /// Set the scheduler in manifests as the server would, and change nothing else
@@ -53,7 +53,8 @@ pub(super) struct Mutate {
     #[arg(long, conflicts_with = "output")]
     in_place: bool,
 
-    /// Exit with 4 if something would change; write nothing, and print nothing except with -o diff
+    /// Exit with 4 if something would change, or with 3 if only the configuration prevents a change; write nothing, and
+    /// print nothing except with -o diff
     #[arg(long, conflicts_with = "in_place")]
     check: bool,
 
@@ -66,7 +67,6 @@ pub(super) struct Mutate {
     strict: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 const EXAMPLES: Examples = [
     (
         "Set the scheduler in all manifests of a directory, in place:",
@@ -78,6 +78,7 @@ const EXAMPLES: Examples = [
     ),
 ];
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     /// The input with the changes applied; JSON files only are joined as JSON
     Yaml,
@@ -98,6 +99,7 @@ impl Mutate {
         let paths = self.input.paths(&self.paths);
         self.check_usage(&paths)?;
         let policy = self.input.config()?.policy();
+        let unrestricted = unrestricted(&policy);
         let mut input = self.input.find(&paths)?;
         let snapshot = self.input.snapshot().await?;
         let namespace = self.input.namespace(snapshot.as_ref());
@@ -121,7 +123,8 @@ impl Mutate {
         let mut missing = MissingPermissions::default();
         match &snapshot {
             Some(snapshot) => {
-                missing = self.ask(snapshot, &policy, &input.sources, &namespace, &mut survey, &mut console).await?;
+                let policy = unrestricted.as_ref().unwrap_or(&policy);
+                missing = self.ask(snapshot, policy, &input.sources, &namespace, &mut survey, &mut console).await?;
             }
             None => survey.known.complete_without_cluster(),
         }
@@ -131,7 +134,9 @@ impl Mutate {
         for (source, _, unusable) in &survey.unusable {
             report.skipped(&input.sources[*source].name, unusable.position, &unusable_text(unusable));
         }
-        let mutator = ManifestMutator { policy: &policy, known: &survey.known, namespace: &namespace };
+        let mutator = |policy| ManifestMutator { policy, known: &survey.known, namespace: &namespace };
+        let unrestricted = unrestricted.as_ref().map(mutator);
+        let mutator = mutator(&policy);
         let mut output = self.output(separators)?;
         report.console.start("deciding", size(&input.sources));
         for (source, &file) in input.sources.iter().zip(&survey.files) {
@@ -142,6 +147,9 @@ impl Mutate {
                 let document = document.map_err(|error| anyhow!("{}:{error}", source.name))?;
                 let mutated = mutator.mutate(file, &document);
                 report.document(source, &document, &mutated);
+                if let Some(unrestricted) = &unrestricted {
+                    report.count_prevented(&mutated, &unrestricted.mutate(file, &document));
+                }
                 output.document(source, &document, &mutated)?;
                 report.console.advance(document.text().len());
             }
@@ -150,7 +158,8 @@ impl Mutate {
         report.console.clear();
         output.finish()?;
         report.end(&policy, snapshot.is_none());
-        Ok(if self.strict && (report.unresolved || !input.charts.is_empty()) {
+        let is_open = self.strict && (report.unresolved || !input.charts.is_empty());
+        Ok(if is_open || (self.check && report.prevented > 0) {
             Exit::Unresolved
         } else if self.check && report.changed {
             Exit::WouldChange
@@ -236,4 +245,11 @@ impl Mutate {
         let what = if self.in_place { "changed" } else { "printed" };
         format!("colocate: {errors}, so nothing was {what}: correct the files, or leave them out with --exclude\n")
     }
+}
+
+/// Returns the policy without what keeps it from changing files (`mode: audit`, `mode: off` and `templates: leave`); `None` if it
+/// has none of these.
+fn unrestricted(policy: &Policy) -> Option<Policy> {
+    let is_restricted = policy.mode != Mode::Inject || policy.templates == Templates::Leave;
+    is_restricted.then(|| Policy { mode: Mode::Inject, templates: Templates::Inject, ..policy.clone() })
 }

@@ -1,10 +1,8 @@
 //! The lines of `colocate mutate` on standard error.
 
-use std::collections::BTreeMap;
-
 use crate::cli::console::Console;
 use crate::cli::paint::bounded;
-use crate::engine::{Policy, Reason};
+use crate::engine::{Mode, Policy, Reason, Templates};
 use crate::manifest::{
     DescriptionKind, Document, ManifestObject, MutatedDocument, MutatedObject, Position, Source, TEMPLATE_ADVICE,
 };
@@ -21,8 +19,8 @@ pub(super) struct Report<'c> {
     pub(super) unresolved: bool,
     /// The number of objects whose claims are not in the files.
     open: usize,
-    /// The number of objects that only the configuration leaves unchanged, by its key.
-    by_configuration: BTreeMap<&'static str, usize>,
+    /// The number of objects that only the configuration leaves unchanged.
+    pub(super) prevented: usize,
 }
 
 /// What is printed about each object, in addition to what needs attention.
@@ -38,15 +36,7 @@ pub(super) enum Detail {
 impl<'c> Report<'c> {
     pub(super) fn new(console: &'c mut Console, detail: Detail, strict: bool) -> Self {
         let names_undecided = strict || detail == Detail::Explanations;
-        Self {
-            console,
-            detail,
-            names_undecided,
-            changed: false,
-            unresolved: false,
-            open: 0,
-            by_configuration: BTreeMap::new(),
-        }
+        Self { console, detail, names_undecided, changed: false, unresolved: false, open: 0, prevented: 0 }
     }
 
     /// Prints what could not be read from the cluster.
@@ -95,27 +85,28 @@ impl<'c> Report<'c> {
 
     /// Prints the last lines: what the configuration prevented, and how to resolve more. If `offline`, no cluster was asked.
     pub(super) fn end(&mut self, policy: &Policy, offline: bool) {
-        for (key, count) in std::mem::take(&mut self.by_configuration) {
-            let objects = if count == 1 { "1 object".to_owned() } else { format!("{count} objects") };
-            let unchanged = format!("{objects} left unchanged because the configuration has `{key}`");
-            self.note(&format!("{unchanged}: use another configuration to set the scheduler in files"));
+        if self.prevented > 0 {
+            let objects =
+                if self.prevented == 1 { "1 object".to_owned() } else { format!("{} objects", self.prevented) };
+            let unchanged = format!("{objects} left unchanged because the configuration has {}", restrictions(policy));
+            let advice = "use --config with a configuration that sets the scheduler in files";
+            self.note(&format!("{unchanged}: {advice} (`mode: inject`, `templates: inject`)"));
         }
-        if self.open > 0 && offline && policy.mode != crate::engine::Mode::Off {
+        if self.open > 0 && offline && policy.mode != Mode::Off {
             let claims = if self.open == 1 { "1 object".to_owned() } else { format!("{} objects", self.open) };
             self.note(&format!("the claims of {claims} are not resolved: {}", crate::cli::facts::ADVICE));
         }
     }
 
+    /// Counts the objects that only the configuration leaves unchanged. `unrestricted` has the decisions without its restrictions.
+    pub(super) fn count_prevented(&mut self, mutated: &MutatedDocument<'_>, unrestricted: &MutatedDocument<'_>) {
+        let pairs = mutated.objects.iter().zip(&unrestricted.objects);
+        self.prevented += pairs.filter(|(object, other)| !object.is_changed() && other.is_changed()).count();
+    }
+
     fn count(&mut self, object: &MutatedObject<'_>) {
         self.changed |= object.is_changed();
         self.open += usize::from(matches!(object.reason, Reason::ClaimMissing | Reason::ClaimUnknown));
-        let key = match object.reason {
-            Reason::WouldInject | Reason::WouldKeep => "mode: audit",
-            Reason::TemplatesLeft => "templates: leave",
-            Reason::Off => "mode: off",
-            _ => return,
-        };
-        *self.by_configuration.entry(key).or_default() += 1;
     }
 
     /// Describes a document with a duplicate key, about which nothing is decided.
@@ -137,6 +128,17 @@ impl<'c> Report<'c> {
         let described = objects.iter().find(|object| DescriptionKind::of(object).is_some());
         at(described.map_or_else(|| format!("skipped: {what}"), |object| format!("skipped: {}: {what}", name(object))))
     }
+}
+
+/// Names the keys of a configuration that prevent changes of files.
+fn restrictions(policy: &Policy) -> String {
+    let mode = match policy.mode {
+        Mode::Inject => None,
+        Mode::Audit => Some("`mode: audit`"),
+        Mode::Off => Some("`mode: off`"),
+    };
+    let templates = (policy.templates == Templates::Leave).then_some("`templates: leave`");
+    mode.into_iter().chain(templates).collect::<Vec<_>>().join(" and ")
 }
 
 /// Describes what was found for a workload, what was decided, and why.

@@ -190,13 +190,13 @@ fn the_object_or_the_flag_sets_the_namespace_which_may_opt_out() {
 #[test]
 fn the_configuration_is_applied() {
     let folder = Folder::mysql();
-    for (key, code) in [("templates: leave", 0), ("mode: audit", 0), ("mode: off", 0), ("mode: inject", 4)] {
+    for (key, code) in [("templates: leave", 3), ("mode: audit", 3), ("mode: off", 3), ("mode: inject", 4)] {
         fs::write(folder.path("config.txt"), format!("{key}\n")).unwrap();
         let run = folder.run("mutate -f . --check --config config.txt");
         assert_eq!(run.code, Some(code), "{key}");
         // What the configuration prevents must not pass silently.
         let note = format!("colocate: 1 object left unchanged because the configuration has `{key}`: ");
-        assert_eq!(run.err.contains(&note), code == 0, "{}", run.err);
+        assert_eq!(run.err.contains(&note), code == 3, "{}", run.err);
     }
     fs::write(
         folder.path("config.txt"),
@@ -209,6 +209,47 @@ fn the_configuration_is_applied() {
     let run = folder.run("mutate -f . --config config.txt");
     assert_eq!(run.code, Some(1));
     assert!(run.err.contains("config.txt:1:1: unknown key `template`; did you mean `templates`?"), "{}", run.err);
+}
+
+/// A check passes only if nothing would change without the restrictions of the configuration.
+#[test]
+fn a_check_does_not_pass_because_the_configuration_prevents_changes() {
+    let folder = Folder::mysql();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {volumes: [{name: v, portworxVolume: {}}]}\n";
+    let pods = pod.replace("portworxVolume", "emptyDir");
+    for (name, text) in [("pod.yaml", pod), ("other.yaml", &pods), ("set.yaml", &mutated(DEPLOYMENT))] {
+        fs::write(folder.path(name), text).unwrap();
+    }
+    let workload = "deployment.yaml --manifests class.yaml claim.yaml";
+    for (configuration, files, code, objects) in [
+        ("mode: audit", workload, 3, "1 object"),
+        ("mode: audit", "pod.yaml", 3, "1 object"),
+        ("mode: audit", "other.yaml set.yaml", 0, ""),
+        ("mode: off", workload, 3, "1 object"),
+        ("mode: off", "pod.yaml other.yaml set.yaml", 3, "1 object"),
+        ("mode: off", "other.yaml set.yaml", 0, ""),
+        ("mode: off", "pod.yaml deployment.yaml --manifests class.yaml claim.yaml", 3, "2 objects"),
+        ("templates: leave", workload, 3, "1 object"),
+        ("templates: leave", "pod.yaml", 4, ""),
+        ("templates: leave", "pod.yaml deployment.yaml --manifests class.yaml claim.yaml", 3, "1 object"),
+        ("templates: leave", "other.yaml set.yaml", 0, ""),
+    ] {
+        fs::write(folder.path("config.txt"), configuration).unwrap();
+        let run = folder.run(&format!("mutate --check --config config.txt {files}"));
+        assert_eq!(run.code, Some(code), "{configuration}, {files}: {}", run.err);
+        let note = format!("colocate: {objects} left unchanged because the configuration has `{configuration}`: ");
+        assert_eq!(run.err.contains("left unchanged"), !objects.is_empty(), "{configuration}, {files}: {}", run.err);
+        assert!(objects.is_empty() || run.err.contains(&note), "{configuration}, {files}: {}", run.err);
+        // Without --check, nothing fails, and the same objects are left unchanged.
+        assert_eq!(
+            folder.run(&format!("mutate --config config.txt {files}")).code,
+            Some(0),
+            "{configuration}, {files}"
+        );
+    }
+    fs::write(folder.path("config.txt"), "{mode: audit, templates: leave}").unwrap();
+    let run = folder.run(&format!("mutate --check --config config.txt {workload}"));
+    assert!(run.code == Some(3) && run.err.contains(" has `mode: audit` and `templates: leave`: "), "{}", run.err);
 }
 
 #[test]
