@@ -36,7 +36,7 @@ impl Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NoText { path, position, what } => {
+            ReadError::NoText { path, position, what } | ReadError::Pattern { path, position, what } => {
                 Self { place: Some((path.display().to_string(), position)), what, excerpt: String::new() }
             }
             error => (&anyhow::Error::from(error)).into(),

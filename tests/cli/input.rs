@@ -152,6 +152,28 @@ fn excluded_files_are_left_out_even_if_they_are_named() {
 }
 
 #[test]
+fn an_invalid_ignore_file_hides_no_other_file() {
+    let folder = with_chart();
+    std::fs::create_dir(folder.path("a")).unwrap();
+    std::fs::write(folder.path("a/b.yaml"), "b: 1\n").unwrap();
+    std::fs::write(folder.path("a/.colocateignore"), "# generated\n{x\n").unwrap();
+    std::fs::write(folder.path("deploy/broken.yaml"), "a: [\n").unwrap();
+    let run = folder.run("validate . --exclude chart");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.starts_with("a/.colocateignore:2:1: invalid pattern: "), "{}", run.err);
+    assert!(run.err.contains("./deploy/broken.yaml:1:4: ") && run.err.ends_with("2 failures\n"), "{}", run.err);
+    let run = folder.run("mutate . --exclude chart --exclude broken.yaml");
+    assert_eq!((run.code, run.out.as_str()), (Some(1), ""));
+    assert!(
+        run.err.ends_with(
+            "\ncolocate: 1 error, so nothing was printed: correct the files, or leave them out with --exclude\n"
+        ),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
 fn a_cluster_is_chosen_by_its_kubeconfig_and_context() {
     let folder = Folder::mysql();
     let server = ApiServer::new(&[], 404);

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ignore::WalkBuilder;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use ignore::{DirEntry, WalkBuilder};
 
-use super::position::{Lines, Position};
+use super::position::{BYTE_ORDER_MARK, Lines, Position};
 
 /// The file that lists the files of a directory that are left out, in the syntax of `.gitignore`.
 const IGNORE_FILE: &str = ".colocateignore";
@@ -39,10 +40,12 @@ pub enum ReadError {
         what: String,
     },
     /// A file with patterns has an invalid one.
-    #[error("{}: {what}", .path.display())]
+    #[error("{}:{position}: {what}", .path.display())]
     Pattern {
         /// The file.
         path: PathBuf,
+        /// The position of the pattern.
+        position: Position,
         /// The error.
         what: String,
     },
@@ -72,7 +75,7 @@ pub struct Found {
     pub sources: Vec<Source>,
     /// The directories of the Helm charts whose templates were skipped, without charts inside of other charts.
     pub charts: Vec<PathBuf>,
-    /// The paths that cannot be read.
+    /// The paths that cannot be read, and the invalid patterns.
     pub errors: Vec<ReadError>,
     /// The number of paths that were named, but are excluded.
     pub left_out: usize,
@@ -85,15 +88,28 @@ pub struct Found {
 /// of Helm charts, are left out even if they are named.
 #[derive(Debug)]
 pub struct FileSearch {
-    /// The directory to which the globs are relative.
-    working_directory: PathBuf,
-    excluded: Gitignore,
-    /// The patterns of each directory that was visited.
-    ignore_files: HashMap<PathBuf, Gitignore>,
+    exclusions: Arc<Exclusions>,
     seen: HashSet<PathBuf>,
     /// The charts by their real path.
     charts: BTreeMap<PathBuf, PathBuf>,
     found: Found,
+}
+
+/// The files that are left out by an option or by a `.colocateignore`.
+#[derive(Debug)]
+struct Exclusions {
+    /// The directory to which the globs are relative.
+    working_directory: PathBuf,
+    globs: Gitignore,
+    ignore_files: Mutex<IgnoreFiles>,
+}
+
+/// The ignore files that were read.
+#[derive(Debug, Default)]
+struct IgnoreFiles {
+    /// The patterns of each directory.
+    patterns: HashMap<PathBuf, Gitignore>,
+    errors: Vec<ReadError>,
 }
 
 impl Source {
@@ -134,10 +150,9 @@ impl FileSearch {
         for glob in excluded {
             globs.add_line(None, glob)?;
         }
+        let exclusions = Exclusions { working_directory, globs: globs.build()?, ignore_files: Mutex::default() };
         Ok(Self {
-            working_directory,
-            excluded: globs.build()?,
-            ignore_files: HashMap::new(),
+            exclusions: Arc::new(exclusions),
             seen: HashSet::new(),
             charts: BTreeMap::new(),
             found: Found::default(),
@@ -158,6 +173,7 @@ impl FileSearch {
             } else if let Err(error) = self.add(path, read_file) {
                 self.found.errors.push(error);
             }
+            self.found.errors.append(&mut self.exclusions.lock().errors);
         }
         let inner = |real: &Path| real.ancestors().skip(1).any(|above| self.charts.contains_key(above));
         let outer = self.charts.iter().filter(|(real, _)| !inner(real));
@@ -166,11 +182,11 @@ impl FileSearch {
     }
 
     fn add_stdin(&mut self, read_file: ReadFile<'_>) {
-        let name = Path::new("standard input");
+        let name = Path::new(STDIN_NAME);
         let read = read_file(Path::new(STANDARD_INPUT)).map_err(|error| unreadable(name, error));
         match read.and_then(|bytes| text(name, bytes)) {
             Ok(text) => {
-                self.found.sources.push(Source { name: name.display().to_string(), path: None, kept: Some(text) });
+                self.found.sources.push(Source { name: STDIN_NAME.to_owned(), path: None, kept: Some(text) });
             }
             Err(error) => self.found.errors.push(error),
         }
@@ -179,143 +195,160 @@ impl FileSearch {
     fn add(&mut self, path: &Path, read_file: ReadFile<'_>) -> Result<(), ReadError> {
         let metadata = path.metadata().map_err(|error| unreadable(path, error))?;
         let real = real_path(path);
-        let top = self.top(&real, metadata.is_dir());
-        if self.is_excluded(&real, metadata.is_dir(), &top)? {
+        let top = self.exclusions.top(&real, metadata.is_dir());
+        if self.exclusions.contain(&real, metadata.is_dir(), &top) {
             self.found.left_out += 1;
             return Ok(());
         }
         if let Some(chart) = chart_of_templates(&real) {
-            let named = chart.strip_prefix(&self.working_directory).unwrap_or(chart);
-            let named = if named.as_os_str().is_empty() { Path::new(".") } else { named };
-            self.charts.entry(chart.to_owned()).or_insert_with(|| named.to_owned());
+            let named = self.exclusions.shown(chart);
+            self.charts.entry(chart.to_owned()).or_insert(named);
             return Ok(());
         }
         if metadata.is_dir() {
-            return self.add_directory(path, &real, &top);
-        }
-        // A pipe is read now, because that is possible only once.
-        let now = || read_text(path, read_file);
-        self.add_file(path, (!metadata.is_file()).then_some(now))
-    }
-
-    /// Adds a file. If `read` is given, it is read now.
-    fn add_file(
-        &mut self,
-        path: &Path,
-        read: Option<impl FnOnce() -> Result<String, ReadError>>,
-    ) -> Result<(), ReadError> {
-        // A pipe has no canonical path.
-        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if self.seen.insert(canonical) {
-            let kept = read.map(|read| read()).transpose()?;
+            self.add_directory(path, &real, &top);
+        } else if metadata.is_file() {
+            self.add_file(path);
+        } else if self.seen.insert(path.to_owned()) {
+            // A pipe is read now, because that is possible only once. It has no canonical path.
+            let kept = Some(read_text(path, read_file)?);
             self.found.sources.push(Source { name: path.display().to_string(), path: Some(path.to_owned()), kept });
         }
         Ok(())
     }
 
-    fn add_directory(&mut self, root: &Path, real_root: &Path, top: &Path) -> Result<(), ReadError> {
-        let in_repository = real_root.ancestors().any(|folder| folder.join(".git").exists());
+    fn add_file(&mut self, path: &Path) {
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if self.seen.insert(canonical) {
+            let (name, path) = (path.display().to_string(), Some(path.to_owned()));
+            self.found.sources.push(Source { name, path, kept: None });
+        }
+    }
+
+    fn add_directory(&mut self, root: &Path, real_root: &Path, top: &Path) {
+        let in_repository = root.canonicalize().is_ok_and(|real| repository(&real).is_some());
+        let real_path = {
+            let (root, real_root) = (root.to_owned(), real_root.to_owned());
+            move |path: &Path| real_root.join(path.strip_prefix(&root).unwrap_or(path))
+        };
+        let is_wanted = {
+            let (exclusions, real_path, top) = (Arc::clone(&self.exclusions), real_path.clone(), top.to_owned());
+            move |entry: &DirEntry| {
+                let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
+                // A `.gitignore` may include hidden files, such as `!.github/`.
+                !is_hidden(entry.file_name())
+                    && !is_templates(entry.path())
+                    && !exclusions.contain(&real_path(entry.path()), is_directory, &top)
+            }
+        };
         let mut walk = WalkBuilder::new(root);
         walk.parents(in_repository)
             .ignore(false)
             .git_global(false)
             .git_exclude(false)
-            .require_git(false)
+            // In a repository, what is above its root does not count.
+            .require_git(in_repository)
             .sort_by_file_name(OsStr::cmp)
-            // Nothing below such a directory is visited.
-            .filter_entry(|entry| entry.depth() == 0 || !is_templates(entry.path()));
-        let mut skipped: Option<PathBuf> = None;
+            // Nothing below a directory that is not wanted is visited.
+            .filter_entry(move |entry| entry.depth() == 0 || is_wanted(entry));
         for entry in walk.build() {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    self.found.errors.push(walk_error(root, error));
+                    self.found.errors.push(walk_error(root, &error));
                     continue;
                 }
             };
-            let (path, depth) = (entry.path(), entry.depth());
-            if skipped.as_ref().is_some_and(|skipped| path.starts_with(skipped)) || depth == 0 {
-                self.note_chart(path, real_root, root, top, skipped.is_none())?;
-                continue;
-            }
-            let Some(kind) = entry.file_type() else { continue };
-            let real = real_root.join(path.strip_prefix(root).unwrap_or(path));
-            if self.is_excluded(&real, kind.is_dir(), top)? {
-                skipped = kind.is_dir().then(|| path.to_owned());
-                continue;
-            }
-            if kind.is_dir() {
-                self.note_chart(path, real_root, root, top, true)?;
-            } else if kind.is_file() && is_manifest(path) {
-                self.add_file(path, None::<fn() -> _>)?;
+            let path = entry.path();
+            // The root may be a link to a directory.
+            if entry.depth() == 0 || entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                let (templates, real) = (path.join("templates"), real_path(path));
+                if is_templates(&templates) && !self.exclusions.contain(&real.join("templates"), true, top) {
+                    self.charts.entry(real).or_insert_with(|| path.to_owned());
+                }
+            } else if entry.file_type().is_some_and(|kind| kind.is_file()) && is_manifest(path) {
+                self.add_file(path);
             }
         }
-        Ok(())
     }
+}
 
-    /// Records that the templates of a directory are skipped, if it is a chart.
-    fn note_chart(
-        &mut self,
-        folder: &Path,
-        real_root: &Path,
-        root: &Path,
-        top: &Path,
-        wanted: bool,
-    ) -> Result<(), ReadError> {
-        let templates = folder.join("templates");
-        if wanted && is_templates(&templates) {
-            let real = real_root.join(folder.strip_prefix(root).unwrap_or(folder));
-            if !self.is_excluded(&real.join("templates"), true, top)? {
-                self.charts.entry(real).or_insert_with(|| folder.to_owned());
-            }
-        }
-        Ok(())
-    }
-
+impl Exclusions {
     /// The topmost directory whose `.colocateignore` applies to a named path: that of the repository, or else the working
     /// directory, or else the path's own.
     fn top(&self, real: &Path, is_directory: bool) -> PathBuf {
         let own = if is_directory { real } else { real.parent().unwrap_or(real) };
-        let repository = own.ancestors().find(|folder| folder.join(".git").exists());
-        let top = repository.or_else(|| own.starts_with(&self.working_directory).then_some(&*self.working_directory));
+        let top =
+            repository(own).or_else(|| own.starts_with(&self.working_directory).then_some(&*self.working_directory));
         top.unwrap_or(own).to_owned()
     }
 
-    fn is_excluded(&mut self, real: &Path, is_directory: bool, top: &Path) -> Result<bool, ReadError> {
+    /// Returns true if a file or directory is left out.
+    fn contain(&self, real: &Path, is_directory: bool, top: &Path) -> bool {
         let root = Path::new("/");
         let relative = real.strip_prefix(&self.working_directory).or_else(|_| real.strip_prefix(root)).unwrap_or(real);
-        if !relative.has_root() && self.excluded.matched_path_or_any_parents(relative, is_directory).is_ignore() {
-            return Ok(true);
+        if !relative.has_root() && self.globs.matched_path_or_any_parents(relative, is_directory).is_ignore() {
+            return true;
         }
         // The nearest file with a matching pattern decides.
         for folder in real.ancestors().skip(1).take_while(|folder| folder.starts_with(top)) {
             let Ok(relative) = real.strip_prefix(folder) else { continue };
-            let matched = self.patterns(folder)?.matched_path_or_any_parents(relative, is_directory);
+            let mut ignore_files = self.lock();
+            let matched = self.patterns(&mut ignore_files, folder).matched_path_or_any_parents(relative, is_directory);
             if !matched.is_none() {
-                return Ok(matched.is_ignore());
+                return matched.is_ignore();
             }
         }
-        Ok(false)
+        false
     }
 
-    /// The patterns in the `.colocateignore` of a directory.
-    fn patterns(&mut self, folder: &Path) -> Result<&Gitignore, ReadError> {
-        if !self.ignore_files.contains_key(folder) {
-            let (path, mut patterns) = (folder.join(IGNORE_FILE), GitignoreBuilder::new(""));
-            let invalid = |error: ignore::Error| ReadError::Pattern { path: path.clone(), what: error.to_string() };
-            match std::fs::read_to_string(&path) {
-                Ok(text) => {
-                    for line in text.lines() {
-                        patterns.add_line(None, line).map_err(invalid)?;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(unreadable(&path, error)),
-            }
-            self.ignore_files.insert(folder.to_owned(), patterns.build().map_err(invalid)?);
+    /// The patterns in the `.colocateignore` of a directory. An invalid one is reported, and the others apply.
+    fn patterns<'f>(&self, files: &'f mut IgnoreFiles, folder: &Path) -> &'f Gitignore {
+        if !files.patterns.contains_key(folder) {
+            let path = folder.join(IGNORE_FILE);
+            let (patterns, errors) = match std::fs::read(&path) {
+                Ok(bytes) => read_patterns(&self.shown(&path), bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (Gitignore::empty(), Vec::new()),
+                Err(error) => (Gitignore::empty(), vec![unreadable(&self.shown(&path), error)]),
+            };
+            files.errors.extend(errors);
+            files.patterns.insert(folder.to_owned(), patterns);
         }
-        Ok(&self.ignore_files[folder])
+        &files.patterns[folder]
     }
+
+    fn lock(&self) -> MutexGuard<'_, IgnoreFiles> {
+        self.ignore_files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A real path as it is shown: relative to the working directory if it is in it.
+    fn shown(&self, real: &Path) -> PathBuf {
+        let relative = real.strip_prefix(&self.working_directory).unwrap_or(real);
+        if relative.as_os_str().is_empty() { ".".into() } else { relative.to_owned() }
+    }
+}
+
+/// Reads patterns in the syntax of `.gitignore`, and returns the valid ones and the errors.
+fn read_patterns(path: &Path, bytes: Vec<u8>) -> (Gitignore, Vec<ReadError>) {
+    let lines = match text(path, bytes) {
+        Ok(lines) => lines,
+        Err(error) => return (Gitignore::empty(), vec![error]),
+    };
+    let invalid = |line, error: ignore::Error| {
+        let position = Position { line, column: 1 };
+        ReadError::Pattern { path: path.to_owned(), position, what: format!("invalid pattern: {error}") }
+    };
+    let (mut patterns, mut errors) = (GitignoreBuilder::new(""), Vec::new());
+    for (index, line) in lines.trim_start_matches(BYTE_ORDER_MARK).lines().enumerate() {
+        if let Err(error) = patterns.add_line(None, line) {
+            errors.push(invalid(index + 1, error));
+        }
+    }
+    let patterns = patterns.build().unwrap_or_else(|error| {
+        errors.push(invalid(1, error));
+        Gitignore::empty()
+    });
+    (patterns, errors)
 }
 
 /// The path of a named file with links in its directories resolved, but not the file itself.
@@ -328,6 +361,15 @@ fn real_path(path: &Path) -> PathBuf {
         _ => path.canonicalize(),
     };
     resolved.or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The root of the Git repository that contains a directory.
+fn repository(real: &Path) -> Option<&Path> {
+    real.ancestors().find(|folder| folder.join(".git").exists())
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// Returns true if a directory has the templates of a chart.
@@ -346,9 +388,9 @@ fn is_manifest(path: &Path) -> bool {
     matches!(path.extension().and_then(OsStr::to_str), Some("yaml" | "yml" | "json"))
 }
 
-fn walk_error(root: &Path, error: ignore::Error) -> ReadError {
+fn walk_error(root: &Path, error: &ignore::Error) -> ReadError {
     let mut path = root.to_owned();
-    let mut inner = &error;
+    let mut inner = error;
     loop {
         inner = match inner {
             ignore::Error::WithPath { path: own, err } => {
@@ -359,10 +401,17 @@ fn walk_error(root: &Path, error: ignore::Error) -> ReadError {
             _ => break,
         };
     }
-    match error.into_io_error() {
-        Some(source) => ReadError::Unreadable { path, source },
-        None => ReadError::Pattern { path, what: "a pattern is invalid".to_owned() },
+    // The errors around the cause name the path again.
+    let mut cause: &dyn std::error::Error = error;
+    if let Some(error) = error.io_error() {
+        cause = error;
     }
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    let kind = error.io_error().map_or(io::ErrorKind::Other, io::Error::kind);
+    ReadError::Unreadable { path, source: io::Error::new(kind, text) }
 }
 
 fn unreadable(path: &Path, source: io::Error) -> ReadError {
@@ -374,6 +423,9 @@ type ReadFile<'f> = &'f mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
 
 /// The path of standard input.
 const STANDARD_INPUT: &str = "/dev/stdin";
+
+/// The name of standard input in messages.
+const STDIN_NAME: &str = "standard input";
 
 /// Finds files as [`FileSearch`] does, and reads each with `read_file`, and `/dev/stdin` for `-`.
 ///

@@ -1,7 +1,7 @@
 //! Searches in directories of every shape.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::*;
 
@@ -99,6 +99,38 @@ fn gitignore_is_honoured_in_directories_but_not_for_named_files() {
 }
 
 #[test]
+fn a_gitignore_above_the_repository_does_not_count() {
+    // As in a home directory whose dotfiles are kept in Git.
+    let directory =
+        Directory::new(&[(".gitignore", "*\n"), ("p/.gitignore", "b.yaml\n"), ("p/a.yaml", ""), ("p/b.yaml", "")]);
+    for above in [false, true] {
+        if above {
+            fs::create_dir(directory.path(".git")).unwrap();
+        }
+        fs::create_dir_all(directory.path("p/.git")).unwrap();
+        assert_eq!(directory.files(&[], &["p"]), ["p/a.yaml"]);
+    }
+    fs::remove_dir(directory.path("p/.git")).unwrap();
+    assert_eq!(directory.files(&[], &["p"]), [""; 0]);
+}
+
+#[test]
+fn a_link_to_a_directory_has_the_gitignore_of_its_target() {
+    let directory =
+        Directory::new(&[("r/.git/config", ""), ("r/.gitignore", "b.yaml\n"), ("r/d/a.yaml", ""), ("r/d/b.yaml", "")]);
+    symlink(directory.path("r/d"), directory.path("link")).unwrap();
+    assert_eq!(directory.files(&[], &["link"]), ["link/a.yaml"]);
+}
+
+#[test]
+fn hidden_files_that_git_does_not_ignore_stay_hidden() {
+    let directory =
+        Directory::new(&[(".gitignore", "*\n!*/\n!*.yaml\n"), ("a.yaml", ""), (".b/c.yaml", ""), (".d.yaml", "")]);
+    assert_eq!(directory.files(&[], &[""]), ["a.yaml"]);
+    assert_eq!(directory.files(&[], &[".b"]), [".b/c.yaml"]);
+}
+
+#[test]
 fn excluded_files_are_left_out_even_if_they_are_named() {
     let directory = Directory::new(&[
         (".colocateignore", "# generated\n/gen/\n*.tmp.yaml\n"),
@@ -116,9 +148,46 @@ fn excluded_files_are_left_out_even_if_they_are_named() {
     assert_eq!(directory.files(&["sub/", "a.y*"], &["", "a.yaml"]), [""; 0]);
     assert_eq!(directory.files(&["*.yaml", "!a.yaml"], &[""]), ["a.yaml"]);
     assert!(FileSearch::new(&["{a".to_owned()]).is_err());
-    fs::write(directory.path(".colocateignore"), "{a").unwrap();
-    let error = directory.find(&[], &["a.yaml"]).errors.remove(0).to_string();
-    assert!(error.contains(".colocateignore: ") && error.contains("{a"), "{error}");
+}
+
+#[test]
+fn an_excluded_directory_is_not_read() {
+    let directory = Directory::new(&[("a.yaml", ""), ("closed/b.yaml", "")]);
+    let set_mode = |mode| fs::set_permissions(directory.path("closed"), fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0);
+    // Root reads everything.
+    if directory.path("closed").read_dir().is_err() {
+        let errors = directory.find(&[], &[""]).errors;
+        let ReadError::Unreadable { path, source } = &errors[0] else { panic!("{errors:?}") };
+        assert_eq!((path, &*source.to_string()), (&directory.path("closed"), "Permission denied (os error 13)"));
+    }
+    assert_eq!(directory.files(&["closed"], &[""]), ["a.yaml"]);
+    set_mode(0o755);
+}
+
+#[test]
+fn an_invalid_pattern_is_reported_once_and_the_others_apply() {
+    let directory = Directory::new(&[
+        ("a/a.yaml", ""),
+        ("b/.colocateignore", "\u{feff}c.yaml\r\n{x\r\n{y\r\nd.yaml\r\n"),
+        ("b/b.yaml", ""),
+        ("b/c.yaml", ""),
+        ("b/d.yaml", ""),
+        ("e/.colocateignore/f", ""),
+        ("e/e.yaml", ""),
+        ("g/g.yaml", ""),
+    ]);
+    fs::write(directory.path("g/.colocateignore"), b"h.yaml\n\xe9").unwrap();
+    let found = directory.find(&[], &["", "b/b.yaml"]);
+    let files = found.sources.iter().map(|source| source.path.as_ref().unwrap());
+    assert!(files.eq(&["a/a.yaml", "b/b.yaml", "e/e.yaml", "g/g.yaml"].map(|name| directory.path(name))));
+    let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+    let at = |name: &str, rest: &str| format!("{}{rest}", directory.path(name).display());
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert!(errors[0].starts_with(&at("b/.colocateignore", ":2:1: invalid pattern: ")), "{errors:?}");
+    assert!(errors[1].starts_with(&at("b/.colocateignore", ":3:1: invalid pattern: ")), "{errors:?}");
+    assert_eq!(errors[2], format!("cannot read {}", directory.path("e/.colocateignore").display()));
+    assert!(errors[3].starts_with(&at("g/.colocateignore", ":2:1: the byte 0xE9 is not valid UTF-8")), "{errors:?}");
 }
 
 #[test]
