@@ -1,6 +1,6 @@
 //! The manifests that are named on the command line, the namespace of their objects, and the cluster that completes them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::api::{ApiClient, ClusterChoice};
 use crate::claims::Snapshot;
 use crate::config::Config;
 use crate::engine::dns;
-use crate::manifest::{FileSearch, Source};
+use crate::manifest::{FileSearch, Source, is_stdin};
 
 /// The options of commands that read manifests.
 #[derive(Debug, Args)]
@@ -137,7 +137,7 @@ impl Input {
     /// output would look like success.
     pub(super) fn check_documents(&self, found: bool, paths: &[PathBuf]) -> anyhow::Result<()> {
         // pre-commit and `xargs` name files without regard to what they contain.
-        let named_files = paths.iter().all(|path| path.is_file());
+        let named_files = paths.iter().all(|path| path.is_file() && !is_stdin(path));
         // Skipped files are reported, or left out deliberately.
         if found || named_files || !self.charts.is_empty() || (self.left_out && self.sources.is_empty()) {
             return Ok(());
@@ -163,10 +163,6 @@ impl Input {
 /// The size of files in bytes, as far as it is known.
 pub(super) fn size<'s>(sources: impl IntoIterator<Item = &'s Source>) -> u64 {
     sources.into_iter().map(Source::size).sum()
-}
-
-pub(super) fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }
 
 /// Returns the URL that was named instead of a path, such as `https://...`, `s3://...` or `git::ssh://...`.

@@ -19,13 +19,13 @@ use self::report::{Detail, Report};
 use super::console::Console;
 use super::examples::{self, Examples};
 use super::facts::{ClusterQuery, MissingPermissions};
-use super::input::{InputOptions, is_stdin, size};
+use super::input::{InputOptions, size};
 use super::paint::Paint;
 use super::survey::{Survey, each_document, unusable_text};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
 use crate::engine::{Mode, Policy, Templates};
-use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Purpose, Source};
+use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Purpose, Source, is_stdin};
 
 /// Set the scheduler in manifests as the server would, and change nothing else
 ///
@@ -205,6 +205,12 @@ impl Mutate {
         if self.in_place && paths.iter().any(|path| is_stdin(path)) {
             let text = "--in-place cannot write to standard input: name files, or remove --in-place";
             return Err(Usage(text.to_owned()));
+        }
+        let is_pipe = |path: &&PathBuf| path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+        if let Some(pipe) = paths.iter().find(is_pipe).filter(|_| self.in_place) {
+            let pipe = pipe.display();
+            let text = format!("--in-place cannot replace {pipe}, which is not a regular file: remove --in-place");
+            return Err(Usage(text));
         }
         if self.check && !matches!(self.output, None | Some(OutputFormat::Diff)) {
             let text = "--check prints no result: remove -o, or use -o diff to see what would change";

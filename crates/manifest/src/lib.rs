@@ -46,6 +46,6 @@ pub use manifest_mutator::{ManifestMutator, MutatedDocument, MutatedObject};
 pub use manifest_validator::{Controllers, ManifestValidator, ValidatedDocument, ValidatedObject};
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
-pub use sources::{FileSearch, Found, ReadError, Source, read_with};
+pub use sources::{FileSearch, Found, ReadError, Source, is_stdin, read_with};
 pub use template::ADVICE as TEMPLATE_ADVICE;
 pub use undecided::Undecided;

@@ -62,7 +62,7 @@ pub enum ReadError {
 pub struct Source {
     /// The path as named or as found in a directory, or `standard input`.
     pub name: String,
-    /// The path of the file; `None` for standard input.
+    /// The path of the file; `None` for standard input and for pipes, which are in no folder and cannot be replaced.
     pub path: Option<PathBuf>,
     /// The text of standard input or of a pipe, which can be read only once.
     kept: Option<String>,
@@ -131,6 +131,11 @@ impl Source {
         }
     }
 
+    /// Returns true for standard input.
+    pub fn is_stdin(&self) -> bool {
+        self.path.is_none() && self.name == STDIN_NAME
+    }
+
     /// The size of the text in bytes, as far as it is known.
     pub fn size(&self) -> u64 {
         let of_file = || self.path.as_ref()?.metadata().ok().map(|metadata| metadata.len());
@@ -159,7 +164,7 @@ impl FileSearch {
         })
     }
 
-    /// Finds the files of paths, in order; `-` is standard input. A file that is named twice, possibly by a link, is found
+    /// Finds the files of paths, in order; `-` is standard input, as is `/dev/stdin`. A file that is named twice, possibly by a link, is found
     /// only the first time.
     pub fn find<P: AsRef<Path>>(self, paths: &[P]) -> Found {
         self.find_with(paths, &mut read_anything)
@@ -168,7 +173,7 @@ impl FileSearch {
     /// As [`find`](Self::find), but reads standard input (`/dev/stdin`) and pipes with `read_file`.
     fn find_with<P: AsRef<Path>>(mut self, paths: &[P], read_file: ReadFile<'_>) -> Found {
         for path in paths.iter().map(AsRef::as_ref) {
-            if path == Path::new("-") {
+            if is_stdin(path) {
                 self.add_stdin(read_file);
             } else if let Err(error) = self.add(path, read_file) {
                 self.found.errors.push(error);
@@ -212,7 +217,7 @@ impl FileSearch {
         } else if self.seen.insert(path.to_owned()) {
             // A pipe is read now, because that is possible only once. It has no canonical path.
             let kept = Some(read_text(path, read_file)?);
-            self.found.sources.push(Source { name: path.display().to_string(), path: Some(path.to_owned()), kept });
+            self.found.sources.push(Source { name: path.display().to_string(), path: None, kept });
         }
         Ok(())
     }
@@ -349,6 +354,12 @@ fn read_patterns(path: &Path, bytes: Vec<u8>) -> (Gitignore, Vec<ReadError>) {
         Gitignore::empty()
     });
     (patterns, errors)
+}
+
+/// Returns true if a path is standard input. `/dev/stdin` and its like are read only once too: if they are redirected from a
+/// file, standard input is at its end after the first reading.
+pub fn is_stdin(path: &Path) -> bool {
+    ["-", STANDARD_INPUT, "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path == Path::new(name))
 }
 
 /// The path of a named file with links in its directories resolved, but not the file itself.

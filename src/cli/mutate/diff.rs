@@ -105,7 +105,7 @@ fn line(line: &str, paint: Paint) -> String {
 /// Renders the header of one side: a relative file name, quoted if it is not one word on one line.
 fn header(side: &str, source: &Source) -> String {
     let (mark, side) = side.split_at("--- ".len());
-    let name = source.path.as_ref().map_or("stdin", |_| source.name.as_str());
+    let name = if source.is_stdin() { "stdin" } else { &source.name };
     let mut name = name.trim_start_matches('/');
     while let Some(rest) = name.strip_prefix("./").or_else(|| name.strip_prefix("../")) {
         name = rest.trim_start_matches('/');

@@ -66,6 +66,47 @@ fn a_file_named_twice_is_printed_once() {
 }
 
 #[test]
+fn dev_stdin_is_standard_input_even_if_it_is_a_file() {
+    let folder = Folder::mysql();
+    let run = |arguments: &str, file: &str| {
+        let input = fs::File::open(folder.path(file)).unwrap();
+        let mut command = program::command();
+        command.args(arguments.split(' ')).current_dir(folder.root()).stdin(input);
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let expected = run("mutate - --manifests class.yaml claim.yaml -o diff", "deployment.yaml");
+    assert!(expected.1.starts_with("--- a/stdin\n") && expected.0 == Some(0), "{}", expected.2);
+    for stdin in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let arguments = format!("{stdin} --manifests class.yaml claim.yaml");
+        assert_eq!(run(&format!("mutate {arguments} -o diff"), "deployment.yaml"), expected);
+        assert_eq!(run(&format!("mutate {arguments}"), "deployment.yaml").1, mutated(DEPLOYMENT));
+        assert_eq!(run(&format!("mutate {arguments} --check"), "deployment.yaml").0, Some(4));
+        let validated = run(&format!("validate {arguments}"), "deployment.yaml");
+        assert_eq!(validated.2, "colocate: no findings in 1 object of 1 file\n");
+        let (code, _, err) = run(&format!("mutate {arguments} --in-place"), "deployment.yaml");
+        assert!(code == Some(2) && err.contains("--in-place cannot write to standard input"), "{err}");
+        assert_eq!(run(&format!("mutate - {stdin}"), "deployment.yaml").0, Some(2));
+    }
+    fs::write(folder.path("empty.yaml"), "").unwrap();
+    let (code, _, err) = run("mutate /dev/stdin", "empty.yaml");
+    assert_eq!((code, err.as_str()), (Some(1), "colocate: no YAML document found in standard input\n"));
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+}
+
+#[test]
+fn a_pipe_is_not_replaced_by_a_file() {
+    let folder = Folder::mysql();
+    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+    let run = folder.run("mutate . pipe --in-place");
+    let expected = "colocate: --in-place cannot replace pipe, which is not a regular file: remove --in-place\n";
+    assert_eq!((run.code, run.err.as_str()), (Some(2), expected));
+    assert_eq!(folder.text("deployment.yaml"), DEPLOYMENT);
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&fs::metadata(folder.path("pipe")).unwrap().file_type()));
+}
+
+#[test]
 fn a_file_keeps_its_owner_or_is_not_written() {
     let folder = Folder::mysql();
     let deployment = folder.path("deployment.yaml");

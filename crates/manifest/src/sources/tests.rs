@@ -191,6 +191,28 @@ fn an_invalid_pattern_is_reported_once_and_the_others_apply() {
 }
 
 #[test]
+fn standard_input_and_pipes_are_read_once_and_are_in_no_folder() {
+    let directory = Directory::new(&[("a.yaml", "file")]);
+    // Not a regular file either.
+    let pipe = PathBuf::from("/dev/null");
+    let paths = ["/dev/stdin".into(), pipe.clone(), directory.path("a.yaml")];
+    let (mut left, mut read) = (vec!["2", "1"], Vec::new());
+    let found = FileSearch::new(&[]).unwrap().find_with(&paths, &mut |path| {
+        read.push(path.to_owned());
+        Ok(left.pop().unwrap().into())
+    });
+    assert_eq!(read, [Path::new("/dev/stdin"), &pipe]);
+    let sources: Vec<_> = found.sources.iter().map(|s| (&*s.name, s.path.as_deref(), s.read().unwrap())).collect();
+    let (name, file) = (pipe.display().to_string(), directory.path("a.yaml"));
+    let expected = [
+        ("standard input", None, "1".into()),
+        (&*name, None, "2".into()),
+        (file.to_str().unwrap(), Some(&*file), "file".into()),
+    ];
+    assert_eq!(sources, expected);
+}
+
+#[test]
 fn the_templates_of_charts_are_skipped_and_reported_once() {
     let directory = Directory::new(&[
         ("app/Chart.yaml", ""),
