@@ -64,8 +64,8 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ),
     ("4", "with `--check`: something would change"),
     (
-        "143, 130",
-        "SIGTERM or SIGINT ended `mutate --in-place`, which then changed nothing, or `serve` before it served; or a second one ended `serve` before it had drained",
+        "129, 130, 131, 143",
+        "SIGHUP, SIGINT, SIGQUIT or SIGTERM ended `mutate --in-place`, which then changed nothing; or SIGINT or SIGTERM ended `serve` before it served, or a second one before it had drained",
     ),
 ];
 

@@ -17,8 +17,8 @@ use crate::manifest::{Document, Edit, Source};
 ///
 /// Each new file has the owner and the mode of the old one. A reader sees either the old file or the new one. No file is
 /// replaced before all new files are written and synchronized, so that a full disk changes nothing; and if the machine
-/// crashes, each file has its old or its new text. If a file cannot be replaced, those before it are restored. A SIGINT or
-/// SIGTERM before the first replacement removes the new files and ends the process.
+/// crashes, each file has its old or its new text. If a file cannot be replaced, those before it are restored. A signal that
+/// ends the process before the first replacement also removes the new files.
 pub(super) struct Replacements {
     prepared: Arc<Mutex<Prepared>>,
     /// The new text of the current file, once it has a change.
@@ -47,23 +47,25 @@ struct Current {
     old: fs::Metadata,
 }
 
+/// The signals by which a terminal, a session or a supervisor ends a process.
+const ENDING: [fn() -> SignalKind; 4] =
+    [SignalKind::hangup, SignalKind::interrupt, SignalKind::quit, SignalKind::terminate];
+
 impl Replacements {
     /// Starts to watch for signals. It must be called in a runtime of several threads.
     pub(super) fn new() -> io::Result<Self> {
         let prepared = Arc::default();
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let watched = Arc::clone(&prepared);
-        tokio::spawn(async move {
-            loop {
-                let number = tokio::select! {
-                    _ = interrupt.recv() => 2,
-                    _ = terminate.recv() => 15,
-                };
-                if withdraw(&watched) {
-                    std::process::exit(128 + number);
+        for kind in ENDING.map(|kind| kind()).into_iter().filter(|kind| !is_ignored(*kind)) {
+            let mut signals = signal(kind)?;
+            let watched = Arc::clone(&prepared);
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    if withdraw(&watched) {
+                        std::process::exit(128 + kind.as_raw_value());
+                    }
                 }
-            }
-        });
+            });
+        }
         Ok(Self { prepared, current: None })
     }
 
@@ -120,6 +122,14 @@ impl Drop for Replacements {
     fn drop(&mut self) {
         lock(&self.prepared).files.clear();
     }
+}
+
+/// Returns true if this process was started with a signal ignored, as by `nohup`.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    (ignored >> (kind.as_raw_value() - 1)) & 1 == 1
 }
 
 /// Removes the new files, unless the old ones are being replaced. Returns true if they were removed.

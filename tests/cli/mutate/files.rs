@@ -218,22 +218,34 @@ fn a_signal_leaves_neither_new_files_nor_changes() {
     let folder = Folder::new(&files);
     fs::write(folder.path("class.yaml"), CLASS).unwrap();
     fs::write(folder.path("claim.yaml"), CLAIM).unwrap();
-    let mut child = program::command()
-        .args(["mutate", ".", "--in-place", "--explain"])
-        .current_dir(folder.root())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // The lines do not fit into the pipe, so that the process waits for a reader before it can end.
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(
-        lines.by_ref().take(2).all(|line| line.unwrap().contains("injected")),
-        "the first file has its new file now"
-    );
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(143));
-    assert_eq!(fs::read_dir(folder.path("d")).unwrap().count(), 1_000, "something was left behind");
-    assert!(files.iter().all(|(name, _)| folder.text(name) == DEPLOYMENT));
+    // `nohup` ignores SIGHUP, so the second signal ends the process.
+    for (start, signals, code) in [
+        ("", &["TERM"][..], 143),
+        ("", &["HUP"], 129),
+        ("", &["INT"], 130),
+        ("", &["QUIT"], 131),
+        ("trap '' HUP; ", &["HUP", "TERM"], 143),
+    ] {
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{start}exec {} mutate . --in-place --explain", program::path().display())])
+            .current_dir(folder.root())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The lines do not fit into the pipe, so that the process waits for a reader before it can end.
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(
+            lines.by_ref().take(2).all(|line| line.unwrap().contains("injected")),
+            "the first file has its new file now"
+        );
+        for signal in signals {
+            let kill = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+            assert!(kill.success());
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{start}{signals:?}");
+        assert_eq!(fs::read_dir(folder.path("d")).unwrap().count(), 1_000, "{signals:?}: something was left behind");
+        assert!(files.iter().all(|(name, _)| folder.text(name) == DEPLOYMENT));
+    }
 }
 
 #[test]
