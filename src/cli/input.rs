@@ -188,7 +188,7 @@ fn no_url(url: &str, command: &str) -> Usage {
 /// Quotes a word for a shell if it has a character that a shell may interpret.
 fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Parses a path that may be empty, which is the same as none: a variable may be set but empty.

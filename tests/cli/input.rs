@@ -122,12 +122,33 @@ fn the_templates_of_a_chart_are_skipped_with_a_line() {
     assert!(run.err.starts_with(&format!("./{line}./chart | colocate mutate - ")), "{}", run.err);
     assert_eq!(run.err.matches("skipped").count(), 1, "{}", run.err);
     assert_eq!(folder.run("mutate . --check --strict").code, Some(3));
-    assert_eq!(folder.run("mutate . --check --strict --exclude chart/templates").code, Some(4));
+    let absolute = folder.path("chart/templates").canonicalize().unwrap().display().to_string();
+    for glob in ["chart/templates", "./chart/templates", "./deploy/../chart/templates", &*absolute] {
+        let run = folder.run(&format!("mutate . --check --strict --exclude {glob}"));
+        assert_eq!(run.code, Some(4), "{glob}: {}", run.err);
+    }
+
+    // A path outside of the working directory.
+    let inner = |exclude: &str| {
+        let mut command = program::command();
+        command.args(["validate", "--strict", "../chart"]).args(exclude.split_whitespace());
+        command.current_dir(folder.path("deploy")).output().unwrap().status.code()
+    };
+    assert_eq!(inner(""), Some(3));
+    for glob in ["../chart/templates", &*absolute] {
+        assert_eq!(inner(&format!("--exclude {glob}")), Some(0), "{glob}");
+    }
 
     let run = folder.run("validate . --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
     assert!(run.err.contains(&format!("{line}./chart | colocate validate - ")), "{}", run.err);
     assert_eq!(folder.run("validate . --strict --exclude chart/templates").code, Some(0));
+    let spaced = Folder::new(&[("my 'chart/Chart.yaml", ""), ("my 'chart/templates/a.yaml", "")]);
+    let run = spaced.run("validate .");
+    assert!(
+        run.err.contains(r"helm template './my '\''chart' | ")
+            && run.err.contains(r"--exclude './my '\''chart/templates' ")
+    );
     // pre-commit names files.
     let run = folder.run("validate chart/templates/db.yaml deploy/class.yaml");
     assert!(run.code == Some(0) && run.err.contains(&format!("{line}chart | colocate validate - ")), "{}", run.err);

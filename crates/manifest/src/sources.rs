@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -145,7 +145,7 @@ impl Source {
 
 impl FileSearch {
     /// Makes a search that leaves out the files that match one of these globs, which have the syntax of `.gitignore` and are
-    /// relative to the working directory.
+    /// relative to the working directory. They may also begin with `./`, `../` or the path of the working directory.
     ///
     /// # Errors
     /// A glob is invalid.
@@ -154,6 +154,9 @@ impl FileSearch {
         let mut globs = GitignoreBuilder::new("");
         for glob in excluded {
             globs.add_line(None, glob)?;
+            if let Some(glob) = of_path(glob, &working_directory) {
+                globs.add_line(None, &glob)?;
+            }
         }
         let exclusions = Exclusions { working_directory, globs: globs.build()?, ignore_files: Mutex::default() };
         Ok(Self {
@@ -331,6 +334,35 @@ impl Exclusions {
         let relative = real.strip_prefix(&self.working_directory).unwrap_or(real);
         if relative.as_os_str().is_empty() { ".".into() } else { relative.to_owned() }
     }
+}
+
+/// Returns the pattern for a glob that begins with `./`, `../` or the path of the working directory, which would match nothing
+/// in a `.gitignore`. Files outside of the working directory are matched by their path below the root.
+fn of_path(glob: &str, working_directory: &Path) -> Option<String> {
+    let (not, path) = glob.strip_prefix('!').map_or(("", glob), |path| ("!", path));
+    let base = PathBuf::from(escaped(&working_directory.display().to_string()));
+    let below = if path.starts_with("./") || path.starts_with("../") {
+        let mut real = base.clone();
+        for part in Path::new(path).components() {
+            match part {
+                Component::ParentDir => drop(real.pop()),
+                Component::CurDir => {}
+                part => real.push(part),
+            }
+        }
+        real.strip_prefix(&base).map(Path::to_owned).unwrap_or(real)
+    } else if path.starts_with('/') {
+        Path::new(path).strip_prefix(working_directory).ok()?.to_owned()
+    } else {
+        return None;
+    };
+    let end = if path.ends_with('/') { "/" } else { "" };
+    Some(format!("{not}/{}{end}", below.display().to_string().trim_start_matches('/')))
+}
+
+/// Escapes the characters of a path that have a meaning in a glob.
+fn escaped(path: &str) -> String {
+    path.chars().flat_map(|c| "*?[]{}\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// Reads patterns in the syntax of `.gitignore`, and returns the valid ones and the errors.

@@ -151,6 +151,26 @@ fn excluded_files_are_left_out_even_if_they_are_named() {
 }
 
 #[test]
+fn a_glob_may_be_a_path_as_in_a_shell() {
+    let pattern = |glob: &str| of_path(glob, Path::new("/a/[b]"));
+    for (glob, expected) in [
+        ("./c/d.yaml", "/c/d.yaml"),
+        ("!.//c/./*.yaml", "!/c/*.yaml"),
+        ("./c/", "/c/"),
+        ("../[b]/c", "/a/[b]/c"),
+        ("../e", "/a/e"),
+        ("../../../e/../f", "/f"),
+        ("./../\\[b\\]/c", "/c"),
+        ("/a/[b]/c/", "/c/"),
+    ] {
+        assert_eq!(pattern(glob).as_deref(), Some(expected), "{glob}");
+    }
+    for glob in ["c", "c/d", "*.yaml", "/c", "/a", ".c", "..c", "!/c"] {
+        assert_eq!(pattern(glob), None, "{glob}");
+    }
+}
+
+#[test]
 fn an_excluded_directory_is_not_read() {
     let directory = Directory::new(&[("a.yaml", ""), ("closed/b.yaml", "")]);
     let set_mode = |mode| fs::set_permissions(directory.path("closed"), fs::Permissions::from_mode(mode)).unwrap();
