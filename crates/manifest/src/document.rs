@@ -173,11 +173,20 @@ impl<'m> Iterator for Documents<'m> {
 impl<'m> Document<'m> {
     /// Its Kubernetes objects, in order.
     pub fn objects(&self) -> Vec<ManifestObject<'_>> {
-        let mut objects = Vec::new();
+        self.contents().objects
+    }
+
+    /// Its value, or the items of its lists, as far as they are not Kubernetes objects: each with its path.
+    pub(super) fn other_values(&self) -> Vec<(FieldPath, &Value)> {
+        self.contents().others
+    }
+
+    fn contents(&self) -> Contents<'_> {
+        let mut contents = Contents::default();
         if !self.foreign {
-            self.collect(&self.value, FieldPath::default(), None, &mut objects);
+            self.collect(&self.value, FieldPath::default(), None, &mut contents);
         }
-        objects
+        contents
     }
 
     /// Its text.
@@ -252,11 +261,6 @@ impl<'m> Document<'m> {
         })
     }
 
-    /// Returns true if a mapping in it has a key that JSON does not have, so that it has no objects.
-    pub(super) fn is_foreign(&self) -> bool {
-        self.foreign
-    }
-
     /// The range of the key at the end of `path`; `None` if there is none, or the path ends with an index.
     ///
     /// For a key that comes through an alias or a merge key, it is the range of the original.
@@ -278,26 +282,36 @@ impl<'m> Document<'m> {
         value: &'d Value,
         path: FieldPath,
         list: Option<(&'d str, &'d str)>,
-        objects: &mut Vec<ManifestObject<'d>>,
+        contents: &mut Contents<'d>,
     ) {
         let own = |field: &str| value[field].as_str().filter(|text| !text.is_empty());
         let (api_version, kind) = match (own("apiVersion"), own("kind"), list) {
             (Some(api_version), Some(kind), _) => (api_version, kind),
             (None, None, Some(of_list)) if value.is_object() => of_list,
             (None, None, None) if is_kustomization(value) => KUSTOMIZATION,
-            _ => return,
+            _ => {
+                contents.others.push((path, value));
+                return;
+            }
         };
         if let (Some(of_items), Some(items)) = (kind.strip_suffix("List"), value["items"].as_array()) {
             let of_items = (!of_items.is_empty()).then_some((api_version, of_items));
             let path = path.field("items");
             for (index, item) in items.iter().enumerate() {
-                self.collect(item, path.index(index), of_items, objects);
+                self.collect(item, path.index(index), of_items, contents);
             }
             return;
         }
         let position = self.position(self.value_span(&path).unwrap_or_default().start);
-        objects.push(ManifestObject { path, value, api_version, kind, position });
+        contents.objects.push(ManifestObject { path, value, api_version, kind, position });
     }
+}
+
+/// What a document contains.
+#[derive(Default)]
+struct Contents<'d> {
+    objects: Vec<ManifestObject<'d>>,
+    others: Vec<(FieldPath, &'d Value)>,
 }
 
 /// The type of a kustomization that does not name one.

@@ -1,10 +1,10 @@
-//! Objects for which no decision is made, although they have a pod template with claims or a key of Stork.
+//! Objects for which no decision is made, although they have pods with claims or a key of Stork.
 
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::document::{Document, ManifestObject};
+use super::document::{Document, Manifest, ManifestObject};
 use super::patches::is_json_patch;
 use colocate_companion::{FieldPath, SubjectKind, is_stork_key};
 use colocate_engine::Policy;
@@ -12,7 +12,7 @@ use colocate_engine::Policy;
 /// An object, or a document that is not an object, for which no decision is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecided {
-    /// The range of the pod template or of the key.
+    /// The range of the pod template, of the volumes or of the key.
     pub range: Range<usize>,
     /// What it is, why no decision is made, and what to do.
     pub what: String,
@@ -21,30 +21,134 @@ pub struct Undecided {
 /// The sources of a pod's volumes that may belong to a driver, including `KubeVirt`'s, which names a claim.
 const SOURCES: [&str; 5] = ["persistentVolumeClaim", "ephemeral", "csi", "portworxVolume", "dataVolume"];
 
+/// The field of a `StatefulSet`, and of many other kinds, with the claims that each pod gets.
+const CLAIM_TEMPLATES: &str = "volumeClaimTemplates";
+
 impl Document<'_> {
-    /// Returns what holds a pod template with claims, or a key of Stork, but is neither of a kind with rules nor of a kind of the
+    /// Returns what describes pods with claims, or has a key of Stork, but is neither of a kind with rules nor of a kind of the
     /// configuration.
     pub fn undecided(&self, policy: &Policy) -> Vec<Undecided> {
-        let (root, objects) = (FieldPath::default(), self.objects());
-        let is_read = self.is_foreign() || is_json_patch(&self.value);
-        let unread = (objects.is_empty() && !is_read).then_some((None, &root, &self.value));
-        let objects = objects.iter().map(|object| (Some(object), &object.path, object.value));
-        let undecided = unread.into_iter().chain(objects).filter_map(|(object, path, value)| {
-            if object.is_some_and(|object| is_decided(object, policy)) {
-                return None;
-            }
-            let mut search = Search { policy, path: Vec::new(), template: None, key: None };
+        let others = if is_json_patch(&self.value) { Vec::new() } else { self.other_values() };
+        let others = others.into_iter().map(|(path, value)| (Subject::Other(path), value));
+        let objects = self.objects().into_iter().filter(|object| !is_decided(object, policy));
+        let objects =
+            objects.map(|object| (object.value, Subject::Object(object))).map(|(value, subject)| (subject, value));
+        let in_patches = self.patches_with_volumes();
+        let undecided = objects.chain(others).filter_map(|(subject, value)| {
+            let mut search = Search { policy, path: Vec::new(), template: None, volumes: None, key: None };
             search.visit(value);
-            let found = search.template.as_ref().or(search.key.as_ref())?;
-            let place = path.join(found);
-            let range = match search.template {
-                Some(_) => self.value_span(&place),
-                None => self.key_span(&place),
+            let found = search.found()?;
+            let place = subject.path().join(found.path());
+            let range = match &found {
+                Found::Key(_) => self.key_span(&place),
+                Found::Template(_) | Found::Volumes(_) => self.value_span(&place),
             };
-            let what = describe(object, &search);
+            let what = describe(&subject, &found);
             Some(Undecided { range: range.unwrap_or(self.range.start..self.range.start), what })
         });
-        undecided.collect()
+        let mut undecided: Vec<_> = undecided.chain(in_patches).collect();
+        undecided.sort_by_key(|found| found.range.start);
+        undecided
+    }
+}
+
+impl Document<'_> {
+    /// Returns the patches that add volumes: JSON patches, and those that are written in a kustomization. Other patches in files
+    /// of their own are objects.
+    fn patches_with_volumes(&self) -> Vec<Undecided> {
+        let undecided = |who: &str, place: &FieldPath| {
+            let range = self.value_span(place).unwrap_or(self.range.start..self.range.start);
+            let remedy = "run kustomize first: kubectl kustomize FOLDER | colocate mutate -";
+            Undecided { range, what: format!("{who} adds volumes of pods, for which no decision is made: {remedy}") }
+        };
+        if is_json_patch(&self.value) {
+            let adds = adds_volumes(&self.value);
+            return adds.then(|| undecided("this JSON patch", &FieldPath::default())).into_iter().collect();
+        }
+        let mut found = Vec::new();
+        for object in self.objects().iter().filter(|object| object.api_version.starts_with("kustomize.config.k8s.io/"))
+        {
+            for (path, text) in inline_patches(object.value) {
+                let patch = Manifest::new(text);
+                if patch.documents().flatten().any(|document| adds_volumes(&document.value)) {
+                    found.push(undecided(&format!("the patch at {path}"), &object.path.join(&path)));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Returns the patches that are written in a kustomization. A path of a file, which is a string too, has nothing to find.
+fn inline_patches(kustomization: &Value) -> Vec<(FieldPath, &str)> {
+    let mut patches = Vec::new();
+    for field in ["patches", "patchesJson6902", "patchesStrategicMerge"] {
+        for (index, item) in kustomization[field].as_array().into_iter().flatten().enumerate() {
+            let path = FieldPath::of([field]).index(index);
+            match item {
+                Value::String(text) => patches.push((path, text.as_str())),
+                item => patches.extend(item["patch"].as_str().map(|text| (path.field("patch"), text))),
+            }
+        }
+    }
+    patches
+}
+
+/// Returns true if a patch adds volumes that may belong to a driver.
+fn adds_volumes(patch: &Value) -> bool {
+    if !is_json_patch(patch) {
+        return has_volumes(patch);
+    }
+    let mut added = patch.as_array().into_iter().flatten().filter(|operation| operation["op"] != "test");
+    added.any(|operation| {
+        let pointer = operation["path"].as_str().unwrap_or_default();
+        let mut names = pointer.rsplit('/');
+        // `/spec/volumes`, or an item of it.
+        let in_volumes = match names.next() {
+            Some("volumes") => true,
+            Some(index) if index == "-" || index.parse::<usize>().is_ok() => names.next() == Some("volumes"),
+            _ => false,
+        };
+        let value = &operation["value"];
+        let volumes = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        // The value may be a whole template, or its `spec`.
+        let of_spec =
+            pointer.ends_with("/spec") && value["volumes"].as_array().is_some_and(|volumes| may_be_driven(volumes));
+        of_spec || has_volumes(value) || (in_volumes && may_be_driven(volumes))
+    })
+}
+
+/// Returns true if a pod template in a value mounts a volume of a driver, perhaps.
+fn has_volumes(value: &Value) -> bool {
+    let inner = match value {
+        Value::Object(fields) => fields.values().any(has_volumes),
+        Value::Array(items) => items.iter().any(has_volumes),
+        _ => false,
+    };
+    inner || mounts_volumes(value)
+}
+
+/// What may be undecided.
+enum Subject<'d> {
+    Object(ManifestObject<'d>),
+    /// A document or an item of a list that is not an object, by its path.
+    Other(FieldPath),
+}
+
+impl Found {
+    fn path(&self) -> &FieldPath {
+        match self {
+            Self::Template(path) | Self::Volumes(path) | Self::Key(path) => path,
+        }
+    }
+}
+
+impl Subject<'_> {
+    fn path(&self) -> &FieldPath {
+        match self {
+            Self::Object(object) => &object.path,
+            Self::Other(path) => path,
+        }
     }
 }
 
@@ -54,38 +158,61 @@ fn is_decided(object: &ManifestObject<'_>, policy: &Policy) -> bool {
     is_copy || SubjectKind::find_object(policy, object.api_version, object.kind).is_some()
 }
 
-fn describe(object: Option<&ManifestObject<'_>>, search: &Search<'_, '_>) -> String {
-    let who = match object {
-        Some(object) => format!("{} {} of {}", object.kind, object.name(), object.api_version),
-        None => "this document is not a Kubernetes object, and".to_owned(),
-    };
-    let Some(template) = &search.template else {
-        let key = search.key.as_ref().map(FieldPath::to_string).unwrap_or_default();
-        return format!(
-            "{who} has a key of Stork at {key}, but objects of this kind are not checked: check it manually"
-        );
+fn describe(subject: &Subject<'_>, found: &Found) -> String {
+    let (who, object) = match subject {
+        Subject::Object(object) => {
+            let name = format!("{} {}", object.kind, object.name());
+            (format!("{} of {}", name.trim_end(), object.api_version), Some(object))
+        }
+        Subject::Other(path) if path.segments().is_empty() => {
+            ("this document is not a Kubernetes object, and".to_owned(), None)
+        }
+        Subject::Other(path) => (format!("{path} is not a Kubernetes object, and"), None),
     };
     let is_openshift = object.is_some_and(|object| object.api_version.starts_with("template.openshift.io/"));
-    let in_list = template.to_string().contains('[');
-    let remedy = match object {
-        Some(_) if is_openshift => "render it first, with `oc process`".to_owned(),
-        Some(_) if !in_list => {
-            let fields = template.to_string().replace('.', "/");
+    let remedy = match (subject, found) {
+        (_, Found::Key(key)) => {
+            return format!(
+                "{who} has a key of Stork at {key}, but objects of this kind are not checked: check it manually"
+            );
+        }
+        (Subject::Other(path), _) if path.segments().is_empty() => {
+            "make each object in it a document, or an item of a List".to_owned()
+        }
+        (Subject::Other(_), _) => "make each object in it an item of a List, with apiVersion and kind".to_owned(),
+        _ if is_openshift => "render it first, with `oc process`".to_owned(),
+        (_, Found::Template(path)) if !path.to_string().contains('[') => {
+            let fields = path.to_string().replace('.', "/");
             format!("add the kind to customWorkloads of the configuration, with the path /{fields}")
         }
-        Some(_) => "its pods are decided when they are created".to_owned(),
-        None => "make each object in it a document, or an item of a List".to_owned(),
+        _ => "its pods are decided when they are created".to_owned(),
     };
-    format!("{who} has a pod template with volumes at {template}, for which no decision is made: {remedy}")
+    let (what, path) = match found {
+        Found::Template(path) => ("a pod template with volumes", path),
+        Found::Volumes(path) | Found::Key(path) => ("volumes of pods", path),
+    };
+    format!("{who} has {what} at {path}, for which no decision is made: {remedy}")
 }
 
-/// A search for pod templates and keys of Stork.
+/// What an undecided value has.
+enum Found {
+    /// A pod template that mounts a volume of a driver, perhaps.
+    Template(FieldPath),
+    /// Volumes or claim templates of pods whose template is elsewhere.
+    Volumes(FieldPath),
+    /// A key of Stork.
+    Key(FieldPath),
+}
+
+/// A search for pod templates, volumes and keys of Stork.
 struct Search<'p, 'v> {
     policy: &'p Policy,
     /// The path to the current value.
     path: Vec<Step<'v>>,
     /// The first pod template that mounts a volume of a driver, perhaps.
     template: Option<FieldPath>,
+    /// The first volumes or claim templates that are not in or next to a pod template.
+    volumes: Option<FieldPath>,
     /// The first key of Stork.
     key: Option<FieldPath>,
 }
@@ -100,8 +227,13 @@ impl<'v> Search<'_, 'v> {
     fn visit(&mut self, value: &'v Value) {
         match value {
             Value::Object(fields) => {
-                if self.template.is_none() && mounts_volumes(value) {
-                    self.template = Some(self.here());
+                if mounts_volumes(value) {
+                    // The value as a whole is no template, but it may use its volumes in several.
+                    if self.path.is_empty() {
+                        self.volumes = Some(FieldPath::default().field("spec").field("volumes"));
+                    } else if self.template.is_none() {
+                        self.template = Some(self.here());
+                    }
                 }
                 for (name, value) in fields {
                     if self.key.is_none() && is_stork_key(self.policy, name) {
@@ -110,6 +242,9 @@ impl<'v> Search<'_, 'v> {
                     self.path.push(Step::Field(name));
                     if self.template.is_none() && name == "template" && gets_claims(fields) {
                         self.template = Some(self.here());
+                    }
+                    if self.volumes.is_none() && name == CLAIM_TEMPLATES && has_items(Some(value)) {
+                        self.volumes = Some(self.here());
                     }
                     self.visit(value);
                     self.path.pop();
@@ -126,6 +261,11 @@ impl<'v> Search<'_, 'v> {
         }
     }
 
+    fn found(self) -> Option<Found> {
+        let Self { template, volumes, key, .. } = self;
+        template.map(Found::Template).or(volumes.map(Found::Volumes)).or(key.map(Found::Key))
+    }
+
     fn here(&self) -> FieldPath {
         self.path.iter().fold(FieldPath::default(), |path, step| match step {
             Step::Field(name) => path.field(name),
@@ -136,15 +276,22 @@ impl<'v> Search<'_, 'v> {
 
 /// Returns true if a value is a pod template, or the like, that mounts a volume of a driver, perhaps.
 fn mounts_volumes(template: &Value) -> bool {
-    let volumes = template["spec"]["volumes"].as_array();
-    volumes.into_iter().flatten().any(|volume| SOURCES.iter().any(|source| volume[source].is_object()))
+    template["spec"]["volumes"].as_array().is_some_and(|volumes| may_be_driven(volumes))
+}
+
+/// Returns true if one of these volumes may belong to a driver.
+fn may_be_driven(volumes: &[Value]) -> bool {
+    volumes.iter().any(|volume| SOURCES.iter().any(|source| volume[source].is_object()))
 }
 
 /// Returns true if the pods of `template`, a field among `fields`, get claims of their own, as in a `StatefulSet`.
 fn gets_claims(fields: &serde_json::Map<String, Value>) -> bool {
-    let some = |value: Option<&Value>| value.and_then(Value::as_array).is_some_and(|items| !items.is_empty());
     let spec = fields.get("template").map(|template| &template["spec"]);
-    some(fields.get("volumeClaimTemplates")) && some(spec.and_then(|spec| spec.get("containers")))
+    has_items(fields.get(CLAIM_TEMPLATES)) && has_items(spec.and_then(|spec| spec.get("containers")))
+}
+
+fn has_items(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_array).is_some_and(|items| !items.is_empty())
 }
 
 #[cfg(test)]
@@ -197,6 +344,81 @@ mod tests {
         let list = object("example.com/v1", "Cluster", &format!("{{groups: [{{template: {template}}}]}}"));
         let (_, what) = &undecided(&list)[0];
         assert!(what.contains("spec.groups[0].template") && what.ends_with("decided when they are created"), "{what}");
+    }
+
+    #[test]
+    fn volumes_that_several_templates_use_are_named() {
+        let volumes = "[{name: v, persistentVolumeClaim: {claimName: data}}]";
+        let claims = "[{metadata: {name: d}, spec: {storageClassName: px}}]";
+        for (name, list) in [("volumes", volumes), ("volumeClaimTemplates", claims)] {
+            let spec = format!("{{{name}: {list}, templates: [{{name: m, container: {{image: x}}}}]}}");
+            let what = format!(
+                "Workflow a of argoproj.io/v1alpha1 has volumes of pods at spec.{name}, for which no decision is made: its pods are decided when they are created"
+            );
+            assert_eq!(undecided(&object("argoproj.io/v1alpha1", "Workflow", &spec)), [(list.to_owned(), what)]);
+        }
+        assert_eq!(undecided(&object("example.com/v1", "Set", "{volumeClaimTemplates: []}")), []);
+    }
+
+    #[test]
+    fn a_patch_that_adds_volumes_is_named() {
+        let volume = "{name: v, persistentVolumeClaim: {claimName: data}}";
+        let operation = |path: &str, value: &str| format!("[{{op: add, path: {path}, value: {value}}}]");
+        let pod = format!("{{containers: [], volumes: [{volume}]}}");
+        let strategic = format!("{{kind: Deployment, spec: {{template: {{spec: {pod}}}}}}}");
+        let adding = [
+            operation("/spec/template/spec/volumes", &format!("[{volume}]")),
+            operation("/spec/template/spec/volumes/-", volume),
+            operation("/spec/template/spec/volumes/0", volume),
+            operation("/spec/template/spec", &pod),
+            operation("/spec/template", &format!("{{spec: {pod}}}")),
+            strategic,
+        ];
+        let others = [
+            operation("/spec/template/spec/volumes/-", "{name: v, emptyDir: {}}"),
+            operation("/spec/other/-", volume),
+            operation("/spec/template/spec/volumes/-", "").replace("add", "remove"),
+            "volumes.yaml".to_owned(),
+        ];
+        let kustomization = |patch: &str| {
+            let quoted = Value::from(patch).to_string();
+            let api_version = "kustomize.config.k8s.io/v1beta1";
+            let text = format!("apiVersion: {api_version}\nkind: Kustomization\npatches: [{{patch: {quoted}}}]\n");
+            (quoted, text)
+        };
+        let remedy = "adds volumes of pods, for which no decision is made: run kustomize first: kubectl kustomize FOLDER | \
+                      colocate mutate -";
+        for patch in &adding {
+            let (quoted, text) = kustomization(patch);
+            assert_eq!(undecided(&text), [(quoted, format!("the patch at patches[0].patch {remedy}"))]);
+            if patch.starts_with('[') {
+                assert_eq!(undecided(patch), [(patch.clone(), format!("this JSON patch {remedy}"))]);
+            }
+        }
+        for patch in &others {
+            assert_eq!(undecided(&kustomization(patch).1), [], "{patch}");
+            assert_eq!(undecided(patch), [], "{patch}");
+        }
+    }
+
+    #[test]
+    fn items_of_a_list_that_are_not_objects_are_named() {
+        let pod = "spec: {volumes: [{csi: {}}]}";
+        let text = format!(
+            "apiVersion: v1\nkind: List\nitems: [null, {{kind: Pod, {pod}}}, [{{kind: Pod, {pod}}}], {{a: 1}}]\n"
+        );
+        let found = undecided(&text);
+        let at = |place: &str, what: &str| {
+            format!(
+                "{place} is not a Kubernetes object, and has {what}, for which no decision is made: make each object in it \
+                 an item of a List, with apiVersion and kind"
+            )
+        };
+        let expected = [
+            ("[{csi: {}}]".to_owned(), at("items[1]", "volumes of pods at spec.volumes")),
+            (format!("{{kind: Pod, {pod}}}"), at("items[2]", "a pod template with volumes at [0]")),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]
