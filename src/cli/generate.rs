@@ -135,7 +135,7 @@ fn has_exit_code(command: &Command, code: &str) -> bool {
     let own = match code {
         "3" => has("strict"),
         "4" => has("check"),
-        "143, 130" => has("in-place") || has("listen"),
+        "129, 130, 131, 143" => has("in-place") || has("listen"),
         _ => true,
     };
     own || command.get_subcommands().any(|command| has_exit_code(command, code))
@@ -193,9 +193,9 @@ mod tests {
     fn a_page_has_the_examples_and_exit_codes_of_its_command() {
         let root = root();
         for (name, codes) in [
-            ("mutate", &["0", "1", "2", "3", "4", "143, 130"][..]),
+            ("mutate", &["0", "1", "2", "3", "4", "129, 130, 131, 143"][..]),
             ("validate", &["0", "1", "2", "3"]),
-            ("serve", &["0", "1", "2", "143, 130"]),
+            ("serve", &["0", "1", "2", "129, 130, 131, 143"]),
             ("certs", &["0", "1", "2"]),
         ] {
             let command = root.find_subcommand(name).unwrap();

@@ -1,6 +1,6 @@
 //! The manifests that are named on the command line, the namespace of their objects, and the cluster that completes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
@@ -18,7 +18,7 @@ use crate::manifest::{FileSearch, Source, is_stdin};
 #[derive(Debug, Args)]
 pub(super) struct InputOptions {
     /// The same as FILE|DIR|-, as in kubectl
-    #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1..)]
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1.., value_delimiter = ',')]
     pub(super) filename: Vec<PathBuf>,
 
     /// Accepted as in kubectl: directories are always read recursively
@@ -78,7 +78,7 @@ impl InputOptions {
         self.filename.iter().chain(paths).cloned().collect()
     }
 
-    /// Checks that the paths are files.
+    /// Rejects `-k`, URLs, and standard input that is named twice.
     pub(super) fn check_usage(&self, command: &str, paths: &[PathBuf]) -> Result<(), Usage> {
         if let Some(folder) = &self.kustomize {
             let folder = shell_word(&folder.display().to_string());
@@ -179,16 +179,20 @@ fn no_url(url: &str, command: &str) -> Usage {
     let scheme = url.split("://").next().unwrap_or_default();
     let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     Usage(if is_http {
-        format!("URLs are not read: curl -fsSL {} | {command}", shell_word(url))
+        format!("URLs are not supported: download it first: curl -fsSL {} | {command}", shell_word(url))
     } else {
-        format!("URLs are not read: download {url}, and name the file, or pipe it to `{command}`")
+        format!("URLs are not supported: download {url}, and name the file, or pipe it to `{command}`")
     })
 }
 
 /// Quotes a word for a shell if it has a character that a shell may interpret.
 fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Parses a path that may be empty, which is the same as none: a variable may be set but empty.

@@ -106,11 +106,12 @@ impl Mutate {
 
         let (mut console, mut joints) = (Console::new(), Joints::default());
         let one_stream = input.sources.len() > 1 && self.prints_yaml();
-        let mut survey = Survey::read(&mut input, &policy, Purpose::Mutate, &namespace, &mut console, |ends| {
-            if one_stream {
-                joints.add(ends);
-            }
-        });
+        let mut survey =
+            Survey::read(&mut input, &policy, Purpose::Mutate, &namespace, &mut console, |source, ends| {
+                if one_stream {
+                    joints.add(&source.name, ends);
+                }
+            });
         input.skipped_charts("mutate").iter().for_each(|line| console.say(&format!("{line}\n")));
         if !input.problems.is_empty() {
             input.problems.iter().for_each(|problem| console.say(&problem.lines()));
@@ -248,7 +249,13 @@ impl Mutate {
     /// The last line if files have errors.
     fn nothing_is_done(&self, problems: usize) -> String {
         let errors = if problems == 1 { "1 error".to_owned() } else { format!("{problems} errors") };
-        let what = if self.in_place { "changed" } else { "printed" };
+        let what = if self.in_place {
+            "changed"
+        } else if self.check {
+            "decided"
+        } else {
+            "printed"
+        };
         format!("colocate: {errors}, so nothing was {what}: correct the files, or leave them out with --exclude\n")
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Survey {
     pub(super) unusable: Vec<(usize, usize, Unusable)>,
     /// The objects in [`Input::described`] that cannot be used: each with its file.
     pub(super) skipped: Vec<Skipped>,
-    /// Whether there is a document that is not empty.
+    /// Whether there is a document that is not empty, also in standard input if that is read.
     pub(super) has_documents: bool,
 }
 
@@ -52,7 +52,7 @@ impl Survey {
         purpose: Purpose,
         namespace: &str,
         console: &mut Console,
-        mut ends: impl FnMut(&Ends<'_>),
+        mut ends: impl FnMut(&Source, &Ends<'_>),
     ) -> Self {
         let mut survey = Self {
             known: KnownObjects::new(Kustomizations::read(input.described.iter().chain(&input.sources))),
@@ -62,6 +62,7 @@ impl Survey {
             skipped: Vec::new(),
             has_documents: false,
         };
+        let mut is_stdin_empty = false;
         let label = &*policy.opt_out.namespace_label;
         console.start("reading", size(input.described.iter().chain(&input.sources)));
         for source in &input.described {
@@ -87,6 +88,7 @@ impl Survey {
             };
             let manifest = Manifest::new(&text);
             let (mut first, mut last, mut documents) = (None, None, 0);
+            let mut is_empty = true;
             for document in manifest.documents() {
                 let document = match document {
                     Ok(document) => document,
@@ -96,7 +98,7 @@ impl Survey {
                     }
                 };
                 console.advance(document.text().len());
-                survey.has_documents |= !document.value.is_null();
+                is_empty &= document.value.is_null();
                 survey.controllers.add(&document, policy, namespace);
                 let unusable = survey.known.add(file, &document, namespace, label).into_iter();
                 if purpose == Purpose::Validate {
@@ -107,11 +109,14 @@ impl Survey {
                 last = Some(document.range);
                 documents += 1;
             }
+            survey.has_documents |= !is_empty;
+            is_stdin_empty |= is_empty && source.is_stdin();
             let whole = 0..text.len();
             let (first, last) = (first.unwrap_or_else(|| whole.clone()), last.unwrap_or(whole));
-            ends(&Ends { manifest: &manifest, first: &text[first], last: &text[last], documents });
+            ends(source, &Ends { manifest: &manifest, first: &text[first], last: &text[last], documents });
         }
         console.clear();
+        survey.has_documents &= !is_stdin_empty;
         survey
     }
 

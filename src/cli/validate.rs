@@ -121,7 +121,8 @@ impl Validate {
             }
         };
         let namespace = self.input.namespace(snapshot.as_ref());
-        let mut survey = Survey::read(&mut input, &policy, Purpose::Validate, &namespace, &mut report.console, |_| {});
+        let mut survey =
+            Survey::read(&mut input, &policy, Purpose::Validate, &namespace, &mut report.console, |_, _| {});
         let mut missing = MissingPermissions::default();
         if let Some(snapshot) = snapshot.as_ref().filter(|_| survey.has_documents) {
             let asked =

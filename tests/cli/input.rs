@@ -36,6 +36,7 @@ fn paths_need_no_option_and_may_be_mixed() {
         "mutate class.yaml claim.yaml deployment.yaml",
         "mutate -R -f class.yaml claim.yaml -- deployment.yaml",
         "mutate deployment.yaml -f class.yaml claim.yaml -o yaml",
+        "mutate deployment.yaml -f class.yaml,claim.yaml",
     ] {
         let run = folder.run(arguments);
         assert_eq!(run.code, Some(0), "{arguments}: {}", run.err);
@@ -55,11 +56,15 @@ fn what_is_not_read_has_a_command_to_pipe_from() {
     for (arguments, said) in [
         (
             "mutate https://x.test/a.yaml",
-            "colocate: URLs are not read: curl -fsSL https://x.test/a.yaml | colocate mutate -\n",
+            "colocate: URLs are not supported: download it first: curl -fsSL https://x.test/a.yaml | colocate mutate -\n",
+        ),
+        (
+            "mutate HTTPS://x.test/a?b=c&d",
+            "colocate: URLs are not supported: download it first: curl -fsSL 'HTTPS://x.test/a?b=c&d' | colocate mutate -\n",
         ),
         (
             "validate a -f http://x.test",
-            "colocate: URLs are not read: curl -fsSL http://x.test | colocate validate -\n",
+            "colocate: URLs are not supported: download it first: curl -fsSL http://x.test | colocate validate -\n",
         ),
         (
             "validate -k overlays/dev",
@@ -71,19 +76,19 @@ fn what_is_not_read_has_a_command_to_pipe_from() {
         ),
         (
             "mutate HTTPS://x.test/a.yaml?b=1&c=2",
-            "colocate: URLs are not read: curl -fsSL 'HTTPS://x.test/a.yaml?b=1&c=2' | colocate mutate -\n",
+            "colocate: URLs are not supported: download it first: curl -fsSL 'HTTPS://x.test/a.yaml?b=1&c=2' | colocate mutate -\n",
         ),
         (
             "validate . --manifests . https://x.test/a.yaml",
-            "colocate: URLs are not read: curl -fsSL https://x.test/a.yaml | colocate validate ... --manifests -\n",
+            "colocate: URLs are not supported: download it first: curl -fsSL https://x.test/a.yaml | colocate validate ... --manifests -\n",
         ),
         (
             "validate s3://bucket/a.yaml",
-            "colocate: URLs are not read: download s3://bucket/a.yaml, and name the file, or pipe it to `colocate validate -`\n",
+            "colocate: URLs are not supported: download s3://bucket/a.yaml, and name the file, or pipe it to `colocate validate -`\n",
         ),
         (
             "mutate git::ssh://x.test/a",
-            "colocate: URLs are not read: download git::ssh://x.test/a, and name the file, or pipe it to `colocate mutate -`\n",
+            "colocate: URLs are not supported: download git::ssh://x.test/a, and name the file, or pipe it to `colocate mutate -`\n",
         ),
         ("validate . --kubeconfig x", "--cluster"),
         ("mutate . --exclude {a", "--exclude: "),

@@ -15,8 +15,8 @@ pub(super) struct Joints {
     files: Vec<Joint>,
     /// The last document of the files so far.
     last: Option<String>,
-    /// Whether the files cannot be joined into a YAML stream.
-    broken: bool,
+    /// The first file that cannot be joined into a YAML stream.
+    broken: Option<String>,
     yaml: bool,
 }
 
@@ -28,16 +28,19 @@ struct Joint {
 
 impl Joints {
     /// Adds the next file.
-    pub(super) fn add(&mut self, ends: &Ends<'_>) {
+    pub(super) fn add(&mut self, name: &str, ends: &Ends<'_>) {
         let Ends { manifest, first, last, documents } = *ends;
         let mut joint = Joint { yaml: String::new(), json: "" };
         if !manifest.text.is_empty() {
             let is_json = manifest.syntax == Syntax::Json;
             self.yaml |= !is_json;
-            self.broken |= is_json && documents > 1;
+            let mut is_broken = is_json && documents > 1;
             if let Some(before) = self.last.take() {
                 joint = between(&before, first);
-                self.broken |= !separates(&before, &joint.yaml, first);
+                is_broken |= !separates(&before, &joint.yaml, first);
+            }
+            if is_broken {
+                self.broken.get_or_insert_with(|| name.to_owned());
             }
             self.last = Some(last.to_owned());
         }
@@ -49,8 +52,10 @@ impl Joints {
     /// # Errors
     /// Joining the files would change their documents.
     pub(super) fn separators(self) -> anyhow::Result<Vec<String>> {
-        if self.yaml && self.broken {
-            bail!("these files cannot be joined into one YAML stream: mutate each file separately, or use -o json");
+        if let Some(name) = self.broken.filter(|_| self.yaml) {
+            bail!(
+                "{name} cannot be joined with the other files into one YAML stream: mutate it separately, or use -o json"
+            );
         }
         let separator = |joint: Joint| if self.yaml { joint.yaml } else { joint.json.to_owned() };
         Ok(self.files.into_iter().map(separator).collect())

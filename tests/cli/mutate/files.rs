@@ -180,7 +180,7 @@ fn files_that_cannot_be_concatenated_are_rejected() {
     assert_eq!(folder.run("mutate -f a.yaml c.yaml").out, "a: 1\n---\nc: 1\n");
     let run = folder.run("mutate -f a.yaml d.json");
     assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
-    assert!(run.err.contains("cannot be joined"), "{}", run.err);
+    assert!(run.err.starts_with("colocate: d.json cannot be joined with the other files"), "{}", run.err);
 }
 
 #[test]
@@ -250,10 +250,14 @@ fn a_signal_leaves_neither_new_files_nor_changes() {
 
 #[test]
 fn input_without_a_document_is_a_failure() {
-    let folder = Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n")]);
-    for (arguments, named) in
-        [("mutate -f -", "standard input"), ("mutate -f empty", "empty"), ("mutate comment.yaml empty", "comment.yaml")]
-    {
+    let folder =
+        Folder::new(&[("empty/notes.txt", "x"), ("comment.yaml", "# nothing\n---\n"), ("full.yaml", "a: 1\n")]);
+    for (arguments, named) in [
+        ("mutate -f -", "standard input"),
+        ("mutate - full.yaml", "standard input"),
+        ("mutate -f empty", "empty"),
+        ("mutate comment.yaml empty", "comment.yaml"),
+    ] {
         let run = folder.run(arguments);
         assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{arguments}");
         assert!(run.err.contains("no YAML document found in") && run.err.contains(named), "{}", run.err);
