@@ -11,6 +11,7 @@ use crate::process::blocking_writer::BlockingWriter;
 
 mod certs;
 mod console;
+mod destination;
 mod examples;
 mod facts;
 mod generate;
@@ -55,7 +56,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("0", "success"),
     (
         "1",
-        "failed: input that cannot be read or parsed, no cluster, no answer; for `validate`: findings of severity error",
+        "failed: input that cannot be read or parsed, no cluster, no answer; for `validate`: findings of severity error, or from the severity of `--fail-on`",
     ),
     ("2", "usage error"),
     (

@@ -14,6 +14,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Standard error. If it is closed, the result of the command does not change.
 pub(super) struct Console {
     started: Instant,
+    /// Whether only errors are printed.
+    quiet: bool,
     progress: Option<Progress<io::Stderr>>,
 }
 
@@ -27,14 +29,21 @@ struct Progress<W> {
 }
 
 impl Console {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         let stderr = io::stderr();
-        let progress = stderr.is_terminal().then(|| Progress::new(stderr));
-        Self { started: Instant::now(), progress }
+        let progress = (!quiet && stderr.is_terminal()).then(|| Progress::new(stderr));
+        Self { started: Instant::now(), quiet, progress }
     }
 
-    /// Prints complete lines.
+    /// Prints complete lines, unless only errors are printed.
     pub(super) fn say(&mut self, lines: &str) {
+        if !self.quiet {
+            self.error(lines);
+        }
+    }
+
+    /// Prints complete lines about an error.
+    pub(super) fn error(&mut self, lines: &str) {
         if !lines.is_empty() {
             self.clear();
             say(lines);

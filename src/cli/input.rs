@@ -99,9 +99,12 @@ impl InputOptions {
         Ok(())
     }
 
-    /// Finds the files.
-    pub(super) fn find(&self, paths: &[PathBuf]) -> Result<Input, Usage> {
-        let search = || FileSearch::new(&self.exclude).map_err(|error| Usage(format!("--exclude: {error}")));
+    /// Finds the files, without the one that is written.
+    pub(super) fn find(&self, paths: &[PathBuf], output: Option<&Path>) -> Result<Input, Usage> {
+        let search = || {
+            let search = FileSearch::new(&self.exclude).map_err(|error| Usage(format!("--exclude: {error}")))?;
+            Ok(output.into_iter().fold(search, FileSearch::without))
+        };
         let (found, described) = (search()?.find(paths), search()?.find(&self.manifests));
         let mut charts = found.charts;
         charts.extend(described.charts);

@@ -13,14 +13,15 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
 use self::joints::Joints;
-use self::output::Output;
+use self::output::{Format, Output};
 use self::replacements::Replacements;
 use self::report::{Detail, Report};
 use super::console::Console;
+use super::destination::{Destination, OutputOptions};
 use super::examples::{self, Examples};
 use super::facts::{ClusterQuery, MissingPermissions};
 use super::input::{InputOptions, size};
-use super::paint::Paint;
+use super::json_list::JsonList;
 use super::survey::{Survey, each_document, unusable_text};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
@@ -49,8 +50,11 @@ pub(super) struct Mutate {
     #[arg(short, long, value_enum)]
     output: Option<OutputFormat>,
 
+    #[command(flatten)]
+    destination: OutputOptions,
+
     /// Change the files in place, and print nothing
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long, conflicts_with_all = ["output", "output_file"])]
     in_place: bool,
 
     /// Exit with 4 if something would change, or with 3 if only the configuration prevents a change; write nothing, and
@@ -59,7 +63,7 @@ pub(super) struct Mutate {
     check: bool,
 
     /// Explain on standard error what was found for each workload, what was decided, and why
-    #[arg(long)]
+    #[arg(long, conflicts_with = "quiet")]
     explain: bool,
 
     /// Exit with 3 if something could not be resolved
@@ -100,11 +104,12 @@ impl Mutate {
         self.check_usage(&paths)?;
         let policy = self.input.config()?.policy();
         let unrestricted = unrestricted(&policy);
-        let mut input = self.input.find(&paths)?;
+        let destination = self.destination.open()?;
+        let mut input = self.input.find(&paths, self.destination.output_file.as_deref())?;
         let snapshot = self.input.snapshot().await?;
         let namespace = self.input.namespace(snapshot.as_ref());
 
-        let (mut console, mut joints) = (Console::new(), Joints::default());
+        let (mut console, mut joints) = (Console::new(self.destination.quiet), Joints::default());
         let one_stream = input.sources.len() > 1 && self.prints_yaml();
         let mut survey =
             Survey::read(&mut input, &policy, Purpose::Mutate, &namespace, &mut console, |source, ends| {
@@ -114,8 +119,8 @@ impl Mutate {
             });
         input.skipped_charts("mutate").iter().for_each(|line| console.say(&format!("{line}\n")));
         if !input.problems.is_empty() {
-            input.problems.iter().for_each(|problem| console.say(&problem.lines()));
-            console.say(&self.nothing_is_done(input.problems.len()));
+            input.problems.iter().for_each(|problem| console.error(&problem.lines()));
+            console.error(&self.nothing_is_done(input.problems.len()));
             return Ok(Exit::Failed);
         }
         input.check_documents(survey.has_documents, &paths)?;
@@ -138,7 +143,7 @@ impl Mutate {
         let mutator = |policy| ManifestMutator { policy, known: &survey.known, namespace: &namespace };
         let unrestricted = unrestricted.as_ref().map(mutator);
         let mutator = mutator(&policy);
-        let mut output = self.output(separators)?;
+        let mut output = self.output(separators, destination)?;
         report.console.start("deciding", size(&input.sources));
         for (source, &file) in input.sources.iter().zip(&survey.files) {
             let text = source.read()?;
@@ -217,6 +222,11 @@ impl Mutate {
             let text = "--check prints no result: remove -o, or use -o diff to see what would change";
             return Err(Usage(text.to_owned()));
         }
+        if self.check && self.output.is_none() && self.destination.output_file.is_some() {
+            let text = "--check prints no result: remove --output-file, or add -o diff";
+            return Err(Usage(text.to_owned()));
+        }
+        self.destination.check_usage(paths.iter().chain(&self.input.manifests))?;
         Ok(())
     }
 
@@ -235,15 +245,16 @@ impl Mutate {
         !self.in_place && !self.check && matches!(self.output, None | Some(OutputFormat::Yaml))
     }
 
-    fn output(&self, separators: Vec<String>) -> io::Result<Output> {
-        Ok(match self.output {
-            _ if self.in_place => Output::replace(Replacements::new()?),
-            None if self.check => Output::nothing(),
-            None | Some(OutputFormat::Yaml) => Output::yaml(separators),
-            Some(OutputFormat::Json) => Output::json(),
-            Some(OutputFormat::Diff) => Output::diff(Paint::for_stdout()),
-            Some(OutputFormat::Patch) => Output::patches(),
-        })
+    fn output(&self, separators: Vec<String>, destination: Destination) -> io::Result<Output> {
+        let format = match self.output {
+            _ if self.in_place => Format::Replace(Box::new(Replacements::new()?)),
+            None if self.check => Format::Nothing,
+            None | Some(OutputFormat::Yaml) => Format::Yaml(separators),
+            Some(OutputFormat::Json) => Format::Json(JsonList::new(1)),
+            Some(OutputFormat::Diff) => Format::Diff(self.destination.paint()),
+            Some(OutputFormat::Patch) => Format::Patches,
+        };
+        Ok(Output::new(format, destination))
     }
 
     /// The last line if files have errors.

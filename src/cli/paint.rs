@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 
+use clap::{Args, ValueEnum};
+
 use crate::companion::Severity;
 use crate::engine::one_line;
 
@@ -12,6 +14,22 @@ const MAX_LINE: usize = 2_000;
 /// Returns text as one line of bounded length, without control characters.
 pub(super) fn bounded(text: &str) -> String {
     one_line(text, MAX_LINE)
+}
+
+/// The option of commands that color text.
+#[derive(Clone, Copy, Debug, Args)]
+#[allow(clippy::doc_markdown)] // The text is help, where backticks would show.
+pub(super) struct ColorOption {
+    /// When to color the output; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto, hide_possible_values = true)]
+    color: ColorChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    Auto,
+    Always,
+    Never,
 }
 
 /// Colors text, or leaves it plain.
@@ -31,12 +49,29 @@ pub(super) enum TextStyle {
     Cyan = 36,
 }
 
-impl Paint {
-    /// Colors text if standard output is a terminal with colors, unless `NO_COLOR` (no-color.org) is set.
-    pub(super) fn for_stdout() -> Self {
-        Self { on: io::stdout().is_terminal() && is_wanted(|name| std::env::var_os(name)) }
+impl ColorOption {
+    /// Returns true if text is colored. By default, it is if it goes to a terminal with colors, unless `NO_COLOR` (no-color.org) is
+    /// set.
+    pub(super) fn is_on(self, is_terminal: bool) -> bool {
+        match self.color {
+            ColorChoice::Auto => is_terminal && is_wanted(|name| std::env::var_os(name)),
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        }
     }
 
+    /// The colors of text.
+    pub(super) fn paint(self, is_terminal: bool) -> Paint {
+        Paint { on: self.is_on(is_terminal) }
+    }
+
+    /// The colors of standard output.
+    pub(super) fn for_stdout(self) -> Paint {
+        self.paint(io::stdout().is_terminal())
+    }
+}
+
+impl Paint {
     /// Returns text in this style.
     pub(super) fn text(self, style: TextStyle, text: &str) -> String {
         if self.on && style != TextStyle::Plain {

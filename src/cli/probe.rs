@@ -17,7 +17,7 @@ use self::sent_review::SentReview;
 use crate::api::{ApiClient, ClusterChoice};
 use crate::cli::Usage;
 use crate::cli::examples::{self, Examples};
-use crate::cli::paint::Paint;
+use crate::cli::paint::ColorOption;
 use crate::duration::GoDuration;
 use crate::probe::{Client, Target, Verdict};
 
@@ -51,6 +51,9 @@ pub(super) struct Probe {
     timeout: Duration,
 
     #[command(flatten)]
+    color: ColorOption,
+
+    #[command(flatten)]
     api_server: ApiServerArgs,
 }
 
@@ -71,7 +74,8 @@ impl Probe {
     ///   does not apply. A denial is a valid answer.
     /// - With `--apiserver`, if no Deployment came back, or it does not have the driver's scheduler.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        self.show(&mut io::stdout(), Screen(Paint::for_stdout())).await
+        let screen = Screen(self.color.for_stdout());
+        self.show(&mut io::stdout(), screen).await
     }
 
     async fn show(self, out: &mut impl Write, screen: Screen) -> anyhow::Result<()> {
@@ -124,6 +128,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::cli::paint::Paint;
     use crate::engine;
     use crate::tls::{Authority, Validity, testing};
 

@@ -3,7 +3,7 @@
 mod reload;
 mod termination_log;
 
-use std::io::{Write as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ use clap::Args;
 use super::Usage;
 use super::examples::{self, Examples};
 use super::input::path_or_nothing;
+use super::paint::ColorOption;
 use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, SecretSection};
@@ -98,6 +99,9 @@ pub(super) struct Serve {
     #[arg(long, value_enum, default_value_t = LogLevel::Info)]
     log_level: LogLevel,
 
+    #[command(flatten)]
+    color: ColorOption,
+
     /// The file to write the cause of a failure to, if it exists. Kubernetes shows it in the pod's status.
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     termination_log: PathBuf,
@@ -139,7 +143,8 @@ impl Serve {
     async fn start(&self, process: Process, failures: TaskFailures) -> anyhow::Result<()> {
         let handlers = process.shutdown.on_signal(process.log.clone()).context("cannot install signal handlers")?;
         process.log.write_to(BlockingWriter(stderr())).context("cannot start the thread that writes the log")?;
-        log::init(self.log_format, self.log_level, &process.log);
+        let colored = self.color.is_on(stderr().is_terminal());
+        log::init(self.log_format, self.log_level, colored, &process.log);
         self.serve(process, failures, handlers).await
     }
 

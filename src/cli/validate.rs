@@ -8,22 +8,23 @@ mod rule_list;
 mod sarif;
 mod text;
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use self::outcome::{Gap, Outcome};
 use self::report::Report;
+use super::console::Console;
+use super::destination::OutputOptions;
 use super::examples::{self, Examples};
 use super::facts::{ClusterQuery, MissingPermissions};
 use super::input::{Input, InputOptions, size};
-use super::paint::Paint;
 use super::problem::Problem;
 use super::survey::{Survey, each_document};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
-use crate::companion::Severities;
+use crate::companion::{Severities, Severity};
 use crate::engine::Policy;
 use crate::manifest::{KnownObjects, Manifest, ManifestValidator, MissingFacts, Purpose, Unusable};
 
@@ -46,6 +47,13 @@ pub(super) struct Validate {
     /// The output format
     #[arg(short, long, value_enum, default_value_t = FindingFormat::Text)]
     output: FindingFormat,
+
+    #[command(flatten)]
+    destination: OutputOptions,
+
+    /// The lowest severity of a finding that makes the exit code 1
+    #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity())]
+    fail_on: Severity,
 
     /// Exit with 3 if something could not be checked
     #[arg(long)]
@@ -94,9 +102,11 @@ impl Validate {
         if self.list_rules {
             return self.list_rules(&self.input.config()?.validation().severities);
         }
+        let destination = self.destination.open()?;
         // A usage error prints no document.
-        let input = self.input.find(&paths)?;
-        let mut report = Report::new(self.output)?;
+        let input = self.input.find(&paths, self.destination.output_file.as_deref())?;
+        let console = Console::new(self.destination.quiet);
+        let mut report = Report::new(self.output, self.destination.paint(), destination, console)?;
         match self.check(input, &paths, &mut report).await {
             Ok(()) => report.finish(!self.input.cluster)?,
             Err(error) => {
@@ -105,7 +115,7 @@ impl Validate {
                 return Err(error);
             }
         }
-        Ok(report.exit(self.strict))
+        Ok(report.exit(self.fail_on, self.strict))
     }
 
     async fn check(&self, mut input: Input, paths: &[PathBuf], report: &mut Report) -> anyhow::Result<()> {
@@ -138,7 +148,7 @@ impl Validate {
             survey.known.complete_without_cluster();
         }
         for problem in &input.problems {
-            report.console.say(&problem.lines());
+            report.console.error(&problem.lines());
             report.add_problem(problem)?;
         }
         if input.problems.is_empty() {
@@ -192,17 +202,26 @@ impl Validate {
         if self.list_rules && !matches!(self.output, FindingFormat::Text | FindingFormat::Json) {
             return Err(Usage("--list-rules prints no findings: remove -o, or use -o json".to_owned()));
         }
+        self.destination.check_usage(paths.iter().chain(&self.input.manifests))?;
         self.input.check_usage("validate", paths)
     }
 
     fn list_rules(&self, severities: &Severities) -> anyhow::Result<Exit> {
         let text = match self.output {
             FindingFormat::Json => rule_list::json(severities)?,
-            _ => rule_list::text(severities, Paint::for_stdout()),
+            _ => rule_list::text(severities, self.destination.paint()),
         };
-        io::stdout().write_all(text.as_bytes())?;
+        let mut out = self.destination.open()?;
+        out.write(&text)?;
+        out.finish()?;
         Ok(Exit::Done)
     }
+}
+
+/// Parses the name of a severity.
+fn severity() -> impl TypedValueParser<Value = Severity> {
+    let parser = PossibleValuesParser::new(Severity::ALL.map(Severity::as_str));
+    parser.map(|name| Severity::ALL.into_iter().find(|severity| severity.as_str() == name).unwrap_or(Severity::Error))
 }
 
 /// Checks all documents that can be parsed.

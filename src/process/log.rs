@@ -1,7 +1,6 @@
 //! Logging to standard error, one line per event. Only the name of an object is logged, never its contents.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{IsTerminal, stderr};
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
@@ -32,8 +31,8 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Starts logging to `queue`, panics included. Libraries log warnings and errors only.
-pub fn init(format: LogFormat, level: LogLevel, queue: &LogQueue) {
+/// Starts logging to `queue`, panics included. Libraries log warnings and errors only. With `colored`, lines of text are colored.
+pub fn init(format: LogFormat, level: LogLevel, colored: bool, queue: &LogQueue) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -45,7 +44,7 @@ pub fn init(format: LogFormat, level: LogLevel, queue: &LogQueue) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level)
         .with_target("kube_client", LevelFilter::OFF);
-    let is_coloured = format == LogFormat::Text && stderr().is_terminal();
+    let is_coloured = colored && format == LogFormat::Text;
     let writer = queue.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || EscapedLines {
         inner: writer.clone(),

@@ -167,6 +167,13 @@ impl FileSearch {
         })
     }
 
+    /// Leaves out this file, such as the one that the result is written to.
+    #[must_use]
+    pub fn without(mut self, path: &Path) -> Self {
+        self.seen.extend(path.canonicalize());
+        self
+    }
+
     /// Finds the files of paths, in order; `-` is standard input, as is `/dev/stdin`. A file that is named twice, possibly by a link, is found
     /// only the first time.
     pub fn find<P: AsRef<Path>>(self, paths: &[P]) -> Found {

@@ -1,82 +1,51 @@
 //! The output of `colocate mutate` in each format, written document by document.
 
-use std::io::{self, BufWriter, Stdout, Write};
 use std::ops::Range;
 
 use serde_json::json;
 
 use super::diff;
 use super::replacements::Replacements;
+use crate::cli::destination::Destination;
 use crate::cli::json_list::JsonList;
 use crate::cli::paint::Paint;
 use crate::manifest::{BYTE_ORDER_MARK, Document, Edit, Manifest, MutatedDocument, MutatedObject, Source};
 
-/// Writes the changes to standard output, or to the files.
+/// Writes the changes to the destination, or to the files.
 pub(super) struct Output {
     format: Format,
-    out: Pipe,
+    out: Destination,
     /// The number of files that were begun.
     files: usize,
     /// The edits of the current file.
     edits: Vec<(Range<usize>, String)>,
 }
 
-enum Format {
+/// The format of the output.
+pub(super) enum Format {
     Nothing,
-    /// The texts, with a separator before each.
+    /// The texts with the edits made. Has the text before each file; none if there is only one file.
     Yaml(Vec<String>),
+    /// The changed objects as one List.
     Json(JsonList),
+    /// The differences of all files.
     Diff(Paint),
+    /// A JSON patch for each changed object, one per line.
     Patches,
+    /// No output: the files are changed in place.
     Replace(Box<Replacements>),
-}
-
-/// Standard output. If the reader closes it, as `head` does, the rest is dropped; the exit code still reports the result.
-struct Pipe {
-    out: BufWriter<Stdout>,
-    closed: bool,
 }
 
 /// The beginning and end of a List of the changed objects.
 const LIST: (&str, &str) = ("{\n  \"apiVersion\": \"v1\",\n  \"items\": ", ",\n  \"kind\": \"List\"\n}\n");
 
 impl Output {
-    pub(super) fn nothing() -> Self {
-        Self::new(Format::Nothing)
-    }
-
-    /// Prints the texts with the edits made. `separators` has the text before each file; none if there is only one file.
-    pub(super) fn yaml(separators: Vec<String>) -> Self {
-        Self::new(Format::Yaml(separators))
-    }
-
-    /// Prints the changed objects as one List.
-    pub(super) fn json() -> Self {
-        Self::new(Format::Json(JsonList::new(1)))
-    }
-
-    /// Prints the differences of all files.
-    pub(super) fn diff(paint: Paint) -> Self {
-        Self::new(Format::Diff(paint))
-    }
-
-    /// Prints a JSON patch for each changed object, one per line.
-    pub(super) fn patches() -> Self {
-        Self::new(Format::Patches)
-    }
-
-    /// Changes the files in place.
-    pub(super) fn replace(replacements: Replacements) -> Self {
-        Self::new(Format::Replace(Box::new(replacements)))
-    }
-
-    fn new(format: Format) -> Self {
-        let out = Pipe { out: BufWriter::new(io::stdout()), closed: false };
+    pub(super) fn new(format: Format, out: Destination) -> Self {
         Self { format, out, files: 0, edits: Vec::new() }
     }
 
     /// Begins a file.
-    pub(super) fn begin(&mut self, manifest: &Manifest<'_>) -> io::Result<()> {
+    pub(super) fn begin(&mut self, manifest: &Manifest<'_>) -> anyhow::Result<()> {
         match &self.format {
             Format::Yaml(separators) => {
                 if let Some(separator) = separators.get(self.files) {
@@ -158,29 +127,7 @@ impl Output {
             Format::Replace(replacements) => replacements.commit()?,
             _ => {}
         }
-        Ok(self.out.flush()?)
-    }
-}
-
-impl Pipe {
-    fn write(&mut self, text: &str) -> io::Result<()> {
-        let written = if self.closed { Ok(()) } else { self.out.write_all(text.as_bytes()) };
-        self.unless_closed(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let flushed = if self.closed { Ok(()) } else { self.out.flush() };
-        self.unless_closed(flushed)
-    }
-
-    fn unless_closed(&mut self, result: io::Result<()>) -> io::Result<()> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(())
-            }
-            result => result,
-        }
+        self.out.finish()
     }
 }
 

@@ -1,25 +1,22 @@
 //! The report of `colocate validate`, printed document by document.
 
-use std::io::{self, BufWriter, Stdout, Write};
-
 use super::outcome::{Gap, Outcome, PlacedFinding};
 use super::sarif::Log;
 use super::text::Totals;
 use super::{FindingFormat, github, json, text};
 use crate::cli::Exit;
 use crate::cli::console::Console;
+use crate::cli::destination::Destination;
 use crate::cli::json_list::JsonList;
 use crate::cli::paint::Paint;
 use crate::cli::problem::Problem;
 use crate::companion::Severity;
 
-/// Prints findings to standard output, and gaps and a summary to standard error. A closed standard error does not change the
-/// result, and neither does a reader that closes standard output, as `head` does.
+/// Writes findings to the destination, and prints gaps and a summary on standard error. A closed standard error does not change the
+/// result.
 pub(super) struct Report {
     pub(super) console: Console,
-    out: BufWriter<Stdout>,
-    /// Whether the reader has closed standard output.
-    closed: bool,
+    out: Destination,
     format: Format,
     totals: Totals,
     /// The number of files that were read.
@@ -35,16 +32,15 @@ enum Format {
 }
 
 impl Report {
-    pub(super) fn new(format: FindingFormat) -> anyhow::Result<Self> {
+    pub(super) fn new(format: FindingFormat, paint: Paint, out: Destination, console: Console) -> anyhow::Result<Self> {
         let format = match format {
-            FindingFormat::Text => Format::Text(Paint::for_stdout()),
+            FindingFormat::Text => Format::Text(paint),
             FindingFormat::Json => Format::Json(JsonList::new(0)),
             FindingFormat::Sarif => Format::Sarif(Log::new()),
             FindingFormat::Github => Format::Github,
         };
-        let (console, out) = (Console::new(), BufWriter::new(io::stdout()));
         let totals = Totals::default();
-        let mut report = Self { console, out, closed: false, format, totals, files: 0, problems: 0 };
+        let mut report = Self { console, out, format, totals, files: 0, problems: 0 };
         if let Format::Sarif(_) = report.format {
             report.print(&Log::begin()?)?;
         }
@@ -126,13 +122,12 @@ impl Report {
             Format::Text(_) | Format::Github => String::new(),
         };
         self.print(&end)?;
-        let flushed = self.out.flush();
-        self.unless_closed(flushed)
+        self.out.finish()
     }
 
-    /// The exit code.
-    pub(super) fn exit(&self, strict: bool) -> Exit {
-        if self.totals.errors > 0 || self.problems > 0 {
+    /// The exit code. `fail_on` is the lowest severity of a finding that counts as a failure.
+    pub(super) fn exit(&self, fail_on: Severity, strict: bool) -> Exit {
+        if self.totals.worst() >= Some(fail_on) || self.problems > 0 {
             Exit::Failed
         } else if strict && self.totals.gaps > 0 {
             Exit::Unresolved
@@ -142,22 +137,8 @@ impl Report {
     }
 
     fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        if self.closed || text.is_empty() {
-            return Ok(());
-        }
         self.console.clear();
-        let printed = self.out.write_all(text.as_bytes());
-        self.unless_closed(printed)
-    }
-
-    fn unless_closed(&mut self, result: io::Result<()>) -> anyhow::Result<()> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(())
-            }
-            result => Ok(result?),
-        }
+        self.out.write(text)
     }
 }
 
@@ -168,6 +149,12 @@ impl Totals {
             Severity::Warning => &mut self.warnings,
             Severity::Info => &mut self.infos,
         }
+    }
+
+    /// The highest severity of the findings.
+    fn worst(&self) -> Option<Severity> {
+        let counts = [(self.errors, Severity::Error), (self.warnings, Severity::Warning), (self.infos, Severity::Info)];
+        counts.into_iter().find(|(count, _)| *count > 0).map(|(_, severity)| severity)
     }
 
     fn findings(&self) -> usize {
