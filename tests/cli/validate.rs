@@ -1,6 +1,7 @@
 //! `colocate validate` as a process, on files.
 
 mod cluster;
+mod comments;
 mod findings;
 mod formats;
 mod gaps;

@@ -29,6 +29,16 @@ impl Subject<'_> {
         self.run(policy, severities, facts).0
     }
 
+    /// Checks the object, and returns the facts too that rules lack: the result of these rules is not certain.
+    pub fn check_with_needs(
+        &self,
+        policy: &Policy,
+        severities: &Severities,
+        facts: &Facts,
+    ) -> (ValidationReport, BTreeSet<Needs>) {
+        self.run(policy, severities, facts)
+    }
+
     /// Returns the facts that the rules need to check the object, given the placement strategies but no facts about its
     /// claims and its Namespace.
     pub fn needs(&self, policy: &Policy, severities: &Severities, strategies: Strategies) -> BTreeSet<Needs> {

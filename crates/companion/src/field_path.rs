@@ -53,6 +53,11 @@ impl FieldPath {
         Self(self.0[..length].to_vec())
     }
 
+    /// Returns true if this is the path of the object itself.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The segments, starting at the object.
     pub fn segments(&self) -> &[PathSegment] {
         &self.0

@@ -44,6 +44,9 @@ const FIRST_CONSUMER: &str = "https://kubernetes.io/docs/concepts/storage/storag
 
 const PREEMPTION: &str = "https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/#preemption";
 
+/// The syntax of comments in manifests.
+const COMMENTS: &str = "https://yaml.org/spec/1.2.2/#comments";
+
 const AUTOSCALER: &str = "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-are-the-key-best-practices-for-running-cluster-autoscaler";
 
 /// The facts that a rule needs in addition to the object itself.
@@ -245,6 +248,14 @@ rules! {
         /// `commonAnnotations` of a kustomization reach pods, claims, classes and all other objects, but Stork reads each key from some
         /// of them only.
         [] KUSTOMIZE;
+    InvalidComment "HC038" Warning "the comment for colocate is not valid",
+        /// A comment that ignores findings has the form `# colocate: ignore HC011 because REASON`. With a mistake in it, it
+        /// ignores nothing. Only `colocate validate` reads comments, because the API server does not keep them.
+        [] COMMENTS;
+    UnusedComment "HC039" Warning "the comment ignores nothing",
+        /// The object has no finding of the rule, so the comment would hide a future one. A rule that is off or that could not be
+        /// checked is not reported.
+        [] COMMENTS;
 }
 
 /// The error for an unknown rule id.
@@ -278,7 +289,7 @@ mod tests {
             assert_eq!(Rule::try_from(rule.id().to_owned()), Ok(*rule));
         }
         let error = Rule::try_from("HC999".to_owned()).unwrap_err().to_string();
-        assert!(error.contains("HC001 to HC037"), "{error}");
+        assert!(error.contains("HC001 to HC039"), "{error}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod document;
 mod edit;
 mod file_view;
 mod folders;
+mod ignore_comment;
 mod json_parser;
 mod known_objects;
 mod kustomizations;
@@ -43,7 +44,9 @@ pub use known_objects::{DescriptionKind, FileId, FileRole, KnownObjects, Purpose
 pub use kustomizations::Kustomizations;
 pub use load::{ManifestError, load};
 pub use manifest_mutator::{ManifestMutator, MutatedDocument, MutatedObject};
-pub use manifest_validator::{Controllers, ManifestValidator, ValidatedDocument, ValidatedObject};
+pub use manifest_validator::{
+    CommentFinding, Controllers, IgnoredFinding, ManifestValidator, ValidatedDocument, ValidatedObject,
+};
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
 pub use sources::{FileSearch, Found, ReadError, Source, is_stdin, read_with};

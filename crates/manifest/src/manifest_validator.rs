@@ -1,9 +1,10 @@
 //! Runs the companion on manifests: returns the findings of each object with their ranges in the file.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use super::document::{Document, ManifestObject};
+use super::ignore_comment::{Ignore, IgnoreComment};
 use super::json_parser::without_position;
 use super::known_objects::{FileId, KnownObjects, Purpose};
 use super::missing_facts::MissingFacts;
@@ -11,7 +12,7 @@ use super::patches::{JSON_PATCH, PatchCheck, is_json_patch};
 use super::sops::{self, EncryptedValues};
 use super::undecided::Undecided;
 use colocate_companion::{
-    Facts, FieldPath, MountedClaim, Needs, Part, Severities, Subject, SubjectKind, ValidationReport,
+    Facts, FieldPath, Finding, MountedClaim, Needs, Part, Rule, Severities, Subject, SubjectKind, ValidationReport,
 };
 use colocate_engine::Policy;
 
@@ -60,6 +61,34 @@ pub struct ValidatedObject<'d> {
     pub report: Result<ValidationReport, String>,
     /// Why it is not known whether the Namespace opts out, if rules depend on it: equally near files differ.
     pub unknown_namespace: Option<String>,
+    /// The findings that comments ignore. The report does not have them, nor the unchecked rules that comments ignore.
+    pub ignored: Vec<IgnoredFinding>,
+    /// The findings about comments.
+    pub comments: Vec<CommentFinding>,
+    /// The facts that rules lack.
+    needs: BTreeSet<Needs>,
+    /// Whether rules apply to it, apart from those about comments.
+    has_rules: bool,
+    /// Whether it is not checked because its controller is.
+    is_of_controller: bool,
+}
+
+/// A finding that a comment ignores.
+#[derive(Debug)]
+pub struct IgnoredFinding {
+    /// The finding.
+    pub finding: Finding,
+    /// The reason that the comment gives.
+    pub reason: String,
+}
+
+/// A finding about a comment.
+#[derive(Debug)]
+pub struct CommentFinding {
+    /// The range of the comment.
+    pub range: Range<usize>,
+    /// The finding. Its path is that of the object.
+    pub finding: Finding,
 }
 
 impl Controllers {
@@ -112,7 +141,10 @@ impl<'a> ManifestValidator<'a> {
             }
             validated
         });
-        let objects = objects.chain(self.json_patch(document)).collect();
+        let mut objects: Vec<_> = objects.chain(self.json_patch(document)).collect();
+        if template.is_none() {
+            self.apply_comments(document, is_encrypted, &mut objects);
+        }
         let mut undecided = document.undecided(self.policy);
         if is_encrypted {
             let objects = self.objects(document).map(|(object, _)| object);
@@ -157,7 +189,7 @@ impl<'a> ManifestValidator<'a> {
     ) -> ValidatedObject<'d> {
         let view = self.known.seen_from(file, Purpose::Validate);
         let (json, own) = (object.value.to_string(), object.namespace_or(self.namespace));
-        let mut unknown_namespace = None;
+        let (mut unknown_namespace, mut lacking) = (None, BTreeSet::new());
         let report = Subject::parse(&json, kind).map(|subject| {
             let opted_out = view.opted_out(own);
             let needs = || subject.needs(self.policy, self.severities, self.known.strategies.clone());
@@ -170,15 +202,13 @@ impl<'a> ManifestValidator<'a> {
                 strategies: self.known.strategies.clone(),
                 namespace_opted_out: opted_out.unwrap_or(false),
             };
-            subject.check(self.policy, self.severities, &facts)
+            let (report, needs) = subject.check_with_needs(self.policy, self.severities, &facts);
+            lacking = needs;
+            report
         });
-        ValidatedObject {
-            namespace: (!kind.is_cluster_scoped()).then(|| view.namespaces(own)[0].to_string()),
-            name: object.name(),
-            report: report.map_err(|error| without_position(&error)),
-            unknown_namespace,
-            object,
-        }
+        let namespace = (!kind.is_cluster_scoped()).then(|| view.namespaces(own)[0].to_string());
+        let report = report.map_err(|error| without_position(&error));
+        ValidatedObject { unknown_namespace, needs: lacking, ..ValidatedObject::new(object, namespace, report) }
     }
 
     fn objects<'d>(
@@ -214,10 +244,104 @@ impl<'a> ManifestValidator<'a> {
         report.worst()?;
         let position = document.position(document.value_span(&path).unwrap_or_default().start);
         let object = ManifestObject { path, value, api_version: "", kind: JSON_PATCH, position };
-        let name = String::new();
-        Some(ValidatedObject { object, namespace: None, name, report: Ok(report), unknown_namespace: None })
+        Some(ValidatedObject::new(object, None, Ok(report)))
+    }
+
+    /// Removes the findings that comments ignore, and adds findings about comments that are not valid or ignore nothing.
+    ///
+    /// Nothing is unused in a document that `is_encrypted`, because its values are not known.
+    fn apply_comments<'d>(
+        &self,
+        document: &'d Document<'_>,
+        is_encrypted: bool,
+        validated: &mut Vec<ValidatedObject<'d>>,
+    ) {
+        let comments = IgnoreComment::all(document);
+        if comments.is_empty() {
+            return;
+        }
+        let objects = document.objects();
+        let end = |object: &ManifestObject<'_>| document.value_span(&object.path).unwrap_or_default().end;
+        let ends: Vec<_> = objects.iter().map(end).collect();
+        for comment in comments {
+            let owner = comment.owner(document, &ends).map(|owner| &objects[owner]);
+            let path = owner.map(|owner| owner.path.clone()).unwrap_or_default();
+            let index = validated.iter().position(|other| other.object.path == path).unwrap_or_else(|| {
+                validated.push(self.without_rules(document, owner.cloned()));
+                validated.len() - 1
+            });
+            let object = &mut validated[index];
+            let range = &comment.range;
+            let about = |finding| CommentFinding { range: range.clone(), finding };
+            object.comments.extend(comment.invalid(self.severities).map(about));
+            let Ok(ignore) = &comment.ignore else { continue };
+            for &rule in &ignore.rules {
+                let may_apply = is_encrypted || object.may_break(rule) || self.severities.of(rule).is_none();
+                if !object.ignore(rule, ignore) && !may_apply {
+                    object.comments.extend(ignore.unused(rule, self.severities).map(about));
+                }
+            }
+        }
+        validated.retain(|object| object.has_rules || !object.comments.is_empty());
+    }
+
+    /// An object, or a document without objects, to which no rule applies except those about comments.
+    fn without_rules<'d>(&self, document: &'d Document<'_>, object: Option<ManifestObject<'d>>) -> ValidatedObject<'d> {
+        let report = Ok(ValidationReport::default());
+        let Some(object) = object else {
+            let (value, path) = (&document.value, FieldPath::default());
+            let position = document.position(document.range.start);
+            let object = ManifestObject { path, value, api_version: "", kind: DOCUMENT, position };
+            return ValidatedObject { has_rules: false, ..ValidatedObject::new(object, None, report) };
+        };
+        let kind = SubjectKind::find_object(self.policy, object.api_version, object.kind);
+        let namespace = object.namespace_or(self.namespace).to_owned();
+        let is_of_controller = self.controllers.include_that_of(&object, &namespace);
+        let namespace = (!kind.is_some_and(SubjectKind::is_cluster_scoped)).then_some(namespace);
+        ValidatedObject { has_rules: false, is_of_controller, ..ValidatedObject::new(object, namespace, report) }
     }
 }
+
+impl<'d> ValidatedObject<'d> {
+    fn new(object: ManifestObject<'d>, namespace: Option<String>, report: Result<ValidationReport, String>) -> Self {
+        Self {
+            namespace,
+            name: object.name(),
+            report,
+            unknown_namespace: None,
+            ignored: Vec::new(),
+            comments: Vec::new(),
+            needs: BTreeSet::new(),
+            has_rules: true,
+            is_of_controller: false,
+            object,
+        }
+    }
+
+    /// Ignores what a rule found. Returns true if there is something.
+    fn ignore(&mut self, rule: Rule, ignore: &Ignore) -> bool {
+        let Ok(report) = &mut self.report else { return false };
+        let before = report.unchecked.len();
+        report.unchecked.retain(|open| open.rule != rule);
+        let found = report.findings.extract_if(.., |finding| finding.rule == rule);
+        self.ignored.extend(found.map(|finding| IgnoredFinding { finding, reason: ignore.reason.clone() }));
+        // Another comment may ignore it too.
+        report.unchecked.len() < before || self.ignored.iter().any(|ignored| ignored.finding.rule == rule)
+    }
+
+    /// Returns true if the object may have findings of a rule that are not known.
+    fn may_break(&self, rule: Rule) -> bool {
+        let is_open =
+            |need: &Needs| self.needs.contains(need) || *need == Needs::Namespace && self.unknown_namespace.is_some();
+        self.is_of_controller
+            || self.report.as_ref().is_ok_and(|report| report.cut)
+            || self.report.is_err()
+            || rule.needs().iter().any(is_open)
+    }
+}
+
+/// The kind in messages and results of a document that is not an object.
+const DOCUMENT: &str = "document";
 
 /// Names the encrypted values of an object that rules may depend on.
 fn encrypted_values(document: &Document<'_>, object: &ManifestObject<'_>) -> Option<Undecided> {

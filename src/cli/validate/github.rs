@@ -16,12 +16,13 @@ pub(super) fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) 
         Severity::Info => "notice",
     };
     let title = format!("{}: {}", finding.rule, finding.rule.title());
-    let message = format!("{}; {} ({})", finding.message, finding.remedy, finding.path);
+    let path = if finding.path.is_root() { String::new() } else { format!(" ({})", finding.path) };
+    let message = format!("{}; {}{path}", finding.message, finding.remedy);
     line(command, properties(range), &title, &message)
 }
 
 /// Renders something that could not be checked.
-pub(super) fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
+pub(super) fn gap(Gap { range, rule, what, .. }: &Gap<'_>) -> String {
     let title = rule.map_or("unchecked".to_owned(), |rule| format!("{rule}: unchecked"));
     line("notice", range.as_ref().map(properties).unwrap_or_default(), &title, what)
 }

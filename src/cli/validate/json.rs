@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::outcome::PlacedFinding;
 
 /// Renders a finding.
-pub(super) fn entry(PlacedFinding { range, object, finding }: &PlacedFinding<'_>) -> Value {
+pub(super) fn entry(PlacedFinding { range, object, finding, .. }: &PlacedFinding<'_>) -> Value {
     let start = range.start();
     json!({
         "rule": finding.rule.id(),

@@ -15,8 +15,8 @@ pub(super) struct Outcome<'v> {
     pub(super) gaps: Vec<Gap<'v>>,
     /// Lines that matter to no rule.
     pub(super) remarks: Vec<Gap<'v>>,
-    /// The number of objects that were checked.
-    pub(super) objects: usize,
+    /// The objects that were checked.
+    pub(super) objects: &'v [ValidatedObject<'v>],
 }
 
 /// A finding with its place.
@@ -24,6 +24,8 @@ pub(super) struct PlacedFinding<'v> {
     pub(super) range: SourceRange<'v>,
     pub(super) object: &'v ValidatedObject<'v>,
     pub(super) finding: &'v Finding,
+    /// The reason to ignore it, if a comment does so.
+    pub(super) ignored: Option<&'v str>,
 }
 
 /// Something that could not be checked.
@@ -58,7 +60,7 @@ impl<'v> Outcome<'v> {
         validated: &'v ValidatedDocument<'v>,
         unusable: impl IntoIterator<Item = &'v Unusable>,
     ) -> Self {
-        let objects = validated.objects.len();
+        let objects = &*validated.objects;
         let mut outcome = Self { findings: Vec::new(), gaps: Vec::new(), remarks: Vec::new(), objects };
         let at = |range| SourceRange { source, document, range };
         for object in &validated.objects {
@@ -101,6 +103,12 @@ impl<'v> Outcome<'v> {
             let name = format!("{} {}", object.object.kind, object.name);
             Gap { range: Some(at(start..start)), rule: None, what: format!("{}: {what}", name.trim_end()) }
         };
+        self.findings.extend(object.comments.iter().map(|about| PlacedFinding {
+            range: at(about.range.clone()),
+            object,
+            finding: &about.finding,
+            ignored: None,
+        }));
         let report = match &object.report {
             Ok(report) => report,
             Err(why) => {
@@ -108,10 +116,13 @@ impl<'v> Outcome<'v> {
                 return;
             }
         };
-        self.findings.extend(report.findings.iter().map(|finding| PlacedFinding {
+        let ignored = object.ignored.iter().map(|ignored| (&ignored.finding, Some(&*ignored.reason)));
+        let found = report.findings.iter().map(|finding| (finding, None)).chain(ignored);
+        self.findings.extend(found.map(|(finding, ignored)| PlacedFinding {
             range: at(document.place(&object.object, &finding.path, finding.part)),
             object,
             finding,
+            ignored,
         }));
         self.gaps.extend(report.unchecked.iter().map(|Unchecked { rule, why, path, .. }| Gap {
             range: Some(at(document.place(&object.object, path, Part::Key))),

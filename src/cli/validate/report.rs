@@ -49,7 +49,7 @@ impl Report {
 
     /// Adds the result for a document.
     pub(super) fn add(&mut self, outcome: &Outcome<'_>) -> anyhow::Result<()> {
-        self.totals.objects += outcome.objects;
+        self.totals.objects += outcome.objects.len();
         for gap in &outcome.gaps {
             self.add_gap(gap)?;
         }
@@ -62,11 +62,16 @@ impl Report {
 
     fn add_finding(&mut self, finding: &PlacedFinding<'_>) -> anyhow::Result<()> {
         let first = self.totals.findings() == 0;
-        *self.totals.of(finding.finding.severity) += 1;
+        if finding.ignored.is_some() {
+            self.totals.ignored += 1;
+        } else {
+            *self.totals.of(finding.finding.severity) += 1;
+        }
         let rendered = match &mut self.format {
+            Format::Sarif(log) => log.result(finding)?,
+            _ if finding.ignored.is_some() => return Ok(()),
             Format::Text(paint) => (if first { "" } else { "\n" }).to_owned() + &text::finding(finding, *paint),
             Format::Json(list) => list.item(&json::entry(finding))?,
-            Format::Sarif(log) => log.result(finding)?,
             Format::Github => github::finding(finding),
         };
         self.print(&rendered)
@@ -115,8 +120,8 @@ impl Report {
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
-        let (end, successful) = (&self.format, self.problems == 0);
-        let end = match end {
+        let successful = self.problems == 0;
+        let end = match &self.format {
             Format::Json(list) => list.end() + "\n",
             Format::Sarif(log) => log.end(successful)?,
             Format::Text(_) | Format::Github => String::new(),

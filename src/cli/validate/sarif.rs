@@ -6,7 +6,7 @@ use serde_json::json;
 use serde_sarif::sarif::{
     ArtifactLocation, Invocation, Location, LogicalLocation, Message, MultiformatMessageString, Notification,
     PhysicalLocation, Region, ReportingConfiguration, ReportingDescriptor, ReportingDescriptorReference,
-    Result as SarifResult, ResultLevel, SCHEMA_URL, Tool, ToolComponent, Version,
+    Result as SarifResult, ResultLevel, SCHEMA_URL, Suppression, Tool, ToolComponent, Version,
 };
 
 use super::outcome::{Gap, PlacedFinding, SourceRange, file};
@@ -116,18 +116,26 @@ fn descriptor(rule: Rule) -> ReportingDescriptor {
         .build()
 }
 
-fn result(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>) -> SarifResult {
-    let path = LogicalLocation::builder().fully_qualified_name(finding.path.to_string()).kind("member").build();
+fn result(PlacedFinding { range, finding, ignored, .. }: &PlacedFinding<'_>) -> SarifResult {
+    let path = (!finding.path.is_root()).then(|| finding.path.to_string());
+    let path = path.map(|path| LogicalLocation::builder().fully_qualified_name(path).kind("member").build());
+    let mut location = Location::builder().physical_location(physical(range)).build();
+    location.logical_locations = path.map(|path| vec![path]);
+    let suppression = |reason: &str| {
+        Suppression::builder().kind(json!("inSource")).status(json!("accepted")).justification(reason).build()
+    };
     SarifResult::builder()
         .rule_id(finding.rule.id())
         .rule_index(finding.rule as i64)
         .level(level(finding.severity))
         .message(message(&format!("{}; {}", finding.message, finding.remedy)))
-        .locations([Location::builder().physical_location(physical(range)).logical_locations([path]).build()])
+        .locations([location])
+        // If one result of a run has this property, all must have it.
+        .suppressions(ignored.iter().map(|reason| suppression(reason)).collect::<Vec<_>>())
         .build()
 }
 
-fn notification(Gap { range, rule, what }: &Gap<'_>) -> Notification {
+fn notification(Gap { range, rule, what, .. }: &Gap<'_>) -> Notification {
     let locations = range.iter().map(|range| Location::builder().physical_location(physical(range)).build());
     let mut notification = Notification::builder()
         .level(json!(ResultLevel::Note))

@@ -10,6 +10,8 @@ pub(super) struct Totals {
     pub(super) errors: usize,
     pub(super) warnings: usize,
     pub(super) infos: usize,
+    /// The findings that comments ignore.
+    pub(super) ignored: usize,
     /// What could not be checked.
     pub(super) gaps: usize,
     /// Whether a gap is about a rule.
@@ -23,7 +25,8 @@ pub(super) fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, 
     let (start, severity) = (range.start(), finding.severity);
     let place = bounded(&format!("{}:{start}:", range.source.name));
     let label = paint.text(severity.into(), &format!("{severity}[{}]", finding.rule));
-    let what = bounded(&format!("{} (at {})", finding.message, finding.path));
+    let path = if finding.path.is_root() { String::new() } else { format!(" (at {})", finding.path) };
+    let what = bounded(&format!("{}{path}", finding.message));
     let excerpt = range.excerpt();
     let (line, carets) = excerpt.split_at(excerpt.rfind(|c| c != '^').map_or(0, |last| last + 1));
     let margin = " ".repeat(start.line.to_string().len());
@@ -32,7 +35,7 @@ pub(super) fn finding(PlacedFinding { range, finding, .. }: &PlacedFinding<'_>, 
 }
 
 /// Renders what could not be checked.
-pub(super) fn gap(Gap { range, rule, what }: &Gap<'_>) -> String {
+pub(super) fn gap(Gap { range, rule, what, .. }: &Gap<'_>) -> String {
     let line = match (range, rule) {
         (None, _) => format!("colocate: {what}"),
         (Some(range), None) => format!("{}:{}: unchecked: {what}", range.source.name, range.start()),
@@ -53,13 +56,14 @@ pub(super) fn summary(totals: &Totals, files: usize, problems: usize, advice: bo
     let found: Vec<_> = counts.into_iter().filter(|(count, _)| *count > 0).map(|(n, word)| many(n, word)).collect();
     let found = if found.is_empty() { "no findings".to_owned() } else { found.join(", ") };
     let (objects, files) = (many(totals.objects, "object"), many(files, "file"));
+    let ignored = if totals.ignored == 0 { String::new() } else { format!("; {} ignored", totals.ignored) };
     let open = match totals.gaps {
         0 => String::new(),
         gaps => format!("; {} could not be checked", many(gaps, "item")),
     };
     let failed = if problems == 0 { String::new() } else { format!("; {}", many(problems, "failure")) };
     let advice = if advice { format!(": {ADVICE}") } else { String::new() };
-    format!("colocate: {found} in {objects} of {files}{failed}{open}{advice}\n")
+    format!("colocate: {found} in {objects} of {files}{failed}{ignored}{open}{advice}\n")
 }
 
 fn many(count: usize, word: &str) -> String {
