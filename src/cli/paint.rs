@@ -72,6 +72,9 @@ impl ColorOption {
 }
 
 impl Paint {
+    /// No colors.
+    pub(super) const PLAIN: Self = Self { on: false };
+
     /// Returns text in this style.
     pub(super) fn text(self, style: TextStyle, text: &str) -> String {
         if self.on && style != TextStyle::Plain {
@@ -99,7 +102,6 @@ fn is_wanted(variable: impl Fn(&str) -> Option<OsString>) -> bool {
 
 #[cfg(test)]
 impl Paint {
-    pub(super) const PLAIN: Self = Self { on: false };
     pub(super) const COLOR: Self = Self { on: true };
 }
 

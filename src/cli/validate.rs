@@ -2,6 +2,7 @@
 
 mod github;
 mod json;
+mod junit;
 mod outcome;
 mod report;
 mod rule_list;
@@ -89,6 +90,8 @@ enum FindingFormat {
     Sarif,
     /// GitHub Actions commands that annotate a pull request
     Github,
+    /// JUnit XML: a suite for each file, and a test case for each object
+    Junit,
 }
 
 impl Validate {
@@ -106,7 +109,7 @@ impl Validate {
         // A usage error prints no document.
         let input = self.input.find(&paths, self.destination.output_file.as_deref())?;
         let console = Console::new(self.destination.quiet);
-        let mut report = Report::new(self.output, self.destination.paint(), destination, console)?;
+        let mut report = Report::new(self.output, self.fail_on, self.destination.paint(), destination, console)?;
         match self.check(input, &paths, &mut report).await {
             Ok(()) => report.finish(!self.input.cluster)?,
             Err(error) => {
@@ -115,7 +118,7 @@ impl Validate {
                 return Err(error);
             }
         }
-        Ok(report.exit(self.fail_on, self.strict))
+        Ok(report.exit(self.strict))
     }
 
     async fn check(&self, mut input: Input, paths: &[PathBuf], report: &mut Report) -> anyhow::Result<()> {
@@ -247,9 +250,9 @@ fn validate(
                 |(of, document_index, _): &&(usize, usize, Unusable)| (*of, *document_index) == (index, document.index);
             let unusable: Vec<_> = std::iter::from_fn(|| unusable.next_if(|next| own(next))).collect();
             let unusable = unusable.into_iter().map(|(_, _, unusable)| unusable);
-            report.add(&Outcome::new(source, &document, &validated, unusable))?;
+            report.add(source, &Outcome::new(source, &document, &validated, unusable))?;
         }
-        report.files += 1;
+        report.end_file(source)?;
     }
     report.console.clear();
     Ok(())

@@ -5,6 +5,7 @@ mod comments;
 mod findings;
 mod formats;
 mod gaps;
+mod junit;
 mod places;
 mod rules;
 

@@ -32,6 +32,8 @@ pub(super) struct PlacedFinding<'v> {
 pub(super) struct Gap<'v> {
     /// Its place; `None` if it is about the cluster or a whole file.
     pub(super) range: Option<SourceRange<'v>>,
+    /// The object, if it is about one that was checked.
+    pub(super) object: Option<&'v ValidatedObject<'v>>,
     /// The rule, if it is a single one.
     pub(super) rule: Option<Rule>,
     /// A description of what could not be checked, and why.
@@ -48,7 +50,7 @@ pub(super) struct SourceRange<'v> {
 impl Gap<'_> {
     /// A gap that is not about a place in a checked file.
     pub(super) fn of_run(what: String) -> Self {
-        Self { range: None, rule: None, what }
+        Self { range: None, object: None, rule: None, what }
     }
 }
 
@@ -71,18 +73,25 @@ impl<'v> Outcome<'v> {
                 validated.objects.iter().any(|other| other.object.path == unusable.path && other.report.is_err());
             if !is_reported {
                 let start = document.value_span(&unusable.path).unwrap_or_default().start;
-                outcome.gaps.push(Gap { range: Some(at(start..start)), rule: None, what: unusable_text(unusable) });
+                outcome.gaps.push(Gap {
+                    range: Some(at(start..start)),
+                    object: None,
+                    rule: None,
+                    what: unusable_text(unusable),
+                });
             }
         }
         let undecided = validated.undecided.iter();
         outcome.gaps.extend(undecided.map(|found| Gap {
             range: Some(at(found.range.clone())),
+            object: None,
             rule: None,
             what: found.what.clone(),
         }));
         let template = validated.template.iter().cloned();
         outcome.gaps.extend(template.map(|mark| Gap {
             range: Some(at(mark)),
+            object: None,
             rule: None,
             what: TEMPLATE_ADVICE.to_owned(),
         }));
@@ -101,7 +110,12 @@ impl<'v> Outcome<'v> {
         let gap = |what: &str| {
             let start = document.place(&object.object, &FieldPath::default(), Part::Value).start;
             let name = format!("{} {}", object.object.kind, object.name);
-            Gap { range: Some(at(start..start)), rule: None, what: format!("{}: {what}", name.trim_end()) }
+            Gap {
+                range: Some(at(start..start)),
+                object: Some(object),
+                rule: None,
+                what: format!("{}: {what}", name.trim_end()),
+            }
         };
         self.findings.extend(object.comments.iter().map(|about| PlacedFinding {
             range: at(about.range.clone()),
@@ -126,6 +140,7 @@ impl<'v> Outcome<'v> {
         }));
         self.gaps.extend(report.unchecked.iter().map(|Unchecked { rule, why, path, .. }| Gap {
             range: Some(at(document.place(&object.object, path, Part::Key))),
+            object: Some(object),
             rule: Some(*rule),
             what: format!("{}: {why} (at {path})", rule.title()),
         }));
@@ -152,9 +167,14 @@ impl<'v> Outcome<'v> {
         let range = Some(at(error.offset..error.offset));
         match object.map(name) {
             Some(name) => {
-                self.gaps.push(Gap { range, rule: None, what: format!("{}: {}", name.trim_end(), error.message) });
+                self.gaps.push(Gap {
+                    range,
+                    object: None,
+                    rule: None,
+                    what: format!("{}: {}", name.trim_end(), error.message),
+                });
             }
-            None => self.remarks.push(Gap { range, rule: None, what: error.message.clone() }),
+            None => self.remarks.push(Gap { range, object: None, rule: None, what: error.message.clone() }),
         }
     }
 }

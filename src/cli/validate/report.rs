@@ -1,5 +1,6 @@
 //! The report of `colocate validate`, printed document by document.
 
+use super::junit::Suites;
 use super::outcome::{Gap, Outcome, PlacedFinding};
 use super::sarif::Log;
 use super::text::Totals;
@@ -11,16 +12,19 @@ use crate::cli::json_list::JsonList;
 use crate::cli::paint::Paint;
 use crate::cli::problem::Problem;
 use crate::companion::Severity;
+use crate::manifest::Source;
 
 /// Writes findings to the destination, and prints gaps and a summary on standard error. A closed standard error does not change the
 /// result.
 pub(super) struct Report {
     pub(super) console: Console,
     out: Destination,
+    /// The lowest severity of a finding that fails the run.
+    fail_on: Severity,
     format: Format,
     totals: Totals,
     /// The number of files that were read.
-    pub(super) files: usize,
+    files: usize,
     problems: usize,
 }
 
@@ -29,27 +33,41 @@ enum Format {
     Json(JsonList),
     Sarif(Log),
     Github,
+    Junit(Suites),
 }
 
 impl Report {
-    pub(super) fn new(format: FindingFormat, paint: Paint, out: Destination, console: Console) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        format: FindingFormat,
+        fail_on: Severity,
+        paint: Paint,
+        out: Destination,
+        console: Console,
+    ) -> anyhow::Result<Self> {
         let format = match format {
             FindingFormat::Text => Format::Text(paint),
             FindingFormat::Json => Format::Json(JsonList::new(0)),
             FindingFormat::Sarif => Format::Sarif(Log::new()),
             FindingFormat::Github => Format::Github,
+            FindingFormat::Junit => Format::Junit(Suites::new(fail_on)),
         };
         let totals = Totals::default();
-        let mut report = Self { console, out, format, totals, files: 0, problems: 0 };
-        if let Format::Sarif(_) = report.format {
-            report.print(&Log::begin()?)?;
-        }
+        let mut report = Self { console, out, fail_on, format, totals, files: 0, problems: 0 };
+        let begin = match report.format {
+            Format::Sarif(_) => Log::begin()?,
+            Format::Junit(_) => Suites::begin(),
+            _ => String::new(),
+        };
+        report.print(&begin)?;
         Ok(report)
     }
 
-    /// Adds the result for a document.
-    pub(super) fn add(&mut self, outcome: &Outcome<'_>) -> anyhow::Result<()> {
+    /// Adds the result for a document of a file.
+    pub(super) fn add(&mut self, source: &Source, outcome: &Outcome<'_>) -> anyhow::Result<()> {
         self.totals.objects += outcome.objects.len();
+        if let Format::Junit(suites) = &mut self.format {
+            suites.add(source, outcome)?;
+        }
         for gap in &outcome.gaps {
             self.add_gap(gap)?;
         }
@@ -58,6 +76,18 @@ impl Report {
             self.add_finding(finding)?;
         }
         Ok(())
+    }
+
+    /// Ends a file.
+    pub(super) fn end_file(&mut self, source: &Source) -> anyhow::Result<()> {
+        self.files += 1;
+        match &mut self.format {
+            Format::Junit(suites) => {
+                let suite = suites.end_file(source)?;
+                self.print(&suite)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn add_finding(&mut self, finding: &PlacedFinding<'_>) -> anyhow::Result<()> {
@@ -69,6 +99,8 @@ impl Report {
         }
         let rendered = match &mut self.format {
             Format::Sarif(log) => log.result(finding)?,
+            // The suite of the file has it already.
+            Format::Junit(_) => return Ok(()),
             _ if finding.ignored.is_some() => return Ok(()),
             Format::Text(paint) => (if first { "" } else { "\n" }).to_owned() + &text::finding(finding, *paint),
             Format::Json(list) => list.item(&json::entry(finding))?,
@@ -85,7 +117,8 @@ impl Report {
         match &mut self.format {
             Format::Sarif(log) => log.add_gap(gap),
             Format::Github => self.print(&github::gap(gap))?,
-            Format::Text(_) | Format::Json(_) => {}
+            Format::Junit(suites) if gap.range.is_none() => suites.add_gap(gap)?,
+            Format::Junit(_) | Format::Text(_) | Format::Json(_) => {}
         }
         Ok(())
     }
@@ -96,6 +129,7 @@ impl Report {
         match &mut self.format {
             Format::Sarif(log) => log.add_problem(problem),
             Format::Github => self.print(&github::problem(problem))?,
+            Format::Junit(suites) => suites.add_problem(problem)?,
             // The list has findings only, on which its readers rely.
             Format::Text(_) | Format::Json(_) => {}
         }
@@ -121,18 +155,19 @@ impl Report {
 
     fn end(&mut self) -> anyhow::Result<()> {
         let successful = self.problems == 0;
-        let end = match &self.format {
+        let end = match &mut self.format {
             Format::Json(list) => list.end() + "\n",
             Format::Sarif(log) => log.end(successful)?,
+            Format::Junit(suites) => suites.end()?,
             Format::Text(_) | Format::Github => String::new(),
         };
         self.print(&end)?;
         self.out.finish()
     }
 
-    /// The exit code. `fail_on` is the lowest severity of a finding that counts as a failure.
-    pub(super) fn exit(&self, fail_on: Severity, strict: bool) -> Exit {
-        if self.totals.worst() >= Some(fail_on) || self.problems > 0 {
+    /// The exit code.
+    pub(super) fn exit(&self, strict: bool) -> Exit {
+        if self.totals.worst() >= Some(self.fail_on) || self.problems > 0 {
             Exit::Failed
         } else if strict && self.totals.gaps > 0 {
             Exit::Unresolved
