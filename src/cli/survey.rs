@@ -99,7 +99,7 @@ impl Survey {
                 };
                 console.advance(document.text().len());
                 is_empty &= document.value.is_null();
-                survey.controllers.add(&document, policy, namespace);
+                survey.controllers.add(file, &document, policy, namespace);
                 let unusable = survey.known.add(file, &document, namespace, label).into_iter();
                 if purpose == Purpose::Validate {
                     survey.known.add_claim_templates(file, &document, policy);

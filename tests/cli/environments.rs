@@ -154,3 +154,15 @@ fn the_cluster_is_not_asked_about_what_files_describe() {
     assert_eq!((run.code, server.asked()), (Some(3), vec!["/api/v1/namespaces/shop".to_owned()]), "{}", run.err);
     assert!(run.err.contains("dev/pvc.yaml:1:1 and in prod/pvc.yaml:1:1"), "{}", run.err);
 }
+
+#[test]
+fn a_controller_of_another_environment_hides_no_finding() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: r, controller: true}]\n  \
+               annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"yes\"}\n";
+    let set = "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: r}\nspec: {template: {metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"yes\"}}}}\n";
+    let places = |controller: &str| {
+        let folder = Folder::new(&[("dev/pod.yaml", pod), (controller, set)]);
+        folder.run("validate .").places().len()
+    };
+    assert_eq!((places("prod/set.yaml"), places("dev/set.yaml"), places("set.yaml")), (2, 1, 1));
+}

@@ -131,6 +131,11 @@ impl<'k> FileView<'k> {
         }
     }
 
+    /// Returns true if a file cannot belong to another environment ([`Scope::Here`]).
+    pub(super) fn is_of_same_environment(&self, file: FileId) -> bool {
+        self.is_in(Scope::Here, file)
+    }
+
     fn is_in(&self, scope: Scope, file: FileId) -> bool {
         scope == Scope::Everywhere
             || self.known.role(file) == Some(FileRole::Description)

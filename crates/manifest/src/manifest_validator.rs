@@ -1,9 +1,10 @@
 //! Runs the companion on manifests: returns the findings of each object with their ranges in the file.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::document::{Document, ManifestObject};
+use super::file_view::FileView;
 use super::ignore_comment::{Ignore, IgnoreComment};
 use super::json_parser::without_position;
 use super::known_objects::{FileId, KnownObjects, Purpose};
@@ -13,8 +14,10 @@ use super::sops::{self, EncryptedValues};
 use super::undecided::Undecided;
 use colocate_companion::{
     Facts, FieldPath, Finding, MountedClaim, Needs, Part, Rule, Severities, Subject, SubjectKind, ValidationReport,
+    is_stork_key,
 };
 use colocate_engine::Policy;
+use serde_json::Value;
 
 /// Checks manifests against the rules.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +36,16 @@ pub struct ManifestValidator<'a> {
 
 /// The objects of manifests that other objects may name as their controller: each by its namespace, kind and name.
 #[derive(Debug, Default)]
-pub struct Controllers(HashSet<(Box<str>, Box<str>, Box<str>)>);
+pub struct Controllers(HashMap<(Box<str>, Box<str>, Box<str>), Vec<KnownController>>);
+
+#[derive(Debug)]
+struct KnownController {
+    file: FileId,
+    annotations: Annotations,
+}
+
+/// The annotations of a pod or pod template that have a key of Stork.
+type Annotations = BTreeMap<Box<str>, Value>;
 
 /// A document with its findings.
 #[derive(Debug)]
@@ -93,27 +105,52 @@ pub struct CommentFinding {
 
 impl Controllers {
     /// Adds the controllers of a document. `namespace` is the namespace of objects that name none.
-    pub fn add(&mut self, document: &Document<'_>, policy: &Policy, namespace: &str) {
+    pub fn add(&mut self, file: FileId, document: &Document<'_>, policy: &Policy, namespace: &str) {
         for object in document.objects() {
             // A pod controls nothing, and a file may have a million of them.
             let may_control = !matches!((object.api_version, object.kind), ("v1", "Pod"));
-            let is_workload = || policy.workloads.find_object(object.api_version, object.kind).is_some();
-            if may_control && document.duplicate.is_none() && is_workload() {
+            if may_control && document.duplicate.is_none() {
+                let Some(annotations) = annotations(&object, policy) else { continue };
                 let name = object.value["metadata"]["name"].as_str().unwrap_or_default();
-                self.0.insert((object.namespace_or(namespace).into(), object.kind.into(), name.into()));
+                let key = (object.namespace_or(namespace).into(), object.kind.into(), name.into());
+                self.0.entry(key).or_default().push(KnownController { file, annotations });
             }
         }
     }
 
-    /// Returns true if one of them is the controller of an object in `namespace`.
-    fn include_that_of(&self, object: &ManifestObject<'_>, namespace: &str) -> bool {
+    /// Returns true if one of them is the controller of an object in `namespace`, and has the same keys of Stork in its template,
+    /// so that it has the same findings. A controller in the folder of another environment does not count.
+    fn include_that_of(
+        &self,
+        object: &ManifestObject<'_>,
+        policy: &Policy,
+        view: &FileView<'_>,
+        namespace: &str,
+    ) -> bool {
         let owners = object.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        let mut controllers = owners.filter(|owner| owner["controller"] == true);
+        let mut controllers = owners.filter(|owner| owner["controller"] == true).peekable();
+        if controllers.peek().is_none() {
+            return false;
+        }
+        let annotations = annotations(object, policy);
         controllers.any(|owner| {
             let field = |name: &str| owner[name].as_str().unwrap_or_default().into();
-            self.0.contains(&(namespace.into(), field("kind"), field("name")))
+            let known = self.0.get(&(namespace.into(), field("kind"), field("name")));
+            known.into_iter().flatten().any(|known| {
+                view.is_of_same_environment(known.file)
+                    && annotations.as_ref().is_none_or(|own| *own == known.annotations)
+            })
         })
     }
+}
+
+/// The annotations of an object's pod or pod template that have a key of Stork; `None` if the object is not a workload.
+fn annotations(object: &ManifestObject<'_>, policy: &Policy) -> Option<Annotations> {
+    let workload = policy.workloads.find_object(object.api_version, object.kind)?;
+    let template = workload.path.iter().fold(object.value, |value, key| &value[key]);
+    let annotations = template["metadata"]["annotations"].as_object().into_iter().flatten();
+    let annotations = annotations.filter(|(key, _)| is_stork_key(policy, key));
+    Some(annotations.map(|(key, value)| (key.as_str().into(), value.clone())).collect())
 }
 
 impl<'a> ManifestValidator<'a> {
@@ -127,9 +164,10 @@ impl<'a> ManifestValidator<'a> {
             return ValidatedDocument { objects: Vec::new(), template, unchecked, undecided };
         }
         let is_encrypted = sops::is_encrypted(&document.value);
+        let view = self.known.seen_from(file, Purpose::Validate);
         let checked = self.objects(document).filter(|(object, _)| {
             let namespace = object.namespace_or(self.namespace);
-            !self.controllers.include_that_of(object, namespace)
+            !self.controllers.include_that_of(object, self.policy, &view, namespace)
         });
         let objects = checked.map(|(object, kind)| {
             let mut validated = self.validate_object(file, object, kind);
@@ -143,7 +181,7 @@ impl<'a> ManifestValidator<'a> {
         });
         let mut objects: Vec<_> = objects.chain(self.json_patch(document)).collect();
         if template.is_none() {
-            self.apply_comments(document, is_encrypted, &mut objects);
+            self.apply_comments(&view, document, is_encrypted, &mut objects);
         }
         let mut undecided = document.undecided(self.policy);
         if is_encrypted {
@@ -252,6 +290,7 @@ impl<'a> ManifestValidator<'a> {
     /// Nothing is unused in a document that `is_encrypted`, because its values are not known.
     fn apply_comments<'d>(
         &self,
+        view: &FileView<'_>,
         document: &'d Document<'_>,
         is_encrypted: bool,
         validated: &mut Vec<ValidatedObject<'d>>,
@@ -267,7 +306,7 @@ impl<'a> ManifestValidator<'a> {
             let owner = comment.owner(document, &ends).map(|owner| &objects[owner]);
             let path = owner.map(|owner| owner.path.clone()).unwrap_or_default();
             let index = validated.iter().position(|other| other.object.path == path).unwrap_or_else(|| {
-                validated.push(self.without_rules(document, owner.cloned()));
+                validated.push(self.without_rules(view, document, owner.cloned()));
                 validated.len() - 1
             });
             let object = &mut validated[index];
@@ -286,7 +325,12 @@ impl<'a> ManifestValidator<'a> {
     }
 
     /// An object, or a document without objects, to which no rule applies except those about comments.
-    fn without_rules<'d>(&self, document: &'d Document<'_>, object: Option<ManifestObject<'d>>) -> ValidatedObject<'d> {
+    fn without_rules<'d>(
+        &self,
+        view: &FileView<'_>,
+        document: &'d Document<'_>,
+        object: Option<ManifestObject<'d>>,
+    ) -> ValidatedObject<'d> {
         let report = Ok(ValidationReport::default());
         let Some(object) = object else {
             let (value, path) = (&document.value, FieldPath::default());
@@ -296,7 +340,7 @@ impl<'a> ManifestValidator<'a> {
         };
         let kind = SubjectKind::find_object(self.policy, object.api_version, object.kind);
         let namespace = object.namespace_or(self.namespace).to_owned();
-        let is_of_controller = self.controllers.include_that_of(&object, &namespace);
+        let is_of_controller = self.controllers.include_that_of(&object, self.policy, view, &namespace);
         let namespace = (!kind.is_some_and(SubjectKind::is_cluster_scoped)).then_some(namespace);
         ValidatedObject { has_rules: false, is_of_controller, ..ValidatedObject::new(object, namespace, report) }
     }
@@ -370,7 +414,7 @@ mod tests {
             (known.add_file("-", None, FileRole::Input), Manifest::new(text), Controllers::default());
         let documents = manifest.parse().unwrap();
         for document in &documents {
-            controllers.add(document, &policy, "default");
+            controllers.add(file, document, &policy, "default");
         }
         let validator = ManifestValidator {
             policy: &policy,
@@ -472,5 +516,9 @@ mod tests {
         assert_eq!(found(&format!("{not_its_controller}{}", set("r"))).len(), 2);
         let elsewhere = pod.replace("name: p,", "name: p, namespace: elsewhere,");
         assert_eq!(found(&format!("{elsewhere}{}", set("r"))).len(), 2);
+        // Only the pod has a second key.
+        let own_key =
+            pod.replace("annotations: {", "annotations: {stork.libopenstorage.org/preferLocalNodeonly: \"true\", ");
+        assert_eq!(found(&format!("{own_key}{}", set("r"))).len(), 3);
     }
 }

@@ -69,7 +69,7 @@ fn found(objects: &Value) -> Vec<Rule> {
     let document = manifest.documents().next().unwrap().unwrap();
     assert_eq!(known.add(file, &document, "default", &policy.opt_out.namespace_label), []);
     known.add_claim_templates(file, &document, &policy);
-    controllers.add(&document, &policy, "default");
+    controllers.add(file, &document, &policy, "default");
     let validator = ManifestValidator {
         policy: &policy,
         severities: &severities,
