@@ -321,7 +321,7 @@ impl Exclusions {
     fn patterns<'f>(&self, files: &'f mut IgnoreFiles, folder: &Path) -> &'f Gitignore {
         if !files.patterns.contains_key(folder) {
             let path = folder.join(IGNORE_FILE);
-            let (patterns, errors) = match std::fs::read(&path) {
+            let (patterns, errors) = match read_unlinked(&path) {
                 Ok(bytes) => read_patterns(&self.shown(&path), bytes),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => (Gitignore::empty(), Vec::new()),
                 Err(error) => (Gitignore::empty(), vec![unreadable(&self.shown(&path), error)]),
@@ -372,6 +372,14 @@ fn escaped(path: &str) -> String {
     path.chars().flat_map(|c| "*?[]{}\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
+/// Reads a file that is not a symbolic link: errors about patterns would quote lines of a file outside of the directory.
+fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
+    if path.symlink_metadata()?.is_symlink() {
+        return Err(io::Error::other("it is a symbolic link, which is not followed: replace it with a file"));
+    }
+    std::fs::read(path)
+}
+
 /// Reads patterns in the syntax of `.gitignore`, and returns the valid ones and the errors.
 fn read_patterns(path: &Path, bytes: Vec<u8>) -> (Gitignore, Vec<ReadError>) {
     let lines = match text(path, bytes) {
@@ -401,7 +409,7 @@ pub fn is_stdin(path: &Path) -> bool {
     ["-", STANDARD_INPUT, "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path == Path::new(name))
 }
 
-/// The path of a named file with links in its directories resolved, but not the file itself.
+/// Resolves symbolic links in the directories of a path, but not a link that is its last component.
 fn real_path(path: &Path) -> PathBuf {
     let resolved = match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => {

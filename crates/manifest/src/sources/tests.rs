@@ -196,18 +196,24 @@ fn an_invalid_pattern_is_reported_once_and_the_others_apply() {
         ("e/.colocateignore/f", ""),
         ("e/e.yaml", ""),
         ("g/g.yaml", ""),
+        ("i/i.yaml", ""),
+        ("outside", "{x\n"),
     ]);
+    symlink(directory.path("outside"), directory.path("i/.colocateignore")).unwrap();
     fs::write(directory.path("g/.colocateignore"), b"h.yaml\n\xe9").unwrap();
     let found = directory.find(&[], &["", "b/b.yaml"]);
     let files = found.sources.iter().map(|source| source.path.as_ref().unwrap());
-    assert!(files.eq(&["a/a.yaml", "b/b.yaml", "e/e.yaml", "g/g.yaml"].map(|name| directory.path(name))));
+    assert!(files.eq(&["a/a.yaml", "b/b.yaml", "e/e.yaml", "g/g.yaml", "i/i.yaml"].map(|name| directory.path(name))));
     let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
     let at = |name: &str, rest: &str| format!("{}{rest}", directory.path(name).display());
-    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert_eq!(errors.len(), 5, "{errors:?}");
     assert!(errors[0].starts_with(&at("b/.colocateignore", ":2:1: invalid pattern: ")), "{errors:?}");
     assert!(errors[1].starts_with(&at("b/.colocateignore", ":3:1: invalid pattern: ")), "{errors:?}");
     assert_eq!(errors[2], format!("cannot read {}", directory.path("e/.colocateignore").display()));
     assert!(errors[3].starts_with(&at("g/.colocateignore", ":2:1: the byte 0xE9 is not valid UTF-8")), "{errors:?}");
+    assert_eq!(errors[4], format!("cannot read {}", directory.path("i/.colocateignore").display()));
+    let cause = std::error::Error::source(&found.errors[4]).unwrap().to_string();
+    assert!(cause.starts_with("it is a symbolic link, which is not followed"), "{cause}");
 }
 
 #[test]
