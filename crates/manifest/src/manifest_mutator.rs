@@ -83,13 +83,13 @@ impl<'a> ManifestMutator<'a> {
         }
         if sops::is_encrypted(&document.value) {
             let what = self.objects(document).filter_map(|(object, _)| {
-                let EncryptedValues { count, first } = EncryptedValues::of(object.value);
+                let values = EncryptedValues::of(object.value);
                 let what = format!(
-                    "{} {}: the decision depends on {count} encrypted values, such as {first}: use the output of `sops decrypt`",
+                    "{} {}: the decision may depend on {values}: use the output of `sops decrypt`",
                     object.kind,
                     object.name()
                 );
-                (count > 0).then_some((object.position, what))
+                (values.count > 0).then_some((object.position, what))
             });
             mutated.undecided.extend(what);
         }

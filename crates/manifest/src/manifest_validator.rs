@@ -389,14 +389,13 @@ const DOCUMENT: &str = "document";
 
 /// Names the encrypted values of an object that rules may depend on.
 fn encrypted_values(document: &Document<'_>, object: &ManifestObject<'_>) -> Option<Undecided> {
-    let EncryptedValues { count, first } = EncryptedValues::of(object.value);
+    let values = EncryptedValues::of(object.value);
     let what = format!(
-        "{} {}: rules that depend on {count} encrypted values, such as {first}, are not checked: validate the output of \
-         `sops decrypt`",
+        "{} {}: rules that may depend on {values} are not checked: validate the output of `sops decrypt`",
         object.kind,
         object.name()
     );
-    (count > 0).then(|| Undecided { range: document.place(object, &first, Part::Value), what })
+    (values.count > 0).then(|| Undecided { range: document.place(object, &values.first, Part::Value), what })
 }
 
 #[cfg(test)]
@@ -494,7 +493,7 @@ mod tests {
         let document = manifest.documents().next().unwrap().unwrap();
         let undecided = validator.validate(file, &document).undecided;
         assert_eq!(&text[undecided[0].range.clone()], "ENC[y]");
-        let what = "Pod p: rules that depend on 2 encrypted values, such as metadata.annotations[stork.libopenstorage.org/preferLocal], ";
+        let what = "Pod p: rules that may depend on 2 encrypted values, such as metadata.annotations[stork.libopenstorage.org/preferLocal] ";
         assert!(undecided.len() == 1 && undecided[0].what.starts_with(what), "{undecided:?}");
         // Without the metadata of SOPS, it is an ordinary value.
         assert!(found(&pod("")).iter().any(|(rule, _)| *rule == Rule::NoBoolean));

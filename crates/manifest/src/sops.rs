@@ -1,5 +1,7 @@
 //! Documents that are encrypted with [SOPS](https://getsops.io): some of their values, with a checksum over all of them.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use colocate_companion::FieldPath;
@@ -27,6 +29,15 @@ pub(super) struct EncryptedValues {
     pub(super) count: usize,
     /// The path of the first one.
     pub(super) first: FieldPath,
+}
+
+impl fmt::Display for EncryptedValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => write!(f, "an encrypted value ({})", self.first),
+            count => write!(f, "{count} encrypted values, such as {}", self.first),
+        }
+    }
 }
 
 impl EncryptedValues {
@@ -76,6 +87,9 @@ mod tests {
         assert!(is_encrypted(&object) && !is_encrypted(&json!({ "sops": { "mac": "ENC[x]" } })));
         let values = EncryptedValues::of(&object);
         assert_eq!((values.count, values.first.to_string()), (2, "metadata.annotations.a".to_owned()));
+        assert_eq!(values.to_string(), "2 encrypted values, such as metadata.annotations.a");
+        let one = EncryptedValues::of(&json!({ "metadata": { "name": "ENC[x]" } }));
+        assert_eq!(one.to_string(), "an encrypted value (metadata.name)");
         assert!(is_quoted_in("`ENC[x]` is not a boolean") && !is_quoted_in("`x` is not"));
         assert_eq!(EncryptedValues::of(&json!({ "data": { "a": "ENC[x]" } })), EncryptedValues::default());
     }
