@@ -155,8 +155,8 @@ impl Input {
             let templates = chart.join("templates").display().to_string();
             let (chart, excluded) = (shell_word(&chart.display().to_string()), shell_word(&templates));
             format!(
-                "{templates}: skipped: Helm templates must be rendered first: helm template {chart} | colocate {command} \
-                 - (--exclude {excluded} leaves them out deliberately)"
+                "{templates}: skipped: Helm templates must be rendered first: run `helm template {chart} | colocate \
+                 {command} -`, or leave them out with --exclude {excluded}"
             )
         };
         self.charts.iter().map(line).collect()

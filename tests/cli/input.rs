@@ -121,10 +121,10 @@ fn an_empty_variable_for_the_configuration_counts_as_unset() {
 #[test]
 fn the_templates_of_a_chart_are_skipped_with_a_line() {
     let folder = with_chart();
-    let line = "chart/templates: skipped: Helm templates must be rendered first: helm template ";
+    let line = "chart/templates: skipped: Helm templates must be rendered first: run `helm template ";
     let run = folder.run("mutate . --check");
     assert_eq!(run.code, Some(4));
-    assert!(run.err.starts_with(&format!("./{line}./chart | colocate mutate - ")), "{}", run.err);
+    assert!(run.err.starts_with(&format!("./{line}./chart | colocate mutate -`, ")), "{}", run.err);
     assert_eq!(run.err.matches("skipped").count(), 1, "{}", run.err);
     assert_eq!(folder.run("mutate . --check --strict").code, Some(3));
     let absolute = folder.path("chart/templates").canonicalize().unwrap().display().to_string();
@@ -146,17 +146,17 @@ fn the_templates_of_a_chart_are_skipped_with_a_line() {
 
     let run = folder.run("validate . --strict");
     assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
-    assert!(run.err.contains(&format!("{line}./chart | colocate validate - ")), "{}", run.err);
+    assert!(run.err.contains(&format!("{line}./chart | colocate validate -`, ")), "{}", run.err);
     assert_eq!(folder.run("validate . --strict --exclude chart/templates").code, Some(0));
     let spaced = Folder::new(&[("my 'chart/Chart.yaml", ""), ("my 'chart/templates/a.yaml", "")]);
     let run = spaced.run("validate .");
     assert!(
         run.err.contains(r"helm template './my '\''chart' | ")
-            && run.err.contains(r"--exclude './my '\''chart/templates' ")
+            && run.err.contains(r"--exclude './my '\''chart/templates'")
     );
     // pre-commit names files.
     let run = folder.run("validate chart/templates/db.yaml deploy/class.yaml");
-    assert!(run.code == Some(0) && run.err.contains(&format!("{line}chart | colocate validate - ")), "{}", run.err);
+    assert!(run.code == Some(0) && run.err.contains(&format!("{line}chart | colocate validate -`, ")), "{}", run.err);
     assert_eq!(folder.run("validate chart/templates/db.yaml").code, Some(0));
 }
 

@@ -169,7 +169,7 @@ impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nonexistent => "does not exist",
-            Self::NotInFiles => "is in none of the files",
+            Self::NotInFiles => "is not in the files",
             Self::Hidden => "is not accessible",
         })
     }

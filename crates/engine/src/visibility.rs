@@ -73,7 +73,7 @@ mod tests {
         );
         assert_eq!(
             gap(Unknown::VolumeMissing { volume: "pv".into(), no_provisioner: false }),
-            "data: its PersistentVolume `pv` is in none of the files"
+            "data: its PersistentVolume `pv` is not in the files"
         );
         assert_eq!(gap(Unknown::Unbound), "data: it has no StorageClass and is not bound to a volume");
         assert_eq!(

@@ -131,7 +131,7 @@ fn rule(name: &str) -> Result<Rule, String> {
     let by_name = Rule::ALL.iter().copied().find(|rule| rule.name() == name);
     let rule = by_name.map_or_else(|| Rule::try_from(name.to_owned()).map_err(|error| error.to_string()), Ok)?;
     if matches!(rule, Rule::InvalidComment | Rule::UnusedComment) {
-        return Err(format!("{rule} cannot be ignored by a comment: switch it off in the configuration"));
+        return Err(format!("{rule} cannot be ignored by a comment: disable it in the configuration"));
     }
     Ok(rule)
 }
@@ -189,7 +189,7 @@ mod tests {
             ("colocate-ignore", "`colocate` must be followed by a colon"),
             (
                 "colocate: ignore HC039 because x",
-                "HC039 cannot be ignored by a comment: switch it off in the configuration",
+                "HC039 cannot be ignored by a comment: disable it in the configuration",
             ),
         ] {
             let error = parse(comment).unwrap().unwrap_err();

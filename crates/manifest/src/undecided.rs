@@ -185,7 +185,7 @@ fn describe(subject: &Subject<'_>, found: &Found) -> String {
             let fields = path.to_string().replace('.', "/");
             format!("add the kind to customWorkloads of the configuration, with the path /{fields}")
         }
-        _ => "its pods are decided when they are created".to_owned(),
+        _ => "the webhook sets the scheduler of its pods when they are created".to_owned(),
     };
     let (what, path) = match found {
         Found::Template(path) => ("a pod template with volumes", path),
@@ -343,7 +343,11 @@ mod tests {
         }
         let list = object("example.com/v1", "Cluster", &format!("{{groups: [{{template: {template}}}]}}"));
         let (_, what) = &undecided(&list)[0];
-        assert!(what.contains("spec.groups[0].template") && what.ends_with("decided when they are created"), "{what}");
+        assert!(
+            what.contains("spec.groups[0].template")
+                && what.ends_with(": the webhook sets the scheduler of its pods when they are created"),
+            "{what}"
+        );
     }
 
     #[test]
@@ -353,7 +357,7 @@ mod tests {
         for (name, list) in [("volumes", volumes), ("volumeClaimTemplates", claims)] {
             let spec = format!("{{{name}: {list}, templates: [{{name: m, container: {{image: x}}}}]}}");
             let what = format!(
-                "Workflow a of argoproj.io/v1alpha1 has volumes of pods at spec.{name}, for which no decision is made: its pods are decided when they are created"
+                "Workflow a of argoproj.io/v1alpha1 has volumes of pods at spec.{name}, for which no decision is made: the webhook sets the scheduler of its pods when they are created"
             );
             assert_eq!(undecided(&object("argoproj.io/v1alpha1", "Workflow", &spec)), [(list.to_owned(), what)]);
         }

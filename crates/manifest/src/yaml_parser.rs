@@ -23,8 +23,10 @@ pub(super) fn parse(text: &str, start: usize) -> Result<Tree<'_>, SyntaxError> {
         builder.event(event, span)?;
     }
     let tree = builder.trees.pop().filter(|_| builder.trees.is_empty());
-    // The text was split at the same markers as the parser does it.
-    tree.ok_or_else(|| SyntaxError::new(start, "the documents cannot be told apart: separate them with `---` lines"))
+    // The text was split where the parser also splits it, so this is not expected.
+    tree.ok_or_else(|| {
+        SyntaxError::new(start, "the boundaries of the documents are ambiguous: separate them with `---` lines")
+    })
 }
 
 fn syntax_error(error: &ScanError, start: usize) -> SyntaxError {

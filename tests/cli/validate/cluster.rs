@@ -152,7 +152,7 @@ fn a_failing_or_missing_cluster_is_a_failure() {
     let run = server.run(&folder, "validate -f a.yaml");
     assert_eq!((run.code, run.places().len()), (Some(1), 1), "the files are checked without the cluster: {}", run.out);
     assert!(run.err.starts_with("colocate: cannot get namespaces: "), "{}", run.err);
-    assert!(run.err.contains("claim `data` is in none of the files") && run.err.contains("; 1 failure"), "{}", run.err);
+    assert!(run.err.contains("claim `data` is not in the files") && run.err.contains("; 1 failure"), "{}", run.err);
     let run = Folder::new(&[("class.yaml", CLASS)]).run("validate -f class.yaml --cluster");
     assert_eq!(run.code, Some(1));
     assert!(run.err.contains("kubeconfig"), "{}", run.err);

@@ -82,7 +82,7 @@ fn patches_and_kustomizations_are_checked() {
         let run = folder.run(&format!("validate -f {file} --strict"));
         let [common, patch] = [
             format!(
-                "{file}:{line}:21: warning[HC037] kustomize adds `{LOCAL_ONLY}` to every object, but Stork reads it only from pods "
+                "{file}:{line}:21: warning[HC037] kustomize adds `{LOCAL_ONLY}` to every object, but Stork reads this annotation only on pods "
             ),
             format!(
                 "{file}:{}:5: error[HC005] in this patch, at metadata.annotations[{LOCAL_ONLY}]: Stork does not read `{LOCAL_ONLY}` \

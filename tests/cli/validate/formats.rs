@@ -105,7 +105,7 @@ fn sarif_has_the_rules_the_findings_and_unchecked_rules() {
         (&json!("note"), &json!({"id": "HC013", "index": 12}))
     );
     let text = notifications[0]["message"]["text"].as_str().unwrap();
-    assert!(text.starts_with("not checked: ") && text.contains("claim `other` is in none of the files"), "{text}");
+    assert!(text.starts_with("not checked: ") && text.contains("claim `other` is not in the files"), "{text}");
     assert_eq!(notifications[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "b.yaml");
 }
 

@@ -23,7 +23,7 @@ fn a_rule_that_needs_an_unknown_claim_is_reported_as_unchecked() {
             at("HC014", "preferLocalNodeOnly has no effect on a shared volume"),
         ]
     };
-    let [first, second] = why("claim `data` is in none of the files");
+    let [first, second] = why("claim `data` is not in the files");
     let advice =
         ": pass the files that define the claims and classes with --manifests, or query a cluster with --cluster\n";
     let run = folder.run("validate -f a.yaml");
@@ -39,7 +39,7 @@ fn a_rule_that_needs_an_unknown_claim_is_reported_as_unchecked() {
         format!("{second}colocate: no findings in 1 object of 1 file; 1 item could not be checked{advice}")
     );
 
-    let [first, second] = why("claim `data`: its StorageClass `px` is in none of the files");
+    let [first, second] = why("claim `data`: its StorageClass `px` is not in the files");
     let run = folder.run("validate -f a.yaml --manifests claim.yaml");
     assert!(run.err.starts_with(&format!("{first}{second}")), "{}", run.err);
 }
@@ -51,7 +51,7 @@ fn a_missing_default_class_or_volume_is_named() {
     let bound = claim("ReadWriteOnce").replace("px,", "\"\", volumeName: pv-1,");
     for (claim, why) in [
         (unnamed, "it names no StorageClass, and the files contain no default StorageClass"),
-        (bound, "its PersistentVolume `pv-1` is in none of the files"),
+        (bound, "its PersistentVolume `pv-1` is not in the files"),
     ] {
         let run =
             Folder::new(&[("a.yaml", &local), ("claim.yaml", &claim)]).run("validate -f a.yaml --manifests claim.yaml");

@@ -145,8 +145,10 @@ impl RuleCheck<'_> {
             Source::Pod => ("pods", "patch spec.template.metadata.annotations of the workloads instead"),
             Source::Storage | Source::Claim => ("claims", "patch metadata.annotations of the claims instead"),
         };
-        let message =
-            format!("kustomize adds {} to every object, but Stork reads it only from {readers}", shown(key.name));
+        let message = format!(
+            "kustomize adds {} to every object, but Stork reads this annotation only on {readers}",
+            shown(key.name)
+        );
         self.find(Rule::OnEveryObject, path, Part::Key, message, remedy);
     }
 
