@@ -56,7 +56,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("0", "success"),
     (
         "1",
-        "failed: input that cannot be read or parsed, no cluster, no answer; for `validate`: findings of severity error, or from the severity of `--fail-on`",
+        "failed: input that cannot be read or parsed, no cluster, no answer; for `validate`: findings of severity error, or of at least the severity of `--fail-on`",
     ),
     ("2", "usage error"),
     (
@@ -66,7 +66,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("4", "with `--check`: something would change"),
     (
         "129, 130, 131, 143",
-        "SIGHUP, SIGINT, SIGQUIT or SIGTERM ended `mutate --in-place`, which then changed nothing; or SIGINT or SIGTERM ended `serve` before it served, or a second one before it had drained",
+        "SIGHUP, SIGINT, SIGQUIT or SIGTERM ended `mutate --in-place` before it changed a file; or SIGINT or SIGTERM ended `serve` before it was ready, or a second one did before it had drained",
     ),
 ];
 

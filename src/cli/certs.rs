@@ -45,7 +45,10 @@ pub(super) struct Certs {
 
 const EXAMPLES: Examples = [
     ("Issue a certificate for a Service:", "colocate certs --dir certs --name colocate.colocate.svc"),
-    ("Replace it by one for two addresses:", "colocate certs --dir certs --name 192.0.2.10 --name 192.0.2.11 --force"),
+    (
+        "Replace it with one for two addresses:",
+        "colocate certs --dir certs --name 192.0.2.10 --name 192.0.2.11 --force",
+    ),
 ];
 
 impl Certs {

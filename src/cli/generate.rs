@@ -22,8 +22,11 @@ pub(super) struct Completions {
 }
 
 const OF_COMPLETIONS: Examples = [
-    ("Complete commands in this bash:", "source <(colocate completions bash)"),
-    ("Complete commands in each new fish:", "colocate completions fish > ~/.config/fish/completions/colocate.fish"),
+    ("Enable completions in the current bash session:", "source <(colocate completions bash)"),
+    (
+        "Enable completions in all new fish sessions:",
+        "colocate completions fish > ~/.config/fish/completions/colocate.fish",
+    ),
 ];
 
 impl Completions {
@@ -83,7 +86,7 @@ fn root() -> Command {
     root
 }
 
-/// Writes each page under its name. A page that exists is replaced as a whole.
+/// Writes each page under its name. An existing page is replaced in one step.
 fn write_all(root: &Command, dir: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create the directory {}", dir.display()))?;
     for command in root.get_subcommands().chain([root]) {

@@ -17,7 +17,7 @@ use crate::manifest::{FileSearch, Source, is_stdin};
 /// The options of commands that read manifests.
 #[derive(Debug, Args)]
 pub(super) struct InputOptions {
-    /// The same as FILE|DIR|-, as in kubectl
+    /// The same as the arguments, for compatibility with kubectl
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1.., value_delimiter = ',')]
     pub(super) filename: Vec<PathBuf>,
 

@@ -30,10 +30,10 @@ use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Pur
 
 /// Set the scheduler in manifests as the server would, and change nothing else
 ///
-/// Claims, classes and volumes are read from the input and --manifests, and with --cluster also from a cluster. If several
-/// files describe one, the nearest to the workload counts: the same file, then the nearest folder upwards. Everything
-/// else in the input stays the same, byte for byte: comments, order, quoting. Claims that cannot be resolved are reported
-/// on standard error.
+/// Claims, classes and volumes are read from the input and --manifests, and with --cluster also from a cluster. If several files
+/// describe one, the nearest to the workload counts: the same file, then the same kustomization, then the nearest folder.
+/// Everything else in the input stays the same, byte for byte: comments, order, quoting. Claims that cannot be resolved are
+/// reported on standard error.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -84,7 +84,7 @@ const EXAMPLES: Examples = [
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
-    /// The input with the changes applied; JSON files only are joined as JSON
+    /// The input with the changes applied; as JSON if all files are JSON
     Yaml,
     /// The changed objects as one List
     Json,
@@ -271,8 +271,8 @@ impl Mutate {
     }
 }
 
-/// Returns the policy without what keeps it from changing files (`mode: audit`, `mode: off` and `templates: leave`); `None` if it
-/// has none of these.
+/// Returns the policy without the settings that prevent changes of files (`mode: audit`, `mode: off` and `templates: leave`);
+/// `None` if it does not have any of them.
 fn unrestricted(policy: &Policy) -> Option<Policy> {
     let is_restricted = policy.mode != Mode::Inject || policy.templates == Templates::Leave;
     is_restricted.then(|| Policy { mode: Mode::Inject, templates: Templates::Inject, ..policy.clone() })

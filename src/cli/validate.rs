@@ -31,9 +31,9 @@ use crate::manifest::{KnownObjects, Manifest, ManifestValidator, MissingFacts, P
 
 /// Find hyperconvergence annotations that Stork ignores or misreads
 ///
-/// Claims, classes, volumes and placement strategies are read from the input and --manifests, and with --cluster also
-/// from a cluster. If several files describe one, the nearest to the workload counts: the same file, then the nearest
-/// folder upwards. Anything that could not be checked is reported on standard error.
+/// Claims, classes, volumes and placement strategies are read from the input and --manifests, and with --cluster also from a
+/// cluster. If several files describe one, the nearest to the workload counts: the same file, then the same kustomization, then the
+/// nearest folder. Anything that could not be checked is reported on standard error.
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE, after_help = examples::text(&EXAMPLES))]
 pub(super) struct Validate {
