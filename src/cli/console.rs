@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::say;
 
 /// The time after which the progress is shown. Most runs are shorter.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PROGRESS_DELAY: Duration = Duration::from_secs(1);
 
 /// The shortest time between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -19,7 +19,7 @@ pub(super) struct Console {
     progress: Option<Progress<io::Stderr>>,
 }
 
-/// A line of a terminal that is written again and again.
+/// A line of a terminal that is overwritten.
 struct Progress<W> {
     out: W,
     what: &'static str,
@@ -86,7 +86,7 @@ impl<W: Write> Progress<W> {
     /// `elapsed` is the time since the start of the command.
     fn advance(&mut self, bytes: u64, elapsed: Duration) {
         self.done += bytes;
-        let due = self.shown.map_or(PATIENCE, |shown| shown + INTERVAL);
+        let due = self.shown.map_or(PROGRESS_DELAY, |shown| shown + INTERVAL);
         if elapsed >= due {
             self.shown = Some(elapsed);
             let Self { what, done, total, .. } = self;

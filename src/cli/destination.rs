@@ -46,7 +46,7 @@ enum Out {
 
 /// The new text of a file.
 ///
-/// It is in a temporary file without a name, so that nothing remains if the process is killed.
+/// It is written to a temporary file without a name, which disappears if the process is killed.
 struct NewFile {
     text: BufWriter<File>,
     /// The path as it was named.

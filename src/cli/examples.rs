@@ -26,7 +26,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    /// Returns the calls of this program in a line of a shell.
+    /// Returns the calls of this program in a shell command line.
     fn calls(line: &str) -> Vec<&str> {
         line.split(['|', '<', '>', '(', ')']).map(str::trim).filter(|part| part.starts_with("colocate ")).collect()
     }

@@ -20,7 +20,8 @@ pub(super) fn between<'a>(before: &'a str, after: &'a str) -> Vec<Hunk<'a>> {
     between_from(0, 0, before, after)
 }
 
-/// Returns all differences between parts of two texts. The numbers of lines before the parts count in the headers.
+/// Returns all differences between parts of two texts. `lines_before` and `lines_after` are the numbers of lines before the two
+/// parts; headers include them.
 pub(super) fn between_from<'a>(
     lines_before: usize,
     lines_after: usize,

@@ -68,7 +68,7 @@ pub(super) struct Input {
     pub(super) charts: Vec<PathBuf>,
     /// The paths that cannot be read.
     pub(super) problems: Vec<Problem>,
-    /// Whether a path was named only to be left out by an option or an ignore file.
+    /// Whether a named path is excluded by an option or an ignore file.
     left_out: bool,
 }
 

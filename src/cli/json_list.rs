@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Renders the items of a list as `serde_json` prints them in one piece.
+/// Renders a list item by item, with the same output as `serde_json::to_string_pretty` for the whole list.
 #[derive(Debug)]
 pub(super) struct JsonList {
     /// The number of levels around the list.

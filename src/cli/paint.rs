@@ -50,7 +50,7 @@ pub(super) enum TextStyle {
 }
 
 impl ColorOption {
-    /// Returns true if text is colored. By default, it is if it goes to a terminal with colors, unless `NO_COLOR` (no-color.org) is
+    /// Returns true if text is colored. By default, this is the case on a terminal with colors, unless `NO_COLOR` (no-color.org) is
     /// set.
     pub(super) fn is_on(self, is_terminal: bool) -> bool {
         match self.color {

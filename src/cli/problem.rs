@@ -4,7 +4,7 @@ use super::one_line;
 use super::paint::bounded;
 use crate::manifest::{ParseError, Position, ReadError, Source};
 
-/// Something that failed, so that the exit code is 1.
+/// A failure. It makes the exit code 1.
 #[derive(Debug)]
 pub(super) struct Problem {
     /// The file and the position in it, if it is about one.

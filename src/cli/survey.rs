@@ -1,7 +1,7 @@
 //! The first reading of all files: what cannot be read, and the objects that decisions depend on.
 //!
-//! Only what decides is kept. The files are read again for the decisions, so that memory is bounded by the largest file and its
-//! largest document.
+//! Only the objects that decisions depend on are kept. The files are read again for the decisions, which bounds the memory by the
+//! largest file, its largest document, and these objects.
 
 use super::console::Console;
 use super::input::{Input, size};
@@ -12,7 +12,7 @@ use crate::manifest::{
     Position, Purpose, ReadError, Source, Unusable,
 };
 
-/// What the first reading found.
+/// The result of the first reading.
 pub(super) struct Survey {
     /// The claims, classes, volumes, placement strategies and Namespaces.
     pub(super) known: KnownObjects,
@@ -45,7 +45,7 @@ pub(super) struct Ends<'t> {
 }
 
 impl Survey {
-    /// Reads all files. `ends` gets the ends of each source.
+    /// Reads all files. Calls `ends` with the first and last document of each source.
     pub(super) fn read(
         input: &mut Input,
         policy: &Policy,

@@ -142,7 +142,7 @@ mod tests {
         (signals, SignalHandlers(serving), followed)
     }
 
-    /// As `start`, of a process that serves.
+    /// Starts a process as `start` does, which then serves.
     fn follow(shutdown: Shutdown) -> (UnboundedSender<Signal>, impl Future<Output = (i32, Duration)>) {
         let (signals, handlers, followed) = start(shutdown);
         handlers.drain(DrainTimes { grace: GRACE, timeout: TIMEOUT });

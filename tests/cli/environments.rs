@@ -120,7 +120,7 @@ fn objects_have_the_namespace_of_their_kustomization() {
 }
 
 #[test]
-fn a_namespace_that_opts_out_in_one_environment_leaves_a_pod_unchanged() {
+fn a_namespace_that_opts_out_in_only_one_overlay_is_unresolved() {
     let namespace = |value: &str| {
         let label = format!("stork.libopenstorage.org/disable-admission-controller: \"{value}\"");
         format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{{label}}}}}\n")

@@ -16,7 +16,7 @@ fn with_chart() -> Folder {
     ])
 }
 
-/// As pre-commit names them, if only they are staged.
+/// pre-commit names such files if no others are staged.
 #[test]
 fn named_files_need_not_have_a_document() {
     let folder = Folder::new(&[("comment.yaml", "# nothing\n---\n"), ("empty.yaml", "")]);
@@ -51,7 +51,7 @@ fn paths_need_no_option_and_may_be_mixed() {
 }
 
 #[test]
-fn what_is_not_read_has_a_command_to_pipe_from() {
+fn urls_and_the_option_k_are_errors_with_a_command() {
     let folder = Folder::mysql();
     for (arguments, said) in [
         (

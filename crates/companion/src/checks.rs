@@ -29,7 +29,7 @@ impl Subject<'_> {
         self.run(policy, severities, facts).0
     }
 
-    /// Checks the object, and returns the facts too that rules lack: the result of these rules is not certain.
+    /// Checks the object, and also returns the facts that rules lack. The result of these rules is not certain.
     pub fn check_with_needs(
         &self,
         policy: &Policy,
@@ -46,7 +46,7 @@ impl Subject<'_> {
         self.run(policy, severities, &Facts { claims, strategies, ..Facts::default() }).1
     }
 
-    /// Checks only the keys of the object and their values, because it is incomplete, such as a patch.
+    /// Checks only the keys and their values. For incomplete objects, such as patches.
     pub fn check_keys(&self, policy: &Policy, severities: &Severities) -> ValidationReport {
         let facts = Facts::default();
         let mut check = self.rule_check(policy, severities, &facts, Vec::new());

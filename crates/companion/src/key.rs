@@ -101,7 +101,7 @@ const UNRELATED: [&str; 37] = [
     "applicationBackupSchedulePolicyType",
 ];
 
-/// The key of a placement strategy without separators, to find it with others.
+/// `placement_strategy` without its separator, for comparison with other spellings.
 const PLACEMENT_STRATEGY: &str = "placementstrategy";
 
 /// The most edits (a letter wrong, missing or swapped) between a misspelled key and the intended one.

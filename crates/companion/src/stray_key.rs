@@ -16,10 +16,10 @@ pub(super) struct StrayKey {
     pub(super) name: String,
 }
 
-/// The most keys that are returned: more than findings are listed.
+/// The maximum number of keys that are returned. It is greater than `MAX_FINDINGS`.
 const MAX_KEYS: usize = 256;
 
-/// The most items of a list that are read. Of longer lists, such as those of claim templates, not every item is known.
+/// The most items of a list that are read. Other readers of lists, such as the one for claim templates, have a limit, too.
 const MAX_ITEMS: usize = 1024;
 
 /// The deepest level that is searched: deeper than any field of a built-in kind, and far from the parser's own limit.

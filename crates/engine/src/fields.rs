@@ -135,7 +135,7 @@ mod tests {
         assert_eq!((fields.len(), fields.raw("last").is_some()), (Fields::MAX, false));
     }
 
-    /// As many fields as are kept.
+    /// Returns the maximum number of fields.
     fn many() -> String {
         (0..Fields::MAX).map(|n| format!("\"{n}\":1,")).collect::<Vec<_>>().concat()
     }

@@ -6,8 +6,8 @@ use super::storage_facts::ClassFacts;
 
 const CSI: &str = "pxd.portworx.com";
 
-/// The classes without a suffix. The operator creates each of them for the in-tree driver as `px-NAME` and for the CSI driver as
-/// `px-csi-NAME` (`drivers/storage/portworx/component/storageclass.go` of libopenstorage/operator).
+/// The names of the classes, without their prefix. The operator creates each of them for the in-tree driver as `px-NAME` and for
+/// the CSI driver as `px-csi-NAME` (`drivers/storage/portworx/component/storageclass.go` of libopenstorage/operator).
 const REPLICATED: [&str; 8] = [
     "db",
     "db-cloud-snapshot",

@@ -62,8 +62,8 @@ pub struct Document<'m> {
     /// Values that JSON does not have become strings: `.inf`, and a key that is a collection or null, with the prefix `? `.
     /// A document with such a key has no Kubernetes objects.
     pub value: Value,
-    /// The first key that a mapping has twice. kubectl keeps the last one, as `value` does, but other readers may not, so
-    /// that nothing must be decided about the document.
+    /// The first key that a mapping has twice. kubectl keeps the last one, as `value` does, but other readers may not. Callers must
+    /// therefore make no decision about the document.
     pub duplicate: Option<ParseError>,
     /// Whether a mapping in it has a key that a Kubernetes object cannot have.
     foreign: bool,
@@ -240,7 +240,7 @@ impl<'m> Document<'m> {
                 let (_, tree) = values.next()?.ok()?;
                 values.next().is_none().then_some(tree)?
             }
-            // A text must not become JSON, which has other rules.
+            // An edit must not turn YAML into JSON, which is parsed by other rules.
             Syntax::Yaml if is_json(text) != is_json(self.text()) => return None,
             Syntax::Yaml => {
                 let mut split = Split::new(text);
@@ -307,7 +307,7 @@ impl<'m> Document<'m> {
     }
 }
 
-/// What a document contains.
+/// The content of a document.
 #[derive(Default)]
 struct Contents<'d> {
     objects: Vec<ManifestObject<'d>>,

@@ -1,8 +1,9 @@
 //! Claims, classes, volumes and Namespaces as an object in a file sees them: the nearest description of each name.
 //!
 //! The nearest descriptions are those in the same file, then those that a kustomization builds together with the file, then those
-//! whose deepest common folder with the file is the deepest. Among these, files directly in that folder come before files below
-//! it. A cluster comes last. If equally near descriptions lead to different provisioners, none of them is used.
+//! in the nearest folder, which shares the most parent folders with the file. Among these, files directly in that folder come
+//! before files below it. A cluster comes last. If equally near descriptions lead to different provisioners, or to the same one by
+//! different fields, none of them is used.
 //!
 //! A name does not always identify an object: each folder of an environment may have a claim `data` without a namespace, and a
 //! default class has no name at all. Such a description counts only for files in its folder and below.
@@ -30,12 +31,12 @@ pub struct FileView<'k> {
     transforms: bool,
 }
 
-/// The distance of a file from this one. A greater value is nearer.
+/// The nearness of a file to this one. A greater value is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Cluster,
     /// The file, or this one, is not in a folder.
-    Elsewhere,
+    NoFolder,
     Folder(Nearness),
     /// One kustomization includes both files.
     SameBuild(Nearness),
@@ -107,8 +108,8 @@ impl<'k> FileView<'k> {
         }
     }
 
-    /// The access modes of all claims and claim templates that see the description of the class `name` in this file, and
-    /// name the class or get it as the default class; `None` if there are none.
+    /// The access modes of all claims and claim templates whose class, by name or by default, is the one that this file describes
+    /// as `name`; `None` if there are none.
     pub fn access_of_class(&self, name: &str) -> Option<AccessModes> {
         let access = self.known.class_access.get_or_init(|| class_access(self.known, self.purpose));
         access.get(&self.file)?.get(name).copied()
@@ -127,7 +128,7 @@ impl<'k> FileView<'k> {
                 let together = self.known.are_built_together(self.file, file);
                 if together { Rank::SameBuild(nearness) } else { Rank::Folder(nearness) }
             }
-            _ => Rank::Elsewhere,
+            _ => Rank::NoFolder,
         }
     }
 
@@ -141,7 +142,7 @@ impl<'k> FileView<'k> {
             || self.known.role(file) == Some(FileRole::Description)
             || match self.rank(file) {
                 Rank::Folder(nearness) => nearness.is_upwards(),
-                Rank::Cluster | Rank::Elsewhere | Rank::SameBuild(_) | Rank::SameFile => true,
+                Rank::Cluster | Rank::NoFolder | Rank::SameBuild(_) | Rank::SameFile => true,
             }
     }
 

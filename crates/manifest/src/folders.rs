@@ -21,7 +21,7 @@ struct Folder {
     depth: u32,
 }
 
-/// How near a file is to another. A greater value is nearer.
+/// The nearness of a file to another. A greater value is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Nearness {
     /// The depth of the deepest folder that contains both.
@@ -63,7 +63,7 @@ impl Folders {
         id.unwrap_or(FolderId(0))
     }
 
-    /// How near a file in the folder `other` is to a file in the folder `own`.
+    /// Returns the nearness of a file in the folder `other` to a file in the folder `own`.
     pub(super) fn nearness(&self, own: FolderId, other: FolderId) -> Nearness {
         let (mut a, mut b) = (own, other);
         while a != b {

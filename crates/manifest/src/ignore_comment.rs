@@ -1,7 +1,7 @@
 //! Comments that ignore findings: `# colocate: ignore HC011 because the pods are pinned by hand`.
 //!
-//! A comment is about one object of its document: the first one that does not end before the line of the comment, which is the
-//! object around it or the next one; after the last object, it is about that one.
+//! A comment applies to one object of its document: the first one that does not end before the line of the comment. This is the
+//! object that contains it, or else the next one. After the last object, it applies to that one.
 
 use std::ops::Range;
 
@@ -20,11 +20,11 @@ const FORM: &str = "write it as `# colocate: ignore HC011 because REASON`, with 
 pub(super) struct IgnoreComment {
     /// The range of the comment, with its `#`.
     pub(super) range: Range<usize>,
-    /// What to ignore, or the reason why the comment is not valid.
+    /// The rules to ignore, or the reason why the comment is not valid.
     pub(super) ignore: Result<Ignore, String>,
 }
 
-/// What a comment ignores.
+/// The rules that a comment ignores, with its reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ignore {
     pub(super) rules: Vec<Rule>,
@@ -57,7 +57,7 @@ impl IgnoreComment {
         comments
     }
 
-    /// The index of the object that the comment is about. `ends` has the end of each object of the document.
+    /// The index of the object that the comment applies to. `ends` has the end of each object of the document.
     pub(super) fn owner(&self, document: &Document<'_>, ends: &[usize]) -> Option<usize> {
         let before = &document.manifest.text[..self.range.start];
         let line = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);

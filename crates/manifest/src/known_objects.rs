@@ -56,7 +56,7 @@ pub struct KnownObjects {
     pub(super) users_of_default: HashMap<(FileId, AccessModes), usize>,
     /// The access modes of the users of each class, computed on first use.
     pub(super) class_access: OnceLock<ClassAccess>,
-    /// Most claims of a large file differ only by their names.
+    /// The facts of all claims, deduplicated: most claims of a large file differ only by their names.
     claim_facts: HashSet<KnownClaim>,
 }
 
@@ -159,7 +159,7 @@ impl KnownObjects {
     /// Adds the objects of a document. `namespace` is the namespace of objects that name none, and `opt_out` is the label
     /// that opts a Namespace out. Returns the objects that are skipped because they do not have the structure of their kind.
     ///
-    /// A document with a duplicate key describes nothing, but its objects are known to be described there.
+    /// The objects of a document with a duplicate key are recorded as unusable.
     pub fn add(&mut self, file: FileId, document: &Document<'_>, namespace: &str, opt_out: &str) -> Vec<Unusable> {
         if *self.default_namespace != *namespace {
             self.default_namespace = namespace.into();
@@ -201,8 +201,8 @@ impl KnownObjects {
                 let text = object.value.to_string();
                 let claim: PersistentVolumeClaim<'_> = decode(&text)?;
                 let (name, facts) = (named(&claim)?, claim.facts());
-                // A patch that chooses no class leaves the one of the claim that it patches. Kubernetes accepts no claim
-                // without access modes.
+                // A patch that does not name a class keeps the class of the patched claim. A claim without access modes must be a
+                // patch, because Kubernetes rejects such a claim.
                 let is_patch =
                     self.files[file.0 as usize].built.is_patch || object.value["spec"]["accessModes"].is_null();
                 if is_patch && facts.names_no_owner() {
@@ -418,7 +418,7 @@ impl KnownObjects {
         push(&mut self.classes, name, Described::new(file, at, class));
     }
 
-    /// Of several in one file, Kubernetes chooses the newest, then the first by name.
+    /// Keeps one default class per file: the newest, then the first by name, as Kubernetes chooses.
     fn insert_default_class(&mut self, new: Described<Arc<KnownClass>>) {
         let order = |class: &KnownClass| (Reverse(class.created), class.name.clone());
         match self.default_classes.iter_mut().rfind(|described| described.file == new.file) {

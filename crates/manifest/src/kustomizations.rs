@@ -14,14 +14,13 @@ const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kusto
 
 /// The kustomizations among the files of a run.
 ///
-/// Only the fields are read that name other files or set the namespace. Resources that are URLs, or that do not exist, are
-/// skipped.
+/// Only the fields that name other files or set the namespace are read. Resources that are URLs, or that do not exist, are skipped.
 #[derive(Debug, Default)]
 pub struct Kustomizations {
     files: HashMap<PathBuf, BuiltFile>,
 }
 
-/// What kustomizations do with a file.
+/// The effect of kustomizations on a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BuiltFile {
     /// The outermost kustomizations that include it, by number.
@@ -66,7 +65,7 @@ impl Kustomizations {
         self.files.is_empty()
     }
 
-    /// What kustomizations do with a file; `None` if none of them names it.
+    /// Returns the effect of kustomizations on a file; `None` if no kustomization names the file.
     pub(super) fn file(&self, path: &Path) -> Option<&BuiltFile> {
         self.files.get(&path.canonicalize().ok()?)
     }
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outermost_namespace_wins_and_a_base_has_that_of_each_overlay() {
+    fn a_base_gets_the_namespace_of_each_outermost_overlay() {
         let files = read(&[
             ("base/kustomization.yaml", "namespace: base\nresources: [pod.yaml, https://example.test/x, missing.yaml]"),
             ("base/pod.yaml", ""),
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_kustomizations_ends() {
+    fn a_cycle_of_kustomizations_terminates() {
         let files = read(&[
             ("kustomization.yaml", "namespace: a\nresources: [a]"),
             ("a/kustomization.yaml", "resources: [../b, x.yaml]"),

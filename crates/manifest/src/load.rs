@@ -42,9 +42,9 @@ pub enum ManifestError {
         kind: &'static str,
         /// Its name, after its namespace if it has one.
         name: String,
-        /// The places of two descriptions.
+        /// The place of the first description.
         first: String,
-        /// The second place.
+        /// The place of the second one.
         second: String,
     },
 }
@@ -52,8 +52,8 @@ pub enum ManifestError {
 /// Parses the claims, classes and volumes in files, and skips other objects. The classes that Portworx creates by itself are known
 /// too.
 ///
-/// A server's pods come from no file, so that no description is nearer than another: each object must be described in one way
-/// only.
+/// A server's pods do not come from a file, so no description is nearer than another. All descriptions of an object must be the
+/// same.
 ///
 /// # Errors
 /// A file is neither YAML nor JSON or has a duplicate key, an object does not have the structure of its kind, or is described
@@ -114,7 +114,7 @@ fn only<'k, T: PartialEq>(
     name: impl Fn() -> String,
     descriptions: &'k [Described<T>],
 ) -> Result<&'k T, ManifestError> {
-    // A description is only added with its name.
+    // Every name has at least one description.
     let first = &descriptions[0];
     match descriptions.iter().find(|other| other.facts != first.facts) {
         None => Ok(&first.facts),
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(owner(format!("{reserved}---\n{static_claim}")), "pxd.portworx.com");
         let known = load_text(&format!("{static_claim}{reserved}")).unwrap();
         assert!(known.claim_use("default", "data").unwrap().bound);
-        // A claim without a class has none then, as with volumeName.
+        // A bound claim that names no class does not get the default class, as with `volumeName`.
         assert_eq!(owner(format!("{}{reserved}", claim("{accessModes: [ReadWriteOnce]}"))), "pxd.portworx.com");
         // The claim names another volume.
         let other = volume("b", "other.example.test", "{namespace: default, name: someone}");

@@ -37,7 +37,7 @@ pub struct MutatedDocument<'d> {
     pub template: Option<Position>,
     /// The objects about which nothing is decided, because the document has a duplicate key.
     pub unread: Vec<ManifestObject<'d>>,
-    /// What has a pod template with claims or a key of Stork, but no decision, each at its position.
+    /// Objects without a decision that have a pod template with claims, or a key of Stork, each with its position.
     pub undecided: Vec<(Position, String)>,
 }
 

@@ -56,7 +56,7 @@ pub struct ValidatedDocument<'d> {
     pub template: Option<Range<usize>>,
     /// The objects that are not checked, because the document has a duplicate key.
     pub unchecked: Vec<ManifestObject<'d>>,
-    /// What has a pod template with claims or a key of Stork, but is not checked.
+    /// Objects that are not checked, but have a pod template with claims or a key of Stork.
     pub undecided: Vec<Undecided>,
 }
 
@@ -71,7 +71,7 @@ pub struct ValidatedObject<'d> {
     pub name: String,
     /// The report, or an error if the object does not have the structure of its kind.
     pub report: Result<ValidationReport, String>,
-    /// Why it is not known whether the Namespace opts out, if rules depend on it: equally near files differ.
+    /// The reason why it is not known whether the Namespace opts out, if rules depend on that.
     pub unknown_namespace: Option<String>,
     /// The findings that comments ignore. The report does not have them, nor the unchecked rules that comments ignore.
     pub ignored: Vec<IgnoredFinding>,
@@ -81,7 +81,7 @@ pub struct ValidatedObject<'d> {
     needs: BTreeSet<Needs>,
     /// Whether rules apply to it, apart from those about comments.
     has_rules: bool,
-    /// Whether it is not checked because its controller is.
+    /// Whether it is skipped because its controller is checked.
     is_of_controller: bool,
 }
 
@@ -287,7 +287,7 @@ impl<'a> ManifestValidator<'a> {
 
     /// Removes the findings that comments ignore, and adds findings about comments that are not valid or ignore nothing.
     ///
-    /// Nothing is unused in a document that `is_encrypted`, because its values are not known.
+    /// No comment counts as unused in a document that `is_encrypted`, because its values are not known.
     fn apply_comments<'d>(
         &self,
         view: &FileView<'_>,
@@ -324,7 +324,7 @@ impl<'a> ManifestValidator<'a> {
         validated.retain(|object| object.has_rules || !object.comments.is_empty());
     }
 
-    /// An object, or a document without objects, to which no rule applies except those about comments.
+    /// Makes the result for an object, or for a document without objects, to which only the rules about comments apply.
     fn without_rules<'d>(
         &self,
         view: &FileView<'_>,
@@ -362,7 +362,7 @@ impl<'d> ValidatedObject<'d> {
         }
     }
 
-    /// Ignores what a rule found. Returns true if there is something.
+    /// Ignores the findings of a rule, and what it could not check. Returns true if there is any.
     fn ignore(&mut self, rule: Rule, ignore: &Ignore) -> bool {
         let Ok(report) = &mut self.report else { return false };
         let before = report.unchecked.len();

@@ -1,4 +1,4 @@
-//! Patches, which have the keys of Stork but not the objects that they are for: JSON patches (RFC 6902), and the patches in a
+//! Patches, which can have keys of Stork without the object that they change: JSON patches (RFC 6902), and patches in a
 //! kustomization.
 //!
 //! A patch is turned into an object that has only the fields of the patch. The rules about keys and values then apply to it. Other
@@ -110,7 +110,8 @@ impl<'a> PatchCheck<'a> {
                 Some(("spec", "volumeClaimTemplates")) => find("apps/v1", "StatefulSet").and_then(check),
                 Some(("spec", _)) => find("apps/v1", "Deployment").and_then(check),
                 _ if object["parameters"].is_object() => check(SubjectKind::Class),
-                // The annotations of a pod or of a claim: what is wrong in both is wrong.
+                // The kind is not known. If a key is one for claims, check the patch as that of a claim, otherwise as that of a
+                // pod.
                 _ => find("v1", "Pod").and_then(check).map(|of_pod| match check(SubjectKind::Claim) {
                     Some(of_claim) if of_pod.findings.iter().any(|found| found.rule == Rule::StorageKeyOnPod) => {
                         of_claim

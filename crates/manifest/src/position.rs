@@ -96,7 +96,7 @@ impl<'t> Lines<'t> {
     fn around(&self, offset: usize) -> (&'t str, &'t str) {
         let start = self.mark(offset).line_start;
         let (before, rest) = self.text.split_at_checked(offset).unwrap_or((self.text, ""));
-        // The byte may be in the middle of the end of the line.
+        // The offset may be between the `\r` and the `\n` of a line ending.
         let before = before[start.min(before.len())..].trim_end_matches('\r');
         let near = rest.floor_char_boundary(STRIDE);
         let after = rest[..near].split(['\n', '\r']).next().unwrap_or_default();

@@ -174,13 +174,13 @@ impl FileSearch {
         self
     }
 
-    /// Finds the files of paths, in order; `-` is standard input, as is `/dev/stdin`. A file that is named twice, possibly by a link, is found
-    /// only the first time.
+    /// Finds the files of paths, in order. `-` is standard input, as is `/dev/stdin`. A file that is named twice, possibly by a
+    /// link, is found only once.
     pub fn find<P: AsRef<Path>>(self, paths: &[P]) -> Found {
         self.find_with(paths, &mut read_anything)
     }
 
-    /// As [`find`](Self::find), but reads standard input (`/dev/stdin`) and pipes with `read_file`.
+    /// Finds files like [`find`](Self::find), and reads standard input (`/dev/stdin`) and pipes with `read_file`.
     fn find_with<P: AsRef<Path>>(mut self, paths: &[P], read_file: ReadFile<'_>) -> Found {
         for path in paths.iter().map(AsRef::as_ref) {
             if is_stdin(path) {
@@ -261,10 +261,10 @@ impl FileSearch {
             .ignore(false)
             .git_global(false)
             .git_exclude(false)
-            // In a repository, what is above its root does not count.
+            // In a repository, ignore files above its root do not apply.
             .require_git(in_repository)
             .sort_by_file_name(OsStr::cmp)
-            // Nothing below a directory that is not wanted is visited.
+            // Directories that are left out are not entered.
             .filter_entry(move |entry| entry.depth() == 0 || is_wanted(entry));
         for entry in walk.build() {
             let entry = match entry {
@@ -336,7 +336,7 @@ impl Exclusions {
         self.ignore_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A real path as it is shown: relative to the working directory if it is in it.
+    /// Returns a path as messages show it: relative to the working directory if it is below that.
     fn shown(&self, real: &Path) -> PathBuf {
         let relative = real.strip_prefix(&self.working_directory).unwrap_or(real);
         if relative.as_os_str().is_empty() { ".".into() } else { relative.to_owned() }

@@ -14,7 +14,7 @@ pub(super) struct Split<'t> {
     at: usize,
 }
 
-/// What a line is, as far as it matters here.
+/// The kind of a line, for finding documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineKind {
     /// `---`
@@ -34,7 +34,7 @@ impl<'t> Split<'t> {
     /// The end of the line that starts at `at`, including its line ending.
     fn line_end(&self, at: usize) -> usize {
         let rest = &self.text.as_bytes()[at..];
-        let end = memchr2(rest);
+        let end = line_ending(rest);
         match end {
             None => self.text.len(),
             Some(end) if rest[end..].starts_with(b"\r\n") => at + end + 2,
@@ -70,7 +70,7 @@ impl<'t> Split<'t> {
 }
 
 /// The offset of the first line ending character.
-fn memchr2(bytes: &[u8]) -> Option<usize> {
+fn line_ending(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
@@ -83,7 +83,7 @@ impl Iterator for Split<'_> {
         if first == self.text.len() {
             return None;
         }
-        // The first line has content: it may be a marker.
+        // The first line belongs to this document, even if it is a marker.
         let mut at = self.line_end(first);
         while at < self.text.len() {
             let end = self.line_end(at);

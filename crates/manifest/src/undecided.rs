@@ -14,7 +14,7 @@ use colocate_engine::Policy;
 pub struct Undecided {
     /// The range of the pod template, of the volumes or of the key.
     pub range: Range<usize>,
-    /// What it is, why no decision is made, and what to do.
+    /// The message: the object, the reason, and the remedy.
     pub what: String,
 }
 
@@ -25,8 +25,8 @@ const SOURCES: [&str; 5] = ["persistentVolumeClaim", "ephemeral", "csi", "portwo
 const CLAIM_TEMPLATES: &str = "volumeClaimTemplates";
 
 impl Document<'_> {
-    /// Returns what describes pods with claims, or has a key of Stork, but is neither of a kind with rules nor of a kind of the
-    /// configuration.
+    /// Returns the objects that have a pod template with claims, or a key of Stork, but whose kind is neither built in nor
+    /// configured.
     pub fn undecided(&self, policy: &Policy) -> Vec<Undecided> {
         let others = if is_json_patch(&self.value) { Vec::new() } else { self.other_values() };
         let others = others.into_iter().map(|(path, value)| (Subject::Other(path), value));
@@ -79,7 +79,8 @@ impl Document<'_> {
     }
 }
 
-/// Returns the patches that are written in a kustomization. A path of a file, which is a string too, has nothing to find.
+/// Returns the patches that are written in a kustomization. An item that is the path of a file is a string, too, but does not
+/// contain a patch.
 fn inline_patches(kustomization: &Value) -> Vec<(FieldPath, &str)> {
     let mut patches = Vec::new();
     for field in ["patches", "patchesJson6902", "patchesStrategicMerge"] {
@@ -118,7 +119,7 @@ fn adds_volumes(patch: &Value) -> bool {
     })
 }
 
-/// Returns true if a pod template in a value mounts a volume of a driver, perhaps.
+/// Returns true if a pod template in a value may mount a volume of a driver.
 fn has_volumes(value: &Value) -> bool {
     let inner = match value {
         Value::Object(fields) => fields.values().any(has_volumes),
@@ -128,7 +129,7 @@ fn has_volumes(value: &Value) -> bool {
     inner || mounts_volumes(value)
 }
 
-/// What may be undecided.
+/// A value that may be undecided.
 enum Subject<'d> {
     Object(ManifestObject<'d>),
     /// A document or an item of a list that is not an object, by its path.
@@ -194,9 +195,9 @@ fn describe(subject: &Subject<'_>, found: &Found) -> String {
     format!("{who} has {what} at {path}, for which no decision is made: {remedy}")
 }
 
-/// What an undecided value has.
+/// The reason to report an undecided value.
 enum Found {
-    /// A pod template that mounts a volume of a driver, perhaps.
+    /// A pod template that may mount a volume of a driver.
     Template(FieldPath),
     /// Volumes or claim templates of pods whose template is elsewhere.
     Volumes(FieldPath),
@@ -209,7 +210,7 @@ struct Search<'p, 'v> {
     policy: &'p Policy,
     /// The path to the current value.
     path: Vec<Step<'v>>,
-    /// The first pod template that mounts a volume of a driver, perhaps.
+    /// The first pod template that may mount a volume of a driver.
     template: Option<FieldPath>,
     /// The first volumes or claim templates that are not in or next to a pod template.
     volumes: Option<FieldPath>,
@@ -228,7 +229,7 @@ impl<'v> Search<'_, 'v> {
         match value {
             Value::Object(fields) => {
                 if mounts_volumes(value) {
-                    // The value as a whole is no template, but it may use its volumes in several.
+                    // The value itself is not a template, but it may use its volumes in several templates.
                     if self.path.is_empty() {
                         self.volumes = Some(FieldPath::default().field("spec").field("volumes"));
                     } else if self.template.is_none() {
@@ -274,7 +275,7 @@ impl<'v> Search<'_, 'v> {
     }
 }
 
-/// Returns true if a value is a pod template, or the like, that mounts a volume of a driver, perhaps.
+/// Returns true if a value has the fields of a pod template and may mount a volume of a driver.
 fn mounts_volumes(template: &Value) -> bool {
     template["spec"]["volumes"].as_array().is_some_and(|volumes| may_be_driven(volumes))
 }
@@ -426,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_that_are_not_read_as_such_are_named() {
+    fn pods_in_json_arrays_and_openshift_templates_are_named() {
         let json = r#"{"apiVersion": "v1", "kind": "Pod", "spec": {"volumes": [{"csi": {}}]}}"#;
         let found = undecided(&format!("[{json}]"));
         assert_eq!(found[0].0, json);
@@ -453,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_undecided_if_no_claim_or_a_known_kind_is_concerned() {
+    fn objects_without_claims_or_of_known_kinds_are_not_named() {
         let empty = "{template: {spec: {containers: [{name: c}], volumes: [{name: v, emptyDir: {}}]}}}";
         let template = format!("{{template: {{spec: {SPEC}}}}}");
         for text in [

@@ -24,7 +24,7 @@ pub(super) struct Output {
 /// The format of the output.
 pub(super) enum Format {
     Nothing,
-    /// The texts with the edits made. Has the text before each file; none if there is only one file.
+    /// The edited texts, joined. Has the separator before each file; empty if there is only one file.
     Yaml(Vec<String>),
     /// The changed objects as one List.
     Json(JsonList),

@@ -118,7 +118,7 @@ impl Replacements {
 }
 
 impl Drop for Replacements {
-    /// Removes the new files that are not used. The task that watches for signals has a share of them.
+    /// Removes the new files that are not used. The task that watches for signals also holds a reference to them.
     fn drop(&mut self) {
         lock(&self.prepared).files.clear();
     }
@@ -137,7 +137,7 @@ fn withdraw(prepared: &Mutex<Prepared>) -> bool {
     let mut prepared = lock(prepared);
     if !prepared.committing {
         prepared.files.clear();
-        // Files that are begun later would remain.
+        // The lock is never released, so no new file can be created before the process exits.
         std::mem::forget(prepared);
         return true;
     }
@@ -152,7 +152,7 @@ fn folder(target: &Path) -> &Path {
     target.parent().unwrap_or(Path::new("."))
 }
 
-/// Writes everything to the disks: once for each file system, because thousands of files would each take as long.
+/// Synchronizes each file system once, because to synchronize a single file takes about as long.
 fn synchronize(files: &[Replacement]) -> anyhow::Result<()> {
     let mut systems = BTreeMap::new();
     for Replacement { target, .. } in files {

@@ -17,13 +17,13 @@ pub(super) struct Report<'c> {
     pub(super) changed: bool,
     /// Whether something is unresolved.
     pub(super) unresolved: bool,
-    /// The number of objects whose claims are not in the files.
+    /// The number of objects with unresolved claims.
     open: usize,
     /// The number of objects that only the configuration leaves unchanged.
     pub(super) prevented: usize,
 }
 
-/// What is printed about each object, in addition to what needs attention.
+/// The lines to print about each object, in addition to problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail {
     Nothing,

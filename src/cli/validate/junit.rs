@@ -17,7 +17,7 @@ use crate::cli::problem::Problem;
 use crate::companion::Severity;
 use crate::manifest::{Source, ValidatedObject};
 
-/// The name of the suite for what is not about a file.
+/// The name of the suite for results that do not belong to a file.
 const RUN: &str = "colocate";
 
 /// The suites, which are printed file by file.
@@ -239,7 +239,7 @@ impl Case<'_> {
     }
 }
 
-/// Adds an attribute of one line.
+/// Adds an attribute. Its value is shortened to one line.
 fn with<'w, W: io::Write>(element: ElementWriter<'w, W>, name: &str, value: &str) -> ElementWriter<'w, W> {
     element.with_attribute((name, &*characters(&bounded(value))))
 }

@@ -13,7 +13,7 @@ use crate::manifest::{
 pub(super) struct Outcome<'v> {
     pub(super) findings: Vec<PlacedFinding<'v>>,
     pub(super) gaps: Vec<Gap<'v>>,
-    /// Lines that matter to no rule.
+    /// Lines about documents that no rule applies to.
     pub(super) remarks: Vec<Gap<'v>>,
     /// The objects that were checked.
     pub(super) objects: &'v [ValidatedObject<'v>],
@@ -24,7 +24,7 @@ pub(super) struct PlacedFinding<'v> {
     pub(super) range: SourceRange<'v>,
     pub(super) object: &'v ValidatedObject<'v>,
     pub(super) finding: &'v Finding,
-    /// The reason to ignore it, if a comment does so.
+    /// The reason of the comment that ignores it, if any.
     pub(super) ignored: Option<&'v str>,
 }
 
@@ -55,7 +55,7 @@ impl Gap<'_> {
 }
 
 impl<'v> Outcome<'v> {
-    /// Collects the results. `unusable` has the objects that do not have the structure of their kind.
+    /// Collects the results. `unusable` has the objects that cannot be used as descriptions.
     pub(super) fn new(
         source: &'v Source,
         document: &'v Document<'v>,

@@ -98,7 +98,7 @@ impl Log {
     }
 }
 
-/// Renders a value inside of this many levels.
+/// Renders a value that is nested `depth` levels deep.
 fn nested(depth: usize, value: &impl Serialize) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(value)?.replace('\n', &format!("\n{}", "  ".repeat(depth))))
 }

@@ -4,7 +4,7 @@ use super::outcome::{Gap, PlacedFinding};
 use crate::cli::facts::ADVICE;
 use crate::cli::paint::{Paint, TextStyle, bounded};
 
-/// What a run found, as numbers.
+/// The counts of a run.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) errors: usize,
@@ -12,7 +12,7 @@ pub(super) struct Totals {
     pub(super) infos: usize,
     /// The findings that comments ignore.
     pub(super) ignored: usize,
-    /// What could not be checked.
+    /// The number of items that could not be checked.
     pub(super) gaps: usize,
     /// Whether a gap is about a rule.
     pub(super) rules_are_open: bool,
@@ -44,7 +44,7 @@ pub(super) fn gap(Gap { range, rule, what, .. }: &Gap<'_>) -> String {
     bounded(&line) + "\n"
 }
 
-/// Renders a line about a document that matters to no rule.
+/// Renders a line about a document that no rule applies to.
 pub(super) fn remark(Gap { range, what, .. }: &Gap<'_>) -> String {
     let place = range.as_ref().map(|range| format!("{}:{}: ", range.source.name, range.start()));
     bounded(&format!("{}skipped: {what}", place.unwrap_or_default())) + "\n"

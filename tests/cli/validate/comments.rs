@@ -119,7 +119,7 @@ fn a_comment_that_ignores_nothing_is_a_finding() {
         }]);
         assert_eq!((run.code, list), (Some(0), expected), "{file}");
     }
-    // The rule is off, so that nothing is known about it.
+    // The rule is off, so its findings are not known.
     for config in ["off", "unused"] {
         assert_eq!(folder.run(&format!("validate a.yaml -o json --config {config}.txt")).out, "[]\n");
     }
@@ -134,7 +134,7 @@ fn an_ignored_rule_that_cannot_be_checked_is_not_reported() {
         ("one.yaml", &format!("{}{local}", comment.replace("HC013, ", ""))),
         ("claim.yaml", &claim("ReadWriteOnce")),
         ("class.yaml", CLASS),
-        // What this rule lacks is not reported.
+        // The missing facts of this rule are not reported.
         (
             "restore.yaml",
             &format!("{}{}", comment.replace("HC013, HC014", "HC022"), deployment(&format!("{DISABLE}: \"true\""))),

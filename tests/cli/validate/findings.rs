@@ -107,8 +107,8 @@ fn objects_of_kinds_that_stork_does_not_read_are_not_counted() {
     assert_eq!((run.code, run.err.as_str()), (Some(0), "colocate: no findings in 0 objects of 1 file\n"));
 }
 
-/// As in openstorage (`resolveSharedSpec`): with a storage array or a file server behind the volume, it is not a sharedv4 volume;
-/// otherwise, its access modes decide in both directions.
+/// The rules of openstorage (`resolveSharedSpec`): a volume on a storage array or a file server is not a sharedv4 volume. For other
+/// volumes, the access modes override the parameter `sharedv4`, whether it is true or false.
 #[test]
 fn access_modes_decide_which_volumes_are_sharedv4() {
     for (mode, parameters, expected) in [

@@ -118,7 +118,7 @@ fn a_truncated_list_of_findings_is_reported() {
 }
 
 #[test]
-fn a_document_with_a_duplicate_key_is_not_checked_but_the_others_are() {
+fn only_the_document_with_a_duplicate_key_is_not_checked() {
     let twice = |text: &str| format!("{text}metadata: {{name: twice}}\n");
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  selector: {a: b}\n  selector: {a: b}\n";
     let good = deployment(&format!("{LOCAL_ONLY}: \"yes\""));

@@ -46,7 +46,7 @@ impl Files {
         self.known.seen_from(id, purpose)
     }
 
-    /// What an object in `file` learns about the claim `data`: its provisioner, or why that is not known.
+    /// Returns the provisioner of the claim `data` as an object in `file` sees it, or the reason why it is not known.
     fn data(&self, file: &str) -> String {
         owner(self.view(file, Purpose::Mutate).owner("default", "data"))
     }
@@ -444,9 +444,9 @@ fn a_nearer_description_that_cannot_be_used_hides_the_others() {
     let deleted = format!("{}$patch: delete\n", of_class("px"));
     let text = "it has a description that cannot be used, in dev/claim.yaml:1:1: a patch deletes it";
     assert_eq!(with(&deleted).data("dev/pod.yaml"), text);
-    // It matters neither elsewhere nor if it is farther away.
+    // It does not matter to a file for which another description is nearer.
     assert_eq!(with(&twice).data("claim.yaml"), "local");
-    // A patch of the claim that does not choose a class is no description.
+    // A patch of the claim that does not name a class is not a description.
     assert_eq!(with(&claim("resources: {requests: {storage: 1Gi}}")).data("dev/pod.yaml"), "local");
     assert_eq!(with(&of_class("px")).data("dev/pod.yaml"), "pxd");
     let class_twice = class("px", "other").replace("provisioner:", "provisioner: x\nprovisioner:");
@@ -536,7 +536,7 @@ fn files_of_one_kustomization_are_one_stream_in_any_folder() {
 }
 
 #[test]
-fn a_patch_in_a_kustomization_describes_no_claim_unless_it_chooses_a_class() {
+fn a_patch_without_a_class_does_not_describe_a_claim() {
     let size = claim("accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}");
     let files = |patch: &str| {
         built(&[

@@ -11,7 +11,7 @@ async fn mounted(cache: &ClaimCache, namespace: &str, names: &[&str]) -> Vec<Mou
     source.mounted(namespace, &claims, &Policy::default(), deadlines()).await
 }
 
-/// What a message says about a claim.
+/// Returns the text of a message about a claim.
 fn gap(claim: &MountedClaim) -> String {
     claim.owner.gap("it", claim.absence).unwrap_or_default()
 }

@@ -245,7 +245,7 @@ fn recognition() -> Vec<Row> {
             .under(stork.clone()),
         row("an in-tree volume whose class hides it", named("static-in-tree"), Reason::NotRecognised)
             .under(stork.clone()),
-        row("a static volume, if the class is no obstacle", named("static-csi"), Reason::Injected)
+        row("a static volume, if the class does not prevent it", named("static-csi"), Reason::Injected)
             .under(under(vec![portworx(&[NoProvisioner])]))
             .sets("stork"),
         row(

@@ -28,7 +28,7 @@ pub(super) fn rows() -> Vec<Row> {
                 with_label(local(&["data"]), IGNORE, "false"),
                 with_label(with_scheduler(local(&["data"]), "stork"), IGNORE, "true"),
                 with_field(with_scheduler(local(&["data"]), "stork"), "schedulingGroup", json!({})),
-                // Its pods are decided when they are created.
+                // The webhook sets the scheduler of its pods when they are created.
                 labelled_workload(local(&["data"])),
                 local(&["data"]),
                 with_scheduler(local(&["data"]), "stork"),
