@@ -66,7 +66,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("4", "with `--check`: something would change"),
     (
         "129, 130, 131, 143",
-        "SIGHUP, SIGINT, SIGQUIT or SIGTERM ended `mutate --in-place` before it changed a file; or SIGINT or SIGTERM ended `serve` before it was ready, or a second one did before it had drained",
+        "SIGHUP, SIGINT, SIGQUIT or SIGTERM ended `mutate --in-place` before it changed a file; or SIGINT or SIGTERM ended `serve` before it accepted connections, or a second one did before it had drained",
     ),
 ];
 
