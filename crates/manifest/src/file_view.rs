@@ -324,7 +324,9 @@ fn class_access(known: &KnownObjects, purpose: Purpose) -> ClassAccess {
     };
     for (name, users) in &known.users_of_class {
         let descriptions = known.classes.get(name).map_or(&[][..], Vec::as_slice);
-        users.iter().for_each(|(file, access)| add(*file, *access, descriptions, Scope::Everywhere));
+        for (file, access) in users {
+            add(*file, *access, descriptions, Scope::Everywhere);
+        }
     }
     let reserved =
         if known.default_classes.is_empty() { HashMap::new() } else { reserved_without_class(known, purpose) };

@@ -34,9 +34,12 @@ pub struct ManifestValidator<'a> {
     pub namespace: &'a str,
 }
 
-/// The objects of manifests that other objects may name as their controller: each by its namespace, kind and name.
+/// The objects of manifests that other objects may name as their controller.
 #[derive(Debug, Default)]
-pub struct Controllers(HashMap<(Box<str>, Box<str>, Box<str>), Vec<KnownController>>);
+pub struct Controllers(HashMap<ControllerKey, Vec<KnownController>>);
+
+/// A namespace, kind and name.
+type ControllerKey = (Box<str>, Box<str>, Box<str>);
 
 #[derive(Debug)]
 struct KnownController {
