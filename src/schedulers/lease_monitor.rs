@@ -84,20 +84,23 @@ impl LeaseMonitor {
             true if all_renewed => Presence::Alive,
             true => Presence::Unknown,
         };
-        self.report(presence, (!texts.is_empty()).then(|| texts.join("; ")));
+        let text = (!texts.is_empty()).then(|| texts.join("; "));
+        self.report(presence, text.as_deref());
     }
 
-    fn report(&mut self, presence: Presence, text: Option<String>) {
+    fn report(&mut self, presence: Presence, text: Option<&str>) {
         let Scheduler { driver, name, .. } = &self.scheduler;
         self.registry.set(driver, presence.clone());
         let is_alive = (presence != Presence::Unknown).then_some(presence == Presence::Alive);
         self.metrics.scheduler_alive.set([driver, name], is_alive);
+        // Who reads the log finds the same state in /readyz.
+        self.detail.set(text.map(str::to_owned));
         if presence != self.presence {
             let (driver, scheduler) = (&**driver, &**name);
             match presence {
                 Presence::Alive => tracing::info!(driver, scheduler, "the scheduler is alive"),
                 Presence::Away(_) => {
-                    let why = text.as_deref();
+                    let why = text;
                     tracing::warn!(
                         driver,
                         scheduler,
@@ -110,7 +113,6 @@ impl LeaseMonitor {
             }
             self.presence = presence;
         }
-        self.detail.set(text);
     }
 }
 
