@@ -93,18 +93,17 @@ impl LeaseMonitor {
         self.registry.set(driver, presence.clone());
         let is_alive = (presence != Presence::Unknown).then_some(presence == Presence::Alive);
         self.metrics.scheduler_alive.set([driver, name], is_alive);
-        // Who reads the log finds the same state in /readyz.
+        // It is set before the log is written, so that a reader of the log finds the same state in /readyz.
         self.detail.set(text.map(str::to_owned));
         if presence != self.presence {
             let (driver, scheduler) = (&**driver, &**name);
             match presence {
                 Presence::Alive => tracing::info!(driver, scheduler, "the scheduler is alive"),
                 Presence::Away(_) => {
-                    let why = text;
                     tracing::warn!(
                         driver,
                         scheduler,
-                        why,
+                        why = text,
                         "the scheduler is not alive: pods that name it stay Pending"
                     );
                 }
