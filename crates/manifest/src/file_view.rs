@@ -211,8 +211,8 @@ impl<'k> FileView<'k> {
         &self,
         namespace: &str,
         name: &str,
+        reserved: Option<&str>,
     ) -> Result<Option<&'k Described<KnownClaim>>, Conflict<'k, KnownClaim>> {
-        let reserved = self.reserved_volume(namespace, name);
         self.nearest(self.known.claims(namespace, name), self.scope_of_claims(namespace), |a, b| {
             a == b || self.alike(&bound(a, reserved), &bound(b, reserved))
         })
@@ -275,11 +275,11 @@ impl<'k> FileView<'k> {
 impl FileView<'_> {
     /// The owner of a claim in exactly this namespace.
     fn owner_in(&self, namespace: &str, name: &str) -> Owner {
-        let nearest = self.nearest_claim(namespace, name);
+        let reserved = self.reserved_volume(namespace, name);
+        let nearest = self.nearest_claim(namespace, name, reserved);
         if let Some(text) = self.unusable(DescriptionKind::Claim, namespace, name, &nearest) {
             return Owner::Unknown(Unknown::Ambiguous(format!("it {text}").into()));
         }
-        let reserved = self.reserved_volume(namespace, name);
         match nearest {
             Ok(Some(claim)) => self.owner_of(&bound(&claim.facts, reserved)),
             Ok(None) => match self.elsewhere(self.known.claims(namespace, name)) {
@@ -389,9 +389,10 @@ impl StorageView for FileView<'_> {
 
     fn claim_use(&self, namespace: &str, name: &str) -> Option<ClaimUse<'_>> {
         let uses = self.namespaces(namespace).into_iter().map(|namespace| {
-            let claim = self.nearest_claim(&namespace, name).ok()??;
+            let reserved = self.reserved_volume(&namespace, name);
+            let claim = self.nearest_claim(&namespace, name, reserved).ok()??;
             let claim = ClaimUse::from(&*claim.facts);
-            Some(ClaimUse { bound: claim.bound || self.reserved_volume(&namespace, name).is_some(), ..claim })
+            Some(ClaimUse { bound: claim.bound || reserved.is_some(), ..claim })
         });
         let uses: Option<Vec<_>> = uses.collect();
         let (first, others) = uses.as_deref().and_then(<[_]>::split_first)?;

@@ -127,12 +127,12 @@ fn is_kustomization(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::FileSearch;
 
     /// Writes files into a directory of their own, and reads the kustomizations among them.
-    fn read(files: &[(&str, &str)]) -> (tempfile::TempDir, Kustomizations) {
+    pub(crate) fn read(files: &[(&str, &str)]) -> (tempfile::TempDir, Kustomizations) {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = directory.path().join(name);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::{FileId, FileSearch, Kustomizations, Manifest};
+use crate::kustomizations::tests::read;
+use crate::{FileId, Manifest};
 use colocate_engine::{ClassFacts, Policy};
 
 /// Objects in files.
@@ -465,14 +466,8 @@ fn a_nearer_description_that_cannot_be_used_hides_the_others() {
 
 /// Files in a directory of their own, with their kustomizations.
 fn built(files: &[(&str, &str)]) -> Files {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = directory.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    let found = FileSearch::new(&[]).unwrap().find(&[directory.path().to_owned()]);
-    let known = KnownObjects::new(Kustomizations::read(&found.sources));
+    let (directory, kustomizations) = read(files);
+    let known = KnownObjects::new(kustomizations);
     Files { known, ids: Vec::new() }.add(directory.path(), files, FileRole::Input)
 }
 
