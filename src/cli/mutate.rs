@@ -26,7 +26,7 @@ use super::survey::{Survey, each_document, unusable_text};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
 use crate::engine::{Mode, Policy, Templates};
-use crate::manifest::{KnownObjects, Manifest, ManifestMutator, MissingFacts, Purpose, Source, is_stdin};
+use crate::manifest::{KnownObjects, ManifestMutator, MissingFacts, Purpose, Source, is_stdin};
 
 /// Set the scheduler in manifests as the server would, and change nothing else
 ///
@@ -146,20 +146,26 @@ impl Mutate {
         let mut output = self.output(separators, destination)?;
         report.console.start("deciding", size(&input.sources));
         for (source, &file) in input.sources.iter().zip(&survey.files) {
-            let text = source.read()?;
-            let manifest = Manifest::new(&text);
-            output.begin(&manifest)?;
-            for document in manifest.documents() {
-                let document = document.map_err(|error| anyhow!("{}:{error}", source.name))?;
-                let mutated = mutator.mutate(file, &document);
-                report.document(source, &document, &mutated);
-                if let Some(unrestricted) = &unrestricted {
-                    report.count_prevented(&mutated, &unrestricted.mutate(file, &document));
+            output.begin(source)?;
+            for chunk in source.chunks()? {
+                let chunk = chunk?;
+                let (manifest, mut is_empty) = (chunk.manifest(), true);
+                for document in manifest.documents() {
+                    let document = document.map_err(|error| anyhow!("{}:{error}", source.name))?;
+                    let mutated = mutator.mutate(file, &document);
+                    report.document(source, &document, &mutated);
+                    if let Some(unrestricted) = &unrestricted {
+                        report.count_prevented(&mutated, &unrestricted.mutate(file, &document));
+                    }
+                    output.document(source, &document, &mutated)?;
+                    report.console.advance(document.text().len());
+                    is_empty = false;
                 }
-                output.document(source, &document, &mutated)?;
-                report.console.advance(document.text().len());
+                if is_empty {
+                    output.without_documents(manifest.text)?;
+                }
             }
-            output.end(source, &manifest)?;
+            output.end(source)?;
         }
         report.console.clear();
         output.finish()?;
@@ -251,7 +257,7 @@ impl Mutate {
             None if self.check => Format::Nothing,
             None | Some(OutputFormat::Yaml) => Format::Yaml(separators),
             Some(OutputFormat::Json) => Format::Json(JsonList::new(1)),
-            Some(OutputFormat::Diff) => Format::Diff(self.destination.paint()),
+            Some(OutputFormat::Diff) => Format::Diff(self.destination.paint(), None),
             Some(OutputFormat::Patch) => Format::Patches,
         };
         Ok(Output::new(format, destination))

@@ -33,7 +33,7 @@ enum ColorChoice {
 }
 
 /// Colors text, or leaves it plain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Paint {
     on: bool,
 }

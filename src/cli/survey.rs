@@ -1,7 +1,7 @@
 //! The first reading of all files: what cannot be read, and the objects that decisions depend on.
 //!
-//! Only the objects that decisions depend on are kept. The files are read again for the decisions, which bounds the memory by the
-//! largest file, its largest document, and these objects.
+//! Only the objects that decisions depend on are kept. The files are read again for the decisions, so that memory is bounded by the
+//! largest document and these objects.
 
 use super::console::Console;
 use super::input::{Input, size};
@@ -9,7 +9,7 @@ use super::problem::Problem;
 use crate::engine::Policy;
 use crate::manifest::{
     Controllers, DescriptionKind, Document, FileId, FileRole, KnownObjects, Kustomizations, Manifest, ParseError,
-    Position, Purpose, ReadError, Source, Unusable,
+    Position, Purpose, ReadError, Source, Syntax, Unusable,
 };
 
 /// The result of the first reading.
@@ -36,23 +36,31 @@ pub(super) struct Skipped {
 }
 
 /// The ends of a file's text, by which it is joined with others.
-pub(super) struct Ends<'t> {
-    pub(super) manifest: &'t Manifest<'t>,
+pub(super) struct Ends {
+    pub(super) syntax: Syntax,
     /// The text of the first and of the last document; the whole text if there is none.
-    pub(super) first: &'t str,
-    pub(super) last: &'t str,
+    pub(super) first: String,
+    pub(super) last: String,
     pub(super) documents: usize,
 }
 
+impl Ends {
+    /// The ends of a file that begins with this manifest. The last document is added with the last chunk.
+    fn beginning(manifest: &Manifest<'_>, first: Option<&str>) -> Self {
+        let first = first.unwrap_or(manifest.text).to_owned();
+        Self { syntax: manifest.syntax, first, last: String::new(), documents: 0 }
+    }
+}
+
 impl Survey {
-    /// Reads all files. Calls `ends` with the first and last document of each source.
+    /// Reads all files. Calls `ends` for each source; without ends if its text is empty.
     pub(super) fn read(
         input: &mut Input,
         policy: &Policy,
         purpose: Purpose,
         namespace: &str,
         console: &mut Console,
-        mut ends: impl FnMut(&Source, &Ends<'_>),
+        mut ends: impl FnMut(&Source, Option<Ends>),
     ) -> Self {
         let mut survey = Self {
             known: KnownObjects::new(Kustomizations::read(input.described.iter().chain(&input.sources))),
@@ -79,41 +87,40 @@ impl Survey {
         for (index, source) in input.sources.iter().enumerate() {
             let file = survey.known.add_file(&source.name, source.path.as_deref(), FileRole::Input);
             survey.files.push(file);
-            let text = match source.read() {
-                Ok(text) => text,
-                Err(error) => {
-                    input.problems.push(error.into());
-                    continue;
-                }
-            };
-            let manifest = Manifest::new(&text);
-            let (mut first, mut last, mut documents) = (None, None, 0);
-            let mut is_empty = true;
-            for document in manifest.documents() {
-                let document = match document {
-                    Ok(document) => document,
-                    Err(error) => {
-                        input.problems.push(Problem::of_document(source, &error));
-                        continue;
+            let (mut is_empty, mut joined) = (true, None);
+            let read = each_chunk(source, |manifest| {
+                let (mut first, mut last, mut documents) = (None, None, 0);
+                for document in manifest.documents() {
+                    let document = match document {
+                        Ok(document) => document,
+                        Err(error) => {
+                            input.problems.push(Problem::of_document(source, &error));
+                            continue;
+                        }
+                    };
+                    console.advance(document.text().len());
+                    is_empty &= document.value.is_null();
+                    survey.controllers.add(file, &document, policy, namespace);
+                    let unusable = survey.known.add(file, &document, namespace, label).into_iter();
+                    if purpose == Purpose::Validate {
+                        survey.known.add_claim_templates(file, &document, policy);
                     }
-                };
-                console.advance(document.text().len());
-                is_empty &= document.value.is_null();
-                survey.controllers.add(file, &document, policy, namespace);
-                let unusable = survey.known.add(file, &document, namespace, label).into_iter();
-                if purpose == Purpose::Validate {
-                    survey.known.add_claim_templates(file, &document, policy);
+                    survey.unusable.extend(unusable.map(|unusable| (index, document.index, unusable)));
+                    first = first.or(Some(document.text()));
+                    last = Some(document.text());
+                    documents += 1;
                 }
-                survey.unusable.extend(unusable.map(|unusable| (index, document.index, unusable)));
-                first = first.or(Some(document.range.clone()));
-                last = Some(document.range);
-                documents += 1;
+                let joined = joined.get_or_insert_with(|| Ends::beginning(manifest, first));
+                last.unwrap_or(manifest.text).clone_into(&mut joined.last);
+                joined.documents += documents;
+            });
+            if let Err(error) = read {
+                input.problems.push(error.into());
+                continue;
             }
             survey.has_documents |= !is_empty;
             is_stdin_empty |= is_empty && source.is_stdin();
-            let whole = 0..text.len();
-            let (first, last) = (first.unwrap_or_else(|| whole.clone()), last.unwrap_or(whole));
-            ends(source, &Ends { manifest: &manifest, first: &text[first], last: &text[last], documents });
+            ends(source, joined);
         }
         console.clear();
         survey.has_documents &= !is_stdin_empty;
@@ -145,12 +152,18 @@ pub(super) fn unusable_text(Unusable { kind, name, what, .. }: &Unusable) -> Str
     format!("{}: it cannot be used: {what}", object.trim_end())
 }
 
-/// Reads a file and parses its documents, one after the other.
+/// Reads a file, and parses its documents one after the other.
 pub(super) fn each_document(
     source: &Source,
     mut f: impl FnMut(Result<Document<'_>, ParseError>),
 ) -> Result<(), ReadError> {
-    let text = source.read()?;
-    Manifest::new(&text).documents().for_each(&mut f);
-    Ok(())
+    each_chunk(source, |manifest| manifest.documents().for_each(&mut f))
+}
+
+/// Reads a file, one chunk after the other.
+fn each_chunk(source: &Source, mut f: impl FnMut(&Manifest<'_>)) -> Result<(), ReadError> {
+    source.chunks()?.try_for_each(|chunk| {
+        f(&chunk?.manifest());
+        Ok(())
+    })
 }

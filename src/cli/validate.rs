@@ -27,7 +27,7 @@ use super::{Exit, Usage};
 use crate::claims::Snapshot;
 use crate::companion::{Severities, Severity};
 use crate::engine::Policy;
-use crate::manifest::{KnownObjects, Manifest, ManifestValidator, MissingFacts, Purpose, Unusable};
+use crate::manifest::{KnownObjects, ManifestValidator, MissingFacts, Purpose, Unusable};
 
 /// Find hyperconvergence annotations that Stork ignores or misreads
 ///
@@ -241,16 +241,16 @@ fn validate(
     let mut unusable = survey.unusable.iter().peekable();
     for (index, (source, &file)) in input.sources.iter().zip(&survey.files).enumerate() {
         // What cannot be read has been reported.
-        let Ok(text) = source.read() else { continue };
-        let manifest = Manifest::new(&text);
-        for document in manifest.documents().flatten() {
-            report.console.advance(document.text().len());
-            let validated = validator.validate(file, &document);
-            let own =
-                |(of, document_index, _): &&(usize, usize, Unusable)| (*of, *document_index) == (index, document.index);
-            let unusable: Vec<_> = std::iter::from_fn(|| unusable.next_if(|next| own(next))).collect();
-            let unusable = unusable.into_iter().map(|(_, _, unusable)| unusable);
-            report.add(source, &Outcome::new(source, &document, &validated, unusable))?;
+        let Ok(chunks) = source.chunks() else { continue };
+        for chunk in chunks.flatten() {
+            for document in chunk.manifest().documents().flatten() {
+                report.console.advance(document.text().len());
+                let validated = validator.validate(file, &document);
+                let own = |next: &&(usize, usize, Unusable)| (next.0, next.1) == (index, document.index);
+                let unusable: Vec<_> = std::iter::from_fn(|| unusable.next_if(|next| own(next))).collect();
+                let unusable = unusable.into_iter().map(|(_, _, unusable)| unusable);
+                report.add(source, &Outcome::new(source, &document, &validated, unusable))?;
+            }
         }
         report.end_file(source)?;
     }

@@ -5,5 +5,6 @@
 mod destination;
 mod environments;
 mod input;
+mod memory;
 mod mutate;
 mod validate;

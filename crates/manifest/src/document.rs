@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::chunks::ChunkStart;
 use super::json_parser::Values;
 use super::meaning::{self, Meaning};
 use super::position::{Lines, ParseError, Position, SyntaxError};
@@ -13,15 +14,17 @@ use super::tree::Tree;
 use super::{json_parser, template, yaml_parser};
 use colocate_companion::{FieldPath, Part};
 
-/// A text with Kubernetes objects: YAML documents, or JSON.
+/// A text with Kubernetes objects: YAML documents, or JSON. It is a whole text, or a [`Chunk`](crate::Chunk) of one.
 #[derive(Debug)]
 pub struct Manifest<'t> {
-    /// The text.
+    /// The text. All ranges and offsets are those in it.
     pub text: &'t str,
     /// The syntax of the text.
     pub syntax: Syntax,
     /// The reason why the text is not JSON, if it looks like JSON.
     not_json: Option<SyntaxError>,
+    /// What the whole text has before this one.
+    start: ChunkStart,
     lines: Lines<'t>,
 }
 
@@ -52,9 +55,9 @@ enum Ranges<'m> {
 #[derive(Debug)]
 pub struct Document<'m> {
     pub(super) manifest: &'m Manifest<'m>,
-    /// The number of documents before it.
+    /// The number of documents before it in the whole text.
     pub index: usize,
-    /// The range of the document, from its `---` (or the start of the text) to the next document.
+    /// The range of the document in its manifest, from its `---` (or the start of the text) to the next document.
     pub range: Range<usize>,
     /// The value of the document as kubectl reads it: aliases and merge keys are resolved, and `yes` is true. An empty
     /// document is null.
@@ -96,7 +99,11 @@ impl<'t> Manifest<'t> {
             Some(Err(error)) => (Syntax::Yaml, Some(error)),
             None => (Syntax::Yaml, None),
         };
-        Self { text, syntax, not_json, lines: Lines::new(text) }
+        Self::of_chunk(text, syntax, not_json, ChunkStart::default())
+    }
+
+    pub(super) fn of_chunk(text: &'t str, syntax: Syntax, not_json: Option<SyntaxError>, start: ChunkStart) -> Self {
+        Self { text, syntax, not_json, start, lines: Lines::after(text, start.lines) }
     }
 
     /// Parses the documents in order, including empty ones. Their ranges together cover the whole text. A text that has only
@@ -109,7 +116,7 @@ impl<'t> Manifest<'t> {
             Syntax::Yaml => Ranges::Yaml(Split::new(self.text)),
             Syntax::Json => Ranges::Json(Values::new(self.text)),
         };
-        Documents { manifest: self, ranges, index: 0 }
+        Documents { manifest: self, ranges, index: self.start.documents }
     }
 
     /// Parses all documents.
@@ -120,7 +127,7 @@ impl<'t> Manifest<'t> {
         self.documents().collect()
     }
 
-    /// Converts a byte offset to a position.
+    /// Converts a byte offset to a position in the whole text.
     pub fn position(&self, offset: usize) -> Position {
         self.lines.position(offset)
     }
@@ -135,10 +142,17 @@ impl<'t> Manifest<'t> {
             Ok(tree) => Ok((range, tree)),
             Err(error) => Err(match &self.not_json {
                 // The parser that got further is probably the right one.
-                Some(of_json) if of_json.offset >= error.offset && of_json.offset <= range.end => of_json.clone(),
+                Some(of_json) if of_json.offset >= error.offset && self.is_at(of_json.offset, &range) => {
+                    of_json.clone()
+                }
                 _ => error,
             }),
         }
+    }
+
+    /// Returns true if an offset is in a document, or at the end of the text after the last one.
+    fn is_at(&self, offset: usize, document: &Range<usize>) -> bool {
+        offset < document.end || document.end == self.text.len()
     }
 
     fn document<'m>(&'m self, index: usize, range: Range<usize>, tree: Tree<'m>) -> Result<Document<'m>, ParseError> {
@@ -194,9 +208,9 @@ impl<'m> Document<'m> {
         &self.manifest.text[self.range.clone()]
     }
 
-    /// The text before it.
-    pub fn before(&self) -> &'m str {
-        &self.manifest.text[..self.range.start]
+    /// The number of bytes before it in the whole text.
+    pub fn offset(&self) -> usize {
+        self.manifest.start.bytes + self.range.start
     }
 
     /// Shows the line in which a range of the manifest starts, with carets below it ([`Manifest::excerpt`]).
@@ -204,7 +218,7 @@ impl<'m> Document<'m> {
         self.manifest.excerpt(range)
     }
 
-    /// Converts a byte offset in the manifest to a position.
+    /// Converts a byte offset in the manifest to a position in the whole text.
     pub fn position(&self, offset: usize) -> Position {
         self.manifest.position(offset)
     }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::Manifest;
-use super::sources::Source;
+use super::source::Source;
 
 /// The file names of a kustomization, as in kustomize's `konfig.RecognizedKustomizationFileNames`.
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -50,11 +49,7 @@ impl Kustomizations {
             let Some(folder) = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)) else {
                 continue;
             };
-            let Ok(text) = source.read() else { continue };
-            let manifest = Manifest::new(&text);
-            let documents = manifest.parse().unwrap_or_default();
-            if let Some(document) = documents.iter().find(|document| document.value.is_object()) {
-                let kustomization = Kustomization::new(&folder, &document.value);
+            if let Some(kustomization) = Kustomization::read(source, &folder) {
                 all.entry(folder).or_insert(kustomization);
             }
         }
@@ -101,6 +96,16 @@ impl Kustomizations {
 }
 
 impl Kustomization {
+    /// Reads the first document that is a mapping.
+    fn read(source: &Source, folder: &Path) -> Option<Self> {
+        source.chunks().ok()?.map_while(Result::ok).find_map(|chunk| {
+            let manifest = chunk.manifest();
+            let documents = manifest.parse().ok()?;
+            let document = documents.into_iter().find(|document| document.value.is_object())?;
+            Some(Self::new(folder, &document.value))
+        })
+    }
+
     fn new(folder: &Path, value: &Value) -> Self {
         let namespace = value["namespace"].as_str().filter(|name| !name.is_empty()).map(Arc::from);
         let mut own = Self { namespace, ..Self::default() };

@@ -1,16 +1,18 @@
 //! Kubernetes objects in files.
 //!
 //! ```text
-//! text -> split     -> *_parser    -> tree  -> meaning -> document -> edit -> text
-//!         documents    one of them    ranges   values     objects     one line or one value,
-//!                                     of nodes                        checked by parsing it again
+//! source -> chunks -> split     -> *_parser    -> tree  -> meaning -> document -> edit -> text
+//! a file    texts     documents    one of them    ranges   values     objects     one line or one value,
+//!                                                 of nodes                        checked by parsing it again
 //! ```
 //!
-//! Only one document is parsed at a time, so that memory is bounded by the largest document of a text.
+//! Only one chunk of a file is in memory, and only one of its documents is parsed, at a time. Memory is therefore bounded by the
+//! largest document, and not by the largest file.
 //!
 //! `manifest_mutator` makes the decisions for objects and writes edits. `manifest_validator` finds the position of findings.
 //! `known_objects` has the claims, classes and Namespaces of the files, and `file_view` the nearest ones of each file.
 
+mod chunks;
 mod document;
 mod edit;
 mod file_view;
@@ -29,6 +31,7 @@ mod pointer;
 mod position;
 mod scalar;
 mod sops;
+mod source;
 mod sources;
 mod split;
 mod template;
@@ -36,6 +39,7 @@ mod tree;
 mod undecided;
 mod yaml_parser;
 
+pub use chunks::{Chunk, Chunks};
 pub use colocate_companion::{FieldPath, PathSegment};
 pub use document::{Document, Documents, Manifest, ManifestObject, Syntax};
 pub use edit::{CheckedEdits, Edit, EditRefusal, Obstacle, edited};
@@ -49,6 +53,7 @@ pub use manifest_validator::{
 };
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
-pub use sources::{FileSearch, Found, ReadError, Source, is_stdin, read_with};
+pub use source::Source;
+pub use sources::{FileSearch, Found, ReadError, is_stdin, read_with};
 pub use template::ADVICE as TEMPLATE_ADVICE;
 pub use undecided::Undecided;

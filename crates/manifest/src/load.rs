@@ -1,9 +1,9 @@
 //! Claims, classes and volumes in files as one inventory, for a server.
 
-use super::document::Manifest;
 use super::known_objects::{Described, FileRole, KnownObjects, bound};
 use super::position::{ParseError, Position};
-use super::sources::{ReadError, Source};
+use super::source::Source;
+use super::sources::ReadError;
 use colocate_engine::{ClassFacts, Inventory, VolumeFacts};
 
 /// The namespace of an object that has none, as for `kubectl apply`.
@@ -63,15 +63,16 @@ pub fn load(sources: &[Source]) -> Result<Inventory, ManifestError> {
     for source in sources {
         let unparsable = |error| ManifestError::Unparsable { file: source.name.clone(), error };
         let file = known.add_file(&source.name, source.path.as_deref(), FileRole::Description);
-        let text = source.read()?;
-        for document in Manifest::new(&text).documents() {
-            let document = document.map_err(unparsable)?;
-            if let Some(error) = document.duplicate {
-                return Err(unparsable(error));
-            }
-            if let Some(unusable) = known.add(file, &document, DEFAULT_NAMESPACE, "").into_iter().next() {
-                let (position, kind, what) = (unusable.position, unusable.kind, unusable.what);
-                return Err(ManifestError::WrongShape { file: source.name.clone(), position, kind, what });
+        for chunk in source.chunks()? {
+            for document in chunk?.manifest().documents() {
+                let document = document.map_err(unparsable)?;
+                if let Some(error) = document.duplicate {
+                    return Err(unparsable(error));
+                }
+                if let Some(unusable) = known.add(file, &document, DEFAULT_NAMESPACE, "").into_iter().next() {
+                    let (position, kind, what) = (unusable.position, unusable.kind, unusable.what);
+                    return Err(ManifestError::WrongShape { file: source.name.clone(), position, kind, what });
+                }
             }
         }
     }
@@ -128,7 +129,7 @@ fn only<'k, T: PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Purpose;
+    use crate::{Manifest, Purpose};
     use colocate_engine::{Owner, StorageView as _, Unknown};
 
     fn load_text(text: &str) -> Result<Inventory, ManifestError> {

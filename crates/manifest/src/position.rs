@@ -29,6 +29,8 @@ const STRIDE: usize = 512;
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
     text: &'t str,
+    /// The number of lines before the text.
+    before: usize,
     /// The counts at each multiple of [`STRIDE`].
     marks: Vec<Mark>,
 }
@@ -58,14 +60,20 @@ impl Mark {
 }
 
 impl<'t> Lines<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    #[cfg(test)]
+    fn new(text: &'t str) -> Self {
+        Self::after(text, 0)
+    }
+
+    /// The lines of a text that has `before` lines before it.
+    pub(super) fn after(text: &'t str, before: usize) -> Self {
         let (bytes, mut mark) = (text.as_bytes(), Mark::default());
         let mut marks = vec![mark];
         for from in (0..bytes.len()).step_by(STRIDE) {
             mark.advance(bytes, from, (from + STRIDE).min(bytes.len()));
             marks.push(mark);
         }
-        Self { text, marks }
+        Self { text, before, marks }
     }
 
     fn mark(&self, offset: usize) -> Mark {
@@ -80,7 +88,7 @@ impl<'t> Lines<'t> {
     pub(super) fn position(&self, offset: usize) -> Position {
         let Mark { ended, line_start, characters } = self.mark(offset);
         let mark = usize::from(offset > line_start && self.text[line_start..].starts_with(BYTE_ORDER_MARK));
-        Position { line: ended + 1, column: characters - self.mark(line_start).characters - mark + 1 }
+        Position { line: self.before + ended + 1, column: characters - self.mark(line_start).characters - mark + 1 }
     }
 
     /// Shows the line in which a range starts, with carets below it.
@@ -109,6 +117,13 @@ fn count_starts(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0b1100_0000 != 0b1000_0000).count()
 }
 
+/// The number of lines that end in a text.
+pub(super) fn count_lines(text: &str) -> usize {
+    let mut mark = Mark::default();
+    mark.advance(text.as_bytes(), 0, text.len());
+    mark.ended
+}
+
 /// The character that some editors add at the start of a file. It is not part of the content.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -124,6 +139,17 @@ pub(super) struct SyntaxError {
 impl SyntaxError {
     pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
         Self { offset, message: message.into(), see: None }
+    }
+
+    /// The error with offsets in a text that has `bytes` more at its start.
+    pub(super) fn after(self, bytes: usize) -> Self {
+        Self { offset: self.offset + bytes, see: self.see.map(|see| see + bytes), ..self }
+    }
+
+    /// The error with offsets in the rest of the text after `bytes`; `None` if it is not there.
+    pub(super) fn relative_to(&self, bytes: usize) -> Option<Self> {
+        let see = self.see.and_then(|see| see.checked_sub(bytes));
+        Some(Self { offset: self.offset.checked_sub(bytes)?, message: self.message.clone(), see })
     }
 }
 

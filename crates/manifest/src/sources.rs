@@ -1,16 +1,18 @@
 //! The files that a user names, directly or by their directory.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
 
-use super::position::{BYTE_ORDER_MARK, Lines, Position};
+use super::chunks::not_text;
+use super::position::{BYTE_ORDER_MARK, Position};
+use super::source::{Kept, STDIN_NAME, Source};
 
 /// The file that lists the files of a directory that are left out, in the syntax of `.gitignore`.
 const IGNORE_FILE: &str = ".colocateignore";
@@ -57,17 +59,6 @@ pub enum ReadError {
     },
 }
 
-/// A file that was found.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The path as named or as found in a directory, or `standard input`.
-    pub name: String,
-    /// The path of the file; `None` for standard input and for pipes, which are in no folder and cannot be replaced.
-    pub path: Option<PathBuf>,
-    /// The text of standard input or of a pipe, which can be read only once.
-    kept: Option<String>,
-}
-
 /// The result of a search.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -110,37 +101,6 @@ struct IgnoreFiles {
     /// The patterns of each directory.
     patterns: HashMap<PathBuf, Gitignore>,
     errors: Vec<ReadError>,
-}
-
-impl Source {
-    /// A text that is in no file.
-    #[cfg(test)]
-    pub(super) fn of_text(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), path: None, kept: Some(text.to_owned()) }
-    }
-
-    /// Reads the text.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is not text.
-    pub fn read(&self) -> Result<Cow<'_, str>, ReadError> {
-        match (&self.kept, &self.path) {
-            (Some(text), _) => Ok(Cow::Borrowed(text)),
-            (None, Some(path)) => read_text(path, &mut read_anything).map(Cow::Owned),
-            (None, None) => Ok(Cow::Borrowed("")),
-        }
-    }
-
-    /// Returns true for standard input.
-    pub fn is_stdin(&self) -> bool {
-        self.path.is_none() && self.name == STDIN_NAME
-    }
-
-    /// The size of the text in bytes, as far as it is known.
-    pub fn size(&self) -> u64 {
-        let of_file = || self.path.as_ref()?.metadata().ok().map(|metadata| metadata.len());
-        self.kept.as_ref().map_or_else(|| of_file().unwrap_or(0), |text| text.len() as u64)
-    }
 }
 
 impl FileSearch {
@@ -197,13 +157,9 @@ impl FileSearch {
     }
 
     fn add_stdin(&mut self, read_file: ReadFile<'_>) {
-        let name = Path::new(STDIN_NAME);
-        let read = read_file(Path::new(STANDARD_INPUT)).map_err(|error| unreadable(name, error));
-        match read.and_then(|bytes| text(name, bytes)) {
-            Ok(text) => {
-                self.found.sources.push(Source { name: STDIN_NAME.to_owned(), path: None, kept: Some(text) });
-            }
-            Err(error) => self.found.errors.push(error),
+        match read_file(Path::new(STANDARD_INPUT)) {
+            Ok(text) => self.found.sources.push(Source::of_stdin(text)),
+            Err(error) => self.found.errors.push(unreadable(Path::new(STDIN_NAME), error)),
         }
     }
 
@@ -226,8 +182,8 @@ impl FileSearch {
             self.add_file(path);
         } else if self.seen.insert(path.to_owned()) {
             // A pipe is read now, because that is possible only once. It has no canonical path.
-            let kept = Some(read_text(path, read_file)?);
-            self.found.sources.push(Source { name: path.display().to_string(), path: None, kept });
+            let text = read_file(path).map_err(|error| unreadable(path, error))?;
+            self.found.sources.push(Source::of_pipe(path, text));
         }
         Ok(())
     }
@@ -235,8 +191,7 @@ impl FileSearch {
     fn add_file(&mut self, path: &Path) {
         let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if self.seen.insert(canonical) {
-            let (name, path) = (path.display().to_string(), Some(path.to_owned()));
-            self.found.sources.push(Source { name, path, kept: None });
+            self.found.sources.push(Source::of_file(path));
         }
     }
 
@@ -382,9 +337,9 @@ fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads patterns in the syntax of `.gitignore`, and returns the valid ones and the errors.
 fn read_patterns(path: &Path, bytes: Vec<u8>) -> (Gitignore, Vec<ReadError>) {
-    let lines = match text(path, bytes) {
+    let lines = match String::from_utf8(bytes) {
         Ok(lines) => lines,
-        Err(error) => return (Gitignore::empty(), vec![error]),
+        Err(error) => return (Gitignore::empty(), vec![not_text(path, 0, &error)]),
     };
     let invalid = |line, error: ignore::Error| {
         let position = Position { line, column: 1 };
@@ -472,27 +427,25 @@ fn walk_error(root: &Path, error: &ignore::Error) -> ReadError {
     ReadError::Unreadable { path, source: io::Error::new(kind, text) }
 }
 
-fn unreadable(path: &Path, source: io::Error) -> ReadError {
+pub(super) fn unreadable(path: &Path, source: io::Error) -> ReadError {
     ReadError::Unreadable { path: path.to_owned(), source }
 }
 
-/// Reads the content of a file.
-type ReadFile<'f> = &'f mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
+/// Reads the text of a file.
+type ReadFile<'f> = &'f mut dyn FnMut(&Path) -> io::Result<Kept>;
 
 /// The path of standard input.
 const STANDARD_INPUT: &str = "/dev/stdin";
 
-/// The name of standard input in messages.
-const STDIN_NAME: &str = "standard input";
-
 /// Finds files as [`FileSearch`] does, and reads each with `read_file`, and `/dev/stdin` for `-`.
 ///
 /// # Errors
-/// A path cannot be read, a file is not text, or a directory has Helm templates.
+/// A path cannot be read, or a directory has Helm templates.
 pub fn read_with<P: AsRef<Path>>(
     paths: &[P],
     mut read_file: impl FnMut(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Vec<Source>, ReadError> {
+    let mut read_file = |path: &Path| read_file(path).map(Kept::from);
     let search = FileSearch::new(&[]).map(|search| search.find_with(paths, &mut read_file));
     // Without globs, none is invalid.
     let Found { mut sources, charts, errors, .. } = search.unwrap_or_default();
@@ -502,39 +455,15 @@ pub fn read_with<P: AsRef<Path>>(
     if let Some(chart) = charts.into_iter().next() {
         return Err(ReadError::Templates { chart });
     }
-    for Source { path, kept, .. } in &mut sources {
-        if let (None, Some(path)) = (&kept, path) {
-            *kept = Some(read_text(path, &mut read_file)?);
-        }
+    for source in &mut sources {
+        source.keep(&mut read_file)?;
     }
     Ok(sources)
 }
 
 /// Reads a file of any kind. Opening `/dev/stdin` again would start at its beginning.
-fn read_anything(path: &Path) -> io::Result<Vec<u8>> {
-    if path != Path::new(STANDARD_INPUT) {
-        return std::fs::read(path);
-    }
-    let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-}
-
-fn read_text(path: &Path, read_file: ReadFile<'_>) -> Result<String, ReadError> {
-    text(path, read_file(path).map_err(|error| unreadable(path, error))?)
-}
-
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String, ReadError> {
-    String::from_utf8(bytes).map_err(|error| {
-        let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
-        let before = String::from_utf8_lossy(&bytes[..good]);
-        let guess = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-            "; it looks like UTF-16"
-        } else {
-            ""
-        };
-        let what = format!("the byte 0x{:02X} is not valid UTF-8{guess}; save the file as UTF-8", bytes[good]);
-        ReadError::NoText { path: path.to_owned(), position: Lines::new(&before).position(good), what }
-    })
+fn read_anything(path: &Path) -> io::Result<Kept> {
+    if path == Path::new(STANDARD_INPUT) { Kept::read(io::stdin()) } else { Kept::read(File::open(path)?) }
 }
 
 #[cfg(test)]

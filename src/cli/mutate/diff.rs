@@ -6,29 +6,100 @@ use crate::cli::hunks::{self, CONTEXT};
 use crate::cli::paint::{Paint, TextStyle};
 use crate::manifest::Source;
 
-/// Renders the differences that edits make in the text of a file. The edits are in order.
+/// The number of bytes of a file that are collected before hunks are rendered.
+const SIZE: usize = 64 << 10;
+
+/// Renders the differences that edits make in a file, document by document.
 ///
-/// Only the lines around the edits are compared, so that the time does not depend on the length of the text.
-pub(super) fn of(source: &Source, before: &str, edits: &[(Range<usize>, String)], paint: Paint) -> String {
-    let mut text = String::new();
-    for side in ["--- a/", "+++ b/"] {
-        text = text + &paint.text(TextStyle::Bold, &header(side, source)) + "\n";
+/// Only the lines around the edits are compared, so that the time does not depend on the length of the text. Only the text that
+/// may belong to the next hunk is kept.
+#[derive(Debug)]
+pub(super) struct FileDiff {
+    paint: Paint,
+    /// The text that is not rendered yet.
+    text: String,
+    /// The edits of the text, in order.
+    edits: Vec<(Range<usize>, String)>,
+    /// The length of the text at which hunks are rendered, and its minimum.
+    limit: usize,
+    size: usize,
+    /// The number of lines before the text.
+    lines: usize,
+    /// The number of lines that edits before the text added.
+    added: isize,
+    has_header: bool,
+}
+
+impl FileDiff {
+    /// Begins a file.
+    pub(super) fn new(paint: Paint) -> Self {
+        Self::with_size(paint, SIZE)
     }
-    let (mut lines, mut counted, mut added) = (0, 0, 0_isize);
-    for part in parts(before, edits) {
-        let (old, edits) = (&before[part.lines.clone()], &edits[part.edits]);
-        let new = replaced(before, &part.lines, edits);
-        lines += count(&before[counted..part.lines.start]);
-        counted = part.lines.start;
-        for hunk in hunks::between_from(lines, lines.saturating_add_signed(added), old, &new) {
-            text = text + &paint.text(TextStyle::Cyan, &hunk.header) + "\n";
-            for change in hunk.lines {
-                text += &line(&format!("{}{}", change.tag(), change.value()), paint);
-            }
+
+    fn with_size(paint: Paint, size: usize) -> Self {
+        let (text, edits) = (String::new(), Vec::new());
+        Self { paint, text, edits, limit: size, size, lines: 0, added: 0, has_header: false }
+    }
+
+    /// Adds the next document, whose edits have ranges in `text` and are in order. Returns the next hunks.
+    pub(super) fn add(
+        &mut self,
+        source: &Source,
+        text: &str,
+        edits: impl IntoIterator<Item = (Range<usize>, String)>,
+    ) -> String {
+        let before = self.text.len();
+        let edits = edits.into_iter();
+        self.edits.extend(edits.map(|(range, text)| (before + range.start..before + range.end, text)));
+        self.text += text;
+        if self.text.len() < self.limit {
+            return String::new();
         }
-        added += count(&new).cast_signed() - count(old).cast_signed();
+        // The hunk of an edit in the next document may begin here.
+        let next = context_start(&self.text, self.text.len());
+        let rendered = self.render(source, next);
+        // A hunk of many documents is then compared a few times only.
+        self.limit = self.size.max(2 * self.text.len());
+        rendered
     }
-    text
+
+    /// Ends the file. Returns the rest of its hunks.
+    pub(super) fn end(mut self, source: &Source) -> String {
+        self.render(source, usize::MAX)
+    }
+
+    /// Renders the hunks that end before the byte `next`, and removes the text that no other hunk needs.
+    fn render(&mut self, source: &Source, next: usize) -> String {
+        let (mut text, mut counted) = (String::new(), 0);
+        let parts = parts(&self.text, &self.edits);
+        let finished = parts.partition_point(|part| part.lines.end < next);
+        for part in &parts[..finished] {
+            if !std::mem::replace(&mut self.has_header, true) {
+                for side in ["--- a/", "+++ b/"] {
+                    text = text + &self.paint.text(TextStyle::Bold, &header(side, source)) + "\n";
+                }
+            }
+            let (old, edits) = (&self.text[part.lines.clone()], &self.edits[part.edits.clone()]);
+            let new = replaced(&self.text, &part.lines, edits);
+            self.lines += count(&self.text[counted..part.lines.start]);
+            counted = part.lines.start;
+            for hunk in hunks::between_from(self.lines, self.lines.saturating_add_signed(self.added), old, &new) {
+                text = text + &self.paint.text(TextStyle::Cyan, &hunk.header) + "\n";
+                for change in hunk.lines {
+                    text += &line(&format!("{}{}", change.tag(), change.value()), self.paint);
+                }
+            }
+            self.added += count(&new).cast_signed() - count(old).cast_signed();
+        }
+        let kept = parts.get(finished).map_or(next, |part| part.lines.start.min(next)).min(self.text.len());
+        self.lines += count(&self.text[counted..kept]);
+        self.edits.drain(..parts[..finished].last().map_or(0, |part| part.edits.end));
+        for (range, _) in &mut self.edits {
+            *range = range.start - kept..range.end - kept;
+        }
+        self.text.drain(..kept);
+        text
+    }
 }
 
 /// A part of a text with edits that are close to each other.
@@ -49,12 +120,9 @@ fn parts(text: &str, edits: &[(Range<usize>, String)]) -> Vec<Part> {
             continue;
         }
         // The line before an insertion at its start belongs to the change if it has no line feed.
-        let (mut start, mut end) = (line_start(text, range.start), line_end(text, range.end));
-        line = start..end;
-        for _ in 0..CONTEXT {
-            start = line_start(text, start.saturating_sub(1));
-            end = line_end(text, end);
-        }
+        line = line_start(text, range.start)..line_end(text, range.end);
+        let start = context_start(text, range.start);
+        let end = (0..CONTEXT).fold(line.end, |end, _| line_end(text, end));
         match parts.last_mut() {
             Some(last) if last.lines.end >= start => {
                 last.lines.end = end;
@@ -64,6 +132,11 @@ fn parts(text: &str, edits: &[(Range<usize>, String)]) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// The start of the lines that are shown before the line of a byte.
+fn context_start(text: &str, offset: usize) -> usize {
+    (0..CONTEXT).fold(line_start(text, offset), |start, _| line_start(text, start.saturating_sub(1)))
 }
 
 /// The start of the line of a byte.
@@ -116,4 +189,57 @@ fn header(side: &str, source: &Source) -> String {
     // A tab ends the name. Without one, a name ends at its first space.
     let end = if name.contains(' ') { "\t" } else { "" };
     format!("{mark}{side}{name}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::FileSearch;
+
+    /// Renders a file whose documents have these lines, with an edit of each line that begins with `e` or `i`.
+    fn rendered(documents: &[String], size: usize) -> (String, usize) {
+        let source = FileSearch::new(&[]).unwrap().find(&["/dev/null"]).sources.remove(0);
+        let (mut diff, mut text, mut kept) = (FileDiff::with_size(Paint::default(), size), String::new(), 0);
+        for document in documents {
+            let mut edits = Vec::new();
+            for (at, _) in document.match_indices(['e', 'i']) {
+                let is_replaced = document[at..].starts_with('e');
+                edits.push(if is_replaced { (at..at + 1, "E".to_owned()) } else { (at..at, "new\n".to_owned()) });
+            }
+            text += &diff.add(&source, document, edits);
+            kept = kept.max(diff.text.len());
+        }
+        (text + &diff.end(&source), kept)
+    }
+
+    #[test]
+    fn the_hunks_of_a_file_do_not_depend_on_what_is_rendered_at_once() {
+        for seed in 0..200_u32 {
+            let mut state = seed;
+            let mut next = |below: u32| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 16) % below
+            };
+            let (kinds, end) = (3 + next(12) as usize, ["x\n", "", "e"][next(3) as usize]);
+            let documents: Vec<String> = (0..=next(12))
+                .map(|_| {
+                    let lines =
+                        (0..next(9)).map(|_| ["e\n", "i\n", "x\n", "xx\nx\n"][(next(99) as usize % kinds).min(3)]);
+                    lines.chain([end]).collect()
+                })
+                .collect();
+            let (whole, _) = rendered(&documents, usize::MAX);
+            for size in 1..60 {
+                assert_eq!(rendered(&documents, size).0, whole, "seed {seed}, size {size}, {documents:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_text_of_the_next_hunk_is_kept() {
+        let document = "e\n".to_owned() + &"x\n".repeat(9);
+        let (text, kept) = rendered(&vec![document.clone(); 1000], 1);
+        assert_eq!((text.matches("@@ -").count(), text.matches("\n+E\n").count()), (1000, 1000));
+        assert!(kept < 2 * document.len(), "{kept}");
+    }
 }

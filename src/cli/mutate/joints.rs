@@ -27,22 +27,20 @@ struct Joint {
 }
 
 impl Joints {
-    /// Adds the next file.
-    pub(super) fn add(&mut self, name: &str, ends: &Ends<'_>) {
-        let Ends { manifest, first, last, documents } = *ends;
+    /// Adds the next file; without ends if its text is empty.
+    pub(super) fn add(&mut self, name: &str, ends: Option<Ends>) {
         let mut joint = Joint { yaml: String::new(), json: "" };
-        if !manifest.text.is_empty() {
-            let is_json = manifest.syntax == Syntax::Json;
+        if let Some(Ends { syntax, first, last, documents }) = ends {
+            let is_json = syntax == Syntax::Json;
             self.yaml |= !is_json;
             let mut is_broken = is_json && documents > 1;
-            if let Some(before) = self.last.take() {
-                joint = between(&before, first);
-                is_broken |= !separates(&before, &joint.yaml, first);
+            if let Some(before) = self.last.replace(last) {
+                joint = between(&before, &first);
+                is_broken |= !separates(&before, &joint.yaml, &first);
             }
             if is_broken {
                 self.broken.get_or_insert_with(|| name.to_owned());
             }
-            self.last = Some(last.to_owned());
         }
         self.files.push(joint);
     }

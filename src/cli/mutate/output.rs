@@ -1,15 +1,13 @@
 //! The output of `colocate mutate` in each format, written document by document.
 
-use std::ops::Range;
-
 use serde_json::json;
 
-use super::diff;
+use super::diff::FileDiff;
 use super::replacements::Replacements;
 use crate::cli::destination::Destination;
 use crate::cli::json_list::JsonList;
 use crate::cli::paint::Paint;
-use crate::manifest::{BYTE_ORDER_MARK, Document, Edit, Manifest, MutatedDocument, MutatedObject, Source};
+use crate::manifest::{BYTE_ORDER_MARK, Document, Edit, MutatedDocument, MutatedObject, Source};
 
 /// Writes the changes to the destination, or to the files.
 pub(super) struct Output {
@@ -17,8 +15,6 @@ pub(super) struct Output {
     out: Destination,
     /// The number of files that were begun.
     files: usize,
-    /// The edits of the current file.
-    edits: Vec<(Range<usize>, String)>,
 }
 
 /// The format of the output.
@@ -28,8 +24,8 @@ pub(super) enum Format {
     Yaml(Vec<String>),
     /// The changed objects as one List.
     Json(JsonList),
-    /// The differences of all files.
-    Diff(Paint),
+    /// The differences of all files. Has those of the current file, if one was begun.
+    Diff(Paint, Option<FileDiff>),
     /// A JSON patch for each changed object, one per line.
     Patches,
     /// No output: the files are changed in place.
@@ -41,25 +37,29 @@ const LIST: (&str, &str) = ("{\n  \"apiVersion\": \"v1\",\n  \"items\": ", ",\n 
 
 impl Output {
     pub(super) fn new(format: Format, out: Destination) -> Self {
-        Self { format, out, files: 0, edits: Vec::new() }
+        Self { format, out, files: 0 }
     }
 
     /// Begins a file.
-    pub(super) fn begin(&mut self, manifest: &Manifest<'_>) -> anyhow::Result<()> {
-        match &self.format {
+    pub(super) fn begin(&mut self, source: &Source) -> anyhow::Result<()> {
+        match &mut self.format {
             Format::Yaml(separators) => {
                 if let Some(separator) = separators.get(self.files) {
                     self.out.write(separator)?;
                 }
-                if manifest.documents().next().is_none() {
-                    self.out.write(manifest.text)?;
-                }
             }
             Format::Json(_) if self.files == 0 => self.out.write(LIST.0)?,
+            Format::Diff(paint, file) => *file = Some(FileDiff::new(*paint)),
+            Format::Replace(replacements) => replacements.begin_file(source)?,
             _ => {}
         }
         self.files += 1;
         Ok(())
+    }
+
+    /// Writes the text of a file that has no documents, only comments.
+    pub(super) fn without_documents(&mut self, text: &str) -> anyhow::Result<()> {
+        if matches!(self.format, Format::Yaml(_)) { self.out.write(text) } else { Ok(()) }
     }
 
     /// Writes the next document of the file.
@@ -73,7 +73,7 @@ impl Output {
             Format::Nothing => {}
             Format::Yaml(_) => {
                 // Only the first file may begin with a byte order mark.
-                let inner = self.files > 1 && document.range.start == 0;
+                let inner = self.files > 1 && document.offset() == 0;
                 for (index, piece) in document.edited(&mutated.edits).enumerate() {
                     let piece = if inner && index == 0 { piece.trim_start_matches(BYTE_ORDER_MARK) } else { piece };
                     self.out.write(piece)?;
@@ -84,29 +84,30 @@ impl Output {
                     self.out.write(&list.item(&object.changed())?)?;
                 }
             }
-            Format::Diff(_) => {
-                let edits =
-                    mutated.edits.iter().map(|Edit { range, replacement, .. }| (range.clone(), replacement.clone()));
-                self.edits.extend(edits);
+            Format::Diff(_, file) => {
+                let start = document.range.start;
+                let edits = mutated.edits.iter().map(|Edit { range, replacement, .. }| {
+                    (range.start - start..range.end - start, replacement.clone())
+                });
+                let hunks = file.as_mut().map(|file| file.add(source, document.text(), edits));
+                self.out.write(&hunks.unwrap_or_default())?;
             }
             Format::Patches => {
                 for object in mutated.objects.iter().filter(|object| object.is_changed()) {
                     self.out.write(&patch(source, document, object)?)?;
                 }
             }
-            Format::Replace(replacements) => replacements.document(source, document, &mutated.edits)?,
+            Format::Replace(replacements) => replacements.document(document, &mutated.edits)?,
         }
         Ok(())
     }
 
     /// Ends the file.
-    pub(super) fn end(&mut self, source: &Source, manifest: &Manifest<'_>) -> anyhow::Result<()> {
+    pub(super) fn end(&mut self, source: &Source) -> anyhow::Result<()> {
         match &mut self.format {
-            Format::Diff(paint) => {
-                let edits = std::mem::take(&mut self.edits);
-                if !edits.is_empty() {
-                    self.out.write(&diff::of(source, manifest.text, &edits, *paint))?;
-                }
+            Format::Diff(_, file) => {
+                let hunks = file.take().map(|file| file.end(source));
+                self.out.write(&hunks.unwrap_or_default())?;
             }
             Format::Replace(replacements) => replacements.end_file()?,
             _ => {}

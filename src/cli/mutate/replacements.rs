@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow};
 use tempfile::{NamedTempFile, TempPath};
@@ -21,7 +22,7 @@ use crate::manifest::{Document, Edit, Source};
 /// ends the process before the first replacement also removes the new files.
 pub(super) struct Replacements {
     prepared: Arc<Mutex<Prepared>>,
-    /// The new text of the current file, once it has a change.
+    /// The current file. Standard input and pipes cannot be replaced.
     current: Option<Current>,
 }
 
@@ -41,10 +42,13 @@ struct Replacement {
     target: PathBuf,
 }
 
+/// A file that is being read.
 struct Current {
-    out: BufWriter<File>,
     path: PathBuf,
+    /// The metadata before it was read.
     old: fs::Metadata,
+    /// The new text, once it has a change.
+    new: Option<BufWriter<File>>,
 }
 
 /// The signals by which a terminal, a session or a supervisor ends a process.
@@ -69,24 +73,37 @@ impl Replacements {
         Ok(Self { prepared, current: None })
     }
 
-    /// Adds the next document of a file. The new file is begun with the first edit.
-    pub(super) fn document(&mut self, source: &Source, document: &Document<'_>, edits: &[Edit]) -> anyhow::Result<()> {
+    /// Begins a file, before it is read.
+    pub(super) fn begin_file(&mut self, source: &Source) -> anyhow::Result<()> {
         let Some(path) = &source.path else { return Ok(()) };
-        if self.current.is_none() && !edits.is_empty() {
-            let current = self.begin(path, document.before()).with_context(|| cannot_write(path))?;
-            self.current = Some(current);
-        }
-        let Some(current) = &mut self.current else { return Ok(()) };
-        let mut pieces = document.edited(edits);
-        pieces.try_for_each(|piece| current.out.write_all(piece.as_bytes())).with_context(|| cannot_write(path))
+        let old = fs::metadata(path).with_context(|| cannot_write(path))?;
+        self.current = Some(Current { path: path.clone(), old, new: None });
+        Ok(())
     }
 
-    /// Ends the current file.
+    /// Adds the next document of the file. The new file is begun with the first edit.
+    pub(super) fn document(&mut self, document: &Document<'_>, edits: &[Edit]) -> anyhow::Result<()> {
+        let Some(Current { path, new, .. }) = &mut self.current else { return Ok(()) };
+        if new.is_none() && !edits.is_empty() {
+            *new = Some(begin(&self.prepared, path, document.offset()).with_context(|| cannot_write(path))?);
+        }
+        let Some(out) = new else { return Ok(()) };
+        let mut pieces = document.edited(edits);
+        pieces.try_for_each(|piece| out.write_all(piece.as_bytes())).with_context(|| cannot_write(path))
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// It was changed while it was read, so that the new text may be a mixture.
     pub(super) fn end_file(&mut self) -> anyhow::Result<()> {
+        let Some(Current { path, old, new: Some(mut out) }) = self.current.take() else { return Ok(()) };
         // The new file is closed, because there may be more files than can be open at once.
-        let Some(Current { mut out, path, old }) = self.current.take() else { return Ok(()) };
         let end = |out: &mut BufWriter<File>| {
             out.flush()?;
+            if version(&fs::metadata(&path)?) != version(&old) {
+                return Err(io::Error::other("it was changed while it was read: run the command again"));
+            }
             keep_owner(&old, out.get_ref())?;
             // The mode comes last, because a change of the owner clears some of its bits.
             out.get_ref().set_permissions(old.permissions())
@@ -101,20 +118,6 @@ impl Replacements {
         prepared.committing = true;
         replace(std::mem::take(&mut prepared.files))
     }
-
-    /// Makes a new file, and writes the text before the first change.
-    fn begin(&self, path: &Path, before: &str) -> io::Result<Current> {
-        // A symbolic link stays; its target is replaced.
-        let target = fs::canonicalize(path)?;
-        let old = fs::metadata(&target)?;
-        let mut prepared = lock(&self.prepared);
-        let (file, new) = NamedTempFile::new_in(folder(&target))?.into_parts();
-        prepared.files.push(Replacement { new, path: path.to_owned(), target });
-        drop(prepared);
-        let mut out = BufWriter::new(file);
-        out.write_all(before.as_bytes())?;
-        Ok(Current { out, path: path.to_owned(), old })
-    }
 }
 
 impl Drop for Replacements {
@@ -122,6 +125,24 @@ impl Drop for Replacements {
     fn drop(&mut self) {
         lock(&self.prepared).files.clear();
     }
+}
+
+/// Makes a new file, and copies the text before the first change, which has `unchanged` bytes.
+fn begin(prepared: &Mutex<Prepared>, path: &Path, unchanged: usize) -> io::Result<BufWriter<File>> {
+    // A symbolic link stays; its target is replaced.
+    let target = fs::canonicalize(path)?;
+    let mut prepared = lock(prepared);
+    let (file, new) = NamedTempFile::new_in(folder(&target))?.into_parts();
+    prepared.files.push(Replacement { new, path: path.to_owned(), target });
+    drop(prepared);
+    let mut out = BufWriter::new(file);
+    io::copy(&mut File::open(path)?.take(unchanged as u64), &mut out)?;
+    Ok(out)
+}
+
+/// The parts of a file's metadata that differ after it is changed or replaced.
+fn version(metadata: &fs::Metadata) -> (u64, u64, u64, Option<SystemTime>) {
+    (metadata.dev(), metadata.ino(), metadata.len(), metadata.modified().ok())
 }
 
 /// Returns true if this process was started with a signal ignored, as by `nohup`.
@@ -225,6 +246,7 @@ fn keep_owner(old: &fs::Metadata, new: &File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::{FileSearch, Manifest};
 
     fn prepared(root: &Path, name: &str) -> Replacement {
         let target = root.join(name);
@@ -244,6 +266,31 @@ mod tests {
         assert_eq!(error.to_string(), "cannot write c");
         assert!(["a", "b", "c"].iter().all(|name| fs::read_to_string(root.path().join(name)).unwrap() == "old"));
         assert_eq!(root.path().read_dir().unwrap().count(), 4, "something was left behind");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_while_it_is_read_is_not_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.yaml");
+        let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers: []\n";
+        let manifest = Manifest::new(text);
+        let document = manifest.documents().next().unwrap().unwrap();
+        let edits = [document.set_scheduler(&document.objects()[0], &[] as &[&str], "stork").unwrap()];
+        for is_changed in [false, true] {
+            fs::write(&path, text).unwrap();
+            let source = FileSearch::new(&[]).unwrap().find(&[&path]).sources.remove(0);
+            let mut replacements = Replacements::new().unwrap();
+            replacements.begin_file(&source).unwrap();
+            replacements.document(&document, &edits).unwrap();
+            if is_changed {
+                fs::write(&path, format!("{text}---\n")).unwrap();
+            }
+            let error = replacements.end_file().err().map(|error| format!("{error:#}"));
+            let expected =
+                format!("cannot write {}: it was changed while it was read: run the command again", path.display());
+            assert_eq!(error, is_changed.then_some(expected));
+        }
+        assert_eq!(root.path().read_dir().unwrap().count(), 1, "something was left behind");
     }
 
     #[test]

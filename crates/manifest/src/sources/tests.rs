@@ -66,7 +66,7 @@ fn a_file_that_is_named_twice_is_found_once() {
     let directory = Directory::new(&[("b.yaml", "b"), ("a.yaml", "a")]);
     symlink(directory.path("b.yaml"), directory.path("link")).unwrap();
     let found = directory.find(&[], &["b.yaml", "./b.yaml", "link", "", "b.yaml"]);
-    let texts: Vec<_> = found.sources.iter().map(|source| source.read().unwrap()).collect();
+    let texts: Vec<_> = found.sources.iter().map(Source::text).collect();
     assert_eq!(texts, ["b", "a"]);
 }
 
@@ -225,10 +225,10 @@ fn standard_input_and_pipes_are_read_once_and_are_in_no_folder() {
     let (mut left, mut read) = (vec!["2", "1"], Vec::new());
     let found = FileSearch::new(&[]).unwrap().find_with(&paths, &mut |path| {
         read.push(path.to_owned());
-        Ok(left.pop().unwrap().into())
+        Ok(Kept::from(Vec::from(left.pop().unwrap())))
     });
     assert_eq!(read, [Path::new("/dev/stdin"), &pipe]);
-    let sources: Vec<_> = found.sources.iter().map(|s| (&*s.name, s.path.as_deref(), s.read().unwrap())).collect();
+    let sources: Vec<_> = found.sources.iter().map(|s| (&*s.name, s.path.as_deref(), s.text())).collect();
     let (name, file) = (pipe.display().to_string(), directory.path("a.yaml"));
     let expected = [
         ("standard input", None, "1".into()),

@@ -1,0 +1,61 @@
+//! The memory of a run is bounded by the largest document, not by the largest file.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use colocate_harness::{CLAIM, CLASS, DEPLOYMENT, Folder, program};
+
+/// The size of a document, and the number of documents of a file.
+const DOCUMENT: usize = 256 << 10;
+const COUNT: usize = 96;
+
+/// The most private memory of a process, in KiB: half of the file.
+const LIMIT: usize = 12 << 10;
+
+/// Writes many large documents with `write`, and a workload with its claim at the end.
+fn write(path: &Path, document: impl Fn(&str) -> String, end: &str) {
+    let mut file = BufWriter::new(File::create(path).unwrap());
+    let content = "x".repeat(DOCUMENT);
+    for _ in 0..COUNT {
+        file.write_all(document(&content).as_bytes()).unwrap();
+    }
+    file.write_all(end.as_bytes()).unwrap();
+}
+
+/// Runs `colocate` with limited memory, and returns its exit code and the length of its output.
+fn run(folder: &Folder, arguments: &str, stdin: Stdio) -> (Option<i32>, usize) {
+    let limited = format!("ulimit -d {LIMIT} && exec \"$0\" {arguments}");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(limited).arg(program::path()).current_dir(folder.root());
+    let output = command.stdin(stdin).stderr(Stdio::inherit()).output().unwrap();
+    (output.status.code(), output.stdout.len())
+}
+
+#[test]
+fn a_large_file_is_not_kept_in_memory() {
+    let folder = Folder::new(&[]);
+    let large =
+        |text: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{b: {text}}}\n---\n");
+    write(&folder.path("a.yaml"), large, &format!("{DEPLOYMENT}---\n{CLAIM}---\n{CLASS}"));
+    let stdin = || File::open(folder.path("a.yaml")).unwrap().into();
+    let size = usize::try_from(fs::metadata(folder.path("a.yaml")).unwrap().len()).unwrap();
+    assert!(size > 2 * LIMIT * 1024);
+    assert_eq!(run(&folder, "mutate - --check", stdin()), (Some(4), 0));
+    let (code, length) = run(&folder, "mutate a.yaml -o diff", Stdio::null());
+    assert!(code == Some(0) && (100..1000).contains(&length), "{code:?}, {length}");
+    assert_eq!(run(&folder, "validate a.yaml --strict", Stdio::null()), (Some(0), 0));
+    assert_eq!(run(&folder, "mutate a.yaml --in-place", Stdio::null()), (Some(0), 0));
+    let changed = usize::try_from(fs::metadata(folder.path("a.yaml")).unwrap().len()).unwrap();
+    assert_eq!(changed, size + "      schedulerName: stork\n".len());
+}
+
+#[test]
+fn a_large_file_of_json_values_is_not_kept_in_memory() {
+    let folder = Folder::mysql();
+    let large =
+        |text: &str| format!("{{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"data\": {{\"b\": \"{text}\"}}}}\n");
+    write(&folder.path("a.json"), large, "");
+    assert_eq!(run(&folder, "mutate . --check", Stdio::null()), (Some(4), 0));
+}
