@@ -95,8 +95,9 @@ impl Shutdown {
             (name, code) = next() => return at_once(name, code),
         };
         let (name, _) = next().await;
-        tracing::info!(signal = name, grace = ?times.grace, "draining");
         self.draining.cancel();
+        // Who reads the line may rely on its effect.
+        tracing::info!(signal = name, grace = ?times.grace, "draining");
         let mut over = pin!(sleep(times.grace));
         let deadline = Instant::now() + times.timeout;
         loop {

@@ -65,13 +65,12 @@ impl<F: Fn(CertificateRead<'_>)> CertificateReloader<F> {
             Ok(read) => {
                 self.failure = None;
                 if self.resolver.served().is_none_or(|served| *served != read) {
-                    tracing::info!(
-                        file = %self.files.certificate().display(),
-                        until = %read.certificate.validity().not_after(),
-                        "serving a new certificate"
-                    );
+                    let until = read.certificate.validity().not_after();
                     self.resolver.serve(read);
                     (self.report)(CertificateRead::New(self.resolver.expiry()));
+                    // Who reads the line may rely on its effect.
+                    let file = self.files.certificate().display();
+                    tracing::info!(%file, %until, "serving a new certificate");
                 } else {
                     (self.report)(CertificateRead::Unchanged);
                 }
