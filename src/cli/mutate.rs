@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 
 use self::joints::Joints;
 use self::output::{Format, Output};
-use self::replacements::Replacements;
+use self::replacements::{Replacements, Versions};
 use self::report::{Detail, Report};
 use super::console::Console;
 use super::destination::{Destination, OutputOptions};
@@ -22,7 +22,7 @@ use super::examples::{self, Examples};
 use super::facts::{ClusterQuery, MissingPermissions};
 use super::input::{InputOptions, size};
 use super::json_list::JsonList;
-use super::survey::{Survey, each_document, unusable_text};
+use super::survey::{AddEnds, Survey, each_document, unusable_text};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
 use crate::engine::{Mode, Policy, Templates};
@@ -111,12 +111,10 @@ impl Mutate {
 
         let (mut console, mut joints) = (Console::new(self.destination.quiet), Joints::default());
         let one_stream = input.sources.len() > 1 && self.prints_yaml();
-        let mut survey =
-            Survey::read(&mut input, &policy, Purpose::Mutate, &namespace, &mut console, |source, ends| {
-                if one_stream {
-                    joints.add(&source.name, ends);
-                }
-            });
+        let versions = self.in_place.then(|| Versions::of(&input.sources)).transpose()?;
+        let mut add_joint = |source: &Source, ends| joints.add(&source.name, ends);
+        let ends = one_stream.then_some(&mut add_joint as AddEnds<'_>);
+        let mut survey = Survey::read(&mut input, &policy, Purpose::Mutate, &namespace, &mut console, ends);
         input.skipped_charts("mutate").iter().for_each(|line| console.say(&format!("{line}\n")));
         if !input.problems.is_empty() {
             input.problems.iter().for_each(|problem| console.error(&problem.lines()));
@@ -143,13 +141,14 @@ impl Mutate {
         let mutator = |policy| ManifestMutator { policy, known: &survey.known, namespace: &namespace };
         let unrestricted = unrestricted.as_ref().map(mutator);
         let mutator = mutator(&policy);
-        let mut output = self.output(separators, destination)?;
+        let mut output = self.output(versions, separators, destination)?;
         report.console.start("deciding", size(&input.sources));
         for (source, &file) in input.sources.iter().zip(&survey.files) {
-            output.begin(source)?;
+            output.begin()?;
             for chunk in source.chunks()? {
                 let chunk = chunk?;
-                let (manifest, mut is_empty) = (chunk.manifest(), true);
+                let manifest = chunk.manifest();
+                let mut is_empty = true;
                 for document in manifest.documents() {
                     let document = document.map_err(|error| anyhow!("{}:{error}", source.name))?;
                     let mutated = mutator.mutate(file, &document);
@@ -251,9 +250,17 @@ impl Mutate {
         !self.in_place && !self.check && matches!(self.output, None | Some(OutputFormat::Yaml))
     }
 
-    fn output(&self, separators: Vec<String>, destination: Destination) -> io::Result<Output> {
+    /// Starts the output. `versions` are those of the files to replace, if they are changed in place.
+    fn output(
+        &self,
+        versions: Option<Versions>,
+        separators: Vec<String>,
+        destination: Destination,
+    ) -> io::Result<Output> {
+        if let Some(versions) = versions {
+            return Ok(Output::new(Format::Replace(Box::new(Replacements::new(versions)?)), destination));
+        }
         let format = match self.output {
-            _ if self.in_place => Format::Replace(Box::new(Replacements::new()?)),
             None if self.check => Format::Nothing,
             None | Some(OutputFormat::Yaml) => Format::Yaml(separators),
             Some(OutputFormat::Json) => Format::Json(JsonList::new(1)),

@@ -22,6 +22,12 @@ impl Problem {
         Self { place, what: error.message.clone(), excerpt: format!("{}\n", error.excerpt()) }
     }
 
+    /// A failure that concerns a whole file.
+    pub(super) fn of_file(source: &Source, what: String) -> Self {
+        let place = Some((source.name.clone(), Position { line: 1, column: 1 }));
+        Self { place, what, excerpt: String::new() }
+    }
+
     /// Renders the lines for standard error: `FILE:LINE:COLUMN: ...`, as editors read them.
     pub(super) fn lines(&self) -> String {
         let Self { place, what, excerpt } = self;

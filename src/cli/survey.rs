@@ -3,6 +3,8 @@
 //! Only the objects that decisions depend on are kept. The files are read again for the decisions, so that memory is bounded by the
 //! largest document and these objects.
 
+use std::collections::HashSet;
+
 use super::console::Console;
 use super::input::{Input, size};
 use super::problem::Problem;
@@ -26,6 +28,8 @@ pub(super) struct Survey {
     pub(super) skipped: Vec<Skipped>,
     /// Whether there is a document that is not empty, also in standard input if that is read.
     pub(super) has_documents: bool,
+    /// The indices of the files in [`Input::sources`] that have errors.
+    pub(super) failed: HashSet<usize>,
 }
 
 /// An object or document that is not used as a description.
@@ -44,8 +48,43 @@ pub(super) struct Ends {
     pub(super) documents: usize,
 }
 
+/// Called with each file and its ends; `None` if its text is empty.
+pub(super) type AddEnds<'f> = &'f mut dyn FnMut(&Source, Option<Ends>);
+
+/// The documents of a file that cannot be parsed. Only the first ones are kept.
+struct Failures<'s> {
+    source: &'s Source,
+    first: Vec<Problem>,
+    count: usize,
+}
+
+/// The most documents of a file that are reported as unparsable.
+const MAX_FAILURES: usize = 100;
+
+impl<'s> Failures<'s> {
+    fn new(source: &'s Source) -> Self {
+        Self { source, first: Vec::new(), count: 0 }
+    }
+
+    fn add(&mut self, error: &ParseError) {
+        self.count += 1;
+        if self.count <= MAX_FAILURES {
+            self.first.push(Problem::of_document(self.source, error));
+        }
+    }
+
+    /// Adds the failures to those of the run.
+    fn end(self, problems: &mut Vec<Problem>) {
+        problems.extend(self.first);
+        if self.count > MAX_FAILURES {
+            let more = self.count - MAX_FAILURES;
+            problems.push(Problem::of_file(self.source, format!("{more} more documents cannot be parsed")));
+        }
+    }
+}
+
 impl Ends {
-    /// The ends of a file that begins with this manifest. The last document is added with the last chunk.
+    /// The ends of a file that begins with this manifest, without its last document.
     fn beginning(manifest: &Manifest<'_>, first: Option<&str>) -> Self {
         let first = first.unwrap_or(manifest.text).to_owned();
         Self { syntax: manifest.syntax, first, last: String::new(), documents: 0 }
@@ -53,14 +92,14 @@ impl Ends {
 }
 
 impl Survey {
-    /// Reads all files. Calls `ends` for each source; without ends if its text is empty.
+    /// Reads all files. Calls `ends` for each source, with `None` if its text is empty.
     pub(super) fn read(
         input: &mut Input,
         policy: &Policy,
         purpose: Purpose,
         namespace: &str,
         console: &mut Console,
-        mut ends: impl FnMut(&Source, Option<Ends>),
+        mut ends: Option<AddEnds<'_>>,
     ) -> Self {
         let mut survey = Self {
             known: KnownObjects::new(Kustomizations::read(input.described.iter().chain(&input.sources))),
@@ -69,32 +108,37 @@ impl Survey {
             unusable: Vec::new(),
             skipped: Vec::new(),
             has_documents: false,
+            failed: HashSet::new(),
         };
         let mut is_stdin_empty = false;
         let label = &*policy.opt_out.namespace_label;
         console.start("reading", size(input.described.iter().chain(&input.sources)));
         for source in &input.described {
             let file = survey.known.add_file(&source.name, source.path.as_deref(), FileRole::Description);
+            let mut failures = Failures::new(source);
             let read = each_document(source, |document| {
                 console.advance(document.as_ref().map_or(0, |document| document.text().len()));
                 match document {
                     Ok(document) => survey.add_described(source, file, &document, namespace, label),
-                    Err(error) => input.problems.push(Problem::of_document(source, &error)),
+                    Err(error) => failures.add(&error),
                 }
             });
+            failures.end(&mut input.problems);
             input.problems.extend(read.err().map(Problem::from));
         }
         for (index, source) in input.sources.iter().enumerate() {
             let file = survey.known.add_file(&source.name, source.path.as_deref(), FileRole::Input);
             survey.files.push(file);
-            let (mut is_empty, mut joined) = (true, None);
+            let mut failures = Failures::new(source);
+            let mut is_empty = true;
+            let mut joined = None;
             let read = each_chunk(source, |manifest| {
                 let (mut first, mut last, mut documents) = (None, None, 0);
                 for document in manifest.documents() {
                     let document = match document {
                         Ok(document) => document,
                         Err(error) => {
-                            input.problems.push(Problem::of_document(source, &error));
+                            failures.add(&error);
                             continue;
                         }
                     };
@@ -110,17 +154,25 @@ impl Survey {
                     last = Some(document.text());
                     documents += 1;
                 }
-                let joined = joined.get_or_insert_with(|| Ends::beginning(manifest, first));
-                last.unwrap_or(manifest.text).clone_into(&mut joined.last);
-                joined.documents += documents;
+                if ends.is_some() {
+                    let joined = joined.get_or_insert_with(|| Ends::beginning(manifest, first));
+                    last.unwrap_or(manifest.text).clone_into(&mut joined.last);
+                    joined.documents += documents;
+                }
             });
+            if failures.count > 0 || read.is_err() {
+                survey.failed.insert(index);
+            }
+            failures.end(&mut input.problems);
             if let Err(error) = read {
                 input.problems.push(error.into());
                 continue;
             }
             survey.has_documents |= !is_empty;
             is_stdin_empty |= is_empty && source.is_stdin();
-            ends(source, joined);
+            if let Some(ends) = &mut ends {
+                ends(source, joined);
+            }
         }
         console.clear();
         survey.has_documents &= !is_stdin_empty;

@@ -134,8 +134,7 @@ impl Validate {
             }
         };
         let namespace = self.input.namespace(snapshot.as_ref());
-        let mut survey =
-            Survey::read(&mut input, &policy, Purpose::Validate, &namespace, &mut report.console, |_, _| {});
+        let mut survey = Survey::read(&mut input, &policy, Purpose::Validate, &namespace, &mut report.console, None);
         let mut missing = MissingPermissions::default();
         if let Some(snapshot) = snapshot.as_ref().filter(|_| survey.has_documents) {
             let asked =
@@ -240,16 +239,29 @@ fn validate(
     report.console.start("checking", size(&input.sources));
     let mut unusable = survey.unusable.iter().peekable();
     for (index, (source, &file)) in input.sources.iter().zip(&survey.files).enumerate() {
-        // What cannot be read has been reported.
-        let Ok(chunks) = source.chunks() else { continue };
-        for chunk in chunks.flatten() {
-            for document in chunk.manifest().documents().flatten() {
+        let mut written = Ok(());
+        let mut failures = Vec::new();
+        let read = each_document(source, |document| match document {
+            Ok(document) if written.is_ok() => {
                 report.console.advance(document.text().len());
+                let place = (index, document.index);
+                let until = |next: &&(usize, usize, Unusable)| (next.0, next.1) <= place;
+                let unusable: Vec<_> = std::iter::from_fn(|| unusable.next_if(until)).collect();
+                let unusable = unusable.into_iter().filter(|next| (next.0, next.1) == place);
                 let validated = validator.validate(file, &document);
-                let own = |next: &&(usize, usize, Unusable)| (next.0, next.1) == (index, document.index);
-                let unusable: Vec<_> = std::iter::from_fn(|| unusable.next_if(|next| own(next))).collect();
-                let unusable = unusable.into_iter().map(|(_, _, unusable)| unusable);
-                report.add(source, &Outcome::new(source, &document, &validated, unusable))?;
+                let outcome = Outcome::new(source, &document, &validated, unusable.map(|(_, _, unusable)| unusable));
+                written = report.add(source, &outcome);
+            }
+            Ok(_) => {}
+            Err(error) => failures.push(Problem::of_document(source, &error)),
+        });
+        written?;
+        failures.extend(read.err().map(Problem::from));
+        // What could not be read the first time has been reported.
+        if !survey.failed.contains(&index) {
+            for problem in failures {
+                report.console.error(&problem.lines());
+                report.add_problem(&problem)?;
             }
         }
         report.end_file(source)?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use colocate_harness::{CLAIM, CLASS, DEPLOYMENT, Folder, program};
+use serde_json::json;
 
 /// The size of a document, and the number of documents of a file.
 const DOCUMENT: usize = 256 << 10;
@@ -53,9 +54,13 @@ fn a_large_file_is_not_kept_in_memory() {
 
 #[test]
 fn a_large_file_of_json_values_is_not_kept_in_memory() {
-    let folder = Folder::mysql();
-    let large =
-        |text: &str| format!("{{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"data\": {{\"b\": \"{text}\"}}}}\n");
-    write(&folder.path("a.json"), large, "");
-    assert_eq!(run(&folder, "mutate . --check", Stdio::null()), (Some(4), 0));
+    for separator in ["", "---\n"] {
+        let folder = Folder::mysql();
+        let large = |text: &str| {
+            let value = json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": { "b": text } });
+            format!("{value}\n{separator}")
+        };
+        write(&folder.path("a.json"), large, "");
+        assert_eq!(run(&folder, "mutate . --check", Stdio::null()), (Some(4), 0));
+    }
 }

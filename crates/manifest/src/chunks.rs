@@ -6,14 +6,16 @@ use std::mem;
 use std::path::Path;
 use std::string::FromUtf8Error;
 
+use serde::de::IgnoredAny;
+
 use super::document::{Manifest, Syntax};
-use super::json_parser::{self, Values};
+use super::json_parser;
 use super::position::{BYTE_ORDER_MARK, Lines, SyntaxError, count_lines};
 use super::source::Source;
 use super::sources::{ReadError, unreadable};
 use super::split::Split;
 
-/// The number of bytes that are read before a text is divided. A chunk is longer only if a document is.
+/// The number of bytes that are read before a text is divided. If a document is longer, a chunk has at most twice its length.
 const SIZE: usize = 256 << 10;
 
 /// Reads the text of a source in chunks. Together, they are the whole text.
@@ -23,7 +25,7 @@ pub struct Chunks<'s> {
     source: &'s Source,
     reader: Box<dyn Read + 's>,
     syntax: Syntax,
-    /// The reason why a text that looks like JSON is not JSON. Its offsets are those in the whole text.
+    /// The reason why a text that looks like JSON is not JSON. Its offsets are relative to the whole text.
     not_json: Option<SyntaxError>,
     /// The bytes that were read and are not in a chunk yet.
     buffer: Vec<u8>,
@@ -58,7 +60,7 @@ struct Cut {
 }
 
 impl Chunk {
-    /// The documents of the chunk. Their positions are those in the whole text.
+    /// The documents of the chunk. Their positions are relative to the whole text.
     pub fn manifest(&self) -> Manifest<'_> {
         Manifest::of_chunk(&self.text, self.syntax, self.not_json.clone(), self.start)
     }
@@ -71,7 +73,7 @@ impl fmt::Debug for Chunks<'_> {
 }
 
 impl<'s> Chunks<'s> {
-    /// Opens a source, and finds out whether its text is JSON. For that, a text that looks like JSON is read as a whole.
+    /// Opens a source, and finds out whether its text is JSON. For that, a text that looks like JSON is read once more.
     pub(super) fn open(source: &'s Source) -> Result<Self, ReadError> {
         Self::open_with(source, SIZE)
     }
@@ -90,33 +92,45 @@ impl<'s> Chunks<'s> {
 
     fn of_syntax(source: &'s Source, syntax: Syntax, size: usize) -> Result<Self, ReadError> {
         let reader = source.open()?;
-        let (not_json, start) = (None, ChunkStart::default());
-        Ok(Self { source, reader, syntax, not_json, buffer: Vec::new(), is_complete: false, size, start })
+        let start = ChunkStart::default();
+        Ok(Self { source, reader, syntax, not_json: None, buffer: Vec::new(), is_complete: false, size, start })
     }
 
-    /// Checks that a text has only JSON values. What is not text is not found here, but when the chunks are read.
+    /// Checks that a text has only JSON values. Invalid UTF-8 is reported later, when the chunks are read.
     fn check_json(source: &'s Source, size: usize) -> Result<Result<(), SyntaxError>, ReadError> {
-        for chunk in Self::of_syntax(source, Syntax::Json, size)? {
-            let chunk = match chunk {
-                Err(ReadError::NoText { .. }) => break,
-                chunk => chunk?,
+        let mut chunks = Self::of_syntax(source, Syntax::Json, size)?;
+        loop {
+            let start = chunks.start.bytes;
+            let checked = if let Some(cut) = chunks.next_cut() {
+                match chunks.next_chunk(cut) {
+                    Err(ReadError::NoText { .. }) => return Ok(Ok(())),
+                    chunk => json_parser::check(&chunk?.text),
+                }
+            } else if chunks.is_complete {
+                return Ok(Ok(()));
+            } else {
+                let text = whole_lines(valid_start(&chunks.buffer));
+                let checked = if is_invalid_json(text) { json_parser::check(text) } else { Ok(()) };
+                chunks.fill()?;
+                checked
             };
-            if let Err(error) = json_parser::check(&chunk.text) {
-                return Ok(Err(error.after(chunk.start.bytes)));
+            if let Err(error) = checked {
+                return Ok(Err(error.after(start)));
             }
         }
-        Ok(Ok(()))
     }
 
     /// Reads until the first character that is not white space.
     fn fill_beyond_space(&mut self) -> Result<(), ReadError> {
-        while !self.is_complete && self.buffer.trim_ascii_start().len() <= BYTE_ORDER_MARK.len_utf8() {
+        let mark = "\u{feff}".as_bytes();
+        let is_space = |text: &[u8]| text.strip_prefix(mark).unwrap_or(text).trim_ascii_start().is_empty();
+        while !self.is_complete && (mark.starts_with(&self.buffer) || is_space(&self.buffer)) {
             self.fill()?;
         }
         Ok(())
     }
 
-    /// Reads until the buffer has the wanted size, or twice its length if it has that already.
+    /// Fills the buffer to the wanted size, or doubles it if it is already that long.
     fn fill(&mut self) -> Result<(), ReadError> {
         let wanted = self.size.checked_sub(self.buffer.len()).filter(|wanted| *wanted > 0).unwrap_or(self.buffer.len());
         let read = self.reader.by_ref().take(wanted as u64).read_to_end(&mut self.buffer);
@@ -126,33 +140,45 @@ impl<'s> Chunks<'s> {
 
     fn read(&mut self) -> Result<Option<Chunk>, ReadError> {
         loop {
-            if self.is_complete {
-                let rest = Cut { length: self.buffer.len(), documents: 0 };
-                return (rest.length > 0).then(|| self.take(rest)).transpose();
+            if let Some(cut) = self.next_cut() {
+                return self.next_chunk(cut).map(Some);
             }
-            if self.buffer.len() >= self.size
-                && let Some(cut) = self.cut()
-            {
-                return self.take(cut).map(Some);
+            if self.is_complete {
+                return Ok(None);
             }
             self.fill()?;
         }
     }
 
-    /// Finds the last place at which the buffer can be divided.
-    fn cut(&self) -> Option<Cut> {
+    /// The end of the next chunk; `None` if more must be read, or nothing is left.
+    fn next_cut(&self) -> Option<Cut> {
         let valid = valid_start(&self.buffer);
-        let cut = match self.syntax {
-            Syntax::Yaml => yaml_cut(valid),
-            Syntax::Json => json_cut(valid),
-        };
-        // The last character may be incomplete.
-        let is_invalid = self.buffer.len() - valid.len() >= char::MAX_LEN_UTF8;
-        cut.or_else(|| is_invalid.then_some(Cut { length: self.buffer.len(), documents: 0 }))
+        let (missing, length) = (self.buffer.len() - valid.len(), self.buffer.len());
+        // At the end of what was read, a character may be incomplete.
+        let is_valid = missing == 0 || (!self.is_complete && missing < char::MAX_LEN_UTF8);
+        let rest = Cut { length, documents: 0 };
+        if !is_valid {
+            // The documents before an invalid byte come first.
+            self.cut(valid).or(Some(rest))
+        } else if self.is_complete {
+            (length > 0).then_some(rest)
+        } else if length >= self.size {
+            self.cut(valid)
+        } else {
+            None
+        }
     }
 
-    /// Takes a chunk from the buffer.
-    fn take(&mut self, Cut { length, documents }: Cut) -> Result<Chunk, ReadError> {
+    /// Returns the last place at which a text can be divided. The text may be incomplete.
+    fn cut(&self, text: &str) -> Option<Cut> {
+        match self.syntax {
+            Syntax::Yaml => yaml_cut(text),
+            Syntax::Json => json_cut(text),
+        }
+    }
+
+    /// Removes a chunk from the buffer.
+    fn next_chunk(&mut self, Cut { length, documents }: Cut) -> Result<Chunk, ReadError> {
         let (rest, start) = (self.buffer.split_off(length), self.start);
         let text = String::from_utf8(mem::replace(&mut self.buffer, rest))
             .map_err(|error| not_text(self.source.shown(), start.lines, &error))?;
@@ -163,7 +189,7 @@ impl<'s> Chunks<'s> {
         };
         let is_last = self.is_complete && self.buffer.is_empty();
         let not_json = self.not_json.as_ref().and_then(|error| error.relative_to(start.bytes));
-        // The line of an error at the end is in the next chunk.
+        // An error at the end of a chunk is in the first line of the next one.
         let not_json = not_json.filter(|error| error.offset < text.len() || is_last);
         Ok(Chunk { text, syntax: self.syntax, not_json, start })
     }
@@ -181,22 +207,44 @@ impl Iterator for Chunks<'_> {
     }
 }
 
-/// Finds the start of the last document in a text that may go on.
+/// Returns the start of the last document. The text may be incomplete.
 fn yaml_cut(text: &str) -> Option<Cut> {
-    // The last line may be incomplete. If it ends with `\r`, a `\n` may follow.
-    let complete = text.strip_suffix('\r').unwrap_or(text);
-    let end = complete.bytes().rposition(|byte| matches!(byte, b'\n' | b'\r'));
-    let text = &text[..end.map_or(0, |end| end + 1)];
+    let text = whole_lines(text);
     let starts = Split::new(text).enumerate().map(|(documents, range)| Cut { length: range.start, documents });
     starts.filter(|cut| cut.divides(text)).last()
 }
 
-/// Finds the start of the last value that begins a line, in a text that may go on.
+/// Returns the lines that are complete. If the text ends with `\r`, a `\n` may follow.
+fn whole_lines(text: &str) -> &str {
+    let complete = text.strip_suffix('\r').unwrap_or(text);
+    let end = complete.bytes().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+    &text[..end.map_or(0, |end| end + 1)]
+}
+
+/// Returns the start of the last value that begins a line. The text may be incomplete.
 fn json_cut(text: &str) -> Option<Cut> {
-    // The value at the end may be incomplete, and is an error then.
-    let values = Values::new(text).map_while(Result::ok).enumerate();
-    let ends = values.map(|(before, (range, _))| Cut { length: range.end, documents: before + 1 });
-    ends.filter(|cut| cut.divides(text) && text[..cut.length].ends_with(['\n', '\r'])).last()
+    let skipped = text.len() - without_mark(text).len();
+    let mut values = serde_json::Deserializer::from_str(without_mark(text)).into_iter::<IgnoredAny>();
+    let (mut cut, mut documents) = (None, 0);
+    // An incomplete value is an error.
+    while let Some(Ok(_)) = values.next() {
+        documents += 1;
+        let rest = text[skipped + values.byte_offset()..].trim_ascii_start();
+        let length = text.len() - rest.len();
+        let begins_line = text[..length].ends_with(['\n', '\r']);
+        cut = Some(Cut { length, documents }).filter(|cut| begins_line && cut.divides(text)).or(cut);
+    }
+    cut
+}
+
+/// Returns true if a text is not JSON, whatever follows it.
+fn is_invalid_json(text: &str) -> bool {
+    let mut values = serde_json::Deserializer::from_str(without_mark(text)).into_iter::<IgnoredAny>();
+    values.find_map(Result::err).is_some_and(|error| !error.is_eof())
+}
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 impl Cut {
@@ -284,6 +332,13 @@ mod tests {
             "{\"a\": 1}\n---\n{\"b\": 1}\n---\n{\"c\": 1,\n\"d\" 1}\n",
             "{\"a\": 1}\n{\"a\": 1, \"a\": 2}\n{\"c\": 1}\n",
             "{a: 1}\n---\n[\n",
+            "\u{feff}  \n {\"a\": 1}\n{\"b\": tru\n",
+            "{\"a\": 1}\n{\"b\": \"\\q\"}\n{\"c\": 1}\n",
+            "{\"a\": 1}\n{\"b\": \"\\\n\"}\n{\"c\": \"x\ny\"}\n",
+            "{\"a\": 1}\n{\"b\": tru}\n{\"c\": 1}\n",
+            "{\"a\": 1}\n{\"b\": 01}\n{\"c\": 1}\n",
+            "{\"a\": 1}\n{\"b\": 1\n\n",
+            "{\"a\": \"\ttab\"}\n{\"b\"\n: 1,}\n]\n",
         ] {
             assert_equal(text);
         }
@@ -301,7 +356,11 @@ mod tests {
         let lengths: Vec<_> = chunks(&large, size).iter().map(|chunk| chunk.text.len()).collect();
         assert!(lengths.iter().all(|length| *length <= 2 * (1000 + document.len())), "{lengths:?}");
         let values = "{\"a\": 1}\n".repeat(1000);
-        assert!(chunks(&values, size).iter().all(|chunk| chunk.text.len() <= size));
+        let flow = "{a: 1}\n---\n".repeat(1000);
+        let separated = "{\"a\": 1}\n---\n".repeat(1000);
+        for text in [values, flow, separated] {
+            assert!(chunks(&text, size).iter().all(|chunk| chunk.text.len() <= size), "{text}");
+        }
     }
 
     #[test]
@@ -313,7 +372,7 @@ mod tests {
             let error = read.pop().unwrap().unwrap_err().to_string();
             assert_eq!(error, "a.yaml:5:6: the byte 0xFF is not valid UTF-8; save the file as UTF-8");
             let before: String = read.into_iter().map(|chunk| chunk.unwrap().text).collect();
-            assert!("a: 1\n---\nb: 2\n".starts_with(&before), "{before:?}");
+            assert_eq!(before, "a: 1\n---\nb: 2\n", "size {size}");
         }
         let source = Source::of_pipe(Path::new("a"), [0xff, 0xfe].repeat(9).into());
         let error = Chunks::open_with(&source, 1).unwrap().next().unwrap().unwrap_err().to_string();

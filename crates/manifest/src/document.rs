@@ -17,7 +17,7 @@ use colocate_companion::{FieldPath, Part};
 /// A text with Kubernetes objects: YAML documents, or JSON. It is a whole text, or a [`Chunk`](crate::Chunk) of one.
 #[derive(Debug)]
 pub struct Manifest<'t> {
-    /// The text. All ranges and offsets are those in it.
+    /// The text. All ranges and offsets are relative to it.
     pub text: &'t str,
     /// The syntax of the text.
     pub syntax: Syntax,

@@ -130,10 +130,11 @@ impl<'t> Parser<'t> {
     fn string(&mut self) -> Result<NodeId, SyntaxError> {
         let (start, bytes) = (self.at, self.text.as_bytes());
         let mut end = start + 1;
-        while bytes.get(end).is_some_and(|&byte| byte != b'"') {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
+        // A string has no line feed, so that what follows its line does not matter.
+        while bytes.get(end).is_some_and(|byte| !matches!(byte, b'"' | b'\n')) {
+            end += if bytes[end] == b'\\' && bytes.get(end + 1) != Some(&b'\n') { 2 } else { 1 };
         }
-        let Some(token) = self.text.get(start..=end) else {
+        let Some(token) = self.text.get(start..=end).filter(|token| token.ends_with('"')) else {
             return Err(self.error("unterminated string"));
         };
         let text = match serde_json::from_str::<&str>(token) {

@@ -96,14 +96,17 @@ impl Kustomizations {
 }
 
 impl Kustomization {
-    /// Reads the first document that is a mapping.
+    /// Reads the first document that is a mapping; `None` if there is none, or a document before it has an error.
     fn read(source: &Source, folder: &Path) -> Option<Self> {
-        source.chunks().ok()?.map_while(Result::ok).find_map(|chunk| {
-            let manifest = chunk.manifest();
-            let documents = manifest.parse().ok()?;
-            let document = documents.into_iter().find(|document| document.value.is_object())?;
-            Some(Self::new(folder, &document.value))
-        })
+        for chunk in source.chunks().ok()? {
+            for document in chunk.ok()?.manifest().documents() {
+                let value = document.ok()?.value;
+                if value.is_object() {
+                    return Some(Self::new(folder, &value));
+                }
+            }
+        }
+        None
     }
 
     fn new(folder: &Path, value: &Value) -> Self {

@@ -141,12 +141,12 @@ impl SyntaxError {
         Self { offset, message: message.into(), see: None }
     }
 
-    /// The error with offsets in a text that has `bytes` more at its start.
+    /// Shifts the offsets by `bytes`.
     pub(super) fn after(self, bytes: usize) -> Self {
         Self { offset: self.offset + bytes, see: self.see.map(|see| see + bytes), ..self }
     }
 
-    /// The error with offsets in the rest of the text after `bytes`; `None` if it is not there.
+    /// Makes the offsets relative to the byte `bytes`. Returns `None` if the error is before it.
     pub(super) fn relative_to(&self, bytes: usize) -> Option<Self> {
         let see = self.see.and_then(|see| see.checked_sub(bytes));
         Some(Self { offset: self.offset.checked_sub(bytes)?, message: self.message.clone(), see })
@@ -159,7 +159,7 @@ impl SyntaxError {
 pub struct ParseError {
     /// The position of the error.
     pub position: Position,
-    /// The byte of the error.
+    /// The byte of the error, relative to the text of its manifest.
     pub offset: usize,
     /// The error in one line.
     pub message: String,

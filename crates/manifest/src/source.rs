@@ -12,8 +12,8 @@ use super::sources::{ReadError, unreadable};
 /// The name of standard input in messages.
 pub(super) const STDIN_NAME: &str = "standard input";
 
-/// The largest text that is kept in memory: 1 MiB.
-const MAX_IN_MEMORY: usize = 1 << 20;
+/// The length in bytes from which a text is kept in a file: 1 MiB.
+const MAX_IN_MEMORY: u64 = 1 << 20;
 
 /// A file that was found.
 #[derive(Clone, Debug)]
@@ -22,14 +22,14 @@ pub struct Source {
     pub name: String,
     /// The path of the file; `None` for standard input and for pipes, which are in no folder and cannot be replaced.
     pub path: Option<PathBuf>,
-    /// The text of standard input or of a pipe, which can be read only once.
+    /// The text, if the file is not to be read again.
     kept: Option<Kept>,
 }
 
-/// A text that was read before.
+/// A text that is read only once, and kept for further readings.
 #[derive(Clone, Debug)]
 pub(super) enum Kept {
-    InMemory(Arc<[u8]>),
+    InMemory(Arc<Vec<u8>>),
     /// In a temporary file without a name, which disappears with the process.
     InFile(Arc<File>),
 }
@@ -58,7 +58,7 @@ impl Source {
     /// A text that is in no file.
     #[cfg(test)]
     pub(super) fn of_text(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), path: None, kept: Some(Kept::InMemory(text.as_bytes().into())) }
+        Self { name: name.to_owned(), path: None, kept: Some(Vec::from(text).into()) }
     }
 
     /// Reads the whole text.
@@ -67,7 +67,7 @@ impl Source {
         io::read_to_string(self.open().unwrap()).unwrap()
     }
 
-    /// Keeps the text of the file, as `read` returns it.
+    /// Reads the file with `read`, and keeps its text.
     pub(super) fn keep(&mut self, read: impl FnOnce(&Path) -> io::Result<Kept>) -> Result<(), ReadError> {
         if let (None, Some(path)) = (&self.kept, &self.path) {
             self.kept = Some(read(path).map_err(|error| unreadable(path, error))?);
@@ -86,7 +86,7 @@ impl Source {
     /// Starts to read the text.
     pub(super) fn open(&self) -> Result<Box<dyn Read + '_>, ReadError> {
         match (&self.kept, &self.path) {
-            (Some(Kept::InMemory(text)), _) => Ok(Box::new(&**text)),
+            (Some(Kept::InMemory(text)), _) => Ok(Box::new(&***text)),
             (Some(Kept::InFile(file)), _) => Ok(Box::new(FileReader { file, at: 0 })),
             (None, Some(path)) => Ok(Box::new(File::open(path).map_err(|error| unreadable(path, error))?)),
             (None, None) => Ok(Box::new(io::empty())),
@@ -116,29 +116,38 @@ impl Source {
 }
 
 impl Kept {
-    /// Reads all of a text. A large one is kept in a temporary file, unless none can be created, as in a container whose file system
-    /// is read-only.
+    /// Reads all of a text, and keeps a large one in a temporary file. If that cannot be created or written, as in a container whose
+    /// file system is read-only or full, the text is kept in memory.
     pub(super) fn read(mut from: impl Read) -> io::Result<Self> {
         let mut text = Vec::new();
-        from.by_ref().take(MAX_IN_MEMORY as u64 + 1).read_to_end(&mut text)?;
-        if text.len() <= MAX_IN_MEMORY {
+        from.by_ref().take(MAX_IN_MEMORY).read_to_end(&mut text)?;
+        if (text.len() as u64) < MAX_IN_MEMORY {
             return Ok(text.into());
         }
-        let Ok(mut file) = tempfile::tempfile() else {
+        let Ok(file) = tempfile::tempfile() else {
             from.read_to_end(&mut text)?;
             return Ok(text.into());
         };
-        io::copy(&mut text.chain(from), &mut file).map_err(|error| {
-            let folder = std::env::temp_dir();
-            io::Error::new(error.kind(), format!("cannot keep it in a temporary file in {}: {error}", folder.display()))
-        })?;
+        let mut length = 0;
+        while !text.is_empty() {
+            if file.write_all_at(&text, length).is_err() {
+                let mut all = Vec::new();
+                FileReader { file: &file, at: 0 }.take(length).read_to_end(&mut all)?;
+                all.append(&mut text);
+                from.read_to_end(&mut all)?;
+                return Ok(all.into());
+            }
+            length += text.len() as u64;
+            text.clear();
+            from.by_ref().take(MAX_IN_MEMORY).read_to_end(&mut text)?;
+        }
         Ok(Self::InFile(Arc::new(file)))
     }
 }
 
 impl From<Vec<u8>> for Kept {
     fn from(text: Vec<u8>) -> Self {
-        Self::InMemory(text.into())
+        Self::InMemory(Arc::new(text))
     }
 }
 
@@ -156,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_large_text_is_kept_in_a_file_and_read_several_times() {
-        for (length, is_in_file) in [(MAX_IN_MEMORY, false), (MAX_IN_MEMORY + 1, true)] {
+        let max = usize::try_from(MAX_IN_MEMORY).unwrap();
+        for (length, is_in_file) in [(max - 1, false), (max, true), (3 * max + 1, true)] {
             let text: String = ('a'..='w').cycle().take(length).collect();
             let source = Source::of_stdin(Kept::read(text.as_bytes()).unwrap());
             assert_eq!(matches!(source.kept, Some(Kept::InFile(_))), is_in_file);

@@ -20,12 +20,13 @@ pub(super) struct FileDiff {
     text: String,
     /// The edits of the text, in order.
     edits: Vec<(Range<usize>, String)>,
-    /// The length of the text at which hunks are rendered, and its minimum.
+    /// Hunks are rendered when the text has this length.
     limit: usize,
+    /// The minimum of the limit.
     size: usize,
     /// The number of lines before the text.
     lines: usize,
-    /// The number of lines that edits before the text added.
+    /// The number of lines that were added, minus those that were removed, before the text.
     added: isize,
     has_header: bool,
 }
@@ -37,8 +38,7 @@ impl FileDiff {
     }
 
     fn with_size(paint: Paint, size: usize) -> Self {
-        let (text, edits) = (String::new(), Vec::new());
-        Self { paint, text, edits, limit: size, size, lines: 0, added: 0, has_header: false }
+        Self { paint, text: String::new(), edits: Vec::new(), limit: size, size, lines: 0, added: 0, has_header: false }
     }
 
     /// Adds the next document, whose edits have ranges in `text` and are in order. Returns the next hunks.
@@ -58,7 +58,7 @@ impl FileDiff {
         // The hunk of an edit in the next document may begin here.
         let next = context_start(&self.text, self.text.len());
         let rendered = self.render(source, next);
-        // A hunk of many documents is then compared a few times only.
+        // Doubling keeps the time linear if a hunk has many documents.
         self.limit = self.size.max(2 * self.text.len());
         rendered
     }
@@ -68,7 +68,7 @@ impl FileDiff {
         self.render(source, usize::MAX)
     }
 
-    /// Renders the hunks that end before the byte `next`, and removes the text that no other hunk needs.
+    /// Renders the hunks that end before the byte `next`, and removes their text.
     fn render(&mut self, source: &Source, next: usize) -> String {
         let (mut text, mut counted) = (String::new(), 0);
         let parts = parts(&self.text, &self.edits);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hunks_of_a_file_do_not_depend_on_what_is_rendered_at_once() {
+    fn hunks_do_not_depend_on_when_they_are_rendered() {
         for seed in 0..200_u32 {
             let mut state = seed;
             let mut next = |below: u32| {

@@ -24,7 +24,7 @@ pub(super) enum Format {
     Yaml(Vec<String>),
     /// The changed objects as one List.
     Json(JsonList),
-    /// The differences of all files. Has those of the current file, if one was begun.
+    /// The differences of all files, with the diff of the current one.
     Diff(Paint, Option<FileDiff>),
     /// A JSON patch for each changed object, one per line.
     Patches,
@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// Begins a file.
-    pub(super) fn begin(&mut self, source: &Source) -> anyhow::Result<()> {
+    pub(super) fn begin(&mut self) -> anyhow::Result<()> {
         match &mut self.format {
             Format::Yaml(separators) => {
                 if let Some(separator) = separators.get(self.files) {
@@ -50,7 +50,6 @@ impl Output {
             }
             Format::Json(_) if self.files == 0 => self.out.write(LIST.0)?,
             Format::Diff(paint, file) => *file = Some(FileDiff::new(*paint)),
-            Format::Replace(replacements) => replacements.begin_file(source)?,
             _ => {}
         }
         self.files += 1;
@@ -97,7 +96,7 @@ impl Output {
                     self.out.write(&patch(source, document, object)?)?;
                 }
             }
-            Format::Replace(replacements) => replacements.document(document, &mutated.edits)?,
+            Format::Replace(replacements) => replacements.document(source, document, &mutated.edits)?,
         }
         Ok(())
     }

@@ -1,12 +1,11 @@
 //! Atomic replacement of changed files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow};
 use tempfile::{NamedTempFile, TempPath};
@@ -22,9 +21,17 @@ use crate::manifest::{Document, Edit, Source};
 /// ends the process before the first replacement also removes the new files.
 pub(super) struct Replacements {
     prepared: Arc<Mutex<Prepared>>,
-    /// The current file. Standard input and pipes cannot be replaced.
+    versions: Versions,
+    /// The new text of the current file, once it has a change.
     current: Option<Current>,
 }
+
+/// The files of a run before they were read. A file that was changed since then is not replaced.
+pub(super) struct Versions(HashMap<PathBuf, Version>);
+
+/// The metadata that tells two versions of a file apart: device, inode, length, and the times of the last changes of the text and
+/// of the metadata.
+type Version = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// The new files, which are removed when this is dropped.
 #[derive(Default)]
@@ -40,15 +47,14 @@ struct Replacement {
     path: PathBuf,
     /// The file that is replaced: the target of a link.
     target: PathBuf,
+    /// Its version before it was read.
+    version: Version,
 }
 
-/// A file that is being read.
 struct Current {
+    out: BufWriter<File>,
     path: PathBuf,
-    /// The metadata before it was read.
     old: fs::Metadata,
-    /// The new text, once it has a change.
-    new: Option<BufWriter<File>>,
 }
 
 /// The signals by which a terminal, a session or a supervisor ends a process.
@@ -57,7 +63,7 @@ const ENDING: [fn() -> SignalKind; 4] =
 
 impl Replacements {
     /// Starts to watch for signals. It must be called in a runtime of several threads.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(versions: Versions) -> io::Result<Self> {
         let prepared = Arc::default();
         for kind in ENDING.map(|kind| kind()).into_iter().filter(|kind| !is_ignored(*kind)) {
             let mut signals = signal(kind)?;
@@ -70,40 +76,26 @@ impl Replacements {
                 }
             });
         }
-        Ok(Self { prepared, current: None })
+        Ok(Self { prepared, versions, current: None })
     }
 
-    /// Begins a file, before it is read.
-    pub(super) fn begin_file(&mut self, source: &Source) -> anyhow::Result<()> {
+    /// Adds the next document of a file. The new file is begun with the first edit.
+    pub(super) fn document(&mut self, source: &Source, document: &Document<'_>, edits: &[Edit]) -> anyhow::Result<()> {
         let Some(path) = &source.path else { return Ok(()) };
-        let old = fs::metadata(path).with_context(|| cannot_write(path))?;
-        self.current = Some(Current { path: path.clone(), old, new: None });
-        Ok(())
-    }
-
-    /// Adds the next document of the file. The new file is begun with the first edit.
-    pub(super) fn document(&mut self, document: &Document<'_>, edits: &[Edit]) -> anyhow::Result<()> {
-        let Some(Current { path, new, .. }) = &mut self.current else { return Ok(()) };
-        if new.is_none() && !edits.is_empty() {
-            *new = Some(begin(&self.prepared, path, document.offset()).with_context(|| cannot_write(path))?);
+        if self.current.is_none() && !edits.is_empty() {
+            self.current = Some(self.begin(path, document.offset()).with_context(|| cannot_write(path))?);
         }
-        let Some(out) = new else { return Ok(()) };
+        let Some(current) = &mut self.current else { return Ok(()) };
         let mut pieces = document.edited(edits);
-        pieces.try_for_each(|piece| out.write_all(piece.as_bytes())).with_context(|| cannot_write(path))
+        pieces.try_for_each(|piece| current.out.write_all(piece.as_bytes())).with_context(|| cannot_write(path))
     }
 
-    /// Ends the file.
-    ///
-    /// # Errors
-    /// It was changed while it was read, so that the new text may be a mixture.
+    /// Ends the current file.
     pub(super) fn end_file(&mut self) -> anyhow::Result<()> {
-        let Some(Current { path, old, new: Some(mut out) }) = self.current.take() else { return Ok(()) };
         // The new file is closed, because there may be more files than can be open at once.
+        let Some(Current { mut out, path, old }) = self.current.take() else { return Ok(()) };
         let end = |out: &mut BufWriter<File>| {
             out.flush()?;
-            if version(&fs::metadata(&path)?) != version(&old) {
-                return Err(io::Error::other("it was changed while it was read: run the command again"));
-            }
             keep_owner(&old, out.get_ref())?;
             // The mode comes last, because a change of the owner clears some of its bits.
             out.get_ref().set_permissions(old.permissions())
@@ -115,9 +107,57 @@ impl Replacements {
     pub(super) fn commit(&self) -> anyhow::Result<()> {
         synchronize(&lock(&self.prepared).files)?;
         let mut prepared = lock(&self.prepared);
+        for file in &prepared.files {
+            file.check_unchanged().with_context(|| cannot_write(&file.path))?;
+        }
         prepared.committing = true;
         replace(std::mem::take(&mut prepared.files))
     }
+
+    /// Makes a new file, and copies the first `unchanged` bytes of the old one: the documents before the first change.
+    fn begin(&self, path: &Path, unchanged: usize) -> io::Result<Current> {
+        // A symbolic link stays; its target is replaced.
+        let target = fs::canonicalize(path)?;
+        let old = fs::metadata(&target)?;
+        let version = self.versions.0.get(path).copied().unwrap_or_else(|| version(&old));
+        let mut prepared = lock(&self.prepared);
+        let (file, new) = NamedTempFile::new_in(folder(&target))?.into_parts();
+        prepared.files.push(Replacement { new, path: path.to_owned(), target, version });
+        drop(prepared);
+        let mut out = BufWriter::new(file);
+        io::copy(&mut File::open(path)?.take(unchanged as u64), &mut out)?;
+        Ok(Current { out, path: path.to_owned(), old })
+    }
+}
+
+impl Versions {
+    /// Reads the metadata of the files.
+    ///
+    /// # Errors
+    /// A file does not exist any more, or cannot be read.
+    pub(super) fn of(sources: &[Source]) -> anyhow::Result<Self> {
+        let paths = sources.iter().filter_map(|source| source.path.as_ref());
+        let versions = paths.map(|path| {
+            let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Ok((path.clone(), version(&metadata)))
+        });
+        Ok(Self(versions.collect::<anyhow::Result<_>>()?))
+    }
+}
+
+impl Replacement {
+    /// Fails if the file was changed after the start of the run: the change would be lost.
+    fn check_unchanged(&self) -> io::Result<()> {
+        if version(&fs::metadata(&self.target)?) == self.version {
+            return Ok(());
+        }
+        Err(io::Error::other("the file was changed while colocate was running: run it again"))
+    }
+}
+
+fn version(metadata: &fs::Metadata) -> Version {
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    (metadata.dev(), metadata.ino(), metadata.len(), modified, (metadata.ctime(), metadata.ctime_nsec()))
 }
 
 impl Drop for Replacements {
@@ -125,24 +165,6 @@ impl Drop for Replacements {
     fn drop(&mut self) {
         lock(&self.prepared).files.clear();
     }
-}
-
-/// Makes a new file, and copies the text before the first change, which has `unchanged` bytes.
-fn begin(prepared: &Mutex<Prepared>, path: &Path, unchanged: usize) -> io::Result<BufWriter<File>> {
-    // A symbolic link stays; its target is replaced.
-    let target = fs::canonicalize(path)?;
-    let mut prepared = lock(prepared);
-    let (file, new) = NamedTempFile::new_in(folder(&target))?.into_parts();
-    prepared.files.push(Replacement { new, path: path.to_owned(), target });
-    drop(prepared);
-    let mut out = BufWriter::new(file);
-    io::copy(&mut File::open(path)?.take(unchanged as u64), &mut out)?;
-    Ok(out)
-}
-
-/// The parts of a file's metadata that differ after it is changed or replaced.
-fn version(metadata: &fs::Metadata) -> (u64, u64, u64, Option<SystemTime>) {
-    (metadata.dev(), metadata.ino(), metadata.len(), metadata.modified().ok())
 }
 
 /// Returns true if this process was started with a signal ignored, as by `nohup`.
@@ -190,7 +212,7 @@ fn synchronize(files: &[Replacement]) -> anyhow::Result<()> {
 
 fn replace(files: Vec<Replacement>) -> anyhow::Result<()> {
     let mut done: Vec<(TempPath, PathBuf)> = Vec::new();
-    for Replacement { new, path, target } in files {
+    for Replacement { new, path, target, .. } in files {
         let replaced = keep_old(&target).and_then(|old| {
             new.persist(&target)?;
             Ok(old)
@@ -253,7 +275,8 @@ mod tests {
         fs::write(&target, "old").unwrap();
         let mut new = NamedTempFile::new_in(root).unwrap();
         new.write_all(b"new").unwrap();
-        Replacement { new: new.into_temp_path(), path: name.into(), target }
+        let version = version(&fs::metadata(&target).unwrap());
+        Replacement { new: new.into_temp_path(), path: name.into(), target, version }
     }
 
     #[test]
@@ -269,26 +292,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_changes_while_it_is_read_is_not_replaced() {
+    async fn a_file_that_changes_during_the_run_is_not_replaced() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a.yaml");
         let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers: []\n";
         let manifest = Manifest::new(text);
         let document = manifest.documents().next().unwrap().unwrap();
         let edits = [document.set_scheduler(&document.objects()[0], &[] as &[&str], "stork").unwrap()];
-        for is_changed in [false, true] {
+        let other = text.replace("Pod", "pod");
+        for is_changed in [true, false] {
             fs::write(&path, text).unwrap();
-            let source = FileSearch::new(&[]).unwrap().find(&[&path]).sources.remove(0);
-            let mut replacements = Replacements::new().unwrap();
-            replacements.begin_file(&source).unwrap();
-            replacements.document(&document, &edits).unwrap();
+            let sources = FileSearch::new(&[]).unwrap().find(&[&path]).sources;
+            let mut replacements = Replacements::new(Versions::of(&sources).unwrap()).unwrap();
+            replacements.document(&sources[0], &document, &edits).unwrap();
+            replacements.end_file().unwrap();
             if is_changed {
-                fs::write(&path, format!("{text}---\n")).unwrap();
+                // The length stays the same.
+                fs::write(&path, &other).unwrap();
             }
-            let error = replacements.end_file().err().map(|error| format!("{error:#}"));
-            let expected =
-                format!("cannot write {}: it was changed while it was read: run the command again", path.display());
-            assert_eq!(error, is_changed.then_some(expected));
+            let error = replacements.commit().err().map(|error| format!("{error:#}"));
+            let expected = "the file was changed while colocate was running: run it again";
+            assert_eq!(error, is_changed.then(|| format!("cannot write {}: {expected}", path.display())));
+            let after = fs::read_to_string(&path).unwrap();
+            assert!(if is_changed { after == other } else { after.contains("schedulerName: stork") }, "{after}");
         }
         assert_eq!(root.path().read_dir().unwrap().count(), 1, "something was left behind");
     }

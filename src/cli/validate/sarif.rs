@@ -86,8 +86,8 @@ impl Log {
     }
 
     /// Renders the rest.
-    pub(super) fn end(&self, successful: bool) -> serde_json::Result<String> {
-        let mut notifications = self.notifications.clone();
+    pub(super) fn end(&mut self, successful: bool) -> serde_json::Result<String> {
+        let mut notifications = std::mem::take(&mut self.notifications);
         if let Some(more @ 1..) = self.gaps.checked_sub(MAX_GAPS) {
             notifications.push(notification(&Gap::of_run(format!("{more} more, which standard error lists"))));
         }

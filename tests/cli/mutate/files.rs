@@ -96,6 +96,17 @@ fn dev_stdin_is_standard_input_even_if_it_is_a_file() {
 }
 
 #[test]
+fn the_first_errors_of_a_file_are_listed_and_the_rest_is_counted() {
+    let folder = Folder::new(&[("a.yaml", &"[\n---\n".repeat(150)), ("b.yaml", "a: [\n")]);
+    for command in ["mutate", "validate"] {
+        let run = folder.run(&format!("{command} ."));
+        let lines = |begin: &str| run.err.lines().filter(|line| line.starts_with(begin)).count();
+        assert_eq!((run.code, lines("./a.yaml:"), lines("./b.yaml:")), (Some(1), 101, 1), "{}", run.err);
+        assert!(run.err.contains("./a.yaml:1:1: 50 more documents cannot be parsed\n"), "{}", run.err);
+    }
+}
+
+#[test]
 fn a_pipe_is_not_replaced_by_a_file() {
     let folder = Folder::mysql();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
