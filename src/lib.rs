@@ -20,6 +20,7 @@
 //! | [`schedulers`] | whether the drivers' schedulers are alive, by their Leases | `api`, `process`, `duration` |
 //! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `file`, `process` |
 //! | [`api`] | the API server client: the only module that uses `kube` | `file`, `process` |
+//! | [`inspect`] | reads of a live cluster for people: what may be read, lists in pages, the facts | `api` |
 //! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file`, `process` |
 //! | [`probe`] | a client that calls an admission webhook the way the API server does | |
 //! | [`process`] | metrics, readiness, shutdown, background tasks, the clock and logging, passed on as one value | |
@@ -32,6 +33,7 @@
 //! |---|---|---|
 //! | [`manifest`] | manifest files: documents with byte positions, the one edit, the positions of findings, claims in files | `companion`, `engine` |
 //! | [`companion`] | finds annotations that Stork ignores or misreads | `engine` |
+//! | [`insight`] | what live objects should look like, and why they do not | `engine` |
 //! | [`engine`] | decides about an object and builds the patch | |
 
 pub mod api;
@@ -40,6 +42,7 @@ pub mod cli;
 pub mod config;
 pub mod duration;
 pub mod file;
+pub mod inspect;
 pub mod probe;
 pub mod process;
 pub mod schedulers;
@@ -49,4 +52,5 @@ pub mod trust;
 
 pub use colocate_companion as companion;
 pub use colocate_engine as engine;
+pub use colocate_insight as insight;
 pub use colocate_manifest as manifest;

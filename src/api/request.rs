@@ -1,7 +1,7 @@
 //! Requests to the API server: raw response bodies, and errors that name a missing permission.
 
 use std::error::Error as _;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::Duration;
 
@@ -104,9 +104,15 @@ impl Resource {
 
     /// Creates the error of a failed request with this verb.
     pub(crate) fn failed(self, verb: &'static str, cause: impl Into<Cause>) -> ApiError {
+        ApiError { verb, resource: self.to_string(), cause: cause.into() }
+    }
+}
+
+/// The name in kubectl's messages: `storageclasses.storage.k8s.io`.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { group, name } = self;
-        let resource = if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") };
-        ApiError { verb, resource, cause: cause.into() }
+        if group.is_empty() { f.write_str(name) } else { write!(f, "{name}.{group}") }
     }
 }
 

@@ -94,12 +94,12 @@ pub struct Drivers(pub Vec<Driver>);
 
 impl Drivers {
     /// Returns the driver of `provisioner` and its rank.
-    pub(crate) fn owning(&self, provisioner: &str) -> Option<(usize, &Driver)> {
+    pub fn owning(&self, provisioner: &str) -> Option<(usize, &Driver)> {
         self.0.iter().enumerate().find(|(_, driver)| driver.owns(provisioner))
     }
 
     /// Returns true if `scheduler` is the scheduler of a driver.
-    pub(crate) fn has_scheduler(&self, scheduler: &str) -> bool {
+    pub fn has_scheduler(&self, scheduler: &str) -> bool {
         self.0.iter().any(|driver| *driver.scheduler == *scheduler)
     }
 }

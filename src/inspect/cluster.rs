@@ -1,0 +1,157 @@
+//! The facts of a cluster on which expectations are based: claims, classes, volumes, the labels of Namespaces, and the
+//! configurations of mutating webhooks.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::access::{Access, Found};
+use super::kinds;
+use crate::api::ApiError;
+use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
+use crate::engine::{Absence, Evidence, Inventory, Policy, StorageView as _, Text, VolumeFacts, object, parse_bool};
+
+/// The facts of a cluster, or of one of its namespaces.
+#[derive(Debug, Default)]
+pub(crate) struct Cluster {
+    /// The claims, classes and volumes. Volumes are read only if a claim needs one.
+    pub(crate) inventory: Inventory,
+    /// The labels of each Namespace; `None` if they cannot be read.
+    pub(crate) namespaces: Option<HashMap<String, Labels>>,
+    /// The configurations of mutating webhooks; `None` if they cannot be read.
+    pub(crate) webhooks: Option<Vec<Value>>,
+}
+
+/// The labels of an object.
+pub(crate) type Labels = HashMap<String, String>;
+
+/// A list of claims.
+#[derive(Default)]
+struct ClaimList {
+    inventory: Inventory,
+    /// The volumes that must be read to decide about the claims.
+    volumes: BTreeSet<Arc<str>>,
+}
+
+/// The name of a volume, and the provisioner that it names.
+type VolumeEntry = (Box<str>, Option<(Box<str>, Evidence)>);
+
+#[derive(Deserialize)]
+struct Namespace<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    metadata: Option<NamespaceMetadata<'a>>,
+}
+
+#[derive(Deserialize)]
+struct NamespaceMetadata<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(default)]
+    labels: Option<Labels>,
+}
+
+impl Cluster {
+    /// Reads the facts about the objects of one namespace, or of all.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(crate) async fn read(access: &mut Access, policy: &Policy, namespace: Option<&str>) -> Result<Self, ApiError> {
+        let inventory = read_storage(access, policy, namespace).await?;
+        let namespaces = read_namespaces(access, namespace).await?;
+        let hides = "the webhooks that are called for pods: Stork's own, and others that set a scheduler";
+        let webhooks = access.list(kinds::MUTATING_WEBHOOKS, None, hides, |list: &mut Vec<Value>, item| {
+            list.push(serde_json::from_str(item)?);
+            Ok(())
+        });
+        Ok(Self { inventory, namespaces, webhooks: webhooks.await? })
+    }
+
+    /// Returns whether a Namespace opts out by `label`; `None` if its labels are not known.
+    pub(crate) fn opts_out(&self, namespace: &str, label: &str) -> Option<bool> {
+        let labels = self.namespaces.as_ref()?.get(namespace)?;
+        Some(labels.get(label).and_then(|value| parse_bool(value)) == Some(true))
+    }
+}
+
+/// Reads classes and claims, and volumes if a claim needs one.
+async fn read_storage(access: &mut Access, policy: &Policy, namespace: Option<&str>) -> Result<Inventory, ApiError> {
+    let hides = "the drivers of claims that only a StorageClass names";
+    let classes = access.list(kinds::CLASSES, None, hides, |list: &mut Vec<Box<str>>, item| {
+        serde_json::from_str::<StorageClass<'_>>(item)?;
+        list.push(item.into());
+        Ok(())
+    });
+    let classes = classes.await?;
+    let add_classes = |inventory: &mut Inventory| {
+        for json in classes.iter().flatten() {
+            let Ok(class) = serde_json::from_str::<StorageClass<'_>>(json) else { continue };
+            inventory.insert_class(class.name().unwrap_or_default(), class.facts());
+        }
+    };
+    let mut only_classes = Inventory::default();
+    add_classes(&mut only_classes);
+
+    let hides = "the drivers of all claims, and so which scheduler their pods should name";
+    let claims = access.list(kinds::CLAIMS, namespace, hides, |list: &mut ClaimList, item| {
+        let claim: PersistentVolumeClaim<'_> = serde_json::from_str(item)?;
+        let facts = claim.facts();
+        let owner = only_classes.owner_of(&facts);
+        list.volumes.extend(policy.volume_to_read(&owner).cloned());
+        list.inventory.insert_claim(claim.namespace().unwrap_or_default(), claim.name().unwrap_or_default(), &facts);
+        Ok(())
+    });
+    let claims = claims.await?;
+    let claims_visible = claims.is_some();
+    let ClaimList { mut inventory, volumes } = claims.unwrap_or_default();
+    add_classes(&mut inventory);
+
+    let mut volumes_visible = true;
+    if !volumes.is_empty() {
+        let hides = format!("the drivers of {} claims that only a PersistentVolume names", volumes.len());
+        let listed = access.list(kinds::VOLUMES, None, hides, |list: &mut Vec<VolumeEntry>, item| {
+            let volume: PersistentVolume<'_> = serde_json::from_str(item)?;
+            let Some(name) = volume.name().filter(|name| volumes.contains(*name)) else { return Ok(()) };
+            list.push((name.into(), volume.facts().provisioner.map(|(by, evidence)| ((*by).into(), evidence))));
+            Ok(())
+        });
+        let listed = listed.await?;
+        volumes_visible = listed.is_some();
+        for (name, provisioner) in listed.iter().flatten() {
+            let provisioner = provisioner.as_ref().map(|(by, evidence)| ((&**by).into(), *evidence));
+            inventory.insert_volume(name, VolumeFacts { provisioner });
+        }
+    }
+    let absence = |visible| if visible { Absence::Nonexistent } else { Absence::Hidden };
+    inventory.visibility.claims = absence(claims_visible);
+    inventory.visibility.classes = absence(classes.is_some());
+    inventory.visibility.volumes = absence(volumes_visible);
+    Ok(inventory)
+}
+
+/// Reads the labels of one Namespace, or of all.
+async fn read_namespaces(
+    access: &mut Access,
+    namespace: Option<&str>,
+) -> Result<Option<HashMap<String, Labels>>, ApiError> {
+    let hides = "whether a Namespace opts its pods out";
+    let add = |all: &mut HashMap<String, Labels>, item: &str| {
+        let read: Namespace<'_> = serde_json::from_str(item)?;
+        if let Some(metadata) = read.metadata {
+            all.insert(metadata.name.into_cow().into_owned(), metadata.labels.unwrap_or_default());
+        }
+        Ok(())
+    };
+    let Some(name) = namespace else { return access.list(kinds::NAMESPACES, None, hides, add).await };
+    let mut all = HashMap::new();
+    match access.get(kinds::NAMESPACES, None, name, hides).await? {
+        Found::Object(json) => {
+            let json = String::from_utf8_lossy(&json);
+            add(&mut all, &json).map_err(|error| kinds::NAMESPACES.resource.failed("get", error))?;
+            Ok(Some(all))
+        }
+        Found::Absent => Ok(Some(all)),
+        Found::NotSeen => Ok(None),
+    }
+}

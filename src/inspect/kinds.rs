@@ -1,0 +1,62 @@
+//! The kinds that are read.
+
+use crate::api::Resource;
+
+/// A kind of object, and the path of its API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Kind {
+    /// The resource, as Roles name it.
+    pub(crate) resource: Resource,
+    /// The version.
+    version: &'static str,
+    /// Whether its objects belong to namespaces.
+    pub(crate) namespaced: bool,
+}
+
+pub(crate) const PODS: Kind = Kind::namespaced("", "v1", "pods");
+pub(crate) const CLAIMS: Kind = Kind::namespaced("", "v1", "persistentvolumeclaims");
+pub(crate) const VOLUMES: Kind = Kind::of_cluster("", "v1", "persistentvolumes");
+pub(crate) const CLASSES: Kind = Kind::of_cluster("storage.k8s.io", "v1", "storageclasses");
+pub(crate) const STRATEGIES: Kind = Kind::of_cluster("portworx.io", "v1beta2", "volumeplacementstrategies");
+pub(crate) const NAMESPACES: Kind = Kind::of_cluster("", "v1", "namespaces");
+pub(crate) const MUTATING_WEBHOOKS: Kind =
+    Kind::of_cluster("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
+
+impl Kind {
+    /// A kind whose objects belong to namespaces.
+    pub(crate) const fn namespaced(group: &'static str, version: &'static str, name: &'static str) -> Self {
+        Self { resource: Resource::new(group, name), version, namespaced: true }
+    }
+
+    /// A kind whose objects belong to the cluster.
+    pub(crate) const fn of_cluster(group: &'static str, version: &'static str, name: &'static str) -> Self {
+        Self { resource: Resource::new(group, name), version, namespaced: false }
+    }
+
+    /// The path of the collection: in a namespace, or else in all. The namespace must be a DNS label.
+    pub(crate) fn path(&self, namespace: Option<&str>) -> String {
+        let Self { resource: Resource { group, name }, version, namespaced } = self;
+        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        match namespace.filter(|_| *namespaced) {
+            Some(namespace) => format!("{root}/namespaces/{namespace}/{name}"),
+            None => format!("{root}/{name}"),
+        }
+    }
+
+    /// The path of one object. The names must be legal.
+    pub(crate) fn object_path(&self, namespace: Option<&str>, name: &str) -> String {
+        format!("{}/{name}", self.path(namespace))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_have_the_group_and_the_namespace() {
+        assert_eq!(PODS.path(None), "/api/v1/pods");
+        assert_eq!(PODS.object_path(Some("db"), "mysql-0"), "/api/v1/namespaces/db/pods/mysql-0");
+        assert_eq!(CLASSES.path(Some("db")), "/apis/storage.k8s.io/v1/storageclasses");
+    }
+}
