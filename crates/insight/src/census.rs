@@ -150,3 +150,58 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expectation(reason: Reason, actual: &str, scheduler: &str, doubt: Option<Doubt>) -> Expectation {
+        let (actual, scheduler) = (actual.into(), scheduler.into());
+        Expectation { reason, scheduler, actual, warnings: Vec::new(), claims: Vec::new(), doubt }
+    }
+
+    fn entry<'a>(namespace: &'a str, name: &'a str, workload: &'a str) -> CensusEntry<'a> {
+        CensusEntry { namespace, name, workload: ("StatefulSet", workload) }
+    }
+
+    #[test]
+    fn pods_are_counted_by_reason_namespace_and_workload() {
+        let mut census = Census::default();
+        let fine = expectation(Reason::Injected, "stork", "stork", None);
+        let wrong = expectation(Reason::Injected, "default-scheduler", "stork", None);
+        let open = expectation(Reason::Injected, "default-scheduler", "stork", Some(Doubt::Namespace));
+        let none = expectation(Reason::NoClaims, "default-scheduler", "default-scheduler", None);
+        census.add(entry("db", "mysql-0", "mysql"), &fine);
+        census.add(entry("db", "mysql-1", "mysql"), &open);
+        census.add(entry("db", "mysql-2", "mysql"), &wrong);
+        census.add(entry("web", "a-0", "a"), &none);
+        census.add_ended("web");
+
+        let counts = |as_expected, wrong, unknown, ended| Counts { as_expected, wrong, unknown, ended };
+        assert_eq!((census.total, census.total.current()), (counts(2, 1, 1, 1), 4));
+        let reasons: Vec<_> = census.reasons.iter().map(|(reason, counts)| (*reason, *counts)).collect();
+        assert_eq!(reasons, [("injected", counts(1, 1, 1, 0)), ("no-claims", counts(1, 0, 0, 0))]);
+        assert_eq!(census.namespaces["db"], counts(1, 1, 1, 0));
+        assert_eq!(census.namespaces["web"], counts(1, 0, 0, 1));
+        assert_eq!(census.doubts[&Doubt::Namespace], 1);
+        // The example is a pod that is wrong, although another one came first.
+        let [(key, mysql)] = &census.workloads.iter().collect::<Vec<_>>()[..] else { panic!("{census:?}") };
+        assert_eq!((&*key.namespace, &*key.kind, &*key.name), ("db", "StatefulSet", "mysql"));
+        assert_eq!((mysql.counts, &*mysql.pod), (counts(0, 1, 1, 0), "mysql-2"));
+    }
+
+    #[test]
+    fn the_numbers_of_entries_are_bounded_and_the_totals_are_not() {
+        let mut census = Census::default();
+        let wrong = expectation(Reason::Injected, "default-scheduler", "stork", None);
+        for number in 0..MAX_ENTRIES + 5 {
+            let name = format!("n{number}");
+            census.add(entry(&name, "pod", &name), &wrong);
+        }
+        census.add(entry("n0", "another", "n0"), &wrong);
+        assert_eq!((census.workloads.len(), census.namespaces.len()), (MAX_ENTRIES, MAX_ENTRIES));
+        assert_eq!((census.more_workloads, census.more_namespaces), (5, 5));
+        assert_eq!(census.total.wrong, MAX_ENTRIES as u64 + 6);
+        assert_eq!(census.namespaces["n0"].wrong, 2);
+    }
+}

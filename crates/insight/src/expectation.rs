@@ -317,3 +317,235 @@ fn without<'a>(text: &str, values: impl IntoIterator<Item = &'a RawValue>) -> St
     out.push_str(&text[end..]);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use colocate_engine::{ClaimFacts, ClassFacts, Drivers, Inventory, Mode, Policy, VolumeFacts, Workloads};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A cluster with a claim `px` of Portworx, one of another driver, and one whose driver only its volume names.
+    fn storage() -> Inventory {
+        let mut storage = Inventory::default();
+        let class = |provisioner: &'static str| ClassFacts { provisioner: provisioner.into(), ..ClassFacts::default() };
+        storage.insert_class("px-db", class("pxd.portworx.com"));
+        storage.insert_class("other", class("other.example.com"));
+        let of_class = |class: &'static str| ClaimFacts { class: Some(class.into()), ..ClaimFacts::default() };
+        storage.insert_claim("db", "px", &of_class("px-db"));
+        storage.insert_claim("db", "other", &of_class("other"));
+        let bound = ClaimFacts { class: Some("gone".into()), volume: Some("pv".into()), ..ClaimFacts::default() };
+        storage.insert_claim("db", "bound", &bound);
+        let provisioner = Some(("pxd.portworx.com".into(), Evidence::ProvisionedBy));
+        storage.insert_volume("pv", VolumeFacts { provisioner });
+        storage
+    }
+
+    fn pod(scheduler: &str, claim: &str) -> Value {
+        json!({
+            "metadata": {"name": "mysql-0", "namespace": "db", "managedFields": [
+                {"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {"f:spec": {"f:schedulerName": {}}}},
+                {"manager": "kubelet", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
+            ]},
+            "spec": {
+                "schedulerName": scheduler,
+                "nodeName": "node-1",
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+            },
+            "status": {"phase": "Running"},
+        })
+    }
+
+    fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[key] = value;
+        object
+    }
+
+    fn expect_in(
+        policy: &Policy,
+        storage: &Inventory,
+        opted_out: Option<bool>,
+        kind: &str,
+        object: &Value,
+    ) -> Expectation {
+        let facts = Facts { policy, storage, presence: &|_| Presence::Unknown };
+        let group = if kind == "Pod" { "" } else { "apps" };
+        let workload = policy.workloads.find(group, "v1", kind).unwrap();
+        facts.expect(workload, "db", opted_out, &object.to_string()).unwrap()
+    }
+
+    fn expect(object: &Value) -> Expectation {
+        expect_in(&Policy::default(), &storage(), Some(false), "Pod", object)
+    }
+
+    fn row(found: &Expectation) -> (&'static str, &str, Outcome) {
+        (found.reason.as_str(), &found.scheduler, found.outcome())
+    }
+
+    use Outcome::{AsExpected, Unknown as Open, Wrong};
+
+    #[test]
+    fn a_live_pod_is_judged_as_it_was_requested() {
+        let annotation = |pod| {
+            with(pod, "/metadata/annotations", json!({"stork.libopenstorage.org/disableHyperconvergence": "true"}))
+        };
+        for (pod, expected) in [
+            (pod("default-scheduler", "px"), ("injected", "stork", Wrong)),
+            (pod("stork", "px"), ("injected", "stork", AsExpected)),
+            (pod("default-scheduler", "bound"), ("injected", "stork", Wrong)),
+            (pod("default-scheduler", "other"), ("no-driver", "default-scheduler", AsExpected)),
+            (pod("volcano", "px"), ("other-scheduler", "volcano", AsExpected)),
+            (pod("stork", "other"), ("already-set", "stork", AsExpected)),
+            (pod("default-scheduler", "none"), ("claim-missing", "default-scheduler", Open)),
+            (pod("stork", "none"), ("already-set", "stork", AsExpected)),
+            (annotation(pod("default-scheduler", "px")), ("opted-out", "default-scheduler", AsExpected)),
+            (annotation(pod("stork", "px")), ("opt-out-without-effect", "stork", AsExpected)),
+            (with(pod("", "px"), "/spec/schedulerName", Value::Null), ("injected", "stork", Wrong)),
+        ] {
+            assert_eq!(row(&expect(&pod)), expected, "{pod}");
+        }
+    }
+
+    #[test]
+    fn a_driver_scheduler_without_a_claim_keeps_its_warning() {
+        let found = expect(&pod("stork", "other"));
+        assert_eq!(found.warnings[0].word(), Some("scheduler-without-claim"));
+        assert_eq!(expect(&pod("stork", "px")).warnings, []);
+    }
+
+    #[test]
+    fn the_claims_are_those_of_the_decision() {
+        let found = expect(&pod("default-scheduler", "px"));
+        let [claim] = &found.claims[..] else { panic!("{found:?}") };
+        assert_eq!((claim.label.as_str(), claim.name.as_deref()), ("claim `px`", Some("px")));
+        assert_eq!(claim.driver.as_deref(), Some("portworx"));
+        assert!(matches!(&claim.owner, Owner::Provisioner { provisioner, .. } if **provisioner == *"pxd.portworx.com"));
+    }
+
+    #[test]
+    fn only_the_creator_s_node_excludes_a_pod() {
+        let fields = |fields: Value| with(pod("default-scheduler", "px"), "/metadata/managedFields", fields);
+        let node = json!({"f:spec": {"f:nodeName": {}}});
+        let creator = json!([{"manager": "kubectl", "fieldsV1": node}]);
+        let other = json!([{"manager": "x", "subresource": "binding", "fieldsV1": node}]);
+        assert_eq!(row(&expect(&fields(creator))), ("node-name-set", "default-scheduler", AsExpected));
+        assert_eq!(row(&expect(&fields(other))), ("injected", "stork", Wrong));
+        for none in [Value::Null, json!([])] {
+            let found = expect(&fields(none.clone()));
+            assert_eq!((row(&found), found.doubt), (("injected", "stork", Open), Some(Doubt::NodeName)));
+            // The node does not matter if the scheduler is the expected one.
+            let fine = with(pod("stork", "px"), "/metadata/managedFields", none);
+            assert_eq!(row(&expect(&fine)), ("injected", "stork", AsExpected));
+        }
+        let pending = with(fields(Value::Null), "/spec/nodeName", Value::Null);
+        assert_eq!(row(&expect(&pending)), ("injected", "stork", Wrong));
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_read_makes_a_mismatch_doubtful() {
+        let (policy, storage) = (Policy::default(), storage());
+        let expect = |opted_out, pod: Value| expect_in(&policy, &storage, opted_out, "Pod", &pod);
+        let found = expect(None, pod("default-scheduler", "px"));
+        assert_eq!((found.outcome(), found.doubt), (Open, Some(Doubt::Namespace)));
+        assert_eq!(expect(None, pod("stork", "px")).outcome(), AsExpected);
+        assert_eq!(expect(None, pod("default-scheduler", "other")).outcome(), AsExpected);
+        let found = expect(Some(true), pod("default-scheduler", "px"));
+        assert_eq!(row(&found), ("namespace-opted-out", "default-scheduler", AsExpected));
+    }
+
+    #[test]
+    fn hidden_storage_makes_a_decision_doubtful_and_never_wrong() {
+        let policy = Policy::default();
+        let outcome = |storage: &Inventory, claim: &str| {
+            let found = expect_in(&policy, storage, Some(false), "Pod", &pod("default-scheduler", claim));
+            (found.reason, found.outcome())
+        };
+        let mut no_claims = Inventory::default();
+        no_claims.visibility.claims = Absence::Hidden;
+        assert_eq!(outcome(&no_claims, "px"), (Reason::ClaimUnreadable, Open));
+        let mut no_classes = storage();
+        no_classes.remove_class("px-db");
+        no_classes.visibility.classes = Absence::Hidden;
+        assert_eq!(outcome(&no_classes, "px"), (Reason::ClaimUnreadable, Open));
+        // The class, which precedes the volume, may exist.
+        assert_eq!(outcome(&no_classes, "bound"), (Reason::ClaimUnreadable, Open));
+        let mut no_volumes = Inventory::default();
+        let bound = ClaimFacts { volume: Some("pv".into()), ..ClaimFacts::default() };
+        no_volumes.insert_claim("db", "bound", &bound);
+        assert_eq!(outcome(&no_volumes, "bound"), (Reason::ClaimUnknown, Open));
+        no_volumes.visibility.volumes = Absence::Hidden;
+        assert_eq!(outcome(&no_volumes, "bound"), (Reason::ClaimUnreadable, Open));
+    }
+
+    #[test]
+    fn a_hidden_claim_may_belong_to_a_driver_that_precedes() {
+        let linstor = Driver {
+            name: "linstor".into(),
+            provisioners: vec!["linstor".into()],
+            scheduler: "linstor".into(),
+            ..Driver::portworx()
+        };
+        let mut storage = storage();
+        storage.visibility.claims = Absence::Hidden;
+        let mut two = pod("default-scheduler", "px");
+        let volume = json!({"name": "b", "persistentVolumeClaim": {"claimName": "hidden"}});
+        two["spec"]["volumes"].as_array_mut().unwrap().push(volume);
+        for (drivers, doubt) in
+            [(vec![Driver::portworx()], None), (vec![linstor, Driver::portworx()], Some(Doubt::Claims))]
+        {
+            let policy = Policy { drivers: Drivers(drivers), ..Policy::default() };
+            let found = expect_in(&policy, &storage, Some(false), "Pod", &two);
+            assert_eq!((found.reason, found.doubt), (Reason::Injected, doubt));
+        }
+    }
+
+    #[test]
+    fn a_template_is_judged_at_its_path() {
+        let template = |scheduler: &str| {
+            let spec = json!({"schedulerName": scheduler, "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "px"}}]});
+            json!({"metadata": {"name": "web"}, "spec": {"template": {"spec": spec}}})
+        };
+        let (policy, storage) = (Policy::default(), storage());
+        let expect = |object: Value| expect_in(&policy, &storage, Some(false), "Deployment", &object);
+        assert_eq!(row(&expect(template("default-scheduler"))), ("injected", "stork", Wrong));
+        assert_eq!(row(&expect(template("stork"))), ("injected", "stork", AsExpected));
+        let applied = r#"{"spec":{"template":{"spec":{"schedulerName":"default-scheduler"}}}}"#;
+        let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": applied});
+        let sourced = |scheduler| with(template(scheduler), "/metadata/annotations", annotations.clone());
+        let found = expect(sourced("default-scheduler"));
+        assert_eq!(row(&found), ("source-names-scheduler", "default-scheduler", AsExpected));
+        assert_eq!(row(&expect(sourced("stork"))), ("already-set", "stork", AsExpected));
+    }
+
+    #[test]
+    fn in_mode_audit_a_pod_should_still_name_the_driver_s_scheduler() {
+        let policy = Policy { mode: Mode::Audit, ..Policy::default() };
+        let expect = |pod: Value| expect_in(&policy, &storage(), Some(false), "Pod", &pod);
+        assert_eq!(row(&expect(pod("default-scheduler", "px"))), ("would-inject", "stork", Wrong));
+        assert_eq!(row(&expect(pod("stork", "px"))), ("would-inject", "stork", AsExpected));
+    }
+
+    #[test]
+    fn an_object_of_another_structure_is_an_error_or_unknown() {
+        let (policy, storage) = (Policy::default(), storage());
+        let facts = Facts { policy: &policy, storage: &storage, presence: &|_| Presence::Unknown };
+        let workloads = Workloads::default();
+        let pod = workloads.find("", "v1", "Pod").unwrap();
+        for text in ["[]", r#"{"spec":[]}"#, r#"{"spec":{"schedulerName":1}}"#] {
+            assert!(facts.expect(pod, "db", Some(false), text).is_err(), "{text}");
+        }
+        let found = facts.expect(pod, "db", Some(false), r#"{"spec":{"volumes":{}}}"#).unwrap();
+        assert_eq!((found.reason, found.outcome()), (Reason::Unreadable, Open));
+    }
+
+    #[test]
+    fn values_are_replaced_in_place() {
+        let text = r#"{"a": {"b": "x","c":"\u0062"}, "d": 1}"#;
+        let b = find(text, &["a", "b"]).unwrap();
+        let c = find(text, &["a", "c"]).unwrap();
+        assert_eq!(without(text, c.into_iter().chain(b)), r#"{"a": {"b": null,"c":null}, "d": 1}"#);
+        assert_eq!(without(text, None), text);
+        assert!(find(text, &["a", "z"]).unwrap().is_none() && find(r#"{"a":null}"#, &["a", "b"]).unwrap().is_none());
+    }
+}
