@@ -7,10 +7,18 @@
 //! live object -> as it was requested -> engine -> Expectation -> Census    how many, by reason, namespace and workload
 //! ```
 
+mod answer;
 mod census;
 mod controller;
 mod expectation;
+mod match_condition;
+mod selector;
+mod webhook;
 
+pub use answer::Answer;
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
 pub use expectation::{Doubt, Expectation, ExpectedClaim, Facts, Outcome};
+pub use match_condition::{MatchCondition, Variables};
+pub use selector::{LabelSelector, Labels};
+pub use webhook::{Call, ClientConfig, Creation, ServiceReference, WebhookEntry};

@@ -1,0 +1,268 @@
+//! Match conditions of webhooks: expressions in CEL, evaluated as API servers do.
+//!
+//! An expression is evaluated only if all of it is known: the variables, the functions, and the fields of the request. API servers
+//! provide more than the crate `cel` and a live object do, and a guess would be wrong exactly when it matters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cel::common::ast::operators as op;
+use cel::common::ast::{EntryExpr, Expr};
+use cel::objects::{Key, Map};
+use cel::{Context, ExecutionError, IdedExpr, Program, Value};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::answer::Answer;
+
+/// An entry of `matchConditions`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct MatchCondition {
+    /// The name.
+    pub name: String,
+    /// The expression.
+    pub expression: String,
+}
+
+/// The variables of the expressions.
+pub struct Variables {
+    context: Context<'static, 'static>,
+}
+
+/// Functions and macros that the crate evaluates as Kubernetes does.
+const FUNCTIONS: [&str; 31] = [
+    op::CONDITIONAL,
+    op::LOGICAL_AND,
+    op::LOGICAL_OR,
+    op::LOGICAL_NOT,
+    op::SUBSTRACT,
+    op::ADD,
+    op::MULTIPLY,
+    op::DIVIDE,
+    op::MODULO,
+    op::EQUALS,
+    op::NOT_EQUALS,
+    op::GREATER_EQUALS,
+    op::LESS_EQUALS,
+    op::GREATER,
+    op::LESS,
+    op::NEGATE,
+    op::INDEX,
+    op::NOT_STRICTLY_FALSE,
+    op::IN,
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "type",
+    "string",
+    "int",
+    "double",
+    "bool",
+    "dyn",
+    "uint",
+];
+
+/// The names of types.
+const TYPES: [&str; 9] = ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type"];
+
+/// The fields of `request` that are known without the original request.
+const REQUEST_FIELDS: [&str; 10] = [
+    "kind",
+    "resource",
+    "subResource",
+    "requestKind",
+    "requestResource",
+    "requestSubResource",
+    "name",
+    "namespace",
+    "operation",
+    "dryRun",
+];
+
+/// Fields of objects that an API server sets itself. The values that webhooks saw are not known.
+const SERVER_FIELDS: [&str; 7] =
+    ["uid", "creationTimestamp", "resourceVersion", "generation", "managedFields", "deletionTimestamp", "status"];
+
+impl Variables {
+    /// Creates the variables of the creation of `object`.
+    pub fn of_creation(object: &Json, request: &Json) -> Self {
+        let mut context = Context::default();
+        context.add_variable_from_value("object", value(object));
+        context.add_variable_from_value("oldObject", Value::Null);
+        context.add_variable_from_value("request", value(request));
+        Self { context }
+    }
+}
+
+impl MatchCondition {
+    /// Evaluates the condition. If the evaluation fails, an API server applies the `failurePolicy`; the answer is then not
+    /// known, because the object may have been another one.
+    pub fn evaluate(&self, variables: &Variables) -> Answer {
+        let Self { name, expression } = self;
+        let unknown = |why: &str| Answer::NotEvaluated(format!("the match condition `{name}` {why}"));
+        let Ok(program) = Program::compile(expression) else {
+            return unknown("cannot be parsed here: optional syntax and extensions of CEL are not supported");
+        };
+        if let Some(what) = unsupported(program.expression(), &mut Vec::new()) {
+            return unknown(&format!("uses {what}"));
+        }
+        match program.execute(&variables.context) {
+            Ok(Value::Bool(true)) => Answer::Yes,
+            Ok(Value::Bool(false)) => Answer::No(format!("the match condition `{name}` is false")),
+            Ok(_) => unknown("is not a boolean"),
+            Err(ExecutionError::NoSuchKey(key)) => unknown(&format!("reads `{key}`, which does not exist")),
+            Err(_) => unknown("cannot be evaluated"),
+        }
+    }
+}
+
+/// Finds what cannot be evaluated reliably, and describes it. `local` has the variables of the enclosing macros.
+fn unsupported<'e>(expression: &'e IdedExpr, local: &mut Vec<&'e str>) -> Option<String> {
+    match &expression.expr {
+        Expr::Unspecified | Expr::Struct(_) => Some("a part that is not known".to_owned()),
+        Expr::Literal(_) => None,
+        Expr::Ident(name) => {
+            let known = ["object", "oldObject"].contains(&&**name) || TYPES.contains(&&**name);
+            (!known && !local.contains(&&**name)).then(|| format!("`{name}`"))
+        }
+        Expr::Select(select) => match &select.operand.expr {
+            Expr::Ident(name) if name == "request" && !local.contains(&"request") => {
+                let known = REQUEST_FIELDS.contains(&&*select.field);
+                (!known).then(|| format!("`request.{}`", select.field))
+            }
+            _ if SERVER_FIELDS.contains(&&*select.field) => {
+                Some(format!("`{}`, which the API server sets", select.field))
+            }
+            _ => unsupported(&select.operand, local),
+        },
+        Expr::Call(call) => {
+            if !FUNCTIONS.contains(&&*call.func_name) {
+                return Some(format!("the function `{}`", call.func_name));
+            }
+            call.target.iter().map(AsRef::as_ref).chain(&call.args).find_map(|part| unsupported(part, local))
+        }
+        Expr::List(list) => {
+            if !list.optional_indices.is_empty() {
+                return Some("optional elements".to_owned());
+            }
+            list.elements.iter().find_map(|element| unsupported(element, local))
+        }
+        Expr::Map(map) => map.entries.iter().find_map(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) if !entry.optional => {
+                unsupported(&entry.key, local).or_else(|| unsupported(&entry.value, local))
+            }
+            _ => Some("optional entries".to_owned()),
+        }),
+        Expr::Comprehension(macro_) => {
+            if macro_.iter_var2.is_some() {
+                return Some("a macro with two variables".to_owned());
+            }
+            unsupported(&macro_.iter_range, local).or_else(|| {
+                let outer = local.len();
+                local.extend([&*macro_.iter_var, &*macro_.accu_var]);
+                let parts = [&macro_.accu_init, &macro_.loop_cond, &macro_.loop_step, &macro_.result];
+                let found = parts.into_iter().find_map(|part| unsupported(part, local));
+                local.truncate(outer);
+                found
+            })
+        }
+    }
+}
+
+/// Converts JSON as API servers do: whole numbers are of the type `int`.
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Value::Int(number),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::String(Arc::new(text.clone())),
+        Json::Array(items) => Value::List(Arc::new(items.iter().map(value).collect())),
+        Json::Object(fields) => {
+            let entry = |(key, field): (&String, &Json)| (Key::String(Arc::new(key.clone())), value(field));
+            Value::Map(Map { map: Arc::new(fields.iter().map(entry).collect::<HashMap<_, _>>()) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn evaluate(expression: &str) -> Answer {
+        let object = json!({
+            "metadata": {"name": "a", "labels": {"tier": "db"}},
+            "spec": {"replicas": 3, "weight": 0.5, "volumes": [{"name": "data"}, {"csi": {"driver": "d"}}]},
+        });
+        let request = json!({"operation": "CREATE", "namespace": "team", "resource": {"resource": "pods"}});
+        let condition = MatchCondition { name: "c".to_owned(), expression: expression.to_owned() };
+        condition.evaluate(&Variables::of_creation(&object, &request))
+    }
+
+    #[test]
+    fn known_expressions_are_evaluated() {
+        for (expression, expected) in [
+            ("true", true),
+            ("request.operation == 'CREATE' && request.namespace.startsWith('te')", true),
+            ("request.resource.resource in ['pods', 'jobs']", true),
+            ("has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.csi) && v.csi.driver == 'd')", true),
+            ("object.spec.volumes.all(v, has(v.name))", false),
+            ("object.spec.volumes.filter(v, has(v.name)).map(v, v.name) == ['data']", true),
+            ("object.spec.volumes.exists_one(v, has(v.csi))", true),
+            ("!has(object.metadata.annotations) || object.metadata.annotations['a'] == 'b'", true),
+            ("object.spec.replicas == 3 && object.spec.replicas > 2 && size(object.spec.volumes) == 2", true),
+            ("object.spec.weight < 1.0", true),
+            ("oldObject == null", true),
+            ("'tier' in object.metadata.labels && type(object.metadata.labels) == map", true),
+            ("type(object.metadata.name) == list", false),
+            ("object.metadata.labels.tier.matches('^d.$')", true),
+            ("(has(object.spec.none) ? object.spec.none : {}) != {}", false),
+            // One side decides, although the other fails.
+            ("object.spec.none == 1 || true", true),
+            ("object.spec.none == 1 && false", false),
+        ] {
+            let expected =
+                if expected { Answer::Yes } else { Answer::No("the match condition `c` is false".to_owned()) };
+            assert_eq!(evaluate(expression), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_named_and_never_guessed() {
+        for (expression, why) in [
+            ("authorizer.group('').resource('pods').check('get').allowed()", "uses the function `allowed`"),
+            ("has(authorizer.path)", "uses `authorizer`"),
+            ("request.userInfo.username != 'system:node'", "uses `request.userInfo`"),
+            ("has(request.options)", "uses `request.options`"),
+            ("request['userInfo'] == 1", "uses `request`"),
+            ("namespaceObject.metadata.name == 'a'", "uses `namespaceObject`"),
+            ("variables.a", "uses `variables`"),
+            (
+                "object.?spec.?none.orValue(1) == 1",
+                "cannot be parsed here: optional syntax and extensions of CEL are not supported",
+            ),
+            ("object.metadata.uid != ''", "uses `uid`, which the API server sets"),
+            ("quantity('1Gi').isGreaterThan(quantity('1Mi'))", "uses the function `isGreaterThan`"),
+            ("object.metadata.name.lowerAscii() == 'a'", "uses the function `lowerAscii`"),
+            ("object.spec.none == 1", "reads `none`, which does not exist"),
+            ("size(object.metadata.name)", "is not a boolean"),
+            ("optional.of(object).hasValue()", "uses the function `hasValue`"),
+        ] {
+            let expected = Answer::NotEvaluated(format!("the match condition `c` {why}"));
+            assert_eq!(evaluate(expression), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_a_macro_hides_that_of_the_request() {
+        assert_eq!(evaluate("object.spec.volumes.exists(request, has(request.csi))"), Answer::Yes);
+        let outside = evaluate("object.spec.volumes.exists(v, has(v.csi)) && v == 1");
+        assert_eq!(outside, Answer::NotEvaluated("the match condition `c` uses `v`".to_owned()));
+    }
+}

@@ -1,0 +1,259 @@
+//! Entries of webhook configurations, and whether an API server calls them for the creation of an object.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::match_condition::{MatchCondition, Variables};
+use super::selector::{LabelSelector, Labels};
+
+/// An entry of `webhooks` in a `MutatingWebhookConfiguration`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WebhookEntry {
+    /// The name.
+    pub name: String,
+    /// What API servers do if the webhook does not answer: `Ignore` or `Fail`.
+    pub failure_policy: Option<String>,
+    /// Whether the webhook is called again after another one changed the object: `Never` or `IfNeeded`.
+    pub reinvocation_policy: Option<String>,
+    /// The address of the webhook.
+    pub client_config: ClientConfig,
+    rules: Option<Vec<Rule>>,
+    namespace_selector: Option<LabelSelector>,
+    object_selector: Option<LabelSelector>,
+    match_conditions: Option<Vec<MatchCondition>>,
+}
+
+/// The address of a webhook.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ClientConfig {
+    /// The URL, if it is not a Service.
+    pub url: Option<String>,
+    /// The Service, if it is not a URL.
+    pub service: Option<ServiceReference>,
+}
+
+/// A Service that a webhook is reached at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ServiceReference {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// An entry of `rules`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Rule {
+    api_groups: Option<Vec<String>>,
+    api_versions: Option<Vec<String>>,
+    resources: Option<Vec<String>>,
+    operations: Option<Vec<String>>,
+    scope: Option<String>,
+}
+
+/// The creation of an object in a namespace.
+pub struct Creation<'a> {
+    /// The API group; empty for the core group.
+    pub group: &'a str,
+    /// The version.
+    pub version: &'a str,
+    /// The resource: `pods`.
+    pub resource: &'a str,
+    /// The kind: `Pod`.
+    pub kind: &'a str,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The labels of the Namespace; `None` if they cannot be read.
+    pub namespace_labels: Option<&'a Labels>,
+    /// The labels of the object.
+    pub labels: &'a Labels,
+    /// The object as it was requested.
+    pub object: &'a Value,
+}
+
+/// The parts of the question whether an API server calls a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Whether a rule includes the request.
+    pub rules: Answer,
+    /// Whether `namespaceSelector` selects the Namespace.
+    pub namespace: Answer,
+    /// Whether `objectSelector` selects the object.
+    pub object: Answer,
+    /// The answer of each match condition, in their order.
+    pub conditions: Vec<Answer>,
+}
+
+impl WebhookEntry {
+    /// Evaluates whether an API server calls the webhook for this creation.
+    pub fn call(&self, creation: &Creation<'_>) -> Call {
+        let rules = self.rules.iter().flatten().map(|rule| rule.includes(creation));
+        let Creation { group, version, resource, .. } = creation;
+        let named = if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
+        let rules = if rules.into_iter().any(|included| included) {
+            Answer::Yes
+        } else {
+            Answer::No(format!("no rule includes CREATE of {named} in version {version}"))
+        };
+        let namespace = match (&self.namespace_selector, creation.namespace_labels) {
+            (None, _) => Answer::Yes,
+            (Some(selector), _) if *selector == LabelSelector::default() => Answer::Yes,
+            (Some(selector), Some(labels)) => selector.selects(labels),
+            (Some(_), None) => {
+                Answer::NotEvaluated(format!("the labels of Namespace {} could not be read", creation.namespace))
+            }
+        };
+        let object = self.object_selector.as_ref().map_or(Answer::Yes, |selector| selector.selects(creation.labels));
+        let conditions = self.match_conditions.as_deref().unwrap_or_default();
+        let conditions = if conditions.is_empty() {
+            Vec::new()
+        } else {
+            let variables = Variables::of_creation(creation.object, &creation.request());
+            conditions.iter().map(|condition| condition.evaluate(&variables)).collect()
+        };
+        Call { rules, namespace, object, conditions }
+    }
+}
+
+impl Rule {
+    fn includes(&self, creation: &Creation<'_>) -> bool {
+        let has = |list: &Option<Vec<String>>, wanted: &str| {
+            list.iter().flatten().any(|entry| entry == "*" || entry == wanted)
+        };
+        // `pods/*` includes the resource `pods` only with a subresource, and `*/*` everything.
+        let resource =
+            self.resources.iter().flatten().any(|entry| entry == "*" || entry == "*/*" || entry == creation.resource);
+        resource
+            && has(&self.api_groups, creation.group)
+            && has(&self.api_versions, creation.version)
+            && has(&self.operations, "CREATE")
+            && self.scope.as_deref().is_none_or(|scope| ["*", "Namespaced", ""].contains(&scope))
+    }
+}
+
+impl Creation<'_> {
+    /// The variable `request` of match conditions, as far as it is known.
+    fn request(&self) -> Value {
+        let Self { group, version, resource, kind, namespace, object, .. } = self;
+        let kind = json!({"group": group, "version": version, "kind": kind});
+        let resource = json!({"group": group, "version": version, "resource": resource});
+        let mut request = json!({
+            "kind": kind,
+            "requestKind": kind,
+            "resource": resource,
+            "requestResource": resource,
+            "namespace": namespace,
+            "operation": "CREATE",
+            "dryRun": false,
+        });
+        if let Some(name) = object.pointer("/metadata/name") {
+            request["name"] = name.clone();
+        }
+        request
+    }
+}
+
+impl Call {
+    /// Returns whether the webhook is called.
+    pub fn outcome(&self) -> Answer {
+        let first = [&self.rules, &self.namespace, &self.object];
+        Answer::all(first.into_iter().chain(&self.conditions).cloned())
+    }
+
+    /// Returns the answer of all match conditions together.
+    pub fn conditions(&self) -> Answer {
+        Answer::all(self.conditions.iter().cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(fields: &Value) -> WebhookEntry {
+        serde_json::from_value(fields.clone()).unwrap()
+    }
+
+    fn call(fields: &Value, object: &Value, namespace_labels: Option<&Labels>) -> Call {
+        let labels = Labels::from([("tier".to_owned(), "db".to_owned())]);
+        entry(fields).call(&Creation {
+            group: "",
+            version: "v1",
+            resource: "pods",
+            kind: "Pod",
+            namespace: "team",
+            namespace_labels,
+            labels: &labels,
+            object,
+        })
+    }
+
+    fn rule(fields: &Value) -> Value {
+        let mut rule =
+            json!({"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]});
+        rule.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({"rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["*"], "operations": ["*"]}, rule]})
+    }
+
+    #[test]
+    fn rules_include_what_kubernetes_includes() {
+        for (fields, expected) in [
+            (json!({}), true),
+            (json!({"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}), true),
+            (json!({"resources": ["*/*"]}), true),
+            (json!({"resources": ["pods/*"]}), false),
+            (json!({"resources": ["pods/status", "deployments"]}), false),
+            (json!({"operations": ["UPDATE", "DELETE"]}), false),
+            (json!({"apiGroups": ["apps"]}), false),
+            (json!({"apiVersions": ["v2"]}), false),
+            (json!({"scope": "Namespaced"}), true),
+            (json!({"scope": "*"}), true),
+            (json!({"scope": "Cluster"}), false),
+        ] {
+            let call = call(&rule(&fields), &json!({}), None);
+            assert_eq!(call.rules == Answer::Yes, expected, "{fields}");
+            assert_eq!(call.outcome() == Answer::Yes, expected, "{fields}");
+        }
+        let call = call(&json!({}), &json!({}), None);
+        assert_eq!(call.outcome().cause(), Some("no rule includes CREATE of pods in version v1"));
+    }
+
+    #[test]
+    fn selectors_and_conditions_are_answered_separately() {
+        let mut fields = rule(&json!({}));
+        fields["namespaceSelector"] = json!({"matchLabels": {"env": "prod"}});
+        fields["objectSelector"] = json!({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]});
+        fields["matchConditions"] = json!([
+            {"name": "a", "expression": "request.resource.resource == 'pods' && request.name == 'x'"},
+            {"name": "b", "expression": "request.userInfo.username == 'y'"},
+        ]);
+        let prod = Labels::from([("env".to_owned(), "prod".to_owned())]);
+        let named = json!({"metadata": {"name": "x"}});
+        let answers = call(&fields, &named, Some(&prod));
+        assert_eq!(answers.namespace, Answer::Yes);
+        assert_eq!(answers.object.cause(), Some("the selector requires `!tier`, and the label is `tier=db`"));
+        assert_eq!(answers.conditions[0], Answer::Yes);
+        let unknown = Answer::NotEvaluated("the match condition `b` uses `request.userInfo`".to_owned());
+        assert_eq!((&answers.conditions[1], answers.conditions()), (&unknown, unknown.clone()));
+        assert_eq!(answers.outcome(), answers.object);
+        // The labels of the Namespace cannot be read, and an object without a name has no `request.name`.
+        let answers = call(&fields, &json!({"metadata": {"generateName": "x-"}}), None);
+        assert_eq!(answers.namespace.cause(), Some("the labels of Namespace team could not be read"));
+        assert_eq!(answers.conditions[0].cause(), Some("the match condition `a` reads `name`, which does not exist"));
+        let answers = call(&fields, &named, Some(&Labels::new()));
+        let cause = "the selector requires `env=prod`, and there is no label `env`";
+        assert_eq!(answers.outcome(), Answer::No(cause.to_owned()));
+    }
+
+    #[test]
+    fn an_empty_namespace_selector_needs_no_labels() {
+        let mut fields = rule(&json!({}));
+        fields["namespaceSelector"] = json!({});
+        assert_eq!(call(&fields, &json!({}), None).outcome(), Answer::Yes);
+    }
+}
