@@ -260,6 +260,14 @@ impl<'a> Subject<'a> {
         self.class_name.as_deref()
     }
 
+    /// Returns why a live object is not checked: it is being deleted, or a controller that is checked itself keeps it as it is.
+    pub fn skipped(&self, policy: &Policy) -> Option<&'static str> {
+        if self.lifecycle.deletion_timestamp {
+            return Some("terminating");
+        }
+        self.has_controller_among(policy).then_some("controller-owned")
+    }
+
     /// Returns true if its controller is of a kind that is itself checked.
     pub fn has_controller_among(&self, policy: &Policy) -> bool {
         let controller = self.lifecycle.controller.as_ref();

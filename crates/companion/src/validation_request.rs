@@ -111,11 +111,8 @@ impl<'a> ValidationRequest<'a> {
             }
             Err(error) => return Err(error.into()),
         };
-        if new.lifecycle.deletion_timestamp {
-            return Ok(Screening::Skipped("terminating"));
-        }
-        if new.has_controller_among(policy) {
-            return Ok(Screening::Skipped("controller-owned"));
+        if let Some(why) = new.skipped(policy) {
+            return Ok(Screening::Skipped(why));
         }
         let old = match (self.operation, self.old_object) {
             // An old object that does not parse has no findings to compare with.
