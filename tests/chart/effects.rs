@@ -188,6 +188,15 @@ fn account_effects() -> Vec<(&'static str, Effect)> {
         ("rbac: {create: false}", Gone("ClusterRole/colocate")),
         ("rbac: {create: false}", Gone("Role/colocate-ca")),
         ("rbac: {create: false}", Gone("default:Role/colocate-test")),
+        ("rbac: {reader: {create: true}}", Made("ClusterRole/colocate-reader")),
+        (
+            "rbac: {reader: {create: true, aggregateToView: true}}",
+            Is(
+                "ClusterRole/colocate-reader",
+                "/metadata/labels/rbac.authorization.k8s.io~1aggregate-to-view",
+                json!("true"),
+            ),
+        ),
         ("flowSchema: {enabled: false}", Gone(flow)),
         ("flowSchema: {priorityLevel: own}", Is(flow, "/spec/priorityLevelConfiguration/name", json!("own"))),
         ("flowSchema: {matchingPrecedence: 7}", Is(flow, "/spec/matchingPrecedence", json!(7))),
