@@ -9,6 +9,7 @@ use self::examples::Examples;
 use crate::engine::printable_lines;
 use crate::process::blocking_writer::BlockingWriter;
 
+mod audit;
 mod certs;
 mod console;
 mod destination;
@@ -45,6 +46,7 @@ enum Command {
     Serve(serve::Serve),
     Mutate(mutate::Mutate),
     Validate(validate::Validate),
+    Audit(audit::Audit),
     Probe(probe::Probe),
     Certs(certs::Certs),
     Completions(generate::Completions),
@@ -61,9 +63,9 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ("2", "usage error"),
     (
         "3",
-        "with `--strict`: something could not be resolved or checked; with `mutate --check`: only the configuration prevents a change",
+        "with `--strict`: something could not be resolved, checked or read; with `mutate --check`: only the configuration prevents a change",
     ),
-    ("4", "with `--check`: something would change"),
+    ("4", "with `--check`: something would change; with `--fail-under`: too few pods are as expected"),
     (
         "129, 130, 131, 143",
         "SIGHUP, SIGINT, SIGQUIT or SIGTERM ended `mutate --in-place` before it changed a file; or SIGINT or SIGTERM ended `serve` before it accepted connections, or a second one did before it had drained",
@@ -76,9 +78,9 @@ enum Exit {
     Done = 0,
     /// `validate` found an error, or a file cannot be read or parsed.
     Failed = 1,
-    /// With `--strict`: something could not be resolved or checked. With `mutate --check`: the configuration prevents a change.
+    /// With `--strict`: something could not be resolved, checked or read. With `mutate --check`: the configuration prevents a change.
     Unresolved = 3,
-    /// With `--check`: something would change.
+    /// With `--check`: something would change. With `--fail-under`: too few pods are as expected.
     WouldChange = 4,
 }
 
@@ -95,6 +97,7 @@ impl Cli {
             Command::Serve(serve) => return serve.run().await,
             Command::Mutate(mutate) => mutate.run().await,
             Command::Validate(validate) => validate.run().await,
+            Command::Audit(audit) => audit.run().await,
             Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),
             Command::Certs(certs) => certs.run().map(|()| Exit::Done),
             Command::Completions(completions) => completions.run().map(|()| Exit::Done),

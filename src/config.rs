@@ -190,6 +190,11 @@ impl Config {
         companion::ValidationPolicy { enforcement: *mode, severities: rules.clone() }
     }
 
+    /// Returns the group, version, resource and kind of each custom workload.
+    pub fn custom_workloads(&self) -> impl Iterator<Item = [&str; 4]> {
+        self.custom_workloads.names()
+    }
+
     /// Returns the limits on fetching and waiting for claims that do not exist.
     pub fn claim_limits(&self) -> ClaimLimits {
         self.missing_claim.limits()

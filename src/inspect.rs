@@ -3,9 +3,13 @@
 //! A person may lack any right. What cannot be read is a [`NotSeen`], which says what it hides, and never an error.
 
 mod access;
+mod audit;
 mod cluster;
+mod findings;
 pub(crate) mod kinds;
 mod pages;
+mod webhooks;
 
-pub(crate) use access::{Access, Found, NotSeen};
-pub(crate) use cluster::{Cluster, Labels};
+pub(crate) use access::{Access, NotSeen};
+pub(crate) use audit::{Audit, AuditScope, CustomKind};
+pub(crate) use webhooks::Webhooks;

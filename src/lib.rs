@@ -13,7 +13,7 @@
 //!
 //! | module | purpose | uses |
 //! |---|---|---|
-//! | [`cli`] | the commands, one file each: only wiring and output | `config`, `server`, `claims`, `schedulers`, `trust`, `api`, `tls`, `probe`, `process`, `file`, `duration` |
+//! | [`cli`] | the commands, one file each: only wiring and output | `config`, `server`, `claims`, `schedulers`, `trust`, `inspect`, `api`, `tls`, `probe`, `process`, `file`, `duration` |
 //! | [`config`] | the configuration file, and the defaults of its keys | `claims`, `schedulers`, `trust`, `tls`, `file`, `duration` |
 //! | [`server`] | HTTP over TLS: listener, connections, routes, one review from bytes to bytes; probes and metrics | `claims`, `schedulers`, `tls`, `process`, `duration` |
 //! | [`claims`] | claims of a cluster or of files: cache, watches, the wait for a claim that does not exist yet, snapshot | `api`, `process` |

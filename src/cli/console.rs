@@ -24,7 +24,8 @@ struct Progress<W> {
     out: W,
     what: &'static str,
     done: u64,
-    total: u64,
+    /// The number of bytes; `None` for objects, whose number is not known before.
+    total: Option<u64>,
     shown: Option<Duration>,
 }
 
@@ -53,7 +54,7 @@ impl Console {
     /// Starts to count what is done with `total` bytes.
     pub(super) fn start(&mut self, what: &'static str, total: u64) {
         if let Some(progress) = &mut self.progress {
-            (progress.what, progress.done, progress.total) = (what, 0, total);
+            (progress.what, progress.done, progress.total) = (what, 0, Some(total));
         }
     }
 
@@ -61,6 +62,13 @@ impl Console {
     pub(super) fn advance(&mut self, bytes: usize) {
         if let Some(progress) = &mut self.progress {
             progress.advance(bytes as u64, self.started.elapsed());
+        }
+    }
+
+    /// Counts an object. The count starts anew when another kind is counted.
+    pub(super) fn count(&mut self, what: &'static str) {
+        if let Some(progress) = &mut self.progress {
+            progress.count(what, self.started.elapsed());
         }
     }
 
@@ -80,7 +88,7 @@ impl Drop for Console {
 
 impl<W: Write> Progress<W> {
     fn new(out: W) -> Self {
-        Self { out, what: "", done: 0, total: 0, shown: None }
+        Self { out, what: "", done: 0, total: None, shown: None }
     }
 
     /// `elapsed` is the time since the start of the command.
@@ -90,11 +98,24 @@ impl<W: Write> Progress<W> {
         if elapsed >= due {
             self.shown = Some(elapsed);
             let Self { what, done, total, .. } = self;
-            let megabytes = |bytes: &u64| bytes.div_ceil(1_000_000);
-            // A file may have grown since it was found.
-            let (done, total) = (megabytes(done), megabytes(total).max(megabytes(done)));
-            let _ = write!(self.out, "\r\x1b[Kcolocate: {what}: {done} of {total} MB").and_then(|()| self.out.flush());
+            let amount = match total {
+                Some(total) => {
+                    let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+                    // A file may have grown since it was found.
+                    let (done, total) = (megabytes(*done), megabytes(*total).max(megabytes(*done)));
+                    format!("{done} of {total} MB")
+                }
+                None => done.to_string(),
+            };
+            let _ = write!(self.out, "\r\x1b[Kcolocate: {what}: {amount}").and_then(|()| self.out.flush());
         }
+    }
+
+    fn count(&mut self, what: &'static str, elapsed: Duration) {
+        if self.what != what || self.total.is_some() {
+            (self.what, self.done, self.total) = (what, 0, None);
+        }
+        self.advance(1, elapsed);
     }
 
     fn clear(&mut self) {
@@ -111,7 +132,7 @@ mod tests {
     #[test]
     fn the_progress_is_shown_after_a_second_and_erased() {
         let mut progress = Progress::new(Vec::new());
-        (progress.what, progress.total) = ("reading", 10_000_000);
+        (progress.what, progress.total) = ("reading", Some(10_000_000));
         let at = |milliseconds, progress: &mut Progress<Vec<u8>>| {
             progress.advance(2_000_000, Duration::from_millis(milliseconds));
             String::from_utf8(std::mem::take(&mut progress.out)).unwrap()
@@ -123,5 +144,17 @@ mod tests {
         progress.clear();
         progress.clear();
         assert_eq!(progress.out, b"\r\x1b[K");
+    }
+
+    #[test]
+    fn objects_are_counted_by_kind() {
+        let mut progress = Progress::new(Vec::new());
+        let at = |what, milliseconds, progress: &mut Progress<Vec<u8>>| {
+            progress.count(what, Duration::from_millis(milliseconds));
+            String::from_utf8(std::mem::take(&mut progress.out)).unwrap()
+        };
+        assert_eq!(at("jobs", 999, &mut progress), "");
+        assert_eq!(at("jobs", 1_000, &mut progress), "\r\x1b[Kcolocate: jobs: 2");
+        assert_eq!(at("pods", 1_100, &mut progress), "\r\x1b[Kcolocate: pods: 1");
     }
 }

@@ -137,7 +137,7 @@ fn has_exit_code(command: &Command, code: &str) -> bool {
     let has = |name: &str| command.get_arguments().any(|argument| argument.get_long() == Some(name));
     let own = match code {
         "3" => has("strict"),
-        "4" => has("check"),
+        "4" => has("check") || has("fail-under"),
         "129, 130, 131, 143" => has("in-place") || has("listen"),
         _ => true,
     };

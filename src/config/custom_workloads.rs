@@ -46,6 +46,15 @@ impl CustomWorkloadsSection {
     }
 }
 
+impl CustomWorkloadsSection {
+    /// The group, version, resource and kind of each.
+    pub(super) fn names(&self) -> impl Iterator<Item = [&str; 4]> {
+        self.0.iter().map(|WorkloadEntry { group, version, resource, kind, .. }| {
+            [group, version, resource, kind].map(String::as_str)
+        })
+    }
+}
+
 impl TryFrom<Vec<WorkloadEntry>> for CustomWorkloadsSection {
     type Error = String;
 

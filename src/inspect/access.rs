@@ -1,6 +1,6 @@
 //! What the user may read. The API server is asked once per verb, kind and namespace, before the first read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use hyper::Request;
@@ -22,6 +22,8 @@ pub(crate) struct Access {
     pub(crate) client: ApiClient,
     /// The answers of the API server.
     answers: HashMap<(&'static str, Kind, Option<String>), bool>,
+    /// The resources that were read.
+    pub(crate) seen: BTreeSet<String>,
     /// What could not be read so far, in the order of the reads.
     pub(crate) not_seen: Vec<NotSeen>,
 }
@@ -40,6 +42,17 @@ pub(crate) struct NotSeen {
     pub(crate) why: String,
     /// The consequence: what is not known, as in `which pods should be on another scheduler`.
     pub(crate) hides: String,
+}
+
+/// The answer to a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Listing<T> {
+    /// All objects.
+    All(T),
+    /// The API server does not serve the kind.
+    NotServed,
+    /// It was not readable, and is in [`Access::not_seen`].
+    NotSeen,
 }
 
 /// The answer to a read of one object.
@@ -68,12 +81,46 @@ struct ReviewStatus {
 impl Access {
     /// Creates the access with a client, which has read nothing yet.
     pub(crate) fn new(client: ApiClient) -> Self {
-        Self { client, answers: HashMap::new(), not_seen: Vec::new() }
+        Self { client, answers: HashMap::new(), seen: BTreeSet::new(), not_seen: Vec::new() }
     }
 
     /// Lists the objects of a kind in a namespace, or else in all, and adds each to a `T`. A list that expires is read again
-    /// from the start, with a new `T`. Returns `None` if the user may not list them: then `hides` is recorded. A kind that the
-    /// API server does not serve has no objects. Objects that cannot be decoded are recorded, too.
+    /// from the start, with a new `T`. If the user may not list them, or if some cannot be decoded, `hides` is recorded.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(crate) async fn try_list<T: Default>(
+        &mut self,
+        kind: Kind,
+        namespace: Option<&str>,
+        hides: impl fmt::Display,
+        add: impl FnMut(&mut T, &str) -> serde_json::Result<()>,
+    ) -> Result<Listing<T>, ApiError> {
+        if !self.may("list", kind, namespace).await? {
+            self.denied("list", kind, namespace, hides);
+            return Ok(Listing::NotSeen);
+        }
+        match pages::list(&self.client, kind, namespace, add).await {
+            Ok(Listed { value, undecodable, first_error }) => {
+                if let Some(error) = first_error {
+                    let why = format!("{undecodable} cannot be decoded; the first: {error}");
+                    self.not_seen.push(NotSeen::new(kind, namespace, None, why, hides));
+                }
+                self.seen.insert(kind.resource.to_string());
+                Ok(Listing::All(value))
+            }
+            Err(error) if error.code() == Some(404) => Ok(Listing::NotServed),
+            // The right may have been taken away since, or a proxy denies what the API server permits.
+            Err(error) if error.code() == Some(403) => {
+                self.denied("list", kind, namespace, hides);
+                Ok(Listing::NotSeen)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists as [`try_list`](Self::try_list). Returns `None` if the user may not list the objects. A kind that the API server
+    /// does not serve has no objects.
     ///
     /// # Errors
     /// If the API server does not answer.
@@ -84,26 +131,11 @@ impl Access {
         hides: impl fmt::Display,
         add: impl FnMut(&mut T, &str) -> serde_json::Result<()>,
     ) -> Result<Option<T>, ApiError> {
-        if !self.may("list", kind, namespace).await? {
-            self.denied("list", kind, namespace, hides);
-            return Ok(None);
-        }
-        match pages::list(&self.client, kind, namespace, add).await {
-            Ok(Listed { value, undecodable, first_error }) => {
-                if let Some(error) = first_error {
-                    let why = format!("{undecodable} cannot be decoded; the first: {error}");
-                    self.not_seen.push(NotSeen::new(kind, namespace, None, why, hides));
-                }
-                Ok(Some(value))
-            }
-            Err(error) if error.code() == Some(404) => Ok(Some(T::default())),
-            // The API server may permit it by its answer, and an authorizer of a proxy deny it.
-            Err(error) if error.code() == Some(403) => {
-                self.denied("list", kind, namespace, hides);
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        Ok(match self.try_list(kind, namespace, hides, add).await? {
+            Listing::All(listed) => Some(listed),
+            Listing::NotServed => Some(T::default()),
+            Listing::NotSeen => None,
+        })
     }
 
     /// Gets one object. The names must be legal.
@@ -122,7 +154,10 @@ impl Access {
             return Ok(Found::NotSeen);
         }
         match self.client.get_opt(kind.resource, &kind.object_path(namespace, name)).await {
-            Ok(Some(object)) => Ok(Found::Object(object)),
+            Ok(Some(object)) => {
+                self.seen.insert(kind.resource.to_string());
+                Ok(Found::Object(object))
+            }
             Ok(None) => Ok(Found::Absent),
             Err(error) if error.code() == Some(403) => {
                 self.denied("get", kind, namespace, hides);
@@ -168,9 +203,15 @@ impl Access {
         Ok(allowed)
     }
 
-    /// Records that a right is missing, and what this hides.
+    /// Records that a right is missing, and what this hides. A second read without the same right is not recorded.
     pub(crate) fn denied(&mut self, verb: &'static str, kind: Kind, namespace: Option<&str>, hides: impl fmt::Display) {
-        self.not_seen.push(NotSeen::new(kind, namespace, Some(verb), format!("no right to {verb}"), hides));
+        let not_seen = NotSeen::new(kind, namespace, Some(verb), format!("no right to {verb}"), hides);
+        let is_same = |other: &NotSeen| {
+            (&other.resource, &other.namespace, other.verb) == (&not_seen.resource, &not_seen.namespace, not_seen.verb)
+        };
+        if !self.not_seen.iter().any(is_same) {
+            self.not_seen.push(not_seen);
+        }
     }
 }
 
@@ -192,5 +233,113 @@ impl fmt::Display for NotSeen {
         let Self { resource, namespace, why, hides, .. } = self;
         let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
         write!(f, "{resource}: {why}{place} (hides {hides})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::inspect::kinds::{CLASSES, PODS};
+
+    /// Lists pods in `shop` and classes, each twice, with these answers by path. Returns the lists of pods and classes, the access,
+    /// and the requested paths.
+    async fn read(
+        answer: impl Fn(&str) -> (u16, Value),
+    ) -> (Vec<Result<Listing<Vec<String>>, ApiError>>, Access, Vec<String>) {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let mut access = Access::new(ApiClient::for_test(Client::new(service, "default")));
+        let server = async {
+            let mut paths = Vec::new();
+            while let Some((request, respond)) = handle.next_request().await {
+                let path = request.uri().path().to_owned();
+                let (status, body) = answer(&path);
+                let body = Body::from(body.to_string().into_bytes());
+                respond.send_response(Response::builder().status(status).body(body).unwrap());
+                paths.push(path);
+            }
+            paths
+        };
+        let client = async {
+            let mut lists = Vec::new();
+            for kind in [PODS, PODS, CLASSES, CLASSES] {
+                let add = |names: &mut Vec<String>, item: &str| {
+                    names.push(serde_json::from_str(item)?);
+                    Ok(())
+                };
+                lists.push(access.try_list(kind, Some("shop"), "the rest", add).await);
+            }
+            // Ends the server.
+            let (service, _) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+            access.client = ApiClient::for_test(Client::new(service, "default"));
+            (lists, access)
+        };
+        let ((lists, access), paths) = tokio::join!(client, server);
+        (lists, access, paths)
+    }
+
+    fn review(allowed: bool) -> (u16, Value) {
+        (201, json!({"status": {"allowed": allowed}}))
+    }
+
+    fn refusal(code: u16) -> (u16, Value) {
+        (code, json!({"kind": "Status", "code": code, "message": "no"}))
+    }
+
+    const PODS_PATH: &str = "/api/v1/namespaces/shop/pods";
+
+    #[tokio::test]
+    async fn each_right_is_asked_for_once_before_the_first_read() {
+        let (lists, access, paths) = read(|path| match path {
+            REVIEWS_PATH => review(true),
+            PODS_PATH => (200, json!({"items": ["a"]})),
+            _ => (200, json!({"items": ["b", 1]})),
+        })
+        .await;
+        let lists: Vec<_> = lists.into_iter().map(Result::unwrap).collect();
+        let all = |name: &str| Listing::All(vec![name.to_owned()]);
+        assert_eq!(lists, [all("a"), all("a"), all("b"), all("b")]);
+        let classes = "/apis/storage.k8s.io/v1/storageclasses";
+        assert_eq!(paths, [REVIEWS_PATH, PODS_PATH, PODS_PATH, REVIEWS_PATH, classes, classes]);
+        assert_eq!(access.seen.iter().collect::<Vec<_>>(), ["pods", "storageclasses.storage.k8s.io"]);
+        // What cannot be decoded is hidden, too.
+        let why = "1 cannot be decoded; the first: invalid type: integer `1`, expected a string at line 1 column 1";
+        assert_eq!(access.not_seen[0].why, why);
+    }
+
+    #[tokio::test]
+    async fn without_a_right_nothing_is_requested() {
+        let (lists, access, paths) = read(|_| review(false)).await;
+        assert!(lists.into_iter().all(|list| list.unwrap() == Listing::NotSeen));
+        assert_eq!(paths, [REVIEWS_PATH, REVIEWS_PATH]);
+        let lines: Vec<_> = access.not_seen.iter().map(ToString::to_string).collect();
+        assert_eq!(lines[0], "pods: no right to list in shop (hides the rest)");
+        assert_eq!(lines[1], "storageclasses.storage.k8s.io: no right to list (hides the rest)");
+        assert!(access.seen.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_denied_read_is_not_seen_and_a_kind_that_is_not_served_is_known_to_be_absent() {
+        // The user may not even ask.
+        let (lists, access, _) = read(|path| match path {
+            REVIEWS_PATH | PODS_PATH => refusal(403),
+            _ => refusal(404),
+        })
+        .await;
+        let lists: Vec<_> = lists.into_iter().map(Result::unwrap).collect();
+        assert_eq!(lists, [Listing::NotSeen, Listing::NotSeen, Listing::NotServed, Listing::NotServed]);
+        assert!(access.not_seen.iter().all(|not_seen| not_seen.resource == "pods"));
+    }
+
+    #[tokio::test]
+    async fn another_failure_is_an_error() {
+        let (lists, _, _) = read(|path| if path == REVIEWS_PATH { review(true) } else { refusal(500) }).await;
+        assert!(lists.into_iter().all(|list| list.unwrap_err().code() == Some(500)));
+        let (lists, _, _) = read(|_| refusal(401)).await;
+        assert!(lists.into_iter().all(|list| list.unwrap_err().code() == Some(401)));
     }
 }

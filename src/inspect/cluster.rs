@@ -12,6 +12,7 @@ use super::kinds;
 use crate::api::ApiError;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::engine::{Absence, Evidence, Inventory, Policy, StorageView as _, Text, VolumeFacts, object, parse_bool};
+use crate::insight::Labels;
 
 /// The facts of a cluster, or of one of its namespaces.
 #[derive(Debug, Default)]
@@ -23,9 +24,6 @@ pub(crate) struct Cluster {
     /// The configurations of mutating webhooks; `None` if they cannot be read.
     pub(crate) webhooks: Option<Vec<Value>>,
 }
-
-/// The labels of an object.
-pub(crate) type Labels = HashMap<String, String>;
 
 /// A list of claims.
 #[derive(Default)]
@@ -60,7 +58,7 @@ impl Cluster {
     pub(crate) async fn read(access: &mut Access, policy: &Policy, namespace: Option<&str>) -> Result<Self, ApiError> {
         let inventory = read_storage(access, policy, namespace).await?;
         let namespaces = read_namespaces(access, namespace).await?;
-        let hides = "the webhooks that are called for pods: Stork's own, and others that set a scheduler";
+        let hides = "which pods API servers send to colocate, and the other webhooks for pods, such as Stork's own";
         let webhooks = access.list(kinds::MUTATING_WEBHOOKS, None, hides, |list: &mut Vec<Value>, item| {
             list.push(serde_json::from_str(item)?);
             Ok(())
@@ -77,7 +75,7 @@ impl Cluster {
 
 /// Reads classes and claims, and volumes if a claim needs one.
 async fn read_storage(access: &mut Access, policy: &Policy, namespace: Option<&str>) -> Result<Inventory, ApiError> {
-    let hides = "the drivers of claims that only a StorageClass names";
+    let hides = "the drivers of claims that only a StorageClass names, and findings in StorageClasses";
     let classes = access.list(kinds::CLASSES, None, hides, |list: &mut Vec<Box<str>>, item| {
         serde_json::from_str::<StorageClass<'_>>(item)?;
         list.push(item.into());
@@ -93,7 +91,7 @@ async fn read_storage(access: &mut Access, policy: &Policy, namespace: Option<&s
     let mut only_classes = Inventory::default();
     add_classes(&mut only_classes);
 
-    let hides = "the drivers of all claims, and so which scheduler their pods should name";
+    let hides = "the drivers of all claims, and so which scheduler their pods should name, and findings in claims";
     let claims = access.list(kinds::CLAIMS, namespace, hides, |list: &mut ClaimList, item| {
         let claim: PersistentVolumeClaim<'_> = serde_json::from_str(item)?;
         let facts = claim.facts();
@@ -135,7 +133,7 @@ async fn read_namespaces(
     access: &mut Access,
     namespace: Option<&str>,
 ) -> Result<Option<HashMap<String, Labels>>, ApiError> {
-    let hides = "whether a Namespace opts its pods out";
+    let hides = "whether a Namespace opts its pods out or is not sent to colocate, and findings in Namespaces";
     let add = |all: &mut HashMap<String, Labels>, item: &str| {
         let read: Namespace<'_> = serde_json::from_str(item)?;
         if let Some(metadata) = read.metadata {

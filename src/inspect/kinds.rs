@@ -21,6 +21,12 @@ pub(crate) const STRATEGIES: Kind = Kind::of_cluster("portworx.io", "v1beta2", "
 pub(crate) const NAMESPACES: Kind = Kind::of_cluster("", "v1", "namespaces");
 pub(crate) const MUTATING_WEBHOOKS: Kind =
     Kind::of_cluster("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
+pub(crate) const DEPLOYMENTS: Kind = Kind::namespaced("apps", "v1", "deployments");
+pub(crate) const STATEFUL_SETS: Kind = Kind::namespaced("apps", "v1", "statefulsets");
+pub(crate) const DAEMON_SETS: Kind = Kind::namespaced("apps", "v1", "daemonsets");
+pub(crate) const REPLICATION_CONTROLLERS: Kind = Kind::namespaced("", "v1", "replicationcontrollers");
+pub(crate) const JOBS: Kind = Kind::namespaced("batch", "v1", "jobs");
+pub(crate) const CRON_JOBS: Kind = Kind::namespaced("batch", "v1", "cronjobs");
 
 impl Kind {
     /// A kind whose objects belong to namespaces.

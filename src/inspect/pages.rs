@@ -74,3 +74,70 @@ async fn list_once<T: Default>(
         rest = format!("&continue={}", percent_encode(token.as_bytes(), NON_ALPHANUMERIC));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::inspect::kinds::PODS;
+
+    /// Lists numbers from these answers. Returns the result and the queries of the requests.
+    async fn list_of(answers: &[(u16, Value)]) -> (Result<Listed<Vec<u64>>, ApiError>, Vec<String>) {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let client = ApiClient::for_test(Client::new(service, "default"));
+        let server = async {
+            let mut queries = Vec::new();
+            for (status, body) in answers {
+                let (request, respond) = handle.next_request().await.unwrap();
+                queries.push(request.uri().query().unwrap_or_default().to_owned());
+                let body = Body::from(body.to_string().into_bytes());
+                respond.send_response(Response::builder().status(*status).body(body).unwrap());
+            }
+            queries
+        };
+        let listed = list(&client, PODS, None, |numbers: &mut Vec<u64>, item| {
+            numbers.push(serde_json::from_str(item)?);
+            Ok(())
+        });
+        tokio::join!(listed, server)
+    }
+
+    fn page(items: &Value, rest: &str) -> (u16, Value) {
+        (200, json!({"metadata": {"continue": rest}, "items": items}))
+    }
+
+    fn gone() -> (u16, Value) {
+        (410, json!({"kind": "Status", "code": 410, "message": "too old"}))
+    }
+
+    #[tokio::test]
+    async fn all_pages_are_read() {
+        let (listed, queries) = list_of(&[page(&json!([1, 2]), "a/b=="), page(&json!([3]), "")]).await;
+        assert_eq!(listed.unwrap().value, [1, 2, 3]);
+        assert_eq!(queries, ["limit=500", "limit=500&continue=a%2Fb%3D%3D"]);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_expires_is_read_once_more_from_the_start() {
+        let first = || page(&json!([1, 2]), "next");
+        let (listed, queries) = list_of(&[first(), gone(), first(), page(&json!([3]), "")]).await;
+        assert_eq!(listed.unwrap().value, [1, 2, 3]);
+        assert_eq!(queries.len(), 4);
+        let (listed, _) = list_of(&[first(), gone(), first(), gone()]).await;
+        assert_eq!(listed.unwrap_err().code(), Some(410));
+    }
+
+    #[tokio::test]
+    async fn objects_that_cannot_be_decoded_are_counted() {
+        let (listed, _) = list_of(&[page(&json!([1, "x", 2, {}]), "")]).await;
+        let Listed { value, undecodable, first_error } = listed.unwrap();
+        assert_eq!((value, undecodable), (vec![1, 2], 2));
+        assert!(first_error.unwrap().to_string().contains("\"x\""));
+        let (listed, _) = list_of(&[(200, json!({"items": null}))]).await;
+        assert_eq!(listed.unwrap().value, [0_u64; 0]);
+    }
+}

@@ -1,7 +1,8 @@
-//! `colocate mutate` and `colocate validate` as processes, on files.
+//! Commands of colocate as processes, on files and on scripted clusters.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod destination;
 mod environments;
 mod input;

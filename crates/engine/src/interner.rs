@@ -56,6 +56,11 @@ impl<T: ?Sized + Hash + Eq> Interner<T> {
         handle
     }
 
+    /// The handle of a value in use.
+    pub(super) fn find(&self, value: &T) -> Option<Handle> {
+        self.handles.get(value).copied()
+    }
+
     /// Ends one use of a value.
     pub(super) fn release(&mut self, handle: Handle) {
         let Some(slot) = self.slots.get_mut(handle.index()) else { return };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::evidence::Evidence;
 use super::owner::{Owner, Unknown};
 use super::setting::Settings;
-use super::storage_facts::{ClaimFacts, ClassFacts, VolumeFacts};
+use super::storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
 use super::storage_view::{ClaimUse, ClassEntry, StorageView};
 use super::visibility::Visibility;
 use record::Records;
@@ -136,6 +136,18 @@ impl Inventory {
     /// The number of classes.
     pub fn class_count(&self) -> usize {
         self.classes.len()
+    }
+
+    /// The access modes of all claims of a class, including those that get it as the default class, and of these claim
+    /// templates; `None` if none of them has this class. Visits every claim.
+    pub fn access_of_class(&self, name: &str, templates: &[ClaimFacts<'_>]) -> Option<AccessModes> {
+        let is_default = self.default_class.as_deref() == Some(name);
+        let of_templates = templates.iter().filter(|claim| match &claim.class {
+            Some(class) => **class == *name,
+            None => is_default && claim.volume.is_none(),
+        });
+        let of_templates = of_templates.map(|claim| claim.access);
+        self.claims.of_class(name, is_default).chain(of_templates).reduce(AccessModes::union)
     }
 
     fn put_class(&mut self, name: &str, class: ClassFacts<'_>, listing: u16) {

@@ -1,6 +1,7 @@
 //! Pods counted by the reason of their expectation, by namespace and by workload.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use colocate_engine::Reason;
@@ -9,6 +10,9 @@ use super::expectation::{Doubt, Expectation, Outcome};
 
 /// The largest number of workloads and of namespaces that are counted separately. At 200 bytes each, they take 4 MB.
 const MAX_ENTRIES: usize = 10_000;
+
+/// The word for pods that API servers do not send to colocate, next to the reasons of the engine.
+const NOT_SENT: &str = "not-sent";
 
 /// Pods, counted. Its memory is bounded: workloads are counted separately only if one of their pods is not as expected.
 #[derive(Debug, Default)]
@@ -88,6 +92,45 @@ impl Census {
         }
     }
 
+    /// Counts a pod that API servers do not send to colocate, and so colocate leaves it as it is.
+    pub fn add_not_sent(&mut self, namespace: &str) {
+        self.total.as_expected += 1;
+        self.reasons.entry(NOT_SENT).or_default().as_expected += 1;
+        if let Some(counts) = self.namespace(namespace) {
+            counts.as_expected += 1;
+        }
+    }
+
+    /// Adds the pods of another census.
+    pub fn merge(&mut self, other: Self) {
+        self.total.add(other.total);
+        for (reason, counts) in other.reasons {
+            self.reasons.entry(reason).or_default().add(counts);
+        }
+        for (namespace, counts) in other.namespaces {
+            match self.namespace(&namespace) {
+                Some(own) => own.add(counts),
+                None => self.more_namespaces += counts.all() - 1,
+            }
+        }
+        for (key, workload) in other.workloads {
+            if self.workloads.len() >= MAX_ENTRIES && !self.workloads.contains_key(&key) {
+                self.more_workloads += workload.counts.all();
+                continue;
+            }
+            let counts = workload.counts;
+            match self.workloads.entry(key) {
+                Entry::Vacant(entry) => drop(entry.insert(workload)),
+                Entry::Occupied(mut entry) => entry.get_mut().counts.add(counts),
+            }
+        }
+        for (doubt, number) in other.doubts {
+            *self.doubts.entry(doubt).or_default() += number;
+        }
+        self.more_namespaces += other.more_namespaces;
+        self.more_workloads += other.more_workloads;
+    }
+
     /// Counts a pod.
     pub fn add(&mut self, pod: CensusEntry<'_>, expectation: &Expectation) {
         let outcome = expectation.outcome();
@@ -140,6 +183,28 @@ impl Counts {
     /// The number of pods that a scheduler places, or has placed while they run.
     pub fn current(&self) -> u64 {
         self.as_expected + self.wrong + self.unknown
+    }
+
+    /// The share of pods that are as expected, in percent. Pods about which a fact is missing are not as expected. Without pods,
+    /// it is 100.
+    #[allow(clippy::cast_precision_loss, reason = "a cluster has fewer than 2^52 pods")]
+    pub fn percent_as_expected(&self) -> f64 {
+        match self.current() {
+            0 => 100.0,
+            current => 100.0 * self.as_expected as f64 / current as f64,
+        }
+    }
+
+    /// The number of all pods.
+    fn all(&self) -> u64 {
+        self.current() + self.ended
+    }
+
+    fn add(&mut self, other: Self) {
+        self.as_expected += other.as_expected;
+        self.wrong += other.wrong;
+        self.unknown += other.unknown;
+        self.ended += other.ended;
     }
 
     fn of(&mut self, outcome: Outcome) -> &mut u64 {

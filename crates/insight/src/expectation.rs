@@ -64,6 +64,8 @@ pub enum Doubt {
     Namespace,
     /// The object has no `managedFields`, which show whether its creator or a scheduler chose the node.
     NodeName,
+    /// The webhook configurations or the labels that they select could not be read, so API servers may not send it to colocate.
+    NotSent,
 }
 
 /// The comparison of a live object with its expectation.
@@ -261,12 +263,23 @@ impl Expectation {
 }
 
 impl Doubt {
+    /// The word, which is stable.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claims => "claims-not-seen",
+            Self::Namespace => "namespace-not-seen",
+            Self::NodeName => "node-choice-not-seen",
+            Self::NotSent => "webhooks-not-seen",
+        }
+    }
+
     /// The cause, as a clause.
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Claims => "a claim, its class or its volume could not be read",
             Self::Namespace => "the labels of its Namespace could not be read, and may opt it out",
             Self::NodeName => "it has no managedFields, which show whether its creator or a scheduler chose its node",
+            Self::NotSent => "what API servers send to colocate could not be read",
         }
     }
 }

@@ -155,6 +155,17 @@ impl Records {
         }
     }
 
+    /// The access modes of each claim that names a class or, if `is_default`, gets it because it names none.
+    pub(super) fn of_class(&self, name: &str, is_default: bool) -> impl Iterator<Item = AccessModes> {
+        let class = self.names.find(short(name));
+        let records = self.namespaces.values().flat_map(HashMap::values);
+        let own = records.filter(move |record| match record.class {
+            Some(_) => record.class == class,
+            None => is_default && record.flags & HAS_VOLUME == 0,
+        });
+        own.map(|record| AccessModes::from_bits(record.flags))
+    }
+
     pub(super) fn claim_use(&self, record: &Record) -> ClaimUse<'_> {
         ClaimUse {
             class: record.class.and_then(|handle| self.names.get(handle)).map(AsRef::as_ref),

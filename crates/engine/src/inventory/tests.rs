@@ -386,6 +386,38 @@ fn access_modes_and_settings_of_a_claim_are_kept() {
 }
 
 #[test]
+fn the_access_modes_of_a_class_are_those_of_its_claims() {
+    let mut inventory = Inventory::default();
+    let modes = |names: &[&str]| names.iter().collect::<AccessModes>();
+    for (namespace, class, access) in
+        [("a", "px", "ReadWriteOnce"), ("b", "px", "ReadOnlyMany"), ("a", "other", "ReadWriteMany")]
+    {
+        let access = modes(&[access]);
+        inventory.insert_claim(namespace, class, &ClaimFacts { access, ..claim(&[], Some(class), None) });
+    }
+    inventory.insert_claim("a", "unnamed", &claim(&[], None, None));
+    assert_eq!(inventory.access_of_class("px", &[]), Some(modes(&["ReadWriteOnce", "ReadOnlyMany"])));
+    assert_eq!(inventory.access_of_class("absent", &[]), None);
+    inventory.remove_claim("b", "px");
+    assert_eq!(inventory.access_of_class("px", &[]), Some(modes(&["ReadWriteOnce"])));
+    let templates = [Some("px"), None].map(|class| {
+        let access = modes(&[if class.is_some() { "ReadWriteMany" } else { "ReadOnlyMany" }]);
+        ClaimFacts { access, ..claim(&[], class, None) }
+    });
+    assert_eq!(inventory.access_of_class("px", &templates), Some(modes(&["ReadWriteOnce", "ReadWriteMany"])));
+    let default = ClassFacts { default: true, ..class(&[], "pxd.portworx.com", 1) };
+    inventory.insert_class("px", default);
+    let access = modes(&["ReadWriteOncePod"]);
+    inventory.insert_claim("a", "unnamed", &ClaimFacts { access, ..claim(&[], None, None) });
+    let bound = ClaimFacts { access: modes(&["ReadWriteMany"]), ..claim(&[], None, Some("pv")) };
+    inventory.insert_claim("a", "bound", &bound);
+    assert_eq!(inventory.access_of_class("px", &[]), Some(modes(&["ReadWriteOnce", "ReadWriteOncePod"])));
+    let all = modes(&["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"]);
+    assert_eq!(inventory.access_of_class("px", &templates), Some(all));
+}
+
+/// The inventory does not keep which annotation names `kubernetes.io/no-provisioner`. A claim in a file still has it.
+#[test]
 fn no_provisioner_never_names_the_owner_of_a_claim_without_a_class() {
     let mut inventory = Inventory::default();
     let driver = ("pxd.portworx.com".into(), Evidence::ProvisionedBy);

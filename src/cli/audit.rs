@@ -1,0 +1,197 @@
+//! `colocate audit`: compares the pods of a cluster with what colocate would decide about them.
+
+mod document;
+mod tables;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use self::document::Document;
+use self::tables::Tables;
+use super::Exit;
+use super::console::Console;
+use super::examples::{self, Examples};
+use super::input::{namespace, path_or_nothing};
+use super::paint::ColorOption;
+use super::problem::Problem;
+use crate::api::{ApiClient, ClusterChoice};
+use crate::config::Config;
+use crate::engine::{Mode, Policy};
+use crate::inspect::{self, Access, AuditScope, CustomKind, NotSeen};
+
+/// Count the pods of a cluster that name the scheduler that they should name, and those that do not
+///
+/// For each pod, the decision is the one that colocate would make if the pod were created now. Pass the configuration of the
+/// cluster's colocate with --config: without it, the defaults apply. The command only reads. What the user may not read is listed
+/// with what it hides. Before the first installation, the output shows what colocate would change.
+#[derive(Debug, Args)]
+#[command(after_help = examples::text(&EXAMPLES))]
+pub(super) struct Audit {
+    /// Audit all namespaces, as without -n
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+
+    /// Audit one namespace
+    #[arg(short, long, value_parser = namespace)]
+    namespace: Option<String>,
+
+    /// The context of the kubeconfig; repeat it to audit several clusters
+    #[arg(long, value_name = "NAME")]
+    context: Vec<String>,
+
+    /// The kubeconfig, instead of the one that kubectl would use
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The configuration file of the cluster's colocate; without one, the defaults apply
+    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
+    config: Option<PathBuf>,
+
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t = AuditFormat::Table)]
+    output: AuditFormat,
+
+    /// Exit with 4 if a smaller percentage of the pods is as expected
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    fail_under: Option<f64>,
+
+    /// Exit with 3 if something could not be read
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    color: ColorOption,
+}
+
+const EXAMPLES: Examples = [
+    ("Count the pods that are not on the scheduler that they should be on:", "colocate audit --config config.yaml"),
+    (
+        "Fail if fewer than 99.5 % of the pods of two clusters are as expected:",
+        "colocate audit --context west --context east --fail-under 99.5",
+    ),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AuditFormat {
+    /// Tables, with the namespaces and workloads that need attention
+    Table,
+    /// Tables with all namespaces and workloads
+    Wide,
+    /// One document of docs/schemas/audit.json
+    Json,
+}
+
+/// The result for a cluster.
+struct ClusterAudit {
+    /// The context, if one was named.
+    context: Option<String>,
+    /// The mode of the configuration.
+    mode: Mode,
+    /// The result, or the reason why there is none.
+    audit: Result<inspect::Audit, Problem>,
+    /// The resources that were read.
+    seen: Vec<String>,
+    not_seen: Vec<NotSeen>,
+}
+
+impl Audit {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If the configuration cannot be read, or the output cannot be written. A cluster that does not answer does not prevent the
+    /// audit of the others.
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
+        let config = path.map(Config::load).transpose()?.unwrap_or_default();
+        let policy = config.policy();
+        let mut console = Console::new(false);
+        let contexts: Vec<_> = match &self.context[..] {
+            [] => vec![None],
+            contexts => contexts.iter().map(Some).collect(),
+        };
+        let tables = Tables { paint: self.color.for_stdout(), wide: self.output == AuditFormat::Wide };
+        let (mut document, mut exits) = (Document::default(), Vec::new());
+        let mut out = io::stdout().lock();
+        for (number, context) in contexts.iter().enumerate() {
+            let cluster = self.audit(context.map(String::as_str), &config, &policy, &mut console).await;
+            console.clear();
+            if let Err(problem) = &cluster.audit {
+                console.say(&problem.lines());
+            }
+            exits.push(self.exit(&cluster, &mut console));
+            if self.output == AuditFormat::Json {
+                document.add(&cluster, self.namespace.as_deref());
+            } else {
+                let gap = if number == 0 { "" } else { "\n" };
+                let defaults = path.is_none();
+                write!(out, "{gap}{}", tables.render(&cluster, contexts.len() > 1, defaults))?;
+            }
+        }
+        if self.output == AuditFormat::Json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        }
+        out.flush()?;
+        let worst = [Exit::Failed, Exit::Unresolved, Exit::WouldChange].into_iter().find(|exit| exits.contains(exit));
+        Ok(worst.unwrap_or(Exit::Done))
+    }
+
+    /// Audits a cluster.
+    async fn audit(
+        &self,
+        context: Option<&str>,
+        config: &Config,
+        policy: &Policy,
+        console: &mut Console,
+    ) -> ClusterAudit {
+        let mut cluster = ClusterAudit {
+            context: context.map(str::to_owned),
+            mode: policy.mode,
+            audit: Ok(inspect::Audit::default()),
+            seen: Vec::new(),
+            not_seen: Vec::new(),
+        };
+        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context };
+        let client = match ApiClient::for_command(true, choice).await {
+            Ok(client) => client,
+            Err(error) => {
+                cluster.audit = Err(Problem::from(&anyhow::Error::from(error)));
+                return cluster;
+            }
+        };
+        let mut access = Access::new(client);
+        let severities = config.validation().severities;
+        let custom: Vec<_> = config.custom_workloads().map(CustomKind::from).collect();
+        let scope =
+            AuditScope { policy, severities: &severities, custom: &custom, namespace: self.namespace.as_deref() };
+        let audit = inspect::Audit::read(&mut access, scope, |what| console.count(what)).await;
+        cluster.audit = audit.map_err(|error| Problem::from(&anyhow::Error::from(error)));
+        cluster.seen = access.seen.into_iter().collect();
+        cluster.not_seen = access.not_seen;
+        cluster
+    }
+
+    /// Returns the exit code for a cluster.
+    fn exit(&self, cluster: &ClusterAudit, console: &mut Console) -> Exit {
+        let Ok(audit) = &cluster.audit else { return Exit::Failed };
+        let unresolved = self.strict && !cluster.not_seen.is_empty();
+        if let Some(least) = self.fail_under {
+            let Some(pods) = &audit.pods else {
+                console.say("colocate: --fail-under cannot be evaluated: the pods cannot be listed\n");
+                return Exit::Failed;
+            };
+            if pods.total.percent_as_expected() < least && !unresolved {
+                return Exit::WouldChange;
+            }
+        }
+        if unresolved { Exit::Unresolved } else { Exit::Done }
+    }
+}
+
+/// Parses a percentage.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
+    let number = number.ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "use a percentage from 0 to 100, such as 99.5".to_owned())
+}

@@ -1,0 +1,226 @@
+//! The audit as tables for people.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+
+use super::ClusterAudit;
+use super::document::mode_word;
+use crate::cli::paint::{Paint, TextStyle, bounded};
+use crate::engine::{Mode, printable};
+use crate::insight::{Census, Counts};
+use crate::inspect::{self, Webhooks};
+
+/// The number of rows of a table of namespaces or workloads, unless it is wide.
+const MAX_ROWS: usize = 20;
+
+/// Renders the results of clusters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tables {
+    pub(super) paint: Paint,
+    /// Whether all namespaces and workloads are listed.
+    pub(super) wide: bool,
+}
+
+impl Tables {
+    /// Renders the result of a cluster. `named` adds the context; `defaults` says that no configuration was named.
+    pub(super) fn render(self, cluster: &ClusterAudit, named: bool, defaults: bool) -> String {
+        let mut text = String::new();
+        if named && let Some(context) = &cluster.context {
+            text += &self.line("context", TextStyle::Bold, context);
+        }
+        let Ok(audit) = &cluster.audit else {
+            text += &self.line("", TextStyle::Red, "not audited: see the error");
+            return text;
+        };
+        text += &self.summary(audit, cluster.mode, defaults);
+        for (title, census) in [("pods", audit.pods.as_ref()), ("templates", Some(&audit.templates))] {
+            let Some(census) = census.filter(|census| census.total != Counts::default()) else { continue };
+            text += &self.census(title, census);
+        }
+        text += &self.findings(audit);
+        text += &self.webhooks(audit);
+        if !cluster.not_seen.is_empty() {
+            text += &self.title("not seen");
+            for not_seen in &cluster.not_seen {
+                let _ = writeln!(text, "  {}", bounded(&not_seen.to_string()));
+            }
+        }
+        text
+    }
+
+    /// Renders the numbers, before all tables.
+    fn summary(self, audit: &inspect::Audit, mode: Mode, defaults: bool) -> String {
+        let mut text = String::new();
+        match &audit.pods {
+            Some(pods) => {
+                let style = if pods.total.wrong > 0 { TextStyle::Red } else { TextStyle::Green };
+                text += &self.line("pods", style, &numbers("name the scheduler that they should name", &pods.total));
+            }
+            None => text += &self.line("pods", TextStyle::Yellow, "cannot be listed"),
+        }
+        let templates = &audit.templates.total;
+        let style = if templates.wrong > 0 { TextStyle::Yellow } else { TextStyle::Plain };
+        text += &self.line("templates", style, &numbers("name it too", templates));
+        let amount = |number: Option<usize>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+        let storage = format!("{} claims, {} classes", amount(audit.claims), amount(audit.classes));
+        text += &self.line("storage", TextStyle::Plain, &storage);
+        let source = if defaults { "the defaults (--config names the cluster's own)" } else { "as given" };
+        let installed = match audit.installed {
+            Some(true) => "registered for pods",
+            Some(false) => "not installed: a preview of what it would change",
+            None => "not known whether it is installed",
+        };
+        let about = format!("{installed}; configuration: {source}, mode: {}", mode_word(mode));
+        text += &self.line("colocate", TextStyle::Plain, &about);
+        if let Some(stork) = audit.stork {
+            let state = if stork.active { "its own webhook is active" } else { "its own webhook is not active" };
+            text += &self.line("stork", TextStyle::Plain, &format!("{state}: {}", stork.consequence()));
+        }
+        text
+    }
+
+    fn census(self, title: &str, census: &Census) -> String {
+        let columns = ["AS EXPECTED", "WRONG", "UNKNOWN"];
+        let cells =
+            |counts: &Counts| [counts.as_expected, counts.wrong, counts.unknown].map(|number| number.to_string());
+        let (mut text, is_of_pods) = (String::new(), title == "pods");
+        if is_of_pods || self.wide {
+            text += &self.title(&format!("{title} by reason"));
+            let rows = census.reasons.iter().map(|(reason, counts)| row([*reason], cells(counts)));
+            text += &table(&[&["REASON"][..], &columns].concat(), rows, 1..4);
+        }
+
+        let needs_attention = |counts: &&Counts| self.wide || counts.wrong + counts.unknown > 0;
+        let mut namespaces: Vec<_> = census.namespaces.iter().filter(|(_, counts)| needs_attention(counts)).collect();
+        namespaces.sort_by_key(|(_, counts)| std::cmp::Reverse((counts.wrong, counts.unknown)));
+        if !namespaces.is_empty() && (is_of_pods || self.wide) {
+            text += &self.title(&format!("{title} by namespace"));
+            let rows =
+                namespaces.iter().take(self.rows()).map(|(namespace, counts)| row([&***namespace], cells(counts)));
+            text += &table(&[&["NAMESPACE"][..], &columns].concat(), rows, 1..4);
+            text += &self.more(namespaces.len(), census.more_namespaces, title);
+        }
+
+        let mut workloads: Vec<_> = census.workloads.iter().collect();
+        workloads.sort_by_key(|(_, workload)| std::cmp::Reverse((workload.counts.wrong, workload.counts.unknown)));
+        if !workloads.is_empty() {
+            text += &self.title(&format!("{title} that are not as expected"));
+            let rows = workloads.iter().take(self.rows()).map(|(key, workload)| {
+                let Counts { wrong, unknown, .. } = workload.counts;
+                let name = format!("{}/{}", key.kind, key.name);
+                let numbers = [wrong.to_string(), unknown.to_string()];
+                let expected = if wrong > 0 { &*workload.scheduler } else { "?" };
+                let about = [workload.reason.as_str(), &*workload.actual, expected, &*workload.pod];
+                let place = row([&*key.namespace, &*name], numbers);
+                place.into_iter().chain(about.map(printable)).collect()
+            });
+            let header =
+                ["NAMESPACE", "WORKLOAD", "WRONG", "UNKNOWN", "REASON", "SCHEDULER", "EXPECTED", "FOR EXAMPLE"];
+            text += &table(&header, rows, 2..4);
+            text += &self.more(workloads.len(), census.more_workloads, title);
+        }
+        for (doubt, pods) in &census.doubts {
+            let _ = writeln!(text, "  {pods} {title} are unknown because {}", doubt.explanation());
+        }
+        text
+    }
+
+    fn findings(self, audit: &inspect::Audit) -> String {
+        let findings = &audit.findings;
+        if findings.rules.is_empty() {
+            return String::new();
+        }
+        let mut text = self.title(&format!("findings in {} objects", findings.objects));
+        let rows = findings.rules.iter().map(|(rule, count)| {
+            let severity = count.severity.map_or("", |severity| severity.as_str());
+            let numbers = [count.count.to_string(), count.unchecked.to_string()];
+            let example = if count.count > 0 { &count.example } else { &count.why };
+            let place = row([rule.id(), severity], numbers);
+            place.into_iter().chain([rule.title(), example].map(printable)).collect()
+        });
+        text += &table(&["RULE", "SEVERITY", "COUNT", "UNCHECKED", "TITLE", "FOR EXAMPLE"], rows, 2..4);
+        text
+    }
+
+    fn webhooks(self, audit: &inspect::Audit) -> String {
+        let webhooks = audit.webhooks.as_ref().map(Webhooks::pod_webhooks).unwrap_or_default();
+        if webhooks.is_empty() {
+            return String::new();
+        }
+        let mut text = self.title("mutating webhooks for pods, in the order of their calls");
+        let rows = webhooks.iter().map(|webhook| {
+            let again = if webhook.reinvoked { "yes" } else { "no" };
+            let cells = [&*webhook.configuration, &webhook.name, &webhook.failure_policy, again];
+            cells.map(printable).to_vec()
+        });
+        text += &table(&["CONFIGURATION", "WEBHOOK", "FAILURE POLICY", "CALLED AGAIN"], rows, 0..0);
+        text
+    }
+
+    fn rows(self) -> usize {
+        if self.wide { usize::MAX } else { MAX_ROWS }
+    }
+
+    /// Renders what a table leaves out.
+    fn more(self, rows: usize, uncounted: u64, title: &str) -> String {
+        let mut text = String::new();
+        let hidden = rows.saturating_sub(self.rows());
+        if hidden > 0 {
+            let _ = writeln!(text, "  and {hidden} more: -o wide lists all");
+        }
+        if uncounted > 0 {
+            let _ = writeln!(text, "  {uncounted} more {title} are counted in the totals only");
+        }
+        text
+    }
+
+    fn title(self, title: &str) -> String {
+        format!("\n{}\n", self.paint.text(TextStyle::Bold, &title.to_uppercase()))
+    }
+
+    fn line(self, label: &str, style: TextStyle, text: &str) -> String {
+        format!("{label:<11}{}\n", self.paint.text(style, &bounded(text)))
+    }
+}
+
+/// Renders numbers of pods or templates.
+fn numbers(what: &str, counts: &Counts) -> String {
+    let Counts { as_expected, wrong, unknown, ended } = counts;
+    let percent = floor_to_tenth(counts.percent_as_expected());
+    let mut text = format!("{as_expected} of {} {what} ({percent} %)", counts.current());
+    for (number, word) in [(wrong, "wrong"), (unknown, "unknown"), (ended, "ended and not counted")] {
+        if *number > 0 {
+            let _ = write!(text, ", {number} {word}");
+        }
+    }
+    text
+}
+
+/// Rounds down, so that 100 means all.
+fn floor_to_tenth(percent: f64) -> String {
+    let tenths = (percent * 10.0).floor() / 10.0;
+    if tenths >= 100.0 { "100".to_owned() } else { format!("{tenths:.1}") }
+}
+
+fn row<const N: usize, const M: usize>(names: [&str; N], numbers: [String; M]) -> Vec<String> {
+    names.map(printable).into_iter().chain(numbers).collect()
+}
+
+/// Renders a table without borders, with two spaces between its columns. The columns of numbers are aligned to the right.
+fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>, numbers: std::ops::Range<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((2, 0));
+        if numbers.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
+}

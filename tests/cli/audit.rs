@@ -1,0 +1,380 @@
+//! `colocate audit` on scripted clusters: its formats, its exit codes, and what it cannot read.
+
+use std::fs;
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use colocate_harness::{ApiServer, Folder, Run, program};
+use serde_json::{Value, json};
+
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+const PODS: &str = "/api/v1/pods";
+const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
+const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
+const NAMESPACES: &str = "/api/v1/namespaces";
+const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
+const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+
+type Objects = Vec<(&'static str, Value)>;
+
+fn list(items: &[Value]) -> Value {
+    json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
+}
+
+fn pod(name: &str, scheduler: &str, claim: &str, metadata: Value) -> Value {
+    let mut pod = json!({
+        "metadata": {"name": name, "namespace": "db", "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]},
+        "spec": {
+            "schedulerName": scheduler,
+            "nodeName": "node-1",
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+        },
+        "status": {"phase": "Running"},
+    });
+    pod["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+    pod
+}
+
+/// A cluster with a claim of Portworx, `px`, and one of another driver. One of its five pods is wrong, and one is unknown.
+fn cluster() -> Objects {
+    let claim = |name: &str, class: &str| json!({"metadata": {"name": name, "namespace": "db"}, "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"]}});
+    let class = |name: &str, provisioner: &str| json!({"metadata": {"name": name}, "provisioner": provisioner});
+    let of_set = json!({
+        "labels": {"pod-template-hash": "5d4"},
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4", "uid": "1", "controller": true}],
+    });
+    let mut ended = pod("done", "default-scheduler", "px", json!({}));
+    ended["status"]["phase"] = "Succeeded".into();
+    let annotations = json!({"annotations": {"stork.libopenstorage.org/preferLocalNodeOnly": "yes"}});
+    let template = json!({
+        "metadata": {"name": "web", "namespace": "db"},
+        "spec": {"template": {"metadata": annotations, "spec": {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "px"}}]}}},
+    });
+    let hook = |name: &str| {
+        let rules =
+            json!([{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}]);
+        json!({"name": name, "failurePolicy": "Ignore", "rules": rules})
+    };
+    let mut own = hook("pods.mutate.colocate");
+    own["namespaceSelector"] = json!({"matchExpressions": [
+        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]},
+    ]});
+    let mut system = pod("system", "default-scheduler", "px", json!({}));
+    system["metadata"]["namespace"] = "kube-system".into();
+    let mut system_claim = claim("px", "px-db");
+    system_claim["metadata"]["namespace"] = "kube-system".into();
+    let named = |name: &str| json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}});
+    vec![
+        (REVIEWS, json!({"status": {"allowed": true}})),
+        (
+            PODS,
+            list(&[
+                pod("web-5d4-a", "default-scheduler", "px", of_set),
+                pod("fine", "stork", "px", json!({})),
+                pod("other", "default-scheduler", "other", json!({})),
+                pod("open", "default-scheduler", "missing", json!({})),
+                system,
+                ended,
+            ]),
+        ),
+        (CLAIMS, list(&[claim("px", "px-db"), claim("other", "other"), system_claim])),
+        (CLASSES, list(&[class("px-db", "pxd.portworx.com"), class("other", "other.example.com")])),
+        (NAMESPACES, list(&[named("db"), named("kube-system")])),
+        (DEPLOYMENTS, list(&[template])),
+        (
+            WEBHOOKS,
+            list(&[
+                json!({"metadata": {"name": "zz-colocate"}, "webhooks": [own]}),
+                json!({"metadata": {"name": "stork-webhooks-cfg"}, "webhooks": [hook("webhook.stork.libopenstorage.org")]}),
+            ]),
+        ),
+    ]
+}
+
+fn run_on(objects: &Objects, otherwise: u16, arguments: &str) -> Run {
+    let folder = Folder::new(&[]);
+    ApiServer::new(objects, otherwise).run_command(&folder, arguments)
+}
+
+/// Returns the document, which matches its schema.
+fn document(run: &Run) -> Value {
+    let document: Value =
+        serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
+    let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/audit.json")).unwrap();
+    let schema = jsonschema::draft202012::new(&schema).unwrap();
+    let errors: Vec<_> =
+        schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
+    document
+}
+
+fn counts(census: &Value) -> [u64; 4] {
+    ["asExpected", "wrong", "unknown", "ended"].map(|key| census[key].as_u64().unwrap())
+}
+
+#[test]
+fn pods_are_counted_by_reason_namespace_and_workload() {
+    let run = run_on(&cluster(), 404, "audit -o json");
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let document = document(&run);
+    let cluster = &document["clusters"][0];
+    let pods = &cluster["pods"];
+    assert_eq!(counts(pods), [3, 1, 1, 1]);
+    assert_eq!(pods["percentAsExpected"], 60.0);
+    let reasons: Vec<_> =
+        pods["reasons"].as_array().unwrap().iter().map(|row| (row["reason"].as_str().unwrap(), counts(row))).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("claim-missing", [0, 0, 1, 0]),
+            ("injected", [1, 1, 0, 0]),
+            ("no-driver", [1, 0, 0, 0]),
+            ("not-sent", [1, 0, 0, 0]),
+        ]
+    );
+    let workload = &pods["workloads"][0];
+    assert_eq!(
+        (&workload["kind"], &workload["name"], counts(workload)),
+        (&json!("Deployment"), &json!("web"), [0, 1, 0, 0])
+    );
+    let example =
+        json!({"pod": "web-5d4-a", "reason": "injected", "scheduler": "default-scheduler", "expected": "stork"});
+    assert_eq!(workload["example"], example);
+    assert_eq!(pods["workloads"][1]["kind"], "Pod");
+    assert_eq!(counts(&cluster["templates"]), [0, 1, 0, 0]);
+    assert_eq!(cluster["storage"], json!({"claims": 3, "classes": 2}));
+    assert_eq!((&cluster["installed"], &cluster["mode"]), (&json!(true), &json!("inject")));
+    assert_eq!(document["notSeen"], json!([]));
+}
+
+#[test]
+fn findings_of_the_companion_are_counted() {
+    let document = document(&run_on(&cluster(), 404, "audit -o json"));
+    let findings = &document["clusters"][0]["findings"];
+    let [finding] = &findings["items"].as_array().unwrap()[..] else { panic!("{findings:#}") };
+    assert_eq!((&finding["rule"], &finding["severity"]), (&json!("HC001"), &json!("error")), "{finding}");
+    assert_eq!(finding["object"], json!({"kind": "Deployment", "namespace": "db", "name": "web"}));
+    assert_eq!(findings["rules"][0]["count"], 1);
+}
+
+#[test]
+fn stork_s_own_webhook_and_its_arguments_are_found() {
+    let stork = |objects: &Objects| document(&run_on(objects, 404, "audit -o json"))["clusters"][0]["stork"].clone();
+    let mut objects = cluster();
+    let found = stork(&objects);
+    assert_eq!((&found["active"], &found["retainsExternalSchedulers"]), (&json!(true), &Value::Null));
+    let hooks = objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
+    hooks.1["items"][1]["webhooks"][0]["clientConfig"] =
+        json!({"service": {"namespace": "portworx", "name": "stork-service"}});
+    let mut hidden = objects.clone();
+    hidden.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap().1["items"].as_array_mut().unwrap().pop();
+    for (arguments, retains) in [
+        (json!(["/stork", "--retain-external-schedulers=true"]), true),
+        (json!(["--retain-external-schedulers"]), true),
+        (json!(["--retain-external-schedulers=false", "--verbose"]), false),
+    ] {
+        let containers = json!([{"command": arguments}]);
+        let deployment = json!({"metadata": {"name": "stork", "namespace": "portworx"}, "spec": {"template": {"spec": {"containers": containers}}}});
+        objects.iter_mut().find(|(path, _)| *path == DEPLOYMENTS).unwrap().1 = list(&[deployment]);
+        let found = stork(&objects);
+        assert_eq!((&found["active"], &found["retainsExternalSchedulers"]), (&json!(true), &json!(retains)));
+    }
+    assert_eq!(stork(&hidden)["active"], false);
+}
+
+#[test]
+fn the_webhooks_for_pods_are_listed_in_the_order_of_their_calls() {
+    let document = document(&run_on(&cluster(), 404, "audit -o json"));
+    let of: Vec<_> = document["clusters"][0]["webhooks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hook| hook["of"].as_str().unwrap())
+        .collect();
+    assert_eq!(of, ["stork", "colocate"]);
+}
+
+#[test]
+fn tables_show_the_numbers_and_what_needs_attention() {
+    let run = run_on(&cluster(), 404, "audit");
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    assert_eq!(run.out, include_str!("audit/table.txt"), "\n{}", run.out);
+    let wide = run_on(&cluster(), 404, "audit -o wide -A");
+    // A namespace without a pod that needs attention.
+    assert!(wide.out.contains("\n  kube-system  ") && !run.out.contains("\n  kube-system  "), "{}", wide.out);
+}
+
+#[test]
+fn exit_codes_are_those_of_the_documentation() {
+    let mut denied = cluster();
+    denied.retain(|(path, _)| *path != NAMESPACES);
+    for (objects, otherwise, arguments, code) in [
+        (&cluster(), 404, "audit --fail-under 60", 0),
+        (&cluster(), 404, "audit --fail-under 60.1%", 4),
+        (&cluster(), 404, "audit --fail-under 60.1 -o json", 4),
+        (&cluster(), 404, "audit --strict", 0),
+        (&denied, 403, "audit", 0),
+        (&denied, 403, "audit --strict", 3),
+        (&denied, 403, "audit --strict --fail-under 100", 4),
+        (&cluster(), 500, "audit", 1),
+        (&cluster(), 404, "audit --fail-under 101", 2),
+        (&cluster(), 404, "audit -A -n db", 2),
+        (&cluster(), 404, "audit --context none", 1),
+        (&cluster(), 404, "audit --context c --context none", 1),
+    ] {
+        let run = run_on(objects, otherwise, arguments);
+        assert_eq!(run.code, Some(code), "{arguments}: {}{}", run.out, run.err);
+    }
+}
+
+#[test]
+fn pods_that_cannot_be_listed_do_not_pass_a_check() {
+    let mut denied = cluster();
+    denied.retain(|(path, _)| *path != PODS);
+    let run = run_on(&denied, 403, "audit --fail-under 1");
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("--fail-under cannot be evaluated: the pods cannot be listed"), "{}", run.err);
+    assert_eq!(document(&run_on(&denied, 403, "audit -o json"))["clusters"][0]["pods"], Value::Null);
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_does_not_hide_the_others() {
+    let run = run_on(&cluster(), 404, "audit --context none --context c -o json");
+    let document = document(&run);
+    assert!(document["clusters"][0]["error"].as_str().unwrap().contains("none"), "{document}");
+    assert_eq!(counts(&document["clusters"][1]["pods"]), [3, 1, 1, 1]);
+    assert!(document["seen"].as_array().unwrap().iter().all(|seen| seen["context"] == "c"));
+}
+
+#[test]
+fn a_missing_right_is_one_line_and_never_a_wrong_count() {
+    for (path, resource, expected) in [
+        (CLAIMS, "persistentvolumeclaims", [1, 0, 4, 1]),
+        (CLASSES, "storageclasses.storage.k8s.io", [1, 0, 4, 1]),
+        (NAMESPACES, "namespaces", [2, 0, 3, 1]),
+        (WEBHOOKS, "mutatingwebhookconfigurations.admissionregistration.k8s.io", [2, 0, 3, 1]),
+        (DEPLOYMENTS, "deployments.apps", [3, 1, 1, 1]),
+    ] {
+        let mut denied = cluster();
+        denied.retain(|(other, _)| *other != path);
+        // The other kinds are not served.
+        denied.push((path, json!("denied")));
+        let run = run_denying(&denied, path);
+        let document = document(&run);
+        let not_seen = document["notSeen"].as_array().unwrap();
+        assert!(not_seen.iter().any(|entry| entry["resource"] == resource && entry["verb"] == "list"), "{not_seen:?}");
+        assert_eq!(not_seen.iter().filter(|entry| entry["resource"] == resource).count(), 1, "{not_seen:?}");
+        assert_eq!(counts(&document["clusters"][0]["pods"]), expected, "without {resource}: {document:#}");
+        assert!(document["seen"].as_array().unwrap().iter().all(|entry| entry["resource"] != resource));
+    }
+}
+
+/// Runs an audit in which the API server denies one path and does not serve others.
+fn run_denying(objects: &Objects, denied: &str) -> Run {
+    let mut objects: Objects = objects.iter().filter(|(path, _)| *path != denied).cloned().collect();
+    for path in [
+        "/apis/portworx.io/v1beta2/volumeplacementstrategies",
+        "/apis/apps/v1/statefulsets",
+        "/apis/apps/v1/daemonsets",
+        "/api/v1/replicationcontrollers",
+        "/apis/batch/v1/jobs",
+        "/apis/batch/v1/cronjobs",
+    ] {
+        objects.push((path, list(&[])));
+    }
+    run_on(&objects, 403, "audit -o json")
+}
+
+#[test]
+fn an_invalid_percentage_is_a_usage_error() {
+    for wrong in ["-1", "x", "100.1", "NaN", ""] {
+        let run = run_on(&cluster(), 404, &format!("audit --fail-under={wrong}"));
+        assert_eq!(run.code, Some(2), "{wrong}");
+        assert!(run.err.contains("such as 99.5") || wrong.is_empty(), "{}", run.err);
+    }
+}
+
+#[test]
+fn one_namespace_is_audited_with_the_rights_of_a_namespace() {
+    let namespaced =
+        |path: &str| path.replace("/api/v1/", "/api/v1/namespaces/db/").replace("/apps/v1/", "/apps/v1/namespaces/db/");
+    let objects: Objects = cluster()
+        .into_iter()
+        .map(|(path, value)| match path {
+            PODS | CLAIMS | DEPLOYMENTS => (&*namespaced(path).leak(), value),
+            NAMESPACES => (
+                "/api/v1/namespaces/db",
+                json!({"metadata": {"name": "db", "labels": {"kubernetes.io/metadata.name": "db"}}}),
+            ),
+            _ => (path, value),
+        })
+        .collect();
+    let document = document(&run_on(&objects, 404, "audit -n db -o json"));
+    assert_eq!(document["clusters"][0]["namespace"], "db");
+    // The pod of kube-system, whose Namespace was not read, is in the scripted list, too.
+    assert_eq!(counts(&document["clusters"][0]["pods"]), [2, 1, 2, 1]);
+    assert_eq!(document["notSeen"], json!([]));
+}
+
+/// The targets, on 2 cores: 10 s and 150 MB. A debug build on a busy machine needs longer, but not more memory.
+const MAX_MEMORY: u64 = 150_000_000;
+const MAX_TIME: Duration = Duration::from_mins(2);
+
+#[test]
+fn ten_thousand_pods_take_little_memory() {
+    let managed = |manager: &str, operation: &str| {
+        let fields: Value = (0..120)
+            .map(|number| (format!("f:field-{number}"), json!({"f:value": {}})))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        json!({"manager": manager, "operation": operation, "time": "2026-11-30T00:00:00Z", "fieldsV1": {"f:metadata": fields}})
+    };
+    let fields = json!([managed("kube-controller-manager", "Update"), managed("kubelet", "Update")]);
+    let pod =
+        pod("pod-NUMBER", "SCHEDULER", "claim-NUMBER", json!({"managedFields": fields, "namespace": "team-TEAM"}));
+    let claim = json!({
+        "metadata": {"name": "claim-NUMBER", "namespace": "team-TEAM"},
+        "spec": {"storageClassName": "px-db", "accessModes": ["ReadWriteOnce"]},
+    });
+    let namespace = json!({"metadata": {"name": "team-TEAM", "labels": {"kubernetes.io/metadata.name": "team-TEAM"}}});
+    let size = pod.to_string().len();
+    assert!(size > 4_000, "a pod has {size} bytes; real ones have 5 to 10 kB");
+    let many = |object: &Value, count: u32| -> Vec<String> {
+        let text = object.to_string();
+        let replaced = (0..count).map(|number| {
+            let scheduler = if number % 5 == 0 { "default-scheduler" } else { "stork" };
+            let text = text.replace("NUMBER", &number.to_string()).replace("SCHEDULER", scheduler);
+            text.replace("TEAM", &(number % 300).to_string())
+        });
+        replaced.collect()
+    };
+    let lists = vec![(PODS, many(&pod, 10_000)), (CLAIMS, many(&claim, 10_000)), (NAMESPACES, many(&namespace, 300))];
+    let folder = Folder::new(&[]);
+    let server = ApiServer::with_lists(&cluster(), lists, 404);
+    server.write_kubeconfig(&folder);
+
+    let began = Instant::now();
+    let mut child = program::command()
+        .args(["audit", "-o", "json", "--kubeconfig"])
+        .arg(folder.path("kubeconfig"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    // The document is larger than a pipe, so the process waits until it is read.
+    let mut text = vec![0];
+    out.read_exact(&mut text).unwrap();
+    let took = began.elapsed();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let peak = peak.expect("the process waits") * 1024;
+    out.read_to_end(&mut text).unwrap();
+    assert!(child.wait().unwrap().success());
+    let document: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(counts(&document["clusters"][0]["pods"]), [8_000, 2_000, 0, 0]);
+    println!("10,000 pods of {size} bytes: {took:.1?}, {} MB", peak / 1_000_000);
+    assert!(peak < MAX_MEMORY, "{peak} bytes");
+    assert!(took < MAX_TIME, "{took:?}");
+}

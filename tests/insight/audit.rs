@@ -1,0 +1,286 @@
+//! `colocate audit` on a cluster of mixed pods: compared with an independent count, and without one permission after another.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use colocate_harness::{
+    Account, ControlPlane, Folder, Helm, Namespace, OTHER_CLASS, PORTWORX_CLASS, Rule, WAIT_TIMEOUT, repository,
+};
+use serde_json::{Value, json};
+
+/// The label of each pod that says how it should be counted.
+const TRUTH: &str = "audit.test/is";
+
+/// The number of bare pods.
+const PODS: usize = 500;
+
+/// The sorts of pod: the result, a namespace, a claim, a scheduler, and other fields of the pod.
+const SORTS: [(&str, &str, Option<&str>, Option<&str>, &str); 13] = [
+    ("wrong", "shop", Some("px"), None, "{}"),
+    ("as-expected", "shop", Some("px"), Some("stork"), "{}"),
+    ("as-expected", "shop", Some("other"), None, "{}"),
+    ("as-expected", "shop", None, None, "{}"),
+    ("as-expected", "shop", Some("other"), Some("stork"), "{}"),
+    ("as-expected", "shop", Some("px"), Some("volcano"), "{}"),
+    ("unknown", "shop", Some("missing"), None, "{}"),
+    ("wrong", "bank", Some("px"), None, "{}"),
+    ("wrong", "bank", Some("static"), None, "{}"),
+    (
+        "as-expected",
+        "bank",
+        Some("px"),
+        None,
+        r#"{"annotations":{"stork.libopenstorage.org/disableHyperconvergence":"true"}}"#,
+    ),
+    ("as-expected", "bank", Some("px"), None, r#"{"labels":{"colocate/ignore":"true"}}"#),
+    ("as-expected", "opted-out", Some("px"), None, "{}"),
+    ("as-expected", "excluded", Some("px"), None, "{}"),
+];
+
+/// Everything that an audit reads.
+const ALL: [(&str, &str); 13] = [
+    ("", "pods"),
+    ("", "persistentvolumeclaims"),
+    ("", "persistentvolumes"),
+    ("", "namespaces"),
+    ("", "replicationcontrollers"),
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+    ("storage.k8s.io", "storageclasses"),
+    ("portworx.io", "volumeplacementstrategies"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+];
+
+/// A control plane with the pods, for all tests of this module.
+static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
+    let cluster = ControlPlane::own(&[]);
+    let kubectl = cluster.kubectl();
+    for name in ["shop", "bank", "opted-out", "excluded"] {
+        let namespace = Namespace::within(&cluster, name);
+        namespace.add_claim("px", PORTWORX_CLASS);
+        namespace.add_claim("other", OTHER_CLASS);
+    }
+    kubectl.run("label namespace opted-out stork.libopenstorage.org/disable-admission-controller=true");
+    kubectl.feed("create -f -", STATIC);
+    let node = kubectl.list("nodes")[0].name().to_owned();
+    let bare: Vec<_> = (0..PODS).map(|number| bare_pod(number).to_string()).collect();
+    let placed = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "placed", "namespace": "shop", "labels": {TRUTH: "as-expected"}},
+        "spec": {"nodeName": node, "containers": [{"name": "a", "image": "a"}], "volumes": volumes(Some("px"))},
+    });
+    let pods = bare.join("\n---\n");
+    kubectl.feed(
+        "create -f -",
+        &format!(
+            "{pods}\n---\n{placed}\n---\n{}\n---\n{}",
+            workload("Deployment", "web", 3, "wrong", None),
+            workload("StatefulSet", "db", 2, "as-expected", Some("stork"))
+        ),
+    );
+    let began = Instant::now();
+    while kubectl.list("pods -A").len() < PODS + 6 {
+        assert!(began.elapsed() < WAIT_TIMEOUT, "the controllers do not create their pods");
+    }
+    // Registered after the pods, so that none of them is sent to it.
+    kubectl.feed("create -f -", REGISTRATION);
+    cluster
+});
+
+/// A claim whose driver only its volume names.
+const STATIC: &str = "apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: static, namespace: bank}
+spec: {storageClassName: '', volumeName: bank-static, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: bank-static, annotations: {pv.kubernetes.io/provisioned-by: pxd.portworx.com}}
+spec:
+  accessModes: [ReadWriteOnce]
+  capacity: {storage: 2Gi}
+  claimRef: {namespace: bank, name: static}
+  csi: {driver: pxd.portworx.com, volumeHandle: bank-static}
+";
+
+const REGISTRATION: &str = "apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: zz-colocate}
+webhooks:
+- name: pods.mutate.colocate
+  clientConfig: {url: 'https://localhost:1/mutate'}
+  namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: NotIn, values: [excluded]}]}
+  rules: [{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}]
+  failurePolicy: Ignore
+  sideEffects: None
+  admissionReviewVersions: [v1]
+";
+
+fn volumes(claim: Option<&str>) -> Value {
+    claim.iter().map(|claim| json!({"name": "data", "persistentVolumeClaim": {"claimName": claim}})).collect()
+}
+
+fn bare_pod(number: usize) -> Value {
+    let (truth, namespace, claim, scheduler, metadata) = SORTS[number % SORTS.len()];
+    let mut metadata: Value = serde_json::from_str(metadata).unwrap();
+    metadata["name"] = format!("pod-{number}").into();
+    metadata["namespace"] = namespace.into();
+    metadata["labels"][TRUTH] = truth.into();
+    let mut spec = json!({"containers": [{"name": "a", "image": "a"}], "volumes": volumes(claim)});
+    if let Some(scheduler) = scheduler {
+        spec["schedulerName"] = scheduler.into();
+    }
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+}
+
+fn workload(kind: &str, name: &str, replicas: u32, truth: &str, scheduler: Option<&str>) -> Value {
+    let labels = json!({"app": name, TRUTH: truth});
+    let mut spec = json!({"containers": [{"name": "a", "image": "a"}], "volumes": volumes(Some("px"))});
+    if let Some(scheduler) = scheduler {
+        spec["schedulerName"] = scheduler.into();
+    }
+    let template = json!({"metadata": {"labels": labels}, "spec": spec});
+    let spec = json!({"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template, "podManagementPolicy": "Parallel", "serviceName": name});
+    let mut workload =
+        json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": spec});
+    if kind == "Deployment" {
+        for field in ["podManagementPolicy", "serviceName"] {
+            workload["spec"].as_object_mut().unwrap().remove(field);
+        }
+    }
+    workload
+}
+
+/// Runs an audit, and returns its document, which matches the schema.
+fn audit(kubeconfig: &Path, arguments: &str) -> (Option<i32>, Value) {
+    let run = Folder::new(&[])
+        .run(&format!("audit -o json --kubeconfig {} {arguments}", kubeconfig.display()).trim_end().to_owned());
+    let document: Value =
+        serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
+    let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/audit.json")).unwrap();
+    let schema = jsonschema::draft202012::new(&schema).unwrap();
+    let errors: Vec<_> =
+        schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    (run.code, document)
+}
+
+type Counts = [u64; 3];
+
+fn counts(entry: &Value) -> Counts {
+    ["asExpected", "wrong", "unknown"].map(|key| entry[key].as_u64().unwrap())
+}
+
+/// Counts the pods by their labels: in total, by namespace, and those of the Deployment that are wrong.
+fn truth() -> (Counts, BTreeMap<String, Counts>) {
+    let (mut total, mut namespaces) = (Counts::default(), BTreeMap::<String, Counts>::new());
+    for pod in CLUSTER.kubectl().list("pods -A") {
+        let index = ["as-expected", "wrong", "unknown"].iter().position(|truth| *truth == pod.label(TRUTH)).unwrap();
+        total[index] += 1;
+        namespaces.entry(pod.text("/metadata/namespace").to_owned()).or_default()[index] += 1;
+    }
+    (total, namespaces)
+}
+
+fn by_namespace(pods: &Value) -> BTreeMap<String, Counts> {
+    let rows = pods["namespaces"].as_array().unwrap().iter();
+    rows.map(|row| (row["namespace"].as_str().unwrap().to_owned(), counts(row))).collect()
+}
+
+#[test]
+fn a_cluster_of_mixed_pods_is_counted_like_by_hand() {
+    let (code, document) = audit(CLUSTER.kubeconfig(), "--strict");
+    let pods = &document["clusters"][0]["pods"];
+    let (total, namespaces) = truth();
+    assert_eq!(total.iter().sum::<u64>(), PODS as u64 + 6);
+    assert_eq!((counts(pods), by_namespace(pods)), (total, namespaces));
+    assert_eq!((code, &document["notSeen"]), (Some(0), &json!([])));
+    let workloads = pods["workloads"].as_array().unwrap();
+    let web = workloads.iter().find(|row| row["kind"] == "Deployment").unwrap();
+    assert_eq!((&web["name"], counts(web)), (&json!("web"), [0, 3, 0]));
+    let reason = |word: &str| {
+        let rows = pods["reasons"].as_array().unwrap();
+        rows.iter().find(|row| row["reason"] == word).map_or([0; 3], counts)
+    };
+    let of_sort = |index: usize| (0..PODS).filter(|number| number % SORTS.len() == index).count() as u64;
+    assert_eq!(reason("not-sent"), [of_sort(12), 0, 0]);
+    assert_eq!(reason("node-name-set"), [1, 0, 0]);
+    assert_eq!(reason("namespace-opted-out"), [of_sort(11), 0, 0]);
+    assert_eq!(reason("claim-missing"), [0, 0, of_sort(6)]);
+    assert_eq!(counts(&document["clusters"][0]["templates"]), [1, 1, 0]);
+}
+
+#[test]
+fn one_namespace_has_the_same_numbers_as_in_the_whole() {
+    let (_, namespaces) = truth();
+    for (namespace, expected) in namespaces {
+        let (_, document) = audit(CLUSTER.kubeconfig(), &format!("-n {namespace}"));
+        assert_eq!(counts(&document["clusters"][0]["pods"]), expected, "{namespace}");
+    }
+}
+
+#[test]
+fn without_a_right_no_pod_is_counted_wrongly() {
+    let home = Namespace::within(&CLUSTER, "auditor");
+    let rules = |without: Option<&str>| -> Vec<Rule> {
+        let kept = ALL.iter().filter(|(_, resource)| Some(*resource) != without);
+        kept.map(|(group, resource)| Rule::new(group, resource, &["list"])).collect()
+    };
+    let account = Account::new(&CLUSTER, home.name(), "auditor", &rules(None));
+    let (total, _) = truth();
+    for (group, missing) in ALL {
+        account.grant(&rules(Some(missing)));
+        let question =
+            format!("auth can-i list {missing}.{group} --all-namespaces --as=system:serviceaccount:auditor:auditor");
+        let began = Instant::now();
+        while CLUSTER.kubectl().attempt(question.trim_end_matches('.'), "").succeeded {
+            assert!(began.elapsed() < WAIT_TIMEOUT, "{missing} is still permitted");
+        }
+        let (code, document) = audit(account.kubeconfig(), "--strict");
+        let not_seen = document["notSeen"].as_array().unwrap();
+        let lines: Vec<_> = not_seen.iter().map(|entry| entry["resource"].as_str().unwrap()).collect();
+        let name = if group.is_empty() { missing.to_owned() } else { format!("{missing}.{group}") };
+        assert_eq!((code, lines), (Some(3), vec![name.as_str()]), "{not_seen:#?}");
+        let pods = &document["clusters"][0]["pods"];
+        if missing == "pods" {
+            assert_eq!(pods, &Value::Null);
+            continue;
+        }
+        let found = counts(pods);
+        assert_eq!(found.iter().sum::<u64>(), total.iter().sum::<u64>(), "without {missing}");
+        // A pod is counted as it is, or as unknown.
+        assert!(found[0] <= total[0] && found[1] <= total[1], "without {missing}: {found:?} of {total:?}");
+        let decisive = [
+            "persistentvolumeclaims",
+            "persistentvolumes",
+            "namespaces",
+            "storageclasses",
+            "mutatingwebhookconfigurations",
+        ];
+        assert_eq!(found != total, decisive.contains(&missing), "without {missing}: {found:?} of {total:?}");
+    }
+}
+
+#[test]
+fn the_reader_of_the_chart_may_read_everything() {
+    let home = Namespace::within(&CLUSTER, "reader");
+    let account = Account::new(&CLUSTER, home.name(), "reader", &[]);
+    let chart = repository("charts/colocate");
+    let render = format!(
+        "template colocate {} --set rbac.reader.create=true --show-only templates/reader.yaml",
+        chart.display()
+    );
+    home.kubectl().feed("create -f -", &Helm::new(&CLUSTER, &home).feed(&render, ""));
+    home.run("create clusterrolebinding reader --clusterrole=colocate-reader --serviceaccount=reader:reader");
+    let began = Instant::now();
+    while !CLUSTER.kubectl().attempt("auth can-i list pods -A --as=system:serviceaccount:reader:reader", "").succeeded {
+        assert!(began.elapsed() < WAIT_TIMEOUT, "the role has no effect");
+    }
+    let (code, document) = audit(account.kubeconfig(), "--strict");
+    assert_eq!((code, &document["notSeen"]), (Some(0), &json!([])));
+}
