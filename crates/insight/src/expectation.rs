@@ -138,9 +138,11 @@ impl<V: StorageView> Facts<'_, V> {
         namespace_opted_out: Option<bool>,
         object: &str,
     ) -> Result<Expectation, serde_json::Error> {
-        let path = |field| workload.path.iter().map(String::as_str).chain(["spec", field]).collect::<Vec<_>>();
-        let scheduler = find(object, &path("schedulerName"))?;
-        let node = find(object, &path("nodeName"))?.filter(|_| workload.path.is_empty());
+        let path: Vec<_> = workload.path.iter().map(String::as_str).chain(["spec"]).collect();
+        let spec = find(object, &path)?;
+        let field = |name| spec.map_or(Ok(None), |spec| find(spec.get(), &[name]));
+        let (scheduler, node) = (field("schedulerName")?, field("nodeName")?);
+        let node = node.filter(|_| workload.path.is_empty());
         let choice = node_choice(object, node)?;
         let node = node.filter(|_| matches!(choice, NodeChoice::Scheduler | NodeChoice::Unknown));
         let actual = match scheduler {
