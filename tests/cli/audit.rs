@@ -317,9 +317,11 @@ fn one_namespace_is_audited_with_the_rights_of_a_namespace() {
     assert_eq!(document["notSeen"], json!([]));
 }
 
-/// The targets, on 2 cores: 10 s and 150 MB. A debug build on a busy machine needs longer, but not more memory.
+/// The target for 10,000 pods. The target for their time, 10 s on 2 cores, is for a release build, and this test prints the time.
 const MAX_MEMORY: u64 = 150_000_000;
-const MAX_TIME: Duration = Duration::from_mins(2);
+
+/// The kernel counts CPU time in ticks of this many milliseconds.
+const TICK: u64 = 10;
 
 #[test]
 fn ten_thousand_pods_take_little_memory() {
@@ -370,11 +372,14 @@ fn ten_thousand_pods_take_little_memory() {
     let peak =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")?.trim().parse::<u64>().ok());
     let peak = peak.expect("the process waits") * 1024;
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    // The fields after the name, which is in parentheses: user and system time are the 12th and 13th.
+    let times = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+    let cpu = Duration::from_millis(times.map(|ticks| ticks.parse::<u64>().unwrap() * TICK).sum());
     out.read_to_end(&mut text).unwrap();
     assert!(child.wait().unwrap().success());
     let document: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(counts(&document["clusters"][0]["pods"]), [8_000, 2_000, 0, 0]);
-    println!("10,000 pods of {size} bytes: {took:.1?}, {} MB", peak / 1_000_000);
+    println!("10,000 pods of {size} bytes: {took:.1?}, {cpu:.1?} of CPU time, {} MB", peak / 1_000_000);
     assert!(peak < MAX_MEMORY, "{peak} bytes");
-    assert!(took < MAX_TIME, "{took:?}");
 }
