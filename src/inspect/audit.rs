@@ -85,7 +85,7 @@ struct Auditor<'a> {
 struct WorkloadList {
     census: Census,
     findings: Findings,
-    /// The controllers of these objects by the UID of the object: the CronJob of a Job.
+    /// The controllers of these objects by the UID of the object: the `CronJob` of a Job.
     controllers: HashMap<Box<str>, (Box<str>, Box<str>)>,
     /// Whether Stork keeps other schedulers, if its Deployment is among them.
     stork_retains: Option<bool>,

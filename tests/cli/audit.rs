@@ -22,7 +22,7 @@ fn list(items: &[Value]) -> Value {
     json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
 }
 
-fn pod(name: &str, scheduler: &str, claim: &str, metadata: Value) -> Value {
+fn pod(name: &str, scheduler: &str, claim: &str, metadata: &Value) -> Value {
     let mut pod = json!({
         "metadata": {"name": name, "namespace": "db", "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]},
         "spec": {
@@ -44,7 +44,7 @@ fn cluster() -> Objects {
         "labels": {"pod-template-hash": "5d4"},
         "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4", "uid": "1", "controller": true}],
     });
-    let mut ended = pod("done", "default-scheduler", "px", json!({}));
+    let mut ended = pod("done", "default-scheduler", "px", &json!({}));
     ended["status"]["phase"] = "Succeeded".into();
     let annotations = json!({"annotations": {"stork.libopenstorage.org/preferLocalNodeOnly": "yes"}});
     let template = json!({
@@ -60,7 +60,7 @@ fn cluster() -> Objects {
     own["namespaceSelector"] = json!({"matchExpressions": [
         {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]},
     ]});
-    let mut system = pod("system", "default-scheduler", "px", json!({}));
+    let mut system = pod("system", "default-scheduler", "px", &json!({}));
     system["metadata"]["namespace"] = "kube-system".into();
     let mut system_claim = claim("px", "px-db");
     system_claim["metadata"]["namespace"] = "kube-system".into();
@@ -70,10 +70,10 @@ fn cluster() -> Objects {
         (
             PODS,
             list(&[
-                pod("web-5d4-a", "default-scheduler", "px", of_set),
-                pod("fine", "stork", "px", json!({})),
-                pod("other", "default-scheduler", "other", json!({})),
-                pod("open", "default-scheduler", "missing", json!({})),
+                pod("web-5d4-a", "default-scheduler", "px", &of_set),
+                pod("fine", "stork", "px", &json!({})),
+                pod("other", "default-scheduler", "other", &json!({})),
+                pod("open", "default-scheduler", "missing", &json!({})),
                 system,
                 ended,
             ]),
@@ -334,7 +334,7 @@ fn ten_thousand_pods_take_little_memory() {
     };
     let fields = json!([managed("kube-controller-manager", "Update"), managed("kubelet", "Update")]);
     let pod =
-        pod("pod-NUMBER", "SCHEDULER", "claim-NUMBER", json!({"managedFields": fields, "namespace": "team-TEAM"}));
+        pod("pod-NUMBER", "SCHEDULER", "claim-NUMBER", &json!({"managedFields": fields, "namespace": "team-TEAM"}));
     let claim = json!({
         "metadata": {"name": "claim-NUMBER", "namespace": "team-TEAM"},
         "spec": {"storageClassName": "px-db", "accessModes": ["ReadWriteOnce"]},

@@ -158,8 +158,8 @@ fn workload(kind: &str, name: &str, replicas: u32, truth: &str, scheduler: Optio
 
 /// Runs an audit, and returns its document, which matches the schema.
 fn audit(kubeconfig: &Path, arguments: &str) -> (Option<i32>, Value) {
-    let run = Folder::new(&[])
-        .run(&format!("audit -o json --kubeconfig {} {arguments}", kubeconfig.display()).trim_end().to_owned());
+    let command = format!("audit -o json --kubeconfig {} {arguments}", kubeconfig.display());
+    let run = Folder::new(&[]).run(command.trim_end());
     let document: Value =
         serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
     let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/audit.json")).unwrap();
