@@ -5,20 +5,35 @@
 //!
 //! ```text
 //! live object -> as it was requested -> engine -> Expectation -> Census    how many, by reason, namespace and workload
+//!                                                             -> Diagnosis why one object has its scheduler
 //! ```
 
 mod answer;
 mod census;
 mod controller;
+mod diagnosis;
 mod expectation;
+mod history;
+mod live_pod;
+mod managed_fields;
 mod match_condition;
 mod selector;
+mod source;
+mod verdict;
 mod webhook;
 
 pub use answer::Answer;
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
+pub use diagnosis::{Diagnosis, PodCase, Registration, Template, TemplateCase};
 pub use expectation::{Doubt, Expectation, ExpectedClaim, Facts, Outcome};
+pub use history::{Availability, History, Replica, Scaling};
+pub use live_pod::{
+    Condition, ContainerState, ContainerStatus, LiveMetadata, LivePod, LiveSpec, LiveStatus, Running, Terminated,
+};
+pub use managed_fields::{FieldsEntry, ManagedFields};
 pub use match_condition::{MatchCondition, Variables};
 pub use selector::{LabelSelector, Labels};
+pub use source::source_names_scheduler;
+pub use verdict::Verdict;
 pub use webhook::{Call, ClientConfig, Creation, ServiceReference, WebhookEntry};

@@ -1,0 +1,287 @@
+//! The times at which replicas of colocate were ready, as far as live objects show it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::live_pod::{ContainerStatus, LivePod};
+
+/// What the Deployment of colocate, its pods and the Events about it show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The name of the Deployment.
+    pub deployment: String,
+    /// The creation of the Deployment.
+    pub created: Option<Timestamp>,
+    /// The number of replicas that it should have.
+    pub desired: usize,
+    /// The end of its last rollout.
+    pub rolled_out: Option<Timestamp>,
+    /// The pods that exist now.
+    pub replicas: Vec<Replica>,
+    /// The ReplicaSets, with the time of their creation.
+    pub replica_sets: Vec<(String, Timestamp)>,
+    /// The Events about the sizes of its ReplicaSets. API servers keep Events for an hour by default.
+    pub scalings: Vec<Scaling>,
+}
+
+/// A pod of colocate that exists now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// The name.
+    pub name: String,
+    /// The name of its ReplicaSet.
+    pub replica_set: String,
+    /// The creation.
+    pub created: Timestamp,
+    /// Whether it is ready, and since when.
+    pub ready: Option<(bool, Timestamp)>,
+    /// The time between the end of a container and its next start, for each container that was restarted.
+    pub pauses: Vec<(Timestamp, Timestamp)>,
+}
+
+/// An Event that a ReplicaSet was scaled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scaling {
+    /// The name of the ReplicaSet.
+    pub replica_set: String,
+    /// The number of replicas that it was scaled to.
+    pub to: usize,
+    /// Whether there are more replicas than before.
+    pub up: bool,
+    /// The last time.
+    pub time: Timestamp,
+}
+
+/// Whether a replica was ready at some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// A replica was ready.
+    Ready(String),
+    /// No replica was ready.
+    Away(String),
+    /// The objects that still exist do not show it.
+    Unknown,
+}
+
+impl Replica {
+    /// Reads a pod of colocate; `None` if it has no creation time.
+    pub fn of(pod: &LivePod<'_>) -> Option<Self> {
+        let ready = pod.status.condition("Ready");
+        let pauses = pod.status.container_statuses.iter().filter_map(ContainerStatus::pause).collect();
+        Some(Self {
+            name: pod.metadata.name.clone(),
+            replica_set: pod.metadata.controller.as_ref().map(|owner| owner.name.to_string()).unwrap_or_default(),
+            created: pod.metadata.creation_timestamp?,
+            ready: ready.and_then(|ready| Some((ready.status == "True", ready.last_transition_time?))),
+            pauses,
+        })
+    }
+
+    /// Returns true if it certainly was ready at this time. Times have a resolution of one second.
+    fn was_ready(&self, time: Timestamp) -> bool {
+        self.ready.is_some_and(|(ready, since)| ready && since < time)
+    }
+
+    /// Returns true if it certainly was not ready at this time.
+    fn was_not_ready(&self, time: Timestamp) -> bool {
+        let not_since = self.ready.is_some_and(|(ready, since)| !ready && since < time);
+        let paused = self.pauses.iter().any(|(end, start)| *end < time && time < *start);
+        self.created > time || not_since || paused
+    }
+}
+
+impl Scaling {
+    /// Reads the message of an Event of a Deployment with the reason `ScalingReplicaSet`: `Scaled down replica set web-5d4 to 0
+    /// from 2`, or in newer clusters `... web-5d4 from 2 to 0`.
+    pub fn parse(message: &str, time: Timestamp) -> Option<Self> {
+        let (up, rest) = match message.strip_prefix("Scaled up replica set ") {
+            Some(rest) => (true, rest),
+            None => (false, message.strip_prefix("Scaled down replica set ")?),
+        };
+        let (replica_set, numbers) = rest.split_once(' ')?;
+        let words: Vec<_> = numbers.split(' ').collect();
+        let to = words.iter().position(|word| *word == "to")?;
+        let to = words.get(to + 1)?.parse().ok()?;
+        Some(Self { replica_set: replica_set.to_owned(), to, up, time })
+    }
+}
+
+impl History {
+    /// Returns whether a replica was ready at this time.
+    pub fn at(&self, time: Timestamp) -> Availability {
+        if let Some(replica) = self.replicas.iter().find(|replica| replica.was_ready(time)) {
+            let since = replica.ready.map(|(_, since)| since.to_string()).unwrap_or_default();
+            return Availability::Ready(format!("colocate's pod {} has been ready since {since}", replica.name));
+        }
+        if let Some(created) = self.created.filter(|created| *created > time) {
+            let deployment = &self.deployment;
+            return Availability::Away(format!("colocate's Deployment {deployment} was created later, {created}"));
+        }
+        if !self.replicas.iter().all(|replica| replica.was_not_ready(time)) {
+            return Availability::Unknown;
+        }
+        if let Some(since) = self.scaled_to_zero(time) {
+            let until = self.first_ready_after(time);
+            let source = "Events and conditions of its pods";
+            return Availability::Away(format!("no replica of colocate was ready from {since} to {until} ({source})"));
+        }
+        let existed = self.replicas.iter().filter(|replica| replica.created <= time).count();
+        let settled = self.rolled_out.is_some_and(|end| end < time);
+        if settled && existed > 0 && existed >= self.desired {
+            let until = self.first_ready_after(time);
+            let source = "conditions and restarts of its pods";
+            return Availability::Away(format!("no replica of colocate was ready at {time}, until {until} ({source})"));
+        }
+        Availability::Unknown
+    }
+
+    /// Returns the time before `time` at which the last replica was removed, if none was added until then.
+    fn scaled_to_zero(&self, time: Timestamp) -> Option<Timestamp> {
+        let last = self.scalings.iter().filter(|scaling| scaling.time < time).max_by_key(|scaling| scaling.time)?;
+        if last.up || last.to != 0 {
+            return None;
+        }
+        // During a rollout or a rollback, another ReplicaSet has the replicas.
+        let (_, created) = self.replica_sets.iter().find(|(name, _)| *name == last.replica_set)?;
+        let is_newest = self.replica_sets.iter().all(|(name, other)| *name == last.replica_set || other < created);
+        let others_grew = self
+            .scalings
+            .iter()
+            .any(|scaling| scaling.up && scaling.replica_set != last.replica_set && scaling.time >= *created);
+        (is_newest && !others_grew).then_some(last.time)
+    }
+
+    /// Describes the end of the time without a ready replica.
+    fn first_ready_after(&self, time: Timestamp) -> impl fmt::Display + use<> {
+        let ready = self.replicas.iter().filter_map(|replica| replica.ready.filter(|(ready, _)| *ready));
+        let first = ready.map(|(_, since)| since).filter(|since| *since >= time).min();
+        first.map_or_else(|| "now".to_owned(), |first| first.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A time on one day, as in `02:14:07`.
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-30T{time}Z").parse().unwrap()
+    }
+
+    fn replica(created: &str, ready: Option<(bool, &str)>, pause: Option<(&str, &str)>) -> Replica {
+        Replica {
+            name: format!("colocate-5d4-{}", &created[..2]),
+            replica_set: "colocate-5d4".to_owned(),
+            created: at(created),
+            ready: ready.map(|(ready, since)| (ready, at(since))),
+            pauses: pause.map(|(end, start)| (at(end), at(start))).into_iter().collect(),
+        }
+    }
+
+    fn history(replicas: Vec<Replica>) -> History {
+        History {
+            deployment: "colocate".to_owned(),
+            created: Some(at("00:00:00")),
+            desired: 2,
+            rolled_out: Some(at("00:10:00")),
+            replicas,
+            replica_sets: vec![("colocate-5d4".to_owned(), at("00:00:01"))],
+            scalings: Vec::new(),
+        }
+    }
+
+    fn scaling(message: &str, time: &str) -> Scaling {
+        Scaling::parse(message, at(time)).unwrap()
+    }
+
+    #[test]
+    fn a_replica_that_has_been_ready_since_was_ready() {
+        let found = history(vec![replica("03:00:00", None, None), replica("01:00:00", Some((true, "01:00:05")), None)]);
+        let ready = "colocate's pod colocate-5d4-01 has been ready since 2026-11-30T01:00:05Z";
+        assert_eq!(found.at(at("02:14:07")), Availability::Ready(ready.to_owned()));
+        // In the same second, either could have been first.
+        assert_eq!(found.at(at("01:00:05")), Availability::Unknown);
+    }
+
+    #[test]
+    fn replicas_that_no_longer_exist_may_have_been_ready() {
+        let replicas = vec![replica("03:00:00", Some((true, "03:00:05")), None)];
+        assert_eq!(history(replicas).at(at("02:14:07")), Availability::Unknown);
+        assert_eq!(history(Vec::new()).at(at("02:14:07")), Availability::Unknown);
+    }
+
+    #[test]
+    fn a_deployment_that_was_scaled_to_zero_was_away() {
+        let mut found = history(vec![replica("02:30:50", Some((true, "02:31:00")), None)]);
+        found.scalings = vec![
+            scaling("Scaled up replica set colocate-5d4 to 2", "00:00:01"),
+            scaling("Scaled down replica set colocate-5d4 to 0 from 2", "02:11:00"),
+            scaling("Scaled up replica set colocate-5d4 from 0 to 2", "02:30:50"),
+        ];
+        let away = "no replica of colocate was ready from 2026-11-30T02:11:00Z to 2026-11-30T02:31:00Z (Events and conditions of its pods)";
+        assert_eq!(found.at(at("02:14:07")), Availability::Away(away.to_owned()));
+        // Before it was scaled down, and while the new replica started.
+        assert_eq!(found.at(at("02:10:00")), Availability::Unknown);
+        assert_eq!(found.at(at("02:30:55")), Availability::Unknown);
+        // In a rollout or a rollback, the replicas of the other ReplicaSet are ready.
+        let mut rollout = found.clone();
+        rollout.replica_sets.push(("colocate-6f7".to_owned(), at("02:10:59")));
+        assert_eq!(rollout.at(at("02:14:07")), Availability::Unknown);
+        found.replica_sets.push(("colocate-4c3".to_owned(), at("00:00:00")));
+        assert!(matches!(found.at(at("02:14:07")), Availability::Away(_)));
+        found.scalings.push(scaling("Scaled up replica set colocate-4c3 to 2 from 0", "02:10:50"));
+        assert_eq!(found.at(at("02:14:07")), Availability::Unknown);
+    }
+
+    #[test]
+    fn replicas_that_were_all_stopped_were_away() {
+        let away = |second: Option<(bool, &str)>, pause: Option<(&str, &str)>| {
+            let first = replica("01:00:00", Some((true, "02:31:00")), Some(("02:11:00", "02:30:55")));
+            history(vec![first, replica("01:00:01", second, pause)])
+        };
+        let text = "no replica of colocate was ready at 2026-11-30T02:14:07Z, until 2026-11-30T02:31:00Z (conditions and restarts of its pods)";
+        let expected = Availability::Away(text.to_owned());
+        assert_eq!(away(Some((true, "02:32:00")), Some(("02:12:00", "02:31:55"))).at(at("02:14:07")), expected);
+        assert_eq!(away(Some((false, "02:13:00")), None).at(at("02:14:07")), expected);
+        for (ready, pause) in [
+            (Some((true, "02:32:00")), None),
+            (Some((true, "02:32:00")), Some(("02:15:00", "02:31:55"))),
+            // It was started before, and may have been ready for a while.
+            (Some((true, "02:32:00")), Some(("02:12:00", "02:13:00"))),
+            (Some((false, "02:15:00")), None),
+            (None, None),
+        ] {
+            assert_eq!(away(ready, pause).at(at("02:14:07")), Availability::Unknown, "{ready:?} {pause:?}");
+        }
+        // A replica is missing, which may have been ready, or a rollout was going on.
+        let mut found = away(Some((false, "02:13:00")), None);
+        found.desired = 3;
+        assert_eq!(found.at(at("02:14:07")), Availability::Unknown);
+        let found = History { rolled_out: Some(at("02:20:00")), desired: 2, ..found };
+        assert_eq!(found.at(at("02:14:07")), Availability::Unknown);
+    }
+
+    #[test]
+    fn before_its_deployment_colocate_was_away() {
+        let found = History { created: Some(at("03:00:00")), ..history(Vec::new()) };
+        let away = "colocate's Deployment colocate was created later, 2026-11-30T03:00:00Z";
+        assert_eq!(found.at(at("02:14:07")), Availability::Away(away.to_owned()));
+    }
+
+    #[test]
+    fn both_forms_of_the_message_are_read() {
+        let time = at("01:00:00");
+        for (message, expected) in [
+            ("Scaled up replica set a-1 to 2", Some((2, true))),
+            ("Scaled down replica set a-1 to 0 from 2", Some((0, false))),
+            ("Scaled down replica set a-1 from 2 to 1", Some((1, false))),
+            ("Scaled replica set a-1 to 2", None),
+            ("Scaled up replica set a-1 to many", None),
+            ("Scaled up replica set a-1", None),
+        ] {
+            let found = Scaling::parse(message, time);
+            assert_eq!(found.map(|scaling| (scaling.to, scaling.up)), expected, "{message}");
+        }
+    }
+}

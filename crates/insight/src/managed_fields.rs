@@ -1,0 +1,127 @@
+//! `metadata.managedFields`: which manager wrote which field, and when it last wrote one.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The entries of `managedFields`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Option<Vec<FieldsEntry>>")]
+pub struct ManagedFields(Vec<FieldsEntry>);
+
+/// An entry: one per manager, operation and subresource.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldsEntry {
+    /// The name of the manager.
+    #[serde(default)]
+    pub manager: String,
+    /// `Apply` or `Update`.
+    #[serde(default)]
+    pub operation: String,
+    /// The subresource that it wrote to, such as `status`; empty for the object itself.
+    #[serde(default)]
+    pub subresource: String,
+    /// The time at which it last changed the set of its fields, or one of their values.
+    #[serde(default)]
+    pub time: Option<Timestamp>,
+    #[serde(default, rename = "fieldsV1")]
+    fields: Value,
+}
+
+/// The containers of a pod, which only its creator writes.
+const CONTAINERS: [&str; 2] = ["spec", "containers"];
+
+impl From<Option<Vec<FieldsEntry>>> for ManagedFields {
+    fn from(entries: Option<Vec<FieldsEntry>>) -> Self {
+        Self(entries.unwrap_or_default())
+    }
+}
+
+impl ManagedFields {
+    /// Returns the entries that own the field at this path.
+    pub fn owners(&self, path: &[&str]) -> Vec<&FieldsEntry> {
+        self.0.iter().filter(|entry| entry.owns(path)).collect()
+    }
+
+    /// Returns the writer that added this field of a pod after the creation of the pod.
+    ///
+    /// An entry has only the time of the manager's last write, so this is certain only for a manager that did not create the
+    /// pod. A mutating webhook writes in the name of the creator.
+    pub fn added_later(&self, path: &[&str], created: Timestamp) -> Option<&FieldsEntry> {
+        let owners = self.owners(path);
+        let later = |entry: &&FieldsEntry| !entry.owns(&CONTAINERS) && entry.time.is_some_and(|time| time > created);
+        owners.first().copied().filter(|_| owners.iter().all(later))
+    }
+
+    /// Returns the last time at which a manager wrote to the object itself.
+    pub fn last_write(&self) -> Option<Timestamp> {
+        self.0.iter().filter(|entry| entry.subresource.is_empty()).filter_map(|entry| entry.time).max()
+    }
+
+    /// Returns true if a manager declared the object by server-side apply.
+    pub fn has_apply(&self) -> bool {
+        self.0.iter().any(FieldsEntry::is_apply)
+    }
+}
+
+impl FieldsEntry {
+    /// Returns true if the entry is of server-side apply.
+    pub fn is_apply(&self) -> bool {
+        self.operation == "Apply"
+    }
+
+    fn owns(&self, path: &[&str]) -> bool {
+        let field = path.iter().try_fold(&self.fields, |fields, key| fields.get(format!("f:{key}")));
+        self.subresource.is_empty() && field.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: [&str; 3] = ["metadata", "annotations", "a.test/off"];
+
+    fn fields(entries: &[(&str, &str, &str, Value)]) -> ManagedFields {
+        let entry = |(manager, subresource, time, fields): &(&str, &str, &str, Value)| json!({"manager": manager, "operation": "Update", "subresource": subresource, "time": time, "fieldsV1": fields});
+        serde_json::from_value(entries.iter().map(entry).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_field_of_another_manager_was_added_later() {
+        let created: Timestamp = "2026-11-30T02:14:07Z".parse().unwrap();
+        let (at_creation, later) = ("2026-11-30T02:14:07Z", "2026-11-30T09:00:00Z");
+        let annotation = json!({"f:metadata": {"f:annotations": {"f:a.test/off": {}}}});
+        let containers = json!({"f:spec": {"f:containers": {}}});
+        let both = json!({"f:metadata": annotation["f:metadata"], "f:spec": containers["f:spec"]});
+        for (entries, expected) in [
+            (vec![("a", "", at_creation, containers.clone()), ("b", "", later, annotation.clone())], Some("b")),
+            (vec![("a", "", at_creation, both.clone())], None),
+            // The creator wrote again, perhaps another field.
+            (vec![("a", "", later, both.clone())], None),
+            (vec![("a", "", at_creation, both.clone()), ("b", "", later, annotation.clone())], None),
+            (vec![("a", "", at_creation, containers.clone()), ("b", "", at_creation, annotation.clone())], None),
+            (vec![("a", "", at_creation, containers.clone()), ("b", "status", later, annotation)], None),
+            (vec![], None),
+        ] {
+            let fields = fields(&entries);
+            let found = fields.added_later(&KEY, created).map(|entry| &*entry.manager);
+            assert_eq!(found, expected, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_write_is_not_that_of_a_subresource() {
+        let entries = fields(&[
+            ("a", "", "2026-11-30T02:00:00Z", json!({})),
+            ("b", "", "2026-11-30T03:00:00Z", json!({})),
+            ("c", "status", "2026-11-30T04:00:00Z", json!({})),
+        ]);
+        assert_eq!(entries.last_write(), "2026-11-30T03:00:00Z".parse().ok());
+        assert!(!entries.has_apply());
+        assert_eq!(serde_json::from_str::<ManagedFields>("null").unwrap().last_write(), None);
+    }
+}
