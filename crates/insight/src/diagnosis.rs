@@ -114,6 +114,10 @@ impl PodCase<'_> {
                 format!("its controller is a {kind}, which optOut.owners lists"),
             );
         }
+        if expectation.reason == Reason::NamespaceOptedOut {
+            let label = &self.policy.opt_out.namespace_label;
+            return Diagnosis::new(Verdict::AsExpected, format!("its Namespace opts out by the label {label}"));
+        }
         self.leftover().unwrap_or_else(|| Diagnosis::new(Verdict::AsExpected, expectation.reason.explanation()))
     }
 
@@ -169,8 +173,9 @@ impl PodCase<'_> {
     fn set_by_another(&self, template: &Template) -> Diagnosis {
         let Template { object, scheduler, .. } = template;
         let actual = self.pod.scheduler();
-        let text =
-            format!("the template of {object} names {scheduler}, and the pod {actual}, which colocate never sets here");
+        let text = format!(
+            "the template of {object} names {scheduler}, and the pod {actual}; colocate does not make this change"
+        );
         let others = match self.other_webhooks {
             [] => None,
             others => Some(format!("other webhooks that are called for it: {}", others.join(", "))),
@@ -344,7 +349,7 @@ mod tests {
 
     use super::*;
     use crate::expectation::Facts;
-    use crate::history::Replica;
+    use crate::history::{Replica, Scaling};
 
     const CREATED: &str = "2026-11-30T02:14:07Z";
 
@@ -504,13 +509,15 @@ mod tests {
 
     #[test]
     fn a_pod_without_a_ready_replica_was_created_while_colocate_was_away() {
+        let scaled =
+            |to, time: &str| Scaling { replica_set: "colocate-5d4".to_owned(), to, up: to > 0, time: self::time(time) };
         let history = History {
-            deployment: "colocate".to_owned(),
-            created: Some(time("2026-11-30T03:00:00Z")),
+            replica_sets: vec![("colocate-5d4".to_owned(), time("2026-11-01T00:00:00Z"))],
+            scalings: vec![scaled(0, "2026-11-30T02:11:00Z"), scaled(2, "2026-11-30T02:31:00Z")],
             ..History::default()
         };
         let away = Scene { history: Some(history), ..Scene::new() };
-        let evidence = "colocate's Deployment colocate was created later, 2026-11-30T03:00:00Z";
+        let evidence = "no replica of colocate was ready from 2026-11-30T02:11:00Z";
         assert_verdict(&away, "colocate-away", evidence);
         // With `Fail`, the pod would have been rejected.
         let fail = away.registration(|found| found.ignores_failures = false);
@@ -529,7 +536,7 @@ mod tests {
     fn a_scheduler_that_the_template_does_not_name_was_set_by_another() {
         let set = Scene { webhooks: vec!["yunikorn-admission".to_owned()], ..Scene::new() };
         let set = set.scheduler("yunikorn").template("default-scheduler", None);
-        let evidence = "the template of ReplicaSet mysql-5d4 names default-scheduler, and the pod yunikorn, which colocate never sets here; other webhooks that are called for it: yunikorn-admission";
+        let evidence = "the template of ReplicaSet mysql-5d4 names default-scheduler, and the pod yunikorn; colocate does not make this change; other webhooks that are called for it: yunikorn-admission";
         assert_verdict(&set, "set-by-another", evidence);
         // Another webhook put the default back.
         assert_verdict(

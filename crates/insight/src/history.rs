@@ -9,12 +9,10 @@ use super::live_pod::{ContainerStatus, LivePod};
 /// What the Deployment of colocate, its pods and the Events about it show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// The name of the Deployment.
-    pub deployment: String,
-    /// The creation of the Deployment.
-    pub created: Option<Timestamp>,
     /// The number of replicas that it should have.
     pub desired: usize,
+    /// The last time at which this number may have been changed.
+    pub resized: Option<Timestamp>,
     /// The end of its last rollout.
     pub rolled_out: Option<Timestamp>,
     /// The pods that exist now.
@@ -114,10 +112,6 @@ impl History {
             let since = replica.ready.map(|(_, since)| since.to_string()).unwrap_or_default();
             return Availability::Ready(format!("colocate's pod {} has been ready since {since}", replica.name));
         }
-        if let Some(created) = self.created.filter(|created| *created > time) {
-            let deployment = &self.deployment;
-            return Availability::Away(format!("colocate's Deployment {deployment} was created later, {created}"));
-        }
         if !self.replicas.iter().all(|replica| replica.was_not_ready(time)) {
             return Availability::Unknown;
         }
@@ -127,7 +121,9 @@ impl History {
             return Availability::Away(format!("no replica of colocate was ready from {since} to {until} ({source})"));
         }
         let existed = self.replicas.iter().filter(|replica| replica.created <= time).count();
-        let settled = self.rolled_out.is_some_and(|end| end < time);
+        // These replicas were all, if neither a rollout nor a change of their number came later.
+        let settled =
+            self.rolled_out.is_some_and(|end| end < time) && self.resized.is_none_or(|resized| resized < time);
         if settled && existed > 0 && existed >= self.desired {
             let until = self.first_ready_after(time);
             let source = "conditions and restarts of its pods";
@@ -181,9 +177,8 @@ mod tests {
 
     fn history(replicas: Vec<Replica>) -> History {
         History {
-            deployment: "colocate".to_owned(),
-            created: Some(at("00:00:00")),
             desired: 2,
+            resized: Some(at("00:00:00")),
             rolled_out: Some(at("00:10:00")),
             replicas,
             replica_sets: vec![("colocate-5d4".to_owned(), at("00:00:01"))],
@@ -258,15 +253,14 @@ mod tests {
         let mut found = away(Some((false, "02:13:00")), None);
         found.desired = 3;
         assert_eq!(found.at(at("02:14:07")), Availability::Unknown);
-        let found = History { rolled_out: Some(at("02:20:00")), desired: 2, ..found };
-        assert_eq!(found.at(at("02:14:07")), Availability::Unknown);
-    }
-
-    #[test]
-    fn before_its_deployment_colocate_was_away() {
-        let found = History { created: Some(at("03:00:00")), ..history(Vec::new()) };
-        let away = "colocate's Deployment colocate was created later, 2026-11-30T03:00:00Z";
-        assert_eq!(found.at(at("02:14:07")), Availability::Away(away.to_owned()));
+        found.desired = 2;
+        let later = Some(at("02:20:00"));
+        assert!(matches!(found.at(at("02:14:07")), Availability::Away(_)));
+        let resized = History { resized: later, ..found.clone() };
+        let rolled_out = History { rolled_out: later, ..found };
+        for found in [resized, rolled_out] {
+            assert_eq!(found.at(at("02:14:07")), Availability::Unknown);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod history;
 mod live_pod;
 mod managed_fields;
 mod match_condition;
+mod requested;
 mod selector;
 mod source;
 mod verdict;
@@ -33,6 +34,7 @@ pub use live_pod::{
 };
 pub use managed_fields::{FieldsEntry, ManagedFields};
 pub use match_condition::{MatchCondition, Variables};
+pub use requested::{as_dry_run, as_requested};
 pub use selector::{LabelSelector, Labels};
 pub use source::source_names_scheduler;
 pub use verdict::Verdict;

@@ -54,9 +54,11 @@ impl ManagedFields {
         owners.first().copied().filter(|_| owners.iter().all(later))
     }
 
-    /// Returns the last time at which a manager wrote to the object itself.
-    pub fn last_write(&self) -> Option<Timestamp> {
-        self.0.iter().filter(|entry| entry.subresource.is_empty()).filter_map(|entry| entry.time).max()
+    /// Returns the last time at which a manager other than this one wrote to the object itself.
+    pub fn last_write(&self, except: Option<&str>) -> Option<Timestamp> {
+        let counts =
+            |entry: &&FieldsEntry| entry.subresource.is_empty() && except.is_none_or(|except| entry.manager != except);
+        self.0.iter().filter(counts).filter_map(|entry| entry.time).max()
     }
 
     /// Returns true if a manager declared the object by server-side apply.
@@ -120,8 +122,9 @@ mod tests {
             ("b", "", "2026-11-30T03:00:00Z", json!({})),
             ("c", "status", "2026-11-30T04:00:00Z", json!({})),
         ]);
-        assert_eq!(entries.last_write(), "2026-11-30T03:00:00Z".parse().ok());
+        assert_eq!(entries.last_write(None), "2026-11-30T03:00:00Z".parse().ok());
+        assert_eq!(entries.last_write(Some("b")), "2026-11-30T02:00:00Z".parse().ok());
         assert!(!entries.has_apply());
-        assert_eq!(serde_json::from_str::<ManagedFields>("null").unwrap().last_write(), None);
+        assert_eq!(serde_json::from_str::<ManagedFields>("null").unwrap().last_write(None), None);
     }
 }

@@ -46,7 +46,7 @@ verdicts! {
     /// All claims that belong to a storage driver are younger than the pod, so its driver was not known.
     ClaimYounger = "claim-younger", "Create the pod again, now that its claims exist.";
     /// The opt-out was added after the pod got the driver's scheduler.
-    OptedOutLater = "opted-out-later", "Create the pod again to let the opt-out take effect.";
+    OptedOutLater = "opted-out-later", "Add the opt-out to the manifest or the pod template, then create the pod again.";
     /// The pod template names a driver's scheduler that its source does not name, from an earlier injection.
     InjectedEarlier = "injected-earlier", "Set `schedulerName: default-scheduler` in the pod template.";
     /// The kind of the pod's controller is listed in `optOut.owners`.
@@ -67,10 +67,7 @@ impl Verdict {
 
     /// Returns true if a new pod in place of this one would get the expected scheduler.
     pub const fn is_fixed_by_recreation(self) -> bool {
-        matches!(
-            self,
-            Self::BeforeColocate | Self::ColocateAway | Self::ClaimYounger | Self::OptedOutLater | Self::Missed
-        )
+        matches!(self, Self::BeforeColocate | Self::ColocateAway | Self::ClaimYounger | Self::Missed)
     }
 }
 
