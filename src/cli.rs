@@ -26,6 +26,7 @@ mod problem;
 mod serve;
 mod survey;
 mod validate;
+mod why;
 
 /// Keeps stateful pods next to their data: an admission server that sets the storage driver's scheduler
 #[derive(Debug, Parser)]
@@ -47,6 +48,7 @@ enum Command {
     Mutate(mutate::Mutate),
     Validate(validate::Validate),
     Audit(audit::Audit),
+    Why(why::Why),
     Probe(probe::Probe),
     Certs(certs::Certs),
     Completions(generate::Completions),
@@ -65,7 +67,10 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
         "3",
         "with `--strict`: something could not be resolved, checked or read; with `mutate --check`: only the configuration prevents a change",
     ),
-    ("4", "with `--check`: something would change; with `--fail-under`: too few pods are as expected"),
+    (
+        "4",
+        "with `--check`: something would change, or an object is not as expected; with `--fail-under`: too few pods are as expected",
+    ),
     (
         "129, 130, 131, 143",
         "SIGHUP, SIGINT, SIGQUIT or SIGTERM ended `mutate --in-place` before it changed a file; or SIGINT or SIGTERM ended `serve` before it accepted connections, or a second one did before it had drained",
@@ -80,7 +85,7 @@ enum Exit {
     Failed = 1,
     /// With `--strict`: something could not be resolved, checked or read. With `mutate --check`: the configuration prevents a change.
     Unresolved = 3,
-    /// With `--check`: something would change. With `--fail-under`: too few pods are as expected.
+    /// With `--check`: something would change, or an object is not as expected. With `--fail-under`: too few pods are as expected.
     WouldChange = 4,
 }
 
@@ -98,6 +103,7 @@ impl Cli {
             Command::Mutate(mutate) => mutate.run().await,
             Command::Validate(validate) => validate.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Why(why) => why.run().await,
             Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),
             Command::Certs(certs) => certs.run().map(|()| Exit::Done),
             Command::Completions(completions) => completions.run().map(|()| Exit::Done),

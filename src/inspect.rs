@@ -9,7 +9,13 @@ mod findings;
 pub(crate) mod kinds;
 mod pages;
 mod webhooks;
+mod why;
 
 pub(crate) use access::{Access, NotSeen};
 pub(crate) use audit::{Audit, AuditScope, CustomKind};
 pub(crate) use webhooks::Webhooks;
+pub(crate) use why::{
+    Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Question, Report, Target, WebhookRow,
+};
+#[cfg(test)]
+pub(crate) use why::{Fix, Subject};

@@ -11,13 +11,14 @@ use colocate::cli::EXIT_STATUS;
 use colocate::companion::Rule;
 use colocate::config::Config;
 use colocate::engine::Reason;
+use colocate::insight::Verdict;
 use colocate::process::metrics::Metrics;
 
 /// The root of the repository.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// All Markdown pages.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 18] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -31,7 +32,9 @@ const PAGES: [&str; 16] = [
     "docs/manifests.md",
     "docs/measurements.md",
     "docs/pipelines.md",
+    "docs/reasons.md",
     "docs/running.md",
+    "docs/why.md",
     "tests/controlplane/README.md",
     "tests/serve/corpus/README.md",
 ];
@@ -101,6 +104,37 @@ fn the_table_of_reasons_matches_the_enum() {
     let wanted: Vec<_> =
         Reason::ALL.iter().map(|reason| format!("| `{reason}` | {} |", reason.explanation())).collect();
     assert_eq!(table("README.md", "reason"), wanted);
+}
+
+#[test]
+fn the_page_of_reasons_explains_every_reason_and_verdict() {
+    let page = page("docs/reasons.md");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Each section begins with the explanation, and ends with what to do.
+    let sections = page.split("\n### ").skip(1).map(|section| {
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let (title, text) = section.split_once("\n\n").expect("a section has a text");
+        let (text, advice) = text.split_once("**What to do:**").unwrap_or_else(|| panic!("{title} says nothing to do"));
+        (title.to_owned(), words(text), words(advice))
+    });
+    let sections: Vec<_> = sections.collect();
+    let verdicts = Verdict::ALL.iter().map(|verdict| (format!("Verdict: {verdict}"), verdict.explanation()));
+    let reasons = Reason::ALL.iter().map(|reason| (format!("Reason: {reason}"), reason.explanation()));
+    let wanted: Vec<_> = verdicts.chain(reasons).collect();
+    let titles = |titles: &[&String]| titles.iter().map(|title| (*title).clone()).collect::<Vec<_>>();
+    assert_eq!(
+        titles(&sections.iter().map(|(title, ..)| title).collect::<Vec<_>>()),
+        titles(&wanted.iter().map(|(title, _)| title).collect::<Vec<_>>())
+    );
+    for ((title, text, advice), (_, explanation)) in sections.iter().zip(wanted) {
+        assert!(text.starts_with(explanation), "{title}: {text}");
+        assert!(advice.ends_with('.'), "{title}: {advice}");
+    }
+    for verdict in Verdict::ALL.iter().filter(|verdict| !verdict.advice().is_empty()) {
+        let title = format!("Verdict: {verdict}");
+        let section = sections.iter().find(|(own, ..)| *own == title);
+        assert_eq!(section.map(|(.., advice)| advice.as_str()), Some(verdict.advice()), "{title}");
+    }
 }
 
 #[test]

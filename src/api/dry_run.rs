@@ -14,6 +14,10 @@ use super::request::{ApiError, Resource};
 use crate::engine::{Driver, Evidence, PORTWORX_IN_TREE};
 
 const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
+const PODS: Resource = Resource::new("", "pods");
+
+/// The longest time that the dry run of a pod may take: several webhooks may be called, for at most 30 s each.
+const POD_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The longest name of a CSI driver that an API server accepts.
 const LONGEST_CSI_NAME: usize = 63;
@@ -136,6 +140,24 @@ impl DryRun {
                 },
             },
         })
+    }
+}
+
+impl ApiClient {
+    /// Sends a pod as a dry run, and returns it as it would have been created, with the warnings.
+    ///
+    /// # Errors
+    /// If the API server refuses the pod or does not answer.
+    pub(crate) async fn try_pod(&self, namespace: &str, pod: &Value) -> Result<(Value, Vec<String>), ApiError> {
+        let request = Request::post(format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"))
+            .header(CONTENT_TYPE, "application/json");
+        let create = async {
+            let response = self.send(("create", PODS), request, pod.to_string().into_bytes()).await?;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| PODS.failed("create", error))?.to_bytes();
+            Ok((PODS.decode("create", &body)?, warnings(&head.headers)))
+        };
+        PODS.within("create", POD_TIMEOUT, create).await
     }
 }
 

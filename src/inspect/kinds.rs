@@ -27,6 +27,11 @@ pub(crate) const DAEMON_SETS: Kind = Kind::namespaced("apps", "v1", "daemonsets"
 pub(crate) const REPLICATION_CONTROLLERS: Kind = Kind::namespaced("", "v1", "replicationcontrollers");
 pub(crate) const JOBS: Kind = Kind::namespaced("batch", "v1", "jobs");
 pub(crate) const CRON_JOBS: Kind = Kind::namespaced("batch", "v1", "cronjobs");
+pub(crate) const REPLICA_SETS: Kind = Kind::namespaced("apps", "v1", "replicasets");
+pub(crate) const CONFIG_MAPS: Kind = Kind::namespaced("", "v1", "configmaps");
+pub(crate) const EVENTS: Kind = Kind::namespaced("", "v1", "events");
+pub(crate) const BUDGETS: Kind = Kind::namespaced("policy", "v1", "poddisruptionbudgets");
+pub(crate) const LEASES: Kind = Kind::namespaced("coordination.k8s.io", "v1", "leases");
 
 impl Kind {
     /// A kind whose objects belong to namespaces.

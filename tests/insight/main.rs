@@ -1,5 +1,17 @@
-//! What live objects should look like, on a real control plane.
+//! What live objects should look like and why they do not, on a real control plane.
+//!
+//! The tests share one control plane, with a namespace per test.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod conditions;
+#[path = "../installation/dry_run.rs"]
+#[expect(dead_code, reason = "the installation tests use all of it")]
+mod dry_run;
+#[path = "../installation/conditions/kind.rs"]
+#[expect(dead_code, reason = "the installation tests use all of it")]
+mod kind;
+#[path = "../installation/conditions/shape.rs"]
+mod shape;
+mod why;

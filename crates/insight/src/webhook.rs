@@ -100,14 +100,7 @@ impl WebhookEntry {
         } else {
             Answer::No(format!("no rule includes CREATE of {named} in version {version}"))
         };
-        let namespace = match (&self.namespace_selector, creation.namespace_labels) {
-            (None, _) => Answer::Yes,
-            (Some(selector), _) if *selector == LabelSelector::default() => Answer::Yes,
-            (Some(selector), Some(labels)) => selector.selects(labels),
-            (Some(_), None) => {
-                Answer::NotEvaluated(format!("the labels of Namespace {} could not be read", creation.namespace))
-            }
-        };
+        let namespace = self.selects_namespace(creation.namespace, creation.namespace_labels);
         let object = self.object_selector.as_ref().map_or(Answer::Yes, |selector| selector.selects(creation.labels));
         let conditions = self.match_conditions.as_deref().unwrap_or_default();
         let conditions = if conditions.is_empty() {
@@ -117,6 +110,18 @@ impl WebhookEntry {
             conditions.iter().map(|condition| condition.evaluate(&variables)).collect()
         };
         Call { rules, namespace, object, conditions }
+    }
+}
+
+impl WebhookEntry {
+    /// Evaluates whether the `namespaceSelector` selects a Namespace with these labels.
+    pub fn selects_namespace(&self, name: &str, labels: Option<&Labels>) -> Answer {
+        match (&self.namespace_selector, labels) {
+            (None, _) => Answer::Yes,
+            (Some(selector), _) if *selector == LabelSelector::default() => Answer::Yes,
+            (Some(selector), Some(labels)) => selector.selects(labels),
+            (Some(_), None) => Answer::NotEvaluated(format!("the labels of Namespace {name} could not be read")),
+        }
     }
 }
 

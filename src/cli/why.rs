@@ -1,0 +1,117 @@
+//! `colocate why`: explains the scheduler of a live pod or workload.
+
+mod text;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use self::text::Screen;
+use super::examples::{self, Examples};
+use super::input::{namespace, path_or_nothing};
+use super::paint::ColorOption;
+use super::{Exit, Usage};
+use crate::api::{ApiClient, ClusterChoice};
+use crate::config::Config;
+use crate::inspect::{Question, Report, Target};
+
+/// Explain why a live pod or workload has its scheduler
+///
+/// Compares it with the decision that colocate would make now, and names the cause of a difference with its evidence: for example
+/// that it was created before colocate or while colocate was away, or that a selector excludes it. The command only reads. What the
+/// user may not read is listed with what it hides.
+#[derive(Debug, Args)]
+#[command(after_help = examples::text(&EXAMPLES))]
+pub(super) struct Why {
+    /// The object, as in kubectl: pod/mysql-0, deploy/mysql
+    #[arg(value_name = "KIND/NAME")]
+    target: Target,
+
+    /// The namespace of the object [default: the kubeconfig's]
+    #[arg(short, long, value_parser = namespace)]
+    namespace: Option<String>,
+
+    /// The context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The kubeconfig, instead of the one that kubectl would use
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The configuration file of the cluster's colocate; without one, it is read from the cluster
+    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
+    config: Option<PathBuf>,
+
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t = WhyFormat::Text)]
+    output: WhyFormat,
+
+    #[command(flatten)]
+    color: ColorOption,
+
+    /// Ask the API server, with a dry run, which scheduler the same pod would get now
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Exit with 3 if something could not be read
+    #[arg(long)]
+    strict: bool,
+
+    /// Exit with 4 if the object is not as expected
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhyFormat {
+    /// Lines and tables for people
+    Text,
+    /// One document of docs/schemas/why.json
+    Json,
+}
+
+const EXAMPLES: Examples = [
+    ("Explain why a pod has its scheduler:", "colocate why pod/mysql-0 --namespace db"),
+    ("Fail unless the pods of a StatefulSet are as expected:", "colocate why sts/mysql --namespace db --check"),
+];
+
+impl Why {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If the object does not exist or may not be read, or the cluster does not answer.
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        if self.dry_run && !self.target.kind.is_pod() {
+            let usage = "--dry-run needs a pod: name one of those that `colocate why` lists for the workload";
+            return Err(Usage(usage.to_owned()).into());
+        }
+        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
+        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
+        let config = path.map(Config::load).transpose()?;
+        let client = ApiClient::for_command(true, choice).await?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| client.namespace().to_owned());
+        let question = Question { target: &self.target, namespace: &namespace, config, dry_run: self.dry_run };
+        let report = question.answer(client).await?;
+        let mut out = io::stdout().lock();
+        match self.output {
+            WhyFormat::Text => out.write_all(Screen(self.color.for_stdout()).report(&report).as_bytes())?,
+            WhyFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+        }
+        out.flush()?;
+        Ok(self.exit(&report))
+    }
+
+    fn exit(&self, report: &Report) -> Exit {
+        let pods = report.pods.iter().flatten().map(|pod| &pod.cause);
+        let as_expected = pods.chain([&report.cause]).all(|cause| cause.verdict.is_expected());
+        if self.strict && !report.not_seen.is_empty() {
+            Exit::Unresolved
+        } else if self.check && !as_expected {
+            Exit::WouldChange
+        } else {
+            Exit::Done
+        }
+    }
+}

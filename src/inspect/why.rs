@@ -1,0 +1,76 @@
+//! The answer to the question why a live pod or workload has its scheduler.
+
+mod explainer;
+mod installation;
+mod pending;
+mod reader;
+mod report;
+mod target;
+
+use crate::api::ApiClient;
+use crate::config::Config;
+use crate::insight::{LivePod, as_dry_run};
+
+use explainer::{Explainer, Story};
+use reader::Reader;
+
+#[cfg(test)]
+pub(crate) use report::Fix;
+pub(crate) use report::{Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Report, Subject, WebhookRow};
+pub(crate) use target::Target;
+
+/// A question about one object.
+pub(crate) struct Question<'a> {
+    /// The object.
+    pub(crate) target: &'a Target,
+    /// The namespace of the object.
+    pub(crate) namespace: &'a str,
+    /// The configuration that the user named.
+    pub(crate) config: Option<Config>,
+    /// Whether to ask the API server for the scheduler that the same pod would get now.
+    pub(crate) dry_run: bool,
+}
+
+impl Question<'_> {
+    /// Reads the cluster, and answers.
+    ///
+    /// # Errors
+    /// If the object does not exist or may not be read, or the cluster does not answer.
+    pub(crate) async fn answer(self, client: ApiClient) -> anyhow::Result<Report> {
+        let Self { target: target @ Target { kind, name }, namespace, config, dry_run: is_tried } = self;
+        let mut reader = Reader::new(client);
+        let mut explainer = Explainer::new(&mut reader, namespace, config).await?;
+        let json = explainer.get(target).await?;
+        let story = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(*kind, &json).await? };
+        let (mut pods, mut pending, mut dry_run) = (None, None, None);
+        if kind.is_pod() {
+            let pod: LivePod<'_> = serde_json::from_str(&json)?;
+            if pod.is_pending() {
+                let now = explainer.reader.access.client.clock().read();
+                pending = Some(explainer.pending(&pod, namespace, now.server.unwrap_or(now.local)).await?);
+            }
+            if is_tried {
+                dry_run = Some(try_again(&explainer.reader.access.client, namespace, &pod, &story).await);
+            }
+        } else {
+            pods = explainer.newest_pods(*kind, &json).await?;
+        }
+        let Story { created, cause, claims, webhooks, .. } = story;
+        let object = Subject { kind: kind.name, namespace: namespace.to_owned(), name: name.clone(), created };
+        let (seen, not_seen) = reader.end();
+        let (api_version, kind) = ("colocate/v1", "Why");
+        Ok(Report { api_version, kind, object, cause, claims, webhooks, pending, pods, dry_run, seen, not_seen })
+    }
+}
+
+/// Asks the API server which scheduler the same pod would get now.
+async fn try_again(client: &ApiClient, namespace: &str, pod: &LivePod<'_>, story: &Story) -> DryRunResult {
+    let again = as_dry_run(&story.requested, pod, &story.requested_scheduler);
+    match client.try_pod(namespace, &again).await {
+        Ok((created, warnings)) => {
+            let scheduler = reader::text(&created, "/spec/schedulerName").to_owned();
+            DryRunResult { scheduler: Some(scheduler), warnings, error: None }
+        }
+        Err(error) => DryRunResult { scheduler: None, warnings: Vec::new(), error: Some(error.to_string()) },
+    }
+}

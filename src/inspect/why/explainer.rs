@@ -1,0 +1,501 @@
+//! The explanation of pods and workloads of one namespace, from what the cluster shows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::installation::{Configuration, Installation, find};
+use super::reader::{Read, Reader, text};
+use super::report::{Cause, ClaimRow, Fix, PartAnswer, PodRow, WebhookRow};
+use super::target::{Target, TargetKind};
+use crate::api::ApiError;
+use crate::config::Config;
+use crate::engine::{DEFAULT_SCHEDULER, Evidence, Inventory, Owner, Policy, Presence, Workload, parse_bool};
+use crate::insight::{
+    Answer, Creation, Diagnosis, Expectation, Facts, LabelSelector, Labels, LiveMetadata, LivePod, PodCase,
+    Registration, Template, TemplateCase, Verdict, as_requested, source_names_scheduler,
+};
+use crate::inspect::cluster::Cluster;
+use crate::inspect::kinds;
+
+/// The page that explains every reason and verdict.
+const DOCUMENTATION: &str = "docs/reasons.md";
+
+/// The number of a workload's pods that are explained, the newest first.
+const NEWEST: usize = 5;
+
+/// The facts about one namespace.
+pub(super) struct Explainer<'r> {
+    pub(super) reader: &'r mut Reader,
+    pub(super) config: Config,
+    policy: Policy,
+    namespace: String,
+    storage: Inventory,
+    labels: Option<Labels>,
+    configurations: Option<Vec<Configuration>>,
+    /// The index of colocate's own configuration.
+    own: Option<usize>,
+    installation: Installation,
+    /// The templates of controllers by UID.
+    templates: HashMap<String, Option<ControllerTemplate>>,
+}
+
+/// The explanation of a pod or a workload.
+pub(super) struct Story {
+    pub(super) created: Option<Timestamp>,
+    pub(super) cause: Cause,
+    pub(super) claims: Vec<ClaimRow>,
+    pub(super) webhooks: Vec<WebhookRow>,
+    /// The pod as it was requested.
+    pub(super) requested: Value,
+    /// The scheduler that it was requested with.
+    pub(super) requested_scheduler: String,
+}
+
+#[derive(Clone)]
+struct ControllerTemplate {
+    template: Template,
+    /// The revision of the template, if the controller keeps several.
+    revision: Option<String>,
+    /// Whether the template may have changed since the pod was created.
+    may_change: bool,
+}
+
+impl<'r> Explainer<'r> {
+    /// Reads what all explanations in a namespace depend on. `config` is the file that the user named.
+    pub(super) async fn new(
+        reader: &'r mut Reader,
+        namespace: &str,
+        config: Option<Config>,
+    ) -> Result<Explainer<'r>, ApiError> {
+        let mut policy = config.as_ref().map_or_else(|| Config::default().policy(), Config::policy);
+        let mut cluster = Cluster::read(&mut reader.access, &policy, Some(namespace)).await?;
+        let configurations: Option<Vec<_>> =
+            cluster.webhooks.as_ref().map(|list| list.iter().filter_map(Configuration::read).collect());
+        let labels = cluster.namespaces.as_mut().and_then(|all| all.remove(namespace));
+        let name = config.as_ref().map_or_else(Config::default, Clone::clone).tls().webhooks.mutating.clone();
+        let own = configurations
+            .as_ref()
+            .and_then(|list| find(list, &name, |entry| entry.selects_namespace(namespace, labels.as_ref())));
+        let installation = match own.and_then(|own| configurations.as_ref()?.get(own)) {
+            Some(configuration) => Installation::read(reader, configuration).await?,
+            None => Installation::default(),
+        };
+        let config = config.or_else(|| installation.config.clone()).unwrap_or_default();
+        let first = std::mem::replace(&mut policy, config.policy());
+        if policy.drivers != first.drivers {
+            // Other volumes may decide.
+            cluster.inventory = Cluster::read(&mut reader.access, &policy, Some(namespace)).await?.inventory;
+        }
+        let namespace = namespace.to_owned();
+        let templates = HashMap::new();
+        let storage = cluster.inventory;
+        Ok(Self { reader, config, policy, namespace, storage, labels, configurations, own, installation, templates })
+    }
+
+    /// Gets the object that the user asks about.
+    ///
+    /// # Errors
+    /// If it does not exist, or may not be read.
+    pub(super) async fn get(&mut self, target: &Target) -> anyhow::Result<String> {
+        let Target { kind, name } = target;
+        let place = format!("{} {}/{name}", kind.name, self.namespace);
+        match self.reader.get(kind.api, Some(&self.namespace), name, "everything").await? {
+            Read::Object(json) => Ok(json),
+            Read::Absent => Err(anyhow!("{place} does not exist: check the name and the namespace (-n)")),
+            Read::NotSeen => Err(anyhow!("{place} cannot be read (grant the verb `get` on `{}`)", kind.api.resource)),
+        }
+    }
+
+    /// Explains a pod.
+    pub(super) async fn pod(&mut self, json: &str) -> anyhow::Result<Story> {
+        let pod: LivePod<'_> = serde_json::from_str(json).context("the pod cannot be decoded")?;
+        let object: Value = serde_json::from_str(json)?;
+        let template = self.template_of(&pod).await?;
+        let workload = self.policy.workloads.find("", "v1", "Pod").context("Pods are not configured")?.clone();
+        let live = self.expect(&workload, json)?;
+        let with_template = match &template {
+            Some(template) if *template.scheduler != *pod.scheduler() => {
+                let requested = template.requested(json)?;
+                Some(self.expect(&workload, &requested)?)
+            }
+            _ => None,
+        };
+        // A webhook that set another scheduler matters only if colocate would have set one.
+        let drivers = &self.policy.drivers;
+        let expectation = with_template.filter(|found| drivers.has_scheduler(&found.scheduler)).unwrap_or(live);
+        let requested_scheduler = match &template {
+            Some(template) => template.scheduler.to_string(),
+            None if drivers.has_scheduler(pod.scheduler()) => DEFAULT_SCHEDULER.to_owned(),
+            None => pod.scheduler().to_owned(),
+        };
+        let requested = as_requested(&object, &requested_scheduler);
+        let creation = self.creation("", "pods", "Pod", &pod.metadata.labels, &requested);
+        let webhooks = self.webhook_rows(&creation);
+        let registration = self.registration(&creation);
+        let others: Vec<_> = webhooks
+            .iter()
+            .filter(|row| !row.colocate && row.called.answer != "no")
+            .map(|row| format!("{} ({})", row.configuration, row.webhook))
+            .collect();
+        let claims = self.claim_ages(&expectation).await?;
+        let case = PodCase {
+            pod: &pod,
+            policy: &self.policy,
+            expectation: &expectation,
+            template: template.as_ref(),
+            registration: registration.as_ref(),
+            history: self.installation.history.as_ref(),
+            claims: &claims,
+            other_webhooks: &others,
+        };
+        let diagnosis = case.diagnose();
+        let fix = self.pod_fix(&pod, &diagnosis).await?;
+        let cause = cause(diagnosis, &expectation, pod.scheduler(), fix);
+        let created = pod.metadata.creation_timestamp;
+        let claims = claim_rows(&expectation);
+        Ok(Story { created, cause, claims, webhooks, requested, requested_scheduler })
+    }
+
+    /// Explains the pod template of a workload.
+    pub(super) async fn workload(&mut self, kind: TargetKind, json: &str) -> anyhow::Result<Story> {
+        let object: Value = serde_json::from_str(json)?;
+        let metadata = object.pointer("/metadata").map(Value::to_string).unwrap_or_default();
+        let metadata: LiveMetadata<'_> = serde_json::from_str(&metadata).context("the object cannot be decoded")?;
+        let group = kind.api.resource.group;
+        let unknown = || format!("{} is not a kind with a pod template", kind.name);
+        let workload = self.policy.workloads.find(group, "v1", kind.name).with_context(unknown)?.clone();
+        let expectation = self.expect(&workload, json)?;
+        let template = template(kind.name, &metadata.name, json, json, &workload.path, &workload.path)?;
+        let creation = self.creation(group, kind.api.resource.name, kind.name, &metadata.labels, &object);
+        let webhooks = self.webhook_rows(&creation);
+        let registration = self.registration(&creation);
+        let case = TemplateCase {
+            created: metadata.creation_timestamp,
+            written: metadata.managed_fields.last_write(None),
+            expectation: &expectation,
+            template: &template,
+            registration: registration.as_ref(),
+        };
+        let diagnosis = case.diagnose();
+        let fix = self.template_fix(kind, &metadata.name, &diagnosis);
+        let cause = cause(diagnosis, &expectation, &template.scheduler, fix);
+        let requested_scheduler = template.scheduler.to_string();
+        let claims = claim_rows(&expectation);
+        let created = metadata.creation_timestamp;
+        Ok(Story { created, cause, claims, webhooks, requested: object, requested_scheduler })
+    }
+
+    /// Explains the newest pods of a workload.
+    pub(super) async fn newest_pods(&mut self, kind: TargetKind, json: &str) -> anyhow::Result<Option<Vec<PodRow>>> {
+        let object: Value = serde_json::from_str(json)?;
+        let mut uids = vec![text(&object, "/metadata/uid").to_owned()];
+        let hides = "the pods of the workload";
+        let between = match kind.name {
+            "Deployment" => Some(kinds::REPLICA_SETS),
+            "CronJob" => Some(kinds::JOBS),
+            _ => None,
+        };
+        let namespace = self.namespace.clone();
+        if let Some(between) = between {
+            let own = uids.clone();
+            let owned: Option<Vec<Value>> =
+                self.reader.list(between, Some(&namespace), hides, |object| is_controlled(object, &own)).await?;
+            let Some(owned) = owned else { return Ok(None) };
+            uids = owned.iter().map(|object| text(object, "/metadata/uid").to_owned()).collect();
+        }
+        let pods: Option<Vec<Value>> =
+            self.reader.list(kinds::PODS, Some(&namespace), hides, |pod| is_controlled(pod, &uids)).await?;
+        let Some(mut pods) = pods else { return Ok(None) };
+        pods.sort_by_cached_key(|pod| std::cmp::Reverse(text(pod, "/metadata/creationTimestamp").to_owned()));
+        let mut rows = Vec::new();
+        for pod in pods.iter().take(NEWEST) {
+            let Story { created, cause, .. } = self.pod(&pod.to_string()).await?;
+            let name = text(pod, "/metadata/name").to_owned();
+            rows.push(PodRow { name, created, phase: text(pod, "/status/phase").to_owned(), cause });
+        }
+        Ok(Some(rows))
+    }
+
+    fn expect(&self, workload: &Workload, json: &str) -> anyhow::Result<Expectation> {
+        let label = &self.policy.opt_out.namespace_label;
+        let value = |labels: &Labels| labels.get(&**label).and_then(|value| parse_bool(value));
+        let opted_out = self.labels.as_ref().map(|labels| value(labels) == Some(true));
+        let facts = Facts { policy: &self.policy, storage: &self.storage, presence: &|_| Presence::Unknown };
+        facts
+            .expect(workload, &self.namespace, opted_out, json)
+            .with_context(|| format!("the {} cannot be decoded", workload.kind))
+    }
+
+    /// Finds the template that a pod was made from, if it is certain.
+    async fn template_of(&mut self, pod: &LivePod<'_>) -> anyhow::Result<Option<Template>> {
+        let Some(controller) = &pod.metadata.controller else { return Ok(None) };
+        let uid = controller.uid.to_string();
+        if !self.templates.contains_key(&uid) {
+            let found = self.read_template(controller.group(), &controller.kind, &controller.name, &uid).await?;
+            self.templates.insert(uid.clone(), found);
+        }
+        let found = self.templates.get(&uid).cloned().flatten();
+        let revision = pod.metadata.labels.get("controller-revision-hash");
+        Ok(found
+            .filter(|found| {
+                let same = found.revision.is_some() && found.revision.as_ref() == revision;
+                same || !found.may_change
+            })
+            .map(|found| found.template))
+    }
+
+    async fn read_template(
+        &mut self,
+        group: &str,
+        kind: &str,
+        name: &str,
+        uid: &str,
+    ) -> anyhow::Result<Option<ControllerTemplate>> {
+        let Some(kind) = TargetKind::find(group, kind) else { return Ok(None) };
+        let hides = "which scheduler the pod template names";
+        let namespace = self.namespace.clone();
+        let Some(json) = self.reader.get(kind.api, Some(&namespace), name, hides).await?.object() else {
+            return Ok(None);
+        };
+        let object: Value = serde_json::from_str(&json)?;
+        // A controller that was created again under the same name has another template.
+        if text(&object, "/metadata/uid") != uid {
+            return Ok(None);
+        }
+        let Some(path) = self.path(kind) else { return Ok(None) };
+        let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        let top = owners.into_iter().flatten().find(|owner| owner.get("controller") == Some(&Value::Bool(true)));
+        let top = top.and_then(|owner| {
+            let group = text(owner, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
+            Some((TargetKind::find(group, text(owner, "/kind"))?, text(owner, "/name").to_owned()))
+        });
+        let hides = "whether the manifest names a scheduler";
+        let source = match top {
+            Some((top, name)) => {
+                let json = self.reader.get(top.api, Some(&namespace), &name, hides).await?.object();
+                json.zip(self.path(top))
+            }
+            None => None,
+        };
+        let (source_json, source_path) = source.unwrap_or_else(|| (json.clone(), path.clone()));
+        let template = template(kind.name, name, &json, &source_json, &path, &source_path)?;
+        let revision = Some(text(&object, "/status/updateRevision")).filter(|revision| !revision.is_empty());
+        // The template of a ReplicaSet or a Job belongs to its controller, and is not edited.
+        let may_change = !matches!(kind.name, "ReplicaSet" | "Job")
+            && object.pointer("/metadata/generation").and_then(Value::as_u64) != Some(1);
+        Ok(Some(ControllerTemplate { template, revision: revision.map(str::to_owned), may_change }))
+    }
+
+    fn path(&self, kind: TargetKind) -> Option<Vec<String>> {
+        let workload = self.policy.workloads.find(kind.api.resource.group, "v1", kind.name)?;
+        Some(workload.path.clone())
+    }
+
+    fn creation<'a>(
+        &'a self,
+        group: &'a str,
+        resource: &'a str,
+        kind: &'a str,
+        labels: &'a Labels,
+        object: &'a Value,
+    ) -> Creation<'a> {
+        let (namespace, namespace_labels) = (&*self.namespace, self.labels.as_ref());
+        Creation { group, version: "v1", resource, kind, namespace, namespace_labels, labels, object }
+    }
+
+    /// Returns the registration of colocate; `None` if the webhook configurations could not be read.
+    fn registration(&self, creation: &Creation<'_>) -> Option<Registration> {
+        let configurations = self.configurations.as_ref()?;
+        let own = self.own.and_then(|own| configurations.get(own));
+        Some(own.map_or_else(
+            || Registration {
+                configuration: self.config.tls().webhooks.mutating.clone(),
+                created: None,
+                changed: None,
+                called: Answer::No("it does not exist".to_owned()),
+                ignores_failures: false,
+            },
+            |own| own.registration(creation),
+        ))
+    }
+
+    /// Returns the rows of all webhooks with a rule for the object, and one of colocate in any case.
+    fn webhook_rows(&self, creation: &Creation<'_>) -> Vec<WebhookRow> {
+        let mut rows = Vec::new();
+        for (index, configuration) in self.configurations.iter().flatten().enumerate() {
+            let colocate = self.own == Some(index);
+            let calls: Vec<_> = configuration.entries.iter().map(|entry| (entry, entry.call(creation))).collect();
+            let has_rule = calls.iter().any(|(_, call)| call.rules == Answer::Yes);
+            let shown = calls
+                .iter()
+                .enumerate()
+                .filter(|(number, (_, call))| call.rules == Answer::Yes || (colocate && !has_rule && *number == 0));
+            rows.extend(shown.map(|(_, (entry, call))| WebhookRow {
+                configuration: configuration.name.clone(),
+                webhook: entry.name.clone(),
+                colocate,
+                called: PartAnswer::from(&call.outcome()),
+                rules: PartAnswer::from(&call.rules),
+                namespace: PartAnswer::from(&call.namespace),
+                object: PartAnswer::from(&call.object),
+                conditions: PartAnswer::from(&call.conditions()),
+                conditions_true: call.conditions.iter().filter(|answer| **answer == Answer::Yes).count(),
+                conditions_total: call.conditions.len(),
+                failure_policy: entry.failure_policy.clone().unwrap_or_else(|| "Fail".to_owned()),
+                reinvocation_policy: entry.reinvocation_policy.clone().unwrap_or_else(|| "Never".to_owned()),
+            }));
+        }
+        rows
+    }
+
+    /// Reads the creation of each claim that belongs to a driver.
+    async fn claim_ages(&mut self, expectation: &Expectation) -> Result<BTreeMap<String, Timestamp>, ApiError> {
+        let mut ages = BTreeMap::new();
+        let names = expectation.claims.iter().filter(|claim| claim.driver.is_some());
+        for name in names.filter_map(|claim| claim.name.as_ref()) {
+            let hides = "whether a claim is younger than the pod";
+            let found = self.reader.get(kinds::CLAIMS, Some(&self.namespace), name, hides).await?.object();
+            let claim: Option<Value> = found.and_then(|json| serde_json::from_str(&json).ok());
+            let created = claim.and_then(|claim| text(&claim, "/metadata/creationTimestamp").parse().ok());
+            ages.extend(created.map(|created| (name.clone(), created)));
+        }
+        Ok(ages)
+    }
+
+    async fn pod_fix(&mut self, pod: &LivePod<'_>, diagnosis: &Diagnosis) -> Result<Option<Fix>, ApiError> {
+        let verdict = diagnosis.verdict;
+        if verdict.is_expected() {
+            return Ok(None);
+        }
+        let advice = verdict.advice().to_owned();
+        if !verdict.is_fixed_by_recreation() {
+            return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
+        }
+        let (namespace, name) = (&self.namespace, &pod.metadata.name);
+        if pod.metadata.controller.is_none() {
+            let advice = format!("{advice} It has no controller, so create it from its manifest.");
+            let command = format!("kubectl -n {namespace} delete pod {name}");
+            return Ok(Some(Fix { advice, command: Some(command), notes: Vec::new() }));
+        }
+        let eviction = format!(
+            r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"namespace":"{namespace}","name":"{name}"}}}}"#
+        );
+        let command =
+            format!("kubectl create --raw /api/v1/namespaces/{namespace}/pods/{name}/eviction -f - <<< '{eviction}'");
+        let selects = |budget: &Value| {
+            let selector = budget.pointer("/spec/selector").cloned().unwrap_or_default();
+            serde_json::from_value::<Option<LabelSelector>>(selector)
+                .ok()
+                .flatten()
+                .is_some_and(|selector| selector.selects(&pod.metadata.labels) == Answer::Yes)
+        };
+        let namespace = self.namespace.clone();
+        let hides = "the budgets that an eviction must respect";
+        let budgets: Option<Vec<Value>> = self.reader.list(kinds::BUDGETS, Some(&namespace), hides, selects).await?;
+        let notes = budgets.iter().flatten().map(|budget| {
+            let allowed = budget.pointer("/status/disruptionsAllowed").and_then(Value::as_i64).unwrap_or_default();
+            format!("PodDisruptionBudget {namespace}/{} allows {allowed}", text(budget, "/metadata/name"))
+        });
+        Ok(Some(Fix { advice, command: Some(command), notes: notes.collect() }))
+    }
+
+    fn template_fix(&self, kind: TargetKind, name: &str, diagnosis: &Diagnosis) -> Option<Fix> {
+        let verdict = diagnosis.verdict;
+        if verdict.is_expected() {
+            return None;
+        }
+        let restart =
+            verdict.is_fixed_by_recreation() && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
+        let command = restart.then(|| {
+            let resource = kind.name.to_ascii_lowercase();
+            format!("kubectl -n {} rollout restart {resource}/{name}", self.namespace)
+        });
+        let advice = if restart { "Roll the workload out again.".to_owned() } else { verdict.advice().to_owned() };
+        Some(Fix { advice, command, notes: Vec::new() })
+    }
+}
+
+fn is_controlled(object: &Value, uids: &[String]) -> bool {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().any(|owner| {
+        owner.get("controller") == Some(&Value::Bool(true)) && uids.iter().any(|uid| uid == text(owner, "/uid"))
+    })
+}
+
+/// Reads the template at `path` of an object, whose source may be another object.
+fn template(
+    kind: &str,
+    name: &str,
+    json: &str,
+    source: &str,
+    path: &[String],
+    source_path: &[String],
+) -> anyhow::Result<Template> {
+    let object: Value = serde_json::from_str(json)?;
+    let spec = path.iter().try_fold(&object, |value, key| value.get(key)).and_then(|template| template.get("spec"));
+    let scheduler = spec.map(|spec| text(spec, "/schedulerName")).filter(|name| !name.is_empty());
+    Ok(Template {
+        object: format!("{kind} {name}"),
+        scheduler: scheduler.unwrap_or(DEFAULT_SCHEDULER).into(),
+        source_names_scheduler: source_names_scheduler(source, source_path)?,
+    })
+}
+
+fn cause(diagnosis: Diagnosis, expectation: &Expectation, scheduler: &str, fix: Option<Fix>) -> Cause {
+    let Diagnosis { verdict, evidence } = diagnosis;
+    let expected = match verdict {
+        Verdict::Unknown => None,
+        verdict if verdict.is_expected() => Some(scheduler.to_owned()),
+        Verdict::OptedOutLater | Verdict::InjectedEarlier => Some(DEFAULT_SCHEDULER.to_owned()),
+        _ => Some(expectation.scheduler.to_string()),
+    };
+    Cause {
+        verdict,
+        explanation: verdict.explanation(),
+        documentation: format!("{DOCUMENTATION}#verdict-{verdict}"),
+        scheduler: scheduler.to_owned(),
+        expected_scheduler: expected,
+        reason: expectation.reason.as_str(),
+        evidence,
+        warnings: expectation.warnings.iter().map(ToString::to_string).collect(),
+        fix,
+    }
+}
+
+fn claim_rows(expectation: &Expectation) -> Vec<ClaimRow> {
+    let row = |claim: &crate::insight::ExpectedClaim| {
+        let (class, provisioner, from) = match &claim.owner {
+            Owner::Provisioner { class, provisioner, evidence, .. } => {
+                let from = Evidence::ALL.into_iter().filter(|one| evidence.contains(*one));
+                let mut from: Vec<_> = from.map(from_text).collect();
+                from.dedup();
+                (
+                    class.as_ref().map(|class| class.name.to_string()),
+                    Some(provisioner.to_string()),
+                    Some(from.join(", ")),
+                )
+            }
+            Owner::NoProvisioner | Owner::Missing | Owner::Unknown(_) => (None, None, None),
+        };
+        let driver = claim.driver.as_ref().map(ToString::to_string);
+        ClaimRow { claim: claim.name.clone().unwrap_or_else(|| claim.label.clone()), class, provisioner, from, driver }
+    };
+    expectation.claims.iter().map(row).collect()
+}
+
+/// Names the field that shows the provisioner.
+fn from_text(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Class => "class",
+        Evidence::BetaProvisionerAnnotation | Evidence::GaProvisionerAnnotation => "annotation of the claim",
+        Evidence::ProvisionedBy => "annotation of the volume",
+        Evidence::StaticCsi => "csi of the volume",
+        Evidence::InTree => "portworxVolume",
+        Evidence::InlineCsi => "csi of the pod",
+        Evidence::Ephemeral => "ephemeral volume",
+        Evidence::NoProvisioner => "volume",
+    }
+}

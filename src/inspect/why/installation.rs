@@ -1,0 +1,300 @@
+//! The installation of colocate in the cluster: its webhook configuration, its configuration file, and its Deployment.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::reader::{Reader, text};
+use crate::api::ApiError;
+use crate::config::Config;
+use crate::insight::{
+    Answer, Creation, History, Labels, LiveMetadata, LivePod, ManagedFields, Registration, Replica, Scaling,
+    WebhookEntry,
+};
+use crate::inspect::kinds;
+
+/// The labels by which the chart marks all objects of one release.
+const NAME: &str = "app.kubernetes.io/name";
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// The annotation in which Helm records the namespace of a release.
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+
+/// The name of the program, as it appears in the labels of the chart and in `managedFields`.
+const COLOCATE: &str = "colocate";
+
+/// The name of the configuration file in its ConfigMap.
+const CONFIG_FILE: &str = "config.yaml";
+
+/// A `MutatingWebhookConfiguration`.
+pub(super) struct Configuration {
+    pub(super) name: String,
+    created: Option<Timestamp>,
+    changed: Option<Timestamp>,
+    labels: Labels,
+    annotations: Labels,
+    pub(super) entries: Vec<WebhookEntry>,
+}
+
+/// The Deployment of colocate, and what it shows.
+#[derive(Default)]
+pub(super) struct Installation {
+    /// The configuration of the running colocate.
+    pub(super) config: Option<Config>,
+    pub(super) history: Option<History>,
+}
+
+/// An Event, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Event {
+    #[serde(default)]
+    pub(super) reason: String,
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) involved_object: Involved,
+    #[serde(default)]
+    last_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    event_time: Option<Timestamp>,
+}
+
+/// The object of an Event.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Involved {
+    pub(super) uid: String,
+}
+
+impl Event {
+    /// Returns the last time of the event.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.last_timestamp.or(self.event_time)
+    }
+}
+
+impl Configuration {
+    /// Reads a webhook configuration; `None` if it does not have the structure of one.
+    pub(super) fn read(object: &Value) -> Option<Self> {
+        let metadata = object.pointer("/metadata")?.to_string();
+        let metadata: LiveMetadata<'_> = serde_json::from_str(&metadata).ok()?;
+        let entries = object.pointer("/webhooks").filter(|webhooks| !webhooks.is_null());
+        Some(Self {
+            name: metadata.name,
+            created: metadata.creation_timestamp,
+            changed: changed(&metadata.managed_fields),
+            labels: metadata.labels,
+            annotations: metadata.annotations,
+            entries: entries.map_or_else(|| Some(Vec::new()), |list| serde_json::from_value(list.clone()).ok())?,
+        })
+    }
+
+    /// Returns true if the chart of colocate created it.
+    fn is_colocate(&self) -> bool {
+        self.labels.get(NAME).is_some_and(|name| name == COLOCATE)
+    }
+
+    /// Returns the registration for the creation of an object.
+    pub(super) fn registration(&self, creation: &Creation<'_>) -> Registration {
+        let Self { name, created, changed, entries, .. } = self;
+        let calls: Vec<_> = entries.iter().map(|entry| (entry, entry.call(creation))).collect();
+        // Entries are split by operation and kind: those without a rule for the object say nothing about it.
+        let ruled: Vec<_> = calls.iter().filter(|(_, call)| call.rules == Answer::Yes).collect();
+        let outcomes: Vec<_> = match &ruled[..] {
+            [] => calls.iter().map(|(_, call)| call.outcome()).collect(),
+            ruled => ruled.iter().map(|(_, call)| call.outcome()).collect(),
+        };
+        let ignores_failures =
+            !ruled.is_empty() && ruled.iter().all(|(entry, _)| entry.failure_policy.as_deref() == Some("Ignore"));
+        Registration {
+            configuration: name.clone(),
+            created: *created,
+            changed: *changed,
+            called: Answer::any(outcomes, "it has no webhooks"),
+            ignores_failures,
+        }
+    }
+}
+
+/// Finds the configuration of colocate: by its configured name, or else by the labels of the chart. Of several releases, the one
+/// for the namespace is preferred.
+pub(super) fn find(
+    configurations: &[Configuration],
+    name: &str,
+    selects: impl Fn(&WebhookEntry) -> Answer,
+) -> Option<usize> {
+    let position = |wanted: &dyn Fn(&Configuration) -> bool| configurations.iter().position(wanted);
+    let for_namespace = |found: &Configuration| found.entries.iter().any(|entry| selects(entry) == Answer::Yes);
+    position(&|found| found.name == name)
+        .or_else(|| position(&|found| found.is_colocate() && for_namespace(found)))
+        .or_else(|| position(&Configuration::is_colocate))
+}
+
+/// Returns the last write to a webhook configuration. The `caBundle`, which colocate writes itself, does not count.
+fn changed(fields: &ManagedFields) -> Option<Timestamp> {
+    fields.last_write(Some(COLOCATE))
+}
+
+impl Installation {
+    /// Reads the Deployment that a webhook configuration belongs to.
+    pub(super) async fn read(reader: &mut Reader, configuration: &Configuration) -> Result<Self, ApiError> {
+        let service = configuration.entries.iter().find_map(|entry| entry.client_config.service.as_ref());
+        let namespace = service.map(|service| service.namespace.clone());
+        let namespace = namespace.or_else(|| configuration.annotations.get(RELEASE_NAMESPACE).cloned());
+        let labels = [NAME, INSTANCE].map(|key| configuration.labels.get(key).cloned());
+        let (Some(namespace), [Some(name), Some(instance)]) = (namespace, labels) else {
+            return Ok(Self::default());
+        };
+        if !crate::engine::dns::is_label(&namespace) {
+            return Ok(Self::default());
+        }
+        let hides = "the configuration of colocate, and whether it was away";
+        let is_of_release = |object: &Value| {
+            let label = |key: &str| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)?.as_str());
+            label(NAME) == Some(&name) && label(INSTANCE) == Some(&instance)
+        };
+        let deployments: Option<Vec<Value>> =
+            reader.list(kinds::DEPLOYMENTS, Some(&namespace), hides, is_of_release).await?;
+        let Some(deployment) = deployments.into_iter().flatten().next() else { return Ok(Self::default()) };
+        let config = read_config(reader, &namespace, &deployment).await?;
+        let history = read_history(reader, &namespace, &deployment).await?;
+        Ok(Self { config, history })
+    }
+}
+
+/// Reads the configuration file of the running colocate.
+async fn read_config(reader: &mut Reader, namespace: &str, deployment: &Value) -> Result<Option<Config>, ApiError> {
+    let volumes = deployment.pointer("/spec/template/spec/volumes").and_then(Value::as_array);
+    let named = volumes.into_iter().flatten().find(|volume| text(volume, "/name") == "config");
+    let Some(name) = named.map(|volume| text(volume, "/configMap/name")).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let hides = "the configuration of colocate: its defaults are assumed";
+    let found = reader.get(kinds::CONFIG_MAPS, Some(namespace), name, hides).await?.object();
+    let map: Option<Value> = found.and_then(|json| serde_json::from_str(&json).ok());
+    let file = map.as_ref().and_then(|map| map.get("data")?.get(CONFIG_FILE)?.as_str());
+    // A key of a newer or older version cannot be read, and the user can pass a file with --config.
+    Ok(file.and_then(|file| Config::parse(file, name).ok()))
+}
+
+/// Reads what shows when replicas were ready.
+async fn read_history(reader: &mut Reader, namespace: &str, deployment: &Value) -> Result<Option<History>, ApiError> {
+    let hides = "whether colocate was away when the pod was created";
+    let owned = |object: &Value, uid: &str| {
+        let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        owners.into_iter().flatten().any(|owner| text(owner, "/uid") == uid)
+    };
+    let own_uid = text(deployment, "/metadata/uid").to_owned();
+    let sets: Option<Vec<Value>> =
+        reader.list(kinds::REPLICA_SETS, Some(namespace), hides, |set| owned(set, &own_uid)).await?;
+    let uids: Vec<_> = sets.iter().flatten().map(|set| text(set, "/metadata/uid").to_owned()).collect();
+    let pods: Option<Vec<Value>> =
+        reader.list(kinds::PODS, Some(namespace), hides, |pod| uids.iter().any(|uid| owned(pod, uid))).await?;
+    let hides = "whether colocate was scaled down when the pod was created";
+    let is_scaling = |event: &Event| event.reason == "ScalingReplicaSet" && event.involved_object.uid == own_uid;
+    let events: Option<Vec<Event>> = reader.list(kinds::EVENTS, Some(namespace), hides, is_scaling).await?;
+    let (Some(sets), Some(pods)) = (sets, pods) else { return Ok(None) };
+
+    let time = |object: &Value, pointer: &str| text(object, pointer).parse::<Timestamp>().ok();
+    let conditions = deployment.pointer("/status/conditions").and_then(Value::as_array);
+    let progressing = conditions.into_iter().flatten().find(|condition| {
+        text(condition, "/type") == "Progressing" && text(condition, "/reason") == "NewReplicaSetAvailable"
+    });
+    let replicas = pods.iter().map(Value::to_string).filter_map(|pod| {
+        let pod: LivePod<'_> = serde_json::from_str(&pod).ok()?;
+        Replica::of(&pod)
+    });
+    let managers = deployment.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    let managers = managers.filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some());
+    let desired = deployment.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+    Ok(Some(History {
+        desired: usize::try_from(desired).unwrap_or(usize::MAX),
+        // Of any subresource: an autoscaler writes to `scale`.
+        resized: managers.filter_map(|entry| time(entry, "/time")).max(),
+        rolled_out: progressing.and_then(|condition| time(condition, "/lastUpdateTime")),
+        replicas: replicas.collect(),
+        replica_sets: sets
+            .iter()
+            .filter_map(|set| Some((text(set, "/metadata/name").to_owned(), time(set, "/metadata/creationTimestamp")?)))
+            .collect(),
+        scalings: events.iter().flatten().filter_map(|event| Scaling::parse(&event.message, event.time()?)).collect(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn configuration(name: &str, of_chart: bool, namespace: &str) -> Configuration {
+        let labels = if of_chart { json!({NAME: COLOCATE}) } else { json!(null) };
+        let selector = json!({"matchLabels": {"name": namespace}});
+        let object = json!({
+            "metadata": {"name": name, "labels": labels, "creationTimestamp": "2026-11-01T00:00:00Z"},
+            "webhooks": [{"name": "pods", "namespaceSelector": selector}],
+        });
+        Configuration::read(&object).unwrap()
+    }
+
+    #[test]
+    fn the_configured_name_precedes_the_release_for_the_namespace() {
+        let all = [
+            configuration("a-other", false, "team"),
+            configuration("b-colocate", true, "elsewhere"),
+            configuration("c-colocate", true, "team"),
+            configuration("zz-colocate", false, "elsewhere"),
+        ];
+        let labels: Labels = [("name".to_owned(), "team".to_owned())].into();
+        let find = |all, name| find(all, name, |entry| entry.selects_namespace("team", Some(&labels)));
+        assert_eq!(find(&all, "zz-colocate"), Some(3));
+        assert_eq!(find(&all, "absent"), Some(2));
+        assert_eq!(find(&all[..2], "absent"), Some(1));
+        assert_eq!(find(&all[..1], "absent"), None);
+    }
+
+    #[test]
+    fn a_configuration_with_another_structure_is_skipped() {
+        for object in [json!({}), json!({"metadata": {"name": "a"}, "webhooks": [{"rules": 1}]})] {
+            assert!(Configuration::read(&object).is_none(), "{object}");
+        }
+        let without = Configuration::read(&json!({"metadata": {"name": "a"}, "webhooks": null})).unwrap();
+        assert!(without.entries.is_empty());
+    }
+
+    #[test]
+    fn entries_without_a_rule_for_the_object_say_nothing_about_it() {
+        let rule = |resource: &str| json!([{"apiGroups": ["*"], "apiVersions": ["*"], "resources": [resource], "operations": ["*"]}]);
+        let excluding = json!({"matchLabels": {"a": "b"}});
+        let object = json!({
+            "metadata": {"name": "zz-colocate"},
+            "webhooks": [
+                {"name": "workloads", "rules": rule("deployments"), "failurePolicy": "Fail"},
+                {"name": "pods", "rules": rule("pods"), "failurePolicy": "Ignore", "objectSelector": excluding},
+            ],
+        });
+        let configuration = Configuration::read(&object).unwrap();
+        let (labels, pod) = (Labels::new(), json!({}));
+        let registration = |resource| {
+            configuration.registration(&Creation {
+                group: "",
+                version: "v1",
+                resource,
+                kind: "",
+                namespace: "team",
+                namespace_labels: None,
+                labels: &labels,
+                object: &pod,
+            })
+        };
+        let pods = registration("pods");
+        let why = "the selector requires `a=b`, and there is no label `a`";
+        assert_eq!((pods.called, pods.ignores_failures), (Answer::No(why.to_owned()), true));
+        let deployments = registration("deployments");
+        assert_eq!((deployments.called, deployments.ignores_failures), (Answer::Yes, false));
+        let jobs = registration("jobs");
+        assert_eq!(jobs.called.cause(), Some("no rule includes CREATE of jobs in version v1"));
+        assert!(!jobs.ignores_failures);
+    }
+}

@@ -1,0 +1,88 @@
+//! Reads of objects as JSON.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::{ApiClient, ApiError};
+use crate::inspect::access::{Access, Found, NotSeen};
+use crate::inspect::kinds::Kind;
+
+/// A cluster that is read for one answer.
+pub(super) struct Reader {
+    pub(super) access: Access,
+}
+
+/// The answer to a read of one object.
+pub(super) enum Read {
+    /// The object as JSON.
+    Object(String),
+    Absent,
+    NotSeen,
+}
+
+impl Reader {
+    pub(super) fn new(client: ApiClient) -> Self {
+        Self { access: Access::new(client) }
+    }
+
+    /// Gets one object. A name that is not legal cannot exist.
+    pub(super) async fn get(
+        &mut self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+        hides: impl fmt::Display,
+    ) -> Result<Read, ApiError> {
+        if !crate::engine::dns::is_subdomain(name) {
+            return Ok(Read::Absent);
+        }
+        Ok(match self.access.get(kind, namespace, name, hides).await? {
+            Found::Object(json) => Read::Object(String::from_utf8_lossy(&json).into_owned()),
+            Found::Absent => Read::Absent,
+            Found::NotSeen => Read::NotSeen,
+        })
+    }
+
+    /// Lists the objects that `wanted` selects; `None` if they cannot be listed.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &mut self,
+        kind: Kind,
+        namespace: Option<&str>,
+        hides: impl fmt::Display,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Option<Vec<T>>, ApiError> {
+        let add = |list: &mut Vec<T>, item: &str| {
+            list.extend(Some(serde_json::from_str(item)?).filter(&wanted));
+            Ok(())
+        };
+        self.access.list(kind, namespace, hides, add).await
+    }
+
+    /// Returns the resources that were read, and what could not be read, each once.
+    pub(super) fn end(self) -> (Vec<String>, Vec<NotSeen>) {
+        let mut not_seen: Vec<NotSeen> = Vec::new();
+        for one in self.access.not_seen {
+            if !not_seen.contains(&one) {
+                not_seen.push(one);
+            }
+        }
+        (self.access.seen.into_iter().collect(), not_seen)
+    }
+}
+
+impl Read {
+    /// Returns the object.
+    pub(super) fn object(self) -> Option<String> {
+        match self {
+            Self::Object(json) => Some(json),
+            Self::Absent | Self::NotSeen => None,
+        }
+    }
+}
+
+/// Returns a text in an object.
+pub(super) fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
