@@ -108,6 +108,12 @@ impl<'c> Scene<'c> {
         let scene =
             Self { control_plane, release: Release::prepare(control_plane, RELEASE), apps, contested, excluded };
         scene.create_pod(&scene.apps, "before");
+        // The registration must be younger.
+        let created = scene.apps.get("pod/before").text("/metadata/creationTimestamp").to_owned();
+        let create = || drop(scene.apps.run("create configmap later"));
+        create_after(&scene.apps, "configmap/later", &created, create, || {
+            drop(scene.apps.run("delete configmap later"))
+        });
         let owners = "optOut: {owners: [{group: apps, kind: DaemonSet}]}";
         let webhook = format!("{{failurePolicy: Ignore, namespaces: {{include: [{APPS}, {CONTESTED}]}}}}");
         scene.release.install(&format!("replicaCount: 1\nconfig: {{{owners}}}\nwebhook: {webhook}\n"));

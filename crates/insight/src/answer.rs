@@ -34,8 +34,7 @@ impl Answer {
         for answer in answers {
             match (&any, answer) {
                 (_, Self::Yes) => return Self::Yes,
-                (Some(Self::NotEvaluated(_)), _) => {}
-                (Some(Self::No(_)), Self::No(_)) => {}
+                (Some(Self::NotEvaluated(_)), _) | (Some(Self::No(_)), Self::No(_)) => {}
                 (_, answer) => any = Some(answer),
             }
         }

@@ -17,9 +17,9 @@ pub struct History {
     pub rolled_out: Option<Timestamp>,
     /// The pods that exist now.
     pub replicas: Vec<Replica>,
-    /// The ReplicaSets, with the time of their creation.
+    /// The `ReplicaSets`, with the time of their creation.
     pub replica_sets: Vec<(String, Timestamp)>,
-    /// The Events about the sizes of its ReplicaSets. API servers keep Events for an hour by default.
+    /// The Events about the sizes of its `ReplicaSets`. API servers keep Events for an hour by default.
     pub scalings: Vec<Scaling>,
 }
 
@@ -28,7 +28,7 @@ pub struct History {
 pub struct Replica {
     /// The name.
     pub name: String,
-    /// The name of its ReplicaSet.
+    /// The name of its `ReplicaSet`.
     pub replica_set: String,
     /// The creation.
     pub created: Timestamp,
@@ -38,10 +38,10 @@ pub struct Replica {
     pub pauses: Vec<(Timestamp, Timestamp)>,
 }
 
-/// An Event that a ReplicaSet was scaled.
+/// An Event that a `ReplicaSet` was scaled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scaling {
-    /// The name of the ReplicaSet.
+    /// The name of the `ReplicaSet`.
     pub replica_set: String,
     /// The number of replicas that it was scaled to.
     pub to: usize,

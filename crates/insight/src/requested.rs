@@ -25,7 +25,8 @@ pub fn as_requested(pod: &Value, scheduler: &str) -> Value {
         _ => false,
     };
     if let Some(metadata) = members(&mut requested, "/metadata") {
-        metadata.retain(|key, _| !SERVER_FIELDS.contains(&&**key) && !(generated && key == "name"));
+        let is_set_later = |key: &str| SERVER_FIELDS.contains(&key) || (generated && key == "name");
+        metadata.retain(|key, _| !is_set_later(key));
     }
     let of_creator = pod
         .pointer("/metadata/managedFields")
@@ -58,7 +59,7 @@ fn members<'a>(object: &'a mut Value, pointer: &str) -> Option<&'a mut Map<Strin
     object.pointer_mut(pointer).and_then(Value::as_object_mut)
 }
 
-/// Returns true if an API server may have generated this end of a name. That of a StatefulSet's pod is an ordinal number.
+/// Returns true if an API server may have generated this end of a name. That of a `StatefulSet`'s pod is an ordinal number.
 fn is_suffix(end: &str) -> bool {
     end.len() == SUFFIX && end.chars().all(|character| SUFFIX_CHARACTERS.contains(character))
 }

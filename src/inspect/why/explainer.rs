@@ -141,7 +141,7 @@ impl<'r> Explainer<'r> {
             .map(|row| format!("{} ({})", row.configuration, row.webhook))
             .collect();
         let claims = self.claim_ages(&expectation).await?;
-        let case = PodCase {
+        let facts = PodCase {
             pod: &pod,
             policy: &self.policy,
             expectation: &expectation,
@@ -151,7 +151,7 @@ impl<'r> Explainer<'r> {
             claims: &claims,
             other_webhooks: &others,
         };
-        let diagnosis = case.diagnose();
+        let diagnosis = facts.diagnose();
         let fix = self.pod_fix(&pod, &diagnosis).await?;
         let cause = cause(diagnosis, &expectation, pod.scheduler(), fix);
         let created = pod.metadata.creation_timestamp;
@@ -172,14 +172,14 @@ impl<'r> Explainer<'r> {
         let creation = self.creation(group, kind.api.resource.name, kind.name, &metadata.labels, &object);
         let webhooks = self.webhook_rows(&creation);
         let registration = self.registration(&creation);
-        let case = TemplateCase {
+        let facts = TemplateCase {
             created: metadata.creation_timestamp,
             written: metadata.managed_fields.last_write(None),
             expectation: &expectation,
             template: &template,
             registration: registration.as_ref(),
         };
-        let diagnosis = case.diagnose();
+        let diagnosis = facts.diagnose();
         let fix = self.template_fix(kind, &metadata.name, &diagnosis);
         let cause = cause(diagnosis, &expectation, &template.scheduler, fix);
         let requested_scheduler = template.scheduler.to_string();

@@ -23,7 +23,7 @@ const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 /// The name of the program, as it appears in the labels of the chart and in `managedFields`.
 const COLOCATE: &str = "colocate";
 
-/// The name of the configuration file in its ConfigMap.
+/// The name of the configuration file in its `ConfigMap`.
 const CONFIG_FILE: &str = "config.yaml";
 
 /// A `MutatingWebhookConfiguration`.

@@ -72,7 +72,7 @@ pub(crate) struct Fix {
     pub(crate) advice: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) command: Option<String>,
-    /// The PodDisruptionBudgets that apply.
+    /// The `PodDisruptionBudgets` that apply.
     pub(crate) notes: Vec<String>,
 }
 
