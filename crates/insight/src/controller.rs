@@ -20,8 +20,8 @@ pub struct Controller<'a> {
     /// The UID.
     #[serde(borrow, default)]
     pub uid: Text<'a>,
-    #[serde(default)]
-    controller: Option<bool>,
+    #[serde(default, rename = "controller")]
+    controls: Option<bool>,
 }
 
 impl Controller<'_> {
@@ -38,7 +38,7 @@ impl Controller<'_> {
 pub fn controller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Controller<'de>>, D::Error> {
     let mut found = None;
     each_element(deserializer, "an array of owners", |owner: Controller<'de>| {
-        if owner.controller == Some(true) {
+        if owner.controls == Some(true) {
             found.get_or_insert(owner);
         }
     })?;
