@@ -41,7 +41,7 @@ impl Question<'_> {
         let mut reader = Reader::new(client);
         let mut explainer = Explainer::new(&mut reader, namespace, config).await?;
         let json = explainer.get(target).await?;
-        let story = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(*kind, &json).await? };
+        let story = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(*kind, &json)? };
         let (mut pods, mut pending, mut dry_run) = (None, None, None);
         if kind.is_pod() {
             let pod: LivePod<'_> = serde_json::from_str(&json)?;

@@ -16,8 +16,10 @@ const TRUTH: &str = "audit.test/is";
 /// The number of bare pods.
 const PODS: usize = 500;
 
+type Sort = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, &'static str);
+
 /// The sorts of pod: the result, a namespace, a claim, a scheduler, and other fields of the pod.
-const SORTS: [(&str, &str, Option<&str>, Option<&str>, &str); 13] = [
+const SORTS: [Sort; 13] = [
     ("wrong", "shop", Some("px"), None, "{}"),
     ("as-expected", "shop", Some("px"), Some("stork"), "{}"),
     ("as-expected", "shop", Some("other"), None, "{}"),

@@ -107,12 +107,12 @@ impl<'c> Scene<'c> {
             [APPS, CONTESTED, EXCLUDED].map(|name| Namespace::within(control_plane, name));
         let scene =
             Self { control_plane, release: Release::prepare(control_plane, RELEASE), apps, contested, excluded };
-        scene.create_pod(&scene.apps, "before");
+        create_pod_with_claim(&scene.apps, "before");
         // The registration must be younger.
         let created = scene.apps.get("pod/before").text("/metadata/creationTimestamp").to_owned();
         let create = || drop(scene.apps.run("create configmap later"));
         create_after(&scene.apps, "configmap/later", &created, create, || {
-            drop(scene.apps.run("delete configmap later"))
+            drop(scene.apps.run("delete configmap later"));
         });
         let owners = "optOut: {owners: [{group: apps, kind: DaemonSet}]}";
         let webhook = format!("{{failurePolicy: Ignore, namespaces: {{include: [{APPS}, {CONTESTED}]}}}}");
@@ -140,30 +140,6 @@ impl<'c> Scene<'c> {
         let path = self.control_plane.dir().join(name);
         fs::write(&path, text).expect("the folder is writable");
         path.display().to_string()
-    }
-
-    /// Creates a pod with a Portworx claim, which has its name.
-    fn create_pod(&self, namespace: &Namespace, name: &str) {
-        namespace.add_claim(name, PORTWORX_CLASS);
-        create_pod(namespace, name);
-    }
-
-    /// Creates a workload whose pod mounts a claim.
-    fn create_workload(&self, namespace: &Namespace, kind: &str, name: &str, claim: &str) {
-        let labels = json!({"app": name});
-        let template = json!({"metadata": {"labels": labels}, "spec": pair::pod(claim)["spec"]});
-        let workload = json!({
-            "apiVersion": "apps/v1",
-            "kind": kind,
-            "metadata": {"name": name},
-            "spec": {"selector": {"matchLabels": labels}, "template": template},
-        });
-        namespace.apply(&workload.to_string());
-    }
-
-    /// Returns the first pod of a workload.
-    fn pod_of(&self, namespace: &Namespace, name: &str) -> String {
-        namespace.kubectl().watch(&format!("pods -l app={name}"), |pod| Some(pod.name().to_owned()))
     }
 
     /// Scales colocate, and waits until this number of replicas is ready and no others exist.
@@ -210,6 +186,30 @@ fn each_verdict_is_explained_from_the_live_cluster() {
     scene.is_weaker_and_never_wrong_without_a_right();
 }
 
+/// Creates a pod with a Portworx claim, which has its name.
+fn create_pod_with_claim(namespace: &Namespace, name: &str) {
+    namespace.add_claim(name, PORTWORX_CLASS);
+    create_pod(namespace, name);
+}
+
+/// Creates a workload whose pod mounts a claim.
+fn create_workload(namespace: &Namespace, kind: &str, name: &str, claim: &str) {
+    let labels = json!({"app": name});
+    let template = json!({"metadata": {"labels": labels}, "spec": pair::pod(claim)["spec"]});
+    let workload = json!({
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    });
+    namespace.apply(&workload.to_string());
+}
+
+/// Returns the first pod of a workload.
+fn pod_of(namespace: &Namespace, name: &str) -> String {
+    namespace.kubectl().watch(&format!("pods -l app={name}"), |pod| Some(pod.name().to_owned()))
+}
+
 impl Scene<'_> {
     fn explains_a_pod_from_before_colocate(&self) {
         let answer = self.ask(APPS, "pod/before");
@@ -231,7 +231,7 @@ impl Scene<'_> {
     }
 
     fn explains_a_pod_that_is_as_expected(&self) {
-        self.create_pod(&self.apps, "after");
+        create_pod_with_claim(&self.apps, "after");
         let answer = self.ask(APPS, "po/after");
         assert_eq!((answer.verdict(), answer.code), ("as-expected", Some(0)));
         let own = answer.json["webhooks"].as_array().expect("a list").iter().find(|row| row["colocate"] == true);
@@ -271,16 +271,16 @@ impl Scene<'_> {
         assert!(answer.evidence().contains(&format!("kubectl-annotate added {OPT_OUT} after the pod was created")));
 
         apps.add_claim("daemon", PORTWORX_CLASS);
-        self.create_workload(apps, "DaemonSet", "daemon", "daemon");
-        let answer = self.ask(APPS, &format!("pod/{}", self.pod_of(apps, "daemon")));
+        create_workload(apps, "DaemonSet", "daemon", "daemon");
+        let answer = self.ask(APPS, &format!("pod/{}", pod_of(apps, "daemon")));
         assert_eq!(answer.verdict(), "owner-opted-out");
     }
 
     fn explains_a_template_that_was_injected_earlier(&self) {
         let apps = &self.apps;
         apps.add_claim("moved", PORTWORX_CLASS);
-        self.create_workload(apps, "Deployment", "moved", "moved");
-        let moved = self.pod_of(apps, "moved");
+        create_workload(apps, "Deployment", "moved", "moved");
+        let moved = pod_of(apps, "moved");
         assert_eq!(self.ask(APPS, &format!("pod/{moved}")).verdict(), "as-expected");
         let workload = self.ask(APPS, "deploy/moved");
         assert_eq!((workload.verdict(), &workload.json["pods"][0]["name"]), ("as-expected", &json!(moved)));
@@ -295,7 +295,7 @@ impl Scene<'_> {
     }
 
     fn explains_a_pod_that_is_not_sent(&self) {
-        self.create_pod(&self.excluded, "excluded");
+        create_pod_with_claim(&self.excluded, "excluded");
         // No release is for this namespace, so the configuration names the one to ask about.
         let file = self.file("why.yaml", &self.config());
         let answer = self.ask_with(EXCLUDED, "pod/excluded", &["--config", &file]);
@@ -311,8 +311,8 @@ impl Scene<'_> {
         let other = Colocate::start(self.control_plane, CONTESTED, config);
         other.admit(contested.kubectl(), Namespaces::Only(&[CONTESTED]));
         contested.add_claim("taken", PORTWORX_CLASS);
-        self.create_workload(contested, "Deployment", "taken", "taken");
-        let answer = self.ask(CONTESTED, &format!("pod/{}", self.pod_of(contested, "taken")));
+        create_workload(contested, "Deployment", "taken", "taken");
+        let answer = self.ask(CONTESTED, &format!("pod/{}", pod_of(contested, "taken")));
         assert_eq!(answer.verdict(), "set-by-another");
         let evidence = answer.evidence();
         assert!(evidence.contains("names stork, and the pod other-scheduler"), "{evidence}");
@@ -331,7 +331,7 @@ impl Scene<'_> {
             delete_pod(apps, "missed");
         }
         apps.add_claim("evicted", PORTWORX_CLASS);
-        self.create_workload(apps, "Deployment", "evicted", "evicted");
+        create_workload(apps, "Deployment", "evicted", "evicted");
         let evicted = apps.running_pod("-l app=evicted").name().to_owned();
         let answer = self.ask(APPS, "pod/missed");
         assert_eq!((answer.verdict(), &answer.json["reason"]), ("as-expected", &json!("namespace-opted-out")));

@@ -160,7 +160,7 @@ impl<'r> Explainer<'r> {
     }
 
     /// Explains the pod template of a workload.
-    pub(super) async fn workload(&mut self, kind: TargetKind, json: &str) -> anyhow::Result<Story> {
+    pub(super) fn workload(&mut self, kind: TargetKind, json: &str) -> anyhow::Result<Story> {
         let object: Value = serde_json::from_str(json)?;
         let metadata = object.pointer("/metadata").map(Value::to_string).unwrap_or_default();
         let metadata: LiveMetadata<'_> = serde_json::from_str(&metadata).context("the object cannot be decoded")?;

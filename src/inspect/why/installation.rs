@@ -56,8 +56,8 @@ pub(super) struct Event {
     pub(super) involved_object: Involved,
     #[serde(default)]
     last_timestamp: Option<Timestamp>,
-    #[serde(default)]
-    event_time: Option<Timestamp>,
+    #[serde(default, rename = "eventTime")]
+    first_timestamp: Option<Timestamp>,
 }
 
 /// The object of an Event.
@@ -70,7 +70,7 @@ pub(super) struct Involved {
 impl Event {
     /// Returns the last time of the event.
     pub(super) fn time(&self) -> Option<Timestamp> {
-        self.last_timestamp.or(self.event_time)
+        self.last_timestamp.or(self.first_timestamp)
     }
 }
 
