@@ -157,6 +157,11 @@ impl<'a> WorkloadObject<'a> {
         self.template.as_ref().and_then(Template::scheduler)
     }
 
+    /// Returns true if a controller owns it, and writes its template.
+    pub fn has_controller(&self) -> bool {
+        self.controller().is_some()
+    }
+
     /// The object's own metadata; for a Pod, the metadata of its template.
     pub(crate) fn metadata(&self) -> Option<&PodMetadata<'a>> {
         self.metadata.as_ref().or(self.template.as_ref().map(|template| &template.metadata))

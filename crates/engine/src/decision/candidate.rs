@@ -1,12 +1,9 @@
 //! The rules that need no claims.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::pending::{Pending, Question};
 use super::{Decision, Examination};
-use crate::annotation::LAST_APPLIED;
-use crate::decode;
 use crate::driver::Driver;
 use crate::opt_out::{OptOutKey, OptOutKeys};
 use crate::owners::Owners;
@@ -91,7 +88,7 @@ impl<'r> Candidate<'r> {
             if self.template.is_mirror_pod() {
                 return Some(Reason::MirrorPod);
             }
-        } else if self.object.controller().is_some() {
+        } else if self.object.has_controller() {
             return Some(Reason::ControllerOwned);
         }
         self.template.exclusion()
@@ -109,40 +106,12 @@ impl<'r> Candidate<'r> {
         if self.workload.is_pod() {
             return None;
         }
-        self.source_names_scheduler().then_some(Reason::SourceNamesScheduler)
+        self.object.source_names_scheduler(self.workload).then_some(Reason::SourceNamesScheduler)
     }
 
     /// Returns the driver's scheduler that it names.
     fn names_driver(&self) -> Option<&'r str> {
         self.template.scheduler().filter(|scheduler| self.policy.drivers.has_scheduler(scheduler))
-    }
-
-    /// Returns true if the manifest that the template was applied from sets `schedulerName`. A change would then differ
-    /// from Git forever.
-    fn source_names_scheduler(&self) -> bool {
-        let Some(metadata) = self.object.metadata() else { return false };
-        let last_applied = || {
-            let annotations = &metadata.annotations;
-            // The encoders that write this annotation never escape letters, so an annotation whose raw text lacks
-            // `schedulerName` need not be decoded. Most lack it.
-            annotations.raw(LAST_APPLIED).filter(|raw| raw.get().contains("schedulerName"))?;
-            annotations.get(LAST_APPLIED)
-        };
-        if last_applied().is_some_and(|manifest| decode::names(&manifest, &self.scheduler_path(""))) {
-            return true;
-        }
-        // Few objects were applied server-side (have `applied_fields`), and the path is needed only for those.
-        !metadata.applied_fields.is_empty() && {
-            let path = self.scheduler_path("f:");
-            metadata.applied_fields.iter().any(|fields| decode::names(fields.get(), &path))
-        }
-    }
-
-    /// The keys that lead from the object to `schedulerName`, each with `prefix`.
-    fn scheduler_path(&self, prefix: &str) -> Vec<Cow<'r, str>> {
-        let keys = self.workload.path.iter().map(String::as_str).chain(["spec", "schedulerName"]);
-        keys.map(|key| if prefix.is_empty() { Cow::Borrowed(key) } else { Cow::Owned(format!("{prefix}{key}")) })
-            .collect()
     }
 
     pub(super) fn leave(&self, reason: Reason) -> Decision<'r> {
