@@ -23,6 +23,7 @@ mod mutate;
 mod paint;
 mod probe;
 mod problem;
+mod release;
 mod serve;
 mod survey;
 mod validate;
@@ -49,6 +50,7 @@ enum Command {
     Validate(validate::Validate),
     Audit(audit::Audit),
     Why(why::Why),
+    Release(release::Release),
     Probe(probe::Probe),
     Certs(certs::Certs),
     Completions(generate::Completions),
@@ -104,6 +106,7 @@ impl Cli {
             Command::Validate(validate) => validate.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Why(why) => why.run().await,
+            Command::Release(release) => release.run().await,
             Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),
             Command::Certs(certs) => certs.run().map(|()| Exit::Done),
             Command::Completions(completions) => completions.run().map(|()| Exit::Done),

@@ -6,13 +6,16 @@ mod access;
 mod audit;
 mod cluster;
 mod findings;
+mod helm_releases;
 pub(crate) mod kinds;
+mod leftovers;
 mod pages;
 mod webhooks;
 mod why;
 
 pub(crate) use access::{Access, NotSeen};
 pub(crate) use audit::{Audit, AuditScope, CustomKind};
+pub(crate) use leftovers::{FoundLeftover, Leftovers};
 pub(crate) use webhooks::Webhooks;
 pub(crate) use why::{
     Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Question, Report, Target, WebhookRow,

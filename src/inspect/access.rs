@@ -213,6 +213,17 @@ impl Access {
             self.not_seen.push(not_seen);
         }
     }
+
+    /// Records that an object cannot be decoded, and what this hides.
+    pub(crate) fn unreadable(
+        &mut self,
+        kind: Kind,
+        namespace: Option<&str>,
+        error: impl fmt::Display,
+        hides: impl fmt::Display,
+    ) {
+        self.not_seen.push(NotSeen::new(kind, namespace, None, error.to_string(), hides));
+    }
 }
 
 impl NotSeen {

@@ -13,6 +13,9 @@ pub(crate) struct Kind {
     pub(crate) namespaced: bool,
 }
 
+pub(crate) const REPLICA_SETS: Kind = Kind::namespaced("apps", "v1", "replicasets");
+pub(crate) const POD_TEMPLATES: Kind = Kind::namespaced("", "v1", "podtemplates");
+pub(crate) const SECRETS: Kind = Kind::namespaced("", "v1", "secrets");
 pub(crate) const PODS: Kind = Kind::namespaced("", "v1", "pods");
 pub(crate) const CLAIMS: Kind = Kind::namespaced("", "v1", "persistentvolumeclaims");
 pub(crate) const VOLUMES: Kind = Kind::of_cluster("", "v1", "persistentvolumes");
@@ -27,7 +30,6 @@ pub(crate) const DAEMON_SETS: Kind = Kind::namespaced("apps", "v1", "daemonsets"
 pub(crate) const REPLICATION_CONTROLLERS: Kind = Kind::namespaced("", "v1", "replicationcontrollers");
 pub(crate) const JOBS: Kind = Kind::namespaced("batch", "v1", "jobs");
 pub(crate) const CRON_JOBS: Kind = Kind::namespaced("batch", "v1", "cronjobs");
-pub(crate) const REPLICA_SETS: Kind = Kind::namespaced("apps", "v1", "replicasets");
 pub(crate) const CONFIG_MAPS: Kind = Kind::namespaced("", "v1", "configmaps");
 pub(crate) const EVENTS: Kind = Kind::namespaced("", "v1", "events");
 pub(crate) const BUDGETS: Kind = Kind::namespaced("policy", "v1", "poddisruptionbudgets");
@@ -42,6 +44,12 @@ impl Kind {
     /// A kind whose objects belong to the cluster.
     pub(crate) const fn of_cluster(group: &'static str, version: &'static str, name: &'static str) -> Self {
         Self { resource: Resource::new(group, name), version, namespaced: false }
+    }
+
+    /// The kind of a custom resource. The names live until the process exits: a configuration has few.
+    pub(crate) fn of_custom(group: &str, version: &str, name: &str) -> Self {
+        let [group, version, name] = [group, version, name].map(|name| &*name.to_owned().leak());
+        Self::namespaced(group, version, name)
     }
 
     /// The path of the collection: in a namespace, or else in all. The namespace must be a DNS label.

@@ -12,6 +12,7 @@ mod dry_run;
 #[path = "../installation/conditions/kind.rs"]
 #[expect(dead_code, reason = "the installation tests use all of it")]
 mod kind;
+mod release;
 #[path = "../installation/conditions/shape.rs"]
 mod shape;
 mod why;

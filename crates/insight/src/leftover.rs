@@ -24,6 +24,8 @@ pub struct Leftover {
     pub source: Source,
     /// The Helm release that manages the object. Its manifest is a source too, which the object does not record.
     pub helm_release: Option<HelmReleaseName>,
+    /// The revision of the release whose manifest was read.
+    pub helm_revision: Option<u32>,
     /// The effect of the patch.
     pub effect: Effect,
 }
@@ -86,8 +88,22 @@ impl Leftover {
             path: PointerBuf::from_tokens(path),
             source: read.source(workload),
             helm_release,
+            helm_revision: None,
             effect: Effect::of(workload, &live),
         }))
+    }
+
+    /// Adds a source that the object does not record: its manifest in a revision of its Helm release, as JSON. `workload` is its
+    /// kind.
+    pub fn add_manifest(&mut self, workload: &Workload, manifest: &str, revision: u32) {
+        if workload.names_scheduler(manifest) {
+            self.source = Source::NamesScheduler;
+        } else if workload.has_pod_spec(manifest) && self.source == Source::Unknown {
+            self.source = Source::OmitsScheduler;
+        } else {
+            return;
+        }
+        self.helm_revision = Some(revision);
     }
 
     /// Returns the JSON patch that removes the scheduler. The API server then fills in `default-scheduler`. The patch fails,
@@ -306,6 +322,20 @@ mod tests {
         let annotations = json!({"meta.helm.sh/release-name": "db", "meta.helm.sh/release-namespace": "apps"});
         let found = read("Deployment", &with(deployment(), "/metadata/annotations", annotations)).unwrap();
         assert_eq!(found.helm_release, Some(HelmReleaseName { namespace: "apps".into(), name: "db".into() }));
+    }
+
+    #[test]
+    fn the_manifest_of_a_release_is_a_source() {
+        let source = |spec: Value| {
+            let mut found = read("Deployment", &deployment()).unwrap();
+            let workloads = Workloads::default();
+            let manifest = json!({"spec": {"template": {"spec": spec}}}).to_string();
+            found.add_manifest(workloads.find("apps", "v1", "Deployment").unwrap(), &manifest, 7);
+            (found.source, found.helm_revision)
+        };
+        assert_eq!(source(json!({"containers": []})), (Source::OmitsScheduler, Some(7)));
+        assert_eq!(source(json!({"schedulerName": "stork"})), (Source::NamesScheduler, Some(7)));
+        assert_eq!(source(Value::Null), (Source::Unknown, None));
     }
 
     #[test]
