@@ -9,6 +9,7 @@
 //! ```
 
 mod answer;
+mod audit_log;
 mod census;
 mod controller;
 mod diagnosis;
@@ -26,6 +27,7 @@ mod verdict;
 mod webhook;
 
 pub use answer::Answer;
+pub use audit_log::{AuditLineError, AuditLog, Compared, Comparison, MissedObject, WebhookCalls};
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
 pub use diagnosis::{Diagnosis, PodCase, Registration, Template, TemplateCase};
