@@ -1,5 +1,6 @@
 //! `colocate audit`: compares the pods of a cluster with what colocate would decide about them.
 
+mod audit_log;
 mod document;
 mod tables;
 
@@ -48,6 +49,13 @@ pub(super) struct Audit {
     /// The configuration file of the cluster's colocate; without one, the defaults apply
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
     config: Option<PathBuf>,
+
+    /// Read audit logs of API servers instead of the cluster, and show what colocate missed; - is standard input
+    #[arg(
+        long, value_name = "FILE|-", num_args = 1..,
+        conflicts_with_all = ["all_namespaces", "context", "kubeconfig", "fail_under"]
+    )]
+    audit_log: Vec<PathBuf>,
 
     /// The output format
     #[arg(short, long, value_enum, default_value_t = AuditFormat::Table)]
@@ -103,6 +111,10 @@ impl Audit {
     /// If the configuration cannot be read, or the output cannot be written. A cluster that does not answer does not prevent the
     /// audit of the others.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        if !self.audit_log.is_empty() {
+            let (namespace, paint) = (self.namespace.as_deref(), self.color.for_stdout());
+            return audit_log::run(&self.audit_log, namespace, self.output, paint, self.strict);
+        }
         let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
         let config = path.map(Config::load).transpose()?.unwrap_or_default();
         let policy = config.policy();

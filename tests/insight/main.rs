@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod audit_log;
 mod conditions;
 #[path = "../installation/dry_run.rs"]
 #[expect(dead_code, reason = "the installation tests use all of it")]
