@@ -216,7 +216,7 @@ fn exit_codes_are_those_of_the_documentation() {
         (&cluster(), 404, "audit --strict", 0),
         (&denied, 403, "audit", 0),
         (&denied, 403, "audit --strict", 3),
-        (&denied, 403, "audit --strict --fail-under 100", 4),
+        (&denied, 403, "audit --strict --fail-under 100", 3),
         (&cluster(), 500, "audit", 1),
         (&cluster(), 404, "audit --fail-under 101", 2),
         (&cluster(), 404, "audit -A -n db", 2),
