@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod cluster;
 mod findings;
+mod helm_release;
 mod helm_releases;
 pub(crate) mod kinds;
 mod leftovers;

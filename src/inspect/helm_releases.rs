@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::access::Access;
+use super::helm_release::HelmRelease;
 use super::kinds;
 use crate::api::ApiError;
 use crate::engine::dns;
-use crate::insight::{HelmRelease, HelmReleaseName};
+use crate::insight::HelmReleaseName;
 
 /// The longest time that the read of a release may take.
 const TIMEOUT: Duration = Duration::from_secs(30);

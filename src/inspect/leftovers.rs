@@ -5,11 +5,12 @@ use hyper::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::access::Access;
+use super::helm_release::HelmRelease;
 use super::helm_releases::HelmReleases;
 use super::kinds::{self, Kind};
 use crate::api::{ApiClient, ApiError, FIELD_MANAGER};
 use crate::engine::{Policy, Source, Workload};
-use crate::insight::{HelmRelease, Leftover};
+use crate::insight::Leftover;
 use crate::manifest::{Manifest, ManifestObject};
 
 /// The built-in kinds with a pod template.

@@ -14,7 +14,6 @@ mod census;
 mod controller;
 mod diagnosis;
 mod expectation;
-mod helm_release;
 mod history;
 mod leftover;
 mod live_pod;
@@ -32,7 +31,6 @@ pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
 pub use diagnosis::{Diagnosis, PodCase, Registration, Template, TemplateCase};
 pub use expectation::{Doubt, Expectation, ExpectedClaim, Facts, Outcome};
-pub use helm_release::{HelmRelease, HelmReleaseError};
 pub use history::{Availability, History, Replica, Scaling};
 pub use leftover::{Effect, HelmReleaseName, Leftover};
 pub use live_pod::{

@@ -4,16 +4,17 @@ use std::io::{self, Read as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use colocate_engine::{Text, object};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
+
+use crate::engine::{Text, object};
 
 /// The largest release that is read, decompressed. A Secret has 1 MiB, and text is seldom compressed to less than a twentieth.
 const MAX_RELEASE: u64 = 32 << 20;
 
 /// A revision of a Helm release.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct HelmRelease {
+pub(super) struct HelmRelease {
     /// The name.
     pub name: String,
     /// The namespace of its objects, unless they name another one.
@@ -27,7 +28,7 @@ pub struct HelmRelease {
 
 /// A Secret that is not a revision of a Helm release.
 #[derive(Debug, thiserror::Error)]
-pub enum HelmReleaseError {
+pub(super) enum HelmReleaseError {
     /// The Secret has no `release` in its data.
     #[error("the Secret has no key `release`")]
     Missing,
@@ -60,7 +61,7 @@ impl HelmRelease {
     ///
     /// # Errors
     /// The Secret is not a revision of a Helm release.
-    pub fn from_secret(secret: &str) -> Result<Self, HelmReleaseError> {
+    pub(super) fn from_secret(secret: &str) -> Result<Self, HelmReleaseError> {
         let Secret { data } = serde_json::from_str(secret)?;
         let release = data.and_then(|data| data.release).ok_or(HelmReleaseError::Missing)?;
         let bytes = STANDARD.decode(STANDARD.decode(release.as_bytes())?)?;
