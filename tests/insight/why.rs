@@ -22,6 +22,9 @@ const RELEASE: &str = "explained";
 const OPT_OUT: &str = "stork.libopenstorage.org/disableHyperconvergence";
 const NAMESPACE_OPT_OUT: &str = "stork.libopenstorage.org/disable-admission-controller";
 
+/// The Events about the sizes of the `ReplicaSets` of a Deployment.
+const SCALINGS: &str = "events --field-selector=reason=ScalingReplicaSet";
+
 /// Everything that `colocate why` reads.
 const READER: [Rule; 17] = [
     Rule::new("", "pods", &["get", "list"]),
@@ -109,11 +112,7 @@ impl<'c> Scene<'c> {
             Self { control_plane, release: Release::prepare(control_plane, RELEASE), apps, contested, excluded };
         create_pod_with_claim(&scene.apps, "before");
         // The registration must be younger.
-        let created = scene.apps.get("pod/before").text("/metadata/creationTimestamp").to_owned();
-        let create = || drop(scene.apps.run("create configmap later"));
-        create_after(&scene.apps, "configmap/later", &created, create, || {
-            drop(scene.apps.run("delete configmap later"));
-        });
+        wait_until_after(&scene.apps, scene.apps.get("pod/before").text("/metadata/creationTimestamp"));
         let owners = "optOut: {owners: [{group: apps, kind: DaemonSet}]}";
         let webhook = format!("{{failurePolicy: Ignore, namespaces: {{include: [{APPS}, {CONTESTED}]}}}}");
         scene.release.install(&format!("replicaCount: 1\nconfig: {{{owners}}}\nwebhook: {webhook}\n"));
@@ -169,6 +168,14 @@ fn create_after(namespace: &Namespace, what: &str, time: &str, mut create: impl 
         assert!(began.elapsed() < WAIT_TIMEOUT, "{what} is not younger than {time}");
         remove();
     }
+}
+
+/// Waits until new objects are younger than that time.
+fn wait_until_after(namespace: &Namespace, time: &str) {
+    let create = || drop(namespace.run("create configmap later"));
+    let remove = || drop(namespace.run("delete configmap later"));
+    create_after(namespace, "configmap/later", time, create, remove);
+    remove();
 }
 
 #[test]
@@ -256,6 +263,8 @@ impl Scene<'_> {
         let answer = self.ask(APPS, "pod/younger");
         assert_eq!(answer.verdict(), "claim-younger");
         assert!(answer.evidence().contains("claim younger was created later"));
+        // The scheduler says why it cannot bind the pod.
+        apps.run("wait --for=condition=PodScheduled=False pod/absent --timeout=60s");
         let answer = self.ask(APPS, "pod/absent");
         assert_eq!(answer.verdict(), "unknown");
         assert!(answer.evidence().contains("claim `absent` does not exist"));
@@ -374,10 +383,16 @@ impl Scene<'_> {
         self.scale(0);
         // The process still answers while it drains.
         self.release.kubelet().wait_until_all_have_ended();
-        let events = self.release.namespace().list("events --field-selector=reason=ScalingReplicaSet");
-        let last = events.iter().map(|event| event.text("/lastTimestamp").to_owned()).max().expect("an event");
+        // The Event is written after the replicas were removed.
+        let last = self.release.namespace().kubectl().watch(SCALINGS, |event| {
+            let message = event.text("/message");
+            let is_last = message.starts_with("Scaled down") && message.split(' ').any(|word| word == "0");
+            is_last.then(|| event.text("/lastTimestamp").to_owned())
+        });
         apps.add_claim("away", PORTWORX_CLASS);
         create_after(apps, "pod/away", &last, || drop(create_pod(apps, "away")), || delete_pod(apps, "away"));
+        // The next replica must be younger than the pod.
+        wait_until_after(apps, apps.get("pod/away").text("/metadata/creationTimestamp"));
         self.scale(1);
         let answer = self.ask(APPS, "pod/away");
         assert_eq!(answer.verdict(), "colocate-away", "{}", answer.evidence());
