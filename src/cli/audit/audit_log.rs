@@ -136,6 +136,10 @@ impl Report {
                 let unreadable = Unreadable { file: name.to_owned(), line: number, why: bounded(&error.to_string()) };
                 if number == 1 || !is_whole { self.cut += 1 } else { last = Some(unreadable) }
             }
+            // The rest of a line that an API server is writing may follow.
+            if !is_whole {
+                break;
+            }
         }
         if last.is_some() {
             self.cut += 1;
@@ -328,6 +332,25 @@ mod tests {
         let (events, cut, unreadable) = read(&long[..long.len() / 2]);
         assert!((1..2_000).contains(&events), "{events}");
         assert_eq!((cut, unreadable), (1, 0));
+    }
+
+    /// A log that an API server is writing: each read ends where the log ended then.
+    struct Growing<'a>(Vec<&'a str>);
+
+    impl Read for Growing<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Ok(0) } else { self.0.remove(0).as_bytes().read(buffer) }
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_is_the_last() {
+        let (whole, (half, rest)) = (format!("{EVENT}\n"), EVENT.split_at(40));
+        let rest = format!("{rest}\n{EVENT}\n");
+        let mut report = Report::default();
+        let log = Growing(vec![&whole, half, "", &rest]);
+        report.read(log, "a.log", &mut Console::new(false)).unwrap();
+        assert_eq!((report.log.events, report.cut, report.unreadable()), (1, 1, 0));
     }
 
     #[test]
