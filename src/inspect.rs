@@ -19,7 +19,7 @@ pub(crate) use audit::{Audit, AuditScope, CustomKind};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
 pub(crate) use webhooks::Webhooks;
 pub(crate) use why::{
-    Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Question, Report, Target, WebhookRow,
+    Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Question, Report, Target, UnknownKind, WebhookRow,
 };
 #[cfg(test)]
 pub(crate) use why::{Fix, Subject};

@@ -14,7 +14,7 @@ use super::paint::ColorOption;
 use super::{Exit, Usage};
 use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
-use crate::inspect::{Question, Report, Target};
+use crate::inspect::{Question, Report, Target, UnknownKind};
 
 /// Explain why a live pod or workload has its scheduler
 ///
@@ -24,7 +24,7 @@ use crate::inspect::{Question, Report, Target};
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 pub(super) struct Why {
-    /// The object, as in kubectl: pod/mysql-0, deploy/mysql
+    /// The object, as in kubectl: pod/mysql-0, deploy/mysql; also of a kind in customWorkloads
     #[arg(value_name = "KIND/NAME")]
     target: Target,
 
@@ -83,7 +83,7 @@ impl Why {
     /// # Errors
     /// If the object does not exist or may not be read, or the cluster does not answer.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        if self.dry_run && !self.target.kind.is_pod() {
+        if self.dry_run && !self.target.is_pod() {
             let usage = "--dry-run needs a pod: name one of those that `colocate why` lists for the workload";
             return Err(Usage(usage.to_owned()).into());
         }
@@ -93,7 +93,10 @@ impl Why {
         let client = ApiClient::for_command(true, choice).await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| client.namespace().to_owned());
         let question = Question { target: &self.target, namespace: &namespace, config, dry_run: self.dry_run };
-        let report = question.answer(client).await?;
+        let report = question.answer(client).await.map_err(|error| match error.downcast::<UnknownKind>() {
+            Ok(unknown) => Usage(unknown.to_string()).into(),
+            Err(error) => error,
+        })?;
         let mut out = io::stdout().lock();
         match self.output {
             WhyFormat::Text => out.write_all(Screen(self.color.for_stdout()).report(&report).as_bytes())?,

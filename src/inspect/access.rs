@@ -21,7 +21,7 @@ pub(crate) struct Access {
     /// The client of the cluster.
     pub(crate) client: ApiClient,
     /// The answers of the API server.
-    answers: HashMap<(&'static str, Kind, Option<String>), bool>,
+    answers: HashMap<(&'static str, Kind, Option<String>, Option<String>), bool>,
     /// The resources that were read.
     pub(crate) seen: BTreeSet<String>,
     /// What could not be read so far, in the order of the reads.
@@ -149,7 +149,9 @@ impl Access {
         name: &str,
         hides: impl fmt::Display,
     ) -> Result<Found, ApiError> {
-        if !self.may("get", kind, namespace).await? {
+        let may_get =
+            self.may("get", kind, namespace).await? || self.may_named("get", kind, namespace, Some(name)).await?;
+        if !may_get {
             self.denied("get", kind, namespace, hides);
             return Ok(Found::NotSeen);
         }
@@ -177,13 +179,28 @@ impl Access {
         kind: Kind,
         namespace: Option<&str>,
     ) -> Result<bool, ApiError> {
+        self.may_named(verb, kind, namespace, None).await
+    }
+
+    /// Asks about the right to one object, which a role can grant by name, or to all.
+    async fn may_named(
+        &mut self,
+        verb: &'static str,
+        kind: Kind,
+        namespace: Option<&str>,
+        object: Option<&str>,
+    ) -> Result<bool, ApiError> {
         let namespace = namespace.filter(|_| kind.namespaced);
-        let key = (verb, kind, namespace.map(str::to_owned));
+        let key = (verb, kind, namespace.map(str::to_owned), object.map(str::to_owned));
         if let Some(allowed) = self.answers.get(&key) {
             return Ok(*allowed);
         }
         let Resource { group, name } = kind.resource;
-        let attributes = json!({"verb": verb, "group": group, "resource": name, "namespace": namespace.unwrap_or("")});
+        let mut attributes =
+            json!({"verb": verb, "group": group, "resource": name, "namespace": namespace.unwrap_or("")});
+        if let Some(object) = object {
+            attributes["name"] = object.into();
+        }
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -249,13 +266,14 @@ impl fmt::Display for NotSeen {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
     use hyper::{Request, Response};
     use kube::Client;
     use kube::client::Body;
     use serde_json::Value;
 
     use super::*;
-    use crate::inspect::kinds::{CLASSES, PODS};
+    use crate::inspect::kinds::{CLASSES, CONFIG_MAPS, PODS};
 
     /// Lists pods in `shop` and classes, each twice, with these answers by path. Returns the lists of pods and classes, the access,
     /// and the requested paths.
@@ -344,6 +362,38 @@ mod tests {
         let lists: Vec<_> = lists.into_iter().map(Result::unwrap).collect();
         assert_eq!(lists, [Listing::NotSeen, Listing::NotSeen, Listing::NotServed, Listing::NotServed]);
         assert!(access.not_seen.iter().all(|not_seen| not_seen.resource == "pods"));
+    }
+
+    #[tokio::test]
+    async fn a_role_may_grant_one_object_by_name() {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let mut access = Access::new(ApiClient::for_test(Client::new(service, "default")));
+        let server = async {
+            let mut names = Vec::new();
+            while let Some((request, respond)) = handle.next_request().await {
+                let is_review = request.uri().path() == REVIEWS_PATH;
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+                let name = &asked["spec"]["resourceAttributes"]["name"];
+                let (status, answer) =
+                    if is_review { review(name == "own") } else { (200, json!({"kind": "ConfigMap"})) };
+                names.extend(is_review.then(|| name.clone()));
+                let answer = Body::from(answer.to_string().into_bytes());
+                respond.send_response(Response::builder().status(status).body(answer).unwrap());
+            }
+            names
+        };
+        let client = async {
+            let mut found = Vec::new();
+            for name in ["own", "other", "own"] {
+                found.push(access.get(CONFIG_MAPS, Some("shop"), name, "the rest").await.unwrap());
+            }
+            drop(access);
+            found
+        };
+        let (found, names) = tokio::join!(client, server);
+        assert!(matches!(found[..], [Found::Object(_), Found::NotSeen, Found::Object(_)]), "{found:?}");
+        assert_eq!(names, [Value::Null, "own".into(), "other".into()]);
     }
 
     #[tokio::test]

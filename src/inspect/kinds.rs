@@ -8,7 +8,7 @@ pub(crate) struct Kind {
     /// The resource, as Roles name it.
     pub(crate) resource: Resource,
     /// The version.
-    version: &'static str,
+    pub(crate) version: &'static str,
     /// Whether its objects belong to namespaces.
     pub(crate) namespaced: bool,
 }
@@ -33,6 +33,7 @@ pub(crate) const CRON_JOBS: Kind = Kind::namespaced("batch", "v1", "cronjobs");
 pub(crate) const CONFIG_MAPS: Kind = Kind::namespaced("", "v1", "configmaps");
 pub(crate) const EVENTS: Kind = Kind::namespaced("", "v1", "events");
 pub(crate) const BUDGETS: Kind = Kind::namespaced("policy", "v1", "poddisruptionbudgets");
+pub(crate) const ENDPOINT_SLICES: Kind = Kind::namespaced("discovery.k8s.io", "v1", "endpointslices");
 pub(crate) const LEASES: Kind = Kind::namespaced("coordination.k8s.io", "v1", "leases");
 
 impl Kind {

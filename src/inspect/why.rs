@@ -17,7 +17,7 @@ use reader::Reader;
 #[cfg(test)]
 pub(crate) use report::Fix;
 pub(crate) use report::{Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Report, Subject, WebhookRow};
-pub(crate) use target::Target;
+pub(crate) use target::{Target, UnknownKind};
 
 /// A question about one object.
 pub(crate) struct Question<'a> {
@@ -35,13 +35,14 @@ impl Question<'_> {
     /// Reads the cluster, and answers.
     ///
     /// # Errors
-    /// If the object does not exist or may not be read, or the cluster does not answer.
+    /// [`UnknownKind`] if the kind cannot be explained. If the object does not exist or may not be read, or the cluster does not answer.
     pub(crate) async fn answer(self, client: ApiClient) -> anyhow::Result<Report> {
-        let Self { target: target @ Target { kind, name }, namespace, config, dry_run: is_tried } = self;
+        let Self { target, namespace, config, dry_run: is_tried } = self;
         let mut reader = Reader::new(client);
         let mut explainer = Explainer::new(&mut reader, namespace, config).await?;
-        let json = explainer.get(target).await?;
-        let story = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(*kind, &json)? };
+        let kind = explainer.kinds.resolve(target)?;
+        let json = explainer.get(kind, &target.name).await?;
+        let story = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(kind, &json)? };
         let (mut pods, mut pending, mut dry_run) = (None, None, None);
         if kind.is_pod() {
             let pod: LivePod<'_> = serde_json::from_str(&json)?;
@@ -53,10 +54,10 @@ impl Question<'_> {
                 dry_run = Some(try_again(&explainer.reader.access.client, namespace, &pod, &story).await);
             }
         } else {
-            pods = explainer.newest_pods(*kind, &json).await?;
+            pods = explainer.newest_pods(kind, &story.cause.scheduler, &json).await?;
         }
         let Story { created, cause, claims, webhooks, .. } = story;
-        let object = Subject { kind: kind.name, namespace: namespace.to_owned(), name: name.clone(), created };
+        let object = Subject { kind: kind.name, namespace: namespace.to_owned(), name: target.name.clone(), created };
         let (seen, not_seen) = reader.end();
         let (api_version, kind) = ("colocate/v1", "Why");
         Ok(Report { api_version, kind, object, cause, claims, webhooks, pending, pods, dry_run, seen, not_seen })

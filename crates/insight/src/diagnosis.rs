@@ -6,16 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use colocate_engine::{Owner, Policy, Reason, parse_bool};
+use colocate_engine::{DEFAULT_SCHEDULER, Owner, Policy, Reason, Source, Workload, WorkloadObject, parse_bool};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answer::Answer;
 use super::expectation::{Expectation, ExpectedClaim, Outcome};
-use super::history::{Availability, History};
+use super::history::{Availability, Endpoints, History};
 use super::live_pod::LivePod;
 use super::managed_fields::FieldsEntry;
 use super::verdict::Verdict;
+
+/// The manager of what the controllers of Kubernetes create.
+const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 
 /// The facts about a pod.
 pub struct PodCase<'a> {
@@ -27,10 +30,14 @@ pub struct PodCase<'a> {
     pub expectation: &'a Expectation,
     /// The template that the pod was made from; `None` if the pod has no controller, or the template is not known.
     pub template: Option<&'a Template>,
+    /// Whether the template could not be read.
+    pub template_is_hidden: bool,
     /// The registration of colocate; `None` if it could not be read.
     pub registration: Option<&'a Registration>,
     /// The Deployment and pods of colocate; `None` if they could not be read.
     pub history: Option<&'a History>,
+    /// The endpoints of colocate's Service; `None` if they could not be read, or do not show since when they exist.
+    pub endpoints: Option<&'a Endpoints>,
     /// The creation of each claim of the pod that exists.
     pub claims: &'a BTreeMap<String, Timestamp>,
     /// Other mutating webhooks that are called for the pod, or may be.
@@ -58,8 +65,8 @@ pub struct Template {
     pub object: String,
     /// The scheduler that it names.
     pub scheduler: Arc<str>,
-    /// Whether its source names a scheduler; `None` if no source is recorded.
-    pub source_names_scheduler: Option<bool>,
+    /// The scheduler in its sources; `None` if they could not be read.
+    pub source: Option<Source>,
 }
 
 /// The registration of colocate as a webhook.
@@ -69,12 +76,21 @@ pub struct Registration {
     pub configuration: String,
     /// Its creation; `None` if there is no such configuration.
     pub created: Option<Timestamp>,
-    /// Its last change.
-    pub changed: Option<Timestamp>,
+    /// The last changes of what decides whether it is called: of the configuration, and of the labels that its selectors read.
+    pub changes: Vec<Change>,
     /// Whether API servers call colocate for the object now.
     pub called: Answer,
     /// The `failurePolicy` of the entry for the object.
     pub ignores_failures: bool,
+}
+
+/// The last change of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The thing, as in `zz-colocate`.
+    pub what: String,
+    /// The time.
+    pub time: Timestamp,
 }
 
 /// The cause of a live object's scheduler.
@@ -91,6 +107,19 @@ impl Diagnosis {
         Self { verdict, evidence: vec![evidence.into()] }
     }
 
+    /// Returns the diagnosis for a configuration of colocate that is not known: with another one, the verdict may be another.
+    #[must_use]
+    pub fn assuming_defaults(self) -> Self {
+        let Self { verdict, evidence } = self;
+        if verdict == Verdict::Unknown {
+            return Self { verdict, evidence };
+        }
+        let text = format!(
+            "the configuration of colocate is not known (pass it with --config); with its defaults, the verdict is {verdict}"
+        );
+        Self::new(Verdict::Unknown, text).and(evidence)
+    }
+
     fn and(mut self, evidence: impl IntoIterator<Item = String>) -> Self {
         self.evidence.extend(evidence);
         self
@@ -104,7 +133,10 @@ impl PodCase<'_> {
         if let Some(unknown) = unknown(expectation) {
             return unknown;
         }
-        if pod.scheduler() != &*expectation.scheduler && is_chosen(expectation.reason) {
+        let is_changed = self.template.is_some_and(|template| {
+            self.policy.drivers.has_scheduler(&expectation.scheduler) && self.is_changed_after(template)
+        });
+        if pod.scheduler() != &*expectation.scheduler && (is_chosen(expectation.reason) || is_changed) {
             return self.unexpected();
         }
         if expectation.reason == Reason::OwnerOptedOut {
@@ -118,7 +150,8 @@ impl PodCase<'_> {
             let label = &self.policy.opt_out.namespace_label;
             return Diagnosis::new(Verdict::AsExpected, format!("its Namespace opts out by the label {label}"));
         }
-        self.leftover().unwrap_or_else(|| Diagnosis::new(Verdict::AsExpected, expectation.reason.explanation()))
+        let found = self.leftover().or_else(|| self.hidden());
+        found.unwrap_or_else(|| Diagnosis::new(Verdict::AsExpected, expectation.reason.explanation()))
     }
 
     /// Finds the cause of a scheduler that is not the expected one.
@@ -135,7 +168,7 @@ impl PodCase<'_> {
             return self.set_by_another(template);
         }
         if let Some(registration) = self.registration {
-            let Registration { configuration, created: registered, called, changed, .. } = registration;
+            let Registration { configuration, created: registered, .. } = registration;
             let Some(registered) = registered else {
                 let text = format!("there is no MutatingWebhookConfiguration {configuration}");
                 return Diagnosis::new(Verdict::BeforeColocate, text);
@@ -144,20 +177,30 @@ impl PodCase<'_> {
                 let text = format!("MutatingWebhookConfiguration {configuration} was created later, {registered}");
                 return Diagnosis::new(Verdict::BeforeColocate, text);
             }
-            if let Answer::No(why) = called {
-                let changed = changed.filter(|changed| *changed > created);
-                let changed = changed
-                    .map(|changed| format!("{configuration} was last written after the pod was created, {changed}"));
-                return Diagnosis::new(Verdict::NotSent, format!("{configuration}: {why}")).and(changed);
-            }
+        }
+        let exclusion = self.registration.and_then(|registration| registration.exclusion(created));
+        if let Some(Exclusion::Certain(why)) = exclusion {
+            return Diagnosis::new(Verdict::NotSent, why);
         }
         if let Some(evidence) = self.younger_claims(created) {
             return Diagnosis { verdict: Verdict::ClaimYounger, evidence };
         }
         let ignores = self.registration.is_some_and(|registration| registration.ignores_failures);
-        match self.history.map(|history| history.at(created)) {
+        match self.availability(created) {
             Some(Availability::Away(evidence)) if ignores => Diagnosis::new(Verdict::ColocateAway, evidence),
-            availability => self.missed(availability),
+            availability => self.missed(availability).and(exclusion.into_iter().flat_map(Exclusion::into_evidence)),
+        }
+    }
+
+    /// Returns whether a replica was ready at this time; `None` if nothing that shows it could be read.
+    fn availability(&self, time: Timestamp) -> Option<Availability> {
+        let by_endpoints = self.endpoints.and_then(|endpoints| endpoints.at(time));
+        let by_pods = self.history.map(|history| history.at(time));
+        match (by_endpoints, by_pods) {
+            // A replica that the Service does not select gets no calls.
+            (Some(away @ Availability::Away(_)), _) => Some(away),
+            (Some(ready), None | Some(Availability::Unknown)) => Some(ready),
+            (_, by_pods) => by_pods,
         }
     }
 
@@ -176,11 +219,18 @@ impl PodCase<'_> {
         let text = format!(
             "the template of {object} names {scheduler}, and the pod {actual}; colocate does not make this change"
         );
-        let others = match self.other_webhooks {
-            [] => None,
-            others => Some(format!("other webhooks that are called for it: {}", others.join(", "))),
+        let creator = self.pod.metadata.managed_fields.creator().map(|entry| &*entry.manager);
+        let suspects = match (self.registration, self.other_webhooks, creator) {
+            (None, ..) => Some("the webhook configurations could not be read".to_owned()),
+            // This manager copies templates as they are.
+            (_, [], None | Some(CONTROLLER_MANAGER)) => None,
+            (_, [], Some(creator)) => Some(format!("no other webhook is called for it, and {creator} created it")),
+            (_, others, Some(creator)) if creator != CONTROLLER_MANAGER => {
+                Some(format!("{creator} created it, and other webhooks are called for it: {}", others.join(", ")))
+            }
+            (_, others, _) => Some(format!("other webhooks that are called for it: {}", others.join(", "))),
         };
-        Diagnosis::new(Verdict::SetByAnother, text).and(others)
+        Diagnosis::new(Verdict::SetByAnother, text).and(suspects)
     }
 
     /// Returns the evidence if every claim that belongs to a driver is younger than the pod.
@@ -228,7 +278,23 @@ impl PodCase<'_> {
         }
         let template = template.filter(|template| *template.scheduler == *scheduler)?;
         let text = format!("the template of {} names {scheduler}, and its source does not", template.object);
-        (template.source_names_scheduler == Some(false)).then(|| Diagnosis::new(Verdict::InjectedEarlier, text))
+        (template.source == Some(Source::OmitsScheduler)).then(|| Diagnosis::new(Verdict::InjectedEarlier, text))
+    }
+
+    /// Returns the verdict about a scheduler that is right only if the template names it, which could not be read.
+    fn hidden(&self) -> Option<Diagnosis> {
+        let Self { pod, expectation, template, template_is_hidden, .. } = self;
+        let scheduler = pod.scheduler();
+        if scheduler == DEFAULT_SCHEDULER || is_chosen(expectation.reason) {
+            return None;
+        }
+        let what = match template {
+            None if *template_is_hidden => "the template of its controller",
+            Some(Template { source: None, .. }) => "the source of its template",
+            _ => return None,
+        };
+        let text = format!("{what} could not be read, so who chose {scheduler} is not known");
+        Some(Diagnosis::new(Verdict::Unknown, text))
     }
 
     /// Finds the opt-out that another writer than the creator added.
@@ -253,6 +319,23 @@ impl PodCase<'_> {
 }
 
 impl Template {
+    /// Reads the template of a live object. Its sources are those that `source` records: the object itself, or its controller;
+    /// `None` if that could not be read.
+    ///
+    /// # Errors
+    /// The JSON does not have the structure of the kind.
+    pub fn read(
+        object: String,
+        (workload, json): (&Workload, &str),
+        source: Option<(&Workload, &str)>,
+    ) -> Result<Self, serde_json::Error> {
+        let read = WorkloadObject::parse(json, workload)?;
+        let scheduler = read.scheduler().unwrap_or(DEFAULT_SCHEDULER).into();
+        let source = source.map(|(workload, json)| Ok(WorkloadObject::parse(json, workload)?.source(workload)));
+        let source = source.transpose()?;
+        Ok(Self { object, scheduler, source })
+    }
+
     /// Returns the JSON of a pod with the scheduler that its template names, in place of one that a webhook set.
     ///
     /// # Errors
@@ -266,6 +349,44 @@ impl Template {
     }
 }
 
+/// Why API servers do not call colocate for an object now.
+enum Exclusion {
+    /// This has not changed since the object was written.
+    Certain(String),
+    /// They may have called it when the object was written.
+    Later(Vec<String>),
+}
+
+impl Exclusion {
+    fn into_evidence(self) -> Vec<String> {
+        match self {
+            Self::Certain(why) => vec![why],
+            Self::Later(evidence) => evidence,
+        }
+    }
+}
+
+impl Registration {
+    /// Returns true if API servers do not call colocate for the object now.
+    pub fn excludes(&self) -> bool {
+        matches!(self.called, Answer::No(_))
+    }
+
+    /// Returns why API servers do not call colocate for an object that was written at this time. Times have a resolution of one
+    /// second, so what changed in the same second may have changed later.
+    fn exclusion(&self, written: Timestamp) -> Option<Exclusion> {
+        let Self { configuration, changes, called, .. } = self;
+        let Answer::No(why) = called else { return None };
+        let later: Vec<_> = changes.iter().filter(|change| change.time >= written).collect();
+        if later.is_empty() {
+            return Some(Exclusion::Certain(format!("{configuration}: {why}")));
+        }
+        let now = format!("it would not be sent now ({configuration}: {why}), which may have changed since then");
+        let changes = later.into_iter().map(|Change { what, time }| format!("{what} changed at {time}"));
+        Some(Exclusion::Later(std::iter::once(now).chain(changes).collect()))
+    }
+}
+
 impl TemplateCase<'_> {
     /// Finds the cause of the scheduler of a workload's template.
     pub fn diagnose(&self) -> Diagnosis {
@@ -276,7 +397,7 @@ impl TemplateCase<'_> {
         if expectation.outcome() == Outcome::AsExpected {
             let leftover = !is_chosen(expectation.reason)
                 && matches!(expectation.reason, Reason::AlreadySet | Reason::OptOutWithoutEffect)
-                && template.source_names_scheduler == Some(false);
+                && template.source == Some(Source::OmitsScheduler);
             return if leftover {
                 let text = format!("the template names {}, and its source does not", template.scheduler);
                 Diagnosis::new(Verdict::InjectedEarlier, text)
@@ -289,7 +410,7 @@ impl TemplateCase<'_> {
             return Diagnosis::new(Verdict::AuditMode, text);
         }
         let last = (*written).max(*created);
-        if let Some(Registration { configuration, created: registered, called, .. }) = registration {
+        if let Some(Registration { configuration, created: registered, .. }) = registration {
             match (registered, last) {
                 (None, _) => {
                     let text = format!("there is no MutatingWebhookConfiguration {configuration}");
@@ -301,13 +422,14 @@ impl TemplateCase<'_> {
                 }
                 _ => {}
             }
-            if let Answer::No(why) = called {
-                return Diagnosis::new(Verdict::NotSent, format!("{configuration}: {why}"));
-            }
+        }
+        let exclusion = registration.zip(last).and_then(|(registration, last)| registration.exclusion(last));
+        if let Some(Exclusion::Certain(why)) = exclusion {
+            return Diagnosis::new(Verdict::NotSent, why);
         }
         let text = last
             .map_or_else(|| "its writes are not recorded".to_owned(), |last| format!("its last write was at {last}"));
-        Diagnosis::new(Verdict::Missed, text)
+        Diagnosis::new(Verdict::Missed, text).and(exclusion.into_iter().flat_map(Exclusion::into_evidence))
     }
 }
 
@@ -362,8 +484,10 @@ mod tests {
         policy: Policy,
         pod: Value,
         template: Option<Template>,
+        template_is_hidden: bool,
         registration: Option<Registration>,
         history: Option<History>,
+        endpoints: Option<Endpoints>,
         claims: BTreeMap<String, Timestamp>,
         webhooks: Vec<String>,
     }
@@ -377,7 +501,7 @@ mod tests {
                     "namespace": "db",
                     "name": "mysql-0",
                     "creationTimestamp": CREATED,
-                    "managedFields": [{"manager": "kcm", "operation": "Update", "time": CREATED, "fieldsV1": containers}],
+                    "managedFields": [{"manager": CONTROLLER_MANAGER, "operation": "Update", "time": CREATED, "fieldsV1": containers}],
                 },
                 "spec": {
                     "schedulerName": "default-scheduler",
@@ -388,7 +512,7 @@ mod tests {
             let registration = Registration {
                 configuration: "zz-colocate".to_owned(),
                 created: Some(time("2026-11-01T00:00:00Z")),
-                changed: None,
+                changes: Vec::new(),
                 called: Answer::Yes,
                 ignores_failures: true,
             };
@@ -405,8 +529,10 @@ mod tests {
                 policy: Policy::default(),
                 pod,
                 template: None,
+                template_is_hidden: false,
                 registration: Some(registration),
                 history: Some(history),
+                endpoints: None,
                 claims,
                 webhooks: Vec::new(),
             }
@@ -417,9 +543,9 @@ mod tests {
             self
         }
 
-        fn template(mut self, scheduler: &str, source: Option<bool>) -> Self {
+        fn template(mut self, scheduler: &str, source: Source) -> Self {
             let object = "ReplicaSet mysql-5d4".to_owned();
-            self.template = Some(Template { object, scheduler: scheduler.into(), source_names_scheduler: source });
+            self.template = Some(Template { object, scheduler: scheduler.into(), source: Some(source) });
             self
         }
 
@@ -449,8 +575,10 @@ mod tests {
                 policy: &self.policy,
                 expectation: &expectation,
                 template: self.template.as_ref(),
+                template_is_hidden: self.template_is_hidden,
                 registration: self.registration.as_ref(),
                 history: self.history.as_ref(),
+                endpoints: self.endpoints.as_ref(),
                 claims: &self.claims,
                 other_webhooks: &self.webhooks,
             };
@@ -519,36 +647,87 @@ mod tests {
         let away = Scene { history: Some(history), ..Scene::new() };
         let evidence = "no replica of colocate was ready from 2026-11-30T02:11:00Z";
         assert_verdict(&away, "colocate-away", evidence);
+        // A later change of the configuration does not matter.
+        let change = Change { what: "zz-colocate".to_owned(), time: time("2026-11-30T05:00:00Z") };
+        let away = away.registration(|found| {
+            found.called = Answer::No("no rule".to_owned());
+            found.changes = vec![change];
+        });
+        assert_verdict(&away, "colocate-away", evidence);
         // With `Fail`, the pod would have been rejected.
         let fail = away.registration(|found| found.ignores_failures = false);
         assert_verdict(&fail, "missed", "but the failure policy is not known to be Ignore");
     }
 
     #[test]
+    fn endpoints_show_what_pods_do_not() {
+        let endpoints = |ready| {
+            let since = time("2026-11-30T02:11:00Z");
+            Some(Endpoints { service: "colocate/colocate".to_owned(), ready, serving: ready, since })
+        };
+        // The pod of colocate was ready, but the Service does not select it.
+        let away = "Service colocate/colocate has had no ready endpoint since 2026-11-30T02:11:00Z (EndpointSlices)";
+        let ready = "Service colocate/colocate has had a ready endpoint since 2026-11-30T02:11:00Z (EndpointSlices)";
+        let of_pods = "colocate's pod colocate-1 has been ready since";
+        assert_verdict(&Scene { endpoints: endpoints(false), ..Scene::new() }, "colocate-away", away);
+        assert_verdict(&Scene { endpoints: endpoints(true), ..Scene::new() }, "missed", of_pods);
+        for history in [None, Some(History::default())] {
+            let scene = |ready| Scene { history: history.clone(), endpoints: endpoints(ready), ..Scene::new() };
+            assert_verdict(&scene(true), "missed", ready);
+            assert_verdict(&scene(false), "colocate-away", away);
+        }
+    }
+
+    #[test]
     fn a_pod_that_the_configuration_excludes_was_not_sent() {
         let excluded = || Scene::new().registration(|found| found.called = Answer::No("no rule".to_owned()));
         assert_verdict(&excluded(), "not-sent", "zz-colocate: no rule");
-        let changed = excluded().registration(|found| found.changed = Some(time("2026-11-30T05:00:00Z")));
-        assert_verdict(&changed, "not-sent", "was last written after the pod was created, 2026-11-30T05:00:00Z");
+        let changed = |time: &str| {
+            let change = Change { what: "zz-colocate".to_owned(), time: self::time(time) };
+            excluded().registration(|found| found.changes = vec![change])
+        };
+        assert_verdict(&changed("2026-11-30T02:14:06Z"), "not-sent", "zz-colocate: no rule");
+        // It may have been called at that time.
+        let evidence = "it would not be sent now (zz-colocate: no rule), which may have changed since then; zz-colocate changed at 2026-11-30T02:14:07Z";
+        assert_verdict(&changed(CREATED), "missed", evidence);
     }
 
     #[test]
     fn a_scheduler_that_the_template_does_not_name_was_set_by_another() {
         let set = Scene { webhooks: vec!["yunikorn-admission".to_owned()], ..Scene::new() };
-        let set = set.scheduler("yunikorn").template("default-scheduler", None);
+        let set = set.scheduler("yunikorn").template("default-scheduler", Source::Unknown);
         let evidence = "the template of ReplicaSet mysql-5d4 names default-scheduler, and the pod yunikorn; colocate does not make this change; other webhooks that are called for it: yunikorn-admission";
         assert_verdict(&set, "set-by-another", evidence);
+        // Without a claim of a driver, the template names the scheduler itself.
+        let mut named = Scene::new().scheduler("yunikorn").template("stork", Source::NamesScheduler);
+        named.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other".into();
+        assert_verdict(&named, "set-by-another", "names stork, and the pod yunikorn");
+        // Without another webhook, its creator did it.
+        let mut of_operator = Scene::new().scheduler("yunikorn").template("default-scheduler", Source::Unknown);
+        assert!(!of_operator.diagnose().1.contains("created it"));
+        of_operator.pod["metadata"]["managedFields"][0]["manager"] = "operator".into();
+        let evidence = "no other webhook is called for it, and operator created it";
+        assert_verdict(&of_operator, "set-by-another", evidence);
+        of_operator.webhooks.push("istio".to_owned());
+        let evidence = "operator created it, and other webhooks are called for it: istio";
+        assert_verdict(&of_operator, "set-by-another", evidence);
+        of_operator.registration = None;
+        assert_verdict(&of_operator, "set-by-another", "the webhook configurations could not be read");
         // Another webhook put the default back.
         assert_verdict(
-            &Scene::new().template("stork", Some(false)),
+            &Scene::new().template("stork", Source::OmitsScheduler),
             "set-by-another",
             "names stork, and the pod default-scheduler",
         );
-        assert_verdict(&Scene::new().template("default-scheduler", None), "missed", "");
-        assert_verdict(&Scene::new().scheduler("yunikorn").template("yunikorn", None), "as-expected", "");
-        assert_verdict(&Scene::new().scheduler("stork").template("default-scheduler", None), "as-expected", "");
+        assert_verdict(&Scene::new().template("default-scheduler", Source::Unknown), "missed", "");
+        assert_verdict(&Scene::new().scheduler("yunikorn").template("yunikorn", Source::Unknown), "as-expected", "");
+        assert_verdict(
+            &Scene::new().scheduler("stork").template("default-scheduler", Source::Unknown),
+            "as-expected",
+            "",
+        );
         // It has no claim of a driver, so its scheduler does not matter.
-        let mut other = Scene::new().scheduler("yunikorn").template("default-scheduler", None);
+        let mut other = Scene::new().scheduler("yunikorn").template("default-scheduler", Source::Unknown);
         other.pod["spec"]["volumes"] = json!([]);
         assert_verdict(&other, "as-expected", "");
     }
@@ -578,7 +757,7 @@ mod tests {
         let later = opted_out("kubectl-annotate", "2026-11-30T09:00:00Z");
         let evidence = format!("kubectl-annotate added {key} after the pod was created, 2026-11-30T09:00:00Z");
         assert_verdict(&later, "opted-out-later", &evidence);
-        assert_verdict(&opted_out("kcm", CREATED), "as-expected", "still schedules it");
+        assert_verdict(&opted_out(CONTROLLER_MANAGER, CREATED), "as-expected", "still schedules it");
     }
 
     #[test]
@@ -589,10 +768,25 @@ mod tests {
             scene
         };
         let evidence = "the template of ReplicaSet mysql-5d4 names stork, and its source does not";
-        assert_verdict(&leftover(Some(false)), "injected-earlier", evidence);
-        assert_verdict(&leftover(Some(true)), "as-expected", "");
-        assert_verdict(&leftover(None), "as-expected", "");
-        assert_verdict(&Scene::new().scheduler("stork").template("stork", Some(false)), "as-expected", "");
+        assert_verdict(&leftover(Source::OmitsScheduler), "injected-earlier", evidence);
+        assert_verdict(&leftover(Source::NamesScheduler), "as-expected", "");
+        assert_verdict(&leftover(Source::Unknown), "as-expected", "");
+        assert_verdict(&Scene::new().scheduler("stork").template("stork", Source::OmitsScheduler), "as-expected", "");
+    }
+
+    #[test]
+    fn a_scheduler_without_a_visible_template_is_unknown() {
+        let hidden = |scheduler| Scene { template_is_hidden: true, ..Scene::new().scheduler(scheduler) };
+        let text = "the template of its controller could not be read, so who chose yunikorn is not known";
+        assert_verdict(&hidden("yunikorn"), "unknown", text);
+        assert_verdict(&hidden("stork"), "as-expected", "");
+        assert_verdict(&hidden("default-scheduler"), "missed", "");
+        let mut leftover = Scene::new().scheduler("stork").template("stork", Source::Unknown);
+        leftover.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other".into();
+        assert_verdict(&leftover, "as-expected", "");
+        leftover.template.as_mut().unwrap().source = None;
+        let text = "the source of its template could not be read, so who chose stork is not known";
+        assert_verdict(&leftover, "unknown", text);
     }
 
     #[test]
@@ -613,6 +807,16 @@ mod tests {
     }
 
     #[test]
+    fn an_assumed_configuration_makes_the_verdict_unknown() {
+        let missed = Diagnosis::new(Verdict::Missed, "a replica was ready").assuming_defaults();
+        assert_eq!(missed.verdict, Verdict::Unknown);
+        assert!(missed.evidence[0].ends_with("with its defaults, the verdict is missed"), "{:?}", missed.evidence);
+        assert_eq!(missed.evidence[1], "a replica was ready");
+        let unknown = Diagnosis::new(Verdict::Unknown, "a claim does not exist");
+        assert_eq!(unknown.clone().assuming_defaults(), unknown);
+    }
+
+    #[test]
     fn audit_mode_changes_nothing() {
         let mut scene = Scene::new();
         scene.policy.mode = colocate_engine::Mode::Audit;
@@ -629,7 +833,7 @@ mod tests {
             claims: Vec::new(),
             doubt: None,
         };
-        let scene = Scene::new().template("default-scheduler", None);
+        let scene = Scene::new().template("default-scheduler", Source::Unknown);
         let diagnose = |written: &str, expectation: &Expectation, registration: Option<&Registration>| {
             let template = scene.template.as_ref().unwrap();
             let created = Some(time("2026-10-01T00:00:00Z"));

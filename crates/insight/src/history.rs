@@ -3,8 +3,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::live_pod::{ContainerStatus, LivePod};
+use super::managed_fields::ManagedFields;
 
 /// What the Deployment of colocate, its pods and the Events about it show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +54,19 @@ pub struct Scaling {
     pub time: Timestamp,
 }
 
+/// The endpoints of the Service that API servers call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The Service, as in `colocate/colocate`.
+    pub service: String,
+    /// Whether an endpoint is ready.
+    pub ready: bool,
+    /// Whether an endpoint responds, even if its pod is being deleted: it is used if none is ready.
+    pub serving: bool,
+    /// The last write to the `EndpointSlices`: they have been as they are since then.
+    pub since: Timestamp,
+}
+
 /// Whether a replica was ready at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Availability {
@@ -60,6 +76,32 @@ pub enum Availability {
     Away(String),
     /// The objects that still exist do not show it.
     Unknown,
+}
+
+#[derive(Deserialize)]
+struct EndpointSlice {
+    metadata: SliceMetadata,
+    endpoints: Option<Vec<Endpoint>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SliceMetadata {
+    #[serde(default)]
+    managed_fields: ManagedFields,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    #[serde(default)]
+    conditions: EndpointConditions,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EndpointConditions {
+    ready: Option<bool>,
+    serving: Option<bool>,
 }
 
 impl Replica {
@@ -86,6 +128,37 @@ impl Replica {
         let not_since = self.ready.is_some_and(|(ready, since)| !ready && since < time);
         let paused = self.pauses.iter().any(|(end, start)| *end < time && time < *start);
         self.created > time || not_since || paused
+    }
+}
+
+impl Endpoints {
+    /// Reads the `EndpointSlices` of a Service; `None` if there are none, or if their last writes are not recorded.
+    pub fn of(service: String, slices: &[Value]) -> Option<Self> {
+        let slices: Vec<_> = slices.iter().map(EndpointSlice::deserialize).collect::<Result<_, _>>().ok()?;
+        let writes: Option<Vec<_>> =
+            slices.iter().map(|slice| slice.metadata.managed_fields.last_write(None)).collect();
+        let conditions: Vec<_> = slices
+            .iter()
+            .flat_map(|slice| slice.endpoints.iter().flatten())
+            .map(|endpoint| &endpoint.conditions)
+            .collect();
+        // A condition that is not set counts as true, and `serving` has the value of `ready` then.
+        let is_ready = |conditions: &EndpointConditions| conditions.ready != Some(false);
+        let ready = conditions.iter().any(|conditions| is_ready(conditions));
+        let serving = conditions.iter().any(|conditions| conditions.serving.unwrap_or_else(|| is_ready(conditions)));
+        Some(Self { service, ready, serving, since: writes?.into_iter().max()? })
+    }
+
+    /// Returns whether a replica was ready at this time; `None` if the endpoints may have been others.
+    pub fn at(&self, time: Timestamp) -> Option<Availability> {
+        let Self { service, ready, serving, since } = self;
+        let text = |what: &str| format!("Service {service} has had {what} endpoint since {since} (EndpointSlices)");
+        match (ready, serving) {
+            _ if *since >= time => None,
+            (true, _) => Some(Availability::Ready(text("a ready"))),
+            (false, false) => Some(Availability::Away(text("no ready"))),
+            (false, true) => None,
+        }
     }
 }
 
@@ -158,6 +231,8 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// A time on one day, as in `02:14:07`.
@@ -261,6 +336,48 @@ mod tests {
         for found in [resized, rolled_out] {
             assert_eq!(found.at(at("02:14:07")), Availability::Unknown);
         }
+    }
+
+    #[test]
+    fn endpoint_slices_show_the_present_since_their_last_write() {
+        let slice = |time: &str, conditions: &[Value]| {
+            let endpoints: Vec<_> = conditions.iter().map(|conditions| json!({"conditions": conditions})).collect();
+            let entry = json!({"manager": "kube-controller-manager", "operation": "Update", "time": at(time)});
+            json!({"metadata": {"managedFields": [entry]}, "endpoints": endpoints})
+        };
+        let read = |slices: &[Value]| Endpoints::of("a/b".to_owned(), slices);
+        let state = |slices: &[Value]| read(slices).and_then(|endpoints| endpoints.at(at("02:14:07")));
+        let ready = Availability::Ready(format!(
+            "Service a/b has had a ready endpoint since {} (EndpointSlices)",
+            at("02:11:00")
+        ));
+        let away = Availability::Away(format!(
+            "Service a/b has had no ready endpoint since {} (EndpointSlices)",
+            at("02:11:00")
+        ));
+        let (yes, no) = (json!({"ready": true, "serving": true}), json!({"ready": false, "serving": false}));
+        let draining = json!({"ready": false, "serving": true, "terminating": true});
+        for (slices, expected) in [
+            (vec![slice("02:11:00", &[no.clone(), yes.clone()])], Some(&ready)),
+            (vec![slice("02:11:00", &[json!({})])], Some(&ready)),
+            (vec![slice("02:11:00", &[no.clone()])], Some(&away)),
+            (vec![slice("02:11:00", &[])], Some(&away)),
+            (vec![slice("02:00:00", &[no.clone()]), slice("02:11:00", &[])], Some(&away)),
+            (vec![slice("02:11:00", &[json!({"ready": false})])], Some(&away)),
+            (vec![slice("02:00:00", &[yes.clone()]), slice("02:11:00", &[no.clone()])], Some(&ready)),
+            // It is used until it ends.
+            (vec![slice("02:11:00", &[draining])], None),
+            (vec![slice("02:14:07", &[no])], None),
+            (vec![json!({"metadata": {}, "endpoints": null})], None),
+            (vec![], None),
+        ] {
+            assert_eq!(state(&slices).as_ref(), expected, "{slices:?}");
+        }
+        assert!(
+            !read(&[json!({"metadata": {"managedFields": [{"time": at("02:11:00")}]}, "endpoints": null})])
+                .unwrap()
+                .serving
+        );
     }
 
     #[test]

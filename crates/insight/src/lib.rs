@@ -21,7 +21,6 @@ mod managed_fields;
 mod match_condition;
 mod requested;
 mod selector;
-mod source;
 mod verdict;
 mod webhook;
 
@@ -29,9 +28,9 @@ pub use answer::Answer;
 pub use audit_log::{AuditLineError, AuditLog, Compared, Comparison, MissedObject, WebhookCalls};
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
-pub use diagnosis::{Diagnosis, PodCase, Registration, Template, TemplateCase};
+pub use diagnosis::{Change, Diagnosis, PodCase, Registration, Template, TemplateCase};
 pub use expectation::{Doubt, Expectation, ExpectedClaim, Facts, Outcome};
-pub use history::{Availability, History, Replica, Scaling};
+pub use history::{Availability, Endpoints, History, Replica, Scaling};
 pub use leftover::{Effect, HelmReleaseName, Leftover};
 pub use live_pod::{
     Condition, ContainerState, ContainerStatus, LiveMetadata, LivePod, LiveSpec, LiveStatus, Running, Terminated,
@@ -40,6 +39,5 @@ pub use managed_fields::{FieldsEntry, ManagedFields};
 pub use match_condition::{MatchCondition, Variables};
 pub use requested::{as_dry_run, as_requested};
 pub use selector::{LabelSelector, Labels};
-pub use source::source_names_scheduler;
 pub use verdict::Verdict;
 pub use webhook::{Call, ClientConfig, Creation, ServiceReference, WebhookEntry};

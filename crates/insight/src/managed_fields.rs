@@ -61,18 +61,24 @@ impl ManagedFields {
         self.0.iter().filter(counts).filter_map(|entry| entry.time).max()
     }
 
-    /// Returns true if a manager declared the object by server-side apply.
-    pub fn has_apply(&self) -> bool {
-        self.0.iter().any(FieldsEntry::is_apply)
+    /// Returns the entry of the manager that created a pod.
+    pub fn creator(&self) -> Option<&FieldsEntry> {
+        self.owners(&CONTAINERS).into_iter().min_by_key(|entry| entry.time)
+    }
+
+    /// Returns the last time at which a label of a pod may have been changed after the creation of the pod.
+    pub fn relabeled(&self, created: Timestamp) -> Option<Timestamp> {
+        let later = |entry: &&FieldsEntry| !entry.owns(&CONTAINERS) || entry.time > Some(created);
+        self.owners(&["metadata", "labels"]).into_iter().filter(later).filter_map(|entry| entry.time).max()
+    }
+
+    /// Returns the last time at which a manager that owns the field at this path wrote to the object itself.
+    pub fn last_write_of(&self, path: &[&str]) -> Option<Timestamp> {
+        self.owners(path).into_iter().filter_map(|entry| entry.time).max()
     }
 }
 
 impl FieldsEntry {
-    /// Returns true if the entry is of server-side apply.
-    pub fn is_apply(&self) -> bool {
-        self.operation == "Apply"
-    }
-
     fn owns(&self, path: &[&str]) -> bool {
         let field = path.iter().try_fold(&self.fields, |fields, key| fields.get(format!("f:{key}")));
         self.subresource.is_empty() && field.is_some()
@@ -116,6 +122,25 @@ mod tests {
     }
 
     #[test]
+    fn labels_of_the_creation_are_not_changes() {
+        let created: Timestamp = "2026-11-30T02:14:07Z".parse().unwrap();
+        let (at_creation, later) = ("2026-11-30T02:14:07Z", "2026-11-30T09:00:00Z");
+        let labels = json!({"f:metadata": {"f:labels": {"f:app": {}}}});
+        let both = json!({"f:metadata": labels["f:metadata"], "f:spec": {"f:containers": {}}});
+        for (entries, expected) in [
+            (vec![("a", "", at_creation, both.clone())], None),
+            // The creator wrote again, perhaps another field.
+            (vec![("a", "", later, both.clone())], Some(later)),
+            (vec![("a", "", at_creation, both.clone()), ("b", "", later, labels.clone())], Some(later)),
+            (vec![("a", "", at_creation, both.clone()), ("b", "", at_creation, labels)], Some(at_creation)),
+        ] {
+            let fields = fields(&entries);
+            assert_eq!(fields.relabeled(created), expected.map(|time| time.parse().unwrap()), "{entries:?}");
+            assert_eq!(fields.creator().map(|entry| &*entry.manager), Some("a"));
+        }
+    }
+
+    #[test]
     fn the_last_write_is_not_that_of_a_subresource() {
         let entries = fields(&[
             ("a", "", "2026-11-30T02:00:00Z", json!({})),
@@ -124,7 +149,6 @@ mod tests {
         ]);
         assert_eq!(entries.last_write(None), "2026-11-30T03:00:00Z".parse().ok());
         assert_eq!(entries.last_write(Some("b")), "2026-11-30T02:00:00Z".parse().ok());
-        assert!(!entries.has_apply());
         assert_eq!(serde_json::from_str::<ManagedFields>("null").unwrap().last_write(None), None);
     }
 }

@@ -58,7 +58,8 @@ impl Screen {
         for (number, line) in evidence.enumerate() {
             text += &self.line(if number == 0 { "evidence" } else { "" }, TextStyle::Plain, &line);
         }
-        text += &self.line("reason", TextStyle::Plain, cause.reason);
+        let reason = format!("{} ({})", cause.reason, cause.reason_documentation);
+        text += &self.line("reason", TextStyle::Plain, &reason);
         for warning in &cause.warnings {
             text += &self.line("warning", TextStyle::Yellow, warning);
         }
@@ -120,7 +121,9 @@ impl Screen {
             let created = pod.created.map(|created| created.to_string()).unwrap_or_default();
             let expected = pod.cause.expected_scheduler.clone().unwrap_or_else(|| "?".to_owned());
             let verdict = pod.cause.verdict.as_str().to_owned();
-            vec![pod.name.clone(), created, pod.phase.clone(), pod.cause.scheduler.clone(), expected, verdict]
+            let mark = if pod.differs_from_template { " (not the template's)" } else { "" };
+            let scheduler = format!("{}{mark}", pod.cause.scheduler);
+            vec![pod.name.clone(), created, pod.phase.clone(), scheduler, expected, verdict]
         });
         self.table(&["NEWEST PODS", "CREATED", "PHASE", "SCHEDULER", "EXPECTED", "VERDICT"], rows)
     }
@@ -216,6 +219,7 @@ mod tests {
             scheduler: "default-scheduler".to_owned(),
             expected_scheduler: (verdict != Verdict::Unknown).then(|| "stork".to_owned()),
             reason: "injected",
+            reason_documentation: "docs/reasons.md#reason-injected".to_owned(),
             evidence: vec!["no replica was ready \u{1b}[31m".to_owned()],
             warnings: Vec::new(),
             fix: Some(Fix {
@@ -268,7 +272,7 @@ mod tests {
 Pod db/mysql-0   ✗ on default-scheduler, should be on stork   missed
   evidence   created 2026-11-30T02:14:07Z
              no replica was ready \u{fffd}[31m
-  reason     injected
+  reason     injected (docs/reasons.md#reason-injected)
   fix        Create it again.
              kubectl
   see        docs/reasons.md#verdict-missed

@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::installation::{Configuration, Installation, find};
 use super::reader::{Read, Reader, text};
 use super::report::{Cause, ClaimRow, Fix, PartAnswer, PodRow, WebhookRow};
-use super::target::{Target, TargetKind};
-use crate::api::ApiError;
+use super::target::{TargetKind, TargetKinds};
+use crate::api::{ApiError, Resource};
 use crate::config::Config;
 use crate::engine::{DEFAULT_SCHEDULER, Evidence, Inventory, Owner, Policy, Presence, Workload, parse_bool};
 use crate::insight::{
-    Answer, Creation, Diagnosis, Expectation, Facts, LabelSelector, Labels, LiveMetadata, LivePod, PodCase,
-    Registration, Template, TemplateCase, Verdict, as_requested, source_names_scheduler,
+    Answer, Creation, Diagnosis, Expectation, Facts, LabelSelector, Labels, LiveMetadata, LivePod, ManagedFields,
+    PodCase, Registration, Template, TemplateCase, Verdict, as_requested,
 };
 use crate::inspect::cluster::Cluster;
-use crate::inspect::kinds;
+use crate::inspect::kinds::{self, Kind};
 
 /// The page that explains every reason and verdict.
 const DOCUMENTATION: &str = "docs/reasons.md";
@@ -30,16 +31,22 @@ const NEWEST: usize = 5;
 pub(super) struct Explainer<'r> {
     pub(super) reader: &'r mut Reader,
     pub(super) config: Config,
+    /// Whether colocate has a configuration that could not be read.
+    config_is_assumed: bool,
+    pub(super) kinds: TargetKinds,
     policy: Policy,
     namespace: String,
     storage: Inventory,
+    /// The labels of the Namespace.
     labels: Option<Labels>,
+    /// The last change of these labels.
+    relabeled: Option<Timestamp>,
     configurations: Option<Vec<Configuration>>,
     /// The index of colocate's own configuration.
     own: Option<usize>,
-    installation: Installation,
+    pub(super) installation: Installation,
     /// The templates of controllers by UID.
-    templates: HashMap<String, Option<ControllerTemplate>>,
+    templates: HashMap<String, TemplateRead>,
 }
 
 /// The explanation of a pod or a workload.
@@ -52,6 +59,15 @@ pub(super) struct Story {
     pub(super) requested: Value,
     /// The scheduler that it was requested with.
     pub(super) requested_scheduler: String,
+}
+
+/// The answer to a read of a controller's template.
+#[derive(Clone)]
+enum TemplateRead {
+    Found(ControllerTemplate),
+    /// The controller has no template, or another one than at the creation of the pod.
+    Unknown,
+    NotSeen,
 }
 
 #[derive(Clone)]
@@ -75,6 +91,11 @@ impl<'r> Explainer<'r> {
         let configurations: Option<Vec<_>> =
             cluster.webhooks.as_ref().map(|list| list.iter().filter_map(Configuration::read).collect());
         let labels = cluster.namespaces.as_mut().and_then(|all| all.remove(namespace));
+        let hides = "whether the labels of the Namespace have changed";
+        let object = reader.get(kinds::NAMESPACES, None, namespace, hides).await?.object();
+        let object: Option<Value> = object.and_then(|json| serde_json::from_str(&json).ok());
+        let relabeled =
+            object.as_ref().and_then(|object| managed_fields(object)?.last_write_of(&["metadata", "labels"]));
         let name = config.as_ref().map_or_else(Config::default, Clone::clone).tls().webhooks.mutating.clone();
         let own = configurations
             .as_ref()
@@ -83,6 +104,9 @@ impl<'r> Explainer<'r> {
             Some(configuration) => Installation::read(reader, configuration).await?,
             None => Installation::default(),
         };
+        // Without colocate in the cluster, the answer is about the defaults.
+        let is_installed = own.is_some() || configurations.is_none();
+        let config_is_assumed = config.is_none() && installation.config.is_none() && is_installed;
         let config = config.or_else(|| installation.config.clone()).unwrap_or_default();
         let first = std::mem::replace(&mut policy, config.policy());
         if policy.drivers != first.drivers {
@@ -92,15 +116,29 @@ impl<'r> Explainer<'r> {
         let namespace = namespace.to_owned();
         let templates = HashMap::new();
         let storage = cluster.inventory;
-        Ok(Self { reader, config, policy, namespace, storage, labels, configurations, own, installation, templates })
+        let kinds = TargetKinds::new(config.custom_workloads());
+        Ok(Self {
+            reader,
+            config,
+            config_is_assumed,
+            kinds,
+            policy,
+            namespace,
+            storage,
+            labels,
+            relabeled,
+            configurations,
+            own,
+            installation,
+            templates,
+        })
     }
 
     /// Gets the object that the user asks about.
     ///
     /// # Errors
     /// If it does not exist, or may not be read.
-    pub(super) async fn get(&mut self, target: &Target) -> anyhow::Result<String> {
-        let Target { kind, name } = target;
+    pub(super) async fn get(&mut self, kind: TargetKind, name: &str) -> anyhow::Result<String> {
         let place = format!("{} {}/{name}", kind.name, self.namespace);
         match self.reader.get(kind.api, Some(&self.namespace), name, "everything").await? {
             Read::Object(json) => Ok(json),
@@ -113,7 +151,7 @@ impl<'r> Explainer<'r> {
     pub(super) async fn pod(&mut self, json: &str) -> anyhow::Result<Story> {
         let pod: LivePod<'_> = serde_json::from_str(json).context("the pod cannot be decoded")?;
         let object: Value = serde_json::from_str(json)?;
-        let template = self.template_of(&pod).await?;
+        let (template, template_is_hidden) = self.template_of(&pod).await?;
         let workload = self.policy.workloads.find("", "v1", "Pod").context("Pods are not configured")?.clone();
         let live = self.expect(&workload, json)?;
         let with_template = match &template {
@@ -132,9 +170,10 @@ impl<'r> Explainer<'r> {
             None => pod.scheduler().to_owned(),
         };
         let requested = as_requested(&object, &requested_scheduler);
-        let creation = self.creation("", "pods", "Pod", &pod.metadata.labels, &requested);
+        let creation = self.creation(kinds::PODS, "Pod", &pod.metadata.labels, &requested);
         let webhooks = self.webhook_rows(&creation);
-        let registration = self.registration(&creation);
+        let relabeled = pod.metadata.creation_timestamp.and_then(|time| pod.metadata.managed_fields.relabeled(time));
+        let registration = self.registration(&creation, relabeled);
         let others: Vec<_> = webhooks
             .iter()
             .filter(|row| !row.colocate && row.called.answer != "no")
@@ -146,13 +185,16 @@ impl<'r> Explainer<'r> {
             policy: &self.policy,
             expectation: &expectation,
             template: template.as_ref(),
+            template_is_hidden,
             registration: registration.as_ref(),
             history: self.installation.history.as_ref(),
+            endpoints: self.installation.endpoints.as_ref(),
             claims: &claims,
             other_webhooks: &others,
         };
-        let diagnosis = facts.diagnose();
-        let fix = self.pod_fix(&pod, &diagnosis).await?;
+        let diagnosis = self.certain(facts.diagnose());
+        let excluded = registration.as_ref().is_some_and(Registration::excludes);
+        let fix = self.pod_fix(&pod, &diagnosis, excluded).await?;
         let cause = cause(diagnosis, &expectation, pod.scheduler(), fix);
         let created = pod.metadata.creation_timestamp;
         let claims = claim_rows(&expectation);
@@ -164,14 +206,14 @@ impl<'r> Explainer<'r> {
         let object: Value = serde_json::from_str(json)?;
         let metadata = object.pointer("/metadata").map(Value::to_string).unwrap_or_default();
         let metadata: LiveMetadata<'_> = serde_json::from_str(&metadata).context("the object cannot be decoded")?;
-        let group = kind.api.resource.group;
-        let unknown = || format!("{} is not a kind with a pod template", kind.name);
-        let workload = self.policy.workloads.find(group, "v1", kind.name).with_context(unknown)?.clone();
+        let workload = self.workload_of(kind).with_context(|| format!("{} is not a configured kind", kind.name))?;
         let expectation = self.expect(&workload, json)?;
-        let template = template(kind.name, &metadata.name, json, json, &workload.path, &workload.path)?;
-        let creation = self.creation(group, kind.api.resource.name, kind.name, &metadata.labels, &object);
+        let place = format!("{} {}", kind.name, metadata.name);
+        let template = Template::read(place, (&workload, json), Some((&workload, json)))?;
+        let creation = self.creation(kind.api, kind.name, &metadata.labels, &object);
         let webhooks = self.webhook_rows(&creation);
-        let registration = self.registration(&creation);
+        // A change of its labels is a write, after which it is sent again.
+        let registration = self.registration(&creation, None);
         let facts = TemplateCase {
             created: metadata.creation_timestamp,
             written: metadata.managed_fields.last_write(None),
@@ -179,8 +221,9 @@ impl<'r> Explainer<'r> {
             template: &template,
             registration: registration.as_ref(),
         };
-        let diagnosis = facts.diagnose();
-        let fix = self.template_fix(kind, &metadata.name, &diagnosis);
+        let diagnosis = self.certain(facts.diagnose());
+        let excluded = registration.as_ref().is_some_and(Registration::excludes);
+        let fix = self.template_fix(kind, &metadata.name, &diagnosis, excluded);
         let cause = cause(diagnosis, &expectation, &template.scheduler, fix);
         let requested_scheduler = template.scheduler.to_string();
         let claims = claim_rows(&expectation);
@@ -188,23 +231,23 @@ impl<'r> Explainer<'r> {
         Ok(Story { created, cause, claims, webhooks, requested: object, requested_scheduler })
     }
 
-    /// Explains the newest pods of a workload.
-    pub(super) async fn newest_pods(&mut self, kind: TargetKind, json: &str) -> anyhow::Result<Option<Vec<PodRow>>> {
+    /// Explains the newest pods of a workload, whose template names that scheduler.
+    pub(super) async fn newest_pods(
+        &mut self,
+        kind: TargetKind,
+        scheduler: &str,
+        json: &str,
+    ) -> anyhow::Result<Option<Vec<PodRow>>> {
         let object: Value = serde_json::from_str(json)?;
         let mut uids = vec![text(&object, "/metadata/uid").to_owned()];
         let hides = "the pods of the workload";
-        let between = match kind.name {
-            "Deployment" => Some(kinds::REPLICA_SETS),
-            "CronJob" => Some(kinds::JOBS),
-            _ => None,
-        };
         let namespace = self.namespace.clone();
-        if let Some(between) = between {
+        for between in self.between(kind) {
             let own = uids.clone();
             let owned: Option<Vec<Value>> =
                 self.reader.list(between, Some(&namespace), hides, |object| is_controlled(object, &own)).await?;
             let Some(owned) = owned else { return Ok(None) };
-            uids = owned.iter().map(|object| text(object, "/metadata/uid").to_owned()).collect();
+            uids.extend(owned.iter().map(|object| text(object, "/metadata/uid").to_owned()));
         }
         let pods: Option<Vec<Value>> =
             self.reader.list(kinds::PODS, Some(&namespace), hides, |pod| is_controlled(pod, &uids)).await?;
@@ -214,9 +257,26 @@ impl<'r> Explainer<'r> {
         for pod in pods.iter().take(NEWEST) {
             let Story { created, cause, .. } = self.pod(&pod.to_string()).await?;
             let name = text(pod, "/metadata/name").to_owned();
-            rows.push(PodRow { name, created, phase: text(pod, "/status/phase").to_owned(), cause });
+            let differs_from_template = cause.scheduler != scheduler;
+            let phase = text(pod, "/status/phase").to_owned();
+            rows.push(PodRow { name, created, phase, differs_from_template, cause });
         }
         Ok(Some(rows))
+    }
+
+    /// Returns the kinds of controllers that may be between an object of this kind and its pods, the outer ones first.
+    fn between(&self, kind: TargetKind) -> Vec<Kind> {
+        match kind.name {
+            // What its controller creates is not known.
+            _ if kind.is_custom() => {
+                let others = self.kinds.custom().filter(|other| *other != kind).map(|other| other.api);
+                let built_in = [kinds::DEPLOYMENTS, kinds::STATEFUL_SETS, kinds::REPLICA_SETS, kinds::JOBS];
+                others.chain(built_in).collect()
+            }
+            "Deployment" => vec![kinds::REPLICA_SETS],
+            "CronJob" => vec![kinds::JOBS],
+            _ => Vec::new(),
+        }
     }
 
     fn expect(&self, workload: &Workload, json: &str) -> anyhow::Result<Expectation> {
@@ -229,97 +289,108 @@ impl<'r> Explainer<'r> {
             .with_context(|| format!("the {} cannot be decoded", workload.kind))
     }
 
-    /// Finds the template that a pod was made from, if it is certain.
-    async fn template_of(&mut self, pod: &LivePod<'_>) -> anyhow::Result<Option<Template>> {
-        let Some(controller) = &pod.metadata.controller else { return Ok(None) };
+    /// Finds the template that a pod was made from, if it is certain, and whether it could not be read.
+    async fn template_of(&mut self, pod: &LivePod<'_>) -> anyhow::Result<(Option<Template>, bool)> {
+        let Some(controller) = &pod.metadata.controller else { return Ok((None, false)) };
         let uid = controller.uid.to_string();
         if !self.templates.contains_key(&uid) {
-            let found = self.read_template(controller.group(), &controller.kind, &controller.name, &uid).await?;
+            let found = match self.find_kind(&controller.api_version, &controller.kind) {
+                Some(kind) => self.read_template(kind, &controller.name, &uid).await?,
+                None => TemplateRead::Unknown,
+            };
             self.templates.insert(uid.clone(), found);
         }
-        let found = self.templates.get(&uid).cloned().flatten();
         let revision = pod.metadata.labels.get("controller-revision-hash");
-        Ok(found
-            .filter(|found| {
-                let same = found.revision.is_some() && found.revision.as_ref() == revision;
-                same || !found.may_change
-            })
-            .map(|found| found.template))
+        Ok(match self.templates.get(&uid) {
+            Some(TemplateRead::Found(found)) => {
+                let is_same = found.revision.is_some() && found.revision.as_ref() == revision;
+                ((is_same || !found.may_change).then(|| found.template.clone()), false)
+            }
+            Some(TemplateRead::NotSeen) => (None, true),
+            Some(TemplateRead::Unknown) | None => (None, false),
+        })
     }
 
-    async fn read_template(
-        &mut self,
-        group: &str,
-        kind: &str,
-        name: &str,
-        uid: &str,
-    ) -> anyhow::Result<Option<ControllerTemplate>> {
-        let Some(kind) = TargetKind::find(group, kind) else { return Ok(None) };
+    async fn read_template(&mut self, kind: TargetKind, name: &str, uid: &str) -> anyhow::Result<TemplateRead> {
         let hides = "which scheduler the pod template names";
         let namespace = self.namespace.clone();
-        let Some(json) = self.reader.get(kind.api, Some(&namespace), name, hides).await?.object() else {
-            return Ok(None);
+        let json = match self.reader.get(kind.api, Some(&namespace), name, hides).await? {
+            Read::Object(json) => json,
+            Read::Absent => return Ok(TemplateRead::Unknown),
+            Read::NotSeen => return Ok(TemplateRead::NotSeen),
         };
         let object: Value = serde_json::from_str(&json)?;
         // A controller that was created again under the same name has another template.
         if text(&object, "/metadata/uid") != uid {
-            return Ok(None);
+            return Ok(TemplateRead::Unknown);
         }
-        let Some(path) = self.path(kind) else { return Ok(None) };
+        // A custom resource may have no template at the configured path.
+        let Some(workload) = self.workload_of(kind).filter(|workload| workload.has_pod_spec(&json)) else {
+            return Ok(TemplateRead::Unknown);
+        };
         let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         let top = owners.into_iter().flatten().find(|owner| owner.get("controller") == Some(&Value::Bool(true)));
         let top = top.and_then(|owner| {
-            let group = text(owner, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
-            Some((TargetKind::find(group, text(owner, "/kind"))?, text(owner, "/name").to_owned()))
+            let kind = self.find_kind(text(owner, "/apiVersion"), text(owner, "/kind"))?;
+            Some((kind, text(owner, "/name").to_owned()))
         });
         let hides = "whether the manifest names a scheduler";
-        let source = match top {
+        let top = match top {
             Some((top, name)) => {
-                let json = self.reader.get(top.api, Some(&namespace), &name, hides).await?.object();
-                json.zip(self.path(top))
+                let read = self.reader.get(top.api, Some(&namespace), &name, hides).await?;
+                Some((read, self.workload_of(top)))
             }
             None => None,
         };
-        let (source_json, source_path) = source.unwrap_or_else(|| (json.clone(), path.clone()));
-        let template = template(kind.name, name, &json, &source_json, &path, &source_path)?;
+        let own = (&workload, &*json);
+        let source = match &top {
+            Some((Read::NotSeen, _)) => None,
+            Some((Read::Object(json), Some(workload))) => Some((workload, &**json)),
+            _ => Some(own),
+        };
+        let template = Template::read(format!("{} {name}", kind.name), own, source)?;
         let revision = Some(text(&object, "/status/updateRevision")).filter(|revision| !revision.is_empty());
         // The template of a ReplicaSet or a Job belongs to its controller, and is not edited.
         let may_change = !matches!(kind.name, "ReplicaSet" | "Job")
             && object.pointer("/metadata/generation").and_then(Value::as_u64) != Some(1);
-        Ok(Some(ControllerTemplate { template, revision: revision.map(str::to_owned), may_change }))
+        let revision = revision.map(str::to_owned);
+        Ok(TemplateRead::Found(ControllerTemplate { template, revision, may_change }))
     }
 
-    fn path(&self, kind: TargetKind) -> Option<Vec<String>> {
-        let workload = self.policy.workloads.find(kind.api.resource.group, "v1", kind.name)?;
-        Some(workload.path.clone())
+    fn certain(&self, diagnosis: Diagnosis) -> Diagnosis {
+        if self.config_is_assumed { diagnosis.assuming_defaults() } else { diagnosis }
     }
 
-    fn creation<'a>(
-        &'a self,
-        group: &'a str,
-        resource: &'a str,
-        kind: &'a str,
-        labels: &'a Labels,
-        object: &'a Value,
-    ) -> Creation<'a> {
+    fn find_kind(&self, api_version: &str, kind: &str) -> Option<TargetKind> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.kinds.find(group, version, kind)
+    }
+
+    fn workload_of(&self, kind: TargetKind) -> Option<Workload> {
+        self.policy.workloads.find(kind.api.resource.group, kind.api.version, kind.name).cloned()
+    }
+
+    fn creation<'a>(&'a self, api: Kind, kind: &'a str, labels: &'a Labels, object: &'a Value) -> Creation<'a> {
         let (namespace, namespace_labels) = (&*self.namespace, self.labels.as_ref());
-        Creation { group, version: "v1", resource, kind, namespace, namespace_labels, labels, object }
+        let Kind { resource: Resource { group, name: resource }, version, .. } = api;
+        Creation { group, version, resource, kind, namespace, namespace_labels, labels, object }
     }
 
     /// Returns the registration of colocate; `None` if the webhook configurations could not be read.
-    fn registration(&self, creation: &Creation<'_>) -> Option<Registration> {
+    /// The labels of the object were changed at `relabeled`, after its creation.
+    fn registration(&self, creation: &Creation<'_>, relabeled: Option<Timestamp>) -> Option<Registration> {
         let configurations = self.configurations.as_ref()?;
         let own = self.own.and_then(|own| configurations.get(own));
-        Some(own.map_or_else(
-            || Registration {
+        let Some(own) = own else {
+            return Some(Registration {
                 configuration: self.config.tls().webhooks.mutating.clone(),
                 created: None,
-                changed: None,
+                changes: Vec::new(),
                 called: Answer::No("it does not exist".to_owned()),
                 ignores_failures: false,
-            },
-            |own| own.registration(creation),
-        ))
+            });
+        };
+        Some(own.registration(creation, self.relabeled, relabeled))
     }
 
     /// Returns the rows of all webhooks with a rule for the object, and one of colocate in any case.
@@ -365,13 +436,15 @@ impl<'r> Explainer<'r> {
         Ok(ages)
     }
 
-    async fn pod_fix(&mut self, pod: &LivePod<'_>, diagnosis: &Diagnosis) -> Result<Option<Fix>, ApiError> {
-        let verdict = diagnosis.verdict;
-        if verdict.is_expected() {
-            return Ok(None);
-        }
-        let advice = verdict.advice().to_owned();
-        if !verdict.is_fixed_by_recreation() {
+    /// Returns what to do about a pod. `excluded` pods are not sent to colocate now.
+    async fn pod_fix(
+        &mut self,
+        pod: &LivePod<'_>,
+        diagnosis: &Diagnosis,
+        excluded: bool,
+    ) -> Result<Option<Fix>, ApiError> {
+        let Some((advice, is_created_again)) = advice(diagnosis, excluded) else { return Ok(None) };
+        if !is_created_again {
             return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
         }
         let (namespace, name) = (&self.namespace, &pod.metadata.name);
@@ -402,19 +475,29 @@ impl<'r> Explainer<'r> {
         Ok(Some(Fix { advice, command: Some(command), notes: notes.collect() }))
     }
 
-    fn template_fix(&self, kind: TargetKind, name: &str, diagnosis: &Diagnosis) -> Option<Fix> {
-        let verdict = diagnosis.verdict;
-        if verdict.is_expected() {
-            return None;
-        }
-        let restart =
-            verdict.is_fixed_by_recreation() && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
+    fn template_fix(&self, kind: TargetKind, name: &str, diagnosis: &Diagnosis, excluded: bool) -> Option<Fix> {
+        let (advice, is_created_again) = advice(diagnosis, excluded)?;
+        let restart = is_created_again && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
         let command = restart.then(|| {
             let resource = kind.name.to_ascii_lowercase();
             format!("kubectl -n {} rollout restart {resource}/{name}", self.namespace)
         });
-        let advice = if restart { "Roll the workload out again.".to_owned() } else { verdict.advice().to_owned() };
+        let advice = if restart { "Roll the workload out again.".to_owned() } else { advice };
         Some(Fix { advice, command, notes: Vec::new() })
+    }
+}
+
+/// Returns what to do, and whether it is to create the pod again; `None` if nothing is to be done. A new pod would be like the
+/// old one if it is not sent to colocate (`excluded`).
+fn advice(diagnosis: &Diagnosis, excluded: bool) -> Option<(String, bool)> {
+    let verdict = diagnosis.verdict;
+    let is_created_again = verdict.is_fixed_by_recreation();
+    if verdict.is_expected() {
+        None
+    } else if is_created_again && excluded && verdict != Verdict::BeforeColocate {
+        Some((Verdict::NotSent.advice().to_owned(), false))
+    } else {
+        Some((verdict.advice().to_owned(), is_created_again))
     }
 }
 
@@ -425,23 +508,9 @@ fn is_controlled(object: &Value, uids: &[String]) -> bool {
     })
 }
 
-/// Reads the template at `path` of an object, whose source may be another object.
-fn template(
-    kind: &str,
-    name: &str,
-    json: &str,
-    source: &str,
-    path: &[String],
-    source_path: &[String],
-) -> anyhow::Result<Template> {
-    let object: Value = serde_json::from_str(json)?;
-    let spec = path.iter().try_fold(&object, |value, key| value.get(key)).and_then(|template| template.get("spec"));
-    let scheduler = spec.map(|spec| text(spec, "/schedulerName")).filter(|name| !name.is_empty());
-    Ok(Template {
-        object: format!("{kind} {name}"),
-        scheduler: scheduler.unwrap_or(DEFAULT_SCHEDULER).into(),
-        source_names_scheduler: source_names_scheduler(source, source_path)?,
-    })
+/// Reads the `managedFields` of an object.
+pub(super) fn managed_fields(object: &Value) -> Option<ManagedFields> {
+    ManagedFields::deserialize(object.pointer("/metadata/managedFields")?).ok()
 }
 
 fn cause(diagnosis: Diagnosis, expectation: &Expectation, scheduler: &str, fix: Option<Fix>) -> Cause {
@@ -459,6 +528,7 @@ fn cause(diagnosis: Diagnosis, expectation: &Expectation, scheduler: &str, fix: 
         scheduler: scheduler.to_owned(),
         expected_scheduler: expected,
         reason: expectation.reason.as_str(),
+        reason_documentation: format!("{DOCUMENTATION}#reason-{}", expectation.reason),
         evidence,
         warnings: expectation.warnings.iter().map(ToString::to_string).collect(),
         fix,

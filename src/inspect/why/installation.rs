@@ -8,8 +8,8 @@ use super::reader::{Reader, text};
 use crate::api::ApiError;
 use crate::config::Config;
 use crate::insight::{
-    Answer, Creation, History, Labels, LiveMetadata, LivePod, ManagedFields, Registration, Replica, Scaling,
-    WebhookEntry,
+    Answer, Change, Creation, Endpoints, History, Labels, LiveMetadata, LivePod, ManagedFields, Registration, Replica,
+    Scaling, ServiceReference, WebhookEntry,
 };
 use crate::inspect::kinds;
 
@@ -19,6 +19,9 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 
 /// The annotation in which Helm records the namespace of a release.
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+
+/// The label of an `EndpointSlice` that names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The name of the program, as it appears in the labels of the chart and in `managedFields`.
 const COLOCATE: &str = "colocate";
@@ -39,9 +42,12 @@ pub(super) struct Configuration {
 /// The Deployment of colocate, and what it shows.
 #[derive(Default)]
 pub(super) struct Installation {
+    /// The namespace of its Deployment.
+    pub(super) namespace: Option<String>,
     /// The configuration of the running colocate.
     pub(super) config: Option<Config>,
     pub(super) history: Option<History>,
+    pub(super) endpoints: Option<Endpoints>,
 }
 
 /// An Event, as far as it is read.
@@ -95,8 +101,14 @@ impl Configuration {
         self.labels.get(NAME).is_some_and(|name| name == COLOCATE)
     }
 
-    /// Returns the registration for the creation of an object.
-    pub(super) fn registration(&self, creation: &Creation<'_>) -> Registration {
+    /// Returns the registration for the creation of an object. The labels of its Namespace and its own labels were last changed
+    /// at these times.
+    pub(super) fn registration(
+        &self,
+        creation: &Creation<'_>,
+        namespace_relabeled: Option<Timestamp>,
+        relabeled: Option<Timestamp>,
+    ) -> Registration {
         let Self { name, created, changed, entries, .. } = self;
         let calls: Vec<_> = entries.iter().map(|entry| (entry, entry.call(creation))).collect();
         // Entries are split by operation and kind: those without a rule for the object say nothing about it.
@@ -107,10 +119,22 @@ impl Configuration {
         };
         let ignores_failures =
             !ruled.is_empty() && ruled.iter().all(|(entry, _)| entry.failure_policy.as_deref() == Some("Ignore"));
+        // A rule depends on no label, and each selector on those of one object.
+        let excludes_namespace = ruled.iter().any(|(_, call)| call.namespace != Answer::Yes);
+        let excludes_object =
+            ruled.iter().any(|(_, call)| call.object != Answer::Yes || call.conditions() != Answer::Yes);
+        let changes = [
+            (name.clone(), *changed),
+            (
+                format!("a label of Namespace {}", creation.namespace),
+                namespace_relabeled.filter(|_| excludes_namespace),
+            ),
+            ("a label of the object".to_owned(), relabeled.filter(|_| excludes_object)),
+        ];
         Registration {
             configuration: name.clone(),
             created: *created,
-            changed: *changed,
+            changes: changes.into_iter().filter_map(|(what, time)| Some(Change { what, time: time? })).collect(),
             called: Answer::any(outcomes, "it has no webhooks"),
             ignores_failures,
         }
@@ -140,14 +164,19 @@ impl Installation {
     /// Reads the Deployment that a webhook configuration belongs to.
     pub(super) async fn read(reader: &mut Reader, configuration: &Configuration) -> Result<Self, ApiError> {
         let service = configuration.entries.iter().find_map(|entry| entry.client_config.service.as_ref());
+        let endpoints = match service {
+            Some(service) => read_endpoints(reader, service).await?,
+            // API servers do not call a Service.
+            None => None,
+        };
         let namespace = service.map(|service| service.namespace.clone());
         let namespace = namespace.or_else(|| configuration.annotations.get(RELEASE_NAMESPACE).cloned());
         let labels = [NAME, INSTANCE].map(|key| configuration.labels.get(key).cloned());
         let (Some(namespace), [Some(name), Some(instance)]) = (namespace, labels) else {
-            return Ok(Self::default());
+            return Ok(Self { endpoints, ..Self::default() });
         };
         if !crate::engine::dns::is_label(&namespace) {
-            return Ok(Self::default());
+            return Ok(Self { endpoints, ..Self::default() });
         }
         let hides = "the configuration of colocate, and whether it was away";
         let is_of_release = |object: &Value| {
@@ -156,10 +185,12 @@ impl Installation {
         };
         let deployments: Option<Vec<Value>> =
             reader.list(kinds::DEPLOYMENTS, Some(&namespace), hides, is_of_release).await?;
-        let Some(deployment) = deployments.into_iter().flatten().next() else { return Ok(Self::default()) };
+        let Some(deployment) = deployments.into_iter().flatten().next() else {
+            return Ok(Self { namespace: Some(namespace), endpoints, ..Self::default() });
+        };
         let config = read_config(reader, &namespace, &deployment).await?;
         let history = read_history(reader, &namespace, &deployment).await?;
-        Ok(Self { config, history })
+        Ok(Self { namespace: Some(namespace), config, history, endpoints })
     }
 }
 
@@ -170,12 +201,31 @@ async fn read_config(reader: &mut Reader, namespace: &str, deployment: &Value) -
     let Some(name) = named.map(|volume| text(volume, "/configMap/name")).filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
-    let hides = "the configuration of colocate: its defaults are assumed";
+    let hides = "the configuration of colocate, and so what is expected";
     let found = reader.get(kinds::CONFIG_MAPS, Some(namespace), name, hides).await?.object();
     let map: Option<Value> = found.and_then(|json| serde_json::from_str(&json).ok());
     let file = map.as_ref().and_then(|map| map.get("data")?.get(CONFIG_FILE)?.as_str());
-    // A key of a newer or older version cannot be read, and the user can pass a file with --config.
-    Ok(file.and_then(|file| Config::parse(file, name).ok()))
+    let config = file.map(|file| Config::parse(file, name));
+    if let Some(Err(error)) = &config {
+        // For example a key of another version.
+        reader.access.unreadable(kinds::CONFIG_MAPS, Some(namespace), error, hides);
+    }
+    Ok(config.and_then(Result::ok))
+}
+
+/// Reads the endpoints of the Service that API servers call.
+async fn read_endpoints(reader: &mut Reader, service: &ServiceReference) -> Result<Option<Endpoints>, ApiError> {
+    let ServiceReference { namespace, name } = service;
+    if !crate::engine::dns::is_label(namespace) {
+        return Ok(None);
+    }
+    let hides = "whether the Service of colocate had a ready endpoint when the pod was created";
+    let is_of_service = |slice: &Value| {
+        let labels = slice.pointer("/metadata/labels");
+        labels.and_then(|labels| labels.get(SERVICE_NAME)?.as_str()) == Some(name)
+    };
+    let slices: Option<Vec<Value>> = reader.list(kinds::ENDPOINT_SLICES, Some(namespace), hides, is_of_service).await?;
+    Ok(slices.and_then(|slices| Endpoints::of(format!("{namespace}/{name}"), &slices)))
 }
 
 /// Reads what shows when replicas were ready.
@@ -228,6 +278,11 @@ mod tests {
 
     use super::*;
 
+    /// A time on one day, as in `02:14:07`.
+    fn time(time: &str) -> Option<Timestamp> {
+        format!("2026-11-30T{time}Z").parse().ok()
+    }
+
     fn configuration(name: &str, of_chart: bool, namespace: &str) -> Configuration {
         let labels = if of_chart { json!({NAME: COLOCATE}) } else { json!(null) };
         let selector = json!({"matchLabels": {"name": namespace}});
@@ -277,7 +332,7 @@ mod tests {
         let configuration = Configuration::read(&object).unwrap();
         let (labels, pod) = (Labels::new(), json!({}));
         let registration = |resource| {
-            configuration.registration(&Creation {
+            let creation = Creation {
                 group: "",
                 version: "v1",
                 resource,
@@ -286,15 +341,22 @@ mod tests {
                 namespace_labels: None,
                 labels: &labels,
                 object: &pod,
-            })
+            };
+            configuration.registration(&creation, time("02:00:00"), time("03:00:00"))
         };
         let pods = registration("pods");
         let why = "the selector requires `a=b`, and there is no label `a`";
         assert_eq!((pods.called, pods.ignores_failures), (Answer::No(why.to_owned()), true));
+        // The labels of the Namespace do not matter.
+        assert_eq!(
+            pods.changes,
+            [Change { what: "a label of the object".to_owned(), time: time("03:00:00").unwrap() }]
+        );
         let deployments = registration("deployments");
         assert_eq!((deployments.called, deployments.ignores_failures), (Answer::Yes, false));
         let jobs = registration("jobs");
         assert_eq!(jobs.called.cause(), Some("no rule includes CREATE of jobs in version v1"));
         assert!(!jobs.ignores_failures);
+        assert_eq!(jobs.changes, []);
     }
 }

@@ -58,8 +58,9 @@ impl Explainer<'_> {
         let name = &scheduler.name;
         for lease in &scheduler.leases {
             let (mut newest, mut all_seen) = (None::<(Timestamp, String)>, true);
-            // The namespace of colocate itself is not known here.
-            for namespace in lease.namespaces.iter().flatten() {
+            let home = self.installation.namespace.clone();
+            all_seen &= home.is_some() || lease.namespaces.iter().all(Option::is_some);
+            for namespace in lease.namespaces.iter().filter_map(|namespace| namespace.as_ref().or(home.as_ref())) {
                 let hides = format!("whether {name} is alive");
                 match self.reader.get(kinds::LEASES, Some(namespace), &lease.name, hides).await? {
                     Read::Object(json) => {

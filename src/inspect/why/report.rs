@@ -59,6 +59,8 @@ pub(crate) struct Cause {
     pub(crate) expected_scheduler: Option<String>,
     /// The reason of the engine.
     pub(crate) reason: &'static str,
+    /// The anchor of the reason in the documentation.
+    pub(crate) reason_documentation: String,
     pub(crate) evidence: Vec<String>,
     pub(crate) warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +127,8 @@ pub(crate) struct PodRow {
     pub(crate) name: String,
     pub(crate) created: Option<Timestamp>,
     pub(crate) phase: String,
+    /// Whether it has another scheduler than the template of the workload names now.
+    pub(crate) differs_from_template: bool,
     #[serde(flatten)]
     pub(crate) cause: Cause,
 }

@@ -8,7 +8,9 @@ use crate::inspect::kinds::{self, Kind};
 /// An object of a kind that creates pods, or a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    pub(crate) kind: TargetKind,
+    /// The kind, as the user names it.
+    kind: String,
+    /// The name of the object.
     pub(crate) name: String,
 }
 
@@ -23,12 +25,20 @@ pub(crate) struct TargetKind {
     short: &'static str,
 }
 
+/// A kind that the user named and that cannot be asked about.
+#[derive(Debug, thiserror::Error)]
+#[error("`{kind}` is not a kind that can be explained: use one of {}", known.join(", "))]
+pub(crate) struct UnknownKind {
+    kind: String,
+    known: Vec<String>,
+}
+
 const fn kind(name: &'static str, api: Kind, short: &'static str) -> TargetKind {
     TargetKind { name, api, short }
 }
 
-/// The kinds that can be asked about. All have the version `v1`.
-pub(super) const KINDS: [TargetKind; 8] = [
+/// The built-in kinds that can be asked about.
+const BUILT_IN: [TargetKind; 8] = [
     kind("Pod", kinds::PODS, "po"),
     kind("Deployment", kinds::DEPLOYMENTS, "deploy"),
     kind("StatefulSet", kinds::STATEFUL_SETS, "sts"),
@@ -39,24 +49,80 @@ pub(super) const KINDS: [TargetKind; 8] = [
     kind("ReplicationController", kinds::REPLICATION_CONTROLLERS, "rc"),
 ];
 
-impl TargetKind {
-    /// Finds the kind of a controller.
-    pub(super) fn find(group: &str, name: &str) -> Option<Self> {
-        KINDS.into_iter().find(|kind| kind.name == name && kind.api.resource.group == group)
+/// The kinds that can be asked about: the built-in ones, and those of the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct TargetKinds(Vec<TargetKind>);
+
+impl TargetKinds {
+    /// Adds custom kinds, each with its group, version, resource and kind.
+    pub(super) fn new<'a>(custom: impl Iterator<Item = [&'a str; 4]>) -> Self {
+        let custom = custom.map(|[group, version, resource, name]| {
+            let api = Kind::of_custom(group, version, resource);
+            TargetKind { name: name.to_owned().leak(), api, short: api.resource.name }
+        });
+        Self(BUILT_IN.into_iter().chain(custom).collect())
     }
 
+    /// Finds the kind of a controller.
+    pub(super) fn find(&self, group: &str, version: &str, name: &str) -> Option<TargetKind> {
+        let is_it = |kind: &TargetKind| {
+            let Kind { resource, version: own, .. } = kind.api;
+            (kind.name, resource.group, own) == (name, group, version)
+        };
+        self.0.iter().copied().find(is_it)
+    }
+
+    /// Finds the kind that the user named.
+    ///
+    /// # Errors
+    /// No kind has this name.
+    pub(super) fn resolve(&self, target: &Target) -> Result<TargetKind, UnknownKind> {
+        let found = self.0.iter().copied().find(|kind| kind.is_named(&target.kind));
+        found.ok_or_else(|| UnknownKind {
+            kind: target.kind.clone(),
+            known: self.0.iter().map(|kind| kind.own_name()).collect(),
+        })
+    }
+
+    /// The custom kinds.
+    pub(super) fn custom(&self) -> impl Iterator<Item = TargetKind> {
+        self.0.iter().copied().filter(|kind| kind.is_custom())
+    }
+}
+
+impl TargetKind {
     /// Returns true for pods.
     pub(crate) fn is_pod(self) -> bool {
         self.api == kinds::PODS
     }
 
+    /// Returns true for a kind of the configuration.
+    pub(super) fn is_custom(self) -> bool {
+        !BUILT_IN.contains(&self)
+    }
+
     /// Returns true if kubectl accepts this name of the kind, in any case: `deploy`, `deployments.apps`, `deployment.v1.apps`.
     fn is_named(self, name: &str) -> bool {
         let (name, group) = name.split_once('.').map_or((name, None), |(name, group)| (name, Some(group)));
-        let group = group.map(|group| group.strip_prefix("v1.").unwrap_or(group));
-        let names = [self.short, self.name, self.api.resource.name];
-        names.iter().any(|own| own.eq_ignore_ascii_case(name))
-            && group.is_none_or(|group| group == self.api.resource.group)
+        let Kind { resource, version, .. } = self.api;
+        let has_group = |group: &str| {
+            let of_version = group.strip_prefix(version).and_then(|group| group.strip_prefix('.'));
+            group == resource.group || of_version == Some(resource.group)
+        };
+        let names = [self.short, self.name, resource.name];
+        names.iter().any(|own| own.eq_ignore_ascii_case(name)) && group.is_none_or(has_group)
+    }
+
+    /// The name to use: a short one for a built-in kind, and one with the group for a custom kind.
+    fn own_name(self) -> String {
+        if self.is_custom() { self.api.resource.to_string() } else { self.short.to_owned() }
+    }
+}
+
+impl Target {
+    /// Returns true if the user named a pod.
+    pub(crate) fn is_pod(&self) -> bool {
+        BUILT_IN.iter().any(|kind| kind.is_pod() && kind.is_named(&self.kind))
     }
 }
 
@@ -67,20 +133,23 @@ impl FromStr for Target {
         let Some((kind, name)) = text.split_once('/') else {
             return Err("use KIND/NAME, such as pod/mysql-0 or deploy/mysql".to_owned());
         };
-        let Some(kind) = KINDS.into_iter().find(|known| known.is_named(kind)) else {
-            let names: Vec<_> = KINDS.iter().map(|kind| kind.short).collect();
-            return Err(format!("`{kind}` is not a kind that can be explained: use one of {}", names.join(", ")));
-        };
         if !dns::is_subdomain(name) {
             return Err(format!("`{name}` is not the name of an object: use one such as mysql-0"));
         }
-        Ok(Self { kind, name: name.to_owned() })
+        Ok(Self { kind: kind.to_owned(), name: name.to_owned() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Resolves the kind with a custom one.
+    fn resolve(text: &str) -> Result<TargetKind, String> {
+        let custom = [["argoproj.io", "v1alpha1", "cronworkflows", "CronWorkflow"]];
+        let kinds = TargetKinds::new(custom.into_iter());
+        kinds.resolve(&text.parse()?).map_err(|error| error.to_string())
+    }
 
     #[test]
     fn kinds_are_named_as_in_kubectl() {
@@ -97,25 +166,37 @@ mod tests {
             ("job/a", "Job"),
             ("cj/a", "CronJob"),
             ("rc/a", "ReplicationController"),
+            ("cronworkflow/a", "CronWorkflow"),
+            ("cronworkflows.argoproj.io/a", "CronWorkflow"),
+            ("CronWorkflow.v1alpha1.argoproj.io/a", "CronWorkflow"),
         ] {
-            let target: Target = text.parse().unwrap();
-            assert_eq!((target.kind.name, &*target.name), (kind, "a"), "{text}");
+            assert_eq!(resolve(text).unwrap().name, kind, "{text}");
         }
-        assert_eq!(TargetKind::find("apps", "ReplicaSet").map(|kind| kind.name), Some("ReplicaSet"));
-        assert_eq!(TargetKind::find("", "ReplicaSet"), None);
+        assert_eq!("sts/mysql".parse::<Target>().unwrap().name, "mysql");
+    }
+
+    #[test]
+    fn controllers_are_found_by_group_version_and_kind() {
+        let kinds = TargetKinds::new([["argoproj.io", "v1alpha1", "rollouts", "Rollout"]].into_iter());
+        let find = |group, version, name| kinds.find(group, version, name).map(|kind| kind.api.resource.name);
+        assert_eq!(find("apps", "v1", "ReplicaSet"), Some("replicasets"));
+        assert_eq!(find("", "v1", "ReplicaSet"), None);
+        assert_eq!(find("argoproj.io", "v1alpha1", "Rollout"), Some("rollouts"));
+        assert_eq!(find("argoproj.io", "v1", "Rollout"), None);
     }
 
     #[test]
     fn an_invalid_target_says_what_to_use() {
         for (text, expected) in [
             ("mysql-0", "use KIND/NAME, such as pod/mysql-0"),
-            ("node/a", "use one of po, deploy, sts, ds, rs, job, cj, rc"),
+            ("node/a", "use one of po, deploy, sts, ds, rs, job, cj, rc, cronworkflows.argoproj.io"),
             ("deploy.batch/a", "`deploy.batch` is not a kind"),
+            ("cronworkflow.v1.argoproj.io/a", "is not a kind"),
             ("pod/A", "`A` is not the name of an object"),
             ("pod/", "`` is not the name of an object"),
             ("pod/../secrets", "is not the name of an object"),
         ] {
-            let error = text.parse::<Target>().unwrap_err();
+            let error = resolve(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

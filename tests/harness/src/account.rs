@@ -28,6 +28,11 @@ impl Rule {
         Self { group, resource, verbs, names: Vec::new(), in_own_namespace: false }
     }
 
+    /// The resource.
+    pub const fn resource(&self) -> &'static str {
+        self.resource
+    }
+
     /// Returns whether the rule is about that resource.
     pub fn is_on(&self, resource: &str) -> bool {
         self.resource == resource
