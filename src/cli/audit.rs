@@ -29,6 +29,7 @@ use crate::inspect::{self, Access, AuditScope, CustomKind, NotSeen};
 /// with what it hides. Before the first installation, the output shows what colocate would change.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
+#[expect(clippy::struct_field_names, reason = "a field has the name of its option")]
 pub(super) struct Audit {
     /// Audit all namespaces, as without -n
     #[arg(short = 'A', long, conflicts_with = "namespace")]

@@ -36,6 +36,7 @@ use crate::inspect::{Access, FoundLeftover, Leftovers, NotSeen};
 /// set the scheduler again.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(super) struct Release {
     /// Only these objects, as in deployment/web, also if their source is not known
     #[arg(value_name = "KIND/NAME", requires = "namespace")]
@@ -53,7 +54,7 @@ pub(super) struct Release {
     #[arg(long, conflicts_with = "objects")]
     all: bool,
 
-    /// Change the templates, one after the other. The change of a Deployment, StatefulSet or DaemonSet replaces its pods
+    /// Change the templates, one after the other. Most controllers then replace the pods
     #[arg(long)]
     apply: bool,
 
@@ -187,7 +188,8 @@ impl Release {
         for object in &self.objects {
             if !found.iter().any(|found| object.is(found)) {
                 let namespace = self.namespace.as_deref().unwrap_or_default();
-                let seen = access.not_seen.iter().map(|not_seen| format!("; not seen: {not_seen}")).collect::<String>();
+                let seen: Vec<_> = access.not_seen.iter().map(|not_seen| format!("; not seen: {not_seen}")).collect();
+                let seen = seen.concat();
                 anyhow::bail!(
                     "{object} in namespace {namespace} has no template to release: it does not exist, names no driver's scheduler, or has a controller{seen}"
                 );

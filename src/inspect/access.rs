@@ -21,12 +21,15 @@ pub(crate) struct Access {
     /// The client of the cluster.
     pub(crate) client: ApiClient,
     /// The answers of the API server.
-    answers: HashMap<(&'static str, Kind, Option<String>, Option<String>), bool>,
+    answers: HashMap<Right, bool>,
     /// The resources that were read.
     pub(crate) seen: BTreeSet<String>,
     /// What could not be read so far, in the order of the reads.
     pub(crate) not_seen: Vec<NotSeen>,
 }
+
+/// A verb on a kind, in a namespace or in all, and on one object or on all.
+type Right = (&'static str, Kind, Option<String>, Option<String>);
 
 /// Something that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -490,8 +490,8 @@ impl Scene<'_> {
             let mut entries = entries.as_array().expect("a list").iter().enumerate();
             let (index, entry) =
                 entries.find(|(_, entry)| entry["name"] == "pods.mutate.colocate").expect("an entry for pods");
-            let path = format!("/webhooks/{index}/{field}");
-            let patch = json!([{"op": "add", "path": path, "value": value}]).to_string();
+            let target = format!("/webhooks/{index}/{field}");
+            let patch = json!([{"op": "add", "path": target, "value": value}]).to_string();
             apps.run(&format!("patch {configuration} --type=json -p {}", patch.replace(' ', r"\u0020")));
             entry[field].clone()
         };
@@ -626,7 +626,7 @@ impl Scene<'_> {
         assert!(answer.evidence().contains(&format!("no replica of colocate was ready from {last}")));
     }
 
-    /// Of ConfigMaps, it may get only that of colocate.
+    /// Of `ConfigMaps`, it may get only that of colocate.
     fn the_reader_of_the_chart_sees_everything(&self) {
         let account = Account::new(self.control_plane, APPS, "reader", &[]);
         let subject = format!("serviceaccount {APPS}:reader");

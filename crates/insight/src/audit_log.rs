@@ -479,9 +479,9 @@ fn calls(annotations: &BTreeMap<Text<'_>, Text<'_>>) -> BTreeMap<String, Calls> 
 fn sets_scheduler(patch: &Value) -> bool {
     let names = |value: &Value| value.pointer("/schedulerName").or(value.pointer("/spec/schedulerName")).is_some();
     let sets = |operation: &Value| {
-        let path = operation["path"].as_str().unwrap_or_default();
+        let target = operation["path"].as_str().unwrap_or_default();
         let changes = matches!(operation["op"].as_str(), Some("add" | "replace"));
-        changes && (path.ends_with("/spec/schedulerName") || names(&operation["value"]))
+        changes && (target.ends_with("/spec/schedulerName") || names(&operation["value"]))
     };
     patch.as_array().is_some_and(|operations| operations.iter().any(sets))
 }
@@ -517,7 +517,8 @@ mod tests {
     const THEIRS: [&str; 2] = [STORK, "webhook.stork.libopenstorage.org"];
 
     /// An event of level Metadata about a pod.
-    fn event(name: &str, annotations: Value) -> Value {
+    fn event(name: &str, annotations: impl Into<Value>) -> Value {
+        let annotations: Value = annotations.into();
         json!({
             "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": format!("id-{name}"),
             "stage": "ResponseComplete", "requestURI": "/api/v1/namespaces/db/pods?fieldManager=kubectl", "verb": "create",
@@ -620,7 +621,7 @@ mod tests {
             (template, true),
             (missed(), true),
         ] {
-            assert_eq!(read(&[event.clone()]).missed_total(), u64::from(is_missed), "{event}");
+            assert_eq!(read(std::slice::from_ref(&event)).missed_total(), u64::from(is_missed), "{event}");
         }
         // The same line twice is one object.
         assert_eq!(read(&[missed(), missed()]).missed_total(), 1);

@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn endpoint_slices_show_the_present_since_their_last_write() {
-        let slice = |time: &str, conditions: &[Value]| {
+        let slice = |time: &str, conditions: &[&Value]| {
             let endpoints: Vec<_> = conditions.iter().map(|conditions| json!({"conditions": conditions})).collect();
             let entry = json!({"manager": "kube-controller-manager", "operation": "Update", "time": at(time)});
             json!({"metadata": {"managedFields": [entry]}, "endpoints": endpoints})
@@ -358,16 +358,16 @@ mod tests {
         let (yes, no) = (json!({"ready": true, "serving": true}), json!({"ready": false, "serving": false}));
         let draining = json!({"ready": false, "serving": true, "terminating": true});
         for (slices, expected) in [
-            (vec![slice("02:11:00", &[no.clone(), yes.clone()])], Some(&ready)),
-            (vec![slice("02:11:00", &[json!({})])], Some(&ready)),
-            (vec![slice("02:11:00", &[no.clone()])], Some(&away)),
+            (vec![slice("02:11:00", &[&no, &yes])], Some(&ready)),
+            (vec![slice("02:11:00", &[&json!({})])], Some(&ready)),
+            (vec![slice("02:11:00", &[&no])], Some(&away)),
             (vec![slice("02:11:00", &[])], Some(&away)),
-            (vec![slice("02:00:00", &[no.clone()]), slice("02:11:00", &[])], Some(&away)),
-            (vec![slice("02:11:00", &[json!({"ready": false})])], Some(&away)),
-            (vec![slice("02:00:00", &[yes.clone()]), slice("02:11:00", &[no.clone()])], Some(&ready)),
+            (vec![slice("02:00:00", &[&no]), slice("02:11:00", &[])], Some(&away)),
+            (vec![slice("02:11:00", &[&json!({"ready": false})])], Some(&away)),
+            (vec![slice("02:00:00", &[&yes]), slice("02:11:00", &[&no])], Some(&ready)),
             // It is used until it ends.
-            (vec![slice("02:11:00", &[draining])], None),
-            (vec![slice("02:14:07", &[no])], None),
+            (vec![slice("02:11:00", &[&draining])], None),
+            (vec![slice("02:14:07", &[&no])], None),
             (vec![json!({"metadata": {}, "endpoints": null})], None),
             (vec![], None),
         ] {

@@ -1,5 +1,6 @@
 //! `colocate audit --audit-log`: what API servers recorded about the calls of webhooks, from their audit logs.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -196,13 +197,13 @@ impl Report {
         let title = |text: &str| format!("\n{}\n", paint.text(TextStyle::Bold, text));
         let mut text = String::new();
         let [from, to] = log.period.clone().unwrap_or_default();
-        text += &format!("{} events from {} to {}\n", log.events, printable(&from), printable(&to));
+        let _ = writeln!(text, "{} events from {} to {}", log.events, printable(&from), printable(&to));
         let (style, missed) = match log.missed_total() {
             _ if !log.has_colocate() => (TextStyle::Yellow, "no call of colocate is recorded".to_owned()),
             0 => (TextStyle::Green, "colocate answered every call".to_owned()),
             total => (TextStyle::Red, format!("{total} objects were admitted although colocate did not answer")),
         };
-        text += &format!("{}\n", paint.text(style, &missed));
+        let _ = writeln!(text, "{}", paint.text(style, &missed));
         if !log.missed.is_empty() {
             text += &title("missed by colocate");
             let cells = log.missed.iter().take(rows).map(|missed| {
@@ -216,7 +217,7 @@ impl Report {
             text += &table(&["TIME", "VERB", "RESOURCE", "OBJECT", "USER", "SCHEDULER SET BY"], cells);
             let more = log.missed_total() - log.missed.len().min(rows) as u64;
             if more > 0 {
-                text += &format!("  and {more} more: -o wide or -o json lists up to 10000\n");
+                let _ = writeln!(text, "  and {more} more: -o wide or -o json lists up to 10000");
             }
         }
         if !log.webhooks.is_empty() {
@@ -244,13 +245,13 @@ impl Report {
         if self.cut + self.unreadable() > 0 {
             text += &title("not read");
             if self.cut > 0 {
-                text += &format!("  {} lines at the start or the end of a file, which was cut there\n", self.cut);
+                let _ = writeln!(text, "  {} lines at the start or the end of a file, which was cut there", self.cut);
             }
             for Unreadable { file, line, why } in &self.unreadable {
-                text += &format!("  {}:{line}: {why}\n", printable(file));
+                let _ = writeln!(text, "  {}:{line}: {why}", printable(file));
             }
             if self.more_unreadable > 0 {
-                text += &format!("  and {} more lines that are not events\n", self.more_unreadable);
+                let _ = writeln!(text, "  and {} more lines that are not events", self.more_unreadable);
             }
         }
         text
@@ -278,7 +279,8 @@ fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
-    table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
+    let lines: Vec<_> = table.lines().map(|line| format!(" {}\n", line.trim_end())).collect();
+    lines.concat()
 }
 
 #[cfg(test)]

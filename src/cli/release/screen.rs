@@ -105,7 +105,7 @@ fn table(found: &[&FoundLeftover]) -> String {
     for FoundLeftover { leftover, .. } in found {
         let Leftover { namespace, kind, name, scheduler, effect, .. } = leftover;
         let cells = [namespace, kind, name, scheduler, &source(leftover), effect.explanation()];
-        table.add_row(cells.map(|cell| printable(cell)));
+        table.add_row(cells.map(printable));
     }
     let lines: Vec<_> = table.lines().map(|line| format!(" {}", line.trim_end())).collect();
     lines.join("\n")
