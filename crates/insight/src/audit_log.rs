@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use colocate_engine::{Reason, Text, object};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The largest number of missed objects that are kept. At 400 bytes each, they take 4 MB.
 const MAX_MISSED: usize = 10_000;
@@ -140,7 +142,7 @@ struct Event<'a> {
     object_ref: Option<ObjectRef<'a>>,
     #[serde(default, deserialize_with = "object")]
     response_status: Option<ResponseStatus>,
-    #[serde(borrow, default, deserialize_with = "object")]
+    #[serde(borrow, default, deserialize_with = "object_or_patch")]
     request_object: Option<Named<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
     response_object: Option<Named<'a>>,
@@ -221,6 +223,12 @@ struct Calls {
     answered: bool,
     /// Whether the log has its patch, and whether that sets `schedulerName`.
     sets_scheduler: Option<bool>,
+}
+
+/// Reads the object of a request. The request of a JSON patch has a list of operations instead.
+fn object_or_patch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Named<'de>>, D::Error> {
+    let body = Option::<&'de RawValue>::deserialize(deserializer)?.map(RawValue::get);
+    body.filter(|body| body.starts_with('{')).map(serde_json::from_str).transpose().map_err(D::Error::custom)
 }
 
 impl AuditLog {
@@ -735,5 +743,15 @@ mod tests {
             log.add(event("a", entries).to_string().as_bytes()).unwrap();
         }
         assert_eq!((log.webhooks.len(), log.more_calls), (MAX_WEBHOOKS, 6));
+    }
+
+    #[test]
+    fn the_request_of_a_json_patch_is_a_list() {
+        let mut event = event("a", annotations([call(0, 3, OURS, false), failed(0, 3, OURS[1])]));
+        event["requestObject"] = json!([{"op": "remove", "path": "/spec"}]);
+        event["verb"] = "patch".into();
+        assert_eq!(read([&event]).events, 1);
+        event["requestObject"] = json!("text");
+        assert_eq!(read([&event]).events, 1);
     }
 }
