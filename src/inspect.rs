@@ -15,11 +15,12 @@ mod webhooks;
 mod why;
 
 pub(crate) use access::{Access, NotSeen};
-pub(crate) use audit::{Audit, AuditScope, CustomKind};
+pub(crate) use audit::{Audit, AuditQuestion, ConfigSource};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
 pub(crate) use webhooks::Webhooks;
 pub(crate) use why::{
-    Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Question, Report, Target, UnknownKind, WebhookRow,
+    Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Question, Reader, Report, Target, UnknownKind,
+    WebhookRow,
 };
 #[cfg(test)]
 pub(crate) use why::{Fix, Subject};

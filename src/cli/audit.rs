@@ -19,14 +19,13 @@ use super::paint::ColorOption;
 use super::problem::Problem;
 use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
-use crate::engine::{Mode, Policy};
-use crate::inspect::{self, Access, AuditScope, CustomKind, NotSeen};
+use crate::inspect::{self, AuditQuestion, NotSeen, Reader};
 
 /// Count the pods of a cluster that name the scheduler that they should name, and those that do not
 ///
-/// For each pod, the decision is the one that colocate would make if the pod were created now. Pass the configuration of the
-/// cluster's colocate with --config: without it, the defaults apply. The command only reads. What the user may not read is listed
-/// with what it hides. Before the first installation, the output shows what colocate would change.
+/// For each pod, the decision is the one that colocate would make if the pod were created now, with the configuration of the
+/// cluster's colocate. The command only reads. What the user may not read is listed with what it hides. Before the first
+/// installation, the output shows what colocate would change.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 #[expect(clippy::struct_field_names, reason = "a field has the name of its option")]
@@ -47,7 +46,7 @@ pub(super) struct Audit {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
-    /// The configuration file of the cluster's colocate; without one, the defaults apply
+    /// The configuration file of colocate; without one, it is read from the cluster
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
     config: Option<PathBuf>,
 
@@ -75,7 +74,7 @@ pub(super) struct Audit {
 }
 
 const EXAMPLES: Examples = [
-    ("Count the pods that are not on the scheduler that they should be on:", "colocate audit --config config.yaml"),
+    ("Count the pods that are not on the scheduler that they should be on:", "colocate audit"),
     (
         "Fail if fewer than 99.5 % of the pods of two clusters are as expected:",
         "colocate audit --context west --context east --fail-under 99.5",
@@ -96,8 +95,6 @@ enum AuditFormat {
 struct ClusterAudit {
     /// The context, if one was named.
     context: Option<String>,
-    /// The mode of the configuration.
-    mode: Mode,
     /// The result, or the reason why there is none.
     audit: Result<inspect::Audit, Problem>,
     /// The resources that were read.
@@ -117,8 +114,7 @@ impl Audit {
             return audit_log::run(&self.audit_log, namespace, self.output, paint, self.strict);
         }
         let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let config = path.map(Config::load).transpose()?.unwrap_or_default();
-        let policy = config.policy();
+        let config = path.map(Config::load).transpose()?;
         let mut console = Console::new(false);
         let contexts: Vec<_> = match &self.context[..] {
             [] => vec![None],
@@ -128,7 +124,7 @@ impl Audit {
         let (mut document, mut exits) = (Document::default(), Vec::new());
         let mut out = io::stdout().lock();
         for (number, context) in contexts.iter().enumerate() {
-            let cluster = self.audit(context.map(String::as_str), &config, &policy, &mut console).await;
+            let cluster = self.audit(context.map(String::as_str), config.as_ref(), &mut console).await;
             console.clear();
             if let Err(problem) = &cluster.audit {
                 console.say(&problem.lines());
@@ -138,8 +134,7 @@ impl Audit {
                 document.add(&cluster, self.namespace.as_deref());
             } else {
                 let gap = if number == 0 { "" } else { "\n" };
-                let defaults = path.is_none();
-                write!(out, "{gap}{}", tables.render(&cluster, contexts.len() > 1, defaults))?;
+                write!(out, "{gap}{}", tables.render(&cluster, contexts.len() > 1))?;
             }
         }
         if self.output == AuditFormat::Json {
@@ -151,16 +146,9 @@ impl Audit {
     }
 
     /// Audits a cluster.
-    async fn audit(
-        &self,
-        context: Option<&str>,
-        config: &Config,
-        policy: &Policy,
-        console: &mut Console,
-    ) -> ClusterAudit {
+    async fn audit(&self, context: Option<&str>, config: Option<&Config>, console: &mut Console) -> ClusterAudit {
         let mut cluster = ClusterAudit {
             context: context.map(str::to_owned),
-            mode: policy.mode,
             audit: Ok(inspect::Audit::default()),
             seen: Vec::new(),
             not_seen: Vec::new(),
@@ -173,15 +161,11 @@ impl Audit {
                 return cluster;
             }
         };
-        let mut access = Access::new(client);
-        let severities = config.validation().severities;
-        let custom: Vec<_> = config.custom_workloads().map(CustomKind::from).collect();
-        let scope =
-            AuditScope { policy, severities: &severities, custom: &custom, namespace: self.namespace.as_deref() };
-        let audit = inspect::Audit::read(&mut access, scope, |what| console.count(what)).await;
+        let mut reader = Reader::new(client);
+        let question = AuditQuestion { config, namespace: self.namespace.as_deref() };
+        let audit = inspect::Audit::read(&mut reader, question, |what| console.count(what)).await;
         cluster.audit = audit.map_err(|error| Problem::from(&anyhow::Error::from(error)));
-        cluster.seen = access.seen.into_iter().collect();
-        cluster.not_seen = access.not_seen;
+        (cluster.seen, cluster.not_seen) = reader.end();
         cluster
     }
 

@@ -7,14 +7,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::access::{Access, Listing};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, read_storage};
 use super::findings::{Checks, Findings};
 use super::kinds::{self, Kind};
 use super::webhooks::{self, Stork, Webhooks};
+use super::why::{InstalledConfig, Reader};
 use crate::api::ApiError;
 use crate::companion::{Severities, Strategies, SubjectKind};
-use crate::engine::{Policy, Presence, Text, Workload, object};
-use crate::insight::{Answer, Census, CensusEntry, Controller, Doubt, Facts, Labels, Outcome, controller};
+use crate::config::Config;
+use crate::engine::{Mode, Policy, Presence, Reason, Text, Workload, object};
+use crate::insight::{Answer, Census, CensusEntry, Controller, Doubt, Expectation, Facts, Labels, Outcome, controller};
 
 /// The namespaces that colocate's chart excludes by default. They are assumed while colocate is not installed.
 const EXCLUDED_BY_DEFAULT: [&str; 2] = ["kube-system", "kube-node-lease"];
@@ -30,22 +32,41 @@ const WORKLOADS: [(Kind, &str); 6] = [
     (kinds::JOBS, "Job"),
 ];
 
-/// The part of a cluster to audit, and the rules.
+/// The part of a cluster to audit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AuditScope<'a> {
-    /// The configuration of colocate in the cluster.
-    pub(crate) policy: &'a Policy,
-    /// The severities of the companion's rules.
-    pub(crate) severities: &'a Severities,
-    /// The custom workloads of the configuration.
-    pub(crate) custom: &'a [CustomKind],
+pub(crate) struct AuditQuestion<'a> {
+    /// The configuration that the user named; without one, it is read from the cluster.
+    pub(crate) config: Option<&'a Config>,
     /// The namespace; `None` for all.
     pub(crate) namespace: Option<&'a str>,
 }
 
+/// The rules of an audit.
+#[derive(Clone, Debug)]
+struct Rules {
+    policy: Policy,
+    severities: Severities,
+    custom: Vec<CustomKind>,
+    source: ConfigSource,
+}
+
+/// The origin of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ConfigSource {
+    /// A file that the user named.
+    File,
+    /// The `ConfigMap` of the cluster's colocate: its namespace and name.
+    Cluster(String),
+    /// The defaults, because no colocate of the chart was found.
+    #[default]
+    Defaults,
+    /// The defaults, because the configuration of the cluster's colocate could not be read. Whatever depends on it is unknown.
+    NotSeen,
+}
+
 /// A kind of custom workload.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CustomKind {
+struct CustomKind {
     kind: Kind,
     version: &'static str,
     name: &'static str,
@@ -54,6 +75,10 @@ pub(crate) struct CustomKind {
 /// The result for a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
+    /// The origin of the configuration.
+    pub(crate) config: ConfigSource,
+    /// The mode of the configuration.
+    pub(crate) mode: Mode,
     /// Whether a webhook of colocate is registered for pods; `None` if the configurations cannot be read.
     pub(crate) installed: Option<bool>,
     /// The pods; `None` if they cannot be read.
@@ -74,7 +99,7 @@ pub(crate) struct Audit {
 
 /// The facts for one object after another.
 struct Auditor<'a> {
-    scope: AuditScope<'a>,
+    rules: &'a Rules,
     cluster: &'a Cluster,
     webhooks: Option<&'a Webhooks>,
     strategies: Strategies,
@@ -147,12 +172,16 @@ impl Audit {
     /// # Errors
     /// If the API server does not answer. What the user may not read is in [`Access::not_seen`].
     pub(crate) async fn read(
-        access: &mut Access,
-        scope: AuditScope<'_>,
+        reader: &mut Reader,
+        question: AuditQuestion<'_>,
         mut progress: impl FnMut(&'static str),
     ) -> Result<Self, ApiError> {
-        let AuditScope { policy, namespace, .. } = scope;
-        let cluster = Cluster::read(access, policy, namespace).await?;
+        let namespace = question.namespace;
+        let mut cluster = Cluster::without_storage(&mut reader.access, namespace).await?;
+        let rules = Rules::read(reader, question, &cluster).await?;
+        let access = &mut reader.access;
+        let policy = &rules.policy;
+        cluster.inventory = read_storage(access, policy, namespace).await?;
         let webhooks = match &cluster.webhooks {
             Some(configurations) => match Webhooks::read(configurations) {
                 Ok(webhooks) => Some(webhooks),
@@ -160,11 +189,13 @@ impl Audit {
             },
             None => None,
         };
-        let auditor =
-            Auditor { scope, cluster: &cluster, webhooks: webhooks.as_ref(), strategies: strategies(access).await? };
+        let strategies = strategies(access).await?;
+        let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies };
         let is_seen = |absence| absence != crate::engine::Absence::Hidden;
         let visibility = &cluster.inventory.visibility;
         let mut audit = Self {
+            config: rules.source.clone(),
+            mode: policy.mode,
             installed: auditor.webhooks.map(Webhooks::has_colocate),
             claims: is_seen(visibility.claims).then(|| cluster.inventory.claim_count()),
             classes: is_seen(visibility.classes).then(|| cluster.inventory.class_count()),
@@ -193,7 +224,7 @@ impl Audit {
 
         let mut controllers = HashMap::new();
         let mut retains = None;
-        let custom = scope.custom.iter().map(|CustomKind { kind, version, name }| (*kind, *version, *name));
+        let custom = rules.custom.iter().map(|CustomKind { kind, version, name }| (*kind, *version, *name));
         for (kind, version, name) in WORKLOADS.map(|(kind, name)| (kind, "v1", name)).into_iter().chain(custom) {
             let Some(workload) = policy.workloads.find(kind.resource.group, version, name) else { continue };
             let hides = format!("templates of {} and findings in them{}", kind.resource, consequence(kind));
@@ -256,7 +287,7 @@ impl Auditor<'_> {
             list.census.add_ended(namespace);
             return Ok(());
         }
-        let expectation = self.facts().expect(workload, namespace, opted_out, item)?;
+        let expectation = self.expect(workload, namespace, opted_out, item)?;
         // Which templates API servers send to colocate is a matter of its match conditions; its pods decide.
         list.census.add(CensusEntry { namespace, name, workload: (&workload.kind, name) }, &expectation);
         Ok(())
@@ -282,7 +313,7 @@ impl Auditor<'_> {
             list.census.add_ended(namespace);
             return Ok(());
         }
-        let mut expectation = self.facts().expect(workload, namespace, opted_out, item)?;
+        let mut expectation = self.expect(workload, namespace, opted_out, item)?;
         if expectation.outcome() == Outcome::Wrong {
             match self.sent(namespace, metadata.labels.as_ref()) {
                 Answer::Yes => {}
@@ -311,18 +342,56 @@ impl Auditor<'_> {
         webhooks.sends_to_colocate(namespace, namespace_labels, labels.unwrap_or(&none))
     }
 
+    /// Decides about an object as if it were created now.
+    fn expect(
+        &self,
+        workload: &Workload,
+        namespace: &str,
+        opted_out: Option<bool>,
+        item: &str,
+    ) -> serde_json::Result<Expectation> {
+        let mut expectation = self.facts().expect(workload, namespace, opted_out, item)?;
+        if self.rules.source == ConfigSource::NotSeen && depends_on_configuration(expectation.reason) {
+            expectation.doubt = Some(Doubt::Configuration);
+        }
+        Ok(expectation)
+    }
+
     fn opted_out(&self, namespace: &str) -> Option<bool> {
-        self.cluster.opts_out(namespace, &self.scope.policy.opt_out.namespace_label)
+        self.cluster.opts_out(namespace, &self.rules.policy.opt_out.namespace_label)
     }
 
     fn facts(&self) -> Facts<'_, crate::engine::Inventory> {
         // A pod should name its driver's scheduler even while that scheduler is not running.
-        Facts { policy: self.scope.policy, storage: &self.cluster.inventory, presence: &|_| Presence::Unknown }
+        Facts { policy: &self.rules.policy, storage: &self.cluster.inventory, presence: &|_| Presence::Unknown }
     }
 
     fn checks(&self) -> Checks<'_> {
-        let AuditScope { policy, severities, .. } = self.scope;
+        let Rules { policy, severities, .. } = self.rules;
         Checks { policy, severities, inventory: &self.cluster.inventory, strategies: &self.strategies }
+    }
+}
+
+impl Rules {
+    /// Reads the configuration: the one that the user named, or else that of the cluster's colocate.
+    async fn read(reader: &mut Reader, question: AuditQuestion<'_>, cluster: &Cluster) -> Result<Self, ApiError> {
+        if let Some(config) = question.config {
+            return Ok(Self::new(config, ConfigSource::File));
+        }
+        let namespace = question.namespace.map(|name| {
+            let labels = cluster.namespaces.as_ref().and_then(|all| all.get(name));
+            (name, labels)
+        });
+        Ok(match InstalledConfig::read(reader, cluster.webhooks.as_deref(), namespace).await? {
+            InstalledConfig::Found(config, place) => Self::new(&config, ConfigSource::Cluster(place)),
+            InstalledConfig::Absent => Self::new(&Config::default(), ConfigSource::Defaults),
+            InstalledConfig::NotSeen => Self::new(&Config::default(), ConfigSource::NotSeen),
+        })
+    }
+
+    fn new(config: &Config, source: ConfigSource) -> Self {
+        let custom = config.custom_workloads().map(CustomKind::from).collect();
+        Self { policy: config.policy(), severities: config.validation().severities, custom, source }
     }
 }
 
@@ -361,6 +430,11 @@ impl LiveStatus<'_> {
         };
         self.conditions.iter().flatten().any(ended)
     }
+}
+
+/// Returns false for a reason that every configuration leads to.
+fn depends_on_configuration(reason: Reason) -> bool {
+    !matches!(reason, Reason::NoClaims | Reason::MirrorPod | Reason::NodeNameSet | Reason::SchedulingGroup)
 }
 
 /// The further consequence of a kind that cannot be read.

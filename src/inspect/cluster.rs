@@ -56,14 +56,23 @@ impl Cluster {
     /// # Errors
     /// If the API server does not answer.
     pub(crate) async fn read(access: &mut Access, policy: &Policy, namespace: Option<&str>) -> Result<Self, ApiError> {
-        let inventory = read_storage(access, policy, namespace).await?;
+        let mut cluster = Self::without_storage(access, namespace).await?;
+        cluster.inventory = read_storage(access, policy, namespace).await?;
+        Ok(cluster)
+    }
+
+    /// Reads what does not depend on the configuration of colocate: the labels of Namespaces, and the webhooks.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(crate) async fn without_storage(access: &mut Access, namespace: Option<&str>) -> Result<Self, ApiError> {
         let namespaces = read_namespaces(access, namespace).await?;
         let hides = "which pods API servers send to colocate, and the other webhooks for pods, such as Stork's own";
         let webhooks = access.list(kinds::MUTATING_WEBHOOKS, None, hides, |list: &mut Vec<Value>, item| {
             list.push(serde_json::from_str(item)?);
             Ok(())
         });
-        Ok(Self { inventory, namespaces, webhooks: webhooks.await? })
+        Ok(Self { inventory: Inventory::default(), namespaces, webhooks: webhooks.await? })
     }
 
     /// Returns whether a Namespace opts out by `label`; `None` if its labels are not known.
@@ -74,7 +83,11 @@ impl Cluster {
 }
 
 /// Reads classes and claims, and volumes if a claim needs one.
-async fn read_storage(access: &mut Access, policy: &Policy, namespace: Option<&str>) -> Result<Inventory, ApiError> {
+pub(super) async fn read_storage(
+    access: &mut Access,
+    policy: &Policy,
+    namespace: Option<&str>,
+) -> Result<Inventory, ApiError> {
     let hides = "the drivers of claims that only a StorageClass names, and findings in StorageClasses";
     let classes = access.list(kinds::CLASSES, None, hides, |list: &mut Vec<Box<str>>, item| {
         serde_json::from_str::<StorageClass<'_>>(item)?;

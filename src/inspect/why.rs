@@ -12,7 +12,9 @@ use crate::config::Config;
 use crate::insight::{LivePod, as_dry_run};
 
 use explainer::{Explainer, Story};
-use reader::Reader;
+
+pub(super) use installation::InstalledConfig;
+pub(crate) use reader::Reader;
 
 #[cfg(test)]
 pub(crate) use report::Fix;

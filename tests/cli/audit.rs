@@ -148,6 +148,85 @@ fn pods_are_counted_by_reason_namespace_and_workload() {
     assert_eq!(document["notSeen"], json!([]));
 }
 
+/// A cluster with the chart's release `colocate`, and this configuration.
+fn with_release(config: &str) -> Objects {
+    let labels = json!({"app.kubernetes.io/name": "colocate", "app.kubernetes.io/instance": "colocate"});
+    let mut objects = cluster();
+    let webhooks = objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
+    let own = &mut webhooks.1["items"][0];
+    own["metadata"]["labels"] = labels.clone();
+    own["webhooks"][0]["clientConfig"] = json!({"service": {"namespace": "system", "name": "colocate"}});
+    let volumes = json!([{"name": "config", "configMap": {"name": "colocate"}}]);
+    let deployment = json!({
+        "metadata": {"name": "colocate", "namespace": "system", "labels": labels},
+        "spec": {"template": {"spec": {"volumes": volumes}}},
+    });
+    let deployments = objects.iter_mut().find(|(path, _)| *path == DEPLOYMENTS).unwrap();
+    deployments.1["items"].as_array_mut().unwrap().push(deployment.clone());
+    objects.push(("/apis/apps/v1/namespaces/system/deployments", list(&[deployment])));
+    objects.push((CONFIG_MAP, json!({"data": {"config.yaml": config}})));
+    objects
+}
+
+const CONFIG_MAP: &str = "/api/v1/namespaces/system/configmaps/colocate";
+
+#[test]
+fn the_configuration_of_the_cluster_s_colocate_decides() {
+    let other = "drivers: [{name: other, provisioners: [other.example.com], scheduler: other-scheduler}]";
+    let objects = with_release(other);
+    let document = document(&run_on(&objects, 404, "audit -o json"));
+    let found = &document["clusters"][0];
+    assert_eq!(found["configuration"], json!({"source": "cluster", "configMap": "system/colocate"}));
+    let pods: Vec<_> = found["pods"]["workloads"].as_array().unwrap().iter().map(|row| row["name"].as_str()).collect();
+    assert_eq!((counts(&found["pods"]), pods), ([3, 1, 1, 1], vec![Some("open"), Some("other")]));
+    assert!(run_on(&objects, 404, "audit").out.contains("configuration: ConfigMap system/colocate, mode: inject"));
+
+    // A file of the user precedes.
+    let folder = Folder::new(&[("own.yaml", "mode: audit\n")]);
+    let run = ApiServer::new(&objects, 404).run_command(&folder, "audit -o json --config own.yaml");
+    let found = &self::document(&run)["clusters"][0];
+    assert_eq!((&found["configuration"]["source"], &found["mode"]), (&json!("file"), &json!("audit")));
+    assert_eq!(found["pods"]["workloads"][0]["name"], "web");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_makes_pods_unknown() {
+    let unreadable = with_release("newerKey: 1");
+    let mut absent = with_release("");
+    absent.retain(|(path, _)| *path != CONFIG_MAP);
+    let mut several = with_release("mode: off");
+    several.retain(|(path, _)| *path != WEBHOOKS);
+    let deployments = several.iter_mut().find(|(path, _)| *path == DEPLOYMENTS).unwrap();
+    let copy = deployments.1["items"][1].clone();
+    deployments.1["items"].as_array_mut().unwrap().push(copy);
+    for (objects, otherwise, unknown_with_file, why) in [
+        (&unreadable, 404, 1, "system/colocate is of another version of colocate"),
+        (&absent, 403, 1, "configmaps: no right to get in system"),
+        (&several, 403, 3, "2 are of colocate"),
+    ] {
+        let run = run_on(objects, otherwise, "audit");
+        let hides = "(hides the configuration of colocate, and so which pods are as expected: pass it with --config)";
+        assert!(run.out.lines().any(|line| line.contains(why) && line.ends_with(hides)), "{why}: {}", run.out);
+        let document = document(&run_on(objects, otherwise, "audit -o json"));
+        let found = &document["clusters"][0];
+        assert_eq!((counts(&found["pods"]), &found["configuration"]["source"]), ([0, 0, 5, 1], &json!("not-seen")));
+        // A configuration of the user makes them known.
+        let folder = Folder::new(&[("own.yaml", "mode: inject\n")]);
+        let run = ApiServer::new(objects, otherwise).run_command(&folder, "audit -o json --config own.yaml");
+        assert_eq!(counts(&self::document(&run)["clusters"][0]["pods"])[2], unknown_with_file);
+    }
+}
+
+#[test]
+fn without_webhook_configurations_the_labels_lead_to_the_configuration() {
+    let mut objects = with_release("mode: off");
+    objects.retain(|(path, _)| *path != WEBHOOKS);
+    let document = document(&run_on(&objects, 403, "audit -o json"));
+    let found = &document["clusters"][0];
+    assert_eq!(found["configuration"], json!({"source": "cluster", "configMap": "system/colocate"}));
+    assert_eq!(found["mode"], "off");
+}
+
 #[test]
 fn findings_of_the_companion_are_counted() {
     let document = document(&run_on(&cluster(), 404, "audit -o json"));

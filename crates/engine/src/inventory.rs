@@ -165,6 +165,14 @@ impl Inventory {
         self.default_class = chosen.map(|(name, _)| name.clone());
     }
 
+    /// The owner of a claim, whose class and volume `view` has.
+    pub fn owner_seen_by(&self, view: &impl StorageView, namespace: &str, name: &str) -> Owner {
+        match self.claims.get(namespace, name) {
+            Some(record) => self.claims.hints(record).owner(view),
+            None => Owner::Missing,
+        }
+    }
+
     fn entry(&self, name: &str) -> Option<ClassEntry<'_>> {
         let (name, OwnedClass { provisioner, binds_late, parameters, .. }) = self.classes.get_key_value(name)?;
         Some(ClassEntry { name, provisioner, binds_late: *binds_late, parameters })
@@ -173,10 +181,7 @@ impl Inventory {
 
 impl StorageView for Inventory {
     fn owner(&self, namespace: &str, name: &str) -> Owner {
-        match self.claims.get(namespace, name) {
-            Some(record) => self.claims.hints(record).owner(self),
-            None => Owner::Missing,
-        }
+        self.owner_seen_by(self, namespace, name)
     }
 
     fn claim_use(&self, namespace: &str, name: &str) -> Option<ClaimUse<'_>> {

@@ -58,6 +58,8 @@ pub struct ExpectedClaim {
 /// A fact that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
+    /// The configuration of colocate could not be read, so the pod may be as expected or not.
+    Configuration,
     /// A claim, its class or its volume could not be read.
     Claims,
     /// The labels of the Namespace could not be read, so it may opt out.
@@ -268,6 +270,7 @@ impl Doubt {
     /// The word, which is stable.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Configuration => "configuration-not-seen",
             Self::Claims => "claims-not-seen",
             Self::Namespace => "namespace-not-seen",
             Self::NodeName => "node-choice-not-seen",
@@ -278,6 +281,7 @@ impl Doubt {
     /// The cause, as a clause.
     pub const fn explanation(self) -> &'static str {
         match self {
+            Self::Configuration => "the configuration of colocate could not be read (pass it with --config)",
             Self::Claims => "a claim, its class or its volume could not be read",
             Self::Namespace => "the labels of its Namespace could not be read, and may opt it out",
             Self::NodeName => "it has no managedFields, which show whether its creator or a scheduler chose its node",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ClusterAudit;
 use crate::engine::Mode;
 use crate::insight::{Census, Counts};
-use crate::inspect::{self, Webhooks};
+use crate::inspect::{self, ConfigSource, Webhooks};
 
 /// The document.
 #[derive(Debug, Serialize)]
@@ -28,8 +28,8 @@ impl Default for Document {
 impl Document {
     /// Adds a cluster.
     pub(super) fn add(&mut self, cluster: &ClusterAudit, namespace: Option<&str>) {
-        let ClusterAudit { context, mode, audit, seen, not_seen } = cluster;
-        let mut entry = json!({"context": context, "namespace": namespace, "mode": mode_word(*mode)});
+        let ClusterAudit { context, audit, seen, not_seen } = cluster;
+        let mut entry = json!({"context": context, "namespace": namespace});
         match audit {
             Ok(audit) => entry.as_object_mut().into_iter().for_each(|entry| entry.extend(fields(audit))),
             Err(problem) => entry["error"] = problem.what.as_str().into(),
@@ -45,7 +45,7 @@ impl Document {
 }
 
 fn fields(audit: &inspect::Audit) -> serde_json::Map<String, Value> {
-    let inspect::Audit { installed, pods, templates, findings, claims, classes, webhooks, stork } = audit;
+    let inspect::Audit { config, mode, installed, pods, templates, findings, claims, classes, webhooks, stork } = audit;
     let rules = findings.rules.iter().map(|(rule, count)| {
         json!({
             "rule": rule.id(),
@@ -60,7 +60,15 @@ fn fields(audit: &inspect::Audit) -> serde_json::Map<String, Value> {
         entry["consequence"] = stork.consequence().into();
         entry
     });
+    let (source, config_map) = match config {
+        ConfigSource::File => ("file", None),
+        ConfigSource::Cluster(place) => ("cluster", Some(place)),
+        ConfigSource::Defaults => ("defaults", None),
+        ConfigSource::NotSeen => ("not-seen", None),
+    };
     let fields = json!({
+        "mode": mode_word(*mode),
+        "configuration": {"source": source, "configMap": config_map},
         "installed": installed,
         "pods": pods.as_ref().map(census),
         "templates": census(templates),

@@ -8,9 +8,9 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use super::ClusterAudit;
 use super::document::mode_word;
 use crate::cli::paint::{Paint, TextStyle, bounded};
-use crate::engine::{Mode, printable};
+use crate::engine::printable;
 use crate::insight::{Census, Counts};
-use crate::inspect::{self, Webhooks};
+use crate::inspect::{self, ConfigSource, Webhooks};
 
 /// The number of rows of a table of namespaces or workloads, unless it is wide.
 const MAX_ROWS: usize = 20;
@@ -24,8 +24,8 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Renders the result of a cluster. `named` adds the context; `defaults` says that no configuration was named.
-    pub(super) fn render(self, cluster: &ClusterAudit, named: bool, defaults: bool) -> String {
+    /// Renders the result of a cluster. `named` adds the context.
+    pub(super) fn render(self, cluster: &ClusterAudit, named: bool) -> String {
         let mut text = String::new();
         if named && let Some(context) = &cluster.context {
             text += &self.line("context", TextStyle::Bold, context);
@@ -34,7 +34,7 @@ impl Tables {
             text += &self.line("", TextStyle::Red, "not audited: see the error");
             return text;
         };
-        text += &self.summary(audit, cluster.mode, defaults);
+        text += &self.summary(audit);
         for (title, census) in [("pods", audit.pods.as_ref()), ("templates", Some(&audit.templates))] {
             let Some(census) = census.filter(|census| census.total != Counts::default()) else { continue };
             text += &self.census(title, census);
@@ -51,7 +51,7 @@ impl Tables {
     }
 
     /// Renders the numbers, before all tables.
-    fn summary(self, audit: &inspect::Audit, mode: Mode, defaults: bool) -> String {
+    fn summary(self, audit: &inspect::Audit) -> String {
         let mut text = String::new();
         match &audit.pods {
             Some(pods) => {
@@ -66,13 +66,18 @@ impl Tables {
         let amount = |number: Option<usize>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
         let storage = format!("{} claims, {} classes", amount(audit.claims), amount(audit.classes));
         text += &self.line("storage", TextStyle::Plain, &storage);
-        let source = if defaults { "the defaults (--config names the cluster's own)" } else { "as given" };
+        let source = match &audit.config {
+            ConfigSource::File => "as given".to_owned(),
+            ConfigSource::Cluster(place) => format!("ConfigMap {place}"),
+            ConfigSource::Defaults => "the defaults".to_owned(),
+            ConfigSource::NotSeen => "not seen (--config names one)".to_owned(),
+        };
         let installed = match audit.installed {
             Some(true) => "registered for pods",
             Some(false) => "not installed: a preview of what it would change",
             None => "not known whether it is installed",
         };
-        let about = format!("{installed}; configuration: {source}, mode: {}", mode_word(mode));
+        let about = format!("{installed}; configuration: {source}, mode: {}", mode_word(audit.mode));
         text += &self.line("colocate", TextStyle::Plain, &about);
         if let Some(stork) = audit.stork {
             let state = if stork.active { "its own webhook is active" } else { "its own webhook is not active" };

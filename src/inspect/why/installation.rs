@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::reader::{Reader, text};
+use super::reader::{Read, Reader, text};
 use crate::api::ApiError;
 use crate::config::Config;
 use crate::insight::{
@@ -39,6 +39,13 @@ pub(super) struct Configuration {
     pub(super) entries: Vec<WebhookEntry>,
 }
 
+/// The Helm release that a webhook configuration belongs to.
+struct Release {
+    namespace: String,
+    name: String,
+    instance: String,
+}
+
 /// The Deployment of colocate, and what it shows.
 #[derive(Default)]
 pub(super) struct Installation {
@@ -48,6 +55,16 @@ pub(super) struct Installation {
     pub(super) config: Option<Config>,
     pub(super) history: Option<History>,
     pub(super) endpoints: Option<Endpoints>,
+}
+
+/// The configuration of the running colocate.
+pub(in crate::inspect) enum InstalledConfig {
+    /// The configuration, and the namespace and name of its `ConfigMap`.
+    Found(Box<Config>, String),
+    /// No Deployment of the chart, or none with a configuration file, belongs to the webhook configurations.
+    Absent,
+    /// It could not be read, and is in [`Access::not_seen`](crate::inspect::Access::not_seen).
+    NotSeen,
 }
 
 /// An Event, as far as it is read.
@@ -81,6 +98,19 @@ impl Event {
 }
 
 impl Configuration {
+    /// The Service that API servers call.
+    fn service(&self) -> Option<&ServiceReference> {
+        self.entries.iter().find_map(|entry| entry.client_config.service.as_ref())
+    }
+
+    /// The release that it belongs to, if it is of the chart.
+    fn release(&self) -> Option<Release> {
+        let namespace = self.service().map(|service| &service.namespace);
+        let namespace = namespace.or_else(|| self.annotations.get(RELEASE_NAMESPACE))?;
+        let (name, instance) = (self.labels.get(NAME)?.clone(), self.labels.get(INSTANCE)?.clone());
+        crate::engine::dns::is_label(namespace).then(|| Release { namespace: namespace.clone(), name, instance })
+    }
+
     /// Reads a webhook configuration; `None` if it does not have the structure of one.
     pub(super) fn read(object: &Value) -> Option<Self> {
         let metadata = object.pointer("/metadata")?.to_string();
@@ -163,54 +193,136 @@ fn changed(fields: &ManagedFields) -> Option<Timestamp> {
 impl Installation {
     /// Reads the Deployment that a webhook configuration belongs to.
     pub(super) async fn read(reader: &mut Reader, configuration: &Configuration) -> Result<Self, ApiError> {
-        let service = configuration.entries.iter().find_map(|entry| entry.client_config.service.as_ref());
-        let endpoints = match service {
+        let endpoints = match configuration.service() {
             Some(service) => read_endpoints(reader, service).await?,
             // API servers do not call a Service.
             None => None,
         };
-        let namespace = service.map(|service| service.namespace.clone());
-        let namespace = namespace.or_else(|| configuration.annotations.get(RELEASE_NAMESPACE).cloned());
-        let labels = [NAME, INSTANCE].map(|key| configuration.labels.get(key).cloned());
-        let (Some(namespace), [Some(name), Some(instance)]) = (namespace, labels) else {
-            return Ok(Self { endpoints, ..Self::default() });
-        };
-        if !crate::engine::dns::is_label(&namespace) {
-            return Ok(Self { endpoints, ..Self::default() });
-        }
+        let namespace = configuration.release().map(|release| release.namespace);
+        let installation = Self { namespace, endpoints, ..Self::default() };
         let hides = "the configuration of colocate, and whether it was away";
-        let is_of_release = |object: &Value| {
-            let label = |key: &str| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)?.as_str());
-            label(NAME) == Some(&name) && label(INSTANCE) == Some(&instance)
+        let Deployed::Found(namespace, deployment) = read_deployment(reader, configuration, hides).await? else {
+            return Ok(installation);
         };
-        let deployments: Option<Vec<Value>> =
-            reader.list(kinds::DEPLOYMENTS, Some(&namespace), hides, is_of_release).await?;
-        let Some(deployment) = deployments.into_iter().flatten().next() else {
-            return Ok(Self { namespace: Some(namespace), endpoints, ..Self::default() });
+        let hides = "the configuration of colocate, and so what is expected";
+        // A key of a newer or older version cannot be read, and the user can pass a file with --config.
+        let config = match read_config(reader, &namespace, &deployment, hides).await? {
+            InstalledConfig::Found(config, _) => Some(*config),
+            InstalledConfig::Absent | InstalledConfig::NotSeen => None,
         };
-        let config = read_config(reader, &namespace, &deployment).await?;
         let history = read_history(reader, &namespace, &deployment).await?;
-        Ok(Self { namespace: Some(namespace), config, history, endpoints })
+        Ok(Self { config, history, ..installation })
     }
 }
 
+impl InstalledConfig {
+    /// Reads the configuration of the cluster's colocate. Its webhook configurations lead to it, or else its labels. Of several
+    /// releases, the one for `namespace` is preferred.
+    pub(in crate::inspect) async fn read(
+        reader: &mut Reader,
+        configurations: Option<&[Value]>,
+        namespace: Option<(&str, Option<&Labels>)>,
+    ) -> Result<Self, ApiError> {
+        let hides = "the configuration of colocate, and so which pods are as expected: pass it with --config";
+        let deployed = match configurations {
+            Some(configurations) => {
+                let configurations: Vec<_> = configurations.iter().filter_map(Configuration::read).collect();
+                let name = Config::default().tls().webhooks.mutating.clone();
+                let own = find(&configurations, &name, |entry| match namespace {
+                    Some((namespace, labels)) => entry.selects_namespace(namespace, labels),
+                    None => Answer::Yes,
+                });
+                match own.and_then(|own| configurations.get(own)) {
+                    Some(configuration) => read_deployment(reader, configuration, hides).await?,
+                    None => Deployed::Absent,
+                }
+            }
+            None => find_deployment(reader, hides).await?,
+        };
+        match deployed {
+            Deployed::Found(namespace, deployment) => read_config(reader, &namespace, &deployment, hides).await,
+            Deployed::Absent => Ok(Self::Absent),
+            Deployed::NotSeen => Ok(Self::NotSeen),
+        }
+    }
+}
+
+/// Finds the Deployment of colocate by the labels of its chart, if the webhook configurations cannot be read.
+async fn find_deployment(reader: &mut Reader, hides: &str) -> Result<Deployed, ApiError> {
+    let is_colocate = |object: &Value| {
+        let labels = object.pointer("/metadata/labels");
+        labels.and_then(|labels| labels.get(NAME)?.as_str()) == Some(COLOCATE)
+    };
+    let found: Option<Vec<Value>> = reader.list(kinds::DEPLOYMENTS, None, hides, is_colocate).await?;
+    Ok(match found.as_deref() {
+        Some([deployment]) => Deployed::Found(text(deployment, "/metadata/namespace").to_owned(), deployment.clone()),
+        Some([]) => Deployed::Absent,
+        Some(several) => {
+            let error = format!("{} are of colocate, and one of them may have another configuration", several.len());
+            reader.access.unreadable(kinds::DEPLOYMENTS, None, error, hides);
+            Deployed::NotSeen
+        }
+        None => Deployed::NotSeen,
+    })
+}
+
+/// The Deployment of colocate.
+enum Deployed {
+    /// Its namespace and the object.
+    Found(String, Value),
+    Absent,
+    NotSeen,
+}
+
+/// Finds the Deployment that a webhook configuration of the chart belongs to.
+async fn read_deployment(
+    reader: &mut Reader,
+    configuration: &Configuration,
+    hides: &str,
+) -> Result<Deployed, ApiError> {
+    let Some(Release { namespace, name, instance }) = configuration.release() else { return Ok(Deployed::Absent) };
+    let is_of_release = |object: &Value| {
+        let label = |key: &str| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)?.as_str());
+        label(NAME) == Some(&name) && label(INSTANCE) == Some(&instance)
+    };
+    let deployments: Option<Vec<Value>> =
+        reader.list(kinds::DEPLOYMENTS, Some(&namespace), hides, is_of_release).await?;
+    Ok(match deployments.map(|list| list.into_iter().next()) {
+        Some(Some(deployment)) => Deployed::Found(namespace, deployment),
+        Some(None) => Deployed::Absent,
+        None => Deployed::NotSeen,
+    })
+}
+
 /// Reads the configuration file of the running colocate.
-async fn read_config(reader: &mut Reader, namespace: &str, deployment: &Value) -> Result<Option<Config>, ApiError> {
+async fn read_config(
+    reader: &mut Reader,
+    namespace: &str,
+    deployment: &Value,
+    hides: &str,
+) -> Result<InstalledConfig, ApiError> {
     let volumes = deployment.pointer("/spec/template/spec/volumes").and_then(Value::as_array);
     let named = volumes.into_iter().flatten().find(|volume| text(volume, "/name") == "config");
     let Some(name) = named.map(|volume| text(volume, "/configMap/name")).filter(|name| !name.is_empty()) else {
-        return Ok(None);
+        return Ok(InstalledConfig::Absent);
     };
-    let hides = "the configuration of colocate, and so what is expected";
-    let found = reader.get(kinds::CONFIG_MAPS, Some(namespace), name, hides).await?.object();
-    let map: Option<Value> = found.and_then(|json| serde_json::from_str(&json).ok());
-    let file = map.as_ref().and_then(|map| map.get("data")?.get(CONFIG_FILE)?.as_str());
-    let config = file.map(|file| Config::parse(file, name));
-    if let Some(Err(error)) = &config {
-        // For example a key of another version.
-        reader.access.unreadable(kinds::CONFIG_MAPS, Some(namespace), error, hides);
+    let place = format!("{namespace}/{name}");
+    let map: Value = match reader.get(kinds::CONFIG_MAPS, Some(namespace), name, hides).await? {
+        Read::Object(json) => serde_json::from_str(&json).unwrap_or_default(),
+        Read::Absent => return Ok(InstalledConfig::Absent),
+        Read::NotSeen => return Ok(InstalledConfig::NotSeen),
+    };
+    let Some(file) = map.get("data").and_then(|data| data.get(CONFIG_FILE)?.as_str()) else {
+        return Ok(InstalledConfig::Absent);
+    };
+    match Config::parse(file, &place) {
+        Ok(config) => Ok(InstalledConfig::Found(Box::new(config), place)),
+        Err(error) => {
+            let error = format!("{place} is of another version of colocate: {error:#}");
+            reader.access.unreadable(kinds::CONFIG_MAPS, Some(namespace), error, hides);
+            Ok(InstalledConfig::NotSeen)
+        }
     }
-    Ok(config.and_then(Result::ok))
 }
 
 /// Reads the endpoints of the Service that API servers call.

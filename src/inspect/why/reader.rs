@@ -10,12 +10,12 @@ use crate::inspect::access::{Access, Found, NotSeen};
 use crate::inspect::kinds::Kind;
 
 /// A cluster that is read for one answer.
-pub(super) struct Reader {
-    pub(super) access: Access,
+pub(crate) struct Reader {
+    pub(crate) access: Access,
 }
 
 /// The answer to a read of one object.
-pub(super) enum Read {
+pub(crate) enum Read {
     /// The object as JSON.
     Object(String),
     Absent,
@@ -23,12 +23,12 @@ pub(super) enum Read {
 }
 
 impl Reader {
-    pub(super) fn new(client: ApiClient) -> Self {
+    pub(crate) fn new(client: ApiClient) -> Self {
         Self { access: Access::new(client) }
     }
 
     /// Gets one object. A name that is not legal cannot exist.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &mut self,
         kind: Kind,
         namespace: Option<&str>,
@@ -46,7 +46,7 @@ impl Reader {
     }
 
     /// Lists the objects that `wanted` selects; `None` if they cannot be listed.
-    pub(super) async fn list<T: DeserializeOwned>(
+    pub(crate) async fn list<T: DeserializeOwned>(
         &mut self,
         kind: Kind,
         namespace: Option<&str>,
@@ -61,7 +61,7 @@ impl Reader {
     }
 
     /// Returns the resources that were read, and what could not be read, each once.
-    pub(super) fn end(self) -> (Vec<String>, Vec<NotSeen>) {
+    pub(crate) fn end(self) -> (Vec<String>, Vec<NotSeen>) {
         let mut not_seen: Vec<NotSeen> = Vec::new();
         for one in self.access.not_seen {
             if !not_seen.contains(&one) {
@@ -74,7 +74,7 @@ impl Reader {
 
 impl Read {
     /// Returns the object.
-    pub(super) fn object(self) -> Option<String> {
+    pub(crate) fn object(self) -> Option<String> {
         match self {
             Self::Object(json) => Some(json),
             Self::Absent | Self::NotSeen => None,
@@ -83,6 +83,6 @@ impl Read {
 }
 
 /// Returns a text in an object.
-pub(super) fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+pub(crate) fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
