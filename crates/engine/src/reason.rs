@@ -96,6 +96,13 @@ reasons! {
     Off = "off",
 }
 
+impl Reason {
+    /// Returns true if a fact is missing that decides: the owner of a claim, or a readable object.
+    pub const fn is_unresolved(self) -> bool {
+        matches!(self, Self::ClaimMissing | Self::ClaimUnknown | Self::ClaimUnreadable | Self::Unreadable)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

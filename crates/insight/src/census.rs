@@ -12,7 +12,7 @@ use super::expectation::{Doubt, Expectation, Outcome};
 const MAX_ENTRIES: usize = 10_000;
 
 /// The word for pods that API servers do not send to colocate, next to the reasons of the engine.
-const NOT_SENT: &str = "not-sent";
+pub(crate) const NOT_SENT: &str = "not-sent";
 
 /// Pods, counted. Its memory is bounded: workloads are counted separately only if one of their pods is not as expected.
 #[derive(Debug, Default)]

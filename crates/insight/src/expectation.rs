@@ -185,7 +185,19 @@ impl<V: StorageView> Facts<'_, V> {
         actual: &Arc<str>,
     ) -> Expectation {
         let request = Request::from_manifest(workload, namespace, namespace_opted_out, object);
-        let (decision, hidden) = match examine(self.policy, &request) {
+        let (decision, doubt) = self.decide_request(&request, namespace);
+        let Decision { reason, scheduler, warnings, owners, .. } = decision;
+        let scheduler = scheduler.unwrap_or_else(|| actual.clone());
+        Expectation { reason, scheduler, actual: actual.clone(), warnings, claims: self.claims(&owners), doubt }
+    }
+
+    /// Decides about a request, and returns what makes the decision doubtful.
+    pub(crate) fn decide_request<'r>(
+        &'r self,
+        request: &'r Request<'r>,
+        namespace: &str,
+    ) -> (Decision<'r>, Option<Doubt>) {
+        let (decision, hidden) = match examine(self.policy, request) {
             Examination::Decided(decision) => (decision, false),
             Examination::Resolve(pending) => {
                 let owners = pending.look_up(|claim| self.owner(claim, namespace));
@@ -194,9 +206,7 @@ impl<V: StorageView> Facts<'_, V> {
             }
         };
         let doubt = self.is_doubtful(&decision, hidden).then_some(Doubt::Claims);
-        let Decision { reason, scheduler, warnings, owners, .. } = decision;
-        let scheduler = scheduler.unwrap_or_else(|| actual.clone());
-        Expectation { reason, scheduler, actual: actual.clone(), warnings, claims: self.claims(&owners), doubt }
+        (decision, doubt)
     }
 
     /// Returns true if the decision could be another one if everything were visible.
@@ -250,8 +260,7 @@ impl<V: StorageView> Facts<'_, V> {
 impl Expectation {
     /// Compares the object with the expectation.
     pub fn outcome(&self) -> Outcome {
-        let unresolved = matches!(self.reason, Reason::ClaimMissing | Reason::ClaimUnknown | Reason::ClaimUnreadable);
-        if self.doubt.is_some() || unresolved || self.reason == Reason::Unreadable {
+        if self.doubt.is_some() || self.reason.is_unresolved() {
             Outcome::Unknown
         } else if self.scheduler == self.actual {
             Outcome::AsExpected

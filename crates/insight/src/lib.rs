@@ -6,9 +6,11 @@
 //! ```text
 //! live object -> as it was requested -> engine -> Expectation -> Census    how many, by reason, namespace and workload
 //!                                                             -> Diagnosis why one object has its scheduler
+//! live object + file -> as it is applied -> engine -> Prediction           what the file changes for its pods
 //! ```
 
 mod answer;
+mod applied;
 mod audit_log;
 mod census;
 mod controller;
@@ -19,12 +21,15 @@ mod leftover;
 mod live_pod;
 mod managed_fields;
 mod match_condition;
+mod overlay;
+mod prediction;
 mod requested;
 mod selector;
 mod verdict;
 mod webhook;
 
 pub use answer::Answer;
+pub use applied::apply;
 pub use audit_log::{AuditLineError, AuditLog, Compared, Comparison, MissedObject, WebhookCalls};
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
@@ -37,6 +42,8 @@ pub use live_pod::{
 };
 pub use managed_fields::{FieldsEntry, ManagedFields};
 pub use match_condition::{MatchCondition, Variables};
+pub use overlay::Overlay;
+pub use prediction::{Foreseen, NewPod, Prediction, Scope, When, refusal, scheduler};
 pub use requested::{as_dry_run, as_requested};
 pub use selector::{LabelSelector, Labels};
 pub use verdict::Verdict;

@@ -9,6 +9,7 @@ use super::chunks::ChunkStart;
 use super::json_parser::Values;
 use super::meaning::{self, Meaning};
 use super::position::{Lines, ParseError, Position, SyntaxError};
+use super::sops::{self, EncryptedValues};
 use super::split::Split;
 use super::tree::Tree;
 use super::{json_parser, template, yaml_parser};
@@ -201,6 +202,12 @@ impl<'m> Document<'m> {
             self.collect(&self.value, FieldPath::default(), None, &mut contents);
         }
         contents
+    }
+
+    /// Describes the values of an object that SOPS encrypted and that decisions may depend on; `None` if there are none.
+    pub fn encrypted_values(&self, object: &ManifestObject<'_>) -> Option<String> {
+        let values = sops::is_encrypted(&self.value).then(|| EncryptedValues::of(object.value));
+        values.filter(|values| values.count > 0).map(|values| values.to_string())
     }
 
     /// Its text.

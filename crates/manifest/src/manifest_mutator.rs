@@ -192,11 +192,7 @@ impl MutatedObject<'_> {
 
     /// Returns true if a claim is unresolved, the object has an invalid structure, or the edit of its file was refused.
     pub fn is_unresolved(&self) -> bool {
-        self.refusal.is_some()
-            || matches!(
-                self.reason,
-                Reason::ClaimMissing | Reason::ClaimUnknown | Reason::ClaimUnreadable | Reason::Unreadable
-            )
+        self.refusal.is_some() || self.reason.is_unresolved()
     }
 
     /// The patch relative to the object's document; null if there is none.
