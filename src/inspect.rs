@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod cluster;
 mod findings;
+mod forecast;
 mod helm_release;
 mod helm_releases;
 pub(crate) mod kinds;
@@ -16,6 +17,8 @@ mod why;
 
 pub(crate) use access::{Access, NotSeen};
 pub(crate) use audit::{Audit, AuditQuestion, ConfigSource};
+pub(crate) use findings::KeptFinding;
+pub(crate) use forecast::{FileForecast, FileObject, PodChange, WorkloadForecast};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
 pub(crate) use webhooks::Webhooks;
 pub(crate) use why::{

@@ -2,6 +2,8 @@
 
 mod audit_log;
 mod document;
+mod files;
+mod open_reports;
 mod tables;
 
 use std::io::{self, Write as _};
@@ -10,13 +12,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use self::document::Document;
+use self::files::LaidFiles;
 use self::tables::Tables;
-use super::Exit;
 use super::console::Console;
 use super::examples::{self, Examples};
-use super::input::{namespace, path_or_nothing};
-use super::paint::ColorOption;
+use super::input::{FileOptions, Input, namespace, path_or_nothing};
+use super::paint::{ColorOption, bounded};
 use super::problem::Problem;
+use super::{Exit, Usage};
 use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
 use crate::inspect::{self, AuditQuestion, NotSeen, Reader};
@@ -50,10 +53,18 @@ pub(super) struct Audit {
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
     config: Option<PathBuf>,
 
+    /// Lay files over the cluster, as `kubectl apply` would write them, and show what they would change for running pods: a file,
+    /// a directory, or - for standard input
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1.., value_delimiter = ',')]
+    filename: Vec<PathBuf>,
+
+    #[command(flatten)]
+    files: FileOptions,
+
     /// Read audit logs of API servers instead of the cluster, and show what colocate missed; - is standard input
     #[arg(
         long, value_name = "FILE|-", num_args = 1..,
-        conflicts_with_all = ["all_namespaces", "context", "kubeconfig", "fail_under"]
+        conflicts_with_all = ["all_namespaces", "context", "kubeconfig", "fail_under", "filename"]
     )]
     audit_log: Vec<PathBuf>,
 
@@ -74,11 +85,11 @@ pub(super) struct Audit {
 }
 
 const EXAMPLES: Examples = [
-    ("Count the pods that are not on the scheduler that they should be on:", "colocate audit"),
     (
         "Fail if fewer than 99.5 % of the pods of two clusters are as expected:",
         "colocate audit --context west --context east --fail-under 99.5",
     ),
+    ("Show what a pull request would change for running pods:", "kustomize build overlays/prod | colocate audit -f -"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,6 +100,9 @@ enum AuditFormat {
     Wide,
     /// One document of docs/schemas/audit.json
     Json,
+    /// Reports of openreports.io/v1alpha1 for kubectl apply
+    #[value(name = "openreports")]
+    OpenReports,
 }
 
 /// The result for a cluster.
@@ -100,6 +114,8 @@ struct ClusterAudit {
     /// The resources that were read.
     seen: Vec<String>,
     not_seen: Vec<NotSeen>,
+    /// The parts of the files that are not used, each with the reason.
+    skipped: Vec<String>,
 }
 
 impl Audit {
@@ -109,6 +125,7 @@ impl Audit {
     /// If the configuration cannot be read, or the output cannot be written. A cluster that does not answer does not prevent the
     /// audit of the others.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        self.check_format()?;
         if !self.audit_log.is_empty() {
             let (namespace, paint) = (self.namespace.as_deref(), self.color.for_stdout());
             return audit_log::run(&self.audit_log, namespace, self.output, paint, self.strict);
@@ -116,6 +133,11 @@ impl Audit {
         let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
         let config = path.map(Config::load).transpose()?;
         let mut console = Console::new(false);
+        self.files.check_usage("audit -f", &self.filename, &[])?;
+        let mut input = match &self.filename[..] {
+            [] => None,
+            paths => Some(self.files.find(paths, &[], None)?),
+        };
         let contexts: Vec<_> = match &self.context[..] {
             [] => vec![None],
             contexts => contexts.iter().map(Some).collect(),
@@ -124,14 +146,28 @@ impl Audit {
         let (mut document, mut exits) = (Document::default(), Vec::new());
         let mut out = io::stdout().lock();
         for (number, context) in contexts.iter().enumerate() {
-            let cluster = self.audit(context.map(String::as_str), config.as_ref(), &mut console).await;
+            let cluster =
+                self.audit(context.map(String::as_str), config.as_ref(), input.as_mut(), &mut console).await?;
             console.clear();
+            if let Some(input) = input.as_ref().filter(|input| !input.problems.is_empty()) {
+                input.problems.iter().for_each(|problem| console.error(&problem.lines()));
+                console.error("colocate: correct the files, or leave them out with --exclude\n");
+                return Ok(Exit::Failed);
+            }
             if let Err(problem) = &cluster.audit {
                 console.say(&problem.lines());
             }
             exits.push(self.exit(&cluster, &mut console));
             if self.output == AuditFormat::Json {
                 document.add(&cluster, self.namespace.as_deref());
+            } else if self.output == AuditFormat::OpenReports {
+                cluster
+                    .not_seen
+                    .iter()
+                    .for_each(|not_seen| console.say(&format!("colocate: {}\n", bounded(&not_seen.to_string()))));
+                if let Ok(audit) = &cluster.audit {
+                    out.write_all(open_reports::render(audit)?.as_bytes())?;
+                }
             } else {
                 let gap = if number == 0 { "" } else { "\n" };
                 write!(out, "{gap}{}", tables.render(&cluster, contexts.len() > 1))?;
@@ -145,34 +181,72 @@ impl Audit {
         Ok(worst.unwrap_or(Exit::Done))
     }
 
+    /// Rejects combinations for which reports have no place.
+    fn check_format(&self) -> Result<(), Usage> {
+        let obstacle = if self.output != AuditFormat::OpenReports {
+            return Ok(());
+        } else if self.context.len() > 1 {
+            "the reports are for one cluster: name one --context"
+        } else if !self.filename.is_empty() {
+            "the reports are about the live cluster: remove -f, or use -o json"
+        } else if !self.audit_log.is_empty() {
+            "the reports are about the live cluster: remove --audit-log, or use -o json"
+        } else {
+            return Ok(());
+        };
+        Err(Usage(format!("-o openreports: {obstacle}")))
+    }
+
     /// Audits a cluster.
-    async fn audit(&self, context: Option<&str>, config: Option<&Config>, console: &mut Console) -> ClusterAudit {
+    async fn audit(
+        &self,
+        context: Option<&str>,
+        config: Option<&Config>,
+        input: Option<&mut Input>,
+        console: &mut Console,
+    ) -> anyhow::Result<ClusterAudit> {
         let mut cluster = ClusterAudit {
             context: context.map(str::to_owned),
             audit: Ok(inspect::Audit::default()),
             seen: Vec::new(),
             not_seen: Vec::new(),
+            skipped: Vec::new(),
         };
         let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context };
         let client = match ApiClient::for_command(true, choice).await {
             Ok(client) => client,
             Err(error) => {
                 cluster.audit = Err(Problem::from(&anyhow::Error::from(error)));
-                return cluster;
+                return Ok(cluster);
             }
         };
+        let laid = match input {
+            Some(input) => {
+                let namespace = self.namespace.as_deref().unwrap_or_else(|| client.namespace());
+                let laid = LaidFiles::read(input, namespace, console);
+                if !input.problems.is_empty() {
+                    return Ok(cluster);
+                }
+                input.check_documents(laid.has_documents, &self.filename)?;
+                cluster.skipped = input.skipped_charts("audit -f");
+                Some(laid)
+            }
+            None => None,
+        };
+        let files = laid.as_ref().map(|laid| &laid.objects[..]);
         let mut reader = Reader::new(client);
-        let question = AuditQuestion { config, namespace: self.namespace.as_deref() };
+        let question = AuditQuestion { config, namespace: self.namespace.as_deref(), files };
         let audit = inspect::Audit::read(&mut reader, question, |what| console.count(what)).await;
         cluster.audit = audit.map_err(|error| Problem::from(&anyhow::Error::from(error)));
         (cluster.seen, cluster.not_seen) = reader.end();
-        cluster
+        cluster.skipped.extend(laid.into_iter().flat_map(|laid| laid.skipped));
+        Ok(cluster)
     }
 
     /// Returns the exit code for a cluster.
     fn exit(&self, cluster: &ClusterAudit, console: &mut Console) -> Exit {
         let Ok(audit) = &cluster.audit else { return Exit::Failed };
-        let unresolved = self.strict && !cluster.not_seen.is_empty();
+        let unresolved = self.strict && !(cluster.not_seen.is_empty() && cluster.skipped.is_empty());
         if let Some(least) = self.fail_under {
             let Some(pods) = &audit.pods else {
                 console.say("colocate: --fail-under cannot be evaluated: the pods cannot be listed\n");

@@ -14,13 +14,9 @@ use crate::config::Config;
 use crate::engine::dns;
 use crate::manifest::{FileSearch, Source, is_stdin};
 
-/// The options of commands that read manifests.
+/// The options of commands that read files.
 #[derive(Debug, Args)]
-pub(super) struct InputOptions {
-    /// The same as the arguments, for compatibility with kubectl
-    #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1.., value_delimiter = ',')]
-    pub(super) filename: Vec<PathBuf>,
-
+pub(super) struct FileOptions {
     /// Accepted as in kubectl: directories are always read recursively
     #[arg(short = 'R', long)]
     recursive: bool,
@@ -32,6 +28,17 @@ pub(super) struct InputOptions {
     /// Leave out the files that match this glob, which has the syntax of .gitignore; can be repeated
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+}
+
+/// The options of commands that read manifests.
+#[derive(Debug, Args)]
+pub(super) struct InputOptions {
+    /// The same as the arguments, for compatibility with kubectl
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1.., value_delimiter = ',')]
+    filename: Vec<PathBuf>,
+
+    #[command(flatten)]
+    files: FileOptions,
 
     /// Files with claims, classes, volumes and placement strategies, which are read but neither changed nor checked
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
@@ -72,14 +79,9 @@ pub(super) struct Input {
     left_out: bool,
 }
 
-impl InputOptions {
-    /// All paths that are to be changed or checked. `paths` are those without an option.
-    pub(super) fn paths(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
-        self.filename.iter().chain(paths).cloned().collect()
-    }
-
-    /// Rejects `-k`, URLs, and standard input that is named twice.
-    pub(super) fn check_usage(&self, command: &str, paths: &[PathBuf]) -> Result<(), Usage> {
+impl FileOptions {
+    /// Rejects `-k`, URLs, and standard input that is named twice. `described` are the files of `--manifests`.
+    pub(super) fn check_usage(&self, command: &str, paths: &[PathBuf], described: &[PathBuf]) -> Result<(), Usage> {
         if let Some(folder) = &self.kustomize {
             let folder = shell_word(&folder.display().to_string());
             return Err(Usage(format!(
@@ -89,29 +91,45 @@ impl InputOptions {
         if let Some(url) = paths.iter().find_map(|path| url(path)) {
             return Err(no_url(url, &format!("colocate {command} -")));
         }
-        if let Some(url) = self.manifests.iter().find_map(|path| url(path)) {
+        if let Some(url) = described.iter().find_map(|path| url(path)) {
             return Err(no_url(url, &format!("colocate {command} ... --manifests -")));
         }
-        let all = || paths.iter().chain(&self.manifests);
-        if all().filter(|path| is_stdin(path)).count() > 1 {
+        if paths.iter().chain(described).filter(|path| is_stdin(path)).count() > 1 {
             return Err(Usage("standard input can be read only once: use - once".to_owned()));
         }
         Ok(())
     }
 
     /// Finds the files, without the one that is written.
-    pub(super) fn find(&self, paths: &[PathBuf], output: Option<&Path>) -> Result<Input, Usage> {
+    pub(super) fn find(&self, paths: &[PathBuf], described: &[PathBuf], output: Option<&Path>) -> Result<Input, Usage> {
         let search = || {
             let search = FileSearch::new(&self.exclude).map_err(|error| Usage(format!("--exclude: {error}")))?;
             Ok(output.into_iter().fold(search, FileSearch::without))
         };
-        let (found, described) = (search()?.find(paths), search()?.find(&self.manifests));
+        let (found, described) = (search()?.find(paths), search()?.find(described));
         let mut charts = found.charts;
         charts.extend(described.charts);
         charts.dedup();
         let problems = found.errors.into_iter().chain(described.errors).map(Problem::from).collect();
         let left_out = found.left_out > 0;
         Ok(Input { sources: found.sources, described: described.sources, charts, problems, left_out })
+    }
+}
+
+impl InputOptions {
+    /// All paths that are to be changed or checked. `paths` are those without an option.
+    pub(super) fn paths(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        self.filename.iter().chain(paths).cloned().collect()
+    }
+
+    /// Rejects `-k`, URLs, and standard input that is named twice.
+    pub(super) fn check_usage(&self, command: &str, paths: &[PathBuf]) -> Result<(), Usage> {
+        self.files.check_usage(command, paths, &self.manifests)
+    }
+
+    /// Finds the files, without the one that is written.
+    pub(super) fn find(&self, paths: &[PathBuf], output: Option<&Path>) -> Result<Input, Usage> {
+        self.files.find(paths, &self.manifests, output)
     }
 
     pub(super) fn config(&self) -> anyhow::Result<Config> {

@@ -6,17 +6,21 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::access::{Access, Listing};
+use super::access::{Access, Found, Listing};
 use super::cluster::{Cluster, read_storage};
 use super::findings::{Checks, Findings};
+use super::forecast::{After, FileForecast, FileObject, Layer, PodChange, PodChanges, WorkloadForecast, WorkloadName};
 use super::kinds::{self, Kind};
 use super::webhooks::{self, Stork, Webhooks};
 use super::why::{InstalledConfig, Reader};
 use crate::api::ApiError;
 use crate::companion::{Severities, Strategies, SubjectKind};
 use crate::config::Config;
-use crate::engine::{Mode, Policy, Presence, Reason, Text, Workload, object};
-use crate::insight::{Answer, Census, CensusEntry, Controller, Doubt, Expectation, Facts, Labels, Outcome, controller};
+use crate::engine::{DEFAULT_SCHEDULER, Mode, Policy, Presence, Reason, Text, Workload, dns, object, parse_bool};
+use crate::insight::{
+    Answer, Census, CensusEntry, Controller, Doubt, Expectation, Facts, Foreseen, Labels, NewPod, Outcome, Overlay,
+    Prediction, Scope, When, as_requested, controller, scheduler,
+};
 
 /// The namespaces that colocate's chart excludes by default. They are assumed while colocate is not installed.
 const EXCLUDED_BY_DEFAULT: [&str; 2] = ["kube-system", "kube-node-lease"];
@@ -32,6 +36,13 @@ const WORKLOADS: [(Kind, &str); 6] = [
     (kinds::JOBS, "Job"),
 ];
 
+/// The other built-in kinds with a pod template.
+const OTHER_WORKLOADS: [(Kind, &str); 3] =
+    [(kinds::PODS, "Pod"), (kinds::REPLICA_SETS, "ReplicaSet"), (kinds::POD_TEMPLATES, "PodTemplate")];
+
+/// The reasons that do not depend on the configuration.
+const INDEPENDENT: [Reason; 4] = [Reason::NoClaims, Reason::MirrorPod, Reason::NodeNameSet, Reason::SchedulingGroup];
+
 /// The part of a cluster to audit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AuditQuestion<'a> {
@@ -39,6 +50,8 @@ pub(crate) struct AuditQuestion<'a> {
     pub(crate) config: Option<&'a Config>,
     /// The namespace; `None` for all.
     pub(crate) namespace: Option<&'a str>,
+    /// The objects of files to lay over the cluster; `None` without files.
+    pub(crate) files: Option<&'a [FileObject]>,
 }
 
 /// The rules of an audit.
@@ -95,6 +108,24 @@ pub(crate) struct Audit {
     pub(crate) webhooks: Option<Webhooks>,
     /// Stork's own webhook; `None` if the configurations cannot be read.
     pub(crate) stork: Option<Stork>,
+    /// What the files would change; `None` without files.
+    pub(crate) files: Option<FileForecast>,
+}
+
+/// What decides after the files are applied, and their effect on workloads.
+struct Forecast<'a> {
+    auditor: &'a Auditor<'a>,
+    after: After<'a>,
+    /// The schedulers that live templates name, except the default.
+    schedulers: HashMap<WorkloadName, String>,
+    workloads: HashMap<WorkloadName, WorkloadOfFile<'a>>,
+}
+
+/// A workload of a file.
+struct WorkloadOfFile<'a> {
+    workload: &'a Workload,
+    live: Option<Value>,
+    prediction: Prediction,
 }
 
 /// The facts for one object after another.
@@ -121,6 +152,10 @@ struct WorkloadList {
 struct PodList {
     census: Census,
     findings: Findings,
+    /// What the files would change.
+    changes: PodChanges,
+    /// The pods that the files describe.
+    of_files: HashMap<WorkloadName, Value>,
 }
 
 /// The fields of a live object that are read in addition to those that decide.
@@ -191,6 +226,7 @@ impl Audit {
         };
         let strategies = strategies(access).await?;
         let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies };
+        let mut layer = question.files.map(|files| Layer::new(files, namespace));
         let is_seen = |absence| absence != crate::engine::Absence::Hidden;
         let visibility = &cluster.inventory.visibility;
         let mut audit = Self {
@@ -217,6 +253,9 @@ impl Audit {
             let hides = format!("findings of `validate` in {}", resource.resource);
             let found = access.list(resource, namespace, hides, |findings: &mut Findings, item| {
                 progress(resource.resource.name);
+                if let Some(layer) = &mut layer {
+                    capture(layer, (resource.resource.group, kind_name(kind)), item)?;
+                }
                 auditor.check(kind, item, findings)
             });
             audit.findings.merge(found.await?.unwrap_or_default());
@@ -230,6 +269,9 @@ impl Audit {
             let hides = format!("templates of {} and findings in them{}", kind.resource, consequence(kind));
             let listed = access.list(kind, namespace, hides, |list: &mut WorkloadList, item| {
                 progress(kind.resource.name);
+                if let Some(layer) = &mut layer {
+                    capture_workload(layer, workload, item)?;
+                }
                 auditor.add_template(workload, list, item)
             });
             let listed = listed.await?.unwrap_or_default();
@@ -238,20 +280,36 @@ impl Audit {
             controllers.extend(listed.controllers);
             retains = retains.or(listed.stork_retains);
         }
+        if namespace.is_some() && retains.is_none() {
+            // The list of one namespace does not include it.
+            retains = stork_retains(access, webhooks.as_ref()).await?;
+        }
         audit.stork = auditor
             .webhooks
             .map(|webhooks| Stork { active: webhooks.stork_is_active(), retains_external_schedulers: retains });
 
+        let mut forecast = match &mut layer {
+            Some(layer) => Some(Forecast::read(access, &auditor, layer, namespace, &mut progress).await?),
+            None => None,
+        };
         if let Some(workload) = policy.workloads.find("", "v1", "Pod") {
             let hides = "which pods name the scheduler that they should name";
             let pods = access.list(kinds::PODS, namespace, hides, |list: &mut PodList, item| {
                 progress("pods");
+                if let Some(forecast) = &forecast {
+                    forecast.add_pod(&controllers, list, item)?;
+                }
                 auditor.add_pod(workload, &controllers, list, item)
             });
-            if let Some(PodList { census, findings }) = pods.await? {
+            if let Some(PodList { census, findings, changes, of_files }) = pods.await? {
                 audit.pods = Some(census);
                 audit.findings.merge(findings);
+                let layer = layer.take().zip(forecast.take());
+                audit.files = layer.map(|(layer, forecast)| forecast.end(layer, changes, &of_files));
             }
+        }
+        if let Some((layer, forecast)) = layer.zip(forecast) {
+            audit.files = Some(forecast.end(layer, PodChanges::default(), &HashMap::new()));
         }
         audit.webhooks = webhooks;
         Ok(audit)
@@ -332,14 +390,25 @@ impl Auditor<'_> {
 
     /// Returns whether API servers send a new pod to colocate.
     fn sent(&self, namespace: &str, labels: Option<&Labels>) -> Answer {
+        let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.get(namespace));
+        self.sends(kinds::PODS, "Pod", (namespace, namespace_labels), labels)
+    }
+
+    /// Returns whether API servers send a new object to colocate.
+    fn sends(
+        &self,
+        kind: Kind,
+        name: &str,
+        (namespace, namespace_labels): (&str, Option<&Labels>),
+        labels: Option<&Labels>,
+    ) -> Answer {
         let Some(webhooks) = self.webhooks else { return Answer::NotEvaluated(String::new()) };
         if !webhooks.has_colocate() {
             let excluded = EXCLUDED_BY_DEFAULT.contains(&namespace);
             return if excluded { Answer::No(String::new()) } else { Answer::Yes };
         }
-        let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.get(namespace));
         let none = Labels::new();
-        webhooks.sends_to_colocate(namespace, namespace_labels, labels.unwrap_or(&none))
+        webhooks.sends_to_colocate((kind, name), namespace, namespace_labels, labels.unwrap_or(&none))
     }
 
     /// Decides about an object as if it were created now.
@@ -351,10 +420,17 @@ impl Auditor<'_> {
         item: &str,
     ) -> serde_json::Result<Expectation> {
         let mut expectation = self.facts().expect(workload, namespace, opted_out, item)?;
-        if self.rules.source == ConfigSource::NotSeen && depends_on_configuration(expectation.reason) {
+        if self.rules.source == ConfigSource::NotSeen && !INDEPENDENT.contains(&expectation.reason) {
             expectation.doubt = Some(Doubt::Configuration);
         }
         Ok(expectation)
+    }
+
+    /// Returns what is foreseen, as far as the configuration is known.
+    fn known(&self, foreseen: Foreseen) -> Foreseen {
+        let is_known = self.rules.source != ConfigSource::NotSeen
+            || INDEPENDENT.iter().any(|reason| reason.as_str() == foreseen.reason);
+        Foreseen { scheduler: foreseen.scheduler.filter(|_| is_known), ..foreseen }
     }
 
     fn opted_out(&self, namespace: &str) -> Option<bool> {
@@ -369,6 +445,184 @@ impl Auditor<'_> {
     fn checks(&self) -> Checks<'_> {
         let Rules { policy, severities, .. } = self.rules;
         Checks { policy, severities, inventory: &self.cluster.inventory, strategies: &self.strategies }
+    }
+}
+
+impl<'a> Forecast<'a> {
+    /// Reads what the files replace, and predicts their effect on their workloads.
+    async fn read(
+        access: &mut Access,
+        auditor: &'a Auditor<'a>,
+        layer: &mut Layer<'_>,
+        namespace: Option<&str>,
+        progress: &mut impl FnMut(&'static str),
+    ) -> Result<Self, ApiError> {
+        let policy = &auditor.rules.policy;
+        if let Some(workload) = policy.workloads.find("apps", "v1", "ReplicaSet") {
+            let hides = "the schedulers that ReplicaSets name, and so the effect of the files on their pods";
+            // The list is bounded by the files and by the templates that name a scheduler.
+            let listed = access.list(kinds::REPLICA_SETS, namespace, hides, |(): &mut (), item| {
+                progress(kinds::REPLICA_SETS.resource.name);
+                capture_workload(layer, workload, item)
+            });
+            listed.await?;
+        }
+        layer.get_live(access, namespace).await?;
+        let after = layer.after(access, auditor.cluster, policy).await?;
+        let schedulers = std::mem::take(&mut layer.schedulers);
+        let mut forecast = Self { auditor, after, schedulers, workloads: HashMap::new() };
+        for (file, workload, live) in layer.workloads(policy) {
+            // Pods are read later.
+            if !workload.is_pod() {
+                let prediction = forecast.predict(file, workload, live.as_ref());
+                let name = (file.namespace.clone(), file.kind.clone(), file.name.clone());
+                forecast.workloads.insert(name, WorkloadOfFile { workload, live, prediction });
+            }
+        }
+        Ok(forecast)
+    }
+
+    fn predict(&self, file: &FileObject, workload: &'a Workload, live: Option<&Value>) -> Prediction {
+        let namespace = &file.namespace;
+        let labels = labels_of(&file.value);
+        let custom = self.auditor.rules.custom.iter().map(|custom| (custom.kind, custom.name));
+        let kind = WORKLOADS
+            .into_iter()
+            .chain(OTHER_WORKLOADS)
+            .chain(custom)
+            .find(|(kind, name)| (kind.resource.group, *name) == (workload.group.as_str(), workload.kind.as_str()));
+        let sent = match kind {
+            Some((kind, name)) => self.sends_after(kind, name, namespace, labels.as_ref()),
+            None => Answer::NotEvaluated(String::new()),
+        };
+        let scope = Scope { namespace, opted_out: self.opted_out_after(namespace), sent: &sent };
+        let mut prediction = self.facts().predict(workload, scope, live, &file.value);
+        prediction.after = self.auditor.known(prediction.after);
+        prediction
+    }
+
+    /// Counts a pod if the files would change the scheduler of the one that replaces it.
+    fn add_pod(
+        &self,
+        controllers: &HashMap<Box<str>, (Box<str>, Box<str>)>,
+        list: &mut PodList,
+        item: &str,
+    ) -> serde_json::Result<()> {
+        let live: Live<'_> = serde_json::from_str(item)?;
+        let metadata = live.metadata.unwrap_or_default();
+        let (namespace, name) = (&*metadata.namespace, &*metadata.name);
+        let owner = metadata.top_controller(controllers);
+        let pod: Value = serde_json::from_str(item)?;
+        let (kind, owner_name) = owner.as_ref().map_or(("Pod", name), |(kind, name)| (&**kind, &**name));
+        let key = (namespace.to_owned(), kind.to_owned(), owner_name.to_owned());
+        if owner.is_none() {
+            list.of_files.insert(key.clone(), pod.clone());
+        }
+        if live.status.is_some_and(|status| matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))) {
+            return Ok(());
+        }
+        let today = pod.pointer("/spec/schedulerName").and_then(Value::as_str).unwrap_or(DEFAULT_SCHEDULER);
+        let (when, before, after) = match self.workloads.get(&key) {
+            // A Job of a CronJob keeps its template.
+            Some(found) if kind != "CronJob" => self.of_workload(found, namespace, name),
+            _ => self.of_others(&key, &pod, namespace, today),
+        };
+        let [before, after] = [before, after].map(|foreseen| self.auditor.known(foreseen));
+        let is_changed = match when {
+            When::Rollout => after.scheduler.as_deref() != Some(today),
+            _ => before.scheduler != after.scheduler && after.scheduler.as_deref() != Some(today),
+        };
+        if is_changed {
+            let (namespace, kind, name) = key;
+            let after_scheduler = after.scheduler.map(|scheduler| scheduler.to_string());
+            let (when, today, reason) = (when.as_str(), today.to_owned(), after.reason);
+            list.changes.add(PodChange { namespace, kind, name, when, today, after: after_scheduler, reason });
+        }
+        Ok(())
+    }
+
+    /// Foresees the replacement of a pod whose workload is in the files, before and after they are applied.
+    fn of_workload(&self, found: &WorkloadOfFile<'_>, namespace: &str, pod: &str) -> (When, Foreseen, Foreseen) {
+        let WorkloadOfFile { workload, live, prediction } = found;
+        let of_revision = |object| NewPod { owner: workload, object, name: Some(pod) };
+        let live = live.as_ref().unwrap_or(&prediction.object);
+        let before = self.foresee_live(of_revision(live), namespace);
+        // Pods below the partition keep the old template, also when they are created again.
+        let partition =
+            prediction.object.pointer("/spec/updateStrategy/rollingUpdate/partition").and_then(Value::as_u64);
+        let ordinal = pod.rsplit('-').next().and_then(|ordinal| ordinal.parse::<u64>().ok());
+        let is_kept = partition.zip(ordinal).is_some_and(|(partition, ordinal)| ordinal < partition);
+        match prediction.when {
+            When::Rollout if !is_kept => {
+                (When::Rollout, before, self.foresee_after(of_revision(&prediction.object), namespace))
+            }
+            When::Rollout => (When::Recreation, before, self.foresee_after(of_revision(live), namespace)),
+            _ => (When::Recreation, before, self.foresee_after(of_revision(&prediction.object), namespace)),
+        }
+    }
+
+    /// Foresees the replacement of a pod whose workload is not in the files.
+    fn of_others(&self, owner: &WorkloadName, pod: &Value, namespace: &str, today: &str) -> (When, Foreseen, Foreseen) {
+        let requested = match self.schedulers.get(owner) {
+            Some(scheduler) => scheduler,
+            // colocate set it.
+            None if self.auditor.rules.policy.drivers.has_scheduler(today) => DEFAULT_SCHEDULER,
+            None => today,
+        };
+        let requested = as_requested(pod, requested);
+        let labels = labels_of(pod);
+        let before = {
+            let sent = self.auditor.sent(namespace, labels.as_ref());
+            let scope = Scope { namespace, opted_out: self.auditor.opted_out(namespace), sent: &sent };
+            self.auditor.facts().foresee_pod(&requested, scope)
+        };
+        let sent = self.sends_after(kinds::PODS, "Pod", namespace, labels.as_ref());
+        let scope = Scope { namespace, opted_out: self.opted_out_after(namespace), sent: &sent };
+        (When::Recreation, before, self.facts().foresee_pod(&requested, scope))
+    }
+
+    fn foresee_live(&self, pod: NewPod<'_>, namespace: &str) -> Foreseen {
+        let labels = pod.labels();
+        let sent = self.auditor.sent(namespace, labels.as_ref());
+        let scope = Scope { namespace, opted_out: self.auditor.opted_out(namespace), sent: &sent };
+        self.auditor.facts().foresee_new_pod(pod, scope)
+    }
+
+    fn foresee_after(&self, pod: NewPod<'_>, namespace: &str) -> Foreseen {
+        let labels = pod.labels();
+        let sent = self.sends_after(kinds::PODS, "Pod", namespace, labels.as_ref());
+        let scope = Scope { namespace, opted_out: self.opted_out_after(namespace), sent: &sent };
+        self.facts().foresee_new_pod(pod, scope)
+    }
+
+    fn sends_after(&self, kind: Kind, name: &str, namespace: &str, labels: Option<&Labels>) -> Answer {
+        let namespace_labels = self.after.labels(self.auditor.cluster, namespace);
+        self.auditor.sends(kind, name, (namespace, namespace_labels), labels)
+    }
+
+    fn opted_out_after(&self, namespace: &str) -> Option<bool> {
+        let labels = self.after.labels(self.auditor.cluster, namespace)?;
+        let label = &*self.auditor.rules.policy.opt_out.namespace_label;
+        Some(labels.get(label).and_then(|value| parse_bool(value)) == Some(true))
+    }
+
+    fn facts(&self) -> Facts<'_, Overlay<'a>> {
+        Facts { policy: &self.auditor.rules.policy, storage: &self.after.storage, presence: &|_| Presence::Unknown }
+    }
+
+    /// Ends with the changes of the pods that were read. `pods` are the live ones without a controller.
+    fn end(mut self, layer: Layer<'_>, changes: PodChanges, pods: &HashMap<WorkloadName, Value>) -> FileForecast {
+        let mut workloads = Vec::new();
+        for (file, workload, _) in layer.workloads(&self.auditor.rules.policy) {
+            let name = (file.namespace.clone(), file.kind.clone(), file.name.clone());
+            let prediction = match self.workloads.remove(&name) {
+                Some(found) => found.prediction,
+                None => self.predict(file, workload, pods.get(&name)),
+            };
+            let (namespace, kind, name) = name;
+            workloads.push(WorkloadForecast { place: file.place.clone(), namespace, kind, name, prediction });
+        }
+        FileForecast { workloads, pods: changes, notes: layer.notes }
     }
 }
 
@@ -432,9 +686,34 @@ impl LiveStatus<'_> {
     }
 }
 
-/// Returns false for a reason that every configuration leads to.
-fn depends_on_configuration(reason: Reason) -> bool {
-    !matches!(reason, Reason::NoClaims | Reason::MirrorPod | Reason::NodeNameSet | Reason::SchedulingGroup)
+/// Keeps a live object that the files describe.
+fn capture(layer: &mut Layer<'_>, kind: (&str, &str), item: &str) -> serde_json::Result<()> {
+    let metadata = serde_json::from_str::<Live<'_>>(item)?.metadata.unwrap_or_default();
+    layer.capture(kind, &metadata.namespace, &metadata.name, item)
+}
+
+/// Keeps a live workload that the files describe, and the scheduler that it names.
+fn capture_workload(layer: &mut Layer<'_>, workload: &Workload, item: &str) -> serde_json::Result<()> {
+    let metadata = serde_json::from_str::<Live<'_>>(item)?.metadata.unwrap_or_default();
+    let name = (metadata.namespace.to_string(), workload.kind.clone(), metadata.name.to_string());
+    if metadata.controller.is_none() {
+        layer.add_scheduler(name, scheduler(workload, &serde_json::from_str(item)?));
+    }
+    layer.capture((&workload.group, &workload.kind), &metadata.namespace, &metadata.name, item)
+}
+
+/// The name of the kind of an object that is neither a pod nor a workload.
+fn kind_name(kind: SubjectKind<'_>) -> &'static str {
+    match kind {
+        SubjectKind::Namespace => "Namespace",
+        SubjectKind::Class => "StorageClass",
+        _ => "PersistentVolumeClaim",
+    }
+}
+
+fn labels_of(object: &Value) -> Option<Labels> {
+    let labels = object.pointer("/metadata/labels").cloned().unwrap_or_default();
+    serde_json::from_value(labels).unwrap_or_default()
 }
 
 /// The further consequence of a kind that cannot be read.
@@ -446,6 +725,20 @@ fn consequence(kind: Kind) -> &'static str {
     } else {
         ""
     }
+}
+
+/// Reads whether Stork keeps other schedulers; `None` if its Deployment cannot be read.
+async fn stork_retains(access: &mut Access, webhooks: Option<&Webhooks>) -> Result<Option<bool>, ApiError> {
+    let namespace = webhooks.and_then(Webhooks::stork_namespace).filter(|namespace| dns::is_label(namespace));
+    let Some(namespace) = namespace else { return Ok(None) };
+    let found =
+        access.get(kinds::DEPLOYMENTS, Some(namespace), "stork", "whether Stork keeps other schedulers").await?;
+    Ok(match found {
+        Found::Object(json) => {
+            serde_json::from_slice(&json).ok().map(|deployment| webhooks::retains_external_schedulers(&deployment))
+        }
+        Found::Absent | Found::NotSeen => None,
+    })
 }
 
 /// Lists the placement strategies.

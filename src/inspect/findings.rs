@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::companion::{Facts, MountedClaim, Rule, Severities, Severity, Strategies, Subject, SubjectKind};
 use crate::engine::{Inventory, Policy};
@@ -41,20 +41,32 @@ pub(crate) struct RuleCount {
 /// A finding with its text.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct KeptFinding {
-    rule: &'static str,
-    severity: &'static str,
-    message: String,
-    remedy: String,
-    path: String,
-    object: FoundObject,
+    pub(crate) rule: &'static str,
+    #[serde(serialize_with = "word")]
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) remedy: String,
+    pub(crate) path: String,
+    pub(crate) object: FoundObject,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct FoundObject {
+pub(crate) struct FoundObject {
     kind: String,
     /// `None` for a kind of the cluster.
     namespace: Option<String>,
     name: String,
+}
+
+impl KeptFinding {
+    /// The namespace of its object; `None` for a kind of the cluster.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.object.namespace.as_deref()
+    }
+}
+
+fn word<S: Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(severity.as_str())
 }
 
 impl Findings {
@@ -134,7 +146,7 @@ impl Checks<'_> {
             }
             findings.kept.push(KeptFinding {
                 rule: finding.rule.id(),
-                severity: finding.severity.as_str(),
+                severity: finding.severity,
                 message: finding.message,
                 remedy: finding.remedy,
                 path: finding.path.to_string(),

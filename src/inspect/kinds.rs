@@ -53,6 +53,11 @@ impl Kind {
         Self::namespaced(group, version, name)
     }
 
+    /// The version of its API.
+    pub(crate) const fn version(self) -> &'static str {
+        self.version
+    }
+
     /// The path of the collection: in a namespace, or else in all. The namespace must be a DNS label.
     pub(crate) fn path(&self, namespace: Option<&str>) -> String {
         let Self { resource: Resource { group, name }, version, namespaced } = self;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::kinds::Kind;
+use crate::api::Resource;
 use crate::insight::{Answer, Creation, Labels, WebhookEntry};
 
 /// The name of the configuration of Stork's own webhook.
@@ -87,15 +89,18 @@ impl Webhooks {
         self.of_pods().any(|(_, entry)| owner(&entry.name, "") == WebhookOwner::Colocate)
     }
 
-    /// Returns whether API servers send a new pod with these labels to colocate, by the rules and selectors of its webhooks. Its
-    /// match conditions are not evaluated: they exclude only pods that colocate would leave unchanged.
+    /// Returns whether API servers send a new object with these labels to colocate, by the rules and selectors of its webhooks. Its
+    /// match conditions are not evaluated: they exclude only objects that colocate would leave unchanged.
     pub(crate) fn sends_to_colocate(
         &self,
+        (kind, name): (Kind, &str),
         namespace: &str,
         namespace_labels: Option<&Labels>,
         labels: &Labels,
     ) -> Answer {
-        let creation = pod_creation(namespace, namespace_labels, labels);
+        let Resource { group, name: resource } = kind.resource;
+        let pod = pod_creation(namespace, namespace_labels, labels);
+        let creation = Creation { group, version: kind.version(), resource, kind: name, ..pod };
         let own = self.entries().filter(|(_, entry)| owner(&entry.name, "") == WebhookOwner::Colocate);
         let answers = own.map(|(_, entry)| {
             let call = entry.call(&creation);

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use colocate_harness::{
-    Account, ControlPlane, Folder, Helm, Namespace, OTHER_CLASS, PORTWORX_CLASS, Rule, WAIT_TIMEOUT, repository,
+    Account, ControlPlane, Folder, Helm, Namespace, OTHER_CLASS, PORTWORX_CLASS, Rule, WAIT_TIMEOUT, fixture,
+    repository,
 };
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 const TRUTH: &str = "audit.test/is";
 
 /// The number of bare pods.
-const PODS: usize = 500;
+const PODS: usize = 1_000;
 
 type Sort = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, &'static str);
 
@@ -189,6 +190,55 @@ fn truth() -> (Counts, BTreeMap<String, Counts>) {
     (total, namespaces)
 }
 
+/// Counts the pods by the rules of the documentation, from what kubectl shows: in total, and by namespace.
+fn by_hand() -> (Counts, BTreeMap<String, Counts>) {
+    let kubectl = CLUSTER.kubectl();
+    let by_name = |what: &str| -> BTreeMap<String, Value> {
+        let objects = kubectl.list(what).into_iter();
+        objects.map(|object| (format!("{}/{}", object.text("/metadata/namespace"), object.name()), object.0)).collect()
+    };
+    let [claims, classes, volumes, namespaces] =
+        ["pvc -A", "storageclasses", "persistentvolumes", "namespaces"].map(by_name);
+    let text =
+        |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is_portworx = |claim: &Value| {
+        let class = classes.get(&format!("/{}", text(claim, "/spec/storageClassName")));
+        let volume = volumes.get(&format!("/{}", text(claim, "/spec/volumeName")));
+        let by_class = class.map(|class| text(class, "/provisioner"));
+        let by_volume = volume.map(|volume| text(volume, "/spec/csi/driver"));
+        by_class.or(by_volume).as_deref() == Some("pxd.portworx.com")
+    };
+    let (mut total, mut counts) = (Counts::default(), BTreeMap::<String, Counts>::new());
+    for pod in kubectl.list("pods -A") {
+        let namespace = pod.text("/metadata/namespace");
+        let opts_out = |object: &Value, field: &str, key: &str| object["metadata"][field][key] == "true";
+        let creator_chose_node = pod.0["metadata"]["managedFields"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|entry| entry["subresource"].is_null() && entry["fieldsV1"]["f:spec"].get("f:nodeName").is_some());
+        let is_left = namespace == "excluded"
+            || opts_out(
+                &namespaces[&format!("/{namespace}")],
+                "labels",
+                "stork.libopenstorage.org/disable-admission-controller",
+            )
+            || opts_out(&pod.0, "annotations", "stork.libopenstorage.org/disableHyperconvergence")
+            || opts_out(&pod.0, "labels", "colocate/ignore")
+            || creator_chose_node
+            || pod.scheduler() != "default-scheduler";
+        let mounted = pod.text("/spec/volumes/0/persistentVolumeClaim/claimName");
+        let index = match claims.get(&format!("{namespace}/{mounted}")) {
+            _ if is_left || mounted.is_empty() => 0,
+            Some(claim) => usize::from(is_portworx(claim)),
+            None => 2,
+        };
+        total[index] += 1;
+        counts.entry(namespace.to_owned()).or_default()[index] += 1;
+    }
+    (total, counts)
+}
+
 fn by_namespace(pods: &Value) -> BTreeMap<String, Counts> {
     let rows = pods["namespaces"].as_array().unwrap().iter();
     rows.map(|row| (row["namespace"].as_str().unwrap().to_owned(), counts(row))).collect()
@@ -199,6 +249,7 @@ fn a_cluster_of_mixed_pods_is_counted_like_by_hand() {
     let (code, document) = audit(CLUSTER.kubeconfig(), "--strict");
     let pods = &document["clusters"][0]["pods"];
     let (total, namespaces) = truth();
+    assert_eq!(by_hand(), (total, namespaces.clone()));
     assert_eq!(total.iter().sum::<u64>(), PODS as u64 + 6);
     assert_eq!((counts(pods), by_namespace(pods)), (total, namespaces));
     assert_eq!((code, &document["notSeen"]), (Some(0), &json!([])));
@@ -224,6 +275,35 @@ fn one_namespace_has_the_same_numbers_as_in_the_whole() {
         let (_, document) = audit(CLUSTER.kubeconfig(), &format!("-n {namespace}"));
         assert_eq!(counts(&document["clusters"][0]["pods"]), expected, "{namespace}");
     }
+}
+
+#[test]
+fn reports_are_accepted_by_the_published_structure() {
+    let kubectl = CLUSTER.kubectl();
+    kubectl.feed("apply -f -", &fixture("crds/openreports.yaml"));
+    kubectl.run("wait --for=condition=Established crd/reports.openreports.io crd/clusterreports.openreports.io");
+    let command = format!("audit -o openreports --kubeconfig {}", CLUSTER.kubeconfig().display());
+    let run = Folder::new(&[]).run(&command);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let began = Instant::now();
+    // The API server publishes the structure of a new kind late.
+    let mut applied = kubectl.attempt("apply --validate=strict -f -", &run.out);
+    while !applied.succeeded && applied.stderr.contains("no matches for kind") {
+        assert!(began.elapsed() < WAIT_TIMEOUT, "{}", applied.stderr);
+        applied = kubectl.attempt("apply --validate=strict -f -", &run.out);
+    }
+    assert_eq!(applied.stderr, "");
+    let (_, namespaces) = truth();
+    for (namespace, [as_expected, wrong, unknown]) in namespaces {
+        let report = kubectl.object(&format!("get report/colocate -n {namespace}"));
+        let numbers = ["pass", "fail", "error"].map(|key| report.number(&format!("/summary/{key}")));
+        assert_eq!(numbers, [as_expected, wrong, unknown], "{namespace}");
+    }
+    let bank = kubectl.object("get report/colocate -n bank");
+    assert_eq!(bank.text("/results/0/policy"), "scheduler");
+    assert!(kubectl.object("get clusterreport/colocate").number("/summary/fail") == 0);
+    let unknown_field = run.out.replacen("source:", "sources: x\nsource:", 1);
+    assert!(!kubectl.attempt("apply --validate=strict -f -", &unknown_field).succeeded, "the check is strict");
 }
 
 #[test]

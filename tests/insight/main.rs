@@ -10,6 +10,7 @@ mod conditions;
 #[path = "../installation/dry_run.rs"]
 #[expect(dead_code, reason = "the installation tests use all of it")]
 mod dry_run;
+mod files;
 #[path = "../installation/conditions/kind.rs"]
 #[expect(dead_code, reason = "the installation tests use all of it")]
 mod kind;

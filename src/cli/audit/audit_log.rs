@@ -75,7 +75,8 @@ pub(super) fn run(
     match output {
         AuditFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report.document())?)?,
         AuditFormat::Table => out.write_all(report.render(paint, MAX_ROWS).as_bytes())?,
-        AuditFormat::Wide => out.write_all(report.render(paint, usize::MAX).as_bytes())?,
+        // Reports about audit logs are rejected before.
+        AuditFormat::Wide | AuditFormat::OpenReports => out.write_all(report.render(paint, usize::MAX).as_bytes())?,
     }
     out.flush()?;
     Ok(if strict && !unreadable.is_empty() { Exit::Unresolved } else { Exit::Done })

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::ClusterAudit;
 use crate::engine::Mode;
-use crate::insight::{Census, Counts};
-use crate::inspect::{self, ConfigSource, Webhooks};
+use crate::insight::{Census, Counts, Prediction};
+use crate::inspect::{self, ConfigSource, FileForecast, PodChange, Webhooks, WorkloadForecast};
 
 /// The document.
 #[derive(Debug, Serialize)]
@@ -28,10 +28,10 @@ impl Default for Document {
 impl Document {
     /// Adds a cluster.
     pub(super) fn add(&mut self, cluster: &ClusterAudit, namespace: Option<&str>) {
-        let ClusterAudit { context, audit, seen, not_seen } = cluster;
+        let ClusterAudit { context, audit, seen, not_seen, skipped } = cluster;
         let mut entry = json!({"context": context, "namespace": namespace});
         match audit {
-            Ok(audit) => entry.as_object_mut().into_iter().for_each(|entry| entry.extend(fields(audit))),
+            Ok(audit) => entry.as_object_mut().into_iter().for_each(|entry| entry.extend(fields(audit, skipped))),
             Err(problem) => entry["error"] = problem.what.as_str().into(),
         }
         self.clusters.push(entry);
@@ -44,8 +44,9 @@ impl Document {
     }
 }
 
-fn fields(audit: &inspect::Audit) -> serde_json::Map<String, Value> {
-    let inspect::Audit { config, mode, installed, pods, templates, findings, claims, classes, webhooks, stork } = audit;
+fn fields(audit: &inspect::Audit, skipped: &[String]) -> serde_json::Map<String, Value> {
+    let inspect::Audit { config, mode, installed, pods, templates, findings, claims, classes, webhooks, stork, files } =
+        audit;
     let rules = findings.rules.iter().map(|(rule, count)| {
         json!({
             "rule": rule.id(),
@@ -80,12 +81,39 @@ fn fields(audit: &inspect::Audit) -> serde_json::Map<String, Value> {
             "more": findings.more,
         },
         "stork": stork,
+        "files": files.as_ref().map(|files| forecast(files, skipped)),
         "webhooks": webhooks.as_ref().map(Webhooks::pod_webhooks),
     });
     match fields {
         Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
     }
+}
+
+fn forecast(forecast: &FileForecast, skipped: &[String]) -> Value {
+    let FileForecast { workloads, pods, notes } = forecast;
+    let workloads = workloads.iter().map(|forecast| {
+        let WorkloadForecast { place, namespace, kind, name, prediction } = forecast;
+        let Prediction { when, today, after, refusal, .. } = prediction;
+        json!({
+            "place": place, "namespace": namespace, "kind": kind, "name": name, "when": when.as_str(), "today": today,
+            "after": after.scheduler.as_deref(), "reason": after.reason, "refusal": refusal,
+        })
+    });
+    let changes = pods.counts.iter().map(|(change, count)| {
+        let PodChange { namespace, kind, name, when, today, after, reason } = change;
+        json!({
+            "namespace": namespace, "kind": kind, "name": name, "pods": count, "when": when, "today": today, "after": after,
+            "reason": reason,
+        })
+    });
+    json!({
+        "workloads": workloads.collect::<Vec<_>>(),
+        "pods": changes.collect::<Vec<_>>(),
+        "morePods": pods.more,
+        "notes": notes,
+        "skipped": skipped,
+    })
 }
 
 fn census(census: &Census) -> Value {

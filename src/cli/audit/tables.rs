@@ -9,8 +9,8 @@ use super::ClusterAudit;
 use super::document::mode_word;
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::engine::printable;
-use crate::insight::{Census, Counts};
-use crate::inspect::{self, ConfigSource, Webhooks};
+use crate::insight::{Census, Counts, Prediction};
+use crate::inspect::{self, ConfigSource, FileForecast, Webhooks, WorkloadForecast};
 
 /// The number of rows of a table of namespaces or workloads, unless it is wide.
 const MAX_ROWS: usize = 20;
@@ -35,6 +35,9 @@ impl Tables {
             return text;
         };
         text += &self.summary(audit);
+        if let Some(files) = &audit.files {
+            text += &self.files(files, &cluster.skipped);
+        }
         for (title, census) in [("pods", audit.pods.as_ref()), ("templates", Some(&audit.templates))] {
             let Some(census) = census.filter(|census| census.total != Counts::default()) else { continue };
             text += &self.census(title, census);
@@ -82,6 +85,50 @@ impl Tables {
         if let Some(stork) = audit.stork {
             let state = if stork.active { "its own webhook is active" } else { "its own webhook is not active" };
             text += &self.line("stork", TextStyle::Plain, &format!("{state}: {}", stork.consequence()));
+        }
+        text
+    }
+
+    /// Renders what the files would change: first for running pods, then in the templates of the files.
+    fn files(self, files: &FileForecast, skipped: &[String]) -> String {
+        let FileForecast { workloads, pods, notes } = files;
+        let mut text = self.title("what the files would change for running pods");
+        let or_unknown = |scheduler: Option<&str>| scheduler.unwrap_or("?").to_owned();
+        let rows = pods.counts.iter().take(self.rows()).map(|(change, count)| {
+            let workload = format!("{}/{}", change.kind, change.name);
+            let after = or_unknown(change.after.as_deref());
+            let about = [&*change.today, &*after, change.when, change.reason];
+            let place = row([&*change.namespace, &*workload], [count.to_string()]);
+            place.into_iter().chain(about.map(printable)).collect()
+        });
+        if pods.counts.is_empty() {
+            text += "  nothing\n";
+        } else {
+            text += &table(&["NAMESPACE", "WORKLOAD", "PODS", "TODAY", "AFTER", "WHEN", "REASON"], rows, 2..3);
+        }
+        text += &self.more(pods.counts.len(), pods.more, "pods");
+
+        let is_shown = |forecast: &&WorkloadForecast| {
+            let Prediction { today, after, .. } = &forecast.prediction;
+            let is_same = after.scheduler.is_some() && after.scheduler.as_deref() == today.as_deref();
+            self.wide || !is_same || forecast.prediction.refusal.is_some()
+        };
+        let shown: Vec<_> = workloads.iter().filter(is_shown).collect();
+        if !shown.is_empty() {
+            text += &self.title("workloads of the files");
+            let rows = shown.iter().take(self.rows()).map(|forecast| {
+                let Prediction { when, today, after, refusal, .. } = &forecast.prediction;
+                let workload = format!("{}/{}", forecast.kind, forecast.name);
+                let (today, after_scheduler) =
+                    (today.as_deref().unwrap_or("-"), or_unknown(after.scheduler.as_deref()));
+                let why = refusal.unwrap_or(after.reason);
+                [&*forecast.namespace, &*workload, today, &*after_scheduler, when.as_str(), why].map(printable).to_vec()
+            });
+            text += &table(&["NAMESPACE", "WORKLOAD", "TODAY", "AFTER", "WHEN", "REASON"], rows, 0..0);
+            text += &self.more(shown.len(), 0, "workloads");
+        }
+        for line in notes.iter().chain(skipped) {
+            let _ = writeln!(text, "  {}", bounded(line));
         }
         text
     }
