@@ -258,6 +258,12 @@ fn stork_s_own_webhook_and_its_arguments_are_found() {
         objects.iter_mut().find(|(path, _)| *path == DEPLOYMENTS).unwrap().1 = list(&[deployment]);
         let found = stork(&objects);
         assert_eq!((&found["active"], &found["retainsExternalSchedulers"]), (&json!(true), &json!(retains)));
+        // With one namespace, the Deployment is in another one.
+        let mut objects = objects.clone();
+        let deployment = objects.iter().find(|(path, _)| *path == DEPLOYMENTS).unwrap().1["items"][0].clone();
+        objects.push(("/apis/apps/v1/namespaces/portworx/deployments/stork", deployment));
+        let one = document(&run_on(&objects, 404, "audit -n db -o json"))["clusters"][0]["stork"].clone();
+        assert_eq!(one["retainsExternalSchedulers"], json!(retains));
     }
     assert_eq!(stork(&hidden)["active"], false);
 }
@@ -394,6 +400,108 @@ fn one_namespace_is_audited_with_the_rights_of_a_namespace() {
     // The pod of kube-system, whose Namespace was not read, is in the scripted list, too.
     assert_eq!(counts(&document["clusters"][0]["pods"]), [2, 1, 2, 1]);
     assert_eq!(document["notSeen"], json!([]));
+}
+
+/// Runs `audit -f` with these files on the scripted cluster, with the ReplicaSets that it also lists.
+fn run_with_files(files: &[(&str, &str)], arguments: &str) -> Run {
+    let mut objects = cluster();
+    objects.push(("/apis/apps/v1/replicasets", list(&[])));
+    let folder = Folder::new(files);
+    ApiServer::new(&objects, 404).run_command(&folder, &format!("audit {arguments}"))
+}
+
+/// The file of the Deployment `web`, with another image and this claim.
+fn web(claim: &str) -> String {
+    let volumes = json!([{"name": "d", "persistentVolumeClaim": {"claimName": claim}}]);
+    let spec = json!({"containers": [{"name": "main", "image": "a:2"}], "volumes": volumes});
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "db"},
+        "spec": {"template": {"metadata": {}, "spec": spec}},
+    });
+    object.to_string()
+}
+
+#[test]
+fn files_are_laid_over_the_cluster() {
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: missing, namespace: db}\nspec: {storageClassName: px-db, accessModes: [ReadWriteOnce]}\n";
+    let class =
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: other}\nprovisioner: pxd.portworx.com\n";
+    let run = run_with_files(
+        &[("a/web.json", &web("px")), ("a/claim.yaml", claim), ("a/class.yaml", class)],
+        "-A -o json -f a",
+    );
+    let document = document(&run);
+    let files = &document["clusters"][0]["files"];
+    let pods: Vec<_> = files["pods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| ["kind", "name", "when", "today", "after"].map(|key| row[key].as_str().unwrap_or("?")))
+        .collect();
+    let stork = |kind, name, when| [kind, name, when, "default-scheduler", "stork"];
+    assert_eq!(pods, [stork("Deployment", "web", "rollout"), stork("Pod", "open", "re-creation")]);
+    let workload = &files["workloads"][0];
+    assert_eq!((&workload["when"], &workload["after"]), (&json!("rollout"), &json!("stork")));
+    // The API server would not accept another provisioner, so the pod `other` stays on its scheduler.
+    let note = files["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("a/class.yaml:1:1: the API server rejects the change of StorageClass other"), "{note}");
+    let table = run_with_files(&[("web.json", &web("px"))], "-A -f web.json").out;
+    assert!(
+        table.contains("\n  db         Deployment/web     1  default-scheduler  stork  rollout  injected\n"),
+        "{table}"
+    );
+}
+
+#[test]
+fn files_that_are_not_used_are_named() {
+    let web = web("px");
+    let duplicate = "apiVersion: v1\nkind: Pod\nkind: Pod\nmetadata: {name: a}\n";
+    let template = "metadata:\n  name: {{ .Values.name }}\n";
+    let files = [("a/web.json", web.as_str()), ("a/duplicate.yaml", duplicate), ("b/twice.json", web.as_str())];
+    let run = run_with_files(&files, "-A -f a,b");
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    assert!(run.out.contains("a/duplicate.yaml:3:1: skipped: duplicate key"), "{}", run.out);
+    assert!(run.out.contains("Deployment web is described in a/web.json:1:1 and in b/twice.json:1:1"), "{}", run.out);
+    assert_eq!(run_with_files(&files, "-A --strict -f a,b").code, Some(3));
+    assert_eq!(run_with_files(&files, "-A --strict -f a --exclude duplicate.yaml").code, Some(0));
+
+    for (files, arguments, code, message) in [
+        (&[("a.yaml", "a: [")][..], "-f a.yaml", 1, "a.yaml:1:"),
+        (&[("a.yaml", template)], "-f a.yaml", 1, "helm template"),
+        (&[("a.yaml", "# nothing\n")], "-f .", 1, "no YAML document found in ."),
+        (&[], "-f absent.yaml", 1, "absent.yaml"),
+        (&[], "-f https://example.test/a.yaml", 2, "colocate audit -f -"),
+        (&[("a.yaml", "")], "-o openreports -f a.yaml", 2, "the reports are about the live cluster"),
+        (&[], "-o openreports --context a --context b", 2, "the reports are for one cluster"),
+    ] {
+        let run = run_with_files(files, arguments);
+        assert_eq!(run.code, Some(code), "{arguments}: {}{}", run.out, run.err);
+        assert!(run.err.contains(message), "{arguments}: {}", run.err);
+    }
+}
+
+#[test]
+fn reports_have_pods_by_workload_and_findings() {
+    let run = run_on(&cluster(), 404, "audit -o openreports");
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let reports: Vec<Value> =
+        run.out.split("---\n").skip(1).map(|text| serde_saphyr::from_str(text).unwrap()).collect();
+    let places: Vec<_> = reports.iter().map(|report| (&report["kind"], &report["metadata"]["namespace"])).collect();
+    let (report, null) = (json!("Report"), Value::Null);
+    let (db, system, of_cluster) = (json!("db"), json!("kube-system"), json!("ClusterReport"));
+    assert_eq!(places, [(&report, &db), (&report, &system), (&of_cluster, &null)]);
+    assert_eq!(reports[0]["summary"], json!({"pass": 2, "fail": 2, "warn": 0, "error": 1, "skip": 1}));
+    let results: Vec<_> = reports[0]["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| ["policy", "rule", "result"].map(|key| result[key].as_str().unwrap()))
+        .collect();
+    let expected =
+        [["scheduler", "injected", "fail"], ["scheduler", "claim-missing", "error"], ["annotations", "HC001", "fail"]];
+    assert_eq!(results, expected);
+    let web = json!([{"kind": "Deployment", "namespace": "db", "name": "web"}]);
+    assert_eq!((&reports[0]["results"][0]["resources"], &reports[0]["results"][2]["resources"]), (&web, &web));
 }
 
 /// The target for 10,000 pods. The target for their time, 10 s on 2 cores, is for a release build.
