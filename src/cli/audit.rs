@@ -4,6 +4,7 @@ mod audit_log;
 mod document;
 mod files;
 mod open_reports;
+mod plan;
 mod tables;
 
 use std::io::{self, Write as _};
@@ -71,6 +72,11 @@ pub(super) struct Audit {
     /// The output format
     #[arg(short, long, value_enum, default_value_t = AuditFormat::Table)]
     output: AuditFormat,
+
+    /// Print commands that evict the pods that are wrong, in an order that respects disruption budgets, instead of tables.
+    /// Nothing is run
+    #[arg(long, conflicts_with = "output")]
+    repair_plan: bool,
 
     /// Exit with 4 if a smaller percentage of the pods is as expected
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
@@ -168,6 +174,8 @@ impl Audit {
                 if let Ok(audit) = &cluster.audit {
                     out.write_all(open_reports::render(audit)?.as_bytes())?;
                 }
+            } else if self.repair_plan {
+                write!(out, "{}", plan::script(&cluster))?;
             } else {
                 let gap = if number == 0 { "" } else { "\n" };
                 write!(out, "{gap}{}", tables.render(&cluster, contexts.len() > 1))?;
@@ -235,7 +243,7 @@ impl Audit {
         };
         let files = laid.as_ref().map(|laid| &laid.objects[..]);
         let mut reader = Reader::new(client);
-        let question = AuditQuestion { config, namespace: self.namespace.as_deref(), files };
+        let question = AuditQuestion { config, namespace: self.namespace.as_deref(), files, plan: self.repair_plan };
         let audit = inspect::Audit::read(&mut reader, question, |what| console.count(what)).await;
         cluster.audit = audit.map_err(|error| Problem::from(&anyhow::Error::from(error)));
         (cluster.seen, cluster.not_seen) = reader.end();

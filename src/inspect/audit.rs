@@ -18,8 +18,8 @@ use crate::companion::{Severities, Strategies, SubjectKind};
 use crate::config::Config;
 use crate::engine::{DEFAULT_SCHEDULER, Mode, Policy, Presence, Reason, Text, Workload, dns, object, parse_bool};
 use crate::insight::{
-    Answer, Census, CensusEntry, Controller, Doubt, Expectation, Facts, Foreseen, Labels, NewPod, Outcome, Overlay,
-    Prediction, Scope, When, as_requested, controller, scheduler,
+    Answer, Budget, Census, CensusEntry, Controller, Doubt, Expectation, Facts, Foreseen, Labels, NewPod, Outcome,
+    Overlay, Prediction, RepairPlan, Scope, When, WrongPod, as_requested, controller, scheduler,
 };
 
 /// The namespaces that colocate's chart excludes by default. They are assumed while colocate is not installed.
@@ -35,6 +35,9 @@ const WORKLOADS: [(Kind, &str); 6] = [
     (kinds::CRON_JOBS, "CronJob"),
     (kinds::JOBS, "Job"),
 ];
+
+/// The largest number of pods in a plan. They take 5 MB.
+const MAX_PLANNED: usize = 10_000;
 
 /// The other built-in kinds with a pod template.
 const OTHER_WORKLOADS: [(Kind, &str); 3] =
@@ -52,6 +55,8 @@ pub(crate) struct AuditQuestion<'a> {
     pub(crate) namespace: Option<&'a str>,
     /// The objects of files to lay over the cluster; `None` without files.
     pub(crate) files: Option<&'a [FileObject]>,
+    /// Whether to plan the repair.
+    pub(crate) plan: bool,
 }
 
 /// The rules of an audit.
@@ -96,6 +101,8 @@ pub(crate) struct Audit {
     pub(crate) installed: Option<bool>,
     /// The pods; `None` if they cannot be read.
     pub(crate) pods: Option<Census>,
+    /// The plan for the pods that are wrong, if one is wanted.
+    pub(crate) plan: RepairPlan,
     /// The pod templates of the workloads that can be read.
     pub(crate) templates: Census,
     /// The findings of the companion.
@@ -134,6 +141,8 @@ struct Auditor<'a> {
     cluster: &'a Cluster,
     webhooks: Option<&'a Webhooks>,
     strategies: Strategies,
+    /// Whether to plan the repair.
+    plan: bool,
 }
 
 /// The templates of a kind, and what pods need of it.
@@ -156,6 +165,8 @@ struct PodList {
     changes: PodChanges,
     /// The pods that the files describe.
     of_files: HashMap<WorkloadName, Value>,
+    /// The first pods that are wrong, for a plan.
+    wrong: Vec<WrongPod>,
 }
 
 /// The fields of a live object that are read in addition to those that decide.
@@ -225,7 +236,8 @@ impl Audit {
             None => None,
         };
         let strategies = strategies(access).await?;
-        let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies };
+        let auditor =
+            Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies, plan: question.plan };
         let mut layer = question.files.map(|files| Layer::new(files, namespace));
         let is_seen = |absence| absence != crate::engine::Absence::Hidden;
         let visibility = &cluster.inventory.visibility;
@@ -301,11 +313,19 @@ impl Audit {
                 }
                 auditor.add_pod(workload, &controllers, list, item)
             });
-            if let Some(PodList { census, findings, changes, of_files }) = pods.await? {
+            if let Some(PodList { census, findings, changes, of_files, wrong }) = pods.await? {
                 audit.pods = Some(census);
                 audit.findings.merge(findings);
                 let layer = layer.take().zip(forecast.take());
                 audit.files = layer.map(|(layer, forecast)| forecast.end(layer, changes, &of_files));
+                if !wrong.is_empty() {
+                    let hides = "how many pods may be evicted at once: the plan has one per workload and round";
+                    let budgets = access.list(kinds::BUDGETS, namespace, hides, |budgets: &mut Vec<Budget>, item| {
+                        budgets.push(serde_json::from_str(item)?);
+                        Ok(())
+                    });
+                    audit.plan = RepairPlan::new(wrong, budgets.await?.as_deref());
+                }
             }
         }
         if let Some((layer, forecast)) = layer.zip(forecast) {
@@ -367,7 +387,8 @@ impl Auditor<'_> {
             let place = (namespace, name);
             self.checks().check(SubjectKind::Workload(workload), place, opted_out, item, &mut list.findings)?;
         }
-        if live.status.is_some_and(|status| matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))) {
+        let phase = live.status.as_ref().and_then(|status| status.phase.as_deref());
+        if matches!(phase, Some("Succeeded" | "Failed")) {
             list.census.add_ended(namespace);
             return Ok(());
         }
@@ -382,8 +403,18 @@ impl Auditor<'_> {
                 Answer::NotEvaluated(_) => expectation.doubt = Some(Doubt::NotSent),
             }
         }
-        let owner = metadata.top_controller(controllers);
-        let owner = owner.as_ref().map_or(("Pod", name), |(kind, name)| (&**kind, &**name));
+        let top = metadata.top_controller(controllers);
+        if self.plan && expectation.outcome() == Outcome::Wrong && list.wrong.len() < MAX_PLANNED {
+            list.wrong.push(WrongPod {
+                namespace: namespace.into(),
+                name: name.into(),
+                uid: (*metadata.uid).into(),
+                controller: top.clone(),
+                pending: phase.is_some_and(|phase| phase == "Pending"),
+                labels: metadata.labels.clone().unwrap_or_default(),
+            });
+        }
+        let owner = top.as_ref().map_or(("Pod", name), |(kind, name)| (&**kind, &**name));
         list.census.add(CensusEntry { namespace, name, workload: owner }, &expectation);
         Ok(())
     }

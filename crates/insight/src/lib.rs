@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! live object -> as it was requested -> engine -> Expectation -> Census    how many, by reason, namespace and workload
+//!                                                             -> RepairPlan those that can be evicted, in rounds
 //!                                                             -> Diagnosis why one object has its scheduler
 //! live object + file -> as it is applied -> engine -> Prediction           what the file changes for its pods
 //! ```
@@ -23,6 +24,7 @@ mod managed_fields;
 mod match_condition;
 mod overlay;
 mod prediction;
+mod repair_plan;
 mod requested;
 mod selector;
 mod verdict;
@@ -44,6 +46,7 @@ pub use managed_fields::{FieldsEntry, ManagedFields};
 pub use match_condition::{MatchCondition, Variables};
 pub use overlay::Overlay;
 pub use prediction::{Foreseen, NewPod, Prediction, Scope, When, refusal, scheduler};
+pub use repair_plan::{Budget, RepairPlan, WrongPod};
 pub use requested::{as_dry_run, as_requested};
 pub use selector::{LabelSelector, Labels};
 pub use verdict::Verdict;

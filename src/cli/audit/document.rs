@@ -45,8 +45,20 @@ impl Document {
 }
 
 fn fields(audit: &inspect::Audit, skipped: &[String]) -> serde_json::Map<String, Value> {
-    let inspect::Audit { config, mode, installed, pods, templates, findings, claims, classes, webhooks, stork, files } =
-        audit;
+    let inspect::Audit {
+        config,
+        mode,
+        installed,
+        pods,
+        templates,
+        findings,
+        claims,
+        classes,
+        webhooks,
+        stork,
+        files,
+        plan: _,
+    } = audit;
     let rules = findings.rules.iter().map(|(rule, count)| {
         json!({
             "rule": rule.id(),

@@ -1,0 +1,243 @@
+//! The order in which pods on the wrong scheduler can be evicted, so that their controllers create them again.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::answer::Answer;
+use super::selector::{LabelSelector, Labels};
+
+/// A pod that should name another scheduler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongPod {
+    /// The namespace.
+    pub namespace: Box<str>,
+    /// The name.
+    pub name: Box<str>,
+    /// The UID, so that a later pod of the same name is not evicted.
+    pub uid: Box<str>,
+    /// The kind and the name of its topmost known controller; `None` if it has no controller.
+    pub controller: Option<(Box<str>, Box<str>)>,
+    /// Whether it is Pending, so that its eviction disrupts nothing.
+    pub pending: bool,
+    /// The labels, which disruption budgets select.
+    pub labels: Labels,
+}
+
+/// A `PodDisruptionBudget`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Budget {
+    /// The name and the namespace.
+    #[serde(default)]
+    pub metadata: BudgetMetadata,
+    #[serde(default)]
+    spec: BudgetSpec,
+    #[serde(default)]
+    status: BudgetStatus,
+}
+
+/// The name and the namespace of a budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct BudgetMetadata {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct BudgetSpec {
+    /// Absent selects no pods.
+    selector: Option<LabelSelector>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BudgetStatus {
+    disruptions_allowed: u32,
+}
+
+/// The evictions in rounds. Each round respects all disruption budgets, if the pods of the round before are ready again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct RepairPlan {
+    /// The pods of each round, Pending ones first.
+    pub rounds: Vec<Vec<WrongPod>>,
+    /// The pods that are not in the plan, with the reason.
+    pub left_out: Vec<(WrongPod, String)>,
+}
+
+/// The place of a pod in the plan.
+type Place<'a> = (bool, &'a str, Option<&'a (Box<str>, Box<str>)>, &'a str);
+
+/// What limits the number of evictions per round.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Limit {
+    /// A budget, by its namespace and name.
+    Budget(String, String),
+    /// A workload without a budget, of which one pod is evicted per round.
+    Workload(Box<str>, Box<str>, Box<str>),
+}
+
+impl RepairPlan {
+    /// Makes the plan. `budgets` is `None` if they are not known: then one pod per workload is evicted in each round.
+    pub fn new(mut pods: Vec<WrongPod>, budgets: Option<&[Budget]>) -> Self {
+        pods.sort_by(|one, other| one.key().cmp(&other.key()));
+        let (mut plan, mut planned) = (Self::default(), HashMap::<Limit, usize>::new());
+        for pod in pods {
+            match pod.limit(budgets.unwrap_or_default()) {
+                Err(reason) => plan.left_out.push((pod, reason)),
+                Ok(None) => plan.add(0, pod),
+                Ok(Some((limit, per_round))) => {
+                    let count = planned.entry(limit).or_default();
+                    let round = *count / per_round;
+                    *count += 1;
+                    plan.add(round, pod);
+                }
+            }
+        }
+        plan
+    }
+
+    fn add(&mut self, round: usize, pod: WrongPod) {
+        if self.rounds.len() <= round {
+            self.rounds.resize_with(round + 1, Vec::new);
+        }
+        self.rounds[round].push(pod);
+    }
+}
+
+impl WrongPod {
+    /// The place in the plan: Pending pods come first.
+    fn key(&self) -> Place<'_> {
+        (!self.pending, &self.namespace, self.controller.as_ref(), &self.name)
+    }
+
+    /// Returns what limits its eviction, and how many such pods may be evicted at once; `None` if nothing does.
+    ///
+    /// # Errors
+    /// The reason why it must not be evicted.
+    fn limit(&self, budgets: &[Budget]) -> Result<Option<(Limit, usize)>, String> {
+        let Some((kind, name)) = &self.controller else {
+            return Err("it has no controller that would create it again".to_owned());
+        };
+        if matches!(&**kind, "Job" | "CronJob") {
+            return Err("a Job counts the eviction as a failure, and may not create it again".to_owned());
+        }
+        // The API server does not apply budgets to it.
+        if self.pending {
+            return Ok(None);
+        }
+        let own: Vec<_> = budgets.iter().filter(|budget| budget.covers(self)).collect();
+        match own[..] {
+            [] => Ok(Some((Limit::Workload(self.namespace.clone(), kind.clone(), name.clone()), 1))),
+            [Budget { metadata, status, .. }] => match status.disruptions_allowed {
+                0 => Err(format!("PodDisruptionBudget {} allows no disruption at present", metadata.name)),
+                allowed => {
+                    let limit = Limit::Budget(metadata.namespace.clone(), metadata.name.clone());
+                    Ok(Some((limit, usize::try_from(allowed).unwrap_or(usize::MAX))))
+                }
+            },
+            _ => Err("several PodDisruptionBudgets select it, so the API server refuses the eviction".to_owned()),
+        }
+    }
+}
+
+impl Budget {
+    fn covers(&self, pod: &WrongPod) -> bool {
+        let selector = self.spec.selector.as_ref();
+        *self.metadata.namespace == *pod.namespace
+            && selector.is_some_and(|selector| selector.selects(&pod.labels) == Answer::Yes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(namespace: &str, workload: &str, name: &str) -> WrongPod {
+        WrongPod {
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: name.into(),
+            controller: Some(("StatefulSet".into(), workload.into())),
+            pending: false,
+            labels: Labels::from([("app".to_owned(), workload.to_owned())]),
+        }
+    }
+
+    fn budget(name: &str, selector: &Value, allowed: u32) -> Budget {
+        let metadata = json!({"namespace": "db", "name": name});
+        let status = json!({"disruptionsAllowed": allowed});
+        serde_json::from_value(json!({"metadata": metadata, "spec": {"selector": selector}, "status": status})).unwrap()
+    }
+
+    fn of_app(app: &str) -> Value {
+        json!({"matchLabels": {"app": app}})
+    }
+
+    fn rounds(plan: &RepairPlan) -> Vec<Vec<&str>> {
+        plan.rounds.iter().map(|round| round.iter().map(|pod| &*pod.name).collect()).collect()
+    }
+
+    fn reasons(plan: &RepairPlan) -> Vec<(&str, &str)> {
+        plan.left_out.iter().map(|(pod, reason)| (&*pod.name, reason.as_str())).collect()
+    }
+
+    #[test]
+    fn a_round_never_exceeds_a_budget() {
+        let pods = ["a-3", "a-1", "a-0", "a-2", "a-4"].map(|name| pod("db", "a", name)).to_vec();
+        let plan = |allowed| RepairPlan::new(pods.clone(), Some(&[budget("a", &of_app("a"), allowed)]));
+        assert_eq!(rounds(&plan(2)), [vec!["a-0", "a-1"], vec!["a-2", "a-3"], vec!["a-4"]]);
+        assert_eq!(rounds(&plan(9)), [vec!["a-0", "a-1", "a-2", "a-3", "a-4"]]);
+        let none = plan(0);
+        assert_eq!((none.rounds.len(), none.left_out.len()), (0, 5));
+        assert_eq!(reasons(&none)[0], ("a-0", "PodDisruptionBudget a allows no disruption at present"));
+    }
+
+    #[test]
+    fn a_budget_is_shared_by_the_workloads_that_it_selects() {
+        let pods = vec![pod("db", "a", "a-0"), pod("db", "b", "b-0"), pod("other", "a", "a-0")];
+        let all = [budget("all", &json!({}), 1)];
+        assert_eq!(rounds(&RepairPlan::new(pods.clone(), Some(&all))), [vec!["a-0", "a-0"], vec!["b-0"]]);
+        // Without a selector, it selects nothing.
+        let nothing = [budget("nothing", &Value::Null, 0)];
+        assert_eq!(rounds(&RepairPlan::new(pods, Some(&nothing))), [["a-0", "b-0", "a-0"]]);
+    }
+
+    #[test]
+    fn without_a_budget_one_pod_per_workload_is_evicted_in_a_round() {
+        let pods = vec![pod("db", "a", "a-0"), pod("db", "a", "a-1"), pod("db", "b", "b-0")];
+        for budgets in [None, Some(&[][..])] {
+            assert_eq!(rounds(&RepairPlan::new(pods.clone(), budgets)), [vec!["a-0", "b-0"], vec!["a-1"]]);
+        }
+    }
+
+    #[test]
+    fn pending_pods_come_first_and_all_at_once() {
+        let pending = |name| WrongPod { pending: true, ..pod("db", "z", name) };
+        let pods = vec![pod("db", "a", "a-0"), pending("z-0"), pending("z-1")];
+        let budgets = [budget("z", &of_app("z"), 0)];
+        assert_eq!(rounds(&RepairPlan::new(pods, Some(&budgets))), [["z-0", "z-1", "a-0"]]);
+    }
+
+    #[test]
+    fn pods_that_must_not_be_evicted_are_left_out() {
+        let bare = WrongPod { controller: None, ..pod("db", "a", "bare") };
+        let job = WrongPod { controller: Some(("Job".into(), "j".into())), ..pod("db", "j", "job") };
+        let budgets = [budget("one", &of_app("a"), 5), budget("two", &json!({}), 5)];
+        let plan = RepairPlan::new(vec![bare, job, pod("db", "a", "twice"), pod("db", "b", "once")], Some(&budgets));
+        assert_eq!(rounds(&plan), [["once"]]);
+        let mut left_out = reasons(&plan);
+        left_out.sort_unstable();
+        let expected = [
+            ("bare", "it has no controller that would create it again"),
+            ("job", "a Job counts the eviction as a failure, and may not create it again"),
+            ("twice", "several PodDisruptionBudgets select it, so the API server refuses the eviction"),
+        ];
+        assert_eq!(left_out, expected);
+    }
+}
