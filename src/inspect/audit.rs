@@ -167,6 +167,7 @@ struct PodList {
     of_files: HashMap<WorkloadName, Value>,
     /// The first pods that are wrong, for a plan.
     wrong: Vec<WrongPod>,
+    more_wrong: u64,
 }
 
 /// The fields of a live object that are read in addition to those that decide.
@@ -187,6 +188,9 @@ struct LiveMetadata<'a> {
     namespace: Text<'a>,
     #[serde(borrow, default)]
     uid: Text<'a>,
+    /// Set while it is being deleted.
+    #[serde(borrow, default)]
+    deletion_timestamp: Option<Text<'a>>,
     #[serde(default)]
     labels: Option<Labels>,
     #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
@@ -199,7 +203,7 @@ struct LiveStatus<'a> {
     /// Of a pod.
     #[serde(borrow, default)]
     phase: Option<Text<'a>>,
-    /// Of a Job.
+    /// Of a pod or a Job.
     #[serde(borrow, default)]
     conditions: Option<Vec<Condition<'a>>>,
 }
@@ -313,7 +317,7 @@ impl Audit {
                 }
                 auditor.add_pod(workload, &controllers, list, item)
             });
-            if let Some(PodList { census, findings, changes, of_files, wrong }) = pods.await? {
+            if let Some(PodList { census, findings, changes, of_files, wrong, more_wrong }) = pods.await? {
                 audit.pods = Some(census);
                 audit.findings.merge(findings);
                 let layer = layer.take().zip(forecast.take());
@@ -324,7 +328,7 @@ impl Audit {
                         budgets.push(serde_json::from_str(item)?);
                         Ok(())
                     });
-                    audit.plan = RepairPlan::new(wrong, budgets.await?.as_deref());
+                    audit.plan = RepairPlan { more: more_wrong, ..RepairPlan::new(wrong, budgets.await?.as_deref()) };
                 }
             }
         }
@@ -388,7 +392,7 @@ impl Auditor<'_> {
             self.checks().check(SubjectKind::Workload(workload), place, opted_out, item, &mut list.findings)?;
         }
         let phase = live.status.as_ref().and_then(|status| status.phase.as_deref());
-        if matches!(phase, Some("Succeeded" | "Failed")) {
+        if matches!(phase, Some("Succeeded" | "Failed")) || metadata.deletion_timestamp.is_some() {
             list.census.add_ended(namespace);
             return Ok(());
         }
@@ -404,13 +408,17 @@ impl Auditor<'_> {
             }
         }
         let top = metadata.top_controller(controllers);
-        if self.plan && expectation.outcome() == Outcome::Wrong && list.wrong.len() < MAX_PLANNED {
+        let is_planned = self.plan && expectation.outcome() == Outcome::Wrong;
+        if is_planned && list.wrong.len() >= MAX_PLANNED {
+            list.more_wrong += 1;
+        } else if is_planned {
             list.wrong.push(WrongPod {
                 namespace: namespace.into(),
                 name: name.into(),
                 uid: (*metadata.uid).into(),
                 controller: top.clone(),
                 pending: phase.is_some_and(|phase| phase == "Pending"),
+                ready: live.status.as_ref().is_some_and(LiveStatus::is_ready),
                 labels: metadata.labels.clone().unwrap_or_default(),
             });
         }
@@ -710,10 +718,18 @@ impl LiveMetadata<'_> {
 impl LiveStatus<'_> {
     /// Returns true for a Job that creates no more pods.
     fn job_has_ended(&self) -> bool {
-        let ended = |condition: &Condition<'_>| {
-            matches!(&*condition.kind, "Complete" | "Failed") && *condition.status == *"True"
-        };
-        self.conditions.iter().flatten().any(ended)
+        self.has(&["Complete", "Failed"])
+    }
+
+    /// Returns true for a pod that is ready.
+    fn is_ready(&self) -> bool {
+        self.has(&["Ready"])
+    }
+
+    /// Returns true if one of these conditions is true.
+    fn has(&self, kinds: &[&str]) -> bool {
+        let is_true = |condition: &Condition<'_>| kinds.contains(&&*condition.kind) && *condition.status == *"True";
+        self.conditions.iter().flatten().any(is_true)
     }
 }
 

@@ -61,7 +61,7 @@ spec:
 /// that the test registers, and does not answer.
 const REGISTRATION: &str = "apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
-metadata: {name: zz-colocate-repair-plan}
+metadata: {name: zz-repair-plan}
 webhooks:
 - name: pods.mutate.colocate
   clientConfig: {url: 'https://localhost:1/mutate'}
@@ -119,7 +119,7 @@ fn the_plan_makes_the_next_audit_clean_within_the_budgets() {
         .collect();
     assert_eq!(rounds.iter().map(Vec::len).collect::<Vec<_>>(), [4, 3], "{plan}");
     assert!(rounds[0][0].contains("/pods/stuck-"), "{plan}");
-    let note = "\n# repair-plan/bare: it has no controller that would create it again\n";
+    let note = "\n# repair-plan/bare: it has no controller that would create it again: delete it, and create it from its manifest\n";
     assert!(plan.contains(note), "{plan}");
     let path = format!("{}:{}", control_plane.programs.display(), std::env::var("PATH").unwrap());
     for round in rounds {

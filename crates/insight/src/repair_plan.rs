@@ -20,6 +20,8 @@ pub struct WrongPod {
     pub controller: Option<(Box<str>, Box<str>)>,
     /// Whether it is Pending, so that its eviction disrupts nothing.
     pub pending: bool,
+    /// Whether it is ready.
+    pub ready: bool,
     /// The labels, which disruption budgets select.
     pub labels: Labels,
 }
@@ -47,16 +49,19 @@ pub struct BudgetMetadata {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct BudgetSpec {
     /// Absent selects no pods.
     selector: Option<LabelSelector>,
+    unhealthy_pod_eviction_policy: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct BudgetStatus {
     disruptions_allowed: u32,
+    current_healthy: u32,
+    desired_healthy: u32,
 }
 
 /// The evictions in rounds. Each round respects all disruption budgets, if the pods of the round before are ready again.
@@ -64,8 +69,10 @@ struct BudgetStatus {
 pub struct RepairPlan {
     /// The pods of each round, Pending ones first.
     pub rounds: Vec<Vec<WrongPod>>,
-    /// The pods that are not in the plan, with the reason.
+    /// The pods that are not in the plan, with the reason and what to do.
     pub left_out: Vec<(WrongPod, String)>,
+    /// The number of further pods that are wrong, which were not given to the plan.
+    pub more: u64,
 }
 
 /// The place of a pod in the plan.
@@ -120,10 +127,15 @@ impl WrongPod {
     /// The reason why it must not be evicted.
     fn limit(&self, budgets: &[Budget]) -> Result<Option<(Limit, usize)>, String> {
         let Some((kind, name)) = &self.controller else {
-            return Err("it has no controller that would create it again".to_owned());
+            return Err("it has no controller that would create it again: delete it, and create it from its manifest"
+                .to_owned());
         };
         if matches!(&**kind, "Job" | "CronJob") {
-            return Err("a Job counts the eviction as a failure, and may not create it again".to_owned());
+            return Err(
+                "a Job counts an eviction as a failure, and may not create the pod again: let the Job end, or \
+                        delete it and create it from its manifest"
+                    .to_owned(),
+            );
         }
         // The API server does not apply budgets to it.
         if self.pending {
@@ -132,14 +144,26 @@ impl WrongPod {
         let own: Vec<_> = budgets.iter().filter(|budget| budget.covers(self)).collect();
         match own[..] {
             [] => Ok(Some((Limit::Workload(self.namespace.clone(), kind.clone(), name.clone()), 1))),
+            [budget] if !self.ready && budget.ignores_unready() => Ok(None),
             [Budget { metadata, status, .. }] => match status.disruptions_allowed {
-                0 => Err(format!("PodDisruptionBudget {} allows no disruption at present", metadata.name)),
+                0 => Err(format!(
+                    "PodDisruptionBudget {} allows no disruption at present: plan again when more of its pods are ready, or \
+                     add replicas",
+                    metadata.name
+                )),
                 allowed => {
                     let limit = Limit::Budget(metadata.namespace.clone(), metadata.name.clone());
                     Ok(Some((limit, usize::try_from(allowed).unwrap_or(usize::MAX))))
                 }
             },
-            _ => Err("several PodDisruptionBudgets select it, so the API server refuses the eviction".to_owned()),
+            _ => {
+                let names: Vec<_> = own.iter().map(|budget| budget.metadata.name.as_str()).collect();
+                Err(format!(
+                    "the API server refuses to evict a pod of several PodDisruptionBudgets ({}): change their selectors so that \
+                     only one selects it",
+                    names.join(", ")
+                ))
+            }
         }
     }
 }
@@ -149,6 +173,13 @@ impl Budget {
         let selector = self.spec.selector.as_ref();
         *self.metadata.namespace == *pod.namespace
             && selector.is_some_and(|selector| selector.selects(&pod.labels) == Answer::Yes)
+    }
+
+    /// Returns true if the API server evicts pods that are not ready, whatever number of disruptions the budget allows.
+    fn ignores_unready(&self) -> bool {
+        let BudgetStatus { current_healthy, desired_healthy, .. } = self.status;
+        self.spec.unhealthy_pod_eviction_policy.as_deref() == Some("AlwaysAllow")
+            || (desired_healthy > 0 && current_healthy >= desired_healthy)
     }
 }
 
@@ -165,6 +196,7 @@ mod tests {
             uid: name.into(),
             controller: Some(("StatefulSet".into(), workload.into())),
             pending: false,
+            ready: true,
             labels: Labels::from([("app".to_owned(), workload.to_owned())]),
         }
     }
@@ -195,7 +227,9 @@ mod tests {
         assert_eq!(rounds(&plan(9)), [vec!["a-0", "a-1", "a-2", "a-3", "a-4"]]);
         let none = plan(0);
         assert_eq!((none.rounds.len(), none.left_out.len()), (0, 5));
-        assert_eq!(reasons(&none)[0], ("a-0", "PodDisruptionBudget a allows no disruption at present"));
+        let reason = "PodDisruptionBudget a allows no disruption at present: plan again when more of its pods are ready, or add \
+                      replicas";
+        assert_eq!(reasons(&none)[0], ("a-0", reason));
     }
 
     #[test]
@@ -225,6 +259,30 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_are_not_ready_are_evicted_like_the_api_server_does() {
+        let unready = WrongPod { ready: false, ..pod("db", "a", "a-0") };
+        for (policy, current, desired, evicted) in [
+            (Value::Null, 2, 2, true),
+            (Value::Null, 1, 2, false),
+            // The status has not been written yet.
+            (Value::Null, 0, 0, false),
+            (json!("IfHealthyBudget"), 1, 2, false),
+            (json!("AlwaysAllow"), 1, 2, true),
+        ] {
+            let budget: Budget = serde_json::from_value(json!({
+                "metadata": {"namespace": "db", "name": "a"},
+                "spec": {"selector": of_app("a"), "unhealthyPodEvictionPolicy": policy},
+                "status": {"disruptionsAllowed": 0, "currentHealthy": current, "desiredHealthy": desired},
+            }))
+            .unwrap();
+            let plan =
+                RepairPlan::new(vec![unready.clone(), pod("db", "a", "a-1")], Some(std::slice::from_ref(&budget)));
+            assert_eq!(plan.rounds.len(), usize::from(evicted), "{budget:?}");
+            assert_eq!(plan.left_out.last().map(|(pod, _)| &*pod.name), Some("a-1"), "{budget:?}");
+        }
+    }
+
+    #[test]
     fn pods_that_must_not_be_evicted_are_left_out() {
         let bare = WrongPod { controller: None, ..pod("db", "a", "bare") };
         let job = WrongPod { controller: Some(("Job".into(), "j".into())), ..pod("db", "j", "job") };
@@ -234,10 +292,13 @@ mod tests {
         let mut left_out = reasons(&plan);
         left_out.sort_unstable();
         let expected = [
-            ("bare", "it has no controller that would create it again"),
-            ("job", "a Job counts the eviction as a failure, and may not create it again"),
-            ("twice", "several PodDisruptionBudgets select it, so the API server refuses the eviction"),
+            ("bare", "it has no controller that would create it again: "),
+            ("job", "a Job counts an eviction as a failure, "),
+            ("twice", "the API server refuses to evict a pod of several PodDisruptionBudgets (one, two): "),
         ];
-        assert_eq!(left_out, expected);
+        assert_eq!(left_out.len(), expected.len(), "{left_out:?}");
+        for ((name, reason), (expected_name, start)) in left_out.into_iter().zip(expected) {
+            assert_eq!((name, reason.starts_with(start)), (expected_name, true), "{reason}");
+        }
     }
 }

@@ -8,6 +8,10 @@ use super::ClusterAudit;
 use crate::engine::printable;
 use crate::insight::{RepairPlan, WrongPod};
 
+/// Waits for the reader between two rounds, so that a shell that runs the whole script does not begin them all at once. Without
+/// an answer, the script ends.
+const PAUSE: &str = "printf 'Press Enter when the new pods are ready: ' >&2 && read -r _ || exit 1";
+
 /// Renders the commands for a cluster. Everything else is a comment.
 pub(super) fn script(cluster: &ClusterAudit) -> String {
     let mut text = String::new();
@@ -20,7 +24,7 @@ pub(super) fn script(cluster: &ClusterAudit) -> String {
         comment("not audited: see the error");
         return text;
     };
-    let RepairPlan { rounds, left_out } = &audit.plan;
+    let RepairPlan { rounds, left_out, more } = &audit.plan;
     let pods: usize = rounds.iter().map(Vec::len).sum();
     match audit.installed {
         Some(true) => {}
@@ -33,14 +37,26 @@ pub(super) fn script(cluster: &ClusterAudit) -> String {
         ),
     }
     comment(&format!("{pods} pods in {} rounds; nothing has been run", rounds.len()));
+    if let Some(first) = rounds.iter().flatten().next() {
+        let namespace = &first.namespace;
+        comment(&format!(
+            "check first that API servers call colocate: colocate probe --apiserver --namespace {namespace}"
+        ));
+    }
     if rounds.len() > 1 {
         comment("start a round when the pods of the round before have been created again and are ready");
+    }
+    if *more > 0 {
+        comment(&format!("{more} more pods are wrong: plan again after these rounds"));
     }
     for not_seen in &cluster.not_seen {
         comment(&format!("not seen: {not_seen}"));
     }
     let context = cluster.context.as_ref().map(|context| format!(" --context {}", quoted(context))).unwrap_or_default();
     for (number, round) in rounds.iter().enumerate() {
+        if number > 0 {
+            let _ = writeln!(text, "\n{PAUSE}");
+        }
         let _ = writeln!(text, "\n# round {}", number + 1);
         for pod in round {
             let _ = writeln!(text, "{}", command(&context, pod));
@@ -91,6 +107,7 @@ mod tests {
             uid: "u1".into(),
             controller: None,
             pending: false,
+            ready: true,
             labels: Labels::new(),
         };
         let json = r#"{"apiVersion":"policy/v1","deleteOptions":{"preconditions":{"uid":"u1"}},"kind":"Eviction","metadata":{"name":"mysql-0","namespace":"db"}}"#;
