@@ -11,6 +11,7 @@ mod helm_release;
 mod helm_releases;
 pub(crate) mod kinds;
 mod leftovers;
+mod missed;
 mod pages;
 mod webhooks;
 mod why;
@@ -20,6 +21,7 @@ pub(crate) use audit::{Audit, AuditQuestion, ConfigSource};
 pub(crate) use findings::KeptFinding;
 pub(crate) use forecast::{FileForecast, FileObject, PodChange, WorkloadForecast};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
+pub(crate) use missed::fates;
 pub(crate) use webhooks::Webhooks;
 pub(crate) use why::{
     Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Question, Reader, Report, Target, UnknownKind,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use self::audit_log::AuditLogOptions;
 use self::document::Document;
 use self::files::LaidFiles;
 use self::tables::Tables;
@@ -32,6 +33,7 @@ use crate::inspect::{self, AuditQuestion, NotSeen, Reader};
 /// installation, the output shows what colocate would change.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[expect(clippy::struct_field_names, reason = "a field has the name of its option")]
 pub(super) struct Audit {
     /// Audit all namespaces, as without -n
@@ -62,12 +64,17 @@ pub(super) struct Audit {
     #[command(flatten)]
     files: FileOptions,
 
-    /// Read audit logs of API servers instead of the cluster, and show what colocate missed; - is standard input
+    /// Read audit logs of API servers, show what colocate missed, and ask the cluster what of it still exists; - is standard
+    /// input
     #[arg(
         long, value_name = "FILE|-", num_args = 1..,
-        conflicts_with_all = ["all_namespaces", "context", "kubeconfig", "fail_under", "filename"]
+        conflicts_with_all = ["all_namespaces", "fail_under", "filename", "repair_plan"]
     )]
     audit_log: Vec<PathBuf>,
+
+    /// Do not ask the cluster what of the audit logs still exists
+    #[arg(long, requires = "audit_log", conflicts_with_all = ["context", "kubeconfig"])]
+    offline: bool,
 
     /// The output format
     #[arg(short, long, value_enum, default_value_t = AuditFormat::Table)]
@@ -75,7 +82,7 @@ pub(super) struct Audit {
 
     /// Print commands that evict the pods that are wrong, in an order that respects disruption budgets, instead of tables.
     /// Nothing is run
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long, conflicts_with_all = ["filename", "output"])]
     repair_plan: bool,
 
     /// Exit with 4 if a smaller percentage of the pods is as expected
@@ -133,8 +140,7 @@ impl Audit {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         self.check_format()?;
         if !self.audit_log.is_empty() {
-            let (namespace, paint) = (self.namespace.as_deref(), self.color.for_stdout());
-            return audit_log::run(&self.audit_log, namespace, self.output, paint, self.strict);
+            return self.read_audit_logs().await;
         }
         let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
         let config = path.map(Config::load).transpose()?;
@@ -203,6 +209,25 @@ impl Audit {
             return Ok(());
         };
         Err(Usage(format!("-o openreports: {obstacle}")))
+    }
+
+    /// Runs the command with audit logs, which are those of one cluster.
+    async fn read_audit_logs(&self) -> anyhow::Result<Exit> {
+        let context = match &self.context[..] {
+            [] => None,
+            [context] => Some(context.as_str()),
+            _ => return Err(Usage("--audit-log needs one cluster: use --context once".to_owned()).into()),
+        };
+        let cluster = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context };
+        let options = AuditLogOptions {
+            files: &self.audit_log,
+            namespace: self.namespace.as_deref(),
+            cluster: (!self.offline).then_some(cluster),
+            output: self.output,
+            paint: self.color.for_stdout(),
+            strict: self.strict,
+        };
+        audit_log::run(&options).await
     }
 
     /// Audits a cluster.

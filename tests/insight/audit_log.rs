@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use colocate_harness::{AuditLog, Colocate, ControlPlane, Folder, Namespace, PORTWORX_CLASS, WAIT_TIMEOUT};
+use colocate_harness::{Account, AuditLog, Colocate, ControlPlane, Folder, Namespace, PORTWORX_CLASS, WAIT_TIMEOUT};
 use serde_json::{Value, json};
 
 /// The namespace of the pods.
@@ -35,11 +35,17 @@ spec:
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 ";
 
-/// Reads the log of the shared control plane. The document matches the schema.
+/// Reads the log of the shared control plane as its administrator. The document matches the schema.
 fn report(arguments: &str) -> Value {
+    let kubeconfig = ControlPlane::shared().kubeconfig().display();
+    report_with(&format!("--kubeconfig {kubeconfig} {arguments}"), 0)
+}
+
+/// Like [`report`], with the kubeconfig in the arguments, and another exit code.
+fn report_with(arguments: &str, code: i32) -> Value {
     let log = ControlPlane::shared().audit_log().display();
     let run = Folder::new(&[]).run(&format!("audit --audit-log {log} -o json {arguments}"));
-    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    assert_eq!(run.code, Some(code), "{}{}", run.out, run.err);
     let document: Value = serde_json::from_str(&run.out).unwrap();
     let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/audit-log.json")).unwrap();
     let schema = jsonschema::draft202012::new(&schema).unwrap();
@@ -129,6 +135,24 @@ fn the_log_shows_what_colocate_missed() {
             if entry["name"] == "missed-but-set" { "webhook.stork.libopenstorage.org".into() } else { Value::Null };
         assert_eq!(entry["setBy"], set_by, "{entry}");
     }
+    // All of them exist. Those that the API server named are the pods of the Deployment.
+    let live: BTreeSet<_> = found.iter().map(|entry| entry["live"]["name"].as_str().unwrap_or_default()).collect();
+    assert_eq!(live, pods.iter().filter(|pod| !pod.name().starts_with("answered-")).map(|pod| pod.name()).collect());
+    let fates = |document: &Value| -> BTreeSet<String> {
+        document["missed"].as_array().unwrap().iter().map(|entry| entry["fate"].to_string()).collect()
+    };
+    assert_eq!(fates(&document), BTreeSet::from(["\"exists\"".to_owned()]), "{document:#}");
+    // Nothing is said about what is not asked or not seen.
+    assert_eq!(
+        fates(&report_with(&format!("-n {NAMESPACE} --offline --strict"), 0)),
+        BTreeSet::from(["null".to_owned()])
+    );
+    let account = Account::new(ControlPlane::shared(), NAMESPACE, "nobody", &[]);
+    let stranger = format!("-n {NAMESPACE} --strict --kubeconfig {}", account.kubeconfig().display());
+    let unseen = report_with(&stranger, 3);
+    assert_eq!(fates(&unseen), BTreeSet::from(["\"unknown\"".to_owned()]));
+    let not_seen = unseen["notSeen"].as_array().unwrap().iter().map(|entry| entry["resource"].as_str().unwrap());
+    assert_eq!(not_seen.collect::<Vec<_>>(), ["deployments.apps", "pods", "replicasets.apps"], "{unseen:#}");
     let webhooks = document["webhooks"].as_array().unwrap();
     let ours = webhooks.iter().find(|entry| entry["configuration"] == format!("zz-colocate-{NAMESPACE}")).unwrap();
     assert_eq!(ours["failedOpen"], missed.len(), "{ours}");

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use colocate_engine::{Reason, Text, object};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The largest number of missed objects that are kept. At 400 bytes each, they take 4 MB.
+use super::controller::{Controller, controller};
+
+/// The largest number of missed objects that are kept. At 700 bytes each, they take 7 MB.
 const MAX_MISSED: usize = 10_000;
 
 /// The largest number of webhooks whose calls are counted.
@@ -23,6 +24,9 @@ const MAX_WEBHOOKS: usize = 1_000;
 const MUTATION: &str = "mutation.webhook.admission.k8s.io/";
 const PATCH: &str = "patch.webhook.admission.k8s.io/";
 const FAILED_OPEN: &str = "failed-open.mutation.webhook.admission.k8s.io/";
+
+/// The scheduler of a pod that names none.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
 /// The configuration that Stork maintains.
 const STORK: &str = "stork-webhooks-cfg";
@@ -80,6 +84,25 @@ pub struct MissedObject {
     pub set_by: Option<String>,
     /// The ID of the request.
     pub audit_id: String,
+    /// What else the log has about the identity of the object.
+    pub identity: Identity,
+}
+
+/// What a log has about the identity of an object, in addition to its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The version of its API, as in `v1`.
+    pub version: String,
+    /// The time of the request, in RFC 3339.
+    pub requested: String,
+    /// The UID, if the log has the response.
+    pub uid: Option<String>,
+    /// The prefix of its name, if the API server chose the name and the log has the request.
+    pub generate_name: Option<String>,
+    /// The UID of its controller, if the log has the request.
+    pub controller: Option<String>,
+    /// The scheduler that the request for a pod names, if the log has the request. The default is `default-scheduler`.
+    pub scheduler: Option<String>,
 }
 
 /// What colocate's and Stork's webhook did about an object.
@@ -142,10 +165,13 @@ struct Event<'a> {
     object_ref: Option<ObjectRef<'a>>,
     #[serde(default, deserialize_with = "object")]
     response_status: Option<ResponseStatus>,
-    #[serde(borrow, default, deserialize_with = "object_or_patch")]
-    request_object: Option<Named<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    response_object: Option<Named<'a>>,
+    /// The object, or the patch in any form.
+    #[serde(borrow, default)]
+    request_object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response_object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request_received_timestamp: Text<'a>,
     #[serde(borrow, default)]
     stage_timestamp: Text<'a>,
     #[serde(borrow, default)]
@@ -166,6 +192,8 @@ struct ObjectRef<'a> {
     #[serde(borrow, default)]
     api_group: Text<'a>,
     #[serde(borrow, default)]
+    api_version: Text<'a>,
+    #[serde(borrow, default)]
     subresource: Text<'a>,
     #[serde(borrow, default)]
     namespace: Text<'a>,
@@ -179,19 +207,40 @@ struct ResponseStatus {
     code: u16,
 }
 
-#[derive(Deserialize)]
-struct Named<'a> {
+/// A logged object.
+#[derive(Default, Deserialize)]
+struct Logged<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<Names<'a>>,
+    metadata: Option<LoggedMetadata<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    spec: Option<LoggedSpec<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Names<'a> {
+struct LoggedMetadata<'a> {
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
     #[serde(borrow, default)]
     generate_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    uid: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
+    controller: Option<Controller<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LoggedSpec<'a> {
+    #[serde(borrow, default)]
+    scheduler_name: Option<Text<'a>>,
+}
+
+impl<'a> Logged<'a> {
+    /// Reads an object. A patch may be an array; it identifies nothing.
+    fn read(logged: Option<&'a RawValue>) -> Option<Self> {
+        serde_json::from_str(logged?.get()).ok()
+    }
 }
 
 /// The value of an annotation about a call.
@@ -223,12 +272,6 @@ struct Calls {
     answered: bool,
     /// Whether the log has its patch, and whether that sets `schedulerName`.
     sets_scheduler: Option<bool>,
-}
-
-/// Reads the object of a request. The request of a JSON patch has a list of operations instead.
-fn object_or_patch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Named<'de>>, D::Error> {
-    let body = Option::<&'de RawValue>::deserialize(deserializer)?.map(RawValue::get);
-    body.filter(|body| body.starts_with('{')).map(serde_json::from_str).transpose().map_err(D::Error::custom)
 }
 
 impl AuditLog {
@@ -429,15 +472,16 @@ impl Event<'_> {
     }
 
     fn name(&self) -> String {
-        let of = |object: &Option<Named<'_>>| -> (Option<String>, Option<String>) {
-            let names = object.as_ref().and_then(|object| object.metadata.as_ref());
-            let text = |text: Option<&Text<'_>>| Text::non_empty(text).map(str::to_owned);
-            names.map_or((None, None), |names| (text(names.name.as_ref()), text(names.generate_name.as_ref())))
-        };
         let own = self.object_ref.as_ref().map(|object| &*object.name).filter(|name| !name.is_empty());
-        let ((name, _), (_, generated)) = (of(&self.response_object), of(&self.request_object));
-        let generated = || generated.map_or_else(|| "*".to_owned(), |prefix| format!("{prefix}*"));
-        own.map(str::to_owned).or(name).unwrap_or_else(generated)
+        if let Some(own) = own {
+            return own.to_owned();
+        }
+        let metadata = |logged| Logged::read(logged).and_then(|object| object.metadata).unwrap_or_default();
+        let (response, request) = (metadata(self.response_object), metadata(self.request_object));
+        match Text::non_empty(response.name.as_ref()) {
+            Some(name) => name.to_owned(),
+            None => format!("{}*", Text::non_empty(request.generate_name.as_ref()).unwrap_or_default()),
+        }
     }
 
     fn missed(&self, set_by: Option<String>) -> MissedObject {
@@ -451,6 +495,26 @@ impl Event<'_> {
             user: user.map(|user| user.username.to_string()).unwrap_or_default(),
             set_by,
             audit_id: self.audit_id.to_string(),
+            identity: self.identity(),
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        let text = |text: Option<&Text<'_>>| Text::non_empty(text).map(str::to_owned);
+        let request = Logged::read(self.request_object).filter(|_| *self.verb == *"create");
+        let metadata = request.as_ref().and_then(|request| request.metadata.as_ref());
+        let response = Logged::read(self.response_object).and_then(|response| response.metadata).unwrap_or_default();
+        let scheduler = request.as_ref().filter(|_| self.resource() == "pods").map(|request| {
+            let spec = request.spec.as_ref();
+            text(spec.and_then(|spec| spec.scheduler_name.as_ref())).unwrap_or_else(|| DEFAULT_SCHEDULER.to_owned())
+        });
+        Identity {
+            version: self.object_ref.as_ref().map(|object| object.api_version.to_string()).unwrap_or_default(),
+            requested: self.request_received_timestamp.to_string(),
+            uid: text(response.uid.as_ref()),
+            generate_name: text(metadata.and_then(|metadata| metadata.generate_name.as_ref())),
+            controller: text(metadata.and_then(|metadata| Some(&metadata.controller.as_ref()?.uid))),
+            scheduler,
         }
     }
 }
@@ -646,6 +710,35 @@ mod tests {
         request["impersonatedUser"] = json!({"username": "bob"});
         let log = read(&[request]);
         assert_eq!((names(&log), &*log.missed.first().unwrap().user), (vec!["web-5d4-x7"], "bob"));
+    }
+
+    #[test]
+    fn a_log_identifies_an_object_as_far_as_its_level_permits() {
+        let mut event = event("", annotations([call(0, 3, OURS, false), failed(0, 3, OURS[1])]));
+        let identity = |event: &Value| read([event]).missed.first().unwrap().identity.clone();
+        let requested = "2026-11-30T02:14:06.900000Z".to_owned();
+        let mut expected = Identity { version: "v1".to_owned(), requested, ..Identity::default() };
+        assert_eq!(identity(&event), expected);
+        let owners = json!([{"uid": "u0"}, {"uid": "u1", "controller": true}]);
+        event["requestObject"] = json!({"metadata": {"generateName": "web-", "ownerReferences": owners}, "spec": {}});
+        expected.generate_name = Some("web-".to_owned());
+        expected.controller = Some("u1".to_owned());
+        expected.scheduler = Some("default-scheduler".to_owned());
+        assert_eq!(identity(&event), expected);
+        event["requestObject"]["spec"]["schedulerName"] = "volcano".into();
+        event["responseObject"] = json!({"metadata": {"name": "web-x7", "uid": "u2"}});
+        expected.scheduler = Some("volcano".to_owned());
+        expected.uid = Some("u2".to_owned());
+        assert_eq!(identity(&event), expected);
+        // The patch of an object says nothing about its identity.
+        event["verb"] = "patch".into();
+        event["objectRef"]["resource"] = "podtemplates".into();
+        for patch in [json!([{"op": "add", "path": "/template", "value": {}}]), json!({"spec": {"schedulerName": "a"}})]
+        {
+            event["requestObject"] = patch;
+            let Identity { generate_name, controller, scheduler, .. } = identity(&event);
+            assert_eq!((generate_name, controller, scheduler), (None, None, None));
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod census;
 mod controller;
 mod diagnosis;
 mod expectation;
+mod fate;
 mod history;
 mod leftover;
 mod live_pod;
@@ -32,11 +33,12 @@ mod webhook;
 
 pub use answer::Answer;
 pub use applied::apply;
-pub use audit_log::{AuditLineError, AuditLog, Compared, Comparison, MissedObject, WebhookCalls};
+pub use audit_log::{AuditLineError, AuditLog, Compared, Comparison, Identity, MissedObject, WebhookCalls};
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
 pub use diagnosis::{Change, Diagnosis, PodCase, Registration, Template, TemplateCase};
 pub use expectation::{Doubt, Expectation, ExpectedClaim, Facts, Outcome};
+pub use fate::{Fate, LiveObject, Search};
 pub use history::{Availability, Endpoints, History, Replica, Scaling};
 pub use leftover::{Effect, HelmReleaseName, Leftover};
 pub use live_pod::{

@@ -13,11 +13,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AuditFormat;
+use crate::api::{ApiClient, ClusterChoice};
 use crate::cli::Exit;
 use crate::cli::console::Console;
 use crate::cli::paint::{Paint, TextStyle, bounded};
+use crate::cli::problem::Problem;
 use crate::engine::printable;
-use crate::insight::{AuditLog, Comparison, WebhookCalls};
+use crate::insight::{AuditLog, Comparison, Fate, MissedObject, WebhookCalls};
+use crate::inspect::{self, Access, NotSeen};
 use crate::manifest::is_stdin;
 
 /// The longest line that is read. API servers accept objects of 3 MiB, which can be escaped, and log them up to twice.
@@ -29,10 +32,32 @@ const MAX_ROWS: usize = 20;
 /// The first bytes of a file that gzip compressed.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// The logs to read, and the form of the report.
+#[derive(Debug)]
+pub(super) struct AuditLogOptions<'a> {
+    /// The files; `-` is standard input. They may be compressed by gzip.
+    pub(super) files: &'a [PathBuf],
+    /// The namespace; `None` for all.
+    pub(super) namespace: Option<&'a str>,
+    /// The cluster to ask what still exists; `None` to ask none.
+    pub(super) cluster: Option<ClusterChoice<'a>>,
+    /// The format.
+    pub(super) output: AuditFormat,
+    /// The colors.
+    pub(super) paint: Paint,
+    /// Whether something that is not read fails the command.
+    pub(super) strict: bool,
+}
+
 /// Audit logs, and the lines that are not events.
 #[derive(Debug, Default)]
 struct Report {
     log: AuditLog,
+    /// What became of each missed object, in their order; `None` if no cluster was asked.
+    fates: Option<Vec<Fate>>,
+    /// The resources that were read.
+    seen: Vec<String>,
+    not_seen: Vec<NotSeen>,
     /// The first and last lines of files that are parts of an event: the file was rotated or copied in the middle of a line.
     cut: u64,
     /// The other lines that are not events.
@@ -48,17 +73,12 @@ struct Unreadable {
     why: String,
 }
 
-/// Reads the logs, and prints what colocate missed. `-` is standard input. Files may be compressed by gzip.
+/// Reads the logs, and prints what colocate missed. If the cluster does not answer, everything else is printed.
 ///
 /// # Errors
 /// If a file cannot be read, or no line is an event.
-pub(super) fn run(
-    files: &[PathBuf],
-    namespace: Option<&str>,
-    output: AuditFormat,
-    paint: Paint,
-    strict: bool,
-) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: &AuditLogOptions<'_>) -> anyhow::Result<Exit> {
+    let AuditLogOptions { files, namespace, cluster, output, paint, strict } = *options;
     let mut console = Console::new(false);
     let mut report = Report { log: AuditLog::new(namespace.map(str::to_owned)), ..Report::default() };
     for file in files {
@@ -66,10 +86,25 @@ pub(super) fn run(
         report.read_file(file, &name, &mut console).with_context(|| format!("cannot read {name}"))?;
     }
     console.clear();
-    let Report { log, unreadable, .. } = &report;
-    if log.events == 0 {
-        let why = unreadable.first().map(|line| format!(": {}:{}: {}", line.file, line.line, line.why));
+    if report.log.events == 0 {
+        let why = report.unreadable.first().map(|line| format!(": {}:{}: {}", line.file, line.line, line.why));
         anyhow::bail!("no event of audit.k8s.io/v1 found{}", why.unwrap_or_default());
+    }
+    let mut exit = Exit::Done;
+    if let Some(cluster) = cluster.filter(|_| !report.log.missed.is_empty()) {
+        let asked = report.ask(cluster, &mut console).await;
+        console.clear();
+        if let Err(error) = asked {
+            let Problem { what, .. } = Problem::from(&error);
+            let line = format!(
+                "colocate: it is not known which of the missed objects still exist: {what} (--offline does not ask)"
+            );
+            console.say(&format!("{}\n", bounded(&line)));
+            exit = Exit::Failed;
+        }
+    }
+    if exit == Exit::Done && strict && !(report.unreadable.is_empty() && report.not_seen.is_empty()) {
+        exit = Exit::Unresolved;
     }
     let mut out = io::stdout().lock();
     match output {
@@ -79,7 +114,7 @@ pub(super) fn run(
         AuditFormat::Wide | AuditFormat::OpenReports => out.write_all(report.render(paint, usize::MAX).as_bytes())?,
     }
     out.flush()?;
-    Ok(if strict && !unreadable.is_empty() { Exit::Unresolved } else { Exit::Done })
+    Ok(exit)
 }
 
 impl Report {
@@ -157,9 +192,24 @@ impl Report {
         self.unreadable.len() as u64 + self.more_unreadable
     }
 
+    /// Asks a cluster which of the missed objects still exist.
+    async fn ask(&mut self, cluster: ClusterChoice<'_>, console: &mut Console) -> anyhow::Result<()> {
+        let mut access = Access::new(ApiClient::for_command(true, cluster).await?);
+        self.fates = Some(inspect::fates(&mut access, &self.log.missed, |what| console.count(what)).await?);
+        self.seen = access.seen.into_iter().collect();
+        self.not_seen = access.not_seen;
+        Ok(())
+    }
+
+    /// The missed objects, each with its fate.
+    fn missed(&self) -> impl Iterator<Item = (&MissedObject, Option<&Fate>)> {
+        let fates = self.fates.iter().flatten().map(Some).chain(std::iter::repeat(None));
+        self.log.missed.iter().zip(fates)
+    }
+
     /// The report as one JSON document, which docs/schemas/audit-log.json describes.
     fn document(&self) -> Value {
-        let Self { log, cut, unreadable, .. } = self;
+        let Self { log, seen, not_seen, cut, unreadable, .. } = self;
         let period = |period: &Option<[String; 2]>| period.as_ref().map(|[from, to]| json!({"from": from, "to": to}));
         let webhooks = log.webhooks.iter().map(|([configuration, webhook], calls)| {
             let WebhookCalls { requests, changed, failed_open, failures } = calls;
@@ -168,10 +218,15 @@ impl Report {
                 "failedOpen": failed_open, "failures": period(failures),
             })
         });
-        let missed = log.missed.iter().map(|missed| {
+        let missed = self.missed().map(|(missed, fate)| {
+            let live = match fate {
+                Some(Fate::Exists(live)) => json!({"name": live.name, "uid": live.uid, "scheduler": live.scheduler}),
+                _ => Value::Null,
+            };
             json!({
                 "time": missed.time, "resource": missed.resource, "namespace": missed.namespace, "name": missed.name,
                 "verb": missed.verb, "user": missed.user, "setBy": missed.set_by, "auditID": missed.audit_id,
+                "fate": fate.map(Fate::as_str), "live": live,
             })
         });
         let comparison = log.comparison.iter().map(|(comparison, compared)| {
@@ -187,9 +242,21 @@ impl Report {
             "events": log.events, "period": period(&log.period),
             "missed": missed.collect::<Vec<_>>(), "moreMissed": log.more_missed,
             "webhooks": webhooks.collect::<Vec<_>>(), "moreCalls": log.more_calls,
-            "comparison": comparison.collect::<Vec<_>>(),
+            "comparison": comparison.collect::<Vec<_>>(), "seen": seen, "notSeen": not_seen,
             "cutLines": cut, "unreadableLines": self.unreadable(), "unreadable": unreadable,
         })
+    }
+
+    /// The number of missed objects that exist, for people.
+    fn left(&self) -> String {
+        let Some(fates) = &self.fates else { return String::new() };
+        let count = |wanted: fn(&Fate) -> bool| fates.iter().filter(|fate| wanted(fate)).count();
+        let existing = count(|fate| matches!(fate, Fate::Exists(_)));
+        let unknown = match count(|fate| *fate == Fate::Unknown) as u64 + self.log.more_missed {
+            0 => String::new(),
+            unknown => format!(", {unknown} are unknown"),
+        };
+        format!("; {existing} of them still exist{unknown}")
     }
 
     /// Renders the report for people, with at most `rows` missed objects.
@@ -202,20 +269,24 @@ impl Report {
         let (style, missed) = match log.missed_total() {
             _ if !log.has_colocate() => (TextStyle::Yellow, "no call of colocate is recorded".to_owned()),
             0 => (TextStyle::Green, "colocate answered every call".to_owned()),
-            total => (TextStyle::Red, format!("{total} objects were admitted although colocate did not answer")),
+            total => (
+                TextStyle::Red,
+                format!("{total} objects were admitted although colocate did not answer{}", self.left()),
+            ),
         };
         let _ = writeln!(text, "{}", paint.text(style, &missed));
         if !log.missed.is_empty() {
             text += &title("missed by colocate");
-            let cells = log.missed.iter().take(rows).map(|missed| {
+            let cells = self.missed().take(rows).map(|(missed, fate)| {
                 let set_by = missed.set_by.as_deref().unwrap_or("-");
-                let place = format!("{}/{}", missed.namespace, missed.name);
-                vec![&*missed.time, &*missed.verb, &*missed.resource, &place, &*missed.user, set_by]
+                let name = if let Some(Fate::Exists(live)) = fate { &live.name } else { &missed.name };
+                let place = format!("{}/{name}", missed.namespace);
+                vec![&*missed.time, &*missed.verb, &*missed.resource, &place, &*missed.user, set_by, &now(fate)]
                     .into_iter()
                     .map(str::to_owned)
                     .collect()
             });
-            text += &table(&["TIME", "VERB", "RESOURCE", "OBJECT", "USER", "SCHEDULER SET BY"], cells);
+            text += &table(&["TIME", "VERB", "RESOURCE", "OBJECT", "USER", "SCHEDULER SET BY", "NOW"], cells);
             let more = log.missed_total() - log.missed.len().min(rows) as u64;
             if more > 0 {
                 let _ = writeln!(text, "  and {more} more: -o wide or -o json lists up to 10000");
@@ -243,8 +314,11 @@ impl Report {
             });
             text += &table(&["OBJECTS", "RESULT", "REASONS OF COLOCATE", "EXAMPLE"], cells);
         }
-        if self.cut + self.unreadable() > 0 {
+        if self.cut + self.unreadable() > 0 || !self.not_seen.is_empty() {
             text += &title("not read");
+            for not_seen in &self.not_seen {
+                text += &format!("  {}\n", printable(&not_seen.to_string()));
+            }
             if self.cut > 0 {
                 let _ = writeln!(text, "  {} lines at the start or the end of a file, which was cut there", self.cut);
             }
@@ -256,6 +330,19 @@ impl Report {
             }
         }
         text
+    }
+}
+
+/// The cell about what became of a missed object.
+fn now(fate: Option<&Fate>) -> String {
+    match fate {
+        None => "-".to_owned(),
+        Some(Fate::Exists(live)) => match &live.scheduler {
+            Some(scheduler) => format!("exists, on {scheduler}"),
+            None => "exists".to_owned(),
+        },
+        Some(Fate::Replaced) => "created again".to_owned(),
+        Some(fate) => fate.as_str().to_owned(),
     }
 }
 

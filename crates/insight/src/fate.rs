@@ -1,0 +1,353 @@
+//! What became of the objects that colocate missed: which of them still exist.
+//!
+//! Audit logs below the level `RequestResponse` have neither the UID of a new object nor the name that the API server chose. The
+//! object is then found by its name or its controller, and by the time of its creation.
+
+use std::collections::HashMap;
+
+use colocate_engine::{Text, object};
+use serde::Deserialize;
+
+use super::audit_log::MissedObject;
+use super::controller::{Controller, controller};
+
+/// What became of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It exists.
+    Exists(LiveObject),
+    /// An object of this name exists, and was created later.
+    Replaced,
+    /// It does not exist.
+    Gone,
+    /// The log or the rights do not suffice to find it.
+    Unknown,
+}
+
+/// An object of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveObject {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The UID.
+    pub uid: String,
+    /// The scheduler, if it is a pod.
+    pub scheduler: Option<String>,
+    /// The time of its creation.
+    created: String,
+    generate_name: Option<String>,
+    /// The UID of its controller.
+    controller: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Live<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    metadata: Option<LiveMetadata<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    spec: Option<LiveSpec<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LiveMetadata<'a> {
+    #[serde(borrow, default)]
+    namespace: Text<'a>,
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    uid: Text<'a>,
+    #[serde(borrow, default)]
+    creation_timestamp: Text<'a>,
+    #[serde(borrow, default)]
+    generate_name: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
+    controller: Option<Controller<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LiveSpec<'a> {
+    #[serde(borrow, default)]
+    scheduler_name: Option<Text<'a>>,
+}
+
+/// A search for missed objects of one resource among the live ones.
+#[derive(Debug)]
+pub struct Search<'a> {
+    missed: Vec<&'a MissedObject>,
+    /// The indexes of the objects with a name, in the order of time, by namespace and name.
+    by_name: HashMap<(&'a str, &'a str), Vec<usize>>,
+    /// The indexes of the other ones, by namespace and the prefix of the name.
+    by_prefix: HashMap<(&'a str, &'a str), Vec<usize>>,
+}
+
+impl<'a> Search<'a> {
+    /// Creates a search for objects in the order of time.
+    pub fn new(missed: Vec<&'a MissedObject>) -> Self {
+        let (mut by_name, mut by_prefix) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        for (index, object) in missed.iter().enumerate() {
+            if !object.name.ends_with('*') {
+                by_name.entry((&*object.namespace, &*object.name)).or_default().push(index);
+            } else if let Some(prefix) = &object.identity.generate_name {
+                by_prefix.entry((&*object.namespace, &**prefix)).or_default().push(index);
+            }
+        }
+        Self { missed, by_name, by_prefix }
+    }
+
+    /// Returns true if a live object may be a missed one, or has its name.
+    pub fn concerns(&self, live: &LiveObject) -> bool {
+        self.by_name.contains_key(&(&*live.namespace, &*live.name)) || self.of_prefix(live).next().is_some()
+    }
+
+    /// Returns the fate of each missed object. `live` has all live objects that [`concern`](Self::concerns) it.
+    pub fn fates(&self, mut live: Vec<LiveObject>) -> Vec<Fate> {
+        let mut fates: Vec<_> = self.missed.iter().map(|missed| missed.without_live()).collect();
+        live.sort_by(|one, other| one.created.cmp(&other.created));
+        for live in live {
+            let named = self.by_name.get(&(&*live.namespace, &*live.name)).into_iter().flatten().copied();
+            let mut last = None;
+            for index in named {
+                fates[index] = self.missed[index].fate_by_name(&live);
+                // There is one object of a name at a time: an earlier one was deleted.
+                if matches!(fates[index], Fate::Exists(_))
+                    && self.missed[index].creates()
+                    && let Some(earlier) = last.replace(index)
+                {
+                    fates[earlier] = Fate::Replaced;
+                }
+            }
+            // Times have a resolution of a second. Of the requests that may have created it, one that ended early cannot have
+            // created a later one.
+            let created = self.of_prefix(&live).filter(|index| fates[*index] == Fate::Gone);
+            if let Some(index) = created.min_by_key(|index| &self.missed[*index].time) {
+                fates[index] = Fate::Exists(live);
+            }
+        }
+        fates
+    }
+
+    /// Returns the missed objects with a generated name that may be the live one.
+    fn of_prefix<'s>(&'s self, live: &'s LiveObject) -> impl Iterator<Item = usize> + use<'s, 'a> {
+        let prefix = live.generate_name.as_deref().unwrap_or_default();
+        let indexes = self.by_prefix.get(&(&*live.namespace, prefix)).into_iter().flatten().copied();
+        indexes.filter(|index| {
+            let missed = self.missed[*index];
+            missed.identity.controller == live.controller && missed.may_have_created(live)
+        })
+    }
+}
+
+impl MissedObject {
+    /// The fate if no live object has its name or its prefix.
+    fn without_live(&self) -> Fate {
+        let is_identified = !self.name.ends_with('*') || self.identity.generate_name.is_some();
+        if is_identified { Fate::Gone } else { Fate::Unknown }
+    }
+
+    fn fate_by_name(&self, live: &LiveObject) -> Fate {
+        let is_same = match &self.identity.uid {
+            Some(uid) => *uid == live.uid,
+            None if self.creates() => self.may_have_created(live),
+            // It existed before the request.
+            None => second(&live.created) <= second(&self.time),
+        };
+        if is_same {
+            Fate::Exists(live.clone())
+        } else if second(&live.created) < second(&self.identity.requested) {
+            // The log is that of another cluster.
+            Fate::Unknown
+        } else {
+            Fate::Replaced
+        }
+    }
+
+    fn creates(&self) -> bool {
+        self.verb == "create"
+    }
+
+    /// Returns true if the live object was created during the request, and has the scheduler of the request.
+    fn may_have_created(&self, live: &LiveObject) -> bool {
+        let created = second(&live.created);
+        // Another webhook may set any scheduler.
+        let scheduler = self.identity.scheduler.as_ref().filter(|_| self.set_by.is_none());
+        second(&self.identity.requested) <= created
+            && created <= second(&self.time)
+            && scheduler.is_none_or(|scheduler| live.scheduler.as_ref() == Some(scheduler))
+    }
+}
+
+impl LiveObject {
+    /// Reads an object of a list.
+    ///
+    /// # Errors
+    /// The object does not have the structure of its kind.
+    pub fn read(item: &str) -> serde_json::Result<Self> {
+        let Live { metadata, spec } = serde_json::from_str(item)?;
+        let metadata = metadata.unwrap_or_default();
+        let text = |text: Option<&Text<'_>>| Text::non_empty(text).map(str::to_owned);
+        Ok(Self {
+            namespace: metadata.namespace.to_string(),
+            name: metadata.name.to_string(),
+            uid: metadata.uid.to_string(),
+            scheduler: text(spec.as_ref().and_then(|spec| spec.scheduler_name.as_ref())),
+            created: metadata.creation_timestamp.to_string(),
+            generate_name: text(metadata.generate_name.as_ref()),
+            controller: text(metadata.controller.as_ref().map(|controller| &controller.uid)),
+        })
+    }
+}
+
+impl Fate {
+    /// The word in JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Exists(_) => "exists",
+            Self::Replaced => "replaced",
+            Self::Gone => "gone",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The second of a time in RFC 3339, which has the resolution of creation times.
+fn second(time: &str) -> &str {
+    time.get(.."2026-11-30T02:14:07".len()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::audit_log::Identity;
+
+    /// A pod that a request created from 02:14:`from` to 02:14:`to`.
+    fn missed(name: &str, from: &str, to: &str) -> MissedObject {
+        let time = |seconds: &str| format!("2026-11-30T02:14:{seconds}00000Z");
+        let scheduler = Some("default-scheduler".to_owned());
+        MissedObject {
+            time: time(to),
+            resource: "pods".to_owned(),
+            namespace: "db".to_owned(),
+            name: name.to_owned(),
+            verb: "create".to_owned(),
+            user: String::new(),
+            set_by: None,
+            audit_id: String::new(),
+            identity: Identity { requested: time(from), scheduler, ..Identity::default() },
+        }
+    }
+
+    fn generated(from: &str, to: &str, controller: &str) -> MissedObject {
+        let mut missed = missed("web-*", from, to);
+        missed.identity.generate_name = Some("web-".to_owned());
+        missed.identity.controller = Some(controller.to_owned());
+        missed
+    }
+
+    fn pod(name: &str, second: &str, scheduler: &str) -> Value {
+        let created = format!("2026-11-30T02:14:{second}Z");
+        let metadata =
+            json!({"namespace": "db", "name": name, "uid": format!("uid-{name}"), "creationTimestamp": created});
+        json!({"metadata": metadata, "spec": {"schedulerName": scheduler}})
+    }
+
+    fn owned(name: &str, second: &str, scheduler: &str, controller: &str) -> Value {
+        let mut pod = pod(name, second, scheduler);
+        pod["metadata"]["generateName"] = "web-".into();
+        pod["metadata"]["ownerReferences"] = json!([{"uid": controller, "controller": true}]);
+        pod
+    }
+
+    /// Returns the name of each object that exists, or the word of its fate.
+    fn fates(missed: &[MissedObject], live: &[Value]) -> Vec<String> {
+        let search = Search::new(missed.iter().collect());
+        let live = live.iter().map(|object| LiveObject::read(&object.to_string()).unwrap());
+        let fates = search.fates(live.filter(|live| search.concerns(live)).collect());
+        let word = |fate| if let Fate::Exists(live) = fate { live.name } else { fate.as_str().to_owned() };
+        fates.into_iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_named_object_is_found_by_the_time_of_its_creation() {
+        let a = || missed("a", "06.9", "07.1");
+        let default = "default-scheduler";
+        for (live, expected) in [
+            (vec![], "gone"),
+            (vec![pod("b", "07", default)], "gone"),
+            (vec![pod("a", "06", default)], "a"),
+            (vec![pod("a", "07", default)], "a"),
+            (vec![pod("a", "08", default)], "replaced"),
+            // Deleted, and created again within the second, when colocate answered.
+            (vec![pod("a", "07", "stork")], "replaced"),
+            (vec![pod("a", "05", default)], "unknown"),
+        ] {
+            assert_eq!(fates(&[a()], &live), [expected], "{live:?}");
+        }
+        let set = MissedObject { set_by: Some("webhook".to_owned()), ..a() };
+        assert_eq!(fates(&[set], &[pod("a", "07", "stork")]), ["a"]);
+        let mut without_request = a();
+        without_request.identity.scheduler = None;
+        assert_eq!(fates(&[without_request], &[pod("a", "07", "stork")]), ["a"]);
+    }
+
+    #[test]
+    fn a_uid_identifies_an_object_alone() {
+        let with = |uid: &str| {
+            let mut missed = missed("a", "06.9", "07.1");
+            missed.identity.uid = Some(uid.to_owned());
+            missed
+        };
+        let live = [pod("a", "07", "default-scheduler")];
+        assert_eq!(fates(&[with("uid-a")], &live), ["a"]);
+        assert_eq!(fates(&[with("uid-b")], &live), ["replaced"]);
+    }
+
+    #[test]
+    fn of_two_objects_of_one_name_the_later_one_exists() {
+        let both = [missed("a", "07.1", "07.2"), missed("a", "07.5", "07.6")];
+        assert_eq!(fates(&both, &[pod("a", "07", "default-scheduler")]), ["replaced", "a"]);
+        let both = [missed("a", "07.1", "07.2"), missed("a", "09.5", "09.6")];
+        assert_eq!(fates(&both, &[pod("a", "09", "default-scheduler")]), ["replaced", "a"]);
+    }
+
+    #[test]
+    fn an_updated_object_exists_if_it_is_older_than_the_update() {
+        let update = || MissedObject { verb: "patch".to_owned(), ..missed("a", "07.0", "07.1") };
+        assert_eq!(fates(&[update(), update()], &[pod("a", "01", "")]), ["a", "a"]);
+        assert_eq!(fates(&[update()], &[pod("a", "08", "")]), ["replaced"]);
+    }
+
+    #[test]
+    fn a_generated_name_is_found_by_the_controller() {
+        let default = "default-scheduler";
+        let one = || vec![generated("07.1", "07.2", "rs")];
+        for (live, expected) in [
+            (owned("web-1", "07", default, "rs"), "web-1"),
+            (owned("web-1", "08", default, "rs"), "gone"),
+            (owned("web-1", "06", default, "rs"), "gone"),
+            (owned("web-1", "07", default, "other"), "gone"),
+            // colocate answered for this one.
+            (owned("web-1", "07", "stork", "rs"), "gone"),
+            (pod("web-1", "07", default), "gone"),
+        ] {
+            assert_eq!(fates(&one(), std::slice::from_ref(&live)), [expected], "{live}");
+        }
+        // The level Metadata does not identify it.
+        assert_eq!(fates(&[missed("*", "07.1", "07.2")], &[owned("web-1", "07", default, "rs")]), ["unknown"]);
+    }
+
+    #[test]
+    fn each_live_object_is_one_missed_object() {
+        let default = "default-scheduler";
+        let three = [generated("07.1", "07.2", "rs"), generated("07.3", "08.1", "rs"), generated("08.2", "08.3", "rs")];
+        let live = [owned("web-1", "08", default, "rs"), owned("web-2", "07", default, "rs")];
+        assert_eq!(fates(&three, &live), ["web-2", "web-1", "gone"]);
+        let live = [owned("web-1", "08", default, "rs"), owned("web-2", "08", default, "rs")];
+        assert_eq!(fates(&three, &live), ["gone", "web-1", "web-2"]);
+    }
+}
