@@ -14,6 +14,7 @@ mod files;
 #[path = "../installation/conditions/kind.rs"]
 #[expect(dead_code, reason = "the installation tests use all of it")]
 mod kind;
+mod night;
 mod release;
 mod repair;
 #[path = "../installation/conditions/shape.rs"]

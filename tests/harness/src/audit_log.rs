@@ -57,6 +57,11 @@ impl AuditLog {
         events
     }
 
+    /// Calls `take` with each line until it returns a value. `what` is the subject of the panic message if no such line appears.
+    pub fn wait_for<T>(&self, what: &str, take: impl FnMut(&str) -> Option<T>) -> T {
+        self.lines.wait_for(what, take)
+    }
+
     /// Waits for the first event about `verb` on that object with that status code.
     pub fn event(&self, verb: &str, resource: &str, namespace: &str, name: &str, code: u16) -> Value {
         let what = format!("the audit event of {verb} {resource} {namespace}/{name}");

@@ -89,7 +89,7 @@ impl Kubelet {
 impl Drop for Kubelet {
     fn drop(&mut self) {
         for replica in self.replicas() {
-            replica.end();
+            replica.kill();
             if thread::panicking() {
                 // The test runner shows the output of a failed test.
                 let lines = replica.log().so_far();

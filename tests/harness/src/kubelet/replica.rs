@@ -96,7 +96,7 @@ impl Replica {
     }
 
     /// Kills the process.
-    pub(crate) fn end(&self) {
+    pub fn kill(&self) {
         drop(self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
