@@ -96,20 +96,75 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::insight::Labels;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
 
-    #[test]
-    fn a_command_evicts_exactly_this_pod() {
-        let pod = WrongPod {
+    use super::*;
+    use crate::engine::Mode;
+    use crate::insight::Labels;
+    use crate::inspect;
+
+    fn pod(name: &str) -> WrongPod {
+        WrongPod {
             namespace: "db".into(),
-            name: "mysql-0".into(),
+            name: name.into(),
             uid: "u1".into(),
             controller: None,
             pending: false,
             ready: true,
             labels: Labels::new(),
+        }
+    }
+
+    fn cluster(installed: Option<bool>) -> ClusterAudit {
+        let left_out = vec![(pod("bare"), "it has\nno controller".to_owned())];
+        let plan = RepairPlan { rounds: vec![vec![pod("a-0"), pod("b-0")], vec![pod("a-1")]], left_out, more: 7 };
+        let audit = Ok(inspect::Audit { installed, plan, ..inspect::Audit::default() });
+        let context = Some("the west".to_owned());
+        ClusterAudit { context, mode: Mode::Inject, audit, seen: Vec::new(), not_seen: Vec::new() }
+    }
+
+    /// Runs a script with this standard input. Its kubectl prints the path of each eviction.
+    fn run(script: &str, stdin: &str) -> (Option<i32>, String) {
+        let kubectl = r#"kubectl() { cat > /dev/null; echo "$1 $2: $5"; }"#;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{kubectl}\n{script}")]).stdin(Stdio::piped());
+        let mut shell = shell.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        // The shell may exit before it has read everything.
+        let _ = shell.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = shell.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn a_shell_waits_for_the_reader_between_the_rounds() {
+        let script = script(&cluster(Some(true)));
+        let evicted = |names: &[&str]| -> String {
+            names
+                .iter()
+                .map(|name| format!("--context the west: /api/v1/namespaces/db/pods/{name}/eviction\n"))
+                .collect()
         };
+        assert_eq!(run(&script, ""), (Some(1), evicted(&["a-0", "b-0"])), "{script}");
+        assert_eq!(run(&script, "\n"), (Some(0), evicted(&["a-0", "b-0", "a-1"])), "{script}");
+        for line in
+            ["# 3 pods in 2 rounds; nothing has been run", "# 7 more pods are wrong: plan again after these rounds"]
+        {
+            assert!(script.lines().any(|found| found == line), "{line}: {script}");
+        }
+        assert!(script.ends_with("\n# not in the plan\n# db/bare: it has\u{fffd}no controller\n"), "{script}");
+    }
+
+    #[test]
+    fn nothing_is_evicted_while_colocate_is_not_registered() {
+        let script = script(&cluster(Some(false)));
+        assert_eq!(run(&script, "\n"), (Some(0), String::new()), "{script}");
+        assert!(script.contains("# no plan: colocate is not registered for pods"), "{script}");
+    }
+
+    #[test]
+    fn a_command_evicts_exactly_this_pod() {
+        let pod = pod("mysql-0");
         let json = r#"{"apiVersion":"policy/v1","deleteOptions":{"preconditions":{"uid":"u1"}},"kind":"Eviction","metadata":{"name":"mysql-0","namespace":"db"}}"#;
         let path = "/api/v1/namespaces/db/pods/mysql-0/eviction";
         assert_eq!(command("", &pod), format!("echo '{json}' | kubectl create --raw {path} -f -"));
