@@ -55,20 +55,32 @@ pub struct ControllerReference<'a> {
     #[serde(borrow, default)]
     kind: Option<Text<'a>>,
     #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
     uid: Option<Text<'a>>,
     #[serde(default)]
     controller: Option<bool>,
 }
 
 impl ControllerReference<'_> {
+    /// The API version of the owner, with its group: `apps/v1`.
+    pub fn api_version(&self) -> &str {
+        self.api_version.as_deref().unwrap_or_default()
+    }
+
     /// The API group of the owner; empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version.as_deref().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
+        self.api_version().split_once('/').map_or("", |(group, _)| group)
     }
 
     /// The kind of the owner.
     pub fn kind(&self) -> &str {
         self.kind.as_deref().unwrap_or_default()
+    }
+
+    /// The name of the owner.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// The UID of the owner, which the API server chose at random.
@@ -273,11 +285,12 @@ mod tests {
     #[test]
     fn the_controller_is_the_owner_with_controller_true() {
         let metadata: PodMetadata<'_> = serde_json::from_str(
-            r#"{"ownerReferences":[{"apiVersion":"v1","kind":"Node"},{"apiVersion":"apps/v1","kind":"ReplicaSet","controller":true}]}"#,
+            r#"{"ownerReferences":[{"apiVersion":"v1","kind":"Node"},{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"mysql","uid":"1","controller":true}]}"#,
         )
         .unwrap();
-        let controller = metadata.controller.unwrap();
-        assert_eq!((controller.group(), controller.kind()), ("apps", "ReplicaSet"));
+        let owner = metadata.controller.unwrap();
+        assert_eq!((owner.api_version(), owner.group(), owner.kind()), ("apps/v1", "apps", "ReplicaSet"));
+        assert_eq!((owner.name(), owner.uid()), ("mysql", Some("1")));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::de::Read;
 use serde_json::value::RawValue;
 
 use super::decode::{Field, FieldsSeed, Nullable, NullableSeed, ReadFields, Text, set};
+use super::pod::ControllerReference;
 use super::workload::{Keep, Located, ObjectSeed, Update, Workload, WorkloadObject, Workloads};
 
 /// The version of requests and responses.
@@ -92,6 +93,14 @@ impl Request<'_> {
         };
         let prefix = metadata.and_then(|metadata| Text::non_empty(metadata.generate_name.as_ref()));
         prefix.map_or(Cow::Borrowed(""), |prefix| Cow::Owned(format!("{prefix}*")))
+    }
+
+    /// The controller that creates this pod; `None` if the request does not create a pod, or the pod has no controller.
+    pub fn pod_creator(&self) -> Option<&ControllerReference<'_>> {
+        match &self.change {
+            RequestedChange::Created(workload, pod) if workload.is_pod() => pod.controller(),
+            _ => None,
+        }
     }
 }
 

@@ -42,6 +42,11 @@ impl Warning {
         self.word
     }
 
+    /// The text without the word.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The length of the serialized warning, in characters.
     pub fn chars(&self) -> usize {
         let word = self.word.map_or(0, |word| word.len() + ": ".len());
@@ -77,6 +82,7 @@ mod tests {
         let warning = Warning::new("claim-missing", "a\nb\u{7}");
         assert_eq!(line(&warning), "colocate: claim-missing: a\u{fffd}b\u{fffd}");
         assert_eq!(warning.to_string(), "claim-missing: a\u{fffd}b\u{fffd}");
+        assert_eq!((warning.word(), warning.text()), (Some("claim-missing"), "a\u{fffd}b\u{fffd}"));
         let long = Warning::new("x", "ä".repeat(400));
         assert_eq!((line(&long).chars().count(), long.chars()), (256, 256));
         assert!(line(&long).ends_with('…'));
