@@ -1,6 +1,8 @@
 //! Process plumbing, passed on as one value: shutdown, readiness, metrics, background tasks and the log.
 
 pub mod blocking_writer;
+#[cfg(test)]
+pub(crate) mod captured_log;
 pub mod clock;
 pub mod log;
 pub mod log_line;

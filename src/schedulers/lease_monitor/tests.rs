@@ -1,9 +1,7 @@
 //! The monitor of a scheduler, against a scripted API server.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use hyper::header::DATE;
 use jiff::SignedDuration;
@@ -18,6 +16,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::engine::{Driver, LostLease};
+use crate::process::captured_log;
 use crate::process::clock::Clock;
 use crate::schedulers::LeaseRef;
 
@@ -58,8 +57,7 @@ impl Scene {
 
     /// Creates a scene with this clock. The API server's is right.
     fn with_clock(leases: &[(&str, &[Option<&str>])], clock: Clock) -> Self {
-        LazyLock::force(&LOG);
-        LOGGED.take();
+        captured_log::start();
         let leases = leases.iter().map(|(name, namespaces)| LeaseRef {
             name: (*name).to_owned(),
             namespaces: namespaces.iter().map(|namespace| namespace.map(str::to_owned)).collect(),
@@ -329,7 +327,7 @@ async fn a_scheduler_is_alive_only_if_all_of_its_leases_are() {
     scene.says_of("portworx/stork-scheduler", renewed(2));
     assert_eq!(scene.poll().await, Presence::Alive);
     let away = "WARN the scheduler is not alive: pods that name it stay Pending driver=\"portworx\" scheduler=\"stork\" why=\"";
-    let logged = logged();
+    let logged = captured_log::lines();
     assert_eq!(logged.iter().filter(|line| line.starts_with(away)).count(), 3, "one line per change: {logged:?}");
 }
 
@@ -380,7 +378,7 @@ async fn a_missing_permission_makes_it_unknown_and_is_logged_once() {
         assert_eq!(scene.poll().await, Presence::Unknown, "the Lease may be in the forbidden namespace");
         assert_eq!(scene.details(), [format!("scheduler stork: unknown: {refused}")]);
     }
-    assert_eq!(logged(), [format!("WARN {refused}; grant the verb \"get\"")]);
+    assert_eq!(captured_log::lines(), [format!("WARN {refused}; grant the verb \"get\"")]);
     // A Lease in another namespace is enough.
     scene.says("kube-system", renewed(0));
     assert_eq!(scene.poll().await, Presence::Alive);
@@ -388,7 +386,8 @@ async fn a_missing_permission_makes_it_unknown_and_is_logged_once() {
     assert_eq!(scene.poll().await, Presence::Alive);
     scene.says("portworx", Says::Status(403));
     assert_eq!(scene.poll().await, Presence::Alive);
-    assert_eq!(logged().len(), 3, "the first refusal, that it is alive, and the second: {:?}", logged());
+    let logged = captured_log::lines();
+    assert_eq!(logged.len(), 3, "the first refusal, that it is alive, and the second: {logged:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -402,7 +401,7 @@ async fn each_change_is_logged_once() {
     let away =
         "WARN the scheduler is not alive: pods that name it stay Pending driver=\"portworx\" scheduler=\"stork\"";
     assert_eq!(
-        logged(),
+        captured_log::lines(),
         [
             format!("{away} why=\"absent (no Lease kube-system/stork)\""),
             format!("{away} why=\"never renewed (Lease kube-system/stork)\""),
@@ -438,34 +437,4 @@ async fn it_keeps_polling() {
     }
     timeout(STALE_AFTER + INTERVAL + INTERVAL, known(stale())).await.unwrap();
     looking.abort();
-}
-
-thread_local! {
-    /// The log of this thread, and so of this test.
-    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Gives every thread its own log. Installed once, before the first line, because tracing caches for each call site
-/// whether it is enabled, for all threads.
-static LOG: LazyLock<()> = LazyLock::new(|| {
-    let lines = tracing_subscriber::fmt().with_ansi(false).with_target(false).without_time();
-    tracing::subscriber::set_global_default(lines.with_writer(|| Log).finish()).unwrap();
-});
-
-fn logged() -> Vec<String> {
-    let text = LOGGED.with_borrow(|logged| String::from_utf8(logged.clone()).unwrap());
-    text.lines().map(|line| line.trim().to_owned()).collect()
-}
-
-struct Log;
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
