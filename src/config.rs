@@ -50,6 +50,7 @@ section! {
         namespaces: NamespacesSection,
         missing_claim: MissingClaimSection,
         validation: ValidationSection,
+        events: EventsSection,
         tls: TlsSection,
         drain: DrainSection,
     }
@@ -72,6 +73,13 @@ section! {
         mode: Enforcement,
         /// The rules with a configured severity.
         rules: Severities,
+    }
+}
+
+section! {
+    struct EventsSection {
+        /// Needs a permission that no other feature needs, so it is off by default.
+        enabled: bool,
     }
 }
 
@@ -210,6 +218,11 @@ impl Config {
         &self.namespaces.0
     }
 
+    /// Returns whether the warnings about pods are recorded as Events on their controllers.
+    pub fn records_events(&self) -> bool {
+        self.events.enabled
+    }
+
     /// Returns the settings of the served certificate, and of the webhook configurations that carry its CA.
     pub fn tls(&self) -> &TlsSection {
         &self.tls
@@ -251,6 +264,8 @@ impl Check for Config {
 impl Check for OptOutSection {}
 
 impl Check for ValidationSection {}
+
+impl Check for EventsSection {}
 
 impl Check for DrainSection {
     fn check(&self) -> Result<(), String> {

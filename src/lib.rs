@@ -13,11 +13,12 @@
 //!
 //! | module | purpose | uses |
 //! |---|---|---|
-//! | [`cli`] | the commands, one file each: only wiring and output | `config`, `server`, `claims`, `schedulers`, `trust`, `inspect`, `api`, `tls`, `probe`, `process`, `file`, `duration` |
+//! | [`cli`] | the commands, one file each: only wiring and output | `config`, `server`, `claims`, `schedulers`, `events`, `trust`, `inspect`, `api`, `tls`, `probe`, `process`, `file`, `duration` |
 //! | [`config`] | the configuration file, and the defaults of its keys | `claims`, `schedulers`, `trust`, `tls`, `file`, `duration` |
-//! | [`server`] | HTTP over TLS: listener, connections, routes, one review from bytes to bytes; probes and metrics | `claims`, `schedulers`, `tls`, `process`, `duration` |
+//! | [`server`] | HTTP over TLS: listener, connections, routes, one review from bytes to bytes; probes and metrics | `claims`, `schedulers`, `events`, `tls`, `process`, `duration` |
 //! | [`claims`] | claims of a cluster or of files: cache, watches, the wait for a claim that does not exist yet, snapshot | `api`, `process` |
 //! | [`schedulers`] | whether the drivers' schedulers are alive, by their Leases | `api`, `process`, `duration` |
+//! | [`events`] | Kubernetes Events on the controllers of pods: deduplication, limits, requests | `api`, `process` |
 //! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `file`, `process` |
 //! | [`api`] | the API server client: the only module that uses `kube` | `file`, `process` |
 //! | [`inspect`] | reads of a live cluster for people: what may be read, lists in pages, the facts; the answer to why an object has its scheduler | `config`, `schedulers`, `api` |
@@ -41,6 +42,7 @@ pub mod claims;
 pub mod cli;
 pub mod config;
 pub mod duration;
+pub mod events;
 pub mod file;
 pub mod inspect;
 pub mod probe;

@@ -137,7 +137,7 @@ fn only_the_resources_in_the_table_are_requested() {
         !others.contains("kube::") && !others.contains("k8s_openapi::"),
         "a module other than `api` uses the client library"
     );
-    let code = code_of(&["api", "claims", "inspect", "schedulers", "trust"], true);
+    let code = code_of(&["api", "claims", "events", "inspect", "schedulers", "trust"], true);
     // A resource occurs in a path, or as a name that becomes part of a path.
     let is_named = |resource: &&str| {
         let ends = ["\"", "/", "?"].map(|end| format!("/{resource}{end}"));

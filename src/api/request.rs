@@ -58,7 +58,12 @@ pub(crate) enum Cause {
     Undecodable(#[source] serde_json::Error),
     /// A `Status` other than success, in a response or in an ERROR event of a watch.
     #[error("{message}")]
-    Status { code: u16, message: String },
+    Status {
+        code: u16,
+        message: String,
+        /// Whether nothing can be created because the namespace is being deleted. This is a 403, too.
+        namespace_terminating: bool,
+    },
     #[error("the API server ended it at once")]
     EndedAtOnce,
     #[error("no answer within {0} s")]
@@ -73,11 +78,37 @@ pub(crate) enum Cause {
 pub(super) struct Status {
     pub(super) code: u16,
     pub(super) message: String,
+    details: Option<StatusDetails>,
+}
+
+#[derive(Deserialize)]
+struct StatusDetails {
+    #[serde(default)]
+    causes: Vec<StatusCause>,
+}
+
+#[derive(Deserialize)]
+struct StatusCause {
+    #[serde(default)]
+    reason: String,
 }
 
 impl Default for Status {
     fn default() -> Self {
-        Self { code: 500, message: "an error without a message".to_owned() }
+        Self { code: 500, message: "an error without a message".to_owned(), details: None }
+    }
+}
+
+impl Status {
+    /// Makes the cause of an error.
+    pub(super) fn into_cause(self) -> Cause {
+        let Self { code, message, details } = self;
+        let mut causes = details.into_iter().flat_map(|details| details.causes);
+        Cause::Status {
+            code,
+            message,
+            namespace_terminating: causes.any(|cause| cause.reason == "NamespaceTerminating"),
+        }
     }
 }
 
@@ -129,6 +160,11 @@ impl ApiError {
             Cause::Status { code, .. } => Some(*code),
             _ => None,
         }
+    }
+
+    /// Returns whether nothing can be created because the namespace is being deleted.
+    pub(crate) fn is_namespace_terminating(&self) -> bool {
+        matches!(self.cause, Cause::Status { namespace_terminating: true, .. })
     }
 
     /// Returns the API server's own message, or the chain of causes.
@@ -184,7 +220,7 @@ impl ApiClient {
             }
             let code = response.status().as_u16();
             let body = response.into_body().collect().await?.to_bytes();
-            Err(Cause::Status { code, message: status_message(&body) })
+            Err(Status { code, ..status(&body) }.into_cause())
         };
         send.await.map_err(|cause: Cause| resource.failed(verb, cause))
     }
@@ -262,10 +298,10 @@ fn reader(response: Response<Body>) -> impl AsyncBufRead + Unpin {
     response.into_body().into_data_stream().map_err(io::Error::other).into_async_read()
 }
 
-/// Returns the message of a `Status`, or else the beginning of the body.
-fn status_message(body: &[u8]) -> String {
+/// Returns the `Status` in a body, or else one whose message is the beginning of the body.
+fn status(body: &[u8]) -> Status {
     let text = || String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned();
-    serde_json::from_slice(body).map_or_else(|_| text(), |Status { message, .. }| message)
+    serde_json::from_slice(body).unwrap_or_else(|_| Status { message: text(), ..Status::default() })
 }
 
 #[cfg(test)]

@@ -204,8 +204,8 @@ impl Session {
             }
             let event: WatchEvent<'_> = resource.decode("watch", &line)?;
             if &*event.kind == "ERROR" {
-                let Status { code, message } = serde_json::from_str(event.object.get()).unwrap_or_default();
-                return Err(resource.failed("watch", Cause::Status { code, message }));
+                let status: Status = serde_json::from_str(event.object.get()).unwrap_or_default();
+                return Err(resource.failed("watch", status.into_cause()));
             }
             self.heard(watch);
             watch.apply(&event).await?;

@@ -20,6 +20,7 @@ use super::paint::ColorOption;
 use crate::api::ApiClient;
 use crate::claims::{ClaimCache, ClaimSource};
 use crate::config::{Config, ConfigFile, SecretSection};
+use crate::events::EventRecorder;
 use crate::file;
 use crate::manifest::{self, Source};
 use crate::process::blocking_writer::BlockingWriter;
@@ -175,6 +176,10 @@ impl Serve {
         let resolver = CertificateResolver::default();
         self.keep_certificate(&config, client.as_ref(), &resolver, &process).await?;
         let tls = TlsSettings { config: Arc::new(resolver.server_config(callers.as_ref(), &process.clock)?), callers };
+        let events = match client.clone().filter(|_| config.records_events()) {
+            Some(client) => EventRecorder::start(client, config.namespaces(), &process),
+            None => EventRecorder::off(),
+        };
         let claims = Arc::new(self.claims(client, &config, &registry, &process).await?);
 
         let shared = SharedConfig::new(request_config(&config));
@@ -183,7 +188,7 @@ impl Serve {
             process.tasks.spawn("configuration file", reload);
         }
         let validate = ValidateHandler::new(shared.clone(), claims.clone(), process.metrics.clone());
-        let mutate = MutateHandler::new(shared, claims, registry, process.metrics.clone());
+        let mutate = MutateHandler::new(shared, claims, registry, events, process.metrics.clone());
         let (review_limits, admin_limits) = server_limits(&config)?;
         let server = bind(self.listen, Some(tls), Routes::new(mutate, validate, &process), review_limits).await?;
         let admin = bind(self.admin, None, Admin::new(&process), admin_limits).await?;

@@ -14,6 +14,7 @@ impl Config {
             ("namespaces", self.namespaces != started.namespaces),
             ("the Leases of drivers' schedulers", schedulers(self) != schedulers(started)),
             ("missingClaim.max*", limits(self) != limits(started)),
+            ("events", self.events != started.events),
             ("tls", self.tls != started.tls),
             ("drain", self.drain != started.drain),
         ];
@@ -40,6 +41,7 @@ mod tests {
             ("namespaces: [a]", "namespaces"),
             ("drivers: [{name: portworx, scheduler: another}]", "the Leases of drivers' schedulers"),
             ("missingClaim: {maxGets: 1}", "missingClaim.max*"),
+            ("events: {enabled: true}", "events"),
             ("tls: {names: [a.example.test]}", "tls"),
             ("drain: {grace: 1s}", "drain"),
         ] {

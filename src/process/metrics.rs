@@ -55,6 +55,7 @@ metrics! {
     claim_lookups: Counter<1>, ["result"], "Claims looked up for reviews, by result: found in the cache, by a GET, by waiting for the watch, not at all, or not readable";
     validations: Counter<1>, ["result"], "Reviews validated, by result: denied, warned, clean, or the reason why nothing was checked";
     findings: Counter<2>, ["rule", "severity"], "Findings in validated objects, by rule and severity";
+    events: Counter<1>, ["result"], "Events on controllers of pods, by result: created, updated, failed (requests), or dropped (warnings without an Event)";
     scheduler_alive: Flag<2>, ["driver", "scheduler"], "Whether the driver's scheduler renews all of its Leases; no series if unknown";
     scheduler_lease_renewed: Flag<3>, ["driver", "scheduler", "lease"], "Whether a Lease of the driver's scheduler is renewed; no series if unknown";
     certificate_rotations: Counter<1>, ["certificate"], "Certificate rotations: `leaf` counts new certificates that this process has served, `ca` counts new CAs that it made current for all replicas";
@@ -130,7 +131,12 @@ impl<const N: usize> Counter<N> {
 
     /// Counts an event. Values come from a fixed set: a request must not be able to add a series.
     pub fn inc(&self, values: [&str; N]) {
-        self.series(values).inc();
+        self.add(values, 1);
+    }
+
+    /// Counts several events.
+    pub fn add(&self, values: [&str; N], count: u64) {
+        self.series(values).inc_by(count);
     }
 }
 
@@ -303,6 +309,7 @@ mod tests {
         metrics.claim_lookups.inc(["cached"]);
         metrics.validations.inc(["clean"]);
         metrics.findings.inc(["HC001", "error"]);
+        metrics.events.inc(["created"]);
         metrics.scheduler_alive.set(["portworx", "stork"], Some(false));
         metrics.scheduler_lease_renewed.set(["portworx", "stork", "stork-scheduler"], Some(true));
         metrics.certificate_rotations.inc(["ca"]);

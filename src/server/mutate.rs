@@ -9,6 +9,7 @@ use crate::engine::dns::MAX_SUBDOMAIN;
 use crate::engine::{
     AdmissionResponse, Decision, Examination, Malformed, Policy, Request, Review, Visibility, examine, one_line,
 };
+use crate::events::EventRecorder;
 use crate::process::metrics::Metrics;
 use crate::schedulers::SchedulerRegistry;
 
@@ -17,6 +18,7 @@ pub struct MutateHandler {
     config: SharedConfig,
     claims: Arc<ClaimSource>,
     registry: SchedulerRegistry,
+    events: EventRecorder,
     metrics: Arc<Metrics>,
 }
 
@@ -32,9 +34,10 @@ impl MutateHandler {
         config: SharedConfig,
         claims: Arc<ClaimSource>,
         registry: SchedulerRegistry,
+        events: EventRecorder,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { config, claims, registry, metrics }
+        Self { config, claims, registry, events, metrics }
     }
 
     /// Answers a review. Its sender waits for `timeout`.
@@ -55,6 +58,7 @@ impl MutateHandler {
             }
         };
         self.report(&config.policy, request, &decision, started.elapsed());
+        self.events.record(request, &decision);
         Ok(AdmissionResponse::from(&decision).encode(&request.uid))
     }
 

@@ -165,6 +165,7 @@ mod tests {
     use crate::claims::ClaimSource;
     use crate::companion::ValidationPolicy;
     use crate::engine::Policy;
+    use crate::events::EventRecorder;
     use crate::schedulers::SchedulerRegistry;
 
     #[test]
@@ -185,7 +186,8 @@ mod tests {
         });
         let claims = Arc::new(ClaimSource::Manifests(Box::default()));
         let registry = SchedulerRegistry::new(std::iter::empty());
-        let mutate = MutateHandler::new(config.clone(), claims.clone(), registry, process.metrics.clone());
+        let mutate =
+            MutateHandler::new(config.clone(), claims.clone(), registry, EventRecorder::off(), process.metrics.clone());
         let validate = ValidateHandler::new(config, claims, process.metrics.clone());
         let routes = Routes::new(mutate, validate, process);
         Arc::new(ServerState::new(routes, None, ServerLimits::reviews(), process.shutdown.draining.clone()))

@@ -28,6 +28,7 @@ const WRITTEN: &str = "
   customWorkloads:
   - {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template, update: false}
   namespaces: [team-a, '7']
+  events: {enabled: true}
   missingClaim: {wait: 1.5s, then: inject, maxWaiters: 0, maxWaitersPerNamespace: 0, maxGets: 1}
   tls: {names: [localhost], lifetimes: {ca: 100h, leaf: 10h, settle: 1m}}
   drain: {grace: 1s, timeout: 2s}

@@ -187,6 +187,7 @@ fn changing_a_startup_setting_replaces_the_pods() {
         "webhook: {name: zz-other}",
         "webhook: {url: 'https://colocate.example.com'}",
         "config: {namespaces: [a]}",
+        "config: {events: {enabled: true}}",
         "config: {tls: {lifetimes: {leaf: 24h}}}",
         "config: {drain: {grace: 1s}}",
         "config: {missingClaim: {maxGets: 1}}",

@@ -92,6 +92,14 @@ fn image_and_name_effects() -> Vec<(&'static str, Effect)> {
             "config: {drain: {timeout: 1m}}",
             Is(DEPLOYMENT, "/spec/template/spec/terminationGracePeriodSeconds", json!(65)),
         ),
+        (
+            "config: {events: {enabled: true}}",
+            Has(
+                "ClusterRole/colocate",
+                "/rules",
+                json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
+            ),
+        ),
     ]
 }
 

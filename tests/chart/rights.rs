@@ -72,6 +72,13 @@ fn permissions_depend_on_their_features() {
     assert_eq!(added, claims);
     assert_eq!(lost, claims.map(|right| right.replace("team-a", "*")));
 
+    let events = |namespace| ["create", "patch"].map(|verb| format!("{namespace}:events.k8s.io/events:* {verb}"));
+    let (added, lost) = added_and_lost("", "config: {events: {enabled: true}}");
+    assert_eq!((added, lost), (events("*").to_vec(), vec![]));
+    let some = "config: {namespaces: [team-a], events: {enabled: true}}";
+    let (added, lost) = added_and_lost("config: {namespaces: [team-a]}", some);
+    assert_eq!((added, lost), (events("team-a").to_vec(), vec![]));
+
     let (added, lost) = added_and_lost("", "tls: {source: existingSecret, existingSecret: {name: own}}");
     assert_eq!(
         (added.len(), lost),

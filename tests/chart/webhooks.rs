@@ -114,6 +114,17 @@ fn all_entries_have_the_same_settings() {
     }
 }
 
+/// An Event is a side effect, which a dry run does not have.
+#[test]
+fn the_mutating_webhooks_have_side_effects_if_events_are_on() {
+    let rendered = render(&WITH_ALL.replace("config:", "config:\n  events: {enabled: true}"));
+    for webhook in rendered.webhooks() {
+        let name = text(webhook, "/name");
+        let expected = if name.ends_with(".mutate.colocate") { "NoneOnDryRun" } else { "None" };
+        assert_eq!(webhook["sideEffects"], expected, "{name}");
+    }
+}
+
 /// The name sorts last for any release name, so colocate is called after all other webhooks. The CA
 /// bundle is left to colocate or cert-manager.
 #[test]

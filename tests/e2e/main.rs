@@ -8,6 +8,7 @@
 mod argo;
 mod arrival;
 mod contract;
+mod events;
 mod existing;
 mod kinds;
 mod left_alone;

@@ -70,7 +70,7 @@ for which the RBAC rules are already gone.
 {{- $schedulers = append $schedulers $scheduler -}}
 {{- end -}}
 {{- $limits := omit $config.missingClaim "wait" "then" -}}
-{{- list $config.namespaces $config.tls $config.drain $limits $schedulers | toJson -}}
+{{- list $config.namespaces $config.events $config.tls $config.drain $limits $schedulers | toJson -}}
 {{- end -}}
 
 {{/* The drivers, with the built-in driver's defaults filled in: `{provisioners, scheduler, leases}`, the latter two as names. */}}
@@ -98,6 +98,11 @@ for which the RBAC rules are already gone.
 {{/* Whether annotations are validated. */}}
 {{- define "colocate.validates" -}}
 {{- if ne ((include "colocate.config" . | fromJson).validation | default (dict "mode" "off")).mode "off" }}true{{ end -}}
+{{- end -}}
+
+{{/* Whether warnings about pods are recorded as Events. */}}
+{{- define "colocate.recordsEvents" -}}
+{{- if ((include "colocate.config" . | fromJson).events | default dict).enabled }}true{{ end -}}
 {{- end -}}
 
 {{/* The names of excluded and included namespaces. */}}

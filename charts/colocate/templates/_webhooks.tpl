@@ -15,7 +15,8 @@ clientConfig:
     path: {{ .path }}
   {{- end }}
 admissionReviewVersions: [v1]
-sideEffects: None
+{{- /* An Event is a side effect. A dry run records none. */}}
+sideEffects: {{ if and (eq .path "/mutate") (include "colocate.recordsEvents" .root) }}NoneOnDryRun{{ else }}None{{ end }}
 matchPolicy: Equivalent
 failurePolicy: {{ $webhook.failurePolicy }}
 timeoutSeconds: {{ $webhook.timeoutSeconds }}
