@@ -10,9 +10,10 @@ use std::process::{Command, Output};
 use colocate::cli::EXIT_STATUS;
 use colocate::companion::Rule;
 use colocate::config::Config;
-use colocate::engine::Reason;
+use colocate::engine::{Reason, Topic};
 use colocate::insight::Verdict;
 use colocate::process::metrics::Metrics;
+use serde_json::Value;
 
 /// The root of the repository.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -88,6 +89,13 @@ fn as_in_the_readme(output: &str) -> String {
     format!("{before}OK after 1.4ms,{after}")
 }
 
+/// Returns the alerts of the chart.
+fn alerts() -> Vec<Value> {
+    let mut groups: Value =
+        serde_saphyr::from_str(&page("charts/colocate/files/alerts.yaml")).expect("the file is YAML");
+    serde_json::from_value(groups["groups"][0]["rules"].take()).expect("the rules are a list")
+}
+
 /// Returns the anchors that GitHub generates for the headings of a page.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = prose(page).filter(|line| line.starts_with('#'));
@@ -107,7 +115,7 @@ fn the_table_of_reasons_matches_the_enum() {
 }
 
 #[test]
-fn the_page_of_reasons_explains_every_reason_and_verdict() {
+fn the_page_of_reasons_explains_what_links_to_it() {
     let page = page("docs/reasons.md");
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     // Each section begins with the explanation, and ends with what to do.
@@ -120,7 +128,10 @@ fn the_page_of_reasons_explains_every_reason_and_verdict() {
     let sections: Vec<_> = sections.collect();
     let verdicts = Verdict::ALL.iter().map(|verdict| (format!("Verdict: {verdict}"), verdict.explanation()));
     let reasons = Reason::ALL.iter().map(|reason| (format!("Reason: {reason}"), reason.explanation()));
-    let wanted: Vec<_> = verdicts.chain(reasons).collect();
+    let warnings = Topic::OTHERS.iter().map(|topic| (format!("Warning: {}", topic.as_str()), ""));
+    let alerts = alerts();
+    let alerts = alerts.iter().map(|alert| (format!("Alert: {}", alert["alert"].as_str().unwrap_or_default()), ""));
+    let wanted: Vec<_> = verdicts.chain(reasons).chain(warnings).chain(alerts).collect();
     let titles = |titles: &[&String]| titles.iter().map(|title| (*title).clone()).collect::<Vec<_>>();
     assert_eq!(
         titles(&sections.iter().map(|(title, ..)| title).collect::<Vec<_>>()),
@@ -135,6 +146,28 @@ fn the_page_of_reasons_explains_every_reason_and_verdict() {
         let section = sections.iter().find(|(own, ..)| *own == title);
         assert_eq!(section.map(|(.., advice)| advice.as_str()), Some(verdict.advice()), "{title}");
     }
+}
+
+#[test]
+fn every_warning_and_alert_links_to_an_anchor() {
+    let alerts = alerts();
+    let runbooks = alerts.iter().map(|alert| alert["annotations"]["runbook"].as_str().unwrap_or_default().to_owned());
+    let topics = Reason::ALL.iter().copied().map(Topic::Reason).chain(Topic::OTHERS);
+    let links: BTreeSet<_> = topics.map(|topic| topic.section().to_string()).chain(runbooks).collect();
+    assert_eq!(links.len(), Reason::ALL.len() + Topic::OTHERS.len() + alerts.len(), "two have the same link");
+    for link in links {
+        let (name, anchor) = link.split_once('#').unwrap_or_else(|| panic!("{link:?} has no anchor"));
+        assert!(anchors(&page(name)).contains(anchor), "{link} does not exist");
+    }
+    let alert = &alerts[0];
+    assert_eq!(alert["annotations"]["runbook"], "docs/reasons.md#alert-colocateabsent", "{alert}");
+}
+
+#[test]
+fn the_table_of_warnings_lists_those_without_a_reason() {
+    let rows = table("README.md", "warning");
+    let documented: Vec<_> = rows.iter().filter_map(|row| row.split('`').nth(1)).collect();
+    assert_eq!(documented, Topic::OTHERS.map(Topic::as_str));
 }
 
 #[test]
@@ -179,7 +212,7 @@ fn the_documented_driver_has_every_key_of_a_scheduler() {
     let documented = format!("drivers:\n{}", block.split("```").next().unwrap_or_default());
     let config: Config = documented.parse().expect("the example is valid");
     let keys = |text: &str| -> Vec<String> {
-        let value: serde_json::Value = serde_saphyr::from_str(text).expect("the text is YAML");
+        let value: Value = serde_saphyr::from_str(text).expect("the text is YAML");
         let scheduler = value["drivers"][0]["scheduler"].as_object().expect("the scheduler is a mapping");
         scheduler.keys().cloned().collect()
     };

@@ -35,17 +35,19 @@ pub(super) fn name(about: &str, suffix: u64) -> String {
 
 /// Makes an Event of this name, which `instance` reports.
 pub(super) fn event(name: &str, occurrence: &Occurrence, tally: Tally, instance: &str) -> Value {
-    let Occurrence { controller, word, text } = occurrence;
+    let Occurrence { controller, topic, text } = occurrence;
     let Controller { namespace, api_version, kind, name: about, uid } = controller;
+    // The controller exists, so that the command can explain it.
+    let link = format!("; see `colocate why` and {}", topic.section());
     let mut event = json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": name, "namespace": namespace},
         "eventTime": micro_time(tally.first),
         "type": "Warning",
-        "reason": camel_case(word),
+        "reason": camel_case(topic.as_str()),
         "action": "Admit",
-        "note": truncated(text, MAX_NOTE),
+        "note": format!("{}{link}", truncated(text, MAX_NOTE - link.len())),
         "regarding": {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": about, "uid": uid},
         "reportingController": "colocate",
         "reportingInstance": truncated(instance, MAX_INSTANCE),
@@ -88,7 +90,7 @@ fn truncated(text: &str, max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::dns;
+    use crate::engine::{Reason, dns};
 
     fn time(second: u8) -> Timestamp {
         format!("2026-11-30T12:00:{second:02}.5Z").parse().unwrap()
@@ -98,7 +100,7 @@ mod tests {
         let [namespace, api_version, kind, name, uid] =
             ["shop", "apps/v1", "StatefulSet", "mysql", "5f0a"].map(str::to_owned);
         let controller = Controller { namespace, api_version, kind, name, uid };
-        Occurrence { controller, word: "claim-missing", text: text.to_owned() }
+        Occurrence { controller, topic: Reason::ClaimMissing.into(), text: text.to_owned() }
     }
 
     #[test]
@@ -112,7 +114,7 @@ mod tests {
             "type": "Warning",
             "reason": "ClaimMissing",
             "action": "Admit",
-            "note": "claim `data` does not exist",
+            "note": "claim `data` does not exist; see `colocate why` and docs/reasons.md#reason-claim-missing",
             "regarding": {
                 "apiVersion": "apps/v1", "kind": "StatefulSet", "namespace": "shop", "name": "mysql", "uid": "5f0a",
             },
@@ -131,7 +133,9 @@ mod tests {
     fn long_fields_are_truncated_to_the_api_servers_limits() {
         let tally = Tally { total: 1, first: time(1), last: time(1) };
         let event = event("a", &occurrence(&"ä€".repeat(400)), tally, &"p".repeat(253));
-        assert_eq!(event["note"].as_str().unwrap().len(), 1022, "a character is not cut");
+        let note = event["note"].as_str().unwrap();
+        assert_eq!(note.len(), 1023, "a character is not cut");
+        assert!(note.ends_with("ä; see `colocate why` and docs/reasons.md#reason-claim-missing"), "{note}");
         assert_eq!(event["reportingInstance"].as_str().unwrap().len(), 128);
     }
 

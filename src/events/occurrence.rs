@@ -1,14 +1,13 @@
 //! A warning about a pod, as an Event on the pod's controller reports it.
 
 use crate::engine::dns;
-use crate::engine::{ControllerReference, Decision, Request};
+use crate::engine::{ControllerReference, Decision, Request, Topic};
 
 /// A warning about a pod, without what differs between pods of the same controller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Occurrence {
     pub(super) controller: Controller,
-    /// The word of the warning, such as `claim-missing`.
-    pub(super) word: &'static str,
+    pub(super) topic: Topic,
     /// The text of the warning.
     pub(super) text: String,
 }
@@ -35,7 +34,7 @@ impl Occurrence {
         let warnings = controller.map(|controller| {
             decision.warnings.iter().filter_map(move |warning| {
                 let (controller, text) = (controller.clone(), warning.text().to_owned());
-                Some(Self { controller, word: warning.word()?, text })
+                Some(Self { controller, topic: warning.topic()?, text })
             })
         });
         warnings.into_iter().flatten()

@@ -81,7 +81,7 @@ fn a_stateful_set_without_its_claim_gets_one_event_with_a_count() {
         ["Warning", "ClaimMissing", "Admit"]
     );
     let note = "claim `data` does not exist; the pod keeps scheduler default-scheduler, which cannot be changed later: \
-        fix this, then create the pod again";
+        fix this, then create the pod again; see `colocate why` and docs/reasons.md#reason-claim-missing";
     assert_eq!(event.text("/note"), note);
     assert_eq!(namespace.list("events.events.k8s.io").into_iter().filter(is_ours).count(), 1);
     let described = namespace.run("describe statefulset/example").stdout;

@@ -72,7 +72,8 @@ fn a_claim_created_after_its_pod_is_missed_unless_injected() {
         assert_eq!((colocate.lookups("missing"), colocate.lookups("waited")), (1, 0));
         if colocate.reason_at_create("Pod", "example") == "claim-missing" {
             let warning = "Warning: colocate: claim-missing: claim `data` does not exist; the pod keeps scheduler \
-                default-scheduler, which cannot be changed later: fix this, then create the pod again";
+                default-scheduler, which cannot be changed later: fix this, then create the pod again; \
+                see docs/reasons.md#reason-claim-missing\n";
             assert!(output.stderr.contains(warning), "{}", output.stderr);
         } else {
             assert_eq!(output.stderr, "", "nothing is left to fix");

@@ -75,7 +75,11 @@ fn an_opt_out_after_injection_has_no_effect_and_warns() {
 
     colocate.wait_for_update("Deployment", "mysql", "opt-out-without-effect");
     assert!(output.stderr.contains("Warning: colocate: opt-out-without-effect: "), "{}", output.stderr);
-    assert!(output.stderr.contains("schedulerName: default-scheduler"), "the warning names the fix: {}", output.stderr);
+    assert!(
+        output.stderr.contains("schedulerName: default-scheduler; see docs/reasons.md#reason-opt-out-without-effect"),
+        "the warning names the fix: {}",
+        output.stderr
+    );
     assert_eq!(namespace.get("deployment/mysql").scheduler(), "stork");
 
     // The fix that the warning names works.

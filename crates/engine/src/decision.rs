@@ -94,7 +94,7 @@ fn unsupported(policy: &Policy, request: &Request<'_>) -> Reason {
 
 fn unreadable(error: &serde_json::Error) -> Decision<'static> {
     let text = format_args!("the object is unchanged because its pod template cannot be read: {error}");
-    let warnings = vec![Warning::new(Reason::Unreadable.as_str(), text)];
+    let warnings = vec![Warning::new(Reason::Unreadable, text)];
     Decision { warnings, ..Decision::leave(Reason::Unreadable) }
 }
 

@@ -167,7 +167,7 @@ mod tests {
         let patch = br#"[{"op":"add","path":"/spec/schedulerName","value":"stork"}]"#;
         let answer = AdmissionResponse {
             patch: Some(patch.to_vec()),
-            warnings: &[Warning::new("word", "a \"quoted\" line")],
+            warnings: &[Warning::whole("a \"quoted\" line")],
             audit_annotations: Some(AuditAnnotations { reason: "injected", ..AuditAnnotations::default() }),
             ..AdmissionResponse::default()
         };
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(decoded, patch);
         assert_eq!(answer["patchType"], "JSONPatch");
         assert_eq!((&answer["uid"], &answer["allowed"]), (&json!("uid-1"), &json!(true)));
-        assert_eq!(answer["warnings"], json!(["colocate: word: a \"quoted\" line"]));
+        assert_eq!(answer["warnings"], json!(["colocate: a \"quoted\" line"]));
         assert_eq!(answer["auditAnnotations"], json!({"reason": "injected"}));
     }
 }

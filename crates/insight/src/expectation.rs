@@ -348,7 +348,7 @@ fn without<'a>(text: &str, values: impl IntoIterator<Item = &'a RawValue>) -> St
 
 #[cfg(test)]
 mod tests {
-    use colocate_engine::{ClaimFacts, ClassFacts, Drivers, Inventory, Mode, Policy, VolumeFacts, Workloads};
+    use colocate_engine::{ClaimFacts, ClassFacts, Drivers, Inventory, Mode, Policy, Topic, VolumeFacts, Workloads};
     use serde_json::{Value, json};
 
     use super::*;
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn a_driver_scheduler_without_a_claim_keeps_its_warning() {
         let found = expect(&pod("stork", "other"));
-        assert_eq!(found.warnings[0].word(), Some("scheduler-without-claim"));
+        assert_eq!(found.warnings[0].topic(), Some(Topic::SchedulerWithoutClaim));
         assert_eq!(expect(&pod("stork", "px")).warnings, []);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::console::Console;
 use crate::cli::paint::bounded;
-use crate::engine::{Mode, Policy, Reason, Templates};
+use crate::engine::{Mode, Policy, Reason, Templates, Topic};
 use crate::manifest::{
     DescriptionKind, Document, ManifestObject, MutatedDocument, MutatedObject, Position, Source, TEMPLATE_ADVICE,
 };
@@ -175,8 +175,8 @@ fn own_warnings(source: &Source, mutation: &MutatedObject<'_>) -> String {
 
 /// Renders the warnings that `shown` accepts. Its argument is true for the warning of the decision's reason.
 fn warning_lines(source: &Source, mutation: &MutatedObject<'_>, shown: impl Fn(bool) -> bool) -> String {
-    let own = mutation.reason.as_str();
-    let shown = mutation.warnings.iter().filter(|warning| shown(warning.word() == Some(own)));
+    let own = Topic::Reason(mutation.reason);
+    let shown = mutation.warnings.iter().filter(|warning| shown(warning.topic() == Some(own)));
     shown.map(|warning| line(source, mutation, &warning.to_string())).collect()
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::super::occurrence::Controller;
 use super::*;
-use crate::engine::{Examination, Owner, Policy, Presence, Review, examine};
+use crate::engine::{Examination, Owner, Policy, Presence, Reason, Review, Topic, examine};
 use crate::process::clock::Clock;
 
 const NOW: &str = "2026-11-30T12:00:00Z";
@@ -77,7 +77,7 @@ async fn each_warning_about_a_pod_is_reported_for_its_controller() {
     let [namespace, api_version, kind, name, uid] =
         ["shop", "apps/v1", "StatefulSet", "mysql", "5f0a"].map(str::to_owned);
     let controller = Controller { namespace, api_version, kind, name, uid };
-    let occurrence = |word, text: &str| Occurrence { controller: controller.clone(), word, text: text.to_owned() };
+    let occurrence = |topic, text: &str| Occurrence { controller: controller.clone(), topic, text: text.to_owned() };
     let reports = drain(&mut queue);
     assert!(reports.iter().all(|report| report.time == NOW.parse::<Timestamp>().unwrap()));
     let occurrences: Vec<_> = reports.into_iter().map(|report| report.occurrence).collect();
@@ -85,11 +85,11 @@ async fn each_warning_about_a_pod_is_reported_for_its_controller() {
         occurrences,
         [
             occurrence(
-                "opt-out-invalid",
+                Topic::OptOutInvalid,
                 "stork.libopenstorage.org/disableHyperconvergence is ignored because \"yes\" is not a boolean; use \"true\" to opt out"
             ),
             occurrence(
-                "claim-missing",
+                Reason::ClaimMissing.into(),
                 "claim `data` does not exist; the pod keeps scheduler default-scheduler, which cannot be changed later: fix this, then create the pod again"
             ),
         ]

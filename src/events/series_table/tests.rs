@@ -4,6 +4,7 @@ use tokio::time::advance;
 
 use super::super::occurrence::Controller;
 use super::*;
+use crate::engine::Reason;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -52,7 +53,7 @@ fn occurrence(namespace: &str, controller: &str, text: &str) -> Occurrence {
         name: controller.to_owned(),
         uid: controller.to_owned(),
     };
-    Occurrence { controller, word: "claim-missing", text: text.to_owned() }
+    Occurrence { controller, topic: Reason::ClaimMissing.into(), text: text.to_owned() }
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use tower_test::mock;
 
 use super::super::occurrence::{Controller, Occurrence};
 use super::*;
+use crate::engine::Reason;
 use crate::process::captured_log;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -89,8 +90,11 @@ impl Scene {
             name: "mysql".to_owned(),
             uid: "5f0a".to_owned(),
         };
-        let occurrence =
-            Occurrence { controller, word: "claim-missing", text: "claim `data` does not exist".to_owned() };
+        let occurrence = Occurrence {
+            controller,
+            topic: Reason::ClaimMissing.into(),
+            text: "claim `data` does not exist".to_owned(),
+        };
         self.reports.send(Report { occurrence, time: time.parse::<Timestamp>().unwrap() }).await.unwrap();
     }
 

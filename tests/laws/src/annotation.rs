@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use colocate_engine::{
     Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, Decision, Evidence, Examination, Owner,
-    Policy, Presence, Reason, Review, examine, parse_bool,
+    Policy, Presence, Reason, Review, Topic, examine, parse_bool,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
@@ -53,7 +53,7 @@ fn opt_out(entries: &BTreeMap<String, &RawValue>, decision: &Decision<'_>) {
     };
     assert_eq!(decision.reason, reason, "{entries:?}");
     assert_eq!(decision.patch.is_some(), reason == Reason::Injected);
-    let warnings = decision.warnings.iter().filter(|warning| warning.word() == Some("opt-out-invalid")).count();
+    let warnings = decision.warnings.iter().filter(|warning| warning.topic() == Some(Topic::OptOutInvalid)).count();
     assert_eq!(warnings, usize::from(values().any(|value| value.is_none())), "{:?}", decision.warnings);
 }
 

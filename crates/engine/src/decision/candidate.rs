@@ -13,6 +13,7 @@ use crate::policy::{DEFAULT_SCHEDULER, Policy, Templates};
 use crate::presence::{Away, LostLease, Presence};
 use crate::reason::Reason;
 use crate::review::Request;
+use crate::topic::Topic;
 use crate::warning::Warning;
 use crate::workload::{Update, Workload, WorkloadObject};
 
@@ -122,7 +123,7 @@ impl<'r> Candidate<'r> {
             let text = format_args!(
                 "{key} opts out, but schedulerName is still {scheduler}: in addition to the opt-out, set schedulerName: {DEFAULT_SCHEDULER}"
             );
-            warnings.push(Warning::new(reason.as_str(), text));
+            warnings.push(Warning::new(reason, text));
         }
         Decision { warnings, ..Decision::leave(reason) }
     }
@@ -130,7 +131,7 @@ impl<'r> Candidate<'r> {
     pub(super) fn opt_out_warnings(&self) -> Vec<Warning> {
         let Some((key, value)) = &self.opt_out.invalid else { return Vec::new() };
         let text = format_args!("{key} is ignored because {value} is not a boolean; use \"true\" to opt out");
-        vec![Warning::new("opt-out-invalid", text)]
+        vec![Warning::new(Topic::OptOutInvalid, text)]
     }
 
     pub(super) fn inject(&self, reason: Reason, scheduler: &Arc<str>) -> Decision<'r> {
@@ -159,7 +160,7 @@ impl<'r> Candidate<'r> {
             let who = if is_pod { "the pod stays" } else { "its pods stay" };
             let text = format_args!("scheduler `{scheduler}` is not running ({why}): {who} Pending until it is back");
             let mut decision = self.inject(reason, scheduler);
-            decision.warnings.push(Warning::new("scheduler-away", text));
+            decision.warnings.push(Warning::new(Topic::SchedulerAway, text));
             return decision;
         };
         let own = self.template.scheduler().unwrap_or(DEFAULT_SCHEDULER);
@@ -174,7 +175,7 @@ impl<'r> Candidate<'r> {
         };
         let text = format_args!("scheduler `{scheduler}` is not running ({why}){consequence}");
         let mut warnings = self.opt_out_warnings();
-        warnings.push(Warning::new(skipped.as_str(), text));
+        warnings.push(Warning::new(skipped, text));
         Decision { warnings, ..Decision::leave(skipped) }
     }
 }

@@ -9,6 +9,7 @@ use crate::owners::Owners;
 use crate::policy::{DEFAULT_SCHEDULER, MissingClaim, Mode, Policy};
 use crate::presence::Presence;
 use crate::reason::Reason;
+use crate::topic::Topic;
 use crate::warning::Warning;
 
 /// A decision that waits for the owners of claims.
@@ -151,7 +152,7 @@ impl<'r> Pending<'r> {
         let text = format_args!(
             "{gap}; the pod keeps scheduler {scheduler}, which cannot be changed later: fix this, then create the pod again"
         );
-        self.candidate.workload.is_pod().then(|| Warning::new(reason.as_str(), text))
+        self.candidate.workload.is_pod().then(|| Warning::new(reason, text))
     }
 
     /// Each driver that owns a claim of the object and whose scheduler recognizes this claim, with the driver's rank,
@@ -181,7 +182,7 @@ impl<'r> Pending<'r> {
         let text = format_args!(
             "the pod mounts claims of {name} and {other}: {scheduler} schedules it and ignores {other}'s data; use one driver per pod"
         );
-        Some(Warning::new("two-drivers", text))
+        Some(Warning::new(Topic::TwoDrivers, text))
     }
 
     /// Warns that the object names a driver's scheduler, although none of its claims belongs to a driver of this scheduler.
@@ -191,7 +192,7 @@ impl<'r> Pending<'r> {
         let fitting = self.first_driver(owners).map_or(DEFAULT_SCHEDULER, |driver| &driver.scheduler);
         let text =
             format_args!("schedulerName is {scheduler}, but no claim belongs to {names}: set schedulerName: {fitting}");
-        Warning::new("scheduler-without-claim", text)
+        Warning::new(Topic::SchedulerWithoutClaim, text)
     }
 }
 
