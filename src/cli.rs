@@ -3,9 +3,10 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use self::examples::Examples;
+use self::program::Program;
 use crate::engine::printable_lines;
 use crate::process::blocking_writer::BlockingWriter;
 
@@ -23,6 +24,7 @@ mod mutate;
 mod paint;
 mod probe;
 mod problem;
+mod program;
 mod release;
 mod serve;
 mod survey;
@@ -97,6 +99,13 @@ enum Exit {
 struct Usage(String);
 
 impl Cli {
+    /// Parses the arguments of this process. Exits with a message if they are not valid, or ask for help.
+    pub fn from_arguments() -> Self {
+        let mut command = Program::current().command();
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+
     /// Runs the command and returns its exit code ([`EXIT_STATUS`]). clap has already rejected most usage errors.
     pub async fn run(self) -> ExitCode {
         let exit = match self.command {

@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use colocate::cli::Cli;
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     // kube's client uses the default provider. Only a second call can fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let cli = Cli::parse();
+    let cli = Cli::from_arguments();
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

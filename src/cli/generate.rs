@@ -5,12 +5,13 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::examples::{self, Examples};
-use super::{Cli, EXIT_STATUS, certs};
+use super::program::Program;
+use super::{EXIT_STATUS, certs};
 
 /// Print a shell completion script
 #[derive(Debug, Args)]
@@ -31,10 +32,19 @@ const OF_COMPLETIONS: Examples = [
 
 impl Completions {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "colocate", &mut text);
-        Ok(io::stdout().write_all(&text)?)
+        Ok(io::stdout().write_all(completions(self.shell, Program::current())?.as_bytes())?)
     }
+}
+
+/// Returns the completion script of a shell.
+fn completions(shell: Shell, program: Program) -> anyhow::Result<String> {
+    let file = program.file();
+    // clap_complete 4.6.11 gives each command two names in bash if the name of the file has a hyphen, so that none is completed.
+    let name = if shell == Shell::Bash { file.replace('-', "_") } else { file.to_owned() };
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut program.command(), &name, &mut text);
+    // The line `complete -F _kubectl_colocate ... kubectl_colocate` ends with the file.
+    Ok(String::from_utf8(text)?.replace(&format!(" {name}\n"), &format!(" {file}\n")))
 }
 
 /// Print the man page of a command, or write all pages to a directory
@@ -61,27 +71,27 @@ impl Man {
     /// # Errors
     /// If the directory cannot be written to.
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let root = root();
+        let root = root(Program::current());
         if let Some(dir) = &self.dir {
             return write_all(&root, dir);
         }
         // The name was checked when it was parsed.
         let command = self.command.as_deref().and_then(|name| root.find_subcommand(name));
-        Ok(io::stdout().write_all(page(command.unwrap_or(&root))?.as_bytes())?)
+        Ok(io::stdout().write_all(page(command.unwrap_or(&root), &root)?.as_bytes())?)
     }
 }
 
 /// Parses the name of a command.
 fn command_name(name: &str) -> Result<String, String> {
-    let root = root();
+    let root = root(Program::current());
     let names: Vec<_> = root.get_subcommands().map(Command::get_name).collect();
     let known = names.contains(&name).then(|| name.to_owned());
     known.ok_or_else(|| format!("no such command: use one of {}", names.join(", ")))
 }
 
 /// Returns the command line without clap's command `help`, which has no page.
-fn root() -> Command {
-    let mut root = Cli::command().disable_help_subcommand(true);
+fn root(program: Program) -> Command {
+    let mut root = program.command().disable_help_subcommand(true);
     root.build();
     root
 }
@@ -91,14 +101,14 @@ fn write_all(root: &Command, dir: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create the directory {}", dir.display()))?;
     for command in root.get_subcommands().chain([root]) {
         let path = dir.join(clap_mangen::Man::new(command.clone()).get_filename());
-        let written = certs::stage(dir, 0o644, &page(command)?).and_then(|file| Ok(file.persist(&path)?));
+        let written = certs::stage(dir, 0o644, &page(command, root)?).and_then(|file| Ok(file.persist(&path)?));
         written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
-/// Renders the page of a command.
-fn page(command: &Command) -> anyhow::Result<String> {
+/// Renders the page of a command of `root`, or of `root` itself.
+fn page(command: &Command, root: &Command) -> anyhow::Result<String> {
     let man = clap_mangen::Man::new(command.clone()).source(concat!("colocate ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     man.render_title(&mut text)?;
@@ -114,7 +124,7 @@ fn page(command: &Command) -> anyhow::Result<String> {
     example_section(command).to_writer(&mut text)?;
     if !is_root {
         let mut section = Roff::new();
-        section.control("SH", ["SEE ALSO"]).text([bold("colocate"), roman("(1)")]);
+        section.control("SH", ["SEE ALSO"]).text([bold(root.get_name()), roman("(1)")]);
         section.to_writer(&mut text)?;
     }
     Ok(String::from_utf8(text)?)
@@ -178,7 +188,7 @@ mod tests {
         }
         let files = fs::read_dir(&dir).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
         let written: BTreeSet<_> = files.map(|name| name.strip_suffix(".1").unwrap().to_owned()).collect();
-        let root = root();
+        let root = root(Program::Colocate);
         let names = root.get_subcommands().map(|command| format!("colocate-{}", command.get_name()));
         let expected: BTreeSet<_> = names.chain(["colocate".to_owned()]).collect();
         assert_eq!(written, expected);
@@ -194,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_page_has_the_examples_and_exit_codes_of_its_command() {
-        let root = root();
+        let root = root(Program::Colocate);
         for (name, codes) in [
             ("mutate", &["0", "1", "2", "3", "4", "129, 130, 131, 143"][..]),
             ("validate", &["0", "1", "2", "3"]),
@@ -204,13 +214,43 @@ mod tests {
             let command = root.find_subcommand(name).unwrap();
             let has = EXIT_STATUS.iter().map(|(code, _)| *code).filter(|code| has_exit_code(command, code));
             assert_eq!(has.collect::<Vec<_>>(), codes, "{name}");
-            let page = page(command).unwrap().replace("\\-", "-");
+            let page = page(command, &root).unwrap().replace("\\-", "-");
             let (_, section) = page.split_once(".SH EXAMPLES\n").unwrap();
             for (task, line) in examples::of(command) {
                 assert!(section.contains(&task) && section.contains(&line), "{name}: {section}");
             }
         }
         assert!(EXIT_STATUS.iter().all(|(code, _)| has_exit_code(&root, code)));
+    }
+
+    #[test]
+    fn the_completions_of_the_plugin_are_for_its_file() {
+        let bash = completions(Shell::Bash, Program::KubectlPlugin).unwrap();
+        assert_eq!(bash.matches("complete -F _kubectl_colocate ").count(), 2, "{bash}");
+        assert!(bash.trim_end().ends_with("\nfi") && bash.contains(" -o default kubectl-colocate\n"), "{bash}");
+        assert!(
+            !bash.contains(" kubectl_colocate\n") && bash.contains("\n        kubectl_colocate__subcmd__why)\n"),
+            "{bash}"
+        );
+        let own = completions(Shell::Bash, Program::Colocate).unwrap();
+        assert!(own.contains(" -o default colocate\n"), "{own}");
+    }
+
+    #[test]
+    fn the_pages_of_the_plugin_are_those_of_kubectl() {
+        let root = root(Program::KubectlPlugin);
+        let why = page(root.find_subcommand("why").unwrap(), &root).unwrap().replace("\\-", "-");
+        for part in [
+            ".TH kubectl-colocate-why 1 ",
+            "\nkubectl-colocate-why - ",
+            "\\fBkubectl colocate why\\fR ",
+            "colocate why pod/",
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        assert_eq!(mentioned(&why), BTreeSet::from(["kubectl-colocate".to_owned()]));
+        let page = page(&root, &root).unwrap();
+        assert!(mentioned(&page).iter().all(|name| name.starts_with("kubectl-colocate-")), "{page}");
     }
 
     #[test]

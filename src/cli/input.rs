@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::Usage;
 use super::problem::Problem;
+use super::program::Program;
 use crate::api::{ApiClient, ClusterChoice};
 use crate::claims::Snapshot;
 use crate::config::Config;
@@ -82,17 +83,18 @@ pub(super) struct Input {
 impl FileOptions {
     /// Rejects `-k`, URLs, and standard input that is named twice. `described` are the files of `--manifests`.
     pub(super) fn check_usage(&self, command: &str, paths: &[PathBuf], described: &[PathBuf]) -> Result<(), Usage> {
+        let call = Program::current().call();
         if let Some(folder) = &self.kustomize {
             let folder = shell_word(&folder.display().to_string());
             return Err(Usage(format!(
-                "-k is not supported: run kustomize first: kubectl kustomize {folder} | colocate {command} -"
+                "-k is not supported: run kustomize first: kubectl kustomize {folder} | {call} {command} -"
             )));
         }
         if let Some(url) = paths.iter().find_map(|path| url(path)) {
-            return Err(no_url(url, &format!("colocate {command} -")));
+            return Err(no_url(url, &format!("{call} {command} -")));
         }
         if let Some(url) = described.iter().find_map(|path| url(path)) {
-            return Err(no_url(url, &format!("colocate {command} ... --manifests -")));
+            return Err(no_url(url, &format!("{call} {command} ... --manifests -")));
         }
         if paths.iter().chain(described).filter(|path| is_stdin(path)).count() > 1 {
             return Err(Usage("standard input can be read only once: use - once".to_owned()));

@@ -8,6 +8,7 @@
 mod action;
 mod commands;
 mod helm;
+mod kubectl;
 mod kustomize;
 mod page;
 mod pre_commit;
