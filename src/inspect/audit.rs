@@ -232,12 +232,9 @@ impl Audit {
         let access = &mut reader.access;
         let policy = &rules.policy;
         cluster.inventory = read_storage(access, policy, namespace).await?;
-        let webhooks = match &cluster.webhooks {
-            Some(configurations) => match Webhooks::read(configurations) {
-                Ok(webhooks) => Some(webhooks),
-                Err(error) => return Err(kinds::MUTATING_WEBHOOKS.resource.failed("list", error)),
-            },
-            None => None,
+        let webhooks = match cluster.webhooks.as_deref().map(Webhooks::read).transpose() {
+            Ok(webhooks) => webhooks,
+            Err(error) => return Err(kinds::MUTATING_WEBHOOKS.resource.failed("list", error)),
         };
         let strategies = strategies(access).await?;
         let auditor =
@@ -322,14 +319,7 @@ impl Audit {
                 audit.findings.merge(findings);
                 let layer = layer.take().zip(forecast.take());
                 audit.files = layer.map(|(layer, forecast)| forecast.end(layer, changes, &of_files));
-                if !wrong.is_empty() {
-                    let hides = "how many pods may be evicted at once: the plan has one per workload and round";
-                    let budgets = access.list(kinds::BUDGETS, namespace, hides, |budgets: &mut Vec<Budget>, item| {
-                        budgets.push(serde_json::from_str(item)?);
-                        Ok(())
-                    });
-                    audit.plan = RepairPlan { more: more_wrong, ..RepairPlan::new(wrong, budgets.await?.as_deref()) };
-                }
+                audit.plan = plan_repair(access, namespace, wrong, more_wrong).await?;
             }
         }
         if let Some((layer, forecast)) = layer.zip(forecast) {
@@ -338,6 +328,24 @@ impl Audit {
         audit.webhooks = webhooks;
         Ok(audit)
     }
+}
+
+/// Plans the eviction of the pods that are wrong. `more` pods are wrong, too, and not in the plan.
+async fn plan_repair(
+    access: &mut Access,
+    namespace: Option<&str>,
+    wrong: Vec<WrongPod>,
+    more: u64,
+) -> Result<RepairPlan, ApiError> {
+    if wrong.is_empty() {
+        return Ok(RepairPlan::default());
+    }
+    let hides = "how many pods may be evicted at once: the plan has one per workload and round";
+    let budgets = access.list(kinds::BUDGETS, namespace, hides, |budgets: &mut Vec<Budget>, item| {
+        budgets.push(serde_json::from_str(item)?);
+        Ok(())
+    });
+    Ok(RepairPlan { more, ..RepairPlan::new(wrong, budgets.await?.as_deref()) })
 }
 
 impl Auditor<'_> {

@@ -402,7 +402,7 @@ fn one_namespace_is_audited_with_the_rights_of_a_namespace() {
     assert_eq!(document["notSeen"], json!([]));
 }
 
-/// Runs `audit -f` with these files on the scripted cluster, with the ReplicaSets that it also lists.
+/// Runs `audit -f` with these files on the scripted cluster, with the `ReplicaSets` that it also lists.
 fn run_with_files(files: &[(&str, &str)], arguments: &str) -> Run {
     let mut objects = cluster();
     objects.push(("/apis/apps/v1/replicasets", list(&[])));

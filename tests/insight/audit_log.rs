@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use colocate_harness::{Account, AuditLog, Colocate, ControlPlane, Folder, Namespace, PORTWORX_CLASS, WAIT_TIMEOUT};
+use colocate_harness::{
+    Account, AuditLog, Colocate, ControlPlane, Folder, Namespace, Object, PORTWORX_CLASS, WAIT_TIMEOUT,
+};
 use serde_json::{Value, json};
 
 /// The namespace of the pods.
@@ -137,7 +139,7 @@ fn the_log_shows_what_colocate_missed() {
     }
     // All of them exist. Those that the API server named are the pods of the Deployment.
     let live: BTreeSet<_> = found.iter().map(|entry| entry["live"]["name"].as_str().unwrap_or_default()).collect();
-    assert_eq!(live, pods.iter().filter(|pod| !pod.name().starts_with("answered-")).map(|pod| pod.name()).collect());
+    assert_eq!(live, pods.iter().filter(|pod| !pod.name().starts_with("answered-")).map(Object::name).collect());
     let fates = |document: &Value| -> BTreeSet<String> {
         document["missed"].as_array().unwrap().iter().map(|entry| entry["fate"].to_string()).collect()
     };
@@ -158,7 +160,12 @@ fn the_log_shows_what_colocate_missed() {
     assert_eq!(ours["failedOpen"], missed.len(), "{ours}");
     assert_eq!(document["unreadableLines"], 0, "{:#}", document["unreadable"]);
 
-    // Both webhooks answer.
+    compare_both_webhooks();
+    drop(stork);
+}
+
+/// Checks the comparison of colocate with Stork's webhook while both answer.
+fn compare_both_webhooks() {
     let again = Namespace::new("audit-log-again");
     again.add_claim("data", PORTWORX_CLASS);
     let _colocate = Colocate::register(&again, "");
@@ -187,5 +194,4 @@ fn the_log_shows_what_colocate_missed() {
     assert_eq!(compared("only-stork")["objects"], 1, "{document:#}");
     assert_eq!(compared("only-stork")["example"]["name"], "opted-out", "{document:#}");
     assert!(compared("both")["objects"].as_u64().unwrap() >= 2, "{document:#}");
-    drop(stork);
 }

@@ -43,7 +43,9 @@ fn schedulers(pods: &[Object]) -> BTreeMap<String, Vec<String>> {
     for pod in pods {
         all.entry(pod.label("app").to_owned()).or_default().push(pod.scheduler().to_owned());
     }
-    all.values_mut().for_each(|schedulers| schedulers.sort());
+    for schedulers in all.values_mut() {
+        schedulers.sort();
+    }
     all
 }
 

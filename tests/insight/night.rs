@@ -78,7 +78,7 @@ metadata: {name: operator}
 ";
 
 /// The events about new pods of the controllers: of the Deployment 4, then 2 in place of deleted ones, and 2 when it is scaled; of
-/// the StatefulSet 2, then 1 in place of a deleted one.
+/// the `StatefulSet` 2, then 1 in place of a deleted one.
 const PODS_OF_CONTROLLERS: usize = 8 + 3;
 
 /// The events about the other new pods: the load, the one that was deleted, the one that was created again, and the last one.
@@ -205,7 +205,7 @@ impl Night {
     }
 
     /// Waits for the events about all new pods of the night, and returns them.
-    fn events(&self) -> Vec<Value> {
+    fn events() -> Vec<Value> {
         let mut events = Vec::new();
         let mut left = PODS_OF_CONTROLLERS + OTHER_PODS;
         let log = AuditLog::follow();
@@ -366,7 +366,7 @@ fn the_morning_finds_exactly_the_pods_that_were_missed() {
     let night = Night::begin();
     night.pass();
 
-    let events = night.events();
+    let events = Night::events();
     let pods = night.pods();
     let wrong = names(pods.values().filter(|pod| is_wrong(pod)));
     let missed: Vec<_> = events.iter().filter(|event| failed_open(event)).collect();
@@ -429,7 +429,9 @@ fn the_morning_finds_exactly_the_pods_that_were_missed() {
     assert_eq!(morning.audit["clusters"][0]["pods"]["wrong"], bare.len());
     assert_eq!((morning.rounds.len(), &morning.left_out), (0, &bare));
     // What the plan says about pods without a controller.
-    night.namespace.run(&format!("delete pods {} --wait=false", Vec::from_iter(bare.iter().cloned()).join(" ")));
-    bare.iter().for_each(|name| night.create(name, 0));
+    night.namespace.run(&format!("delete pods {} --wait=false", bare.iter().cloned().collect::<Vec<_>>().join(" ")));
+    for name in &bare {
+        night.create(name, 0);
+    }
     night.run("--strict --fail-under 100");
 }

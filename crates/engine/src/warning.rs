@@ -101,8 +101,8 @@ mod tests {
     fn a_warning_without_its_link_has_at_most_256_characters() {
         let long = Warning::new(Topic::SchedulerWithoutClaim, "ä".repeat(400));
         let line = line(&long);
-        let (shown, link) = line.rsplit_once("; see ").unwrap();
-        assert_eq!((shown.chars().count(), link), (256, "docs/reasons.md#warning-scheduler-without-claim"));
+        let (shown, anchor) = line.rsplit_once("; see ").unwrap();
+        assert_eq!((shown.chars().count(), anchor), (256, "docs/reasons.md#warning-scheduler-without-claim"));
         assert!(shown.ends_with('…'));
     }
 

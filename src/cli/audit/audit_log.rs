@@ -317,7 +317,7 @@ impl Report {
         if self.cut + self.unreadable() > 0 || !self.not_seen.is_empty() {
             text += &title("not read");
             for not_seen in &self.not_seen {
-                text += &format!("  {}\n", printable(&not_seen.to_string()));
+                let _ = writeln!(text, "  {}", printable(&not_seen.to_string()));
             }
             if self.cut > 0 {
                 let _ = writeln!(text, "  {} lines at the start or the end of a file, which was cut there", self.cut);

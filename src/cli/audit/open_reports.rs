@@ -37,13 +37,13 @@ pub(super) fn render(audit: &inspect::Audit) -> anyhow::Result<String> {
                 "{} of its pods should be on {expected}, for example {}, which is on {actual}",
                 counts.wrong, workload.pod
             );
-            report.results.push(scheduler_result("fail", message, key, workload));
+            report.results.push(scheduler_result("fail", &message, key, workload));
         }
         if counts.unknown > 0 {
             report.summary.error += counts.unknown;
             let message =
                 format!("a fact is missing that decides about the scheduler of {} of its pods", counts.unknown);
-            report.results.push(scheduler_result("error", message, key, workload));
+            report.results.push(scheduler_result("error", &message, key, workload));
         }
     }
     for finding in &audit.findings.kept {
@@ -63,7 +63,7 @@ pub(super) fn render(audit: &inspect::Audit) -> anyhow::Result<String> {
 }
 
 /// A result about the schedulers of the pods of a workload.
-fn scheduler_result(result: &str, message: String, key: &WorkloadKey, workload: &WorkloadCounts) -> Value {
+fn scheduler_result(result: &str, message: &str, key: &WorkloadKey, workload: &WorkloadCounts) -> Value {
     let WorkloadKey { namespace, kind, name } = key;
     json!({
         "policy": "scheduler",

@@ -100,7 +100,6 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::engine::Mode;
     use crate::insight::Labels;
     use crate::inspect;
 
@@ -121,7 +120,7 @@ mod tests {
         let plan = RepairPlan { rounds: vec![vec![pod("a-0"), pod("b-0")], vec![pod("a-1")]], left_out, more: 7 };
         let audit = Ok(inspect::Audit { installed, plan, ..inspect::Audit::default() });
         let context = Some("the west".to_owned());
-        ClusterAudit { context, mode: Mode::Inject, audit, seen: Vec::new(), not_seen: Vec::new() }
+        ClusterAudit { context, audit, seen: Vec::new(), not_seen: Vec::new(), skipped: Vec::new() }
     }
 
     /// Runs a script with this standard input. Its kubectl prints the path of each eviction.
@@ -139,11 +138,9 @@ mod tests {
     #[test]
     fn a_shell_waits_for_the_reader_between_the_rounds() {
         let script = script(&cluster(Some(true)));
-        let evicted = |names: &[&str]| -> String {
-            names
-                .iter()
-                .map(|name| format!("--context the west: /api/v1/namespaces/db/pods/{name}/eviction\n"))
-                .collect()
+        let evicted = |names: &[&str]| {
+            let line = |name| format!("--context the west: /api/v1/namespaces/db/pods/{name}/eviction\n");
+            names.iter().map(line).collect::<Vec<_>>().concat()
         };
         assert_eq!(run(&script, ""), (Some(1), evicted(&["a-0", "b-0"])), "{script}");
         assert_eq!(run(&script, "\n"), (Some(0), evicted(&["a-0", "b-0", "a-1"])), "{script}");
