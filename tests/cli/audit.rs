@@ -441,7 +441,8 @@ fn files_are_laid_over_the_cluster() {
     let stork = |kind, name, when| [kind, name, when, "default-scheduler", "stork"];
     assert_eq!(pods, [stork("Deployment", "web", "rollout"), stork("Pod", "open", "re-creation")]);
     let workload = &files["workloads"][0];
-    assert_eq!((&workload["when"], &workload["after"]), (&json!("rollout"), &json!("stork")));
+    // The webhooks are registered for pods only, so the template keeps its scheduler.
+    assert_eq!((&workload["when"], &workload["after"]), (&json!("rollout"), &json!("default-scheduler")));
     // The API server would not accept another provisioner, so the pod `other` stays on its scheduler.
     let note = files["notes"][0].as_str().unwrap();
     assert!(note.starts_with("a/class.yaml:1:1: the API server rejects the change of StorageClass other"), "{note}");
@@ -464,10 +465,12 @@ fn files_that_are_not_used_are_named() {
     assert!(run.out.contains("Deployment web is described in a/web.json:1:1 and in b/twice.json:1:1"), "{}", run.out);
     assert_eq!(run_with_files(&files, "-A --strict -f a,b").code, Some(3));
     assert_eq!(run_with_files(&files, "-A --strict -f a --exclude duplicate.yaml").code, Some(0));
+    let run = run_with_files(&[("a.yaml", template)], "-A --strict -f a.yaml");
+    assert_eq!(run.code, Some(3), "{}", run.err);
+    assert!(run.out.contains("a.yaml:2:9: skipped: this looks like a template"), "{}", run.out);
 
     for (files, arguments, code, message) in [
         (&[("a.yaml", "a: [")][..], "-f a.yaml", 1, "a.yaml:1:"),
-        (&[("a.yaml", template)], "-f a.yaml", 1, "helm template"),
         (&[("a.yaml", "# nothing\n")], "-f .", 1, "no YAML document found in ."),
         (&[], "-f absent.yaml", 1, "absent.yaml"),
         (&[], "-f https://example.test/a.yaml", 2, "colocate audit -f -"),
