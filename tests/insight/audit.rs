@@ -87,7 +87,7 @@ static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
         ),
     );
     let began = Instant::now();
-    while kubectl.list("pods -A").len() < PODS + 6 {
+    while kubectl.list("pods -A --show-managed-fields").len() < PODS + 6 {
         assert!(began.elapsed() < WAIT_TIMEOUT, "the controllers do not create their pods");
     }
     // Registered after the pods, so that none of them is sent to it.
@@ -209,7 +209,7 @@ fn by_hand() -> (Counts, BTreeMap<String, Counts>) {
         by_class.or(by_volume).as_deref() == Some("pxd.portworx.com")
     };
     let (mut total, mut counts) = (Counts::default(), BTreeMap::<String, Counts>::new());
-    for pod in kubectl.list("pods -A") {
+    for pod in kubectl.list("pods -A --show-managed-fields") {
         let namespace = pod.text("/metadata/namespace");
         let opts_out = |object: &Value, field: &str, key: &str| object["metadata"][field][key] == "true";
         let creator_chose_node = pod.0["metadata"]["managedFields"]

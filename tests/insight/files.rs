@@ -80,24 +80,39 @@ fn settled(namespace: &Namespace) -> Vec<Object> {
     }
 }
 
-/// The pods of `before` after what the audit predicts: its rollouts, and its re-creations too if `all` is true.
-fn predicted(before: &[Object], files: &Value, all: bool) -> BTreeMap<String, Vec<String>> {
-    let mut pods = schedulers(before);
+/// The pods of `before` after what the audit predicts.
+fn predicted(before: &[Object], files: &Value, compared: Compared) -> BTreeMap<String, Vec<String>> {
+    let today = schedulers(before);
+    let mut pods = today.clone();
+    if let Compared::RecreatedOn(scheduler) = compared {
+        for schedulers in pods.values_mut() {
+            schedulers.fill(scheduler.to_owned());
+        }
+    }
     for change in files["pods"].as_array().unwrap() {
         let app = change["kind"].as_str().unwrap().to_lowercase();
-        let found = pods.get_mut(&app).unwrap();
+        let found = &today[&app];
         assert_eq!(change["pods"].as_u64().unwrap(), found.len() as u64, "{change}");
         assert!(found.iter().all(|scheduler| *scheduler == change["today"]), "{change} of {found:?}");
-        if all || change["when"] == "rollout" {
-            found.fill(change["after"].as_str().unwrap().to_owned());
+        if compared != Compared::Running || change["when"] == "rollout" {
+            pods.insert(app, vec![change["after"].as_str().unwrap().to_owned(); found.len()]);
         }
     }
     pods
 }
 
-/// Predicts, applies the files, and compares templates and pods. If `again` is true, all pods are created again, and compared.
-/// Returns the prediction.
-fn assert_prediction(namespace: &Namespace, manifest: &str, again: bool) -> Value {
+/// The pods that are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Running,
+    /// Also those that replace all pods later. Pods that the files do not affect keep their scheduler.
+    Recreated,
+    /// The same, but pods that the files do not affect were created before colocate, and get this scheduler.
+    RecreatedOn(&'static str),
+}
+
+/// Predicts, applies the files, and compares templates and pods. Returns the prediction.
+fn assert_prediction(namespace: &Namespace, manifest: &str, compared: Compared) -> Value {
     let before = settled(namespace);
     let versions = |namespace: &Namespace| -> Vec<_> { templates_and_versions(namespace) };
     let before_prediction = versions(namespace);
@@ -119,8 +134,8 @@ fn assert_prediction(namespace: &Namespace, manifest: &str, again: bool) -> Valu
 
     let after = settled(namespace);
     assert_eq!(templates(namespace), expected_templates, "templates");
-    assert_eq!(schedulers(&after), predicted(&before, &files, false), "running pods: {files:#}");
-    if again {
+    assert_eq!(schedulers(&after), predicted(&before, &files, Compared::Running), "running pods: {files:#}");
+    if compared != Compared::Running {
         // No controller creates the bare pod again, and that of the Job has ended.
         namespace.run("delete pods -l app!=pod,app!=job --wait=false");
         let again = settled(namespace);
@@ -128,7 +143,7 @@ fn assert_prediction(namespace: &Namespace, manifest: &str, again: bool) -> Valu
             pods.remove("pod");
             pods
         };
-        let expected = without_bare(predicted(&before, &files, true));
+        let expected = without_bare(predicted(&before, &files, compared));
         assert_eq!(without_bare(schedulers(&again)), expected, "pods that are created again: {files:#}");
     }
     files
@@ -158,7 +173,7 @@ fn kinds_without_colocate(name: &str) -> (Namespace, Colocate) {
 #[test]
 fn the_same_files_change_nothing() {
     let (namespace, _colocate) = kinds_without_colocate("files-same");
-    let files = assert_prediction(&namespace, &fixture("kinds.yaml"), false);
+    let files = assert_prediction(&namespace, &fixture("kinds.yaml"), Compared::Running);
     assert_eq!(files["pods"], json!([]));
     let when: Vec<_> = files["workloads"].as_array().unwrap().iter().map(|row| row["when"].as_str().unwrap()).collect();
     assert_eq!(when, ["unchanged"; 9]);
@@ -168,7 +183,7 @@ fn the_same_files_change_nothing() {
 fn a_changed_template_moves_pods_to_stork_by_a_rollout() {
     let (namespace, _colocate) = kinds_without_colocate("files-rollout");
     let manifest = fixture("kinds.yaml").replace("example.test/main:1", "example.test/main:2");
-    let files = assert_prediction(&namespace, &manifest, true);
+    let files = assert_prediction(&namespace, &manifest, Compared::RecreatedOn("stork"));
     let rows: BTreeMap<_, _> = files["workloads"]
         .as_array()
         .unwrap()
@@ -187,7 +202,7 @@ fn pods_of_another_claim_keep_the_scheduler_of_their_template() {
     namespace.add_claim("other", OTHER_CLASS);
     namespace.apply(&fixture("kinds.yaml"));
     let manifest = fixture("kinds.yaml").replace("claimName: data", "claimName: other");
-    assert_prediction(&namespace, &manifest, true);
+    assert_prediction(&namespace, &manifest, Compared::Recreated);
 }
 
 #[test]
@@ -206,7 +221,7 @@ spec: {{storageClassName: {PORTWORX_CLASS}, accessModes: [ReadWriteOnce], resour
     );
     let manifest = claim + &fixture("kinds.yaml").replace("claimName: data", "claimName: px");
     namespace.add_volumes(&["px"], PORTWORX_CLASS);
-    let files = assert_prediction(&namespace, &manifest, true);
+    let files = assert_prediction(&namespace, &manifest, Compared::Recreated);
     let stork = files["pods"].as_array().unwrap().iter().filter(|change| change["after"] == "stork").count();
     assert_eq!(stork, 5, "{files:#}");
 }
