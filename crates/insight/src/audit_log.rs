@@ -4,32 +4,24 @@
 //! API servers annotate an event with the webhooks that they called for it. The round and the index in the key of an annotation
 //! identify the call. The patches of webhooks are logged from level `Request` on, everything else from level `Metadata` on.
 
-use std::borrow::Cow;
+mod call;
+mod comparison;
+mod event;
+mod missed_object;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use colocate_engine::{Reason, Text, object};
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use call::{Calls, STORK, calls, is_colocate};
+use event::Event;
 
-use super::controller::{Controller, controller};
+pub use comparison::{Compared, Comparison};
+pub use missed_object::{Identity, MissedObject};
 
 /// The largest number of missed objects that are kept. At 700 bytes each, they take 7 MB.
 const MAX_MISSED: usize = 10_000;
 
 /// The largest number of webhooks whose calls are counted.
 const MAX_WEBHOOKS: usize = 1_000;
-
-/// The prefixes of annotations about calls of mutating webhooks, each followed by the round and the index of the call.
-const MUTATION: &str = "mutation.webhook.admission.k8s.io/";
-const PATCH: &str = "patch.webhook.admission.k8s.io/";
-const FAILED_OPEN: &str = "failed-open.mutation.webhook.admission.k8s.io/";
-
-/// The scheduler of a pod that names none.
-const DEFAULT_SCHEDULER: &str = "default-scheduler";
-
-/// The configuration that Stork maintains.
-const STORK: &str = "stork-webhooks-cfg";
 
 /// Audit logs, read line by line. Its memory is bounded.
 #[derive(Debug, Default)]
@@ -65,72 +57,6 @@ pub struct WebhookCalls {
     pub failures: Option<[String; 2]>,
 }
 
-/// An object that was admitted although colocate did not answer. The order is that of time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MissedObject {
-    /// The time of the response, in RFC 3339.
-    pub time: String,
-    /// The resource, as in `deployments.apps`.
-    pub resource: String,
-    /// The namespace.
-    pub namespace: String,
-    /// The name; for an object that the API server named, its `generateName` and `*`, unless the log has the response.
-    pub name: String,
-    /// The verb.
-    pub verb: String,
-    /// The user; the impersonated one, if there is one.
-    pub user: String,
-    /// The webhook that set `schedulerName` instead, if the log has its patch.
-    pub set_by: Option<String>,
-    /// The ID of the request.
-    pub audit_id: String,
-    /// What else the log has about the identity of the object.
-    pub identity: Identity,
-}
-
-/// What a log has about the identity of an object, in addition to its name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Identity {
-    /// The version of its API, as in `v1`.
-    pub version: String,
-    /// The time of the request, in RFC 3339.
-    pub requested: String,
-    /// The UID, if the log has the response.
-    pub uid: Option<String>,
-    /// The prefix of its name, if the API server chose the name and the log has the request.
-    pub generate_name: Option<String>,
-    /// The UID of its controller, if the log has the request.
-    pub controller: Option<String>,
-    /// The scheduler that the request for a pod names, if the log has the request. The default is `default-scheduler`.
-    pub scheduler: Option<String>,
-}
-
-/// What colocate's and Stork's webhook did about an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Comparison {
-    /// Stork's webhook set the scheduler, and colocate would have.
-    Both,
-    /// Stork's webhook set the scheduler, and colocate would not have.
-    OnlyStork,
-    /// colocate set the scheduler, or would in `mode: inject`, and Stork's webhook did not.
-    OnlyColocate,
-    /// Stork's webhook set the scheduler, and colocate did not answer or was not called.
-    WithoutColocate,
-    /// Stork's webhook changed the object, and the log has no patch that shows what.
-    Unknown,
-}
-
-/// The objects with one result.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
-    /// Their number.
-    pub objects: u64,
-    /// The reasons of colocate, and their numbers.
-    pub reasons: BTreeMap<&'static str, u64>,
-    /// One of the objects: its resource, its namespace and its name.
-    pub example: [String; 3],
-}
-
 /// A line that is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditLineError {
@@ -140,138 +66,6 @@ pub enum AuditLineError {
     /// It is another object.
     #[error("it is not an event of audit.k8s.io/v1")]
     Other,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event<'a> {
-    #[serde(borrow, default)]
-    kind: Text<'a>,
-    #[serde(borrow, default)]
-    api_version: Text<'a>,
-    #[serde(borrow, default, rename = "auditID")]
-    audit_id: Text<'a>,
-    #[serde(borrow, default)]
-    stage: Text<'a>,
-    #[serde(borrow, default, rename = "requestURI")]
-    request_uri: Text<'a>,
-    #[serde(borrow, default)]
-    verb: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    user: Option<User<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    impersonated_user: Option<User<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    object_ref: Option<ObjectRef<'a>>,
-    #[serde(default, deserialize_with = "object")]
-    response_status: Option<ResponseStatus>,
-    /// The object, or the patch in any form.
-    #[serde(borrow, default)]
-    request_object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    response_object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    request_received_timestamp: Text<'a>,
-    #[serde(borrow, default)]
-    stage_timestamp: Text<'a>,
-    #[serde(borrow, default)]
-    annotations: Option<BTreeMap<Text<'a>, Text<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct User<'a> {
-    #[serde(borrow, default)]
-    username: Text<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ObjectRef<'a> {
-    #[serde(borrow, default)]
-    resource: Text<'a>,
-    #[serde(borrow, default)]
-    api_group: Text<'a>,
-    #[serde(borrow, default)]
-    api_version: Text<'a>,
-    #[serde(borrow, default)]
-    subresource: Text<'a>,
-    #[serde(borrow, default)]
-    namespace: Text<'a>,
-    #[serde(borrow, default)]
-    name: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct ResponseStatus {
-    #[serde(default)]
-    code: u16,
-}
-
-/// A logged object.
-#[derive(Default, Deserialize)]
-struct Logged<'a> {
-    #[serde(borrow, default, deserialize_with = "object")]
-    metadata: Option<LoggedMetadata<'a>>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    spec: Option<LoggedSpec<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LoggedMetadata<'a> {
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    generate_name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    uid: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
-    controller: Option<Controller<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LoggedSpec<'a> {
-    #[serde(borrow, default)]
-    scheduler_name: Option<Text<'a>>,
-}
-
-impl<'a> Logged<'a> {
-    /// Reads an object. A patch may be an array; it identifies nothing.
-    fn read(logged: Option<&'a RawValue>) -> Option<Self> {
-        serde_json::from_str(logged?.get()).ok()
-    }
-}
-
-/// The value of an annotation about a call.
-#[derive(Deserialize)]
-struct CallAnnotation<'a> {
-    #[serde(borrow, default)]
-    configuration: Text<'a>,
-    #[serde(borrow, default)]
-    webhook: Text<'a>,
-    #[serde(default)]
-    mutated: bool,
-    #[serde(default)]
-    patch: Option<Value>,
-}
-
-impl<'a> CallAnnotation<'a> {
-    /// Reads a value; `None` if it has another form.
-    fn read(value: &'a str) -> Option<Self> {
-        serde_json::from_str::<Self>(value).ok().filter(|read| !read.webhook.is_empty())
-    }
-}
-
-/// The calls of a webhook for one request, in all rounds.
-#[derive(Debug, Default)]
-struct Calls {
-    configuration: String,
-    changed: bool,
-    /// Whether one of the calls was answered.
-    answered: bool,
-    /// Whether the log has its patch, and whether that sets `schedulerName`.
-    sets_scheduler: Option<bool>,
 }
 
 impl AuditLog {
@@ -330,39 +124,6 @@ impl AuditLog {
         }
     }
 
-    fn compare(
-        &mut self,
-        event: &Event<'_>,
-        annotations: &BTreeMap<Text<'_>, Text<'_>>,
-        calls: &BTreeMap<String, Calls>,
-    ) {
-        let stork = calls.values().find(|call| call.configuration == STORK);
-        let colocate: Vec<_> = calls.iter().filter(|(webhook, call)| call.is_colocate(webhook)).collect();
-        let answered = colocate.iter().filter(|(_, call)| call.answered);
-        let decision = answered.map(|(webhook, _)| Decision::read(annotations, webhook)).max();
-        let would_set = decision.is_some_and(|decision| decision.would_set);
-        let comparison = match stork {
-            Some(Calls { sets_scheduler: Some(true), .. }) => match decision {
-                None => Comparison::WithoutColocate,
-                Some(_) if would_set => Comparison::Both,
-                Some(_) => Comparison::OnlyStork,
-            },
-            // Without its patch, a change may be one of tolerations.
-            Some(Calls { changed: true, sets_scheduler: None, .. }) => Comparison::Unknown,
-            // Stork's webhook does not run in this cluster, as far as the log shows, if it is never called.
-            _ if would_set && decision.is_some_and(|decision| !decision.was_set) => Comparison::OnlyColocate,
-            _ => return,
-        };
-        let compared = self.comparison.entry(comparison).or_insert_with(|| {
-            let [resource, namespace, name] = [event.resource(), event.namespace().to_owned(), event.name()];
-            Compared { example: [resource, namespace, name], ..Compared::default() }
-        });
-        compared.objects += 1;
-        if let Some(Decision { reason: Some(reason), .. }) = decision {
-            *compared.reasons.entry(reason).or_default() += 1;
-        }
-    }
-
     /// Returns true if Stork's webhook was called.
     pub fn has_stork(&self) -> bool {
         self.webhooks.keys().any(|[configuration, _]| configuration == STORK)
@@ -377,191 +138,6 @@ impl AuditLog {
     pub fn missed_total(&self) -> u64 {
         self.missed.len() as u64 + self.more_missed
     }
-}
-
-/// A decision of colocate, as far as it is in the annotations of its webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Decision {
-    /// Whether colocate sets the scheduler, or would.
-    would_set: bool,
-    /// Whether the object named the scheduler before.
-    was_set: bool,
-    reason: Option<&'static str>,
-}
-
-impl Decision {
-    fn read(annotations: &BTreeMap<Text<'_>, Text<'_>>, webhook: &str) -> Self {
-        let get = |field: &str| annotations.get(&Text::from(format!("{webhook}/{field}")));
-        let word = get("reason").map(|word| &**word);
-        let reason = Reason::ALL.iter().copied().find(|reason| Some(reason.as_str()) == word);
-        let was_set = reason == Some(Reason::AlreadySet);
-        let would_set = match reason {
-            Some(
-                Reason::Injected | Reason::InjectedMissing | Reason::Kept | Reason::WouldInject | Reason::WouldKeep,
-            ) => true,
-            // The claims are listed with their drivers.
-            Some(Reason::AlreadySet) => get("claims").is_some_and(|claims| claims.contains(", driver ")),
-            _ => false,
-        };
-        Self { would_set, was_set, reason: reason.map(Reason::as_str) }
-    }
-}
-
-impl Calls {
-    fn is_colocate(&self, webhook: &str) -> bool {
-        is_colocate(&self.configuration, webhook)
-    }
-}
-
-impl Comparison {
-    /// The word in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Both => "both",
-            Self::OnlyStork => "only-stork",
-            Self::OnlyColocate => "only-colocate",
-            Self::WithoutColocate => "without-colocate",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// The result, as a sentence.
-    pub const fn explanation(self) -> &'static str {
-        match self {
-            Self::Both => "Stork's webhook set the scheduler, and colocate would have",
-            Self::OnlyStork => {
-                "Stork's webhook set the scheduler, and colocate would not have: this is lost if Stork's webhook is switched off"
-            }
-            Self::OnlyColocate => {
-                "colocate sets the scheduler, and Stork's webhook did not: this is lost if colocate is switched off"
-            }
-            Self::WithoutColocate => "Stork's webhook set the scheduler, and colocate did not answer or was not called",
-            Self::Unknown => {
-                "Stork's webhook changed the object, and the log has no patch that shows what: use the audit level Request"
-            }
-        }
-    }
-}
-
-impl Event<'_> {
-    /// Returns true for the last stage of a request that changed an object.
-    fn is_admitted(&self) -> bool {
-        let succeeded = self.response_status.as_ref().is_some_and(|status| (200..300).contains(&status.code));
-        let query = self.request_uri.split_once('?').map_or("", |(_, query)| query);
-        let is_dry_run =
-            query.split('&').any(|pair| pair.strip_prefix("dryRun=").is_some_and(|value| !value.is_empty()));
-        let has_subresource = self.object_ref.as_ref().is_some_and(|object| !object.subresource.is_empty());
-        *self.stage == *"ResponseComplete" && succeeded && !is_dry_run && !has_subresource
-    }
-
-    /// Returns false for updates of pods, at which no scheduler is set: API servers reject a change of it.
-    fn sets_a_scheduler(&self) -> bool {
-        *self.verb == *"create" || self.resource() != "pods"
-    }
-
-    fn namespace(&self) -> &str {
-        self.object_ref.as_ref().map_or("", |object| &object.namespace)
-    }
-
-    fn resource(&self) -> String {
-        match &self.object_ref {
-            Some(ObjectRef { resource, api_group, .. }) if !api_group.is_empty() => format!("{resource}.{api_group}"),
-            Some(ObjectRef { resource, .. }) => resource.to_string(),
-            None => String::new(),
-        }
-    }
-
-    fn name(&self) -> String {
-        let own = self.object_ref.as_ref().map(|object| &*object.name).filter(|name| !name.is_empty());
-        if let Some(own) = own {
-            return own.to_owned();
-        }
-        let metadata = |logged| Logged::read(logged).and_then(|object| object.metadata).unwrap_or_default();
-        let (response, request) = (metadata(self.response_object), metadata(self.request_object));
-        match Text::non_empty(response.name.as_ref()) {
-            Some(name) => name.to_owned(),
-            None => format!("{}*", Text::non_empty(request.generate_name.as_ref()).unwrap_or_default()),
-        }
-    }
-
-    fn missed(&self, set_by: Option<String>) -> MissedObject {
-        let user = self.impersonated_user.as_ref().or(self.user.as_ref());
-        MissedObject {
-            time: self.stage_timestamp.to_string(),
-            resource: self.resource(),
-            namespace: self.namespace().to_owned(),
-            name: self.name(),
-            verb: self.verb.to_string(),
-            user: user.map(|user| user.username.to_string()).unwrap_or_default(),
-            set_by,
-            audit_id: self.audit_id.to_string(),
-            identity: self.identity(),
-        }
-    }
-
-    fn identity(&self) -> Identity {
-        let text = |text: Option<&Text<'_>>| Text::non_empty(text).map(str::to_owned);
-        let request = Logged::read(self.request_object).filter(|_| *self.verb == *"create");
-        let metadata = request.as_ref().and_then(|request| request.metadata.as_ref());
-        let response = Logged::read(self.response_object).and_then(|response| response.metadata).unwrap_or_default();
-        let scheduler = request.as_ref().filter(|_| self.resource() == "pods").map(|request| {
-            let spec = request.spec.as_ref();
-            text(spec.and_then(|spec| spec.scheduler_name.as_ref())).unwrap_or_else(|| DEFAULT_SCHEDULER.to_owned())
-        });
-        Identity {
-            version: self.object_ref.as_ref().map(|object| object.api_version.to_string()).unwrap_or_default(),
-            requested: self.request_received_timestamp.to_string(),
-            uid: text(response.uid.as_ref()),
-            generate_name: text(metadata.and_then(|metadata| metadata.generate_name.as_ref())),
-            controller: text(metadata.and_then(|metadata| Some(&metadata.controller.as_ref()?.uid))),
-            scheduler,
-        }
-    }
-}
-
-/// Collects the calls of each webhook for one request. A webhook may be called in several rounds.
-fn calls(annotations: &BTreeMap<Text<'_>, Text<'_>>) -> BTreeMap<String, Calls> {
-    let mut calls = BTreeMap::<String, Calls>::new();
-    for (key, value) in annotations {
-        if let Some(call) = key.strip_prefix(MUTATION)
-            && let Some(read) = CallAnnotation::read(value)
-        {
-            let failed = annotations.contains_key(&Text::from(Cow::Owned(format!("{FAILED_OPEN}{call}"))));
-            let entry = calls.entry(read.webhook.to_string()).or_default();
-            entry.configuration = read.configuration.to_string();
-            entry.changed |= read.mutated;
-            entry.answered |= !failed;
-        } else if key.starts_with(PATCH)
-            && let Some(read) = CallAnnotation::read(value)
-        {
-            let sets = read.patch.as_ref().is_some_and(sets_scheduler);
-            let entry = calls.entry(read.webhook.to_string()).or_default();
-            entry.configuration = read.configuration.to_string();
-            entry.answered = true;
-            entry.sets_scheduler = Some(entry.sets_scheduler.unwrap_or_default() || sets);
-        } else if key.starts_with(FAILED_OPEN) {
-            // If the annotation about the change is absent, the configuration is not known.
-            calls.entry(value.to_string()).or_default();
-        }
-    }
-    calls
-}
-
-/// Returns true if a JSON patch sets `schedulerName`, by itself or as a part of a larger value.
-fn sets_scheduler(patch: &Value) -> bool {
-    let names = |value: &Value| value.pointer("/schedulerName").or(value.pointer("/spec/schedulerName")).is_some();
-    let sets = |operation: &Value| {
-        let target = operation["path"].as_str().unwrap_or_default();
-        let changes = matches!(operation["op"].as_str(), Some("add" | "replace"));
-        changes && (target.ends_with("/spec/schedulerName") || names(&operation["value"]))
-    };
-    patch.as_array().is_some_and(|operations| operations.iter().any(sets))
-}
-
-/// Returns true for the webhooks of colocate's chart, and others with its name.
-fn is_colocate(configuration: &str, webhook: &str) -> bool {
-    webhook.split('.').any(|label| label == "colocate")
-        || configuration.split(['.', '-']).any(|part| part == "colocate")
 }
 
 /// Extends a period by a time. Times of API servers have one form, so that their order is that of their texts.
@@ -581,8 +157,9 @@ fn extend(period: &mut Option<[String; 2]>, time: &str) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
+    use super::call::{FAILED_OPEN, MUTATION, PATCH};
     use super::*;
 
     const OURS: [&str; 2] = ["zz-colocate", "pods.mutate.colocate"];
