@@ -1,0 +1,70 @@
+//! The cause of the scheduler of a workload's template.
+
+use colocate_engine::{Reason, Source};
+use jiff::Timestamp;
+
+use super::registration::{Exclusion, Registration};
+use super::template::Template;
+use super::{Diagnosis, is_chosen, unknown};
+use crate::expectation::{Expectation, Outcome};
+use crate::verdict::Verdict;
+
+/// The facts about a workload and its template.
+pub struct TemplateCase<'a> {
+    /// The creation of the workload.
+    pub created: Option<Timestamp>,
+    /// The last write to the workload, apart from its status.
+    pub written: Option<Timestamp>,
+    /// The expectation of the workload.
+    pub expectation: &'a Expectation,
+    /// The scheduler that its template names.
+    pub template: &'a Template,
+    /// The registration of colocate; `None` if it could not be read.
+    pub registration: Option<&'a Registration>,
+}
+
+impl TemplateCase<'_> {
+    /// Finds the cause of the scheduler of a workload's template.
+    pub fn diagnose(&self) -> Diagnosis {
+        let Self { created, written, expectation, template, registration } = self;
+        if let Some(unknown) = unknown(expectation) {
+            return unknown;
+        }
+        if expectation.outcome() == Outcome::AsExpected {
+            let leftover = !is_chosen(expectation.reason)
+                && matches!(expectation.reason, Reason::AlreadySet | Reason::OptOutWithoutEffect)
+                && template.source == Some(Source::OmitsScheduler);
+            return if leftover {
+                let text = format!("the template names {}, and its source does not", template.scheduler);
+                Diagnosis::new(Verdict::InjectedEarlier, text)
+            } else {
+                Diagnosis::new(Verdict::AsExpected, expectation.reason.explanation())
+            };
+        }
+        if expectation.reason == Reason::WouldInject {
+            let text = format!("in mode: inject, it would have the scheduler {}", expectation.scheduler);
+            return Diagnosis::new(Verdict::AuditMode, text);
+        }
+        let last = (*written).max(*created);
+        if let Some(Registration { configuration, created: registered, .. }) = registration {
+            match (registered, last) {
+                (None, _) => {
+                    let text = format!("there is no MutatingWebhookConfiguration {configuration}");
+                    return Diagnosis::new(Verdict::BeforeColocate, text);
+                }
+                (Some(registered), Some(last)) if last < *registered => {
+                    let text = format!("its last write was at {last}, and {configuration} was created at {registered}");
+                    return Diagnosis::new(Verdict::BeforeColocate, text);
+                }
+                _ => {}
+            }
+        }
+        let exclusion = registration.zip(last).and_then(|(registration, last)| registration.exclusion(last));
+        if let Some(Exclusion::Certain(why)) = exclusion {
+            return Diagnosis::new(Verdict::NotSent, why);
+        }
+        let text = last
+            .map_or_else(|| "its writes are not recorded".to_owned(), |last| format!("its last write was at {last}"));
+        Diagnosis::new(Verdict::Missed, text).and(exclusion.into_iter().flat_map(Exclusion::into_evidence))
+    }
+}

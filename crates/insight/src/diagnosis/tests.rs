@@ -1,0 +1,386 @@
+//! Each verdict, from the facts about a pod on one day.
+
+use std::collections::BTreeMap;
+
+use colocate_engine::{ClaimFacts, ClassFacts, Inventory, OwnerKind, Policy, Presence, Source, Workload};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::pod_case::CONTROLLER_MANAGER;
+use super::*;
+use crate::answer::Answer;
+use crate::expectation::Facts;
+use crate::history::{Endpoints, History, Replica, Scaling};
+use crate::live_pod::LivePod;
+
+const CREATED: &str = "2026-11-30T02:14:07Z";
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A pod on one day, and everything that is known about it.
+struct Scene {
+    policy: Policy,
+    pod: Value,
+    template: Option<Template>,
+    template_is_hidden: bool,
+    registration: Option<Registration>,
+    history: Option<History>,
+    endpoints: Option<Endpoints>,
+    claims: BTreeMap<String, Timestamp>,
+    webhooks: Vec<String>,
+}
+
+impl Scene {
+    /// A pod that mounts the claim `data` of Portworx and is on the default scheduler. All has been well for an hour.
+    fn new() -> Self {
+        let containers = json!({"f:spec": {"f:containers": {}, "f:schedulerName": {}}});
+        let pod = json!({
+            "metadata": {
+                "namespace": "db",
+                "name": "mysql-0",
+                "creationTimestamp": CREATED,
+                "managedFields": [{"manager": CONTROLLER_MANAGER, "operation": "Update", "time": CREATED, "fieldsV1": containers}],
+            },
+            "spec": {
+                "schedulerName": "default-scheduler",
+                "nodeName": "node-1",
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+            },
+        });
+        let registration = Registration {
+            configuration: "zz-colocate".to_owned(),
+            created: Some(time("2026-11-01T00:00:00Z")),
+            changes: Vec::new(),
+            called: Answer::Yes,
+            ignores_failures: true,
+        };
+        let replica = Replica {
+            name: "colocate-1".to_owned(),
+            replica_set: "colocate-5d4".to_owned(),
+            created: time("2026-11-30T01:00:00Z"),
+            ready: Some((true, time("2026-11-30T01:00:05Z"))),
+            pauses: Vec::new(),
+        };
+        let history = History { desired: 1, replicas: vec![replica], ..History::default() };
+        let claims = [("data".to_owned(), time("2026-11-30T02:00:00Z"))].into();
+        Self {
+            policy: Policy::default(),
+            pod,
+            template: None,
+            template_is_hidden: false,
+            registration: Some(registration),
+            history: Some(history),
+            endpoints: None,
+            claims,
+            webhooks: Vec::new(),
+        }
+    }
+
+    fn scheduler(mut self, name: &str) -> Self {
+        self.pod["spec"]["schedulerName"] = name.into();
+        self
+    }
+
+    fn template(mut self, scheduler: &str, source: Source) -> Self {
+        let object = "ReplicaSet mysql-5d4".to_owned();
+        self.template = Some(Template { object, scheduler: scheduler.into(), source: Some(source) });
+        self
+    }
+
+    fn registration(mut self, change: impl FnOnce(&mut Registration)) -> Self {
+        self.registration.iter_mut().for_each(change_once(change));
+        self
+    }
+
+    fn diagnose(&self) -> (&'static str, String) {
+        let claim = |class: &'static str| ClaimFacts { class: Some(class.into()), ..ClaimFacts::default() };
+        let class = |provisioner: &'static str| ClassFacts { provisioner: provisioner.into(), ..ClassFacts::default() };
+        let mut storage = Inventory::default();
+        storage.insert_class("px-db", class("pxd.portworx.com"));
+        storage.insert_class("ebs", class("ebs.csi.aws.com"));
+        storage.insert_claim("db", "data", &claim("px-db"));
+        storage.insert_claim("db", "other", &claim("ebs"));
+        let facts = Facts { policy: &self.policy, storage: &storage, presence: &|_| Presence::Unknown };
+        let text = self.pod.to_string();
+        let requested = self.template.as_ref().map_or(text.clone(), |template| template.requested(&text).unwrap());
+        let workload = self.policy.workloads.find("", "v1", "Pod").unwrap();
+        let expect = |workload: &Workload, text: &str| facts.expect(workload, "db", Some(false), text).unwrap();
+        let expectation = expect(workload, &requested);
+        let pod: LivePod<'_> = serde_json::from_str(&text).unwrap();
+        let case = PodCase {
+            pod: &pod,
+            policy: &self.policy,
+            expectation: &expectation,
+            template: self.template.as_ref(),
+            template_is_hidden: self.template_is_hidden,
+            registration: self.registration.as_ref(),
+            history: self.history.as_ref(),
+            endpoints: self.endpoints.as_ref(),
+            claims: &self.claims,
+            other_webhooks: &self.webhooks,
+        };
+        let Diagnosis { verdict, evidence } = case.diagnose();
+        (verdict.as_str(), evidence.join("; "))
+    }
+}
+
+fn change_once<T>(change: impl FnOnce(&mut T)) -> impl FnMut(&mut T) {
+    let mut change = Some(change);
+    move |value| {
+        if let Some(change) = change.take() {
+            change(value);
+        }
+    }
+}
+
+fn assert_verdict(scene: &Scene, verdict: &str, evidence: &str) {
+    let (found, text) = scene.diagnose();
+    assert_eq!(found, verdict, "{text}");
+    assert!(text.contains(evidence), "{verdict}: {text}");
+}
+
+#[test]
+fn the_drivers_scheduler_is_as_expected() {
+    let injected = "One of its claims belongs to a storage driver";
+    assert_verdict(&Scene::new().scheduler("stork"), "as-expected", injected);
+    let mut other = Scene::new();
+    other.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other".into();
+    assert_verdict(&other, "as-expected", "none belongs to a configured driver");
+    // The author of the pod chose a scheduler.
+    assert_verdict(&Scene::new().scheduler("yunikorn"), "as-expected", "names another scheduler");
+}
+
+#[test]
+fn a_pod_without_a_known_cause_was_missed() {
+    assert_verdict(&Scene::new(), "missed", "colocate's pod colocate-1 has been ready since 2026-11-30T01:00:05Z");
+    let unseen = Scene { registration: None, history: None, ..Scene::new() };
+    let evidence = "the pods of colocate could not be read; the webhook configuration could not be read";
+    assert_verdict(&unseen, "missed", evidence);
+    let unknown = |registration: &mut Registration| registration.called = Answer::NotEvaluated("why".to_owned());
+    let evidence = "whether colocate is called for it is not known: why";
+    assert_verdict(&Scene::new().registration(unknown), "missed", evidence);
+}
+
+#[test]
+fn a_pod_from_before_the_registration_was_before_colocate() {
+    let later = Scene::new().registration(|found| found.created = Some(time("2026-11-30T02:14:08Z")));
+    let evidence = "MutatingWebhookConfiguration zz-colocate was created later, 2026-11-30T02:14:08Z";
+    assert_verdict(&later, "before-colocate", evidence);
+    let none = Scene::new().registration(|found| found.created = None);
+    assert_verdict(&none, "before-colocate", "there is no MutatingWebhookConfiguration zz-colocate");
+    let same_second = Scene::new().registration(|found| found.created = Some(time(CREATED)));
+    assert_verdict(&same_second, "missed", "");
+}
+
+#[test]
+fn a_pod_without_a_ready_replica_was_created_while_colocate_was_away() {
+    let scaled =
+        |to, time: &str| Scaling { replica_set: "colocate-5d4".to_owned(), to, up: to > 0, time: self::time(time) };
+    let history = History {
+        replica_sets: vec![("colocate-5d4".to_owned(), time("2026-11-01T00:00:00Z"))],
+        scalings: vec![scaled(0, "2026-11-30T02:11:00Z"), scaled(2, "2026-11-30T02:31:00Z")],
+        ..History::default()
+    };
+    let away = Scene { history: Some(history), ..Scene::new() };
+    let evidence = "no replica of colocate was ready from 2026-11-30T02:11:00Z";
+    assert_verdict(&away, "colocate-away", evidence);
+    // A later change of the configuration does not matter.
+    let change = Change { what: "zz-colocate".to_owned(), time: time("2026-11-30T05:00:00Z") };
+    let away = away.registration(|found| {
+        found.called = Answer::No("no rule".to_owned());
+        found.changes = vec![change];
+    });
+    assert_verdict(&away, "colocate-away", evidence);
+    // With `Fail`, the pod would have been rejected.
+    let fail = away.registration(|found| found.ignores_failures = false);
+    assert_verdict(&fail, "missed", "but the failure policy is not known to be Ignore");
+}
+
+#[test]
+fn endpoints_show_what_pods_do_not() {
+    let endpoints = |ready| {
+        let since = time("2026-11-30T02:11:00Z");
+        Some(Endpoints { service: "colocate/colocate".to_owned(), ready, serving: ready, since })
+    };
+    // The pod of colocate was ready, but the Service does not select it.
+    let away = "Service colocate/colocate has had no ready endpoint since 2026-11-30T02:11:00Z (EndpointSlices)";
+    let ready = "Service colocate/colocate has had a ready endpoint since 2026-11-30T02:11:00Z (EndpointSlices)";
+    let of_pods = "colocate's pod colocate-1 has been ready since";
+    assert_verdict(&Scene { endpoints: endpoints(false), ..Scene::new() }, "colocate-away", away);
+    assert_verdict(&Scene { endpoints: endpoints(true), ..Scene::new() }, "missed", of_pods);
+    for history in [None, Some(History::default())] {
+        let scene = |ready| Scene { history: history.clone(), endpoints: endpoints(ready), ..Scene::new() };
+        assert_verdict(&scene(true), "missed", ready);
+        assert_verdict(&scene(false), "colocate-away", away);
+    }
+}
+
+#[test]
+fn a_pod_that_the_configuration_excludes_was_not_sent() {
+    let excluded = || Scene::new().registration(|found| found.called = Answer::No("no rule".to_owned()));
+    assert_verdict(&excluded(), "not-sent", "zz-colocate: no rule");
+    let changed = |time: &str| {
+        let change = Change { what: "zz-colocate".to_owned(), time: self::time(time) };
+        excluded().registration(|found| found.changes = vec![change])
+    };
+    assert_verdict(&changed("2026-11-30T02:14:06Z"), "not-sent", "zz-colocate: no rule");
+    // It may have been called at that time.
+    let evidence = "it would not be sent now (zz-colocate: no rule), which may have changed since then; zz-colocate changed at 2026-11-30T02:14:07Z";
+    assert_verdict(&changed(CREATED), "missed", evidence);
+}
+
+#[test]
+fn a_scheduler_that_the_template_does_not_name_was_set_by_another() {
+    let set = Scene { webhooks: vec!["yunikorn-admission".to_owned()], ..Scene::new() };
+    let set = set.scheduler("yunikorn").template("default-scheduler", Source::Unknown);
+    let evidence = "the template of ReplicaSet mysql-5d4 names default-scheduler, and the pod yunikorn; colocate does not make this change; other webhooks that are called for it: yunikorn-admission";
+    assert_verdict(&set, "set-by-another", evidence);
+    // Without a claim of a driver, the template names the scheduler itself.
+    let mut named = Scene::new().scheduler("yunikorn").template("stork", Source::NamesScheduler);
+    named.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other".into();
+    assert_verdict(&named, "set-by-another", "names stork, and the pod yunikorn");
+    // Without another webhook, its creator did it.
+    let mut of_operator = Scene::new().scheduler("yunikorn").template("default-scheduler", Source::Unknown);
+    assert!(!of_operator.diagnose().1.contains("created it"));
+    of_operator.pod["metadata"]["managedFields"][0]["manager"] = "operator".into();
+    let evidence = "no other webhook is called for it, and operator created it";
+    assert_verdict(&of_operator, "set-by-another", evidence);
+    of_operator.webhooks.push("istio".to_owned());
+    let evidence = "operator created it, and other webhooks are called for it: istio";
+    assert_verdict(&of_operator, "set-by-another", evidence);
+    of_operator.registration = None;
+    assert_verdict(&of_operator, "set-by-another", "the webhook configurations could not be read");
+    // Another webhook put the default back.
+    assert_verdict(
+        &Scene::new().template("stork", Source::OmitsScheduler),
+        "set-by-another",
+        "names stork, and the pod default-scheduler",
+    );
+    assert_verdict(&Scene::new().template("default-scheduler", Source::Unknown), "missed", "");
+    assert_verdict(&Scene::new().scheduler("yunikorn").template("yunikorn", Source::Unknown), "as-expected", "");
+    assert_verdict(&Scene::new().scheduler("stork").template("default-scheduler", Source::Unknown), "as-expected", "");
+    // It has no claim of a driver, so its scheduler does not matter.
+    let mut other = Scene::new().scheduler("yunikorn").template("default-scheduler", Source::Unknown);
+    other.pod["spec"]["volumes"] = json!([]);
+    assert_verdict(&other, "as-expected", "");
+}
+
+#[test]
+fn claims_that_are_all_younger_were_not_known() {
+    let mut younger = Scene::new();
+    younger.claims.insert("data".to_owned(), time("2026-11-30T02:14:09Z"));
+    assert_verdict(&younger, "claim-younger", "claim data was created later, 2026-11-30T02:14:09Z");
+    // An inline volume of the driver has no claim to wait for.
+    let inline = json!({"name": "inline", "csi": {"driver": "pxd.portworx.com"}});
+    younger.pod["spec"]["volumes"].as_array_mut().unwrap().push(inline);
+    assert_verdict(&younger, "missed", "");
+}
+
+#[test]
+fn an_opt_out_of_another_writer_was_added_later() {
+    let key = colocate_engine::DISABLE_HYPERCONVERGENCE;
+    let annotation = json!({"f:metadata": {"f:annotations": {format!("f:{key}"): {}}}});
+    let opted_out = |manager: &str, time: &str| {
+        let mut scene = Scene::new().scheduler("stork");
+        scene.pod["metadata"]["annotations"] = json!({key: "true"});
+        let entry = json!({"manager": manager, "operation": "Update", "time": time, "fieldsV1": annotation});
+        scene.pod["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
+        scene
+    };
+    let later = opted_out("kubectl-annotate", "2026-11-30T09:00:00Z");
+    let evidence = format!("kubectl-annotate added {key} after the pod was created, 2026-11-30T09:00:00Z");
+    assert_verdict(&later, "opted-out-later", &evidence);
+    assert_verdict(&opted_out(CONTROLLER_MANAGER, CREATED), "as-expected", "still schedules it");
+}
+
+#[test]
+fn a_template_without_a_source_for_its_scheduler_was_injected_earlier() {
+    let leftover = |source| {
+        let mut scene = Scene::new().scheduler("stork").template("stork", source);
+        scene.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other".into();
+        scene
+    };
+    let evidence = "the template of ReplicaSet mysql-5d4 names stork, and its source does not";
+    assert_verdict(&leftover(Source::OmitsScheduler), "injected-earlier", evidence);
+    assert_verdict(&leftover(Source::NamesScheduler), "as-expected", "");
+    assert_verdict(&leftover(Source::Unknown), "as-expected", "");
+    assert_verdict(&Scene::new().scheduler("stork").template("stork", Source::OmitsScheduler), "as-expected", "");
+}
+
+#[test]
+fn a_scheduler_without_a_visible_template_is_unknown() {
+    let hidden = |scheduler| Scene { template_is_hidden: true, ..Scene::new().scheduler(scheduler) };
+    let text = "the template of its controller could not be read, so who chose yunikorn is not known";
+    assert_verdict(&hidden("yunikorn"), "unknown", text);
+    assert_verdict(&hidden("stork"), "as-expected", "");
+    assert_verdict(&hidden("default-scheduler"), "missed", "");
+    let mut leftover = Scene::new().scheduler("stork").template("stork", Source::Unknown);
+    leftover.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other".into();
+    assert_verdict(&leftover, "as-expected", "");
+    leftover.template.as_mut().unwrap().source = None;
+    let text = "the source of its template could not be read, so who chose stork is not known";
+    assert_verdict(&leftover, "unknown", text);
+}
+
+#[test]
+fn the_kind_of_an_opted_out_owner_is_named() {
+    let mut scene = Scene::new();
+    let owner = OwnerKind { group: "a.test".into(), kind: "Database".into() };
+    scene.policy.opt_out.owners = vec![owner];
+    scene.pod["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "a.test/v1", "kind": "Database", "name": "mysql", "uid": "1", "controller": true}]);
+    assert_verdict(&scene, "owner-opted-out", "its controller is a Database, which optOut.owners lists");
+}
+
+#[test]
+fn a_missing_claim_is_named_and_nothing_is_expected() {
+    let mut scene = Scene::new();
+    scene.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "absent".into();
+    assert_verdict(&scene, "unknown", "claim `absent` does not exist");
+}
+
+#[test]
+fn an_assumed_configuration_makes_the_verdict_unknown() {
+    let missed = Diagnosis::new(Verdict::Missed, "a replica was ready").assuming_defaults();
+    assert_eq!(missed.verdict, Verdict::Unknown);
+    assert!(missed.evidence[0].ends_with("with its defaults, the verdict is missed"), "{:?}", missed.evidence);
+    assert_eq!(missed.evidence[1], "a replica was ready");
+    let unknown = Diagnosis::new(Verdict::Unknown, "a claim does not exist");
+    assert_eq!(unknown.clone().assuming_defaults(), unknown);
+}
+
+#[test]
+fn audit_mode_changes_nothing() {
+    let mut scene = Scene::new();
+    scene.policy.mode = colocate_engine::Mode::Audit;
+    assert_verdict(&scene, "audit-mode", "in mode: inject, it would have the scheduler stork");
+}
+
+#[test]
+fn a_template_is_explained_by_its_last_write() {
+    let expectation = Expectation {
+        reason: Reason::Injected,
+        scheduler: "stork".into(),
+        actual: "default-scheduler".into(),
+        warnings: Vec::new(),
+        claims: Vec::new(),
+        doubt: None,
+    };
+    let scene = Scene::new().template("default-scheduler", Source::Unknown);
+    let diagnose = |written: &str, expectation: &Expectation, registration: Option<&Registration>| {
+        let template = scene.template.as_ref().unwrap();
+        let created = Some(time("2026-10-01T00:00:00Z"));
+        let case = TemplateCase { created, written: Some(time(written)), expectation, template, registration };
+        case.diagnose().verdict.as_str()
+    };
+    let registration = scene.registration.as_ref();
+    assert_eq!(diagnose("2026-10-02T00:00:00Z", &expectation, registration), "before-colocate");
+    assert_eq!(diagnose("2026-11-02T00:00:00Z", &expectation, registration), "missed");
+    assert_eq!(diagnose("2026-10-02T00:00:00Z", &expectation, None), "missed");
+    let excluded = Registration { called: Answer::No("no rule".to_owned()), ..registration.unwrap().clone() };
+    assert_eq!(diagnose("2026-11-02T00:00:00Z", &expectation, Some(&excluded)), "not-sent");
+    let right = Expectation { actual: "stork".into(), ..expectation };
+    assert_eq!(diagnose("2026-11-02T00:00:00Z", &right, registration), "as-expected");
+}
