@@ -1,0 +1,85 @@
+//! The list of the workloads of one kind: the census of their templates, and the findings in them.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::auditor::Auditor;
+use super::live_object::Live;
+use crate::companion::SubjectKind;
+use crate::engine::Workload;
+use crate::insight::{Census, CensusEntry};
+use crate::inspect::findings::Findings;
+use crate::inspect::kinds::{self, Kind};
+use crate::inspect::webhooks::{self, Webhooks};
+
+/// The kinds whose templates are audited, each with its name. `ReplicaSets` are not: there are many, and
+/// nearly all belong to a Deployment.
+pub(super) const WORKLOADS: [(Kind, &str); 6] = [
+    (kinds::DEPLOYMENTS, "Deployment"),
+    (kinds::STATEFUL_SETS, "StatefulSet"),
+    (kinds::DAEMON_SETS, "DaemonSet"),
+    (kinds::REPLICATION_CONTROLLERS, "ReplicationController"),
+    (kinds::CRON_JOBS, "CronJob"),
+    (kinds::JOBS, "Job"),
+];
+
+/// The other built-in kinds with a pod template.
+pub(super) const OTHER_WORKLOADS: [(Kind, &str); 3] =
+    [(kinds::PODS, "Pod"), (kinds::REPLICA_SETS, "ReplicaSet"), (kinds::POD_TEMPLATES, "PodTemplate")];
+
+/// The templates of a kind, and what pods need of it.
+#[derive(Debug, Default)]
+pub(super) struct WorkloadList {
+    pub(super) census: Census,
+    pub(super) findings: Findings,
+    /// The controllers of these objects by the UID of the object: the `CronJob` of a Job.
+    pub(super) controllers: HashMap<Box<str>, (Box<str>, Box<str>)>,
+    /// Whether Stork keeps other schedulers, if its Deployment is among them.
+    pub(super) stork_retains: Option<bool>,
+}
+
+impl Auditor<'_> {
+    /// Adds the template of a workload.
+    pub(super) fn add_template(
+        &self,
+        workload: &Workload,
+        list: &mut WorkloadList,
+        item: &str,
+    ) -> serde_json::Result<()> {
+        let live: Live<'_> = serde_json::from_str(item)?;
+        let metadata = live.metadata.unwrap_or_default();
+        let (namespace, name) = (&*metadata.namespace, &*metadata.name);
+        if let Some(controller) = &metadata.controller {
+            list.controllers.insert((*metadata.uid).into(), ((*controller.kind).into(), (*controller.name).into()));
+        }
+        if workload.kind == "Deployment"
+            && name == "stork"
+            && self.webhooks.and_then(Webhooks::stork_namespace) == Some(namespace)
+        {
+            list.stork_retains = Some(webhooks::retains_external_schedulers(&serde_json::from_str::<Value>(item)?));
+        }
+        let opted_out = self.opted_out(namespace);
+        let place = (namespace, name);
+        self.checks().check(SubjectKind::Workload(workload), place, opted_out, item, &mut list.findings)?;
+        if live.status.is_some_and(|status| status.job_has_ended()) {
+            list.census.add_ended(namespace);
+            return Ok(());
+        }
+        let expectation = self.expect(workload, namespace, opted_out, item)?;
+        // Which templates API servers send to colocate is a matter of its match conditions; its pods decide.
+        list.census.add(CensusEntry { namespace, name, workload: (&workload.kind, name) }, &expectation);
+        Ok(())
+    }
+}
+
+/// The further consequence of a kind that cannot be read.
+pub(super) fn consequence(kind: Kind) -> &'static str {
+    if kind == kinds::JOBS {
+        "; pods of CronJobs are counted by their Jobs"
+    } else if kind == kinds::DEPLOYMENTS {
+        "; whether Stork keeps other schedulers"
+    } else {
+        ""
+    }
+}
