@@ -1,5 +1,11 @@
 //! The explanation of pods and workloads of one namespace, from what the cluster shows.
 
+mod cause;
+mod claim_row;
+mod controller_template;
+mod fix;
+mod webhook_row;
+
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, anyhow};
@@ -9,20 +15,21 @@ use serde_json::Value;
 
 use super::installation::{Configuration, Installation, find};
 use super::reader::{Read, Reader, text};
-use super::report::{Cause, ClaimRow, Fix, PartAnswer, PodRow, WebhookRow};
+use super::report::{Cause, ClaimRow, PodRow, WebhookRow};
 use super::target::{TargetKind, TargetKinds};
 use crate::api::{ApiError, Resource};
 use crate::config::Config;
-use crate::engine::{DEFAULT_SCHEDULER, Evidence, Inventory, Owner, Policy, Presence, Workload, parse_bool};
+use crate::engine::{DEFAULT_SCHEDULER, Inventory, Policy, Presence, Workload, parse_bool};
 use crate::insight::{
-    Answer, Creation, Diagnosis, Expectation, Facts, LabelSelector, Labels, LiveMetadata, LivePod, ManagedFields,
-    PodCase, Registration, Template, TemplateCase, Verdict, as_requested,
+    Answer, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, ManagedFields, PodCase,
+    Registration, Template, TemplateCase, as_requested,
 };
 use crate::inspect::cluster::Cluster;
 use crate::inspect::kinds::{self, Kind};
 
-/// The page that explains every reason and verdict.
-const DOCUMENTATION: &str = "docs/reasons.md";
+use cause::cause;
+use claim_row::claim_rows;
+use controller_template::TemplateRead;
 
 /// The number of a workload's pods that are explained, the newest first.
 const NEWEST: usize = 5;
@@ -59,24 +66,6 @@ pub(super) struct Story {
     pub(super) requested: Value,
     /// The scheduler that it was requested with.
     pub(super) requested_scheduler: String,
-}
-
-/// The answer to a read of a controller's template.
-#[derive(Clone)]
-enum TemplateRead {
-    Found(ControllerTemplate),
-    /// The controller has no template, or another one than at the creation of the pod.
-    Unknown,
-    NotSeen,
-}
-
-#[derive(Clone)]
-struct ControllerTemplate {
-    template: Template,
-    /// The revision of the template, if the controller keeps several.
-    revision: Option<String>,
-    /// Whether the template may have changed since the pod was created.
-    may_change: bool,
 }
 
 impl<'r> Explainer<'r> {
@@ -289,74 +278,6 @@ impl<'r> Explainer<'r> {
             .with_context(|| format!("the {} cannot be decoded", workload.kind))
     }
 
-    /// Finds the template that a pod was made from, if it is certain, and whether it could not be read.
-    async fn template_of(&mut self, pod: &LivePod<'_>) -> anyhow::Result<(Option<Template>, bool)> {
-        let Some(controller) = &pod.metadata.controller else { return Ok((None, false)) };
-        let uid = controller.uid.to_string();
-        if !self.templates.contains_key(&uid) {
-            let found = match self.find_kind(&controller.api_version, &controller.kind) {
-                Some(kind) => self.read_template(kind, &controller.name, &uid).await?,
-                None => TemplateRead::Unknown,
-            };
-            self.templates.insert(uid.clone(), found);
-        }
-        let revision = pod.metadata.labels.get("controller-revision-hash");
-        Ok(match self.templates.get(&uid) {
-            Some(TemplateRead::Found(found)) => {
-                let is_same = found.revision.is_some() && found.revision.as_ref() == revision;
-                ((is_same || !found.may_change).then(|| found.template.clone()), false)
-            }
-            Some(TemplateRead::NotSeen) => (None, true),
-            Some(TemplateRead::Unknown) | None => (None, false),
-        })
-    }
-
-    async fn read_template(&mut self, kind: TargetKind, name: &str, uid: &str) -> anyhow::Result<TemplateRead> {
-        let hides = "which scheduler the pod template names";
-        let namespace = self.namespace.clone();
-        let json = match self.reader.get(kind.api, Some(&namespace), name, hides).await? {
-            Read::Object(json) => json,
-            Read::Absent => return Ok(TemplateRead::Unknown),
-            Read::NotSeen => return Ok(TemplateRead::NotSeen),
-        };
-        let object: Value = serde_json::from_str(&json)?;
-        // A controller that was created again under the same name has another template.
-        if text(&object, "/metadata/uid") != uid {
-            return Ok(TemplateRead::Unknown);
-        }
-        // A custom resource may have no template at the configured path.
-        let Some(workload) = self.workload_of(kind).filter(|workload| workload.has_pod_spec(&json)) else {
-            return Ok(TemplateRead::Unknown);
-        };
-        let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        let top = owners.into_iter().flatten().find(|owner| owner.get("controller") == Some(&Value::Bool(true)));
-        let top = top.and_then(|owner| {
-            let kind = self.find_kind(text(owner, "/apiVersion"), text(owner, "/kind"))?;
-            Some((kind, text(owner, "/name").to_owned()))
-        });
-        let hides = "whether the manifest names a scheduler";
-        let top = match top {
-            Some((top, name)) => {
-                let read = self.reader.get(top.api, Some(&namespace), &name, hides).await?;
-                Some((read, self.workload_of(top)))
-            }
-            None => None,
-        };
-        let own = (&workload, &*json);
-        let source = match &top {
-            Some((Read::NotSeen, _)) => None,
-            Some((Read::Object(json), Some(workload))) => Some((workload, &**json)),
-            _ => Some(own),
-        };
-        let template = Template::read(format!("{} {name}", kind.name), own, source)?;
-        let revision = Some(text(&object, "/status/updateRevision")).filter(|revision| !revision.is_empty());
-        // The template of a ReplicaSet or a Job belongs to its controller, and is not edited.
-        let may_change = !matches!(kind.name, "ReplicaSet" | "Job")
-            && object.pointer("/metadata/generation").and_then(Value::as_u64) != Some(1);
-        let revision = revision.map(str::to_owned);
-        Ok(TemplateRead::Found(ControllerTemplate { template, revision, may_change }))
-    }
-
     fn certain(&self, diagnosis: Diagnosis) -> Diagnosis {
         if self.config_is_assumed { diagnosis.assuming_defaults() } else { diagnosis }
     }
@@ -393,35 +314,6 @@ impl<'r> Explainer<'r> {
         Some(own.registration(creation, self.relabeled, relabeled))
     }
 
-    /// Returns the rows of all webhooks with a rule for the object, and one of colocate in any case.
-    fn webhook_rows(&self, creation: &Creation<'_>) -> Vec<WebhookRow> {
-        let mut rows = Vec::new();
-        for (index, configuration) in self.configurations.iter().flatten().enumerate() {
-            let colocate = self.own == Some(index);
-            let calls: Vec<_> = configuration.entries.iter().map(|entry| (entry, entry.call(creation))).collect();
-            let has_rule = calls.iter().any(|(_, call)| call.rules == Answer::Yes);
-            let shown = calls
-                .iter()
-                .enumerate()
-                .filter(|(number, (_, call))| call.rules == Answer::Yes || (colocate && !has_rule && *number == 0));
-            rows.extend(shown.map(|(_, (entry, call))| WebhookRow {
-                configuration: configuration.name.clone(),
-                webhook: entry.name.clone(),
-                colocate,
-                called: PartAnswer::from(&call.outcome()),
-                rules: PartAnswer::from(&call.rules),
-                namespace: PartAnswer::from(&call.namespace),
-                object: PartAnswer::from(&call.object),
-                conditions: PartAnswer::from(&call.conditions()),
-                conditions_true: call.conditions.iter().filter(|answer| **answer == Answer::Yes).count(),
-                conditions_total: call.conditions.len(),
-                failure_policy: entry.failure_policy.clone().unwrap_or_else(|| "Fail".to_owned()),
-                reinvocation_policy: entry.reinvocation_policy.clone().unwrap_or_else(|| "Never".to_owned()),
-            }));
-        }
-        rows
-    }
-
     /// Reads the creation of each claim that belongs to a driver.
     async fn claim_ages(&mut self, expectation: &Expectation) -> Result<BTreeMap<String, Timestamp>, ApiError> {
         let mut ages = BTreeMap::new();
@@ -435,70 +327,6 @@ impl<'r> Explainer<'r> {
         }
         Ok(ages)
     }
-
-    /// Returns what to do about a pod. `excluded` pods are not sent to colocate now.
-    async fn pod_fix(
-        &mut self,
-        pod: &LivePod<'_>,
-        diagnosis: &Diagnosis,
-        excluded: bool,
-    ) -> Result<Option<Fix>, ApiError> {
-        let Some((advice, is_created_again)) = advice(diagnosis, excluded) else { return Ok(None) };
-        if !is_created_again {
-            return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
-        }
-        let (namespace, name) = (&self.namespace, &pod.metadata.name);
-        if pod.metadata.controller.is_none() {
-            let advice = format!("{advice} It has no controller, so create it from its manifest.");
-            let command = format!("kubectl -n {namespace} delete pod {name}");
-            return Ok(Some(Fix { advice, command: Some(command), notes: Vec::new() }));
-        }
-        let eviction = format!(
-            r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"namespace":"{namespace}","name":"{name}"}}}}"#
-        );
-        let command =
-            format!("kubectl create --raw /api/v1/namespaces/{namespace}/pods/{name}/eviction -f - <<< '{eviction}'");
-        let selects = |budget: &Value| {
-            let selector = budget.pointer("/spec/selector").cloned().unwrap_or_default();
-            serde_json::from_value::<Option<LabelSelector>>(selector)
-                .ok()
-                .flatten()
-                .is_some_and(|selector| selector.selects(&pod.metadata.labels) == Answer::Yes)
-        };
-        let namespace = self.namespace.clone();
-        let hides = "the budgets that an eviction must respect";
-        let budgets: Option<Vec<Value>> = self.reader.list(kinds::BUDGETS, Some(&namespace), hides, selects).await?;
-        let notes = budgets.iter().flatten().map(|budget| {
-            let allowed = budget.pointer("/status/disruptionsAllowed").and_then(Value::as_i64).unwrap_or_default();
-            format!("PodDisruptionBudget {namespace}/{} allows {allowed}", text(budget, "/metadata/name"))
-        });
-        Ok(Some(Fix { advice, command: Some(command), notes: notes.collect() }))
-    }
-
-    fn template_fix(&self, kind: TargetKind, name: &str, diagnosis: &Diagnosis, excluded: bool) -> Option<Fix> {
-        let (advice, is_created_again) = advice(diagnosis, excluded)?;
-        let restart = is_created_again && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
-        let command = restart.then(|| {
-            let resource = kind.name.to_ascii_lowercase();
-            format!("kubectl -n {} rollout restart {resource}/{name}", self.namespace)
-        });
-        let advice = if restart { "Roll the workload out again.".to_owned() } else { advice };
-        Some(Fix { advice, command, notes: Vec::new() })
-    }
-}
-
-/// Returns what to do, and whether it is to create the pod again; `None` if nothing is to be done. A new pod would be like the
-/// old one if it is not sent to colocate (`excluded`).
-fn advice(diagnosis: &Diagnosis, excluded: bool) -> Option<(String, bool)> {
-    let verdict = diagnosis.verdict;
-    let is_created_again = verdict.is_fixed_by_recreation();
-    if verdict.is_expected() {
-        None
-    } else if is_created_again && excluded && verdict != Verdict::BeforeColocate {
-        Some((Verdict::NotSent.advice().to_owned(), false))
-    } else {
-        Some((verdict.advice().to_owned(), is_created_again))
-    }
 }
 
 fn is_controlled(object: &Value, uids: &[String]) -> bool {
@@ -511,61 +339,4 @@ fn is_controlled(object: &Value, uids: &[String]) -> bool {
 /// Reads the `managedFields` of an object.
 pub(super) fn managed_fields(object: &Value) -> Option<ManagedFields> {
     ManagedFields::deserialize(object.pointer("/metadata/managedFields")?).ok()
-}
-
-fn cause(diagnosis: Diagnosis, expectation: &Expectation, scheduler: &str, fix: Option<Fix>) -> Cause {
-    let Diagnosis { verdict, evidence } = diagnosis;
-    let expected = match verdict {
-        Verdict::Unknown => None,
-        verdict if verdict.is_expected() => Some(scheduler.to_owned()),
-        Verdict::OptedOutLater | Verdict::InjectedEarlier => Some(DEFAULT_SCHEDULER.to_owned()),
-        _ => Some(expectation.scheduler.to_string()),
-    };
-    Cause {
-        verdict,
-        explanation: verdict.explanation(),
-        documentation: format!("{DOCUMENTATION}#verdict-{verdict}"),
-        scheduler: scheduler.to_owned(),
-        expected_scheduler: expected,
-        reason: expectation.reason.as_str(),
-        reason_documentation: format!("{DOCUMENTATION}#reason-{}", expectation.reason),
-        evidence,
-        warnings: expectation.warnings.iter().map(ToString::to_string).collect(),
-        fix,
-    }
-}
-
-fn claim_rows(expectation: &Expectation) -> Vec<ClaimRow> {
-    let row = |claim: &crate::insight::ExpectedClaim| {
-        let (class, provisioner, from) = match &claim.owner {
-            Owner::Provisioner { class, provisioner, evidence, .. } => {
-                let from = Evidence::ALL.into_iter().filter(|one| evidence.contains(*one));
-                let mut from: Vec<_> = from.map(from_text).collect();
-                from.dedup();
-                (
-                    class.as_ref().map(|class| class.name.to_string()),
-                    Some(provisioner.to_string()),
-                    Some(from.join(", ")),
-                )
-            }
-            Owner::NoProvisioner | Owner::Missing | Owner::Unknown(_) => (None, None, None),
-        };
-        let driver = claim.driver.as_ref().map(ToString::to_string);
-        ClaimRow { claim: claim.name.clone().unwrap_or_else(|| claim.label.clone()), class, provisioner, from, driver }
-    };
-    expectation.claims.iter().map(row).collect()
-}
-
-/// Names the field that shows the provisioner.
-fn from_text(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Class => "class",
-        Evidence::BetaProvisionerAnnotation | Evidence::GaProvisionerAnnotation => "annotation of the claim",
-        Evidence::ProvisionedBy => "annotation of the volume",
-        Evidence::StaticCsi => "csi of the volume",
-        Evidence::InTree => "portworxVolume",
-        Evidence::InlineCsi => "csi of the pod",
-        Evidence::Ephemeral => "ephemeral volume",
-        Evidence::NoProvisioner => "volume",
-    }
 }

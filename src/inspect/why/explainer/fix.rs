@@ -1,0 +1,83 @@
+//! The fix for a pod or a template: advice, a command, and the budgets that it must respect.
+
+use serde_json::Value;
+
+use super::Explainer;
+use crate::api::ApiError;
+use crate::insight::{Answer, Diagnosis, LabelSelector, LivePod, Verdict};
+use crate::inspect::kinds;
+use crate::inspect::why::reader::text;
+use crate::inspect::why::report::Fix;
+use crate::inspect::why::target::TargetKind;
+
+impl Explainer<'_> {
+    /// Returns what to do about a pod. `excluded` pods are not sent to colocate now.
+    pub(super) async fn pod_fix(
+        &mut self,
+        pod: &LivePod<'_>,
+        diagnosis: &Diagnosis,
+        excluded: bool,
+    ) -> Result<Option<Fix>, ApiError> {
+        let Some((advice, is_created_again)) = advice(diagnosis, excluded) else { return Ok(None) };
+        if !is_created_again {
+            return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
+        }
+        let (namespace, name) = (&self.namespace, &pod.metadata.name);
+        if pod.metadata.controller.is_none() {
+            let advice = format!("{advice} It has no controller, so create it from its manifest.");
+            let command = format!("kubectl -n {namespace} delete pod {name}");
+            return Ok(Some(Fix { advice, command: Some(command), notes: Vec::new() }));
+        }
+        let eviction = format!(
+            r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"namespace":"{namespace}","name":"{name}"}}}}"#
+        );
+        let command =
+            format!("kubectl create --raw /api/v1/namespaces/{namespace}/pods/{name}/eviction -f - <<< '{eviction}'");
+        let selects = |budget: &Value| {
+            let selector = budget.pointer("/spec/selector").cloned().unwrap_or_default();
+            serde_json::from_value::<Option<LabelSelector>>(selector)
+                .ok()
+                .flatten()
+                .is_some_and(|selector| selector.selects(&pod.metadata.labels) == Answer::Yes)
+        };
+        let namespace = self.namespace.clone();
+        let hides = "the budgets that an eviction must respect";
+        let budgets: Option<Vec<Value>> = self.reader.list(kinds::BUDGETS, Some(&namespace), hides, selects).await?;
+        let notes = budgets.iter().flatten().map(|budget| {
+            let allowed = budget.pointer("/status/disruptionsAllowed").and_then(Value::as_i64).unwrap_or_default();
+            format!("PodDisruptionBudget {namespace}/{} allows {allowed}", text(budget, "/metadata/name"))
+        });
+        Ok(Some(Fix { advice, command: Some(command), notes: notes.collect() }))
+    }
+
+    pub(super) fn template_fix(
+        &self,
+        kind: TargetKind,
+        name: &str,
+        diagnosis: &Diagnosis,
+        excluded: bool,
+    ) -> Option<Fix> {
+        let (advice, is_created_again) = advice(diagnosis, excluded)?;
+        let restart = is_created_again && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
+        let command = restart.then(|| {
+            let resource = kind.name.to_ascii_lowercase();
+            format!("kubectl -n {} rollout restart {resource}/{name}", self.namespace)
+        });
+        let advice = if restart { "Roll the workload out again.".to_owned() } else { advice };
+        Some(Fix { advice, command, notes: Vec::new() })
+    }
+}
+
+/// Returns what to do, and whether it is to create the pod again; `None` if nothing is to be done. A new pod would be like the
+/// old one if it is not sent to colocate (`excluded`).
+fn advice(diagnosis: &Diagnosis, excluded: bool) -> Option<(String, bool)> {
+    let verdict = diagnosis.verdict;
+    let is_created_again = verdict.is_fixed_by_recreation();
+    if verdict.is_expected() {
+        None
+    } else if is_created_again && excluded && verdict != Verdict::BeforeColocate {
+        Some((Verdict::NotSent.advice().to_owned(), false))
+    } else {
+        Some((verdict.advice().to_owned(), is_created_again))
+    }
+}
