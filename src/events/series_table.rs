@@ -105,7 +105,7 @@ impl SeriesTable {
         }
     }
 
-    /// Removes the series that were not seen for too long. Returns the number of occurrences that are lost with them.
+    /// Removes expired series. Returns the number of occurrences that are lost with them.
     pub(super) fn end_series(&mut self, now: Instant) -> u64 {
         let ended = self.series.extract_if(|_, series| now - series.seen >= WINDOW);
         ended.map(|(_, series)| series.unwritten()).sum()
@@ -178,8 +178,7 @@ impl SeriesTable {
         0
     }
 
-    /// Makes room for a series in that namespace. The one that was not seen for the longest time gives way: of the namespace,
-    /// if it has too many, or else of all.
+    /// Evicts the least recently seen series: of this namespace if it is at its limit, otherwise of all.
     fn make_room(&mut self, namespace: &str) -> u64 {
         let is_crowded = self.of_namespace(namespace).count() >= MAX_SERIES_PER_NAMESPACE;
         if !is_crowded && self.series.len() < MAX_SERIES {
@@ -190,7 +189,7 @@ impl SeriesTable {
         oldest.and_then(|key| self.series.remove(&key)).map_or(0, |series| series.unwritten())
     }
 
-    /// Returns the bucket of a controller. If there are too many, one that has most of its tokens gives way.
+    /// Returns the bucket of a controller. If there are too many, one of the fullest buckets is evicted.
     fn bucket(&mut self, occurrence: &Occurrence, now: Instant) -> &mut TokenBucket {
         let key = self.hasher.hash_one(&occurrence.controller);
         if self.controllers.len() >= MAX_CONTROLLERS && !self.controllers.contains_key(&key) {

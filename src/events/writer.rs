@@ -162,7 +162,7 @@ fn outcome(error: &ApiError, exists: bool) -> Outcome {
     }
 }
 
-/// Returns whether an error is no one's mistake: an Event or a namespace was deleted.
+/// Returns true if an error is expected: an Event or its namespace was deleted.
 fn is_expected(error: &ApiError) -> bool {
     error.code() == Some(404) || error.is_namespace_terminating()
 }

@@ -298,7 +298,7 @@ async fn get(access: &mut Access, kind: Kind, namespace: Option<&str>, name: &st
     if !dns::is_subdomain(name) {
         return Ok(None);
     }
-    let hides = format!("the live {}, so the files are taken for new ones", kind.resource.name);
+    let hides = format!("the live {}; the objects in the files count as new", kind.resource.name);
     match access.get(kind, namespace, name, hides).await? {
         Found::Object(json) => Ok(serde_json::from_slice(&json).ok()),
         Found::Absent | Found::NotSeen => Ok(None),

@@ -44,9 +44,9 @@ pub(crate) struct PodWebhook {
     pub(crate) configuration: String,
     /// Its name.
     pub(crate) name: String,
-    /// Who it belongs to.
+    /// The owner.
     pub(crate) of: WebhookOwner,
-    /// What API servers do if it does not answer.
+    /// The `failurePolicy`.
     pub(crate) failure_policy: String,
     /// Whether it is called again after another webhook changed the pod.
     pub(crate) reinvoked: bool,
@@ -146,7 +146,7 @@ impl Webhooks {
 }
 
 impl Stork {
-    /// What follows for the pods of the cluster.
+    /// Describes the consequence for the pods of the cluster.
     pub(crate) const fn consequence(self) -> &'static str {
         match self {
             Self { active: false, .. } => {

@@ -35,7 +35,7 @@ pub struct Replica {
     pub replica_set: String,
     /// The creation.
     pub created: Timestamp,
-    /// Whether it is ready, and since when.
+    /// The `Ready` condition and its last transition.
     pub ready: Option<(bool, Timestamp)>,
     /// The time between the end of a container and its next start, for each container that was restarted.
     pub pauses: Vec<(Timestamp, Timestamp)>,

@@ -159,7 +159,7 @@ impl Effect {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Rollout => "its pods are replaced",
-            Self::LaterPods => "its pods stay, later ones get the default scheduler",
+            Self::LaterPods => "existing pods stay; new pods get the default scheduler",
             Self::OfController => "the controller of the custom resource decides whether pods are replaced",
             Self::Rejected => "the template cannot be changed: let it end, or delete it and create it again",
         }

@@ -103,7 +103,7 @@ impl MatchCondition {
         let Self { name, expression } = self;
         let unknown = |why: &str| Answer::NotEvaluated(format!("the match condition `{name}` {why}"));
         let Ok(program) = Program::compile(expression) else {
-            return unknown("cannot be parsed here: optional syntax and extensions of CEL are not supported");
+            return unknown("cannot be evaluated: optional syntax and extensions of CEL are not supported");
         };
         if let Some(what) = unsupported(program.expression(), &mut Vec::new()) {
             return unknown(&format!("uses {what}"));
@@ -245,7 +245,7 @@ mod tests {
             ("variables.a", "uses `variables`"),
             (
                 "object.?spec.?none.orValue(1) == 1",
-                "cannot be parsed here: optional syntax and extensions of CEL are not supported",
+                "cannot be evaluated: optional syntax and extensions of CEL are not supported",
             ),
             ("object.metadata.uid != ''", "uses `uid`, which the API server sets"),
             ("quantity('1Gi').isGreaterThan(quantity('1Mi'))", "uses the function `isGreaterThan`"),

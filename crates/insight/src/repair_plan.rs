@@ -78,7 +78,7 @@ pub struct RepairPlan {
 /// The place of a pod in the plan.
 type Place<'a> = (bool, &'a str, Option<&'a (Box<str>, Box<str>)>, &'a str);
 
-/// What limits the number of evictions per round.
+/// The limit of evictions per round.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Limit {
     /// A budget, by its namespace and name.

@@ -13,7 +13,7 @@ use super::selector::{LabelSelector, Labels};
 pub struct WebhookEntry {
     /// The name.
     pub name: String,
-    /// What API servers do if the webhook does not answer: `Ignore` or `Fail`.
+    /// The `failurePolicy`: `Ignore` or `Fail`.
     pub failure_policy: Option<String>,
     /// Whether the webhook is called again after another one changed the object: `Never` or `IfNeeded`.
     pub reinvocation_policy: Option<String>,
