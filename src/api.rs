@@ -11,7 +11,7 @@ pub use client::{ApiClient, ClusterChoice, NotConfigured};
 pub use client_file::ClientFileError;
 pub use dry_run::{DryRun, DryRunError, DryRunOutcome, DryRunVolume};
 pub use request::ApiError;
-pub(crate) use request::{FIELD_MANAGER, Resource};
+pub(crate) use request::{Cause as ApiCause, FIELD_MANAGER, Resource};
 pub(crate) use watch::{ListMeta, Watch, WatchEvent, follow};
 
 #[cfg(test)]

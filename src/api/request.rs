@@ -63,7 +63,13 @@ pub(crate) enum Cause {
         message: String,
         /// Whether nothing can be created because the namespace is being deleted. This is a 403, too.
         namespace_terminating: bool,
+        /// Whether the body was a `Status`. API servers also answer with text, to requests for a group that they do not serve.
+        is_object: bool,
     },
+    #[error(
+        "the answer is HTTP 404, which no API server of Kubernetes gives here: check the server of the kubeconfig, the path in its URL, and proxies"
+    )]
+    NotKubernetes,
     #[error("the API server ended it at once")]
     EndedAtOnce,
     #[error("no answer within {0} s")]
@@ -76,6 +82,7 @@ pub(crate) enum Cause {
 #[derive(Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
+    kind: String,
     pub(super) code: u16,
     pub(super) message: String,
     details: Option<StatusDetails>,
@@ -95,19 +102,20 @@ struct StatusCause {
 
 impl Default for Status {
     fn default() -> Self {
-        Self { code: 500, message: "an error without a message".to_owned(), details: None }
+        Self { kind: String::new(), code: 500, message: "an error without a message".to_owned(), details: None }
     }
 }
 
 impl Status {
     /// Makes the cause of an error.
     pub(super) fn into_cause(self) -> Cause {
-        let Self { code, message, details } = self;
+        let Self { kind, code, message, details } = self;
         let mut causes = details.into_iter().flat_map(|details| details.causes);
         Cause::Status {
             code,
             message,
             namespace_terminating: causes.any(|cause| cause.reason == "NamespaceTerminating"),
+            is_object: kind == "Status",
         }
     }
 }
@@ -165,6 +173,11 @@ impl ApiError {
     /// Returns whether nothing can be created because the namespace is being deleted.
     pub(crate) fn is_namespace_terminating(&self) -> bool {
         matches!(self.cause, Cause::Status { namespace_terminating: true, .. })
+    }
+
+    /// Returns whether the response has a `Status`, so that it is from an API server.
+    pub(crate) fn has_status(&self) -> bool {
+        matches!(self.cause, Cause::Status { is_object: true, .. })
     }
 
     /// Returns the API server's own message, or the chain of causes.

@@ -285,7 +285,16 @@ impl Audit {
                 console.say("colocate: --fail-under cannot be evaluated: the pods cannot be listed\n");
                 return Exit::Failed;
             };
-            if pods.total.percent_as_expected() < least && !unresolved {
+            let percent = pods.total.percent_as_expected();
+            if percent.is_none() && pods.total.not_sent > 0 {
+                let not_sent = pods.total.not_sent;
+                console.say(&format!(
+                    "colocate: --fail-under cannot be evaluated: API servers send none of the pods to colocate ({not_sent} should be on another scheduler)\n"
+                ));
+                return Exit::Failed;
+            }
+            // Without pods, there is nothing to complain about.
+            if percent.is_some_and(|percent| percent < least) && !unresolved {
                 return Exit::WouldChange;
             }
         }

@@ -5,6 +5,7 @@ mod object_name;
 mod rollouts;
 mod screen;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::duration::GoDuration;
 use crate::engine::Source;
 use crate::insight::Effect;
-use crate::inspect::{Access, FoundLeftover, Leftovers, NotSeen};
+use crate::inspect::{ConfigSource, FoundLeftover, Leftovers, NotSeen, Reader};
 
 /// Remove the drivers' schedulers from templates, to leave colocate
 ///
@@ -78,7 +79,7 @@ pub(super) struct Release {
     #[arg(long)]
     strict: bool,
 
-    /// The configuration file of the cluster's colocate; without one, the defaults apply
+    /// The configuration file of the cluster's colocate; without one, it is read from the cluster
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
     config: Option<PathBuf>,
 
@@ -130,6 +131,10 @@ struct Plan {
     templates: Vec<(Action, FoundLeftover)>,
     seen: Vec<String>,
     not_seen: Vec<NotSeen>,
+    /// The origin of the configuration.
+    config: ConfigSource,
+    /// The schedulers that were searched for.
+    schedulers: BTreeSet<String>,
 }
 
 impl Release {
@@ -144,10 +149,10 @@ impl Release {
             return Err(Usage(usage.to_owned()).into());
         }
         let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let config = path.map(Config::load).transpose()?.unwrap_or_default();
+        let config = path.map(Config::load).transpose()?;
         let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
         let client = ApiClient::for_command(true, choice).await?;
-        let plan = self.plan(client.clone(), &config).await?;
+        let plan = self.plan(client.clone(), config.as_ref()).await?;
         let is_partial = self.strict && !plan.not_seen.is_empty();
         if self.apply {
             let done = self.apply(&client, &plan).await?;
@@ -168,6 +173,10 @@ impl Release {
             }
         }
         out.flush()?;
+        if self.check && plan.seen.is_empty() {
+            say("colocate: --check cannot be evaluated: no templates can be listed\n");
+            return Ok(Exit::Failed);
+        }
         Ok(match plan.of(Action::Release).next() {
             _ if is_partial => Exit::Unresolved,
             Some(_) if self.check => Exit::WouldChange,
@@ -180,15 +189,15 @@ impl Release {
     }
 
     /// Reads the cluster, and decides about each template.
-    async fn plan(&self, client: ApiClient, config: &Config) -> anyhow::Result<Plan> {
-        let mut access = Access::new(client);
-        let (policy, custom) = (config.policy(), config.custom_workloads());
-        let Leftovers { found, seen } =
-            Leftovers::read(&mut access, &policy, custom, self.namespace.as_deref()).await?;
+    async fn plan(&self, client: ApiClient, config: Option<&Config>) -> anyhow::Result<Plan> {
+        let mut reader = Reader::new(client);
+        let leftovers = Leftovers::read(&mut reader, config, self.namespace.as_deref()).await?;
+        let (_, not_seen) = reader.end();
+        let Leftovers { found, seen, config, schedulers } = leftovers;
         for object in &self.objects {
             if !found.iter().any(|found| object.is(found)) {
                 let namespace = self.namespace.as_deref().unwrap_or_default();
-                let seen: Vec<_> = access.not_seen.iter().map(|not_seen| format!("; not seen: {not_seen}")).collect();
+                let seen: Vec<_> = not_seen.iter().map(|not_seen| format!("; not seen: {not_seen}")).collect();
                 let seen = seen.concat();
                 anyhow::bail!(
                     "{object} in namespace {namespace} has no template to release: it does not exist, names no driver's scheduler, or has a controller{seen}"
@@ -199,7 +208,7 @@ impl Release {
             |found: &FoundLeftover| self.objects.is_empty() || self.objects.iter().any(|name| name.is(found));
         let found = found.into_iter().filter(is_meant);
         let templates = found.map(|found| (self.action(&found), found)).collect();
-        Ok(Plan { templates, seen, not_seen: access.not_seen })
+        Ok(Plan { templates, seen, not_seen, config, schedulers })
     }
 
     fn action(&self, found: &FoundLeftover) -> Action {

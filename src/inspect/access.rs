@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::kinds::Kind;
 use super::pages::{self, Listed};
-use crate::api::{ApiClient, ApiError, Resource};
+use crate::api::{ApiCause, ApiClient, ApiError, Resource};
 use crate::engine::object;
 
 const REVIEWS: Resource = Resource::new("authorization.k8s.io", "selfsubjectaccessreviews");
@@ -91,7 +91,7 @@ impl Access {
     /// from the start, with a new `T`. If the user may not list them, or if some cannot be decoded, `hides` is recorded.
     ///
     /// # Errors
-    /// If the API server does not answer.
+    /// If the API server does not answer, or is none: it does not serve a kind that every API server serves.
     pub(crate) async fn try_list<T: Default>(
         &mut self,
         kind: Kind,
@@ -112,6 +112,9 @@ impl Access {
                 self.seen.insert(kind.resource.to_string());
                 Ok(Listing::All(value))
             }
+            Err(error) if error.code() == Some(404) && kind.is_always_served() => {
+                Err(kind.resource.failed("list", ApiCause::NotKubernetes))
+            }
             Err(error) if error.code() == Some(404) => Ok(Listing::NotServed),
             // The right may have been taken away since, or a proxy denies what the API server permits.
             Err(error) if error.code() == Some(403) => {
@@ -126,7 +129,7 @@ impl Access {
     /// does not serve has no objects.
     ///
     /// # Errors
-    /// If the API server does not answer.
+    /// Those of [`try_list`](Self::try_list).
     pub(crate) async fn list<T: Default>(
         &mut self,
         kind: Kind,
@@ -158,12 +161,15 @@ impl Access {
             self.denied("get", kind, namespace, hides);
             return Ok(Found::NotSeen);
         }
-        match self.client.get_opt(kind.resource, &kind.object_path(namespace, name)).await {
-            Ok(Some(object)) => {
+        match self.client.get(kind.resource, &kind.object_path(namespace, name)).await {
+            Ok(object) => {
                 self.seen.insert(kind.resource.to_string());
                 Ok(Found::Object(object))
             }
-            Ok(None) => Ok(Found::Absent),
+            Err(error) if error.code() == Some(404) && kind.is_always_served() && !error.has_status() => {
+                Err(kind.resource.failed("get", ApiCause::NotKubernetes))
+            }
+            Err(error) if error.code() == Some(404) => Ok(Found::Absent),
             Err(error) if error.code() == Some(403) => {
                 self.denied("get", kind, namespace, hides);
                 Ok(Found::NotSeen)
@@ -216,7 +222,10 @@ impl Access {
                 let review: Review = REVIEWS.decode("create", &body)?;
                 review.status.is_some_and(|status| status.allowed)
             }
-            Err(error) if matches!(error.code(), Some(403 | 404)) => true,
+            Err(error) if error.code() == Some(403) => true,
+            Err(error) if error.code() == Some(404) => {
+                return Err(REVIEWS.failed("create", ApiCause::NotKubernetes));
+            }
             Err(error) => return Err(error),
         };
         self.answers.insert(key, allowed);
@@ -276,11 +285,18 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::inspect::kinds::{CLASSES, CONFIG_MAPS, PODS};
+    use crate::inspect::kinds::{CLASSES, CONFIG_MAPS, PODS, STRATEGIES};
 
-    /// Lists pods in `shop` and classes, each twice, with these answers by path. Returns the lists of pods and classes, the access,
-    /// and the requested paths.
+    /// Lists pods in `shop` and classes, as [`read_kinds`].
     async fn read(
+        answer: impl Fn(&str) -> (u16, Value),
+    ) -> (Vec<Result<Listing<Vec<String>>, ApiError>>, Access, Vec<String>) {
+        read_kinds([PODS, CLASSES], answer).await
+    }
+
+    /// Lists two kinds, each twice, with these answers by path. Returns their lists, the access, and the requested paths.
+    async fn read_kinds(
+        [one, other]: [Kind; 2],
         answer: impl Fn(&str) -> (u16, Value),
     ) -> (Vec<Result<Listing<Vec<String>>, ApiError>>, Access, Vec<String>) {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
@@ -298,7 +314,7 @@ mod tests {
         };
         let client = async {
             let mut lists = Vec::new();
-            for kind in [PODS, PODS, CLASSES, CLASSES] {
+            for kind in [one, one, other, other] {
                 let add = |names: &mut Vec<String>, item: &str| {
                     names.push(serde_json::from_str(item)?);
                     Ok(())
@@ -357,14 +373,52 @@ mod tests {
     #[tokio::test]
     async fn a_denied_read_is_not_seen_and_a_kind_that_is_not_served_is_known_to_be_absent() {
         // The user may not even ask.
-        let (lists, access, _) = read(|path| match path {
+        let (lists, access, _) = read_kinds([PODS, STRATEGIES], |path| match path {
             REVIEWS_PATH | PODS_PATH => refusal(403),
-            _ => refusal(404),
+            // The answer for a group that is not served.
+            _ => (404, "404 page not found".into()),
         })
         .await;
         let lists: Vec<_> = lists.into_iter().map(Result::unwrap).collect();
         assert_eq!(lists, [Listing::NotSeen, Listing::NotSeen, Listing::NotServed, Listing::NotServed]);
         assert!(access.not_seen.iter().all(|not_seen| not_seen.resource == "pods"));
+    }
+
+    #[tokio::test]
+    async fn a_server_without_the_kinds_that_every_api_server_has_is_none() {
+        for denies_reviews in [true, false] {
+            let answer = |path: &str| match path {
+                REVIEWS_PATH if denies_reviews => refusal(403),
+                _ => refusal(404),
+            };
+            let (lists, _, _) = read_kinds([PODS, CLASSES], answer).await;
+            for list in lists {
+                let error = list.unwrap_err();
+                assert_eq!(error.code(), None);
+                assert!(error.to_string().contains("no API server of Kubernetes gives here"), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_is_absent_only_if_an_api_server_says_so() {
+        let page: Value = "404 page not found".into();
+        let status = refusal(404).1;
+        for (kind, body, is_absent) in
+            [(PODS, &status, true), (PODS, &page, false), (STRATEGIES, &page, true), (CONFIG_MAPS, &page, false)]
+        {
+            let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+            let mut access = Access::new(ApiClient::for_test(Client::new(service, "default")));
+            let server = async {
+                for (code, body) in [review(true), (404, body.clone())] {
+                    let (_, respond) = handle.next_request().await.unwrap();
+                    let body = Body::from(body.to_string().into_bytes());
+                    respond.send_response(Response::builder().status(code).body(body).unwrap());
+                }
+            };
+            let (found, ()) = tokio::join!(access.get(kind, Some("shop"), "a", "the rest"), server);
+            assert_eq!(matches!(found, Ok(Found::Absent)), is_absent, "{found:?}");
+        }
     }
 
     #[tokio::test]

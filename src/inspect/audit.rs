@@ -27,10 +27,10 @@ use auditor::Auditor;
 use forecast::{Forecast, capture, capture_workload};
 use live_object::Live;
 use pod_list::PodList;
-use rules::{CustomKind, Rules};
 use workload_list::{WORKLOADS, WorkloadList, consequence};
 
 pub(crate) use rules::ConfigSource;
+pub(super) use rules::{CustomKind, Rules};
 
 /// The part of a cluster to audit.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,10 @@ pub(crate) struct Audit {
     pub(crate) pods: Option<Census>,
     /// The plan for the pods that are wrong, if one is wanted.
     pub(crate) plan: RepairPlan,
-    /// The pod templates of the workloads that can be read.
-    pub(crate) templates: Census,
+    /// The pod templates of the workloads that can be read; `None` if no kind can be.
+    pub(crate) templates: Option<Census>,
+    /// Whether the workloads of a kind cannot be read.
+    pub(crate) more_templates: bool,
     /// The findings of the companion.
     pub(crate) findings: Findings,
     /// The number of claims; `None` if they cannot be read.
@@ -86,7 +88,7 @@ impl Audit {
     ) -> Result<Self, ApiError> {
         let namespace = question.namespace;
         let mut cluster = Cluster::without_storage(&mut reader.access, namespace).await?;
-        let rules = Rules::read(reader, question, &cluster).await?;
+        let rules = Rules::read(reader, question.config, namespace, &cluster).await?;
         let access = &mut reader.access;
         let policy = &rules.policy;
         cluster.inventory = read_storage(access, policy, namespace).await?;
@@ -98,14 +100,13 @@ impl Audit {
         let auditor =
             Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies, plan: question.plan };
         let mut layer = question.files.map(|files| Layer::new(files, namespace));
-        let is_seen = |absence| absence != Absence::Hidden;
         let visibility = &cluster.inventory.visibility;
         let mut audit = Self {
             config: rules.source.clone(),
             mode: policy.mode,
             installed: auditor.webhooks.map(Webhooks::has_colocate),
-            claims: is_seen(visibility.claims).then(|| cluster.inventory.claim_count()),
-            classes: is_seen(visibility.classes).then(|| cluster.inventory.class_count()),
+            claims: (visibility.claims != Absence::Hidden).then(|| cluster.inventory.claim_count()),
+            classes: (visibility.classes != Absence::Hidden).then(|| cluster.inventory.class_count()),
             ..Self::default()
         };
 
@@ -145,8 +146,11 @@ impl Audit {
                 }
                 auditor.add_template(workload, list, item)
             });
-            let listed = listed.await?.unwrap_or_default();
-            audit.templates.merge(listed.census);
+            let Some(listed) = listed.await? else {
+                audit.more_templates = true;
+                continue;
+            };
+            audit.templates.get_or_insert_default().merge(listed.census);
             audit.findings.merge(listed.findings);
             controllers.extend(listed.controllers);
             retains = retains.or(listed.stork_retains);

@@ -58,6 +58,12 @@ impl Kind {
         self.version
     }
 
+    /// Returns whether every API server serves it.
+    pub(crate) fn is_always_served(self) -> bool {
+        let group = self.resource.group;
+        self.version == "v1" && ["", "apps", "batch", "storage.k8s.io", "admissionregistration.k8s.io"].contains(&group)
+    }
+
     /// The path of the collection: in a namespace, or else in all. The namespace must be a DNS label.
     pub(crate) fn path(&self, namespace: Option<&str>) -> String {
         let Self { resource: Resource { group, name }, version, namespaced } = self;

@@ -1,14 +1,20 @@
 //! Templates of a live cluster that name a driver's scheduler.
 
+use std::collections::BTreeSet;
+
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::access::Access;
+use super::audit::{ConfigSource, CustomKind, Rules};
+use super::cluster::Cluster;
 use super::helm_release::HelmRelease;
 use super::helm_releases::HelmReleases;
 use super::kinds::{self, Kind};
+use super::why::Reader;
 use crate::api::{ApiClient, ApiError, FIELD_MANAGER};
+use crate::config::Config;
 use crate::engine::{Policy, Source, Workload};
 use crate::insight::Leftover;
 use crate::manifest::{Manifest, ManifestObject};
@@ -30,8 +36,12 @@ const WORKLOADS: [(Kind, &str); 8] = [
 pub(crate) struct Leftovers {
     /// In the order of namespace, kind and name.
     pub(crate) found: Vec<FoundLeftover>,
-    /// The resources that were read.
+    /// The resources with templates that were read.
     pub(crate) seen: Vec<String>,
+    /// The origin of the configuration.
+    pub(crate) config: ConfigSource,
+    /// The schedulers of the drivers, each once.
+    pub(crate) schedulers: BTreeSet<String>,
 }
 
 /// A template, and the kind of its object.
@@ -44,22 +54,29 @@ pub(crate) struct FoundLeftover {
 }
 
 impl Leftovers {
-    /// Reads the templates of one namespace, or of all. `custom` has the group, version, resource and kind of each custom
-    /// workload of the policy. Helm's manifests are read only for templates whose objects record no source.
+    /// Reads the templates of one namespace, or of all. Without a `config`, that of the cluster's colocate applies. Helm's manifests
+    /// are read only for templates whose objects record no source.
     ///
     /// # Errors
     /// If the API server does not answer. What the user may not read is in [`Access::not_seen`].
-    pub(crate) async fn read<'c>(
-        access: &mut Access,
-        policy: &Policy,
-        custom: impl Iterator<Item = [&'c str; 4]>,
+    pub(crate) async fn read(
+        reader: &mut Reader,
+        config: Option<&Config>,
         namespace: Option<&str>,
     ) -> Result<Self, ApiError> {
+        let cluster = match config {
+            Some(_) => Cluster::default(),
+            None => Cluster { webhooks: webhooks(&mut reader.access).await?, ..Cluster::default() },
+        };
+        let Rules { policy, custom, source, .. } = Rules::read(reader, config, namespace, &cluster).await?;
+        let (policy, access) = (&policy, &mut reader.access);
         let built_in = WORKLOADS.map(|(kind, name)| (kind, policy.workloads.find(kind.resource.group, "v1", name)));
-        let custom = custom.map(|[group, version, resource, name]| {
-            (Kind::of_custom(group, version, resource), policy.workloads.find(group, version, name))
+        let custom = custom.iter().map(|CustomKind { kind, version, name }| {
+            (*kind, policy.workloads.find(kind.resource.group, version, name))
         });
-        let (mut leftovers, mut releases) = (Self::default(), HelmReleases::default());
+        let schedulers = policy.drivers.0.iter().map(|driver| driver.scheduler.to_string()).collect();
+        let mut leftovers = Self { config: source, schedulers, ..Self::default() };
+        let mut releases = HelmReleases::default();
         for (kind, workload) in built_in.into_iter().chain(custom) {
             let Some(workload) = workload else { continue };
             let hides = format!("templates of {} that name a driver's scheduler", kind.resource);
@@ -117,6 +134,16 @@ impl FoundLeftover {
         let Leftover { namespace, kind, name, .. } = &self.leftover;
         [namespace, kind, name]
     }
+}
+
+/// Lists the webhook configurations, which lead to the configuration of the cluster's colocate.
+async fn webhooks(access: &mut Access) -> Result<Option<Vec<Value>>, ApiError> {
+    let hides = "which colocate is installed, whose configuration names the schedulers: pass it with --config";
+    let listed = access.list(kinds::MUTATING_WEBHOOKS, None, hides, |list: &mut Vec<Value>, item| {
+        list.push(serde_json::from_str(item)?);
+        Ok(())
+    });
+    listed.await
 }
 
 /// Finds the manifest of an object in a release, as JSON.

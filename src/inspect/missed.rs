@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::access::Access;
+use super::access::{Access, Listing};
 use super::kinds::Kind;
 use crate::api::ApiError;
 use crate::engine::dns::{is_label, is_subdomain};
@@ -41,7 +41,7 @@ pub(crate) async fn fates(
             let (objects, indexes): (Vec<&MissedObject>, Vec<usize>) = in_scope.unzip();
             let search = Search::new(objects);
             let hides = format!("which of the missed {resource} still exist");
-            let live = access.list(kind, scope, hides, |kept: &mut Vec<LiveObject>, item| {
+            let live = access.try_list(kind, scope, hides, |kept: &mut Vec<LiveObject>, item| {
                 progress(kind.resource.name);
                 let live = LiveObject::read(item)?;
                 if search.concerns(&live) {
@@ -49,10 +49,20 @@ pub(crate) async fn fates(
                 }
                 Ok(())
             });
-            if let Some(live) = live.await? {
-                for (index, fate) in indexes.into_iter().zip(search.fates(live)) {
-                    fates[index] = fate;
+            match live.await? {
+                Listing::All(live) => {
+                    for (index, fate) in indexes.into_iter().zip(search.fates(live)) {
+                        fates[index] = fate;
+                    }
                 }
+                // The objects may exist in another version.
+                Listing::NotServed => {
+                    let why = format!("the API server does not serve the version {version} of the log");
+                    let hides = format!("which of the missed {resource} still exist");
+                    access.unreadable(kind, None, why, hides);
+                    break;
+                }
+                Listing::NotSeen => {}
             }
         }
     }

@@ -39,7 +39,7 @@ const SORTS: [Sort; 13] = [
     ),
     ("as-expected", "bank", Some("px"), None, r#"{"labels":{"colocate/ignore":"true"}}"#),
     ("as-expected", "opted-out", Some("px"), None, "{}"),
-    ("as-expected", "excluded", Some("px"), None, "{}"),
+    ("not-sent", "excluded", Some("px"), None, "{}"),
 ];
 
 /// Everything that an audit reads.
@@ -173,17 +173,21 @@ fn audit(kubeconfig: &Path, arguments: &str) -> (Option<i32>, Value) {
     (run.code, document)
 }
 
-type Counts = [u64; 3];
+/// As expected, wrong, unknown and not sent.
+type Counts = [u64; 4];
 
 fn counts(entry: &Value) -> Counts {
-    ["asExpected", "wrong", "unknown"].map(|key| entry[key].as_u64().unwrap())
+    ["asExpected", "wrong", "unknown", "notSent"].map(|key| entry[key].as_u64().unwrap())
 }
 
 /// Counts the pods by their labels: in total, by namespace, and those of the Deployment that are wrong.
 fn truth() -> (Counts, BTreeMap<String, Counts>) {
     let (mut total, mut namespaces) = (Counts::default(), BTreeMap::<String, Counts>::new());
     for pod in CLUSTER.kubectl().list("pods -A") {
-        let index = ["as-expected", "wrong", "unknown"].iter().position(|truth| *truth == pod.label(TRUTH)).unwrap();
+        let index = ["as-expected", "wrong", "unknown", "not-sent"]
+            .iter()
+            .position(|truth| *truth == pod.label(TRUTH))
+            .unwrap();
         total[index] += 1;
         namespaces.entry(pod.text("/metadata/namespace").to_owned()).or_default()[index] += 1;
     }
@@ -217,20 +221,20 @@ fn by_hand() -> (Counts, BTreeMap<String, Counts>) {
             .into_iter()
             .flatten()
             .any(|entry| entry["subresource"].is_null() && entry["fieldsV1"]["f:spec"].get("f:nodeName").is_some());
-        let is_left = namespace == "excluded"
-            || opts_out(
-                &namespaces[&format!("/{namespace}")],
-                "labels",
-                "stork.libopenstorage.org/disable-admission-controller",
-            )
-            || opts_out(&pod.0, "annotations", "stork.libopenstorage.org/disableHyperconvergence")
+        let is_left = opts_out(
+            &namespaces[&format!("/{namespace}")],
+            "labels",
+            "stork.libopenstorage.org/disable-admission-controller",
+        ) || opts_out(&pod.0, "annotations", "stork.libopenstorage.org/disableHyperconvergence")
             || opts_out(&pod.0, "labels", "colocate/ignore")
             || creator_chose_node
             || pod.scheduler() != "default-scheduler";
         let mounted = pod.text("/spec/volumes/0/persistentVolumeClaim/claimName");
         let index = match claims.get(&format!("{namespace}/{mounted}")) {
             _ if is_left || mounted.is_empty() => 0,
-            Some(claim) => usize::from(is_portworx(claim)),
+            Some(claim) if !is_portworx(claim) => 0,
+            Some(_) if namespace == "excluded" => 3,
+            Some(_) => 1,
             None => 2,
         };
         total[index] += 1;
@@ -255,17 +259,17 @@ fn a_cluster_of_mixed_pods_is_counted_like_by_hand() {
     assert_eq!((code, &document["notSeen"]), (Some(0), &json!([])));
     let workloads = pods["workloads"].as_array().unwrap();
     let web = workloads.iter().find(|row| row["kind"] == "Deployment").unwrap();
-    assert_eq!((&web["name"], counts(web)), (&json!("web"), [0, 3, 0]));
+    assert_eq!((&web["name"], counts(web)), (&json!("web"), [0, 3, 0, 0]));
     let reason = |word: &str| {
         let rows = pods["reasons"].as_array().unwrap();
-        rows.iter().find(|row| row["reason"] == word).map_or([0; 3], counts)
+        rows.iter().find(|row| row["reason"] == word).map_or([0; 4], counts)
     };
     let of_sort = |index: usize| (0..PODS).filter(|number| number % SORTS.len() == index).count() as u64;
-    assert_eq!(reason("not-sent"), [of_sort(12), 0, 0]);
-    assert_eq!(reason("node-name-set"), [1, 0, 0]);
-    assert_eq!(reason("namespace-opted-out"), [of_sort(11), 0, 0]);
-    assert_eq!(reason("claim-missing"), [0, 0, of_sort(6)]);
-    assert_eq!(counts(&document["clusters"][0]["templates"]), [1, 1, 0]);
+    assert_eq!(reason("not-sent"), [0, 0, 0, of_sort(12)]);
+    assert_eq!(reason("node-name-set"), [1, 0, 0, 0]);
+    assert_eq!(reason("namespace-opted-out"), [of_sort(11), 0, 0, 0]);
+    assert_eq!(reason("claim-missing"), [0, 0, of_sort(6), 0]);
+    assert_eq!(counts(&document["clusters"][0]["templates"]), [1, 1, 0, 0]);
 }
 
 #[test]
@@ -294,10 +298,10 @@ fn reports_are_accepted_by_the_published_structure() {
     }
     assert_eq!(applied.stderr, "");
     let (_, namespaces) = truth();
-    for (namespace, [as_expected, wrong, unknown]) in namespaces {
+    for (namespace, expected) in namespaces {
         let report = kubectl.object(&format!("get report/colocate -n {namespace}"));
-        let numbers = ["pass", "fail", "error"].map(|key| report.number(&format!("/summary/{key}")));
-        assert_eq!(numbers, [as_expected, wrong, unknown], "{namespace}");
+        let numbers = ["pass", "fail", "error", "skip"].map(|key| report.number(&format!("/summary/{key}")));
+        assert_eq!(numbers, expected, "{namespace}");
     }
     let bank = kubectl.object("get report/colocate -n bank");
     assert_eq!(bank.text("/results/0/policy"), "scheduler");
@@ -336,7 +340,10 @@ fn without_a_right_no_pod_is_counted_wrongly() {
         let found = counts(pods);
         assert_eq!(found.iter().sum::<u64>(), total.iter().sum::<u64>(), "without {missing}");
         // A pod is counted as it is, or as unknown.
-        assert!(found[0] <= total[0] && found[1] <= total[1], "without {missing}: {found:?} of {total:?}");
+        assert!(
+            (0..4).all(|index| index == 2 || found[index] <= total[index]),
+            "without {missing}: {found:?} of {total:?}"
+        );
         let decisive = [
             "persistentvolumeclaims",
             "persistentvolumes",

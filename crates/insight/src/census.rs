@@ -42,6 +42,8 @@ pub struct Counts {
     pub wrong: u64,
     /// Pods for which a fact is missing that decides.
     pub unknown: u64,
+    /// Pods for which colocate would set another scheduler, but that API servers do not send to it.
+    pub not_sent: u64,
     /// Pods that have ended, which no scheduler places again.
     pub ended: u64,
 }
@@ -92,12 +94,13 @@ impl Census {
         }
     }
 
-    /// Counts a pod that API servers do not send to colocate, and so colocate leaves it as it is.
+    /// Counts a pod that should name another scheduler, but that API servers do not send to colocate. Whether that is intended is
+    /// not known.
     pub fn add_not_sent(&mut self, namespace: &str) {
-        self.total.as_expected += 1;
-        self.reasons.entry(NOT_SENT).or_default().as_expected += 1;
+        self.total.not_sent += 1;
+        self.reasons.entry(NOT_SENT).or_default().not_sent += 1;
         if let Some(counts) = self.namespace(namespace) {
-            counts.as_expected += 1;
+            counts.not_sent += 1;
         }
     }
 
@@ -180,30 +183,31 @@ impl WorkloadCounts {
 }
 
 impl Counts {
-    /// The number of pods that a scheduler places, or has placed while they run.
-    pub fn current(&self) -> u64 {
+    /// The number of pods that are compared: neither those that are not sent nor those that have ended.
+    pub fn compared(&self) -> u64 {
         self.as_expected + self.wrong + self.unknown
     }
 
-    /// The share of pods that are as expected, in percent. Pods about which a fact is missing are not as expected. Without pods,
-    /// it is 100.
+    /// The share of compared pods that are as expected, in percent; `None` if none are compared. Pods about which a fact is missing
+    /// are not as expected.
     #[allow(clippy::cast_precision_loss, reason = "a cluster has fewer than 2^52 pods")]
-    pub fn percent_as_expected(&self) -> f64 {
-        match self.current() {
-            0 => 100.0,
-            current => 100.0 * self.as_expected as f64 / current as f64,
+    pub fn percent_as_expected(&self) -> Option<f64> {
+        match self.compared() {
+            0 => None,
+            compared => Some(100.0 * self.as_expected as f64 / compared as f64),
         }
     }
 
     /// The number of all pods.
     fn all(&self) -> u64 {
-        self.current() + self.ended
+        self.compared() + self.not_sent + self.ended
     }
 
     fn add(&mut self, other: Self) {
         self.as_expected += other.as_expected;
         self.wrong += other.wrong;
         self.unknown += other.unknown;
+        self.not_sent += other.not_sent;
         self.ended += other.ended;
     }
 
@@ -241,11 +245,18 @@ mod tests {
         census.add(entry("db", "mysql-2", "mysql"), &wrong);
         census.add(entry("web", "a-0", "a"), &none);
         census.add_ended("web");
+        census.add_not_sent("system");
 
-        let counts = |as_expected, wrong, unknown, ended| Counts { as_expected, wrong, unknown, ended };
-        assert_eq!((census.total, census.total.current()), (counts(2, 1, 1, 1), 4));
+        let counts = |as_expected, wrong, unknown, ended| Counts { as_expected, wrong, unknown, not_sent: 0, ended };
+        let not_sent = Counts { not_sent: 1, ..Counts::default() };
+        assert_eq!((census.total, census.total.compared()), (Counts { not_sent: 1, ..counts(2, 1, 1, 1) }, 4));
+        assert_eq!((census.total.percent_as_expected(), not_sent.percent_as_expected()), (Some(50.0), None));
+        assert_eq!(census.namespaces["system"], not_sent);
         let reasons: Vec<_> = census.reasons.iter().map(|(reason, counts)| (*reason, *counts)).collect();
-        assert_eq!(reasons, [("injected", counts(1, 1, 1, 0)), ("no-claims", counts(1, 0, 0, 0))]);
+        assert_eq!(
+            reasons,
+            [("injected", counts(1, 1, 1, 0)), ("no-claims", counts(1, 0, 0, 0)), (NOT_SENT, not_sent)]
+        );
         assert_eq!(census.namespaces["db"], counts(1, 1, 1, 0));
         assert_eq!(census.namespaces["web"], counts(1, 0, 0, 1));
         assert_eq!(census.doubts[&Doubt::Namespace], 1);

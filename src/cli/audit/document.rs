@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ClusterAudit;
 use crate::engine::Mode;
 use crate::insight::{Census, Counts, Prediction};
-use crate::inspect::{self, ConfigSource, FileForecast, PodChange, Webhooks, WorkloadForecast};
+use crate::inspect::{self, FileForecast, PodChange, Webhooks, WorkloadForecast};
 
 /// The document.
 #[derive(Debug, Serialize)]
@@ -51,6 +51,7 @@ fn fields(audit: &inspect::Audit, skipped: &[String]) -> serde_json::Map<String,
         installed,
         pods,
         templates,
+        more_templates: _,
         findings,
         claims,
         classes,
@@ -73,18 +74,12 @@ fn fields(audit: &inspect::Audit, skipped: &[String]) -> serde_json::Map<String,
         entry["consequence"] = stork.consequence().into();
         entry
     });
-    let (source, config_map) = match config {
-        ConfigSource::File => ("file", None),
-        ConfigSource::Cluster(place) => ("cluster", Some(place)),
-        ConfigSource::Defaults => ("defaults", None),
-        ConfigSource::NotSeen => ("not-seen", None),
-    };
     let fields = json!({
         "mode": mode_word(*mode),
-        "configuration": {"source": source, "configMap": config_map},
+        "configuration": config.document(),
         "installed": installed,
         "pods": pods.as_ref().map(census),
-        "templates": census(templates),
+        "templates": templates.as_ref().map(census),
         "storage": {"claims": claims, "classes": classes},
         "findings": {
             "objects": findings.objects,
@@ -162,8 +157,9 @@ fn census(census: &Census) -> Value {
 
 /// Adds numbers of pods to an object.
 fn with(counts: &Counts, mut entry: Value) -> Value {
-    let Counts { as_expected, wrong, unknown, ended } = counts;
-    let numbers = [("asExpected", as_expected), ("wrong", wrong), ("unknown", unknown), ("ended", ended)];
+    let Counts { as_expected, wrong, unknown, not_sent, ended } = counts;
+    let numbers =
+        [("asExpected", as_expected), ("wrong", wrong), ("unknown", unknown), ("notSent", not_sent), ("ended", ended)];
     for (name, number) in numbers {
         entry[name] = json!(number);
     }

@@ -25,7 +25,10 @@ pub(super) fn render(audit: &inspect::Audit) -> anyhow::Result<String> {
     for (namespace, counts) in audit.pods.iter().flat_map(|pods| &pods.namespaces) {
         let report = namespaces.entry(namespace).or_default();
         report.summary.pass += counts.as_expected;
-        report.summary.skip += counts.ended;
+        report.summary.skip += counts.ended + counts.not_sent;
+        if counts.not_sent > 0 {
+            report.results.push(not_sent_result(namespace, counts.not_sent));
+        }
     }
     for (key, workload) in audit.pods.iter().flat_map(|pods| &pods.workloads) {
         let report = namespaces.entry(&key.namespace).or_default();
@@ -74,6 +77,22 @@ fn scheduler_result(result: &str, message: &str, key: &WorkloadKey, workload: &W
         "scored": true,
         "message": message,
         "resources": [{"kind": kind, "namespace": namespace, "name": name}],
+    })
+}
+
+/// A result about the pods of a namespace that API servers do not send to colocate.
+fn not_sent_result(namespace: &str, pods: u64) -> Value {
+    let message =
+        format!("{pods} of its pods should be on another scheduler, but API servers do not send them to colocate");
+    json!({
+        "policy": "scheduler",
+        "rule": "not-sent",
+        "category": "Scheduling",
+        "result": "skip",
+        "severity": "info",
+        "scored": false,
+        "message": message,
+        "resources": [{"kind": "Namespace", "name": namespace}],
     })
 }
 

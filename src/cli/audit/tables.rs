@@ -10,7 +10,7 @@ use super::document::mode_word;
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::engine::printable;
 use crate::insight::{Census, Counts, Prediction};
-use crate::inspect::{self, ConfigSource, FileForecast, Webhooks, WorkloadForecast};
+use crate::inspect::{self, FileForecast, Webhooks, WorkloadForecast};
 
 /// The number of rows of a table of namespaces or workloads, unless it is wide.
 const MAX_ROWS: usize = 20;
@@ -38,7 +38,7 @@ impl Tables {
         if let Some(files) = &audit.files {
             text += &self.files(files, &cluster.skipped);
         }
-        for (title, census) in [("pods", audit.pods.as_ref()), ("templates", Some(&audit.templates))] {
+        for (title, census) in [("pods", audit.pods.as_ref()), ("templates", audit.templates.as_ref())] {
             let Some(census) = census.filter(|census| census.total != Counts::default()) else { continue };
             text += &self.census(title, census);
         }
@@ -63,24 +63,31 @@ impl Tables {
             }
             None => text += &self.line("pods", TextStyle::Yellow, "cannot be listed"),
         }
-        let templates = &audit.templates.total;
-        let style = if templates.wrong > 0 { TextStyle::Yellow } else { TextStyle::Plain };
-        text += &self.line("templates", style, &numbers("name it too", templates));
-        let amount = |number: Option<usize>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
-        let storage = format!("{} claims, {} classes", amount(audit.claims), amount(audit.classes));
-        text += &self.line("storage", TextStyle::Plain, &storage);
-        let source = match &audit.config {
-            ConfigSource::File => "as given".to_owned(),
-            ConfigSource::Cluster(place) => format!("ConfigMap {place}"),
-            ConfigSource::Defaults => "the defaults".to_owned(),
-            ConfigSource::NotSeen => "not seen (--config names one)".to_owned(),
+        match &audit.templates {
+            Some(templates) => {
+                let style = if templates.total.wrong > 0 { TextStyle::Yellow } else { TextStyle::Plain };
+                let mut line = numbers("name it too", &templates.total);
+                if audit.more_templates {
+                    line += "; some kinds cannot be listed";
+                }
+                text += &self.line("templates", style, &line);
+            }
+            None => text += &self.line("templates", TextStyle::Yellow, "cannot be listed"),
+        }
+        let amount = |number: Option<usize>, one: &str, more: &str| match number {
+            Some(1) => format!("1 {one}"),
+            Some(number) => format!("{number} {more}"),
+            None => format!("? {more}"),
         };
+        let (claims, classes) = (audit.claims, audit.classes);
+        let storage = format!("{}, {}", amount(claims, "claim", "claims"), amount(classes, "class", "classes"));
+        text += &self.line("storage", TextStyle::Plain, &storage);
         let installed = match audit.installed {
             Some(true) => "registered for pods",
             Some(false) => "not installed: a preview of what it would change",
             None => "not known whether it is installed",
         };
-        let about = format!("{installed}; configuration: {source}, mode: {}", mode_word(audit.mode));
+        let about = format!("{installed}; configuration: {}, mode: {}", audit.config, mode_word(audit.mode));
         text += &self.line("colocate", TextStyle::Plain, &about);
         if let Some(stork) = audit.stork {
             let state = if stork.active { "its own webhook is active" } else { "its own webhook is not active" };
@@ -134,24 +141,25 @@ impl Tables {
     }
 
     fn census(self, title: &str, census: &Census) -> String {
-        let columns = ["AS EXPECTED", "WRONG", "UNKNOWN"];
-        let cells =
-            |counts: &Counts| [counts.as_expected, counts.wrong, counts.unknown].map(|number| number.to_string());
+        let columns = ["AS EXPECTED", "WRONG", "UNKNOWN", "NOT SENT"];
+        let cells = |counts: &Counts| {
+            [counts.as_expected, counts.wrong, counts.unknown, counts.not_sent].map(|number| number.to_string())
+        };
         let (mut text, is_of_pods) = (String::new(), title == "pods");
         if is_of_pods || self.wide {
             text += &self.title(&format!("{title} by reason"));
             let rows = census.reasons.iter().map(|(reason, counts)| row([*reason], cells(counts)));
-            text += &table(&[&["REASON"][..], &columns].concat(), rows, 1..4);
+            text += &table(&[&["REASON"][..], &columns].concat(), rows, 1..5);
         }
 
-        let needs_attention = |counts: &&Counts| self.wide || counts.wrong + counts.unknown > 0;
+        let needs_attention = |counts: &&Counts| self.wide || counts.wrong + counts.unknown + counts.not_sent > 0;
         let mut namespaces: Vec<_> = census.namespaces.iter().filter(|(_, counts)| needs_attention(counts)).collect();
-        namespaces.sort_by_key(|(_, counts)| std::cmp::Reverse((counts.wrong, counts.unknown)));
+        namespaces.sort_by_key(|(_, counts)| std::cmp::Reverse((counts.wrong, counts.unknown, counts.not_sent)));
         if !namespaces.is_empty() && (is_of_pods || self.wide) {
             text += &self.title(&format!("{title} by namespace"));
             let rows =
                 namespaces.iter().take(self.rows()).map(|(namespace, counts)| row([&***namespace], cells(counts)));
-            text += &table(&[&["NAMESPACE"][..], &columns].concat(), rows, 1..4);
+            text += &table(&[&["NAMESPACE"][..], &columns].concat(), rows, 1..5);
             text += &self.more(namespaces.len(), census.more_namespaces, title);
         }
 
@@ -173,8 +181,12 @@ impl Tables {
             text += &table(&header, rows, 2..4);
             text += &self.more(workloads.len(), census.more_workloads, title);
         }
-        for (doubt, pods) in &census.doubts {
-            let _ = writeln!(text, "  {pods} {title} are unknown because {}", doubt.explanation());
+        for (doubt, number) in &census.doubts {
+            let explanation = doubt.explanation();
+            let _ = match number {
+                1 => writeln!(text, "  1 of the {title} is unknown because {explanation}"),
+                _ => writeln!(text, "  {number} {title} are unknown because {explanation}"),
+            };
         }
         text
     }
@@ -239,10 +251,11 @@ impl Tables {
 
 /// Renders numbers of pods or templates.
 fn numbers(what: &str, counts: &Counts) -> String {
-    let Counts { as_expected, wrong, unknown, ended } = counts;
-    let percent = floor_to_tenth(counts.percent_as_expected());
-    let mut text = format!("{as_expected} of {} {what} ({percent} %)", counts.current());
-    for (number, word) in [(wrong, "wrong"), (unknown, "unknown"), (ended, "ended and not counted")] {
+    let Counts { as_expected, wrong, unknown, not_sent, ended } = counts;
+    let percent = counts.percent_as_expected().map_or_else(|| "-".to_owned(), floor_to_tenth);
+    let mut text = format!("{as_expected} of {} {what} ({percent} %)", counts.compared());
+    let not_counted = [(not_sent, "not sent to colocate and not counted"), (ended, "ended and not counted")];
+    for (number, word) in [(wrong, "wrong"), (unknown, "unknown")].into_iter().chain(not_counted) {
         if *number > 0 {
             let _ = write!(text, ", {number} {word}");
         }

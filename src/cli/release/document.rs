@@ -1,5 +1,7 @@
 //! The plan as one JSON document, which docs/schemas/release.json describes.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,6 +16,8 @@ pub(super) struct Document<'a> {
     api_version: &'static str,
     kind: &'static str,
     namespace: Option<&'a str>,
+    configuration: Value,
+    schedulers: &'a BTreeSet<String>,
     templates: Vec<Value>,
     seen: Vec<Value>,
     not_seen: &'a [NotSeen],
@@ -26,6 +30,8 @@ impl<'a> Document<'a> {
             api_version: "colocate/v1",
             kind: "Release",
             namespace,
+            configuration: plan.config.document(),
+            schedulers: &plan.schedulers,
             templates: plan.templates.iter().map(|(action, found)| template(*action, found)).collect(),
             seen: plan.seen.iter().map(|resource| json!({"resource": resource})).collect(),
             not_seen: &plan.not_seen,

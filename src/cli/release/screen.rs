@@ -31,17 +31,22 @@ impl Screen {
     /// Renders the templates by their handling, and what was not seen.
     pub(super) fn plan(self, plan: &Plan) -> String {
         let mut text = String::new();
-        if plan.templates.is_empty() {
+        if plan.seen.is_empty() {
+            text += "Templates cannot be listed.\n";
+        } else if plan.templates.is_empty() && plan.not_seen.is_empty() {
             text += "No template names a driver's scheduler.\n";
+        } else if plan.templates.is_empty() {
+            text += "None of the templates that could be read names a driver's scheduler.\n";
         }
+        let schedulers: Vec<_> = plan.schedulers.iter().map(|name| printable(name)).collect();
+        let _ = writeln!(text, "Schedulers: {} (configuration: {})", schedulers.join(", "), plan.config);
         for (action, heading) in SECTIONS {
             let found: Vec<_> = plan.of(action).collect();
             if found.is_empty() {
                 continue;
             }
-            let gap = if text.is_empty() { "" } else { "\n" };
             let heading = self.paint.text(TextStyle::Bold, &format!("{} {heading}", found.len()));
-            let _ = writeln!(text, "{gap}{heading}\n{}", table(&found));
+            let _ = writeln!(text, "\n{heading}\n{}", table(&found));
         }
         if !plan.not_seen.is_empty() {
             let _ = writeln!(text, "\n{}", self.paint.text(TextStyle::Bold, "not seen"));
@@ -59,9 +64,10 @@ impl Screen {
             Some(_) => "each rollout ends before the next template is changed",
             None => "without a wait for rollouts",
         };
+        let number = templates.len();
+        let templates = if number == 1 { "1 template".to_owned() } else { format!("{number} templates") };
         let text = format!(
-            "\n{} templates will be changed, one after the other. {rollouts} of these changes cause a rollout, which replaces all pods of the workload; {order}.\n",
-            templates.len()
+            "\n{templates} will be changed, one after the other. {rollouts} of these changes cause a rollout, which replaces all pods of the workload; {order}.\n"
         );
         self.paint.text(TextStyle::Yellow, &text)
     }

@@ -1,6 +1,9 @@
 //! The rules of an audit: the configuration of colocate, and where it was read.
 
-use super::AuditQuestion;
+use std::fmt;
+
+use serde_json::{Value, json};
+
 use crate::api::ApiError;
 use crate::companion::Severities;
 use crate::config::Config;
@@ -11,11 +14,11 @@ use crate::inspect::why::{InstalledConfig, Reader};
 
 /// The rules of an audit.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
-    pub(super) policy: Policy,
+pub(in crate::inspect) struct Rules {
+    pub(in crate::inspect) policy: Policy,
     pub(super) severities: Severities,
-    pub(super) custom: Vec<CustomKind>,
-    pub(super) source: ConfigSource,
+    pub(in crate::inspect) custom: Vec<CustomKind>,
+    pub(in crate::inspect) source: ConfigSource,
 }
 
 /// The origin of the configuration.
@@ -34,23 +37,49 @@ pub(crate) enum ConfigSource {
 
 /// A kind of custom workload.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CustomKind {
-    pub(super) kind: Kind,
-    pub(super) version: &'static str,
-    pub(super) name: &'static str,
+pub(in crate::inspect) struct CustomKind {
+    pub(in crate::inspect) kind: Kind,
+    pub(in crate::inspect) version: &'static str,
+    pub(in crate::inspect) name: &'static str,
+}
+
+impl ConfigSource {
+    /// Returns the source and the `ConfigMap` as a part of a document.
+    pub(crate) fn document(&self) -> Value {
+        let (source, config_map) = match self {
+            Self::File => ("file", None),
+            Self::Cluster(place) => ("cluster", Some(place)),
+            Self::Defaults => ("defaults", None),
+            Self::NotSeen => ("not-seen", None),
+        };
+        json!({"source": source, "configMap": config_map})
+    }
+}
+
+/// The source for people.
+impl fmt::Display for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("as given"),
+            Self::Cluster(place) => write!(f, "ConfigMap {place}"),
+            Self::Defaults => f.write_str("the defaults"),
+            Self::NotSeen => f.write_str("not seen (--config names one)"),
+        }
+    }
 }
 
 impl Rules {
     /// Reads the configuration: the one that the user named, or else that of the cluster's colocate.
-    pub(super) async fn read(
+    pub(in crate::inspect) async fn read(
         reader: &mut Reader,
-        question: AuditQuestion<'_>,
+        config: Option<&Config>,
+        namespace: Option<&str>,
         cluster: &Cluster,
     ) -> Result<Self, ApiError> {
-        if let Some(config) = question.config {
+        if let Some(config) = config {
             return Ok(Self::new(config, ConfigSource::File));
         }
-        let namespace = question.namespace.map(|name| {
+        let namespace = namespace.map(|name| {
             let labels = cluster.namespaces.as_ref().and_then(|all| all.get(name));
             (name, labels)
         });

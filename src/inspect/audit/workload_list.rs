@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::auditor::Auditor;
 use super::live_object::Live;
 use crate::companion::SubjectKind;
 use crate::engine::Workload;
-use crate::insight::{Census, CensusEntry};
+use crate::insight::{Answer, Census, CensusEntry, Doubt, Labels, Outcome};
 use crate::inspect::findings::Findings;
 use crate::inspect::kinds::{self, Kind};
 use crate::inspect::webhooks::{self, Webhooks};
@@ -66,11 +67,29 @@ impl Auditor<'_> {
             list.census.add_ended(namespace);
             return Ok(());
         }
-        let expectation = self.expect(workload, namespace, opted_out, item)?;
-        // Which templates API servers send to colocate is a matter of its match conditions; its pods decide.
+        let mut expectation = self.expect(workload, namespace, opted_out, item)?;
+        if expectation.outcome() == Outcome::Wrong {
+            // Pods get their scheduler when they are created, so what counts is whether they are sent, and not the template.
+            match self.sent(namespace, pod_labels(workload, item)?.as_ref()) {
+                Answer::Yes => {}
+                Answer::No(_) => {
+                    list.census.add_not_sent(namespace);
+                    return Ok(());
+                }
+                Answer::NotEvaluated(_) => expectation.doubt = Some(Doubt::NotSent),
+            }
+        }
         list.census.add(CensusEntry { namespace, name, workload: (&workload.kind, name) }, &expectation);
         Ok(())
     }
+}
+
+/// The labels of the pods of a workload.
+fn pod_labels(workload: &Workload, item: &str) -> serde_json::Result<Option<Labels>> {
+    let object: Value = serde_json::from_str(item)?;
+    let template = workload.path.iter().try_fold(&object, |value, key| value.get(key));
+    let labels = template.and_then(|template| template.pointer("/metadata/labels"));
+    Ok(labels.and_then(|labels| Labels::deserialize(labels).ok()))
 }
 
 /// The further consequence of a kind that cannot be read.

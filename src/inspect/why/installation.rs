@@ -223,7 +223,7 @@ impl InstalledConfig {
         configurations: Option<&[Value]>,
         namespace: Option<(&str, Option<&Labels>)>,
     ) -> Result<Self, ApiError> {
-        let hides = "the configuration of colocate, and so which pods are as expected: pass it with --config";
+        let hides = "the configuration of colocate, and so the schedulers that it sets: pass it with --config";
         let deployed = match configurations {
             Some(configurations) => {
                 let configurations: Vec<_> = configurations.iter().filter_map(Configuration::read).collect();
