@@ -1,6 +1,6 @@
 //! Reads of a live cluster for people: what they may read, lists in pages, and the facts on which expectations are based.
 //!
-//! A person may lack any right. What cannot be read is a [`NotSeen`], which says what it hides, and never an error.
+//! A person may lack any right. What cannot be read is a `NotSeen`, which says what it hides, and never an error.
 
 mod access;
 mod audit;
