@@ -8,7 +8,7 @@ use super::AuditLog;
 use super::call::{Calls, STORK};
 use super::event::Event;
 
-/// What colocate's and Stork's webhook did about an object.
+/// The effects of colocate's and of Stork's webhook on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Comparison {
     /// Stork's webhook set the scheduler, and colocate would have.

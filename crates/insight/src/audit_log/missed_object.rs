@@ -26,11 +26,11 @@ pub struct MissedObject {
     pub set_by: Option<String>,
     /// The ID of the request.
     pub audit_id: String,
-    /// What else the log has about the identity of the object.
+    /// The rest of the object's identity, as far as the log has it.
     pub identity: Identity,
 }
 
-/// What a log has about the identity of an object, in addition to its name.
+/// The identity of an object in a log, without its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
     /// The version of its API, as in `v1`.
