@@ -54,11 +54,11 @@ fn a_large_file_is_not_kept_in_memory() {
 
 #[test]
 fn a_large_file_of_json_values_is_not_kept_in_memory() {
-    for separator in ["", "---\n"] {
+    for separator in ["\n", "\n---\n", "", "\n  "] {
         let folder = Folder::mysql();
         let large = |text: &str| {
             let value = json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": { "b": text } });
-            format!("{value}\n{separator}")
+            format!("{value}{separator}")
         };
         write(&folder.path("a.json"), large, "");
         assert_eq!(run(&folder, "mutate . --check", Stdio::null()), (Some(4), 0));

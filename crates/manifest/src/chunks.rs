@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::document::{Manifest, Syntax};
 use super::json_parser;
-use super::position::{BYTE_ORDER_MARK, Lines, SyntaxError, count_lines};
+use super::position::{BYTE_ORDER_MARK, Lines, PartStart, SyntaxError};
 use super::source::Source;
 use super::sources::{ReadError, unreadable};
 use super::split::Split;
@@ -45,12 +45,12 @@ pub struct Chunk {
     start: ChunkStart,
 }
 
-/// The numbers of bytes, lines and documents before a chunk. It starts at the start of a line.
+/// The start of a chunk. A chunk of YAML starts at the start of a line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ChunkStart {
-    pub(super) bytes: usize,
-    pub(super) lines: usize,
+    /// The number of documents before the chunk.
     pub(super) documents: usize,
+    pub(super) part: PartStart,
 }
 
 /// The end of a chunk.
@@ -100,7 +100,7 @@ impl<'s> Chunks<'s> {
     fn check_json(source: &'s Source, size: usize) -> Result<Result<(), SyntaxError>, ReadError> {
         let mut chunks = Self::of_syntax(source, Syntax::Json, size)?;
         loop {
-            let start = chunks.start.bytes;
+            let start = chunks.start.part.bytes;
             let checked = if let Some(cut) = chunks.next_cut() {
                 match chunks.next_chunk(cut) {
                     Err(ReadError::NoText { .. }) => return Ok(Ok(())),
@@ -179,16 +179,13 @@ impl<'s> Chunks<'s> {
 
     /// Removes a chunk from the buffer.
     fn next_chunk(&mut self, Cut { length, documents }: Cut) -> Result<Chunk, ReadError> {
-        let (rest, start) = (self.buffer.split_off(length), self.start);
+        let rest = self.buffer.split_off(length);
         let text = String::from_utf8(mem::replace(&mut self.buffer, rest))
-            .map_err(|error| not_text(self.source.shown(), start.lines, &error))?;
-        self.start = ChunkStart {
-            bytes: start.bytes + text.len(),
-            lines: start.lines + count_lines(&text),
-            documents: start.documents + documents,
-        };
+            .map_err(|error| not_text(self.source.shown(), self.start.part, &error))?;
+        let next = ChunkStart { documents: self.start.documents + documents, part: self.start.part.after(&text) };
+        let start = mem::replace(&mut self.start, next);
         let is_last = self.is_complete && self.buffer.is_empty();
-        let not_json = self.not_json.as_ref().and_then(|error| error.relative_to(start.bytes));
+        let not_json = self.not_json.as_ref().and_then(|error| error.relative_to(start.part.bytes));
         // An error at the end of a chunk is in the first line of the next one.
         let not_json = not_json.filter(|error| error.offset < text.len() || is_last);
         Ok(Chunk { text, syntax: self.syntax, not_json, start })
@@ -221,7 +218,7 @@ fn whole_lines(text: &str) -> &str {
     &text[..end.map_or(0, |end| end + 1)]
 }
 
-/// Returns the start of the last value that begins a line. The text may be incomplete.
+/// Returns the start of the last value. The text may be incomplete.
 fn json_cut(text: &str) -> Option<Cut> {
     let skipped = text.len() - without_mark(text).len();
     let mut values = serde_json::Deserializer::from_str(without_mark(text)).into_iter::<IgnoredAny>();
@@ -230,9 +227,7 @@ fn json_cut(text: &str) -> Option<Cut> {
     while let Some(Ok(_)) = values.next() {
         documents += 1;
         let rest = text[skipped + values.byte_offset()..].trim_ascii_start();
-        let length = text.len() - rest.len();
-        let begins_line = text[..length].ends_with(['\n', '\r']);
-        cut = Some(Cut { length, documents }).filter(|cut| begins_line && cut.divides(text)).or(cut);
+        cut = Some(Cut { length: text.len() - rest.len(), documents }).filter(|cut| cut.divides(text)).or(cut);
     }
     cut
 }
@@ -262,12 +257,12 @@ fn valid_start(bytes: &[u8]) -> &str {
 }
 
 /// The error about the first byte that is not UTF-8.
-pub(super) fn not_text(path: &Path, lines_before: usize, error: &FromUtf8Error) -> ReadError {
+pub(super) fn not_text(path: &Path, start: PartStart, error: &FromUtf8Error) -> ReadError {
     let (bytes, good) = (error.as_bytes(), error.utf8_error().valid_up_to());
-    let is_utf16 = lines_before == 0 && [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| bytes.starts_with(mark));
+    let is_utf16 = start.bytes == 0 && [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| bytes.starts_with(mark));
     let guess = if is_utf16 { "; it looks like UTF-16" } else { "" };
     let what = format!("the byte 0x{:02X} is not valid UTF-8{guess}; save the file as UTF-8", bytes[good]);
-    let position = Lines::after(valid_start(bytes), lines_before).position(good);
+    let position = Lines::of_part(valid_start(bytes), start).position(good);
     ReadError::NoText { path: path.to_owned(), position, what }
 }
 
@@ -339,6 +334,15 @@ mod tests {
             "{\"a\": 1}\n{\"b\": 01}\n{\"c\": 1}\n",
             "{\"a\": 1}\n{\"b\": 1\n\n",
             "{\"a\": \"\ttab\"}\n{\"b\"\n: 1,}\n]\n",
+            // Several values are in one line.
+            "{\"a\": 1}{\"b\": \"é\"} 1 2 \"✓\" [3]\t{\"c\": 1, \"c\": 2}{\"d\": 1, \"d\": 2}",
+            "\u{feff}[1] {\"kind\": \"Pod\", \"apiVersion\": \"v1\"}\r\n \r{\"e\": 1, \"e\": 2} {\"f\": 1, \"f\": 2}",
+            "{\"a\": \"{{ b }}\"} {\"c\": 1, \"c\": 2}\n{\"d\": \"{{ e }}\", \"d\": 2}",
+            &format!("{{\"a\": \"{}\"}} {{\"b\": 1, \"b\": 2}} {{\"c\": 1, \"c\": 2}}", "é".repeat(80)),
+            "{} \u{c}{} {}",
+            "{}1 2\"a\"[]true",
+            "{} {\"a\": 1} x {}",
+            "[]{}\u{feff}{}",
         ] {
             assert_equal(text);
         }
@@ -355,10 +359,10 @@ mod tests {
         let large = format!("{text}a: {}\n---\n{text}", "x".repeat(1000));
         let lengths: Vec<_> = chunks(&large, size).iter().map(|chunk| chunk.text.len()).collect();
         assert!(lengths.iter().all(|length| *length <= 2 * (1000 + document.len())), "{lengths:?}");
-        let values = "{\"a\": 1}\n".repeat(1000);
+        let values = ["\n", " ", "", "\n  "].map(|end| format!("{{\"a\": 1}}{end}").repeat(1000));
         let flow = "{a: 1}\n---\n".repeat(1000);
         let separated = "{\"a\": 1}\n---\n".repeat(1000);
-        for text in [values, flow, separated] {
+        for text in values.into_iter().chain([flow, separated]) {
             assert!(chunks(&text, size).iter().all(|chunk| chunk.text.len() <= size), "{text}");
         }
     }

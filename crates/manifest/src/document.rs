@@ -24,8 +24,8 @@ pub struct Manifest<'t> {
     pub syntax: Syntax,
     /// The reason why the text is not JSON, if it looks like JSON.
     not_json: Option<SyntaxError>,
-    /// What the whole text has before this one.
-    start: ChunkStart,
+    /// The number of documents of the whole text before this one.
+    documents_before: usize,
     lines: Lines<'t>,
 }
 
@@ -104,7 +104,8 @@ impl<'t> Manifest<'t> {
     }
 
     pub(super) fn of_chunk(text: &'t str, syntax: Syntax, not_json: Option<SyntaxError>, start: ChunkStart) -> Self {
-        Self { text, syntax, not_json, start, lines: Lines::after(text, start.lines) }
+        let ChunkStart { documents, part } = start;
+        Self { text, syntax, not_json, documents_before: documents, lines: Lines::of_part(text, part) }
     }
 
     /// Parses the documents in order, including empty ones. Their ranges together cover the whole text. A text that has only
@@ -117,7 +118,7 @@ impl<'t> Manifest<'t> {
             Syntax::Yaml => Ranges::Yaml(Split::new(self.text)),
             Syntax::Json => Ranges::Json(Values::new(self.text)),
         };
-        Documents { manifest: self, ranges, index: self.start.documents }
+        Documents { manifest: self, ranges, index: self.documents_before }
     }
 
     /// Parses all documents.
@@ -131,11 +132,6 @@ impl<'t> Manifest<'t> {
     /// Converts a byte offset to a position in the whole text.
     pub fn position(&self, offset: usize) -> Position {
         self.lines.position(offset)
-    }
-
-    /// Shows the line in which a range starts, with carets below it, in two lines: `  2 | a: [` and `    |    ^`.
-    pub fn excerpt(&self, range: &Range<usize>) -> String {
-        self.lines.excerpt(range)
     }
 
     fn parse_yaml(&self, range: Range<usize>) -> Result<(Range<usize>, Tree<'_>), SyntaxError> {
@@ -217,12 +213,13 @@ impl<'m> Document<'m> {
 
     /// The number of bytes before it in the whole text.
     pub fn offset(&self) -> usize {
-        self.manifest.start.bytes + self.range.start
+        self.manifest.lines.start.bytes + self.range.start
     }
 
-    /// Shows the line in which a range of the manifest starts, with carets below it ([`Manifest::excerpt`]).
+    /// Shows the line in which a range of the manifest starts, with carets below it, in two lines: `  2 | a: [` and `    |    ^`. The
+    /// other documents of the line are not shown.
     pub fn excerpt(&self, range: &Range<usize>) -> String {
-        self.manifest.excerpt(range)
+        self.manifest.lines.excerpt(range, &self.range)
     }
 
     /// Converts a byte offset in the manifest to a position in the whole text.

@@ -25,12 +25,22 @@ impl fmt::Display for Position {
 /// lines: without the marks, each position would be counted from the start. The marks take 5% of the text.
 const STRIDE: usize = 512;
 
-/// The lines of a text.
+/// The place in a text at which a part of it starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PartStart {
+    /// The number of bytes before the part.
+    pub(super) bytes: usize,
+    /// The number of lines that end before the part.
+    lines: usize,
+    /// The number of characters before the part in its first line.
+    columns: usize,
+}
+
+/// The lines of a text, or of a part of one.
 #[derive(Debug)]
 pub(super) struct Lines<'t> {
     text: &'t str,
-    /// The number of lines before the text.
-    before: usize,
+    pub(super) start: PartStart,
     /// The counts at each multiple of [`STRIDE`].
     marks: Vec<Mark>,
 }
@@ -62,18 +72,18 @@ impl Mark {
 impl<'t> Lines<'t> {
     #[cfg(test)]
     fn new(text: &'t str) -> Self {
-        Self::after(text, 0)
+        Self::of_part(text, PartStart::default())
     }
 
-    /// The lines of a text that has `before` lines before it.
-    pub(super) fn after(text: &'t str, before: usize) -> Self {
+    /// The lines of a part of a text.
+    pub(super) fn of_part(text: &'t str, start: PartStart) -> Self {
         let (bytes, mut mark) = (text.as_bytes(), Mark::default());
         let mut marks = vec![mark];
         for from in (0..bytes.len()).step_by(STRIDE) {
             mark.advance(bytes, from, (from + STRIDE).min(bytes.len()));
             marks.push(mark);
         }
-        Self { text, before, marks }
+        Self { text, start, marks }
     }
 
     fn mark(&self, offset: usize) -> Mark {
@@ -88,40 +98,55 @@ impl<'t> Lines<'t> {
     pub(super) fn position(&self, offset: usize) -> Position {
         let Mark { ended, line_start, characters } = self.mark(offset);
         let mark = usize::from(offset > line_start && self.text[line_start..].starts_with(BYTE_ORDER_MARK));
-        Position { line: self.before + ended + 1, column: characters - self.mark(line_start).characters - mark + 1 }
+        let before = if ended == 0 { self.start.columns } else { 0 };
+        let column = before + characters - self.mark(line_start).characters - mark + 1;
+        Position { line: self.start.lines + ended + 1, column }
     }
 
-    /// Shows the line in which a range starts, with carets below it.
-    pub(super) fn excerpt(&self, range: &Range<usize>) -> String {
-        let (before, after) = self.around(range.start);
+    /// Shows the line in which a range of a document starts, with carets below it. Of the line, only the part that belongs to the
+    /// document is shown.
+    pub(super) fn excerpt(&self, range: &Range<usize>, document: &Range<usize>) -> String {
+        let line = self.line(range.start, document);
         // Only the first line of the range is shown.
-        let marked = after.get(..range.len()).unwrap_or(after);
-        excerpt(self.position(range.start).line, before, after, marked.chars().take(SHOWN).count())
+        let marked = line.after.get(..range.len()).unwrap_or(line.after);
+        line.excerpt(self.position(range.start).line, marked.chars().take(SHOWN).count())
     }
 
-    /// The text of a line before a byte, and the text from that byte to the end of the line. Of a long line, only the start of
-    /// the latter is read.
-    fn around(&self, offset: usize) -> (&'t str, &'t str) {
-        let start = self.mark(offset).line_start;
-        let (before, rest) = self.text.split_at_checked(offset).unwrap_or((self.text, ""));
+    /// The line of a byte in a document.
+    fn line(&self, offset: usize, document: &Range<usize>) -> Line<'t> {
+        let Mark { ended, line_start, .. } = self.mark(offset);
+        let start = line_start.max(document.start);
+        let (before, rest) =
+            self.text[..document.end].split_at_checked(offset.min(document.end)).unwrap_or((self.text, ""));
         // The offset may be between the `\r` and the `\n` of a line ending.
         let before = before[start.min(before.len())..].trim_end_matches('\r');
         let near = rest.floor_char_boundary(STRIDE);
-        let after = rest[..near].split(['\n', '\r']).next().unwrap_or_default();
-        (before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before), after)
+        Line {
+            is_cut: start > line_start || (ended == 0 && self.start.columns > 0),
+            before: before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before),
+            after: rest[..near].split(['\n', '\r']).next().unwrap_or_default(),
+        }
+    }
+}
+
+impl PartStart {
+    /// The start of the part that follows `text`, which starts here.
+    pub(super) fn after(&self, text: &str) -> Self {
+        let mut mark = Mark::default();
+        mark.advance(text.as_bytes(), 0, text.len());
+        let line = &text[mark.line_start..];
+        let columns = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).chars().count();
+        Self {
+            bytes: self.bytes + text.len(),
+            lines: self.lines + mark.ended,
+            columns: if mark.ended == 0 { self.columns + columns } else { columns },
+        }
     }
 }
 
 /// The number of characters that start in these bytes.
 fn count_starts(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0b1100_0000 != 0b1000_0000).count()
-}
-
-/// The number of lines that end in a text.
-pub(super) fn count_lines(text: &str) -> usize {
-    let mut mark = Mark::default();
-    mark.advance(text.as_bytes(), 0, text.len());
-    mark.ended
 }
 
 /// The character that some editors add at the start of a file. It is not part of the content.
@@ -175,11 +200,11 @@ impl ParseError {
         if let Some(see) = error.see {
             message = format!("{message} line {}", lines.position(see).line);
         }
-        let (before, after) = lines.around(offset);
-        if template::is_likely(&lines.text[document.clone()], before, after) {
+        let line = lines.line(offset, document);
+        if template::is_likely(&lines.text[document.clone()], line.before, line.after) {
             message = format!("{message}; {}", template::ADVICE);
         }
-        Self { position, offset, message, excerpt: excerpt(position.line, before, after, 1) }
+        Self { position, offset, message, excerpt: line.excerpt(position.line, 1) }
     }
 
     /// The line of the error with a caret below its position, in two lines.
@@ -194,24 +219,36 @@ const SHOWN: usize = 71;
 const SHOWN_BEFORE: usize = 10;
 const SHOWN_AFTER: usize = 31;
 
-/// Shows the line with this number, with carets below the first `width` characters of `after`. Only the visible part of a
-/// long line is read.
-fn excerpt(number: usize, before: &str, after: &str, width: usize) -> String {
-    let follow = after.chars().take(SHOWN).count();
-    // A caret may follow the end of a line.
-    let most = (SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE)).max(SHOWN - follow.max(1));
-    let from = before.char_indices().rev().take(most).last().map_or(before.len(), |(at, _)| at);
-    let (skipped, before) = before.split_at(from);
-    let indent = before.chars().count();
-    let start = if skipped.is_empty() { "" } else { "..." };
-    let rest = || before.chars().chain(after.chars());
-    let shown: String = printable(&rest().take(SHOWN).collect::<String>());
-    let end = if rest().nth(SHOWN).is_some() { "..." } else { "" };
-    let carets = "^".repeat(width.clamp(1, SHOWN - indent));
-    // Tabs are repeated in the second line, so that both have the same width.
-    let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    let (margin, left) = (" ".repeat(number.to_string().len()), " ".repeat(start.len()));
-    format!("  {number} | {start}{shown}{end}\n  {margin} | {left}{indent}{carets}")
+/// The part of a line that belongs to a document, divided at a byte.
+struct Line<'t> {
+    /// Whether the line has more before the document.
+    is_cut: bool,
+    before: &'t str,
+    /// Of a long line, only the start.
+    after: &'t str,
+}
+
+impl Line<'_> {
+    /// Shows the line with its number, with carets below the first `width` characters of `after`. Only the visible part of a long
+    /// line is read.
+    fn excerpt(&self, number: usize, width: usize) -> String {
+        let Self { is_cut, before, after } = self;
+        let follow = after.chars().take(SHOWN).count();
+        // A caret may follow the end of a line.
+        let most = (SHOWN - width.clamp(SHOWN_AFTER, SHOWN - SHOWN_BEFORE)).max(SHOWN - follow.max(1));
+        let from = before.char_indices().rev().take(most).last().map_or(before.len(), |(at, _)| at);
+        let (skipped, before) = before.split_at(from);
+        let indent = before.chars().count();
+        let start = if *is_cut || !skipped.is_empty() { "..." } else { "" };
+        let rest = || before.chars().chain(after.chars());
+        let shown: String = printable(&rest().take(SHOWN).collect::<String>());
+        let end = if rest().nth(SHOWN).is_some() { "..." } else { "" };
+        let carets = "^".repeat(width.clamp(1, SHOWN - indent));
+        // Tabs are repeated in the second line, so that both have the same width.
+        let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let (margin, left) = (" ".repeat(number.to_string().len()), " ".repeat(start.len()));
+        format!("  {number} | {start}{shown}{end}\n  {margin} | {left}{indent}{carets}")
+    }
 }
 
 #[cfg(test)]
@@ -228,10 +265,16 @@ mod tests {
         assert_eq!((at("b"), at("x")), ("2:1".to_owned(), "2:6".to_owned()));
         assert_eq!((at("c"), at("d")), ("3:1".to_owned(), "5:1".to_owned()));
         assert_eq!(lines.position(text.len()).to_string(), "5:2");
-        let around = |needle: &str| lines.around(text.find(needle).unwrap());
-        assert_eq!(around(": 1"), ("é", ": 1"));
-        assert_eq!((around("\r\n"), around("\nb")), (("é: 1", ""), ("é: 1", "")));
-        assert_eq!((around("x"), around("\nd"), around("d")), (("b: ü ", "x"), ("", ""), ("", "d")));
+        let assert_around = |needle: &str, before, after| {
+            let line = lines.line(text.find(needle).unwrap(), &(0..text.len()));
+            assert_eq!((line.before, line.after), (before, after));
+        };
+        assert_around(": 1", "é", ": 1");
+        assert_around("\r\n", "é: 1", "");
+        assert_around("\nb", "é: 1", "");
+        assert_around("x", "b: ü ", "x");
+        assert_around("\nd", "", "");
+        assert_around("d", "", "d");
     }
 
     #[test]
@@ -264,7 +307,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_has_carets_below_the_range() {
-        let shown = |text: &str, range| Lines::new(text).excerpt(&range);
+        let shown = |text: &str, range| Lines::new(text).excerpt(&range, &(0..text.len()));
         assert_eq!(shown("a: 'ü'\nb: c", 3..7), "  1 | a: 'ü'\n    |    ^^^");
         assert_eq!(shown("a: |\r\n  b\r\nc: 1", 3..11), "  1 | a: |\n    |    ^");
         assert_eq!(shown("a:\n", 1..1), "  1 | a:\n    |  ^");
@@ -278,5 +321,8 @@ mod tests {
         let wide = "X".repeat(500);
         assert_eq!(shown(&wide, 0..500), format!("  1 | {0}...\n    | {1}", "X".repeat(71), "^".repeat(71)));
         assert_eq!(shown(&long, 500..1045).matches('^').count(), 61);
+        // The other documents of a line are not shown.
+        let text = "[1] {\"a\": 2} [3]";
+        assert_eq!(Lines::new(text).excerpt(&(10..11), &(4..13)), "  1 | ...{\"a\": 2} \n    |          ^");
     }
 }

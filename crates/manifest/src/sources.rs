@@ -11,7 +11,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
 
 use super::chunks::not_text;
-use super::position::{BYTE_ORDER_MARK, Position};
+use super::position::{BYTE_ORDER_MARK, PartStart, Position};
 use super::source::{Kept, STDIN_NAME, Source};
 
 /// The file that lists the files of a directory that are left out, in the syntax of `.gitignore`.
@@ -339,7 +339,7 @@ fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
 fn read_patterns(path: &Path, bytes: Vec<u8>) -> (Gitignore, Vec<ReadError>) {
     let lines = match String::from_utf8(bytes) {
         Ok(lines) => lines,
-        Err(error) => return (Gitignore::empty(), vec![not_text(path, 0, &error)]),
+        Err(error) => return (Gitignore::empty(), vec![not_text(path, PartStart::default(), &error)]),
     };
     let invalid = |line, error: ignore::Error| {
         let position = Position { line, column: 1 };
