@@ -3,12 +3,13 @@
 //! Audit logs below the level `RequestResponse` have neither the UID of a new object nor the name that the API server chose. The
 //! object is then found by its name or its controller, and by the time of its creation.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use colocate_engine::{Text, object};
 use serde::Deserialize;
 
-use super::audit_log::MissedObject;
+use super::audit_log::{Identity, MissedObject};
 use super::controller::{Controller, controller};
 
 /// What became of an object.
@@ -80,32 +81,65 @@ pub struct Search<'a> {
     missed: Vec<&'a MissedObject>,
     /// The indexes of the objects with a name, in the order of time, by namespace and name.
     by_name: HashMap<(&'a str, &'a str), Vec<usize>>,
-    /// The indexes of the other ones, by namespace and the prefix of the name.
-    by_prefix: HashMap<(&'a str, &'a str), Vec<usize>>,
+    /// The indexes in `creations` of the other ones.
+    by_origin: HashMap<Origin<'a>, usize>,
+    creations: Vec<Creations<'a>>,
+}
+
+/// What a missed object with a generated name has in common with its live object: the namespace, the prefix of the name, the UID of
+/// the controller, and the scheduler; `None` if that may be any.
+type Origin<'a> = (&'a str, &'a str, Option<&'a str>, Option<&'a str>);
+
+/// The requests that created objects of one origin, for a sweep over the live objects in the order of their creation.
+#[derive(Clone, Debug, Default)]
+struct Creations<'a> {
+    /// The indexes of the missed objects whose request is not reached, by the time of the request, the last one first.
+    pending: Vec<usize>,
+    /// The responses and the indexes of those whose request is reached, the earliest response first.
+    begun: BinaryHeap<Reverse<(&'a str, usize)>>,
+    /// The time of the last response.
+    end: &'a str,
 }
 
 impl<'a> Search<'a> {
     /// Creates a search for objects in the order of time.
     pub fn new(missed: Vec<&'a MissedObject>) -> Self {
-        let (mut by_name, mut by_prefix) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        let mut by_name = HashMap::<_, Vec<_>>::new();
+        let mut by_origin = HashMap::new();
+        let mut creations = Vec::<Creations<'_>>::new();
         for (index, object) in missed.iter().enumerate() {
             if !object.name.ends_with('*') {
                 by_name.entry((&*object.namespace, &*object.name)).or_default().push(index);
-            } else if let Some(prefix) = &object.identity.generate_name {
-                by_prefix.entry((&*object.namespace, &**prefix)).or_default().push(index);
+            } else if let Some(origin) = object.origin() {
+                let group = *by_origin.entry(origin).or_insert(creations.len());
+                if group == creations.len() {
+                    creations.push(Creations::default());
+                }
+                creations[group].pending.push(index);
+                creations[group].end = creations[group].end.max(&object.time);
             }
         }
-        Self { missed, by_name, by_prefix }
+        for group in &mut creations {
+            group.pending.sort_by_key(|index| Reverse(&missed[*index].identity.requested));
+        }
+        Self { missed, by_name, by_origin, creations }
     }
 
     /// Returns true if a live object may be a missed one, or has its name.
     pub fn concerns(&self, live: &LiveObject) -> bool {
-        self.by_name.contains_key(&(&*live.namespace, &*live.name)) || self.of_prefix(live).next().is_some()
+        self.by_name.contains_key(&(&*live.namespace, &*live.name))
+            || self.groups(live).into_iter().flatten().any(|group| {
+                let Creations { pending, end, .. } = &self.creations[group];
+                let first = pending.last().map(|index| &*self.missed[*index].identity.requested);
+                first.is_some_and(|first| second(first) <= second(&live.created))
+                    && second(&live.created) <= second(end)
+            })
     }
 
     /// Returns the fate of each missed object. `live` has all live objects that [`concern`](Self::concerns) it.
     pub fn fates(&self, mut live: Vec<LiveObject>) -> Vec<Fate> {
         let mut fates: Vec<_> = self.missed.iter().map(|missed| missed.without_live()).collect();
+        let mut creations = self.creations.clone();
         live.sort_by(|one, other| one.created.cmp(&other.created));
         for live in live {
             let named = self.by_name.get(&(&*live.namespace, &*live.name)).into_iter().flatten().copied();
@@ -122,22 +156,38 @@ impl<'a> Search<'a> {
             }
             // Times have a resolution of a second. Of the requests that may have created it, one that ended early cannot have
             // created a later one.
-            let created = self.of_prefix(&live).filter(|index| fates[*index] == Fate::Gone);
-            if let Some(index) = created.min_by_key(|index| &self.missed[*index].time) {
+            let first = self.groups(&live).into_iter().flatten().filter_map(|group| {
+                let (time, index) = creations[group].earliest(second(&live.created), &self.missed)?;
+                Some((time, index, group))
+            });
+            if let Some((_, index, group)) = first.min() {
+                creations[group].begun.pop();
                 fates[index] = Fate::Exists(live);
             }
         }
         fates
     }
 
-    /// Returns the missed objects with a generated name that may be the live one.
-    fn of_prefix<'s>(&'s self, live: &'s LiveObject) -> impl Iterator<Item = usize> + use<'s, 'a> {
+    /// Returns the indexes in `creations` of the two origins that a live object can have.
+    fn groups(&self, live: &LiveObject) -> [Option<usize>; 2] {
         let prefix = live.generate_name.as_deref().unwrap_or_default();
-        let indexes = self.by_prefix.get(&(&*live.namespace, prefix)).into_iter().flatten().copied();
-        indexes.filter(|index| {
-            let missed = self.missed[*index];
-            missed.identity.controller == live.controller && missed.may_have_created(live)
-        })
+        let group =
+            |scheduler| self.by_origin.get(&(&*live.namespace, prefix, live.controller.as_deref(), scheduler)).copied();
+        [group(None), live.scheduler.as_deref().and_then(|scheduler| group(Some(scheduler)))]
+    }
+}
+
+impl<'a> Creations<'a> {
+    /// Returns the earliest response to a request during which a live object may have been created, and the index of the missed
+    /// object. `created` is the second of its creation, and not before that of the last call.
+    fn earliest(&mut self, created: &str, missed: &[&'a MissedObject]) -> Option<(&'a str, usize)> {
+        while let Some(index) = self.pending.pop_if(|index| second(&missed[*index].identity.requested) <= created) {
+            self.begun.push(Reverse((&missed[index].time, index)));
+        }
+        while self.begun.peek().is_some_and(|Reverse((time, _))| second(time) < created) {
+            self.begun.pop();
+        }
+        self.begun.peek().map(|Reverse(first)| *first)
     }
 }
 
@@ -169,14 +219,24 @@ impl MissedObject {
         self.verb == "create"
     }
 
+    /// Returns the origin of an object with a generated name; `None` if the log does not have it.
+    fn origin(&self) -> Option<Origin<'_>> {
+        let Identity { generate_name, controller, .. } = &self.identity;
+        Some((&self.namespace, generate_name.as_deref()?, controller.as_deref(), self.scheduler()))
+    }
+
+    /// Returns the scheduler that the live object must have; `None` if it may have any.
+    fn scheduler(&self) -> Option<&str> {
+        // Another webhook may set any scheduler.
+        self.identity.scheduler.as_deref().filter(|_| self.set_by.is_none())
+    }
+
     /// Returns true if the live object was created during the request, and has the scheduler of the request.
     fn may_have_created(&self, live: &LiveObject) -> bool {
         let created = second(&live.created);
-        // Another webhook may set any scheduler.
-        let scheduler = self.identity.scheduler.as_ref().filter(|_| self.set_by.is_none());
         second(&self.identity.requested) <= created
             && created <= second(&self.time)
-            && scheduler.is_none_or(|scheduler| live.scheduler.as_ref() == Some(scheduler))
+            && self.scheduler().is_none_or(|scheduler| live.scheduler.as_deref() == Some(scheduler))
     }
 }
 
@@ -220,10 +280,12 @@ fn second(time: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::audit_log::Identity;
 
     /// A pod that a request created from 02:14:`from` to 02:14:`to`.
     fn missed(name: &str, from: &str, to: &str) -> MissedObject {
@@ -349,5 +411,38 @@ mod tests {
         assert_eq!(fates(&three, &live), ["web-2", "web-1", "gone"]);
         let live = [owned("web-1", "08", default, "rs"), owned("web-2", "08", default, "rs")];
         assert_eq!(fates(&three, &live), ["gone", "web-1", "web-2"]);
+    }
+
+    #[test]
+    fn an_object_of_any_scheduler_is_found_next_to_those_of_one() {
+        let set = MissedObject { set_by: Some("webhook".to_owned()), ..generated("07.1", "07.3", "rs") };
+        let three = [generated("07.1", "07.2", "rs"), set, generated("07.1", "07.4", "rs")];
+        let live = |name, scheduler| owned(name, "07", scheduler, "rs");
+        assert_eq!(fates(&three, &[live("web-1", "stork")]), ["gone", "web-1", "gone"]);
+        let default = ["web-1", "web-2", "web-3"].map(|name| live(name, "default-scheduler"));
+        assert_eq!(fates(&three, &default), ["web-1", "web-2", "web-3"]);
+    }
+
+    /// The CPU time of this thread, which does not depend on the load.
+    fn cpu_time() -> Duration {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// If each live object is compared with each missed one, this test takes half a minute of CPU time.
+    #[test]
+    fn many_objects_of_one_prefix_are_found() {
+        const COUNT: usize = 10_000;
+        let began = cpu_time();
+        let missed = vec![generated("07.1", "07.2", "rs"); COUNT];
+        let of = |second: &str, controller: &str| {
+            let pod = |number| owned(&format!("web-{number}"), second, "default-scheduler", controller);
+            fates(&missed, &(0..COUNT).map(pod).collect::<Vec<_>>())
+        };
+        assert_eq!(of("07", "rs"), (0..COUNT).map(|number| format!("web-{number}")).collect::<Vec<_>>());
+        assert_eq!(of("07", "other"), vec!["gone"; COUNT]);
+        assert_eq!(of("08", "rs"), vec!["gone"; COUNT]);
+        let ended = cpu_time();
+        assert!(ended < began + Duration::from_secs(10), "{began:?} to {ended:?}");
     }
 }
