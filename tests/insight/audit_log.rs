@@ -92,6 +92,8 @@ fn the_log_shows_what_colocate_missed() {
         assert!(began.elapsed() < WAIT_TIMEOUT, "the API server still rejects pods");
     }
     create(&pod("missed-1", "data", "{}"));
+    // The API server logs it as a patch.
+    namespace.kubectl().feed("apply --server-side -f -", &pod("applied", "data", "{}"));
     create(DEPLOYMENT);
     namespace.running_pods("-l app=web", 3);
     namespace.kubectl().feed("create --dry-run=server -f -", &pod("dry-run", "data", "{}"));
@@ -121,8 +123,10 @@ fn the_log_shows_what_colocate_missed() {
         .filter(|pod| pod.scheduler() == "default-scheduler" && pod.label("app") != "web")
         .map(|pod| pod.name().to_owned())
         .collect();
-    assert_eq!(unset, BTreeSet::from(["missed-0".to_owned(), "missed-1".to_owned()]));
+    assert_eq!(unset, BTreeSet::from(["applied", "missed-0", "missed-1"].map(str::to_owned)));
     let found = of("pods");
+    let applied = found.iter().find(|entry| entry["name"] == "applied");
+    assert_eq!(applied.map(|entry| &entry["verb"]), Some(&json!("patch")), "{document:#}");
     let mut expected = unset;
     expected.insert("missed-but-set".to_owned());
     assert_eq!(named(&found), expected, "{document:#}");

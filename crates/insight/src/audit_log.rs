@@ -20,6 +20,9 @@ pub use missed_object::{Identity, MissedObject};
 /// The largest number of missed objects that are kept. At 700 bytes each, they take 7 MB.
 const MAX_MISSED: usize = 10_000;
 
+/// The longest text that is kept, in bytes. Names have at most 253, and names of service accounts 338.
+const MAX_TEXT: usize = 512;
+
 /// The largest number of webhooks whose calls are counted.
 const MAX_WEBHOOKS: usize = 1_000;
 
@@ -96,14 +99,13 @@ impl AuditLog {
         Ok(())
     }
 
-    fn count(&mut self, event: &Event<'_>, calls: &BTreeMap<String, Calls>) {
+    fn count(&mut self, event: &Event<'_>, calls: &BTreeMap<[String; 2], Calls>) {
         for (webhook, call) in calls {
-            let key = [call.configuration.clone(), webhook.clone()];
-            if self.webhooks.len() >= MAX_WEBHOOKS && !self.webhooks.contains_key(&key) {
+            if self.webhooks.len() >= MAX_WEBHOOKS && !self.webhooks.contains_key(webhook) {
                 self.more_calls += 1;
                 continue;
             }
-            let counts = self.webhooks.entry(key).or_default();
+            let counts = self.webhooks.entry(webhook.clone()).or_default();
             counts.requests += 1;
             counts.changed += u64::from(call.changed);
             if !call.answered {
@@ -111,10 +113,10 @@ impl AuditLog {
                 extend(&mut counts.failures, &event.stage_timestamp);
             }
         }
-        let missed = |(webhook, call): (&String, &Calls)| !call.answered && call.is_colocate(webhook);
+        let missed = |(webhook, call): (&[String; 2], &Calls)| !call.answered && is_colocate(webhook);
         if event.sets_a_scheduler() && calls.iter().any(missed) {
-            let set_by = calls.iter().find(|(_, call)| call.sets_scheduler == Some(true)).map(|(name, _)| name.clone());
-            let missed = event.missed(set_by);
+            let setter = calls.iter().find(|(_, call)| call.sets_scheduler == Some(true));
+            let missed = event.missed(setter.map(|([_, webhook], _)| webhook.clone()));
             // The same file may be read twice, or a line may be in two rotated files.
             if self.missed.len() >= MAX_MISSED && !self.missed.contains(&missed) {
                 self.more_missed += 1;
@@ -131,7 +133,7 @@ impl AuditLog {
 
     /// Returns true if colocate was called, or should have been.
     pub fn has_colocate(&self) -> bool {
-        self.webhooks.keys().any(|[configuration, webhook]| is_colocate(configuration, webhook))
+        self.webhooks.keys().any(is_colocate)
     }
 
     /// The number of objects that colocate missed.
@@ -142,6 +144,7 @@ impl AuditLog {
 
 /// Extends a period by a time. Times of API servers have one form, so that their order is that of their texts.
 fn extend(period: &mut Option<[String; 2]>, time: &str) {
+    let time = &time[..time.floor_char_boundary(MAX_TEXT)];
     match period {
         None => *period = Some([time.to_owned(), time.to_owned()]),
         Some([first, last]) => {
@@ -153,6 +156,11 @@ fn extend(period: &mut Option<[String; 2]>, time: &str) {
             }
         }
     }
+}
+
+/// Copies a text of an event, and limits its length: a line can have 64 MiB.
+fn kept(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
 }
 
 #[cfg(test)]
@@ -256,7 +264,9 @@ mod tests {
             event
         };
         let mut status = missed();
-        let mut template = with("verb", json!("update"));
+        let mut updated = with("verb", json!("patch"));
+        updated["responseStatus"]["code"] = 200.into();
+        let mut template = updated.clone();
         template["objectRef"]["resource"] = "podtemplates".into();
         status["objectRef"]["subresource"] = "status".into();
         for (event, is_missed) in [
@@ -266,7 +276,9 @@ mod tests {
             (with("requestURI", json!("/api/v1/namespaces/db/pods?fieldManager=x&dryRun=All")), false),
             (with("requestURI", json!("/api/v1/namespaces/db/pods?dryRun=")), true),
             (status, false),
-            (with("verb", json!("patch")), false),
+            (updated, false),
+            // Server-side apply.
+            (with("verb", json!("patch")), true),
             (template, true),
             (missed(), true),
         ] {
@@ -307,8 +319,11 @@ mod tests {
         expected.scheduler = Some("volcano".to_owned());
         expected.uid = Some("u2".to_owned());
         assert_eq!(identity(&event), expected);
-        // The patch of an object says nothing about its identity.
+        // Server-side apply has the object as its patch.
         event["verb"] = "patch".into();
+        assert_eq!(identity(&event), expected);
+        // The patch of an existing object says nothing about its identity.
+        event["responseStatus"]["code"] = 200.into();
         event["objectRef"]["resource"] = "podtemplates".into();
         for patch in [json!([{"op": "add", "path": "/template", "value": {}}]), json!({"spec": {"schedulerName": "a"}})]
         {
@@ -413,6 +428,56 @@ mod tests {
             log.add(event("a", entries).to_string().as_bytes()).unwrap();
         }
         assert_eq!((log.webhooks.len(), log.more_calls), (MAX_WEBHOOKS, 6));
+    }
+
+    #[test]
+    fn webhooks_of_one_name_are_told_apart_by_their_configuration() {
+        let other = ["zz-colocate-old", OURS[1]];
+        let entries = [call(0, 2, other, true), call(0, 3, OURS, false), failed(0, 3, OURS[1])];
+        let log = read(&[event("a", annotations(entries))]);
+        let failed_open = |key: [&str; 2]| log.webhooks[&key.map(str::to_owned)].failed_open;
+        assert_eq!((failed_open(OURS), failed_open(other), log.webhooks.len()), (1, 0, 2));
+        assert_eq!(names(&log), ["a"]);
+        // Without the annotation about the change, the configuration is not known.
+        let log = read(&[event("a", annotations([failed(0, 3, OURS[1])]))]);
+        assert_eq!(log.webhooks.keys().collect::<Vec<_>>(), [&["", OURS[1]].map(str::to_owned)]);
+        assert_eq!(names(&log), ["a"]);
+    }
+
+    #[test]
+    fn a_patch_sets_the_scheduler_by_itself_or_in_a_larger_value() {
+        for (patch, sets) in [
+            (set_scheduler(), true),
+            (json!([{"op": "replace", "path": "/spec/template/spec/schedulerName", "value": "stork"}]), true),
+            (json!([{"op": "add", "path": "/spec", "value": {"schedulerName": "stork"}}]), true),
+            (json!([{"op": "add", "path": "/spec/template", "value": {"spec": {"schedulerName": "stork"}}}]), true),
+            (json!([{"op": "add", "path": "/x", "value": [1]}, {"op": "add", "path": "/spec/schedulerName"}]), true),
+            (json!([{"op": "remove", "path": "/spec/schedulerName"}]), false),
+            (json!([{"op": "add", "path": "/spec", "value": {"schedulerName": null, "spec": {}}}]), false),
+            (json!([{"op": "add", "path": "/spec", "value": [true]}]), false),
+            (json!([0, {"op": "add", "path": "/spec/schedulerName"}]), false),
+            (json!({}), false),
+        ] {
+            let entries = [patched(0, THEIRS, &patch), call(0, 3, OURS, false), failed(0, 3, OURS[1])];
+            let log = read(&[event("a", annotations(entries))]);
+            assert_eq!(log.missed.first().unwrap().set_by.is_some(), sets, "{patch}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_truncated() {
+        let umlauts = "\u{e4}".repeat(MAX_TEXT);
+        let mut event = event(&umlauts, annotations([call(0, 3, ["x", &format!("colocate.{umlauts}")], false)]));
+        event["annotations"][format!("{FAILED_OPEN}round_0_index_3")] = "".into();
+        event["user"]["username"] = umlauts.clone().into();
+        event["stageTimestamp"] = umlauts.clone().into();
+        let log = read([&event]);
+        let missed = log.missed.first().unwrap();
+        let [configuration, webhook] = log.webhooks.keys().find(|[configuration, _]| configuration == "x").unwrap();
+        assert_eq!((configuration.len(), webhook.len()), (1, MAX_TEXT - 1));
+        for text in [&missed.name, &missed.user, &missed.time, &log.period.as_ref().unwrap()[0]] {
+            assert_eq!(text.len(), MAX_TEXT);
+        }
     }
 
     #[test]

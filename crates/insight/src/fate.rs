@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
                 fates[index] = self.missed[index].fate_by_name(&live);
                 // There is one object of a name at a time: an earlier one was deleted.
                 if matches!(fates[index], Fate::Exists(_))
-                    && self.missed[index].creates()
+                    && self.missed[index].creates
                     && let Some(earlier) = last.replace(index)
                 {
                     fates[earlier] = Fate::Replaced;
@@ -201,7 +201,7 @@ impl MissedObject {
     fn fate_by_name(&self, live: &LiveObject) -> Fate {
         let is_same = match &self.identity.uid {
             Some(uid) => *uid == live.uid,
-            None if self.creates() => self.may_have_created(live),
+            None if self.creates => self.may_have_created(live),
             // It existed before the request.
             None => second(&live.created) <= second(&self.time),
         };
@@ -213,10 +213,6 @@ impl MissedObject {
         } else {
             Fate::Replaced
         }
-    }
-
-    fn creates(&self) -> bool {
-        self.verb == "create"
     }
 
     /// Returns the origin of an object with a generated name; `None` if the log does not have it.
@@ -297,6 +293,7 @@ mod tests {
             namespace: "db".to_owned(),
             name: name.to_owned(),
             verb: "create".to_owned(),
+            creates: true,
             user: String::new(),
             set_by: None,
             audit_id: String::new(),
@@ -379,7 +376,7 @@ mod tests {
 
     #[test]
     fn an_updated_object_exists_if_it_is_older_than_the_update() {
-        let update = || MissedObject { verb: "patch".to_owned(), ..missed("a", "07.0", "07.1") };
+        let update = || MissedObject { creates: false, ..missed("a", "07.0", "07.1") };
         assert_eq!(fates(&[update(), update()], &[pod("a", "01", "")]), ["a", "a"]);
         assert_eq!(fates(&[update()], &[pod("a", "08", "")]), ["replaced"]);
     }

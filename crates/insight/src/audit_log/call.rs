@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use colocate_engine::Text;
+use colocate_engine::{Text, each_element, object, present};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::kept;
 
 /// The prefixes of annotations about calls of mutating webhooks, each followed by the round and the index of the call.
 pub(super) const MUTATION: &str = "mutation.webhook.admission.k8s.io/";
@@ -18,7 +20,6 @@ pub(super) const STORK: &str = "stork-webhooks-cfg";
 /// The calls of a webhook for one request, in all rounds.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    pub(super) configuration: String,
     pub(super) changed: bool,
     /// Whether one of the calls was answered.
     pub(super) answered: bool,
@@ -35,46 +36,70 @@ struct CallAnnotation<'a> {
     webhook: Text<'a>,
     #[serde(default)]
     mutated: bool,
-    #[serde(default)]
-    patch: Option<Value>,
+    #[serde(borrow, default)]
+    patch: Option<&'a RawValue>,
 }
 
-impl Calls {
-    pub(super) fn is_colocate(&self, webhook: &str) -> bool {
-        is_colocate(&self.configuration, webhook)
-    }
+/// An operation of a JSON patch.
+#[derive(Deserialize)]
+struct Operation<'a> {
+    #[serde(borrow, default)]
+    op: Text<'a>,
+    #[serde(borrow, default)]
+    path: Text<'a>,
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
 }
 
-/// Collects the calls of each webhook for one request. A webhook may be called in several rounds.
-pub(super) fn calls(annotations: &BTreeMap<Text<'_>, Text<'_>>) -> BTreeMap<String, Calls> {
-    let mut calls = BTreeMap::<String, Calls>::new();
+/// A value that may be a spec, or have one.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    #[serde(default, deserialize_with = "present")]
+    scheduler_name: bool,
+    #[serde(default, deserialize_with = "object")]
+    spec: Option<InnerSpec>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InnerSpec {
+    #[serde(default, deserialize_with = "present")]
+    scheduler_name: bool,
+}
+
+/// Collects the calls of each webhook for one request, by its configuration and its name. A webhook may be called in several
+/// rounds.
+pub(super) fn calls(annotations: &BTreeMap<Text<'_>, Text<'_>>) -> BTreeMap<[String; 2], Calls> {
+    let mut calls = BTreeMap::<[String; 2], Calls>::new();
     for (key, value) in annotations {
         if let Some(call) = key.strip_prefix(MUTATION)
             && let Some(read) = CallAnnotation::read(value)
         {
             let failed = annotations.contains_key(&Text::from(Cow::Owned(format!("{FAILED_OPEN}{call}"))));
-            let entry = calls.entry(read.webhook.to_string()).or_default();
-            entry.configuration = read.configuration.to_string();
+            let entry = calls.entry(read.key()).or_default();
             entry.changed |= read.mutated;
             entry.answered |= !failed;
         } else if key.starts_with(PATCH)
             && let Some(read) = CallAnnotation::read(value)
         {
-            let sets = read.patch.as_ref().is_some_and(sets_scheduler);
-            let entry = calls.entry(read.webhook.to_string()).or_default();
-            entry.configuration = read.configuration.to_string();
+            let sets = read.patch.is_some_and(sets_scheduler);
+            let entry = calls.entry(read.key()).or_default();
             entry.answered = true;
             entry.sets_scheduler = Some(entry.sets_scheduler.unwrap_or_default() || sets);
-        } else if key.starts_with(FAILED_OPEN) {
+        } else if let Some(call) = key.strip_prefix(FAILED_OPEN) {
+            let mutation = annotations.get(&Text::from(Cow::Owned(format!("{MUTATION}{call}"))));
             // If the annotation about the change is absent, the configuration is not known.
-            calls.entry(value.to_string()).or_default();
+            if mutation.and_then(|value| CallAnnotation::read(value)).is_none() {
+                calls.entry([String::new(), kept(value)]).or_default();
+            }
         }
     }
     calls
 }
 
 /// Returns true for the webhooks of colocate's chart, and others with its name.
-pub(super) fn is_colocate(configuration: &str, webhook: &str) -> bool {
+pub(super) fn is_colocate([configuration, webhook]: &[String; 2]) -> bool {
     webhook.split('.').any(|label| label == "colocate")
         || configuration.split(['.', '-']).any(|part| part == "colocate")
 }
@@ -84,15 +109,28 @@ impl<'a> CallAnnotation<'a> {
     fn read(value: &'a str) -> Option<Self> {
         serde_json::from_str::<Self>(value).ok().filter(|read| !read.webhook.is_empty())
     }
+
+    fn key(&self) -> [String; 2] {
+        [kept(&self.configuration), kept(&self.webhook)]
+    }
 }
 
-/// Returns true if a JSON patch sets `schedulerName`, by itself or as a part of a larger value.
-fn sets_scheduler(patch: &Value) -> bool {
-    let names = |value: &Value| value.pointer("/schedulerName").or(value.pointer("/spec/schedulerName")).is_some();
-    let sets = |operation: &Value| {
-        let target = operation["path"].as_str().unwrap_or_default();
-        let changes = matches!(operation["op"].as_str(), Some("add" | "replace"));
-        changes && (target.ends_with("/spec/schedulerName") || names(&operation["value"]))
-    };
-    patch.as_array().is_some_and(|operations| operations.iter().any(sets))
+/// Returns true if a JSON patch sets `schedulerName`, by itself or as a part of a larger value. Holds one operation at a time,
+/// because a patch of 60 MB takes 1 GB as a tree.
+fn sets_scheduler(patch: &RawValue) -> bool {
+    let mut sets = false;
+    let mut deserializer = serde_json::Deserializer::from_str(patch.get());
+    // API servers reject a patch of another form.
+    let _ = each_element(&mut deserializer, "an array of operations", |operation: Operation<'_>| {
+        let changes = matches!(&*operation.op, "add" | "replace");
+        sets |=
+            changes && (operation.path.ends_with("/spec/schedulerName") || operation.value.is_some_and(has_scheduler));
+    });
+    sets
+}
+
+/// Returns true if a value has a `schedulerName`, or its spec has one.
+fn has_scheduler(value: &RawValue) -> bool {
+    let spec = object::<_, Spec>(&mut serde_json::Deserializer::from_str(value.get())).ok().flatten();
+    spec.is_some_and(|spec| spec.scheduler_name || spec.spec.is_some_and(|spec| spec.scheduler_name))
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use colocate_engine::{Reason, Text};
 
 use super::AuditLog;
-use super::call::{Calls, STORK};
+use super::call::{Calls, STORK, is_colocate};
 use super::event::Event;
+use super::kept;
 
 /// The effects of colocate's and of Stork's webhook on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,12 +80,11 @@ impl AuditLog {
         &mut self,
         event: &Event<'_>,
         annotations: &BTreeMap<Text<'_>, Text<'_>>,
-        calls: &BTreeMap<String, Calls>,
+        calls: &BTreeMap<[String; 2], Calls>,
     ) {
-        let stork = calls.values().find(|call| call.configuration == STORK);
-        let colocate: Vec<_> = calls.iter().filter(|(webhook, call)| call.is_colocate(webhook)).collect();
-        let answered = colocate.iter().filter(|(_, call)| call.answered);
-        let decision = answered.map(|(webhook, _)| Decision::read(annotations, webhook)).max();
+        let stork = calls.iter().find(|([configuration, _], _)| configuration == STORK).map(|(_, call)| call);
+        let answered = calls.iter().filter(|(webhook, call)| call.answered && is_colocate(webhook));
+        let decision = answered.map(|([_, webhook], _)| Decision::read(annotations, webhook)).max();
         let would_set = decision.is_some_and(|decision| decision.would_set);
         let comparison = match stork {
             Some(Calls { sets_scheduler: Some(true), .. }) => match decision {
@@ -99,7 +99,7 @@ impl AuditLog {
             _ => return,
         };
         let compared = self.comparison.entry(comparison).or_insert_with(|| {
-            let [resource, namespace, name] = [event.resource(), event.namespace().to_owned(), event.name()];
+            let [resource, namespace, name] = [event.resource(), kept(event.namespace()), event.name()];
             Compared { example: [resource, namespace, name], ..Compared::default() }
         });
         compared.objects += 1;

@@ -6,7 +6,11 @@ use colocate_engine::{Text, object};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::kept;
 use crate::controller::{Controller, controller};
+
+/// The status code of a request that created an object.
+const CREATED: u16 = 201;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -120,9 +124,14 @@ impl Event<'_> {
         *self.stage == *"ResponseComplete" && succeeded && !is_dry_run && !has_subresource
     }
 
+    /// Returns true if the request created the object. Server-side apply creates with the verb `patch`.
+    pub(super) fn creates(&self) -> bool {
+        *self.verb == *"create" || self.response_status.as_ref().is_some_and(|status| status.code == CREATED)
+    }
+
     /// Returns false for updates of pods, at which no scheduler is set: API servers reject a change of it.
     pub(super) fn sets_a_scheduler(&self) -> bool {
-        *self.verb == *"create" || self.resource() != "pods"
+        self.creates() || self.resource() != "pods"
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -131,8 +140,10 @@ impl Event<'_> {
 
     pub(super) fn resource(&self) -> String {
         match &self.object_ref {
-            Some(ObjectRef { resource, api_group, .. }) if !api_group.is_empty() => format!("{resource}.{api_group}"),
-            Some(ObjectRef { resource, .. }) => resource.to_string(),
+            Some(ObjectRef { resource, api_group, .. }) if !api_group.is_empty() => {
+                format!("{}.{}", kept(resource), kept(api_group))
+            }
+            Some(ObjectRef { resource, .. }) => kept(resource),
             None => String::new(),
         }
     }
@@ -140,13 +151,13 @@ impl Event<'_> {
     pub(super) fn name(&self) -> String {
         let own = self.object_ref.as_ref().map(|object| &*object.name).filter(|name| !name.is_empty());
         if let Some(own) = own {
-            return own.to_owned();
+            return kept(own);
         }
         let metadata = |logged| Logged::read(logged).and_then(|object| object.metadata).unwrap_or_default();
         let (response, request) = (metadata(self.response_object), metadata(self.request_object));
         match Text::non_empty(response.name.as_ref()) {
-            Some(name) => name.to_owned(),
-            None => format!("{}*", Text::non_empty(request.generate_name.as_ref()).unwrap_or_default()),
+            Some(name) => kept(name),
+            None => format!("{}*", kept(Text::non_empty(request.generate_name.as_ref()).unwrap_or_default())),
         }
     }
 }

@@ -3,6 +3,7 @@
 use colocate_engine::Text;
 
 use super::event::{Event, Logged};
+use super::kept;
 
 /// The scheduler of a pod that names none.
 const DEFAULT_SCHEDULER: &str = "default-scheduler";
@@ -20,6 +21,8 @@ pub struct MissedObject {
     pub name: String,
     /// The verb.
     pub verb: String,
+    /// Whether the request created the object.
+    pub creates: bool,
     /// The user; the impersonated one, if there is one.
     pub user: String,
     /// The webhook that set `schedulerName` instead, if the log has its patch.
@@ -51,21 +54,22 @@ impl Event<'_> {
     pub(super) fn missed(&self, set_by: Option<String>) -> MissedObject {
         let user = self.impersonated_user.as_ref().or(self.user.as_ref());
         MissedObject {
-            time: self.stage_timestamp.to_string(),
+            time: kept(&self.stage_timestamp),
             resource: self.resource(),
-            namespace: self.namespace().to_owned(),
+            namespace: kept(self.namespace()),
             name: self.name(),
-            verb: self.verb.to_string(),
-            user: user.map(|user| user.username.to_string()).unwrap_or_default(),
+            verb: kept(&self.verb),
+            creates: self.creates(),
+            user: user.map(|user| kept(&user.username)).unwrap_or_default(),
             set_by,
-            audit_id: self.audit_id.to_string(),
+            audit_id: kept(&self.audit_id),
             identity: self.identity(),
         }
     }
 
     fn identity(&self) -> Identity {
-        let text = |text: Option<&Text<'_>>| Text::non_empty(text).map(str::to_owned);
-        let request = Logged::read(self.request_object).filter(|_| *self.verb == *"create");
+        let text = |text: Option<&Text<'_>>| Text::non_empty(text).map(kept);
+        let request = Logged::read(self.request_object).filter(|_| self.creates());
         let metadata = request.as_ref().and_then(|request| request.metadata.as_ref());
         let response = Logged::read(self.response_object).and_then(|response| response.metadata).unwrap_or_default();
         let scheduler = request.as_ref().filter(|_| self.resource() == "pods").map(|request| {
@@ -73,8 +77,8 @@ impl Event<'_> {
             text(spec.and_then(|spec| spec.scheduler_name.as_ref())).unwrap_or_else(|| DEFAULT_SCHEDULER.to_owned())
         });
         Identity {
-            version: self.object_ref.as_ref().map(|object| object.api_version.to_string()).unwrap_or_default(),
-            requested: self.request_received_timestamp.to_string(),
+            version: self.object_ref.as_ref().map(|object| kept(&object.api_version)).unwrap_or_default(),
+            requested: kept(&self.request_received_timestamp),
             uid: text(response.uid.as_ref()),
             generate_name: text(metadata.and_then(|metadata| metadata.generate_name.as_ref())),
             controller: text(metadata.and_then(|metadata| Some(&metadata.controller.as_ref()?.uid))),
