@@ -60,7 +60,7 @@ struct Report {
     not_seen: Vec<NotSeen>,
     /// The first and last lines of files that are parts of an event: the file was rotated or copied in the middle of a line.
     cut: u64,
-    /// The other lines that are not events.
+    /// The other lines that are not events, and the rests of compressed files that are damaged.
     unreadable: Vec<Unreadable>,
     more_unreadable: u64,
 }
@@ -142,14 +142,15 @@ impl Report {
         // A line that is not an event is judged when it is known whether another one follows.
         let mut last = None::<Unreadable>;
         loop {
-            line.clear();
-            let length = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
-            let length = match length {
-                Ok(0) => break,
-                Ok(length) => length,
-                // The end of a compressed file that was cut.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.cut += 1;
+            let (length, is_too_long) = match read_line(&mut input, &mut line) {
+                Ok((0, _)) => break,
+                Ok(read) => read,
+                // Errors of the decoder, unlike those of the operating system, have no code: the compressed file is truncated or
+                // damaged.
+                Err(error) if error.raw_os_error().is_none() => {
+                    let why = bounded(&format!("the rest of the file cannot be decompressed: {error}"));
+                    let rest = Unreadable { file: name.to_owned(), line: number + 1, why };
+                    last.take().into_iter().chain([rest]).for_each(|unreadable| self.add_unreadable(unreadable));
                     break;
                 }
                 Err(error) => return Err(error),
@@ -160,8 +161,7 @@ impl Report {
                 self.add_unreadable(unreadable);
             }
             let is_whole = line.ends_with(b"\n");
-            if !is_whole && length as u64 == MAX_LINE {
-                skip_line(&mut input)?;
+            if is_too_long {
                 let why = format!("the line is longer than {} MiB", MAX_LINE >> 20);
                 last = Some(Unreadable { file: name.to_owned(), line: number, why });
                 continue;
@@ -346,6 +346,17 @@ fn now(fate: Option<&Fate>) -> String {
     }
 }
 
+/// Reads a line, and returns its length and whether it was longer than [`MAX_LINE`]. The rest of such a line is skipped.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<(usize, bool)> {
+    line.clear();
+    let length = input.by_ref().take(MAX_LINE).read_until(b'\n', line)?;
+    let is_too_long = length as u64 == MAX_LINE && !line.ends_with(b"\n");
+    if is_too_long {
+        skip_line(input)?;
+    }
+    Ok((length, is_too_long))
+}
+
 /// Skips the rest of a line.
 fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     loop {
@@ -421,7 +432,24 @@ mod tests {
         let long = compressed(&events);
         let (events, cut, unreadable) = read(&long[..long.len() / 2]);
         assert!((1..2_000).contains(&events), "{events}");
-        assert_eq!((cut, unreadable), (1, 0));
+        assert_eq!((cut, unreadable), (0, 1));
+    }
+
+    #[test]
+    fn the_rest_of_a_damaged_file_is_not_read() {
+        let whole = compressed(&format!("{EVENT}\n"));
+        let mut wrong = whole.clone();
+        let checksum = whole.len() - 6;
+        wrong[checksum] ^= 0xff;
+        for damaged in [[whole.clone(), vec![0; 512]].concat(), wrong] {
+            let mut report = Report::default();
+            for input in [&damaged, &whole] {
+                report.read(&input[..], "a.log", &mut Console::new(false)).unwrap();
+            }
+            assert_eq!((report.log.events, report.cut, report.unreadable()), (2, 0, 1));
+            let Unreadable { line, why, .. } = &report.unreadable[0];
+            assert!(*line == 2 && why.starts_with("the rest of the file cannot be decompressed: "), "{line}: {why}");
+        }
     }
 
     /// A log that an API server is writing: each read ends where the log ended then.
