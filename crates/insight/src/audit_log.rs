@@ -17,7 +17,7 @@ use event::Event;
 pub use comparison::{Compared, Comparison};
 pub use missed_object::{Identity, MissedObject};
 
-/// The largest number of missed objects that are kept. At 700 bytes each, they take 7 MB.
+/// The largest number of missed objects that are kept: the earliest ones. At 700 bytes each, they take 7 MB.
 const MAX_MISSED: usize = 10_000;
 
 /// The longest text that is kept, in bytes. Names have at most 253, and names of service accounts 338.
@@ -41,8 +41,8 @@ pub struct AuditLog {
     pub more_calls: u64,
     /// The objects that colocate missed, by time.
     pub missed: BTreeSet<MissedObject>,
-    /// The number of missed objects that are not kept.
-    pub more_missed: u64,
+    /// Whether colocate missed later objects, too, which are not kept.
+    pub more_missed: bool,
     /// The objects about which colocate's and Stork's webhook were both asked, or should have been, by the result.
     pub comparison: BTreeMap<Comparison, Compared>,
 }
@@ -117,11 +117,12 @@ impl AuditLog {
         if event.sets_a_scheduler() && calls.iter().any(missed) {
             let setter = calls.iter().find(|(_, call)| call.sets_scheduler == Some(true));
             let missed = event.missed(setter.map(|([_, webhook], _)| webhook.clone()));
-            // The same file may be read twice, or a line may be in two rotated files.
-            if self.missed.len() >= MAX_MISSED && !self.missed.contains(&missed) {
-                self.more_missed += 1;
-            } else {
-                self.missed.insert(missed);
+            // The same file may be read twice, or a line may be in two rotated files. Those that are not kept cannot be counted
+            // because the repeated ones among them are not known.
+            self.missed.insert(missed);
+            if self.missed.len() > MAX_MISSED {
+                self.missed.pop_last();
+                self.more_missed = true;
             }
         }
     }
@@ -136,9 +137,9 @@ impl AuditLog {
         self.webhooks.keys().any(is_colocate)
     }
 
-    /// The number of objects that colocate missed.
+    /// The number of objects that colocate missed; the least one if [`more_missed`](Self::more_missed) is set.
     pub fn missed_total(&self) -> u64 {
-        self.missed.len() as u64 + self.more_missed
+        self.missed.len() as u64 + u64::from(self.more_missed)
     }
 }
 
@@ -413,15 +414,25 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_the_total_is_not() {
+    fn memory_is_bounded() {
         let mut log = AuditLog::default();
         let missed = annotations([call(0, 3, OURS, false), failed(0, 3, OURS[1])]);
         let line = event("NAME", missed).to_string();
-        for number in 0..MAX_MISSED + 3 {
-            log.add(line.replace("NAME", &number.to_string()).as_bytes()).unwrap();
-        }
-        assert_eq!((log.missed.len(), log.more_missed), (MAX_MISSED, 3));
-        assert_eq!(log.missed_total(), MAX_MISSED as u64 + 3);
+        let mut add = |number: usize| {
+            let line = line.replace("NAME", &format!("{number:05}")).replace("07.100000", &format!("07.1{number:05}"));
+            log.add(line.as_bytes()).unwrap();
+            (log.missed.len(), log.more_missed)
+        };
+        // The logs are read from the last to the first.
+        let last = (0..MAX_MISSED).rev().map(|number| add(number + 1)).last();
+        assert_eq!(last, Some((MAX_MISSED, false)));
+        assert_eq!(add(1), (MAX_MISSED, false));
+        assert_eq!(add(0), (MAX_MISSED, true));
+        // It is read again, and is the same object.
+        assert_eq!(add(MAX_MISSED), (MAX_MISSED, true));
+        assert_eq!(log.missed_total(), MAX_MISSED as u64 + 1);
+        let ends = [log.missed.first().unwrap(), log.missed.last().unwrap()].map(|missed| &*missed.name);
+        assert_eq!(ends, ["00000", "09999"]);
         for number in 0..MAX_WEBHOOKS + 5 {
             let webhook = format!("w{number}.x");
             let entries = annotations([call(0, 0, ["x", &webhook], false)]);

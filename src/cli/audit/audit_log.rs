@@ -252,11 +252,17 @@ impl Report {
         let Some(fates) = &self.fates else { return String::new() };
         let count = |wanted: fn(&Fate) -> bool| fates.iter().filter(|fate| wanted(fate)).count();
         let existing = count(|fate| matches!(fate, Fate::Exists(_)));
-        let unknown = match count(|fate| *fate == Fate::Unknown) as u64 + self.log.more_missed {
+        let unknown = match count(|fate| *fate == Fate::Unknown) {
             0 => String::new(),
             unknown => format!(", {unknown} are unknown"),
         };
-        format!("; {existing} of them still exist{unknown}")
+        let of_whom = if self.log.more_missed { format!("the first {}", fates.len()) } else { "them".to_owned() };
+        format!("; {existing} of {of_whom} still exist{unknown}")
+    }
+
+    /// The words before a number of missed objects.
+    fn at_least(&self) -> &'static str {
+        if self.log.more_missed { "at least " } else { "" }
     }
 
     /// Renders the report for people, with at most `rows` missed objects.
@@ -271,7 +277,11 @@ impl Report {
             0 => (TextStyle::Green, "colocate answered every call".to_owned()),
             total => (
                 TextStyle::Red,
-                format!("{total} objects were admitted although colocate did not answer{}", self.left()),
+                format!(
+                    "{}{total} objects were admitted although colocate did not answer{}",
+                    self.at_least(),
+                    self.left()
+                ),
             ),
         };
         let _ = writeln!(text, "{}", paint.text(style, &missed));
@@ -289,7 +299,7 @@ impl Report {
             text += &table(&["TIME", "VERB", "RESOURCE", "OBJECT", "USER", "SCHEDULER SET BY", "NOW"], cells);
             let more = log.missed_total() - log.missed.len().min(rows) as u64;
             if more > 0 {
-                let _ = writeln!(text, "  and {more} more: -o wide or -o json lists up to 10000");
+                let _ = writeln!(text, "  and {}{more} more: -o wide or -o json lists up to 10000", self.at_least());
             }
         }
         if !log.webhooks.is_empty() {
