@@ -137,6 +137,12 @@ impl AuditLog {
         self.webhooks.keys().any(is_colocate)
     }
 
+    /// The number of requests that were admitted although a webhook of colocate did not answer, including those that it need not
+    /// answer.
+    pub fn failed_open(&self) -> u64 {
+        self.webhooks.iter().filter(|(webhook, _)| is_colocate(webhook)).map(|(_, calls)| calls.failed_open).sum()
+    }
+
     /// The number of objects that colocate missed; the least one if [`more_missed`](Self::more_missed) is set.
     pub fn missed_total(&self) -> u64 {
         self.missed.len() as u64 + u64::from(self.more_missed)
@@ -448,7 +454,7 @@ mod tests {
         let log = read(&[event("a", annotations(entries))]);
         let failed_open = |key: [&str; 2]| log.webhooks[&key.map(str::to_owned)].failed_open;
         assert_eq!((failed_open(OURS), failed_open(other), log.webhooks.len()), (1, 0, 2));
-        assert_eq!(names(&log), ["a"]);
+        assert_eq!((log.failed_open(), names(&log)), (1, vec!["a"]));
         // Without the annotation about the change, the configuration is not known.
         let log = read(&[event("a", annotations([failed(0, 3, OURS[1])]))]);
         assert_eq!(log.webhooks.keys().collect::<Vec<_>>(), [&["", OURS[1]].map(str::to_owned)]);

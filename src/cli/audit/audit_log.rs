@@ -260,6 +260,28 @@ impl Report {
         format!("; {existing} of {of_whom} still exist{unknown}")
     }
 
+    /// The sentence about what colocate missed, and its style.
+    fn verdict(&self) -> (TextStyle, String) {
+        let log = &self.log;
+        let is_partial = self.cut + self.unreadable() > 0;
+        match (log.missed_total(), log.failed_open()) {
+            (0, _) if !log.has_colocate() => (TextStyle::Yellow, "no call of colocate is recorded".to_owned()),
+            (0, 0) if is_partial => {
+                (TextStyle::Yellow, "no missed object is recorded in the lines that could be read".to_owned())
+            }
+            (0, 0) => (TextStyle::Green, "colocate answered every recorded request".to_owned()),
+            (0, failed) => {
+                let requests = format!("colocate did not answer {failed} requests");
+                (TextStyle::Yellow, format!("{requests}, none of which could set a scheduler"))
+            }
+            (total, _) => {
+                let at_least = if is_partial { "at least " } else { self.at_least() };
+                let objects = format!("{at_least}{total} objects were admitted although colocate did not answer");
+                (TextStyle::Red, format!("{objects}{}", self.left()))
+            }
+        }
+    }
+
     /// The words before a number of missed objects.
     fn at_least(&self) -> &'static str {
         if self.log.more_missed { "at least " } else { "" }
@@ -272,18 +294,7 @@ impl Report {
         let mut text = String::new();
         let [from, to] = log.period.clone().unwrap_or_default();
         let _ = writeln!(text, "{} events from {} to {}", log.events, printable(&from), printable(&to));
-        let (style, missed) = match log.missed_total() {
-            _ if !log.has_colocate() => (TextStyle::Yellow, "no call of colocate is recorded".to_owned()),
-            0 => (TextStyle::Green, "colocate answered every call".to_owned()),
-            total => (
-                TextStyle::Red,
-                format!(
-                    "{}{total} objects were admitted although colocate did not answer{}",
-                    self.at_least(),
-                    self.left()
-                ),
-            ),
-        };
+        let (style, missed) = self.verdict();
         let _ = writeln!(text, "{}", paint.text(style, &missed));
         if !log.missed.is_empty() {
             text += &title("missed by colocate");
@@ -315,6 +326,9 @@ impl Report {
         }
         if log.has_stork() {
             text += &title("colocate and Stork's own webhook");
+            if log.comparison.is_empty() {
+                text += "  neither set the scheduler of a recorded object\n";
+            }
             let cells = log.comparison.iter().map(|(comparison, compared)| {
                 let reasons = compared.reasons.iter().map(|(reason, number)| format!("{reason} {number}"));
                 let reasons = reasons.collect::<Vec<_>>().join(", ");
@@ -322,7 +336,9 @@ impl Report {
                 let example = format!("{resource} {namespace}/{name}");
                 vec![compared.objects.to_string(), Comparison::explanation(*comparison).to_owned(), reasons, example]
             });
-            text += &table(&["OBJECTS", "RESULT", "REASONS OF COLOCATE", "EXAMPLE"], cells);
+            if !log.comparison.is_empty() {
+                text += &table(&["OBJECTS", "RESULT", "REASONS OF COLOCATE", "EXAMPLE"], cells);
+            }
         }
         if self.cut + self.unreadable() > 0 || !self.not_seen.is_empty() {
             text += &title("not read");
@@ -460,6 +476,58 @@ mod tests {
             let Unreadable { line, why, .. } = &report.unreadable[0];
             assert!(*line == 2 && why.starts_with("the rest of the file cannot be decompressed: "), "{line}: {why}");
         }
+    }
+
+    /// An event about a pod, with a call of a webhook.
+    fn call(verb: &str, code: u16, [configuration, webhook]: [&str; 2], failed: bool) -> String {
+        let call = json!({"configuration": configuration, "webhook": webhook, "mutated": false}).to_string();
+        let mut event: Value = serde_json::from_str(EVENT).unwrap();
+        event["verb"] = verb.into();
+        event["objectRef"] = json!({"resource": "pods", "namespace": "db", "name": "a"});
+        event["responseStatus"] = json!({"code": code});
+        event["annotations"] = json!({"mutation.webhook.admission.k8s.io/round_0_index_0": call});
+        if failed {
+            event["annotations"]["failed-open.mutation.webhook.admission.k8s.io/round_0_index_0"] = webhook.into();
+        }
+        format!("{event}\n")
+    }
+
+    fn report(lines: &str) -> Report {
+        let mut report = Report::default();
+        report.read(lines.as_bytes(), "a.log", &mut Console::new(false)).unwrap();
+        report
+    }
+
+    #[test]
+    fn only_answers_to_all_calls_are_reported_as_such() {
+        let ours = ["zz-colocate", "pods.mutate.colocate"];
+        let answered = call("create", 201, ours, false);
+        let missed = call("create", 201, ours, true);
+        let cut = format!("{answered}{}", &EVENT[..40]);
+        for (lines, expected) in [
+            (EVENT, "no call of colocate is recorded"),
+            (&answered, "colocate answered every recorded request"),
+            (&cut, "no missed object is recorded in the lines that could be read"),
+            (&call("update", 200, ours, true), "colocate did not answer 1 requests, none of which could set a scheduler"),
+            (&call("delete", 200, ours, true), "colocate did not answer 1 requests, none of which could set a scheduler"),
+            (&format!("{missed}{}", &EVENT[..40]), "at least 1 objects were admitted although colocate did not answer"),
+            (&call("patch", 201, ours, true), "1 objects were admitted although colocate did not answer"),
+        ] {
+            assert_eq!(report(lines).verdict().1, expected, "{lines}");
+        }
+        let mut more = report(&call("create", 201, ours, true));
+        more.log.more_missed = true;
+        more.fates = Some(vec![Fate::Unknown]);
+        let expected = "at least 2 objects were admitted although colocate did not answer; 0 of the first 1 still exist, 1 are unknown";
+        assert_eq!(more.verdict().1, expected);
+    }
+
+    #[test]
+    fn a_comparison_without_a_difference_is_a_sentence() {
+        let stork = ["stork-webhooks-cfg", "webhook.stork.libopenstorage.org"];
+        let text = report(&call("create", 201, stork, false)).render(Paint::default(), MAX_ROWS);
+        assert!(text.contains("own webhook\n  neither set the scheduler of a recorded object\n"), "{text}");
+        assert!(!text.contains("REASONS OF COLOCATE"), "{text}");
     }
 
     /// A log that an API server is writing: each read ends where the log ended then.
