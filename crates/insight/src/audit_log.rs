@@ -114,7 +114,7 @@ impl AuditLog {
             }
         }
         let missed = |(webhook, call): (&[String; 2], &Calls)| !call.answered && is_colocate(webhook);
-        if event.sets_a_scheduler() && calls.iter().any(missed) {
+        if event.may_set_scheduler() && calls.iter().any(missed) {
             let setter = calls.iter().find(|(_, call)| call.sets_scheduler == Some(true));
             let missed = event.missed(setter.map(|([_, webhook], _)| webhook.clone()));
             // The same file may be read twice, or a line may be in two rotated files. Those that are not kept cannot be counted
@@ -275,9 +275,26 @@ mod tests {
         updated["responseStatus"]["code"] = 200.into();
         let mut template = updated.clone();
         template["objectRef"]["resource"] = "podtemplates".into();
+        let mut job = template.clone();
+        job["objectRef"] = json!({"resource": "jobs", "apiGroup": "batch", "namespace": "db", "name": "a"});
+        let mut new_job = job.clone();
+        new_job["responseStatus"]["code"] = 201.into();
+        let mut deleted = template.clone();
+        deleted["verb"] = "deletecollection".into();
         status["objectRef"]["subresource"] = "status".into();
+        // It has the verb and the status code of a new pod.
+        let mut binding = missed();
+        binding["objectRef"]["subresource"] = "binding".into();
         for (event, is_missed) in [
             (with("stage", json!("RequestReceived")), false),
+            (with("stage", json!("ResponseStarted")), false),
+            (with("stage", json!("Panic")), false),
+            (binding, false),
+            (job, false),
+            (new_job, true),
+            (deleted, false),
+            // An update that created the object.
+            (with("verb", json!("update")), true),
             (with("responseStatus", json!({"code": 409})), false),
             (with("requestURI", json!("/api/v1/namespaces/db/pods?dryRun=All")), false),
             (with("requestURI", json!("/api/v1/namespaces/db/pods?fieldManager=x&dryRun=All")), false),

@@ -12,6 +12,9 @@ use crate::controller::{Controller, controller};
 /// The status code of a request that created an object.
 const CREATED: u16 = 201;
 
+/// The resources whose scheduler cannot be changed: API servers reject updates that do.
+const IMMUTABLE: [&str; 2] = ["pods", "jobs.batch"];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event<'a> {
@@ -129,9 +132,10 @@ impl Event<'_> {
         *self.verb == *"create" || self.response_status.as_ref().is_some_and(|status| status.code == CREATED)
     }
 
-    /// Returns false for updates of pods, at which no scheduler is set: API servers reject a change of it.
-    pub(super) fn sets_a_scheduler(&self) -> bool {
-        self.creates() || self.resource() != "pods"
+    /// Returns true if the scheduler of the object could be set at the request.
+    pub(super) fn may_set_scheduler(&self) -> bool {
+        let updates = matches!(&*self.verb, "update" | "patch");
+        self.creates() || updates && !IMMUTABLE.contains(&&*self.resource())
     }
 
     pub(super) fn namespace(&self) -> &str {
