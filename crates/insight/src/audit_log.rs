@@ -115,8 +115,9 @@ impl AuditLog {
         }
         let missed = |(webhook, call): (&[String; 2], &Calls)| !call.answered && is_colocate(webhook);
         if event.may_set_scheduler() && calls.iter().any(missed) {
-            let setter = calls.iter().find(|(_, call)| call.sets_scheduler == Some(true));
-            let missed = event.missed(setter.map(|([_, webhook], _)| webhook.clone()));
+            // The last one that sets it decides.
+            let setters = calls.iter().filter_map(|([_, webhook], call)| Some((call.set_at?, webhook)));
+            let missed = event.missed(setters.max().map(|(_, webhook)| webhook.clone()));
             // The same file may be read twice, or a line may be in two rotated files. Those that are not kept cannot be counted
             // because the repeated ones among them are not known.
             self.missed.insert(missed);
@@ -204,10 +205,14 @@ mod tests {
         (format!("{FAILED_OPEN}round_{round}_index_{index}"), webhook.to_owned())
     }
 
-    fn patched(index: u8, [configuration, webhook]: [&str; 2], patch: &Value) -> (String, String) {
+    fn patched(index: u8, webhook: [&str; 2], patch: &Value) -> (String, String) {
+        patched_in(0, index, webhook, patch)
+    }
+
+    fn patched_in(round: u8, index: u8, [configuration, webhook]: [&str; 2], patch: &Value) -> (String, String) {
         let value =
             json!({"configuration": configuration, "webhook": webhook, "patch": patch, "patchType": "JSONPatch"});
-        (format!("{PATCH}round_0_index_{index}"), value.to_string())
+        (format!("{PATCH}round_{round}_index_{index}"), value.to_string())
     }
 
     fn decided(reason: &str, claims: &str) -> [(String, String); 2] {
@@ -255,11 +260,16 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_in_another_round_means_that_nothing_was_missed() {
+    fn the_last_round_decides_whether_an_object_was_missed() {
         let entries = [call(0, 3, OURS, false), failed(0, 3, OURS[1]), call(1, 3, OURS, true)];
         assert_eq!(names(&read(&[event("a", annotations(entries))])), [""; 0]);
         let entries = [call(0, 3, OURS, false), failed(0, 3, OURS[1]), call(1, 3, OURS, false), failed(1, 3, OURS[1])];
         assert_eq!(names(&read(&[event("a", annotations(entries))])), ["a"]);
+        // It has not seen what another webhook added after its answer, such as a claim.
+        let entries = [call(0, 3, OURS, false), call(1, 3, OURS, false), failed(1, 3, OURS[1])];
+        assert_eq!(names(&read(&[event("a", annotations(entries))])), ["a"]);
+        let entries = [call(0, 3, OURS, true), call(1, 3, OURS, false), failed(1, 3, OURS[1])];
+        assert_eq!(names(&read(&[event("a", annotations(entries))])), [""; 0]);
     }
 
     #[test]
@@ -393,6 +403,27 @@ mod tests {
                 annotations([call(0, 0, THEIRS, false)].into_iter().chain(ours(true, "injected", owned))),
                 Some(Comparison::OnlyColocate),
             ),
+            (
+                annotations(
+                    [call(0, 0, THEIRS, false), failed(0, 0, THEIRS[1])].into_iter().chain(ours(true, "injected", owned)),
+                ),
+                Some(Comparison::WithoutStork),
+            ),
+            (
+                annotations(
+                    [call(0, 0, THEIRS, false), failed(0, 0, THEIRS[1])].into_iter().chain(ours(false, "no-claims", "")),
+                ),
+                None,
+            ),
+            // Another webhook did not answer.
+            (
+                annotations(
+                    [call(0, 1, ["x", "a.x"], false), failed(0, 1, "a.x")]
+                        .into_iter()
+                        .chain(ours(true, "injected", owned)),
+                ),
+                Some(Comparison::OnlyColocate),
+            ),
             (annotations(ours(false, "would-inject", owned)), Some(Comparison::OnlyColocate)),
             (annotations(ours(false, "already-set", owned)), None),
             (annotations(ours(false, "no-claims", "")), None),
@@ -416,8 +447,17 @@ mod tests {
             call(0, 3, OURS, false),
             failed(0, 3, OURS[1]),
         ];
-        let log = read(&[event("a", annotations(entries))]);
-        assert_eq!(log.missed.first().unwrap().set_by.as_deref(), Some(THEIRS[1]));
+        let set_by = |entries: Value| read(&[event("a", entries)]).missed.first().unwrap().set_by.clone().unwrap();
+        assert_eq!(set_by(annotations(entries.clone())), THEIRS[1]);
+        // Of several, the last one in the order of the calls.
+        let (ninth, tenth) = (["y", "ninth.y"], ["x", "tenth.x"]);
+        let several = || {
+            let patches = [patched(9, ninth, &set_scheduler()), patched(10, tenth, &set_scheduler())];
+            entries.clone().into_iter().chain(patches)
+        };
+        assert_eq!(set_by(annotations(several())), tenth[1]);
+        let again = patched_in(1, 9, ninth, &set_scheduler());
+        assert_eq!(set_by(annotations(several().chain([again]))), ninth[1]);
     }
 
     #[test]

@@ -21,11 +21,17 @@ pub(super) const STORK: &str = "stork-webhooks-cfg";
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     pub(super) changed: bool,
-    /// Whether one of the calls was answered.
+    /// Whether the last call was answered, or an earlier one changed the object. An earlier one without a change has not seen what
+    /// other webhooks changed later.
     pub(super) answered: bool,
-    /// Whether the log has its patch, and whether that sets `schedulerName`.
-    pub(super) sets_scheduler: Option<bool>,
+    /// Whether the log has its patch.
+    pub(super) has_patch: bool,
+    /// The last call whose patch sets `schedulerName`.
+    pub(super) set_at: Option<Place>,
 }
+
+/// The place of a call in the order of all calls for a request: the round and the index.
+pub(super) type Place = (u32, u32);
 
 /// The value of an annotation about a call.
 #[derive(Deserialize)]
@@ -69,7 +75,7 @@ struct InnerSpec {
 }
 
 /// Collects the calls of each webhook for one request, by its configuration and its name. A webhook may be called in several
-/// rounds.
+/// rounds, which are in the order of their keys.
 pub(super) fn calls(annotations: &BTreeMap<Text<'_>, Text<'_>>) -> BTreeMap<[String; 2], Calls> {
     let mut calls = BTreeMap::<[String; 2], Calls>::new();
     for (key, value) in annotations {
@@ -79,14 +85,15 @@ pub(super) fn calls(annotations: &BTreeMap<Text<'_>, Text<'_>>) -> BTreeMap<[Str
             let failed = annotations.contains_key(&Text::from(Cow::Owned(format!("{FAILED_OPEN}{call}"))));
             let entry = calls.entry(read.key()).or_default();
             entry.changed |= read.mutated;
-            entry.answered |= !failed;
-        } else if key.starts_with(PATCH)
+            entry.answered = !failed || entry.changed;
+        } else if let Some(call) = key.strip_prefix(PATCH)
             && let Some(read) = CallAnnotation::read(value)
         {
             let sets = read.patch.is_some_and(sets_scheduler);
             let entry = calls.entry(read.key()).or_default();
             entry.answered = true;
-            entry.sets_scheduler = Some(entry.sets_scheduler.unwrap_or_default() || sets);
+            entry.has_patch = true;
+            entry.set_at = entry.set_at.max(sets.then(|| place(call)));
         } else if let Some(call) = key.strip_prefix(FAILED_OPEN) {
             let mutation = annotations.get(&Text::from(Cow::Owned(format!("{MUTATION}{call}"))));
             // If the annotation about the change is absent, the configuration is not known.
@@ -96,6 +103,13 @@ pub(super) fn calls(annotations: &BTreeMap<Text<'_>, Text<'_>>) -> BTreeMap<[Str
         }
     }
     calls
+}
+
+/// Returns the place in the rest of a key; that of the first call if it has another form.
+fn place(call: &str) -> Place {
+    let numbers = call.strip_prefix("round_").and_then(|rest| rest.split_once("_index_"));
+    let read = |(round, index): (&str, &str)| Some((round.parse().ok()?, index.parse().ok()?));
+    numbers.and_then(read).unwrap_or_default()
 }
 
 /// Returns true for the webhooks of colocate's chart, and others with its name.

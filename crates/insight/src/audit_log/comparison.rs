@@ -20,6 +20,8 @@ pub enum Comparison {
     OnlyColocate,
     /// Stork's webhook set the scheduler, and colocate did not answer or was not called.
     WithoutColocate,
+    /// colocate set the scheduler, or would in `mode: inject`, and Stork's webhook did not answer.
+    WithoutStork,
     /// Stork's webhook changed the object, and the log has no patch that shows what.
     Unknown,
 }
@@ -53,6 +55,7 @@ impl Comparison {
             Self::OnlyStork => "only-stork",
             Self::OnlyColocate => "only-colocate",
             Self::WithoutColocate => "without-colocate",
+            Self::WithoutStork => "without-stork",
             Self::Unknown => "unknown",
         }
     }
@@ -68,6 +71,7 @@ impl Comparison {
                 "colocate sets the scheduler, and Stork's webhook did not: this is lost if colocate is switched off"
             }
             Self::WithoutColocate => "Stork's webhook set the scheduler, and colocate did not answer or was not called",
+            Self::WithoutStork => "colocate sets the scheduler, and Stork's webhook did not answer",
             Self::Unknown => {
                 "Stork's webhook changed the object, and the log has no patch that shows what: use the audit level Request"
             }
@@ -87,16 +91,17 @@ impl AuditLog {
         let decision = answered.map(|([_, webhook], _)| Decision::read(annotations, webhook)).max();
         let would_set = decision.is_some_and(|decision| decision.would_set);
         let comparison = match stork {
-            Some(Calls { sets_scheduler: Some(true), .. }) => match decision {
+            Some(Calls { set_at: Some(_), .. }) => match decision {
                 None => Comparison::WithoutColocate,
                 Some(_) if would_set => Comparison::Both,
                 Some(_) => Comparison::OnlyStork,
             },
             // Without its patch, a change may be one of tolerations.
-            Some(Calls { changed: true, sets_scheduler: None, .. }) => Comparison::Unknown,
+            Some(Calls { changed: true, has_patch: false, .. }) => Comparison::Unknown,
+            _ if !would_set || decision.is_some_and(|decision| decision.was_set) => return,
+            Some(Calls { answered: false, .. }) => Comparison::WithoutStork,
             // Stork's webhook does not run in this cluster, as far as the log shows, if it is never called.
-            _ if would_set && decision.is_some_and(|decision| !decision.was_set) => Comparison::OnlyColocate,
-            _ => return,
+            _ => Comparison::OnlyColocate,
         };
         let compared = self.comparison.entry(comparison).or_insert_with(|| {
             let [resource, namespace, name] = [event.resource(), kept(event.namespace()), event.name()];
