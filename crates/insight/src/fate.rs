@@ -142,17 +142,20 @@ impl<'a> Search<'a> {
         let mut creations = self.creations.clone();
         live.sort_by(|one, other| one.created.cmp(&other.created));
         for live in live {
-            let named = self.by_name.get(&(&*live.namespace, &*live.name)).into_iter().flatten().copied();
-            let mut last = None;
-            for index in named {
+            let named = self.by_name.get(&(&*live.namespace, &*live.name)).map_or(&[][..], Vec::as_slice);
+            let mut is_found = false;
+            for (position, index) in named.iter().copied().enumerate().rev() {
                 fates[index] = self.missed[index].fate_by_name(&live);
-                // There is one object of a name at a time: an earlier one was deleted.
-                if matches!(fates[index], Fate::Exists(_))
-                    && self.missed[index].creates
-                    && let Some(earlier) = last.replace(index)
-                {
-                    fates[earlier] = Fate::Replaced;
+                let exists = matches!(fates[index], Fate::Exists(_));
+                is_found |= exists;
+                // There is one object of a name at a time: those of earlier requests were deleted.
+                if exists && self.missed[index].creates {
+                    named[..position].iter().for_each(|earlier| fates[*earlier] = Fate::Replaced);
+                    break;
                 }
+            }
+            if is_found {
+                continue;
             }
             // Times have a resolution of a second. Of the requests that may have created it, one that ended early cannot have
             // created a later one.
@@ -372,6 +375,26 @@ mod tests {
         assert_eq!(fates(&both, &[pod("a", "07", "default-scheduler")]), ["replaced", "a"]);
         let both = [missed("a", "07.1", "07.2"), missed("a", "09.5", "09.6")];
         assert_eq!(fates(&both, &[pod("a", "09", "default-scheduler")]), ["replaced", "a"]);
+        let update = |from, to| MissedObject { creates: false, ..missed("a", from, to) };
+        let four =
+            [missed("a", "07.1", "07.2"), update("07.3", "07.4"), missed("a", "07.5", "07.6"), update("07.7", "07.8")];
+        assert_eq!(fates(&four, &[pod("a", "07", "default-scheduler")]), ["replaced", "replaced", "a", "a"]);
+    }
+
+    #[test]
+    fn times_without_a_fraction_have_the_same_second() {
+        let mut plain = missed("a", "06.9", "07.1");
+        (plain.identity.requested, plain.time) = ("2026-11-30T02:14:06Z".to_owned(), "2026-11-30T02:14:07Z".to_owned());
+        for (second, expected) in [("06", "a"), ("07", "a"), ("08", "replaced"), ("05", "unknown")] {
+            assert_eq!(fates(&[plain.clone()], &[pod("a", second, "default-scheduler")]), [expected], "{second}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_found_by_name_is_not_another_one_too() {
+        let whole = missed("web-1", "07.1", "07.2");
+        let live = [owned("web-1", "07", "default-scheduler", "rs")];
+        assert_eq!(fates(&[whole, generated("07.1", "07.3", "rs")], &live), ["web-1", "gone"]);
     }
 
     #[test]
