@@ -9,10 +9,12 @@ mod comparison;
 mod event;
 mod missed_object;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use call::{Calls, STORK, calls, is_colocate};
 use event::Event;
+use jiff::Timestamp;
 
 pub use comparison::{Compared, Comparison};
 pub use missed_object::{Identity, MissedObject};
@@ -150,20 +152,29 @@ impl AuditLog {
     }
 }
 
-/// Extends a period by a time. Times of API servers have one form, so that their order is that of their texts.
-fn extend(period: &mut Option<[String; 2]>, time: &str) {
-    let time = &time[..time.floor_char_boundary(MAX_TEXT)];
+/// Extends a period by a time.
+fn extend(period: &mut Option<[String; 2]>, text: &str) {
+    let time = time(text);
     match period {
-        None => *period = Some([time.to_owned(), time.to_owned()]),
+        None => *period = Some([time.to_string(), time.into_owned()]),
         Some([first, last]) => {
-            if time < first.as_str() {
-                time.clone_into(first);
+            if *time < **first {
+                time.as_ref().clone_into(first);
             }
-            if time > last.as_str() {
-                time.clone_into(last);
+            if *time > **last {
+                time.as_ref().clone_into(last);
             }
         }
     }
+}
+
+/// Returns a time in the form of API servers, so that the order of times is that of their texts. Programs that forward logs may
+/// change the form.
+fn time(text: &str) -> Cow<'_, str> {
+    if text.len() == "2026-11-30T02:14:07.100000Z".len() && text.ends_with('Z') {
+        return Cow::Borrowed(text);
+    }
+    text.parse::<Timestamp>().map_or_else(|_| Cow::Owned(kept(text)), |time| Cow::Owned(format!("{time:.6}")))
 }
 
 /// Copies a text of an event, and limits its length: a line can have 64 MiB.
@@ -405,14 +416,18 @@ mod tests {
             ),
             (
                 annotations(
-                    [call(0, 0, THEIRS, false), failed(0, 0, THEIRS[1])].into_iter().chain(ours(true, "injected", owned)),
+                    [call(0, 0, THEIRS, false), failed(0, 0, THEIRS[1])]
+                        .into_iter()
+                        .chain(ours(true, "injected", owned)),
                 ),
                 Some(Comparison::WithoutStork),
             ),
             (
-                annotations(
-                    [call(0, 0, THEIRS, false), failed(0, 0, THEIRS[1])].into_iter().chain(ours(false, "no-claims", "")),
-                ),
+                annotations([call(0, 0, THEIRS, false), failed(0, 0, THEIRS[1])].into_iter().chain(ours(
+                    false,
+                    "no-claims",
+                    "",
+                ))),
                 None,
             ),
             // Another webhook did not answer.
@@ -502,6 +517,29 @@ mod tests {
             log.add(event("a", entries).to_string().as_bytes()).unwrap();
         }
         assert_eq!((log.webhooks.len(), log.more_calls), (MAX_WEBHOOKS, 6));
+    }
+
+    #[test]
+    fn times_of_any_form_are_in_the_order_of_time() {
+        let mut log = AuditLog::default();
+        for (name, time) in [
+            ("d", "2026-11-30T02:14:07.2Z"),
+            ("a", "2026-11-30T02:14:07Z"),
+            ("c", "2026-11-30T03:14:07.15+01:00"),
+            ("b", "2026-11-30T02:14:07.100000Z"),
+            ("e", "2026-11-30T02:14:07.200000999Z"),
+        ] {
+            let mut event = event(name, annotations([call(0, 3, OURS, false), failed(0, 3, OURS[1])]));
+            event["stageTimestamp"] = time.into();
+            event["requestReceivedTimestamp"] = time.into();
+            log.add(event.to_string().as_bytes()).unwrap();
+        }
+        assert_eq!(names(&log), ["a", "b", "c", "d", "e"]);
+        let third = log.missed.iter().nth(2).unwrap();
+        let expected = "2026-11-30T02:14:07.150000Z";
+        assert_eq!((&*third.time, &*third.identity.requested), (expected, expected));
+        let period = ["2026-11-30T02:14:07.000000Z", "2026-11-30T02:14:07.200000Z"];
+        assert_eq!(log.period, Some(period.map(str::to_owned)));
     }
 
     #[test]

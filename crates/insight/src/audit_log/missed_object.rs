@@ -3,7 +3,7 @@
 use colocate_engine::Text;
 
 use super::event::{Event, Logged};
-use super::kept;
+use super::{kept, time};
 
 /// The scheduler of a pod that names none.
 const DEFAULT_SCHEDULER: &str = "default-scheduler";
@@ -54,7 +54,7 @@ impl Event<'_> {
     pub(super) fn missed(&self, set_by: Option<String>) -> MissedObject {
         let user = self.impersonated_user.as_ref().or(self.user.as_ref());
         MissedObject {
-            time: kept(&self.stage_timestamp),
+            time: time(&self.stage_timestamp).into_owned(),
             resource: self.resource(),
             namespace: kept(self.namespace()),
             name: self.name(),
@@ -78,7 +78,7 @@ impl Event<'_> {
         });
         Identity {
             version: self.object_ref.as_ref().map(|object| kept(&object.api_version)).unwrap_or_default(),
-            requested: kept(&self.request_received_timestamp),
+            requested: time(&self.request_received_timestamp).into_owned(),
             uid: text(response.uid.as_ref()),
             generate_name: text(metadata.and_then(|metadata| metadata.generate_name.as_ref())),
             controller: text(metadata.and_then(|metadata| Some(&metadata.controller.as_ref()?.uid))),
