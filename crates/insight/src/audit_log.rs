@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use call::{Calls, STORK, calls, is_colocate};
-use event::Event;
+use event::{Annotations, Event};
 use jiff::Timestamp;
 
 pub use comparison::{Compared, Comparison};
@@ -90,7 +90,7 @@ impl AuditLog {
         }
         self.events += 1;
         extend(&mut self.period, &event.stage_timestamp);
-        if let Some(annotations) = &event.annotations
+        if let Some(Annotations(annotations)) = &event.annotations
             && event.is_admitted()
             && self.namespace.as_deref().is_none_or(|namespace| event.namespace() == namespace)
         {
@@ -187,6 +187,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::call::{FAILED_OPEN, MUTATION, PATCH};
+    use super::event::MAX_ANNOTATIONS;
     use super::*;
 
     const OURS: [&str; 2] = ["zz-colocate", "pods.mutate.colocate"];
@@ -589,6 +590,21 @@ mod tests {
         assert_eq!((configuration.len(), webhook.len()), (1, MAX_TEXT - 1));
         for text in [&missed.name, &missed.user, &missed.time, &log.period.as_ref().unwrap()[0]] {
             assert_eq!(text.len(), MAX_TEXT);
+        }
+    }
+
+    #[test]
+    fn an_event_with_too_many_annotations_is_not_read() {
+        let annotated = |count: usize| {
+            let many = (0..count).map(|number| (format!("a{number}"), String::new()));
+            AuditLog::default().add(event("a", annotations(many)).to_string().as_bytes())
+        };
+        annotated(MAX_ANNOTATIONS).unwrap();
+        let error = annotated(MAX_ANNOTATIONS + 1).unwrap_err().to_string();
+        assert!(error.contains("more than 10000 annotations"), "{error}");
+        for (value, is_read) in [(json!(null), true), (json!(["a", "b"]), false), (json!("a"), false)] {
+            let read = AuditLog::default().add(event("a", value.clone()).to_string().as_bytes());
+            assert_eq!(read.is_ok(), is_read, "{value}");
         }
     }
 

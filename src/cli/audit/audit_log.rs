@@ -508,8 +508,14 @@ mod tests {
             (EVENT, "no call of colocate is recorded"),
             (&answered, "colocate answered every recorded request"),
             (&cut, "no missed object is recorded in the lines that could be read"),
-            (&call("update", 200, ours, true), "colocate did not answer 1 requests, none of which could set a scheduler"),
-            (&call("delete", 200, ours, true), "colocate did not answer 1 requests, none of which could set a scheduler"),
+            (
+                &call("update", 200, ours, true),
+                "colocate did not answer 1 requests, none of which could set a scheduler",
+            ),
+            (
+                &call("delete", 200, ours, true),
+                "colocate did not answer 1 requests, none of which could set a scheduler",
+            ),
             (&format!("{missed}{}", &EVENT[..40]), "at least 1 objects were admitted although colocate did not answer"),
             (&call("patch", 201, ours, true), "1 objects were admitted although colocate did not answer"),
         ] {

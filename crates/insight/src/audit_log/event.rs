@@ -1,9 +1,11 @@
 //! An event of an audit log: one request, as an API server records it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use colocate_engine::{Text, object};
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::kept;
@@ -11,6 +13,9 @@ use crate::controller::{Controller, controller};
 
 /// The status code of a request that created an object.
 const CREATED: u16 = 201;
+
+/// The largest number of annotations of an event: 60 MB of short ones would take 500 MB.
+pub(super) const MAX_ANNOTATIONS: usize = 10_000;
 
 /// The resources whose scheduler cannot be changed: API servers reject updates that do.
 const IMMUTABLE: [&str; 2] = ["pods", "jobs.batch"];
@@ -48,8 +53,11 @@ pub(super) struct Event<'a> {
     #[serde(borrow, default)]
     pub(super) stage_timestamp: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) annotations: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    pub(super) annotations: Option<Annotations<'a>>,
 }
+
+/// The annotations, at most [`MAX_ANNOTATIONS`].
+pub(super) struct Annotations<'a>(pub(super) BTreeMap<Text<'a>, Text<'a>>);
 
 #[derive(Deserialize)]
 pub(super) struct User<'a> {
@@ -107,6 +115,33 @@ pub(super) struct LoggedMetadata<'a> {
 pub(super) struct LoggedSpec<'a> {
     #[serde(borrow, default)]
     pub(super) scheduler_name: Option<Text<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+
+        impl<'de> Visitor<'de> for Map {
+            type Value = BTreeMap<Text<'de>, Text<'de>>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("annotations")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut annotations = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    annotations.insert(key, value);
+                    if annotations.len() > MAX_ANNOTATIONS {
+                        return Err(M::Error::custom(format!("it has more than {MAX_ANNOTATIONS} annotations")));
+                    }
+                }
+                Ok(annotations)
+            }
+        }
+
+        deserializer.deserialize_map(Map).map(Annotations)
+    }
 }
 
 impl<'a> Logged<'a> {
