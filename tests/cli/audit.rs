@@ -1,5 +1,7 @@
 //! `colocate audit` on scripted clusters: its formats, its exit codes, and what it cannot read.
 
+mod audit_log;
+
 use std::fs;
 use std::io::Read as _;
 use std::process::Stdio;

@@ -25,9 +25,14 @@ fn write(path: &Path, document: impl Fn(&str) -> String, end: &str) {
     file.write_all(end.as_bytes()).unwrap();
 }
 
-/// Runs `colocate` with limited memory, and returns its exit code and the length of its output.
+/// Runs `colocate` with [`LIMIT`], and returns its exit code and the length of its output.
 fn run(folder: &Folder, arguments: &str, stdin: Stdio) -> (Option<i32>, usize) {
-    let limited = format!("ulimit -d {LIMIT} && exec \"$0\" {arguments}");
+    run_within(LIMIT, folder, arguments, stdin)
+}
+
+/// Like [`run`], with another limit in KiB.
+fn run_within(limit: usize, folder: &Folder, arguments: &str, stdin: Stdio) -> (Option<i32>, usize) {
+    let limited = format!("ulimit -d {limit} && exec \"$0\" {arguments}");
     let mut command = Command::new("sh");
     command.arg("-c").arg(limited).arg(program::path()).current_dir(folder.root());
     let output = command.stdin(stdin).stderr(Stdio::inherit()).output().unwrap();
@@ -62,5 +67,26 @@ fn a_large_file_of_json_values_is_not_kept_in_memory() {
         };
         write(&folder.path("a.json"), large, "");
         assert_eq!(run(&folder, "mutate . --check", Stdio::null()), (Some(4), 0));
+    }
+}
+
+/// A tree of the patch takes 17 times its size, and a map of the annotations 8 times.
+#[test]
+fn a_long_line_of_an_audit_log_takes_little_memory() {
+    const LINE: usize = 16 << 20;
+    let patch = format!(r#"{{"configuration":"x","webhook":"a.x","patch":[0{}]}}"#, ",0".repeat(LINE / 2));
+    let long = json!({"patch.webhook.admission.k8s.io/round_0_index_0": patch});
+    let short = || (0..LINE / 12).map(|number| format!(r#","{number:x}":"""#));
+    let many = format!(r#"{{"a":"b"{}}}"#, short().collect::<String>());
+    for (annotations, code) in [(long.to_string(), 0), (many, 3)] {
+        let start = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","stage":"ResponseComplete","responseStatus":{"code":201}"#;
+        let event = format!("{start}}}\n");
+        let line = format!("{start},\"annotations\":{annotations}}}\n");
+        assert!(line.len() > LINE - (4 << 20), "{}", line.len());
+        let folder = Folder::new(&[("a.log", &format!("{event}{line}{event}"))]);
+        let (found, length) =
+            run_within((6 * LINE) >> 10, &folder, "audit --audit-log a.log --offline --strict", Stdio::null());
+        assert_eq!(found, Some(code));
+        assert!(length > 0);
     }
 }

@@ -66,7 +66,7 @@ pub struct WebhookCalls {
 #[derive(Debug, thiserror::Error)]
 pub enum AuditLineError {
     /// It is not JSON, or has another structure.
-    #[error("{0}")]
+    #[error("{}", .0.to_string().replace(" at line 1 column ", " at column "))]
     Json(#[from] serde_json::Error),
     /// It is another object.
     #[error("it is not an event of audit.k8s.io/v1")]
@@ -484,6 +484,8 @@ mod tests {
             log.add(line.as_bytes()).unwrap_err();
         }
         assert_eq!(log.events, 0);
+        // It is one line of many.
+        assert_eq!(log.add(b"a").unwrap_err().to_string(), "expected value at column 1");
         log.add(whole.as_bytes()).unwrap();
         // Annotations of another form are ignored.
         let odd =

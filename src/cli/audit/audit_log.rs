@@ -19,7 +19,7 @@ use crate::cli::console::Console;
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::cli::problem::Problem;
 use crate::engine::printable;
-use crate::insight::{AuditLog, Comparison, Fate, MissedObject, WebhookCalls};
+use crate::insight::{AuditLineError, AuditLog, Comparison, Fate, MissedObject, WebhookCalls};
 use crate::inspect::{self, Access, NotSeen};
 use crate::manifest::is_stdin;
 
@@ -130,7 +130,11 @@ impl Report {
     /// Reads a log, which may be compressed. Holds one line in memory.
     fn read(&mut self, input: impl Read, name: &str, console: &mut Console) -> io::Result<()> {
         let mut input = BufReader::with_capacity(1 << 16, input);
-        if input.fill_buf()?.starts_with(&GZIP) {
+        // A pipe may have fewer bytes than that at first.
+        let mut start = Vec::new();
+        input.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
+        let input = start.as_slice().chain(input);
+        if start == GZIP {
             self.read_lines(BufReader::new(MultiGzDecoder::new(input)), name, console)
         } else {
             self.read_lines(input, name, console)
@@ -138,9 +142,11 @@ impl Report {
     }
 
     fn read_lines(&mut self, mut input: impl BufRead, name: &str, console: &mut Console) -> io::Result<()> {
+        let events = self.log.events;
         let (mut line, mut number) = (Vec::new(), 0);
-        // A line that is not an event is judged when it is known whether another one follows.
-        let mut last = None::<Unreadable>;
+        // The first and the last line may be parts of an event. It is judged later whether they are.
+        let (mut first, mut last) = (None, None);
+        let mut rest = None;
         loop {
             let (length, is_too_long) = match read_line(&mut input, &mut line) {
                 Ok((0, _)) => break,
@@ -149,42 +155,51 @@ impl Report {
                 // damaged.
                 Err(error) if error.raw_os_error().is_none() => {
                     let why = bounded(&format!("the rest of the file cannot be decompressed: {error}"));
-                    let rest = Unreadable { file: name.to_owned(), line: number + 1, why };
-                    last.take().into_iter().chain([rest]).for_each(|unreadable| self.add_unreadable(unreadable));
+                    rest = Some(Unreadable { file: name.to_owned(), line: number + 1, why });
                     break;
                 }
                 Err(error) => return Err(error),
             };
             number += 1;
             console.advance(length);
-            if let Some(unreadable) = last.take() {
-                self.add_unreadable(unreadable);
+            if !is_too_long && line.trim_ascii().is_empty() {
+                continue;
             }
+            self.add_unreadable(last.take());
             let is_whole = line.ends_with(b"\n");
+            let unreadable = |why| Some(Unreadable { file: name.to_owned(), line: number, why });
             if is_too_long {
-                let why = format!("the line is longer than {} MiB", MAX_LINE >> 20);
-                last = Some(Unreadable { file: name.to_owned(), line: number, why });
-                continue;
-            }
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            if let Err(error) = self.log.add(&line) {
-                let unreadable = Unreadable { file: name.to_owned(), line: number, why: bounded(&error.to_string()) };
-                if number == 1 || !is_whole { self.cut += 1 } else { last = Some(unreadable) }
+                self.add_unreadable(unreadable(format!("the line is longer than {} MiB", MAX_LINE >> 20)));
+            } else if let Err(error) = self.log.add(line.trim_ascii()) {
+                let unreadable = unreadable(bounded(&error.to_string()));
+                match error {
+                    AuditLineError::Json(_) if number == 1 => first = unreadable,
+                    error => {
+                        // A file that begins in the middle of a line has one such line.
+                        if self.log.events == events {
+                            self.add_unreadable(first.take());
+                        }
+                        let ends_early = matches!(error, AuditLineError::Json(error) if error.is_eof());
+                        if ends_early { last = unreadable } else { self.add_unreadable(unreadable) }
+                    }
+                }
             }
             // The rest of a line that an API server is writing may follow.
-            if !is_whole {
+            if !is_whole && !is_too_long {
                 break;
             }
         }
-        if last.is_some() {
-            self.cut += 1;
+        // A file without an event is not a log that was cut.
+        let has_events = self.log.events > events;
+        for (line, may_be_cut) in [(first, has_events), (last, has_events && rest.is_none())] {
+            if may_be_cut { self.cut += u64::from(line.is_some()) } else { self.add_unreadable(line) }
         }
+        self.add_unreadable(rest);
         Ok(())
     }
 
-    fn add_unreadable(&mut self, unreadable: Unreadable) {
+    fn add_unreadable(&mut self, unreadable: Option<Unreadable>) {
+        let Some(unreadable) = unreadable else { return };
         if self.unreadable.len() < MAX_ROWS { self.unreadable.push(unreadable) } else { self.more_unreadable += 1 }
     }
 
@@ -323,6 +338,9 @@ impl Report {
             let header =
                 ["CONFIGURATION", "WEBHOOK", "REQUESTS", "CHANGED", "FAILED OPEN", "FIRST FAILURE", "LAST FAILURE"];
             text += &table(&header, cells);
+            if log.more_calls > 0 {
+                let _ = writeln!(text, "  and {} calls of more webhooks", log.more_calls);
+            }
         }
         if log.has_stork() {
             text += &title("colocate and Stork's own webhook");
@@ -442,7 +460,20 @@ mod tests {
             (format!("{EVENT}\n{half}\n"), (1, 1, 0)),
             (format!("{EVENT}\n{half}\n{EVENT}\n"), (2, 0, 1)),
             (format!("{EVENT}\n\n{EVENT}\n"), (2, 0, 0)),
+            (format!("{EVENT}\n{half}\n\n"), (1, 1, 0)),
+            (format!("{half}\n{EVENT}\n{half}"), (1, 2, 0)),
+            // It is another file.
+            (format!("{half}\n{half}\n{EVENT}\n"), (1, 0, 2)),
+            (format!("{half}\n{half}\n"), (0, 0, 2)),
+            (half.to_owned(), (0, 0, 1)),
+            // These are not parts of an event.
+            (format!("{EVENT}\nhello\n"), (1, 0, 1)),
+            (format!("{EVENT}\nhello"), (1, 0, 1)),
+            (format!("{EVENT}\n{{}}\n"), (1, 0, 1)),
+            (format!("{{}}\n{EVENT}\n"), (1, 0, 1)),
+            (format!("{}\n{EVENT}\n", &EVENT[40..]), (1, 1, 0)),
             (String::new(), (0, 0, 0)),
+            ("\n".to_owned(), (0, 0, 0)),
         ] {
             assert_eq!(read(text.as_bytes()), expected, "{text}");
         }
@@ -452,6 +483,11 @@ mod tests {
     fn compressed_files_are_read_also_if_they_were_cut() {
         let whole = compressed(&format!("{EVENT}\n{EVENT}\n"));
         assert_eq!(read(&whole), (2, 0, 0));
+        // A pipe that has one byte at first.
+        let mut report = Report::default();
+        let pipe = whole[..1].chain(&whole[1..]);
+        report.read(pipe, "a.log", &mut Console::new(false)).unwrap();
+        assert_eq!((report.log.events, report.unreadable()), (2, 0));
         // Two rotated files in a row.
         assert_eq!(read(&[whole.clone(), whole].concat()), (4, 0, 0));
         let events: String = (0..2_000).map(|number| EVENT.replace("07.1", &format!("{number}")) + "\n").collect();
@@ -560,8 +596,12 @@ mod tests {
         let mut input = EVENT.as_bytes().to_vec();
         input.push(b'\n');
         input.extend(vec![b' '; usize::try_from(MAX_LINE).unwrap() + 9]);
+        let end = input.len();
         input.push(b'\n');
         input.extend(EVENT.as_bytes());
         assert_eq!(read(&input), (2, 0, 1));
+        // The first and the last one were not cut either.
+        assert_eq!(read(&input[EVENT.len() + 1..]), (1, 0, 1));
+        assert_eq!(read(&input[..end]), (1, 0, 1));
     }
 }
