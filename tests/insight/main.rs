@@ -15,6 +15,7 @@ mod files;
 #[expect(dead_code, reason = "the installation tests use all of it")]
 mod kind;
 mod night;
+mod plan;
 mod release;
 mod repair;
 #[path = "../installation/conditions/shape.rs"]

@@ -7,14 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::ops::Range;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use colocate_harness::{
-    Api, AuditLog, ControlPlane, Folder, Namespace, OTHER_CLASS, Object, PORTWORX_CLASS, Release, WAIT_TIMEOUT,
-    background, pair,
+    Api, AuditLog, ControlPlane, Folder, Namespace, OTHER_CLASS, Object, PORTWORX_CLASS, Release, background, pair,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -22,6 +20,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::interval;
+
+use super::plan;
 
 const NAMESPACE: &str = "night";
 
@@ -37,41 +37,10 @@ const AWAY: Range<usize> = 350..500;
 const OVERLAP: usize = 100;
 
 /// The smallest number of ready pods of the Deployment that its budget permits.
-const MIN_AVAILABLE: u64 = 4;
+const MIN_AVAILABLE: u32 = 4;
 
-/// The workloads exist before colocate, so that their templates do not name the scheduler. They have no pods yet.
-const WORKLOADS: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers: [{name: a, image: a}]
-      volumes: [{name: data, persistentVolumeClaim: {claimName: px}}]
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: web}
-spec: {minAvailable: 4, selector: {matchLabels: {app: web}}}
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: db}
-spec:
-  replicas: 0
-  serviceName: db
-  podManagementPolicy: Parallel
-  selector: {matchLabels: {app: db}}
-  template:
-    metadata: {labels: {app: db}}
-    spec:
-      containers: [{name: a, image: a}]
-      volumes: [{name: data, persistentVolumeClaim: {claimName: px}}]
----
+/// The object that controls some of the pods.
+const OPERATOR: &str = "---
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: operator}
@@ -113,7 +82,8 @@ impl Night {
         let namespace = Namespace::new(NAMESPACE);
         namespace.add_claim("px", PORTWORX_CLASS);
         namespace.add_claim("other", OTHER_CLASS);
-        namespace.apply(WORKLOADS);
+        // The workloads exist before colocate, so that their templates do not name the scheduler. They have no pods yet.
+        namespace.apply(&(plan::workloads(0, MIN_AVAILABLE, 0) + OPERATOR));
         let release = Release::prepare(control_plane, "nocturnal");
         release.install(&format!(
             "replicaCount: 1\nwebhook: {{failurePolicy: Ignore, namespaces: {{include: [{NAMESPACE}]}}}}\n"
@@ -236,9 +206,7 @@ impl Night {
 
     fn audit(&self) -> Morning {
         let plan = self.run("--repair-plan");
-        let commands = |text: &str| -> Vec<String> {
-            text.lines().filter(|line| line.starts_with("echo ")).map(str::to_owned).collect()
-        };
+        let rounds = plan::rounds(&plan);
         let of_command = |line: &String| -> String {
             let (_, rest) = line.split_once("/pods/").expect("the path has the name");
             rest.split('/').next().unwrap_or_default().to_owned()
@@ -250,9 +218,9 @@ impl Night {
             name.trim_start_matches("# night/").to_owned()
         });
         Morning {
-            planned: commands(&plan).iter().map(of_command).collect(),
+            planned: rounds.iter().flatten().map(of_command).collect(),
             left_out: left_out.collect(),
-            rounds: plan.split("\n# round ").skip(1).map(commands).collect(),
+            rounds,
             audit: serde_json::from_str(&self.run("-o json --strict")).expect("the document is JSON"),
         }
     }
@@ -279,35 +247,14 @@ impl Night {
     /// Runs the commands of a round, and acts as the operator, which creates its pods again.
     fn evict(&self, round: &[String]) {
         let before = self.pods();
-        let path = format!("{}:{}", self.control_plane.programs.display(), std::env::var("PATH").unwrap());
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-e", "-c", &round.join("\n")])
-            .env("PATH", path)
-            .env("KUBECONFIG", self.control_plane.kubeconfig());
-        let output = shell.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        plan::run(self.control_plane, round);
         let after = self.pods();
         let is_of_operator = |pod: &Object| pod.text("/metadata/ownerReferences/0/kind") == "ConfigMap";
         let evicted = before.values().filter(|pod| is_of_operator(pod) && !after.contains_key(pod.name()));
         for pod in evicted {
             self.create(pod.name(), 8);
         }
-        self.wait_until_ready();
-    }
-
-    /// Waits until all pods of the workloads are ready, and the budget knows that.
-    fn wait_until_ready(&self) {
-        let began = Instant::now();
-        loop {
-            let workloads = self.namespace.list("pods -l app");
-            let ready = workloads.iter().filter(|pod| pod.runs()).count();
-            let allowed = self.namespace.get("pdb/web").number("/status/disruptionsAllowed");
-            if (ready, workloads.len(), allowed) == (8, 8, 2) {
-                return;
-            }
-            assert!(began.elapsed() < WAIT_TIMEOUT, "{ready} pods are ready, {allowed} disruptions allowed");
-        }
+        plan::wait_until_ready(&self.namespace, 8, 8);
     }
 
     /// Watches the ready pods of the Deployment. The number is the smallest one since its 6 pods were ready.
@@ -423,7 +370,7 @@ fn the_morning_finds_exactly_the_pods_that_were_missed() {
     }
     watch.abort();
     let smallest = smallest.load(Ordering::Relaxed);
-    assert!((MIN_AVAILABLE..=6).contains(&smallest), "{smallest} pods were ready");
+    assert!((u64::from(MIN_AVAILABLE)..=6).contains(&smallest), "{smallest} pods were ready");
 
     let morning = night.audit();
     assert_eq!(morning.audit["clusters"][0]["pods"]["wrong"], bare.len());
