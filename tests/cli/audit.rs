@@ -108,11 +108,16 @@ fn run_on(objects: &Objects, otherwise: u16, arguments: &str) -> Run {
     ApiServer::new(objects, otherwise).run_command(&folder, arguments)
 }
 
-/// Returns the document, which matches its schema.
+/// Returns the document of an audit, which matches its schema.
 fn document(run: &Run) -> Value {
+    valid_document(run, include_str!("../../docs/schemas/audit.json"))
+}
+
+/// Returns the document, which matches the schema.
+fn valid_document(run: &Run, schema: &str) -> Value {
     let document: Value =
         serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
-    let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/audit.json")).unwrap();
+    let schema: Value = serde_json::from_str(schema).unwrap();
     let schema = jsonschema::draft202012::new(&schema).unwrap();
     let errors: Vec<_> =
         schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -417,9 +422,7 @@ fn release_searches_for_the_schedulers_of_the_cluster_s_colocate() {
     let deployments = objects.iter_mut().find(|(path, _)| *path == DEPLOYMENTS).unwrap();
     deployments.1["items"][0]["spec"]["template"]["spec"]["schedulerName"] = "other-scheduler".into();
     let run = run_on(&objects, 404, "release -o json");
-    let found: Value = serde_json::from_str(&run.out).unwrap();
-    let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/release.json")).unwrap();
-    assert!(jsonschema::draft202012::new(&schema).unwrap().is_valid(&found), "{found:#}");
+    let found = valid_document(&run, include_str!("../../docs/schemas/release.json"));
     assert_eq!(found["templates"][0]["scheduler"], "other-scheduler", "{found:#}");
     assert_eq!(found["configuration"], json!({"source": "cluster", "configMap": "system/colocate"}));
     // A file of the user precedes.

@@ -8,18 +8,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::missed_pod;
+use super::{missed_pod, valid_document};
 
-/// Returns the document, which matches its schema.
+/// Returns the document about audit logs, which matches its schema.
 fn document(run: &Run) -> Value {
-    let document: Value =
-        serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
-    let schema: Value = serde_json::from_str(include_str!("../../../docs/schemas/audit-log.json")).unwrap();
-    let schema = jsonschema::draft202012::new(&schema).unwrap();
-    let errors: Vec<_> =
-        schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
-    document
+    valid_document(run, include_str!("../../../docs/schemas/audit-log.json"))
 }
 
 /// The event of [`missed_pod`], changed.
