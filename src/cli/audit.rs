@@ -24,7 +24,7 @@ use super::problem::Problem;
 use super::{Exit, Usage};
 use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
-use crate::inspect::{self, AuditQuestion, NotSeen, Reader};
+use crate::inspect::{self, AuditQuestion, Kubectl, NotSeen, Reader};
 
 /// Count the pods of a cluster that name the scheduler that they should name, and those that do not
 ///
@@ -181,7 +181,8 @@ impl Audit {
                     out.write_all(open_reports::render(audit)?.as_bytes())?;
                 }
             } else if self.repair_plan {
-                write!(out, "{}", plan::script(&cluster))?;
+                let cluster_choice = self.cluster(context.map(String::as_str));
+                write!(out, "{}", plan::script(&cluster, Kubectl(cluster_choice)))?;
             } else {
                 let gap = if number == 0 { "" } else { "\n" };
                 write!(out, "{gap}{}", tables.render(&cluster, contexts.len() > 1))?;
@@ -218,7 +219,7 @@ impl Audit {
             [context] => Some(context.as_str()),
             _ => return Err(Usage("--audit-log needs one cluster: use --context once".to_owned()).into()),
         };
-        let cluster = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context };
+        let cluster = self.cluster(context);
         let options = AuditLogOptions {
             files: &self.audit_log,
             namespace: self.namespace.as_deref(),
@@ -228,6 +229,11 @@ impl Audit {
             strict: self.strict,
         };
         audit_log::run(&options).await
+    }
+
+    /// The cluster of a context.
+    fn cluster<'a>(&'a self, context: Option<&'a str>) -> ClusterChoice<'a> {
+        ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context }
     }
 
     /// Audits a cluster.
@@ -245,8 +251,7 @@ impl Audit {
             not_seen: Vec::new(),
             skipped: Vec::new(),
         };
-        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context };
-        let client = match ApiClient::for_command(true, choice).await {
+        let client = match ApiClient::for_command(true, self.cluster(context)).await {
             Ok(client) => client,
             Err(error) => {
                 cluster.audit = Err(Problem::from(&anyhow::Error::from(error)));

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::duration::GoDuration;
 use crate::engine::Source;
 use crate::insight::Effect;
-use crate::inspect::{ConfigSource, FoundLeftover, Leftovers, NotSeen, Reader};
+use crate::inspect::{ConfigSource, FoundLeftover, Kubectl, Leftovers, NotSeen, Reader};
 
 /// Remove the drivers' schedulers from templates, to leave colocate
 ///
@@ -260,18 +260,15 @@ impl Release {
 
     /// The command that releases a template, for a shell.
     fn command(&self, found: &FoundLeftover) -> String {
-        let mut words = vec!["kubectl".to_owned()];
-        words.extend(self.kubeconfig.as_ref().map(|path| format!("--kubeconfig={}", path.display())));
-        words.extend(self.context.as_ref().map(|context| format!("--context={context}")));
+        let cluster = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
         let leftover = &found.leftover;
-        words.extend([
-            format!("--namespace={}", leftover.namespace),
-            "patch".to_owned(),
-            format!("{}/{}", found.kind.resource, leftover.name),
-            "--type=json".to_owned(),
-            format!("--patch={}", leftover.patch()),
-        ]);
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        Kubectl(cluster).command([
+            &*format!("--namespace={}", leftover.namespace),
+            "patch",
+            &format!("{}/{}", found.kind.resource, leftover.name),
+            "--type=json",
+            &format!("--patch={}", leftover.patch()),
+        ])
     }
 }
 
@@ -300,22 +297,4 @@ fn confirmed() -> io::Result<bool> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// Quotes a word for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@+".contains(&byte);
-    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(quoted("--namespace=db"), "--namespace=db");
-        assert_eq!(quoted(r#"[{"a":1}]"#), r#"'[{"a":1}]'"#);
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
 }

@@ -92,7 +92,8 @@ impl Why {
         let config = path.map(Config::load).transpose()?;
         let client = ApiClient::for_command(true, choice).await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| client.namespace().to_owned());
-        let question = Question { target: &self.target, namespace: &namespace, config, dry_run: self.dry_run };
+        let question =
+            Question { target: &self.target, namespace: &namespace, cluster: choice, config, dry_run: self.dry_run };
         let report = question.answer(client).await.map_err(|error| match error.downcast::<UnknownKind>() {
             Ok(unknown) => Usage(unknown.to_string()).into(),
             Err(error) => error,

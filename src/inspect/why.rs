@@ -7,9 +7,10 @@ mod reader;
 mod report;
 mod target;
 
-use crate::api::ApiClient;
+use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
 use crate::insight::{LivePod, as_dry_run};
+use crate::inspect::kubectl::Kubectl;
 
 use explainer::{Explainer, Story};
 
@@ -27,6 +28,8 @@ pub(crate) struct Question<'a> {
     pub(crate) target: &'a Target,
     /// The namespace of the object.
     pub(crate) namespace: &'a str,
+    /// The cluster, as the user named it.
+    pub(crate) cluster: ClusterChoice<'a>,
     /// The configuration that the user named.
     pub(crate) config: Option<Config>,
     /// Whether to ask the API server for the scheduler that the same pod would get now.
@@ -39,9 +42,9 @@ impl Question<'_> {
     /// # Errors
     /// [`UnknownKind`] if the kind cannot be explained. If the object does not exist or may not be read, or the cluster does not answer.
     pub(crate) async fn answer(self, client: ApiClient) -> anyhow::Result<Report> {
-        let Self { target, namespace, config, dry_run: is_tried } = self;
+        let Self { target, namespace, cluster, config, dry_run: is_tried } = self;
         let mut reader = Reader::new(client);
-        let mut explainer = Explainer::new(&mut reader, namespace, config).await?;
+        let mut explainer = Explainer::new(&mut reader, Kubectl(cluster), namespace, config).await?;
         let kind = explainer.kinds.resolve(target)?;
         let json = explainer.get(kind, &target.name).await?;
         let story = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(kind, &json)? };

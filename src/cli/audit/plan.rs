@@ -2,18 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
-
 use super::ClusterAudit;
 use crate::engine::printable;
 use crate::insight::{RepairPlan, WrongPod};
+use crate::inspect::Kubectl;
 
 /// Waits for the reader between two rounds, so that a shell that runs the whole script does not begin them all at once. Without
 /// an answer, the script ends.
 const PAUSE: &str = "printf 'Press Enter when the new pods are ready: ' >&2 && read -r _ || exit 1";
 
 /// Renders the commands for a cluster. Everything else is a comment.
-pub(super) fn script(cluster: &ClusterAudit) -> String {
+pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let mut comment = |line: &str| writeln!(text, "# {}", printable(line)).unwrap_or_default();
@@ -52,14 +51,13 @@ pub(super) fn script(cluster: &ClusterAudit) -> String {
     for not_seen in &cluster.not_seen {
         comment(&format!("not seen: {not_seen}"));
     }
-    let context = cluster.context.as_ref().map(|context| format!(" --context {}", quoted(context))).unwrap_or_default();
     for (number, round) in rounds.iter().enumerate() {
         if number > 0 {
             let _ = writeln!(text, "\n{PAUSE}");
         }
         let _ = writeln!(text, "\n# round {}", number + 1);
-        for pod in round {
-            let _ = writeln!(text, "{}", command(&context, pod));
+        for WrongPod { namespace, name, uid, .. } in round {
+            let _ = writeln!(text, "{}", kubectl.evict(namespace, name, uid));
         }
     }
     if !left_out.is_empty() {
@@ -71,35 +69,14 @@ pub(super) fn script(cluster: &ClusterAudit) -> String {
     text
 }
 
-/// Renders the eviction of a pod. `kubectl` has no command for it. The UID keeps a later pod of the same name.
-fn command(context: &str, WrongPod { namespace, name, uid, .. }: &WrongPod) -> String {
-    let eviction = json!({
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": name, "namespace": namespace},
-        "deleteOptions": {"preconditions": {"uid": uid}},
-    });
-    let (eviction, path) =
-        (quoted(&eviction.to_string()), format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction"));
-    format!("echo {eviction} | kubectl{context} create --raw {} -f -", quoted(&path))
-}
-
-/// Quotes a word for a shell, unless it needs no quotes.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::path::Path;
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::api::ClusterChoice;
     use crate::insight::Labels;
     use crate::inspect;
 
@@ -123,9 +100,14 @@ mod tests {
         ClusterAudit { context, audit, seen: Vec::new(), not_seen: Vec::new(), skipped: Vec::new() }
     }
 
+    fn render(cluster: &ClusterAudit) -> String {
+        let kubectl = ClusterChoice { kubeconfig: Some(Path::new("a b")), context: cluster.context.as_deref() };
+        script(cluster, Kubectl(kubectl))
+    }
+
     /// Runs a script with this standard input. Its kubectl prints the path of each eviction.
     fn run(script: &str, stdin: &str) -> (Option<i32>, String) {
-        let kubectl = r#"kubectl() { cat > /dev/null; echo "$1 $2: $5"; }"#;
+        let kubectl = r#"kubectl() { cat > /dev/null; echo "$1 $2 $3: $5"; }"#;
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{kubectl}\n{script}")]).stdin(Stdio::piped());
         let mut shell = shell.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -137,9 +119,11 @@ mod tests {
 
     #[test]
     fn a_shell_waits_for_the_reader_between_the_rounds() {
-        let script = script(&cluster(Some(true)));
+        let script = render(&cluster(Some(true)));
         let evicted = |names: &[&str]| {
-            let line = |name| format!("--context the west: /api/v1/namespaces/db/pods/{name}/eviction\n");
+            let line = |name| {
+                format!("--kubeconfig=a b --context=the west create: /api/v1/namespaces/db/pods/{name}/eviction\n")
+            };
             names.iter().map(line).collect::<Vec<_>>().concat()
         };
         assert_eq!(run(&script, ""), (Some(1), evicted(&["a-0", "b-0"])), "{script}");
@@ -154,25 +138,8 @@ mod tests {
 
     #[test]
     fn nothing_is_evicted_while_colocate_is_not_registered() {
-        let script = script(&cluster(Some(false)));
+        let script = render(&cluster(Some(false)));
         assert_eq!(run(&script, "\n"), (Some(0), String::new()), "{script}");
         assert!(script.contains("# no plan: colocate is not registered for pods"), "{script}");
-    }
-
-    #[test]
-    fn a_command_evicts_exactly_this_pod() {
-        let pod = pod("mysql-0");
-        let json = r#"{"apiVersion":"policy/v1","deleteOptions":{"preconditions":{"uid":"u1"}},"kind":"Eviction","metadata":{"name":"mysql-0","namespace":"db"}}"#;
-        let path = "/api/v1/namespaces/db/pods/mysql-0/eviction";
-        assert_eq!(command("", &pod), format!("echo '{json}' | kubectl create --raw {path} -f -"));
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (word, expected) in
-            [("prod", "prod"), ("a b", "'a b'"), ("", "''"), ("it's", r"'it'\''s'"), ("$(x)", "'$(x)'")]
-        {
-            assert_eq!(quoted(word), expected);
-        }
     }
 }

@@ -26,6 +26,7 @@ use crate::insight::{
 };
 use crate::inspect::cluster::Cluster;
 use crate::inspect::kinds::{self, Kind};
+use crate::inspect::kubectl::Kubectl;
 
 use cause::cause;
 use claim_row::claim_rows;
@@ -37,6 +38,8 @@ const NEWEST: usize = 5;
 /// The facts about one namespace.
 pub(super) struct Explainer<'r> {
     pub(super) reader: &'r mut Reader,
+    /// The kubectl of the commands in a fix.
+    kubectl: Kubectl<'r>,
     pub(super) config: Config,
     /// Whether colocate has a configuration that could not be read.
     config_is_assumed: bool,
@@ -72,6 +75,7 @@ impl<'r> Explainer<'r> {
     /// Reads what all explanations in a namespace depend on. `config` is the file that the user named.
     pub(super) async fn new(
         reader: &'r mut Reader,
+        kubectl: Kubectl<'r>,
         namespace: &str,
         config: Option<Config>,
     ) -> Result<Explainer<'r>, ApiError> {
@@ -108,6 +112,7 @@ impl<'r> Explainer<'r> {
         let kinds = TargetKinds::new(config.custom_workloads());
         Ok(Self {
             reader,
+            kubectl,
             config,
             config_is_assumed,
             kinds,

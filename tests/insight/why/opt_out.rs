@@ -64,12 +64,12 @@ impl Scene<'_> {
         assert_eq!(fix["notes"], json!(["PodDisruptionBudget why/evicted allows 1"]));
         let command = fix["command"].as_str().expect("the fix has a command");
         assert!(answer.text.contains(&format!("             {command}\n")), "the command is one line");
-        let shell = Command::new("bash")
+        let shell = Command::new("sh")
             .args(["-c", command])
             .env("KUBECONFIG", self.control_plane.kubeconfig())
             .env("PATH", format!("{}:/usr/bin:/bin", self.control_plane.programs.display()))
             .output()
-            .expect("bash runs");
+            .expect("sh runs");
         assert!(shell.status.success(), "{}", String::from_utf8_lossy(&shell.stderr));
         let next =
             apps.kubectl().watch("pods -l app=evicted", |pod| (pod.name() != evicted && pod.runs()).then_some(pod));

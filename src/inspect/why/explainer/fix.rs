@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Explainer;
 use crate::api::ApiError;
-use crate::insight::{Answer, Diagnosis, LabelSelector, LivePod, Verdict};
+use crate::insight::{Answer, Diagnosis, LabelSelector, LiveMetadata, LivePod, Verdict};
 use crate::inspect::kinds;
 use crate::inspect::why::reader::text;
 use crate::inspect::why::report::Fix;
@@ -22,17 +22,12 @@ impl Explainer<'_> {
         if !is_created_again {
             return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
         }
-        let (namespace, name) = (&self.namespace, &pod.metadata.name);
-        if pod.metadata.controller.is_none() {
-            let advice = format!("{advice} It has no controller, so create it from its manifest.");
-            let command = format!("kubectl -n {namespace} delete pod {name}");
-            return Ok(Some(Fix { advice, command: Some(command), notes: Vec::new() }));
-        }
-        let eviction = format!(
-            r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"namespace":"{namespace}","name":"{name}"}}}}"#
-        );
-        let command =
-            format!("kubectl create --raw /api/v1/namespaces/{namespace}/pods/{name}/eviction -f - <<< '{eviction}'");
+        let LiveMetadata { name, uid, controller, .. } = &pod.metadata;
+        let advice = match controller {
+            Some(_) => advice,
+            None => format!("{advice} It has no controller, so create it from its manifest after the eviction."),
+        };
+        let command = self.kubectl.evict(&self.namespace, name, uid);
         let selects = |budget: &Value| {
             let selector = budget.pointer("/spec/selector").cloned().unwrap_or_default();
             serde_json::from_value::<Option<LabelSelector>>(selector)
@@ -61,7 +56,8 @@ impl Explainer<'_> {
         let restart = is_created_again && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
         let command = restart.then(|| {
             let resource = kind.name.to_ascii_lowercase();
-            format!("kubectl -n {} rollout restart {resource}/{name}", self.namespace)
+            let (namespace, object) = (format!("--namespace={}", self.namespace), format!("{resource}/{name}"));
+            self.kubectl.command([&namespace, "rollout", "restart", &object])
         });
         let advice = if restart { "Roll the workload out again.".to_owned() } else { advice };
         Some(Fix { advice, command, notes: Vec::new() })
