@@ -4,14 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kinds::Kind;
+use super::why::WEBHOOK_NAME;
 use crate::api::Resource;
 use crate::insight::{Answer, Creation, Labels, WebhookEntry};
 
 /// The name of the configuration of Stork's own webhook.
 const STORK: &str = "stork-webhooks-cfg";
-
-/// The end of the names of colocate's webhooks in its chart.
-const COLOCATE: &str = ".mutate.colocate";
 
 /// Stork's argument that keeps schedulers other than the default.
 const RETAIN: &str = "--retain-external-schedulers";
@@ -109,6 +107,19 @@ impl Webhooks {
         Answer::any(answers, "no webhook of colocate is registered")
     }
 
+    /// Returns whether API servers send this new pod to colocate, as [`Self::sends_to_colocate`], and by the match conditions, too.
+    pub(crate) fn sends_pod(
+        &self,
+        namespace: &str,
+        namespace_labels: Option<&Labels>,
+        labels: &Labels,
+        pod: &Value,
+    ) -> Answer {
+        let creation = Creation { object: pod, ..pod_creation(namespace, namespace_labels, labels) };
+        let own = self.entries().filter(|(_, entry)| owner(&entry.name, "") == WebhookOwner::Colocate);
+        Answer::any(own.map(|(_, entry)| entry.call(&creation).outcome()), "no webhook of colocate is registered")
+    }
+
     /// The webhooks whose rules include new pods, in the order in which API servers call them.
     pub(crate) fn pod_webhooks(&self) -> Vec<PodWebhook> {
         let webhooks = self.of_pods().map(|(configuration, entry)| PodWebhook {
@@ -184,7 +195,7 @@ pub(super) fn retains_external_schedulers(deployment: &Value) -> bool {
 }
 
 fn owner(name: &str, configuration: &str) -> WebhookOwner {
-    if name.ends_with(COLOCATE) {
+    if name.ends_with(WEBHOOK_NAME) {
         WebhookOwner::Colocate
     } else if configuration == STORK {
         WebhookOwner::Stork

@@ -14,7 +14,7 @@ use crate::inspect::kubectl::Kubectl;
 
 use explainer::{Explainer, Story};
 
-pub(super) use installation::InstalledConfig;
+pub(super) use installation::{InstalledConfig, WEBHOOK_NAME};
 pub(crate) use reader::Reader;
 
 #[cfg(test)]

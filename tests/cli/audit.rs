@@ -45,8 +45,30 @@ fn pod(name: &str, scheduler: &str, claim: &str, metadata: &Value) -> Value {
     pod
 }
 
-/// A cluster with a claim of Portworx, `px`, and one of another driver. One of its five pods is wrong, and one is unknown.
+/// A cluster with a claim of Portworx, `px`, one of another driver, and the chart's release `colocate` with the default
+/// configuration. One of its five pods is wrong, and one is unknown.
 fn cluster() -> Objects {
+    let mut objects = without_release();
+    let webhooks = objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
+    let own = &mut webhooks.1["items"][0];
+    own["metadata"]["labels"] = release_labels();
+    own["webhooks"][0]["clientConfig"] = json!({"service": {"namespace": "system", "name": "colocate"}});
+    let volumes = json!([{"name": "config", "configMap": {"name": "colocate"}}]);
+    let deployment = json!({
+        "metadata": {"name": "colocate", "namespace": "system", "labels": release_labels()},
+        "spec": {"template": {"spec": {"volumes": volumes}}},
+    });
+    objects.push((RELEASE, list(&[deployment])));
+    objects.push((CONFIG_MAP, json!({"data": {"config.yaml": "{}"}})));
+    objects
+}
+
+fn release_labels() -> Value {
+    json!({"app.kubernetes.io/name": "colocate", "app.kubernetes.io/instance": "colocate"})
+}
+
+/// The cluster with a webhook of colocate that is not of the chart.
+fn without_release() -> Objects {
     let claim = |name: &str, class: &str| json!({"metadata": {"name": name, "namespace": "db"}, "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"]}});
     let class = |name: &str, provisioner: &str| json!({"metadata": {"name": name}, "provisioner": provisioner});
     let of_set = json!({
@@ -170,27 +192,20 @@ fn pods_are_counted_by_reason_namespace_and_workload() {
     assert_eq!(document["notSeen"], json!([]));
 }
 
-/// A cluster with the chart's release `colocate`, and this configuration.
+/// The cluster with this configuration of colocate. The list of all Deployments includes that of colocate.
 fn with_release(config: &str) -> Objects {
-    let labels = json!({"app.kubernetes.io/name": "colocate", "app.kubernetes.io/instance": "colocate"});
     let mut objects = cluster();
-    let webhooks = objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
-    let own = &mut webhooks.1["items"][0];
-    own["metadata"]["labels"] = labels.clone();
-    own["webhooks"][0]["clientConfig"] = json!({"service": {"namespace": "system", "name": "colocate"}});
-    let volumes = json!([{"name": "config", "configMap": {"name": "colocate"}}]);
-    let deployment = json!({
-        "metadata": {"name": "colocate", "namespace": "system", "labels": labels},
-        "spec": {"template": {"spec": {"volumes": volumes}}},
-    });
-    let deployments = objects.iter_mut().find(|(path, _)| *path == DEPLOYMENTS).unwrap();
-    deployments.1["items"].as_array_mut().unwrap().push(deployment.clone());
-    objects.push(("/apis/apps/v1/namespaces/system/deployments", list(&[deployment])));
-    objects.push((CONFIG_MAP, json!({"data": {"config.yaml": config}})));
+    let object = |objects: &Objects, path| objects.iter().position(|(other, _)| *other == path).unwrap();
+    let (all, own) = (object(&objects, DEPLOYMENTS), object(&objects, RELEASE));
+    let deployment = objects[own].1["items"][0].clone();
+    objects[all].1["items"].as_array_mut().unwrap().push(deployment);
+    let map = object(&objects, CONFIG_MAP);
+    objects[map].1["data"]["config.yaml"] = config.into();
     objects
 }
 
 const CONFIG_MAP: &str = "/api/v1/namespaces/system/configmaps/colocate";
+const RELEASE: &str = "/apis/apps/v1/namespaces/system/deployments";
 
 #[test]
 fn the_configuration_of_the_cluster_s_colocate_decides() {
@@ -218,6 +233,11 @@ fn a_configuration_that_cannot_be_read_makes_pods_unknown() {
     absent.retain(|(path, _)| *path != CONFIG_MAP);
     let mut several = with_release("mode: off");
     several.retain(|(path, _)| *path != WEBHOOKS);
+    // Its webhook exists, and its configuration may be anywhere.
+    let elsewhere = without_release();
+    let mut renamed = without_release();
+    let webhooks = renamed.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
+    webhooks.1["items"][0]["metadata"]["name"] = "zz-other".into();
     let deployments = several.iter_mut().find(|(path, _)| *path == DEPLOYMENTS).unwrap();
     let copy = deployments.1["items"][1].clone();
     deployments.1["items"].as_array_mut().unwrap().push(copy);
@@ -225,6 +245,8 @@ fn a_configuration_that_cannot_be_read_makes_pods_unknown() {
         (&unreadable, 404, 1, "system/colocate is of another version of colocate"),
         (&absent, 403, 1, "configmaps: no right to get in system"),
         (&several, 403, 3, "2 are of colocate"),
+        (&elsewhere, 404, 1, "none of the chart belongs to MutatingWebhookConfiguration zz-colocate"),
+        (&renamed, 404, 1, "none of the chart belongs to MutatingWebhookConfiguration zz-other"),
     ] {
         let run = run_on(objects, otherwise, "audit");
         let hides = "(hides the configuration of colocate, and so the schedulers that it sets: pass it with --config)";
@@ -510,7 +532,9 @@ fn a_missing_right_is_one_line_and_never_a_wrong_count() {
             _ => [0; 4],
         };
         assert_eq!(counts(&document["clusters"][0]["templates"]), templates, "without {resource}: {document:#}");
-        assert!(document["seen"].as_array().unwrap().iter().all(|entry| entry["resource"] != resource));
+        // The Deployment of colocate is read in its namespace.
+        let is_seen = document["seen"].as_array().unwrap().iter().any(|entry| entry["resource"] == resource);
+        assert_eq!(is_seen, path == DEPLOYMENTS, "{resource}");
     }
 }
 
@@ -755,4 +779,40 @@ fn ten_thousand_pods_take_little_memory() {
     let Measured { took, cpu, peak } = Measured::new(&pod, 10_000);
     println!("10,000 pods of {size} bytes: {took:.1?}, {cpu:.1?} of CPU time, {} MB", peak / 1_000_000);
     assert!(peak < MAX_MEMORY, "{peak} bytes");
+}
+
+#[test]
+fn a_repair_plan_evicts_only_what_a_new_pod_would_improve() {
+    let plan = |objects: &Objects| run_on(objects, 404, "audit --repair-plan --context c").out;
+    let eviction = "kubectl --context=c create --raw /api/v1/namespaces/db/pods/web-5d4-a/eviction -f -";
+    assert!(plan(&cluster()).contains(eviction), "{}", plan(&cluster()));
+    for (objects, why) in [
+        (with_release("mode: audit"), "# no plan: the configuration says mode: audit,"),
+        (with_release("mode: off"), "# no plan: the configuration says mode: off,"),
+        (without_release(), "# no plan: the configuration of colocate is not known,"),
+        (with_condition("object.metadata.name != 'web-5d4-a'"), "(the match condition `edited` is false)"),
+    ] {
+        let script = plan(&objects);
+        assert!(script.lines().all(|line| line.is_empty() || line.starts_with('#')), "{script}");
+        assert!(script.contains(why), "{why}: {script}");
+    }
+    // A file is what the user says the configuration is, whatever the cluster's colocate says.
+    let folder = Folder::new(&[("a.yaml", "mode: inject")]);
+    let of_file = ApiServer::new(&with_release("mode: audit"), 404)
+        .run_command(&folder, "audit --repair-plan --context c --config a.yaml");
+    assert!(of_file.out.contains(eviction), "{}", of_file.out);
+    let comment = "# configuration: the file of --config; if colocate runs with another one, new pods may get the same scheduler\n";
+    assert!(of_file.out.contains(comment), "{}", of_file.out);
+    assert!(plan(&cluster()).contains("# configuration: ConfigMap system/colocate\n"));
+    // What cannot be evaluated does not prevent an eviction.
+    let unknown = with_condition("request.userInfo.username != 'a'");
+    assert!(plan(&unknown).contains(eviction), "{}", plan(&unknown));
+}
+
+/// The cluster with a match condition of colocate's webhook.
+fn with_condition(expression: &str) -> Objects {
+    let mut objects = cluster();
+    let webhooks = objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
+    webhooks.1["items"][0]["webhooks"][0]["matchConditions"] = json!([{"name": "edited", "expression": expression}]);
+    objects
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use colocate_harness::{
-    Account, ControlPlane, Folder, Helm, Namespace, OTHER_CLASS, PORTWORX_CLASS, Rule, WAIT_TIMEOUT, fixture,
+    Account, ControlPlane, Folder, Helm, Namespace, OTHER_CLASS, PORTWORX_CLASS, Rule, Run, WAIT_TIMEOUT, fixture,
     repository,
 };
 use serde_json::{Value, json};
@@ -159,10 +159,15 @@ fn workload(kind: &str, name: &str, replicas: u32, truth: &str, scheduler: Optio
     workload
 }
 
+/// Runs an audit. colocate was not installed by the chart, so its configuration is not found.
+fn run(arguments: &str) -> Run {
+    let folder = Folder::new(&[("colocate.yaml", "mode: inject\n")]);
+    folder.run(format!("audit --config colocate.yaml {arguments}").trim_end())
+}
+
 /// Runs an audit, and returns its document, which matches the schema.
 fn audit(kubeconfig: &Path, arguments: &str) -> (Option<i32>, Value) {
-    let command = format!("audit -o json --kubeconfig {} {arguments}", kubeconfig.display());
-    let run = Folder::new(&[]).run(command.trim_end());
+    let run = run(&format!("-o json --kubeconfig {} {arguments}", kubeconfig.display()));
     let document: Value =
         serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
     let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/audit.json")).unwrap();
@@ -286,8 +291,7 @@ fn reports_are_accepted_by_the_published_structure() {
     let kubectl = CLUSTER.kubectl();
     kubectl.feed("apply -f -", &fixture("crds/openreports.yaml"));
     kubectl.run("wait --for=condition=Established crd/reports.openreports.io crd/clusterreports.openreports.io");
-    let command = format!("audit -o openreports --kubeconfig {}", CLUSTER.kubeconfig().display());
-    let run = Folder::new(&[]).run(&command);
+    let run = run(&format!("-o openreports --kubeconfig {}", CLUSTER.kubeconfig().display()));
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
     let began = Instant::now();
     // The API server publishes the structure of a new kind late.

@@ -44,7 +44,11 @@ webhooks:
 
 fn audit(arguments: &str) -> String {
     let kubeconfig = ControlPlane::shared().kubeconfig();
-    let run = Folder::new(&[]).run(&format!("audit -n repair-plan --kubeconfig {} {arguments}", kubeconfig.display()));
+    // colocate was not installed by the chart, so its configuration is not found.
+    let folder = Folder::new(&[("colocate.yaml", "mode: inject\n")]);
+    let command =
+        format!("audit -n repair-plan --config colocate.yaml --kubeconfig {} {arguments}", kubeconfig.display());
+    let run = folder.run(&command);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{}", run.out);
     run.out
 }

@@ -24,6 +24,8 @@ pub struct WrongPod {
     pub ready: bool,
     /// The labels, which disruption budgets select.
     pub labels: Labels,
+    /// The reason why a new pod in its place would not be sent to colocate, if it would not.
+    pub not_sent: Option<Box<str>>,
 }
 
 /// A `PodDisruptionBudget`.
@@ -126,6 +128,12 @@ impl WrongPod {
     /// # Errors
     /// The reason why it must not be evicted.
     fn limit(&self, budgets: &[Budget]) -> Result<Option<(Limit, usize)>, String> {
+        if let Some(why) = &self.not_sent {
+            return Err(format!(
+                "a new pod would not be sent to colocate ({why}), and would get the same scheduler: change the webhook configuration \
+                 first"
+            ));
+        }
         let Some((kind, name)) = &self.controller else {
             return Err("it has no controller that would create it again: delete it, and create it from its manifest"
                 .to_owned());
@@ -198,6 +206,7 @@ mod tests {
             pending: false,
             ready: true,
             labels: Labels::from([("app".to_owned(), workload.to_owned())]),
+            not_sent: None,
         }
     }
 
@@ -286,8 +295,10 @@ mod tests {
     fn pods_that_must_not_be_evicted_are_left_out() {
         let bare = WrongPod { controller: None, ..pod("db", "a", "bare") };
         let job = WrongPod { controller: Some(("Job".into(), "j".into())), ..pod("db", "j", "job") };
+        let unsent = WrongPod { not_sent: Some("why".into()), pending: true, ..pod("db", "b", "unsent") };
         let budgets = [budget("one", &of_app("a"), 5), budget("two", &json!({}), 5)];
-        let plan = RepairPlan::new(vec![bare, job, pod("db", "a", "twice"), pod("db", "b", "once")], Some(&budgets));
+        let pods = vec![bare, job, unsent, pod("db", "a", "twice"), pod("db", "b", "once")];
+        let plan = RepairPlan::new(pods, Some(&budgets));
         assert_eq!(rounds(&plan), [["once"]]);
         let mut left_out = reasons(&plan);
         left_out.sort_unstable();
@@ -295,6 +306,7 @@ mod tests {
             ("bare", "it has no controller that would create it again: "),
             ("job", "a Job counts an eviction as a failure, "),
             ("twice", "the API server refuses to evict a pod of several PodDisruptionBudgets (one, two): "),
+            ("unsent", "a new pod would not be sent to colocate (why), and would get the same scheduler: "),
         ];
         assert_eq!(left_out.len(), expected.len(), "{left_out:?}");
         for ((name, reason), (expected_name, start)) in left_out.into_iter().zip(expected) {

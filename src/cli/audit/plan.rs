@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::ClusterAudit;
-use crate::engine::printable;
+use crate::engine::{Mode, printable};
 use crate::insight::{RepairPlan, WrongPod};
-use crate::inspect::Kubectl;
+use crate::inspect::{Audit, ConfigSource, Kubectl};
 
 /// Waits for the reader between two rounds, so that a shell that runs the whole script does not begin them all at once. Without
 /// an answer, the script ends.
@@ -25,15 +25,19 @@ pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
     };
     let RepairPlan { rounds, left_out, more } = &audit.plan;
     let pods: usize = rounds.iter().map(Vec::len).sum();
-    match audit.installed {
-        Some(true) => {}
-        Some(false) => {
-            comment("no plan: colocate is not registered for pods, so new pods would get the same scheduler");
-            return text;
-        }
-        None => comment(
-            "it is not known whether colocate is registered for pods; without it, new pods get the same scheduler",
+    if let Some(obstacle) = obstacle(audit) {
+        comment(&format!("no plan: {obstacle}"));
+        cluster.not_seen.iter().for_each(|not_seen| comment(&format!("not seen: {not_seen}")));
+        return text;
+    }
+    if audit.installed.is_none() {
+        comment("it is not known whether colocate is registered for pods; without it, new pods get the same scheduler");
+    }
+    match &audit.config {
+        ConfigSource::File => comment(
+            "configuration: the file of --config; if colocate runs with another one, new pods may get the same scheduler",
         ),
+        source => comment(&format!("configuration: {source}")),
     }
     comment(&format!("{pods} pods in {} rounds; nothing has been run", rounds.len()));
     if let Some(first) = rounds.iter().flatten().next() {
@@ -69,6 +73,19 @@ pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
     text
 }
 
+/// Returns the reason why a new pod would get the same scheduler, or may get it, if one holds for all pods.
+fn obstacle(audit: &Audit) -> Option<&'static str> {
+    match (audit.installed, &audit.config, audit.mode) {
+        (Some(false), ..) => Some("colocate is not registered for pods, so new pods would get the same scheduler"),
+        (_, ConfigSource::NotSeen, _) => Some(
+            "the configuration of colocate is not known, so new pods may get the same scheduler: pass it with --config",
+        ),
+        (.., Mode::Audit) => Some("the configuration says mode: audit, so new pods would get the same scheduler"),
+        (.., Mode::Off) => Some("the configuration says mode: off, so new pods would get the same scheduler"),
+        (.., Mode::Inject) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -89,6 +106,7 @@ mod tests {
             pending: false,
             ready: true,
             labels: Labels::new(),
+            not_sent: None,
         }
     }
 
@@ -141,5 +159,26 @@ mod tests {
         let script = render(&cluster(Some(false)));
         assert_eq!(run(&script, "\n"), (Some(0), String::new()), "{script}");
         assert!(script.contains("# no plan: colocate is not registered for pods"), "{script}");
+    }
+
+    #[test]
+    fn nothing_is_evicted_without_a_known_configuration_that_injects() {
+        let with = |config, mode| {
+            let mut cluster = cluster(Some(true));
+            let audit = cluster.audit.as_mut().unwrap();
+            (audit.config, audit.mode) = (config, mode);
+            render(&cluster)
+        };
+        let place = || ConfigSource::Cluster("system/colocate".to_owned());
+        for (config, mode, why) in [
+            (place(), Mode::Audit, "the configuration says mode: audit,"),
+            (place(), Mode::Off, "the configuration says mode: off,"),
+            (ConfigSource::NotSeen, Mode::Inject, "the configuration of colocate is not known,"),
+        ] {
+            let script = with(config, mode);
+            assert_eq!(run(&script, "\n"), (Some(0), String::new()), "{script}");
+            assert!(script.contains(&format!("# no plan: {why}")), "{script}");
+        }
+        assert!(with(place(), Mode::Inject).contains("/pods/a-0/eviction"));
     }
 }

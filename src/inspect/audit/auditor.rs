@@ -1,10 +1,12 @@
 //! The auditor, which judges one object after another by the facts of the cluster.
 
+use serde_json::Value;
+
 use super::live_object::Live;
 use super::rules::{ConfigSource, Rules};
 use crate::companion::{Strategies, SubjectKind};
-use crate::engine::{Inventory, Presence, Reason, Workload};
-use crate::insight::{Answer, Doubt, Expectation, Facts, Foreseen, Labels};
+use crate::engine::{DEFAULT_SCHEDULER, Inventory, Presence, Reason, Workload};
+use crate::insight::{Answer, Doubt, Expectation, Facts, Foreseen, Labels, as_requested};
 use crate::inspect::cluster::Cluster;
 use crate::inspect::findings::{Checks, Findings};
 use crate::inspect::kinds::{self, Kind};
@@ -38,6 +40,26 @@ impl Auditor<'_> {
     pub(super) fn sent(&self, namespace: &str, labels: Option<&Labels>) -> Answer {
         let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.get(namespace));
         self.sends(kinds::PODS, "Pod", (namespace, namespace_labels), labels)
+    }
+
+    /// Returns the reason why API servers would not send a new pod in place of this one to colocate, if they would not.
+    pub(super) fn excludes_new_pod(
+        &self,
+        namespace: &str,
+        labels: &Labels,
+        item: &str,
+    ) -> serde_json::Result<Option<Box<str>>> {
+        let Some(webhooks) = self.webhooks else { return Ok(None) };
+        let pod: Value = serde_json::from_str(item)?;
+        let scheduler = pod.pointer("/spec/schedulerName").and_then(Value::as_str);
+        // colocate sets the scheduler of a driver.
+        let requested = scheduler.filter(|name| !self.rules.policy.drivers.has_scheduler(name));
+        let requested = as_requested(&pod, requested.unwrap_or(DEFAULT_SCHEDULER));
+        let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.get(namespace));
+        Ok(match webhooks.sends_pod(namespace, namespace_labels, labels, &requested) {
+            Answer::No(why) => Some(why.into()),
+            Answer::Yes | Answer::NotEvaluated(_) => None,
+        })
     }
 
     /// Returns whether API servers send a new object to colocate.

@@ -67,6 +67,8 @@ impl Auditor<'_> {
         if is_planned && list.wrong.len() >= MAX_PLANNED {
             list.more_wrong += 1;
         } else if is_planned {
+            let labels = metadata.labels.clone().unwrap_or_default();
+            let not_sent = self.excludes_new_pod(namespace, &labels, item)?;
             list.wrong.push(WrongPod {
                 namespace: namespace.into(),
                 name: name.into(),
@@ -74,7 +76,8 @@ impl Auditor<'_> {
                 controller: top.clone(),
                 pending: phase.is_some_and(|phase| phase == "Pending"),
                 ready: live.status.as_ref().is_some_and(LiveStatus::is_ready),
-                labels: metadata.labels.clone().unwrap_or_default(),
+                labels,
+                not_sent,
             });
         }
         let owner = top.as_ref().map_or(("Pod", name), |(kind, name)| (&**kind, &**name));

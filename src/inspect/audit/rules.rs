@@ -28,7 +28,7 @@ pub(crate) enum ConfigSource {
     File,
     /// The `ConfigMap` of the cluster's colocate: its namespace and name.
     Cluster(String),
-    /// The defaults, because no colocate of the chart was found.
+    /// The defaults, because colocate is not installed.
     #[default]
     Defaults,
     /// The defaults, because the configuration of the cluster's colocate could not be read. Whatever depends on it is unknown.

@@ -26,6 +26,9 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The name of the program, as it appears in the labels of the chart and in `managedFields`.
 const COLOCATE: &str = "colocate";
 
+/// The end of the names of colocate's webhooks in its chart.
+pub(in crate::inspect) const WEBHOOK_NAME: &str = ".mutate.colocate";
+
 /// The name of the configuration file in its `ConfigMap`.
 const CONFIG_FILE: &str = "config.yaml";
 
@@ -61,7 +64,7 @@ pub(super) struct Installation {
 pub(in crate::inspect) enum InstalledConfig {
     /// The configuration, and the namespace and name of its `ConfigMap`.
     Found(Box<Config>, String),
-    /// No Deployment of the chart, or none with a configuration file, belongs to the webhook configurations.
+    /// colocate is not installed.
     Absent,
     /// It could not be read, and is in [`Access::not_seen`](crate::inspect::Access::not_seen).
     NotSeen,
@@ -126,9 +129,10 @@ impl Configuration {
         })
     }
 
-    /// Returns true if the chart of colocate created it.
+    /// Returns true if the chart of colocate created it, or if it has a webhook with a name of the chart.
     fn is_colocate(&self) -> bool {
         self.labels.get(NAME).is_some_and(|name| name == COLOCATE)
+            || self.entries.iter().any(|entry| entry.name.ends_with(WEBHOOK_NAME))
     }
 
     /// Returns the registration for the creation of an object. The labels of its Namespace and its own labels were last changed
@@ -224,7 +228,7 @@ impl InstalledConfig {
         namespace: Option<(&str, Option<&Labels>)>,
     ) -> Result<Self, ApiError> {
         let hides = "the configuration of colocate, and so the schedulers that it sets: pass it with --config";
-        let deployed = match configurations {
+        let (deployed, installed) = match configurations {
             Some(configurations) => {
                 let configurations: Vec<_> = configurations.iter().filter_map(Configuration::read).collect();
                 let name = Config::default().tls().webhooks.mutating.clone();
@@ -233,16 +237,31 @@ impl InstalledConfig {
                     None => Answer::Yes,
                 });
                 match own.and_then(|own| configurations.get(own)) {
-                    Some(configuration) => read_deployment(reader, configuration, hides).await?,
-                    None => Deployed::Absent,
+                    Some(configuration) => {
+                        let deployed = read_deployment(reader, configuration, hides).await?;
+                        (deployed, Some(format!("MutatingWebhookConfiguration {}", configuration.name)))
+                    }
+                    None => (Deployed::Absent, None),
                 }
             }
-            None => find_deployment(reader, hides).await?,
+            None => match find_deployment(reader, hides).await? {
+                deployed @ Deployed::Found(..) => (deployed, Some("the Deployment of colocate".to_owned())),
+                deployed => (deployed, None),
+            },
         };
-        match deployed {
-            Deployed::Found(namespace, deployment) => read_config(reader, &namespace, &deployment, hides).await,
-            Deployed::Absent => Ok(Self::Absent),
-            Deployed::NotSeen => Ok(Self::NotSeen),
+        let config = match deployed {
+            Deployed::Found(namespace, deployment) => read_config(reader, &namespace, &deployment, hides).await?,
+            Deployed::Absent => Self::Absent,
+            Deployed::NotSeen => Self::NotSeen,
+        };
+        match (config, installed) {
+            // Its configuration may be anywhere, and have any content.
+            (Self::Absent, Some(installed)) => {
+                let why = format!("none of the chart belongs to {installed}");
+                reader.access.unreadable(kinds::CONFIG_MAPS, None, why, hides);
+                Ok(Self::NotSeen)
+            }
+            (config, _) => Ok(config),
         }
     }
 }
