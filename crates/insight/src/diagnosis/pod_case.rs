@@ -169,7 +169,7 @@ impl PodCase<'_> {
             Some(Availability::Unknown) => {
                 "the pods of colocate that exist now do not show whether one was ready then".to_owned()
             }
-            None => "the pods of colocate could not be read".to_owned(),
+            None => "the Deployment, ReplicaSets and pods of colocate could not all be read".to_owned(),
         };
         let called = match self.registration.map(|registration| &registration.called) {
             Some(Answer::NotEvaluated(why)) => Some(format!("whether colocate is called for it is not known: {why}")),

@@ -156,7 +156,7 @@ fn the_drivers_scheduler_is_as_expected() {
 fn a_pod_without_a_known_cause_was_missed() {
     assert_verdict(&Scene::new(), "missed", "colocate's pod colocate-1 has been ready since 2026-11-30T01:00:05Z");
     let unseen = Scene { registration: None, history: None, ..Scene::new() };
-    let evidence = "the pods of colocate could not be read; the webhook configuration could not be read";
+    let evidence = "the Deployment, ReplicaSets and pods of colocate could not all be read; the webhook configuration could not be read";
     assert_verdict(&unseen, "missed", evidence);
     let unknown = |registration: &mut Registration| registration.called = Answer::NotEvaluated("why".to_owned());
     let evidence = "whether colocate is called for it is not known: why";
