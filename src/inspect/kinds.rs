@@ -27,6 +27,7 @@ pub(crate) const MUTATING_WEBHOOKS: Kind =
 pub(crate) const DEPLOYMENTS: Kind = Kind::namespaced("apps", "v1", "deployments");
 pub(crate) const STATEFUL_SETS: Kind = Kind::namespaced("apps", "v1", "statefulsets");
 pub(crate) const DAEMON_SETS: Kind = Kind::namespaced("apps", "v1", "daemonsets");
+pub(crate) const CONTROLLER_REVISIONS: Kind = Kind::namespaced("apps", "v1", "controllerrevisions");
 pub(crate) const REPLICATION_CONTROLLERS: Kind = Kind::namespaced("", "v1", "replicationcontrollers");
 pub(crate) const JOBS: Kind = Kind::namespaced("batch", "v1", "jobs");
 pub(crate) const CRON_JOBS: Kind = Kind::namespaced("batch", "v1", "cronjobs");

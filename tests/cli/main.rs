@@ -9,3 +9,4 @@ mod input;
 mod memory;
 mod mutate;
 mod validate;
+mod why;

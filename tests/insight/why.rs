@@ -24,6 +24,7 @@ fn each_verdict_is_explained_from_the_live_cluster() {
     scene.explains_claims_that_came_later_or_never();
     scene.explains_opt_outs();
     scene.explains_a_template_that_was_injected_earlier();
+    scene.explains_a_pod_by_an_earlier_template();
     scene.explains_a_pod_that_is_not_sent();
     scene.explains_a_pod_that_another_webhook_changed();
     scene.explains_a_custom_workload_and_what_its_operator_changed();

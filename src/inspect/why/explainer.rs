@@ -30,7 +30,7 @@ use crate::inspect::kubectl::Kubectl;
 
 use cause::cause;
 use claim_row::claim_rows;
-use controller_template::TemplateRead;
+use controller_template::{PodTemplate, TemplateRead};
 
 /// The number of a workload's pods that are explained, the newest first.
 const NEWEST: usize = 5;
@@ -145,7 +145,11 @@ impl<'r> Explainer<'r> {
     pub(super) async fn pod(&mut self, json: &str) -> anyhow::Result<Story> {
         let pod: LivePod<'_> = serde_json::from_str(json).context("the pod cannot be decoded")?;
         let object: Value = serde_json::from_str(json)?;
-        let (template, template_is_hidden) = self.template_of(&pod).await?;
+        let (template, template_gap) = match self.template_of(&pod).await? {
+            PodTemplate::Known(template) => (Some(template), None),
+            PodTemplate::Absent => (None, None),
+            PodTemplate::NotKnown(why) => (None, Some(why)),
+        };
         let workload = self.policy.workloads.find("", "v1", "Pod").context("Pods are not configured")?.clone();
         let live = self.expect(&workload, json)?;
         let with_template = match &template {
@@ -179,7 +183,7 @@ impl<'r> Explainer<'r> {
             policy: &self.policy,
             expectation: &expectation,
             template: template.as_ref(),
-            template_is_hidden,
+            template_gap: template_gap.as_deref(),
             registration: registration.as_ref(),
             history: self.installation.history.as_ref(),
             endpoints: self.installation.endpoints.as_ref(),

@@ -11,7 +11,7 @@ use super::answer::{check_schema, why};
 use super::scene::{APPS, CONTESTED, Scene, pod_of};
 
 /// Everything that `colocate why` reads.
-pub(super) const READER: [Rule; 18] = [
+pub(super) const READER: [Rule; 19] = [
     Rule::new("", "pods", &["get", "list"]),
     Rule::new("", "namespaces", &["get"]),
     Rule::new("", "events", &["list"]),
@@ -25,6 +25,7 @@ pub(super) const READER: [Rule; 18] = [
     Rule::new("apps", "replicasets", &["get", "list"]),
     Rule::new("apps", "statefulsets", &["get"]),
     Rule::new("apps", "daemonsets", &["get"]),
+    Rule::new("apps", "controllerrevisions", &["get"]),
     Rule::new("batch", "jobs", &["get", "list"]),
     Rule::new("batch", "cronjobs", &["get"]),
     Rule::new("policy", "poddisruptionbudgets", &["list"]),
@@ -51,7 +52,7 @@ impl Scene<'_> {
             assert!(began.elapsed() < WAIT_TIMEOUT, "the reader has no permissions");
         }
         for (object, expected) in
-            [("pod/away", "colocate-away"), ("pod/waiting", "as-expected"), ("deploy/moved", "injected-earlier")]
+            [("pod/away", "colocate-away"), ("pod/revised-0", "as-expected"), ("deploy/moved", "injected-earlier")]
         {
             let answer = why(account.kubeconfig(), APPS, object, &["--strict"]);
             assert_eq!((answer.verdict(), &answer.json["notSeen"]), (expected, &json!([])), "{object}");
@@ -68,6 +69,7 @@ impl Scene<'_> {
             (APPS, "pod/after".to_owned(), "opted-out-later"),
             (APPS, format!("pod/{moved}"), "injected-earlier"),
             (APPS, "pod/waiting".to_owned(), "as-expected"),
+            (APPS, "pod/revised-0".to_owned(), "as-expected"),
             (CONTESTED, format!("pod/{taken}"), "set-by-another"),
             (APPS, "deploy/moved".to_owned(), "injected-earlier"),
         ];
@@ -102,6 +104,10 @@ impl Scene<'_> {
             assert_eq!(assumed, ["deployments", "mutatingwebhookconfigurations", "configmaps"].contains(&missing));
             let needed = missing != "persistentvolumes";
             assert_eq!(answer.code, Some(if needed { 3 } else { 0 }), "{missing}: {}", answer.json["notSeen"]);
+            if missing == "replicasets" {
+                let evidence = "the Deployment, ReplicaSets and pods of colocate could not all be read";
+                assert!(answer.evidence().contains(evidence), "{}", answer.evidence());
+            }
         }
     }
 }

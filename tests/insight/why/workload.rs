@@ -24,6 +24,36 @@ impl Scene<'_> {
         assert_eq!(self.ask(APPS, "deployment.apps/moved").verdict(), "injected-earlier");
     }
 
+    /// The `StatefulSet` does not replace its pod, and its `ControllerRevision` has the template that the pod was made from.
+    pub(super) fn explains_a_pod_by_an_earlier_template(&self) {
+        let apps = &self.apps;
+        let labels = json!({"app": "revised"});
+        let mut spec = pair::pod("revised")["spec"].clone();
+        spec["schedulerName"] = "yunikorn".into();
+        spec["volumes"] = json!([]);
+        spec["containers"][0]["volumeMounts"] = json!([]);
+        let set = json!({
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "revised"},
+            "spec": {
+                "serviceName": "revised",
+                "updateStrategy": {"type": "OnDelete"},
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec},
+            },
+        });
+        apps.apply(&set.to_string());
+        let pod = pod_of(apps, "revised");
+        assert_eq!((&*pod, self.ask(APPS, "pod/revised-0").verdict()), ("revised-0", "as-expected"));
+        let patch = json!({"spec": {"template": {"spec": {"schedulerName": "default-scheduler"}}}});
+        apps.run(&format!("patch statefulset revised --type=merge -p {patch}"));
+        apps.run("wait --for=jsonpath={.status.observedGeneration}=2 statefulset/revised --timeout=60s");
+        let answer = self.ask_with(APPS, "pod/revised-0", &["--strict"]);
+        assert_eq!((answer.verdict(), answer.code), ("as-expected", Some(0)), "{}", answer.evidence());
+        assert!(answer.json["seen"].to_string().contains("controllerrevisions.apps"), "{}", answer.json["seen"]);
+    }
+
     pub(super) fn explains_a_custom_workload_and_what_its_operator_changed(&self) {
         let apps = &self.apps;
         apps.add_claim("thing", PORTWORX_CLASS);

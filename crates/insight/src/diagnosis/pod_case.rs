@@ -28,8 +28,8 @@ pub struct PodCase<'a> {
     pub expectation: &'a Expectation,
     /// The template that the pod was made from; `None` if the pod has no controller, or the template is not known.
     pub template: Option<&'a Template>,
-    /// Whether the template could not be read.
-    pub template_is_hidden: bool,
+    /// The reason why the template is not known, if the pod was made from one.
+    pub template_gap: Option<&'a str>,
     /// The registration of colocate; `None` if it could not be read.
     pub registration: Option<&'a Registration>,
     /// The Deployment and pods of colocate; `None` if they could not be read.
@@ -197,19 +197,22 @@ impl PodCase<'_> {
         (template.source == Some(Source::OmitsScheduler)).then(|| Diagnosis::new(Verdict::InjectedEarlier, text))
     }
 
-    /// Returns the verdict about a scheduler that is right only if the template names it, which could not be read.
+    /// Returns the verdict about a scheduler that is right only if the template names it, which is not known.
     fn hidden(&self) -> Option<Diagnosis> {
-        let Self { pod, expectation, template, template_is_hidden, .. } = self;
+        let Self { pod, policy, expectation, template, template_gap, .. } = self;
         let scheduler = pod.scheduler();
         if scheduler == DEFAULT_SCHEDULER || is_chosen(expectation.reason) {
             return None;
         }
-        let what = match template {
-            None if *template_is_hidden => "the template of its controller",
-            Some(Template { source: None, .. }) => "the source of its template",
+        let why = match (template, template_gap) {
+            (None, Some(why)) => why,
+            // colocate sets the schedulers of drivers only.
+            (Some(Template { source: None, .. }), _) if policy.drivers.has_scheduler(scheduler) => {
+                "the source of its template is not known"
+            }
             _ => return None,
         };
-        let text = format!("{what} could not be read, so who chose {scheduler} is not known");
+        let text = format!("{why}, so who chose {scheduler} is not known");
         Some(Diagnosis::new(Verdict::Unknown, text))
     }
 

@@ -12,7 +12,7 @@ pub struct Template {
     pub object: String,
     /// The scheduler that it names.
     pub scheduler: Arc<str>,
-    /// The scheduler in its sources; `None` if they could not be read.
+    /// The scheduler in its sources; `None` if they are not known.
     pub source: Option<Source>,
 }
 
@@ -32,6 +32,12 @@ impl Template {
         let source = source.map(|(workload, json)| Ok(WorkloadObject::parse(json, workload)?.source(workload)));
         let source = source.transpose()?;
         Ok(Self { object, scheduler, source })
+    }
+
+    /// Reads an earlier template, of which only the pod template is recorded.
+    pub fn of_revision(object: String, template: &Value) -> Self {
+        let scheduler = template.pointer("/spec/schedulerName").and_then(Value::as_str);
+        Self { object, scheduler: scheduler.unwrap_or(DEFAULT_SCHEDULER).into(), source: None }
     }
 
     /// Returns the JSON of a pod with the scheduler that its template names, in place of one that a webhook set.

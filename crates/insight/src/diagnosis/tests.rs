@@ -24,7 +24,7 @@ struct Scene {
     policy: Policy,
     pod: Value,
     template: Option<Template>,
-    template_is_hidden: bool,
+    template_gap: Option<&'static str>,
     registration: Option<Registration>,
     history: Option<History>,
     endpoints: Option<Endpoints>,
@@ -69,7 +69,7 @@ impl Scene {
             policy: Policy::default(),
             pod,
             template: None,
-            template_is_hidden: false,
+            template_gap: None,
             registration: Some(registration),
             history: Some(history),
             endpoints: None,
@@ -114,7 +114,7 @@ impl Scene {
             policy: &self.policy,
             expectation: &expectation,
             template: self.template.as_ref(),
-            template_is_hidden: self.template_is_hidden,
+            template_gap: self.template_gap,
             registration: self.registration.as_ref(),
             history: self.history.as_ref(),
             endpoints: self.endpoints.as_ref(),
@@ -311,8 +311,9 @@ fn a_template_without_a_source_for_its_scheduler_was_injected_earlier() {
 
 #[test]
 fn a_scheduler_without_a_visible_template_is_unknown() {
-    let hidden = |scheduler| Scene { template_is_hidden: true, ..Scene::new().scheduler(scheduler) };
-    let text = "the template of its controller could not be read, so who chose yunikorn is not known";
+    let gap = "ReplicaSet mysql-5d4 does not exist any more";
+    let hidden = |scheduler| Scene { template_gap: Some(gap), ..Scene::new().scheduler(scheduler) };
+    let text = "ReplicaSet mysql-5d4 does not exist any more, so who chose yunikorn is not known";
     assert_verdict(&hidden("yunikorn"), "unknown", text);
     assert_verdict(&hidden("stork"), "as-expected", "");
     assert_verdict(&hidden("default-scheduler"), "missed", "");
@@ -320,7 +321,7 @@ fn a_scheduler_without_a_visible_template_is_unknown() {
     leftover.pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = "other".into();
     assert_verdict(&leftover, "as-expected", "");
     leftover.template.as_mut().unwrap().source = None;
-    let text = "the source of its template could not be read, so who chose stork is not known";
+    let text = "the source of its template is not known, so who chose stork is not known";
     assert_verdict(&leftover, "unknown", text);
 }
 
@@ -346,6 +347,10 @@ fn an_assumed_configuration_makes_the_verdict_unknown() {
     let missed = Diagnosis::new(Verdict::Missed, "a replica was ready").assuming_defaults();
     assert_eq!(missed.verdict, Verdict::Unknown);
     assert!(missed.evidence[0].ends_with("with its defaults, the verdict is missed"), "{:?}", missed.evidence);
+    // colocate sets the schedulers of drivers only.
+    let mut named = Scene::new().scheduler("yunikorn").template("yunikorn", Source::Unknown);
+    named.template.as_mut().unwrap().source = None;
+    assert_verdict(&named, "as-expected", "");
     assert_eq!(missed.evidence[1], "a replica was ready");
     let unknown = Diagnosis::new(Verdict::Unknown, "a claim does not exist");
     assert_eq!(unknown.clone().assuming_defaults(), unknown);

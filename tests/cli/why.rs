@@ -1,0 +1,188 @@
+//! `colocate why` on scripted clusters.
+
+use colocate_harness::{ApiServer, Folder};
+use serde_json::{Value, json};
+
+const CREATED: &str = "2026-11-30T02:14:07Z";
+
+/// A cluster with the pod `web-0` in the namespace `shop`, and a release of colocate.
+struct Scene {
+    objects: Vec<(&'static str, Value)>,
+    /// The status of all other paths.
+    otherwise: u16,
+}
+
+impl Scene {
+    /// The pod has no claim. It is on the scheduler `yunikorn`, and this is its controller.
+    fn new(kind: &str, name: &str, revision: &str) -> Self {
+        let labels = json!({"app.kubernetes.io/name": "colocate", "app.kubernetes.io/instance": "colocate"});
+        let rules =
+            json!([{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}]);
+        let service = json!({"service": {"namespace": "colocate", "name": "colocate"}});
+        let hook =
+            json!({"name": "pods.mutate.colocate", "failurePolicy": "Ignore", "rules": rules, "clientConfig": service});
+        let created = "2026-11-01T00:00:00Z";
+        let webhook = json!({"metadata": {"name": "zz-colocate", "labels": labels, "creationTimestamp": created}, "webhooks": [hook]});
+        let deployment = json!({
+            "metadata": {"name": "colocate", "namespace": "colocate", "uid": "d", "labels": labels, "creationTimestamp": created},
+            "spec": {"template": {"spec": {"volumes": [{"name": "config", "configMap": {"name": "colocate"}}]}}},
+        });
+        let controller = json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "c", "controller": true});
+        let fields = json!({"f:spec": {"f:schedulerName": {}}});
+        let entry =
+            json!({"manager": "kube-controller-manager", "operation": "Update", "time": CREATED, "fieldsV1": fields});
+        let pod = json!({
+            "metadata": {
+                "name": "web-0", "namespace": "shop", "uid": "p", "creationTimestamp": CREATED,
+                "labels": {"controller-revision-hash": revision}, "ownerReferences": [controller], "managedFields": [entry],
+            },
+            "spec": {"schedulerName": "yunikorn", "nodeName": "a"},
+            "status": {"phase": "Running"},
+        });
+        let class = json!({"metadata": {"name": "px-db"}, "provisioner": "pxd.portworx.com"});
+        let claim = json!({
+            "metadata": {"name": "data", "namespace": "shop", "creationTimestamp": created},
+            "spec": {"storageClassName": "px-db"},
+        });
+        let objects = vec![
+            ("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", json!({"status": {"allowed": true}})),
+            ("/apis/storage.k8s.io/v1/storageclasses", list(&[class])),
+            ("/api/v1/namespaces/shop/persistentvolumeclaims", list(std::slice::from_ref(&claim))),
+            ("/api/v1/namespaces/shop/persistentvolumeclaims/data", claim),
+            ("/api/v1/namespaces/shop", json!({"metadata": {"name": "shop"}})),
+            (WEBHOOKS, list(&[webhook])),
+            (DEPLOYMENTS, list(std::slice::from_ref(&deployment))),
+            ("/apis/apps/v1/deployments", list(&[deployment])),
+            ("/api/v1/namespaces/colocate/configmaps/colocate", json!({"data": {"config.yaml": "{}"}})),
+            ("/apis/apps/v1/namespaces/colocate/replicasets", list(&[])),
+            ("/apis/discovery.k8s.io/v1/namespaces/colocate/endpointslices", list(&[])),
+            ("/apis/policy/v1/namespaces/shop/poddisruptionbudgets", list(&[])),
+            ("/api/v1/namespaces/colocate/pods", list(&[])),
+            ("/api/v1/namespaces/colocate/events", list(&[])),
+            (POD, pod),
+        ];
+        Self { objects, otherwise: 404 }
+    }
+
+    /// A `StatefulSet` with three templates so far, the present one with this scheduler. The pod was made from the second one.
+    fn stateful_set(observed: u64, update: &str, scheduler: &str) -> Self {
+        let set = json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "c", "generation": 3},
+            "spec": {"template": {"metadata": {"creationTimestamp": null}, "spec": {"schedulerName": scheduler}}},
+            "status": {"observedGeneration": observed, "updateRevision": update},
+        });
+        Self::new("StatefulSet", "web", "web-7").with("/apis/apps/v1/namespaces/shop/statefulsets/web", set)
+    }
+
+    /// The `DaemonSet` `agent`, which was changed four times.
+    fn daemon_set(scheduler: &str) -> Self {
+        let set = json!({
+            "metadata": {"name": "agent", "namespace": "shop", "uid": "c", "generation": 5},
+            "spec": {"template": {"metadata": {}, "spec": {"schedulerName": scheduler}}},
+            "status": {"observedGeneration": 5},
+        });
+        Self::new("DaemonSet", "agent", "7").with("/apis/apps/v1/namespaces/shop/daemonsets/agent", set)
+    }
+
+    fn with(mut self, path: &'static str, object: Value) -> Self {
+        self.objects.push((path, object));
+        self
+    }
+
+    fn revision(self, path: &'static str, owner: &str, scheduler: &str) -> Self {
+        let template =
+            json!({"$patch": "replace", "metadata": {"creationTimestamp": null}, "spec": {"schedulerName": scheduler}});
+        let metadata = json!({"ownerReferences": [{"uid": owner, "controller": true}]});
+        self.with(path, json!({"metadata": metadata, "data": {"spec": {"template": template}}}))
+    }
+
+    /// The pod mounts the claim of Portworx, and is on this scheduler.
+    fn mounting(mut self, scheduler: &str) -> Self {
+        let spec = &mut self.object(POD)["spec"];
+        spec["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+        spec["schedulerName"] = scheduler.into();
+        self
+    }
+
+    fn server(&self) -> ApiServer {
+        ApiServer::new(&self.objects, self.otherwise)
+    }
+
+    fn object(&mut self, path: &str) -> &mut Value {
+        &mut self.objects.iter_mut().find(|(other, _)| *other == path).unwrap().1
+    }
+
+    /// Returns the verdict, the evidence and the fix.
+    fn why(&self) -> (String, String, Value) {
+        let folder = Folder::new(&[]);
+        let run = self.server().run_command(&folder, "why pod/web-0 -o json");
+        let mut document: Value =
+            serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
+        let evidence = document["evidence"].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+        let evidence = evidence.collect::<Vec<_>>().join("; ");
+        (document["verdict"].as_str().unwrap().to_owned(), evidence, document["fix"].take())
+    }
+}
+
+const POD: &str = "/api/v1/namespaces/shop/pods/web-0";
+const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/colocate/deployments";
+const WEB_7: &str = "/apis/apps/v1/namespaces/shop/controllerrevisions/web-7";
+const AGENT_7: &str = "/apis/apps/v1/namespaces/shop/controllerrevisions/agent-7";
+
+fn list(items: &[Value]) -> Value {
+    json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
+}
+
+#[test]
+fn a_verdict_does_not_depend_on_a_template_that_is_not_known() {
+    let changed =
+        "the template of StatefulSet web may have changed since the pod was created, and ControllerRevision web-7";
+    let who = "so who chose yunikorn is not known";
+    let no_read = |scene: Scene| Scene { otherwise: 403, ..scene };
+    for (scene, expected, evidence) in [
+        (Scene::stateful_set(3, "web-7", "yunikorn"), "as-expected", String::new()),
+        // The status may be of the template before.
+        (Scene::stateful_set(2, "web-7", "yunikorn"), "unknown", format!("{changed} does not exist, {who}")),
+        (Scene::stateful_set(3, "web-8", "yunikorn"), "unknown", format!("{changed} does not exist, {who}")),
+        (
+            no_read(Scene::stateful_set(3, "web-8", "yunikorn")),
+            "unknown",
+            format!("{changed} could not be read, {who}"),
+        ),
+        (Scene::stateful_set(3, "web-8", "other").revision(WEB_7, "c", "yunikorn"), "as-expected", String::new()),
+        (
+            Scene::stateful_set(3, "web-8", "other").revision(WEB_7, "b", "yunikorn"),
+            "unknown",
+            format!("{changed} is not of its controller, {who}"),
+        ),
+        (
+            Scene::stateful_set(3, "web-8", "yunikorn").revision(WEB_7, "c", "default-scheduler").mounting("yunikorn"),
+            "set-by-another",
+            "the template of ControllerRevision web-7 names default-scheduler, and the pod yunikorn".to_owned(),
+        ),
+        (
+            Scene::new("ReplicaSet", "web-5d4", "7"),
+            "unknown",
+            format!("its ReplicaSet web-5d4 does not exist any more, {who}"),
+        ),
+        (
+            Scene::daemon_set("yunikorn"),
+            "unknown",
+            format!(
+                "the template of DaemonSet agent may have changed since the pod was created, and ControllerRevision agent-7 does not exist, {who}"
+            ),
+        ),
+        (Scene::daemon_set("other").revision(AGENT_7, "c", "yunikorn"), "as-expected", String::new()),
+        // The revision is that of the present template, whose source is known.
+        (
+            Scene::daemon_set("yunikorn").revision(AGENT_7, "c", "yunikorn").mounting("default-scheduler"),
+            "set-by-another",
+            "the template of DaemonSet agent names yunikorn, and the pod default-scheduler".to_owned(),
+        ),
+    ] {
+        let (verdict, text, _) = scene.why();
+        assert_eq!(verdict, expected, "{evidence}: {text}");
+        assert!(text.contains(&evidence), "{evidence}: {text}");
+    }
+}
