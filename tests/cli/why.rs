@@ -1,4 +1,4 @@
-//! `colocate why` on scripted clusters.
+//! `colocate why` on scripted clusters: templates that are not known, and registrations that were replaced.
 
 use colocate_harness::{ApiServer, Folder};
 use serde_json::{Value, json};
@@ -185,4 +185,62 @@ fn a_verdict_does_not_depend_on_a_template_that_is_not_known() {
         assert_eq!(verdict, expected, "{evidence}: {text}");
         assert!(text.contains(&evidence), "{evidence}: {text}");
     }
+}
+
+#[test]
+fn a_configuration_that_was_created_again_does_not_date_colocate() {
+    let scene = |registered: Option<&str>, installed: &str| {
+        let mut scene = Scene::stateful_set(3, "web-7", "default-scheduler").mounting("default-scheduler");
+        match registered {
+            Some(time) => scene.object(WEBHOOKS)["items"][0]["metadata"]["creationTimestamp"] = time.into(),
+            None => *scene.object(WEBHOOKS) = list(&[]),
+        }
+        scene.object(DEPLOYMENTS)["items"][0]["metadata"]["creationTimestamp"] = installed.into();
+        scene.why()
+    };
+    let (before, after) = ("2026-11-01T00:00:00Z", "2026-11-30T09:00:00Z");
+    let (verdict, evidence, fix) = scene(Some(after), after);
+    assert_eq!(verdict, "before-colocate", "{evidence}");
+    assert!(fix["command"].as_str().unwrap().contains("/pods/web-0/eviction"), "{fix}");
+    let (verdict, evidence, _) = scene(Some(after), before);
+    assert_eq!(verdict, "missed", "{evidence}");
+    let text = format!(
+        "MutatingWebhookConfiguration zz-colocate was created later, {after}, but Deployment colocate/colocate has existed since {before}"
+    );
+    assert!(evidence.starts_with(&text), "{evidence}");
+    // A ReplicaSet may be older than the Deployment that adopted it, and than the configuration.
+    let mut adopted = Scene::stateful_set(3, "web-7", "default-scheduler").mounting("default-scheduler");
+    for path in [WEBHOOKS, DEPLOYMENTS] {
+        adopted.object(path)["items"][0]["metadata"]["creationTimestamp"] = after.into();
+    }
+    let metadata = json!({"name": "colocate-1", "creationTimestamp": before, "ownerReferences": [{"uid": "d"}]});
+    *adopted.object("/apis/apps/v1/namespaces/colocate/replicasets") = list(&[json!({"metadata": metadata})]);
+    let (verdict, evidence, _) = adopted.why();
+    assert_eq!(verdict, "missed", "{evidence}");
+    assert!(evidence.contains("ReplicaSet colocate/colocate-1 has existed since"), "{evidence}");
+}
+
+#[test]
+fn without_a_configuration_of_the_webhook_a_new_pod_would_be_the_same() {
+    let deleted = |config: &str| {
+        let mut scene = Scene::stateful_set(3, "web-7", "default-scheduler").mounting("default-scheduler");
+        *scene.object(WEBHOOKS) = list(&[]);
+        scene.object("/api/v1/namespaces/colocate/configmaps/colocate")["data"]["config.yaml"] = config.into();
+        scene
+    };
+    let none = "there is no MutatingWebhookConfiguration zz-colocate now, and whether there was one is not known";
+    let (verdict, evidence, fix) = deleted("{}").why();
+    assert_eq!((verdict.as_str(), evidence.starts_with(none)), ("missed", true), "{evidence}");
+    let advice = "Register the webhook of colocate first, then create the pod again.";
+    assert_eq!(fix, json!({"advice": advice, "notes": []}));
+    // colocate is stopped, and its configuration still counts.
+    assert_eq!(deleted("mode: audit").why().0, "audit-mode");
+    let mut absent = deleted("{}");
+    *absent.object("/apis/apps/v1/deployments") = list(&[]);
+    assert_eq!(absent.why().0, "missed");
+    let mut unreadable = Scene { otherwise: 403, ..deleted("{}") };
+    unreadable.objects.retain(|(path, _)| *path != "/apis/apps/v1/deployments");
+    let (verdict, evidence, _) = unreadable.why();
+    assert_eq!(verdict, "unknown");
+    assert!(evidence.contains("with its defaults, the verdict is missed"), "{evidence}");
 }

@@ -35,6 +35,7 @@ fn each_verdict_is_explained_from_the_live_cluster() {
     scene.the_reader_of_the_chart_sees_everything();
     scene.is_weaker_and_never_wrong_without_a_right();
     scene.explains_an_absence_by_the_endpoints_of_the_service();
+    scene.explains_a_pod_from_before_a_new_configuration();
 }
 
 #[test]

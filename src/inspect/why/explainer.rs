@@ -93,13 +93,12 @@ impl<'r> Explainer<'r> {
         let own = configurations
             .as_ref()
             .and_then(|list| find(list, &name, |entry| entry.selects_namespace(namespace, labels.as_ref())));
-        let installation = match own.and_then(|own| configurations.as_ref()?.get(own)) {
-            Some(configuration) => Installation::read(reader, configuration).await?,
+        let installation = match &configurations {
+            Some(configurations) => Installation::read(reader, own.and_then(|own| configurations.get(own))).await?,
             None => Installation::default(),
         };
         // Without colocate in the cluster, the answer is about the defaults.
-        let is_installed = own.is_some() || configurations.is_none();
-        let config_is_assumed = config.is_none() && installation.config.is_none() && is_installed;
+        let config_is_assumed = config.is_none() && installation.config.is_none() && !installation.is_absent;
         let config = config.or_else(|| installation.config.clone()).unwrap_or_default();
         let first = std::mem::replace(&mut policy, config.policy());
         if policy.drivers != first.drivers {
@@ -191,8 +190,7 @@ impl<'r> Explainer<'r> {
             other_webhooks: &others,
         };
         let diagnosis = self.certain(facts.diagnose());
-        let excluded = registration.as_ref().is_some_and(Registration::excludes);
-        let fix = self.pod_fix(&pod, &diagnosis, excluded).await?;
+        let fix = self.pod_fix(&pod, &diagnosis, registration.as_ref()).await?;
         let cause = cause(diagnosis, &expectation, pod.scheduler(), fix);
         let created = pod.metadata.creation_timestamp;
         let claims = claim_rows(&expectation);
@@ -220,8 +218,7 @@ impl<'r> Explainer<'r> {
             registration: registration.as_ref(),
         };
         let diagnosis = self.certain(facts.diagnose());
-        let excluded = registration.as_ref().is_some_and(Registration::excludes);
-        let fix = self.template_fix(kind, &metadata.name, &diagnosis, excluded);
+        let fix = self.template_fix(kind, &metadata.name, &diagnosis, registration.as_ref());
         let cause = cause(diagnosis, &expectation, &template.scheduler, fix);
         let requested_scheduler = template.scheduler.to_string();
         let claims = claim_rows(&expectation);
@@ -315,12 +312,14 @@ impl<'r> Explainer<'r> {
             return Some(Registration {
                 configuration: self.config.tls().webhooks.mutating.clone(),
                 created: None,
+                oldest: None,
                 changes: Vec::new(),
                 called: Answer::No("it does not exist".to_owned()),
                 ignores_failures: false,
             });
         };
-        Some(own.registration(creation, self.relabeled, relabeled))
+        let oldest = self.installation.oldest.clone();
+        Some(Registration { oldest, ..own.registration(creation, self.relabeled, relabeled) })
     }
 
     /// Reads the creation of each claim that belongs to a driver.

@@ -56,6 +56,10 @@ pub(super) struct Installation {
     pub(super) namespace: Option<String>,
     /// The configuration of the running colocate.
     pub(super) config: Option<Config>,
+    /// Whether there is neither a webhook configuration nor a Deployment of colocate.
+    pub(super) is_absent: bool,
+    /// The oldest object of colocate that was read, apart from the webhook configuration, and its creation.
+    pub(super) oldest: Option<Change>,
     pub(super) history: Option<History>,
     pub(super) endpoints: Option<Endpoints>,
 }
@@ -168,6 +172,7 @@ impl Configuration {
         Registration {
             configuration: name.clone(),
             created: *created,
+            oldest: None,
             changes: changes.into_iter().filter_map(|(what, time)| Some(Change { what, time: time? })).collect(),
             called: Answer::any(outcomes, "it has no webhooks"),
             ignores_failures,
@@ -195,18 +200,25 @@ fn changed(fields: &ManagedFields) -> Option<Timestamp> {
 }
 
 impl Installation {
-    /// Reads the Deployment that a webhook configuration belongs to.
-    pub(super) async fn read(reader: &mut Reader, configuration: &Configuration) -> Result<Self, ApiError> {
-        let endpoints = match configuration.service() {
+    /// Reads the Deployment that a webhook configuration belongs to, or, without one, the only Deployment of colocate: someone
+    /// may have deleted the configuration to stop colocate.
+    pub(super) async fn read(reader: &mut Reader, configuration: Option<&Configuration>) -> Result<Self, ApiError> {
+        let endpoints = match configuration.and_then(Configuration::service) {
             Some(service) => read_endpoints(reader, service).await?,
             // API servers do not call a Service.
             None => None,
         };
-        let namespace = configuration.release().map(|release| release.namespace);
+        let namespace = configuration.and_then(Configuration::release).map(|release| release.namespace);
         let installation = Self { namespace, endpoints, ..Self::default() };
         let hides = "the configuration of colocate, and whether it was away";
-        let Deployed::Found(namespace, deployment) = read_deployment(reader, configuration, hides).await? else {
-            return Ok(installation);
+        let deployed = match configuration {
+            Some(configuration) => read_deployment(reader, configuration, hides).await?,
+            None => find_deployment(reader, hides).await?,
+        };
+        let (namespace, deployment) = match deployed {
+            Deployed::Found(namespace, deployment) => (namespace, deployment),
+            Deployed::Absent => return Ok(Self { is_absent: configuration.is_none(), ..installation }),
+            Deployed::NotSeen => return Ok(installation),
         };
         let hides = "the configuration of colocate, and so what is expected";
         // A key of a newer or older version cannot be read, and the user can pass a file with --config.
@@ -215,7 +227,16 @@ impl Installation {
             InstalledConfig::Absent | InstalledConfig::NotSeen => None,
         };
         let history = read_history(reader, &namespace, &deployment).await?;
-        Ok(Self { config, history, ..installation })
+        let own = text(&deployment, "/metadata/creationTimestamp").parse().ok().map(|time| {
+            let what = format!("Deployment {namespace}/{}", text(&deployment, "/metadata/name"));
+            Change { what, time }
+        });
+        let sets = history.iter().flat_map(|history| &history.replica_sets).map(|(name, time)| {
+            let what = format!("ReplicaSet {namespace}/{name}");
+            Change { what, time: *time }
+        });
+        let oldest = own.into_iter().chain(sets).min_by_key(|object| object.time);
+        Ok(Self { namespace: Some(namespace), config, oldest, history, ..installation })
     }
 }
 

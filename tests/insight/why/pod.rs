@@ -29,6 +29,26 @@ impl Scene<'_> {
         assert_eq!(self.ask_with(APPS, "pod/before", &["--config", &file]).verdict(), "audit-mode");
     }
 
+    /// Someone deletes the configuration to stop colocate, and creates it again. It is the last step.
+    pub(super) fn explains_a_pod_from_before_a_new_configuration(&self) {
+        let apps = &self.apps;
+        let name = format!("mutatingwebhookconfiguration/{}", self.release.configuration());
+        let mut configuration = apps.get(&name);
+        apps.run(&format!("delete {name}"));
+        let answer = self.ask(APPS, "pod/missed");
+        assert_eq!(answer.verdict(), "missed");
+        let evidence = "there is no MutatingWebhookConfiguration zz-explained now";
+        assert!(answer.evidence().contains(evidence), "{}", answer.evidence());
+        assert!(answer.json["fix"]["command"].is_null(), "{}", answer.json["fix"]);
+        let metadata = configuration.0["metadata"].as_object_mut().expect("an object");
+        metadata.retain(|key, _| ["name", "labels", "annotations"].contains(&key.as_str()));
+        apps.kubectl().feed("create -f -", &configuration.0.to_string());
+        let answer = self.ask(APPS, "pod/missed");
+        assert_eq!(answer.verdict(), "missed");
+        assert!(answer.evidence().contains("has existed since"), "{}", answer.evidence());
+        assert_eq!(self.ask(APPS, "pod/before").verdict(), "before-colocate");
+    }
+
     pub(super) fn explains_a_pod_that_is_as_expected(&self) {
         create_pod_with_claim(&self.apps, "after");
         let answer = self.ask(APPS, "po/after");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use colocate_engine::{DEFAULT_SCHEDULER, Policy, Reason, Source, parse_bool};
 use jiff::Timestamp;
 
-use super::registration::{Exclusion, Registration};
+use super::registration::{Exclusion, Registered, Registration};
 use super::template::Template;
 use super::{Diagnosis, is_chosen, unknown};
 use crate::answer::Answer;
@@ -83,17 +83,11 @@ impl PodCase<'_> {
         if let Some(template) = template.filter(|template| self.is_changed_after(template)) {
             return self.set_by_another(template);
         }
-        if let Some(registration) = self.registration {
-            let Registration { configuration, created: registered, .. } = registration;
-            let Some(registered) = registered else {
-                let text = format!("there is no MutatingWebhookConfiguration {configuration}");
-                return Diagnosis::new(Verdict::BeforeColocate, text);
-            };
-            if created < *registered {
-                let text = format!("MutatingWebhookConfiguration {configuration} was created later, {registered}");
-                return Diagnosis::new(Verdict::BeforeColocate, text);
-            }
-        }
+        let doubt = match self.registration.map(|registration| registration.at(created)) {
+            Some(Registered::Later(text)) => return Diagnosis::new(Verdict::BeforeColocate, text),
+            Some(Registered::NotKnown(text)) => Some(text),
+            Some(Registered::Yes) | None => None,
+        };
         let exclusion = self.registration.and_then(|registration| registration.exclusion(created));
         if let Some(Exclusion::Certain(why)) = exclusion {
             return Diagnosis::new(Verdict::NotSent, why);
@@ -103,8 +97,11 @@ impl PodCase<'_> {
         }
         let ignores = self.registration.is_some_and(|registration| registration.ignores_failures);
         match self.availability(created) {
-            Some(Availability::Away(evidence)) if ignores => Diagnosis::new(Verdict::ColocateAway, evidence),
-            availability => self.missed(availability).and(exclusion.into_iter().flat_map(Exclusion::into_evidence)),
+            Some(Availability::Away(evidence)) if ignores => Diagnosis::new(Verdict::ColocateAway, evidence).and(doubt),
+            availability => {
+                let missed = self.missed(availability).and(exclusion.into_iter().flat_map(Exclusion::into_evidence));
+                Diagnosis { verdict: missed.verdict, evidence: doubt.into_iter().chain(missed.evidence).collect() }
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use colocate_engine::{Reason, Source};
 use jiff::Timestamp;
 
-use super::registration::{Exclusion, Registration};
+use super::registration::{Exclusion, Registered, Registration};
 use super::template::Template;
 use super::{Diagnosis, is_chosen, unknown};
 use crate::expectation::{Expectation, Outcome};
@@ -46,25 +46,18 @@ impl TemplateCase<'_> {
             return Diagnosis::new(Verdict::AuditMode, text);
         }
         let last = (*written).max(*created);
-        if let Some(Registration { configuration, created: registered, .. }) = registration {
-            match (registered, last) {
-                (None, _) => {
-                    let text = format!("there is no MutatingWebhookConfiguration {configuration}");
-                    return Diagnosis::new(Verdict::BeforeColocate, text);
-                }
-                (Some(registered), Some(last)) if last < *registered => {
-                    let text = format!("its last write was at {last}, and {configuration} was created at {registered}");
-                    return Diagnosis::new(Verdict::BeforeColocate, text);
-                }
-                _ => {}
-            }
-        }
+        let text = last
+            .map_or_else(|| "its writes are not recorded".to_owned(), |last| format!("its last write was at {last}"));
+        let doubt = match registration.zip(last).map(|(registration, last)| registration.at(last)) {
+            Some(Registered::Later(later)) => return Diagnosis::new(Verdict::BeforeColocate, text).and([later]),
+            Some(Registered::NotKnown(doubt)) => Some(doubt),
+            Some(Registered::Yes) | None => None,
+        };
         let exclusion = registration.zip(last).and_then(|(registration, last)| registration.exclusion(last));
         if let Some(Exclusion::Certain(why)) = exclusion {
             return Diagnosis::new(Verdict::NotSent, why);
         }
-        let text = last
-            .map_or_else(|| "its writes are not recorded".to_owned(), |last| format!("its last write was at {last}"));
-        Diagnosis::new(Verdict::Missed, text).and(exclusion.into_iter().flat_map(Exclusion::into_evidence))
+        let exclusion = exclusion.into_iter().flat_map(Exclusion::into_evidence);
+        Diagnosis::new(Verdict::Missed, text).and(doubt).and(exclusion)
     }
 }

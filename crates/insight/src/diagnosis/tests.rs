@@ -52,6 +52,7 @@ impl Scene {
         let registration = Registration {
             configuration: "zz-colocate".to_owned(),
             created: Some(time("2026-11-01T00:00:00Z")),
+            oldest: None,
             changes: Vec::new(),
             called: Answer::Yes,
             ignores_failures: true,
@@ -168,8 +169,31 @@ fn a_pod_from_before_the_registration_was_before_colocate() {
     let later = Scene::new().registration(|found| found.created = Some(time("2026-11-30T02:14:08Z")));
     let evidence = "MutatingWebhookConfiguration zz-colocate was created later, 2026-11-30T02:14:08Z";
     assert_verdict(&later, "before-colocate", evidence);
-    let none = Scene::new().registration(|found| found.created = None);
-    assert_verdict(&none, "before-colocate", "there is no MutatingWebhookConfiguration zz-colocate");
+    // An object of colocate of the same second may be younger than the pod.
+    let older = |time: &str| {
+        let oldest = Change { what: "Deployment colocate/colocate".to_owned(), time: self::time(time) };
+        Scene::new().registration(|found| {
+            (found.created, found.oldest) = (Some(self::time("2026-11-30T02:14:08Z")), Some(oldest));
+        })
+    };
+    assert_verdict(&older(CREATED), "before-colocate", evidence);
+    let text = format!(
+        "{evidence}, but Deployment colocate/colocate has existed since 2026-11-30T02:14:06Z, so whether there was an earlier \
+         configuration is not known; colocate's pod colocate-1 has been ready since 2026-11-30T01:00:05Z"
+    );
+    assert_verdict(&older("2026-11-30T02:14:06Z"), "missed", &text);
+    // What the present configuration excludes says nothing about an earlier one.
+    let excluded = older("2026-11-30T02:14:06Z").registration(|found| found.called = Answer::No("no rule".to_owned()));
+    assert_verdict(&excluded, "missed", &text);
+    let mut younger = older("2026-11-30T02:14:06Z");
+    younger.claims.insert("data".to_owned(), time("2026-11-30T02:14:09Z"));
+    assert_verdict(&younger, "claim-younger", "claim data was created later");
+    let none = Scene::new().registration(|found| {
+        (found.created, found.called) = (None, Answer::No("it does not exist".to_owned()));
+    });
+    let text =
+        "there is no MutatingWebhookConfiguration zz-colocate now, and whether there was one is not known; colocate's";
+    assert_verdict(&none, "missed", text);
     let same_second = Scene::new().registration(|found| found.created = Some(time(CREATED)));
     assert_verdict(&same_second, "missed", "");
 }
@@ -323,6 +347,10 @@ fn a_scheduler_without_a_visible_template_is_unknown() {
     leftover.template.as_mut().unwrap().source = None;
     let text = "the source of its template is not known, so who chose stork is not known";
     assert_verdict(&leftover, "unknown", text);
+    // colocate sets the schedulers of drivers only.
+    let mut named = Scene::new().scheduler("yunikorn").template("yunikorn", Source::Unknown);
+    named.template.as_mut().unwrap().source = None;
+    assert_verdict(&named, "as-expected", "");
 }
 
 #[test]
@@ -347,10 +375,6 @@ fn an_assumed_configuration_makes_the_verdict_unknown() {
     let missed = Diagnosis::new(Verdict::Missed, "a replica was ready").assuming_defaults();
     assert_eq!(missed.verdict, Verdict::Unknown);
     assert!(missed.evidence[0].ends_with("with its defaults, the verdict is missed"), "{:?}", missed.evidence);
-    // colocate sets the schedulers of drivers only.
-    let mut named = Scene::new().scheduler("yunikorn").template("yunikorn", Source::Unknown);
-    named.template.as_mut().unwrap().source = None;
-    assert_verdict(&named, "as-expected", "");
     assert_eq!(missed.evidence[1], "a replica was ready");
     let unknown = Diagnosis::new(Verdict::Unknown, "a claim does not exist");
     assert_eq!(unknown.clone().assuming_defaults(), unknown);
@@ -384,6 +408,11 @@ fn a_template_is_explained_by_its_last_write() {
     assert_eq!(diagnose("2026-10-02T00:00:00Z", &expectation, registration), "before-colocate");
     assert_eq!(diagnose("2026-11-02T00:00:00Z", &expectation, registration), "missed");
     assert_eq!(diagnose("2026-10-02T00:00:00Z", &expectation, None), "missed");
+    let none = Registration { created: None, ..registration.unwrap().clone() };
+    assert_eq!(diagnose("2026-10-02T00:00:00Z", &expectation, Some(&none)), "missed");
+    let oldest = Some(Change { what: "Deployment a/b".to_owned(), time: time("2026-10-01T00:00:00Z") });
+    let older = Registration { oldest, ..registration.unwrap().clone() };
+    assert_eq!(diagnose("2026-10-02T00:00:00Z", &expectation, Some(&older)), "missed");
     let excluded = Registration { called: Answer::No("no rule".to_owned()), ..registration.unwrap().clone() };
     assert_eq!(diagnose("2026-11-02T00:00:00Z", &expectation, Some(&excluded)), "not-sent");
     let right = Expectation { actual: "stork".into(), ..expectation };

@@ -4,21 +4,21 @@ use serde_json::Value;
 
 use super::Explainer;
 use crate::api::ApiError;
-use crate::insight::{Answer, Diagnosis, LabelSelector, LiveMetadata, LivePod, Verdict};
+use crate::insight::{Answer, Diagnosis, LabelSelector, LiveMetadata, LivePod, Registration, Verdict};
 use crate::inspect::kinds;
 use crate::inspect::why::reader::text;
 use crate::inspect::why::report::Fix;
 use crate::inspect::why::target::TargetKind;
 
 impl Explainer<'_> {
-    /// Returns what to do about a pod. `excluded` pods are not sent to colocate now.
+    /// Returns what to do about a pod.
     pub(super) async fn pod_fix(
         &mut self,
         pod: &LivePod<'_>,
         diagnosis: &Diagnosis,
-        excluded: bool,
+        registration: Option<&Registration>,
     ) -> Result<Option<Fix>, ApiError> {
-        let Some((advice, is_created_again)) = advice(diagnosis, excluded) else { return Ok(None) };
+        let Some((advice, is_created_again)) = advice(diagnosis, registration) else { return Ok(None) };
         if !is_created_again {
             return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
         }
@@ -50,9 +50,9 @@ impl Explainer<'_> {
         kind: TargetKind,
         name: &str,
         diagnosis: &Diagnosis,
-        excluded: bool,
+        registration: Option<&Registration>,
     ) -> Option<Fix> {
-        let (advice, is_created_again) = advice(diagnosis, excluded)?;
+        let (advice, is_created_again) = advice(diagnosis, registration)?;
         let restart = is_created_again && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
         let command = restart.then(|| {
             let resource = kind.name.to_ascii_lowercase();
@@ -65,13 +65,15 @@ impl Explainer<'_> {
 }
 
 /// Returns what to do, and whether it is to create the pod again; `None` if nothing is to be done. A new pod would be like the
-/// old one if it is not sent to colocate (`excluded`).
-fn advice(diagnosis: &Diagnosis, excluded: bool) -> Option<(String, bool)> {
+/// old one if it is not sent to colocate.
+fn advice(diagnosis: &Diagnosis, registration: Option<&Registration>) -> Option<(String, bool)> {
     let verdict = diagnosis.verdict;
     let is_created_again = verdict.is_fixed_by_recreation();
     if verdict.is_expected() {
         None
-    } else if is_created_again && excluded && verdict != Verdict::BeforeColocate {
+    } else if is_created_again && registration.is_some_and(|registration| registration.created.is_none()) {
+        Some(("Register the webhook of colocate first, then create the pod again.".to_owned(), false))
+    } else if is_created_again && registration.is_some_and(Registration::excludes) {
         Some((Verdict::NotSent.advice().to_owned(), false))
     } else {
         Some((verdict.advice().to_owned(), is_created_again))
