@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hyper::Uri;
 use kube::Client;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
@@ -24,6 +25,8 @@ const VERSION: Resource = Resource::new("", "version");
 pub struct ApiClient {
     pub(super) access: Arc<ArcSwap<Access>>,
     namespace: Arc<str>,
+    /// For a command, the URL of the API server, and the context of the kubeconfig.
+    pub(super) server: Option<Arc<str>>,
     /// Whether it uses the service account of the pod that this process runs in.
     in_pod: bool,
     pub(super) clock: Clock,
@@ -94,12 +97,14 @@ impl ApiClient {
     /// # Errors
     /// If no cluster is configured.
     pub async fn for_command(retries: bool, choice: ClusterChoice<'_>) -> Result<Self, NotConfigured> {
+        let kubeconfig = choice.kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+        let current = kubeconfig.as_ref().ok().and_then(|kubeconfig| kubeconfig.current_context.clone());
+        let context = choice.context.map(str::to_owned).or(current);
         let mut config = match choice {
             ClusterChoice { kubeconfig: None, context: None } => {
                 kube::Config::infer().await.map_err(NotConfigured::Infer)?
             }
-            ClusterChoice { kubeconfig, context } => {
-                let kubeconfig = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+            ClusterChoice { context, .. } => {
                 let context = context.map(str::to_owned);
                 let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
                 let config = kube::Config::from_custom_kubeconfig(kubeconfig.map_err(NotConfigured::Chosen)?, &options);
@@ -107,9 +112,10 @@ impl ApiClient {
             }
         };
         config.default_retry = retries;
+        let server = described(&config.cluster_url, context.as_deref());
         // A command ends long before its token expires.
         let (client, _) = Self::new(config, false, Clock::system()).await?;
-        Ok(client)
+        Ok(Self { server: Some(server.into()), ..client })
     }
 
     /// Creates a client that has read its token, and the files to read again.
@@ -136,7 +142,8 @@ impl ApiClient {
 
     fn with_clock(kube: Client, in_pod: bool, clock: Clock) -> Self {
         let namespace = kube.default_namespace().into();
-        Self { access: Arc::new(ArcSwap::from_pointee(Access { kube, authorization: None })), namespace, in_pod, clock }
+        let access = Arc::new(ArcSwap::from_pointee(Access { kube, authorization: None }));
+        Self { access, namespace, server: None, in_pod, clock }
     }
 
     #[cfg(test)]
@@ -170,5 +177,32 @@ impl ApiClient {
     /// Returns the namespace of the pod that this process runs in; `None` outside a pod.
     pub fn pod_namespace(&self) -> Option<&str> {
         self.in_pod.then(|| self.namespace())
+    }
+}
+
+/// Describes an API server by its URL, without credentials, and by the context of the kubeconfig.
+fn described(url: &Uri, context: Option<&str>) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = url.path().trim_end_matches('/');
+    let server = format!("{}://{}{port}{path}", url.scheme_str().unwrap_or("https"), url.host().unwrap_or_default());
+    match context {
+        Some(context) => format!("server {server} of context {context}"),
+        None => format!("server {server}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_described_without_credentials() {
+        for (url, context, expected) in [
+            ("https://10.0.0.1:6443/", Some("west"), "server https://10.0.0.1:6443 of context west"),
+            ("https://a:b@rancher.test/k8s/c-1", None, "server https://rancher.test/k8s/c-1"),
+            ("https://[::1]:6443", None, "server https://[::1]:6443"),
+        ] {
+            assert_eq!(described(&url.parse().unwrap(), context), expected);
+        }
     }
 }

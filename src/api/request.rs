@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::{self, Write as _};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{AsyncBufRead, AsyncReadExt, TryStreamExt};
@@ -46,6 +47,8 @@ pub struct ApiError {
     /// The resource, as kubectl's messages name it: `storageclasses.storage.k8s.io`.
     resource: String,
     cause: Cause,
+    /// The API server that did not answer as one, for a command: its URL and the context.
+    server: Option<Arc<str>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +146,7 @@ impl Resource {
 
     /// Creates the error of a failed request with this verb.
     pub(crate) fn failed(self, verb: &'static str, cause: impl Into<Cause>) -> ApiError {
-        ApiError { verb, resource: self.to_string(), cause: cause.into() }
+        ApiError { verb, resource: self.to_string(), cause: cause.into(), server: None }
     }
 }
 
@@ -193,6 +196,9 @@ impl ApiError {
             }
             source = error.source();
         }
+        if let Some(server) = &self.server {
+            let _ = write!(text, " ({server})");
+        }
         one_line(&text, MAX_MESSAGE)
     }
 
@@ -238,6 +244,14 @@ impl ApiClient {
         send.await.map_err(|cause: Cause| resource.failed(verb, cause))
     }
 
+    /// Adds the API server to an error without a response of an API server.
+    pub(crate) fn locate(&self, error: ApiError) -> ApiError {
+        match error.cause {
+            Cause::Status { .. } => error,
+            _ => ApiError { server: self.server.clone(), ..error },
+        }
+    }
+
     /// Sends a small request, and returns the whole body of the response.
     pub(crate) async fn call(
         &self,
@@ -247,7 +261,7 @@ impl ApiClient {
     ) -> Result<Vec<u8>, ApiError> {
         let mut answer = Vec::new();
         let call = async { read_body(access, self.send(access, request, body).await?, &mut answer).await };
-        access.1.within(access.0, TIMEOUT, call).await?;
+        access.1.within(access.0, TIMEOUT, call).await.map_err(|error| self.locate(error))?;
         Ok(answer)
     }
 
@@ -275,7 +289,7 @@ impl ApiClient {
     ) -> Result<(), ApiError> {
         let access = ("list", resource);
         let read = async { read_body(access, self.send(access, Request::get(path), Vec::new()).await?, body).await };
-        access.1.within(access.0, within, read).await
+        access.1.within(access.0, within, read).await.map_err(|error| self.locate(error))
     }
 
     /// Opens a watch, and returns a reader of its lines. `within` limits the time until the head arrives.

@@ -113,7 +113,7 @@ impl Access {
                 Ok(Listing::All(value))
             }
             Err(error) if error.code() == Some(404) && kind.is_always_served() => {
-                Err(kind.resource.failed("list", ApiCause::NotKubernetes))
+                Err(self.not_kubernetes("list", kind.resource))
             }
             Err(error) if error.code() == Some(404) => Ok(Listing::NotServed),
             // The right may have been taken away since, or a proxy denies what the API server permits.
@@ -167,7 +167,7 @@ impl Access {
                 Ok(Found::Object(object))
             }
             Err(error) if error.code() == Some(404) && kind.is_always_served() && !error.has_status() => {
-                Err(kind.resource.failed("get", ApiCause::NotKubernetes))
+                Err(self.not_kubernetes("get", kind.resource))
             }
             Err(error) if error.code() == Some(404) => Ok(Found::Absent),
             Err(error) if error.code() == Some(403) => {
@@ -224,12 +224,16 @@ impl Access {
             }
             Err(error) if error.code() == Some(403) => true,
             Err(error) if error.code() == Some(404) => {
-                return Err(REVIEWS.failed("create", ApiCause::NotKubernetes));
+                return Err(self.not_kubernetes("create", REVIEWS));
             }
             Err(error) => return Err(error),
         };
         self.answers.insert(key, allowed);
         Ok(allowed)
+    }
+
+    fn not_kubernetes(&self, verb: &'static str, resource: Resource) -> ApiError {
+        self.client.locate(resource.failed(verb, ApiCause::NotKubernetes))
     }
 
     /// Records that a right is missing, and what this hides. A second read without the same right is not recorded.

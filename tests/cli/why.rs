@@ -244,3 +244,33 @@ fn without_a_configuration_of_the_webhook_a_new_pod_would_be_the_same() {
     assert_eq!(verdict, "unknown");
     assert!(evidence.contains("with its defaults, the verdict is missed"), "{evidence}");
 }
+
+#[test]
+fn a_server_that_does_not_answer_is_named_with_its_context() {
+    let folder = Folder::new(&[]);
+    let volume = json!({"name": "a", "persistentVolumeClaim": {"claimName": "a"}});
+    let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"volumes": [volume]}});
+    let manifest = manifest.to_string();
+    let contexts = ["west", "east"].map(|name| json!({"name": name, "context": {"cluster": "c", "user": "u"}}));
+    // Nothing listens on this port.
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "west",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": contexts,
+    });
+    std::fs::write(folder.path("kubeconfig"), kubeconfig.to_string()).unwrap();
+    for (arguments, context) in [
+        ("why pod/a", "west"),
+        ("why pod/a --context east", "east"),
+        ("audit", "west"),
+        ("audit --context east", "east"),
+        ("release", "west"),
+        ("mutate - --cluster", "west"),
+    ] {
+        let run = folder.run_with(arguments, &manifest);
+        assert_eq!(run.code, Some(1), "{arguments}: {}{}", run.out, run.err);
+        let server = format!("(server http://127.0.0.1:1 of context {context})\n");
+        assert!(run.err.contains(&server), "{arguments}: {}", run.err);
+    }
+}
