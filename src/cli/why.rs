@@ -26,7 +26,10 @@ use crate::inspect::{Question, Report, Target, UnknownKind};
 pub(super) struct Why {
     /// The object, as in kubectl: pod/mysql-0, deploy/mysql; also of a kind in customWorkloads
     #[arg(value_name = "KIND/NAME")]
-    target: Target,
+    object: String,
+
+    /// The name, if the first word is only the kind: pod mysql-0
+    name: Option<String>,
 
     /// The namespace of the object [default: the kubeconfig's]
     #[arg(short, long, value_parser = namespace)]
@@ -83,17 +86,21 @@ impl Why {
     /// # Errors
     /// If the object does not exist or may not be read, or the cluster does not answer.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        if self.dry_run && !self.target.is_pod() {
+        let target = Target::parse(&self.object, self.name.as_deref()).map_err(Usage)?;
+        if self.dry_run && !target.is_pod() {
             let usage = "--dry-run needs a pod: name one of those that `colocate why` lists for the workload";
             return Err(Usage(usage.to_owned()).into());
         }
         let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
         let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
         let config = path.map(Config::load).transpose()?;
+        if let Some(config) = &config {
+            target.check(config.custom_workloads()).map_err(|unknown| Usage(unknown.to_string()))?;
+        }
         let client = ApiClient::for_command(true, choice).await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| client.namespace().to_owned());
         let question =
-            Question { target: &self.target, namespace: &namespace, cluster: choice, config, dry_run: self.dry_run };
+            Question { target: &target, namespace: &namespace, cluster: choice, config, dry_run: self.dry_run };
         let report = question.answer(client).await.map_err(|error| match error.downcast::<UnknownKind>() {
             Ok(unknown) => Usage(unknown.to_string()).into(),
             Err(error) => error,

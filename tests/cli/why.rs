@@ -246,6 +246,32 @@ fn without_a_configuration_of_the_webhook_a_new_pod_would_be_the_same() {
 }
 
 #[test]
+fn an_object_is_named_by_one_word_or_two() {
+    let (scene, folder) = (Scene::stateful_set(3, "web-7", "yunikorn"), Folder::new(&[("colocate.yaml", "{}")]));
+    let server = scene.server();
+    let run = |arguments: &str| server.run_command(&folder, arguments);
+    let one = run("why pod/web-0");
+    assert!(one.out.starts_with("Pod shop/web-0   ✔ on yunikorn   as-expected\n"), "{}{}", one.out, one.err);
+    assert_eq!(run("why pod web-0").out, one.out);
+    server.asked();
+    for (arguments, message) in [
+        ("why pod/web-0 web-1", "`pod/web-0` and `web-1` are two objects: use KIND/NAME or KIND NAME"),
+        ("why web-0", "`web-0` is not an object: use KIND/NAME or KIND NAME"),
+        ("why pod_x web-0", "`pod_x` is not the name of a kind"),
+        // The file has all kinds of custom workloads.
+        ("why node/a --config colocate.yaml", "`node` is not a kind that can be explained: use one of po, deploy,"),
+    ] {
+        let run = run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments}: {}", run.err);
+        assert!(run.err.contains(message), "{arguments}: {}", run.err);
+        assert_eq!(server.asked(), [""; 0], "{arguments}");
+    }
+    // The configuration of the cluster may have more kinds.
+    assert_eq!(run("why node/a").code, Some(2));
+    assert!(!server.asked().is_empty());
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_named_with_its_context() {
     let folder = Folder::new(&[]);
     let volume = json!({"name": "a", "persistentVolumeClaim": {"claimName": "a"}});

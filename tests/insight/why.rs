@@ -51,7 +51,7 @@ fn an_object_that_cannot_be_explained_is_an_error_that_says_what_to_do() {
         (account.kubeconfig(), &["deploy/a"], 1, forbidden),
         (admin, &["deploy/a", "--dry-run"], 2, "--dry-run needs a pod"),
         (admin, &["node/a"], 2, "`node` is not a kind that can be explained"),
-        (admin, &["mysql-0"], 2, "use KIND/NAME, such as pod/mysql-0"),
+        (admin, &["mysql-0"], 2, "use KIND/NAME or KIND NAME, such as pod/mysql-0"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_colocate"))
             .arg("why")

@@ -37,14 +37,16 @@ fn the_plugin_says_kubectl_colocate() {
     assert!(!run.err.contains("warning"), "{}", run.err);
     let run = project.bash("kubectl colocate why --help");
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
-    for part in ["\nUsage: kubectl colocate why [OPTIONS] <KIND/NAME>\n", "\n      kubectl colocate why pod/mysql-0 "] {
+    for part in
+        ["\nUsage: kubectl colocate why [OPTIONS] <KIND/NAME> [NAME]\n", "\n      kubectl colocate why pod/mysql-0 "]
+    {
         assert!(run.out.contains(part), "{part}: {}", run.out);
     }
     assert_eq!(run.out.matches("colocate why").count(), run.out.matches("kubectl colocate why").count(), "{}", run.out);
 
     let run = project.bash("kubectl colocate why");
     assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
-    assert!(run.err.contains("\nUsage: kubectl colocate why <KIND/NAME>\n"), "{}", run.err);
+    assert!(run.err.contains("\nUsage: kubectl colocate why <KIND/NAME> [NAME]\n"), "{}", run.err);
     let run = project.bash("kubectl colocate mutate -k deploy");
     assert_eq!(run.code, Some(2));
     assert!(run.err.ends_with("kubectl kustomize deploy | kubectl colocate mutate -\n"), "{}", run.err);

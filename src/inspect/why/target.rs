@@ -1,6 +1,4 @@
-//! The object that a user asks about, as kubectl names it: `pod/mysql-0`, `deploy/mysql`.
-
-use std::str::FromStr;
+//! The object that a user asks about, as kubectl names it: `pod/mysql-0`, `pod mysql-0`, `deploy/mysql`.
 
 use crate::engine::dns;
 use crate::inspect::kinds::{self, Kind};
@@ -120,23 +118,38 @@ impl TargetKind {
 }
 
 impl Target {
-    /// Returns true if the user named a pod.
-    pub(crate) fn is_pod(&self) -> bool {
-        BUILT_IN.iter().any(|kind| kind.is_pod() && kind.is_named(&self.kind))
-    }
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some((kind, name)) = text.split_once('/') else {
-            return Err("use KIND/NAME, such as pod/mysql-0 or deploy/mysql".to_owned());
+    /// Parses one or two words: `pod/mysql-0`, or `pod` and `mysql-0`.
+    ///
+    /// # Errors
+    /// The words do not name an object.
+    pub(crate) fn parse(first: &str, second: Option<&str>) -> Result<Self, String> {
+        let usage = "use KIND/NAME or KIND NAME, such as pod/mysql-0 or deploy mysql";
+        let (kind, name) = match (first.split_once('/'), second) {
+            (Some(both), None) => both,
+            (None, Some(name)) => (first, name),
+            (None, None) => return Err(format!("`{first}` is not an object: {usage}")),
+            (Some(_), Some(name)) => return Err(format!("`{first}` and `{name}` are two objects: {usage}")),
         };
+        if !dns::is_subdomain(&kind.to_ascii_lowercase()) {
+            return Err(format!("`{kind}` is not the name of a kind: use one such as pod or deploy"));
+        }
         if !dns::is_subdomain(name) {
             return Err(format!("`{name}` is not the name of an object: use one such as mysql-0"));
         }
         Ok(Self { kind: kind.to_owned(), name: name.to_owned() })
+    }
+
+    /// Checks the kind by a configuration whose custom kinds, each with its group, version, resource and kind, are these.
+    ///
+    /// # Errors
+    /// The kind can never be explained.
+    pub(crate) fn check<'a>(&self, custom: impl Iterator<Item = [&'a str; 4]>) -> Result<(), UnknownKind> {
+        TargetKinds::new(custom).resolve(self).map(drop)
+    }
+
+    /// Returns true if the user named a pod.
+    pub(crate) fn is_pod(&self) -> bool {
+        BUILT_IN.iter().any(|kind| kind.is_pod() && kind.is_named(&self.kind))
     }
 }
 
@@ -148,7 +161,7 @@ mod tests {
     fn resolve(text: &str) -> Result<TargetKind, String> {
         let custom = [["argoproj.io", "v1alpha1", "cronworkflows", "CronWorkflow"]];
         let kinds = TargetKinds::new(custom.into_iter());
-        kinds.resolve(&text.parse()?).map_err(|error| error.to_string())
+        kinds.resolve(&Target::parse(text, None)?).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -172,7 +185,8 @@ mod tests {
         ] {
             assert_eq!(resolve(text).unwrap().name, kind, "{text}");
         }
-        assert_eq!("sts/mysql".parse::<Target>().unwrap().name, "mysql");
+        let words = Target::parse("sts", Some("mysql")).unwrap();
+        assert_eq!((&*words.name, Target::parse("sts/mysql", None).unwrap()), ("mysql", words.clone()));
     }
 
     #[test]
@@ -188,7 +202,9 @@ mod tests {
     #[test]
     fn an_invalid_target_says_what_to_use() {
         for (text, expected) in [
-            ("mysql-0", "use KIND/NAME, such as pod/mysql-0"),
+            ("mysql-0", "`mysql-0` is not an object: use KIND/NAME or KIND NAME, such as pod/mysql-0"),
+            ("/a", "`` is not the name of a kind"),
+            ("a b/a", "`a b` is not the name of a kind"),
             ("node/a", "use one of po, deploy, sts, ds, rs, job, cj, rc, cronworkflows.argoproj.io"),
             ("deploy.batch/a", "`deploy.batch` is not a kind"),
             ("cronworkflow.v1.argoproj.io/a", "is not a kind"),
@@ -199,5 +215,8 @@ mod tests {
             let error = resolve(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
+        let error = Target::parse("pod/a", Some("b")).unwrap_err();
+        assert!(error.starts_with("`pod/a` and `b` are two objects: use"), "{error}");
+        assert!(Target::parse("pod", Some("pod/a")).unwrap_err().contains("`pod/a` is not the name of an object"));
     }
 }
