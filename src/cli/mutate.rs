@@ -25,7 +25,7 @@ use super::json_list::JsonList;
 use super::survey::{AddEnds, Survey, each_document, unusable_text};
 use super::{Exit, Usage};
 use crate::claims::Snapshot;
-use crate::engine::{Mode, Policy, Templates};
+use crate::engine::{Mode, Policy, Templates, amount};
 use crate::manifest::{KnownObjects, ManifestMutator, MissingFacts, Purpose, Source, is_stdin};
 
 /// Set the scheduler in manifests as the server would, and change nothing else
@@ -272,7 +272,7 @@ impl Mutate {
 
     /// The last line if files have errors.
     fn nothing_is_done(&self, problems: usize) -> String {
-        let errors = if problems == 1 { "1 error".to_owned() } else { format!("{problems} errors") };
+        let errors = amount(problems, "error");
         let what = if self.in_place {
             "changed"
         } else if self.check {

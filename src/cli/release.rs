@@ -23,7 +23,7 @@ use super::{Exit, Usage, say};
 use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
 use crate::duration::GoDuration;
-use crate::engine::Source;
+use crate::engine::{Source, amount};
 use crate::insight::Effect;
 use crate::inspect::{ConfigSource, FoundLeftover, Kubectl, Leftovers, NotSeen, Reader};
 
@@ -242,8 +242,8 @@ impl Release {
             let released = rollouts.release(found).await.map_err(|error| {
                 let left = templates.len() - index - 1;
                 error.context(format!(
-                    "stopped with {left} of {} templates left: run the command again",
-                    templates.len()
+                    "stopped with {left} of {} left: run the command again",
+                    amount(templates.len(), "template")
                 ))
             })?;
             failed += usize::from(!released.succeeded());

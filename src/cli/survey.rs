@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::console::Console;
 use super::input::{Input, size};
 use super::problem::Problem;
-use crate::engine::Policy;
+use crate::engine::{Policy, amount};
 use crate::manifest::{
     Controllers, DescriptionKind, Document, FileId, FileRole, KnownObjects, Kustomizations, Manifest, ParseError,
     Position, Purpose, ReadError, Source, Syntax, Unusable,
@@ -78,7 +78,7 @@ impl<'s> Failures<'s> {
         problems.extend(self.first);
         if self.count > MAX_FAILURES {
             let more = self.count - MAX_FAILURES;
-            problems.push(Problem::of_file(self.source, format!("{more} more documents cannot be parsed")));
+            problems.push(Problem::of_file(self.source, format!("{} cannot be parsed", amount(more, "more document"))));
         }
     }
 }

@@ -11,7 +11,9 @@ use super::access::{Access, Found};
 use super::kinds;
 use crate::api::ApiError;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
-use crate::engine::{Absence, Evidence, Inventory, Policy, StorageView as _, Text, VolumeFacts, object, parse_bool};
+use crate::engine::{
+    Absence, Evidence, Inventory, Policy, StorageView as _, Text, VolumeFacts, amount, object, parse_bool,
+};
 use crate::insight::Labels;
 
 /// The facts of a cluster, or of one of its namespaces.
@@ -120,7 +122,8 @@ pub(super) async fn read_storage(
 
     let mut volumes_visible = true;
     if !volumes.is_empty() {
-        let hides = format!("the drivers of {} claims that only a PersistentVolume names", volumes.len());
+        let hides =
+            format!("the drivers of claims that only a PersistentVolume names ({})", amount(volumes.len(), "volume"));
         let listed = access.list(kinds::VOLUMES, None, hides, |list: &mut Vec<VolumeEntry>, item| {
             let volume: PersistentVolume<'_> = serde_json::from_str(item)?;
             let Some(name) = volume.name().filter(|name| volumes.contains(*name)) else { return Ok(()) };

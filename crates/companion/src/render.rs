@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::finding::{Finding, Unchecked, ValidationReport};
 use super::severity::Severity;
-use colocate_engine::{Warning, one_line};
+use colocate_engine::{Warning, amount, one_line};
 
 /// The most characters of all warnings together. Above it, the API server truncates each to 256 characters and drops some.
 const MAX_TOTAL: usize = 4_096;
@@ -68,8 +68,8 @@ pub fn denial(report: &ValidationReport) -> Option<String> {
         return None;
     }
     let findings = listed(report);
-    let problems = if findings.len() == 1 { "problem" } else { "problems" };
-    let head = format!("{} {problems} in the hyperconvergence annotations:", findings.len());
+    let problems = amount(findings.len(), "problem");
+    let head = format!("{problems} in the hyperconvergence annotations:");
     // A path has keys as their author wrote them.
     let line = |finding: &&Finding| one_line(&format!("- {}: {finding}", finding.severity), usize::MAX);
     let lines = findings.iter().map(line);

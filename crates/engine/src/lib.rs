@@ -12,6 +12,7 @@
 //! Only the owners of claims come from the caller: [`examine`] goes as far as it can without them, and
 //! [`Pending::decide`] continues from there.
 
+mod amount;
 mod annotation;
 mod api_version;
 mod claim;
@@ -49,6 +50,7 @@ mod workload;
 
 pub use json_patch::jsonptr::PointerBuf;
 
+pub use amount::amount;
 pub use annotation::{Annotations, DISABLE_ADMISSION_CONTROLLER, DISABLE_HYPERCONVERGENCE, parse_bool};
 pub use api_version::current_api_version;
 pub use claim::ClaimRef;

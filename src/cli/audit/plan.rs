@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::ClusterAudit;
-use crate::engine::{Mode, printable};
+use crate::engine::{Mode, amount, printable};
 use crate::insight::{RepairPlan, WrongPod};
 use crate::inspect::{Audit, ConfigSource, Kubectl};
 
@@ -24,7 +24,6 @@ pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
         return text;
     };
     let RepairPlan { rounds, left_out, more } = &audit.plan;
-    let pods: usize = rounds.iter().map(Vec::len).sum();
     if let Some(obstacle) = obstacle(audit) {
         comment(&format!("no plan: {obstacle}"));
         cluster.not_seen.iter().for_each(|not_seen| comment(&format!("not seen: {not_seen}")));
@@ -39,7 +38,9 @@ pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
         ),
         source => comment(&format!("configuration: {source}")),
     }
-    comment(&format!("{pods} pods in {} rounds; nothing has been run", rounds.len()));
+    let pods: usize = rounds.iter().map(Vec::len).sum();
+    let plan = format!("{} in {}", amount(pods, "pod"), amount(rounds.len(), "round"));
+    comment(&format!("{plan}; nothing has been run"));
     if let Some(first) = rounds.iter().flatten().next() {
         let namespace = &first.namespace;
         comment(&format!(
@@ -50,7 +51,7 @@ pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
         comment("start a round when the pods of the round before have been created again and are ready");
     }
     if *more > 0 {
-        comment(&format!("{more} more pods are wrong: plan again after these rounds"));
+        comment(&format!("{}: plan again after these rounds", amount(*more, "more wrong pod")));
     }
     for not_seen in &cluster.not_seen {
         comment(&format!("not seen: {not_seen}"));
@@ -146,8 +147,7 @@ mod tests {
         };
         assert_eq!(run(&script, ""), (Some(1), evicted(&["a-0", "b-0"])), "{script}");
         assert_eq!(run(&script, "\n"), (Some(0), evicted(&["a-0", "b-0", "a-1"])), "{script}");
-        for line in
-            ["# 3 pods in 2 rounds; nothing has been run", "# 7 more pods are wrong: plan again after these rounds"]
+        for line in ["# 3 pods in 2 rounds; nothing has been run", "# 7 more wrong pods: plan again after these rounds"]
         {
             assert!(script.lines().any(|found| found == line), "{line}: {script}");
         }

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use super::ClusterAudit;
 use super::document::mode_word;
 use crate::cli::paint::{Paint, TextStyle, bounded};
-use crate::engine::printable;
+use crate::engine::{amount, printable};
 use crate::insight::{Census, Counts, Prediction};
 use crate::inspect::{self, FileForecast, Webhooks, WorkloadForecast};
 
@@ -74,13 +74,9 @@ impl Tables {
             }
             None => text += &self.line("templates", TextStyle::Yellow, "cannot be listed"),
         }
-        let amount = |number: Option<usize>, one: &str, more: &str| match number {
-            Some(1) => format!("1 {one}"),
-            Some(number) => format!("{number} {more}"),
-            None => format!("? {more}"),
-        };
-        let (claims, classes) = (audit.claims, audit.classes);
-        let storage = format!("{}, {}", amount(claims, "claim", "claims"), amount(classes, "class", "classes"));
+        let claims = audit.claims.map_or_else(|| "? claims".to_owned(), |claims| amount(claims, "claim"));
+        let classes = audit.classes.map_or_else(|| "? classes".to_owned(), |classes| amount(classes, "class"));
+        let storage = format!("{claims}, {classes}");
         text += &self.line("storage", TextStyle::Plain, &storage);
         let installed = match audit.installed {
             Some(true) => "registered for pods",
@@ -196,7 +192,7 @@ impl Tables {
         if findings.rules.is_empty() {
             return String::new();
         }
-        let mut text = self.title(&format!("findings in {} objects", findings.objects));
+        let mut text = self.title(&format!("findings in {}", amount(findings.objects, "object")));
         let rows = findings.rules.iter().map(|(rule, count)| {
             let severity = count.severity.map_or("", |severity| severity.as_str());
             let numbers = [count.count.to_string(), count.unchecked.to_string()];
@@ -235,7 +231,7 @@ impl Tables {
             let _ = writeln!(text, "  and {hidden} more: -o wide lists all");
         }
         if uncounted > 0 {
-            let _ = writeln!(text, "  {uncounted} more {title} are counted in the totals only");
+            let _ = writeln!(text, "  {uncounted} more of the {title}: counted in the totals only");
         }
         text
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::console::Console;
 use crate::cli::paint::bounded;
-use crate::engine::{Mode, Policy, Reason, Templates, Topic};
+use crate::engine::{Mode, Policy, Reason, Templates, Topic, amount};
 use crate::manifest::{
     DescriptionKind, Document, ManifestObject, MutatedDocument, MutatedObject, Position, Source, TEMPLATE_ADVICE,
 };
@@ -86,15 +86,14 @@ impl<'c> Report<'c> {
     /// Prints the last lines: what the configuration prevented, and how to resolve more. If `offline`, no cluster was asked.
     pub(super) fn end(&mut self, policy: &Policy, offline: bool) {
         if self.prevented > 0 {
-            let objects =
-                if self.prevented == 1 { "1 object".to_owned() } else { format!("{} objects", self.prevented) };
+            let objects = amount(self.prevented, "object");
             let unchanged = format!("{objects} left unchanged because the configuration has {}", restrictions(policy));
             let advice = "use --config with a configuration that sets the scheduler in files";
             self.note(&format!("{unchanged}: {advice} (`mode: inject`, `templates: inject`)"));
         }
         if self.open > 0 && offline && policy.mode != Mode::Off {
-            let claims = if self.open == 1 { "1 object".to_owned() } else { format!("{} objects", self.open) };
-            self.note(&format!("the claims of {claims} are not resolved: {}", crate::cli::facts::ADVICE));
+            let objects = amount(self.open, "object");
+            self.note(&format!("the claims of {objects} are not resolved: {}", crate::cli::facts::ADVICE));
         }
     }
 

@@ -9,7 +9,7 @@ use comfy_table::{ContentArrangement, Table};
 use super::rollouts::{Place, Released};
 use super::{Action, Plan};
 use crate::cli::paint::{Paint, TextStyle, bounded};
-use crate::engine::{Source, printable};
+use crate::engine::{Source, amount, printable};
 use crate::insight::{Effect, Leftover};
 use crate::inspect::FoundLeftover;
 
@@ -64,10 +64,10 @@ impl Screen {
             Some(_) => "each rollout ends before the next template is changed",
             None => "without a wait for rollouts",
         };
-        let number = templates.len();
-        let templates = if number == 1 { "1 template".to_owned() } else { format!("{number} templates") };
+        let cause = if rollouts == 1 { "causes" } else { "cause" };
+        let templates = amount(templates.len(), "template");
         let text = format!(
-            "\n{templates} will be changed, one after the other. {rollouts} of these changes cause a rollout, which replaces all pods of the workload; {order}.\n"
+            "\n{templates} will be changed, one after the other. {rollouts} of these changes {cause} a rollout, which replaces all pods of the workload; {order}.\n"
         );
         self.paint.text(TextStyle::Yellow, &text)
     }

@@ -3,6 +3,7 @@
 use super::outcome::{Gap, PlacedFinding};
 use crate::cli::facts::ADVICE;
 use crate::cli::paint::{Paint, TextStyle, bounded};
+use crate::engine::amount;
 
 /// The counts of a run.
 #[derive(Debug, Default)]
@@ -53,29 +54,15 @@ pub(super) fn remark(Gap { range, what, .. }: &Gap<'_>) -> String {
 /// Renders the last line: the counts of findings, objects and files. With `advice`, it says how to check more.
 pub(super) fn summary(totals: &Totals, files: usize, problems: usize, advice: bool) -> String {
     let counts = [(totals.errors, "error"), (totals.warnings, "warning"), (totals.infos, "info")];
-    let found: Vec<_> = counts.into_iter().filter(|(count, _)| *count > 0).map(|(n, word)| many(n, word)).collect();
+    let found: Vec<_> = counts.into_iter().filter(|(count, _)| *count > 0).map(|(n, word)| amount(n, word)).collect();
     let found = if found.is_empty() { "no findings".to_owned() } else { found.join(", ") };
-    let (objects, files) = (many(totals.objects, "object"), many(files, "file"));
+    let (objects, files) = (amount(totals.objects, "object"), amount(files, "file"));
     let ignored = if totals.ignored == 0 { String::new() } else { format!("; {} ignored", totals.ignored) };
     let open = match totals.gaps {
         0 => String::new(),
-        gaps => format!("; {} could not be checked", many(gaps, "item")),
+        gaps => format!("; {} could not be checked", amount(gaps, "item")),
     };
-    let failed = if problems == 0 { String::new() } else { format!("; {}", many(problems, "failure")) };
+    let failed = if problems == 0 { String::new() } else { format!("; {}", amount(problems, "failure")) };
     let advice = if advice { format!(": {ADVICE}") } else { String::new() };
     format!("colocate: {found} in {objects} of {files}{failed}{ignored}{open}{advice}\n")
-}
-
-fn many(count: usize, word: &str) -> String {
-    if count == 1 || word == "info" { format!("{count} {word}") } else { format!("{count} {word}s") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_other_than_one_use_the_plural() {
-        assert_eq!([many(1, "file"), many(0, "file"), many(2, "info")], ["1 file", "0 files", "2 info"]);
-    }
 }
