@@ -14,10 +14,10 @@ use crate::insight::{
     Answer, Facts, Foreseen, Labels, NewPod, Overlay, Prediction, Scope, When, as_requested, scheduler,
 };
 use crate::inspect::access::Access;
-use crate::inspect::forecast::{
+use crate::inspect::kinds::{self, Kind};
+use crate::inspect::layer::{
     After, FileForecast, FileObject, Layer, PodChange, PodChanges, WorkloadForecast, WorkloadName,
 };
-use crate::inspect::kinds::{self, Kind};
 
 /// What decides after the files are applied, and their effect on workloads.
 pub(super) struct Forecast<'a> {

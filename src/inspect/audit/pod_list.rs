@@ -10,7 +10,7 @@ use crate::companion::SubjectKind;
 use crate::engine::Workload;
 use crate::insight::{Answer, Census, CensusEntry, Doubt, Outcome, WrongPod};
 use crate::inspect::findings::Findings;
-use crate::inspect::forecast::{PodChanges, WorkloadName};
+use crate::inspect::layer::{PodChanges, WorkloadName};
 
 /// The largest number of pods in a plan. They take 5 MB.
 const MAX_PLANNED: usize = 10_000;
