@@ -11,7 +11,7 @@ use serde_json::json;
 use super::kinds::Kind;
 use super::pages::{self, Listed};
 use crate::api::{ApiCause, ApiClient, ApiError, Resource};
-use crate::engine::object;
+use crate::engine::{dns, object};
 
 const REVIEWS: Resource = Resource::new("authorization.k8s.io", "selfsubjectaccessreviews");
 const REVIEWS_PATH: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -62,7 +62,7 @@ pub(crate) enum Listing<T> {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// The object as JSON.
-    Object(Vec<u8>),
+    Object(String),
     /// The object does not exist, or the API server does not serve its kind.
     Absent,
     /// It was not readable, and is in [`Access::not_seen`].
@@ -144,7 +144,7 @@ impl Access {
         })
     }
 
-    /// Gets one object. The names must be legal.
+    /// Gets one object. One whose name is not legal cannot exist. The namespace must be legal.
     ///
     /// # Errors
     /// If the API server does not answer.
@@ -155,6 +155,9 @@ impl Access {
         name: &str,
         hides: impl fmt::Display,
     ) -> Result<Found, ApiError> {
+        if !dns::is_subdomain(name) {
+            return Ok(Found::Absent);
+        }
         let may_get =
             self.may("get", kind, namespace).await? || self.may_named("get", kind, namespace, Some(name)).await?;
         if !may_get {
@@ -164,7 +167,7 @@ impl Access {
         match self.client.get(kind.resource, &kind.object_path(namespace, name)).await {
             Ok(object) => {
                 self.seen.insert(kind.resource.to_string());
-                Ok(Found::Object(object))
+                Ok(Found::Object(String::from_utf8_lossy(&object).into_owned()))
             }
             Err(error) if error.code() == Some(404) && kind.is_always_served() && !error.has_status() => {
                 Err(self.not_kubernetes("get", kind.resource))
@@ -256,6 +259,16 @@ impl Access {
         hides: impl fmt::Display,
     ) {
         self.not_seen.push(NotSeen::new(kind, namespace, None, error.to_string(), hides));
+    }
+}
+
+impl Found {
+    /// Returns the object.
+    pub(crate) fn object(self) -> Option<String> {
+        match self {
+            Self::Object(json) => Some(json),
+            Self::Absent | Self::NotSeen => None,
+        }
     }
 }
 
@@ -446,14 +459,16 @@ mod tests {
         };
         let client = async {
             let mut found = Vec::new();
-            for name in ["own", "other", "own"] {
+            // The last name is not legal, so nothing is asked about it.
+            for name in ["own", "other", "own", "../own"] {
                 found.push(access.get(CONFIG_MAPS, Some("shop"), name, "the rest").await.unwrap());
             }
             drop(access);
             found
         };
         let (found, names) = tokio::join!(client, server);
-        assert!(matches!(found[..], [Found::Object(_), Found::NotSeen, Found::Object(_)]), "{found:?}");
+        let expected = matches!(found[..], [Found::Object(_), Found::NotSeen, Found::Object(_), Found::Absent]);
+        assert!(expected, "{found:?}");
         assert_eq!(names, [Value::Null, "own".into(), "other".into()]);
     }
 

@@ -227,7 +227,7 @@ async fn stork_retains(access: &mut Access, webhooks: Option<&Webhooks>) -> Resu
         access.get(kinds::DEPLOYMENTS, Some(namespace), "stork", "whether Stork keeps other schedulers").await?;
     Ok(match found {
         Found::Object(json) => {
-            serde_json::from_slice(&json).ok().map(|deployment| webhooks::retains_external_schedulers(&deployment))
+            serde_json::from_str(&json).ok().map(|deployment| webhooks::retains_external_schedulers(&deployment))
         }
         Found::Absent | Found::NotSeen => None,
     })

@@ -161,7 +161,6 @@ async fn read_namespaces(
     let mut all = HashMap::new();
     match access.get(kinds::NAMESPACES, None, name, hides).await? {
         Found::Object(json) => {
-            let json = String::from_utf8_lossy(&json);
             add(&mut all, &json).map_err(|error| kinds::NAMESPACES.resource.failed("get", error))?;
             Ok(Some(all))
         }

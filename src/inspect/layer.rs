@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::access::{Access, Found};
+use super::access::Access;
 use super::cluster::Cluster;
 use super::kinds::{self, Kind};
 use crate::api::ApiError;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
-use crate::engine::{DEFAULT_SCHEDULER, Policy, StorageView as _, Workload, current_api_version, dns};
+use crate::engine::{DEFAULT_SCHEDULER, Policy, StorageView as _, Workload, current_api_version};
 use crate::insight::{Labels, Overlay, Prediction, apply, refusal};
 
 /// The time of a class that does not exist yet: it will be the newest one.
@@ -293,14 +293,9 @@ fn is_storage(group: &str, kind: &str) -> bool {
     is_of_cluster(group, kind) || (group, kind) == ("", "PersistentVolumeClaim")
 }
 
-/// Gets a live object; `None` if it does not exist or cannot be read. A name that is not legal cannot exist.
+/// Gets a live object; `None` if it does not exist or cannot be read.
 async fn get(access: &mut Access, kind: Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>, ApiError> {
-    if !dns::is_subdomain(name) {
-        return Ok(None);
-    }
     let hides = format!("the live {}; the objects in the files count as new", kind.resource.name);
-    match access.get(kind, namespace, name, hides).await? {
-        Found::Object(json) => Ok(serde_json::from_slice(&json).ok()),
-        Found::Absent | Found::NotSeen => Ok(None),
-    }
+    let found = access.get(kind, namespace, name, hides).await?;
+    Ok(found.object().and_then(|json| serde_json::from_str(&json).ok()))
 }

@@ -14,7 +14,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::installation::{Configuration, Installation, find};
-use super::reader::{Read, Reader, text};
+use super::reader::{Reader, text};
 use super::report::{Cause, ClaimRow, PodRow, WebhookRow};
 use super::target::{TargetKind, TargetKinds};
 use crate::api::{ApiError, Resource};
@@ -24,6 +24,7 @@ use crate::insight::{
     Answer, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, ManagedFields, PodCase,
     Registration, Template, TemplateCase, as_requested,
 };
+use crate::inspect::access::Found;
 use crate::inspect::cluster::Cluster;
 use crate::inspect::kinds::{self, Kind};
 use crate::inspect::kubectl::Kubectl;
@@ -85,7 +86,7 @@ impl<'r> Explainer<'r> {
             cluster.webhooks.as_ref().map(|list| list.iter().filter_map(Configuration::read).collect());
         let labels = cluster.namespaces.as_mut().and_then(|all| all.remove(namespace));
         let hides = "whether the labels of the Namespace have changed";
-        let object = reader.get(kinds::NAMESPACES, None, namespace, hides).await?.object();
+        let object = reader.access.get(kinds::NAMESPACES, None, namespace, hides).await?.object();
         let object: Option<Value> = object.and_then(|json| serde_json::from_str(&json).ok());
         let relabeled =
             object.as_ref().and_then(|object| managed_fields(object)?.last_write_of(&["metadata", "labels"]));
@@ -133,10 +134,10 @@ impl<'r> Explainer<'r> {
     /// If it does not exist, or may not be read.
     pub(super) async fn get(&mut self, kind: TargetKind, name: &str) -> anyhow::Result<String> {
         let place = format!("{} {}/{name}", kind.name, self.namespace);
-        match self.reader.get(kind.api, Some(&self.namespace), name, "everything").await? {
-            Read::Object(json) => Ok(json),
-            Read::Absent => Err(anyhow!("{place} does not exist: check the name and the namespace (-n)")),
-            Read::NotSeen => Err(anyhow!("{place} cannot be read (grant the verb `get` on `{}`)", kind.api.resource)),
+        match self.reader.access.get(kind.api, Some(&self.namespace), name, "everything").await? {
+            Found::Object(json) => Ok(json),
+            Found::Absent => Err(anyhow!("{place} does not exist: check the name and the namespace (-n)")),
+            Found::NotSeen => Err(anyhow!("{place} cannot be read (grant the verb `get` on `{}`)", kind.api.resource)),
         }
     }
 
@@ -328,7 +329,7 @@ impl<'r> Explainer<'r> {
         let names = expectation.claims.iter().filter(|claim| claim.driver.is_some());
         for name in names.filter_map(|claim| claim.name.as_ref()) {
             let hides = "whether a claim is younger than the pod";
-            let found = self.reader.get(kinds::CLAIMS, Some(&self.namespace), name, hides).await?.object();
+            let found = self.reader.access.get(kinds::CLAIMS, Some(&self.namespace), name, hides).await?.object();
             let claim: Option<Value> = found.and_then(|json| serde_json::from_str(&json).ok());
             let created = claim.and_then(|claim| text(&claim, "/metadata/creationTimestamp").parse().ok());
             ages.extend(created.map(|created| (name.clone(), created)));

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::reader::{Read, Reader, text};
+use super::reader::{Reader, text};
 use crate::api::ApiError;
 use crate::config::Config;
 use crate::insight::{
     Answer, Change, Creation, Endpoints, History, Labels, LiveMetadata, LivePod, ManagedFields, Registration, Replica,
     Scaling, ServiceReference, WebhookEntry,
 };
+use crate::inspect::access::Found;
 use crate::inspect::kinds;
 
 /// The labels by which the chart marks all objects of one release.
@@ -347,10 +348,10 @@ async fn read_config(
         return Ok(InstalledConfig::Absent);
     };
     let place = format!("{namespace}/{name}");
-    let map: Value = match reader.get(kinds::CONFIG_MAPS, Some(namespace), name, hides).await? {
-        Read::Object(json) => serde_json::from_str(&json).unwrap_or_default(),
-        Read::Absent => return Ok(InstalledConfig::Absent),
-        Read::NotSeen => return Ok(InstalledConfig::NotSeen),
+    let map: Value = match reader.access.get(kinds::CONFIG_MAPS, Some(namespace), name, hides).await? {
+        Found::Object(json) => serde_json::from_str(&json).unwrap_or_default(),
+        Found::Absent => return Ok(InstalledConfig::Absent),
+        Found::NotSeen => return Ok(InstalledConfig::NotSeen),
     };
     let Some(file) = map.get("data").and_then(|data| data.get(CONFIG_FILE)?.as_str()) else {
         return Ok(InstalledConfig::Absent);

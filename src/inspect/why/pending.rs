@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::explainer::Explainer;
 use super::installation::Event;
-use super::reader::{Read, text};
+use super::reader::text;
 use super::report::PendingFacts;
 use crate::api::ApiError;
 use crate::engine::{Setting, parse_bool};
 use crate::insight::LivePod;
+use crate::inspect::access::Found;
 use crate::inspect::kinds;
 use crate::schedulers::Scheduler;
 
@@ -62,14 +63,14 @@ impl Explainer<'_> {
             all_seen &= home.is_some() || lease.namespaces.iter().all(Option::is_some);
             for namespace in lease.namespaces.iter().filter_map(|namespace| namespace.as_ref().or(home.as_ref())) {
                 let hides = format!("whether {name} is alive");
-                match self.reader.get(kinds::LEASES, Some(namespace), &lease.name, hides).await? {
-                    Read::Object(json) => {
+                match self.reader.access.get(kinds::LEASES, Some(namespace), &lease.name, hides).await? {
+                    Found::Object(json) => {
                         let lease: Value = serde_json::from_str(&json).unwrap_or_default();
                         let renewed = text(&lease, "/spec/renewTime").parse().ok();
                         newest = newest.max(renewed.map(|renewed| (renewed, namespace.clone())));
                     }
-                    Read::Absent => {}
-                    Read::NotSeen => all_seen = false,
+                    Found::Absent => {}
+                    Found::NotSeen => all_seen = false,
                 }
             }
             let stale_after = SignedDuration::try_from(scheduler.stale_after).unwrap_or(SignedDuration::MAX);
@@ -89,20 +90,20 @@ impl Explainer<'_> {
 
     async fn claim_facts(&mut self, namespace: &str, name: &str, facts: &mut PendingFacts) -> Result<(), ApiError> {
         let hides = format!("whether claim {name} is bound");
-        let claim = match self.reader.get(kinds::CLAIMS, Some(namespace), name, hides).await? {
-            Read::Object(json) => serde_json::from_str::<Value>(&json).unwrap_or_default(),
-            Read::Absent => {
+        let claim = match self.reader.access.get(kinds::CLAIMS, Some(namespace), name, hides).await? {
+            Found::Object(json) => serde_json::from_str::<Value>(&json).unwrap_or_default(),
+            Found::Absent => {
                 facts.claims.push(format!("claim {name} does not exist"));
                 return Ok(());
             }
-            Read::NotSeen => return Ok(()),
+            Found::NotSeen => return Ok(()),
         };
         let class_name = text(&claim, "/spec/storageClassName").to_owned();
         let class = if class_name.is_empty() {
             None
         } else {
             let hides = format!("the settings of StorageClass {class_name}");
-            let json = self.reader.get(kinds::CLASSES, None, &class_name, hides).await?.object();
+            let json = self.reader.access.get(kinds::CLASSES, None, &class_name, hides).await?.object();
             json.and_then(|json| serde_json::from_str::<Value>(&json).ok())
         };
         let phase = text(&claim, "/status/phase");

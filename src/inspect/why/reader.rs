@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::{ApiClient, ApiError};
-use crate::inspect::access::{Access, Found, NotSeen};
+use crate::inspect::access::{Access, NotSeen};
 use crate::inspect::kinds::Kind;
 
 /// A cluster that is read for one answer.
@@ -14,35 +14,9 @@ pub(crate) struct Reader {
     pub(crate) access: Access,
 }
 
-/// The answer to a read of one object.
-pub(crate) enum Read {
-    /// The object as JSON.
-    Object(String),
-    Absent,
-    NotSeen,
-}
-
 impl Reader {
     pub(crate) fn new(client: ApiClient) -> Self {
         Self { access: Access::new(client) }
-    }
-
-    /// Gets one object. A name that is not legal cannot exist.
-    pub(crate) async fn get(
-        &mut self,
-        kind: Kind,
-        namespace: Option<&str>,
-        name: &str,
-        hides: impl fmt::Display,
-    ) -> Result<Read, ApiError> {
-        if !crate::engine::dns::is_subdomain(name) {
-            return Ok(Read::Absent);
-        }
-        Ok(match self.access.get(kind, namespace, name, hides).await? {
-            Found::Object(json) => Read::Object(String::from_utf8_lossy(&json).into_owned()),
-            Found::Absent => Read::Absent,
-            Found::NotSeen => Read::NotSeen,
-        })
     }
 
     /// Lists the objects that `wanted` selects; `None` if they cannot be listed.
@@ -69,16 +43,6 @@ impl Reader {
             }
         }
         (self.access.seen.into_iter().collect(), not_seen)
-    }
-}
-
-impl Read {
-    /// Returns the object.
-    pub(crate) fn object(self) -> Option<String> {
-        match self {
-            Self::Object(json) => Some(json),
-            Self::Absent | Self::NotSeen => None,
-        }
     }
 }
 

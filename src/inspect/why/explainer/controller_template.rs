@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::Explainer;
 use crate::insight::{LivePod, Template};
+use crate::inspect::access::Found;
 use crate::inspect::kinds;
-use crate::inspect::why::reader::{Read, text};
+use crate::inspect::why::reader::text;
 use crate::inspect::why::target::TargetKind;
 
 /// The label with which a controller records the revision that a pod was made from: the name of a `ControllerRevision` of a
@@ -82,13 +83,14 @@ impl Explainer<'_> {
         let hides = "which scheduler an earlier pod template named";
         let namespace = self.namespace.clone();
         let changed = changed(&template);
-        let json = match self.reader.get(kinds::CONTROLLER_REVISIONS, Some(&namespace), &revision, hides).await? {
-            Read::Object(json) => json,
-            Read::Absent => {
+        let json = match self.reader.access.get(kinds::CONTROLLER_REVISIONS, Some(&namespace), &revision, hides).await?
+        {
+            Found::Object(json) => json,
+            Found::Absent => {
                 let why = format!("{changed}, and ControllerRevision {revision} does not exist");
                 return Ok(PodTemplate::NotKnown(why));
             }
-            Read::NotSeen => {
+            Found::NotSeen => {
                 let why = format!("{changed}, and ControllerRevision {revision} could not be read");
                 return Ok(PodTemplate::NotKnown(why));
             }
@@ -111,10 +113,10 @@ impl Explainer<'_> {
         let hides = "which scheduler the pod template names";
         let namespace = self.namespace.clone();
         let gone = || TemplateRead::NotKnown(format!("its {} {name} does not exist any more", kind.name));
-        let json = match self.reader.get(kind.api, Some(&namespace), name, hides).await? {
-            Read::Object(json) => json,
-            Read::Absent => return Ok(gone()),
-            Read::NotSeen => {
+        let json = match self.reader.access.get(kind.api, Some(&namespace), name, hides).await? {
+            Found::Object(json) => json,
+            Found::Absent => return Ok(gone()),
+            Found::NotSeen => {
                 return Ok(TemplateRead::NotKnown("the template of its controller could not be read".to_owned()));
             }
         };
@@ -137,15 +139,15 @@ impl Explainer<'_> {
         let hides = "whether the manifest names a scheduler";
         let top = match top {
             Some((top, name)) => {
-                let read = self.reader.get(top.api, Some(&namespace), &name, hides).await?;
+                let read = self.reader.access.get(top.api, Some(&namespace), &name, hides).await?;
                 Some((read, self.workload_of(top)))
             }
             None => None,
         };
         let own = (&workload, &*json);
         let source = match &top {
-            Some((Read::NotSeen, _)) => None,
-            Some((Read::Object(json), Some(workload))) => Some((workload, &**json)),
+            Some((Found::NotSeen, _)) => None,
+            Some((Found::Object(json), Some(workload))) => Some((workload, &**json)),
             _ => Some(own),
         };
         let template = Template::read(format!("{} {name}", kind.name), own, source)?;
