@@ -787,6 +787,9 @@ fn a_repair_plan_evicts_only_what_a_new_pod_would_improve() {
     let eviction = "kubectl --context=c create --raw /api/v1/namespaces/db/pods/web-5d4-a/eviction -f -";
     assert!(plan(&cluster()).contains(eviction), "{}", plan(&cluster()));
     assert!(plan(&cluster()).contains("# 1 pod in 1 round; nothing has been run\n"), "{}", plan(&cluster()));
+    // This command has no options for the cluster.
+    let probe = "# check first, with KUBECONFIG and the current context of this cluster, that API servers call colocate: colocate probe";
+    assert!(plan(&cluster()).contains(probe), "{}", plan(&cluster()));
     for (objects, why) in [
         (with_release("mode: audit"), "# no plan: the configuration says mode: audit,"),
         (with_release("mode: off"), "# no plan: the configuration says mode: off,"),

@@ -44,7 +44,7 @@ pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
     if let Some(first) = rounds.iter().flatten().next() {
         let namespace = &first.namespace;
         comment(&format!(
-            "check first that API servers call colocate: colocate probe --apiserver --namespace {namespace}"
+            "check first, with KUBECONFIG and the current context of this cluster, that API servers call colocate: colocate probe --apiserver --namespace {namespace}"
         ));
     }
     if rounds.len() > 1 {
