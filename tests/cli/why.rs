@@ -188,6 +188,36 @@ fn a_verdict_does_not_depend_on_a_template_that_is_not_known() {
 }
 
 #[test]
+fn the_source_of_a_deployment_is_that_of_its_present_template() {
+    let scene = |set: &str, observed: u64| {
+        let applied = json!({"spec": {"template": {"spec": {}}}}).to_string();
+        let annotations = |revision: &str| json!({"deployment.kubernetes.io/revision": revision, "kubectl.kubernetes.io/last-applied-configuration": applied});
+        let spec = json!({"template": {"spec": {"schedulerName": "stork"}}});
+        let owner =
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d", "controller": true});
+        let metadata =
+            json!({"name": "web-5d4", "uid": "c", "annotations": annotations(set), "ownerReferences": [owner]});
+        let deployment = json!({
+            "metadata": {"name": "web", "uid": "d", "generation": 4, "annotations": annotations("2")},
+            "spec": spec,
+            "status": {"observedGeneration": observed},
+        });
+        let mut scene = Scene::new("ReplicaSet", "web-5d4", "7")
+            .with("/apis/apps/v1/namespaces/shop/replicasets/web-5d4", json!({"metadata": metadata, "spec": spec}))
+            .with("/apis/apps/v1/namespaces/shop/deployments/web", deployment);
+        scene.object(POD)["spec"]["schedulerName"] = "stork".into();
+        let (verdict, evidence, _) = scene.why();
+        (verdict, evidence)
+    };
+    let text = "the template of ReplicaSet web-5d4 names stork, and its source does not";
+    assert_eq!(scene("2", 4), ("injected-earlier".to_owned(), text.to_owned()));
+    let text = "the source of its template is not known, so who chose stork is not known";
+    for (set, observed) in [("1", 4), ("2", 3)] {
+        assert_eq!(scene(set, observed), ("unknown".to_owned(), text.to_owned()), "{set} {observed}");
+    }
+}
+
+#[test]
 fn a_configuration_that_was_created_again_does_not_date_colocate() {
     let scene = |registered: Option<&str>, installed: &str| {
         let mut scene = Scene::stateful_set(3, "web-7", "default-scheduler").mounting("default-scheduler");

@@ -147,6 +147,11 @@ impl Explainer<'_> {
         let own = (&workload, &*json);
         let source = match &top {
             Some((Found::NotSeen, _)) => None,
+            Some((Found::Object(json), Some(workload)))
+                if workload.kind == "Deployment" && !is_latest(&object, &serde_json::from_str(json)?) =>
+            {
+                None
+            }
             Some((Found::Object(json), Some(workload))) => Some((workload, &**json)),
             _ => Some(own),
         };
@@ -172,6 +177,13 @@ impl Explainer<'_> {
 
 fn changed(template: &Template) -> String {
     format!("the template of {} may have changed since the pod was created", template.object)
+}
+
+/// Returns true if a `ReplicaSet` has the present template of its Deployment, which records the sources of that one only.
+fn is_latest(set: &Value, deployment: &Value) -> bool {
+    let revision = |object: &Value| text(object, "/metadata/annotations/deployment.kubernetes.io~1revision").to_owned();
+    let is_observed = deployment.pointer("/status/observedGeneration") == deployment.pointer("/metadata/generation");
+    is_observed && revision(set) == revision(deployment)
 }
 
 fn is_owned_by(object: &Value, uid: &str) -> bool {
