@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::Write as _;
 
-use colocate_harness::{Folder, Run};
+use colocate_harness::{ApiServer, Folder, Run};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::{missed_pod, valid_document};
+use super::{cluster, missed_pod, valid_document};
 
 /// Returns the document about audit logs, which matches its schema.
 fn document(run: &Run) -> Value {
@@ -119,4 +119,15 @@ fn a_log_that_is_read_twice_counts_each_missed_object_once() {
     let folder = Folder::new(&[("audit.log", &missed_pod("v1"))]);
     let document = document(&audit(&folder, "audit.log audit.log -o json"));
     assert_eq!((document["missed"].as_array().unwrap().len(), &document["moreMissed"]), (1, &json!(false)));
+}
+
+#[test]
+fn a_missed_object_of_a_version_that_is_not_served_is_not_known_to_be_gone() {
+    let folder = Folder::new(&[("audit.log", &missed_pod("v1beta1"))]);
+    let server = ApiServer::new(&cluster(), 404);
+    let run = server.run_command(&folder, "audit --audit-log audit.log --strict");
+    assert_eq!(run.code, Some(3), "{}{}", run.out, run.err);
+    assert!(run.out.contains("0 of them still exist, 1 are unknown"), "{}", run.out);
+    let line = "pods: the API server does not serve the version v1beta1 of the log (hides which of the missed pods still exist)";
+    assert!(run.out.contains(line), "{}", run.out);
 }
