@@ -18,7 +18,7 @@ use crate::cli::Exit;
 use crate::cli::console::Console;
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::cli::problem::Problem;
-use crate::engine::printable;
+use crate::engine::{amount, printable};
 use crate::insight::{AuditLineError, AuditLog, Comparison, Fate, MissedObject, WebhookCalls};
 use crate::inspect::{self, Access, NotSeen};
 use crate::manifest::is_stdin;
@@ -53,7 +53,7 @@ pub(super) struct AuditLogOptions<'a> {
 #[derive(Debug, Default)]
 struct Report {
     log: AuditLog,
-    /// What became of each missed object, in their order; `None` if no cluster was asked.
+    /// The fate of each missed object, in their order; `None` if no cluster was asked.
     fates: Option<Vec<Fate>>,
     /// The resources that were read.
     seen: Vec<String>,
@@ -269,10 +269,12 @@ impl Report {
         let existing = count(|fate| matches!(fate, Fate::Exists(_)));
         let unknown = match count(|fate| *fate == Fate::Unknown) {
             0 => String::new(),
+            1 => ", 1 is unknown".to_owned(),
             unknown => format!(", {unknown} are unknown"),
         };
         let of_whom = if self.log.more_missed { format!("the first {}", fates.len()) } else { "them".to_owned() };
-        format!("; {existing} of {of_whom} still exist{unknown}")
+        let exist = if existing == 1 { "exists" } else { "exist" };
+        format!("; {existing} of {of_whom} still {exist}{unknown}")
     }
 
     /// The sentence about what colocate missed, and its style.
@@ -286,13 +288,15 @@ impl Report {
             }
             (0, 0) => (TextStyle::Green, "colocate answered every recorded request".to_owned()),
             (0, failed) => {
-                let requests = format!("colocate did not answer {failed} requests");
-                (TextStyle::Yellow, format!("{requests}, none of which could set a scheduler"))
+                let requests = amount(failed, "request");
+                (TextStyle::Yellow, format!("colocate did not answer {requests}, none of which could set a scheduler"))
             }
             (total, _) => {
                 let at_least = if is_partial { "at least " } else { self.at_least() };
-                let objects = format!("{at_least}{total} objects were admitted although colocate did not answer");
-                (TextStyle::Red, format!("{objects}{}", self.left()))
+                let objects = amount(total, "object");
+                let were = if total == 1 { "was" } else { "were" };
+                let missed = format!("{at_least}{objects} {were} admitted although colocate did not answer");
+                (TextStyle::Red, format!("{missed}{}", self.left()))
             }
         }
     }
@@ -308,7 +312,7 @@ impl Report {
         let title = |text: &str| format!("\n{}\n", paint.text(TextStyle::Bold, text));
         let mut text = String::new();
         let [from, to] = log.period.clone().unwrap_or_default();
-        let _ = writeln!(text, "{} events from {} to {}", log.events, printable(&from), printable(&to));
+        let _ = writeln!(text, "{} from {} to {}", amount(log.events, "event"), printable(&from), printable(&to));
         let (style, missed) = self.verdict();
         let _ = writeln!(text, "{}", paint.text(style, &missed));
         if !log.missed.is_empty() {
@@ -339,7 +343,7 @@ impl Report {
                 ["CONFIGURATION", "WEBHOOK", "REQUESTS", "CHANGED", "FAILED OPEN", "FIRST FAILURE", "LAST FAILURE"];
             text += &table(&header, cells);
             if log.more_calls > 0 {
-                let _ = writeln!(text, "  and {} calls of more webhooks", log.more_calls);
+                let _ = writeln!(text, "  and {} of more webhooks", amount(log.more_calls, "call"));
             }
         }
         if log.has_stork() {
@@ -364,13 +368,18 @@ impl Report {
                 let _ = writeln!(text, "  {}", printable(&not_seen.to_string()));
             }
             if self.cut > 0 {
-                let _ = writeln!(text, "  {} lines at the start or the end of a file, which was cut there", self.cut);
+                let _ = writeln!(
+                    text,
+                    "  {} at the start or the end of a file, which was cut there",
+                    amount(self.cut, "line")
+                );
             }
             for Unreadable { file, line, why } in &self.unreadable {
                 let _ = writeln!(text, "  {}:{line}: {why}", printable(file));
             }
             if self.more_unreadable > 0 {
-                let _ = writeln!(text, "  and {} more lines that are not events", self.more_unreadable);
+                let lines = amount(self.more_unreadable, "more line");
+                let _ = writeln!(text, "  and {lines} without an event");
             }
         }
         text
@@ -546,21 +555,21 @@ mod tests {
             (&cut, "no missed object is recorded in the lines that could be read"),
             (
                 &call("update", 200, ours, true),
-                "colocate did not answer 1 requests, none of which could set a scheduler",
+                "colocate did not answer 1 request, none of which could set a scheduler",
             ),
             (
                 &call("delete", 200, ours, true),
-                "colocate did not answer 1 requests, none of which could set a scheduler",
+                "colocate did not answer 1 request, none of which could set a scheduler",
             ),
-            (&format!("{missed}{}", &EVENT[..40]), "at least 1 objects were admitted although colocate did not answer"),
-            (&call("patch", 201, ours, true), "1 objects were admitted although colocate did not answer"),
+            (&format!("{missed}{}", &EVENT[..40]), "at least 1 object was admitted although colocate did not answer"),
+            (&call("patch", 201, ours, true), "1 object was admitted although colocate did not answer"),
         ] {
             assert_eq!(report(lines).verdict().1, expected, "{lines}");
         }
         let mut more = report(&call("create", 201, ours, true));
         more.log.more_missed = true;
         more.fates = Some(vec![Fate::Unknown]);
-        let expected = "at least 2 objects were admitted although colocate did not answer; 0 of the first 1 still exist, 1 are unknown";
+        let expected = "at least 2 objects were admitted although colocate did not answer; 0 of the first 1 still exist, 1 is unknown";
         assert_eq!(more.verdict().1, expected);
     }
 
