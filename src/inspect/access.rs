@@ -24,7 +24,7 @@ pub(crate) struct Access {
     answers: HashMap<Right, bool>,
     /// The resources that were read.
     pub(crate) seen: BTreeSet<String>,
-    /// What could not be read so far, in the order of the reads.
+    /// The facts that could not be read so far, in the order of the reads.
     pub(crate) not_seen: Vec<NotSeen>,
 }
 

@@ -72,7 +72,7 @@ pub(crate) struct Audit {
     pub(crate) webhooks: Option<Webhooks>,
     /// Stork's own webhook; `None` if the configurations cannot be read.
     pub(crate) stork: Option<Stork>,
-    /// What the files would change; `None` without files.
+    /// The changes that the files would make; `None` without files.
     pub(crate) files: Option<FileForecast>,
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct WorkloadForecast {
     pub(crate) prediction: Prediction,
 }
 
-/// What the files would change.
+/// The changes that the files would make.
 #[derive(Debug, Default)]
 pub(crate) struct FileForecast {
     /// The workloads of the files.

@@ -50,7 +50,7 @@ pub(crate) struct PodWebhook {
     pub(crate) reinvoked: bool,
 }
 
-/// Who a webhook belongs to.
+/// The owner of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum WebhookOwner {

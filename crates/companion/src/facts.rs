@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(shared(Some("ReadWriteMany"), Some(&[])), Some(true));
     }
 
-    /// Where the two differ, a warning of one contradicts the decision of the other.
+    /// If the two differ, a warning of one contradicts the decision of the other.
     #[test]
     fn the_companion_recognizes_what_the_engine_recognizes() {
         let mut inventory = Inventory::default();

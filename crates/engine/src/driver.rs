@@ -46,7 +46,7 @@ pub struct Driver {
 impl Driver {
     /// Portworx with its scheduler Stork.
     ///
-    /// What Stork recognizes depends on its version. The version is not known here, so all evidence is accepted.
+    /// The volumes that Stork recognizes depend on its version. The version is not known here, so all evidence is accepted.
     pub fn portworx() -> Self {
         Self {
             name: "portworx".into(),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::audit_log::{Identity, MissedObject};
 use super::controller::{Controller, controller};
 
-/// What became of an object.
+/// The present state of an object that was admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It exists.
@@ -86,7 +86,7 @@ pub struct Search<'a> {
     creations: Vec<Creations<'a>>,
 }
 
-/// What a missed object with a generated name has in common with its live object: the namespace, the prefix of the name, the UID of
+/// The properties that a missed object with a generated name shares with its live object: the namespace, the prefix of the name, the UID of
 /// the controller, and the scheduler; `None` if that may be any.
 type Origin<'a> = (&'a str, &'a str, Option<&'a str>, Option<&'a str>);
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::live_pod::{ContainerStatus, LivePod};
 use super::managed_fields::ManagedFields;
 
-/// What the Deployment of colocate, its pods and the Events about it show.
+/// The times that the Deployment of colocate, its pods and the Events about it show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// The number of replicas that it should have.

@@ -24,7 +24,7 @@ macro_rules! verdicts {
                 match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
 
-            /// What to do, in one sentence; empty if nothing is to be done.
+            /// The remedy, in one sentence; empty if nothing is to be done.
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$name => $advice,)+ }
             }

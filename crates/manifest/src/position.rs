@@ -224,7 +224,7 @@ struct Line<'t> {
     /// Whether the line has more before the document.
     is_cut: bool,
     before: &'t str,
-    /// Of a long line, only the start.
+    /// The text from there on; only its start if the line is long.
     after: &'t str,
 }
 

@@ -11,7 +11,7 @@ use crate::manifest::{Document, FileId, FileRole, KnownObjects, Kustomizations, 
 #[derive(Debug, Default)]
 pub(super) struct LaidFiles {
     pub(super) objects: Vec<FileObject>,
-    /// What is not used, each with its place and the reason.
+    /// The parts that are not used, each with its place and the reason.
     pub(super) skipped: Vec<String>,
     /// Whether there is a document that is not empty.
     pub(super) has_documents: bool,

@@ -19,7 +19,7 @@ use crate::inspect::layer::{
     After, FileForecast, FileObject, Layer, PodChange, PodChanges, WorkloadForecast, WorkloadName,
 };
 
-/// What decides after the files are applied, and their effect on workloads.
+/// The facts after the files are applied, and their effect on workloads.
 pub(super) struct Forecast<'a> {
     auditor: &'a Auditor<'a>,
     after: After<'a>,

@@ -37,10 +37,10 @@ pub(super) struct LiveMetadata<'a> {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LiveStatus<'a> {
-    /// Of a pod.
+    /// The phase of a pod.
     #[serde(borrow, default)]
     pub(super) phase: Option<Text<'a>>,
-    /// Of a pod or a Job.
+    /// The conditions of a pod or a Job.
     #[serde(borrow, default)]
     conditions: Option<Vec<Condition<'a>>>,
 }

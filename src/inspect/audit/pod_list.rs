@@ -20,7 +20,7 @@ const MAX_PLANNED: usize = 10_000;
 pub(super) struct PodList {
     pub(super) census: Census,
     pub(super) findings: Findings,
-    /// What the files would change.
+    /// The changes that the files would make.
     pub(super) changes: PodChanges,
     /// The pods that the files describe.
     pub(super) of_files: HashMap<WorkloadName, Value>,

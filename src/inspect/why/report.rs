@@ -31,7 +31,7 @@ pub(crate) struct Report {
     pub(crate) dry_run: Option<DryRunResult>,
     /// The resources that were read.
     pub(crate) seen: Vec<String>,
-    /// What could not be read, and what that hides.
+    /// The facts that could not be read, each with what that hides.
     pub(crate) not_seen: Vec<NotSeen>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Cause {
     pub(crate) fix: Option<Fix>,
 }
 
-/// What to do.
+/// A remedy.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Fix {

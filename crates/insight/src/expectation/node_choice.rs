@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// Who chose the node of a pod.
+/// The one who chose the node of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NodeChoice {
     /// No node is set, or the object is a template.
