@@ -1,5 +1,6 @@
 //! The answer to the question why a live pod or workload has its scheduler.
 
+mod configuration;
 mod explainer;
 mod installation;
 mod pending;

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::installation::{Configuration, Installation, find};
+use super::configuration::{Configuration, find};
+use super::installation::Installation;
 use super::reader::{Reader, text};
 use super::report::{Cause, ClaimRow, PodRow, WebhookRow};
 use super::target::{TargetKind, TargetKinds};
