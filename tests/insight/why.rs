@@ -18,7 +18,9 @@ use scene::Scene;
 
 #[test]
 fn each_verdict_is_explained_from_the_live_cluster() {
-    let scene = Scene::new(ControlPlane::shared());
+    // The last step needs a cluster without any configuration of colocate.
+    let control_plane = ControlPlane::own(&[]);
+    let scene = Scene::new(&control_plane);
     scene.explains_a_pod_from_before_colocate();
     scene.explains_a_pod_that_is_as_expected();
     scene.explains_claims_that_came_later_or_never();
@@ -36,6 +38,8 @@ fn each_verdict_is_explained_from_the_live_cluster() {
     scene.is_weaker_and_never_wrong_without_a_right();
     scene.explains_an_absence_by_the_endpoints_of_the_service();
     scene.explains_a_pod_from_before_a_new_configuration();
+    drop(scene);
+    control_plane.end();
 }
 
 #[test]
