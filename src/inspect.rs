@@ -1,6 +1,7 @@
-//! Reads of a live cluster for people: what they may read, lists in pages, and the facts on which expectations are based.
+//! Reads of a live cluster for users: permissions, lists in pages, and the facts on which expectations are based.
 //!
-//! A person may lack any right. What cannot be read is a `NotSeen`, which says what it hides, and never an error.
+//! A user may lack any permission. What cannot be read is a `NotSeen`, which says what is not known as a result, and never an
+//! error.
 
 mod access;
 mod audit;

@@ -70,7 +70,7 @@ pub(crate) enum Cause {
         is_object: bool,
     },
     #[error(
-        "the answer is HTTP 404, which no API server of Kubernetes gives here: check the server of the kubeconfig, the path in its URL, and proxies"
+        "the server answered HTTP 404, so it is not a Kubernetes API server: check the server URL in the kubeconfig, including its path, and proxies"
     )]
     NotKubernetes,
     #[error("the API server ended it at once")]

@@ -26,17 +26,17 @@ use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
 use crate::inspect::{self, AuditQuestion, Kubectl, NotSeen, Reader};
 
-/// Count the pods of a cluster that name the scheduler that they should name, and those that do not
+/// Count the pods of a cluster that are on the expected scheduler, and those that are not
 ///
 /// For each pod, the decision is the one that colocate would make if the pod were created now, with the configuration of the
-/// cluster's colocate. The command only reads. What the user may not read is listed with what it hides. Before the first
-/// installation, the output shows what colocate would change.
+/// cluster's colocate. The command only reads. Missing permissions are listed with the facts that are not known as a result. Before
+/// the first installation, the output shows what colocate would change.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[expect(clippy::struct_field_names, reason = "a field has the name of its option")]
 pub(super) struct Audit {
-    /// Audit all namespaces, as without -n
+    /// Audit all namespaces (the default)
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     all_namespaces: bool,
 
@@ -56,15 +56,15 @@ pub(super) struct Audit {
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
     config: Option<PathBuf>,
 
-    /// Lay files over the cluster, as `kubectl apply` would write them, and show what they would change for running pods: a file,
-    /// a directory, or - for standard input
+    /// Simulate `kubectl apply` of files, and show which running pods would get another scheduler: a file, a directory, or -
+    /// for standard input
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1.., value_delimiter = ',')]
     filename: Vec<PathBuf>,
 
     #[command(flatten)]
     files: FileOptions,
 
-    /// Read audit logs of API servers, show what colocate missed, and ask the cluster what of it still exists; - is standard
+    /// Read API server audit logs, and list the objects that colocate missed and whether they still exist; use - for standard
     /// input
     #[arg(
         long, value_name = "FILE|-", num_args = 1..,
@@ -72,7 +72,7 @@ pub(super) struct Audit {
     )]
     audit_log: Vec<PathBuf>,
 
-    /// Do not ask the cluster what of the audit logs still exists
+    /// Do not check in the cluster which of the missed objects still exist
     #[arg(long, requires = "audit_log", conflicts_with_all = ["context", "kubeconfig"])]
     offline: bool,
 
@@ -85,7 +85,7 @@ pub(super) struct Audit {
     #[arg(long, conflicts_with_all = ["filename", "output"])]
     repair_plan: bool,
 
-    /// Exit with 4 if a smaller percentage of the pods is as expected
+    /// Exit with 4 if less than this percentage of the pods is on the expected scheduler
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_under: Option<f64>,
 

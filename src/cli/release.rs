@@ -27,11 +27,12 @@ use crate::engine::{Source, amount};
 use crate::insight::Effect;
 use crate::inspect::{ConfigSource, FoundLeftover, Kubectl, Leftovers, NotSeen, Reader};
 
-/// Remove the drivers' schedulers from templates, to leave colocate
+/// Remove the storage drivers' schedulers from pod templates after you stop using colocate
 ///
-/// Lists the templates that name a driver's scheduler although their source does not: the manifest of kubectl apply, the fields
-/// of server-side apply, or the manifest of the Helm release. For each, there is a patch that removes the scheduler. Running pods
-/// keep their scheduler, and templates of objects that have a controller follow it.
+/// Lists the pod templates that name a driver's scheduler, and whether their source names one. A source is the manifest of kubectl
+/// apply, the fields of server-side apply, or the manifest of the Helm release. With --apply, patches the templates whose source
+/// does not name a scheduler. Running pods keep their scheduler. Objects with a controller are not listed, because the controller
+/// writes their template.
 ///
 /// Changes nothing without --apply. Before that, uninstall colocate or set mode: off, and switch Stork's webhook off: they would
 /// set the scheduler again.
@@ -39,11 +40,11 @@ use crate::inspect::{ConfigSource, FoundLeftover, Kubectl, Leftovers, NotSeen, R
 #[command(after_help = examples::text(&EXAMPLES))]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(super) struct Release {
-    /// Only these objects, as in deployment/web, also if their source is not known
+    /// Release only these objects, such as deployment/web, even if their source is not known
     #[arg(value_name = "KIND/NAME", requires = "namespace")]
     objects: Vec<ObjectName>,
 
-    /// All namespaces, as without -n
+    /// All namespaces (the default)
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     all_namespaces: bool,
 
@@ -51,7 +52,7 @@ pub(super) struct Release {
     #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
 
-    /// Release templates whose source is not known, too
+    /// Also release templates whose source is not known
     #[arg(long, conflicts_with = "objects")]
     all: bool,
 

@@ -19,8 +19,8 @@ use crate::inspect::{Question, Report, Target, UnknownKind};
 /// Explain why a live pod or workload has its scheduler
 ///
 /// Compares it with the decision that colocate would make now, and names the cause of a difference with its evidence: for example
-/// that it was created before colocate or while colocate was away, or that a selector excludes it. The command only reads. What the
-/// user may not read is listed with what it hides.
+/// that it was created before colocate or while colocate was unavailable, or that a selector excludes it. The command only reads.
+/// Missing permissions are listed with the facts that are not known as a result.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 pub(super) struct Why {

@@ -41,7 +41,7 @@ pub(crate) struct NotSeen {
     pub(crate) namespace: Option<String>,
     /// The verb that is not granted; `None` if there is another reason.
     pub(crate) verb: Option<&'static str>,
-    /// The reason, as in `no right to list`.
+    /// The reason, as in `not permitted to list`.
     pub(crate) why: String,
     /// The consequence: what is not known, as in `which pods should be on another scheduler`.
     pub(crate) hides: String,
@@ -241,7 +241,7 @@ impl Access {
 
     /// Records that a right is missing, and what this hides. A second read without the same right is not recorded.
     pub(crate) fn denied(&mut self, verb: &'static str, kind: Kind, namespace: Option<&str>, hides: impl fmt::Display) {
-        let not_seen = NotSeen::new(kind, namespace, Some(verb), format!("no right to {verb}"), hides);
+        let not_seen = NotSeen::new(kind, namespace, Some(verb), format!("not permitted to {verb}"), hides);
         let is_same = |other: &NotSeen| {
             (&other.resource, &other.namespace, other.verb) == (&not_seen.resource, &not_seen.namespace, not_seen.verb)
         };
@@ -288,8 +288,8 @@ impl NotSeen {
 impl fmt::Display for NotSeen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { resource, namespace, why, hides, .. } = self;
-        let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-        write!(f, "{resource}: {why}{place} (hides {hides})")
+        let place = namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+        write!(f, "{resource}: {why}{place}; not known as a result: {hides}")
     }
 }
 
@@ -382,8 +382,8 @@ mod tests {
         assert!(lists.into_iter().all(|list| list.unwrap() == Listing::NotSeen));
         assert_eq!(paths, [REVIEWS_PATH, REVIEWS_PATH]);
         let lines: Vec<_> = access.not_seen.iter().map(ToString::to_string).collect();
-        assert_eq!(lines[0], "pods: no right to list in shop (hides the rest)");
-        assert_eq!(lines[1], "storageclasses.storage.k8s.io: no right to list (hides the rest)");
+        assert_eq!(lines[0], "pods: not permitted to list in namespace shop; not known as a result: the rest");
+        assert_eq!(lines[1], "storageclasses.storage.k8s.io: not permitted to list; not known as a result: the rest");
         assert!(access.seen.is_empty());
     }
 
@@ -412,7 +412,7 @@ mod tests {
             for list in lists {
                 let error = list.unwrap_err();
                 assert_eq!(error.code(), None);
-                assert!(error.to_string().contains("no API server of Kubernetes gives here"), "{error}");
+                assert!(error.to_string().contains("so it is not a Kubernetes API server"), "{error}");
             }
         }
     }

@@ -168,7 +168,7 @@ impl Audit {
             None => None,
         };
         if let Some(workload) = policy.workloads.find("", "v1", "Pod") {
-            let hides = "which pods name the scheduler that they should name";
+            let hides = "which pods are on the expected scheduler";
             let pods = access.list(kinds::PODS, namespace, hides, |list: &mut PodList, item| {
                 progress("pods");
                 if let Some(forecast) = &forecast {

@@ -106,7 +106,7 @@ pub(super) async fn read_storage(
     let mut only_classes = Inventory::default();
     add_classes(&mut only_classes);
 
-    let hides = "the drivers of all claims, and so which scheduler their pods should name, and findings in claims";
+    let hides = "the drivers of all claims, the expected schedulers of their pods, and findings in claims";
     let claims = access.list(kinds::CLAIMS, namespace, hides, |list: &mut ClaimList, item| {
         let claim: PersistentVolumeClaim<'_> = serde_json::from_str(item)?;
         let facts = claim.facts();

@@ -127,7 +127,7 @@ impl<'a> Layer<'a> {
                 let FileObject { kind, name, place, .. } = file;
                 let first = &first.file.place;
                 layer.notes.push(format!(
-                    "{kind} {name} is described in {first} and in {place}: the last one counts (pass the output of `kustomize build` or `helm template`)"
+                    "{kind} {name} is defined in {first} and {place}; the last definition is used: pass the output of `kustomize build` or `helm template`"
                 ));
             }
         }
@@ -295,7 +295,7 @@ fn is_storage(group: &str, kind: &str) -> bool {
 
 /// Gets a live object; `None` if it does not exist or cannot be read.
 async fn get(access: &mut Access, kind: Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>, ApiError> {
-    let hides = format!("the live {}; the objects in the files count as new", kind.resource.name);
+    let hides = format!("the live {}, so the objects in the files count as new", kind.resource.name);
     let found = access.get(kind, namespace, name, hides).await?;
     Ok(found.object().and_then(|json| serde_json::from_str(&json).ok()))
 }

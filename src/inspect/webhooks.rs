@@ -161,20 +161,18 @@ impl Stork {
     pub(crate) const fn consequence(self) -> &'static str {
         match self {
             Self { active: false, .. } => {
-                "only colocate sets the scheduler; tolerations for Portworx' tainted nodes, KubeVirt's launcher pods and \
-                 fsGroupChangePolicy are left to their authors"
+                "only colocate sets the scheduler; manifests must set fsGroupChangePolicy, the tolerations for tainted Portworx \
+                 nodes, and what KubeVirt launcher pods need"
             }
             Self { retains_external_schedulers: Some(true), .. } => {
-                "it sets stork on pods before colocate is called, also where colocate would not: opt-outs of colocate have no \
-                 effect on such pods; it keeps schedulers other than the default"
+                "it runs before colocate. It also sets the scheduler `stork` on pods that opt out of colocate, and keeps schedulers other than the default"
             }
             Self { retains_external_schedulers: Some(false), .. } => {
-                "it sets stork on pods before colocate is called, also where colocate would not: opt-outs of colocate have no \
-                 effect on such pods; it replaces every other scheduler (set retain-external-schedulers)"
+                "it runs before colocate. It also sets the scheduler `stork` on pods that opt out of colocate, and replaces every other scheduler (set retain-external-schedulers)"
             }
             Self { retains_external_schedulers: None, .. } => {
-                "it sets stork on pods before colocate is called, also where colocate would not: opt-outs of colocate have no \
-                 effect on such pods; whether it keeps other schedulers is not known"
+                "it runs before colocate. It also sets the scheduler `stork` on pods that opt out of colocate; whether it keeps \
+                 other schedulers is not known"
             }
         }
     }

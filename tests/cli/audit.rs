@@ -154,7 +154,7 @@ fn a_server_without_the_api_of_kubernetes_is_not_a_clean_cluster() {
     ] {
         let run = ApiServer::new(&nothing, 404).run_command(&folder, arguments);
         assert_eq!(run.code, Some(1), "{arguments}: {}{}", run.out, run.err);
-        assert!(run.err.contains("check the server of the kubeconfig"), "{arguments}: {}{}", run.out, run.err);
+        assert!(run.err.contains("check the server URL in the kubeconfig"), "{arguments}: {}{}", run.out, run.err);
         assert!(!run.out.contains("gone"), "{}", run.out);
     }
 }
@@ -191,7 +191,11 @@ fn without_rights_no_result_is_stated() {
     let mut some = cluster();
     some.retain(|(path, _)| *path != OTHER_WORKLOADS[0]);
     let run = run_on(&some, 403, "audit");
-    assert!(run.out.contains(" name it too (0.0 %), 1 wrong; some kinds cannot be listed\n"), "{}", run.out);
+    assert!(
+        run.out.contains(" name the expected scheduler (0.0 %), 1 wrong; some kinds cannot be listed\n"),
+        "{}",
+        run.out
+    );
     let run = run_on(&some, 403, "release --check");
     assert!(
         run.out.starts_with("None of the templates that could be read names a driver's scheduler.\n"),
@@ -209,7 +213,7 @@ fn without_pods_there_is_no_percentage() {
     }
     let run = run_on(&empty, 404, "audit --fail-under 100");
     assert_eq!(run.code, Some(0), "{}", run.err);
-    assert!(run.out.contains("0 of 0 name the scheduler that they should name (- %)\n"), "{}", run.out);
+    assert!(run.out.contains("0 of 0 are on the expected scheduler (- %)\n"), "{}", run.out);
     assert_eq!(
         document(&run_on(&empty, 404, "audit -o json"))["clusters"][0]["pods"]["percentAsExpected"],
         Value::Null

@@ -161,7 +161,7 @@ impl Effect {
             Self::Rollout => "its pods are replaced",
             Self::LaterPods => "existing pods stay; new pods get the default scheduler",
             Self::OfController => "the controller of the custom resource decides whether pods are replaced",
-            Self::Rejected => "the template cannot be changed: let it end, or delete it and create it again",
+            Self::Rejected => "the template is immutable: let the Job end, or delete it and create it again",
         }
     }
 

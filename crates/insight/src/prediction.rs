@@ -292,13 +292,14 @@ pub fn refusal(group: &str, kind: &str, live: &Value, after: &Value) -> Option<&
     };
     match (group, kind) {
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") => {
-            differs("/spec/selector").then_some("its selector cannot be changed")
+            differs("/spec/selector").then_some("its selector is immutable")
         }
         ("apps", "StatefulSet") => {
-            spec_differs(&MUTABLE_OF_STATEFUL_SET).then_some("the changed part of its spec cannot be changed")
+            spec_differs(&MUTABLE_OF_STATEFUL_SET).then_some("this part of a StatefulSet's spec is immutable")
         }
-        ("batch", "Job") => (differs("/spec/template") || differs("/spec/selector"))
-            .then_some("the pod template of a Job cannot be changed"),
+        ("batch", "Job") => {
+            (differs("/spec/template") || differs("/spec/selector")).then_some("the pod template of a Job is immutable")
+        }
         ("", "Pod") => {
             let (live, after) = (without_images(live), without_images(after));
             let allowed = |object: &Value| {
@@ -306,7 +307,7 @@ pub fn refusal(group: &str, kind: &str, live: &Value, after: &Value) -> Option<&
                 spec.as_object_mut()?.retain(|key, _| !MUTABLE_OF_POD.contains(&key.as_str()));
                 Some(spec)
             };
-            (allowed(&live) != allowed(&after)).then_some("the spec of a pod cannot be changed")
+            (allowed(&live) != allowed(&after)).then_some("this part of a pod's spec is immutable")
         }
         ("", "PersistentVolumeClaim") => {
             // A claim without a class may get one.
@@ -318,14 +319,18 @@ pub fn refusal(group: &str, kind: &str, live: &Value, after: &Value) -> Option<&
                 spec.as_object_mut()?.retain(|key, _| !is_mutable(key));
                 Some(spec)
             };
-            (fixed(live) != fixed(after)).then_some("the class and the volume of a claim cannot be changed")
+            (fixed(live) != fixed(after))
+                .then_some("only the resources and the volumeAttributesClassName of a claim can be changed")
         }
         ("", "PersistentVolume") => {
-            spec_differs(&MUTABLE_OF_VOLUME).then_some("the source of a volume cannot be changed")
+            spec_differs(&MUTABLE_OF_VOLUME).then_some("this part of a PersistentVolume's spec is immutable")
         }
         ("storage.k8s.io", "StorageClass") => {
             let fixed = ["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"];
-            fixed.into_iter().any(differs).then_some("the provisioner and the parameters of a class cannot be changed")
+            fixed
+                .into_iter()
+                .any(differs)
+                .then_some("the provisioner, parameters, reclaimPolicy and volumeBindingMode of a class are immutable")
         }
         _ => None,
     }

@@ -155,7 +155,7 @@ impl WrongPod {
             [budget] if !self.ready && budget.ignores_unready() => Ok(None),
             [Budget { metadata, status, .. }] => match status.disruptions_allowed {
                 0 => Err(format!(
-                    "PodDisruptionBudget {} allows no disruption at present: plan again when more of its pods are ready, or \
+                    "PodDisruptionBudget {} allows no disruption at present: run --repair-plan again when more of its pods are ready, or \
                      add replicas",
                     metadata.name
                 )),
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(rounds(&plan(9)), [vec!["a-0", "a-1", "a-2", "a-3", "a-4"]]);
         let none = plan(0);
         assert_eq!((none.rounds.len(), none.left_out.len()), (0, 5));
-        let reason = "PodDisruptionBudget a allows no disruption at present: plan again when more of its pods are ready, or add \
+        let reason = "PodDisruptionBudget a allows no disruption at present: run --repair-plan again when more of its pods are ready, or add \
                       replicas";
         assert_eq!(reasons(&none)[0], ("a-0", reason));
     }

@@ -47,7 +47,7 @@ verdicts! {
     ClaimYounger = "claim-younger", "Create the pod again, now that its claims exist.";
     /// The opt-out was added after the pod got the driver's scheduler.
     OptedOutLater = "opted-out-later", "Add the opt-out to the manifest or the pod template, then create the pod again.";
-    /// The pod template names a driver's scheduler that its source does not name, from an earlier injection.
+    /// The pod template still names a driver's scheduler from an earlier injection; its source does not name one.
     InjectedEarlier = "injected-earlier", "Set `schedulerName: default-scheduler` in the pod template.";
     /// The kind of the pod's controller is listed in `optOut.owners`.
     OwnerOptedOut = "owner-opted-out", "";
@@ -55,8 +55,8 @@ verdicts! {
     AuditMode = "audit-mode", "";
     /// The pod should have the driver's scheduler, and the cause is not known.
     Missed = "missed", "Create the pod again.";
-    /// A fact is missing, without which no scheduler can be expected.
-    Unknown = "unknown", "Provide what is missing, then ask again.";
+    /// A fact that the decision depends on is not known.
+    Unknown = "unknown", "Create the missing object or grant the missing permission, then run `colocate why` again.";
 }
 
 impl Verdict {

@@ -95,7 +95,7 @@ pub(super) async fn run(options: &AuditLogOptions<'_>) -> anyhow::Result<Exit> {
         if let Err(error) = asked {
             let Problem { what, .. } = Problem::from(&error);
             let line = format!(
-                "colocate: it is not known which of the missed objects still exist: {what} (--offline does not ask)"
+                "colocate: cannot check which of the missed objects still exist: {what}: fix the connection, or use --offline to skip the check"
             );
             console.say(&format!("{}\n", bounded(&line)));
             exit = Exit::Failed;

@@ -45,7 +45,7 @@ pub(super) fn render(audit: &inspect::Audit) -> anyhow::Result<String> {
         if counts.unknown > 0 {
             report.summary.error += counts.unknown;
             let message =
-                format!("a fact is missing that decides about the scheduler of {} of its pods", counts.unknown);
+                format!("a fact that the decision depends on is not known for {} of its pods", counts.unknown);
             report.results.push(scheduler_result("error", &message, key, workload));
         }
     }

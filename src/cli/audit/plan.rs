@@ -51,7 +51,9 @@ pub(super) fn script(cluster: &ClusterAudit, kubectl: Kubectl<'_>) -> String {
         comment("start a round when the pods of the round before have been created again and are ready");
     }
     if *more > 0 {
-        comment(&format!("{}: plan again after these rounds", amount(*more, "more wrong pod")));
+        let are = if *more == 1 { "is" } else { "are" };
+        let pods = amount(*more, "more pod");
+        comment(&format!("{pods} {are} on the wrong scheduler: run --repair-plan again after these rounds"));
     }
     for not_seen in &cluster.not_seen {
         comment(&format!("not seen: {not_seen}"));
@@ -147,8 +149,10 @@ mod tests {
         };
         assert_eq!(run(&script, ""), (Some(1), evicted(&["a-0", "b-0"])), "{script}");
         assert_eq!(run(&script, "\n"), (Some(0), evicted(&["a-0", "b-0", "a-1"])), "{script}");
-        for line in ["# 3 pods in 2 rounds; nothing has been run", "# 7 more wrong pods: plan again after these rounds"]
-        {
+        for line in [
+            "# 3 pods in 2 rounds; nothing has been run",
+            "# 7 more pods are on the wrong scheduler: run --repair-plan again after these rounds",
+        ] {
             assert!(script.lines().any(|found| found == line), "{line}: {script}");
         }
         assert!(script.ends_with("\n# not in the plan\n# db/bare: it has\u{fffd}no controller\n"), "{script}");

@@ -59,14 +59,14 @@ impl Tables {
         match &audit.pods {
             Some(pods) => {
                 let style = if pods.total.wrong > 0 { TextStyle::Red } else { TextStyle::Green };
-                text += &self.line("pods", style, &numbers("name the scheduler that they should name", &pods.total));
+                text += &self.line("pods", style, &numbers("are on the expected scheduler", &pods.total));
             }
             None => text += &self.line("pods", TextStyle::Yellow, "cannot be listed"),
         }
         match &audit.templates {
             Some(templates) => {
                 let style = if templates.total.wrong > 0 { TextStyle::Yellow } else { TextStyle::Plain };
-                let mut line = numbers("name it too", &templates.total);
+                let mut line = numbers("name the expected scheduler", &templates.total);
                 if audit.more_templates {
                     line += "; some kinds cannot be listed";
                 }

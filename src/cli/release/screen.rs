@@ -18,7 +18,7 @@ const SECTIONS: [(Action, &str); 4] = [
     (Action::Release, "to release: their source does not name a scheduler"),
     (Action::Unknown, "source not known: to release them too, name them or use --all"),
     (Action::Keep, "named by their source: change it there"),
-    (Action::Reject, "cannot be changed: let them end, or delete them and create them again"),
+    (Action::Reject, "immutable: let the Jobs end, or delete them and create them again"),
 ];
 
 /// Text on standard output.

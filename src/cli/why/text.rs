@@ -182,7 +182,7 @@ fn schedulers(cause: &Cause) -> String {
     match &cause.expected_scheduler {
         Some(expected) if expected == actual => format!("on {actual}"),
         Some(expected) => format!("on {actual}, should be on {expected}"),
-        None => format!("on {actual}, which may be right or wrong"),
+        None => format!("on {actual}, expected scheduler unknown"),
     }
 }
 
@@ -289,7 +289,7 @@ zz-colocate  ✔      ✔          ?       ✗ 4 of 5    Ignore          why not
     #[test]
     fn an_unknown_verdict_names_no_scheduler() {
         let text = Screen(Paint::PLAIN).report(&report(Verdict::Unknown));
-        let first = "Pod db/mysql-0   ? on default-scheduler, which may be right or wrong   unknown\n";
+        let first = "Pod db/mysql-0   ? on default-scheduler, expected scheduler unknown   unknown\n";
         assert!(text.starts_with(first), "{text}");
     }
 

@@ -60,10 +60,10 @@ impl ConfigSource {
 impl fmt::Display for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File => f.write_str("as given"),
+            Self::File => f.write_str("from --config"),
             Self::Cluster(place) => write!(f, "ConfigMap {place}"),
             Self::Defaults => f.write_str("the defaults"),
-            Self::NotSeen => f.write_str("not seen (--config names one)"),
+            Self::NotSeen => f.write_str("not known (pass it with --config)"),
         }
     }
 }

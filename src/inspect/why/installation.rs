@@ -94,7 +94,7 @@ impl Installation {
         };
         let namespace = configuration.and_then(Configuration::release).map(|release| release.namespace);
         let installation = Self { namespace, endpoints, ..Self::default() };
-        let hides = "the configuration of colocate, and whether it was away";
+        let hides = "the configuration of colocate, and whether it was unavailable";
         let deployed = match configuration {
             Some(configuration) => read_deployment(reader, configuration, hides).await?,
             None => find_deployment(reader, hides).await?,
@@ -162,7 +162,7 @@ impl InstalledConfig {
         match (config, installed) {
             // Its configuration may be anywhere, and have any content.
             (Self::Absent, Some(installed)) => {
-                let why = format!("none of the chart belongs to {installed}");
+                let why = format!("no ConfigMap of the chart belongs to {installed}");
                 reader.access.unreadable(kinds::CONFIG_MAPS, None, why, hides);
                 Ok(Self::NotSeen)
             }
@@ -182,7 +182,8 @@ async fn find_deployment(reader: &mut Reader, hides: &str) -> Result<Deployed, A
         Some([deployment]) => Deployed::Found(text(deployment, "/metadata/namespace").to_owned(), deployment.clone()),
         Some([]) => Deployed::Absent,
         Some(several) => {
-            let error = format!("{} are of colocate, and one of them may have another configuration", several.len());
+            let error =
+                format!("{} Deployments belong to colocate, and their configurations may differ", several.len());
             reader.access.unreadable(kinds::DEPLOYMENTS, None, error, hides);
             Deployed::NotSeen
         }
@@ -266,7 +267,7 @@ async fn read_endpoints(reader: &mut Reader, service: &ServiceReference) -> Resu
 
 /// Reads what shows when replicas were ready.
 async fn read_history(reader: &mut Reader, namespace: &str, deployment: &Value) -> Result<Option<History>, ApiError> {
-    let hides = "whether colocate was away when the pod was created";
+    let hides = "whether colocate was unavailable when the pod was created";
     let owned = |object: &Value, uid: &str| {
         let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         owners.into_iter().flatten().any(|owner| text(owner, "/uid") == uid)

@@ -62,7 +62,7 @@ impl Explainer<'_> {
             let home = self.installation.namespace.clone();
             all_seen &= home.is_some() || lease.namespaces.iter().all(Option::is_some);
             for namespace in lease.namespaces.iter().filter_map(|namespace| namespace.as_ref().or(home.as_ref())) {
-                let hides = format!("whether {name} is alive");
+                let hides = format!("whether {name} is running");
                 match self.reader.access.get(kinds::LEASES, Some(namespace), &lease.name, hides).await? {
                     Found::Object(json) => {
                         let lease: Value = serde_json::from_str(&json).unwrap_or_default();
@@ -76,13 +76,13 @@ impl Explainer<'_> {
             let stale_after = SignedDuration::try_from(scheduler.stale_after).unwrap_or(SignedDuration::MAX);
             lines.push(match newest {
                 Some((renewed, namespace)) if now.duration_since(renewed) <= stale_after => {
-                    format!("{name} is alive: Lease {namespace}/{} was renewed at {renewed}", lease.name)
+                    format!("{name} is running: Lease {namespace}/{} was renewed at {renewed}", lease.name)
                 }
                 Some((renewed, namespace)) => {
                     format!("{name} is not running: Lease {namespace}/{} was last renewed at {renewed}", lease.name)
                 }
-                None if all_seen => format!("{name} has no Lease {}: it was never started here", lease.name),
-                None => format!("whether {name} is alive is not known: its Lease {} cannot be read", lease.name),
+                None if all_seen => format!("{name} has no Lease {}: it is not running", lease.name),
+                None => format!("whether {name} is running is not known: its Lease {} cannot be read", lease.name),
             });
         }
         Ok(lines)

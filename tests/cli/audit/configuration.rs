@@ -43,13 +43,13 @@ fn a_configuration_that_cannot_be_read_makes_pods_unknown() {
     deployments.1["items"].as_array_mut().unwrap().push(copy);
     for (objects, otherwise, unknown_with_file, why) in [
         (&unreadable, 404, 1, "system/colocate is of another version of colocate"),
-        (&absent, 403, 1, "configmaps: no right to get in system"),
-        (&several, 403, 3, "2 are of colocate"),
-        (&elsewhere, 404, 1, "none of the chart belongs to MutatingWebhookConfiguration zz-colocate"),
-        (&renamed, 404, 1, "none of the chart belongs to MutatingWebhookConfiguration zz-other"),
+        (&absent, 403, 1, "configmaps: not permitted to get in namespace system"),
+        (&several, 403, 3, "2 Deployments belong to colocate"),
+        (&elsewhere, 404, 1, "no ConfigMap of the chart belongs to MutatingWebhookConfiguration zz-colocate"),
+        (&renamed, 404, 1, "no ConfigMap of the chart belongs to MutatingWebhookConfiguration zz-other"),
     ] {
         let run = run_on(objects, otherwise, "audit");
-        let hides = "(hides the configuration of colocate, and so the schedulers that it sets: pass it with --config)";
+        let hides = "; not known as a result: the configuration of colocate, and so the schedulers that it sets: pass it with --config";
         assert!(run.out.lines().any(|line| line.contains(why) && line.ends_with(hides)), "{why}: {}", run.out);
         let document = document(&run_on(objects, otherwise, "audit -o json"));
         let found = &document["clusters"][0];
@@ -91,5 +91,5 @@ fn release_searches_for_the_schedulers_of_the_cluster_s_colocate() {
     // A file of the user precedes.
     let folder = Folder::new(&[("own.yaml", "mode: audit\n")]);
     let run = ApiServer::new(&objects, 404).run_command(&folder, "release --config own.yaml");
-    assert!(run.out.contains("Schedulers: stork (configuration: as given)\n"), "{}", run.out);
+    assert!(run.out.contains("Schedulers: stork (configuration: from --config)\n"), "{}", run.out);
 }

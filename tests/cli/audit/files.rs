@@ -65,7 +65,7 @@ fn files_that_are_not_used_are_named() {
     let run = run_with_files(&files, "-A -f a,b");
     assert_eq!(run.code, Some(0), "{}", run.err);
     assert!(run.out.contains("a/duplicate.yaml:3:1: skipped: duplicate key"), "{}", run.out);
-    assert!(run.out.contains("Deployment web is described in a/web.json:1:1 and in b/twice.json:1:1"), "{}", run.out);
+    assert!(run.out.contains("Deployment web is defined in a/web.json:1:1 and b/twice.json:1:1"), "{}", run.out);
     assert_eq!(run_with_files(&files, "-A --strict -f a,b").code, Some(3));
     assert_eq!(run_with_files(&files, "-A --strict -f a --exclude duplicate.yaml").code, Some(0));
     let run = run_with_files(&[("a.yaml", template)], "-A --strict -f a.yaml");

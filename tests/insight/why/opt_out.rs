@@ -61,7 +61,7 @@ impl Scene<'_> {
         let answer = self.ask(APPS, &format!("pod/{evicted}"));
         assert_eq!(answer.verdict(), "missed");
         let fix = &answer.json["fix"];
-        assert_eq!(fix["notes"], json!(["PodDisruptionBudget why/evicted allows 1"]));
+        assert_eq!(fix["notes"], json!(["PodDisruptionBudget why/evicted allows 1 disruption now"]));
         let command = fix["command"].as_str().expect("the fix has a command");
         assert!(answer.text.contains(&format!("             {command}\n")), "the command is one line");
         let shell = Command::new("sh")

@@ -110,9 +110,9 @@ impl Scene<'_> {
         assert_eq!(answer.verdict(), "as-expected");
         let pending = &answer.json["pending"];
         let expected = [
-            "stork is alive: Lease why/alive was renewed at 2099-01-01T00:00:00Z",
+            "stork is running: Lease why/alive was renewed at 2099-01-01T00:00:00Z",
             "stork is not running: Lease why/ended was last renewed at 2026-01-01T00:00:00Z",
-            "stork has no Lease never: it was never started here",
+            "stork has no Lease never: it is not running",
         ];
         assert_eq!(pending["scheduler"], json!(expected));
         let restored = format!("claim waiting is being restored ({RESTORED})");
@@ -130,7 +130,7 @@ impl Scene<'_> {
         // The Leases of the built-in driver may be in the namespace of colocate, which is known from the cluster.
         let built_in = self.ask(APPS, "pod/waiting");
         let scheduler = built_in.json["pending"]["scheduler"].to_string();
-        assert!(scheduler.contains("stork is alive: Lease kube-system/stork-scheduler"), "{scheduler}");
+        assert!(scheduler.contains("stork is running: Lease kube-system/stork-scheduler"), "{scheduler}");
         assert!(scheduler.contains("Lease kube-system/stork was"), "{scheduler}");
     }
 }

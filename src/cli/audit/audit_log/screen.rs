@@ -38,7 +38,7 @@ impl Report {
             (0, 0) => (TextStyle::Green, "colocate answered every recorded request".to_owned()),
             (0, failed) => {
                 let requests = amount(failed, "request");
-                (TextStyle::Yellow, format!("colocate did not answer {requests}, none of which could set a scheduler"))
+                (TextStyle::Yellow, format!("colocate did not answer {requests}, but no object was missed"))
             }
             (total, _) => {
                 let at_least = if is_partial { "at least " } else { self.at_least() };
@@ -92,7 +92,7 @@ impl Report {
                 ["CONFIGURATION", "WEBHOOK", "REQUESTS", "CHANGED", "FAILED OPEN", "FIRST FAILURE", "LAST FAILURE"];
             text += &table(&header, cells);
             if log.more_calls > 0 {
-                let _ = writeln!(text, "  and {} of more webhooks", amount(log.more_calls, "call"));
+                let _ = writeln!(text, "  and {} of other webhooks", amount(log.more_calls, "call"));
             }
         }
         if log.has_stork() {
@@ -119,8 +119,8 @@ impl Report {
             if self.cut > 0 {
                 let _ = writeln!(
                     text,
-                    "  {} at the start or the end of a file, which was cut there",
-                    amount(self.cut, "line")
+                    "  {} at the start or the end of a file (rotated or copied in the middle of a line)",
+                    amount(self.cut, "partial line")
                 );
             }
             for Unreadable { file, line, why } in &self.unreadable {
@@ -198,14 +198,8 @@ mod tests {
             (EVENT, "no call of colocate is recorded"),
             (&answered, "colocate answered every recorded request"),
             (&cut, "no missed object is recorded in the lines that could be read"),
-            (
-                &call("update", 200, ours, true),
-                "colocate did not answer 1 request, none of which could set a scheduler",
-            ),
-            (
-                &call("delete", 200, ours, true),
-                "colocate did not answer 1 request, none of which could set a scheduler",
-            ),
+            (&call("update", 200, ours, true), "colocate did not answer 1 request, but no object was missed"),
+            (&call("delete", 200, ours, true), "colocate did not answer 1 request, but no object was missed"),
             (&format!("{missed}{}", &EVENT[..40]), "at least 1 object was admitted although colocate did not answer"),
             (&call("patch", 201, ours, true), "1 object was admitted although colocate did not answer"),
         ] {

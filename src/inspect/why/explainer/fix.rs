@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Explainer;
 use crate::api::ApiError;
+use crate::engine::amount;
 use crate::insight::{Answer, Diagnosis, LabelSelector, LiveMetadata, LivePod, Registration, Verdict};
 use crate::inspect::kinds;
 use crate::inspect::why::reader::text;
@@ -40,7 +41,8 @@ impl Explainer<'_> {
         let budgets: Option<Vec<Value>> = self.reader.list(kinds::BUDGETS, Some(&namespace), hides, selects).await?;
         let notes = budgets.iter().flatten().map(|budget| {
             let allowed = budget.pointer("/status/disruptionsAllowed").and_then(Value::as_i64).unwrap_or_default();
-            format!("PodDisruptionBudget {namespace}/{} allows {allowed}", text(budget, "/metadata/name"))
+            let disruptions = amount(allowed, "disruption");
+            format!("PodDisruptionBudget {namespace}/{} allows {disruptions} now", text(budget, "/metadata/name"))
         });
         Ok(Some(Fix { advice, command: Some(command), notes: notes.collect() }))
     }
@@ -59,7 +61,7 @@ impl Explainer<'_> {
             let (namespace, object) = (format!("--namespace={}", self.namespace), format!("{resource}/{name}"));
             self.kubectl.command([&namespace, "rollout", "restart", &object])
         });
-        let advice = if restart { "Roll the workload out again.".to_owned() } else { advice };
+        let advice = if restart { "Restart the rollout of the workload.".to_owned() } else { advice };
         Some(Fix { advice, command, notes: Vec::new() })
     }
 }
