@@ -21,7 +21,7 @@
 //! | [`events`] | Kubernetes Events on the controllers of pods: deduplication, limits, requests | `api`, `process` |
 //! | [`trust`] | the CA in its Secret, its rotation, and its certificate in the live webhook configurations | `api`, `tls`, `file`, `process` |
 //! | [`api`] | the API server client: the only module that uses `kube` | `file`, `process` |
-//! | [`inspect`] | reads of a live cluster for people: what may be read, lists in pages, the facts; the answer to why an object has its scheduler | `config`, `schedulers`, `api` |
+//! | [`inspect`] | reads of a live cluster for users: permissions, lists in pages, the facts; the answer to why an object has its scheduler | `config`, `schedulers`, `api` |
 //! | [`tls`] | certificates: issued or read from files, and replaced while in use; verification of client certificates | `file`, `process` |
 //! | [`probe`] | a client that calls an admission webhook the way the API server does | |
 //! | [`process`] | metrics, readiness, shutdown, background tasks, the clock and logging, passed on as one value | |

@@ -1,5 +1,5 @@
-//! `colocate audit --audit-log` on the log of a real API server: it finds what colocate missed while it was away, and compares its
-//! decisions with those of Stork's webhook.
+//! `colocate audit --audit-log` on the log of a real API server: it finds the objects that colocate missed during an outage, and
+//! compares its decisions with those of Stork's webhook.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
