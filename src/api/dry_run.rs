@@ -57,8 +57,8 @@ pub struct DryRunOutcome {
 /// The dry run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DryRunError {
-    /// The API server refused the Deployment.
-    #[error("the API server refused the Deployment with HTTP {code}: {message}{}", advice(*.code, .message))]
+    /// The API server rejected the Deployment.
+    #[error("the API server rejected the Deployment with HTTP {code}: {message}{}", advice(*.code, .message))]
     Refused {
         /// The HTTP status.
         code: u16,
@@ -147,7 +147,7 @@ impl ApiClient {
     /// Sends a pod as a dry run, and returns it as it would have been created, with the warnings.
     ///
     /// # Errors
-    /// If the API server refuses the pod or does not answer.
+    /// If the API server rejects the pod or does not answer.
     pub(crate) async fn try_pod(&self, namespace: &str, pod: &Value) -> Result<(Value, Vec<String>), ApiError> {
         let request = Request::post(format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"))
             .header(CONTENT_TYPE, "application/json");
@@ -185,7 +185,7 @@ fn is_csi_name(name: &str) -> bool {
     name.len() <= LONGEST_CSI_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
 }
 
-/// Returns advice about a refusal.
+/// Returns advice about a rejection.
 fn advice(code: u16, message: &str) -> &'static str {
     match code {
         401 => " (the credentials were not accepted: check the kubeconfig or the service account)",
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_comes_with_advice() {
+    async fn a_rejection_comes_with_advice() {
         for (code, message, advice) in [
             (403, "deployments.apps is forbidden: User \"x\" cannot create resource", "(grant the verb `create`"),
             (404, "namespaces \"team-a\" not found", "HTTP 404: namespaces \"team-a\" not found"),
@@ -296,7 +296,7 @@ mod tests {
         }
         let proxy = Response::builder().status(502).body(b"Bad Gateway".to_vec()).unwrap();
         let error = outcome(proxy, |_, _| ()).await.unwrap_err().to_string();
-        assert_eq!(error, "the API server refused the Deployment with HTTP 502: Bad Gateway");
+        assert_eq!(error, "the API server rejected the Deployment with HTTP 502: Bad Gateway");
     }
 
     #[tokio::test]

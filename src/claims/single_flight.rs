@@ -25,7 +25,7 @@ const MAX_LOGGED: usize = 64;
 /// The result of a GET: the object as JSON, or `None` if it does not exist.
 pub(super) type GetResult = Result<Option<Arc<[u8]>>, GetFailed>;
 
-/// A GET that the API server refused or did not answer. The cause is in the log.
+/// A GET that the API server rejected or did not answer. The cause is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GetFailed;
 

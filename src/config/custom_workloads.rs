@@ -33,7 +33,7 @@ pub(super) struct CustomWorkloadsSection(Vec<WorkloadEntry>);
 impl CustomWorkloadsSection {
     pub(super) fn to_engine(&self) -> engine::Workloads {
         engine::Workloads::new(self.0.iter().cloned().map(|custom| {
-            let update = if custom.update { engine::Update::Allowed } else { engine::Update::Refused };
+            let update = if custom.update { engine::Update::Allowed } else { engine::Update::Rejected };
             engine::Workload {
                 group: custom.group,
                 version: custom.version,

@@ -26,8 +26,8 @@ pub(super) struct Controller {
 const MAX_WORD: usize = 63;
 
 impl Occurrence {
-    /// Returns the warnings of a decision about a new pod. There are none if the pod will not be stored, or if nothing that is
-    /// stored stands for it: a pod itself does not exist yet.
+    /// Returns the warnings of a decision about a new pod. Returns none for a dry run, and for a pod without a controller: an
+    /// Event needs an existing object, and the pod does not exist yet.
     pub(super) fn of<'d>(request: &Request<'_>, decision: &'d Decision<'_>) -> impl Iterator<Item = Self> + use<'d> {
         let is_relevant = !decision.warnings.is_empty() && !request.dry_run;
         let controller = is_relevant.then(|| Controller::of(request)).flatten();
@@ -42,8 +42,8 @@ impl Occurrence {
 }
 
 impl Controller {
-    /// Returns the controller of the pod that a request creates. A pod that is being admitted has not been validated yet: a
-    /// reference that no API server would accept is not one to an object.
+    /// Returns the controller of the pod that a request creates. A pod that is being admitted has not been validated
+    /// yet, so an owner reference with invalid fields is ignored.
     fn of(request: &Request<'_>) -> Option<Self> {
         let owner = request.pod_creator()?;
         let namespace = request.namespace();

@@ -21,8 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest time between two writes of a series. It is shorter than the window, so that no count is lost.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// The time for which nothing is written to a namespace after the API server has refused it.
-const REFUSED_PAUSE: Duration = Duration::from_mins(5);
+/// The time for which nothing is written to a namespace after the API server forbade it.
+const FORBIDDEN_PAUSE: Duration = Duration::from_mins(5);
 
 /// The limit on new Events of one controller, which is that of client-go (`EventSourceObjectSpamFilter`).
 const PER_CONTROLLER: Limit = Limit { burst: 25, interval: Duration::from_mins(5) };
@@ -64,8 +64,8 @@ struct Series {
     due: Instant,
     /// The time from the next write to the one after it.
     pause: Duration,
-    /// Whether the API server has refused the last write to its namespace.
-    refused: bool,
+    /// Whether the API server forbade the last write to its namespace.
+    forbidden: bool,
 }
 
 /// A write of a series, which is due.
@@ -85,8 +85,8 @@ pub(super) enum Outcome {
     Written,
     /// The Event does not exist anymore.
     EventGone,
-    /// It may not be written, and neither may others in its namespace.
-    Refused,
+    /// The API server forbids writes of Events to the namespace.
+    Forbidden,
     /// It will never be accepted.
     Rejected,
     /// It may be accepted later.
@@ -123,11 +123,11 @@ impl SeriesTable {
             return 1;
         }
         let evicted = self.make_room(&occurrence.controller.namespace);
-        let refused = self.of_namespace(&occurrence.controller.namespace).find(|series| series.refused);
-        let (refused, due) = refused.map_or((false, now), |series| (true, series.due));
+        let forbidden = self.of_namespace(&occurrence.controller.namespace).find(|series| series.forbidden);
+        let (forbidden, due) = forbidden.map_or((false, now), |series| (true, series.due));
         let name = self.new_name(&occurrence);
         let tally = Tally { total: 1, first: time, last: time };
-        let series = Series { name, tally, written: 0, seen: now, due, pause: FIRST_PAUSE, refused };
+        let series = Series { name, tally, written: 0, seen: now, due, pause: FIRST_PAUSE, forbidden };
         self.series.insert(occurrence, series);
         evicted
     }
@@ -154,7 +154,7 @@ impl SeriesTable {
         let SeriesWrite { occurrence, tally, .. } = write;
         match outcome {
             Outcome::Written => {
-                self.of_namespace_mut(&occurrence.controller.namespace).for_each(|series| series.refused = false);
+                self.of_namespace_mut(&occurrence.controller.namespace).for_each(|series| series.forbidden = false);
                 if let Some(series) = self.series.get_mut(occurrence) {
                     series.written = tally.total;
                     series.due = now + series.pause;
@@ -168,9 +168,9 @@ impl SeriesTable {
                     series.name = name;
                 }
             }
-            Outcome::Refused => self.of_namespace_mut(&occurrence.controller.namespace).for_each(|series| {
-                series.refused = true;
-                series.due = now + REFUSED_PAUSE;
+            Outcome::Forbidden => self.of_namespace_mut(&occurrence.controller.namespace).for_each(|series| {
+                series.forbidden = true;
+                series.due = now + FORBIDDEN_PAUSE;
             }),
             Outcome::Rejected => return self.series.remove(occurrence).map_or(0, |series| series.unwritten()),
             Outcome::Unavailable => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A token bucket. It starts full, and its limit is stated at each use, so that a bucket is one instant.
+/// A token bucket. It starts full. Callers pass the limit to each method, so a bucket stores only one `Instant`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenBucket {
     /// The time at which all tokens are back.

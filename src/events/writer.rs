@@ -21,10 +21,10 @@ use crate::process::readiness::ReadinessDetail;
 
 const EVENTS: Resource = Resource::new("events.k8s.io", "events");
 
-/// The first pause after an API server did not answer, or was not able to. It doubles with each further failure.
+/// The first back-off after the API server did not respond or was overloaded. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The longest such pause.
+/// The longest back-off.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// The time between two log lines about failures with the same status.
@@ -63,7 +63,7 @@ impl EventWriter {
         }
     }
 
-    /// Writes Events until the process drains. A request in flight is then abandoned: reviews matter more.
+    /// Writes Events until the process drains. A request in flight is then cancelled, so that it does not delay pending reviews.
     pub(super) async fn run(mut self, draining: CancellationToken) {
         draining.run_until_cancelled(self.write_all()).await;
         pending::<()>().await;
@@ -155,7 +155,7 @@ fn outcome(error: &ApiError, exists: bool) -> Outcome {
         // The response to an earlier request was lost.
         Some(409) if !exists => Outcome::Written,
         Some(404) if exists => Outcome::EventGone,
-        Some(403) if !error.is_namespace_terminating() => Outcome::Refused,
+        Some(403) if !error.is_namespace_terminating() => Outcome::Forbidden,
         // The namespace is gone or terminating, or the Event is invalid.
         Some(400 | 403 | 404 | 413 | 422) => Outcome::Rejected,
         _ => Outcome::Unavailable,

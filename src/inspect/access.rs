@@ -37,7 +37,7 @@ type Right = (&'static str, Kind, Option<String>, Option<String>);
 pub(crate) struct NotSeen {
     /// The resource, as in `storageclasses.storage.k8s.io`.
     pub(crate) resource: String,
-    /// The namespace, if the right is needed there only.
+    /// The namespace, if the permission is needed there only.
     pub(crate) namespace: Option<String>,
     /// The verb that is not granted; `None` if there is another reason.
     pub(crate) verb: Option<&'static str>,
@@ -116,7 +116,7 @@ impl Access {
                 Err(self.not_kubernetes("list", kind.resource))
             }
             Err(error) if error.code() == Some(404) => Ok(Listing::NotServed),
-            // The right may have been taken away since, or a proxy denies what the API server permits.
+            // The permission may have been revoked since, or a proxy denies what the API server permits.
             Err(error) if error.code() == Some(403) => {
                 self.denied("list", kind, namespace, hides);
                 Ok(Listing::NotSeen)
@@ -181,7 +181,7 @@ impl Access {
         }
     }
 
-    /// Asks the API server whether the user has a right. If the user may not ask, the read itself will show it.
+    /// Checks whether the user has a permission. If the check itself is forbidden, the read will show it.
     ///
     /// # Errors
     /// If the API server does not answer.
@@ -194,7 +194,7 @@ impl Access {
         self.may_named(verb, kind, namespace, None).await
     }
 
-    /// Asks about the right to one object, which a role can grant by name, or to all.
+    /// Checks the permission for one object, which a role can grant by name, or for all.
     async fn may_named(
         &mut self,
         verb: &'static str,
@@ -239,7 +239,7 @@ impl Access {
         self.client.locate(resource.failed(verb, ApiCause::NotKubernetes))
     }
 
-    /// Records that a right is missing, and what this hides. A second read without the same right is not recorded.
+    /// Records a missing permission, and what is not known as a result. A second read without the same permission is not recorded.
     pub(crate) fn denied(&mut self, verb: &'static str, kind: Kind, namespace: Option<&str>, hides: impl fmt::Display) {
         let not_seen = NotSeen::new(kind, namespace, Some(verb), format!("not permitted to {verb}"), hides);
         let is_same = |other: &NotSeen| {
@@ -250,7 +250,7 @@ impl Access {
         }
     }
 
-    /// Records that an object cannot be decoded, and what this hides.
+    /// Records that an object cannot be decoded, and what is not known as a result.
     pub(crate) fn unreadable(
         &mut self,
         kind: Kind,
@@ -351,7 +351,7 @@ mod tests {
         (201, json!({"status": {"allowed": allowed}}))
     }
 
-    fn refusal(code: u16) -> (u16, Value) {
+    fn rejection(code: u16) -> (u16, Value) {
         (code, json!({"kind": "Status", "code": code, "message": "no"}))
     }
 
@@ -391,7 +391,7 @@ mod tests {
     async fn a_denied_read_is_not_seen_and_a_kind_that_is_not_served_is_known_to_be_absent() {
         // The user may not even ask.
         let (lists, access, _) = read_kinds([PODS, STRATEGIES], |path| match path {
-            REVIEWS_PATH | PODS_PATH => refusal(403),
+            REVIEWS_PATH | PODS_PATH => rejection(403),
             // The answer for a group that is not served.
             _ => (404, "404 page not found".into()),
         })
@@ -405,8 +405,8 @@ mod tests {
     async fn a_server_without_the_kinds_that_every_api_server_has_is_none() {
         for denies_reviews in [true, false] {
             let answer = |path: &str| match path {
-                REVIEWS_PATH if denies_reviews => refusal(403),
-                _ => refusal(404),
+                REVIEWS_PATH if denies_reviews => rejection(403),
+                _ => rejection(404),
             };
             let (lists, _, _) = read_kinds([PODS, CLASSES], answer).await;
             for list in lists {
@@ -420,7 +420,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_is_absent_only_if_an_api_server_says_so() {
         let page: Value = "404 page not found".into();
-        let status = refusal(404).1;
+        let status = rejection(404).1;
         for (kind, body, is_absent) in
             [(PODS, &status, true), (PODS, &page, false), (STRATEGIES, &page, true), (CONFIG_MAPS, &page, false)]
         {
@@ -474,9 +474,9 @@ mod tests {
 
     #[tokio::test]
     async fn another_failure_is_an_error() {
-        let (lists, _, _) = read(|path| if path == REVIEWS_PATH { review(true) } else { refusal(500) }).await;
+        let (lists, _, _) = read(|path| if path == REVIEWS_PATH { review(true) } else { rejection(500) }).await;
         assert!(lists.into_iter().all(|list| list.unwrap_err().code() == Some(500)));
-        let (lists, _, _) = read(|_| refusal(401)).await;
+        let (lists, _, _) = read(|_| rejection(401)).await;
         assert!(lists.into_iter().all(|list| list.unwrap_err().code() == Some(401)));
     }
 }

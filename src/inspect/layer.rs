@@ -1,4 +1,4 @@
-//! What files would change for running pods: files laid over a live cluster.
+//! The changes that files would make to running pods: a simulation of `kubectl apply` to a live cluster.
 //!
 //! All objects of the files are assumed to be applied, storage first. A live object that the files describe is as `kubectl apply`
 //! leaves it, or unchanged if the API server would reject the file.
@@ -13,7 +13,7 @@ use super::kinds::{self, Kind};
 use crate::api::ApiError;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::engine::{DEFAULT_SCHEDULER, Policy, StorageView as _, Workload, current_api_version};
-use crate::insight::{Labels, Overlay, Prediction, apply, refusal};
+use crate::insight::{Labels, Overlay, Prediction, apply, rejection};
 
 /// The time of a class that does not exist yet: it will be the newest one.
 const FUTURE: &str = "9999-12-31T23:59:59Z";
@@ -25,7 +25,7 @@ pub(crate) struct FileObject {
     pub(crate) place: String,
     pub(crate) api_version: String,
     pub(crate) kind: String,
-    /// The namespace; the one of objects that name none, if it does.
+    /// The namespace, or the default namespace if the object does not name one.
     pub(crate) namespace: String,
     /// Its name, or its `generateName` followed by `*`.
     pub(crate) name: String,
@@ -65,7 +65,7 @@ pub(crate) struct FileForecast {
     pub(crate) workloads: Vec<WorkloadForecast>,
     /// The changes of running pods, with their numbers.
     pub(crate) pods: PodChanges,
-    /// The objects of the files that have no effect, or another one than they say.
+    /// Messages about objects in the files that are ignored or would be rejected.
     pub(crate) notes: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct After<'a> {
 }
 
 impl<'a> Layer<'a> {
-    /// Lays the objects over a cluster, or over one of its namespaces.
+    /// Simulates the application of the objects to a cluster, or to one of its namespaces.
     pub(super) fn new(objects: &'a [FileObject], namespace: Option<&str>) -> Self {
         let (mut layer, mut elsewhere) = (Self::default(), 0);
         for file in objects {
@@ -187,7 +187,7 @@ impl<'a> Layer<'a> {
             }
             let mut object = live.as_ref().map_or_else(|| file.value.clone(), |live| apply(live, &file.value, false));
             if let Some(live) = live
-                && let Some(why) = refusal(group, kind, live, &object)
+                && let Some(why) = rejection(group, kind, live, &object)
             {
                 let place = &file.place;
                 self.notes.push(format!(

@@ -126,11 +126,11 @@ fn assert_prediction(namespace: &Namespace, manifest: &str, compared: Compared) 
         .collect();
 
     let output = namespace.kubectl().attempt("apply -f -", manifest);
-    let refused: Vec<_> =
+    let rejected: Vec<_> =
         output.stderr.lines().filter(|line| line.contains("is invalid") || line.contains("is forbidden")).collect();
-    let expected_refusals =
-        files["workloads"].as_array().unwrap().iter().filter(|row| row["when"] == "refused").count();
-    assert_eq!(refused.len(), expected_refusals, "{}", output.stderr);
+    let expected_rejections =
+        files["workloads"].as_array().unwrap().iter().filter(|row| row["when"] == "rejected").count();
+    assert_eq!(rejected.len(), expected_rejections, "{}", output.stderr);
 
     let after = settled(namespace);
     assert_eq!(templates(namespace), expected_templates, "templates");
@@ -190,7 +190,7 @@ fn a_changed_template_moves_pods_to_stork_by_a_rollout() {
         .iter()
         .map(|row| (row["kind"].as_str().unwrap().to_owned(), row["when"].as_str().unwrap().to_owned()))
         .collect();
-    assert_eq!((&*rows["Deployment"], &*rows["Job"], &*rows["CronJob"]), ("rollout", "refused", "next-run"));
+    assert_eq!((&*rows["Deployment"], &*rows["Job"], &*rows["CronJob"]), ("rollout", "rejected", "next-run"));
     assert_eq!((&*rows["ReplicaSet"], &*rows["Pod"]), ("re-creation", "unchanged"));
 }
 

@@ -97,7 +97,7 @@ reasons! {
 }
 
 impl Reason {
-    /// Returns true if a fact is missing that decides: the owner of a claim, or a readable object.
+    /// Returns true if a fact that the decision depends on is not known: the owner of a claim, or a readable object.
     pub const fn is_unresolved(self) -> bool {
         matches!(self, Self::ClaimMissing | Self::ClaimUnknown | Self::ClaimUnreadable | Self::Unreadable)
     }

@@ -399,7 +399,7 @@ impl<'a> Plan<'a> {
             Self::Skip => None,
             Self::Create(workload) => Some(ObjectSeed { workload, keep: Keep::Read }),
             Self::Update(workload) => {
-                let keep = if workload.update == Update::Refused { Keep::Read } else { Keep::Sent };
+                let keep = if workload.update == Update::Rejected { Keep::Read } else { Keep::Sent };
                 Some(ObjectSeed { workload, keep })
             }
         }

@@ -38,7 +38,7 @@ pub enum Update {
     /// The template may change, and new pods are created from the new template.
     Allowed,
     /// The API server rejects every change of `schedulerName`.
-    Refused,
+    Rejected,
 }
 
 impl Workload {
@@ -100,12 +100,12 @@ impl Default for Workloads {
 fn built_in() -> impl Iterator<Item = Workload> {
     const TEMPLATE: &[&str] = &["spec", "template"];
     let kinds: [(_, _, &[&str], _); 9] = [
-        ("", "Pod", &[], Update::Refused),
+        ("", "Pod", &[], Update::Rejected),
         ("apps", "Deployment", TEMPLATE, Update::Allowed),
         ("apps", "ReplicaSet", TEMPLATE, Update::Allowed),
         ("apps", "StatefulSet", TEMPLATE, Update::Allowed),
         ("apps", "DaemonSet", TEMPLATE, Update::Allowed),
-        ("batch", "Job", TEMPLATE, Update::Refused),
+        ("batch", "Job", TEMPLATE, Update::Rejected),
         ("batch", "CronJob", &["spec", "jobTemplate", "spec", "template"], Update::Allowed),
         ("", "ReplicationController", TEMPLATE, Update::Allowed),
         ("", "PodTemplate", &["template"], Update::Allowed),

@@ -1,4 +1,4 @@
-//! What live objects should look like, and why they do not.
+//! Compares live objects with the decisions of the engine, and explains differences.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no async code. The decisions are those of the engine:
 //! this crate has no rules of its own.
@@ -47,7 +47,7 @@ pub use live_pod::{
 pub use managed_fields::{FieldsEntry, ManagedFields};
 pub use match_condition::{MatchCondition, Variables};
 pub use overlay::Overlay;
-pub use prediction::{Foreseen, NewPod, Prediction, Scope, When, refusal, scheduler};
+pub use prediction::{Foreseen, NewPod, Prediction, Scope, When, rejection, scheduler};
 pub use repair_plan::{Budget, RepairPlan, WrongPod};
 pub use requested::{as_dry_run, as_requested};
 pub use selector::{LabelSelector, Labels};

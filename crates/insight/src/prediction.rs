@@ -53,13 +53,13 @@ pub enum When {
     /// The file does not change the pod template.
     Unchanged,
     /// The API server rejects the change.
-    Refused,
+    Rejected,
 }
 
 /// The scheduler that an object will name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreseen {
-    /// The scheduler; `None` if a fact is missing that decides.
+    /// The scheduler; `None` if a fact that the decision depends on is not known.
     pub scheduler: Option<Arc<str>>,
     /// The reason of the engine, or `not-sent`.
     pub reason: &'static str,
@@ -75,7 +75,7 @@ pub struct Prediction {
     /// The scheduler that its template will name.
     pub after: Foreseen,
     /// The reason of the API server for rejecting the file.
-    pub refusal: Option<&'static str>,
+    pub rejection: Option<&'static str>,
     /// The object after the file is applied.
     pub object: Value,
 }
@@ -111,7 +111,7 @@ impl When {
             Self::Recreation => "re-creation",
             Self::NextRun => "next-run",
             Self::Unchanged => "unchanged",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -126,15 +126,15 @@ impl<V: StorageView> Facts<'_, V> {
             set_scheduler(workload, &mut object, scheduler);
         }
         let Some(live) = live else {
-            return Prediction { when: When::Created, today, after, refusal: None, object };
+            return Prediction { when: When::Created, today, after, rejection: None, object };
         };
-        if let Some(refusal) = refusal(&workload.group, &workload.kind, live, &object) {
+        if let Some(rejection) = rejection(&workload.group, &workload.kind, live, &object) {
             let after = Foreseen { scheduler: Some(scheduler(workload, live).into()), reason: after.reason };
-            return Prediction { when: When::Refused, today, after, refusal: Some(refusal), object: live.clone() };
+            return Prediction { when: When::Rejected, today, after, rejection: Some(rejection), object: live.clone() };
         }
         let is_changed = template(workload, live) != template(workload, &object);
         let when = if is_changed { effect(workload, &object) } else { When::Unchanged };
-        Prediction { when, today, after, refusal: None, object }
+        Prediction { when, today, after, rejection: None, object }
     }
 
     /// Foresees the scheduler in the template of a workload that is created or updated.
@@ -272,13 +272,13 @@ fn effect(workload: &Workload, object: &Value) -> When {
             When::Rollout
         }
         "CronJob" if workload.group == "batch" => When::NextRun,
-        _ if workload.update == Update::Refused => When::Unchanged,
+        _ if workload.update == Update::Rejected => When::Unchanged,
         _ => When::Recreation,
     }
 }
 
 /// Returns why the API server rejects a change; `None` if it accepts it.
-pub fn refusal(group: &str, kind: &str, live: &Value, after: &Value) -> Option<&'static str> {
+pub fn rejection(group: &str, kind: &str, live: &Value, after: &Value) -> Option<&'static str> {
     let differs = |pointer: &str| live.pointer(pointer) != after.pointer(pointer);
     let spec_differs = |allowed: &[&str]| {
         let rest = |object: &Value| {
@@ -407,7 +407,7 @@ mod tests {
         let workload = policy.workloads.find(group, "v1", file["kind"].as_str().unwrap()).unwrap();
         let found = facts.predict(workload, Scope { namespace: "db", opted_out, sent }, live, file);
         let after = found.after.scheduler.as_deref().unwrap_or("?");
-        if found.when != When::Refused {
+        if found.when != When::Rejected {
             assert!(after == "?" || after == scheduler(workload, &found.object), "{found:?}");
         }
         (found.when, format!("{after} {}", found.after.reason))
@@ -435,7 +435,7 @@ mod tests {
         assert_eq!(row("Deployment", "apps", missed, "a:2"), found(When::Rollout, "stork injected"));
         assert_eq!(row("Deployment", "apps", "stork", "a:2"), found(When::Rollout, "stork already-set"));
         assert_eq!(row("ReplicaSet", "apps", missed, "a:2"), found(When::Recreation, "stork injected"));
-        assert_eq!(row("Job", "batch", missed, "a:2").0, When::Refused);
+        assert_eq!(row("Job", "batch", missed, "a:2").0, When::Rejected);
         assert_eq!(row("Job", "batch", missed, "a:1").0, When::Unchanged);
         assert_eq!(row("Pod", "", missed, "a:2"), found(When::Unchanged, "default-scheduler immutable"));
         assert_eq!(
@@ -470,16 +470,16 @@ mod tests {
     #[test]
     fn the_api_server_rejects_changes_of_what_is_fixed() {
         let claim = |class: &Value, size: &str| json!({"spec": {"storageClassName": class, "resources": {"requests": {"storage": size}}}});
-        let claims = |one: &Value, other: &Value| refusal("", "PersistentVolumeClaim", one, other).is_some();
+        let claims = |one: &Value, other: &Value| rejection("", "PersistentVolumeClaim", one, other).is_some();
         assert!(claims(&claim(&json!("a"), "1Gi"), &claim(&json!("b"), "1Gi")));
         assert!(!claims(&claim(&json!("a"), "1Gi"), &claim(&json!("a"), "2Gi")));
         assert!(!claims(&claim(&Value::Null, "1Gi"), &claim(&json!("a"), "1Gi")));
         let set =
             |claims: &str, replicas: u32| json!({"spec": {"replicas": replicas, "volumeClaimTemplates": [claims]}});
-        assert!(refusal("apps", "StatefulSet", &set("a", 1), &set("b", 1)).is_some());
-        assert!(refusal("apps", "StatefulSet", &set("a", 1), &set("a", 2)).is_none());
+        assert!(rejection("apps", "StatefulSet", &set("a", 1), &set("b", 1)).is_some());
+        assert!(rejection("apps", "StatefulSet", &set("a", 1), &set("a", 2)).is_none());
         let pod = |command: &str| json!({"spec": {"containers": [{"image": command, "command": [command]}]}});
-        assert!(refusal("", "Pod", &pod("a"), &pod("b")).is_some());
+        assert!(rejection("", "Pod", &pod("a"), &pod("b")).is_some());
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl WrongPod {
             _ => {
                 let names: Vec<_> = own.iter().map(|budget| budget.metadata.name.as_str()).collect();
                 Err(format!(
-                    "the API server refuses to evict a pod of several PodDisruptionBudgets ({}): change their selectors so that \
+                    "the API server rejects the eviction of a pod of several PodDisruptionBudgets ({}): change their selectors so that \
                      only one selects it",
                     names.join(", ")
                 ))
@@ -305,7 +305,7 @@ mod tests {
         let expected = [
             ("bare", "it has no controller that would create it again: "),
             ("job", "a Job counts an eviction as a failure, "),
-            ("twice", "the API server refuses to evict a pod of several PodDisruptionBudgets (one, two): "),
+            ("twice", "the API server rejects the eviction of a pod of several PodDisruptionBudgets (one, two): "),
             ("unsent", "a new pod would not be sent to colocate (why), and would get the same scheduler: "),
         ];
         assert_eq!(left_out.len(), expected.len(), "{left_out:?}");

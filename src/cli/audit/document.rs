@@ -101,10 +101,10 @@ fn forecast(forecast: &FileForecast, skipped: &[String]) -> Value {
     let FileForecast { workloads, pods, notes } = forecast;
     let workloads = workloads.iter().map(|forecast| {
         let WorkloadForecast { place, namespace, kind, name, prediction } = forecast;
-        let Prediction { when, today, after, refusal, .. } = prediction;
+        let Prediction { when, today, after, rejection, .. } = prediction;
         json!({
             "place": place, "namespace": namespace, "kind": kind, "name": name, "when": when.as_str(), "today": today,
-            "after": after.scheduler.as_deref(), "reason": after.reason, "refusal": refusal,
+            "after": after.scheduler.as_deref(), "reason": after.reason, "rejection": rejection,
         })
     });
     let changes = pods.counts.iter().map(|(change, count)| {

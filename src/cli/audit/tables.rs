@@ -114,17 +114,17 @@ impl Tables {
         let is_shown = |forecast: &&WorkloadForecast| {
             let Prediction { today, after, .. } = &forecast.prediction;
             let is_same = after.scheduler.is_some() && after.scheduler.as_deref() == today.as_deref();
-            self.wide || !is_same || forecast.prediction.refusal.is_some()
+            self.wide || !is_same || forecast.prediction.rejection.is_some()
         };
         let shown: Vec<_> = workloads.iter().filter(is_shown).collect();
         if !shown.is_empty() {
             text += &self.title("workloads of the files");
             let rows = shown.iter().take(self.rows()).map(|forecast| {
-                let Prediction { when, today, after, refusal, .. } = &forecast.prediction;
+                let Prediction { when, today, after, rejection, .. } = &forecast.prediction;
                 let workload = format!("{}/{}", forecast.kind, forecast.name);
                 let (today, after_scheduler) =
                     (today.as_deref().unwrap_or("-"), or_unknown(after.scheduler.as_deref()));
-                let why = refusal.unwrap_or(after.reason);
+                let why = rejection.unwrap_or(after.reason);
                 [&*forecast.namespace, &*workload, today, &*after_scheduler, when.as_str(), why].map(printable).to_vec()
             });
             text += &table(&["NAMESPACE", "WORKLOAD", "TODAY", "AFTER", "WHEN", "REASON"], rows, 0..0);

@@ -33,14 +33,14 @@ pub(super) enum Released {
     RolledOut,
     /// The object does not exist any more.
     Gone,
-    /// The API server refused the patch: nothing was changed.
-    Refused(ApiError),
+    /// The API server rejected the patch: nothing was changed.
+    Rejected(ApiError),
 }
 
 impl Released {
     /// Returns true if the template does not name the scheduler any more.
     pub(super) fn succeeded(&self) -> bool {
-        !matches!(self, Self::Refused(_))
+        !matches!(self, Self::Rejected(_))
     }
 }
 
@@ -51,7 +51,7 @@ impl Rollouts<'_> {
     /// If a webhook would.
     pub(super) async fn check(&self, templates: &[&FoundLeftover]) -> anyhow::Result<()> {
         for found in templates {
-            // What the API server refuses is reported when it is changed. A webhook may not support dry runs.
+            // An error of the API server is reported when the template is changed. A webhook may not support dry runs.
             let Ok(object) = found.patch(self.client, true).await else { continue };
             if found.leftover.remains_in(&object) {
                 let place = Place(found);
@@ -69,7 +69,7 @@ impl Rollouts<'_> {
         let object = match found.patch(self.client, false).await {
             Ok(object) => object,
             Err(error) if error.code() == Some(404) => return Ok(Released::Gone),
-            Err(error) if error.code().is_some() => return Ok(Released::Refused(error)),
+            Err(error) if error.code().is_some() => return Ok(Released::Rejected(error)),
             Err(error) => return Err(error.into()),
         };
         if found.leftover.remains_in(&object) {

@@ -79,11 +79,11 @@ impl Screen {
             Released::RollingOut => (TextStyle::Green, "released, and its pods are being replaced".to_owned()),
             Released::RolledOut => (TextStyle::Green, "released, and its pods have been replaced".to_owned()),
             Released::Gone => (TextStyle::Yellow, "does not exist any more".to_owned()),
-            Released::Refused(error) if error.code() == Some(422) => {
+            Released::Rejected(error) if error.code() == Some(422) => {
                 let why = format!("not changed: it may have changed since it was read: run the command again: {error}");
                 (TextStyle::Red, why)
             }
-            Released::Refused(error) => (TextStyle::Red, format!("not changed: {error}")),
+            Released::Rejected(error) => (TextStyle::Red, format!("not changed: {error}")),
         };
         format!("{}: {}\n", printable(&Place(found).to_string()), self.paint.text(style, &bounded(&result)))
     }

@@ -127,18 +127,18 @@ async fn requests_beyond_the_limit_are_delayed_and_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_namespace_is_tried_once_per_pause_and_delays_no_other() {
+async fn a_forbidden_namespace_is_tried_once_per_pause_and_delays_no_other() {
     let mut scene = Scene::new();
     scene.observe("a", "db", "x");
     scene.observe("a", "db", "y");
-    assert_eq!(scene.writes(Outcome::Refused).len(), 1);
+    assert_eq!(scene.writes(Outcome::Forbidden).len(), 1);
     scene.observe("a", "new", "z");
     scene.observe("b", "db", "x");
     assert_eq!(scene.writes(Outcome::Written), ["new b/x 1"]);
-    assert_eq!(scene.next(), Some(REFUSED_PAUSE));
-    advance(REFUSED_PAUSE).await;
-    assert_eq!(scene.writes(Outcome::Refused).len(), 1);
-    advance(REFUSED_PAUSE.saturating_sub(SECOND)).await;
+    assert_eq!(scene.next(), Some(FORBIDDEN_PAUSE));
+    advance(FORBIDDEN_PAUSE).await;
+    assert_eq!(scene.writes(Outcome::Forbidden).len(), 1);
+    advance(FORBIDDEN_PAUSE.saturating_sub(SECOND)).await;
     scene.observe("a", "db", "x");
     assert_eq!((scene.next(), scene.writes(Outcome::Written)), (Some(SECOND), vec![]));
     advance(SECOND).await;
@@ -148,7 +148,7 @@ async fn a_refused_namespace_is_tried_once_per_pause_and_delays_no_other() {
     writes.sort_unstable();
     assert_eq!(writes, ["new a/at once 1", "new a/x 2"]);
     scene.observe("a", "db", "later");
-    assert_eq!(scene.writes(Outcome::Written), ["new a/later 1"], "the refusal is over");
+    assert_eq!(scene.writes(Outcome::Written), ["new a/later 1"], "writes are permitted again");
 }
 
 #[tokio::test(start_paused = true)]

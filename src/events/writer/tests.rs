@@ -169,7 +169,7 @@ async fn a_missing_permission_is_named_once_and_tried_every_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_in_one_namespace_does_not_delay_others() {
+async fn a_forbidden_namespace_does_not_delay_others() {
     let scene = Scene::new(|_, namespace| Some(if namespace == "shop" { (403, "") } else { (201, "") }));
     for namespace in ["shop", "bank", "shop", "club"] {
         scene.report(namespace, TIMES[0]).await;

@@ -34,12 +34,12 @@ const fn kind(
 const TEMPLATE: &[&str] = &["spec", "template"];
 const CRON_JOB: &[&str] = &["spec", "jobTemplate", "spec", "template"];
 const BUILT_IN: [Kind; 9] = [
-    kind(("", "v1", "Pod"), &[], "/spec", Update::Refused),
+    kind(("", "v1", "Pod"), &[], "/spec", Update::Rejected),
     kind(("apps", "v1", "Deployment"), TEMPLATE, "/spec/template/spec", Update::Allowed),
     kind(("apps", "v1", "StatefulSet"), TEMPLATE, "/spec/template/spec", Update::Allowed),
     kind(("apps", "v1", "DaemonSet"), TEMPLATE, "/spec/template/spec", Update::Allowed),
     kind(("apps", "v1", "ReplicaSet"), TEMPLATE, "/spec/template/spec", Update::Allowed),
-    kind(("batch", "v1", "Job"), TEMPLATE, "/spec/template/spec", Update::Refused),
+    kind(("batch", "v1", "Job"), TEMPLATE, "/spec/template/spec", Update::Rejected),
     kind(("batch", "v1", "CronJob"), CRON_JOB, "/spec/jobTemplate/spec/template/spec", Update::Allowed),
     kind(("", "v1", "ReplicationController"), TEMPLATE, "/spec/template/spec", Update::Allowed),
     kind(("", "v1", "PodTemplate"), &["template"], "/template/spec", Update::Allowed),
@@ -47,7 +47,7 @@ const BUILT_IN: [Kind; 9] = [
 const CUSTOM: [Kind; 3] = [
     kind(("argoproj.io", "v1alpha1", "Rollout"), TEMPLATE, "/spec/template/spec", Update::Allowed),
     kind(("x.example.test", "v1", "Slash"), &["a/b", "c~1d", "~"], "/a~1b/c~01d/~0/spec", Update::Allowed),
-    kind(("x.example.test", "v1", "Fixed"), &["spec", "pod.spec", ""], "/spec/pod.spec//spec", Update::Refused),
+    kind(("x.example.test", "v1", "Fixed"), &["spec", "pod.spec", ""], "/spec/pod.spec//spec", Update::Rejected),
 ];
 
 /// Returns all kinds of [`policy`].

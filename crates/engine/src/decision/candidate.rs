@@ -52,7 +52,7 @@ impl<'r> Candidate<'r> {
         let dropped_scheduler = old_scheduler
             .filter(|old| self.policy.drivers.has_scheduler(old))
             .filter(|_| self.names_driver().is_none() && self.policy.replaceable.allow(self.template.scheduler()));
-        if self.workload.update == Update::Refused {
+        if self.workload.update == Update::Rejected {
             // Reapplying a file with `schedulerName: default-scheduler` requests a change that the API server would reject.
             // No other rule applies to an immutable object: even an opt-out cannot change an existing pod.
             return match dropped_scheduler {

@@ -207,7 +207,7 @@ fn rollouts() -> Vec<Row> {
             Reason::TemplateUnchanged,
         ),
         unreadable("unreadable in an immutable kind", Ask::update(ROLLOUT, broken.clone(), broken))
-            .under(rollouts_with(Update::Refused)),
+            .under(rollouts_with(Update::Rejected)),
         row("not configured", Ask::create(ROLLOUT, px()), Reason::UnsupportedKind).under(Policy::default()),
     ]);
     rows

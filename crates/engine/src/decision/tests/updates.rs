@@ -195,7 +195,7 @@ fn moved() -> Vec<Row> {
 fn fixed() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in FIXED.into_iter().chain([ROLLOUT]) {
-        let policy = rollouts_with(Update::Refused);
+        let policy = rollouts_with(Update::Rejected);
         let replaced = |new| Ask::update(kind, px().scheduler("stork"), new);
         let opted_out = px().annotated(DISABLE_HYPERCONVERGENCE, "true");
         let both = Policy { replaceable: ReplaceableSchedulers(vec!["stork".into()]), ..policy.clone() };
