@@ -1,4 +1,4 @@
-//! The audit of a cluster: whether pods and templates name the scheduler that they should name, the findings of the companion,
+//! The audit of a cluster: whether pods and templates name the expected scheduler, the findings of the companion,
 //! and the webhooks that are called for pods.
 
 mod auditor;

@@ -106,7 +106,7 @@ impl FoundLeftover {
     /// Removes the scheduler, or with `dry_run` asks the API server for the result only. Returns the changed object.
     ///
     /// # Errors
-    /// If the API server does not answer, or refuses the patch: with 422, the object has changed since it was read.
+    /// If the API server does not answer, or rejects the patch: with 422, the object has changed since it was read.
     pub(crate) async fn patch(&self, client: &ApiClient, dry_run: bool) -> Result<Value, ApiError> {
         let query = if dry_run { "&dryRun=All" } else { "" };
         let request = Request::patch(format!("{}?{FIELD_MANAGER}{query}", self.object_path()));

@@ -1,4 +1,4 @@
-//! What live objects should look like and why they do not, on a real control plane.
+//! Compares live objects with the decisions of the engine, and explains differences, on a real control plane.
 //!
 //! The tests share one control plane, with a namespace per test.
 

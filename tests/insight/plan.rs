@@ -42,8 +42,7 @@ spec:
     )
 }
 
-/// Waits until of the pods with the label `app`, all of which have been created, this many run, and the budget knows that: it allows
-/// two disruptions.
+/// Waits until there are `all` pods with the label `app`, `running` of them run, and the budget's status allows two disruptions.
 pub(super) fn wait_until_ready(namespace: &Namespace, running: usize, all: usize) {
     let began = Instant::now();
     loop {

@@ -14,7 +14,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Returns yes if all of these are. A no decides, even if other answers are not known.
+    /// Returns `Yes` if all answers are `Yes`. A `No` takes precedence over `NotEvaluated`.
     pub fn all(answers: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::Yes;
         for answer in answers {
@@ -27,8 +27,8 @@ impl Answer {
         all
     }
 
-    /// Returns the first yes, or else the first answer that is not known, or else the first no. No answers at all are a no
-    /// with this cause.
+    /// Returns `Yes` if any answer is `Yes`, or else the first `NotEvaluated`, or else the first `No`. Without answers, returns
+    /// `No(none)`.
     pub fn any(answers: impl IntoIterator<Item = Self>, none: impl fmt::Display) -> Self {
         let mut any = None;
         for answer in answers {
@@ -41,7 +41,7 @@ impl Answer {
         any.unwrap_or_else(|| Self::No(none.to_string()))
     }
 
-    /// Returns the cause of an answer other than yes.
+    /// Returns the cause of an answer other than `Yes`.
     pub fn cause(&self) -> Option<&str> {
         match self {
             Self::Yes => None,

@@ -1,4 +1,4 @@
-//! An object as it is after `kubectl apply` of a file: the live object, with the fields of the file laid over it, and without
+//! An object as it is after `kubectl apply` of a file: the live object, with the fields of the file, and without
 //! those that the file no longer has.
 
 use serde_json::{Map, Value};

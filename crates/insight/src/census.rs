@@ -36,11 +36,11 @@ pub struct Census {
 /// Numbers of pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Pods that name the scheduler that they should name.
+    /// Pods on the expected scheduler.
     pub as_expected: u64,
-    /// Pods that should name another scheduler.
+    /// Pods that should be on another scheduler.
     pub wrong: u64,
-    /// Pods for which a fact is missing that decides.
+    /// Pods for which a fact that the decision depends on is not known.
     pub unknown: u64,
     /// Pods for which colocate would set another scheduler, but that API servers do not send to it.
     pub not_sent: u64,
@@ -70,7 +70,7 @@ pub struct WorkloadCounts {
     pub reason: Reason,
     /// The scheduler that it names.
     pub actual: Arc<str>,
-    /// The scheduler that it should name.
+    /// The expected scheduler.
     pub scheduler: Arc<str>,
 }
 
@@ -94,7 +94,7 @@ impl Census {
         }
     }
 
-    /// Counts a pod that should name another scheduler, but that API servers do not send to colocate. Whether that is intended is
+    /// Counts a pod that should be on another scheduler, but that API servers do not send to colocate. Whether that is intended is
     /// not known.
     pub fn add_not_sent(&mut self, namespace: &str) {
         self.total.not_sent += 1;

@@ -15,12 +15,12 @@ use colocate_engine::{Owner, Reason, Warning};
 pub use doubt::Doubt;
 pub use facts::Facts;
 
-/// The scheduler that a live object should name, and the reason.
+/// The expected scheduler of a live object, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     /// The reason of the engine.
     pub reason: Reason,
-    /// The scheduler that it should name.
+    /// The expected scheduler.
     pub scheduler: Arc<str>,
     /// The scheduler that it names.
     pub actual: Arc<str>,
@@ -48,11 +48,11 @@ pub struct ExpectedClaim {
 /// The comparison of a live object with its expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// It names the scheduler that it should name.
+    /// It names the expected scheduler.
     AsExpected,
-    /// It should name another scheduler.
+    /// It should be on another scheduler.
     Wrong,
-    /// A fact is missing that decides.
+    /// A fact that the decision depends on is not known.
     Unknown,
 }
 

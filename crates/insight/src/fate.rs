@@ -21,7 +21,7 @@ pub enum Fate {
     Replaced,
     /// It does not exist.
     Gone,
-    /// The log or the rights do not suffice to find it.
+    /// The log or the permissions do not suffice to find it.
     Unknown,
 }
 
@@ -157,8 +157,8 @@ impl<'a> Search<'a> {
             if is_found {
                 continue;
             }
-            // Times have a resolution of a second. Of the requests that may have created it, one that ended early cannot have
-            // created a later one.
+            // Creation times have a resolution of one second, so several requests may match. The one that ended first is used,
+            // because it cannot match an object that was created later.
             let first = self.groups(&live).into_iter().flatten().filter_map(|group| {
                 let (time, index) = creations[group].earliest(second(&live.created), &self.missed)?;
                 Some((time, index, group))
@@ -182,7 +182,7 @@ impl<'a> Search<'a> {
 
 impl<'a> Creations<'a> {
     /// Returns the earliest response to a request during which a live object may have been created, and the index of the missed
-    /// object. `created` is the second of its creation, and not before that of the last call.
+    /// object. `created` is its creation time in whole seconds. It must not decrease from call to call.
     fn earliest(&mut self, created: &str, missed: &[&'a MissedObject]) -> Option<(&'a str, usize)> {
         while let Some(index) = self.pending.pop_if(|index| second(&missed[*index].identity.requested) <= created) {
             self.begun.push(Reverse((&missed[index].time, index)));

@@ -194,7 +194,7 @@ impl History {
             return Availability::Away(format!("no replica of colocate was ready from {since} to {until} ({source})"));
         }
         let existed = self.replicas.iter().filter(|replica| replica.created <= time).count();
-        // These replicas were all, if neither a rollout nor a change of their number came later.
+        // No other replica existed at that time, unless there was a rollout or a change of `replicas` later.
         let settled =
             self.rolled_out.is_some_and(|end| end < time) && self.resized.is_none_or(|resized| resized < time);
         if settled && existed > 0 && existed >= self.desired {

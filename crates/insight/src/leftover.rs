@@ -176,7 +176,7 @@ impl Effect {
     }
 
     fn of(workload: &Workload, live: &Value) -> Self {
-        if workload.update == Update::Refused {
+        if workload.update == Update::Rejected {
             return Self::Rejected;
         }
         if workload.custom {
@@ -292,7 +292,7 @@ mod tests {
             update,
             custom: true,
         };
-        for (update, expected) in [(Update::Allowed, Effect::OfController), (Update::Refused, Effect::Rejected)] {
+        for (update, expected) in [(Update::Allowed, Effect::OfController), (Update::Rejected, Effect::Rejected)] {
             let policy = Policy { workloads: Workloads::new([rollout(update)]), ..Policy::default() };
             let found = read_as(&policy, ("argoproj.io", "Rollout"), &deployment()).unwrap();
             assert_eq!((found.effect, &*found.api_version), (expected, "argoproj.io/v1"));

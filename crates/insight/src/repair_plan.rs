@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::answer::Answer;
 use super::selector::{LabelSelector, Labels};
 
-/// A pod that should name another scheduler.
+/// A pod that should be on another scheduler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongPod {
     /// The namespace.

@@ -51,7 +51,7 @@ pub(super) struct AuditLogOptions<'a> {
 #[derive(Debug, Default)]
 struct Report {
     log: AuditLog,
-    /// The fate of each missed object, in their order; `None` if no cluster was asked.
+    /// The fate of each missed object, in their order; `None` if no cluster was checked.
     fates: Option<Vec<Fate>>,
     /// The resources that were read.
     seen: Vec<String>,
@@ -173,7 +173,8 @@ impl Report {
                 match error {
                     AuditLineError::Json(_) if number == 1 => first = unreadable,
                     error => {
-                        // A file that begins in the middle of a line has one such line.
+                        // Only one line can be partial at the start. A second one before any event shows that the first was
+                        // not a partial event either.
                         if self.log.events == events {
                             self.add_unreadable(first.take());
                         }

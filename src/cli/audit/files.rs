@@ -1,4 +1,4 @@
-//! The files that are laid over the cluster.
+//! The files whose application is simulated.
 
 use super::super::console::Console;
 use super::super::input::{Input, size};

@@ -7,8 +7,8 @@ use crate::engine::{Mode, amount, printable};
 use crate::insight::{RepairPlan, WrongPod};
 use crate::inspect::{Audit, ConfigSource, Kubectl};
 
-/// Waits for the reader between two rounds, so that a shell that runs the whole script does not begin them all at once. Without
-/// an answer, the script ends.
+/// Waits for Enter between two rounds, so that running the whole script does not start them all at once. At end of input, the
+/// script exits.
 const PAUSE: &str = "printf 'Press Enter when the new pods are ready: ' >&2 && read -r _ || exit 1";
 
 /// Renders the commands for a cluster. Everything else is a comment.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_waits_for_the_reader_between_the_rounds() {
+    fn the_script_waits_for_enter_between_rounds() {
         let script = render(&cluster(Some(true)));
         let evicted = |names: &[&str]| {
             let line = |name| {

@@ -106,7 +106,7 @@ impl Auditor<'_> {
     }
 
     pub(super) fn facts(&self) -> Facts<'_, Inventory> {
-        // A pod should name its driver's scheduler even while that scheduler is not running.
+        // A pod is expected on its driver's scheduler even while that scheduler is not running.
         Facts { policy: &self.rules.policy, storage: &self.cluster.inventory, presence: &|_| Presence::Unknown }
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::engine::{Text, object};
 use crate::insight::{Controller, Labels, controller};
 
-/// The fields of a live object that are read in addition to those that decide.
+/// The fields of a live object that are read in addition to those that the decision depends on.
 #[derive(Deserialize)]
 pub(super) struct Live<'a> {
     #[serde(borrow, default, deserialize_with = "object")]

@@ -1,4 +1,4 @@
-//! `colocate audit -f`: files that are laid over the cluster, and those that are not used.
+//! `colocate audit -f`: files whose application is simulated, and those that are not used.
 
 use colocate_harness::{ApiServer, Folder, Run};
 use serde_json::json;

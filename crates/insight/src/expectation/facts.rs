@@ -111,7 +111,7 @@ impl<V: StorageView> Facts<'_, V> {
         let incomplete = [visibility.classes, visibility.volumes].contains(&Absence::Hidden);
         match decision.reason {
             Reason::ClaimUnreadable => true,
-            // The claim that is hidden may belong to a driver that precedes.
+            // The unreadable claim may belong to a driver that comes earlier in the configuration, and would win.
             Reason::Injected | Reason::WouldInject => hidden && self.policy.drivers.0.len() > 1,
             // The scheduler may recognize the claim by its class or volume.
             Reason::NotRecognised => hidden || incomplete,
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_storage_makes_a_decision_doubtful_and_never_wrong() {
+    fn hidden_storage_makes_a_decision_uncertain_never_wrong() {
         let policy = Policy::default();
         let outcome = |storage: &Inventory, claim: &str| {
             let found = expect_in(&policy, storage, Some(false), "Pod", &pod("default-scheduler", claim));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_claim_may_belong_to_a_driver_that_precedes() {
+    fn a_hidden_claim_may_belong_to_an_earlier_driver() {
         let linstor = Driver {
             name: "linstor".into(),
             provisioners: vec!["linstor".into()],
