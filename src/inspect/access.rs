@@ -8,7 +8,7 @@ use hyper::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::kinds::Kind;
+use super::kinds::ResourceKind;
 use super::pages::{self, Listed};
 use crate::api::{ApiCause, ApiClient, ApiError, Resource};
 use crate::engine::{dns, object};
@@ -29,7 +29,7 @@ pub(crate) struct Access {
 }
 
 /// A verb on a kind, in a namespace or in all, and on one object or on all.
-type Right = (&'static str, Kind, Option<String>, Option<String>);
+type Right = (&'static str, ResourceKind, Option<String>, Option<String>);
 
 /// Something that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -94,7 +94,7 @@ impl Access {
     /// If the API server does not answer, or is none: it does not serve a kind that every API server serves.
     pub(crate) async fn try_list<T: Default>(
         &mut self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
         hides: impl fmt::Display,
         add: impl FnMut(&mut T, &str) -> serde_json::Result<()>,
@@ -132,7 +132,7 @@ impl Access {
     /// Those of [`try_list`](Self::try_list).
     pub(crate) async fn list<T: Default>(
         &mut self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
         hides: impl fmt::Display,
         add: impl FnMut(&mut T, &str) -> serde_json::Result<()>,
@@ -150,7 +150,7 @@ impl Access {
     /// If the API server does not answer.
     pub(crate) async fn get(
         &mut self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
         name: &str,
         hides: impl fmt::Display,
@@ -188,7 +188,7 @@ impl Access {
     pub(crate) async fn may(
         &mut self,
         verb: &'static str,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
     ) -> Result<bool, ApiError> {
         self.may_named(verb, kind, namespace, None).await
@@ -198,7 +198,7 @@ impl Access {
     async fn may_named(
         &mut self,
         verb: &'static str,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
         object: Option<&str>,
     ) -> Result<bool, ApiError> {
@@ -240,7 +240,13 @@ impl Access {
     }
 
     /// Records a missing permission, and what is not known as a result. A second read without the same permission is not recorded.
-    pub(crate) fn denied(&mut self, verb: &'static str, kind: Kind, namespace: Option<&str>, hides: impl fmt::Display) {
+    pub(crate) fn denied(
+        &mut self,
+        verb: &'static str,
+        kind: ResourceKind,
+        namespace: Option<&str>,
+        hides: impl fmt::Display,
+    ) {
         let not_seen = NotSeen::new(kind, namespace, Some(verb), format!("not permitted to {verb}"), hides);
         let is_same = |other: &NotSeen| {
             (&other.resource, &other.namespace, other.verb) == (&not_seen.resource, &not_seen.namespace, not_seen.verb)
@@ -253,7 +259,7 @@ impl Access {
     /// Records that an object cannot be decoded, and what is not known as a result.
     pub(crate) fn unreadable(
         &mut self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
         error: impl fmt::Display,
         hides: impl fmt::Display,
@@ -274,7 +280,7 @@ impl Found {
 
 impl NotSeen {
     fn new(
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
         verb: Option<&'static str>,
         why: String,
@@ -313,7 +319,7 @@ mod tests {
 
     /// Lists two kinds, each twice, with these answers by path. Returns their lists, the access, and the requested paths.
     async fn read_kinds(
-        [one, other]: [Kind; 2],
+        [one, other]: [ResourceKind; 2],
         answer: impl Fn(&str) -> (u16, Value),
     ) -> (Vec<Result<Listing<Vec<String>>, ApiError>>, Access, Vec<String>) {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();

@@ -53,13 +53,13 @@ pub(crate) struct KeptFinding {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct FoundObject {
     kind: String,
-    /// `None` for a kind of the cluster.
+    /// `None` for a cluster-scoped kind.
     namespace: Option<String>,
     name: String,
 }
 
 impl KeptFinding {
-    /// The namespace of its object; `None` for a kind of the cluster.
+    /// The namespace of its object; `None` for a cluster-scoped kind.
     pub(crate) fn namespace(&self) -> Option<&str> {
         self.object.namespace.as_deref()
     }

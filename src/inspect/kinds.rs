@@ -2,9 +2,9 @@
 
 use crate::api::Resource;
 
-/// A kind of object, and the path of its API.
+/// A resource and a version of its API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Kind {
+pub(crate) struct ResourceKind {
     /// The resource, as Roles name it.
     pub(crate) resource: Resource,
     /// The version.
@@ -13,38 +13,39 @@ pub(crate) struct Kind {
     pub(crate) namespaced: bool,
 }
 
-pub(crate) const REPLICA_SETS: Kind = Kind::namespaced("apps", "v1", "replicasets");
-pub(crate) const POD_TEMPLATES: Kind = Kind::namespaced("", "v1", "podtemplates");
-pub(crate) const SECRETS: Kind = Kind::namespaced("", "v1", "secrets");
-pub(crate) const PODS: Kind = Kind::namespaced("", "v1", "pods");
-pub(crate) const CLAIMS: Kind = Kind::namespaced("", "v1", "persistentvolumeclaims");
-pub(crate) const VOLUMES: Kind = Kind::of_cluster("", "v1", "persistentvolumes");
-pub(crate) const CLASSES: Kind = Kind::of_cluster("storage.k8s.io", "v1", "storageclasses");
-pub(crate) const STRATEGIES: Kind = Kind::of_cluster("portworx.io", "v1beta2", "volumeplacementstrategies");
-pub(crate) const NAMESPACES: Kind = Kind::of_cluster("", "v1", "namespaces");
-pub(crate) const MUTATING_WEBHOOKS: Kind =
-    Kind::of_cluster("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
-pub(crate) const DEPLOYMENTS: Kind = Kind::namespaced("apps", "v1", "deployments");
-pub(crate) const STATEFUL_SETS: Kind = Kind::namespaced("apps", "v1", "statefulsets");
-pub(crate) const DAEMON_SETS: Kind = Kind::namespaced("apps", "v1", "daemonsets");
-pub(crate) const CONTROLLER_REVISIONS: Kind = Kind::namespaced("apps", "v1", "controllerrevisions");
-pub(crate) const REPLICATION_CONTROLLERS: Kind = Kind::namespaced("", "v1", "replicationcontrollers");
-pub(crate) const JOBS: Kind = Kind::namespaced("batch", "v1", "jobs");
-pub(crate) const CRON_JOBS: Kind = Kind::namespaced("batch", "v1", "cronjobs");
-pub(crate) const CONFIG_MAPS: Kind = Kind::namespaced("", "v1", "configmaps");
-pub(crate) const EVENTS: Kind = Kind::namespaced("", "v1", "events");
-pub(crate) const BUDGETS: Kind = Kind::namespaced("policy", "v1", "poddisruptionbudgets");
-pub(crate) const ENDPOINT_SLICES: Kind = Kind::namespaced("discovery.k8s.io", "v1", "endpointslices");
-pub(crate) const LEASES: Kind = Kind::namespaced("coordination.k8s.io", "v1", "leases");
+pub(crate) const REPLICA_SETS: ResourceKind = ResourceKind::namespaced("apps", "v1", "replicasets");
+pub(crate) const POD_TEMPLATES: ResourceKind = ResourceKind::namespaced("", "v1", "podtemplates");
+pub(crate) const SECRETS: ResourceKind = ResourceKind::namespaced("", "v1", "secrets");
+pub(crate) const PODS: ResourceKind = ResourceKind::namespaced("", "v1", "pods");
+pub(crate) const CLAIMS: ResourceKind = ResourceKind::namespaced("", "v1", "persistentvolumeclaims");
+pub(crate) const VOLUMES: ResourceKind = ResourceKind::cluster_scoped("", "v1", "persistentvolumes");
+pub(crate) const CLASSES: ResourceKind = ResourceKind::cluster_scoped("storage.k8s.io", "v1", "storageclasses");
+pub(crate) const STRATEGIES: ResourceKind =
+    ResourceKind::cluster_scoped("portworx.io", "v1beta2", "volumeplacementstrategies");
+pub(crate) const NAMESPACES: ResourceKind = ResourceKind::cluster_scoped("", "v1", "namespaces");
+pub(crate) const MUTATING_WEBHOOKS: ResourceKind =
+    ResourceKind::cluster_scoped("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
+pub(crate) const DEPLOYMENTS: ResourceKind = ResourceKind::namespaced("apps", "v1", "deployments");
+pub(crate) const STATEFUL_SETS: ResourceKind = ResourceKind::namespaced("apps", "v1", "statefulsets");
+pub(crate) const DAEMON_SETS: ResourceKind = ResourceKind::namespaced("apps", "v1", "daemonsets");
+pub(crate) const CONTROLLER_REVISIONS: ResourceKind = ResourceKind::namespaced("apps", "v1", "controllerrevisions");
+pub(crate) const REPLICATION_CONTROLLERS: ResourceKind = ResourceKind::namespaced("", "v1", "replicationcontrollers");
+pub(crate) const JOBS: ResourceKind = ResourceKind::namespaced("batch", "v1", "jobs");
+pub(crate) const CRON_JOBS: ResourceKind = ResourceKind::namespaced("batch", "v1", "cronjobs");
+pub(crate) const CONFIG_MAPS: ResourceKind = ResourceKind::namespaced("", "v1", "configmaps");
+pub(crate) const EVENTS: ResourceKind = ResourceKind::namespaced("", "v1", "events");
+pub(crate) const BUDGETS: ResourceKind = ResourceKind::namespaced("policy", "v1", "poddisruptionbudgets");
+pub(crate) const ENDPOINT_SLICES: ResourceKind = ResourceKind::namespaced("discovery.k8s.io", "v1", "endpointslices");
+pub(crate) const LEASES: ResourceKind = ResourceKind::namespaced("coordination.k8s.io", "v1", "leases");
 
-impl Kind {
-    /// A kind whose objects belong to namespaces.
+impl ResourceKind {
+    /// A namespaced kind.
     pub(crate) const fn namespaced(group: &'static str, version: &'static str, name: &'static str) -> Self {
         Self { resource: Resource::new(group, name), version, namespaced: true }
     }
 
-    /// A kind whose objects belong to the cluster.
-    pub(crate) const fn of_cluster(group: &'static str, version: &'static str, name: &'static str) -> Self {
+    /// A cluster-scoped kind.
+    pub(crate) const fn cluster_scoped(group: &'static str, version: &'static str, name: &'static str) -> Self {
         Self { resource: Resource::new(group, name), version, namespaced: false }
     }
 

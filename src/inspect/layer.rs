@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::cluster::Cluster;
-use super::kinds::{self, Kind};
+use super::kinds::{self, ResourceKind};
 use crate::api::ApiError;
 use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::engine::{DEFAULT_SCHEDULER, Policy, StorageView as _, Workload, current_api_version};
@@ -80,7 +80,7 @@ pub(crate) struct PodChanges {
 /// The largest number of changes that are counted separately.
 const MAX_CHANGES: usize = 10_000;
 
-/// The group, kind, namespace (empty for a kind of the cluster) and name of an object.
+/// The group, kind, namespace (empty for a cluster-scoped kind) and name of an object.
 type ObjectKey = (String, String, String, String);
 
 /// A workload by its namespace, kind and name.
@@ -116,12 +116,12 @@ impl<'a> Layer<'a> {
         let (mut layer, mut elsewhere) = (Self::default(), 0);
         for file in objects {
             let (group, own) = (group(file), &file.namespace);
-            let is_of_cluster = is_of_cluster(group, &file.kind);
-            if !is_of_cluster && namespace.is_some_and(|namespace| namespace != own) {
+            let is_cluster_scoped = is_cluster_scoped(group, &file.kind);
+            if !is_cluster_scoped && namespace.is_some_and(|namespace| namespace != own) {
                 elsewhere += 1;
                 continue;
             }
-            let own = if is_of_cluster { String::new() } else { own.clone() };
+            let own = if is_cluster_scoped { String::new() } else { own.clone() };
             let key = (group.to_owned(), file.kind.clone(), own, file.name.clone());
             if let Some(first) = layer.entries.insert(key, Entry { file, live: None }) {
                 let FileObject { kind, name, place, .. } = file;
@@ -285,16 +285,21 @@ fn group(file: &FileObject) -> &str {
     current_api_version(&file.api_version, &file.kind).split_once('/').map_or("", |(group, _)| group)
 }
 
-fn is_of_cluster(group: &str, kind: &str) -> bool {
+fn is_cluster_scoped(group: &str, kind: &str) -> bool {
     matches!((group, kind), ("", "Namespace" | "PersistentVolume") | ("storage.k8s.io", "StorageClass"))
 }
 
 fn is_storage(group: &str, kind: &str) -> bool {
-    is_of_cluster(group, kind) || (group, kind) == ("", "PersistentVolumeClaim")
+    is_cluster_scoped(group, kind) || (group, kind) == ("", "PersistentVolumeClaim")
 }
 
 /// Gets a live object; `None` if it does not exist or cannot be read.
-async fn get(access: &mut Access, kind: Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>, ApiError> {
+async fn get(
+    access: &mut Access,
+    kind: ResourceKind,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Option<Value>, ApiError> {
     let hides = format!("the live {}, so the objects in the files count as new", kind.resource.name);
     let found = access.get(kind, namespace, name, hides).await?;
     Ok(found.object().and_then(|json| serde_json::from_str(&json).ok()))

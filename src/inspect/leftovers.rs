@@ -11,7 +11,7 @@ use super::audit::{ConfigSource, CustomKind, Rules};
 use super::cluster::Cluster;
 use super::helm_release::HelmRelease;
 use super::helm_releases::HelmReleases;
-use super::kinds::{self, Kind};
+use super::kinds::{self, ResourceKind};
 use super::why::Reader;
 use crate::api::{ApiClient, ApiError, FIELD_MANAGER};
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::insight::Leftover;
 use crate::manifest::{Manifest, ManifestObject};
 
 /// The built-in kinds with a pod template.
-const WORKLOADS: [(Kind, &str); 8] = [
+const WORKLOADS: [(ResourceKind, &str); 8] = [
     (kinds::DEPLOYMENTS, "Deployment"),
     (kinds::STATEFUL_SETS, "StatefulSet"),
     (kinds::DAEMON_SETS, "DaemonSet"),
@@ -48,7 +48,7 @@ pub(crate) struct Leftovers {
 #[derive(Clone, Debug)]
 pub(crate) struct FoundLeftover {
     /// The kind, for the paths of its API.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ResourceKind,
     /// The template.
     pub(crate) leftover: Leftover,
 }

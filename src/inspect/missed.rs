@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::{Access, Listing};
-use super::kinds::Kind;
+use super::kinds::ResourceKind;
 use crate::api::ApiError;
 use crate::engine::dns::{is_label, is_subdomain};
 use crate::insight::{Fate, LiveObject, MissedObject, Search};
@@ -71,10 +71,10 @@ pub(crate) async fn fates(
 
 /// Returns the kind of a resource as in an audit log, `deployments.apps`; `None` if it is not a legal name, which must not become
 /// a part of a path.
-fn kind(resource: &str, version: &str) -> Option<Kind> {
+fn kind(resource: &str, version: &str) -> Option<ResourceKind> {
     let (name, group) = resource.split_once('.').unwrap_or((resource, ""));
     let is_legal = is_label(name) && is_label(version) && (group.is_empty() || is_subdomain(group));
-    is_legal.then(|| Kind::of_custom(group, version, name))
+    is_legal.then(|| ResourceKind::of_custom(group, version, name))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::kinds::Kind;
+use super::kinds::ResourceKind;
 use crate::api::{ApiClient, ApiError, ListMeta};
 use crate::engine::{Text, object};
 
@@ -42,7 +42,7 @@ pub(super) struct Listed<T> {
 /// If the API server does not answer, or the list expires again.
 pub(super) async fn list<T: Default>(
     client: &ApiClient,
-    kind: Kind,
+    kind: ResourceKind,
     namespace: Option<&str>,
     mut add: impl FnMut(&mut T, &str) -> serde_json::Result<()>,
 ) -> Result<Listed<T>, ApiError> {
@@ -54,7 +54,7 @@ pub(super) async fn list<T: Default>(
 
 async fn list_once<T: Default>(
     client: &ApiClient,
-    kind: Kind,
+    kind: ResourceKind,
     namespace: Option<&str>,
     add: &mut impl FnMut(&mut T, &str) -> serde_json::Result<()>,
 ) -> Result<Listed<T>, ApiError> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::kinds::Kind;
+use super::kinds::ResourceKind;
 use super::why::WEBHOOK_NAME;
 use crate::api::Resource;
 use crate::insight::{Answer, Creation, Labels, WebhookEntry};
@@ -91,7 +91,7 @@ impl Webhooks {
     /// match conditions are not evaluated: they exclude only objects that colocate would leave unchanged.
     pub(crate) fn sends_to_colocate(
         &self,
-        (kind, name): (Kind, &str),
+        (kind, name): (ResourceKind, &str),
         namespace: &str,
         namespace_labels: Option<&Labels>,
         labels: &Labels,

@@ -9,7 +9,7 @@ use crate::engine::{DEFAULT_SCHEDULER, Inventory, Presence, Reason, Workload};
 use crate::insight::{Answer, Doubt, Expectation, Facts, Foreseen, Labels, as_requested};
 use crate::inspect::cluster::Cluster;
 use crate::inspect::findings::{Checks, Findings};
-use crate::inspect::kinds::{self, Kind};
+use crate::inspect::kinds::{self, ResourceKind};
 use crate::inspect::webhooks::Webhooks;
 
 /// The namespaces that colocate's chart excludes by default. They are assumed while colocate is not installed.
@@ -65,7 +65,7 @@ impl Auditor<'_> {
     /// Returns whether API servers send a new object to colocate.
     pub(super) fn sends(
         &self,
-        kind: Kind,
+        kind: ResourceKind,
         name: &str,
         (namespace, namespace_labels): (&str, Option<&Labels>),
         labels: Option<&Labels>,

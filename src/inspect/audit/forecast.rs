@@ -14,7 +14,7 @@ use crate::insight::{
     Answer, Facts, Foreseen, Labels, NewPod, Overlay, Prediction, Scope, When, as_requested, scheduler,
 };
 use crate::inspect::access::Access;
-use crate::inspect::kinds::{self, Kind};
+use crate::inspect::kinds::{self, ResourceKind};
 use crate::inspect::layer::{
     After, FileForecast, FileObject, Layer, PodChange, PodChanges, WorkloadForecast, WorkloadName,
 };
@@ -182,7 +182,7 @@ impl<'a> Forecast<'a> {
         self.facts().foresee_new_pod(pod, scope)
     }
 
-    fn sends_after(&self, kind: Kind, name: &str, namespace: &str, labels: Option<&Labels>) -> Answer {
+    fn sends_after(&self, kind: ResourceKind, name: &str, namespace: &str, labels: Option<&Labels>) -> Answer {
         let namespace_labels = self.after.labels(self.auditor.cluster, namespace);
         self.auditor.sends(kind, name, (namespace, namespace_labels), labels)
     }

@@ -9,7 +9,7 @@ use crate::companion::Severities;
 use crate::config::Config;
 use crate::engine::Policy;
 use crate::inspect::cluster::Cluster;
-use crate::inspect::kinds::Kind;
+use crate::inspect::kinds::ResourceKind;
 use crate::inspect::why::{InstalledConfig, Reader};
 
 /// The rules of an audit.
@@ -38,7 +38,7 @@ pub(crate) enum ConfigSource {
 /// A kind of custom workload.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::inspect) struct CustomKind {
-    pub(in crate::inspect) kind: Kind,
+    pub(in crate::inspect) kind: ResourceKind,
     pub(in crate::inspect) version: &'static str,
     pub(in crate::inspect) name: &'static str,
 }
@@ -100,6 +100,6 @@ impl From<[&str; 4]> for CustomKind {
     /// Makes the kind of a group, version, resource and kind. The names live until the process exits: a configuration has few.
     fn from(names: [&str; 4]) -> Self {
         let [group, version, resource, name] = names.map(|name| &*name.to_owned().leak());
-        Self { kind: Kind::namespaced(group, version, resource), version, name }
+        Self { kind: ResourceKind::namespaced(group, version, resource), version, name }
     }
 }

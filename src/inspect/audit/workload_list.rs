@@ -11,12 +11,12 @@ use crate::companion::SubjectKind;
 use crate::engine::Workload;
 use crate::insight::{Answer, Census, CensusEntry, Doubt, Labels, Outcome};
 use crate::inspect::findings::Findings;
-use crate::inspect::kinds::{self, Kind};
+use crate::inspect::kinds::{self, ResourceKind};
 use crate::inspect::webhooks::{self, Webhooks};
 
 /// The kinds whose templates are audited, each with its name. `ReplicaSets` are not: there are many, and
 /// nearly all belong to a Deployment.
-pub(super) const WORKLOADS: [(Kind, &str); 6] = [
+pub(super) const WORKLOADS: [(ResourceKind, &str); 6] = [
     (kinds::DEPLOYMENTS, "Deployment"),
     (kinds::STATEFUL_SETS, "StatefulSet"),
     (kinds::DAEMON_SETS, "DaemonSet"),
@@ -26,7 +26,7 @@ pub(super) const WORKLOADS: [(Kind, &str); 6] = [
 ];
 
 /// The other built-in kinds with a pod template.
-pub(super) const OTHER_WORKLOADS: [(Kind, &str); 3] =
+pub(super) const OTHER_WORKLOADS: [(ResourceKind, &str); 3] =
     [(kinds::PODS, "Pod"), (kinds::REPLICA_SETS, "ReplicaSet"), (kinds::POD_TEMPLATES, "PodTemplate")];
 
 /// The templates of a kind, and what pods need of it.
@@ -93,7 +93,7 @@ fn pod_labels(workload: &Workload, item: &str) -> serde_json::Result<Option<Labe
 }
 
 /// The further consequence of a kind that cannot be read.
-pub(super) fn consequence(kind: Kind) -> &'static str {
+pub(super) fn consequence(kind: ResourceKind) -> &'static str {
     if kind == kinds::JOBS {
         "; pods of CronJobs are counted by their Jobs"
     } else if kind == kinds::DEPLOYMENTS {

@@ -27,7 +27,7 @@ use crate::insight::{
 };
 use crate::inspect::access::Found;
 use crate::inspect::cluster::Cluster;
-use crate::inspect::kinds::{self, Kind};
+use crate::inspect::kinds::{self, ResourceKind};
 use crate::inspect::kubectl::Kubectl;
 
 use cause::cause;
@@ -262,7 +262,7 @@ impl<'r> Explainer<'r> {
     }
 
     /// Returns the kinds of controllers that may be between an object of this kind and its pods, the outer ones first.
-    fn between(&self, kind: TargetKind) -> Vec<Kind> {
+    fn between(&self, kind: TargetKind) -> Vec<ResourceKind> {
         match kind.name {
             // What its controller creates is not known.
             _ if kind.is_custom() => {
@@ -299,9 +299,9 @@ impl<'r> Explainer<'r> {
         self.policy.workloads.find(kind.api.resource.group, kind.api.version, kind.name).cloned()
     }
 
-    fn creation<'a>(&'a self, api: Kind, kind: &'a str, labels: &'a Labels, object: &'a Value) -> Creation<'a> {
+    fn creation<'a>(&'a self, api: ResourceKind, kind: &'a str, labels: &'a Labels, object: &'a Value) -> Creation<'a> {
         let (namespace, namespace_labels) = (&*self.namespace, self.labels.as_ref());
-        let Kind { resource: Resource { group, name: resource }, version, .. } = api;
+        let ResourceKind { resource: Resource { group, name: resource }, version, .. } = api;
         Creation { group, version, resource, kind, namespace, namespace_labels, labels, object }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::api::{ApiClient, ApiError};
 use crate::inspect::access::{Access, NotSeen};
-use crate::inspect::kinds::Kind;
+use crate::inspect::kinds::ResourceKind;
 
 /// A cluster that is read for one answer.
 pub(crate) struct Reader {
@@ -22,7 +22,7 @@ impl Reader {
     /// Lists the objects that `wanted` selects; `None` if they cannot be listed.
     pub(crate) async fn list<T: DeserializeOwned>(
         &mut self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: Option<&str>,
         hides: impl fmt::Display,
         wanted: impl Fn(&T) -> bool,

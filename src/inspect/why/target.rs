@@ -1,7 +1,7 @@
 //! The object that a user asks about, as kubectl names it: `pod/mysql-0`, `pod mysql-0`, `deploy/mysql`.
 
 use crate::engine::dns;
-use crate::inspect::kinds::{self, Kind};
+use crate::inspect::kinds::{self, ResourceKind};
 
 /// An object of a kind that creates pods, or a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) struct TargetKind {
     /// The kind's name.
     pub(crate) name: &'static str,
     /// Its API.
-    pub(super) api: Kind,
+    pub(super) api: ResourceKind,
     /// The short name that kubectl accepts; the singular name for a kind without one.
     short: &'static str,
 }
@@ -31,7 +31,7 @@ pub(crate) struct UnknownKind {
     known: Vec<String>,
 }
 
-const fn kind(name: &'static str, api: Kind, short: &'static str) -> TargetKind {
+const fn kind(name: &'static str, api: ResourceKind, short: &'static str) -> TargetKind {
     TargetKind { name, api, short }
 }
 
@@ -55,7 +55,7 @@ impl TargetKinds {
     /// Adds custom kinds, each with its group, version, resource and kind.
     pub(super) fn new<'a>(custom: impl Iterator<Item = [&'a str; 4]>) -> Self {
         let custom = custom.map(|[group, version, resource, name]| {
-            let api = Kind::of_custom(group, version, resource);
+            let api = ResourceKind::of_custom(group, version, resource);
             TargetKind { name: name.to_owned().leak(), api, short: api.resource.name }
         });
         Self(BUILT_IN.into_iter().chain(custom).collect())
@@ -64,7 +64,7 @@ impl TargetKinds {
     /// Finds the kind of a controller.
     pub(super) fn find(&self, group: &str, version: &str, name: &str) -> Option<TargetKind> {
         let is_it = |kind: &TargetKind| {
-            let Kind { resource, version: own, .. } = kind.api;
+            let ResourceKind { resource, version: own, .. } = kind.api;
             (kind.name, resource.group, own) == (name, group, version)
         };
         self.0.iter().copied().find(is_it)
@@ -102,7 +102,7 @@ impl TargetKind {
     /// Returns true if kubectl accepts this name of the kind, in any case: `deploy`, `deployments.apps`, `deployment.v1.apps`.
     fn is_named(self, name: &str) -> bool {
         let (name, group) = name.split_once('.').map_or((name, None), |(name, group)| (name, Some(group)));
-        let Kind { resource, version, .. } = self.api;
+        let ResourceKind { resource, version, .. } = self.api;
         let has_group = |group: &str| {
             let of_version = group.strip_prefix(version).and_then(|group| group.strip_prefix('.'));
             group == resource.group || of_version == Some(resource.group)
