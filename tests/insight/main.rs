@@ -14,7 +14,7 @@ mod files;
 #[path = "../installation/conditions/kind.rs"]
 #[expect(dead_code, reason = "the installation tests use all of it")]
 mod kind;
-mod night;
+mod outage;
 mod plan;
 mod release;
 mod repair;

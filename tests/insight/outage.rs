@@ -1,6 +1,6 @@
-//! A night: colocate is killed under a steady load of new pods, workloads are scaled, pods are deleted, and colocate starts again.
+//! An outage: colocate is killed under a steady load of new pods, workloads are scaled, pods are deleted, and colocate starts again.
 //!
-//! In the morning, `audit` and `audit --audit-log` find exactly the pods that it missed. What they should find is computed from the
+//! Afterwards, `audit` and `audit --audit-log` find exactly the pods that it missed. What they should find is computed from the
 //! API server's audit log and the list of pods, by rules that are written here and do not use the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,15 +23,15 @@ use tokio::time::interval;
 
 use super::plan;
 
-const NAMESPACE: &str = "night";
+const NAMESPACE: &str = "outage";
 
 /// The load: 50 pods per second, for 20 s.
 const PODS: usize = 1_000;
 const PACE: Duration = Duration::from_millis(20);
 
-/// The numbers of the pods that are created while colocate is away. Colocate is killed and started again while the pods before and
+/// The numbers of the pods that are created while colocate is unavailable. It is killed and started again while the pods before and
 /// after them are created.
-const AWAY: Range<usize> = 350..500;
+const UNAVAILABLE: Range<usize> = 350..500;
 
 /// The number of pods that are created while colocate is killed, and while it starts.
 const OVERLAP: usize = 100;
@@ -53,8 +53,8 @@ const PODS_OF_CONTROLLERS: usize = 8 + 3;
 /// The events about the other new pods: the load, the one that was deleted, the one that was created again, and the last one.
 const OTHER_PODS: usize = PODS + 1 + 2 + 1;
 
-/// The objects of the night.
-struct Night {
+/// The objects of the outage.
+struct Outage {
     control_plane: &'static ControlPlane,
     release: Release,
     namespace: Namespace,
@@ -64,7 +64,7 @@ struct Night {
 }
 
 /// The results of `audit`.
-struct Morning {
+struct AuditResults {
     /// The pods in the plan.
     planned: BTreeSet<String>,
     /// The pods that are not in the plan, all for the lack of a controller.
@@ -75,7 +75,7 @@ struct Morning {
     audit: Value,
 }
 
-impl Night {
+impl Outage {
     /// Installs colocate, and creates the workloads and their first pods, which it does not miss.
     fn begin() -> Self {
         let control_plane = ControlPlane::shared();
@@ -84,26 +84,26 @@ impl Night {
         namespace.add_claim("other", OTHER_CLASS);
         // The workloads exist before colocate, so that their templates do not name the scheduler. They have no pods yet.
         namespace.apply(&(plan::workloads(0, MIN_AVAILABLE, 0) + OPERATOR));
-        let release = Release::prepare(control_plane, "nocturnal");
+        let release = Release::prepare(control_plane, "interrupted");
         release.install(&format!(
             "replicaCount: 1\nwebhook: {{failurePolicy: Ignore, namespaces: {{include: [{NAMESPACE}]}}}}\n"
         ));
         release.wait_until_called(NAMESPACE);
         let api = background().block_on(Api::administrator(control_plane));
         let operator = namespace.get("configmap/operator").uid().to_owned();
-        let night = Self { control_plane, release, namespace, api, operator };
-        night.namespace.run("scale deployment/web --replicas=4");
-        night.namespace.run("scale statefulset/db --replicas=2");
-        let pods = night.namespace.running_pods("", 6);
+        let outage = Self { control_plane, release, namespace, api, operator };
+        outage.namespace.run("scale deployment/web --replicas=4");
+        outage.namespace.run("scale statefulset/db --replicas=2");
+        let pods = outage.namespace.running_pods("", 6);
         assert!(pods.iter().all(|pod| pod.scheduler() == "stork"), "{pods:?}");
-        night
+        outage
     }
 
     /// A pod of the load. The gate keeps it Pending, and the schedulers idle.
     fn pod(&self, name: &str, number: usize) -> Value {
         let mut pod = pair::pod(if matches!(number % 10, 5 | 6) { "other" } else { "px" });
         pod["metadata"]["name"] = name.into();
-        pod["spec"]["schedulingGates"] = json!([{"name": "colocate.test/night"}]);
+        pod["spec"]["schedulingGates"] = json!([{"name": "colocate.test/outage"}]);
         match number % 10 {
             7 => pod["metadata"]["labels"] = json!({"colocate/ignore": "true"}),
             8 | 9 => {
@@ -143,9 +143,9 @@ impl Night {
     }
 
     /// Kills colocate under load, changes workloads and pods, and starts it again under load.
-    fn pass(&self) {
-        let (mut progress, evening) = self.load(0..AWAY.start);
-        let at_kill = AWAY.start - OVERLAP;
+    fn kill_and_restart(&self) {
+        let (mut progress, before) = self.load(0..UNAVAILABLE.start);
+        let at_kill = UNAVAILABLE.start - OVERLAP;
         background()
             .block_on(async { progress.wait_for(|sent| *sent >= at_kill).await.map(|_| ()) })
             .expect("it loads");
@@ -154,7 +154,7 @@ impl Night {
         replicas[0].kill();
         self.release.kubelet().wait_until_all_have_ended();
 
-        let (_, away) = self.load(AWAY);
+        let (_, during) = self.load(UNAVAILABLE);
         let web = self.namespace.list("pods -l app=web");
         self.namespace.run(&format!("delete pods {} {} db-0 --wait=false", web[0].name(), web[1].name()));
         self.namespace.run("scale deployment/web --replicas=6");
@@ -163,24 +163,24 @@ impl Night {
         self.namespace.run("delete pods gone again");
         self.namespace.running_pods("-l app=web", 6);
         self.namespace.running_pods("-l app=db", 2);
-        background().block_on(async { tokio::try_join!(evening, away) }).expect("all pods are admitted");
+        background().block_on(async { tokio::try_join!(before, during) }).expect("all pods are admitted");
 
-        let (_, start) = self.load(AWAY.end..AWAY.end + OVERLAP);
+        let (_, start) = self.load(UNAVAILABLE.end..UNAVAILABLE.end + OVERLAP);
         self.release.namespace().run("delete pods --all --wait=false");
         self.release.wait_until_called(NAMESPACE);
         self.create("again", 0);
-        let (_, morning) = self.load(AWAY.end + OVERLAP..PODS);
-        background().block_on(async { tokio::try_join!(start, morning) }).expect("all pods are admitted");
+        let (_, after) = self.load(UNAVAILABLE.end + OVERLAP..PODS);
+        background().block_on(async { tokio::try_join!(start, after) }).expect("all pods are admitted");
         self.create("last", 0);
     }
 
-    /// Waits for the events about all new pods of the night, and returns them.
+    /// Waits for the events about all new pods of the outage, and returns them.
     fn events() -> Vec<Value> {
         let mut events = Vec::new();
         let mut left = PODS_OF_CONTROLLERS + OTHER_PODS;
         let log = AuditLog::follow();
         log.wait_for("the events about all pods", |line| {
-            if line.contains(r#""namespace":"night""#) && line.contains(r#""verb":"create""#) {
+            if line.contains(r#""namespace":"outage""#) && line.contains(r#""verb":"create""#) {
                 let event: Value = serde_json::from_str(line).expect("the API server logs JSON");
                 if creates_pod(&event) {
                     events.push(event);
@@ -204,7 +204,7 @@ impl Night {
         run.out
     }
 
-    fn audit(&self) -> Morning {
+    fn audit(&self) -> AuditResults {
         let plan = self.run("--repair-plan");
         let rounds = plan::rounds(&plan);
         let of_command = |line: &String| -> String {
@@ -215,9 +215,9 @@ impl Night {
         let left_out = left_out.lines().map(|line| {
             let (name, reason) = line.split_once(": ").expect("a reason follows");
             assert!(reason.contains("delete it, and create it from its manifest"), "{reason}");
-            name.trim_start_matches("# night/").to_owned()
+            name.trim_start_matches("# outage/").to_owned()
         });
-        Morning {
+        AuditResults {
             planned: rounds.iter().flatten().map(of_command).collect(),
             left_out: left_out.collect(),
             rounds,
@@ -309,12 +309,12 @@ fn names<'p>(pods: impl Iterator<Item = &'p Object>) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_morning_finds_exactly_the_pods_that_were_missed() {
-    let night = Night::begin();
-    night.pass();
+fn audit_finds_exactly_the_pods_missed_in_an_outage() {
+    let outage = Outage::begin();
+    outage.kill_and_restart();
 
-    let events = Night::events();
-    let pods = night.pods();
+    let events = Outage::events();
+    let pods = outage.pods();
     let wrong = names(pods.values().filter(|pod| is_wrong(pod)));
     let missed: Vec<_> = events.iter().filter(|event| failed_open(event)).collect();
     let name_of = |event: &Value| event["requestObject"]["metadata"]["name"].as_str().map(str::to_owned);
@@ -327,13 +327,13 @@ fn the_morning_finds_exactly_the_pods_that_were_missed() {
     let existing: BTreeSet<_> = named.chain(of_web.iter().cloned()).collect();
     // The scene itself: only missed pods are wrong, and of the missed ones, those of another class are not.
     assert!(wrong.is_subset(&existing) && wrong.len() < existing.len(), "{wrong:?} {existing:?}");
-    for number in AWAY {
+    for number in UNAVAILABLE {
         // API servers do not send pods that have opted out.
         assert_eq!(last[&format!("pod-{number}")], number % 10 != 7, "pod-{number}");
     }
     assert_eq!((last["last"], last["again"]), (false, false));
 
-    let document = night.audit_log();
+    let document = outage.audit_log();
     let entries = document["missed"].as_array().unwrap();
     let ids = |values: &mut dyn Iterator<Item = &Value>| -> BTreeSet<String> {
         values.map(|value| value["auditID"].as_str().unwrap().to_owned()).collect()
@@ -352,33 +352,33 @@ fn the_morning_finds_exactly_the_pods_that_were_missed() {
     let fate = |name: &str| of_pods.iter().find(|entry| entry["name"] == name).map(|entry| &entry["fate"]);
     assert_eq!((fate("gone"), fate("again"), fate("last")), (Some(&json!("gone")), Some(&json!("replaced")), None));
 
-    let morning = night.audit();
-    let counts = &morning.audit["clusters"][0]["pods"];
+    let results = outage.audit();
+    let counts = &results.audit["clusters"][0]["pods"];
     assert_eq!((&counts["wrong"], &counts["unknown"]), (&wrong.len().into(), &0.into()));
-    assert_eq!(morning.planned.union(&morning.left_out).cloned().collect::<BTreeSet<_>>(), wrong);
+    assert_eq!(results.planned.union(&results.left_out).cloned().collect::<BTreeSet<_>>(), wrong);
     let uncontrolled = |pod: &&Object| pod.0["metadata"]["ownerReferences"].is_null();
     let bare = names(pods.values().filter(|pod| is_wrong(pod)).filter(uncontrolled));
-    assert_eq!(morning.left_out, bare);
+    assert_eq!(results.left_out, bare);
 
     // Pending pods come first; then, of the Deployment as many as its budget allows, and of the StatefulSet one.
-    let (smallest, watch) = night.watch_availability();
+    let (smallest, watch) = outage.watch_availability();
     let pending = wrong.difference(&bare).filter(|name| pods[*name].text("/status/phase") == "Pending").count();
-    let sizes: Vec<_> = morning.rounds.iter().map(Vec::len).collect();
-    assert_eq!(sizes, [pending + 2 + 1, 2], "{:?}", morning.rounds);
-    for round in &morning.rounds {
-        night.evict(round);
+    let sizes: Vec<_> = results.rounds.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [pending + 2 + 1, 2], "{:?}", results.rounds);
+    for round in &results.rounds {
+        outage.evict(round);
     }
     watch.abort();
     let smallest = smallest.load(Ordering::Relaxed);
     assert!((u64::from(MIN_AVAILABLE)..=6).contains(&smallest), "{smallest} pods were ready");
 
-    let morning = night.audit();
-    assert_eq!(morning.audit["clusters"][0]["pods"]["wrong"], bare.len());
-    assert_eq!((morning.rounds.len(), &morning.left_out), (0, &bare));
+    let results = outage.audit();
+    assert_eq!(results.audit["clusters"][0]["pods"]["wrong"], bare.len());
+    assert_eq!((results.rounds.len(), &results.left_out), (0, &bare));
     // What the plan says about pods without a controller.
-    night.namespace.run(&format!("delete pods {} --wait=false", bare.iter().cloned().collect::<Vec<_>>().join(" ")));
+    outage.namespace.run(&format!("delete pods {} --wait=false", bare.iter().cloned().collect::<Vec<_>>().join(" ")));
     for name in &bare {
-        night.create(name, 0);
+        outage.create(name, 0);
     }
-    night.run("--strict --fail-under 100");
+    outage.run("--strict --fail-under 100");
 }
