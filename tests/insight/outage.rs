@@ -350,7 +350,7 @@ fn audit_finds_exactly_the_pods_missed_in_an_outage() {
         assert_eq!((&entry["live"]["uid"], &entry["live"]["scheduler"]), (&pod.uid().into(), &pod.scheduler().into()));
     }
     let fate = |name: &str| of_pods.iter().find(|entry| entry["name"] == name).map(|entry| &entry["fate"]);
-    assert_eq!((fate("gone"), fate("again"), fate("last")), (Some(&json!("gone")), Some(&json!("replaced")), None));
+    assert_eq!((fate("gone"), fate("again"), fate("last")), (Some(&json!("gone")), Some(&json!("recreated")), None));
 
     let results = outage.audit();
     let counts = &results.audit["clusters"][0]["pods"];

@@ -18,7 +18,7 @@ pub enum Fate {
     /// It exists.
     Exists(LiveObject),
     /// An object of this name exists, and was created later.
-    Replaced,
+    Recreated,
     /// It does not exist.
     Gone,
     /// The log or the permissions do not suffice to find it.
@@ -150,7 +150,7 @@ impl<'a> Search<'a> {
                 is_found |= exists;
                 // There is one object of a name at a time: those of earlier requests were deleted.
                 if exists && self.missed[index].creates {
-                    named[..position].iter().for_each(|earlier| fates[*earlier] = Fate::Replaced);
+                    named[..position].iter().for_each(|earlier| fates[*earlier] = Fate::Recreated);
                     break;
                 }
             }
@@ -214,7 +214,7 @@ impl MissedObject {
             // The log is that of another cluster.
             Fate::Unknown
         } else {
-            Fate::Replaced
+            Fate::Recreated
         }
     }
 
@@ -265,7 +265,7 @@ impl Fate {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Exists(_) => "exists",
-            Self::Replaced => "replaced",
+            Self::Recreated => "recreated",
             Self::Gone => "gone",
             Self::Unknown => "unknown",
         }
@@ -343,9 +343,9 @@ mod tests {
             (vec![pod("b", "07", default)], "gone"),
             (vec![pod("a", "06", default)], "a"),
             (vec![pod("a", "07", default)], "a"),
-            (vec![pod("a", "08", default)], "replaced"),
+            (vec![pod("a", "08", default)], "recreated"),
             // Deleted, and created again within the second, when colocate answered.
-            (vec![pod("a", "07", "stork")], "replaced"),
+            (vec![pod("a", "07", "stork")], "recreated"),
             (vec![pod("a", "05", default)], "unknown"),
         ] {
             assert_eq!(fates(&[a()], &live), [expected], "{live:?}");
@@ -366,32 +366,32 @@ mod tests {
         };
         let live = [pod("a", "07", "default-scheduler")];
         assert_eq!(fates(&[with("uid-a")], &live), ["a"]);
-        assert_eq!(fates(&[with("uid-b")], &live), ["replaced"]);
+        assert_eq!(fates(&[with("uid-b")], &live), ["recreated"]);
     }
 
     #[test]
     fn of_two_objects_of_one_name_the_later_one_exists() {
         let both = [missed("a", "07.1", "07.2"), missed("a", "07.5", "07.6")];
-        assert_eq!(fates(&both, &[pod("a", "07", "default-scheduler")]), ["replaced", "a"]);
+        assert_eq!(fates(&both, &[pod("a", "07", "default-scheduler")]), ["recreated", "a"]);
         let both = [missed("a", "07.1", "07.2"), missed("a", "09.5", "09.6")];
-        assert_eq!(fates(&both, &[pod("a", "09", "default-scheduler")]), ["replaced", "a"]);
+        assert_eq!(fates(&both, &[pod("a", "09", "default-scheduler")]), ["recreated", "a"]);
         let update = |from, to| MissedObject { creates: false, ..missed("a", from, to) };
         let four =
             [missed("a", "07.1", "07.2"), update("07.3", "07.4"), missed("a", "07.5", "07.6"), update("07.7", "07.8")];
-        assert_eq!(fates(&four, &[pod("a", "07", "default-scheduler")]), ["replaced", "replaced", "a", "a"]);
+        assert_eq!(fates(&four, &[pod("a", "07", "default-scheduler")]), ["recreated", "recreated", "a", "a"]);
     }
 
     #[test]
     fn times_without_a_fraction_have_the_same_second() {
         let mut plain = missed("a", "06.9", "07.1");
         (plain.identity.requested, plain.time) = ("2026-11-30T02:14:06Z".to_owned(), "2026-11-30T02:14:07Z".to_owned());
-        for (second, expected) in [("06", "a"), ("07", "a"), ("08", "replaced"), ("05", "unknown")] {
+        for (second, expected) in [("06", "a"), ("07", "a"), ("08", "recreated"), ("05", "unknown")] {
             assert_eq!(fates(&[plain.clone()], &[pod("a", second, "default-scheduler")]), [expected], "{second}");
         }
     }
 
     #[test]
-    fn an_object_that_is_found_by_name_is_not_another_one_too() {
+    fn a_match_by_name_is_not_also_matched_by_prefix() {
         let whole = missed("web-1", "07.1", "07.2");
         let live = [owned("web-1", "07", "default-scheduler", "rs")];
         assert_eq!(fates(&[whole, generated("07.1", "07.3", "rs")], &live), ["web-1", "gone"]);
@@ -401,7 +401,7 @@ mod tests {
     fn an_updated_object_exists_if_it_is_older_than_the_update() {
         let update = || MissedObject { creates: false, ..missed("a", "07.0", "07.1") };
         assert_eq!(fates(&[update(), update()], &[pod("a", "01", "")]), ["a", "a"]);
-        assert_eq!(fates(&[update()], &[pod("a", "08", "")]), ["replaced"]);
+        assert_eq!(fates(&[update()], &[pod("a", "08", "")]), ["recreated"]);
     }
 
     #[test]
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn each_live_object_is_one_missed_object() {
+    fn a_live_object_matches_at_most_one_missed_object() {
         let default = "default-scheduler";
         let three = [generated("07.1", "07.2", "rs"), generated("07.3", "08.1", "rs"), generated("08.2", "08.3", "rs")];
         let live = [owned("web-1", "08", default, "rs"), owned("web-2", "07", default, "rs")];

@@ -143,7 +143,6 @@ fn now(fate: Option<&Fate>) -> String {
             Some(scheduler) => format!("exists, on {scheduler}"),
             None => "exists".to_owned(),
         },
-        Some(Fate::Replaced) => "created again".to_owned(),
         Some(fate) => fate.as_str().to_owned(),
     }
 }
