@@ -76,8 +76,8 @@ impl Screen {
 
     fn pending(self, facts: &PendingFacts) -> String {
         let mut text = String::new();
-        let PendingFacts { scheduler, claims, hard_rules, last_message } = facts;
-        let parts = [("scheduler", scheduler), ("claims", claims), ("rules", hard_rules)];
+        let PendingFacts { scheduler, claims, node_restrictions, last_message } = facts;
+        let parts = [("scheduler", scheduler), ("claims", claims), ("nodes", node_restrictions)];
         for (label, lines) in parts {
             for (number, line) in lines.iter().enumerate() {
                 text += &self.line(if number == 0 { label } else { "" }, TextStyle::Plain, line);

@@ -36,7 +36,7 @@ impl Explainer<'_> {
         let local = pod.metadata.annotations.get(PREFER_LOCAL_NODE_ONLY);
         if local.and_then(|value| parse_bool(value)) == Some(true) {
             let rule = format!("{PREFER_LOCAL_NODE_ONLY} of the pod: only nodes with a replica of each of its volumes");
-            facts.hard_rules.push(rule);
+            facts.node_restrictions.push(rule);
         }
         let claims: BTreeSet<_> = pod.spec.volumes.iter().filter_map(|volume| claim_name(pod, volume)).collect();
         for name in claims {
@@ -121,8 +121,8 @@ impl Explainer<'_> {
         for (value, place) in [(annotation(key), format!("claim {name}")), (of_class, format!("class {class_name}"))] {
             if value.and_then(parse_bool) == Some(true) {
                 let rule = format!("{key} of {place}: only nodes without a replica, for a sharedv4 service volume");
-                if !facts.hard_rules.contains(&rule) {
-                    facts.hard_rules.push(rule);
+                if !facts.node_restrictions.contains(&rule) {
+                    facts.node_restrictions.push(rule);
                 }
             }
         }

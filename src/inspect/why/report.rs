@@ -142,7 +142,7 @@ pub(crate) struct PendingFacts {
     /// The claims that are not bound, or that are being restored.
     pub(crate) claims: Vec<String>,
     /// The settings that restrict the nodes.
-    pub(crate) hard_rules: Vec<String>,
+    pub(crate) node_restrictions: Vec<String>,
     /// The last message of the scheduler.
     pub(crate) last_message: Option<String>,
 }

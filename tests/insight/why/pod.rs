@@ -121,7 +121,7 @@ impl Scene<'_> {
             format!("{LOCAL_ONLY} of the pod: only nodes with a replica of each of its volumes"),
             format!("{REMOTE_ONLY} of claim waiting: only nodes without a replica, for a sharedv4 service volume"),
         ];
-        assert_eq!(pending["hardRules"], json!(rules));
+        assert_eq!(pending["nodeRestrictions"], json!(rules));
         let message = pending["lastMessage"].as_str().expect("a message");
         assert!(message.contains("unbound immediate PersistentVolumeClaims"), "{message}");
         for line in expected {
