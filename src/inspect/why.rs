@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::insight::{LivePod, as_dry_run};
 use crate::inspect::kubectl::Kubectl;
 
-use explainer::{Explainer, Story};
+use explainer::{Explainer, Explanation};
 
 pub(super) use installation::{InstalledConfig, WEBHOOK_NAME};
 pub(crate) use reader::Reader;
@@ -48,7 +48,7 @@ impl Question<'_> {
         let mut explainer = Explainer::new(&mut reader, Kubectl(cluster), namespace, config).await?;
         let kind = explainer.kinds.resolve(target)?;
         let json = explainer.get(kind, &target.name).await?;
-        let story = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(kind, &json)? };
+        let explanation = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(kind, &json)? };
         let (mut pods, mut pending, mut dry_run) = (None, None, None);
         if kind.is_pod() {
             let pod: LivePod<'_> = serde_json::from_str(&json)?;
@@ -57,12 +57,12 @@ impl Question<'_> {
                 pending = Some(explainer.pending(&pod, namespace, now.server.unwrap_or(now.local)).await?);
             }
             if is_tried {
-                dry_run = Some(try_again(&explainer.reader.access.client, namespace, &pod, &story).await);
+                dry_run = Some(try_again(&explainer.reader.access.client, namespace, &pod, &explanation).await);
             }
         } else {
-            pods = explainer.newest_pods(kind, &story.cause.scheduler, &json).await?;
+            pods = explainer.newest_pods(kind, &explanation.cause.scheduler, &json).await?;
         }
-        let Story { created, cause, claims, webhooks, .. } = story;
+        let Explanation { created, cause, claims, webhooks, .. } = explanation;
         let object = Subject { kind: kind.name, namespace: namespace.to_owned(), name: target.name.clone(), created };
         let (seen, not_seen) = reader.end();
         let (api_version, kind) = ("colocate/v1", "Why");
@@ -71,8 +71,8 @@ impl Question<'_> {
 }
 
 /// Asks the API server which scheduler the same pod would get now.
-async fn try_again(client: &ApiClient, namespace: &str, pod: &LivePod<'_>, story: &Story) -> DryRunResult {
-    let again = as_dry_run(&story.requested, pod, &story.requested_scheduler);
+async fn try_again(client: &ApiClient, namespace: &str, pod: &LivePod<'_>, explanation: &Explanation) -> DryRunResult {
+    let again = as_dry_run(&explanation.requested, pod, &explanation.requested_scheduler);
     match client.try_pod(namespace, &again).await {
         Ok((created, warnings)) => {
             let scheduler = reader::text(&created, "/spec/schedulerName").to_owned();

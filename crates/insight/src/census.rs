@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use colocate_engine::Reason;
 
-use super::expectation::{Doubt, Expectation, Outcome};
+use super::expectation::{Expectation, Outcome, UnknownFact};
 
 /// The largest number of workloads and of namespaces that are counted separately. At 200 bytes each, they take 4 MB.
 const MAX_ENTRIES: usize = 10_000;
@@ -25,8 +25,8 @@ pub struct Census {
     pub namespaces: BTreeMap<Box<str>, Counts>,
     /// The workloads with pods that are not as expected.
     pub workloads: BTreeMap<WorkloadKey, WorkloadCounts>,
-    /// The doubts about pods that may or may not be as expected.
-    pub doubts: BTreeMap<Doubt, u64>,
+    /// The facts that are not known, with the number of pods that may or may not be as expected as a result.
+    pub unknown_facts: BTreeMap<UnknownFact, u64>,
     /// The number of pods whose namespace is not counted separately.
     pub more_namespaces: u64,
     /// The number of pods that are not as expected and whose workload is not counted separately.
@@ -127,8 +127,8 @@ impl Census {
                 Entry::Occupied(mut entry) => entry.get_mut().counts.add(counts),
             }
         }
-        for (doubt, number) in other.doubts {
-            *self.doubts.entry(doubt).or_default() += number;
+        for (unknown_fact, number) in other.unknown_facts {
+            *self.unknown_facts.entry(unknown_fact).or_default() += number;
         }
         self.more_namespaces += other.more_namespaces;
         self.more_workloads += other.more_workloads;
@@ -145,8 +145,8 @@ impl Census {
         if outcome == Outcome::AsExpected {
             return;
         }
-        if let Some(doubt) = expectation.doubt {
-            *self.doubts.entry(doubt).or_default() += 1;
+        if let Some(unknown_fact) = expectation.unknown_fact {
+            *self.unknown_facts.entry(unknown_fact).or_default() += 1;
         }
         let (kind, name) = pod.workload;
         let key = WorkloadKey { namespace: pod.namespace.into(), kind: kind.into(), name: name.into() };
@@ -224,9 +224,9 @@ impl Counts {
 mod tests {
     use super::*;
 
-    fn expectation(reason: Reason, actual: &str, scheduler: &str, doubt: Option<Doubt>) -> Expectation {
+    fn expectation(reason: Reason, actual: &str, scheduler: &str, unknown_fact: Option<UnknownFact>) -> Expectation {
         let (actual, scheduler) = (actual.into(), scheduler.into());
-        Expectation { reason, scheduler, actual, warnings: Vec::new(), claims: Vec::new(), doubt }
+        Expectation { reason, scheduler, actual, warnings: Vec::new(), claims: Vec::new(), unknown_fact }
     }
 
     fn entry<'a>(namespace: &'a str, name: &'a str, workload: &'a str) -> CensusEntry<'a> {
@@ -238,7 +238,7 @@ mod tests {
         let mut census = Census::default();
         let fine = expectation(Reason::Injected, "stork", "stork", None);
         let wrong = expectation(Reason::Injected, "default-scheduler", "stork", None);
-        let open = expectation(Reason::Injected, "default-scheduler", "stork", Some(Doubt::Namespace));
+        let open = expectation(Reason::Injected, "default-scheduler", "stork", Some(UnknownFact::Namespace));
         let none = expectation(Reason::NoClaims, "default-scheduler", "default-scheduler", None);
         census.add(entry("db", "mysql-0", "mysql"), &fine);
         census.add(entry("db", "mysql-1", "mysql"), &open);
@@ -259,7 +259,7 @@ mod tests {
         );
         assert_eq!(census.namespaces["db"], counts(1, 1, 1, 0));
         assert_eq!(census.namespaces["web"], counts(1, 0, 0, 1));
-        assert_eq!(census.doubts[&Doubt::Namespace], 1);
+        assert_eq!(census.unknown_facts[&UnknownFact::Namespace], 1);
         // The example is a pod that is wrong, although another one came first.
         let [(key, mysql)] = &census.workloads.iter().collect::<Vec<_>>()[..] else { panic!("{census:?}") };
         assert_eq!((&*key.namespace, &*key.kind, &*key.name), ("db", "StatefulSet", "mysql"));

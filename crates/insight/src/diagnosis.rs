@@ -60,8 +60,8 @@ fn unknown(expectation: &Expectation) -> Option<Diagnosis> {
     }
     let open = expectation.claims.iter().filter(|claim| matches!(claim.owner, Owner::Missing | Owner::Unknown(_)));
     let claims: Vec<_> = open.map(describe).collect();
-    let doubt = expectation.doubt.map(|doubt| doubt.explanation().to_owned());
-    let mut evidence: Vec<_> = claims.into_iter().chain(doubt).collect();
+    let unknown_fact = expectation.unknown_fact.map(|unknown_fact| unknown_fact.explanation().to_owned());
+    let mut evidence: Vec<_> = claims.into_iter().chain(unknown_fact).collect();
     if evidence.is_empty() {
         evidence.push(expectation.reason.explanation().to_owned());
     }

@@ -3,17 +3,17 @@
 //! The engine reads the object as its creator requested it. Fields that the cluster set since would change the decision: a node
 //! that a scheduler chose would exclude the pod, and a scheduler that colocate set would look like the creator's choice.
 
-mod doubt;
 mod facts;
 mod node_choice;
 mod raw_value;
+mod unknown_fact;
 
 use std::sync::Arc;
 
 use colocate_engine::{Owner, Reason, Warning};
 
-pub use doubt::Doubt;
 pub use facts::Facts;
+pub use unknown_fact::UnknownFact;
 
 /// The expected scheduler of a live object, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Expectation {
     /// The claims that the decision depends on; empty if it depends on none.
     pub claims: Vec<ExpectedClaim>,
     /// A fact that is not known, and without which the decision could be another one.
-    pub doubt: Option<Doubt>,
+    pub unknown_fact: Option<UnknownFact>,
 }
 
 /// A claim that a decision depends on.
@@ -59,7 +59,7 @@ pub enum Outcome {
 impl Expectation {
     /// Compares the object with the expectation.
     pub fn outcome(&self) -> Outcome {
-        if self.doubt.is_some() || self.reason.is_unresolved() {
+        if self.unknown_fact.is_some() || self.reason.is_unresolved() {
             Outcome::Unknown
         } else if self.scheduler == self.actual {
             Outcome::AsExpected

@@ -37,7 +37,7 @@ pub use audit_log::{AuditLineError, AuditLog, Compared, Comparison, Identity, Mi
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
 pub use diagnosis::{Change, Diagnosis, PodCase, Registration, Template, TemplateCase};
-pub use expectation::{Doubt, Expectation, ExpectedClaim, Facts, Outcome};
+pub use expectation::{Expectation, ExpectedClaim, Facts, Outcome, UnknownFact};
 pub use fate::{Fate, LiveObject, Search};
 pub use history::{Availability, Endpoints, History, Replica, Scaling};
 pub use leftover::{Effect, HelmReleaseName, Leftover};

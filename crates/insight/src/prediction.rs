@@ -192,11 +192,11 @@ impl<V: StorageView> Facts<'_, V> {
         if scope.opted_out == Some(true) {
             return left(colocate_engine::Reason::NamespaceOptedOut.as_str());
         }
-        let (decision, doubt) = self.decide_request(request, scope.namespace);
+        let (decision, unknown_fact) = self.decide_request(request, scope.namespace);
         let reason = decision.reason.as_str();
         let set = decision.scheduler.filter(|_| decision.patch.is_some());
         let changes = set.as_ref().is_some_and(|scheduler| **scheduler != *requested);
-        if doubt.is_some() || decision.reason.is_unresolved() {
+        if unknown_fact.is_some() || decision.reason.is_unresolved() {
             return Foreseen { scheduler: None, reason };
         }
         match scope.sent {

@@ -124,7 +124,7 @@ fn forecast(forecast: &FileForecast, skipped: &[String]) -> Value {
 }
 
 fn census(census: &Census) -> Value {
-    let Census { total, reasons, namespaces, workloads, doubts, more_namespaces, more_workloads } = census;
+    let Census { total, reasons, namespaces, workloads, unknown_facts, more_namespaces, more_workloads } = census;
     let reasons = reasons.iter().map(|(reason, counts)| with(counts, json!({"reason": reason})));
     let namespaces = namespaces.iter().map(|(namespace, counts)| with(counts, json!({"namespace": namespace})));
     let workloads = workloads.iter().map(|(key, workload)| {
@@ -140,15 +140,15 @@ fn census(census: &Census) -> Value {
         entry["example"] = example;
         entry
     });
-    let doubts = doubts
+    let unknown_facts = unknown_facts
         .iter()
-        .map(|(doubt, pods)| json!({"doubt": doubt.as_str(), "explanation": doubt.explanation(), "pods": pods}));
+        .map(|(fact, pods)| json!({"fact": fact.as_str(), "explanation": fact.explanation(), "pods": pods}));
     let entry = json!({
         "percentAsExpected": total.percent_as_expected(),
         "reasons": reasons.collect::<Vec<_>>(),
         "namespaces": namespaces.collect::<Vec<_>>(),
         "workloads": workloads.collect::<Vec<_>>(),
-        "doubts": doubts.collect::<Vec<_>>(),
+        "unknownFacts": unknown_facts.collect::<Vec<_>>(),
         "moreNamespaces": more_namespaces,
         "moreWorkloads": more_workloads,
     });

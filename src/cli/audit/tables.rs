@@ -177,8 +177,8 @@ impl Tables {
             text += &table(&header, rows, 2..4);
             text += &self.more(workloads.len(), census.more_workloads, title);
         }
-        for (doubt, number) in &census.doubts {
-            let explanation = doubt.explanation();
+        for (unknown_fact, number) in &census.unknown_facts {
+            let explanation = unknown_fact.explanation();
             let _ = match number {
                 1 => writeln!(text, "  1 of the {title} is unknown because {explanation}"),
                 _ => writeln!(text, "  {number} {title} are unknown because {explanation}"),

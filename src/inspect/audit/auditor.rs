@@ -6,7 +6,7 @@ use super::live_object::Live;
 use super::rules::{ConfigSource, Rules};
 use crate::companion::{Strategies, SubjectKind};
 use crate::engine::{DEFAULT_SCHEDULER, Inventory, Presence, Reason, Workload};
-use crate::insight::{Answer, Doubt, Expectation, Facts, Foreseen, Labels, as_requested};
+use crate::insight::{Answer, Expectation, Facts, Foreseen, Labels, UnknownFact, as_requested};
 use crate::inspect::cluster::Cluster;
 use crate::inspect::findings::{Checks, Findings};
 use crate::inspect::kinds::{self, ResourceKind};
@@ -89,7 +89,7 @@ impl Auditor<'_> {
     ) -> serde_json::Result<Expectation> {
         let mut expectation = self.facts().expect(workload, namespace, opted_out, item)?;
         if self.rules.source == ConfigSource::NotSeen && !INDEPENDENT.contains(&expectation.reason) {
-            expectation.doubt = Some(Doubt::Configuration);
+            expectation.unknown_fact = Some(UnknownFact::Configuration);
         }
         Ok(expectation)
     }

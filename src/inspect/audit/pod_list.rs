@@ -8,7 +8,7 @@ use super::auditor::Auditor;
 use super::live_object::{Live, LiveStatus};
 use crate::companion::SubjectKind;
 use crate::engine::Workload;
-use crate::insight::{Answer, Census, CensusEntry, Doubt, Outcome, WrongPod};
+use crate::insight::{Answer, Census, CensusEntry, Outcome, UnknownFact, WrongPod};
 use crate::inspect::findings::Findings;
 use crate::inspect::layer::{PodChanges, WorkloadName};
 
@@ -59,7 +59,7 @@ impl Auditor<'_> {
                     list.census.add_not_sent(namespace);
                     return Ok(());
                 }
-                Answer::NotEvaluated(_) => expectation.doubt = Some(Doubt::NotSent),
+                Answer::NotEvaluated(_) => expectation.unknown_fact = Some(UnknownFact::NotSent),
             }
         }
         let top = metadata.top_controller(controllers);

@@ -9,7 +9,7 @@ use super::auditor::Auditor;
 use super::live_object::Live;
 use crate::companion::SubjectKind;
 use crate::engine::Workload;
-use crate::insight::{Answer, Census, CensusEntry, Doubt, Labels, Outcome};
+use crate::insight::{Answer, Census, CensusEntry, Labels, Outcome, UnknownFact};
 use crate::inspect::findings::Findings;
 use crate::inspect::kinds::{self, ResourceKind};
 use crate::inspect::webhooks::{self, Webhooks};
@@ -76,7 +76,7 @@ impl Auditor<'_> {
                     list.census.add_not_sent(namespace);
                     return Ok(());
                 }
-                Answer::NotEvaluated(_) => expectation.doubt = Some(Doubt::NotSent),
+                Answer::NotEvaluated(_) => expectation.unknown_fact = Some(UnknownFact::NotSent),
             }
         }
         list.census.add(CensusEntry { namespace, name, workload: (&workload.kind, name) }, &expectation);

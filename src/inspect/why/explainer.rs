@@ -62,7 +62,7 @@ pub(super) struct Explainer<'r> {
 }
 
 /// The explanation of a pod or a workload.
-pub(super) struct Story {
+pub(super) struct Explanation {
     pub(super) created: Option<Timestamp>,
     pub(super) cause: Cause,
     pub(super) claims: Vec<ClaimRow>,
@@ -143,7 +143,7 @@ impl<'r> Explainer<'r> {
     }
 
     /// Explains a pod.
-    pub(super) async fn pod(&mut self, json: &str) -> anyhow::Result<Story> {
+    pub(super) async fn pod(&mut self, json: &str) -> anyhow::Result<Explanation> {
         let pod: LivePod<'_> = serde_json::from_str(json).context("the pod cannot be decoded")?;
         let object: Value = serde_json::from_str(json)?;
         let (template, template_gap) = match self.template_of(&pod).await? {
@@ -196,11 +196,11 @@ impl<'r> Explainer<'r> {
         let cause = cause(diagnosis, &expectation, pod.scheduler(), fix);
         let created = pod.metadata.creation_timestamp;
         let claims = claim_rows(&expectation);
-        Ok(Story { created, cause, claims, webhooks, requested, requested_scheduler })
+        Ok(Explanation { created, cause, claims, webhooks, requested, requested_scheduler })
     }
 
     /// Explains the pod template of a workload.
-    pub(super) fn workload(&mut self, kind: TargetKind, json: &str) -> anyhow::Result<Story> {
+    pub(super) fn workload(&mut self, kind: TargetKind, json: &str) -> anyhow::Result<Explanation> {
         let object: Value = serde_json::from_str(json)?;
         let metadata = object.pointer("/metadata").map(Value::to_string).unwrap_or_default();
         let metadata: LiveMetadata<'_> = serde_json::from_str(&metadata).context("the object cannot be decoded")?;
@@ -225,7 +225,7 @@ impl<'r> Explainer<'r> {
         let requested_scheduler = template.scheduler.to_string();
         let claims = claim_rows(&expectation);
         let created = metadata.creation_timestamp;
-        Ok(Story { created, cause, claims, webhooks, requested: object, requested_scheduler })
+        Ok(Explanation { created, cause, claims, webhooks, requested: object, requested_scheduler })
     }
 
     /// Explains the newest pods of a workload, whose template names that scheduler.
@@ -252,7 +252,7 @@ impl<'r> Explainer<'r> {
         pods.sort_by_cached_key(|pod| std::cmp::Reverse(text(pod, "/metadata/creationTimestamp").to_owned()));
         let mut rows = Vec::new();
         for pod in pods.iter().take(NEWEST) {
-            let Story { created, cause, .. } = self.pod(&pod.to_string()).await?;
+            let Explanation { created, cause, .. } = self.pod(&pod.to_string()).await?;
             let name = text(pod, "/metadata/name").to_owned();
             let differs_from_template = cause.scheduler != scheduler;
             let phase = text(pod, "/status/phase").to_owned();

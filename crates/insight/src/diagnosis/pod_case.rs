@@ -83,7 +83,7 @@ impl PodCase<'_> {
         if let Some(template) = template.filter(|template| self.is_changed_after(template)) {
             return self.set_by_another(template);
         }
-        let doubt = match self.registration.map(|registration| registration.at(created)) {
+        let uncertainty = match self.registration.map(|registration| registration.at(created)) {
             Some(Registered::Later(text)) => return Diagnosis::new(Verdict::BeforeColocate, text),
             Some(Registered::NotKnown(text)) => Some(text),
             Some(Registered::Yes) | None => None,
@@ -97,10 +97,15 @@ impl PodCase<'_> {
         }
         let ignores = self.registration.is_some_and(|registration| registration.ignores_failures);
         match self.availability(created) {
-            Some(Availability::Away(evidence)) if ignores => Diagnosis::new(Verdict::ColocateAway, evidence).and(doubt),
+            Some(Availability::Away(evidence)) if ignores => {
+                Diagnosis::new(Verdict::ColocateAway, evidence).and(uncertainty)
+            }
             availability => {
                 let missed = self.missed(availability).and(exclusion.into_iter().flat_map(Exclusion::into_evidence));
-                Diagnosis { verdict: missed.verdict, evidence: doubt.into_iter().chain(missed.evidence).collect() }
+                Diagnosis {
+                    verdict: missed.verdict,
+                    evidence: uncertainty.into_iter().chain(missed.evidence).collect(),
+                }
             }
         }
     }

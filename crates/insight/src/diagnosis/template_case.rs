@@ -48,9 +48,9 @@ impl TemplateCase<'_> {
         let last = (*written).max(*created);
         let text = last
             .map_or_else(|| "its writes are not recorded".to_owned(), |last| format!("its last write was at {last}"));
-        let doubt = match registration.zip(last).map(|(registration, last)| registration.at(last)) {
+        let uncertainty = match registration.zip(last).map(|(registration, last)| registration.at(last)) {
             Some(Registered::Later(later)) => return Diagnosis::new(Verdict::BeforeColocate, text).and([later]),
-            Some(Registered::NotKnown(doubt)) => Some(doubt),
+            Some(Registered::NotKnown(uncertainty)) => Some(uncertainty),
             Some(Registered::Yes) | None => None,
         };
         let exclusion = registration.zip(last).and_then(|(registration, last)| registration.exclusion(last));
@@ -58,6 +58,6 @@ impl TemplateCase<'_> {
             return Diagnosis::new(Verdict::NotSent, why);
         }
         let exclusion = exclusion.into_iter().flat_map(Exclusion::into_evidence);
-        Diagnosis::new(Verdict::Missed, text).and(doubt).and(exclusion)
+        Diagnosis::new(Verdict::Missed, text).and(uncertainty).and(exclusion)
     }
 }

@@ -395,7 +395,7 @@ fn a_template_is_explained_by_its_last_write() {
         actual: "default-scheduler".into(),
         warnings: Vec::new(),
         claims: Vec::new(),
-        doubt: None,
+        unknown_fact: None,
     };
     let scene = Scene::new().template("default-scheduler", Source::Unknown);
     let diagnose = |written: &str, expectation: &Expectation, registration: Option<&Registration>| {

@@ -7,9 +7,9 @@ use colocate_engine::{
     Reason, Request, StorageView, Text, Unknown, Workload, examine,
 };
 
-use super::doubt::Doubt;
 use super::node_choice::{NodeChoice, node_choice};
 use super::raw_value::{find, without};
+use super::unknown_fact::UnknownFact;
 use super::{Expectation, ExpectedClaim};
 
 /// The facts on which expectations are based.
@@ -61,12 +61,12 @@ impl<V: StorageView> Facts<'_, V> {
             let requested = without(object, node);
             self.decide(workload, namespace, opted_out, &requested, &actual)
         });
-        if expectation.doubt.is_none() && expectation.scheduler != actual {
+        if expectation.unknown_fact.is_none() && expectation.scheduler != actual {
             // Each of these would leave the object as it is.
             if namespace_opted_out.is_none() {
-                expectation.doubt = Some(Doubt::Namespace);
+                expectation.unknown_fact = Some(UnknownFact::Namespace);
             } else if choice == NodeChoice::Unknown {
-                expectation.doubt = Some(Doubt::NodeName);
+                expectation.unknown_fact = Some(UnknownFact::NodeName);
             }
         }
         Ok(expectation)
@@ -81,18 +81,18 @@ impl<V: StorageView> Facts<'_, V> {
         actual: &Arc<str>,
     ) -> Expectation {
         let request = Request::from_manifest(workload, namespace, namespace_opted_out, object);
-        let (decision, doubt) = self.decide_request(&request, namespace);
+        let (decision, unknown_fact) = self.decide_request(&request, namespace);
         let Decision { reason, scheduler, warnings, owners, .. } = decision;
         let scheduler = scheduler.unwrap_or_else(|| actual.clone());
-        Expectation { reason, scheduler, actual: actual.clone(), warnings, claims: self.claims(&owners), doubt }
+        Expectation { reason, scheduler, actual: actual.clone(), warnings, claims: self.claims(&owners), unknown_fact }
     }
 
-    /// Decides about a request, and returns what makes the decision doubtful.
+    /// Decides about a request, and returns a fact that is not known and could change the decision.
     pub(crate) fn decide_request<'r>(
         &'r self,
         request: &'r Request<'r>,
         namespace: &str,
-    ) -> (Decision<'r>, Option<Doubt>) {
+    ) -> (Decision<'r>, Option<UnknownFact>) {
         let (decision, hidden) = match examine(self.policy, request) {
             Examination::Decided(decision) => (decision, false),
             Examination::Resolve(pending) => {
@@ -101,12 +101,12 @@ impl<V: StorageView> Facts<'_, V> {
                 (pending.decide(owners, self.presence), hidden)
             }
         };
-        let doubt = self.is_doubtful(&decision, hidden).then_some(Doubt::Claims);
-        (decision, doubt)
+        let unknown_fact = self.is_uncertain(&decision, hidden).then_some(UnknownFact::Claims);
+        (decision, unknown_fact)
     }
 
     /// Returns true if the decision could be another one if everything were visible.
-    fn is_doubtful(&self, decision: &Decision<'_>, hidden: bool) -> bool {
+    fn is_uncertain(&self, decision: &Decision<'_>, hidden: bool) -> bool {
         let visibility = self.storage.visibility();
         let incomplete = [visibility.classes, visibility.volumes].contains(&Absence::Hidden);
         match decision.reason {
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(row(&expect(&fields(other))), ("injected", "stork", Wrong));
         for none in [Value::Null, json!([])] {
             let found = expect(&fields(none.clone()));
-            assert_eq!((row(&found), found.doubt), (("injected", "stork", Open), Some(Doubt::NodeName)));
+            assert_eq!((row(&found), found.unknown_fact), (("injected", "stork", Open), Some(UnknownFact::NodeName)));
             // The node does not matter if the scheduler is the expected one.
             let fine = with(pod("stork", "px"), "/metadata/managedFields", none);
             assert_eq!(row(&expect(&fine)), ("injected", "stork", AsExpected));
@@ -283,11 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_that_cannot_be_read_makes_a_mismatch_doubtful() {
+    fn a_namespace_that_cannot_be_read_makes_a_mismatch_uncertain() {
         let (policy, storage) = (Policy::default(), storage());
         let expect = |opted_out, pod: Value| expect_in(&policy, &storage, opted_out, "Pod", &pod);
         let found = expect(None, pod("default-scheduler", "px"));
-        assert_eq!((found.outcome(), found.doubt), (Open, Some(Doubt::Namespace)));
+        assert_eq!((found.outcome(), found.unknown_fact), (Open, Some(UnknownFact::Namespace)));
         assert_eq!(expect(None, pod("stork", "px")).outcome(), AsExpected);
         assert_eq!(expect(None, pod("default-scheduler", "other")).outcome(), AsExpected);
         let found = expect(Some(true), pod("default-scheduler", "px"));
@@ -331,12 +331,12 @@ mod tests {
         let mut two = pod("default-scheduler", "px");
         let volume = json!({"name": "b", "persistentVolumeClaim": {"claimName": "hidden"}});
         two["spec"]["volumes"].as_array_mut().unwrap().push(volume);
-        for (drivers, doubt) in
-            [(vec![Driver::portworx()], None), (vec![linstor, Driver::portworx()], Some(Doubt::Claims))]
+        for (drivers, unknown_fact) in
+            [(vec![Driver::portworx()], None), (vec![linstor, Driver::portworx()], Some(UnknownFact::Claims))]
         {
             let policy = Policy { drivers: Drivers(drivers), ..Policy::default() };
             let found = expect_in(&policy, &storage, Some(false), "Pod", &two);
-            assert_eq!((found.reason, found.doubt), (Reason::Injected, doubt));
+            assert_eq!((found.reason, found.unknown_fact), (Reason::Injected, unknown_fact));
         }
     }
 

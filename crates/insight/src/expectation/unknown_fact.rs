@@ -1,8 +1,8 @@
-//! A doubt about an expectation: a fact that could not be read.
+//! A fact that an expectation depends on and that could not be read.
 
 /// A fact that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
+pub enum UnknownFact {
     /// The configuration of colocate could not be read, so the pod may be as expected or not.
     Configuration,
     /// A claim, its class or its volume could not be read.
@@ -15,7 +15,7 @@ pub enum Doubt {
     NotSent,
 }
 
-impl Doubt {
+impl UnknownFact {
     /// The word, which is stable.
     pub const fn as_str(self) -> &'static str {
         match self {
