@@ -21,7 +21,7 @@ pub(crate) struct Access {
     /// The client of the cluster.
     pub(crate) client: ApiClient,
     /// The answers of the API server.
-    answers: HashMap<Right, bool>,
+    answers: HashMap<Permission, bool>,
     /// The resources that were read.
     pub(crate) seen: BTreeSet<String>,
     /// The facts that could not be read so far, in the order of the reads.
@@ -29,7 +29,7 @@ pub(crate) struct Access {
 }
 
 /// A verb on a kind, in a namespace or in all, and on one object or on all.
-type Right = (&'static str, ResourceKind, Option<String>, Option<String>);
+type Permission = (&'static str, ResourceKind, Option<String>, Option<String>);
 
 /// Something that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -364,7 +364,7 @@ mod tests {
     const PODS_PATH: &str = "/api/v1/namespaces/shop/pods";
 
     #[tokio::test]
-    async fn each_right_is_asked_for_once_before_the_first_read() {
+    async fn each_permission_is_checked_once_before_the_first_read() {
         let (lists, access, paths) = read(|path| match path {
             REVIEWS_PATH => review(true),
             PODS_PATH => (200, json!({"items": ["a"]})),
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_right_nothing_is_requested() {
+    async fn without_a_permission_nothing_is_requested() {
         let (lists, access, paths) = read(|_| review(false)).await;
         assert!(lists.into_iter().all(|list| list.unwrap() == Listing::NotSeen));
         assert_eq!(paths, [REVIEWS_PATH, REVIEWS_PATH]);
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_without_the_kinds_that_every_api_server_has_is_none() {
+    async fn a_server_without_core_kinds_is_not_an_api_server() {
         for denies_reviews in [true, false] {
             let answer = |path: &str| match path {
                 REVIEWS_PATH if denies_reviews => rejection(403),

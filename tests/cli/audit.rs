@@ -177,7 +177,7 @@ fn missed_pod(version: &str) -> String {
 }
 
 #[test]
-fn without_rights_no_result_is_stated() {
+fn without_permissions_there_is_no_percentage() {
     let mut nothing = Objects::new();
     nothing.push((REVIEWS, json!({"status": {"allowed": false}})));
     let run = run_on(&nothing, 403, "audit");
@@ -259,7 +259,7 @@ fn a_cluster_that_does_not_answer_does_not_hide_the_others() {
 }
 
 #[test]
-fn a_missing_right_is_one_line_and_never_a_wrong_count() {
+fn a_missing_permission_is_one_line_and_never_miscounts() {
     for (path, resource, expected) in [
         (CLAIMS, "persistentvolumeclaims", [1, 0, 4, 1]),
         (CLASSES, "storageclasses.storage.k8s.io", [1, 0, 4, 1]),

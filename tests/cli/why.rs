@@ -218,7 +218,7 @@ fn the_source_of_a_deployment_is_that_of_its_present_template() {
 }
 
 #[test]
-fn a_configuration_that_was_created_again_does_not_date_colocate() {
+fn a_recreated_configuration_does_not_prove_the_install_time() {
     let scene = |registered: Option<&str>, installed: &str| {
         let mut scene = Scene::stateful_set(3, "web-7", "default-scheduler").mounting("default-scheduler");
         match registered {
@@ -251,7 +251,7 @@ fn a_configuration_that_was_created_again_does_not_date_colocate() {
 }
 
 #[test]
-fn without_a_configuration_of_the_webhook_a_new_pod_would_be_the_same() {
+fn without_a_webhook_configuration_no_eviction_is_advised() {
     let deleted = |config: &str| {
         let mut scene = Scene::stateful_set(3, "web-7", "default-scheduler").mounting("default-scheduler");
         *scene.object(WEBHOOKS) = list(&[]);

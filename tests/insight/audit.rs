@@ -315,7 +315,7 @@ fn reports_are_accepted_by_the_published_structure() {
 }
 
 #[test]
-fn without_a_right_no_pod_is_counted_wrongly() {
+fn a_missing_permission_never_miscounts_a_pod() {
     let home = Namespace::within(&CLUSTER, "auditor");
     let rules = |without: Option<&str>| -> Vec<Rule> {
         let kept = ALL.iter().filter(|(_, resource)| Some(*resource) != without);

@@ -5,8 +5,8 @@ mod answer;
 mod contender;
 mod exclusion;
 mod opt_out;
+mod permissions;
 mod pod;
-mod rights;
 mod scene;
 mod workload;
 
@@ -35,7 +35,7 @@ fn each_verdict_is_explained_from_the_live_cluster() {
     scene.explains_a_pod_that_was_created_while_colocate_was_away();
     scene.explains_pods_that_a_part_of_the_configuration_excluded();
     scene.the_reader_of_the_chart_sees_everything();
-    scene.is_weaker_and_never_wrong_without_a_right();
+    scene.never_gives_a_wrong_verdict_without_a_permission();
     scene.explains_an_absence_by_the_endpoints_of_the_service();
     scene.explains_a_pod_from_before_a_new_configuration();
     drop(scene);

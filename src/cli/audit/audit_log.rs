@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_cut_are_told_from_those_that_are_not_events() {
+    fn partial_lines_are_distinguished_from_invalid_lines() {
         let half = &EVENT[..40];
         for (text, expected) in [
             (format!("{EVENT}\n{EVENT}\n"), (2, 0, 0)),

@@ -4,7 +4,7 @@ use colocate_harness::{Account, Object, PORTWORX_CLASS};
 use serde_json::{Value, json};
 
 use super::answer::why;
-use super::rights::READER;
+use super::permissions::READER;
 use super::scene::{APPS, Scene, create_after, create_pod, delete_pod, last_write, wait_until_after};
 
 /// The Events about the sizes of the `ReplicaSets` of a Deployment.

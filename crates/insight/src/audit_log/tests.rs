@@ -353,7 +353,7 @@ fn times_of_any_form_are_in_the_order_of_time() {
 }
 
 #[test]
-fn webhooks_of_one_name_are_told_apart_by_their_configuration() {
+fn webhooks_with_one_name_are_counted_by_configuration() {
     let other = ["zz-colocate-old", OURS[1]];
     let entries = [call(0, 2, other, true), call(0, 3, OURS, false), failed(0, 3, OURS[1])];
     let log = read(&[event("a", annotations(entries))]);

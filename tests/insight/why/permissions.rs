@@ -1,4 +1,4 @@
-//! The rights of a reader, and the verdicts without one of them.
+//! The permissions of a reader, and the verdicts without one of them.
 
 use std::path::Path;
 use std::process::Command;
@@ -60,8 +60,8 @@ impl Scene<'_> {
         }
     }
 
-    /// Takes each right away, and asks again about pods with all sorts of verdicts.
-    pub(super) fn is_weaker_and_never_wrong_without_a_right(&self) {
+    /// Revokes each permission, and asks again about pods with all sorts of verdicts.
+    pub(super) fn never_gives_a_wrong_verdict_without_a_permission(&self) {
         let (moved, taken) = (pod_of(&self.apps, "moved"), pod_of(&self.contested, "taken"));
         let objects = [
             (APPS, "pod/away".to_owned(), "colocate-away"),
@@ -129,7 +129,8 @@ fn answer(kubeconfig: &Path, namespace: &str, object: &str) -> Option<Value> {
     Some(document)
 }
 
-/// Checks the answer about an object without a right. The verdict may be weaker than with all rights, and never another one.
+/// Checks the answer about an object without a permission. The verdict may be weaker than with all permissions, and never
+/// another one.
 fn is_not_wrong(answer: Option<Value>, object: &str, missing: &str, expected: &str) {
     let Some(answer) = answer else {
         // The object itself.
