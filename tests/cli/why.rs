@@ -1,5 +1,7 @@
 //! `colocate why` on scripted clusters: templates that are not known, and registrations that were replaced.
 
+mod doubt;
+
 use colocate_harness::{ApiServer, Folder};
 use serde_json::{Value, json};
 

@@ -22,7 +22,7 @@ use crate::api::{ApiError, Resource};
 use crate::config::Config;
 use crate::engine::{DEFAULT_SCHEDULER, Inventory, Policy, Presence, Workload, parse_bool};
 use crate::insight::{
-    Answer, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, ManagedFields, PodCase,
+    Answer, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, ManagedFields, Outcome, PodCase,
     Registration, Template, TemplateCase, as_requested,
 };
 use crate::inspect::access::Found;
@@ -160,9 +160,11 @@ impl<'r> Explainer<'r> {
             }
             _ => None,
         };
-        // A webhook that set another scheduler matters only if colocate would have set one.
+        // A webhook that set another scheduler matters only if colocate would have set one, or may have.
         let drivers = &self.policy.drivers;
-        let expectation = with_template.filter(|found| drivers.has_scheduler(&found.scheduler)).unwrap_or(live);
+        let matters =
+            |found: &Expectation| drivers.has_scheduler(&found.scheduler) || found.outcome() == Outcome::Unknown;
+        let expectation = with_template.filter(matters).unwrap_or(live);
         let requested_scheduler = match &template {
             Some(template) => template.scheduler.to_string(),
             None if drivers.has_scheduler(pod.scheduler()) => DEFAULT_SCHEDULER.to_owned(),
