@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::installation::{COLOCATE, INSTANCE, NAME, WEBHOOK_NAME};
 use crate::insight::{
-    Answer, Change, Creation, Labels, LiveMetadata, ManagedFields, Registration, ServiceReference, WebhookEntry,
+    Answer, Call, Change, Creation, Labels, LiveMetadata, ManagedFields, Registration, ServiceReference, WebhookEntry,
 };
 
 /// The annotation in which Helm records the namespace of a release.
@@ -58,7 +58,7 @@ impl Configuration {
     }
 
     /// Returns true if the chart of colocate created it, or if it has a webhook with a name of the chart.
-    fn is_colocate(&self) -> bool {
+    pub(super) fn is_colocate(&self) -> bool {
         self.labels.get(NAME).is_some_and(|name| name == COLOCATE)
             || self.entries.iter().any(|entry| entry.name.ends_with(WEBHOOK_NAME))
     }
@@ -71,14 +71,9 @@ impl Configuration {
         namespace_relabeled: Option<Timestamp>,
         relabeled: Option<Timestamp>,
     ) -> Registration {
-        let Self { name, created, changed, entries, .. } = self;
-        let calls: Vec<_> = entries.iter().map(|entry| (entry, entry.call(creation))).collect();
-        // Entries are split by operation and kind: those without a rule for the object say nothing about it.
+        let Self { name, created, changed, .. } = self;
+        let calls = self.calls(creation);
         let ruled: Vec<_> = calls.iter().filter(|(_, call)| call.rules == Answer::Yes).collect();
-        let outcomes: Vec<_> = match &ruled[..] {
-            [] => calls.iter().map(|(_, call)| call.outcome()).collect(),
-            ruled => ruled.iter().map(|(_, call)| call.outcome()).collect(),
-        };
         let ignores_failures =
             !ruled.is_empty() && ruled.iter().all(|(entry, _)| entry.failure_policy.as_deref() == Some("Ignore"));
         // A rule depends on no label, and each selector on those of one object.
@@ -98,14 +93,33 @@ impl Configuration {
             created: *created,
             oldest: None,
             changes: changes.into_iter().filter_map(|(what, time)| Some(Change { what, time: time? })).collect(),
-            called: Answer::any(outcomes, "it has no webhooks"),
+            called: called(&calls),
             ignores_failures,
+            also_called: Vec::new(),
         }
+    }
+
+    /// Returns its creation if API servers call one of its webhooks for the creation of an object, or may call one.
+    pub(super) fn if_called(&self, creation: &Creation<'_>) -> Option<(&str, Option<Timestamp>)> {
+        let is_called = !matches!(called(&self.calls(creation)), Answer::No(_));
+        is_called.then_some((&*self.name, self.created))
+    }
+
+    fn calls(&self, creation: &Creation<'_>) -> Vec<(&WebhookEntry, Call)> {
+        self.entries.iter().map(|entry| (entry, entry.call(creation))).collect()
     }
 }
 
-/// Finds the configuration of colocate: by its configured name, or else by the labels of the chart. Of several releases, the one
-/// for the namespace is preferred.
+/// Returns whether API servers call one of these entries. Entries are split by operation and kind: those without a rule for the
+/// object say nothing about it.
+fn called(calls: &[(&WebhookEntry, Call)]) -> Answer {
+    let is_any_ruled = calls.iter().any(|(_, call)| call.rules == Answer::Yes);
+    let decisive = calls.iter().filter(|(_, call)| !is_any_ruled || call.rules == Answer::Yes);
+    Answer::any(decisive.map(|(_, call)| call.outcome()), "it has no webhooks")
+}
+
+/// Finds the configuration of colocate. Of several releases, the one for the namespace is preferred. Then its configured name
+/// decides, and then the labels of the chart.
 pub(super) fn find(
     configurations: &[Configuration],
     name: &str,
@@ -113,8 +127,10 @@ pub(super) fn find(
 ) -> Option<usize> {
     let position = |wanted: &dyn Fn(&Configuration) -> bool| configurations.iter().position(wanted);
     let for_namespace = |found: &Configuration| found.entries.iter().any(|entry| selects(entry) == Answer::Yes);
-    position(&|found| found.name == name)
+    let is_named = |found: &Configuration| found.name == name;
+    position(&|found| is_named(found) && for_namespace(found))
         .or_else(|| position(&|found| found.is_colocate() && for_namespace(found)))
+        .or_else(|| position(&is_named))
         .or_else(|| position(&Configuration::is_colocate))
 }
 
@@ -145,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configured_name_precedes_the_release_for_the_namespace() {
+    fn the_release_for_the_namespace_precedes_the_configured_name() {
         let all = [
             configuration("a-other", false, "team"),
             configuration("b-colocate", true, "elsewhere"),
@@ -154,8 +170,12 @@ mod tests {
         ];
         let labels: Labels = [("name".to_owned(), "team".to_owned())].into();
         let find = |all, name| find(all, name, |entry| entry.selects_namespace("team", Some(&labels)));
-        assert_eq!(find(&all, "zz-colocate"), Some(3));
+        assert_eq!(find(&all, "zz-colocate"), Some(2));
         assert_eq!(find(&all, "absent"), Some(2));
+        assert_eq!(find(&all, "c-colocate"), Some(2));
+        // No release is for the namespace.
+        let elsewhere = [&all[1], &all[3]].map(|other| configuration(&other.name, true, "elsewhere"));
+        assert_eq!(find(&elsewhere, "zz-colocate"), Some(1));
         assert_eq!(find(&all[..2], "absent"), Some(1));
         assert_eq!(find(&all[..1], "absent"), None);
     }

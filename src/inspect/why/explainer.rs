@@ -22,8 +22,8 @@ use crate::api::{ApiError, Resource};
 use crate::config::Config;
 use crate::engine::{DEFAULT_SCHEDULER, Inventory, Policy, Presence, Workload, parse_bool};
 use crate::insight::{
-    Answer, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, ManagedFields, Outcome, PodCase,
-    Registration, Template, TemplateCase, as_requested,
+    Answer, Change, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, ManagedFields, Outcome,
+    PodCase, Registration, Template, TemplateCase, as_requested,
 };
 use crate::inspect::access::Found;
 use crate::inspect::cluster::Cluster;
@@ -175,9 +175,11 @@ impl<'r> Explainer<'r> {
         let webhooks = self.webhook_rows(&creation);
         let relabeled = pod.metadata.creation_timestamp.and_then(|time| pod.metadata.managed_fields.relabeled(time));
         let registration = self.registration(&creation, relabeled);
+        // Another release of colocate may set another scheduler.
+        let own = registration.as_ref().map(|registration| &registration.configuration);
         let others: Vec<_> = webhooks
             .iter()
-            .filter(|row| !row.colocate && row.called.answer != "no")
+            .filter(|row| Some(&row.configuration) != own && row.called.answer != "no")
             .map(|row| format!("{} ({})", row.configuration, row.webhook))
             .collect();
         let claims = self.claim_ages(&expectation).await?;
@@ -320,10 +322,18 @@ impl<'r> Explainer<'r> {
                 changes: Vec::new(),
                 called: Answer::No("it does not exist".to_owned()),
                 ignores_failures: false,
+                also_called: Vec::new(),
             });
         };
-        let oldest = self.installation.oldest.clone();
-        Some(Registration { oldest, ..own.registration(creation, self.relabeled, relabeled) })
+        let others = configurations.iter().filter(|other| other.name != own.name && other.is_colocate());
+        let also_called: Vec<_> = others.filter_map(|other| other.if_called(creation)).collect();
+        let ages = also_called.iter().filter_map(|(name, created)| {
+            let what = format!("MutatingWebhookConfiguration {name}");
+            Some(Change { what, time: (*created)? })
+        });
+        let oldest = self.installation.oldest.iter().cloned().chain(ages).min_by_key(|object| object.time);
+        let also_called = also_called.iter().map(|(name, _)| (*name).to_owned()).collect();
+        Some(Registration { oldest, also_called, ..own.registration(creation, self.relabeled, relabeled) })
     }
 
     /// Reads the creation of each claim that belongs to a driver.

@@ -1,8 +1,9 @@
 //! Facts that are missing or may have changed make a verdict weaker, and never wrong.
 
-use serde_json::json;
+use colocate_harness::Folder;
+use serde_json::{Value, json};
 
-use super::{Scene, list};
+use super::{DEPLOYMENTS, Scene, WEBHOOKS, list};
 
 const REPLICA_SET: &str = "/apis/apps/v1/namespaces/shop/replicasets/web-5d4";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
@@ -40,4 +41,50 @@ fn a_changed_scheduler_is_never_expected_without_the_claims() {
     gone.objects.retain(|(path, _)| *path != CLAIM);
     let (verdict, evidence, _) = gone.why();
     assert_eq!((verdict.as_str(), evidence.as_str()), ("unknown", "claim `data` does not exist"));
+}
+
+/// The webhook of the release `colocate` selects the Namespaces of one team, and that of a second release those of another. The
+/// Namespace of the pod has the label `team: b`.
+fn two_releases([one, two]: [&str; 2]) -> Scene {
+    let mut scene = scene("default-scheduler");
+    scene.object("/api/v1/namespaces/shop")["metadata"]["labels"] = json!({"team": "b"});
+    let namespaces = [scene.object("/api/v1/namespaces/shop").clone()];
+    scene.objects.push(("/api/v1/namespaces", list(&namespaces)));
+    let mut first = scene.object(WEBHOOKS)["items"][0].clone();
+    let mut second = first.clone();
+    first["webhooks"][0]["namespaceSelector"] = json!({"matchLabels": {"team": one}});
+    second["webhooks"][0]["namespaceSelector"] = json!({"matchLabels": {"team": two}});
+    second["webhooks"][0]["clientConfig"]["service"] = json!({"namespace": "second", "name": "second"});
+    second["metadata"]["name"] = "zz-second".into();
+    *scene.object(WEBHOOKS) = list(&[first, second]);
+    let deployments = scene.object(DEPLOYMENTS).clone();
+    let config = json!({"data": {"config.yaml": "mode: audit"}});
+    let empty = [
+        "/apis/apps/v1/namespaces/second/replicasets",
+        "/api/v1/namespaces/second/pods",
+        "/api/v1/namespaces/second/events",
+        "/apis/discovery.k8s.io/v1/namespaces/second/endpointslices",
+    ];
+    scene.objects.extend(empty.map(|path| (path, list(&[]))));
+    scene
+        .with("/apis/apps/v1/namespaces/second/deployments", deployments)
+        .with("/api/v1/namespaces/second/configmaps/colocate", config)
+}
+
+#[test]
+fn a_pod_is_explained_by_the_release_for_its_namespace() {
+    // Its configuration says `mode: audit`.
+    let (verdict, evidence, _) = two_releases(["a", "b"]).why();
+    assert_eq!(verdict, "audit-mode", "{evidence}");
+    let (verdict, evidence, _) = two_releases(["a", "a"]).why();
+    assert!(evidence.contains("the selector requires `team=a`"), "{verdict}: {evidence}");
+    // API servers call both, so neither is a certain cause.
+    let (verdict, evidence, fix) = two_releases(["b", "b"]).why();
+    assert_eq!(verdict, "missed", "{evidence}");
+    assert!(evidence.contains("another release of colocate is called for it now, or may be: zz-second"), "{evidence}");
+    assert!(fix["command"].as_str().unwrap().contains("/eviction"), "{fix}");
+    let run = two_releases(["b", "b"]).server().run_command(&Folder::new(&[]), "why pod/web-0 -o json");
+    let document: Value = serde_json::from_str(&run.out).unwrap();
+    let rows = document["webhooks"].as_array().unwrap().iter().map(|row| row["colocate"].as_bool().unwrap());
+    assert_eq!(rows.collect::<Vec<_>>(), [true, true]);
 }

@@ -97,7 +97,8 @@ impl PodCase<'_> {
         }
         let ignores = self.registration.is_some_and(|registration| registration.ignores_failures);
         match self.availability(created) {
-            Some(Availability::Away(evidence)) if ignores => {
+            // Another release may have been ready.
+            Some(Availability::Away(evidence)) if ignores && !self.has_other_release() => {
                 Diagnosis::new(Verdict::ColocateAway, evidence).and(uncertainty)
             }
             availability => {
@@ -108,6 +109,10 @@ impl PodCase<'_> {
                 }
             }
         }
+    }
+
+    fn has_other_release(&self) -> bool {
+        self.registration.is_some_and(|registration| !registration.also_called.is_empty())
     }
 
     /// Returns whether a replica was ready at this time; `None` if nothing that shows it could be read.

@@ -19,6 +19,8 @@ pub struct Registration {
     pub called: Answer,
     /// The `failurePolicy` of the entry for the object.
     pub ignores_failures: bool,
+    /// The configurations of other releases of colocate that API servers call for the object now, or may call.
+    pub also_called: Vec<String>,
 }
 
 /// The last change of something, or its creation.
@@ -50,7 +52,7 @@ pub(super) enum Exclusion {
 impl Registration {
     /// Returns true if API servers do not call colocate for the object now.
     pub fn excludes(&self) -> bool {
-        matches!(self.called, Answer::No(_))
+        matches!(self.called, Answer::No(_)) && self.also_called.is_empty()
     }
 
     /// Returns whether colocate was registered at this time. A configuration that was deleted and created again is as old as the
@@ -78,7 +80,12 @@ impl Registration {
     /// Returns why API servers do not call colocate for an object that was written at this time. Times have a resolution of one
     /// second, so what changed in the same second may have changed later.
     pub(super) fn exclusion(&self, written: Timestamp) -> Option<Exclusion> {
-        let Self { configuration, created, changes, called, .. } = self;
+        let Self { configuration, created, changes, called, also_called, .. } = self;
+        if !also_called.is_empty() {
+            let others = also_called.join(", ");
+            let text = format!("another release of colocate is called for it now, or may be: {others}");
+            return Some(Exclusion::Later(vec![text]));
+        }
         let (Some(created), Answer::No(why)) = (created, called) else { return None };
         let later: Vec<_> = changes.iter().filter(|change| change.time >= written).collect();
         if later.is_empty() && *created <= written {

@@ -56,6 +56,7 @@ impl Scene {
             changes: Vec::new(),
             called: Answer::Yes,
             ignores_failures: true,
+            also_called: Vec::new(),
         };
         let replica = Replica {
             name: "colocate-1".to_owned(),
@@ -253,6 +254,24 @@ fn a_pod_that_the_configuration_excludes_was_not_sent() {
     // It may have been called at that time.
     let evidence = "it would not be sent now (zz-colocate: no rule), which may have changed since then; zz-colocate changed at 2026-11-30T02:14:07Z";
     assert_verdict(&changed(CREATED), "missed", evidence);
+}
+
+#[test]
+fn a_second_release_makes_the_cause_uncertain() {
+    let second = |registration: &mut Registration| registration.also_called = vec!["zz-second".to_owned()];
+    let away = Endpoints {
+        service: "colocate/colocate".to_owned(),
+        ready: false,
+        serving: false,
+        since: time("2026-11-30T02:11:00Z"),
+    };
+    let away = Scene { endpoints: Some(away), ..Scene::new() };
+    let evidence = "another release of colocate is called for it now, or may be: zz-second";
+    assert_verdict(&away, "colocate-away", "");
+    assert_verdict(&away.registration(second), "missed", evidence);
+    let excluded = || Scene::new().registration(|found| found.called = Answer::No("no rule".to_owned()));
+    assert_verdict(&excluded(), "not-sent", "");
+    assert_verdict(&excluded().registration(second), "missed", evidence);
 }
 
 #[test]

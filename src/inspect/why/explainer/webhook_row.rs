@@ -9,13 +9,14 @@ impl Explainer<'_> {
     pub(super) fn webhook_rows(&self, creation: &Creation<'_>) -> Vec<WebhookRow> {
         let mut rows = Vec::new();
         for (index, configuration) in self.configurations.iter().flatten().enumerate() {
-            let colocate = self.own == Some(index);
+            let is_own = self.own == Some(index);
+            let colocate = is_own || configuration.is_colocate();
             let calls: Vec<_> = configuration.entries.iter().map(|entry| (entry, entry.call(creation))).collect();
             let has_rule = calls.iter().any(|(_, call)| call.rules == Answer::Yes);
             let shown = calls
                 .iter()
                 .enumerate()
-                .filter(|(number, (_, call))| call.rules == Answer::Yes || (colocate && !has_rule && *number == 0));
+                .filter(|(number, (_, call))| call.rules == Answer::Yes || (is_own && !has_rule && *number == 0));
             rows.extend(shown.map(|(_, (entry, call))| WebhookRow {
                 configuration: configuration.name.clone(),
                 webhook: entry.name.clone(),
