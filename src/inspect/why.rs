@@ -18,9 +18,7 @@ use explainer::{Explainer, Explanation};
 pub(super) use installation::{InstalledConfig, WEBHOOK_NAME};
 pub(crate) use reader::Reader;
 
-#[cfg(test)]
-pub(crate) use report::Fix;
-pub(crate) use report::{Cause, ClaimRow, DryRunResult, PartAnswer, PendingFacts, PodRow, Report, Subject, WebhookRow};
+pub(crate) use report::{Cause, ClaimRow, DryRunResult, Fix, PartAnswer, PendingFacts, PodRow, Report, Subject, WebhookRow};
 pub(crate) use target::{Target, UnknownKind};
 
 /// A question about one object.
@@ -48,7 +46,8 @@ impl Question<'_> {
         let mut explainer = Explainer::new(&mut reader, Kubectl(cluster), namespace, config).await?;
         let kind = explainer.kinds.resolve(target)?;
         let json = explainer.get(kind, &target.name).await?;
-        let explanation = if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(kind, &json)? };
+        let mut explanation =
+            if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(kind, &json)? };
         let (mut pods, mut pending, mut dry_run) = (None, None, None);
         if kind.is_pod() {
             let pod: LivePod<'_> = serde_json::from_str(&json)?;
@@ -57,7 +56,11 @@ impl Question<'_> {
                 pending = Some(explainer.pending(&pod, namespace, now.server.unwrap_or(now.local)).await?);
             }
             if is_tried {
-                dry_run = Some(try_again(&explainer.reader.access.client, namespace, &pod, &explanation).await);
+                let result = try_again(&explainer.reader.access.client, namespace, &pod, &explanation).await;
+                if let Some(fix) = fix_after(&explanation.cause, &result) {
+                    explanation.cause.fix = Some(fix);
+                }
+                dry_run = Some(result);
             }
         } else {
             pods = explainer.newest_pods(kind, &explanation.cause.scheduler, &json).await?;
@@ -68,6 +71,15 @@ impl Question<'_> {
         let (api_version, kind) = ("colocate/v1", "Why");
         Ok(Report { api_version, kind, object, cause, claims, webhooks, pending, pods, dry_run, seen, not_seen })
     }
+}
+
+/// Returns what to do instead if a new pod would not be on the expected scheduler either.
+fn fix_after(cause: &Cause, result: &DryRunResult) -> Option<Fix> {
+    let scheduler = result.scheduler.as_ref().filter(|scheduler| cause.expected_scheduler.as_ref() != Some(*scheduler))?;
+    let command = cause.fix.as_ref()?.command.as_ref();
+    let advice = format!("Do not create the pod again yet: by the dry run, a new pod would be on {scheduler}.");
+    (cause.verdict.is_fixed_by_recreation() && command.is_some())
+        .then(|| Fix { advice, command: None, notes: Vec::new() })
 }
 
 /// Asks the API server which scheduler the same pod would get now.

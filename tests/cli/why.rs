@@ -57,7 +57,7 @@ impl Scene {
             ("/apis/apps/v1/deployments", list(&[deployment])),
             ("/api/v1/namespaces/colocate/configmaps/colocate", json!({"data": {"config.yaml": "{}"}})),
             ("/apis/apps/v1/namespaces/colocate/replicasets", list(&[])),
-            ("/apis/discovery.k8s.io/v1/namespaces/colocate/endpointslices", list(&[])),
+            (SLICES, list(&[slice(true, "2026-11-30T10:00:00Z")])),
             ("/apis/policy/v1/namespaces/shop/poddisruptionbudgets", list(&[])),
             ("/api/v1/namespaces/colocate/pods", list(&[])),
             ("/api/v1/namespaces/colocate/events", list(&[])),
@@ -128,9 +128,19 @@ impl Scene {
 
 const POD: &str = "/api/v1/namespaces/shop/pods/web-0";
 const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/colocate/endpointslices";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/colocate/deployments";
 const WEB_7: &str = "/apis/apps/v1/namespaces/shop/controllerrevisions/web-7";
 const AGENT_7: &str = "/apis/apps/v1/namespaces/shop/controllerrevisions/agent-7";
+
+/// The `EndpointSlice` of colocate with one endpoint, which has been ready or not since this time.
+fn slice(ready: bool, since: &str) -> Value {
+    let metadata = json!({
+        "labels": {"kubernetes.io/service-name": "colocate"},
+        "managedFields": [{"manager": "kube-controller-manager", "operation": "Update", "time": since}],
+    });
+    json!({"metadata": metadata, "endpoints": [{"conditions": {"ready": ready}}]})
+}
 
 fn list(items: &[Value]) -> Value {
     json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})

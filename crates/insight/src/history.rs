@@ -205,6 +205,11 @@ impl History {
         Availability::Unknown
     }
 
+    /// Returns true if a replica is ready now.
+    pub fn has_ready_replica(&self) -> bool {
+        self.replicas.iter().any(|replica| replica.ready.is_some_and(|(ready, _)| ready))
+    }
+
     /// Returns the time before `time` at which the last replica was removed, if none was added until then.
     fn scaled_to_zero(&self, time: Timestamp) -> Option<Timestamp> {
         let last = self.scalings.iter().filter(|scaling| scaling.time < time).max_by_key(|scaling| scaling.time)?;

@@ -124,6 +124,17 @@ impl Installation {
     }
 }
 
+impl Installation {
+    /// Returns true if no replica can answer now; false if that could not be read.
+    pub(super) fn is_away(&self) -> bool {
+        match (&self.endpoints, &self.history) {
+            (Some(endpoints), _) => !endpoints.serving,
+            (None, Some(history)) => !history.has_ready_replica(),
+            (None, None) => false,
+        }
+    }
+}
+
 impl InstalledConfig {
     /// Reads the configuration of the cluster's colocate. Its webhook configurations lead to it, or else its labels. Of several
     /// releases, the one for `namespace` is preferred.

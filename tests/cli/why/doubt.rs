@@ -3,7 +3,7 @@
 use colocate_harness::Folder;
 use serde_json::{Value, json};
 
-use super::{DEPLOYMENTS, Scene, WEBHOOKS, list};
+use super::{DEPLOYMENTS, POD, SLICES, Scene, WEBHOOKS, list, slice};
 
 const REPLICA_SET: &str = "/apis/apps/v1/namespaces/shop/replicasets/web-5d4";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
@@ -87,4 +87,40 @@ fn a_pod_is_explained_by_the_release_for_its_namespace() {
     let document: Value = serde_json::from_str(&run.out).unwrap();
     let rows = document["webhooks"].as_array().unwrap().iter().map(|row| row["colocate"].as_bool().unwrap());
     assert_eq!(rows.collect::<Vec<_>>(), [true, true]);
+}
+
+#[test]
+fn a_pod_is_not_created_again_while_colocate_is_away() {
+    let away = |since: &str| {
+        let mut scene = scene("default-scheduler");
+        *scene.object(SLICES) = list(&[slice(false, since)]);
+        scene
+    };
+    let advice = "Make colocate available first: none of its replicas is ready now. Then create the pod again.";
+    for (since, expected) in [("2026-11-30T01:00:00Z", "colocate-away"), ("2026-11-30T10:00:00Z", "missed")] {
+        let (verdict, evidence, fix) = away(since).why();
+        assert_eq!((verdict.as_str(), &fix["advice"]), (expected, &json!(advice)), "{evidence}");
+        assert_eq!(fix["command"], Value::Null);
+    }
+    // Without the endpoints, its pods show it.
+    let mut scene = scene("default-scheduler");
+    *scene.object(SLICES) = list(&[]);
+    assert_eq!(scene.why().2["advice"], advice);
+}
+
+#[test]
+fn a_dry_run_with_the_same_scheduler_ends_the_fix() {
+    let fix = |scheduler: &str| {
+        let scene = scene("default-scheduler");
+        let mut pod = scene.objects.iter().find(|(path, _)| *path == POD).unwrap().1.clone();
+        pod["spec"]["schedulerName"] = scheduler.into();
+        let scene = scene.with("/api/v1/namespaces/shop/pods", pod);
+        let run = scene.server().run_command(&Folder::new(&[]), "why pod/web-0 --dry-run -o json");
+        let document: Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!((&document["verdict"], &document["dryRun"]["scheduler"]), (&json!("missed"), &json!(scheduler)));
+        document["fix"].clone()
+    };
+    assert!(fix("stork")["command"].as_str().unwrap().contains("/eviction"));
+    let advice = "Do not create the pod again yet: by the dry run, a new pod would be on default-scheduler.";
+    assert_eq!(fix("default-scheduler"), json!({"advice": advice, "notes": []}));
 }

@@ -19,7 +19,8 @@ impl Explainer<'_> {
         diagnosis: &Diagnosis,
         registration: Option<&Registration>,
     ) -> Result<Option<Fix>, ApiError> {
-        let Some((advice, is_created_again)) = advice(diagnosis, registration) else { return Ok(None) };
+        let is_away = self.installation.is_away();
+        let Some((advice, is_created_again)) = advice(diagnosis, registration, is_away) else { return Ok(None) };
         if !is_created_again {
             return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
         }
@@ -54,7 +55,7 @@ impl Explainer<'_> {
         diagnosis: &Diagnosis,
         registration: Option<&Registration>,
     ) -> Option<Fix> {
-        let (advice, is_created_again) = advice(diagnosis, registration)?;
+        let (advice, is_created_again) = advice(diagnosis, registration, self.installation.is_away())?;
         let restart = is_created_again && matches!(kind.name, "Deployment" | "StatefulSet" | "DaemonSet");
         let command = restart.then(|| {
             let resource = kind.name.to_ascii_lowercase();
@@ -67,8 +68,8 @@ impl Explainer<'_> {
 }
 
 /// Returns what to do, and whether it is to create the pod again; `None` if nothing is to be done. A new pod would be like the
-/// old one if it is not sent to colocate.
-fn advice(diagnosis: &Diagnosis, registration: Option<&Registration>) -> Option<(String, bool)> {
+/// old one if it is not sent to colocate, or if colocate does not answer.
+fn advice(diagnosis: &Diagnosis, registration: Option<&Registration>, is_away: bool) -> Option<(String, bool)> {
     let verdict = diagnosis.verdict;
     let is_created_again = verdict.is_fixed_by_recreation();
     if verdict.is_expected() {
@@ -77,6 +78,9 @@ fn advice(diagnosis: &Diagnosis, registration: Option<&Registration>) -> Option<
         Some(("Register the webhook of colocate first, then create the pod again.".to_owned(), false))
     } else if is_created_again && registration.is_some_and(Registration::excludes) {
         Some((Verdict::NotSent.advice().to_owned(), false))
+    } else if is_created_again && is_away && registration.is_none_or(|found| found.also_called.is_empty()) {
+        let advice = "Make colocate available first: none of its replicas is ready now. Then create the pod again.";
+        Some((advice.to_owned(), false))
     } else {
         Some((verdict.advice().to_owned(), is_created_again))
     }
