@@ -50,8 +50,19 @@ pub struct Scaling {
     pub to: usize,
     /// Whether there are more replicas than before.
     pub up: bool,
+    /// The times at which it was scaled so.
+    pub times: Occurrences,
+}
+
+/// The times of an Event. Clients count equal Events instead of writing each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occurrences {
+    /// The first time.
+    pub first: Timestamp,
     /// The last time.
-    pub time: Timestamp,
+    pub last: Timestamp,
+    /// The number of times; `None` if it is not exact.
+    pub count: Option<u64>,
 }
 
 /// The endpoints of the Service that API servers call.
@@ -162,10 +173,21 @@ impl Endpoints {
     }
 }
 
+impl Occurrences {
+    /// Returns true if it may have occurred between these times, or at the first one.
+    fn may_be_between(&self, from: Timestamp, to: Timestamp) -> bool {
+        let Self { first, last, count } = *self;
+        let is_between = |time: Timestamp| from <= time && time < to;
+        // The times between the first and the last are not recorded.
+        let may_be_inside = count.is_none_or(|count| count > 2) && first < to && from <= last;
+        is_between(first) || is_between(last) || may_be_inside
+    }
+}
+
 impl Scaling {
     /// Reads the message of an Event of a Deployment with the reason `ScalingReplicaSet`: `Scaled down replica set web-5d4 to 0
     /// from 2`, or in newer clusters `... web-5d4 from 2 to 0`.
-    pub fn parse(message: &str, time: Timestamp) -> Option<Self> {
+    pub fn parse(message: &str, times: Occurrences) -> Option<Self> {
         let (up, rest) = match message.strip_prefix("Scaled up replica set ") {
             Some(rest) => (true, rest),
             None => (false, message.strip_prefix("Scaled down replica set ")?),
@@ -174,7 +196,7 @@ impl Scaling {
         let words: Vec<_> = numbers.split(' ').collect();
         let to = words.iter().position(|word| *word == "to")?;
         let to = words.get(to + 1)?.parse().ok()?;
-        Some(Self { replica_set: replica_set.to_owned(), to, up, time })
+        Some(Self { replica_set: replica_set.to_owned(), to, up, times })
     }
 }
 
@@ -212,8 +234,15 @@ impl History {
 
     /// Returns the time before `time` at which the last replica was removed, if none was added until then.
     fn scaled_to_zero(&self, time: Timestamp) -> Option<Timestamp> {
-        let last = self.scalings.iter().filter(|scaling| scaling.time < time).max_by_key(|scaling| scaling.time)?;
-        if last.up || last.to != 0 {
+        let to_zero = self.scalings.iter().filter(|scaling| !scaling.up && scaling.to == 0);
+        let to_zero = to_zero.filter_map(|scaling| Some((scaling, self.last_before(scaling.times, time)?)));
+        let (last, since) = to_zero.max_by_key(|(_, since)| *since)?;
+        // A step to zero may be of the same second as the last one above it, which is a scaling down, too.
+        let is_followed = self.scalings.iter().any(|other| {
+            let is_step = !other.up && other.times.last <= since;
+            (other.up || other.to != 0) && !is_step && other.times.may_be_between(since, time)
+        });
+        if is_followed {
             return None;
         }
         // During a rollout or a rollback, another ReplicaSet has the replicas.
@@ -222,8 +251,19 @@ impl History {
         let others_grew = self
             .scalings
             .iter()
-            .any(|scaling| scaling.up && scaling.replica_set != last.replica_set && scaling.time >= *created);
-        (is_newest && !others_grew).then_some(last.time)
+            .any(|scaling| scaling.up && scaling.replica_set != last.replica_set && scaling.times.last >= *created);
+        (is_newest && !others_grew).then_some(since)
+    }
+
+    /// Returns the last time before this one at which an Event about a scaling to zero occurred.
+    fn last_before(&self, Occurrences { first, last, count }: Occurrences, time: Timestamp) -> Option<Timestamp> {
+        if last < time {
+            return Some(last);
+        }
+        // Before the second time, replicas were added, and this was after `time`.
+        let is_added =
+            |other: &Scaling| other.up && [other.times.first, other.times.last].iter().any(|up| time <= *up && *up <= last);
+        (first < time && count == Some(2) && self.scalings.iter().any(is_added)).then_some(first)
     }
 
     /// Describes the end of the time without a ready replica.
@@ -267,7 +307,39 @@ mod tests {
     }
 
     fn scaling(message: &str, time: &str) -> Scaling {
-        Scaling::parse(message, at(time)).unwrap()
+        counted(message, [time, time], Some(1))
+    }
+
+    /// An Event with its first and last time.
+    fn counted(message: &str, [first, last]: [&str; 2], count: Option<u64>) -> Scaling {
+        Scaling::parse(message, Occurrences { first: at(first), last: at(last), count }).unwrap()
+    }
+
+    #[test]
+    fn an_event_that_was_counted_hides_the_times_between() {
+        let down = || counted("Scaled down replica set colocate-5d4 to 0 from 2", ["02:00:00", "02:00:00"], Some(1));
+        let twice = || counted("Scaled down replica set colocate-5d4 to 0 from 2", ["02:00:00", "02:20:00"], Some(2));
+        let up = |times, count| counted("Scaled up replica set colocate-5d4 to 2 from 0", times, count);
+        let later = |time| scaling("Scaled down replica set colocate-5d4 to 1 from 2", time);
+        for (scalings, is_away) in [
+            (vec![down()], true),
+            (vec![down(), up(["02:10:00", "02:30:00"], Some(2)), later("02:18:00")], false),
+            (vec![down(), up(["00:00:01", "02:30:00"], Some(2))], true),
+            (vec![down(), up(["00:00:01", "02:30:00"], Some(3))], false),
+            (vec![down(), up(["00:00:01", "02:30:00"], None)], false),
+            (vec![down(), up(["02:00:00", "02:00:00"], Some(1))], false),
+            (vec![down(), later("02:00:00")], true),
+            (vec![down(), later("02:00:01")], false),
+            // It was scaled to zero twice. Replicas were added after the pod was created, or that is not known.
+            (vec![twice(), up(["02:19:00", "02:30:00"], Some(2))], true),
+            (vec![twice(), up(["02:10:00", "02:30:00"], Some(2))], false),
+            (vec![twice()], false),
+        ] {
+            let mut found = history(vec![replica("02:30:50", Some((true, "02:31:00")), None)]);
+            found.scalings = scalings;
+            let state = found.at(at("02:14:07"));
+            assert_eq!(matches!(state, Availability::Away(_)), is_away, "{:?}: {state:?}", found.scalings);
+        }
     }
 
     #[test]
@@ -387,7 +459,7 @@ mod tests {
 
     #[test]
     fn both_forms_of_the_message_are_read() {
-        let time = at("01:00:00");
+        let times = Occurrences { first: at("01:00:00"), last: at("01:00:00"), count: Some(1) };
         for (message, expected) in [
             ("Scaled up replica set a-1 to 2", Some((2, true))),
             ("Scaled down replica set a-1 to 0 from 2", Some((0, false))),
@@ -396,7 +468,7 @@ mod tests {
             ("Scaled up replica set a-1 to many", None),
             ("Scaled up replica set a-1", None),
         ] {
-            let found = Scaling::parse(message, time);
+            let found = Scaling::parse(message, times);
             assert_eq!(found.map(|scaling| (scaling.to, scaling.up)), expected, "{message}");
         }
     }

@@ -39,7 +39,7 @@ pub use controller::{Controller, controller};
 pub use diagnosis::{Change, Diagnosis, PodCase, Registration, Template, TemplateCase};
 pub use expectation::{Expectation, ExpectedClaim, Facts, Outcome, UnknownFact};
 pub use fate::{Fate, LiveObject, Search};
-pub use history::{Availability, Endpoints, History, Replica, Scaling};
+pub use history::{Availability, Endpoints, History, Occurrences, Replica, Scaling};
 pub use leftover::{Effect, HelmReleaseName, Leftover};
 pub use live_pod::{
     Condition, ContainerState, ContainerStatus, LiveMetadata, LivePod, LiveSpec, LiveStatus, Running, Terminated,

@@ -8,7 +8,7 @@ use super::configuration::{Configuration, Release, find};
 use super::reader::{Reader, text};
 use crate::api::ApiError;
 use crate::config::Config;
-use crate::insight::{Answer, Change, Endpoints, History, Labels, LivePod, Replica, Scaling, ServiceReference};
+use crate::insight::{Answer, Change, Endpoints, History, Labels, LivePod, Occurrences, Replica, Scaling, ServiceReference};
 use crate::inspect::access::Found;
 use crate::inspect::kinds;
 
@@ -64,9 +64,23 @@ pub(super) struct Event {
     #[serde(default)]
     pub(super) involved_object: Involved,
     #[serde(default)]
+    first_timestamp: Option<Timestamp>,
+    #[serde(default)]
     last_timestamp: Option<Timestamp>,
     #[serde(default, rename = "eventTime")]
-    first_timestamp: Option<Timestamp>,
+    time: Option<Timestamp>,
+    #[serde(default)]
+    count: Option<u64>,
+    #[serde(default)]
+    series: Option<Series>,
+}
+
+/// The repetitions of an Event of `events.k8s.io`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Series {
+    #[serde(default)]
+    last_observed_time: Option<Timestamp>,
 }
 
 /// The object of an Event.
@@ -79,7 +93,16 @@ pub(super) struct Involved {
 impl Event {
     /// Returns the last time of the event.
     pub(super) fn time(&self) -> Option<Timestamp> {
-        self.last_timestamp.or(self.first_timestamp)
+        self.times().map(|times| times.last)
+    }
+
+    fn times(&self) -> Option<Occurrences> {
+        let observed = self.series.as_ref().and_then(|series| series.last_observed_time);
+        let times = [self.first_timestamp, self.last_timestamp, self.time, observed].into_iter().flatten();
+        let (first, last) = (times.clone().min()?, times.max()?);
+        // A series is counted with a delay.
+        let count = if self.series.is_some() { None } else { self.count.or((first == last).then_some(1)) };
+        Some(Occurrences { first, last, count })
     }
 }
 
@@ -316,6 +339,6 @@ async fn read_history(reader: &mut Reader, namespace: &str, deployment: &Value) 
             .iter()
             .filter_map(|set| Some((text(set, "/metadata/name").to_owned(), time(set, "/metadata/creationTimestamp")?)))
             .collect(),
-        scalings: events.iter().flatten().filter_map(|event| Scaling::parse(&event.message, event.time()?)).collect(),
+        scalings: events.iter().flatten().filter_map(|event| Scaling::parse(&event.message, event.times()?)).collect(),
     }))
 }

@@ -10,7 +10,7 @@ use super::pod_case::CONTROLLER_MANAGER;
 use super::*;
 use crate::answer::Answer;
 use crate::expectation::Facts;
-use crate::history::{Endpoints, History, Replica, Scaling};
+use crate::history::{Endpoints, History, Occurrences, Replica, Scaling};
 use crate::live_pod::LivePod;
 
 const CREATED: &str = "2026-11-30T02:14:07Z";
@@ -201,8 +201,10 @@ fn a_pod_from_before_the_registration_was_before_colocate() {
 
 #[test]
 fn a_pod_without_a_ready_replica_was_created_while_colocate_was_away() {
-    let scaled =
-        |to, time: &str| Scaling { replica_set: "colocate-5d4".to_owned(), to, up: to > 0, time: self::time(time) };
+    let scaled = |to, time: &str| {
+        let times = Occurrences { first: self::time(time), last: self::time(time), count: Some(1) };
+        Scaling { replica_set: "colocate-5d4".to_owned(), to, up: to > 0, times }
+    };
     let history = History {
         replica_sets: vec![("colocate-5d4".to_owned(), time("2026-11-01T00:00:00Z"))],
         scalings: vec![scaled(0, "2026-11-30T02:11:00Z"), scaled(2, "2026-11-30T02:31:00Z")],
