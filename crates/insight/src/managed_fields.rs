@@ -54,6 +54,15 @@ impl ManagedFields {
         owners.first().copied().filter(|_| owners.iter().all(later))
     }
 
+    /// Returns the writer that set this field after this time, if it has written no other field of the object: an entry has only
+    /// the time of the manager's last write.
+    pub fn set_later(&self, path: &[&str], time: Timestamp) -> Option<&FieldsEntry> {
+        let owners = self.owners(path);
+        let is_later =
+            |entry: &&FieldsEntry| entry.operation == "Update" && entry.owns_only(path) && entry.time > Some(time);
+        owners.first().copied().filter(|_| owners.iter().all(is_later))
+    }
+
     /// Returns the last time at which a manager other than this one wrote to the object itself.
     pub fn last_write(&self, except: Option<&str>) -> Option<Timestamp> {
         let counts =
@@ -82,6 +91,22 @@ impl FieldsEntry {
     fn owns(&self, path: &[&str]) -> bool {
         let field = path.iter().try_fold(&self.fields, |fields, key| fields.get(format!("f:{key}")));
         self.subresource.is_empty() && field.is_some()
+    }
+
+    /// Returns true if the entry owns the field at this path, and nothing else.
+    fn owns_only(&self, path: &[&str]) -> bool {
+        let is_alone = |fields: &Value, key: &str| {
+            // A key without a prefix stands for the list or map itself.
+            let others = fields.as_object().into_iter().flatten().filter(|(other, _)| *other != ".");
+            others.map(|(other, _)| other.as_str()).eq([key])
+        };
+        let mut fields = &self.fields;
+        path.iter().all(|key| {
+            let key = format!("f:{key}");
+            let is_alone = is_alone(fields, &key);
+            fields = fields.get(&key).unwrap_or(&Value::Null);
+            is_alone
+        })
     }
 }
 
@@ -118,6 +143,26 @@ mod tests {
             let fields = fields(&entries);
             let found = fields.added_later(&KEY, created).map(|entry| &*entry.manager);
             assert_eq!(found, expected, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_was_set_later_if_its_writer_wrote_nothing_else() {
+        let time: Timestamp = "2026-11-30T02:14:07Z".parse().unwrap();
+        let (before, later) = ("2026-11-30T02:00:00Z", "2026-11-30T09:00:00Z");
+        let alone = json!({"f:metadata": {"f:annotations": {".": {}, "f:a.test/off": {}}}});
+        let two = json!({"f:metadata": {"f:annotations": {"f:a.test/off": {}, "f:b": {}}}});
+        let elsewhere = json!({"f:metadata": {"f:annotations": {"f:a.test/off": {}}}, "f:spec": {}});
+        for (entries, expected) in [
+            (vec![("a", "", later, alone.clone())], Some("a")),
+            (vec![("a", "", before, alone.clone())], None),
+            (vec![("a", "", later, two)], None),
+            (vec![("a", "", later, elsewhere)], None),
+            (vec![("a", "", later, alone.clone()), ("b", "", before, alone)], None),
+            (vec![], None),
+        ] {
+            let fields = fields(&entries);
+            assert_eq!(fields.set_later(&KEY, time).map(|entry| &*entry.manager), expected, "{entries:?}");
         }
     }
 

@@ -51,8 +51,8 @@ pub(super) struct Explainer<'r> {
     storage: Inventory,
     /// The labels of the Namespace.
     labels: Option<Labels>,
-    /// The last change of these labels.
-    relabeled: Option<Timestamp>,
+    /// The managers of its fields.
+    namespace_fields: Option<ManagedFields>,
     configurations: Option<Vec<Configuration>>,
     /// The index of colocate's own configuration.
     own: Option<usize>,
@@ -89,8 +89,7 @@ impl<'r> Explainer<'r> {
         let hides = "whether the labels of the Namespace have changed";
         let object = reader.access.get(kinds::NAMESPACES, None, namespace, hides).await?.object();
         let object: Option<Value> = object.and_then(|json| serde_json::from_str(&json).ok());
-        let relabeled =
-            object.as_ref().and_then(|object| managed_fields(object)?.last_write_of(&["metadata", "labels"]));
+        let namespace_fields = object.as_ref().and_then(managed_fields);
         let name = config.as_ref().map_or_else(Config::default, Clone::clone).tls().webhooks.mutating.clone();
         let own = configurations
             .as_ref()
@@ -121,7 +120,7 @@ impl<'r> Explainer<'r> {
             namespace,
             storage,
             labels,
-            relabeled,
+            namespace_fields,
             configurations,
             own,
             installation,
@@ -193,10 +192,11 @@ impl<'r> Explainer<'r> {
             history: self.installation.history.as_ref(),
             endpoints: self.installation.endpoints.as_ref(),
             claims: &claims,
+            namespace_fields: self.namespace_fields.as_ref(),
             other_webhooks: &others,
         };
         let diagnosis = self.certain(facts.diagnose());
-        let fix = self.pod_fix(&pod, &diagnosis, registration.as_ref()).await?;
+        let fix = self.pod_fix(&pod, &diagnosis, &expectation, registration.as_ref()).await?;
         let cause = cause(diagnosis, &expectation, pod.scheduler(), fix);
         let created = pod.metadata.creation_timestamp;
         let claims = claim_rows(&expectation);
@@ -333,7 +333,12 @@ impl<'r> Explainer<'r> {
         });
         let oldest = self.installation.oldest.iter().cloned().chain(ages).min_by_key(|object| object.time);
         let also_called = also_called.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Some(Registration { oldest, also_called, ..own.registration(creation, self.relabeled, relabeled) })
+        Some(Registration { oldest, also_called, ..own.registration(creation, self.relabeled(), relabeled) })
+    }
+
+    /// Returns the last change of a label of the Namespace.
+    fn relabeled(&self) -> Option<Timestamp> {
+        self.namespace_fields.as_ref()?.last_write_of(&["metadata", "labels"])
     }
 
     /// Reads the creation of each claim that belongs to a driver.

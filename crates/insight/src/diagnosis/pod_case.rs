@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::expectation::Expectation;
 use crate::history::{Availability, Endpoints, History};
 use crate::live_pod::LivePod;
-use crate::managed_fields::FieldsEntry;
+use crate::managed_fields::{FieldsEntry, ManagedFields};
 use crate::verdict::Verdict;
 
 /// The manager of what the controllers of Kubernetes create.
@@ -38,6 +38,8 @@ pub struct PodCase<'a> {
     pub endpoints: Option<&'a Endpoints>,
     /// The creation of each claim of the pod that exists.
     pub claims: &'a BTreeMap<String, Timestamp>,
+    /// The managers of the fields of its Namespace; `None` if they could not be read.
+    pub namespace_fields: Option<&'a ManagedFields>,
     /// Other mutating webhooks that are called for the pod, or may be.
     pub other_webhooks: &'a [String],
 }
@@ -63,11 +65,41 @@ impl PodCase<'_> {
             );
         }
         if expectation.reason == Reason::NamespaceOptedOut {
-            let label = &self.policy.opt_out.namespace_label;
-            return Diagnosis::new(Verdict::AsExpected, format!("its Namespace opts out by the label {label}"));
+            return self.namespace_opted_out();
         }
         let found = self.leftover().or_else(|| self.hidden());
         found.unwrap_or_else(|| Diagnosis::new(Verdict::AsExpected, expectation.reason.explanation()))
+    }
+
+    /// Returns the verdict about a pod whose Namespace opts out now.
+    fn namespace_opted_out(&self) -> Diagnosis {
+        let Self { pod, policy, template, template_gap, namespace_fields, .. } = self;
+        let (label, scheduler) = (&policy.opt_out.namespace_label, pod.scheduler());
+        let opts_out = format!("its Namespace opts out by the label {label}");
+        let expected = || Diagnosis::new(Verdict::AsExpected, opts_out.clone());
+        if !policy.drivers.has_scheduler(scheduler) {
+            return expected();
+        }
+        if template.is_some_and(|template| *template.scheduler == *scheduler) {
+            return self.leftover().or_else(|| self.hidden()).unwrap_or_else(expected);
+        }
+        let created = pod.metadata.creation_timestamp;
+        let path = ["metadata", "labels", label];
+        let writer = namespace_fields.zip(created).and_then(|(fields, created)| fields.set_later(&path, created));
+        if let Some(FieldsEntry { manager, time: Some(time), .. }) = writer {
+            let text = format!("{manager} added the label {label} to its Namespace after the pod was created, {time}");
+            return Diagnosis::new(Verdict::OptedOutLater, text);
+        }
+        let set = namespace_fields.and_then(|fields| fields.last_write_of(&path));
+        let is_older = set.zip(created).is_some_and(|(set, created)| set < created);
+        match (template, template_gap) {
+            // Its creator chose the scheduler.
+            (None, None) if is_older => expected(),
+            _ => {
+                let who = format!("whether that was so when the pod was created is not known, and so who chose {scheduler}");
+                Diagnosis::new(Verdict::Unknown, opts_out).and([who])
+            }
+        }
     }
 
     /// Finds the cause of a scheduler that is not the expected one.

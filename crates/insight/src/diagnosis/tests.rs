@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use colocate_engine::{ClaimFacts, ClassFacts, Inventory, OwnerKind, Policy, Presence, Source, Workload};
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::pod_case::CONTROLLER_MANAGER;
@@ -12,6 +13,7 @@ use crate::answer::Answer;
 use crate::expectation::Facts;
 use crate::history::{Endpoints, History, Occurrences, Replica, Scaling};
 use crate::live_pod::LivePod;
+use crate::managed_fields::ManagedFields;
 
 const CREATED: &str = "2026-11-30T02:14:07Z";
 
@@ -30,6 +32,8 @@ struct Scene {
     endpoints: Option<Endpoints>,
     claims: BTreeMap<String, Timestamp>,
     webhooks: Vec<String>,
+    /// Whether the Namespace opts out, with its `managedFields`.
+    opted_out: Option<Value>,
 }
 
 impl Scene {
@@ -77,6 +81,7 @@ impl Scene {
             endpoints: None,
             claims,
             webhooks: Vec::new(),
+            opted_out: None,
         }
     }
 
@@ -106,11 +111,13 @@ impl Scene {
         storage.insert_claim("db", "other", &claim("ebs"));
         let facts = Facts { policy: &self.policy, storage: &storage, presence: &|_| Presence::Unknown };
         let text = self.pod.to_string();
-        let requested = self.template.as_ref().map_or(text.clone(), |template| template.requested(&text).unwrap());
+        let template = self.template.as_ref().filter(|_| self.opted_out.is_none());
+        let requested = template.map_or(text.clone(), |template| template.requested(&text).unwrap());
         let workload = self.policy.workloads.find("", "v1", "Pod").unwrap();
-        let expect = |workload: &Workload, text: &str| facts.expect(workload, "db", Some(false), text).unwrap();
+        let expect = |workload: &Workload, text: &str| facts.expect(workload, "db", Some(self.opted_out.is_some()), text).unwrap();
         let expectation = expect(workload, &requested);
         let pod: LivePod<'_> = serde_json::from_str(&text).unwrap();
+        let namespace_fields = self.opted_out.as_ref().map(|fields| ManagedFields::deserialize(fields).unwrap());
         let case = PodCase {
             pod: &pod,
             policy: &self.policy,
@@ -121,6 +128,7 @@ impl Scene {
             history: self.history.as_ref(),
             endpoints: self.endpoints.as_ref(),
             claims: &self.claims,
+            namespace_fields: namespace_fields.as_ref(),
             other_webhooks: &self.webhooks,
         };
         let Diagnosis { verdict, evidence } = case.diagnose();
@@ -338,6 +346,36 @@ fn an_opt_out_of_another_writer_was_added_later() {
     let evidence = format!("kubectl-annotate added {key} after the pod was created, 2026-11-30T09:00:00Z");
     assert_verdict(&later, "opted-out-later", &evidence);
     assert_verdict(&opted_out(CONTROLLER_MANAGER, CREATED), "as-expected", "still schedules it");
+}
+
+#[test]
+fn a_namespace_that_opted_out_later_does_not_explain_a_drivers_scheduler() {
+    let label = &Policy::default().opt_out.namespace_label;
+    let labels = json!({"f:metadata": {"f:labels": {format!("f:{label}"): {}}}});
+    let entry = |time: &str, fields: &Value| json!([{"manager": "kubectl-label", "operation": "Update", "time": time, "fieldsV1": fields}]);
+    let scene = |fields: Value| Scene { opted_out: Some(fields), ..Scene::new().scheduler("stork") };
+    let (before, later) = ("2026-11-30T01:00:00Z", "2026-11-30T09:00:00Z");
+    let evidence = format!("kubectl-label added the label {label} to its Namespace after the pod was created, {later}");
+    assert_verdict(&scene(entry(later, &labels)), "opted-out-later", &evidence);
+    let of_default = scene(entry(later, &labels)).template("default-scheduler", Source::Unknown);
+    assert_verdict(&of_default, "opted-out-later", &evidence);
+    // Its manager wrote other fields, too, or nothing is recorded.
+    let mut more = labels.clone();
+    more["f:metadata"]["f:labels"]["f:team"] = json!({});
+    for fields in [entry(later, &more), json!([])] {
+        assert_verdict(&scene(fields.clone()), "unknown", "who chose stork");
+        assert_verdict(&scene(fields).template("default-scheduler", Source::Unknown), "unknown", "who chose stork");
+    }
+    // The author of the pod or of its template chose the scheduler.
+    assert_verdict(&scene(entry(before, &labels)), "as-expected", "opts out by the label");
+    let named = scene(entry(later, &labels)).template("stork", Source::NamesScheduler);
+    assert_verdict(&named, "as-expected", "opts out by the label");
+    let omitted = scene(entry(before, &labels)).template("stork", Source::OmitsScheduler);
+    assert_verdict(&omitted, "injected-earlier", "its source does not");
+    let of_default = scene(entry(before, &labels)).template("default-scheduler", Source::Unknown);
+    assert_verdict(&of_default, "unknown", "who chose stork");
+    let fine = Scene { opted_out: Some(json!([])), ..Scene::new() };
+    assert_verdict(&fine, "as-expected", "opts out by the label");
 }
 
 #[test]

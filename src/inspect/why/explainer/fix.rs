@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Explainer;
 use crate::api::ApiError;
-use crate::engine::amount;
-use crate::insight::{Answer, Diagnosis, LabelSelector, LiveMetadata, LivePod, Registration, Verdict};
+use crate::engine::{Reason, amount};
+use crate::insight::{Answer, Diagnosis, Expectation, LabelSelector, LiveMetadata, LivePod, Registration, Verdict};
 use crate::inspect::kinds;
 use crate::inspect::why::reader::text;
 use crate::inspect::why::report::Fix;
@@ -17,10 +17,17 @@ impl Explainer<'_> {
         &mut self,
         pod: &LivePod<'_>,
         diagnosis: &Diagnosis,
+        expectation: &Expectation,
         registration: Option<&Registration>,
     ) -> Result<Option<Fix>, ApiError> {
         let is_away = self.installation.is_away();
-        let Some((advice, is_created_again)) = advice(diagnosis, registration, is_away) else { return Ok(None) };
+        let Some((mut advice, mut is_created_again)) = advice(diagnosis, registration, is_away) else {
+            return Ok(None);
+        };
+        // API servers do not send a new pod to colocate, so it has the scheduler of its template.
+        if diagnosis.verdict == Verdict::OptedOutLater && expectation.reason == Reason::NamespaceOptedOut {
+            (advice, is_created_again) = ("Create the pod again.".to_owned(), true);
+        }
         if !is_created_again {
             return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
         }
