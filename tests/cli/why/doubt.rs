@@ -124,3 +124,29 @@ fn a_dry_run_with_the_same_scheduler_ends_the_fix() {
     let advice = "Do not create the pod again yet: by the dry run, a new pod would be on default-scheduler.";
     assert_eq!(fix("default-scheduler"), json!({"advice": advice, "notes": []}));
 }
+
+#[test]
+fn the_sources_of_a_custom_workload_say_nothing_about_an_old_template() {
+    let scene = |kind: &str, generation: u64| {
+        let custom = json!({"group": "argoproj.io", "version": "v1alpha1", "resource": "rollouts", "kind": "Rollout", "path": "/spec/template"});
+        let mut scene = scene("stork");
+        let config = json!({"customWorkloads": [custom]}).to_string();
+        scene.object("/api/v1/namespaces/colocate/configmaps/colocate")["data"]["config.yaml"] = config.into();
+        scene.object(POD)["spec"]["volumes"] = json!([]);
+        let version = if kind == "Rollout" { "argoproj.io/v1alpha1" } else { "apps/v1" };
+        let set = scene.object(REPLICA_SET);
+        set["spec"]["template"]["spec"]["schedulerName"] = "stork".into();
+        set["metadata"]["ownerReferences"][0] =
+            json!({"apiVersion": version, "kind": kind, "name": "web", "uid": "w", "controller": true});
+        let applied = json!({"spec": {"template": {"spec": {}}}}).to_string();
+        let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": applied});
+        let metadata = json!({"name": "web", "uid": "w", "generation": generation, "annotations": annotations});
+        let top = json!({"metadata": metadata, "spec": {"template": {"spec": {"schedulerName": "stork"}}}});
+        scene.with("/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web", top)
+    };
+    let (verdict, evidence, _) = scene("Rollout", 5).why();
+    let text = "the source of its template is not known, so who chose stork is not known";
+    assert_eq!((verdict.as_str(), evidence.as_str()), ("unknown", text));
+    // Its template has never changed.
+    assert_eq!(scene("Rollout", 1).why().0, "injected-earlier");
+}

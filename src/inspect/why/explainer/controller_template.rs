@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Explainer;
+use crate::engine::Workload;
 use crate::insight::{LivePod, Template};
 use crate::inspect::access::Found;
 use crate::inspect::kinds;
@@ -147,12 +148,10 @@ impl Explainer<'_> {
         let own = (&workload, &*json);
         let source = match &top {
             Some((Found::NotSeen, _)) => None,
-            Some((Found::Object(json), Some(workload)))
-                if workload.kind == "Deployment" && !is_latest(&object, &serde_json::from_str(json)?) =>
-            {
-                None
+            Some((Found::Object(json), Some(workload))) => {
+                let top: Value = serde_json::from_str(json)?;
+                is_latest(&object, &top, workload).then_some((workload, &**json))
             }
-            Some((Found::Object(json), Some(workload))) => Some((workload, &**json)),
             _ => Some(own),
         };
         let template = Template::read(format!("{} {name}", kind.name), own, source)?;
@@ -179,11 +178,14 @@ fn changed(template: &Template) -> String {
     format!("the template of {} may have changed since the pod was created", template.object)
 }
 
-/// Returns true if a `ReplicaSet` has the present template of its Deployment, which records the sources of that one only.
-fn is_latest(set: &Value, deployment: &Value) -> bool {
+/// Returns true if an object certainly has the present template of its controller, which records the sources of that one only.
+fn is_latest(object: &Value, controller: &Value, kind: &Workload) -> bool {
+    if controller.pointer("/metadata/generation").and_then(Value::as_u64) == Some(1) {
+        return true;
+    }
     let revision = |object: &Value| text(object, "/metadata/annotations/deployment.kubernetes.io~1revision").to_owned();
-    let is_observed = deployment.pointer("/status/observedGeneration") == deployment.pointer("/metadata/generation");
-    is_observed && revision(set) == revision(deployment)
+    let is_observed = controller.pointer("/status/observedGeneration") == controller.pointer("/metadata/generation");
+    kind.kind == "Deployment" && is_observed && revision(object) == revision(controller)
 }
 
 fn is_owned_by(object: &Value, uid: &str) -> bool {
