@@ -18,7 +18,9 @@ use explainer::{Explainer, Explanation};
 pub(super) use installation::{InstalledConfig, WEBHOOK_NAME};
 pub(crate) use reader::Reader;
 
-pub(crate) use report::{Cause, ClaimRow, DryRunResult, Fix, PartAnswer, PendingFacts, PodRow, Report, Subject, WebhookRow};
+pub(crate) use report::{
+    Cause, ClaimRow, DryRunResult, Fix, PartAnswer, PendingFacts, PodRow, Report, Subject, WebhookRow,
+};
 pub(crate) use target::{Target, UnknownKind};
 
 /// A question about one object.
@@ -75,11 +77,15 @@ impl Question<'_> {
 
 /// Returns what to do instead if a new pod would not be on the expected scheduler either.
 fn fix_after(cause: &Cause, result: &DryRunResult) -> Option<Fix> {
-    let scheduler = result.scheduler.as_ref().filter(|scheduler| cause.expected_scheduler.as_ref() != Some(*scheduler))?;
+    let scheduler =
+        result.scheduler.as_ref().filter(|scheduler| cause.expected_scheduler.as_ref() != Some(*scheduler))?;
     let command = cause.fix.as_ref()?.command.as_ref();
     let advice = format!("Do not create the pod again yet: by the dry run, a new pod would be on {scheduler}.");
-    (cause.verdict.is_fixed_by_recreation() && command.is_some())
-        .then(|| Fix { advice, command: None, notes: Vec::new() })
+    (cause.verdict.is_fixed_by_recreation() && command.is_some()).then(|| Fix {
+        advice,
+        command: None,
+        notes: Vec::new(),
+    })
 }
 
 /// Asks the API server which scheduler the same pod would get now.

@@ -261,8 +261,9 @@ impl History {
             return Some(last);
         }
         // Before the second time, replicas were added, and this was after `time`.
-        let is_added =
-            |other: &Scaling| other.up && [other.times.first, other.times.last].iter().any(|up| time <= *up && *up <= last);
+        let is_added = |other: &Scaling| {
+            other.up && [other.times.first, other.times.last].iter().any(|up| time <= *up && *up <= last)
+        };
         (first < time && count == Some(2) && self.scalings.iter().any(is_added)).then_some(first)
     }
 

@@ -8,7 +8,9 @@ use super::configuration::{Configuration, Release, find};
 use super::reader::{Reader, text};
 use crate::api::ApiError;
 use crate::config::Config;
-use crate::insight::{Answer, Change, Endpoints, History, Labels, LivePod, Occurrences, Replica, Scaling, ServiceReference};
+use crate::insight::{
+    Answer, Change, Endpoints, History, Labels, LivePod, Occurrences, Replica, Scaling, ServiceReference,
+};
 use crate::inspect::access::Found;
 use crate::inspect::kinds;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use colocate_engine::{DEFAULT_SCHEDULER, Policy, Reason, Source, parse_bool};
+use colocate_engine::{DEFAULT_SCHEDULER, MissingClaim, Policy, Reason, Source, parse_bool};
 use jiff::Timestamp;
 
 use super::registration::{Exclusion, Registered, Registration};
@@ -96,7 +96,8 @@ impl PodCase<'_> {
             // Its creator chose the scheduler.
             (None, None) if is_older => expected(),
             _ => {
-                let who = format!("whether that was so when the pod was created is not known, and so who chose {scheduler}");
+                let who =
+                    format!("whether that was so when the pod was created is not known, and so who chose {scheduler}");
                 Diagnosis::new(Verdict::Unknown, opts_out).and([who])
             }
         }
@@ -190,6 +191,10 @@ impl PodCase<'_> {
 
     /// Returns the evidence if every claim that belongs to a driver is younger than the pod.
     fn younger_claims(&self, created: Timestamp) -> Option<Vec<String>> {
+        // A claim that does not exist yet would not have mattered.
+        if self.policy.missing_claim == MissingClaim::Inject {
+            return None;
+        }
         let mut evidence = Vec::new();
         for claim in self.expectation.claims.iter().filter(|claim| claim.driver.is_some()) {
             let name = claim.name.as_ref()?;

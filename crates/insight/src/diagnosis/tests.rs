@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use colocate_engine::{ClaimFacts, ClassFacts, Inventory, OwnerKind, Policy, Presence, Source, Workload};
+use colocate_engine::{ClaimFacts, ClassFacts, Inventory, MissingClaim, OwnerKind, Policy, Presence, Source, Workload};
 use jiff::Timestamp;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -114,7 +114,9 @@ impl Scene {
         let template = self.template.as_ref().filter(|_| self.opted_out.is_none());
         let requested = template.map_or(text.clone(), |template| template.requested(&text).unwrap());
         let workload = self.policy.workloads.find("", "v1", "Pod").unwrap();
-        let expect = |workload: &Workload, text: &str| facts.expect(workload, "db", Some(self.opted_out.is_some()), text).unwrap();
+        let expect = |workload: &Workload, text: &str| {
+            facts.expect(workload, "db", Some(self.opted_out.is_some()), text).unwrap()
+        };
         let expectation = expect(workload, &requested);
         let pod: LivePod<'_> = serde_json::from_str(&text).unwrap();
         let namespace_fields = self.opted_out.as_ref().map(|fields| ManagedFields::deserialize(fields).unwrap());
@@ -325,6 +327,11 @@ fn claims_that_are_all_younger_were_not_known() {
     let mut younger = Scene::new();
     younger.claims.insert("data".to_owned(), time("2026-11-30T02:14:09Z"));
     assert_verdict(&younger, "claim-younger", "claim data was created later, 2026-11-30T02:14:09Z");
+    // colocate would have set the scheduler without the claim.
+    younger.policy.missing_claim = MissingClaim::Inject;
+    assert_verdict(&younger, "missed", "");
+    younger.policy.missing_claim = MissingClaim::Skip;
+    assert_verdict(&younger, "claim-younger", "");
     // An inline volume of the driver has no claim to wait for.
     let inline = json!({"name": "inline", "csi": {"driver": "pxd.portworx.com"}});
     younger.pod["spec"]["volumes"].as_array_mut().unwrap().push(inline);
