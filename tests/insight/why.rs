@@ -32,8 +32,9 @@ fn each_verdict_is_explained_from_the_live_cluster() {
     scene.explains_a_custom_workload_and_what_its_operator_changed();
     scene.explains_a_pod_that_was_missed();
     scene.explains_what_a_pending_pod_waits_for();
-    scene.explains_a_pod_that_was_created_while_colocate_was_away();
+    // Without a change of the configuration since then.
     scene.explains_pods_that_a_part_of_the_configuration_excluded();
+    scene.explains_a_pod_that_was_created_while_colocate_was_away();
     scene.the_reader_of_the_chart_sees_everything();
     scene.never_gives_a_wrong_verdict_without_a_permission();
     scene.explains_an_absence_by_the_endpoints_of_the_service();

@@ -16,7 +16,7 @@ use super::expectation::{Expectation, ExpectedClaim, Outcome};
 use super::verdict::Verdict;
 
 pub use pod_case::PodCase;
-pub use registration::{Change, Registration};
+pub use registration::{Change, Ground, Registration};
 pub use template::Template;
 pub use template_case::TemplateCase;
 

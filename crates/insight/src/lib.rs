@@ -36,7 +36,7 @@ pub use applied::apply;
 pub use audit_log::{AuditLineError, AuditLog, Compared, Comparison, Identity, MissedObject, WebhookCalls};
 pub use census::{Census, CensusEntry, Counts, WorkloadCounts, WorkloadKey};
 pub use controller::{Controller, controller};
-pub use diagnosis::{Change, Diagnosis, PodCase, Registration, Template, TemplateCase};
+pub use diagnosis::{Change, Diagnosis, Ground, PodCase, Registration, Template, TemplateCase};
 pub use expectation::{Expectation, ExpectedClaim, Facts, Outcome, UnknownFact};
 pub use fate::{Fate, LiveObject, Search};
 pub use history::{Availability, Endpoints, History, Occurrences, Replica, Scaling};
@@ -44,7 +44,7 @@ pub use leftover::{Effect, HelmReleaseName, Leftover};
 pub use live_pod::{
     Condition, ContainerState, ContainerStatus, LiveMetadata, LivePod, LiveSpec, LiveStatus, Running, Terminated,
 };
-pub use managed_fields::{FieldsEntry, ManagedFields};
+pub use managed_fields::{FieldsEntry, ManagedFields, Trace};
 pub use match_condition::{MatchCondition, Variables};
 pub use overlay::Overlay;
 pub use prediction::{Foreseen, NewPod, Prediction, Scope, When, rejection, scheduler};
@@ -52,4 +52,4 @@ pub use repair_plan::{Budget, RepairPlan, WrongPod};
 pub use requested::{as_dry_run, as_requested};
 pub use selector::{LabelSelector, Labels};
 pub use verdict::Verdict;
-pub use webhook::{Call, ClientConfig, Creation, ServiceReference, WebhookEntry};
+pub use webhook::{Call, ClientConfig, Creation, Excluding, ServiceReference, WebhookEntry};

@@ -29,6 +29,17 @@ pub struct FieldsEntry {
     fields: Value,
 }
 
+/// The last change of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// It is as it was created.
+    Creation,
+    /// It was written last at this time, or before.
+    At(Timestamp),
+    /// No entry has the field, or the entry has no time.
+    Unrecorded,
+}
+
 /// The containers of a pod, which only its creator writes.
 const CONTAINERS: [&str; 2] = ["spec", "containers"];
 
@@ -39,6 +50,11 @@ impl From<Option<Vec<FieldsEntry>>> for ManagedFields {
 }
 
 impl ManagedFields {
+    /// Returns true if no manager is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the entries that own the field at this path.
     pub fn owners(&self, path: &[&str]) -> Vec<&FieldsEntry> {
         self.0.iter().filter(|entry| entry.owns(path)).collect()
@@ -75,10 +91,17 @@ impl ManagedFields {
         self.owners(&CONTAINERS).into_iter().min_by_key(|entry| entry.time)
     }
 
-    /// Returns the last time at which a label of a pod may have been changed after the creation of the pod.
-    pub fn relabeled(&self, created: Timestamp) -> Option<Timestamp> {
-        let later = |entry: &&FieldsEntry| !entry.owns(&CONTAINERS) || entry.time > Some(created);
-        self.owners(&["metadata", "labels"]).into_iter().filter(later).filter_map(|entry| entry.time).max()
+    /// Returns when the field at this path, which is present, was last added or changed. The entry of the creation of a pod is no
+    /// change.
+    pub fn trace(&self, path: &[&str], created: Option<Timestamp>) -> Trace {
+        let is_creation = |entry: &&FieldsEntry| created.is_some() && entry.owns(&CONTAINERS) && entry.time == created;
+        let owners = self.owners(path);
+        let times: Option<Vec<_>> = owners.iter().filter(|entry| !is_creation(entry)).map(|entry| entry.time).collect();
+        match times {
+            Some(_) if owners.is_empty() => Trace::Unrecorded,
+            Some(times) => times.into_iter().max().map_or(Trace::Creation, Trace::At),
+            None => Trace::Unrecorded,
+        }
     }
 
     /// Returns the last time at which a manager that owns the field at this path wrote to the object itself.
@@ -172,16 +195,21 @@ mod tests {
         let (at_creation, later) = ("2026-11-30T02:14:07Z", "2026-11-30T09:00:00Z");
         let labels = json!({"f:metadata": {"f:labels": {"f:app": {}}}});
         let both = json!({"f:metadata": labels["f:metadata"], "f:spec": {"f:containers": {}}});
+        let other = json!({"f:metadata": {"f:labels": {"f:tier": {}}}});
+        let time = |time: &str| Trace::At(time.parse().unwrap());
         for (entries, expected) in [
-            (vec![("a", "", at_creation, both.clone())], None),
+            (vec![("a", "", at_creation, both.clone())], Trace::Creation),
+            (vec![("a", "", at_creation, both.clone()), ("b", "", later, other.clone())], Trace::Creation),
             // The creator wrote again, perhaps another field.
-            (vec![("a", "", later, both.clone())], Some(later)),
-            (vec![("a", "", at_creation, both.clone()), ("b", "", later, labels.clone())], Some(later)),
-            (vec![("a", "", at_creation, both.clone()), ("b", "", at_creation, labels)], Some(at_creation)),
+            (vec![("a", "", later, both.clone())], time(later)),
+            (vec![("a", "", at_creation, both.clone()), ("b", "", later, labels.clone())], time(later)),
+            (vec![("a", "", at_creation, both.clone()), ("b", "", at_creation, labels)], time(at_creation)),
+            (vec![("a", "", at_creation, other)], Trace::Unrecorded),
         ] {
             let fields = fields(&entries);
-            assert_eq!(fields.relabeled(created), expected.map(|time| time.parse().unwrap()), "{entries:?}");
-            assert_eq!(fields.creator().map(|entry| &*entry.manager), Some("a"));
+            assert_eq!(fields.trace(&["metadata", "labels", "app"], Some(created)), expected, "{entries:?}");
+            let creator = fields.creator().map(|entry| &*entry.manager);
+            assert_eq!(creator, Some("a").filter(|_| expected != Trace::Unrecorded), "{entries:?}");
         }
     }
 

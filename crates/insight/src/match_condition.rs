@@ -85,6 +85,21 @@ const REQUEST_FIELDS: [&str; 10] = [
 const SERVER_FIELDS: [&str; 7] =
     ["uid", "creationTimestamp", "resourceVersion", "generation", "managedFields", "deletionTimestamp", "status"];
 
+/// What a condition may read of an object that never changes after its creation.
+const FIXED_FIELDS: [&str; 4] =
+    ["object.spec.", "object.metadata.name", "object.metadata.namespace", "object.metadata.generateName"];
+
+impl MatchCondition {
+    /// Returns true if the expression certainly reads only what never changes after the creation of a pod, or what is recorded in
+    /// `managedFields` if it changes.
+    pub fn reads_fixed_fields(&self) -> bool {
+        let rest = FIXED_FIELDS.iter().fold(self.expression.clone(), |rest, field| rest.replace(field, "("));
+        // Gates are removed, which leaves no time.
+        let reads_object = rest.replace("oldObject", "").contains("object");
+        !reads_object && !rest.contains("schedulingGates")
+    }
+}
+
 impl Variables {
     /// Creates the variables of the creation of `object`.
     pub fn of_creation(object: &Json, request: &Json) -> Self {
@@ -256,6 +271,23 @@ mod tests {
         ] {
             let expected = Answer::NotEvaluated(format!("the match condition `c` {why}"));
             assert_eq!(evaluate(expression), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn labels_and_annotations_are_not_fixed() {
+        for (expression, expected) in [
+            ("has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.csi))", true),
+            ("request.operation == 'CREATE' && oldObject == null && object.metadata.name == 'a'", true),
+            ("has(object.metadata.labels)", false),
+            ("object.metadata.annotations['a'] == 'b'", false),
+            ("object['metadata']['labels']['a'] == 'b'", false),
+            ("object.metadata.exists(k, k == 'labels')", false),
+            ("has(object.spec.schedulingGates)", false),
+            ("[object].exists(o, has(o.metadata.labels))", false),
+        ] {
+            let condition = MatchCondition { name: "c".to_owned(), expression: expression.to_owned() };
+            assert_eq!(condition.reads_fixed_fields(), expected, "{expression}");
         }
     }
 

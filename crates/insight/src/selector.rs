@@ -43,6 +43,25 @@ impl LabelSelector {
     }
 }
 
+impl LabelSelector {
+    /// Returns the keys of the labels that it reads.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let equal = self.match_labels.iter().flatten().map(|(key, _)| key.as_str());
+        equal.chain(self.match_expressions.iter().flatten().map(|requirement| requirement.key.as_str()))
+    }
+
+    /// Returns the keys of the requirements that these labels do not meet.
+    pub fn unmet<'s>(&'s self, labels: &Labels) -> impl Iterator<Item = &'s str> + use<'s> {
+        let equal = self.match_labels.iter().flatten().filter(|(key, value)| labels.get(*key) != Some(*value));
+        let equal = equal.map(|(key, _)| key.as_str());
+        let required = self.match_expressions.iter().flatten();
+        let required =
+            required.filter(|requirement| matches!(requirement.met_by(labels.get(&requirement.key)), Answer::No(_)));
+        let keys: Vec<_> = equal.chain(required.map(|requirement| requirement.key.as_str())).collect();
+        keys.into_iter()
+    }
+}
+
 impl Requirement {
     fn met_by(&self, found: Option<&String>) -> Answer {
         let listed = found.is_some_and(|found| self.values.iter().flatten().any(|value| value == found));
@@ -113,6 +132,19 @@ mod tests {
             }
         }
         assert!(matches!(selects(&expression("Gt", r#"["1"]"#), &[("a", "2")]), Answer::NotEvaluated(_)));
+    }
+
+    #[test]
+    fn the_keys_of_unmet_requirements_are_listed() {
+        let selector = r#"{"matchLabels":{"a":"x"},"matchExpressions":[{"key":"b","operator":"NotIn","values":["y"]},{"key":"c","operator":"Gt"}]}"#;
+        let selector: LabelSelector = serde_json::from_str(selector).unwrap();
+        assert_eq!(selector.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        let unmet = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            selector.unmet(&labels).collect::<Vec<_>>()
+        };
+        assert_eq!(unmet(&[("a", "x"), ("b", "z")]), [""; 0]);
+        assert_eq!(unmet(&[("b", "y")]), ["a", "b"]);
     }
 
     #[test]

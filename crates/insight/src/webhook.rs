@@ -113,7 +113,44 @@ impl WebhookEntry {
     }
 }
 
+/// A part of a webhook that excludes an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Excluding<'w> {
+    /// The label of the Namespace with this key, which is absent or has another value.
+    NamespaceLabel(&'w str),
+    /// The label of the object with this key, which is absent or has another value.
+    ObjectLabel(&'w str),
+    /// A match condition that reads only what never changes.
+    FixedCondition,
+    /// The match condition of this name, which reads what may have changed since.
+    Condition(&'w str),
+}
+
 impl WebhookEntry {
+    /// Returns the parts that exclude an object, apart from its rules. `call` is the answer about it.
+    pub fn excluding(&self, creation: &Creation<'_>, call: &Call) -> Vec<Excluding<'_>> {
+        let labels = creation.namespace_labels;
+        let of_namespace =
+            self.namespace_selector.iter().zip(labels).flat_map(|(selector, labels)| selector.unmet(labels));
+        let of_object = self.object_selector.iter().flat_map(|selector| selector.unmet(creation.labels));
+        let conditions = self.match_conditions.iter().flatten().zip(&call.conditions);
+        let conditions = conditions.filter(|(_, answer)| matches!(answer, Answer::No(_))).map(|(condition, _)| {
+            if condition.reads_fixed_fields() {
+                Excluding::FixedCondition
+            } else {
+                Excluding::Condition(&condition.name)
+            }
+        });
+        let labels = of_namespace.map(Excluding::NamespaceLabel).chain(of_object.map(Excluding::ObjectLabel));
+        labels.chain(conditions).collect()
+    }
+
+    /// Returns the keys of the labels that its `namespaceSelector` and its `objectSelector` read.
+    pub fn read_labels(&self) -> [Vec<&str>; 2] {
+        [&self.namespace_selector, &self.object_selector]
+            .map(|selector| selector.iter().flat_map(LabelSelector::keys).collect())
+    }
+
     /// Evaluates whether the `namespaceSelector` selects a Namespace with these labels.
     pub fn selects_namespace(&self, name: &str, labels: Option<&Labels>) -> Answer {
         match (&self.namespace_selector, labels) {

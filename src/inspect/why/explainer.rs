@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::configuration::{Configuration, find};
+use super::configuration::{Configuration, Traces, find};
 use super::installation::Installation;
 use super::reader::{Reader, text};
 use super::report::{Cause, ClaimRow, PodRow, WebhookRow};
@@ -172,8 +172,7 @@ impl<'r> Explainer<'r> {
         let requested = as_requested(&object, &requested_scheduler);
         let creation = self.creation(kinds::PODS, "Pod", &pod.metadata.labels, &requested);
         let webhooks = self.webhook_rows(&creation);
-        let relabeled = pod.metadata.creation_timestamp.and_then(|time| pod.metadata.managed_fields.relabeled(time));
-        let registration = self.registration(&creation, relabeled);
+        let registration = self.registration(&creation, &pod.metadata, pod.metadata.creation_timestamp);
         // Another release of colocate may set another scheduler.
         let own = registration.as_ref().map(|registration| &registration.configuration);
         let others: Vec<_> = webhooks
@@ -214,8 +213,7 @@ impl<'r> Explainer<'r> {
         let template = Template::read(place, (&workload, json), Some((&workload, json)))?;
         let creation = self.creation(kind.api, kind.name, &metadata.labels, &object);
         let webhooks = self.webhook_rows(&creation);
-        // A change of its labels is a write, after which it is sent again.
-        let registration = self.registration(&creation, None);
+        let registration = self.registration(&creation, &metadata, None);
         let facts = TemplateCase {
             created: metadata.creation_timestamp,
             written: metadata.managed_fields.last_write(None),
@@ -310,8 +308,13 @@ impl<'r> Explainer<'r> {
     }
 
     /// Returns the registration of colocate; `None` if the webhook configurations could not be read.
-    /// The labels of the object were changed at `relabeled`, after its creation.
-    fn registration(&self, creation: &Creation<'_>, relabeled: Option<Timestamp>) -> Option<Registration> {
+    /// `created` is the creation of a pod, which is sent only then.
+    fn registration(
+        &self,
+        creation: &Creation<'_>,
+        metadata: &LiveMetadata<'_>,
+        created: Option<Timestamp>,
+    ) -> Option<Registration> {
         let configurations = self.configurations.as_ref()?;
         let own = self.own.and_then(|own| configurations.get(own));
         let Some(own) = own else {
@@ -320,6 +323,8 @@ impl<'r> Explainer<'r> {
                 created: None,
                 oldest: None,
                 changes: Vec::new(),
+                inputs: Vec::new(),
+                grounds: Vec::new(),
                 called: Answer::No("it does not exist".to_owned()),
                 ignores_failures: false,
                 also_called: Vec::new(),
@@ -333,12 +338,17 @@ impl<'r> Explainer<'r> {
         });
         let oldest = self.installation.oldest.iter().cloned().chain(ages).min_by_key(|object| object.time);
         let also_called = also_called.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Some(Registration { oldest, also_called, ..own.registration(creation, self.relabeled(), relabeled) })
-    }
-
-    /// Returns the last change of a label of the Namespace.
-    fn relabeled(&self) -> Option<Timestamp> {
-        self.namespace_fields.as_ref()?.last_write_of(&["metadata", "labels"])
+        let traces = Traces { namespace: self.namespace_fields.as_ref(), object: &metadata.managed_fields, created };
+        let mut found = own.registration(creation, &traces);
+        // An opt-out that does not count now may have counted then.
+        let opt_out = &self.policy.opt_out;
+        found.inputs.extend(traces.of_namespace(&self.namespace, &opt_out.namespace_label));
+        for (field, keys) in [("annotations", &opt_out.annotations), ("labels", &opt_out.labels)] {
+            found.inputs.extend(keys.iter().filter_map(|key| traces.of_object(field, key)));
+        }
+        found.inputs.sort_by(|one, other| one.what.cmp(&other.what));
+        found.inputs.dedup();
+        Some(Registration { oldest, also_called, ..found })
     }
 
     /// Reads the creation of each claim that belongs to a driver.

@@ -150,3 +150,54 @@ fn the_sources_of_a_custom_workload_say_nothing_about_an_old_template() {
     // Its template has never changed.
     assert_eq!(scene("Rollout", 1).why().0, "injected-earlier");
 }
+
+/// The webhook selects Namespaces with the label `colocate: on`. That of the pod has it or not, with this time of its last change.
+fn opted_in(label: Option<&str>, endpoint: bool) -> Scene {
+    let mut scene = scene("default-scheduler");
+    let managed =
+        |time: &str, fields: Value| json!([{"manager": "a", "operation": "Update", "time": time, "fieldsV1": fields}]);
+    let webhook = &mut scene.object(WEBHOOKS)["items"][0];
+    webhook["webhooks"][0]["namespaceSelector"] = json!({"matchLabels": {"colocate": "on"}});
+    webhook["metadata"]["managedFields"] = managed("2026-11-01T00:00:00Z", json!({"f:webhooks": {}}));
+    let mut namespace = scene.object("/api/v1/namespaces/shop").clone();
+    if let Some(time) = label {
+        namespace["metadata"]["labels"] = json!({"colocate": "on"});
+        let fields = json!({"f:metadata": {"f:labels": {"f:colocate": {}}}});
+        namespace["metadata"]["managedFields"] = managed(time, fields);
+    }
+    *scene.object("/api/v1/namespaces/shop") = namespace.clone();
+    *scene.object(SLICES) = list(&[slice(endpoint, "2026-11-30T01:00:00Z")]);
+    scene.with("/api/v1/namespaces", list(&[namespace]))
+}
+
+#[test]
+fn a_label_that_may_have_changed_makes_the_cause_uncertain() {
+    // It may have been removed, which managedFields do not show.
+    let (verdict, evidence, fix) = opted_in(None, true).why();
+    assert_eq!(verdict, "missed", "{evidence}");
+    let removed = "label `colocate` may have been removed from Namespace shop, which leaves no time";
+    assert!(evidence.contains(removed), "{evidence}");
+    assert!(fix["advice"].as_str().unwrap().starts_with("Change the named rule"), "{fix}");
+    // It was added later.
+    let later = "label `colocate` of Namespace shop changed at 2026-11-30T09:00:00Z, so whether the object was sent to colocate before is not known";
+    for endpoint in [true, false] {
+        let (verdict, evidence, _) = opted_in(Some("2026-11-30T09:00:00Z"), endpoint).why();
+        assert_eq!(verdict, "missed", "{evidence}");
+        assert!(evidence.contains(later), "{evidence}");
+    }
+    assert_eq!(opted_in(Some("2026-11-01T00:00:00Z"), false).why().0, "colocate-away");
+    // An opt-out that counts no more.
+    let label = "stork.libopenstorage.org/disable-admission-controller";
+    let mut opted_out = opted_in(Some("2026-11-01T00:00:00Z"), false);
+    let fields = json!({"f:metadata": {"f:labels": {format!("f:{label}"): {}}}});
+    let entry = json!({"manager": "b", "operation": "Update", "time": "2026-11-30T09:00:00Z", "fieldsV1": fields});
+    let metadata = &mut opted_out.object("/api/v1/namespaces/shop")["metadata"];
+    metadata["labels"][label] = "false".into();
+    metadata["managedFields"].as_array_mut().unwrap().push(entry);
+    let (verdict, evidence, _) = opted_out.why();
+    assert_eq!(verdict, "missed", "{evidence}");
+    assert!(
+        evidence.contains(&format!("label `{label}` of Namespace shop changed at 2026-11-30T09:00:00Z")),
+        "{evidence}"
+    );
+}

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use colocate_harness::{PORTWORX_CLASS, WAIT_TIMEOUT};
+use colocate_harness::{PORTWORX_CLASS, WAIT_TIMEOUT, pair};
 use serde_json::{Value, json};
 
-use super::scene::{
-    APPS, EXCLUDED, Scene, create_pod, create_pod_with_claim, delete_pod, last_write, wait_until_after,
-};
+use super::scene::{APPS, EXCLUDED, Scene, create_pod_with_claim, delete_pod, last_write, wait_until_after};
+
+/// The label of the pods that the configuration excludes.
+const SKIPPED: &str = "colocate.test/skipped";
 
 impl Scene<'_> {
     pub(super) fn explains_a_pod_that_is_not_sent(&self) {
@@ -20,21 +21,36 @@ impl Scene<'_> {
         assert!(answer.evidence().contains(selector), "{}", answer.evidence());
     }
 
-    /// A rule, an object selector and a match condition, each of which excludes pods for a while.
+    /// A rule, object selectors and match conditions, each of which excludes pods for a while.
     pub(super) fn explains_pods_that_a_part_of_the_configuration_excluded(&self) {
         let rules =
             json!([{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["UPDATE"]}]);
+        let absent = json!({"matchExpressions": [{"key": SKIPPED, "operator": "DoesNotExist"}]});
         let selector = json!({"matchLabels": {"colocate.test/sent": "yes"}});
-        let condition = json!([{"name": "sent", "expression": "has(object.metadata.annotations)"}]);
-        let by_rule = "no rule includes CREATE of pods in version v1";
-        let by_selector = "the selector requires `colocate.test/sent=yes`, and there is no label `colocate.test/sent`";
+        let never = json!([{"name": "sent", "expression": "object.spec.restartPolicy=='Never'"}]);
+        let annotated = json!([{"name": "sent", "expression": "has(object.metadata.annotations)"}]);
+        let by_label = format!("the selector requires `!{SKIPPED}`, and the label is `{SKIPPED}=yes`");
         let by_condition = "the match condition `sent` is false";
+        self.excludes("by-label", "objectSelector", &absent, "not-sent", &format!("zz-explained: {by_label}"));
+        let certain = format!("zz-explained: {by_condition}");
+        self.excludes("by-condition", "matchConditions", &never, "not-sent", &certain);
+        // What was removed since then left no time.
         for (name, field, value, why) in [
-            ("by-rule", "rules", rules, by_rule),
-            ("by-selector", "objectSelector", selector, by_selector),
-            ("by-condition", "matchConditions", condition, by_condition),
+            ("by-rule", "rules", rules, "a rule may have been removed from zz-explained"),
+            (
+                "by-selector",
+                "objectSelector",
+                selector,
+                "label `colocate.test/sent` may have been removed from the object",
+            ),
+            (
+                "by-annotation",
+                "matchConditions",
+                annotated,
+                "the match condition `sent` may read a label or an annotation",
+            ),
         ] {
-            self.excludes(name, field, &value, why);
+            self.excludes(name, field, &value, "missed", why);
         }
         // The configuration was written since then, so that it may have been another one.
         let answer = self.ask(APPS, "pod/by-rule");
@@ -52,7 +68,7 @@ impl Scene<'_> {
     }
 
     /// Replaces a field of colocate's webhook for pods, creates a pod that it excludes, and restores the field.
-    fn excludes(&self, name: &str, field: &str, value: &Value, why: &str) {
+    fn excludes(&self, name: &str, field: &str, value: &Value, verdict: &str, why: &str) {
         let apps = &self.apps;
         let configuration = format!("mutatingwebhookconfiguration/{}", self.release.configuration());
         let patch = |value: &Value| {
@@ -69,13 +85,19 @@ impl Scene<'_> {
         let before = patch(value);
         wait_until_after(apps, &last_write(&apps.get(&format!("{configuration} --show-managed-fields"))));
         let began = Instant::now();
-        while create_pod(apps, name) != "default-scheduler" {
+        let create = || {
+            let mut pod = pair::pod(name);
+            pod["metadata"]["labels"] = json!({SKIPPED: "yes"});
+            apps.kubectl().feed("create -f -", &pod.to_string());
+            apps.get(&format!("pod/{name}")).scheduler().to_owned()
+        };
+        while create() != "default-scheduler" {
             assert!(began.elapsed() < WAIT_TIMEOUT, "the API server does not know {field}");
             delete_pod(apps, name);
         }
         let answer = self.ask(APPS, &format!("pod/{name}"));
-        assert_eq!(answer.verdict(), "not-sent", "{}", answer.evidence());
-        assert!(answer.evidence().contains(&format!("zz-explained: {why}")), "{}", answer.evidence());
+        assert_eq!(answer.verdict(), verdict, "{name}: {}", answer.evidence());
+        assert!(answer.evidence().contains(why), "{name}: {}", answer.evidence());
         assert_eq!(answer.json["fix"]["command"], Value::Null);
         patch(&before);
         self.release.wait_until_called(APPS);

@@ -128,10 +128,9 @@ impl PodCase<'_> {
         if let Some(evidence) = self.younger_claims(created) {
             return Diagnosis { verdict: Verdict::ClaimYounger, evidence };
         }
-        let ignores = self.registration.is_some_and(|registration| registration.ignores_failures);
         match self.availability(created) {
-            // Another release may have been ready.
-            Some(Availability::Away(evidence)) if ignores && !self.has_other_release() => {
+            // Otherwise it may not have been sent, or another release may have been ready.
+            Some(Availability::Away(evidence)) if self.ignores_failures() && exclusion.is_none() => {
                 Diagnosis::new(Verdict::ColocateAway, evidence).and(uncertainty)
             }
             availability => {
@@ -142,10 +141,6 @@ impl PodCase<'_> {
                 }
             }
         }
-    }
-
-    fn has_other_release(&self) -> bool {
-        self.registration.is_some_and(|registration| !registration.also_called.is_empty())
     }
 
     /// Returns whether a replica was ready at this time; `None` if nothing that shows it could be read.
@@ -204,9 +199,14 @@ impl PodCase<'_> {
         Some(evidence).filter(|evidence| !evidence.is_empty())
     }
 
+    fn ignores_failures(&self) -> bool {
+        self.registration.is_some_and(|registration| registration.ignores_failures)
+    }
+
     fn missed(&self, availability: Option<Availability>) -> Diagnosis {
         let first = match availability {
             Some(Availability::Ready(evidence)) => evidence,
+            Some(Availability::Away(evidence)) if self.ignores_failures() => evidence,
             Some(Availability::Away(evidence)) => {
                 format!("{evidence}, but the failure policy is not known to be Ignore")
             }

@@ -13,8 +13,12 @@ pub struct Registration {
     pub created: Option<Timestamp>,
     /// The oldest other object of colocate, and its creation.
     pub oldest: Option<Change>,
-    /// The last changes of what decides whether it is called: of the configuration, and of the labels that its selectors read.
+    /// The last changes of the configuration.
     pub changes: Vec<Change>,
+    /// The last changes of what decides whether it is called now: labels that its selectors read, and opt-outs.
+    pub inputs: Vec<Change>,
+    /// If it is not called now: for each of its webhooks, the parts that exclude the object.
+    pub grounds: Vec<Vec<Ground>>,
     /// Whether API servers call colocate for the object now.
     pub called: Answer,
     /// The `failurePolicy` of the entry for the object.
@@ -32,6 +36,18 @@ pub struct Change {
     pub time: Timestamp,
 }
 
+/// A part of a webhook that excludes an object now, and whether it did so earlier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// It depends on nothing that can have changed without a change of the configuration.
+    Fixed,
+    /// What it depends on changed last at that time.
+    Changed(Change),
+    /// It may have changed without a trace, for this reason: the time of an entry in `managedFields` is that of the last field that
+    /// was added or changed, and not that of a removal.
+    Untraced(String),
+}
+
 /// Whether colocate was registered when an object was written.
 pub(super) enum Registered {
     Yes,
@@ -41,11 +57,11 @@ pub(super) enum Registered {
     NotKnown(String),
 }
 
-/// Why API servers do not call colocate for an object now.
+/// What is known about calls of colocate for an object when it was written.
 pub(super) enum Exclusion {
-    /// This has not changed since the object was written.
+    /// API servers did not call it, for this reason.
     Certain(String),
-    /// They may have called it when the object was written.
+    /// Whether they called it is not known.
     Later(Vec<String>),
 }
 
@@ -77,27 +93,65 @@ impl Registration {
         }
     }
 
-    /// Returns why API servers do not call colocate for an object that was written at this time. Times have a resolution of one
-    /// second, so what changed in the same second may have changed later.
+    /// Returns why API servers did not call colocate for an object that was written at this time, or why that is not known; `None`
+    /// if nothing shows that it was excluded. Times have a resolution of one second, so what changed in the same second may have
+    /// changed later.
     pub(super) fn exclusion(&self, written: Timestamp) -> Option<Exclusion> {
-        let Self { configuration, created, changes, called, also_called, .. } = self;
+        let Self { configuration, changes, inputs, called, also_called, .. } = self;
+        let created = self.created?;
         if !also_called.is_empty() {
             let others = also_called.join(", ");
             let text = format!("another release of colocate is called for it now, or may be: {others}");
             return Some(Exclusion::Later(vec![text]));
         }
-        let (Some(created), Answer::No(why)) = (created, called) else { return None };
-        let later: Vec<_> = changes.iter().filter(|change| change.time >= written).collect();
-        if later.is_empty() && *created <= written {
-            return Some(Exclusion::Certain(format!("{configuration}: {why}")));
+        let later = |changes: &[Change]| -> Vec<_> {
+            let later = changes.iter().filter(|change| change.time >= written);
+            later.map(|Change { what, time }| format!("{what} changed at {time}")).collect()
+        };
+        let mut evidence = later(changes);
+        if let Answer::No(why) = called {
+            evidence.extend(self.open_grounds(written));
+            if evidence.is_empty() && created <= written {
+                return Some(Exclusion::Certain(format!("{configuration}: {why}")));
+            }
+            evidence.insert(
+                0,
+                format!("it would not be sent now ({configuration}: {why}), which may have changed since then"),
+            );
+            return Some(Exclusion::Later(evidence));
         }
-        let now = format!("it would not be sent now ({configuration}: {why}), which may have changed since then");
-        let changes = later.into_iter().map(|Change { what, time }| format!("{what} changed at {time}"));
-        Some(Exclusion::Later(std::iter::once(now).chain(changes).collect()))
+        evidence.extend(later(inputs));
+        let unknown =
+            |change: String| format!("{change}, so whether the object was sent to colocate before is not known");
+        Some(Exclusion::Later(evidence.into_iter().map(unknown).collect())).filter(|found| !found.is_empty())
+    }
+
+    /// Describes what may have changed since this time, for webhooks without a part that certainly excluded the object then.
+    fn open_grounds(&self, written: Timestamp) -> Vec<String> {
+        let describe = |ground: &Ground| match ground {
+            Ground::Fixed => None,
+            Ground::Changed(Change { time, .. }) if *time < written => None,
+            Ground::Changed(Change { what, time }) => Some(format!("{what} changed at {time}")),
+            Ground::Untraced(why) => Some(why.clone()),
+        };
+        let mut open = Vec::new();
+        for grounds in &self.grounds {
+            let doubts: Option<Vec<_>> = grounds.iter().map(describe).collect();
+            for doubt in doubts.into_iter().flatten() {
+                if !open.contains(&doubt) {
+                    open.push(doubt);
+                }
+            }
+        }
+        open
     }
 }
 
 impl Exclusion {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Later(evidence) if evidence.is_empty())
+    }
+
     pub(super) fn into_evidence(self) -> Vec<String> {
         match self {
             Self::Certain(why) => vec![why],

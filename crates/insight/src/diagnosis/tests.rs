@@ -1,5 +1,7 @@
 //! Each verdict, from the facts about a pod on one day.
 
+mod exclusion;
+
 use std::collections::BTreeMap;
 
 use colocate_engine::{ClaimFacts, ClassFacts, Inventory, MissingClaim, OwnerKind, Policy, Presence, Source, Workload};
@@ -22,6 +24,7 @@ fn time(text: &str) -> Timestamp {
 }
 
 /// A pod on one day, and everything that is known about it.
+#[derive(Clone)]
 struct Scene {
     policy: Policy,
     pod: Value,
@@ -58,6 +61,8 @@ impl Scene {
             created: Some(time("2026-11-01T00:00:00Z")),
             oldest: None,
             changes: Vec::new(),
+            inputs: Vec::new(),
+            grounds: Vec::new(),
             called: Answer::Yes,
             ignores_failures: true,
             also_called: Vec::new(),
@@ -223,15 +228,26 @@ fn a_pod_without_a_ready_replica_was_created_while_colocate_was_away() {
     let away = Scene { history: Some(history), ..Scene::new() };
     let evidence = "no replica of colocate was ready from 2026-11-30T02:11:00Z";
     assert_verdict(&away, "colocate-away", evidence);
-    // A later change of the configuration does not matter.
-    let change = Change { what: "zz-colocate".to_owned(), time: time("2026-11-30T05:00:00Z") };
-    let away = away.registration(|found| {
+    // It may not have been sent for another reason.
+    let change = || vec![Change { what: "zz-colocate".to_owned(), time: time("2026-11-30T05:00:00Z") }];
+    let scene = || away.clone();
+    let no_rule = |found: &mut Registration| {
         found.called = Answer::No("no rule".to_owned());
-        found.changes = vec![change];
-    });
-    assert_verdict(&away, "colocate-away", evidence);
+        found.changes = change();
+    };
+    assert_verdict(&scene().registration(no_rule), "missed", evidence);
+    let text = "label changed at 2026-11-30T05:00:00Z, so whether the object was sent to colocate before is not known";
+    for found in [
+        scene().registration(|found| found.changes = change()),
+        scene().registration(|found| found.inputs = vec![Change { what: "label".to_owned(), ..change().remove(0) }]),
+    ] {
+        assert_verdict(&found, "missed", evidence);
+        assert_verdict(&found, "missed", text.strip_prefix("label").unwrap());
+    }
+    let before = Change { what: "label".to_owned(), time: time("2026-11-30T02:14:06Z") };
+    assert_verdict(&scene().registration(|found| found.inputs = vec![before]), "colocate-away", evidence);
     // With `Fail`, the pod would have been rejected.
-    let fail = away.registration(|found| found.ignores_failures = false);
+    let fail = scene().registration(|found| found.ignores_failures = false);
     assert_verdict(&fail, "missed", "but the failure policy is not known to be Ignore");
 }
 
@@ -252,38 +268,6 @@ fn endpoints_show_what_pods_do_not() {
         assert_verdict(&scene(true), "missed", ready);
         assert_verdict(&scene(false), "colocate-away", away);
     }
-}
-
-#[test]
-fn a_pod_that_the_configuration_excludes_was_not_sent() {
-    let excluded = || Scene::new().registration(|found| found.called = Answer::No("no rule".to_owned()));
-    assert_verdict(&excluded(), "not-sent", "zz-colocate: no rule");
-    let changed = |time: &str| {
-        let change = Change { what: "zz-colocate".to_owned(), time: self::time(time) };
-        excluded().registration(|found| found.changes = vec![change])
-    };
-    assert_verdict(&changed("2026-11-30T02:14:06Z"), "not-sent", "zz-colocate: no rule");
-    // It may have been called at that time.
-    let evidence = "it would not be sent now (zz-colocate: no rule), which may have changed since then; zz-colocate changed at 2026-11-30T02:14:07Z";
-    assert_verdict(&changed(CREATED), "missed", evidence);
-}
-
-#[test]
-fn a_second_release_makes_the_cause_uncertain() {
-    let second = |registration: &mut Registration| registration.also_called = vec!["zz-second".to_owned()];
-    let away = Endpoints {
-        service: "colocate/colocate".to_owned(),
-        ready: false,
-        serving: false,
-        since: time("2026-11-30T02:11:00Z"),
-    };
-    let away = Scene { endpoints: Some(away), ..Scene::new() };
-    let evidence = "another release of colocate is called for it now, or may be: zz-second";
-    assert_verdict(&away, "colocate-away", "");
-    assert_verdict(&away.registration(second), "missed", evidence);
-    let excluded = || Scene::new().registration(|found| found.called = Answer::No("no rule".to_owned()));
-    assert_verdict(&excluded(), "not-sent", "");
-    assert_verdict(&excluded().registration(second), "missed", evidence);
 }
 
 #[test]
