@@ -216,7 +216,7 @@ impl<'r> Explainer<'r> {
         let registration = self.registration(&creation, &metadata, None);
         let facts = TemplateCase {
             created: metadata.creation_timestamp,
-            written: metadata.managed_fields.last_write(None),
+            written: last_write(&object, &metadata.managed_fields, &workload),
             expectation: &expectation,
             template: &template,
             registration: registration.as_ref(),
@@ -364,6 +364,15 @@ impl<'r> Explainer<'r> {
         }
         Ok(ages)
     }
+}
+
+/// Returns the last write to the pod template of a workload after its creation.
+fn last_write(object: &Value, fields: &ManagedFields, workload: &Workload) -> Option<Timestamp> {
+    if object.pointer("/metadata/generation").and_then(Value::as_u64) == Some(1) {
+        return None;
+    }
+    let path: Vec<_> = workload.path.iter().map(String::as_str).collect();
+    fields.last_write_of(&path).or_else(|| fields.last_write(None))
 }
 
 fn is_controlled(object: &Value, uids: &[String]) -> bool {

@@ -201,3 +201,43 @@ fn a_label_that_may_have_changed_makes_the_cause_uncertain() {
         "{evidence}"
     );
 }
+
+#[test]
+fn only_writes_of_the_template_date_a_workload() {
+    let verdict = |generation: u64, template_written: &str| {
+        let mut scene = scene("default-scheduler");
+        let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}});
+        let entry = |manager: &str, time: &str, fields: Value| json!({"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields});
+        let fields = [
+            entry("kubectl-client-side-apply", template_written, json!({"f:spec": {"f:template": {}}})),
+            entry(
+                "kubectl-annotate",
+                "2026-11-30T01:00:00Z",
+                json!({"f:metadata": {"f:annotations": {"f:owner": {}}}}),
+            ),
+        ];
+        let metadata = json!({
+            "name": "web", "namespace": "shop", "uid": "w", "generation": generation,
+            "creationTimestamp": "2026-10-01T00:00:00Z", "managedFields": fields,
+        });
+        let template = json!({"metadata": {}, "spec": {"volumes": [volume]}});
+        let rules =
+            json!([{"apiGroups": ["", "apps"], "apiVersions": ["v1"], "resources": ["*"], "operations": ["*"]}]);
+        scene.object(WEBHOOKS)["items"][0]["webhooks"][0]["rules"] = rules;
+        let scene = scene
+            .with(
+                "/apis/apps/v1/namespaces/shop/deployments/web",
+                json!({"metadata": metadata, "spec": {"template": template}}),
+            )
+            .with("/apis/apps/v1/namespaces/shop/replicasets", list(&[]))
+            .with("/api/v1/namespaces/shop/pods", list(&[]));
+        let run = scene.server().run_command(&Folder::new(&[]), "why deploy/web -o json");
+        let document: Value = serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.err));
+        document["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(verdict(1, "2026-10-01T00:00:00Z"), "before-colocate");
+    // The same manager wrote another field later.
+    assert_eq!(verdict(1, "2026-11-20T00:00:00Z"), "before-colocate");
+    assert_eq!(verdict(3, "2026-10-20T00:00:00Z"), "before-colocate");
+    assert_eq!(verdict(3, "2026-11-20T00:00:00Z"), "missed");
+}

@@ -13,7 +13,7 @@ use crate::verdict::Verdict;
 pub struct TemplateCase<'a> {
     /// The creation of the workload.
     pub created: Option<Timestamp>,
-    /// The last write to the workload, apart from its status.
+    /// The last write to its template after its creation.
     pub written: Option<Timestamp>,
     /// The expectation of the workload.
     pub expectation: &'a Expectation,
@@ -46,8 +46,10 @@ impl TemplateCase<'_> {
             return Diagnosis::new(Verdict::AuditMode, text);
         }
         let last = (*written).max(*created);
-        let text = last
-            .map_or_else(|| "its writes are not recorded".to_owned(), |last| format!("its last write was at {last}"));
+        let text = last.map_or_else(
+            || "its writes are not recorded".to_owned(),
+            |last| format!("its pod template was last written at {last}"),
+        );
         let uncertainty = match registration.zip(last).map(|(registration, last)| registration.at(last)) {
             Some(Registered::Later(later)) => return Diagnosis::new(Verdict::BeforeColocate, text).and([later]),
             Some(Registered::NotKnown(uncertainty)) => Some(uncertainty),
