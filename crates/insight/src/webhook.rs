@@ -19,6 +19,7 @@ pub struct WebhookEntry {
     pub reinvocation_policy: Option<String>,
     /// The address of the webhook.
     pub client_config: ClientConfig,
+    match_policy: Option<String>,
     rules: Option<Vec<Rule>>,
     namespace_selector: Option<LabelSelector>,
     object_selector: Option<LabelSelector>,
@@ -92,11 +93,18 @@ pub struct Call {
 impl WebhookEntry {
     /// Evaluates whether an API server calls the webhook for this creation.
     pub fn call(&self, creation: &Creation<'_>) -> Call {
-        let rules = self.rules.iter().flatten().map(|rule| rule.includes(creation));
         let Creation { group, version, resource, .. } = creation;
         let named = if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
-        let rules = if rules.into_iter().any(|included| included) {
+        let rules = || self.rules.iter().flatten().filter(|rule| rule.includes_resource(creation));
+        // `Equivalent` is the default: an API server converts the object to another version that it serves.
+        let is_equivalent = self.match_policy.as_deref() != Some("Exact");
+        let rules = if rules().any(|rule| rule.includes_version(creation)) {
             Answer::Yes
+        } else if is_equivalent && rules().next().is_some() {
+            Answer::NotEvaluated(format!(
+                "a rule includes CREATE of {named} in another version than {version}, to which API servers convert it if they serve \
+                 that version"
+            ))
         } else {
             Answer::No(format!("no rule includes CREATE of {named} in version {version}"))
         };
@@ -163,19 +171,25 @@ impl WebhookEntry {
 }
 
 impl Rule {
-    fn includes(&self, creation: &Creation<'_>) -> bool {
-        let has = |list: &Option<Vec<String>>, wanted: &str| {
-            list.iter().flatten().any(|entry| entry == "*" || entry == wanted)
-        };
+    /// Returns true if it includes the creation in some version.
+    fn includes_resource(&self, creation: &Creation<'_>) -> bool {
         // `pods/*` includes the resource `pods` only with a subresource, and `*/*` everything.
         let resource =
             self.resources.iter().flatten().any(|entry| entry == "*" || entry == "*/*" || entry == creation.resource);
         resource
-            && has(&self.api_groups, creation.group)
-            && has(&self.api_versions, creation.version)
-            && has(&self.operations, "CREATE")
+            && has(self.api_groups.as_ref(), creation.group)
+            && has(self.operations.as_ref(), "CREATE")
             && self.scope.as_deref().is_none_or(|scope| ["*", "Namespaced", ""].contains(&scope))
     }
+
+    fn includes_version(&self, creation: &Creation<'_>) -> bool {
+        has(self.api_versions.as_ref(), creation.version)
+    }
+}
+
+/// Returns true if a list of a rule has this entry, or includes all.
+fn has(list: Option<&Vec<String>>, wanted: &str) -> bool {
+    list.into_iter().flatten().any(|entry| entry == "*" || entry == wanted)
 }
 
 impl Creation<'_> {
@@ -263,6 +277,24 @@ mod tests {
         }
         let call = call(&json!({}), &json!({}), None);
         assert_eq!(call.outcome().cause(), Some("no rule includes CREATE of pods in version v1"));
+    }
+
+    #[test]
+    fn a_rule_for_another_version_is_decisive_only_if_it_must_be_equal() {
+        let rules = |policy: Option<&str>, fields: &Value| {
+            let mut entry = rule(fields);
+            entry["matchPolicy"] = json!(policy);
+            call(&entry, &json!({}), None).rules
+        };
+        let other = json!({"apiVersions": ["v2"]});
+        assert!(matches!(rules(None, &other), Answer::NotEvaluated(_)));
+        assert!(
+            matches!(rules(Some("Equivalent"), &other), Answer::NotEvaluated(why) if why.contains("another version than v1"))
+        );
+        assert!(matches!(rules(Some("Exact"), &other), Answer::No(_)));
+        assert_eq!(rules(Some("Exact"), &json!({"apiVersions": ["v2", "v1"]})), Answer::Yes);
+        let elsewhere = json!({"apiVersions": ["v2"], "operations": ["UPDATE"]});
+        assert!(matches!(rules(None, &elsewhere), Answer::No(_)));
     }
 
     #[test]
