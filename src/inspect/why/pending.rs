@@ -1,6 +1,7 @@
 //! The facts that explain why no scheduler has bound a pod yet.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -10,11 +11,11 @@ use super::installation::Event;
 use super::reader::text;
 use super::report::PendingFacts;
 use crate::api::ApiError;
-use crate::engine::{Setting, parse_bool};
+use crate::engine::{DEFAULT_SCHEDULER, Setting, parse_bool};
 use crate::insight::LivePod;
 use crate::inspect::access::Found;
 use crate::inspect::kinds;
-use crate::schedulers::Scheduler;
+use crate::schedulers::{LeaseRef, Scheduler};
 
 /// The annotation of a pod that restricts it to nodes with a replica of each of its volumes.
 const PREFER_LOCAL_NODE_ONLY: &str = "stork.libopenstorage.org/preferLocalNodeOnly";
@@ -28,10 +29,17 @@ impl Explainer<'_> {
         now: Timestamp,
     ) -> Result<PendingFacts, ApiError> {
         let mut facts = PendingFacts::default();
-        let schedulers: Vec<_> =
+        let mut schedulers: Vec<_> =
             self.config.schedulers().filter(|scheduler| *scheduler.name == *pod.scheduler()).collect();
+        if schedulers.is_empty() && pod.scheduler() == DEFAULT_SCHEDULER {
+            schedulers.push(kube_scheduler());
+        }
         for scheduler in schedulers {
             facts.scheduler.extend(self.leases(&scheduler, now).await?);
+        }
+        if facts.scheduler.is_empty() {
+            let name = pod.scheduler();
+            facts.scheduler.push(format!("whether {name} is running is not known: no Lease of it is configured"));
         }
         let local = pod.metadata.annotations.get(PREFER_LOCAL_NODE_ONLY);
         if local.and_then(|value| parse_bool(value)) == Some(true) {
@@ -61,13 +69,14 @@ impl Explainer<'_> {
             let (mut newest, mut all_seen) = (None::<(Timestamp, String)>, true);
             let home = self.installation.namespace.clone();
             all_seen &= home.is_some() || lease.namespaces.iter().all(Option::is_some);
-            for namespace in lease.namespaces.iter().filter_map(|namespace| namespace.as_ref().or(home.as_ref())) {
+            let namespaces: BTreeSet<_> =
+                lease.namespaces.iter().filter_map(|namespace| namespace.clone().or_else(|| home.clone())).collect();
+            for namespace in &namespaces {
                 let hides = format!("whether {name} is running");
                 match self.reader.access.get(kinds::LEASES, Some(namespace), &lease.name, hides).await? {
                     Found::Object(json) => {
                         let lease: Value = serde_json::from_str(&json).unwrap_or_default();
-                        let renewed = text(&lease, "/spec/renewTime").parse().ok();
-                        newest = newest.max(renewed.map(|renewed| (renewed, namespace.clone())));
+                        newest = newest.max(renewed(&lease).map(|renewed| (renewed, namespace.clone())));
                     }
                     Found::Absent => {}
                     Found::NotSeen => all_seen = false,
@@ -81,11 +90,39 @@ impl Explainer<'_> {
                 Some((renewed, namespace)) => {
                     format!("{name} is not running: Lease {namespace}/{} was last renewed at {renewed}", lease.name)
                 }
-                None if all_seen => format!("{name} has no Lease {}: it is not running", lease.name),
+                None if all_seen => self.missing_lease(name, &lease.name, &namespaces).await?,
                 None => format!("whether {name} is running is not known: its Lease {} cannot be read", lease.name),
             });
         }
         Ok(lines)
+    }
+
+    /// Describes a Lease that is in none of these namespaces, which are those that colocate reads.
+    async fn missing_lease(
+        &mut self,
+        scheduler: &str,
+        name: &str,
+        namespaces: &BTreeSet<String>,
+    ) -> Result<String, ApiError> {
+        let places = namespaces.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let missing = format!("{scheduler} has no Lease {name} in {places}");
+        if !self.reader.access.may("list", kinds::LEASES, None).await? {
+            return Ok(format!("{missing}, and in which other namespace it may be is not known"));
+        }
+        let is_it = |lease: &Value| text(lease, "/metadata/name") == name;
+        let hides = format!("whether {scheduler} is running");
+        let found: Option<Vec<Value>> = self.reader.list(kinds::LEASES, None, hides, is_it).await?;
+        let newest =
+            found.iter().flatten().filter_map(|lease| Some((renewed(lease)?, text(lease, "/metadata/namespace"))));
+        Ok(match newest.max() {
+            Some((renewed, namespace)) => format!(
+                "{missing}, where colocate looks for it, but Lease {namespace}/{name} was renewed at {renewed}: if it is that of \
+                 {scheduler}, name it in the `leases` of the driver"
+            ),
+            None => format!(
+                "{scheduler} has no Lease {name} in any namespace: it is not running, or it has no leader election"
+            ),
+        })
     }
 
     async fn claim_facts(&mut self, namespace: &str, name: &str, facts: &mut PendingFacts) -> Result<(), ApiError> {
@@ -128,6 +165,23 @@ impl Explainer<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the scheduler of Kubernetes with the Lease of its leader election.
+fn kube_scheduler() -> Scheduler {
+    let lease = LeaseRef { name: "kube-scheduler".to_owned(), namespaces: vec![Some("kube-system".to_owned())] };
+    Scheduler {
+        driver: "kubernetes".into(),
+        name: DEFAULT_SCHEDULER.into(),
+        leases: vec![lease],
+        // The Lease is valid for 15 seconds by default.
+        stale_after: Duration::from_mins(1),
+    }
+}
+
+/// Returns the last renewal of a Lease.
+fn renewed(lease: &Value) -> Option<Timestamp> {
+    text(lease, "/spec/renewTime").parse().ok()
 }
 
 /// Returns the name of the claim of a volume; that of an ephemeral volume is made of those of the pod and the volume.

@@ -241,3 +241,64 @@ fn only_writes_of_the_template_date_a_workload() {
     assert_eq!(verdict(3, "2026-10-20T00:00:00Z"), "before-colocate");
     assert_eq!(verdict(3, "2026-11-20T00:00:00Z"), "missed");
 }
+
+/// The pod waits for a node, and the API server has these Leases, which were renewed just now, and these Events about the pod.
+fn pending(scheduler: &str, leases: &[&str], events: &[Value]) -> Value {
+    let mut scene = scene(scheduler);
+    let pod = scene.object(POD);
+    pod["status"]["phase"] = "Pending".into();
+    pod["spec"]["nodeName"] = "".into();
+    let lease = |name: &&str| {
+        let (namespace, name) = name.split_once('/').unwrap();
+        json!({"metadata": {"namespace": namespace, "name": name}, "spec": {"renewTime": "2099-01-01T00:00:00.000000Z"}})
+    };
+    let leases: Vec<_> = leases.iter().map(lease).collect();
+    let kube = leases.iter().find(|lease| lease["metadata"]["name"] == "kube-scheduler").cloned();
+    let scene = scene
+        .with("/apis/coordination.k8s.io/v1/leases", list(&leases))
+        .with("/api/v1/namespaces/shop/events", list(events));
+    let scene = kube.into_iter().fold(scene, |scene, lease| {
+        scene.with("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler", lease)
+    });
+    let run = scene.server().run_command(&Folder::new(&[]), "why pod/web-0 -o json");
+    let mut document: Value = serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.err));
+    document["pending"].take()
+}
+
+#[test]
+fn a_lease_is_searched_in_all_namespaces() {
+    let stork = pending("stork", &["px-system/stork", "px-system/other"], &[])["scheduler"].to_string();
+    assert!(stork.contains("in colocate, kube-system, portworx, where colocate looks for it"), "{stork}");
+    assert!(stork.contains("but Lease px-system/stork was renewed at 2099-01-01T00:00:00Z"), "{stork}");
+    let none = "stork has no Lease stork in any namespace: it is not running, or it has no leader election";
+    assert!(pending("stork", &[], &[])["scheduler"].to_string().contains(none));
+}
+
+#[test]
+fn the_default_scheduler_has_a_line_too() {
+    let scheduler = |name: &str, leases: &[&str]| pending(name, leases, &[])["scheduler"].clone();
+    let alive = "default-scheduler is running: Lease kube-system/kube-scheduler was renewed at 2099-01-01T00:00:00Z";
+    assert_eq!(scheduler("default-scheduler", &["kube-system/kube-scheduler"]), json!([alive]));
+    assert!(scheduler("default-scheduler", &[])[0].as_str().unwrap().contains("has no Lease kube-scheduler in any"));
+    let unknown = "whether yunikorn is running is not known: no Lease of it is configured";
+    assert_eq!(scheduler("yunikorn", &[]), json!([unknown]));
+}
+
+#[test]
+fn the_last_message_is_that_of_the_last_repetition() {
+    let event = |message: &str, times: Value| {
+        let mut event = json!({"reason": "FailedScheduling", "message": message, "involvedObject": {"uid": "p"}});
+        event.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
+        event
+    };
+    let series = json!({"count": 9, "lastObservedTime": "2026-11-30T03:00:00.000000Z"});
+    let events = [
+        event("single", json!({"eventTime": "2026-11-30T02:20:00.000000Z", "lastTimestamp": null})),
+        event(
+            "repeated",
+            json!({"eventTime": "2026-11-30T02:15:00.000000Z", "firstTimestamp": null, "series": series}),
+        ),
+        event("counted", json!({"firstTimestamp": "2026-11-30T02:10:00Z", "lastTimestamp": "2026-11-30T02:59:00Z"})),
+    ];
+    assert_eq!(pending("stork", &[], &events)["lastMessage"], "repeated");
+}

@@ -112,7 +112,7 @@ impl Scene<'_> {
         let expected = [
             "stork is running: Lease why/alive was renewed at 2099-01-01T00:00:00Z",
             "stork is not running: Lease why/ended was last renewed at 2026-01-01T00:00:00Z",
-            "stork has no Lease never: it is not running",
+            "stork has no Lease never in any namespace: it is not running, or it has no leader election",
         ];
         assert_eq!(pending["scheduler"], json!(expected));
         let restored = format!("claim waiting is being restored ({RESTORED})");
