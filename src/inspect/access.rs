@@ -226,9 +226,7 @@ impl Access {
                 review.status.is_some_and(|status| status.allowed)
             }
             Err(error) if error.code() == Some(403) => true,
-            Err(error) if error.code() == Some(404) => {
-                return Err(self.not_kubernetes("create", REVIEWS));
-            }
+            Err(error) if error.code() == Some(404) => return Err(self.not_kubernetes("create", REVIEWS)),
             Err(error) => return Err(error),
         };
         self.answers.insert(key, allowed);
@@ -239,7 +237,7 @@ impl Access {
         self.client.locate(resource.failed(verb, ApiCause::NotKubernetes))
     }
 
-    /// Records a missing permission, and what is not known as a result. A second read without the same permission is not recorded.
+    /// Records a missing permission, in one entry with everything that is not known as a result.
     pub(crate) fn denied(
         &mut self,
         verb: &'static str,
@@ -248,11 +246,13 @@ impl Access {
         hides: impl fmt::Display,
     ) {
         let not_seen = NotSeen::new(kind, namespace, Some(verb), format!("not permitted to {verb}"), hides);
-        let is_same = |other: &NotSeen| {
+        let is_same = |other: &&mut NotSeen| {
             (&other.resource, &other.namespace, other.verb) == (&not_seen.resource, &not_seen.namespace, not_seen.verb)
         };
-        if !self.not_seen.iter().any(is_same) {
-            self.not_seen.push(not_seen);
+        match self.not_seen.iter_mut().find(is_same) {
+            Some(other) if other.hides.split("; ").any(|named| named == not_seen.hides) => {}
+            Some(other) => other.hides = format!("{}; {}", other.hides, not_seen.hides),
+            None => self.not_seen.push(not_seen),
         }
     }
 
@@ -380,6 +380,17 @@ mod tests {
         // What cannot be decoded is hidden, too.
         let why = "1 cannot be decoded; the first: invalid type: integer `1`, expected a string at line 1 column 1";
         assert_eq!(access.not_seen[0].why, why);
+    }
+
+    #[tokio::test]
+    async fn a_missing_permission_is_one_entry_with_everything_that_it_hides() {
+        let (_, mut access, _) = read(|_| review(false)).await;
+        for hides in ["a claim", "the rest", "a claim"] {
+            access.denied("list", PODS, Some("shop"), hides);
+        }
+        access.denied("get", PODS, Some("shop"), "a claim");
+        let pods = access.not_seen.iter().filter(|one| one.resource == "pods");
+        assert_eq!(pods.map(|one| &*one.hides).collect::<Vec<_>>(), ["the rest; a claim", "a claim"]);
     }
 
     #[tokio::test]
