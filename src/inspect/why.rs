@@ -67,11 +67,25 @@ impl Question<'_> {
         } else {
             pods = explainer.newest_pods(kind, &explanation.cause.scheduler, &json).await?;
         }
+        let (pods, pod_count) = pods.unzip();
         let Explanation { created, cause, claims, webhooks, .. } = explanation;
         let object = Subject { kind: kind.name, namespace: namespace.to_owned(), name: target.name.clone(), created };
         let (seen, not_seen) = reader.end();
         let (api_version, kind) = ("colocate/v1", "Why");
-        Ok(Report { api_version, kind, object, cause, claims, webhooks, pending, pods, dry_run, seen, not_seen })
+        Ok(Report {
+            api_version,
+            kind,
+            object,
+            cause,
+            claims,
+            webhooks,
+            pending,
+            pods,
+            pod_count,
+            dry_run,
+            seen,
+            not_seen,
+        })
     }
 }
 

@@ -30,7 +30,7 @@ impl Screen {
         }
         text += &self.claims(&report.claims);
         if let Some(pods) = &report.pods {
-            text += &self.pods(pods);
+            text += &self.pods(pods, report.pod_count.unwrap_or(pods.len()));
         }
         text += &self.webhooks(&report.webhooks);
         if !report.not_seen.is_empty() {
@@ -116,7 +116,7 @@ impl Screen {
         self.table(&["CLAIM", "CLASS", "PROVISIONER", "FROM", "DRIVER"], rows)
     }
 
-    fn pods(self, pods: &[PodRow]) -> String {
+    fn pods(self, pods: &[PodRow], all: usize) -> String {
         let rows = pods.iter().map(|pod| {
             let created = pod.created.map(|created| created.to_string()).unwrap_or_default();
             let expected = pod.cause.expected_scheduler.clone().unwrap_or_else(|| "?".to_owned());
@@ -125,7 +125,11 @@ impl Screen {
             let scheduler = format!("{}{mark}", pod.cause.scheduler);
             vec![pod.name.clone(), created, pod.phase.clone(), scheduler, expected, verdict]
         });
-        self.table(&["NEWEST PODS", "CREATED", "PHASE", "SCHEDULER", "EXPECTED", "VERDICT"], rows)
+        let newest = match pods.len() {
+            shown if shown < all => format!("NEWEST PODS ({shown} of {all})"),
+            _ => "NEWEST PODS".to_owned(),
+        };
+        self.table(&[&newest, "CREATED", "PHASE", "SCHEDULER", "EXPECTED", "VERDICT"], rows)
     }
 
     fn webhooks(self, webhooks: &[WebhookRow]) -> String {
@@ -260,6 +264,7 @@ mod tests {
             webhooks: vec![webhook],
             pending: Some(PendingFacts::default()),
             pods: None,
+            pod_count: None,
             dry_run: None,
             seen: Vec::new(),
             not_seen: Vec::new(),

@@ -230,13 +230,13 @@ impl<'r> Explainer<'r> {
         Ok(Explanation { created, cause, claims, webhooks, requested: object, requested_scheduler })
     }
 
-    /// Explains the newest pods of a workload, whose template names that scheduler.
+    /// Explains the newest pods of a workload, whose template names that scheduler, and counts all.
     pub(super) async fn newest_pods(
         &mut self,
         kind: TargetKind,
         scheduler: &str,
         json: &str,
-    ) -> anyhow::Result<Option<Vec<PodRow>>> {
+    ) -> anyhow::Result<Option<(Vec<PodRow>, usize)>> {
         let object: Value = serde_json::from_str(json)?;
         let mut uids = vec![text(&object, "/metadata/uid").to_owned()];
         let hides = "the pods of the workload";
@@ -260,7 +260,7 @@ impl<'r> Explainer<'r> {
             let phase = text(pod, "/status/phase").to_owned();
             rows.push(PodRow { name, created, phase, differs_from_template, cause });
         }
-        Ok(Some(rows))
+        Ok(Some((rows, pods.len())))
     }
 
     /// Returns the kinds of controllers that may be between an object of this kind and its pods, the outer ones first.

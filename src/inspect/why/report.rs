@@ -26,6 +26,9 @@ pub(crate) struct Report {
     /// The newest pods of a workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pods: Option<Vec<PodRow>>,
+    /// The number of its pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pod_count: Option<usize>,
     /// The answer of the API server to a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dry_run: Option<DryRunResult>,

@@ -302,3 +302,29 @@ fn the_last_message_is_that_of_the_last_repetition() {
     ];
     assert_eq!(pending("stork", &[], &events)["lastMessage"], "repeated");
 }
+
+#[test]
+fn a_workload_with_more_pods_than_are_listed_says_so() {
+    let screen = |count: usize| {
+        let mut scene = scene("default-scheduler");
+        let pod = scene.object(POD).clone();
+        let pods: Vec<_> = (0..count)
+            .map(|number| {
+                let mut pod = pod.clone();
+                pod["metadata"]["name"] = format!("web-{number}").into();
+                pod
+            })
+            .collect();
+        let scene = scene.with("/api/v1/namespaces/shop/pods", list(&pods));
+        let run = |output: &str| {
+            let run = scene.server().run_command(&Folder::new(&[]), &format!("why rs/web-5d4 -o {output}"));
+            assert_eq!(run.code, Some(0), "{}", run.err);
+            run.out
+        };
+        let document: Value = serde_json::from_str(&run("json")).unwrap();
+        assert_eq!((&document["podCount"], document["pods"].as_array().unwrap().len()), (&json!(count), count.min(5)));
+        run("text")
+    };
+    assert!(screen(6).contains("\nNEWEST PODS (5 of 6)  CREATED"));
+    assert!(screen(5).contains("\nNEWEST PODS  CREATED"));
+}
