@@ -266,6 +266,8 @@ mod tests {
             ("quantity('1Gi').isGreaterThan(quantity('1Mi'))", "uses the function `isGreaterThan`"),
             ("object.metadata.name.lowerAscii() == 'a'", "uses the function `lowerAscii`"),
             ("object.spec.none == 1", "reads `none`, which does not exist"),
+            // API servers omit an empty subresource: the same error on a kube-apiserver.
+            ("request.subResource == ''", "reads `subResource`, which does not exist"),
             ("size(object.metadata.name)", "is not a boolean"),
             ("optional.of(object).hasValue()", "uses the function `hasValue`"),
         ] {
