@@ -215,6 +215,7 @@ impl<'r> Explainer<'r> {
         let webhooks = self.webhook_rows(&creation);
         let registration = self.registration(&creation, &metadata, None);
         let facts = TemplateCase {
+            policy: &self.policy,
             created: metadata.creation_timestamp,
             written: last_write(&object, &metadata.managed_fields, &workload),
             expectation: &expectation,

@@ -236,9 +236,15 @@ impl PodCase<'_> {
             let text = format!("{manager} added {key} after the pod was created, {time}");
             return Some(Diagnosis::new(Verdict::OptedOutLater, text));
         }
-        let template = template.filter(|template| *template.scheduler == *scheduler)?;
-        let text = format!("the template of {} names {scheduler}, and its source does not", template.object);
-        (template.source == Some(Source::OmitsScheduler)).then(|| Diagnosis::new(Verdict::InjectedEarlier, text))
+        let Template { object, scheduler: named, source } = (*template)?;
+        if **named != *scheduler {
+            let text = format!(
+                "the template of {object} names {named}, and colocate would not set {scheduler} now, so who chose it is not known"
+            );
+            return Some(Diagnosis::new(Verdict::Unknown, text));
+        }
+        let text = format!("the template of {object} names {scheduler}, and its source does not");
+        (*source == Some(Source::OmitsScheduler)).then(|| Diagnosis::new(Verdict::InjectedEarlier, text))
     }
 
     /// Returns the verdict about a scheduler that is right only if the template names it, which is not known.

@@ -1,16 +1,18 @@
 //! The cause of the scheduler of a workload's template.
 
-use colocate_engine::{Reason, Source};
+use colocate_engine::{Policy, Reason, Source};
 use jiff::Timestamp;
 
 use super::registration::{Exclusion, Registered, Registration};
 use super::template::Template;
-use super::{Diagnosis, is_chosen, unknown};
+use super::{Diagnosis, unknown};
 use crate::expectation::{Expectation, Outcome};
 use crate::verdict::Verdict;
 
 /// The facts about a workload and its template.
 pub struct TemplateCase<'a> {
+    /// The policy of colocate.
+    pub policy: &'a Policy,
     /// The creation of the workload.
     pub created: Option<Timestamp>,
     /// The last write to its template after its creation.
@@ -26,14 +28,18 @@ pub struct TemplateCase<'a> {
 impl TemplateCase<'_> {
     /// Finds the cause of the scheduler of a workload's template.
     pub fn diagnose(&self) -> Diagnosis {
-        let Self { created, written, expectation, template, registration } = self;
+        let Self { policy, created, written, expectation, template, registration } = self;
         if let Some(unknown) = unknown(expectation) {
             return unknown;
         }
         if expectation.outcome() == Outcome::AsExpected {
-            let leftover = !is_chosen(expectation.reason)
-                && matches!(expectation.reason, Reason::AlreadySet | Reason::OptOutWithoutEffect)
-                && template.source == Some(Source::OmitsScheduler);
+            let names_driver = match expectation.reason {
+                Reason::AlreadySet | Reason::OptOutWithoutEffect => true,
+                // It keeps any scheduler.
+                Reason::NamespaceOptedOut | Reason::OwnerOptedOut => policy.drivers.has_scheduler(&template.scheduler),
+                _ => false,
+            };
+            let leftover = names_driver && template.source == Some(Source::OmitsScheduler);
             return if leftover {
                 let text = format!("the template names {}, and its source does not", template.scheduler);
                 Diagnosis::new(Verdict::InjectedEarlier, text)

@@ -116,7 +116,9 @@ impl Scene {
         storage.insert_claim("db", "other", &claim("ebs"));
         let facts = Facts { policy: &self.policy, storage: &storage, presence: &|_| Presence::Unknown };
         let text = self.pod.to_string();
-        let template = self.template.as_ref().filter(|_| self.opted_out.is_none());
+        // As with the scheduler of the template only if colocate would set another one.
+        let is_of_driver = self.pod["spec"]["schedulerName"] == "stork";
+        let template = self.template.as_ref().filter(|_| !is_of_driver);
         let requested = template.map_or(text.clone(), |template| template.requested(&text).unwrap());
         let workload = self.policy.workloads.find("", "v1", "Pod").unwrap();
         let expect = |workload: &Workload, text: &str| {
@@ -380,6 +382,9 @@ fn a_template_without_a_source_for_its_scheduler_was_injected_earlier() {
     assert_verdict(&leftover(Source::OmitsScheduler), "injected-earlier", evidence);
     assert_verdict(&leftover(Source::NamesScheduler), "as-expected", "");
     assert_verdict(&leftover(Source::Unknown), "as-expected", "");
+    // colocate may have set it for an earlier claim, before an opt-out or in another mode.
+    let unexplained = leftover(Source::Unknown).template("default-scheduler", Source::Unknown);
+    assert_verdict(&unexplained, "unknown", "names default-scheduler, and colocate would not set stork now");
     assert_verdict(&Scene::new().scheduler("stork").template("stork", Source::OmitsScheduler), "as-expected", "");
 }
 
@@ -451,7 +456,8 @@ fn a_template_is_explained_by_its_last_write() {
     let diagnose = |written: &str, expectation: &Expectation, registration: Option<&Registration>| {
         let template = scene.template.as_ref().unwrap();
         let created = Some(time("2026-10-01T00:00:00Z"));
-        let case = TemplateCase { created, written: Some(time(written)), expectation, template, registration };
+        let (policy, written) = (&scene.policy, Some(time(written)));
+        let case = TemplateCase { policy, created, written, expectation, template, registration };
         case.diagnose().verdict.as_str()
     };
     let registration = scene.registration.as_ref();
@@ -467,4 +473,20 @@ fn a_template_is_explained_by_its_last_write() {
     assert_eq!(diagnose("2026-11-02T00:00:00Z", &expectation, Some(&excluded)), "not-sent");
     let right = Expectation { actual: "stork".into(), ..expectation };
     assert_eq!(diagnose("2026-11-02T00:00:00Z", &right, registration), "as-expected");
+    // An opt-out of the Namespace or the kind does not remove what was injected before.
+    for reason in [Reason::NamespaceOptedOut, Reason::OwnerOptedOut] {
+        let opted_out = Expectation { reason, scheduler: "stork".into(), ..right.clone() };
+        for (scheduler, source, verdict) in [
+            ("stork", Source::OmitsScheduler, "injected-earlier"),
+            ("stork", Source::NamesScheduler, "as-expected"),
+            ("default-scheduler", Source::OmitsScheduler, "as-expected"),
+        ] {
+            let scene = Scene::new().template(scheduler, source);
+            let template = scene.template.as_ref().unwrap();
+            let (policy, created, written) = (&scene.policy, Some(time(CREATED)), None);
+            let expectation = &opted_out;
+            let case = TemplateCase { policy, created, written, expectation, template, registration };
+            assert_eq!(case.diagnose().verdict.as_str(), verdict, "{reason} {scheduler} {source:?}");
+        }
+    }
 }
