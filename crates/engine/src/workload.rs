@@ -85,6 +85,11 @@ impl Workloads {
         self.0.iter().any(|workload| workload.kind == kind && workload.group == group)
     }
 
+    /// Returns true if the configuration has a kind of that group and name, in any version.
+    pub fn include_custom(&self, group: &str, kind: &str) -> bool {
+        self.0.iter().any(|workload| workload.custom && workload.kind == kind && workload.group == group)
+    }
+
     /// The kind of that group, version and name.
     pub fn find(&self, group: &str, version: &str, kind: &str) -> Option<&Workload> {
         self.0.iter().find(|workload| workload.kind == kind && workload.group == group && workload.version == version)

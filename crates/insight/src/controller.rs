@@ -1,6 +1,6 @@
 //! The controller of a live object.
 
-use colocate_engine::{Text, each_element};
+use colocate_engine::{Text, Workloads, each_element};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
@@ -28,6 +28,24 @@ impl Controller<'_> {
     /// The API group; empty for the core group.
     pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Returns the reason why it may not create one of its own pods again after an eviction, with what to do; `None` if it does.
+    pub fn loses_evicted_pods(&self, workloads: &Workloads) -> Option<String> {
+        let (group, kind) = (self.group(), &*self.kind);
+        match (group, kind) {
+            ("apps", "ReplicaSet" | "StatefulSet" | "DaemonSet") | ("", "ReplicationController") => None,
+            ("batch", "Job") => Some(
+                "a Job counts an eviction as a failure, and may not create the pod again: let the Job end, or delete it and create \
+                 it from its manifest"
+                    .to_owned(),
+            ),
+            _ if workloads.include_custom(group, kind) => None,
+            _ => Some(format!(
+                "a {kind} may not create the pod again: list the kind in customWorkloads if it does, or else let it end, or delete \
+                 it and create it from its manifest"
+            )),
+        }
     }
 }
 
@@ -68,6 +86,14 @@ mod tests {
         for none in ["{}", r#"{"ownerReferences":null}"#, r#"{"ownerReferences":[{"controller":false}]}"#] {
             assert_eq!(read(none), None, "{none}");
         }
+        let read = |api_version: &'static str, kind: &'static str| Controller {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            ..Controller::default()
+        };
+        let lost = read("keda.sh/v1alpha1", "ScaledJob").loses_evicted_pods(&Workloads::default());
+        assert!(lost.unwrap().starts_with("a ScaledJob may not create the pod again: "));
+        assert_eq!(read("apps/v1", "ReplicaSet").loses_evicted_pods(&Workloads::default()), None);
         let core = Controller { api_version: "v1".into(), ..Controller::default() };
         assert_eq!(core.group(), "");
     }

@@ -24,6 +24,9 @@ pub struct WrongPod {
     pub ready: bool,
     /// The labels, which disruption budgets select.
     pub labels: Labels,
+    /// The reason why its own controller may not create it again, if it may not. That is not always the topmost one: a Job can
+    /// belong to a controller of any kind.
+    pub lost: Option<Box<str>>,
     /// The reason why a new pod in its place would not be sent to colocate, if it would not.
     pub not_sent: Option<Box<str>>,
 }
@@ -138,12 +141,8 @@ impl WrongPod {
             return Err("it has no controller that would create it again: delete it, and create it from its manifest"
                 .to_owned());
         };
-        if matches!(&**kind, "Job" | "CronJob") {
-            return Err(
-                "a Job counts an eviction as a failure, and may not create the pod again: let the Job end, or \
-                        delete it and create it from its manifest"
-                    .to_owned(),
-            );
+        if let Some(why) = &self.lost {
+            return Err((**why).to_owned());
         }
         // The API server does not apply budgets to it.
         if self.pending {
@@ -206,6 +205,7 @@ mod tests {
             pending: false,
             ready: true,
             labels: Labels::from([("app".to_owned(), workload.to_owned())]),
+            lost: None,
             not_sent: None,
         }
     }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn pods_that_must_not_be_evicted_are_left_out() {
         let bare = WrongPod { controller: None, ..pod("db", "a", "bare") };
-        let job = WrongPod { controller: Some(("Job".into(), "j".into())), ..pod("db", "j", "job") };
+        let job = WrongPod { lost: Some("a Job counts".into()), ..pod("db", "j", "job") };
         let unsent = WrongPod { not_sent: Some("why".into()), pending: true, ..pod("db", "b", "unsent") };
         let budgets = [budget("one", &of_app("a"), 5), budget("two", &json!({}), 5)];
         let pods = vec![bare, job, unsent, pod("db", "a", "twice"), pod("db", "b", "once")];
@@ -304,7 +304,7 @@ mod tests {
         left_out.sort_unstable();
         let expected = [
             ("bare", "it has no controller that would create it again: "),
-            ("job", "a Job counts an eviction as a failure, "),
+            ("job", "a Job counts"),
             ("twice", "the API server rejects the eviction of a pod of several PodDisruptionBudgets (one, two): "),
             ("unsent", "a new pod would not be sent to colocate (why), and would get the same scheduler: "),
         ];

@@ -109,6 +109,7 @@ mod tests {
             pending: false,
             ready: true,
             labels: Labels::new(),
+            lost: None,
             not_sent: None,
         }
     }

@@ -68,6 +68,8 @@ impl Auditor<'_> {
             list.more_wrong += 1;
         } else if is_planned {
             let labels = metadata.labels.clone().unwrap_or_default();
+            let direct = metadata.controller.as_ref();
+            let lost = direct.and_then(|direct| direct.loses_evicted_pods(&self.rules.policy.workloads));
             let not_sent = self.excludes_new_pod(namespace, &labels, item)?;
             list.wrong.push(WrongPod {
                 namespace: namespace.into(),
@@ -77,6 +79,7 @@ impl Auditor<'_> {
                 pending: phase.is_some_and(|phase| phase == "Pending"),
                 ready: live.status.as_ref().is_some_and(LiveStatus::is_ready),
                 labels,
+                lost: lost.map(String::into_boxed_str),
                 not_sent,
             });
         }

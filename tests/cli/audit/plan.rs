@@ -3,7 +3,7 @@
 use colocate_harness::{ApiServer, Folder};
 use serde_json::json;
 
-use super::{Objects, WEBHOOKS, cluster, run_on, with_release, without_release};
+use super::{Objects, PODS, WEBHOOKS, cluster, list, pod, run_on, with_release, without_release};
 
 #[test]
 fn a_repair_plan_evicts_only_what_a_new_pod_would_improve() {
@@ -35,6 +35,43 @@ fn a_repair_plan_evicts_only_what_a_new_pod_would_improve() {
     // What cannot be evaluated does not prevent an eviction.
     let unknown = with_condition("request.userInfo.username != 'a'");
     assert!(plan(&unknown).contains(eviction), "{}", plan(&unknown));
+}
+
+#[test]
+fn only_pods_that_their_own_controller_creates_again_are_evicted() {
+    let custom = "customWorkloads: [{group: example.com, version: v1, resource: sets, kind: Set, path: /spec/template, update: true}]";
+    let job = "/apis/batch/v1/jobs";
+    let scaled =
+        json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledJob", "name": "s", "uid": "s", "controller": true});
+    for (api_version, kind, left_out) in [
+        ("apps/v1", "ReplicaSet", None),
+        ("apps/v1", "StatefulSet", None),
+        ("apps/v1", "DaemonSet", None),
+        ("v1", "ReplicationController", None),
+        ("example.com/v1", "Set", None),
+        ("example.com/v2", "Set", None),
+        ("batch/v1", "Job", Some("a Job counts an eviction as a failure,")),
+        ("argoproj.io/v1alpha1", "Workflow", Some("a Workflow may not create the pod again:")),
+        ("tekton.dev/v1", "TaskRun", Some("a TaskRun may not create the pod again:")),
+        ("example.com/v1", "StatefulSet", Some("a StatefulSet may not create the pod again:")),
+    ] {
+        let mut objects = with_release(custom);
+        let owner = json!({"apiVersion": api_version, "kind": kind, "name": "o", "uid": "o", "controller": true});
+        let metadata = json!({"ownerReferences": [owner]});
+        let mut replace =
+            |path, object| objects.iter_mut().find(|(other, _)| *other == path).unwrap().1 = list(&[object]);
+        replace(PODS, pod("a", "default-scheduler", "px", &metadata));
+        // The topmost controller does not matter.
+        replace(
+            job,
+            json!({"metadata": {"name": "o", "namespace": "db", "uid": "o", "ownerReferences": [scaled]}, "spec": {}}),
+        );
+        objects.push(("/apis/example.com/v1/sets", list(&[])));
+        let script = run_on(&objects, 404, "audit --repair-plan").out;
+        assert_eq!(script.contains("/pods/a/eviction"), left_out.is_none(), "{api_version} {kind}: {script}");
+        let expected = left_out.map(|why| format!("\n# not in the plan\n# db/a: {why}")).unwrap_or_default();
+        assert!(script.contains(&expected), "{api_version} {kind}: {script}");
+    }
 }
 
 /// The cluster with a match condition of colocate's webhook.
