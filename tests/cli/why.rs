@@ -288,6 +288,107 @@ fn without_a_webhook_configuration_no_eviction_is_advised() {
 }
 
 #[test]
+fn the_fix_has_an_eviction_only_if_the_repair_plan_has_it() {
+    let budget = |name: &str, allowed: u32| {
+        let spec = json!({"selector": {"matchLabels": {"controller-revision-hash": "web-7"}}});
+        json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec, "status": {"disruptionsAllowed": allowed}})
+    };
+    let owner = |api_version: &str, kind: &str| json!([{"apiVersion": api_version, "kind": kind, "name": "web", "uid": "c", "controller": true}]);
+    let set = owner("apps/v1", "StatefulSet");
+    for (owners, budgets, phase, refusal) in [
+        (set.clone(), vec![], "Running", None),
+        (set.clone(), vec![budget("a", 1)], "Running", None),
+        (set.clone(), vec![budget("a", 0)], "Pending", None),
+        (set.clone(), vec![budget("a", 0)], "Running", Some("PodDisruptionBudget a allows no disruption at present:")),
+        (
+            set,
+            vec![budget("a", 1), budget("b", 1)],
+            "Running",
+            Some("the API server rejects the eviction of a pod of several"),
+        ),
+        (owner("batch/v1", "Job"), vec![], "Running", Some("a Job counts an eviction as a failure,")),
+        (
+            owner("argoproj.io/v1alpha1", "Workflow"),
+            vec![],
+            "Running",
+            Some("a Workflow may not create the pod again:"),
+        ),
+        (json!([]), vec![], "Running", Some("it has no controller that would create it again:")),
+    ] {
+        let mut scene = Scene::stateful_set(3, "web-7", "default-scheduler").mounting("default-scheduler");
+        scene.object(POD)["metadata"]["ownerReferences"] = owners.clone();
+        scene.object(POD)["status"]["phase"] = phase.into();
+        *scene.object("/apis/policy/v1/namespaces/shop/poddisruptionbudgets") = list(&budgets);
+        scene.objects.extend([
+            (
+                "/apis/batch/v1/namespaces/shop/jobs/web",
+                json!({"metadata": {"name": "web", "uid": "c"}, "spec": {"template": {"spec": {}}}}),
+            ),
+            ("/api/v1/namespaces/shop/events", list(&[])),
+        ]);
+        let (verdict, evidence, fix) = scene.why();
+        assert_eq!(verdict, "missed", "{evidence}");
+        assert_eq!(fix["command"].is_string(), refusal.is_none(), "{owners} {fix}");
+        let advice = refusal.map_or_else(
+            || "Create the pod again.".to_owned(),
+            |why| format!("Create the pod again. Do not evict it: {why}"),
+        );
+        assert!(fix["advice"].as_str().unwrap().starts_with(&advice), "{fix}");
+        assert_eq!(fix["notes"].as_array().unwrap().len(), budgets.len(), "{fix}");
+    }
+}
+
+#[test]
+fn nothing_is_to_be_fixed_about_an_object_that_has_ended() {
+    let folder = Folder::new(&[]);
+    let check = |scene: &Scene, object: &str| {
+        let run = scene.server().run_command(&folder, &format!("why {object} --check"));
+        (run.code, run.out)
+    };
+    let job = "/apis/batch/v1/namespaces/shop/jobs/web";
+    let scene = |scheduler: &str| {
+        let volumes = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+        let object = json!({"metadata": {"name": "web", "namespace": "shop", "uid": "c"}, "spec": {"template": {"spec": {"volumes": volumes}}}});
+        let mut scene = Scene::new("Job", "web", "7").mounting(scheduler).with(job, object);
+        scene.object(POD)["metadata"]["ownerReferences"][0]["apiVersion"] = "batch/v1".into();
+        scene.objects.push(("/api/v1/namespaces/shop/pods", list(&[])));
+        scene
+    };
+    for object in ["pod/web-0", "job/web"] {
+        let (code, text) = check(&scene("default-scheduler"), object);
+        assert_eq!(
+            (code, text.contains("✗ on default-scheduler, should be on stork   missed\n")),
+            (Some(4), true),
+            "{text}"
+        );
+    }
+    let deleted =
+        ("it is being deleted", "/metadata/deletionTimestamp", json!("2026-11-30T09:00:00Z"), "pod/web-0", POD);
+    let ended = |phase: &str| ("it has ended (phase ", "/status/phase", json!(phase), "pod/web-0", POD);
+    let complete = |kind: &str| {
+        ("it has ended (condition ", "/status/conditions", json!([{"type": kind, "status": "True"}]), "job/web", job)
+    };
+    for (evidence, pointer, value, object, path) in
+        [deleted, ended("Succeeded"), ended("Failed"), complete("Complete"), complete("Failed")]
+    {
+        let mut ended = scene("default-scheduler");
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = parent.trim_start_matches('/');
+        ended.object(path)[parent][key] = value.clone();
+        let (code, text) = check(&ended, object);
+        assert_eq!((code, text.contains("   - on default-scheduler   ended\n")), (Some(0), true), "{text}");
+        assert!(text.contains(evidence) && text.contains("otherwise, the verdict would be missed\n"), "{text}");
+        assert!(!text.contains("  fix  "), "{text}");
+        // One whose scheduler is the expected one keeps its verdict.
+        if object == "pod/web-0" {
+            let mut fine = scene("stork");
+            fine.object(path)[parent][key] = value;
+            assert!(check(&fine, object).1.contains("   ✔ on stork   as-expected\n"));
+        }
+    }
+}
+
+#[test]
 fn an_object_is_named_by_one_word_or_two() {
     let (scene, folder) = (Scene::stateful_set(3, "web-7", "yunikorn"), Folder::new(&[("colocate.yaml", "{}")]));
     let server = scene.server();

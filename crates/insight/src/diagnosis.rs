@@ -47,6 +47,16 @@ impl Diagnosis {
         Self::new(Verdict::Unknown, text).and(evidence)
     }
 
+    /// Returns the diagnosis of an object that has ended, as this clause says.
+    #[must_use]
+    pub fn after_end(self, end: &str) -> Self {
+        let Self { verdict, evidence } = self;
+        if verdict.is_expected() {
+            return Self { verdict, evidence };
+        }
+        Self::new(Verdict::Ended, format!("{end}; otherwise, the verdict would be {verdict}")).and(evidence)
+    }
+
     fn and(mut self, evidence: impl IntoIterator<Item = String>) -> Self {
         self.evidence.extend(evidence);
         self

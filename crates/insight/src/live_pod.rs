@@ -146,6 +146,14 @@ impl LivePod<'_> {
     pub fn is_pending(&self) -> bool {
         self.status.phase == "Pending" && self.spec.node_name.is_empty()
     }
+
+    /// Returns a clause about its end, after which no scheduler places it again; `None` if it has not ended.
+    pub fn end(&self) -> Option<String> {
+        match &*self.status.phase {
+            phase @ ("Succeeded" | "Failed") => Some(format!("it has ended (phase {phase})")),
+            _ => self.metadata.deletion_timestamp.map(|_| "it is being deleted".to_owned()),
+        }
+    }
 }
 
 impl ContainerStatus {
@@ -157,6 +165,13 @@ impl ContainerStatus {
 }
 
 impl LiveStatus {
+    /// Returns a clause about the end of a Job, after which it creates no more pods; `None` if it has not ended.
+    pub fn job_end(&self) -> Option<String> {
+        let is_true = |kind: &&str| self.condition(kind).is_some_and(|condition| condition.status == "True");
+        let ended = ["Complete", "Failed"].into_iter().find(is_true)?;
+        Some(format!("it has ended (condition {ended})"))
+    }
+
     /// Returns the condition of this type.
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.kind == kind)

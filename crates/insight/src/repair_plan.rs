@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use colocate_engine::Workloads;
 use serde::Deserialize;
 
 use super::answer::Answer;
+use super::live_pod::LivePod;
 use super::selector::{LabelSelector, Labels};
 
 /// A pod that should be on another scheduler.
@@ -121,6 +123,29 @@ impl RepairPlan {
 }
 
 impl WrongPod {
+    /// Reads a pod. A new one in its place would be sent to colocate.
+    pub fn of_live(pod: &LivePod<'_>, workloads: &Workloads) -> Self {
+        let LivePod { metadata, status, .. } = pod;
+        let controller = metadata.controller.as_ref();
+        let lost = controller.and_then(|controller| controller.loses_evicted_pods(workloads));
+        Self {
+            namespace: (*metadata.namespace).into(),
+            name: (*metadata.name).into(),
+            uid: (*metadata.uid).into(),
+            controller: controller.map(|controller| ((*controller.kind).into(), (*controller.name).into())),
+            pending: status.phase == "Pending",
+            ready: status.condition("Ready").is_some_and(|condition| condition.status == "True"),
+            labels: metadata.labels.clone(),
+            lost: lost.map(String::into_boxed_str),
+            not_sent: None,
+        }
+    }
+
+    /// Returns the reason why it must not be evicted, if it must not.
+    pub fn keeps(&self, budgets: &[Budget]) -> Option<String> {
+        self.limit(budgets).err()
+    }
+
     /// The place in the plan: Pending pods come first.
     fn key(&self) -> Place<'_> {
         (!self.pending, &self.namespace, self.controller.as_ref(), &self.name)
@@ -154,7 +179,7 @@ impl WrongPod {
             [budget] if !self.ready && budget.ignores_unready() => Ok(None),
             [Budget { metadata, status, .. }] => match status.disruptions_allowed {
                 0 => Err(format!(
-                    "PodDisruptionBudget {} allows no disruption at present: run --repair-plan again when more of its pods are ready, or \
+                    "PodDisruptionBudget {} allows no disruption at present: try again when more of its pods are ready, or \
                      add replicas",
                     metadata.name
                 )),
@@ -176,7 +201,13 @@ impl WrongPod {
 }
 
 impl Budget {
-    fn covers(&self, pod: &WrongPod) -> bool {
+    /// The number of disruptions that it allows now.
+    pub fn allowed(&self) -> u32 {
+        self.status.disruptions_allowed
+    }
+
+    /// Returns true if it selects the pod.
+    pub fn covers(&self, pod: &WrongPod) -> bool {
         let selector = self.spec.selector.as_ref();
         *self.metadata.namespace == *pod.namespace
             && selector.is_some_and(|selector| selector.selects(&pod.labels) == Answer::Yes)
@@ -236,7 +267,7 @@ mod tests {
         assert_eq!(rounds(&plan(9)), [vec!["a-0", "a-1", "a-2", "a-3", "a-4"]]);
         let none = plan(0);
         assert_eq!((none.rounds.len(), none.left_out.len()), (0, 5));
-        let reason = "PodDisruptionBudget a allows no disruption at present: run --repair-plan again when more of its pods are ready, or add \
+        let reason = "PodDisruptionBudget a allows no disruption at present: try again when more of its pods are ready, or add \
                       replicas";
         assert_eq!(reasons(&none)[0], ("a-0", reason));
     }

@@ -53,6 +53,8 @@ verdicts! {
     OwnerOptedOut = "owner-opted-out", "";
     /// The configuration says `mode: audit`, so colocate changes nothing.
     AuditMode = "audit-mode", "";
+    /// The pod or Job has ended, or the pod is being deleted, so its scheduler does not matter any more.
+    Ended = "ended", "";
     /// The pod should have the driver's scheduler, and the cause is not known.
     Missed = "missed", "Create the pod again.";
     /// A fact that the decision depends on is not known.
@@ -60,9 +62,9 @@ verdicts! {
 }
 
 impl Verdict {
-    /// Returns true if the scheduler of the object is the expected one.
+    /// Returns true if the scheduler of the object is the expected one, or does not matter any more.
     pub const fn is_expected(self) -> bool {
-        matches!(self, Self::AsExpected | Self::OwnerOptedOut | Self::AuditMode)
+        matches!(self, Self::AsExpected | Self::OwnerOptedOut | Self::AuditMode | Self::Ended)
     }
 
     /// Returns true if a new pod in place of this one would get the expected scheduler.

@@ -119,7 +119,8 @@ impl Screen {
     fn pods(self, pods: &[PodRow], all: usize) -> String {
         let rows = pods.iter().map(|pod| {
             let created = pod.created.map(|created| created.to_string()).unwrap_or_default();
-            let expected = pod.cause.expected_scheduler.clone().unwrap_or_else(|| "?".to_owned());
+            let none = if pod.cause.verdict == Verdict::Ended { "-" } else { "?" };
+            let expected = pod.cause.expected_scheduler.clone().unwrap_or_else(|| none.to_owned());
             let verdict = pod.cause.verdict.as_str().to_owned();
             let mark = if pod.differs_from_template { " (not the template's)" } else { "" };
             let scheduler = format!("{}{mark}", pod.cause.scheduler);
@@ -185,6 +186,7 @@ fn schedulers(cause: &Cause) -> String {
     let actual = &cause.scheduler;
     match &cause.expected_scheduler {
         Some(expected) if expected == actual => format!("on {actual}"),
+        None if cause.verdict == Verdict::Ended => format!("on {actual}"),
         Some(expected) => format!("on {actual}, should be on {expected}"),
         None => format!("on {actual}, expected scheduler unknown"),
     }
@@ -193,6 +195,7 @@ fn schedulers(cause: &Cause) -> String {
 fn mark(verdict: Verdict) -> (&'static str, TextStyle) {
     match verdict {
         Verdict::Unknown => ("?", TextStyle::Yellow),
+        Verdict::Ended => ("-", TextStyle::Plain),
         verdict if verdict.is_expected() => ("✔", TextStyle::Green),
         _ => ("✗", TextStyle::Red),
     }

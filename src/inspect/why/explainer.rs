@@ -22,8 +22,8 @@ use crate::api::{ApiError, Resource};
 use crate::config::Config;
 use crate::engine::{DEFAULT_SCHEDULER, Inventory, Policy, Presence, Workload, parse_bool};
 use crate::insight::{
-    Answer, Change, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, ManagedFields, Outcome,
-    PodCase, Registration, Template, TemplateCase, as_requested,
+    Answer, Change, Creation, Diagnosis, Expectation, Facts, Labels, LiveMetadata, LivePod, LiveStatus, ManagedFields,
+    Outcome, PodCase, Registration, Template, TemplateCase, as_requested,
 };
 use crate::inspect::access::Found;
 use crate::inspect::cluster::Cluster;
@@ -195,6 +195,7 @@ impl<'r> Explainer<'r> {
             other_webhooks: &others,
         };
         let diagnosis = self.certain(facts.diagnose());
+        let diagnosis = pod.end().iter().fold(diagnosis, |diagnosis, end| diagnosis.after_end(end));
         let fix = self.pod_fix(&pod, &diagnosis, &expectation, registration.as_ref()).await?;
         let cause = cause(diagnosis, &expectation, pod.scheduler(), fix);
         let created = pod.metadata.creation_timestamp;
@@ -223,6 +224,9 @@ impl<'r> Explainer<'r> {
             registration: registration.as_ref(),
         };
         let diagnosis = self.certain(facts.diagnose());
+        let status = object.get("status").and_then(|status| LiveStatus::deserialize(status).ok());
+        let end = status.filter(|_| kind.api == kinds::JOBS).and_then(|status| status.job_end());
+        let diagnosis = end.iter().fold(diagnosis, |diagnosis, end| diagnosis.after_end(end));
         let fix = self.template_fix(kind, &metadata.name, &diagnosis, registration.as_ref());
         let cause = cause(diagnosis, &expectation, &template.scheduler, fix);
         let requested_scheduler = template.scheduler.to_string();

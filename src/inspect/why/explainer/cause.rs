@@ -10,7 +10,7 @@ const DOCUMENTATION: &str = "docs/reasons.md";
 pub(super) fn cause(diagnosis: Diagnosis, expectation: &Expectation, scheduler: &str, fix: Option<Fix>) -> Cause {
     let Diagnosis { verdict, evidence } = diagnosis;
     let expected = match verdict {
-        Verdict::Unknown => None,
+        Verdict::Unknown | Verdict::Ended => None,
         verdict if verdict.is_expected() => Some(scheduler.to_owned()),
         Verdict::OptedOutLater | Verdict::InjectedEarlier => Some(DEFAULT_SCHEDULER.to_owned()),
         _ => Some(expectation.scheduler.to_string()),

@@ -1,13 +1,10 @@
 //! The fix for a pod or a template: advice, a command, and the budgets that it must respect.
 
-use serde_json::Value;
-
 use super::Explainer;
 use crate::api::ApiError;
 use crate::engine::{Reason, amount};
-use crate::insight::{Answer, Diagnosis, Expectation, LabelSelector, LiveMetadata, LivePod, Registration, Verdict};
+use crate::insight::{Budget, Diagnosis, Expectation, LiveMetadata, LivePod, Registration, Verdict, WrongPod};
 use crate::inspect::kinds;
-use crate::inspect::why::reader::text;
 use crate::inspect::why::report::Fix;
 use crate::inspect::why::target::TargetKind;
 
@@ -31,28 +28,23 @@ impl Explainer<'_> {
         if !is_created_again {
             return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
         }
-        let LiveMetadata { name, uid, controller, .. } = &pod.metadata;
-        let advice = match controller {
-            Some(_) => advice,
-            None => format!("{advice} It has no controller, so create it from its manifest after the eviction."),
-        };
-        let command = self.kubectl.evict(&self.namespace, name, uid);
-        let selects = |budget: &Value| {
-            let selector = budget.pointer("/spec/selector").cloned().unwrap_or_default();
-            serde_json::from_value::<Option<LabelSelector>>(selector)
-                .ok()
-                .flatten()
-                .is_some_and(|selector| selector.selects(&pod.metadata.labels) == Answer::Yes)
-        };
         let namespace = self.namespace.clone();
         let hides = "the budgets that an eviction must respect";
-        let budgets: Option<Vec<Value>> = self.reader.list(kinds::BUDGETS, Some(&namespace), hides, selects).await?;
-        let notes = budgets.iter().flatten().map(|budget| {
-            let allowed = budget.pointer("/status/disruptionsAllowed").and_then(Value::as_i64).unwrap_or_default();
-            let disruptions = amount(allowed, "disruption");
-            format!("PodDisruptionBudget {namespace}/{} allows {disruptions} now", text(budget, "/metadata/name"))
+        let wrong = WrongPod::of_live(pod, &self.policy.workloads);
+        let covers = |budget: &Budget| budget.covers(&wrong);
+        let budgets = self.reader.list(kinds::BUDGETS, Some(&namespace), hides, covers).await?.unwrap_or_default();
+        let notes = budgets.iter().map(|budget| {
+            let disruptions = amount(budget.allowed(), "disruption");
+            format!("PodDisruptionBudget {namespace}/{} allows {disruptions} now", budget.metadata.name)
         });
-        Ok(Some(Fix { advice, command: Some(command), notes: notes.collect() }))
+        let notes = notes.collect();
+        // The repair plan leaves the pod out for the same reasons.
+        if let Some(why) = wrong.keeps(&budgets) {
+            return Ok(Some(Fix { advice: format!("{advice} Do not evict it: {why}."), command: None, notes }));
+        }
+        let LiveMetadata { name, uid, .. } = &pod.metadata;
+        let command = self.kubectl.evict(&namespace, name, uid);
+        Ok(Some(Fix { advice, command: Some(command), notes }))
     }
 
     pub(super) fn template_fix(
