@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{EntryExpr, Expr};
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr};
 use cel::objects::{Key, Map};
 use cel::{Context, ExecutionError, IdedExpr, Program, Value};
 use serde::Deserialize;
@@ -64,6 +64,13 @@ const FUNCTIONS: [&str; 31] = [
     "uint",
 ];
 
+/// A function of this module, which the argument of each `string` is passed through: the crate writes large and small doubles in
+/// another form than Kubernetes.
+const DOUBLE_TEXT: &str = "colocate_double_text";
+
+/// The exponent from which `%g` of Go writes one.
+const SHORTEST_PRECISION: i32 = 6;
+
 /// The names of types.
 const TYPES: [&str; 9] = ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type"];
 
@@ -107,6 +114,8 @@ impl Variables {
         context.add_variable_from_value("object", value(object));
         context.add_variable_from_value("oldObject", Value::Null);
         context.add_variable_from_value("request", value(request));
+        // An expression with a function that is not declared is not evaluated.
+        let _ = context.add_function(DOUBLE_TEXT, double_text);
         Self { context }
     }
 }
@@ -123,7 +132,9 @@ impl MatchCondition {
         if let Some(what) = unsupported(program.expression(), &mut Vec::new()) {
             return unknown(&format!("uses {what}"));
         }
-        match program.execute(&variables.context) {
+        let mut expression = program.expression().clone();
+        write_doubles_as_kubernetes(&mut expression);
+        match Value::resolve(&expression, &variables.context) {
             Ok(Value::Bool(true)) => Answer::Yes,
             Ok(Value::Bool(false)) => Answer::No(format!("the match condition `{name}` is false")),
             Ok(_) => unknown("is not a boolean"),
@@ -186,6 +197,58 @@ fn unsupported<'e>(expression: &'e IdedExpr, local: &mut Vec<&'e str>) -> Option
     }
 }
 
+/// Passes the argument of each `string` through [`DOUBLE_TEXT`].
+fn write_doubles_as_kubernetes(expression: &mut IdedExpr) {
+    match &mut expression.expr {
+        Expr::Unspecified | Expr::Struct(_) | Expr::Literal(_) | Expr::Ident(_) => {}
+        Expr::Select(select) => write_doubles_as_kubernetes(&mut select.operand),
+        Expr::Call(call) => {
+            call.target.iter_mut().for_each(|target| write_doubles_as_kubernetes(target));
+            call.args.iter_mut().for_each(write_doubles_as_kubernetes);
+            if call.func_name == "string" {
+                for argument in &mut call.args {
+                    let id = argument.id;
+                    let inner = std::mem::take(argument);
+                    let call = CallExpr { func_name: DOUBLE_TEXT.to_owned(), target: None, args: vec![inner] };
+                    *argument = IdedExpr { id, expr: Expr::Call(call) };
+                }
+            }
+        }
+        Expr::List(list) => list.elements.iter_mut().for_each(write_doubles_as_kubernetes),
+        Expr::Map(map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    write_doubles_as_kubernetes(&mut entry.key);
+                    write_doubles_as_kubernetes(&mut entry.value);
+                }
+            }
+        }
+        Expr::Comprehension(comprehension) => {
+            let ComprehensionExpr { iter_range, accu_init, loop_cond, loop_step, result, .. } = &mut **comprehension;
+            for part in [iter_range, accu_init, loop_cond, loop_step, result] {
+                write_doubles_as_kubernetes(part);
+            }
+        }
+    }
+}
+
+/// Writes a double as `%g` of Go, as the CEL of Kubernetes does, and returns all other values as they are.
+fn double_text(value: Value) -> Value {
+    let Value::Float(number) = value else { return value };
+    // The shortest digits that identify the number, with an exponent: `1.5e20`.
+    let digits = format!("{number:e}");
+    let exponent = digits.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)));
+    let text = match exponent {
+        Some((digits, exponent)) if !(-4..SHORTEST_PRECISION).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        None if number.is_infinite() => if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
+        _ => number.to_string(),
+    };
+    Value::String(Arc::new(text))
+}
+
 /// Converts JSON as API servers do: whole numbers are of the type `int`.
 fn value(json: &Json) -> Value {
     match json {
@@ -241,6 +304,13 @@ mod tests {
             // One side decides, although the other fails.
             ("object.spec.none == 1 || true", true),
             ("object.spec.none == 1 && false", false),
+            (
+                "string(object.spec.weight) == '0.5' && string(object.spec.replicas) == '3' && string(true) == 'true'",
+                true,
+            ),
+            ("string(1e6) == '1e+06' && {'a': [string(1.5e20)]}.a == ['1.5e+20']", true),
+            ("['a'].exists(a, string(1e-5) == '1e-05' && string(a) == 'a')", true),
+            ("string(1e6) == '1000000'", false),
         ] {
             let expected =
                 if expected { Answer::Yes } else { Answer::No("the match condition `c` is false".to_owned()) };
@@ -291,6 +361,32 @@ mod tests {
             let condition = MatchCondition { name: "c".to_owned(), expression: expression.to_owned() };
             assert_eq!(condition.reads_fixed_fields(), expected, "{expression}");
         }
+    }
+
+    #[test]
+    fn doubles_are_written_as_by_go() {
+        // The output of `fmt.Printf("%g")`.
+        for (number, expected) in [
+            (5.0, "5"),
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (0.1, "0.1"),
+            (0.0001, "0.0001"),
+            (1.5e-5, "1.5e-05"),
+            (-2.5e-7, "-2.5e-07"),
+            (5e-324, "5e-324"),
+            (100_000.0, "100000"),
+            (999_999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (1_234_567.0, "1.234567e+06"),
+            (1e100, "1e+100"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(double_text(Value::Float(number)), Value::String(Arc::new(expected.to_owned())));
+        }
+        assert_eq!(double_text(Value::Int(1_000_000)), Value::Int(1_000_000));
     }
 
     #[test]
