@@ -115,8 +115,10 @@ impl AuditLog {
                 extend(&mut counts.failures, &event.stage_timestamp);
             }
         }
-        let missed = |(webhook, call): (&[String; 2], &Calls)| !call.answered && is_colocate(webhook);
-        if event.may_set_scheduler() && calls.iter().any(missed) {
+        // Two releases may be called for one object, or one under an earlier and a later name of its configuration.
+        let own = || calls.iter().filter(|(webhook, _)| is_colocate(webhook)).map(|(_, call)| call);
+        let is_missed = own().any(|call| !call.answered) && !own().any(|call| call.changed);
+        if event.may_set_scheduler() && is_missed {
             // The last one that sets it decides.
             let setters = calls.iter().filter_map(|([_, webhook], call)| Some((call.set_at?, webhook)));
             let missed = event.missed(setters.max().map(|(_, webhook)| webhook.clone()));
