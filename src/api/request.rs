@@ -66,6 +66,8 @@ pub(crate) enum Cause {
         message: String,
         /// Whether nothing can be created because the namespace is being deleted. This is a 403, too.
         namespace_terminating: bool,
+        /// The token with which an expired list can be continued, as of a later time.
+        rest: Option<String>,
         /// Whether the body was a `Status`. API servers also answer with text, to requests for a group that they do not serve.
         is_object: bool,
     },
@@ -89,6 +91,13 @@ pub(super) struct Status {
     pub(super) code: u16,
     pub(super) message: String,
     details: Option<StatusDetails>,
+    metadata: Option<StatusMetadata>,
+}
+
+#[derive(Deserialize)]
+struct StatusMetadata {
+    #[serde(default, rename = "continue")]
+    rest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -105,19 +114,21 @@ struct StatusCause {
 
 impl Default for Status {
     fn default() -> Self {
-        Self { kind: String::new(), code: 500, message: "an error without a message".to_owned(), details: None }
+        let message = "an error without a message".to_owned();
+        Self { kind: String::new(), code: 500, message, details: None, metadata: None }
     }
 }
 
 impl Status {
     /// Makes the cause of an error.
     pub(super) fn into_cause(self) -> Cause {
-        let Self { kind, code, message, details } = self;
+        let Self { kind, code, message, details, metadata } = self;
         let mut causes = details.into_iter().flat_map(|details| details.causes);
         Cause::Status {
             code,
             message,
             namespace_terminating: causes.any(|cause| cause.reason == "NamespaceTerminating"),
+            rest: metadata.and_then(|metadata| metadata.rest).filter(|rest| !rest.is_empty()),
             is_object: kind == "Status",
         }
     }
@@ -176,6 +187,14 @@ impl ApiError {
     /// Returns whether nothing can be created because the namespace is being deleted.
     pub(crate) fn is_namespace_terminating(&self) -> bool {
         matches!(self.cause, Cause::Status { namespace_terminating: true, .. })
+    }
+
+    /// Returns the token with which an expired list can be continued, as of a later time.
+    pub(crate) fn rest(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Status { code: 410, rest, .. } => rest.as_deref(),
+            _ => None,
+        }
     }
 
     /// Returns whether the response has a `Status`, so that it is from an API server.

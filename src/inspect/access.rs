@@ -88,7 +88,7 @@ impl Access {
     }
 
     /// Lists the objects of a kind in a namespace, or else in all, and adds each to a `T`. A list that expires is read again
-    /// from the start, with a new `T`. If the user may not list them, or if some cannot be decoded, `hides` is recorded.
+    /// from the start, with a new `T`. If it expires once more, its rest is read as of a later time, and this is recorded. If the user may not list them, or if some cannot be decoded, `hides` is recorded.
     ///
     /// # Errors
     /// If the API server does not answer, or is none: it does not serve a kind that every API server serves.
@@ -104,7 +104,12 @@ impl Access {
             return Ok(Listing::NotSeen);
         }
         match pages::list(&self.client, kind, namespace, add).await {
-            Ok(Listed { value, undecodable, first_error }) => {
+            Ok(Listed { value, undecodable, first_error, is_inconsistent }) => {
+                if is_inconsistent {
+                    let why = "the list expired twice, so its last part is as of a later time";
+                    let hides = "some of the objects that were created or deleted during the list";
+                    self.not_seen.push(NotSeen::new(kind, namespace, None, why.to_owned(), hides));
+                }
                 if let Some(error) = first_error {
                     let why = format!("{undecodable} cannot be decoded; the first: {error}");
                     self.not_seen.push(NotSeen::new(kind, namespace, None, why, hides));
@@ -119,6 +124,11 @@ impl Access {
             // The permission may have been revoked since, or a proxy denies what the API server permits.
             Err(error) if error.code() == Some(403) => {
                 self.denied("list", kind, namespace, hides);
+                Ok(Listing::NotSeen)
+            }
+            Err(error) if error.code() == Some(410) => {
+                let why = "the list expired twice before its last page".to_owned();
+                self.not_seen.push(NotSeen::new(kind, namespace, None, why, hides));
                 Ok(Listing::NotSeen)
             }
             Err(error) => Err(error),
@@ -301,6 +311,8 @@ impl fmt::Display for NotSeen {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use http_body_util::BodyExt as _;
     use hyper::{Request, Response};
     use kube::Client;
@@ -416,6 +428,37 @@ mod tests {
         let lists: Vec<_> = lists.into_iter().map(Result::unwrap).collect();
         assert_eq!(lists, [Listing::NotSeen, Listing::NotSeen, Listing::NotServed, Listing::NotServed]);
         assert!(access.not_seen.iter().all(|not_seen| not_seen.resource == "pods"));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_expires_again_and_again_is_not_seen_or_of_several_times() {
+        let expired = |rest: &str| {
+            (410, json!({"kind": "Status", "code": 410, "message": "too old", "metadata": {"continue": rest}}))
+        };
+        let list = async |token: &'static str| {
+            // The query is not part of the path.
+            let pages = Cell::new(0);
+            read_kinds([PODS, PODS], move |path| {
+                if path == REVIEWS_PATH {
+                    return review(true);
+                }
+                pages.set(pages.get() + 1);
+                match pages.get() {
+                    1 | 3 => (200, json!({"metadata": {"continue": "next"}, "items": ["a"]})),
+                    2 | 4 => expired(token),
+                    _ => (200, json!({"items": ["b"]})),
+                }
+            })
+            .await
+        };
+        let (mut lists, access, _) = list("").await;
+        assert_eq!(lists.remove(0).unwrap(), Listing::NotSeen);
+        assert_eq!(access.not_seen[0].why, "the list expired twice before its last page");
+        assert_eq!(access.not_seen[0].hides, "the rest");
+        let (mut lists, access, _) = list("later").await;
+        assert_eq!(lists.remove(0).unwrap(), Listing::All(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(access.not_seen[0].why, "the list expired twice, so its last part is as of a later time");
+        assert_eq!(access.not_seen.len(), 1);
     }
 
     #[tokio::test]
