@@ -3,9 +3,11 @@
 
 mod auditor;
 mod forecast;
+mod judgement;
 mod live_object;
 mod pod_list;
 mod rules;
+mod templates;
 mod workload_list;
 
 use std::collections::{BTreeSet, HashMap};
@@ -26,7 +28,8 @@ use crate::insight::{Budget, Census, RepairPlan, WrongPod};
 use auditor::Auditor;
 use forecast::{Forecast, capture, capture_workload};
 use live_object::Live;
-use pod_list::PodList;
+use pod_list::{Controllers, PodList};
+use templates::Templates;
 use workload_list::{WORKLOADS, WorkloadList, consequence};
 
 pub(crate) use rules::ConfigSource;
@@ -133,28 +136,8 @@ impl Audit {
             audit.findings.merge(found.await?.unwrap_or_default());
         }
 
-        let mut controllers = HashMap::new();
-        let mut retains = None;
-        let custom = rules.custom.iter().map(|CustomKind { kind, version, name }| (*kind, *version, *name));
-        for (kind, version, name) in WORKLOADS.map(|(kind, name)| (kind, "v1", name)).into_iter().chain(custom) {
-            let Some(workload) = policy.workloads.find(kind.resource.group, version, name) else { continue };
-            let hides = format!("templates of {} and findings in them{}", kind.resource, consequence(kind));
-            let listed = access.list(kind, namespace, hides, |list: &mut WorkloadList, item| {
-                progress(kind.resource.name);
-                if let Some(layer) = &mut layer {
-                    capture_workload(layer, workload, item)?;
-                }
-                auditor.add_template(workload, list, item)
-            });
-            let Some(listed) = listed.await? else {
-                audit.more_templates = true;
-                continue;
-            };
-            audit.templates.get_or_insert_default().merge(listed.census);
-            audit.findings.merge(listed.findings);
-            controllers.extend(listed.controllers);
-            retains = retains.or(listed.stork_retains);
-        }
+        let (controllers, mut retains) =
+            audit.read_workloads(access, &auditor, layer.as_mut(), namespace, &mut progress).await?;
         if namespace.is_some() && retains.is_none() {
             // The list of one namespace does not include it.
             retains = stork_retains(access, webhooks.as_ref()).await?;
@@ -172,7 +155,7 @@ impl Audit {
             let pods = access.list(kinds::PODS, namespace, hides, |list: &mut PodList, item| {
                 progress("pods");
                 if let Some(forecast) = &forecast {
-                    forecast.add_pod(&controllers, list, item)?;
+                    forecast.add_pod(&controllers.above, list, item)?;
                 }
                 auditor.add_pod(workload, &controllers, list, item)
             });
@@ -189,6 +172,54 @@ impl Audit {
         }
         audit.webhooks = webhooks;
         Ok(audit)
+    }
+
+    /// Reads the workloads. Returns the controllers of pods, and whether Stork keeps other schedulers, if its Deployment is among
+    /// them.
+    async fn read_workloads(
+        &mut self,
+        access: &mut Access,
+        auditor: &Auditor<'_>,
+        mut layer: Option<&mut Layer<'_>>,
+        namespace: Option<&str>,
+        progress: &mut impl FnMut(&'static str),
+    ) -> Result<(Controllers, Option<bool>), ApiError> {
+        let Rules { policy, custom, .. } = auditor.rules;
+        let (mut controllers, mut retains) = (Controllers::default(), None);
+        let custom = custom.iter().map(|CustomKind { kind, version, name }| (*kind, *version, *name));
+        for (kind, version, name) in WORKLOADS.map(|(kind, name)| (kind, "v1", name)).into_iter().chain(custom) {
+            let Some(workload) = policy.workloads.find(kind.resource.group, version, name) else { continue };
+            let hides = format!("templates of {} and findings in them{}", kind.resource, consequence(kind));
+            let above = &controllers.templates;
+            let listed = access.list(kind, namespace, hides, |list: &mut WorkloadList, item| {
+                progress(kind.resource.name);
+                if let Some(layer) = &mut layer {
+                    capture_workload(layer, workload, item)?;
+                }
+                auditor.add_template(workload, above, list, item)
+            });
+            let Some(listed) = listed.await? else {
+                self.more_templates = true;
+                controllers.templates.deployments_hidden |= kind == kinds::DEPLOYMENTS;
+                continue;
+            };
+            self.templates.get_or_insert_default().merge(listed.census);
+            self.findings.merge(listed.findings);
+            controllers.above.extend(listed.controllers);
+            controllers.templates.merge(listed.templates);
+            retains = retains.or(listed.stork_retains);
+        }
+        if let Some(workload) = policy.workloads.find("apps", "v1", "ReplicaSet") {
+            let above = &controllers.templates;
+            let hides = "who chose the scheduler of the pods of ReplicaSets";
+            let listed = access.list(kinds::REPLICA_SETS, namespace, hides, |list: &mut Templates, item| {
+                progress(kinds::REPLICA_SETS.resource.name);
+                list.add((&policy.workloads, workload), above, item)
+            });
+            let listed = listed.await?;
+            controllers.templates.merge(listed.unwrap_or_default());
+        }
+        Ok((controllers, retains))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `colocate audit` on scripted clusters: its formats, its exit codes, and what it cannot read.
 
+mod agreement;
 mod audit_log;
 mod configuration;
 mod files;
@@ -11,8 +12,9 @@ use colocate_harness::{ApiServer, Folder, Run};
 use serde_json::{Value, json};
 
 use scene::{
-    CLAIMS, CLASSES, CONFIG_MAP, DEPLOYMENTS, NAMESPACES, OTHER_WORKLOADS, Objects, PODS, REVIEWS, WEBHOOKS, cluster,
-    counts, document, list, not_sent, pod, run_on, valid_document, with_release, without_release,
+    CLAIMS, CLASSES, CONFIG_MAP, DEPLOYMENTS, NAMESPACES, OTHER_WORKLOADS, Objects, PODS, RELEASE, REVIEWS, WEBHOOKS,
+    cluster, counts, document, list, not_sent, pod, release_labels, run_on, valid_document, with_release,
+    without_release,
 };
 
 #[test]

@@ -43,7 +43,7 @@ const SORTS: [Sort; 13] = [
 ];
 
 /// Everything that an audit reads.
-const ALL: [(&str, &str); 13] = [
+const ALL: [(&str, &str); 14] = [
     ("", "pods"),
     ("", "persistentvolumeclaims"),
     ("", "persistentvolumes"),
@@ -52,6 +52,7 @@ const ALL: [(&str, &str); 13] = [
     ("apps", "deployments"),
     ("apps", "statefulsets"),
     ("apps", "daemonsets"),
+    ("apps", "replicasets"),
     ("batch", "jobs"),
     ("batch", "cronjobs"),
     ("storage.k8s.io", "storageclasses"),

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use colocate_engine::Reason;
-
 use super::expectation::{Expectation, Outcome, UnknownFact};
+use super::verdict::Verdict;
 
 /// The largest number of workloads and of namespaces that are counted separately. At 200 bytes each, they take 4 MB.
 const MAX_ENTRIES: usize = 10_000;
@@ -66,8 +65,8 @@ pub struct WorkloadCounts {
     pub counts: Counts,
     /// One of these pods.
     pub pod: Box<str>,
-    /// The reason of that pod.
-    pub reason: Reason,
+    /// The reason of that pod, or its verdict.
+    pub reason: &'static str,
     /// The scheduler that it names.
     pub actual: Arc<str>,
     /// The expected scheduler.
@@ -83,6 +82,8 @@ pub struct CensusEntry<'a> {
     pub name: &'a str,
     /// The kind and the name of its topmost known controller; those of the pod itself if it has none.
     pub workload: (&'a str, &'a str),
+    /// Its verdict, under which it is counted in place of the reason of its expectation.
+    pub verdict: Option<Verdict>,
 }
 
 impl Census {
@@ -138,7 +139,7 @@ impl Census {
     pub fn add(&mut self, pod: CensusEntry<'_>, expectation: &Expectation) {
         let outcome = expectation.outcome();
         *self.total.of(outcome) += 1;
-        *self.reasons.entry(expectation.reason.as_str()).or_default().of(outcome) += 1;
+        *self.reasons.entry(pod.reason(expectation)).or_default().of(outcome) += 1;
         if let Some(counts) = self.namespace(pod.namespace) {
             *counts.of(outcome) += 1;
         }
@@ -174,11 +175,17 @@ impl Census {
     }
 }
 
+impl CensusEntry<'_> {
+    fn reason(&self, expectation: &Expectation) -> &'static str {
+        self.verdict.map_or(expectation.reason.as_str(), Verdict::as_str)
+    }
+}
+
 impl WorkloadCounts {
     fn new(pod: CensusEntry<'_>, expectation: &Expectation) -> Self {
-        let Expectation { reason, actual, scheduler, .. } = expectation;
+        let Expectation { actual, scheduler, .. } = expectation;
         let (actual, scheduler) = (actual.clone(), scheduler.clone());
-        Self { counts: Counts::default(), pod: pod.name.into(), reason: *reason, actual, scheduler }
+        Self { counts: Counts::default(), pod: pod.name.into(), reason: pod.reason(expectation), actual, scheduler }
     }
 }
 
@@ -222,6 +229,8 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    use colocate_engine::Reason;
+
     use super::*;
 
     fn expectation(reason: Reason, actual: &str, scheduler: &str, unknown_fact: Option<UnknownFact>) -> Expectation {
@@ -230,7 +239,7 @@ mod tests {
     }
 
     fn entry<'a>(namespace: &'a str, name: &'a str, workload: &'a str) -> CensusEntry<'a> {
-        CensusEntry { namespace, name, workload: ("StatefulSet", workload) }
+        CensusEntry { namespace, name, workload: ("StatefulSet", workload), verdict: None }
     }
 
     #[test]

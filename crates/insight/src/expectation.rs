@@ -69,7 +69,7 @@ impl Expectation {
     }
 
     /// Returns true if colocate chooses the scheduler, or would in `mode: inject`.
-    fn chosen(&self) -> bool {
+    pub fn chosen(&self) -> bool {
         matches!(self.reason, Reason::Injected | Reason::InjectedMissing | Reason::WouldInject)
     }
 }

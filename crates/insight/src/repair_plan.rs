@@ -26,9 +26,9 @@ pub struct WrongPod {
     pub ready: bool,
     /// The labels, which disruption budgets select.
     pub labels: Labels,
-    /// The reason why its own controller may not create it again, if it may not. That is not always the topmost one: a Job can
-    /// belong to a controller of any kind.
-    pub lost: Option<Box<str>>,
+    /// The reason why no new pod on the right scheduler may follow its eviction, with what to do. Its own controller counts, which
+    /// is not always the topmost one: a Job can belong to a controller of any kind.
+    pub obstacle: Option<Box<str>>,
     /// The reason why a new pod in its place would not be sent to colocate, if it would not.
     pub not_sent: Option<Box<str>>,
 }
@@ -136,7 +136,7 @@ impl WrongPod {
             pending: status.phase == "Pending",
             ready: status.condition("Ready").is_some_and(|condition| condition.status == "True"),
             labels: metadata.labels.clone(),
-            lost: lost.map(String::into_boxed_str),
+            obstacle: lost.map(String::into_boxed_str),
             not_sent: None,
         }
     }
@@ -166,7 +166,7 @@ impl WrongPod {
             return Err("it has no controller that would create it again: delete it, and create it from its manifest"
                 .to_owned());
         };
-        if let Some(why) = &self.lost {
+        if let Some(why) = &self.obstacle {
             return Err((**why).to_owned());
         }
         // The API server does not apply budgets to it.
@@ -236,7 +236,7 @@ mod tests {
             pending: false,
             ready: true,
             labels: Labels::from([("app".to_owned(), workload.to_owned())]),
-            lost: None,
+            obstacle: None,
             not_sent: None,
         }
     }
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn pods_that_must_not_be_evicted_are_left_out() {
         let bare = WrongPod { controller: None, ..pod("db", "a", "bare") };
-        let job = WrongPod { lost: Some("a Job counts".into()), ..pod("db", "j", "job") };
+        let job = WrongPod { obstacle: Some("a Job counts".into()), ..pod("db", "j", "job") };
         let unsent = WrongPod { not_sent: Some("why".into()), pending: true, ..pod("db", "b", "unsent") };
         let budgets = [budget("one", &of_app("a"), 5), budget("two", &json!({}), 5)];
         let pods = vec![bare, job, unsent, pod("db", "a", "twice"), pod("db", "b", "once")];

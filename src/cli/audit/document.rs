@@ -131,7 +131,7 @@ fn census(census: &Census) -> Value {
         let place = json!({"namespace": key.namespace, "kind": key.kind, "name": key.name});
         let example = json!({
             "pod": workload.pod,
-            "reason": workload.reason.as_str(),
+            "reason": workload.reason,
             "scheduler": &*workload.actual,
             // An unknown pod may have to name any scheduler.
             "expected": (workload.counts.wrong > 0).then_some(&*workload.scheduler),

@@ -70,7 +70,7 @@ fn scheduler_result(result: &str, message: &str, key: &WorkloadKey, workload: &W
     let WorkloadKey { namespace, kind, name } = key;
     json!({
         "policy": "scheduler",
-        "rule": workload.reason.as_str(),
+        "rule": workload.reason,
         "category": "Scheduling",
         "result": result,
         "severity": "medium",

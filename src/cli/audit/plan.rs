@@ -109,7 +109,7 @@ mod tests {
             pending: false,
             ready: true,
             labels: Labels::new(),
-            lost: None,
+            obstacle: None,
             not_sent: None,
         }
     }

@@ -168,7 +168,7 @@ impl Tables {
                 let name = format!("{}/{}", key.kind, key.name);
                 let numbers = [wrong.to_string(), unknown.to_string()];
                 let expected = if wrong > 0 { &*workload.scheduler } else { "?" };
-                let about = [workload.reason.as_str(), &*workload.actual, expected, &*workload.pod];
+                let about = [workload.reason, &*workload.actual, expected, &*workload.pod];
                 let place = row([&*key.namespace, &*name], numbers);
                 place.into_iter().chain(about.map(printable)).collect()
             });

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::auditor::Auditor;
+use super::judgement::Judgement;
 use super::live_object::{Live, LiveStatus};
+use super::templates::Templates;
 use crate::companion::SubjectKind;
 use crate::engine::Workload;
 use crate::insight::{Answer, Census, CensusEntry, Outcome, UnknownFact, WrongPod};
@@ -14,6 +16,14 @@ use crate::inspect::layer::{PodChanges, WorkloadName};
 
 /// The largest number of pods in a plan. They take 5 MB.
 const MAX_PLANNED: usize = 10_000;
+
+/// The controllers of a cluster.
+#[derive(Debug, Default)]
+pub(super) struct Controllers {
+    /// The controllers of controllers, by their UIDs.
+    pub(super) above: HashMap<Box<str>, (Box<str>, Box<str>)>,
+    pub(super) templates: Templates,
+}
 
 /// The pods, with the findings in those without a controller.
 #[derive(Debug, Default)]
@@ -30,11 +40,11 @@ pub(super) struct PodList {
 }
 
 impl Auditor<'_> {
-    /// Adds a pod. `controllers` has the controllers of controllers, by their UIDs.
+    /// Adds a pod.
     pub(super) fn add_pod(
         &self,
         workload: &Workload,
-        controllers: &HashMap<Box<str>, (Box<str>, Box<str>)>,
+        Controllers { above: controllers, templates }: &Controllers,
         list: &mut PodList,
         item: &str,
     ) -> serde_json::Result<()> {
@@ -51,8 +61,13 @@ impl Auditor<'_> {
             list.census.add_ended(namespace);
             return Ok(());
         }
-        let mut expectation = self.expect(workload, namespace, opted_out, item)?;
-        if expectation.outcome() == Outcome::Wrong {
+        let live_expectation = self.expect(workload, namespace, opted_out, item)?;
+        let template =
+            templates.of(&self.rules.policy.workloads, metadata.controller.as_ref(), metadata.labels.as_ref());
+        let judgement = self.judge((workload, item), (namespace, opted_out), template, live_expectation)?;
+        let (obstacle, is_leftover) = (judgement.obstacle(), judgement.is_leftover());
+        let Judgement { mut expectation, verdict } = judgement;
+        if expectation.outcome() == Outcome::Wrong && !is_leftover {
             match self.sent(namespace, metadata.labels.as_ref()) {
                 Answer::Yes => {}
                 Answer::No(_) => {
@@ -69,7 +84,8 @@ impl Auditor<'_> {
         } else if is_planned {
             let labels = metadata.labels.clone().unwrap_or_default();
             let direct = metadata.controller.as_ref();
-            let lost = direct.and_then(|direct| direct.loses_evicted_pods(&self.rules.policy.workloads));
+            let from_owner = direct.and_then(|direct| direct.loses_evicted_pods(&self.rules.policy.workloads));
+            let obstacle = from_owner.or(obstacle.map(str::to_owned));
             let not_sent = self.excludes_new_pod(namespace, &labels, item)?;
             list.wrong.push(WrongPod {
                 namespace: namespace.into(),
@@ -79,12 +95,12 @@ impl Auditor<'_> {
                 pending: phase.is_some_and(|phase| phase == "Pending"),
                 ready: live.status.as_ref().is_some_and(LiveStatus::is_ready),
                 labels,
-                lost: lost.map(String::into_boxed_str),
+                obstacle: obstacle.map(String::into_boxed_str),
                 not_sent,
             });
         }
         let owner = top.as_ref().map_or(("Pod", name), |(kind, name)| (&**kind, &**name));
-        list.census.add(CensusEntry { namespace, name, workload: owner }, &expectation);
+        list.census.add(CensusEntry { namespace, name, workload: owner, verdict }, &expectation);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::auditor::Auditor;
 use super::live_object::Live;
+use super::templates::Templates;
 use crate::companion::SubjectKind;
 use crate::engine::Workload;
 use crate::insight::{Answer, Census, CensusEntry, Labels, Outcome, UnknownFact};
@@ -14,8 +15,8 @@ use crate::inspect::findings::Findings;
 use crate::inspect::kinds::{self, ResourceKind};
 use crate::inspect::webhooks::{self, Webhooks};
 
-/// The kinds whose templates are audited, each with its name. `ReplicaSets` are not: there are many, and
-/// nearly all belong to a Deployment.
+/// The kinds whose templates are audited, each with its name. Those of `ReplicaSets` are only read: there are many, and nearly all
+/// belong to a Deployment.
 pub(super) const WORKLOADS: [(ResourceKind, &str); 6] = [
     (kinds::DEPLOYMENTS, "Deployment"),
     (kinds::STATEFUL_SETS, "StatefulSet"),
@@ -36,6 +37,8 @@ pub(super) struct WorkloadList {
     pub(super) findings: Findings,
     /// The controllers of these objects by the UID of the object: the `CronJob` of a Job.
     pub(super) controllers: HashMap<Box<str>, (Box<str>, Box<str>)>,
+    /// The pod templates of these objects.
+    pub(super) templates: Templates,
     /// Whether Stork keeps other schedulers, if its Deployment is among them.
     pub(super) stork_retains: Option<bool>,
 }
@@ -45,9 +48,11 @@ impl Auditor<'_> {
     pub(super) fn add_template(
         &self,
         workload: &Workload,
+        above: &Templates,
         list: &mut WorkloadList,
         item: &str,
     ) -> serde_json::Result<()> {
+        list.templates.add((&self.rules.policy.workloads, workload), above, item)?;
         let live: Live<'_> = serde_json::from_str(item)?;
         let metadata = live.metadata.unwrap_or_default();
         let (namespace, name) = (&*metadata.namespace, &*metadata.name);
@@ -79,7 +84,7 @@ impl Auditor<'_> {
                 Answer::NotEvaluated(_) => expectation.unknown_fact = Some(UnknownFact::NotSent),
             }
         }
-        list.census.add(CensusEntry { namespace, name, workload: (&workload.kind, name) }, &expectation);
+        list.census.add(CensusEntry { namespace, name, workload: (&workload.kind, name), verdict: None }, &expectation);
         Ok(())
     }
 }

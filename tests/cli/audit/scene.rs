@@ -9,9 +9,10 @@ pub(super) const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
 pub(super) const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
 pub(super) const NAMESPACES: &str = "/api/v1/namespaces";
 pub(super) const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
-pub(super) const OTHER_WORKLOADS: [&str; 5] = [
+pub(super) const OTHER_WORKLOADS: [&str; 6] = [
     "/apis/apps/v1/statefulsets",
     "/apis/apps/v1/daemonsets",
+    "/apis/apps/v1/replicasets",
     "/api/v1/replicationcontrollers",
     "/apis/batch/v1/jobs",
     "/apis/batch/v1/cronjobs",

@@ -11,6 +11,8 @@ pub enum UnknownFact {
     Namespace,
     /// The object has no `managedFields`, which show whether its creator or a scheduler chose the node.
     NodeName,
+    /// The template of the pod or the source of the template is not known, so its scheduler may not be the choice of its author.
+    Template,
     /// The webhook configurations or the labels that they select could not be read, so API servers may not send it to colocate.
     NotSent,
 }
@@ -23,6 +25,7 @@ impl UnknownFact {
             Self::Claims => "claims-not-seen",
             Self::Namespace => "namespace-not-seen",
             Self::NodeName => "node-choice-not-seen",
+            Self::Template => "template-not-seen",
             Self::NotSent => "webhooks-not-seen",
         }
     }
@@ -34,6 +37,9 @@ impl UnknownFact {
             Self::Claims => "a claim, its class or its volume could not be read",
             Self::Namespace => "the labels of its Namespace could not be read, and may opt it out",
             Self::NodeName => "it has no managedFields, which show whether its creator or a scheduler chose its node",
+            Self::Template => {
+                "its pod template or the source of the template is not known, so who chose its scheduler is not known"
+            }
             Self::NotSent => "what API servers send to colocate could not be read",
         }
     }
