@@ -14,17 +14,25 @@ use crate::engine::storage::{HasMetadata as _, PersistentVolume, PersistentVolum
 use crate::engine::{
     Absence, Evidence, Inventory, Policy, StorageView as _, Text, VolumeFacts, amount, object, parse_bool,
 };
-use crate::insight::Labels;
+use crate::insight::{Labels, ManagedFields};
 
 /// The facts of a cluster, or of one of its namespaces.
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     /// The claims, classes and volumes. Volumes are read only if a claim needs one.
     pub(crate) inventory: Inventory,
-    /// The labels of each Namespace; `None` if they cannot be read.
-    pub(crate) namespaces: Option<HashMap<String, Labels>>,
+    /// The Namespaces; `None` if they cannot be read.
+    pub(crate) namespaces: Option<Namespaces>,
     /// The configurations of mutating webhooks; `None` if they cannot be read.
     pub(crate) webhooks: Option<Vec<Value>>,
+}
+
+/// The Namespaces of a cluster, or one of them.
+#[derive(Debug, Default)]
+pub(crate) struct Namespaces {
+    labels: HashMap<String, Labels>,
+    /// The managers of the fields of those with a label that is true, which may be an opt-out.
+    fields: HashMap<String, ManagedFields>,
 }
 
 /// A list of claims.
@@ -45,11 +53,14 @@ struct Namespace<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct NamespaceMetadata<'a> {
     #[serde(borrow, default)]
     name: Text<'a>,
     #[serde(default)]
     labels: Option<Labels>,
+    #[serde(default)]
+    managed_fields: ManagedFields,
 }
 
 impl Cluster {
@@ -79,8 +90,32 @@ impl Cluster {
 
     /// Returns whether a Namespace opts out by `label`; `None` if its labels are not known.
     pub(crate) fn opts_out(&self, namespace: &str, label: &str) -> Option<bool> {
-        let labels = self.namespaces.as_ref()?.get(namespace)?;
+        let labels = self.namespaces.as_ref()?.labels(namespace)?;
         Some(labels.get(label).and_then(|value| parse_bool(value)) == Some(true))
+    }
+}
+
+impl Namespaces {
+    /// Returns the labels of a Namespace; `None` if it does not exist.
+    pub(crate) fn labels(&self, name: &str) -> Option<&Labels> {
+        self.labels.get(name)
+    }
+
+    /// Returns the managers of the fields of a Namespace, if it may opt out.
+    pub(crate) fn managed_fields(&self, name: &str) -> Option<&ManagedFields> {
+        self.fields.get(name)
+    }
+
+    fn add(&mut self, item: &str) -> serde_json::Result<()> {
+        let read: Namespace<'_> = serde_json::from_str(item)?;
+        if let Some(NamespaceMetadata { name, labels, managed_fields }) = read.metadata {
+            let (name, labels) = (name.into_cow().into_owned(), labels.unwrap_or_default());
+            if labels.values().any(|value| parse_bool(value) == Some(true)) {
+                self.fields.insert(name.clone(), managed_fields);
+            }
+            self.labels.insert(name, labels);
+        }
+        Ok(())
     }
 }
 
@@ -144,24 +179,14 @@ pub(super) async fn read_storage(
     Ok(inventory)
 }
 
-/// Reads the labels of one Namespace, or of all.
-async fn read_namespaces(
-    access: &mut Access,
-    namespace: Option<&str>,
-) -> Result<Option<HashMap<String, Labels>>, ApiError> {
+/// Reads one Namespace, or all.
+async fn read_namespaces(access: &mut Access, namespace: Option<&str>) -> Result<Option<Namespaces>, ApiError> {
     let hides = "whether a Namespace opts its pods out or is not sent to colocate, and findings in Namespaces";
-    let add = |all: &mut HashMap<String, Labels>, item: &str| {
-        let read: Namespace<'_> = serde_json::from_str(item)?;
-        if let Some(metadata) = read.metadata {
-            all.insert(metadata.name.into_cow().into_owned(), metadata.labels.unwrap_or_default());
-        }
-        Ok(())
-    };
-    let Some(name) = namespace else { return access.list(kinds::NAMESPACES, None, hides, add).await };
-    let mut all = HashMap::new();
+    let Some(name) = namespace else { return access.list(kinds::NAMESPACES, None, hides, Namespaces::add).await };
+    let mut all = Namespaces::default();
     match access.get(kinds::NAMESPACES, None, name, hides).await? {
         Found::Object(json) => {
-            add(&mut all, &json).map_err(|error| kinds::NAMESPACES.resource.failed("get", error))?;
+            all.add(&json).map_err(|error| kinds::NAMESPACES.resource.failed("get", error))?;
             Ok(Some(all))
         }
         Found::Absent => Ok(Some(all)),

@@ -265,7 +265,7 @@ impl<'a> Layer<'a> {
 impl After<'_> {
     /// The labels of a Namespace.
     pub(super) fn labels<'s>(&'s self, cluster: &'s Cluster, namespace: &str) -> Option<&'s Labels> {
-        self.namespaces.get(namespace).or_else(|| cluster.namespaces.as_ref()?.get(namespace))
+        self.namespaces.get(namespace).or_else(|| cluster.namespaces.as_ref()?.labels(namespace))
     }
 }
 

@@ -38,7 +38,7 @@ impl Auditor<'_> {
 
     /// Returns whether API servers send a new pod to colocate.
     pub(super) fn sent(&self, namespace: &str, labels: Option<&Labels>) -> Answer {
-        let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.get(namespace));
+        let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.labels(namespace));
         self.sends(kinds::PODS, "Pod", (namespace, namespace_labels), labels)
     }
 
@@ -55,7 +55,7 @@ impl Auditor<'_> {
         // colocate sets the scheduler of a driver.
         let requested = scheduler.filter(|name| !self.rules.policy.drivers.has_scheduler(name));
         let requested = as_requested(&pod, requested.unwrap_or(DEFAULT_SCHEDULER));
-        let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.get(namespace));
+        let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.labels(namespace));
         Ok(match webhooks.sends_pod(namespace, namespace_labels, labels, &requested) {
             Answer::No(why) => Some(why.into()),
             Answer::Yes | Answer::NotEvaluated(_) => None,

@@ -80,6 +80,7 @@ impl Auditor<'_> {
             history: None,
             endpoints: None,
             claims: &BTreeMap::new(),
+            namespace_fields: self.cluster.namespaces.as_ref().and_then(|all| all.managed_fields(namespace)),
             other_webhooks: &[],
         };
         let verdict = case.diagnose().verdict;

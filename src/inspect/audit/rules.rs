@@ -80,7 +80,7 @@ impl Rules {
             return Ok(Self::new(config, ConfigSource::File));
         }
         let namespace = namespace.map(|name| {
-            let labels = cluster.namespaces.as_ref().and_then(|all| all.get(name));
+            let labels = cluster.namespaces.as_ref().and_then(|all| all.labels(name));
             (name, labels)
         });
         Ok(match InstalledConfig::read(reader, cluster.webhooks.as_deref(), namespace).await? {

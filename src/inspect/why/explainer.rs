@@ -85,7 +85,7 @@ impl<'r> Explainer<'r> {
         let mut cluster = Cluster::read(&mut reader.access, &policy, Some(namespace)).await?;
         let configurations: Option<Vec<_>> =
             cluster.webhooks.as_ref().map(|list| list.iter().filter_map(Configuration::read).collect());
-        let labels = cluster.namespaces.as_mut().and_then(|all| all.remove(namespace));
+        let labels = cluster.namespaces.as_ref().and_then(|all| all.labels(namespace)).cloned();
         let hides = "whether the labels of the Namespace have changed";
         let object = reader.access.get(kinds::NAMESPACES, None, namespace, hides).await?.object();
         let object: Option<Value> = object.and_then(|json| serde_json::from_str(&json).ok());
