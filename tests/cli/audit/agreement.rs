@@ -90,6 +90,11 @@ impl Sort {
 
 /// Starts a cluster with these pods, whose Deployments have the names `w0`, `w1` and so on.
 fn server(sorts: &[Sort]) -> ApiServer {
+    server_with(sorts, &json!({"name": "shop", "labels": {"kubernetes.io/metadata.name": "shop"}}))
+}
+
+/// Starts a cluster with these pods, and with this metadata of their Namespace.
+fn server_with(sorts: &[Sort], namespace: &Value) -> ApiServer {
     let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}]);
     let service = json!({"service": {"namespace": "system", "name": "colocate"}});
     let hook =
@@ -99,14 +104,13 @@ fn server(sorts: &[Sort]) -> ApiServer {
     let release = json!({"metadata": metadata("colocate"), "spec": {"template": {"spec": {"volumes": volumes}}}});
     let class = |name: &str, provisioner: &str| json!({"metadata": {"name": name}, "provisioner": provisioner});
     let claim = |name: &str| json!({"metadata": {"name": name, "namespace": "shop", "creationTimestamp": BEFORE}, "spec": {"storageClassName": name}});
-    let shop = json!({"metadata": {"name": "shop", "labels": {"kubernetes.io/metadata.name": "shop"}}});
     let mut objects = vec![
         (REVIEWS.to_owned(), json!({"status": {"allowed": true}})),
         (CLASSES.to_owned(), list(&[class("px", "pxd.portworx.com"), class("lin", "linstor.csi.linbit.com")])),
         (WEBHOOKS.to_owned(), list(&[json!({"metadata": metadata("zz-colocate"), "webhooks": [hook]})])),
         (RELEASE.to_owned(), list(std::slice::from_ref(&release))),
         (CONFIG_MAP.to_owned(), json!({"data": {"config.yaml": CONFIG}})),
-        ("/api/v1/namespaces/shop".to_owned(), shop),
+        ("/api/v1/namespaces/shop".to_owned(), json!({"metadata": namespace})),
     ];
     for name in ["px", "lin"] {
         objects.push((format!("/api/v1/namespaces/shop/persistentvolumeclaims/{name}"), claim(name)));
@@ -247,5 +251,31 @@ fn a_scheduler_that_is_not_the_choice_of_the_author_is_wrong() {
         "# shop/w3-5d4-a: its opt-out is younger than the pod,",
     ] {
         assert!(plan.contains(reason), "{plan}");
+    }
+}
+
+#[test]
+fn an_opt_out_of_the_namespace_counts_from_its_creation() {
+    const LABEL: &str = "stork.libopenstorage.org/disable-admission-controller";
+    let sorts = [Sort { scheduler: "stork", ..Sort::MISSED }, Sort::MISSED];
+    for (time, expected) in [
+        (Some("2026-11-30T08:00:00Z"), ("wrong", "opted-out-later")),
+        // It may have been set again.
+        (Some(BEFORE), ("unknown", "unknown")),
+        (None, ("unknown", "unknown")),
+    ] {
+        let fields = time.map(|time| {
+            let path = json!({"f:metadata": {"f:labels": {format!("f:{LABEL}"): {}}}});
+            json!({"manager": "kubectl-label", "operation": "Update", "time": time, "fieldsV1": path})
+        });
+        let metadata =
+            json!({"name": "shop", "labels": {LABEL: "true"}, "managedFields": fields.into_iter().collect::<Vec<_>>()});
+        let (server, folder) = (server_with(&sorts, &metadata), Folder::new(&[]));
+        let audited = audited(&server, &folder);
+        let (column, verdict) = explained(&server, &folder, 0);
+        assert_eq!((column, verdict.as_str()), expected, "{time:?}");
+        assert_eq!(audited.get("w0").map(|(column, _)| *column), Some(expected.0), "{time:?}: {audited:?}");
+        assert_eq!(explained(&server, &folder, 1).0, "as-expected");
+        assert_eq!(audited.get("w1"), None, "{time:?}: {audited:?}");
     }
 }
