@@ -13,6 +13,9 @@ use super::{CLAIMS, NAMESPACES, PODS, cluster, counts, pod};
 /// The target for 10,000 pods. The target for their time, 10 s on 2 cores, is for a release build.
 const MAX_MEMORY: u64 = 150_000_000;
 
+/// The `ReplicaSets` of all namespaces.
+const REPLICA_SETS: &str = "/apis/apps/v1/replicasets";
+
 /// The kernel counts CPU time in ticks of this many milliseconds.
 const TICK: u64 = 10;
 
@@ -25,11 +28,16 @@ struct Measured {
 }
 
 impl Measured {
-    /// Audits that many pods, each with its claim. Their names and Namespaces replace words in `pod`.
+    /// Audits that many pods, each with its claim and its `ReplicaSet`. Their names and Namespaces replace words in `pod`.
     fn new(pod: &Value, pods: u64) -> Self {
         let claim = json!({
             "metadata": {"name": "claim-NUMBER", "namespace": "team-TEAM"},
             "spec": {"storageClassName": "px-db", "accessModes": ["ReadWriteOnce"]},
+        });
+        let set = json!({
+            "metadata": {"name": "set-NUMBER", "namespace": "team-TEAM", "uid": "set-NUMBER"},
+            "spec": {"replicas": 1, "template": {"spec": {"schedulerName": "default-scheduler"}}},
+            "status": {"replicas": 1},
         });
         let labels = json!({"kubernetes.io/metadata.name": "team-TEAM"});
         let namespace = json!({"metadata": {"name": "team-TEAM", "labels": labels}});
@@ -42,7 +50,16 @@ impl Measured {
             });
             replaced.collect()
         };
-        let lists = vec![(PODS, many(pod, pods)), (CLAIMS, many(&claim, pods)), (NAMESPACES, many(&namespace, 300))];
+        let mut pod = pod.clone();
+        pod["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "set-NUMBER", "uid": "set-NUMBER", "controller": true,
+        }]);
+        let lists = vec![
+            (PODS, many(&pod, pods)),
+            (REPLICA_SETS, many(&set, pods)),
+            (CLAIMS, many(&claim, pods)),
+            (NAMESPACES, many(&namespace, 300)),
+        ];
         let folder = Folder::new(&[]);
         let server = ApiServer::with_lists(&cluster(), lists, 404);
         server.write_kubeconfig(&folder);
