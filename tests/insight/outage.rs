@@ -39,12 +39,16 @@ const OVERLAP: usize = 100;
 /// The smallest number of ready pods of the Deployment that its budget permits.
 const MIN_AVAILABLE: u32 = 4;
 
-/// The object that controls some of the pods.
+/// The object of an operator, which controls some of the pods.
 const OPERATOR: &str = "---
-apiVersion: v1
-kind: ConfigMap
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
 metadata: {name: operator}
+spec: {template: {spec: {containers: []}}}
 ";
+
+/// The configuration. An audit plans evictions of the operator's pods only if its kind is configured.
+const CONFIG: &str = "{customWorkloads: [{group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, path: /spec/template}]}";
 
 /// The events about new pods of the controllers: of the Deployment 4, then 2 in place of deleted ones, and 2 when it is scaled; of
 /// the `StatefulSet` 2, then 1 in place of a deleted one.
@@ -86,11 +90,11 @@ impl Outage {
         namespace.apply(&(plan::workloads(0, MIN_AVAILABLE, 0) + OPERATOR));
         let release = Release::prepare(control_plane, "interrupted");
         release.install(&format!(
-            "replicaCount: 1\nwebhook: {{failurePolicy: Ignore, namespaces: {{include: [{NAMESPACE}]}}}}\n"
+            "replicaCount: 1\nconfig: {CONFIG}\nwebhook: {{failurePolicy: Ignore, namespaces: {{include: [{NAMESPACE}]}}}}\n"
         ));
         release.wait_until_called(NAMESPACE);
         let api = background().block_on(Api::administrator(control_plane));
-        let operator = namespace.get("configmap/operator").uid().to_owned();
+        let operator = namespace.get("rollout/operator").uid().to_owned();
         let outage = Self { control_plane, release, namespace, api, operator };
         outage.namespace.run("scale deployment/web --replicas=4");
         outage.namespace.run("scale statefulset/db --replicas=2");
@@ -107,7 +111,7 @@ impl Outage {
         match number % 10 {
             7 => pod["metadata"]["labels"] = json!({"colocate/ignore": "true"}),
             8 | 9 => {
-                let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "operator", "uid": self.operator});
+                let owner = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "operator", "uid": self.operator});
                 pod["metadata"]["ownerReferences"] = json!([owner]);
                 pod["metadata"]["ownerReferences"][0]["controller"] = true.into();
             }
@@ -249,7 +253,7 @@ impl Outage {
         let before = self.pods();
         plan::run(self.control_plane, round);
         let after = self.pods();
-        let is_of_operator = |pod: &Object| pod.text("/metadata/ownerReferences/0/kind") == "ConfigMap";
+        let is_of_operator = |pod: &Object| pod.text("/metadata/ownerReferences/0/kind") == "Rollout";
         let evicted = before.values().filter(|pod| is_of_operator(pod) && !after.contains_key(pod.name()));
         for pod in evicted {
             self.create(pod.name(), 8);
