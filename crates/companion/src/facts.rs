@@ -56,7 +56,7 @@ impl From<ClassUse<'_>> for MountedClass {
 
 /// The way in which Stork's filter treats a Portworx volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VolumeKind {
+pub enum VolumeKind {
     /// `preferLocalNodeOnly` restricts its pods to nodes with a replica.
     Ordinary,
     /// A sharedv4 service volume: it is exempt from `preferLocalNodeOnly`, and `preferRemoteNodeOnly` restricts its pods to
@@ -108,17 +108,17 @@ impl MountedClaim {
     }
 
     /// The effective value: that of the claim, or else that of its class.
-    pub(super) fn setting(&self, setting: Setting) -> Option<&str> {
+    pub fn setting(&self, setting: Setting) -> Option<&str> {
         self.settings.get(setting).or_else(|| self.class.as_ref()?.parameters.get(setting))
     }
 
     /// The way in which Stork treats its volume; `None` if that depends on a class that is not known.
-    pub(super) fn volume_kind(&self) -> Option<VolumeKind> {
+    pub fn volume_kind(&self) -> Option<VolumeKind> {
         Some(VolumeKind::of(self.access?, &self.class.as_ref()?.parameters))
     }
 
     /// Returns whether its volume is, or will be, a sharedv4 service volume; `None` if that is not known.
-    pub(super) fn is_shared(&self) -> Option<bool> {
+    pub fn is_shared(&self) -> Option<bool> {
         match self.access {
             // Whatever the class is.
             Some(access) if !is_multi_node(access) => Some(false),
@@ -140,7 +140,7 @@ impl MountedClaim {
     }
 
     /// Returns true if Stork restricts the pod to nodes without a replica of its volume.
-    pub(super) fn is_remote_only(&self) -> bool {
+    pub fn is_remote_only(&self) -> bool {
         let flag = |setting| self.setting(setting).and_then(parse_bool);
         self.volume_kind() == Some(VolumeKind::Shared)
             && flag(Setting::PreferRemoteNodeOnly) == Some(true)
@@ -149,7 +149,7 @@ impl MountedClaim {
 
     /// Returns whether the scheduler of `driver` recognizes the volume; `None` if that is not known. What the configuration
     /// states is true. It states nothing by default, and then Stork's sources decide.
-    pub(super) fn recognized_by(&self, driver: &Driver) -> Option<bool> {
+    pub fn recognized_by(&self, driver: &Driver) -> Option<bool> {
         if !matches!(self.owner, Owner::Provisioner { .. }) {
             return None;
         }

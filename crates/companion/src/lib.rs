@@ -23,7 +23,7 @@ mod subject;
 mod validation_policy;
 mod validation_request;
 
-pub use facts::{Facts, MountedClaim, MountedClass, Strategies};
+pub use facts::{Facts, MountedClaim, MountedClass, Strategies, VolumeKind};
 pub use field_path::{FieldPath, PathSegment};
 pub use finding::{Finding, Part, Unchecked, ValidationReport};
 pub use key::is_stork_key;
