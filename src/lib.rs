@@ -34,6 +34,7 @@
 //! |---|---|---|
 //! | [`manifest`] | manifest files: documents with byte positions, the one edit, the positions of findings, claims in files | `companion`, `engine` |
 //! | [`companion`] | finds annotations that Stork ignores or misreads | `engine` |
+//! | [`locality`] | whether pods run where their volumes have replicas, and why not | `companion`, `engine`, `insight` |
 //! | [`insight`] | what live objects should look like, and why they do not | `engine` |
 //! | [`engine`] | decides about an object and builds the patch | |
 
@@ -55,4 +56,5 @@ pub mod trust;
 pub use colocate_companion as companion;
 pub use colocate_engine as engine;
 pub use colocate_insight as insight;
+pub use colocate_locality as locality;
 pub use colocate_manifest as manifest;

@@ -1,0 +1,62 @@
+//! Gaps: facts that are missing, without which the locality of a pod is not known.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The reason why it is not known where the data of a volume is, or whether its pods should be there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gap {
+    /// No adapter is configured for the driver.
+    NoAdapter,
+    /// A right is missing. The text names the verb and the resource.
+    NoRight(Arc<str>),
+    /// The storage did not answer, or its answer cannot be used. The text says why.
+    NoAnswer(Arc<str>),
+    /// The claim does not exist, could not be read, or is not bound. The text says which.
+    Claim(Arc<str>),
+    /// The storage does not list the volume.
+    NotListed,
+    /// The storage does not name the Kubernetes node of a replica.
+    NodeNotNamed,
+    /// The class of a volume that several nodes may mount is not known. It decides whether the volume is a sharedv4 service
+    /// volume, whose pods are meant to be remote.
+    Class,
+    /// The `PersistentVolume` has no node affinity.
+    NoNodeAffinity,
+    /// The scores of the extender do not show which nodes have replicas.
+    Scores,
+}
+
+impl Gap {
+    /// The word, which is stable.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoAdapter => "no-adapter",
+            Self::NoRight(_) => "no-right",
+            Self::NoAnswer(_) => "no-answer",
+            Self::Claim(_) => "claim-not-known",
+            Self::NotListed => "volume-not-listed",
+            Self::NodeNotNamed => "node-not-named",
+            Self::Class => "class-not-known",
+            Self::NoNodeAffinity => "no-node-affinity",
+            Self::Scores => "scores-do-not-show",
+        }
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoAdapter => "the driver has no adapter: set `locality` of the driver in the configuration",
+            Self::NoRight(right) => return write!(f, "no right to {right}"),
+            Self::NoAnswer(why) | Self::Claim(why) => why,
+            Self::NotListed => "the storage does not list the volume",
+            Self::NodeNotNamed => "the storage does not name the Kubernetes node of a replica",
+            Self::Class => {
+                "the StorageClass, which decides whether the volume is a sharedv4 service volume, is not known"
+            }
+            Self::NoNodeAffinity => "the PersistentVolume has no node affinity",
+            Self::Scores => "the scores of the extender do not show which nodes have replicas",
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The layout of a driver's volumes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::gap::Gap;
+use super::replicas::{Replica, Replicas};
+
+/// The replicas of all volumes of a driver, by the names under which the storage knows a volume; or the reason why none of them
+/// are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    volumes: Result<HashMap<Box<str>, Replicas>, Gap>,
+    /// Whether names are compared in lower case.
+    ignores_case: bool,
+}
+
+impl Layout {
+    /// Creates a layout without volumes.
+    pub fn new() -> Self {
+        Self { volumes: Ok(HashMap::new()), ignores_case: false }
+    }
+
+    /// Creates a layout without volumes whose names are compared in lower case. The names of Kubernetes nodes are in lower case.
+    pub fn ignoring_case() -> Self {
+        Self { ignores_case: true, ..Self::new() }
+    }
+
+    /// Creates the layout of a driver of which nothing is known.
+    pub const fn unknown(gap: Gap) -> Self {
+        Self { volumes: Err(gap), ignores_case: false }
+    }
+
+    /// The reason why nothing is known.
+    pub const fn gap(&self) -> Option<&Gap> {
+        match &self.volumes {
+            Ok(_) => None,
+            Err(gap) => Some(gap),
+        }
+    }
+
+    /// Adds a volume with its replicas.
+    pub fn insert(&mut self, volume: &str, replicas: Replicas) {
+        let volume = self.fold(volume);
+        if let Ok(volumes) = &mut self.volumes {
+            volumes.insert(volume, replicas);
+        }
+    }
+
+    /// Adds a replica of a volume, and the volume.
+    pub fn add(&mut self, volume: &str, node: &str, replica: Replica) {
+        let (volume, node) = (self.fold(volume), Arc::from(self.fold(node)));
+        if let Ok(volumes) = &mut self.volumes {
+            volumes.entry(volume).or_default().add(node, replica);
+        }
+    }
+
+    /// Adds a replica whose node is not known.
+    pub fn add_unnamed(&mut self, volume: &str) {
+        let volume = self.fold(volume);
+        if let Ok(volumes) = &mut self.volumes {
+            volumes.entry(volume).or_default().gap = Some(Gap::NodeNotNamed);
+        }
+    }
+
+    /// Finds the replicas of a volume.
+    ///
+    /// # Errors
+    /// The reason why they are not known.
+    pub fn find(&self, volume: &str) -> Result<&Replicas, Gap> {
+        let volumes = self.volumes.as_ref().map_err(Clone::clone)?;
+        volumes.get(&self.fold(volume)).ok_or(Gap::NotListed)
+    }
+
+    fn fold(&self, name: &str) -> Box<str> {
+        if self.ignores_case { name.to_lowercase().into() } else { name.into() }
+    }
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEALTHY: Replica = Replica { healthy: true, created: None };
+
+    #[test]
+    fn volumes_are_found_by_their_exact_name_unless_case_is_ignored() {
+        for (mut layout, found) in [(Layout::new(), false), (Layout::ignoring_case(), true)] {
+            layout.add("PVC-1", "NODE-1", HEALTHY);
+            assert!(layout.find("PVC-1").is_ok());
+            assert_eq!(layout.find("pvc-1").is_ok_and(|replicas| replicas.is_on("node-1") == Ok(true)), found);
+        }
+    }
+
+    #[test]
+    fn an_unlisted_volume_and_an_unknown_layout_are_gaps() {
+        let mut layout = Layout::new();
+        layout.add_unnamed("v");
+        assert_eq!(layout.find("v").unwrap().gap, Some(Gap::NodeNotNamed));
+        assert_eq!(layout.find("w"), Err(Gap::NotListed));
+        let mut layout = Layout::unknown(Gap::NoAdapter);
+        layout.add("v", "a", HEALTHY);
+        assert_eq!((layout.find("v"), layout.gap()), (Err(Gap::NoAdapter), Some(&Gap::NoAdapter)));
+    }
+}

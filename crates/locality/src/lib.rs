@@ -1,0 +1,43 @@
+//! The locality of pods: whether they run on nodes that hold their volumes' data, and why not.
+//!
+//! Everything here is a pure function of its arguments: no I/O, no clock, no async code. What a storage system answers is read by
+//! its adapter. Whether the scheduler of a pod is the right one is decided by the engine and explained by the insight: this crate
+//! only uses their results.
+//!
+//! ```text
+//! answers of the storage -> adapter -> Layout     nodes with a replica, by volume
+//!                                         |
+//! live pod -> claims, PersistentVolumes -> PlacedPod -> Locality -> Shares   how many, by namespace, workload, driver and node
+//!                                                    -> WhyNot            why a pod is not local
+//!                                                    -> Gain              how many would be, if they were evicted
+//! ```
+
+mod exemption;
+mod gain;
+mod gap;
+mod layout;
+mod locality;
+mod node;
+mod node_selector;
+mod placed_pod;
+mod pod_demand;
+mod quantity;
+mod replicas;
+mod shares;
+mod volume;
+mod why_not;
+
+pub use exemption::Exemption;
+pub use gain::{Gain, Mover};
+pub use gap::Gap;
+pub use layout::Layout;
+pub use locality::Locality;
+pub use node::{Node, Nodes, Unavailable};
+pub use node_selector::NodeSelector;
+pub use placed_pod::{PlacedPod, PodVolume};
+pub use pod_demand::PodDemand;
+pub use quantity::{Resources, parse_quantity};
+pub use replicas::{Replica, Replicas};
+pub use shares::{Counts, PodKey, Shares, WorkloadKey};
+pub use volume::Volume;
+pub use why_not::{Circumstances, WhyNot};

@@ -1,0 +1,156 @@
+//! A running pod with the replicas of its volumes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::exemption::Exemption;
+use super::gap::Gap;
+use super::locality::Locality;
+use super::replicas::Replicas;
+
+/// A pod on its node, with its volumes that belong to a driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedPod<'a> {
+    /// The node.
+    pub node: &'a str,
+    /// The creation of the pod.
+    pub created: Option<Timestamp>,
+    /// The reason why the whole pod may be anywhere.
+    pub exemption: Option<Exemption>,
+    /// The volumes.
+    pub volumes: Vec<PodVolume<'a>>,
+}
+
+/// A volume of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodVolume<'a> {
+    /// The description, as in ``claim `data` ``.
+    pub label: String,
+    /// The name of the driver.
+    pub driver: Arc<str>,
+    /// The reason why the volume does not count, if any; or why it is not known whether it does.
+    pub exemption: Result<Option<Exemption>, Gap>,
+    /// The replicas, or the reason why they are not known.
+    pub replicas: Result<&'a Replicas, Gap>,
+    /// Whether the driver's scheduler recognizes the volume.
+    pub recognized: bool,
+}
+
+impl<'a> PlacedPod<'a> {
+    /// Compares the node with those of the replicas. A fact that is missing makes the locality unknown; it never makes it wrong.
+    ///
+    /// Returns `None` for a pod without volumes of a driver.
+    pub fn locality(&self) -> Option<Locality> {
+        let first = self.volumes.first()?;
+        if let Some(exemption) = self.exemption {
+            return Some(Locality::MeantToBeRemote(exemption));
+        }
+        let (mut local, mut remote) = (false, false);
+        for volume in &self.volumes {
+            match volume.is_on(self.node) {
+                Ok(Some(true)) => local = true,
+                Ok(Some(false)) => remote = true,
+                Ok(None) => {}
+                Err(gap) => return Some(Locality::Unknown(gap)),
+            }
+        }
+        Some(match (local, remote) {
+            (true, false) => Locality::Local,
+            (true, true) => Locality::Partly,
+            (false, true) => Locality::Remote,
+            // No volume counts, so each has an exemption.
+            (false, false) => Locality::MeantToBeRemote(first.exemption.clone().ok()??),
+        })
+    }
+
+    /// The volumes that count.
+    pub fn counted(&self) -> impl Iterator<Item = &PodVolume<'a>> {
+        self.volumes.iter().filter(|volume| volume.exemption == Ok(None))
+    }
+
+    /// The nodes with a healthy replica of each volume that counts.
+    pub fn common_nodes(&self) -> BTreeSet<&'a Arc<str>> {
+        let healthy = |volume: &PodVolume<'a>| match &volume.replicas {
+            Ok(replicas) => replicas.healthy().collect(),
+            Err(_) => BTreeSet::new(),
+        };
+        self.counted().map(healthy).reduce(|common, other| &common & &other).unwrap_or_default()
+    }
+}
+
+impl PodVolume<'_> {
+    /// Returns whether a node has a healthy replica; `None` if the volume does not count.
+    fn is_on(&self, node: &str) -> Result<Option<bool>, Gap> {
+        if self.exemption.clone()?.is_some() {
+            return Ok(None);
+        }
+        self.replicas.clone()?.is_on(node).map(Some).map_err(Clone::clone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Replica;
+
+    fn on(nodes: &[&str]) -> Replicas {
+        let mut replicas = Replicas::default();
+        for node in nodes {
+            // `!` marks a replica that is not healthy.
+            let (node, healthy) = node.strip_suffix('!').map_or((*node, true), |node| (node, false));
+            replicas.add(node.into(), Replica { healthy, created: None });
+        }
+        replicas
+    }
+
+    type Case<'a> = (Result<Option<Exemption>, Gap>, Result<&'a Replicas, Gap>);
+
+    fn pod<'a>(volumes: &[Case<'a>]) -> PlacedPod<'a> {
+        let volume = |(exemption, replicas): &Case<'a>| PodVolume {
+            label: "claim `data`".to_owned(),
+            driver: "px".into(),
+            exemption: exemption.clone(),
+            replicas: replicas.clone(),
+            recognized: true,
+        };
+        PlacedPod { node: "n1", created: None, exemption: None, volumes: volumes.iter().map(volume).collect() }
+    }
+
+    #[test]
+    fn each_volume_that_counts_must_have_a_replica_on_the_node() {
+        let (here, there, failed, none) = (on(&["n1", "n2"]), on(&["n2", "n3"]), on(&["n1!", "n2"]), on(&[]));
+        let shared = Ok(Some(Exemption::SharedService));
+        let remote = Locality::MeantToBeRemote(Exemption::SharedService);
+        for (volumes, expected) in [
+            (vec![], None),
+            (vec![(Ok(None), Ok(&here))], Some(Locality::Local)),
+            (vec![(Ok(None), Ok(&there))], Some(Locality::Remote)),
+            (vec![(Ok(None), Ok(&failed))], Some(Locality::Remote)),
+            (vec![(Ok(None), Ok(&none))], Some(Locality::Remote)),
+            (vec![(Ok(None), Ok(&here)), (Ok(None), Ok(&here))], Some(Locality::Local)),
+            (vec![(Ok(None), Ok(&here)), (Ok(None), Ok(&there))], Some(Locality::Partly)),
+            (vec![(shared.clone(), Ok(&there)), (Ok(None), Ok(&here))], Some(Locality::Local)),
+            (vec![(shared.clone(), Ok(&here)), (Ok(None), Ok(&there))], Some(Locality::Remote)),
+            (vec![(shared.clone(), Err(Gap::NotListed))], Some(remote.clone())),
+            (vec![(shared, Ok(&here))], Some(remote)),
+            (vec![(Ok(None), Ok(&here)), (Ok(None), Err(Gap::NotListed))], Some(Locality::Unknown(Gap::NotListed))),
+            (vec![(Err(Gap::Class), Ok(&here))], Some(Locality::Unknown(Gap::Class))),
+        ] {
+            assert_eq!(pod(&volumes).locality(), expected, "{volumes:?}");
+        }
+        let opted_out = PlacedPod { exemption: Some(Exemption::OptedOut), ..pod(&[(Ok(None), Err(Gap::NoAdapter))]) };
+        assert_eq!(opted_out.locality(), Some(Locality::MeantToBeRemote(Exemption::OptedOut)));
+    }
+
+    #[test]
+    fn common_nodes_have_a_replica_of_each_volume_that_counts() {
+        let (one, two, failed) = (on(&["n1", "n2"]), on(&["n2", "n3"]), on(&["n1", "n2!"]));
+        let common =
+            |volumes: &[Case<'_>]| pod(volumes).common_nodes().into_iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(common(&[(Ok(None), Ok(&one)), (Ok(None), Ok(&two))]), ["n2"]);
+        assert_eq!(common(&[(Ok(None), Ok(&one)), (Ok(Some(Exemption::External)), Ok(&two))]), ["n1", "n2"]);
+        assert_eq!(common(&[(Ok(None), Ok(&two)), (Ok(None), Ok(&failed))]), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,229 @@
+//! What a pod demands of its node.
+
+use std::collections::BTreeMap;
+
+use colocate_engine::object;
+use serde::Deserialize;
+
+use super::node::{Node, Taint};
+use super::node_selector::{NodeSelector, nullable};
+use super::quantity::Resources;
+
+/// What a pod demands of its node, in its own fields. What it demands of other pods (pod affinity, topology spread) is not
+/// included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodDemand {
+    /// What it requests, and one of the node's `pods`.
+    pub requests: Resources,
+    node_selector: BTreeMap<String, String>,
+    affinity: Option<NodeSelector>,
+    tolerations: Vec<Toleration>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Toleration {
+    #[serde(deserialize_with = "nullable")]
+    key: String,
+    #[serde(deserialize_with = "nullable")]
+    operator: String,
+    #[serde(deserialize_with = "nullable")]
+    value: String,
+    #[serde(deserialize_with = "nullable")]
+    effect: String,
+}
+
+#[derive(Deserialize)]
+struct Pod {
+    #[serde(default, deserialize_with = "object")]
+    spec: Option<Spec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    #[serde(deserialize_with = "nullable")]
+    node_selector: BTreeMap<String, String>,
+    #[serde(deserialize_with = "object")]
+    affinity: Option<Affinity>,
+    #[serde(deserialize_with = "nullable")]
+    tolerations: Vec<Toleration>,
+    #[serde(deserialize_with = "nullable")]
+    containers: Vec<Container>,
+    #[serde(deserialize_with = "nullable")]
+    init_containers: Vec<Container>,
+    #[serde(deserialize_with = "object")]
+    resources: Option<Requirements>,
+    overhead: Option<Resources>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Affinity {
+    #[serde(deserialize_with = "object")]
+    node_affinity: Option<NodeAffinity>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeAffinity {
+    required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Container {
+    restart_policy: Option<String>,
+    #[serde(deserialize_with = "object")]
+    resources: Option<Requirements>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Requirements {
+    requests: Option<Resources>,
+}
+
+impl PodDemand {
+    /// Reads a Pod from its JSON.
+    ///
+    /// # Errors
+    /// A field that is read has another type than in Kubernetes.
+    pub fn parse(json: &str) -> serde_json::Result<Self> {
+        let pod: Pod = serde_json::from_str(json)?;
+        let spec = pod.spec.unwrap_or_default();
+        let requests = spec.requests().with_one("pods");
+        let Spec { node_selector, affinity, tolerations, .. } = spec;
+        let affinity = affinity.and_then(|affinity| affinity.node_affinity);
+        let affinity = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution);
+        Ok(Self { requests, node_selector, affinity, tolerations })
+    }
+
+    /// Returns true if the pod's `nodeSelector` and required node affinity allow a node.
+    pub fn allows(&self, node: &Node) -> bool {
+        self.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
+            && self.affinity.as_ref().is_none_or(|affinity| affinity.selects(node))
+    }
+
+    /// Returns true if the pod tolerates a taint.
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        self.tolerations.iter().any(|toleration| toleration.covers(taint))
+    }
+}
+
+impl Toleration {
+    /// Source: `ToleratesTaint` in `k8s.io/api/core/v1/toleration.go`.
+    fn covers(&self, taint: &Taint) -> bool {
+        let Self { key, operator, value, effect } = self;
+        let same_value = match &**operator {
+            "Exists" => true,
+            "" | "Equal" => *value == taint.value,
+            _ => false,
+        };
+        (effect.is_empty() || *effect == taint.effect) && (key.is_empty() || *key == taint.key) && same_value
+    }
+}
+
+impl Spec {
+    /// What the pod requests at most at any time.
+    ///
+    /// Source: `PodRequests` in `k8s.io/component-helpers/resource`. Init containers run one after the other, next to the sidecars
+    /// that were started before. Requests of the pod as a whole replace those of its containers.
+    fn requests(&self) -> Resources {
+        let mut running = Resources::default();
+        for container in &self.containers {
+            running.add(container.requests());
+        }
+        let (mut sidecars, mut starting) = (Resources::default(), Resources::default());
+        for container in &self.init_containers {
+            if container.restart_policy.as_deref() == Some("Always") {
+                running.add(container.requests());
+                sidecars.add(container.requests());
+            } else {
+                let mut sum = sidecars.clone();
+                sum.add(container.requests());
+                starting.max(&sum);
+            }
+        }
+        running.max(&starting);
+        if let Some(requests) = self.resources.as_ref().and_then(|resources| resources.requests.clone()) {
+            running.replace(requests);
+        }
+        if let Some(overhead) = &self.overhead {
+            running.add(overhead);
+        }
+        running
+    }
+}
+
+impl Container {
+    fn requests(&self) -> &Resources {
+        const NONE: &Resources = &Resources::NONE;
+        self.resources.as_ref().and_then(|resources| resources.requests.as_ref()).unwrap_or(NONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn demand(spec: &Value) -> PodDemand {
+        PodDemand::parse(&json!({ "spec": spec }).to_string()).unwrap()
+    }
+
+    fn cpu(spec: &Value) -> i128 {
+        demand(spec).requests.get("cpu") / 1_000_000
+    }
+
+    #[test]
+    fn requests_are_those_of_kube_scheduler() {
+        let container = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
+        let sidecar = |cpu: &str| json!({"restartPolicy": "Always", "resources": {"requests": {"cpu": cpu}}});
+        let (app, both) = (container("300m"), [container("300m"), container("200m")]);
+        assert_eq!(cpu(&json!({})), 0);
+        assert_eq!(cpu(&json!({"containers": both})), 500);
+        assert_eq!(cpu(&json!({"containers": [app], "initContainers": [container("1")]})), 1000);
+        assert_eq!(cpu(&json!({"containers": [app], "initContainers": [sidecar("100m"), container("50m")]})), 400);
+        assert_eq!(cpu(&json!({"containers": [app], "initContainers": [sidecar("100m"), container("350m")]})), 450);
+        assert_eq!(cpu(&json!({"containers": [app], "initContainers": [container("350m"), sidecar("100m")]})), 400);
+        assert_eq!(cpu(&json!({"containers": [app], "overhead": {"cpu": "10m"}})), 310);
+        assert_eq!(cpu(&json!({"containers": [app], "resources": {"requests": {"cpu": "2"}}})), 2000);
+        assert_eq!(demand(&json!({})).requests.get("pods"), 1_000_000_000);
+    }
+
+    #[test]
+    fn a_pod_may_select_and_tolerate() {
+        let labels = [("disk".to_owned(), "ssd".to_owned())].into();
+        let node = Node { name: "n1".into(), labels, ..Node::default() };
+        let required = |name: &str| {
+            let field = json!({"key": "metadata.name", "operator": "In", "values": [name]});
+            let terms = json!({"nodeSelectorTerms": [{"matchFields": [field]}]});
+            json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}})
+        };
+        for (spec, expected) in [
+            (json!({}), true),
+            (json!({"nodeSelector": {"disk": "ssd"}}), true),
+            (json!({"nodeSelector": {"disk": "hdd"}}), false),
+            (required("n1"), true),
+            (required("n2"), false),
+        ] {
+            assert_eq!(demand(&spec).allows(&node), expected, "{spec}");
+        }
+
+        let taint = Taint { key: "k".to_owned(), value: "v".to_owned(), effect: "NoSchedule".to_owned() };
+        for (toleration, expected) in [
+            (json!({"operator": "Exists"}), true),
+            (json!({"key": "k", "operator": "Exists", "effect": "NoSchedule"}), true),
+            (json!({"key": "k", "value": "v"}), true),
+            (json!({"key": "k", "operator": "Equal", "value": "w"}), false),
+            (json!({"key": "k", "value": "v", "effect": "NoExecute"}), false),
+            (json!({"key": "j", "operator": "Exists"}), false),
+            (json!({"key": "k", "operator": "Lt", "value": "v"}), false),
+        ] {
+            let pod = demand(&json!({ "tolerations": [toleration] }));
+            assert_eq!(pod.tolerates(&taint), expected, "{toleration}");
+        }
+    }
+}

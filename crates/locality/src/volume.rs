@@ -1,0 +1,120 @@
+//! The volume of a claim, as the storage knows it.
+
+use std::fmt;
+
+use colocate_engine::{Text, object};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::node_selector::NodeSelector;
+
+/// The fields of a `PersistentVolume` that lead to its data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// The name of the `PersistentVolume`; empty for a volume that a pod names directly.
+    pub name: Box<str>,
+    /// The name under which the storage knows it: the handle of a CSI volume, the id of an in-tree Portworx volume, or else the
+    /// name of the `PersistentVolume`.
+    pub handle: Box<str>,
+    /// The nodes from which it can be accessed: `spec.nodeAffinity.required`.
+    pub affinity: Option<NodeSelector>,
+}
+
+#[derive(Deserialize)]
+struct PersistentVolume<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    spec: Option<Spec<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec<'a> {
+    #[serde(borrow, deserialize_with = "object")]
+    csi: Option<Csi<'a>>,
+    #[serde(borrow, deserialize_with = "object")]
+    portworx_volume: Option<InTree<'a>>,
+    #[serde(deserialize_with = "object")]
+    node_affinity: Option<Affinity>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Csi<'a> {
+    #[serde(borrow, default)]
+    volume_handle: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct InTree<'a> {
+    #[serde(borrow, default, rename = "volumeID")]
+    id: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Affinity {
+    #[serde(default)]
+    required: Option<NodeSelector>,
+}
+
+impl Volume {
+    /// Reads a `PersistentVolume` from its JSON.
+    ///
+    /// # Errors
+    /// A field that is read has another type than in Kubernetes.
+    pub fn parse(json: &str) -> serde_json::Result<Self> {
+        let PersistentVolume { metadata, spec } = serde_json::from_str(json)?;
+        let Spec { csi, portworx_volume, node_affinity } = spec.unwrap_or_default();
+        let name: Box<str> = metadata.map_or("".into(), |metadata| (*metadata.name).into());
+        let handle = csi.and_then(|csi| csi.volume_handle).or_else(|| portworx_volume.and_then(|volume| volume.id));
+        let handle = handle.filter(|handle| !handle.is_empty()).map_or_else(|| name.clone(), |handle| (*handle).into());
+        Ok(Self { name, handle, affinity: node_affinity.and_then(|affinity| affinity.required) })
+    }
+
+    /// Reads an entry of a pod's `volumes` that names its volume directly: an in-tree Portworx volume.
+    pub fn inline(entry: &Value) -> Option<Self> {
+        let handle = entry.pointer("/portworxVolume/volumeID")?.as_str().filter(|id| !id.is_empty())?;
+        Some(Self { handle: handle.into(), ..Self::default() })
+    }
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.name.is_empty() { &self.handle } else { &self.name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_handle_is_that_of_the_storage() {
+        let handle = |spec: Value| {
+            let volume = json!({"metadata": {"name": "pvc-1"}, "spec": spec}).to_string();
+            Volume::parse(&volume).unwrap().handle.to_string()
+        };
+        assert_eq!(handle(json!({"csi": {"driver": "d", "volumeHandle": "1088"}})), "1088");
+        assert_eq!(handle(json!({"portworxVolume": {"volumeID": "data"}})), "data");
+        for none in [json!({}), json!(null), json!({"csi": {"driver": "d"}}), json!({"csi": {"volumeHandle": ""}})] {
+            assert_eq!(handle(none), "pvc-1");
+        }
+        assert!(Volume::parse(r#"{"spec":{"csi":{"volumeHandle":1}}}"#).is_err());
+    }
+
+    #[test]
+    fn a_pod_may_name_an_in_tree_volume() {
+        let inline = |entry| Volume::inline(&entry).map(|volume| volume.to_string());
+        assert_eq!(inline(json!({"name": "a", "portworxVolume": {"volumeID": "data"}})).as_deref(), Some("data"));
+        assert_eq!(inline(json!({"name": "a", "csi": {"driver": "pxd.portworx.com"}})), None);
+    }
+}
