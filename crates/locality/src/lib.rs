@@ -12,13 +12,18 @@
 //!                                                    -> Gain              how many would be, if they were evicted
 //! ```
 
+mod adapter;
+mod custom_resource;
 mod exemption;
+mod extender;
 mod gain;
 mod gap;
 mod layout;
 mod locality;
 mod node;
+mod node_affinity;
 mod node_selector;
+mod open_storage;
 mod placed_pod;
 mod pod_demand;
 mod quantity;
@@ -27,13 +32,18 @@ mod shares;
 mod volume;
 mod why_not;
 
+pub use adapter::{Adapter, Service, TokenRef, built_in};
+pub use custom_resource::{BUILT_IN, Condition, CustomResource, Test};
 pub use exemption::Exemption;
+pub use extender::{NodeScores, prioritize_request};
 pub use gain::{Gain, Mover};
 pub use gap::Gap;
 pub use layout::Layout;
 pub use locality::Locality;
-pub use node::{Node, Nodes, Unavailable};
+pub use node::{Node, Nodes, Taint, Unavailable};
+pub use node_affinity::layout_of_affinity;
 pub use node_selector::NodeSelector;
+pub use open_storage::{StorageNodes, VOLUMES_PATH};
 pub use placed_pod::{PlacedPod, PodVolume};
 pub use pod_demand::PodDemand;
 pub use quantity::{Resources, parse_quantity};

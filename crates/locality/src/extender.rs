@@ -1,0 +1,105 @@
+//! The adapter `extender`: Stork's own scores, as kube-scheduler asks for them.
+//!
+//! Source: `pkg/extender/extender.go` of `libopenstorage/stork`, and `k8s.io/kube-scheduler/extender/v1` for the types, which have
+//! no JSON tags.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::gap::Gap;
+use super::replicas::{Replica, Replicas};
+
+/// The score of a node for each volume of which it has a replica (`nodePriorityScore`). A node in the same rack gets half of it, one in
+/// the same zone a quarter, and one whose storage is down a quarter.
+const REPLICA_SCORE: i64 = 100;
+
+/// The scores of nodes for a pod: a `HostPriorityList`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeScores(BTreeMap<Box<str>, i64>);
+
+/// `HostPriority`. Older versions of Kubernetes wrote these names in lower case, and Go reads both.
+#[derive(Deserialize)]
+struct HostPriority {
+    #[serde(rename = "Host", alias = "host")]
+    host: Box<str>,
+    #[serde(rename = "Score", alias = "score", default)]
+    score: i64,
+}
+
+/// Creates the body of `POST /prioritize` (`ExtenderArgs`) for a pod and nodes, as they are in the cluster.
+pub fn prioritize_request(pod: &Value, nodes: &[Value]) -> Value {
+    json!({ "Pod": pod, "Nodes": { "items": nodes }, "NodeNames": null })
+}
+
+impl NodeScores {
+    /// Reads the response of `POST /prioritize`.
+    ///
+    /// # Errors
+    /// The response is not a list of hosts with scores.
+    pub fn parse(json: &str) -> serde_json::Result<Self> {
+        let list: Vec<HostPriority> = serde_json::from_str(json)?;
+        Ok(Self(list.into_iter().map(|HostPriority { host, score }| (host, score)).collect()))
+    }
+
+    /// The nodes with their scores.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.0.iter().map(|(node, score)| (&**node, *score))
+    }
+
+    /// Returns the nodes with a replica of each of the pod's volumes that Stork scores; `scored` is the number of these volumes.
+    ///
+    /// Scores are sums over the volumes. Only the largest sum shows that a node has all of them; a smaller one may come from a
+    /// replica, or from several racks or zones. If no node has the largest sum, the volume may be one that Stork does not know.
+    ///
+    /// # Errors
+    /// No node has the score of a replica.
+    pub fn replicas(&self, scored: u32) -> Result<Replicas, Gap> {
+        let mut replicas = Replicas::default();
+        for (node, _) in self.iter().filter(|(_, score)| *score >= REPLICA_SCORE * i64::from(scored.max(1))) {
+            replicas.add(node.into(), Replica { healthy: true, created: None });
+        }
+        if scored > 1 {
+            replicas.gap = Some(Gap::Scores);
+        } else if replicas.healthy().next().is_none() {
+            return Err(Gap::Scores);
+        }
+        Ok(replicas)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(json: &Value) -> NodeScores {
+        NodeScores::parse(&json.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_single_volume_is_where_the_score_is_full() {
+        let list = json!([{"Host": "a", "Score": 100}, {"Host": "b", "Score": 50}, {"host": "c", "score": 25}]);
+        let replicas = scores(&list).replicas(1).unwrap();
+        assert_eq!([replicas.is_on("a"), replicas.is_on("b"), replicas.is_on("c")], [Ok(true), Ok(false), Ok(false)]);
+        // Hyperconvergence is disabled, or Stork does not recognize the volume.
+        assert_eq!(scores(&json!([{"Host": "a", "Score": 5}])).replicas(1), Err(Gap::Scores));
+        assert_eq!(scores(&json!([])).replicas(1), Err(Gap::Scores));
+    }
+
+    #[test]
+    fn of_several_volumes_only_a_full_sum_is_known() {
+        let list = json!([{"Host": "a", "Score": 200}, {"Host": "b", "Score": 100}]);
+        let replicas = scores(&list).replicas(2).unwrap();
+        assert_eq!([replicas.is_on("a"), replicas.is_on("b")], [Ok(true), Err(&Gap::Scores)]);
+    }
+
+    #[test]
+    fn a_response_of_another_type_is_an_error() {
+        for wrong in ["", "{}", "Waiting for PVC to be bound", r#"[{"Score":1}]"#, r#"[{"Host":"a","Score":"1"}]"#] {
+            assert!(NodeScores::parse(wrong).is_err(), "{wrong}");
+        }
+        let request = prioritize_request(&json!({"metadata": {}}), &[json!({"metadata": {"name": "a"}})]);
+        assert_eq!(request["Nodes"]["items"][0]["metadata"]["name"], "a");
+    }
+}

@@ -1,0 +1,58 @@
+//! The adapter `nodeAffinity`: a local volume names its nodes itself.
+
+use super::gap::Gap;
+use super::layout::Layout;
+use super::node::Nodes;
+use super::replicas::{Replica, Replicas};
+use super::volume::Volume;
+
+/// Finds the nodes of volumes by their node affinity: `spec.nodeAffinity.required` of `PersistentVolume`, which every local volume
+/// has (`k8s.io/api/core/v1`, `VolumeNodeAffinity`).
+///
+/// For a volume of a zone, these are all nodes of the zone. Such a volume is not local, and its driver should not have this
+/// adapter.
+pub fn layout_of_affinity<'a>(volumes: impl IntoIterator<Item = &'a Volume>, nodes: &Nodes) -> Layout {
+    let mut layout = Layout::new();
+    for Volume { handle, affinity, .. } in volumes {
+        let mut replicas = Replicas::default();
+        match affinity {
+            Some(affinity) => {
+                for node in nodes.iter().filter(|node| affinity.selects(node)) {
+                    replicas.add((*node.name).into(), Replica { healthy: true, created: None });
+                }
+            }
+            None => replicas.gap = Some(Gap::NoNodeAffinity),
+        }
+        layout.insert(handle, replicas);
+    }
+    layout
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Node;
+
+    #[test]
+    fn a_local_volume_is_on_the_nodes_that_it_selects() {
+        let mut nodes = Nodes::default();
+        for name in ["n1", "n2"] {
+            let labels = [("kubernetes.io/hostname".to_owned(), name.to_owned())].into();
+            nodes.insert(Node { name: name.into(), labels, ..Node::default() });
+        }
+        let volume = |name: &str, affinity: serde_json::Value| {
+            let volume =
+                json!({"metadata": {"name": name}, "spec": {"local": {"path": "/d"}, "nodeAffinity": affinity}});
+            Volume::parse(&volume.to_string()).unwrap()
+        };
+        let hostname = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]});
+        let terms = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [hostname]}]}});
+        let volumes = [volume("a", terms), volume("b", json!(null)), volume("c", json!({}))];
+        let layout = layout_of_affinity(&volumes, &nodes);
+        assert_eq!(layout.find("a").unwrap().healthy().map(|node| &**node).collect::<Vec<_>>(), ["n2"]);
+        assert_eq!(layout.find("b").unwrap().is_on("n1"), Err(&Gap::NoNodeAffinity));
+        assert_eq!(layout.find("c").unwrap().is_on("n1"), Err(&Gap::NoNodeAffinity));
+    }
+}
