@@ -95,8 +95,9 @@ impl CustomResource {
         }
     }
 
-    /// Source: `k8s/pkg/apis/longhorn/v1beta2/replica.go` and `instancemanager.go` (`InstanceSpec`) of `longhorn/longhorn-manager`.
-    /// A replica has data once it was healthy, and until it fails. It keeps them while it is stopped.
+    /// Source: `k8s/pkg/apis/longhorn/v1beta2/replica.go` and `instancemanager.go` (`InstanceSpec`) of `longhorn/longhorn-manager`
+    /// v1.7.2. `healthyAt` is set when a replica becomes readable and is cleared before a rebuild; `failedAt` is set when it fails.
+    /// A replica keeps its data while it is stopped.
     fn longhorn() -> Self {
         Self {
             health: vec![Condition::not_empty("/spec/healthyAt"), Condition::equal("/spec/failedAt", "")],
@@ -104,17 +105,19 @@ impl CustomResource {
         }
     }
 
-    /// Source: `pkg/apis/hwameistor/v1alpha1/localvolumereplica_types.go` of `hwameistor/hwameistor`.
+    /// Source: `pkg/apis/hwameistor/v1alpha1/localvolumereplica_types.go` of `hwameistor/hwameistor`. A replica that is replicated is
+    /// `Ready` only while it is consistent. `spec.delete` asks for its deletion.
     fn hwameistor() -> Self {
         let (group, version) = ("hwameistor.io", "v1alpha1");
+        let kept = Condition { path: "/spec/delete".into(), test: Test::NotIn(vec!["true".into()]) };
         Self {
-            health: vec![Condition::equal("/status/state", "Ready")],
+            health: vec![Condition::equal("/status/state", "Ready"), kept],
             ..Self::new("localvolumereplicas", group, version, "/spec/volumeName", "/spec/nodeName")
         }
     }
 
-    /// Source: `api/v1/logicalvolume_types.go` of `topolvm/topolvm`. The handle of the CSI volume is `status.volumeID`, which is set
-    /// once the volume exists.
+    /// Source: `api/v1/logicalvolume_types.go` and `docs/crd-logical-volume.md` of `topolvm/topolvm`. The handle of the CSI volume is
+    /// `status.volumeID`, which is set once the volume exists.
     fn topolvm() -> Self {
         Self {
             health: vec![Condition::not_empty("/status/volumeID")],
@@ -131,9 +134,9 @@ impl CustomResource {
         }
     }
 
-    /// Source: the database of LINSTOR in Kubernetes (`GenCrdCurrent.java` of `LINBIT/linstor-server`), and
-    /// `core/objects/Resource.java` for the bits of `resource_flags`: `DELETE` 2, `DISKLESS` 4 (which all diskless sorts contain) and
-    /// `INACTIVE` 1024.
+    /// Source: the database of LINSTOR in Kubernetes (objects of v1-19-1, as published in tests of `deckhouse/deckhouse`), and
+    /// `core/objects/Resource.java` of `LINBIT/linstor-server` for the bits of `resource_flags`: `DELETE` 2, `DISKLESS` 4 (which all
+    /// diskless sorts contain), `DISK_REMOVING` 64 and `INACTIVE` 1024.
     ///
     /// Names are stored in upper case. Snapshots are stored in the same resource. The API versions change with LINSTOR, and these
     /// fields are in all of them.
@@ -144,7 +147,7 @@ impl CustomResource {
         Self {
             version: None,
             select: vec![Condition::equal("/spec/snapshot_name", ""), flags(4)],
-            health: vec![flags(2 | 1024)],
+            health: vec![flags(2 | 64 | 1024)],
             ignore_case: true,
             ..resource
         }
@@ -247,8 +250,11 @@ mod tests {
     fn hwameistor_replicas_count_while_they_are_ready() {
         let replica = |node: &str, status: Value| json!({"metadata": {"name": "x"}, "spec": {"volumeName": "pvc-1", "nodeName": node}, "status": status});
         let ready = json!({"state": "Ready", "synced": true});
-        let objects = [replica("n1", ready), replica("n2", json!({"state": "NotReady"})), replica("n3", json!(null))];
-        assert_eq!(replicas("hwameistor", &objects, "pvc-1", NODES).unwrap(), ["n1", "n2!", "n3!"]);
+        let mut deleted = replica("n4", ready.clone());
+        deleted["spec"]["delete"] = true.into();
+        let failed = replica("n2", json!({"state": "NotReady"}));
+        let objects = [replica("n1", ready), failed, replica("n3", json!(null)), deleted];
+        assert_eq!(replicas("hwameistor", &objects, "pvc-1", NODES).unwrap(), ["n1", "n2!", "n3!", "n4!"]);
     }
 
     #[test]
@@ -277,8 +283,10 @@ mod tests {
             resource("N4", 0, "BACK_1"),
         ];
         assert_eq!(replicas("linstor", &objects, "pvc-31d4", NODES).unwrap(), ["n1", "n3!"]);
-        let inactive = [resource("N1", 1024, "")];
-        assert_eq!(replicas("linstor", &inactive, "pvc-31d4", NODES).unwrap(), ["n1!"]);
+        for inactive in [64, 1024] {
+            let objects = [resource("N1", inactive, "")];
+            assert_eq!(replicas("linstor", &objects, "pvc-31d4", NODES).unwrap(), ["n1!"], "{inactive}");
+        }
     }
 
     #[test]

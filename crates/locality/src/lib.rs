@@ -43,7 +43,7 @@ pub use locality::Locality;
 pub use node::{Node, Nodes, Taint, Unavailable};
 pub use node_affinity::layout_of_affinity;
 pub use node_selector::NodeSelector;
-pub use open_storage::{StorageNodes, VOLUMES_PATH};
+pub use open_storage::{NODES_PATH, StorageNodes, VOLUMES_PATH};
 pub use placed_pod::{PlacedPod, PodVolume};
 pub use pod_demand::PodDemand;
 pub use quantity::{Resources, parse_quantity};

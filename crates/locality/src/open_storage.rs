@@ -1,9 +1,9 @@
 //! The adapter `openStorage`: the REST gateway of the `OpenStorage` SDK, which Portworx implements.
 //!
-//! Source: `api/api.proto` and `api/server/sdk/rest_gateway.go` of `libopenstorage/openstorage`. The gateway is grpc-gateway v1 with
-//! its default marshaler: fields have their names in the protocol, enums are strings, 64-bit numbers are strings, and fields with
-//! the default value are absent. This module also reads what other marshalers write: names in lowerCamelCase, enums as
-//! numbers, and null.
+//! Source: `api/api.proto` and `api/server/sdk/rest_gateway.go` of `libopenstorage/openstorage` v9.4.47, whose annotations
+//! `google.api.http` have the paths. The gateway is grpc-gateway v1 with its default marshaler: fields have their names in the
+//! protocol, enums are strings, 64-bit numbers are strings, and fields with the default value are absent. This module also reads
+//! what other marshalers write: names in lowerCamelCase, enums as numbers, and null.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use super::replicas::{Replica, Replicas};
 
 /// The path of `OpenStorageVolume.InspectWithFilters`. A `POST` of `{}` returns all volumes that the token may see.
 pub const VOLUMES_PATH: &str = "/v1/volumes/inspectwithfilters";
+
+/// The path of `OpenStorageNode.EnumerateWithFilters`. A `GET` returns all nodes. `Enumerate` returns only their ids.
+pub const NODES_PATH: &str = "/v1/nodes/filters";
 
 /// The nodes of the storage by their id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,7 +123,7 @@ impl EnumValue {
 }
 
 impl StorageNodes {
-    /// Reads the response of `OpenStorageNode.EnumerateWithFilters`, which has all nodes.
+    /// Reads the response of [`NODES_PATH`].
     ///
     /// # Errors
     /// The response is not JSON, or a field that is read has another type than in the protocol.
