@@ -6,6 +6,7 @@
 //! A `...Section` is the value of a key in the file, and a `...Entry` is an item of a list. They are converted to the
 //! types that the other modules use.
 
+mod adapters;
 mod config_error;
 mod config_file;
 mod custom_workloads;
@@ -26,6 +27,7 @@ use crate::claims::ClaimLimits;
 use crate::companion::{self, Enforcement, Severities};
 use crate::duration::GoDuration;
 use crate::engine::dns;
+use crate::locality::Adapter;
 use crate::{engine, file, schedulers};
 
 pub use config_error::ConfigError;
@@ -211,6 +213,11 @@ impl Config {
     /// Returns the drivers' schedulers whose Lease is known.
     pub fn schedulers(&self) -> impl Iterator<Item = schedulers::Scheduler> {
         self.drivers.0.iter().filter_map(DriverEntry::to_presence)
+    }
+
+    /// Returns the drivers by rank, each with the sources of the layout of its volumes.
+    pub fn locality(&self) -> impl Iterator<Item = (&str, Vec<Adapter>)> {
+        self.drivers.0.iter().map(|driver| (driver.name.as_str(), driver.adapters()))
     }
 
     /// Returns the namespaces whose claims are watched; empty means all.

@@ -9,9 +9,11 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use super::adapters::AdapterEntry;
 use super::section::{Check, section};
 use crate::duration::GoDuration;
 use crate::engine::{self, Away, Evidence, dns};
+use crate::locality::{self, Adapter};
 use crate::schedulers;
 
 /// The lower bound of `staleAfter`. The Lease is polled four times per `staleAfter`, and each poll is a request to the
@@ -34,6 +36,9 @@ pub(super) struct DriverEntry {
     recognises: Vec<Evidence>,
     #[serde(serialize_with = "short_if_possible")]
     scheduler: SchedulerSection,
+    /// The sources of the layout of its volumes; `None` for those that are built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locality: Option<Vec<AdapterEntry>>,
 }
 
 section! {
@@ -79,6 +84,7 @@ struct RawDriver {
     recognises: Option<Vec<Evidence>>,
     #[serde(default, deserialize_with = "short_or_long")]
     scheduler: Option<SchedulerSection>,
+    locality: Option<Vec<AdapterEntry>>,
 }
 
 impl Default for DriversSection {
@@ -113,7 +119,8 @@ impl TryFrom<Vec<DriverEntry>> for DriversSection {
 impl TryFrom<RawDriver> for DriverEntry {
     type Error = String;
 
-    fn try_from(RawDriver { name, provisioners, recognises, scheduler }: RawDriver) -> Result<Self, String> {
+    fn try_from(raw: RawDriver) -> Result<Self, String> {
+        let RawDriver { name, provisioners, recognises, scheduler, locality } = raw;
         let built_in = Some(Self::portworx()).filter(|driver| driver.name == name);
         let missing = |key| format!("driver `{name}` has no `{key}`: only the built-in driver `portworx` can omit it");
         if name.is_empty() {
@@ -149,7 +156,7 @@ impl TryFrom<RawDriver> for DriverEntry {
             ));
         }
         let recognises = recognised(&name, recognises)?;
-        Ok(Self { name, provisioners, recognises, scheduler })
+        Ok(Self { name, provisioners, recognises, scheduler, locality })
     }
 }
 
@@ -161,6 +168,15 @@ impl DriverEntry {
             provisioners: provisioners.iter().map(ToString::to_string).collect(),
             recognises,
             scheduler: SchedulerSection::named(&scheduler),
+            locality: None,
+        }
+    }
+
+    /// Returns the sources of the layout of its volumes.
+    pub(super) fn adapters(&self) -> Vec<Adapter> {
+        match &self.locality {
+            Some(entries) => entries.iter().map(|entry| entry.adapter.clone()).collect(),
+            None => locality::built_in(&self.provisioners),
         }
     }
 

@@ -271,8 +271,21 @@ fn the_schema_has_the_rules_of_the_companion() {
 fn the_schema_of_list_items_agrees_with_the_program() {
     let schema = schema();
     let config = &schema["properties"]["config"]["properties"];
+    let service = json!({"namespaces": ["px"], "name": "gate", "port": 443, "tls": true});
+    let token = json!({"namespace": "px", "name": "user", "key": "token"});
+    let gateway = json!({"kind": "openStorage", "service": service, "token": token});
+    let healthy = json!({"path": "/status/state", "values": ["Ready"]});
+    let resource = json!({"kind": "customResource", "group": "a.test", "version": "v1", "resource": "bs", "volume": "/v", "node": "/n", "healthy": healthy});
+    let mut every_key = json!({"name": "longhorn"});
+    for source in [&gateway, &resource] {
+        every_key.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
+    }
+    assert_same_keys(config.pointer("/drivers/items/properties/locality/items").unwrap(), &every_key);
+    let mut driver = documented_driver();
+    driver["locality"] =
+        json!([gateway, resource, {"kind": "customResource", "name": "longhorn"}, {"kind": "nodeAffinity"}]);
     for (item, list, full) in [
-        ("/drivers/items", "drivers", documented_driver()),
+        ("/drivers/items", "drivers", driver),
         (
             "/customWorkloads/items",
             "customWorkloads",

@@ -1,5 +1,7 @@
 //! Adapters: where the layout of a driver's volumes comes from.
 
+use std::fmt;
+
 use colocate_engine::{PORTWORX_IN_TREE, is_same_driver};
 
 use super::custom_resource::{BUILT_IN, CustomResource};
@@ -46,6 +48,18 @@ pub struct TokenRef {
     pub key: Box<str>,
 }
 
+/// The source for people.
+impl fmt::Display for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenStorage { service, .. } => write!(f, "Service {}", service.name),
+            Self::Extender(service) => write!(f, "extender {}", service.name),
+            Self::CustomResource(resource) => resource.fmt(f),
+            Self::NodeAffinity => f.write_str("node affinity"),
+        }
+    }
+}
+
 /// The namespaces in which Portworx is installed: its own, or `kube-system`.
 const PORTWORX_NAMESPACES: [&str; 2] = ["portworx", "kube-system"];
 
@@ -64,11 +78,16 @@ impl Service {
         Self { namespaces: PORTWORX_NAMESPACES.map(Into::into).to_vec(), name: name.into(), port, tls: false }
     }
 
-    /// The path of `path` through the API server's proxy, in one of the namespaces.
-    pub fn proxy_path(&self, namespace: &str, path: &str) -> String {
+    /// The name by which the API server's proxy, and a Role that grants its use, know it: `https:portworx-api:9021`.
+    pub fn proxy_name(&self) -> String {
         let Self { name, port, tls, .. } = self;
         let scheme = if *tls { "https:" } else { "" };
-        format!("/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{path}")
+        format!("{scheme}{name}:{port}")
+    }
+
+    /// The path of `path` through the API server's proxy, in one of the namespaces.
+    pub fn proxy_path(&self, namespace: &str, path: &str) -> String {
+        format!("/api/v1/namespaces/{namespace}/services/{}/proxy{path}", self.proxy_name())
     }
 }
 
@@ -90,15 +109,8 @@ mod tests {
 
     #[test]
     fn known_provisioners_have_adapters() {
-        let names = |provisioners: &[&str]| {
-            let name = |adapter: &Adapter| match adapter {
-                Adapter::OpenStorage { service, .. } | Adapter::Extender(service) => service.name.to_string(),
-                Adapter::CustomResource(resource) => resource.to_string(),
-                Adapter::NodeAffinity => "nodeAffinity".to_owned(),
-            };
-            built_in(provisioners).iter().map(name).collect::<Vec<_>>()
-        };
-        assert_eq!(names(&["pxd.portworx.com"]), ["portworx-api", "stork-service"]);
+        let names = |provisioners: &[&str]| built_in(provisioners).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&["pxd.portworx.com"]), ["Service portworx-api", "extender stork-service"]);
         assert_eq!(names(&["other", "linstor.csi.linbit.com"]), ["resources.internal.linstor.linbit.com"]);
         assert_eq!(names(&["driver.longhorn.io"]), ["replicas.longhorn.io"]);
         assert_eq!(names(&["carina.storage.io"]), [""; 0]);

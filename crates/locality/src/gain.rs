@@ -45,7 +45,7 @@ impl Gain {
                 && self.nodes.unavailable(name, demand).is_none()
         };
         let target = pod.common_nodes().into_iter().find(|name| fits(name))?.to_string();
-        self.nodes.release(pod.node, demand);
+        self.nodes.release(&pod.node, demand);
         self.nodes.reserve(&target, demand);
         self.pods += 1;
         Some(target)
@@ -54,6 +54,8 @@ impl Gain {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use colocate_engine::{Drivers, Reason};
     use colocate_insight::{Expectation, Verdict};
     use serde_json::json;
@@ -80,8 +82,14 @@ mod tests {
     fn each_pod_takes_its_room() {
         let (drivers, demand, on) = (Drivers::default(), demand(), replicas(&["n1", "n2"], None));
         let expectation = expectation(Reason::AlreadySet, "stork", "stork");
-        let circumstances =
-            Circumstances { drivers: &drivers, expectation: &expectation, verdict: None, demand: &demand, nodes: None };
+        let circumstances = Circumstances {
+            drivers: &drivers,
+            expectation: &expectation,
+            verdict: None,
+            is_sent: false,
+            demand: &demand,
+            nodes: None,
+        };
         let pod = pod([&on]);
         let mut gain = Gain::new(nodes());
         let targets: Vec<_> =
@@ -93,10 +101,13 @@ mod tests {
     #[test]
     fn a_pod_gains_only_if_it_would_come_back_with_the_scheduler() {
         let (drivers, demand, on) = (Drivers::default(), demand(), replicas(&["n1"], None));
+        let is_sent = Cell::new(false);
         let gains = |expectation: &Expectation, verdict: Option<Verdict>, has_controller: bool, recognized: bool| {
             let mut pod = pod([&on]);
             pod.volumes[0].recognized = recognized;
-            let circumstances = Circumstances { drivers: &drivers, expectation, verdict, demand: &demand, nodes: None };
+            let is_sent = is_sent.get();
+            let circumstances =
+                Circumstances { drivers: &drivers, expectation, verdict, is_sent, demand: &demand, nodes: None };
             Gain::new(nodes()).add(Mover { pod: &pod, circumstances, has_controller }).is_some()
         };
         let right = expectation(Reason::AlreadySet, "stork", "stork");
@@ -108,6 +119,10 @@ mod tests {
         assert!(gains(&wrong, Some(Verdict::BeforeColocate), true, true));
         assert!(!gains(&wrong, Some(Verdict::NotSent), true, true));
         assert!(!gains(&wrong, None, true, true), "the cause is not known");
+        assert!(!gains(&group, None, true, true));
+        is_sent.set(true);
+        assert!(gains(&wrong, None, true, true), "colocate would decide about it");
+        assert!(!gains(&wrong, Some(Verdict::SetByAnother), true, true), "the cause is known");
         assert!(!gains(&group, None, true, true));
     }
 }

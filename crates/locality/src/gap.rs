@@ -6,6 +6,8 @@ use std::sync::Arc;
 /// The reason why it is not known where the data of a volume is, or whether its pods should be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gap {
+    /// The configuration of colocate, which names the drivers, could not be read.
+    Configuration,
     /// No adapter is configured for the driver.
     NoAdapter,
     /// A right is missing. The text names the verb and the resource.
@@ -31,6 +33,7 @@ impl Gap {
     /// The word, which is stable.
     pub const fn as_str(&self) -> &'static str {
         match self {
+            Self::Configuration => "configuration-not-known",
             Self::NoAdapter => "no-adapter",
             Self::NoRight(_) => "no-right",
             Self::NoAnswer(_) => "no-answer",
@@ -47,6 +50,7 @@ impl Gap {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Configuration => "the configuration of colocate could not be read: name a file with --config",
             Self::NoAdapter => "the driver has no adapter: set `locality` of the driver in the configuration",
             Self::NoRight(right) => return write!(f, "no right to {right}"),
             Self::NoAnswer(why) | Self::Claim(why) => why,

@@ -14,7 +14,7 @@ use super::replicas::Replicas;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedPod<'a> {
     /// The node.
-    pub node: &'a str,
+    pub node: Box<str>,
     /// The creation of the pod.
     pub created: Option<Timestamp>,
     /// The reason why the whole pod may be anywhere.
@@ -49,7 +49,7 @@ impl<'a> PlacedPod<'a> {
         }
         let (mut local, mut remote) = (false, false);
         for volume in &self.volumes {
-            match volume.is_on(self.node) {
+            match volume.is_on(&self.node) {
                 Ok(Some(true)) => local = true,
                 Ok(Some(false)) => remote = true,
                 Ok(None) => {}
@@ -115,7 +115,7 @@ mod tests {
             replicas: replicas.clone(),
             recognized: true,
         };
-        PlacedPod { node: "n1", created: None, exemption: None, volumes: volumes.iter().map(volume).collect() }
+        PlacedPod { node: "n1".into(), created: None, exemption: None, volumes: volumes.iter().map(volume).collect() }
     }
 
     #[test]

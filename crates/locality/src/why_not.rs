@@ -20,6 +20,8 @@ pub struct Circumstances<'a> {
     pub expectation: &'a Expectation,
     /// Why it has another one; `None` if this was not asked.
     pub verdict: Option<Verdict>,
+    /// Whether API servers would send a new pod in its place to a colocate that changes pods.
+    pub is_sent: bool,
     /// What the pod demands of a node.
     pub demand: &'a PodDemand,
     /// The nodes; `None` if they could not be read.
@@ -82,7 +84,7 @@ impl Circumstances<'_> {
             });
         }
         let failed = pod.counted().find(|volume| {
-            let here = volume.replicas.as_ref().ok().and_then(|replicas| replicas.on(pod.node));
+            let here = volume.replicas.as_ref().ok().and_then(|replicas| replicas.on(&pod.node));
             here.is_some_and(|replica| !replica.healthy)
         });
         reasons.extend(failed.map(|volume| WhyNot::ReplicaFailed(volume.label.clone())));
@@ -103,7 +105,7 @@ impl Circumstances<'_> {
     /// Returns true if the pod has, or would have if it were created again, the scheduler of a driver.
     pub(crate) fn would_have_scheduler(&self) -> bool {
         let Expectation { scheduler, actual, .. } = self.expectation;
-        let is_fixed = scheduler == actual || self.verdict.is_some_and(Verdict::is_fixed_by_recreation);
+        let is_fixed = scheduler == actual || self.verdict.map_or(self.is_sent, Verdict::is_fixed_by_recreation);
         is_fixed && self.drivers.has_scheduler(scheduler)
     }
 
@@ -268,7 +270,7 @@ pub(crate) mod tests {
             recognized: true,
         };
         let volumes = volumes.into_iter().enumerate().map(volume).collect();
-        PlacedPod { node: "n9", created: "2026-11-30T00:00:00Z".parse().ok(), exemption: None, volumes }
+        PlacedPod { node: "n9".into(), created: "2026-11-30T00:00:00Z".parse().ok(), exemption: None, volumes }
     }
 
     pub(crate) fn nodes(names: &[&str]) -> Nodes {
@@ -301,6 +303,7 @@ pub(crate) mod tests {
                 drivers: &drivers,
                 expectation: &expectation,
                 verdict,
+                is_sent: false,
                 demand: &demand,
                 nodes: Some(&nodes),
             };
@@ -324,8 +327,14 @@ pub(crate) mod tests {
         let cordoned = nodes(&["n1!", "n2!", "n9"]);
         let why = |replicas: &[Replicas], demand: &PodDemand, nodes: &Nodes| {
             let nodes = Some(nodes);
-            let circumstances =
-                Circumstances { drivers: &drivers, expectation: &expectation, verdict: None, demand, nodes };
+            let circumstances = Circumstances {
+                drivers: &drivers,
+                expectation: &expectation,
+                verdict: None,
+                is_sent: false,
+                demand,
+                nodes,
+            };
             words(&circumstances, &pod(replicas))
         };
         let (old, new) = (Some("2026-01-01T00:00:00Z"), Some("2026-11-30T01:00:00Z"));
@@ -351,8 +360,14 @@ pub(crate) mod tests {
         let on = replicas(&["n1"], None);
         let mut pod = pod([&on]);
         pod.volumes[0].recognized = false;
-        let circumstances =
-            Circumstances { drivers: &drivers, expectation: &expectation, verdict: None, demand: &demand, nodes: None };
+        let circumstances = Circumstances {
+            drivers: &drivers,
+            expectation: &expectation,
+            verdict: None,
+            is_sent: false,
+            demand: &demand,
+            nodes: None,
+        };
         let why: Vec<_> = circumstances.why_not(&pod).iter().map(ToString::to_string).collect();
         assert_eq!(why, ["the driver's scheduler does not recognize claim `c0`"]);
     }

@@ -120,7 +120,7 @@ impl<V: StorageView> Facts<'_, V> {
     }
 
     /// Finds the owner of a claim. If what leads to it is hidden, the claim is unreadable and not missing.
-    fn owner(&self, claim: &ClaimRef<'_>, namespace: &str) -> Owner {
+    pub fn owner(&self, claim: &ClaimRef<'_>, namespace: &str) -> Owner {
         let owner = claim.owner_in(self.storage, namespace);
         let visibility = self.storage.visibility();
         let by_volume = match &owner {
