@@ -20,6 +20,7 @@ mod generate;
 mod hunks;
 mod input;
 mod json_list;
+mod locality;
 mod mutate;
 mod paint;
 mod probe;
@@ -51,6 +52,7 @@ enum Command {
     Mutate(mutate::Mutate),
     Validate(validate::Validate),
     Audit(audit::Audit),
+    Locality(locality::Locality),
     Why(why::Why),
     Release(release::Release),
     Probe(probe::Probe),
@@ -73,7 +75,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ),
     (
         "4",
-        "with `--check`: something would change, or an object is not as expected; with `--fail-under`: too few pods are as expected",
+        "with `--check`: something would change, or an object is not as expected; with `--fail-under`: too few pods are as expected, or run with their data",
     ),
     (
         "129, 130, 131, 143",
@@ -114,6 +116,7 @@ impl Cli {
             Command::Mutate(mutate) => mutate.run().await,
             Command::Validate(validate) => validate.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Locality(locality) => locality.run().await,
             Command::Why(why) => why.run().await,
             Command::Release(release) => release.run().await,
             Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),

@@ -13,6 +13,7 @@ pub(crate) mod kinds;
 mod kubectl;
 mod layer;
 mod leftovers;
+mod locality;
 mod missed;
 mod pages;
 mod webhooks;
@@ -24,6 +25,7 @@ pub(crate) use findings::KeptFinding;
 pub(crate) use kubectl::Kubectl;
 pub(crate) use layer::{FileForecast, FileObject, PodChange, WorkloadForecast};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
+pub(crate) use locality::{FarPod, LocalityQuestion, LocalityReport, PodPlace, SourceRow, UnknownPod};
 pub(crate) use missed::fates;
 pub(crate) use webhooks::Webhooks;
 pub(crate) use why::{

@@ -19,7 +19,7 @@ use serde_json::Value;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// All Markdown pages.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -30,6 +30,7 @@ const PAGES: [&str; 18] = [
     "docs/configuration.md",
     "docs/insight.md",
     "docs/install.md",
+    "docs/locality.md",
     "docs/manifests.md",
     "docs/measurements.md",
     "docs/pipelines.md",

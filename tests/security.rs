@@ -73,7 +73,7 @@ fn every_named_flag_and_value_exists() {
 }
 
 /// The resources of Kubernetes, by their names in API paths.
-const RESOURCES: [&str; 41] = [
+const RESOURCES: [&str; 42] = [
     "certificatesigningrequests",
     "clusterrolebindings",
     "clusterroles",
@@ -111,6 +111,7 @@ const RESOURCES: [&str; 41] = [
     "secrets",
     "serviceaccounts",
     "services",
+    "services/proxy",
     "statefulsets",
     "storageclasses",
     "validatingwebhookconfigurations",

@@ -278,9 +278,20 @@ impl ApiClient {
         request: Builder,
         body: Vec<u8>,
     ) -> Result<Vec<u8>, ApiError> {
+        self.exchange(access, request, body, TIMEOUT).await
+    }
+
+    /// Sends a request, and returns the whole body of the response. `within` limits the time.
+    pub(crate) async fn exchange(
+        &self,
+        access: (&'static str, Resource),
+        request: Builder,
+        body: Vec<u8>,
+        within: Duration,
+    ) -> Result<Vec<u8>, ApiError> {
         let mut answer = Vec::new();
         let call = async { read_body(access, self.send(access, request, body).await?, &mut answer).await };
-        access.1.within(access.0, TIMEOUT, call).await.map_err(|error| self.locate(error))?;
+        access.1.within(access.0, within, call).await.map_err(|error| self.locate(error))?;
         Ok(answer)
     }
 

@@ -16,6 +16,7 @@ use self::audit_log::AuditLogOptions;
 use self::document::Document;
 use self::files::LaidFiles;
 use self::tables::Tables;
+pub(super) use self::tables::{floor_to_tenth, table};
 use super::console::Console;
 use super::examples::{self, Examples};
 use super::input::{FileOptions, Input, namespace, path_or_nothing};
@@ -308,7 +309,7 @@ impl Audit {
 }
 
 /// Parses a percentage.
-fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
     let number = number.ok().filter(|number| (0.0..=100.0).contains(number));
     number.ok_or_else(|| "use a percentage from 0 to 100, such as 99.5".to_owned())

@@ -168,9 +168,7 @@ impl Access {
         if !dns::is_subdomain(name) {
             return Ok(Found::Absent);
         }
-        let may_get =
-            self.may("get", kind, namespace).await? || self.may_named("get", kind, namespace, Some(name)).await?;
-        if !may_get {
+        if !self.may_on("get", kind, namespace, name).await? {
             self.denied("get", kind, namespace, hides);
             return Ok(Found::NotSeen);
         }
@@ -205,6 +203,20 @@ impl Access {
     }
 
     /// Checks the permission for one object, which a role can grant by name, or for all.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(crate) async fn may_on(
+        &mut self,
+        verb: &'static str,
+        kind: ResourceKind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<bool, ApiError> {
+        Ok(self.may(verb, kind, namespace).await? || self.may_named(verb, kind, namespace, Some(name)).await?)
+    }
+
+    /// Checks the permission for one object, or for all.
     async fn may_named(
         &mut self,
         verb: &'static str,
@@ -218,8 +230,12 @@ impl Access {
             return Ok(*allowed);
         }
         let Resource { group, name } = kind.resource;
+        let (resource, subresource) = name.split_once('/').unwrap_or((name, ""));
         let mut attributes =
-            json!({"verb": verb, "group": group, "resource": name, "namespace": namespace.unwrap_or("")});
+            json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace.unwrap_or("")});
+        if !subresource.is_empty() {
+            attributes["subresource"] = subresource.into();
+        }
         if let Some(object) = object {
             attributes["name"] = object.into();
         }

@@ -25,13 +25,13 @@ use crate::config::Config;
 use crate::engine::{Absence, Mode, dns};
 use crate::insight::{Budget, Census, RepairPlan, WrongPod};
 
-use auditor::Auditor;
 use forecast::{Forecast, capture, capture_workload};
-use live_object::Live;
 use pod_list::{Controllers, PodList};
 use templates::Templates;
 use workload_list::{WORKLOADS, WorkloadList, consequence};
 
+pub(super) use auditor::Auditor;
+pub(super) use live_object::Live;
 pub(crate) use rules::ConfigSource;
 pub(super) use rules::{CustomKind, Rules};
 

@@ -36,6 +36,8 @@ pub(crate) const CONFIG_MAPS: ResourceKind = ResourceKind::namespaced("", "v1", 
 pub(crate) const EVENTS: ResourceKind = ResourceKind::namespaced("", "v1", "events");
 pub(crate) const BUDGETS: ResourceKind = ResourceKind::namespaced("policy", "v1", "poddisruptionbudgets");
 pub(crate) const ENDPOINT_SLICES: ResourceKind = ResourceKind::namespaced("discovery.k8s.io", "v1", "endpointslices");
+pub(crate) const NODES: ResourceKind = ResourceKind::cluster_scoped("", "v1", "nodes");
+pub(crate) const SERVICE_PROXY: ResourceKind = ResourceKind::namespaced("", "v1", "services/proxy");
 pub(crate) const LEASES: ResourceKind = ResourceKind::namespaced("coordination.k8s.io", "v1", "leases");
 
 impl ResourceKind {

@@ -38,6 +38,51 @@ fn added_and_lost(base: &str, values: &str) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
+fn the_reader_may_ask_the_storage_systems_of_the_configuration() {
+    let of_storage = |config: &str| {
+        let values = format!("{{rbac: {{reader: {{create: true}}}}, config: {{{config}}}}}");
+        let rendered = render(&values);
+        let all = rights(&rendered).into_iter();
+        let known = ["*:portworx.io/", "*:apps/", "*:storage.k8s.io/", "*:argoproj.io/"];
+        let storage = all.filter(|right| {
+            right.contains("services/proxy")
+                || (right.contains(".io/")
+                    && !right.contains(".k8s.io/")
+                    && !known.iter().any(|group| right.starts_with(group)))
+        });
+        storage.collect::<Vec<_>>()
+    };
+    let gateway = |name: &str| ["create", "get"].map(|verb| format!("*:/services/proxy:{name} {verb}")).to_vec();
+    let resource = |name: &str| ["get", "list"].map(|verb| format!("*:{name}:* {verb}")).to_vec();
+    assert_eq!(of_storage(""), gateway("portworx-api:9021"));
+    assert_eq!(of_storage("drivers: [{name: portworx}]"), gateway("portworx-api:9021"));
+    for (driver, expected) in [
+        ("locality: []", vec![]),
+        ("locality: [{kind: nodeAffinity}]", vec![]),
+        ("locality: [{kind: openStorage, service: {name: gate, port: 443, tls: true}}]", gateway("https:gate:443")),
+        ("locality: [{kind: customResource, name: longhorn}]", resource("longhorn.io/replicas")),
+        (
+            "locality: [{kind: customResource, group: a.example.io, resource: b, volume: /v, node: /n}]",
+            resource("a.example.io/b"),
+        ),
+    ] {
+        assert_eq!(of_storage(&format!("drivers: [{{name: portworx, {driver}}}]")), expected, "{driver}");
+    }
+    for (provisioner, expected) in [
+        ("linstor.csi.linbit.com", "internal.linstor.linbit.com/resources"),
+        ("driver.longhorn.io", "longhorn.io/replicas"),
+        ("lvm.hwameistor.io", "hwameistor.io/localvolumereplicas"),
+        ("topolvm.io", "topolvm.io/logicalvolumes"),
+        ("local.csi.openebs.io", "local.openebs.io/lvmvolumes"),
+    ] {
+        let driver = format!("drivers: [{{name: other, provisioners: [x, {provisioner}], scheduler: s}}]");
+        let found = rights(&render(&format!("{{rbac: {{reader: {{create: true}}}}, config: {{{driver}}}}}")));
+        assert!(resource(expected).iter().all(|right| found.contains(right)), "{provisioner}: {found:?}");
+        assert!(!found.iter().any(|right| right.contains("services/proxy")), "{provisioner}");
+    }
+}
+
+#[test]
 fn the_default_permissions_are_exactly_these() {
     let rendered = render("config: {validation: {mode: off}}");
     let expected = [

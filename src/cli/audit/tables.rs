@@ -260,7 +260,7 @@ fn numbers(what: &str, counts: &Counts) -> String {
 }
 
 /// Rounds down, so that 100 means all.
-fn floor_to_tenth(percent: f64) -> String {
+pub(in crate::cli) fn floor_to_tenth(percent: f64) -> String {
     let tenths = (percent * 10.0).floor() / 10.0;
     if tenths >= 100.0 { "100".to_owned() } else { format!("{tenths:.1}") }
 }
@@ -270,7 +270,11 @@ fn row<const N: usize, const M: usize>(names: [&str; N], numbers: [String; M]) -
 }
 
 /// Renders a table without borders, with two spaces between its columns. The columns of numbers are aligned to the right.
-fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>, numbers: std::ops::Range<usize>) -> String {
+pub(in crate::cli) fn table(
+    header: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+    numbers: std::ops::Range<usize>,
+) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header.to_vec());
     for row in rows {

@@ -19,25 +19,30 @@ const EXCLUDED_BY_DEFAULT: [&str; 2] = ["kube-system", "kube-node-lease"];
 const INDEPENDENT: [Reason; 4] = [Reason::NoClaims, Reason::MirrorPod, Reason::NodeNameSet, Reason::SchedulingGroup];
 
 /// The facts for one object after another.
-pub(super) struct Auditor<'a> {
-    pub(super) rules: &'a Rules,
-    pub(super) cluster: &'a Cluster,
-    pub(super) webhooks: Option<&'a Webhooks>,
-    pub(super) strategies: Strategies,
+pub(in crate::inspect) struct Auditor<'a> {
+    pub(in crate::inspect) rules: &'a Rules,
+    pub(in crate::inspect) cluster: &'a Cluster,
+    pub(in crate::inspect) webhooks: Option<&'a Webhooks>,
+    pub(in crate::inspect) strategies: Strategies,
     /// Whether to plan the repair.
-    pub(super) plan: bool,
+    pub(in crate::inspect) plan: bool,
 }
 
 impl Auditor<'_> {
     /// Checks an object that is neither a pod nor a workload.
-    pub(super) fn check(&self, kind: SubjectKind<'_>, item: &str, findings: &mut Findings) -> serde_json::Result<()> {
+    pub(in crate::inspect) fn check(
+        &self,
+        kind: SubjectKind<'_>,
+        item: &str,
+        findings: &mut Findings,
+    ) -> serde_json::Result<()> {
         let metadata = serde_json::from_str::<Live<'_>>(item)?.metadata.unwrap_or_default();
         let opted_out = if kind.is_cluster_scoped() { Some(false) } else { self.opted_out(&metadata.namespace) };
         self.checks().check(kind, (&metadata.namespace, &metadata.name), opted_out, item, findings)
     }
 
     /// Returns whether API servers send a new pod to colocate.
-    pub(super) fn sent(&self, namespace: &str, labels: Option<&Labels>) -> Answer {
+    pub(in crate::inspect) fn sent(&self, namespace: &str, labels: Option<&Labels>) -> Answer {
         let namespace_labels = self.cluster.namespaces.as_ref().and_then(|all| all.labels(namespace));
         self.sends(kinds::PODS, "Pod", (namespace, namespace_labels), labels)
     }
@@ -63,7 +68,7 @@ impl Auditor<'_> {
     }
 
     /// Returns whether API servers send a new object to colocate.
-    pub(super) fn sends(
+    pub(in crate::inspect) fn sends(
         &self,
         kind: ResourceKind,
         name: &str,
@@ -80,7 +85,7 @@ impl Auditor<'_> {
     }
 
     /// Decides about an object as if it were created now.
-    pub(super) fn expect(
+    pub(in crate::inspect) fn expect(
         &self,
         workload: &Workload,
         namespace: &str,
@@ -95,22 +100,22 @@ impl Auditor<'_> {
     }
 
     /// Returns what is foreseen, as far as the configuration is known.
-    pub(super) fn known(&self, foreseen: Foreseen) -> Foreseen {
+    pub(in crate::inspect) fn known(&self, foreseen: Foreseen) -> Foreseen {
         let is_known = self.rules.source != ConfigSource::NotSeen
             || INDEPENDENT.iter().any(|reason| reason.as_str() == foreseen.reason);
         Foreseen { scheduler: foreseen.scheduler.filter(|_| is_known), ..foreseen }
     }
 
-    pub(super) fn opted_out(&self, namespace: &str) -> Option<bool> {
+    pub(in crate::inspect) fn opted_out(&self, namespace: &str) -> Option<bool> {
         self.cluster.opts_out(namespace, &self.rules.policy.opt_out.namespace_label)
     }
 
-    pub(super) fn facts(&self) -> Facts<'_, Inventory> {
+    pub(in crate::inspect) fn facts(&self) -> Facts<'_, Inventory> {
         // A pod is expected on its driver's scheduler even while that scheduler is not running.
         Facts { policy: &self.rules.policy, storage: &self.cluster.inventory, presence: &|_| Presence::Unknown }
     }
 
-    pub(super) fn checks(&self) -> Checks<'_> {
+    pub(in crate::inspect) fn checks(&self) -> Checks<'_> {
         let Rules { policy, severities, .. } = self.rules;
         Checks { policy, severities, inventory: &self.cluster.inventory, strategies: &self.strategies }
     }

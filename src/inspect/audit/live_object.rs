@@ -9,37 +9,37 @@ use crate::insight::{Controller, Labels, controller};
 
 /// The fields of a live object that are read in addition to those that the decision depends on.
 #[derive(Deserialize)]
-pub(super) struct Live<'a> {
+pub(in crate::inspect) struct Live<'a> {
     #[serde(borrow, default, deserialize_with = "object")]
-    pub(super) metadata: Option<LiveMetadata<'a>>,
+    pub(in crate::inspect) metadata: Option<LiveMetadata<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
-    pub(super) status: Option<LiveStatus<'a>>,
+    pub(in crate::inspect) status: Option<LiveStatus<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LiveMetadata<'a> {
+pub(in crate::inspect) struct LiveMetadata<'a> {
     #[serde(borrow, default)]
-    pub(super) name: Text<'a>,
+    pub(in crate::inspect) name: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) namespace: Text<'a>,
+    pub(in crate::inspect) namespace: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) uid: Text<'a>,
+    pub(in crate::inspect) uid: Text<'a>,
     /// Set while it is being deleted.
     #[serde(borrow, default)]
-    pub(super) deletion_timestamp: Option<Text<'a>>,
+    pub(in crate::inspect) deletion_timestamp: Option<Text<'a>>,
     #[serde(default)]
-    pub(super) labels: Option<Labels>,
+    pub(in crate::inspect) labels: Option<Labels>,
     #[serde(borrow, default, rename = "ownerReferences", deserialize_with = "controller")]
-    pub(super) controller: Option<Controller<'a>>,
+    pub(in crate::inspect) controller: Option<Controller<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LiveStatus<'a> {
+pub(in crate::inspect) struct LiveStatus<'a> {
     /// The phase of a pod.
     #[serde(borrow, default)]
-    pub(super) phase: Option<Text<'a>>,
+    pub(in crate::inspect) phase: Option<Text<'a>>,
     /// The conditions of a pod or a Job.
     #[serde(borrow, default)]
     conditions: Option<Vec<Condition<'a>>>,
@@ -55,7 +55,7 @@ struct Condition<'a> {
 
 impl LiveMetadata<'_> {
     /// The kind and the name of the topmost controller that is known.
-    pub(super) fn top_controller(
+    pub(in crate::inspect) fn top_controller(
         &self,
         controllers: &HashMap<Box<str>, (Box<str>, Box<str>)>,
     ) -> Option<(Box<str>, Box<str>)> {
@@ -77,12 +77,12 @@ impl LiveMetadata<'_> {
 
 impl LiveStatus<'_> {
     /// Returns true for a Job that creates no more pods.
-    pub(super) fn job_has_ended(&self) -> bool {
+    pub(in crate::inspect) fn job_has_ended(&self) -> bool {
         self.has(&["Complete", "Failed"])
     }
 
     /// Returns true for a pod that is ready.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(in crate::inspect) fn is_ready(&self) -> bool {
         self.has(&["Ready"])
     }
 

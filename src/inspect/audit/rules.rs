@@ -1,6 +1,7 @@
 //! The rules of an audit: the configuration of colocate, and where it was read.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -11,12 +12,15 @@ use crate::engine::Policy;
 use crate::inspect::cluster::Cluster;
 use crate::inspect::kinds::ResourceKind;
 use crate::inspect::why::{InstalledConfig, Reader};
+use crate::locality::Adapter;
 
 /// The rules of an audit.
 #[derive(Clone, Debug)]
 pub(in crate::inspect) struct Rules {
     pub(in crate::inspect) policy: Policy,
     pub(super) severities: Severities,
+    /// The sources of the layout of each driver's volumes.
+    pub(in crate::inspect) locality: Vec<(Arc<str>, Vec<Adapter>)>,
     pub(in crate::inspect) custom: Vec<CustomKind>,
     pub(in crate::inspect) source: ConfigSource,
 }
@@ -92,7 +96,8 @@ impl Rules {
 
     fn new(config: &Config, source: ConfigSource) -> Self {
         let custom = config.custom_workloads().map(CustomKind::from).collect();
-        Self { policy: config.policy(), severities: config.validation().severities, custom, source }
+        let locality = config.locality().map(|(driver, adapters)| (driver.into(), adapters)).collect();
+        Self { policy: config.policy(), severities: config.validation().severities, locality, custom, source }
     }
 }
 

@@ -1,0 +1,199 @@
+//! `colocate locality`: compares the nodes of running pods with the nodes that hold their volumes' data.
+
+mod document;
+mod metrics;
+mod tables;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use self::document::document;
+use self::metrics::metrics;
+use self::tables::Tables;
+use super::Exit;
+use super::audit::percent;
+use super::console::Console;
+use super::examples::{self, Examples};
+use super::input::{namespace, path_or_nothing};
+use super::paint::{ColorOption, bounded};
+use crate::api::{ApiClient, ClusterChoice};
+use crate::config::Config;
+use crate::inspect::{LocalityQuestion, LocalityReport, NotSeen, Reader};
+use crate::locality::{Counts, Shares};
+
+/// Show how many pods run on nodes that hold their volumes' data, and why the others do not
+///
+/// Asks each driver's storage system where its volumes are: the gateway of Portworx through the API server, the custom resources of
+/// Longhorn, HwameiStor, TopoLVM, OpenEBS LVM and LINSTOR, or the node affinity of volumes. Pods that are meant to be elsewhere are
+/// not failures, and what is not known is counted as unknown. The command only reads. What the user may not read is listed with
+/// what it hides.
+#[derive(Debug, Args)]
+#[command(after_help = examples::text(&EXAMPLES))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(super) struct Locality {
+    /// Examine all namespaces, as without -n
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+
+    /// Examine one namespace
+    #[arg(short, long, value_parser = namespace)]
+    namespace: Option<String>,
+
+    /// The context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The kubeconfig, instead of the one that kubectl would use
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The configuration file of colocate; without one, it is read from the cluster
+    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
+    config: Option<PathBuf>,
+
+    /// The groups of the shares
+    #[arg(long, value_enum, default_value_t = Grouping::Namespace)]
+    by: Grouping,
+
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t = LocalityFormat::Table)]
+    output: LocalityFormat,
+
+    /// Exit with 4 if a smaller percentage of the pods runs with its data
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    fail_under: Option<f64>,
+
+    /// Exit with 3 if something could not be read
+    #[arg(long)]
+    strict: bool,
+
+    /// Do not show progress
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    color: ColorOption,
+}
+
+const EXAMPLES: Examples = [
+    ("Show the share of each workload in a namespace:", "colocate locality --namespace db --by workload"),
+    ("Fail if fewer than 95 % of the pods run with their data:", "colocate locality --fail-under 95"),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Grouping {
+    Namespace,
+    Workload,
+    Driver,
+    Node,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LocalityFormat {
+    /// Tables, with the groups that need attention and the first pods that are not local
+    Table,
+    /// Tables with all groups, more pods, and what to do
+    Wide,
+    /// One document of docs/schemas/locality.json
+    Json,
+    /// Gauges for a collector of text files
+    #[value(name = "openmetrics")]
+    OpenMetrics,
+}
+
+/// The result, as the formats show it.
+struct Outcome<'a> {
+    report: &'a LocalityReport,
+    namespace: Option<&'a str>,
+    by: Grouping,
+    seen: &'a [String],
+    not_seen: &'a [NotSeen],
+}
+
+impl Locality {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If the configuration cannot be read, the cluster does not answer, or the output cannot be written.
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
+        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
+        let config = path.map(Config::load).transpose()?;
+        let mut console = Console::new(self.quiet);
+        let mut reader = Reader::new(ApiClient::for_command(true, choice).await?);
+        let question = LocalityQuestion { config: config.as_ref(), namespace: self.namespace.as_deref() };
+        let report = LocalityReport::read(&mut reader, question, |what| console.count(what)).await;
+        console.clear();
+        let report = report?;
+        let (seen, not_seen) = reader.end();
+        let namespace = self.namespace.as_deref();
+        let outcome = Outcome { report: &report, namespace, by: self.by, seen: &seen, not_seen: &not_seen };
+        let mut out = io::stdout().lock();
+        match self.output {
+            LocalityFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(&document(&outcome))?)?,
+            LocalityFormat::OpenMetrics => {
+                not_seen.iter().for_each(|one| console.say(&format!("colocate: {}\n", bounded(&one.to_string()))));
+                out.write_all(metrics(&outcome).as_bytes())?;
+            }
+            LocalityFormat::Table | LocalityFormat::Wide => {
+                let wide = self.output == LocalityFormat::Wide;
+                let tables = Tables { paint: self.color.for_stdout(), wide };
+                out.write_all(tables.render(&outcome).as_bytes())?;
+            }
+        }
+        out.flush()?;
+        Ok(self.exit(&outcome, &mut console))
+    }
+
+    fn exit(&self, outcome: &Outcome<'_>, console: &mut Console) -> Exit {
+        let unresolved = self.strict && !outcome.not_seen.is_empty();
+        if let Some(least) = self.fail_under {
+            let cannot = |why: &str| format!("colocate: --fail-under cannot be evaluated: {why}\n");
+            let Some(shares) = &outcome.report.shares else {
+                console.say(&cannot("the pods cannot be listed"));
+                return Exit::Failed;
+            };
+            let percent = shares.total.percent_local();
+            if percent.is_none() && shares.total.unknown > 0 {
+                console.say(&cannot("it is not known of any pod whether it runs with its data"));
+                return Exit::Failed;
+            }
+            // Without pods, there is nothing to complain about.
+            if percent.is_some_and(|percent| percent < least) && !unresolved {
+                return Exit::WouldChange;
+            }
+        }
+        if unresolved { Exit::Unresolved } else { Exit::Done }
+    }
+}
+
+impl Grouping {
+    /// The names of the labels of a group.
+    const fn labels(self) -> &'static [&'static str] {
+        match self {
+            Self::Namespace => &["namespace"],
+            Self::Workload => &["namespace", "kind", "name"],
+            Self::Driver => &["driver"],
+            Self::Node => &["node"],
+        }
+    }
+
+    /// The groups, each with the values of its labels.
+    fn groups(self, shares: &Shares) -> Vec<(Vec<&str>, &Counts)> {
+        let of_one = |(name, counts)| -> (Vec<_>, _) {
+            let name: &Box<str> = name;
+            (vec![&**name], counts)
+        };
+        match self {
+            Self::Namespace => shares.namespaces.iter().map(of_one).collect(),
+            Self::Driver => shares.drivers.iter().map(of_one).collect(),
+            Self::Node => shares.nodes.iter().map(of_one).collect(),
+            Self::Workload => {
+                let workloads = shares.workloads.iter();
+                workloads.map(|(key, counts)| (vec![&*key.namespace, &*key.kind, &*key.name], counts)).collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The result as one JSON document, which docs/schemas/locality.json describes.
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use crate::inspect::{FarPod, PodPlace, SourceRow, UnknownPod};
+use crate::locality::{Counts, Locality, WhyNot};
+
+/// Makes the document.
+pub(super) fn document(outcome: &Outcome<'_>) -> Value {
+    let Outcome { report, namespace, by, seen, not_seen } = outcome;
+    let groups = report.shares.as_ref().map(|shares| {
+        let groups = by.groups(shares).into_iter().map(|(values, counts)| {
+            let labels: Value = by.labels().iter().zip(values).map(|(label, value)| (*label, value)).collect();
+            counted(counts, labels)
+        });
+        json!({"by": by.labels(), "groups": groups.collect::<Vec<_>>(), "more": shares.more})
+    });
+    let total = report.shares.as_ref().map(|shares| {
+        let mut total = counted(&shares.total, json!({}));
+        let reasons = shares.reasons.iter().map(|(reason, pods)| json!({"reason": reason, "pods": pods}));
+        total["reasons"] = reasons.collect();
+        total
+    });
+    json!({
+        "apiVersion": "colocate/v1",
+        "kind": "Locality",
+        "namespace": namespace,
+        "configuration": report.config.document(),
+        "sources": report.sources.iter().map(source).collect::<Vec<_>>(),
+        "pods": total,
+        "gain": report.gain,
+        "shares": groups,
+        "notLocal": report.far.iter().map(far).collect::<Vec<_>>(),
+        "unknown": report.unknown.iter().map(unknown).collect::<Vec<_>>(),
+        "more": report.more,
+        "seen": seen.iter().map(|resource| json!({"resource": resource})).collect::<Vec<_>>(),
+        "notSeen": not_seen,
+    })
+}
+
+fn counted(counts: &Counts, mut entry: Value) -> Value {
+    let Counts { local, partly, remote, meant_to_be_remote, unknown } = counts;
+    let numbers = [
+        ("local", local),
+        ("partly", partly),
+        ("remote", remote),
+        ("meantToBeRemote", meant_to_be_remote),
+        ("unknown", unknown),
+    ];
+    for (name, number) in numbers {
+        entry[name] = json!(number);
+    }
+    entry["percentLocal"] = json!(counts.percent_local());
+    entry
+}
+
+fn source(SourceRow { driver, source }: &SourceRow) -> Value {
+    json!({"driver": &**driver, "source": source.as_ref().ok(), "error": source.as_ref().err()})
+}
+
+fn place(PodPlace { namespace, name, workload: (kind, owner), driver, node }: &PodPlace) -> Value {
+    json!({
+        "namespace": namespace,
+        "name": name,
+        "workload": {"kind": kind, "name": owner},
+        "driver": &**driver,
+        "node": node,
+    })
+}
+
+fn far(FarPod { pod, locality, replicas, why_not, target }: &FarPod) -> Value {
+    let mut entry = place(pod);
+    let reason = |why: &WhyNot| {
+        let advice = Some(why.advice()).filter(|advice| !advice.is_empty());
+        json!({"reason": why.as_str(), "text": why.to_string(), "advice": advice})
+    };
+    entry["locality"] = Locality::as_str(locality).into();
+    entry["replicas"] = replicas.iter().map(|node| Value::from(&**node)).collect();
+    entry["whyNot"] = why_not.iter().map(reason).collect();
+    entry["wouldRunOn"] = json!(target);
+    entry
+}
+
+fn unknown(UnknownPod { pod, word, why }: &UnknownPod) -> Value {
+    let mut entry = place(pod);
+    entry["reason"] = (*word).into();
+    entry["text"] = why.as_str().into();
+    entry
+}

@@ -1,0 +1,208 @@
+//! The locality of a cluster's pods: whether they run on nodes that hold their volumes' data, and why not.
+
+mod bound_volumes;
+mod layouts;
+mod pod_list;
+mod service_proxy;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::access::Access;
+use super::audit::{Auditor, ConfigSource, Rules};
+use super::cluster::{Cluster, read_storage};
+use super::kinds;
+use super::webhooks::Webhooks;
+use super::why::{Question, Reader, Target};
+use crate::api::ApiError;
+use crate::companion::Strategies;
+use crate::config::Config;
+use crate::engine::{Mode, Reason};
+use crate::insight::Verdict;
+use crate::locality::{Circumstances, Gain, Layout, Locality, Mover, Node, Nodes, Shares, WhyNot};
+
+use bound_volumes::BoundVolumes;
+use pod_list::{Judge, JudgedPod, PodList};
+
+/// The most pods that are kept with their reasons. All are counted. They take 1 MB.
+const MAX_KEPT: usize = 1_000;
+
+/// The most pods with a wrong scheduler of which the cause is asked. Each takes as long as `colocate why`.
+const MAX_EXPLAINED: usize = 20;
+
+/// The part of a cluster to examine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalityQuestion<'a> {
+    /// The configuration that the user named; without one, it is read from the cluster.
+    pub(crate) config: Option<&'a Config>,
+    /// The namespace; `None` for all.
+    pub(crate) namespace: Option<&'a str>,
+}
+
+/// The result for a cluster.
+#[derive(Debug, Default)]
+pub(crate) struct LocalityReport {
+    /// The origin of the configuration.
+    pub(crate) config: ConfigSource,
+    /// The pods; `None` if they cannot be listed.
+    pub(crate) shares: Option<Shares>,
+    /// The pods that would be local if they were evicted now; `None` if the nodes or the pods cannot be read.
+    pub(crate) gain: Option<u64>,
+    /// The drivers whose volumes exist, each with the source of its layout, or the reason why there is none.
+    pub(crate) sources: Vec<SourceRow>,
+    /// The first pods that are not local.
+    pub(crate) far: Vec<FarPod>,
+    /// The first pods of which a fact is missing.
+    pub(crate) unknown: Vec<UnknownPod>,
+    /// The number of pods that are counted and not kept.
+    pub(crate) more: u64,
+}
+
+/// The source of the layout of a driver's volumes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceRow {
+    pub(crate) driver: Arc<str>,
+    /// The source that answered, or the reason why none did.
+    pub(crate) source: Result<String, String>,
+}
+
+/// The place of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodPlace {
+    pub(crate) namespace: Box<str>,
+    pub(crate) name: Box<str>,
+    /// The kind and the name of its topmost known controller, or of itself.
+    pub(crate) workload: (Box<str>, Box<str>),
+    pub(crate) driver: Arc<str>,
+    pub(crate) node: Box<str>,
+}
+
+/// A pod that is not local.
+#[derive(Clone, Debug)]
+pub(crate) struct FarPod {
+    pub(crate) pod: PodPlace,
+    pub(crate) locality: Locality,
+    /// The nodes with a replica of each of its volumes.
+    pub(crate) replicas: Vec<Arc<str>>,
+    /// The reasons, the decisive one first.
+    pub(crate) why_not: Vec<WhyNot>,
+    /// The node on which it would be local if it were evicted now.
+    pub(crate) target: Option<String>,
+}
+
+/// A pod of which a fact is missing.
+#[derive(Clone, Debug)]
+pub(crate) struct UnknownPod {
+    pub(crate) pod: PodPlace,
+    pub(crate) word: &'static str,
+    pub(crate) why: String,
+}
+
+impl LocalityReport {
+    /// Reads a cluster. `progress` is called with what is read, and again for each object.
+    ///
+    /// # Errors
+    /// If the API server does not answer. What the user may not read is in [`Access::not_seen`].
+    pub(crate) async fn read(
+        reader: &mut Reader,
+        question: LocalityQuestion<'_>,
+        mut progress: impl FnMut(&'static str),
+    ) -> Result<Self, ApiError> {
+        let namespace = question.namespace;
+        let mut cluster = Cluster::without_storage(&mut reader.access, namespace).await?;
+        let rules = Rules::read(reader, question.config, namespace, &cluster).await?;
+        let access = &mut reader.access;
+        cluster.inventory = read_storage(access, &rules.policy, namespace).await?;
+        let webhooks = match cluster.webhooks.as_deref().map(Webhooks::read).transpose() {
+            Ok(webhooks) => webhooks,
+            Err(error) => return Err(kinds::MUTATING_WEBHOOKS.resource.failed("list", error)),
+        };
+        let nodes = read_nodes(access, namespace, &mut progress).await?;
+        let volumes = BoundVolumes::read(access, &rules, namespace, &mut progress).await?;
+        let layouts = layouts::read(access, &rules, &volumes, nodes.as_ref(), &mut progress).await?;
+        let mut report = Self { config: rules.source.clone(), sources: layouts.sources(&rules), ..Self::default() };
+        let is_active = webhooks.as_ref().is_some_and(Webhooks::has_colocate) && rules.policy.mode == Mode::Inject;
+        let strategies = Strategies::NotInstalled;
+        let auditor =
+            Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies, plan: false };
+        let judge = Judge { auditor: &auditor, volumes: &volumes, layouts: &layouts, nodes: nodes.as_ref(), is_active };
+        let Some(workload) = rules.policy.workloads.find("", "v1", "Pod") else { return Ok(report) };
+        let hides = "whether pods run where their data is";
+        let pods = reader.access.list(kinds::PODS, namespace, hides, |list: &mut PodList<'_>, item| {
+            progress("pods");
+            judge.add(workload, list, item)
+        });
+        if let Some(list) = pods.await? {
+            report.add(list, &judge, reader, question).await;
+        }
+        Ok(report)
+    }
+
+    /// Counts the pods, and finds the reasons of those that are not local, for which all pods must be known.
+    async fn add(&mut self, list: PodList<'_>, judge: &Judge<'_>, reader: &Reader, question: LocalityQuestion<'_>) {
+        let PodList { mut shares, far, unknown, more, nodes } = list;
+        // Without the pods of other namespaces, it is not known how full the nodes are.
+        let nodes = nodes.or_else(|| judge.nodes.cloned());
+        let mut gain = nodes.clone().map(Gain::new);
+        let mut explained = 0;
+        for JudgedPod { place, locality, pod, expectation, demand, is_sent, has_controller } in far {
+            let is_wrong = expectation.scheduler != expectation.actual && expectation.reason != Reason::SchedulingGroup;
+            let mut verdict = None;
+            if is_wrong && explained < MAX_EXPLAINED {
+                explained += 1;
+                verdict = verdict_of(reader, &place, question.config).await;
+            }
+            let circumstances = Circumstances {
+                drivers: &judge.auditor.rules.policy.drivers,
+                expectation: &expectation,
+                verdict,
+                is_sent,
+                demand: &demand,
+                nodes: nodes.as_ref(),
+            };
+            let why_not = circumstances.why_not(&pod);
+            let mover = Mover { pod: &pod, circumstances, has_controller };
+            let target = gain.as_mut().and_then(|gain| gain.add(mover));
+            shares.add(place.key(), &locality, why_not.first().map(WhyNot::as_str));
+            let replicas = pod.common_nodes().into_iter().cloned().collect();
+            if self.far.len() < MAX_KEPT {
+                self.far.push(FarPod { pod: place, locality, replicas, why_not, target });
+            } else {
+                self.more += 1;
+            }
+        }
+        self.gain = gain.map(|gain| gain.pods);
+        self.shares = Some(shares);
+        self.unknown = unknown;
+        self.more += more;
+    }
+}
+
+/// Asks why a pod has its scheduler; `None` if there is no answer.
+async fn verdict_of(reader: &Reader, place: &PodPlace, config: Option<&Config>) -> Option<Verdict> {
+    let target: Target = format!("pod/{}", place.name).parse().ok()?;
+    let question = Question { target: &target, namespace: &place.namespace, config: config.cloned(), dry_run: false };
+    let report = question.answer(reader.access.client.clone()).await.ok()?;
+    Some(report.cause.verdict)
+}
+
+/// Lists the nodes; `None` if they cannot be listed.
+async fn read_nodes(
+    access: &mut Access,
+    namespace: Option<&str>,
+    progress: &mut impl FnMut(&'static str),
+) -> Result<Option<Nodes>, ApiError> {
+    let hides = "the nodes of local volumes, whether a node could run a pod, and so the gain of evictions";
+    let nodes = access.list(kinds::NODES, None, hides, |nodes: &mut Vec<Node>, item| {
+        progress("nodes");
+        nodes.push(Node::parse(item)?);
+        Ok(())
+    });
+    let Some(list) = nodes.await? else { return Ok(None) };
+    let mut nodes = Nodes::new(namespace.is_none());
+    list.into_iter().for_each(|node| nodes.insert(node));
+    Ok(Some(nodes))
+}
+
+/// The layouts of the drivers.
+struct Layouts(HashMap<Arc<str>, (Layout, Option<String>)>);

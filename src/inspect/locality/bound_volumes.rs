@@ -1,0 +1,103 @@
+//! The volumes that claims are bound to.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::api::ApiError;
+use crate::engine::storage::PersistentVolume;
+use crate::engine::{Text, object};
+use crate::inspect::access::Access;
+use crate::inspect::audit::Rules;
+use crate::inspect::kinds;
+use crate::locality::{Adapter, Gap, Volume};
+
+/// The volumes that claims are bound to, by the namespace and the name of the claim.
+pub(super) struct BoundVolumes {
+    volumes: Option<HashMap<Box<str>, HashMap<Box<str>, Volume>>>,
+    /// The drivers of these volumes.
+    pub(super) drivers: BTreeSet<Arc<str>>,
+}
+
+#[derive(Default)]
+struct VolumeList {
+    volumes: HashMap<Box<str>, HashMap<Box<str>, Volume>>,
+    drivers: BTreeSet<Arc<str>>,
+}
+
+#[derive(Deserialize)]
+struct WithPhase<'a> {
+    #[serde(borrow, default, deserialize_with = "object")]
+    status: Option<Status<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Status<'a> {
+    #[serde(borrow, default)]
+    phase: Option<Text<'a>>,
+}
+
+impl BoundVolumes {
+    /// Lists the volumes of the drivers that claims of one namespace, or of all, are bound to.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(super) async fn read(
+        access: &mut Access,
+        rules: &Rules,
+        namespace: Option<&str>,
+        progress: &mut impl FnMut(&'static str),
+    ) -> Result<Self, ApiError> {
+        let needs_affinity = |driver: &str| {
+            let mut own = rules.locality.iter().filter(|(name, _)| **name == *driver);
+            own.any(|(_, adapters)| adapters.contains(&Adapter::NodeAffinity))
+        };
+        let hides = "the volumes that claims are bound to, and so where their data is";
+        let listed = access.list(kinds::VOLUMES, None, hides, |list: &mut VolumeList, item| {
+            progress("persistentvolumes");
+            let object: PersistentVolume<'_> = serde_json::from_str(item)?;
+            let Some((of, claim)) = object.claim() else { return Ok(()) };
+            let phase = serde_json::from_str::<WithPhase<'_>>(item)?.status.and_then(|status| status.phase);
+            // A volume keeps the name of a claim that was deleted.
+            let is_bound = phase.is_none_or(|phase| phase.is_empty() || *phase == *"Bound");
+            if !is_bound || namespace.is_some_and(|namespace| namespace != of) {
+                return Ok(());
+            }
+            let provisioner = object.facts().provisioner;
+            let driver = provisioner.and_then(|(name, _)| rules.policy.drivers.owning(&name));
+            let mut volume = Volume::parse(item)?;
+            match driver {
+                Some((_, driver)) => {
+                    list.drivers.insert(driver.name.clone());
+                    if !needs_affinity(&driver.name) {
+                        volume.affinity = None;
+                    }
+                }
+                // The claim may name the driver, and then the handle is needed.
+                None => volume.affinity = None,
+            }
+            list.volumes.entry(of.into()).or_default().insert(claim.into(), volume);
+            Ok(())
+        });
+        Ok(match listed.await? {
+            Some(VolumeList { volumes, drivers }) => Self { volumes: Some(volumes), drivers },
+            None => Self { volumes: None, drivers: BTreeSet::new() },
+        })
+    }
+
+    /// Finds the volume that a claim is bound to.
+    ///
+    /// # Errors
+    /// The reason why it is not known.
+    pub(super) fn find(&self, namespace: &str, claim: &str) -> Result<&Volume, Gap> {
+        let volumes = self.volumes.as_ref().ok_or_else(|| Gap::NoRight("list persistentvolumes".into()))?;
+        let volume = volumes.get(namespace).and_then(|all| all.get(claim));
+        volume.ok_or_else(|| Gap::Claim(format!("claim `{claim}` is not bound to a volume").into()))
+    }
+
+    /// All volumes.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Volume> {
+        self.volumes.iter().flat_map(|volumes| volumes.values().flat_map(HashMap::values))
+    }
+}

@@ -1,0 +1,197 @@
+//! The layouts of the drivers' volumes, from their storage systems.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::http::HeaderValue;
+use serde_json::Value;
+
+use super::bound_volumes::BoundVolumes;
+use super::service_proxy::ServiceCall;
+use super::{Layouts, SourceRow};
+use crate::api::{ApiError, Resource};
+use crate::inspect::access::{Access, Found, Listing};
+use crate::inspect::audit::Rules;
+use crate::inspect::kinds::{self, ResourceKind};
+use crate::locality::{
+    Adapter, CustomResource, Gap, Layout, NODES_PATH, Nodes, Service, StorageNodes, TokenRef, VOLUMES_PATH,
+    layout_of_affinity,
+};
+
+/// The list of API groups.
+const GROUPS: Resource = Resource::new("", "apigroups");
+
+/// Reads the layout of each driver that has volumes. The first source that answers is used.
+///
+/// # Errors
+/// If the API server does not answer.
+pub(super) async fn read(
+    access: &mut Access,
+    rules: &Rules,
+    volumes: &BoundVolumes,
+    nodes: Option<&Nodes>,
+    progress: &mut impl FnMut(&'static str),
+) -> Result<Layouts, ApiError> {
+    let mut layouts = HashMap::new();
+    for (driver, adapters) in rules.locality.iter().filter(|(driver, _)| volumes.drivers.contains(driver)) {
+        let hides = format!("where the volumes of driver {driver} have their data");
+        let mut found = (Layout::unknown(Gap::NoAdapter), None);
+        for adapter in adapters {
+            let layout = match adapter {
+                Adapter::OpenStorage { service, token } => {
+                    open_storage(access, service, token.as_ref(), &hides).await?
+                }
+                Adapter::CustomResource(resource) => custom_resource(access, resource, &hides, progress).await?,
+                Adapter::NodeAffinity => match nodes {
+                    Some(nodes) => Ok(layout_of_affinity(volumes.iter(), nodes)),
+                    None => Err(Gap::NoRight("list nodes".into())),
+                },
+                // It knows one pod at a time.
+                Adapter::Extender(_) => continue,
+            };
+            match layout {
+                Ok(layout) => {
+                    found = (layout, Some(adapter.to_string()));
+                    break;
+                }
+                Err(gap) if found.0.gap() == Some(&Gap::NoAdapter) => found.0 = Layout::unknown(gap),
+                Err(_) => {}
+            }
+        }
+        layouts.insert(driver.clone(), found);
+    }
+    Ok(Layouts(layouts))
+}
+
+impl Layouts {
+    /// Finds the layout of a driver.
+    ///
+    /// # Errors
+    /// The driver has no volume that a claim is bound to, so its storage was not asked.
+    pub(super) fn find(&self, driver: &str) -> Result<&Layout, Gap> {
+        let layout = self.0.get(driver).map(|(layout, _)| layout);
+        layout.ok_or_else(|| Gap::NoAnswer("the storage was not asked, because no PersistentVolume is known".into()))
+    }
+
+    /// The sources by the rank of their drivers.
+    pub(super) fn sources(&self, rules: &Rules) -> Vec<SourceRow> {
+        let row = |(driver, _): &(Arc<str>, Vec<Adapter>)| {
+            let (layout, source) = self.0.get(driver)?;
+            let source = match (source, layout.gap()) {
+                (Some(source), _) => Ok(source.clone()),
+                (None, gap) => Err(gap.map(ToString::to_string).unwrap_or_default()),
+            };
+            Some(SourceRow { driver: driver.clone(), source })
+        };
+        rules.locality.iter().filter_map(row).collect()
+    }
+}
+
+/// Asks the gateway of an `OpenStorage` SDK for its nodes and volumes.
+async fn open_storage(
+    access: &mut Access,
+    service: &Service,
+    token: Option<&TokenRef>,
+    hides: &str,
+) -> Result<Result<Layout, Gap>, ApiError> {
+    let token = match token {
+        Some(token) => match read_token(access, token, hides).await? {
+            Ok(token) => Some(token),
+            Err(gap) => return Ok(Err(gap)),
+        },
+        None => None,
+    };
+    let call = |path, body| ServiceCall { service, path, body, token: token.as_ref(), hides };
+    let nodes = match call(NODES_PATH, None).send(access).await? {
+        Ok(body) => body,
+        Err(gap) => return Ok(Err(gap)),
+    };
+    let volumes = match call(VOLUMES_PATH, Some("{}".to_owned())).send(access).await? {
+        Ok(body) => body,
+        Err(gap) => return Ok(Err(gap)),
+    };
+    let layout = StorageNodes::parse(&String::from_utf8_lossy(&nodes))
+        .and_then(|nodes| nodes.layout(&String::from_utf8_lossy(&volumes)));
+    Ok(layout.map_err(|error| {
+        let why = format!("the answer of Service {} is not that of an OpenStorage gateway: {error}", service.name);
+        access.unreadable(kinds::SERVICE_PROXY, None, &why, hides);
+        Gap::NoAnswer(why.into())
+    }))
+}
+
+/// Reads a bearer token.
+async fn read_token(
+    access: &mut Access,
+    TokenRef { namespace, name, key }: &TokenRef,
+    hides: &str,
+) -> Result<Result<HeaderValue, Gap>, ApiError> {
+    let why = match access.get(kinds::SECRETS, Some(namespace), name, hides).await? {
+        Found::NotSeen => return Ok(Err(Gap::NoRight(format!("get secrets {name} in {namespace}").into()))),
+        Found::Absent => format!("there is no Secret {namespace}/{name} with the token"),
+        Found::Object(json) => match token_of(&json, key) {
+            Some(token) => return Ok(Ok(token)),
+            None => format!("Secret {namespace}/{name} has no token under the key {key}"),
+        },
+    };
+    access.unreadable(kinds::SECRETS, Some(namespace), &why, hides);
+    Ok(Err(Gap::NoAnswer(why.into())))
+}
+
+/// Returns the header of a token in a Secret.
+fn token_of(secret: &[u8], key: &str) -> Option<HeaderValue> {
+    let secret: Value = serde_json::from_slice(secret).ok()?;
+    let token = BASE64_STANDARD.decode(secret.get("data")?.get(key)?.as_str()?).ok()?;
+    let token = std::str::from_utf8(&token).ok()?.trim();
+    let mut header = HeaderValue::from_str(&format!("bearer {token}")).ok().filter(|_| !token.is_empty())?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// Lists custom resources.
+async fn custom_resource(
+    access: &mut Access,
+    resource: &CustomResource,
+    hides: &str,
+    progress: &mut impl FnMut(&'static str),
+) -> Result<Result<Layout, Gap>, ApiError> {
+    let not_served = || format!("the API server does not serve {resource}");
+    let version = match &resource.version {
+        Some(version) => version.to_string(),
+        None => match preferred_version(access, &resource.group).await? {
+            Some(version) => version,
+            None => {
+                let kind = ResourceKind::of_custom(&resource.group, "v1", &resource.resource);
+                access.unreadable(kind, None, not_served(), hides);
+                return Ok(Err(Gap::NoAnswer(not_served().into())));
+            }
+        },
+    };
+    let kind = ResourceKind::of_custom(&resource.group, &version, &resource.resource);
+    let listed = access.try_list(kind, None, hides, |layout: &mut Option<Layout>, item| {
+        progress(kind.resource.name);
+        resource.read(&serde_json::from_str(item)?, layout.get_or_insert_with(|| resource.layout()));
+        Ok(())
+    });
+    Ok(match listed.await? {
+        Listing::All(layout) => Ok(layout.unwrap_or_else(|| resource.layout())),
+        Listing::NotServed => {
+            access.unreadable(kind, None, not_served(), hides);
+            Err(Gap::NoAnswer(not_served().into()))
+        }
+        Listing::NotSeen => Err(Gap::NoRight(format!("list {resource}").into())),
+    })
+}
+
+/// Asks for the version of a group that the API server prefers; `None` if it does not serve the group, or does not say.
+async fn preferred_version(access: &Access, group: &str) -> Result<Option<String>, ApiError> {
+    let group = match access.client.get(GROUPS, &format!("/apis/{group}")).await {
+        Ok(json) => json,
+        Err(error) if matches!(error.code(), Some(403 | 404)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let group: Value = GROUPS.decode("get", &group)?;
+    let version = group.pointer("/preferredVersion/version").and_then(Value::as_str);
+    Ok(version.filter(|version| crate::engine::dns::is_label(version)).map(str::to_owned))
+}

@@ -1,0 +1,215 @@
+//! The list of the running pods: their locality, and what is needed to find out why some are not local.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::bound_volumes::BoundVolumes;
+use super::{Layouts, MAX_KEPT, PodPlace, UnknownPod};
+use crate::companion::MountedClaim;
+use crate::engine::{Absence, ClaimRef, Driver, Owner, Unknown, Workload, WorkloadObject};
+use crate::insight::{Answer, Expectation, LivePod};
+use crate::inspect::audit::{Auditor, ConfigSource, Live};
+use crate::locality::{Exemption, Gap, Locality, Nodes, PlacedPod, PodDemand, PodKey, PodVolume, Shares, Volume};
+
+/// The most pods of which the reasons are found. Each takes 1 kB.
+const MAX_JUDGED: usize = 10_000;
+
+/// The pods of a cluster.
+#[derive(Default)]
+pub(super) struct PodList<'a> {
+    /// All pods except those in `far`.
+    pub(super) shares: Shares,
+    /// The pods that are not local.
+    pub(super) far: Vec<JudgedPod<'a>>,
+    pub(super) unknown: Vec<UnknownPod>,
+    /// The number of pods that are counted and not kept.
+    pub(super) more: u64,
+    /// The nodes with what their pods request; `None` before the first pod, or if the nodes are not known.
+    pub(super) nodes: Option<Nodes>,
+}
+
+/// A pod that is not local.
+pub(super) struct JudgedPod<'a> {
+    pub(super) place: PodPlace,
+    pub(super) locality: Locality,
+    pub(super) pod: PlacedPod<'a>,
+    pub(super) expectation: Expectation,
+    pub(super) demand: PodDemand,
+    pub(super) is_sent: bool,
+    pub(super) has_controller: bool,
+}
+
+/// The facts by which pods are judged.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'a> {
+    pub(super) auditor: &'a Auditor<'a>,
+    pub(super) volumes: &'a BoundVolumes,
+    pub(super) layouts: &'a Layouts,
+    pub(super) nodes: Option<&'a Nodes>,
+    /// Whether a colocate that changes pods is registered.
+    pub(super) is_active: bool,
+}
+
+impl<'a> Judge<'a> {
+    /// Adds a pod. Only running pods are counted.
+    pub(super) fn add(&self, workload: &Workload, list: &mut PodList<'a>, item: &str) -> serde_json::Result<()> {
+        let live: Live<'_> = serde_json::from_str(item)?;
+        let metadata = live.metadata.unwrap_or_default();
+        let phase = live.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+        let pod: LivePod<'_> = serde_json::from_str(item)?;
+        let node = &*pod.spec.node_name;
+        if node.is_empty() || matches!(phase, "Succeeded" | "Failed") {
+            return Ok(());
+        }
+        let demand = PodDemand::parse(item)?;
+        if let Some(nodes) = self.nodes {
+            list.nodes.get_or_insert_with(|| nodes.clone()).reserve(node, &demand);
+        }
+        if phase != "Running" || metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let (namespace, name) = (&*metadata.namespace, &*metadata.name);
+        let object = WorkloadObject::parse(item, workload)?;
+        let mut rank = None;
+        let mut volumes = Vec::new();
+        for claim in object.claims() {
+            let Some((own, volume)) = self.volume(&claim, namespace, &pod) else { continue };
+            rank = own.into_iter().chain(rank).min();
+            volumes.push(volume);
+        }
+        let drivers = &self.auditor.rules.policy.drivers.0;
+        let driver = rank.map_or_else(|| "?".into(), |rank: usize| drivers[rank].name.clone());
+        let opted_out = self.auditor.opted_out(namespace);
+        let expectation = self.auditor.expect(workload, namespace, opted_out, item)?;
+        let exemption = Exemption::of_pod(expectation.reason, &pod.metadata.annotations);
+        let placed = PlacedPod { node: node.into(), created: pod.metadata.creation_timestamp, exemption, volumes };
+        let Some(locality) = placed.locality() else { return Ok(()) };
+        let locality = match self.gap(&locality, opted_out) {
+            Some(gap) => Locality::Unknown(gap),
+            None => locality,
+        };
+        let top = metadata.top_controller(&HashMap::new());
+        let has_controller = top.is_some();
+        let place = PodPlace {
+            namespace: namespace.into(),
+            name: name.into(),
+            workload: top.unwrap_or_else(|| ("Pod".into(), name.into())),
+            driver,
+            node: node.into(),
+        };
+        if locality.is_failure() && list.far.len() < MAX_JUDGED {
+            let answer = self.auditor.sent(namespace, metadata.labels.as_ref());
+            let is_sent = self.is_active && matches!(answer, Answer::Yes);
+            list.far.push(JudgedPod { place, locality, pod: placed, expectation, demand, is_sent, has_controller });
+            return Ok(());
+        }
+        list.shares.add(place.key(), &locality, locality.is_failure().then_some("not-examined"));
+        match &locality {
+            Locality::Unknown(gap) if list.unknown.len() < MAX_KEPT => {
+                list.unknown.push(UnknownPod { pod: place, word: gap.as_str(), why: gap.to_string() });
+            }
+            Locality::Local | Locality::MeantToBeRemote(_) => {}
+            _ => list.more += 1,
+        }
+        Ok(())
+    }
+
+    /// Returns a fact about the whole pod that is missing.
+    fn gap(&self, locality: &Locality, opted_out: Option<bool>) -> Option<Gap> {
+        if self.auditor.rules.source == ConfigSource::NotSeen {
+            Some(Gap::Configuration)
+        } else if opted_out.is_none() && !matches!(locality, Locality::MeantToBeRemote(_)) {
+            // Its Namespace may opt out, and then it may be anywhere.
+            Some(Gap::NoRight("read namespaces".into()))
+        } else {
+            None
+        }
+    }
+
+    /// Returns a volume of a driver, with the rank of the driver; `None` for a volume of no driver.
+    fn volume(
+        &self,
+        claim: &ClaimRef<'_>,
+        namespace: &str,
+        pod: &LivePod<'_>,
+    ) -> Option<(Option<usize>, PodVolume<'a>)> {
+        let inventory = &self.auditor.cluster.inventory;
+        let owner = self.auditor.facts().owner(claim, namespace);
+        let label = claim.to_string();
+        let unknown = |gap: Gap| {
+            let exemption = Err(gap.clone());
+            PodVolume { label: claim.to_string(), driver: "?".into(), exemption, replicas: Err(gap), recognized: true }
+        };
+        let (rank, driver): (usize, &Driver) = match &owner {
+            Owner::Provisioner { provisioner, .. } => self.auditor.rules.policy.drivers.owning(provisioner)?,
+            Owner::NoProvisioner => return None,
+            Owner::Missing => return Some((None, unknown(Gap::Claim(format!("{label} does not exist").into())))),
+            Owner::Unknown(why) => return Some((None, unknown(self.why_unknown(why, &label)))),
+        };
+        let mounted = MountedClaim::with_owner(claim, owner.clone(), inventory, namespace);
+        let volume = PodVolume {
+            replicas: self.replicas(claim, namespace, pod, &driver.name),
+            label,
+            driver: driver.name.clone(),
+            exemption: Exemption::of_volume(&mounted),
+            recognized: mounted.recognized_by(driver).unwrap_or(true),
+        };
+        Some((Some(rank), volume))
+    }
+
+    /// Finds the replicas of a volume.
+    fn replicas(
+        &self,
+        claim: &ClaimRef<'_>,
+        namespace: &str,
+        pod: &LivePod<'_>,
+        driver: &str,
+    ) -> Result<&'a crate::locality::Replicas, Gap> {
+        let handle = |volume: &Volume| self.layouts.find(driver)?.find(&volume.handle);
+        match claim {
+            ClaimRef::Named(name) => handle(self.volumes.find(namespace, name)?),
+            // The controller names the claim of an ephemeral volume after the pod and the volume.
+            ClaimRef::Template { name, .. } => {
+                handle(self.volumes.find(namespace, &format!("{}-{name}", pod.metadata.name))?)
+            }
+            ClaimRef::Inline { name, .. } => {
+                let entry = pod.spec.volumes.iter().find(|entry| entry["name"] == **name);
+                let volume = entry.and_then(Volume::inline);
+                let volume =
+                    volume.ok_or_else(|| Gap::Claim(format!("volume `{name}` does not name its data").into()))?;
+                handle(&volume)
+            }
+        }
+    }
+
+    /// Returns the gap of a claim whose driver is not known.
+    fn why_unknown(&self, why: &Unknown, label: &str) -> Gap {
+        let visibility = &self.auditor.cluster.inventory.visibility;
+        let hidden = [
+            (visibility.claims, "list persistentvolumeclaims"),
+            (visibility.classes, "list storageclasses.storage.k8s.io"),
+            (visibility.volumes, "list persistentvolumes"),
+        ];
+        match hidden.iter().find(|(absence, _)| *absence == Absence::Hidden) {
+            Some((_, right)) => Gap::NoRight((*right).into()),
+            None => Gap::Claim(format!("the driver of {label} is not known: {}", unknown_text(why)).into()),
+        }
+    }
+}
+
+/// Explains why the driver of a claim is not known.
+fn unknown_text(why: &Unknown) -> Arc<str> {
+    match why {
+        Unknown::ClassMissing(class) => format!("its class {class} does not exist").into(),
+        Unknown::VolumeMissing { volume, .. } => format!("its volume {volume} does not exist").into(),
+        _ => "neither its class nor its volume names one".into(),
+    }
+}
+
+impl PodPlace {
+    /// The key by which it is counted.
+    pub(super) fn key(&self) -> PodKey<'_> {
+        let (kind, name) = &self.workload;
+        PodKey { namespace: &self.namespace, workload: (kind, name), driver: &self.driver, node: &self.node }
+    }
+}
