@@ -23,6 +23,7 @@ mod json_list;
 mod locality;
 mod mutate;
 mod paint;
+mod place;
 mod probe;
 mod problem;
 mod program;
@@ -53,6 +54,7 @@ enum Command {
     Validate(validate::Validate),
     Audit(audit::Audit),
     Locality(locality::Locality),
+    Place(place::Place),
     Why(why::Why),
     Release(release::Release),
     Probe(probe::Probe),
@@ -117,6 +119,7 @@ impl Cli {
             Command::Validate(validate) => validate.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Locality(locality) => locality.run().await,
+            Command::Place(place) => place.run().await,
             Command::Why(why) => why.run().await,
             Command::Release(release) => release.run().await,
             Command::Probe(probe) => probe.run().await.map(|()| Exit::Done),

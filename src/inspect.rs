@@ -25,7 +25,10 @@ pub(crate) use findings::KeptFinding;
 pub(crate) use kubectl::Kubectl;
 pub(crate) use layer::{FileForecast, FileObject, PodChange, WorkloadForecast};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
-pub(crate) use locality::{FarPod, LocalityQuestion, LocalityReport, PodPlace, SourceRow, UnknownPod};
+pub(crate) use locality::{
+    FarPod, LocalityQuestion, LocalityReport, PlaceQuestion, PlacedNode, Placement, PodPlace, PodSource, SourceRow,
+    UnknownPod,
+};
 pub(crate) use missed::fates;
 pub(crate) use webhooks::Webhooks;
 pub(crate) use why::{

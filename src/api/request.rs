@@ -357,7 +357,8 @@ fn reader(response: Response<Body>) -> impl AsyncBufRead + Unpin {
 
 /// Returns the `Status` in a body, or else one whose message is the beginning of the body.
 fn status(body: &[u8]) -> Status {
-    let text = || String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).into_owned();
+    // Go's `http.Error` ends the text with a line break.
+    let text = || String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]).trim_end().to_owned();
     serde_json::from_slice(body).unwrap_or_else(|_| Status { message: text(), ..Status::default() })
 }
 

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 
 use self::audit_log::AuditLogOptions;
 use self::document::Document;
-use self::files::LaidFiles;
+pub(super) use self::files::LaidFiles;
 use self::tables::Tables;
 pub(super) use self::tables::{floor_to_tenth, table};
 use super::console::Console;

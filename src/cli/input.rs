@@ -250,7 +250,7 @@ mod tests {
         let command = Cli::command();
         let has_namespace = |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_short() == Some('n'));
         let commands: Vec<_> = command.get_subcommands().filter(has_namespace).map(clap::Command::get_name).collect();
-        assert_eq!(commands, ["mutate", "validate", "audit", "locality", "why", "release", "probe"]);
+        assert_eq!(commands, ["mutate", "validate", "audit", "locality", "place", "why", "release", "probe"]);
         for name in commands {
             let error = |namespace: &str| {
                 Cli::command().try_get_matches_from(["colocate", name, &format!("-n={namespace}")]).unwrap_err()

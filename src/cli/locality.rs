@@ -31,7 +31,7 @@ use crate::locality::{Counts, Shares};
 /// what it hides.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[expect(clippy::doc_markdown, reason = "the text is help, where backticks would show")]
 pub(super) struct Locality {
     /// Examine all namespaces, as without -n
     #[arg(short = 'A', long, conflicts_with = "namespace")]
@@ -124,7 +124,7 @@ impl Locality {
         let mut console = Console::new(self.quiet);
         let mut reader = Reader::new(ApiClient::for_command(true, choice).await?);
         let question = LocalityQuestion { config: config.as_ref(), namespace: self.namespace.as_deref() };
-        let report = LocalityReport::read(&mut reader, question, |what| console.count(what)).await;
+        let report = Box::pin(LocalityReport::read(&mut reader, question, |what| console.count(what))).await;
         console.clear();
         let report = report?;
         let (seen, not_seen) = reader.end();
@@ -134,7 +134,9 @@ impl Locality {
         match self.output {
             LocalityFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(&document(&outcome))?)?,
             LocalityFormat::OpenMetrics => {
-                not_seen.iter().for_each(|one| console.say(&format!("colocate: {}\n", bounded(&one.to_string()))));
+                for one in &not_seen {
+                    console.say(&format!("colocate: {}\n", bounded(&one.to_string())));
+                }
                 out.write_all(metrics(&outcome).as_bytes())?;
             }
             LocalityFormat::Table | LocalityFormat::Wide => {
@@ -182,18 +184,17 @@ impl Grouping {
 
     /// The groups, each with the values of its labels.
     fn groups(self, shares: &Shares) -> Vec<(Vec<&str>, &Counts)> {
-        let of_one = |(name, counts)| -> (Vec<_>, _) {
-            let name: &Box<str> = name;
-            (vec![&**name], counts)
-        };
-        match self {
-            Self::Namespace => shares.namespaces.iter().map(of_one).collect(),
-            Self::Driver => shares.drivers.iter().map(of_one).collect(),
-            Self::Node => shares.nodes.iter().map(of_one).collect(),
+        let groups = match self {
+            Self::Namespace => &shares.namespaces,
+            Self::Driver => &shares.drivers,
+            Self::Node => &shares.nodes,
             Self::Workload => {
                 let workloads = shares.workloads.iter();
-                workloads.map(|(key, counts)| (vec![&*key.namespace, &*key.kind, &*key.name], counts)).collect()
+                return workloads
+                    .map(|(key, counts)| (vec![&*key.namespace, &*key.kind, &*key.name], counts))
+                    .collect();
             }
-        }
+        };
+        groups.iter().map(|(name, counts)| (vec![&**name], counts)).collect()
     }
 }

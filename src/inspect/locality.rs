@@ -2,6 +2,7 @@
 
 mod bound_volumes;
 mod layouts;
+mod placement;
 mod pod_list;
 mod service_proxy;
 
@@ -20,6 +21,8 @@ use crate::config::Config;
 use crate::engine::{Mode, Reason};
 use crate::insight::Verdict;
 use crate::locality::{Circumstances, Gain, Layout, Locality, Mover, Node, Nodes, Shares, WhyNot};
+
+pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
 
 use bound_volumes::BoundVolumes;
 use pod_list::{Judge, JudgedPod, PodList};
@@ -133,7 +136,7 @@ impl LocalityReport {
             judge.add(workload, list, item)
         });
         if let Some(list) = pods.await? {
-            report.add(list, &judge, reader, question).await;
+            Box::pin(report.add(list, &judge, reader, question)).await;
         }
         Ok(report)
     }
@@ -181,7 +184,12 @@ impl LocalityReport {
 /// Asks why a pod has its scheduler; `None` if there is no answer.
 async fn verdict_of(reader: &Reader, place: &PodPlace, config: Option<&Config>) -> Option<Verdict> {
     let target: Target = format!("pod/{}", place.name).parse().ok()?;
-    let question = Question { target: &target, namespace: &place.namespace, config: config.cloned(), dry_run: false };
+    let question = Question {
+        target: &target,
+        namespace: &place.namespace,
+        config: config.cloned(),
+        dry_run: false,
+    };
     let report = question.answer(reader.access.client.clone()).await.ok()?;
     Some(report.cause.verdict)
 }
@@ -200,7 +208,9 @@ async fn read_nodes(
     });
     let Some(list) = nodes.await? else { return Ok(None) };
     let mut nodes = Nodes::new(namespace.is_none());
-    list.into_iter().for_each(|node| nodes.insert(node));
+    for node in list {
+        nodes.insert(node);
+    }
     Ok(Some(nodes))
 }
 

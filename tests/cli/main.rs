@@ -9,5 +9,6 @@ mod input;
 mod locality;
 mod memory;
 mod mutate;
+mod place;
 mod validate;
 mod why;

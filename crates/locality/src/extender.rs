@@ -1,14 +1,15 @@
-//! The adapter `extender`: Stork's own scores, as kube-scheduler asks for them.
+//! The adapter `extender`: Stork's own answers, as kube-scheduler asks for them.
 //!
 //! Source: `pkg/extender/extender.go` of `libopenstorage/stork`, and `k8s.io/kube-scheduler/extender/v1` for the types, which have
-//! no JSON tags.
+//! no JSON tags. Go writes their names as they are, and reads them in any case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::gap::Gap;
+use super::node_selector::nullable;
 use super::replicas::{Replica, Replicas};
 
 /// The score of a node for each volume of which it has a replica (`nodePriorityScore`). A node in the same rack gets half of it, one in
@@ -28,12 +29,74 @@ struct HostPriority {
     score: i64,
 }
 
-/// Creates the body of `POST /prioritize` (`ExtenderArgs`) for a pod and nodes, as they are in the cluster.
-pub fn prioritize_request(pod: &Value, nodes: &[Value]) -> Value {
+/// The nodes that an extender lets through: an `ExtenderFilterResult`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilterResult {
+    /// The nodes that the pod may run on.
+    pub passed: BTreeSet<Box<str>>,
+    /// The words about the others, as far as there are any.
+    pub failed: BTreeMap<Box<str>, String>,
+    /// The words about all nodes, if the extender failed.
+    pub error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawFilterResult {
+    #[serde(default, alias = "nodes")]
+    nodes: Option<NodeList>,
+    #[serde(default, alias = "nodeNames", deserialize_with = "nullable")]
+    node_names: Vec<Box<str>>,
+    #[serde(default, alias = "failedNodes", deserialize_with = "nullable")]
+    failed_nodes: BTreeMap<Box<str>, String>,
+    #[serde(default, alias = "failedAndUnresolvableNodes", deserialize_with = "nullable")]
+    failed_and_unresolvable_nodes: BTreeMap<Box<str>, String>,
+    #[serde(default, alias = "error", deserialize_with = "nullable")]
+    error: String,
+}
+
+#[derive(Deserialize)]
+struct NodeList {
+    #[serde(default, deserialize_with = "nullable")]
+    items: Vec<NodeObject>,
+}
+
+#[derive(Deserialize)]
+struct NodeObject {
+    metadata: NodeMetadata,
+}
+
+#[derive(Deserialize)]
+struct NodeMetadata {
+    name: Box<str>,
+}
+
+/// Creates the body of `POST /filter` and `POST /prioritize` (`ExtenderArgs`) for a pod and nodes, as they are in the cluster.
+pub fn extender_request(pod: &Value, nodes: &[Value]) -> Value {
     json!({ "Pod": pod, "Nodes": { "items": nodes }, "NodeNames": null })
 }
 
+impl FilterResult {
+    /// Reads the response of `POST /filter`.
+    ///
+    /// # Errors
+    /// The response does not have the structure of a result.
+    pub fn parse(json: &str) -> serde_json::Result<Self> {
+        let raw: RawFilterResult = serde_json::from_str(json)?;
+        let nodes = raw.nodes.into_iter().flat_map(|list| list.items).map(|node| node.metadata.name);
+        let passed = nodes.chain(raw.node_names).collect();
+        let mut failed = raw.failed_nodes;
+        failed.extend(raw.failed_and_unresolvable_nodes);
+        Ok(Self { passed, failed, error: Some(raw.error).filter(|error| !error.is_empty()) })
+    }
+}
+
 impl NodeScores {
+    /// The score of a node.
+    pub fn of(&self, node: &str) -> Option<i64> {
+        self.0.get(node).copied()
+    }
+
     /// Reads the response of `POST /prioritize`.
     ///
     /// # Errors
@@ -95,11 +158,33 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_names_the_nodes_that_pass_and_those_that_do_not() {
+        let node = |name: &str| json!({"metadata": {"name": name}});
+        let result = json!({
+            "Nodes": {"metadata": {}, "items": [node("a"), node("b")]},
+            "NodeNames": null,
+            "FailedNodes": {"c": "no replica"},
+            "FailedAndUnresolvableNodes": {"d": "offline"},
+            "Error": "",
+        });
+        let result = FilterResult::parse(&result.to_string()).unwrap();
+        assert_eq!(result.passed, ["a".into(), "b".into()].into());
+        let failed: Vec<_> = result.failed.iter().map(|(node, why)| (&**node, &**why)).collect();
+        assert_eq!((failed, result.error), (vec![("c", "no replica"), ("d", "offline")], None));
+        let names = FilterResult::parse(r#"{"nodeNames": ["a"], "error": "no nodes"}"#).unwrap();
+        assert_eq!((names.passed.len(), names.error.as_deref()), (1, Some("no nodes")));
+        assert_eq!(FilterResult::parse("{}").unwrap(), FilterResult::default());
+        for wrong in ["", "[]", "No nodes with volume replica available", r#"{"Nodes": {"items": [1]}}"#] {
+            assert!(FilterResult::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_response_of_another_type_is_an_error() {
         for wrong in ["", "{}", "Waiting for PVC to be bound", r#"[{"Score":1}]"#, r#"[{"Host":"a","Score":"1"}]"#] {
             assert!(NodeScores::parse(wrong).is_err(), "{wrong}");
         }
-        let request = prioritize_request(&json!({"metadata": {}}), &[json!({"metadata": {"name": "a"}})]);
+        let request = extender_request(&json!({"metadata": {}}), &[json!({"metadata": {"name": "a"}})]);
         assert_eq!(request["Nodes"]["items"][0]["metadata"]["name"], "a");
     }
 }

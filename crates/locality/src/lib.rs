@@ -35,7 +35,7 @@ mod why_not;
 pub use adapter::{Adapter, Service, TokenRef, built_in};
 pub use custom_resource::{BUILT_IN, Condition, CustomResource, Test};
 pub use exemption::Exemption;
-pub use extender::{NodeScores, prioritize_request};
+pub use extender::{FilterResult, NodeScores, extender_request};
 pub use gain::{Gain, Mover};
 pub use gap::Gap;
 pub use layout::Layout;

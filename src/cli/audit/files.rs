@@ -9,18 +9,18 @@ use crate::manifest::{Document, FileId, FileRole, KnownObjects, Kustomizations, 
 
 /// The objects of the files.
 #[derive(Debug, Default)]
-pub(super) struct LaidFiles {
-    pub(super) objects: Vec<FileObject>,
+pub(in crate::cli) struct LaidFiles {
+    pub(in crate::cli) objects: Vec<FileObject>,
     /// The parts that are not used, each with its place and the reason.
-    pub(super) skipped: Vec<String>,
+    pub(in crate::cli) skipped: Vec<String>,
     /// Whether there is a document that is not empty.
-    pub(super) has_documents: bool,
+    pub(in crate::cli) has_documents: bool,
 }
 
 impl LaidFiles {
     /// Reads all files. `namespace` is the one of objects that name none, unless a kustomization gives them one. Paths that cannot be
     /// read are added to the problems of the input.
-    pub(super) fn read(input: &mut Input, namespace: &str, console: &mut Console) -> Self {
+    pub(in crate::cli) fn read(input: &mut Input, namespace: &str, console: &mut Console) -> Self {
         let mut known = KnownObjects::new(Kustomizations::read(&input.sources));
         let mut laid = Self::default();
         console.start("reading", size(&input.sources));

@@ -13,16 +13,20 @@ use crate::inspect::audit::Rules;
 use crate::inspect::kinds;
 use crate::locality::{Adapter, Gap, Volume};
 
-/// The volumes that claims are bound to, by the namespace and the name of the claim.
+/// Volumes by the namespace and the name of the claim.
+type VolumesByClaim = HashMap<Box<str>, HashMap<Box<str>, Volume>>;
+
+/// The volumes that claims are bound to.
 pub(super) struct BoundVolumes {
-    volumes: Option<HashMap<Box<str>, HashMap<Box<str>, Volume>>>,
+    /// `None` if they cannot be listed.
+    volumes: Option<VolumesByClaim>,
     /// The drivers of these volumes.
     pub(super) drivers: BTreeSet<Arc<str>>,
 }
 
 #[derive(Default)]
 struct VolumeList {
-    volumes: HashMap<Box<str>, HashMap<Box<str>, Volume>>,
+    volumes: VolumesByClaim,
     drivers: BTreeSet<Arc<str>>,
 }
 

@@ -158,15 +158,13 @@ async fn custom_resource(
 ) -> Result<Result<Layout, Gap>, ApiError> {
     let not_served = || format!("the API server does not serve {resource}");
     let version = match &resource.version {
-        Some(version) => version.to_string(),
-        None => match preferred_version(access, &resource.group).await? {
-            Some(version) => version,
-            None => {
-                let kind = ResourceKind::of_custom(&resource.group, "v1", &resource.resource);
-                access.unreadable(kind, None, not_served(), hides);
-                return Ok(Err(Gap::NoAnswer(not_served().into())));
-            }
-        },
+        Some(version) => Some(version.to_string()),
+        None => preferred_version(access, &resource.group).await?,
+    };
+    let Some(version) = version else {
+        let kind = ResourceKind::of_custom(&resource.group, "v1", &resource.resource);
+        access.unreadable(kind, None, not_served(), hides);
+        return Ok(Err(Gap::NoAnswer(not_served().into())));
     };
     let kind = ResourceKind::of_custom(&resource.group, &version, &resource.resource);
     let listed = access.try_list(kind, None, hides, |layout: &mut Option<Layout>, item| {

@@ -115,7 +115,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Returns a fact about the whole pod that is missing.
-    fn gap(&self, locality: &Locality, opted_out: Option<bool>) -> Option<Gap> {
+    pub(super) fn gap(&self, locality: &Locality, opted_out: Option<bool>) -> Option<Gap> {
         if self.auditor.rules.source == ConfigSource::NotSeen {
             Some(Gap::Configuration)
         } else if opted_out.is_none() && !matches!(locality, Locality::MeantToBeRemote(_)) {
@@ -127,7 +127,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Returns a volume of a driver, with the rank of the driver; `None` for a volume of no driver.
-    fn volume(
+    pub(super) fn volume(
         &self,
         claim: &ClaimRef<'_>,
         namespace: &str,

@@ -29,12 +29,38 @@ pub(super) struct ServiceCall<'a> {
     pub(super) hides: &'a str,
 }
 
+/// The answer of a Service.
+pub(super) enum Answer {
+    /// The body of a success.
+    Body(Vec<u8>),
+    /// The text of HTTP 400 by the Service itself.
+    Refused(String),
+    /// The reason why there is none.
+    None(Gap),
+}
+
 impl ServiceCall<'_> {
+    /// Calls the Service as [`ask`](Self::ask) does, and takes a refusal as a failure.
+    ///
+    /// # Errors
+    /// Those of [`ask`](Self::ask).
+    pub(super) async fn send(&self, access: &mut Access) -> Result<Result<Vec<u8>, Gap>, ApiError> {
+        Ok(match self.ask(access).await? {
+            Answer::Body(body) => Ok(body),
+            Answer::None(gap) => Err(gap),
+            Answer::Refused(message) => {
+                let why = format!("Service {} refuses the request: {message}", self.service.name);
+                access.unreadable(SERVICE_PROXY, None, &why, self.hides);
+                Err(Gap::NoAnswer(why.into()))
+            }
+        })
+    }
+
     /// Calls the Service in the first of its namespaces that has it. A failure is recorded in [`Access::not_seen`].
     ///
     /// # Errors
     /// If the API server does not answer.
-    pub(super) async fn send(&self, access: &mut Access) -> Result<Result<Vec<u8>, Gap>, ApiError> {
+    pub(super) async fn ask(&self, access: &mut Access) -> Result<Answer, ApiError> {
         let Self { service, path, body, token, hides } = self;
         let verb = if body.is_some() { "create" } else { "get" };
         let name = service.proxy_name();
@@ -56,10 +82,13 @@ impl ServiceCall<'_> {
             match access.client.exchange((verb, SERVICE_PROXY.resource), request, body, TIMEOUT).await {
                 Ok(body) => {
                     access.seen.insert(format!("{}/{name}", SERVICE_PROXY.resource));
-                    return Ok(Ok(body));
+                    return Ok(Answer::Body(body));
                 }
                 Err(error) if error.code() == Some(403) && error.has_status() => {
                     denied.get_or_insert(namespace);
+                }
+                Err(error) if error.code() == Some(400) && !error.has_status() => {
+                    return Ok(Answer::Refused(error.message()));
                 }
                 // There is no such Service here.
                 Err(error) if error.code() == Some(404) && error.has_status() => {}
@@ -71,14 +100,113 @@ impl ServiceCall<'_> {
         if let Some((namespace, message)) = failure {
             let why = format!("Service {namespace}/{name} does not answer: {message}");
             access.unreadable(SERVICE_PROXY, None, &why, hides);
-            return Ok(Err(Gap::NoAnswer(why.into())));
+            return Ok(Answer::None(Gap::NoAnswer(why.into())));
         }
         if let Some(namespace) = denied {
             access.denied(verb, SERVICE_PROXY, Some(namespace), hides);
-            return Ok(Err(Gap::NoRight(format!("{verb} services/proxy {name} in {namespace}").into())));
+            return Ok(Answer::None(Gap::NoRight(format!("{verb} services/proxy {name} in {namespace}").into())));
         }
         let why = format!("there is no Service {} in {}", service.name, service.namespaces.join(" or "));
         access.unreadable(SERVICE_PROXY, None, &why, hides);
-        Ok(Err(Gap::NoAnswer(why.into())))
+        Ok(Answer::None(Gap::NoAnswer(why.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Response;
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::ApiClient;
+
+    const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+    /// Calls a Service that may be in the namespaces `a` and `b`, with a token. `answer` has the status and the body for a
+    /// namespace. Returns the answer, what was not seen, and the paths with the token that they got.
+    async fn ask(answer: impl Fn(&str) -> (u16, String)) -> (Answer, Vec<String>, Vec<(String, String)>) {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let mut access = Access::new(ApiClient::for_test(Client::new(service, "default")));
+        let server = async {
+            let mut paths = Vec::new();
+            while let Some((request, respond)) = handle.next_request().await {
+                let path = request.uri().path().to_owned();
+                let (status, body) = if path == REVIEWS {
+                    (201, json!({"status": {"allowed": true}}).to_string())
+                } else {
+                    let token = request.headers().get(TOKEN_HEADER).unwrap().to_str().unwrap().to_owned();
+                    let namespace = path.split('/').nth(4).unwrap().to_owned();
+                    paths.push((path, token));
+                    answer(&namespace)
+                };
+                respond.send_response(Response::builder().status(status).body(Body::from(body.into_bytes())).unwrap());
+            }
+            paths
+        };
+        let client = async {
+            let namespaces = vec!["a".into(), "b".into()];
+            let service = Service { namespaces, name: "gate".into(), port: 1, tls: true };
+            let token = HeaderValue::from_static("bearer t");
+            let body = Some("{}".to_owned());
+            let call = ServiceCall { service: &service, path: "/x", body, token: Some(&token), hides: "the rest" };
+            let answer = call.ask(&mut access).await.unwrap();
+            let not_seen = std::mem::take(&mut access.not_seen).iter().map(ToString::to_string).collect();
+            // Ends the server.
+            drop(access);
+            (answer, not_seen)
+        };
+        let ((answer, not_seen), paths) = tokio::join!(client, server);
+        (answer, not_seen, paths)
+    }
+
+    fn status(code: u16) -> (u16, String) {
+        (code, json!({"kind": "Status", "code": code, "message": "no"}).to_string())
+    }
+
+    #[tokio::test]
+    async fn the_first_namespace_with_the_service_answers() {
+        let (answer, not_seen, paths) = ask(|at| if at == "a" { status(404) } else { (200, "yes".to_owned()) }).await;
+        assert!(matches!(answer, Answer::Body(body) if body == b"yes") && not_seen.is_empty());
+        let expected = ["a", "b"]
+            .map(|at| (format!("/api/v1/namespaces/{at}/services/https:gate:1/proxy/x"), "bearer t".to_owned()));
+        assert_eq!(paths, expected);
+    }
+
+    #[tokio::test]
+    async fn the_words_of_a_service_that_refuses_are_kept() {
+        let (answer, not_seen, paths) = ask(|_| (400, "No node has the data\n".to_owned())).await;
+        assert!(matches!(answer, Answer::Refused(words) if words == "No node has the data"));
+        assert_eq!((not_seen.len(), paths.len()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn the_reason_for_no_answer_is_recorded_once() {
+        for (of_a, of_b, word, expected) in [
+            (
+                status(404),
+                status(404),
+                "no-answer",
+                "services/proxy: there is no Service gate in a or b (hides the rest)",
+            ),
+            (status(403), status(404), "no-right", "services/proxy: no right to create in a (hides the rest)"),
+            (
+                status(403),
+                (502, "broken".to_owned()),
+                "no-answer",
+                "services/proxy: Service b/https:gate:1 does not answer: broken (hides the rest)",
+            ),
+            (
+                (404, "page not found".to_owned()),
+                status(404),
+                "no-answer",
+                "services/proxy: Service a/https:gate:1 does not answer: page not found (hides the rest)",
+            ),
+        ] {
+            let (answer, not_seen, _) = ask(|at| if at == "a" { of_a.clone() } else { of_b.clone() }).await;
+            assert!(matches!(answer, Answer::None(gap) if gap.as_str() == word), "{expected}");
+            assert_eq!(not_seen, [expected]);
+        }
     }
 }
