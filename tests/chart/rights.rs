@@ -54,12 +54,15 @@ fn the_reader_may_ask_the_storage_systems_of_the_configuration() {
     };
     let gateway = |name: &str| ["create", "get"].map(|verb| format!("*:/services/proxy:{name} {verb}")).to_vec();
     let resource = |name: &str| ["get", "list"].map(|verb| format!("*:{name}:* {verb}")).to_vec();
-    assert_eq!(of_storage(""), gateway("portworx-api:9021"));
-    assert_eq!(of_storage("drivers: [{name: portworx}]"), gateway("portworx-api:9021"));
+    let extender = |name: &str| vec![format!("*:/services/proxy:{name} create")];
+    let portworx = [gateway("portworx-api:9021"), extender("stork-service:8099")].concat();
+    assert_eq!(of_storage(""), portworx);
+    assert_eq!(of_storage("drivers: [{name: portworx}]"), portworx);
     for (driver, expected) in [
         ("locality: []", vec![]),
         ("locality: [{kind: nodeAffinity}]", vec![]),
         ("locality: [{kind: openStorage, service: {name: gate, port: 443, tls: true}}]", gateway("https:gate:443")),
+        ("locality: [{kind: extender, service: {name: own, tls: true}}]", extender("https:own:8099")),
         ("locality: [{kind: customResource, name: longhorn}]", resource("longhorn.io/replicas")),
         (
             "locality: [{kind: customResource, group: a.example.io, resource: b, volume: /v, node: /n}]",

@@ -282,8 +282,7 @@ fn the_schema_of_list_items_agrees_with_the_program() {
     }
     assert_same_keys(config.pointer("/drivers/items/properties/locality/items").unwrap(), &every_key);
     let mut driver = documented_driver();
-    driver["locality"] =
-        json!([gateway, resource, {"kind": "customResource", "name": "longhorn"}, {"kind": "nodeAffinity"}]);
+    driver["locality"] = json!([gateway, resource, {"kind": "customResource", "name": "longhorn"}, {"kind": "nodeAffinity"}, {"kind": "extender"}]);
     for (item, list, full) in [
         ("/drivers/items", "drivers", driver),
         (

@@ -1,4 +1,4 @@
-{{/* What `colocate locality` reads of storage systems, as a list of {group, resource, name, verbs}. */}}
+{{/* What `colocate locality` and `colocate place` ask storage systems, as a list of {group, resource, name, verbs}. */}}
 {{- define "colocate.localityRules" -}}
 {{- $builtIn := dict
       "longhorn" (dict "provisioner" "driver.longhorn.io" "group" "longhorn.io" "resource" "replicas")
@@ -17,7 +17,7 @@
 {{- $provisioners := $driver.provisioners | default (list "pxd.portworx.com") -}}
 {{- range $provisioner := $provisioners -}}
 {{- if has $provisioner $portworx -}}
-{{- $entries = append $entries (dict "kind" "openStorage") -}}
+{{- $entries = concat $entries (list (dict "kind" "openStorage") (dict "kind" "extender")) -}}
 {{- end -}}
 {{- range $name, $resource := $builtIn -}}
 {{- if eq $provisioner $resource.provisioner -}}
@@ -31,6 +31,10 @@
 {{- $service := $entry.service | default dict -}}
 {{- $name := printf "%s%s:%d" (ternary "https:" "" ($service.tls | default false)) ($service.name | default "portworx-api") ($service.port | default 9021 | int) -}}
 {{- $rules = append $rules (dict "group" "" "resource" "services/proxy" "name" $name "verbs" (list "get" "create")) -}}
+{{- else if eq $entry.kind "extender" -}}
+{{- $service := $entry.service | default dict -}}
+{{- $name := printf "%s%s:%d" (ternary "https:" "" ($service.tls | default false)) ($service.name | default "stork-service") ($service.port | default 8099 | int) -}}
+{{- $rules = append $rules (dict "group" "" "resource" "services/proxy" "name" $name "verbs" (list "create")) -}}
 {{- else if eq $entry.kind "customResource" -}}
 {{- $resource := get $builtIn ($entry.name | default "") | default $entry -}}
 {{- $rules = append $rules (dict "group" $resource.group "resource" $resource.resource "verbs" (list "get" "list")) -}}
