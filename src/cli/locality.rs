@@ -123,7 +123,8 @@ impl Locality {
         let config = path.map(Config::load).transpose()?;
         let mut console = Console::new(self.quiet);
         let mut reader = Reader::new(ApiClient::for_command(true, choice).await?);
-        let question = LocalityQuestion { config: config.as_ref(), namespace: self.namespace.as_deref() };
+        let question =
+            LocalityQuestion { cluster: choice, config: config.as_ref(), namespace: self.namespace.as_deref() };
         let report = Box::pin(LocalityReport::read(&mut reader, question, |what| console.count(what))).await;
         console.clear();
         let report = report?;

@@ -1,13 +1,17 @@
 //! The locality of a cluster's pods: whether they run on nodes that hold their volumes' data, and why not.
 
+mod asked_pods;
 mod bound_volumes;
+mod extender_call;
 mod layouts;
 mod placement;
 mod pod_list;
 mod service_proxy;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+use futures_util::future::join_all;
 
 use super::access::Access;
 use super::audit::{Auditor, ConfigSource, Rules};
@@ -15,12 +19,12 @@ use super::cluster::{Cluster, read_storage};
 use super::kinds;
 use super::webhooks::Webhooks;
 use super::why::{Question, Reader, Target};
-use crate::api::ApiError;
+use crate::api::{ApiError, ClusterChoice};
 use crate::companion::Strategies;
 use crate::config::Config;
-use crate::engine::{Mode, Reason};
+use crate::engine::Mode;
 use crate::insight::Verdict;
-use crate::locality::{Circumstances, Gain, Layout, Locality, Mover, Node, Nodes, Shares, WhyNot};
+use crate::locality::{Circumstances, Gain, Layout, Locality, Mover, Node, Nodes, Service, Shares, WhyNot};
 
 pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
 
@@ -33,9 +37,14 @@ const MAX_KEPT: usize = 1_000;
 /// The most pods with a wrong scheduler of which the cause is asked. Each takes as long as `colocate why`.
 const MAX_EXPLAINED: usize = 20;
 
+/// The number of pods about which this is asked at once.
+const EXPLAINED_AT_ONCE: usize = 5;
+
 /// The part of a cluster to examine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocalityQuestion<'a> {
+    /// The cluster, as the user named it.
+    pub(crate) cluster: ClusterChoice<'a>,
     /// The configuration that the user named; without one, it is read from the cluster.
     pub(crate) config: Option<&'a Config>,
     /// The namespace; `None` for all.
@@ -123,7 +132,7 @@ impl LocalityReport {
         let nodes = read_nodes(access, namespace, &mut progress).await?;
         let volumes = BoundVolumes::read(access, &rules, namespace, &mut progress).await?;
         let layouts = layouts::read(access, &rules, &volumes, nodes.as_ref(), &mut progress).await?;
-        let mut report = Self { config: rules.source.clone(), sources: layouts.sources(&rules), ..Self::default() };
+        let mut report = Self { config: rules.source.clone(), ..Self::default() };
         let is_active = webhooks.as_ref().is_some_and(Webhooks::has_colocate) && rules.policy.mode == Mode::Inject;
         let strategies = Strategies::NotInstalled;
         let auditor =
@@ -135,26 +144,29 @@ impl LocalityReport {
             progress("pods");
             judge.add(workload, list, item)
         });
-        if let Some(list) = pods.await? {
-            Box::pin(report.add(list, &judge, reader, question)).await;
-        }
+        let Some(list) = pods.await? else {
+            report.sources = layouts.sources(&rules, &BTreeSet::new());
+            return Ok(report);
+        };
+        let mut list: PodList<'_> = list;
+        let asked = std::mem::take(&mut list.asked);
+        let answers = asked_pods::ask(&mut reader.access, &layouts, &asked, &mut progress).await?;
+        list.add_asked(asked, &answers);
+        report.sources = layouts.sources(&rules, &asked_pods::answered(&answers));
+        Box::pin(report.add(list, &judge, reader, question)).await;
         Ok(report)
     }
 
     /// Counts the pods, and finds the reasons of those that are not local, for which all pods must be known.
     async fn add(&mut self, list: PodList<'_>, judge: &Judge<'_>, reader: &Reader, question: LocalityQuestion<'_>) {
-        let PodList { mut shares, far, unknown, more, nodes } = list;
+        let PodList { mut shares, far, unknown, more, nodes, asked: _ } = list;
         // Without the pods of other namespaces, it is not known how full the nodes are.
         let nodes = nodes.or_else(|| judge.nodes.cloned());
         let mut gain = nodes.clone().map(Gain::new);
-        let mut explained = 0;
-        for JudgedPod { place, locality, pod, expectation, demand, is_sent, has_controller } in far {
-            let is_wrong = expectation.scheduler != expectation.actual && expectation.reason != Reason::SchedulingGroup;
-            let mut verdict = None;
-            if is_wrong && explained < MAX_EXPLAINED {
-                explained += 1;
-                verdict = verdict_of(reader, &place, question.config).await;
-            }
+        let mut verdicts = verdicts_of(reader, &far, question).await.into_iter();
+        for judged in far {
+            let verdict = if judged.is_wrong() { verdicts.next().flatten() } else { None };
+            let JudgedPod { place, locality, pod, expectation, demand, is_sent, has_controller } = judged;
             let circumstances = Circumstances {
                 drivers: &judge.auditor.rules.policy.drivers,
                 expectation: &expectation,
@@ -181,13 +193,24 @@ impl LocalityReport {
     }
 }
 
+/// Asks why the first pods with a wrong scheduler have it, a few at a time; `None` for a pod without an answer.
+async fn verdicts_of(reader: &Reader, far: &[JudgedPod<'_>], asked: LocalityQuestion<'_>) -> Vec<Option<Verdict>> {
+    let wrong: Vec<_> = far.iter().filter(|pod| pod.is_wrong()).take(MAX_EXPLAINED).collect();
+    let mut verdicts = Vec::with_capacity(wrong.len());
+    for pods in wrong.chunks(EXPLAINED_AT_ONCE) {
+        verdicts.extend(join_all(pods.iter().map(|pod| verdict_of(reader, &pod.place, asked))).await);
+    }
+    verdicts
+}
+
 /// Asks why a pod has its scheduler; `None` if there is no answer.
-async fn verdict_of(reader: &Reader, place: &PodPlace, config: Option<&Config>) -> Option<Verdict> {
-    let target: Target = format!("pod/{}", place.name).parse().ok()?;
+async fn verdict_of(reader: &Reader, place: &PodPlace, asked: LocalityQuestion<'_>) -> Option<Verdict> {
+    let target = Target::parse("pod", Some(&place.name)).ok()?;
     let question = Question {
         target: &target,
         namespace: &place.namespace,
-        config: config.cloned(),
+        cluster: asked.cluster,
+        config: asked.config.cloned(),
         dry_run: false,
     };
     let report = question.answer(reader.access.client.clone()).await.ok()?;
@@ -215,4 +238,9 @@ async fn read_nodes(
 }
 
 /// The layouts of the drivers.
-struct Layouts(HashMap<Arc<str>, (Layout, Option<String>)>);
+struct Layouts {
+    /// The layouts, each with its source.
+    layouts: HashMap<Arc<str>, (Layout, Option<String>)>,
+    /// The extenders of drivers whose layouts no other source knows.
+    extenders: HashMap<Arc<str>, Service>,
+}

@@ -82,7 +82,9 @@ impl FilterResult {
     /// # Errors
     /// The response does not have the structure of a result.
     pub fn parse(json: &str) -> serde_json::Result<Self> {
-        let raw: RawFilterResult = serde_json::from_str(json)?;
+        // A list would be read as the fields in their order.
+        let object: serde_json::Map<String, Value> = serde_json::from_str(json)?;
+        let raw: RawFilterResult = serde_json::from_value(Value::Object(object))?;
         let nodes = raw.nodes.into_iter().flat_map(|list| list.items).map(|node| node.metadata.name);
         let passed = nodes.chain(raw.node_names).collect();
         let mut failed = raw.failed_nodes;
@@ -111,24 +113,28 @@ impl NodeScores {
         self.0.iter().map(|(node, score)| (&**node, *score))
     }
 
-    /// Returns the nodes with a replica of each of the pod's volumes that Stork scores; `scored` is the number of these volumes.
+    /// Returns the nodes with a replica of each of the pod's volumes that Stork scores; `scored` is the number of these volumes, and
+    /// `filter` has the nodes that pass.
     ///
     /// Scores are sums over the volumes. Only the largest sum shows that a node has all of them; a smaller one may come from a
-    /// replica, or from several racks or zones. If no node has the largest sum, the volume may be one that Stork does not know.
+    /// replica, or from several racks or zones. If no node has the largest sum, the volume may be one that Stork does not know. A
+    /// node keeps its score while its storage is offline, and is then refused; but it may be refused for another reason.
     ///
     /// # Errors
-    /// No node has the score of a replica.
-    pub fn replicas(&self, scored: u32) -> Result<Replicas, Gap> {
+    /// No node that passes has the score of a replica.
+    pub fn replicas(&self, scored: u32, filter: &FilterResult) -> Result<Replicas, Gap> {
         let mut replicas = Replicas::default();
         for (node, _) in self.iter().filter(|(_, score)| *score >= REPLICA_SCORE * i64::from(scored.max(1))) {
-            replicas.add(node.into(), Replica { healthy: true, created: None });
+            if filter.passed.contains(node) {
+                replicas.add(node.into(), Replica { healthy: true, created: None });
+            } else {
+                replicas.gap = Some(Gap::Scores);
+            }
         }
         if scored > 1 {
             replicas.gap = Some(Gap::Scores);
-        } else if replicas.healthy().next().is_none() {
-            return Err(Gap::Scores);
         }
-        Ok(replicas)
+        if replicas.healthy().next().is_none() { Err(Gap::Scores) } else { Ok(replicas) }
     }
 }
 
@@ -140,20 +146,36 @@ mod tests {
         NodeScores::parse(&json.to_string()).unwrap()
     }
 
+    /// Lets these nodes through.
+    fn passing(nodes: &[&str]) -> FilterResult {
+        FilterResult { passed: nodes.iter().map(|node| (*node).into()).collect(), ..FilterResult::default() }
+    }
+
     #[test]
     fn a_single_volume_is_where_the_score_is_full() {
+        let all = passing(&["a", "b", "c"]);
         let list = json!([{"Host": "a", "Score": 100}, {"Host": "b", "Score": 50}, {"host": "c", "score": 25}]);
-        let replicas = scores(&list).replicas(1).unwrap();
+        let replicas = scores(&list).replicas(1, &all).unwrap();
         assert_eq!([replicas.is_on("a"), replicas.is_on("b"), replicas.is_on("c")], [Ok(true), Ok(false), Ok(false)]);
         // Hyperconvergence is disabled, or Stork does not recognize the volume.
-        assert_eq!(scores(&json!([{"Host": "a", "Score": 5}])).replicas(1), Err(Gap::Scores));
-        assert_eq!(scores(&json!([])).replicas(1), Err(Gap::Scores));
+        assert_eq!(scores(&json!([{"Host": "a", "Score": 5}])).replicas(1, &all), Err(Gap::Scores));
+        assert_eq!(scores(&json!([])).replicas(1, &all), Err(Gap::Scores));
+    }
+
+    #[test]
+    fn a_replica_on_a_node_that_is_refused_is_not_known() {
+        let list =
+            scores(&json!([{"Host": "a", "Score": 100}, {"Host": "b", "Score": 100}, {"Host": "c", "Score": 5}]));
+        let replicas = list.replicas(1, &passing(&["b", "c"])).unwrap();
+        let on = ["a", "b", "c"].map(|node| replicas.is_on(node));
+        assert_eq!(on, [Err(&Gap::Scores), Ok(true), Err(&Gap::Scores)]);
+        assert_eq!(list.replicas(1, &passing(&["c"])), Err(Gap::Scores));
     }
 
     #[test]
     fn of_several_volumes_only_a_full_sum_is_known() {
         let list = json!([{"Host": "a", "Score": 200}, {"Host": "b", "Score": 100}]);
-        let replicas = scores(&list).replicas(2).unwrap();
+        let replicas = scores(&list).replicas(2, &passing(&["a", "b"])).unwrap();
         assert_eq!([replicas.is_on("a"), replicas.is_on("b")], [Ok(true), Err(&Gap::Scores)]);
     }
 

@@ -14,8 +14,12 @@ pub enum Gap {
     NoRight(Arc<str>),
     /// The storage did not answer, or its answer cannot be used. The text says why.
     NoAnswer(Arc<str>),
+    /// The storage is not in the cluster: neither its Service nor its custom resource. The text says which.
+    Absent(Arc<str>),
     /// The claim does not exist, could not be read, or is not bound. The text says which.
     Claim(Arc<str>),
+    /// Only the extender of the scheduler knows it, and was not asked about the pod.
+    NotAsked,
     /// The storage does not list the volume.
     NotListed,
     /// The storage does not name the Kubernetes node of a replica.
@@ -36,8 +40,9 @@ impl Gap {
             Self::Configuration => "configuration-not-known",
             Self::NoAdapter => "no-adapter",
             Self::NoRight(_) => "no-right",
-            Self::NoAnswer(_) => "no-answer",
+            Self::NoAnswer(_) | Self::Absent(_) => "no-answer",
             Self::Claim(_) => "claim-not-known",
+            Self::NotAsked => "not-asked",
             Self::NotListed => "volume-not-listed",
             Self::NodeNotNamed => "node-not-named",
             Self::Class => "class-not-known",
@@ -53,7 +58,8 @@ impl fmt::Display for Gap {
             Self::Configuration => "the configuration of colocate could not be read: name a file with --config",
             Self::NoAdapter => "the driver has no adapter: set `locality` of the driver in the configuration",
             Self::NoRight(right) => return write!(f, "no right to {right}"),
-            Self::NoAnswer(why) | Self::Claim(why) => why,
+            Self::NoAnswer(why) | Self::Absent(why) | Self::Claim(why) => why,
+            Self::NotAsked => "only the extender knows the volume, and it was not asked about the pod",
             Self::NotListed => "the storage does not list the volume",
             Self::NodeNotNamed => "the storage does not name the Kubernetes node of a replica",
             Self::Class => {

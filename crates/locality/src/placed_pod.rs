@@ -70,6 +70,20 @@ impl<'a> PlacedPod<'a> {
         self.volumes.iter().filter(|volume| volume.exemption == Ok(None))
     }
 
+    /// The number of the pod's volumes that the extender of a driver scores by their replicas; `None` if its scores do not show where
+    /// the data of each is: a volume that is not recognized has no score, and a shared one has it where it has no replica.
+    pub fn scored(&self, driver: &str) -> Option<u32> {
+        let mut scored = 0;
+        for volume in self.volumes.iter().filter(|volume| *volume.driver == *driver) {
+            match volume.exemption {
+                Ok(None) if volume.recognized => scored += 1,
+                Ok(Some(Exemption::NotScored | Exemption::External | Exemption::Windows)) => {}
+                _ => return None,
+            }
+        }
+        Some(scored)
+    }
+
     /// The nodes with a healthy replica of each volume that counts.
     pub fn common_nodes(&self) -> BTreeSet<&'a Arc<str>> {
         let healthy = |volume: &PodVolume<'a>| match &volume.replicas {
@@ -142,6 +156,23 @@ mod tests {
         }
         let opted_out = PlacedPod { exemption: Some(Exemption::OptedOut), ..pod(&[(Ok(None), Err(Gap::NoAdapter))]) };
         assert_eq!(opted_out.locality(), Some(Locality::MeantToBeRemote(Exemption::OptedOut)));
+    }
+
+    #[test]
+    fn the_extender_scores_volumes_that_it_recognizes() {
+        let on = on(&["n1"]);
+        let scored = |exemptions: &[Option<Exemption>], recognized: bool| {
+            let volumes: Vec<_> = exemptions.iter().map(|exemption| (Ok(*exemption), Ok(&on))).collect();
+            let mut pod = pod(&volumes);
+            pod.volumes[0].recognized = recognized;
+            pod.scored("px")
+        };
+        assert_eq!(scored(&[None, None], true), Some(2));
+        assert_eq!(scored(&[None, Some(Exemption::NotScored), Some(Exemption::External)], true), Some(1));
+        assert_eq!(scored(&[None, Some(Exemption::SharedService)], true), None);
+        assert_eq!(scored(&[None, None], false), None);
+        assert_eq!(pod(&[(Err(Gap::Class), Ok(&on))]).scored("px"), None);
+        assert_eq!(pod(&[(Ok(None), Ok(&on))]).scored("other"), Some(0));
     }
 
     #[test]

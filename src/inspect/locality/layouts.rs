@@ -1,6 +1,6 @@
 //! The layouts of the drivers' volumes, from their storage systems.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -23,7 +23,8 @@ use crate::locality::{
 /// The list of API groups.
 const GROUPS: Resource = Resource::new("", "apigroups");
 
-/// Reads the layout of each driver that has volumes. The first source that answers is used.
+/// Reads the layout of each driver that has volumes. The first source that answers is used. An extender knows one pod at a time, and
+/// is left for later.
 ///
 /// # Errors
 /// If the API server does not answer.
@@ -34,7 +35,7 @@ pub(super) async fn read(
     nodes: Option<&Nodes>,
     progress: &mut impl FnMut(&'static str),
 ) -> Result<Layouts, ApiError> {
-    let mut layouts = HashMap::new();
+    let (mut layouts, mut extenders) = (HashMap::new(), HashMap::new());
     for (driver, adapters) in rules.locality.iter().filter(|(driver, _)| volumes.drivers.contains(driver)) {
         let hides = format!("where the volumes of driver {driver} have their data");
         let mut found = (Layout::unknown(Gap::NoAdapter), None);
@@ -48,8 +49,10 @@ pub(super) async fn read(
                     Some(nodes) => Ok(layout_of_affinity(volumes.iter(), nodes)),
                     None => Err(Gap::NoRight("list nodes".into())),
                 },
-                // It knows one pod at a time.
-                Adapter::Extender(_) => continue,
+                Adapter::Extender(service) => {
+                    extenders.entry(driver.clone()).or_insert_with(|| service.clone());
+                    continue;
+                }
             };
             match layout {
                 Ok(layout) => {
@@ -60,9 +63,14 @@ pub(super) async fn read(
                 Err(_) => {}
             }
         }
+        if found.1.is_some() {
+            extenders.remove(driver);
+        } else if found.0.gap() == Some(&Gap::NoAdapter) && extenders.contains_key(driver) {
+            found.0 = Layout::unknown(Gap::NotAsked);
+        }
         layouts.insert(driver.clone(), found);
     }
-    Ok(Layouts(layouts))
+    Ok(Layouts { layouts, extenders })
 }
 
 impl Layouts {
@@ -71,17 +79,29 @@ impl Layouts {
     /// # Errors
     /// The driver has no volume that a claim is bound to, so its storage was not asked.
     pub(super) fn find(&self, driver: &str) -> Result<&Layout, Gap> {
-        let layout = self.0.get(driver).map(|(layout, _)| layout);
+        let layout = self.layouts.get(driver).map(|(layout, _)| layout);
         layout.ok_or_else(|| Gap::NoAnswer("the storage was not asked, because no PersistentVolume is known".into()))
     }
 
-    /// The sources by the rank of their drivers.
-    pub(super) fn sources(&self, rules: &Rules) -> Vec<SourceRow> {
+    /// The reason why the layout of a driver is not known, if it is not.
+    pub(super) fn gap(&self, driver: &str) -> Option<&Gap> {
+        self.layouts.get(driver).and_then(|(layout, _)| layout.gap())
+    }
+
+    /// The extender of a driver whose layout no other source knows.
+    pub(super) fn extender(&self, driver: &str) -> Option<&Service> {
+        self.extenders.get(driver)
+    }
+
+    /// The sources by the rank of their drivers. `answered` has the drivers whose extenders answered.
+    pub(super) fn sources(&self, rules: &Rules, answered: &BTreeSet<Arc<str>>) -> Vec<SourceRow> {
         let row = |(driver, _): &(Arc<str>, Vec<Adapter>)| {
-            let (layout, source) = self.0.get(driver)?;
-            let source = match (source, layout.gap()) {
-                (Some(source), _) => Ok(source.clone()),
-                (None, gap) => Err(gap.map(ToString::to_string).unwrap_or_default()),
+            let (layout, source) = self.layouts.get(driver)?;
+            let extender = self.extender(driver).filter(|_| answered.contains(driver));
+            let source = match (source, extender, layout.gap()) {
+                (Some(source), ..) => Ok(source.clone()),
+                (None, Some(service), _) => Ok(Adapter::Extender(service.clone()).to_string()),
+                (None, None, gap) => Err(gap.map(ToString::to_string).unwrap_or_default()),
             };
             Some(SourceRow { driver: driver.clone(), source })
         };
@@ -140,8 +160,8 @@ async fn read_token(
 }
 
 /// Returns the header of a token in a Secret.
-fn token_of(secret: &[u8], key: &str) -> Option<HeaderValue> {
-    let secret: Value = serde_json::from_slice(secret).ok()?;
+fn token_of(secret: &str, key: &str) -> Option<HeaderValue> {
+    let secret: Value = serde_json::from_str(secret).ok()?;
     let token = BASE64_STANDARD.decode(secret.get("data")?.get(key)?.as_str()?).ok()?;
     let token = std::str::from_utf8(&token).ok()?.trim();
     let mut header = HeaderValue::from_str(&format!("bearer {token}")).ok().filter(|_| !token.is_empty())?;
@@ -164,7 +184,7 @@ async fn custom_resource(
     let Some(version) = version else {
         let kind = ResourceKind::of_custom(&resource.group, "v1", &resource.resource);
         access.unreadable(kind, None, not_served(), hides);
-        return Ok(Err(Gap::NoAnswer(not_served().into())));
+        return Ok(Err(Gap::Absent(not_served().into())));
     };
     let kind = ResourceKind::of_custom(&resource.group, &version, &resource.resource);
     let listed = access.try_list(kind, None, hides, |layout: &mut Option<Layout>, item| {
@@ -176,7 +196,7 @@ async fn custom_resource(
         Listing::All(layout) => Ok(layout.unwrap_or_else(|| resource.layout())),
         Listing::NotServed => {
             access.unreadable(kind, None, not_served(), hides);
-            Err(Gap::NoAnswer(not_served().into()))
+            Err(Gap::Absent(not_served().into()))
         }
         Listing::NotSeen => Err(Gap::NoRight(format!("list {resource}").into())),
     })

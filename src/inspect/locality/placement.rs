@@ -7,22 +7,20 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use super::bound_volumes::BoundVolumes;
+use super::extender_call::{CandidateNodes, ExtenderAnswers, before_placement};
 use super::layouts;
 use super::pod_list::Judge;
-use super::service_proxy::{Answer, ServiceCall};
 use crate::companion::Strategies;
 use crate::config::Config;
 use crate::engine::{ClaimRef, DEFAULT_SCHEDULER, Owner, Policy, WorkloadObject};
-use crate::insight::{LivePod, as_requested};
+use crate::insight::LivePod;
 use crate::inspect::access::Found;
 use crate::inspect::audit::{Auditor, Rules};
 use crate::inspect::cluster::{Cluster, read_storage};
-use crate::inspect::layer::FileObject;
 use crate::inspect::kinds;
+use crate::inspect::layer::FileObject;
 use crate::inspect::why::Reader;
-use crate::locality::{
-    Adapter, FilterResult, Locality, Node, NodeScores, Nodes, PlacedPod, PodVolume, Service, extender_request,
-};
+use crate::locality::{Adapter, Locality, Nodes, PlacedPod, PodVolume, Service};
 
 /// A question about one pod.
 pub(crate) struct PlaceQuestion<'a> {
@@ -70,13 +68,6 @@ pub(crate) struct PlacedNode {
     pub(crate) data: Option<Locality>,
 }
 
-/// The nodes, as the extender is asked about them and as colocate reads them.
-#[derive(Default)]
-struct NodeList {
-    objects: Vec<Value>,
-    nodes: Vec<Node>,
-}
-
 impl Placement {
     /// Asks the extender. Creates nothing.
     ///
@@ -94,16 +85,11 @@ impl Placement {
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(namespace).to_owned();
         let access = &mut reader.access;
         cluster.inventory = read_storage(access, &rules.policy, Some(&namespace)).await?;
-        let hides = "the nodes that the extender is asked about";
-        let listed = access.list(kinds::NODES, None, hides, |list: &mut NodeList, item| {
-            list.nodes.push(Node::parse(item)?);
-            list.objects.push(as_candidate(serde_json::from_str(item)?));
-            Ok(())
-        });
-        let listed =
-            listed.await?.ok_or_else(|| anyhow!("nodes cannot be listed (grant the verb `list` on `nodes`)"))?;
+        let mut listed = CandidateNodes::read(access)
+            .await?
+            .ok_or_else(|| anyhow!("nodes cannot be listed (grant the verb `list` on `nodes`)"))?;
         let mut nodes = Nodes::new(false);
-        for node in listed.nodes {
+        for node in listed.nodes.drain(..) {
             nodes.insert(node);
         }
         let volumes = BoundVolumes::read(access, &rules, Some(&namespace), &mut |_| {}).await?;
@@ -127,31 +113,10 @@ impl Placement {
         let live: LivePod<'_> = serde_json::from_str(&json)?;
         let counted: Vec<PodVolume<'_>> =
             claims.iter().filter_map(|claim| Some(judge.volume(claim, &namespace, &live)?.1)).collect();
-        let request = extender_request(&object, &listed.objects).to_string();
         let hides = format!("the answers of the extender of driver {}", driver.name);
-        let call =
-            |path| ServiceCall { service: &extender, path, body: Some(request.clone()), token: None, hides: &hides };
-        let unusable = |path: &str, error: serde_json::Error| {
-            anyhow!("the answer of extender {} to {path} cannot be decoded: {error}", extender.name)
-        };
-        let (filter, refusal) = match call("/filter").ask(access).await? {
-            Answer::Body(body) => {
-                let result = FilterResult::parse(&String::from_utf8_lossy(&body));
-                let result = result.map_err(|error| unusable("/filter", error))?;
-                let refusal = result.error.clone();
-                (result, refusal)
-            }
-            Answer::Refused(words) => (FilterResult::default(), Some(words)),
-            Answer::None(gap) => return Err(anyhow!("the extender cannot be asked: {gap}")),
-        };
-        let scores = match call("/prioritize").ask(access).await? {
-            Answer::Body(body) => {
-                let scores = NodeScores::parse(&String::from_utf8_lossy(&body));
-                scores.map_err(|error| unusable("/prioritize", error))?
-            }
-            Answer::Refused(_) => NodeScores::default(),
-            Answer::None(gap) => return Err(anyhow!("the extender cannot be asked: {gap}")),
-        };
+        let answers = listed.ask(access, &extender, &object, &hides).await?;
+        let ExtenderAnswers { filter, refusal, scores } =
+            answers.map_err(|gap| anyhow!("the extender cannot be asked: {gap}"))?;
         let names: BTreeSet<String> = nodes.iter().map(|node| node.name.to_string()).collect();
         let mut placed: Vec<_> = names
             .into_iter()
@@ -195,16 +160,12 @@ async fn live_pod(reader: &mut Reader, namespace: &str, name: &str) -> anyhow::R
         Found::Absent => {
             return Err(anyhow!("Pod {namespace}/{name} does not exist: check the name and the namespace (-n)"));
         }
-        Found::NotSeen => return Err(anyhow!("Pod {namespace}/{name} cannot be read (grant the verb `get` on `pods`)")),
+        Found::NotSeen => {
+            return Err(anyhow!("Pod {namespace}/{name} cannot be read (grant the verb `get` on `pods`)"));
+        }
     };
     let live: Value = serde_json::from_str(&json)?;
-    let scheduler = live["spec"]["schedulerName"].as_str().unwrap_or(DEFAULT_SCHEDULER);
-    let mut pod = as_requested(&live, scheduler);
-    // The extender finds the claims of ephemeral volumes by the name and the UID of the pod.
-    for key in ["name", "uid", "namespace"] {
-        pod["metadata"][key] = live["metadata"][key].clone();
-    }
-    Ok(pod)
+    Ok(before_placement(&live))
 }
 
 /// Makes the pod that the one workload in the files describes.
@@ -245,17 +206,6 @@ fn described_pod(policy: &Policy, files: &[FileObject]) -> anyhow::Result<Value>
         }
     }
     Ok(pod)
-}
-
-/// Leaves out what schedulers do not read and what is long.
-fn as_candidate(mut node: Value) -> Value {
-    if let Some(metadata) = node["metadata"].as_object_mut() {
-        metadata.remove("managedFields");
-    }
-    if let Some(status) = node["status"].as_object_mut() {
-        status.remove("images");
-    }
-    node
 }
 
 /// The rank of the driver of a claim, if it is known.

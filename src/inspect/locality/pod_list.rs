@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::asked_pods::{AskedPod, MAX_ASKED};
 use super::bound_volumes::BoundVolumes;
 use super::{Layouts, MAX_KEPT, PodPlace, UnknownPod};
 use crate::companion::MountedClaim;
-use crate::engine::{Absence, ClaimRef, Driver, Owner, Unknown, Workload, WorkloadObject};
+use crate::engine::{Absence, ClaimRef, Driver, Owner, Reason, Unknown, Workload, WorkloadObject};
 use crate::insight::{Answer, Expectation, LivePod};
 use crate::inspect::audit::{Auditor, ConfigSource, Live};
 use crate::locality::{Exemption, Gap, Locality, Nodes, PlacedPod, PodDemand, PodKey, PodVolume, Shares, Volume};
@@ -17,10 +18,12 @@ const MAX_JUDGED: usize = 10_000;
 /// The pods of a cluster.
 #[derive(Default)]
 pub(super) struct PodList<'a> {
-    /// All pods except those in `far`.
+    /// All pods except those in `far` and `asked`.
     pub(super) shares: Shares,
     /// The pods that are not local.
     pub(super) far: Vec<JudgedPod<'a>>,
+    /// The pods about which an extender is to be asked. They are not counted yet.
+    pub(super) asked: Vec<AskedPod<'a>>,
     pub(super) unknown: Vec<UnknownPod>,
     /// The number of pods that are counted and not kept.
     pub(super) more: u64,
@@ -28,7 +31,7 @@ pub(super) struct PodList<'a> {
     pub(super) nodes: Option<Nodes>,
 }
 
-/// A pod that is not local.
+/// A pod with what is needed to find out why it is not local.
 pub(super) struct JudgedPod<'a> {
     pub(super) place: PodPlace,
     pub(super) locality: Locality,
@@ -84,10 +87,9 @@ impl<'a> Judge<'a> {
         let exemption = Exemption::of_pod(expectation.reason, &pod.metadata.annotations);
         let placed = PlacedPod { node: node.into(), created: pod.metadata.creation_timestamp, exemption, volumes };
         let Some(locality) = placed.locality() else { return Ok(()) };
-        let locality = match self.gap(&locality, opted_out) {
-            Some(gap) => Locality::Unknown(gap),
-            None => locality,
-        };
+        let gap = self.gap(&locality, opted_out);
+        let may_ask = gap.is_none() && matches!(locality, Locality::Unknown(_)) && list.asked.len() < MAX_ASKED;
+        let locality = gap.map_or(locality, Locality::Unknown);
         let top = metadata.top_controller(&HashMap::new());
         let has_controller = top.is_some();
         let place = PodPlace {
@@ -97,19 +99,13 @@ impl<'a> Judge<'a> {
             driver,
             node: node.into(),
         };
-        if locality.is_failure() && list.far.len() < MAX_JUDGED {
-            let answer = self.auditor.sent(namespace, metadata.labels.as_ref());
-            let is_sent = self.is_active && matches!(answer, Answer::Yes);
-            list.far.push(JudgedPod { place, locality, pod: placed, expectation, demand, is_sent, has_controller });
-            return Ok(());
-        }
-        list.shares.add(place.key(), &locality, locality.is_failure().then_some("not-examined"));
-        match &locality {
-            Locality::Unknown(gap) if list.unknown.len() < MAX_KEPT => {
-                list.unknown.push(UnknownPod { pod: place, word: gap.as_str(), why: gap.to_string() });
-            }
-            Locality::Local | Locality::MeantToBeRemote(_) => {}
-            _ => list.more += 1,
+        let needs_answer = self.is_active && (may_ask || locality.is_failure());
+        let is_sent = needs_answer && matches!(self.auditor.sent(namespace, metadata.labels.as_ref()), Answer::Yes);
+        let pod = JudgedPod { place, locality, pod: placed, expectation, demand, is_sent, has_controller };
+        if may_ask && AskedPod::drivers(&pod, self.layouts).is_some() {
+            list.asked.push(AskedPod { pod, json: item.into() });
+        } else {
+            list.count(pod);
         }
         Ok(())
     }
@@ -203,6 +199,33 @@ fn unknown_text(why: &Unknown) -> Arc<str> {
         Unknown::ClassMissing(class) => format!("its class {class} does not exist").into(),
         Unknown::VolumeMissing { volume, .. } => format!("its volume {volume} does not exist").into(),
         _ => "neither its class nor its volume names one".into(),
+    }
+}
+
+impl<'a> PodList<'a> {
+    /// Counts a pod, unless it is not local and its reasons are to be found first.
+    pub(super) fn count(&mut self, judged: JudgedPod<'a>) {
+        if judged.locality.is_failure() && self.far.len() < MAX_JUDGED {
+            self.far.push(judged);
+            return;
+        }
+        let JudgedPod { place, locality, .. } = judged;
+        self.shares.add(place.key(), &locality, locality.is_failure().then_some("not-examined"));
+        match &locality {
+            Locality::Unknown(gap) if self.unknown.len() < MAX_KEPT => {
+                self.unknown.push(UnknownPod { pod: place, word: gap.as_str(), why: gap.to_string() });
+            }
+            Locality::Local | Locality::MeantToBeRemote(_) => {}
+            _ => self.more += 1,
+        }
+    }
+}
+
+impl JudgedPod<'_> {
+    /// Returns true if the pod has another scheduler than it should have.
+    pub(super) fn is_wrong(&self) -> bool {
+        let Expectation { scheduler, actual, reason, .. } = &self.expectation;
+        scheduler != actual && *reason != Reason::SchedulingGroup
     }
 }
 

@@ -108,7 +108,7 @@ impl ServiceCall<'_> {
         }
         let why = format!("there is no Service {} in {}", service.name, service.namespaces.join(" or "));
         access.unreadable(SERVICE_PROXY, None, &why, hides);
-        Ok(Answer::None(Gap::NoAnswer(why.into())))
+        Ok(Answer::None(Gap::Absent(why.into())))
     }
 }
 
