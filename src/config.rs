@@ -220,6 +220,11 @@ impl Config {
         self.drivers.0.iter().map(|driver| (driver.name.as_str(), driver.adapters()))
     }
 
+    /// Returns whether the file names the sources of the layout of a driver's volumes.
+    pub fn names_locality(&self) -> bool {
+        self.drivers.0.iter().any(DriverEntry::names_adapters)
+    }
+
     /// Returns the namespaces whose claims are watched; empty means all.
     pub fn namespaces(&self) -> &[String] {
         &self.namespaces.0

@@ -27,7 +27,7 @@ pub(crate) use layer::{FileForecast, FileObject, PodChange, WorkloadForecast};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
 pub(crate) use locality::{
     FarPod, LocalityQuestion, LocalityReport, PlaceQuestion, PlacedNode, Placement, PodPlace, PodSource, SourceRow,
-    UnknownPod,
+    UnknownPod, Whereabouts,
 };
 pub(crate) use missed::fates;
 pub(crate) use webhooks::Webhooks;

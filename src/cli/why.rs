@@ -99,12 +99,19 @@ impl Why {
         }
         let client = ApiClient::for_command(true, choice).await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| client.namespace().to_owned());
-        let question =
-            Question { target: &target, namespace: &namespace, cluster: choice, config, dry_run: self.dry_run };
-        let report = question.answer(client).await.map_err(|error| match error.downcast::<UnknownKind>() {
-            Ok(unknown) => Usage(unknown.to_string()).into(),
-            Err(error) => error,
-        })?;
+        let question = Question {
+            target: &target,
+            namespace: &namespace,
+            cluster: choice,
+            config,
+            dry_run: self.dry_run,
+            locate: true,
+        };
+        let report =
+            Box::pin(question.answer(client)).await.map_err(|error| match error.downcast::<UnknownKind>() {
+                Ok(unknown) => Usage(unknown.to_string()).into(),
+                Err(error) => error,
+            })?;
         let mut out = io::stdout().lock();
         match self.output {
             WhyFormat::Text => out.write_all(Screen(self.color.for_stdout()).report(&report).as_bytes())?,

@@ -172,6 +172,11 @@ impl DriverEntry {
         }
     }
 
+    /// Returns whether the file names the sources of the layout of its volumes.
+    pub(super) fn names_adapters(&self) -> bool {
+        self.locality.as_ref().is_some_and(|entries| !entries.is_empty())
+    }
+
     /// Returns the sources of the layout of its volumes.
     pub(super) fn adapters(&self) -> Vec<Adapter> {
         match &self.locality {

@@ -7,6 +7,7 @@ mod layouts;
 mod placement;
 mod pod_list;
 mod service_proxy;
+mod whereabouts;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::insight::Verdict;
 use crate::locality::{Circumstances, Gain, Layout, Locality, Mover, Node, Nodes, Service, Shares, WhyNot};
 
 pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
+pub(crate) use whereabouts::Whereabouts;
 
 use bound_volumes::BoundVolumes;
 use pod_list::{Judge, JudgedPod, PodList};
@@ -212,6 +214,7 @@ async fn verdict_of(reader: &Reader, place: &PodPlace, asked: LocalityQuestion<'
         cluster: asked.cluster,
         config: asked.config.cloned(),
         dry_run: false,
+        locate: false,
     };
     let report = question.answer(reader.access.client.clone()).await.ok()?;
     Some(report.cause.verdict)

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::insight::{LivePod, as_dry_run};
 use crate::inspect::kubectl::Kubectl;
 
+use super::locality::Whereabouts;
 use explainer::{Explainer, Explanation};
 
 pub(super) use installation::{InstalledConfig, WEBHOOK_NAME};
@@ -35,6 +36,8 @@ pub(crate) struct Question<'a> {
     pub(crate) config: Option<Config>,
     /// Whether to ask the API server for the scheduler that the same pod would get now.
     pub(crate) dry_run: bool,
+    /// Whether to ask the storage system where the data of a pod is.
+    pub(crate) locate: bool,
 }
 
 impl Question<'_> {
@@ -43,7 +46,7 @@ impl Question<'_> {
     /// # Errors
     /// [`UnknownKind`] if the kind cannot be explained. If the object does not exist or may not be read, or the cluster does not answer.
     pub(crate) async fn answer(self, client: ApiClient) -> anyhow::Result<Report> {
-        let Self { target, namespace, cluster, config, dry_run: is_tried } = self;
+        let Self { target, namespace, cluster, config, dry_run: is_tried, locate } = self;
         let mut reader = Reader::new(client);
         let mut explainer = Explainer::new(&mut reader, Kubectl(cluster), namespace, config).await?;
         let kind = explainer.kinds.resolve(target)?;
@@ -51,6 +54,7 @@ impl Question<'_> {
         let mut explanation =
             if kind.is_pod() { explainer.pod(&json).await? } else { explainer.workload(kind, &json)? };
         let (mut pods, mut pending, mut dry_run) = (None, None, None);
+        let config = explainer.config.clone();
         if kind.is_pod() {
             let pod: LivePod<'_> = serde_json::from_str(&json)?;
             if pod.is_pending() {
@@ -69,6 +73,12 @@ impl Question<'_> {
         }
         let (pods, pod_count) = pods.unzip();
         let Explanation { created, cause, claims, webhooks, .. } = explanation;
+        let has_driver = claims.iter().any(|claim| claim.driver.is_some());
+        let place = if kind.is_pod() && locate && has_driver {
+            Box::pin(Whereabouts::read(&mut reader, &config, namespace, &json)).await
+        } else {
+            None
+        };
         let object = Subject { kind: kind.name, namespace: namespace.to_owned(), name: target.name.clone(), created };
         let (seen, not_seen) = reader.end();
         let (api_version, kind) = ("colocate/v1", "Why");
@@ -77,6 +87,7 @@ impl Question<'_> {
             kind,
             object,
             cause,
+            place,
             claims,
             webhooks,
             pending,

@@ -22,6 +22,9 @@ impl Screen {
     pub(super) fn report(self, report: &Report) -> String {
         let mut text = self.verdict(report);
         text += &self.cause(&report.cause, report.object.created.map(|created| format!("created {created}")));
+        if let Some(place) = &report.place {
+            let _ = writeln!(text, "\n{} {}", self.0.text(TextStyle::Bold, "WHERE"), bounded(&place.to_string()));
+        }
         if let Some(pending) = &report.pending {
             text += &self.pending(pending);
         }
@@ -263,6 +266,7 @@ mod tests {
             kind: "Why",
             object: Subject { kind: "Pod", namespace: "db".to_owned(), name: "mysql-0".to_owned(), created },
             cause,
+            place: None,
             claims: vec![claim],
             webhooks: vec![webhook],
             pending: Some(PendingFacts::default()),

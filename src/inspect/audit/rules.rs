@@ -94,7 +94,8 @@ impl Rules {
         })
     }
 
-    fn new(config: &Config, source: ConfigSource) -> Self {
+    /// Makes the rules of a configuration.
+    pub(in crate::inspect) fn new(config: &Config, source: ConfigSource) -> Self {
         let custom = config.custom_workloads().map(CustomKind::from).collect();
         let locality = config.locality().map(|(driver, adapters)| (driver.into(), adapters)).collect();
         Self { policy: config.policy(), severities: config.validation().severities, locality, custom, source }

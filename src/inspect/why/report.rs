@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::insight::{Answer, Verdict};
-use crate::inspect::NotSeen;
+use crate::inspect::{NotSeen, Whereabouts};
 
 /// The document of docs/schemas/why.json.
 #[derive(Debug, Serialize)]
@@ -16,6 +16,9 @@ pub(crate) struct Report {
     /// The cause of the scheduler of a pod, or of a pod template.
     #[serde(flatten)]
     pub(crate) cause: Cause,
+    /// The node of a pod, and those with its data, if a storage system can be asked.
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<Whereabouts>,
     /// The claims that the decision depends on.
     pub(crate) claims: Vec<ClaimRow>,
     /// The mutating webhooks that could change the object.

@@ -1,0 +1,116 @@
+//! The node of one pod, and the nodes with its data, for `colocate why`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::bound_volumes::BoundVolumes;
+use super::pod_list::Judge;
+use super::{layouts, read_nodes};
+use crate::companion::Strategies;
+use crate::config::Config;
+use crate::engine::WorkloadObject;
+use crate::insight::LivePod;
+use crate::inspect::audit::{Auditor, ConfigSource, Rules};
+use crate::inspect::cluster::Cluster;
+use crate::inspect::why::Reader;
+use crate::locality::{Adapter, Exemption, Gap, Locality, PlacedPod};
+
+/// The node of a pod, and the nodes with its data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Whereabouts {
+    node: String,
+    /// The nodes with a healthy replica of one of its volumes.
+    replicas: BTreeSet<String>,
+    locality: &'static str,
+    /// The fact that is missing, if the locality is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl Whereabouts {
+    /// Asks the storage system. Returns `None` if the pod has no node, or none of its claims belongs to a driver; and if the
+    /// configuration names no source, and no storage system with a built-in one is in the cluster.
+    ///
+    /// A failure is in the line itself. It is only listed as not seen if the configuration names a source.
+    pub(in crate::inspect) async fn read(
+        reader: &mut Reader,
+        config: &Config,
+        namespace: &str,
+        json: &str,
+    ) -> Option<Self> {
+        let pod: LivePod<'_> = serde_json::from_str(json).ok()?;
+        if pod.spec.node_name.is_empty() {
+            return None;
+        }
+        let node = pod.spec.node_name.clone();
+        Self::ask(reader, config, namespace, json, &pod).await.unwrap_or_else(|error| {
+            Some(Self { node, replicas: BTreeSet::new(), locality: "unknown", why: Some(error.to_string()) })
+        })
+    }
+
+    async fn ask(
+        reader: &mut Reader,
+        config: &Config,
+        namespace: &str,
+        json: &str,
+        pod: &LivePod<'_>,
+    ) -> anyhow::Result<Option<Self>> {
+        let rules = Rules::new(config, ConfigSource::File);
+        let access = &mut reader.access;
+        let not_seen = access.not_seen.len();
+        let cluster = Cluster::read(access, &rules.policy, Some(namespace)).await?;
+        let volumes = BoundVolumes::read(access, &rules, Some(namespace), &mut |_| {}).await?;
+        let needs_nodes = rules.locality.iter().any(|(_, adapters)| adapters.contains(&Adapter::NodeAffinity));
+        let nodes = if needs_nodes { read_nodes(access, Some(namespace), &mut |_| {}).await? } else { None };
+        let layouts = layouts::read(access, &rules, &volumes, nodes.as_ref(), &mut |_| {}).await?;
+        let strategies = Strategies::NotInstalled;
+        let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: None, strategies, plan: false };
+        let judge =
+            Judge { auditor: &auditor, volumes: &volumes, layouts: &layouts, nodes: nodes.as_ref(), is_active: false };
+        let Some(workload) = rules.policy.workloads.find("", "v1", "Pod") else { return Ok(None) };
+        let object = WorkloadObject::parse(json, workload)?;
+        let claims = object.claims();
+        let counted = claims.filter_map(|claim| Some(judge.volume(&claim, namespace, pod)?.1)).collect();
+        let opted_out = auditor.opted_out(namespace);
+        let expectation = auditor.expect(workload, namespace, opted_out, json)?;
+        let exemption = Exemption::of_pod(expectation.reason, &pod.metadata.annotations);
+        let placed = PlacedPod { node: (&*pod.spec.node_name).into(), created: None, exemption, volumes: counted };
+        let Some(locality) = placed.locality() else { return Ok(None) };
+        let locality = judge.gap(&locality, opted_out).map_or(locality, Locality::Unknown);
+        if !config.names_locality() {
+            access.not_seen.truncate(not_seen);
+            if matches!(locality, Locality::Unknown(Gap::Absent(_) | Gap::NoAdapter | Gap::NotAsked)) {
+                return Ok(None);
+            }
+        }
+        let known = placed.volumes.iter().filter_map(|volume| volume.replicas.as_ref().ok());
+        let why = match &locality {
+            Locality::Unknown(gap) => Some(gap.to_string()),
+            _ => None,
+        };
+        Ok(Some(Self {
+            node: pod.spec.node_name.clone(),
+            replicas: known.flat_map(|replicas| replicas.healthy().map(ToString::to_string)).collect(),
+            locality: locality.as_str(),
+            why,
+        }))
+    }
+}
+
+/// The line for people.
+impl fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, replicas, locality, why } = self;
+        write!(f, "node {node} · replicas ")?;
+        if replicas.is_empty() {
+            f.write_str("-")?;
+        } else {
+            f.write_str(&replicas.iter().map(String::as_str).collect::<Vec<_>>().join(", "))?;
+        }
+        write!(f, " -> {locality}")?;
+        why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
