@@ -1,5 +1,7 @@
 //! `colocate locality` on scripted clusters: its numbers and reasons, its formats, its exit codes, and what it cannot read.
 
+mod examples;
+
 use colocate_harness::{ApiServer, Folder, Run};
 use serde_json::{Value, json};
 
@@ -32,7 +34,7 @@ fn list(items: &[Value]) -> Value {
     json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
 }
 
-/// A running pod that a ReplicaSet of the Deployment `web` controls.
+/// A running pod that a `ReplicaSet` of the Deployment `web` controls.
 fn pod(name: &str, scheduler: &str, node: &str, claims: &[&str]) -> Value {
     let volumes: Vec<_> = claims
         .iter()
@@ -181,14 +183,18 @@ fn run_on(objects: &Objects, otherwise: u16, arguments: &str) -> Run {
     ApiServer::new(objects, otherwise).run_command(&folder, &format!("{arguments} --config own.yaml"))
 }
 
-/// Returns the document, which matches its schema.
+/// Returns the document of a run, which matches its schema.
 fn document(run: &Run) -> Value {
-    let document: Value =
-        serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
+    let document = serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err));
+    document_of(&document).clone()
+}
+
+/// Returns a document after comparing it with its schema.
+fn document_of(document: &Value) -> &Value {
     let schema: Value = serde_json::from_str(include_str!("../../docs/schemas/locality.json")).unwrap();
     let schema = jsonschema::draft202012::new(&schema).unwrap();
     let errors: Vec<_> =
-        schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        schema.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
     document
 }
@@ -255,7 +261,7 @@ fn a_wrong_scheduler_has_the_verdict_of_why() {
     objects.extend(of_db.map(|(path, body)| (&*path.replace("/v1/", "/v1/namespaces/db/").leak(), body)));
     objects.push(("/api/v1/namespaces/db", json!({"metadata": {"name": "db"}})));
     let wrong = |template: Value| {
-        let set = json!({"metadata": {"name": "web-5d4", "uid": "1"}, "spec": {"template": {"spec": template}}});
+        let set = json!({"metadata": {"name": "web-5d4", "uid": "1", "generation": 1}, "spec": {"template": {"spec": template}}});
         let own = [
             ("/api/v1/namespaces/db/pods/wrong", pod("wrong", "default-scheduler", "n4", &["b"])),
             ("/apis/apps/v1/namespaces/db/replicasets/web-5d4", set),
