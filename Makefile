@@ -28,7 +28,7 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 # Runs only the `make torture` scenarios whose name contains this.
 SCENARIO :=
 
-.PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit fuzz cluster chart image image-check sbom format lint doc deny
+.PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image image-check sbom format lint doc deny
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -65,7 +65,10 @@ bench-waiters: ## Measure how pods that wait for claims affect other requests (1
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- waiters
 
 bench-audit: ## Measure the time and the memory of an audit of 10,000 pods (8 minutes to build, 10 s to run)
-	@cargo test --locked --quiet --release --test cli ten_thousand_pods -- --ignored --nocapture
+	@cargo test --locked --quiet --release --test cli ten_thousand_pods_take -- --ignored --nocapture
+
+bench-locality: ## Measure the time and the memory of locality with 10,000 pods and volumes (8 minutes to build, 10 s to run)
+	@cargo test --locked --quiet --release --test cli ten_thousand_pods_are_located -- --ignored --nocapture
 
 fuzz: ## Fuzz review, manifest or annotation (needs nightly Rust): make fuzz TARGET=review SECONDS=1200
 	@$(call install,cargo-fuzz,$(CARGO_FUZZ_VERSION),2 minutes)

@@ -1,6 +1,7 @@
 //! `colocate locality` on scripted clusters: its numbers and reasons, its formats, its exit codes, and what it cannot read.
 
 mod examples;
+mod memory;
 
 use colocate_harness::{ApiServer, Folder, Run};
 use serde_json::{Value, json};

@@ -1,11 +1,6 @@
 //! The memory of an audit is bounded by a page of a list.
 
-use std::fs;
-use std::io::Read as _;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-use colocate_harness::{ApiServer, Folder, program};
+use colocate_harness::{ApiServer, Folder, Measured};
 use serde_json::{Value, json};
 
 use super::{CLAIMS, NAMESPACES, PODS, cluster, counts, pod};
@@ -16,79 +11,46 @@ const MAX_MEMORY: u64 = 150_000_000;
 /// The `ReplicaSets` of all namespaces.
 const REPLICA_SETS: &str = "/apis/apps/v1/replicasets";
 
-/// The kernel counts CPU time in ticks of this many milliseconds.
-const TICK: u64 = 10;
-
-/// An audit of many pods, one in five of which is wrong.
-struct Measured {
-    took: Duration,
-    cpu: Duration,
-    /// The largest resident memory in bytes.
-    peak: u64,
-}
-
-impl Measured {
-    /// Audits that many pods, each with its claim and its `ReplicaSet`. Their names and Namespaces replace words in `pod`.
-    fn new(pod: &Value, pods: u64) -> Self {
-        let claim = json!({
-            "metadata": {"name": "claim-NUMBER", "namespace": "team-TEAM"},
-            "spec": {"storageClassName": "px-db", "accessModes": ["ReadWriteOnce"]},
+/// Audits that many pods, one in five of which is wrong, each with its claim and its `ReplicaSet`. Their names and Namespaces replace
+/// words in `pod`.
+fn audit(pod: &Value, pods: u64) -> Measured {
+    let claim = json!({
+        "metadata": {"name": "claim-NUMBER", "namespace": "team-TEAM"},
+        "spec": {"storageClassName": "px-db", "accessModes": ["ReadWriteOnce"]},
+    });
+    let set = json!({
+        "metadata": {"name": "set-NUMBER", "namespace": "team-TEAM", "uid": "set-NUMBER"},
+        "spec": {"replicas": 1, "template": {"spec": {"schedulerName": "default-scheduler"}}},
+        "status": {"replicas": 1},
+    });
+    let labels = json!({"kubernetes.io/metadata.name": "team-TEAM"});
+    let namespace = json!({"metadata": {"name": "team-TEAM", "labels": labels}});
+    let many = |object: &Value, count: u64| -> Vec<String> {
+        let text = object.to_string();
+        let replaced = (0..count).map(|number| {
+            let scheduler = if number % 5 == 0 { "default-scheduler" } else { "stork" };
+            let text = text.replace("NUMBER", &number.to_string()).replace("SCHEDULER", scheduler);
+            text.replace("TEAM", &(number % 300).to_string())
         });
-        let set = json!({
-            "metadata": {"name": "set-NUMBER", "namespace": "team-TEAM", "uid": "set-NUMBER"},
-            "spec": {"replicas": 1, "template": {"spec": {"schedulerName": "default-scheduler"}}},
-            "status": {"replicas": 1},
-        });
-        let labels = json!({"kubernetes.io/metadata.name": "team-TEAM"});
-        let namespace = json!({"metadata": {"name": "team-TEAM", "labels": labels}});
-        let many = |object: &Value, count: u64| -> Vec<String> {
-            let text = object.to_string();
-            let replaced = (0..count).map(|number| {
-                let scheduler = if number % 5 == 0 { "default-scheduler" } else { "stork" };
-                let text = text.replace("NUMBER", &number.to_string()).replace("SCHEDULER", scheduler);
-                text.replace("TEAM", &(number % 300).to_string())
-            });
-            replaced.collect()
-        };
-        let mut pod = pod.clone();
-        pod["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "set-NUMBER", "uid": "set-NUMBER", "controller": true,
-        }]);
-        let lists = vec![
-            (PODS, many(&pod, pods)),
-            (REPLICA_SETS, many(&set, pods)),
-            (CLAIMS, many(&claim, pods)),
-            (NAMESPACES, many(&namespace, 300)),
-        ];
-        let folder = Folder::new(&[]);
-        let server = ApiServer::with_lists(&cluster(), lists, 404);
-        server.write_kubeconfig(&folder);
+        replaced.collect()
+    };
+    let mut pod = pod.clone();
+    pod["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "set-NUMBER", "uid": "set-NUMBER", "controller": true,
+    }]);
+    let lists = vec![
+        (PODS, many(&pod, pods)),
+        (REPLICA_SETS, many(&set, pods)),
+        (CLAIMS, many(&claim, pods)),
+        (NAMESPACES, many(&namespace, 300)),
+    ];
+    let folder = Folder::new(&[]);
+    let server = ApiServer::with_lists(&cluster(), lists, 404);
+    server.write_kubeconfig(&folder);
 
-        let began = Instant::now();
-        let mut child = program::command()
-            .args(["audit", "-o", "json", "--kubeconfig"])
-            .arg(folder.path("kubeconfig"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = child.stdout.take().unwrap();
-        // The document is larger than a pipe, so the process waits until it is read.
-        let mut text = vec![0];
-        out.read_exact(&mut text).unwrap();
-        let took = began.elapsed();
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let peak =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")?.trim().parse::<u64>().ok());
-        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-        // The fields after the name, which is in parentheses: user and system time are the 12th and 13th.
-        let times = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
-        let cpu = Duration::from_millis(times.map(|ticks| ticks.parse::<u64>().unwrap() * TICK).sum());
-        out.read_to_end(&mut text).unwrap();
-        assert!(child.wait().unwrap().success());
-        let document: Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(counts(&document["clusters"][0]["pods"]), [pods / 5 * 4, pods / 5, 0, 0]);
-        Self { took, cpu, peak: peak.expect("the process waits") * 1024 }
-    }
+    let measured = Measured::run(&folder, "audit -o json");
+    assert_eq!(counts(&measured.document["clusters"][0]["pods"]), [pods / 5 * 4, pods / 5, 0, 0]);
+    measured
 }
 
 #[test]
@@ -97,7 +59,7 @@ fn memory_does_not_grow_with_the_number_of_pods() {
     let metadata = json!({"namespace": "team-TEAM", "annotations": {"long": "x".repeat(16_000)}});
     let pod = pod("pod-NUMBER", "SCHEDULER", "claim-NUMBER", &metadata);
     // One page and three.
-    let [one, three] = [500, 1_500].map(|pods| Measured::new(&pod, pods).peak);
+    let [one, three] = [500, 1_500].map(|pods| audit(&pod, pods).peak);
     println!("500 pods of 16 kB: {} MB, 1,500: {} MB", one / 1_000_000, three / 1_000_000);
     // The objects of the other pages have 16 MB.
     assert!(three < one + 4_000_000, "{one} and {three} bytes");
@@ -118,7 +80,7 @@ fn ten_thousand_pods_take_little_memory() {
         pod("pod-NUMBER", "SCHEDULER", "claim-NUMBER", &json!({"managedFields": fields, "namespace": "team-TEAM"}));
     let size = pod.to_string().len();
     assert!(size > 4_000, "a pod has {size} bytes; real ones have 5 to 10 kB");
-    let Measured { took, cpu, peak } = Measured::new(&pod, 10_000);
+    let Measured { took, cpu, peak, .. } = audit(&pod, 10_000);
     println!("10,000 pods of {size} bytes: {took:.1?}, {cpu:.1?} of CPU time, {} MB", peak / 1_000_000);
     assert!(peak < MAX_MEMORY, "{peak} bytes");
 }
