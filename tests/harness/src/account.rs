@@ -33,6 +33,11 @@ impl Rule {
         self.resource
     }
 
+    /// The verbs that it grants.
+    pub const fn verbs(&self) -> &'static [&'static str] {
+        self.verbs
+    }
+
     /// Returns whether the rule is about that resource.
     pub fn is_on(&self, resource: &str) -> bool {
         self.resource == resource
