@@ -353,7 +353,11 @@ fn a_storage_system_that_does_not_answer_is_named() {
         let mut objects = cluster();
         objects.retain(|(own, _)| *own != path);
         let run = run_on(&objects, otherwise, "locality --strict");
-        assert!(run.out.contains(&format!("{expected} (hides where the volumes of driver ")), "{path}: {}", run.out);
+        assert!(
+            run.out.contains(&format!("{expected}; not known as a result: where the volumes of driver ")),
+            "{path}: {}",
+            run.out
+        );
         assert_eq!(run.code, Some(3), "{path}");
     }
     let mut objects = cluster();

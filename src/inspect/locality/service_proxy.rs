@@ -188,20 +188,25 @@ mod tests {
                 status(404),
                 status(404),
                 "no-answer",
-                "services/proxy: there is no Service gate in a or b (hides the rest)",
+                "services/proxy: there is no Service gate in a or b; not known as a result: the rest",
             ),
-            (status(403), status(404), "no-right", "services/proxy: no right to create in a (hides the rest)"),
+            (
+                status(403),
+                status(404),
+                "no-right",
+                "services/proxy: not permitted to create in namespace a; not known as a result: the rest",
+            ),
             (
                 status(403),
                 (502, "broken".to_owned()),
                 "no-answer",
-                "services/proxy: Service b/https:gate:1 does not answer: broken (hides the rest)",
+                "services/proxy: Service b/https:gate:1 does not answer: broken; not known as a result: the rest",
             ),
             (
                 (404, "page not found".to_owned()),
                 status(404),
                 "no-answer",
-                "services/proxy: Service a/https:gate:1 does not answer: page not found (hides the rest)",
+                "services/proxy: Service a/https:gate:1 does not answer: page not found; not known as a result: the rest",
             ),
         ] {
             let (answer, not_seen, _) = ask(|at| if at == "a" { of_a.clone() } else { of_b.clone() }).await;
