@@ -7,6 +7,7 @@ use colocate_harness::{Account, Api, ControlPlane, Folder, Rule, Run, WAIT_TIMEO
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::egress::{self, POD_ADDRESS};
 use super::objects::{self, Creation, STORAGE_NAMESPACES, node_name};
 use super::stub::{Answer, Stub, TOKEN};
 use super::world::{Driver, NAMESPACES, NODES, Truth, World};
@@ -73,7 +74,10 @@ impl Cluster {
     }
 
     fn start() -> Self {
-        let control_plane = ControlPlane::own(&["--nodes", &NODES.to_string()]);
+        let (egress_folder, egress) = egress::start();
+        let control_plane = ControlPlane::own(&["--nodes", &NODES.to_string(), "--apiserver-arg", &egress]);
+        // The API server has read it.
+        drop(egress_folder);
         control_plane.request("stop kube-scheduler");
         let api = background().block_on(Api::administrator(&control_plane));
         let cluster = Self { control_plane, stub: Stub::start(), world: World::new(2026), api };
@@ -104,7 +108,7 @@ impl Cluster {
     /// Creates a Service whose only endpoint is a pod with the address of the stub, as the API server demands.
     fn add_service(&self, name: &str, port: u16, target: u16) {
         let kubectl = self.control_plane.kubectl().within(STORAGE);
-        let address = self.stub.gateway.ip().to_string();
+        let address = POD_ADDRESS;
         // No scheduler binds it, so KWOK does not give it another address.
         let spec = json!({"schedulerName": "none", "containers": [{"name": "main", "image": "example.test/main:1"}]});
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec});
@@ -114,7 +118,7 @@ impl Cluster {
             "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
             "ports": [{"name": "", "port": target}],
             "endpoints": [{
-                "addresses": [&address], "conditions": {"ready": true},
+                "addresses": [address], "conditions": {"ready": true},
                 "targetRef": {"kind": "Pod", "namespace": STORAGE, "name": name},
             }],
         });

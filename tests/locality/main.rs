@@ -6,6 +6,7 @@
 
 mod cluster;
 mod counts;
+mod egress;
 mod gaps;
 mod objects;
 mod placement;
