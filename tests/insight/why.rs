@@ -39,6 +39,7 @@ fn each_verdict_is_explained_from_the_live_cluster() {
     scene.never_gives_a_wrong_verdict_without_a_permission();
     scene.explains_an_absence_by_the_endpoints_of_the_service();
     scene.explains_a_pod_from_before_a_new_configuration();
+    scene.explains_a_pod_that_has_ended();
     drop(scene);
     control_plane.end();
 }

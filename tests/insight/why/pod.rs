@@ -49,6 +49,15 @@ impl Scene<'_> {
         assert_eq!(self.ask(APPS, "pod/before").verdict(), "before-colocate");
     }
 
+    /// It ends the pod from before colocate.
+    pub(super) fn explains_a_pod_that_has_ended(&self) {
+        self.apps.run("patch pod before --subresource=status --type=merge -p {\"status\":{\"phase\":\"Succeeded\"}}");
+        let answer = self.ask_with(APPS, "pod/before", &["--check"]);
+        assert_eq!((answer.verdict(), answer.code), ("ended", Some(0)));
+        assert!(answer.evidence().contains("the verdict would be before-colocate"), "{}", answer.evidence());
+        assert!(answer.json["fix"].is_null(), "{}", answer.json["fix"]);
+    }
+
     pub(super) fn explains_a_pod_that_is_as_expected(&self) {
         create_pod_with_claim(&self.apps, "after");
         let answer = self.ask(APPS, "po/after");
